@@ -57,7 +57,7 @@ class Known:
 
 
 SENTINEL = frozenset({"sentinel"})
-LEAK = frozenset({"leak*", "strong", "rare-value", "later"})
+LEAK = frozenset({"leak*", "strong", "later"})
 SHARED = {
     "insurance_fraud": ("FraudFound", {"Year": {"year-month"}}),
     "credit_default_taiwan": ("default payment", {}),

@@ -13,10 +13,10 @@ from linewright.data.checks.look import look
 from linewright.data.checks.registry import COLUMN_CHECKS, ROW_CHECKS, check_rows, ids
 from linewright.data.checks.rows import Rows
 from linewright.data.facts import Finding
+from linewright.data.finding_text import check_ids, finding_in_words
 from linewright.data.profile.column import see_all
 from linewright.data.spec import DataSpec, SplitSpec
 from linewright.line.check.line_checks import IDS
-from linewright.text.finding_text import check_ids, finding_in_words
 
 ROWS = 2_000
 Rng = np.random.Generator
@@ -132,8 +132,6 @@ COLUMN_CASES = [
     Case(check="leak-one-class", share=0.5, bad={"bed": lambda rng, y: [int(rng.integers(1, 9)) if one == 0 and rng.random() < 0.5 else None for one in y]},
          says="rows"),
     Case(check="leak-one-class", task="regression", bad={"bad": lambda _, y: [1 if one > 40 else None for one in y]}, says="explains"),
-    Case(check="rare-value", share=0.3, bad={"what": lambda rng, y: np.where((y == 1) & (rng.random(len(y)) < 0.06), "unknown", rng.choice(["a", "b"], len(y)))},
-         honest={"fine": some(0.02, "unknown", "a")}, says="was that value written before"),
     Case(check="leak-late-date", bad={"released": days(lambda rng, y: rng.integers(5, 40, len(y)) + 25 * y)},
          honest={"seen": days(lambda rng, y: rng.integers(0, 30, len(y)))}, options={"time": "seen"}, says="later than 'seen'"),
     Case(check="later", bad={"paid": days(lambda rng, y: rng.integers(200, 220, len(y)))}, honest={"seen": days(lambda rng, y: rng.integers(0, 30, len(y)))},

@@ -13,6 +13,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
+from linewright.data.finding_text import finding_in_words
 from linewright.line.check.report import check_line
 from linewright.line.factory import Factory, quiet
 from linewright.line.facts import Accepted
@@ -28,7 +29,6 @@ from linewright.line.runs.plan import make_plan
 from linewright.model.facts import Certificate, Package, Trained
 from linewright.operations.lines import plan as factory_plan
 from linewright.release.facts import Promoted
-from linewright.text.finding_text import finding_in_words
 from linewright.watch.facts import Alerted, Cleared, Performance, Proposed, RetrainProposal, Watched
 from linewright.worlds.living import Clock
 

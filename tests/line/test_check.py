@@ -3,12 +3,12 @@
 import polars as pl
 import pytest
 
+from linewright.data.finding_text import finding_in_words
 from linewright.errors import SpecError
 from linewright.line.check.report import check_line
 from linewright.line.factory import Factory
 from linewright.line.runs.execute import execute_inline
 from linewright.operations.lines import check
-from linewright.text.finding_text import finding_in_words
 
 ROWS = 60
 

@@ -4,6 +4,7 @@ import pytest
 import small
 from faces import by_command, by_command_json, over_http
 
+from linewright.data.finding_text import finding_in_words
 from linewright.engine.usage import Usage
 from linewright.errors import SpecError
 from linewright.line.factory import Factory
@@ -14,7 +15,6 @@ from linewright.line.runs.record import usage_of_attempts
 from linewright.line.runs.usage import RunMeter
 from linewright.operations.history import runs
 from linewright.operations.lines import check
-from linewright.text.finding_text import finding_in_words
 
 PRICES = "costs: {cpu_hour: 3600, label: 0.5, currency: EUR}\n"
 """An hour of 3,600 has a second cost 1."""

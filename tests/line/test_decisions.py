@@ -8,6 +8,7 @@ import polars as pl
 import pytest
 from claims import BY_AMOUNT, DEARER, FILE, MATRIX, change, make
 
+from linewright.data.finding_text import finding_in_words
 from linewright.errors import ContractBreach, SpecError
 from linewright.line.care.verify import verify_factory
 from linewright.line.check.report import check_line
@@ -19,7 +20,6 @@ from linewright.line.runs.plan import make_plan
 from linewright.model.facts import Certificate, Package
 from linewright.model.gates.text import gate_in_words
 from linewright.operations.lines import plan
-from linewright.text.finding_text import finding_in_words
 
 
 @pytest.fixture(scope="module")

@@ -17,6 +17,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
+from linewright.data.finding_text import evidence_in_words
 from linewright.errors import LinewrightError, RequestError, SpecError, UserCodeError
 from linewright.features.encode import encode
 from linewright.features.learn import to_columns
@@ -34,7 +35,6 @@ from linewright.line.runs.plan import begin, make_plan, survey
 from linewright.model.package.model import load
 from linewright.model.reason_text import chosen_in_words
 from linewright.serve.rows.scorer import Scorer
-from linewright.text.finding_text import evidence_in_words
 
 LINEAR = """\
 from sklearn.linear_model import LogisticRegression

@@ -10,6 +10,7 @@ import polars as pl
 import pytest
 
 from linewright.data.facts import Finding, Ingested
+from linewright.data.finding_text import finding_in_words
 from linewright.errors import LinewrightError
 from linewright.line.factory import Factory
 from linewright.line.facts import Finished
@@ -18,7 +19,6 @@ from linewright.line.new.write import NewLine, new_line
 from linewright.line.runs.execute import execute_inline
 from linewright.operations.evidence import card
 from linewright.operations.lines import CheckedLine, check, plan
-from linewright.text.finding_text import finding_in_words
 
 ROWS = 900
 

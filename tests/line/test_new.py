@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from sklearn.datasets import load_breast_cancer
 
 from linewright.data.contract.check import Checked, check
+from linewright.data.finding_text import finding_in_words
 from linewright.data.read.sample import sample
 from linewright.data.read.source import read_source
 from linewright.data.table.build import build_table
@@ -25,7 +26,6 @@ from linewright.line.new.write import NewLine, new_line
 from linewright.line.predict.batch import _refuse_precious
 from linewright.line.predict.input_file import read_handed
 from linewright.line.spec import LineSpec
-from linewright.text.finding_text import finding_in_words
 from linewright.text.quoting import quoted, quoted_sentence, widened
 from linewright.watch.spec import WatchSpec
 

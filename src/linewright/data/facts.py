@@ -65,7 +65,7 @@ class Edit(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class Finding(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """What a check found; `text.finding_text` says it in a sentence."""
+    """What a check found; `data.finding_text` says it in a sentence."""
 
     check: str
     """Id of the check, e.g. ``"leak-perfect"``; the line file may disable it by this name."""

@@ -397,7 +397,7 @@ class DataSpec(Spec):
     contract: ContractSpec = ContractSpec()
     """What the table promises."""
     checks: ChecksSpec = ChecksSpec()
-    """What the checks of the data are not asked, and what a person has answered them."""
+    """Checks of the data that are off, and columns that were known before the label."""
     on_new_column: Literal["ignore", "warn", "stop"] = "warn"
     """What a column that the contract does not name does; it is never a feature."""
 

@@ -6,6 +6,7 @@ from typing import Any, Literal
 import msgspec
 
 from linewright.data.facts import Breach, Finding, RowSql
+from linewright.data.finding_text import said_once
 from linewright.engine.usage import Usage
 from linewright.line.request_columns import sql_in_words
 from linewright.model.card.missed_classes import unfound_in_words
@@ -20,7 +21,6 @@ from linewright.model.facts import ROWS_OF_VALUE, VALUE, Beyond, MemberOf, Metri
 from linewright.serve.facts import Prefix
 from linewright.store.clock import said
 from linewright.store.values import Event, Result
-from linewright.text.finding_text import said_once
 from linewright.text.numbers import count, few_in_words, in_digits
 
 

@@ -6,6 +6,7 @@ from typing import Any, Literal
 import msgspec
 
 from linewright.data.facts import Breach, Finding, RowSql
+from linewright.data.finding_text import finding_in_words
 from linewright.errors import LinewrightError, RequestError, SpecError
 from linewright.line.check.line_checks import check_plan
 from linewright.line.check.report import check_line
@@ -22,7 +23,6 @@ from linewright.line.value.goals import strange_goals
 from linewright.operations.breaches import breaches_table, what_to_do
 from linewright.operations.declaration.declare import operation
 from linewright.operations.words import short
-from linewright.text.finding_text import finding_in_words
 from linewright.text.numbers import count
 
 

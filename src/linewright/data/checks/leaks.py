@@ -96,21 +96,6 @@ class OneClass:
                 yield from columns.suspicion(self, [name], **evidence)
 
 
-class RareValue:
-    """A value, or a gap, that nearly only one of two classes has, in a column that else shows nothing of it."""
-
-    id = "rare-value"
-    severity: Severity = "ask"
-
-    def run(self, columns: Columns, closed: Mapping[str, str]) -> Iterator[Finding]:
-        """Give the columns to ask about: the value may have been written once the case was over, or may be honest."""
-        truth = columns.truth
-        for name, column in columns.asked(closed).items() if truth.task == "binary" else ():
-            gaps = column.is_null().to_numpy()
-            if evidence := _pure_level(truth, column) or _pure_rows(truth, gaps, "gap"):
-                yield from columns.suspicion(self, [name], **evidence)
-
-
 def _pure_rows(
     truth: Truth, rows: Mask, form: str, least: float = _PURE, **more: Scalar
 ) -> dict[str, Scalar]:

@@ -11,13 +11,13 @@ from linewright.data.checks.order import find_order, find_year_and_month
 from linewright.data.checks.registry import check_columns
 from linewright.data.checks.values import Outlier, slips
 from linewright.data.facts import Finding
+from linewright.data.finding_text import evidence_in_words
 from linewright.data.profile.column import UNUSABLE, Seen, see_all
 from linewright.data.profile.label import LabelProfile, describe_label
 from linewright.data.profile.roles import Roles, choose_roles
 from linewright.data.read.locate import Where, nowhere
 from linewright.data.types import NUMBERS, TIMES
 from linewright.errors import RequestError
-from linewright.text.finding_text import evidence_in_words
 from linewright.text.suggest import listed, nearest
 
 MOST_LEVELS = 30

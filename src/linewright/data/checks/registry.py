@@ -13,7 +13,6 @@ from linewright.data.checks.leaks import (
     LaterDate,
     OneClass,
     Perfect,
-    RareValue,
     SameGaps,
     Strong,
 )
@@ -52,7 +51,6 @@ SUSPICIONS: tuple[ColumnCheck, ...] = (
     Parts(),
     SameGaps(),
     Strong(),
-    RareValue(),
 )
 """Whether a column was known before the label; of each column the first that finds something says it."""
 COLUMN_CHECKS: tuple[ColumnCheck, ...] = (

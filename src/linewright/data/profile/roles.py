@@ -5,11 +5,11 @@ from collections.abc import Mapping, Sequence
 import msgspec
 import polars as pl
 
+from linewright.data.finding_text import evidence_in_words
 from linewright.data.profile.column import Seen, words_of
 from linewright.data.spec import TableSpec
 from linewright.data.types import NUMBERS, TIMES
 from linewright.errors import RequestError
-from linewright.text.finding_text import evidence_in_words
 
 Columns = Mapping[str, Seen]
 

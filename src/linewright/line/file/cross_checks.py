@@ -8,6 +8,7 @@ from datetime import date, datetime
 from pathlib import PurePath
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError, available_timezones
 
+from linewright.data.finding_text import check_ids
 from linewright.data.spec import ColumnRule, duration_micros, referred_source, table_sources
 from linewright.errors import SpecError
 from linewright.line.file.mistakes import Mistake, Mistakes, Path, did_you_mean, dotted, either, nearest
@@ -18,7 +19,6 @@ from linewright.model.metrics.definitions import METRICS
 from linewright.model.spec import BeatsGate, FairnessGate, MetricGate
 from linewright.model.tasks import TASKS
 from linewright.model.tasks.value import VALUE, amounts_of, columns_of, require_stakes, value_of
-from linewright.text.finding_text import check_ids
 from linewright.watch.spec import EveryTrigger
 
 

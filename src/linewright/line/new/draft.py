@@ -9,13 +9,13 @@ from linewright.data.checks.labels import Sorted, UnlabelledParts
 from linewright.data.checks.look import ColumnProfile, Profile
 from linewright.data.checks.values import Id, NearConstant, Outlier
 from linewright.data.facts import Edit, Finding
+from linewright.data.finding_text import evidence_in_words, in_yaml
 from linewright.data.profile.column import UNUSABLE, words_of
 from linewright.data.profile.roles import is_time_name
 from linewright.data.read.sniff import Commas
 from linewright.data.spec import FileSource, SourceSpec
 from linewright.data.types import NUMBERS
 from linewright.line.new.imported_model import Brought
-from linewright.text.finding_text import evidence_in_words, in_yaml
 from linewright.text.numbers import share_in_words
 from linewright.text.quoting import in_sql, quoted, quoted_sentence, widened
 

@@ -16,6 +16,7 @@ from linewright.data.checks.look import Profile, look
 from linewright.data.checks.registry import check_rows
 from linewright.data.checks.values import Weight
 from linewright.data.facts import Finding
+from linewright.data.finding_text import evidence_in_words, finding_in_words
 from linewright.data.profile.association import Kind
 from linewright.data.profile.column import Seen, see_all
 from linewright.data.read.csv_file import names_hint
@@ -42,7 +43,6 @@ from linewright.line.new.imported_model import COLUMNS, bring
 from linewright.line.spec import LINE_NAME
 from linewright.model.spec import FUNCTION, TrainSpec
 from linewright.store.rights import as_asked, make_asked_folder
-from linewright.text.finding_text import evidence_in_words, finding_in_words
 
 _TEST = 0.2
 _HEAD = 1 << 16

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 
 from linewright.data.facts import Ingested, Split
+from linewright.data.finding_text import evidence_in_words
 from linewright.data.split_text import split_in_words
 from linewright.features.facts import Arithmetic, Category, DatePart, Elapsed, Encoding, Frequency, TextPart
 from linewright.model.card.classes import confusion, unseen
@@ -28,7 +29,6 @@ from linewright.model.card.record import certificate, fairness, limits, standing
 from linewright.model.facts import Evaluation, Metric
 from linewright.model.metrics.definitions import METRICS
 from linewright.store.clock import said
-from linewright.text.finding_text import evidence_in_words
 from linewright.text.numbers import count, in_words, listed
 
 MOST_NAMED = 40

@@ -3,8 +3,9 @@
 import string
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, Protocol
+from typing import Any
 
+from linewright.data.facts import Edit, Finding
 from linewright.text.numbers import count, listed, share_in_words
 from linewright.text.quoting import quoted, quoted_sentence
 
@@ -63,10 +64,6 @@ TEMPLATES: Mapping[str, str] = {
     "leak-one-class/never": "it has a value in {share:share} of the rows with {other!r}, and in {filled:n} of the {rows:n} rows with "
     "{class!r}" + f": {_AFTERWARDS}",
     "leak-one-class/number": f"whether it has a value explains {{share:share}} of the label's variance: {_AFTERWARDS}",
-    "rare-value/level": f"{_LEVEL}: was that value written before the label was known?",
-    "rare-value/gap": "it has no value in {rows:n} of {of:n} rows, "
-    + _PURE
-    + ": was it left open before the label was known?",
     "leak-late-date/date": "later than {time!r} in {share:share} of rows, and it predicts the label ({task:scale} of {strength:.3f}): "
     "not known yet when the row happened",
     "leak-late-date/delay": "later than {time!r} in {share:share} of rows, and how much later predicts the label ({task:scale} of "
@@ -131,35 +128,6 @@ TEMPLATES: Mapping[str, str] = {
 
 
 _OF_NEW = frozenset({"renamed", "doubtful-comma"})
-
-
-class FindingLike(Protocol):
-    """What is said: a `data.facts.Finding`."""
-
-    @property
-    def check(self) -> str:
-        """Id of the check."""
-        ...
-
-    @property
-    def columns(self) -> Sequence[str]:
-        """Columns that it is about."""
-        ...
-
-    @property
-    def evidence(self) -> Evidence:
-        """Figures by name."""
-        ...
-
-    @property
-    def severity(self) -> str:
-        """What it asks of people."""
-        ...
-
-    @property
-    def remedy(self) -> Sequence[Any]:
-        """The edits that mend it."""
-        ...
 
 
 class _Words(string.Formatter):
@@ -335,7 +303,7 @@ def in_yaml(value: str | Sequence[str] | Mapping[str, Any]) -> str:
 _LONGEST_NAME = 200
 
 
-def remedy_in_words(remedy: Iterable[Any]) -> str:
+def remedy_in_words(remedy: Iterable[Edit]) -> str:
     """Return what to write into the line file, each change with its place; empty where there is none."""
     told = [
         f"add {in_yaml(edit.value)} to {'.'.join(edit.path)}"
@@ -346,7 +314,7 @@ def remedy_in_words(remedy: Iterable[Any]) -> str:
     return " and ".join(told)
 
 
-def finding_in_words(finding: FindingLike) -> str:
+def finding_in_words(finding: Finding) -> str:
     """Return a finding in a sentence: whom it is about, the id of its check, what it saw and what mends it."""
     who = f"{', '.join(finding.columns)}: " if finding.columns else ""
     told = f"{who}{finding.check}: {evidence_in_words(finding.check, finding.evidence)}"
@@ -357,7 +325,7 @@ def finding_in_words(finding: FindingLike) -> str:
     return f"{told}; {answer}{todo}"
 
 
-def said_once(findings: Sequence[FindingLike]) -> list[str]:
+def said_once(findings: Sequence[Finding]) -> list[str]:
     """Return findings in sentences; the columns that a model should not see are in one, for there may be hundreds."""
     leaks = [one for one in findings if one.severity == "exclude"]
     told = [finding_in_words(one) for one in findings if one.severity != "exclude"]
