@@ -20,7 +20,7 @@ _MODULES = frozenset({
 })  # fmt: skip
 """What nobody of the unit tier names."""
 _OBJECTS = frozenset({
-    "linewright.data.quality.report.look",
+    "linewright.data.checks.look.look",
     "linewright.engine.child.Child",
     "linewright.interfaces.cli.main",
     "linewright.line.rebuild.worker.rebuild_apart",

@@ -125,7 +125,7 @@ def new_line(
     data
         file of CSV, JSON lines (each packed or not) or Parquet, a folder of such files, or a pattern; a relative path starts from the current folder.
     label, positive, time, group, key, exclude, weight
-        Columns and the positive value, as in `data.quality.report.look`.
+        Columns and the positive value, as in `data.checks.look.look`.
     model
         File (ONNX, LightGBM, XGBoost) of a model that was made elsewhere, or folder of an MLflow model with one; it takes the place of training.
     columns
