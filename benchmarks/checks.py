@@ -14,7 +14,7 @@ import argparse
 import sys
 import tempfile
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Set
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -58,7 +58,8 @@ class Known:
 
 SENTINEL = frozenset({"sentinel"})
 LEAK = frozenset({"leak*", "strong", "later"})
-SHARED = {
+Truths = Mapping[str, tuple[str, Mapping[str, Set[str]]]]
+SHARED: Truths = {
     "insurance_fraud": ("FraudFound", {"Year": {"year-month"}}),
     "credit_default_taiwan": ("default payment", {}),
     "german_credit": ("class-label", {}),
@@ -119,7 +120,7 @@ SHARED = {
     "house_prices_ames": ("SalePrice", {"YrSold": {"year-month"}}),
     "sms_spam": ("label", {}),
 }
-R = {
+R: Truths = {
     "Benefits": ("ui", {}), "Caschool": ("testscr", {}), "Clothing": ("sales", {"tsales": LEAK, "ssize": LEAK}),
     "Computers": ("price", {}), "Crime": ("crmrte", {"county": {"group"}, "wser": {"outlier"}, "wtrd": {"outlier"}, "wcon": {"outlier"}}),
     "Diamond": ("price", {}), "DoctorAUS": ("doctorco", {}), "Fair": ("nbaffairs", {}), "Fatality": ("mrall", {"state": {"group"}}),

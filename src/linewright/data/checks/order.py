@@ -256,7 +256,8 @@ def _moved(label: Seen) -> Evidence:
         is_sure = abs(one.mean() - two.mean()) > _SURELY * error
         means: Evidence = {"label": label.name, "before": float(one.mean()), "after": float(two.mean())}
         return means if is_sure else {}
-    most, found = _SURELY, dict[str, Scalar | tuple[Scalar, ...]]()
+    most = _SURELY
+    found: Evidence = {}
     # The rarest first: of two classes, whose shares move alike, it is the one that people look at.
     for name, rows in label.counts.sort("rows").iter_rows() if label.distinct <= LEAST_VALUES else ():
         before, after = (float((part == name).mean()) for part in (first, last))  # pyright: ignore[reportArgumentType]
