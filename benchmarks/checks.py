@@ -14,7 +14,7 @@ import argparse
 import sys
 import tempfile
 from collections import Counter
-from collections.abc import Iterator, Mapping, Set
+from collections.abc import Iterator, Mapping
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -58,7 +58,7 @@ class Known:
 
 SENTINEL = frozenset({"sentinel"})
 LEAK = frozenset({"leak*", "strong", "later"})
-Truths = Mapping[str, tuple[str, Mapping[str, Set[str]]]]
+Truths = Mapping[str, tuple[str, Mapping[str, AbstractSet[str]]]]
 SHARED: Truths = {
     "insurance_fraud": ("FraudFound", {"Year": {"year-month"}}),
     "credit_default_taiwan": ("default payment", {}),
