@@ -12,7 +12,6 @@ import msgspec
 from linewright.errors import BackendError, NotFound
 from linewright.line.factory import Factory
 from linewright.line.file.mistakes import did_you_mean
-from linewright.line.instants import later
 from linewright.line.loop.waiting import Wait
 from linewright.line.notify.deliveries import Delivery, undelivered
 from linewright.line.record.alerts import newest_of, open_alerts, open_proposal
@@ -24,7 +23,6 @@ from linewright.line.record.registry import Judged, certified_metric, challenger
 from linewright.line.release.endpoint import log_fails
 from linewright.line.release.excluded_columns import going_back
 from linewright.line.release.next_steps import is_forced, realised, waits_because, ways_out
-from linewright.line.release.rollout import BAKE, trial_of
 from linewright.line.value.account import ratio_of
 from linewright.model.gates.text import certificate_in_words, undecided_in_words
 from linewright.operations.declaration.declare import operation
@@ -39,8 +37,7 @@ from linewright.serve.listener import endpoint
 from linewright.serve.log.segments import Damage
 from linewright.store.clock import said
 from linewright.text.numbers import count
-from linewright.watch.facts import Alerted, Performance, Waiting
-from linewright.watch.monitors import FEWEST_LABELS
+from linewright.watch.facts import FEWEST_LABELS, Alerted, Performance, Waiting
 
 
 class Realised(msgspec.Struct, frozen=True, kw_only=True):
@@ -538,12 +535,14 @@ def _canary(factory: Factory, line: str) -> CanaryStatus | None:
     if canary is None:
         return None
     spec = factory.line(line) if factory.trouble_with(line) is None else None
-    trial = trial_of(factory, spec.release, canary) if spec else None
+    # What compares models takes long to import, and few lines try one.
+    rollout = import_module("linewright.line.release.rollout") if spec else None
+    trial = rollout.trial_of(factory, spec.release, canary) if spec and rollout else None
     return CanaryStatus(
         model=f"{line}@{canary.model}",
         share=canary.share,
         since=canary.at,
-        until=later(canary.at, spec.release.bake or BAKE) if spec else None,
+        until=rollout.step_end(spec.release, canary) if spec and rollout else None,
         rows=trial.canary.rows if trial else 0,
         labelled=trial.canary.labelled if trial else 0,
         loss=trial.canary.loss if trial else None,
