@@ -155,7 +155,7 @@ class Factory:
                 hint="use the Linewright that wrote it, or a newer one",
             )
 
-    @property
+    @cached_property
     def state(self) -> Path:
         """Folder of all state; outside `lines/` and ``factory.yaml`` nothing else is written."""
         return self.root / ".linewright"
@@ -169,7 +169,7 @@ class Factory:
         """Return what a training of a line that has not ended has finished so far."""
         return LocalFits(line_path(self.state / "fits", line))
 
-    @property
+    @cached_property
     def serving(self) -> Path:
         """Folder of the files by which endpoints learn what to serve."""
         return self.state / "serving"

@@ -1,7 +1,7 @@
 """The operation that says how lines stand."""
 
 import shlex
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from importlib import import_module
@@ -34,6 +34,7 @@ from linewright.release.promotion import canary_of
 from linewright.release.stop import Note, note_of, stopped
 from linewright.serve.feedback.store import Counts, Feedback
 from linewright.serve.listener import endpoint
+from linewright.serve.log.outages import lines_with_outages
 from linewright.serve.log.segments import Damage
 from linewright.store.clock import said
 from linewright.text.numbers import count
@@ -393,7 +394,11 @@ def _status(factory: Factory, line: str | None) -> Status:
     address = endpoint(factory.state)
     url = f"http://{address}" if address else None
     reading = _Reading(
-        factory=factory.at_once(names), url=url, with_example=line is not None, files=CheckedFiles(factory)
+        factory=factory.at_once(names),
+        url=url,
+        with_example=line is not None,
+        files=CheckedFiles(factory),
+        troubled=lines_with_outages(factory.serving),
     )
     lines = tuple(
         _line_status(reading, name, _counted(reading, factory.labels_of(name), name)) for name in names
@@ -417,6 +422,8 @@ class _Reading:
     """Of the endpoint."""
     with_example: bool
     files: CheckedFiles
+    troubled: Collection[str]
+    """Lines of whose log there is word that it failed."""
 
 
 def _disk(factory: Factory) -> DiskForecast | None:
@@ -477,7 +484,7 @@ def _line_status(
         alerts=len(alerts),
         proposals=int(proposal is not None),
         clock_ahead_until=ahead_until(factory, name),
-        log_fails=log_fails(factory, name),
+        log_fails=log_fails(factory, name) if name in reading.troubled else None,
         log_damage=tuple(f"{each.segment} at byte {each.offset}: {each.why}" for each in damage),
         example=_example(factory, name, url) if url and reading.with_example else None,
         forced=digest is not None and is_forced(factory, name, digest),
