@@ -1,4 +1,4 @@
-"""What was measured of the intervals of answers, in words for people: whether they hold as much of the truth as they are meant to."""
+"""What was measured of the intervals of answers, in words for people: whether they hold as much as they are meant to."""
 
 import math
 from collections.abc import Sequence
