@@ -14,10 +14,9 @@ from linewright.model.evaluate.reliability import (
     FEWEST,
     bins_of,
     calibration_error,
-    is_off,
     measure_reliability,
-    reliability_in_words,
 )
+from linewright.model.evaluate.reliability_text import is_off, reliability_in_words
 from linewright.model.metrics.evaluation_rows import EvaluationRows
 from linewright.model.package.model import calibrate
 from linewright.model.train.calibrate import fit_calibration
