@@ -21,7 +21,7 @@ from linewright.line.record.alerts import newest_of, open_alerts, open_proposal,
 from linewright.line.record.refusals import REFUSALS, refusals, undecided
 from linewright.line.record.registry import challenger_of, find_model, judged
 from linewright.line.release.next_steps import waits_because
-from linewright.line.release.rollout import BAKE
+from linewright.line.release.rollout import step_end
 from linewright.line.spec import LineSpec
 from linewright.line.steps.ingest import in_types_of
 from linewright.model.facts import Evaluation, Package
@@ -102,7 +102,7 @@ def waits_of(factory: Factory, spec: LineSpec) -> tuple[Wait, ...]:
     """
     champion, canary = factory.metadata.pointer(spec.line).champion, canary_of(factory.metadata, spec.line)
     if canary is not None:
-        until = later(canary.at, spec.release.bake or BAKE)
+        until = step_end(spec.release, canary)
         model = f"{spec.line}@{canary.model}"
         return (Wait(line=spec.line, reason="trial", until=until, model=model, because=canary.because),)
     approval = _unapproved(factory, spec.line)

@@ -9,9 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from linewright.errors import SpecError
-from linewright.model.facts import Band, Task
+from linewright.model.facts import LEVEL, Band, Task
 from linewright.model.tasks import rules
-from linewright.model.tasks.prediction_interval import LEVEL, ends
+from linewright.model.tasks.prediction_interval import ends
 
 
 @dataclass(frozen=True)

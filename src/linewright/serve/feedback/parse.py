@@ -9,7 +9,7 @@ import msgspec
 
 from linewright.errors import RequestError
 from linewright.model.facts import Package
-from linewright.serve.rows.values import MAX_TEXT, as_number, kind_of, shown, spell
+from linewright.serve.rows.scalars import MAX_TEXT, as_number, kind_of, shown, spell
 
 MAX_LABELS = 10_000
 _FIELDS = ("id", "key", "label", "at", "corrects")
