@@ -235,9 +235,13 @@ def data(**line: Any) -> DataSpec:
 def rows_found(frame: pl.DataFrame, *, split: Mapping[str, Any] | None = None, **line: Any) -> list[Finding]:
     """Return what the checks of rows find of a table."""
     spec = data(**line)
-    task = look(frame, label="y").label.task
+    is_class = look(frame, label="y").label.task != "regression"
     seen = see_all(frame)
-    return [*check_rows(Rows(seen=seen, data=spec, split=SplitSpec.model_validate(split or {}), task=task))]
+    return [
+        *check_rows(
+            Rows(seen=seen, data=spec, split=SplitSpec.model_validate(split or {}), is_class=is_class)
+        )
+    ]
 
 
 def blocks(size: int, name: str = "P") -> Make:

@@ -35,7 +35,8 @@ class Rows:
     data: DataSpec
     split: SplitSpec = field(default_factory=SplitSpec)
     folds: int = 5
-    task: str = "binary"
+    is_class: bool = True
+    """Whether the label is a class."""
     where: Where = nowhere
 
     @property
@@ -47,11 +48,6 @@ class Rows:
     def height(self) -> int:
         """How many rows there are."""
         return len(self.label.values)
-
-    @property
-    def is_class(self) -> bool:
-        """Whether the label is a class."""
-        return self.task != "regression"
 
     @property
     def taken(self) -> list[str]:

@@ -139,7 +139,14 @@ def rows_of(spec: LineSpec, seen: Mapping[str, Seen], where: Where) -> Rows:
             task = describe_label(label.values, label, None).task
         except RequestError:
             task = "multiclass"
-    return Rows(seen=seen, data=spec, split=train.split, folds=train.fold_count, task=task, where=where)
+    return Rows(
+        seen=seen,
+        data=spec,
+        split=train.split,
+        folds=train.fold_count,
+        is_class=task != "regression",
+        where=where,
+    )
 
 
 def _contradictions(
