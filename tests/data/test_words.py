@@ -28,8 +28,8 @@ def prose(codes: np.ndarray, *, dialect: float = 1.0, seed: int = 0) -> list[str
 
 def truth(codes: np.ndarray) -> Truth:
     many = int(codes.max()) + 1
-    task: Any = "binary" if many == 2 else "multiclass"
-    return Truth(task=task, codes=codes, ranks=np.zeros(len(codes)), classes=tuple(map(str, range(many))))
+    form: Any = "two" if many == 2 else "classes"
+    return Truth(form=form, codes=codes, ranks=np.zeros(len(codes)), classes=tuple(map(str, range(many))))
 
 
 def birds(rows: int = ROWS) -> pl.DataFrame:
@@ -133,9 +133,7 @@ def test_a_word_of_few_groups_counts_for_nothing():
 def test_numbers_and_few_rows_ask_nothing_of_words():
     """Only a class can be told by a word, and only by one that comes often enough."""
     assert "" == telling_words(truth(np.arange(60) % 2), pl.Series(["word", None] * 9 + ["1"] * 42))
-    numbers = Truth(
-        task="regression", codes=np.zeros(100, np.int64), ranks=np.linspace(0, 1, 100), classes=()
-    )
+    numbers = Truth(form="number", codes=np.zeros(100, np.int64), ranks=np.linspace(0, 1, 100), classes=())
 
     assert "" == telling_words(numbers, pl.Series(["word"] * 100))
 

@@ -70,7 +70,7 @@ def find_kin(
     found |= {name: one for name, one in _together(truth, flags, open_) if name not in found}
     leaks = {name for name, one in {**suspects, **found}.items() if one.kind == "leak"}
     found |= {name: one for name, one in _family(truth, values, flags, leaks) if name in open_ - found.keys()}
-    if truth.task == "regression":
+    if truth.form == "number":
         parts = chain(
             _scaled(values, label, open_),
             _parts(values, label, open_),
@@ -135,7 +135,7 @@ def _best_count(
 def _flags(truth: Truth, values: Mapping[str, pl.Series]) -> dict[str, tuple[str, str, Mask]]:
     """Return the columns of two values: the commoner one, the rarer one, and where the rarer one stands."""
     flags: dict[str, tuple[str, str, Mask]] = {}
-    if truth.task != "binary":
+    if truth.form != "two":
         return flags
     for name, column in values.items():
         if column.null_count() or column.n_unique() != 2:
@@ -182,7 +182,7 @@ def _family(
     truth: Truth, values: Mapping[str, pl.Series], flags: Flags, leaks: set[str]
 ) -> Iterator[tuple[str, Suspect]]:
     """Find a rare flag that stands in a row of flags which are leaks, of their two values and named as they are."""
-    most = float(np.bincount(truth.codes).min()) if truth.task == "binary" else 0.0
+    most = float(np.bincount(truth.codes).min()) if truth.form == "two" else 0.0
     for block in _blocks(list(values), flags):
         kin = [name for name in block if name in leaks]
         for name in block:

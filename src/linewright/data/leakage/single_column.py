@@ -15,20 +15,21 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
+from linewright.data.facts import LabelForm
 from linewright.data.profile.association import Ints, Truth, cells, class_strengths, roc_auc, strength
 from linewright.data.profile.column import percent
 
 Mask = npt.NDArray[np.bool_]
 
-_PERFECT = {"binary": 0.995, "multiclass": 0.98, "regression": 0.99}
-_HIGH = {"binary": 0.85, "multiclass": 0.8, "regression": 0.85}
-_SURE = {"binary": 0.98, "multiclass": 0.95, "regression": 0.95}
+_PERFECT: Mapping[LabelForm, float] = {"two": 0.995, "classes": 0.98, "number": 0.99}
+_HIGH: Mapping[LabelForm, float] = {"two": 0.85, "classes": 0.8, "number": 0.85}
+_SURE: Mapping[LabelForm, float] = {"two": 0.98, "classes": 0.95, "number": 0.95}
 _OTHERS = 5
-_NOTABLE = {"binary": 0.75, "multiclass": 0.5, "regression": 0.5}
-_SCALE = {
-    "binary": "ROC AUC",
-    "multiclass": "share of the label's entropy",
-    "regression": "share of the label's variance",
+_NOTABLE: Mapping[LabelForm, float] = {"two": 0.75, "classes": 0.5, "number": 0.5}
+_SCALE: Mapping[LabelForm, str] = {
+    "two": "ROC AUC",
+    "classes": "share of the label's entropy",
+    "number": "share of the label's variance",
 }
 ASKED = "was it known before the label was?"
 _AFTERWARDS = "likely filled in after the label was known"
@@ -113,7 +114,7 @@ def find_rare_values(truth: Truth, values: Mapping[str, pl.Series]) -> dict[str,
     for name, column in values.items():
         if says := _pure_value(truth, column):
             asked = "was that value written before the label was known?"
-        elif truth.task == "binary" and (says := _pure_gap(truth, column)):
+        elif truth.form == "two" and (says := _pure_gap(truth, column)):
             asked = "was it left open before the label was known?"
         else:
             continue
@@ -123,7 +124,7 @@ def find_rare_values(truth: Truth, values: Mapping[str, pl.Series]) -> dict[str,
 
 def strengths_by_class(truth: Truth, cell: Mapping[str, Ints]) -> dict[str, dict[int, float]]:
     """Return by column how well it tells each of several classes from all others; nothing of any other label."""
-    is_asked = truth.task == "multiclass"
+    is_asked = truth.form == "classes"
     return {
         name: class_strengths(one, truth, least=_LEAST_ROWS) if is_asked else {} for name, one in cell.items()
     }
@@ -190,13 +191,13 @@ def find_as_bare(label: pl.Series, columns: Mapping[str, pl.Series]) -> dict[str
 
 def _stand_outs(truth: Truth, strengths: Mapping[str, float]) -> dict[str, Suspect]:
     """Find the few columns that stand far above all others."""
-    far, following, others = _far(truth.task, strengths)
+    far, following, others = _far(truth.form, strengths)
     return {
         name: _far_above(
             f"alone it reaches a {_says(truth, value)}",
             following,
             # A small honest table may have one good column.
-            is_leak=others >= _OTHERS or value >= _SURE[truth.task],
+            is_leak=others >= _OTHERS or value >= _SURE[truth.form],
         )
         for name, value in far
     }
@@ -211,9 +212,9 @@ def _of_a_class(truth: Truth, by_class: Mapping[str, Mapping[int, float]]) -> di
     best: dict[str, tuple[float, Suspect]] = {}
     rows = np.bincount(truth.codes, minlength=len(truth.classes))
     for code in sorted({code for areas in by_class.values() for code in areas}):
-        far, following, _ = _far("binary", {name: areas[code] for name, areas in by_class.items()})
+        far, following, _ = _far("two", {name: areas[code] for name, areas in by_class.items()})
         for name, value in far:
-            is_perfect = value >= _PERFECT["binary"]
+            is_perfect = value >= _PERFECT["two"]
             # A rare class makes any figure shaky but one near 1.
             if (is_perfect or rows[code] >= _MANY) and value > best.get(name, (0.0,))[0]:
                 says = f"alone it {_tells(truth.classes[code], value)}"
@@ -222,17 +223,17 @@ def _of_a_class(truth: Truth, by_class: Mapping[str, Mapping[int, float]]) -> di
 
 
 def _tells(name: str, value: float) -> str:
-    how = " almost without error" if value >= _PERFECT["binary"] else ""
+    how = " almost without error" if value >= _PERFECT["two"] else ""
     return f"tells {name!r} from all others{how} (ROC AUC of {value:.3f})"
 
 
-def _far(task: str, strengths: Mapping[str, float]) -> tuple[tuple[tuple[str, float], ...], float, int]:
+def _far(form: LabelForm, strengths: Mapping[str, float]) -> tuple[tuple[tuple[str, float], ...], float, int]:
     """Return the few columns that stand far above all others with their figures, the next figure, and how many others there are."""
     rest = sorted(((value, name) for name, value in strengths.items()), reverse=True)
-    chance = _chance(task)
+    chance = _chance(form)
     for count in range(min(max(1, len(rest) // 4), len(rest)), 0, -1):
         following = max(rest[count][0], chance) if count < len(rest) else chance
-        if _is_far_above(task, rest[count - 1][0], following):
+        if _is_far_above(form, rest[count - 1][0], following):
             return tuple((name, value) for value, name in rest[:count]), following, len(rest) - count
     return (), chance, 0
 
@@ -248,12 +249,12 @@ def _best(
     says: dict[str, list[str]] = {}
     if not is_told and strengths:
         value, name = max((value, name) for name, value in strengths.items())
-        if value >= _NOTABLE[truth.task]:
+        if value >= _NOTABLE[truth.form]:
             says[name] = [f"the best single column ({_says(truth, value)})"]
     sure = {
         name: max((value, -code) for code, value in by_class[name].items())
         for name in strengths
-        if max(by_class[name].values(), default=0.0) >= _PERFECT["binary"]
+        if max(by_class[name].values(), default=0.0) >= _PERFECT["two"]
     }
     # Among many classes some are easy, and what is measured tells them: to ask of each column hides what is worth asking.
     is_ordinary = len(sure) > _ORDINARY
@@ -276,18 +277,18 @@ def _far_above(says: str, following: float, *, is_leak: bool) -> Suspect:
 
 
 def _says(truth: Truth, value: float) -> str:
-    return f"{_SCALE[truth.task]} of {value:.3f}"
+    return f"{_SCALE[truth.form]} of {value:.3f}"
 
 
-def _chance(task: str) -> float:
-    return 0.5 if task == "binary" else 0.0
+def _chance(form: LabelForm) -> float:
+    return 0.5 if form == "two" else 0.0
 
 
 def _perfect(truth: Truth, column: pl.Series, cell: Ints, value: float) -> str | None:
-    if value < _PERFECT[truth.task]:
+    if value < _PERFECT[truth.form]:
         return None
     value = max(value, _area(truth, column))
-    if truth.task != "regression" and _is_function(cell, truth.codes):
+    if truth.form != "number" and _is_function(cell, truth.codes):
         many = len(np.unique(cell))
         return f"each of its {many:,} values goes with one label only in {truth.rows:,} rows: it is the label in other words"
     return f"alone it predicts the label almost without error ({_says(truth, value)})"
@@ -295,7 +296,7 @@ def _perfect(truth: Truth, column: pl.Series, cell: Ints, value: float) -> str |
 
 def _area(truth: Truth, column: pl.Series) -> float:
     """Return the area under the ROC curve of a number itself, which its cells round off; 0 where it is none or has gaps."""
-    if truth.task != "binary" or not column.dtype.is_numeric() or column.null_count():
+    if truth.form != "two" or not column.dtype.is_numeric() or column.null_count():
         return 0.0
     area = roc_auc(truth.codes, column.cast(pl.Float64).to_numpy())
     return max(area, 1 - area)
@@ -303,7 +304,7 @@ def _area(truth: Truth, column: pl.Series) -> float:
 
 def _by_class(truth: Truth, column: pl.Series) -> str | None:
     """Say whether a column has one value in each of several classes: what is measured in a row varies, what is written of a class does not."""
-    if truth.task != "multiclass" or not 2 <= column.n_unique() <= len(truth.classes) + 1:
+    if truth.form != "classes" or not 2 <= column.n_unique() <= len(truth.classes) + 1:
         return None
     known = pl.DataFrame({"code": truth.codes, "value": column}).drop_nulls()
     of_class = known.group_by("code").agg(pl.col("value").n_unique().alias("values"), pl.len().alias("rows"))
@@ -337,12 +338,12 @@ def _by_presence(truth: Truth, column: pl.Series) -> str | None:
     present = column.is_not_null().to_numpy()
     if present.all() or not present.any():
         return None
-    if truth.task == "regression":
+    if truth.form == "number":
         return _presence_of_number(truth, present)
     if says := _pure_rows(truth, present, "it has a value"):
         return f"{says}: {_AFTERWARDS}"
     says = _pure_gap(truth, column)
-    if says and (truth.task != "binary" or _tells_of_label(truth, present.astype(np.int64))):
+    if says and (truth.form != "two" or _tells_of_label(truth, present.astype(np.int64))):
         return f"{says}: {_AFTERWARDS}"
     return _never_for_one(truth, present)
 
@@ -363,7 +364,7 @@ def _pure_rows(truth: Truth, rows: Mask, what: str) -> str:
 
 def _never_for_one(truth: Truth, present: Mask) -> str | None:
     """Say whether a column of many values has none in all the rows of the rarer of two classes."""
-    if truth.task != "binary":
+    if truth.form != "two":
         return None
     rows = np.bincount(truth.codes, minlength=2)
     filled = np.bincount(truth.codes[present], minlength=2)
@@ -378,7 +379,7 @@ def _never_for_one(truth: Truth, present: Mask) -> str | None:
 
 def _by_default(truth: Truth, column: pl.Series) -> str | None:
     """Say whether a number that is the same in most rows differs almost only in rows of one class."""
-    if truth.task == "regression" or not column.dtype.is_numeric() or column.n_unique() <= _FLAG_LEVELS:
+    if truth.form == "number" or not column.dtype.is_numeric() or column.n_unique() <= _FLAG_LEVELS:
         return None
     usual = column.drop_nulls().mode().sort().item(0)
     rows = (column != usual).fill_null(value=False).to_numpy()
@@ -410,7 +411,7 @@ def _by_flag(truth: Truth, column: pl.Series, cell: Ints) -> str | None:
 
 def _pure_value(truth: Truth, column: pl.Series) -> str:
     """Say of which of its very few values nearly all rows are of one of two classes, or nothing where there is none."""
-    if truth.task != "binary" or not 2 <= column.drop_nulls().n_unique() <= _FLAG_LEVELS:
+    if truth.form != "two" or not 2 <= column.drop_nulls().n_unique() <= _FLAG_LEVELS:
         return ""
     for level in column.drop_nulls().unique().sort().to_list():
         rows = (column == level).fill_null(value=False).to_numpy()
@@ -487,7 +488,7 @@ def _delay_strength(truth: Truth, column: pl.Series, time: pl.Series) -> float:
 
 def _late_suspect(truth: Truth, value: float, delay: float, share: float, time: str) -> Suspect:
     says = f"later than {time!r} in {percent(share)} of rows"
-    is_binary = truth.task == "binary"
+    is_binary = truth.form == "two"
     told = ""
     if value >= (0.6 if is_binary else 0.1):
         told = f"it tells the label ({_says(truth, value)})"
@@ -498,11 +499,11 @@ def _late_suspect(truth: Truth, value: float, delay: float, share: float, time: 
     return Suspect(kind="later", evidence=f"{says}: check that it is known when a prediction is asked for")
 
 
-def _is_far_above(task: str, best: float, following: float) -> bool:
+def _is_far_above(form: LabelForm, best: float, following: float) -> bool:
     """For two classes on the scale of d', the distance between the classes in standard deviations: AUC is squeezed near 1."""
-    if best < _HIGH[task]:
+    if best < _HIGH[form]:
         return False
-    if task != "binary":
+    if form != "two":
         return following < 0.5 * best
     near, far = (math.sqrt(2) * NormalDist().inv_cdf(min(max(auc, 0.5), 0.9999)) for auc in (following, best))
     return far >= 2 * near and far - near >= 0.9

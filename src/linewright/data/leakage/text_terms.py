@@ -62,12 +62,12 @@ def telling_words(truth: Truth, text: pl.Series, group: pl.Series | None = None)
     Examples
     --------
     >>> codes = (np.arange(2_000) % 50 == 0).astype(np.int64)
-    >>> truth = Truth(task="binary", codes=codes, ranks=np.zeros(2_000), classes=("no", "yes"))
+    >>> truth = Truth(form="two", codes=codes, ranks=np.zeros(2_000), classes=("no", "yes"))
     >>> text = pl.Series(["take-off REJECTED" if code else "a bird was seen" for code in codes])
     >>> telling_words(truth, text)
     "of the 40 rows with 'off' in it 100 % are 'yes' (0 % of the other rows), and 2 words more tell as much"
     """
-    if truth.task == "regression":
+    if truth.form == "number":
         return ""
     every = max(1, -(-int(text.str.len_bytes().sum()) // _MOST_BYTES))
     frame = pl.DataFrame({"text": text, "code": truth.codes}).with_columns(

@@ -157,7 +157,7 @@ def look(
     --------
     >>> frame = pl.DataFrame({"age": [str(20 + i % 40) for i in range(200)], "paid": ["no", "yes"] * 100})
     >>> profile = look(frame, label="paid")
-    >>> profile.label.task, profile.label.positive, profile.column("age").type
+    >>> profile.label.form, profile.label.positive, profile.column("age").type
     ('binary', 'yes', 'integer')
     """
     named = {"label": label, "time": time, "group": group, "key": key, "weight": weight}
@@ -332,7 +332,7 @@ def _judge(
     beside = [seen[name] for name in values if name not in leaks and name not in unseen]
     worded = _of_texts(seen, truth, roles, sample, names=texts, beside=beside)
     far = find_stand_outs(truth, left, by_class)
-    if truth.task == "regression":
+    if truth.form == "number":
         # Where it parts the label says more of a column than how far it tells it.
         among = {name: values[name] for name in left if name not in far or far[name].kind != "leak"}
         parted = find_thresholds(typed, among)
@@ -391,15 +391,15 @@ def _of_a_sample(suspect: Suspect, looked_at: int, rows: int) -> Suspect:
 
 
 def _truth(about: LabelProfile, typed: pl.Series, spelled: pl.Series) -> Truth:
-    if about.task == "regression":
+    if about.form == "number":
         ranks = typed.cast(pl.Float64).rank("average").to_numpy()
         zeros = np.zeros(len(ranks), dtype=np.int64)
-        return Truth(task="regression", codes=zeros, ranks=(ranks - 0.5) / len(ranks), classes=())
+        return Truth(form="number", codes=zeros, ranks=(ranks - 0.5) / len(ranks), classes=())
     names = [name for name, _ in about.classes]
     if about.positive is not None:
         names = sorted(names, key=lambda name: name == about.positive)
     codes = spelled.cast(pl.String).cast(pl.Enum(names)).to_physical().cast(pl.Int64).to_numpy()
-    return Truth(task=about.task, codes=codes, ranks=np.zeros(len(codes)), classes=tuple(names))
+    return Truth(form=about.form, codes=codes, ranks=np.zeros(len(codes)), classes=tuple(names))
 
 
 def _sameness(column: Seen, known: pl.Series | None) -> Iterator[Verdict]:
@@ -546,4 +546,4 @@ def _order(label: LabelProfile, seen: Mapping[str, Seen], roles: Roles) -> str:
     time = seen[roles.time].values if roles.time else None
     if time is not None and time.is_sorted():
         return f"the rows are in the order of {roles.time!r}"
-    return sorted_evidence(seen[label.column].values, is_class=label.task != "regression")
+    return sorted_evidence(seen[label.column].values, is_class=label.form != "number")

@@ -8,7 +8,6 @@ import polars as pl
 from linewright.data.contract.check import Checked
 from linewright.data.dataset.split import foreseen, foreseen_useless
 from linewright.data.facts import LEAK, QUESTION, Column, Dataset, Finding
-from linewright.data.profile.association import Kind
 from linewright.data.profile.column import UNUSABLE, Seen, as_declared, percent
 from linewright.data.profile.label import describe_label
 from linewright.data.profile.roles import Roles
@@ -40,6 +39,9 @@ from linewright.line.column_roles import roles
 from linewright.line.file.quoting import in_sql, quoted, quoted_sentence
 from linewright.line.run_context import LEARNABLE, feature_columns
 from linewright.line.spec import LineSpec
+from linewright.model.spec import AUTO
+from linewright.model.tasks import task as rules_of
+from linewright.model.tasks import task_of
 from linewright.text.numbers import listed
 
 TOLD = frozenset({"near constant", "later"})
@@ -197,30 +199,29 @@ def row_traps(spec: LineSpec, seen: Mapping[str, Seen], where: Where = nowhere) 
         Says where in the source a value stands.
     """
     label = seen[spec.label.column]
-    task = _task(spec, label)
+    is_class = _is_class(spec, label)
     return tuple(
         trap
         for traps in (
             _group(spec, seen),
             _unlabelled(spec, seen),
-            _repeats(spec, seen, task),
-            _sorted(spec, seen, task),
+            _repeats(spec, seen, is_class=is_class),
+            _sorted(spec, seen, is_class=is_class),
             _order(spec, seen),
-            _few_rows(spec, label, where) if task != "regression" else (),
-            _one_sided(spec, seen, task),
+            _few_rows(spec, label, where) if is_class else (),
+            _one_sided(spec, seen, is_class=is_class),
         )
         for trap in traps
     )
 
 
-def _task(spec: LineSpec, label: Seen) -> str:
-    if spec.train.task != "auto":
-        return spec.train.task
+def _is_class(spec: LineSpec, label: Seen) -> bool:
+    if spec.train.task != AUTO:
+        return rules_of(spec.train.task).is_class
     try:
-        task: Kind = describe_label(label.values, label, None).task
+        return describe_label(label.values, label, None).form != "number"
     except RequestError:
-        return "multiclass"
-    return task
+        return True
 
 
 def _by(spec: LineSpec) -> str:
@@ -336,7 +337,7 @@ def _text(value: object) -> str:
     return "'" + text.replace("'", "''") + "'"
 
 
-def _repeats(spec: LineSpec, seen: Mapping[str, Seen], task: str) -> Iterator[Trap]:
+def _repeats(spec: LineSpec, seen: Mapping[str, Seen], *, is_class: bool) -> Iterator[Trap]:
     features = _features(spec, seen)
     if not features or spec.label.columns:
         return
@@ -352,7 +353,7 @@ def _repeats(spec: LineSpec, seen: Mapping[str, Seen], task: str) -> Iterator[Tr
         frame[spec.label.column],
         [frame[name] for name in sorted(rest)],
         parts,
-        is_class=task != "regression",
+        is_class=is_class,
     )
     if found is not None:
         all_rows = len(seen[spec.label.column].values)
@@ -400,9 +401,9 @@ def _query(spec: LineSpec, *words: str, after: str = "") -> str:
     return f"sql: {quoted_sentence(' '.join([*words, 'from', source, after]).strip())}"
 
 
-def _sorted(spec: LineSpec, seen: Mapping[str, Seen], task: str) -> Iterator[Trap]:
+def _sorted(spec: LineSpec, seen: Mapping[str, Seen], *, is_class: bool) -> Iterator[Trap]:
     label = seen[spec.label.column].values
-    if not (says := sorted_evidence(label, is_class=task != "regression")):
+    if not (says := sorted_evidence(label, is_class=is_class)):
         return
     if spec.table.time is not None and seen[spec.table.time].values.is_sorted():
         says += f", and by {spec.table.time!r} too, so that a split by time tests on other answers than it trains on"
@@ -475,13 +476,13 @@ def _few_rows(spec: LineSpec, label: Seen, where: Where) -> Iterator[Trap]:
     )
 
 
-def _one_sided(spec: LineSpec, seen: Mapping[str, Seen], task: str) -> Iterator[Trap]:
+def _one_sided(spec: LineSpec, seen: Mapping[str, Seen], *, is_class: bool) -> Iterator[Trap]:
     """Tell of parts between which a run would stop: one that is empty, or holds one class only.
 
     The rows are parted as a run parts them, whatever their number, unless chance surely gives enough to each part.
     """
     label, by = seen[spec.label.column], _by(spec)
-    if spec.label.columns or (by == "random" and _is_in_both(spec, label, task)):
+    if spec.label.columns or (by == "random" and _is_in_both(spec, label, is_class=is_class)):
         return
     frame = pl.DataFrame([one.values for one in seen.values() if one.type != UNUSABLE])
     if by == "time":  # a run sets rows without a time aside, and `new` has them still
@@ -511,10 +512,10 @@ def _one_sided(spec: LineSpec, seen: Mapping[str, Seen], task: str) -> Iterator[
     )
 
 
-def _is_in_both(spec: LineSpec, label: Seen, task: str) -> bool:
+def _is_in_both(spec: LineSpec, label: Seen, *, is_class: bool) -> bool:
     """Return whether chance surely gives each part rows with a label, and of two classes where it has classes."""
     rows = label.present
-    if task != "regression":
+    if is_class:
         most = label.counts["rows"].sort(descending=True).to_list()
         rows = most[1] if len(most) > 1 else 0
     share = spec.train.split.test
@@ -537,7 +538,9 @@ def _strays(spec: LineSpec, label: Seen, two: list[str], strays: list[str], *, w
     """Tell of values that a label of two classes would not have but for typing errors."""
     place, many = where(label.name, strays), len(strays) > 1
     rows = int(label.values.cast(pl.String).is_in(strays).sum())
-    task = "; then task: binary (under train)" if spec.train.task == "multiclass" else ""
+    declared = spec.train.task
+    is_of_many = declared != AUTO and rules_of(declared).label == "classes"
+    task = f"; then task: {task_of('two')} (under train)" if is_of_many else ""
     allowed = ", ".join(map(quoted_sentence, two))
     return Trap(
         trap="few rows",

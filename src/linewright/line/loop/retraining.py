@@ -25,6 +25,7 @@ from linewright.line.release.rollout import BAKE
 from linewright.line.spec import LineSpec
 from linewright.line.steps.ingest import in_types_of
 from linewright.model.facts import Evaluation, Package
+from linewright.model.tasks import task as rules_of
 from linewright.release.facts import RolledBack
 from linewright.release.promotion import canary_of
 from linewright.serve.facts import Prediction, Truth
@@ -266,8 +267,8 @@ def missing_labels(factory: Factory, spec: LineSpec, proposal: RetrainProposal) 
     known = _last_known(factory, spec.line)
     if known is not None and not any(_is_new(spec, known, *pair) for pair in pairs):
         return MissingLabels(lacks="news", since=known)
-    task = factory.metadata.get(find_model(factory, spec.line).digest, Package).task
-    is_class = task != "regression"
+    rules = rules_of(factory.metadata.get(find_model(factory, spec.line).digest, Package).task)
+    is_class = rules.is_class
     at, codes = _coded(pairs)
     times = 2 ** undecided(factory, spec.line, before=factory.now())
     wanted = times * _wanted(factory, spec.line, is_class=is_class)
@@ -281,7 +282,7 @@ def missing_labels(factory: Factory, spec: LineSpec, proposal: RetrainProposal) 
     have = _rarest(codes, is_class=is_class)
     missing = MissingLabels(
         lacks="rows",
-        of="labelled rows of the rarer class" if task == "binary" else "labelled rows",
+        of="labelled rows of the rarer class" if rules.has_positive else "labelled rows",
         since=proposal.since,
         have=min(have, wanted),
         wanted=wanted,

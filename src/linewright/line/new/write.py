@@ -11,7 +11,6 @@ from typing import Literal
 import msgspec
 import polars as pl
 
-from linewright.data.profile.association import Kind
 from linewright.data.profile.column import Seen, see_all
 from linewright.data.quality.report import Profile, Verdict, look
 from linewright.data.quality.rows import Trap
@@ -38,6 +37,7 @@ from linewright.line.new.draft import Draft, comma_doubt, looked_at, source_name
 from linewright.line.new.imported_model import COLUMNS, bring
 from linewright.line.spec import LINE_NAME
 from linewright.model.spec import FUNCTION, TrainSpec
+from linewright.model.tasks import task_of
 from linewright.store.rights import as_asked, make_asked_folder
 
 _TEST = 0.2
@@ -58,7 +58,7 @@ class NewLine(msgspec.Struct, frozen=True, kw_only=True):
     """A line file that was written, and what the look at the data found."""
 
     path: str
-    task: Kind
+    task: str
     rows: int
     """Rows that were looked at."""
     of: int
@@ -223,7 +223,7 @@ def new_line(
     _write(path, text)
     return NewLine(
         path=str(path),
-        task=profile.label.task,
+        task=task_of(profile.label.form),
         rows=profile.rows,
         of=rows,
         columns=len(profile.columns),
@@ -372,7 +372,7 @@ def _split(seen: Mapping[str, Seen], profile: Profile) -> tuple[str, str]:
 
 def _only_class(seen: Mapping[str, Seen], profile: Profile, time: str) -> str | None:
     """Return the class that is alone at the early or the late end of time, where one is."""
-    if profile.label.task == "regression":
+    if profile.label.form == "number":
         return None
     rows = pl.DataFrame(
         {"time": seen[time].values, "label": seen[profile.label.column].values.cast(pl.String)}

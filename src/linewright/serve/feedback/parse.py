@@ -145,7 +145,7 @@ def _key(value: object, place: Callable[[str], str]) -> str | None:
 
 def _fitting(value: object, package: Package, where: str) -> str | float:
     later = "send the label when it is known; until then leave this entry out" if value is None else ""
-    if package.task == "regression":
+    if not package.classes:
         if isinstance(value, (int, float)) and not isinstance(value, bool) and _is_plain(value):
             return float(value) + 0.0  # so that -0.0 is 0.0
         raise RequestError(
