@@ -4,11 +4,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from toy_task import COUNT, ORDINAL, install_tasks
+from toy_task import COUNT, ORDINAL, installed_tasks
 
 from linewright.errors import SpecError
 from linewright.model import task_names
-from linewright.model.metrics.definitions import metrics_of
 from linewright.model.tasks import TaskRules, task
 from linewright.model.tasks.binary import BINARY
 from linewright.model.tasks.multiclass import MULTICLASS
@@ -47,15 +46,10 @@ class TestRegression(TaskContract):
 
 
 @pytest.fixture
-def installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Let this process find what pip leaves of a package with the tasks of `toy_task`."""
-    install_tasks(tmp_path / "site")
-    monkeypatch.syspath_prepend(tmp_path / "site")
-    for found in (task_names.others, task, metrics_of):
-        found.cache_clear()
-    yield
-    for found in (task_names.others, task, metrics_of):
-        found.cache_clear()
+def installed(tmp_path: Path) -> Iterator[None]:
+    """Let this process find the tasks of `toy_task`."""
+    with installed_tasks(tmp_path / "site"):
+        yield
 
 
 @pytest.mark.usefixtures("installed")

@@ -1,6 +1,8 @@
 """Two tasks that no file of `src` knows: what a package of somebody else's would bring."""
 
-from collections.abc import Mapping, Sequence
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +11,9 @@ from numpy.typing import NDArray
 
 from linewright.errors import SpecError
 from linewright.model.facts import Band
-from linewright.model.metrics.definitions import MetricRule, Statistic, divide
+from linewright.model.metrics.definitions import MetricRule, Statistic, divide, metrics_of
+from linewright.model.task_names import others
+from linewright.model.tasks import task
 from linewright.model.tasks.rules import ClassRules, NumberRules, count_labels
 
 Floats = NDArray[np.float64]
@@ -83,9 +87,13 @@ class Count(NumberRules):
     def target(self, labels: Sequence[str] | NDArray[Any], classes: tuple[str, ...]) -> Floats:
         """Return the counts."""
         numbers = super().target(labels, classes)
-        if (numbers < 0).any() or (numbers % 1).any():
-            raise SpecError("a count is a whole number of at least 0", where="label.column")
+        if why := next(filter(None, map(self.refuses, numbers.tolist())), ""):
+            raise SpecError(why, where="label.column")
         return numbers
+
+    def refuses(self, number: float) -> str:
+        """Refuse what is no count."""
+        return "" if number >= 0 and number.is_integer() else "a count is a whole number of at least 0"
 
     def row_loss(self, target: NDArray[Any], scores: Floats) -> Floats:
         """Return the deviance of each row."""
@@ -153,3 +161,18 @@ def install_tasks(site: Path) -> None:
     (info / "entry_points.txt").write_text(
         "[linewright.tasks]\nordinal = toy_task:ORDINAL\ncount = toy_task:COUNT\n"
     )
+
+
+@contextmanager
+def installed_tasks(site: Path) -> Iterator[None]:
+    """Let this process find the tasks as it finds those of a package."""
+    install_tasks(site)
+    sys.path.insert(0, str(site))
+    for found in (others, task, metrics_of):
+        found.cache_clear()
+    try:
+        yield
+    finally:
+        sys.path.remove(str(site))
+        for found in (others, task, metrics_of):
+            found.cache_clear()

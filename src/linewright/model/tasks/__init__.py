@@ -27,7 +27,13 @@ def task(name: str) -> TaskRules:
     """
     place = TASKS.get(name) or others().get(name)
     if place is None:
-        raise SpecError("unknown task", where="train.task", found=name, allowed=", ".join(task_names()))
+        raise SpecError(
+            "unknown task",
+            where="train.task",
+            found=name,
+            allowed=", ".join(task_names()),
+            hint="correct it, or install the package that brings it",
+        )
     rules = load(place)
     if not isinstance(rules, TaskRules):
         raise SpecError("this does not define a task", where="train.task", found=place, allowed="a TaskRules")

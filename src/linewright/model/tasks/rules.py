@@ -81,6 +81,11 @@ class TaskRules(ABC):
             If a label is not among `classes`, or is no finite number.
         """
 
+    def refuses(self, number: float) -> str:
+        """Say why a finite number that comes as feedback is no label; empty where it is one. Classes are not asked about here."""
+        del number
+        return ""
+
     @abstractmethod
     def baseline(
         self,

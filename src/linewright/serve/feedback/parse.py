@@ -9,6 +9,7 @@ import msgspec
 
 from linewright.errors import RequestError
 from linewright.model.facts import Package
+from linewright.model.tasks import task
 from linewright.serve.rows.values import MAX_TEXT, as_number, kind_of, shown, spell
 
 MAX_LABELS = 10_000
@@ -94,6 +95,7 @@ def _label(number: int, entry: object, package: Package, place: Callable[[str], 
     if entry.get("key") is not None and package.key is None:
         raise no_key(place("key"))
     label = _fitting(entry.get("label"), package, place("label"))
+    _refuse_other_numbers(label, entry.get("label"), package, place("label"))
     _refuse_fractions(label, entry.get("label"), package, place("label"))
     return Label(
         number=number,
@@ -165,6 +167,12 @@ def _fitting(value: object, package: Package, where: str) -> str | float:
             hint=later,
         )
     return spelled
+
+
+def _refuse_other_numbers(label: str | float, value: object, package: Package, where: str) -> None:
+    """Refuse a number that the task has no use for; what a label corrects is not asked."""
+    if not isinstance(label, str) and (why := task(package.task).refuses(label)):
+        raise RequestError(why, where=where, found=shown(value))
 
 
 def _refuse_fractions(label: str | float, value: object, package: Package, where: str) -> None:
