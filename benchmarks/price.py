@@ -3,7 +3,8 @@
     python benchmarks/price.py BEFORE [--after CHECKOUT] [--rounds N] [--runs N] [--blocks N] [--requests N]
 
 BEFORE and CHECKOUT (default: this one) are folders of the repository. Both are run by the Python that runs this script, with the same
-installed libraries; each has a factory of its own with the same line. In each round both endpoints are started anew and answer blocks of requests of one row over one
+installed libraries; each has a factory of its own with the same line, whose model has as many numbers on both: trees that were grown
+otherwise would take another time to answer. In each round both endpoints are started anew and answer blocks of requests of one row over one
 kept connection, in turn. Then both carry out runs, in turn, whose source has one row more each time. CPU of a request is that of the
 endpoint's process, by the kernel's count; that of a run is that of the command and all its children. A difference is the median of one
 side minus the other, with its 95 % interval by order statistics. Two endpoints of one checkout differ by 12 us (standard deviation)
@@ -34,9 +35,15 @@ LINE = """\
 line: sound
 sources: {rows: {file: rows.csv}}
 label: {column: bad, positive: "yes"}
-train: {budget: {trials: 1}, split: {by: random, test: 0.3}}
+train: {python: "estimator.py:make", split: {by: random, test: 0.3}}
 gates:
   - {metric: roc_auc, at_least: 0.6}
+"""
+ESTIMATOR = """\
+from sklearn.linear_model import LogisticRegression
+
+def make():
+    return LogisticRegression()
 """
 COMMAND = [sys.executable, "-m", "linewright"]
 BODY = b'{"rows": [{"size": 0.4, "speed": 0.5}]}'
@@ -71,6 +78,7 @@ def declare(side: Side) -> None:
             writer.writerow([f"{size:.4f}", f"{chance.random():.4f}", bad])
     subprocess.run([*COMMAND, "init", str(side.root)], env=side.environment, check=True, capture_output=True)
     (side.root / "lines" / "sound.yaml").write_text(LINE)
+    (side.root / "estimator.py").write_text(ESTIMATOR)
 
 
 def run(side: Side) -> None:
