@@ -5,7 +5,6 @@ from collections.abc import Sequence
 
 import numpy as np
 import pytest
-from numpy.typing import NDArray
 
 from linewright.errors import SpecError
 from linewright.line.file.read import parse_line
@@ -32,14 +31,14 @@ class TaskContract:
     def rows(self, labels: Sequence[str]) -> list[str]:
         """Give labels of many rows: each of `labels` comes up."""
         drawn = np.random.default_rng(3).integers(0, len(labels), ROWS - len(labels))
-        return [*labels, *(labels[place] for place in drawn.tolist())]
+        return [*labels, *(labels[int(place)] for place in drawn)]
 
     def scores_of(self, rules: TaskRules, rows: Sequence[str], *, sure: float = 0.9) -> Floats:
         """Return scores that are right about each row as far as they are `sure`; the rest is the baseline."""
         classes = rules.classes(rows, None)
         target = rules.target(rows, classes)
         baseline = rules.baseline(target, np.ones(len(rows)), classes)
-        right: NDArray[np.float64] = np.eye(len(classes))[target] if classes else target
+        right = np.eye(len(classes))[target.astype(np.int64)] if classes else target.astype(np.float64)
         return sure * right + (1 - sure) * rules.baseline_scores(baseline, len(rows))
 
     def test_it_is_found_by_its_name(self, rules: TaskRules) -> None:
