@@ -92,7 +92,7 @@ class CatBoost:
             return columns.pool(catboost, rows, label=truth.told(answers), weight=mass, baseline=start)
 
         model = catboost.CatBoost(
-            _parameters(truth.link, seed, settings, rounds=rounds, is_watched=bool(watched))
+            _parameters(link_of(task), seed, settings, rounds=rounds, is_watched=bool(watched))
         )
         pool = held(x, target, weight)
         try:

@@ -34,7 +34,7 @@ class TaskContract:
         return [*labels, *(labels[int(place)] for place in drawn)]
 
     def scores_of(self, rules: TaskRules, rows: Sequence[str], *, sure: float = 0.9) -> Floats:
-        """Return scores that are right about each row as far as they are `sure`; the rest is the baseline."""
+        """Return scores that are right about each row to the degree `sure`; the rest is the baseline."""
         classes = rules.classes(rows, None)
         target = rules.target(rows, classes)
         baseline = rules.baseline(target, np.ones(len(rows)), classes)
@@ -90,7 +90,7 @@ class TaskContract:
                 rules.classes(rows, rows[0])
 
     def test_the_baseline_answers_all_rows_alike(self, rules: TaskRules, rows: list[str]) -> None:
-        """Gates hold models against it where there is no champion."""
+        """Gates compare a first model with it."""
         scores = self.scores_of(rules, rows, sure=0.0)
 
         assert (len(rows), *([len(rules.classes(rows, None))] if rules.is_class else [])) == scores.shape
@@ -121,7 +121,7 @@ class TaskContract:
         assert np.allclose(scores, rules.link.to_scores(margins.reshape(len(rows), outputs)), rtol=1e-9)
 
     def test_decisions_are_of_its_classes_or_numbers(self, rules: TaskRules, rows: list[str]) -> None:
-        """Whoever is nearly sure of a class decides for it."""
+        """Scores that are nearly certain of a class decide for it."""
         scores = self.scores_of(rules, rows, sure=0.99)
         target = rules.target(rows, rules.classes(rows, None))
         decided = rules.decide(scores, None)

@@ -380,7 +380,7 @@ def _headline(spec: LineSpec, task: str) -> str:
 
 
 def _rule(name: str, task: str) -> MetricRule | None:
-    """Return the metric with that name, also one of another task; that is told elsewhere."""
+    """Return the metric with that name, also of another task, which `_known_metric` reports."""
     return find_metric(name, TASKS if task == AUTO else (task, *TASKS))
 
 

@@ -82,7 +82,7 @@ class TaskRules(ABC):
         """
 
     def refuses(self, number: float) -> str:
-        """Say why a finite number that comes as feedback is no label; empty where it is one. Classes are not asked about here."""
+        """Return why a finite number sent as feedback cannot be a label; empty if it can. Not called for classes."""
         del number
         return ""
 
@@ -236,7 +236,7 @@ class NumberRules(TaskRules):
         return numbers
 
     def no_number(self, labels: Iterable[Any]) -> SpecError:
-        """Return the error about the first label that is no finite number."""
+        """Return the error about the first label that is not a finite number."""
         row, label = next((row, label) for row, label in enumerate(labels) if not _is_number(label))
         return SpecError(
             f"a {self.name} label is a finite number",
