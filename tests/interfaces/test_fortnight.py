@@ -17,6 +17,7 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -74,6 +75,7 @@ class Clock:
     def environment(self) -> dict[str, str]:
         return {
             **os.environ,
+            "PYTHONFAULTHANDLER": "1",  # SIGABRT prints the stack of each thread
             "TZ": "UTC",
             "LD_PRELOAD": str(LIBRARY),
             "FAKETIME_TIMESTAMP_FILE": str(self._file),
@@ -137,7 +139,15 @@ class Up:
         self.process.kill()
         self.process.wait()
         for module in (ENDPOINT, WORKER):
-            wait_until(lambda m=module: self.child(m) is None, f"{module} outlives its supervisor")
+            wait_until(lambda m=module: self.child(m) is None, partial(self.outlives, module))
+
+    def outlives(self, module: str) -> str:
+        """End a process that its supervisor's death did not, and say where its threads were."""
+        pid = self.child(module)
+        if pid is not None:
+            os.kill(pid, signal.SIGABRT)
+            time.sleep(2)
+        return f"{module} outlives its supervisor: {self.log.read_text()[-20_000:]}"
 
     def kill_child(self, module: str) -> None:
         pid = self.child(module)
@@ -176,10 +186,10 @@ def answers(url: str) -> bool:
     return False
 
 
-def wait_until(is_so: Callable[[], bool], otherwise: str) -> None:
+def wait_until(is_so: Callable[[], bool], otherwise: str | Callable[[], str]) -> None:
     deadline = time.monotonic() + 120
     while not is_so():
-        assert time.monotonic() < deadline, otherwise
+        assert time.monotonic() < deadline, otherwise() if callable(otherwise) else otherwise
         time.sleep(0.05)
 
 

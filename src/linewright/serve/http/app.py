@@ -602,13 +602,13 @@ async def _at_most(waiting: "Future[None]", seconds: float, line: str) -> None:
 
 def _require_ours(request: Request, scheme: str) -> None:
     """Refuse what a page that is not ours made a browser send."""
-    given = request.headers.get(b"host")
+    headers = request.headers
+    given = headers.get(b"host")
     if given is not None:  # HTTP/1.0 has none, as some health checks speak it; browsers always send one
         _our_host(given)
-    origin, site = request.header(b"origin"), request.header(b"sec-fetch-site")
-    if (
-        origin is not None or site is not None
-    ):  # a read too: it costs, and a page need not see the answer to have it made
+    # A read too: it costs, and a page need not see the answer to have it made.
+    if b"origin" in headers or b"sec-fetch-site" in headers:
+        origin, site = request.header(b"origin"), request.header(b"sec-fetch-site")
         origins, sites = [origin] if origin is not None else [], [site] if site is not None else []
         require_own_page(_our_host(given or b""), scheme=scheme, origins=origins, sites=sites)
 

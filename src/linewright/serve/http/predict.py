@@ -341,7 +341,7 @@ def _tried(loaded: Loaded, canary: Canary, rows: Sequence[Row]) -> _Said | None:
     """Return what a canary says; `None` where it cannot."""
     begun = thread_time()
     try:
-        said = _scored(canary.scorer, rows, in_rows)
+        said = _scored(canary.scorer, canary.scorer.completed(rows, in_rows), in_rows)
     except RequestError as error:
         # The champion decides what a row has to be. Where it refuses one as well, the client is wrong, not the canary.
         with suppress(RequestError):
@@ -356,7 +356,6 @@ def _tried(loaded: Loaded, canary: Canary, rows: Sequence[Row]) -> _Said | None:
 
 
 def _scored(scorer: Scorer, rows: Sequence[Row], place: Place) -> _Said:
-    rows = scorer.completed(rows, place)
     x = scorer.matrix(rows, place=place)
     return _Said(x, scorer.answers(x), scorer.warnings(x, rows))
 

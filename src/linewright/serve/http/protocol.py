@@ -51,6 +51,8 @@ _ONCE = {
 }
 """Headers that decide who may ask for what, or where a body ends: readers do not agree on which one of two counts."""
 _HOST, _CODING = b"host", b"transfer-encoding"
+_on_header = HttpToolsProtocol.on_header
+"""Found once: there are some in each request."""
 
 
 class _Flow(FlowControl):
@@ -101,6 +103,7 @@ class BoundedProtocol(HttpToolsProtocol):
         ),
     )
     """Beside uvicorn's own attributes: with more than 30 in its dict an object of Python 3.11 loses the quick way to all of them."""
+    scope: dict[str, Any]  # type: ignore[assignment] -- with keys of our own
 
     def __init__(self, connections: Connections, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -172,7 +175,10 @@ class BoundedProtocol(HttpToolsProtocol):
         """Understand what came, in parts; what follows requests that wait for others is left for later."""
         if len(data) <= WHOLE:
             self._take(data)
-            return
+        else:
+            self._take_in_parts(data)
+
+    def _take_in_parts(self, data: bytes) -> None:
         start = 0
         while start < len(data) and not (self.pipeline or self._refused or self.transport.is_closing()):
             end = start + max(PART, self._rest_of_body())
@@ -185,7 +191,7 @@ class BoundedProtocol(HttpToolsProtocol):
         """Return how much of a body is still to come, by its length; by less than `PART` it may be too much."""
         if not self._has_body_left:
             return 0
-        length = dict(self._scope["headers"]).get(b"content-length", b"")
+        length = dict(self.scope["headers"]).get(b"content-length", b"")
         return int(length) - self._received if length.isdigit() else 0
 
     def _is_behind(self) -> bool:
@@ -239,10 +245,10 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """Count the headers; those that follow a body count too."""
-        self._head += len(name) + len(value) + 4
-        if self._head > MAX_HEAD:
+        self._head = head = self._head + len(name) + len(value) + 4
+        if head > MAX_HEAD:
             raise self._unfit(431, "the head of the request is too large")
-        super().on_header(name, value)
+        _on_header(self, name, value)
 
     def on_headers_complete(self) -> None:
         """Stop the clock: the head is here. Refuse one that readers understand differently."""
@@ -260,9 +266,8 @@ class BoundedProtocol(HttpToolsProtocol):
         self._has_body_left = True
         super().on_headers_complete()
         self.headers = []  # takes what follows the body: no header is among that (RFC 9112, 7.1.2)
-        scope = self._scope
-        scope[HEADERS] = given
-        scope[SEND_AT_ONCE] = partial(self._send_at_once, self.cycle)
+        self.scope[HEADERS] = given
+        self.scope[SEND_AT_ONCE] = partial(self._send_at_once, self.cycle)
         if not self.pipeline:
             self._running = self.cycle
         if self._is_leaving:
@@ -274,7 +279,7 @@ class BoundedProtocol(HttpToolsProtocol):
         if not self.flow.write_paused:
             self._places.mark_busy(self)
         self._has_body_left, self._is_between = False, True
-        self._scope[BODY_IS_HERE] = True
+        self.scope[BODY_IS_HERE] = True
         super().on_message_complete()
 
     def on_response_complete(self) -> None:
@@ -289,10 +294,6 @@ class BoundedProtocol(HttpToolsProtocol):
             self._places.mark_stalled(self)
         elif self.cycle.response_complete:
             self._places.mark_idle(self)
-
-    @property
-    def _scope(self) -> dict[str, Any]:
-        return cast("dict[str, Any]", self.scope)
 
     def _send_at_once(
         self, cycle: RequestResponseCycle, status: int, headers: Sequence[Header], body: bytes
