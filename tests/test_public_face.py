@@ -59,6 +59,22 @@ def test_no_operation_is_hidden_by_an_attribute_of_the_factory():
     assert [] == [name for name in OPERATIONS if hasattr(Factory, name.replace("-", "_"))]
 
 
+def test_status_imports_neither_numpy_nor_what_parses_line_files(tmp_path):
+    """Half of what `status` of a thousand lines takes was imports: of numpy, of what trains and of what sends."""
+    with linewright.Factory.create(tmp_path) as factory:
+        factory.status()
+    heavy = ["numpy", "smtplib", "sqlalchemy.dialects.postgresql"]
+    heavy += [f"linewright.{name}" for name in ("line.file.read", "model.tasks", "people.send", "serve.http")]
+    code = (
+        "import sys\nfrom linewright.interfaces.cli import main\n"
+        f"sys.argv = ['linewright', 'status', '--factory', {str(tmp_path)!r}]\n"
+        f"try: main()\nexcept SystemExit as end: print(end.code, sorted(set({heavy}) & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+
+    assert "0 []" == done.stdout.splitlines()[-1]
+
+
 def test_commands_that_look_import_nothing_that_computes():
     """`status` and its like are typed again and again: what only a training or a monitor needs would double their time."""
     heavy = ["scipy", "sklearn", "lightgbm", "xgboost", "onnx", "skl2onnx", "dbos", "pandas", "fastapi"]

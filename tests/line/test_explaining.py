@@ -10,7 +10,7 @@ from linewright.features.encode import encode
 from linewright.features.learn import learn, to_columns
 from linewright.line.record.evidence import explain
 from linewright.line.runs.execute import execute_inline
-from linewright.line.steps.explanation import inputs_of
+from linewright.line.steps.explained_inputs import inputs_of
 from linewright.model.facts import Evaluation, Explanation
 from linewright.operations.evidence import card, why
 

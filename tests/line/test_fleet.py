@@ -17,6 +17,7 @@ from linewright.line.record.changes import ALL, Changes
 from linewright.line.record.line_files import CheckedFiles
 from linewright.operations.status import status
 from linewright.release.facts import Configured, Promoted
+from linewright.release.promotion import project
 from linewright.store import stamps
 from linewright.store.protocols import Pointer
 
@@ -206,11 +207,15 @@ def test_the_status_of_ten_times_the_lines_asks_no_more_questions(fleet):
     asked = {}
     for lines in (3, 12):
         factory = fleet(lines)
+        for name in factory.names():
+            project(factory.metadata, factory.serving, name)
         with counts() as first:
             assert lines == len(status(factory).lines)
         with counts() as again:
             told = status(factory)
         asked[lines] = first.queries
+        # What endpoints follow says nothing that a record and the names of files do not.
+        assert [1, 1] == [first.opened["json"], again.opened["json"]]
         # One of them is the factory's own file, with its prices.
         assert lines + 1 == first.opened["yaml"]
         assert 1 == again.opened["yaml"]

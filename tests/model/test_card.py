@@ -41,8 +41,9 @@ from linewright.model.facts import (
     Trial,
     WeakSlice,
 )
-from linewright.model.gates.certify import certify
+from linewright.model.gates.certify import Rival, certify
 from linewright.model.gates.text import certificate_in_words, outcome_in_words
+from linewright.model.metrics.evaluation_rows import EvaluationRows
 from linewright.model.reason_text import chosen_in_words, threshold_in_words
 from linewright.model.reasons import Alternative, BestF1, ChosenReason, Fastest, LowestLoss, Sum
 from linewright.model.spec import BeatsGate, FairnessGate, MetricGate
@@ -78,44 +79,36 @@ def judged(classes, sex):
     truth = (chance.random(n) < 0.12).astype(np.int64)
     scores, rival = scores_for(truth, chance, 1.0), scores_for(truth, chance, 2.5)
     shares = np.tile([0.88, 0.12], (n, 1))
-    rows = {
-        "truth": truth,
-        "scores": scores,
-        "baseline_scores": shares,
-        "weight": np.ones(n),
-        "clusters": None,
-    }
-    evaluation = evaluate(
-        package=digest("package"),
+    rows = EvaluationRows(
         split=digest("split"),
         task="binary",
         classes=classes,
-        headline="average_precision",
+        truth=truth,
+        scores=scores,
+        baseline_scores=shares,
+        weight=np.ones(n),
         threshold=0.25,
         seed=1,
-        **rows,
     )
+    evaluation = evaluate(rows, package=digest("package"), headline="average_precision")
     gates = (
         MetricGate(metric="average_precision", at_least=0.1),
         BeatsGate(beats="champion"),
         FairnessGate(fairness=sex, at_most=0.2, min_group=100),
     )
     certificate = certify(
+        rows,
+        Rival(
+            digest=digest("rival"),
+            scores=rival,
+            threshold=0.3,
+            rows_digest=digest("rows"),
+            seen=np.arange(n) < 120,
+        ),
         package=digest("package"),
-        rival=digest("rival"),
         gates=gates,
         headline="average_precision",
-        task="binary",
-        classes=classes,
-        rival_scores=rival,
-        threshold=0.25,
-        rival_threshold=0.3,
         groups={sex: chance.choice(["Female", "Male"], n).astype(object)},
-        split=digest("split"),
-        rows_digest=digest("rows"),
-        seen=np.arange(len(rows["truth"])) < 120,
-        seed=1,
-        **rows,
     )
     return evaluation, certificate
 
@@ -554,18 +547,18 @@ def test_numbers_and_many_classes_have_cards_too(card):
     scores = np.full((300, 30), 0.01)
     scores[np.arange(300), np.where(truth == 7, 8, truth)] = 0.71
     evaluation = evaluate(
+        EvaluationRows(
+            split=digest("split"),
+            task="multiclass",
+            classes=names,
+            truth=truth,
+            scores=scores,
+            baseline_scores=np.full((300, 30), 1 / 30),
+            weight=np.ones(300),
+            seed=1,
+        ),
         package=digest("package"),
-        split=digest("split"),
-        task="multiclass",
-        classes=names,
         headline="accuracy",
-        truth=truth,
-        scores=scores,
-        baseline_scores=np.full((300, 30), 1 / 30),
-        weight=np.ones(300),
-        clusters=None,
-        threshold=None,
-        seed=1,
     )
     changes = {"task": "multiclass", "classes": names, "threshold": None}
     many = msgspec.structs.replace(

@@ -5,6 +5,7 @@ import pytest
 
 from linewright.model.evaluate.measure import evaluate
 from linewright.model.evaluate.per_class import Share, found_by_class, is_surely_apart, measure_expected
+from linewright.model.metrics.evaluation_rows import EvaluationRows
 
 
 def judged(counts, *, noise=0.1, odd=0):
@@ -14,18 +15,18 @@ def judged(counts, *, noise=0.1, odd=0):
     scores = shares * np.exp(noise * np.random.default_rng(0).normal(size=(len(truth), len(counts))))
     scores[:odd] = np.eye(len(counts))[2]
     found = evaluate(
+        EvaluationRows(
+            split="sha256:s",
+            task="multiclass",
+            classes=tuple(map(str, range(len(counts)))),
+            truth=truth,
+            scores=scores / scores.sum(axis=1, keepdims=True),
+            baseline_scores=np.tile(shares, (len(truth), 1)),
+            weight=np.ones(len(truth)),
+            seed=1,
+        ),
         package="sha256:p",
-        split="sha256:s",
-        task="multiclass",
-        classes=tuple(map(str, range(len(counts)))),
         headline="balanced_accuracy",
-        truth=truth,
-        scores=scores / scores.sum(axis=1, keepdims=True),
-        baseline_scores=np.tile(shares, (len(truth), 1)),
-        weight=np.ones(len(truth)),
-        clusters=None,
-        threshold=None,
-        seed=1,
     )
     return found.metrics[0], found.baseline[0], found
 

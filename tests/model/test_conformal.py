@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from linewright.model.facts import Band
-from linewright.model.tasks.prediction_interval import BIN_ROWS, LEVEL, ends, fit_band, half_width
+from linewright.model.facts import LEVEL, Band
+from linewright.model.tasks.prediction_interval import BIN_ROWS, ends, fit_band, half_width
 
 residuals_of_few = st.lists(st.floats(0, 100), min_size=9, max_size=60)
 

@@ -5,12 +5,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from linewright.model.evaluate.interval_coverage import (
+from linewright.model.evaluate.coverage_text import (
     beyond_in_words,
     bias_in_words,
     coverage_in_words,
     is_surely_less,
     is_surely_uneven,
+)
+from linewright.model.evaluate.interval_coverage import (
     measure_beyond,
     measure_bias,
     measure_coverage,

@@ -6,6 +6,7 @@ from sklearn import metrics as sk
 
 from linewright.errors import ContractBreach, SpecError
 from linewright.model.evaluate.measure import evaluate
+from linewright.model.metrics.evaluation_rows import EvaluationRows
 from linewright.store.values import digest_of
 
 
@@ -20,7 +21,10 @@ def measured(*, task, truth, scores, baseline, **changes):
         "threshold": 0.3 if task == "binary" else None,
         "seed": 7,
     }
-    return evaluate(task=task, truth=truth, scores=scores, baseline_scores=baseline, **(asked | changes))
+    asked |= changes
+    of_rows = {name: asked.pop(name) for name in tuple(asked) if name in EvaluationRows.__dataclass_fields__}
+    rows = EvaluationRows(task=task, truth=truth, scores=scores, baseline_scores=baseline, **of_rows)
+    return evaluate(rows, **asked)
 
 
 def binary(n=400, seed=1):

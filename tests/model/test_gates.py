@@ -13,13 +13,14 @@ from linewright.errors import SpecError
 from linewright.model.facts import Outcome
 from linewright.model.gate_reasons import LostColumns, MetricFound
 from linewright.model.gates.bound import Claim
-from linewright.model.gates.certify import certify, conclude
+from linewright.model.gates.certify import Rival, certify, conclude
 from linewright.model.gates.text import (
     certificate_in_words,
     conclusion_in_words,
     gate_in_words,
     outcome_in_words,
 )
+from linewright.model.metrics.evaluation_rows import EvaluationRows
 from linewright.model.spec import BeatsGate, FairnessGate, MetricGate
 from linewright.store.values import digest_of
 
@@ -41,10 +42,9 @@ def rows(n=1000, share=0.2, seed=1):
 def certified(gates, *, truth, scores, task="binary", **changes):
     n = len(truth)
     asked = {
-        "package": "sha256:candidate",
-        "rival": "sha256:champion",
         "headline": "average_precision" if task == "binary" else "rmse",
         "classes": CLASSES if task == "binary" else (),
+        "rival": "sha256:champion",
         "rival_scores": None,
         "baseline_scores": np.tile([0.8, 0.2], (n, 1)) if task == "binary" else np.zeros(n),
         "weight": np.ones(n),
@@ -57,7 +57,20 @@ def certified(gates, *, truth, scores, task="binary", **changes):
         "seen": np.zeros(n, dtype=bool),
         "seed": 11,
     }
-    return certify(gates=gates, task=task, truth=truth, scores=scores, **(asked | changes))
+    asked |= changes
+    rows = EvaluationRows(
+        task=task,
+        truth=truth,
+        scores=scores,
+        **{name: asked.pop(name) for name in tuple(asked) if name in EvaluationRows.__dataclass_fields__},
+    )
+    rival = Rival(
+        digest=asked.pop("rival"),
+        scores=asked.pop("rival_scores"),
+        threshold=asked.pop("rival_threshold"),
+        **{name: asked.pop(name) for name in tuple(asked) if name in Rival.__dataclass_fields__},
+    )
+    return certify(rows, rival, package="sha256:candidate", gates=gates, **asked)
 
 
 def outcome_of(gate, **parts):

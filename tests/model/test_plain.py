@@ -8,6 +8,7 @@ from linewright.model.evaluate.linear_baseline import MOST_CELLS, MOST_ROWS, fit
 from linewright.model.families.linear import Linear, in_chunks
 from linewright.model.families.raw_linear import fit_straight
 from linewright.model.metrics.definitions import metric
+from linewright.model.metrics.evaluation_rows import EvaluationRows
 from linewright.model.metrics.predictions import say
 
 N = 400
@@ -37,14 +38,19 @@ def compared(by, said, *, name="roc_auc", others=(), task="binary", classes=2, *
         return None
     return beside_linear(
         [metric(one, task) for one in (name, *others)],
-        own=say(task, said(tested) if scores is None else scores, threshold),
-        linear=say(task, found.scores, threshold),
-        truth=tested[by] if truth is None else truth,
-        weight=np.ones(N),
-        clusters=None,
-        task=task,
-        rows=len(found.learned),
-        seed=3,
+        EvaluationRows(
+            split="sha256:split",
+            task=task,
+            classes=tuple(map(str, range(classes))),
+            truth=tested[by] if truth is None else truth,
+            scores=said(tested) if scores is None else scores,
+            baseline_scores=found.scores,
+            weight=np.ones(N),
+            threshold=threshold,
+            seed=3,
+        ),
+        say(task, found.scores, threshold),
+        learned_from=len(found.learned),
     )
 
 

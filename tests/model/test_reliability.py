@@ -14,10 +14,10 @@ from linewright.model.evaluate.reliability import (
     FEWEST,
     bins_of,
     calibration_error,
-    is_off,
     measure_reliability,
-    reliability_in_words,
 )
+from linewright.model.evaluate.reliability_text import is_off, reliability_in_words
+from linewright.model.metrics.evaluation_rows import EvaluationRows
 from linewright.model.package.model import calibrate
 from linewright.model.train.calibrate import fit_calibration
 
@@ -94,19 +94,20 @@ def test_calibration_is_seen_to_mend_what_was_known_to_be_wrong():
     found = fit_calibration(raw[learned], truth[learned], np.ones(10_000), kind="binary", seed=1)
     scores = calibrate(found, raw[judged])
     evaluation = evaluate(
+        EvaluationRows(
+            split="sha256:s",
+            task="binary",
+            classes=("no", "yes"),
+            truth=truth[judged],
+            scores=scores,
+            baseline_scores=np.full((20_000, 2), 0.5),
+            weight=np.ones(20_000),
+            threshold=0.5,
+            seed=1,
+        ),
         package="sha256:p",
-        split="sha256:s",
-        task="binary",
-        classes=("no", "yes"),
         headline="log_loss",
-        truth=truth[judged],
-        scores=scores,
         raw_scores=raw[judged],
-        baseline_scores=np.full((20_000, 2), 0.5),
-        weight=np.ones(20_000),
-        clusters=None,
-        threshold=0.5,
-        seed=1,
     )
     known, _ = quad(lambda z: abs(expit(3 * z) - expit(z)) * norm.pdf(z), -8, 8)
 

@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 
-from linewright.model.gates.certify import certify
+from linewright.model.gates.certify import Rival, certify
 from linewright.model.metrics.definitions import metric
+from linewright.model.metrics.evaluation_rows import EvaluationRows
 from linewright.model.metrics.predictions import guess
 from linewright.model.spec import BeatsGate
 from linewright.model.tasks import task
@@ -56,11 +57,13 @@ def test_who_knows_nothing_is_seldom_promoted_whatever_is_decided(name):
         truth = (chance.random(300) < 0.07).astype(np.int64)
         said = np.clip(0.07 + 0.02 * chance.normal(size=300), 0.001, 0.999)
         certificate = certify(
-            package="sha256:p", rival="baseline", gates=[BeatsGate(beats="baseline")], headline=name, task="binary",
-            classes=("no", "yes"), truth=truth, scores=np.column_stack([1 - said, said]), rival_scores=None,
-            baseline_scores=task("binary").baseline_scores((0.93, 0.07), 300), weight=np.ones(300), clusters=None,
-            threshold=0.075, rival_threshold=None, groups={}, split="sha256:s", rows_digest="sha256:r",
-            seen=np.zeros(300, dtype=bool), seed=seed,
+            EvaluationRows(
+                split="sha256:s", task="binary", classes=("no", "yes"), truth=truth, threshold=0.075, seed=seed,
+                scores=np.column_stack([1 - said, said]), weight=np.ones(300),
+                baseline_scores=task("binary").baseline_scores((0.93, 0.07), 300),
+            ),
+            Rival(digest="baseline", rows_digest="sha256:r", seen=np.zeros(300, dtype=bool)),
+            package="sha256:p", gates=[BeatsGate(beats="baseline")], headline=name, groups={},
         )  # fmt: skip
         promoted += certificate.verdict == "promote"
 

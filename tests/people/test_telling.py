@@ -26,9 +26,10 @@ from linewright.line.facts import Finished
 from linewright.line.file.factory_file import read_factory_file
 from linewright.line.file.read import parse_line
 from linewright.line.notify import notify as notifying
-from linewright.line.notify.deliveries import deliveries, send_now, try_out, undelivered
+from linewright.line.notify.deliveries import deliveries, undelivered
 from linewright.line.notify.destinations import destinations
 from linewright.line.notify.notify import PATIENCE, Courier, Notifying
+from linewright.line.notify.send_now import send_now, try_out
 from linewright.operations.status import status
 from linewright.people import send
 from linewright.people.outbox import Outbox

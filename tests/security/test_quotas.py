@@ -24,8 +24,9 @@ from linewright.line.record.archive_log import seal_next
 from linewright.line.record.disk_space import forecast
 from linewright.line.runs.execute import execute_inline
 from linewright.operations.status import status
-from linewright.serve.http.limits import AllLimits, Gates, Limits, LogUse
+from linewright.serve.http.gates import Gates, LogUse
 from linewright.serve.http.request import Refusal
+from linewright.serve.limits import AllLimits, Limits
 from linewright.serve.listener import endpoint
 
 FREE = "free"

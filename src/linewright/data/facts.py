@@ -1,5 +1,6 @@
 """What the data room says."""
 
+from collections.abc import Mapping
 from typing import Literal
 
 import msgspec
@@ -120,6 +121,16 @@ NotDerived = Literal["source", "rows", "name", "function", "form", "type", "trie
 it has the name of another column of that source, or reads one whose name has another meaning in the table; a function is not known to
 follow from its arguments alone; the form of the SQL is not understood; its type cannot be told in a request to the bit; or, tried on
 rows of the source, it fails or gives something else than the table has."""
+WHY_SENT: Mapping[NotDerived, str] = {
+    "source": "`table.sql` takes it from another source",
+    "rows": "`table.sql` makes it of other rows too",
+    "name": "`table.sql` gives a name of the source to something else, and the request's meaning counts",
+    "function": "`table.sql` makes it with a function that is not known to depend on this row alone",
+    "form": "`table.sql` makes it in a way that is not carried out on one row",
+    "type": "`table.sql` makes it of a type, or of one, that a request cannot say to the bit",
+    "tried": "what `table.sql` makes of one row alone was tried, and is not what the table has",
+}
+"""The same, in words."""
 
 
 class RawColumn(msgspec.Struct, frozen=True, kw_only=True):

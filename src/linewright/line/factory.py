@@ -4,6 +4,7 @@ import os
 from collections.abc import Callable, Sequence
 from copy import copy
 from functools import cache, cached_property, partial
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Self, cast
 
@@ -17,7 +18,6 @@ from linewright.line.file.factory_file import (
     write_factory_file,
 )
 from linewright.line.file.mistakes import did_you_mean
-from linewright.line.file.read import read_line
 from linewright.line.sealed_segments import SealedLog
 from linewright.line.spec import LineSpec
 from linewright.release.promotion import is_halted
@@ -155,7 +155,7 @@ class Factory:
                 hint="use the Linewright that wrote it, or a newer one",
             )
 
-    @property
+    @cached_property
     def state(self) -> Path:
         """Folder of all state; outside `lines/` and ``factory.yaml`` nothing else is written."""
         return self.root / ".linewright"
@@ -169,7 +169,7 @@ class Factory:
         """Return what a training of a line that has not ended has finished so far."""
         return LocalFits(line_path(self.state / "fits", line))
 
-    @property
+    @cached_property
     def serving(self) -> Path:
         """Folder of the files by which endpoints learn what to serve."""
         return self.state / "serving"
@@ -281,7 +281,8 @@ class Factory:
 
     def line(self, name: str) -> LineSpec:
         """Read a line's file."""
-        return read_line(self.path_of(name))
+        # What parses takes long to import; who asks how lines stand parses no file that was found right before.
+        return import_module("linewright.line.file.read").read_line(self.path_of(name))
 
     def trouble_with(self, line: str) -> str | None:
         """Say what is wrong with a line's file; `None` where nothing is."""

@@ -9,13 +9,13 @@ from linewright.data.facts import Finding, RowSql
 from linewright.engine.usage import Usage
 from linewright.line.request_columns import sql_in_words
 from linewright.model.card.missed_classes import unfound_in_words
-from linewright.model.evaluate.interval_coverage import (
+from linewright.model.evaluate.coverage_text import (
     ONE_IN,
     is_surely_less,
     percent_in_words,
     range_in_words,
 )
-from linewright.model.evaluate.reliability import is_off, off_in_words
+from linewright.model.evaluate.reliability_text import is_off, off_in_words
 from linewright.model.facts import ROWS_OF_VALUE, VALUE, Beyond, MemberOf, Metric, Reliability, Trial
 from linewright.serve.facts import Prefix
 from linewright.store.clock import said

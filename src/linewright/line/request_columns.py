@@ -2,8 +2,7 @@
 
 from collections.abc import Iterator
 
-from linewright.data.facts import RowSql
-from linewright.serve.rows.request_columns import WHY_SENT
+from linewright.data.facts import WHY_SENT, RowSql
 
 
 def sql_in_words(rows: RowSql) -> Iterator[str]:

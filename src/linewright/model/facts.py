@@ -133,6 +133,10 @@ class Estimated(msgspec.Struct, frozen=True, kw_only=True):
     """Digest of the artifact that holds the user's file as it was run."""
 
 
+LEVEL = 0.9
+"""Share of new rows whose truth a prediction interval should hold."""
+
+
 class Band(msgspec.Struct, frozen=True, kw_only=True):
     """How wide the 90 % prediction interval of a number is, by the answer: see `model.tasks.prediction_interval`."""
 

@@ -4,7 +4,8 @@ import msgspec
 
 from linewright.errors import Transient
 from linewright.line.factory import Factory
-from linewright.line.notify.deliveries import Delivery, Tried, deliveries, send_now, try_out
+from linewright.line.notify.deliveries import Delivery, deliveries
+from linewright.line.notify.send_now import Tried, send_now, try_out
 from linewright.operations.declaration.declare import operation
 from linewright.serve.listener import endpoint
 

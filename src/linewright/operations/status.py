@@ -1,7 +1,7 @@
 """The operation that says how lines stand."""
 
 import shlex
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from importlib import import_module
@@ -12,7 +12,6 @@ import msgspec
 from linewright.errors import BackendError, NotFound
 from linewright.line.factory import Factory
 from linewright.line.file.mistakes import did_you_mean
-from linewright.line.instants import later
 from linewright.line.loop.waiting import Wait
 from linewright.line.notify.deliveries import Delivery, undelivered
 from linewright.line.record.alerts import newest_of, open_alerts, open_proposal
@@ -24,7 +23,6 @@ from linewright.line.record.registry import Judged, certified_metric, challenger
 from linewright.line.release.endpoint import log_fails
 from linewright.line.release.excluded_columns import going_back
 from linewright.line.release.next_steps import is_forced, realised, waits_because, ways_out
-from linewright.line.release.rollout import BAKE, trial_of
 from linewright.line.value.account import ratio_of
 from linewright.model.gates.text import certificate_in_words, undecided_in_words
 from linewright.operations.declaration.declare import operation
@@ -36,11 +34,11 @@ from linewright.release.promotion import canary_of
 from linewright.release.stop import Note, note_of, stopped
 from linewright.serve.feedback.store import Counts, Feedback
 from linewright.serve.listener import endpoint
+from linewright.serve.log.outages import lines_with_outages
 from linewright.serve.log.segments import Damage
 from linewright.store.clock import said
 from linewright.text.numbers import count
-from linewright.watch.facts import Alerted, Performance, Waiting
-from linewright.watch.monitors import FEWEST_LABELS
+from linewright.watch.facts import FEWEST_LABELS, Alerted, Performance, Waiting
 
 
 class Realised(msgspec.Struct, frozen=True, kw_only=True):
@@ -396,7 +394,11 @@ def _status(factory: Factory, line: str | None) -> Status:
     address = endpoint(factory.state)
     url = f"http://{address}" if address else None
     reading = _Reading(
-        factory=factory.at_once(names), url=url, with_example=line is not None, files=CheckedFiles(factory)
+        factory=factory.at_once(names),
+        url=url,
+        with_example=line is not None,
+        files=CheckedFiles(factory),
+        troubled=lines_with_outages(factory.serving),
     )
     lines = tuple(
         _line_status(reading, name, _counted(reading, factory.labels_of(name), name)) for name in names
@@ -420,6 +422,8 @@ class _Reading:
     """Of the endpoint."""
     with_example: bool
     files: CheckedFiles
+    troubled: Collection[str]
+    """Lines of whose log there is word that it failed."""
 
 
 def _disk(factory: Factory) -> DiskForecast | None:
@@ -480,7 +484,7 @@ def _line_status(
         alerts=len(alerts),
         proposals=int(proposal is not None),
         clock_ahead_until=ahead_until(factory, name),
-        log_fails=log_fails(factory, name),
+        log_fails=log_fails(factory, name) if name in reading.troubled else None,
         log_damage=tuple(f"{each.segment} at byte {each.offset}: {each.why}" for each in damage),
         example=_example(factory, name, url) if url and reading.with_example else None,
         forced=digest is not None and is_forced(factory, name, digest),
@@ -538,12 +542,14 @@ def _canary(factory: Factory, line: str) -> CanaryStatus | None:
     if canary is None:
         return None
     spec = factory.line(line) if factory.trouble_with(line) is None else None
-    trial = trial_of(factory, spec.release, canary) if spec else None
+    # What compares models takes long to import, and few lines try one.
+    rollout = import_module("linewright.line.release.rollout") if spec else None
+    trial = rollout.trial_of(factory, spec.release, canary) if spec and rollout else None
     return CanaryStatus(
         model=f"{line}@{canary.model}",
         share=canary.share,
         since=canary.at,
-        until=later(canary.at, spec.release.bake or BAKE) if spec else None,
+        until=rollout.step_end(spec.release, canary) if spec and rollout else None,
         rows=trial.canary.rows if trial else 0,
         labelled=trial.canary.labelled if trial else 0,
         loss=trial.canary.loss if trial else None,

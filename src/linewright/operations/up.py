@@ -19,7 +19,7 @@ from linewright.operations.declaration.declare import operation
 from linewright.release.promotion import project, record_pending
 from linewright.release.stop import unguarded
 from linewright.serve.access import TOKEN_FILE, control_token
-from linewright.serve.http.limits import AllLimits
+from linewright.serve.limits import AllLimits
 from linewright.serve.listener import Announcement, listening, shown
 from linewright.serve.models.memory import to_bytes
 from linewright.serve.no_pickle import forbid_pickles

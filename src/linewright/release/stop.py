@@ -199,6 +199,10 @@ def is_pending(serving_dir: Path, line: str) -> bool:
     """Return whether somebody stopped a line, and that is not recorded, or not told to endpoints by its serving file."""
     if _mark(serving_dir, line).exists():
         return True
+    if may_answer(
+        serving_dir, line
+    ):  # nearly always; else the serving file is read first, and then looked again
+        return False
     served = _served(serving_dir, line)
     is_halted = isinstance(served, Serving) and served.halt
     return _is_guarded(served) and not is_halted and not may_answer(serving_dir, line)

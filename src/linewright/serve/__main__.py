@@ -13,7 +13,7 @@ from pathlib import Path
 
 from linewright.engine.supervise import under_supervision
 from linewright.errors import LinewrightError
-from linewright.serve.http.limits import AllLimits
+from linewright.serve.limits import AllLimits
 from linewright.serve.models.memory import to_bytes
 from linewright.serve.no_pickle import forbid_pickles
 from linewright.serve.peers import Siblings

@@ -12,7 +12,7 @@ from importlib import import_module
 from pathlib import Path
 
 from linewright.engine.supervise import Child, Group, Signals, end, look_after
-from linewright.serve.http.limits import AllLimits
+from linewright.serve.limits import AllLimits
 from linewright.serve.listener import Announcement, listening, shown
 from linewright.serve.models.memory import SMALLEST, usual_budget
 from linewright.serve.operator_log import tell_stderr

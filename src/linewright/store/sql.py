@@ -7,7 +7,6 @@ from typing import Any, Self, TypeVar
 
 import msgspec
 import sqlalchemy as sa
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import IntegrityError
 
 from linewright.errors import Conflict, Corrupt, NotFound, Terminal, Transient
@@ -145,7 +144,8 @@ class SqlMetadata:
     ) -> None:
         self._engine = open_database(url, busy_s=busy_s)
         self._kinds = kinds
-        self._insert: Any = postgresql.insert if self._engine.dialect.name == "postgresql" else sqlite.insert
+        # The engine has imported the dialect of its database; that of the other one takes long.
+        self._insert: Any = import_module(f"sqlalchemy.dialects.{self._engine.dialect.name}").insert
         try:
             self._bring_up_to_date()
         except BaseException:

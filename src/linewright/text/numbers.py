@@ -3,10 +3,6 @@
 import math
 from collections.abc import Sequence
 
-import numpy as np
-
-_DAY = 86_400_000_000
-
 
 def figure(value: float, digits: int = 10) -> float:
     """Return `value` with so many significant digits: what a record holds, whatever the order its sum was taken in.
@@ -111,18 +107,6 @@ def as_declared(value: float) -> str:
     ('0.9999', '1', '12,345.678')
     """
     return f"{value:,.10g}"
-
-
-def say_time(micros: float) -> str:
-    """Return microseconds since 1970 as a date, with the time of day where it is not midnight.
-
-    Examples
-    --------
-    >>> say_time(86_400_000_000.0), say_time(90_000_000_000.0)
-    ('1970-01-02', '1970-01-02 01:00')
-    """
-    moment = np.datetime64(int(micros), "us")
-    return str(np.datetime_as_string(moment, unit="D" if micros % _DAY == 0 else "m")).replace("T", " ")
 
 
 def count(number: int, noun: str, nouns: str = "") -> str:

@@ -11,9 +11,18 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from linewright.store.protocols import MetadataReader
-from linewright.watch.facts import Alerted, Confirmations, Confirmed, Performance, Reference, Watched, Window
+from linewright.watch.facts import (
+    FEWEST_LABELS,
+    Alerted,
+    Confirmations,
+    Confirmed,
+    Performance,
+    Reference,
+    Watched,
+    Window,
+)
 from linewright.watch.histograms import pooled
-from linewright.watch.monitors import FEWEST_LABELS, alpha_of, bars_of, is_beyond, monitors, shift_of
+from linewright.watch.monitors import alpha_of, bars_of, is_beyond, monitors, shift_of
 from linewright.watch.positive_surplus import tail
 from linewright.watch.spec import WatchSpec
 from linewright.watch.traffic_volume import FACTOR, MOST

@@ -90,6 +90,10 @@ class Window(Result, frozen=True, kw_only=True, tag="window"):
     """Rows out of the contract, by column."""
 
 
+FEWEST_LABELS = 30
+"""Labels below which performance is not judged."""
+
+
 class Performance(Result, frozen=True, kw_only=True, tag="performance"):
     """How good the predictions of a stretch of time turned out to be, as far as their labels have come."""
 

@@ -21,6 +21,7 @@ from linewright.store.clock import said
 from linewright.watch.distributions import normal
 from linewright.watch.drift_test import Shift, measure
 from linewright.watch.facts import (
+    FEWEST_LABELS,
     Confirmations,
     Counts,
     Finding,
@@ -35,8 +36,6 @@ from linewright.watch.traffic_volume import unusual
 
 LEAST_SURE = 0.05
 """However large the budget, a finding is at least 95 % sure."""
-FEWEST_LABELS = 30
-"""Labels below which performance is not judged."""
 
 Cells = tuple[int, ...]
 

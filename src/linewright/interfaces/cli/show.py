@@ -1,6 +1,7 @@
 """What a person sees: results, errors and progress as plain text."""
 
 import os
+import re
 import shutil
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -15,6 +16,7 @@ from linewright.operations.declaration.declare import to_json
 if TYPE_CHECKING:  # `--help` does without the store that this module brings along
     from linewright.engine.context import Progress
 
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 _SHORT = 100
 _MOST_LISTED = 20
 _TOLD_S = 10.0
@@ -91,9 +93,7 @@ def printable(text: str) -> str:
     >>> printable("a\x1b[2Jb\n")
     'a�[2Jb\n'
     """
-    return "".join(
-        "\ufffd" if (each < " " and each not in "\n\t") or "\x7f" <= each < "\xa0" else each for each in text
-    )
+    return _CONTROL.sub("\ufffd", text)
 
 
 class ProgressLine:

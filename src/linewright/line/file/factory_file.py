@@ -16,7 +16,7 @@ from linewright.line.file.validate import fit_spec
 from linewright.line.file.yaml_nodes import Entries, find, read_nodes, read_text
 from linewright.line.spec import LINE_NAME, KeepSpec
 from linewright.people.spec import CostsSpec, DestinationSpec, GoalSpec, Notify
-from linewright.serve.http.limits import CONCURRENT, AllLimits, Limits
+from linewright.serve.limits import CONCURRENT, AllLimits, Limits
 from linewright.serve.models.memory import to_bytes, usual_budget
 from linewright.spec import Spec
 from linewright.store.rights import as_asked, make_asked_folder

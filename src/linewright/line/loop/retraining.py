@@ -21,11 +21,10 @@ from linewright.line.record.alerts import newest_of, open_alerts, open_proposal,
 from linewright.line.record.refusals import REFUSALS, refusals, undecided
 from linewright.line.record.registry import challenger_of, find_model, judged
 from linewright.line.release.next_steps import waits_because
-from linewright.line.release.rollout import BAKE
+from linewright.line.release.rollout import step_end
 from linewright.line.spec import LineSpec
 from linewright.line.steps.ingest import in_types_of
 from linewright.model.facts import Evaluation, Package
-from linewright.model.tasks import task as rules_of
 from linewright.release.facts import RolledBack
 from linewright.release.promotion import canary_of
 from linewright.serve.facts import Prediction, Truth
@@ -103,7 +102,7 @@ def waits_of(factory: Factory, spec: LineSpec) -> tuple[Wait, ...]:
     """
     champion, canary = factory.metadata.pointer(spec.line).champion, canary_of(factory.metadata, spec.line)
     if canary is not None:
-        until = later(canary.at, spec.release.bake or BAKE)
+        until = step_end(spec.release, canary)
         model = f"{spec.line}@{canary.model}"
         return (Wait(line=spec.line, reason="trial", until=until, model=model, because=canary.because),)
     approval = _unapproved(factory, spec.line)
@@ -267,8 +266,8 @@ def missing_labels(factory: Factory, spec: LineSpec, proposal: RetrainProposal) 
     known = _last_known(factory, spec.line)
     if known is not None and not any(_is_new(spec, known, *pair) for pair in pairs):
         return MissingLabels(lacks="news", since=known)
-    rules = rules_of(factory.metadata.get(find_model(factory, spec.line).digest, Package).task)
-    is_class = rules.is_class
+    package = factory.metadata.get(find_model(factory, spec.line).digest, Package)
+    is_class = bool(package.classes)
     at, codes = _coded(pairs)
     times = 2 ** undecided(factory, spec.line, before=factory.now())
     wanted = times * _wanted(factory, spec.line, is_class=is_class)
@@ -282,7 +281,7 @@ def missing_labels(factory: Factory, spec: LineSpec, proposal: RetrainProposal) 
     have = _rarest(codes, is_class=is_class)
     missing = MissingLabels(
         lacks="rows",
-        of="labelled rows of the rarer class" if rules.has_positive else "labelled rows",
+        of="labelled rows of the rarer class" if package.threshold is not None else "labelled rows",
         since=proposal.since,
         have=min(have, wanted),
         wanted=wanted,

@@ -10,7 +10,6 @@ from linewright.line.factory import Factory
 from linewright.line.file.factory_file import FACTORY_FILE, read_factory_file
 from linewright.line.file.mistakes import did_you_mean
 from linewright.people.messages import Message, kinds_of, message_of
-from linewright.people.send import Sender, open_sender
 from linewright.people.spec import DestinationSpec, EmailSpec
 from linewright.store.clock import text_of
 
@@ -55,10 +54,6 @@ class Destination:
             message = message_of(link, factory.metadata, self.spec.on)
             if message is not None:
                 yield message
-
-    def open(self, factory: Factory) -> Sender:
-        """Return what sends to it; raise `SpecError` where a secret is not there."""
-        return open_sender(self.spec, self.recipient, root=factory.root, where=self.where, at=factory.now())
 
 
 @dataclass

@@ -16,7 +16,7 @@ from linewright.line.notify.destinations import Declared, Destination
 from linewright.line.polling import PollingThread
 from linewright.people.messages import Message
 from linewright.people.outbox import Outbox, Place
-from linewright.people.send import Sender, Undelivered
+from linewright.people.send import Sender, Undelivered, open_sender
 from linewright.store.clock import text_of
 from linewright.store.stamps import Lasting
 
@@ -48,6 +48,11 @@ def pause_s(failures: int) -> float:
     [1.0, 2.0, 4.0, 512.0, 600.0, 600.0]
     """
     return min(2.0 ** min(failures - 1, 20), LONGEST_PAUSE_S)
+
+
+def opened(to: Destination, factory: Factory) -> Sender:
+    """Return what sends to a destination; raise `SpecError` where a secret is not there."""
+    return open_sender(to.spec, to.recipient, root=factory.root, where=to.where, at=factory.now())
 
 
 class Courier:
@@ -131,7 +136,7 @@ class Courier:
 
     def _opened(self) -> Sender:
         try:
-            return self.to.open(self._factory)
+            return opened(self.to, self._factory)
         except LinewrightError as error:
             raise Undelivered(str(error)) from error
 

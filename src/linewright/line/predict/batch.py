@@ -34,8 +34,8 @@ from linewright.serve.facts import Predictions
 from linewright.serve.http.predict import Loaded
 from linewright.serve.log.ids import first_of_many, ids_from
 from linewright.serve.log.writer import PredictionLog
+from linewright.serve.rows.scalars import spell_all
 from linewright.serve.rows.scorer import Scorer
-from linewright.serve.rows.values import spell_all
 from linewright.store.protocols import Version
 
 SHOWN = 3

@@ -24,7 +24,7 @@ from linewright.store.values import decode
 from linewright.text.numbers import count
 from linewright.watch.facts import Watched
 
-BAKE = "10m"
+_BAKE = "10m"
 """How long a step, or a whole trial that has none, lasts where the line does not say it."""
 CONFIDENCE = 0.95
 """Of a whole trial: of candidates that are as good as their champions, at most 1 in 20 is taken back as worse."""
@@ -94,7 +94,7 @@ def tend_canary(factory: Factory, spec: LineSpec) -> Deployed | Promoted | Withd
     if trial.is_worse:
         evidence = context.metadata.keep(trial)
         return withdraw(context, factory.serving, line, _worse(trial), trigger="quality", evidence=evidence)
-    if context.now() < later(canary.at, spec.release.bake or BAKE) or not trial.canary.rows:
+    if context.now() < step_end(spec.release, canary) or not trial.canary.rows:
         return None  # what answered nothing has shown nothing
     try:
         return _next_step(factory, spec, canary, trial)
@@ -197,6 +197,11 @@ class _Told(NamedTuple):
     id: str
     unit: str
     loss: float
+
+
+def step_end(release: ReleaseSpec, canary: Deployed) -> str:
+    """Return the instant before which the present step, or a trial that has none, does not end."""
+    return later(canary.at, release.bake or _BAKE)
 
 
 def trial_of(factory: Factory, release: ReleaseSpec, canary: Deployed) -> Trial:

@@ -2,19 +2,20 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import cached_property
 
 import msgspec
 import numpy as np
+import polars as pl
 
 from linewright.data.dataset.duplicates import contents_of, repeat_seldom
 from linewright.data.dataset.split import identities
 from linewright.data.facts import Dataset, Split
-from linewright.features.encode import Columns
 from linewright.features.encode_table import encode_table
 from linewright.features.learn import to_columns
 from linewright.line.check.amounts import amounts_of_rows
 from linewright.line.run_context import Work, compared_by, headline, label_text, read_rows, weights
-from linewright.line.steps.explanation import inputs_of
+from linewright.line.steps.explained_inputs import inputs_of
 from linewright.line.steps.ingest import answered
 from linewright.line.steps.rival import BASELINE, rival_of
 from linewright.model.evaluate.against_linear import beside_linear
@@ -23,8 +24,9 @@ from linewright.model.evaluate.measure import evaluate, measured_of
 from linewright.model.explain.report import HeldOut, with_missed
 from linewright.model.facts import Certificate, ClusterKind, Evaluation, Package, Plain, Trained
 from linewright.model.gate_reasons import Same
-from linewright.model.gates.certify import certify
+from linewright.model.gates.certify import Rival, certify
 from linewright.model.metrics.definitions import metric
+from linewright.model.metrics.evaluation_rows import EvaluationRows
 from linewright.model.metrics.predictions import say
 from linewright.model.metrics.time_blocks import blocks_in_time
 from linewright.model.package.model import Model, load
@@ -67,73 +69,80 @@ def _seed(work: Work) -> int:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Asked:
-    """The test rows of a line, and what a package says of them."""
+    """What a package says of the test rows of a line."""
 
     model: Model
-    columns: Columns
+    frame: pl.DataFrame
     x: np.ndarray
-    """Encoded."""
-    truth: np.ndarray
-    scores: np.ndarray
-    weight: np.ndarray
-    clusters: np.ndarray | None
-    seed: int
-    """Of what the rows alone decide."""
+    """The same rows, encoded."""
+    rows: EvaluationRows
+
+    @cached_property
+    def held_out(self) -> HeldOut:
+        """The rows as an explanation takes them."""
+        encoder, rows = self.model.package.encoder, self.rows
+        return HeldOut(
+            x=self.x,
+            inputs=inputs_of(encoder, to_columns(self.frame, encoder.columns)),
+            truth=rows.truth,
+            scores=rows.scores,
+            weight=rows.weight,
+            clusters=rows.clusters,
+        )
 
 
-def ask_test_rows(work: Work, package: str) -> Asked:
-    """Ask a package about the test rows."""
-    rows = work.rows.test
-    frame = work.rows.frame[rows]
-    truth = work.rules.target(label_text(frame, work.spec.label.column), work.trained.classes)
+def ask_test_rows(
+    work: Work, package: str, amounts: Amounts | None = None, *, beside: Iterable[np.ndarray] = ()
+) -> Asked:
+    """Ask a package about the test rows.
+
+    Parameters
+    ----------
+    amounts
+        What decisions on them are worth; what hangs on scores alone needs none.
+    beside
+        Scores of a model that gets the same clusters.
+    """
+    test, trained, rules = work.rows.test, work.trained, work.rules
+    frame = work.rows.frame[test]
+    truth = rules.target(label_text(frame, work.spec.label.column), trained.classes)
     model = load(package, work.factory.artifacts.get)
     x = encode_table(model.package.encoder, frame)
     scores = model.scores(x)
     return Asked(
         model=model,
-        columns=to_columns(frame, model.package.encoder.columns),
+        frame=frame,
         x=x,
-        truth=truth,
-        scores=scores,
-        weight=weights(frame, work.spec),
-        clusters=_clusters(work, rows, truth, [scores]),
-        seed=_seed(work),
+        rows=EvaluationRows(
+            split=work.known["split"],
+            task=rules.name,
+            classes=trained.classes,
+            truth=truth,
+            scores=scores,
+            baseline_scores=rules.baseline_scores(trained.baseline, len(truth)),
+            weight=weights(frame, work.spec),
+            clusters=_clusters(work, test, truth, [scores, *beside]),
+            cluster_kind=_kind(work),
+            threshold=model.package.threshold,
+            amounts=amounts,
+            seed=_seed(work),
+        ),
     )
 
 
 def evaluate_station(work: Work) -> Evaluation:
     """Measure the package on the test rows: how it scores, how it decides, and what that is worth."""
-    asked, trained, rules = ask_test_rows(work, work.decision.package), work.trained, work.rules
-    amounts = amounts_of_rows(work, work.rows.test)
-    package = asked.model.package
+    asked = ask_test_rows(work, work.decision.package, amounts_of_rows(work, work.rows.test))
+    package, rows = asked.model.package, asked.rows
     measured = evaluate(
+        rows,
         package=work.decision.package,
-        split=work.known["split"],
-        task=rules.name,
-        classes=trained.classes,
         headline=headline(work),
-        truth=asked.truth,
-        scores=asked.scores,
-        baseline_scores=rules.baseline_scores(trained.baseline, len(asked.truth)),
-        weight=asked.weight,
-        clusters=asked.clusters,
-        cluster_kind=_kind(work),
-        threshold=package.threshold,
         band=asked.model.band,
         raw_scores=None if package.calibration.method == "none" else asked.model.raw_scores(asked.x),
-        amounts=amounts,
-        seed=asked.seed,
     )
-    held = HeldOut(
-        x=asked.x,
-        inputs=inputs_of(package.encoder, asked.columns),
-        truth=asked.truth,
-        scores=asked.scores,
-        weight=asked.weight,
-        clusters=asked.clusters,
-    )
-    told = with_missed(work.explanation, asked.model, held, seed=asked.seed)
-    plain = _plain(work, asked, amounts)
+    told = with_missed(work.explanation, asked.model, asked.held_out, seed=rows.seed)
+    plain = _plain(work, rows)
     return msgspec.structs.replace(
         measured,
         explanation=work.metadata.keep(told),
@@ -141,35 +150,30 @@ def evaluate_station(work: Work) -> Evaluation:
     )
 
 
-def _plain(work: Work, asked: Asked, amounts: Amounts | None) -> Plain | None:
+def _plain(work: Work, rows: EvaluationRows) -> Plain | None:
     """Compare with the plain linear model; `None` where there is none."""
-    linear, rules = work.explanation.linear, work.rules
+    linear, rules, amounts = work.explanation.linear, work.rules, rows.amounts
     if not linear:
         return None
     artifacts = work.factory.artifacts
     threshold = None
     if linear.scored:
-        rows = from_bytes(artifacts.get(linear.scored))
-        frame = work.rows.frame[rows.rows]
+        fitted = from_bytes(artifacts.get(linear.scored))
+        frame = work.rows.frame[fitted.rows]
         threshold = choose_threshold(
-            rows.probability,
+            fitted.probability,
             rules.target(label_text(frame, work.spec.label.column), work.trained.classes).astype(np.int64),
-            rows.weight,
-            amounts_of_rows(work, rows.rows),
+            fitted.weight,
+            amounts_of_rows(work, fitted.rows),
             of="training",
         ).at
-    scores = np.frombuffer(artifacts.get(linear.scores), dtype="<f8").reshape(asked.scores.shape)
+    scores = np.frombuffer(artifacts.get(linear.scores), dtype="<f8").reshape(rows.scores.shape)
     names = measured_of(rules.name, headline(work), has_value=amounts is not None)
     return beside_linear(
         [metric(name, rules.name) for name in names],
-        own=say(rules.name, asked.scores, asked.model.package.threshold, amounts),
-        linear=say(rules.name, scores, threshold, amounts),
-        truth=asked.truth,
-        weight=asked.weight,
-        clusters=asked.clusters,
-        task=rules.name,
-        rows=linear.rows,
-        seed=asked.seed,
+        rows,
+        say(rules.name, scores, threshold, amounts),
+        learned_from=linear.rows,
     )
 
 
@@ -187,42 +191,35 @@ def gate_station(work: Work) -> Certificate:
     rival = rival_of(work, package)
     compares = any(isinstance(gate, BeatsGate) and gate.beats == "champion" for gate in work.spec.gates)
     fair = fair_rows(work, rival.digest if compares else BASELINE)
-    test = work.rows.test
-    frame = work.rows.frame[test]
-    truth = rules.target(label_text(frame, work.spec.label.column), trained.classes)
-    scores = scores_of(work, package, test)
     champion = work.metadata.get(rival.digest, Package) if rival.digest != BASELINE else None
-    rival_scores = None if champion is None else scores_of(work, rival.digest, test)
-    threshold = work.package.threshold
+    rival_scores = None if champion is None else scores_of(work, rival.digest, work.rows.test)
+    asked = ask_test_rows(
+        work,
+        package,
+        amounts_of_rows(work, work.rows.test),
+        beside=[] if rival_scores is None else [rival_scores],
+    )
+    rows = asked.rows
     certificate = certify(
+        rows,
+        Rival(
+            digest=rival.digest,
+            scores=rival_scores,
+            threshold=None if champion is None else champion.threshold,
+            seen=fair.seen,
+            rows_digest=fair.digest,
+            incomparable=rival.incomparable,
+            same=_same(work.package, champion),
+        ),
         package=package,
-        rival=rival.digest,
         gates=work.spec.gates,
         headline=compared_by(work),
-        task=rules.name,
-        classes=trained.classes,
-        truth=truth,
-        scores=scores,
-        rival_scores=rival_scores,
-        rival_threshold=None if champion is None else champion.threshold,
-        baseline_scores=rules.baseline_scores(trained.baseline, len(test)),
-        weight=weights(frame, work.spec),
-        clusters=_clusters(work, test, truth, [scores] if rival_scores is None else [scores, rival_scores]),
-        cluster_kind=_kind(work),
-        threshold=threshold,
-        amounts=amounts_of_rows(work, test),
         currency=work.spec.value.currency if work.spec.value else "",
-        same=_same(work.package, champion),
         groups={
-            gate.fairness: np.asarray(label_text(frame, gate.fairness), dtype=object)
+            gate.fairness: np.asarray(label_text(asked.frame, gate.fairness), dtype=object)
             for gate in work.spec.gates
             if isinstance(gate, FairnessGate)
         },
-        split=work.known["split"],
-        rows_digest=fair.digest,
-        seen=fair.seen,
-        seed=_seed(work),
-        incomparable=rival.incomparable,
     )
     certificate = msgspec.structs.replace(
         certificate, evaluation=work.known["evaluate"], decision=work.known["decide"]
@@ -233,10 +230,10 @@ def gate_station(work: Work) -> Certificate:
     return msgspec.structs.replace(
         certificate,
         redecided=redecided(
-            rules.decide(scores, threshold)[is_new],
+            rows.said.decided[is_new],
             rules.decide(rival_scores, champion.threshold)[is_new],
             classes=trained.classes,
-            threshold=threshold,
+            threshold=rows.threshold,
             threshold_before=champion.threshold,
         ),
     )

@@ -6,8 +6,8 @@ import numpy as np
 from linewright.features.encode_table import encode_table
 from linewright.line.run_context import Work, label_text, weights
 from linewright.line.steps.evaluate import ask_test_rows
-from linewright.line.steps.explanation import explain_to_people
 from linewright.model.evaluate.linear_baseline import fit_linear, is_plain, rows_to_learn
+from linewright.model.explain.report import explanation
 from linewright.model.facts import Explanation, Linear
 from linewright.model.train.scored_rows import Scored, to_bytes
 
@@ -15,18 +15,9 @@ from linewright.model.train.scored_rows import Scored, to_bytes
 def explain_station(work: Work) -> Explanation:
     """Explain the scores of the package on the test rows; where it decides is no part of that."""
     asked = ask_test_rows(work, work.parity.package)
-    told = explain_to_people(
-        work,
-        asked.model,
-        x=asked.x,
-        columns=asked.columns,
-        truth=asked.truth,
-        scores=asked.scores,
-        weight=asked.weight,
-        clusters=asked.clusters,
-        seed=asked.seed,
-    )
-    return msgspec.structs.replace(told, linear=_linear(work, asked.x, asked.seed))
+    seed = asked.rows.seed
+    told = explanation(asked.model, asked.held_out, split=work.known["split"], seed=seed)
+    return msgspec.structs.replace(told, linear=_linear(work, asked.x, seed))
 
 
 def _linear(work: Work, x: np.ndarray, seed: int) -> Linear | None:

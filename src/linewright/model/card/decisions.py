@@ -4,8 +4,7 @@ from collections.abc import Iterator, Sequence
 
 from linewright.model.card.parts import CardFacts, Section, Sentence, Table, cite, last_of, sentence_of
 from linewright.model.card.plots import reliability_plot, said_answer
-from linewright.model.evaluate.decision_changes import redecided_in_words
-from linewright.model.evaluate.interval_coverage import (
+from linewright.model.evaluate.coverage_text import (
     beyond_in_words,
     bias_in_words,
     coverage_in_words,
@@ -13,7 +12,8 @@ from linewright.model.evaluate.interval_coverage import (
     percent_in_words,
     range_in_words,
 )
-from linewright.model.evaluate.reliability import is_off, reliability_in_words
+from linewright.model.evaluate.decision_changes import redecided_in_words
+from linewright.model.evaluate.reliability_text import is_off, reliability_in_words
 from linewright.model.facts import Band, Calibration, Evaluation, Reliability
 from linewright.model.reason_text import threshold_in_words
 from linewright.text.numbers import in_words

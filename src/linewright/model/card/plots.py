@@ -5,7 +5,8 @@ from collections.abc import Callable, Iterator, Sequence
 
 from linewright.model.card.parts import PLOT_WIDTH, Mark, Plot, Word
 from linewright.model.facts import Dependence, Point, ReliabilityBin
-from linewright.text.numbers import count, figure, in_words, say_time
+from linewright.text.numbers import count, figure, in_words
+from linewright.text.times import say_time
 from linewright.text.years import are_years, say_year
 
 _LEFT, _RIGHT, _TOP, _BOTTOM = 58, 14, 12, 150

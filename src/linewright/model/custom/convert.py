@@ -35,7 +35,7 @@ from linewright.model.tasks import link_of
 from linewright.model.tasks.links import IDENTITY, LOGISTIC, SOFTMAX, Floats, Link, Matrix
 
 ABSENT = -20.0
-"""Margin of a class that no training row had, beside margins about 0."""
+"""Margin of a class that no training row had, where others have margins about 0."""
 
 _LIGHTGBM: Mapping[Link, frozenset[str]] = {
     LOGISTIC: frozenset({"binary"}),

@@ -1,16 +1,15 @@
 """A model beside a plain linear one: what each metric of the one is better by, on the same test rows."""
 
 from collections.abc import Sequence
-from typing import Any
 
 import msgspec
 import numpy as np
-import numpy.typing as npt
 
-from linewright.model.facts import Beside, Plain, Task
+from linewright.model.facts import Beside, Plain
 from linewright.model.metrics.bootstrap import units_of
-from linewright.model.metrics.definitions import Floats, MetricRule
+from linewright.model.metrics.definitions import MetricRule
 from linewright.model.metrics.estimate import difference_of, spreads
+from linewright.model.metrics.evaluation_rows import EvaluationRows
 from linewright.model.metrics.predictions import Said
 from linewright.text.numbers import figure
 
@@ -19,16 +18,7 @@ _CONFIDENCE = 0.975
 
 
 def beside_linear(
-    rules: Sequence[MetricRule],
-    *,
-    own: Said,
-    linear: Said,
-    truth: npt.NDArray[Any],
-    weight: Floats,
-    clusters: npt.NDArray[Any] | None,
-    task: Task,
-    rows: int,
-    seed: int,
+    rules: Sequence[MetricRule], rows: EvaluationRows, linear: Said, *, learned_from: int
 ) -> Plain | None:
     """Compare what a model and a linear one say of the test rows.
 
@@ -36,57 +26,44 @@ def beside_linear(
     ----------
     rules
         The metrics of the comparison, the line's first.
-    own, linear
-        What the two say.
-    truth, weight, clusters
-        The test rows, as `evaluate` takes them.
-    task
-        What is predicted.
     rows
-        Training rows that the linear model learned from.
-    seed
-        Of the bootstrap, in which both models get the same draws.
+        With what the model says.
+    linear
+        What the linear model says; in the bootstrap both get the same draws.
+    learned_from
+        Training rows that it learned from.
 
     Returns
     -------
     Plain or None
         `None` where the test rows leave the first metric undefined.
     """
-    first, *others = _compared(
-        rules, own=own, linear=linear, truth=truth, weight=weight, clusters=clusters, task=task, seed=seed
-    )
+    first, *others = _compared(rules, rows, linear)
     if first is None:
         return None
     return Plain(
         **msgspec.structs.asdict(first),
         others=tuple(one for one in others if one is not None),
-        rows=rows,
-        n=len(truth),
+        rows=learned_from,
+        n=len(rows.truth),
     )
 
 
-def _compared(
-    rules: Sequence[MetricRule],
-    *,
-    own: Said,
-    linear: Said,
-    truth: npt.NDArray[Any],
-    weight: Floats,
-    clusters: npt.NDArray[Any] | None,
-    task: Task,
-    seed: int,
-) -> list[Beside | None]:
+def _compared(rules: Sequence[MetricRule], rows: EvaluationRows, linear: Said) -> list[Beside | None]:
     """Compare by each metric what the linear model says and what the trained one says; `None` where a metric is undefined."""
+    own, truth, weight, clusters = rows.said, rows.truth, rows.weight, rows.clusters
     used = [(linear.used_by(rule), own.used_by(rule)) for rule in rules]
     found = spreads(
         [
             difference_of(rule, truth, ours, said, weight=weight, clusters=clusters)
             for rule, (said, ours) in zip(rules, used, strict=True)
         ],
-        units=[max(units_of(task, truth, weight, clusters, by_class=rule.by_class), 2) for rule in rules],
+        units=[
+            max(units_of(rows.task, truth, weight, clusters, by_class=rule.by_class), 2) for rule in rules
+        ],
         weight=weight,
         clusters=clusters,
-        seed=seed,
+        seed=rows.seed,
     )
     compared: list[Beside | None] = []
     for rule, (said, _), spread in zip(rules, used, found, strict=True):

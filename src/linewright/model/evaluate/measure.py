@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -17,68 +16,42 @@ from linewright.model.evaluate.interval_coverage import (
 )
 from linewright.model.evaluate.per_class import measure_expected
 from linewright.model.evaluate.reliability import measure_reliability
-from linewright.model.facts import Band, ClusterKind, CoverageAt, Evaluation, Expected, Metric, Task
+from linewright.model.facts import Band, CoverageAt, Evaluation, Expected, Metric, Task
 from linewright.model.metrics.bootstrap import UNBOUNDED, count_units, units_of
 from linewright.model.metrics.definitions import Floats, MetricRule, metric
 from linewright.model.metrics.estimate import measure_of, spreads, to_metric
-from linewright.model.metrics.predictions import Said, guess, say
+from linewright.model.metrics.evaluation_rows import EvaluationRows
+from linewright.model.metrics.predictions import Said
 from linewright.model.tasks import task as rules_of
 from linewright.model.tasks.prediction_interval import ends
-from linewright.model.tasks.value import VALUE, Amounts
+from linewright.model.tasks.value import VALUE
 
 Answers = npt.NDArray[Any]
 
 
 def evaluate(
+    rows: EvaluationRows,
     *,
     package: str,
-    split: str,
-    task: Task,
-    classes: Sequence[str],
     headline: str,
-    truth: Answers,
-    scores: Floats,
-    baseline_scores: Floats,
-    weight: Floats,
-    clusters: Answers | None,
-    threshold: float | None,
-    seed: int,
-    cluster_kind: ClusterKind = "group",
     band: Band | None = None,
     raw_scores: Floats | None = None,
-    amounts: Amounts | None = None,
 ) -> Evaluation:
     """Measure a package on rows that it has not seen.
 
     Parameters
     ----------
-    package, split
-        Digests of what is measured and of the split whose test part these rows are.
-    task, classes
-        As in `Trained`.
+    rows
+        Where they have amounts, the value of decisions is measured too.
+    package
+        Digest of what is measured.
     headline
         The metric that people read first; the others of the task follow it.
-    truth : array, shape (n,)
-        int64 codes into `classes`, or float64 numbers.
-    scores, baseline_scores : float64 arrays, shape (n, classes) or (n,)
-        Calibrated probabilities or numbers, of the package and of the prediction that uses no features.
-    weight : float64 array, shape (n,)
-        Sample weights; ones if there are none.
-    clusters : array, shape (n,), or None
-        Group of each row where the split was by group, block where it was by time; the bootstrap then draws them whole.
-    threshold
-        Probability at and above which the model decides the positive class. What the baseline decides: `said.Guess`.
-    seed
-        Of the bootstrap.
-    cluster_kind
-        What the clusters are, for people. Blocks are of rows in order of time.
     band
         For regression: of the intervals that answers have; then the share of the truth inside is measured too, as a whole and by the
         answer, and how much lies on either side.
     raw_scores : float64 array, shape (n, classes), or None
         For classes: probabilities before calibration, where they were calibrated.
-    amounts
-        What decisions on each row are worth, where the line says it: then their value is measured too.
 
     Returns
     -------
@@ -98,24 +71,22 @@ def evaluate(
     Examples
     --------
     >>> truth = np.array([0, 1] * 50)
-    >>> scores = np.column_stack([1 - 0.8 * truth, 0.8 * truth])
-    >>> shares = np.full((100, 2), 0.5)
-    >>> found = evaluate(package="sha256:p", split="sha256:s", task="binary", classes=("no", "yes"), headline="roc_auc",
-    ...     truth=truth, scores=scores, baseline_scores=shares, weight=np.ones(100), clusters=None, threshold=0.5, seed=1)
+    >>> rows = EvaluationRows(split="sha256:s", task="binary", classes=("no", "yes"), truth=truth, threshold=0.5, seed=1,
+    ...     scores=np.column_stack([1 - 0.8 * truth, 0.8 * truth]), baseline_scores=np.full((100, 2), 0.5), weight=np.ones(100))
+    >>> found = evaluate(rows, package="sha256:p", headline="roc_auc")
     >>> found.metrics[0].name, found.metrics[0].value, found.baseline[0].value, found.confusion
     ('roc_auc', 1.0, 0.5, ((50, 0), (0, 50)))
     """
-    _require_rows(truth, weight, split)
-    measured = [metric(name, task) for name in measured_of(task, headline, has_value=amounts is not None)]
-    said = say(task, scores, threshold, amounts)
-    decided = said.decided
-    measure = partial(_measure, measured, task=task, truth=truth, weight=weight, clusters=clusters, seed=seed)
-    own = measure(said)
-    baseline = measure(guess(task, baseline_scores, beside=decided, weight=weight, amounts=amounts))
+    task, truth, scores, weight, clusters = rows.task, rows.truth, rows.scores, rows.weight, rows.clusters
+    _require_rows(truth, weight, rows.split)
+    measured = [
+        metric(name, task) for name in measured_of(task, headline, has_value=rows.amounts is not None)
+    ]
+    own, baseline = _measure(measured, rows.said, rows), _measure(measured, rows.guess, rows)
     if own[0] is None:
         raise ContractBreach(
             f"the test part leaves {headline} undefined",
-            where=f"split {split}",
+            where=f"split {rows.split}",
             found=f"{len(truth):,} rows with {len(np.unique(truth))} distinct labels",
             hint="give the test part more rows (`train.split.test`), or choose another `train.metric`",
         )
@@ -124,30 +95,32 @@ def evaluate(
     parts: tuple[CoverageAt, ...] = ()
     rules = rules_of(task)
     if rules.has_interval:
-        is_in_time = cluster_kind == "block"
-        bias = measure_bias(truth, scores, weight=weight, clusters=clusters, is_in_time=is_in_time, seed=seed)
+        is_in_time = rows.cluster_kind == "block"
+        bias = measure_bias(
+            truth, scores, weight=weight, clusters=clusters, is_in_time=is_in_time, seed=rows.seed
+        )
         if band is not None:
             low, high = ends(band, scores)
             is_below, is_above = truth < low, truth > high
             is_inside = ~(is_below | is_above)
-            known: Any = {"clusters": clusters, "weight": weight, "is_in_time": is_in_time, "seed": seed}
+            known: Any = {"clusters": clusters, "weight": weight, "is_in_time": is_in_time, "seed": rows.seed}
             coverage = measure_coverage(is_inside, **known)
             beyond = measure_beyond(is_below, is_above, **known)
             parts = measure_parts(is_inside, scores, **known)
     if rules.is_class:
         reliability = measure_reliability(
-            truth, scores, raw_scores, weight=weight, clusters=clusters, seed=seed
+            truth, scores, raw_scores, weight=weight, clusters=clusters, seed=rows.seed
         )
         expected = measure_expected(truth, scores, weight=weight, clusters=clusters)
     return Evaluation(
         package=package,
-        split=split,
+        split=rows.split,
         metrics=tuple(one for one in own if one is not None),
         baseline=tuple(one for one in baseline if one is not None),
-        confusion=confusion(truth, decided, len(classes)),
+        confusion=confusion(truth, rows.said.decided, len(rows.classes)),
         n=len(truth),
         clusters=0 if clusters is None else len(np.unique(clusters)),
-        cluster_kind=cluster_kind,
+        cluster_kind=rows.cluster_kind,
         coverage=coverage,
         coverage_at=parts,
         beyond=beyond,
@@ -193,16 +166,8 @@ def _require_rows(truth: Answers, weight: Floats, split: str) -> None:
         )
 
 
-def _measure(
-    measured: Sequence[MetricRule],
-    said: Said,
-    *,
-    task: Task,
-    truth: Answers,
-    weight: Floats,
-    clusters: Answers | None,
-    seed: int,
-) -> list[Metric | None]:
+def _measure(measured: Sequence[MetricRule], said: Said, rows: EvaluationRows) -> list[Metric | None]:
+    truth, weight, clusters = rows.truth, rows.weight, rows.clusters
     measures = [
         measure_of(rule, truth, said.used_by(rule), weight=weight, clusters=clusters) for rule in measured
     ]
@@ -211,10 +176,12 @@ def _measure(
     found = spreads(
         [replace(one, bounds=UNBOUNDED, unseen=None) if is_constant else one for one in measures],
         # With 2 units bounds are as far apart as the rows can say.
-        units=[max(units_of(task, truth, weight, clusters, by_class=rule.by_class), 2) for rule in measured],
+        units=[
+            max(units_of(rows.task, truth, weight, clusters, by_class=rule.by_class), 2) for rule in measured
+        ],
         weight=weight,
         clusters=clusters,
-        seed=seed,
+        seed=rows.seed,
     )
     is_known = count_units(np.flatnonzero(weight > 0), clusters) > 1
     return [

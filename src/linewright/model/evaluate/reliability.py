@@ -23,18 +23,17 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
+from linewright.model.evaluate.reliability_text import SURE
 from linewright.model.facts import Reliability, ReliabilityBin
 from linewright.model.metrics.bootstrap import count_units
 from linewright.model.metrics.definitions import Floats, Statistic
 from linewright.model.metrics.estimate import Measure, spreads, to_metric
-from linewright.text.numbers import figure, in_words
+from linewright.text.numbers import figure
 
 BINS = 10
 """Most bins."""
 FEWEST = 20
 """Fewest rows that a bin is made of, on average."""
-SURE = 0.95
-"""In which share of draws true probabilities show no more than what is told as their most."""
 
 _DRAWN, _CELLS = 400, 20_000_000
 """How often true probabilities are drawn, and most rows that are drawn in all."""
@@ -75,6 +74,7 @@ def measure_reliability(
     --------
     Of 1,000 rows at 0.7 only half come true, as said of 1,000 others.
 
+    >>> from linewright.model.evaluate.reliability_text import is_off
     >>> answered = np.repeat([0.5, 0.7], 1000)
     >>> truth = np.tile([0, 1], 1000)
     >>> found = measure_reliability(
@@ -188,65 +188,3 @@ def _by_chance(said: Floats, bins: Ints, weight: Floats, seed: int) -> Floats:
         apart = weight * ((chance.random(len(said)) < said) - said)
         found[draw] = np.abs(np.bincount(bins, weights=apart, minlength=many)).sum() / total
     return found
-
-
-# In words
-
-
-def is_off(found: Reliability) -> bool:
-    """Return whether probabilities are further from the shares that came true than chance explains."""
-    return found.error.value > found.by_chance_most
-
-
-def off_in_words(found: Reliability) -> str:
-    """Say in short that probabilities are off, and by how much; where `is_off`.
-
-    Examples
-    --------
-    >>> from linewright.model.facts import Metric
-    >>> metric = Metric(name="ece", value=0.018, low=0.01, high=0.02, n=3000)
-    >>> print(off_in_words(Reliability(error=metric, by_chance=0.012, by_chance_most=0.0164, before=None, bins=())))
-    its probabilities are further from what came true than chance explains: the calibration error (ECE) is 0.018, and of true ones it would be above 0.0164 in one case of 20
-    """
-    return (
-        f"its probabilities are further from what came true than chance explains: the calibration error (ECE) is "
-        f"{in_words(found.error.value)}, and of true ones it would be above {in_words(found.by_chance_most)} in one case of "
-        f"{round(1 / (1 - SURE))}"
-    )
-
-
-def reliability_in_words(found: Reliability, *, of: str) -> str:
-    """Say how far probabilities are from the shares that came true, and what to make of it.
-
-    Parameters
-    ----------
-    found
-        As measured by `measure_reliability`.
-    of
-        Whose probability it is, as a sentence goes on with it.
-
-    Examples
-    --------
-    >>> from linewright.model.facts import Metric
-    >>> metric = Metric(name="ece", value=0.012, low=0.0, high=0.019, n=3000)
-    >>> found = Reliability(error=metric, by_chance=0.014, by_chance_most=0.021, before=0.041, bins=())
-    >>> print(reliability_in_words(found, of="of 'yes'"))
-    The expected calibration error (ECE) of the probability of 'yes' is 0.012 on the test rows (95 % interval 0 to 0.019), and 0.041 before calibration. True probabilities would show 0.014 on as many rows, and 0.021 in one case of 20: as far as these rows can tell, they can be taken at their word.
-    """
-    error = found.error
-    interval = (
-        f" (95 % interval {in_words(error.low)} to {in_words(error.high)})"
-        if error.low is not None and error.high is not None
-        else ""
-    )
-    before = "" if found.before is None else f", and {in_words(found.before)} before calibration"
-    told = (
-        "they are further from what came true than chance explains"
-        if is_off(found)
-        else "as far as these rows can tell, they can be taken at their word"
-    )
-    return (
-        f"The expected calibration error (ECE) of the probability {of} is {in_words(error.value)} on the test rows{interval}{before}. "
-        f"True probabilities would show {in_words(found.by_chance)} on as many rows, and {in_words(found.by_chance_most)} in one case "
-        f"of {round(1 / (1 - SURE))}: {told}."
-    )

@@ -30,7 +30,8 @@ from numpy.typing import NDArray
 from linewright.model.explain.importance import Judged
 from linewright.model.explain.inputs import Floats, Input, swapped
 from linewright.model.facts import Dependence, Point
-from linewright.text.numbers import figure, in_words, say_time
+from linewright.text.numbers import figure, in_words
+from linewright.text.times import say_time
 from linewright.text.years import are_years, say_year
 
 PARTS = 20

@@ -30,7 +30,8 @@ from linewright.model.explain.inputs import Floats, Input
 from linewright.model.facts import WeakSlice
 from linewright.model.metrics.bootstrap import Spread, bootstrap, count_units
 from linewright.model.metrics.definitions import Statistic, divide
-from linewright.text.numbers import as_declared, figure, say_time
+from linewright.text.numbers import as_declared, figure
+from linewright.text.times import say_time
 from linewright.text.years import are_years, say_year
 
 FEWEST_ROWS = 30

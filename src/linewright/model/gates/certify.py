@@ -21,20 +21,21 @@ non-inferiority, as of a simpler model that does as well). A gate with fewer tha
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from functools import partial
 from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
 
-from linewright.model.facts import Certificate, ClusterKind, Conclusion, Outcome, Task, Verdict
+from linewright.model.facts import Certificate, Conclusion, Outcome, Verdict
 from linewright.model.gate_reasons import Advice, Incomparable, Same
 from linewright.model.gates.gate import Rows, judge
 from linewright.model.metrics.definitions import Floats, metric
-from linewright.model.metrics.predictions import guess, say
+from linewright.model.metrics.evaluation_rows import EvaluationRows
+from linewright.model.metrics.predictions import say
 from linewright.model.spec import BeatsGate, GateSpec
 from linewright.model.tasks import task as rules_of
-from linewright.model.tasks.value import Amounts
 from linewright.store.values import digest_of
 
 Answers = npt.NDArray[Any]
@@ -50,75 +51,58 @@ _SURE = 0.99
 """Of what another metric shows: several are asked, and none of them was declared."""
 
 
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Rival:
+    """What a candidate is compared with, on the same rows."""
+
+    digest: str
+    """Of the champion, or ``"baseline"`` where that stands in."""
+    scores: Floats | None = None
+    """Shape (n, classes) or (n,): calibrated probabilities or numbers; `None` where the baseline stands in."""
+    threshold: float | None = None
+    """At and above which the champion answers the positive class."""
+    seen: npt.NDArray[np.bool_]
+    """Shape (n,): rows that it was fitted on. Gates that compare with it leave them out, the others use all rows."""
+    rows_digest: str
+    """Of the identities of the rows that it has not seen."""
+    incomparable: Incomparable | None = None
+    """Why the champion cannot be compared with, so that the baseline stands in for it; `None` where that is not so."""
+    same: Same | None = None
+    """In what candidate and champion are the same by making, if in anything."""
+
+
 def certify(
+    rows: EvaluationRows,
+    rival: Rival,
     *,
     package: str,
-    rival: str,
     gates: Sequence[GateSpec],
     headline: str,
-    task: Task,
-    classes: Sequence[str],
-    truth: Answers,
-    scores: Floats,
-    rival_scores: Floats | None,
-    baseline_scores: Floats,
-    weight: Floats,
-    clusters: Answers | None,
-    threshold: float | None,
-    rival_threshold: float | None,
     groups: Mapping[str, Answers],
-    split: str,
-    rows_digest: str,
-    seen: npt.NDArray[np.bool_],
-    seed: int,
-    incomparable: Incomparable | None = None,
-    cluster_kind: ClusterKind = "group",
     min_rows: int = MIN_ROWS,
-    amounts: Amounts | None = None,
     currency: str = "",
-    same: Same | None = None,
 ) -> Certificate:
     """Judge a candidate by the gates of its line.
 
     Parameters
     ----------
-    package, rival
-        Digests of the candidate and of the champion, or ``"baseline"`` where it stands in.
+    rows
+        What the candidate is judged on, and what it says of them.
+    rival
+        What it is compared with.
+    package
+        Digest of the candidate.
     gates
         As declared in the line file.
     headline
         Metric of `beats` gates that name none.
-    task, classes
-        As in `Trained`.
-    truth : array, shape (n,)
-        int64 codes into `classes`, or float64 numbers.
-    scores, rival_scores, baseline_scores : float64 arrays, shape (n, classes) or (n,)
-        Calibrated probabilities or numbers. `rival_scores` is `None` where the baseline stands in.
-    weight : float64 array, shape (n,)
-        Sample weights; ones if there are none.
-    clusters : array, shape (n,), or None
-        Group of each row where the split was by group, block where it was by time.
-    threshold, rival_threshold
-        At and above which each model answers the positive class. What the baseline decides: `said.Guess`.
     groups
         For each column of a fairness gate, the group of each row as text; `None` is a group of its own.
-    split, rows_digest
-        Digests of the split and of the identities of the rows that were not `seen`.
-    seen : bool array, shape (n,)
-        Rows that the champion was fitted on: gates that compare with it leave them out, the others use all rows.
-    seed
-        Of the bootstrap.
-    incomparable
-        Why the champion cannot be compared with, so that the baseline stands in for it; `None` where that is not so.
-    cluster_kind
-        What the clusters are, for people.
     min_rows
         Fewest rows (or groups or blocks, where those are drawn) that a gate may be decided by: of the rarer of two classes, of
         the rarest class for metrics that count classes alike, else of all; and of each cell of a fairness gate.
-    amounts, currency
-        What decisions on each row are worth, where the line says it: for the metric `value`.
-    same
-        In what candidate and champion are the same by making, if in anything.
+    currency
+        Of the metric `value`, where the line says what decisions are worth.
 
     Returns
     -------
@@ -130,49 +114,51 @@ def certify(
     SpecError
         If a metric does not fit the task, or a fairness gate is asked of a task other than binary or of an unknown column.
     """
-    candidate = say(task, scores, threshold, amounts)
-    rows = Rows(
-        task=task,
-        classes=classes,
+    has_champion, clusters = rival.scores is not None, rows.clusters
+    judged = Rows(
+        task=rows.task,
+        classes=rows.classes,
         headline=headline,
-        truth=truth,
-        weight=weight,
+        truth=rows.truth,
+        weight=rows.weight,
         clusters=clusters,
-        cluster_kind=cluster_kind,
-        candidate=candidate,
-        champion=None if rival_scores is None else say(task, rival_scores, rival_threshold, amounts),
-        baseline=guess(task, baseline_scores, beside=candidate.decided, weight=weight, amounts=amounts),
+        cluster_kind=rows.cluster_kind,
+        candidate=rows.said,
+        champion=None
+        if rival.scores is None
+        else say(rows.task, rival.scores, rival.threshold, rows.amounts),
+        baseline=rows.guess,
         groups=groups,
-        seen=seen,
-        incomparable=incomparable,
-        seed=seed,
+        seen=rival.seen,
+        incomparable=rival.incomparable,
+        seed=rows.seed,
         min_rows=min_rows,
         currency=currency,
-        same=same,
+        same=rival.same,
     )
-    outcomes = tuple(judge(gate, rows) for gate in gates)
+    outcomes = tuple(judge(gate, judged) for gate in gates)
     verdict, reason = conclude(
         gates,
         outcomes,
-        only_amounts=same == "decisions",
-        has_champion=rival_scores is not None,
-        by_group=clusters is not None and cluster_kind == "group",
+        only_amounts=rival.same == "decisions",
+        has_champion=has_champion,
+        by_group=clusters is not None and rows.cluster_kind == "group",
         known=partial(
-            _known, rows, {gate.metric or headline for gate in gates if isinstance(gate, BeatsGate)}
+            _known, judged, {gate.metric or headline for gate in gates if isinstance(gate, BeatsGate)}
         ),
     )
     return Certificate(
         package=package,
-        rival=rival,
+        rival=rival.digest,
         gates=digest_of([gate.model_dump(mode="json") for gate in gates]),
-        split=split,
-        rows=rows_digest,
-        n=int((~seen).sum()),
-        excluded=int(seen.sum()),
+        split=rows.split,
+        rows=rival.rows_digest,
+        n=int((~rival.seen).sum()),
+        excluded=int(rival.seen.sum()),
         outcomes=outcomes,
         verdict=verdict,
         reason=reason,
-        incomparable=incomparable,
+        incomparable=rival.incomparable,
     )
 
 

@@ -18,10 +18,8 @@ from itertools import pairwise
 import numpy as np
 import numpy.typing as npt
 
-from linewright.model.facts import Band
+from linewright.model.facts import LEVEL, Band
 
-LEVEL = 0.9
-"""Share of new rows whose truth a prediction interval should hold."""
 MOST_BINS = 10
 """Bins of about as many rows, of which the outer ones are parted further."""
 BIN_ROWS = 50

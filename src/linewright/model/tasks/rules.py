@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 
 from linewright.data.facts import LabelForm
 from linewright.errors import SpecError
-from linewright.model.facts import Band, CalibrationMethod, Task
+from linewright.model.facts import LEVEL, Band, CalibrationMethod, Task
 from linewright.model.tasks.links import IDENTITY, SOFTMAX, Link
-from linewright.model.tasks.prediction_interval import LEVEL, ends
+from linewright.model.tasks.prediction_interval import ends
 
 SMALLEST = 1e-15
 """Probabilities below it count as it in a log-loss, so that one mistake is dear but not infinite."""
@@ -52,7 +52,7 @@ class TaskRules(ABC):
     has_interval: ClassVar[bool] = False
     """Whether predictions are numbers with a prediction interval, whose coverage and bias are measured."""
     calibrations: ClassVar[tuple[CalibrationMethod, ...]] = ()
-    """Ways in which scores may become answers, beside leaving them as they are."""
+    """Ways in which scores may become answers; leaving them as they are is always one more."""
 
     @property
     def is_class(self) -> bool:
@@ -138,7 +138,7 @@ class TaskRules(ABC):
 
 
 class ClassRules(TaskRules):
-    """Rules of tasks that give each of several classes a probability, and are judged by log-loss."""
+    """Rules of tasks that give each of several classes a probability, with log-loss as their loss."""
 
     objective = "log_loss"
     loss_name = "log-loss"

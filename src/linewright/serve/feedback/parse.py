@@ -9,8 +9,7 @@ import msgspec
 
 from linewright.errors import RequestError
 from linewright.model.facts import Package
-from linewright.model.tasks import task
-from linewright.serve.rows.values import MAX_TEXT, as_number, kind_of, shown, spell
+from linewright.serve.rows.scalars import MAX_TEXT, as_number, kind_of, shown, spell
 
 MAX_LABELS = 10_000
 _FIELDS = ("id", "key", "label", "at", "corrects")
@@ -171,7 +170,11 @@ def _fitting(value: object, package: Package, where: str) -> str | float:
 
 def _refuse_other_numbers(label: str | float, value: object, package: Package, where: str) -> None:
     """Refuse a number that the task has no use for; what a label corrects is not asked."""
-    if not isinstance(label, str) and (why := task(package.task).refuses(label)):
+    if isinstance(label, str):
+        return
+    from linewright.model.tasks import task  # noqa: PLC0415 -- `status` reads feedback too, and without numpy
+
+    if why := task(package.task).refuses(label):
         raise RequestError(why, where=where, found=shown(value))
 
 

@@ -352,15 +352,15 @@ class Feedback:
 
     def standing(self) -> tuple[list[Damage], Counts]:
         """Return what `catch_up` and `counts` do, by one look at the file; nothing is written where the index has all there is."""
-        if not self._file.exists() and not self._log.is_dir():
-            return [], Counts(0, 0)
-        if self._file.exists():
+        with suppress(FileNotFoundError, NotADirectoryError):
             indexed = self._indexed()
             # A file that was lost and made anew knows no segment: what is sealed may be missing from it.
             if indexed.ends and all(
                 indexed.ends.get(name) == end for name, end in lengths(self._log).items()
             ):
                 return [each for each in indexed.damage if self._is_damage(each)], indexed.counts
+        if not self._file.exists() and not self._log.is_dir():
+            return [], Counts(0, 0)
         return self.catch_up(), self.counts()
 
     def recall(self, stamp: Stamp, indexed: Indexed) -> None:

@@ -22,6 +22,8 @@ from linewright.serve.feedback.store import Feedback
 from linewright.serve.http import oip, oip_binary, openapi
 from linewright.serve.http import predict as answer
 from linewright.serve.http.batching import Together
+from linewright.serve.http.gates import LOOK_S as LIMITS_LOOK_S
+from linewright.serve.http.gates import Gate, Gates, LogUse
 from linewright.serve.http.health import (
     as_one,
     is_answering,
@@ -31,8 +33,6 @@ from linewright.serve.http.health import (
     to_health,
     to_memory_gauges,
 )
-from linewright.serve.http.limits import LOOK_S as LIMITS_LOOK_S
-from linewright.serve.http.limits import AllLimits, Gate, Gates, LogUse
 from linewright.serve.http.predict import Loaded
 from linewright.serve.http.relative_paths import Relative
 from linewright.serve.http.request import (
@@ -54,6 +54,7 @@ from linewright.serve.http.request import (
     to_refusal,
     to_response,
 )
+from linewright.serve.limits import AllLimits
 from linewright.serve.log.outages import Outages
 from linewright.serve.log.recent import Fresh
 from linewright.serve.log.segments import Damage

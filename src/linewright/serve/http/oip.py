@@ -18,7 +18,7 @@ from linewright.serve.http.oip_binary import Blobs
 from linewright.serve.http.request import Response, read_json
 from linewright.serve.rows.reader import MAX_ROWS, Place, check_known
 from linewright.serve.rows.request_columns import Needs
-from linewright.serve.rows.values import kind_of
+from linewright.serve.rows.scalars import kind_of
 
 EXTENSIONS = ("binary_tensor_data", "null-data", "id-output", "durable-parameter", "explain-parameter")
 EXPLANATION = ("contributions", "base", "score")

@@ -23,9 +23,9 @@ from linewright.serve.models.canary import Guard, is_canary
 from linewright.serve.models.shadow import Mirrors
 from linewright.serve.models.state import Canary, Shadow
 from linewright.serve.rows.reader import Place, in_rows
+from linewright.serve.rows.scalars import spell, spell_all
 from linewright.serve.rows.scorer import Scorer
 from linewright.serve.rows.typed import Row, TypedRow, Unusual, column_of
-from linewright.serve.rows.values import spell, spell_all
 from linewright.store.clock import now_utc, uuid7, uuids7
 
 MANY = 16

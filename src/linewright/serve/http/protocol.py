@@ -51,8 +51,6 @@ _ONCE = {
 }
 """Headers that decide who may ask for what, or where a body ends: readers do not agree on which one of two counts."""
 _HOST, _CODING = b"host", b"transfer-encoding"
-_on_header = HttpToolsProtocol.on_header
-"""Found once: there are some in each request."""
 
 
 class _Flow(FlowControl):
@@ -103,6 +101,7 @@ class BoundedProtocol(HttpToolsProtocol):
         ),
     )
     """Beside uvicorn's own attributes: with more than 30 in its dict an object of Python 3.11 loses the quick way to all of them."""
+    # What is called in each request names the class: `super()` takes longer.
     scope: dict[str, Any]  # type: ignore[assignment] -- with keys of our own
 
     def __init__(self, connections: Connections, *args: Any, **kwargs: Any) -> None:
@@ -171,18 +170,12 @@ class BoundedProtocol(HttpToolsProtocol):
             self._places.mark_idle(self)
         super().resume_writing()
 
-    def data_received(self, data: bytes) -> None:
-        """Understand what came, in parts; what follows requests that wait for others is left for later."""
-        if len(data) <= WHOLE:
-            self._take(data)
-        else:
-            self._take_in_parts(data)
-
     def _take_in_parts(self, data: bytes) -> None:
+        """Understand what came, in parts; what follows requests that wait for others is left for later."""
         start = 0
         while start < len(data) and not (self.pipeline or self._refused or self.transport.is_closing()):
             end = start + max(PART, self._rest_of_body())
-            self._take(data[start:end])
+            self.data_received(data[start:end], is_part=True)
             start = end
         if self.pipeline and not self._refused:
             self._unread = data[start:]
@@ -208,13 +201,22 @@ class BoundedProtocol(HttpToolsProtocol):
         if not self._unread and not self.pipeline:
             self._places.unmark_pipelining(self)
 
-    def _take(self, data: bytes) -> None:
-        """Count the bytes, and wait for the rest of a head that has begun."""
+    def data_received(self, data: bytes, *, is_part: bool = False) -> None:
+        """Count the bytes, and understand them."""
         if self._refused:
             return
-        self._received += len(data)
+        size = len(data)
+        if size > WHOLE and not is_part:
+            self._take_in_parts(data)
+            return
+        self._received += size
         was_between = self._is_between
-        super().data_received(data)
+        HttpToolsProtocol.data_received(self, data)
+        if self._has_body_left or not self.cycle or self.cycle.response_complete:
+            self._wait_for_more(was_between)
+
+    def _wait_for_more(self, was_between: bool) -> None:
+        """Bound what is still to come of a request, or how long the next one may take to begin."""
         if self._refused or self.transport.is_closing():
             return
         is_answered = not self.cycle or self.cycle.response_complete
@@ -241,14 +243,14 @@ class BoundedProtocol(HttpToolsProtocol):
         """Count from here."""
         self._received = self._head = 0
         self._is_between = False
-        super().on_message_begin()
+        HttpToolsProtocol.on_message_begin(self)
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """Count the headers; those that follow a body count too."""
         self._head = head = self._head + len(name) + len(value) + 4
         if head > MAX_HEAD:
             raise self._unfit(431, "the head of the request is too large")
-        _on_header(self, name, value)
+        HttpToolsProtocol.on_header(self, name, value)
 
     def on_headers_complete(self) -> None:
         """Stop the clock: the head is here. Refuse one that readers understand differently."""
@@ -262,9 +264,10 @@ class BoundedProtocol(HttpToolsProtocol):
             self._look_at_version(version, given)
         elif _HOST not in given:
             raise self._unfit(400, "HTTP/1.1 needs this header", "Host")
-        self._disarm()
+        if self._head_timer is not None:
+            self._disarm()
         self._has_body_left = True
-        super().on_headers_complete()
+        HttpToolsProtocol.on_headers_complete(self)
         self.headers = []  # takes what follows the body: no header is among that (RFC 9112, 7.1.2)
         self.scope[HEADERS] = given
         self.scope[SEND_AT_ONCE] = partial(self._send_at_once, self.cycle)
@@ -275,18 +278,19 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def on_message_complete(self) -> None:
         """Stop the clock: the body is here, also where it was answered before."""
-        self._disarm()
+        if self._head_timer is not None:
+            self._disarm()
         if not self.flow.write_paused:
             self._places.mark_busy(self)
         self._has_body_left, self._is_between = False, True
         self.scope[BODY_IS_HERE] = True
-        super().on_message_complete()
+        HttpToolsProtocol.on_message_complete(self)
 
     def on_response_complete(self) -> None:
         """Go on, or end within `LINGER_S` also where the client does not read its answer."""
         if self.pipeline:
             self._running = self.pipeline[-1][0]
-        super().on_response_complete()
+        HttpToolsProtocol.on_response_complete(self)
         if self.transport.is_closing():
             self._places.mark_stalled(self)
             self._end_within(self._linger_s)

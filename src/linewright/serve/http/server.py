@@ -13,9 +13,9 @@ from typing import cast
 import uvicorn
 
 from linewright.serve.http.app import App
-from linewright.serve.http.limits import AllLimits
 from linewright.serve.http.protocol import GRACE_S, BoundedProtocol, bounded
 from linewright.serve.http.request import BODY_DEADLINE_S, BUDGET
+from linewright.serve.limits import AllLimits
 from linewright.serve.listener import Announcement, listening, shown
 from linewright.serve.operator_log import tell_stderr
 from linewright.serve.peers import Siblings

@@ -13,16 +13,9 @@ from linewright.errors import RequestError, Terminal
 from linewright.features.encode import Columns, Values
 from linewright.model.facts import RequestColumn
 from linewright.serve.rows.request_columns import Needs
+from linewright.serve.rows.scalars import as_number, kind_of, shown
 from linewright.serve.rows.typed import Row, column_of
-from linewright.serve.rows.values import (
-    KINDS,
-    Excess,
-    as_number,
-    check_all_carried,
-    check_carried,
-    kind_of,
-    shown,
-)
+from linewright.serve.rows.values import KINDS, Excess, check_all_carried, check_carried
 
 MAX_ROWS = 10_000
 TIMES = frozenset({"date", "datetime"})

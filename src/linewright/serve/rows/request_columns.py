@@ -12,26 +12,18 @@ from functools import cached_property
 from importlib import import_module
 from typing import Any, NamedTuple, cast
 
-from linewright.data.facts import NotDerived, RowSql
+from linewright.data.facts import WHY_SENT, RowSql
 from linewright.data.table.json_values import to_json
 from linewright.errors import RequestError
 from linewright.model.facts import Package, RequestColumn
+from linewright.serve.rows.scalars import shown, spell
 from linewright.serve.rows.typed import Row, TypedRow
-from linewright.serve.rows.values import KINDS, shown, spell
+from linewright.serve.rows.values import KINDS
 
 _MOST_SHAPES = 256
 """Sets of names whose needs are kept."""
 _INTEGERS = {"TINYINT", "SMALLINT", "INTEGER", "BIGINT", "UTINYINT", "USMALLINT", "UINTEGER", "UBIGINT"}
 
-WHY_SENT: Mapping[NotDerived, str] = {
-    "source": "`table.sql` takes it from another source",
-    "rows": "`table.sql` makes it of other rows too",
-    "name": "`table.sql` gives a name of the source to something else, and the request's meaning counts",
-    "function": "`table.sql` makes it with a function that is not known to depend on this row alone",
-    "form": "`table.sql` makes it in a way that is not carried out on one row",
-    "type": "`table.sql` makes it of a type, or of one, that a request cannot say to the bit",
-    "tried": "what `table.sql` makes of one row alone was tried, and is not what the table has",
-}
 Place = Callable[[int, str], str]
 
 

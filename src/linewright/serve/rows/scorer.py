@@ -15,8 +15,8 @@ from linewright.model.package.model import Model, golden_differences, read_golde
 from linewright.serve.rows.matrix import MatrixReader
 from linewright.serve.rows.reader import TIMES, Place, RowReader, converter, in_rows
 from linewright.serve.rows.request_columns import Needs
+from linewright.serve.rows.scalars import shown, spell
 from linewright.serve.rows.typed import Row, TypedBodies, TypedRow, Unusual, typed_bodies
-from linewright.serve.rows.values import shown, spell
 
 TOLERANCE = 1e-6
 """Largest difference of a golden answer: processors round the last bits of a sum differently."""

@@ -1,4 +1,4 @@
-"""How much clients may ask of an endpoint: requests at one time, rows a second and bytes of log a day, of a line and of all together.
+"""Gates that let requests in while they ask for no more than the limits of an endpoint allow.
 
 What is too much is refused with 429, before any work and before anything is logged. Of the requests and rows that the endpoint may take,
 each of its processes takes its part; bytes of the log are counted on the disk, whichever process wrote them.
@@ -14,71 +14,17 @@ from sys import maxsize
 from time import monotonic
 from typing import Literal, Self
 
-import msgspec
-
 from linewright.errors import Transient
 from linewright.serve.http.request import Refusal
+from linewright.serve.limits import AllLimits, Limits
 from linewright.serve.log.segments import ENDING
 from linewright.serve.metrics import Sample
 
-CONCURRENT = 1_000
-"""Requests that may be answered at one time in all where nobody says how many: about a second of work for one process."""
 LONGEST_RETRY_S = 3_600
 """Seconds after which a client may look again at the latest: limits may have been raised."""
 LOOK_S = 2.0
 """Time between two looks at what the log takes on the disk."""
 Reason = Literal["concurrent_requests", "rows_per_second", "log_bytes_per_day"]
-
-
-class Limits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What may be asked for; `None` is without limit."""
-
-    concurrent_requests: int | None = None
-    """Requests whose body has come, that are answered at one time."""
-    rows_per_second: float | None = None
-    """Rows a second in the long run; a second's worth may come at once."""
-    log_bytes_per_day: int | None = None
-    """Bytes that the prediction log may grow by in a day of UTC."""
-
-
-class AllLimits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The limits of an endpoint."""
-
-    together: Limits = Limits(concurrent_requests=CONCURRENT)
-    """Of all lines together."""
-    lines: dict[str, Limits] = {}
-    """Of those lines that have some of their own."""
-
-    @classmethod
-    def of(cls, text: str) -> "AllLimits":
-        """Read what `to_text` wrote."""
-        return msgspec.json.decode(text, type=cls)
-
-    def to_text(self) -> str:
-        """Return them as JSON, for the command line of a process."""
-        return msgspec.json.encode(self).decode()
-
-    def share(self, processes: int) -> "AllLimits":
-        """Return the part that one of several processes takes.
-
-        Examples
-        --------
-        >>> AllLimits(together=Limits(concurrent_requests=10, rows_per_second=10)).share(4).together
-        Limits(concurrent_requests=3, rows_per_second=2.5, log_bytes_per_day=None)
-        """
-        return AllLimits(
-            together=_share(self.together, processes),
-            lines={line: _share(limits, processes) for line, limits in self.lines.items()},
-        )
-
-
-def _share(limits: Limits, processes: int) -> Limits:
-    requests, rows = limits.concurrent_requests, limits.rows_per_second
-    return msgspec.structs.replace(
-        limits,
-        concurrent_requests=None if requests is None else math.ceil(requests / processes),
-        rows_per_second=None if rows is None else rows / processes,
-    )
 
 
 class _Bucket:

@@ -1,39 +1,11 @@
-"""A package explained to people, on the test rows of its line."""
+"""What a package reads, column by column, as it is explained to people."""
 
 import numpy as np
 
 from linewright.features.encode import MISSING, Columns, Instants, Levels, Numbers, encode_one
 from linewright.features.facts import Boolean, Encoder, Raw, partner
-from linewright.line.run_context import Work
-from linewright.model.explain.inputs import Floats, Input
-from linewright.model.explain.report import HeldOut, explanation
-from linewright.model.facts import Explanation
+from linewright.model.explain.inputs import Input
 from linewright.model.onnx.contributions import sources_of
-from linewright.model.package.model import Model
-
-
-def explain_to_people(
-    work: Work,
-    model: Model,
-    *,
-    x: np.ndarray,
-    columns: Columns,
-    truth: np.ndarray,
-    scores: Floats,
-    weight: Floats,
-    clusters: np.ndarray | None,
-    seed: int,
-) -> Explanation:
-    """Return the explanation of a package on the test rows; the arguments are those rows, as `evaluate` takes them."""
-    rows = HeldOut(
-        x=x,
-        inputs=inputs_of(model.package.encoder, columns),
-        truth=truth,
-        scores=scores,
-        weight=weight,
-        clusters=clusters,
-    )
-    return explanation(model, rows, split=work.known["split"], seed=seed)
 
 
 def inputs_of(encoder: Encoder, columns: Columns) -> list[Input]:

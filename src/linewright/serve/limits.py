@@ -1,0 +1,59 @@
+"""How much clients may ask of an endpoint: requests at one time, rows a second and bytes of log a day, of a line and of all together."""
+
+import math
+
+import msgspec
+
+CONCURRENT = 1_000
+"""Requests that may be answered at one time in all where nobody says how many: about a second of work for one process."""
+
+
+class Limits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What may be asked for; `None` is without limit."""
+
+    concurrent_requests: int | None = None
+    """Requests whose body has come, that are answered at one time."""
+    rows_per_second: float | None = None
+    """Rows a second in the long run; a second's worth may come at once."""
+    log_bytes_per_day: int | None = None
+    """Bytes that the prediction log may grow by in a day of UTC."""
+
+
+class AllLimits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The limits of an endpoint."""
+
+    together: Limits = Limits(concurrent_requests=CONCURRENT)
+    """Of all lines together."""
+    lines: dict[str, Limits] = {}
+    """Of those lines that have some of their own."""
+
+    @classmethod
+    def of(cls, text: str) -> "AllLimits":
+        """Read what `to_text` wrote."""
+        return msgspec.json.decode(text, type=cls)
+
+    def to_text(self) -> str:
+        """Return them as JSON, for the command line of a process."""
+        return msgspec.json.encode(self).decode()
+
+    def share(self, processes: int) -> "AllLimits":
+        """Return the part that one of several processes takes.
+
+        Examples
+        --------
+        >>> AllLimits(together=Limits(concurrent_requests=10, rows_per_second=10)).share(4).together
+        Limits(concurrent_requests=3, rows_per_second=2.5, log_bytes_per_day=None)
+        """
+        return AllLimits(
+            together=_share(self.together, processes),
+            lines={line: _share(limits, processes) for line, limits in self.lines.items()},
+        )
+
+
+def _share(limits: Limits, processes: int) -> Limits:
+    requests, rows = limits.concurrent_requests, limits.rows_per_second
+    return msgspec.structs.replace(
+        limits,
+        concurrent_requests=None if requests is None else math.ceil(requests / processes),
+        rows_per_second=None if rows is None else rows / processes,
+    )
