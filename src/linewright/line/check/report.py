@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from functools import partial
+from importlib import import_module
 from typing import NamedTuple
 
 import polars as pl
@@ -35,7 +36,6 @@ from linewright.line.run_context import (
     resolve_task,
 )
 from linewright.line.spec import KeepSpec, LineSpec
-from linewright.model.imported.sandbox import tried
 from linewright.model.spec import FairnessGate
 from linewright.model.tasks import task as rules_of
 
@@ -94,6 +94,8 @@ def _require_kept_for_long_enough(spec: LineSpec, everywhere: KeepSpec) -> None:
 
 def _check_data(factory: Factory, spec: LineSpec) -> Sound:
     if spec.train.model is not None:
+        # What reads files of models takes long to import, and few lines bring one.
+        tried = import_module("linewright.model.imported.sandbox").tried
         tried(read_model_file(factory, spec.train.model), where=f"{MODEL_FILE}.file")
     check_engine(factory.root, spec.train)
     sources = [open_source(name, one, factory.root) for name, one in spec.sources.items()]

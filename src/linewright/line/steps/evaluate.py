@@ -92,7 +92,7 @@ class Asked:
 
 
 def ask_test_rows(
-    work: Work, package: str, amounts: Amounts | None = None, *, beside: Iterable[np.ndarray] = ()
+    work: Work, package: str, amounts: Amounts | None = None, *, others: Iterable[np.ndarray] = ()
 ) -> Asked:
     """Ask a package about the test rows.
 
@@ -100,7 +100,7 @@ def ask_test_rows(
     ----------
     amounts
         What decisions on them are worth; what hangs on scores alone needs none.
-    beside
+    others
         Scores of a model that gets the same clusters.
     """
     test, trained, rules = work.rows.test, work.trained, work.rules
@@ -121,7 +121,7 @@ def ask_test_rows(
             scores=scores,
             baseline_scores=rules.baseline_scores(trained.baseline, len(truth)),
             weight=weights(frame, work.spec),
-            clusters=_clusters(work, test, truth, [scores, *beside]),
+            clusters=_clusters(work, test, truth, [scores, *others]),
             cluster_kind=_kind(work),
             threshold=model.package.threshold,
             amounts=amounts,
@@ -197,7 +197,7 @@ def gate_station(work: Work) -> Certificate:
         work,
         package,
         amounts_of_rows(work, work.rows.test),
-        beside=[] if rival_scores is None else [rival_scores],
+        others=[] if rival_scores is None else [rival_scores],
     )
     rows = asked.rows
     certificate = certify(

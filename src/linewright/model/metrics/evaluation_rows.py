@@ -1,4 +1,4 @@
-"""The rows that a model is judged on, in one value."""
+"""The rows that a model is evaluated on, in one value."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
