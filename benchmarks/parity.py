@@ -47,8 +47,9 @@ from linewright.model.families.linear import LinearFitted, design
 from linewright.model.families.trainer import read_native
 from linewright.model.families.xgboost import XGBoostFitted
 from linewright.model.package.model import Model, calibrate, load
+from linewright.model.tasks import link_of
 from linewright.model.tasks import task as rules_of
-from linewright.model.tasks.links import to_scores, weighted
+from linewright.model.tasks.links import weighted
 from linewright.operations.python.factory import Factory
 
 Floats = NDArray[np.float64]
@@ -81,7 +82,7 @@ def of_libraries(fitted: Fitted, x: Matrix) -> Floats:
     """Return the scores of a model as the libraries of its members compute them."""
     members = members_of(fitted)
     margins = [_margins(one.fitted, x) for one in members]
-    return to_scores(weighted(margins, [one.weight for one in members]), fitted.native.task)
+    return link_of(fitted.native.task).to_scores(weighted(margins, [one.weight for one in members]))
 
 
 def _margins(fitted: Fitted, x: Matrix) -> Floats:

@@ -23,6 +23,37 @@ def first_required(spec: type[Spec]) -> str:
 
 
 @dataclass(frozen=True)
+class OneWord:
+    """Marks a text that is one of several words, which a table names."""
+
+    words: Callable[[], Sequence[str]]
+    """Gives them."""
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        """Validate that the text is such a word."""
+
+        def validated(value: str) -> str:
+            words = self.words()
+            if value not in words:
+                # No ValueError, for the same reason as in `OneOf`.
+                raise SpecError(
+                    "this is not known here",
+                    found=value,
+                    allowed=", ".join(words),
+                    hint="install the package that brings it",
+                )
+            return value
+
+        return core_schema.no_info_after_validator_function(validated, handler(source))
+
+    def __get_pydantic_json_schema__(
+        self, core: CoreSchema, handler: GetJsonSchemaHandler
+    ) -> JsonSchemaValue:
+        """Describe the words that there are now."""
+        return handler(core) | {"enum": list(self.words())}
+
+
+@dataclass(frozen=True)
 class OneOf:
     """Marks a field whose value is one of several specs that a table names, so that a new row needs no other union."""
 

@@ -235,7 +235,7 @@ def data(**line: Any) -> DataSpec:
 def rows_found(frame: pl.DataFrame, *, split: Mapping[str, Any] | None = None, **line: Any) -> list[Finding]:
     """Return what the checks of rows find of a table."""
     spec = data(**line)
-    is_class = look(frame, label="y").label.task != "regression"
+    is_class = look(frame, label="y").label.form != "regression"
     seen = see_all(frame)
     return [
         *check_rows(

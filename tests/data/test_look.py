@@ -63,18 +63,18 @@ def test_a_column_of_random_names_tells_nothing():
     rng = np.random.default_rng(5)
     names = pl.Series([f"n{code}" for code in rng.integers(0, 700, 1_400)])
     codes = rng.integers(0, 2, 1_400)
-    truth = Truth(task="binary", codes=codes, ranks=np.zeros(1_400), classes=("0", "1"))
+    truth = Truth(form="two", codes=codes, ranks=np.zeros(1_400), classes=("0", "1"))
 
     assert 0.5 == pytest.approx(strength(cells(names), truth), abs=0.05)
 
 
-@pytest.mark.parametrize("task", ["binary", "multiclass", "regression"])
-def test_a_copy_of_the_label_has_the_full_strength_in_every_task(task: Any):
-    """The scale of each task must end at 1, or a threshold near 1 would never be reached."""
-    codes = np.random.default_rng(1).integers(0, 2 if task == "binary" else 5, 5_000)
+@pytest.mark.parametrize("form", ["two", "classes", "number"])
+def test_a_copy_of_the_label_has_the_full_strength_in_every_form(form: Any):
+    """The scale of each form must end at 1, or a threshold near 1 would never be reached."""
+    codes = np.random.default_rng(1).integers(0, 2 if form == "two" else 5, 5_000)
     ranks = np.random.default_rng(2).permutation(5_000) / 5_000
-    truth = Truth(task=task, codes=codes, ranks=ranks, classes=tuple("01234")[: codes.max() + 1])
-    column = pl.Series(ranks if task == "regression" else codes)
+    truth = Truth(form=form, codes=codes, ranks=ranks, classes=tuple("01234")[: codes.max() + 1])
+    column = pl.Series(ranks if form == "number" else codes)
 
     assert 0.98 < strength(cells(column), truth) <= 1.0
 
@@ -157,21 +157,21 @@ def test_unix_seconds_are_a_time():
 
 
 @pytest.mark.parametrize(
-    ("values", "task"),
+    ("values", "form"),
     [
-        (["yes", "no"], "binary"),
-        (["0", "1"], "binary"),
-        (["3", "4", "5"], "multiclass"),
-        (["red", "green", "blue"], "multiclass"),
-        ([str(i) for i in range(40)], "regression"),
-        (["0.5", "1.0", "1.5"], "regression"),
+        (["yes", "no"], "two"),
+        (["0", "1"], "two"),
+        (["3", "4", "5"], "classes"),
+        (["red", "green", "blue"], "classes"),
+        ([str(i) for i in range(40)], "number"),
+        (["0.5", "1.0", "1.5"], "number"),
     ],
 )
-def test_the_label_says_the_task(values: list[str], task: str):
+def test_the_label_says_its_form(values: list[str], form: str):
     """The user names a column; what kind of answer it asks for is seen."""
     frame = table().with_columns(y=pl.Series((values * ROWS)[:ROWS]))
 
-    assert task == look(frame, label="y").label.task
+    assert form == look(frame, label="y").label.form
 
 
 @pytest.mark.parametrize(
@@ -235,7 +235,7 @@ def test_native_types_are_taken_as_they_are():
     profile = look(frame, label="b")
 
     assert "unusable" == profile.column("l").type
-    assert ("binary", "true") == (profile.label.task, profile.label.positive)
+    assert ("two", "true") == (profile.label.form, profile.label.positive)
 
 
 def test_a_file_is_read_as_it_was_written(tmp_path: Path):

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from linewright.data.dataset.duplicates import contents_of, repeat_seldom
 from linewright.data.dataset.row_id import content_text
 from linewright.data.dataset.served_rows import Logged
-from linewright.data.dataset.split import findings_of, folds, foreseen_useless, identities, split
+from linewright.data.dataset.split import breaches_of, folds, foreseen_useless, identities, split
 from linewright.data.dataset.version import write_dataset
 from linewright.data.facts import EMBARGO, TEST, TRAIN, ByHash, Column, Split, SplitReason
 from linewright.data.spec import DataSpec, SplitSpec
@@ -454,7 +454,7 @@ def test_rows_that_come_again_under_other_keys_are_no_test_rows(part, by):
     assert 150 <= len(tested)
     assert f"; {made.copies:,} " in split_in_words(made)
     assert "repeat a training row are in neither part" in split_in_words(made)
-    assert made.copies == next(iter(findings_of(made))).failed
+    assert made.copies == next(iter(breaches_of(made))).failed
 
 
 @pytest.mark.parametrize(
@@ -465,7 +465,7 @@ def test_that_most_rows_have_no_label_is_told(part, every, told):
     labelled = pl.int_range(pl.len()) % every == 0
     made, _ = part(rich(1000).with_columns(y=pl.when(labelled).then("y")), line(key="id"), by="random")
 
-    assert told == [one.says for one in findings_of(made)]
+    assert told == [one.says for one in breaches_of(made)]
 
 
 @pytest.mark.parametrize("by", ["time", "random", "group"])
@@ -498,7 +498,7 @@ def test_where_few_categories_repeat_by_nature_nothing_is_left_out(part):
         made, _ = part(frame, line(key="id", time="t"), by=by)
 
         assert not made.copies
-        assert [] == list(findings_of(made))
+        assert [] == list(breaches_of(made))
         assert (
             f"; {made.test} test rows repeat a training row and stay, for 100% of the training rows repeat one"
             in split_in_words(made)

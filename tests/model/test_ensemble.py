@@ -18,7 +18,8 @@ from linewright.model.families.ensemble import EnsembleFitted, Member
 from linewright.model.families.trainer import TRAINERS, read_native
 from linewright.model.package.model import build, open_model
 from linewright.model.reasons import ChosenReason, LowestLoss
-from linewright.model.tasks.links import to_margins, to_scores
+from linewright.model.tasks import link_of
+from linewright.model.tasks.links import LOGISTIC
 from linewright.testing.trainers import CODES, TASKS, class_count, mixed_rows
 
 SETTINGS = {
@@ -97,9 +98,9 @@ def test_margins_are_summed_with_their_weights(made):
     """And not probabilities: an ensemble is a sum like each of its members."""
     task, ensemble, _ = made
     x, _, _ = mixed_rows(task, n=50, seed=3)
-    summed = sum(one.weight * to_margins(one.fitted.scores(x), task) for one in ensemble.members)
+    summed = sum(one.weight * link_of(task).to_margins(one.fitted.scores(x)) for one in ensemble.members)
 
-    np.testing.assert_allclose(to_scores(summed, task), ensemble.scores(x), rtol=1e-12)
+    np.testing.assert_allclose(link_of(task).to_scores(summed), ensemble.scores(x), rtol=1e-12)
 
 
 def test_a_model_read_back_scores_alike(made):
@@ -199,5 +200,5 @@ def test_an_ensemble_within_an_ensemble_is_refused():
 def test_log_odds_survive_being_probabilities(margins):
     """Members hand over scores; what they added up is read from them."""
     np.testing.assert_allclose(
-        margins, to_margins(to_scores(margins, "binary"), "binary"), rtol=1e-9, atol=1e-9
+        margins, LOGISTIC.to_margins(LOGISTIC.to_scores(margins)), rtol=1e-9, atol=1e-9
     )

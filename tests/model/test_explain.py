@@ -17,11 +17,11 @@ from linewright.model.facts import Calibration, Trained
 from linewright.model.families.linear import design
 from linewright.model.families.trainer import TRAINERS
 from linewright.model.families.xgboost import XGBoostFitted
-from linewright.model.onnx.contributions import UNITS
 from linewright.model.onnx.reader import read_ints, read_parts, read_tensor, read_texts, tensor_of
 from linewright.model.onnx.trees import ROWS
 from linewright.model.package.model import build, log_odds, open_model
 from linewright.model.reasons import ChosenReason, LowestLoss
+from linewright.model.tasks import link_of
 from linewright.testing.trainers import CODES, TASKS, UNSEEN, class_count, mixed_rows
 
 SETTINGS = {
@@ -188,7 +188,7 @@ def test_contributions_add_up_to_the_score(mixed, family, task):
     parts, scores = ours(answers, task)
     said = model.scores(x[:300])
 
-    assert {UNITS[task]} == {one["score_unit"] for one in answers}
+    assert {link_of(task).unit} == {one["score_unit"] for one in answers}
     np.testing.assert_allclose(scores, parts.sum(axis=1), rtol=1e-6, atol=1e-9)
     match task:
         case "binary":

@@ -13,7 +13,7 @@ from linewright.model.families.trainer import TRAINERS
 from linewright.model.onnx.reader import read_parts
 from linewright.model.onnx.shapley import TreeExplainer
 from linewright.model.onnx.trees import read_trees
-from linewright.model.tasks.links import to_scores
+from linewright.model.tasks import link_of
 from linewright.testing.trainers import CODES, TASKS, UNSEEN, class_count, mixed_rows
 
 SETTINGS = {
@@ -84,7 +84,9 @@ def test_a_weighted_sum_is_one_graph(families, task):
         logs = sum(weight * np.log(one.scores(x)) for one, weight in members)
         margins = found[:, 0] if task == "binary" else found
         np.testing.assert_allclose(
-            np.exp(logs) / np.exp(logs).sum(axis=1, keepdims=True), to_scores(margins, task), atol=2e-7
+            np.exp(logs) / np.exp(logs).sum(axis=1, keepdims=True),
+            link_of(task).to_scores(margins),
+            atol=2e-7,
         )
 
 

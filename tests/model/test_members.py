@@ -7,7 +7,7 @@ from linewright.model.facts import MemberOf
 from linewright.model.metrics.definitions import metric
 from linewright.model.reason_text import choice_in_words
 from linewright.model.reasons import ChosenReason, Fastest
-from linewright.model.tasks.links import to_scores
+from linewright.model.tasks import link_of
 from linewright.model.train.ensemble_selection import (
     Blend,
     Judged,
@@ -31,7 +31,7 @@ def tried(name, margins, about, *, milliseconds=10.0):
     return Tried(
         setting=Setting(name=name, family="lightgbm", settings={}),
         margins=margins,
-        scores=to_scores(margins, about.task),
+        scores=link_of(about.task).to_scores(margins),
         loss=about.loss(margins),
         rounds=10,
         milliseconds=milliseconds,

@@ -14,9 +14,9 @@ Evidence = Mapping[str, Any]
 _ASKED = "was it known before the label was?"
 _AFTERWARDS = "likely filled in after the label was known"
 _SCALE = {
-    "binary": "ROC AUC",
-    "multiclass": "share of the label's entropy",
-    "regression": "share of the label's variance",
+    "two": "ROC AUC",
+    "classes": "share of the label's entropy",
+    "number": "share of the label's variance",
 }
 _NOUNS = {"integer": "whole number", "datetime": "time"}
 _MOST_LEVELS, _MOST_NAMES = 5, 5
@@ -54,7 +54,7 @@ TEMPLATES: Mapping[str, str] = {
     "twin/order": "it ranks the rows as {of!r} does (correlation of ranks {likeness:.4f})",
     "time-as-number": "it ranks the rows as {time!r} does, which is the time (correlation of ranks {likeness:.4f}): rows to come have "
     "values that no training row has had, so what a model learns of it holds for none of them",
-    "leak-perfect": "alone it predicts the label almost without error ({task:scale} of {strength:.3f})",
+    "leak-perfect": "alone it predicts the label almost without error ({label:scale} of {strength:.3f})",
     "leak-perfect/function": "each of its {values:n} values goes with one label only in {rows:n} rows: it is the label in other words",
     "leak-perfect/order": "it ranks the rows as the label does: it is the label in other numbers",
     "leak-one-class/value": "it has a value in {rows:n} of {of:n} rows, " + _PURE + f": {_AFTERWARDS}",
@@ -64,14 +64,14 @@ TEMPLATES: Mapping[str, str] = {
     "leak-one-class/never": "it has a value in {share:share} of the rows with {other!r}, and in {filled:n} of the {rows:n} rows with "
     "{class!r}" + f": {_AFTERWARDS}",
     "leak-one-class/number": f"whether it has a value explains {{share:share}} of the label's variance: {_AFTERWARDS}",
-    "leak-late-date/date": "later than {time!r} in {share:share} of rows, and it predicts the label ({task:scale} of {strength:.3f}): "
+    "leak-late-date/date": "later than {time!r} in {share:share} of rows, and it predicts the label ({label:scale} of {strength:.3f}): "
     "not known yet when the row happened",
-    "leak-late-date/delay": "later than {time!r} in {share:share} of rows, and how much later predicts the label ({task:scale} of "
+    "leak-late-date/delay": "later than {time!r} in {share:share} of rows, and how much later predicts the label ({label:scale} of "
     "{strength:.3f}): not known yet when the row happened",
     "later": "later than {time!r} in {share:share} of rows: check that it is known when a prediction is asked for",
     "same-gaps": "it has a value in {share:share} of the rows that have a label, and in {filled:n} of the {rows:n} that have none: check "
     "that it is known when a prediction is asked for",
-    "strong/label": "alone it reaches a {task:scale} of {strength:.3f}, the next column {next:.3f}: far above the others; "
+    "strong/label": "alone it reaches a {label:scale} of {strength:.3f}, the next column {next:.3f}: far above the others; "
     + _ASKED,
     "strong/class": "alone it tells {class!r} from all others (ROC AUC of {strength:.3f}), the next column {next:.3f}: far above the "
     "others; " + _ASKED,

@@ -388,7 +388,11 @@ class RunResult(msgspec.Struct, frozen=True, kw_only=True):
         """Say what each trial lost, where there were several."""
         if len(self.trials) < 2:
             return
-        squared = "mean squared error, the square of an rmse; " if self.bias is not None else ""
+        squared = (
+            "mean squared error, the square of an rmse; "
+            if any(one.name == "rmse" for one in self.metrics)
+            else ""
+        )
         yield f"  tried    out-of-fold loss on training rows ({squared}less is better), with 95 % intervals:"
         share = {one.trial: f"{one.weight:.0%} of the model" for one in self.members if one.weight < 1}
         share |= {one.trial: "the model" for one in self.members if one.weight == 1}

@@ -10,7 +10,7 @@ import polars as pl
 
 from linewright.data.dataset.version import read_dataset
 from linewright.data.facts import TEST, TRAIN, Dataset, Ingested, Split
-from linewright.data.profile.label import task_of_many
+from linewright.data.profile.label import form_of_many
 from linewright.data.spec import table_sources
 from linewright.errors import SpecError, Transient
 from linewright.line.factory import Factory
@@ -26,8 +26,8 @@ from linewright.model.facts import (
     Parity,
     Trained,
 )
-from linewright.model.spec import ModelSpec
-from linewright.model.tasks import TaskRules, task
+from linewright.model.spec import AUTO, ModelSpec
+from linewright.model.tasks import TaskRules, task, task_of
 from linewright.model.tasks.value import VALUE
 from linewright.store.protocols import Metadata
 from linewright.store.values import digest_of_bytes
@@ -38,8 +38,6 @@ MODEL_FILE = "train.model"
 
 CODE_FILE = "train.python"
 """Name under which `Work.sources` has the fingerprint of the file with a user's own estimator."""
-
-"""Column types that have an encoding."""
 
 
 @dataclass(frozen=True)
@@ -180,12 +178,12 @@ def resolve_task(spec: LineSpec, dataset: Dataset, labels: tuple[str, ...]) -> s
     labels
         The different labels, as in `Ingested`.
     """
-    if spec.train.task != "auto":
+    if spec.train.task != AUTO:
         return spec.train.task
     if spec.label.positive is not None or len(labels) == 2:
-        return "binary"
+        return task_of("two")
     kind = next(column.type for column in dataset.columns if column.name == spec.label.column)
-    return task_of_many(kind, labels)
+    return task_of(form_of_many(kind, labels))
 
 
 def label_text(frame: pl.DataFrame, column: str) -> list[str]:

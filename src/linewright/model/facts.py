@@ -11,7 +11,9 @@ from linewright.model.gate_reasons import Advice, BeatsFound, Found, Incomparabl
 from linewright.model.reasons import ChosenReason, ThresholdReason
 from linewright.store.values import Event, Result
 
-Task = Literal["binary", "multiclass", "regression"]
+Task = str
+"""Name of a task, see `model.tasks`."""
+CalibrationMethod = Literal["none", "sigmoid", "isotonic", "temperature", "clip"]
 ClusterKind = Literal["group", "block", "equal"]
 """Which rows a bootstrap draws together: those of a group, or a block of neighbours in time."""
 
@@ -24,7 +26,7 @@ class Calibration(msgspec.Struct, frozen=True, kw_only=True):
     softmax(log(p) / t), parameters [t]. ``clip`` (regression): numbers below `least` are `least`, and above `most` `most`.
     """
 
-    method: Literal["none", "sigmoid", "isotonic", "temperature", "clip"] = "none"
+    method: CalibrationMethod = "none"
     parameters: tuple[float, ...] = ()
     x: tuple[float, ...] = ()
     y: tuple[float, ...] = ()
@@ -544,7 +546,8 @@ class Explanation(Result, frozen=True, kw_only=True, tag="explanation"):
 
     package: str
     split: str
-    loss: Literal["log_loss", "rmse"]
+    loss: str
+    """``"log_loss"``, ``"rmse"``, or the `objective` of another task."""
     value: float
     """Loss on the rows that were shuffled, before."""
     columns: int

@@ -5,7 +5,8 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 
 from linewright.data.spec import SplitSpec
-from linewright.spec import Spec
+from linewright.model.task_names import task_names
+from linewright.spec import OneWord, Spec
 
 Confidence = Annotated[float, Field(gt=0.5, lt=1)]
 
@@ -37,11 +38,20 @@ FOLDS = 5
 FUNCTION = r"^[^:]+\.py:[A-Za-z_]\w*$"
 
 
+AUTO = "auto"
+"""The word of a choice that the data make."""
+
+
+def task_words() -> tuple[str, ...]:
+    """Return what `train.task` may be."""
+    return (AUTO, *task_names())
+
+
 class TrainSpec(Spec):
     """How a model is made. Everything has a default that the data decides."""
 
-    task: Literal["auto", "binary", "multiclass", "regression"] = "auto"
-    """What kind of answer; `auto` looks at the label."""
+    task: Annotated[str, OneWord(task_words)] = AUTO
+    """What kind of answer; `auto` looks at the label. Packages can add tasks."""
     metric: str = "auto"
     """Metric that people read first, by its scikit-learn name; `auto`: average_precision, log_loss or rmse by task. Models are fitted and
     chosen by log-loss, or squared error of numbers; another metric of them, ``mae`` say, decides among them only where it is surely of another opinion. `value` is read first, and chooses no model."""

@@ -23,6 +23,7 @@ from linewright.errors import UserCodeError
 from linewright.model.custom.estimator import EstimatorTrainer, Maker, libraries_of, others_code, spelled
 from linewright.model.reasons import ChosenByAutoGluon
 from linewright.model.spec import TrialsBudget
+from linewright.model.tasks import link_of
 from linewright.model.train.search import Asked, Offered
 from linewright.model.train.settings import Setting
 
@@ -31,7 +32,6 @@ FAMILIES = ("GBM", "XGB", "RF", "XT")
 """AutoGluon's names of the models that can be exported."""
 _PRESETS: Mapping[str, str] = {"quick": "light", "normal": "default", "thorough": "zeroshot"}
 """Its own lists of settings that a budget buys."""
-_METRICS = {"log_loss": "log_loss", "mse": "root_mean_squared_error"}
 _LABEL, _WEIGHT = "label", "weight"
 
 
@@ -97,8 +97,8 @@ def _best(asked: Asked, settings: Mapping[str, Any], folder: str, predict_by: An
         is_weighted = bool(np.ptp(rows.weight[rows.learned]))
         predictor = predict_by(
             label=_LABEL,
-            problem_type=rows.task,
-            eval_metric=_METRICS[asked.loss],
+            problem_type=link_of(rows.task).native,
+            eval_metric="log_loss" if link_of(rows.task).is_class else "root_mean_squared_error",
             path=folder,
             verbosity=0,
             **({"sample_weight": _WEIGHT, "weight_evaluation": True} if is_weighted else {}),
@@ -117,7 +117,7 @@ def _best(asked: Asked, settings: Mapping[str, Any], folder: str, predict_by: An
             return None, ""
         name = str(board.sort_values("score_val", ascending=False, kind="stable")["model"].iloc[0])
         fitted = predictor._trainer.load_model(name)  # noqa: SLF001 -- there is no public way to one model
-        return _estimator(fitted, is_class=rows.task != "regression"), name
+        return _estimator(fitted, is_class=link_of(rows.task).is_class), name
     finally:
         log.setLevel(level)
 

@@ -24,12 +24,22 @@ from linewright.errors import Terminal
 from linewright.model.facts import Task
 from linewright.model.families.xgboost import XGBoostFitted, XGBoostNative, start_of
 from linewright.model.families.xgboost_format import XGBoostTree
-from linewright.model.tasks.links import Floats, Matrix, Valid, centre_and_scale, to_scores
+from linewright.model.tasks import link_of
+from linewright.model.tasks.links import (
+    IDENTITY,
+    LOGISTIC,
+    SOFTMAX,
+    Floats,
+    Link,
+    Matrix,
+    Valid,
+    centre_and_scale,
+)
 
 LEVELS = 40
 """Levels of a category that are told apart, the most frequent ones."""
 
-_LOSSES: Mapping[Task, str] = {"binary": "Logloss", "multiclass": "MultiClass", "regression": "RMSE"}
+_LOSSES: Mapping[Link, str] = {LOGISTIC: "Logloss", SOFTMAX: "MultiClass", IDENTITY: "RMSE"}
 _OTHER = -1
 """Stands for every code that is not told apart: rare and new ones, and those beyond `LEVELS`."""
 _LOWEST = float(np.finfo(np.float32).min)
@@ -81,7 +91,9 @@ class CatBoost:
             start = np.tile(truth.start[list(truth.seen)], (len(rows), 1))
             return columns.pool(catboost, rows, label=truth.told(answers), weight=mass, baseline=start)
 
-        model = catboost.CatBoost(_parameters(task, seed, settings, rounds=rounds, is_watched=bool(watched)))
+        model = catboost.CatBoost(
+            _parameters(link_of(task), seed, settings, rounds=rounds, is_watched=bool(watched))
+        )
         pool = held(x, target, weight)
         try:
             model.fit(pool, eval_set=held(*watched) if watched else None)
@@ -116,7 +128,7 @@ _HINT = "take catboost out of train.also, and the families of the built-in engin
 
 
 def _parameters(
-    task: Task, seed: int, settings: Mapping[str, Any], *, rounds: int | None, is_watched: bool
+    link: Link, seed: int, settings: Mapping[str, Any], *, rounds: int | None, is_watched: bool
 ) -> dict[str, Any]:
     own = {name: value for name, value in settings.items() if name not in {"rounds", "patience"}}
     stopping = (
@@ -126,7 +138,7 @@ def _parameters(
         **own,
         **stopping,
         "iterations": rounds or settings["rounds"],
-        "loss_function": _LOSSES[task],
+        "loss_function": _LOSSES[link],
         "grow_policy": "SymmetricTree",
         "one_hot_max_size": LEVELS + 2,
         "nan_mode": "Min",
@@ -150,25 +162,31 @@ class _Truth:
     seen: tuple[int, ...]
     """Outputs whose class occurs."""
 
+    @property
+    def link(self) -> Link:
+        """How sums become answers."""
+        return link_of(self.task)
+
     @classmethod
     def of(cls, target: npt.NDArray[Any], weight: Floats, task: Task, classes: int) -> "_Truth":
-        if task == "regression":
+        link = link_of(task)
+        if not link.is_class:
             centre, scale = centre_and_scale(target, weight)
             return cls(task=task, centre=centre, scale=scale, start=np.zeros(1), seen=(0,))
-        seen = np.unique(target).tolist() if task == "multiclass" else [0]
+        seen = np.unique(target).tolist() if link is SOFTMAX else [0]
         start = start_of(target, weight, classes)
         return cls(task=task, centre=0.0, scale=1.0, start=start, seen=tuple(seen))
 
     def told(self, target: npt.NDArray[Any]) -> npt.NDArray[Any]:
         """Return the target as CatBoost gets it."""
-        if self.task == "regression":
+        if not self.link.is_class:
             return (target - self.centre) / self.scale
-        return np.searchsorted(self.seen, target) if self.task == "multiclass" else target
+        return np.searchsorted(self.seen, target) if self.link is SOFTMAX else target
 
     def watched(self, valid: Valid) -> Valid:
         """Leave out watched rows of classes that do not occur."""
         x, target, weight = valid
-        known = np.isin(target, self.seen) if self.task == "multiclass" else np.ones(len(x), dtype=np.bool_)
+        known = np.isin(target, self.seen) if self.link is SOFTMAX else np.ones(len(x), dtype=np.bool_)
         return x[known], target[known], weight[known]
 
     def native(self, trees: tuple[XGBoostTree, ...], *, width: int, bias: Floats | float) -> XGBoostNative:
@@ -187,9 +205,7 @@ class _Truth:
         """Return the largest difference between scores and what CatBoost adds up for the same rows."""
         margins = np.tile(self.start, (len(raw), 1))
         margins[:, list(self.seen)] += raw
-        said = to_scores(
-            margins if self.task == "multiclass" else self.centre + self.scale * margins[:, 0], self.task
-        )
+        said = self.link.to_scores(self.centre + self.scale * margins)
         return float(np.abs(scores - said).max()) / self.scale
 
 

@@ -18,6 +18,7 @@ from sklearn.base import clone
 from linewright.model.custom.estimator import EstimatorTrainer, Maker, libraries_of, others_code, spelled
 from linewright.model.reasons import ChosenByFlaml
 from linewright.model.spec import TrialsBudget
+from linewright.model.tasks import link_of
 from linewright.model.train.search import Asked, Offered
 from linewright.model.train.settings import Setting
 
@@ -58,6 +59,7 @@ def offer(asked: Asked) -> Offered:
     # It tells its progress to a log that nobody asked for.
     logging.getLogger("flaml.automl.logger").setLevel(logging.ERROR)
     maker = Maker(name="FLAML", make=flaml.AutoML, section=SECTION, at=SECTION)
+    is_class = link_of(rows.task).is_class
     learned = np.flatnonzero(rows.learned)
     place = np.full(len(rows.target), -1)
     place[learned] = np.arange(len(learned))
@@ -70,8 +72,8 @@ def offer(asked: Asked) -> Offered:
         search.fit(
             rows.x[learned].astype(np.float64),
             rows.target[learned],
-            task="regression" if rows.task == "regression" else "classification",
-            metric=asked.loss,
+            task="classification" if is_class else "regression",
+            metric="log_loss" if is_class else "mse",
             estimator_list=list(LEARNERS),
             time_budget=-1,
             max_iter=trials,

@@ -115,16 +115,16 @@ class Columns:
     def truth(self) -> Truth:
         """The label of the rows that are looked at, as classes or ranks."""
         about, rows = self._rows
-        if about.task == "regression":
+        if about.form == "number":
             ranks = self.label.cast(pl.Float64).rank("average").to_numpy()
             zeros = np.zeros(len(ranks), dtype=np.int64)
-            return Truth(task="regression", codes=zeros, ranks=(ranks - 0.5) / len(ranks), classes=())
+            return Truth(form="number", codes=zeros, ranks=(ranks - 0.5) / len(ranks), classes=())
         names = [name for name, _ in about.classes]
         if about.positive is not None:
             names = sorted(names, key=lambda name: name == about.positive)
         spelled = self.spelled.gather(rows).cast(pl.String).cast(pl.Enum(names))
         codes = spelled.to_physical().cast(pl.Int64).to_numpy()
-        return Truth(task=about.task, codes=codes, ranks=np.zeros(len(codes)), classes=tuple(names))
+        return Truth(form=about.form, codes=codes, ranks=np.zeros(len(codes)), classes=tuple(names))
 
     @cached_property
     def judged(self) -> dict[str, Seen]:
@@ -153,7 +153,7 @@ class Columns:
     @cached_property
     def by_class(self) -> dict[str, dict[int, float]]:
         """How well each of `values` tells each of several classes from all others; empty for any other label."""
-        if self.truth.task != "multiclass":
+        if self.truth.form != "classes":
             return {name: {} for name in self.cells}
         return {n: class_strengths(cell, self.truth, least=LEAST_ROWS) for n, cell in self.cells.items()}
 

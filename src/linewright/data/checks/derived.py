@@ -73,7 +73,7 @@ def _best_count(
 def _flags(columns: Columns) -> dict[str, tuple[str, str, Mask]]:
     """Return the columns of two values: the commoner one, the rarer one, and where the rarer one stands."""
     flags: dict[str, tuple[str, str, Mask]] = {}
-    if columns.truth.task != "binary":
+    if columns.truth.form != "two":
         return flags
     for name, column in columns.values.items():
         if column.null_count() or column.n_unique() != 2:
@@ -144,7 +144,7 @@ class Parts:
 
     def run(self, columns: Columns, closed: Mapping[str, str]) -> Iterator[Finding]:
         """Give the parts: who knows all of them knows the label."""
-        if columns.truth.task != "regression":
+        if columns.truth.form != "number":
             return
         numbers, y = _numbers(columns, closed)
         done: set[str] = set()

@@ -16,8 +16,8 @@ from linewright.data.checks.columns import LEAST_ROWS, Columns, Mask, exclusion
 from linewright.data.facts import Finding, Scalar, Severity
 from linewright.data.profile.association import Ints, Truth, cells, roc_auc, strength
 
-_PERFECT = {"binary": 0.995, "multiclass": 0.98, "regression": 0.99}
-_HIGH = {"binary": 0.85, "multiclass": 0.8, "regression": 0.85}
+_PERFECT = {"two": 0.995, "classes": 0.98, "number": 0.99}
+_HIGH = {"two": 0.85, "classes": 0.8, "number": 0.85}
 _MANY = 100
 _PURE, _PURER = 0.9, 0.99
 _LIKELIHOOD_RATIO = 12.0
@@ -43,11 +43,11 @@ class Perfect:
         alike = {name: twin.of for name, twin in columns.twins.items() if twin.form != "one-to-one"}
         same = {name for name, of in alike.items() if of == label} | {alike.get(label)}
         for name, column in columns.open(closed).items():
-            value, is_same = columns.strengths[name], name in same and truth.task == "regression"
-            if value < _PERFECT[truth.task] and not is_same:
+            value, is_same = columns.strengths[name], name in same and truth.form == "number"
+            if value < _PERFECT[truth.form] and not is_same:
                 continue
-            evidence: dict[str, Scalar] = {"task": truth.task, "strength": max(value, _area(truth, column))}
-            if truth.task != "regression" and _is_function(columns.cells[name], truth.codes):
+            evidence: dict[str, Scalar] = {"label": truth.form, "strength": max(value, _area(truth, column))}
+            if truth.form != "number" and _is_function(columns.cells[name], truth.codes):
                 evidence |= {
                     "form": "function",
                     "values": len(np.unique(columns.cells[name])),
@@ -60,7 +60,7 @@ class Perfect:
 
 def _area(truth: Truth, column: pl.Series) -> float:
     """Return the area under the ROC curve of a number itself, which its cells round off; 0 where it is none or has gaps."""
-    if truth.task != "binary" or not column.dtype.is_numeric() or column.null_count():
+    if truth.form != "two" or not column.dtype.is_numeric() or column.null_count():
         return 0.0
     area = roc_auc(truth.codes, column.cast(pl.Float64).to_numpy())
     return max(area, 1 - area)
@@ -82,7 +82,7 @@ class OneClass:
         truth = columns.truth
         for name, column in columns.open(closed).items():
             present = column.is_not_null().to_numpy()
-            if truth.task == "regression":
+            if truth.form == "number":
                 evidence = _presence_of_number(truth, present)
             else:
                 evidence = (
@@ -122,12 +122,12 @@ def _pure_rows(
 
 def _pure_gap(truth: Truth, present: Mask) -> dict[str, Scalar]:
     evidence = _pure_rows(truth, ~present, "gap")
-    return evidence if truth.task != "binary" or _tells(truth, present.astype(np.int64)) else {}
+    return evidence if truth.form != "two" or _tells(truth, present.astype(np.int64)) else {}
 
 
 def _pure_level(truth: Truth, column: pl.Series) -> dict[str, Scalar]:
     """Return which of the very few values of a column nearly only one of two classes has."""
-    if truth.task != "binary" or not 2 <= column.drop_nulls().n_unique() <= _LEVELS:
+    if truth.form != "two" or not 2 <= column.drop_nulls().n_unique() <= _LEVELS:
         return {}
     for level in column.drop_nulls().unique().sort().to_list():
         rows = (column == level).fill_null(value=False).to_numpy()
@@ -148,7 +148,7 @@ def _unusual(truth: Truth, column: pl.Series) -> dict[str, Scalar]:
 
 def _never_for_one(truth: Truth, present: Mask) -> dict[str, Scalar]:
     """Return what says that a column often has a value, and never in the rows of the rarer of two classes."""
-    if truth.task != "binary":
+    if truth.form != "two":
         return {}
     rows = np.bincount(truth.codes, minlength=2)
     filled = np.bincount(truth.codes[present], minlength=2)
@@ -202,7 +202,7 @@ class LateDate:
 
     def run(self, columns: Columns, closed: Mapping[str, str]) -> Iterator[Finding]:
         """Give the dates that were not known yet when the row happened, and matter."""
-        is_binary = columns.truth.task == "binary"
+        is_binary = columns.truth.form == "two"
         for name, share in _late(columns, closed):
             value, delay = columns.strengths[name], _delay_strength(columns, columns.values[name])
             if value >= (0.6 if is_binary else 0.1):
@@ -211,7 +211,7 @@ class LateDate:
                 evidence = {"form": "delay", "strength": delay}
             else:
                 continue
-            evidence |= {"time": columns.roles.time, "share": share, "task": columns.truth.task}
+            evidence |= {"time": columns.roles.time, "share": share, "label": columns.truth.form}
             yield from columns.suspicion(self, [name], **evidence)
 
 
@@ -296,7 +296,7 @@ class Strong:
         while True:
             rest = [name for name in columns.asked(closed) if name not in found]
             new = _of_a_class(columns.truth, {name: columns.by_class[name] for name in rest})
-            new |= _far_above(columns.truth.task, {name: columns.strengths[name] for name in rest})
+            new |= _far_above(columns.truth.form, {name: columns.strengths[name] for name in rest})
             for name, evidence in new.items():
                 yield from columns.suspicion(self, [name], **evidence)
             if not new:
@@ -304,10 +304,10 @@ class Strong:
             found |= new.keys()
 
 
-def _far_above(task: str, strengths: Mapping[str, float]) -> dict[str, dict[str, Scalar]]:
-    far, following = _far(task, strengths)
+def _far_above(form: str, strengths: Mapping[str, float]) -> dict[str, dict[str, Scalar]]:
+    far, following = _far(form, strengths)
     return {
-        name: {"form": "label", "task": task, "strength": value, "next": following} for name, value in far
+        name: {"form": "label", "label": form, "strength": value, "next": following} for name, value in far
     }
 
 
@@ -318,7 +318,7 @@ def _of_a_class(truth: Truth, by_class: Mapping[str, Mapping[int, float]]) -> di
     for code in sorted({code for areas in by_class.values() for code in areas}):
         if rows[code] < _MANY:  # a rare class makes any figure shaky
             continue
-        far, following = _far("binary", {name: areas[code] for name, areas in by_class.items()})
+        far, following = _far("two", {name: areas[code] for name, areas in by_class.items()})
         for name, value in far:
             said: dict[str, Scalar] = {"form": "class", "class": truth.classes[code], "strength": value}
             if value > float(best.get(name, {}).get("strength") or 0):
@@ -326,22 +326,22 @@ def _of_a_class(truth: Truth, by_class: Mapping[str, Mapping[int, float]]) -> di
     return best
 
 
-def _far(task: str, strengths: Mapping[str, float]) -> tuple[tuple[tuple[str, float], ...], float]:
+def _far(form: str, strengths: Mapping[str, float]) -> tuple[tuple[tuple[str, float], ...], float]:
     """Return the few columns that stand far above all others with their figures, and the next figure."""
     rest = sorted(((value, name) for name, value in strengths.items()), reverse=True)
-    chance = 0.5 if task == "binary" else 0.0
+    chance = 0.5 if form == "two" else 0.0
     for many in range(min(max(1, len(rest) // 4), len(rest)), 0, -1):
         following = max(rest[many][0], chance) if many < len(rest) else chance
-        if _is_far(task, rest[many - 1][0], following):
+        if _is_far(form, rest[many - 1][0], following):
             return tuple((name, value) for value, name in rest[:many]), following
     return (), chance
 
 
-def _is_far(task: str, best: float, following: float) -> bool:
+def _is_far(form: str, best: float, following: float) -> bool:
     """For two classes on the scale of d', the distance between the classes in standard deviations: AUC is squeezed near 1."""
-    if best < _HIGH[task]:
+    if best < _HIGH[form]:
         return False
-    if task != "binary":
+    if form != "two":
         return following < 0.5 * best
     near, far = (math.sqrt(2) * NormalDist().inv_cdf(min(max(auc, 0.5), 0.9999)) for auc in (following, best))
     return far >= 2 * near and far - near >= 0.9

@@ -125,7 +125,7 @@ def look(
     --------
     >>> frame = pl.DataFrame({"age": [str(20 + i % 40) for i in range(200)], "paid": ["no", "yes"] * 100})
     >>> profile = look(frame, label="paid")
-    >>> profile.label.task, profile.label.positive, profile.column("age").type
+    >>> profile.label.form, profile.label.positive, profile.column("age").type
     ('binary', 'yes', 'integer')
     """
     named = {"label": label, "time": time, "group": group, "key": key, "weight": weight}
@@ -229,5 +229,5 @@ def _order(label: LabelProfile, seen: Mapping[str, Seen], roles: Roles) -> str:
     time = seen[roles.time].values if roles.time else None
     if time is not None and time.is_sorted():
         return f"the rows are in the order of {roles.time!r}"
-    evidence = sorted_by(seen[label.column].values, is_class=label.task != "regression")
+    evidence = sorted_by(seen[label.column].values, is_class=label.form != "number")
     return evidence_in_words("sorted", evidence) if evidence else ""

@@ -5,15 +5,15 @@ other half, and the other way round; so a column of random names does not look g
 """
 
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
 import polars as pl
 
+from linewright.data.facts import LabelForm
+
 Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
-Kind = Literal["binary", "multiclass", "regression"]
 
 MOST_CELLS = 64
 _ROWS_A_CELL = 20
@@ -24,11 +24,11 @@ _PRIOR_ROWS = 5.0
 class Truth:
     """The label of the rows that are looked at."""
 
-    task: Kind
+    form: LabelForm
     codes: Ints
-    """Class of each row, shape (n,); for two classes 1 is positive. Zeros for regression."""
+    """Class of each row, shape (n,); for two classes 1 is positive. Zeros for numbers."""
     ranks: Floats
-    """For regression: rank of the label, scaled to [0, 1], shape (n,); ranks, so that a few huge values do not rule."""
+    """Of numbers: rank of the label, scaled to [0, 1], shape (n,); ranks, so that a few huge values do not rule."""
     classes: tuple[str, ...]
 
     @property
@@ -98,9 +98,9 @@ def strength(cell: Ints, truth: Truth) -> float:
         Numbers: share of the variance of the label's ranks that is explained. The last two are at most 1 and about
         0 by chance, or a little below.
     """
-    if truth.task == "binary":
+    if truth.form == "two":
         return roc_auc(truth.codes, _predict(cell, truth.codes.astype(np.float64), truth.halves))
-    if truth.task == "regression":
+    if truth.form == "number":
         guess = _predict(cell, truth.ranks, truth.halves)
         spread = float(((truth.ranks - truth.ranks.mean()) ** 2).sum())
         return 1 - float(((truth.ranks - guess) ** 2).sum()) / spread if spread else 0.0
@@ -150,7 +150,7 @@ def class_strengths(cell: Ints, truth: Truth, *, least: int) -> dict[int, float]
     Examples
     --------
     >>> codes = np.arange(300) % 3
-    >>> truth = Truth(task="multiclass", codes=codes, ranks=np.zeros(300), classes=("a", "b", "c"))
+    >>> truth = Truth(form="classes", codes=codes, ranks=np.zeros(300), classes=("a", "b", "c"))
     >>> found = class_strengths((codes == 2).astype(np.int64), truth, least=20)
     >>> {code: round(area, 1) for code, area in found.items()}
     {0: 0.7, 1: 0.7, 2: 1.0}

@@ -1,4 +1,4 @@
-"""What a label asks for: the task, its classes, the positive one, each with the reason."""
+"""What a label asks for: its form, its classes, the positive one, each with the reason."""
 
 import json
 from collections.abc import Collection
@@ -7,7 +7,7 @@ from typing import Literal
 import msgspec
 import polars as pl
 
-from linewright.data.profile.association import Kind
+from linewright.data.facts import LabelForm
 from linewright.data.profile.column import UNUSABLE, Seen
 from linewright.data.types import NUMBERS, TIMES
 from linewright.errors import RequestError
@@ -41,10 +41,10 @@ class LabelProfile(msgspec.Struct, frozen=True, kw_only=True):
     """What is to be predicted."""
 
     column: str
-    task: Kind
+    form: LabelForm
     because: str
     classes: tuple[tuple[str, int], ...]
-    """Classes with their counts, most frequent first; empty for regression."""
+    """Classes with their counts, most frequent first; empty for numbers."""
     positive: str | None
     positive_because: str
     missing: int
@@ -131,7 +131,7 @@ def _binary(seen: Seen, counts: list[tuple[str, int]], positive: str | None) -> 
     share = share_in_words(dict(counts)[chosen] / seen.present)
     return LabelProfile(
         column=seen.name,
-        task="binary",
+        form="two",
         because=f"two values, {names[0]!r} and {names[1]!r}",
         classes=tuple(counts),
         positive=chosen,
@@ -152,16 +152,16 @@ def without_rare(about: LabelProfile, fewest: int) -> LabelProfile:
     >>> from linewright.data.profile.column import see
     >>> label = see(pl.Series("y", ["no", "yes"] * 200 + ["Yes", "maybe"]))
     >>> kept = without_rare(describe_label(label.values, label, None), 10)
-    >>> kept.task, kept.positive, kept.classes
-    ('binary', 'yes', (('no', 200), ('yes', 200)))
+    >>> kept.form, kept.positive, kept.classes
+    ('two', 'yes', (('no', 200), ('yes', 200)))
     """
     kept = tuple(one for one in about.classes if one[1] >= fewest)
-    if about.task != "multiclass" or len(kept) < 2 or len(kept) == len(about.classes):
+    if about.form != "classes" or len(kept) < 2 or len(kept) == len(about.classes):
         return about
     if len(kept) > 2:
         return msgspec.structs.replace(about, classes=kept)
     names = [name for name, _ in kept]
-    return msgspec.structs.replace(about, task="binary", classes=kept, positive=_usual(names) or names[1])
+    return msgspec.structs.replace(about, form="two", classes=kept, positive=_usual(names) or names[1])
 
 
 def _as_two(name: str, counts: list[tuple[str, int]], positive: str, source: str) -> str:
@@ -187,7 +187,7 @@ def _as_two(name: str, counts: list[tuple[str, int]], positive: str, source: str
 
 def _many(seen: Seen, counts: list[tuple[str, int]], where: str) -> LabelProfile:
     many = len(counts)
-    is_number = seen.type in NUMBERS and task_of_many(seen.type, [name for name, _ in counts]) == "regression"
+    is_number = seen.type in NUMBERS and form_of_many(seen.type, [name for name, _ in counts]) == "number"
     if counts[0][1] == 1 and not is_number:
         raise RequestError(
             "no class of the label comes twice, so there is nothing to learn",
@@ -196,11 +196,11 @@ def _many(seen: Seen, counts: list[tuple[str, int]], where: str) -> LabelProfile
             hint="name another column",
         )
     if is_number:
-        task, because, classes = "regression", f"numbers, {many:,} different ones", ()
+        form, because, classes = "number", f"numbers, {many:,} different ones", ()
     elif seen.type in NUMBERS:
-        task, because, classes = "multiclass", f"whole numbers, only {many} different ones", tuple(counts)
+        form, because, classes = "classes", f"whole numbers, only {many} different ones", tuple(counts)
     elif many <= MOST_CLASSES and seen.type not in TIMES:
-        task, because, classes = "multiclass", f"{many} different values", tuple(counts)
+        form, because, classes = "classes", f"{many} different values", tuple(counts)
     else:
         raise RequestError(
             "the label is neither a number nor a class",
@@ -211,13 +211,13 @@ def _many(seen: Seen, counts: list[tuple[str, int]], where: str) -> LabelProfile
         )
     return LabelProfile(
         column=seen.name,
-        task=task,
+        form=form,
         because=because,
         classes=classes,
         positive=None,
         positive_because="",
         missing=seen.missing,
-        largest=_of_the_largest(seen.values) if task == "regression" else None,
+        largest=_of_the_largest(seen.values) if is_number else None,
     )
 
 
@@ -229,8 +229,8 @@ def _of_the_largest(values: pl.Series) -> float | None:
     return float(squares.head(max(1, round(len(known) / 100))).sum()) / whole if whole else None
 
 
-def task_of_many(kind: str, labels: Collection[str]) -> Literal["multiclass", "regression"]:
-    """Return the task of a label that has more than two values: `new` and a run that is not told agree on it.
+def form_of_many(kind: str, labels: Collection[str]) -> Literal["classes", "number"]:
+    """Return the form of a label that has more than two values: `new` and a run that is not told agree on it.
 
     Parameters
     ----------
@@ -241,10 +241,10 @@ def task_of_many(kind: str, labels: Collection[str]) -> Literal["multiclass", "r
 
     Examples
     --------
-    >>> task_of_many("integer", ["3", "4", "5"]), task_of_many("number", ["0.5", "1.5", "2.5"])
-    ('multiclass', 'regression')
+    >>> form_of_many("integer", ["3", "4", "5"]), form_of_many("number", ["0.5", "1.5", "2.5"])
+    ('classes', 'number')
     """
     if kind not in NUMBERS:
-        return "multiclass"
+        return "classes"
     is_few = 0 < len(labels) <= _FEW_NUMBERS and all(float(label).is_integer() for label in labels)
-    return "multiclass" if is_few else "regression"
+    return "classes" if is_few else "number"

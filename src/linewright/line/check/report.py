@@ -38,7 +38,7 @@ from linewright.line.run_context import (
     resolve_task,
 )
 from linewright.line.spec import KeepSpec, LineSpec
-from linewright.model.spec import FairnessGate
+from linewright.model.spec import AUTO, FairnessGate
 from linewright.model.tasks import task as rules_of
 
 
@@ -135,20 +135,23 @@ def _check_table(
 def rows_of(spec: LineSpec, seen: Mapping[str, Seen], where: Where) -> Rows:
     """Return what the checks of rows see of a line's table."""
     train, label = spec.train, seen[spec.label.column]
-    task = train.task
-    if task == "auto":
-        try:
-            task = describe_label(label.values, label, None).task
-        except RequestError:
-            task = "multiclass"
     return Rows(
         seen=seen,
         data=spec,
         split=train.split,
         folds=train.fold_count,
-        is_class=task != "regression",
+        is_class=_is_class(spec, label),
         where=where,
     )
+
+
+def _is_class(spec: LineSpec, label: Seen) -> bool:
+    if spec.train.task != AUTO:
+        return rules_of(spec.train.task).is_class
+    try:
+        return describe_label(label.values, label, None).form != "number"
+    except RequestError:
+        return True
 
 
 def _contradictions(

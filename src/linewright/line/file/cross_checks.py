@@ -15,9 +15,10 @@ from linewright.line.file.mistakes import Mistake, Mistakes, Path, did_you_mean,
 from linewright.line.file.retention import LONGEST, too_short, wrong_ages
 from linewright.line.file.yaml_nodes import Entries, find
 from linewright.line.spec import LineSpec
-from linewright.model.metrics.definitions import METRICS
-from linewright.model.spec import BeatsGate, FairnessGate, MetricGate
+from linewright.model.metrics.definitions import METRICS, MetricRule, find_metric, metrics_of
+from linewright.model.spec import AUTO, BeatsGate, FairnessGate, MetricGate
 from linewright.model.tasks import TASKS
+from linewright.model.tasks import task as rules_of
 from linewright.model.tasks.value import VALUE, amounts_of, columns_of, require_stakes, value_of
 from linewright.watch.spec import EveryTrigger
 
@@ -362,16 +363,16 @@ def check_task(spec: LineSpec, task: str) -> Iterator[Problem]:
 
 def _gates(spec: LineSpec, task: str) -> Iterator[Problem]:
     named: list[tuple[Path, str | None]] = [
-        (("train", "metric"), None if spec.train.metric == "auto" else spec.train.metric)
+        (("train", "metric"), None if spec.train.metric == AUTO else spec.train.metric)
     ]
     for index, gate in enumerate(spec.gates):
         if isinstance(gate, MetricGate | BeatsGate):
             named.append((("gates", index, "metric"), gate.metric))
         if isinstance(gate, MetricGate):
-            yield from _bar(index, gate)
+            yield from _bar(index, gate, task)
         if isinstance(gate, BeatsGate):
-            yield from _margin(index, gate, gate.metric or _headline(spec, task))
-        if isinstance(gate, FairnessGate) and task not in {"auto", "binary"}:
+            yield from _margin(index, gate, _rule(gate.metric or _headline(spec, task), task))
+        if isinstance(gate, FairnessGate) and not _may_have_positive(task):
             path = ("gates", index, "fairness")
             what = f"a fairness gate compares yes-or-no decisions, and the task is {task}"
             yield Problem(
@@ -394,27 +395,35 @@ def _headline(spec: LineSpec, task: str) -> str:
     """Return the metric of gates that name none; empty where only the data tell."""
     if spec.value is not None:
         return VALUE
-    if spec.train.metric != "auto":
+    if spec.train.metric != AUTO:
         return spec.train.metric
-    return TASKS[task].metrics[0] if task in TASKS else ""
+    return "" if task == AUTO else rules_of(task).metrics[0]
 
 
-def _margin(index: int, gate: BeatsGate, name: str) -> Iterator[Problem]:
-    rule = METRICS.get(name)
+def _rule(name: str, task: str) -> MetricRule | None:
+    """Return the metric with that name, also of another task, which `_known_metric` reports."""
+    return find_metric(name, TASKS if task == AUTO else (task, *TASKS))
+
+
+def _may_have_positive(task: str) -> bool:
+    return task == AUTO or rules_of(task).has_positive
+
+
+def _margin(index: int, gate: BeatsGate, rule: MetricRule | None) -> Iterator[Problem]:
     if rule is None or not rule.is_bounded or abs(gate.margin) < 1:
         return
     what = "no model can be better by so much" if gate.margin > 0 else "no model can be worse by more"
     yield Problem(
         path=("gates", index, "margin"),
-        what=f"{name} is between 0 and 1, so {what}",
+        what=f"{rule.name} is between 0 and 1, so {what}",
         found=gate.margin,
         allowed="more than -1 and less than 1",
         hint="write it on the metric's own scale, e.g. 0.01",
     )
 
 
-def _bar(index: int, gate: MetricGate) -> Iterator[Problem]:
-    rule = METRICS.get(gate.metric)
+def _bar(index: int, gate: MetricGate, task: str) -> Iterator[Problem]:
+    rule = _rule(gate.metric, task)
     if rule is None:
         return
     word, right = ("at_most", "at_least") if rule.greater_is_better else ("at_least", "at_most")
@@ -438,17 +447,17 @@ def _bar(index: int, gate: MetricGate) -> Iterator[Problem]:
 
 
 def _known_metric(path: Path, name: str, task: str) -> Iterator[Problem]:
-    fitting = sorted(rule.name for rule in METRICS.values() if task == "auto" or task in rule.tasks)
+    fitting = sorted(METRICS if task == AUTO else metrics_of(task))
     if name in fitting:
         return
     rule = METRICS.get(name)
     hint = f"{name!r} is for {either(rule.tasks)} tasks" if rule else did_you_mean(name, fitting)
-    what = "no such metric" if task == "auto" else f"no such metric for a {task} task"
+    what = "no such metric" if task == AUTO else f"no such metric for a {task} task"
     yield Problem(path=path, what=what, found=name, allowed=", ".join(fitting), hint=hint)
 
 
 def _task(spec: LineSpec, task: str) -> Iterator[Problem]:
-    if task in {"auto", "binary"}:
+    if _may_have_positive(task):
         yield from _value(spec)
         return
     if spec.label.positive is not None:
@@ -522,13 +531,13 @@ def _keep(spec: LineSpec) -> Iterator[Problem]:
 
 def _performance(spec: LineSpec) -> Iterator[Problem]:
     bars = spec.watch.performance if spec.watch else None
-    rule = METRICS.get(spec.train.metric)
     if bars is None:
         return
-    if rule is None:
-        is_bounded = spec.train.task == "binary" or spec.label.positive is not None
-    else:
-        is_bounded = rule.is_bounded
+    task, name = spec.train.task, spec.train.metric
+    if name == AUTO and task != AUTO:
+        name = rules_of(task).metrics[0]
+    rule = _rule(name, task)
+    is_bounded = rule.is_bounded if rule else spec.label.positive is not None
     for word, bar in (("at_least", bars.at_least), ("at_most", bars.at_most)):
         if bar is not None and is_bounded and not 0 <= bar <= 1:
             yield Problem(

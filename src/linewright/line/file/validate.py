@@ -20,7 +20,7 @@ from linewright.errors import SpecError
 from linewright.line.file.mistakes import ROOT, Mistake, Mistakes, did_you_mean, either
 from linewright.line.file.yaml_nodes import Entries, Items, Node, Scalar
 from linewright.people.spec import ADDRESS, GOAL_LINES, GOAL_NAME, SECRET, SERVER, URL
-from linewright.spec import OneOf, Spec, first_required
+from linewright.spec import OneOf, OneWord, Spec, first_required
 from linewright.text.suggest import nearest
 
 S = TypeVar("S", bound=Spec)
@@ -267,7 +267,7 @@ def _fit_leaf(kinds: Sequence[Any], node: Node, at: _Place, *, also: Sequence[st
     allowed = ", or ".join([*(_of_kind(kind) for kind in kinds), *also])
     if not isinstance(node, Scalar):
         return at.wrong(node, f"{at.name} must be a single value", found=node.shown, allowed=allowed)
-    bases = {_parts(kind)[0] for kind in kinds}
+    bases = {_parts(kind)[0] for kind in kinds if not _words(kind)}
     if str in bases and node.is_plain and node.value is None:
         hint = f'write "{node.text}" in quotes if that is the text' if node.text else ""
         return at.wrong(node, f"{at.name} has no value", found=node.shown, allowed=allowed, hint=hint)
@@ -278,7 +278,7 @@ def _fit_leaf(kinds: Sequence[Any], node: Node, at: _Place, *, also: Sequence[st
     if any(part.pattern in {SECRET, URL} for kind in kinds for part in _patterned(kind)):
         # It may be the secret itself.
         return at.wrong(node, f"{at.name} cannot have this value, which is not shown here", allowed=allowed)
-    hint = _leaf_hint(bases, node)
+    hint = _leaf_hint(bases, [word for kind in kinds for word in _words(kind)], node)
     return at.wrong(node, f"{at.name} cannot have this value", found=node.shown, allowed=allowed, hint=hint)
 
 
@@ -286,8 +286,16 @@ def _patterned(kind: Any) -> list[Any]:
     return [part for part in _parts(kind)[1] if getattr(part, "pattern", None)]
 
 
-def _leaf_hint(bases: set[Any], node: Scalar) -> str:
-    words = [str(word) for base in bases if get_origin(base) is Literal for word in get_args(base)]
+def _words(kind: Any) -> tuple[Any, ...]:
+    """Return the words that a value must be one of; none where it may be another."""
+    base, constraints = _parts(kind)
+    if get_origin(base) is Literal:
+        return get_args(base)
+    return next((tuple(part.words()) for part in constraints if isinstance(part, OneWord)), ())
+
+
+def _leaf_hint(bases: set[Any], words: Sequence[Any], node: Scalar) -> str:
+    words = list(map(str, words))
     if words and (bool not in bases or did_you_mean(node.text, words)):
         return did_you_mean(node.text, words)
     if not node.is_plain and bases & {int, float, bool}:
@@ -299,8 +307,8 @@ def _leaf_hint(bases: set[Any], node: Scalar) -> str:
 
 def _read(kind: Any, node: Scalar) -> Any:
     base, constraints = _parts(kind)
-    if get_origin(base) is Literal:
-        return next((word for word in get_args(base) if str(word) == node.text), UNFIT)
+    if words := _words(kind):
+        return next((word for word in words if str(word) == node.text), UNFIT)
     value = _value_of(base, node)
     if value is UNFIT or not constraints:
         return value
@@ -337,8 +345,8 @@ def _moment(kind: type[date] | type[datetime], text: str) -> Any:
 def _of_kind(kind: Any) -> str:
     """Say in words what a value may be."""
     base, constraints = _parts(kind)
-    if get_origin(base) is Literal:
-        return either([str(word) for word in get_args(base)])
+    if words := _words(kind):
+        return either(list(map(str, words)))
     patterns = [part.pattern for part in _patterned(kind)]
     if patterns:
         return FORMS.get(patterns[0], f"text of the form {patterns[0]}")

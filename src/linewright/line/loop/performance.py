@@ -107,7 +107,7 @@ def _matured(closing: Closing) -> tuple[str, str, Iterable[tuple[Prediction, Tru
 def confirmations_of(closing: Closing) -> Confirmations | None:
     """Count the positives that are confirmed by now in the last windows, beside those that the model expects."""
     package, past, champion = closing.model.package, closing.past, closing.champion.digest
-    if package.task != "binary":
+    if not task(package.task).has_positive:
         return None
     young = [
         i for i in range(max(0, len(past) - _looked_back(closing)), len(past)) if past[i].package == champion

@@ -33,6 +33,7 @@ from linewright.line.spec import LineSpec
 from linewright.line.steps.ingest import ANSWERED_AT, in_types_of, served_rows
 from linewright.model.facts import Package, Registered, Trained
 from linewright.model.package.model import load
+from linewright.model.tasks import task as rules_of
 from linewright.serve.no_pickle import forbid_pickles
 from linewright.serve.rows.scorer import Scorer
 from linewright.store.disk import faults_explained
@@ -201,11 +202,7 @@ def _array(values: Values, *, is_text: bool) -> np.ndarray:
 
 def predictions(answers: Sequence[Mapping[str, Any]], package: Package) -> np.ndarray:
     """Return what is watched of answers: the probability of the positive class, the class, or the number."""
-    if package.task == "binary":
-        positive = package.classes[-1]
-        return np.array([one["probabilities"][positive] for one in answers], dtype=np.float64)
-    kind = object if package.task == "multiclass" else np.float64
-    return np.array([one["prediction"] for one in answers], dtype=kind)
+    return rules_of(package.task).watched(answers, package.classes)
 
 
 def seen_by(encoder: Encoder) -> dict[str, frozenset[str]]:

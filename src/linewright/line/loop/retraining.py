@@ -266,8 +266,8 @@ def missing_labels(factory: Factory, spec: LineSpec, proposal: RetrainProposal) 
     known = _last_known(factory, spec.line)
     if known is not None and not any(_is_new(spec, known, *pair) for pair in pairs):
         return MissingLabels(lacks="news", since=known)
-    task = factory.metadata.get(find_model(factory, spec.line).digest, Package).task
-    is_class = task != "regression"
+    package = factory.metadata.get(find_model(factory, spec.line).digest, Package)
+    is_class = bool(package.classes)
     at, codes = _coded(pairs)
     times = 2 ** undecided(factory, spec.line, before=factory.now())
     wanted = times * _wanted(factory, spec.line, is_class=is_class)
@@ -281,7 +281,7 @@ def missing_labels(factory: Factory, spec: LineSpec, proposal: RetrainProposal) 
     have = _rarest(codes, is_class=is_class)
     missing = MissingLabels(
         lacks="rows",
-        of="labelled rows of the rarer class" if task == "binary" else "labelled rows",
+        of="labelled rows of the rarer class" if package.threshold is not None else "labelled rows",
         since=proposal.since,
         have=min(have, wanted),
         wanted=wanted,

@@ -16,6 +16,8 @@ from linewright.data.read.sniff import Commas
 from linewright.data.spec import FileSource, SourceSpec
 from linewright.data.types import NUMBERS
 from linewright.line.new.imported_model import Brought
+from linewright.model.tasks import task as rules_of
+from linewright.model.tasks import task_of
 from linewright.text.numbers import share_in_words
 from linewright.text.quoting import in_sql, quoted, quoted_sentence, widened
 
@@ -34,11 +36,6 @@ _OF_A_THING = frozenset(
 _BUILT = ("built", "blt", "renovated", "remodeled")
 _HEAVY = 0.3
 """Share of the squared deviations from which on the largest hundredth of the labels dominates; of a normal label it has 0.07, of an exponential one 0.22."""
-_METRICS = {
-    "binary": ("average_precision", "how well the positives are found, whatever the threshold"),
-    "multiclass": ("log_loss", "how good the probabilities are"),
-    "regression": ("rmse", "in the unit of the label; large errors weigh most"),
-}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -373,7 +370,7 @@ def _fewest(draft: Draft) -> Iterator[str]:
 def _rule(column: ColumnProfile, draft: Draft) -> str:
     label = draft.profile.label
     is_label = column.name == label.column
-    is_class = is_label and label.task != "regression"
+    is_class = is_label and label.form != "number"
     kind = "category" if is_class else column.type
     words = [f"type: {kind}"]
     if column.format and not is_class:
@@ -440,11 +437,11 @@ def _about(column: ColumnProfile) -> str:
 
 def _train(draft: Draft) -> Iterator[str]:
     label = draft.profile.label
-    metric, why = _METRICS[label.task]
+    rules = rules_of(task_of(label.form))
     yield "train:"
     lines = [
-        (f"task: {label.task}", f"{quoted(label.column)} has {label.because}"),
-        (f"metric: {metric}", why),
+        (f"task: {rules.name}", f"{quoted(label.column)} has {label.because}"),
+        (f"metric: {rules.metrics[0]}", rules.headline_because),
         (
             "budget: normal",
             "quick and thorough are the others; the same rows, parted alike, and the same budget give the same model",
@@ -468,7 +465,7 @@ def _train(draft: Draft) -> Iterator[str]:
             "deviations from the mean, so a few large labels decide the rmse",
             indent="  ",
         )
-    if label.task == "multiclass" and draft.profile.column(label.column).type in NUMBERS:
+    if label.form == "classes" and draft.profile.column(label.column).type in NUMBERS:
         yield _comment(
             "The classes are numbers; if their order matters more than the exact class, task: regression with metric: rmse",
             indent="  ",
@@ -529,7 +526,7 @@ def _gates(draft: Draft) -> Iterator[str]:
         "With margin: -0.01 (on the metric's own scale) also what is surely not worse by more: a simpler model, say.",
         indent="  ",
     )
-    if label.task == "binary":
+    if label.form == "two":
         base = dict(label.classes)[label.positive or ""] / sum(rows for _, rows in label.classes)
         yield _comment(
             f"- {{metric: average_precision, at_least: {min(2 * base, (1 + base) / 2):.2f}}}  # a bar of your own; by chance it is {base:.2f}",
@@ -539,7 +536,7 @@ def _gates(draft: Draft) -> Iterator[str]:
             if _SENSITIVE & set(words_of(column.name)):
                 words = f"- {{fairness: {quoted(column.name)}, at_most: 0.2}}  # treat its groups alike"
                 yield _comment(words, indent="  ")
-    if label.task == "regression":
+    if label.form == "number":
         yield _comment(
             "- {metric: r2, at_least: 0.5}  # a bar of your own: the share of the variance that is explained",
             indent="  ",
@@ -548,7 +545,7 @@ def _gates(draft: Draft) -> Iterator[str]:
 
 def _later(draft: Draft) -> Iterator[str]:
     yield _comment("release: {approve: [owner]}  # then `run` holds, and `linewright promote` serves")
-    if draft.profile.label.task == "binary":
+    if draft.profile.label.form == "two":
         yield _comment(
             "value: {currency: EUR, true_positive: 100, false_positive: -10, false_negative: -100}  # sets the threshold"
         )

@@ -19,6 +19,7 @@ from linewright.model.imported.onnx_file import (
     spelled_classes,
 )
 from linewright.model.imported.sandbox import tried
+from linewright.model.tasks import task_of
 
 OPTION = "--model"
 COLUMNS = "--columns"
@@ -83,8 +84,8 @@ def bring(
     reads = _match(given, profile, exclude, signed, columns)
     _refuse_unreadable(reads, profile, exclude)
     label = profile.label
-    require_answers(given, label.task, where=OPTION)
-    choose_output(given, label.task, wanted=None, where=OPTION)
+    require_answers(given, task_of(label.form), where=OPTION)
+    choose_output(given, task_of(label.form), wanted=None, where=OPTION)
     classes, because = _classes(given, [name for name, _ in label.classes]) if label.classes else ((), "")
     home = root.resolve()
     is_outside = not found.is_relative_to(home)

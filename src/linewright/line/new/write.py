@@ -17,7 +17,6 @@ from linewright.data.checks.registry import check_rows
 from linewright.data.checks.values import Weight
 from linewright.data.facts import Finding
 from linewright.data.finding_text import evidence_in_words, finding_in_words
-from linewright.data.profile.association import Kind
 from linewright.data.profile.column import Seen, see_all
 from linewright.data.read.csv_file import names_hint
 from linewright.data.read.locate import place_of
@@ -42,6 +41,7 @@ from linewright.line.new.draft import Draft, looked_at, source_name, write_draft
 from linewright.line.new.imported_model import COLUMNS, bring
 from linewright.line.spec import LINE_NAME
 from linewright.model.spec import FUNCTION, TrainSpec
+from linewright.model.tasks import task_of
 from linewright.store.rights import as_asked, make_asked_folder
 
 _TEST = 0.2
@@ -52,7 +52,7 @@ class NewLine(msgspec.Struct, frozen=True, kw_only=True):
     """A line file that was written, and what the look at the data found."""
 
     path: str
-    task: Kind
+    task: str
     rows: int
     """Rows that were looked at."""
     of: int
@@ -216,7 +216,7 @@ def new_line(
     _write(path, text)
     return NewLine(
         path=str(path),
-        task=profile.label.task,
+        task=task_of(profile.label.form),
         rows=profile.rows,
         of=rows,
         columns=len(profile.columns),
@@ -355,7 +355,7 @@ def _split(seen: Mapping[str, Seen], profile: Profile) -> tuple[str, str]:
 
 def _only_class(seen: Mapping[str, Seen], profile: Profile, time: str) -> str | None:
     """Return the class that is alone at the early or the late end of time, where one is."""
-    if profile.label.task == "regression":
+    if profile.label.form == "number":
         return None
     rows = pl.DataFrame(
         {"time": seen[time].values, "label": seen[profile.label.column].values.cast(pl.String)}

@@ -102,7 +102,7 @@ def _labels(handed: HandedWhole, package: Package) -> tuple[list[int], list[dict
 
 def _is_no_label(value: object, package: Package) -> bool:
     text = str(value).strip()
-    return text not in package.classes and means_missing(text, among_numbers=package.task == "regression")
+    return text not in package.classes and means_missing(text, among_numbers=not package.classes)
 
 
 def _who(handed: HandedWhole, package: Package) -> tuple[Literal["id", "key"], str]:
@@ -140,7 +140,7 @@ def _named(handed: HandedWhole, names: Sequence[str], purpose: str) -> str:
 
 
 def _spelled(text: object, package: Package) -> object:
-    if package.task != "regression":
+    if package.classes:
         return text
     try:
         return float(str(text))

@@ -238,7 +238,7 @@ def trial_of(factory: Factory, release: ReleaseSpec, canary: Deployed) -> Trial:
         rival=rival,
         since=canary.at,
         until=now,
-        loss="Brier score" if package.task != "regression" else "relative error",
+        loss="Brier score" if package.classes else "relative error",
         confidence=confidence,
         canary=_quality(rows[canary.package], mine, confidence),
         champion=_quality(rows[rival], theirs, confidence),

@@ -63,9 +63,7 @@ def adopt(work: Work, asked: ModelSpec) -> Trained:
     require_answers(given, rules.name, where=f"{WHERE}.file")
     output = choose_output(given, rules.name, wanted=asked.output, where=f"{WHERE}.output")
     spelled = (
-        spelled_classes(given, labels, said=asked.classes, where=f"{WHERE}.classes")
-        if rules.name != "regression"
-        else ()
+        spelled_classes(given, labels, said=asked.classes, where=f"{WHERE}.classes") if rules.is_class else ()
     )
     # A class that the data lack still has its place among the model's answers.
     classes = rules.classes([*labels, *sorted(set(spelled) - set(labels))], spec.label.positive)
@@ -84,13 +82,13 @@ def adopt(work: Work, asked: ModelSpec) -> Trained:
         reason=ChosenReason(choice=MadeElsewhere()),
         native=context.artifacts.put(data),
         calibration=Calibration(),
-        half_width=half_width(np.abs(target - scores), weight) if rules.name == "regression" else None,
-        band=fit_band(scores, target.astype(np.float64), weight) if rules.name == "regression" else None,
+        half_width=half_width(np.abs(target - scores), weight) if rules.has_interval else None,
+        band=fit_band(scores, target.astype(np.float64), weight) if rules.has_interval else None,
         baseline=rules.baseline(target, weight, classes, metric=chosen_by(work)),
         rows=0,
         seed=0,
         libraries={given.producer: given.producer_version} if given.producer else {},
-        scored=context.artifacts.put(_scored(work, scores, weight)) if rules.name == "binary" else None,
+        scored=context.artifacts.put(_scored(work, scores, weight)) if rules.has_positive else None,
         adopted=adopted,
     )
 

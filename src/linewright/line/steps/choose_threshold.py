@@ -10,6 +10,7 @@ from linewright.line.run_context import Work, label_text
 from linewright.model.facts import Decision, Package
 from linewright.model.package.model import keep_package, load, read_golden
 from linewright.model.reasons import LikelierClass
+from linewright.model.tasks import task as rules_of
 from linewright.model.tasks.threshold import Threshold, choose_threshold
 from linewright.model.tasks.value import value_of
 from linewright.model.train.scored_rows import from_bytes
@@ -19,7 +20,7 @@ from linewright.serve.rows.scorer import Scorer
 def decide_station(work: Work) -> Decision:
     """Choose the threshold on the training rows, and keep the package that decides by it; nothing is trained."""
     package = work.metadata.get(work.parity.package, Package)
-    if package.task != "binary":
+    if not rules_of(package.task).has_positive:
         return Decision(package=work.parity.package, threshold=None, rows=0)
     threshold, rows = _chosen(work)
     value = value_of(work.spec.value)

@@ -100,7 +100,7 @@ def train_station(work: Work) -> Trained:
         sample=taught.sample,
         estimated=_estimated(work, training),
         band=training.band,
-        scored=context.artifacts.put(_scored(training, taught.rows)) if rules.name == "binary" else None,
+        scored=context.artifacts.put(_scored(training, taught.rows)) if rules.has_positive else None,
     )
 
 

@@ -95,7 +95,7 @@ class Pricing:
         """Count an answer that is not mature, and return one that is."""
         package = self._package(record.digest)
         value = package.value
-        if value is None or package.task != "binary":
+        if value is None or not task(package.task).has_positive:
             tally.undeclared += 1
         elif self._ripe is not None and record.at > self._ripe:
             tally.count(value.currency, "young")

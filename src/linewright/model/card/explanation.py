@@ -89,7 +89,9 @@ def _weak(one: WeakSlice, found: Explanation, facts: CardFacts) -> str:
 
 
 def _loss(found: Explanation) -> str:
-    return {"log_loss": "log-loss", "rmse": "root mean squared error (RMSE)"}[found.loss]
+    return {"log_loss": "log-loss", "rmse": "root mean squared error (RMSE)"}.get(
+        found.loss
+    ) or found.loss.replace("_", " ")
 
 
 def needed(facts: CardFacts) -> Section:

@@ -9,6 +9,7 @@ from linewright.model.card.simplest import simplest_in_words
 from linewright.model.facts import Executed, Trained, Trial
 from linewright.model.reason_text import chosen_in_words, recent_in_words, sample_in_words
 from linewright.model.reasons import MadeElsewhere
+from linewright.model.tasks import task as rules_of
 from linewright.text.numbers import count, in_words
 
 _SOUGHT = re.compile(r"\.\d+$")
@@ -39,7 +40,7 @@ def leaderboard(facts: CardFacts) -> Section:
     shown = tuple(
         one for place, one in enumerate(trained.trials) if place < _TRIALS_SHOWN or one.name in members
     )
-    is_squared = trained.task == "regression"
+    is_squared = rules_of(trained.task).is_squared
     rows = tuple(
         (
             one.name,

@@ -20,14 +20,14 @@ from linewright.model.card.parts import (
     Table,
     Tile,
     cite,
-    last_of,
     placed,
     sentence_of,
     short,
 )
 from linewright.model.card.record import certificate, fairness, limits, standing, status_of
-from linewright.model.facts import Evaluation, Metric
-from linewright.model.metrics.definitions import METRICS
+from linewright.model.facts import Evaluation, Metric, Task
+from linewright.model.metrics.definitions import find_metric
+from linewright.model.tasks import task as rules_of
 from linewright.store.clock import said
 from linewright.text.numbers import count, in_words, listed
 
@@ -119,11 +119,7 @@ def _range(metric: Metric) -> str:
 
 def _purpose(facts: CardFacts) -> Section:
     package = facts.package
-    answer = {
-        "binary": f"The probability that {package.label} is {last_of(package.classes)!r}, and the class decided from it.",
-        "multiclass": f"Which of {len(package.classes)} classes {package.label} is, with the probability of each.",
-        "regression": f"{package.label}, a number, with a 90 % prediction interval.",
-    }[package.task]
+    answer = rules_of(package.task).purpose(package.label, package.classes)
     sentences = [Sentence(text=answer, evidence=(facts.digest,))]
     if package.classes:
         sentences.append(
@@ -170,7 +166,10 @@ def _metrics(facts: CardFacts) -> Section:
                 for metric in evaluation.metrics
             ),
         ),
-        bars=tuple(_metric_bar(metric, baseline.get(metric.name)) for metric in evaluation.metrics),
+        bars=tuple(
+            _metric_bar(metric, baseline.get(metric.name), facts.package.task)
+            for metric in evaluation.metrics
+        ),
     )
 
 
@@ -205,8 +204,8 @@ def _metric_row(metric: Metric, baseline: Metric | None) -> tuple[str, ...]:
     return (*own, in_words(baseline.value), _range(baseline))
 
 
-def _metric_bar(metric: Metric, baseline: Metric | None) -> Bar:
-    rule = METRICS.get(metric.name)
+def _metric_bar(metric: Metric, baseline: Metric | None, task: Task) -> Bar:
+    rule = find_metric(metric.name, (task,))
     own, other = _ends(metric), _ends(baseline) if baseline else None
     ends = [*own, *(other or ())]
     low, high = (0.0, 1.0) if rule and rule.is_bounded else (min(0.0, *ends), max(0.0, *ends) * 1.05)

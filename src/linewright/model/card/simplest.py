@@ -7,6 +7,7 @@ import msgspec
 
 from linewright.model.facts import Trained, Trial
 from linewright.model.reasons import Fastest
+from linewright.model.tasks import task as rules_of
 from linewright.model.train.settings import PAIRS
 from linewright.text.numbers import in_words
 
@@ -87,8 +88,10 @@ def simplest_in_words(trained: Trained) -> str:
     if rival is None:
         return ""
     trial, chosen = rival.trial, rival.chosen
-    is_squared = trained.task == "regression"
-    word, read = ("root mean squared error (RMSE)", math.sqrt) if is_squared else ("log-loss", float)
+    rules = rules_of(trained.task)
+    word, read = (
+        ("root mean squared error (RMSE)", math.sqrt) if rules.is_squared else (rules.loss_name, float)
+    )
     loss, against = (in_words(read(one)) for one in (trial.loss, chosen.loss))
     kind = _FAMILIES.get(trial.family, f"a model of the family {trial.family}")
     named = f"{trial.name} ({kind})"
@@ -100,7 +103,7 @@ def simplest_in_words(trained: Trained) -> str:
     )
     return (
         f"{opening} has a {word} of {loss}, "
-        f"{chosen.name} one of {against}; row by row its {'squared error' if is_squared else word} is {_told(trial)}. "
+        f"{chosen.name} one of {against}; row by row its {rules.loss_name} is {_told(trial)}. "
         "In the place of a champion it comes only where it is surely better, or surely not worse by more than the gate allows "
         "(`{beats: champion, margin: -0.01}`)."
     )

@@ -31,15 +31,16 @@ from linewright.model.families.reference_outputs import Witness, witness_of
 from linewright.model.families.tree_arrays import GrownFitted, added_up, to_grown, with_opinion
 from linewright.model.families.xgboost import fitted_of
 from linewright.model.onnx.contributions import SHARES
-from linewright.model.tasks.links import Floats, Matrix
+from linewright.model.tasks import link_of
+from linewright.model.tasks.links import IDENTITY, LOGISTIC, SOFTMAX, Floats, Link, Matrix
 
 ABSENT = -20.0
-"""Margin of a class that no training row had, beside margins about 0."""
+"""Margin of a class that no training row had, where others have margins about 0."""
 
-_LIGHTGBM: Mapping[Task, frozenset[str]] = {
-    "binary": frozenset({"binary"}),
-    "multiclass": frozenset({"multiclass"}),
-    "regression": frozenset({"regression", "regression_l1", "huber", "fair", "quantile", "mape"}),
+_LIGHTGBM: Mapping[Link, frozenset[str]] = {
+    LOGISTIC: frozenset({"binary"}),
+    SOFTMAX: frozenset({"multiclass"}),
+    IDENTITY: frozenset({"regression", "regression_l1", "huber", "fair", "quantile", "mape"}),
 }
 """Objectives whose sums become answers as ours do."""
 _PLAIN = frozenset({"squared_error", "absolute_error", "huber", "quantile", "log_loss"})
@@ -68,6 +69,16 @@ class Live:
     """Columns without whose number it does not answer."""
 
     @property
+    def link(self) -> Link:
+        """How sums become answers."""
+        return link_of(self.task)
+
+    @property
+    def seen(self) -> Task:
+        """The task of the classes that it has seen."""
+        return LOGISTIC.native if len(self.codes) == 2 else self.task
+
+    @property
     def witness(self) -> Witness:
         """The rows and the answers, as they are kept."""
         return witness_of(self.asked, self.said)
@@ -75,7 +86,7 @@ class Live:
     @property
     def mixed(self) -> Witness:
         """The same, where answers are made of shares."""
-        return self.witness if self.task == "regression" else witness_of(self.asked, with_opinion(self.said))
+        return witness_of(self.asked, with_opinion(self.said)) if self.link.is_class else self.witness
 
 
 def spread(found: Floats, codes: npt.NDArray[np.int64], classes: int) -> Floats:
@@ -113,28 +124,27 @@ def _lightgbm(live: Live) -> Fitted:
     text = live.estimator.booster_.model_to_string()
     found = re.search(r"^objective=(\S+)", text, re.MULTILINE)
     objective = found.group(1) if found else "none"
-    task: Task = "binary" if len(live.codes) == 2 else live.task
-    if objective not in _LIGHTGBM[task]:
-        raise NoExportError(f"its objective is {objective!r}, and {_either(_LIGHTGBM[task])} can be exported")
+    known = _LIGHTGBM[link_of(live.seen)]
+    if objective not in known:
+        raise NoExportError(f"its objective is {objective!r}, and {_either(known)} can be exported")
     for sign, what in (
         ("average_output", "its trees are averaged (boosting_type rf)"),
         ("is_linear=1", "its leaves are linear models"),
     ):
         if re.search(rf"^{sign}$", text, re.MULTILINE):
             raise NoExportError(what)
-    native = BoostedNative(task=task, width=live.width, offset=0.0, scale=1.0, text=exact_text(text))
+    native = BoostedNative(task=live.seen, width=live.width, offset=0.0, scale=1.0, text=exact_text(text))
     return _with_absent(BoostedFitted(native), live)
 
 
 def _xgboost(live: Live) -> Fitted:
-    task: Task = "binary" if len(live.codes) == 2 else live.task
     booster = live.estimator.get_booster()
     used = (
         getattr(live.estimator, "best_iteration", None)
         if live.estimator.get_params().get("early_stopping_rounds")
         else None
     )
-    fitted = fitted_of(booster, task=task, width=live.width, classes=len(live.codes), used=used)
+    fitted = fitted_of(booster, task=live.seen, width=live.width, classes=len(live.codes), used=used)
     if isinstance(fitted, str):
         raise NoExportError(fitted)
     return _with_absent(fitted, live)
@@ -142,7 +152,7 @@ def _xgboost(live: Live) -> Fitted:
 
 def _with_absent(fitted: Any, live: Live) -> Fitted:
     """Return boosted trees as they are where all classes were seen, else with a small probability for the others."""
-    if live.task != "multiclass" or len(live.codes) == live.classes:
+    if live.link is not SOFTMAX or len(live.codes) == live.classes:
         return fitted
     forest = fitted.forest()
     if forest.codes:
@@ -152,7 +162,7 @@ def _with_absent(fitted: Any, live: Live) -> Fitted:
 
 def _to_classes(forest: Forest, live: Live) -> Forest:
     """Return margins of the classes that were seen as those of all classes."""
-    if live.task != "multiclass":
+    if live.link is not SOFTMAX:
         return forest
     codes = live.codes[1:] if len(forest.offset) == 1 else live.codes
     offset = np.full(live.classes, ABSENT)
@@ -167,13 +177,10 @@ def _to_classes(forest: Forest, live: Live) -> Forest:
 def _shares(live: Live) -> Fitted:
     """Read trees whose leaves are averaged: shares of the classes, or means."""
     trees = getattr(live.estimator, "estimators_", [live.estimator])
-    if live.task == "regression":
-        outputs: list[tuple[int, int]] = [(0, 0)]
-    elif live.task == "binary":
-        outputs = [(1, 0)]
-    else:
+    outputs: list[tuple[int, int]] = [(int(live.link is LOGISTIC), 0)]
+    if live.link is SOFTMAX:
         outputs = list(enumerate(live.codes.tolist()))
-    wide = {"regression": 1, "binary": 1}.get(live.task, live.classes)
+    wide = live.link.outputs(live.classes)
     grown = [
         _tree(
             each.tree_,
@@ -185,7 +192,7 @@ def _shares(live: Live) -> Fitted:
         for column, output in outputs
         for each in trees
     ]
-    link = "margin" if live.task == "regression" else "share"
+    link = "share" if live.link.is_class else "margin"
     return _grown(fused([(one, 1.0) for one in grown]), live, link)
 
 
@@ -193,7 +200,7 @@ def _leaf_shares(value: Floats, column: int, live: Live) -> Floats:
     if value.shape[1] != 1:
         raise NoExportError("it answers several things at once")
     said = value[:, 0, :]
-    return said[:, 0] if live.task == "regression" else said[:, column] / said.sum(axis=1)
+    return said[:, column] / said.sum(axis=1) if live.link.is_class else said[:, 0]
 
 
 def _gradient(live: Live) -> Fitted:
@@ -236,7 +243,7 @@ def _from_start(forest: Forest, live: Live) -> Fitted:
     """Add what the trees start from: what they do not say themselves of a row."""
     row = np.zeros((1, live.width))
     own = live.estimator
-    said = own.predict(row) if live.task == "regression" else own.decision_function(row)
+    said = own.decision_function(row) if live.link.is_class else own.predict(row)
     start = np.asarray(said, dtype=np.float64).reshape(-1) - added_up(forest, row.astype(np.float32))[0]
     return _grown(_to_classes(replace(forest, offset=start), live), live, "margin")
 
@@ -337,7 +344,7 @@ def _reason(error: Exception) -> str:
 
 def _converted(live: Live, kind: type[Any]) -> Fitted:
     own = live.estimator
-    is_class = live.task != "regression"
+    is_class = live.link.is_class
     model = convert_sklearn(
         own,
         name="estimator",

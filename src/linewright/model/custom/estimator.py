@@ -28,6 +28,7 @@ from linewright.model.families.fitted import Fitted
 from linewright.model.families.onnx_model import WholeFitted
 from linewright.model.families.reference_outputs import unit_of
 from linewright.model.families.tree_arrays import GrownFitted
+from linewright.model.tasks import link_of
 from linewright.model.tasks.links import Floats, Matrix, Valid
 
 OWN_MODULE = "linewright_line_"
@@ -116,7 +117,7 @@ def _is_of_form(error: BaseException) -> bool:
 def _form_of(task: Task) -> str:
     """Say in which form rows and classes come, which a notebook may have had otherwise."""
     rows = "rows come as an array of numbers, not as a table: name columns by their places"
-    if task == "regression":
+    if not link_of(task).is_class:
         return f"{rows}; the label comes as numbers, so it takes a regressor"
     return f"{rows}; classes come as codes, 0, 1, ... in the order of the classes (of two, the positive one is 1), not by their names"
 
@@ -185,8 +186,9 @@ class EstimatorTrainer:
         """
         maker = self._maker
         estimator = made(maker, task)
-        codes = np.empty(0, dtype=np.int64) if task == "regression" else np.unique(target).astype(np.int64)
-        y = target if task == "regression" else np.searchsorted(codes, target)
+        is_class = link_of(task).is_class
+        codes = np.unique(target).astype(np.int64) if is_class else np.empty(0, dtype=np.int64)
+        y = np.searchsorted(codes, target) if is_class else target
         seeded(estimator, seed)
         rows = _as_read(estimator, x)
         with others_code(f"fit of {named(estimator)}", maker, hint=_form_of(task)):
@@ -236,7 +238,7 @@ class EstimatorTrainer:
     def _answers(self, live: Live, x: Matrix) -> Floats:
         """Return probabilities of all classes, or numbers."""
         own, maker = live.estimator, self._maker
-        is_class = live.task != "regression"
+        is_class = live.link.is_class
         verb = "predict_proba" if is_class else "predict"
         if not len(x):
             return np.zeros((0, live.classes)) if is_class else np.zeros(0)
@@ -326,7 +328,7 @@ def made(maker: Maker, task: Task) -> Any:
     """
     with others_code(maker.name, maker):
         estimator = maker.make()
-    verb = "predict" if task == "regression" else "predict_proba"
+    verb = "predict_proba" if link_of(task).is_class else "predict"
     if isinstance(estimator, type):
         raise UserCodeError(
             f"{maker.name} returns a class, not an estimator",

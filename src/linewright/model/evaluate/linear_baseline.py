@@ -94,7 +94,7 @@ def fit_linear(
     return LinearSaid(
         scores=fitted.scores(test_x),
         learned=learned,
-        probability=fitted.scores(x)[:, 1] if task == "binary" else None,
+        probability=fitted.scores(x)[:, 1] if rules_of(task).has_positive else None,
         weight=weight,
     )
 

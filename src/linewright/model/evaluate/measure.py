@@ -93,7 +93,8 @@ def evaluate(
     coverage = bias = beyond = reliability = None
     expected: tuple[Expected, ...] = ()
     parts: tuple[CoverageAt, ...] = ()
-    if task == "regression":
+    rules = rules_of(task)
+    if rules.has_interval:
         is_in_time = rows.cluster_kind == "block"
         bias = measure_bias(
             truth, scores, weight=weight, clusters=clusters, is_in_time=is_in_time, seed=rows.seed
@@ -106,7 +107,7 @@ def evaluate(
             coverage = measure_coverage(is_inside, **known)
             beyond = measure_beyond(is_below, is_above, **known)
             parts = measure_parts(is_inside, scores, **known)
-    else:
+    if rules.is_class:
         reliability = measure_reliability(
             truth, scores, raw_scores, weight=weight, clusters=clusters, seed=rows.seed
         )

@@ -29,6 +29,7 @@ from linewright.model.explain.inputs import Floats, Input, swapped
 from linewright.model.facts import Shuffled, Task
 from linewright.model.metrics.bootstrap import Spread, bootstrap, units_of
 from linewright.model.metrics.definitions import Statistic, divide
+from linewright.model.tasks import task as rules_of
 from linewright.text.numbers import figure
 
 Answer = Callable[[NDArray[Any]], Floats]
@@ -85,11 +86,11 @@ class Judged:
     def mean(self, loss: Floats, within: NDArray[np.bool_] | None = None) -> Statistic:
         """Return the loss as people read it, of all rows or of some: mean log-loss, or the root of the mean squared error."""
         counted = np.ones(self.n) if within is None else within.astype(np.float64)
-        kept = loss * counted
+        kept, is_squared = loss * counted, rules_of(self.task).is_squared
 
         def of(weights: Floats) -> Floats:
             mean = divide(weights @ kept, weights @ counted)
-            return np.sqrt(np.maximum(mean, 0)) if self.task == "regression" else mean
+            return np.sqrt(np.maximum(mean, 0)) if is_squared else mean
 
         return of
 

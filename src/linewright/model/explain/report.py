@@ -108,11 +108,12 @@ def explanation(model: Model, rows: HeldOut, *, split: str, seed: int) -> Explan
     # Few texts are spelled alike in several rows, and those say nothing of the words that the others are told by.
     texts = {column.name for column in model.package.columns if column.type == "text"}
     needed = (chosen[place] for place in order if made[place].rise > 0 and chosen[place].name not in texts)
+    rules = rules_of(model.package.task)
     plots = (dependence(judged, one, model.package.classes) for one in needed)
     return Explanation(
         package=model.digest,
         split=split,
-        loss="rmse" if model.package.task == "regression" else "log_loss",
+        loss="rmse" if rules.is_squared else rules.objective,
         value=figure(float(judged.mean(judged.loss)(judged.weight[np.newaxis])[0]), 6),
         columns=len(rows.inputs),
         shuffled=tuple(made[place] for place in order),
@@ -150,12 +151,13 @@ def with_missed(told: Explanation, model: Model, rows: HeldOut, *, seed: int) ->
 
 def _missed(model: Model, judged: Judged, columns: Sequence[Input]) -> Missed | None:
     """Look among the positives alone for slices of which more than of the others are answered negative."""
-    if model.package.task != "binary":
+    rules = rules_of(model.package.task)
+    if not rules.has_positive:
         return None
     positives = np.flatnonzero(judged.truth == 1)
     if not len(positives):
         return None
-    decided = rules_of("binary").decide(judged.scores[positives], model.package.threshold)
+    decided = rules.decide(judged.scores[positives], model.package.threshold)
     among = replace(judged.at(positives), loss=(decided == 0).astype(np.float64))
     found = weak_slices(among, [one.at(positives) for one in columns], answers=None)
     return Missed(

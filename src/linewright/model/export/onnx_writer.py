@@ -11,9 +11,9 @@ import numpy.typing as npt
 from onnx import ModelProto, NodeProto, TensorProto, ValueInfoProto, helper, numpy_helper
 
 from linewright.errors import Terminal
-from linewright.model.facts import Task
 from linewright.model.families.forest import Forest, trees_in
 from linewright.model.onnx.contributions import NAME, OFFSET
+from linewright.model.tasks.links import LOGISTIC, Link
 
 OPSETS: Mapping[str, int] = {"": 17, "ai.onnx.ml": 3}
 """Versions of the operators that graphs are made of."""
@@ -189,12 +189,12 @@ def _ensemble(forest: Forest) -> dict[str, Any]:
     }
 
 
-def write_scores(graph: Graph, margins: str, task: Task) -> str:
+def write_scores(graph: Graph, margins: str, link: Link) -> str:
     """Say what margins are as scores: probabilities of all classes, or numbers."""
-    if task == "binary":
+    if link is LOGISTIC:
         # Log-odds of two classes are the margins 0 and x.
         margins = graph.add("Pad", margins, graph.constant([0, 1, 0, 0], np.int64), graph.constant(0.0))
-    if task != "regression":
+    if link.is_class:
         margins = graph.add("Softmax", margins, axis=1)
     return margins
 

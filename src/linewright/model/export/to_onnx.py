@@ -16,7 +16,6 @@ from onnx import TensorProto
 
 from linewright.errors import Terminal
 from linewright.model.export.onnx_writer import Graph, answer, write_forest, write_scores
-from linewright.model.facts import Task
 from linewright.model.families.ensemble import EnsembleFitted, Member
 from linewright.model.families.fitted import Fitted
 from linewright.model.families.forest import fused
@@ -36,6 +35,8 @@ from linewright.model.onnx.contributions import (
     Summed,
     to_metadata,
 )
+from linewright.model.tasks import link_of
+from linewright.model.tasks.links import LOGISTIC, Link
 
 Exported = BoostedFitted | GrownFitted | LinearFitted | XGBoostFitted
 """A fitted model that a graph can say."""
@@ -78,9 +79,9 @@ def to_onnx(native: bytes, width: int) -> bytes:
     members = fitted.members if isinstance(fitted, EnsembleFitted) else (Member(1.0, fitted),)
     margins, outputs = margins_of(graph, [(_exported(one.fitted), one.weight) for one in members])
     is_share = isinstance(fitted, GrownFitted) and fitted.native.link == "share"
-    task = fitted.native.task
-    outputs = 2 if task == "binary" else outputs
-    scores = _shares(graph, margins, task, outputs) if is_share else write_scores(graph, margins, task)
+    link = link_of(fitted.native.task)
+    outputs = 2 if link is LOGISTIC else outputs
+    scores = _shares(graph, margins, link, outputs) if is_share else write_scores(graph, margins, link)
     refuses = fitted.native.refuses if isinstance(fitted, GrownFitted) else ()
     answer(graph, scores, refuses)
     # What shares add up to is no score that an explanation could tell of.
@@ -131,9 +132,9 @@ def margins_of(graph: Graph, members: Sequence[tuple[Exported, float]]) -> tuple
     return total, outputs
 
 
-def _shares(graph: Graph, found: str, task: Task, classes: int) -> str:
+def _shares(graph: Graph, found: str, link: Link, classes: int) -> str:
     """Say `grown.with_opinion` of probabilities; of two classes that of the positive one is found."""
-    if task == "binary":
+    if link is LOGISTIC:
         found = graph.add("Concat", graph.add("Sub", graph.constant(1.0), found), found, axis=1)
     return opinion(graph, found, classes)
 

@@ -14,7 +14,8 @@ import numpy.typing as npt
 from linewright.errors import Corrupt
 from linewright.model.facts import Task
 from linewright.model.families.fitted import Fitted
-from linewright.model.tasks.links import Floats, Matrix, to_margins, to_scores, weighted
+from linewright.model.tasks import link_of
+from linewright.model.tasks.links import Floats, Matrix, weighted
 
 MOST_MEMBERS = 3
 """More members cost time at every answer and were worth nothing on any of the tables tried."""
@@ -77,8 +78,9 @@ class EnsembleFitted:
 
     def scores(self, x: Matrix) -> Floats:
         """Return probabilities, shape (n, classes), or numbers, shape (n,)."""
-        margins = [to_margins(one.fitted.scores(x), self.native.task) for one in self.members]
-        return to_scores(weighted(margins, [one.weight for one in self.members]), self.native.task)
+        link = link_of(self.native.task)
+        margins = [link.to_margins(one.fitted.scores(x)) for one in self.members]
+        return link.to_scores(weighted(margins, [one.weight for one in self.members]))
 
     def cuts(self) -> dict[int, npt.NDArray[np.float32]]:
         """Return the cuts of all members, ascending."""

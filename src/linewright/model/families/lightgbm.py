@@ -17,13 +17,23 @@ from linewright.errors import Corrupt
 from linewright.model.facts import Task
 from linewright.model.families.forest import Forest
 from linewright.model.families.lightgbm_format import exact_text, forest_of
-from linewright.model.tasks.links import Floats, Matrix, Valid, centre_and_scale, to_scores
+from linewright.model.tasks import link_of
+from linewright.model.tasks.links import (
+    IDENTITY,
+    LOGISTIC,
+    SOFTMAX,
+    Floats,
+    Link,
+    Matrix,
+    Valid,
+    centre_and_scale,
+)
 
 # OpenMP reads this when LightGBM is loaded; threads that spin cost hundredfold time on a busy machine.
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 import lightgbm as lgb
 
-_OBJECTIVES: dict[Task, str] = {"binary": "binary", "multiclass": "multiclass", "regression": "regression"}
+_OBJECTIVES: dict[Link, str] = {LOGISTIC: "binary", SOFTMAX: "multiclass", IDENTITY: "regression"}
 
 
 class BoostedNative(msgspec.Struct, frozen=True, kw_only=True, tag="lightgbm", tag_field="family"):
@@ -54,9 +64,8 @@ class BoostedFitted:
         """Return probabilities, shape (n, classes), or numbers, shape (n,)."""
         native = self.native
         raw = np.asarray(self.booster.predict(x, raw_score=True, num_threads=1), dtype=np.float64)
-        if native.task == "multiclass":
-            return to_scores(raw.reshape(len(x), self.booster.num_model_per_iteration()), native.task)
-        return to_scores(native.offset + native.scale * raw, native.task)
+        sums = raw.reshape(len(x), self.booster.num_model_per_iteration())
+        return link_of(native.task).to_scores(native.offset + native.scale * sums)
 
     def cuts(self) -> dict[int, npt.NDArray[np.float32]]:
         """Return each numeric column's thresholds, ascending."""
@@ -97,7 +106,8 @@ class Boosted:
         settings: Mapping[str, Any],
     ) -> BoostedFitted:
         """Fit trees; see `Trainer.fit`."""
-        offset, scale = centre_and_scale(target, weight) if task == "regression" else (0.0, 1.0)
+        link = link_of(task)
+        offset, scale = (0.0, 1.0) if link.is_class else centre_and_scale(target, weight)
         data = lgb.Dataset(
             x,
             (target - offset) / scale,
@@ -112,7 +122,7 @@ class Boosted:
             watched.append(data.create_valid(held, (truth - offset) / scale, weight=mass))
             callbacks.append(lgb.early_stopping(settings["patience"], verbose=False))
         booster = lgb.train(
-            _parameters(task, classes, seed, settings),
+            _parameters(link, classes, seed, settings),
             data,
             num_boost_round=rounds or settings["rounds"],
             valid_sets=watched,
@@ -124,12 +134,12 @@ class Boosted:
         return BoostedFitted(native, rounds=used)
 
 
-def _parameters(task: Task, classes: int, seed: int, settings: Mapping[str, Any]) -> dict[str, Any]:
+def _parameters(link: Link, classes: int, seed: int, settings: Mapping[str, Any]) -> dict[str, Any]:
     own = {name: value for name, value in settings.items() if name not in {"rounds", "patience"}}
     return {
         **own,
-        "objective": _OBJECTIVES[task],
-        "num_class": classes if task == "multiclass" else 1,
+        "objective": _OBJECTIVES[link],
+        "num_class": link.outputs(classes),
         "num_threads": 1,
         "deterministic": True,
         "force_col_wise": True,

@@ -17,7 +17,8 @@ from sklearn.linear_model import LogisticRegression, Ridge
 from threadpoolctl import threadpool_limits
 
 from linewright.model.facts import Task
-from linewright.model.tasks.links import Floats, Matrix, Valid, centre_and_scale, to_scores
+from linewright.model.tasks import link_of
+from linewright.model.tasks.links import Floats, Matrix, Valid, centre_and_scale
 
 LEVELS_PER_COLUMN = 40
 DESIGN_COLUMNS = 2_000
@@ -122,7 +123,7 @@ class LinearFitted:
         coefficients, intercept = np.asarray(self.native.coefficients).T, np.asarray(self.native.intercept)
         parts = [design(self.native, part) @ coefficients + intercept for part in in_chunks(x)]
         margins = np.concatenate(parts) if parts else np.empty((0, len(intercept)))
-        return to_scores(margins if self.native.task == "multiclass" else margins[:, 0], self.native.task)
+        return link_of(self.native.task).to_scores(margins)
 
     def cuts(self) -> dict[int, npt.NDArray[np.float32]]:
         """Return the places where a column's effect bends: its median, and where it stops growing."""
@@ -287,9 +288,10 @@ def solve(
     matrix: Floats, target: npt.NDArray[Any], weight: Floats, *, task: Task, classes: int, c: float
 ) -> tuple[Floats, Floats]:
     """Return the coefficients of a design, shape (outputs, design columns), and the intercepts; `steady` is held around it."""
-    if task == "regression":
-        return _ridge(matrix, target, weight, c)
-    return _logistic(matrix, target, weight, c, 1 if task == "binary" else classes)
+    link = link_of(task)
+    if link.is_class:
+        return _logistic(matrix, target, weight, c, link.outputs(classes))
+    return _ridge(matrix, target, weight, c)
 
 
 def _ridge(matrix: Floats, target: npt.NDArray[Any], weight: Floats, c: float) -> tuple[Floats, Floats]:

@@ -10,6 +10,7 @@ import numpy.typing as npt
 from linewright.model.facts import Task
 from linewright.model.families.reference_outputs import Witness
 from linewright.model.onnx.session import open_graph
+from linewright.model.tasks import link_of
 from linewright.model.tasks.links import Floats, Matrix
 
 
@@ -46,10 +47,11 @@ class WholeFitted:
 
     def scores(self, x: Matrix) -> Floats:
         """Return probabilities, shape (n, classes), or numbers, shape (n,); NaN where it does not answer."""
+        is_class = link_of(self.native.task).is_class
         if not len(x):  # some operators have no answer to no rows
-            return np.zeros(0) if self.native.task == "regression" else np.zeros((0, self.native.outputs))
+            return np.zeros((0, self.native.outputs)) if is_class else np.zeros(0)
         y = self._graph.run({"x": np.ascontiguousarray(x)}, len(x)).astype(np.float64)
-        return y[:, 0] if self.native.task == "regression" else y / y.sum(axis=1, keepdims=True)
+        return y / y.sum(axis=1, keepdims=True) if is_class else y[:, 0]
 
     def cuts(self) -> dict[int, npt.NDArray[np.float32]]:
         """Return nothing: where its answers jump is not known."""

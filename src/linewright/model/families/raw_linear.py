@@ -13,7 +13,8 @@ import numpy.typing as npt
 
 from linewright.model.facts import Task
 from linewright.model.families.linear import LinearNative, design, in_chunks, learn_design, solve, steady
-from linewright.model.tasks.links import Floats, Matrix, centre_and_scale, to_scores
+from linewright.model.tasks import link_of
+from linewright.model.tasks.links import Floats, Matrix, centre_and_scale
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -39,7 +40,7 @@ class Straight:
             for part in in_chunks(x)
         ]
         margins = np.concatenate(parts) if parts else np.empty((0, len(self.intercept)))
-        return to_scores(margins if self.codes.task == "multiclass" else margins[:, 0], self.codes.task)
+        return link_of(self.codes.task).to_scores(margins)
 
 
 def fit_straight(

@@ -14,7 +14,8 @@ from linewright.errors import Corrupt
 from linewright.model.facts import Task
 from linewright.model.families.forest import Forest, trees_in
 from linewright.model.families.reference_outputs import Witness
-from linewright.model.tasks.links import Floats, Matrix, to_scores
+from linewright.model.tasks import link_of
+from linewright.model.tasks.links import LOGISTIC, Floats, Matrix
 
 OPINION = 1e-6
 """Share of each answer that is no opinion: every class gets a part of it, so that none is impossible and logarithms exist. It keeps
@@ -31,7 +32,7 @@ class GrownNative(msgspec.Struct, frozen=True, kw_only=True, tag="trees", tag_fi
     width: int
     """Columns of the matrix that they read."""
     link: Literal["margin", "share"]
-    """What is added up: what `to_scores` takes; or probabilities, for two classes that of the positive one."""
+    """What is added up: what `Link.to_scores` takes; or probabilities, for two classes that of the positive one."""
     tree: bytes
     """int32, as yes, no, column and output are."""
     yes: bytes
@@ -103,17 +104,17 @@ class GrownFitted:
 
     def scores(self, x: Matrix) -> Floats:
         """Return probabilities, shape (n, classes), or numbers, shape (n,); NaN where it does not answer."""
-        native, forest = self.native, self._forest
+        native, forest, link = self.native, self._forest, link_of(self.native.task)
         sums = np.zeros((len(x), len(forest.offset)))
         step = max(1, _AT_ONCE // max(1, trees_in(forest)))
         for start in range(0, len(x), step):
             part = slice(start, start + step)
             sums[part] = added_up(forest, x[part])
         if native.link == "share":
-            both = np.column_stack([1 - sums[:, 0], sums[:, 0]]) if native.task == "binary" else sums
+            both = np.column_stack([1 - sums[:, 0], sums[:, 0]]) if link is LOGISTIC else sums
             found = with_opinion(both)
         else:
-            found = to_scores(sums if native.task == "multiclass" else sums[:, 0], native.task)
+            found = link.to_scores(sums)
         found[np.isnan(x[:, list(native.refuses)]).any(axis=1)] = np.nan
         return found
 

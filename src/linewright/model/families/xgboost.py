@@ -31,16 +31,26 @@ from linewright.model.families.xgboost_format import (
     rounds_of,
     to_float32,
 )
-from linewright.model.tasks.links import Floats, Matrix, Valid, centre_and_scale, to_scores
+from linewright.model.tasks import link_of
+from linewright.model.tasks.links import (
+    IDENTITY,
+    LOGISTIC,
+    SOFTMAX,
+    Floats,
+    Link,
+    Matrix,
+    Valid,
+    centre_and_scale,
+)
 
 # OpenMP reads this when XGBoost is loaded; threads that spin cost hundredfold time on a busy machine.
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 import xgboost
 
-_OBJECTIVES: dict[Task, str] = {
-    "binary": "binary:logistic",
-    "multiclass": "multi:softprob",
-    "regression": "reg:squarederror",
+_OBJECTIVES: dict[Link, str] = {
+    LOGISTIC: "binary:logistic",
+    SOFTMAX: "multi:softprob",
+    IDENTITY: "reg:squarederror",
 }
 _ABSENT = 0.1
 """Rows that each class is taken to have beside those that it has, so that an absent one gets a small probability."""
@@ -92,7 +102,7 @@ class XGBoostFitted:
             values = self._values[self._starts + leaves.astype(np.int64)]
             sums[part] = values.reshape(len(values), -1, sums.shape[1]).sum(axis=1)
         margins = np.array(native.intercept) + native.scale * sums
-        return to_scores(margins if native.task == "multiclass" else margins[:, 0], native.task)
+        return link_of(native.task).to_scores(margins)
 
     def cuts(self) -> dict[int, npt.NDArray[np.float32]]:
         """Return, by numeric column, the largest numbers below its thresholds, ascending."""
@@ -136,8 +146,9 @@ class XGBoost:
         settings: Mapping[str, Any],
     ) -> XGBoostFitted:
         """Fit trees; see `Trainer.fit`."""
-        centre, scale = centre_and_scale(target, weight) if task == "regression" else (0.0, 1.0)
-        start = np.zeros(1) if task == "regression" else start_of(target, weight, classes)
+        link = link_of(task)
+        centre, scale = (0.0, 1.0) if link.is_class else centre_and_scale(target, weight)
+        start = start_of(target, weight, classes) if link.is_class else np.zeros(1)
         kinds = ["c" if column in categorical else "q" for column in range(x.shape[1])]
         shared = {"feature_types": kinds, "enable_categorical": True, "nthread": 1}
         watched = valid if rounds is None else None
@@ -149,7 +160,7 @@ class XGBoost:
             return kind(rows, label=(truth - centre) / scale, weight=mass, base_margin=margins, **shared)
 
         booster = xgboost.train(
-            _parameters(task, classes, seed, settings),
+            _parameters(link, classes, seed, settings),
             held(xgboost.QuantileDMatrix, x, target, weight),
             rounds or settings["rounds"],
             # Not by quantiles of the other rows: those would take a code that only these have for one of theirs.
@@ -171,12 +182,12 @@ class XGBoost:
         return XGBoostFitted(native, rounds=used)
 
 
-def _parameters(task: Task, classes: int, seed: int, settings: Mapping[str, Any]) -> dict[str, Any]:
+def _parameters(link: Link, classes: int, seed: int, settings: Mapping[str, Any]) -> dict[str, Any]:
     own = {name: value for name, value in settings.items() if name not in {"rounds", "patience"}}
     return {
         **own,
-        "objective": _OBJECTIVES[task],
-        **({"num_class": classes} if task == "multiclass" else {}),
+        "objective": _OBJECTIVES[link],
+        **({"num_class": classes} if link is SOFTMAX else {}),
         "tree_method": "hist",
         "nthread": 1,
         "seed": seed,
@@ -222,9 +233,10 @@ def fitted_of(
         learner = _learner_of(booster)
     except msgspec.ValidationError:
         return "it is made of something else than trees with one output each (booster gbtree)"
-    outputs = classes if task == "multiclass" else 1
-    if learner.objective.name not in SUMS[task]:
-        return f"its objective is {learner.objective.name!r}, and {' or '.join(sorted(SUMS[task]))} can be exported"
+    link = link_of(task)
+    outputs = link.outputs(classes)
+    if learner.objective.name not in SUMS[link]:
+        return f"its objective is {learner.objective.name!r}, and {' or '.join(sorted(SUMS[link]))} can be exported"
     grown = rounds_of(learner, outputs=outputs, rounds=None if used is None else used + 1)
     if isinstance(grown, str):
         return grown

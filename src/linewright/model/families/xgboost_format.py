@@ -11,9 +11,8 @@ import numpy as np
 import numpy.typing as npt
 
 from linewright.errors import Corrupt
-from linewright.model.facts import Task
 from linewright.model.families.forest import Forest
-from linewright.model.tasks.links import Floats
+from linewright.model.tasks.links import IDENTITY, LOGISTIC, SOFTMAX, Floats, Link
 
 _LARGEST_CODE = (1 << 24) - 1
 _Form = TypeVar("_Form")
@@ -111,10 +110,10 @@ class _Model(msgspec.Struct):
     version: tuple[int, ...] = ()
 
 
-SUMS: Mapping[Task, frozenset[str]] = {
-    "binary": frozenset({"binary:logistic"}),
-    "multiclass": frozenset({"multi:softprob"}),
-    "regression": frozenset(
+SUMS: Mapping[Link, frozenset[str]] = {
+    LOGISTIC: frozenset({"binary:logistic"}),
+    SOFTMAX: frozenset({"multi:softprob"}),
+    IDENTITY: frozenset(
         {"reg:squarederror", "reg:absoluteerror", "reg:pseudohubererror", "reg:quantileerror"}
     ),
 }
@@ -211,7 +210,7 @@ def intercept_of(learner: Learner, *, outputs: int) -> tuple[float, ...]:
     """Return the margins that rows start from, one an output; documents have them in the form of the answers."""
     start = np.array([float(word) for word in learner.learner_model_param.base_score.strip("[]").split(",")])
     with np.errstate(divide="ignore", invalid="ignore"):  # of what is no answer there is no margin
-        if learner.objective.name in SUMS["binary"]:
+        if learner.objective.name in SUMS[LOGISTIC]:
             start = np.log(start) - np.log1p(-start)
         if learner.objective.name in LOGARITHMS:
             start = np.log(start)

@@ -34,6 +34,7 @@ from linewright.model.metrics.definitions import Floats, MetricRule, metric
 from linewright.model.metrics.estimate import are_alike, difference_of, measure_of, spreads
 from linewright.model.metrics.predictions import Said
 from linewright.model.spec import BeatsGate, FairnessGate, GateSpec, MetricGate
+from linewright.model.tasks import task as rules_of
 from linewright.text.numbers import figure
 
 Answers = npt.NDArray[Any]
@@ -254,7 +255,7 @@ def _widest(gap: fairness.Gap) -> Widest:
 
 
 def _require_groups(gate: FairnessGate, rows: Rows) -> None:
-    if rows.task != "binary":
+    if not rules_of(rows.task).has_positive:
         raise SpecError(
             "a fairness gate compares how often groups get the positive answer, so it needs two classes",
             where=f"gates, fairness: {gate.fairness}",
@@ -360,7 +361,7 @@ def _too_few(rows: Rows, units: int) -> TooFew | None:
     if units >= rows.min_rows:
         return None
     counts = class_units(rows.truth, rows.weight, rows.clusters, classes=len(rows.classes))
-    rarest = rows.classes[counts.index(min(counts))] if rows.task == "binary" else None
+    rarest = rows.classes[counts.index(min(counts))] if rules_of(rows.task).has_positive else None
     return TooFew(units=units, needed=rows.min_rows, of=_drawn(rows), rarest=rarest)
 
 

@@ -18,7 +18,6 @@ from onnx import TensorProto, helper
 
 from linewright.errors import Corrupt, RequestError, Terminal
 from linewright.model.export.onnx_writer import Graph, answer, write_forest, write_scores
-from linewright.model.facts import Task
 from linewright.model.families.forest import LARGEST, Forest, hangs_together
 from linewright.model.families.lightgbm_format import (
     exact_text,
@@ -41,6 +40,7 @@ from linewright.model.families.xgboost_format import (
 )
 from linewright.model.families.xgboost_format import forest_of as forest_of_xgboost
 from linewright.model.families.xgboost_format import hangs_together as is_tree
+from linewright.model.tasks.links import IDENTITY, LOGISTIC, SOFTMAX, Link
 
 ALLOWED = (
     "an ONNX file, the text that LightGBM's `Booster.save_model` writes, or the JSON or UBJSON of XGBoost's"
@@ -52,19 +52,19 @@ _CODE = 1 << 24
 _MOST_NODES = 20_000_000
 """A graph of more would not fit into an ONNX file."""
 _EXP = frozenset({"poisson", "gamma", "tweedie"}) | LOGARITHMS
-_LIGHTGBM: Mapping[str, Task] = {
-    "binary": "binary",
-    "multiclass": "multiclass",
+_LIGHTGBM: Mapping[str, Link] = {
+    "binary": LOGISTIC,
+    "multiclass": SOFTMAX,
     **dict.fromkeys(
         ("regression", "regression_l1", "huber", "fair", "quantile", "mape", "poisson", "gamma", "tweedie"),
-        "regression",
+        IDENTITY,
     ),
 }
-_XGBOOST: Mapping[str, Task] = {
-    **{name: task for task, names in SUMS.items() for name in names},
-    "multi:softmax": "multiclass",  # the sums of softprob, of which it names the largest
-    "reg:linear": "regression",  # what squarederror was called
-    **dict.fromkeys(LOGARITHMS, "regression"),
+_XGBOOST: Mapping[str, Link] = {
+    **{name: link for link, names in SUMS.items() for name in names},
+    "multi:softmax": SOFTMAX,  # the sums of softprob, of which it names the largest
+    "reg:linear": IDENTITY,  # what squarederror was called
+    **dict.fromkeys(LOGARITHMS, IDENTITY),
 }
 
 
@@ -89,7 +89,7 @@ class Sums:
     library: Literal["LightGBM", "XGBoost"]
     version: str
     objective: str
-    task: Task
+    link: Link
     forest: Forest
     width: int
     columns: tuple[str, ...]
@@ -201,11 +201,11 @@ def _converted(sums: Sums) -> Converted:
         )
     if len(set(sums.columns)) != len(sums.columns):
         raise _UnfitError("two columns of the model have one name", found=", ".join(sums.columns))
-    outputs = {"binary": 2, "regression": 1}.get(sums.task, len(sums.forest.offset))
+    outputs = 2 if sums.link is LOGISTIC else len(sums.forest.offset)
     return Converted(
         library=sums.library,
         graph=_write(sums, outputs),
-        classes=0 if sums.task == "regression" else outputs,
+        classes=outputs if sums.link.is_class else 0,
         objective=sums.objective,
     )
 
@@ -219,7 +219,7 @@ def _broken(library: str, why: str) -> _UnfitError:
     )
 
 
-def _objective(name: str, known: Mapping[str, Task], library: str) -> Task:
+def _objective(name: str, known: Mapping[str, Link], library: str) -> Link:
     if name in known:
         return known[name]
     raise _UnfitError(
@@ -254,7 +254,7 @@ def _read_lightgbm(text: str) -> Sums:
     if not trees or said not in (0, len(trees)):
         raise _broken("LightGBM", f"{len(trees)} trees, where {said} are announced")
     name, *more = words_of(head, "objective") or ["of your own, or none"]
-    task = _objective(f"{name} sqrt" if "sqrt" in more else name, _LIGHTGBM, "LightGBM")
+    link = _objective(f"{name} sqrt" if "sqrt" in more else name, _LIGHTGBM, "LightGBM")
     for sign, what in (
         ("average_output", "averages of trees (boosting rf)"),
         ("is_linear=1", "leaves that are linear models"),
@@ -267,7 +267,7 @@ def _read_lightgbm(text: str) -> Sums:
             )
     outputs = int(words_of(head, "num_tree_per_iteration")[0])
     classes = words_of(head, "num_class") or ["1"]
-    if len(trees) % outputs or (outputs > 1) != (task == "multiclass") or classes != [str(outputs)]:
+    if len(trees) % outputs or (outputs > 1) != (link is SOFTMAX) or classes != [str(outputs)]:
         raise _broken("LightGBM", f"{len(trees)} trees for {outputs} outputs")
     for tree in trees:
         _require_counts(tree)
@@ -288,8 +288,8 @@ def _read_lightgbm(text: str) -> Sums:
         library="LightGBM",
         version=" ".join(words_of(head, "version")),
         objective=name,
-        task=task,
-        forest=replace(forest, value=bend * forest.value) if task == "binary" else forest,
+        link=link,
+        forest=replace(forest, value=bend * forest.value) if link is LOGISTIC else forest,
         width=len(names),
         columns=() if names == [f"Column_{i}" for i in range(len(names))] else tuple(names),
         levels=levels,
@@ -383,8 +383,8 @@ def _xgboost(data: bytes) -> Sums:
 def _read_xgboost(data: bytes) -> Sums:
     document = document_of(data)
     learner, said = document.learner, document.learner.learner_model_param
-    task = _objective(learner.objective.name, _XGBOOST, "XGBoost")
-    outputs = int(said.num_class) if task == "multiclass" else 1
+    link = _objective(learner.objective.name, _XGBOOST, "XGBoost")
+    outputs = link.outputs(int(said.num_class))
     if outputs < 1 or said.num_target not in ("0", "1"):
         raise _UnfitError(
             "the model answers several things at once", found=f"{said.num_target} targets", allowed="one"
@@ -417,7 +417,7 @@ def _read_xgboost(data: bytes) -> Sums:
         library="XGBoost",
         version=".".join(map(str, document.version)),
         objective=learner.objective.name,
-        task=task,
+        link=link,
         forest=forest,
         width=width,
         columns=tuple(learner.feature_names),
@@ -479,7 +479,7 @@ def _write(sums: Sums, outputs: int) -> bytes:
         if sums.columns:
             graph.metadata["feature_names"] = json.dumps(sums.columns)
     margins = write_forest(graph, sums.forest, x=matrix)
-    scores = graph.add("Exp", margins) if sums.is_exp else write_scores(graph, margins, sums.task)
+    scores = graph.add("Exp", margins) if sums.is_exp else write_scores(graph, margins, sums.link)
     answer(graph, scores, ())
     y = helper.make_tensor_value_info(f"{prefix}y", TensorProto.FLOAT, ["n", outputs])
     return graph.between(inputs, [y], name="trees", producer=(sums.library, sums.version))

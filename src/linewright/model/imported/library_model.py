@@ -42,12 +42,14 @@ class LibraryModel:
         self._sums, self._encoder, self._order = sums, encoder, list(order)
         self._fitted: Fitted = (
             BoostedFitted(
-                BoostedNative(task=sums.task, width=sums.width, offset=0.0, scale=sums.bend, text=sums.text)
+                BoostedNative(
+                    task=sums.link.native, width=sums.width, offset=0.0, scale=sums.bend, text=sums.text
+                )
             )
             if sums.library == "LightGBM"
             else XGBoostFitted(
                 XGBoostNative(
-                    task=sums.task,
+                    task=sums.link.native,
                     width=sums.width,
                     intercept=tuple(sums.forest.offset.tolist()),
                     scale=1.0,

@@ -22,6 +22,7 @@ from linewright.model.facts import Adopted, Task
 from linewright.model.imported.booster_file import ALLOWED, convert
 from linewright.model.onnx.session import DOMAINS, ERRORS, check_graph, open_session
 from linewright.model.package.model import Feed
+from linewright.model.tasks import link_of
 from linewright.model.tasks.links import Floats
 
 MOST_BYTES = 512 * 1024 * 1024
@@ -226,7 +227,7 @@ def require_answers(given: Given, task: Task, *, where: str) -> None:
     RequestError
         If it has classes where numbers are asked for, or numbers where classes are.
     """
-    if given.library and (given.codes == 0) != (task == "regression"):
+    if given.library and (given.codes == 0) == link_of(task).is_class:
         has, asks = "a number", "the probability of each class"
         if given.codes:
             has, asks = asks, has
@@ -248,14 +249,15 @@ def choose_output(given: Given, task: Task, *, wanted: str | None, where: str) -
     RequestError
         If there is none, or several and `wanted` does not say which.
     """
-    usable = [one for one in given.outputs if not (one.is_map and task == "regression")]
+    is_class = link_of(task).is_class
+    usable = [one for one in given.outputs if is_class or not one.is_map]
     asked = [one for one in usable if one.name == wanted] if wanted is not None else usable
     maps = [one for one in asked if one.is_map]
     if maps:
         return maps[0]
     if len(asked) == 1:
         return asked[0]
-    need = "one number a row" if task == "regression" else "the probability of each class"
+    need = "the probability of each class" if is_class else "one number a row"
     raise RequestError(
         f"which output of the model is {need}?" if usable else f"the model has no output that is {need}",
         where=where,
@@ -264,7 +266,7 @@ def choose_output(given: Given, task: Task, *, wanted: str | None, where: str) -
         hint="name it as `output`"
         if usable
         else "export it with probabilities"
-        if task != "regression"
+        if is_class
         else "export a regressor, or correct `train.task`",
     )
 

@@ -58,6 +58,7 @@ import numpy.typing as npt
 
 from linewright.model.facts import Task
 from linewright.model.metrics.definitions import Floats, Statistic
+from linewright.model.tasks import task as rules_of
 
 DRAWS = 1_000
 _FEWEST, _DRAWN = 400, 100_000_000
@@ -371,10 +372,11 @@ def units_of(
     int
         Rows, or groups where `clusters` are given; for two classes those of the rarer one (0 if it is absent).
     """
-    counts = class_units(truth, weight, clusters, classes=2 if task == "binary" else 0)
-    if task == "binary":
+    rules = rules_of(task)
+    counts = class_units(truth, weight, clusters, classes=2 if rules.has_positive else 0)
+    if rules.has_positive:
         return min(counts)
-    if task == "multiclass" and by_class:
+    if rules.is_class and by_class:
         return min((count for count in counts if count), default=0)
     return count_units(np.flatnonzero(weight > 0), clusters)
 

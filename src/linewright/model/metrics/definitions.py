@@ -4,10 +4,10 @@ A metric first *prepares* truth and scores (sorting happens here, once) and beco
 one weighting of the rows a line to one value a line. One weighting gives the metric; a thousand give its bootstrap.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
-from functools import partial
+from functools import cache, partial
 from types import MappingProxyType
 from typing import Any, Literal
 
@@ -16,6 +16,8 @@ import numpy.typing as npt
 
 from linewright.errors import SpecError
 from linewright.model.facts import ROWS_OF_VALUE, VALUE, Task
+from linewright.model.task_names import load
+from linewright.model.tasks import task as rules_of
 
 Floats = npt.NDArray[np.float64]
 Truth = npt.NDArray[Any]
@@ -91,6 +93,26 @@ class MetricRule:
         return float(self.prepare(truth, scores)(np.asarray(weight, dtype=np.float64)[np.newaxis])[0])
 
 
+@cache
+def metrics_of(task: Task) -> Mapping[str, MetricRule]:
+    """Return the metrics of a task by their names: those of the table that fit it or that it reports, and its own.
+
+    Examples
+    --------
+    >>> sorted(metrics_of("regression"))
+    ['mae', 'mape', 'mse', 'r2', 'rmse']
+    """
+    rules = rules_of(task)
+    fitting = (rule for rule in METRICS.values() if task in rule.tasks or rule.name in rules.metrics)
+    own: Sequence[MetricRule] = load(rules.measures) if rules.measures else ()
+    return MappingProxyType({rule.name: rule for rule in (*fitting, *own)})
+
+
+def find_metric(name: str, tasks: Iterable[Task]) -> MetricRule | None:
+    """Return the metric with that name in one of these tasks; `None` where none has it."""
+    return next((known[name] for known in map(metrics_of, tasks) if name in known), None)
+
+
 def metric(name: str, task: Task) -> MetricRule:
     """Return the metric with that scikit-learn name.
 
@@ -108,10 +130,10 @@ def metric(name: str, task: Task) -> MetricRule:
 average_precision, balanced_accuracy, brier_score, f1, \
 f1_macro, log_loss, precision, recall, roc_auc, value. Next: write 'roc_auc'
     """
-    rule = METRICS.get(name)
-    if rule is not None and task in rule.tasks:
-        return rule
-    allowed = sorted(rule.name for rule in METRICS.values() if task in rule.tasks)
+    known = metrics_of(task)
+    if name in known:
+        return known[name]
+    allowed = sorted(known)
     nearest = get_close_matches(name, allowed, n=1, cutoff=0.4)
     raise SpecError(
         f"no such metric for a {task} task",

@@ -5,7 +5,7 @@ the training rows. The score is what the model adds up, before calibration: log-
 class whose softmax the probabilities are, or the number itself.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any, NamedTuple, Protocol, cast
 
 import msgspec
@@ -19,6 +19,7 @@ from linewright.model.onnx.reader import Parts, read_parts, read_tensor, with_ou
 from linewright.model.onnx.session import ERRORS, Graph, open_session
 from linewright.model.onnx.shapley import TreeExplainer
 from linewright.model.onnx.trees import ROWS, read_trees
+from linewright.model.tasks import link_of
 from linewright.model.tasks.links import weighted
 from linewright.store.values import decoder
 
@@ -32,8 +33,6 @@ DESIGN, COEFFICIENTS, INTERCEPT = "design", "coefficients", "intercept"
 """In the graph of a linear model: the design matrix of rows, and what it is multiplied with."""
 OFFSET = "offset"
 """In the graph of trees: what is added to their sum."""
-UNITS: Mapping[Task, str] = {"binary": "log-odds", "multiclass": "log-weight", "regression": "value"}
-"""What a score is in."""
 
 
 class Centre(msgspec.Struct, frozen=True, kw_only=True):
@@ -281,11 +280,13 @@ def to_answers(
     >>> to_answers(explained, task="binary", classes=("No", "Yes"), sources=("opened", "Age", "opened"))
     [{'score': 4.5, 'score_unit': 'log-odds', 'base': 1.0, 'contributions': {'opened': 1.5, 'Age': 2.0}}]
     """
+    link = link_of(task)
+    is_by_class = link.outputs(len(classes)) > 1
     place = {name: at for at, name in enumerate(dict.fromkeys(sources))}
     added = _added(explained.contributions, np.array([place[name] for name in sources]), len(place))
 
     def shown(values: Floats) -> Any:
-        return dict(zip(classes, values.tolist(), strict=True)) if task == "multiclass" else float(values[0])
+        return dict(zip(classes, values.tolist(), strict=True)) if is_by_class else float(values[0])
 
     def by_column(values: Floats) -> dict[str, float]:
         return dict(zip(place, values.tolist(), strict=True))
@@ -293,10 +294,10 @@ def to_answers(
     return [
         {
             "score": shown(score),
-            "score_unit": UNITS[task],
+            "score_unit": link.unit,
             "base": shown(explained.base),
             "contributions": {name: by_column(row[:, k]) for k, name in enumerate(classes)}
-            if task == "multiclass"
+            if is_by_class
             else by_column(row[:, 0]),
         }
         for score, row in zip(explained.scores, added, strict=True)

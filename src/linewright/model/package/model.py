@@ -5,7 +5,7 @@ right, and nothing that is loaded here can run code of its own.
 """
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from itertools import pairwise
 from math import inf
 from typing import Any, assert_never
@@ -17,11 +17,10 @@ from numpy.typing import NDArray
 from linewright.data.facts import RowSql
 from linewright.errors import Corrupt, RequestError, Terminal
 from linewright.features.facts import Encoder, Raw
-from linewright.model.facts import Calibration, Package, RequestColumn, Trained
+from linewright.model.facts import Calibration, CalibrationMethod, Package, RequestColumn, Trained
 from linewright.model.onnx.contributions import Explainer, open_explainer, sources_of, to_answers
 from linewright.model.onnx.session import Graph, Input, open_graph
 from linewright.model.tasks import task
-from linewright.model.tasks.links import to_scores
 from linewright.store.protocols import Artifacts, Metadata
 from linewright.store.values import canonical_json, decode, decoder, digest_of, digest_of_bytes
 
@@ -127,13 +126,12 @@ class Model:
         raw = self._graph.run(self._feed.of(x), len(x))
         if self._explainer is None:
             # Read when first asked for; two threads that ask at once read twice and alike.
-            outputs = len(package.classes) if package.task == "multiclass" else 1
+            outputs = self._rules.link.outputs(len(package.classes))
             self._explainer = open_explainer(
                 self._graph, encoder=package.encoder, outputs=outputs, where=self.digest
             )
         explained = self._explainer(x)
-        margins = explained.scores if package.task == "multiclass" else explained.scores[:, 0]
-        told = to_scores(margins, package.task).reshape(raw.shape)
+        told = self._rules.link.to_scores(explained.scores).reshape(raw.shape)
         unit = 1.0 if package.classes else np.maximum(1.0, explained.largest())[:, None]
         apart = np.abs(told - raw) / unit
         if not (apart <= _EXPLAINED).all():
@@ -478,11 +476,11 @@ def _check_fits(package: Package, where: str) -> None:
     raw = sum(isinstance(encoding, Raw) for encoding in package.encoder.encodings)
     if raw not in (0, len(package.encoder.encodings)):
         raise _misfit(where, "raw columns", raw, f"all {len(package.encoder.encodings)}, or none")
-    k = len(package.classes)
-    least, most = {"binary": (2, 2), "multiclass": (2, inf), "regression": (0, 0)}[package.task]
+    k, rules = len(package.classes), task(package.task)
+    least, most = rules.class_limits
     if not least <= k <= most:
         raise _misfit(where, f"classes of a {package.task} model", k, f"{least} to {most}")
-    if not _is_usable(package.calibration, package.task):
+    if not _is_usable(package.calibration, rules.calibrations):
         raise _misfit(
             where,
             f"calibration of a {package.task} model",
@@ -496,20 +494,22 @@ def _ends(calibration: Calibration) -> tuple[float, float]:
     return -inf if least is None else least, inf if most is None else most
 
 
-def _is_usable(calibration: Calibration, of: str) -> bool:
+def _is_usable(calibration: Calibration, known: Collection[CalibrationMethod]) -> bool:
     parameters, x, y = calibration.parameters, calibration.x, calibration.y
+    if calibration.method not in ("none", *known):
+        return False
     match calibration.method:
         case "none":
             return True
         case "sigmoid":
-            return of == "binary" and len(parameters) == 2
+            return len(parameters) == 2
         case "isotonic":
             rises = all(a <= b for a, b in pairwise(x))
-            return of == "binary" and len(x) == len(y) > 0 and rises and 0 <= min(y) <= max(y) <= 1
+            return len(x) == len(y) > 0 and rises and 0 <= min(y) <= max(y) <= 1
         case "temperature":
-            return of == "multiclass" and len(parameters) == 1 and parameters[0] > 0
+            return len(parameters) == 1 and parameters[0] > 0
         case "clip":
             low, high = _ends(calibration)
-            return of == "regression" and low < high and (low, high) != (-inf, inf)
+            return low < high and (low, high) != (-inf, inf)
         case _:
             assert_never(calibration.method)

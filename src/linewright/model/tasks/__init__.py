@@ -1,31 +1,56 @@
 """The tasks: one file each."""
 
-from collections.abc import Mapping
+from functools import cache
 
+from linewright.data.facts import LabelForm
 from linewright.errors import SpecError
-from linewright.model.tasks.binary import BINARY
-from linewright.model.tasks.multiclass import MULTICLASS
-from linewright.model.tasks.regression import REGRESSION
+from linewright.model.task_names import TASKS, load, others, task_names
+from linewright.model.tasks.links import Link
 from linewright.model.tasks.rules import TaskRules
 
-__all__ = ["TASKS", "TaskRules", "task"]
-
-TASKS: Mapping[str, TaskRules] = {rules.name: rules for rules in (BINARY, MULTICLASS, REGRESSION)}
+__all__ = ["TASKS", "TaskRules", "link_of", "task", "task_of"]
 
 
+@cache
 def task(name: str) -> TaskRules:
     """Return the rules of a task.
 
     Raises
     ------
     SpecError
-        If there is no such task.
+        If there is no such task, or the package that brings it cannot be loaded.
 
     Examples
     --------
     >>> task("regression").metrics
     ('rmse', 'mae', 'r2')
     """
-    if name not in TASKS:
-        raise SpecError("unknown task", where="train.task", found=name, allowed=", ".join(TASKS))
-    return TASKS[name]
+    place = TASKS.get(name) or others().get(name)
+    if place is None:
+        raise SpecError(
+            "unknown task",
+            where="train.task",
+            found=name,
+            allowed=", ".join(task_names()),
+            hint="correct it, or install the package that brings it",
+        )
+    rules = load(place)
+    if not isinstance(rules, TaskRules):
+        raise SpecError("this does not define a task", where="train.task", found=place, allowed="a TaskRules")
+    return rules
+
+
+def task_of(form: LabelForm) -> str:
+    """Return the task that labels of a form ask for where nobody says otherwise: one of those that are built in.
+
+    Examples
+    --------
+    >>> task_of("two"), task_of("classes"), task_of("number")
+    ('binary', 'multiclass', 'regression')
+    """
+    return next(name for name in TASKS if task(name).label == form)
+
+
+def link_of(name: str) -> Link:
+    """Return how a model of a task becomes scores; see `task`."""
+    return task(name).link

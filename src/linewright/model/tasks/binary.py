@@ -1,15 +1,15 @@
 """Two classes, one of which is looked for."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from linewright.errors import SpecError
-from linewright.model.facts import Band, Task
+from linewright.model.facts import Band
 from linewright.model.tasks import rules
+from linewright.model.tasks.links import LOGISTIC
 
 DEFAULT_THRESHOLD = 0.5
 
@@ -73,12 +73,11 @@ def _two(labels: Sequence[str]) -> tuple[str, str]:
     return first, second
 
 
-@dataclass(frozen=True)
-class Binary:
+class Binary(rules.ClassRules):
     """Rules of the binary task: classes are (negative, positive), scores are (n, 2) probabilities."""
 
-    name: Task = "binary"
-    metrics: tuple[str, ...] = (
+    name = "binary"
+    metrics = (
         "average_precision",
         "roc_auc",
         "log_loss",
@@ -88,7 +87,12 @@ class Binary:
         "precision",
         "recall",
     )
-    objective: str = "log_loss"
+    headline_because = "how well the positives are found, whatever the threshold"
+    label = "two"
+    link = LOGISTIC
+    class_limits = (2, 2)
+    has_positive = True
+    calibrations = ("sigmoid", "isotonic")
 
     def classes(self, labels: Sequence[str], positive: str | None) -> tuple[str, ...]:
         """Return (negative, positive); without `positive`, as `positive_class` chooses."""
@@ -105,29 +109,6 @@ class Binary:
             )
         return (names[0] if positive == names[1] else names[1], positive)
 
-    def target(self, labels: Sequence[str] | NDArray[Any], classes: tuple[str, ...]) -> NDArray[np.int64]:
-        """Return 1 for the positive class, 0 for the other."""
-        return rules.class_codes(labels, classes)
-
-    def baseline(
-        self,
-        target: NDArray[Any],
-        weight: NDArray[np.float64],
-        classes: tuple[str, ...],
-        *,
-        metric: str | None = None,  # noqa: ARG002 -- the protocol's; shares are best by every loss of probabilities
-    ) -> tuple[float, ...]:
-        """Return the shares of the two classes."""
-        return rules.weighted_shares(target, weight, len(classes))
-
-    def baseline_scores(self, baseline: tuple[float, ...], n: int) -> NDArray[np.float64]:
-        """Return the shares once a row, shape (n, 2)."""
-        return rules.repeat(baseline, n)
-
-    def row_loss(self, target: NDArray[Any], scores: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Return the log-loss of each row."""
-        return rules.log_loss_of_rows(target, scores)
-
     def decide(self, scores: NDArray[np.float64], threshold: float | None) -> NDArray[np.int64]:
         """Return 1 where the positive class has at least `threshold` (0.5 if `None`)."""
         bar = DEFAULT_THRESHOLD if threshold is None else threshold
@@ -139,7 +120,7 @@ class Binary:
         *,
         classes: tuple[str, ...],
         threshold: float | None,
-        band: Band | None,  # noqa: ARG002 -- the protocol's; intervals are for numbers
+        band: Band | None,
     ) -> list[dict[str, Any]]:
         """Return the class, both probabilities and the threshold that decided.
 
@@ -148,6 +129,7 @@ class Binary:
         >>> BINARY.answers(np.array([[0.7, 0.3]]), classes=("No", "Yes"), threshold=0.25, band=None)
         [{'prediction': 'Yes', 'probabilities': {'No': 0.7, 'Yes': 0.3}, 'threshold': 0.25}]
         """
+        del band
         bar = DEFAULT_THRESHOLD if threshold is None else threshold
         other, positive = classes
         return [
@@ -158,6 +140,14 @@ class Binary:
             }
             for p, q in scores.tolist()
         ]
+
+    def watched(self, answers: Sequence[Mapping[str, Any]], classes: tuple[str, ...]) -> NDArray[Any]:
+        """Return the probability of the positive class."""
+        return np.array([one["probabilities"][classes[-1]] for one in answers], dtype=np.float64)
+
+    def purpose(self, label: str, classes: tuple[str, ...]) -> str:
+        """Say that it answers a probability and a class."""
+        return f"The probability that {label} is {classes[-1]!r}, and the class decided from it."
 
 
 BINARY = Binary()

@@ -1,12 +1,11 @@
-"""What all families share: types, the link from margins to probabilities, and the scale of a target."""
+"""What all families share: types, the links from margins to scores, and the scale of a target."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-
-from linewright.model.facts import Task
 
 Floats = npt.NDArray[np.float64]
 Matrix = npt.NDArray[np.float32]
@@ -16,59 +15,105 @@ Valid = tuple[Matrix, npt.NDArray[Any], Floats]
 _SMALLEST = 1e-300
 
 
-def to_scores(margins: Floats, task: Task) -> Floats:
-    """Turn what a model adds up into scores.
+@dataclass(frozen=True, kw_only=True)
+class Link:
+    """How what a model adds up becomes scores: the one thing that families, graphs and explanations know of a task."""
 
-    Parameters
-    ----------
-    margins : float64 array, shape (n,) or (n, classes)
-        Binary: log-odds of the positive class. Multiclass: log-weights of the classes. Regression: the numbers.
-    task
-        One of the tasks.
+    name: str
+    unit: str
+    """What margins are in."""
+    native: str
+    """The task that stands for it in models whose task is not the line's."""
+    is_class: bool
+    """Whether scores are probabilities of classes; else they are numbers."""
 
-    Returns
-    -------
-    float64 array, shape (n, classes) or (n,)
-        Probabilities that sum to 1 in each row, each exact to about 1e-16 of itself however small; or the numbers.
+    def outputs(self, classes: int) -> int:
+        """Return how many margins a row has."""
+        del classes
+        return 1
 
-    Examples
-    --------
-    >>> to_scores(np.array([0.0, 100.0]), "binary").tolist()
-    [[0.5, 0.5], [3.720075976020836e-44, 1.0]]
-    """
-    if task == "regression":
-        return margins
-    if task == "binary":
-        margins = np.column_stack([np.zeros_like(margins), margins])
+    def to_scores(self, margins: Floats) -> Floats:
+        """Turn what a model adds up into scores.
+
+        Parameters
+        ----------
+        margins : float64 array, shape (n, outputs); of one output also shape (n,)
+            Log-odds of the positive class, log-weights of the classes, or the numbers.
+
+        Returns
+        -------
+        float64 array, shape (n, classes) or (n,)
+            Probabilities that sum to 1 in each row, each exact to about 1e-16 of itself however small; or the numbers.
+
+        Examples
+        --------
+        >>> LOGISTIC.to_scores(np.array([0.0, 100.0])).tolist()
+        [[0.5, 0.5], [3.720075976020836e-44, 1.0]]
+        """
+        return _only(margins)
+
+    def to_margins(self, scores: Floats) -> Floats:
+        """Return what a model added up, from the scores that it made of it: the inverse of `to_scores`.
+
+        Parameters
+        ----------
+        scores : float64 array, shape (n, classes) or (n,)
+            Probabilities, or numbers.
+
+        Returns
+        -------
+        float64 array, shape (n,) or (n, classes)
+            Log-odds of the positive class; log-probabilities, which are the log-weights but for one number a row that
+            `to_scores` takes out again; or the numbers. Probabilities below 1e-300 count as that.
+
+        Examples
+        --------
+        >>> LOGISTIC.to_margins(LOGISTIC.to_scores(np.array([0.5, -40.0]))).round(12).tolist()
+        [0.5, -40.0]
+        """
+        return scores
+
+
+class _Logistic(Link):
+    def to_scores(self, margins: Floats) -> Floats:
+        margins = _only(margins)
+        return _softmax(np.column_stack([np.zeros_like(margins), margins]))
+
+    def to_margins(self, scores: Floats) -> Floats:
+        logs = _logs(scores)
+        return logs[:, 1] - logs[:, 0]
+
+
+class _Softmax(Link):
+    def outputs(self, classes: int) -> int:
+        return classes
+
+    def to_scores(self, margins: Floats) -> Floats:
+        return _softmax(margins)
+
+    def to_margins(self, scores: Floats) -> Floats:
+        return _logs(scores)
+
+
+LOGISTIC = _Logistic(name="logistic", unit="log-odds", native="binary", is_class=True)
+"""Two classes, by one margin."""
+SOFTMAX = _Softmax(name="softmax", unit="log-weight", native="multiclass", is_class=True)
+"""Classes, by a margin each."""
+IDENTITY = Link(name="identity", unit="value", native="regression", is_class=False)
+"""Numbers, as they are."""
+
+
+def _only(margins: Floats) -> Floats:
+    return margins[:, 0] if margins.ndim == 2 else margins
+
+
+def _softmax(margins: Floats) -> Floats:
     weights = np.exp(margins - margins.max(axis=1, keepdims=True))
     return weights / weights.sum(axis=1, keepdims=True)
 
 
-def to_margins(scores: Floats, task: Task) -> Floats:
-    """Return what a model added up, from the scores that it made of it: the inverse of `to_scores`.
-
-    Parameters
-    ----------
-    scores : float64 array, shape (n, classes) or (n,)
-        Probabilities, or numbers.
-    task
-        One of the tasks.
-
-    Returns
-    -------
-    float64 array, shape (n,) or (n, classes)
-        Log-odds of the positive class; log-probabilities, which are the log-weights but for one number a row that
-        `to_scores` takes out again; or the numbers. Probabilities below 1e-300 count as that.
-
-    Examples
-    --------
-    >>> to_margins(to_scores(np.array([0.5, -40.0]), "binary"), "binary").round(12).tolist()
-    [0.5, -40.0]
-    """
-    if task == "regression":
-        return scores
-    logs = np.log(np.maximum(scores, _SMALLEST))
-    return logs[:, 1] - logs[:, 0] if task == "binary" else logs
+def _logs(scores: Floats) -> Floats:
+    return np.log(np.maximum(scores, _SMALLEST))
 
 
 def weighted(margins: Sequence[Floats], weights: Sequence[float]) -> Floats:

@@ -5,14 +5,14 @@ that the folds keep together stay together, and where the folds go forward in ti
 is plain data; `model.package.model.calibrate` applies it.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 from scipy.optimize import isotonic_regression
 
-from linewright.model.facts import Calibration, Task
+from linewright.model.facts import Calibration, CalibrationMethod, Task
 from linewright.model.package.model import calibrate, log_odds
 from linewright.model.tasks import task
 from linewright.model.tasks.links import Floats
@@ -60,7 +60,7 @@ def fit_calibration(
     seed
         Parts the rows for the comparison of candidates, where `parts` does not.
     parts : int64 array, shape (n,), optional
-        The fold that judged each row, so that rows of one group are never on both sides. With fewer than two different
+        The fold that scored each row, so that rows of one group are never on both sides. With fewer than two different
         ones the rows are parted by chance, unless `is_forward`.
     is_forward
         Whether the folds go forward in time (`goes_forward`). A candidate is then fitted to the parts before the one that it
@@ -87,7 +87,7 @@ def fit_calibration(
     >>> fit_calibration(scores, target, weight, kind="binary", seed=0, parts=month, is_forward=True).method
     'none'
     """
-    if kind == "regression":
+    if "clip" in task(kind).calibrations:
         return _clipped(scores, target, weight)
     candidates = _candidates(target, kind)
     if not candidates:
@@ -158,9 +158,8 @@ def _candidates(target: Codes, kind: Task) -> list[Fit]:
     rarest = int(counts.min())
     if len(counts) < 2 or rarest < _FEWEST:
         return []
-    if kind == "multiclass":
-        return [fit_temperature]
-    return [fit_sigmoid, fit_isotonic] if rarest >= ISOTONIC_ROWS else [fit_sigmoid]
+    fits = [_FITS[method] for method in task(kind).calibrations]
+    return fits if rarest >= ISOTONIC_ROWS else [fit for fit in fits if fit is not fit_isotonic]
 
 
 def _dealt(target: Codes, seed: int) -> Codes:
@@ -279,3 +278,10 @@ def fit_temperature(scores: Floats, target: Codes, weight: Floats) -> Calibratio
             break
         inverse = after
     return Calibration(method="temperature", parameters=(1 / inverse,))
+
+
+_FITS: Mapping[CalibrationMethod, Fit] = {
+    "sigmoid": fit_sigmoid,
+    "isotonic": fit_isotonic,
+    "temperature": fit_temperature,
+}

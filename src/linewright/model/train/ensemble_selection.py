@@ -6,7 +6,7 @@ References
 """
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,8 +17,9 @@ from linewright.model.families.ensemble import MOST_MEMBERS
 from linewright.model.metrics.bootstrap import bootstrap
 from linewright.model.metrics.definitions import MetricRule
 from linewright.model.reasons import Alternative, BestMetric, Fastest, LowestLoss, PairsGain, SmallCosts, Sum
+from linewright.model.tasks import link_of
 from linewright.model.tasks import task as rules_of
-from linewright.model.tasks.links import Floats, to_scores, weighted
+from linewright.model.tasks.links import Floats, weighted
 from linewright.model.train.settings import PAIRS, Setting
 
 NOISE = 0.01
@@ -39,7 +40,6 @@ _SURELY, _DRAWS = 0.99, 400
 _NORMAL = 1.959964
 """Standard errors to each side of a mean that its 95 % interval reaches."""
 _AS_THE_LOSS = frozenset({"log_loss", "rmse", "mse", "r2"})
-_WORDS: Mapping[str, str] = {"log_loss": "log-loss", "mse": "squared error"}
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -102,11 +102,11 @@ class Judged:
     @property
     def word(self) -> str:
         """What the loss is called."""
-        return _WORDS[rules_of(self.task).objective]
+        return rules_of(self.task).loss_name
 
     def loss(self, margins: Floats) -> Floats:
         """Return the loss of each row."""
-        return rules_of(self.task).row_loss(self.truth, to_scores(margins, self.task))
+        return rules_of(self.task).row_loss(self.truth, link_of(self.task).to_scores(margins))
 
     def mean(self, loss: Floats) -> float:
         """Return the weighted mean."""
@@ -181,7 +181,7 @@ def _blend(tried: Sequence[Tried], counts: Counter[int], judged: Judged) -> Blen
     margins = weighted([tried[i].margins for i in order], weights)
     return Blend(
         members=tuple((weight, tried[i]) for weight, i in zip(weights, order, strict=True)),
-        scores=to_scores(margins, judged.task),
+        scores=link_of(judged.task).to_scores(margins),
         loss=judged.loss(margins),
     )
 

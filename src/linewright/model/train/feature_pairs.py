@@ -18,6 +18,7 @@ from linewright.features.facts import SIGNS, Arithmetic, Encoder, Number, Operat
 from linewright.features.pair_arithmetic import together
 from linewright.model.facts import Task
 from linewright.model.families.lightgbm import Boosted
+from linewright.model.tasks import link_of
 from linewright.model.tasks.links import Floats, Matrix
 from linewright.model.train.settings import MOST_PAIRS, PAIR_LEAVES, PAIRED_COLUMNS, ROWS_FOR_PAIRS
 
@@ -104,7 +105,7 @@ def chosen_pairs(
     rows = np.unique(np.linspace(0, len(x) - 1, min(ROWS_FOR_PAIRS, len(x))).astype(np.int64))
     x, target, weight = x[rows], target[rows], weight[rows]
     varied = [column for column in numbers if _varies(x[:, column])]
-    if len(varied) < 2 or (task != "regression" and len(np.unique(target)) < 2):
+    if len(varied) < 2 or (link_of(task).is_class and len(np.unique(target)) < 2):
         return ()
 
     def gains(matrix: Matrix) -> npt.NDArray[np.float64]:

@@ -146,6 +146,7 @@ def train(
     Terminal
         If `spec.max_seconds` is exceeded.
     """
+    rules = rules_of(task)
     rows = rows_of(x, target, weight, encoder=encoder, task=task, classes=len(classes), seed=seed)
     pace = Pace(1, spec.max_seconds, report, clock)
     kept = Kept(
@@ -166,7 +167,6 @@ def train(
             names=encoder.names,
             budget=spec.budget,
             pace=pace,
-            loss=rules_of(task).objective,
         )
         offered, workers = engine(asked), 1
     search = Search(
@@ -202,8 +202,8 @@ def train(
         chosen=blend.name,
         reason=found.reason,
         calibration=calibration,
-        half_width=half_width(np.abs(truth - scores), mass) if task == "regression" else None,
-        band=fit_band(scores, truth, mass) if task == "regression" else None,
+        half_width=half_width(np.abs(truth - scores), mass) if rules.has_interval else None,
+        band=fit_band(scores, truth, mass) if rules.has_interval else None,
         out_of_fold=by_row(scores, judged, len(x)),
         weight=rows.weight,
         learned=rows.learned,

@@ -21,8 +21,9 @@ from linewright.model.families.trainer import Fitted, Trainer
 from linewright.model.metrics.definitions import MetricRule
 from linewright.model.reasons import ChosenReason, Named, Offer, PairsUnsure
 from linewright.model.spec import TrainSpec
+from linewright.model.tasks import link_of
 from linewright.model.tasks import task as rules_of
-from linewright.model.tasks.links import Floats, Matrix, to_margins
+from linewright.model.tasks.links import Floats, Matrix
 from linewright.model.train.ensemble_selection import (
     Blend,
     Judged,
@@ -202,8 +203,6 @@ class Asked:
     """What each column of the matrix is called."""
     budget: Budget
     pace: Pace
-    loss: str
-    """What trials are selected by: ``"log_loss"`` or ``"mse"``."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -436,7 +435,7 @@ class Search:
 
     def windows(self, rows: Rows, at: npt.NDArray[Any]) -> list[npt.NDArray[np.bool_]]:
         """Return windows of the latest rows that can be judged, the shortest first."""
-        every = windows_of(at, rows.target, learned=rows.learned, is_class=rows.task != "regression")
+        every = windows_of(at, rows.target, learned=rows.learned, is_class=link_of(rows.task).is_class)
         return [one for one in every if _folds_with(rows.within(one), self.folds)]
 
     def narrowed(
@@ -547,7 +546,7 @@ def _scaled(weight: Floats) -> Floats:
 
 
 def _size(rows: Rows) -> Size:
-    outputs = rows.classes if rows.task == "multiclass" else 1
+    outputs = link_of(rows.task).outputs(rows.classes)
     return Size(rows=int(rows.learned.sum()), width=rows.x.shape[1], outputs=outputs)
 
 
@@ -563,7 +562,7 @@ def usable_folds(rows: Rows, folds: Sequence[Fold]) -> list[Fold]:
     if not usable:
         raise SpecError(
             "too few training rows to judge a model on: no fold has rows of two classes to learn from and rows to judge"
-            if rows.task != "regression"
+            if link_of(rows.task).is_class
             else "too few training rows to judge a model on",
             where="train.folds",
             found=f"{len(rows.target):,} training rows in {len(folds)} folds",
@@ -575,9 +574,10 @@ def usable_folds(rows: Rows, folds: Sequence[Fold]) -> list[Fold]:
 def _folds_with(rows: Rows, folds: Sequence[Fold]) -> list[Fold]:
     """Leave out of the folds what says nothing: rows without weight, and rows of a class not learned there."""
     usable: list[Fold] = []
+    is_class = link_of(rows.task).is_class
     for taken, held in folds:
         learn, judge = taken[rows.weight[taken] > 0], held[rows.weight[held] > 0]
-        if rows.task != "regression":
+        if is_class:
             known = np.unique(rows.target[learn])
             judge = judge[np.isin(rows.target[judge], known)]
             learn = learn if len(known) > 1 else learn[:0]
@@ -607,7 +607,7 @@ def _side_by_side(workers: int) -> Generator[Executor]:
 def _tried(setting: Setting, fits: list[Judgement], judged: Judged, outputs: int) -> Tried:
     scores = np.concatenate([each for each, _ in fits])
     rounds = round(_REFIT * float(np.mean([each for _, each in fits])))
-    margins = to_margins(scores, judged.task)
+    margins = link_of(judged.task).to_margins(scores)
     return Tried(
         setting=setting,
         margins=margins,

@@ -94,6 +94,7 @@ def _label(number: int, entry: object, package: Package, place: Callable[[str], 
     if entry.get("key") is not None and package.key is None:
         raise no_key(place("key"))
     label = _fitting(entry.get("label"), package, place("label"))
+    _refuse_other_numbers(label, entry.get("label"), package, place("label"))
     _refuse_fractions(label, entry.get("label"), package, place("label"))
     return Label(
         number=number,
@@ -145,7 +146,7 @@ def _key(value: object, place: Callable[[str], str]) -> str | None:
 
 def _fitting(value: object, package: Package, where: str) -> str | float:
     later = "send the label when it is known; until then leave this entry out" if value is None else ""
-    if package.task == "regression":
+    if not package.classes:
         if isinstance(value, (int, float)) and not isinstance(value, bool) and _is_plain(value):
             return float(value) + 0.0  # so that -0.0 is 0.0
         raise RequestError(
@@ -165,6 +166,16 @@ def _fitting(value: object, package: Package, where: str) -> str | float:
             hint=later,
         )
     return spelled
+
+
+def _refuse_other_numbers(label: str | float, value: object, package: Package, where: str) -> None:
+    """Refuse a number that the task has no use for; what a label corrects is not asked."""
+    if isinstance(label, str):
+        return
+    from linewright.model.tasks import task  # noqa: PLC0415 -- `status` reads feedback too, and without numpy
+
+    if why := task(package.task).refuses(label):
+        raise RequestError(why, where=where, found=shown(value))
 
 
 def _refuse_fractions(label: str | float, value: object, package: Package, where: str) -> None:
