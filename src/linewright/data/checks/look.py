@@ -126,7 +126,7 @@ def look(
     >>> frame = pl.DataFrame({"age": [str(20 + i % 40) for i in range(200)], "paid": ["no", "yes"] * 100})
     >>> profile = look(frame, label="paid")
     >>> profile.label.form, profile.label.positive, profile.column("age").type
-    ('binary', 'yes', 'integer')
+    ('two', 'yes', 'integer')
     """
     named = {"label": label, "time": time, "group": group, "key": key, "weight": weight}
     _refuse_unknown(frame, named, exclude)
