@@ -32,10 +32,11 @@ from scipy.special import expit
 from linewright.features.facts import Encoder, Number
 from linewright.model.facts import Task
 from linewright.model.families.trainer import read_native
-from linewright.model.gates.certify import certify
+from linewright.model.gates.certify import Rival, certify
 from linewright.model.metrics.bootstrap import DRAWS, units_of
 from linewright.model.metrics.definitions import metric
 from linewright.model.metrics.estimate import Measure, difference_of, measure_of, spreads
+from linewright.model.metrics.evaluation_rows import EvaluationRows
 from linewright.model.package.model import calibrate
 from linewright.model.spec import BeatsGate, TrainSpec
 from linewright.model.tasks import task as rules_of
@@ -272,28 +273,26 @@ def _verdict(world: World, seed: int) -> str:
     rules, classes = rules_of(world.task), CLASSES if world.task == "binary" else ()
     training, says = fitted(x[:480], truth[:480], world.task, seed=seed)
     baseline = rules.baseline(truth[:480], np.ones(480), classes)
-    return certify(
-        package="sha256:candidate",
-        rival="baseline",
-        gates=(BeatsGate(beats="champion"),),
-        headline=rules.metrics[0],
+    rows = EvaluationRows(
+        split="sha256:split",
         task=world.task,
         classes=classes,
         truth=truth[480:],
         scores=says(x[480:]),
-        rival_scores=None,
         baseline_scores=rules.baseline_scores(baseline, 120),
         weight=np.ones(120),
-        clusters=None,
         threshold=choose_threshold(training.out_of_fold[:, 1], truth[:480], np.ones(480), None).at
         if classes
         else None,
-        rival_threshold=None,
-        groups={},
-        split="sha256:split",
-        rows_digest="sha256:rows",
-        seen=np.zeros(120, dtype=bool),
         seed=seed,
+    )
+    return certify(
+        rows,
+        Rival(digest="baseline", rows_digest="sha256:rows", seen=np.zeros(120, dtype=bool)),
+        package="sha256:candidate",
+        gates=(BeatsGate(beats="champion"),),
+        headline=rules.metrics[0],
+        groups={},
     ).verdict
 
 

@@ -177,7 +177,7 @@ def test_a_champion_that_cannot_be_compared_with_is_not_denied(tmp_path, bar):
 
 def test_a_bug_ends_a_run_in_its_record_too(tmp_path, monkeypatch):
     """A run that is "unfinished" for ever is waited for."""
-    monkeypatch.setattr("linewright.line.steps.evaluate.evaluate", lambda **_: 1 / 0)
+    monkeypatch.setattr("linewright.line.steps.evaluate.evaluate", lambda *_, **__: 1 / 0)
     with write(tmp_path / "f", table()) as factory:
         with pytest.raises(Exception, match="division by zero"):
             execute_inline(factory, "a")
