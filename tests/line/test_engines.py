@@ -439,16 +439,16 @@ def test_new_refuses_what_no_line_could_use_and_writes_nothing(tmp_path, given, 
     assert ["line.yaml"] == [path.name for path in (root / "lines").iterdir()]
 
 
-def test_a_budget_for_one_estimator_is_said_to_be_in_vain(made):
+def test_a_budget_for_one_estimator_is_a_finding(made):
     """A word without an effect misleads."""
     factory = made()
     path = factory.root / "lines" / "line.yaml"
     path.write_text(path.read_text().replace("budget: normal", "budget: quick"))
 
-    assert ["train.budget: it is said in vain"] == [
+    assert ["train.budget: it has no effect"] == [
         evidence_in_words(one.check, one.evidence).partition(",")[0]
         for one in check_line(factory, "line").findings
-        if one.check == "said-in-vain"
+        if one.check == "unused-setting"
     ]
 
 

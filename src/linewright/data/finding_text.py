@@ -116,7 +116,7 @@ TEMPLATES: Mapping[str, str] = {
     "bar beside it that does not move, {{metric: …, at_least: …}}, or take the margin out again once the model that it is for serves",
     "fairness-rows": "gates[{gate}] cannot decide about {column}: its largest groups have about {groups:names} test rows, and two groups "
     "with {least:n} are needed (min_group); lower min_group, write when_small: block if that must stop a release, or name another column",
-    "said-in-vain": "train.{word}: it is said in vain, for one estimator is fitted as it is; take it out of the line file",
+    "unused-setting": "train.{word}: it has no effect, since one estimator is fitted as it is; remove it from the line file",
     "old-model-file": "train.model: the line has been trained again since, so this file is no longer looked at; take it out of the line "
     "file, or make a line of its own for it",
     "free-alarm": "value: a false alarm (false_positive {alarm}) is worth no less than no alarm (true_negative {none}), so that an alarm for "
@@ -267,7 +267,7 @@ def _repeats(evidence: Evidence) -> str:
 def _group(evidence: Evidence) -> str:
     told = _Words(evidence).say(TEMPLATES[f"group/{evidence['form']}"])
     same = f", and rows of one are alike in {', '.join(evidence['same'])}" if evidence["same"] else ""
-    return f"{told}{same}: do its rows belong together? Then none may be in both parts, or a model is asked about what it knows by heart"
+    return f"{told}{same}: do its rows belong together? Then they must all be in one part, or the test asks about rows that the model has seen"
 
 
 _SPOKEN: Mapping[str, Callable[[Evidence], str]] = {

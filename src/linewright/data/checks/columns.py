@@ -57,6 +57,22 @@ def exclusion(column: str) -> tuple[Edit, ...]:
     return (Edit(path=("table", "exclude"), value=column, is_item=True),)
 
 
+def against(
+    check: ColumnCheck,
+    column: str,
+    evidence: Mapping[str, Scalar | tuple[Scalar, ...]],
+    severity: Severity | None = None,
+) -> Finding:
+    """Return a finding whose remedy is to keep a column from the model; its severity is the check's where none is given."""
+    return Finding(
+        check=check.id,
+        severity=check.severity if severity is None else severity,
+        columns=(column,),
+        evidence={**evidence},
+        remedy=exclusion(column),
+    )
+
+
 @dataclass(frozen=True, kw_only=True)
 class Columns:
     """The columns of a table. What is derived is computed once, when a check asks for it."""
@@ -180,10 +196,4 @@ class Columns:
     ) -> Iterator[Finding]:
         """Give a finding for each of some columns that rests on the rows that are looked at."""
         for name in names:
-            yield Finding(
-                check=check.id,
-                severity=check.severity,
-                columns=(name,),
-                evidence=evidence | self.of_a_sample,
-                remedy=exclusion(name),
-            )
+            yield against(check, name, evidence | self.of_a_sample)

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from linewright.data.checks.columns import LEAST_ROWS, Columns, Mask, exclusion
+from linewright.data.checks.columns import LEAST_ROWS, Columns, Mask, against
 from linewright.data.facts import Finding, Scalar, Severity
 from linewright.data.profile.association import Ints, Truth, cells, roc_auc, strength
 
@@ -275,13 +275,7 @@ class SameGaps:
                 "filled": int((~gone[bare]).sum()),
                 "rows": int(bare.sum()),
             }
-            yield Finding(
-                check=self.id,
-                severity=self.severity,
-                columns=(name,),
-                evidence=evidence,
-                remedy=exclusion(name),
-            )
+            yield against(self, name, evidence)
 
 
 class Strong:

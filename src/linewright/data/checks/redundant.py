@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 
 import polars as pl
 
-from linewright.data.checks.columns import Columns, exclusion
+from linewright.data.checks.columns import Columns, against
 from linewright.data.facts import Finding, Scalar, Severity
 from linewright.data.profile.column import Seen
 from linewright.data.profile.repeated import ROWS, SAME_ORDER
@@ -27,13 +27,7 @@ class Equal:
             is_equal = twin.form == "equal"
             evidence: dict[str, Scalar | tuple[Scalar, ...]] = {"form": twin.form, "of": twin.of}
             evidence |= {"values": columns.seen[name].distinct, "likeness": twin.likeness}
-            yield Finding(
-                check=self.id,
-                severity=self.severity if is_equal else "note",
-                columns=(name,),
-                evidence=evidence,
-                remedy=exclusion(name),
-            )
+            yield against(self, name, evidence, self.severity if is_equal else "note")
 
 
 class TimeAsNumber:
@@ -50,13 +44,7 @@ class TimeAsNumber:
                     "time": columns.time.name,
                     "likeness": alike,
                 }
-                yield Finding(
-                    check=self.id,
-                    severity=self.severity,
-                    columns=(name,),
-                    evidence=evidence,
-                    remedy=exclusion(name),
-                )
+                yield against(self, name, evidence)
 
 
 def _moves_with(column: Seen, time: Seen) -> float:

@@ -1,4 +1,4 @@
-"""Rows of the test part that a model knows by heart, since training rows have their very features."""
+"""Test rows that repeat training rows: a model has seen them."""
 
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 
 import polars as pl
 
-from linewright.data.checks.columns import Columns, exclusion
+from linewright.data.checks.columns import Columns, against, exclusion
 from linewright.data.facts import Finding, Scalar, Severity
 from linewright.data.profile.column import UNUSABLE, Seen, misfits_of
 from linewright.data.profile.outliers import REPEATED, Outliers, find_outliers
@@ -57,13 +57,7 @@ class Constant:
             evidence: dict[str, Scalar | tuple[Scalar, ...]] = {"of": len(one.values)}
             if one.present:
                 evidence["value"] = str(one.values[0])[:40]
-            yield Finding(
-                check=self.id,
-                severity=self.severity,
-                columns=(name,),
-                evidence=evidence,
-                remedy=exclusion(name),
-            )
+            yield against(self, name, evidence)
 
 
 class NearConstant:
@@ -77,13 +71,7 @@ class NearConstant:
         del closed
         for name, one in _labelled(columns):
             if evidence := near_constant(one):
-                yield Finding(
-                    check=self.id,
-                    severity=self.severity,
-                    columns=(name,),
-                    evidence={**evidence},
-                    remedy=exclusion(name),
-                )
+                yield against(self, name, evidence)
 
 
 def _labelled(columns: Columns) -> Iterator[tuple[str, Seen]]:
@@ -147,13 +135,7 @@ class Weight:
         """Give the positive numbers with the name of one."""
         for name, one in columns.features.items():
             if name not in closed and (evidence := weight_evidence(one)):
-                yield Finding(
-                    check=self.id,
-                    severity=self.severity,
-                    columns=(name,),
-                    evidence={**evidence},
-                    remedy=exclusion(name),
-                )
+                yield against(self, name, evidence)
 
 
 class Name:
@@ -172,13 +154,7 @@ class Name:
                 or not (evidence := name_evidence(one))
             ):
                 continue
-            yield Finding(
-                check=self.id,
-                severity=self.severity,
-                columns=(name,),
-                evidence={**evidence},
-                remedy=exclusion(name),
-            )
+            yield against(self, name, evidence)
 
 
 class FewGroups:

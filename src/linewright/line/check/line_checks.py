@@ -1,4 +1,4 @@
-"""Checks of a line file: what is not wrong with it, and would yet mislead, leave a run without an answer, or is said in vain."""
+"""Checks of a line file: settings that are valid, but mislead, have no effect or leave a run without a decision."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
@@ -32,7 +32,7 @@ IDS = (
     "few-groups",
     "margin",
     "fairness-rows",
-    "said-in-vain",
+    "unused-setting",
     "old-model-file",
     "free-alarm",
     "currency",
@@ -240,6 +240,6 @@ def _models(factory: Factory, spec: LineSpec) -> Iterator[Finding]:
     if train.python is not None or train.engine != "built-in":
         words = ("budget", "prefer") if train.python is not None else ("prefer",)
         for word in (one for one in words if getattr(train, one) != getattr(plain, one)):
-            yield _warn("said-in-vain", word=word)
+            yield _warn("unused-setting", word=word)
     if spec.train.model is not None and last_retraining(factory, spec.line) is not None:
         yield _warn("old-model-file")

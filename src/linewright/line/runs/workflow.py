@@ -185,7 +185,7 @@ def _of_whole_table(work: Work) -> Iterator[Breach]:
 
 
 def _findings(work: Work) -> Iterator[Finding]:
-    """Give what reading found that a run says: leaks each time, and questions until a model that was asked about is promoted."""
+    """Give the findings that a run prints: leaks each time, and questions until a model of this line is promoted."""
     asked = [one for one in work.ingested.findings if one.severity == "ask"]
     yield from (one for one in work.ingested.findings if one.severity != "ask")
     # Who says how the rows are split is not asked for a time; of one that is sorted in time it is asked each time.

@@ -4,7 +4,7 @@ from linewright.model.facts import Reliability
 from linewright.text.numbers import in_words
 
 SURE = 0.95
-"""In which share of draws true probabilities show no more than what is told as their most."""
+"""Share of draws in which correct probabilities stay below the error that is reported as their largest."""
 
 
 def is_off(found: Reliability) -> bool:
