@@ -46,6 +46,8 @@ match channel.receive():
         for _ in range(3):
             subprocess.Popen([sys.executable, "-c", hold])
         time.sleep(60)
+    case "cores":
+        channel.send(sorted(os.sched_getaffinity(0)))
     case "wait":
         time.sleep(60)
 """
@@ -138,6 +140,15 @@ def _is_alive(pid: int) -> bool:
         return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
     except (FileNotFoundError, ProcessLookupError):
         return False
+
+
+@pytest.mark.skipif(not hasattr(os, "sched_getaffinity"), reason="no such limit on this system")
+@pytest.mark.parametrize("most", [1, 10_000, None])
+def test_a_child_keeps_to_its_cores(module, most):
+    """The others are left to the endpoint."""
+    with Child(module, cores=most) as child:
+        child.send("cores")
+        assert sorted(os.sched_getaffinity(0))[-(most or 10_000) :] == child.receive()
 
 
 def test_a_parent_that_waits_is_asked_now_and_then(module):

@@ -2,6 +2,7 @@
 
 import threading
 
+from linewright.line.file.factory_file import RunLimits
 from linewright.line.runs.attempts import Children
 
 PROGRAM = ("platform",)
@@ -19,7 +20,7 @@ def waiting() -> int:
 
 def test_a_run_leaves_no_thread_behind():
     """A factory of a thousand lines begins a thousand runs in ten minutes, and each would keep a thread for as long."""
-    before, children = waiting(), Children(Root(), 2**30, PROGRAM)
+    before, children = waiting(), Children(Root(), RunLimits(memory="1GiB"), PROGRAM)
     for _ in range(3):
         children.warm()
         child = children.take()

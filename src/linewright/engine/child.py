@@ -46,6 +46,10 @@ _NICE = 10
 """How far a child stands back for the processes that answer, where there are too few processors for both."""
 _GRACE_S = 1.0
 """How long a child may take to end by itself once its channel is closed."""
+_ENDS_S = 60.0
+"""How long a killed child is looked at until it has ended; it is waited for then."""
+_LAST_STEPS_S = 0.02
+"""What the kernel still does for a process that has ended takes less."""
 
 How = Literal["signal", "exit", "memory", "deadline", "cancelled"]
 
@@ -153,6 +157,8 @@ class Child:
         Whether what it writes to stdout and stderr goes to our stderr.
     gives_way
         Whether the processes that answer get a processor first. Not for work that has a deadline of seconds.
+    cores
+        Processors that it may use, with all that it starts; `None` is all.
     """
 
     def __init__(
@@ -163,6 +169,7 @@ class Child:
         memory: int | None = None,
         shows_errors: bool = True,
         gives_way: bool = True,
+        cores: int | None = None,
     ) -> None:
         ours, theirs = socket.socketpair()
         with theirs:
@@ -186,6 +193,7 @@ class Child:
                 raise
         if gives_way:
             _stand_back(self._process.pid)
+        limit_cores(cores, pid=self._process.pid)
         self._channel = Channel(ours)
         self._memory = memory
         self._tree: dict[int, str] = {}
@@ -277,6 +285,10 @@ class Child:
 
     def _reap(self) -> None:
         """Wait for the end of the process, which is near, and take what the kernel knows of it last."""
+        # A thread that already waits in `wait4` may spin in the kernel for seconds while the process ends (Linux 6.18, seen where both
+        # have one processor and the process gives way: its last steps need the processor that the spinning takes).
+        self._wait(_ENDS_S)
+        time.sleep(_LAST_STEPS_S)
         _, status, used = os.wait4(self._process.pid, 0)
         self._process.returncode = os.waitstatus_to_exitcode(status)
         # A process begins with the peak of the one that started it (exec_mmap), so that less than ours says nothing about it.
@@ -305,6 +317,7 @@ class Child:
         return ended is not None
 
     def _wait(self, seconds: float) -> None:
+        """Wait at most so long for its end, without taking its number from it."""
         until = time.monotonic() + seconds
         while not self.has_ended() and time.monotonic() < until:
             time.sleep(0.01)
@@ -416,6 +429,16 @@ def end_with_parent(pid: int) -> None:
         system.prctl(_PR_SET_CHILD_SUBREAPER, 1)
         if os.getppid() != pid:  # it ended before it could be followed
             os._exit(1)
+
+
+def limit_cores(most: int | None, *, pid: int = 0) -> None:
+    """Keep the calling thread, or another process, and all that it starts to so many of its processors, the last ones; `None` does nothing.
+
+    It does nothing where the system has no such limit (macOS).
+    """
+    if most is not None:
+        with suppress(OSError, AttributeError):
+            os.sched_setaffinity(pid, sorted(os.sched_getaffinity(pid))[-most:])
 
 
 def limit_memory(most: int) -> None:

@@ -226,13 +226,13 @@ class EngineClient:
                 group,
             )
 
-    def follow(self, run: str, *, timeout: float | None = None) -> Json:
+    def follow(self, run: str, *, timeout: float | None = None, pause: float = 0.02) -> Json:
         """Wait for the end of a run, and return what its workflow returned or raise what it raised.
 
-        See `engine.protocol.Engine.follow`.
+        See `engine.protocol.Engine.follow`. Its status is looked at again after `pause` seconds, and then less and less often, down
+        to twice a second; who goes on following says how often.
         """
         deadline = time.monotonic() + (math.inf if timeout is None else timeout)
-        pause = 0.02
         while (status := self._status(run)).status in _UNFINISHED:
             self._require_health()
             left = deadline - time.monotonic()

@@ -93,6 +93,8 @@ class RunLimits(Spec):
     at_once: Annotated[int, Field(ge=1, le=64)] = Field(default_factory=_at_once)
     """Runs that are carried out at a time, each of another line (default: 2, or half of the processors where that is more). A run that
     shows no progress for 10 seconds is not counted."""
+    cores: Annotated[int, Field(ge=1, le=4096)] | None = None
+    """Processors that runs and the control plane use; the endpoint has the others to itself (default: all are shared). Linux only."""
 
     @property
     def bytes(self) -> int:

@@ -73,14 +73,14 @@ class Children:
     ----------
     factory
         Whose runs they carry out.
-    memory
-        Bytes of data that each may have.
+    limits
+        What each may take.
     program
         Module and first arguments of each.
     """
 
-    def __init__(self, factory: Factory, memory: int, program: Sequence[str] = PROGRAM) -> None:
-        self._root, self._memory, self._program = factory.root, memory, program
+    def __init__(self, factory: Factory, limits: RunLimits, program: Sequence[str] = PROGRAM) -> None:
+        self._root, self._limits, self._program = factory.root, limits, program
         self._starter = ThreadPoolExecutor(1, thread_name_prefix="children")
         self._lock = threading.Lock()
         self._spare: Future[Child] | None = None
@@ -139,7 +139,8 @@ class Children:
 
     def _start(self) -> Child:
         module, *arguments = self._program
-        return Child(module, (*arguments, str(self._root)), memory=self._memory)
+        words, limits = (*arguments, str(self._root)), self._limits
+        return Child(module, words, memory=limits.bytes, cores=limits.cores)
 
 
 class Attempts:
@@ -161,7 +162,7 @@ class Attempts:
         self._factory, self._of_all_lines = factory, of_all_lines
         self._limits = read_factory_file(factory.root).runs
         self._turns = Turns(self._limits.at_once)
-        self._children = Children(factory, self._limits.bytes, program)
+        self._children = Children(factory, self._limits, program)
         self._stopped = threading.Event()
         self._asking = threading.Semaphore(MOST_ASKED)
         self.warm = self._children.warm

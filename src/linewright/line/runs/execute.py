@@ -361,12 +361,14 @@ class _ExecutorEnded(Exception):  # noqa: N818 -- a signal between two functions
 def _follow(factory: Factory, client: EngineClient, lock: ProcessLock, run: str) -> Json:
     """Follow a run that another process carries out, and tell which station it is at."""
     told: Progress | None = None
+    pause = 0.02
     while True:
         try:
-            return client.follow(run, timeout=_LOOK_S)
+            return client.follow(run, timeout=_LOOK_S, pause=pause)
         except Transient as error:
             if error.details.get("unfinished") != run:
                 raise
+        pause = _LOOK_S / 3  # many may follow, and each look is a query
         if not factory.waits():
             raise Transient(
                 "the control plane ends before the run does; the run goes on once it is back",
