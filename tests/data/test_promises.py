@@ -6,6 +6,7 @@ from typing import Any
 import polars as pl
 import pytest
 
+from linewright.data.breach_text import breach_in_words, hint_of
 from linewright.data.contract.freshness import Before, evolution, row_change, staleness
 from linewright.data.facts import Column
 from linewright.data.spec import DataSpec
@@ -45,7 +46,7 @@ def test_a_table_whose_newest_row_is_too_old_is_stale():
     assert ("t", "stop") == (found.column, found.action)
     assert (
         "the newest 't' is 2026-11-23 11:00Z, 2 days old at 2026-11-25T12:00Z, and the contract allows 2d"
-        == (found.to_text())
+        == (breach_in_words(found))
     )
     assert staleness(times(older, old), line(fresh="49h"), NOW) is None
     assert staleness(times(older), line(), NOW) is None
@@ -97,10 +98,10 @@ def test_rows_may_come_and_go_within_the_band():
     assert (
         "100 rows would be kept, 75 % fewer than the 400 of dataset 3f2a00000000 of 2026-11-20, "
         "and rows.change allows 50 %"
-    ) == few.to_text()
-    assert "set contract.rows.change to 0.75 for this run" in few.hint
+    ) == breach_in_words(few)
+    assert "set contract.rows.change to 0.75 for this run" in hint_of(few)
     assert ("stop", "warn") == (few.action, many.action)
-    assert "50.2 % more" in many.to_text()
+    assert "50.2 % more" in breach_in_words(many)
     assert row_change(100, line(rows={"change": 0.75}), BEFORE) is None
     assert row_change(600, line(rows={"change": 0.5}), BEFORE) is None
     assert row_change(1, line(rows={"change": 0.5}), None) is None
@@ -110,7 +111,7 @@ def test_rows_may_come_and_go_within_the_band():
 def said(frame: pl.DataFrame, *, types: dict[str, str], spec: DataSpec) -> list[tuple[str, str]]:
     columns = [Column(name=name, type=kind) for name, kind in types.items()]
     found = evolution(columns, frame.height, frame.__getitem__, spec, BEFORE)
-    return [(one.to_text(), one.action) for one in found]
+    return [(breach_in_words(one), one.action) for one in found]
 
 
 def test_columns_that_went_came_or_changed_name_the_version_before():

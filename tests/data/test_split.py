@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from linewright.data.breach_text import breach_in_words
 from linewright.data.dataset.duplicates import contents_of, repeat_seldom
 from linewright.data.dataset.row_id import content_text
 from linewright.data.dataset.served_rows import Logged
@@ -465,7 +466,7 @@ def test_that_most_rows_have_no_label_is_told(part, every, told):
     labelled = pl.int_range(pl.len()) % every == 0
     made, _ = part(rich(1000).with_columns(y=pl.when(labelled).then("y")), line(key="id"), by="random")
 
-    assert told == [one.says for one in breaches_of(made)]
+    assert told == [breach_in_words(one) for one in breaches_of(made)]
 
 
 @pytest.mark.parametrize("by", ["time", "random", "group"])

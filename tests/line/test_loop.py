@@ -701,7 +701,7 @@ def test_known_rows_that_are_handed_in_again_under_new_keys_judge_no_candidate(l
     assert again.height == split.copies
     assert not tested.str.starts_with("new").any()
     assert [f"{again.height} of {again.height + split.test} test rows repeat"] == [
-        one.to_text()[: len(f"{again.height} of {again.height + split.test} test rows repeat")]
+        one.says[: len(f"{again.height} of {again.height + split.test} test rows repeat")]
         for one in ran.breaches
     ]
     assert (split.test, False) == (fair.n + fair.excluded, ran.promoted)

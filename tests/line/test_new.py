@@ -513,10 +513,10 @@ def test_a_value_that_was_never_missing_in_a_sample_may_be_missing_with_a_warnin
     gap = ["" if place == at else cell for place, cell in enumerate(first.split(","))]
     file.write_text("\n".join([header, ",".join(gap), *rows, ""]))
     _, result = checked(tmp_path, "a")
-    told = [(one.column, one.rule, one.failed, one.action) for one in result.breaches]
+    told = [(one.column, one.kind, one.failed, one.action) for one in result.breaches]
 
     assert ("warn", False) == tuple(spec.contract.columns[name].nullable for name in ("age", "part"))
-    assert [("age", "not missing", 1, "warn")] == told
+    assert [("age", "missing", 1, "warn")] == told
     assert (200, 0) == (result.frame.height, len(result.quarantined))
 
 

@@ -174,7 +174,13 @@ def facts(
         libraries={"lightgbm": "4.7.0", "numpy": "2.4.6"},
     )
     finding = Breach(
-        column="Age", rule="at least 16", failed=320, rows=15_420, first="0", action="quarantine"
+        column="Age",
+        kind="min",
+        figures={"bound": 16},
+        failed=320,
+        rows=15_420,
+        first="0",
+        action="quarantine",
     )
     event = {"by": "ada", "line": name, "package": digest("package")}
     return CardFacts(

@@ -12,8 +12,6 @@ LabelForm = Literal["two", "classes", "number"]
 MOST_LABELS = 200
 TRAIN, TEST, EMBARGO = 0, 1, 2
 """Codes of the parts of a split, one byte a row."""
-BROKEN_OFF, UNNAMED = "ends with a whole row", "named in the contract"
-"""Rules about files as a whole, by which a `Breach` is known."""
 
 
 class Column(msgspec.Struct, frozen=True, kw_only=True):
@@ -47,10 +45,6 @@ class Dataset(Result, frozen=True, kw_only=True, tag="dataset"):
     chunks: tuple[Chunk, ...]
 
 
-NO_COPY = "test rows that no training row equals"
-"""Rule of the finding that test rows repeat training rows: left out, or most of those that judge."""
-
-
 Severity = Literal["exclude", "ask", "warn", "note"]
 """What a finding asks of people. `exclude`: `new` leaves the column out by itself. `ask`: only a person knows. `warn`: it misleads, or
 a run would stop. `note`: `new` says it beside the column, and nobody else does."""
@@ -81,43 +75,52 @@ class Finding(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What mends it, where the line file can."""
 
 
+BreachKind = Literal[
+    "type",
+    "missing",
+    "min",
+    "max",
+    "allowed",
+    "pattern",
+    "references",
+    "unique",
+    "not-named",
+    "lacking",
+    "fields",
+    "broken-off",
+    "fewest-rows",
+    "most-rows",
+    "sql",
+    "fresh",
+    "row-change",
+    "gone",
+    "new",
+    "retyped",
+    "unlabelled",
+    "copies",
+    "copies-stay",
+]
+"""Which rule did not hold: of a cell, of the columns, of a file, of the table as a whole, of what changed since the version before, and
+of the parts of a split."""
+
+
 class Breach(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """One rule of a contract that did not hold."""
+    """One rule of a contract that did not hold; `data.breach_text` says it in a sentence."""
 
     column: str
     """Empty for rules about whole rows or the whole table."""
-    rule: str
-    """In words, e.g. ``"at least 16"``."""
+    kind: BreachKind
+    figures: dict[str, Scalar | tuple[str, ...]] = {}
+    """What the rule asks for and what was found instead, by name; which they are follows from the kind."""
     failed: int
     rows: int
-    first: str
+    first: str = ""
     """The first offending value, as text."""
     action: Literal["stop", "quarantine", "warn"]
     line: int | None = None
     """Line of the source file at which the first offending row starts, where there is one."""
     file: str | None = None
     """Name of the file that this row stands in, where the source is several."""
-    says: str = ""
-    """The breach in a sentence, where rule and counts do not make one."""
-    hint: str = ""
-    """What to do, where the rule itself does not say."""
-
-    def to_text(self) -> str:
-        """Say it in a sentence.
-
-        Examples
-        --------
-        >>> Breach(column="age", rule="at least 16", failed=2, rows=4000, first="12", action="warn", line=7).to_text()
-        "column 'age': 'at least 16' fails for 2 of 4,000 rows, first with '12' at line 7"
-        """
-        if self.says:
-            return self.says
-        about = f"column {self.column!r}" if self.column else "the table"
-        first = f", first with {self.first!r}" if self.first else ""
-        place = f" at line {self.line}" if self.line is not None else ""
-        place += f" in {self.file}" if self.file is not None else ""
-        of = f"{self.rows:,} {'row' if self.rows == 1 else 'rows'}"
-        return f"{about}: {self.rule!r} fails for {self.failed:,} of {of}{first}{place}"
 
 
 class Quarantine(Result, frozen=True, kw_only=True, tag="quarantine"):
@@ -125,9 +128,10 @@ class Quarantine(Result, frozen=True, kw_only=True, tag="quarantine"):
 
     rows: int
     blob: str
-    """Digest of a JSON-lines artifact: {"source", "line", "row", "column", "rule", "found", "values"}; `line` is the
-    line of the source file (null where there is none), `row` counts rows of the table from 1. Where the source is
-    several files, "file" names the one that the row stands in."""
+    """Digest of a JSON-lines artifact: {"source", "line", "row", "column", "kind", "figures", "found", "values"}; `kind` and
+    `figures` are those of a `Breach`, `line` is the line of the source file (null where there is none), `row` counts rows of the table
+    from 1. Where the source is several files, "file" names the one that the row stands in. Of a row that has another number of fields
+    than the header, "found" is that number."""
 
 
 NotDerived = Literal["source", "rows", "name", "function", "form", "type", "tried"]

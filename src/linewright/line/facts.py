@@ -5,6 +5,7 @@ from typing import Any, Literal
 
 import msgspec
 
+from linewright.data.breach_text import BreachInWords, breach_in_words
 from linewright.data.facts import Breach, Finding, RowSql
 from linewright.data.finding_text import said_once
 from linewright.engine.usage import Usage
@@ -290,7 +291,7 @@ class RunResult(msgspec.Struct, frozen=True, kw_only=True):
     """Whether the candidate was made elsewhere, so that what it has seen is not known."""
     next: tuple[str, ...] = ()
     """Commands of which one is fitting now."""
-    breaches: tuple[Breach, ...] = ()
+    breaches: tuple[BreachInWords, ...] = ()
     """What did not hold of the contract, as `Finished` has it."""
     findings: tuple[Finding, ...] = ()
     """What the checks of the data found, as `Finished` has it."""
@@ -411,7 +412,7 @@ class RunResult(msgspec.Struct, frozen=True, kw_only=True):
         if self.unequal:
             yield f"  warn     {self.unequal}"
             yield f"  warn     if it should serve in spite of its gates: {self.next[0]}"
-        for told in (*(breach.to_text() for breach in self.breaches), *said_once(self.findings)):
+        for told in (*map(breach_in_words, self.breaches), *said_once(self.findings)):
             yield f"  warn     {told}"
         if self.only_answer is not None:
             yield f"  warn     it answers {self.only_answer!r} to every test row; {self._remedy()}"

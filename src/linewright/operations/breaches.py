@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 
-from linewright.data.facts import UNNAMED, Breach
+from linewright.data.breach_text import BreachInWords
 from linewright.errors import LinewrightError
 from linewright.operations.words import clipped, grid
 
@@ -10,7 +10,7 @@ _HEAD = ("column", "rule", "failed", "of rows", "first value", "line", "what hap
 _RULE, _VALUE = 44, 28  # letters of a rule and of a value that the table shows
 
 
-def breaches_table(breaches: Sequence[Breach]) -> list[str]:
+def breaches_table(breaches: Sequence[BreachInWords]) -> list[str]:
     """Return a line for each breach under a head; nothing where there is none.
 
     Parameters
@@ -38,13 +38,13 @@ def breaches_table(breaches: Sequence[Breach]) -> list[str]:
     )
 
 
-def by_weight(breaches: Sequence[Breach]) -> list[Breach]:
+def by_weight(breaches: Sequence[BreachInWords]) -> list[BreachInWords]:
     """Return breaches with those that stop a run first, then those that keep rows out, then warnings."""
     return sorted(breaches, key=lambda one: ("stop", "quarantine", "warn").index(one.action))
 
 
 def what_to_do(
-    line: str, breaches: Sequence[Breach], error: LinewrightError | None = None
+    line: str, breaches: Sequence[BreachInWords], error: LinewrightError | None = None
 ) -> tuple[str, ...]:
     """Return what a person can do about breaches, a sentence each.
 
@@ -56,7 +56,7 @@ def what_to_do(
     return tuple(dict.fromkeys(_steps(line, by_weight(breaches), error)))
 
 
-def _steps(line: str, breaches: Sequence[Breach], error: LinewrightError | None) -> Iterator[str]:
+def _steps(line: str, breaches: Sequence[BreachInWords], error: LinewrightError | None) -> Iterator[str]:
     if error is not None:
         yield error.hint or "mend the source, or the rule in contract"
     if any(one.action == "quarantine" for one in breaches):
@@ -67,6 +67,6 @@ def _steps(line: str, breaches: Sequence[Breach], error: LinewrightError | None)
     for one in breaches:
         if one.says and (error is None or one.says not in error.what):
             yield f"{one.says}: {one.hint}" if one.hint else one.says
-    new = [one.column for one in breaches if one.rule == UNNAMED]
+    new = [one.column for one in breaches if one.kind == "not-named"]
     if new:
         yield f"name {', '.join(new)} in contract.columns to use it, or say on_new_column: ignore"

@@ -5,7 +5,8 @@ from typing import Any, Literal
 
 import msgspec
 
-from linewright.data.facts import Breach, Finding, RowSql
+from linewright.data.breach_text import BreachInWords, all_in_words
+from linewright.data.facts import Finding, RowSql
 from linewright.data.finding_text import finding_in_words
 from linewright.errors import LinewrightError, RequestError, SpecError
 from linewright.line.check.line_checks import check_plan
@@ -132,7 +133,7 @@ class CheckedLine(msgspec.Struct, frozen=True, kw_only=True):
     quarantined: int
     errors: tuple[dict[str, Any], ...]
     """What is wrong with the file or stops the run."""
-    breaches: tuple[Breach, ...]
+    breaches: tuple[BreachInWords, ...]
     """Rules of the contract that did not hold."""
     exit_code: int
     next: tuple[str, ...] = ()
@@ -210,21 +211,22 @@ def _check(factory: Factory, name: str) -> CheckedLine:
         sound = check_line(factory, name)
     except LinewrightError as error:
         return _not_right(name, error)
+    breaches = all_in_words(sound.breaches)
     return CheckedLine(
         line=name,
         rows=sound.rows,
         quarantined=sound.quarantined,
         errors=(),
-        breaches=sound.breaches,
+        breaches=breaches,
         exit_code=0,
-        next=what_to_do(name, sound.breaches),
+        next=what_to_do(name, breaches),
         findings=sound.findings,
         row_sql=sound.row_sql,
     )
 
 
 def _not_right(name: str, error: LinewrightError) -> CheckedLine:
-    breaches = msgspec.convert(error.details.get("findings", []), tuple[Breach, ...])
+    breaches = msgspec.convert(error.details.get("findings", []), tuple[BreachInWords, ...])
     return CheckedLine(
         line=name,
         rows=None,

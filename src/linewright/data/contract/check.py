@@ -12,10 +12,11 @@ import msgspec
 import numpy as np
 import polars as pl
 
+from linewright.data.breach_text import all_in_words, breach_in_words, hint_of
 from linewright.data.contract.pattern import misspelt
 from linewright.data.contract.references import absent, ragged_references, referred_values
 from linewright.data.contract.sql_checks import answers, on_whole
-from linewright.data.facts import BROKEN_OFF, UNNAMED, Breach, Column, RowSql
+from linewright.data.facts import Breach, BreachKind, Column, RowSql, Scalar
 from linewright.data.read.batches import Ragged, fields_of
 from linewright.data.read.source import Raw, Source
 from linewright.data.read.spill import Spool
@@ -24,14 +25,14 @@ from linewright.data.table.build import Part, Table
 from linewright.data.types import cast
 from linewright.errors import ContractBreach, SpecError
 from linewright.store.values import to_builtins
-from linewright.text.suggest import listed
 
 _BOUNDED = ("integer", "number", "date", "datetime")
-_SHOWN = 8  # allowed values that a rule's words list
+_SHOWN = 8  # allowed values that a breach lists
 _NONE = pl.Series(dtype=pl.Boolean)
 _SLICE = 16_384  # quarantined rows turned into records at a time
 
 
+_Figures = dict[str, Scalar | tuple[str, ...]]
 Forgotten = Callable[[pl.Series], np.ndarray]
 """Says of values of a column which are those of somebody who is forgotten."""
 
@@ -157,14 +158,16 @@ def breach(checked: Checked, quarantine: str | None = None) -> ContractBreach:
     quarantine
         Digest of the kept rows, where they were kept.
     """
-    stopping = next((one for one in checked.breaches if one.action == "stop" and one.hint), None)
-    todo = stopping.hint if stopping else "mend the data, or the rule in contract.columns"
+    stopping = next(
+        (hint for one in checked.breaches if one.action == "stop" and (hint := hint_of(one))), None
+    )
+    todo = stopping or "mend the data, or the rule in contract.columns"
     return ContractBreach(
         str(checked.stop),
         where="contract.rows" if stopping else "contract",
         hint=("see the rows: linewright datasets LINE --quarantine; then " if quarantine else "") + todo,
         details={
-            "findings": to_builtins(checked.breaches),
+            "findings": to_builtins(all_in_words(checked.breaches)),
             "quarantine": quarantine,
             "quarantined": len(checked.quarantined),
             "rows": checked.rows_read,
@@ -177,8 +180,9 @@ class _Broken:
     """One rule, and how many rows break it."""
 
     column: str
-    rule: str
+    kind: BreachKind
     action: OnBreach
+    figures: _Figures = field(default_factory=_Figures)
     failed: int = 0
     first: str = ""
     row: int = 0
@@ -302,7 +306,8 @@ class _Sifting:
         found = [
             Breach(
                 column=one.column,
-                rule=one.rule,
+                kind=one.kind,
+                figures=one.figures,
                 failed=one.failed,
                 rows=self.rows,
                 first=one.first,
@@ -321,13 +326,11 @@ class _Sifting:
         for name, first in self.new.items():
             yield Breach(
                 column=name,
-                rule=UNNAMED,
+                kind="not-named",
                 failed=rows,
                 rows=rows,
                 first=first,
                 action=self.data.on_new_column,
-                says=f"column {name!r} is not named in the contract, so it is never a feature"
-                + (f"; first value {first!r}" if first else ""),
             )
 
     def ragged_rows(self) -> list[tuple[Source | Raw, Sequence[Ragged]]]:
@@ -356,7 +359,8 @@ class _Sifting:
             rows = source.rows if isinstance(source, Raw) else self.rows - self.served + len(ragged)
             yield Breach(
                 column="",
-                rule=f"{ragged[0].expected} fields, as the header of {source.name!r} has",
+                kind="fields",
+                figures={"expected": ragged[0].expected, "source": source.name},
                 failed=len(ragged),
                 rows=rows,
                 first=ragged[0].text[:200],
@@ -375,8 +379,9 @@ class _Sifting:
                     **place.to_record(),
                     "row": None,
                     "column": "",
-                    "rule": f"{row.expected} fields",
-                    "found": f"{row.fields} fields",
+                    "kind": "fields",
+                    "figures": {"expected": row.expected, "source": source.name},
+                    "found": row.fields,
                     "values": {"text": row.text},
                 }
 
@@ -399,14 +404,15 @@ class _Sifting:
             cells = found[some].to_dicts()
             for row, rule, values in zip(rows[some].tolist(), rules[some].tolist(), cells, strict=True):
                 plain = {name: _plain(value) for name, value in values.items()}
-                column = self.broken[rule].column
+                broken = self.broken[rule]
                 yield {
                     "source": source,
                     **self._places.get(row, _NOWHERE).to_record(),
                     "row": row + 1,
-                    "column": column,
-                    "rule": self.broken[rule].rule,
-                    "found": plain[column],
+                    "column": broken.column,
+                    "kind": broken.kind,
+                    "figures": broken.figures,
+                    "found": plain[broken.column],
                     "values": plain,
                 }
 
@@ -436,27 +442,35 @@ def _row_rules(
         # What counts of missing values rule out is not looked for row by row.
         gaps = found.null_count()
         unfit = values.is_null() & found.is_not_null() if values.null_count() > gaps else _NONE
-        yield _Broken(name, f"type {rule.type}", action), unfit
+        yield _Broken(name, "type", action, {"type": rule.type}), unfit
         if rule.is_gap_a_breach:
             missing = "warn" if rule.may_lack else action
-            yield _Broken(name, "not missing", missing), found.is_null() if gaps else _NONE
-        for words, outside in _bounds(values, rule):
-            yield _Broken(name, words, action), outside
+            yield _Broken(name, "missing", missing), found.is_null() if gaps else _NONE
+        for kind, figures, outside in _bounds(values, rule):
+            yield _Broken(name, kind, action, figures), outside
         if rule.pattern is not None:
             wrong = misspelt(values, found, rule.pattern)
-            yield _Broken(name, f"all of it matches {rule.pattern}", action), wrong
+            yield _Broken(name, "pattern", action, {"pattern": rule.pattern}), wrong
         if name in known:
-            yield _Broken(name, f"one of {rule.references}", action), absent(values, known[name])
+            yield (
+                _Broken(name, "references", action, {"references": rule.references}),
+                absent(values, known[name]),
+            )
 
 
-def _bounds(values: pl.Series, rule: ColumnRule) -> Iterator[tuple[str, pl.Series]]:
+def _bounds(values: pl.Series, rule: ColumnRule) -> Iterator[tuple[BreachKind, _Figures, pl.Series]]:
     if rule.min is not None:
-        yield f"at least {rule.min}", values < _bound(values.name, rule, rule.min)
+        yield "min", _as_figure(rule.min), values < _bound(values.name, rule, rule.min)
     if rule.max is not None:
-        yield f"at most {rule.max}", values > _bound(values.name, rule, rule.max)
+        yield "max", _as_figure(rule.max), values > _bound(values.name, rule, rule.max)
     if rule.allowed is not None:
         allowed = cast(pl.Series(rule.allowed, dtype=pl.String), rule.type, pattern=rule.format)
-        yield f"one of {listed(rule.allowed, _SHOWN)}", absent(values, allowed)
+        figures: _Figures = {"allowed": rule.allowed[:_SHOWN], "of": len(rule.allowed)}
+        yield "allowed", figures, absent(values, allowed)
+
+
+def _as_figure(bound: float | date | datetime) -> _Figures:
+    return {"bound": str(bound) if isinstance(bound, date) else bound}
 
 
 def _bound(name: str, rule: ColumnRule, bound: float | date | datetime) -> Any:
@@ -484,22 +498,15 @@ def first_text(values: pl.Series) -> str:
 
 def _row_count(kept: int, read: int, data: DataSpec) -> list[Breach]:
     rule = data.contract.rows
-    words = hint = ""
     if kept < rule.min:
-        words = f"at least {_rows(rule.min)}"
-        hint = (
-            "see whether the source is whole; if so few rows are right, lower contract.rows.min"
-            if kept
-            else ""
-        )
+        kind, bound = "fewest-rows", rule.min
     elif rule.max is not None and read > rule.max:
-        words = f"at most {_rows(rule.max)}"
+        kind, bound = "most-rows", rule.max
+    else:
+        return []
     action = (rule.on_breach or on_whole(data.contract)) if kept else "stop"
-    says = f"the table must have {words}, and {_rows(kept)} would be kept"
-    one = Breach(
-        column="", rule=words, failed=1, rows=read, first=_rows(kept), action=action, says=says, hint=hint
-    )
-    return [one] if words else []
+    figures: _Figures = {"bound": bound, "kept": kept}
+    return [Breach(column="", kind=kind, figures=figures, failed=1, rows=read, action=action)]
 
 
 def _stop(breaches: list[Breach], quarantined: int, rows: int, data: DataSpec) -> str | None:
@@ -507,44 +514,35 @@ def _stop(breaches: list[Breach], quarantined: int, rows: int, data: DataSpec) -
     caught = [breach for breach in breaches if breach.action == "quarantine"]
     worst = max(caught, key=lambda breach: breach.failed, default=None)
     if stopping is not None:
-        are_too_few = not stopping.column and stopping.rule == f"at least {_rows(data.contract.rows.min)}"
+        are_too_few = stopping.kind == "fewest-rows"
         # Whether the rows would be enough without it: where few are lost, the source itself is short.
         is_cause = worst is not None and rows - quarantined + worst.failed >= data.contract.rows.min
-        lost = f"; most are lost to this: {worst.to_text()}" if are_too_few and worst and is_cause else ""
-        return stopping.to_text() + lost
+        lost = (
+            f"; most are lost to this: {breach_in_words(worst)}" if are_too_few and worst and is_cause else ""
+        )
+        return breach_in_words(stopping) + lost
     limit = data.contract.max_quarantined
     if worst and quarantined > limit * rows:
         return (
             f"{quarantined:,} of {rows:,} rows would be quarantined, more than max_quarantined {limit:g} allows; "
-            f"most for this: {worst.to_text()}"
+            f"most for this: {breach_in_words(worst)}"
         )
     return None
 
 
 def _broken_off(source: str, row: Ragged, rows: int, place: _Place) -> Breach:
     """Say that a file ends within a row: what came after it is missing, and nothing else shows how much that is."""
-    at = (
-        f" (line {place.line}" + (f" of {place.file})" if place.file else ")")
-        if place.line is not None
-        else ""
-    )
     return Breach(
         column="",
-        rule=BROKEN_OFF,
+        kind="broken-off",
+        figures={"source": source, "fields": row.fields, "expected": row.expected},
         failed=1,
         rows=rows,
         first=row.text[:200],
         action="warn",
         line=place.line,
         file=place.file,
-        says=f"the file of {source!r} ends within a row{at}, of {row.fields} in place of {row.expected} fields and without a line end: it was "
-        "probably broken off, and the rows after that are missing",
-        hint="fetch the file again; or take the rest of that row out, if no row came after it",
     )
-
-
-def _rows(count: int) -> str:
-    return f"{count:,} row" if count == 1 else f"{count:,} rows"
 
 
 def _plain(value: Any) -> Any:

@@ -66,7 +66,8 @@ def ragged_references(referred: Sequence[Raw]) -> list[Breach]:
     return [
         Breach(
             column="",
-            rule=f"{raw.frame.width} fields, as the header of {raw.name!r} has",
+            kind="fields",
+            figures={"expected": raw.frame.width, "source": raw.name},
             failed=len(raw.ragged),
             rows=raw.rows,
             first=raw.ragged[0].text[:200],

@@ -55,7 +55,8 @@ def _finding(asked: SqlCheck, wrong: pa.Table, rows: int, action: OnWhole) -> Br
     more = ", …" if len(first) > _CELLS else ""
     return Breach(
         column="",
-        rule=asked.name,
+        kind="sql",
+        figures={"name": asked.name},
         failed=wrong.num_rows,
         rows=rows,
         first=(", ".join(cells) + more)[:200],

@@ -15,7 +15,6 @@ from linewright.data.dataset.served_rows import ENOUGH, ENOUGH_NUMBERS, Logged, 
 from linewright.data.dataset.version import read_dataset
 from linewright.data.facts import (
     EMBARGO,
-    NO_COPY,
     TEST,
     TRAIN,
     Breach,
@@ -592,23 +591,18 @@ def breaches_of(split: Split) -> Iterator[Breach]:
     if split.unlabelled >= _MOSTLY * rows:
         yield Breach(
             column="",
-            rule="rows that have a label",
+            kind="unlabelled",
             failed=split.unlabelled,
             rows=rows,
-            first="",
             action="warn",
-            says=f"{split.unlabelled:,} of {rows:,} rows have no label: they neither train nor test",
         )
     if split.copies:
         yield Breach(
             column="",
-            rule=NO_COPY,
+            kind="copies",
             failed=split.copies,
             rows=split.test + split.copies,
-            first="",
             action="warn",
-            says=f"{split.copies:,} of {split.test + split.copies:,} test rows repeat a training row, features and label "
-            "alike: they are in neither part, for a model knows them",
         )
 
 
@@ -627,11 +621,8 @@ def known_by_heart(split: Split, frame: pl.DataFrame, parts: np.ndarray, data: D
     if stay >= _MOSTLY * split.test:
         yield Breach(
             column="",
-            rule=NO_COPY,
+            kind="copies-stay",
             failed=stay,
             rows=split.test,
-            first="",
             action="warn",
-            says=f"{stay:,} of {split.test:,} test rows repeat a training row, features and label alike, and stay, since rows of this table "
-            "repeat: a model that remembers looks better than it is; `linewright check` gives the line to write where one mends it",
         )

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import polars as pl
 
+from linewright.data.breach_text import all_in_words
 from linewright.data.facts import Breach, Column, RowSql
 from linewright.data.read.batches import Batch, Held, Ragged, ahead, refuse_patterns
 from linewright.data.read.source import Raw, Source, clean, whole
@@ -318,21 +319,18 @@ def _named(data: DataSpec) -> Iterator[tuple[str, str]]:
 def _refuse_unknown(named: Mapping[str, str], columns: Sequence[str], data: DataSpec) -> None:
     unknown = [_unknown(name, where, columns) for name, where in named.items() if name not in columns]
     if len(unknown) > 1:
-        unknown[0].details = {"errors": [error.to_json() for error in unknown]}
+        unknown[0].details |= {"errors": [error.to_json() for error in unknown]}
     if unknown:
         raise unknown[0]
     missing = [name for name in data.contract.columns if name not in columns]
     if missing:
-        breaches = [
-            Breach(column=name, rule="a column of the table", failed=1, rows=1, first="", action="stop")
-            for name in missing
-        ]
+        breaches = [Breach(column=name, kind="lacking", failed=1, rows=1, action="stop") for name in missing]
         raise ContractBreach(
             f"the table lacks {len(missing)} of the columns that the contract names: {', '.join(map(repr, missing))}",
             where=f"contract.columns.{missing[0]}",
             allowed=listed(columns),
             hint=_nearest(missing[0], columns),
-            details={"findings": to_builtins(breaches)},
+            details={"findings": to_builtins(all_in_words(breaches))},
         )
 
 
@@ -343,6 +341,7 @@ def _unknown(name: str, where: str, columns: Sequence[str]) -> SpecError:
         found=name,
         allowed=listed(columns),
         hint=_nearest(name, columns),
+        details={"lacking": name},
     )
 
 

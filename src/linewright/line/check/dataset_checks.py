@@ -6,7 +6,8 @@ from typing import TypeVar
 import polars as pl
 from msgspec.structs import replace
 
-from linewright.data.contract.freshness import Before, evolution, gone, row_change, staleness
+from linewright.data.breach_text import all_in_words, breach_in_words, gone_in_words, hint_of
+from linewright.data.contract.freshness import Before, evolution, row_change, staleness
 from linewright.data.dataset.version import read_dataset
 from linewright.data.facts import Breach, Dataset, Ingested
 from linewright.data.read.source import Source, open_source
@@ -105,12 +106,14 @@ def stop_if_broken(
     stopping = next((one for one in promised if one.action == "stop"), None)
     if stopping is None:
         return
-    details = {"findings": to_builtins([*promised, *found]), "quarantine": quarantine}
-    raise ContractBreach(stopping.to_text(), where=_place(stopping), hint=stopping.hint, details=details)
+    details = {"findings": to_builtins(all_in_words([*promised, *found])), "quarantine": quarantine}
+    raise ContractBreach(
+        breach_in_words(stopping), where=_place(stopping), hint=hint_of(stopping), details=details
+    )
 
 
 def _place(breach: Breach) -> str:
-    if breach.rule.startswith("fresh "):
+    if breach.kind == "fresh":
         return "contract.fresh"
     return "on_new_column" if breach.column else "contract.rows.change"
 
@@ -130,7 +133,7 @@ def _latest(dataset: Dataset, factory: Factory, time: str) -> Iterator[pl.DataFr
 
 
 def _is_retyped(breach: Breach) -> bool:
-    return breach.rule.startswith("type ") and bool(breach.first)
+    return breach.kind == "retyped" and bool(breach.first)
 
 
 def _with_line(breach: Breach, spec: LineSpec, sources: Sequence[Source]) -> Breach:
@@ -142,8 +145,7 @@ def _with_line(breach: Breach, spec: LineSpec, sources: Sequence[Source]) -> Bre
     if row is None:
         return breach
     (line,), (file,) = table.lines([row]), table.files([row])
-    says = breach.says + (f" at line {line}" if line is not None else "") + (f" in {file}" if file else "")
-    return replace(breach, line=line, file=file, says=says)
+    return replace(breach, line=line, file=file or None)
 
 
 def _row_of(source: Source, column: str, text: str) -> int | None:
@@ -165,18 +167,20 @@ def recalled(error: E, before: Before | None) -> E:
         As `data.table.build.build_table` raises it; any other comes back as it is.
     """
     known = {column.name for column in before.columns} if before else set[str]()
-    lacks = [
-        one["column"] for one in error.details.get("findings", []) if one["rule"] == "a column of the table"
-    ]
-    if error.what == f"the table has no column {error.found!r}":
-        lacks = [str(error.found)]
-    told = [gone(name, before) for name in lacks if name in known] if before else []
+    lacks = [one["column"] for one in error.details.get("findings", []) if one["kind"] == "lacking"]
+    if "lacking" in error.details:
+        lacks = [error.details["lacking"]]
+    told = (
+        [gone_in_words(name, dataset=before.dataset, at=before.at) for name in lacks if name in known]
+        if before
+        else []
+    )
     parts = error.to_parts()
     if told:
         parts["what"] = "; ".join([error.what, *told])
         if not error.hint.startswith("did you mean"):
             parts["hint"] = "bring it back in the source, or take it out of the line file"
     if listed := error.details.get("errors"):
-        each = [recalled(from_json({**one, "details": {}}), before).to_json() for one in listed]
+        each = [recalled(from_json(one), before).to_json() for one in listed]
         parts["details"] = {**error.details, "errors": each}
     return type(error)(**parts)

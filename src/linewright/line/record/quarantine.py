@@ -4,6 +4,7 @@ from typing import Any
 
 import msgspec
 
+from linewright.data.breach_text import row_in_words
 from linewright.data.dataset.version import instead_of
 from linewright.data.facts import Ingested, Quarantine
 from linewright.line.factory import Factory
@@ -14,15 +15,15 @@ from linewright.model.facts import Registered
 def quarantined_rows(factory: Factory, line: str) -> list[dict[str, Any]]:
     """Return the rows that the newest reading of a line kept out, in the order of the table.
 
-    Each row is ``{"source", "line", "row", "column", "rule", "found", "values"}``; ``line`` counts lines of the source
-    file from 1 and is null for a table made by SQL. Of a source of several files, ``"file"`` names the one.
+    Each row is ``{"source", "line", "row", "column", "kind", "figures", "rule", "found", "values"}``, with the rule in words; ``line``
+    counts lines of the source file from 1 and is null for a table made by SQL. Of a source of several files, ``"file"`` names the one.
     """
     digest = _newest(factory, line)
     if digest is None:
         return []
     kept = factory.metadata.get(digest, Quarantine).blob
     blob = factory.artifacts.get(instead_of(kept, factory.metadata) or kept)
-    return [msgspec.json.decode(row) for row in blob.splitlines()]
+    return [row_in_words(msgspec.json.decode(row)) for row in blob.splitlines()]
 
 
 def reading_of(factory: Factory, run: Finished) -> str | None:

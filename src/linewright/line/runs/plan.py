@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from linewright.data.contract.freshness import gone
+from linewright.data.breach_text import gone_in_words
 from linewright.data.read.source import column_names, fingerprint
 from linewright.data.spec import SourceSpec, table_sources
 from linewright.errors import LinewrightError
@@ -168,7 +168,9 @@ def _columns(moved: Sequence[str], work: Work) -> Iterator[str]:
     now = _column_names(name, source, work.factory)
     old = [column.name for column in before.columns]
     if now:
-        yield from (gone(column, before) for column in old if column not in now)
+        yield from (
+            gone_in_words(column, dataset=before.dataset, at=before.at) for column in old if column not in now
+        )
     if not spec.contract.columns:
         yield from (f"column {column!r} is new" for column in now if column not in old)
 

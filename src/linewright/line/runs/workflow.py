@@ -12,9 +12,10 @@ from msgspec import convert
 from msgspec.json import decode, encode
 from msgspec.structs import replace
 
+from linewright.data.breach_text import all_in_words, joined
 from linewright.data.checks.order import TimeOrder, YearMonth
 from linewright.data.dataset.split import breaches_of, known_by_heart
-from linewright.data.facts import BROKEN_OFF, UNNAMED, Breach, Finding, Ingested
+from linewright.data.facts import Breach, Finding, Ingested
 from linewright.engine.context import Progress
 from linewright.engine.protocol import Json, Step, Workflow
 from linewright.engine.usage import Begun, Meter, Usage
@@ -49,9 +50,7 @@ from linewright.model.reason_text import chosen_in_words, sample_in_words
 from linewright.model.tasks.value import amounts_in_words
 from linewright.release.facts import Promoted
 from linewright.store.values import to_builtins
-from linewright.text.numbers import listed
 
-_MOST_NAMED = 5
 _MOST_QUESTIONS = 5
 _OF_TIME = frozenset({TimeOrder.id, YearMonth.id})
 _MOST_CELLS = 5_000_000
@@ -175,13 +174,12 @@ def _of_whole_table(work: Work) -> Iterator[Breach]:
     A table may have hundreds of columns that nobody named: they are told at once.
     """
     breaches = work.ingested.breaches
-    yield from (one for one in breaches if one.rule == BROKEN_OFF)
-    new = [one for one in breaches if one.rule == UNNAMED and one.action == "warn"]
+    yield from (one for one in breaches if one.kind == "broken-off")
+    new = [one for one in breaches if one.kind == "not-named" and one.action == "warn"]
     if len(new) < 2:
         yield from new
         return
-    says = f"columns {listed([repr(one.column) for one in new], _MOST_NAMED)} are not named in the contract, so they are never features"
-    yield replace(new[0], column="", first="", says=says)
+    yield joined(new)
 
 
 def _findings(work: Work) -> Iterator[Finding]:
@@ -315,7 +313,7 @@ def _result(work: Work, *, run: str, did: tuple[str, ...]) -> RunResult:
         unequal=unlike,
         in_force="" if serves or champion is None else _in_force(work, champion),
         row_sql=work.ingested.row_sql,
-        breaches=ended.breaches if ended else (),
+        breaches=all_in_words(ended.breaches) if ended else (),
         findings=ended.findings if ended else (),
         moved=any(one.run == run for one in work.metadata.events(Promoted, line=work.spec.line)),
         only_answer=None if only is None else work.package.classes[only],
