@@ -86,7 +86,7 @@ def test_a_breach_keeps_what_it_caught(context, tmp_path):
     """A person must be able to look at the rows of the run that stopped."""
     (tmp_path / "a.csv").write_text(ROWS)
     spec = line(contract={"columns": {"age": {"type": "integer", "min": 16}, "y": {"type": "integer"}}})
-    with pytest.raises(ContractBreach, match=r"2 of 5 rows would be quarantined.*--quarantine") as caught:
+    with pytest.raises(ContractBreach, match="2 of 5 rows would be quarantined") as caught:
         ingest(
             context, spec.model_copy(update={"table": spec.table.model_copy(update={"time": None})}), tmp_path
         )

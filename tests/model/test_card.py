@@ -27,6 +27,8 @@ from linewright.model.facts import (
     Executed,
     Expected,
     Explanation,
+    IsLevel,
+    IsWithin,
     MemberOf,
     Metric,
     Missed,
@@ -825,7 +827,10 @@ def explained(card, column="Age", level="Ford"):
         ),
         slices=(
             WeakSlice(
-                where=(f"Make = {level}", "Age <= 3"),
+                conditions=(
+                    IsLevel(column="Make", level=level),
+                    IsWithin(column="Age", above=None, to=3, scale="number"),
+                ),
                 loss=0.61,
                 elsewhere=0.38,
                 low=0.1,
@@ -919,7 +924,7 @@ def test_a_card_asks_of_a_column_that_the_model_leans_on_whether_it_is_known_in_
     ("slices", "looked_at", "says"),
     [
         (
-            ("Make = Fiat",),
+            ("Fiat",),
             40,
             "Rows with Make = Fiat: of 33 that are {}, 80% are missed, against 30% elsewhere.",
         ),
@@ -929,7 +934,10 @@ def test_a_card_asks_of_a_column_that_the_model_leans_on_whether_it_is_known_in_
 )
 def test_where_positives_are_missed_is_told(card, slices, looked_at, says):
     """Where the loss is high is another question."""
-    found = tuple(WeakSlice(where=(one,), loss=0.8, elsewhere=0.3, low=0.2, rows=33) for one in slices)
+    found = tuple(
+        WeakSlice(conditions=(IsLevel(column="Make", level=one),), loss=0.8, elsewhere=0.3, low=0.2, rows=33)
+        for one in slices
+    )
     missed = Missed(slices=found, looked_at=looked_at, confirmed_on=60, positives=120, share=0.375)
     facts = explained(card)
     told = card_markdown(

@@ -10,7 +10,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.datasets import load_breast_cancer
 
-from linewright.errors import RequestError
 from linewright.features.facts import Encoder, Number
 from linewright.model.card.simplest import simplest
 from linewright.model.explain.importance import Judged, alike, importance
@@ -18,8 +17,9 @@ from linewright.model.explain.inputs import Input, swapped
 from linewright.model.explain.partial_dependence import dependence
 from linewright.model.explain.report import MOST_COLUMNS, MOST_ROWS, HeldOut, explanation, with_missed
 from linewright.model.explain.slices import MOST_TOLD, weak_slices
+from linewright.model.explanation_text import cannot_be_explained, where_in_words
 from linewright.model.export.to_onnx import to_onnx
-from linewright.model.facts import Calibration, Explanation, RequestColumn, Trained, Trial
+from linewright.model.facts import Calibration, Explanation, IsLevel, RequestColumn, Trained, Trial
 from linewright.model.families.trainer import TRAINERS
 from linewright.model.package.model import build, open_model
 from linewright.model.reasons import ChosenReason, LowestLoss
@@ -219,8 +219,8 @@ def test_slices_of_years_are_told_as_people_write_them():
         (),
     )
 
-    assert not any("," in word for word in year.where)
-    assert any("20,0" in word for word in price.where)
+    assert not any("," in word for word in where_in_words(year.conditions))
+    assert any("20,0" in word for word in where_in_words(price.conditions))
     assert {"2009", "2010"} == {point.at for point in two.points}
 
 
@@ -314,8 +314,8 @@ def test_a_weak_pair_is_found_and_measured():
 
     assert 1 == len(found.slices)
     (one,) = found.slices
-    assert "shop = d" == one.where[0]
-    assert one.where[1].startswith("age <= ")
+    assert IsLevel(column="shop", level="d") == one.conditions[0]
+    assert where_in_words(one.conditions)[1].startswith("age <= ")
     assert 0.3 < one.low < one.loss - one.elsewhere < 0.9
     assert one.rows > 40
     assert 1900 < found.confirmed_on < 2100
@@ -343,7 +343,9 @@ def test_one_weakness_is_told_once():
     loss = chance.random(2000) + (codes == 1)
     columns = [category(name, 0, codes, ("a", "b", "c")) for name in ("shop", "city")]
 
-    assert [("city = b",)] == [one.where for one in weak_slices(losses(loss), columns, answers=None).slices]
+    assert [(IsLevel(column="city", level="b"),)] == [
+        one.conditions for one in weak_slices(losses(loss), columns, answers=None).slices
+    ]
 
 
 def test_groups_stay_whole_when_rows_are_parted():
@@ -516,7 +518,7 @@ def test_where_positives_are_missed_is_found_among_them_alone():
     assert not told.missed
     assert target[2000:].sum() == found.positives
     assert 0 < found.share < 1
-    assert found.slices[0].where[0].startswith("x0 <= ")  # the clear ones lie above
+    assert where_in_words(found.slices[0].conditions)[0].startswith("x0 <= ")  # the clear ones lie above
     assert found.slices[0].loss > 0.9
     assert found.slices[0].elsewhere < 0.5
     assert found.slices[0].rows < found.confirmed_on < found.positives
@@ -552,13 +554,13 @@ def test_a_model_whose_answers_cannot_be_explained_is_still_looked_at():
     rows = held_out(model, x[500:], target[500:])
 
     def refuse(_):
-        raise RequestError("it does not say how its rows were spread", where="explain", found="a digest")
+        raise cannot_be_explained("made-elsewhere", model="a digest")
 
     model.explain = refuse
     found = explanation(model, rows, split="sha256:01", seed=4)
 
     assert () == found.contributions
-    assert "it does not say how its rows were spread" in found.unexplained
+    assert "made-elsewhere" == found.not_explained
     assert ("x31",) == found.shuffled[0].columns
     assert MOST_COLUMNS == len(found.shuffled)
     assert MOST_TOLD >= len(found.slices)

@@ -509,11 +509,48 @@ class Dependence(msgspec.Struct, frozen=True, kw_only=True):
     """Which these are, the most frequent first; of many the first alone."""
 
 
+Scale = Literal["number", "time", "year"]
+"""What a number of a column is: a measure, microseconds since 1970, or a year."""
+
+
+class IsLevel(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="level"):
+    """A category is this one."""
+
+    column: str
+    level: str
+
+
+class IsValue(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="value"):
+    """A number is this one."""
+
+    column: str
+    value: float
+    scale: Scale
+
+
+class IsWithin(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="within"):
+    """A number is larger than `above` and at most `to`; without both it is any."""
+
+    column: str
+    above: float | None
+    to: float | None
+    scale: Scale
+
+
+class IsMissing(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="missing"):
+    """A column has no value."""
+
+    column: str
+
+
+Condition = IsLevel | IsValue | IsWithin | IsMissing
+
+
 class WeakSlice(msgspec.Struct, frozen=True, kw_only=True):
     """Rows on which the loss is surely larger than on the others."""
 
-    where: tuple[str, ...]
-    """Conditions that all hold, e.g. ``"tenure <= 3"``."""
+    conditions: tuple[Condition, ...]
+    """They all hold; `model.explanation_text` says them."""
     loss: float
     elsewhere: float
     """Loss on the other rows, in the unit of `Explanation.loss`."""
@@ -541,6 +578,11 @@ class Missed(msgspec.Struct, frozen=True, kw_only=True):
     """Of them, those that are missed."""
 
 
+NotExplained = Literal["adds-no-scores", "made-elsewhere"]
+"""Why single answers cannot be explained: the estimator does not add up scores, or the model was made elsewhere and does not say how its
+training rows were spread."""
+
+
 class Explanation(Result, frozen=True, kw_only=True, tag="explanation"):
     """What a package makes of its columns, and where it is weak, on test rows: for people to read."""
 
@@ -566,8 +608,8 @@ class Explanation(Result, frozen=True, kw_only=True, tag="explanation"):
     """What contributions are in."""
     explained: int = 0
     """Test rows whose answers were explained."""
-    unexplained: str = ""
-    """Why none were."""
+    not_explained: NotExplained | None = None
+    """Why none were; `None` where some were."""
     dependence: tuple[Dependence, ...] = ()
     """Of the columns that matter most."""
     slices: tuple[WeakSlice, ...] = ()

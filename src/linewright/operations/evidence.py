@@ -16,7 +16,8 @@ from linewright.line.record.registry import find_model
 from linewright.line.release.card import card_facts
 from linewright.model.card.render import card_html, card_markdown
 from linewright.model.card.simplest import Rival, simplest
-from linewright.model.facts import Explanation, Plain, Reliability
+from linewright.model.explanation_text import explanation_in_words
+from linewright.model.facts import Plain, Reliability
 from linewright.operations.declaration.declare import operation
 from linewright.operations.words import short
 from linewright.serve.models.memory import to_bytes
@@ -29,7 +30,7 @@ class Card(msgspec.Struct, frozen=True, kw_only=True):
     markdown: str
     html: str | None
     """The card as one self-contained page, where it was asked for."""
-    explanation: Explanation | None = None
+    explanation: dict[str, Any] | None = None
     """What the model makes of its columns and where it is weak, in figures; `None` where it was not judged."""
     reliability: Reliability | None = None
     """Whether its probabilities can be taken at their word, in figures; `None` where answers are numbers."""
@@ -74,7 +75,7 @@ def card(factory: Factory, model: str, /, *, html: bool = False) -> Card:
         model=facts.name,
         markdown=card_markdown(facts),
         html=card_html(facts) if html else None,
-        explanation=facts.explanation,
+        explanation=None if facts.explanation is None else explanation_in_words(facts.explanation),
         reliability=facts.evaluation.reliability if facts.evaluation else None,
         simpler=simplest(facts.trained.trials, facts.trained.chosen),
         plain=facts.evaluation.plain if facts.evaluation else None,

@@ -165,7 +165,7 @@ def breach(checked: Checked, quarantine: str | None = None) -> ContractBreach:
     return ContractBreach(
         str(checked.stop),
         where="contract.rows" if stopping else "contract",
-        hint=("see the rows: linewright datasets LINE --quarantine; then " if quarantine else "") + todo,
+        hint=todo,
         details={
             "findings": to_builtins(all_in_words(checked.breaches)),
             "quarantine": quarantine,

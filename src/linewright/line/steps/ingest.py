@@ -42,7 +42,8 @@ def ingest_station(work: Work) -> Ingested:
             forgotten=are_forgotten(factory, work.spec.line),
         )
     except (SpecError, ContractBreach) as error:
-        error.hint = error.hint.replace(" LINE ", f" {work.spec.line} ")  # the data room does not know it
+        if error.details.get("quarantine"):
+            error.hint = f"see the rows: linewright datasets {work.spec.line} --quarantine; then {error.hint}"
         raise recalled(error, before_of(factory, work.spec.line)) from error
 
 

@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 
 from linewright.model.card.parts import Bar, CardFacts, Section, Sentence, Table, cite, placed
 from linewright.model.card.plots import apart, plot_of, said_answer, said_apart, said_place, said_rarer
+from linewright.model.explanation_text import NOT_EXPLAINED, where_in_words
 from linewright.model.facts import Contribution, Dependence, Explanation, Point, Shuffled, WeakSlice
 from linewright.text.numbers import count, in_words, listed
 
@@ -69,15 +70,19 @@ def _where_missed(facts: CardFacts, found: Explanation) -> Iterator[Sentence]:
     )
     for one in missed.slices:
         yield Sentence(
-            text=f"Rows with {' and '.join(one.where)}: of {one.rows:,} that are {positive}, {one.loss:.0%} are missed, against "
+            text=f"Rows with {_where(one)}: of {one.rows:,} that are {positive}, {one.loss:.0%} are missed, against "
             f"{one.elsewhere:.0%} elsewhere.",
             evidence=cited,
         )
 
 
+def _where(one: WeakSlice) -> str:
+    return " and ".join(where_in_words(one.conditions))
+
+
 def _weak(one: WeakSlice, found: Explanation, facts: CardFacts) -> str:
     text = (
-        f"Rows with {' and '.join(one.where)}: {_loss(found)} {in_words(one.loss)} against {in_words(one.elsewhere)} elsewhere, "
+        f"Rows with {_where(one)}: {_loss(found)} {in_words(one.loss)} against {in_words(one.elsewhere)} elsewhere, "
         f"{count(one.rows, 'row')}."
     )
     if one.answered is None or one.true is None:
@@ -202,7 +207,7 @@ def moved(facts: CardFacts) -> Section:
     if found is None:
         return Section(name=name, title=title)
     if not found.explained:
-        text = f"Not known: {found.unexplained}." if found.unexplained else ""
+        text = f"Not known: {NOT_EXPLAINED[found.not_explained]}." if found.not_explained else ""
         return Section(
             name=name, title=title, sentences=(Sentence(text=text, evidence=cited),) if text else ()
         )

@@ -19,7 +19,7 @@ from linewright.model.explain.importance import REPEATS, Judged, alike, correlat
 from linewright.model.explain.inputs import Floats, Input, swapped
 from linewright.model.explain.partial_dependence import dependence
 from linewright.model.explain.slices import weak_slices
-from linewright.model.facts import Contribution, Explanation, Missed
+from linewright.model.facts import Contribution, Explanation, Missed, NotExplained
 from linewright.model.package.model import Model
 from linewright.model.tasks import task as rules_of
 from linewright.text.numbers import figure
@@ -69,7 +69,7 @@ class _Told:
     contributions: tuple[Contribution, ...] = ()
     unit: str = ""
     rows: int = 0
-    why_not: str = ""
+    why_not: NotExplained | None = None
 
 
 def explanation(model: Model, rows: HeldOut, *, split: str, seed: int) -> Explanation:
@@ -123,7 +123,7 @@ def explanation(model: Model, rows: HeldOut, *, split: str, seed: int) -> Explan
         contributions=told.contributions,
         unit=told.unit,
         explained=told.rows,
-        unexplained=told.why_not,
+        not_explained=told.why_not,
         dependence=tuple(islice((plot for plot in plots if plot is not None), MOST_PLOTS)),
         slices=weak.slices,
         looked_at=weak.looked_at,
@@ -228,7 +228,9 @@ def _contributions(model: Model, rows: HeldOut, counted: NDArray[np.intp]) -> _T
     try:
         answers = model.explain(rows.x[sample])
     except RequestError as error:
-        return _Told(why_not=error.what)
+        if (reason := error.details.get("not_explained")) is None:
+            raise
+        return _Told(why_not=reason)
     weight = rows.weight[sample]
     made = [_contribution(one.at(sample), answers, weight) for one in rows.inputs]
     return _Told(

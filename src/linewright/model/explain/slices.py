@@ -18,7 +18,7 @@ References
    Validation, ICDE 2019: the search.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations, pairwise
 
@@ -27,12 +27,12 @@ from numpy.typing import NDArray
 
 from linewright.model.explain.importance import Judged
 from linewright.model.explain.inputs import Floats, Input
-from linewright.model.facts import WeakSlice
+from linewright.model.facts import Condition, IsLevel, IsMissing, IsValue, IsWithin, Scale, WeakSlice
 from linewright.model.metrics.bootstrap import Spread, bootstrap, count_units
 from linewright.model.metrics.definitions import Statistic, divide
-from linewright.text.numbers import as_declared, figure
-from linewright.text.times import say_time
-from linewright.text.years import are_years, say_year
+from linewright.store.values import canonical_json
+from linewright.text.numbers import figure
+from linewright.text.years import are_years
 
 FEWEST_ROWS = 30
 """Rows of each half that a slice must have."""
@@ -44,6 +44,7 @@ MOST_PAIRED = 8
 _MEASURED = 10
 _FIFTHS = 5
 _MOST_LEVELS = 12
+_DIGITS: Mapping[Scale, int] = {"number": 6, "year": 7, "time": 17}
 _OVERLAP = 0.5
 _CONFIDENCE = 0.95
 _DRAWS = 2_000
@@ -70,12 +71,13 @@ class _Parted:
 
     codes: NDArray[np.intp]
     """Part of each row; -1 for what is in none."""
-    words: tuple[str, ...]
+    conditions: tuple[Condition, ...]
+    """Of each part."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class _Candidate:
-    where: tuple[str, ...]
+    conditions: tuple[Condition, ...]
     codes: NDArray[np.intp]
     """Part of each row of both halves, where the rows of `code` are the slice."""
     code: int
@@ -87,6 +89,11 @@ class _Candidate:
     def within(self) -> Flags:
         """Which rows are in it."""
         return self.codes == self.code
+
+    @property
+    def place(self) -> tuple[bytes, ...]:
+        """Its place among others that are as weak."""
+        return tuple(map(canonical_json, self.conditions))
 
 
 def weak_slices(judged: Judged, columns: Sequence[Input], *, answers: Floats | None) -> Found:
@@ -110,8 +117,8 @@ def weak_slices(judged: Judged, columns: Sequence[Input], *, answers: Floats | N
     ...     answer=lambda x: x, row_loss=lambda t, s: s, task="multiclass", seed=1)
     >>> column = Input(name="shop", places=(0,), kind="category", values=codes.astype(float), levels=tuple("abcd"))
     >>> found = weak_slices(judged, [column], answers=None)
-    >>> [(one.where, one.loss > one.elsewhere) for one in found.slices], found.looked_at
-    ([(('shop = c',), True)], 4)
+    >>> [(one.conditions, one.loss > one.elsewhere) for one in found.slices], found.looked_at
+    ([((IsLevel(column='shop', level='c'),), True)], 4)
     """
     search = _half(judged)
     fewest = max(FEWEST_ROWS, int(np.ceil(SMALLEST_SHARE * min(search.sum(), (~search).sum()))))
@@ -145,62 +152,62 @@ def _parted(column: Input, search: Flags) -> _Parted:
         kept = np.argsort(-counts, kind="stable")[:_MOST_LEVELS]
         new = np.full(len(column.levels) + 1, -1)
         new[kept] = np.arange(len(kept))
-        words = [f"{column.name} = {column.levels[code]}" for code in kept]
+        parts: list[Condition] = [IsLevel(column=column.name, level=column.levels[code]) for code in kept]
         codes = new[codes]
     else:
-        codes, words = _fifths(column, search & ~missing, _said_how(column))
-    codes = np.where(missing, len(words), codes)
-    return _Parted(codes=codes, words=(*words, f"{column.name} has no value"))
+        codes, parts = _fifths(column, search & ~missing, _scale(column))
+    codes = np.where(missing, len(parts), codes)
+    return _Parted(codes=codes, conditions=(*parts, IsMissing(column=column.name)))
 
 
-def _said_how(column: Input) -> Callable[[float], str]:
+def _scale(column: Input) -> Scale:
     if column.kind == "time":
-        return say_time
-    return say_year if are_years(column.name, column.values) else _say_number
+        return "time"
+    return "year" if are_years(column.name, column.values) else "number"
 
 
-def _say_number(value: float) -> str:
-    return as_declared(figure(value, 6))
-
-
-def _fifths(column: Input, known: Flags, say: Callable[[float], str]) -> tuple[NDArray[np.intp], list[str]]:
+def _fifths(column: Input, known: Flags, scale: Scale) -> tuple[NDArray[np.intp], list[Condition]]:
     values, name = column.values, column.name
+    digits = _DIGITS[scale]
     if not known.any():
         return np.full(len(values), -1), []
     distinct = np.unique(values[known])
     if len(distinct) <= _FIFTHS + 1:
         codes = np.searchsorted(distinct, values)
         is_one = distinct[np.minimum(codes, len(distinct) - 1)] == values
-        return np.where(is_one, codes, -1), [f"{name} = {say(value)}" for value in distinct.tolist()]
+        return np.where(is_one, codes, -1), [
+            IsValue(column=name, value=figure(value, digits), scale=scale) for value in distinct.tolist()
+        ]
     shares = np.arange(1, _FIFTHS) / _FIFTHS
     ends = np.unique(np.quantile(values[known], shares, method="inverted_cdf"))
     ends = ends[ends < distinct[-1]]
-    said = [say(end) for end in ends.tolist()]
-    between = [f"{low} < {name} <= {high}" for low, high in pairwise(said)]
-    words = [f"{name} <= {said[0]}", *between, f"{name} > {said[-1]}"] if said else [f"{name}"]
-    return np.searchsorted(ends, values, side="left"), words
+    bounds = [None, *(figure(end, digits) for end in ends.tolist()), None]
+    parts = [IsWithin(column=name, above=low, to=high, scale=scale) for low, high in pairwise(bounds)]
+    return np.searchsorted(ends, values, side="left"), [*parts]
 
 
 def _singles(judged: Judged, parted: Sequence[_Parted], search: Flags, fewest: int) -> Iterator[_Candidate]:
     most = int(search.sum()) - fewest
     for one in parted:
-        rows, _, sureness = _against_rest(one.codes, len(one.words), judged, search)
+        rows, _, sureness = _against_rest(one.codes, len(one.conditions), judged, search)
         for code in np.flatnonzero((fewest <= rows) & (rows <= most)).tolist():
-            yield _Candidate(where=(one.words[code],), codes=one.codes, code=code, sureness=sureness[code])
+            yield _Candidate(
+                conditions=(one.conditions[code],), codes=one.codes, code=code, sureness=sureness[code]
+            )
 
 
 def _pairs(judged: Judged, parted: Sequence[_Parted], search: Flags, fewest: int) -> Iterator[_Candidate]:
     most = int(search.sum()) - fewest
-    alone = [_against_rest(one.codes, len(one.words), judged, search)[1] for one in parted]
+    alone = [_against_rest(one.codes, len(one.conditions), judged, search)[1] for one in parted]
     for i, j in combinations(range(len(parted)), 2):
-        first, second, width = parted[i], parted[j], len(parted[j].words)
+        first, second, width = parted[i], parted[j], len(parted[j].conditions)
         codes = np.where((first.codes >= 0) & (second.codes >= 0), first.codes * width + second.codes, -1)
-        rows, loss, sureness = _against_rest(codes, len(first.words) * width, judged, search)
+        rows, loss, sureness = _against_rest(codes, len(first.conditions) * width, judged, search)
         for code in np.flatnonzero((fewest <= rows) & (rows <= most)).tolist():
             a, b = divmod(code, width)
             is_worse = loss[code] >= _MORE * max(alone[i][a], alone[j][b])
             yield _Candidate(
-                where=(first.words[a], second.words[b]),
+                conditions=(first.conditions[a], second.conditions[b]),
                 codes=codes,
                 code=code,
                 sureness=sureness[code] if is_worse else 0.0,
@@ -233,7 +240,7 @@ def _against_rest(
 def _apart(made: Sequence[_Candidate], search: Flags) -> list[_Candidate]:
     """Return the surest, of which none is mostly another one."""
     kept: list[tuple[_Candidate, Flags]] = []
-    for one in sorted(made, key=lambda each: (-each.sureness, each.where)):
+    for one in sorted(made, key=lambda each: (-each.sureness, each.place)):
         rows = one.within & search
         if all((rows & each).sum() <= _OVERLAP * min(rows.sum(), each.sum()) for _, each in kept):
             kept.append((one, rows))
@@ -254,7 +261,7 @@ def _confirmed(
     made = bootstrap(apart, weight=judged.weight, clusters=judged.clusters, seed=judged.seed, draws=_DRAWS)
     confidence = 1 - (1 - _CONFIDENCE) / len(measured)
     weight = judged.weight[np.newaxis]
-    told: list[WeakSlice] = []
+    told: list[tuple[_Candidate, WeakSlice]] = []
     for place, (one, rows) in enumerate(zip(measured, within, strict=True)):
         units = min(
             count_units(np.flatnonzero(side & (judged.weight > 0)), judged.clusters) for side in (rows, ~rows)
@@ -263,17 +270,21 @@ def _confirmed(
         if low > 0:
             said, true = _told(judged, rows, None if answers is None else answers[confirm])
             told.append(
-                WeakSlice(
-                    where=one.where,
-                    loss=figure(float(own[place](weight)[0]), 6),
-                    elsewhere=figure(float(other[place](weight)[0]), 6),
-                    low=figure(low, 6),
-                    rows=int(rows.sum()),
-                    answered=said,
-                    true=true,
+                (
+                    one,
+                    WeakSlice(
+                        conditions=one.conditions,
+                        loss=figure(float(own[place](weight)[0]), 6),
+                        elsewhere=figure(float(other[place](weight)[0]), 6),
+                        low=figure(low, 6),
+                        rows=int(rows.sum()),
+                        answered=said,
+                        true=true,
+                    ),
                 )
             )
-    return tuple(sorted(told, key=lambda each: (each.elsewhere - each.loss, each.where))[:MOST_TOLD])
+    largest = sorted(told, key=lambda each: (each[1].elsewhere - each[1].loss, each[0].place))
+    return tuple(one for _, one in largest[:MOST_TOLD])
 
 
 def _told(judged: Judged, rows: Flags, answers: Floats | None) -> tuple[float | None, float | None]:

@@ -12,8 +12,9 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from linewright.errors import Corrupt, RequestError
+from linewright.errors import Corrupt
 from linewright.features.facts import Encoder, partner
+from linewright.model.explanation_text import cannot_be_explained
 from linewright.model.facts import Task
 from linewright.model.onnx.reader import Parts, read_parts, read_tensor, with_output
 from linewright.model.onnx.session import ERRORS, Graph, open_session
@@ -111,24 +112,9 @@ def open_explainer(graph: Graph, *, encoder: Encoder, outputs: int, where: str) 
     """
     parts = read_parts(graph.data)
     if parts.name == SHARES:
-        raise RequestError(
-            "the estimator of the line does not add up scores, so that no column has a part of them",
-            where="explain",
-            found=where,
-            allowed="boosted trees, or a model of the built-in engine",
-            hint="ask without `explain`; or let `train.python` return an estimator of LightGBM or XGBoost, or take it out, and the "
-            "built-in engine trains what is explained",
-        )
+        raise cannot_be_explained("adds-no-scores", model=where)
     if parts.name != NAME or encoder.is_raw:
-        raise RequestError(
-            "a model that was made elsewhere does not say how its training rows were spread, against which an answer "
-            "would be explained",
-            where="explain",
-            found=where,
-            allowed="a model that a line has trained",
-            hint="ask without `explain`; or let the line train a challenger (linewright retrain LINE): an estimator of "
-            "LightGBM or XGBoost, and whatever the built-in engine trains, is explained",
-        )
+        raise cannot_be_explained("made-elsewhere", model=where)
     width = len(encoder.encodings)
     trees = [node for node in parts.nodes if node.operator == "TreeEnsembleRegressor"]
     linear = _summed(parts, where)

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from linewright.errors import Corrupt, RequestError
 from linewright.features.encode import FIRST_CODE, MISSING_CODE, Columns, encode
 from linewright.features.facts import Arithmetic, Category, Encoding, Number, Raw
+from linewright.model.explanation_text import cannot_be_explained
 from linewright.model.facts import Limit, Package, RequestColumn
 from linewright.model.package.model import Model, golden_differences, read_golden
 from linewright.serve.rows.matrix import MatrixReader
@@ -161,11 +162,10 @@ class Scorer:
         try:
             return self.model.explain(x)
         except RequestError as error:
-            if not name or error.found != self.model.digest:
+            reason = error.details.get("not_explained")
+            if not name or reason is None:
                 raise
-            hint = error.hint.replace("LINE", name.partition("@")[0])
-            named: dict[str, Any] = {"found": name, "hint": hint}
-            raise RequestError(**(error.to_parts() | named)) from error
+            raise cannot_be_explained(reason, model=name, line=name.partition("@")[0]) from error
 
     def warnings(self, x: NDArray[np.float32], rows: Sequence[Row]) -> dict[int, list[str]]:
         """Say, by row, which values the contract does not allow or the model does not know.
