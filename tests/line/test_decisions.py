@@ -17,6 +17,7 @@ from linewright.line.record.evidence import evidence_of
 from linewright.line.record.registry import find_model
 from linewright.line.runs.execute import execute_inline
 from linewright.line.runs.plan import make_plan
+from linewright.line.runs.plan_text import change_in_words
 from linewright.model.facts import Certificate, Package
 from linewright.model.gates.text import gate_in_words
 from linewright.operations.lines import plan
@@ -39,7 +40,7 @@ def test_another_matrix_trains_nothing_and_is_promoted_by_what_it_is_worth(decid
 
     assert first.promoted
     assert ["decide", "evaluate", "gate", "release"] == [one.step for one in planned]
-    assert "the value changed" == planned[0].because
+    assert "the value changed" == change_in_words(planned[0])
     assert ("decide", "evaluate", "gate") == ran.did
     assert ran.promoted
     assert ("beats the champion on value", "pass") == (gate_in_words(gate), gate.status)

@@ -32,6 +32,7 @@ from linewright.line.record.registry import find_model
 from linewright.line.run_context import Work
 from linewright.line.runs.execute import execute_inline
 from linewright.line.runs.plan import begin, make_plan, survey
+from linewright.line.runs.plan_text import change_in_words
 from linewright.model.package.model import load
 from linewright.model.reason_text import chosen_in_words
 from linewright.serve.rows.scorer import Scorer
@@ -161,7 +162,7 @@ def test_another_file_is_another_model_and_plan_says_so(made):
     plan = make_plan(factory, factory.line("line"))
 
     assert "train" == plan.changes[0].step
-    assert "the code file changed" == plan.changes[0].because
+    assert "the code file changed" == change_in_words(plan.changes[0])
 
 
 @pytest.mark.parametrize(

@@ -16,6 +16,7 @@ from linewright.line.record.quarantine import quarantined_rows
 from linewright.line.runs import execute as execute_module
 from linewright.line.runs.execute import execute, execute_inline, open_executor
 from linewright.line.runs.plan import make_plan
+from linewright.line.runs.plan_text import change_in_words
 from linewright.model.facts import Certificate, Package
 from linewright.operations.evidence import card, show, why
 from linewright.operations.halt import halt
@@ -133,7 +134,7 @@ def test_one_changed_gate_plans_the_gate_and_what_follows(ran):
     result = execute_inline(factory, "tumours")
 
     assert ["gate", "release"] == [one.step for one in planned]
-    assert "the gates changed" == planned[0].because
+    assert "the gates changed" == change_in_words(planned[0])
     assert ("gate",) == result.did
     assert result.promoted
     assert 1 == len(factory.metadata.events(Promoted, line="tumours"))
@@ -160,7 +161,7 @@ def test_a_changed_source_is_named_by_the_plan(ran):
         file.write("S9999,14,20,90,600,0.1,0.1,0.1,0.05,benign\n")
     first = make_plan(factory, factory.line("tumours")).changes[0]
 
-    assert ("ingest", "source 'tumours' changed") == (first.step, first.because)
+    assert ("ingest", "source 'tumours' changed") == (first.step, change_in_words(first))
     assert first.from_ != first.to
 
 
@@ -410,7 +411,7 @@ def test_a_candidate_is_no_challenger_once_a_later_run_ended_with_the_champion(r
 
     assert ("tumours@1", "tumours@2") == (tried.champion, tried.challenger)
     assert ["release"] == [one.step for one in due]
-    assert "what the gates say of this model was found before" in due[0].because
+    assert "what the gates say of this model was found before" in change_in_words(due[0])
     assert "tumours@1" == back.candidate
     assert ("tumours@1", None, ()) == (settled.champion, settled.challenger, settled.next)
     assert ["", "champion"] == [one.role for one in models(factory, "tumours").models]
@@ -596,7 +597,7 @@ def test_after_a_run_that_found_the_same_rows_nothing_is_left_to_do(ran):
     planned = make_plan(factory, factory.line("tumours")).changes
     result = execute_inline(factory, "tumours")
 
-    assert "ingest may give it something new" == planned[1].because
+    assert "ingest may give it something new" == change_in_words(planned[1])
     assert ("ingest",) == result.did
     assert [] == steps(factory)
 
@@ -616,7 +617,7 @@ def test_a_column_that_may_lack_values_now_is_said_to_make_another_dataset(tumou
     assert (
         "the table and contract changed; column 'mean_radius' may lack values now, which makes another dataset: the "
         "model is trained anew"
-    ) == planned[0].because
+    ) == change_in_words(planned[0])
     assert "nullable: false" in first
 
 
@@ -625,10 +626,10 @@ def test_a_reading_option_that_changed_is_told_from_a_source_that_changed(ran):
     factory, _ = ran()
     change(factory, 'file: "cancer.csv"', 'file: "cancer.csv", missing: ["", "NA"]')
 
-    option = make_plan(factory, factory.line("tumours")).changes[0].because
+    option = change_in_words(make_plan(factory, factory.line("tumours")).changes[0])
     with (factory.root / "cancer.csv").open("a") as file:
         file.write("S9999,14,20,90,600,0.1,0.1,0.1,0.05,benign\n")
-    both = make_plan(factory, factory.line("tumours")).changes[0].because
+    both = change_in_words(make_plan(factory, factory.line("tumours")).changes[0])
 
     assert "'missing' of source 'tumours' changed" == option
     assert "source 'tumours' changed" == both
@@ -707,7 +708,7 @@ def test_rows_that_were_lost_are_read_from_the_sources_again(ran):
     planned = make_plan(factory, factory.line("tumours")).changes
     again = execute_inline(factory, "tumours")
 
-    assert ("ingest", "rows of it were lost") == (planned[0].step, planned[0].because)
+    assert ("ingest", "rows of it were lost") == (planned[0].step, change_in_words(planned[0]))
     assert ("ingest",) == again.did
     assert digests(first) == digests(again)
     assert [] == steps(factory)

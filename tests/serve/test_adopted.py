@@ -23,6 +23,7 @@ from linewright.line.record.registry import find_model
 from linewright.line.release.card import card_facts
 from linewright.line.runs.execute import execute_inline
 from linewright.line.runs.plan import make_plan
+from linewright.line.runs.plan_text import change_in_words
 from linewright.model.card.render import card_markdown
 from linewright.model.facts import Certificate, Package, Trained
 
@@ -202,7 +203,7 @@ def test_a_challenger_trained_here_has_to_beat_it(tmp_path):
     assert ["train", "package", "explain", "decide", "evaluate", "gate", "release"] == [
         step.step for step in steps
     ]
-    assert "the model file" in steps[0].because
+    assert "the model file" in change_in_words(steps[0])
     assert ("churn@1", "churn@2") == (adopted.candidate, challenger.candidate)
     assert challenger.promoted, challenger.to_text()
     assert (adopted.digest, "promote") == (certificate.rival, certificate.verdict)
@@ -221,7 +222,7 @@ def test_a_replaced_file_is_a_new_model(tmp_path):
         other = RandomForestClassifier(5, max_depth=2, random_state=1)
         other.fit(as_read(table().select(features)), table()[label].to_numpy())
         (root / "model.onnx").write_bytes(to_onnx(other, initial_types=types).SerializeToString())
-        because = make_plan(factory, factory.line("churn")).changes[0].because
+        because = change_in_words(make_plan(factory, factory.line("churn")).changes[0])
         second = execute_inline(factory, "churn")
 
     assert "the model file changed" == because

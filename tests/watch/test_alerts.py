@@ -3,19 +3,25 @@
 import msgspec
 
 from linewright.watch.alerts import alert_id, news
-from linewright.watch.facts import Finding, Watched
+from linewright.watch.facts import BeyondBar, Finding, Shifted, Watched
 
 HOUR = "2026-11-25T{:02d}:00:00.000000Z".format
 
 
 def drift(hour, column="amount"):
     return Finding(
-        monitor="drift", column=column, value=0.4, bar=0.2, since=HOUR(hour), says="it has drifted"
+        monitor="drift", column=column, value=0.4, bar=0.2, since=HOUR(hour), found=Shifted(windows=3)
     )
 
 
 def low(hour):
-    return Finding(monitor="performance", value=0.6, bar=0.7, since=HOUR(hour), says="roc_auc is 0.6")
+    return Finding(
+        monitor="performance",
+        value=0.6,
+        bar=0.7,
+        since=HOUR(hour),
+        found=BeyondBar(metric="roc_auc", of="at_least", labelled=100),
+    )
 
 
 def closed(hour, *findings, n=100, package="sha256:aa", performance=None):
@@ -110,7 +116,11 @@ def test_an_alert_says_what_it_is_about():
     ).alerted[0]
 
     assert alert.id == again.id == alert_id("claims", "sha256:aa", drift(1))
-    assert (alert.because, alert.evidence, alert.since) == ("it has drifted", "sha256:w3", HOUR(1))
+    assert (alert.because, alert.evidence, alert.since) == (
+        "'amount' has drifted: PSI 0.40, at least 0.2 in 3 windows in a row",
+        "sha256:w3",
+        HOUR(1),
+    )
     assert (alert.at, alert.by, alert.line, alert.column) == (HOUR(4), "up", "claims", "amount")
 
 

@@ -9,6 +9,7 @@ import pytest
 from linewright.store.clock import said
 from linewright.store.values import digest_of
 from linewright.watch.facts import Performance
+from linewright.watch.finding_text import finding_in_words
 from linewright.watch.histograms import Tally, reference_of
 from linewright.watch.monitors import alpha_of, find, monitors
 from linewright.watch.spec import PerformanceSpec, WatchSpec
@@ -86,8 +87,8 @@ def test_a_real_shift_is_found_in_three_windows_under_its_own_name(seed, change,
     assert early == ()
     assert [(finding.monitor, finding.column) for finding in found] == [(monitor, column)]
     assert found[0].since == after[0].start
-    assert found[0].says.startswith(says)
-    assert found[0].says.endswith(", at least 0.2 in 3 windows in a row")
+    assert finding_in_words(found[0]).startswith(says)
+    assert finding_in_words(found[0]).endswith(", at least 0.2 in 3 windows in a row")
     assert found[0].value >= found[0].bar == 0.2
 
 
@@ -102,7 +103,7 @@ def test_breaches_are_found_and_their_end_is_not():
         for each in series(random, base, range(3))
     ]
 
-    assert finding.says == (
+    assert finding_in_words(finding) == (
         f"'age' breaks its contract in 12 % of rows, in the reference 0 %: PSI {finding.value:.2f}, "
         "at least 0.2 in 3 windows in a row"
     )
@@ -116,7 +117,7 @@ def test_predictions_that_move_are_found():
     (finding,) = find(base, moved, WATCH)
 
     assert (finding.monitor, finding.column) == ("prediction", None)
-    assert finding.says.startswith("the predictions have drifted: PSI ")
+    assert finding_in_words(finding).startswith("the predictions have drifted: PSI ")
 
 
 def test_windows_without_rows_count_neither_way():
@@ -156,7 +157,7 @@ def test_a_dead_line_is_found_in_one_window():
     (finding,) = find(base, [*usual, *series(random, base, [30], n=0)], WATCH)
 
     assert (finding.monitor, finding.value, finding.bar) == ("traffic", 0.0, 100.0)
-    assert finding.says == "no rows came in 1h, 100 are usual"
+    assert finding_in_words(finding) == "no rows came in 1h, 100 are usual"
     assert finding.since == instant(30)
 
 
@@ -228,7 +229,7 @@ def test_performance_is_found_when_it_is_surely_beyond_its_bar(bars, parts, says
     watch = WatchSpec(performance=PerformanceSpec(**bars))
     base = reference(np.random.default_rng(37))
 
-    assert [finding.says for finding in find(base, [], watch, performance(**parts))] == says
+    assert [finding_in_words(finding) for finding in find(base, [], watch, performance(**parts))] == says
     assert performance().matured == 0.7
 
 
@@ -248,6 +249,6 @@ def test_labels_that_came_as_they_come_are_told_by_when_they_came():
     (told,) = find(base, [], watch, found)
 
     assert found.matured is None
-    assert told.says == (
+    assert finding_in_words(told) == (
         f"roc_auc is 0.61 on 1,400 labels that came from {said(instant(0))} to {said(instant(24))}, surely below 0.7"
     )

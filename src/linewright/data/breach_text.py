@@ -5,6 +5,7 @@ from datetime import timedelta
 from math import ceil
 from typing import Any
 
+import msgspec
 from msgspec.structs import asdict, replace
 
 from linewright.data.facts import Breach, BreachKind
@@ -81,6 +82,11 @@ def in_words(breach: Breach) -> BreachInWords:
 def all_in_words(breaches: Sequence[Breach]) -> tuple[BreachInWords, ...]:
     """Return breaches with their words."""
     return tuple(map(in_words, breaches))
+
+
+def as_details(breaches: Sequence[Breach]) -> list[dict[str, Any]]:
+    """Return breaches with their words as JSON values, which an error has in its details."""
+    return msgspec.json.decode(msgspec.json.encode(all_in_words(breaches)))
 
 
 def breach_in_words(breach: Breach) -> str:

@@ -31,13 +31,66 @@ class Declared(Result, frozen=True, kw_only=True, tag="declared"):
     spec: dict[str, Any]
 
 
+class MovedInput(msgspec.Struct, frozen=True, kw_only=True):
+    """An input of a step that is not what it was."""
+
+    name: str
+    """As the step calls it, e.g. ``"source:claims"``."""
+    options: tuple[str, ...] = ()
+    """Of a source whose bytes did not change: the reading options that did."""
+
+
+class VersionBefore(msgspec.Struct, frozen=True, kw_only=True):
+    """The dataset version that a line had before."""
+
+    dataset: str
+    at: str
+    """When the run that kept it ended; UTC."""
+
+
+class InputsMoved(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="moved"):
+    """Inputs of the step changed."""
+
+    inputs: tuple[MovedInput, ...]
+    before: VersionBefore | None = None
+    """Set where columns are gone."""
+    gone: tuple[str, ...] = ()
+    """Columns of the version before that the source has no more."""
+    came: tuple[str, ...] = ()
+    """Columns that are new."""
+    may_lack: tuple[str, ...] = ()
+    """Columns that may lack values now: that makes another dataset, though no row of it differs."""
+    lack_none: tuple[str, ...] = ()
+    """Columns that may lack no values now."""
+
+
+class AfterStep(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="after"):
+    """A step before it may give it something new."""
+
+    step: str
+
+
+ReleaseDue = Literal["no-number", "passed", "untold", "told-otherwise"]
+"""What the release step would do where nothing is computed: give the candidate a number; promote it, as its certificate says; write down
+what the gates say of it, where no run did, or where the last run ended with something else."""
+
+
+class StepDue(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="due"):
+    """Something that needs no names or figures."""
+
+    why: Literal["never-done", "was-part", "rows-lost", "older-form", "gates-decide"] | ReleaseDue
+    """It was never done for the line; it was part of another step before; rows of it were lost; its last result is of an older Linewright;
+    what the gates say decides about promotion; or what is due of a release."""
+
+
 class Change(msgspec.Struct, frozen=True, kw_only=True, rename={"from_": "from"}):
     """One step that a run would take, and why."""
 
     step: str
-    because: str
+    reason: InputsMoved | AfterStep | StepDue
+    """`line.runs.plan_text` says it in a sentence."""
     from_: str | None
-    """What stood there: a digest or a text; `None` where nothing did."""
+    """The input that stood there: a digest, an instant or an identifier; `None` where nothing did."""
     to: str | None
     """What stands there now; `None` where only the run will tell."""
 

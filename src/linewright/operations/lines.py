@@ -12,13 +12,13 @@ from linewright.errors import LinewrightError, RequestError, SpecError
 from linewright.line.check.line_checks import check_plan
 from linewright.line.check.report import check_line
 from linewright.line.factory import Factory
-from linewright.line.facts import Change
 from linewright.line.file.factory_file import FACTORY_FILE
 from linewright.line.file.read import placed
 from linewright.line.file.read import schema as line_schema
 from linewright.line.new.write import NewLine, new_line
 from linewright.line.request_columns import sql_in_words
 from linewright.line.runs.plan import make_plan
+from linewright.line.runs.plan_text import ChangeInWords, changes_in_words
 from linewright.line.runs.record import declared
 from linewright.line.value.goals import strange_goals
 from linewright.operations.breaches import breaches_table, what_to_do
@@ -256,7 +256,7 @@ class PlanResult(msgspec.Struct, frozen=True, kw_only=True):
 
     plan: str
     line: str
-    changes: tuple[Change, ...]
+    changes: tuple[ChangeInWords, ...]
     sources: dict[str, str] = {}
     """What is read as each source, in a few words."""
     findings: tuple[Finding, ...] = ()
@@ -272,7 +272,7 @@ class PlanResult(msgspec.Struct, frozen=True, kw_only=True):
         return "\n".join([f"{self.line}: plan {short(self.plan)}", *steps, *found])
 
 
-def _moved(change: Change) -> str:
+def _moved(change: ChangeInWords) -> str:
     if change.from_ is None or change.to is None:
         return ""
     return f" ({short(change.from_)} -> {short(change.to)})"
@@ -314,7 +314,7 @@ def _plan(factory: Factory, name: str) -> PlanResult:
     return PlanResult(
         plan=factory.metadata.keep(value),
         line=name,
-        changes=value.changes,
+        changes=changes_in_words(value.changes),
         sources={source: one.describe() for source, one in spec.sources.items()},
         findings=check_plan(factory, spec),
     )

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from linewright.store.values import digest_of
 from linewright.watch.facts import Alerted, Cleared, Finding, Monitor, Watched
+from linewright.watch.finding_text import finding_in_words
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -114,7 +115,7 @@ def _alert(finding: Finding, newest: Watched) -> Alerted:
     return Alerted(
         at=newest.at,
         by=newest.by,
-        because=finding.says,
+        because=finding_in_words(finding),
         line=newest.line,
         id=alert_id(newest.line, newest.package, finding),
         package=newest.package,

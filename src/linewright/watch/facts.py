@@ -164,8 +164,45 @@ class Confirmations(Result, frozen=True, kw_only=True, tag="confirmations"):
     """Consecutive, oldest first."""
 
 
+class Shifted(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="shifted"):
+    """Rows are not spread as in the reference."""
+
+    windows: int
+    """Windows in a row that show it."""
+    share: float | None = None
+    """Share of the rows that the monitor counts, such as those with a missing value, in [0, 1]; `None` of drift, where it counts none."""
+    before: float | None = None
+    """The same of the reference."""
+
+
+class Volume(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="volume"):
+    """More or fewer rows came than usual."""
+
+    every: str
+    """Length of a window, as the line file has it."""
+
+
+Bar = Literal["guess", "at_least", "at_most", "certificate"]
+"""What a metric is held to: what guessing reaches, what the line file says, or what the certificate promised."""
+
+
+class BeyondBar(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="beyond-bar"):
+    """A metric is surely on the wrong side of a bar."""
+
+    metric: str
+    of: Bar
+    labelled: int
+    start: str | None = None
+    """When the labels came, where it is not known when their predictions were made; else `None`."""
+    end: str | None = None
+
+
+class Surplus(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="surplus"):
+    """More positives are confirmed than the model expects."""
+
+
 class Finding(msgspec.Struct, frozen=True, kw_only=True):
-    """What a monitor is sure of."""
+    """What a monitor is sure of; `watch.finding_text` says it in a sentence."""
 
     monitor: Monitor
     column: str | None = None
@@ -178,8 +215,8 @@ class Finding(msgspec.Struct, frozen=True, kw_only=True):
     """Start of the first window that shows it."""
     made: str | None = None
     """As `Performance.made` has it."""
-    says: str
-    """One sentence for people, e.g. ``'amount' has drifted: PSI 0.41, at least 0.2 in 3 windows in a row``."""
+    found: Shifted | Volume | BeyondBar | Surplus
+    """What its figures mean."""
 
 
 class Watched(Event, frozen=True, kw_only=True, tag="watched"):

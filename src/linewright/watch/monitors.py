@@ -17,17 +17,21 @@ from datetime import datetime, timedelta
 import numpy as np
 
 from linewright.data.spec import duration_micros
-from linewright.store.clock import said
 from linewright.watch.distributions import normal
 from linewright.watch.drift_test import Shift, measure
 from linewright.watch.facts import (
     FEWEST_LABELS,
+    Bar,
+    BeyondBar,
     Confirmations,
     Counts,
     Finding,
     Monitor,
     Performance,
     Reference,
+    Shifted,
+    Surplus,
+    Volume,
     Window,
 )
 from linewright.watch.positive_surplus import surplus
@@ -196,7 +200,7 @@ def _shifted(test: _Test, watch: WatchSpec, alpha: float) -> Finding | None:
         value=shift.debiased,
         bar=bar,
         since=last[0][0].start,
-        says=f"{_says(test, rows)}: {_how_far(shift, bar, needed)}",
+        found=_seen_in(test, rows, needed),
     )
 
 
@@ -204,29 +208,15 @@ def _fell(reference: Cells, rows: Cells) -> bool:
     return rows[0] * sum(reference) < reference[0] * sum(rows)
 
 
-def _how_far(shift: Shift, bar: float, windows: int) -> str:
-    times = "1 window" if windows == 1 else f"{windows} windows in a row"
-    return f"PSI {shift.debiased:.2f}, at least {bar:g} in {times}"
+def _seen_in(test: _Test, rows: Cells, windows: int) -> Shifted:
+    if test.monitor in {"drift", "prediction"}:
+        return Shifted(windows=windows)
+    return Shifted(windows=windows, share=_share(rows), before=_share(test.reference))
 
 
-def _says(test: _Test, rows: Cells) -> str:
-    now, then = _percent(rows), _percent(test.reference)
-    match test.monitor:
-        case "missing":
-            return f"{test.column!r} is missing in {now} of rows, in the reference {then}"
-        case "unseen":
-            return f"{test.column!r} has values that the model never saw in {now} of rows, in the reference {then}"
-        case "contract":
-            return f"{test.column!r} breaks its contract in {now} of rows, in the reference {then}"
-        case "prediction":
-            return "the predictions have drifted"
-        case _:
-            return f"{test.column!r} has drifted"
-
-
-def _percent(cells: Cells) -> str:
+def _share(cells: Cells) -> float:
     total = sum(cells)
-    return f"{100 * cells[0] / total:.3g} %" if total else "0 %"
+    return cells[0] / total if total else 0.0
 
 
 def _traffic(windows: Sequence[Window], watch: WatchSpec, alpha: float) -> Iterator[Finding]:
@@ -237,13 +227,12 @@ def _traffic(windows: Sequence[Window], watch: WatchSpec, alpha: float) -> Itera
         return
     found = unusual([window.n for window in alike], every_s=every.total_seconds(), alpha=alpha)
     if found is not None:
-        came = "no rows" if found.rows == 0 else "1 row" if found.rows == 1 else f"{found.rows:,} rows"
         yield Finding(
             monitor="traffic",
             value=float(found.rows),
             bar=found.usual,
             since=alike[-found.windows].start,
-            says=f"{came} came in {watch.every}, {found.usual:,.0f} are usual",
+            found=Volume(every=watch.every),
         )
 
 
@@ -251,23 +240,23 @@ def _length(window: Window) -> timedelta:
     return datetime.fromisoformat(window.end) - datetime.fromisoformat(window.start)
 
 
-def bars_of(found: Performance, bars: PerformanceSpec) -> list[tuple[float, int, str]]:
-    """Return each bar that a judgement is held to, the sign of its wrong side (-1: below it), and how it is said."""
+def bars_of(found: Performance, bars: PerformanceSpec) -> list[tuple[float, int, Bar]]:
+    """Return each bar that a judgement is held to, the sign of its wrong side (-1: below it), and what it is."""
     worse = -1 if found.greater_is_better else 1
     promised = found.promised if bars.as_certified else None
-    every = (
-        (found.guess, worse, "worse than guessing ({bar:.4g})"),
-        (bars.at_least, -1, "below {bar:g}"),
-        (bars.at_most, 1, "above {bar:g}"),
-        (promised, worse, "worse than the certificate's {bar:.4g}"),
+    every: tuple[tuple[float | None, int, Bar], ...] = (
+        (found.guess, worse, "guess"),
+        (bars.at_least, -1, "at_least"),
+        (bars.at_most, 1, "at_most"),
+        (promised, worse, "certificate"),
     )
-    return [(bar, sign, words) for bar, sign, words in every if bar is not None]
+    return [(bar, sign, of) for bar, sign, of in every if bar is not None]
 
 
 def _performance(found: Performance, bars: PerformanceSpec, alpha: float) -> Iterator[Finding]:
     if found.value is None or found.error is None or found.labelled < FEWEST_LABELS:
         return
-    for bar, sign, words in bars_of(found, bars):
+    for bar, sign, of in bars_of(found, bars):
         if is_beyond(sign * (found.value - bar), found.error, alpha):
             yield Finding(
                 monitor="performance",
@@ -275,16 +264,15 @@ def _performance(found: Performance, bars: PerformanceSpec, alpha: float) -> Ite
                 bar=bar,
                 since=found.start,
                 made=found.made,
-                says=f"{found.metric} is {found.value:.4g} on {_judged_on(found)}, "
-                f"surely {words.format(bar=bar)}",
+                found=BeyondBar(
+                    metric=found.metric,
+                    of=of,
+                    labelled=found.labelled,
+                    start=found.start if found.arrived else None,
+                    end=found.end if found.arrived else None,
+                ),
             )
             return
-
-
-def _judged_on(found: Performance) -> str:
-    if not found.arrived:
-        return f"{found.labelled:,} labelled predictions"
-    return f"{found.labelled:,} labels that came from {said(found.start)} to {said(found.end)}"
 
 
 def _surplus(found: Confirmations, bars: PerformanceSpec, alpha: float) -> Iterator[Finding]:
@@ -297,8 +285,7 @@ def _surplus(found: Confirmations, bars: PerformanceSpec, alpha: float) -> Itera
             value=float(more.confirmed),
             bar=more.expected,
             since=more.since,
-            says=f"{more.confirmed:,} positives are confirmed since {said(more.since)}, the model expects "
-            f"{more.expected:,.0f}: it does not see what happens now",
+            found=Surplus(),
         )
 
 

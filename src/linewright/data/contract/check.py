@@ -12,7 +12,7 @@ import msgspec
 import numpy as np
 import polars as pl
 
-from linewright.data.breach_text import all_in_words, breach_in_words, hint_of
+from linewright.data.breach_text import as_details, breach_in_words, hint_of
 from linewright.data.contract.pattern import misspelt
 from linewright.data.contract.references import absent, ragged_references, referred_values
 from linewright.data.contract.sql_checks import answers, on_whole
@@ -24,7 +24,6 @@ from linewright.data.spec import ColumnRule, DataSpec, OnBreach
 from linewright.data.table.build import Part, Table
 from linewright.data.types import cast
 from linewright.errors import ContractBreach, SpecError
-from linewright.store.values import to_builtins
 
 _BOUNDED = ("integer", "number", "date", "datetime")
 _SHOWN = 8  # allowed values that a breach lists
@@ -167,7 +166,7 @@ def breach(checked: Checked, quarantine: str | None = None) -> ContractBreach:
         where="contract.rows" if stopping else "contract",
         hint=todo,
         details={
-            "findings": to_builtins(all_in_words(checked.breaches)),
+            "findings": as_details(checked.breaches),
             "quarantine": quarantine,
             "quarantined": len(checked.quarantined),
             "rows": checked.rows_read,

@@ -7,14 +7,13 @@ from typing import Any, NamedTuple
 import numpy as np
 import polars as pl
 
-from linewright.data.breach_text import all_in_words
+from linewright.data.breach_text import as_details
 from linewright.data.facts import Breach, Column, RowSql
 from linewright.data.read.batches import Batch, Held, Ragged, ahead, refuse_patterns
 from linewright.data.read.source import Raw, Source, clean, whole
 from linewright.data.spec import ColumnRule, DataSpec
 from linewright.data.types import Typing, cast, cast_all, infer, known_zone
 from linewright.errors import ContractBreach, SpecError
-from linewright.store.values import to_builtins
 from linewright.text.suggest import listed, nearest
 
 _ORDERED = ("integer", "number", "date", "datetime")
@@ -330,7 +329,7 @@ def _refuse_unknown(named: Mapping[str, str], columns: Sequence[str], data: Data
             where=f"contract.columns.{missing[0]}",
             allowed=listed(columns),
             hint=_nearest(missing[0], columns),
-            details={"findings": to_builtins(all_in_words(breaches))},
+            details={"findings": as_details(breaches)},
         )
 
 

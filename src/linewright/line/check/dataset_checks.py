@@ -6,7 +6,7 @@ from typing import TypeVar
 import polars as pl
 from msgspec.structs import replace
 
-from linewright.data.breach_text import all_in_words, breach_in_words, gone_in_words, hint_of
+from linewright.data.breach_text import as_details, breach_in_words, gone_in_words, hint_of
 from linewright.data.contract.freshness import Before, evolution, row_change, staleness
 from linewright.data.dataset.version import read_dataset
 from linewright.data.facts import Breach, Dataset, Ingested
@@ -18,7 +18,6 @@ from linewright.line.facts import Finished
 from linewright.line.record.quarantine import reading_of
 from linewright.line.run_context import Work
 from linewright.line.spec import LineSpec
-from linewright.store.values import to_builtins
 
 E = TypeVar("E", bound=LinewrightError)
 
@@ -106,7 +105,7 @@ def stop_if_broken(
     stopping = next((one for one in promised if one.action == "stop"), None)
     if stopping is None:
         return
-    details = {"findings": to_builtins(all_in_words([*promised, *found])), "quarantine": quarantine}
+    details = {"findings": as_details([*promised, *found]), "quarantine": quarantine}
     raise ContractBreach(
         breach_in_words(stopping), where=_place(stopping), hint=hint_of(stopping), details=details
     )

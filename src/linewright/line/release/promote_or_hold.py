@@ -8,7 +8,7 @@ from linewright.data.column_roles import feature_columns
 from linewright.data.spec import ColumnRule
 from linewright.errors import Conflict, Corrupt, NotFound
 from linewright.line.factory import Factory
-from linewright.line.facts import Finished
+from linewright.line.facts import Finished, ReleaseDue
 from linewright.line.record.registry import declared_before, find_model
 from linewright.line.release.endpoint import follow_file
 from linewright.line.release.rollout import begin_trial, is_tried_first
@@ -83,27 +83,24 @@ def trial_with(work: Work, package: str) -> Deployed | None:
     return canary if canary is not None and canary.package == package else None
 
 
-def release_due(work: Work) -> list[str]:
-    """Say what the release step would do now; empty if nothing."""
+def release_due(work: Work) -> list[ReleaseDue]:
+    """Return what the release step would do now; empty if nothing."""
     certificate = work.certificate
-    due: list[str] = []
+    due: list[ReleaseDue] = []
     if version_of(work, certificate.package) is None:
-        due.append("the candidate has no number yet")
+        due.append("no-number")
     if (
         certificate.verdict == "promote"
         and not _is_champion(work, certificate.package)
         and trial_with(work, certificate.package) is None
         and withheld(work, certificate) is None
     ):
-        due.append("its certificate says promote")
+        due.append("passed")
     told = _told(work)
     if told is None:
-        due.append("no run has written down yet what the gates say of this model; nothing else is left to do")
+        due.append("untold")
     elif told != work.known["gate"]:
-        due.append(
-            "what the gates say of this model was found before, and the last run ended with something else: that it holds now is "
-            "written down, and nothing is computed anew"
-        )
+        due.append("told-otherwise")
     return due
 
 

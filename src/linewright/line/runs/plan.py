@@ -1,16 +1,17 @@
 """The plan: the difference between what a line declares and what there is, as a value."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from linewright.data.breach_text import gone_in_words
+import msgspec
+
 from linewright.data.read.source import column_names, fingerprint
 from linewright.data.spec import SourceSpec, table_sources
 from linewright.errors import LinewrightError
 from linewright.line.check.dataset_checks import before_of
 from linewright.line.check.report import contradictions_of, refuse
 from linewright.line.factory import Factory
-from linewright.line.facts import Change, Plan
+from linewright.line.facts import AfterStep, Change, InputsMoved, MovedInput, Plan, StepDue, VersionBefore
 from linewright.line.file.read import unsupported
 from linewright.line.record.alerts import last_retraining
 from linewright.line.release.promote_or_hold import release_due
@@ -23,11 +24,8 @@ from linewright.line.run_context import (
 )
 from linewright.line.runs.record import declared, last_declared
 from linewright.line.spec import LineSpec
-from linewright.line.steps.table import STATIONS, Station, settled, words
+from linewright.line.steps.table import STATIONS, Station, settled
 from linewright.store.values import digest_of, digest_of_bytes
-from linewright.text.numbers import listed
-
-_MOST_NAMED = 5
 
 
 @dataclass(frozen=True)
@@ -111,13 +109,11 @@ def make_plan(factory: Factory, spec: LineSpec, *, as_of: str | None = None) -> 
             change = _change(standing, work, after=changes[-1].step if changes else "")
             changes.append(change)
     if changes:
-        changes.append(
-            Change(step="release", because="what the gates say decides about promotion", from_=None, to=None)
-        )
+        changes.append(Change(step="release", reason=StepDue(why="gates-decide"), from_=None, to=None))
     else:
         changes.extend(
-            Change(step="release", because=because, from_=None, to=work.known["gate"])
-            for because in release_due(work)
+            Change(step="release", reason=StepDue(why=why), from_=None, to=work.known["gate"])
+            for why in release_due(work)
         )
     return Plan(
         line=spec.line,
@@ -132,51 +128,55 @@ def _change(standing: Standing, work: Work, *, after: str) -> Change:
     name = standing.station.name
     before = work.metadata.last_inputs(work.spec.line, name)
     if not before and work.metadata.last_inputs(work.spec.line, STATIONS[-1].name):
-        because = f"{after} may give it something new" if after else "it was part of another step before"
-        return Change(step=name, because=because, from_=None, to=standing.key)
+        reason = AfterStep(step=after) if after else StepDue(why="was-part")
+        return Change(step=name, reason=reason, from_=None, to=standing.key)
     if not before:
-        return Change(step=name, because="it was never done for this line", from_=None, to=standing.key)
+        return Change(step=name, reason=StepDue(why="never-done"), from_=None, to=standing.key)
     if standing.inputs is None:
-        return Change(step=name, because=f"{after} may give it something new", from_=None, to=None)
+        return Change(step=name, reason=AfterStep(step=after), from_=None, to=None)
     moved = sorted(
         part for part in {*before, *standing.inputs} if before.get(part) != standing.inputs.get(part)
     )
     if not moved:
         is_lost = standing.key is not None and work.metadata.settled(standing.key) is not None
-        because = "rows of it were lost" if is_lost else "its last result is of an older Linewright"
-        return Change(step=name, because=because, from_=None, to=standing.key)
+        why = "rows-lost" if is_lost else "older-form"
+        return Change(step=name, reason=StepDue(why=why), from_=None, to=standing.key)
     return Change(
         step=name,
-        because="; ".join(
-            [
-                f"{', '.join(_said(part, before.get(part), work) for part in moved)} changed",
-                *_columns(moved, work),
-                *_nullable(moved, work),
-            ]
-        ),
+        reason=_nullable(moved, work, _columns(moved, work, _inputs(moved, before, work))),
         from_=before.get(moved[0]),
         to=standing.inputs.get(moved[0]),
     )
 
 
-def _columns(moved: Sequence[str], work: Work) -> Iterator[str]:
-    """Say which columns of the version before a changed file has no more, and which are new, from its header alone."""
+def _inputs(moved: Sequence[str], before: Mapping[str, str], work: Work) -> InputsMoved:
+    return InputsMoved(
+        inputs=tuple(
+            MovedInput(name=part, options=tuple(_moved_options(part, before.get(part), work)))
+            for part in moved
+        )
+    )
+
+
+def _columns(moved: Sequence[str], work: Work, reason: InputsMoved) -> InputsMoved:
+    """Return which columns of the version before a changed file has no more, and which are new, from its header alone."""
     spec, before = work.spec, before_of(work.factory, work.spec.line)
     name, source = next(iter(table_sources(spec).items()))
     if spec.table.sql is not None or f"source:{name}" not in moved or before is None:
-        return
+        return reason
     now = _column_names(name, source, work.factory)
     old = [column.name for column in before.columns]
-    if now:
-        yield from (
-            gone_in_words(column, dataset=before.dataset, at=before.at) for column in old if column not in now
-        )
-    if not spec.contract.columns:
-        yield from (f"column {column!r} is new" for column in now if column not in old)
+    gone = tuple(column for column in old if column not in now) if now else ()
+    return msgspec.structs.replace(
+        reason,
+        before=VersionBefore(dataset=before.dataset, at=before.at) if gone else None,
+        gone=gone,
+        came=() if spec.contract.columns else tuple(column for column in now if column not in old),
+    )
 
 
-def _nullable(moved: Sequence[str], work: Work) -> Iterator[str]:
-    """Say which columns may lack values now, or may no more: that is part of a dataset, though no row of it differs."""
+def _nullable(moved: Sequence[str], work: Work, reason: InputsMoved) -> InputsMoved:
+    """Return which columns may lack values now, or may no more: that is part of a dataset, though no row of it differs."""
     last = last_declared(work.factory, work.spec.line) if "table and contract" in moved else None
     before, now = last.contract.columns if last else {}, work.spec.contract.columns
     turned = {
@@ -184,11 +184,11 @@ def _nullable(moved: Sequence[str], work: Work) -> Iterator[str]:
         for name, rule in now.items()
         if name in before and rule.may_lack != before[name].may_lack
     }
-    for may, says in ((True, "may lack values now"), (False, "may lack no values now")):
-        names = [repr(name) for name, nullable in turned.items() if nullable is may]
-        if names:
-            what = "columns" if len(names) > 1 else "column"
-            yield f"{what} {listed(names, _MOST_NAMED)} {says}, which makes another dataset: the model is trained anew"
+    return msgspec.structs.replace(
+        reason,
+        may_lack=tuple(name for name, nullable in turned.items() if nullable),
+        lack_none=tuple(name for name, nullable in turned.items() if not nullable),
+    )
 
 
 def _column_names(name: str, source: SourceSpec, factory: Factory) -> tuple[str, ...]:
@@ -199,15 +199,10 @@ def _column_names(name: str, source: SourceSpec, factory: Factory) -> tuple[str,
         return ()
 
 
-def _said(part: str, before: str | None, work: Work) -> str:
-    """Return what an input is called, with the reading options of a source whose bytes did not change."""
-    options = _moved_options(part.removeprefix("source:"), before, work) if part.startswith("source:") else []
-    return f"{' and '.join(options)} of {words(part)}" if options else words(part)
-
-
-def _moved_options(name: str, before: str | None, work: Work) -> list[str]:
+def _moved_options(part: str, before: str | None, work: Work) -> list[str]:
     """Return which options alone tell a source from what was read last; none where the source itself changed."""
-    now = work.spec.sources.get(name)
+    name = part.removeprefix("source:")
+    now = work.spec.sources.get(name) if name != part else None
     last = last_declared(work.factory, work.spec.line)
     was = last.sources.get(name) if last else None
     if before is None or now is None or was is None or type(was) is not type(now):
@@ -217,4 +212,4 @@ def _moved_options(name: str, before: str | None, work: Work) -> list[str]:
         option: getattr(was, option) for option in options if getattr(was, option) != getattr(now, option)
     }
     is_only_that = moved and fingerprint(now.model_copy(update=moved), work.factory.root) == before
-    return [repr(option) for option in moved] if is_only_that else []
+    return [*moved] if is_only_that else []

@@ -18,9 +18,9 @@ from linewright.line.factory import Factory
 from linewright.line.facts import Accepted, AttemptEnded, Declared, Finished, Outcome, Plan
 from linewright.line.record.alerts import proposal_because
 from linewright.line.record.checkpoint import checkpoint
+from linewright.line.runs.plan_text import plan_in_words
 from linewright.line.spec import LineSpec
 from linewright.store.values import digest_of
-from linewright.text.numbers import count
 from linewright.watch.facts import RetrainProposal
 
 _TRAINS_NOTHING = {"about", "goal", "owner", "tags", "gates", "release", "watch", "retrain", "value", "keep"}
@@ -86,7 +86,7 @@ def accept(factory: Factory, plan: Plan, run: str, *, by: str, proposal: str | N
             Accepted(
                 at=context.now(),
                 by=by,
-                because=_asked(factory, proposal) or _why(plan),
+                because=_asked(factory, proposal) or plan_in_words(plan),
                 line=plan.line,
                 run=run,
                 plan=digest_of(plan),
@@ -181,9 +181,3 @@ def _asked(factory: Factory, proposal: str | None) -> str | None:
     if proposal is None:
         return None
     return proposal_because(factory.metadata, factory.metadata.get(proposal, RetrainProposal))
-
-
-def _why(plan: Plan) -> str:
-    first, *others = plan.changes
-    after = f", and {count(len(others), 'step')} after it" if others else ""
-    return f"{first.step}: {first.because}{after}"

@@ -49,7 +49,6 @@ from linewright.model.gates.text import certificate_in_words, undecided_in_words
 from linewright.model.reason_text import chosen_in_words, sample_in_words
 from linewright.model.tasks.value import amounts_in_words
 from linewright.release.facts import Promoted
-from linewright.store.values import to_builtins
 
 _MOST_QUESTIONS = 5
 _OF_TIME = frozenset({TimeOrder.id, YearMonth.id})
@@ -150,7 +149,7 @@ def _carry_out(station: Station, work: Work) -> dict[str, Any]:
     return {
         "digest": digest,
         "computed": computed,
-        "breaches": to_builtins(breaches),
+        "breaches": decode(encode(breaches)),
         "findings": decode(encode(list(findings))),
     }
 

@@ -72,15 +72,6 @@ def settled(station: Station, key: str, work: Work) -> str | None:
     return digest if is_whole(dataset, work.factory.artifacts, work.metadata) else None
 
 
-def words(part: str) -> str:
-    """Return what an input is called in a sentence."""
-    if part == "rows known by":
-        return "the moment whose labels count"
-    if part == "shift since":
-        return "the beginning of the shift"
-    return f"source {part.removeprefix('source:')!r}" if part.startswith("source:") else f"the {part}"
-
-
 def _ingest_inputs(work: Work) -> dict[str, str]:
     spec, forgotten = work.spec, forgotten_of(work.factory, work.spec.line).input
     asked = {
