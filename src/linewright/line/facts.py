@@ -187,6 +187,79 @@ Level = Literal["R0", "R1", "R2", "differs"]
 """How near a rebuilt model is: the same bytes; the same answers; the same metric within its interval; none of these."""
 
 
+class ValueDiffers(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="value"):
+    """A field of a result holds something else."""
+
+    path: str
+    """Such as ``"plan[1].rounds"``."""
+    was: str
+    """As JSON, cut where it is long."""
+    now: str
+
+
+class MoreDiffer(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="more"):
+    """Further fields differ."""
+
+    fields: tuple[str, ...]
+
+
+class FormDiffers(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="form"):
+    """It says the same, and is written in another form than the version before wrote."""
+
+
+class NotMade(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="not-made"):
+    """It could not be computed."""
+
+    error: dict[str, Any]
+
+
+class EnvironmentDiffers(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="environment"):
+    """Python, a library, the platform or the processor is another."""
+
+    name: str
+    was: str | None
+    now: str | None
+
+
+class CodeDiffers(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="code"):
+    """Files of ours that a model passes through are others."""
+
+    files: tuple[str, ...]
+
+
+class ArithmeticDiffers(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="arithmetic"):
+    """Arithmetic gives other bits here."""
+
+    of: tuple[str, ...]
+
+
+class FileToday(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="file"):
+    """A file beside the sources, whose recorded copy was used, is another today, cannot be read, or is gone."""
+
+    path: str
+    how: Literal["other", "unreadable", "gone"]
+
+
+Differs = (
+    ValueDiffers
+    | MoreDiffer
+    | FormDiffers
+    | NotMade
+    | EnvironmentDiffers
+    | CodeDiffers
+    | ArithmeticDiffers
+    | FileToday
+)
+
+
+class Difference(msgspec.Struct, frozen=True, kw_only=True):
+    """In what a rebuilt model or the place where it was rebuilt differs; `line.rebuild.difference_text` says it."""
+
+    part: str = ""
+    """Name of the result; empty where it is about the environment."""
+    differs: Differs
+
+
 class Rebuilt(Event, frozen=True, kw_only=True, tag="rebuilt"):
     """A registered model was computed again from its manifest, and compared."""
 
@@ -198,8 +271,8 @@ class Rebuilt(Event, frozen=True, kw_only=True, tag="rebuilt"):
     """Digest of the package that was computed now; it was not kept."""
     workers: int
     """Fits that went on at a time."""
-    differences: tuple[str, ...] = ()
-    """What came out otherwise, and in what the environments differ, one sentence each."""
+    differences: tuple[Difference, ...] = ()
+    """What came out otherwise, and in what the environments differ."""
 
 
 class LabelsEnd(msgspec.Struct, frozen=True, kw_only=True):

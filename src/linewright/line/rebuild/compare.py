@@ -22,7 +22,20 @@ from linewright.features.encode_table import encode_table
 from linewright.line.care.verify import verify_model
 from linewright.line.engines import parted
 from linewright.line.factory import Factory
-from linewright.line.facts import Declared, Environment, Level, Plan
+from linewright.line.facts import (
+    Declared,
+    Difference,
+    Differs,
+    Environment,
+    FileToday,
+    FormDiffers,
+    Level,
+    MoreDiffer,
+    NotMade,
+    Plan,
+    ValueDiffers,
+)
+from linewright.line.rebuild.difference_text import all_in_words
 from linewright.line.rebuild.isolated_factory import Afresh
 from linewright.line.record.evidence import Evidence, accepted_of, evidence_of
 from linewright.line.retention.dropped import dropped_at, forgotten_at
@@ -56,6 +69,8 @@ class Part(msgspec.Struct, frozen=True, kw_only=True):
     """Digest of what was computed now; `None` where it could not be."""
     differs: tuple[str, ...] = ()
     """Where it first differs, field by field; or why it could not be computed."""
+    differences: tuple[Differs, ...] = ()
+    """The same as values."""
 
     @property
     def is_same(self) -> bool:
@@ -112,6 +127,8 @@ class Rebuilding(msgspec.Struct, frozen=True, kw_only=True):
     metric_rebuilt: float | None
     environment: tuple[str, ...]
     """In what this environment differs from that of the training."""
+    environment_differences: tuple[Differs, ...] = ()
+    """The same as values."""
     is_noted: bool
     """Whether the whole environment of the training is on the record."""
     workers: int
@@ -122,10 +139,15 @@ class Rebuilding(msgspec.Struct, frozen=True, kw_only=True):
         return GateRefused.exit_code if self.level == "differs" else 0
 
     @property
-    def differences(self) -> tuple[str, ...]:
+    def differences(self) -> tuple[Difference, ...]:
         """What came out otherwise, and in what the environments differ."""
-        parts = [f"{one.name}: {text}" for one in self.parts if not one.is_same for text in one.differs]
-        return (*parts, *self.environment)
+        parts = [
+            Difference(part=one.name, differs=each)
+            for one in self.parts
+            if not one.is_same
+            for each in one.differences
+        ]
+        return (*parts, *(Difference(differs=each) for each in self.environment_differences))
 
     def to_text(self) -> str:
         """Say how near it came, what differs, and what may explain it."""
@@ -334,9 +356,7 @@ def _split(station: Station, work: Work, evidence: Evidence) -> Part:
     try:
         now = station.do(work)
     except LinewrightError as error:
-        return Part(
-            name="split", recorded=digest, rebuilt=None, differs=(f"it cannot be made again: {error}",)
-        )
+        return _other("split", digest, None, [NotMade(error=error.to_json())])
     return _part("split", digest, work.metadata.keep(now), evidence.split, now)
 
 
@@ -385,20 +405,29 @@ _COMPARED: Mapping[str, Callable[[Work, Evidence], Iterator[Part]]] = {
 
 def _part(name: str, digest: str, made: str, then: Result, now: Result, *, but: Sequence[str] = ()) -> Part:
     was, has = to_builtins(then), to_builtins(now)
-    told = () if digest == made else tuple(_told(was, has, but=but))
-    if digest != made and was == has:
-        told = ("it says the same, and is written in another form than the version before wrote",)
-    return Part(name=name, recorded=digest, rebuilt=made, differs=told)
+    if digest == made:
+        return Part(name=name, recorded=digest, rebuilt=made)
+    return _other(name, digest, made, [FormDiffers()] if was == has else [*_fields(was, has, but=but)])
 
 
-def _told(then: dict[str, Any], now: dict[str, Any], *, but: Sequence[str]) -> Iterator[str]:
-    """Say where each field of two results first differs, at most so many of them."""
+def _other(name: str, recorded: str, rebuilt: str | None, found: Sequence[Differs]) -> Part:
+    return Part(
+        name=name,
+        recorded=recorded,
+        rebuilt=rebuilt,
+        differs=all_in_words(found),
+        differences=tuple(found),
+    )
+
+
+def _fields(then: dict[str, Any], now: dict[str, Any], *, but: Sequence[str]) -> Iterator[Differs]:
+    """Give where each field of two results first differs, at most so many of them."""
     fields = [name for name in {**then, **now} if name not in but and then.get(name) != now.get(name)]
     for name in fields[:_MOST_TOLD]:
         path, was, has = first_difference(then.get(name), now.get(name), at=name)
-        yield f"{path} was {_brief(was)}, is {_brief(has)}"
+        yield ValueDiffers(path=path, was=_brief(was), now=_brief(has))
     if len(fields) > _MOST_TOLD:
-        yield f"and {count(len(fields) - _MOST_TOLD, 'other field')}: {', '.join(fields[_MOST_TOLD:])}"
+        yield MoreDiffer(fields=tuple(fields[_MOST_TOLD:]))
 
 
 def first_difference(then: Any, now: Any, *, at: str = "") -> tuple[str, Any, Any]:
@@ -453,7 +482,8 @@ def _compared(
         answers=answers,
         metric=metric,
         metric_rebuilt=now,
-        environment=told,
+        environment=all_in_words(told),
+        environment_differences=told,
         is_noted=noted,
         workers=workers,
     )
@@ -545,24 +575,19 @@ def _besides(level: Level, parts: Sequence[Part]) -> str:
     return f"; but the {' and the '.join(others)} came out otherwise" if level == "R0" and others else ""
 
 
-def _files_today(root: Path, train: TrainSpec, trained: Trained) -> Iterator[str]:
-    """Say what became of the files beside the sources, of which the model was rebuilt from the copies on the record."""
+def _files_today(root: Path, train: TrainSpec, trained: Trained) -> Iterator[FileToday]:
+    """Give what became of the files beside the sources, of which the model was rebuilt from the copies on the record."""
     if trained.estimated and trained.estimated.code:
         python = str(train.python)
-        said = _today(root / parted(python)[0], trained.estimated.code, partial(read_code_file, root, python))
-        yield from (f"{parted(python)[0]} {one}; its recorded copy was run" for one in said)
+        path = parted(python)[0]
+        try:
+            if digest_of_bytes(read_code_file(root, python)) != trained.estimated.code:
+                yield FileToday(path=path, how="other")
+        except SpecError:
+            yield FileToday(path=path, how="unreadable" if (root / path).exists() else "gone")
 
 
-def _today(path: Path, recorded: str, read: Callable[[], bytes]) -> Iterator[str]:
-    """Say how a file is another today than the one that a model was made with; nothing where it is the same."""
-    try:
-        if digest_of_bytes(read()) != recorded:
-            yield "is another file today"
-    except SpecError:
-        yield "cannot be read any more" if path.exists() else "is not there any more"
-
-
-def _environments(factory: Factory, evidence: Evidence) -> tuple[bool, tuple[str, ...]]:
+def _environments(factory: Factory, evidence: Evidence) -> tuple[bool, tuple[Differs, ...]]:
     """Return whether the environment of the training is on the record, and in what this one differs from it."""
     digests = {
         evidence.registered.computed_in.get(name) or computed_in(factory.metadata, digest)
@@ -576,5 +601,7 @@ def _environments(factory: Factory, evidence: Evidence) -> tuple[bool, tuple[str
             return False, ()
         then = Environment(python=now.python, platform=now.platform, libraries=evidence.trained.libraries)
         return False, differences(then, Environment(python=now.python, platform=now.platform, libraries=mine))
-    told = [text for then in noted for text in differences(then, now)]
-    return None not in digests, tuple(dict.fromkeys(told))
+    found: list[Differs] = []
+    for then in noted:
+        found += [one for one in differences(then, now) if one not in found]
+    return None not in digests, tuple(found)

@@ -10,7 +10,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 import linewright
-from linewright.line.facts import Environment
+from linewright.line.facts import ArithmeticDiffers, CodeDiffers, Differs, Environment, EnvironmentDiffers
 from linewright.line.steps.table import STATIONS
 from linewright.store.protocols import Metadata, MetadataReader
 
@@ -74,43 +74,38 @@ def computed_in(metadata: MetadataReader, result: str) -> str | None:
     return metadata.settled(_link(result))
 
 
-def differences(then: Environment, now: Environment) -> tuple[str, ...]:
-    """Say in what two environments differ, one sentence each; nothing where they are equal.
+def differences(then: Environment, now: Environment) -> tuple[Differs, ...]:
+    """Return in what two environments differ; nothing where they are equal.
 
     Examples
     --------
     >>> then = Environment(python="CPython 3.11.7", platform="Linux x86_64", libraries={"numpy": "2.0.0", "scipy": "1.14.0"})
     >>> now = Environment(python="CPython 3.11.7", platform="Linux x86_64", libraries={"numpy": "2.1.0"})
-    >>> differences(then, now)
-    ('numpy was 2.0.0, is 2.1.0', 'scipy was 1.14.0, is not here')
+    >>> [(one.name, one.was, one.now) for one in differences(then, now)]
+    [('numpy', '2.0.0', '2.1.0'), ('scipy', '1.14.0', None)]
     """
-    found = [
+    found: list[Differs] = [
         *_changed({"python": then.python}, {"python": now.python}),
-        *_changed({"the platform": then.platform}, {"the platform": now.platform}),
-        *_changed({"the processor": ", ".join(then.processor)}, {"the processor": ", ".join(now.processor)}),
+        *_changed({"platform": then.platform}, {"platform": now.platform}),
+        *_changed({"processor": ", ".join(then.processor)}, {"processor": ", ".join(now.processor)}),
         *_changed(then.libraries, now.libraries),
     ]
     if code := _names_changed(then.code, now.code):
-        found.append(f"our code is another: {_few(code)}")
+        found.append(CodeDiffers(files=tuple(code)))
     if sums := _names_changed(then.numerics, now.numerics):
-        found.append(f"arithmetic gives other bits here: {', '.join(sums)}")
+        found.append(ArithmeticDiffers(of=tuple(sums)))
     return tuple(found)
 
 
-def _changed(then: Mapping[str, str], now: Mapping[str, str]) -> list[str]:
+def _changed(then: Mapping[str, str], now: Mapping[str, str]) -> list[EnvironmentDiffers]:
     return [
-        f"{name} was {then.get(name) or 'not there'}, is {now.get(name) or 'not here'}"
+        EnvironmentDiffers(name=name, was=then.get(name) or None, now=now.get(name) or None)
         for name in _names_changed(then, now)
     ]
 
 
 def _names_changed(then: Mapping[str, str], now: Mapping[str, str]) -> list[str]:
     return sorted(name for name in then.keys() | now.keys() if then.get(name) != now.get(name))
-
-
-def _few(names: list[str], most: int = 8) -> str:
-    more = f" and {len(names) - most} more" if len(names) > most else ""
-    return ", ".join(names[:most]) + more
 
 
 def _link(result: str) -> str:
