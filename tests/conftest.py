@@ -1,5 +1,6 @@
 """What many tests need: a private PostgreSQL, started once."""
 
+import gc
 import os
 import shutil
 import subprocess
@@ -17,6 +18,8 @@ from hypothesis import settings
 # The same examples each time; `--hypothesis-profile default` looks for new ones.
 settings.register_profile("repository", derandomize=True, deadline=None)
 settings.load_profile("repository")
+
+gc.set_threshold(20_000, 20, 20)
 
 # Threads of OpenMP that wait for each other sleep; else, where workers share processors, they use up three times what they compute.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
@@ -38,6 +41,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--most-examples", type=int, help="examples of a law, at most (default: what each law says)"
     )
+
+
+def pytest_collection_finish() -> None:
+    """Keep what was collected for good: each full search for garbage would go through thousands of tests."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.hookimpl(wrapper=True)

@@ -2,6 +2,12 @@
 
 import subprocess
 import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from linewright.serve.listener import endpoint
 
 HEAVY = [
     "pandas",
@@ -57,3 +63,27 @@ def test_who_asks_how_lines_stand_imports_nothing_that_reads_tables(tmp_path):
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
 
     assert "[]" == done.stdout.splitlines()[-1]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="it reads /proc")
+def test_the_command_becomes_an_endpoint_without_what_a_command_has_loaded(tmp_path):
+    """Its process keeps its number, for whoever started it; the metadata store and its libraries would stay in memory for good."""
+    (tmp_path / "factory.yaml").write_text("format: 1\n")
+    (tmp_path / "lines").mkdir()
+    command = [sys.executable, "-m", "linewright", "serve", "--port", "0"]
+    with subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.DEVNULL) as process:
+        try:
+            until = time.monotonic() + 30
+            while endpoint(tmp_path / ".linewright") is None:
+                assert process.poll() is None
+                assert time.monotonic() < until
+                time.sleep(0.02)
+            words = Path(f"/proc/{process.pid}/cmdline").read_text().split("\0")
+            libraries = Path(f"/proc/{process.pid}/maps").read_text()
+        finally:
+            process.terminate()
+
+    assert words[1:3] == ["-m", "linewright.serve"]
+    assert "onnxruntime" in libraries
+    assert "sqlalchemy" not in libraries
+    assert 0 == process.returncode

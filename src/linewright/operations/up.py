@@ -22,10 +22,9 @@ from linewright.serve.access import TOKEN_FILE, control_token
 from linewright.serve.limits import AllLimits
 from linewright.serve.listener import Announcement, listening, shown
 from linewright.serve.models.memory import to_bytes
-from linewright.serve.no_pickle import forbid_pickles
 from linewright.serve.origin import require_loopback
 from linewright.serve.peers import shared
-from linewright.serve.workers import MOST, endpoint_child, serve_lines
+from linewright.serve.workers import MOST, become_endpoint, endpoint_child
 
 MOST_EXAMPLES = 3
 _GUARD_S = 1.0
@@ -103,10 +102,9 @@ def serve(
         of this machine or control group.
     """
     require_loopback(host)
-    forbid_pickles()
     budget, limits = _budget(factory, model_memory), _limits(factory)
     _guard_older(factory)
-    serve_lines(factory.state, host, port, workers=workers, model_memory=budget, limits=limits)
+    become_endpoint(factory.state, host, port, workers=workers, model_memory=budget, limits=limits)
 
 
 def _budget(factory: Factory, option: str | None) -> int | None:

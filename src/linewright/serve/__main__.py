@@ -38,7 +38,7 @@ def main(*arguments: str) -> int:
                 workers = int(more[0]) if more else 1
                 serve_lines(Path(state), host, int(port), workers=workers, model_memory=budget, limits=asked)
     except LinewrightError as error:
-        sys.stderr.write(f"{error}\n")
+        sys.stderr.write(f"error: {error}\n")
         return error.exit_code
     return 0
 

@@ -6,10 +6,12 @@ as its supervisor. Several have a supervisor from the beginning.
 
 import os
 import socket
+import sys
 from collections.abc import Callable
 from functools import partial
 from importlib import import_module
 from pathlib import Path
+from typing import NoReturn
 
 from linewright.engine.supervise import Child, Group, Signals, end, look_after
 from linewright.serve.limits import AllLimits
@@ -17,6 +19,7 @@ from linewright.serve.listener import Announcement, listening, shown
 from linewright.serve.models.memory import SMALLEST, usual_budget
 from linewright.serve.operator_log import tell_stderr
 from linewright.serve.peers import Siblings, fold, shared
+from linewright.store.rights import asked_umask
 
 MOST = 256
 """Processes of one endpoint."""
@@ -85,6 +88,30 @@ def serve_lines(
             finally:
                 end([group])
                 announcement.withdraw()
+
+
+def become_endpoint(
+    state: Path, host: str, port: int, *, workers: int, model_memory: int | None, limits: AllLimits
+) -> NoReturn:
+    """Have the endpoint take the place of this process, which keeps its number: it does without what a command has loaded.
+
+    Parameters
+    ----------
+    state, host, port, workers, model_memory, limits
+        As of `serve_lines`.
+
+    Raises
+    ------
+    OSError
+        If Python cannot be started.
+    """
+    memory = () if model_memory is None else (f"{MODEL_MEMORY}{model_memory}",)
+    words = (*memory, f"{LIMITS}{limits.to_text()}", str(state), host, str(port), str(workers))
+    sys.stdout.flush()
+    sys.stderr.flush()
+    if (mask := asked_umask()) >= 0:
+        os.umask(mask)
+    os.execv(sys.executable, [sys.executable, "-m", "linewright.serve", *words])  # noqa: S606 -- our own program, and no shell
 
 
 def endpoint_child(
