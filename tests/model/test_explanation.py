@@ -17,7 +17,7 @@ from linewright.model.explain.inputs import Input, swapped
 from linewright.model.explain.partial_dependence import dependence
 from linewright.model.explain.report import MOST_COLUMNS, MOST_ROWS, HeldOut, explanation, with_missed
 from linewright.model.explain.slices import MOST_TOLD, weak_slices
-from linewright.model.explanation_text import cannot_be_explained, where_in_words
+from linewright.model.explanation_text import cannot_be_explained, explanation_in_words, where_in_words
 from linewright.model.export.to_onnx import to_onnx
 from linewright.model.facts import Calibration, Explanation, IsLevel, RequestColumn, Trained, Trial
 from linewright.model.families.trainer import TRAINERS
@@ -561,6 +561,7 @@ def test_a_model_whose_answers_cannot_be_explained_is_still_looked_at():
 
     assert () == found.contributions
     assert "made-elsewhere" == found.not_explained
+    assert "how its training rows were spread" in explanation_in_words(found)["unexplained"]
     assert ("x31",) == found.shuffled[0].columns
     assert MOST_COLUMNS == len(found.shuffled)
     assert MOST_TOLD >= len(found.slices)
