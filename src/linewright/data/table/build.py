@@ -318,7 +318,7 @@ def _named(data: DataSpec) -> Iterator[tuple[str, str]]:
 def _refuse_unknown(named: Mapping[str, str], columns: Sequence[str], data: DataSpec) -> None:
     unknown = [_unknown(name, where, columns) for name, where in named.items() if name not in columns]
     if len(unknown) > 1:
-        unknown[0].details |= {"errors": [error.to_json() for error in unknown]}
+        unknown[0].details = {**unknown[0].details, "errors": [error.to_json() for error in unknown]}
     if unknown:
         raise unknown[0]
     missing = [name for name in data.contract.columns if name not in columns]
