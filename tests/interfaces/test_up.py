@@ -114,6 +114,29 @@ def test_a_restart_of_the_endpoint_is_handed_on_and_the_worker_goes_on(factory):
     assert "limits and model memory stay as they were" in news
 
 
+@pytest.mark.skipif(len(os.sched_getaffinity(0)) < 2, reason="one processor cannot be divided")
+def test_the_endpoint_has_the_processors_that_are_not_for_runs(factory):
+    """A training beside it would else keep each request waiting for a clock tick now and then; so it is after a restart too."""
+    port, control = free_port(), free_port()
+    (factory / "factory.yaml").write_text("format: 1\nruns: {cores: 1}\n")
+    *others, last = sorted(os.sched_getaffinity(0))
+    process = started(factory, port, control)
+    try:
+        wait_for(f"http://127.0.0.1:{port}/v2/health/live")
+        wait_for(f"http://127.0.0.1:{control}/api/v1/status")
+        endpoint = process_with(b"linewright.serve", port)
+        assert {last} == os.sched_getaffinity(process_with(b"linewright.interfaces.http", control))
+        assert set(others) == os.sched_getaffinity(endpoint)
+        os.kill(endpoint, signal.SIGKILL)
+        while b"linewright.serve" in arguments_of(endpoint):
+            time.sleep(0.01)
+        wait_for(f"http://127.0.0.1:{port}/v2/health/live")
+        assert set(others) == os.sched_getaffinity(process_with(b"linewright.serve", port))
+    finally:
+        process.send_signal(signal.SIGTERM)
+        process.communicate(timeout=40)
+
+
 def test_a_worker_that_is_killed_while_it_starts_is_started_again(factory):
     """Whoever runs out of memory at the start would else be left without an endpoint too."""
     port, control = free_port(), free_port()

@@ -193,7 +193,8 @@ class Child:
                 raise
         if gives_way:
             _stand_back(self._process.pid)
-        limit_cores(cores, pid=self._process.pid)
+        if cores is not None:
+            _limit_cores(self._process.pid, cores)
         self._channel = Channel(ours)
         self._memory = memory
         self._tree: dict[int, str] = {}
@@ -420,6 +421,12 @@ def _stand_back(pid: int) -> None:
         Path(f"/proc/{pid}/autogroup").write_text(str(_NICE))
 
 
+def _limit_cores(pid: int, most: int) -> None:
+    """Have a process, and all that it starts, use so many of its processors, the last ones, where the system knows such a limit."""
+    with suppress(OSError, AttributeError):
+        os.sched_setaffinity(pid, sorted(os.sched_getaffinity(pid))[-most:])
+
+
 def end_with_parent(pid: int) -> None:
     """Have the kernel kill this process when its parent, which has this number, ends."""
     if sys.platform == "linux":
@@ -429,16 +436,6 @@ def end_with_parent(pid: int) -> None:
         system.prctl(_PR_SET_CHILD_SUBREAPER, 1)
         if os.getppid() != pid:  # it ended before it could be followed
             os._exit(1)
-
-
-def limit_cores(most: int | None, *, pid: int = 0) -> None:
-    """Keep the calling thread, or another process, and all that it starts to so many of its processors, the last ones; `None` does nothing.
-
-    It does nothing where the system has no such limit (macOS).
-    """
-    if most is not None:
-        with suppress(OSError, AttributeError):
-            os.sched_setaffinity(pid, sorted(os.sched_getaffinity(pid))[-most:])
 
 
 def limit_memory(most: int) -> None:

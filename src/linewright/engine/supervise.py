@@ -45,6 +45,8 @@ class Child:
     count: int = 1
     inherits: tuple[int, ...] = ()
     """Descriptors that its processes share."""
+    cores: frozenset[int] | None = None
+    """Processors that its processes use, by number, with all that they start; `None` is all."""
     gives_way: bool = False
     """Whether a restart puts fresh processes in its place; it takes SIGHUP as the word to end once its clients have gone."""
     news: tuple[str, ...] = ()
@@ -374,6 +376,9 @@ def _start(child: Child) -> _Running:
         raise
     finally:
         os.close(told)
+    if child.cores is not None:
+        with suppress(OSError):  # it has ended, or its machine has fewer processors by now
+            os.sched_setaffinity(process.pid, child.cores)
     return _Running(process=process, pipe=pipe, started=time.monotonic())
 
 

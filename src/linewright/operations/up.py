@@ -1,7 +1,9 @@
 """Operations that hold the terminal: the whole factory, or its endpoint alone."""
 
+import os
 import shlex
 from contextlib import suppress
+from dataclasses import replace
 from itertools import islice
 from typing import Annotated
 
@@ -136,6 +138,7 @@ def _up(  # noqa: PLR0917 -- the options of `up`
         announcement = Announcement(factory.state, address)
         url, control = f"http://{address}", "control plane and worker"
         asked_at = f"http://{f'[{host}]' if ':' in host else host}:{control_port}"
+        of_endpoint, of_runs = _cores(read_factory_file(factory.root).runs.cores)
         endpoint = endpoint_child(
             factory.state,
             listener,
@@ -149,10 +152,11 @@ def _up(  # noqa: PLR0917 -- the options of `up`
         worker = Child(
             name=control,
             arguments=("linewright.interfaces.http", str(factory.root), host, str(control_port)),
+            cores=of_runs,
             news=(f"{control} on {asked_at}", f"try: {_ask_status(factory, asked_at)}"),
         )
         try:
-            supervise((endpoint, worker), tell)
+            supervise((replace(endpoint, cores=of_endpoint), worker), tell)
         finally:
             announcement.withdraw()
     # Now that nothing is logged any more: what is edited while the factory is down is seen.
@@ -163,6 +167,14 @@ def _up(  # noqa: PLR0917 -- the options of `up`
         return
     for says in (*(f"no checkpoint: {error}" for error in trouble), head_in_words(head)):
         tell(says)
+
+
+def _cores(of_runs: int | None) -> tuple[frozenset[int] | None, frozenset[int] | None]:
+    """Return the processors of the endpoint and those of runs and control plane; `None` is all, also where none would be left."""
+    here = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []
+    if of_runs is None or of_runs >= len(here):
+        return None, None
+    return frozenset(here[:-of_runs]), frozenset(here[-of_runs:])
 
 
 def _examples(factory: Factory, url: str) -> tuple[str, ...]:

@@ -15,7 +15,6 @@ from functools import partial
 from pathlib import Path
 from threading import Event
 
-from linewright.engine.child import limit_cores
 from linewright.engine.context import Progress
 from linewright.engine.lock import ProcessLock
 from linewright.engine.supervise import under_supervision
@@ -24,7 +23,6 @@ from linewright.interfaces.http.app import bound, control_app, serve_control
 from linewright.interfaces.http.expensive import Expensive
 from linewright.interfaces.http.replies import SqliteReplies
 from linewright.line.factory import Factory
-from linewright.line.file.factory_file import read_factory_file
 from linewright.line.loop.reference import make_reference_in_child
 from linewright.line.loop.worker import Tending
 from linewright.line.notify.notify import Notifying
@@ -57,7 +55,6 @@ def main(root: Path, host: str, port: int, listens: Callable[[bool], None]) -> i
 
 def _work(factory: Factory, listening: socket.socket, listens: Callable[[bool], None]) -> None:
     root, stopping = factory.root, Event()
-    limit_cores(read_factory_file(root).runs.cores)
     with closing(Attempts(factory, of_all_lines=True)) as attempts:
 
         def opened(actor: str = "") -> Factory:

@@ -94,7 +94,7 @@ class RunLimits(Spec):
     """Runs that are carried out at a time, each of another line (default: 2, or half of the processors where that is more). A run that
     shows no progress for 10 seconds is not counted."""
     cores: Annotated[int, Field(ge=1, le=4096)] | None = None
-    """Processors that runs and the control plane use; the endpoint has the others to itself (default: all are shared). Linux only."""
+    """Processors of runs and, under `up`, of the control plane; the endpoint has the others (default: all are shared). Linux only."""
 
     @property
     def bytes(self) -> int:
