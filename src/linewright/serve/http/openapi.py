@@ -87,12 +87,14 @@ class Operation(NamedTuple):
 _MODEL, _VERSION, _LINE = "/v2/models/{line}", "/v2/models/{line}/versions/{version}", "/v1/lines/{line}"
 _TENSORS = """\
 Answers tensors, one a column; all have as many values as the shape says, each name comes once, and what a row needs is there."""
+_VERSION_TENSORS = "Answers tensors, if this version serves."
+_COUNTED = "Counts and times for Prometheus."
 _ROWS = "Answers rows; the answers are logged before they are sent."
 _TRUTHS = "Takes the truth about answers; all labels are kept, or none."
 OPERATIONS = (
     Operation("get", "/", "index", "Version, lines and routes.", "Index"),
     Operation("get", "/openapi.json", "openapi", "This document.", "OpenAPI", also=(404, 422, 503)),
-    Operation("get", "/metrics", "metrics", "For Prometheus.", "Metrics", media_type="text/plain"),
+    Operation("get", "/metrics", "metrics", _COUNTED, "Metrics", media_type="text/plain"),
     Operation("get", "/v2", "server", "The server and its extensions of the protocol.", "Server"),
     Operation("get", "/v2/health", "health", "How each line is.", "Health"),
     Operation("get", "/v2/health/live", "live", "Whether the process runs.", "Live"),
@@ -100,9 +102,15 @@ OPERATIONS = (
     Operation("get", _MODEL, "model", "What goes in and what comes out.", "Model"),
     Operation("get", f"{_MODEL}/ready", "model-ready", "Whether the line answers.", "ModelReady"),
     Operation("post", f"{_MODEL}/infer", "infer", _TENSORS, "InferAnswer", ".Infer"),
-    Operation("get", _VERSION, "version", "The same of the version that serves.", "Model"),
-    Operation("get", f"{_VERSION}/ready", "version-ready", "Whether it is this that answers.", "ModelReady"),
-    Operation("post", f"{_VERSION}/infer", "version-infer", _TENSORS, "InferAnswer", ".Infer"),
+    Operation("get", _VERSION, "version", "What goes in and what comes out.", "Model"),
+    Operation(
+        "get",
+        f"{_VERSION}/ready",
+        "version-ready",
+        "Whether the line answers with this version.",
+        "ModelReady",
+    ),
+    Operation("post", f"{_VERSION}/infer", "version-infer", _VERSION_TENSORS, "InferAnswer", ".Infer"),
     Operation("post", f"{_LINE}/predict", "predict", _ROWS, ".Answer", ".Ask"),
     Operation("post", f"{_LINE}/feedback", "feedback", _TRUTHS, "FeedbackAnswer", ".Labels", (409, 502)),
     Operation(
