@@ -15,10 +15,10 @@ from hypothesis import strategies as st
 
 from linewright.errors import RequestError
 from linewright.features.facts import Encoder, Number
-from linewright.model.families.xgboost_format import document_of, read_ubjson
 from linewright.model.imported.booster_file import Converted, Sums, convert, read_foreign
 from linewright.model.imported.library_model import LibraryModel
 from linewright.model.imported.onnx_file import look_at
+from linewright.plugins.xgboost_file import document_of, read_ubjson
 
 ROWS = 400
 QUIET = {"verbosity": -1, "num_threads": 1, "min_data_per_group": 5, "cat_smooth": 1, "max_cat_to_onehot": 2}

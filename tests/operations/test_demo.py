@@ -54,7 +54,7 @@ def a_demo(**changes) -> Demo:
 
 
 def test_the_caption_is_told_once():
-    """The picture of letters begins with it."""
+    """The story begins with it."""
     text = " ".join(a_demo().to_text().replace(THIN, " ").split())
 
     assert text.count(caption(a_demo().life).replace(THIN, " ")) == 1

@@ -8,8 +8,10 @@ import pytest
 from linewright.model.facts import Package, RequestColumn
 from linewright.model.package.model import Model, load
 from linewright.release.facts import Arm
+from linewright.serve.http import oip
 from linewright.serve.http.app import _ROUTES
 from linewright.serve.http.openapi import MOST_LINES, OPERATIONS, Document, to_openapi
+from linewright.serve.http.predict import Body, Labels
 from linewright.serve.models.state import Live
 from linewright.serve.rows.scorer import Scorer
 
@@ -187,6 +189,18 @@ def test_answers_are_what_the_document_says(served):
 
         assert expected == status
         assert (path, []) == (path, misfits(document, schema, answer))
+
+
+@pytest.mark.parametrize(
+    ("part", "form"),
+    [("Ask", Body), ("Labels", Labels), ("Infer", oip.Infer)],
+)
+def test_a_body_is_described_with_the_fields_of_its_form(live, part, form):
+    """What a line says of a field is said of one that the reader knows."""
+    schema = to_openapi({"claims": live})["components"]["schemas"][f"claims.{part}"]
+
+    assert set(form.__struct_fields__) == set(schema["properties"])
+    assert bool(form.__struct_config__.forbid_unknown_fields) == ("additionalProperties" in schema)
 
 
 def test_the_document_is_bounded_and_its_first_line_is_always_there(live):

@@ -3,6 +3,7 @@
 import pytest
 
 from linewright.serve import peers as siblings
+from linewright.serve.answers import Health
 from linewright.serve.metrics import Metrics, Sample
 from linewright.serve.peers import Siblings, Told, added, fold, shared
 
@@ -19,7 +20,12 @@ def told(requests: int, number: int = 0) -> Told:
     for _ in range(requests):
         metrics.count("claims", "1", 200, 0.002)
     samples = [Sample("files", "Open files.", (), requests), Sample("cpu", "Time.", (), requests, "counter")]
-    return Told(number=number, tallies=metrics.tallies, samples=samples, health={"ready": True})
+    return Told(
+        number=number,
+        tallies=metrics.tallies,
+        samples=samples,
+        health=Health(live=True, ready=True, processes=1, lines=[]),
+    )
 
 
 def numbers(told: list[Told]) -> tuple[int, dict[str, float]]:

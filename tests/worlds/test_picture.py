@@ -10,11 +10,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from linewright.text.sparkline import sparkline
+from linewright.text.svg import fitted, round_ticks, text_width
 from linewright.worlds import picture, story
-from linewright.worlds.layout import day_scale, money_scale, plant, round_step, spread_out, text_width
 from linewright.worlds.life import Day, Life, Moment
-from linewright.worlds.picture import to_svg, to_terminal
-from linewright.worlds.story import caption, first, gains, promotions, stretches, tell, worth
+from linewright.worlds.picture import day_scale, money_scale, to_svg
+from linewright.worlds.story import caption, first, stretches, tell, worth
 
 SVG = "{http://www.w3.org/2000/svg}"
 MARKED = ("attack", "alert", "promoted", "refused")
@@ -106,7 +107,7 @@ def boxes(svg):
     found = []
     for text in svg.iter(f"{SVG}text"):
         size, x, y = (float(text.get(name)) for name in ("font-size", "x", "y"))
-        width = text_width(text.text, size * (1.1 if text.get("font-weight") == "600" else 1))
+        width = text_width(text.text, size, is_bold=text.get("font-weight") == "600")
         left = x - {"start": 0, "middle": width / 2, "end": width}[text.get("text-anchor")]
         found.append((left, y - 0.75 * size, left + width, y + 0.2 * size, text.text))
     return found
@@ -116,8 +117,13 @@ def is_apart(one, other):
     return one[2] <= other[0] or other[2] <= one[0] or one[3] <= other[1] or other[3] <= one[1]
 
 
-def numbers(shape):
-    return [float(number) for number in re.findall(r"-?\d+(?:\.\d+)?", shape.get("d"))]
+def numbers(shape, name="d"):
+    return [float(number) for number in re.findall(r"-?\d+(?:\.\d+)?", shape.get(name))]
+
+
+def marks(svg, kind):
+    """Where the marks of a kind are: the day's place, and the row's."""
+    return [tuple(numbers(mark, "transform")) for mark in shapes(svg, "mark") if mark in shapes(svg, kind)]
 
 
 CASES = {
@@ -153,33 +159,32 @@ def test_no_text_covers_another_or_leaves_the_page(life):
 
 
 @each_case
-def test_no_line_of_a_mark_runs_through_a_label(life):
-    """A label beside its line belongs to that line alone."""
-    svg = parsed(life)
-    for line in shapes(svg, "lw-pole") + shapes(svg, "lw-mark"):
-        x, low, high = numbers(line)
-        struck = [box[4] for box in boxes(svg) if box[0] < x < box[2] and box[1] < low and box[3] > high]
-        assert [] == struck
+def test_each_moment_has_its_mark_on_its_day(life):
+    """All that happened is in the picture."""
+    svg, days = parsed(life), day_scale(life)
+    for kind in MARKED:
+        wanted = [days.at(moment.day) for moment in life.moments if moment.kind == kind]
+        assert wanted == pytest.approx([x for x, _ in marks(svg, kind)], abs=0.01)
 
 
 @each_case
-def test_each_moment_has_its_mark_on_its_day(life):
-    """All that happened is in the picture, also where its label had no room."""
-    svg, days = parsed(life), day_scale(life, picture.LEFT, picture.RIGHT)
-    for kind in MARKED:
-        shown = [numbers(mark)[0] for mark in shapes(svg, f"lw-{kind}")]
-        wanted = [days.at(moment.day) for moment in life.moments if moment.kind == kind]
-        assert wanted == pytest.approx(shown, abs=0.01)
+def test_each_kind_of_moment_has_a_row_of_its_own(life):
+    """Marks of one day stand one above another, and none is within the plot."""
+    svg = parsed(life)
+    rows = {kind: {y for _, y in marks(svg, kind)} for kind in MARKED}
+    given = [row for row in rows.values() if row]
+
+    assert all(len(row) == 1 for row in given)
+    assert len(given) == len(set.union(set(), *given))
+    assert all(max(row) + 10 < min(numbers(shapes(svg, "grid")[-1])[1:2]) for row in given)
 
 
 @each_case
 def test_the_curves_end_where_the_totals_are(life):
     """The caption's sum is the height of the curve."""
     svg, totals = parsed(life), worth(life)
-    line, best = shapes(svg, "lw-line")[0], shapes(svg, "lw-best")[0]
-    sums = gains(life)
-    tops = [numbers(mark)[2] for mark in shapes(svg, "lw-mark")] or [97]
-    money = money_scale((*sums.line, *sums.best), picture.BOTTOM, min(tops))
+    line, best = shapes(svg, "gains")[0], shapes(svg, "best")[0]
+    money = money_scale(life, min(numbers(one)[1] for one in shapes(svg, "grid")))
 
     assert money.at(totals.value - totals.never) == pytest.approx(numbers(line)[-1], abs=0.01)
     assert money.at(totals.best - totals.never) == pytest.approx(numbers(best)[-1], abs=0.01)
@@ -199,22 +204,10 @@ def test_any_life_can_be_drawn(life):
         shape.tag.removeprefix(SVG) for shape in svg.iter()
     }
     assert all(is_apart(one, other) for one, other in itertools.combinations(found, 2))
-    assert sum(moment.kind in MARKED for moment in life.moments) == len(shapes(svg, "lw-mark"))
+    assert sum(moment.kind in MARKED for moment in life.moments) == len(shapes(svg, "mark"))
     assert not [
         shape for shape in svg.iter() if re.search("nan|inf", shape.get("d", "") + shape.get("x", ""))
     ]
-
-
-@given(life=LIVES, width=st.integers(48, 130), ascii=st.booleans())
-@settings(deadline=None, max_examples=60)
-def test_any_life_can_be_told_to_a_terminal(life, width, ascii):  # noqa: A002 -- the parameter's name
-    """No line is longer than asked, nothing steers the terminal, and ASCII is ASCII."""
-    lines = to_terminal(life, width=width, ascii=ascii)
-
-    assert all(line.isprintable() for line in lines)
-    assert not ascii or all(line.isascii() for line in lines)
-    assert not ascii or max(map(len, lines)) <= width
-    assert lines == to_terminal(life, width=width, ascii=ascii)
 
 
 @pytest.mark.parametrize(
@@ -225,7 +218,6 @@ def test_names_cannot_become_markup(name):
     life = a_life(line=name, moments=[Moment(day=30, kind="refused", says=name)])
     svg = parsed(life)
 
-    assert "\x1b" not in "".join(to_terminal(life))
     assert not list(svg.iter(f"{SVG}script"))
     assert re.sub("[\x00\x1b]", "\ufffd", name) in svg.find(f"{SVG}desc").text
 
@@ -249,7 +241,7 @@ def test_the_caption_tells_the_life_in_one_line():
     thin = story.THIN
 
     assert (
-        "Attack on day 14 · first alert on day 17 · payments@2 promoted on day 29 · "
+        "Attack on day 14 · first alert on day 17 · promotion on day 29 · "
         f"EUR 20{thin}000 more than never retraining"
     ) == caption(a_life())
     assert "Nothing happened, and nothing was done · worth the same as never retraining" == caption(calm())
@@ -262,29 +254,14 @@ def test_the_caption_tells_the_life_in_one_line():
 def test_a_life_in_which_nothing_happened_says_so():
     """Doing nothing, rightly, is a story too."""
     assert tell(calm()).endswith("Nothing happened, and nothing was done.")
-    assert not shapes(parsed(calm()), "lw-mark")
-    assert "Nothing happened" in to_terminal(calm())[0]
-
-
-@pytest.mark.parametrize("delay", [0, 1])
-def test_a_promotion_is_named_by_the_model_that_answered_from_then_on(delay):
-    """Whether it served on the same day or from the next."""
-    life = a_life(promoted=(20, 21, 22))
-    moved = tuple(
-        msgspec.structs.replace(moment, day=moment.day + 1 - delay) if moment.kind == "promoted" else moment
-        for moment in life.moments
-    )
-
-    made = promotions(msgspec.structs.replace(life, moments=moved))
-
-    assert ["payments@2", "payments@3", "payments@4"] == [model for _, model in made]
+    assert not shapes(parsed(calm()), "mark")
 
 
 def test_the_ribbon_shows_who_answered_when():
     """Each stretch begins where the one before ends."""
     life = a_life(promoted=(9, 19))
-    bands = shapes(parsed(life), "lw-served")
-    days = day_scale(life, picture.LEFT, picture.RIGHT)
+    bands = shapes(parsed(life), "served")
+    days = day_scale(life)
 
     assert [("payments@1", 0, 10), ("payments@2", 10, 20), ("payments@3", 20, 50)] == stretches(life)
     assert [days.at(day) for day in (0, 10, 20)] == pytest.approx(
@@ -300,41 +277,36 @@ def test_the_first_of_a_kind_is_found():
     assert first(life, "refused") is None
 
 
-def test_a_terminal_shows_marks_under_their_days():
-    """Day 25 of 50 is in the middle."""
-    lines = to_terminal(a_life(promoted=(25,)), width=78)
-    plain = to_terminal(a_life(promoted=(25,)), width=78, ascii=True)
-    room = 78 - 11
+@given(text=TEXTS, room=st.floats(0, 300), size=st.floats(8, 20))
+def test_a_text_is_cut_to_its_room(text, room, size):
+    """A name of any length leaves its neighbours alone."""
+    cut = fitted(text, room, size)
 
-    assert 11 + room // 2 == next(line for line in lines if "promoted │" in line).index("▲")
-    assert 11 + room // 2 == next(line for line in plain if "promoted |" in line).index("P")
-    assert any(0x2800 < ord(letter) < 0x2900 for line in lines for letter in line)
+    assert text_width(cut, size) <= room
+    assert not cut or cut.endswith("…") or len(cut) == len(" ".join(text.split()))
 
 
-@given(flags=st.lists(st.tuples(st.floats(100, 700), st.floats(5, 150)), max_size=12), rows=st.integers(1, 5))
-def test_labels_are_placed_clear_of_each_other_or_not_at_all(flags, rows):
-    """A crowd is told by fewer words, not by a heap."""
-    placed = plant(flags, rows=rows, left=80, right=800)
-    for one, other in itertools.combinations(placed or [], 2):
-        sides = [
-            (flag.x - 9 - flag.width, flag.x) if flag.is_left else (flag.x, flag.x + 9 + flag.width)
-            for flag in (one, other)
-        ]
-        assert one.row != other.row or sides[0][1] <= sides[1][0] or sides[1][1] <= sides[0][0]
+@given(
+    low=st.integers(-(10**40), 10**40), high=st.integers(-(10**40), 10**40), unit=st.sampled_from([1, 100])
+)
+def test_axes_have_few_round_steps(low, high, unit):
+    """At most five and the ends, and more than one."""
+    low, high = min(low, high), max(low, high)
+    ticks = round_ticks(low, high, unit=unit)
+
+    assert 2 <= len(ticks) <= 7
+    assert ticks[0] <= low
+    assert high <= ticks[-1]
+    assert str(ticks.step // unit).rstrip("0") in {"1", "2", "5"}
 
 
-@given(wanted=st.lists(st.floats(0, 300), max_size=5))
-def test_labels_at_line_ends_keep_apart_and_in_order(wanted):
-    """Three curves that end together are still told apart."""
-    found = spread_out(wanted, height=30, low=0, high=300)
+@given(values=st.lists(st.one_of(st.integers(-(10**25), 10**25), st.floats(-1e9, 1e9))))
+def test_a_sparkline_goes_up_where_the_values_do(values):
+    """One letter a value, from the lowest bar to the highest."""
+    bars = sparkline(values)
 
-    assert all(b - a >= 30 - 1e-6 for a, b in itertools.pairwise(sorted(found)))
-
-
-@given(span=st.integers(1, 10**40))
-def test_axes_have_few_round_steps(span):
-    """At most five, and more than one."""
-    step = round_step(span, 1, most=5)
-
-    assert 1 <= -(-span // step) <= 5
-    assert str(step).rstrip("0") in {"1", "2", "5"}
+    assert len(values) == len(bars)
+    assert all(
+        (one <= other) or (a >= b)
+        for (a, one), (b, other) in itertools.pairwise(zip(values, bars, strict=True))
+    )

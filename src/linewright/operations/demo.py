@@ -20,17 +20,18 @@ from linewright.operations.words import short
 from linewright.people.account import of_all_answers
 from linewright.people.facts import Account
 from linewright.store.rights import as_asked
+from linewright.text.sparkline import sparkline
 from linewright.worlds import load
 from linewright.worlds.life import Day, Life, Moment
 from linewright.worlds.living import LINE, live
-from linewright.worlds.picture import to_svg, to_terminal
-from linewright.worlds.story import first, in_whole, worth
+from linewright.worlds.picture import to_svg
+from linewright.worlds.story import THIN, caption, first, gains, in_whole, worth
 
 PICTURE = "life.svg"
 _FOLDER = "demo-factory"
 _MOST_FOLDERS = 1_000
 _WIDTH = 100
-"""Letters in a line of the story; the picture is narrower."""
+"""Letters in a line of the story."""
 
 
 class Demo(msgspec.Struct, frozen=True, kw_only=True):
@@ -68,7 +69,8 @@ class Demo(msgspec.Struct, frozen=True, kw_only=True):
         """Tell the story: what happened, its picture, its worth, and how to do it with one's own data."""
         return "\n".join(
             [
-                *to_terminal(self.life, ascii=_is_ascii()),
+                *textwrap.wrap(caption(self.life).replace(THIN, " "), _WIDTH),
+                *_drawn(self.life),
                 "",
                 *(line for moment in self.life.moments for line in _moment_text(moment)),
                 *(
@@ -137,12 +139,14 @@ def _moment_text(moment: Moment) -> list[str]:
     )
 
 
-def _is_ascii() -> bool:
+def _drawn(life: Life) -> list[str]:
+    """Return how far ahead of never retraining the line was day by day; nothing where the terminal has no such letters."""
+    bars = sparkline(gains(life).line)
     try:
-        "⣿┄▁".encode(sys.stdout.encoding or "ascii")
+        bars.encode(sys.stdout.encoding or "ascii")
     except (UnicodeEncodeError, LookupError):
-        return True
-    return False
+        return []
+    return [f"day by day {bars}"]
 
 
 @operation(writes=True, local=True, anywhere=True)

@@ -12,10 +12,11 @@ import time
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import IO, Any
+from typing import IO
 
 import msgspec
 
+from linewright.serve.answers import Health
 from linewright.serve.files import is_held, write_held, write_whole
 from linewright.serve.metrics import Sample, Tally, add_samples, add_tallies
 from linewright.store.clock import uuid7
@@ -39,8 +40,8 @@ class Told(msgspec.Struct, kw_only=True):
     """The ring that it answers."""
     tallies: list[Tally] = []
     samples: list[Sample] = []
-    health: dict[str, Any] = {}
-    """What the process would say of its health; empty where it has ended."""
+    health: Health | None = None
+    """What the process would say of its health; `None` where it has ended."""
     names: list[str] = []
     """The processes whose counts are in here."""
 

@@ -1,4 +1,4 @@
-"""What a life amounts to, in figures and in words: what its pictures show and its reports say."""
+"""What a life amounts to, in figures and in words: what its picture shows and its report says."""
 
 from itertools import accumulate
 from typing import NamedTuple
@@ -9,7 +9,7 @@ THIN = "\u2009"
 """Thin space: groups the digits of money."""
 MINUS = "\u2212"
 _SAME = "worth the same"
-_LONGEST = 10**12
+_LONGEST = 10**9
 """From here on, whole currency is told by its size."""
 
 
@@ -75,17 +75,6 @@ def stretches(life: Life) -> list[Stretch]:
     return found
 
 
-def promotions(life: Life) -> list[tuple[Moment, str | None]]:
-    """Return each promotion with the model that answered from then on; none, if the life ended before it did."""
-    changes = iter(stretches(life)[1:])
-    found: list[tuple[Moment, str | None]] = []
-    for moment in life.moments:
-        if moment.kind == "promoted":
-            began = next((change for change in changes if change.start >= moment.day), None)
-            found.append((moment, began.model if began else None))
-    return found
-
-
 def in_whole(cents: int) -> str:
     """Return cents as whole currency, digits in groups of three; very large amounts by their size.
 
@@ -110,18 +99,6 @@ def compared(cents: int, currency: str) -> str:
     return f"{currency} {in_whole(abs(cents))} {'more' if cents > 0 else 'less'}"
 
 
-def shortened(text: str, letters: int) -> str:
-    """Return a name in one line, cut where it is longer than this many letters.
-
-    Examples
-    --------
-    >>> shortened("payments", 5)
-    'paym…'
-    """
-    line = " ".join(text.split())
-    return line if len(line) <= letters else line[: max(letters - 1, 0)] + "…"
-
-
 def version(model: str) -> str:
     """Return the version of ``LINE@VERSION``, with its sign.
 
@@ -131,16 +108,6 @@ def version(model: str) -> str:
     '@2'
     """
     return "@" + model.rpartition("@")[2]
-
-
-def short_model(model: str, letters: int) -> str:
-    """Return ``LINE@VERSION`` within this many letters; the line is cut, not the version."""
-    line, sign, number = model.rpartition("@")
-    return (
-        shortened(line, max(letters - len(number) - 1, 1)) + sign + number
-        if sign
-        else shortened(model, letters)
-    )
 
 
 def caption(life: Life) -> str:
@@ -181,11 +148,8 @@ def _attack(life: Life) -> str:
 
 def _promotions(life: Life) -> str:
     """Say what was released; what was refused counts where nothing was."""
-    made = promotions(life)
+    made = [moment.day for moment in life.moments if moment.kind == "promoted"]
     refused = sum(moment.kind == "refused" for moment in life.moments)
     if not made:
         return f"{refused} refused, none promoted" if refused else "no promotion"
-    moment, model = made[0]
-    if len(made) > 1:
-        return f"{len(made)} promotions from day {moment.day} on"
-    return f"{short_model(model, 24) if model else 'a model'} promoted on day {moment.day}"
+    return f"{len(made)} promotions from day {made[0]} on" if len(made) > 1 else f"promotion on day {made[0]}"

@@ -14,7 +14,7 @@ from linewright.model.evaluate.per_class import (
     share_in_words,
 )
 from linewright.model.facts import Evaluation
-from linewright.text.numbers import count, few_in_words
+from linewright.text.numbers import few_in_words
 
 MOST_CLASSES = 12
 """Confusion matrices of more classes are told by their commonest mistakes."""
@@ -55,22 +55,6 @@ def confusion(facts: CardFacts) -> Section:
         lead=_by_class(evaluation, classes) if len(classes) > 2 else None,
         table=_matrix(counts, classes) if len(classes) <= MOST_CLASSES else _commonest(counts, classes),
     )
-
-
-def unseen(facts: CardFacts) -> Iterator[Sentence]:
-    """Say why the interval of a mean over classes reaches so far up, and further than that of a prediction which gives the same answers."""
-    evaluation, classes = facts.evaluation, facts.package.classes
-    own = [one for one in evaluation.metrics if one.name == "balanced_accuracy"] if evaluation else []
-    if evaluation is None or not evaluation.unfound or not own:
-        return
-    rows, code = min((rows, code) for code, rows in evaluation.unfound.items())
-    text = (
-        "The upper end of balanced_accuracy allows for what the classes of which it finds no test row do not show: of "
-        f"{count(rows, 'row')} that {'is' if rows == 1 else 'are'} {classes[code]!r} none is found, of more some might be."
-    )
-    if evaluation.only_answer is not None:
-        text += " Without features every row gets one answer whatever is in it, so that the interval there is a point."
-    yield Sentence(text=text, evidence=cite(facts.evaluation_digest))
 
 
 def _of_each(evaluation: Evaluation, classes: Sequence[str]) -> Iterator[str]:

@@ -44,11 +44,7 @@ def decisions(facts: CardFacts) -> Section:
     of = _whose(facts.package.classes)
     if reliability is not None:
         told = reliability_in_words(reliability, of=of)
-        method = (
-            f"Rows were sorted by it and parted into {len(reliability.bins)} bins of about equally many; the error is the mean distance "
-            "of the probability from the share that came true."
-        )
-        sentences += [Sentence(text=text, evidence=cite(facts.evaluation_digest)) for text in (told, method)]
+        sentences.append(Sentence(text=told, evidence=cite(facts.evaluation_digest)))
     threshold, half_width = facts.package.threshold, facts.package.half_width
     if threshold is not None and facts.decision is not None:
         positive = last_of(facts.package.classes)

@@ -1,19 +1,14 @@
 """What a card says of the models that were tried: the leaderboard, and why the chosen one was chosen."""
 
 import math
-import re
-from collections.abc import Sequence
 
-from linewright.model.card.parts import Bar, CardFacts, Section, Sentence, Table, placed, sentence_of
-from linewright.model.card.simplest import simplest_in_words
-from linewright.model.facts import Executed, Trained, Trial
+from linewright.model.card.parts import CardFacts, Section, Sentence, Table, sentence_of
+from linewright.model.facts import Executed, Trained
 from linewright.model.reason_text import chosen_in_words, recent_in_words, sample_in_words
 from linewright.model.reasons import MadeElsewhere
 from linewright.model.tasks import task as rules_of
 from linewright.text.numbers import count, in_words
 
-_SOUGHT = re.compile(r"\.\d+$")
-"""How a setting is named that was sought near another (`model.train.refine`)."""
 _TRIALS_SHOWN = 12
 """Best trials that are listed; members of the model always are."""
 
@@ -34,8 +29,6 @@ def leaderboard(facts: CardFacts) -> Section:
         *([recent_in_words(trained.recent, trained.task)] if trained.recent else ()),
     )
     older = [Sentence(text=sentence_of(told), evidence=cited) for told in rows_told]
-    sought = [Sentence(text=said, evidence=cited)] if (said := _sought_in_vain(trained)) else []
-    simpler = [Sentence(text=said, evidence=cited)] if (said := simplest_in_words(trained)) else []
     members = _shares(trained)
     shown = tuple(
         one for place, one in enumerate(trained.trials) if place < _TRIALS_SHOWN or one.name in members
@@ -68,8 +61,6 @@ def leaderboard(facts: CardFacts) -> Section:
         sentences=(
             Sentence(text=text, evidence=cited),
             *older,
-            *sought,
-            *simpler,
             Sentence(text=told, evidence=cited),
         ),
         table=Table(
@@ -86,7 +77,6 @@ def leaderboard(facts: CardFacts) -> Section:
         )
         if rows
         else None,
-        bars=_loss_bars(shown),
     )
 
 
@@ -98,26 +88,6 @@ def _shares(trained: Trained) -> dict[str, str]:
         one.trial: "all of it" if one.weight == 1 else f"{one.weight:.0%} of it"
         for one in trained.executed.members
     }
-
-
-def _sought_in_vain(trained: Trained) -> str:
-    """Say that seeking settings near the best one gained nothing, where it did not: that is what the larger budget was for.
-
-    Nothing is said where one of them became part of the model, or has the lowest loss of all.
-    """
-    if trained.estimated:
-        return ""
-    sought = [one for one in trained.trials if _SOUGHT.search(one.name)]
-    others = [one for one in trained.trials if not _SOUGHT.search(one.name)]
-    if not sought or not others or any(_SOUGHT.search(name) for name in _shares(trained)):
-        return ""
-    best, found = (min(some, key=lambda one: one.loss) for some in (others, sought))
-    if found.loss < best.loss:
-        return ""
-    near = _SOUGHT.sub("", found.name)
-    what = "The further setting" if len(sought) == 1 else f"Of the {len(sought):,} further settings"
-    none = "was no better" if len(sought) == 1 else "none was better"
-    return f"{what} that the budget sought near {near} {none} than {best.name}, which had been tried before: they gained nothing."
 
 
 def _not_judged(facts: CardFacts) -> str:
@@ -161,19 +131,3 @@ def _other_metric(facts: CardFacts) -> str:
 def _test_rmse(facts: CardFacts) -> str:
     measured = facts.evaluation.metrics if facts.evaluation else ()
     return next((f" ({in_words(one.value)})" for one in measured if one.name == "rmse"), "")
-
-
-def _loss_bars(trials: Sequence[Trial]) -> tuple[Bar, ...]:
-    if len(trials) < 2:
-        return ()
-    low, high = min(one.low for one in trials), max(one.high for one in trials)
-    return tuple(
-        Bar(
-            name=one.name,
-            note=one.family,
-            text=f"{in_words(one.loss)} ({in_words(one.low)} to {in_words(one.high)})",
-            at=placed((one.low, one.loss, one.high), low, high),
-            ends=(in_words(low), in_words(high)),
-        )
-        for one in trials
-    )

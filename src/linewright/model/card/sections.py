@@ -7,7 +7,7 @@ from linewright.data.facts import Ingested, Split
 from linewright.data.finding_text import evidence_in_words
 from linewright.data.split_text import split_in_words
 from linewright.features.facts import Arithmetic, Category, DatePart, Elapsed, Encoding, Frequency, TextPart
-from linewright.model.card.classes import confusion, unseen
+from linewright.model.card.classes import confusion
 from linewright.model.card.decisions import decisions
 from linewright.model.card.explanation import moved, needed, plotted, weak
 from linewright.model.card.leaderboard import leaderboard
@@ -148,7 +148,6 @@ def _metrics(facts: CardFacts) -> Section:
         sentences=(
             Sentence(text=text, evidence=cite(facts.evaluation_digest)),
             *_beside_plain(facts),
-            *unseen(facts),
         ),
         table=Table(
             head=(

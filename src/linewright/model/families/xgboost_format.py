@@ -1,10 +1,8 @@
-"""XGBoost's own document, read without the library: JSON, or the same as UBJSON; and the trees in it as plain lists of numbers."""
+"""XGBoost's own document, read without the library, and the trees in it as plain lists of numbers."""
 
-import json
-import struct
 from collections.abc import Mapping, Sequence
 from itertools import accumulate
-from typing import Any, TypeVar
+from typing import Any
 
 import msgspec
 import numpy as np
@@ -15,7 +13,6 @@ from linewright.model.families.forest import Forest
 from linewright.model.tasks.links import IDENTITY, LOGISTIC, SOFTMAX, Floats, Link
 
 _LARGEST_CODE = (1 << 24) - 1
-_Form = TypeVar("_Form")
 
 
 class XGBoostTree(msgspec.Struct, frozen=True, kw_only=True):
@@ -105,7 +102,9 @@ class Learner(msgspec.Struct):
     attributes: dict[str, str] = {}
 
 
-class _Model(msgspec.Struct):
+class Document(msgspec.Struct):
+    """A model, and the version of what wrote it."""
+
     learner: Learner
     version: tuple[int, ...] = ()
 
@@ -126,52 +125,16 @@ def learner_of(data: bytes) -> Learner:
     Parameters
     ----------
     data
-        JSON or UBJSON, as `Booster.save_model` of XGBoost writes them.
+        JSON, as `Booster.save_raw` of XGBoost writes it.
 
     Raises
     ------
     msgspec.ValidationError
         If it is of another form.
-    ValueError
-        If it is neither.
+    msgspec.DecodeError
+        If it is no JSON.
     """
-    return document_of(data).learner
-
-
-def document_of(data: bytes) -> _Model:
-    """Read a document and the version of what wrote it; see `learner_of`."""
-    return _decoded(data, _Model)
-
-
-def booster_of(data: bytes) -> str:
-    """Return the booster of a document that may have another form otherwise; empty where it does not say."""
-    try:
-        return _decoded(data, _Named).learner.gradient_booster.name
-    except (msgspec.MsgspecError, ValueError, RecursionError):
-        return ""
-
-
-class _NamedTrained(msgspec.Struct):
-    name: str
-
-
-class _NamedLearner(msgspec.Struct):
-    gradient_booster: _NamedTrained
-
-
-class _Named(msgspec.Struct):
-    learner: _NamedLearner
-
-
-def _decoded(data: bytes, kind: type[_Form]) -> _Form:
-    try:
-        return msgspec.json.decode(data, type=kind)
-    except msgspec.ValidationError:
-        raise
-    except (msgspec.DecodeError, UnicodeDecodeError):
-        # A bound that no number reaches is Infinity, which is no JSON.
-        told = json.loads(data) if data[1:2] in b'"\n\r\t ' else read_ubjson(data)
-    return msgspec.convert(told, type=kind)
+    return msgspec.json.decode(data, type=Document).learner
 
 
 def rounds_of(learner: Learner, *, outputs: int, rounds: int | None) -> list[GrownTree] | str:
@@ -219,96 +182,6 @@ def intercept_of(learner: Learner, *, outputs: int) -> tuple[float, ...]:
 
 LOGARITHMS = frozenset({"count:poisson", "reg:gamma", "reg:tweedie"})
 """Objectives whose sums are logarithms of the answers."""
-
-_DEEPEST = 64
-"""Documents are about ten deep."""
-_NUMBERS = {b"i": "b", b"U": "B", b"I": "h", b"l": "i", b"L": "q", b"d": "f", b"D": "d"}
-_PLAIN = {b"T": True, b"F": False, b"Z": None}
-
-
-def read_ubjson(data: bytes) -> Any:
-    r"""Read a value in UBJSON.
-
-    Parameters
-    ----------
-    data
-        Draft 12 of the format, https://ubjson.org, as far as XGBoost writes it: objects without a given length, arrays with a type and
-        a length or without both, numbers, texts, true, false and null.
-
-    Raises
-    ------
-    ValueError
-        If it is none, ends too early, or is nested more than 64 deep.
-
-    Examples
-    --------
-    >>> read_ubjson(b"{i\x01a[$U#i\x02\x07\xff}")
-    {'a': [7, 255]}
-    """
-    reader = _Ubjson(data)
-    value = reader.value(0)
-    if reader.at != len(data):
-        raise ValueError("something stands behind the document")
-    return value
-
-
-class _Ubjson:
-    def __init__(self, data: bytes) -> None:
-        self._data, self.at = data, 0
-
-    def _take(self, size: int) -> bytes:
-        if not 0 <= size <= len(self._data) - self.at:
-            raise ValueError("it ends too early")
-        self.at += size
-        return self._data[self.at - size : self.at]
-
-    def _number(self, kind: bytes) -> Any:
-        if kind not in _NUMBERS:
-            raise ValueError(f"no number is of type {kind!r}")
-        form = ">" + _NUMBERS[kind]
-        return struct.unpack(form, self._take(struct.calcsize(form)))[0]
-
-    def _length(self) -> int:
-        return int(self._number(self._take(1)))
-
-    def value(self, depth: int, kind: bytes = b"") -> Any:
-        kind = kind or self._take(1)
-        if depth > _DEEPEST:
-            raise ValueError(f"it is nested more than {_DEEPEST} deep")
-        if kind in _PLAIN:
-            return _PLAIN[kind]
-        match kind:
-            case b"S":
-                return self._take(self._length()).decode()
-            case b"{":
-                return self._object(depth)
-            case b"[":
-                return self._array(depth)
-            case _:
-                return self._number(kind)
-
-    def _object(self, depth: int) -> dict[str, Any]:
-        found = dict[str, Any]()
-        while (kind := self._take(1)) != b"}":
-            name = self._take(int(self._number(kind))).decode()
-            found[name] = self.value(depth + 1)
-        return found
-
-    def _array(self, depth: int) -> list[Any]:
-        found = list[Any]()
-        kind = self._take(1)
-        if kind == b"$":
-            kind = self._take(1)
-            if kind not in _NUMBERS or self._take(1) != b"#":
-                raise ValueError("an array of a type has numbers and a length")
-            form = np.dtype(_NUMBERS[kind]).newbyteorder(">")
-            return np.frombuffer(self._take(self._length() * form.itemsize), form).tolist()
-        if kind == b"#":
-            return [self.value(depth + 1) for _ in range(min(self._length(), len(self._data) - self.at))]
-        while kind != b"]":
-            found.append(self.value(depth + 1, kind))
-            kind = self._take(1)
-        return found
 
 
 def read_tree(tree: GrownTree, seen: Mapping[int, frozenset[int]]) -> XGBoostTree:

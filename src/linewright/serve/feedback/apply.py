@@ -5,13 +5,12 @@ Each function works in the write transaction of whoever calls it.
 
 import sqlite3
 import uuid
-from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
-from typing import Any
 
 import msgspec
 
 from linewright.errors import Conflict
+from linewright.serve.answers import FeedbackAnswer, UnknownLabel
 from linewright.serve.feedback.parse import Label, Place
 from linewright.serve.log.ids import is_id, number_of
 from linewright.serve.log.index import KEYED, set_apart
@@ -49,7 +48,7 @@ def keep(database: sqlite3.Connection, label: Label, received: str, place: Place
         raise
 
 
-def unknown(label: Label, place: Place) -> dict[str, str]:
+def unknown(label: Label, place: Place) -> UnknownLabel:
     """Say which label is about no prediction, and why."""
     where = place(label.number, "")
     if label.id is None:
@@ -247,7 +246,7 @@ def _replace(
     )
 
 
-def answer_before(database: sqlite3.Connection, key: str, body: str) -> dict[str, Any] | None:
+def answer_before(database: sqlite3.Connection, key: str, body: str) -> FeedbackAnswer | None:
     """Return the answer that an idempotency key got before; `None` where it is new.
 
     Raises
@@ -265,11 +264,11 @@ def answer_before(database: sqlite3.Connection, key: str, body: str) -> dict[str
             found=key,
             hint="use a new key for new labels",
         )
-    return msgspec.json.decode(row[1], type=dict[str, Any])
+    return msgspec.json.decode(row[1], type=FeedbackAnswer)
 
 
 def remember(
-    database: sqlite3.Connection, key: str, body: str, answer: Mapping[str, Any], received: str
+    database: sqlite3.Connection, key: str, body: str, answer: FeedbackAnswer, received: str
 ) -> None:
     """Keep the answer that an idempotency key gets, and forget those that are older than `KEEP_ANSWERS`."""
     oldest = (datetime.fromisoformat(received).astimezone(UTC) - KEEP_ANSWERS).isoformat()

@@ -5,17 +5,19 @@ transaction that needs it, so that memory does not grow with the log.
 """
 
 import sqlite3
+from collections import Counter
 from collections.abc import Callable, Collection, Generator, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, suppress
 from datetime import datetime
 from itertools import islice
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import msgspec
 
 from linewright.errors import Corrupt, RequestError, Terminal
 from linewright.model.facts import Package
+from linewright.serve.answers import FeedbackAnswer
 from linewright.serve.facts import Prediction, Replaced, Truth
 from linewright.serve.feedback.apply import answer_before, keep, remember, unknown
 from linewright.serve.feedback.changes import CHANGES, Chained, chain_up, wrong_changes
@@ -30,7 +32,7 @@ from linewright.serve.feedback.history import (
     replaced_of,
     wrong_labels,
 )
-from linewright.serve.feedback.parse import Place, check_labels, in_labels
+from linewright.serve.feedback.parse import Label, Place, check_labels, in_labels
 from linewright.serve.feedback.remove import Gone, has_segments, remove_predictions, remove_segments
 from linewright.serve.log.ids import id_of, number_after, number_of
 from linewright.serve.log.index import INDEX, KEYED, counted, damage_in, place_of, take_in
@@ -169,7 +171,7 @@ class Feedback:
         package: Package,
         idempotency_key: str | None = None,
         place: Place = in_labels,
-    ) -> dict[str, Any]:
+    ) -> FeedbackAnswer:
         """Keep labels durably; all of them or, where one is wrong or contradicts another, none.
 
         Parameters
@@ -186,7 +188,7 @@ class Feedback:
 
         Returns
         -------
-        dict
+        FeedbackAnswer
             ``accepted``: new; ``repeated``: known already; ``unknown``: no prediction has that id or key, not kept.
             Where there are such, ``unknown_first`` names up to 5 of them: ``where``, ``id`` or ``key``, and ``why``; and
             ``corrected`` counts labels that replaced another.
@@ -216,12 +218,8 @@ class Feedback:
             received = self._now()  # in the transaction: what is received later is kept later
             if idempotency_key is not None and (known := answer_before(database, idempotency_key, body)):
                 return known
-            answer: dict[str, Any] = {"accepted": 0, "repeated": 0, "unknown": 0}
-            for label in checked:
-                kept = keep(database, label, received, place)
-                answer[kept] = answer.get(kept, 0) + 1
-                if kept == "unknown" and answer[kept] <= MOST_NAMED:
-                    answer.setdefault("unknown_first", []).append(unknown(label, place))
+            became = [keep(database, label, received, place) for label in checked]
+            answer = _answer(checked, became, place)
             chain_up(database)
             if idempotency_key is not None:
                 remember(database, idempotency_key, body, answer, received)
@@ -553,6 +551,22 @@ def _counts_in(database: sqlite3.Connection) -> Counts:
         ).fetchone()
         labelled += by_key
     return Counts(counted(database), labelled)
+
+
+def _answer(labels: Sequence[Label], became: Sequence[str], place: Place) -> FeedbackAnswer:
+    """Count what became of labels; see `Feedback.accept`."""
+    counted = Counter(became)
+    answer: FeedbackAnswer = {
+        "accepted": counted["accepted"],
+        "repeated": counted["repeated"],
+        "unknown": counted["unknown"],
+    }
+    if counted["corrected"]:
+        answer["corrected"] = counted["corrected"]
+    lost = (label for label, kept in zip(labels, became, strict=True) if kept == "unknown")
+    if named := [unknown(label, place) for label in islice(lost, MOST_NAMED)]:
+        answer["unknown_first"] = named
+    return answer
 
 
 def _open(file: Path) -> sqlite3.Connection:

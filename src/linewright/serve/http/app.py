@@ -10,13 +10,14 @@ from contextlib import suppress
 from functools import lru_cache, partial
 from pathlib import Path
 from time import monotonic, perf_counter
-from typing import Any, TypeVar
+from typing import TypeVar
 from urllib.parse import SplitResult
 
 import msgspec
 
 from linewright import __version__
 from linewright.errors import LinewrightError, NotFound, RequestError, Transient
+from linewright.serve import answers
 from linewright.serve import process_metrics as process
 from linewright.serve.feedback.store import Feedback
 from linewright.serve.http import oip, oip_binary, openapi
@@ -240,10 +241,10 @@ class App:
         own = self._told()
         return [own] if self._siblings is None else await _in_thread(None, partial(self._siblings.ask, own))
 
-    def _own_health(self) -> dict[str, Any]:
+    def _own_health(self) -> answers.Health:
         return to_health(self._lines.live, self._logs, self._damage, self._outages)
 
-    async def _health_of_all(self) -> dict[str, Any]:
+    async def _health_of_all(self) -> answers.Health:
         if self._siblings is None:
             return self._own_health()
         return as_one([told.health for told in await self._told_by_all() if told.health])
@@ -442,11 +443,14 @@ class App:
     async def index(self, _request: Request, _arguments: tuple[str, ...]) -> Response:
         """Say what there is."""
         routes = [f"{method} {path}" for path, method, _ in _ROUTES]
-        return to_response({"linewright": __version__, "lines": sorted(self._lines.live), "routes": routes})
+        lines = sorted(self._lines.live)
+        return to_response(answers.Index(linewright=__version__, lines=lines, routes=routes))
 
     async def server(self, _request: Request, _arguments: tuple[str, ...]) -> Response:
         """Describe the server, as the protocol wants."""
-        return to_response({"name": "linewright", "version": __version__, "extensions": oip.EXTENSIONS})
+        return to_response(
+            answers.Server(name="linewright", version=__version__, extensions=list(oip.EXTENSIONS))
+        )
 
     async def health(self, _request: Request, _arguments: tuple[str, ...]) -> Response:
         """Say how each line is."""
@@ -454,12 +458,12 @@ class App:
 
     async def live(self, _request: Request, _arguments: tuple[str, ...]) -> Response:
         """Say that the process runs."""
-        return to_response({"live": True})
+        return to_response(answers.Live(live=True))
 
     async def ready(self, _request: Request, _arguments: tuple[str, ...]) -> Response:
         """Say whether requests should come here."""
         ready = self.is_ready if self._siblings is None else (await self._health_of_all())["ready"]
-        return to_response({"ready": ready}, 200 if ready else 503)
+        return to_response(answers.Ready(ready=ready), 200 if ready else 503)
 
     async def model(self, request: Request, arguments: tuple[str, ...]) -> Response:
         """Describe the model of a line."""
@@ -473,7 +477,7 @@ class App:
         if live.arm is not None:
             self._serving(request, *arguments)
         ready = is_answering(live, self._outages.get(live.line))
-        return to_response({"name": live.line, "ready": ready}, 200 if ready else 503)
+        return to_response(answers.ModelReady(name=live.line, ready=ready), 200 if ready else 503)
 
     async def schema(self, request: Request, arguments: tuple[str, ...]) -> Response:
         """Give the JSON Schema of a request row."""

@@ -4,8 +4,8 @@ import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
 
+from linewright.serve.answers import Health, LineHealth
 from linewright.serve.log.outages import Outages
 from linewright.serve.log.segments import Damage
 from linewright.serve.log.writer import PredictionLog
@@ -35,7 +35,7 @@ def to_health(
     logs: Mapping[str, PredictionLog],
     damage: Mapping[str, Sequence[Damage]],
     outages: Mapping[str, Outages],
-) -> dict[str, Any]:
+) -> Health:
     """Describe every line, with what went wrong."""
     return {
         "live": True,
@@ -48,7 +48,7 @@ def to_health(
     }
 
 
-def as_one(healths: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+def as_one(healths: Sequence[Health]) -> Health:
     """Say how an endpoint of several processes is: each line as the process has it that is furthest behind.
 
     Parameters
@@ -56,7 +56,7 @@ def as_one(healths: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     healths
         What `to_health` says in each process; at least one.
     """
-    lines: dict[str, list[Mapping[str, Any]]] = {}
+    lines: dict[str, list[LineHealth]] = {}
     for line in (line for health in healths for line in health["lines"]):
         lines.setdefault(line["line"], []).append(line)
     return {
@@ -67,7 +67,7 @@ def as_one(healths: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     }
 
 
-def _slowest(each: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+def _slowest(each: Sequence[LineHealth]) -> LineHealth:
     slowest = min(each, key=lambda line: (line["generation"], line["ready"]))
     return {
         **slowest,
@@ -83,7 +83,7 @@ def _slowest(each: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
 
 def _line(
     live: Live, log: PredictionLog | None, damage: Sequence[Damage], outages: Outages | None
-) -> dict[str, Any]:
+) -> LineHealth:
     return {
         "line": live.line,
         "ready": is_answering(live, outages),

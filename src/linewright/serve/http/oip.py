@@ -13,6 +13,7 @@ from msgspec import UNSET, UnsetType
 
 from linewright.errors import RequestError
 from linewright.model.facts import Package, RequestColumn
+from linewright.serve.answers import Datatype, Durability, InferAnswer, Model, Output, OutputName, TensorPlace
 from linewright.serve.http import oip_binary
 from linewright.serve.http.oip_binary import Blobs
 from linewright.serve.http.request import Response, read_json
@@ -244,17 +245,20 @@ def output_names(package: Package) -> list[str]:
     return [output["name"] for output in _outputs(package, ids=[], answers=[])]
 
 
-def to_metadata(line: str, version: str, package: Package) -> dict[str, Any]:
+def _place_of(column: RequestColumn) -> TensorPlace:
+    place: TensorPlace = {"name": column.name, "datatype": datatype_of(column), "shape": [-1]}
+    if column.optional:
+        place["optional"] = True
+    return place
+
+
+def to_metadata(line: str, version: str, package: Package) -> Model:
     """Describe a model: what goes in and what comes out."""
     return {
         "name": line,
         "versions": [version],
         "platform": "linewright_onnx",
-        "inputs": [
-            {"name": column.name, "datatype": datatype_of(column), "shape": [-1]}
-            | ({"optional": True} if column.optional else {})
-            for column in Needs(package).inputs
-        ],
+        "inputs": [_place_of(column) for column in Needs(package).inputs],
         "outputs": [
             {"name": output["name"], "datatype": output["datatype"], "shape": [-1, *output["shape"][1:]]}
             for output in _outputs(package, ids=[], answers=[])
@@ -273,8 +277,8 @@ def to_answer(
     ids: Sequence[str],
     answers: Sequence[Mapping[str, Any]],
     explained: Sequence[Mapping[str, Any]] = (),
-    durability: str,
-) -> dict[str, Any]:
+    durability: Durability,
+) -> InferAnswer:
     """Return the answer to a request; only the outputs that it asked for, all where it did not say.
 
     Parameters
@@ -292,7 +296,7 @@ def to_answer(
         outputs = [by_name[wanted.name] for wanted in asked.outputs]
     if versions is not None:
         outputs = [*outputs, _output("model_version", "INT64", [len(ids)], list(versions))]
-    answer: dict[str, Any] = {
+    answer: InferAnswer = {
         "model_name": line,
         "model_version": str(version),
         "parameters": {"model": f"{line}@{version}", "digest": digest, "durability": durability},
@@ -301,7 +305,7 @@ def to_answer(
     return answer if asked.id is None else {"id": asked.id, **answer}
 
 
-def to_response(asked: Infer, answer: dict[str, Any]) -> Response:
+def to_response(asked: Infer, answer: InferAnswer) -> Response:
     """Return what `to_answer` gave, with the outputs as bytes that were asked for so."""
     return oip_binary.to_response(answer, [_is_binary(asked, output["name"]) for output in answer["outputs"]])
 
@@ -381,9 +385,7 @@ def _no_output(name: str, names: Sequence[str]) -> RequestError:
     )
 
 
-def _outputs(
-    package: Package, *, ids: Sequence[str], answers: Sequence[Mapping[str, Any]]
-) -> list[dict[str, Any]]:
+def _outputs(package: Package, *, ids: Sequence[str], answers: Sequence[Mapping[str, Any]]) -> list[Output]:
     classes, n = list(package.classes), len(ids)
     predictions = _output(
         "prediction", "BYTES" if classes else "FP64", [n], [a["prediction"] for a in answers]
@@ -391,17 +393,15 @@ def _outputs(
     outputs = [predictions, _output("id", "BYTES", [n], list(ids))]
     if classes:
         shares = [answer["probabilities"][name] for answer in answers for name in classes]
-        probabilities = _output("probabilities", "FP64", [n, len(classes)], shares)
-        outputs.insert(
-            1, {**probabilities, "parameters": {"classes": classes, "threshold": package.threshold}}
-        )
+        about = {"classes": classes, "threshold": package.threshold}
+        outputs.insert(1, _output("probabilities", "FP64", [n, len(classes)], shares, **about))
     elif package.half_width is not None:
         ends = [end for answer in answers for end in answer["interval"][:2]]
         outputs.insert(1, _output("interval", "FP64", [n, 2], ends))
     return outputs
 
 
-def _explanation(explained: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+def _explanation(explained: Sequence[Mapping[str, Any]]) -> list[Output]:
     """Return what contributed as tensors; a column that the model of a row does not read has contributed nothing to it."""
     first = explained[0]
     classes = list(first["score"]) if isinstance(first["score"], dict) else []
@@ -412,15 +412,12 @@ def _explanation(explained: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]
     # While a canary runs, rows of two models are here, and each may read columns that the other does not.
     columns = list(dict.fromkeys(name for one in by_class for name in one[0]))
     parts = [each.get(name, 0.0) for one in by_class for each in one for name in columns]
-    shape, about = (
-        [len(explained), *([len(classes)] if classes else [])],
-        {"classes": classes} if classes else {},
-    )
-    unit = {"score_unit": first["score_unit"]}
-    contributions = _output("contributions", "FP64", [*shape, len(columns)], parts)
-    return [{**contributions, "parameters": {"columns": columns, **about, **unit}}] + [
-        {**_output(name, "FP64", shape, _by_class(explained, name, classes)), "parameters": {**about, **unit}}
-        for name in ("base", "score")
+    shape = [len(explained), *([len(classes)] if classes else [])]
+    about = {**({"classes": classes} if classes else {}), "score_unit": first["score_unit"]}
+    return [
+        _output("contributions", "FP64", [*shape, len(columns)], parts, columns=columns, **about),
+        _output("base", "FP64", shape, _by_class(explained, "base", classes), **about),
+        _output("score", "FP64", shape, _by_class(explained, "score", classes), **about),
     ]
 
 
@@ -432,5 +429,8 @@ def _by_class(explained: Sequence[Mapping[str, Any]], name: str, classes: Sequen
     )
 
 
-def _output(name: str, datatype: str, shape: list[int], data: list[Any]) -> dict[str, Any]:
-    return {"name": name, "datatype": datatype, "shape": shape, "data": data}
+def _output(
+    name: OutputName, datatype: Datatype, shape: list[int], data: list[Any], **parameters: Any
+) -> Output:
+    output: Output = {"name": name, "datatype": datatype, "shape": shape, "data": data}
+    return {**output, "parameters": parameters} if parameters else output

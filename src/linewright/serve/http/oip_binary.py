@@ -13,6 +13,7 @@ import msgspec
 import numpy as np
 
 from linewright.errors import RequestError
+from linewright.serve.answers import InferAnswer
 from linewright.serve.http.request import Response
 from linewright.serve.rows.scalars import kind_of
 
@@ -187,7 +188,7 @@ def _texts(data: memoryview, rows: int, where: str) -> list[str]:
     return found
 
 
-def to_response(answer: dict[str, Any], binary: Sequence[bool]) -> Response:
+def to_response(answer: InferAnswer, binary: Sequence[bool]) -> Response:
     """Return an answer, with the data of some of its outputs as bytes.
 
     Parameters
@@ -199,7 +200,7 @@ def to_response(answer: dict[str, Any], binary: Sequence[bool]) -> Response:
     """
     if not any(binary):
         return Response(body=msgspec.json.encode(answer))
-    outputs: list[dict[str, Any]] = []
+    outputs: list[Mapping[str, Any]] = []
     blobs: list[bytes] = []
     for output, is_binary in zip(answer["outputs"], binary, strict=True):
         if is_binary:

@@ -1,10 +1,12 @@
 """The data plane's description of itself: OpenAPI 3.1, with the real columns of each line that serves.
 
-A table of operations; all else is derived from it and from the packages that answer. A test compares it with the routes.
+A table of operations; all else is derived from it, from the forms of bodies and answers, and from the packages that answer. A test
+compares it with the routes.
 """
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
+from functools import cache
 from typing import Any, NamedTuple
 from urllib.parse import parse_qs, quote
 
@@ -13,9 +15,10 @@ import msgspec
 from linewright import __version__
 from linewright.errors import LinewrightError, RequestError
 from linewright.model.facts import Package, RequestColumn
+from linewright.serve import answers
 from linewright.serve.feedback.parse import MAX_LABELS
 from linewright.serve.http import oip, oip_binary
-from linewright.serve.http.predict import MOST_EXPLAINED
+from linewright.serve.http.predict import Body, Labels
 from linewright.serve.models.state import Live
 from linewright.serve.rows.reader import MAX_ROWS, to_schema
 from linewright.serve.rows.request_columns import Needs
@@ -65,7 +68,8 @@ class Operation(NamedTuple):
     """Name of the schema of its answer; those that begin with a dot are of each line."""
     asks: str | None = None
     """Name of the schema of its body."""
-    refusals: tuple[int, ...] = _READING
+    also: tuple[int, ...] = ()
+    """Statuses of refusals beside those that all such operations have."""
     media_type: str = "application/json"
 
     @property
@@ -73,94 +77,44 @@ class Operation(NamedTuple):
         """Whether there is one for each line."""
         return "{line}" in self.path
 
+    @property
+    def refusals(self) -> tuple[int, ...]:
+        """Statuses of its refusals."""
+        usual = _WRITING if self.asks else _OF_LINE if self.is_of_line else _READING
+        return usual + self.also
 
+
+_MODEL, _VERSION, _LINE = "/v2/models/{line}", "/v2/models/{line}/versions/{version}", "/v1/lines/{line}"
+_TENSORS = """\
+Answers tensors, one a column; all have as many values as the shape says, each name comes once, and what a row needs is there."""
+_VERSION_TENSORS = "Answers tensors, if this version serves."
+_COUNTED = "Counts and times for Prometheus."
+_ROWS = "Answers rows; the answers are logged before they are sent."
+_TRUTHS = "Takes the truth about answers; all labels are kept, or none."
 OPERATIONS = (
     Operation("get", "/", "index", "Version, lines and routes.", "Index"),
-    Operation(
-        "get",
-        "/openapi.json",
-        "openapi",
-        "This document.",
-        "OpenAPI",
-        refusals=(403, 404, 422, 503),
-    ),
-    Operation(
-        "get", "/metrics", "metrics", "Counts and times for Prometheus.", "Metrics", media_type="text/plain"
-    ),
+    Operation("get", "/openapi.json", "openapi", "This document.", "OpenAPI", also=(404, 422, 503)),
+    Operation("get", "/metrics", "metrics", _COUNTED, "Metrics", media_type="text/plain"),
     Operation("get", "/v2", "server", "The server and its extensions of the protocol.", "Server"),
     Operation("get", "/v2/health", "health", "How each line is.", "Health"),
     Operation("get", "/v2/health/live", "live", "Whether the process runs.", "Live"),
     Operation("get", "/v2/health/ready", "ready", "Whether requests should come here.", "Ready"),
-    Operation(
-        "get", "/v2/models/{line}", "model", "What goes in and what comes out.", "Model", refusals=_OF_LINE
-    ),
-    Operation(
-        "get",
-        "/v2/models/{line}/ready",
-        "model-ready",
-        "Whether the line answers.",
-        "ModelReady",
-        refusals=_OF_LINE,
-    ),
-    Operation(
-        "post",
-        "/v2/models/{line}/infer",
-        "infer",
-        "Answers tensors, one a column; all have as many values as the shape says, each name comes once, and what a row needs is there.",
-        "InferAnswer",
-        ".Infer",
-        refusals=_WRITING,
-    ),
+    Operation("get", _MODEL, "model", "What goes in and what comes out.", "Model"),
+    Operation("get", f"{_MODEL}/ready", "model-ready", "Whether the line answers.", "ModelReady"),
+    Operation("post", f"{_MODEL}/infer", "infer", _TENSORS, "InferAnswer", ".Infer"),
+    Operation("get", _VERSION, "version", "What goes in and what comes out.", "Model"),
     Operation(
         "get",
-        "/v2/models/{line}/versions/{version}",
-        "version",
-        "What goes in and what comes out.",
-        "Model",
-        refusals=_OF_LINE,
-    ),
-    Operation(
-        "get",
-        "/v2/models/{line}/versions/{version}/ready",
+        f"{_VERSION}/ready",
         "version-ready",
         "Whether the line answers with this version.",
         "ModelReady",
-        refusals=_OF_LINE,
     ),
+    Operation("post", f"{_VERSION}/infer", "version-infer", _VERSION_TENSORS, "InferAnswer", ".Infer"),
+    Operation("post", f"{_LINE}/predict", "predict", _ROWS, ".Answer", ".Ask"),
+    Operation("post", f"{_LINE}/feedback", "feedback", _TRUTHS, "FeedbackAnswer", ".Labels", (409, 502)),
     Operation(
-        "post",
-        "/v2/models/{line}/versions/{version}/infer",
-        "version-infer",
-        "Answers tensors, if this version serves.",
-        "InferAnswer",
-        ".Infer",
-        refusals=_WRITING,
-    ),
-    Operation(
-        "post",
-        "/v1/lines/{line}/predict",
-        "predict",
-        "Answers rows; the answers are logged before they are sent.",
-        ".Answer",
-        ".Ask",
-        refusals=_WRITING,
-    ),
-    Operation(
-        "post",
-        "/v1/lines/{line}/feedback",
-        "feedback",
-        "Takes the truth about answers; all labels are kept, or none.",
-        "FeedbackAnswer",
-        ".Labels",
-        refusals=(*_WRITING, 409, 502),
-    ),
-    Operation(
-        "get",
-        "/v1/lines/{line}/schema",
-        "schema",
-        "The JSON Schema of a row.",
-        "RowSchema",
-        refusals=_OF_LINE,
+        *("get", f"{_LINE}/schema", "schema", "The JSON Schema of a row.", "RowSchema"),
         media_type="application/schema+json",
     ),
 )
@@ -223,7 +177,7 @@ def line_of(query: bytes) -> str | None:
     return asked["line"][0]
 
 
-def to_openapi(lines: Mapping[str, Live], form: FormOf = loaded_form) -> dict[str, Any]:
+def to_openapi(lines: Mapping[str, Live], form: FormOf = loaded_form) -> answers.OpenAPI:
     """Describe the data plane, with the lines of `lines` that have a model.
 
     Parameters
@@ -235,8 +189,8 @@ def to_openapi(lines: Mapping[str, Live], form: FormOf = loaded_form) -> dict[st
 
     Returns
     -------
-    dict
-        An OpenAPI 3.1 document of JSON values.
+    OpenAPI
+        A document of JSON values.
 
     Examples
     --------
@@ -246,7 +200,7 @@ def to_openapi(lines: Mapping[str, Live], form: FormOf = loaded_form) -> dict[st
     """
     described = list(_described(lines, form))
     paths: dict[str, dict[str, Any]] = {}
-    schemas: dict[str, Any] = dict(_SCHEMAS)
+    schemas: dict[str, Any] = _fixed_schemas()
     for operation in OPERATIONS:
         if not operation.is_of_line:
             paths.setdefault(operation.path, {})[operation.method] = _operation(operation)
@@ -370,6 +324,55 @@ _RESPONSES = {str(status): _response(status, says) for status, says in _REFUSALS
 
 # Schemas
 
+_TEXT: Schema = {"type": "string"}
+_TRUTH: Schema = {"type": "boolean"}
+_ANY: Schema = {"type": "object"}
+_SHARE: Schema = {"type": "number", "minimum": 0, "maximum": 1}
+_SCORE: Schema = {"type": ["number", "object"]}
+"""A number, or one for each of several classes."""
+_EXPLAINED: Mapping[str, Schema] = {
+    "score": {
+        **_SCORE,
+        "description": "Base and contributions together; there where it is asked to be explained.",
+    },
+    "score_unit": {"enum": ["log-odds", "log-weight", "value"]},
+    "base": _SCORE,
+    "contributions": {"type": "object", "additionalProperties": _SCORE, "description": "By column."},
+}
+_KEY: Schema = {"type": ["string", "integer"], "pattern": r"\S", "minimum": -(2**63), "maximum": 2**63 - 1}
+_JSON_TYPES: Mapping[str, str] = {"BOOL": "boolean", "FP64": "number", "INT64": "integer", "BYTES": "string"}
+_SHAPE: Schema = {
+    "type": "array",
+    "prefixItems": [{"type": "integer", "minimum": 1, "maximum": MAX_ROWS}, {"const": 1}],
+    "minItems": 1,
+    "maxItems": 2,
+    "description": "[n] or [n, 1]: n values.",
+}
+_ANSWERS = (
+    *(answers.Error, answers.Index, answers.OpenAPI, answers.Server, answers.Live, answers.Ready),
+    *(answers.ModelReady, answers.Health, answers.Model, answers.InferAnswer, answers.FeedbackAnswer),
+)
+
+
+def _fixed_schemas() -> dict[str, Schema]:
+    """Return the schemas that are the same for all lines."""
+    return {
+        **msgspec.json.schema_components(_ANSWERS, ref_template="#/components/schemas/{name}")[1],
+        "Metrics": {**_TEXT, "description": "Text format 0.0.4 of Prometheus."},
+        "RowSchema": _object({"title": _TEXT, "type": {"const": "object"}, "properties": _ANY}),
+    }
+
+
+@cache
+def _schema_of(form: type) -> Schema:
+    return msgspec.json.schema_components([form])[1][form.__name__]
+
+
+def _filled(form: type, /, **parts: Schema) -> Schema:
+    """Return the schema of a body, with what a line says of some of its fields, and without the form's own name and words."""
+    schema = {name: part for name, part in _schema_of(form).items() if name not in {"title", "description"}}
+    return {**schema, "properties": {**schema["properties"], **parts}}
+
 
 def _object(properties: Mapping[str, Schema], *optional: str, closed: bool = False) -> Schema:
     required = [name for name in properties if name not in optional]
@@ -382,179 +385,18 @@ def _list(items: Schema, most: int | None = None) -> Schema:
     return schema if most is None else {**schema, "minItems": 1, "maxItems": most}
 
 
-_TEXT: Schema = {"type": "string"}
-_TRUTH: Schema = {"type": "boolean"}
-_COUNT: Schema = {"type": "integer", "minimum": 0}
-_SHARE: Schema = {"type": "number", "minimum": 0, "maximum": 1}
-_ANY: Schema = {"type": "object"}
-_MAYBE: Schema = {"type": ["string", "null"]}
-_SCALAR: Schema = {"type": ["string", "number", "boolean", "null"]}
-_SCORE: Schema = {"type": ["number", "object"]}
-"""A number, or one for each of several classes."""
-_EXPLAINED: Mapping[str, Schema] = {
-    "score": {
-        **_SCORE,
-        "description": "Base and contributions together; there where it is asked to be explained.",
-    },
-    "score_unit": {"enum": ["log-odds", "log-weight", "value"]},
-    "base": _SCORE,
-    "contributions": {"type": "object", "additionalProperties": _SCORE, "description": "By column."},
-}
-_DURABILITY: Schema = {
-    "enum": ["none", "buffered", "durable"],
-    "description": "What the answer survives: nothing (no log has it), the kill of any process, or power loss too.",
-}
-_KEY: Schema = {"type": ["string", "integer"], "pattern": r"\S", "minimum": -(2**63), "maximum": 2**63 - 1}
-_JSON_TYPES: Mapping[str, str] = {"BOOL": "boolean", "FP64": "number", "INT64": "integer", "BYTES": "string"}
-_SHAPE: Schema = {
-    "type": "array",
-    "prefixItems": [{"type": "integer", "minimum": 1, "maximum": MAX_ROWS}, {"const": 1}],
-    "minItems": 1,
-    "maxItems": 2,
-    "description": "[n] or [n, 1]: n values.",
-}
-_PLACE = _object(
-    {"name": _TEXT, "datatype": _TEXT, "shape": _list({"type": "integer"}), "optional": _TRUTH}, "optional"
-)
-_SCHEMAS: Mapping[str, Schema] = {
-    "Error": _object(
-        {
-            "error": {
-                **_TEXT,
-                "description": "Class of the error, e.g. RequestError; below /v2/ the message.",
-            },
-            "kind": {**_TEXT, "description": "Class of the error, below /v2/."},
-            "message": {**_TEXT, "description": "All of it in one sentence."},
-            "what": _TEXT,
-            "where": {**_TEXT, "description": "Row, column, header or byte that it is about; may be empty."},
-            "found": _SCALAR,
-            "allowed": _TEXT,
-            "hint": {**_TEXT, "description": "What to do next; may be empty."},
-            "details": {
-                **_ANY,
-                "description": "`errors` lists the first 20 mistakes of a request of rows, `wrong_rows` is how many rows have one.",
-            },
-        },
-        "kind",
-    ),
-    "Index": _object({"linewright": _TEXT, "lines": _list(_TEXT), "routes": _list(_TEXT)}),
-    "OpenAPI": _object(
-        {"openapi": _TEXT, "info": _ANY, "servers": _list(_ANY), "paths": _ANY, "components": _ANY}
-    ),
-    "Metrics": {**_TEXT, "description": "Text format 0.0.4 of Prometheus."},
-    "Server": _object({"name": _TEXT, "version": _TEXT, "extensions": _list(_TEXT)}),
-    "Live": _object({"live": _TRUTH}),
-    "Ready": _object({"ready": _TRUTH}),
-    "ModelReady": _object({"name": _TEXT, "ready": _TRUTH}),
-    "Health": _object(
-        {
-            "live": _TRUTH,
-            "ready": _TRUTH,
-            "processes": _COUNT,
-            "lines": _list(
-                _object(
-                    {
-                        "line": _TEXT,
-                        "ready": _TRUTH,
-                        "model": {**_MAYBE, "description": "LINE@VERSION, or null where none answers."},
-                        "digest": _MAYBE,
-                        "loaded": {
-                            **_TRUTH,
-                            "description": "Whether its models are in memory; else a request loads them.",
-                        },
-                        "generation": _COUNT,
-                        "halted": _TRUTH,
-                        "refused": {**_MAYBE, "description": "Why the newest model was not taken over."},
-                        "log_fails": {**_MAYBE, "description": "Why the log fails at this moment."},
-                        "log_trouble": _MAYBE,
-                        "unlogged_rows": _COUNT,
-                        "log_damaged": _COUNT,
-                    }
-                )
-            ),
-        }
-    ),
-    "Model": _object(
-        {
-            "name": _TEXT,
-            "versions": _list(_TEXT),
-            "platform": _TEXT,
-            "inputs": _list(_PLACE),
-            "outputs": _list(_PLACE),
-        }
-    ),
-    "RowSchema": _object({"title": _TEXT, "type": {"const": "object"}, "properties": _ANY}),
-    "InferAnswer": _object(
-        {
-            "model_name": _TEXT,
-            "model_version": _TEXT,
-            "id": {**_TEXT, "description": "The request's, where it had one."},
-            "parameters": _object({"model": _TEXT, "digest": _TEXT, "durability": _DURABILITY}),
-            "outputs": _list(
-                _object(
-                    {
-                        "name": {
-                            "enum": [
-                                *("prediction", "probabilities", "interval", "id", "model_version"),
-                                *oip.EXPLANATION,
-                            ]
-                        },
-                        "datatype": {"enum": ["BYTES", "FP64", "INT64"]},
-                        "shape": _list(_COUNT),
-                        "data": _list({"type": ["string", "number"]}),
-                        "parameters": _ANY,
-                    },
-                    "parameters",
-                )
-            ),
-        },
-        "id",
-    ),
-    "FeedbackAnswer": _object(
-        {
-            "accepted": _COUNT,
-            "repeated": _COUNT,
-            "unknown": _COUNT,
-            "corrected": {**_COUNT, "description": "Labels that replaced another, where there are such."},
-            "unknown_first": _list(
-                _object({"where": _TEXT, "id": _TEXT, "key": _TEXT, "why": _TEXT}, "id", "key")
-            ),
-        },
-        *("unknown_first", "corrected"),
-    ),
-}
-
-
 def _schemas_of(live: Live, form: RequestForm) -> Iterator[tuple[str, Schema]]:
     """Give the schemas of one line, by the part of their name behind the line's."""
     package, line = form.package, live.line
     row = row_schema(form, live.model or "")
     yield "Row", {name: part for name, part in row.items() if name != "$schema"}
-    explain = {**_TRUTH, "description": f"Say what each column contributed; at most {MOST_EXPLAINED} rows."}
-    durable = {**_TRUTH, "description": "Wait until the record survives power loss."}
-    rows = _list(_named(".Row", line), MAX_ROWS)
-    yield (
-        "Ask",
-        _object({"rows": rows, "explain": explain, "durable": durable}, "explain", "durable", closed=True),
-    )
+    yield "Ask", _filled(Body, rows=_list(_named(".Row", line), MAX_ROWS))
     if package.classes:
         yield "Class", {"enum": list(package.classes), "description": "As spelled in the training data."}
     yield "Prediction", _prediction(package, line)
-    yield (
-        "Answer",
-        _object(
-            {
-                "model": {**_TEXT, "description": "LINE@VERSION."},
-                "digest": _TEXT,
-                "durability": _DURABILITY,
-                "predictions": {
-                    **_list(_named(".Prediction", line)),
-                    "description": "One a row, in their order.",
-                },
-            }
-        ),
-    )
-    yield "Labels", _object({"labels": _list(_label(package, line), MAX_LABELS)}, closed=True)
+    predictions = {**_list(_named(".Prediction", line)), "description": "One a row, in their order."}
+    yield "Answer", _filled(answers.Answer, predictions=predictions)
+    yield "Labels", _filled(Labels, labels=_list(_label(package, line), MAX_LABELS))
     yield "Infer", _infer(package, line)
 
 
@@ -610,35 +452,26 @@ def _label(package: Package, line: str) -> Schema:
 
 
 def _infer(package: Package, line: str) -> Schema:
-    outputs = [*oip.output_names(package), *oip.EXPLANATION]
+    output = _filled(oip.Wanted, name={"enum": [*oip.output_names(package), *oip.EXPLANATION]})
+    tensors = [_tensor(column, line) for column in package.columns]
     parameters = ("durable", "explain", "binary_data_output")
-    return _object(
-        {
-            "id": _TEXT,
-            "inputs": {
-                **_list({"oneOf": [_tensor(column, line) for column in package.columns]}),
-                "minItems": 1,
-            },
-            "outputs": _list(_object({"name": {"enum": outputs}, "parameters": _ANY}, "parameters")),
-            "parameters": _object(dict.fromkeys(parameters, _TRUTH), *parameters),
-        },
-        "id",
-        "outputs",
-        "parameters",
+    return _filled(
+        oip.Infer,
+        inputs={**_list({"oneOf": tensors}), "minItems": 1},
+        outputs=_list(output),
+        parameters=_object(dict.fromkeys(parameters, _TRUTH), *parameters),
     )
 
 
 def _tensor(column: RequestColumn, line: str) -> Schema:
-    return _object(
-        {
-            "name": {"const": column.name},
-            "datatype": {"const": oip.datatype_of(column)},
-            "shape": _SHAPE,
-            "data": _list(_value(column, line), MAX_ROWS),
-            "parameters": _ANY,
-        },
-        "parameters",
+    tensor = _filled(
+        oip.Tensor,
+        name={"const": column.name},
+        datatype={"const": oip.datatype_of(column)},
+        shape=_SHAPE,
+        data=_list(_value(column, line), MAX_ROWS),
     )
+    return {**tensor, "required": [*tensor["required"], "data"]}  # they are bytes in the other form alone
 
 
 def _value(column: RequestColumn, line: str) -> Schema:

@@ -4,14 +4,16 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
 from time import thread_time
-from typing import Any, Literal, NamedTuple
+from typing import Annotated, Any, Literal, NamedTuple
 
 import msgspec
+from msgspec import Meta
 from numpy.typing import NDArray
 
 from linewright.errors import RequestError, Transient
 from linewright.model.facts import Package
 from linewright.release.facts import Arm
+from linewright.serve.answers import Answer, Durability
 from linewright.serve.facts import Prediction, Predictions
 from linewright.serve.feedback.store import Feedback
 from linewright.serve.http import oip
@@ -32,8 +34,6 @@ MANY = 16
 """Rows of one request from which on they are logged together."""
 MOST_EXPLAINED = 100
 """Rows of a request that asks for explanations: one row takes as long as hundreds that are only answered."""
-Durability = Literal["none", "buffered", "durable"]
-"""What an answer survives: nothing (no log has it), the kill of any process, or power loss too."""
 ASK_FORM = '{"rows": [{"COLUMN": VALUE, ...}]}'
 LABELS_FORM = '{"labels": [{"id": "ID of the answer", "label": VALUE}]}'
 
@@ -55,10 +55,14 @@ class Ask(NamedTuple):
         return row_texts(self.body) if self.body else self.rows
 
 
-class _Body(msgspec.Struct, forbid_unknown_fields=True):
+class Body(msgspec.Struct, forbid_unknown_fields=True):
+    """The body of a request for predictions."""
+
     rows: list[dict[str, Any]]
-    explain: bool = False
-    durable: bool = False
+    explain: Annotated[
+        bool, Meta(description=f"Say what each column contributed; at most {MOST_EXPLAINED} rows.")
+    ] = False
+    durable: Annotated[bool, Meta(description="Wait until the record survives power loss.")] = False
 
 
 class Labels(msgspec.Struct, forbid_unknown_fields=True):
@@ -379,7 +383,7 @@ def read_ask(body: bytes, scorer: Scorer | None = None) -> Ask:
     # What is explained or waits for the disk takes so long that reading it does not matter.
     if usual is not None and not (usual.explain or usual.durable):
         return Ask(usual.rows, body=body)
-    read = read_json(body, _Body, form=ASK_FORM)
+    read = read_json(body, Body, form=ASK_FORM)
     if read.explain:
         _check_explained(len(read.rows), "explain")
     return Ask(read.rows, read.explain, read.durable, body)
@@ -437,14 +441,13 @@ def to_predictions(loaded: Loaded, answered: Answered, start: int, end: int) -> 
         if (arm := answered.arms[row]) is not first:
             one |= {"model": f"{loaded.line}@{arm.model}", "digest": arm.package}
         predictions.append(one)
-    return to_response(
-        {
-            "model": f"{loaded.line}@{first.model}",
-            "digest": first.package,
-            "durability": answered.durability,
-            "predictions": predictions,
-        }
-    )
+    answer: Answer = {
+        "model": f"{loaded.line}@{first.model}",
+        "digest": first.package,
+        "durability": answered.durability,
+        "predictions": predictions,
+    }
+    return to_response(answer)
 
 
 def _only(arms: Sequence[Arm]) -> Arm | None:

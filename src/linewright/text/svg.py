@@ -1,0 +1,150 @@
+"""SVG pictures that need nothing from elsewhere: shapes and words on a sheet, and scales for what is drawn.
+
+Equal calls give equal bytes. Colours are classes, which follow the light or dark scheme of the reader.
+"""
+
+import re
+from typing import NamedTuple
+from unicodedata import combining, east_asian_width
+from xml.etree.ElementTree import Element, SubElement, indent, tostring
+
+_BOLD = 1.1
+"""How much wider bold letters are."""
+_NARROW = frozenset(" \u2009.,:;'|!()[]ijlftrI\u00b7-")
+_WIDE = frozenset("mwMW@%\u2026\u2014")
+_NOT_XML = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+_FONT = "system-ui, 'Helvetica Neue', Arial, sans-serif"
+_STYLE = """
+.paper{fill:#fff}.ink{fill:#1a1a1a}.soft{fill:#5c6166}.strong{fill:#0072b2}
+.line{fill:none;stroke-linejoin:round}.grid{stroke:#dfe2e5}.rule{stroke:#8d9499}.axis{stroke:#1a1a1a}.own{stroke:#0072b2}
+@media (prefers-color-scheme:dark){
+.paper{fill:#16191d}.ink{fill:#ecebe8}.soft{fill:#a9afb5}.strong{fill:#56b4e9}
+.grid{stroke:#31363c}.rule{stroke:#7c838a}.axis{stroke:#ecebe8}.own{stroke:#56b4e9}}
+"""
+
+
+class Scale(NamedTuple):
+    """From values to places on a sheet."""
+
+    low: int
+    high: int
+    start: float
+    end: float
+
+    def at(self, value: int) -> float:
+        """Return where a value is; what is outside stands at the rim."""
+        within = min(max(value, self.low), self.high)
+        return self.start + (within - self.low) / (self.high - self.low) * (self.end - self.start)
+
+
+def round_ticks(low: int, high: int, *, unit: int = 1, most: int = 5) -> range:
+    """Return ticks 1, 2, 5, 10, 20, … units apart that begin at `low` or below and end at `high` or above.
+
+    Examples
+    --------
+    >>> list(round_ticks(-300, 4_100))
+    [-1000, 0, 1000, 2000, 3000, 4000, 5000]
+    """
+    high = max(high, low + unit)
+    step = unit
+    while high - low > most * step:
+        step = step * 5 // 2 if str(step // unit)[0] == "2" else step * 2
+    return range(low // step * step, -(-high // step) * step + 1, step)
+
+
+def text_width(text: str, size: float, *, is_bold: bool = False) -> float:
+    """Return the width of a text at a font size: an estimate on the safe side for common sans-serif fonts."""
+    return size * (_BOLD if is_bold else 1.0) * sum(map(_em, text))
+
+
+def _em(letter: str) -> float:
+    if combining(letter):
+        return 0.0
+    if east_asian_width(letter) in "WF" or ord(letter) > 0x2FFF:
+        return 1.05
+    if letter in _NARROW:
+        return 0.42
+    if letter in _WIDE:
+        return 1.02
+    return 0.78 if letter.isupper() or ord(letter) > 0xFF else 0.65
+
+
+def fitted(text: str, room: float, size: float, *, is_bold: bool = False) -> str:
+    """Return a text in one line, cut where it is wider than `room`."""
+    text = _NOT_XML.sub("\ufffd", " ".join(text.split()))
+    if text_width(text, size, is_bold=is_bold) <= room:
+        return text
+    cuts = (f"{text[:length]}…" for length in range(len(text) - 1, 0, -1))
+    return next((cut for cut in cuts if text_width(cut, size, is_bold=is_bold) <= room), "")
+
+
+class Sheet:
+    """An SVG that is being drawn.
+
+    Parameters
+    ----------
+    title, says
+        What it shows, in one line and in sentences, for those who cannot see it.
+    style
+        Further CSS.
+    """
+
+    def __init__(self, width: int, height: int, *, title: str, says: str, style: str = "") -> None:
+        view = {"viewBox": f"0 0 {width} {height}", "width": str(width), "height": str(height)}
+        self._svg = Element("svg", {"xmlns": "http://www.w3.org/2000/svg", "role": "img", **view})
+        self._svg.set("font-family", _FONT)
+        self._add("title", title)
+        self._add("desc", says)
+        self._add("style", _STYLE + style)
+        self.put("rect", "paper", width=width, height=height, rx=6)
+
+    def put(self, tag: str, kind: str, says: str = "", **attributes: str | float) -> None:
+        """Add a shape of the classes `kind`; `says` is shown beside the pointer."""
+        shape = SubElement(self._svg, tag, {"class": kind})
+        for name, value in attributes.items():
+            shape.set(name.replace("_", "-"), value if isinstance(value, str) else spell(value))
+        if says:
+            SubElement(shape, "title").text = _NOT_XML.sub("\ufffd", says)
+
+    def path(self, kind: str, *parts: str | float, says: str = "", **attributes: str | float) -> None:
+        """Add a path of letters and numbers."""
+        d = " ".join(part if isinstance(part, str) else spell(part) for part in parts)
+        self.put("path", kind, says, d=d, **attributes)
+
+    def write(
+        self,
+        text: str,
+        x: float,
+        y: float,
+        *,
+        kind: str = "ink",
+        size: float = 11.0,
+        is_bold: bool = False,
+        anchor: str = "start",
+        room: float | None = None,
+    ) -> None:
+        """Add a line of text, cut to `room` where that is given; nothing where it is empty."""
+        text = fitted(text, float("inf") if room is None else room, size, is_bold=is_bold)
+        if text:
+            weight = {"font_weight": "600"} if is_bold else {}
+            self.put("text", kind, x=x, y=y, font_size=size, text_anchor=anchor, **weight)
+            self._svg[-1].text = text
+
+    def to_text(self) -> str:
+        """Return the SVG."""
+        indent(self._svg, " ")
+        return tostring(self._svg, encoding="unicode") + "\n"
+
+    def _add(self, tag: str, text: str) -> None:
+        SubElement(self._svg, tag).text = _NOT_XML.sub("\ufffd", text)
+
+
+def spell(number: float) -> str:
+    """Return a number with two digits at most.
+
+    Examples
+    --------
+    >>> spell(-0.001), spell(12.50), spell(100)
+    ('0', '12.5', '100')
+    """
+    return f"{number:.2f}".rstrip("0").rstrip(".") if round(number, 2) else "0"
