@@ -33,7 +33,7 @@ Display = Callable[..., Handle | None]
 
 
 def is_frame(value: object) -> bool:
-    """Return whether a value is a table in memory, see `operations.python.frames`."""
+    """Return whether a value is a table in memory, see `interfaces.python.frames`."""
     return hasattr(value, "__arrow_c_stream__")
 
 

@@ -15,8 +15,8 @@ from typing import Any
 import polars as pl
 
 from linewright.errors import Conflict, LinewrightError, RequestError
+from linewright.interfaces.python.notebook import is_frame
 from linewright.operations.predict import Predicted
-from linewright.operations.python.notebook import is_frame
 from linewright.store.names import is_line_name
 from linewright.store.rights import make_asked_folder
 
