@@ -10,6 +10,7 @@ from claims import BY_AMOUNT, DEARER, FILE, MATRIX, change, make
 
 from linewright.data.finding_text import finding_in_words
 from linewright.errors import ContractBreach, SpecError
+from linewright.interfaces.cli.render.dispatch import result_text
 from linewright.line.care.verify import verify_factory
 from linewright.line.check.report import check_line
 from linewright.line.rebuild.compare import rebuild
@@ -59,7 +60,7 @@ def test_the_value_that_is_told_is_the_sum_over_the_test_rows(decided):
 
     assert told.value == pytest.approx((90 * tp - 300 * fp - 90 * fn) / (tn + fp + fn + tp) * 1_000)
     assert told.low < told.value < told.high
-    assert "EUR per 1,000 rows" in ran.to_text()
+    assert "EUR per 1,000 rows" in result_text(ran)
     assert 300 / 480 == pytest.approx(package.threshold)
 
 
@@ -252,4 +253,4 @@ def test_amounts_that_are_not_in_force_are_told(tmp_path):
         refused = execute_inline(factory, "claims")
 
     assert "claims@1 goes on deciding without amounts, so that its answers are not priced" == refused.in_force
-    assert refused.in_force in refused.to_text()
+    assert refused.in_force in result_text(refused)

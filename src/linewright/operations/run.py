@@ -18,10 +18,6 @@ class FailedRun(msgspec.Struct, frozen=True, kw_only=True):
     error: dict[str, Any]
     exit_code: int
 
-    def to_text(self) -> str:
-        """Say why there is no result."""
-        return f"{self.line}  failed\n  why      {self.error['message']}"
-
 
 class Ran(msgspec.Struct, frozen=True, kw_only=True):
     """What runs of several lines gave."""
@@ -33,10 +29,6 @@ class Ran(msgspec.Struct, frozen=True, kw_only=True):
     def exit_code(self) -> int:
         """The worst of the runs."""
         return max((run.exit_code for run in (*self.runs, *self.failed)), default=0)
-
-    def to_text(self) -> str:
-        """Say what each run gave."""
-        return "\n\n".join(run.to_text() for run in (*self.runs, *self.failed)) or "There is no line yet."
 
 
 @operation(writes=True, waits=True)
@@ -81,16 +73,6 @@ class Cancelled(msgspec.Struct, frozen=True, kw_only=True):
     """``cancelled``; ``done`` or ``failed`` where it had ended before; ``asked`` where it has not ended yet: it will at its next step."""
     promoted: bool = False
     """Of a run that had ended: whether it promoted its candidate."""
-
-    def to_text(self) -> str:
-        """Say what became of it."""
-        match self.state:
-            case "cancelled":
-                return f"The run {self.run} of {self.line} is cancelled."
-            case "asked":
-                return f"The run {self.run} of {self.line} ends at its next step: linewright runs {self.line}"
-            case _:
-                return f"The run {self.run} of {self.line} had ended before: {self.state}."
 
 
 @operation(writes=True)

@@ -15,6 +15,8 @@ from typing import Any
 import polars as pl
 
 from linewright.errors import Conflict, LinewrightError, RequestError
+from linewright.interfaces.cli.render.dispatch import renderer
+from linewright.interfaces.cli.render.predict import predicted_text
 from linewright.interfaces.python.notebook import is_frame
 from linewright.operations.predict import Predicted
 from linewright.store.names import is_line_name
@@ -34,11 +36,17 @@ class PredictedFrame(Predicted, frozen=True, kw_only=True):
     broken: Any
     """The rows that break it, each with its place and the reason; `None` where there are none."""
 
-    def to_text(self) -> str:
-        """Say how many rows were answered by what; what is in no file is in the fields."""
-        told: dict[str, Any] = {name: getattr(self, name) for name in Predicted.__struct_fields__}
-        told |= {"out": self.out or "see .frame", "quarantine": self.quarantine or "see .broken", "first": ()}
-        return Predicted(**told).to_text()
+
+@renderer.register
+def _answers_text(answered: PredictedFrame) -> str:
+    """Say how many rows were answered by what; what is in no file is in the fields."""
+    told: dict[str, Any] = {name: getattr(answered, name) for name in Predicted.__struct_fields__}
+    told |= {
+        "out": answered.out or "see .frame",
+        "quarantine": answered.quarantine or "see .broken",
+        "first": (),
+    }
+    return predicted_text(Predicted(**told))
 
 
 def call_with_frame(
