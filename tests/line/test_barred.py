@@ -99,7 +99,7 @@ def test_who_replaces_a_champion_that_needs_what_is_gone_is_told_how_to_serve(bi
     gone = "the champion needs columns that the table no longer has: weight_at_birth"
     assert "hold" == ran.verdict
     assert f"{gone}; `linewright promote births@2` lets it serve all the same" == ran.because
-    assert "" == ran.unequal
+    assert ran.barred is None
     assert "births@2" == served.champion
     assert (
         "births@1 reads 1 column that the line file no longer gives to a model: 'weight_at_birth'"
@@ -123,7 +123,7 @@ def test_a_rollback_to_what_reads_barred_columns_is_not_proposed_and_told_where_
     assert reads == found.lines[0].going_back
     assert f"  `linewright rollback births` is no way out: {reads}" in result_text(found)
     assert ("linewright halt births", "linewright card births@2") == again.next
-    assert "" == again.unequal
+    assert again.barred is None
     assert "It was not compared with an equal" in page
     assert "--force" not in page
     assert "; it was promoted by force on " in claim.says
@@ -147,6 +147,6 @@ def test_a_champion_that_reads_what_the_line_reads_is_an_equal(births):
     change(births, "trials: 1", "trials: 2")
     ran = execute_inline(births, "births")
 
-    assert "" == ran.unequal
+    assert ran.barred is None
     assert "--force" not in result_text(ran)
     assert "not compared with an equal" not in card(births, ran.candidate).markdown

@@ -6,7 +6,7 @@ import msgspec
 
 from linewright.data.facts import Breach, Finding, RowSql
 from linewright.engine.usage import Usage
-from linewright.model.facts import Beyond, MemberOf, Metric, Reliability, Trial
+from linewright.model.facts import Beyond, MemberOf, Metric, Redecided, Reliability, Trial, Value
 from linewright.serve.facts import Prefix
 from linewright.store.values import Event, Result
 
@@ -204,6 +204,26 @@ class Learned(msgspec.Struct, frozen=True, kw_only=True):
     neither, so that only the training can be. Not known where the run before it came to no verdict."""
 
 
+class BarredReads(msgspec.Struct, frozen=True, kw_only=True):
+    """Columns that a registered model reads and that its line gives to no model any more."""
+
+    model: str
+    """As LINE@VERSION."""
+    columns: tuple[str, ...]
+    """At least one."""
+    are_excluded: bool
+    """Whether the line file excludes all of them; else it bars some in another way."""
+
+
+class AmountsInForce(msgspec.Struct, frozen=True, kw_only=True):
+    """By which amounts a champion goes on deciding, where the line declares others by now."""
+
+    model: str
+    """As LINE@VERSION."""
+    amounts: Value | None
+    """`None` where it decides without amounts."""
+
+
 class RunResult(msgspec.Struct, frozen=True, kw_only=True):
     """What a run gave."""
 
@@ -270,15 +290,17 @@ class RunResult(msgspec.Struct, frozen=True, kw_only=True):
     """Classes of which the candidate finds no test row, with how many there are."""
     hardly: str = ""
     """Of several classes: those of which the candidate finds less than half at the upper end of the interval, yet some."""
-    decides: str = ""
-    """Where the threshold lies now and lay before, and how many rows are decided otherwise than by the champion that it was
-    compared with; empty where answers are numbers, and where there was no champion."""
+    redecided: Redecided | None = None
+    """What is decided otherwise than by the champion that it was compared with; `None` where answers are numbers, and where there was
+    no champion."""
+    positive: str | None = None
+    """Of two classes the one whose probability is predicted; `None` where there are more, or numbers."""
     learned: Learned | None = None
     """Of a retraining: what it had to learn from that the run before it had not."""
-    unequal: str = ""
-    """Of a candidate that did not pass: which columns the champion reads that the line bars by now; empty where it reads none."""
-    in_force: str = ""
-    """Of a candidate that does not serve: by which amounts the champion goes on deciding, where those of the line are others by now."""
+    barred: BarredReads | None = None
+    """Of a candidate that did not pass: which columns the champion reads that the line bars by now; `None` where it reads none."""
+    amounts_in_force: AmountsInForce | None = None
+    """Of a candidate that does not serve: by which amounts the champion goes on deciding; `None` where those of the line are the same."""
     row_sql: RowSql | None = None
     """Which columns `table.sql` makes of a request's row, and which must be sent; `None` where there is no SQL."""
 

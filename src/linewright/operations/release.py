@@ -7,6 +7,7 @@ from linewright.errors import GateRefused, RequestError
 from linewright.line.factory import Factory
 from linewright.line.record.registry import Judged, declared_before, find_model, judged, registration_of
 from linewright.line.release.excluded_columns import reads_barred
+from linewright.line.release.excluded_text import barred_in_words
 from linewright.line.release.rollout import begin_trial, is_tried_first
 from linewright.model.evaluate.decision_changes import between
 from linewright.model.facts import Package
@@ -188,5 +189,5 @@ def rollback(factory: Factory, line: str, /, *, canary: bool = False, because: s
         generation=event.generation,
         because=event.because,
         decides=_decides(factory, line, event.model, event.before),
-        barred=reads_barred(factory, line, event.package),
+        barred=barred_in_words(reads) if (reads := reads_barred(factory, line, event.package)) else "",
     )

@@ -21,6 +21,7 @@ from linewright.line.record.line_files import CheckedFiles
 from linewright.line.record.registry import Judged, certified_metric, challenger_of, judged
 from linewright.line.release.endpoint import log_fails
 from linewright.line.release.excluded_columns import going_back
+from linewright.line.release.excluded_text import barred_in_words
 from linewright.line.release.next_steps import is_forced, realised, waits_because, ways_out
 from linewright.line.value.account import ratio_of
 from linewright.model.gates.text import certificate_in_words, undecided_in_words
@@ -334,12 +335,17 @@ def _line_status(
         canary=_canary(factory, name),
         taken_back=_taken_back(factory, name),
         next=_next(factory, name, champion, waits=_named(name, challenging) if waits else None),
-        going_back=(going_back(factory, name) or None)
+        going_back=_going_back(factory, name)
         if champion is not None and champion.verdict != "promote"
         else None,
         waiting=_waits(factory, name) if may_wait else (),
         value=_value(factory, name),
     )
+
+
+def _going_back(factory: Factory, line: str) -> str | None:
+    reads = going_back(factory, line)
+    return barred_in_words(reads) if reads else None
 
 
 def _value(factory: Factory, line: str) -> ValueStatus | None:

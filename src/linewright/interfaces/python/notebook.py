@@ -133,7 +133,7 @@ def to_html(value: Any) -> str:
 
 
 _TABLES: Mapping[str, Sequence[str]] = {
-    "RunResult": ("trials", "metrics"),
+    "RunInWords": ("trials", "metrics"),
     "NewLine": ("findings",),
     "Runs": ("runs",),
 }

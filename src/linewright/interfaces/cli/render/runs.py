@@ -6,6 +6,7 @@ from linewright.data.finding_text import said_once
 from linewright.interfaces.cli.render.dispatch import renderer
 from linewright.line.facts import Learned, RunResult
 from linewright.line.request_columns import sql_in_words
+from linewright.line.runs.result_text import decides, in_force, unequal
 from linewright.model.card.missed_classes import unfound_in_words
 from linewright.model.evaluate.coverage_text import ONE_IN, is_surely_less, percent_in_words, range_in_words
 from linewright.model.evaluate.reliability_text import is_off, off_in_words
@@ -26,14 +27,14 @@ def run_text(ran: RunResult) -> str:
             f"{ran.candidate}  {_fate(ran)}",
             *([f"  learned  {_learned_text(ran.learned)}"] if ran.learned else []),
             f"  why      {ran.because}",
-            *([f"  decides  {ran.decides}"] if ran.decides and (ran.moved or not ran.promoted) else []),
+            *([f"  decides  {told}"] if (told := decides(ran)) and (ran.moved or not ran.promoted) else []),
             *([f"  model    {ran.model}"] if ran.model else []),
             *([f"  rows     {ran.sample}"] if ran.sample else []),
             *(f"  sql      {said}" for said in (sql_in_words(ran.row_sql) if ran.row_sql else ())),
             *_leaderboard(ran),
             f"  digest   {ran.digest}",
             f"  did      {_did(ran)}",
-            *([f"  warn     {ran.in_force}"] if ran.in_force else []),
+            *([f"  warn     {told}"] if (told := in_force(ran)) else []),
             *_doubts(ran),
             f"  on {ran.metrics[0].n:,} {'test rows' if ran.adopted else 'rows that it has not seen'}, with 95 % intervals:",
             *metrics_text(ran.metrics, ran.currency),
@@ -76,8 +77,8 @@ def _leaderboard(ran: RunResult) -> Iterator[str]:
 
 
 def _doubts(ran: RunResult) -> Iterator[str]:
-    if ran.unequal:
-        yield f"  warn     {ran.unequal}"
+    if told := unequal(ran):
+        yield f"  warn     {told}"
         yield f"  warn     if it should serve in spite of its gates: {ran.next[0]}"
     for told in (*(breach.to_text() for breach in ran.breaches), *said_once(ran.findings)):
         yield f"  warn     {told}"
