@@ -106,7 +106,7 @@ def become_endpoint(
         If Python cannot be started.
     """
     memory = () if model_memory is None else (f"{MODEL_MEMORY}{model_memory}",)
-    words = (*memory, f"{LIMITS}{limits.to_text()}", str(state), host, str(port), str(workers))
+    words = (*memory, f"{LIMITS}{limits.to_json()}", str(state), host, str(port), str(workers))
     sys.stdout.flush()
     sys.stderr.flush()
     if (mask := asked_umask()) >= 0:
