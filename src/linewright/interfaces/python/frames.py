@@ -38,12 +38,12 @@ class PredictedFrame(Predicted, frozen=True, kw_only=True):
 
 
 @renderer.register
-def _answers_text(answered: PredictedFrame) -> str:
-    """Say how many rows were answered by what; what is in no file is in the fields."""
-    told: dict[str, Any] = {name: getattr(answered, name) for name in Predicted.__struct_fields__}
+def _answers_text(batch: PredictedFrame) -> str:
+    """Say how many rows got a prediction of which model; what is in no file is in the fields."""
+    told: dict[str, Any] = {name: getattr(batch, name) for name in Predicted.__struct_fields__}
     told |= {
-        "out": answered.out or "see .frame",
-        "quarantine": answered.quarantine or "see .broken",
+        "out": batch.out or "see .frame",
+        "quarantine": batch.quarantine or "see .broken",
         "first": (),
     }
     return predicted_text(Predicted(**told))

@@ -14,21 +14,21 @@ def _tried_text(one: Tried) -> str:
 
 
 @renderer.register
-def deliveries_text(told: Deliveries) -> str:
+def deliveries_text(result: Deliveries) -> str:
     """Say it line by line."""
-    if not told.destinations:
+    if not result.destinations:
         return (
             "Nobody is told of anything: name destinations under `notify:` in factory.yaml or in a line file."
         )
     down = (
         ()
-        if told.up
+        if result.up
         else ("the factory is not up: `linewright up` tells what waits, or `linewright notify send`",)
     )
-    return "\n".join([*map(delivery_text, told.destinations), *down])
+    return "\n".join([*map(delivery_text, result.destinations), *down])
 
 
 @renderer.register
-def outcome_text(told: Outcome) -> str:
+def outcome_text(result: Outcome) -> str:
     """Say it line by line."""
-    return "\n".join(map(_tried_text, told.tried))
+    return "\n".join(map(_tried_text, result.tried))

@@ -12,22 +12,24 @@ _SHOWN = 10
 
 
 @renderer.register
-def predicted_text(answered: Predicted) -> str:
-    """Say how many rows were answered by what, and where the answers are."""
-    shown = "\n".join(f"  {_on_one_line(row)}" for row in answered.first)
-    said = f"{count(answered.rows, 'row')} answered by {answered.model} ({short(answered.digest)}): {answered.out}\n{shown}"
-    if answered.warned:
-        doubts = "\n".join(f"  {text}" for text in answered.warnings)
-        said += f"\n{count(answered.warned, 'row')} with values that raise doubt, such as:\n{doubts}"
-    if answered.quarantined:
-        reasons = "\n".join(f"  {text}" for text in answered.reasons)
+def predicted_text(batch: Predicted) -> str:
+    """Say how many rows got a prediction of which model, and where these are."""
+    shown = "\n".join(f"  {_on_one_line(row)}" for row in batch.first)
+    said = (
+        f"{count(batch.rows, 'row')} answered by {batch.model} ({short(batch.digest)}): {batch.out}\n{shown}"
+    )
+    if batch.warned:
+        doubts = "\n".join(f"  {text}" for text in batch.warnings)
+        said += f"\n{count(batch.warned, 'row')} with values that raise doubt, such as:\n{doubts}"
+    if batch.quarantined:
+        reasons = "\n".join(f"  {text}" for text in batch.reasons)
         said += (
-            f"\n{count(answered.quarantined, 'row')} {'not answered, for it breaks' if answered.quarantined == 1 else 'not answered, for they break'} the contract: {answered.quarantine}"
+            f"\n{count(batch.quarantined, 'row')} {'not answered, for it breaks' if batch.quarantined == 1 else 'not answered, for they break'} the contract: {batch.quarantine}"
             f"\n{reasons}"
         )
-    if answered.is_cut:
+    if batch.is_cut:
         said += "\nnote: the file ends within a row, without a line end: it was probably broken off there"
-    return f"{said}\nnote: {answered.note}" if answered.note else said
+    return f"{said}\nnote: {batch.note}" if batch.note else said
 
 
 def _on_one_line(row: dict[str, Any]) -> str:

@@ -27,14 +27,14 @@ def run_text(ran: RunResult) -> str:
             f"{ran.candidate}  {_fate(ran)}",
             *([f"  learned  {_learned_text(ran.learned)}"] if ran.learned else []),
             f"  why      {ran.because}",
-            *([f"  decides  {told}"] if (told := decides(ran)) and (ran.moved or not ran.promoted) else []),
+            *([f"  decides  {words}"] if (words := decides(ran)) and (ran.moved or not ran.promoted) else []),
             *([f"  model    {ran.model}"] if ran.model else []),
             *([f"  rows     {ran.sample}"] if ran.sample else []),
             *(f"  sql      {said}" for said in (sql_in_words(ran.row_sql) if ran.row_sql else ())),
             *_leaderboard(ran),
             f"  digest   {ran.digest}",
             f"  did      {_did(ran)}",
-            *([f"  warn     {told}"] if (told := in_force(ran)) else []),
+            *([f"  warn     {words}"] if (words := in_force(ran)) else []),
             *_doubts(ran),
             f"  on {ran.metrics[0].n:,} {'test rows' if ran.adopted else 'rows that it has not seen'}, with 95 % intervals:",
             *metrics_text(ran.metrics, ran.currency),
@@ -77,8 +77,8 @@ def _leaderboard(ran: RunResult) -> Iterator[str]:
 
 
 def _doubts(ran: RunResult) -> Iterator[str]:
-    if told := unequal(ran):
-        yield f"  warn     {told}"
+    if words := unequal(ran):
+        yield f"  warn     {words}"
         yield f"  warn     if it should serve in spite of its gates: {ran.next[0]}"
     for told in (*(breach.to_text() for breach in ran.breaches), *said_once(ran.findings)):
         yield f"  warn     {told}"
@@ -196,8 +196,8 @@ def failed_text(failed: FailedRun) -> str:
 @renderer.register
 def ran_text(ran: Ran) -> str:
     """Say what each run gave."""
-    told = [*map(run_text, ran.runs), *map(failed_text, ran.failed)]
-    return "\n\n".join(told) or "There is no line yet."
+    texts = [*map(run_text, ran.runs), *map(failed_text, ran.failed)]
+    return "\n\n".join(texts) or "There is no line yet."
 
 
 @renderer.register
