@@ -20,11 +20,11 @@ import httpx
 from msgspec.structs import replace
 from swap import LINE, table
 
+from linewright.interfaces.python.factory import Factory
 from linewright.line.new.write import new_line
 from linewright.line.predict.batch import predict_file
 from linewright.line.runs.execute import execute_inline
 from linewright.model.facts import Registered
-from linewright.operations.python.factory import Factory
 from linewright.release.facts import Promoted
 from linewright.release.promotion import project
 from linewright.serve.access import control_token

@@ -19,7 +19,7 @@ from typing import NamedTuple
 
 import httpx
 
-from linewright.operations.python.factory import Factory
+from linewright.interfaces.python.factory import Factory
 from linewright.serve.listener import endpoint
 
 ROUNDS = 5

@@ -36,6 +36,7 @@ from sklearn.linear_model import LinearRegression
 from linewright.data.facts import Dataset, Split
 from linewright.features.encode import encode
 from linewright.features.learn import to_columns
+from linewright.interfaces.python.factory import Factory
 from linewright.line.record.registry import find_model
 from linewright.line.run_context import read_rows
 from linewright.model.export.parity import ALLOWED
@@ -50,7 +51,6 @@ from linewright.model.package.model import Model, calibrate, load
 from linewright.model.tasks import link_of
 from linewright.model.tasks import task as rules_of
 from linewright.model.tasks.links import weighted
-from linewright.operations.python.factory import Factory
 
 Floats = NDArray[np.float64]
 Matrix = NDArray[np.float32]

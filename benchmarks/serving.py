@@ -36,6 +36,7 @@ import polars as pl
 from linewright.features.encode import encode
 from linewright.features.facts import Category
 from linewright.features.learn import to_columns
+from linewright.interfaces.python.factory import Factory
 from linewright.line.new.write import new_line
 from linewright.line.record.registry import find_model
 from linewright.line.runs.execute import execute_inline
@@ -43,7 +44,6 @@ from linewright.model.export.to_onnx import to_onnx
 from linewright.model.facts import Package, Trained
 from linewright.model.families.lightgbm import Boosted
 from linewright.model.package.model import Golden, build, keep_package, open_model
-from linewright.operations.python.factory import Factory
 from linewright.release.promotion import promote
 from linewright.serve.rows.reader import RowReader
 from linewright.store.values import canonical_json, decode

@@ -34,6 +34,7 @@ from sklearn.pipeline import make_pipeline
 from linewright.data.facts import Dataset, Split
 from linewright.features.encode import encode
 from linewright.features.learn import to_columns
+from linewright.interfaces.python.factory import Factory
 from linewright.line.file.read import read_line
 from linewright.line.run_context import Rows, label_text, read_rows
 from linewright.line.spec import LineSpec
@@ -44,7 +45,6 @@ from linewright.model.metrics.estimate import difference_of, measure_of, spreads
 from linewright.model.metrics.time_blocks import blocks_in_time
 from linewright.model.package.model import load
 from linewright.model.tasks import task as rules_of
-from linewright.operations.python.factory import Factory
 
 NUMERIC = 0.95
 """Share of a column's values that must be numbers for the plain model to take it as numbers."""

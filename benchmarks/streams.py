@@ -29,10 +29,10 @@ import polars as pl
 from lightgbm import LGBMClassifier
 from sklearn.metrics import roc_auc_score
 
+from linewright.interfaces.python.factory import Factory
 from linewright.line.facts import Accepted, RunResult
 from linewright.line.loop.worker import tend_inline
 from linewright.line.runs.execute import execute_inline
-from linewright.operations.python.factory import Factory
 from linewright.release.facts import Promoted
 from linewright.worlds.living import Clock
 

@@ -34,12 +34,12 @@ import polars as pl
 from msgspec.structs import replace
 from onnx import TensorProto
 
+from linewright.interfaces.python.factory import Factory
 from linewright.line.new.write import new_line
 from linewright.line.record.registry import find_model
 from linewright.line.runs.execute import execute_inline
 from linewright.model.facts import Package
 from linewright.model.package.model import Golden, open_model
-from linewright.operations.python.factory import Factory
 from linewright.release.facts import Arm, Serving
 from linewright.serve.listener import endpoint
 from linewright.serve.rows.scorer import Scorer

@@ -22,13 +22,13 @@ from numpy.typing import NDArray
 from linewright.data.facts import TEST, TRAIN, Split
 from linewright.features.encode import encode
 from linewright.features.learn import to_columns
+from linewright.interfaces.python.factory import Factory
 from linewright.line.predict.batch import json_rows
 from linewright.line.run_context import Work, label_text
 from linewright.line.runs.plan import begin
 from linewright.line.steps.table import STATIONS
 from linewright.line.steps.train import train_station
 from linewright.model.package.model import load
-from linewright.operations.python.factory import Factory
 from linewright.serve.rows.scorer import Scorer
 
 assert train_station  # imported here, so that importing what trains is not counted as fitting

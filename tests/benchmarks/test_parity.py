@@ -18,6 +18,7 @@ from linewright.data.facts import Column
 from linewright.features.encode_table import encode_table
 from linewright.features.facts import Category, Encoder, Number
 from linewright.features.learn import learn
+from linewright.interfaces.python.factory import Factory
 from linewright.model.export.parity import ALLOWED
 from linewright.model.export.to_onnx import to_onnx
 from linewright.model.facts import Calibration, Package
@@ -27,7 +28,6 @@ from linewright.model.families.ensemble import EnsembleFitted, Member
 from linewright.model.families.lightgbm import BoostedFitted
 from linewright.model.families.trainer import TRAINERS
 from linewright.model.package.model import Model, calibrate, open_model
-from linewright.operations.python.factory import Factory
 from linewright.store.values import digest_of_bytes
 from linewright.worlds.fraud import FraudWorld
 

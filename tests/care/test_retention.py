@@ -12,6 +12,7 @@ import msgspec
 import pytest
 
 from linewright.errors import Corrupt, NotFound, SpecError
+from linewright.interfaces.cli.render.dispatch import result_text
 from linewright.line.care.backup import make_backup
 from linewright.line.care.gc import collect, retire_now
 from linewright.line.care.restore import restore_backup
@@ -187,7 +188,7 @@ def test_labels_that_were_changed_before_are_told_and_not_removed(line):
 
         told = retire(factory)
 
-        assert "nothing is removed, since labels are not what was kept" in told.to_text()
+        assert "nothing is removed, since labels are not what was kept" in result_text(told)
         assert Corrupt.exit_code == told.exit_code
         assert [] == factory.metadata.events(Dropped, line=LINE)
         assert 20 == factory.labels_of(LINE).counts().predictions
@@ -246,7 +247,7 @@ def test_answers_that_no_window_has_counted_stay(root):
         done = retire(factory)
 
         assert [("log", "window", 1)] == [(one.what, one.why, one.n) for one in done.retired[0].held]
-        assert "no window has counted its answers yet" in done.to_text()
+        assert "no window has counted its answers yet" in result_text(done)
         assert 20 == factory.labels_of(LINE).counts().predictions
 
 
@@ -281,7 +282,7 @@ def test_what_an_unfinished_run_or_a_proposal_may_read_stays(line):
 
         assert [("log", "proposal", 1)] == [(one.what, one.why, one.n) for one in proposed.retired[0].held]
         assert [("log", "run", 1)] == [(one.what, one.why, one.n) for one in running.retired[0].held]
-        assert "1 segment of the log older than that stays: a run has not ended" in running.to_text()
+        assert "1 segment of the log older than that stays: a run has not ended" in result_text(running)
         assert 20 == factory.labels_of(LINE).counts().predictions
 
 

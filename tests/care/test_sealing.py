@@ -22,6 +22,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from linewright.errors import Corrupt
+from linewright.interfaces.cli.render.dispatch import result_text
 from linewright.line.care import backup
 from linewright.line.care.backup import make_backup
 from linewright.line.care.gc import collect
@@ -488,7 +489,7 @@ def test_an_analyst_reads_the_log_with_the_tools_for_parquet(factory, linewright
         [part["parquet"]],
     ).fetchall()
     said = Counter(one.answer["prediction"] for one in records)
-    text = datasets(factory, LINE, log=True).to_text()
+    text = result_text(datasets(factory, LINE, log=True))
 
     assert "1 sealed segment of the prediction log, 1 not sealed" in text
     assert f"20 predictions  {part['parquet']}" in text

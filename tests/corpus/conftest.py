@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 from templates import copied, made_once
 
+from linewright.interfaces.python.factory import Factory
 from linewright.line.new.write import new_line
 from linewright.line.runs.execute import execute_inline
-from linewright.operations.python.factory import Factory
 
 ROWS = 600
 VOLATILE = {"executor.lock", "endpoint.json", "up.json"}

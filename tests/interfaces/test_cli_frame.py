@@ -20,6 +20,7 @@ import pytest
 from linewright.engine.context import Progress
 from linewright.errors import GateRefused, SpecError, Transient
 from linewright.interfaces.cli.build import run
+from linewright.interfaces.cli.render.dispatch import renderer
 from linewright.interfaces.cli.show import ProgressLine, render
 from linewright.interfaces.cli.text import table
 from linewright.operations import OPERATIONS
@@ -66,8 +67,10 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
     def exit_code(self) -> int:
         return 4
 
-    def to_text(self) -> str:
-        return f"{self.line} was held back\x1b[2J"
+
+@renderer.register
+def _said(verdict: Verdict) -> str:
+    return f"{verdict.line} was held back\x1b[2J"
 
 
 @operation(writes=True, short={"out": "o"})

@@ -151,7 +151,7 @@ def test_the_dashboard_and_the_rules_ask_for_what_there_is(asked):
     endpoint.count("claims", "1", 200, 0.01)
     endpoint.count_rows("claims", "1", 3)
     known: dict[str, set[str]] = {}
-    for name, *labels in [*series(ask().text), *series(endpoint.to_text([]))]:
+    for name, *labels in [*series(ask().text), *series(endpoint.exposition([]))]:
         known.setdefault(name, set()).update(label for label, _ in labels)
     asked_for = [
         (name, set(re.findall(r"(\w+)\s*=~?", inner or "")))

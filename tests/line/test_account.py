@@ -14,6 +14,7 @@ from msgspec.structs import replace
 
 from linewright.errors import RequestError, SpecError
 from linewright.features.facts import Encoder, Number
+from linewright.interfaces.cli.render.dispatch import result_text
 from linewright.line.factory import Factory
 from linewright.line.file.read import parse_line
 from linewright.line.record.factory_metrics import FactoryMetrics
@@ -289,8 +290,8 @@ def test_rows_without_an_amount_are_not_priced_and_said(book):
     (one,) = told.accounts
 
     assert (1, 3, 30.0) == (one.total.matured, one.total.unpriced, one.total.value)
-    assert "3 whose row lacks an amount of at least 0" in told.to_text()
-    assert "1 answer of models that were made before `value` was declared" in told.to_text()
+    assert "3 whose row lacks an amount of at least 0" in result_text(told)
+    assert "1 answer of models that were made before `value` was declared" in result_text(told)
 
 
 def test_shadows_and_replays_earn_nothing(book):
@@ -323,7 +324,7 @@ def test_what_decisions_are_held_against_is_declared(book):
 
     assert [(-40.0, -180.0, 140.0)] == [(one.value, one.against, one.gain) for one in never.totals()]
     assert [(-40.0, 100.0, -140.0)] == [(one.value, one.against, one.gain) for one in always.totals()]
-    assert "against an alarm for each row" in value(book.factory, LINE).to_text()
+    assert "against an alarm for each row" in result_text(value(book.factory, LINE))
 
 
 def move(book: Book, kind, model: int, generation: int, **given) -> None:
@@ -350,8 +351,8 @@ def test_where_there_was_no_champion_before_no_alarm_is_taken_and_said(tmp_path)
         told = value(book.factory, LINE)
 
     assert [(1, -90.0)] == [(one.total.without_before, one.total.against) for one in told.accounts]
-    assert (
-        "1 answer held against no alarm, since no champion before could decide on the row" in told.to_text()
+    assert "1 answer held against no alarm, since no champion before could decide on the row" in result_text(
+        told
     )
 
 
@@ -461,7 +462,7 @@ def test_what_is_kept_is_what_status_metrics_and_goals_read(book):
 
     assert (90.0, -270.0, 360.0, 3) == (account.value, account.against, account.gain, account.matured)
     assert account == line.value.account
-    assert "value EUR 90.00 of 3 matured answers, gain EUR 360.00" in line.value.to_text()
+    assert "value EUR 90.00 of 3 matured answers, gain EUR 360.00" in result_text(line.value)
     assert 90.0 == metrics["linewright_value", ("line", LINE), ("currency", "EUR")]
     assert 360.0 == metrics["linewright_value_gain", ("line", LINE), ("currency", "EUR")]
     assert 180.0 == value_account(book.factory, LINE, since="2026-03-02").value
@@ -492,9 +493,9 @@ def test_costs_in_another_currency_make_no_ratio(book):
     other = value(book.factory, LINE)
 
     assert (0.5, 360.0) == (same.costs.amount, same.ratio)
-    assert "EUR 360.00 gained for each EUR spent" in same.to_text()
+    assert "EUR 360.00 gained for each EUR spent" in result_text(same)
     assert other.ratio is None
-    assert "no ratio, since the gain is in EUR" in other.to_text()
+    assert "no ratio, since the gain is in EUR" in result_text(other)
 
 
 @pytest.mark.usefixtures("processes")

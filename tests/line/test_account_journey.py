@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from claims import DEARER, MATRIX, change, make
 
+from linewright.interfaces.cli.render.dispatch import result_text
 from linewright.line.factory import Factory
 from linewright.line.predict.batch import predict_file
 from linewright.line.predict.label_file import hand_in
@@ -90,7 +91,7 @@ def test_a_new_matrix_serves_within_the_hour_and_its_account_is_there_a_week_lat
     beside, since = value(factory, LINE), value(factory, LINE, since="2026-03-05")
     with capsys.disabled():
         print(f"\nthe run after the new matrix took {took:.2f} s of CPU")
-        print(second.to_text(), told.to_text(), since.to_text(), sep="\n")
+        print(result_text(second), result_text(told), result_text(since), sep="\n")
 
     assert first.promoted
     assert second.promoted

@@ -14,6 +14,7 @@ from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
 from linewright.data.finding_text import finding_in_words
+from linewright.interfaces.cli.render.dispatch import result_text
 from linewright.line.check.report import check_line
 from linewright.line.factory import Factory, quiet
 from linewright.line.facts import Accepted
@@ -137,7 +138,7 @@ def test_a_model_from_elsewhere_is_watched_and_beaten_by_the_loop_itself(tmp_pat
         trained = factory.metadata.get(factory.metadata.get(ran.digest, Package).trained, Trained)
         plan = make_plan(factory, factory.line(LINE))
         doubts.append([*map(finding_in_words, check_line(factory, LINE).findings)])
-        noted = [factory_plan(factory, LINE).to_text() for _ in range(2)]
+        noted = [result_text(factory_plan(factory, LINE)) for _ in range(2)]
         because = explain(factory, f"{LINE}@2")
         after = [live(factory, clock, later) for later in range(day, day + 3)]
         performance = factory.metadata.get(events(Watched)[0].performance, Performance)
@@ -152,7 +153,7 @@ def test_a_model_from_elsewhere_is_watched_and_beaten_by_the_loop_itself(tmp_pat
         assert ([], []) == before
         assert {"performance", "drift"} <= {one.monitor for one in events(Alerted)}
         assert "performance" == proposal.trigger
-        assert ran.promoted, ran.to_text()
+        assert ran.promoted, result_text(ran)
         assert not ran.adopted
         assert (None, None) == (trained.adopted, certificate.incomparable)
         assert trained.rows > GO_LIVE * A_DAY

@@ -6,6 +6,7 @@ import numpy as np
 import polars as pl
 import pytest
 
+from linewright.interfaces.cli.render.dispatch import result_text
 from linewright.line.factory import Factory
 from linewright.line.runs.execute import execute_inline
 from linewright.model.card.render import escape_markdown
@@ -82,8 +83,8 @@ def test_who_loses_to_a_champion_that_reads_what_is_barred_is_told_so_and_how_to
     reads = "births@1 reads 1 column that the line file now excludes: 'weight_at_birth'"
     assert (False, "reject") == (ran.promoted, ran.verdict)
     assert (FORCE, "linewright card births@2") == ran.next
-    assert f"  warn     it was not compared with an equal: the champion {reads}; " in ran.to_text()
-    assert f"  warn     if it should serve in spite of its gates: {FORCE}\n" in ran.to_text()
+    assert f"  warn     it was not compared with an equal: the champion {reads}; " in result_text(ran)
+    assert f"  warn     if it should serve in spite of its gates: {FORCE}\n" in result_text(ran)
     assert f"It was not compared with an equal: the champion {reads}; " in page
     assert f"If it should serve all the same: {escape_markdown(f'`{FORCE}`')}." in page
 
@@ -98,7 +99,7 @@ def test_who_replaces_a_champion_that_needs_what_is_gone_is_told_how_to_serve(bi
     gone = "the champion needs columns that the table no longer has: weight_at_birth"
     assert "hold" == ran.verdict
     assert f"{gone}; `linewright promote births@2` lets it serve all the same" == ran.because
-    assert "" == ran.unequal
+    assert ran.barred is None
     assert "births@2" == served.champion
     assert (
         "births@1 reads 1 column that the line file no longer gives to a model: 'weight_at_birth'"
@@ -120,15 +121,15 @@ def test_a_rollback_to_what_reads_barred_columns_is_not_proposed_and_told_where_
     assert "" == forced.barred
     assert ("linewright halt births",) == found.lines[0].next
     assert reads == found.lines[0].going_back
-    assert f"  `linewright rollback births` is no way out: {reads}" in found.to_text()
+    assert f"  `linewright rollback births` is no way out: {reads}" in result_text(found)
     assert ("linewright halt births", "linewright card births@2") == again.next
-    assert "" == again.unequal
+    assert again.barred is None
     assert "It was not compared with an equal" in page
     assert "--force" not in page
     assert "; it was promoted by force on " in claim.says
     assert claim.says.endswith(": an honest one")
     assert reads == back.barred
-    assert back.to_text().endswith(f"\n  warn     {reads}")
+    assert result_text(back).endswith(f"\n  warn     {reads}")
 
 
 def test_a_broken_line_file_bars_what_it_barred_when_it_was_accepted_last(births):
@@ -146,6 +147,6 @@ def test_a_champion_that_reads_what_the_line_reads_is_an_equal(births):
     change(births, "trials: 1", "trials: 2")
     ran = execute_inline(births, "births")
 
-    assert "" == ran.unequal
-    assert "--force" not in ran.to_text()
+    assert ran.barred is None
+    assert "--force" not in result_text(ran)
     assert "not compared with an equal" not in card(births, ran.candidate).markdown

@@ -5,6 +5,7 @@ import pytest
 
 from linewright.data.finding_text import finding_in_words
 from linewright.errors import SpecError
+from linewright.interfaces.cli.render.dispatch import result_text
 from linewright.line.check.report import check_line
 from linewright.line.factory import Factory
 from linewright.line.runs.execute import execute_inline
@@ -213,7 +214,7 @@ def test_a_new_column_is_told_as_one_that_is_no_feature(tmp_path):
         if name != "flat"
     )
     with factory_of(tmp_path, f"label: {{column: y}}\ncontract:\n  columns:\n{rules}") as factory:
-        said = check(factory).to_text()
+        said = result_text(check(factory))
 
     assert "column 'flat' is not named in the contract, so it is never a feature; first value 'same'" in said
 

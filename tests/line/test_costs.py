@@ -7,10 +7,12 @@ from faces import by_command, by_command_json, over_http
 from linewright.data.finding_text import finding_in_words
 from linewright.engine.usage import Usage
 from linewright.errors import SpecError
+from linewright.interfaces.cli.render.dispatch import result_text
+from linewright.interfaces.cli.words import money
 from linewright.line.factory import Factory
 from linewright.line.facts import Accepted, AttemptEnded, Finished
 from linewright.line.predict.label_file import hand_in
-from linewright.line.record.costs import Costs, costs_of, money
+from linewright.line.record.costs import Costs, costs_of
 from linewright.line.runs.record import usage_of_attempts
 from linewright.line.runs.usage import RunMeter
 from linewright.operations.history import runs
@@ -50,7 +52,7 @@ def test_a_run_says_what_it_took_and_cost(factory):
     assert told.peak_bytes > 2**20
     assert told.started == told.at < told.ended
     assert (pytest.approx(told.cpu_s), "EUR") == (told.cost, told.currency)
-    said = runs(factory).to_text()
+    said = result_text(runs(factory))
     assert f"{told.run}  claims" in said
     assert f"{told.cpu_s:,.1f} CPU s" in said
     assert money(told.cost, "EUR") in said
@@ -85,7 +87,7 @@ def test_a_line_costs_its_runs_and_its_labels(factory):
     (told,) = runs(factory).runs
 
     assert Costs(cpu_s=told.cpu_s, runs=1, labels=10, amount=told.cost + 5.0, currency="EUR") == found
-    assert f"1 run with {told.cpu_s:.1f} CPU s, 10 labels" in found.to_text()
+    assert f"1 run with {told.cpu_s:.1f} CPU s, 10 labels" in result_text(found)
 
 
 def test_costs_of_a_period_are_what_happened_in_it(factory):
@@ -190,7 +192,7 @@ def test_a_run_that_was_recorded_before_is_counted_as_not_measured(tmp_path):
         (told,) = runs(factory).runs
 
     assert (1, 1, 0.0) == (found.runs, found.unmeasured, found.amount)
-    assert "1 of them not measured" in found.to_text()
+    assert "1 of them not measured" in result_text(found)
     assert (None, None) == (told.cpu_s, told.cost)
 
 

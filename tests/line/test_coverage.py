@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from sklearn.datasets import load_diabetes
 
+from linewright.interfaces.cli.render.dispatch import result_text
 from linewright.line.factory import Factory
 from linewright.line.new.write import new_line
 from linewright.line.run_context import label_text
@@ -78,9 +79,9 @@ def test_what_the_record_says_is_what_the_answers_show(patients):
     assert np.mean(truth > high) == pytest.approx(ran.beyond.above.value)
     assert work.evaluation.coverage == ran.coverage
     assert ran.coverage.low < 0.9 < ran.coverage.high
-    assert "as meant, as far as these rows can tell" in card(factory, "patients").to_text()
-    assert "lie below it and" in card(factory, "patients").to_text()
-    assert "90 % interval of their answer" not in ran.to_text()
+    assert "as meant, as far as these rows can tell" in result_text(card(factory, "patients"))
+    assert "lie below it and" in result_text(card(factory, "patients"))
+    assert "90 % interval of their answer" not in result_text(ran)
     assert () == make_plan(factory, factory.line("patients")).changes
 
 
@@ -97,7 +98,7 @@ def test_a_line_of_mae_is_held_against_the_median(patients):
 
     assert "mae" == without.name
     assert np.abs(truth - median).mean() == pytest.approx(without.value)
-    assert "models are fitted and chosen by squared error" in card(factory, "patients").to_text()
+    assert "models are fitted and chosen by squared error" in result_text(card(factory, "patients"))
     [outcome] = factory.metadata.get(work.known["gate"], Certificate).outcomes
     better = without.value - work.evaluation.metrics[0].value
     assert f"mae is {better:.3g} better than the baseline's" in outcome_in_words(outcome)
@@ -107,15 +108,15 @@ def test_a_world_that_moved_is_told_by_the_run_and_the_card(patients):
     """Who only reads the half-width would plan with it."""
     factory = patients(later=120.0)
     ran = execute_inline(factory, "patients")
-    told = card(factory, "patients@1").to_text()
+    told = result_text(card(factory, "patients@1"))
 
     assert ran.coverage.high < 0.9
     assert ran.bias.low > 0
-    assert "  warn     only " in ran.to_text()
+    assert "  warn     only " in result_text(ran)
     assert (
         "lie inside the 90 % interval of their answer: it may be too narrow (one check in 40 says so by chance)"
-        in ran.to_text()
+        in result_text(ran)
     )
-    assert "(mean squared error, the square of an rmse; less is better)" in ran.to_text()
+    assert "(mean squared error, the square of an rmse; less is better)" in result_text(ran)
     assert "the world has probably moved" in told
     assert "surely too low: the truth is higher by" in told

@@ -10,14 +10,17 @@ from claims import BY_AMOUNT, DEARER, FILE, MATRIX, change, make
 
 from linewright.data.finding_text import finding_in_words
 from linewright.errors import ContractBreach, SpecError
+from linewright.interfaces.cli.render.dispatch import result_text
 from linewright.line.care.verify import verify_factory
 from linewright.line.check.report import check_line
+from linewright.line.facts import AmountsInForce
 from linewright.line.rebuild.compare import rebuild
 from linewright.line.record.evidence import evidence_of
 from linewright.line.record.registry import find_model
 from linewright.line.runs.execute import execute_inline
 from linewright.line.runs.plan import make_plan
 from linewright.line.runs.plan_text import change_in_words
+from linewright.line.runs.result_text import decides
 from linewright.model.facts import Certificate, Package
 from linewright.model.gates.text import gate_in_words
 from linewright.operations.lines import plan
@@ -47,7 +50,7 @@ def test_another_matrix_trains_nothing_and_is_promoted_by_what_it_is_worth(decid
     assert 0 < gate.low < gate.value < gate.high
     assert "value (EUR per 1,000 rows) is" in ran.because
     assert "better than the champion's" in ran.because
-    assert "are decided otherwise" in ran.decides
+    assert "are decided otherwise" in decides(ran)
 
 
 def test_the_value_that_is_told_is_the_sum_over_the_test_rows(decided):
@@ -60,7 +63,7 @@ def test_the_value_that_is_told_is_the_sum_over_the_test_rows(decided):
 
     assert told.value == pytest.approx((90 * tp - 300 * fp - 90 * fn) / (tn + fp + fn + tp) * 1_000)
     assert told.low < told.value < told.high
-    assert "EUR per 1,000 rows" in ran.to_text()
+    assert "EUR per 1,000 rows" in result_text(ran)
     assert 300 / 480 == pytest.approx(package.threshold)
 
 
@@ -252,5 +255,7 @@ def test_amounts_that_are_not_in_force_are_told(tmp_path):
         change(factory, "at_least: 0.6}]", "at_least: 0.99}]\n" + MATRIX)
         refused = execute_inline(factory, "claims")
 
-    assert "claims@1 goes on deciding without amounts, so that its answers are not priced" == refused.in_force
-    assert refused.in_force in refused.to_text()
+    assert AmountsInForce(model="claims@1", amounts=None) == refused.amounts_in_force
+    assert "claims@1 goes on deciding without amounts, so that its answers are not priced" in result_text(
+        refused
+    )

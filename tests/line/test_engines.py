@@ -21,6 +21,7 @@ from linewright.data.finding_text import evidence_in_words
 from linewright.errors import LinewrightError, RequestError, SpecError, UserCodeError
 from linewright.features.encode import encode
 from linewright.features.learn import to_columns
+from linewright.interfaces.cli.render.dispatch import result_text
 from linewright.line.care.backup import make_backup
 from linewright.line.care.verify import verify_model
 from linewright.line.check.report import check_line
@@ -186,7 +187,7 @@ def test_a_rebuild_runs_the_recorded_file_and_says_what_became_of_it(made, tmp_p
 
     assert "R0" == told.level
     assert (says,) == tuple(map(difference_in_words, told.differences))
-    assert says in told.to_text()
+    assert says in result_text(told)
 
 
 def test_a_lost_copy_of_the_file_is_found_by_verify(made):
@@ -419,7 +420,7 @@ def test_new_writes_the_line_of_a_function(tmp_path):
     train = read_line(root / "lines" / "other.yaml").train
 
     assert ("models.py:build", "models.py:build") == (train.python, made.by)
-    assert "Its model is made by models.py:build." in made.to_text()
+    assert "Its model is made by models.py:build." in result_text(made)
 
 
 @pytest.mark.parametrize(

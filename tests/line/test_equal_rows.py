@@ -7,6 +7,7 @@ import numpy as np
 import polars as pl
 import pytest
 
+from linewright.interfaces.cli.render.dispatch import result_text
 from linewright.line.factory import Factory
 from linewright.line.new.write import new_line
 from linewright.line.runs.execute import execute_inline
@@ -34,7 +35,7 @@ def judged(root: Path, *, times: int):
     with Factory.create(root) as factory:
         execute_inline(factory, "goods")
         work = survey(begin(factory, factory.line("goods")))[1]
-        return work.evaluation, card(factory, "goods").to_text()
+        return work.evaluation, result_text(card(factory, "goods"))
 
 
 def test_five_equal_rows_are_one_witness(tmp_path: Path):

@@ -8,6 +8,7 @@ from linewright.data.facts import Column
 from linewright.errors import NotFound
 from linewright.features.encode import encode
 from linewright.features.learn import learn, to_columns
+from linewright.interfaces.cli.render.dispatch import result_text
 from linewright.line.record.evidence import explain
 from linewright.line.runs.execute import execute_inline
 from linewright.line.steps.explained_inputs import inputs_of
@@ -49,7 +50,7 @@ def test_it_is_evidence_like_any_other(ran):
     digest = factory.metadata.get(evaluation.digest, Evaluation).explanation
 
     assert result.digest == factory.metadata.get(digest, Explanation).package
-    assert "the model needs" in why(factory, digest).to_text()
+    assert "the model needs" in result_text(why(factory, digest))
     assert digest in [one.digest for one in evaluation.rests_on]
 
 

@@ -12,6 +12,7 @@ import pytest
 from linewright.data.facts import Finding, Ingested
 from linewright.data.finding_text import finding_in_words
 from linewright.errors import LinewrightError
+from linewright.interfaces.cli.render.dispatch import result_text
 from linewright.line.factory import Factory
 from linewright.line.facts import Finished
 from linewright.line.file.read import read_line
@@ -100,9 +101,10 @@ def test_new_check_run_and_card_say_the_same(tmp_path: Path):
     expected = [("leak-perfect", ("outcome",)), ("strong", ("days",))]
     assert ("outcome",) == made.excluded
     assert expected == sorted(told(made)) == sorted(told(found)) == sorted(told(ran))
-    assert "outcome: leak-perfect: each of its 2 values" in made.to_text()
+    assert "outcome: leak-perfect: each of its 2 values" in result_text(made)
     assert (
-        "add [outcome] to table.exclude, or to checks.known what was known before the label" in ran.to_text()
+        "add [outcome] to table.exclude, or to checks.known what was known before the label"
+        in result_text(ran)
     )
     assert "may see what was known only with the label. outcome: leak-perfect: each of its" in page
     assert "A question of the data that a person answers. days: strong: alone it reaches" in page
@@ -112,7 +114,7 @@ def test_check_prints_ids_and_how_to_silence_them(tmp_path: Path):
     """A warning that nobody can answer is not read the second time."""
     declared(tmp_path, claims(days=days))
     with Factory.create(tmp_path) as factory:
-        text = check(factory, "a").to_text()
+        text = result_text(check(factory, "a"))
 
     assert re.search(r"\n  ask: days: strong: alone .*; if not, add days to table.exclude\n", text)
     assert "checks: {disable: [ID]}" in text
@@ -238,7 +240,7 @@ def test_a_plan_warns_of_few_groups_as_check_does(tmp_path: Path):
 
     assert [("few-groups", ("who",))] == told(planned)
     assert planned.findings[0] in found
-    assert f"warn: {finding_in_words(planned.findings[0])}" in planned.to_text()
+    assert f"warn: {finding_in_words(planned.findings[0])}" in result_text(planned)
 
 
 @pytest.mark.parametrize("yes", [1, 400], ids=["one", "enough"])
@@ -266,7 +268,7 @@ def test_a_run_says_that_most_of_its_test_rows_are_known_by_heart(tmp_path: Path
     )
     written(tmp_path, frame, key="order")
     with Factory.create(tmp_path) as factory:
-        text = execute_inline(factory, "a").to_text()
+        text = result_text(execute_inline(factory, "a"))
 
     assert re.search(
         r"warn +\d+ of \d+ test rows repeat a training row, features and label alike, and stay", text
@@ -285,7 +287,7 @@ def test_a_class_with_a_test_row_or_none_is_named(tmp_path: Path):
     ((name, rows),) = ran.few_tested
     says = f"of class 'c' there {'is' if rows == 1 else 'are'} {rows} test row{'' if rows == 1 else 's'}: metrics that count"
     assert ("c", True) == (name, rows < 5)
-    assert f"  warn     {says}" in ran.to_text()
+    assert f"  warn     {says}" in result_text(ran)
     assert f"O{says[1:]}" in page
 
 

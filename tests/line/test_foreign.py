@@ -13,6 +13,7 @@ import xgboost
 from linewright.errors import LinewrightError, RequestError, Terminal
 from linewright.features.encode import encode
 from linewright.features.learn import to_columns
+from linewright.interfaces.cli.render.dispatch import result_text
 from linewright.line.check.report import check_line
 from linewright.line.factory import Factory
 from linewright.line.facts import RunResult
@@ -136,7 +137,7 @@ def test_an_mlflow_model_of_trees_is_adopted(tmp_path, library, label):
         evidence = evidence_of(factory, version)
         package = evidence.package
 
-    assert result.promoted, result.to_text()
+    assert result.promoted, result_text(result)
     assert spec is not None
     assert {"lightgbm": "logged/model.lgb", "xgboost": "logged/model.ubj"}[library] == spec.file
     assert ("b", "a") == spec.columns == package.encoder.columns

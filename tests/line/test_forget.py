@@ -19,6 +19,7 @@ from sklearn.datasets import load_breast_cancer
 
 from linewright.data.facts import Dataset
 from linewright.errors import Corrupt, NotFound, RequestError, SpecError, Transient
+from linewright.interfaces.cli.render.dispatch import result_text
 from linewright.line.care.backup import make_backup
 from linewright.line.care.forget import forget, resume
 from linewright.line.care.gc import collect
@@ -259,8 +260,8 @@ def test_it_says_which_models_learned_and_what_is_the_users_own(factory):
     assert (f"{LINE}@1",) == done.learned == done.serving
     assert [f"{LINE}.csv"] == [Path(one).name for one in done.sources]
     assert ["asked.csv"] == [Path(one).name for one in done.files]
-    assert "passed over there, remove it yourself" in done.to_text()
-    assert f"linewright run {LINE} trains without it" in done.to_text()
+    assert "passed over there, remove it yourself" in result_text(done)
+    assert f"linewright run {LINE} trains without it" in result_text(done)
     with pytest.raises(NotFound, match=f"somebody was forgotten on {day}"):
         require_whole(factory, version)
     assert "forgotten" in str(explain(factory, f"{LINE}@1"))
@@ -286,7 +287,7 @@ def test_a_line_that_reads_the_same_rows_reads_them_again(factory):
 
     assert ("twin",) == done.shared
     assert {f"{LINE}@1", "twin@1"} == set(done.learned)
-    assert "the same rows are read by: twin" in done.to_text()
+    assert "the same rows are read by: twin" in result_text(done)
     assert ([], []) == (well, nowhere)
     require_whole(factory, find_model(factory, "twin@1"))
     assert [] == problems(factory)
@@ -528,7 +529,7 @@ def test_bad_requests_are_told(factory):
         forget_operation(factory, LINE, subject=HER)
     nobody = forget_operation(factory, LINE, subject="patient-99999999", yes=True)
 
-    assert f"{LINE}: nothing is stored about that subject" == nobody.to_text()
+    assert f"{LINE}: nothing is stored about that subject" == result_text(nobody)
     assert 0 == nobody.exit_code
     assert [] == problems(factory)
 

@@ -7,6 +7,7 @@ from faces import by_command, by_command_json, over_http
 
 from linewright.engine.usage import Usage
 from linewright.errors import SpecError
+from linewright.interfaces.cli.render.dispatch import result_text
 from linewright.line.factory import Factory
 from linewright.line.facts import Finished
 from linewright.line.value.goals import goals_of, strange_goals
@@ -184,7 +185,7 @@ def test_what_a_line_does_not_add_is_said_beside_the_sum(factory):
         "gone": "unknown-line",
         "broken": "wrong-file",
     } == {one.line: one.missing for one in goal.lines}
-    text = goals(factory).to_text()
+    text = result_text(goals(factory))
     for words in ("there is no such line", "add value:", "its file is wrong", "not counted yet"):
         assert words in text
 
@@ -208,7 +209,7 @@ def test_what_cannot_be_added_is_not_added(factory, goal, currencies, problem):
     (found,) = goals_of(factory)
 
     assert (problem, None, None) == (found.problem, found.reached, found.is_reached)
-    assert "target 10" in goals(factory).to_text()
+    assert "target 10" in result_text(goals(factory))
     assert check(factory).factory, "check names it"
 
 

@@ -4,6 +4,7 @@ import polars as pl
 import pytest
 
 from linewright.errors import RequestError
+from linewright.interfaces.cli.render.dispatch import result_text
 from linewright.line.runs.execute import execute_inline
 from linewright.operations.predict import feedback, predict
 
@@ -113,8 +114,8 @@ def test_a_broken_line_file_stops_no_answers_and_no_labels(line):
 
     assert "" == before.note
     assert "unknown word" in answered.note
-    assert f"\nnote: the line file is broken ({path}:" in answered.to_text()
-    assert "read with the options of the line file that was accepted at" in said.to_text()
+    assert f"\nnote: the line file is broken ({path}:" in result_text(answered)
+    assert "read with the options of the line file that was accepted at" in result_text(said)
     assert 1 == said.accepted
     columns = ["sample", "prediction"]
     assert pl.read_csv(line.root / "before.csv")[columns].equals(

@@ -4,6 +4,7 @@ import csv
 
 import pytest
 
+from linewright.interfaces.cli.render.dispatch import result_text
 from linewright.line.runs.execute import execute_inline
 from linewright.operations.predict import feedback, predict
 
@@ -47,16 +48,16 @@ def test_a_retraining_on_rows_that_were_known_says_that_nothing_was_new(table, t
     assert [(30, 4), (0, 0)] == [
         (one.learned.outweighed, one.learned.contradicting) for one in (first, second)
     ]
-    assert "nothing new was learned: no row is new since run " in first.to_text()
+    assert "nothing new was learned: no row is new since run " in result_text(first)
     assert (
         "; 30 labels that it did not know came by feedback about rows that the source has too: the source's label counts, "
         "and 4 of them say otherwise; "
-    ) in first.to_text()
+    ) in result_text(first)
     assert ("train" in first.did) is first.learned.trained
     assert not second.learned.trained
     assert first.run == second.learned.since
-    assert "nothing new was learned: no row and no label is new since run" in second.to_text()
-    assert "found again" in second.to_text()
+    assert "nothing new was learned: no row and no label is new since run" in result_text(second)
+    assert "found again" in result_text(second)
 
 
 def test_the_rows_are_said_to_be_parted_anew_only_where_they_are(table, tmp_path):
@@ -72,9 +73,9 @@ def test_the_rows_are_said_to_be_parted_anew_only_where_they_are(table, tmp_path
 
     assert [True, True] == [one.learned.trained for one in (as_before, anew)]
     assert ["training", "parts"] == [one.learned.differs for one in (as_before, anew)]
-    assert "the same rows train and test as before" in as_before.to_text()
-    assert "parted anew" not in as_before.to_text()
-    assert "the same rows were only parted anew into training and test rows" in anew.to_text()
+    assert "the same rows train and test as before" in result_text(as_before)
+    assert "parted anew" not in result_text(as_before)
+    assert "the same rows were only parted anew into training and test rows" in result_text(anew)
 
 
 def test_labels_that_were_learned_are_not_counted_as_outweighed(table, tmp_path):
@@ -90,8 +91,8 @@ def test_labels_that_were_learned_are_not_counted_as_outweighed(table, tmp_path)
     second = retrain(factory)
 
     assert (25, 0, 1, 0) == figures(first)
-    assert (
-        "1 label that it did not know came by feedback about rows that the source has too" in first.to_text()
+    assert "1 label that it did not know came by feedback about rows that the source has too" in result_text(
+        first
     )
     assert (0, 1, 0, 0) == figures(second)
 
@@ -114,8 +115,8 @@ def test_a_retraining_counts_new_rows_and_labels_that_changed(table, tmp_path):
     retrained = retrain(factory)
 
     assert (25, 3) == (retrained.learned.new, retrained.learned.relabelled)
-    assert "  learned  25 rows are new since run " in retrained.to_text()
-    assert ", and 3 have another label\n" in retrained.to_text()
+    assert "  learned  25 rows are new since run " in result_text(retrained)
+    assert ", and 3 have another label\n" in result_text(retrained)
 
 
 def test_what_a_row_without_a_key_says_decides_whether_it_is_new(tumours):
@@ -135,4 +136,4 @@ def test_what_a_row_without_a_key_says_decides_whether_it_is_new(tumours):
 
     assert first.learned is None
     assert (1, 0) == (retrained.learned.new, retrained.learned.relabelled)
-    assert "  learned  1 row is new since run " in retrained.to_text()
+    assert "  learned  1 row is new since run " in result_text(retrained)

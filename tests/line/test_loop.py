@@ -19,10 +19,12 @@ from linewright.data.dataset.served_rows import ENOUGH
 from linewright.data.dataset.version import read_dataset
 from linewright.data.facts import TEST, Dataset, Split
 from linewright.engine.inline import InlineEngine
+from linewright.interfaces.cli.render.dispatch import result_text
 from linewright.line.factory import Factory
 from linewright.line.facts import Accepted, Finished, RunResult
 from linewright.line.loop.close_window import close_window
 from linewright.line.loop.retraining import missing_labels, retraining_due
+from linewright.line.loop.waiting import missing_in_words
 from linewright.line.loop.worker import Tending, tend_inline
 from linewright.line.predict.batch import predict_file
 from linewright.line.predict.label_file import hand_in
@@ -167,7 +169,7 @@ class Living:
         found = open_proposal(self.factory, LINE)
         assert found is not None
         missing = missing_labels(self.factory, self.factory.line(LINE), found[1])
-        return missing and missing.to_text()
+        return missing and missing_in_words(missing)
 
 
 @pytest.fixture(scope="module")
@@ -213,9 +215,9 @@ def test_a_shift_is_told_once_and_answered_once_by_a_model_that_knows_it(living)
     assert len(told) == len(set(told))
     assert waited == "0 of 100 labelled rows of the rarer class since 2026-03-12 00:00:00Z"
     assert waited == listed.proposals[0].waits_for
-    assert f"a training is proposed and waits for labels: {waited}" in listed.to_text()
+    assert f"a training is proposed and waits for labels: {waited}" in result_text(listed)
     assert HISTORY + 6 <= began < HISTORY + 12
-    assert ran.promoted, ran.to_text()
+    assert ran.promoted, result_text(ran)
     assert ran.certificate == line.events(Promoted)[-1].certificate
     assert line.events(Promoted)[0].package == fair.rival
     assert (split.test, 0) == (fair.n, fair.excluded)
@@ -300,7 +302,7 @@ def test_rows_that_never_get_a_label_are_no_shift_after_a_retraining(living):
     reference = line.factory.metadata.get(window.reference, Reference)
     b = next(one for one in reference.columns if one.name == "b").counts
 
-    assert ran.promoted, ran.to_text()
+    assert ran.promoted, result_text(ran)
     assert 0.3 < b.missing / (b.missing + sum(b.counts)) < 0.37
     assert reference.n > line.factory.metadata.get(ran.split, Split).test
     assert told == len(line.events(Alerted))
@@ -311,7 +313,7 @@ def test_an_alert_is_found_by_its_id_and_shows_each_window_that_led_to_it(living
     line = living(shift=HISTORY + 1)
     line.live(3)
     alert = next(one for one in line.events(Alerted) if (one.monitor, one.column) == ("drift", "a"))
-    text = alerts(line.factory, LINE).to_text()
+    text = result_text(alerts(line.factory, LINE))
     begins = alert.id.removeprefix("sha256:")[:12]
     found, because = look_up(line.factory, begins), explain(line.factory, begins)
 
@@ -328,9 +330,9 @@ def test_a_line_whose_file_is_wrong_is_not_called_watched(living):
     """It was watched; that it is no more is the news."""
     line = living()
     line.live(1)
-    before = alerts(line.factory, LINE).to_text()
+    before = result_text(alerts(line.factory, LINE))
     line.change("line: visits", "lion: visits")
-    text = alerts(line.factory, LINE).to_text()
+    text = result_text(alerts(line.factory, LINE))
 
     assert "watched: visits" in before
     assert "neither watched nor trained" in text
@@ -375,7 +377,7 @@ def test_what_too_few_rows_did_not_decide_is_judged_on_twice_as_many(living):
 
     assert re.fullmatch(r"\d+ of 200 labelled rows of the rarer class since 2026-03-12 00:00:00Z", waited)
     assert [] == stopped
-    assert ran.promoted, ran.to_text()
+    assert ran.promoted, result_text(ran)
     assert 2 * (2 * ENOUGH) <= test
     assert () == plan.changes
 

@@ -12,6 +12,7 @@ from scipy.signal import lfilter
 
 from linewright.data.types import FALSE, TRUE
 from linewright.errors import RequestError, SpecError
+from linewright.interfaces.cli.render.dispatch import result_text
 from linewright.line.factory import Factory
 from linewright.line.facts import Finished
 from linewright.line.predict.batch import predict_file
@@ -218,12 +219,12 @@ def test_a_gate_that_could_not_decide_is_told_wherever_its_model_serves(tmp_path
     )
     with write(tmp_path / "f", table(), text=text) as factory:
         first, again = execute_inline(factory, "a"), execute_inline(factory, "a")
-        told = status(factory).to_text()
+        told = result_text(status(factory))
 
     assert first.promoted
-    assert "a@1  promoted, but for 1 undecided gate" in first.to_text()
-    assert "a@1  serves already, and its gates pass, but for 1 undecided gate" in again.to_text()
-    for said in (first.to_text(), told):
+    assert "a@1  promoted, but for 1 undecided gate" in result_text(first)
+    assert "a@1  serves already, and its gates pass, but for 1 undecided gate" in result_text(again)
+    for said in (result_text(first), told):
         assert "over colour" in said.split("undecided", 1)[1]
 
 

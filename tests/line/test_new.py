@@ -19,6 +19,7 @@ from linewright.data.read.sample import sample
 from linewright.data.read.source import read_source
 from linewright.data.table.build import build_table
 from linewright.errors import Conflict, ContractBreach, RequestError
+from linewright.interfaces.cli.render.dispatch import result_text
 from linewright.line.check.report import check_line
 from linewright.line.factory import Factory
 from linewright.line.file.read import parse_line, read_line, unsupported
@@ -182,7 +183,7 @@ def test_a_bad_cell_is_named_with_its_line_and_set_aside(tmp_path: Path):
     assert ("number", "date") == (spec.contract.columns["width"].type, spec.contract.columns["made"].type)
     assert ("made", 3, None) == (spec.table.time, len(result.quarantined), result.stop)
     says = "1 of 200 values is no number, but 'oops' (line 59); its row is set aside (quarantine)"
-    assert f"width: bad-cells: {says}" in made.to_text()
+    assert f"width: bad-cells: {says}" in result_text(made)
     assert re.search(rf"width: .* # .*; bad-cells: {re.escape(says)}", text)
     assert "2 of 200 values are no dates, but 'soon' (lines 101 and 122); if it means" in text
 
@@ -363,7 +364,7 @@ def test_leaks_ids_and_constants_are_named_beside_their_column(tmp_path: Path):
     assert re.search(r"- outcome +# leak-perfect: each of its 2 values goes with one label only", text)
     assert {"row", "unit", "outcome"} == set(read_line(tmp_path / "lines" / "a.yaml").table.exclude)
     assert (("outcome",), "leak-perfect") in [(one.columns, one.check) for one in made.findings]
-    assert "outcome" in made.to_text()
+    assert "outcome" in result_text(made)
 
 
 def test_what_a_person_says_is_written_down(tmp_path: Path):
@@ -756,7 +757,7 @@ def test_of_a_large_table_some_rows_are_looked_at_and_it_is_said(
 
     assert 3_000 < new.rows < rows == new.of
     text = (tmp_path / "lines" / "large.yaml").read_text()
-    for said in (new.to_text(), text):
+    for said in (result_text(new), text):
         assert f"{new.rows:,} of 20,000 rows" in said
         assert "linewright check large" in said
     assert all(f"k{number}" in text for number in range(4))
@@ -792,7 +793,7 @@ def test_a_far_value_with_a_decimal_comma_is_found_in_the_file(tmp_path: Path):
 
     made = new_line(tmp_path, "a", data=tmp_path / "a.csv", label="y")
 
-    assert re.search(r"mark: outlier: .*line 59", made.to_text())
+    assert re.search(r"mark: outlier: .*line 59", result_text(made))
 
 
 @pytest.mark.parametrize("other", [{}, {"share": [f"{n}.5" for n in range(100)], "x": ["1,5", "2,5"] * 50}])
@@ -804,7 +805,7 @@ def test_a_comma_that_may_part_thousands_is_told_and_not_guessed(tmp_path: Path,
 
     spec, _ = checked(tmp_path, "a")
     assert "decimal" not in spec.sources["a"].model_fields_set
-    for said in (new.to_text(), (tmp_path / "lines" / "a.yaml").read_text()):
+    for said in (result_text(new), (tmp_path / "lines" / "a.yaml").read_text()):
         assert "1,100 may be 1.100 or 1100" in said
         assert 'say decimal: ","' in said
 

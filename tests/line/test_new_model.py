@@ -10,6 +10,7 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from linewright.errors import LinewrightError, RequestError
+from linewright.interfaces.cli.render.dispatch import result_text
 from linewright.line.check.report import check_line
 from linewright.line.factory import Factory
 from linewright.line.file.read import read_line
@@ -227,7 +228,7 @@ def adopted(root: Path, model: onnx.ModelProto, **asked: Any) -> tuple[str, Pack
     )
     with Factory.create(root) as factory:
         result = execute_inline(factory, "line")
-        assert result.promoted, result.to_text()
+        assert result.promoted, result_text(result)
         return (root / "lines" / "line.yaml").read_text(), factory.metadata.get(result.digest, Package)
 
 

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from linewright.features.facts import Arithmetic
+from linewright.interfaces.cli.render.dispatch import result_text
 from linewright.line.factory import Factory, quiet
 from linewright.line.new.write import new_line
 from linewright.line.rebuild.compare import rebuild
@@ -79,4 +80,4 @@ def test_it_is_trained_again_to_the_same_bytes(ran, tmp_path):
     factory, _, _ = ran
     again = rebuild(factory, find_model(factory, "parts@1"), workers=1, scratch=tmp_path, report=quiet)
 
-    assert "R0" == again.level, again.to_text()
+    assert "R0" == again.level, result_text(again)

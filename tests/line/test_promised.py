@@ -12,6 +12,7 @@ import pytest
 from linewright.data.spec import ContractSpec
 from linewright.errors import LinewrightError
 from linewright.interfaces.cli.build import run
+from linewright.interfaces.cli.render.dispatch import result_text
 from linewright.line.factory import Factory
 from linewright.line.facts import Finished
 from linewright.line.runs.execute import execute_inline
@@ -87,7 +88,7 @@ def carried_out(folder: Path, now: str) -> tuple[int, str]:
             result = execute_inline(factory, "a")
         except LinewrightError as error:
             return error.exit_code, str(error)
-        return result.exit_code, result.to_text()
+        return result.exit_code, result_text(result)
 
 
 def test_a_stale_table_ends_the_command_with_three(folder):

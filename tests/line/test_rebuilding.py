@@ -17,6 +17,7 @@ import linewright
 from linewright.data.dataset.version import blobs_of
 from linewright.data.facts import Dataset
 from linewright.errors import LinewrightError, NotFound, RequestError, Terminal
+from linewright.interfaces.cli.render.dispatch import result_text
 from linewright.line.factory import Factory, quiet
 from linewright.line.facts import Environment, Rebuilt
 from linewright.line.predict.batch import predict_file
@@ -84,7 +85,7 @@ def test_a_model_whose_run_was_killed_is_rebuilt_to_the_same_bytes_by_one_worker
     card = card_markdown(card_facts(factory, version))
 
     assert (-9, 0) == (process.returncode, code), told
-    assert ["R0", "R0"] == [one.level for one in rebuilt], rebuilt[0].to_text()
+    assert ["R0", "R0"] == [one.level for one in rebuilt], result_text(rebuilt[0])
     assert [1, 2] == [one.workers for one in rebuilt] == [one.workers for one in events]
     assert {version.digest} == {one.rebuilt for one in rebuilt} | {one.package for one in events}
     assert all(part.is_same for one in rebuilt for part in one.parts)
@@ -311,7 +312,7 @@ def test_a_model_that_learned_from_answers_and_labels_is_rebuilt_too(tumours, tm
 
     assert "tumours@2" == ran.candidate
     assert sealed is not None
-    assert ["R0"] * 3 == [one.level for one in rebuilt], [one.to_text() for one in rebuilt]
+    assert ["R0"] * 3 == [one.level for one in rebuilt], [result_text(one) for one in rebuilt]
     assert all(part.is_same for one in rebuilt for part in one.parts)
 
 
@@ -330,6 +331,6 @@ def test_a_model_that_was_judged_anew_by_another_metric_is_judged_by_it_in_its_r
     assert ["f1"] == first
     assert ["average_precision"] * 2 == both  # models in one list are compared by one metric
     assert "R0" == rebuilt.level
-    assert [] == [part.name for part in rebuilt.parts if not part.is_same], rebuilt.to_text()
+    assert [] == [part.name for part in rebuilt.parts if not part.is_same], result_text(rebuilt)
     assert rebuilt.metric is not None
     assert ("f1", rebuilt.metric_rebuilt) == (rebuilt.metric.name, rebuilt.metric.value)

@@ -7,6 +7,7 @@ from scipy.special import expit, logit
 
 from linewright.features.encode import encode
 from linewright.features.learn import to_columns
+from linewright.interfaces.cli.render.dispatch import result_text
 from linewright.line.run_context import label_text
 from linewright.line.runs.execute import execute_inline
 from linewright.line.runs.plan import begin, survey
@@ -67,8 +68,10 @@ def test_a_run_warns_of_probabilities_that_are_off(ran):
     fine = replace(result, reliability=replace(found, by_chance_most=found.error.value))
 
     assert found == survey(begin(ran, spec))[1].evaluation.reliability
-    assert 1 == off.to_text().count("its probabilities are further from what came true than chance explains")
-    assert "than chance explains" not in fine.to_text()
+    assert 1 == result_text(off).count(
+        "its probabilities are further from what came true than chance explains"
+    )
+    assert "than chance explains" not in result_text(fine)
 
 
 @pytest.mark.parametrize(
@@ -95,7 +98,7 @@ def test_a_run_warns_of_probabilities_that_are_off(ran):
 def test_a_run_warns_of_classes_that_are_never_found(ran, changes, says, never):
     """An accuracy of 92 % does not show that two classes of three are missed altogether."""
     result = result_of(ran, ran.line("tumours"), run="r", did=())
-    told = replace(result, reliability=None, **changes).to_text()
+    told = result_text(replace(result, reliability=None, **changes))
 
     assert says in told
     assert bool(says) is ("it finds none" in told)
@@ -105,10 +108,10 @@ def test_a_run_warns_of_classes_that_are_never_found(ran, changes, says, never):
 def test_a_run_warns_of_classes_of_which_little_is_found(ran):
     """3 of 24 were found, and nobody was told, for it was not none."""
     result = result_of(ran, ran.line("tumours"), run="r", did=())
-    told = replace(result, reliability=None, threshold=None, hardly="3 of 24 that are 'b'").to_text()
+    told = result_text(replace(result, reliability=None, threshold=None, hardly="3 of 24 that are 'b'"))
 
     assert (
         "less than half of some classes, also at the upper end of the interval: 3 of 24 that are 'b'; each row"
         in told
     )
-    assert "less than half" not in replace(result, reliability=None).to_text()
+    assert "less than half" not in result_text(replace(result, reliability=None))

@@ -6,6 +6,7 @@ import math
 import pytest
 
 from linewright.errors import Corrupt
+from linewright.interfaces.cli.render.dispatch import result_text
 from linewright.line.predict.replay import Replayed, difference
 from linewright.line.runs.execute import execute_inline
 from linewright.operations.evidence import replay, show
@@ -54,15 +55,15 @@ def test_another_answer_is_said_and_fails():
     turned = replayed({"prediction": "no", **EVEN}, {"prediction": "yes", **EVEN})
 
     assert Corrupt.exit_code == turned.exit_code
-    assert "prediction 01: ANOTHER ANSWER" in turned.to_text()
-    assert "linewright verify" in turned.to_text()
+    assert "prediction 01: ANOTHER ANSWER" in result_text(turned)
+    assert "linewright verify" in result_text(turned)
 
 
 def test_rounding_of_another_processor_is_no_other_answer():
     near = replayed({"prediction": 200_000.0}, {"prediction": 200_000.015625})
 
     assert 0 == near.exit_code
-    assert "within rounding" in near.to_text()
+    assert "within rounding" in result_text(near)
 
 
 @pytest.fixture(scope="module")
@@ -90,8 +91,8 @@ def test_a_logged_answer_is_explained_by_its_id(asked):
     assert told.pop("score_unit") == logged.pop("score_unit") == "log-odds"
     assert told == pytest.approx({name: float(value) for name, value in logged.items()}, abs=1e-9)
     largest = max(explained.explained["contributions"].items(), key=lambda one: abs(one[1]))
-    assert f"    {largest[0]}" in explained.to_text().splitlines()[8]
-    assert plain.to_text() == "\n".join(explained.to_text().splitlines()[:7])
+    assert f"    {largest[0]}" in result_text(explained).splitlines()[8]
+    assert result_text(plain) == "\n".join(result_text(explained).splitlines()[:7])
 
 
 def test_what_was_held_to_be_true_before_a_correction_is_shown(asked, tmp_path):
@@ -109,6 +110,6 @@ def test_what_was_held_to_be_true_before_a_correction_is_shown(asked, tmp_path):
     assert before["received"] == played.label_before[0].received
     assert (
         f"benign (since {before['replaced']}); before that malignant, from {before['received']} to"
-        in played.to_text()
+        in result_text(played)
     )
     assert "label_before" not in show(factory, answers[4]["id"]).body

@@ -22,6 +22,7 @@ from ports import free_port
 
 import linewright
 from linewright.errors import GateRefused, RequestError, Transient
+from linewright.interfaces.cli.render.dispatch import result_text
 from linewright.line.care.verify import verify_factory
 from linewright.line.factory import Factory
 from linewright.line.predict.label_file import hand_in
@@ -178,11 +179,11 @@ def living(tmp_path: Path, served: Path) -> Iterator[Living]:
 def test_a_good_canary_takes_its_steps_and_serves(living):
     """The world has turned: the candidate knows it, the champion does not."""
     living.candidate(turned=True)
-    told = living.ran.to_text()
+    told = result_text(living.ran)
     unasked = living.after(hours=2)
     living.clock.at -= timedelta(hours=2)
     living.answer(400, turned=True)
-    early, shown = living.after(minutes=59), status(living.factory, LINE).to_text()
+    early, shown = living.after(minutes=59), result_text(status(living.factory, LINE))
     second = living.after(minutes=2)
     living.answer(400, turned=True)
     last = living.after(hours=2)
@@ -212,12 +213,12 @@ def test_a_canary_of_a_line_whose_file_is_wrong_is_said_not_to_be_judged(living)
     wrong = status(living.factory, LINE)
 
     assert [True, False] == [one.lines[0].canary.judged for one in (judged, wrong)]
-    assert "not judged" not in judged.to_text()
+    assert "not judged" not in result_text(judged)
     assert "canary visits@2 answers 20% of the rows, and is not judged while the line's file is wrong" in (
-        wrong.to_text()
+        result_text(wrong)
     )
-    assert "`linewright rollback visits --canary` does" in wrong.to_text()
-    assert "neither watched nor trained, and its candidate is not judged" in wrong.to_text()
+    assert "`linewright rollback visits --canary` does" in result_text(wrong)
+    assert "neither watched nor trained, and its candidate is not judged" in result_text(wrong)
 
 
 def test_a_canary_that_does_worse_is_taken_back_by_itself_and_does_not_come_again(living):
@@ -247,8 +248,8 @@ def test_a_person_takes_a_canary_back_or_lets_it_serve_at_once(living):
     back = rollback(living.factory, LINE, because="not today")
     promoted = promote(living.factory, f"{LINE}@2", because="now")
 
-    assert back.to_text().startswith("visits@1 (")
-    assert "serves alone, without its canary visits@2: not today" in back.to_text()
+    assert result_text(back).startswith("visits@1 (")
+    assert "serves alone, without its canary visits@2: not today" in result_text(back)
     assert ["person"] == [one.trigger for one in living.events(Withdrawn)]
     assert ("visits@2", "visits@1") == (promoted.champion, promoted.before)
     assert [] == list(verify_factory(living.factory).problems)
@@ -276,7 +277,7 @@ def test_how_a_canary_ended_stays_in_sight_and_what_was_found_out_needs_force(li
     with pytest.raises(RequestError, match="no canary runs"):
         rollback(living.factory, LINE, canary=True)
     shown, verdict = (
-        status(living.factory, LINE).to_text(),
+        result_text(status(living.factory, LINE)),
         judged(living.factory, LINE)[canary.package].verdict,
     )
     because, told = explain(living.factory, f"{LINE}@2").says, card(living.factory, f"{LINE}@2").markdown
@@ -294,7 +295,7 @@ def test_how_a_canary_ended_stays_in_sight_and_what_was_found_out_needs_force(li
     assert "hold" == verdict
     assert "visits@2" == forced.champion
     assert [True] == [one.forced for one in living.events(Promoted) if one.model == 2]
-    assert "taken back" not in status(living.factory, LINE).to_text()
+    assert "taken back" not in result_text(status(living.factory, LINE))
     assert [] == list(verify_factory(living.factory).problems)
 
 
@@ -302,13 +303,13 @@ def test_a_candidate_that_is_approved_begins_as_a_canary(living):
     path = living.factory.root / "lines" / f"{LINE}.yaml"
     path.write_text(path.read_text().replace("bake: 1h}", "bake: 1h, approve: [owner]}"))
     living.candidate(turned=True)
-    held = status(living.factory, LINE).to_text()
+    held = result_text(status(living.factory, LINE))
     approved = promote(living.factory, f"{LINE}@2", because="looks good")
-    shown = status(living.factory, LINE).to_text()
+    shown = result_text(status(living.factory, LINE))
 
     assert "hold" == living.ran.verdict
     assert "challenger visits@2 waits: the line file wants approval by owner" in held
-    assert "visits@2 answers 20% of the rows as a canary beside visits@1: looks good" == approved.to_text()
+    assert "visits@2 answers 20% of the rows as a canary beside visits@1: looks good" == result_text(approved)
     assert "canary visits@2 answers 20% of the rows" in shown
     assert "waits" not in shown
     assert [] == list(verify_factory(living.factory).problems)
@@ -398,7 +399,7 @@ def test_a_good_candidate_that_is_compared_row_by_row_serves_after_its_trial(
     """Both models answer each row, one of them goes out, and nothing else counts the other."""
     living.rolled_out(release)
     living.candidate(turned=True)
-    told = living.ran.to_text()
+    told = result_text(living.ran)
     living.answer(300, turned=True)
     logged = [one.record for one in read_log(living.factory.log_of(LINE))]
     seen, early = status(living.factory, LINE), living.after(minutes=59)
@@ -413,7 +414,7 @@ def test_a_good_candidate_that_is_compared_row_by_row_serves_after_its_trial(
     assert claim.says.endswith(f" it was promoted on 2026-03-01 01:01:00Z: {promoted.because}")
     assert f"visits@2  passes its gates, and {part}" in told
     assert 0 == living.ran.exit_code
-    assert shown in seen.to_text()
+    assert shown in result_text(seen)
     assert answered == {one.model for one in logged}
     assert [{1, 2} - answered] == [{one["model"]} for one in beside]
     assert (300, 300) == (seen.lines[0].predictions, seen.lines[0].labels)
@@ -448,7 +449,7 @@ def test_a_candidate_that_answers_the_same_rows_worse_is_taken_back_by_itself(li
         withdrawn = living.after(minutes=1)
     trial = living.factory.metadata.get(str(withdrawn.evidence), Trial)
     again = execute_inline(living.factory, LINE)
-    shown = status(living.factory, LINE).to_text()
+    shown = result_text(status(living.factory, LINE))
     living.answer(50)
 
     assert ("quality", rollout) == (withdrawn.trigger, withdrawn.rollout)
@@ -473,9 +474,9 @@ def test_a_person_ends_a_shadow_and_approves_a_trial(living):
         rollback(living.factory, LINE, canary=True)
 
     assert "hold" == held.verdict
-    assert "visits@2 answers all rows for a trial beside visits@1: looks good" == begun.to_text()
+    assert "visits@2 answers all rows for a trial beside visits@1: looks good" == result_text(begun)
     assert ("blue-green", 1.0) == (trial.rollout, trial.share)
-    assert "serves alone, without its candidate visits@2: not today" in back.to_text()
+    assert "serves alone, without its candidate visits@2: not today" in result_text(back)
     assert None is gone
     assert [] == list(verify_factory(living.factory).problems)
 

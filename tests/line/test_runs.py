@@ -10,6 +10,7 @@ import pytest
 from linewright.data.facts import Dataset
 from linewright.engine.lock import ProcessLock
 from linewright.errors import ContractBreach, Corrupt, GateRefused, NotFound, SpecError, Transient
+from linewright.interfaces.cli.render.dispatch import result_text
 from linewright.line.factory import Factory
 from linewright.line.facts import Accepted, Declared, Finished
 from linewright.line.record.quarantine import quarantined_rows
@@ -17,6 +18,7 @@ from linewright.line.runs import execute as execute_module
 from linewright.line.runs.execute import execute, execute_inline, open_executor
 from linewright.line.runs.plan import make_plan
 from linewright.line.runs.plan_text import change_in_words
+from linewright.line.runs.result_text import decides
 from linewright.model.facts import Certificate, Package
 from linewright.operations.evidence import card, show, why
 from linewright.operations.halt import halt
@@ -75,7 +77,7 @@ def test_a_run_that_another_process_carries_out_tells_its_stations(tumours, monk
     stations = [one.station for one in told]
     assert {"train"} <= set(stations) <= set(ran.did)
     assert len(stations) == len(set(stations))
-    assert f"nothing: every result was there already, of run {ran.run}" in again.to_text()
+    assert f"nothing: every result was there already, of run {ran.run}" in result_text(again)
 
 
 def test_planning_what_was_just_run_plans_nothing(tumours):
@@ -109,9 +111,10 @@ def test_a_run_that_only_judged_again_does_not_say_promoted(ran):
     judged = execute_inline(factory, "tumours")
 
     assert ("gate",) == judged.did
-    assert first.to_text().startswith("tumours@1  promoted\n")
+    assert result_text(first).startswith("tumours@1  promoted\n")
     assert all(
-        one.to_text().startswith("tumours@1  serves already, and its gates pass\n") for one in (again, judged)
+        result_text(one).startswith("tumours@1  serves already, and its gates pass\n")
+        for one in (again, judged)
     )
     assert [True] * 3 == [one.promoted for one in (first, again, judged)]
     assert [0] * 3 == [one.exit_code for one in (first, again, judged)]
@@ -223,7 +226,7 @@ def test_a_model_that_was_rolled_back_is_not_said_to_wait_for_approval(tumours, 
     again = execute_inline(factory, "tumours")
 
     assert ("tumours@2", "hold", False) == (again.candidate, again.verdict, again.promoted)
-    assert "approval" not in again.to_text()
+    assert "approval" not in result_text(again)
     assert "has promoted it once, and it was taken back on " in again.because
     assert ": too many alarms; `linewright promote tumours@2` lets it serve again" in again.because
     assert ("linewright card tumours@2",) == again.next
@@ -238,18 +241,18 @@ def test_what_a_candidate_would_decide_otherwise_is_told_with_its_verdict(ran):
     certificate = factory.metadata.get(second.certificate, Certificate)
     packages = [factory.metadata.get(one.digest, Package) for one in (first, second)]
 
-    assert "" == first.decides
-    assert "decides" not in first.to_text()
+    assert first.redecided is None
+    assert "decides" not in result_text(first)
     assert tuple(one.threshold for one in packages) == (
         certificate.redecided.threshold_before,
         certificate.redecided.threshold,
     )
     assert 0 < certificate.redecided.otherwise < certificate.redecided.rows == certificate.n
-    assert f"  decides  {second.decides}\n" in second.to_text()
+    assert f"  decides  {decides(second)}\n" in result_text(second)
     said = f"{certificate.redecided.otherwise} of {certificate.n} test rows that neither has learned from"
     assert said in card(factory, "tumours@2").markdown
-    assert second.decides.startswith(f"{served.decides}; ")
-    assert served.to_text().endswith(f"\n  decides  {served.decides}")
+    assert decides(second).startswith(f"{served.decides}; ")
+    assert result_text(served).endswith(f"\n  decides  {served.decides}")
 
 
 def test_a_line_that_wants_approval_holds_until_somebody_promotes(tumours):
@@ -299,16 +302,16 @@ def test_whoever_looks_at_a_champion_that_no_longer_passes_is_told_and_told_what
     forced = status(factory)
 
     assert ("promote", ()) == (before.lines[0].verdict, before.lines[0].next)
-    assert "the gates" not in before.to_text()
+    assert "the gates" not in result_text(before)
     assert "reject" == alone.lines[0].verdict
-    assert (
-        f"the gates now say reject: {again.because.rstrip('.')}; `linewright halt tumours`" in alone.to_text()
+    assert f"the gates now say reject: {again.because.rstrip('.')}; `linewright halt tumours`" in result_text(
+        alone
     )
-    assert again.to_text().endswith("Next: linewright halt tumours or linewright card tumours@1")
+    assert result_text(again).endswith("Next: linewright halt tumours or linewright card tumours@1")
     assert [False, False, True] == [one.promoted for one in runs(factory).runs]
     assert (False, True) == (alone.lines[0].forced, forced.lines[0].forced)
-    assert "promoted by force" in forced.to_text()
-    assert "`linewright rollback tumours` or `linewright halt tumours`" in forced.to_text()
+    assert "promoted by force" in result_text(forced)
+    assert "`linewright rollback tumours` or `linewright halt tumours`" in result_text(forced)
 
 
 def test_gates_that_are_gone_accuse_nobody(ran):
@@ -322,7 +325,7 @@ def test_gates_that_are_gone_accuse_nobody(ran):
     seen, listed = status(factory), models(factory, "tumours").models[-1]
 
     assert ("tumours@1", None) == (seen.lines[0].champion, seen.lines[0].verdict)
-    assert "reject" not in seen.to_text()
+    assert "reject" not in result_text(seen)
     assert "reject by earlier gates" == listed.verdict
 
 
@@ -371,13 +374,13 @@ def test_a_candidate_that_is_held_is_the_challenger_until_it_serves(tumours):
     change(factory, "gates:\n", "release: {approve: [risk]}\ngates:\n")
     ran = execute_inline(factory, "tumours")
     held, listed = status(factory).lines[0], models(factory, "tumours").models[0]
-    text = status(factory).to_text()
+    text = result_text(status(factory))
 
     assert (None, "tumours@1") == (held.champion, held.challenger)
     assert ("challenger", "hold") == (listed.role, listed.verdict)
     assert "challenger tumours@1 waits: the line file wants approval by risk" in text
     assert "no champion yet. Next: linewright promote tumours@1\n" in text
-    assert ran.to_text().endswith("\nNext: linewright promote tumours@1")
+    assert result_text(ran).endswith("\nNext: linewright promote tumours@1")
     assert (("linewright promote tumours@1",),) * 2 == (ran.next, held.next)
     assert "tumours@1" == card(factory, "tumours@challenger").model
     with pytest.raises(NotFound, match=r"no champion yet.*name a version: tumours@1"):
@@ -450,12 +453,12 @@ def test_the_status_of_a_halted_line_says_who_halted_it_and_why(ran):
     halted = status(factory)
     freed = halt(factory, "tumours", off=True)
 
-    assert ["tumours was not halted", "tumours answers again"] == [idle.to_text(), freed.to_text()]
+    assert ["tumours was not halted", "tumours answers again"] == [result_text(idle), result_text(freed)]
 
     assert ("ada", "scores went wild") == (halted.lines[0].halted_by, halted.lines[0].halted_because)
-    assert "HALTED, since" in halted.to_text()
-    assert "halted by ada: scores went wild" in halted.to_text()
-    assert "HALTED" not in status(factory).to_text()
+    assert "HALTED, since" in result_text(halted)
+    assert "halted by ada: scores went wild" in result_text(halted)
+    assert "HALTED" not in result_text(status(factory))
 
 
 def test_a_run_that_has_nothing_to_do_notices_that_the_champion_was_damaged(ran):
@@ -537,8 +540,8 @@ def test_a_broken_contract_stops_the_run_and_says_so(tumours):
     execute(factory, "tumours")
 
     assert ended[0].run == stands.lines[0].failed.run
-    assert f"  run {ended[0].run}, begun {ended[0].at[:10]}" in stands.to_text()
-    assert f"failed: {ended[0].because}" in stands.to_text()
+    assert f"  run {ended[0].run}, begun {ended[0].at[:10]}" in result_text(stands)
+    assert f"failed: {ended[0].because}" in result_text(stands)
     assert status(factory).lines[0].failed is None
 
 
@@ -654,16 +657,16 @@ def test_a_run_that_is_resumed_says_what_was_done_before_and_after_the_kill(tumo
     ran = execute(factory, "tumours")
 
     assert ran.run == killed.lines[0].unfinished.run
-    assert f"run {ran.run}, begun" in killed.to_text()
-    assert (
-        "if it was interrupted, `linewright run tumours` or `linewright up` finishes it" in killed.to_text()
+    assert f"run {ran.run}, begun" in result_text(killed)
+    assert "if it was interrupted, `linewright run tumours` or `linewright up` finishes it" in result_text(
+        killed
     )
     assert status(factory).lines[0].unfinished is None
     assert ran.resumed
     assert ("ingest", "split", "train", "package", "explain", "decide", "evaluate", "gate") == ran.did
     assert ("ingest",) == ran.did_before
-    assert f"finished the interrupted run {ran.run}" in ran.to_text()
-    assert f"before the interruption: {', '.join(ran.did_before)}" in ran.to_text()
+    assert f"finished the interrupted run {ran.run}" in result_text(ran)
+    assert f"before the interruption: {', '.join(ran.did_before)}" in result_text(ran)
     assert not execute(factory, "tumours").resumed
 
 
@@ -680,7 +683,7 @@ def test_without_a_name_every_line_runs_and_one_that_fails_stops_no_other(tumour
     assert ["tumours"] == [one.line for one in ran.runs]
     assert ["broken"] == [one.line for one in ran.failed]
     assert 2 == ran.exit_code
-    assert "there is no such file" in ran.to_text()
+    assert "there is no such file" in result_text(ran)
 
 
 def test_two_first_runs_at_once_both_end_well(tumours):
@@ -724,11 +727,11 @@ def test_a_run_warns_of_a_file_that_is_broken_off_and_of_columns_that_nobody_nam
     source.write_text("\n".join([f"{head},one,two", *(f"{line},1,2" for line in lines), ""]))
     unnamed = execute_inline(factory, "tumours")
 
-    assert "  warn     the file of 'tumours' ends within a row (line 402), of " in cut.to_text()
+    assert "  warn     the file of 'tumours' ends within a row (line 402), of " in result_text(cut)
     assert "  warn     columns 'one', 'two' are not named in the contract, so they are never features\n" in (
-        unnamed.to_text()
+        result_text(unnamed)
     )
-    assert unnamed.to_text() == execute_inline(factory, "tumours").to_text().replace(
+    assert result_text(unnamed) == result_text(execute_inline(factory, "tumours")).replace(
         f"did      nothing: every result was there already, of run {unnamed.run}",
         f"did      {', '.join(unnamed.did)}",
     ).replace("serves already, and its gates pass", "promoted")

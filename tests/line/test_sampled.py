@@ -10,6 +10,7 @@ from linewright.data.facts import Column
 from linewright.features.encode import encode
 from linewright.features.encode_table import encode_table
 from linewright.features.learn import learn, to_columns
+from linewright.interfaces.cli.render.dispatch import result_text
 from linewright.line.factory import Factory
 from linewright.line.new.write import new_line
 from linewright.line.runs.execute import execute_inline
@@ -42,7 +43,7 @@ def trained_of(root: Path) -> tuple[Trained, str, str, str]:
         result = execute_inline(factory, "long")
         package = factory.metadata.get(result.digest, Package)
         told = card(factory, "long@1").markdown
-        return factory.metadata.get(package.trained, Trained), package.trained, result.to_text(), told
+        return factory.metadata.get(package.trained, Trained), package.trained, result_text(result), told
 
 
 @pytest.mark.parametrize("table", ["", "table: {group: who}\n"])

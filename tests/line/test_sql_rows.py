@@ -15,6 +15,7 @@ from linewright.data.spec import ColumnRule
 from linewright.errors import Corrupt, RequestError
 from linewright.features.encode import encode
 from linewright.features.learn import to_columns
+from linewright.interfaces.cli.render.dispatch import result_text
 from linewright.line.factory import Factory
 from linewright.line.predict.label_file import hand_in
 from linewright.line.predict.replay import replay_prediction
@@ -93,7 +94,7 @@ def factory(tmp_path_factory):
     with Factory.create(root) as factory:
         ran = execute_inline(factory, "claims")
         assert ran.promoted
-        (root / "said.txt").write_text(ran.to_text())
+        (root / "said.txt").write_text(result_text(ran))
         yield factory
 
 
@@ -209,7 +210,7 @@ def test_why_a_column_must_be_sent_is_said(factory, asking, raw):
         rows({name: value for name, value in raw[0].items() if name != "risk"})
     made = "made of each row of 'claims', in requests too: ratio (of amount, income), tenth (of amount), maker (of make)"
 
-    for text in (check(factory, "claims").to_text(), (factory.root / "said.txt").read_text()):
+    for text in (result_text(check(factory, "claims")), (factory.root / "said.txt").read_text()):
         assert f"must be sent with a request: risk ({told})" in text
         assert made in text
 

@@ -8,6 +8,7 @@ import polars as pl
 import pytest
 
 from linewright.data.facts import Split
+from linewright.interfaces.cli.render.dispatch import result_text
 from linewright.line.factory import Factory
 from linewright.line.loop.worker import tend_inline
 from linewright.line.predict.batch import predict_file
@@ -100,7 +101,7 @@ def test_a_truth_that_turns_is_followed_within_days(tmp_path: Path, roles: str):
         promoted, day = None, HISTORY
         while promoted is None and day < TURN + 12:
             ran = live(factory, clock, day)
-            told.append(status(factory, LINE).to_text())
+            told.append(result_text(status(factory, LINE)))
             promoted = ran if ran is not None and ran.promoted else None
             day += 1
 
@@ -138,5 +139,5 @@ def test_labels_that_raise_the_alarm_are_learned_from_though_they_come_after_the
 
         assert quiet is None
         assert ran is not None
-        assert ran.promoted, ran.to_text()
+        assert ran.promoted, result_text(ran)
         assert factory.metadata.get(ran.split, Split).since == "2026-03-31T23:00:00.000000Z"

@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from msgspec.structs import replace
 
+from linewright.interfaces.cli.render.dispatch import result_text
 from linewright.line.factory import Factory
 from linewright.line.facts import Accepted, Finished
 from linewright.line.loop.retraining import retraining_due, waits_of
@@ -78,19 +79,19 @@ def told(factory):
 
 def test_nothing_is_said_to_wait_where_nothing_is_asked_for(line):
     assert () == waits(line)
-    assert "waits" not in status(line, LINE).to_text()
-    assert "waits" not in alerts(line, LINE).to_text()
+    assert "waits" not in result_text(status(line, LINE))
+    assert "waits" not in result_text(alerts(line, LINE))
 
 
 def test_the_cool_down_is_named_with_its_end_and_then_the_labels(line):
     """Whoever sees an alarm and no training wants to know that it will come, and when."""
     find_drift(line)
     cooling = [retraining_due(line, line.line(LINE)) for _ in range(3)]
-    texts = status(line, LINE).to_text(), alerts(line, LINE).to_text()
+    texts = result_text(status(line, LINE)), result_text(alerts(line, LINE))
     (first,) = waits(line)
     later(line, days=3)
     missing = [retraining_due(line, line.line(LINE)) for _ in range(3)]
-    labels = status(line, LINE).to_text()
+    labels = result_text(status(line, LINE))
     (second,) = waits(line)
     recorded = line.metadata.events(Waiting, line=LINE)
 
@@ -137,7 +138,7 @@ def test_refusals_are_named_with_what_ends_the_wait(line):
     assert ("refusals", 2, "2026-02-03T01:10:00.000000Z") == (wait.reason, wait.refused, wait.until)
     assert (
         "2 candidates in a row were refused: it waits for a new finding or for `linewright retrain tumours`, or until its schedule asks"
-    ) in alerts(line, LINE).to_text()
+    ) in result_text(alerts(line, LINE))
 
 
 def test_a_candidate_that_wants_an_approval_is_named(tumours):
@@ -151,9 +152,8 @@ def test_a_candidate_that_wants_an_approval_is_named(tumours):
     (message,) = [one for one in messages if one is not None]
 
     assert ("approval", "tumours@1") == (wait.reason, wait.model)
-    assert (
-        "tumours@1 passed its gates and waits: the line file wants approval by risk"
-        in alerts(factory, LINE).to_text()
+    assert "tumours@1 passed its gates and waits: the line file wants approval by risk" in result_text(
+        alerts(factory, LINE)
     )
     assert ("refused", "tumours@1") == (message.kind, message.subject)
     assert message.says.startswith(

@@ -3,6 +3,7 @@
 import msgspec
 import pytest
 
+from linewright.interfaces.cli.render.dispatch import result_text
 from linewright.operations.demo import Demo
 from linewright.worlds.life import Day, Life, Moment
 from linewright.worlds.story import THIN, caption
@@ -55,14 +56,14 @@ def a_demo(**changes) -> Demo:
 
 def test_the_caption_is_told_once():
     """The story begins with it."""
-    text = " ".join(a_demo().to_text().replace(THIN, " ").split())
+    text = " ".join(result_text(a_demo()).replace(THIN, " ").split())
 
     assert text.count(caption(a_demo().life).replace(THIN, " ")) == 1
 
 
 def test_what_is_long_goes_on_under_what_was_said():
     """A terminal that breaks lines itself breaks the columns."""
-    lines = a_demo().to_text().splitlines()
+    lines = result_text(a_demo()).splitlines()
     begun = next(at for at, line in enumerate(lines) if line.startswith("day   2  alert "))
 
     assert max(map(len, lines)) <= 100
@@ -73,7 +74,7 @@ def test_what_is_long_goes_on_under_what_was_said():
 @pytest.mark.parametrize("never", [-158_912_345_00, -700, 0])
 def test_money_stands_in_one_column(never):
     """Sums that are compared are read downwards."""
-    lines = a_demo(never=never).to_text().splitlines()
+    lines = result_text(a_demo(never=never)).splitlines()
     begun = next(at for at, line in enumerate(lines) if line.startswith("  as it was"))
     sums = lines[begun : begun + 3]
 

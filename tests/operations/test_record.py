@@ -18,6 +18,7 @@ from sklearn.datasets import load_breast_cancer
 
 from linewright import Factory
 from linewright.errors import Conflict, Corrupt, NotFound, RequestError, Transient
+from linewright.interfaces.cli.render.dispatch import result_text
 from linewright.line.loop.close_window import close_window
 from linewright.line.predict import batch as scoring
 from linewright.line.record.example_request import curl
@@ -151,8 +152,8 @@ def test_rows_without_a_label_are_passed_over_and_counted(factory, tmp_path):
     told = factory.feedback("tumours", file)
 
     assert (0, 0, 1, 4) == (told.accepted, told.repeated, told.unknown, told.unlabelled)
-    assert "4 rows without a label passed over" in told.to_text()
-    assert f"  {file}: line 2: key 'S9001': no prediction has this key" in told.to_text().splitlines()
+    assert "4 rows without a label passed over" in result_text(told)
+    assert f"  {file}: line 2: key 'S9001': no prediction has this key" in result_text(told).splitlines()
 
 
 def test_a_row_without_a_number_yet_is_passed_over_and_a_wrong_one_keeps_the_file_out(tmp_path):
@@ -255,9 +256,9 @@ def test_the_status_of_a_line_has_a_command_that_can_be_pasted(factory):
             while endpoint(factory.state) is None and time.monotonic() < until:
                 time.sleep(0.05)
             example = factory.status("tumours").lines[0].example
-            said = factory.status("tumours").to_text()
+            said = result_text(factory.status("tumours"))
             answer = subprocess.run(["bash", "-c", example], capture_output=True, check=True, timeout=30)
-            everything = factory.status().to_text()
+            everything = result_text(factory.status())
         finally:
             process.terminate()
 
@@ -290,7 +291,7 @@ def test_rows_beyond_the_contract_are_answered_counted_and_named(factory, tmp_pa
     told = factory.predict("tumours", tmp_path / "ask.csv", out=tmp_path / "answers.csv")
 
     assert (3, 1) == (told.rows, told.warned)
-    assert "ask.csv: line 3: mean_area: 999999.0 is above what the contract allows" in told.to_text()
+    assert "ask.csv: line 3: mean_area: 999999.0 is above what the contract allows" in result_text(told)
 
 
 def test_a_file_is_not_answered_by_a_package_that_answers_its_own_rows_otherwise(factory, tmp_path):
@@ -365,7 +366,7 @@ def test_the_status_says_how_good_the_answers_turned_out_to_be(factory, tmp_path
         told, times = watched.status(), read[Refused]
         found, certified = told.lines[0].realised, watched.models("tumours").models[0].metric
     text, interval = (
-        told.to_text(),
+        result_text(told),
         f"certified {found.certified:.4g} ({certified.low:.4g} to {certified.high:.4g})",
     )
 
@@ -477,6 +478,6 @@ def test_a_line_whose_file_was_broken_is_said_to_be_unwatched(factory):
     finally:
         path.write_text(whole)
 
-    assert "did you mean 'watch'?" in told.to_text()
-    assert "neither watched nor trained" in alerts.to_text()
+    assert "did you mean 'watch'?" in result_text(told)
+    assert "neither watched nor trained" in result_text(alerts)
     assert factory.status().lines[0].trouble is None

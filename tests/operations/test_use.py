@@ -1,12 +1,13 @@
 """What is said of answers for a file."""
 
+from linewright.interfaces.cli.render.dispatch import result_text
 from linewright.operations.predict import Predicted
 
 
 def told(**columns: float) -> list[str]:
     """Return the columns of one answer as the terminal shows them."""
     answers = Predicted(line="a", model="a@1", digest="sha256:00", rows=1, out="a.csv", first=(columns,))
-    return answers.to_text().splitlines()[1].strip().split(", ")
+    return result_text(answers).splitlines()[1].strip().split(", ")
 
 
 def test_an_explanation_of_many_columns_is_cut_on_the_terminal():

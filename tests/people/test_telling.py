@@ -18,6 +18,7 @@ import pytest
 from receivers import KillableWebhook, mail_server, webhook
 
 from linewright.errors import NotFound, SpecError
+from linewright.interfaces.cli.render.dispatch import result_text
 from linewright.line.care.backup import make_backup
 from linewright.line.care.doctor import Needs, examine
 from linewright.line.care.restore import restore_backup
@@ -544,7 +545,7 @@ def test_status_and_doctor_say_what_is_not_told(factory):
     before = [one.what for one in examine(factory, Needs(free_bytes=0, ports=())).problems]
     send_now(factory, None, refused=False)
     found = [one for one in examine(factory, Needs(free_bytes=0, ports=())).problems if "notify" in one.where]
-    text = status(factory).to_text()
+    text = result_text(status(factory))
 
     assert ["1 event waits to be told, and the factory is not up"] == before
     assert "1 event waits to be told since" in found[0].what

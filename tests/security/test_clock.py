@@ -9,6 +9,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 
+from linewright.interfaces.cli.render.dispatch import result_text
 from linewright.line.care.doctor import Needs, examine
 from linewright.line.factory import Factory
 from linewright.line.loop.worker import Tending, tend_inline
@@ -188,7 +189,7 @@ def test_status_doctor_and_an_alert_tell_of_it(line, clock):
         before.lines[0].clock_ahead_until,
         now.lines[0].clock_ahead_until,
     ]
-    assert "the clock was once ahead: the record reaches up to 2026-01-20 02:10:00Z" in now.to_text()
+    assert "the clock was once ahead: the record reaches up to 2026-01-20 02:10:00Z" in result_text(now)
     assert "reaches up to 2026-01-20 02:10:00Z, 86,400 s beyond now" in told.because
     (problem,) = [one for one in found.problems if "behind the record" in one.what]
     assert (f"line {LINE}", 6) == (problem.where, found.exit_code)

@@ -8,6 +8,7 @@ import pytest
 from small import LINE, make_factory
 
 from linewright.errors import Corrupt, LinewrightError
+from linewright.interfaces.cli.render.dispatch import result_text
 from linewright.line.care.backup import make_backup
 from linewright.line.care.doctor import Needs, examine
 from linewright.line.care.verify import verify_factory
@@ -137,7 +138,7 @@ def test_commands_that_are_told_are_one_command_each(factory_root, tmp_path):
     """BentoML CVE-2026-33744 class: a word of a file or a folder, pasted into a shell, must stay a word."""
     evil = tmp_path / "b'\"; touch pwned; $(id)\n.tar"
     with Factory.open(factory_root) as factory:
-        told = make_backup(factory, evil).to_text()
+        told = result_text(make_backup(factory, evil))
         asked = curl(factory, LINE, "http://[::1]:8000") or ""
         (factory_root / "lines" / "x; touch pwned.yaml").write_text("line: x\n")
         try:

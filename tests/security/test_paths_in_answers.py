@@ -14,9 +14,9 @@ import uvicorn
 from ports import free_port
 
 from linewright.interfaces.http.app import control_app
+from linewright.interfaces.python.factory import Factory
 from linewright.line.runs.execute import execute_inline
 from linewright.operations import OPERATIONS
-from linewright.operations.python.factory import Factory
 from linewright.serve.access import Access
 
 TOKEN = "lw_00000000_" + "a" * 43

@@ -15,6 +15,7 @@ import httpx
 import polars as pl
 import pytest
 
+from linewright.interfaces.cli.render.dispatch import result_text
 from linewright.line.care.doctor import Needs, examine
 from linewright.line.factory import Factory
 from linewright.line.loop.worker import Tending
@@ -292,7 +293,7 @@ def test_status_and_doctor_tell_when_the_disk_will_be_full(growing):
     told, found = status(growing), examine(growing, Needs(free_bytes=0, ports=()))
 
     assert 4.0 == pytest.approx(told.disk.full_in_h, rel=0.05)
-    assert f"the disk of {growing.root} is full in " in told.to_text()
+    assert f"the disk of {growing.root} is full in " in result_text(told)
     (problem,) = [one for one in found.problems if "is full in" in one.what]
     assert ("log_bytes_per_day" in problem.next, problem.exit_code) == (True, 6)
 
@@ -340,4 +341,4 @@ def test_a_log_that_hardly_grows_is_no_news(factory):
     told = status(factory)
 
     assert told.disk.full_in_h is None or not told.disk.is_near
-    assert "is full in" not in told.to_text()
+    assert "is full in" not in result_text(told)

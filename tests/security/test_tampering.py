@@ -21,7 +21,9 @@ from small import LINE, make_factory
 from linewright.errors import Corrupt
 from linewright.interfaces.cli import _open_factory
 from linewright.interfaces.cli.build import run
+from linewright.interfaces.cli.render.dispatch import result_text
 from linewright.line.care.backup import make_backup
+from linewright.line.care.problem import problem_in_words
 from linewright.line.care.restore import restore_backup
 from linewright.line.care.verify import verify_chain, verify_factory
 from linewright.line.factory import Factory
@@ -61,7 +63,7 @@ def verified(root: Path):
 
 
 def told(root: Path) -> str:
-    return "\n".join(one.to_text() for one in verified(root).problems)
+    return "\n".join(map(problem_in_words, verified(root).problems))
 
 
 def carry_out(file: Path, *statements: str) -> None:
@@ -103,7 +105,7 @@ def test_what_came_since_the_checkpoint_is_said_to_be_unproved(root):
         after = verify_factory(factory)
 
     assert ((), 20, 2) == (before.problems, before.unproved_predictions, before.unproved_labels)
-    assert "newer than the last checkpoint: 20 predictions, 2 changes of labels" in before.to_text()
+    assert "newer than the last checkpoint: 20 predictions, 2 changes of labels" in result_text(before)
     assert 1 == len(made.segments)
     assert 12 == made.changes
     assert again is None
@@ -398,7 +400,7 @@ def test_a_record_that_was_made_anew_is_found_against_a_head_kept_elsewhere(root
 
     assert ((), 0) == (alone.problems, alone.exit_code)
     assert (None, 7) == (against.contains, against.exit_code)
-    assert "does not contain the head that was kept" in against.to_text()
+    assert "does not contain the head that was kept" in result_text(against)
 
 
 def test_a_head_of_any_moment_is_found_again(root, capsys):

@@ -16,6 +16,7 @@ from sklearn.linear_model import LinearRegression, LogisticRegression
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
+from linewright.interfaces.cli.render.dispatch import result_text
 from linewright.line.factory import Factory
 from linewright.line.new.write import new_line
 from linewright.line.predict.batch import predict_file
@@ -159,7 +160,7 @@ def test_the_endpoint_answers_what_scikit_learn_answers(tmp_path, start, name):
     brought = bring(tmp_path / "factory", make(), features, label, types, **asked)
     with Factory.create(brought.root) as factory:
         result = execute_inline(factory, "churn")
-        assert result.promoted, result.to_text()
+        assert result.promoted, result_text(result)
         assert () == make_plan(factory, factory.line("churn")).changes
     rows = brought.frame.head(60)
     if "city" in features:
@@ -205,7 +206,7 @@ def test_a_challenger_trained_here_has_to_beat_it(tmp_path):
     ]
     assert "the model file" in change_in_words(steps[0])
     assert ("churn@1", "churn@2") == (adopted.candidate, challenger.candidate)
-    assert challenger.promoted, challenger.to_text()
+    assert challenger.promoted, result_text(challenger)
     assert (adopted.digest, "promote") == (certificate.rival, certificate.verdict)
     assert seen.adopted
     assert not by_hand.adopted

@@ -168,7 +168,7 @@ def test_old_versions_of_a_line_make_room():
     metrics.count("other", "1", 200, 0.1)
     for version in range(3 * MOST_VERSIONS):
         metrics.count("claims", str(version), 200, 0.1)
-    counts = [key for key in series(metrics.to_text([])) if key[0] == "linewright_request_seconds_count"]
+    counts = [key for key in series(metrics.exposition([])) if key[0] == "linewright_request_seconds_count"]
     versions = [int(dict(labels)["version"]) for _, *labels in counts if ("line", "claims") in labels]
 
     assert list(range(2 * MOST_VERSIONS, 3 * MOST_VERSIONS)) == versions
@@ -180,7 +180,7 @@ def test_any_text_can_be_a_label():
     odd = 'a"b\\c\nd'
     metrics = Metrics()
     metrics.count(odd, "1", 200, 0.1, error=odd)
-    text = metrics.to_text([Sample("x", "help", (("name", odd),), 1.5)])
+    text = metrics.exposition([Sample("x", "help", (("name", odd),), 1.5)])
 
     assert 1.5 == series(text)["x", ("name", odd)]
     assert 1 == series(text)["linewright_requests_total", ("line", odd), ("status", "200"), ("version", "1")]
@@ -188,6 +188,6 @@ def test_any_text_can_be_a_label():
 
 def test_large_and_small_values_keep_their_digits():
     """A start time in nine digits would be ten seconds off."""
-    text = Metrics().to_text([Sample("x", "help", (), 1764128000.12), Sample("y", "help", (), 1e-9)])
+    text = Metrics().exposition([Sample("x", "help", (), 1764128000.12), Sample("y", "help", (), 1e-9)])
 
     assert (1764128000.12, 1e-9) == (series(text)["x",], series(text)["y",])

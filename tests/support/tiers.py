@@ -38,7 +38,7 @@ _OBJECTS = frozenset({
     "linewright.serve.models.probe.Probe",
     "linewright.model.families.trainer.TRAINERS",
     "linewright.operations.demo.demo",
-    "linewright.operations.python.factory.Factory",
+    "linewright.interfaces.python.factory.Factory",
     "linewright.operations.run.retrain",
     "linewright.operations.run.run",
     "linewright.testing.trainers.TrainerContract",

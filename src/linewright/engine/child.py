@@ -66,26 +66,27 @@ class End:
     last: str = ""
     """The last line that it wrote to stderr."""
 
-    def to_text(self) -> str:
-        """Say it in a few words, e.g. ``signal SIGKILL``."""
-        match self.how:
-            case "signal":
-                return f"signal {self.signal}"
-            case "exit":
-                return f"exit code {self.code} before it was done"
-            case "memory":
-                return "more memory than allowed"
-            case "deadline":
-                return "no progress within the deadline"
-            case "cancelled":
-                return "cancelled"
+
+def end_in_words(end: End) -> str:
+    """Say it in a few words, e.g. ``signal SIGKILL``."""
+    match end.how:
+        case "signal":
+            return f"signal {end.signal}"
+        case "exit":
+            return f"exit code {end.code} before it was done"
+        case "memory":
+            return "more memory than allowed"
+        case "deadline":
+            return "no progress within the deadline"
+        case "cancelled":
+            return "cancelled"
 
 
 class ChildEnded(Exception):  # noqa: N818 -- a value on its way, caught by whoever started the child
     """The child ended, or was ended, before it was done."""
 
     def __init__(self, end: End) -> None:
-        super().__init__(end.to_text())
+        super().__init__(end_in_words(end))
         self.end = end
 
 

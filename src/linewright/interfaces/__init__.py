@@ -1,1 +1,1 @@
-"""Command line and HTTP, derived from the operations."""
+"""Command line, HTTP and Python, derived from the operations."""

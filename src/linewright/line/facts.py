@@ -1,28 +1,15 @@
 """What the line room says."""
 
-from collections.abc import Iterator
 from typing import Any, Literal
 
 import msgspec
 
-from linewright.data.breach_text import BreachInWords, breach_in_words
+from linewright.data.breach_text import BreachInWords
 from linewright.data.facts import Breach, Finding, RowSql
-from linewright.data.finding_text import said_once
 from linewright.engine.usage import Usage
-from linewright.line.request_columns import sql_in_words
-from linewright.model.card.missed_classes import unfound_in_words
-from linewright.model.evaluate.coverage_text import (
-    ONE_IN,
-    is_surely_less,
-    percent_in_words,
-    range_in_words,
-)
-from linewright.model.evaluate.reliability_text import is_off, off_in_words
-from linewright.model.facts import ROWS_OF_VALUE, VALUE, Beyond, MemberOf, Metric, Reliability, Trial
+from linewright.model.facts import Beyond, MemberOf, Metric, Redecided, Reliability, Trial, Value
 from linewright.serve.facts import Prefix
-from linewright.store.clock import said
 from linewright.store.values import Event, Result
-from linewright.text.numbers import count, few_in_words, in_digits
 
 
 class Declared(Result, frozen=True, kw_only=True, tag="declared"):
@@ -117,10 +104,6 @@ class Accepted(Event, frozen=True, kw_only=True, tag="accepted"):
     """For a retraining: the instant whose knowledge counts."""
     proposal: str | None = None
     """Digest of the proposal that it answers, where monitoring asked for it."""
-
-
-_SHOWN = 8
-"""Most trials that a run lists."""
 
 
 class AttemptEnded(Event, frozen=True, kw_only=True, tag="attempt-ended"):
@@ -347,48 +330,25 @@ class Learned(msgspec.Struct, frozen=True, kw_only=True):
     """What is different from the run before it: the rows that were kept; of the same rows, which train and which test; or
     neither, so that only the training can be. Not known where the run before it came to no verdict."""
 
-    def to_text(self) -> str:
-        """Say how much was new.
 
-        Examples
-        --------
-        >>> Learned(since="r1", at="2026-01-31T12:00:00.000000Z", new=12, relabelled=1, trained=True).to_text()
-        '12 rows are new since run r1 (2026-01-31 12:00:00Z), and 1 has another label'
-        """
-        since = f"since run {self.since} ({said(self.at)})"
-        if not self.new and not self.relabelled:
-            nothing = (
-                f"nothing new was learned: no row{'' if self.outweighed else ' and no label'} is new {since}"
-            )
-            return f"{nothing}{self._unlearned()}; {self._all_the_same()}"
-        new = (
-            "no row is new"
-            if not self.new
-            else f"{count(self.new, 'row')} {'is' if self.new == 1 else 'are'} new"
-        )
-        if not self.relabelled:
-            return f"{new} {since}{self._unlearned()}"
-        other = f"{self.relabelled:,} {'has' if self.relabelled == 1 else 'have'} another label"
-        return f"{new} {since}, and {other}{self._unlearned()}"
+class BarredReads(msgspec.Struct, frozen=True, kw_only=True):
+    """Columns that a registered model reads and that its line gives to no model any more."""
 
-    def _unlearned(self) -> str:
-        if not self.outweighed:
-            return ""
-        told = f"{count(self.outweighed, 'label')} that it did not know came by feedback about rows that the source has too"
-        return f"; {told}: the source's label counts, and {self.contradicting:,} of them say otherwise"
+    model: str
+    """As LINE@VERSION."""
+    columns: tuple[str, ...]
+    """At least one."""
+    are_excluded: bool
+    """Whether the line file excludes all of them; else it bars some in another way."""
 
-    def _all_the_same(self) -> str:
-        if not self.trained:
-            return "this is the model and the verdict of an earlier run, found again"
-        match self.differs:
-            case "rows":
-                return "only what the rows say in other columns, or which of them are left, is different"
-            case "parts":
-                return "the same rows were only parted anew into training and test rows"
-            case "training":
-                return "the same rows train and test as before, so that only how it was trained differs, such as its folds or settings"
-            case "unknown":
-                return "it was trained all the same"
+
+class AmountsInForce(msgspec.Struct, frozen=True, kw_only=True):
+    """By which amounts a champion goes on deciding, where the line declares others by now."""
+
+    model: str
+    """As LINE@VERSION."""
+    amounts: Value | None
+    """`None` where it decides without amounts."""
 
 
 class RunResult(msgspec.Struct, frozen=True, kw_only=True):
@@ -457,15 +417,17 @@ class RunResult(msgspec.Struct, frozen=True, kw_only=True):
     """Classes of which the candidate finds no test row, with how many there are."""
     hardly: str = ""
     """Of several classes: those of which the candidate finds less than half at the upper end of the interval, yet some."""
-    decides: str = ""
-    """Where the threshold lies now and lay before, and how many rows are decided otherwise than by the champion that it was
-    compared with; empty where answers are numbers, and where there was no champion."""
+    redecided: Redecided | None = None
+    """What is decided otherwise than by the champion that it was compared with; `None` where answers are numbers, and where there was
+    no champion."""
+    positive: str | None = None
+    """Of two classes the one whose probability is predicted; `None` where there are more, or numbers."""
     learned: Learned | None = None
     """Of a retraining: what it had to learn from that the run before it had not."""
-    unequal: str = ""
-    """Of a candidate that did not pass: which columns the champion reads that the line bars by now; empty where it reads none."""
-    in_force: str = ""
-    """Of a candidate that does not serve: by which amounts the champion goes on deciding, where those of the line are others by now."""
+    barred: BarredReads | None = None
+    """Of a candidate that did not pass: which columns the champion reads that the line bars by now; `None` where it reads none."""
+    amounts_in_force: AmountsInForce | None = None
+    """Of a candidate that does not serve: by which amounts the champion goes on deciding; `None` where those of the line are the same."""
     row_sql: RowSql | None = None
     """Which columns `table.sql` makes of a request's row, and which must be sent; `None` where there is no SQL."""
 
@@ -474,126 +436,3 @@ class RunResult(msgspec.Struct, frozen=True, kw_only=True):
         """0 where the candidate serves or is tried with a passing certificate, else 4."""
         serves = self.promoted or self.share is not None
         return 0 if serves and self.verdict == "promote" else 4
-
-    def to_text(self) -> str:
-        """Say what came out, why, and what to do next."""
-        return "\n".join(
-            [
-                f"{self.candidate}  {self._fate()}",
-                *([f"  learned  {self.learned.to_text()}"] if self.learned else []),
-                f"  why      {self.because}",
-                *(
-                    [f"  decides  {self.decides}"]
-                    if self.decides and (self.moved or not self.promoted)
-                    else []
-                ),
-                *([f"  model    {self.model}"] if self.model else []),
-                *([f"  rows     {self.sample}"] if self.sample else []),
-                *(f"  sql      {said}" for said in (sql_in_words(self.row_sql) if self.row_sql else ())),
-                *self._leaderboard(),
-                f"  digest   {self.digest}",
-                f"  did      {self._did()}",
-                *([f"  warn     {self.in_force}"] if self.in_force else []),
-                *self._doubts(),
-                f"  on {self.metrics[0].n:,} {'test rows' if self.adopted else 'rows that it has not seen'}, with 95 % intervals:",
-                *metrics_text(self.metrics, self.currency),
-                f"Next: {' or '.join(self.next)}",
-            ]
-        )
-
-    def _fate(self) -> str:
-        if self.share is not None:
-            return f"passes its gates, and {self.part}"
-        if not self.promoted:
-            return f"not promoted ({self.verdict})"
-        if self.verdict != "promote":
-            return f"serves, though the gates now say {self.verdict}"
-        fate = "promoted" if self.moved else "serves already, and its gates pass"
-        return f"{fate}, but for {count(len(self.undecided), 'undecided gate')}" if self.undecided else fate
-
-    def _leaderboard(self) -> Iterator[str]:
-        """Say what each trial lost, where there were several."""
-        if len(self.trials) < 2:
-            return
-        squared = (
-            "mean squared error, the square of an rmse; "
-            if any(one.name == "rmse" for one in self.metrics)
-            else ""
-        )
-        yield f"  tried    out-of-fold loss on training rows ({squared}less is better), with 95 % intervals:"
-        share = {one.trial: f"{one.weight:.0%} of the model" for one in self.members if one.weight < 1}
-        share |= {one.trial: "the model" for one in self.members if one.weight == 1}
-        ranges = {
-            one.name: f"{in_digits(one.low, 4)} to {in_digits(one.high, 4)}" for one in self.trials[:_SHOWN]
-        }
-        wide = max(map(len, ranges.values()))
-        width = max(len(one.name) for one in self.trials[:_SHOWN])
-        for one in self.trials[:_SHOWN]:
-            told = f"{ranges[one.name]:<{wide}}   {share.get(one.name, '')}".rstrip()
-            yield f"    {one.name:<{width}}  {in_digits(one.loss, 4):>8}   {told}"
-        if len(self.trials) > _SHOWN:
-            yield f"    and {len(self.trials) - _SHOWN:,} that were worse"
-
-    def _doubts(self) -> Iterator[str]:
-        if self.unequal:
-            yield f"  warn     {self.unequal}"
-            yield f"  warn     if it should serve in spite of its gates: {self.next[0]}"
-        for told in (*map(breach_in_words, self.breaches), *said_once(self.findings)):
-            yield f"  warn     {told}"
-        if self.only_answer is not None:
-            yield f"  warn     it answers {self.only_answer!r} to every test row; {self._remedy()}"
-        elif self.unfound:
-            yield f"  warn     it finds {unfound_in_words(self.unfound)}; {self._remedy()}"
-        if self.hardly:
-            # Said once, of both.
-            remedy = "" if self.unfound else f"; {self._remedy()}"
-            yield f"  warn     it finds less than half of some classes, also at the upper end of the interval: {self.hardly}{remedy}"
-        if self.few_tested:
-            yield f"  warn     {few_in_words(self.few_tested)}"
-        if self.coverage is not None and is_surely_less(self.coverage):
-            yield (
-                f"  warn     only {percent_in_words(self.coverage)} of the test rows ({range_in_words(self.coverage)}) "
-                f"lie inside the 90 % interval of their answer: it may be too narrow ({ONE_IN})"
-            )
-        if self.reliability is not None and is_off(self.reliability):
-            yield f"  warn     {off_in_words(self.reliability)}"
-        for gate in self.undecided if self.promoted else ():
-            yield f"  open     {gate}"
-
-    def _remedy(self) -> str:
-        """Say what helps where a class is never found."""
-        if self.threshold is not None:
-            return (
-                "in the line file `value:` sets the threshold by what decisions are worth, and `positive:` of the label says which class "
-                "is to be found, usually the rarer one"
-            )
-        told = (
-            f"it finds {unfound_in_words(self.unfound)}; "
-            if self.only_answer is not None and self.unfound
-            else ""
-        )
-        return f"{told}each row gets its likeliest class, so look at the probabilities, or bring columns that tell these apart"
-
-    def _did(self) -> str:
-        if not self.resumed:
-            return ", ".join(self.did) or f"nothing: every result was there already, of run {self.run}"
-        now = ", ".join(name for name in self.did if name not in self.did_before)
-        before = ", ".join(self.did_before)
-        return f"finished the interrupted run {self.run}: {now or 'what was left'}" + (
-            f" (before the interruption: {before})" if before else ""
-        )
-
-
-def metrics_text(metrics: tuple[Metric, ...], currency: str = "") -> list[str]:
-    """Return one aligned line a metric: its name, its value, its interval, and of amounts the unit."""
-    width = max((len(metric.name) for metric in metrics), default=0)
-    return [
-        f"    {metric.name:<{width}}  {in_digits(metric.value, 4):>8}   "
-        + (
-            "interval not known"
-            if metric.low is None or metric.high is None
-            else f"{in_digits(metric.low, 4)} to {in_digits(metric.high, 4)}"
-        )
-        + (f"   {currency} per {ROWS_OF_VALUE:,} rows" if metric.name == VALUE and currency else "")
-        for metric in metrics
-    ]

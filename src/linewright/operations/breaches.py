@@ -1,41 +1,9 @@
-"""What did not hold in a contract, as a table that a person can act on."""
+"""What did not hold in a contract: what weighs most, and what a person can do about it."""
 
 from collections.abc import Iterator, Sequence
 
 from linewright.data.breach_text import BreachInWords
 from linewright.errors import LinewrightError
-from linewright.operations.words import clipped, grid
-
-_HEAD = ("column", "rule", "failed", "of rows", "first value", "line", "what happens")
-_RULE, _VALUE = 44, 28  # letters of a rule and of a value that the table shows
-
-
-def breaches_table(breaches: Sequence[BreachInWords]) -> list[str]:
-    """Return a line for each breach under a head; nothing where there is none.
-
-    Parameters
-    ----------
-    breaches
-        Those that stop a run come first, then those that keep rows out.
-    """
-    if not breaches:
-        return []
-    return grid(
-        _HEAD,
-        [
-            (
-                one.column or "(table)",
-                clipped(one.rule, _RULE),
-                f"{one.failed:,}",
-                f"{one.rows:,}",
-                clipped(one.first, _VALUE) or "-",
-                ":".join(str(part) for part in (one.file, one.line) if part is not None) or "-",
-                one.action,
-            )
-            for one in by_weight(breaches)
-        ],
-        numbers=(2, 3, 5),
-    )
 
 
 def by_weight(breaches: Sequence[BreachInWords]) -> list[BreachInWords]:

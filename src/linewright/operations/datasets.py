@@ -1,6 +1,5 @@
 """Operations about dataset versions, the rows that a contract kept out, and the rows that were answered."""
 
-from collections import Counter
 from typing import Any
 
 import msgspec
@@ -16,10 +15,7 @@ from linewright.line.record.quarantine import quarantined_rows, reading_of
 from linewright.line.retention.dropped import dropped_at
 from linewright.model.facts import Registered
 from linewright.operations.declaration.declare import operation
-from linewright.operations.words import clipped, grid, short
 from linewright.serve.log.segments import lengths
-from linewright.store.clock import said as said_at
-from linewright.text.numbers import count
 
 
 class DatasetLine(msgspec.Struct, frozen=True, kw_only=True):
@@ -60,82 +56,12 @@ class Difference(msgspec.Struct, frozen=True, kw_only=True):
     shifts: tuple[ColumnShift, ...] = ()
     """What the columns of both hold, where that differs; the largest change first."""
 
-    def to_text(self) -> str:
-        """Say it in a few lines."""
-        if self.before == self.after:
-            return f"{self.line}: the two are one version, {short(self.before)}"
-        said = [
-            f"{self.line}: {short(self.before)} -> {short(self.after)}",
-            f"  rows     {self.rows[0]:,} -> {self.rows[1]:,}{self._rows_said()}",
-            *self._columns_said(),
-        ]
-        if self.shifts:
-            said += [f"  {row}" for row in grid(_SHIFT, [_shift_cells(one) for one in self.shifts[:_SHOWN]])]
-        if len(self.shifts) > _SHOWN:
-            said.append(
-                f"  and {count(len(self.shifts) - _SHOWN, 'more column')} with smaller changes (--json has all)"
-            )
-        return "\n".join(said)
-
-    def _rows_said(self) -> str:
-        if self.by_key is None:
-            return "; without a key, rows cannot be told apart"
-        most = list(self.by_key.changed_columns.items())
-        where = ", ".join(f"{name} in {n:,}" for name, n in most[:_COLUMNS])
-        more = f" and {len(most) - _COLUMNS} more" if len(most) > _COLUMNS else ""
-        return (
-            f"; by {self.by_key.key}: {self.by_key.added:,} added, {self.by_key.removed:,} removed, "
-            f"{self.by_key.changed:,} changed" + (f" ({where}{more})" if where else "")
-        )
-
-    def _columns_said(self) -> list[str]:
-        parts = (
-            ("added", self.added_columns),
-            ("removed", self.gone_columns),
-            ("retyped", self.changed_types),
-        )
-        said = "; ".join(f"{word} {', '.join(names)}" for word, names in parts if names)
-        return [f"  columns  {said}"] if said else []
-
-
-_SHIFT = ("column", "missing", "mean or most common value")
-_SHOWN = 12  # columns whose values differ, in text
-_COLUMNS = 4  # columns of changed rows, in text
-_ROWS = 40  # rows in quarantine, in text
-
-
-def _percent(share: float) -> str:
-    return f"{100 * share:.3g} %"
-
-
-def _shift_cells(shift: ColumnShift) -> tuple[str, str, str]:
-    missing = " -> ".join(dict.fromkeys(_percent(share) for share in shift.missing))
-    if shift.mean:
-        values = ["-" if mean is None else f"{mean:.4g}" for mean in shift.mean]
-    else:
-        values = [f"{clipped(value, 24)!r} {_percent(share)}" for value, share in shift.most or ()]
-    return shift.column, missing, " -> ".join(dict.fromkeys(values))
-
 
 class Quarantined(msgspec.Struct, frozen=True, kw_only=True):
     """Rows that the contract kept out of the newest reading of a line."""
 
     line: str
     rows: tuple[dict[str, Any], ...]
-
-    def to_text(self) -> str:
-        """Say each row with the rule that caught it."""
-        if not self.rows:
-            return f"{self.line}: no row is in quarantine"
-        said = [f"  {_place(row)}: {_wrong(row)}" for row in self.rows[:_ROWS]]
-        if len(self.rows) > _ROWS:
-            rules = Counter(_rule(row) for row in self.rows).most_common()
-            said = [
-                *(f"  {n:,} for {rule}" for rule, n in rules),
-                f"The first {_ROWS} (--json has all):",
-                *said,
-            ]
-        return "\n".join([f"{self.line}: {count(len(self.rows), 'row')} in quarantine", *said])
 
 
 class LoggedPart(msgspec.Struct, frozen=True, kw_only=True):
@@ -158,38 +84,6 @@ class Logged(msgspec.Struct, frozen=True, kw_only=True):
     segments: tuple[LoggedPart, ...]
     open: int
     """Segments that are not sealed, or not yet."""
-
-    def to_text(self) -> str:
-        """Say the files, and how to read them."""
-        said = [
-            f"{self.line}: {count(len(self.segments), 'sealed segment')} of the prediction log, {self.open:,} not sealed",
-            *(
-                f"  {said_at(part.first)} to {said_at(part.last)}  {count(part.predictions, 'prediction')}  {part.parquet}"
-                for part in self.segments
-            ),
-        ]
-        if self.segments:
-            said.append(f"Next, in Python: polars.read_parquet({self.segments[-1].parquet!r})")
-        return "\n".join(said)
-
-
-def _rule(row: dict[str, Any]) -> str:
-    return (
-        f"{row['column']}: {row['rule']}" if row["column"] else f"another number of fields than {row['rule']}"
-    )
-
-
-def _wrong(row: dict[str, Any]) -> str:
-    if not row["column"]:
-        return f"{row['found']}, and the header has {row['rule']}"
-    found = "no value" if row["found"] is None else repr(row["found"])
-    return f"{row['column']}: {row['rule']}, found {found}"
-
-
-def _place(row: dict[str, Any]) -> str:
-    if row.get("line"):
-        return f"{row.get('file') or row['source']}:{row['line']}"
-    return f"row {row['row']}" + (f" in {row['file']}" if row.get("file") else "")
 
 
 @operation(writes=False, expensive=True)

@@ -1,10 +1,6 @@
 """The demo: the whole life of a line in a world with known truth, through the same stations that users run."""
 
-import shlex
-import sys
-import textwrap
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated
 
@@ -16,22 +12,17 @@ from linewright.errors import RequestError
 from linewright.line.factory import Factory
 from linewright.line.value.account import value_account
 from linewright.operations.declaration.declare import operation
-from linewright.operations.words import short
-from linewright.people.account import of_all_answers
 from linewright.people.facts import Account
 from linewright.store.rights import as_asked
-from linewright.text.sparkline import sparkline
 from linewright.worlds import load
 from linewright.worlds.life import Day, Life, Moment
 from linewright.worlds.living import LINE, live
 from linewright.worlds.picture import to_svg
-from linewright.worlds.story import THIN, caption, first, gains, in_whole, worth
+from linewright.worlds.story import first, worth
 
 PICTURE = "life.svg"
 _FOLDER = "demo-factory"
 _MOST_FOLDERS = 1_000
-_WIDTH = 100
-"""Letters in a line of the story."""
 
 
 class Demo(msgspec.Struct, frozen=True, kw_only=True):
@@ -64,89 +55,6 @@ class Demo(msgspec.Struct, frozen=True, kw_only=True):
     """The line's own account, from its log and the labels that came, as of the last evening. In whole currency."""
     due: int = 0
     """By the world, in cents: the worth of the decisions whose label was due by then; what the account should say."""
-
-    def to_text(self) -> str:
-        """Tell the story: what happened, its picture, its worth, and how to do it with one's own data."""
-        return "\n".join(
-            [
-                *textwrap.wrap(caption(self.life).replace(THIN, " "), _WIDTH),
-                *_drawn(self.life),
-                "",
-                *(line for moment in self.life.moments for line in _moment_text(moment)),
-                *(
-                    []
-                    if self.life.moments
-                    else ["Nothing happened, and nothing was done: no alarm, no promotion."]
-                ),
-                "",
-                "What the line's decisions were worth, by what turned out to be true:",
-                *self._worth(),
-                *self._accounted(),
-                "",
-                f"{self.seconds:.0f} s for {len(self.life.days)} days. It is yours to look around in:",
-                f"  {self.picture}",
-                f"  linewright up --factory {shlex.quote(self.factory)}",
-                f"  linewright card {self.champion} --factory {shlex.quote(self.factory)}",
-                f"  linewright alerts --over --factory {shlex.quote(self.factory)}",
-                "With your own data, in an empty folder:",
-                "  linewright new NAME --data FILE --label COLUMN",
-                "  linewright run NAME",
-                "  linewright up",
-            ]
-        )
-
-    def _worth(self) -> Iterator[str]:
-        sums = {
-            "as it was": in_whole(self.value),
-            "never retrained": in_whole(self.never),
-            "best possible (true chances)": in_whole(self.best),
-        }
-        width = max(map(len, sums.values()))
-        for name, amount in sums.items():
-            yield f"  {name:<30} {self.currency} {amount:>{width}}"
-
-    def _accounted(self) -> Iterator[str]:
-        """Set the line's own account beside the world's truth of the same decisions."""
-        account = self.account
-        found = None if account is None else of_all_answers(account)
-        if account is None or found is None or found.low is None or found.high is None:
-            return
-        own, low, high = (in_whole(round(100 * amount)) for amount in (found.value, found.low, found.high))
-        yield ""
-        yield "What the line itself can tell of that, from its log and the labels that came:"
-        sums = {
-            f"of {account.matured:,} decisions whose label is due": in_whole(round(100 * account.value)),
-            "the same decisions, by the world": in_whole(self.due),
-            f"so of all {account.answers:,} decisions about": own,
-            "all of them, by the world": in_whole(self.value),
-        }
-        width, wide = max(map(len, sums.values())), max(map(len, sums))
-        for name, amount in sums.items():
-            interval = f"  ({low} to {high})" if amount is own else ""
-            yield f"  {name:<{wide}} {self.currency} {amount:>{width}}{interval}"
-
-
-def _moment_text(moment: Moment) -> list[str]:
-    """Return one line, or more where it is long; those that follow stand under what is said."""
-    evidence = f" (evidence {short(moment.evidence)})" if moment.evidence else ""
-    head = f"day {moment.day:>3}  {moment.kind:<9} "
-    return textwrap.wrap(
-        f"{head}{moment.says}{evidence}",
-        _WIDTH,
-        subsequent_indent=" " * len(head),
-        break_long_words=False,
-        break_on_hyphens=False,
-    )
-
-
-def _drawn(life: Life) -> list[str]:
-    """Return how far ahead of never retraining the line was day by day; nothing where the terminal has no such letters."""
-    bars = sparkline(gains(life).line)
-    try:
-        bars.encode(sys.stdout.encoding or "ascii")
-    except (UnicodeEncodeError, LookupError):
-        return []
-    return [f"day by day {bars}"]
 
 
 @operation(writes=True, local=True, anywhere=True)

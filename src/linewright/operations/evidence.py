@@ -19,7 +19,6 @@ from linewright.model.card.simplest import Rival, simplest
 from linewright.model.explanation_text import explanation_in_words
 from linewright.model.facts import Plain, Reliability
 from linewright.operations.declaration.declare import operation
-from linewright.operations.words import short
 from linewright.serve.models.memory import to_bytes
 
 
@@ -38,10 +37,6 @@ class Card(msgspec.Struct, frozen=True, kw_only=True):
     """The simplest setting that was tried and whose loss is not surely above the chosen one's, row by row, where one is simpler."""
     plain: Plain | None = None
     """What a plain linear model reaches on the test rows; `None` where the model is one."""
-
-    def to_text(self) -> str:
-        """Return the card."""
-        return self.html or f"{self.markdown}\nAs a page: linewright card {self.model} --html > card.html"
 
 
 class CardPage(Card, frozen=True, kw_only=True):
@@ -89,12 +84,6 @@ class Shown(msgspec.Struct, frozen=True, kw_only=True):
     kind: str
     body: dict[str, Any]
 
-    def to_text(self) -> str:
-        """Return the value, indented."""
-        return (
-            f"{self.kind} {self.id}\n{msgspec.json.format(msgspec.json.encode(self.body), indent=2).decode()}"
-        )
-
 
 @operation(writes=False)
 def show(factory: Factory, id: str, /) -> Shown:  # noqa: A002 -- the word of the interface contract
@@ -139,19 +128,6 @@ class Because(msgspec.Struct, frozen=True, kw_only=True):
     kind: str
     says: str
     rests_on: tuple["Because", ...]
-
-    def to_text(self) -> str:
-        """Return the tree of evidence."""
-        return "\n".join(_tree(self, 0, set()))
-
-
-def _tree(claim: Because, depth: int, told: set[str]) -> list[str]:
-    """Say a claim and what it rests on; what was told above is not told again."""
-    if claim.id in told:
-        return []
-    told.add(claim.id)
-    said = f"{'  ' * depth}{claim.kind} {short(claim.id)}: {claim.says}"
-    return [said, *(line for part in claim.rests_on for line in _tree(part, depth + 1, told))]
 
 
 @operation(writes=False)

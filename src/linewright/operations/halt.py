@@ -35,18 +35,6 @@ class Stopped(msgspec.Struct, frozen=True, kw_only=True):
     not_recorded: str | None = None
     """Why it is not recorded."""
 
-    def to_text(self) -> str:
-        """Say whether it answers."""
-        if not self.halted:
-            return f"{self.line} answers again" if self.was_halted else f"{self.line} was not halted"
-        already = " already" if self.was_halted else ""
-        said = f"{self.line} is halted{already}: its endpoint answers 503 until `linewright halt {self.line} --off`"
-        if self.recorded:
-            return said
-        return (
-            f"{said}\n  not recorded yet: {self.not_recorded}\n  it is recorded when that is possible again"
-        )
-
 
 def _at_once(values: Mapping[str, Any]) -> Urgent | None:
     if values["off"]:

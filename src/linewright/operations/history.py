@@ -8,13 +8,12 @@ import msgspec
 
 from linewright.line.factory import Factory
 from linewright.line.facts import Accepted, Finished
-from linewright.line.record.costs import declared_costs, durations_of, money
+from linewright.line.record.costs import declared_costs, durations_of
 from linewright.line.record.registry import Judged, challenger_of, judged, rebuilt_of
 from linewright.model.facts import Evaluation, Metric
 from linewright.operations.declaration.declare import operation
 from linewright.people.spec import CostsSpec
 from linewright.release.facts import Promoted
-from linewright.store.clock import said
 from linewright.store.protocols import Version
 
 
@@ -49,23 +48,6 @@ class Runs(msgspec.Struct, frozen=True, kw_only=True):
     """Runs, newest first."""
 
     runs: tuple[RunLine, ...]
-
-    def to_text(self) -> str:
-        """Say them one by one: what became of each and why, and what it took."""
-        return "\n".join(_run_text(one) for one in self.runs) or "There is no run yet."
-
-
-def _run_text(one: RunLine) -> str:
-    promoted = ", promoted" if one.promoted else ""
-    return f"{one.run}  {one.line}  {said(one.at)}  {one.state}{promoted}, by {one.by}{_taken(one)}\n  {one.because}"
-
-
-def _taken(one: RunLine) -> str:
-    if one.wall_s is None or one.cpu_s is None:
-        return ""
-    peak = f", {one.peak_bytes / 2**20:,.0f} MiB" if one.peak_bytes else ""
-    cost = "" if one.cost is None else f", {money(one.cost, one.currency or '')}"
-    return f", {one.wall_s:,.1f} s, {one.cpu_s:,.1f} CPU s{peak}{cost}"
 
 
 @operation(writes=False)

@@ -7,24 +7,19 @@ import msgspec
 
 from linewright.data.breach_text import BreachInWords, all_in_words
 from linewright.data.facts import Finding, RowSql
-from linewright.data.finding_text import finding_in_words
 from linewright.errors import LinewrightError, RequestError, SpecError
 from linewright.line.check.line_checks import check_plan
 from linewright.line.check.report import check_line
 from linewright.line.factory import Factory
-from linewright.line.file.factory_file import FACTORY_FILE
 from linewright.line.file.read import placed
 from linewright.line.file.read import schema as line_schema
 from linewright.line.new.write import NewLine, new_line
-from linewright.line.request_columns import sql_in_words
 from linewright.line.runs.plan import make_plan
 from linewright.line.runs.plan_text import ChangeInWords, changes_in_words
 from linewright.line.runs.record import declared
 from linewright.line.value.goals import strange_goals
-from linewright.operations.breaches import breaches_table, what_to_do
+from linewright.operations.breaches import what_to_do
 from linewright.operations.declaration.declare import operation
-from linewright.operations.words import short
-from linewright.text.numbers import count
 
 
 class Made(msgspec.Struct, frozen=True, kw_only=True):
@@ -32,13 +27,6 @@ class Made(msgspec.Struct, frozen=True, kw_only=True):
 
     factory: str
     lines: tuple[str, ...]
-
-    def to_text(self) -> str:
-        """Say where it is and what to do next."""
-        return (
-            f"The factory is in {self.factory}; lines: {', '.join(self.lines) or 'none yet'}.\n"
-            "Next: linewright new NAME --data FILE --label COLUMN"
-        )
 
 
 @operation(writes=True, local=True, anywhere=True)
@@ -156,39 +144,6 @@ class Checked(msgspec.Struct, frozen=True, kw_only=True):
         """The worst of the lines and of `factory.yaml`."""
         return max((*(line.exit_code for line in self.lines), SpecError.exit_code if self.factory else 0))
 
-    def to_text(self) -> str:
-        """Say, line by line, what is right and what is not."""
-        told = [_checked_text(line) for line in self.lines] or ["There is no line yet."]
-        if self.factory:
-            told += [f"{FACTORY_FILE}: not right", *(f"  {error['message']}" for error in self.factory)]
-        return "\n".join(told)
-
-
-_LEADS = {"exclude": "warn", "warn": "warn", "ask": "ask"}
-
-
-def _checked_text(line: CheckedLine) -> str:
-    if line.errors:
-        # What to do stands below the table, where there is one.
-        said = "what" if line.breaches else "message"
-        told = [f"{line.line}: not right", *(f"  {_placed(error, said)}" for error in line.errors)]
-    else:
-        told = [f"{line.line}: the file is right; {count(line.rows or 0, 'row')} keep the contract"]
-        if line.quarantined:
-            told[0] += f", {line.quarantined:,} would go to quarantine"
-    table = [f"  {row}" for row in breaches_table(line.breaches)]
-    found = [f"  {_LEADS[one.severity]}: {finding_in_words(one)}" for one in line.findings]
-    if found:
-        found.append(
-            "  A check is silenced by its id, checks: {disable: [ID]}; a column that was known before the label by checks: {known: [COLUMN]}."
-        )
-    sql = [f"  sql: {said}" for said in sql_in_words(line.row_sql)] if line.row_sql else []
-    return "\n".join([*told, *table, *sql, *found, *(f"  Next: {step}" for step in line.next)])
-
-
-def _placed(error: dict[str, Any], said: str) -> str:
-    return f"{error['where']}: {error['what']}" if said == "what" and error["where"] else error[said]
-
 
 @operation(writes=False, expensive=True)
 def check(factory: Factory, /, *lines: str) -> Checked:
@@ -262,30 +217,11 @@ class PlanResult(msgspec.Struct, frozen=True, kw_only=True):
     findings: tuple[Finding, ...] = ()
     """What would leave the run without an answer, and what the line file says in vain."""
 
-    def to_text(self) -> str:
-        """Say each step with its reason."""
-        found = [f"  warn: {finding_in_words(one)}" for one in self.findings]
-        if not self.changes:
-            return "\n".join([f"{self.line}: no changes", *found])
-        width = max(len(change.step) for change in self.changes)
-        steps = [f"  {change.step:<{width}}  {change.because}{_moved(change)}" for change in self.changes]
-        return "\n".join([f"{self.line}: plan {short(self.plan)}", *steps, *found])
-
-
-def _moved(change: ChangeInWords) -> str:
-    if change.from_ is None or change.to is None:
-        return ""
-    return f" ({short(change.from_)} -> {short(change.to)})"
-
 
 class Plans(msgspec.Struct, frozen=True, kw_only=True):
     """What runs of several lines would change."""
 
     plans: tuple[PlanResult, ...]
-
-    def to_text(self) -> str:
-        """Say each line's plan."""
-        return "\n".join(plan.to_text() for plan in self.plans) or "There is no line yet."
 
 
 @operation(writes=True, expensive=True)

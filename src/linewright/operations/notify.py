@@ -17,17 +17,6 @@ class Deliveries(msgspec.Struct, frozen=True, kw_only=True):
     """Whether the factory is up, so that what happens is told by itself."""
     destinations: tuple[Delivery, ...]
 
-    def to_text(self) -> str:
-        """Say it line by line."""
-        if not self.destinations:
-            return "Nobody is told of anything: name destinations under `notify:` in factory.yaml or in a line file."
-        down = (
-            ()
-            if self.up
-            else ("the factory is not up: `linewright up` tells what waits, or `linewright notify send`",)
-        )
-        return "\n".join([*(one.to_text() for one in self.destinations), *down])
-
 
 class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     """What became of tries."""
@@ -38,10 +27,6 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     def exit_code(self) -> int:
         """0 where all went well, 6 where a receiver did not take what it was sent."""
         return Transient.exit_code if any(one.trouble for one in self.tried) else 0
-
-    def to_text(self) -> str:
-        """Say it line by line."""
-        return "\n".join(one.to_text() for one in self.tried)
 
 
 @operation(writes=False)

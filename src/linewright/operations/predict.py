@@ -9,11 +9,6 @@ from linewright.line.factory import Factory
 from linewright.line.predict.batch import predict_file
 from linewright.line.predict.label_file import hand_in
 from linewright.operations.declaration.declare import operation
-from linewright.operations.words import short
-from linewright.text.numbers import count
-
-_SHOWN = 10
-"""Columns of an answer that the terminal shows."""
 
 
 class Predicted(msgspec.Struct, frozen=True, kw_only=True):
@@ -40,34 +35,6 @@ class Predicted(msgspec.Struct, frozen=True, kw_only=True):
     """Whether the file ends within a row, so that rows after it may be missing."""
     note: str = ""
     """How the file was read where the line file is broken; else empty."""
-
-    def to_text(self) -> str:
-        """Say how many rows were answered by what, and where the answers are."""
-        shown = "\n".join(f"  {_on_one_line(row)}" for row in self.first)
-        said = (
-            f"{count(self.rows, 'row')} answered by {self.model} ({short(self.digest)}): {self.out}\n{shown}"
-        )
-        if self.warned:
-            doubts = "\n".join(f"  {text}" for text in self.warnings)
-            said += f"\n{count(self.warned, 'row')} with values that raise doubt, such as:\n{doubts}"
-        if self.quarantined:
-            reasons = "\n".join(f"  {text}" for text in self.reasons)
-            said += (
-                f"\n{count(self.quarantined, 'row')} {'not answered, for it breaks' if self.quarantined == 1 else 'not answered, for they break'} the contract: {self.quarantine}"
-                f"\n{reasons}"
-            )
-        if self.is_cut:
-            said += "\nnote: the file ends within a row, without a line end: it was probably broken off there"
-        return f"{said}\nnote: {self.note}" if self.note else said
-
-
-def _on_one_line(row: dict[str, Any]) -> str:
-    """Return the answer to a row with its first columns; an explanation has one for each column of the table."""
-    words = [f"{name}={value}" for name, value in row.items() if value is not None]
-    further = len(words) - _SHOWN
-    return ", ".join(
-        words[:_SHOWN] + ([f"and {count(further, 'further column')}"] if further > 1 else words[_SHOWN:])
-    )
 
 
 @operation(writes=True, local=True, short={"out": "o"})
@@ -119,24 +86,6 @@ class FedBack(msgspec.Struct, frozen=True, kw_only=True):
     """The first labels that no prediction was found for: where they stand, their id or key, and why."""
     note: str = ""
     """How the file was read where the line file is broken; else empty."""
-
-    def to_text(self) -> str:
-        """Say what became of them."""
-        said = (
-            f"{self.line}: {count(self.accepted, 'label')} accepted, {self.repeated:,} there already, "
-            f"{self.unknown:,} about predictions that were never made"
-        )
-        if self.corrected:
-            said += f"; {count(self.corrected, 'label')} corrected"
-        if self.unlabelled:
-            said += f"; {count(self.unlabelled, 'row')} without a label passed over"
-        notes = [f"note: {self.note}"] if self.note else []
-        return "\n".join([said, *(_lost(one) for one in self.unknown_first), *notes])
-
-
-def _lost(unknown: dict[str, str]) -> str:
-    name = "id" if "id" in unknown else "key"
-    return f"  {unknown['where']}: {name} {unknown[name]!r}: {unknown['why']}"
 
 
 @operation(writes=True, local=True)

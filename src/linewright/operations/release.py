@@ -7,11 +7,11 @@ from linewright.errors import GateRefused, RequestError
 from linewright.line.factory import Factory
 from linewright.line.record.registry import Judged, declared_before, find_model, judged, registration_of
 from linewright.line.release.excluded_columns import reads_barred
+from linewright.line.release.excluded_text import barred_in_words
 from linewright.line.release.rollout import begin_trial, is_tried_first
 from linewright.model.evaluate.decision_changes import between
 from linewright.model.facts import Package
 from linewright.operations.declaration.declare import operation
-from linewright.operations.words import short
 from linewright.release import promotion as pointer
 from linewright.release.facts import TRIED, Deployed, Rollout, Withdrawn
 from linewright.release.promotion import canary_of
@@ -41,23 +41,6 @@ class Serves(msgspec.Struct, frozen=True, kw_only=True):
     """Where the threshold lies now and lay with the champion before; empty where answers have none."""
     barred: str = ""
     """After a rollback: which columns the model reads that the line bars by now; empty where it reads none."""
-
-    def to_text(self) -> str:
-        """Say what serves instead of what."""
-        if self.tried is not None:
-            return f"{self.tried} {self.part} beside {self.champion}: {self.because}"
-        instead = f" instead of {self.before}" if self.before else ""
-        if self.canary:
-            what = "candidate" if self.rollout == "blue-green" else self.rollout
-            instead = f" alone, without its {what} {self.canary}"
-        said = f"{self.champion} ({short(self.digest)}) serves{instead}: {self.because}"
-        return "\n".join(
-            [
-                said,
-                *([f"  decides  {self.decides}"] if self.decides else []),
-                *([f"  warn     {self.barred}"] if self.barred else []),
-            ]
-        )
 
 
 def _named(line: str, version: int | None) -> str | None:
@@ -206,5 +189,5 @@ def rollback(factory: Factory, line: str, /, *, canary: bool = False, because: s
         generation=event.generation,
         because=event.because,
         decides=_decides(factory, line, event.model, event.before),
-        barred=reads_barred(factory, line, event.package),
+        barred=barred_in_words(reads) if (reads := reads_barred(factory, line, event.package)) else "",
     )

@@ -8,6 +8,7 @@ from linewright.errors import LinewrightError, RequestError
 from linewright.line.factory import Factory
 from linewright.line.facts import RunResult
 from linewright.line.runs.execute import cancel_run, execute
+from linewright.line.runs.result_text import decides, in_force, unequal
 from linewright.operations.declaration.declare import operation
 
 
@@ -18,15 +19,28 @@ class FailedRun(msgspec.Struct, frozen=True, kw_only=True):
     error: dict[str, Any]
     exit_code: int
 
-    def to_text(self) -> str:
-        """Say why there is no result."""
-        return f"{self.line}  failed\n  why      {self.error['message']}"
+
+class RunInWords(RunResult, frozen=True, kw_only=True):
+    """What a run gave, and some of it in words."""
+
+    decides: str = ""
+    """Where the threshold lies now and lay before, and how many rows are decided otherwise than by the champion that it was
+    compared with; empty where answers are numbers, and where there was no champion."""
+    unequal: str = ""
+    """Of a candidate that did not pass: which columns the champion reads that the line bars by now; empty where it reads none."""
+    in_force: str = ""
+    """Of a candidate that does not serve: by which amounts the champion goes on deciding, where those of the line are others by now."""
+
+
+def _in_words(ran: RunResult) -> RunInWords:
+    fields: dict[str, Any] = {name: getattr(ran, name) for name in RunResult.__struct_fields__}
+    return RunInWords(**fields, decides=decides(ran), unequal=unequal(ran), in_force=in_force(ran))
 
 
 class Ran(msgspec.Struct, frozen=True, kw_only=True):
     """What runs of several lines gave."""
 
-    runs: tuple[RunResult, ...]
+    runs: tuple[RunInWords, ...]
     failed: tuple[FailedRun, ...] = ()
 
     @property
@@ -34,13 +48,9 @@ class Ran(msgspec.Struct, frozen=True, kw_only=True):
         """The worst of the runs."""
         return max((run.exit_code for run in (*self.runs, *self.failed)), default=0)
 
-    def to_text(self) -> str:
-        """Say what each run gave."""
-        return "\n\n".join(run.to_text() for run in (*self.runs, *self.failed)) or "There is no line yet."
-
 
 @operation(writes=True, waits=True)
-def run(factory: Factory, /, *lines: str, plan: str | None = None) -> RunResult | Ran:
+def run(factory: Factory, /, *lines: str, plan: str | None = None) -> RunInWords | Ran:
     """Train, judge and release lines; finish what was interrupted.
 
     Several lines run one after another; one that fails does not keep the others from running.
@@ -55,17 +65,17 @@ def run(factory: Factory, /, *lines: str, plan: str | None = None) -> RunResult 
     if plan and len(lines) != 1:
         raise RequestError("a plan is of one line", found=", ".join(lines) or None, hint="name that line")
     if len(lines) == 1:
-        return execute(factory, lines[0], plan=plan)
+        return _in_words(execute(factory, lines[0], plan=plan))
     ended = [_run(factory, name) for name in lines or factory.names()]
     return Ran(
-        runs=tuple(one for one in ended if isinstance(one, RunResult)),
+        runs=tuple(one for one in ended if isinstance(one, RunInWords)),
         failed=tuple(one for one in ended if isinstance(one, FailedRun)),
     )
 
 
-def _run(factory: Factory, name: str) -> RunResult | FailedRun:
+def _run(factory: Factory, name: str) -> RunInWords | FailedRun:
     try:
-        return execute(factory, name)
+        return _in_words(execute(factory, name))
     except LinewrightError as error:
         if not factory.waits():
             raise  # nobody waits for those that follow either
@@ -81,16 +91,6 @@ class Cancelled(msgspec.Struct, frozen=True, kw_only=True):
     """``cancelled``; ``done`` or ``failed`` where it had ended before; ``asked`` where it has not ended yet: it will at its next step."""
     promoted: bool = False
     """Of a run that had ended: whether it promoted its candidate."""
-
-    def to_text(self) -> str:
-        """Say what became of it."""
-        match self.state:
-            case "cancelled":
-                return f"The run {self.run} of {self.line} is cancelled."
-            case "asked":
-                return f"The run {self.run} of {self.line} ends at its next step: linewright runs {self.line}"
-            case _:
-                return f"The run {self.run} of {self.line} had ended before: {self.state}."
 
 
 @operation(writes=True)
@@ -110,7 +110,7 @@ def cancel(factory: Factory, run: str, /, *, because: str = "") -> Cancelled:
 
 
 @operation(writes=True, waits=True)
-def retrain(factory: Factory, line: str, /) -> RunResult:
+def retrain(factory: Factory, line: str, /) -> RunInWords:
     """Train a line again with the rows and labels that are known by now.
 
     Rows that were answered and whose truth came through feedback join those of the sources. The candidate is judged
@@ -121,4 +121,4 @@ def retrain(factory: Factory, line: str, /) -> RunResult:
     line
         Name of the line.
     """
-    return execute(factory, line, as_of=factory.now())
+    return _in_words(execute(factory, line, as_of=factory.now()))

@@ -1,11 +1,10 @@
 """The operation that says how lines stand."""
 
 import shlex
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from importlib import import_module
-from pathlib import Path
 
 import msgspec
 
@@ -16,18 +15,18 @@ from linewright.line.loop.waiting import Wait
 from linewright.line.notify.deliveries import Delivery, undelivered
 from linewright.line.record.alerts import newest_of, open_alerts, open_proposal
 from linewright.line.record.clock_skew import ahead_until
-from linewright.line.record.costs import Costs, costs_of, money
-from linewright.line.record.disk_space import MAKE_ROOM, DiskForecast, forecast
+from linewright.line.record.costs import Costs, costs_of
+from linewright.line.record.disk_space import DiskForecast, forecast
 from linewright.line.record.line_files import CheckedFiles
 from linewright.line.record.registry import Judged, certified_metric, challenger_of, judged
 from linewright.line.release.endpoint import log_fails
 from linewright.line.release.excluded_columns import going_back
+from linewright.line.release.excluded_text import barred_in_words
 from linewright.line.release.next_steps import is_forced, realised, waits_because, ways_out
 from linewright.line.value.account import ratio_of
 from linewright.model.gates.text import certificate_in_words, undecided_in_words
 from linewright.operations.declaration.declare import operation
 from linewright.operations.history import RunLine, run_lines
-from linewright.operations.words import RULES, short
 from linewright.people.facts import Account, Accounted
 from linewright.release.facts import Deployed, Halted, Promoted, RolledBack, Rollout, Withdrawn
 from linewright.release.promotion import canary_of
@@ -37,7 +36,6 @@ from linewright.serve.listener import endpoint
 from linewright.serve.log.outages import lines_with_outages
 from linewright.serve.log.segments import Damage
 from linewright.store.clock import said
-from linewright.text.numbers import count
 from linewright.watch.facts import FEWEST_LABELS, Alerted, Performance, Waiting
 
 
@@ -83,20 +81,6 @@ class ValueStatus(msgspec.Struct, frozen=True, kw_only=True):
     """`None` where ``factory.yaml`` names no costs."""
     ratio: float | None
     """Gain for each unit of the currency that was spent; `None` where nothing was, or in another currency."""
-
-    def to_text(self) -> str:
-        """Say it in a line."""
-        one = self.account
-        interval = "" if one.low is None or one.high is None else f" ({one.low:,.0f} to {one.high:,.0f})"
-        spent = ""
-        if self.costs is not None:
-            spent = f"; cost {money(self.costs.amount, self.costs.currency)}"
-            if self.ratio is not None:
-                spent += f", {money(self.ratio, one.currency)} gained for each {one.currency}"
-        return (
-            f"value {money(one.value, one.currency)} of {count(one.matured, 'matured answer')}, gain {money(one.gain, one.currency)}"
-            f"{interval} against {RULES[one.rule]}{spent}; as of {said(self.as_of)}"
-        )
 
 
 class CanaryStatus(msgspec.Struct, frozen=True, kw_only=True):
@@ -202,159 +186,8 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
     undelivered: tuple[Delivery, ...] = ()
     """Destinations of `notify` that do not take what they are told."""
 
-    def to_text(self) -> str:
-        """Say, line by line, what serves."""
-        up = f"endpoint {self.endpoint}" if self.endpoint else "nothing serves: `linewright up`"
-        told = [f"factory {self.factory}, {up}"]
-        if self.disk is not None and self.disk.is_near:
-            told.append(f"  {self.disk.to_text(Path(self.factory))}: {MAKE_ROOM}")
-        told += [f"  not told: {one.to_text()}" for one in self.undelivered]
-        return "\n".join([*told, *(_status_text(line) for line in self.lines)])
-
 
 # The text
-
-_TOLD_HERE = frozenset({"cooldown", "labels"})
-"""What a training may wait for; of the rest the status has lines of its own."""
-
-
-def _status_text(line: LineStatus) -> str:
-    told = [*_champion_text(line), *_waiting_text(line), *_runs_text(line)]
-    if line.champion is not None:
-        told += _counts_text(line)
-    if line.clock_ahead_until:
-        told.append(
-            f"  the clock was once ahead: the record reaches up to {said(line.clock_ahead_until)}, beyond now; "
-            "what waits for a time may wait until then"
-        )
-    if line.trouble:
-        tried = ", and its candidate is not judged" if line.canary else ""
-        told.append(f"  its file is wrong, so it is neither watched nor trained{tried}: {line.trouble}")
-    if line.example:
-        told.append(f"  try: {line.example}")
-    return "\n".join(told)
-
-
-def _champion_text(line: LineStatus) -> Iterator[str]:
-    halted = " HALTED" if line.halted else ""
-    if line.champion is None:
-        yield f"{line.line}:{halted} no champion yet. Next: {' or '.join(line.next)}"
-        return
-    yield f"{line.line}: {line.champion} ({short(line.digest or '')}){halted}, since {said(line.since or '')}"
-    yield f"  because {line.because}"
-    for gate in line.undecided:
-        yield f"  undecided: {gate}"
-    if line.forced:
-        yield "  it was promoted by force, without a passing certificate"
-    if line.verdict not in {None, "promote"}:
-        why, ways = (line.verdict_because or "").rstrip("."), " or ".join(f"`{way}`" for way in line.next)
-        told = f"  the gates {'say' if line.forced else 'now say'} {line.verdict}: {why}"
-        yield f"{told}; {ways}" if ways else told
-    if line.going_back:
-        yield f"  `linewright rollback {line.line}` is no way out: {line.going_back}"
-
-
-def _waiting_text(line: LineStatus) -> Iterator[str]:
-    if line.halted:
-        yield (
-            f"  halted by {line.halted_by}: {line.halted_because}; linewright halt {line.line} --off frees it"
-        )
-    if not line.halt_recorded:
-        yield "  the halt is not in the record yet: `linewright halt` again, or `linewright up`, enters it"
-    if line.canary:
-        yield f"  {_canary_text(line.canary)}"
-    elif line.waits:
-        yield f"  challenger {line.challenger} waits: {line.waits}"
-    elif line.challenger:
-        yield f"  challenger {line.challenger}: {line.challenger_verdict or 'not judged'}; linewright card {line.challenger} says why"
-    for wait in line.waiting:
-        if wait.reason in _TOLD_HERE:
-            yield f"  {wait.to_text()}"
-    if line.taken_back:
-        yield f"  {line.taken_back}"
-    if line.stopped:
-        yield f"  training has stopped: {line.stopped}"
-
-
-def _canary_text(one: CanaryStatus) -> str:
-    part = {
-        "canary": f"canary {one.model} answers {one.share:.0%} of the rows",
-        "shadow": f"shadow {one.model} gets copies of the rows",
-        "blue-green": f"{one.model} answers all rows for a trial, and the champion gets copies",
-    }[one.rollout]
-    if not one.judged:
-        line = one.model.partition("@")[0]
-        return (
-            f"{part}, and is not judged while the line's file is wrong: it takes no step, and worse answers do not take it back; "
-            f"`linewright rollback {line} --canary` does"
-        )
-    step = "" if one.rollout != "canary" else " in this step"
-    answered = f"{count(one.rows, 'row')}{step}, {one.labelled:,} with a label that counts"
-    loss = "" if one.loss is None else f", mean loss {one.loss:.4g}"
-    against = "" if one.champion_loss is None else f", the champion's {one.champion_loss:.4g}"
-    first = "" if one.rows else " and its first row"
-    ends = "its next step" if one.rollout == "canary" else "to serve alone"
-    until = f", {ends} not before {said(one.until)}{first}" if one.until else ""
-    return f"{part}: {answered}{loss}{against}{until}"
-
-
-def _runs_text(line: LineStatus) -> Iterator[str]:
-    if line.unfinished:
-        run = line.unfinished
-        yield (
-            f"  run {run.run}, begun {said(run.at)}, has not ended; "
-            f"if it was interrupted, `linewright run {line.line}` or `linewright up` finishes it"
-        )
-    if line.failed:
-        run = line.failed
-        yield f"  run {run.run}, begun {said(run.at)}, failed: {run.because}"
-
-
-def _counts_text(line: LineStatus) -> Iterator[str]:
-    yield (
-        f"  {count(line.predictions, 'prediction')}, {count(line.labels, 'labelled prediction')}, "
-        f"{count(line.alerts, 'open alert')}"
-        + (", a training is proposed" if line.proposals and not line.waiting else "")
-    )
-    if line.uncounted:
-        yield f"  what was answered of late is not counted: {line.uncounted}"
-    if line.realised:
-        yield f"  {_realised_text(line.realised)}"
-        if line.realised.worse_than_guessing and not line.halted:
-            yield f"  its answers are worse than guessing: `linewright halt {line.line}` stops them until a better model is there"
-    if line.value:
-        yield f"  {line.value.to_text()}"
-    if line.log_fails:
-        yield f"  {line.log_fails}"
-    if line.log_damage:
-        places = count(len(line.log_damage), "place")
-        yield f"  the prediction log holds no record in {places}, first {line.log_damage[0]}"
-
-
-def _realised_text(one: Realised) -> str:
-    value = "not known yet" if one.value is None else f"{one.value:.4g}"
-    value += _interval(one.low, one.high)
-    promised = _interval(one.promised_low, one.promised_high)
-    certified = "" if one.certified is None else f", certified {one.certified:.4g}{promised}"
-    doubt = f"; {one.not_sure}" if one.not_sure else ""
-    if one.is_alerted:
-        doubt = "; surely worse: an alert is open"
-    guessing = (
-        f"; guessing gives {one.guess:.4g}" if one.guess is not None and one.worse_than_guessing else ""
-    )
-    return f"realised {one.metric} {value}{certified}{guessing}; {_judged_on(one)}{doubt}"
-
-
-def _interval(low: float | None, high: float | None) -> str:
-    return "" if low is None or high is None else f" ({low:.4g} to {high:.4g})"
-
-
-def _judged_on(one: Realised) -> str:
-    period = f"from {said(one.since)} to {said(one.until)}"
-    if one.matured is None:
-        came = count(one.labelled, "label")
-        return f"on {came} that came {period} (name label.delay to have their share)"
-    return f"{one.matured:.0%} of {count(one.predictions, 'prediction')} {period} have their label"
 
 
 # The record
@@ -502,12 +335,17 @@ def _line_status(
         canary=_canary(factory, name),
         taken_back=_taken_back(factory, name),
         next=_next(factory, name, champion, waits=_named(name, challenging) if waits else None),
-        going_back=(going_back(factory, name) or None)
+        going_back=_going_back(factory, name)
         if champion is not None and champion.verdict != "promote"
         else None,
         waiting=_waits(factory, name) if may_wait else (),
         value=_value(factory, name),
     )
+
+
+def _going_back(factory: Factory, line: str) -> str | None:
+    reads = going_back(factory, line)
+    return barred_in_words(reads) if reads else None
 
 
 def _value(factory: Factory, line: str) -> ValueStatus | None:

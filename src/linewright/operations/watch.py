@@ -7,11 +7,9 @@ import msgspec
 
 from linewright.line.factory import Factory
 from linewright.line.loop.retraining import waits_in
-from linewright.line.loop.waiting import Wait
+from linewright.line.loop.waiting import Wait, missing_in_words
 from linewright.line.record.alerts import open_alerts, open_proposal, proposal_because
 from linewright.operations.declaration.declare import operation
-from linewright.operations.words import short
-from linewright.store.clock import said
 from linewright.watch.facts import Alerted, Cleared, Watched
 
 
@@ -55,43 +53,6 @@ class Alerts(msgspec.Struct, frozen=True, kw_only=True):
     """Lines that have closed at least one window, and whose file is right."""
     waits: tuple[Wait, ...] = ()
     """What trainings wait for, and the candidates that came of them, and until when."""
-
-    def to_text(self) -> str:
-        """Say what was found, since when, and what the line does about it."""
-        troubles = [f"neither watched nor trained, since its file is wrong: {one}" for one in self.troubles]
-        if not self.alerts and not self.proposals and not self.waits:
-            is_told = bool(troubles) and not self.watched
-            return "\n".join([*troubles, "No alerts." if is_told else self._quiet()])
-        return "\n".join(
-            [
-                *troubles,
-                *(_alert_text(alert) for alert in self.alerts),
-                *(_proposal_text(one, self.waits) for one in self.proposals),
-                *(f"{one.line}  {one.to_text()}" for one in self.waits if one.reason != "labels"),
-            ]
-        )
-
-    def _quiet(self) -> str:
-        return (
-            f"No alerts; watched: {', '.join(self.watched)}."
-            if self.watched
-            else "No alerts, and no window has been closed yet: a line with a 'watch' section is watched under `linewright up`."
-        )
-
-
-def _alert_text(alert: AlertLine) -> str:
-    state = "open" if alert.over is None else f"over since {said(alert.over)}"
-    return (
-        f"{alert.line}  {alert.monitor}  {state}: {alert.because}\n"
-        f"  since {said(alert.since)}, told {said(alert.at)}, evidence {short(alert.evidence)}, alert {short(alert.id)}"
-    )
-
-
-def _proposal_text(proposal: ProposalLine, waits: Sequence[Wait]) -> str:
-    own = [one for one in waits if one.line == proposal.line and one.reason != "approval"]
-    labels = next((one.to_text() for one in own if one.reason == "labels"), None)
-    told = labels or f"a training is proposed{'' if own else ' and begins now'}"
-    return f"{proposal.line}  {told}\n  because {proposal.because}"
 
 
 @operation(writes=False)
@@ -157,5 +118,5 @@ def _proposal_of(factory: Factory, line: str, waits: Sequence[Wait]) -> Proposal
         line=line,
         proposal=found[0],
         because=proposal_because(factory.metadata, found[1]),
-        waits_for=missing.to_text() if missing is not None else None,
+        waits_for=missing_in_words(missing) if missing is not None else None,
     )

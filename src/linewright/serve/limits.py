@@ -29,10 +29,10 @@ class AllLimits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
 
     @classmethod
     def of(cls, text: str) -> "AllLimits":
-        """Read what `to_text` wrote."""
+        """Read what `to_json` wrote."""
         return msgspec.json.decode(text, type=cls)
 
-    def to_text(self) -> str:
+    def to_json(self) -> str:
         """Return them as JSON, for the command line of a process."""
         return msgspec.json.encode(self).decode()
 

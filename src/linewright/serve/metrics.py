@@ -65,7 +65,7 @@ class Metrics:
     --------
     >>> metrics = Metrics()
     >>> metrics.count("claims", "3", 200, 0.002)
-    >>> print(metrics.to_text([]).splitlines()[2])
+    >>> print(metrics.exposition([]).splitlines()[2])
     linewright_requests_total{line="claims",version="3",status="200"} 1
     """
 
@@ -113,7 +113,7 @@ class Metrics:
                 del self._counts[key]
         return found
 
-    def to_text(self, samples: Iterable[Sample]) -> str:
+    def exposition(self, samples: Iterable[Sample]) -> str:
         """Return everything in the text format 0.0.4.
 
         Parameters

@@ -26,7 +26,7 @@ MOST = 256
 MODEL_MEMORY = "--model-memory="
 """The option of the program that says how many bytes the models loaded in one process may take."""
 LIMITS = "--limits="
-"""The option that says how much clients may ask of one process, as `AllLimits.to_text` does."""
+"""The option that says how much clients may ask of one process, as `AllLimits.to_json` does."""
 
 
 def serve_lines(
@@ -106,7 +106,7 @@ def become_endpoint(
         If Python cannot be started.
     """
     memory = () if model_memory is None else (f"{MODEL_MEMORY}{model_memory}",)
-    words = (*memory, f"{LIMITS}{limits.to_text()}", str(state), host, str(port), str(workers))
+    words = (*memory, f"{LIMITS}{limits.to_json()}", str(state), host, str(port), str(workers))
     sys.stdout.flush()
     sys.stderr.flush()
     if (mask := asked_umask()) >= 0:
@@ -142,7 +142,7 @@ def endpoint_child(
     """
     host, port = listener.getsockname()[:2]
     share = max((usual_budget() if model_memory is None else model_memory) // workers, SMALLEST)
-    options = (f"{MODEL_MEMORY}{share}", f"{LIMITS}{limits.share(workers).to_text()}")
+    options = (f"{MODEL_MEMORY}{share}", f"{LIMITS}{limits.share(workers).to_json()}")
     words = (*options, str(state), host, str(port), str(listener.fileno()), str(folder))
     return Child(
         name="endpoint",

@@ -130,7 +130,7 @@ class Sheet:
             self.put("text", kind, x=x, y=y, font_size=size, text_anchor=anchor, **weight)
             self._svg[-1].text = text
 
-    def to_text(self) -> str:
+    def to_svg(self) -> str:
         """Return the SVG."""
         indent(self._svg, " ")
         return tostring(self._svg, encoding="unicode") + "\n"

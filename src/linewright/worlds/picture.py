@@ -52,7 +52,7 @@ def to_svg(life: Life) -> str:
     _draw_curves(sheet, life, days, money_scale(life, top))
     _draw_legend(sheet, life)
     _draw_ribbon(sheet, life, days)
-    return sheet.to_text()
+    return sheet.to_svg()
 
 
 def day_scale(life: Life) -> Scale:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, TextIO, cast
 import msgspec
 
 from linewright.errors import LinewrightError
+from linewright.interfaces.cli.render.dispatch import result_text
 from linewright.interfaces.cli.text import cell, pairs, table
 from linewright.operations.declaration.declare import to_json
 
@@ -39,16 +40,16 @@ def render(result: Any, *, width: int = 0) -> str:
     Parameters
     ----------
     result
-        A struct; a dict, which reads as JSON; or `None`, which reads as nothing. A struct with a method
-        ``to_text() -> str`` says it itself; of others the plain fields are listed, and each sequence of structs
-        becomes a table.
+        A struct; a dict, which reads as JSON; or `None`, which reads as nothing. A struct is said by the function that is
+        registered for its type, see `result_text`; of others the plain fields are listed, and each sequence of structs becomes
+        a table.
     width
         Columns of the terminal; 0 means no limit.
     """
     if result is None:
         return ""
-    if hasattr(result, "to_text"):
-        return printable(result.to_text())
+    if (told := result_text(result)) is not None:
+        return printable(told)
     if isinstance(result, msgspec.Struct):
         return printable(_struct(result, width))
     return json_text(to_json(result))

@@ -16,7 +16,7 @@ import msgspec
 from anyio import CapacityLimiter
 from anyio.to_thread import run_sync
 
-from linewright.engine.child import Child, ChildEnded, End
+from linewright.engine.child import Child, ChildEnded, End, end_in_words
 from linewright.engine.context import Progress
 from linewright.errors import LinewrightError, Terminal, Transient, from_json
 from linewright.interfaces.http.operation_process import Asked, Told
@@ -186,7 +186,7 @@ class Expensive:
         if end.how == "memory":
             hint = f"it may have {self._memory / 2**30:.1f} GiB here; as a command it has no limit: linewright {asked.operation}"
         return Terminal(
-            f"its process ended before it was done: {end.to_text()}",
+            f"its process ended before it was done: {end_in_words(end)}",
             where=asked.operation,
             found=end.last or None,
             hint=hint,

@@ -9,7 +9,6 @@ every other, so that a file that was cut off is not taken for a backup.
 import hashlib
 import io
 import os
-import shlex
 import sqlite3
 import tarfile
 import tempfile
@@ -25,7 +24,7 @@ from linewright import __version__
 from linewright.data.read.paths import files_of
 from linewright.engine.context import Progress
 from linewright.errors import Conflict, Corrupt, LinewrightError, NotFound, RequestError, Terminal
-from linewright.line.care.problem import Problem, in_bytes, problem_of, worst
+from linewright.line.care.problem import Problem, problem_of, worst
 from linewright.line.factory import Factory
 from linewright.line.file.factory_file import FACTORY_FILE
 from linewright.release.promotion import record_pending
@@ -34,7 +33,6 @@ from linewright.serve.log.records import count_of
 from linewright.serve.log.segments import ENDING, Damage, SealedSegments, frame_of, open_segment, read_file
 from linewright.store.database import open_file
 from linewright.store.disk import explain_sqlite, explained, sync_folder
-from linewright.text.numbers import count
 
 FORM = 1
 """Version of the form of a backup; every reader reads every older one."""
@@ -80,23 +78,6 @@ class BackedUp(msgspec.Struct, frozen=True, kw_only=True):
     def exit_code(self) -> int:
         """0, or that of what could not be copied."""
         return worst(self.problems)
-
-    def to_text(self) -> str:
-        """Say what is in it, and what is not."""
-        counts = (
-            count(self.lines, "line"),
-            count(self.blobs, "blob"),
-            count(self.events, "event"),
-            count(self.predictions, "prediction"),
-        )
-        return "\n".join(
-            [
-                f"{self.file}: {in_bytes(self.bytes)}; {', '.join(counts)}",
-                *(f"not in it, since it is outside of the folder: {source}" for source in self.left_out),
-                *(problem.to_text() for problem in self.problems),
-                f"Next: linewright restore {shlex.quote(self.file)} --factory NEW-FOLDER",
-            ]
-        )
 
 
 class _Archive:

@@ -28,13 +28,13 @@ from linewright.errors import (
     Transient,
     from_json,
 )
-from linewright.line.care.problem import Problem, how_many, problem_of, worst
+from linewright.line.care.problem import Problem, problem_of, worst
 from linewright.line.factory import FORMAT, Factory
 from linewright.line.facts import Accepted, Finished
 from linewright.line.file.factory_file import FACTORY_FILE
 from linewright.line.notify.deliveries import deliveries
 from linewright.line.record.clock_skew import AHEAD_S, ahead_until
-from linewright.line.record.disk_space import MAKE_ROOM, forecast
+from linewright.line.record.disk_space import MAKE_ROOM, disk_in_words, forecast
 from linewright.line.runs.plan import begin
 from linewright.release.promotion import is_projected, require_bytes
 from linewright.release.stop import is_pending
@@ -72,13 +72,6 @@ class Examined(msgspec.Struct, frozen=True, kw_only=True):
     def exit_code(self) -> int:
         """The worst of the problems'."""
         return worst(self.problems)
-
-    def to_text(self) -> str:
-        """Say what is wrong and what mends it."""
-        skipped = f" Not looked at: {', '.join(self.skipped)}." if self.skipped else ""
-        made = len(self.checks) - len(self.skipped)
-        said = f"{count(made, 'examination')}, {how_many(self.problems)}.{skipped}"
-        return "\n".join([said, *(problem.to_text() for problem in self.problems)])
 
 
 def examine(factory: Factory, needs: Needs) -> Examined:
@@ -189,7 +182,7 @@ def _growth(factory: Factory, needs: Needs) -> Iterator[Problem]:
     found = forecast(factory)
     if found.is_near and found.free_bytes >= needs.free_bytes:  # less is told of already
         yield Problem(
-            what=found.to_text(factory.root),
+            what=disk_in_words(found, factory.root),
             where=str(factory.state / "log"),
             next=MAKE_ROOM,
             exit_code=Transient.exit_code,

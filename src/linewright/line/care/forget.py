@@ -50,7 +50,6 @@ from linewright.serve.log.segments import ENDING, Frame, frame_of, read_log, rea
 from linewright.serve.rows.scalars import spell
 from linewright.store.disk import explained, sync_file
 from linewright.store.names import line_path
-from linewright.text.numbers import count
 
 _BATCH = 2_000
 """Predictions that are looked at at once."""
@@ -101,39 +100,6 @@ class Forgot(msgspec.Struct, frozen=True, kw_only=True):
     def exit_code(self) -> int:
         """0, or 4 where the text is still found in the state."""
         return 4 if self.left else 0
-
-    def to_text(self) -> str:
-        """Say what went, who learned from it, and what to do."""
-        verb = "would be removed" if self.dry_run else "removed"
-        labels = "their labels" if self.labels is None else f"{count(self.labels, 'change')} of labels"
-        said = [
-            f"{self.line}: {verb}: {count(self.predictions, 'prediction')} with {labels}, {count(self.rows, 'row')} of "
-            f"{count(len(self.datasets), 'dataset version')}, {count(self.quarantined, 'row')} in quarantine"
-            if self.is_something
-            else f"{self.line}: nothing is stored about that subject"
-        ]
-        if self.learned:
-            said.append(f"  learned from it: {', '.join(self.learned)}; they cannot be rebuilt any more")
-        elif self.is_something:
-            said.append("  no model has learned from it")
-        if self.serving:
-            said.append(
-                f"  still {'answers' if len(self.serving) == 1 else 'answer'} with it: {', '.join(self.serving)}"
-            )
-        if self.shared:
-            said.append(f"  the same rows are read by: {', '.join(self.shared)}")
-        said += [
-            f"  stands still in {source}, which the line reads: it is passed over there, remove it yourself"
-            for source in self.sources
-        ]
-        said += [f"  stands still in {file}, a file of yours" for file in self.files]
-        said += [
-            f"  still found in {place}: what came about it meanwhile, or a message on record"
-            for place in self.left
-        ]
-        if self.learned:
-            said.append(f"Next: linewright run {self.line} trains without it")
-        return "\n".join(said)
 
 
 def forget(factory: Factory, line: str, subject: str, *, dry_run: bool) -> Forgot:

@@ -10,14 +10,13 @@ from linewright.engine.context import Progress
 from linewright.engine.lock import ProcessLock
 from linewright.errors import Transient
 from linewright.line.care.forget import resume
-from linewright.line.care.problem import Problem, in_bytes, worst
+from linewright.line.care.problem import Problem, worst
 from linewright.line.care.references import DIGEST, digests_in
 from linewright.line.care.retention import Retired, blobs_that_go, retire
 from linewright.line.factory import Factory
 from linewright.serve.log.segments import read_frames
 from linewright.store.disk import explained
 from linewright.store.fit_files import LocalFits
-from linewright.text.numbers import count
 
 SHORTEST_S = 3600.0
 """Least age of what may go while another process is at work: longer than any station takes from bytes to result."""
@@ -51,18 +50,6 @@ class Freed(msgspec.Struct, frozen=True, kw_only=True):
         """That of the worst of what kept something from going; 0 where nothing did."""
         of_lines = (one.problem for one in self.retired if one.problem is not None)
         return worst((*self.problems, *of_lines))
-
-    def to_text(self) -> str:
-        """Say what went."""
-        verb = "Would free" if self.dry_run else "Freed"
-        freed = (
-            f"{verb} {in_bytes(self.bytes)}: {count(self.blobs, 'blob')} that nothing needs, "
-            f"{count(self.temporary, 'temporary file')}; {count(self.kept, 'blob')} kept."
-        )
-        lines = (f"  {text}" for one in self.retired for text in one.to_text().splitlines())
-        head = f"{'Would be kept' if self.dry_run else 'Kept'} no longer, by `keep`:"
-        problems = (one.to_text() for one in self.problems)
-        return "\n".join([freed, *([head, *lines] if self.retired else []), *problems])
 
 
 def collect(factory: Factory, *, grace_s: float, dry_run: bool) -> Freed:

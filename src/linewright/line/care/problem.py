@@ -25,9 +25,10 @@ class Problem(msgspec.Struct, frozen=True, kw_only=True):
     exit_code: int = Corrupt.exit_code
     """That of the error which the problem would be, see `errors.py`."""
 
-    def to_text(self) -> str:
-        """Say it in two lines."""
-        return f"{self.where}: {self.what}\n  Next: {self.next}"
+
+def problem_in_words(problem: Problem) -> str:
+    """Say it in two lines."""
+    return f"{problem.where}: {problem.what}\n  Next: {problem.next}"
 
 
 def problem_of(error: LinewrightError, *, where: str = "", next: str = "") -> Problem:  # noqa: A002 -- the field's name

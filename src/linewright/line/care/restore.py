@@ -18,7 +18,6 @@ from linewright.engine.context import Progress
 from linewright.errors import Conflict, Corrupt, NotFound, RequestError, Transient
 from linewright.line.care.backup import FORM, HEADER, INSIDE, STATE, SUMS, Header, Sums
 from linewright.line.care.backup_members import Content, CutOff, Member, NotPlain, members_of
-from linewright.line.care.problem import in_bytes
 from linewright.line.care.schemas import METADATA, databases_of, names_in, strange_in
 from linewright.line.factory import Factory
 from linewright.line.file.factory_file import FACTORY_FILE
@@ -26,7 +25,6 @@ from linewright.release.promotion import project
 from linewright.store.disk import explained, sync_folder
 from linewright.store.names import LINE
 from linewright.store.rights import OWNER_ONLY
-from linewright.text.numbers import count
 
 _STAGE = ".restoring"
 _NAME_ONE = "name one: linewright restore FILE --factory NEW-FOLDER"
@@ -59,13 +57,6 @@ class Restored(msgspec.Struct, frozen=True, kw_only=True):
     lines: tuple[str, ...]
     head: str
     """Digest of the last event of the record, as it was at the backup."""
-
-    def to_text(self) -> str:
-        """Say where it is and what is in it."""
-        return (
-            f"The factory of {self.at[:19]}Z is in {self.factory}: {in_bytes(self.bytes)}, {count(self.blobs, 'blob')}; "
-            f"lines: {', '.join(self.lines) or 'none'}.\nNext: linewright verify --factory {shlex.quote(self.factory)}"
-        )
 
 
 def restore_backup(factory: Factory, file: Path) -> Restored:

@@ -16,7 +16,7 @@ from linewright.data.facts import Ingested
 from linewright.data.spec import duration_micros
 from linewright.engine.run_notes import noted, remove_notes
 from linewright.errors import LinewrightError
-from linewright.line.care.problem import Problem, problem_of
+from linewright.line.care.problem import Problem, problem_in_words, problem_of
 from linewright.line.care.references import needs_of
 from linewright.line.factory import Factory
 from linewright.line.facts import Accepted, Dropped, Finished, Forgotten, LabelsEnd
@@ -52,10 +52,11 @@ class Held(msgspec.Struct, frozen=True, kw_only=True):
     n: int
     """Segments of the log, or dataset versions."""
 
-    def to_text(self) -> str:
-        """Say it."""
-        what = count(self.n, "segment of the log" if self.what == "log" else "dataset version")
-        return f"{what} older than that stays: {_WHY[self.why]}"
+
+def _held_in_words(held: Held) -> str:
+    """Say it."""
+    what = count(held.n, "segment of the log" if held.what == "log" else "dataset version")
+    return f"{what} older than that stays: {_WHY[held.why]}"
 
 
 _WHY: Mapping[str, str] = {
@@ -94,20 +95,21 @@ class Retired(msgspec.Struct, frozen=True, kw_only=True):
         """Whether anything goes."""
         return bool(self.segments or self.datasets or self.quarantines or self.runs)
 
-    def to_text(self) -> str:
-        """Say it in a line, and what stays though it is older in a line each."""
-        labels = "their labels" if self.labels is None else f"{count(self.labels, 'change')} of labels"
-        parts = (
-            (self.segments, f"{count(self.predictions, 'prediction')} with {labels}"),
-            (len(self.datasets), count(len(self.datasets), "dataset version")),
-            (self.quarantines, f"the rows of {count(self.quarantines, 'quarantine')}"),
-            (self.runs, f"the engine's notes of {count(self.runs, 'run')}"),
-        )
-        said = ", ".join(text for number, text in parts if number) or "nothing"
-        lost = f"; {', '.join(self.models)} cannot be rebuilt any more" if self.models else ""
-        held = (f"  {one.to_text()}" for one in self.held)
-        problem = [] if self.problem is None else [self.problem.to_text()]
-        return "\n".join([f"{self.line}: {said}{lost}", *held, *problem])
+
+def retired_in_words(retired: Retired) -> str:
+    """Say it in a line, and what stays though it is older in a line each."""
+    labels = "their labels" if retired.labels is None else f"{count(retired.labels, 'change')} of labels"
+    parts = (
+        (retired.segments, f"{count(retired.predictions, 'prediction')} with {labels}"),
+        (len(retired.datasets), count(len(retired.datasets), "dataset version")),
+        (retired.quarantines, f"the rows of {count(retired.quarantines, 'quarantine')}"),
+        (retired.runs, f"the engine's notes of {count(retired.runs, 'run')}"),
+    )
+    said = ", ".join(text for number, text in parts if number) or "nothing"
+    lost = f"; {', '.join(retired.models)} cannot be rebuilt any more" if retired.models else ""
+    held = (f"  {_held_in_words(one)}" for one in retired.held)
+    problem = [] if retired.problem is None else [problem_in_words(retired.problem)]
+    return "\n".join([f"{retired.line}: {said}{lost}", *held, *problem])
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -11,7 +11,7 @@ from linewright.data.dataset.version import INSTEAD, blobs_of, instead_of
 from linewright.engine.context import Progress
 from linewright.errors import Corrupt, LinewrightError, NotFound
 from linewright.line.care.logs import Logs
-from linewright.line.care.problem import AGAIN, OLDER, Problem, guarded, how_many, in_bytes, problem_of, worst
+from linewright.line.care.problem import AGAIN, OLDER, Problem, guarded, problem_of, worst
 from linewright.line.care.record_checks import Record
 from linewright.line.care.references import Needs, digests_in, is_whole, needs_of, results_of_event
 from linewright.line.care.schemas import databases_of, strange_in
@@ -54,32 +54,6 @@ class Verified(msgspec.Struct, frozen=True, kw_only=True):
         """The worst of the problems'."""
         return worst(self.problems)
 
-    def to_text(self) -> str:
-        """Say the counts, then each problem and what to do."""
-        unproved = [
-            *([count(self.unproved_predictions, "prediction")] if self.unproved_predictions else []),
-            *([f"{count(self.unproved_labels, 'change')} of labels"] if self.unproved_labels else []),
-        ]
-        counts = [
-            f"{count(self.blobs, 'blob')} ({in_bytes(self.bytes)})",
-            count(self.results, "result"),
-            *([count(self.events, "event")] if self.events else []),
-            *([count(self.predictions, "prediction")] if self.predictions else []),
-            *([count(self.labels, "label")] if self.labels else []),
-        ]
-        return "\n".join(
-            [
-                f"Checked {', '.join(counts)}: {how_many(self.problems)}.",
-                *([f"{count(self.unfinished, 'run')} not ended yet."] if self.unfinished else []),
-                *(
-                    [f"Not proved yet, since it is newer than the last checkpoint: {', '.join(unproved)}."]
-                    if unproved
-                    else []
-                ),
-                *(problem.to_text() for problem in self.problems),
-            ]
-        )
-
 
 class Followed(msgspec.Struct, frozen=True, kw_only=True):
     """How far the chain of events was followed."""
@@ -98,15 +72,6 @@ class Followed(msgspec.Struct, frozen=True, kw_only=True):
     def exit_code(self) -> int:
         """0, or that of stored bytes that have changed."""
         return worst(self.problems)
-
-    def to_text(self) -> str:
-        """Say how many entries are right, and the first that is not."""
-        said = [f"{count(self.entries, 'event')} from the first one on as recorded; the last is {self.head}"]
-        if self.contains is not None:
-            said.append(
-                f"The head that was kept was the last after {count(self.contains, 'event')}, and all before it is as it was."
-            )
-        return "\n".join([*said, *(problem.to_text() for problem in self.problems)])
 
 
 def verify_factory(factory: Factory) -> Verified:

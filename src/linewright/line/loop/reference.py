@@ -18,7 +18,7 @@ from linewright.data.dataset.event_time import micros_of, moments
 from linewright.data.dataset.split import identities, is_hashed_to_test
 from linewright.data.facts import EMBARGO, TEST, Dataset, Split
 from linewright.data.spec import ContractSpec
-from linewright.engine.child import Child, ChildEnded, parent
+from linewright.engine.child import Child, ChildEnded, end_in_words, parent
 from linewright.engine.protocol import Json, capture, release
 from linewright.errors import Terminal, Transient
 from linewright.features.encode import Columns, Instants, Levels, Numbers, Values
@@ -277,7 +277,7 @@ def make_reference_in_child(
         raise Terminal(
             "the process that computes what live rows are compared with has ended",
             where=name,
-            found=ended.end.to_text(),
+            found=end_in_words(ended.end),
             hint="allow more memory, if it took too much (factory.yaml: runs: {memory: …})",
         ) from ended
     settled = factory.metadata.settled(digest_of(_station(factory, spec, champion)))

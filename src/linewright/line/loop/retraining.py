@@ -15,7 +15,7 @@ from linewright.line.factory import Factory
 from linewright.line.facts import Accepted, Finished
 from linewright.line.instants import earlier, later
 from linewright.line.loop.close_window import closed_windows
-from linewright.line.loop.waiting import MissingLabels, Wait
+from linewright.line.loop.waiting import MissingLabels, Wait, wait_in_words
 from linewright.line.predict.sql_columns import rows_with_made
 from linewright.line.record.alerts import newest_of, open_alerts, open_proposal, proposal_because
 from linewright.line.record.refusals import REFUSALS, refusals, undecided
@@ -188,7 +188,7 @@ def _tell_of_waiting(factory: Factory, wait: Wait | None) -> bool:
             Waiting(
                 at=context.now(),
                 by=context.actor,
-                because=f"{wait.to_text()}; {wait.because}",
+                because=f"{wait_in_words(wait)}; {wait.because}",
                 line=wait.line,
                 reason="cooldown" if wait.reason == "cooldown" else "labels",
                 proposal=wait.proposal,

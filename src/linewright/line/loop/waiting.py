@@ -22,18 +22,19 @@ class MissingLabels(msgspec.Struct, frozen=True, kw_only=True):
     about: str | None = None
     """When they will be enough if labels go on to come as they did, UTC; `None` where that cannot be said."""
 
-    def to_text(self) -> str:
-        """Say it, without the time."""
-        since = said(self.since)
-        match self.lacks:
-            case "news":
-                return f"none is new since the training that knew those of {since}"
-            case "rows":
-                return f"{self.have:,} of {self.wanted:,} {self.of} since {since}"
-            case "older rows":
-                return f"{self.have:,} of {self.wanted:,} {self.of} since {since}, {self.used:,} of them old enough to learn from"
-            case "judges":
-                return f"more {self.of} since {since}: {self.used:,} of them may judge"
+
+def missing_in_words(missing: MissingLabels) -> str:
+    """Say it, without the time."""
+    since = said(missing.since)
+    match missing.lacks:
+        case "news":
+            return f"none is new since the training that knew those of {since}"
+        case "rows":
+            return f"{missing.have:,} of {missing.wanted:,} {missing.of} since {since}"
+        case "older rows":
+            return f"{missing.have:,} of {missing.wanted:,} {missing.of} since {since}, {missing.used:,} of them old enough to learn from"
+        case "judges":
+            return f"more {missing.of} since {since}: {missing.used:,} of them may judge"
 
 
 class Wait(msgspec.Struct, frozen=True, kw_only=True):
@@ -58,23 +59,24 @@ class Wait(msgspec.Struct, frozen=True, kw_only=True):
     because: str
     """What asks for the training; of `approval`, why the candidate does not serve."""
 
-    def to_text(self) -> str:
-        """Say it in one sentence, beginning with what waits."""
-        match self.reason:
-            case "cooldown":
-                return f"a training is asked for and waits for the cool-down of {self.cooldown}, until {said(self.until or '')}"
-            case "labels":
-                missing = self.missing.to_text() if self.missing else ""
-                about = f"; as they come now, until about {said(self.about)}" if self.about else ""
-                return f"a training is proposed and waits for labels: {missing}{about}"
-            case "refusals":
-                again = f", or until its schedule asks, at {said(self.until)}" if self.until else ""
-                return (
-                    f"a training is asked for and does not begin, since {self.refused} candidates in a row were refused: it waits for a new "
-                    f"finding or for `linewright retrain {self.line}`{again}"
-                )
-            case "trial":
-                until = f", at least until {said(self.until)}" if self.until else ""
-                return f"the next training waits for the trial of {self.model}{until}"
-            case "approval":
-                return f"{self.model} passed its gates and waits: {self.because}"
+
+def wait_in_words(wait: Wait) -> str:
+    """Say it in one sentence, beginning with what waits."""
+    match wait.reason:
+        case "cooldown":
+            return f"a training is asked for and waits for the cool-down of {wait.cooldown}, until {said(wait.until or '')}"
+        case "labels":
+            missing = missing_in_words(wait.missing) if wait.missing else ""
+            about = f"; as they come now, until about {said(wait.about)}" if wait.about else ""
+            return f"a training is proposed and waits for labels: {missing}{about}"
+        case "refusals":
+            again = f", or until its schedule asks, at {said(wait.until)}" if wait.until else ""
+            return (
+                f"a training is asked for and does not begin, since {wait.refused} candidates in a row were refused: it waits for a new "
+                f"finding or for `linewright retrain {wait.line}`{again}"
+            )
+        case "trial":
+            until = f", at least until {said(wait.until)}" if wait.until else ""
+            return f"the next training waits for the trial of {wait.model}{until}"
+        case "approval":
+            return f"{wait.model} passed its gates and waits: {wait.because}"

@@ -15,6 +15,8 @@ from linewright.engine.protocol import Engine
 from linewright.errors import LinewrightError, Transient
 from linewright.line.care.forget import resume
 from linewright.line.care.gc import retire_now
+from linewright.line.care.problem import problem_in_words
+from linewright.line.care.retention import retired_in_words
 from linewright.line.factory import Factory
 from linewright.line.facts import RunResult
 from linewright.line.loop.close_window import close_window, next_close
@@ -26,7 +28,7 @@ from linewright.line.record.archive_log import next_sealing, seal_next
 from linewright.line.record.changes import Changes, Part
 from linewright.line.record.checkpoint import CHECKPOINT_S, checkpoint_all, head_in_words
 from linewright.line.record.clock_skew import clock_alert, tend_clock
-from linewright.line.record.disk_space import MAKE_ROOM, WARNED_H, forecast
+from linewright.line.record.disk_space import MAKE_ROOM, WARNED_H, disk_in_words, forecast
 from linewright.line.release.endpoint import follow_file, tend_log
 from linewright.line.release.rollout import is_trial_open, tend_canary
 from linewright.line.runs.execute import execute_inline, start
@@ -280,7 +282,7 @@ class Tending(PollingThread):
         ):  # what keeps it from looking is told where it keeps others from working
             found = forecast(factory)
             if found.is_near and not self._is_near:
-                says = f"{found.to_text(factory.root)}: {MAKE_ROOM}"
+                says = f"{disk_in_words(found, factory.root)}: {MAKE_ROOM}"
                 factory.report(Progress(station="disk", says=says, stays=True))
             self._is_near = found.is_near or (self._is_near and (found.full_in_h or FAR_H) < FAR_H)
 
@@ -368,7 +370,7 @@ class Tending(PollingThread):
             says = f"{count(resumed.ended, 'removal')} of a subject that had been interrupted ended"
             factory.report(Progress(station="forget", says=says, stays=True))
         for one in resumed.problems:
-            sys.stderr.write(f"error: a removal that was interrupted is not ended: {one.to_text()}\n")
+            sys.stderr.write(f"error: a removal that was interrupted is not ended: {problem_in_words(one)}\n")
 
     def _retire(self, factory: Factory) -> None:
         """Once a day take out what lines keep no longer, and tell what went."""
@@ -389,10 +391,10 @@ class Tending(PollingThread):
         for one in retired:
             if one.problem is not None:
                 sys.stderr.write(
-                    f"error: what is older than `keep` says stays for now: {one.problem.to_text()}\n"
+                    f"error: what is older than `keep` says stays for now: {problem_in_words(one.problem)}\n"
                 )
             elif one.is_something:
-                says = f"kept no longer: {one.to_text()}"
+                says = f"kept no longer: {retired_in_words(one)}"
                 factory.report(Progress(station="keep", says=says, stays=True))
 
     def _look(

@@ -10,13 +10,12 @@ from typing import Literal
 
 import msgspec
 import polars as pl
-from msgspec.structs import replace as replace_field
 
 from linewright.data.checks.look import Profile, look
 from linewright.data.checks.registry import check_rows
 from linewright.data.checks.values import Weight
 from linewright.data.facts import Finding
-from linewright.data.finding_text import evidence_in_words, finding_in_words
+from linewright.data.finding_text import evidence_in_words
 from linewright.data.profile.column import Seen, see_all
 from linewright.data.read.csv_file import names_hint
 from linewright.data.read.locate import place_of
@@ -37,7 +36,7 @@ from linewright.errors import Conflict, RequestError
 from linewright.line.check.report import rows_of
 from linewright.line.engines import check_engine
 from linewright.line.file.read import parse_line
-from linewright.line.new.draft import Draft, looked_at, source_name, write_draft
+from linewright.line.new.draft import Draft, source_name, write_draft
 from linewright.line.new.imported_model import COLUMNS, bring
 from linewright.line.spec import LINE_NAME
 from linewright.model.spec import FUNCTION, TrainSpec
@@ -72,29 +71,6 @@ class NewLine(msgspec.Struct, frozen=True, kw_only=True):
     """What chooses and fits the model, where that is not the built-in engine: a function of the user's, or an engine."""
     reads: tuple[str, ...] = ()
     """Columns that this model reads."""
-
-    def to_text(self) -> str:
-        """Say what was found and what to do next."""
-        return "\n".join(
-            [
-                f"Wrote {self.path}: {self.task} from {looked_at(self.rows, self.of)} and {self.columns} columns, split by {self.split}.",
-                *self._model_text(),
-                *(f"  {self._told(one)}" for one in self.findings),
-                f"Next: read it, then linewright {'run' if self.rows == self.of else 'check'} {Path(self.path).stem}",
-            ]
-        )
-
-    def _told(self, one: Finding) -> str:
-        is_out = one.columns and one.columns[0] in self.excluded
-        # What is left out already needs no remedy.
-        return finding_in_words(replace_field(one, remedy=()) if is_out else one)
-
-    def _model_text(self) -> list[str]:
-        if self.by:
-            return [f"Its model is made by {self.by}."]
-        if self.model is None:
-            return []
-        return [f"Takes {self.model} in place of training; it reads {', '.join(self.reads)}."]
 
 
 def new_line(

@@ -7,8 +7,6 @@ import msgspec
 from linewright.line.factory import Factory
 from linewright.line.notify.destinations import Declared, Destination
 from linewright.people.outbox import Outbox, Place
-from linewright.store.clock import said
-from linewright.text.numbers import count
 
 
 class Delivery(msgspec.Struct, frozen=True, kw_only=True):
@@ -38,18 +36,6 @@ class Delivery(msgspec.Struct, frozen=True, kw_only=True):
     def is_well(self) -> bool:
         """Whether it takes what it is told."""
         return not self.failures and not self.refused
-
-    def to_text(self) -> str:
-        """Say it in one line."""
-        told = f"{self.destination} ({self.by}): "
-        last = f", last on {said(self.delivered_at)}" if self.delivered_at else ""
-        told += f"{count(self.delivered, 'event')} told{last}; {self.waiting:,} waiting"
-        if self.refused:
-            told += f"; {self.refused:,} refused and set aside: linewright notify send {self.destination} --refused"
-        if self.failures:
-            told += f"\n  fails since {said(self.failing_since or '')}, {count(self.failures, 'try', 'tries')}: {self.trouble}"
-            told += f"; next try {said(self.next_at)}" if self.next_at else ""
-        return told
 
 
 def deliveries(factory: Factory, *, lines: Collection[str] | None = None) -> list[Delivery]:

@@ -11,7 +11,6 @@ from linewright.line.notify.notify import Courier, opened
 from linewright.people.messages import probe_message
 from linewright.people.outbox import Outbox
 from linewright.people.send import Undelivered
-from linewright.text.numbers import count
 
 
 class Tried(msgspec.Struct, frozen=True, kw_only=True):
@@ -22,11 +21,6 @@ class Tried(msgspec.Struct, frozen=True, kw_only=True):
     """Events that it took."""
     trouble: str
     """Why it took no more; empty where nothing went wrong."""
-
-    def to_text(self) -> str:
-        """Say it in one line."""
-        taken = f"{self.destination}: {count(self.delivered, 'event')} delivered"
-        return f"{taken}; {self.trouble}" if self.trouble else taken
 
 
 def try_out(factory: Factory, name: str | None) -> list[Tried]:

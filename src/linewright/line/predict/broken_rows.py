@@ -22,16 +22,17 @@ class Fault(NamedTuple):
     found: object
     """What stands there; `None` where nothing does."""
 
-    def to_text(self) -> str:
-        """Say it in a few words.
 
-        Examples
-        --------
-        >>> Fault("Age", "not integer", "old").to_text()
-        "column 'Age': not integer: 'old'"
-        """
-        shown = "" if self.found is None else f": {str(self.found)[:_SHOWN]!r}"
-        return f"column {self.column!r}: {self.rule}{shown}"
+def fault_in_words(fault: Fault) -> str:
+    """Say it in a few words.
+
+    Examples
+    --------
+    >>> fault_in_words(Fault("Age", "not integer", "old"))
+    "column 'Age': not integer: 'old'"
+    """
+    shown = "" if fault.found is None else f": {str(fault.found)[:_SHOWN]!r}"
+    return f"column {fault.column!r}: {fault.rule}{shown}"
 
 
 @dataclass(frozen=True)
@@ -92,7 +93,7 @@ def to_table(
     cells = frame.with_columns(
         pl.Series(ours["line"], [places.lines[row] for row in rows], dtype=pl.Int64),
         pl.Series(ours["row"], [places.number(row) for row in rows], dtype=pl.Int64),
-        pl.Series(ours["reason"], ["; ".join(map(Fault.to_text, each)) for each in faults], dtype=pl.String),
+        pl.Series(ours["reason"], ["; ".join(map(fault_in_words, each)) for each in faults], dtype=pl.String),
     )
     numbers = range(first_ragged, first_ragged + len(ragged))
     others = pl.DataFrame(

@@ -12,10 +12,6 @@ from linewright.line.record.lookup import find_prediction
 from linewright.model.package.model import answer_difference, load
 from linewright.serve.facts import Replaced, Truth
 from linewright.serve.rows.scorer import TOLERANCE, Scorer
-from linewright.text.numbers import count
-
-_SHOWN = 12
-"""Contributions that are told in text, the largest first."""
 
 
 class Replayed(msgspec.Struct, frozen=True, kw_only=True):
@@ -42,56 +38,6 @@ class Replayed(msgspec.Struct, frozen=True, kw_only=True):
     def exit_code(self) -> int:
         """That of `Corrupt` where the answers differ by more than rounding explains, else 0."""
         return 0 if self.difference <= TOLERANCE else Corrupt.exit_code
-
-    def to_text(self) -> str:
-        """Say whether the model still says so, what it said, and what turned out to be true."""
-        if self.difference == 0:
-            verdict = "the same answer, to the bit"
-        elif self.difference <= TOLERANCE:
-            verdict = f"the same answer within rounding ({self.difference:.1e})"
-        else:
-            verdict = "ANOTHER ANSWER"
-        truth = "not known yet" if self.label is None else f"{self.label.label} (since {self.label.received})"
-        before = "".join(
-            f"; before that {one.label}, from {one.received} to {one.replaced}"
-            for one in reversed(self.label_before)
-        )
-        lines = [
-            f"prediction {self.id}: {verdict}",
-            f"  model     {self.model} ({self.digest})",
-            f"  asked     {self.at}, by {self.via}",
-            f"  row       {_json(self.row)}",
-            f"  logged    {_json(self.logged)}",
-            f"  computed  {_json(self.computed)}",
-            f"  truth     {truth}{before}",
-            *_explained_text(self.explained, self.computed),
-        ]
-        if self.exit_code:
-            lines.append("Next: linewright verify checks the bytes of the model and the record")
-        return "\n".join(lines)
-
-
-def _explained_text(explained: Mapping[str, Any] | None, computed: Mapping[str, Any]) -> list[str]:
-    """Say what the score is made of, the largest contributions first; of several classes, for the one that was answered."""
-    if explained is None:
-        return []
-    score, base, contributions = (explained[name] for name in ("score", "base", "contributions"))
-    about = ""
-    if isinstance(score, dict):
-        answered = computed["prediction"]
-        score, base, contributions = score[answered], base[answered], contributions[answered]
-        about = f" of {answered}"
-    largest = sorted(contributions.items(), key=lambda one: -abs(one[1]))
-    rest = largest[_SHOWN:]
-    width = max((len(name) for name, _ in largest[:_SHOWN]), default=0)
-    said_rest = (
-        f"    {sum(value for _, value in rest):+.4g} of {count(len(rest), 'further column')} (--json has all)"
-    )
-    return [
-        f"  score     {score:.4g} ({explained['score_unit']}{about}, before calibration): {base:.4g} where no column is known, and",
-        *(f"    {name:<{width}}  {value:+.4g}" for name, value in largest[:_SHOWN]),
-        *([said_rest] if rest else []),
-    ]
 
 
 def replay_prediction(factory: Factory, identity: str, *, explain: bool = False) -> Replayed:
@@ -121,7 +67,7 @@ def replay_prediction(factory: Factory, identity: str, *, explain: bool = False)
     record, truth = found
     scorer = Scorer(load(record.digest, factory.artifacts.get), answered=True)
     x = scorer.matrix([record.row])
-    computed = msgspec.json.decode(_json(scorer.answers(x)[0]))  # as the log has it
+    computed = msgspec.json.decode(msgspec.json.encode(scorer.answers(x)[0]))  # as the log has it
     name = f"{record.line}@{record.model}"
     return Replayed(
         id=record.id,
@@ -149,7 +95,3 @@ def difference(logged: Mapping[str, Any], computed: Mapping[str, Any]) -> float:
     """
     apart = answer_difference(computed, logged)
     return apart if apart or computed == logged else inf
-
-
-def _json(value: object) -> str:
-    return msgspec.json.encode(value).decode()

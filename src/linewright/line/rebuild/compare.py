@@ -51,7 +51,6 @@ from linewright.model.tasks import task as rules_of
 from linewright.serve.rows.scorer import TOLERANCE, Scorer
 from linewright.store.protocols import Version
 from linewright.store.values import Result, digest_of_bytes, to_builtins
-from linewright.text.numbers import count
 
 REPLAYED = ("split", "train", "package", "explain", "decide", "evaluate")
 """Stations whose results are computed again. What reading the sources gave is kept as the dataset; gates compare with a champion."""
@@ -98,16 +97,6 @@ class Answers(msgspec.Struct, frozen=True, kw_only=True):
         """Whether they are the same: to the bit, or within the bound and with no other decision."""
         return self.largest is not None and self.largest <= self.bound and not self.decisions
 
-    def to_text(self) -> str:
-        """Say it in a sentence."""
-        asked = f"on {count(self.rows, 'test row')} and {count(self.golden, 'golden row')}"
-        if self.largest is None:
-            return f"they answer another question {asked}"
-        if self.largest == 0 and not self.decisions:
-            return f"equal to the bit {asked}"
-        others = f", {count(self.decisions, 'other decision')}" if self.decisions else ""
-        return f"largest difference {self.largest:.2g} {asked}{others} (rounding explains {self.bound:g})"
-
 
 class Rebuilding(msgspec.Struct, frozen=True, kw_only=True):
     """A registered model beside the one that was computed again."""
@@ -148,34 +137,6 @@ class Rebuilding(msgspec.Struct, frozen=True, kw_only=True):
             for each in one.differences
         ]
         return (*parts, *(Difference(differs=each) for each in self.environment_differences))
-
-    def to_text(self) -> str:
-        """Say how near it came, what differs, and what may explain it."""
-        lines = [f"{self.model}  {self.level}: {self.says}"]
-        for one in self.parts:
-            lines.append(f"  {one.name:<12}{'same' if one.is_same else 'OTHER'}  {one.recorded}")
-            lines += [f"                {text}" for text in one.differs]
-        if self.answers is not None:
-            lines.append(f"  answers     {self.answers.to_text()}")
-        if self.metric is not None and self.metric_rebuilt is not None:
-            known = self.metric.low is not None and self.metric.high is not None
-            ends = f" [{self.metric.low:.4g}, {self.metric.high:.4g}]" if known else ""
-            lines.append(
-                f"  metric      {self.metric.name} {self.metric.value:.6g}{ends}, now {self.metric_rebuilt:.6g}"
-            )
-        lines.append(f"  workers     {self.workers}")
-        if not self.is_noted:
-            lines.append(
-                "  then        its environment was not noted: only the libraries that fitted it are known"
-            )
-        nothing = "the environment does not" if self.is_noted else "the versions of these libraries do not"
-        lines += [f"  differs     {text}" for text in self.environment or (nothing,)]
-        if self.exit_code:
-            lines.append(
-                "Next: rebuild it where the lines above say the same, or train anew: "
-                f"linewright run {self.model.partition('@')[0]}"
-            )
-        return "\n".join(lines)
 
 
 def rebuild(

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import msgspec
 
-from linewright.engine.child import Child, ChildEnded, parent
+from linewright.engine.child import Child, ChildEnded, end_in_words, parent
 from linewright.engine.context import Progress
 from linewright.engine.protocol import Json, capture, release
 from linewright.errors import Terminal
@@ -72,7 +72,7 @@ def rebuild_apart(
             raise Terminal(
                 f"the process that rebuilt it has ended{limit}",
                 where=name,
-                found=f"{ended.end.to_text()}{last}",
+                found=f"{end_in_words(ended.end)}{last}",
                 hint=_HINT,
             ) from ended
     rebuilding = msgspec.convert(release(said), Rebuilding)

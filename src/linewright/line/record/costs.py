@@ -1,6 +1,5 @@
 """What runs and labels cost, by the prices that `factory.yaml` names."""
 
-import math
 from contextlib import suppress
 
 import msgspec
@@ -10,13 +9,8 @@ from linewright.line.factory import Factory
 from linewright.line.facts import Accepted, Finished
 from linewright.people.spec import CostsSpec
 from linewright.serve.feedback.store import Feedback
-from linewright.text.numbers import count
 
 _HOUR_S = 3600.0
-_WHOLE = 1e4
-"""An amount from which on cents say nothing."""
-_LEAST = 1e-6
-"""The smallest amount that is shown: about what a thousandth of a CPU second costs."""
 
 
 class Costs(msgspec.Struct, frozen=True, kw_only=True):
@@ -33,20 +27,6 @@ class Costs(msgspec.Struct, frozen=True, kw_only=True):
     currency: str
     unmeasured: int = 0
     """Runs of which it was not measured what they took: they cost nothing here."""
-
-    def to_text(self) -> str:
-        """Say it in a few words.
-
-        Examples
-        --------
-        >>> Costs(cpu_s=5400.0, runs=3, labels=120, amount=60.06, currency="EUR").to_text()
-        'EUR 60.06 (3 runs with 1.5 CPU hours, 120 labels)'
-        """
-        unknown = f", {self.unmeasured:,} of them not measured" if self.unmeasured else ""
-        is_long = self.cpu_s >= _HOUR_S
-        cpu = f"{self.cpu_s / _HOUR_S:,.1f} CPU hours" if is_long else f"{self.cpu_s:,.1f} CPU s"
-        runs = f"{count(self.runs, 'run')} with {cpu}{unknown}"
-        return f"{money(self.amount, self.currency)} ({runs}, {count(self.labels, 'label')})"
 
 
 def costs_of(
@@ -128,18 +108,3 @@ def durations_of(accepted: Accepted, ended: Finished | None, prices: CostsSpec |
 
 def _amount(prices: CostsSpec, cpu_s: float, labels: int) -> float:
     return prices.cpu_hour * cpu_s / _HOUR_S + prices.label * labels
-
-
-def money(amount: float, currency: str) -> str:
-    """Say an amount: to the cent; of less than ten cents two digits, and of very much whole units.
-
-    Examples
-    --------
-    >>> money(1234.5, "EUR"), money(0.000031415, "EUR"), money(-12.0, "USD"), money(1e-9, "EUR"), money(81_372.4, "EUR")
-    ('EUR 1,234.50', 'EUR 0.000031', 'USD -12.00', 'EUR 0.00', 'EUR 81,372')
-    """
-    is_small = _LEAST <= abs(amount) < 0.1
-    decimals = 0 if abs(amount) >= _WHOLE else 2
-    if is_small:
-        decimals = 1 - math.floor(math.log10(abs(amount)))
-    return f"{currency} {round(amount, decimals) + 0.0:,.{decimals}f}"

@@ -42,10 +42,11 @@ class DiskForecast(msgspec.Struct, frozen=True, kw_only=True):
         """Whether people should be told."""
         return self.full_in_h is not None and self.full_in_h < WARNED_H
 
-    def to_text(self, folder: Path) -> str:
-        """Say it."""
-        rate = f"{self.growth_bytes_per_hour / 1e6:,.0f} MB an hour"
-        return f"at this rate ({rate} of prediction logs) the disk of {folder} is full in {self.full_in_h or 0:.1f} hours"
+
+def disk_in_words(found: DiskForecast, folder: Path) -> str:
+    """Say it of the disk that holds a folder."""
+    rate = f"{found.growth_bytes_per_hour / 1e6:,.0f} MB an hour"
+    return f"at this rate ({rate} of prediction logs) the disk of {folder} is full in {found.full_in_h or 0:.1f} hours"
 
 
 def forecast(factory: Factory) -> DiskForecast:

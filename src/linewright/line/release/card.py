@@ -8,6 +8,7 @@ from linewright.line.record.alerts import proposal_because
 from linewright.line.record.evidence import accepted_of, evidence_of, is_made_elsewhere
 from linewright.line.record.registry import declared_before, rebuilt_of
 from linewright.line.release.excluded_columns import in_spite, unequal
+from linewright.line.release.excluded_text import unequal_in_words
 from linewright.line.retention.dropped import dropped_at, forgotten_at
 from linewright.line.spec import LineSpec
 from linewright.model.card.render import CardFacts
@@ -28,6 +29,11 @@ def card_facts(factory: Factory, version: Version) -> CardFacts:
     declared = declared_before(factory.metadata, version.line, version.digest)
     pointer = factory.metadata.pointer(version.line)
     dropped = dropped_at(factory, evidence.trained.dataset)
+    unlike = (
+        unequal(factory, version.line, evidence.certificate, LineSpec.model_validate(spec))
+        if evidence.certificate
+        else None
+    )
     return CardFacts(
         line=version.line,
         version=version.version,
@@ -59,9 +65,7 @@ def card_facts(factory: Factory, version: Version) -> CardFacts:
         rival_adopted=is_made_elsewhere(factory, evidence.certificate.rival)
         if evidence.certificate
         else False,
-        unequal=unequal(factory, version.line, evidence.certificate, LineSpec.model_validate(spec))
-        if evidence.certificate
-        else "",
+        unequal=unequal_in_words(unlike) if unlike else "",
         in_spite=in_spite(f"{version.line}@{version.version}"),
         as_of=accepted.as_of,
         asked=proposal_because(factory.metadata, asked) if asked else None,

@@ -7,14 +7,12 @@ such a champion wins, or would come back, its columns are named.
 from linewright.data.column_roles import roles
 from linewright.errors import LinewrightError
 from linewright.line.factory import Factory
-from linewright.line.facts import Accepted, Declared
+from linewright.line.facts import Accepted, BarredReads, Declared
 from linewright.line.record.alerts import newest_of
 from linewright.line.spec import LineSpec
 from linewright.model.facts import Certificate, Package
 from linewright.release.promotion import champions
-from linewright.text.numbers import count, listed
 
-MOST_NAMED = 5
 REASON = "the champion reads columns that the line no longer uses"
 
 
@@ -25,8 +23,10 @@ def barred_in(package: Package, spec: LineSpec) -> tuple[str, ...]:
     return tuple(name for name in package.encoder.columns if name in barred or (named and name not in named))
 
 
-def reads_barred(factory: Factory, line: str, digest: str, spec: LineSpec | None = None) -> str:
-    """Say which barred columns a registered model reads; empty where it reads none.
+def reads_barred(
+    factory: Factory, line: str, digest: str, spec: LineSpec | None = None
+) -> BarredReads | None:
+    """Return which barred columns a registered model reads; `None` where it reads none.
 
     Parameters
     ----------
@@ -38,27 +38,18 @@ def reads_barred(factory: Factory, line: str, digest: str, spec: LineSpec | None
     spec = spec or _newest(factory, line)
     barred = barred_in(factory.metadata.get(digest, Package), spec) if spec else ()
     if not barred or spec is None:
-        return ""
+        return None
     version = next(one.version for one in factory.metadata.versions(line) if one.digest == digest)
-    bars = (
-        "the line file now excludes"
-        if set(barred) <= set(spec.table.exclude)
-        else "the line file no longer gives to a model"
+    return BarredReads(
+        model=f"{line}@{version}", columns=barred, are_excluded=set(barred) <= set(spec.table.exclude)
     )
-    named = listed([repr(name) for name in barred], MOST_NAMED)
-    return f"{line}@{version} reads {count(len(barred), 'column')} that {bars}: {named}"
 
 
-def unequal(factory: Factory, line: str, certificate: Certificate, spec: LineSpec) -> str:
-    """Say that a candidate which did not pass was held against a model that reads what it may not read; empty where it was not."""
+def unequal(factory: Factory, line: str, certificate: Certificate, spec: LineSpec) -> BarredReads | None:
+    """Return what the model reads that a candidate which did not pass was held against, and that it may not read; `None` where it may."""
     if certificate.verdict == "promote" or not certificate.rival.startswith("sha256:"):
-        return ""
-    reads = reads_barred(factory, line, certificate.rival, spec)
-    return (
-        f"it was not compared with an equal: the champion {reads}; what that one knows by them no candidate can know"
-        if reads
-        else ""
-    )
+        return None
+    return reads_barred(factory, line, certificate.rival, spec)
 
 
 def in_spite(candidate: str) -> str:
@@ -72,11 +63,11 @@ def in_spite(candidate: str) -> str:
     return f'linewright promote {candidate} --force --because "{REASON}"'
 
 
-def going_back(factory: Factory, line: str) -> str:
-    """Say which barred columns the model reads that a rollback would bring back; empty where it reads none, or there is none."""
+def going_back(factory: Factory, line: str) -> BarredReads | None:
+    """Return which barred columns the model reads that a rollback would bring back; `None` where it reads none, or there is none."""
     chain = champions(factory.metadata, line)
     if len(chain) < 2:
-        return ""
+        return None
     digest = next(one.digest for one in factory.metadata.versions(line) if one.version == chain[-2])
     return reads_barred(factory, line, digest)
 

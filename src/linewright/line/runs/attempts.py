@@ -13,7 +13,7 @@ from typing import Any, TypeVar, cast
 
 import msgspec
 
-from linewright.engine.child import Child, ChildEnded, End
+from linewright.engine.child import Child, ChildEnded, End, end_in_words
 from linewright.engine.context import Progress
 from linewright.engine.fair_share import Turn, Turns
 from linewright.engine.protocol import Interrupted, Json, NotEnded, Step, Workflow, release
@@ -221,7 +221,7 @@ class Attempts:
             raise Terminal(
                 "the process that looked at the line ended",
                 where=line,
-                found=ended.end.to_text(),
+                found=end_in_words(ended.end),
                 hint=f"see what keeps it from reading the sources: linewright check {line}",
             ) from ended
         except BaseException:
@@ -481,7 +481,7 @@ class _Run:
             AttemptEnded(
                 at=context.now(),
                 by=context.actor,
-                because=f"{self._at}: {end.to_text()}",
+                because=f"{self._at}: {end_in_words(end)}",
                 line=self._line,
                 run=self._run,
                 step=self._at,
@@ -493,7 +493,7 @@ class _Run:
                 usage=self._child.usage if self._child is not None else None,
             )
         )
-        says = f"{self._line}: the process of the run ended at step {self._at}: {end.to_text()}"
+        says = f"{self._line}: the process of the run ended at step {self._at}: {end_in_words(end)}"
         if attempt >= MOST_ATTEMPTS:
             raise _Over(self._gave_up(end, attempt))
         self._report(
@@ -512,7 +512,7 @@ class _Run:
         return kind(
             f"the process of the run ended {attempts} times at step {self._at}",
             where=f"{self._line}, run {self._run}",
-            found=f"{end.to_text()}: {end.last}" if end.last else end.to_text(),
+            found=f"{end_in_words(end)}: {end.last}" if end.last else end_in_words(end),
             hint=hints.get(
                 end.how,
                 "see what it wrote above; what ends a process is often too little memory, or code that came with the line",

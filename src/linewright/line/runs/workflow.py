@@ -22,7 +22,7 @@ from linewright.engine.usage import Begun, Meter, Usage
 from linewright.errors import LinewrightError, NotFound, Terminal, Transient
 from linewright.line.check.dataset_checks import kept_promises, require_fresh
 from linewright.line.factory import Factory
-from linewright.line.facts import Declared, Finished, Plan, RunResult
+from linewright.line.facts import AmountsInForce, Declared, Finished, Plan, RunResult
 from linewright.line.release.endpoint import follow_file
 from linewright.line.release.excluded_columns import in_spite, unequal
 from linewright.line.release.next_steps import after_run
@@ -42,12 +42,10 @@ from linewright.line.runs.usage import RunMeter
 from linewright.line.spec import LineSpec
 from linewright.line.steps.environment import note
 from linewright.line.steps.table import STATIONS, Station, settled
-from linewright.model.evaluate.decision_changes import redecided_in_words
 from linewright.model.evaluate.per_class import found_by_class, hardly_in_words
 from linewright.model.facts import Package
 from linewright.model.gates.text import certificate_in_words, undecided_in_words
 from linewright.model.reason_text import chosen_in_words, sample_in_words
-from linewright.model.tasks.value import amounts_in_words
 from linewright.release.facts import Promoted
 
 _MOST_QUESTIONS = 5
@@ -282,7 +280,7 @@ def _result(work: Work, *, run: str, did: tuple[str, ...]) -> RunResult:
     candidate = f"{work.spec.line}@{version}"
     waits = hold is not None and waits_for_approval(work, certificate)
     serves = promoted or tried is not None
-    unlike = "" if serves else unequal(work.factory, work.spec.line, certificate, work.spec)
+    unlike = None if serves else unequal(work.factory, work.spec.line, certificate, work.spec)
     only = work.evaluation.only_answer
     ended = _ended(work.factory, work.spec.line, run)
     return RunResult(
@@ -309,8 +307,8 @@ def _result(work: Work, *, run: str, did: tuple[str, ...]) -> RunResult:
             *([in_spite(candidate)] if unlike else []),
             *after_run(work.factory, certificate, candidate, serves=serves, waits=waits),
         ),
-        unequal=unlike,
-        in_force="" if serves or champion is None else _in_force(work, champion),
+        barred=unlike,
+        amounts_in_force=None if serves or champion is None else _in_force(work, champion),
         row_sql=work.ingested.row_sql,
         breaches=all_in_words(ended.breaches) if ended else (),
         findings=ended.findings if ended else (),
@@ -328,25 +326,21 @@ def _result(work: Work, *, run: str, did: tuple[str, ...]) -> RunResult:
         coverage=work.evaluation.coverage,
         beyond=work.evaluation.beyond,
         bias=work.evaluation.bias,
-        decides=redecided_in_words(
-            certificate.redecided, work.package.classes, of="rows that neither has seen"
-        )
-        if certificate.redecided
-        else "",
+        redecided=certificate.redecided,
+        positive=work.package.classes[-1] if len(work.package.classes) == 2 else None,
         learned=learned_since(work, run, trained="train" in did)
         if work.as_of is not None and "ingest" in did
         else None,
     )
 
 
-def _in_force(work: Work, champion: int) -> str:
-    """Say by which amounts the champion goes on deciding, where those of the candidate are others."""
+def _in_force(work: Work, champion: int) -> AmountsInForce | None:
+    """Return by which amounts the champion goes on deciding; `None` where those of the candidate are the same."""
     found = next(one for one in work.metadata.versions(work.spec.line) if one.version == champion)
     amounts = work.metadata.get(found.digest, Package).value
     if amounts == work.package.value or not work.package.value:
-        return ""
-    held = amounts_in_words(amounts) if amounts else "without amounts, so that its answers are not priced"
-    return f"{work.spec.line}@{champion} goes on deciding {held}"
+        return None
+    return AmountsInForce(model=f"{work.spec.line}@{champion}", amounts=amounts)
 
 
 def _ended(factory: Factory, line: str, run: str) -> Finished | None:

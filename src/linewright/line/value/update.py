@@ -19,7 +19,7 @@ from pathlib import Path
 
 from msgspec import convert
 
-from linewright.engine.child import Child, ChildEnded, parent
+from linewright.engine.child import Child, ChildEnded, end_in_words, parent
 from linewright.engine.protocol import Json, capture, release
 from linewright.errors import LinewrightError, Terminal, Transient
 from linewright.line.factory import Factory
@@ -325,7 +325,7 @@ def keep_accounts_in_child(
         raise Terminal(
             "the process that accounts for the value of lines has ended",
             where="value",
-            found=ended.end.to_text(),
+            found=end_in_words(ended.end),
             hint="allow more memory, if it took too much (factory.yaml: runs: {memory: …})",
         ) from ended
 

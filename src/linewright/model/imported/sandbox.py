@@ -14,7 +14,7 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from linewright.engine.child import Child, ChildEnded, parent
+from linewright.engine.child import Child, ChildEnded, end_in_words, parent
 from linewright.engine.machine import memory
 from linewright.errors import LinewrightError, RequestError, from_json
 from linewright.model.imported.onnx_file import Given, GivenInput, as_onnx, look_at
@@ -72,7 +72,7 @@ def _said(file: Path, where: str, patience_s: float, idle_s: float) -> dict[str,
         because = {
             "deadline": f"it did not answer within {patience_s:g} s",
             "memory": f"it takes more than {most / 2**30:.1f} GiB of memory",
-        }.get(ended.end.how, f"it ended the process that tried it ({ended.end.to_text()})")
+        }.get(ended.end.how, f"it ended the process that tried it ({end_in_words(ended.end)})")
         raise _refused(because, where) from ended
 
 

@@ -578,7 +578,7 @@ class App:
     async def metrics(self, _request: Request, _arguments: tuple[str, ...]) -> Response:
         """Give counts and times, as Prometheus reads them."""
         told = added(await self._told_by_all())
-        text = Metrics(told.tallies).to_text(told.samples)
+        text = Metrics(told.tallies).exposition(told.samples)
         return Response(body=text.encode(), media_type="text/plain; version=0.0.4; charset=utf-8")
 
 

@@ -226,7 +226,7 @@ class Gates:
         return gate
 
     def to_samples(self) -> Iterator[Sample]:
-        """Give the counts for `Metrics.to_text`."""
+        """Give the counts for `Metrics.exposition`."""
         says = "Requests that were refused, since more was asked for than factory.yaml allows."
         refused: Mapping[str, Gate] = dict(sorted(self._gates.items()))
         for line, gate in refused.items():

@@ -107,7 +107,7 @@ def to_gauges(
     indexed: Mapping[str, int],
     outages: Mapping[str, Outages],
 ) -> Iterator[Sample]:
-    """Give the values of the moment for `Metrics.to_text`.
+    """Give the values of the moment for `Metrics.exposition`.
 
     Parameters
     ----------
@@ -156,7 +156,7 @@ def _outages(outages: Sequence[tuple[str, Outages]]) -> Iterator[Sample]:
 
 
 def to_disk_gauges(state: Path) -> Iterator[Sample]:
-    """Give what is free on the disk of the state, for `Metrics.to_text`; nothing where it does not tell."""
+    """Give what is free on the disk of the state, for `Metrics.exposition`; nothing where it does not tell."""
     with suppress(OSError):
         about = os.statvfs(state)
         free = about.f_bavail * about.f_frsize
@@ -166,7 +166,7 @@ def to_disk_gauges(state: Path) -> Iterator[Sample]:
 
 
 def to_memory_gauges(lines: Mapping[str, Live], use: UseOfMemory) -> Iterator[Sample]:
-    """Give which lines are loaded and what their models take, for `Metrics.to_text`."""
+    """Give which lines are loaded and what their models take, for `Metrics.exposition`."""
     for name, live in sorted(lines.items()):
         says = "Whether the line's models are in memory; else its next request loads them."
         yield _gauge("linewright_loaded", says, name, live.scorer is not None)._replace(over="min")

@@ -14,7 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, NoReturn
 
-from linewright.engine.child import Child, ChildEnded, End, parent
+from linewright.engine.child import Child, ChildEnded, End, end_in_words, parent
 from linewright.errors import Corrupt, LinewrightError, from_json
 from linewright.model.package.model import load
 from linewright.serve.no_pickle import forbid_pickles
@@ -132,7 +132,7 @@ def _because(end: End, patience_s: float) -> str:
         case "memory":
             return f"it takes more than {MEMORY // 2**30} GiB of memory"
         case _:
-            return f"it ended the process that tried it ({end.to_text()})"
+            return f"it ended the process that tried it ({end_in_words(end)})"
 
 
 def _refused(digest: str, because: str) -> Corrupt:

@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from linewright.engine.context import Progress
+from linewright.interfaces.python.notebook import NotebookProgress, display_of, is_frame, show_results
 from linewright.line import factory
 from linewright.line.factory import quiet
 from linewright.operations import OPERATIONS
 from linewright.operations.declaration.declare import Operation, load
-from linewright.operations.python.notebook import NotebookProgress, display_of, is_frame, show_results
 from linewright.store.clock import now_utc
 
 
@@ -21,7 +21,7 @@ class Factory(factory.Factory):
 
     Each command is a method of the same name. Its arguments and options are the parameters, and it returns as a value
     what the command prints with ``--json``. Where a command takes a file of rows, a method takes a DataFrame of polars or pandas too, see
-    `operations.python.frames`. In a notebook a result shows itself as HTML, and long calls show how far they are.
+    `interfaces.python.frames`. In a notebook a result shows itself as HTML, and long calls show how far they are.
 
     Examples
     --------
@@ -68,7 +68,7 @@ def _method(opened: Factory, operation: Operation) -> Callable[..., Any]:
         try:
             if any(map(is_frame, given.values())):
                 # Only whoever has a frame has loaded what it takes.
-                frames = import_module("linewright.operations.python.frames")
+                frames = import_module("linewright.interfaces.python.frames")
                 return frames.call_with_frame(operation.name, call, given, root=opened.root)
             if operation.name == "card" and not given.get("html"):
                 evidence = import_module("linewright.operations.evidence")

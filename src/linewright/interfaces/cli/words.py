@@ -1,5 +1,6 @@
-"""How numbers and digests are said to people."""
+"""How amounts, digests, rules and tables are said to people."""
 
+import math
 from collections.abc import Mapping, Sequence
 
 from linewright.people.facts import Against
@@ -10,6 +11,25 @@ RULES: Mapping[Against, str] = {
     "champion-before": "what the champion before would have decided",
 }
 """What decisions are held against in the value account, in words."""
+_WHOLE = 1e4
+"""An amount from which on cents say nothing."""
+_LEAST = 1e-6
+"""The smallest amount that is shown: about what a thousandth of a CPU second costs."""
+
+
+def money(amount: float, currency: str) -> str:
+    """Say an amount: to the cent; of less than ten cents two digits, and of very much whole units.
+
+    Examples
+    --------
+    >>> money(1234.5, "EUR"), money(0.000031415, "EUR"), money(-12.0, "USD"), money(1e-9, "EUR"), money(81_372.4, "EUR")
+    ('EUR 1,234.50', 'EUR 0.000031', 'USD -12.00', 'EUR 0.00', 'EUR 81,372')
+    """
+    is_small = _LEAST <= abs(amount) < 0.1
+    decimals = 0 if abs(amount) >= _WHOLE else 2
+    if is_small:
+        decimals = 1 - math.floor(math.log10(abs(amount)))
+    return f"{currency} {round(amount, decimals) + 0.0:,.{decimals}f}"
 
 
 def short(digest: str) -> str:

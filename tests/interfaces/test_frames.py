@@ -14,7 +14,7 @@ import pytest
 from linewright import Factory
 from linewright.engine.context import Progress
 from linewright.errors import Conflict, RequestError
-from linewright.operations.python.notebook import NotebookProgress, to_html
+from linewright.interfaces.python.notebook import NotebookProgress, to_html
 
 ROWS = 240
 

@@ -15,8 +15,10 @@ from typing import Any
 import polars as pl
 
 from linewright.errors import Conflict, LinewrightError, RequestError
+from linewright.interfaces.cli.render.dispatch import renderer
+from linewright.interfaces.cli.render.predict import predicted_text
+from linewright.interfaces.python.notebook import is_frame
 from linewright.operations.predict import Predicted
-from linewright.operations.python.notebook import is_frame
 from linewright.store.names import is_line_name
 from linewright.store.rights import make_asked_folder
 
@@ -34,11 +36,17 @@ class PredictedFrame(Predicted, frozen=True, kw_only=True):
     broken: Any
     """The rows that break it, each with its place and the reason; `None` where there are none."""
 
-    def to_text(self) -> str:
-        """Say how many rows were answered by what; what is in no file is in the fields."""
-        told: dict[str, Any] = {name: getattr(self, name) for name in Predicted.__struct_fields__}
-        told |= {"out": self.out or "see .frame", "quarantine": self.quarantine or "see .broken", "first": ()}
-        return Predicted(**told).to_text()
+
+@renderer.register
+def _answers_text(batch: PredictedFrame) -> str:
+    """Say how many rows got a prediction of which model; what is in no file is in the fields."""
+    told: dict[str, Any] = {name: getattr(batch, name) for name in Predicted.__struct_fields__}
+    told |= {
+        "out": batch.out or "see .frame",
+        "quarantine": batch.quarantine or "see .broken",
+        "first": (),
+    }
+    return predicted_text(Predicted(**told))
 
 
 def call_with_frame(

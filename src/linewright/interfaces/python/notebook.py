@@ -11,6 +11,7 @@ from typing import Any, Protocol, Union, cast, get_args, get_origin
 import msgspec
 
 from linewright.engine.context import Progress
+from linewright.interfaces.cli.render.dispatch import result_text
 
 _REDRAW_S = 0.2
 """Time between two drawings of a progress: what changes faster cannot be read, and each is a message to the browser."""
@@ -33,7 +34,7 @@ Display = Callable[..., Handle | None]
 
 
 def is_frame(value: object) -> bool:
-    """Return whether a value is a table in memory, see `operations.python.frames`."""
+    """Return whether a value is a table in memory, see `interfaces.python.frames`."""
     return hasattr(value, "__arrow_c_stream__")
 
 
@@ -117,10 +118,11 @@ def to_html(value: Any) -> str:
             f'<iframe srcdoc="{html.escape(page)}" sandbox style="width:100%;height:{_CARD_HEIGHT}px;border:0">'
             "</iframe>"
         )
-    told = _told(value) if hasattr(value, "to_text") else _pairs(value)
+    said = result_text(value)
+    told = _pairs(value) if said is None else _told(said)
     parts = [] if type(value).__name__ in _ONLY_TABLES else [told]
     named = ("frame",) if hasattr(value, "frame") else _TABLES.get(type(value).__name__)
-    fields: Sequence[str] = () if named is None and hasattr(value, "to_text") else value.__struct_fields__
+    fields: Sequence[str] = () if named is None and said is not None else value.__struct_fields__
     for field in named or fields:
         inside: Any = getattr(value, field)
         if hasattr(inside, "_repr_html_") and not isinstance(inside, msgspec.Struct):
@@ -131,7 +133,7 @@ def to_html(value: Any) -> str:
 
 
 _TABLES: Mapping[str, Sequence[str]] = {
-    "RunResult": ("trials", "metrics"),
+    "RunInWords": ("trials", "metrics"),
     "NewLine": ("findings",),
     "Runs": ("runs",),
 }
@@ -159,8 +161,8 @@ _COLUMNS: Mapping[str, Sequence[str]] = {
 """Fields of structs that have more than a table holds."""
 
 
-def _told(value: Any) -> str:
-    return f'<pre style="white-space:pre-wrap">{html.escape(value.to_text())}</pre>'
+def _told(said: str) -> str:
+    return f'<pre style="white-space:pre-wrap">{html.escape(said)}</pre>'
 
 
 def _pairs(value: Any) -> str:

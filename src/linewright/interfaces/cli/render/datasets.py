@@ -1,0 +1,120 @@
+"""How dataset versions differ, the rows that a contract kept out, and the files of the prediction log."""
+
+from collections import Counter
+from typing import Any
+
+from linewright.data.dataset.diff import ColumnShift
+from linewright.interfaces.cli.render.dispatch import renderer
+from linewright.interfaces.cli.words import clipped, grid, short
+from linewright.operations.datasets import Difference, Logged, Quarantined
+from linewright.store.clock import said as said_at
+from linewright.text.numbers import count
+
+_SHIFT = ("column", "missing", "mean or most common value")
+_SHOWN = 12  # columns whose values differ, in text
+_COLUMNS = 4  # columns of changed rows, in text
+_ROWS = 40  # rows in quarantine, in text
+
+
+@renderer.register
+def difference_text(found: Difference) -> str:
+    """Say it in a few lines."""
+    if found.before == found.after:
+        return f"{found.line}: the two are one version, {short(found.before)}"
+    said = [
+        f"{found.line}: {short(found.before)} -> {short(found.after)}",
+        f"  rows     {found.rows[0]:,} -> {found.rows[1]:,}{_rows_said(found)}",
+        *_columns_said(found),
+    ]
+    if found.shifts:
+        said += [f"  {row}" for row in grid(_SHIFT, [_shift_cells(one) for one in found.shifts[:_SHOWN]])]
+    if len(found.shifts) > _SHOWN:
+        said.append(
+            f"  and {count(len(found.shifts) - _SHOWN, 'more column')} with smaller changes (--json has all)"
+        )
+    return "\n".join(said)
+
+
+def _rows_said(found: Difference) -> str:
+    if found.by_key is None:
+        return "; without a key, rows cannot be told apart"
+    most = list(found.by_key.changed_columns.items())
+    where = ", ".join(f"{name} in {n:,}" for name, n in most[:_COLUMNS])
+    more = f" and {len(most) - _COLUMNS} more" if len(most) > _COLUMNS else ""
+    return (
+        f"; by {found.by_key.key}: {found.by_key.added:,} added, {found.by_key.removed:,} removed, "
+        f"{found.by_key.changed:,} changed" + (f" ({where}{more})" if where else "")
+    )
+
+
+def _columns_said(found: Difference) -> list[str]:
+    parts = (
+        ("added", found.added_columns),
+        ("removed", found.gone_columns),
+        ("retyped", found.changed_types),
+    )
+    said = "; ".join(f"{word} {', '.join(names)}" for word, names in parts if names)
+    return [f"  columns  {said}"] if said else []
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.3g} %"
+
+
+def _shift_cells(shift: ColumnShift) -> tuple[str, str, str]:
+    missing = " -> ".join(dict.fromkeys(_percent(share) for share in shift.missing))
+    if shift.mean:
+        values = ["-" if mean is None else f"{mean:.4g}" for mean in shift.mean]
+    else:
+        values = [f"{clipped(value, 24)!r} {_percent(share)}" for value, share in shift.most or ()]
+    return shift.column, missing, " -> ".join(dict.fromkeys(values))
+
+
+@renderer.register
+def quarantined_text(found: Quarantined) -> str:
+    """Say each row with the rule that caught it."""
+    if not found.rows:
+        return f"{found.line}: no row is in quarantine"
+    said = [f"  {_place(row)}: {_wrong(row)}" for row in found.rows[:_ROWS]]
+    if len(found.rows) > _ROWS:
+        rules = Counter(_rule(row) for row in found.rows).most_common()
+        said = [
+            *(f"  {n:,} for {rule}" for rule, n in rules),
+            f"The first {_ROWS} (--json has all):",
+            *said,
+        ]
+    return "\n".join([f"{found.line}: {count(len(found.rows), 'row')} in quarantine", *said])
+
+
+def _rule(row: dict[str, Any]) -> str:
+    return (
+        f"{row['column']}: {row['rule']}" if row["column"] else f"another number of fields than {row['rule']}"
+    )
+
+
+def _wrong(row: dict[str, Any]) -> str:
+    if not row["column"]:
+        return f"{row['found']}, and the header has {row['rule']}"
+    found = "no value" if row["found"] is None else repr(row["found"])
+    return f"{row['column']}: {row['rule']}, found {found}"
+
+
+def _place(row: dict[str, Any]) -> str:
+    if row.get("line"):
+        return f"{row.get('file') or row['source']}:{row['line']}"
+    return f"row {row['row']}" + (f" in {row['file']}" if row.get("file") else "")
+
+
+@renderer.register
+def logged_text(log: Logged) -> str:
+    """Say the files, and how to read them."""
+    said = [
+        f"{log.line}: {count(len(log.segments), 'sealed segment')} of the prediction log, {log.open:,} not sealed",
+        *(
+            f"  {said_at(part.first)} to {said_at(part.last)}  {count(part.predictions, 'prediction')}  {part.parquet}"
+            for part in log.segments
+        ),
+    ]
+    if log.segments:
+        said.append(f"Next, in Python: polars.read_parquet({log.segments[-1].parquet!r})")
+    return "\n".join(said)

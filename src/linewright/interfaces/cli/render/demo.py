@@ -1,0 +1,104 @@
+"""The story of the demo."""
+
+import shlex
+import sys
+import textwrap
+from collections.abc import Iterator
+
+from linewright.interfaces.cli.render.dispatch import renderer
+from linewright.interfaces.cli.words import short
+from linewright.operations.demo import Demo
+from linewright.people.account import of_all_answers
+from linewright.text.sparkline import sparkline
+from linewright.worlds.life import Life, Moment
+from linewright.worlds.story import THIN, caption, gains, in_whole
+
+_WIDTH = 100
+"""Letters in a line of the story."""
+
+
+@renderer.register
+def demo_text(demo: Demo) -> str:
+    """Tell the story: what happened, its picture, its worth, and how to do it with one's own data."""
+    return "\n".join(
+        [
+            *textwrap.wrap(caption(demo.life).replace(THIN, " "), _WIDTH),
+            *_drawn(demo.life),
+            "",
+            *(line for moment in demo.life.moments for line in _moment_text(moment)),
+            *(
+                []
+                if demo.life.moments
+                else ["Nothing happened, and nothing was done: no alarm, no promotion."]
+            ),
+            "",
+            "What the line's decisions were worth, by what turned out to be true:",
+            *_worth(demo),
+            *_accounted(demo),
+            "",
+            f"{demo.seconds:.0f} s for {len(demo.life.days)} days. It is yours to look around in:",
+            f"  {demo.picture}",
+            f"  linewright up --factory {shlex.quote(demo.factory)}",
+            f"  linewright card {demo.champion} --factory {shlex.quote(demo.factory)}",
+            f"  linewright alerts --over --factory {shlex.quote(demo.factory)}",
+            "With your own data, in an empty folder:",
+            "  linewright new NAME --data FILE --label COLUMN",
+            "  linewright run NAME",
+            "  linewright up",
+        ]
+    )
+
+
+def _worth(demo: Demo) -> Iterator[str]:
+    sums = {
+        "as it was": in_whole(demo.value),
+        "never retrained": in_whole(demo.never),
+        "best possible (true chances)": in_whole(demo.best),
+    }
+    width = max(map(len, sums.values()))
+    for name, amount in sums.items():
+        yield f"  {name:<30} {demo.currency} {amount:>{width}}"
+
+
+def _accounted(demo: Demo) -> Iterator[str]:
+    """Set the line's own account beside the world's truth of the same decisions."""
+    account = demo.account
+    found = None if account is None else of_all_answers(account)
+    if account is None or found is None or found.low is None or found.high is None:
+        return
+    own, low, high = (in_whole(round(100 * amount)) for amount in (found.value, found.low, found.high))
+    yield ""
+    yield "What the line itself can tell of that, from its log and the labels that came:"
+    sums = {
+        f"of {account.matured:,} decisions whose label is due": in_whole(round(100 * account.value)),
+        "the same decisions, by the world": in_whole(demo.due),
+        f"so of all {account.answers:,} decisions about": own,
+        "all of them, by the world": in_whole(demo.value),
+    }
+    width, wide = max(map(len, sums.values())), max(map(len, sums))
+    for name, amount in sums.items():
+        interval = f"  ({low} to {high})" if amount is own else ""
+        yield f"  {name:<{wide}} {demo.currency} {amount:>{width}}{interval}"
+
+
+def _moment_text(moment: Moment) -> list[str]:
+    """Return one line, or more where it is long; those that follow stand under what is said."""
+    evidence = f" (evidence {short(moment.evidence)})" if moment.evidence else ""
+    head = f"day {moment.day:>3}  {moment.kind:<9} "
+    return textwrap.wrap(
+        f"{head}{moment.says}{evidence}",
+        _WIDTH,
+        subsequent_indent=" " * len(head),
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
+
+
+def _drawn(life: Life) -> list[str]:
+    """Return how far ahead of never retraining the line was day by day; nothing where the terminal has no such letters."""
+    bars = sparkline(gains(life).line)
+    try:
+        bars.encode(sys.stdout.encoding or "ascii")
+    except (UnicodeEncodeError, LookupError):
+        return []
+    return [f"day by day {bars}"]

@@ -1,0 +1,51 @@
+"""Which function says a result: found by its type, in the module of its subject, which is imported when it is first needed."""
+
+from collections.abc import Mapping
+from functools import singledispatch
+from importlib import import_module
+from typing import Any
+
+_SUBJECTS: Mapping[str, str] = {
+    "linewright.line.care.backup": "care",
+    "linewright.line.care.doctor": "care",
+    "linewright.line.care.forget": "care",
+    "linewright.line.care.gc": "care",
+    "linewright.line.care.restore": "care",
+    "linewright.line.care.verify": "care",
+    "linewright.line.facts": "runs",
+    "linewright.line.new.write": "lines",
+    "linewright.line.predict.replay": "evidence",
+    "linewright.line.rebuild.compare": "evidence",
+    "linewright.operations.datasets": "datasets",
+    "linewright.operations.demo": "demo",
+    "linewright.operations.evidence": "evidence",
+    "linewright.operations.goals": "goals",
+    "linewright.operations.halt": "halt",
+    "linewright.operations.history": "history",
+    "linewright.operations.lines": "lines",
+    "linewright.operations.notify": "notify",
+    "linewright.operations.predict": "predict",
+    "linewright.operations.release": "release",
+    "linewright.operations.run": "runs",
+    "linewright.operations.status": "status",
+    "linewright.operations.value": "value",
+    "linewright.operations.watch": "watch",
+}
+"""Module of a result → the module here that says it. A command imports what its own result needs and nothing else."""
+
+
+def _by_fields(result: Any) -> str:
+    raise TypeError(f"no function says a {type(result).__name__}")
+
+
+renderer = singledispatch(_by_fields)
+"""A function for a type of results is registered by ``@renderer.register``; it says subclasses too."""
+
+
+def result_text(result: Any) -> str | None:
+    """Return what a person reads of a result; `None` where its fields say it themselves."""
+    rooms = (_SUBJECTS.get(kind.__module__) for kind in type(result).__mro__)
+    if subject := next(filter(None, rooms), None):
+        import_module(f"linewright.interfaces.cli.render.{subject}")
+    found = renderer.dispatch(type(result))
+    return None if found is _by_fields else found(result)

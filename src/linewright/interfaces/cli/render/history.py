@@ -1,0 +1,25 @@
+"""Runs in a list."""
+
+from linewright.interfaces.cli.render.dispatch import renderer
+from linewright.interfaces.cli.words import money
+from linewright.operations.history import RunLine, Runs
+from linewright.store.clock import said
+
+
+@renderer.register
+def runs_text(listed: Runs) -> str:
+    """Say them one by one: what became of each and why, and what it took."""
+    return "\n".join(_run_text(one) for one in listed.runs) or "There is no run yet."
+
+
+def _run_text(one: RunLine) -> str:
+    promoted = ", promoted" if one.promoted else ""
+    return f"{one.run}  {one.line}  {said(one.at)}  {one.state}{promoted}, by {one.by}{_taken(one)}\n  {one.because}"
+
+
+def _taken(one: RunLine) -> str:
+    if one.wall_s is None or one.cpu_s is None:
+        return ""
+    peak = f", {one.peak_bytes / 2**20:,.0f} MiB" if one.peak_bytes else ""
+    cost = "" if one.cost is None else f", {money(one.cost, one.currency or '')}"
+    return f", {one.wall_s:,.1f} s, {one.cpu_s:,.1f} CPU s{peak}{cost}"
