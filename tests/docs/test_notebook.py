@@ -39,7 +39,7 @@ def test_the_notebook_runs_from_top_to_bottom(tmp_path, monkeypatch: pytest.Monk
     assert (100, 0, 0) == (values[5].accepted, values[5].repeated, values[5].unknown)
     assert {
         "NewLine",
-        "RunResult",
+        "RunInWords",
         "DataFrame",
         "FedBack",
         "Status",

@@ -1,6 +1,6 @@
 """The endpoint as a program that imports little.
 
-``python -m linewright.serve [--model-memory=SIZE] [--limits=JSON] STATE HOST PORT [WORKERS]`` serves. With more behind it, it is one of several
+``python -m linewright.serve [--model-memory=SIZE] [--limits=JSON] [--json] STATE HOST PORT [WORKERS]`` serves. With more behind it, it is one of several
 processes that a supervisor starts: ``python -m linewright.serve [...] STATE HOST PORT LISTENER FOLDER WORD``, where HOST and PORT
 are for people who look at the list of processes, LISTENER is the descriptor of the socket, FOLDER what the processes share, and
 WORD for `under_supervision`.
@@ -11,13 +11,15 @@ import sys
 from importlib import import_module
 from pathlib import Path
 
+import msgspec
+
 from linewright.engine.supervise import under_supervision
 from linewright.errors import LinewrightError
 from linewright.serve.limits import AllLimits
 from linewright.serve.models.memory import to_bytes
 from linewright.serve.no_pickle import forbid_pickles
 from linewright.serve.peers import Siblings
-from linewright.serve.workers import LIMITS, MODEL_MEMORY, serve_lines
+from linewright.serve.workers import AS_JSON, LIMITS, MODEL_MEMORY, serve_lines
 from linewright.store.disk import faults_explained
 from linewright.store.rights import owner_only
 
@@ -25,6 +27,7 @@ from linewright.store.rights import owner_only
 def main(*arguments: str) -> int:
     """Serve the lines of a factory, given its state folder, and return the exit code."""
     forbid_pickles()
+    as_json, arguments = AS_JSON in arguments, tuple(each for each in arguments if each != AS_JSON)
     sizes = [each.removeprefix(MODEL_MEMORY) for each in arguments if each.startswith(MODEL_MEMORY)]
     limits = [each.removeprefix(LIMITS) for each in arguments if each.startswith(LIMITS)]
     state, host, port, *more = (each for each in arguments if not each.startswith((MODEL_MEMORY, LIMITS)))
@@ -38,7 +41,10 @@ def main(*arguments: str) -> int:
                 workers = int(more[0]) if more else 1
                 serve_lines(Path(state), host, int(port), workers=workers, model_memory=budget, limits=asked)
     except LinewrightError as error:
-        sys.stderr.write(f"error: {error}\n")
+        if as_json:
+            sys.stdout.write(msgspec.json.encode(error.to_json()).decode() + "\n")
+        else:
+            sys.stderr.write(f"error: {error}\n")
         return error.exit_code
     return 0
 

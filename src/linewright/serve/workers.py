@@ -25,6 +25,8 @@ MOST = 256
 """Processes of one endpoint."""
 MODEL_MEMORY = "--model-memory="
 """The option of the program that says how many bytes the models loaded in one process may take."""
+AS_JSON = "--json"
+"""The option that has an error be a document on stdout."""
 LIMITS = "--limits="
 """The option that says how much clients may ask of one process, as `AllLimits.to_json` does."""
 
@@ -106,7 +108,9 @@ def become_endpoint(
         If Python cannot be started.
     """
     memory = () if model_memory is None else (f"{MODEL_MEMORY}{model_memory}",)
-    words = (*memory, f"{LIMITS}{limits.to_json()}", str(state), host, str(port), str(workers))
+    # A command that is asked for documents answers so also from here on.
+    form = (AS_JSON,) if AS_JSON in sys.argv else ()
+    words = (*memory, *form, f"{LIMITS}{limits.to_json()}", str(state), host, str(port), str(workers))
     sys.stdout.flush()
     sys.stderr.flush()
     if (mask := asked_umask()) >= 0:

@@ -15,6 +15,7 @@ _SUBJECTS: Mapping[str, str] = {
     "linewright.line.facts": "runs",
     "linewright.line.new.write": "lines",
     "linewright.line.predict.replay": "evidence",
+    "linewright.line.record.costs": "value",
     "linewright.line.rebuild.compare": "evidence",
     "linewright.operations.datasets": "datasets",
     "linewright.operations.demo": "demo",

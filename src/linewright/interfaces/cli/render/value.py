@@ -109,6 +109,7 @@ def _all_answers(one: Account) -> Iterator[str]:
     yield f"  all {one.answers:,} answers, were the others like these: about {one.currency} {found.value:,.0f}{ends}"
 
 
+@renderer.register
 def _costs_text(costs: Costs) -> str:
     """Say it in a few words.
 
