@@ -19,6 +19,7 @@ from hypothesis import settings
 settings.register_profile("repository", derandomize=True, deadline=None)
 settings.load_profile("repository")
 
+# Tests make little garbage and import much.
 gc.set_threshold(20_000, 20, 20)
 
 # Threads of OpenMP that wait for each other sleep; else, where workers share processors, they use up three times what they compute.

@@ -74,8 +74,8 @@ def test_the_rows_are_said_to_be_parted_anew_only_where_they_are(table, tmp_path
     assert [True, True] == [one.learned.trained for one in (as_before, anew)]
     assert ["training", "parts"] == [one.learned.differs for one in (as_before, anew)]
     assert "the same rows train and test as before" in result_text(as_before)
-    assert "parted anew" not in result_text(as_before)
-    assert "the same rows were only parted anew into training and test rows" in result_text(anew)
+    assert "split anew" not in result_text(as_before)
+    assert "the same rows were only split anew into training and test rows" in result_text(anew)
 
 
 def test_labels_that_were_learned_are_not_counted_as_outweighed(table, tmp_path):

@@ -554,13 +554,13 @@ def test_a_model_whose_answers_cannot_be_explained_is_still_looked_at():
     rows = held_out(model, x[500:], target[500:])
 
     def refuse(_):
-        raise cannot_be_explained("made-elsewhere", model="a digest")
+        raise cannot_be_explained("imported", model="a digest")
 
     model.explain = refuse
     found = explanation(model, rows, split="sha256:01", seed=4)
 
     assert () == found.contributions
-    assert "made-elsewhere" == found.not_explained
+    assert "imported" == found.not_explained
     assert "how its training rows were spread" in explanation_in_words(found)["unexplained"]
     assert ("x31",) == found.shuffled[0].columns
     assert MOST_COLUMNS == len(found.shuffled)

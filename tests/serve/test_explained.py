@@ -256,7 +256,7 @@ def test_what_cannot_be_explained_is_refused_and_not_logged(served):
     log = served.state / "log" / "claims"
 
     assert (422, "explain") == (status, refused["where"])
-    assert "made elsewhere" in refused["message"]
+    assert "an imported model" in refused["message"]
     assert "claims@1" == refused["found"]
     assert "LightGBM or XGBoost, and whatever the built-in engine trains, is explained" in refused["hint"]
     assert "(linewright retrain claims)" in refused["hint"]
@@ -293,7 +293,7 @@ def test_the_client_gives_explanations(served):
         (one,) = client.predict("trees", [ROW], explain=True).predictions
         (plain,) = client.predict("trees", [ROW]).predictions
         (kinds,) = client.predict("kinds", [ROW], explain=True).predictions
-        with pytest.raises(RequestError, match="made elsewhere"):
+        with pytest.raises(RequestError, match="an imported model"):
             client.predict("claims", [ROW], explain=True)
 
     assert pytest.approx(one.score, rel=1e-6) == one.base + sum(one.contributions.values())

@@ -1,6 +1,6 @@
 """Breaches of a contract in words: the rule, what did not hold, and what to do. Nothing reads these sentences but people."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import timedelta
 from math import ceil
 from typing import Any
@@ -9,6 +9,7 @@ import msgspec
 from msgspec.structs import asdict, replace
 
 from linewright.data.facts import Breach, BreachKind
+from linewright.errors import LinewrightError
 from linewright.text.numbers import count
 
 _DIGITS = 12  # of a digest
@@ -79,14 +80,14 @@ def in_words(breach: Breach) -> BreachInWords:
     )
 
 
-def all_in_words(breaches: Sequence[Breach]) -> tuple[BreachInWords, ...]:
+def breaches_in_words(breaches: Sequence[Breach]) -> tuple[BreachInWords, ...]:
     """Return breaches with their words."""
     return tuple(map(in_words, breaches))
 
 
 def as_details(breaches: Sequence[Breach]) -> list[dict[str, Any]]:
     """Return breaches with their words as JSON values, which an error has in its details."""
-    return msgspec.json.decode(msgspec.json.encode(all_in_words(breaches)))
+    return msgspec.json.decode(msgspec.json.encode(breaches_in_words(breaches)))
 
 
 def breach_in_words(breach: Breach) -> str:
@@ -166,6 +167,40 @@ def gone_in_words(column: str, *, dataset: str, at: str) -> str:
 def version_in_words(dataset: str, at: str) -> str:
     """Say which version of a dataset, by its digest and by when it was kept."""
     return f"dataset {dataset.removeprefix('sha256:')[:_DIGITS]} of {at[:10]}"
+
+
+def by_weight(breaches: Sequence[BreachInWords]) -> list[BreachInWords]:
+    """Return breaches with those that stop a run first, then those that keep rows out, then warnings."""
+    return sorted(breaches, key=lambda one: ("stop", "quarantine", "warn").index(one.action))
+
+
+def what_to_do(
+    line: str, breaches: Sequence[BreachInWords], error: LinewrightError | None = None
+) -> tuple[str, ...]:
+    """Return what a person can do about breaches, a sentence each.
+
+    Parameters
+    ----------
+    error
+        What stops a run, where something does; it has been said, so that only its way out is.
+    """
+    return tuple(dict.fromkeys(_steps(line, by_weight(breaches), error)))
+
+
+def _steps(line: str, breaches: Sequence[BreachInWords], error: LinewrightError | None) -> Iterator[str]:
+    if error is not None:
+        yield error.hint or "mend the source, or the rule in contract"
+    if any(one.action == "quarantine" for one in breaches):
+        yield (
+            "mend the rows of 'quarantine' in the source, or their rule in contract.columns; once a run has set them "
+            f"aside, linewright datasets {line} --quarantine shows each"
+        )
+    for one in breaches:
+        if one.says and (error is None or one.says not in error.what):
+            yield f"{one.says}: {one.hint}" if one.hint else one.says
+    new = [one.column for one in breaches if one.kind == "not-named"]
+    if new:
+        yield f"name {', '.join(new)} in contract.columns to use it, or say on_new_column: ignore"
 
 
 def joined(breaches: Sequence[Breach]) -> Breach:

@@ -58,7 +58,7 @@ def check_engine(root: Path, train: TrainSpec) -> None:
         If the extra of an engine or a family is not installed.
     """
     if train.python is not None:
-        file, function = parted(train.python)
+        file, function = file_and_function(train.python)
         find_function(read_code_file(root, train.python), file=file, function=function)
     elif train.engine != "built-in":
         _require(train.engine)
@@ -78,7 +78,7 @@ def engine_of(work: Work) -> Callable[..., Any] | None:
     """
     train = work.spec.train
     if train.python is not None:
-        file, function = parted(train.python)
+        file, function = file_and_function(train.python)
         given = {"file": file, "function": function, "data": code_of(work), "root": Path(work.factory.root)}
         return partial(_loaded(PYTHON), **given)
     return None if train.engine == "built-in" else _loaded(_require(train.engine))
@@ -99,12 +99,12 @@ def trainers_of(train: TrainSpec) -> dict[str, Any]:
     return {family: _loaded(plugin)() for family, plugin in plugins.items()}
 
 
-def parted(python: str) -> tuple[str, str]:
+def file_and_function(python: str) -> tuple[str, str]:
     """Return file and function.
 
     Examples
     --------
-    >>> parted("models.py:build")
+    >>> file_and_function("models.py:build")
     ('models.py', 'build')
     """
     file, _, function = python.rpartition(":")
@@ -115,7 +115,7 @@ def code_of(work: Work) -> bytes:
     """Return the bytes of the user's file as they were planned; kept from then on, so that the model can be rebuilt."""
     python = str(work.spec.train.python)
     return planned_bytes(
-        work, CODE_FILE, parted(python)[0], partial(read_code_file, work.factory.root, python)
+        work, CODE_FILE, file_and_function(python)[0], partial(read_code_file, work.factory.root, python)
     )
 
 

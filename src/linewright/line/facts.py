@@ -4,7 +4,6 @@ from typing import Any, Literal
 
 import msgspec
 
-from linewright.data.breach_text import BreachInWords
 from linewright.data.facts import Breach, Finding, RowSql
 from linewright.engine.usage import Usage
 from linewright.model.facts import Beyond, MemberOf, Metric, Redecided, Reliability, Trial, Value
@@ -377,7 +376,7 @@ class RunResult(msgspec.Struct, frozen=True, kw_only=True):
     """Whether the candidate was made elsewhere, so that what it has seen is not known."""
     next: tuple[str, ...] = ()
     """Commands of which one is fitting now."""
-    breaches: tuple[BreachInWords, ...] = ()
+    breaches: tuple[Breach, ...] = ()
     """What did not hold of the contract, as `Finished` has it."""
     findings: tuple[Finding, ...] = ()
     """What the checks of the data found, as `Finished` has it."""

@@ -22,17 +22,16 @@ from linewright.text.years import say_year
 
 NOT_EXPLAINED: Mapping[NotExplained, str] = {
     "adds-no-scores": "the estimator of the line does not add up scores, so that no column has a part of them",
-    "made-elsewhere": "a model that was made elsewhere does not say how its training rows were spread, against which an answer would be "
-    "explained",
+    "imported": "an imported model does not say how its training rows are distributed, which an explanation needs",
 }
 _ALLOWED: Mapping[NotExplained, str] = {
     "adds-no-scores": "boosted trees, or a model of the built-in engine",
-    "made-elsewhere": "a model that a line has trained",
+    "imported": "a model that a line has trained",
 }
 _HINTS: Mapping[NotExplained, str] = {
     "adds-no-scores": "ask without `explain`; or let `train.python` return an estimator of LightGBM or XGBoost, or take it out, and the "
     "built-in engine trains what is explained",
-    "made-elsewhere": "ask without `explain`; or let the line train a challenger (linewright retrain {line}): an estimator of LightGBM or "
+    "imported": "ask without `explain`; or let the line train a challenger (linewright retrain {line}): an estimator of LightGBM or "
     "XGBoost, and whatever the built-in engine trains, is explained",
 }
 

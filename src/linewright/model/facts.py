@@ -578,9 +578,9 @@ class Missed(msgspec.Struct, frozen=True, kw_only=True):
     """Of them, those that are missed."""
 
 
-NotExplained = Literal["adds-no-scores", "made-elsewhere"]
-"""Why single answers cannot be explained: the estimator does not add up scores, or the model was made elsewhere and does not say how its
-training rows were spread."""
+NotExplained = Literal["adds-no-scores", "imported"]
+"""Why single answers cannot be explained: the estimator does not add up scores, or the model is imported and does not say how its
+training rows are distributed."""
 
 
 class Explanation(Result, frozen=True, kw_only=True, tag="explanation"):

@@ -49,7 +49,7 @@ OPERATIONS: Mapping[str, Entry] = {
         _LOOK,
         "Show what a line's decisions were worth, by day and in all, beside a baseline and what they cost.",
     ),
-    "goals": _entry("goals", _LOOK, "Show how far the goals of the factory are reached, line by line."),
+    "goals": _entry("value", _LOOK, "Show how far the goals of the factory are reached, line by line."),
     "runs": _entry("history", _LOOK, "List runs, newest first."),
     "models": _entry("history", _LOOK, "List the models of a line."),
     "datasets": _entry(

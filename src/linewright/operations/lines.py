@@ -5,7 +5,7 @@ from typing import Any, Literal
 
 import msgspec
 
-from linewright.data.breach_text import BreachInWords, all_in_words
+from linewright.data.breach_text import BreachInWords, breaches_in_words, what_to_do
 from linewright.data.facts import Finding, RowSql
 from linewright.errors import LinewrightError, RequestError, SpecError
 from linewright.line.check.line_checks import check_plan
@@ -18,7 +18,6 @@ from linewright.line.runs.plan import make_plan
 from linewright.line.runs.plan_text import ChangeInWords, changes_in_words
 from linewright.line.runs.record import declared
 from linewright.line.value.goals import strange_goals
-from linewright.operations.breaches import what_to_do
 from linewright.operations.declaration.declare import operation
 
 
@@ -166,7 +165,7 @@ def _check(factory: Factory, name: str) -> CheckedLine:
         sound = check_line(factory, name)
     except LinewrightError as error:
         return _not_right(name, error)
-    breaches = all_in_words(sound.breaches)
+    breaches = breaches_in_words(sound.breaches)
     return CheckedLine(
         line=name,
         rows=sound.rows,

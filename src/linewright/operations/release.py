@@ -135,7 +135,7 @@ def _tried(factory: Factory, version: Version, found: Judged, because: str) -> S
 
 
 def _stays(factory: Factory, moved: Deployed | Withdrawn) -> Serves:
-    """Return what serves where a candidate came or went, and the champion stayed."""
+    """Return what serves once a candidate came or went, and the champion stayed."""
     champion = find_model(factory, moved.line)
     return Serves(
         line=moved.line,

@@ -4,6 +4,7 @@ from typing import Any, Literal
 
 import msgspec
 
+from linewright.data.breach_text import BreachInWords, breaches_in_words
 from linewright.errors import LinewrightError, RequestError
 from linewright.line.factory import Factory
 from linewright.line.facts import RunResult
@@ -23,6 +24,7 @@ class FailedRun(msgspec.Struct, frozen=True, kw_only=True):
 class RunInWords(RunResult, frozen=True, kw_only=True):
     """What a run gave, and some of it in words."""
 
+    breaches: tuple[BreachInWords, ...] = ()
     decides: str = ""
     """Where the threshold lies now and lay before, and how many rows are decided otherwise than by the champion that it was
     compared with; empty where answers are numbers, and where there was no champion."""
@@ -34,6 +36,7 @@ class RunInWords(RunResult, frozen=True, kw_only=True):
 
 def _in_words(ran: RunResult) -> RunInWords:
     fields: dict[str, Any] = {name: getattr(ran, name) for name in RunResult.__struct_fields__}
+    fields["breaches"] = breaches_in_words(ran.breaches)
     return RunInWords(**fields, decides=decides(ran), unequal=unequal(ran), in_force=in_force(ran))
 
 

@@ -17,7 +17,7 @@ from linewright.line.factory import Factory
 from linewright.line.file.factory_file import FACTORY_FILE, read_factory_file
 from linewright.line.record.checkpoint import checkpoint_all, head_in_words
 from linewright.line.record.example_request import curl
-from linewright.operations.declaration.declare import operation
+from linewright.operations.declaration.declare import NextProgram, operation
 from linewright.release.promotion import project, record_pending
 from linewright.release.stop import unguarded
 from linewright.serve.access import TOKEN_FILE, control_token
@@ -26,7 +26,7 @@ from linewright.serve.listener import Announcement, listening, shown
 from linewright.serve.models.memory import to_bytes
 from linewright.serve.origin import require_loopback
 from linewright.serve.peers import shared
-from linewright.serve.workers import MOST, become_endpoint, endpoint_child
+from linewright.serve.workers import MOST, endpoint_child, program_arguments
 
 MOST_EXAMPLES = 3
 _GUARD_S = 1.0
@@ -88,7 +88,7 @@ def serve(
     port: Port = 8000,
     workers: Workers = 1,
     model_memory: str | None = None,
-) -> None:
+) -> NextProgram:
     """Serve the endpoint alone, without control plane and worker.
 
     Parameters
@@ -106,7 +106,10 @@ def serve(
     require_loopback(host)
     budget, limits = _budget(factory, model_memory), _limits(factory)
     _guard_older(factory)
-    become_endpoint(factory.state, host, port, workers=workers, model_memory=budget, limits=limits)
+    arguments = program_arguments(
+        factory.state, host, port, workers=workers, model_memory=budget, limits=limits
+    )
+    return NextProgram(module="linewright.serve", arguments=arguments)
 
 
 def _budget(factory: Factory, option: str | None) -> int | None:

@@ -1,4 +1,4 @@
-"""The operation that tells what a line's decisions were worth."""
+"""Operations that show what decisions were worth, and how far goals are reached."""
 
 from collections.abc import Sequence
 from datetime import date, timedelta
@@ -11,6 +11,7 @@ from linewright.errors import RequestError
 from linewright.line.factory import Factory
 from linewright.line.record.costs import Costs, costs_of
 from linewright.line.value.account import ratio_of, within
+from linewright.line.value.goals import Goal, goals_of
 from linewright.line.value.update import kept_ledger, up_to_date
 from linewright.operations.declaration.declare import operation
 from linewright.people.account import account_of, currencies_of
@@ -123,3 +124,18 @@ def _first_day(factory: Factory, since: str | None, days: int | None) -> str | N
         raise RequestError(
             "not a day", where="since", found=since, allowed="an ISO 8601 date, e.g. 2026-01-31"
         ) from None
+
+
+class Goals(msgspec.Struct, frozen=True, kw_only=True):
+    """How far the goals of a factory are reached, in the order of its file."""
+
+    goals: tuple[Goal, ...]
+
+
+@operation(writes=False)
+def goals(factory: Factory, /) -> Goals:
+    """Show how far the goals of the factory are reached, line by line.
+
+    Values are those of the value accounts that were kept last; costs are those of now.
+    """
+    return Goals(goals=tuple(goals_of(factory)))

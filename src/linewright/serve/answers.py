@@ -96,7 +96,7 @@ class LineHealth(TypedDict):
     log_fails: Annotated[str | None, _says("Why the log fails at this moment.")]
     log_trouble: Annotated[str | None, _says("The last time that the disk did not keep what was logged.")]
     unlogged_rows: Annotated[Count, _says("Rows that were answered and that no log has.")]
-    log_damaged: Annotated[Count, _says("TensorPlaces of the log that hold no record.")]
+    log_damaged: Annotated[Count, _says("Places of the log that hold no record.")]
 
 
 class Health(TypedDict):

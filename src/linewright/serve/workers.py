@@ -6,12 +6,10 @@ as its supervisor. Several have a supervisor from the beginning.
 
 import os
 import socket
-import sys
 from collections.abc import Callable
 from functools import partial
 from importlib import import_module
 from pathlib import Path
-from typing import NoReturn
 
 from linewright.engine.supervise import Child, Group, Signals, end, look_after
 from linewright.serve.limits import AllLimits
@@ -19,7 +17,6 @@ from linewright.serve.listener import Announcement, listening, shown
 from linewright.serve.models.memory import SMALLEST, usual_budget
 from linewright.serve.operator_log import tell_stderr
 from linewright.serve.peers import Siblings, fold, shared
-from linewright.store.rights import asked_umask
 
 MOST = 256
 """Processes of one endpoint."""
@@ -92,30 +89,12 @@ def serve_lines(
                 announcement.withdraw()
 
 
-def become_endpoint(
+def program_arguments(
     state: Path, host: str, port: int, *, workers: int, model_memory: int | None, limits: AllLimits
-) -> NoReturn:
-    """Have the endpoint take the place of this process, which keeps its number: it does without what a command has loaded.
-
-    Parameters
-    ----------
-    state, host, port, workers, model_memory, limits
-        As of `serve_lines`.
-
-    Raises
-    ------
-    OSError
-        If Python cannot be started.
-    """
+) -> tuple[str, ...]:
+    """Return what ``python -m linewright.serve`` takes to serve as `serve_lines` does, which explains the parameters."""
     memory = () if model_memory is None else (f"{MODEL_MEMORY}{model_memory}",)
-    # A command that is asked for documents answers so also from here on.
-    form = (AS_JSON,) if AS_JSON in sys.argv else ()
-    words = (*memory, *form, f"{LIMITS}{limits.to_json()}", str(state), host, str(port), str(workers))
-    sys.stdout.flush()
-    sys.stderr.flush()
-    if (mask := asked_umask()) >= 0:
-        os.umask(mask)
-    os.execv(sys.executable, [sys.executable, "-m", "linewright.serve", *words])  # noqa: S606 -- our own program, and no shell
+    return (*memory, f"{LIMITS}{limits.to_json()}", str(state), host, str(port), str(workers))
 
 
 def endpoint_child(

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, NoReturn
 
 import click
 from click.shell_completion import CompletionItem
@@ -31,10 +31,11 @@ from linewright.interfaces.cli.show import (
     render_error,
     terminal_width,
 )
-from linewright.operations.declaration.declare import Entry, Operation, load, to_json
+from linewright.operations.declaration.declare import Entry, NextProgram, Operation, load, to_json
 from linewright.operations.declaration.parameter import nearest
 from linewright.store.clock import user
 from linewright.store.disk import faults_explained
+from linewright.store.rights import asked_umask
 
 OpenFactory = Callable[[Path, ProgressLine, bool], AbstractContextManager[Any]]
 """(folder, callback for progress, whether it need not hold a factory) → what operations take first."""
@@ -216,12 +217,18 @@ class OperationCommand(click.Command):
                 self._open(settings.root, progress, self._operation.anywhere) as factory,
             ):
                 result = carry_out(factory)
-                for part in result if self._operation.streams and not settings.as_json else [result]:
+                if isinstance(result, NextProgram):
+                    parts = ()
+                else:
+                    parts = result if self._operation.streams and not settings.as_json else [result]
+                for part in parts:
                     text = json_text(to_json(part)) if settings.as_json else _human(part)
                     progress.clear()
                     click.echo(text, nl=bool(text))
         finally:
             progress.clear()
+        if isinstance(result, NextProgram):
+            _become(result, as_json=settings.as_json)
         return int(getattr(result, "exit_code", 0))
 
     def format_help_text(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
@@ -254,6 +261,17 @@ def _run(argv: Sequence[str], operations: Mapping[str, Entry], open_factory: Ope
         raise
     except Exception as error:  # noqa: BLE001 -- the boundary: what nobody foresaw is our bug, and is said to be
         return _confess(error, as_json=as_json)
+
+
+def _become(program: NextProgram, *, as_json: bool) -> NoReturn:
+    """Carry a program out in this process, which keeps its number."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    if (mask := asked_umask()) >= 0:
+        os.umask(mask)
+    options = ("--json",) if as_json else ()
+    command = [sys.executable, "-m", program.module, *options, *program.arguments]
+    os.execv(sys.executable, command)  # noqa: S606 -- our own program, and no shell
 
 
 def _check_text(argv: Sequence[str]) -> None:

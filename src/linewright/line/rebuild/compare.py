@@ -20,7 +20,7 @@ from linewright.engine.context import Progress
 from linewright.errors import Corrupt, GateRefused, LinewrightError, NotFound, SpecError, of_exit_code
 from linewright.features.encode_table import encode_table
 from linewright.line.care.verify import verify_model
-from linewright.line.engines import parted
+from linewright.line.engines import file_and_function
 from linewright.line.factory import Factory
 from linewright.line.facts import (
     Declared,
@@ -35,7 +35,7 @@ from linewright.line.facts import (
     Plan,
     ValueDiffers,
 )
-from linewright.line.rebuild.difference_text import all_in_words
+from linewright.line.rebuild.difference_text import differences_in_words
 from linewright.line.rebuild.isolated_factory import Afresh
 from linewright.line.record.evidence import Evidence, accepted_of, evidence_of
 from linewright.line.retention.dropped import dropped_at, forgotten_at
@@ -376,7 +376,7 @@ def _other(name: str, recorded: str, rebuilt: str | None, found: Sequence[Differ
         name=name,
         recorded=recorded,
         rebuilt=rebuilt,
-        differs=all_in_words(found),
+        differs=differences_in_words(found),
         differences=tuple(found),
     )
 
@@ -443,7 +443,7 @@ def _compared(
         answers=answers,
         metric=metric,
         metric_rebuilt=now,
-        environment=all_in_words(told),
+        environment=differences_in_words(told),
         environment_differences=told,
         is_noted=noted,
         workers=workers,
@@ -540,7 +540,7 @@ def _files_today(root: Path, train: TrainSpec, trained: Trained) -> Iterator[Fil
     """Give what became of the files beside the sources, of which the model was rebuilt from the copies on the record."""
     if trained.estimated and trained.estimated.code:
         python = str(train.python)
-        path = parted(python)[0]
+        path = file_and_function(python)[0]
         try:
             if digest_of_bytes(read_code_file(root, python)) != trained.estimated.code:
                 yield FileToday(path=path, how="other")

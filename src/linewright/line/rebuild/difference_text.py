@@ -25,7 +25,7 @@ _TODAY: Mapping[Literal["other", "unreadable", "gone"], str] = {
 }
 
 
-def all_in_words(found: Iterable[Differs]) -> tuple[str, ...]:
+def differences_in_words(found: Iterable[Differs]) -> tuple[str, ...]:
     """Say each difference once."""
     return tuple(dict.fromkeys(map(differs_in_words, found)))
 

@@ -12,7 +12,7 @@ from msgspec import convert
 from msgspec.json import decode, encode
 from msgspec.structs import replace
 
-from linewright.data.breach_text import all_in_words, joined
+from linewright.data.breach_text import joined
 from linewright.data.checks.order import TimeOrder, YearMonth
 from linewright.data.dataset.split import breaches_of, known_by_heart
 from linewright.data.facts import Breach, Finding, Ingested
@@ -310,7 +310,7 @@ def _result(work: Work, *, run: str, did: tuple[str, ...]) -> RunResult:
         barred=unlike,
         amounts_in_force=None if serves or champion is None else _in_force(work, champion),
         row_sql=work.ingested.row_sql,
-        breaches=all_in_words(ended.breaches) if ended else (),
+        breaches=ended.breaches if ended else (),
         findings=ended.findings if ended else (),
         moved=any(one.run == run for one in work.metadata.events(Promoted, line=work.spec.line)),
         only_answer=None if only is None else work.package.classes[only],

@@ -15,7 +15,7 @@ from linewright.features.encode import encode
 from linewright.features.encode_table import encode_table
 from linewright.features.facts import Encoder
 from linewright.features.learn import learn, to_columns
-from linewright.line.engines import engine_of, is_plugged, parted, trainers_of
+from linewright.line.engines import engine_of, file_and_function, is_plugged, trainers_of
 from linewright.line.predict.batch import json_rows
 from linewright.line.run_context import (
     CODE_FILE,
@@ -124,7 +124,7 @@ def _estimated(work: Work, training: Training) -> Estimated | None:
     estimator = str(training.trials[0].settings.get("estimator", ""))
     if train.python is None:
         return Estimated(engine=train.engine, estimator=estimator)
-    function = parted(train.python)[1]
+    function = file_and_function(train.python)[1]
     return Estimated(engine="python", estimator=estimator, function=function, code=work.sources[CODE_FILE])
 
 

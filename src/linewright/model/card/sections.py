@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from linewright.data.breach_text import all_in_words
+from linewright.data.breach_text import breaches_in_words
 from linewright.data.facts import Ingested, Split
 from linewright.data.finding_text import evidence_in_words
 from linewright.data.split_text import split_in_words
@@ -269,7 +269,7 @@ def _data(facts: CardFacts) -> Section:
     )
     broken = tuple(
         (one.column or "whole table", one.rule, f"{one.failed:,} of {one.rows:,}", one.first, one.action)
-        for one in all_in_words(ingested.breaches)
+        for one in breaches_in_words(ingested.breaches)
     )
     sentences += [
         Sentence(text=text, evidence=cite(facts.ingested_digest)) for text in _found(ingested, split)

@@ -2,7 +2,7 @@
 
 The method
 ----------
-Among a thousand slices some look bad by chance. So the test rows are parted in halves by chance (groups and blocks of time
+Among a thousand slices some look bad by chance. So the test rows are split in halves by chance (groups and blocks of time
 stay whole). One half is searched: all parts of each column (fifths of a number, categories) and of pairs of columns, ranked
 by how surely their loss is larger. The few best, of which none may say what another says already, are then measured on the
 other half, which had no part in the choice: what is told of them has no winner's curse, however many were looked at [1]_.
@@ -66,7 +66,7 @@ class Found:
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class _Parted:
+class _Binned:
     """A column in parts."""
 
     codes: NDArray[np.intp]
@@ -122,8 +122,8 @@ def weak_slices(judged: Judged, columns: Sequence[Input], *, answers: Floats | N
     """
     search = _half(judged)
     fewest = max(FEWEST_ROWS, int(np.ceil(SMALLEST_SHARE * min(search.sum(), (~search).sum()))))
-    parted = [_parted(one, search) for one in columns]
-    made = [*_singles(judged, parted, search, fewest), *_pairs(judged, parted[:MOST_PAIRED], search, fewest)]
+    binned = [_binned(one, search) for one in columns]
+    made = [*_singles(judged, binned, search, fewest), *_pairs(judged, binned[:MOST_PAIRED], search, fewest)]
     worse = [one for one in made if one.sureness > _SURE_ENOUGH and (one.within & ~search).sum() >= fewest]
     measured = _apart(worse, search)
     confirm = np.flatnonzero(~search)
@@ -143,7 +143,7 @@ def _half(judged: Judged) -> Flags:
     return chosen[units]
 
 
-def _parted(column: Input, search: Flags) -> _Parted:
+def _binned(column: Input, search: Flags) -> _Binned:
     """Part a column: a number at fifths of the searched rows, categories by the most frequent of these."""
     missing = np.isnan(column.values)
     if column.kind == "category":
@@ -157,7 +157,7 @@ def _parted(column: Input, search: Flags) -> _Parted:
     else:
         codes, parts = _fifths(column, search & ~missing, _scale(column))
     codes = np.where(missing, len(parts), codes)
-    return _Parted(codes=codes, conditions=(*parts, IsMissing(column=column.name)))
+    return _Binned(codes=codes, conditions=(*parts, IsMissing(column=column.name)))
 
 
 def _scale(column: Input) -> Scale:
@@ -186,9 +186,9 @@ def _fifths(column: Input, known: Flags, scale: Scale) -> tuple[NDArray[np.intp]
     return np.searchsorted(ends, values, side="left"), [*parts]
 
 
-def _singles(judged: Judged, parted: Sequence[_Parted], search: Flags, fewest: int) -> Iterator[_Candidate]:
+def _singles(judged: Judged, binned: Sequence[_Binned], search: Flags, fewest: int) -> Iterator[_Candidate]:
     most = int(search.sum()) - fewest
-    for one in parted:
+    for one in binned:
         rows, _, sureness = _against_rest(one.codes, len(one.conditions), judged, search)
         for code in np.flatnonzero((fewest <= rows) & (rows <= most)).tolist():
             yield _Candidate(
@@ -196,11 +196,11 @@ def _singles(judged: Judged, parted: Sequence[_Parted], search: Flags, fewest: i
             )
 
 
-def _pairs(judged: Judged, parted: Sequence[_Parted], search: Flags, fewest: int) -> Iterator[_Candidate]:
+def _pairs(judged: Judged, binned: Sequence[_Binned], search: Flags, fewest: int) -> Iterator[_Candidate]:
     most = int(search.sum()) - fewest
-    alone = [_against_rest(one.codes, len(one.conditions), judged, search)[1] for one in parted]
-    for i, j in combinations(range(len(parted)), 2):
-        first, second, width = parted[i], parted[j], len(parted[j].conditions)
+    alone = [_against_rest(one.codes, len(one.conditions), judged, search)[1] for one in binned]
+    for i, j in combinations(range(len(binned)), 2):
+        first, second, width = binned[i], binned[j], len(binned[j].conditions)
         codes = np.where((first.codes >= 0) & (second.codes >= 0), first.codes * width + second.codes, -1)
         rows, loss, sureness = _against_rest(codes, len(first.conditions) * width, judged, search)
         for code in np.flatnonzero((fewest <= rows) & (rows <= most)).tolist():

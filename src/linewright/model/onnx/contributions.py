@@ -114,7 +114,7 @@ def open_explainer(graph: Graph, *, encoder: Encoder, outputs: int, where: str) 
     if parts.name == SHARES:
         raise cannot_be_explained("adds-no-scores", model=where)
     if parts.name != NAME or encoder.is_raw:
-        raise cannot_be_explained("made-elsewhere", model=where)
+        raise cannot_be_explained("imported", model=where)
     width = len(encoder.encodings)
     trees = [node for node in parts.nodes if node.operator == "TreeEnsembleRegressor"]
     linear = _summed(parts, where)

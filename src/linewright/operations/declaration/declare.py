@@ -24,6 +24,15 @@ First = Callable[[Mapping[str, Any]], Urgent | None]
 """Takes arguments as `Operation.check` returned them, and returns what must not wait; `None` where nothing of it is urgent."""
 
 
+class NextProgram(msgspec.Struct, frozen=True, kw_only=True):
+    """A program of ours that takes the place of the command's process, and does without what a command has loaded."""
+
+    module: str
+    """What follows ``python -m``."""
+    arguments: tuple[str, ...]
+    """What follows the module; ``--json`` comes before it where the command has it."""
+
+
 class Entry(NamedTuple):
     """Where an operation lives, and what help says of it before it is imported."""
 

@@ -20,7 +20,6 @@ _SUBJECTS: Mapping[str, str] = {
     "linewright.operations.datasets": "datasets",
     "linewright.operations.demo": "demo",
     "linewright.operations.evidence": "evidence",
-    "linewright.operations.goals": "goals",
     "linewright.operations.halt": "halt",
     "linewright.operations.history": "history",
     "linewright.operations.lines": "lines",

@@ -6,7 +6,7 @@ from typing import Any
 
 from msgspec.structs import replace as replace_field
 
-from linewright.data.breach_text import BreachInWords
+from linewright.data.breach_text import BreachInWords, by_weight
 from linewright.data.facts import Finding
 from linewright.data.finding_text import finding_in_words
 from linewright.interfaces.cli.render.dispatch import renderer
@@ -16,7 +16,6 @@ from linewright.line.new.draft import looked_at
 from linewright.line.new.write import NewLine
 from linewright.line.request_columns import sql_in_words
 from linewright.line.runs.plan_text import ChangeInWords
-from linewright.operations.breaches import by_weight
 from linewright.operations.lines import Checked, CheckedLine, Made, PlanResult, Plans
 from linewright.text.numbers import count
 

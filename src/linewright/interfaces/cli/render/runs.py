@@ -181,7 +181,7 @@ def _all_the_same(learned: Learned) -> str:
         case "rows":
             return "only what the rows say in other columns, or which of them are left, is different"
         case "parts":
-            return "the same rows were only parted anew into training and test rows"
+            return "the same rows were only split anew into training and test rows"
         case "training":
             return "the same rows train and test as before, so that only how it was trained differs, such as its folds or settings"
         case "unknown":

@@ -3,8 +3,8 @@
 from collections.abc import Iterator
 from pathlib import Path
 
-from linewright.interfaces.cli.render.deliveries import delivery_text
 from linewright.interfaces.cli.render.dispatch import renderer
+from linewright.interfaces.cli.render.notify import delivery_text
 from linewright.interfaces.cli.words import RULES, money, short
 from linewright.line.loop.waiting import wait_in_words
 from linewright.line.record.disk_space import MAKE_ROOM, disk_in_words
