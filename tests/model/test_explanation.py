@@ -561,7 +561,7 @@ def test_a_model_whose_answers_cannot_be_explained_is_still_looked_at():
 
     assert () == found.contributions
     assert "imported" == found.not_explained
-    assert "how its training rows were spread" in explanation_in_words(found)["unexplained"]
+    assert "how its training rows are distributed" in explanation_in_words(found)["unexplained"]
     assert ("x31",) == found.shuffled[0].columns
     assert MOST_COLUMNS == len(found.shuffled)
     assert MOST_TOLD >= len(found.slices)
