@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from linewright.data.breach_text import all_in_words, breach_in_words, row_in_words
+from linewright.data.breach_text import breach_in_words, breaches_in_words, row_in_words
 from linewright.data.contract.check import Checked, breach, check
 from linewright.data.contract.pattern import flaw
 from linewright.data.ingest import check_sources
@@ -76,7 +76,7 @@ def test_findings_count_every_rule_even_where_an_earlier_one_caught_the_row(tmp_
     )
 
     assert [("age", "at least 16", 2, 3, "12"), ("job", "one of a", 2, 3, "q")] == [
-        (f.column, f.rule, f.failed, f.rows, f.first) for f in all_in_words(result.breaches)
+        (f.column, f.rule, f.failed, f.rows, f.first) for f in breaches_in_words(result.breaches)
     ]
     assert 2 == len(result.quarantined)
 
@@ -386,7 +386,7 @@ def test_rows_that_no_table_holds_are_told_of_a_source_that_is_only_referred_to(
     result = two_sources(tmp_path, "id,town\n1,x\n2\n", "shop,y\n1,0\n")
 
     assert [("2 fields, as the header of 'shops' has", "warn", 3)] == [
-        (f.rule, f.action, f.line) for f in all_in_words(result.breaches)
+        (f.rule, f.action, f.line) for f in breaches_in_words(result.breaches)
     ]
     assert not result.quarantined
 
@@ -431,7 +431,7 @@ def test_sql_finds_what_no_rule_of_a_column_can(tmp_path):
         "the table: 'no odd payment' fails for 1 of 3 rows, first with 'id=3, paid=9.5, y=0'" == stopped.stop
     )
     assert (None, "warn") == (warned.stop, warned.breaches[-1].action)
-    assert ["at most 8"] == [finding.rule for finding in all_in_words(sound.breaches)]
+    assert ["at most 8"] == [finding.rule for finding in breaches_in_words(sound.breaches)]
 
 
 @pytest.mark.parametrize(

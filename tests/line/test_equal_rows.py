@@ -7,6 +7,7 @@ import numpy as np
 import polars as pl
 import pytest
 
+from linewright.data.breach_text import breach_in_words
 from linewright.interfaces.cli.render.dispatch import result_text
 from linewright.line.factory import Factory
 from linewright.line.new.write import new_line
@@ -72,7 +73,7 @@ def test_a_column_that_is_left_out_afterwards_gives_the_model_of_a_factory_that_
                 path.write_text(written.replace("table:", f"table:\n  exclude: {text}", 1))
                 ran = execute_inline(factory, "a")
             models.append(ran.digest)
-            told = next(one.says for one in ran.breaches if one.kind == "copies")
+            told = next(breach_in_words(one) for one in ran.breaches if one.kind == "copies")
 
         assert "test rows repeat a training row, features and label alike: they are in neither part" in told
     assert models[0] == models[1]

@@ -15,6 +15,7 @@ import polars as pl
 import pytest
 from msgspec.structs import replace
 
+from linewright.data.breach_text import breach_in_words
 from linewright.data.dataset.served_rows import ENOUGH
 from linewright.data.dataset.version import read_dataset
 from linewright.data.facts import TEST, Dataset, Split
@@ -703,7 +704,7 @@ def test_known_rows_that_are_handed_in_again_under_new_keys_judge_no_candidate(l
     assert again.height == split.copies
     assert not tested.str.starts_with("new").any()
     assert [f"{again.height} of {again.height + split.test} test rows repeat"] == [
-        one.says[: len(f"{again.height} of {again.height + split.test} test rows repeat")]
+        breach_in_words(one)[: len(f"{again.height} of {again.height + split.test} test rows repeat")]
         for one in ran.breaches
     ]
     assert (split.test, False) == (fair.n + fair.excluded, ran.promoted)

@@ -23,7 +23,7 @@ from linewright.line.facts import Environment, Rebuilt
 from linewright.line.predict.batch import predict_file
 from linewright.line.predict.label_file import hand_in
 from linewright.line.rebuild.compare import Rebuilding, rebuild
-from linewright.line.rebuild.difference_text import all_in_words
+from linewright.line.rebuild.difference_text import differences_in_words
 from linewright.line.rebuild.isolated_factory import Afresh
 from linewright.line.rebuild.worker import rebuild_apart
 from linewright.line.record.archive_log import seal_next
@@ -221,7 +221,7 @@ def test_environments_differ_in_words():
         "numpy was 2.0.0, is 2.1.0",
         "our code is another: model/old.py, model/train/fit.py",
         "arithmetic gives other bits here: dot",
-    ) == all_in_words(differences(then, now))
+    ) == differences_in_words(differences(then, now))
     assert () == differences(now, now)
 
 

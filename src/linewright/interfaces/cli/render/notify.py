@@ -1,24 +1,10 @@
 """Notifications: what each destination was sent, and what waits."""
 
 from linewright.interfaces.cli.render.dispatch import renderer
-from linewright.line.notify.deliveries import Delivery
+from linewright.interfaces.cli.render.status import delivery_text
 from linewright.line.notify.send_now import Tried
 from linewright.operations.notify import Deliveries, Outcome
-from linewright.store.clock import said
 from linewright.text.numbers import count
-
-
-def delivery_text(one: Delivery) -> str:
-    """Say how many events one destination was sent and how many wait, in a line or two."""
-    words = f"{one.destination} ({one.by}): "
-    last = f", last on {said(one.delivered_at)}" if one.delivered_at else ""
-    words += f"{count(one.delivered, 'event')} told{last}; {one.waiting:,} waiting"
-    if one.refused:
-        words += f"; {one.refused:,} refused and kept: linewright notify send {one.destination} --refused"
-    if one.failures:
-        words += f"\n  fails since {said(one.failing_since or '')}, {count(one.failures, 'try', 'tries')}: {one.trouble}"
-        words += f"; next try {said(one.next_at)}" if one.next_at else ""
-    return words
 
 
 def _tried_text(one: Tried) -> str:

@@ -4,9 +4,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from linewright.interfaces.cli.render.dispatch import renderer
-from linewright.interfaces.cli.render.notify import delivery_text
 from linewright.interfaces.cli.words import RULES, money, short
 from linewright.line.loop.waiting import wait_in_words
+from linewright.line.notify.deliveries import Delivery
 from linewright.line.record.disk_space import MAKE_ROOM, disk_in_words
 from linewright.operations.status import CanaryStatus, LineStatus, Realised, Status, ValueStatus
 from linewright.store.clock import said
@@ -25,6 +25,19 @@ def status_text(status: Status) -> str:
         told.append(f"  {disk_in_words(status.disk, Path(status.factory))}: {MAKE_ROOM}")
     told += [f"  not told: {delivery_text(one)}" for one in status.undelivered]
     return "\n".join([*told, *(_status_text(line) for line in status.lines)])
+
+
+def delivery_text(one: Delivery) -> str:
+    """Say how many events one destination was sent and how many wait, in a line or two."""
+    words = f"{one.destination} ({one.by}): "
+    last = f", last on {said(one.delivered_at)}" if one.delivered_at else ""
+    words += f"{count(one.delivered, 'event')} told{last}; {one.waiting:,} waiting"
+    if one.refused:
+        words += f"; {one.refused:,} refused and kept: linewright notify send {one.destination} --refused"
+    if one.failures:
+        words += f"\n  fails since {said(one.failing_since or '')}, {count(one.failures, 'try', 'tries')}: {one.trouble}"
+        words += f"; next try {said(one.next_at)}" if one.next_at else ""
+    return words
 
 
 def _status_text(line: LineStatus) -> str:
