@@ -31,8 +31,8 @@ from linewright.line.new.write import new_line
 SEEDS, ROWS = 5, 1_500
 BAR, HONEST = 0.5, 0.02
 BY_DEFINITION = frozenset(
-    {"constant", "near-constant", "twin", "id", "few-rows", "sorted", "bad-cells", "unlabelled", "unusable", "stray-classes"}
-    | {"few-groups", "one-sided", "repeats", "empty-label"}
+    {"constant", "near-constant", "twin", "id", "few-rows", "sorted", "bad-cells", "unusable", "stray-classes"}
+    | {"few-groups", "one-sided", "repeats"}
 )  # fmt: skip
 """Checks that say what stands in the table: right wherever they speak."""
 
@@ -57,7 +57,7 @@ class Known:
 
 
 SENTINEL = frozenset({"sentinel"})
-LEAK = frozenset({"leak*", "strong", "later"})
+LEAK = frozenset({"leak*", "strong"})
 Truths = Mapping[str, tuple[str, Mapping[str, AbstractSet[str]]]]
 SHARED: Truths = {
     "insurance_fraud": ("FraudFound", {"Year": {"year-month"}}),

@@ -187,7 +187,6 @@ MISLEADING = [
     ("near-constant", claims(unit=lambda _, y: ["mm" if i % 90 else "cm" for i in range(len(y))])),
     ("leak-one-class", claims(paid=lambda _, y: [i if one == "yes" and i % 3 else None for i, one in enumerate(y)])),
     ("id", claims(number=np.arange(ROWS))),
-    ("unlabelled", claims(kind=["abcd"[i % 4] for i in range(ROWS)]).with_columns(y=pl.when(pl.col("kind") != "c").then("y"))),
     ("few-rows", claims().with_columns(y=pl.Series(["odd"] * 6 + ["even"] * 9 + claims()["y"].to_list()[15:]))),
     ("group", claims(bed=[f"P{i // 6:04}" for i in range(ROWS)], age=[i // 6 * 37 % 50 for i in range(ROWS)])),
     ("year-month", claims(Year=lambda rng, _: rng.integers(2009, 2012, ROWS), Month=lambda rng, _: rng.integers(1, 13, ROWS))),

@@ -52,8 +52,6 @@ TEMPLATES: Mapping[str, str] = {
     "twin/equal": "it equals {of!r} in every row",
     "twin/one-to-one": "its {values:n} values go one to one with those of {of!r}",
     "twin/order": "it ranks the rows as {of!r} does (correlation of ranks {likeness:.4f})",
-    "time-as-number": "it ranks the rows as {time!r} does, which is the time (correlation of ranks {likeness:.4f}): rows to come have "
-    "values that no training row has had, so what a model learns of it holds for none of them",
     "leak-perfect": "alone it predicts the label almost without error ({label:scale} of {strength:.3f})",
     "leak-perfect/function": "each of its {values:n} values goes with one label only in {rows:n} rows: it is the label in other words",
     "leak-perfect/order": "it ranks the rows as the label does: it is the label in other numbers",
@@ -68,9 +66,6 @@ TEMPLATES: Mapping[str, str] = {
     "not known yet when the row happened",
     "leak-late-date/delay": "later than {time!r} in {share:share} of rows, and how much later predicts the label ({label:scale} of "
     "{strength:.3f}): not known yet when the row happened",
-    "later": "later than {time!r} in {share:share} of rows: check that it is known when a prediction is asked for",
-    "same-gaps": "it has a value in {share:share} of the rows that have a label, and in {filled:n} of the {rows:n} that have none: check "
-    "that it is known when a prediction is asked for",
     "strong/label": "alone it reaches a {label:scale} of {strength:.3f}, the next column {next:.3f}: far above the others; "
     + _ASKED,
     "strong/class": "alone it tells {class!r} from all others (ROC AUC of {strength:.3f}), the next column {next:.3f}: far above the "
@@ -80,14 +75,6 @@ TEMPLATES: Mapping[str, str] = {
     "leak-family": "it stands beside {kin:names}, which are leaks, has their two values and is named as they are; {value!r} in {rows:n} "
     "rows (they: {low:n} to {high:n}), which is too few to clear it",
     "leak-parts": "{formula} is the label in {share:share} of rows: who knows all of it knows the label",
-    "unlabelled": "of the {rows:n} rows where it is {levels:or} ({share:share} of all) {labelled:n} have a label (elsewhere "
-    "{elsewhere:share}); leave them out, and ask for no predictions about such rows: no model has seen their truth",
-    "unlabelled/range": "of the {rows:n} rows from {low} to {high} ({share:share} of all) {labelled:n} have a label (elsewhere "
-    "{elsewhere:share}); leave them out, and ask for no predictions about such rows: no model has seen their truth",
-    "unlabelled/last": "of the {rows:n} rows from {low} on ({share:share} of all) {labelled:n} have a label (elsewhere {elsewhere:share}); "
-    "if their truth is still to come, label.delay says how long that takes; if not, no model has seen it",
-    "empty-label": "{share:share} of the rows have no label, of every kind and time: no model learns from them. Is an empty cell an answer "
-    "of its own? Then give it a name, with {word!r} among what contract.columns allows",
     "sorted": "the rows are sorted by the label, from {first!r} to {last!r}: the first rows are no sample, and a split by order would see "
     "other answers than it trains on",
     "sorted/time": "the rows are sorted by the label, from {first!r} to {last!r}, and by {time!r} too, so that a split by time tests on "

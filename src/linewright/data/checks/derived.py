@@ -5,7 +5,6 @@ from itertools import takewhile
 
 import numpy as np
 import polars as pl
-from msgspec.structs import replace
 
 from linewright.data.checks.columns import LEAST_ROWS, Columns, Floats, Mask
 from linewright.data.facts import Finding, Severity
@@ -34,17 +33,14 @@ class CountedDays:
         days = {name: _days(one) for name, one in columns.values.items() if one.dtype.is_temporal()}
         if time is not None and time.dtype.is_temporal():
             days = {time.name: _days(time), **days}
-        late = [
-            name for name in days if closed.get(name, "").startswith("leak") or closed.get(name) == "later"
-        ]
+        late = [name for name in days if closed.get(name, "").startswith("leak")]
         for name, column in columns.open(closed).items() if late else ():
             if not column.dtype.is_numeric():
                 continue
             number = column.cast(pl.Float64).fill_null(0.0).to_numpy()
             if hit := _best_count(number, days, late):
                 start, end, share, rows = hit
-                for one in columns.suspicion(self, [name], start=start, end=end, share=share, rows=rows):
-                    yield one if closed[end] != "later" else replace(one, severity="warn")
+                yield from columns.suspicion(self, [name], start=start, end=end, share=share, rows=rows)
 
 
 def _days(column: pl.Series) -> Floats:

@@ -1,102 +1,22 @@
-"""Labels that mislead: parts of the table without any, rows sorted by them, classes of too few rows, and parts of a split that lack one."""
+"""Labels that mislead: rows sorted by them, typing errors, classes of too few rows, and parts of a split that lack one."""
 
 from collections.abc import Iterator, Sequence
 
 import polars as pl
 
 from linewright.data.checks.rows import Rows, text_in_sql
-from linewright.data.checks.unlabelled import Unlabelled, find_unlabelled
 from linewright.data.dataset.split import foreseen_useless
 from linewright.data.facts import Edit, Finding, Scalar, Severity
-from linewright.data.types import TIMES
 from linewright.errors import SpecError
 from linewright.text.quoting import in_sql
 
 _LEAST_ROWS = 100
 _RARE = 20
-_MOSTLY_EMPTY = 0.5
 _STRAY, _STRAY_ROWS, _MOST_STRAYS = 0.01, 2, 5
 _SURELY_IN_BOTH = 20
 """Rows that the smaller part has of the second largest class on average, from which on chance leaves no part with one class only."""
 _MOST_CELLS = 2_000_000
 """Cells of a table of which copies are looked for as a run does, about two seconds of a processor."""
-
-
-class UnlabelledParts:
-    """A category or a range of time whose rows have no label."""
-
-    id = "unlabelled"
-    severity: Severity = "warn"
-
-    def run(self, rows: Rows) -> Iterator[Finding]:
-        """Give such parts: no model has seen their truth. Of the latest rows it may be still to come."""
-        table = rows.data.table
-        names = dict.fromkeys([*rows.features, *filter(None, (table.time, table.group))])
-        columns = {name: rows.seen[name] for name in names if name in rows.seen}
-        parts = find_unlabelled(rows.label.values, columns, table.time)
-        outside = " and ".join(_outside(rows, part) for part in parts if not part.is_last)
-        # One query leaves all of them out.
-        remedy = (rows.query("select *", after=f"where {outside}"),) if outside else ()
-        for part in parts:
-            evidence: dict[str, Scalar | tuple[Scalar, ...]] = {
-                "form": "levels" if part.levels else "last" if part.is_last else "range",
-                "levels": tuple(None if one is None else str(one)[:40] for one in part.levels),
-                "low": str(part.low),
-                "high": str(part.high),
-                "rows": part.rows,
-                "share": part.rows / rows.height,
-                "added": part.added / rows.height,
-                "labelled": part.labelled,
-                "elsewhere": 1 - part.elsewhere,
-            }
-            yield Finding(
-                check=self.id,
-                severity=self.severity,
-                columns=(part.column,),
-                evidence=evidence,
-                remedy=() if part.is_last else remedy,
-            )
-            remedy = () if not part.is_last else remedy
-
-
-def _outside(rows: Rows, part: Unlabelled) -> str:
-    """Return the condition in SQL of rows that are not of a part."""
-    name = in_sql(part.column)
-    if part.levels:
-        return f"coalesce({name}::text, '') not in ({', '.join(text_in_sql(one) for one in part.levels)})"
-    column, rule = rows.seen[part.column], rows.data.contract.columns.get(part.column)
-    if column.type not in TIMES:
-        return f"({name} between {part.low} and {part.high}) is not true"
-    how = rule.format if rule else column.format
-    day = f"strptime({name}, {text_in_sql(how)})" if how else name
-    return f"({day}::date between '{part.low:%Y-%m-%d}' and '{part.high:%Y-%m-%d}') is not true"
-
-
-class EmptyLabel:
-    """Classes of which most cells are empty: `effect` without a value may say that there was none."""
-
-    id = "empty-label"
-    severity: Severity = "ask"
-
-    def run(self, rows: Rows) -> Iterator[Finding]:
-        """Ask what an empty cell means, where no part of the table explains it."""
-        label, share = rows.label, rows.label.missing / rows.height
-        if (
-            label.type not in {"category", "text"}
-            or share < _MOSTLY_EMPTY
-            or next(iter(UnlabelledParts().run(rows)), None)
-        ):
-            return
-        classes = label.values.drop_nulls().cast(pl.String).unique().sort().to_list()
-        word = next(word for word in ("none", "empty", "no value") if word not in classes)
-        name = in_sql(label.name)
-        yield Finding(
-            check=self.id,
-            severity=self.severity,
-            columns=(label.name,),
-            evidence={"share": share, "word": word, "classes": len(classes)},
-            remedy=(rows.query(f"select * replace (coalesce({name}, {text_in_sql(word)}) as {name})"),),
-        )
 
 
 class Sorted:

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from linewright.data.checks.columns import LEAST_ROWS, Columns, Mask, against
+from linewright.data.checks.columns import LEAST_ROWS, Columns, Mask
 from linewright.data.facts import Finding, Scalar, Severity
 from linewright.data.profile.association import Ints, Truth, cells, roc_auc, strength
 
@@ -201,81 +201,24 @@ class LateDate:
     severity: Severity = "exclude"
 
     def run(self, columns: Columns, closed: Mapping[str, str]) -> Iterator[Finding]:
-        """Give the dates that were not known yet when the row happened, and matter."""
-        is_binary = columns.truth.form == "two"
-        for name, share in _late(columns, closed):
-            value, delay = columns.strengths[name], _delay_strength(columns, columns.values[name])
-            if value >= (0.6 if is_binary else 0.1):
-                evidence: dict[str, Scalar] = {"form": "date", "strength": value}
-            elif delay >= (0.7 if is_binary else 0.25):
-                evidence = {"form": "delay", "strength": delay}
-            else:
+        """Give the dates of which many lie more than a day after the row's own time, and that matter."""
+        time, form = columns.moments, columns.truth.form
+        if time is None or not time.dtype.is_temporal():
+            return
+        own = time.cast(pl.Datetime("us")).to_physical()
+        for name, column in columns.open(closed).items():
+            if not column.dtype.is_temporal():
                 continue
-            evidence |= {"time": columns.roles.time, "share": share, "label": columns.truth.form}
-            yield from columns.suspicion(self, [name], **evidence)
-
-
-class LaterDate:
-    """Dates after the row's own that say little of the label."""
-
-    id = "later"
-    severity: Severity = "warn"
-
-    def run(self, columns: Columns, closed: Mapping[str, str]) -> Iterator[Finding]:
-        """Give the dates to check: a request may not have them."""
-        for name, share in _late(columns, closed):
-            yield from columns.suspicion(self, [name], time=columns.roles.time, share=share)
-
-
-def _late(columns: Columns, closed: Mapping[str, str]) -> Iterator[tuple[str, float]]:
-    """Give the columns of dates of which many lie more than a day after the row's own time, with their share of the rows."""
-    time = columns.moments
-    if time is None or not time.dtype.is_temporal():
-        return
-    own = time.cast(pl.Datetime("us")).to_physical()
-    for name, column in columns.open(closed).items():
-        if column.dtype.is_temporal():
-            late = (column.cast(pl.Datetime("us")).to_physical() - own) > _DAY
-            share = float(late.fill_null(value=False).to_numpy().mean())
-            if share >= _LATE:
-                yield name, share
-
-
-def _delay_strength(columns: Columns, column: pl.Series) -> float:
-    """Return how well the time from the row to its later date predicts the label."""
-    if columns.moments is None:
-        return 0.0
-    first, last = (one.cast(pl.Datetime("us")).to_physical() for one in (columns.moments, column))
-    return strength(cells(last - first), columns.truth)
-
-
-class SameGaps:
-    """A column that has a value just where the label has one: both may come to be known at one time."""
-
-    id = "same-gaps"
-    severity: Severity = "warn"
-
-    def run(self, columns: Columns, closed: Mapping[str, str]) -> Iterator[Finding]:
-        """Give such columns; nothing where most are so, since the rows without a label are another kind of rows then."""
-        bare = columns.spelled.is_null().to_numpy()
-        if min(bare.sum(), (~bare).sum()) < LEAST_ROWS:
-            return
-        missing = {name: columns.seen[name].values.is_null().to_numpy() for name in columns.values}
-        found = [
-            name
-            for name, gone in missing.items()
-            if gone[bare].mean() >= 1 - _NEVER and gone[~bare].mean() <= _NEVER
-        ]
-        if 2 * len(found) > len(missing):
-            return
-        for name in set(found) - set(closed):
-            gone = missing[name]
-            evidence: dict[str, Scalar | tuple[Scalar, ...]] = {
-                "share": 1 - float(gone[~bare].mean()),
-                "filled": int((~gone[bare]).sum()),
-                "rows": int(bare.sum()),
-            }
-            yield against(self, name, evidence)
+            distance = column.cast(pl.Datetime("us")).to_physical() - own
+            share = float((distance > _DAY).fill_null(value=False).to_numpy().mean())
+            if share < _LATE:
+                continue
+            value, delay = columns.strengths[name], strength(cells(distance), columns.truth)
+            evidence: dict[str, Scalar] = {"time": columns.roles.time, "share": share, "label": form}
+            if value >= (0.6 if form == "two" else 0.1):
+                yield from columns.suspicion(self, [name], form="date", strength=value, **evidence)
+            elif delay >= (0.7 if form == "two" else 0.25):
+                yield from columns.suspicion(self, [name], form="delay", strength=delay, **evidence)
 
 
 class Strong:

@@ -7,23 +7,21 @@ import polars as pl
 from linewright.data.checks.columns import ColumnCheck, Columns, sampled
 from linewright.data.checks.derived import CountedDays, Family, Parts
 from linewright.data.checks.group import Group
-from linewright.data.checks.labels import EmptyLabel, FewRows, OneSided, Sorted, StrayClasses, UnlabelledParts
+from linewright.data.checks.labels import FewRows, OneSided, Sorted, StrayClasses
 from linewright.data.checks.leaks import (
     LateDate,
-    LaterDate,
     OneClass,
     Perfect,
-    SameGaps,
     Strong,
 )
 from linewright.data.checks.order import TimeOrder, YearMonth
-from linewright.data.checks.redundant import Equal, TimeAsNumber
 from linewright.data.checks.repeats import RepeatedRows
 from linewright.data.checks.rows import RowCheck, Rows
 from linewright.data.checks.values import (
     BadCells,
     Constant,
     DoubtfulTime,
+    Equal,
     FewGroups,
     Id,
     Name,
@@ -45,11 +43,9 @@ SUSPICIONS: tuple[ColumnCheck, ...] = (
     Perfect(),
     OneClass(),
     LateDate(),
-    LaterDate(),
     CountedDays(),
     Family(),
     Parts(),
-    SameGaps(),
     Strong(),
 )
 """Whether a column was known before the label; of each column the first that finds something says it."""
@@ -58,7 +54,6 @@ COLUMN_CHECKS: tuple[ColumnCheck, ...] = (
     Constant(),
     Id(),
     Weight(),
-    TimeAsNumber(),
     Equal(),
     *SUSPICIONS,
     NearConstant(),
@@ -72,8 +67,6 @@ COLUMN_CHECKS: tuple[ColumnCheck, ...] = (
 """In the order in which they look: what an earlier one leaves out, or suspects, a later one does not judge again."""
 ROW_CHECKS: tuple[RowCheck, ...] = (
     Group(),
-    UnlabelledParts(),
-    EmptyLabel(),
     RepeatedRows(),
     Sorted(),
     TimeOrder(),

@@ -42,6 +42,23 @@ class Unusable:
                 )
 
 
+class Equal:
+    """A column that equals an earlier one in every row."""
+
+    id = "twin"
+    severity: Severity = "exclude"
+
+    def run(self, columns: Columns, closed: Mapping[str, str]) -> Iterator[Finding]:
+        """Give the columns that add nothing; those that are only alike as a note. What is as the label is a leak."""
+        for name, twin in columns.twins.items():
+            if name in closed or name not in columns.features or twin.of == columns.about.column:
+                continue
+            is_equal = twin.form == "equal"
+            evidence: dict[str, Scalar | tuple[Scalar, ...]] = {"form": twin.form, "of": twin.of}
+            evidence |= {"values": columns.seen[name].distinct, "likeness": twin.likeness}
+            yield against(self, name, evidence, self.severity if is_equal else "note")
+
+
 class Constant:
     """A column with one value, or none, in all rows that have a label."""
 

@@ -14,7 +14,7 @@ from linewright.errors import RequestError
 Columns = Mapping[str, Seen]
 
 _NUMBERING = frozenset("id ids uuid guid key no nr num number serial index idx".split())  # noqa: SIM905 -- words, not a list
-_ROWS = frozenset({"row", "rows", "rowname", "rownames", "rowid", "record", "unnamed"})
+_ROWS = frozenset("row rows rowname rownames rowid record unnamed".split())  # noqa: SIM905 -- words, not a list
 """What programs call a number that they gave to each row."""
 _PERSONS = frozenset(
     [
@@ -123,9 +123,9 @@ _NO_IDS = frozenset(
 )
 """Words that end in *id* and number nothing."""
 _FULL_NAMES = frozenset(
-    {"firstname", "lastname", "surname", "forename", "fullname", "fname", "lname", "middlename"}
+    "firstname lastname surname forename fullname fname lname middlename".split()  # noqa: SIM905 -- words, not a list
 )
-_PARTS_OF_NAMES = frozenset({"first", "last", "family", "given", "middle", "full", "maiden"})
+_PARTS_OF_NAMES = frozenset("first last family given middle full maiden".split())  # noqa: SIM905 -- words, not a list
 """What stands beside the word *name* where a column names people."""
 _AFTERWARDS = frozenset(
     [
@@ -142,7 +142,7 @@ _AFTERWARDS = frozenset(
     ]
 )
 """Words for what is known once a case is over."""
-_BEFORE = frozenset({"previous", "prev", "prior", "last", "past", "former", "earlier"})
+_BEFORE = frozenset("previous prev prior last past former earlier".split())  # noqa: SIM905 -- words, not a list
 """Words by which an outcome is that of an earlier case."""
 _UNITS = ("day", "days", "date", "time", "week", "weeks", "month", "months", "year", "years")
 _NO_TIMES = _OTHER_TIMES | {
@@ -155,7 +155,7 @@ _NO_TIMES = _OTHER_TIMES | {
     "mandate",
     "overtime",
 }
-_WEIGHTS = frozenset({"fnlwgt", "wgt", "wt", "pweight", "finalwgt", "perwt", "hhwt"})
+_WEIGHTS = frozenset("fnlwgt wgt wt pweight finalwgt perwt hhwt".split())  # noqa: SIM905 -- words, not a list
 _FEW = 20
 AGAIN = 0.02
 """Share of the rows whose value stood in an earlier row, from which on a column that names things is a group."""

@@ -3,9 +3,8 @@
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import cast
 
-from linewright.data.checks.labels import Sorted, UnlabelledParts
+from linewright.data.checks.labels import Sorted
 from linewright.data.checks.look import ColumnProfile, Profile
 from linewright.data.checks.values import Id, NearConstant, Outlier
 from linewright.data.facts import Edit, Finding
@@ -355,15 +354,12 @@ def _contract(draft: Draft) -> Iterator[str]:
 
 def _fewest(draft: Draft) -> Iterator[str]:
     """Give the number of rows below which a file was broken off; what is proposed to be left out does not count."""
-    bare = sum(
-        cast("float", one.evidence["added"]) for one in draft.of_rows if one.check == UnlabelledParts.id
-    )
-    rows = round(draft.of * (1 - bare) * (1 - draft.profile.repeated / draft.profile.rows))
+    rows = round(draft.of * (1 - draft.profile.repeated / draft.profile.rows))
     if rows < _ROWS_TO_LOSE:
         return
     least = rows // 2
     unit = 10 ** (len(str(least)) - 2)
-    of = f"{rows:,} rows" + (" seen" if rows == draft.of else " without repeats and parts that have no label")
+    of = f"{rows:,} rows" + (" seen" if rows == draft.of else " without repeats")
     yield f"  rows: {{min: {least // unit * unit}}}  # half of the {of}, so that a file that is broken off stops a run"
 
 
