@@ -44,7 +44,7 @@ from linewright.model.export.to_onnx import to_onnx
 from linewright.model.facts import Package, Trained
 from linewright.model.families.lightgbm import Boosted
 from linewright.model.package.model import Golden, build, keep_package, open_model
-from linewright.release.promotion import promote
+from linewright.release.promotion import Candidate, promote
 from linewright.serve.rows.reader import RowReader
 from linewright.store.values import canonical_json, decode
 
@@ -198,9 +198,12 @@ def make(folder: Path) -> Made:
         )
         number = factory.metadata.register("bench", digest, at=factory.now())
         promote(
-            factory.context, factory.serving, "bench", model=number, package=digest, certificate=None,
-            because="the benchmark's model", forced=True,
-        )  # fmt: skip
+            factory.context,
+            factory.serving,
+            Candidate(line="bench", model=number, package=digest, certificate=None),
+            because="the benchmark's model",
+            forced=True,
+        )
         state = factory.state
     (others / "model.onnx").write_bytes(graph)
     (others / "model.bst").write_text(msgspec.json.decode(fitted.to_native())["text"])

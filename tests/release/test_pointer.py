@@ -22,6 +22,7 @@ from linewright.model.facts import Calibration, Certificate, Conclusion, Package
 from linewright.release import stop
 from linewright.release.facts import Arm, Halted, Promoted, Refused, RolledBack, Serving
 from linewright.release.promotion import (
+    Candidate,
     champions,
     halt,
     is_projected,
@@ -91,16 +92,15 @@ def certificate(context, package, *, verdict="promote", rival="baseline"):
     )
 
 
+def candidate(model, package, certificate=None):
+    return Candidate(line=LINE, model=model, package=package, certificate=certificate)
+
+
 def serve(context, folder, name, **changes):
     """Register a model and promote it with a certificate."""
     model, package = register(context, name)
-    asked = {
-        "model": model,
-        "package": package,
-        "certificate": certificate(context, package),
-        "because": "gates",
-    }
-    return promote(context, folder, LINE, **(asked | changes))
+    digest = changes.pop("certificate", None) or certificate(context, package)
+    return promote(context, folder, candidate(model, package, digest), **({"because": "gates"} | changes))
 
 
 def on_disk(folder):
@@ -147,10 +147,7 @@ def test_a_certificate_that_does_not_say_promote_refuses(context, folder, verdic
         promote(
             context,
             folder,
-            LINE,
-            model=model,
-            package=package,
-            certificate=certificate(context, package, verdict=verdict),
+            candidate(model, package, certificate(context, package, verdict=verdict)),
             because="gates",
         )
 
@@ -169,13 +166,13 @@ def test_the_certificate_of_another_model_refuses(context, folder):
 def test_no_certificate_refuses_unless_it_is_forced_with_a_reason(context, folder):
     """A person may overrule the gates; the record says that one did, and why."""
     model, package = register(context, "a")
-    asked = {"model": model, "package": package, "certificate": None}
+    bare = candidate(model, package)
 
     with pytest.raises(GateRefused, match="no certificate says that this model may be promoted"):
-        promote(context, folder, LINE, because="I like it", **asked)
+        promote(context, folder, bare, because="I like it")
     with pytest.raises(RequestError, match="a forced promotion needs a reason"):
-        promote(context, folder, LINE, because=" ", forced=True, **asked)
-    event = promote(context, folder, LINE, because="outage", forced=True, **asked)
+        promote(context, folder, bare, because=" ", forced=True)
+    event = promote(context, folder, bare, because="outage", forced=True)
 
     assert (event.forced, event.certificate, event.because) == (True, None, "outage")
     assert on_disk(folder).champion.package == package
@@ -187,9 +184,9 @@ def test_a_model_that_is_not_registered_as_said_is_refused(context, folder):
     _, other = register(context, "b")
 
     with pytest.raises(NotFound, match="the model with that version is another one"):
-        promote(context, folder, LINE, model=model, package=other, certificate=None, because="x", forced=True)
+        promote(context, folder, candidate(model, other), because="x", forced=True)
     with pytest.raises(NotFound, match="the line has no such model"):
-        promote(context, folder, LINE, model=9, package=other, certificate=None, because="x", forced=True)
+        promote(context, folder, candidate(9, other), because="x", forced=True)
 
 
 def test_the_champion_is_not_promoted_again(context, folder):
@@ -262,13 +259,12 @@ def test_a_run_whose_rival_no_longer_serves_does_not_promote(context, folder):
     """It was shown to be better than something else."""
     first = serve(context, folder, "a")
     model, package = register(context, "b")
-    asked = {"model": model, "package": package, "because": "gates", "run": "run-2"}
+    asked = {"because": "gates", "run": "run-2"}
 
     with pytest.raises(Conflict, match="compares with a model that no longer serves"):
-        promote(context, folder, LINE, certificate=certificate(context, package), **asked)
-    event = promote(
-        context, folder, LINE, certificate=certificate(context, package, rival=first.package), **asked
-    )
+        promote(context, folder, candidate(model, package, certificate(context, package)), **asked)
+    judged = certificate(context, package, rival=first.package)
+    event = promote(context, folder, candidate(model, package, judged), **asked)
 
     assert event.before == 1
 
@@ -286,16 +282,7 @@ def test_bytes_that_changed_on_the_disk_are_not_promoted_and_the_champion_stays(
         path.write_bytes(path.read_bytes()[:-1] + b"?")
 
         with pytest.raises(Corrupt, match="stored bytes have changed"):
-            promote(
-                context,
-                folder,
-                LINE,
-                model=model,
-                package=package,
-                certificate=None,
-                because="x",
-                forced=True,
-            )
+            promote(context, folder, candidate(model, package), because="x", forced=True)
 
         assert on_disk(folder).champion.model == 1
 
@@ -661,18 +648,7 @@ def test_of_two_that_promote_at_once_one_wins_and_the_other_is_told(tmp_path, fo
         def attempt(model, package):
             mine = context_of(ReadsTogether(), context.artifacts)
             try:
-                results.append(
-                    promote(
-                        mine,
-                        folder,
-                        LINE,
-                        model=model,
-                        package=package,
-                        certificate=None,
-                        because="x",
-                        forced=True,
-                    )
-                )
+                results.append(promote(mine, folder, candidate(model, package), because="x", forced=True))
             except Conflict as error:
                 results.append(error)
 

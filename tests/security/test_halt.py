@@ -32,7 +32,7 @@ from linewright.line.loop.worker import UNKNOWN_AFTER_S, Tending
 from linewright.operations import OPERATIONS
 from linewright.release.endpoint_settings import configure
 from linewright.release.facts import Halted
-from linewright.release.promotion import promote
+from linewright.release.promotion import Candidate, promote
 from linewright.release.stop import Note, leave, stop
 from linewright.serve.access import Access
 
@@ -70,9 +70,12 @@ def factory_in(root: Path, *, unlogged: bool = False) -> Path:
         factory.metadata.keep(package)
         model = factory.metadata.register("claims", digest, at=factory.now())
         promote(
-            factory.context, factory.serving, "claims",
-            model=model, package=digest, certificate=None, because="by hand", forced=True,
-        )  # fmt: skip
+            factory.context,
+            factory.serving,
+            Candidate(line="claims", model=model, package=digest, certificate=None),
+            because="by hand",
+            forced=True,
+        )
         if unlogged:
             configure(factory.context, factory.serving, "claims", log_fails="serve-unlogged")
     return root

@@ -12,7 +12,7 @@ from linewright.line.release.rollout import begin_trial, is_tried_first
 from linewright.model.evaluate.decision_changes import between
 from linewright.model.facts import Package
 from linewright.operations.declaration.declare import operation
-from linewright.release import promotion as pointer
+from linewright.release import promotion
 from linewright.release.facts import TRIED, Deployed, Rollout, Withdrawn
 from linewright.release.promotion import canary_of
 from linewright.store.protocols import Version
@@ -86,13 +86,12 @@ def promote(factory: Factory, model: str, /, *, force: bool = False, because: st
         )
     if found and certificate and not force and _waits_for_approval(factory, version):
         return _tried(factory, version, found, because or "approved")
-    event = pointer.promote(
+    event = promotion.promote(
         factory.context,
         factory.serving,
-        version.line,
-        model=version.version,
-        package=version.digest,
-        certificate=certificate,
+        promotion.Candidate(
+            line=version.line, model=version.version, package=version.digest, certificate=certificate
+        ),
         because=because or "asked for, with a passing certificate",
         forced=certificate is None or condemned is not None,
         declared=declared_before(factory.metadata, version.line, version.digest),
@@ -169,7 +168,7 @@ def rollback(factory: Factory, line: str, /, *, canary: bool = False, because: s
         Why, for the record.
     """
     factory.require(line)
-    withdrawn = pointer.withdraw(
+    withdrawn = promotion.withdraw(
         factory.context, factory.serving, line, because or "asked for", trigger="person"
     )
     if withdrawn is not None:
@@ -180,7 +179,7 @@ def rollback(factory: Factory, line: str, /, *, canary: bool = False, because: s
             where=line,
             hint=f"`linewright status {line}` says how the last one ended; without --canary the champion goes back",
         )
-    event = pointer.rollback(factory.context, factory.serving, line, because=because or "asked for")
+    event = promotion.rollback(factory.context, factory.serving, line, because=because or "asked for")
     return Serves(
         line=line,
         champion=f"{line}@{event.model}",

@@ -49,14 +49,23 @@ BASELINE = "baseline"
 """What a certificate calls the rival of a line's first candidate."""
 
 
+class Candidate(msgspec.Struct, frozen=True, kw_only=True):
+    """A registered model of a line that may answer rows, and what speaks for it."""
+
+    line: str
+    model: int
+    """Its version, as registered."""
+    package: str
+    """Digest of the package that has this version."""
+    certificate: str | None
+    """Digest of the certificate that says promote; `None` where there is none, and only a person can promote it."""
+
+
 def promote(
     context: Context,
     serving_dir: Path,
-    line: str,
+    candidate: Candidate,
     *,
-    model: int,
-    package: str,
-    certificate: str | None,
     because: str,
     forced: bool = False,
     run: str | None = None,
@@ -71,12 +80,8 @@ def promote(
         Of the caller.
     serving_dir
         Folder of the files that endpoints follow.
-    line
-        Name of the line.
-    model, package
-        Version and digest of the model, as registered.
-    certificate
-        Digest of the certificate that says promote; may be `None` only where `forced`.
+    candidate
+        The model; without a certificate only where `forced`.
     because
         The reason, for the record.
     forced
@@ -105,9 +110,10 @@ def promote(
     Conflict
         If the model is the champion already, the run has promoted another, or someone else moved the line meanwhile.
     """
+    line, model = candidate.line, candidate.model
     earlier = _promotion_of(context.metadata, line, run)
     if earlier is not None:
-        if earlier.package != package:
+        if earlier.package != candidate.package:
             raise Conflict(
                 "this run has already promoted a model",
                 where=f"{line}, run {run}",
@@ -116,15 +122,15 @@ def promote(
         project(context.metadata, serving_dir, line)
         return earlier
     now = context.metadata.pointer(line)
-    _require_registered(context.metadata, line, model, package)
+    _require_registered(context.metadata, candidate)
     if now.champion == model:
         raise Conflict("the model is the champion already", where=f"{line}@{model}")
     if forced:
         _require_word(line, because)
     else:
         rival = BASELINE if now.champion is None else _package_of(context.metadata, line, now.champion)
-        _require_certificate(context.metadata, certificate, package, rival=None if run is None else rival)
-    require_bytes(context, package)
+        _require_certificate(context.metadata, candidate, rival=None if run is None else rival)
+    require_bytes(context, candidate.package)
     after = Pointer(
         generation=now.generation + 1,
         champion=model,
@@ -138,10 +144,10 @@ def promote(
         because=because,
         line=line,
         model=model,
-        package=package,
+        package=candidate.package,
         before=now.champion,
         generation=after.generation,
-        certificate=certificate,
+        certificate=candidate.certificate,
         forced=forced,
         run=run,
         declared=declared,
@@ -202,11 +208,8 @@ def rollback(context: Context, serving_dir: Path, line: str, because: str) -> Ro
 def deploy(
     context: Context,
     serving_dir: Path,
-    line: str,
+    candidate: Candidate,
     *,
-    model: int,
-    package: str,
-    certificate: str,
     because: str,
     share: float,
     unit: str | None,
@@ -234,13 +237,14 @@ def deploy(
     Conflict
         If there is no champion or it is another than the certificate's rival, or someone else moved the line meanwhile.
     """
+    line, model, package = candidate.line, candidate.model, candidate.package
     now, before = context.metadata.pointer(line), canary_of(context.metadata, line)
-    _require_registered(context.metadata, line, model, package)
+    _require_registered(context.metadata, candidate)
     champion = now.champion
     if champion is None or champion == model:
         raise Conflict("a candidate needs another model as champion beside it", where=f"{line}@{model}")
     rival = _package_of(context.metadata, line, champion)
-    _require_certificate(context.metadata, certificate, package, rival=rival)
+    certificate = _require_certificate(context.metadata, candidate, rival=rival)
     require_bytes(context, package)
     is_next = before is not None and (before.package, before.run, before.rollout) == (package, run, rollout)
     if before is not None and not is_next:
@@ -655,13 +659,13 @@ def _package_of(metadata: MetadataReader, line: str, model: int) -> str:
     raise NotFound("the line has no such model", where=line, found=f"{line}@{model}")
 
 
-def _require_registered(metadata: MetadataReader, line: str, model: int, package: str) -> None:
-    registered = _package_of(metadata, line, model)
-    if registered != package:
+def _require_registered(metadata: MetadataReader, candidate: Candidate) -> None:
+    registered = _package_of(metadata, candidate.line, candidate.model)
+    if registered != candidate.package:
         raise NotFound(
             "the model with that version is another one",
-            where=f"{line}@{model}",
-            found=package,
+            where=f"{candidate.line}@{candidate.model}",
+            found=candidate.package,
             allowed=registered,
         )
 
@@ -671,10 +675,9 @@ def _require_word(line: str, because: str) -> None:
         raise RequestError("a forced promotion needs a reason", where=line, hint='add --because "why"')
 
 
-def _require_certificate(
-    metadata: MetadataReader, certificate: str | None, package: str, *, rival: str | None
-) -> None:
-    """Require a certificate that says promote for exactly this package, against `rival` where that is given."""
+def _require_certificate(metadata: MetadataReader, candidate: Candidate, *, rival: str | None) -> str:
+    """Return the digest of the certificate, which must say promote for exactly this package, against `rival` where that is given."""
+    certificate, package = candidate.certificate, candidate.package
     if certificate is None:
         raise GateRefused(
             "no certificate says that this model may be promoted",
@@ -700,6 +703,7 @@ def _require_certificate(
             allowed=rival,
             hint="run the line again",
         )
+    return certificate
 
 
 def require_bytes(context: Context, package: str) -> None:

@@ -19,7 +19,7 @@ from linewright.line.steps.table import STATIONS
 from linewright.model.facts import Certificate, Limit, Package, Registered
 from linewright.model.gates.text import certificate_in_words, incomparable_in_words
 from linewright.release.facts import TRIED, Deployed, Promoted, Refused, RolledBack, Withdrawn
-from linewright.release.promotion import canary_of, project, promote, refuse, require_bytes
+from linewright.release.promotion import Candidate, canary_of, project, promote, refuse, require_bytes
 from linewright.store.clock import said
 
 MOST_SEEN = 50
@@ -177,10 +177,9 @@ def release(work: Work, run: str) -> bool:
             promote(
                 context,
                 work.factory.serving,
-                line,
-                model=model,
-                package=certificate.package,
-                certificate=work.known["gate"],
+                Candidate(
+                    line=line, model=model, package=certificate.package, certificate=work.known["gate"]
+                ),
                 because=certificate_in_words(certificate),
                 run=run,
                 declared=declared_before(work.metadata, line, certificate.package),

@@ -16,7 +16,7 @@ from linewright.model.facts import Certificate, Package
 from linewright.model.gates.text import certificate_in_words
 from linewright.release.confidence_sequence import bounds
 from linewright.release.facts import TRIED, ArmQuality, Deployed, Pairs, Promoted, Rollout, Trial, Withdrawn
-from linewright.release.promotion import canary_of, deploy, promote, withdraw
+from linewright.release.promotion import Candidate, canary_of, deploy, promote, withdraw
 from linewright.release.spec import ReleaseSpec
 from linewright.serve.facts import Prediction, Truth
 from linewright.serve.models.canary_failure import trouble_with
@@ -54,10 +54,7 @@ def begin_trial(
     return deploy(
         context,
         factory.serving,
-        line,
-        model=model,
-        package=certificate.package,
-        certificate=digest,
+        Candidate(line=line, model=model, package=certificate.package, certificate=digest),
         because=because or f"{certificate_in_words(certificate)}; {begins}",
         share=share,
         unit=spec.release.unit,
@@ -112,14 +109,14 @@ def _next_step(factory: Factory, spec: LineSpec, canary: Deployed, trial: Trial)
     steps = (spec.release.steps or ()) if canary.rollout == "canary" else ()
     share = next((one for one in steps if one > canary.share), 1.0)
     because, evidence = not_worse_in_words(trial, canary.rollout), context.metadata.keep(trial)
+    candidate = Candidate(
+        line=line, model=canary.model, package=canary.package, certificate=canary.certificate
+    )
     if share < 1:
         return deploy(
             context,
             factory.serving,
-            line,
-            model=canary.model,
-            package=canary.package,
-            certificate=canary.certificate,
+            candidate,
             because=because,
             share=share,
             unit=canary.unit,
@@ -129,10 +126,7 @@ def _next_step(factory: Factory, spec: LineSpec, canary: Deployed, trial: Trial)
     return promote(
         context,
         factory.serving,
-        line,
-        model=canary.model,
-        package=canary.package,
-        certificate=canary.certificate,
+        candidate,
         because=because,
         run=canary.run,
         declared=declared_before(context.metadata, line, canary.package),
