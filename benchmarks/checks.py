@@ -25,6 +25,7 @@ from sklearn import datasets
 
 from linewright.data.checks.registry import COLUMN_CHECKS, ROW_CHECKS
 from linewright.data.facts import Finding
+from linewright.data.profile.roles import GivenRoles
 from linewright.errors import LinewrightError
 from linewright.line.new.write import new_line
 
@@ -246,7 +247,7 @@ def main() -> None:
         known += without_row_names(Path(folder), real(args.r, R, "real")) if args.r else []
         for number, one in enumerate(known):
             try:
-                made = new_line(Path(folder) / str(number), "a", data=one.path, label=one.label)
+                made = new_line(Path(folder) / str(number), "a", one.path, GivenRoles(label=one.label))
             except LinewrightError as error:
                 sys.stderr.write(f"{one.name}: {error}\n")
                 continue

@@ -20,6 +20,7 @@ import httpx
 from msgspec.structs import replace
 from swap import LINE, table
 
+from linewright.data.profile.roles import GivenRoles
 from linewright.interfaces.python.factory import Factory
 from linewright.line.new.write import new_line
 from linewright.line.predict.batch import predict_file
@@ -81,7 +82,7 @@ def _make(root: Path) -> None:
     frame = table()
     with Factory.create(root) as factory:
         frame.write_csv(root / "table.csv")
-        new_line(root, LINE, data=root / "table.csv", label="y", positive="yes", key="key")
+        new_line(root, LINE, root / "table.csv", GivenRoles(label="y", positive="yes", key="key"))
         path = root / "lines" / f"{LINE}.yaml"
         drafted = path.read_text().replace("budget: normal", "budget: quick", 1).splitlines()
         kept = [one for one in drafted if not one.startswith(("# watch:", "# retrain:"))]

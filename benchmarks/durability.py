@@ -34,6 +34,7 @@ from typing import Any, NamedTuple
 
 from swap import table
 
+from linewright.data.profile.roles import GivenRoles
 from linewright.line.care.verify import verify_factory
 from linewright.line.factory import Factory
 from linewright.line.loop.worker import tend_inline
@@ -74,7 +75,7 @@ def make(root: Path, *, watch: str = "10s") -> list[Row]:
     frame = table().head(ROWS)
     with Factory.create(root) as factory:
         frame.write_csv(root / "table.csv")
-        new_line(root, LINE, data=root / "table.csv", label="y", positive="yes", key="key")
+        new_line(root, LINE, root / "table.csv", GivenRoles(label="y", positive="yes", key="key"))
         path = root / "lines" / f"{LINE}.yaml"
         path.write_text(path.read_text().replace("budget: normal", "budget: quick", 1))
         execute_inline(factory, LINE)

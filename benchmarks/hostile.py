@@ -37,6 +37,7 @@ from urllib.parse import quote
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
+from linewright.data.profile.roles import GivenRoles
 from linewright.line.factory import Factory
 from linewright.line.new.write import new_line
 from linewright.serve.http.protocol import HEAD_DEADLINE_S, LINGER_S
@@ -81,7 +82,10 @@ def make_factory(root: Path, rows: int = 600) -> Path:
             opened = f"20{chance.randint(10, 24)}-0{chance.randint(1, 9)}-11"
             writer.writerow([f"p{number}", day, age, amount, insured, make, opened, "Yes" if fraud else "No"])
     new_line(
-        root, LINE, data=root / "claims.csv", label="Fraud", positive="Yes", time="at", key="PolicyNumber"
+        root,
+        LINE,
+        root / "claims.csv",
+        GivenRoles(label="Fraud", positive="Yes", time="at", key="PolicyNumber"),
     )
     line = root / "lines" / f"{LINE}.yaml"
     line.write_text(line.read_text().replace("budget: normal", "budget: quick"))

@@ -33,6 +33,7 @@ from typing import Any
 
 from sklearn.datasets import load_breast_cancer
 
+from linewright.data.profile.roles import GivenRoles
 from linewright.engine.durable import EngineClient
 from linewright.errors import Transient
 from linewright.line.care.verify import verify_factory
@@ -67,7 +68,7 @@ def make_fresh(root: Path, *lines: str) -> None:
             for row, target in zip(bunch.data, bunch.target, strict=True)
         )
     for name in lines:
-        new_line(root, name, data=root / "cancer.csv", label="diagnosis", positive="malignant")
+        new_line(root, name, root / "cancer.csv", GivenRoles(label="diagnosis", positive="malignant"))
         line = root / "lines" / f"{name}.yaml"
         line.write_text(line.read_text().replace("budget: normal", "budget: quick"))
     Factory.create(root).close()

@@ -33,6 +33,7 @@ import msgspec
 import numpy as np
 import polars as pl
 
+from linewright.data.profile.roles import GivenRoles
 from linewright.features.encode import encode
 from linewright.features.facts import Category
 from linewright.features.learn import to_columns
@@ -164,7 +165,7 @@ def make(folder: Path) -> Made:
     frame = table()
     with Factory.create(root) as factory:
         frame.write_csv(root / "table.csv")
-        new_line(root, "bench", data=root / "table.csv", label="y", positive="yes", key="key")
+        new_line(root, "bench", root / "table.csv", GivenRoles(label="y", positive="yes", key="key"))
         path = root / "lines" / "bench.yaml"
         path.write_text(path.read_text().replace("budget: normal", "budget: {trials: 1}", 1))
         execute_inline(factory, "bench")

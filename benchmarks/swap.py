@@ -34,6 +34,7 @@ import polars as pl
 from msgspec.structs import replace
 from onnx import TensorProto
 
+from linewright.data.profile.roles import GivenRoles
 from linewright.interfaces.python.factory import Factory
 from linewright.line.new.write import new_line
 from linewright.line.record.registry import find_model
@@ -76,7 +77,7 @@ def make(root: Path) -> Models:
     frame = table()
     with Factory.create(root) as factory:
         frame.write_csv(root / "table.csv")
-        new_line(root, LINE, data=root / "table.csv", label="y", positive="yes", key="key")
+        new_line(root, LINE, root / "table.csv", GivenRoles(label="y", positive="yes", key="key"))
         path = root / "lines" / f"{LINE}.yaml"
         path.write_text(path.read_text().replace("budget: normal", "budget: quick", 1))
         execute_inline(factory, LINE)

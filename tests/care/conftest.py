@@ -15,6 +15,7 @@ import pytest
 from sklearn.datasets import load_breast_cancer
 from templates import copied, made_once
 
+from linewright.data.profile.roles import GivenRoles
 from linewright.interfaces.cli import main
 from linewright.line.factory import Factory
 from linewright.line.new.write import new_line
@@ -43,7 +44,12 @@ def fresh(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def _declare(root: Path) -> None:
     root.mkdir()
     write_rows(root / "cancer.csv")
-    new_line(root, "tumours", data=root / "cancer.csv", label="diagnosis", positive="malignant", key="sample")
+    new_line(
+        root,
+        "tumours",
+        root / "cancer.csv",
+        GivenRoles(label="diagnosis", positive="malignant", key="sample"),
+    )
     line = root / "lines" / "tumours.yaml"
     line.write_text(line.read_text().replace("budget: normal", "budget: quick"))
     Factory.create(root).close()

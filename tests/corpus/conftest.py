@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 from templates import copied, made_once
 
+from linewright.data.profile.roles import GivenRoles
 from linewright.interfaces.python.factory import Factory
 from linewright.line.new.write import new_line
 from linewright.line.runs.execute import execute_inline
@@ -43,7 +44,9 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def _train(root: Path) -> None:
     root.mkdir()
     write_parts(root / "parts.csv")
-    new_line(root, "parts", data=root / "parts.csv", label="state", positive="bad", key="part", time="made")
+    new_line(
+        root, "parts", root / "parts.csv", GivenRoles(label="state", positive="bad", key="part", time="made")
+    )
     line = root / "lines" / "parts.yaml"
     line.write_text(line.read_text().replace("budget: normal", "budget: quick"))
     write_parts(root / "ask.csv", with_truth=False)

@@ -14,6 +14,7 @@ from linewright.data.checks.rows import Rows
 from linewright.data.facts import Finding
 from linewright.data.finding_text import check_ids, finding_in_words
 from linewright.data.profile.column import see_all
+from linewright.data.profile.roles import GivenRoles
 from linewright.data.spec import DataSpec, SplitSpec
 from linewright.line.check.line_checks import IDS
 
@@ -161,7 +162,8 @@ def test_a_check_of_columns_finds_the_bad_ones_alone(case: Case):
     """A false alarm throws away an honest column, or teaches people to read none."""
     frame = table(case.task, share=case.share, **case.honest, **case.bad)
 
-    found = [one for column in look(frame, label="y", **case.options).columns for one in column.findings]
+    given = GivenRoles(label="y", **case.options)
+    found = [one for column in look(frame, given).columns for one in column.findings]
 
     mine = [one for one in found if one.check == case.check and one.columns[0] not in case.also]
     assert {*case.bad} == {name for one in mine for name in one.columns}
@@ -173,7 +175,7 @@ def test_a_list_in_a_table_is_unusable():
     """It is left out, and the line file says why."""
     frame = table().with_columns(tags=pl.Series([["a"]] * ROWS))
 
-    assert {OF_TYPE} == {one.check for one in look(frame, label="y").column("tags").findings}
+    assert {OF_TYPE} == {one.check for one in look(frame, GivenRoles(label="y")).column("tags").findings}
 
 
 HONEST = [
@@ -188,12 +190,14 @@ HONEST = [
 @pytest.mark.parametrize("frame", [frame for _, frame in HONEST], ids=[name for name, _ in HONEST])
 def test_honest_columns_are_left_alone(frame: pl.DataFrame):
     """Each of them once was a false alarm."""
-    assert [] == [one for column in look(frame, label="y").columns for one in column.findings]
+    assert [] == [one for column in look(frame, GivenRoles(label="y")).columns for one in column.findings]
 
 
 def test_a_very_strong_column_is_asked_about_and_stays():
     """One honest number of an area of 0.96 was left out, and the model knew nothing."""
-    profile = look(table(best=lambda rng, y: y + rng.normal(0, 0.38, len(y))).drop("signal"), label="y")
+    profile = look(
+        table(best=lambda rng, y: y + rng.normal(0, 0.38, len(y))).drop("signal"), GivenRoles(label="y")
+    )
     (finding,) = profile.column("best").findings
 
     assert ("strong", "ask", False) == (finding.check, finding.severity, profile.column("best").exclude)
@@ -214,7 +218,7 @@ def test_one_leak_hides_no_other():
     for rows, exclude in ((frame, []), (frame, ["first"]), (strays, [])):
         found = {
             one.name: one.findings[0].check
-            for one in look(rows, label="y", exclude=exclude).columns
+            for one in look(rows, GivenRoles(label="y", exclude=exclude)).columns
             if one.findings
         }
         assert {"first": "leak-perfect", "second": "strong"} == found
@@ -227,7 +231,7 @@ def data(**line: Any) -> DataSpec:
 def rows_found(frame: pl.DataFrame, *, split: Mapping[str, Any] | None = None, **line: Any) -> list[Finding]:
     """Return what the checks of rows find of a table."""
     spec = data(**line)
-    is_class = look(frame, label="y").label.form != "regression"
+    is_class = look(frame, GivenRoles(label="y")).label.form != "regression"
     seen = see_all(frame)
     return [
         *check_rows(
@@ -341,4 +345,4 @@ def test_checks_see_the_same_table_the_same_way():
     """Findings are stored; two runs of one table give one digest."""
     frame = table(said=lambda _, y: y, code=words("C"))
 
-    assert look(frame, label="y") == look(frame, label="y")
+    assert look(frame, GivenRoles(label="y")) == look(frame, GivenRoles(label="y"))

@@ -11,6 +11,7 @@ from sklearn.metrics import roc_auc_score
 
 from linewright.data.checks.look import Profile, look
 from linewright.data.profile.association import Truth, cells, roc_auc, strength
+from linewright.data.profile.roles import GivenRoles
 from linewright.data.read.sniff import missing_spellings, sniff
 from linewright.data.read.source import read_source
 from linewright.data.spec import FileSource
@@ -42,11 +43,11 @@ def leaks(profile: Profile) -> set[str]:
     }
 
 
-def shared(file: str, **options: Any) -> Profile:
+def shared(file: str, label: str) -> Profile:
     if not (SHARED / file).exists():
         pytest.skip("needs the data in ../shared/data")
     frame = read_source("data", FileSource(file=file), SHARED).frame
-    return look(frame, **options)
+    return look(frame, GivenRoles(label=label))
 
 
 def test_the_area_under_the_curve_is_that_of_scikit_learn():
@@ -83,7 +84,7 @@ def test_a_second_id_is_excluded():
     """Only one can be the key; the other must not become a feature."""
     profile = look(
         table(udi=lambda _, y: np.arange(len(y)), product_id=lambda _, y: [f"M{i}" for i in range(len(y))]),
-        label="y",
+        GivenRoles(label="y"),
     )
 
     assert "product_id" == profile.roles.key
@@ -106,7 +107,7 @@ def test_a_number_that_one_thing_has_is_its_own_and_stands_for_nothing(odd: int,
             "y": ["no", "yes", "no"] * 400,
         }
     ).with_columns(pl.all().cast(pl.String))
-    found = checks(look(frame, label="y"), "places")
+    found = checks(look(frame, GivenRoles(label="y")), "places")
 
     assert is_told == ("sentinel" in found)
 
@@ -117,7 +118,7 @@ def test_of_a_column_and_its_logarithm_both_have_a_sentinel_or_neither_has(odd, 
     rng = np.random.default_rng(5)
     x = np.where(rng.random(ROWS) < 0.05, odd, rng.integers(1, 60, ROWS) / 2)
     frame = table(x=lambda *_: x).with_columns(log_x=pl.Series(np.log(x + 0.1)).cast(pl.String))
-    profile = look(frame, label="y")
+    profile = look(frame, GivenRoles(label="y"))
     found = {
         name: [one.evidence for one in profile.column(name).findings if one.check == "sentinel"]
         for name in ("x", "log_x")
@@ -130,7 +131,7 @@ def test_of_a_column_and_its_logarithm_both_have_a_sentinel_or_neither_has(odd, 
 
 def test_a_group_is_known_by_its_name_and_its_repetition():
     """Rows of one patient in both parts make a model look better than it is."""
-    profile = look(table(patient_id=lambda rng, y: rng.integers(0, 200, len(y))), label="y")
+    profile = look(table(patient_id=lambda rng, y: rng.integers(0, 200, len(y))), GivenRoles(label="y"))
 
     assert "patient_id" == profile.roles.group
 
@@ -144,14 +145,16 @@ def test_a_date_without_gaps_becomes_the_time():
             for m, d in zip(rng.integers(1, 13, len(y)), rng.integers(1, 29, len(y)), strict=True)
         ]
 
-    profile = look(table(birth_date=days, sold_at=days), label="y")
+    profile = look(table(birth_date=days, sold_at=days), GivenRoles(label="y"))
 
     assert "sold_at" == profile.roles.time
 
 
 def test_unix_seconds_are_a_time():
     """Recommendation data tell the time in seconds since 1970."""
-    profile = look(table(timestamp=lambda rng, y: 1_500_000_000 + rng.integers(0, 10**7, len(y))), label="y")
+    profile = look(
+        table(timestamp=lambda rng, y: 1_500_000_000 + rng.integers(0, 10**7, len(y))), GivenRoles(label="y")
+    )
 
     assert "timestamp" == profile.roles.time
 
@@ -171,7 +174,7 @@ def test_the_label_says_its_form(values: list[str], form: str):
     """The user names a column; what kind of answer it asks for is seen."""
     frame = table().with_columns(y=pl.Series((values * ROWS)[:ROWS]))
 
-    assert form == look(frame, label="y").label.form
+    assert form == look(frame, GivenRoles(label="y")).label.form
 
 
 @pytest.mark.parametrize(
@@ -182,7 +185,7 @@ def test_the_positive_is_the_usual_name_else_the_rarer_value(values: list[str], 
     """The question is nearly always about the rarer, worse outcome."""
     frame = table().with_columns(y=pl.Series((values * ROWS)[:ROWS]))
 
-    assert positive == look(frame, label="y").label.positive
+    assert positive == look(frame, GivenRoles(label="y")).label.positive
 
 
 @pytest.mark.parametrize(
@@ -218,7 +221,7 @@ def test_what_cannot_be_is_said_before_anything_is_written(options: dict[str, An
     )
 
     with pytest.raises(RequestError, match=message):
-        look(frame, **options)
+        look(frame, GivenRoles(**options))
 
 
 def test_native_types_are_taken_as_they_are():
@@ -232,7 +235,7 @@ def test_native_types_are_taken_as_they_are():
         }
     ).with_columns(pl.col("c").cast(pl.String))
 
-    profile = look(frame, label="b")
+    profile = look(frame, GivenRoles(label="b"))
 
     assert "unusable" == profile.column("l").type
     assert ("two", "true") == (profile.label.form, profile.label.positive)
@@ -399,7 +402,7 @@ def flights(airborne: object, *others: str) -> Profile:
     frame = pl.DataFrame(
         {"miles": rng.integers(100, 900, 1_000), "airborne": airborne, **columns, "delay": delay}
     )
-    return look(frame.with_columns(pl.all().cast(pl.String)), label="delay")
+    return look(frame.with_columns(pl.all().cast(pl.String)), GivenRoles(label="delay"))
 
 
 def leaves(many: int = 12, rows: int = 30, **columns: Any) -> pl.DataFrame:

@@ -19,6 +19,7 @@ from ports import free_port
 from pydantic import ValidationError
 from ruamel.yaml import YAML
 
+from linewright.data.profile.roles import GivenRoles
 from linewright.data.spec import PLUGINS as SOURCES
 from linewright.line.file.factory_file import FactoryFile
 from linewright.line.new.write import new_line
@@ -247,7 +248,7 @@ def test_a_draft_ends_with_the_lines_that_the_readme_shows(tmp_path):
     """Who takes the `#` away has what the page says."""
     block, *_ = [block for language, block in blocks((ROOT / "README.md").read_text()) if language == "yaml"]
     write_customers(tmp_path / "customers.csv")
-    new_line(tmp_path, "churn", data=tmp_path / "customers.csv", label="churned", key="customer")
+    new_line(tmp_path, "churn", tmp_path / "customers.csv", GivenRoles(label="churned", key="customer"))
     last = (tmp_path / "lines" / "churn.yaml").read_text().splitlines()[-2:]
 
     assert [f"# {line}" for line in block.splitlines()] == [re.sub(r" {2,}#.*", "", line) for line in last]

@@ -25,6 +25,7 @@ import httpx
 import pytest
 from ports import free_port
 
+from linewright.data.profile.roles import GivenRoles
 from linewright.line.factory import Factory
 from linewright.line.facts import Accepted, Finished
 from linewright.line.new.write import new_line
@@ -287,11 +288,8 @@ def write_line(root: Path) -> None:
     made = new_line(
         root,
         "orders",
-        data=root / "orders.csv",
-        label="returned",
-        positive="yes",
-        key="order",
-        time="at",
+        root / "orders.csv",
+        GivenRoles(label="returned", positive="yes", key="order", time="at"),
     )
     path = Path(made.path)
     text = path.read_text().replace("budget: normal", "budget: quick", 1)

@@ -12,6 +12,7 @@ import pytest
 from sklearn.datasets import load_breast_cancer
 from templates import copied, made_once
 
+from linewright.data.profile.roles import GivenRoles
 from linewright.line.factory import Factory
 from linewright.line.facts import RunResult
 from linewright.line.new.write import new_line
@@ -80,7 +81,12 @@ def declare_tumours(root: Path, rows: int) -> Factory:
     """Make a factory with the line ``tumours``."""
     root.mkdir()
     write_tumours(root / "cancer.csv", rows)
-    new_line(root, "tumours", data=root / "cancer.csv", label="diagnosis", positive="malignant", key="sample")
+    new_line(
+        root,
+        "tumours",
+        root / "cancer.csv",
+        GivenRoles(label="diagnosis", positive="malignant", key="sample"),
+    )
     change(root, "budget: normal", "budget: quick")
     return Factory.create(root)
 

@@ -14,6 +14,7 @@ from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
 from linewright.data.finding_text import finding_in_words
+from linewright.data.profile.roles import GivenRoles
 from linewright.interfaces.cli.render.dispatch import result_text
 from linewright.line.check.report import check_line
 from linewright.line.factory import Factory, quiet
@@ -83,11 +84,8 @@ def bring(root: Path) -> None:
     new_line(
         root,
         LINE,
-        data=root / "loans.csv",
-        label="paid",
-        positive="yes",
-        key="loan",
-        time="asked_at",
+        root / "loans.csv",
+        GivenRoles(label="paid", positive="yes", key="loan", time="asked_at"),
         model=root / "theirs.onnx",
     )
     path = root / "lines" / f"{LINE}.yaml"

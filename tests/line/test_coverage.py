@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from sklearn.datasets import load_diabetes
 
+from linewright.data.profile.roles import GivenRoles
 from linewright.interfaces.cli.render.dispatch import result_text
 from linewright.line.factory import Factory
 from linewright.line.new.write import new_line
@@ -47,7 +48,7 @@ def declare(root: Path, *, later: float | None) -> Factory:
                     bunch.target[number] + moved,
                 ]
             )
-    new_line(root, "patients", data=root / "patients.csv", label="progression", key="patient")
+    new_line(root, "patients", root / "patients.csv", GivenRoles(label="progression", key="patient"))
     path = root / "lines" / "patients.yaml"
     text = path.read_text()
 

@@ -18,6 +18,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from linewright.data.finding_text import evidence_in_words
+from linewright.data.profile.roles import GivenRoles
 from linewright.errors import LinewrightError, RequestError, SpecError, UserCodeError
 from linewright.features.encode import encode
 from linewright.features.learn import to_columns
@@ -76,7 +77,7 @@ def declare(
             truth = bunch.target[number]
             spelt = f"{truth:.1f}" if table == "regression" else f"class {truth}"
             writer.writerow([f"R{number}", *(f"{value:.6g}" for value in bunch.data[number][:8]), spelt])
-    new_line(root, "line", data=root / "rows.csv", label="y", key="row")
+    new_line(root, "line", root / "rows.csv", GivenRoles(label="y", key="row"))
     path = root / "lines" / "line.yaml"
     text = path.read_text()
 
@@ -416,7 +417,7 @@ def test_new_writes_the_line_of_a_function(tmp_path):
     """Whoever has an estimator need not know the word for it."""
     declare(tmp_path / "factory").close()
     root = tmp_path / "factory"
-    made = new_line(root, "other", data=root / "rows.csv", label="y", python="models.py:build")
+    made = new_line(root, "other", root / "rows.csv", GivenRoles(label="y"), python="models.py:build")
     train = read_line(root / "lines" / "other.yaml").train
 
     assert ("models.py:build", "models.py:build") == (train.python, made.by)
@@ -437,7 +438,7 @@ def test_new_refuses_what_no_line_could_use_and_writes_nothing(tmp_path, given, 
     declare(tmp_path / "factory").close()
     root = tmp_path / "factory"
     with pytest.raises(LinewrightError, match=says):
-        new_line(root, "other", data=root / "rows.csv", label="y", **given)
+        new_line(root, "other", root / "rows.csv", GivenRoles(label="y"), **given)
 
     assert ["line.yaml"] == [path.name for path in (root / "lines").iterdir()]
 

@@ -8,6 +8,7 @@ import polars as pl
 import pytest
 
 from linewright.data.breach_text import breach_in_words
+from linewright.data.profile.roles import GivenRoles
 from linewright.interfaces.cli.render.dispatch import result_text
 from linewright.line.factory import Factory
 from linewright.line.new.write import new_line
@@ -30,7 +31,7 @@ def judged(root: Path, *, times: int):
         for _ in range(times):
             for row in zip(size, colour, price, strict=True):
                 writer.writerow([f"{row[0]:.6f}", row[1], f"{row[2]:.6f}"])
-    new_line(root, "goods", data=root / "goods.csv", label="price")
+    new_line(root, "goods", root / "goods.csv", GivenRoles(label="price"))
     path = root / "lines" / "goods.yaml"
     path.write_text(path.read_text().replace("budget: normal", "budget: {trials: 1}"))
     with Factory.create(root) as factory:
@@ -65,7 +66,7 @@ def test_a_column_that_is_left_out_afterwards_gives_the_model_of_a_factory_that_
         root = tmp_path / folder
         root.mkdir()
         frame.write_csv(root / "a.csv")
-        new_line(root, "a", data=root / "a.csv", label="kind", key="no")
+        new_line(root, "a", root / "a.csv", GivenRoles(label="kind", key="no"))
         path = root / "lines" / "a.yaml"
         written = path.read_text().replace("budget: normal", "budget: quick")
         with Factory.create(root) as factory:

@@ -7,6 +7,7 @@ import numpy as np
 import polars as pl
 import pytest
 
+from linewright.data.profile.roles import GivenRoles
 from linewright.errors import RequestError, SpecError
 from linewright.features.encode import encode
 from linewright.features.learn import to_columns
@@ -49,7 +50,7 @@ def declare(root: Path, *, task: str = "binary", train: str = "also: [catboost]"
     )
     missing = pl.Series(chance.random(ROWS) < 0.2)
     frame.with_columns(income=pl.when(missing).then(None).otherwise("income")).write_csv(root / "rows.csv")
-    new_line(root, "line", data=root / "rows.csv", label="y")
+    new_line(root, "line", root / "rows.csv", GivenRoles(label="y"))
     path = root / "lines" / "line.yaml"
     path.write_text(path.read_text().replace("  budget: normal", f"  {train}\n  budget: quick"))
     return Factory.create(root)

@@ -11,6 +11,7 @@ import pytest
 
 from linewright.data.facts import Finding, Ingested
 from linewright.data.finding_text import finding_in_words
+from linewright.data.profile.roles import GivenRoles
 from linewright.errors import LinewrightError
 from linewright.interfaces.cli.render.dispatch import result_text
 from linewright.line.factory import Factory
@@ -42,7 +43,7 @@ def days(rng: np.random.Generator, y: np.ndarray) -> np.ndarray:
 def written(folder: Path, frame: pl.DataFrame, **told: str) -> NewLine:
     """Write a line of a table as `new` does, of the quick budget."""
     frame.write_csv(folder / "a.csv")
-    made = new_line(folder, "a", data=folder / "a.csv", label="y", **told)
+    made = new_line(folder, "a", folder / "a.csv", GivenRoles(label="y", **told))
     path = folder / "lines" / "a.yaml"
     path.write_text(path.read_text().replace("budget: normal", "budget: quick"))
     return made
@@ -310,7 +311,7 @@ def test_real_tables_raise_what_they_deserve(
     data = Path(__file__).parents[2].parent / "shared" / "data" / file
     if not data.exists():
         pytest.skip("needs the data in ../shared/data")
-    made = new_line(tmp_path, "a", data=data, label=label)
+    made = new_line(tmp_path, "a", data, GivenRoles(label=label))
 
     assert excluded == {*made.excluded}
     assert found == {one.check for one in checked(tmp_path).findings if one.severity != "note"} - {"sentinel"}

@@ -10,6 +10,7 @@ import polars as pl
 import pytest
 import xgboost
 
+from linewright.data.profile.roles import GivenRoles
 from linewright.errors import LinewrightError, RequestError, Terminal
 from linewright.features.encode import encode
 from linewright.features.learn import to_columns
@@ -100,7 +101,7 @@ def bring(root: Path, model: Path, label: str = "flag", **changes: Any) -> RunRe
     """Make a line of a model, and run it."""
     keep = [name for name in table().columns if name not in {"number", "flag", "grade"}]
     table().select(*keep, label).with_columns(**changes).write_csv(root / "data.csv")
-    new_line(root, "line", data=root / "data.csv", label=label, model=model)
+    new_line(root, "line", root / "data.csv", GivenRoles(label=label), model=model)
     with Factory.create(root) as factory:
         return execute_inline(factory, "line")
 
@@ -196,7 +197,7 @@ def test_the_signature_says_what_lightgbm_lost(tmp_path, names):
     table().select(pl.col("a").alias(columns[1]), pl.col("b").alias(columns[0]), "word", "flag").write_csv(
         tmp_path / "data.csv"
     )
-    made = new_line(tmp_path, "line", data=tmp_path / "data.csv", label="flag", model=folder)
+    made = new_line(tmp_path, "line", tmp_path / "data.csv", GivenRoles(label="flag"), model=folder)
 
     assert tuple(columns) == made.reads
     assert "the signature of the MLflow model names them" in (tmp_path / "lines" / "line.yaml").read_text()

@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 from sklearn.datasets import load_breast_cancer
 
 from linewright.data.facts import Dataset
+from linewright.data.profile.roles import GivenRoles
 from linewright.errors import Corrupt, NotFound, RequestError, SpecError, Transient
 from linewright.interfaces.cli.render.dispatch import result_text
 from linewright.line.care.backup import make_backup
@@ -85,7 +86,9 @@ def write(path, rows):
 
 def declare(root, line, rows):
     write(root / f"{line}.csv", rows)
-    new_line(root, line, data=root / f"{line}.csv", label="diagnosis", positive="malignant", key="sample")
+    new_line(
+        root, line, root / f"{line}.csv", GivenRoles(label="diagnosis", positive="malignant", key="sample")
+    )
     path = root / "lines" / f"{line}.yaml"
     text = path.read_text().replace("budget: normal", "budget: quick")
     text = "".join(

@@ -7,6 +7,7 @@ import polars as pl
 import pytest
 
 from linewright.data.facts import Column
+from linewright.data.profile.roles import GivenRoles
 from linewright.errors import SpecError
 from linewright.features.encode import encode
 from linewright.features.facts import Category, Frequency
@@ -54,7 +55,7 @@ def run_new(root: Path, columns: dict[str, list[object]]) -> tuple[Model, str]:
     root.mkdir()
     frame = pl.DataFrame({name: pl.Series(map(str, values)) for name, values in columns.items()})
     frame.write_csv(root / "t.csv")
-    new_line(root, "hard", data=root / "t.csv", label="y")
+    new_line(root, "hard", root / "t.csv", GivenRoles(label="y"))
     path = root / "lines" / "hard.yaml"
     path.write_text(path.read_text().replace("budget: normal", "budget: quick"))
     with Factory.create(root) as factory:

@@ -15,6 +15,7 @@ from sklearn.datasets import load_breast_cancer
 
 from linewright.data.contract.check import Checked, check
 from linewright.data.finding_text import finding_in_words
+from linewright.data.profile.roles import GivenRoles
 from linewright.data.read.sample import sample
 from linewright.data.read.source import read_source
 from linewright.data.table.build import build_table
@@ -95,7 +96,7 @@ def test_a_new_line_parses_and_its_contract_accepts_its_data(tmp_path: Path):
     """The first `run` after `new` must not stumble over what `new` itself wrote."""
     data = breast_cancer(tmp_path)
 
-    made = new_line(tmp_path, "tumours", data=data, label="diagnosis", positive="malignant")
+    made = new_line(tmp_path, "tumours", data, GivenRoles(label="diagnosis", positive="malignant"))
     spec, result = checked(tmp_path, "tumours")
 
     assert ((), None) == (result.breaches, result.stop)
@@ -119,7 +120,7 @@ def test_a_new_line_parses_and_its_contract_accepts_its_data(tmp_path: Path):
 
 def test_the_text_reads_in_the_order_of_the_grammar_with_a_reason_beside_each_choice(tmp_path: Path):
     """People learn the grammar from this file."""
-    new_line(tmp_path, "tumours", data=breast_cancer(tmp_path), label="diagnosis")
+    new_line(tmp_path, "tumours", breast_cancer(tmp_path), GivenRoles(label="diagnosis"))
     text = (tmp_path / "lines" / "tumours.yaml").read_text()
 
     sections = [line.split(":")[0] for line in text.splitlines() if re.match(r"[a-z]", line)]
@@ -135,7 +136,7 @@ def test_suggestions_in_comments_are_right_once_they_are_uncommented(tmp_path: P
     columns = small(
         sex=["f", "m"] * 100, year=[2020 + i % 3 for i in range(200)], month=[1 + i % 12 for i in range(200)]
     )
-    new_line(tmp_path, "a", data=write(tmp_path / "a.csv", columns), label="y")
+    new_line(tmp_path, "a", write(tmp_path / "a.csv", columns), GivenRoles(label="y"))
     text = (tmp_path / "lines" / "a.yaml").read_text()
 
     opened = re.sub(
@@ -161,7 +162,7 @@ def test_a_label_that_a_few_rows_dominate_is_offered_a_metric_that_counts_all_al
     normal = np.random.default_rng(4).normal(size=400)
     columns = {"size": [f"{one:.3f}" for one in normal[::-1]]}
     columns["hours"] = [f"{one:.3f}" for one in (np.exp(1.5 * normal) if is_heavy else normal)]
-    new_line(tmp_path, "a", data=write(tmp_path / "a.csv", columns), label="hours")
+    new_line(tmp_path, "a", write(tmp_path / "a.csv", columns), GivenRoles(label="hours"))
     text = (tmp_path / "lines" / "a.yaml").read_text()
 
     assert re.search(r"metric: rmse +# in the unit of the label; large errors weigh most\n", text)
@@ -176,7 +177,7 @@ def test_a_bad_cell_is_named_with_its_line_and_set_aside(tmp_path: Path):
     )
     columns["width"][57], columns["made"][99], columns["made"][120] = "oops", "soon", "soon"
 
-    made = new_line(tmp_path, "a", data=write(tmp_path / "a.csv", columns), label="y")
+    made = new_line(tmp_path, "a", write(tmp_path / "a.csv", columns), GivenRoles(label="y"))
     spec, result = checked(tmp_path, "a")
     text = (tmp_path / "lines" / "a.yaml").read_text()
 
@@ -193,7 +194,7 @@ def test_words_for_no_value_are_missing_and_no_bad_cells(tmp_path: Path):
     columns = small(width=[f"{n % 70 / 8}" for n in range(200)])
     columns["width"][57], columns["width"][58], columns["width"][59] = "oops", "-", "NA"
 
-    new_line(tmp_path, "a", data=write(tmp_path / "a.csv", columns), label="y")
+    new_line(tmp_path, "a", write(tmp_path / "a.csv", columns), GivenRoles(label="y"))
     spec, result = checked(tmp_path, "a")
 
     assert ("", "NA", "-") == spec.sources["a"].missing
@@ -205,7 +206,7 @@ def test_a_bad_cell_in_the_label_makes_no_classes_of_numbers(tmp_path: Path):
     columns = small(price=[f"{n % 70 / 8}" for n in range(200)])
     columns["price"][57] = "oops"
 
-    made = new_line(tmp_path, "a", data=write(tmp_path / "a.csv", columns), label="price")
+    made = new_line(tmp_path, "a", write(tmp_path / "a.csv", columns), GivenRoles(label="price"))
 
     assert "regression" == made.task
     assert 1 == len(checked(tmp_path, "a")[1].quarantined)
@@ -216,7 +217,7 @@ def test_a_key_counts_as_it_is_spelled(tmp_path: Path):
     columns = small(code=[str(1_000 + n * 37) for n in range(200)])
     columns["code"][3] = "spare"
 
-    new_line(tmp_path, "a", data=write(tmp_path / "a.csv", columns), label="y", key="code")
+    new_line(tmp_path, "a", write(tmp_path / "a.csv", columns), GivenRoles(label="y", key="code"))
     spec, result = checked(tmp_path, "a")
 
     assert ("category", 0) == (spec.contract.columns["code"].type, len(result.quarantined))
@@ -225,7 +226,7 @@ def test_a_key_counts_as_it_is_spelled(tmp_path: Path):
 def test_a_file_that_is_broken_off_stops(tmp_path: Path):
     """Half of a delivery reads as well as all of it, and a run trained on it without a word."""
     path = write(tmp_path / "a.csv", small(n=[f"{n % 97}" for n in range(200)]))
-    new_line(tmp_path, "a", data=path, label="y")
+    new_line(tmp_path, "a", path, GivenRoles(label="y"))
     whole = path.read_bytes()
     path.write_bytes(whole[: len(whole) * 2 // 5])
     with Factory.create(tmp_path) as factory, pytest.raises(ContractBreach) as caught:
@@ -241,7 +242,7 @@ def test_the_fewest_rows_are_half_of_those_seen_in_two_digits(tmp_path: Path, ro
     """A small table may lose half of its rows by itself."""
     columns = {name: (values * 2)[:rows] for name, values in small().items()}
     columns["x"] = [n * 37 % 1009 / 8 for n in range(rows)]
-    new_line(tmp_path, "a", data=write(tmp_path / "a.csv", columns), label="y")
+    new_line(tmp_path, "a", write(tmp_path / "a.csv", columns), GivenRoles(label="y"))
 
     assert (least or 1) == read_line(tmp_path / "lines" / "a.yaml").contract.rows.min
 
@@ -285,7 +286,7 @@ def test_a_number_far_outside_makes_no_range(
     tmp_path: Path, bad: dict[str, int], says: str, limits: tuple[int, int]
 ):
     """One -999 let everything through from -1500 to 600."""
-    made = new_line(tmp_path, "a", data=write(tmp_path / "a.csv", marks(**bad)), label="y")
+    made = new_line(tmp_path, "a", write(tmp_path / "a.csv", marks(**bad)), GivenRoles(label="y"))
     spec, result = checked(tmp_path, "a")
     rule = spec.contract.columns["mark"]
 
@@ -309,7 +310,7 @@ def test_honest_tails_have_no_outliers(tmp_path: Path, tail: str):
         "change": rng.standard_t(2, 9_000).round(4),
     }[tail]
     columns = {"x": many.tolist(), "y": rng.choice(["no", "yes"], 9_000).tolist()}
-    made = new_line(tmp_path, "a", data=write(tmp_path / "a.csv", columns), label="y")
+    made = new_line(tmp_path, "a", write(tmp_path / "a.csv", columns), GivenRoles(label="y"))
 
     assert () == made.findings
     assert 0 == len(checked(tmp_path, "a")[1].quarantined)
@@ -318,7 +319,7 @@ def test_honest_tails_have_no_outliers(tmp_path: Path, tail: str):
 def test_repeats_may_go(tmp_path: Path):
     """The query that `new` itself proposes must not break the promise that it wrote."""
     path = write(tmp_path / "a.csv", {name: values * 2 for name, values in small().items()})
-    new_line(tmp_path, "a", data=path, label="y")
+    new_line(tmp_path, "a", path, GivenRoles(label="y"))
 
     assert 90 < read_line(tmp_path / "lines" / "a.yaml").contract.rows.min <= 100
 
@@ -335,7 +336,9 @@ def test_a_delay_of_the_label_is_suggested_where_time_can_be_counted(tmp_path: P
     """Where truth comes late and nobody says so, the labels that come early decide how good a model is."""
     columns = small() if when is None else small(when=when)
     time = None if when is None else "when"
-    new_line(tmp_path, "a", data=write(tmp_path / "a.csv", columns), label="y", positive="yes", time=time)
+    new_line(
+        tmp_path, "a", write(tmp_path / "a.csv", columns), GivenRoles(label="y", positive="yes", time=time)
+    )
     text = (tmp_path / "lines" / "a.yaml").read_text()
 
     said = re.search(r"^# (label: .*delay.*)$", text, flags=re.MULTILINE)
@@ -353,7 +356,7 @@ def test_leaks_ids_and_constants_are_named_beside_their_column(tmp_path: Path):
         unit=["mm"] * 200,
         outcome=["paid" if answer == "yes" else "open" for answer in small()["y"]],
     )
-    made = new_line(tmp_path, "a", data=write(tmp_path / "a.csv", columns), label="y")
+    made = new_line(tmp_path, "a", write(tmp_path / "a.csv", columns), GivenRoles(label="y"))
     text = (tmp_path / "lines" / "a.yaml").read_text()
 
     assert ("row", "unit", "outcome") == made.excluded
@@ -377,14 +380,8 @@ def test_what_a_person_says_is_written_down(tmp_path: Path):
     made = new_line(
         tmp_path,
         "a",
-        data=write(tmp_path / "a.csv", columns),
-        label="y",
-        positive="no",
-        time="when",
-        group="who",
-        key="name",
-        weight="w",
-        exclude=["z"],
+        write(tmp_path / "a.csv", columns),
+        GivenRoles(label="y", positive="no", time="when", group="who", key="name", weight="w", exclude=["z"]),
     )
     spec, result = checked(tmp_path, "a")
 
@@ -403,7 +400,7 @@ def test_what_a_person_says_is_written_down(tmp_path: Path):
 def test_few_groups_are_told_by_new_and_by_check(tmp_path: Path):
     """A run would end without a verdict, and its intervals would say nothing."""
     columns = small(who=[f"p{i % 4}" for i in range(200)])
-    made = new_line(tmp_path, "a", data=write(tmp_path / "a.csv", columns), label="y", group="who")
+    made = new_line(tmp_path, "a", write(tmp_path / "a.csv", columns), GivenRoles(label="y", group="who"))
     _, result = checked(tmp_path, "a")
 
     assert (("who",), "few-groups") in [(one.columns, one.check) for one in made.findings]
@@ -423,7 +420,7 @@ def test_a_time_of_plain_numbers_gets_a_doubt_unless_its_name_says_time(
 ):
     """A split by it would test on the largest, not on the latest."""
     columns = small(**{name: [i * 37 % 101 for i in range(200)]})
-    new_line(tmp_path, "a", data=write(tmp_path / "a.csv", columns), label="y", time=name)
+    new_line(tmp_path, "a", write(tmp_path / "a.csv", columns), GivenRoles(label="y", time=name))
     text = (tmp_path / "lines" / "a.yaml").read_text()
 
     assert is_doubtful == bool(re.search(rf"time: {name} +# you named it; is it a time\?", text))
@@ -434,7 +431,7 @@ def test_a_running_day_has_no_largest_value(tmp_path: Path, is_shuffled: bool):
     """The rows of the next two months would have been set aside, each of them."""
     days = [4 + i // 2 for i in range(200)]
     columns = small(pan_day=[days[i * 37 % 200] for i in range(200)] if is_shuffled else days)
-    new_line(tmp_path, "a", data=write(tmp_path / "a.csv", columns), label="y")
+    new_line(tmp_path, "a", write(tmp_path / "a.csv", columns), GivenRoles(label="y"))
     rule = read_line(tmp_path / "lines" / "a.yaml").contract.columns["pan_day"]
 
     assert (0, 160 if is_shuffled else None) == (rule.min, rule.max)
@@ -445,9 +442,9 @@ def test_a_label_of_three_values_becomes_one_of_two_as_the_refusal_says(tmp_path
     columns = small(y=[["negative", "positive", "invalid", None][i % 4] for i in range(200)])
     data = write(tmp_path / "a.csv", columns)
     with pytest.raises(RequestError, match="a positive value is for a label of two values") as refused:
-        new_line(tmp_path, "late-test", data=data, label="y", positive="positive")
+        new_line(tmp_path, "late-test", data, GivenRoles(label="y", positive="positive"))
     hint = refused.value.hint
-    new_line(tmp_path, "late-test", data=data, label="y")
+    new_line(tmp_path, "late-test", data, GivenRoles(label="y"))
     path = tmp_path / "lines" / "late-test.yaml"
 
     said = re.search(
@@ -464,7 +461,7 @@ def test_a_label_of_three_values_becomes_one_of_two_as_the_refusal_says(tmp_path
         sound = check_line(factory, "late-test")
     assert (200, 0) == (sound.rows, sound.quarantined)
     with pytest.raises(RequestError) as refused:
-        new_line(tmp_path, "b", data=data, label="y", positive="positiv")
+        new_line(tmp_path, "b", data, GivenRoles(label="y", positive="positiv"))
     assert (
         "did you mean 'positive'? Then too, leave --positive out: each value is a class of its own"
         == refused.value.hint
@@ -474,7 +471,7 @@ def test_a_label_of_three_values_becomes_one_of_two_as_the_refusal_says(tmp_path
 def test_a_sampling_weight_is_proposed_and_not_used(tmp_path: Path):
     """Only a person knows whether rows stand for many; as a feature it is wrong in any case."""
     columns = small(fnlwgt=[10_000 + 37 * i % 90_000 for i in range(200)])
-    new_line(tmp_path, "a", data=write(tmp_path / "a.csv", columns), label="y")
+    new_line(tmp_path, "a", write(tmp_path / "a.csv", columns), GivenRoles(label="y"))
 
     assert "--weight fnlwgt" in (tmp_path / "lines" / "a.yaml").read_text()
     assert ("fnlwgt",) == read_line(tmp_path / "lines" / "a.yaml").table.exclude
@@ -484,7 +481,7 @@ def test_a_time_at_whose_end_one_class_is_alone_does_not_split(tmp_path: Path):
     """A test part of one class judges nothing; the reason is written down."""
     columns = small(when=[f"2024-{1 + i // 28:02}-{1 + i % 28:02}" for i in range(200)])
     columns["y"] = ["no", "yes"] * 75 + ["no"] * 50
-    made = new_line(tmp_path, "a", data=write(tmp_path / "a.csv", columns), label="y")
+    made = new_line(tmp_path, "a", write(tmp_path / "a.csv", columns), GivenRoles(label="y"))
 
     assert ("when", "random") == (made.time, made.split)
     assert "the label is 'no' only" in (tmp_path / "lines" / "a.yaml").read_text()
@@ -493,7 +490,7 @@ def test_a_time_at_whose_end_one_class_is_alone_does_not_split(tmp_path: Path):
 def test_words_for_missing_become_missing(tmp_path: Path):
     """One "NA" in a number makes it a category, and a model worse, unless it is said."""
     columns = small(age=["NA" if i % 10 == 0 else str(20 + i % 50) for i in range(200)])
-    new_line(tmp_path, "a", data=write(tmp_path / "a.csv", columns), label="y")
+    new_line(tmp_path, "a", write(tmp_path / "a.csv", columns), GivenRoles(label="y"))
     spec, result = checked(tmp_path, "a")
 
     assert () == result.breaches
@@ -505,7 +502,7 @@ def test_a_value_that_was_never_missing_in_a_sample_may_be_missing_with_a_warnin
     file = write(
         tmp_path / "a.csv", small(part=[f"N{i}" for i in range(200)], age=[f"{i % 50}" for i in range(200)])
     )
-    new_line(tmp_path, "a", data=file, label="y", key="part")
+    new_line(tmp_path, "a", file, GivenRoles(label="y", key="part"))
     spec, _ = checked(tmp_path, "a")
     header, first, *rows = file.read_text().splitlines()
     at = header.split(",").index("age")
@@ -525,7 +522,7 @@ def test_two_columns_of_one_name_get_names_apart_and_so_do_files_of_rows(tmp_pat
     file = write(tmp_path / "a.csv", columns)
     header, *rows = file.read_text().splitlines()
     file.write_text("\n".join([f"{header},score", *(f"{row},{i / 7:.3f}" for i, row in enumerate(rows)), ""]))
-    made = new_line(tmp_path, "a", data=file, label="y")
+    made = new_line(tmp_path, "a", file, GivenRoles(label="y"))
     spec, result = checked(tmp_path, "a")
     (tmp_path / "ask.csv").write_text("score,score\n1,2.5\n")
     (tmp_path / "other.csv").write_text("score_2\n2.5\n")
@@ -544,7 +541,7 @@ def test_parquet_keeps_its_types(tmp_path: Path):
     frame = pl.DataFrame(small(flag=[True, False] * 100, zip=["01234", "99999"] * 100))
     frame.with_columns(pl.lit([[1, 2]]).alias("tags")).write_parquet(tmp_path / "a.parquet")
 
-    new_line(tmp_path, "a", data=tmp_path / "a.parquet", label="y")
+    new_line(tmp_path, "a", tmp_path / "a.parquet", GivenRoles(label="y"))
     spec, result = checked(tmp_path, "a")
 
     assert ["warn"] == [finding.action for finding in result.breaches]
@@ -555,7 +552,7 @@ def test_parquet_keeps_its_types(tmp_path: Path):
 def test_data_outside_the_folder_are_named_by_their_whole_path(tmp_path: Path):
     """A copied folder is a copied factory, unless its data lie elsewhere; that is said."""
     root = tmp_path / "factory"
-    new_line(root, "a", data=write(tmp_path / "a.csv", small()), label="y")
+    new_line(root, "a", write(tmp_path / "a.csv", small()), GivenRoles(label="y"))
     text = (root / "lines" / "a.yaml").read_text()
 
     assert str(tmp_path / "a.csv") in text
@@ -568,7 +565,7 @@ def test_a_relative_path_starts_where_the_person_stands(tmp_path: Path, monkeypa
     write(tmp_path / "here" / "a.csv", small())
     monkeypatch.chdir(tmp_path / "here")
 
-    new_line(tmp_path, "a", data=Path("a.csv"), label="y")
+    new_line(tmp_path, "a", Path("a.csv"), GivenRoles(label="y"))
 
     assert 'file: "here/a.csv"' in (tmp_path / "lines" / "a.yaml").read_text()
 
@@ -576,12 +573,12 @@ def test_a_relative_path_starts_where_the_person_stands(tmp_path: Path, monkeypa
 def test_a_line_is_never_overwritten(tmp_path: Path):
     """A person's hours are in that file."""
     data = write(tmp_path / "a.csv", small())
-    new_line(tmp_path, "a", data=data, label="y")
+    new_line(tmp_path, "a", data, GivenRoles(label="y"))
     path = tmp_path / "lines" / "a.yaml"
     path.write_text("mine")
 
     with pytest.raises(Conflict, match="never overwritten"):
-        new_line(tmp_path, "a", data=data, label="y")
+        new_line(tmp_path, "a", data, GivenRoles(label="y"))
 
     assert "mine" == path.read_text()
 
@@ -621,7 +618,7 @@ def test_a_failed_new_leaves_nothing_behind(
     (tmp_path / "broken.csv.gz").write_bytes(b"\x1f\x8b" + b"x" * 100)
 
     with pytest.raises(RequestError, match=message):
-        new_line(tmp_path, name, data=tmp_path / file, **{"label": "y", **options})
+        new_line(tmp_path, name, tmp_path / file, GivenRoles(**{"label": "y"} | options))
 
     assert not (tmp_path / "lines").exists()
 
@@ -695,7 +692,7 @@ def test_whatever_the_table_holds_its_line_parses_and_accepts_it(
     labels = ["a", "b", *label[: len(cells) - 2]]
     pl.DataFrame({**columns, "label": labels}).write_csv(root / "t.csv", quote_style="always")
 
-    new_line(root, "t", data=root / "t.csv", label="label")
+    new_line(root, "t", root / "t.csv", GivenRoles(label="label"))
     _, result = checked(root, "t")
 
     assert [] == [finding for finding in result.breaches if finding.action != "warn"]
@@ -709,7 +706,7 @@ def test_real_tables_become_lines_that_accept_them(tmp_path: Path, file: str):
         pytest.skip("needs the data in ../shared/data")
     name = re.sub(r"[^a-z0-9]+", "-", file.partition(".")[0])
 
-    made: NewLine = new_line(tmp_path, name, data=SHARED / file, label=TABLES[file])
+    made: NewLine = new_line(tmp_path, name, SHARED / file, GivenRoles(label=TABLES[file]))
     _, result = checked(tmp_path, name)
 
     assert ((), None) == (result.breaches, result.stop)
@@ -732,7 +729,7 @@ def test_a_folder_becomes_a_line(tmp_path: Path):
     (folder / "a.csv").write_text(_csv(_rows()[:200]))
     factory = Factory.create(tmp_path)
     for name, data in (("one", folder), ("two", folder / "*.csv")):
-        made = new_line(tmp_path, name, data=data, label="y")
+        made = new_line(tmp_path, name, data, GivenRoles(label="y"))
 
         assert 300 == made.rows
         assert 300 == check_line(factory, name).rows
@@ -751,7 +748,7 @@ def test_of_a_large_table_some_rows_are_looked_at_and_it_is_said(
     data = write(tmp_path / "a.csv", {"n": [*range(rows)], "kind": kinds, "y": ["a", "b"] * (rows // 2)})
     monkeypatch.setattr("linewright.line.new.write.sample", partial(sample, most=500_000))
 
-    new = new_line(tmp_path, "large", data=data, label="y")
+    new = new_line(tmp_path, "large", data, GivenRoles(label="y"))
 
     assert 3_000 < new.rows < rows == new.of
     text = (tmp_path / "lines" / "large.yaml").read_text()
@@ -771,7 +768,7 @@ def test_decimal_commas_are_seen_and_their_numbers_are_numbers(tmp_path: Path):
     """Half of Europe writes them."""
     price, rows = [f"{n},{n % 10}5" for n in range(100)], [f"{n + 1},{n + 100}" for n in range(100)]
 
-    new_line(tmp_path, "a", data=with_commas(tmp_path, price=price, rows=rows), label="y")
+    new_line(tmp_path, "a", with_commas(tmp_path, price=price, rows=rows), GivenRoles(label="y"))
 
     text = (tmp_path / "lines" / "a.yaml").read_text()
     assert (
@@ -789,7 +786,7 @@ def test_a_far_value_with_a_decimal_comma_is_found_in_the_file(tmp_path: Path):
     frame = pl.DataFrame({"mark": mark, "y": ["ab"[n * 71 % 199 % 2] for n in range(1000)]})
     frame.write_csv(tmp_path / "a.csv", separator=";")
 
-    made = new_line(tmp_path, "a", data=tmp_path / "a.csv", label="y")
+    made = new_line(tmp_path, "a", tmp_path / "a.csv", GivenRoles(label="y"))
 
     assert re.search(r"mark: outlier: .*line 59", result_text(made))
 
@@ -799,7 +796,7 @@ def test_a_comma_that_may_part_thousands_is_told_and_not_guessed(tmp_path: Path,
     """A thousand times too much is worse than a question."""
     rows = [f"{n + 1},{n + 100}" for n in range(100)]
 
-    new = new_line(tmp_path, "a", data=with_commas(tmp_path, rows=rows, **other), label="y")
+    new = new_line(tmp_path, "a", with_commas(tmp_path, rows=rows, **other), GivenRoles(label="y"))
 
     spec, _ = checked(tmp_path, "a")
     assert "decimal" not in spec.sources["a"].model_fields_set
@@ -812,7 +809,7 @@ def test_json_lines_become_a_line(tmp_path: Path):
     """What `new` writes is what `check` reads."""
     lines = [json.dumps({"n": n, "c": c, "y": y}) for n, c, y in _rows()]
     (tmp_path / "a.jsonl").write_text("\n".join(lines))
-    made = new_line(tmp_path, "a", data=tmp_path / "a.jsonl", label="y")
+    made = new_line(tmp_path, "a", tmp_path / "a.jsonl", GivenRoles(label="y"))
 
     assert "binary" == made.task
     assert 300 == check_line(Factory.create(tmp_path), "a").rows
@@ -824,7 +821,7 @@ def test_files_of_several_encodings_are_told(tmp_path: Path):
     (tmp_path / "b.csv").write_bytes(b"n;y\n1;\xe9\n")
 
     with pytest.raises(RequestError, match=r"a\.csv: utf-8 with ';', b\.csv: cp1252"):
-        new_line(tmp_path, "a", data=tmp_path / "*.csv", label="y")
+        new_line(tmp_path, "a", tmp_path / "*.csv", GivenRoles(label="y"))
 
 
 def test_a_file_without_a_header_is_told_how_to_write_it(tmp_path: Path):
@@ -832,7 +829,7 @@ def test_a_file_without_a_header_is_told_how_to_write_it(tmp_path: Path):
     (tmp_path / "a.csv").write_text("5.1,3.5,0\n4.9,3.0,1\n")
 
     with pytest.raises(RequestError, match=r"header: false, names: \[c1, c2, c3\]"):
-        new_line(tmp_path, "a", data=tmp_path / "a.csv", label="species")
+        new_line(tmp_path, "a", tmp_path / "a.csv", GivenRoles(label="species"))
 
 
 def test_a_file_that_is_handed_in_has_a_header_of_its_own(tmp_path: Path):

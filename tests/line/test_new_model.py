@@ -9,6 +9,7 @@ import polars as pl
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
+from linewright.data.profile.roles import GivenRoles
 from linewright.errors import LinewrightError, RequestError
 from linewright.interfaces.cli.render.dispatch import result_text
 from linewright.line.check.report import check_line
@@ -119,7 +120,7 @@ def test_what_cannot_serve_is_refused_before_anything_is_written(tmp_path, name)
     (tmp_path / "m.onnx").write_bytes(model)
 
     with pytest.raises(LinewrightError, match=said) as caught:
-        new_line(tmp_path, "line", data=write_data(tmp_path), label="y", model=tmp_path / "m.onnx")
+        new_line(tmp_path, "line", write_data(tmp_path), GivenRoles(label="y"), model=tmp_path / "m.onnx")
 
     error = caught.value
     assert 2 == error.exit_code
@@ -131,7 +132,9 @@ def test_what_cannot_serve_is_refused_before_anything_is_written(tmp_path, name)
 def test_a_missing_model_is_named(tmp_path):
     """A path with a slip must not look like a broken model."""
     with pytest.raises(RequestError, match="no such file") as caught:
-        new_line(tmp_path, "line", data=write_data(tmp_path), label="y", model=tmp_path / "absent.onnx")
+        new_line(
+            tmp_path, "line", write_data(tmp_path), GivenRoles(label="y"), model=tmp_path / "absent.onnx"
+        )
 
     assert 2 == caught.value.exit_code
     assert not (tmp_path / "lines").exists()
@@ -143,12 +146,12 @@ def test_both_sides_of_a_wrong_number_are_listed(tmp_path):
     data = write_data(tmp_path, c=pl.lit(1.5) * pl.int_range(400))
 
     with pytest.raises(RequestError) as caught:
-        new_line(tmp_path, "line", data=data, label="y", model=tmp_path / "m.onnx")
+        new_line(tmp_path, "line", data, GivenRoles(label="y"), model=tmp_path / "m.onnx")
 
     assert "a, b, c" in caught.value.found
     assert "2 float columns" in caught.value.allowed
     assert "--exclude" in caught.value.hint
-    made = new_line(tmp_path, "line", data=data, label="y", model=tmp_path / "m.onnx", exclude=["c"])
+    made = new_line(tmp_path, "line", data, GivenRoles(label="y", exclude=["c"]), model=tmp_path / "m.onnx")
     assert ("a", "b") == made.reads
 
 
@@ -183,15 +186,11 @@ def test_a_model_of_two_of_thirty_columns_is_adopted_by_naming_them(tmp_path):
 def test_columns_that_a_model_cannot_read_are_refused(tmp_path, columns, says):
     """Whoever names them in a wrong order or number must not get a line."""
     (tmp_path / "m.onnx").write_bytes(bytes_of())
-    ask = {
-        "data": write_data(tmp_path, y=pl.Series([0, 1] * 200))
-        if columns[-1] == "y"
-        else write_data(tmp_path)
-    }
+    data = write_data(tmp_path, y=pl.Series([0, 1] * 200)) if columns[-1] == "y" else write_data(tmp_path)
     with pytest.raises(RequestError) as caught:
-        new_line(tmp_path, "line", label="y", model=tmp_path / "m.onnx", columns=columns, **ask)
+        new_line(tmp_path, "line", data, GivenRoles(label="y"), model=tmp_path / "m.onnx", columns=columns)
     with pytest.raises(RequestError, match="only a model that is brought"):
-        new_line(tmp_path, "line", label="y", columns=columns, **ask)
+        new_line(tmp_path, "line", data, GivenRoles(label="y"), columns=columns)
 
     assert says in str(caught.value)
     assert not (tmp_path / "lines").exists()
@@ -200,7 +199,7 @@ def test_columns_that_a_model_cannot_read_are_refused(tmp_path, columns, says):
 def test_a_column_that_the_line_excludes_is_not_read_by_a_brought_model_either(tmp_path):
     """Whoever excludes a column because it is not known in time must not be served by a model that needs it."""
     (tmp_path / "m.onnx").write_bytes(bytes_of())
-    new_line(tmp_path, "line", data=write_data(tmp_path), label="y", model=tmp_path / "m.onnx")
+    new_line(tmp_path, "line", write_data(tmp_path), GivenRoles(label="y"), model=tmp_path / "m.onnx")
     file = tmp_path / "lines" / "line.yaml"
     file.write_text(file.read_text().replace("table:\n", "table:\n  exclude: [b]\n"))
 
@@ -221,8 +220,8 @@ def adopted(root: Path, model: onnx.ModelProto, **asked: Any) -> tuple[str, Pack
     new_line(
         root,
         "line",
-        data=asked.pop("data", None) or write_data(root),
-        label="y",
+        asked.pop("data", None) or write_data(root),
+        GivenRoles(label="y", positive=asked.pop("positive", None)),
         model=root / "m.onnx",
         **asked,
     )
@@ -271,7 +270,9 @@ def test_a_model_inside_the_factory_is_named_from_there(tmp_path):
     """A factory that is copied with its model still runs."""
     (tmp_path / "models").mkdir()
     (tmp_path / "models" / "m.onnx").write_bytes(bytes_of())
-    new_line(tmp_path, "line", data=write_data(tmp_path), label="y", model=tmp_path / "models" / "m.onnx")
+    new_line(
+        tmp_path, "line", write_data(tmp_path), GivenRoles(label="y"), model=tmp_path / "models" / "m.onnx"
+    )
     model = read_line(tmp_path / "lines" / "line.yaml").train.model
 
     assert model is not None
@@ -320,7 +321,7 @@ def scores_not_probabilities() -> onnx.ModelProto:
 def test_a_model_that_would_mislead_is_refused_by_the_run(tmp_path, make, said):
     """A coin, a model that looks at the neighbours, margins taken for probabilities: none reaches an endpoint."""
     (tmp_path / "m.onnx").write_bytes(make().SerializeToString())
-    new_line(tmp_path, "line", data=write_data(tmp_path), label="y", model=tmp_path / "m.onnx")
+    new_line(tmp_path, "line", write_data(tmp_path), GivenRoles(label="y"), model=tmp_path / "m.onnx")
     with Factory.create(tmp_path) as factory:
         with pytest.raises(LinewrightError, match=said):
             execute_inline(factory, "line")
@@ -391,7 +392,7 @@ def test_check_and_plan_see_that_the_model_is_gone_or_broken(tmp_path, replace):
     """A file that is moved away is found before a run, and named."""
     file = tmp_path / "m.onnx"
     file.write_bytes(bytes_of())
-    new_line(tmp_path, "line", data=write_data(tmp_path), label="y", model=file)
+    new_line(tmp_path, "line", write_data(tmp_path), GivenRoles(label="y"), model=file)
     if replace:
         file.write_bytes(replace)
     else:
@@ -437,7 +438,9 @@ def write_mlflow(root: Path, described: str = DESCRIBED) -> Path:
 
 def test_an_mlflow_model_is_adopted_by_its_onnx_flavour(tmp_path):
     """Its signature says which column is which: the order of the table would be another."""
-    made = new_line(tmp_path, "line", data=write_data(tmp_path), label="y", model=write_mlflow(tmp_path))
+    made = new_line(
+        tmp_path, "line", write_data(tmp_path), GivenRoles(label="y"), model=write_mlflow(tmp_path)
+    )
     model = read_line(tmp_path / "lines" / "line.yaml").train.model
     with Factory.create(tmp_path) as factory:
         result = execute_inline(factory, "line")
@@ -466,14 +469,14 @@ def test_an_mlflow_model_that_cannot_be_adopted_is_refused_with_what_to_do(tmp_p
     """Its other flavours run code when they are read, so none is opened."""
     folder = write_mlflow(tmp_path, described)
     with pytest.raises(RequestError, match=says):
-        new_line(tmp_path, "line", data=write_data(tmp_path), label="y", model=folder)
+        new_line(tmp_path, "line", write_data(tmp_path), GivenRoles(label="y"), model=folder)
 
     assert not (tmp_path / "lines").exists()
 
 
 def test_a_folder_in_the_line_file_is_told_what_to_name(tmp_path):
     """The file in it is what the plan has the digest of."""
-    new_line(tmp_path, "line", data=write_data(tmp_path), label="y", model=write_mlflow(tmp_path))
+    new_line(tmp_path, "line", write_data(tmp_path), GivenRoles(label="y"), model=write_mlflow(tmp_path))
     path = tmp_path / "lines" / "line.yaml"
     path.write_text(path.read_text().replace("logged/model.onnx", "logged"))
     with (

@@ -6,6 +6,7 @@ import json
 import numpy as np
 import pytest
 
+from linewright.data.profile.roles import GivenRoles
 from linewright.features.facts import Arithmetic
 from linewright.interfaces.cli.render.dispatch import result_text
 from linewright.line.factory import Factory, quiet
@@ -35,7 +36,7 @@ def ran(tmp_path_factory):
         writer.writerow(["part", "torque", "speed", "wear", "power"])
         told = ["" if number % 40 == 0 else each for number, each in enumerate(torque)]
         writer.writerows(zip(range(ROWS), told, speed, wear, power.round(6), strict=True))
-    new_line(root, "parts", data=root / "parts.csv", label="power", key="part")
+    new_line(root, "parts", root / "parts.csv", GivenRoles(label="power", key="part"))
     file = root / "lines" / "parts.yaml"
     file.write_text(file.read_text().replace("budget: normal", "budget: thorough\n  folds: 2\n #"))
     with Factory.create(root) as factory:

@@ -4,6 +4,7 @@ import numpy as np
 import polars as pl
 import pytest
 
+from linewright.data.profile.roles import GivenRoles
 from linewright.line.factory import Factory
 from linewright.line.new.write import new_line
 from linewright.line.runs.execute import execute_inline
@@ -20,7 +21,7 @@ def test_a_model_that_is_not_linear_is_told_beside_one_that_is(tmp_path, is_line
     answer = a + b if is_linear else 3 * np.abs(a)
     noisy = (answer + chance.normal(scale=0.2, size=ROWS)).round(3)
     pl.DataFrame({"a": a, "b": b, "y": noisy}).write_csv(tmp_path / "rows.csv")
-    new_line(tmp_path, "numbers", data=tmp_path / "rows.csv", label="y")
+    new_line(tmp_path, "numbers", tmp_path / "rows.csv", GivenRoles(label="y"))
     path = tmp_path / "lines" / "numbers.yaml"
     path.write_text(path.read_text().replace("budget: normal", "budget: quick"))
     with Factory.create(tmp_path) as factory:

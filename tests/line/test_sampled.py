@@ -7,6 +7,7 @@ import polars as pl
 import pytest
 
 from linewright.data.facts import Column
+from linewright.data.profile.roles import GivenRoles
 from linewright.features.encode import encode
 from linewright.features.encode_table import encode_table
 from linewright.features.learn import learn, to_columns
@@ -31,7 +32,7 @@ def write(root: Path, table: str = "") -> None:
     label[[5, 3_000, 5_500]] = "rare"
     frame = pl.DataFrame({"x0": x[:, 0], "x1": x[:, 1], "who": np.arange(ROWS) // 3, "y": label})
     frame.write_csv(root / "t.csv")
-    new_line(root, "long", data=root / "t.csv", label="y")
+    new_line(root, "long", root / "t.csv", GivenRoles(label="y"))
     (root / "lines" / "long.yaml").write_text(
         f"line: long\nsources: {{t: {{file: t.csv}}}}\n{table}label: {{column: y}}\ntrain: {{budget: quick, folds: 3}}\n"
     )

@@ -9,6 +9,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 
+from linewright.data.profile.roles import GivenRoles
 from linewright.interfaces.cli.render.dispatch import result_text
 from linewright.line.care.doctor import Needs, examine
 from linewright.line.factory import Factory
@@ -61,7 +62,7 @@ def made(tmp_path_factory):
     root = tmp_path_factory.mktemp("clock") / "factory"
     root.mkdir()
     people(1, 400, shop=0.1).write_csv(root / "people.csv")
-    new_line(root, LINE, data=root / "people.csv", label="left", positive="yes", key="id")
+    new_line(root, LINE, root / "people.csv", GivenRoles(label="left", positive="yes", key="id"))
     path = root / "lines" / f"{LINE}.yaml"
     text = path.read_text().replace("budget: normal", "budget: quick")
     path.write_text(f"{text}\nwatch: {{every: 1h, drift: {{windows: 1}}}}\n")

@@ -9,6 +9,7 @@ import httpx
 import pytest
 from control import Up, bearer, factory_up, memory_kib
 
+from linewright.data.profile.roles import GivenRoles
 from linewright.line.factory import Factory
 from linewright.line.new.write import new_line
 
@@ -35,7 +36,7 @@ def up(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Up]:
     ]
     (root / "parts.csv").write_text("\n".join(["part,width,colour,bad", *rows]) + "\n")
     Factory.create(root).close()
-    new_line(root, "parts", data=root / "parts.csv", label="bad", key="part")
+    new_line(root, "parts", root / "parts.csv", GivenRoles(label="bad", key="part"))
     with factory_up(root) as one:
         assert 200 == one.get("/api/v1/status").status_code  # the modules that it needs are there now
         yield one

@@ -12,6 +12,7 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from linewright.data.contract.sql_checks import answers
+from linewright.data.profile.roles import GivenRoles
 from linewright.data.read.source import read_source
 from linewright.data.spec import ContractSpec, DataSpec, FileSource
 from linewright.data.table.build import build_table
@@ -231,7 +232,9 @@ def test_a_model_that_takes_all_memory_is_refused(data):
 
 
 MEETS = {
-    "new": lambda root: new_line(root, "scored", data=root / "s.csv", label="y", model=root / "m.onnx"),
+    "new": lambda root: new_line(
+        root, "scored", root / "s.csv", GivenRoles(label="y"), model=root / "m.onnx"
+    ),
     "check": lambda root: check_line(Factory.open(root), "scored"),
 }
 

@@ -17,6 +17,7 @@ import pytest
 import uvicorn
 from control import memory_kib, processes
 
+from linewright.data.profile.roles import GivenRoles
 from linewright.errors import LinewrightError, RequestError
 from linewright.interfaces.http import expensive
 from linewright.interfaces.http.app import control_app
@@ -297,7 +298,7 @@ def test_nothing_that_a_caller_or_a_file_names_is_fetched(tmp_path):
             with pytest.raises(LinewrightError, match=r"\S"):
                 execute_inline(factory, name)
         with pytest.raises(RequestError, match=r"\S"):
-            new_line(tmp_path, "more", data=Path(f"{url}/parts.csv"), label="bad")
+            new_line(tmp_path, "more", Path(f"{url}/parts.csv"), GivenRoles(label="bad"))
 
     assert [] == called
 

@@ -15,6 +15,7 @@ import httpx
 import polars as pl
 import pytest
 
+from linewright.data.profile.roles import GivenRoles
 from linewright.interfaces.cli.render.dispatch import result_text
 from linewright.line.care.doctor import Needs, examine
 from linewright.line.factory import Factory
@@ -56,7 +57,7 @@ def factory(tmp_path_factory):
             "left": ["yes" if age + chance.gauss(0, 8) > 50 else "no" for age in ages],
         }
     ).write_csv(root / "people.csv")
-    new_line(root, FREE, data=root / "people.csv", label="left", positive="yes", key="id")
+    new_line(root, FREE, root / "people.csv", GivenRoles(label="left", positive="yes", key="id"))
     path = root / "lines" / f"{FREE}.yaml"
     path.write_text(path.read_text().replace("budget: normal", "budget: quick"))
     with Factory.create(root) as made:

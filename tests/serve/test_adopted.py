@@ -16,6 +16,7 @@ from sklearn.linear_model import LinearRegression, LogisticRegression
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
+from linewright.data.profile.roles import GivenRoles
 from linewright.interfaces.cli.render.dispatch import result_text
 from linewright.line.factory import Factory
 from linewright.line.new.write import new_line
@@ -88,7 +89,7 @@ def bring(
     model.fit(as_read(known.select(features)), known[label].to_numpy())
     (root / "model.onnx").write_bytes(to_onnx(model, initial_types=types, **asked).SerializeToString())
     fresh.select([*features, label]).write_csv(root / "fresh.csv")
-    new_line(root, "churn", data=root / "fresh.csv", label=label, model=root / "model.onnx")
+    new_line(root, "churn", root / "fresh.csv", GivenRoles(label=label), model=root / "model.onnx")
     return Brought(root=root, model=model, features=features, frame=fresh)
 
 

@@ -7,6 +7,7 @@ import msgspec
 
 from linewright.data.breach_text import BreachInWords, breaches_in_words, what_to_do
 from linewright.data.facts import Finding, RowSql
+from linewright.data.profile.roles import GivenRoles
 from linewright.errors import LinewrightError, RequestError, SpecError
 from linewright.line.check.line_checks import check_plan
 from linewright.line.check.report import check_line
@@ -81,14 +82,10 @@ def new(
     made = new_line(
         factory.root,
         name,
-        data=data,
-        label=label,
-        positive=positive,
-        time=time,
-        group=group,
-        key=key,
-        exclude=exclude,
-        weight=weight,
+        data,
+        GivenRoles(
+            label=label, positive=positive, time=time, group=group, key=key, weight=weight, exclude=exclude
+        ),
         model=model,
         columns=columns,
         python=python,

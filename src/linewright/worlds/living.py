@@ -18,6 +18,7 @@ import numpy as np
 import polars as pl
 
 from linewright.client import Client
+from linewright.data.profile.roles import GivenRoles
 from linewright.engine.context import Progress
 from linewright.errors import Terminal
 from linewright.features.encode import encode
@@ -119,7 +120,7 @@ def _write_line(world: FraudWorld, root: Path) -> None:
     make_asked_folder(data.parent)
     known = range(world.go_live - world.label_delay.days)
     pl.concat([world.day(number).labelled for number in known]).write_csv(data)
-    made = new_line(root, LINE, data=data, label=LABEL, positive="yes", key=KEY, time=TIME)
+    made = new_line(root, LINE, data, GivenRoles(label=LABEL, positive="yes", key=KEY, time=TIME))
     path = Path(made.path)
     path.write_text(_declared(path.read_text(encoding="utf-8"), world), encoding="utf-8")
 

@@ -1,6 +1,6 @@
 """Look at a table before anything is declared: what each column is, and what the checks find of it."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 import msgspec
 import polars as pl
@@ -14,7 +14,7 @@ from linewright.data.facts import Finding
 from linewright.data.finding_text import evidence_in_words
 from linewright.data.profile.column import UNUSABLE, Seen, see_all
 from linewright.data.profile.label import LabelProfile, describe_label
-from linewright.data.profile.roles import Roles, choose_roles
+from linewright.data.profile.roles import GivenRoles, Roles, choose_roles
 from linewright.data.read.locate import Where, nowhere
 from linewright.data.types import NUMBERS, TIMES
 from linewright.errors import RequestError
@@ -77,14 +77,8 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True):
 
 def look(
     frame: pl.DataFrame,
+    given: GivenRoles,
     *,
-    label: str,
-    positive: str | None = None,
-    time: str | None = None,
-    group: str | None = None,
-    key: str | None = None,
-    weight: str | None = None,
-    exclude: Sequence[str] = (),
     seen: Mapping[str, Seen] | None = None,
     where: Where = nowhere,
     source: str = "SOURCE",
@@ -95,14 +89,8 @@ def look(
     ----------
     frame
         Rows as read: text, or native types.
-    label
-        Column that is to be predicted.
-    positive
-        For two classes: the value whose probability is wanted, as spelled in the data.
-    time, group, key, weight
-        Columns with a part, where a person knows them; time, group and key are looked for otherwise.
-    exclude
-        Columns that a model shall not see, whatever they hold.
+    given
+        What a person says of the columns; time, group and key are looked for where they are not given.
     seen
         The columns, where somebody has looked at them already.
     where
@@ -119,25 +107,25 @@ def look(
     ------
     RequestError
         If a column does not exist (the nearest is named), a label has fewer than two classes or is missing everywhere,
-        `positive` is not one of its two values, or a column does not suit its part.
+        the positive value is not one of its two, or a column does not suit its part.
 
     Examples
     --------
     >>> frame = pl.DataFrame({"age": [str(20 + i % 40) for i in range(200)], "paid": ["no", "yes"] * 100})
-    >>> profile = look(frame, label="paid")
+    >>> profile = look(frame, GivenRoles(label="paid"))
     >>> profile.label.form, profile.label.positive, profile.column("age").type
     ('two', 'yes', 'integer')
     """
-    named = {"label": label, "time": time, "group": group, "key": key, "weight": weight}
-    _refuse_unknown(frame, named, exclude)
-    seen = see_all(frame, names=(key, group)) if seen is None else seen
+    _refuse_unknown(frame, given)
+    label = given.label
+    seen = see_all(frame, names=(given.key, given.group)) if seen is None else seen
     spelled = (
         frame[label].set(seen[label].values.is_null(), None) if len(seen[label].misfits) else frame[label]
     )
-    about = describe_label(spelled, seen[label], positive, source=source)
-    roles = choose_roles(seen, label=label, time=time, group=group, key=key, weight=weight, exclude=exclude)
+    about = describe_label(spelled, seen[label], given.positive, source=source)
+    roles = choose_roles(seen, given)
     columns = Columns(
-        seen=seen, about=about, spelled=spelled, roles=roles, unseen=frozenset(exclude), where=where
+        seen=seen, about=about, spelled=spelled, roles=roles, unseen=frozenset(given.exclude), where=where
     )
     found: dict[str, list[Finding]] = {}
     for finding in check_columns(columns):
@@ -166,10 +154,14 @@ def _may_be_time(seen: Mapping[str, Seen], label: str, roles: Roles) -> tuple[st
     return (pair.year, pair.month) if pair else ()
 
 
-def _refuse_unknown(frame: pl.DataFrame, named: Mapping[str, str | None], exclude: Sequence[str]) -> None:
+def _refuse_unknown(frame: pl.DataFrame, given: GivenRoles) -> None:
     wanted = [
-        *((f"--{part}", name) for part, name in named.items()),
-        *(("--exclude", name) for name in exclude),
+        ("--label", given.label),
+        ("--time", given.time),
+        ("--group", given.group),
+        ("--key", given.key),
+        ("--weight", given.weight),
+        *(("--exclude", name) for name in given.exclude),
     ]
     for option, name in wanted:
         if name is not None and name not in frame.columns:

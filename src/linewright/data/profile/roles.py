@@ -168,6 +168,25 @@ ENOUGH_GROUPS = 20
 _UNIX_SECONDS = (300_000_000, 4_000_000_000)
 
 
+class GivenRoles(msgspec.Struct, frozen=True, kw_only=True):
+    """What a person says of the columns of a table: which is to be predicted and, where they know it, what others are."""
+
+    label: str
+    """Column that is to be predicted."""
+    positive: str | None = None
+    """For two classes: the value of the label whose probability is wanted, as spelled in the data."""
+    time: str | None = None
+    """Column that says when a row happened."""
+    group: str | None = None
+    """Column whose rows belong together."""
+    key: str | None = None
+    """Column that names a row."""
+    weight: str | None = None
+    """Column that says what a row counts, at least 0."""
+    exclude: Sequence[str] = ()
+    """Columns that a model shall not see, whatever they hold."""
+
+
 class Roles(msgspec.Struct, frozen=True, kw_only=True):
     """The columns that play a part, each with the reason; `None` where there is none, and why not."""
 
@@ -201,24 +220,16 @@ def declared_roles(table: TableSpec) -> Roles:
     )
 
 
-def choose_roles(
-    seen: Columns,
-    *,
-    label: str,
-    time: str | None,
-    group: str | None,
-    key: str | None,
-    weight: str | None,
-    exclude: Sequence[str],
-) -> Roles:
-    """Give the parts of a table to its columns.
+def choose_roles(seen: Columns, given: GivenRoles) -> Roles:
+    """Give the parts of a table to its columns: those that a person named, and time, key and group as the data suggest.
 
     Raises
     ------
     RequestError
         If a column that a person named does not suit its part.
     """
-    taken = {label, *exclude, *(name for name in (time, group, key, weight) if name)}
+    time, group, key, weight = given.time, given.group, given.key, given.weight
+    taken = {given.label, *given.exclude, *(name for name in (time, group, key, weight) if name)}
     free = {name: column for name, column in seen.items() if name not in taken}
     said = "you named it"
     if key is not None:

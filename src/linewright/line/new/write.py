@@ -17,6 +17,7 @@ from linewright.data.checks.values import Weight
 from linewright.data.facts import Finding
 from linewright.data.finding_text import evidence_in_words
 from linewright.data.profile.column import Seen, see_all
+from linewright.data.profile.roles import GivenRoles
 from linewright.data.read.csv_file import names_hint
 from linewright.data.read.locate import place_of
 from linewright.data.read.paths import files_of
@@ -76,15 +77,9 @@ class NewLine(msgspec.Struct, frozen=True, kw_only=True):
 def new_line(
     root: Path,
     name: str,
-    *,
     data: Path,
-    label: str,
-    positive: str | None = None,
-    time: str | None = None,
-    group: str | None = None,
-    key: str | None = None,
-    exclude: Sequence[str] = (),
-    weight: str | None = None,
+    given: GivenRoles,
+    *,
     model: Path | None = None,
     columns: Sequence[str] = (),
     python: str | None = None,
@@ -100,8 +95,8 @@ def new_line(
         Name of the line.
     data
         file of CSV, JSON lines (each packed or not) or Parquet, a folder of such files, or a pattern; a relative path starts from the current folder.
-    label, positive, time, group, key, exclude, weight
-        Columns and the positive value, as in `data.checks.look.look`.
+    given
+        What a person says of the columns.
     model
         File (ONNX, LightGBM, XGBoost) of a model that was made elsewhere, or folder of an MLflow model with one; it takes the place of training.
     columns
@@ -131,7 +126,7 @@ def new_line(
             found=", ".join(columns),
             hint="name its file with --model; to leave columns out of a model that is trained here: --exclude",
         )
-    source, is_outside, renamed = _source(root, data, label)
+    source, is_outside, renamed = _source(root, data, given.label)
     opened = open_source(source_name(name), source, root)
     frame, rows = sample(opened)
     if not frame.height:
@@ -140,33 +135,21 @@ def new_line(
     if with_comma.decimal:
         source = source.model_copy(update={"decimal": ","})
         frame = with_points(frame)
-    missing = missing_spellings(frame, label) if label in frame.columns else {}
+    missing = missing_spellings(frame, given.label) if given.label in frame.columns else {}
     spelled = source.with_missing((*source.missing_texts, *missing))
     if spelled is None:
         missing = {}
     elif missing:
         source, frame = spelled, clean(frame, spelled.missing_texts)
     where = partial(place_of, replace(opened, decimal="," if with_comma.decimal else opened.decimal))
-    seen = see_all(frame, names=(key, group))
-    profile = look(
-        frame,
-        seen=seen,
-        label=label,
-        positive=positive,
-        time=time,
-        group=group,
-        key=key,
-        weight=weight,
-        exclude=exclude,
-        where=where,
-        source=source_name(name),
-    )
+    seen = see_all(frame, names=(given.key, given.group))
+    profile = look(frame, given, seen=seen, where=where, source=source_name(name))
     brought = None
     if model is not None:
-        brought, profile = bring(root, model, profile, exclude, columns)
+        brought, profile = bring(root, model, profile, given.exclude, columns)
     by, because = _split(seen, profile)
     read = brought.columns if brought else ()
-    excluded = {name: why for name, why in _excluded(profile, exclude).items() if name not in read}
+    excluded = {name: why for name, why in _excluded(profile, given.exclude).items() if name not in read}
     draft = Draft(
         name=name,
         source=source,
