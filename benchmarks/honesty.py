@@ -42,7 +42,7 @@ from linewright.model.spec import BeatsGate, TrainSpec
 from linewright.model.tasks import task as rules_of
 from linewright.model.tasks.prediction_interval import ends
 from linewright.model.tasks.threshold import choose_threshold
-from linewright.model.train.fit import Training, train
+from linewright.model.train.fit import Training, TrainingRows, train
 
 WIDTH = 6
 FRESH = 1_000_000
@@ -97,7 +97,7 @@ def fitted(
 ) -> tuple[Training, Callable[[np.ndarray], np.ndarray]]:
     """Train as a run with the quick budget does; returns also what it says of rows."""
     part = np.random.default_rng(seed).permutation(len(x)) % 5
-    training = train(
+    rows = TrainingRows(
         x=x,
         target=truth,
         weight=np.ones(len(x)),
@@ -105,10 +105,9 @@ def fitted(
         task=task,
         classes=CLASSES if task == "binary" else (),
         folds=[(np.flatnonzero(part != i), np.flatnonzero(part == i)) for i in range(5)],
-        spec=TrainSpec(budget="quick"),
         seed=seed,
-        report=lambda _: None,
     )
+    training = train(rows, TrainSpec(budget="quick"), report=lambda _: None)
     model = read_native(training.native)
     return training, lambda rows: calibrate(training.calibration, model.scores(rows))
 

@@ -7,7 +7,7 @@ import pytest
 
 from linewright.features.facts import Category, Encoder, Number
 from linewright.model.spec import TrainSpec, TrialsBudget
-from linewright.model.train.fit import train
+from linewright.model.train.fit import TrainingRows, train
 from linewright.store.fit_files import LocalFits
 from linewright.testing.trainers import CODES, TASKS, class_count, mixed_rows
 
@@ -43,7 +43,7 @@ def run(task, *, budget="quick", seen=None, n=240, seed=11, c0=0.0, **changes):
     x[0, 0] += c0
     kinds = [Category(column=f"c{i}", levels=()) if i in CODES else Number(column=f"c{i}") for i in range(6)]
     part = np.arange(n) % 3
-    return train(
+    rows = TrainingRows(
         x=x,
         target=target,
         weight=weight,
@@ -51,11 +51,10 @@ def run(task, *, budget="quick", seen=None, n=240, seed=11, c0=0.0, **changes):
         task=task,
         classes=tuple("abc"[: class_count(task)]),
         folds=[(np.flatnonzero(part != i), np.flatnonzero(part == i)) for i in range(3)],
-        spec=TrainSpec(budget=budget),
         seed=seed,
-        report=(lambda _: None) if seen is None else seen.append,
-        **changes,
     )
+    report = (lambda _: None) if seen is None else seen.append
+    return train(rows, TrainSpec(budget=budget), report=report, **changes)
 
 
 def same(one, other):

@@ -18,7 +18,7 @@ from linewright.model.reasons import PairsGain
 from linewright.model.spec import TrainSpec, TrialsBudget
 from linewright.model.train import settings
 from linewright.model.train.feature_pairs import Pair, chosen_pairs, extended, numbers_of, widened
-from linewright.model.train.fit import train
+from linewright.model.train.fit import TrainingRows, train
 from linewright.model.train.settings import MOST_PAIRS, Size, paired, planned, sized, with_pairs
 from linewright.testing.trainers import CODES, TASKS, class_count, mixed_rows
 
@@ -39,15 +39,17 @@ def table(n=600, *, seed=5, is_product=True, noise=0.3):
 
 def run(x, target, *, budget="thorough", **changes):
     part = np.arange(len(x)) % 5
-    arguments = {
-        "weight": np.ones(len(x)),
-        "encoder": ENCODER,
-        "folds": [(np.flatnonzero(part != i), np.flatnonzero(part == i)) for i in range(5)],
-        "spec": TrainSpec(budget=budget),
-        "seed": 11,
-        "report": lambda _: None,
-    }
-    return train(x=x, target=target, task="regression", classes=(), **(arguments | changes))
+    rows = TrainingRows(
+        x=x,
+        target=target,
+        weight=np.ones(len(x)),
+        encoder=changes.pop("encoder", ENCODER),
+        task="regression",
+        classes=(),
+        folds=[(np.flatnonzero(part != i), np.flatnonzero(part == i)) for i in range(5)],
+        seed=11,
+    )
+    return train(rows, TrainSpec(budget=budget), report=lambda _: None, **changes)
 
 
 def chosen(x, target, *, numbers=(0, 1, 2, 3), task="regression", classes=0):

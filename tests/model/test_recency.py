@@ -5,7 +5,7 @@ import pytest
 
 from linewright.features.facts import Encoder, Number
 from linewright.model.spec import TrainSpec
-from linewright.model.train.fit import train
+from linewright.model.train.fit import TrainingRows, train
 from linewright.model.train.recency import longest_as_good, windows_of
 
 OLD, NEW = 2_000, 300
@@ -19,7 +19,7 @@ def learned(turned: bool, at: np.ndarray | None, *, task: str = "binary", seed: 
     noise = chance.normal(size=OLD + NEW)
     target = pull + noise if task == "regression" else (pull + noise > 0).astype(np.int64)
     part = np.arange(OLD + NEW) % 5
-    return train(
+    rows = TrainingRows(
         x=x,
         target=target,
         weight=np.ones(OLD + NEW),
@@ -27,11 +27,10 @@ def learned(turned: bool, at: np.ndarray | None, *, task: str = "binary", seed: 
         task=task,
         classes=() if task == "regression" else ("no", "yes"),
         folds=[(np.flatnonzero(part != i), np.flatnonzero(part == i)) for i in range(5)],
-        spec=TrainSpec(budget="quick"),
         seed=11,
-        report=lambda _: None,
         at=at,
     )
+    return train(rows, TrainSpec(budget="quick"), report=lambda _: None)
 
 
 @pytest.mark.parametrize("task", ["binary", "regression"])

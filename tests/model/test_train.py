@@ -22,7 +22,7 @@ from linewright.model.spec import TrainSpec, TrialsBudget, ValueSpec
 from linewright.model.tasks.prediction_interval import ends
 from linewright.model.tasks.threshold import choose_threshold
 from linewright.model.tasks.value import amounts_of, value_of
-from linewright.model.train.fit import train
+from linewright.model.train.fit import TrainingRows, train
 from linewright.model.train.settings import SETTINGS, Size, folds_judged, planned
 from linewright.testing.trainers import CODES, TASKS, ScriptedTrainer, mixed_rows
 
@@ -58,15 +58,17 @@ def run(x, target, task, **changes):
     )
     x = x.astype(np.float32)
     classes = {"binary": 2, "regression": 0}.get(task, int(target.max()) + 1)
-    arguments = {
-        "weight": np.ones(len(x)),
-        "encoder": encoder_of(x, changes.pop("codes", ())),
-        "classes": tuple(f"class {i}" for i in range(classes)),
-        "folds": folds_of(len(x)),
-        "seed": 11,
-        "report": lambda _: None,
-    }
-    return train(x=x, target=target, task=task, spec=spec, **(arguments | changes))
+    rows = TrainingRows(
+        x=x,
+        target=target,
+        weight=changes.pop("weight", np.ones(len(x))),
+        encoder=encoder_of(x, changes.pop("codes", ())),
+        task=task,
+        classes=tuple(f"class {i}" for i in range(classes)),
+        folds=changes.pop("folds", folds_of(len(x))),
+        seed=11,
+    )
+    return train(rows, spec, **({"report": lambda _: None} | changes))
 
 
 @pytest.fixture(scope="module", params=TASKS)
@@ -563,7 +565,7 @@ import hashlib
 import numpy as np
 from linewright.features.facts import Category, Encoder, Number
 from linewright.model.spec import TrainSpec, TrialsBudget
-from linewright.model.train.fit import train
+from linewright.model.train.fit import TrainingRows, train
 from linewright.testing.trainers import CODES, TASKS, class_count, mixed_rows
 encoder = Encoder(encodings=tuple(
     Category(column=str(i), levels=()) if i in CODES else Number(column=str(i)) for i in range(6)))
@@ -572,8 +574,9 @@ for task in TASKS:
     part = np.arange(90) % 3
     folds = [(np.flatnonzero(part != k), np.flatnonzero(part == k)) for k in range(3)]
     budget = {"binary": TrialsBudget(trials=10), "multiclass": "quick", "regression": "normal"}[task]
-    made = train(x=x, target=target, weight=weight, encoder=encoder, task=task,
-        classes=tuple("abc"[:class_count(task)]), folds=folds, spec=TrainSpec(budget=budget), seed=3, report=lambda _: None)
+    rows = TrainingRows(x=x, target=target, weight=weight, encoder=encoder, task=task,
+        classes=tuple("abc"[:class_count(task)]), folds=folds, seed=3)
+    made = train(rows, TrainSpec(budget=budget), report=lambda _: None)
     print(hashlib.sha256(made.native).hexdigest(), made.chosen, made.reason, made.calibration,
         made.half_width, made.trials)
 """

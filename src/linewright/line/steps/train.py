@@ -34,7 +34,7 @@ from linewright.model.facts import Estimated, Parity, RequestColumn, Sample, Tra
 from linewright.model.families.trainer import TRAINERS, read_native
 from linewright.model.metrics.definitions import metric
 from linewright.model.package.model import Model, build, keep_package, load, open_model
-from linewright.model.train.fit import Training, train
+from linewright.model.train.fit import Training, TrainingRows, train
 from linewright.model.train.sample import MOST_CELLS, Drawn, draw, most_rows
 from linewright.model.train.scored_rows import Scored, to_bytes
 from linewright.serve.rows.request_columns import source_columns
@@ -56,7 +56,7 @@ def train_station(work: Work) -> Trained:
     encoder, x = _encoded(work, taught.rows)
     weight = taught.weight
     happened = moments_of_rows(work)
-    training = train(
+    rows = TrainingRows(
         x=x,
         target=taught.target,
         weight=weight,
@@ -64,10 +64,13 @@ def train_station(work: Work) -> Trained:
         task=rules.name,
         classes=taught.classes,
         folds=_fold_positions(work, taught),
-        spec=spec.train,
-        seed=seed,
-        report=context.report,
         at=None if happened is None else happened[taught.rows],
+        seed=seed,
+    )
+    training = train(
+        rows,
+        spec.train,
+        report=context.report,
         metric=metric(chosen_by(work), rules.name),
         trainers={**TRAINERS, **trainers_of(spec.train)},
         workers=context.workers,

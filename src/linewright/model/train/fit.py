@@ -44,6 +44,30 @@ _ALWAYS = ("numpy", "onnx", "scikit-learn", "skl2onnx")
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
+class TrainingRows:
+    """What a model is trained on: rows with what is true of them, and the folds by which they judge what they did not teach."""
+
+    x: Matrix
+    """float32, shape (n, width): all rows, encoded. The encoder has seen them but no label, so folds need no encoder of their own."""
+    target: npt.NDArray[Any]
+    """Shape (n,): int64 codes into `classes`, or float64 numbers."""
+    weight: Floats
+    """Shape (n,), at least 0; rows of weight 0 are not learned from."""
+    encoder: Encoder
+    """Says which columns of `x` hold codes."""
+    task: Task
+    classes: tuple[str, ...]
+    """As in `Trained`."""
+    folds: Sequence[Fold]
+    """Positions to learn from and to judge on. A row may be judged at most once; with forward chaining the earliest never are."""
+    at: npt.NDArray[Any] | None = None
+    """Shape (n,): when each row happened, in any unit. Given, older rows are left out where the latest ones are surely answered
+    better without them (`linewright.model.train.recency`)."""
+    seed: int
+    """Of all that is drawn, in [0, 2**31)."""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
 class Training:
     """What training gives."""
 
@@ -74,18 +98,10 @@ class Training:
 
 
 def train(
-    *,
-    x: Matrix,
-    target: npt.NDArray[Any],
-    weight: Floats,
-    encoder: Encoder,
-    task: Task,
-    classes: tuple[str, ...],
-    folds: Sequence[Fold],
+    on: TrainingRows,
     spec: TrainSpec,
-    seed: int,
+    *,
     report: Callable[[Progress], None],
-    at: npt.NDArray[Any] | None = None,
     metric: MetricRule | None = None,
     trainers: Mapping[str, Trainer] = TRAINERS,
     workers: int = 2,
@@ -97,28 +113,12 @@ def train(
 
     Parameters
     ----------
-    x : float32 array, shape (n, width)
-        All training rows, encoded. The encoder has seen these rows but no label, so folds need no encoder of their own.
-    target : array, shape (n,)
-        Class codes or numbers.
-    weight : float64 array, shape (n,), at least 0
-        Rows of weight 0 are not learned from.
-    encoder
-        Says which columns of `x` hold codes.
-    task, classes
-        What is predicted.
-    folds
-        Positions to learn from and to judge on. A row may be judged at most once; with forward chaining the earliest
-        never are.
+    on
+        The rows, what is predicted of them, and the seed.
     spec
         Budget and cap. Its `task` and `split` are not read.
-    seed
-        In [0, 2**31).
     report
         Told of each fit before it starts.
-    at : array, shape (n,), optional
-        When each row happened, in any unit. Given, older rows are left out where the latest ones are surely answered
-        better without them (`linewright.model.train.recency`).
     metric
         What people read first. Where it is surely of another opinion than the loss that trials are ranked by, it decides.
     trainers
@@ -146,31 +146,33 @@ def train(
     Terminal
         If `spec.max_seconds` is exceeded.
     """
-    rules = rules_of(task)
-    rows = rows_of(x, target, weight, encoder=encoder, task=task, classes=len(classes), seed=seed)
+    rules = rules_of(on.task)
+    rows = rows_of(
+        on.x, on.target, on.weight, encoder=on.encoder, task=on.task, classes=len(on.classes), seed=on.seed
+    )
     pace = Pace(1, spec.max_seconds, report, clock)
     kept = Kept(
         fits,
-        x=x,
-        target=target,
+        x=rows.x,
+        target=rows.target,
         categorical=rows.categorical,
-        task=task,
+        task=rows.task,
         classes=rows.classes,
-        seed=seed,
+        seed=rows.seed,
         also=spec.also,
     )
     offered = None
     if engine is not None:
         asked = Asked(
             rows=rows,
-            folds=usable_folds(rows, folds),
-            names=encoder.names,
+            folds=usable_folds(rows, on.folds),
+            names=on.encoder.names,
             budget=spec.budget,
             pace=pace,
         )
         offered, workers = engine(asked), 1
     search = Search(
-        folds=folds,
+        folds=on.folds,
         spec=spec,
         trainers=trainers,
         pace=pace,
@@ -179,21 +181,21 @@ def train(
         kept=kept,
         offered=offered,
     )
-    windows = [] if at is None else search.windows(rows, at)
+    windows = [] if on.at is None else search.windows(rows, on.at)
     found, recent = search.over(rows, then=len(windows)), None
     if (narrowed := search.narrowed(rows, found, windows)) is not None:
         rows, found, recent = narrowed
     blend, tried, judged = found.chosen, found.tried, found.judged
-    truth, mass = target[judged], rows.weight[judged]
+    truth, mass = rows.target[judged], rows.weight[judged]
     native, pairs = _refit(rows, blend, search, pace, kept)
     calibration = fit_calibration(
         blend.scores,
         truth,
         mass,
-        kind=task,
-        seed=seed,
+        kind=rows.task,
+        seed=rows.seed,
         parts=np.repeat(np.arange(len(found.folds)), [len(held) for _, held in found.folds]),
-        is_forward=goes_forward(folds),
+        is_forward=goes_forward(on.folds),
     )
     scores = calibrate(calibration, blend.scores)
     return Training(
@@ -204,14 +206,14 @@ def train(
         calibration=calibration,
         half_width=half_width(np.abs(truth - scores), mass) if rules.has_interval else None,
         band=fit_band(scores, truth, mass) if rules.has_interval else None,
-        out_of_fold=by_row(scores, judged, len(x)),
+        out_of_fold=by_row(scores, judged, len(rows.x)),
         weight=rows.weight,
         learned=rows.learned,
         recent=recent,
-        encoder=extended(encoder, pairs),
+        encoder=extended(on.encoder, pairs),
         executed=Executed(
             folds=len(found.folds),
-            of=len(usable_folds(rows, folds)),
+            of=len(usable_folds(rows, on.folds)),
             members=tuple(
                 MemberOf(trial=one.setting.name, weight=weight, rounds=one.rounds)
                 for weight, one in blend.members
