@@ -41,7 +41,7 @@ from linewright.data.profile.roles import GivenRoles
 from linewright.line.factory import Factory
 from linewright.line.new.write import new_line
 from linewright.serve.http.protocol import HEAD_DEADLINE_S, LINGER_S
-from linewright.serve.http.request import BODY_DEADLINE_S
+from linewright.serve.limits import BODY_DEADLINE_S
 from linewright.serve.listener import endpoint
 
 LINE = "claims"

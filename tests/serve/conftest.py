@@ -190,7 +190,7 @@ class Endpoint:
         workers: int | None = None,
         path: Path | None = None,
         computes_s: float = 15.0,
-        **settings,
+        **capacity,
     ) -> None:
         self.state = state
         code = (
@@ -198,9 +198,10 @@ class Endpoint:
             f"protocol.HEAD_DEADLINE_S, protocol.LINGER_S = {head_deadline_s}, {linger_s}; "
             f"from linewright.serve.http import app; from linewright.serve.models import probe, shadow; app.CATCH_UP_S, probe.PATIENCE_S = 1.0, {patience_s}; "
             f"shadow.COMPUTES_S = {computes_s}; "
-            "server.serve(Path(sys.argv[1]), port=0, **json.loads(sys.argv[2]))"
+            "from linewright.serve.limits import Capacity; "
+            "server.serve(Path(sys.argv[1]), port=0, capacity=Capacity(**json.loads(sys.argv[2])))"
         )
-        command = [sys.executable, "-c", code, str(state), json.dumps(settings)]
+        command = [sys.executable, "-c", code, str(state), json.dumps(capacity)]
         if workers is not None:  # as a program, with a supervisor where there are several
             command = [sys.executable, "-m", "linewright.serve", str(state), "127.0.0.1", "0", str(workers)]
         environment = {**os.environ, "PYTHONPATH": str(path)} if path else None

@@ -217,7 +217,7 @@ def unsent_to(connection: socket.socket) -> int:
 
 def test_answers_that_nobody_reads_do_not_fill_the_memory(claims, start):
     """Their bytes count until they are sent: what is too much is refused, and small requests go on."""
-    endpoint = start(claims.state, linger_s=4.0, budget=24 * 2**20)
+    endpoint = start(claims.state, linger_s=4.0, body_memory=24 * 2**20)
     slow = [ask_without_reading(endpoint.address) for _ in range(2)]
     rows = 'linewright_rows_total{line="claims",version="1"} 20000'
     endpoint.wait_for(lambda: rows in endpoint.ask("GET", "/metrics")[2])

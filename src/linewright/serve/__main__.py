@@ -15,7 +15,7 @@ import msgspec
 
 from linewright.engine.supervise import under_supervision
 from linewright.errors import LinewrightError
-from linewright.serve.limits import AllLimits
+from linewright.serve.limits import AllLimits, Capacity
 from linewright.serve.models.memory import to_bytes
 from linewright.serve.no_pickle import forbid_pickles
 from linewright.serve.peers import Siblings
@@ -36,7 +36,7 @@ def main(*arguments: str) -> int:
             budget = to_bytes(sizes[-1]) if sizes else None
             asked = AllLimits.of(limits[-1]) if limits else AllLimits()
             if len(more) > 1:
-                _work(Path(state), *more, model_memory=budget, limits=asked)
+                _work(Path(state), *more, capacity=Capacity(model_memory=budget, limits=asked))
             else:
                 workers = int(more[0]) if more else 1
                 serve_lines(Path(state), host, int(port), workers=workers, model_memory=budget, limits=asked)
@@ -49,22 +49,13 @@ def main(*arguments: str) -> int:
     return 0
 
 
-def _work(
-    state: Path, listener: str, folder: str, word: str, *, model_memory: int | None, limits: AllLimits
-) -> None:
+def _work(state: Path, listener: str, folder: str, word: str, *, capacity: Capacity) -> None:
     listens = under_supervision(word)
     server = import_module(
         "linewright.serve.http.server"
     )  # here alone: the supervisor of several does without it
     siblings = Siblings(Path(folder))
-    server.work(
-        socket.socket(fileno=int(listener)),
-        state,
-        siblings,
-        listens,
-        model_memory=model_memory,
-        limits=limits,
-    )
+    server.work(socket.socket(fileno=int(listener)), state, siblings, listens, capacity)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""How much clients may ask of an endpoint: requests at one time, rows a second and bytes of log a day, of a line and of all together."""
+"""How much clients may ask of an endpoint, of a line and of all together, and what one of its processes takes on."""
 
 import math
 
@@ -6,6 +6,10 @@ import msgspec
 
 CONCURRENT = 1_000
 """Requests that may be answered at one time in all where nobody says how many: about a second of work for one process."""
+BODY_DEADLINE_S = 30.0
+"""From the first wait for a body to its last byte."""
+BODY_MEMORY = 256 * 2**20
+"""Bytes of request bodies, and of answers that are on their way, that may be in memory at one time."""
 
 
 class Limits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -48,6 +52,19 @@ class AllLimits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
             together=_share(self.together, processes),
             lines={line: _share(limits, processes) for line, limits in self.lines.items()},
         )
+
+
+class Capacity(msgspec.Struct, frozen=True, kw_only=True):
+    """What one process of an endpoint takes on."""
+
+    model_memory: int | None = None
+    """Bytes that loaded models may take; `None` is `memory.usual_budget`."""
+    body_memory: int = BODY_MEMORY
+    """Bytes of bodies and answers that may be in memory at one time."""
+    body_deadline_s: float = BODY_DEADLINE_S
+    """Longest time, in seconds, that a request's body may take to come; more than 60 counts as 60."""
+    limits: AllLimits = AllLimits()
+    """How much clients may ask."""
 
 
 def _share(limits: Limits, processes: int) -> Limits:

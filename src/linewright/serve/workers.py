@@ -12,7 +12,7 @@ from importlib import import_module
 from pathlib import Path
 
 from linewright.engine.supervise import Child, Group, Signals, end, look_after
-from linewright.serve.limits import AllLimits
+from linewright.serve.limits import AllLimits, Capacity
 from linewright.serve.listener import Announcement, listening, shown
 from linewright.serve.models.memory import SMALLEST, usual_budget
 from linewright.serve.operator_log import tell_stderr
@@ -63,6 +63,7 @@ def serve_lines(
     """
     # Imported before anybody can connect. A supervisor of several needs neither numpy nor onnxruntime.
     serve_on = import_module("linewright.serve.http.server").serve_on if workers == 1 else None
+    capacity = Capacity(model_memory=model_memory, limits=limits)
     with shared(state) as folder, listening(host, port) as listener:
         announcement = Announcement(state, shown(listener))
         child = endpoint_child(
@@ -79,9 +80,7 @@ def serve_lines(
             try:
                 if serve_on is None:
                     group.start()
-                elif not _serve_here(
-                    partial(serve_on, model_memory=model_memory, limits=limits), state, folder, group, signals
-                ):
+                elif not _serve_here(partial(serve_on, capacity=capacity), state, folder, group, signals):
                     return
                 look_after([group], signals)
             finally:

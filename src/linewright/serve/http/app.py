@@ -37,8 +37,6 @@ from linewright.serve.http.health import (
 from linewright.serve.http.predict import Loaded
 from linewright.serve.http.relative_paths import Relative
 from linewright.serve.http.request import (
-    BODY_DEADLINE_S,
-    BUDGET,
     BUG,
     HEADERS,
     HUNG_UP,
@@ -55,7 +53,7 @@ from linewright.serve.http.request import (
     to_refusal,
     to_response,
 )
-from linewright.serve.limits import AllLimits
+from linewright.serve.limits import Capacity
 from linewright.serve.log.outages import Outages
 from linewright.serve.log.recent import Fresh
 from linewright.serve.log.segments import Damage
@@ -102,14 +100,8 @@ class App:
         Returns the bytes of a digest.
     tell
         Called with one JSON object for each thing that the operator should know.
-    body_deadline_s
-        Longest time, in seconds, that a body may take to come.
-    budget
-        Bytes of bodies and answers that may be in memory at one time.
-    model_memory
-        Bytes that loaded models may take (default: `memory.usual_budget`).
-    limits
-        How much clients may ask of this process.
+    capacity
+        What this process takes on.
     now
         The time that predictions and labels are recorded with.
     siblings
@@ -122,18 +114,18 @@ class App:
         get: Get,
         *,
         tell: Callable[[dict[str, object]], None],
-        body_deadline_s: float = BODY_DEADLINE_S,
-        budget: int = BUDGET,
-        model_memory: int | None = None,
-        limits: AllLimits = AllLimits(),  # noqa: B008 -- it is frozen
+        capacity: Capacity = Capacity(),  # noqa: B008 -- it is frozen
         now: Callable[[], str] = now_utc,
         siblings: Siblings | None = None,
     ) -> None:
-        self._state, self._tell, self._body_deadline_s, self._now = state, tell, body_deadline_s, now
+        self._state, self._tell, self._now = state, tell, now
+        self._body_deadline_s = min(capacity.body_deadline_s, 60.0)
         self._siblings = siblings
         self._relative = Relative(state.parent)
         self._probe = Probe(state)
-        self._lines = Lines(state / "serving", get, tell=tell, probe=self._probe, budget=model_memory)
+        self._lines = Lines(
+            state / "serving", get, tell=tell, probe=self._probe, budget=capacity.model_memory
+        )
         self._guard = Guard(self._lines.drop_canary)
         self._mirrors = Mirrors(state, self._guard, tell=tell)
         self._metrics = Metrics()
@@ -144,9 +136,9 @@ class App:
         self._damage: dict[str, list[Damage]] = {}
         self._indexed: dict[str, int] = {}
         """By line, the bytes of its log that labels surely find."""
-        self._budget = Budget(budget)
+        self._budget = Budget(capacity.body_memory)
         self._log_use = LogUse(state / "log", now, self._written_bytes)
-        self._gates = Gates(limits, self._log_use)
+        self._gates = Gates(capacity.limits, self._log_use)
         # One: beside each other, large requests would take turns at the interpreter and at its caches, and be no sooner done.
         self._computing = ThreadPoolExecutor(1, thread_name_prefix="compute")
         self._aside = ThreadPoolExecutor(2, thread_name_prefix="aside")

@@ -8,14 +8,11 @@ from typing import Any, Self, TypeVar
 import msgspec
 
 from linewright.errors import LinewrightError, RequestError, Transient
+from linewright.serve.limits import BODY_DEADLINE_S, BODY_MEMORY
 from linewright.store.values import decoder
 from linewright.text.suggest import nearest
 
 MAX_BODY = 10 * 2**20
-BODY_DEADLINE_S = 30.0
-"""From the first wait for a body to its last byte."""
-BUDGET = 256 * 2**20
-"""Bytes of request bodies, and of answers that are on their way, that may be in memory at one time."""
 BODY_IS_HERE = "linewright.body_is_here"
 """Key of a scope: set once the whole body was received, so that nothing has to be waited for."""
 HEADERS = "linewright.headers"
@@ -136,7 +133,7 @@ def error_status(error: LinewrightError | Refusal) -> tuple[int, dict[str, str]]
 class Budget:
     """Counts the bytes of bodies and answers in memory, so that what is too much at one time is refused, not swallowed."""
 
-    def __init__(self, limit: int = BUDGET) -> None:
+    def __init__(self, limit: int = BODY_MEMORY) -> None:
         self.left = limit
         """Bytes that are free."""
 

@@ -14,8 +14,7 @@ import uvicorn
 
 from linewright.serve.http.app import App
 from linewright.serve.http.protocol import GRACE_S, BoundedProtocol, bounded
-from linewright.serve.http.request import BODY_DEADLINE_S, BUDGET
-from linewright.serve.limits import AllLimits
+from linewright.serve.limits import Capacity
 from linewright.serve.listener import Announcement, listening, shown
 from linewright.serve.operator_log import tell_stderr
 from linewright.serve.peers import Siblings
@@ -98,10 +97,7 @@ def serve(
     host: str = "127.0.0.1",
     port: int = 8000,
     *,
-    body_deadline_s: float = BODY_DEADLINE_S,
-    budget: int = BUDGET,
-    model_memory: int | None = None,
-    limits: AllLimits = AllLimits(),  # noqa: B008 -- it is frozen
+    capacity: Capacity = Capacity(),  # noqa: B008 -- it is frozen
     started: Callable[[str], None] | None = None,
     is_stopped: Callable[[], bool] = lambda: False,
     now: Callable[[], str] = now_utc,
@@ -115,14 +111,8 @@ def serve(
         State folder of the factory.
     host, port
         Where to listen; port 0 takes a free one. The address is announced in the state folder, see `endpoint`.
-    body_deadline_s
-        Longest time, in seconds, for a request's body; at most 60.
-    budget
-        Bytes of bodies and answers that may be in memory at one time.
-    model_memory
-        Bytes that loaded models may take (default: `memory.usual_budget`).
-    limits
-        How much clients may ask of this process.
+    capacity
+        What this process takes on.
     started
         Called with host:port once connections are accepted.
     is_stopped
@@ -148,16 +138,7 @@ def serve(
             if started is not None:
                 started(address)
 
-        app = App(
-            state,
-            LocalArtifacts(state / "artifacts").get,
-            tell=tell,
-            body_deadline_s=min(body_deadline_s, 60.0),
-            budget=budget,
-            model_memory=model_memory,
-            limits=limits,
-            now=now,
-        )
+        app = App(state, LocalArtifacts(state / "artifacts").get, tell=tell, capacity=capacity, now=now)
         try:
             _run(app, listener, started=announce, is_stopped=is_stopped)
         finally:
@@ -173,8 +154,7 @@ def serve_on(
     is_replaced: Callable[[], bool],
     is_stopped: Callable[[], bool] = lambda: False,
     stopping: Callable[[], None] = lambda: None,
-    model_memory: int | None = None,
-    limits: AllLimits = AllLimits(),  # noqa: B008 -- it is frozen
+    capacity: Capacity = Capacity(),  # noqa: B008 -- it is frozen
 ) -> bool:
     """Serve like `serve`, on a socket that other processes may have too, until told to stop or replaced by one of them.
 
@@ -193,10 +173,8 @@ def serve_on(
         Asked ten times a second whether to end.
     stopping
         Called when it was told to stop, before the requests that have begun are answered.
-    model_memory
-        Bytes that models loaded in this process may take (default: `memory.usual_budget`).
-    limits
-        How much clients may ask of this process.
+    capacity
+        What this process takes on.
 
     Returns
     -------
@@ -204,12 +182,7 @@ def serve_on(
         Whether it ended because it was replaced.
     """
     app = App(
-        state,
-        LocalArtifacts(state / "artifacts").get,
-        tell=tell_stderr,
-        siblings=siblings,
-        model_memory=model_memory,
-        limits=limits,
+        state, LocalArtifacts(state / "artifacts").get, tell=tell_stderr, siblings=siblings, capacity=capacity
     )
     return _run(
         app, listener, started=started, is_stopped=is_stopped, is_replaced=is_replaced, stopping=stopping
@@ -221,9 +194,7 @@ def work(
     state: Path,
     siblings: Siblings,
     listens: Callable[[bool], None],
-    *,
-    model_memory: int | None = None,
-    limits: AllLimits = AllLimits(),  # noqa: B008 -- it is frozen
+    capacity: Capacity,
 ) -> None:
     """Serve as one of several processes; SIGHUP says that others serve in its place.
 
@@ -231,10 +202,8 @@ def work(
     ----------
     listens
         Called once connections are accepted, see `serve_on`.
-    model_memory
-        Bytes that models loaded in this process may take (default: `memory.usual_budget`).
-    limits
-        How much clients may ask of this process.
+    capacity
+        What this process takes on.
     """
     replaced: list[int] = []
 
@@ -243,13 +212,7 @@ def work(
 
     signal.signal(signal.SIGHUP, hear)
     serve_on(
-        listener,
-        state,
-        siblings,
-        started=listens,
-        is_replaced=lambda: bool(replaced),
-        model_memory=model_memory,
-        limits=limits,
+        listener, state, siblings, started=listens, is_replaced=lambda: bool(replaced), capacity=capacity
     )
 
 
