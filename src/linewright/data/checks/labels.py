@@ -8,7 +8,7 @@ from linewright.data.checks.rows import Rows, text_in_sql
 from linewright.data.checks.unlabelled import Unlabelled, find_unlabelled
 from linewright.data.dataset.split import foreseen_useless
 from linewright.data.facts import Edit, Finding, Scalar, Severity
-from linewright.data.types import TIMES
+from linewright.data.spec import TIMES
 from linewright.errors import SpecError
 from linewright.text.quoting import in_sql
 

@@ -8,7 +8,7 @@ from linewright.data.checks.columns import Columns, against
 from linewright.data.facts import Finding, Scalar, Severity
 from linewright.data.profile.column import Seen
 from linewright.data.profile.repeated import ROWS, SAME_ORDER
-from linewright.data.types import NUMBERS
+from linewright.data.spec import NUMBERS
 
 _MANY_TIMES = 20
 

@@ -9,7 +9,7 @@ import numpy.typing as npt
 import polars as pl
 
 from linewright.data.profile.column import Seen
-from linewright.data.types import TIMES
+from linewright.data.spec import TIMES
 
 Mask = npt.NDArray[np.bool_]
 

@@ -23,17 +23,17 @@ from linewright.errors import LinewrightError, NotFound, Terminal, Transient
 from linewright.line.check.dataset_checks import kept_promises, require_fresh
 from linewright.line.factory import Factory
 from linewright.line.facts import AmountsInForce, Declared, Finished, Plan, RunResult
-from linewright.line.release.endpoint import follow_file
-from linewright.line.release.excluded_columns import in_spite, unequal
-from linewright.line.release.next_steps import after_run
-from linewright.line.release.promote_or_hold import (
-    release,
+from linewright.line.release.candidate import (
     require_champion,
     trial_with,
     version_of,
     waits_for_approval,
     withheld,
 )
+from linewright.line.release.endpoint import follow_file
+from linewright.line.release.excluded_columns import in_spite, unequal
+from linewright.line.release.next_steps import after_run
+from linewright.line.release.promote_or_hold import release
 from linewright.line.run_context import Work
 from linewright.line.runs.new_rows import learned_since
 from linewright.line.runs.plan import begin, survey

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from importlib import import_module
 from typing import Any
 
-from linewright.data.dataset.version import is_whole
+from linewright.data.dataset.blobs import is_whole
 from linewright.data.facts import Dataset, Ingested
 from linewright.data.spec import ContractSpec
 from linewright.line.retention.forgotten import forgotten_of
