@@ -11,7 +11,7 @@ from linewright.interfaces.cli.render.dispatch import result_text
 from linewright.line.parted_rows import label_text
 from linewright.line.runs.execute import execute_inline
 from linewright.line.runs.plan import begin, survey
-from linewright.line.runs.workflow import result_of
+from linewright.line.runs.results import result_of
 from linewright.model.evaluate.reliability import calibration_error
 from linewright.model.facts import Calibration
 from linewright.model.package.model import load
