@@ -25,13 +25,14 @@ from linewright.model.facts import (
     Trained,
 )
 from linewright.model.spec import AUTO, ModelSpec
-from linewright.model.tasks import TaskRules, task, task_of
+from linewright.model.task_facts import TaskFacts, task_facts, task_of
 from linewright.store.protocols import Metadata
 from linewright.store.values import digest_of_bytes
 from linewright.text.suggest import near_file
 
 if TYPE_CHECKING:
     from linewright.line.parted_rows import Rows
+    from linewright.model.tasks import TaskRules
 
 MODEL_FILE = "train.model"
 """Name under which `Work.sources` has the fingerprint of a model that was made elsewhere."""
@@ -140,9 +141,16 @@ class Work:
         return read_rows(self.factory, self.dataset, self.split)
 
     @cached_property
-    def rules(self) -> TaskRules:
+    def task(self) -> TaskFacts:
+        """What is asked of the line's task before anything is computed."""
+        return task_facts(resolve_task(self.spec, self.dataset, self.ingested.labels))
+
+    @cached_property
+    def rules(self) -> "TaskRules":
         """The rules of the line's task."""
-        return task(resolve_task(self.spec, self.dataset, self.ingested.labels))
+        from linewright.model.tasks import task  # noqa: PLC0415 -- who only plans computes nothing, and numpy takes a while to import
+
+        return task(self.task.name)
 
 
 def resolve_task(spec: LineSpec, dataset: Dataset, labels: tuple[str, ...]) -> str:
@@ -165,13 +173,13 @@ def resolve_task(spec: LineSpec, dataset: Dataset, labels: tuple[str, ...]) -> s
 
 def headline(work: Work) -> str:
     """Return the metric that people read first."""
-    return work.rules.metrics[0] if work.spec.train.metric == "auto" else work.spec.train.metric
+    return work.task.metrics[0] if work.spec.train.metric == "auto" else work.spec.train.metric
 
 
 def chosen_by(work: Work) -> str:
     """Return the metric that may choose among models: that which people read first, but for amounts, which train nothing."""
     first = headline(work)
-    return work.rules.metrics[0] if first == VALUE else first
+    return work.task.metrics[0] if first == VALUE else first
 
 
 def compared_by(work: Work) -> str:

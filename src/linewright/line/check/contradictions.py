@@ -9,7 +9,7 @@ from linewright.line.file.mistakes import did_you_mean, dotted
 from linewright.line.run_context import Work, resolve_task
 from linewright.line.spec import LineSpec
 from linewright.model.spec import FairnessGate
-from linewright.model.tasks.value import columns_of, value_of
+from linewright.model.value_amounts import columns_of, value_of
 
 
 def contradictions_of(work: Work) -> list[LinewrightError]:

@@ -13,8 +13,8 @@ from linewright.model.package.model import keep_package, load, read_golden
 from linewright.model.reasons import LikelierClass
 from linewright.model.tasks import task as rules_of
 from linewright.model.tasks.threshold import Threshold, choose_threshold
-from linewright.model.tasks.value import value_of
 from linewright.model.train.scored_rows import from_bytes
+from linewright.model.value_amounts import value_of
 from linewright.serve.rows.scorer import Scorer
 
 

@@ -130,7 +130,7 @@ def _train_inputs(work: Work) -> dict[str, str]:
     asked = {
         "train": said | {"also": sorted(set(train.also)), "function": function},
         "metric": chosen_by(work),
-        "task": work.rules.name,
+        "task": work.task.name,
         "table": spec.table.model_dump(mode="json", exclude={"sql", "limits", "zone"}),
         "columns": sorted(spec.contract.columns),
         "label": spec.label.model_dump(mode="json"),
@@ -147,7 +147,7 @@ def _adopt_inputs(work: Work, model: ModelSpec) -> dict[str, str]:
     spec = work.spec
     asked = {
         "model": model.model_dump(mode="json", exclude={"file"}),
-        "task": work.rules.name,
+        "task": work.task.name,
         "table": spec.table.model_dump(mode="json", exclude={"sql", "limits", "zone"}),
         "label": spec.label.model_dump(mode="json"),
     }
