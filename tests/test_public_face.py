@@ -4,8 +4,14 @@ import subprocess
 import sys
 import types
 
+import pytest
+from small import LINE, make_factory
+
 import linewright
 from linewright.operations import OPERATIONS
+
+COMPUTES = ["scipy", "sklearn", "lightgbm", "xgboost", "onnx", "skl2onnx", "dbos", "pandas", "fastapi"]
+"""Packages that only a training, a monitor or a server needs."""
 
 
 def test_the_public_face_is_exactly_what_is_listed():
@@ -65,23 +71,39 @@ def test_status_imports_neither_numpy_nor_what_parses_line_files(tmp_path):
         factory.status()
     heavy = ["numpy", "smtplib", "sqlalchemy.dialects.postgresql"]
     heavy += [f"linewright.{name}" for name in ("line.file.read", "model.tasks", "people.send", "serve.http")]
+
+    assert (0, set()) == imported(tmp_path, ["status"], heavy)
+
+
+@pytest.mark.parametrize("command", ["plan", "run"])
+def test_what_says_that_nothing_changed_imports_nothing_that_computes(command, tmp_path, tmp_path_factory):
+    """Who plans, or runs a line that has run, waits for its imports and little else: half of them read rows or carry out runs."""
+    factory = make_factory(tmp_path_factory, tmp_path / "factory")
+    heavy = [*COMPUTES, "numpy", "polars", "pyarrow", "duckdb", "onnxruntime", "psycopg", "smtplib"]
+    heavy += [f"linewright.{name}" for name in ("data.checks", "line.new", "model.tasks", "model.metrics")]
+    heavy += [f"linewright.line.{name}" for name in ("steps.ingest", "steps.train", "runs.workflow")]
+
+    assert (0, set()) == imported(factory, [command, LINE], heavy)
+
+
+def imported(factory, command, heavy):
+    """Return the exit code of a command, and which of some modules it imported."""
     code = (
         "import sys\nfrom linewright.interfaces.cli import main\n"
-        f"sys.argv = ['linewright', 'status', '--factory', {str(tmp_path)!r}]\n"
-        f"try: main()\nexcept SystemExit as end: print(end.code, sorted(set({heavy}) & set(sys.modules)))"
+        f"sys.argv = ['linewright', *{command}, '--factory', {str(factory)!r}]\n"
+        f"try: main()\nexcept SystemExit as end: print(end.code, *set({heavy}) & set(sys.modules))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-
-    assert "0 []" == done.stdout.splitlines()[-1]
+    code, *found = done.stdout.splitlines()[-1].split()
+    return int(code), set(found)
 
 
 def test_commands_that_look_import_nothing_that_computes():
     """`status` and its like are typed again and again: what only a training or a monitor needs would double their time."""
-    heavy = ["scipy", "sklearn", "lightgbm", "xgboost", "onnx", "skl2onnx", "dbos", "pandas", "fastapi"]
     rooms = ["evidence", "history", "release", "status", "predict"]
     code = (
         f"import sys, importlib; [importlib.import_module('linewright.operations.' + room) for room in {rooms}]; "
-        f"print(sorted(set({heavy}) & set(sys.modules)))"
+        f"print(sorted(set({COMPUTES}) & set(sys.modules)))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
 

@@ -23,8 +23,9 @@ from linewright.data.facts import TEST, TRAIN, Split
 from linewright.features.encode import encode
 from linewright.features.learn import to_columns
 from linewright.interfaces.python.factory import Factory
+from linewright.line.parted_rows import label_text
 from linewright.line.predict.batch import json_rows
-from linewright.line.run_context import Work, label_text
+from linewright.line.run_context import Work
 from linewright.line.runs.plan import begin
 from linewright.line.steps.table import STATIONS
 from linewright.line.steps.train import train_station

@@ -1,7 +1,12 @@
 """The base of everything that a line file may say."""
 
+import ast
+import inspect
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
+from itertools import pairwise
+from textwrap import dedent
 from typing import Any, cast
 
 from pydantic import BaseModel, ConfigDict, GetCoreSchemaHandler, GetJsonSchemaHandler
@@ -12,9 +17,44 @@ from linewright.errors import SpecError
 
 
 class Spec(BaseModel):
-    """A frozen, closed value: unknown words are refused, and each field explains itself."""
+    """A frozen, closed value: unknown words are refused, and each field explains itself, by the text under it."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    @classmethod
+    def __get_pydantic_json_schema__(
+        cls, core_schema: CoreSchema, handler: GetJsonSchemaHandler, /
+    ) -> JsonSchemaValue:
+        """Describe the spec, with what its fields say of themselves."""
+        described = handler(core_schema)
+        fields = handler.resolve_ref_schema(described)["properties"]
+        for name, says in descriptions(cls).items():
+            if handler.resolve_ref_schema(fields[name]).get("description") != says:
+                fields[name]["description"] = says
+        return described
+
+
+@cache
+def descriptions(spec: type[Spec]) -> Mapping[str, str]:
+    """Return what each field of a spec says of itself, by name.
+
+    Read when it is asked for, not by pydantic: each command makes the specs of a line file, and few say what a field means.
+    """
+    kinds = [kind for kind in reversed(spec.__mro__) if issubclass(kind, Spec)]
+    found = {name: says for kind in kinds for name, says in _texts_under_fields(kind).items()}
+    return {name: found[name] for name in spec.model_fields if name in found}
+
+
+def _texts_under_fields(kind: type[Spec]) -> dict[str, str]:
+    definition = ast.parse(dedent(inspect.getsource(kind))).body[0]
+    found: dict[str, str] = {}
+    for field, text in pairwise(definition.body if isinstance(definition, ast.ClassDef) else ()):
+        match field, text:
+            case ast.AnnAssign(target=ast.Name(id=name)), ast.Expr(value=ast.Constant(value=str(says))):
+                found[name] = inspect.cleandoc(says)
+            case _:
+                pass
+    return found
 
 
 def first_required(spec: type[Spec]) -> str:

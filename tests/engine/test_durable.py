@@ -19,6 +19,8 @@ import pytest
 from linewright.engine import durable
 from linewright.engine.durable import DurableEngine, EngineClient, is_news
 from linewright.engine.lock import ProcessLock
+from linewright.engine.protocol import TOGETHER
+from linewright.engine.run_notes import may_be_unfinished
 from linewright.errors import Conflict, GateRefused, Terminal, Transient
 from linewright.store import stamps
 
@@ -109,6 +111,25 @@ def ask(url, workflow, run, request):
     """Ask for a run from beside the executor."""
     with closing(EngineClient(url)) as client:
         client.start(workflow, run, request)
+
+
+def test_the_notes_of_an_engine_say_whether_anything_is_left_to_finish(url, journal):
+    """Who has nothing to do opens no engine, and may not overlook what was interrupted for it."""
+    before = may_be_unfinished(url, TOGETHER)
+    _execute(url, journal, "train")
+    interrupted = [may_be_unfinished(url, group) for group in (TOGETHER, "another")]
+    _execute(url, journal, "")
+
+    assert url.startswith("postgresql") == before  # where there is no table yet, only the engine can tell
+    assert [True, False] == interrupted
+    assert not may_be_unfinished(url, TOGETHER)
+
+
+def test_of_a_damaged_file_only_the_engine_can_tell(tmp_path):
+    """What cannot be read is opened, so that the engine says what is wrong."""
+    (tmp_path / "engine.sqlite").write_bytes(b"no database" * 1000)
+
+    assert may_be_unfinished(f"sqlite:///{tmp_path}/engine.sqlite", TOGETHER)
 
 
 def test_opening_resumes_what_a_kill_interrupted_and_starting_it_again_does_not_double_it(url, journal):

@@ -19,8 +19,9 @@ from linewright.line.facts import Finished
 from linewright.line.file.read import read_line
 from linewright.line.new.write import NewLine, new_line
 from linewright.line.runs.execute import execute_inline
+from linewright.operations.check import CheckedLine, check
 from linewright.operations.evidence import card
-from linewright.operations.lines import CheckedLine, check, plan
+from linewright.operations.plan import plan
 
 ROWS = 900
 

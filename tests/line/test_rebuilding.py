@@ -14,7 +14,7 @@ import commands
 import pytest
 
 import linewright
-from linewright.data.dataset.version import blobs_of
+from linewright.data.dataset.blobs import blobs_of
 from linewright.data.facts import Dataset
 from linewright.errors import LinewrightError, NotFound, RequestError, Terminal
 from linewright.interfaces.cli.render.dispatch import result_text

@@ -23,7 +23,7 @@ from linewright.model.facts import Certificate, Package
 from linewright.operations.evidence import card, show, why
 from linewright.operations.halt import halt
 from linewright.operations.history import models, runs
-from linewright.operations.lines import plan
+from linewright.operations.plan import plan
 from linewright.operations.release import promote, rollback
 from linewright.operations.run import Ran, run
 from linewright.operations.status import status

@@ -10,6 +10,7 @@ from sklearn.metrics import log_loss, mean_squared_error
 
 from linewright.errors import SpecError
 from linewright.model.facts import Band
+from linewright.model.task_facts import TASK_FACTS, facts_of
 from linewright.model.tasks import TASKS, task
 from linewright.model.tasks.binary import BINARY, positive_class
 from linewright.model.tasks.multiclass import MULTICLASS
@@ -240,3 +241,8 @@ def test_no_rows_give_no_answers(name):
 def test_the_headline_metric_comes_first():
     """`train.metric: auto` is the first one."""
     assert ("average_precision", "log_loss", "rmse") == tuple(task(name).metrics[0] for name in TASKS)
+
+
+def test_what_is_asked_of_built_in_tasks_is_what_their_rules_say():
+    """A plan asks the table, which imports nothing that computes, and a run asks the rules."""
+    assert dict(TASK_FACTS) == {name: facts_of(task(name)) for name in TASKS}

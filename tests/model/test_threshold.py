@@ -11,7 +11,8 @@ from linewright.errors import SpecError
 from linewright.model.reason_text import threshold_in_words
 from linewright.model.spec import ValueSpec
 from linewright.model.tasks.threshold import choose_threshold
-from linewright.model.tasks.value import amounts_of, require_stakes, value_of
+from linewright.model.tasks.value import amounts_of, require_stakes
+from linewright.model.value_amounts import value_of
 
 COSTS = ValueSpec(currency="EUR", true_positive=900, false_positive=-40, false_negative=-900)
 

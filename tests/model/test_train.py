@@ -21,9 +21,10 @@ from linewright.model.reasons import BreakEven, Fastest, LowestLoss
 from linewright.model.spec import TrainSpec, TrialsBudget, ValueSpec
 from linewright.model.tasks.prediction_interval import ends
 from linewright.model.tasks.threshold import choose_threshold
-from linewright.model.tasks.value import amounts_of, value_of
+from linewright.model.tasks.value import amounts_of
 from linewright.model.train.fit import TrainingRows, train
 from linewright.model.train.settings import SETTINGS, Size, folds_judged, planned
+from linewright.model.value_amounts import value_of
 from linewright.testing.trainers import CODES, TASKS, ScriptedTrainer, mixed_rows
 
 CLASSES = {"binary": ("no", "yes"), "multiclass": ("a", "b", "c"), "regression": ()}

@@ -18,7 +18,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from linewright.data.read.source import fingerprint, open_source, read_source, whole
+from linewright.data.read.reader import fingerprint
+from linewright.data.read.source import open_source, read_source, whole
 from linewright.data.spec import FileSource
 from linewright.errors import RequestError
 

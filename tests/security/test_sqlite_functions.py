@@ -12,7 +12,8 @@ from time import monotonic
 import pytest
 
 from linewright.data.read.batches import BATCH
-from linewright.data.read.source import fingerprint, open_source, read_source
+from linewright.data.read.reader import fingerprint
+from linewright.data.read.source import open_source, read_source
 from linewright.data.spec import QueryLimits, SqliteSource
 from linewright.errors import RequestError, SpecError
 from linewright.line.factory import Factory

@@ -15,6 +15,8 @@ from linewright.text.suggest import nearest
 
 _ENCODINGS = ("utf-8", "utf-16", "latin-1", "cp1252", "ascii")
 ColumnType = Literal["integer", "number", "boolean", "category", "text", "date", "datetime", "list", "file"]
+NUMBERS = frozenset({"integer", "number"})
+TIMES = frozenset({"date", "datetime"})
 OnBreach = Literal["stop", "quarantine", "warn"]
 OnWhole = Literal["stop", "warn"]
 """What a breach can do where no single row is to blame."""
@@ -77,7 +79,7 @@ class SourceSpec(Spec):
     """Where the rows of one source are, and how they are read. The first word that a kind of source requires names the kind."""
 
     reader: ClassVar[str]
-    """``module:class`` of its `data.read.source.SourceReader`; imported when a source of this kind is read."""
+    """``module:class`` of its `data.read.reader.SourceReader`; imported when a source of this kind is read."""
     places: ClassVar[tuple[str, ...]] = ()
     """Words that name files of this machine. They do not matter for what the source holds."""
 
@@ -125,7 +127,7 @@ class FileSource(SourceSpec):
     CSV and JSON lines may be packed: gzip, bzip2, xz, Zstandard, or a ZIP of one file.
     """
 
-    reader: ClassVar[str] = "linewright.data.read.files:FileReader"
+    reader: ClassVar[str] = "linewright.data.read.file_reader:FileReader"
     places: ClassVar[tuple[str, ...]] = ("file",)
 
     file: str

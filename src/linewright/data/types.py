@@ -22,8 +22,6 @@ DTYPES: Mapping[str, pl.DataType] = {
 }
 """How each type is held in memory. `list` and `file` have no station yet."""
 
-NUMBERS = frozenset({"integer", "number"})
-TIMES = frozenset({"date", "datetime"})
 _WHOLE = 2.0**53
 TRUE = ("true", "t", "yes", "y", "1")
 FALSE = ("false", "f", "no", "n", "0")

@@ -1,15 +1,37 @@
-"""What the durable engine notes of runs that have ended: their requests, steps and outcomes, which nobody asks for any more."""
+"""What the durable engine notes of runs, read without it: which may wait for their end, and the notes of those that have ended, which nobody asks for."""
 
 from collections.abc import Sequence
 from pathlib import Path
 
 import sqlalchemy as sa
+from sqlalchemy.exc import DBAPIError
 
+from linewright.errors import LinewrightError
 from linewright.store.database import open_database, reading, writing
 
+_LOOK_S = 1.0
+"""How long it is waited for another process that writes, where a mere look would do."""
 _AT_ONCE = 500
 """Runs that one statement is about."""
 _ENDED = ("SUCCESS", "ERROR", "CANCELLED", "MAX_RECOVERY_ATTEMPTS_EXCEEDED")
+
+
+def may_be_unfinished(url: str, group: str) -> bool:
+    """Return whether the engine may have runs of a group that have not reached their end: also where only the engine can tell."""
+    if _has_no_engine(url):
+        return False
+    place = "dbos" if url.startswith("postgresql") else None
+    table = sa.table("workflow_status", sa.column("status"), sa.column("queue_partition_key"), schema=place)
+    here = (table.c.status.not_in(_ENDED), table.c.queue_partition_key == group)
+    try:
+        engine = open_database(url, busy_s=_LOOK_S)
+        try:
+            with reading(engine) as connection:
+                return connection.scalars(sa.select(table.c.status).where(*here).limit(1)).first() is not None
+        finally:
+            engine.dispose()
+    except (LinewrightError, DBAPIError):
+        return True
 
 
 def noted(url: str, runs: Sequence[str]) -> list[str]:
@@ -23,9 +45,8 @@ def remove_notes(url: str, runs: Sequence[str]) -> list[str]:
 
 
 def _each(url: str, runs: Sequence[str], *, removes: bool) -> list[str]:
-    file = sa.make_url(url).database
-    if url.startswith("sqlite") and not (file and Path(file).exists()):
-        return []  # no engine has been at work: to open its database would make one
+    if _has_no_engine(url):
+        return []  # to open its database would make one
     engine = open_database(url)
     place = "dbos" if engine.dialect.name == "postgresql" else None
     table = sa.table("workflow_status", sa.column("workflow_uuid"), sa.column("status"), schema=place)
@@ -49,3 +70,9 @@ def _each(url: str, runs: Sequence[str], *, removes: bool) -> list[str]:
     finally:
         engine.dispose()
     return found
+
+
+def _has_no_engine(url: str) -> bool:
+    """Return whether no engine has been at work: it has made no file."""
+    file = sa.make_url(url).database
+    return url.startswith("sqlite") and not (file and Path(file).exists())

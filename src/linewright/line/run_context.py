@@ -4,13 +4,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields, replace
 from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import numpy as np
-import polars as pl
-
-from linewright.data.dataset.version import read_dataset
-from linewright.data.facts import TEST, TRAIN, Dataset, Ingested, Split
-from linewright.data.profile.label import form_of_many
+from linewright.data.facts import Dataset, Ingested, Split
+from linewright.data.profile.label_form import form_of_many
 from linewright.data.spec import table_sources
 from linewright.errors import SpecError, Transient
 from linewright.line.factory import Factory
@@ -18,6 +15,7 @@ from linewright.line.record.alerts import shift_open_at
 from linewright.line.record.refusals import undecided
 from linewright.line.spec import LineSpec
 from linewright.model.facts import (
+    VALUE,
     Certificate,
     Decision,
     Evaluation,
@@ -27,36 +25,20 @@ from linewright.model.facts import (
     Trained,
 )
 from linewright.model.spec import AUTO, ModelSpec
-from linewright.model.tasks import TaskRules, task, task_of
-from linewright.model.tasks.value import VALUE
+from linewright.model.task_facts import TaskFacts, task_facts, task_of
 from linewright.store.protocols import Metadata
 from linewright.store.values import digest_of_bytes
 from linewright.text.suggest import near_file
+
+if TYPE_CHECKING:
+    from linewright.line.parted_rows import Rows
+    from linewright.model.tasks import TaskRules
 
 MODEL_FILE = "train.model"
 """Name under which `Work.sources` has the fingerprint of a model that was made elsewhere."""
 
 CODE_FILE = "train.python"
 """Name under which `Work.sources` has the fingerprint of the file with a user's own estimator."""
-
-
-@dataclass(frozen=True)
-class Rows:
-    """The rows of a dataset version, parted by a split."""
-
-    frame: pl.DataFrame
-    parts: np.ndarray
-    """One code a row: TRAIN, TEST or EMBARGO."""
-
-    @property
-    def train(self) -> np.ndarray:
-        """Row numbers of the training part."""
-        return np.flatnonzero(self.parts == TRAIN)
-
-    @property
-    def test(self) -> np.ndarray:
-        """Row numbers of the test part."""
-        return np.flatnonzero(self.parts == TEST)
 
 
 @dataclass(frozen=True)
@@ -152,20 +134,23 @@ class Work:
         return self.metadata.get(self.known["gate"], Certificate)
 
     @cached_property
-    def rows(self) -> Rows:
+    def rows(self) -> "Rows":
         """The rows of the dataset version with their parts."""
+        from linewright.line.parted_rows import read_rows  # noqa: PLC0415 -- who only plans reads none of them
+
         return read_rows(self.factory, self.dataset, self.split)
 
     @cached_property
-    def rules(self) -> TaskRules:
+    def task(self) -> TaskFacts:
+        """What is asked of the line's task before anything is computed."""
+        return task_facts(resolve_task(self.spec, self.dataset, self.ingested.labels))
+
+    @cached_property
+    def rules(self) -> "TaskRules":
         """The rules of the line's task."""
-        return task(resolve_task(self.spec, self.dataset, self.ingested.labels))
+        from linewright.model.tasks import task  # noqa: PLC0415 -- who only plans computes nothing, and numpy takes a while to import
 
-
-def read_rows(factory: Factory, dataset: Dataset, split: Split) -> Rows:
-    """Read all rows of a dataset version, verified, with their parts."""
-    frame = read_dataset(dataset, factory.artifacts, factory.metadata)
-    return Rows(frame=frame, parts=np.frombuffer(factory.artifacts.get(split.parts), dtype=np.uint8))
+        return task(self.task.name)
 
 
 def resolve_task(spec: LineSpec, dataset: Dataset, labels: tuple[str, ...]) -> str:
@@ -186,27 +171,15 @@ def resolve_task(spec: LineSpec, dataset: Dataset, labels: tuple[str, ...]) -> s
     return task_of(form_of_many(kind, labels))
 
 
-def label_text(frame: pl.DataFrame, column: str) -> list[str]:
-    """Return labels as spelled in the data."""
-    return frame[column].cast(pl.String).to_list()
-
-
-def weights(frame: pl.DataFrame, spec: LineSpec) -> np.ndarray:
-    """Return the sample weight of each row; ones where the line has no weight column."""
-    if spec.table.weight is None:
-        return np.ones(frame.height)
-    return frame[spec.table.weight].cast(pl.Float64).to_numpy()
-
-
 def headline(work: Work) -> str:
     """Return the metric that people read first."""
-    return work.rules.metrics[0] if work.spec.train.metric == "auto" else work.spec.train.metric
+    return work.task.metrics[0] if work.spec.train.metric == "auto" else work.spec.train.metric
 
 
 def chosen_by(work: Work) -> str:
     """Return the metric that may choose among models: that which people read first, but for amounts, which train nothing."""
     first = headline(work)
-    return work.rules.metrics[0] if first == VALUE else first
+    return work.task.metrics[0] if first == VALUE else first
 
 
 def compared_by(work: Work) -> str:

@@ -4,6 +4,7 @@ from bisect import bisect_left
 from collections.abc import Iterator
 from operator import attrgetter
 
+from linewright.data.dataset.blobs import instead_of
 from linewright.errors import Corrupt, NotFound
 from linewright.line.facts import Dropped
 from linewright.serve.facts import Sealed, Segment
@@ -46,8 +47,6 @@ class SealedLog:
 
     def blob_of(self, segment: Segment) -> str:
         """Return the digest of the Parquet file of a segment: the one that was sealed, or the one without what was forgotten since."""
-        from linewright.data.dataset.version import instead_of  # noqa: PLC0415 -- as in `_groups`
-
         return instead_of(segment.blob, self._metadata) or segment.blob
 
     def frames(self, segment: str, start: int = 0, stop: int | None = None) -> Iterator[Frame]:

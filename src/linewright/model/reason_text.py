@@ -28,7 +28,7 @@ from linewright.model.reasons import (
     Sum,
     ThresholdReason,
 )
-from linewright.model.tasks import task as rules_of
+from linewright.model.task_facts import task_facts
 from linewright.text.numbers import in_digits, in_tenths, in_words
 
 
@@ -108,12 +108,12 @@ def threshold_in_words(reason: ThresholdReason) -> str:
 
 
 def _word(task: Task) -> str:
-    return rules_of(task).loss_name
+    return task_facts(task).loss_name
 
 
 def _own(loss: float, task: Task) -> str:
     """Say the loss of the chosen one; of a squared error its root too, which is on the scale of the RMSE on test rows."""
-    root = f" (RMSE {in_words(math.sqrt(loss))})" if rules_of(task).is_squared else ""
+    root = f" (RMSE {in_words(math.sqrt(loss))})" if task_facts(task).is_squared else ""
     return f"{in_digits(loss, 4)}{root}"
 
 

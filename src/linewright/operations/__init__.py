@@ -27,12 +27,12 @@ OPERATIONS: Mapping[str, Entry] = {
         "Show the whole life of a line on this machine: training, serving, an attack, the alarm, the retraining.",
     ),
     "new": _entry(
-        "lines", _START, "Look at a table and write a line file for it, each choice with its reason."
+        "new", _START, "Look at a table and write a line file for it, each choice with its reason."
     ),
     "init": _entry("lines", _START, "Make an empty factory in a folder."),
-    "check": _entry("lines", _START, "Check the line files, and whether the data keep their contracts."),
+    "check": _entry("check", _START, "Check the line files, and whether the data keep their contracts."),
     "schema": _entry("lines", _START, "Print the JSON Schema of the line file or of one of its sections."),
-    "plan": _entry("lines", _RUN, "Say what a run would change, and why."),
+    "plan": _entry("plan", _RUN, "Say what a run would change, and why."),
     "run": _entry("run", _RUN, "Train, judge and release lines; finish what was interrupted."),
     "retrain": _entry("run", _RUN, "Train a line again with the rows and labels that are known by now."),
     "cancel": _entry("run", _RUN, "End a run that is at work or waits, without a result."),

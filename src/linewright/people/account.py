@@ -31,7 +31,7 @@ import numpy as np
 
 from linewright.model.facts import Value
 from linewright.model.metrics.bootstrap import expanded_quantile
-from linewright.model.tasks.value import amount_at
+from linewright.model.value_amounts import amount_at
 from linewright.people.facts import Account, Against, DaySums, Sums, Unit
 
 STRETCHES = 8

@@ -10,7 +10,8 @@ import polars as pl
 import pytest
 
 from linewright.data.read.paths import files_of
-from linewright.data.read.source import column_names, fingerprint, open_source
+from linewright.data.read.reader import column_names, fingerprint
+from linewright.data.read.source import open_source
 from linewright.data.spec import DataSpec, SourceSpec, source_specs
 from linewright.errors import RequestError, SpecError
 from linewright.line.file.read import parse_line

@@ -17,7 +17,7 @@ from linewright.data.profile.roles import (
     is_named_thing,
     is_numbering,
 )
-from linewright.data.types import NUMBERS
+from linewright.data.spec import NUMBERS
 
 Columns = Mapping[str, Seen]
 Evidence = dict[str, Scalar | tuple[Scalar, ...]]

@@ -16,7 +16,7 @@ from linewright.data.profile.column import UNUSABLE, Seen, see_all
 from linewright.data.profile.label import LabelProfile, describe_label
 from linewright.data.profile.roles import GivenRoles, Roles, choose_roles
 from linewright.data.read.locate import Where, nowhere
-from linewright.data.types import NUMBERS, TIMES
+from linewright.data.spec import NUMBERS, TIMES
 from linewright.errors import RequestError
 from linewright.text.suggest import listed, nearest
 

@@ -15,7 +15,7 @@ from linewright.data.checks.rows import Rows, in_table
 from linewright.data.facts import Finding, Scalar, Severity
 from linewright.data.profile.column import Seen
 from linewright.data.profile.roles import is_thing, is_time_name
-from linewright.data.types import NUMBERS
+from linewright.data.spec import NUMBERS
 from linewright.text.quoting import in_sql
 
 Evidence = dict[str, Scalar | tuple[Scalar, ...]]

@@ -16,7 +16,7 @@ from linewright.data.profile.roles import (
     time_doubt,
     weight_evidence,
 )
-from linewright.data.types import NUMBERS
+from linewright.data.spec import NUMBERS
 
 _RARE = 20
 """Rows that have to differ from all others for something to be learned of it."""

@@ -3,7 +3,6 @@
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from itertools import count
 from typing import Any, cast
 
 import numpy as np
@@ -11,6 +10,7 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.parquet
 
+from linewright.data.dataset.blobs import blobs_of, instead_of, link_of
 from linewright.data.facts import Chunk, Column, Dataset
 from linewright.data.types import DTYPES
 from linewright.errors import Corrupt, NotFound
@@ -131,13 +131,6 @@ def _joined(parts: list[pl.DataFrame]) -> pl.DataFrame:
     return pl.DataFrame([pl.concat(held.pop(name), rechunk=True) for name in list(held)])
 
 
-def is_whole(dataset: Dataset, artifacts: Artifacts, metadata: MetadataReader) -> bool:
-    """Return whether every chunk of a dataset is in the store; its bytes are not verified."""
-    return all(
-        any(artifacts.has(blob) for blob in blobs_of(chunk.content, metadata)) for chunk in dataset.chunks
-    )
-
-
 def content_digest(frame: pl.DataFrame) -> str:
     """Return a digest of names, types, which values are there, and the values; of nothing else.
 
@@ -190,7 +183,7 @@ def _keep_chunk(
         return chunk, {}
     blob = _put(rows, artifacts)
     # Another version of the Parquet library writes other bytes for the same rows: a link beside those that were lost.
-    return chunk, {} if blob in links else {_link(content, len(links)): blob}
+    return chunk, {} if blob in links else {link_of(content, len(links)): blob}
 
 
 def _put(rows: pl.DataFrame, artifacts: Artifacts) -> str:
@@ -209,43 +202,6 @@ def _repeating(rows: pl.DataFrame) -> list[str]:
     """Name the columns whose values repeat; of others a dictionary is larger, and slower to write, than the values."""
     head = rows.head(_HEAD)
     return [column.name for column in head.iter_columns() if column.n_unique() <= head.height // 2]
-
-
-def blobs_of(content: str, metadata: MetadataReader) -> Iterator[str]:
-    """Give the blobs that were ever written for the content of a chunk, oldest first."""
-    for number in count():
-        blob = metadata.settled(_link(content, number))
-        if blob is None:
-            return
-        yield blob
-
-
-def instead_of(digest: str, metadata: MetadataReader) -> str | None:
-    """Return the blob that is in the place of another one, or of a chunk by its content, without rows that were forgotten.
-
-    The newest, where there are several; `None` where there is none.
-    """
-    found = None
-    for number in count():
-        blob = metadata.settled(_instead(digest, number))
-        if blob is None:
-            return found
-        found = blob
-    return found
-
-
-def put_instead(digest: str, blob: str, metadata: Metadata) -> None:
-    """Note that a blob is in the place of another one, or of a chunk by its content, from now on."""
-    number = next(number for number in count() if metadata.settled(_instead(digest, number)) in {None, blob})
-    metadata.link({_instead(digest, number): blob})
-
-
-INSTEAD = "instead:"
-"""How keys begin under which there is what is in the place of something."""
-
-
-def _instead(digest: str, number: int) -> str:
-    return f"{INSTEAD}{digest}" + (f":{number + 1}" if number else "")
 
 
 def read_chunk(
@@ -271,10 +227,6 @@ def put_emptied(rows: pl.DataFrame, those: pl.Series, artifacts: Artifacts) -> s
     """Keep rows of a chunk of which some are empty, all their values missing, so that the others are where they were; return the blob."""
     gone = pl.when(those).then(None)
     return _put(rows.select(gone.otherwise(pl.col(name)).alias(name) for name in rows.columns), artifacts)
-
-
-def _link(content: str, number: int) -> str:
-    return f"chunk:{content}" + (f":{number + 1}" if number else "")
 
 
 def _get(blob: str, artifacts: Artifacts) -> bytes | None:

@@ -1,15 +1,14 @@
 """What a label asks for: its form, its classes, the positive one, each with the reason."""
 
 import json
-from collections.abc import Collection
-from typing import Literal
 
 import msgspec
 import polars as pl
 
 from linewright.data.facts import LabelForm
 from linewright.data.profile.column import UNUSABLE, Seen
-from linewright.data.types import NUMBERS, TIMES
+from linewright.data.profile.label_form import form_of_many
+from linewright.data.spec import NUMBERS, TIMES
 from linewright.errors import RequestError
 from linewright.text.numbers import share_in_words
 from linewright.text.suggest import listed, nearest
@@ -17,7 +16,6 @@ from linewright.text.suggest import listed, nearest
 MOST_CLASSES = 100
 FEWEST_ROWS = 10
 """Rows that the five folds and the test part of a line that says nothing else want of each class."""
-_FEW_NUMBERS = 10
 _POSITIVE = (
     "1",
     "true",
@@ -227,24 +225,3 @@ def _of_the_largest(values: pl.Series) -> float | None:
     squares = (known - known.mean()) ** 2
     whole = float(squares.sum())
     return float(squares.head(max(1, round(len(known) / 100))).sum()) / whole if whole else None
-
-
-def form_of_many(kind: str, labels: Collection[str]) -> Literal["classes", "number"]:
-    """Return the form of a label that has more than two values: `new` and a run that is not told agree on it.
-
-    Parameters
-    ----------
-    kind
-        The column's type.
-    labels
-        The different values, as spelled; none where there are too many to list.
-
-    Examples
-    --------
-    >>> form_of_many("integer", ["3", "4", "5"]), form_of_many("number", ["0.5", "1.5", "2.5"])
-    ('classes', 'number')
-    """
-    if kind not in NUMBERS:
-        return "classes"
-    is_few = 0 < len(labels) <= _FEW_NUMBERS and all(float(label).is_integer() for label in labels)
-    return "classes" if is_few else "number"

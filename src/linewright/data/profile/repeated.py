@@ -11,7 +11,7 @@ import numpy.typing as npt
 import polars as pl
 
 from linewright.data.profile.column import Seen
-from linewright.data.types import NUMBERS
+from linewright.data.spec import NUMBERS
 
 Floats = npt.NDArray[np.float64]
 

@@ -7,8 +7,7 @@ import polars as pl
 
 from linewright.data.finding_text import evidence_in_words
 from linewright.data.profile.column import Seen, words_of
-from linewright.data.spec import TableSpec
-from linewright.data.types import NUMBERS, TIMES
+from linewright.data.spec import NUMBERS, TIMES, TableSpec
 from linewright.errors import RequestError
 
 Columns = Mapping[str, Seen]

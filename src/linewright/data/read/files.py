@@ -1,6 +1,5 @@
 """Files: CSV, JSON lines or Parquet, by what they hold; several are one table."""
 
-import hashlib
 import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -14,11 +13,9 @@ from linewright.data.read.csv_file import open_csv
 from linewright.data.read.encoding import FORMATS
 from linewright.data.read.json_lines import JsonLines, is_json_lines, open_json_lines
 from linewright.data.read.parquet_file import PARQUET, ParquetFile, open_parquet
-from linewright.data.read.paths import files_of
 from linewright.data.read.source import Source, clean
 from linewright.data.spec import FileSource
 from linewright.errors import RequestError, SpecError
-from linewright.store.values import digest_of
 from linewright.text.suggest import near_file
 
 P = TypeVar("P", bound=Part)
@@ -70,30 +67,6 @@ FILE_FORMATS: Mapping[str, Format[Any]] = {"Parquet": _PARQUET, "JSON lines": _J
 """The formats of files, by their names for people; a file has the first that it may have."""
 
 
-class FileReader:
-    """Reads files, each of a format of the table."""
-
-    def open(self, name: str, spec: FileSource, root: Path, *, size: int) -> Source:
-        """Open the files that a source names."""
-        where = f"sources.{name}"
-        return _open_files(name, files_of(spec.file, root, f"{where}.file"), spec, where, size)
-
-    def fingerprint(self, spec: FileSource, root: Path, where: str) -> str:
-        """Return a digest of the files as they are, several in the order of their paths, and of the options."""
-        files = [_digest_of_file(path) for path in files_of(spec.file, root, f"{where}.file")]
-        # Limits are no part of it: a file that can be read is read the same.
-        return digest_of({"files": files, **spec.model_dump(mode="json", exclude={"file", "limits"})})
-
-    def columns(self, name: str, spec: FileSource, root: Path) -> tuple[str, ...]:
-        """Return the names of the columns, which the beginning of a file tells."""
-        return self.open(name, spec, root, size=BATCH).columns
-
-
-def _digest_of_file(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
 def open_file(spec: FileSource, *, size: int = BATCH) -> Source:
     """Open a file that is no source of a line, like `open_source`; messages name the file.
 
@@ -110,10 +83,24 @@ def open_file(spec: FileSource, *, size: int = BATCH) -> Source:
             allowed=f"a file of {FORMATS}",
             hint=near_file(path),
         )
-    return _open_files(path.name, (path,), spec, spec.file, size)
+    return open_files(path.name, (path,), spec, spec.file, size)
 
 
-def _open_files(name: str, paths: Sequence[Path], spec: FileSource, where: str, size: int = BATCH) -> Source:
+def open_files(name: str, paths: Sequence[Path], spec: FileSource, where: str, size: int = BATCH) -> Source:
+    """Open the files of one source, which have one format and the same columns.
+
+    Parameters
+    ----------
+    where
+        Place of the source in the line file, for messages.
+    size
+        How many bytes of text a batch is made of, about.
+
+    Raises
+    ------
+    SpecError, RequestError
+        Saying what is wrong with one of them, or that they do not belong together.
+    """
     names, formats = _file_names(paths), list[str]()
     parts: list[Part] = []
     for path in paths:

@@ -14,8 +14,8 @@ from linewright.data.read.compression import Unpackable, open_unpacked
 from linewright.data.read.encoding import refuse_foreign
 from linewright.data.read.json_lines import looks_like_json_lines
 from linewright.data.read.parquet_file import PARQUET
-from linewright.data.spec import FileLimits, FileSource
-from linewright.data.types import NUMBERS, TIMES, cast, infer_most
+from linewright.data.spec import NUMBERS, TIMES, FileLimits, FileSource
+from linewright.data.types import cast, infer_most
 from linewright.errors import RequestError
 
 _BLOCK = 1 << 16

@@ -21,7 +21,8 @@ import msgspec
 import numpy as np
 import polars as pl
 
-from linewright.data.dataset.version import blobs_of, instead_of, put_emptied, put_instead, read_chunk
+from linewright.data.dataset.blobs import blobs_of, instead_of, put_instead
+from linewright.data.dataset.version import put_emptied, read_chunk
 from linewright.data.facts import TRAIN, Chunk, Dataset, Ingested, Quarantine, Split
 from linewright.data.read.batches import fields_of
 from linewright.data.read.paths import files_of

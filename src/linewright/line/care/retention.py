@@ -11,7 +11,7 @@ from typing import Literal
 
 import msgspec
 
-from linewright.data.dataset.version import blobs_of, instead_of
+from linewright.data.dataset.blobs import blobs_of, instead_of
 from linewright.data.facts import Ingested
 from linewright.data.spec import duration_micros
 from linewright.engine.run_notes import noted, remove_notes

@@ -7,7 +7,7 @@ from itertools import chain, islice
 
 import msgspec
 
-from linewright.data.dataset.version import INSTEAD, blobs_of, instead_of
+from linewright.data.dataset.blobs import INSTEAD, blobs_of, instead_of
 from linewright.engine.context import Progress
 from linewright.errors import Corrupt, LinewrightError, NotFound
 from linewright.line.care.logs import Logs

@@ -12,7 +12,8 @@ from linewright.line.file.mistakes import did_you_mean
 from linewright.line.run_context import Work
 from linewright.line.spec import LineSpec
 from linewright.model.facts import Value
-from linewright.model.tasks.value import Amounts, amounts_of, columns_of, require_stakes, value_of
+from linewright.model.tasks.value import Amounts, amounts_of, require_stakes
+from linewright.model.value_amounts import columns_of, value_of
 
 _NUMERIC = frozenset({"integer", "number"})
 _ROW = "\0row"

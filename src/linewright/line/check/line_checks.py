@@ -1,4 +1,4 @@
-"""Checks of a line file: settings that are valid, but mislead, have no effect or leave a run without a decision."""
+"""Checks of a line file beside its rows: settings that are valid, but mislead, have no effect or leave a run without a decision."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
@@ -6,7 +6,7 @@ from functools import partial
 import polars as pl
 
 from linewright.data.checks.values import few_groups, find_sentinels
-from linewright.data.facts import Edit, Finding, Scalar
+from linewright.data.facts import Edit, Finding
 from linewright.data.profile.column import Seen, misfits_of, see_all
 from linewright.data.profile.repeated import find_twins
 from linewright.data.read.locate import place_of
@@ -15,12 +15,18 @@ from linewright.data.read.source import Source, clean, open_source
 from linewright.data.spec import ColumnRule, SourceSpec, table_sources
 from linewright.data.table.build import build_table
 from linewright.errors import LinewrightError
+from linewright.line.check.settings_checks import (
+    free_alarms,
+    is_by_group,
+    margins_without_end,
+    not_silenced,
+    settings_in_vain,
+    warning,
+)
 from linewright.line.factory import Factory
-from linewright.line.record.alerts import last_retraining
 from linewright.line.record.costs import declared_costs
 from linewright.line.spec import LineSpec
-from linewright.model.spec import BeatsGate, FairnessGate, MetricGate, TrainSpec
-from linewright.text.numbers import as_declared
+from linewright.model.spec import FairnessGate
 
 _SAMPLE = 100_000
 """Rows of a source in which values are looked for that may mean "no value"."""
@@ -48,70 +54,36 @@ def check_file(factory: Factory, spec: LineSpec, frame: pl.DataFrame) -> tuple[F
     frame
         The rows that keep the contract.
     """
-    return _allowed(
+    return not_silenced(
         spec,
         (
             *_missing(factory, spec),
             *_groups(spec, frame),
-            *_margins(spec),
+            *margins_without_end(spec),
             *_fairness(spec, frame),
-            *_models(factory, spec),
-            *_amounts(spec),
+            *settings_in_vain(factory, spec),
+            *free_alarms(spec),
             *_currencies(factory, spec),
             *_goals(factory, spec),
         ),
     )
 
 
-def check_plan(factory: Factory, spec: LineSpec) -> tuple[Finding, ...]:
-    """Return what a plan can tell of; the table is read only where it is split by groups.
-
-    Nothing of groups where the table cannot be made: a run, or `check`, says why.
-    """
-    found = (*_planned_groups(factory, spec), *_margins(spec), *_models(factory, spec), *_amounts(spec))
-    return _allowed(spec, found)
-
-
-def _allowed(spec: LineSpec, found: Sequence[Finding]) -> tuple[Finding, ...]:
-    return tuple(one for one in found if one.check not in spec.checks.disable)
-
-
-def _warn(
-    check: str, *columns: str, remedy: tuple[Edit, ...] = (), **evidence: Scalar | tuple[Scalar, ...]
-) -> Finding:
-    return Finding(check=check, severity="warn", columns=columns, evidence=evidence, remedy=remedy)
-
-
-def _amounts(spec: LineSpec) -> Iterator[Finding]:
-    """Say that an alarm costs nothing, so that one for each row is best: a minus may be lacking."""
-    value = spec.value
-    if value is None:
-        return
-    false_alarm, left_alone = value.false_positive, value.true_negative
-    if isinstance(false_alarm, str):
-        is_free = not false_alarm.startswith("-") and left_alone == 0
-    else:
-        is_free = not isinstance(left_alone, str) and false_alarm >= left_alone
-    if is_free:
-        yield _warn("free-alarm", alarm=str(false_alarm), none=str(left_alone))
-
-
 def _currencies(factory: Factory, spec: LineSpec) -> Iterator[Finding]:
     prices = declared_costs(factory)
     if prices is not None and spec.value is not None and prices.currency != spec.value.currency:
-        yield _warn("currency", value=spec.value.currency, costs=prices.currency)
+        yield warning("currency", value=spec.value.currency, costs=prices.currency)
 
 
 def _goals(factory: Factory, spec: LineSpec) -> Iterator[Finding]:
     """Say that a line serves a goal that is none, where there are goals."""
     names = [goal.name for goal in factory.file().goals]
     if names and spec.goal is not None and spec.goal not in names:
-        yield _warn("unknown-goal", goal=spec.goal, goals=tuple(names))
+        yield warning("unknown-goal", goal=spec.goal, goals=tuple(names))
 
 
-def _planned_groups(factory: Factory, spec: LineSpec) -> tuple[Finding, ...]:
-    if not _is_by_group(spec):
-        return ()
+def planned_groups(factory: Factory, spec: LineSpec) -> tuple[Finding, ...]:
+    """Return what is to be said of the groups of a line that is split by them; nothing where its table cannot be made."""
     try:
         names = table_sources(spec)
         table = build_table([open_source(name, one, factory.root) for name, one in names.items()], spec)
@@ -121,14 +93,9 @@ def _planned_groups(factory: Factory, spec: LineSpec) -> tuple[Finding, ...]:
         return ()
 
 
-def _is_by_group(spec: LineSpec) -> bool:
-    by, table = spec.train.split.by, spec.table
-    return table.group is not None and (by == "group" or (by != "time" and table.time is None))
-
-
 def _groups(spec: LineSpec, frame: pl.DataFrame) -> Iterator[Finding]:
     group = spec.table.group
-    if group is not None and _is_by_group(spec):
+    if group is not None and is_by_group(spec):
         yield from few_groups(group, frame[group].drop_nulls().n_unique())
 
 
@@ -156,7 +123,7 @@ def _unused_spellings(source: Source, how: SourceSpec) -> Iterator[Finding]:
         if not sought:
             return
     for word in filter(sought.__contains__, how.missing_texts):
-        yield _warn("unused-missing", source=source.name, word=word, near=near.get(word))
+        yield warning("unused-missing", source=source.name, word=word, near=near.get(word))
 
 
 def _same_number(word: str, texts: Sequence[pl.Series]) -> str | None:
@@ -177,7 +144,7 @@ def _likely_spellings(source: Source, how: SourceSpec, spec: LineSpec) -> Iterat
     if words:
         names = [name for name in frame.columns if _has_any(frame[name], words)]
         edit = Edit(path=("sources", source.name, "missing"), value=(*how.missing_texts, *words))
-        yield _warn("likely-missing", *names, remedy=(edit,), words=tuple(words))
+        yield warning("likely-missing", *names, remedy=(edit,), words=tuple(words))
     seen = see_all(clean(frame, tuple(words)), names=(spec.table.key, spec.table.group))
     yield from _bad_cells(source, seen, spec)
     seen.pop(spec.label.column, None)
@@ -193,7 +160,7 @@ def _bad_cells(source: Source, seen: Mapping[str, Seen], spec: LineSpec) -> Iter
         if not is_meant and (evidence := misfits_of(column, partial(place_of, source))):
             how = {"type": column.type} | ({"format": column.format} if column.format else {})
             edit = Edit(path=("contract", "columns", name), value={**how})
-            yield _warn("bad-cells", name, remedy=(edit,), **evidence, as_category=1)
+            yield warning("bad-cells", name, remedy=(edit,), **evidence, as_category=1)
 
 
 def _head(source: Source) -> pl.DataFrame:
@@ -209,17 +176,6 @@ def _has_any(column: pl.Series, words: Sequence[str]) -> bool:
     return column.dtype == pl.String and column.is_in(list(words)).any()
 
 
-def _margins(spec: LineSpec) -> Iterator[Finding]:
-    """Say where each champion may be a little worse than the last, without end."""
-    is_held = any(
-        isinstance(gate, MetricGate) or (isinstance(gate, BeatsGate) and gate.beats == "baseline")
-        for gate in spec.gates
-    )
-    for number, gate in enumerate(spec.gates):
-        if isinstance(gate, BeatsGate) and gate.margin < 0 and not is_held:
-            yield _warn("margin", gate=number, margin=as_declared(gate.margin))
-
-
 def _fairness(spec: LineSpec, frame: pl.DataFrame) -> Iterator[Finding]:
     """Say which fairness gates would wait for ever, because the test part holds too few rows of two groups."""
     labelled, share = frame.drop_nulls(spec.label.column), spec.train.split.test
@@ -230,16 +186,6 @@ def _fairness(spec: LineSpec, frame: pl.DataFrame) -> Iterator[Finding]:
         tested = [(name, round(share * rows)) for name, rows in groups.rows()]
         if len(tested) < 2 or tested[1][1] < gate.min_group:
             largest = tuple(f"{rows:,} of {name!r}" for name, rows in tested)
-            yield _warn(
+            yield warning(
                 "fairness-rows", gate=number, column=gate.fairness, groups=largest, least=gate.min_group
             )
-
-
-def _models(factory: Factory, spec: LineSpec) -> Iterator[Finding]:
-    plain, train = TrainSpec(), spec.train
-    if train.python is not None or train.engine != "built-in":
-        words = ("budget", "prefer") if train.python is not None else ("prefer",)
-        for word in (one for one in words if getattr(train, one) != getattr(plain, one)):
-            yield _warn("unused-setting", word=word)
-    if spec.train.model is not None and last_retraining(factory, spec.line) is not None:
-        yield _warn("old-model-file")

@@ -1,6 +1,6 @@
 """Checking a line: is the file right, and do the data keep the contract. Nothing is run, nothing is kept."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping
 from functools import partial
 from importlib import import_module
 from typing import NamedTuple
@@ -19,26 +19,20 @@ from linewright.data.read.locate import Where, nowhere, place_of
 from linewright.data.read.source import open_source
 from linewright.errors import ContractBreach, LinewrightError, RequestError, SpecError
 from linewright.features.learn import learn
-from linewright.line.check.amounts import problems_of, problems_with
+from linewright.line.check.amounts import problems_of
+from linewright.line.check.contradictions import contradictions, refuse
 from linewright.line.check.dataset_checks import before_of, promises, recalled, stop_if_broken
 from linewright.line.check.line_checks import check_file
 from linewright.line.engines import check_engine
 from linewright.line.factory import Factory
-from linewright.line.file.cross_checks import Problem, check_task
 from linewright.line.file.factory_file import FACTORY_FILE, read_factory_file
-from linewright.line.file.mistakes import did_you_mean, dotted
 from linewright.line.file.read import placed, unsupported
 from linewright.line.file.retention import kept_of, too_short
+from linewright.line.parted_rows import label_text
 from linewright.line.retention.forgotten_rows import are_forgotten
-from linewright.line.run_context import (
-    MODEL_FILE,
-    Work,
-    label_text,
-    read_model_file,
-    resolve_task,
-)
+from linewright.line.run_context import MODEL_FILE, read_model_file, resolve_task
 from linewright.line.spec import KeepSpec, LineSpec
-from linewright.model.spec import AUTO, FairnessGate
+from linewright.model.spec import AUTO
 from linewright.model.tasks import task as rules_of
 
 
@@ -163,7 +157,7 @@ def _contradictions(
     if labelled.is_empty():
         return [SpecError("no row has a label", where="label.column", found=spec.label.column)]
     task = resolve_task(spec, dataset, labels_of(frame[spec.label.column]))
-    found = _contradictions_of(spec, dataset, task)
+    found = contradictions(spec, dataset, task)
     found += problems_of(frame, spec, columns)
     try:
         rules, labels = rules_of(task), label_text(labelled, spec.label.column)
@@ -172,41 +166,3 @@ def _contradictions(
     except SpecError as error:
         found.append(error)
     return found
-
-
-def contradictions_of(work: Work) -> list[LinewrightError]:
-    """Return what a line asks for and its dataset or its task does not have."""
-    task = resolve_task(work.spec, work.dataset, work.ingested.labels)
-    return [*_contradictions_of(work.spec, work.dataset, task), *problems_with(work)]
-
-
-def _contradictions_of(spec: LineSpec, dataset: Dataset, task: str) -> list[LinewrightError]:
-    columns = [column.name for column in dataset.columns]
-    problems = [*_unknown_groups(spec, columns), *check_task(spec, task)]
-    return [
-        SpecError(one.what, where=dotted(one.path), found=one.found, allowed=one.allowed, hint=one.hint)
-        for one in problems
-    ]
-
-
-def _unknown_groups(spec: LineSpec, columns: Sequence[str]) -> Iterator[Problem]:
-    for number, gate in enumerate(spec.gates):
-        if isinstance(gate, FairnessGate) and gate.fairness not in columns:
-            near = did_you_mean(gate.fairness, columns)
-            yield Problem(
-                path=("gates", number, "fairness"),
-                what="the table keeps no such column",
-                found=gate.fairness,
-                allowed=", ".join(columns),
-                hint=near or "name it in contract.columns, or in table.exclude if the model shall not see it",
-            )
-
-
-def refuse(errors: Sequence[LinewrightError]) -> None:
-    """Raise the first error, which then carries all of them; nothing where there is none."""
-    if not errors:
-        return
-    first = errors[0]
-    parts = first.to_parts()
-    parts["details"] = {"errors": [error.to_json() for error in errors]}
-    raise type(first)(**parts)

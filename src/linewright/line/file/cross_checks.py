@@ -10,16 +10,21 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError, available_timezones
 
 from linewright.data.finding_text import check_ids
 from linewright.data.spec import ColumnRule, duration_micros, referred_source, table_sources
-from linewright.errors import SpecError
 from linewright.line.file.mistakes import Mistake, Mistakes, Path, did_you_mean, dotted, either, nearest
 from linewright.line.file.retention import LONGEST, too_short, wrong_ages
 from linewright.line.file.yaml_nodes import Entries, find
 from linewright.line.spec import LineSpec
-from linewright.model.metrics.definitions import METRICS, MetricRule, find_metric, metrics_of
+from linewright.model.facts import VALUE
 from linewright.model.spec import AUTO, BeatsGate, FairnessGate, MetricGate
-from linewright.model.tasks import TASKS
-from linewright.model.tasks import task as rules_of
-from linewright.model.tasks.value import VALUE, amounts_of, columns_of, require_stakes, value_of
+from linewright.model.task_facts import (
+    METRIC_FACTS,
+    TASK_FACTS,
+    MetricFacts,
+    known_metric,
+    metrics_known_to,
+    task_facts,
+)
+from linewright.model.value_amounts import columns_of, no_stakes, value_of
 from linewright.watch.spec import EveryTrigger
 
 
@@ -397,19 +402,19 @@ def _headline(spec: LineSpec, task: str) -> str:
         return VALUE
     if spec.train.metric != AUTO:
         return spec.train.metric
-    return "" if task == AUTO else rules_of(task).metrics[0]
+    return "" if task == AUTO else task_facts(task).metrics[0]
 
 
-def _rule(name: str, task: str) -> MetricRule | None:
+def _rule(name: str, task: str) -> MetricFacts | None:
     """Return the metric with that name, also of another task, which `_known_metric` reports."""
-    return find_metric(name, TASKS if task == AUTO else (task, *TASKS))
+    return known_metric(name, TASK_FACTS if task == AUTO else (task, *TASK_FACTS))
 
 
 def _may_have_positive(task: str) -> bool:
-    return task == AUTO or rules_of(task).has_positive
+    return task == AUTO or task_facts(task).has_positive
 
 
-def _margin(index: int, gate: BeatsGate, rule: MetricRule | None) -> Iterator[Problem]:
+def _margin(index: int, gate: BeatsGate, rule: MetricFacts | None) -> Iterator[Problem]:
     if rule is None or not rule.is_bounded or abs(gate.margin) < 1:
         return
     what = "no model can be better by so much" if gate.margin > 0 else "no model can be worse by more"
@@ -447,10 +452,10 @@ def _bar(index: int, gate: MetricGate, task: str) -> Iterator[Problem]:
 
 
 def _known_metric(path: Path, name: str, task: str) -> Iterator[Problem]:
-    fitting = sorted(METRICS if task == AUTO else metrics_of(task))
+    fitting = sorted(METRIC_FACTS if task == AUTO else metrics_known_to(task))
     if name in fitting:
         return
-    rule = METRICS.get(name)
+    rule = METRIC_FACTS.get(name)
     hint = f"{name!r} is for {either(rule.tasks)} tasks" if rule else did_you_mean(name, fitting)
     what = "no such metric" if task == AUTO else f"no such metric for a {task} task"
     yield Problem(path=path, what=what, found=name, allowed=", ".join(fitting), hint=hint)
@@ -476,9 +481,8 @@ def _value(spec: LineSpec) -> Iterator[Problem]:
     value = value_of(spec.value)
     if value is None or columns_of(value):
         return  # columns are looked at with the data
-    try:
-        require_stakes(amounts_of(value, 1, {}.__getitem__), value)
-    except SpecError as error:
+    if not float(value.true_positive) - float(value.false_negative) > 0:
+        error = no_stakes(value)
         found = str(error.found)
         yield Problem(path=("value",), what=error.what, found=found, allowed=error.allowed, hint=error.hint)
 
@@ -535,7 +539,7 @@ def _performance(spec: LineSpec) -> Iterator[Problem]:
         return
     task, name = spec.train.task, spec.train.metric
     if name == AUTO and task != AUTO:
-        name = rules_of(task).metrics[0]
+        name = task_facts(task).metrics[0]
     rule = _rule(name, task)
     is_bounded = rule.is_bounded if rule else spec.label.positive is not None
     for word, bar in (("at_least", bars.at_least), ("at_most", bars.at_most)):

@@ -15,6 +15,7 @@ from linewright.line.file.secret_refs import check_secrets
 from linewright.line.file.validate import fit_spec
 from linewright.line.file.yaml_nodes import Entries, find, locate, read_nodes, read_text
 from linewright.line.spec import LineSpec
+from linewright.spec import descriptions
 from linewright.store.clock import now_utc
 from linewright.store.stamps import Stamp, is_young, stamp_of
 
@@ -213,4 +214,9 @@ def schema(section: str | None = None) -> dict[str, Any]:
         )
     field = fields[section]
     described = TypeAdapter(field.rebuild_annotation()).json_schema()
-    return {"$schema": DIALECT, **described, "title": section, "description": field.description or ""}
+    return {
+        "$schema": DIALECT,
+        **described,
+        "title": section,
+        "description": descriptions(LineSpec).get(section, ""),
+    }

@@ -20,7 +20,7 @@ from linewright.errors import SpecError
 from linewright.line.file.mistakes import ROOT, Mistake, Mistakes, did_you_mean, either
 from linewright.line.file.yaml_nodes import Entries, Items, Node, Scalar
 from linewright.people.spec import ADDRESS, GOAL_LINES, GOAL_NAME, SECRET, SERVER, URL
-from linewright.spec import OneOf, OneWord, Spec, first_required
+from linewright.spec import OneOf, OneWord, Spec, descriptions, first_required
 from linewright.text.suggest import nearest
 
 S = TypeVar("S", bound=Spec)
@@ -156,7 +156,7 @@ def _fit_model(spec: type[Spec], node: Entries, at: _Place) -> Any:
     for word, field in fields.items():
         # A misspelt word is told once: not also as the absence of what it meant.
         if field.is_required() and word not in values and word not in meant:
-            says = (field.description or "").strip().rstrip(".")
+            says = descriptions(spec).get(word, "").strip().rstrip(".")
             values[word] = at.wrong(node, f"{word!r} is missing in {at.name}", hint=f"add {word!r}: {says}")
     if any(value is UNFIT for value in values.values()):
         return UNFIT

@@ -12,14 +12,15 @@ from linewright.data.spec import duration_micros
 from linewright.line.instants import earlier
 from linewright.line.loop.window import Closing
 from linewright.line.record.registry import certified_metric, judged
-from linewright.model.facts import Package, Trained
+from linewright.model.facts import VALUE, Package, Trained
 from linewright.model.metrics.bootstrap import Spread, units_of
 from linewright.model.metrics.definitions import MetricRule, metric
 from linewright.model.metrics.estimate import measure_of, spreads
 from linewright.model.metrics.predictions import Said, guess, say
 from linewright.model.metrics.time_blocks import blocks_in_time
 from linewright.model.tasks import task
-from linewright.model.tasks.value import VALUE, Amounts, amounts_of, as_amount, columns_of
+from linewright.model.tasks.value import Amounts, amounts_of
+from linewright.model.value_amounts import as_amount, columns_of
 from linewright.serve.facts import Prediction, Truth
 from linewright.serve.feedback.store import TurnedOut
 from linewright.serve.log.segments import RecordsAt

@@ -12,11 +12,10 @@ from linewright.data.finding_text import evidence_in_words, in_yaml
 from linewright.data.profile.column import UNUSABLE, words_of
 from linewright.data.profile.roles import is_time_name
 from linewright.data.read.sniff import Commas
-from linewright.data.spec import FileSource, SourceSpec
-from linewright.data.types import NUMBERS
+from linewright.data.spec import NUMBERS, FileSource, SourceSpec
 from linewright.line.new.imported_model import Brought
+from linewright.model.task_facts import task_of
 from linewright.model.tasks import task as rules_of
-from linewright.model.tasks import task_of
 from linewright.text.numbers import share_in_words
 from linewright.text.quoting import in_sql, quoted, quoted_sentence, widened
 

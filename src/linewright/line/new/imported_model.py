@@ -19,7 +19,7 @@ from linewright.model.imported.onnx_file import (
     spelled_classes,
 )
 from linewright.model.imported.sandbox import tried
-from linewright.model.tasks import task_of
+from linewright.model.task_facts import task_of
 
 OPTION = "--model"
 COLUMNS = "--columns"

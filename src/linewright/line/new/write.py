@@ -41,7 +41,7 @@ from linewright.line.new.draft import Draft, source_name, write_draft
 from linewright.line.new.imported_model import COLUMNS, bring
 from linewright.line.spec import LINE_NAME
 from linewright.model.spec import FUNCTION, TrainSpec
-from linewright.model.tasks import task_of
+from linewright.model.task_facts import task_of
 from linewright.store.rights import as_asked, make_asked_folder
 
 _TEST = 0.2

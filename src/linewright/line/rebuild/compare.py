@@ -15,7 +15,8 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from linewright.data.dataset.version import content_digest, is_whole
+from linewright.data.dataset.blobs import is_whole
+from linewright.data.dataset.version import content_digest
 from linewright.engine.context import Progress
 from linewright.errors import Corrupt, GateRefused, LinewrightError, NotFound, SpecError, of_exit_code
 from linewright.features.encode_table import encode_table
@@ -35,11 +36,12 @@ from linewright.line.facts import (
     Plan,
     ValueDiffers,
 )
+from linewright.line.parted_rows import Rows
 from linewright.line.rebuild.difference_text import differences_in_words
 from linewright.line.rebuild.isolated_factory import Afresh
 from linewright.line.record.evidence import Evidence, accepted_of, evidence_of
 from linewright.line.retention.dropped import dropped_at, forgotten_at
-from linewright.line.run_context import Rows, Work, read_code_file
+from linewright.line.run_context import Work, read_code_file
 from linewright.line.spec import LineSpec
 from linewright.line.steps.environment import computed_in, differences, environment
 from linewright.line.steps.table import STATIONS, Station

@@ -5,7 +5,7 @@ from typing import Any
 import msgspec
 
 from linewright.data.breach_text import row_in_words
-from linewright.data.dataset.version import instead_of
+from linewright.data.dataset.blobs import instead_of
 from linewright.data.facts import Ingested, Quarantine
 from linewright.line.factory import Factory
 from linewright.line.facts import Finished

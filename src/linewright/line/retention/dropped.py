@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
-from linewright.data.dataset.version import is_whole
+from linewright.data.dataset.blobs import is_whole
 from linewright.data.facts import Dataset, Ingested
 from linewright.line.factory import Factory
 from linewright.line.facts import Dropped, Finished, Forgotten

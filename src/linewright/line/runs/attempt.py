@@ -19,7 +19,8 @@ from linewright.engine.context import Progress
 from linewright.engine.protocol import Json, NotEnded, capture, release
 from linewright.line.factory import Factory
 from linewright.line.runs.plan import make_plan
-from linewright.line.runs.workflow import found, result_of, run_line
+from linewright.line.runs.results import found, result_of
+from linewright.line.runs.workflow import run_line
 from linewright.line.spec import LineSpec
 from linewright.line.steps.table import load_steps
 from linewright.store.values import to_builtins

@@ -1,20 +1,20 @@
 """Carries out runs on the factory's one executor: this process, or the one that is up."""
 
 import time
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import datetime
-from functools import partial
+from functools import cache, partial
 from importlib import import_module
 from itertools import chain
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from linewright.engine.context import Progress
-from linewright.engine.durable import DurableEngine, EngineClient
 from linewright.engine.inline import InlineEngine
 from linewright.engine.lock import ProcessLock
 from linewright.engine.protocol import Engine, Json, Observe, ignore
+from linewright.engine.run_notes import may_be_unfinished
 from linewright.errors import ContractBreach, LinewrightError, NotFound, RequestError, Transient
 from linewright.line.factory import Factory
 from linewright.line.facts import Accepted, Finished, Plan, RunResult
@@ -26,6 +26,7 @@ from linewright.line.spec import LineSpec
 from linewright.store.values import digest_of
 
 if TYPE_CHECKING:
+    from linewright.engine.durable import DurableEngine, EngineClient
     from linewright.line.steps.table import Station
 
 _LOOK_S = 1.0
@@ -72,31 +73,28 @@ def execute(
     lock = ProcessLock(factory.state / "executor.lock")
     while (client := _client(factory, lock)) is not None:
         with closing(client), suppress(_ExecutorEnded):
-            return _carry_out(
-                factory, line, client, plan=plan, as_of=as_of, follow=partial(_follow, factory, client, lock)
-            )
+            follow = partial(_follow, factory, client, lock)
+            return _carry_out(factory, line, partial(_begun, client, line, follow), plan=plan, as_of=as_of)
     resumed = _Resumed()
     watch = partial(resumed.observe, observe)
     try:
-        with (
-            closing(Attempts(factory, program)) as attempts,
-            open_executor(factory, watch, only=line, attempts=attempts) as engine,
-        ):
+        with closing(Attempts(factory, program)) as attempts, ExitStack() as opened:
+
+            @cache
+            def engine() -> "DurableEngine":
+                return opened.enter_context(open_executor(factory, watch, only=line, attempts=attempts))
+
+            def begin(run: str, request: Mapping[str, Json]) -> Json:
+                return _begun(engine(), line, engine().follow, run, request)
+
             asked = attempts if _will_run(factory, line) else None
             if asked is not None and _may_train(factory, line):
                 attempts.warm()
-            for run in engine.unfinished(line):
-                resumed.follow(engine, run)
-            return _carry_out(
-                factory,
-                line,
-                engine,
-                plan=plan,
-                as_of=as_of,
-                follow=engine.follow,
-                resumed=resumed,
-                attempts=asked,
-            )
+            # The engine takes long to import and to open: who has nothing to do, and nothing to finish, does without.
+            if asked is not None or may_be_unfinished(factory.engine_url, line):
+                for run in engine().unfinished(line):
+                    resumed.follow(engine(), run)
+            return _carry_out(factory, line, begin, plan=plan, as_of=as_of, resumed=resumed, attempts=asked)
     finally:
         lock.release()
 
@@ -181,7 +179,7 @@ def open_executor(
     *,
     only: str | None = None,
     attempts: Attempts | None = None,
-) -> Generator[DurableEngine]:
+) -> "Generator[DurableEngine]":
     """Open the factory's executor; the caller holds its lock.
 
     Parameters
@@ -193,6 +191,8 @@ def open_executor(
     attempts
         What carries the runs out, closed by the caller (default: its own).
     """
+    from linewright.engine.durable import DurableEngine  # noqa: PLC0415 -- DBOS takes most of a second to import
+
     file = factory.state / "engine.sqlite"
     says = f"another process holds {file} (fuser -v {file} names it); runs go on once it has ended"
 
@@ -208,13 +208,15 @@ def open_executor(
         yield engine
 
 
-def _client(factory: Factory, lock: ProcessLock) -> EngineClient | None:
+def _client(factory: Factory, lock: ProcessLock) -> "EngineClient | None":
     """Return a client of the process that holds the lock; `None` once this one holds it.
 
     Who took the lock a moment ago is still making the database: it is waited for.
     """
     deadline = time.monotonic() + _OPENING_S
     while not lock.acquire():
+        from linewright.engine.durable import EngineClient  # noqa: PLC0415 -- as in `open_executor`
+
         try:
             return EngineClient(factory.engine_url)
         except Transient as error:
@@ -234,7 +236,8 @@ def execute_inline(
 ) -> RunResult:
     """Plan a line and carry the plan out in this process, without a durable engine: for worlds and tests."""
     engine = InlineEngine(import_module("linewright.line.runs.workflow").workflows(factory))
-    return _carry_out(factory, line, engine, plan=None, as_of=as_of, proposal=proposal, follow=engine.follow)
+    begin = partial(_begun, engine, line, engine.follow)
+    return _carry_out(factory, line, begin, plan=None, as_of=as_of, proposal=proposal)
 
 
 def start(factory: Factory, line: str, engine: Engine, *, as_of: str, proposal: str) -> str | None:
@@ -257,10 +260,9 @@ def start(factory: Factory, line: str, engine: Engine, *, as_of: str, proposal: 
 def _carry_out(
     factory: Factory,
     line: str,
-    engine: Engine,
+    begin: Callable[[str, Mapping[str, Json]], Json],
     *,
     plan: str | None,
-    follow: Callable[[str], Json],
     resumed: "_Resumed | None" = None,
     as_of: str | None = None,
     proposal: str | None = None,
@@ -274,11 +276,22 @@ def _carry_out(
         if not now.changes:
             return asked.found(spec, **(resumed.of(line) if resumed is not None else {}))
         run, request = prepare(factory, spec, now, proposal=proposal)
-        engine.start(WORKFLOW, run, request, group=line)
-        done = cast("dict[str, Any]", follow(run))
+        done = cast("dict[str, Any]", begin(run, request))
     except (RequestError, ContractBreach) as error:
         raise placed(error, factory.path_of(line)) from error
     return asked.result(spec, run=run, did=done["did"])
+
+
+def _begun(
+    engine: "Engine | EngineClient",
+    line: str,
+    follow: Callable[[str], Json],
+    run: str,
+    request: Mapping[str, Json],
+) -> Json:
+    """Start a run of a line, follow it to its end, and return what it returned."""
+    engine.start(WORKFLOW, run, dict(request), group=line)
+    return follow(run)
 
 
 class _Asked(Protocol):
@@ -310,7 +323,7 @@ class _InThisProcess:
         return import_module("linewright.line.runs.plan").make_plan(self.factory, spec, as_of=as_of)
 
     def result(self, spec: LineSpec, *, run: str, did: Sequence[str]) -> RunResult:
-        return import_module("linewright.line.runs.workflow").result_of(
+        return import_module("linewright.line.runs.results").result_of(
             self.factory, spec, run=run, did=tuple(did)
         )
 
@@ -322,7 +335,7 @@ class _InThisProcess:
         did: Sequence[str] = (),
         did_before: Sequence[str] = (),
     ) -> RunResult:
-        of_run = import_module("linewright.line.runs.workflow").found
+        of_run = import_module("linewright.line.runs.results").found
         return of_run(self.factory, spec, run=run, did=tuple(did), did_before=tuple(did_before))
 
 
@@ -358,7 +371,7 @@ class _ExecutorEnded(Exception):  # noqa: N818 -- a signal between two functions
     """The process that carried out the run has ended, and this one holds its lock now."""
 
 
-def _follow(factory: Factory, client: EngineClient, lock: ProcessLock, run: str) -> Json:
+def _follow(factory: Factory, client: "EngineClient", lock: ProcessLock, run: str) -> Json:
     """Follow a run that another process carries out, and tell which station it is at."""
     told: Progress | None = None
     pause = 0.02

@@ -5,16 +5,15 @@ from dataclasses import dataclass, replace
 
 import msgspec
 
-from linewright.data.read.source import column_names, fingerprint
+from linewright.data.read.reader import column_names, fingerprint
 from linewright.data.spec import SourceSpec, table_sources
 from linewright.errors import LinewrightError
-from linewright.line.check.dataset_checks import before_of
-from linewright.line.check.report import contradictions_of, refuse
+from linewright.line.check.contradictions import contradictions_of, refuse
 from linewright.line.factory import Factory
 from linewright.line.facts import AfterStep, Change, InputsMoved, MovedInput, Plan, StepDue, VersionBefore
 from linewright.line.file.read import unsupported
 from linewright.line.record.alerts import last_retraining
-from linewright.line.release.promote_or_hold import release_due
+from linewright.line.release.candidate import release_due
 from linewright.line.run_context import (
     CODE_FILE,
     MODEL_FILE,
@@ -160,6 +159,8 @@ def _inputs(moved: Sequence[str], before: Mapping[str, str], work: Work) -> Inpu
 
 def _columns(moved: Sequence[str], work: Work, reason: InputsMoved) -> InputsMoved:
     """Return which columns of the version before a changed file has no more, and which are new, from its header alone."""
+    from linewright.line.check.dataset_checks import before_of  # noqa: PLC0415 -- only a changed file asks, and polars takes a while to import
+
     spec, before = work.spec, before_of(work.factory, work.spec.line)
     name, source = next(iter(table_sources(spec).items()))
     if spec.table.sql is not None or f"source:{name}" not in moved or before is None:

@@ -3,7 +3,7 @@
 from linewright.line.facts import RunResult
 from linewright.line.release.excluded_text import unequal_in_words
 from linewright.model.evaluate.decision_changes import redecided_in_words
-from linewright.model.tasks.value import amounts_in_words
+from linewright.model.value_amounts import amounts_in_words
 
 
 def decides(ran: RunResult) -> str:

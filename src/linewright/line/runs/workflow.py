@@ -10,7 +10,6 @@ from typing import Any, cast
 
 from msgspec import convert
 from msgspec.json import decode, encode
-from msgspec.structs import replace
 
 from linewright.data.breach_text import joined
 from linewright.data.checks.order import TimeOrder, YearMonth
@@ -19,34 +18,18 @@ from linewright.data.facts import Breach, Finding, Ingested
 from linewright.engine.context import Progress
 from linewright.engine.protocol import Json, Step, Workflow
 from linewright.engine.usage import Begun, Meter, Usage
-from linewright.errors import LinewrightError, NotFound, Terminal, Transient
-from linewright.line.check.dataset_checks import kept_promises, require_fresh
+from linewright.errors import LinewrightError, Terminal, Transient
+from linewright.line.check.dataset_checks import kept_promises
 from linewright.line.factory import Factory
-from linewright.line.facts import AmountsInForce, Declared, Finished, Plan, RunResult
-from linewright.line.release.endpoint import follow_file
-from linewright.line.release.excluded_columns import in_spite, unequal
-from linewright.line.release.next_steps import after_run
-from linewright.line.release.promote_or_hold import (
-    release,
-    require_champion,
-    trial_with,
-    version_of,
-    waits_for_approval,
-    withheld,
-)
+from linewright.line.facts import Declared, Finished, Plan
+from linewright.line.release.promote_or_hold import release
 from linewright.line.run_context import Work
-from linewright.line.runs.new_rows import learned_since
-from linewright.line.runs.plan import begin, survey
-from linewright.line.runs.record import WORKFLOW, accept, finish, last_run
+from linewright.line.runs.plan import begin
+from linewright.line.runs.record import WORKFLOW, accept, finish
 from linewright.line.runs.usage import RunMeter
 from linewright.line.spec import LineSpec
 from linewright.line.steps.environment import note
 from linewright.line.steps.table import STATIONS, Station, settled
-from linewright.model.evaluate.per_class import found_by_class, hardly_in_words
-from linewright.model.facts import Package
-from linewright.model.gates.text import certificate_in_words, undecided_in_words
-from linewright.model.reason_text import chosen_in_words, sample_in_words
-from linewright.release.facts import Promoted
 
 _MOST_QUESTIONS = 5
 _OF_TIME = frozenset({TimeOrder.id, YearMonth.id})
@@ -209,140 +192,3 @@ def _check_sources(work: Work) -> None:
             where=", ".join(moved),
             hint=f"run again: linewright run {work.spec.line}",
         )
-
-
-def result_of(
-    factory: Factory,
-    spec: LineSpec,
-    *,
-    run: str,
-    did: tuple[str, ...],
-    did_before: tuple[str, ...] | None = None,
-) -> RunResult:
-    """Return what there is for a line whose plan is empty.
-
-    Parameters
-    ----------
-    run, did
-        The run that computed it, and which stations that run computed.
-    did_before
-        Of a resumed run: those of `did` that were computed before its interruption.
-
-    Raises
-    ------
-    NotFound
-        If a station has not run yet.
-    """
-    standings, work = survey(begin(factory, spec))
-    missing = [one.station.name for one in standings if one.settled is None]
-    if missing:
-        raise NotFound("the line has no finished run", where=spec.line, found=f"{missing[0]} has not run")
-    result = _result(work, run=run, did=did)
-    return result if did_before is None else replace(result, resumed=True, did_before=did_before)
-
-
-def found(
-    factory: Factory,
-    spec: LineSpec,
-    *,
-    run: str | None = None,
-    did: tuple[str, ...] = (),
-    did_before: tuple[str, ...] = (),
-) -> RunResult:
-    """Return what there is already, once its champion is found whole and its newest rows are found fresh.
-
-    Parameters
-    ----------
-    run, did, did_before
-        Of a run that was resumed before; else that of the last run is returned.
-
-    Raises
-    ------
-    LinewrightError
-        If the champion is not whole, or its rows are not fresh.
-    """
-    require_champion(factory, spec.line)
-    require_fresh(factory, spec)
-    follow_file(factory, spec)
-    if run is None:
-        return replace(result_of(factory, spec, run=last_run(factory, spec.line), did=()), moved=False)
-    return result_of(factory, spec, run=run, did=did, did_before=did_before)
-
-
-def _result(work: Work, *, run: str, did: tuple[str, ...]) -> RunResult:
-    certificate = work.certificate
-    version = version_of(work, certificate.package)
-    champion = work.metadata.pointer(work.spec.line).champion
-    promoted = version is not None and champion == version
-    tried = trial_with(work, certificate.package)
-    may_wait = not promoted and tried is None and certificate.verdict == "promote"
-    hold = withheld(work, certificate) if may_wait else None
-    candidate = f"{work.spec.line}@{version}"
-    waits = hold is not None and waits_for_approval(work, certificate)
-    serves = promoted or tried is not None
-    unlike = None if serves else unequal(work.factory, work.spec.line, certificate, work.spec)
-    only = work.evaluation.only_answer
-    ended = _ended(work.factory, work.spec.line, run)
-    return RunResult(
-        line=work.spec.line,
-        run=run,
-        dataset=work.ingested.dataset,
-        split=work.known["split"],
-        candidate=candidate,
-        digest=certificate.package,
-        metrics=work.evaluation.metrics,
-        verdict="hold" if hold else certificate.verdict,
-        because=hold or certificate_in_words(certificate),
-        certificate=work.known["gate"],
-        promoted=promoted,
-        share=tried.share if tried else None,
-        part=tried.part if tried else None,
-        did=did,
-        model="" if work.trained.adopted else f"{work.trained.chosen}: {chosen_in_words(work.trained)}",
-        sample=sample_in_words(work.trained.sample) if work.trained.sample else "",
-        trials=work.trained.trials,
-        members=() if work.trained.executed is None else work.trained.executed.members,
-        adopted=work.trained.adopted is not None,
-        next=(
-            *([in_spite(candidate)] if unlike else []),
-            *after_run(work.factory, certificate, candidate, serves=serves, waits=waits),
-        ),
-        barred=unlike,
-        amounts_in_force=None if serves or champion is None else _in_force(work, champion),
-        row_sql=work.ingested.row_sql,
-        breaches=ended.breaches if ended else (),
-        findings=ended.findings if ended else (),
-        moved=any(one.run == run for one in work.metadata.events(Promoted, line=work.spec.line)),
-        only_answer=None if only is None else work.package.classes[only],
-        currency=work.package.value.currency if work.package.value else "",
-        threshold=work.package.threshold,
-        hardly=hardly_in_words(found_by_class(work.evaluation.confusion), work.package.classes)
-        if len(work.package.classes) > 2
-        else "",
-        unfound={work.package.classes[code]: rows for code, rows in work.evaluation.unfound.items()},
-        reliability=work.evaluation.reliability,
-        few_tested=tuple((work.package.classes[code], rows) for code, rows in work.evaluation.few),
-        undecided=undecided_in_words(certificate),
-        coverage=work.evaluation.coverage,
-        beyond=work.evaluation.beyond,
-        bias=work.evaluation.bias,
-        redecided=certificate.redecided,
-        positive=work.package.classes[-1] if len(work.package.classes) == 2 else None,
-        learned=learned_since(work, run, trained="train" in did)
-        if work.as_of is not None and "ingest" in did
-        else None,
-    )
-
-
-def _in_force(work: Work, champion: int) -> AmountsInForce | None:
-    """Return by which amounts the champion goes on deciding; `None` where those of the candidate are the same."""
-    found = next(one for one in work.metadata.versions(work.spec.line) if one.version == champion)
-    amounts = work.metadata.get(found.digest, Package).value
-    if amounts == work.package.value or not work.package.value:
-        return None
-    return AmountsInForce(model=f"{work.spec.line}@{champion}", amounts=amounts)
-
-
-def _ended(factory: Factory, line: str, run: str) -> Finished | None:
-    finished = factory.metadata.events(Finished, line=line, newest_first=True)
-    return next((one for one in finished if one.run == run), None)

@@ -6,14 +6,15 @@ import msgspec
 from msgspec.structs import replace
 
 from linewright.line.check.amounts import amounts_in
-from linewright.line.run_context import Work, label_text
+from linewright.line.parted_rows import label_text
+from linewright.line.run_context import Work
 from linewright.model.facts import Decision, Package
 from linewright.model.package.model import keep_package, load, read_golden
 from linewright.model.reasons import LikelierClass
 from linewright.model.tasks import task as rules_of
 from linewright.model.tasks.threshold import Threshold, choose_threshold
-from linewright.model.tasks.value import value_of
 from linewright.model.train.scored_rows import from_bytes
+from linewright.model.value_amounts import value_of
 from linewright.serve.rows.scorer import Scorer
 
 

@@ -38,7 +38,9 @@ LIBRARIES = (
 """Those that a model passes through on its way from a dataset to its answers; some are extras."""
 ROOMS = frozenset({"data", "features", "line", "model", "plugins"})
 """Rooms whose code a model passes through on that way."""
-_IMPORT = re.compile(r"^from (?P<module>linewright[\w.]*) import (?P<names>[\w, ]+|\([^)]*\))", re.MULTILINE)
+_IMPORT = re.compile(
+    r"^ *from (?P<module>linewright[\w.]*) import (?P<names>[\w, ]+|\([^)]*\))", re.MULTILINE
+)
 _BY_NAME = re.compile(r"[\"'](linewright(?:\.\w+)+):\w+[\"']")
 _DIGITS = 16
 _SOURCES = Path(linewright.__file__).parent

@@ -14,8 +14,8 @@ from linewright.data.ingest import ingest
 from linewright.data.spec import ColumnRule
 from linewright.data.table.build import read_served
 from linewright.errors import ContractBreach, SpecError
+from linewright.line.check.contradictions import contradictions_of, refuse
 from linewright.line.check.dataset_checks import before_of, recalled
-from linewright.line.check.report import contradictions_of, refuse
 from linewright.line.factory import Factory
 from linewright.line.predict.sql_columns import rows_with_made
 from linewright.line.retention.forgotten_rows import are_forgotten

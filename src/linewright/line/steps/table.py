@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from importlib import import_module
 from typing import Any
 
-from linewright.data.dataset.version import is_whole
+from linewright.data.dataset.blobs import is_whole
 from linewright.data.facts import Dataset, Ingested
 from linewright.data.spec import ContractSpec
 from linewright.line.retention.forgotten import forgotten_of
@@ -130,7 +130,7 @@ def _train_inputs(work: Work) -> dict[str, str]:
     asked = {
         "train": said | {"also": sorted(set(train.also)), "function": function},
         "metric": chosen_by(work),
-        "task": work.rules.name,
+        "task": work.task.name,
         "table": spec.table.model_dump(mode="json", exclude={"sql", "limits", "zone"}),
         "columns": sorted(spec.contract.columns),
         "label": spec.label.model_dump(mode="json"),
@@ -147,7 +147,7 @@ def _adopt_inputs(work: Work, model: ModelSpec) -> dict[str, str]:
     spec = work.spec
     asked = {
         "model": model.model_dump(mode="json", exclude={"file"}),
-        "task": work.rules.name,
+        "task": work.task.name,
         "table": spec.table.model_dump(mode="json", exclude={"sql", "limits", "zone"}),
         "label": spec.label.model_dump(mode="json"),
     }

@@ -13,7 +13,7 @@ from linewright.line.predict.sql_columns import rows_with_made
 from linewright.model.facts import Package, Value
 from linewright.model.package.model import load
 from linewright.model.tasks import task
-from linewright.model.tasks.value import columns_of
+from linewright.model.value_amounts import columns_of
 from linewright.people.account import DayTally, price
 from linewright.people.facts import Against
 from linewright.release.facts import Promoted, RolledBack

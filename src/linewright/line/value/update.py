@@ -31,7 +31,7 @@ from linewright.line.record.alerts import newest_of
 from linewright.line.spec import LineSpec
 from linewright.line.value.account import days_of
 from linewright.line.value.pricing import Pricing
-from linewright.model.tasks.value import VALUE
+from linewright.model.facts import VALUE
 from linewright.people.account import DayTally, account_of, currencies_of
 from linewright.people.facts import Account, Accounted, Against, DaySums, MonthSums, ValueAccount
 from linewright.serve.log.segments import lengths

@@ -1,17 +1,19 @@
 """What a new model decides otherwise than the champion: where the positive class begins now, and how many rows change sides."""
 
 from collections.abc import Sequence
-
-import numpy as np
-import numpy.typing as npt
+from typing import TYPE_CHECKING
 
 from linewright.model.facts import Package, Redecided
 from linewright.text.numbers import in_words
 
+if TYPE_CHECKING:  # who says what a run gave compares nothing
+    import numpy as np
+    import numpy.typing as npt
+
 
 def redecided(
-    decided: npt.NDArray[np.int64],
-    before: npt.NDArray[np.int64],
+    decided: "npt.NDArray[np.int64]",
+    before: "npt.NDArray[np.int64]",
     *,
     classes: Sequence[str],
     threshold: float | None,
@@ -30,6 +32,7 @@ def redecided(
 
     Examples
     --------
+    >>> import numpy as np
     >>> found = redecided(
     ...     np.array([1, 1, 0, 0]), np.array([1, 0, 0, 0]), classes=("no", "yes"), threshold=0.2, threshold_before=0.3)
     >>> found.rows, found.otherwise, found.positive

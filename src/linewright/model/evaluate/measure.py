@@ -8,15 +8,15 @@ import numpy as np
 import numpy.typing as npt
 
 from linewright.errors import ContractBreach
+from linewright.model.evaluate.expected_rows import measure_expected
 from linewright.model.evaluate.interval_coverage import (
     measure_beyond,
     measure_bias,
     measure_coverage,
     measure_parts,
 )
-from linewright.model.evaluate.per_class import measure_expected
 from linewright.model.evaluate.reliability import measure_reliability
-from linewright.model.facts import Band, CoverageAt, Evaluation, Expected, Metric, Task
+from linewright.model.facts import VALUE, Band, CoverageAt, Evaluation, Expected, Metric, Task
 from linewright.model.metrics.bootstrap import UNBOUNDED, count_units, units_of
 from linewright.model.metrics.definitions import Floats, MetricRule, metric
 from linewright.model.metrics.estimate import measure_of, spreads, to_metric
@@ -24,7 +24,6 @@ from linewright.model.metrics.evaluation_rows import EvaluationRows
 from linewright.model.metrics.predictions import Said
 from linewright.model.tasks import task as rules_of
 from linewright.model.tasks.prediction_interval import ends
-from linewright.model.tasks.value import VALUE
 
 Answers = npt.NDArray[Any]
 

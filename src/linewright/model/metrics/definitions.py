@@ -16,6 +16,7 @@ import numpy.typing as npt
 
 from linewright.errors import SpecError
 from linewright.model.facts import ROWS_OF_VALUE, VALUE, Task
+from linewright.model.task_facts import METRIC_FACTS, MetricFacts
 from linewright.model.task_names import load
 from linewright.model.tasks import task as rules_of
 
@@ -28,7 +29,7 @@ SMALLEST_PROBABILITY = 1e-15
 
 
 @dataclass(frozen=True, kw_only=True)
-class MetricRule:
+class MetricRule(MetricFacts):
     """What there is to know about one metric.
 
     Examples
@@ -39,17 +40,12 @@ class MetricRule:
     0.75
     """
 
-    name: str
-    tasks: tuple[Task, ...]
-    greater_is_better: bool
     uses: Literal["scores", "decision", "worth"]
     """Whether `prepare` takes the model's scores or what was decided from them: class codes, int64, shape (n,); or, of a guess, the share in which
     a row is said to be of each class, float64, shape (n, classes). Or what these decisions are worth: of a negative row and of a positive one,
     float64, shape (n, 2)."""
     prepare: Callable[[Truth, npt.NDArray[Any]], Statistic]
     """From truth and scores to the statistic; sorts once, so that a weighting costs O(n)."""
-    is_bounded: bool
-    """Whether all values lie in [0, 1]."""
     is_signed: bool = False
     """Whether values may lie on either side of 0."""
     guess: Literal["likelier", "positive", "rate"] = "likelier"
@@ -363,52 +359,40 @@ def _mean_of(losses: Callable[[Truth, npt.NDArray[Any]], Floats]) -> dict[str, A
     return {"prepare": prepare, "losses": losses}
 
 
-_ALL: tuple[Task, ...] = ("binary", "multiclass")
-_binary = partial(MetricRule, tasks=("binary",), greater_is_better=True, is_bounded=True)
-_classes = partial(MetricRule, tasks=_ALL, greater_is_better=True, uses="decision", is_bounded=True)
-_number = partial(MetricRule, tasks=("regression",), greater_is_better=False, uses="scores", is_bounded=False)
+def _rule(name: str, **more: Any) -> MetricRule:
+    """Return how a metric that is built in is computed, with what is known of it."""
+    return MetricRule(**vars(METRIC_FACTS[name]), **more)
+
+
+_scored = partial(_rule, uses="scores")
+_decided = partial(_rule, uses="decision")
 
 METRICS: Mapping[str, MetricRule] = MappingProxyType(
     {
         rule.name: rule
         for rule in (
-            _binary(name="average_precision", uses="scores", prepare=_average_precision, is_ranking=True),
-            _binary(name="roc_auc", uses="scores", prepare=_roc_auc, is_ranking=True),
-            MetricRule(
-                name="log_loss",
-                tasks=_ALL,
-                greater_is_better=False,
-                uses="scores",
-                is_bounded=False,
-                **_mean_of(_log_losses),
-            ),
-            _binary(name="brier_score", uses="scores", greater_is_better=False, **_mean_of(_brier_losses)),
-            _classes(name="accuracy", prepare=_accuracy),
-            _classes(
-                name="balanced_accuracy",
+            _scored("average_precision", prepare=_average_precision, is_ranking=True),
+            _scored("roc_auc", prepare=_roc_auc, is_ranking=True),
+            _scored("log_loss", **_mean_of(_log_losses)),
+            _scored("brier_score", **_mean_of(_brier_losses)),
+            _decided("accuracy", prepare=_accuracy),
+            _decided(
+                "balanced_accuracy",
                 by_class=True,
                 prepare=_balanced_accuracy,
                 drawn=_balanced_accuracy_drawn,
                 parts=_recalls,
             ),
-            _binary(name="f1", uses="decision", guess="positive", prepare=_f1),
-            _binary(name="precision", uses="decision", guess="rate", prepare=_precision),
-            _binary(name="recall", uses="decision", guess="rate", prepare=_recall),
-            _classes(name="f1_macro", by_class=True, guess="rate", prepare=_f1_macro),
-            MetricRule(
-                name=VALUE,
-                tasks=("binary",),
-                greater_is_better=True,
-                uses="worth",
-                is_bounded=False,
-                is_signed=True,
-                **_mean_of(_worths),
-            ),
-            _number(name="rmse", prepare=_root_mean_square, losses=_squares, is_root=True),
-            _number(name="mse", **_mean_of(_squares)),
-            _number(name="mae", **_mean_of(_absolutes)),
-            _number(name="mape", **_mean_of(_absolute_shares)),
-            _number(name="r2", prepare=_r2, greater_is_better=True),
+            _decided("f1", guess="positive", prepare=_f1),
+            _decided("precision", guess="rate", prepare=_precision),
+            _decided("recall", guess="rate", prepare=_recall),
+            _decided("f1_macro", by_class=True, guess="rate", prepare=_f1_macro),
+            _rule(VALUE, uses="worth", is_signed=True, **_mean_of(_worths)),
+            _scored("rmse", prepare=_root_mean_square, losses=_squares, is_root=True),
+            _scored("mse", **_mean_of(_squares)),
+            _scored("mae", **_mean_of(_absolutes)),
+            _scored("mape", **_mean_of(_absolute_shares)),
+            _scored("r2", prepare=_r2),
         )
     }
 )

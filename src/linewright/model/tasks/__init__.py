@@ -2,13 +2,12 @@
 
 from functools import cache
 
-from linewright.data.facts import LabelForm
 from linewright.errors import SpecError
 from linewright.model.task_names import TASKS, load, others, task_names
 from linewright.model.tasks.links import Link
 from linewright.model.tasks.rules import TaskRules
 
-__all__ = ["TASKS", "TaskRules", "link_of", "task", "task_of"]
+__all__ = ["TASKS", "TaskRules", "link_of", "task"]
 
 
 @cache
@@ -38,17 +37,6 @@ def task(name: str) -> TaskRules:
     if not isinstance(rules, TaskRules):
         raise SpecError("this does not define a task", where="train.task", found=place, allowed="a TaskRules")
     return rules
-
-
-def task_of(form: LabelForm) -> str:
-    """Return the task that labels of a form ask for where nobody says otherwise: one of those that are built in.
-
-    Examples
-    --------
-    >>> task_of("two"), task_of("classes"), task_of("number")
-    ('binary', 'multiclass', 'regression')
-    """
-    return next(name for name in TASKS if task(name).label == form)
 
 
 def link_of(name: str) -> Link:

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from linewright.errors import SpecError
 from linewright.model.facts import Band
+from linewright.model.task_facts import TASK_FACTS
 from linewright.model.tasks import rules
 from linewright.model.tasks.links import LOGISTIC
 
@@ -77,16 +78,7 @@ class Binary(rules.ClassRules):
     """Rules of the binary task: classes are (negative, positive), scores are (n, 2) probabilities."""
 
     name = "binary"
-    metrics = (
-        "average_precision",
-        "roc_auc",
-        "log_loss",
-        "brier_score",
-        "balanced_accuracy",
-        "f1",
-        "precision",
-        "recall",
-    )
+    metrics = TASK_FACTS["binary"].metrics
     headline_because = "how well the positives are found, whatever the threshold"
     label = "two"
     link = LOGISTIC

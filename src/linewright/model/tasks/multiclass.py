@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from linewright.errors import SpecError
+from linewright.model.task_facts import TASK_FACTS
 from linewright.model.tasks import rules
 
 MOST_CLASSES = 200
@@ -12,7 +13,7 @@ class Multiclass(rules.ClassRules):
     """Rules of the multiclass task: classes are sorted by spelling, scores are (n, k) probabilities."""
 
     name = "multiclass"
-    metrics = ("log_loss", "accuracy", "balanced_accuracy", "f1_macro")
+    metrics = TASK_FACTS["multiclass"].metrics
     headline_because = "how good the probabilities are"
 
     def classes(self, labels: Sequence[str], positive: str | None) -> tuple[str, ...]:

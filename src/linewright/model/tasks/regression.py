@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from linewright.model.task_facts import TASK_FACTS
 from linewright.model.tasks.rules import NumberRules
 
 
@@ -23,7 +24,7 @@ class Regression(NumberRules):
     """
 
     name = "regression"
-    metrics = ("rmse", "mae", "r2")
+    metrics = TASK_FACTS["regression"].metrics
     headline_because = "in the unit of the label; large errors weigh most"
     objective = "mse"
     loss_name = "squared error"

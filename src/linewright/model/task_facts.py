@@ -1,0 +1,163 @@
+"""What is asked of tasks and metrics before anything is computed: reading and planning a line import nothing that computes."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, fields
+from importlib import import_module
+from types import MappingProxyType
+from typing import Any
+
+from linewright.data.facts import LabelForm
+from linewright.model.facts import VALUE, Task
+
+
+@dataclass(frozen=True, kw_only=True)
+class TaskFacts:
+    """What a line file and a plan ask of a task; its rules, a `model.tasks.TaskRules`, say the same."""
+
+    name: Task
+    metrics: tuple[str, ...]
+    """Metrics that are reported, by their scikit-learn names; the default headline first."""
+    label: LabelForm
+    loss_name: str
+    """What people call the loss that trials are selected by."""
+    is_squared: bool = False
+    """Whether it is a squared error, which people read as its root."""
+    has_positive: bool = False
+    """Whether one of two classes is looked for."""
+
+
+TASK_FACTS: Mapping[str, TaskFacts] = MappingProxyType(
+    {
+        facts.name: facts
+        for facts in (
+            TaskFacts(
+                name="binary",
+                metrics=(
+                    "average_precision",
+                    "roc_auc",
+                    "log_loss",
+                    "brier_score",
+                    "balanced_accuracy",
+                    "f1",
+                    "precision",
+                    "recall",
+                ),
+                label="two",
+                loss_name="log-loss",
+                has_positive=True,
+            ),
+            TaskFacts(
+                name="multiclass",
+                metrics=("log_loss", "accuracy", "balanced_accuracy", "f1_macro"),
+                label="classes",
+                loss_name="log-loss",
+            ),
+            TaskFacts(
+                name="regression",
+                metrics=("rmse", "mae", "r2"),
+                label="number",
+                loss_name="squared error",
+                is_squared=True,
+            ),
+        )
+    }
+)
+"""Of the tasks that are built in."""
+
+
+def task_facts(name: str) -> TaskFacts:
+    """Return what is asked of a task; of one that a package brings, its rules are loaded for it.
+
+    Raises
+    ------
+    SpecError
+        As `model.tasks.task` does.
+
+    Examples
+    --------
+    >>> task_facts("regression").metrics
+    ('rmse', 'mae', 'r2')
+    """
+    if name in TASK_FACTS:
+        return TASK_FACTS[name]
+    rules = import_module("linewright.model.tasks").task(name)
+    return facts_of(rules)
+
+
+def facts_of(rules: Any) -> TaskFacts:
+    """Return what the rules of a task, a `model.tasks.TaskRules`, say of it."""
+    return TaskFacts(**{field.name: getattr(rules, field.name) for field in fields(TaskFacts)})
+
+
+def task_of(form: LabelForm) -> str:
+    """Return the task that labels of a form ask for where nobody says otherwise: one of those that are built in.
+
+    Examples
+    --------
+    >>> task_of("two"), task_of("classes"), task_of("number")
+    ('binary', 'multiclass', 'regression')
+    """
+    return next(facts.name for facts in TASK_FACTS.values() if facts.label == form)
+
+
+@dataclass(frozen=True, kw_only=True)
+class MetricFacts:
+    """What a line file asks of a metric; how it is computed is said by a `model.metrics.definitions.MetricRule`."""
+
+    name: str
+    tasks: tuple[Task, ...]
+    greater_is_better: bool
+    is_bounded: bool
+    """Whether all values lie in [0, 1]."""
+
+
+_ALL: tuple[Task, ...] = ("binary", "multiclass")
+
+
+def _metric(name: str, *tasks: Task, greater_is_better: bool = True, is_bounded: bool = True) -> MetricFacts:
+    return MetricFacts(name=name, tasks=tasks, greater_is_better=greater_is_better, is_bounded=is_bounded)
+
+
+METRIC_FACTS: Mapping[str, MetricFacts] = MappingProxyType(
+    {
+        facts.name: facts
+        for facts in (
+            _metric("average_precision", "binary"),
+            _metric("roc_auc", "binary"),
+            _metric("log_loss", *_ALL, greater_is_better=False, is_bounded=False),
+            _metric("brier_score", "binary", greater_is_better=False),
+            _metric("accuracy", *_ALL),
+            _metric("balanced_accuracy", *_ALL),
+            _metric("f1", "binary"),
+            _metric("precision", "binary"),
+            _metric("recall", "binary"),
+            _metric("f1_macro", *_ALL),
+            _metric(VALUE, "binary", is_bounded=False),
+            _metric("rmse", "regression", greater_is_better=False, is_bounded=False),
+            _metric("mse", "regression", greater_is_better=False, is_bounded=False),
+            _metric("mae", "regression", greater_is_better=False, is_bounded=False),
+            _metric("mape", "regression", greater_is_better=False, is_bounded=False),
+            _metric("r2", "regression", is_bounded=False),
+        )
+    }
+)
+"""Of the metrics that are built in."""
+
+
+def metrics_known_to(task: Task) -> Mapping[str, MetricFacts]:
+    """Return the metrics of a task by their names; of one that a package brings, its rules are loaded for it.
+
+    Examples
+    --------
+    >>> sorted(metrics_known_to("regression"))
+    ['mae', 'mape', 'mse', 'r2', 'rmse']
+    """
+    if task not in TASK_FACTS:
+        return import_module("linewright.model.metrics.definitions").metrics_of(task)
+    reported = TASK_FACTS[task].metrics
+    return {name: facts for name, facts in METRIC_FACTS.items() if task in facts.tasks or name in reported}
+
+
+def known_metric(name: str, tasks: Iterable[Task]) -> MetricFacts | None:
+    """Return the metric with that name in one of these tasks; `None` where none has it."""
+    return next((known[name] for known in map(metrics_known_to, tasks) if name in known), None)

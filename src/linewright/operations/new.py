@@ -1,0 +1,75 @@
+"""The operation that makes a line."""
+
+from pathlib import Path
+from typing import Literal
+
+from linewright.data.profile.roles import GivenRoles
+from linewright.line.factory import Factory
+from linewright.line.new.write import NewLine, new_line
+from linewright.operations.declaration.declare import operation
+
+
+@operation(writes=True, local=True, anywhere=True)
+def new(
+    factory: Factory,
+    name: str,
+    /,
+    *,
+    data: Path,
+    label: str,
+    positive: str | None = None,
+    time: str | None = None,
+    group: str | None = None,
+    key: str | None = None,
+    exclude: tuple[str, ...] = (),
+    weight: str | None = None,
+    model: Path | None = None,
+    columns: tuple[str, ...] = (),
+    python: str | None = None,
+    engine: Literal["built-in", "flaml", "autogluon"] = "built-in",
+) -> NewLine:
+    """Look at a table and write a line file for it, each choice with its reason.
+
+    Parameters
+    ----------
+    name
+        Name of the line: small letters, digits and hyphens.
+    data
+        File of CSV, JSON lines (each packed or not) or Parquet; a folder of such files, or a pattern in quotes.
+    label
+        Column to predict.
+    positive
+        For two classes: the value whose probability is predicted.
+    time
+        Column that says when a row happened; the latest rows then test the model.
+    group
+        Column whose rows belong together, such as a patient or a machine.
+    key
+        Column that names a row, used to match the truth with a prediction later.
+    exclude
+        Columns that the model must not use, separated by commas.
+    weight
+        Column with a sample weight.
+    model
+        File (ONNX, LightGBM, XGBoost) of a model that was made elsewhere, or folder of an MLflow model with one; it takes the place of training.
+    columns
+        Columns that this model reads, in the order of its inputs, separated by commas, where it does not name them itself.
+    python
+        Function of your own that returns an unfitted estimator: FILE.py:FUNCTION, the file in the factory's folder.
+    engine
+        What chooses and fits the model: built-in, or one of the extras flaml and autogluon.
+    """
+    made = new_line(
+        factory.root,
+        name,
+        data,
+        GivenRoles(
+            label=label, positive=positive, time=time, group=group, key=key, weight=weight, exclude=exclude
+        ),
+        model=model,
+        columns=columns,
+        python=python,
+        engine=engine,
+    )
+    Factory.create(factory.root).close()
+    return made

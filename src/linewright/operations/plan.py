@@ -1,0 +1,63 @@
+"""The operation that plans lines."""
+
+import msgspec
+
+from linewright.data.facts import Finding
+from linewright.errors import RequestError
+from linewright.line.check.settings_checks import check_plan
+from linewright.line.factory import Factory
+from linewright.line.file.read import placed
+from linewright.line.runs.plan import make_plan
+from linewright.line.runs.plan_text import ChangeInWords, changes_in_words
+from linewright.line.runs.record import declared
+from linewright.operations.declaration.declare import operation
+
+
+class PlanResult(msgspec.Struct, frozen=True, kw_only=True):
+    """What a run of one line would change."""
+
+    plan: str
+    line: str
+    changes: tuple[ChangeInWords, ...]
+    sources: dict[str, str] = {}
+    """What is read as each source, in a few words."""
+    findings: tuple[Finding, ...] = ()
+    """What would leave the run without an answer, and what the line file says in vain."""
+
+
+class Plans(msgspec.Struct, frozen=True, kw_only=True):
+    """What runs of several lines would change."""
+
+    plans: tuple[PlanResult, ...]
+
+
+@operation(writes=True, expensive=True)
+def plan(factory: Factory, /, *lines: str) -> PlanResult | Plans:
+    """Say what a run would change, and why.
+
+    The plan is kept, so that ``run --plan`` can be asked for exactly it. It holds digests and reasons only: a plan that is
+    asked for again is the same one, kept once, and nothing else changes.
+
+    Parameters
+    ----------
+    lines
+        Names of lines (default: all).
+    """
+    plans = tuple(_plan(factory, name) for name in lines or factory.names())
+    return plans[0] if len(plans) == 1 else Plans(plans=plans)
+
+
+def _plan(factory: Factory, name: str) -> PlanResult:
+    try:
+        spec = factory.line(name)
+        value = make_plan(factory, spec)
+    except RequestError as error:
+        raise placed(error, factory.path_of(name)) from error
+    factory.metadata.keep(declared(spec))  # to which the plan refers
+    return PlanResult(
+        plan=factory.metadata.keep(value),
+        line=name,
+        changes=changes_in_words(value.changes),
+        sources={source: one.describe() for source, one in spec.sources.items()},
+        findings=check_plan(factory, spec),
+    )
