@@ -2,6 +2,7 @@
 
 import csv
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -17,10 +18,12 @@ from linewright.line.record.registry import find_model
 from linewright.line.runs.execute import execute_inline
 from linewright.model.facts import Package
 from linewright.model.package.model import load
+from linewright.model.train import settings
 from linewright.operations.evidence import card
 from linewright.serve.rows.scorer import Scorer
 
 ROWS = 700
+SETTINGS = ("lgb", "lgb_s", "lin")
 
 
 @pytest.fixture(scope="module")
@@ -39,7 +42,10 @@ def ran(tmp_path_factory):
     new_line(root, "parts", root / "parts.csv", GivenRoles(label="power", key="part"))
     file = root / "lines" / "parts.yaml"
     file.write_text(file.read_text().replace("budget: normal", "budget: thorough\n  folds: 2\n #"))
-    with Factory.create(root) as factory:
+    # Of `thorough`, what is about pairs, and few of its settings.
+    less = replace(settings._BUDGETS["thorough"], refined=0, names=SETTINGS)
+    with Factory.create(root) as factory, pytest.MonkeyPatch.context() as patch:
+        patch.setattr(settings, "_BUDGETS", {**settings._BUDGETS, "thorough": less})
         execute_inline(factory, "parts")
         digest = find_model(factory, "parts@1").digest
         yield factory, factory.metadata.get(digest, Package), load(digest, factory.artifacts.get)
