@@ -14,7 +14,7 @@ from linewright.line.file.mistakes import either
 from linewright.line.predict.input_file import HandedWhole, read_handed
 from linewright.line.record.registry import find_model
 from linewright.model.facts import Package
-from linewright.serve.feedback.parse import Place, check_labels, no_key
+from linewright.serve.feedback.parse import Label, Place, check_labels, no_key
 from linewright.serve.feedback.store import MOST_NAMED
 from linewright.serve.log.ids import is_id
 
@@ -46,15 +46,15 @@ def hand_in(factory: Factory, line: str, file: Path) -> dict[str, Any]:
     handed = read_handed(factory, line, file)
     rows, labels = _labels(handed, package)
     total: dict[str, Any] = {"accepted": 0, "repeated": 0, "corrected": 0, "unknown": 0, "unknown_first": []}
+    starts = range(0, len(labels), BATCH)
+    places = [partial(_place, handed, rows[start:]) for start in starts]
     batches = [
-        (labels[start : start + BATCH], partial(_place, handed, rows[start:]))
-        for start in range(0, len(labels), BATCH)
+        _checked(labels[start : start + BATCH], package, place)
+        for start, place in zip(starts, places, strict=True)
     ]
-    for batch, place in batches:
-        _check(batch, package, place)
     feedback = factory.labels_of(line)
-    for batch, place in batches:
-        for name, kept in feedback.accept(batch, package=package, place=place).items():
+    for batch, place in zip(batches, places, strict=True):
+        for name, kept in feedback.accept_checked(batch, place=place).items():
             total[name] += kept
     unknown = total.pop("unknown_first")[:MOST_NAMED]
     passed_over = handed.frame.height - len(rows)
@@ -65,9 +65,9 @@ def _place(handed: HandedWhole, rows: Sequence[int], number: int, part: str) -> 
     return handed.place(rows[number]) + (f", {part}" if part else "")
 
 
-def _check(batch: list[dict[str, Any]], package: Package, place: Place) -> None:
+def _checked(batch: list[dict[str, Any]], package: Package, place: Place) -> list[Label]:
     try:
-        check_labels(batch, package, place)
+        return check_labels(batch, package, place)
     except RequestError as error:
         error.what += "; nothing of this file is kept"
         error.hint = error.hint or (

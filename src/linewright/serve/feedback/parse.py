@@ -93,27 +93,29 @@ def _label(number: int, entry: object, package: Package, place: Callable[[str], 
         )
     if entry.get("key") is not None and package.key is None:
         raise no_key(place("key"))
-    label = _fitting(entry.get("label"), package, place("label"))
-    _refuse_other_numbers(label, entry.get("label"), package, place("label"))
-    _refuse_fractions(label, entry.get("label"), package, place("label"))
+    label = _fitting(entry.get("label"), package, place, "label")
+    _refuse_other_numbers(label, entry.get("label"), package, place)
+    _refuse_fractions(label, entry.get("label"), package, place)
     return Label(
         number=number,
         id=_id(entry.get("id"), place),
         key=_key(entry.get("key"), place),
         label=label,
         at=_instant(entry.get("at"), place),
-        corrects=_corrected(entry.get("corrects"), label, package, place("corrects")),
+        corrects=_corrected(entry.get("corrects"), label, package, place),
     )
 
 
-def _corrected(value: object, label: str | float, package: Package, where: str) -> str | float | None:
+def _corrected(
+    value: object, label: str | float, package: Package, place: Callable[[str], str]
+) -> str | float | None:
     if value is None:
         return None
-    corrected = _fitting(value, package, where)
+    corrected = _fitting(value, package, place, "corrects")
     if corrected == label:
         raise RequestError(
             "a label cannot correct itself",
-            where=where,
+            where=place("corrects"),
             found=shown(value),
             allowed="the label that is kept now, which is another one",
         )
@@ -144,14 +146,14 @@ def _key(value: object, place: Callable[[str], str]) -> str | None:
     return text
 
 
-def _fitting(value: object, package: Package, where: str) -> str | float:
+def _fitting(value: object, package: Package, place: Callable[[str], str], part: str) -> str | float:
     later = "send the label when it is known; until then leave this entry out" if value is None else ""
     if not package.classes:
         if isinstance(value, (int, float)) and not isinstance(value, bool) and _is_plain(value):
             return float(value) + 0.0  # so that -0.0 is 0.0
         raise RequestError(
             "not a number",
-            where=where,
+            where=place(part),
             found=shown(value),
             allowed="a finite number",
             hint=later or as_number(value),
@@ -160,7 +162,7 @@ def _fitting(value: object, package: Package, where: str) -> str | float:
     if spelled is None:
         raise RequestError(
             "not a class of this line",
-            where=where,
+            where=place(part),
             found=shown(value),
             allowed=", ".join(package.classes)[:1000],
             hint=later,
@@ -168,31 +170,33 @@ def _fitting(value: object, package: Package, where: str) -> str | float:
     return spelled
 
 
-def _refuse_other_numbers(label: str | float, value: object, package: Package, where: str) -> None:
+def _refuse_other_numbers(
+    label: str | float, value: object, package: Package, place: Callable[[str], str]
+) -> None:
     """Refuse a number that the task has no use for; what a label corrects is not asked."""
     if isinstance(label, str):
         return
     from linewright.model.tasks import task  # noqa: PLC0415 -- `status` reads feedback too, and without numpy
 
     if why := task(package.task).refuses(label):
-        raise RequestError(why, where=where, found=shown(value))
+        raise RequestError(why, where=place("label"), found=shown(value))
 
 
-def _refuse_fractions(label: str | float, value: object, package: Package, where: str) -> None:
+def _refuse_fractions(
+    label: str | float, value: object, package: Package, place: Callable[[str], str]
+) -> None:
     """Refuse a number that a label column of whole numbers cannot hold: it would be kept, and no training could learn it.
 
     What a label corrects is not asked: it may have been kept before the column held whole numbers.
     """
+    if isinstance(label, str) or (float(label).is_integer() and -(2.0**63) <= label < 2.0**63):
+        return
     kind = next((one.type for one in package.columns if one.name == package.label), None)
-    if (
-        kind != "integer"
-        or isinstance(label, str)
-        or (float(label).is_integer() and -(2.0**63) <= label < 2.0**63)
-    ):
+    if kind != "integer":
         return
     raise RequestError(
         f"{package.label!r} is a column of whole numbers of at most 64 bits",
-        where=where,
+        where=place("label"),
         found=shown(value),
         allowed="a whole number from -2^63 to 2^63 - 1",
         hint=f"send a whole number; or declare contract.columns.{package.label}: {{type: number}} and run the line again",

@@ -205,7 +205,14 @@ class Feedback:
         Terminal
             If the file may not be written.
         """
-        checked = check_labels(labels, package, place)
+        return self.accept_checked(
+            check_labels(labels, package, place), idempotency_key=idempotency_key, place=place
+        )
+
+    def accept_checked(
+        self, checked: list[Label], *, idempotency_key: str | None = None, place: Place = in_labels
+    ) -> FeedbackAnswer:
+        """Keep labels that `check_labels` has returned, as `accept` does."""
         if idempotency_key is not None and not 0 < len(idempotency_key) <= MAX_IDEMPOTENCY_KEY:
             raise RequestError(
                 "the idempotency key has a wrong length",
