@@ -102,6 +102,12 @@ def started_as_users_do() -> None:
 
 
 @pytest.fixture
+def forked(request: pytest.FixtureRequest) -> None:
+    """Have what carries out a run forked, for tests that are about its end and not about how it was started."""
+    commands.fork_children(does="started_as_users_do" not in request.fixturenames)
+
+
+@pytest.fixture
 def processes() -> None:
     """Say of a test that it starts processes, where nothing that it names does."""
 

@@ -38,10 +38,17 @@ def test_a_command_that_spares_its_imports_is_as_one_that_does_not(tmp_path):
     (tmp_path / "told.py").write_text(
         "import os, sys\nprint(os.getcwd(), os.environ['SAID'], *sys.argv[1:])\nsys.exit(3)\n"
     )
+    (tmp_path / "site").mkdir()
+    (tmp_path / "site" / "sitecustomize.py").write_text(
+        "import os, beside\nos.environ['SAID'] = beside.SAID\n"
+    )
+    (tmp_path / "site" / "beside.py").write_text("SAID = 'otherwise'\n")
+    environment["SAID"] = "so"
 
     assert -signal.SIGKILL == ended(commands.python(), tmp_path, "dies").returncode
-    told = ended(commands.python(), tmp_path, "told", "a", "b c", env={**environment, "SAID": "so"})
-    assert (3, f"{tmp_path} so a b c\n", "") == (told.returncode, told.stdout, told.stderr)
+    for says, paths in (("so", {}), ("otherwise", {"PYTHONPATH": str(tmp_path / "site")})):
+        told = ended(commands.python(), tmp_path, "told", "a", "b c", env=environment | paths)
+        assert (3, f"{tmp_path} {says} a b c\n", "") == (told.returncode, told.stdout, told.stderr)
 
 
 def test_what_is_forked_is_a_child_as_any_other(tmp_path):
@@ -58,12 +65,14 @@ def test_what_is_forked_is_a_child_as_any_other(tmp_path):
 
     with begun("told", "a", "b c") as told:
         out, _ = told.communicate(timeout=60)
-    with begun("waits") as waits:
+    with begun("waits", "a") as waits:
         assert "so\n" == waits.stdout.readline()
+        shown = Path(f"/proc/{waits.pid}/cmdline").read_bytes().rstrip(b"\0").split(b"\0")
         waits.terminate()
 
     assert (3, f"{os.getpid()} {tmp_path} True a b c\n") == (told.returncode, out)
     assert -signal.SIGTERM == waits.returncode
+    assert [b"-m", b"waits", b"a"] == shown[1:]
 
 
 def test_a_template_is_made_once_and_copies_are_their_own(tmp_path, tmp_path_factory):

@@ -6,12 +6,14 @@ import subprocess
 import sys
 import time
 
+import commands
+
 from linewright.line.care.gc import collect
 from linewright.line.care.verify import verify_factory
 from linewright.line.runs.execute import execute, execute_inline
 
 KEPT = re.compile(r"train  ([0-9]+)/([0-9]+)  found done: ([0-9]+) fits?, by a training that did not end")
-LONGEST_S = 60.0
+LONGEST_S = 120.0
 
 
 def fits_in(factory):
@@ -24,7 +26,7 @@ def killed_after(factory, fits, *, says=""):
     command = [sys.executable, "-m", "linewright", "--factory", str(factory.root), "run", "tumours"]
     with (
         told.open("w") as stderr,
-        subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=stderr) as process,
+        commands.Forked(command, stdout=subprocess.DEVNULL, stderr=stderr) as process,
     ):
         deadline = time.monotonic() + LONGEST_S
         while process.poll() is None and time.monotonic() < deadline:

@@ -626,7 +626,7 @@ def command(root: Path, *arguments: str) -> dict:
 def up(root: Path) -> Iterator[tuple["subprocess.Popen[bytes]", str]]:
     """Run `linewright up` on free ports and give its process and where its endpoint answers."""
     port, control = free_port(), free_port()
-    process = subprocess.Popen(
+    process = commands.up(
         [sys.executable, "-m", "linewright", "up", "--port", str(port), "--control-port", str(control)],
         cwd=root,
         stderr=subprocess.DEVNULL,
@@ -657,10 +657,11 @@ def wait_until(is_so: Callable[[], bool]) -> None:
 
 
 def children_of(parent: int) -> list[int]:
-    """Return the processes that a process has started."""
+    """Return the processes of `linewright` that a process has started."""
     found = []
     for folder in Path("/proc").glob("[0-9]*"):
         with suppress(OSError):
-            if int((folder / "stat").read_text().rpartition(")")[2].split()[1]) == parent:
+            is_child = int((folder / "stat").read_text().rpartition(")")[2].split()[1]) == parent
+            if is_child and b"-m" in (folder / "cmdline").read_bytes().split(b"\0"):
                 found.append(int(folder.name))
     return found

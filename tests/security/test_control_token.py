@@ -33,7 +33,7 @@ def up(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Up]:
     """Hold one factory up for all tests: starting one takes seconds."""
     root = tmp_path_factory.mktemp("token") / "factory"
     Factory.create(root).close()
-    with factory_up(root) as one:
+    with factory_up(root, forked=True) as one:
         yield one
 
 

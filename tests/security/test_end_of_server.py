@@ -43,7 +43,7 @@ def test_who_follows_a_run_is_told_its_id_at_once_when_the_server_ends(tmp_path:
     (root / "lines" / "slow.yaml").write_text(LINE)
     answers: list[tuple[float, httpx.Response]] = []
 
-    with factory_up(root) as up:
+    with factory_up(root, forked=True) as up:
 
         def follow() -> None:
             answer = up.post("/api/v1/run", {"lines": ["slow"]}, timeout=120)
@@ -59,7 +59,7 @@ def test_who_follows_a_run_is_told_its_id_at_once_when_the_server_ends(tmp_path:
     asking.join(60)
     (at, answer), ended = answers[0], time.monotonic()
     (root / "go-on").touch()
-    with factory_up(root) as up:
+    with factory_up(root, forked=True) as up:
         until = time.monotonic() + 90
         run = answer.json()["details"]["unfinished"]
         while up.get("/api/v1/runs").json()["runs"][0]["state"] == "unfinished":

@@ -20,6 +20,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+import commands
 import pytest
 from control import factory_up
 from ports import free_port
@@ -159,6 +160,11 @@ class Client:
 
 def command(root: Path, *words: str) -> list[str]:
     return [sys.executable, "-m", "linewright", *words, "--json", "--factory", str(root)]
+
+
+def spared(root: Path, *words: str) -> list[str]:
+    """Return a command that spares its imports, where nothing is asked of how soon it is carried out."""
+    return [*commands.python(), *command(root, *words)[1:]]
 
 
 def asked(root: Path, what: str, *arguments: Any, **options: Any) -> Any:
@@ -368,7 +374,7 @@ def test_where_the_worker_is_dead_and_the_record_damaged(root, tmp_path):
     file, port, control = root / ".linewright" / "metadata.sqlite", free_port(), free_port()
     starting = command(root, "up", "--port", str(port), "--control-port", str(control))
     with (tmp_path / "said").open("w") as said:
-        up = subprocess.Popen(starting, stderr=said, stdout=said)
+        up = commands.up(starting, stderr=said, stdout=said)
     try:
         until(lambda: "worker on" in (tmp_path / "said").read_text())
         with closing(Client(("127.0.0.1", port))) as client:
@@ -471,7 +477,7 @@ def test_a_halt_that_is_not_recorded_yet_holds_for_everything(root, start, tmp_p
     assert (
         0
         == subprocess.run(
-            command(tmp_path / "restored", "restore", str(tmp_path / "copy.tar")), check=False
+            spared(tmp_path / "restored", "restore", str(tmp_path / "copy.tar")), check=False
         ).returncode
     )
 
@@ -502,13 +508,13 @@ def test_one_halt_is_one_entry_while_the_factory_is_up(root):
 
     A second entry by nobody knows whom, before the true one, would have people look for an intruder.
     """
-    with factory_up(root):
+    with factory_up(root, forked=True):
         said = list[Any]()
         for number in range(5):
             halting = command(root, "halt", "claims", "--because", f"fire {number}")
             halting_by = {**os.environ, "LINEWRIGHT_ACTOR": "ada"}
             said.append(json.loads(subprocess.check_output(halting, env=halting_by)))
-            subprocess.run(command(root, "halt", "claims", "--off"), check=True, capture_output=True)
+            subprocess.run(spared(root, "halt", "claims", "--off"), check=True, capture_output=True)
 
     fires = [("ada", f"fire {number}") for number in range(5)]
     assert [(True, False, True)] * 5 == [(one["halted"], one["was_halted"], one["recorded"]) for one in said]
@@ -521,9 +527,9 @@ def test_without_a_record_it_is_told_which_lines_are_halted(root):
     file = root / ".linewright" / "metadata.sqlite"
     whole = file.read_bytes()
     file.write_bytes(b"\xff" * 4096 + whole[4096:])
-    asking = command(root, "status")
+    asking = spared(root, "status")
     before = json.loads(subprocess.run(asking, stdout=subprocess.PIPE, check=False).stdout)
-    subprocess.run(command(root, "halt", "claims"), check=True, capture_output=True)
+    subprocess.run(spared(root, "halt", "claims"), check=True, capture_output=True)
     after = subprocess.run(asking, stdout=subprocess.PIPE, check=False)
 
     assert "halted" not in before["hint"]
@@ -571,7 +577,7 @@ def test_a_name_that_is_none_takes_no_file_away(root, tmp_path, name):
     for victim in victims:
         victim.touch()
     if "\0" not in name:
-        done = subprocess.run(command(root, "halt", name), capture_output=True, check=False)
+        done = subprocess.run(spared(root, "halt", name), capture_output=True, check=False)
         assert 2 == done.returncode
     with controlled(root) as control, closing(http.client.HTTPConnection(control, timeout=30)) as connection:
         body = json.dumps({"line": name})

@@ -30,6 +30,7 @@ from linewright.operations.history import runs
 from linewright.operations.maintenance import verify
 from linewright.operations.run import cancel
 
+pytestmark = pytest.mark.usefixtures("forked")
 SEED = 21
 LINE = """
 line: {name}
@@ -175,6 +176,7 @@ def test_a_run_whose_process_ends_each_time_at_one_step_fails_and_says_how(
     assert () == verify(factory).problems
 
 
+@pytest.mark.usefixtures("started_as_users_do")
 def test_a_run_that_takes_more_memory_than_allowed_fails_and_says_so(factory):
     """The kernel would choose whom to end, and may choose the worker."""
     limit(factory, "{memory: 3GiB}")
@@ -361,7 +363,7 @@ def test_what_a_schedule_asks_for_lets_a_persons_run_pass():
 def test_the_control_plane_outlives_a_run_that_kills_its_process(factory):
     """It was there for two seconds of every twelve: schedules, canaries and monitors of all lines stood still."""
     declare(factory, "poison", 'python: "poison.py:kill"')
-    with factory_up(factory.root) as up:
+    with factory_up(factory.root, forked=True) as up:
         before = up.worker()
         killed = up.post("/api/v1/run", {"lines": ["poison"]}, timeout=120)
         ran = up.post("/api/v1/run", {"lines": ["sound"]}, timeout=120)
@@ -374,6 +376,7 @@ def test_the_control_plane_outlives_a_run_that_kills_its_process(factory):
     assert "control plane and worker ended" not in told
 
 
+@pytest.mark.usefixtures("started_as_users_do")
 def test_an_executor_that_is_killed_takes_its_runs_processes_along(factory):
     """A training that goes on without its executor would write beside its successor."""
     declare(factory, "poison", 'python: "poison.py:hang"')
@@ -386,7 +389,7 @@ def test_an_executor_that_is_killed_takes_its_runs_processes_along(factory):
         os.kill(run.pid, signal.SIGKILL)
         run.wait()
 
-    until(lambda: not Path(f"/proc/{child}").exists() or _is_zombie(child), 10)
+    until(lambda: not Path(f"/proc/{child}").exists() or _is_zombie(child))
 
 
 def _children_of(pid: int) -> list[int]:

@@ -1,8 +1,8 @@
 """`python -m MODULE` without the imports: a process that has done them forks one for each command.
 
 Such a command is a process of its own as ever, with its own folder, environment, streams and exit code, and may be killed by itself;
-it only spares the second or two in which each would import the same. It is not told of signals, reads no `PYTHON…` and preloads nothing:
-what is about those is started as users start it, and so is `serve`.
+it only spares the second or two in which each would import the same. It is not told of signals, reads no `PYTHON…` but PYTHONPATH, with
+the `sitecustomize` there, and preloads nothing: what is about those is started as users start it, and so is `serve`.
 
 What carries out a run is a child of whoever follows it (`linewright.engine.child`). Such children, and `up` with its own, can be forked
 likewise (`Forked`): they are children of that process as ever, told of its signals and ended with it.
@@ -32,14 +32,21 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from linewright.engine import child
+from linewright.engine import child, supervise
 
 _MOST_BYTES = 2**20
 """Of what a command is given: its words and its environment."""
 _MOST_STREAMS = 8
+_MOST_WORDS = 4096
+"""Bytes of what is shown of a command where processes are listed."""
 _PR_SET_PDEATHSIG, _PR_SET_CHILD_SUBREAPER = 1, 36
 _FOLLOWS_RUNS = {"linewright.interfaces.http", "linewright.testing.faults"}
 """Modules that have runs carried out, beside the commands `run` and `up`."""
+_FIRST = (
+    "alembic.command", "linewright.engine.durable", "linewright.interfaces.cli", "linewright.interfaces.http.app",
+    "linewright.line.runs.workflow",
+)  # fmt: skip
+"""What commands import, beside what their operations do."""
 _FORKS = "LINEWRIGHT_TESTS_FORK"
 """Variable of the environment; where it is set, what carries out a run for a command is forked too."""
 
@@ -53,7 +60,9 @@ def folder() -> Path:
     program.write_text(f'#!/bin/sh\nexec {shlex.join(_words(made))} -m linewright "$@"\n')
     program.chmod(0o755)
     server = subprocess.Popen(
-        [sys.executable, __file__, _address(made)], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+        [sys.executable, __file__, _address(made), " " * _MOST_WORDS],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
     )
     assert server.stdout is not None
     assert server.stdout.readline() == b"ready\n"
@@ -69,12 +78,12 @@ class Forked(subprocess.Popen[Any]):
     """Address of that server; `None`: the one of `folder`."""
 
     def _execute_child(self, args: list[str], *given: Any) -> None:
-        pass_fds, folder_, environment, pipes = given[3], given[4], given[5], given[9:15]
+        pass_fds, folder_, environment, pipes, umask = given[3], given[4], given[5], given[9:15], given[19]
         streams = [own if end < 0 else end for own, end in enumerate((pipes[0], pipes[3], pipes[5]))]
         asked = {
             "words": args[1:],
             "folder": str(folder_ or os.getcwd()),  # noqa: PTH109 -- as the server has it
-            "umask": _umask(),
+            "umask": _umask() if umask < 0 else umask,
             "environment": dict(os.environ if environment is None else environment),
             "numbers": [0, 1, 2, *pass_fds],
             "parent": os.getpid(),
@@ -93,9 +102,12 @@ class Forked(subprocess.Popen[Any]):
 
 
 class Subprocess:
-    """Stands for the module `subprocess` in `linewright.engine.child`, whose children are then forked."""
+    """Stands for the module `subprocess` where children are started that may be forked; `serve` is started as users start it."""
 
-    Popen = Forked
+    @staticmethod
+    def Popen(words: list[str], **how: Any) -> "subprocess.Popen[Any]":  # noqa: N802 -- as it is called there
+        is_light = words[1:3] == ["-m", "linewright.serve"]
+        return (subprocess.Popen if is_light else Forked)(words, **how)
 
     def __getattr__(self, name: str) -> Any:
         return getattr(subprocess, name)
@@ -108,6 +120,11 @@ def fork_children(*, does: bool) -> None:
         os.environ[_FORKS] = "yes"
     else:
         os.environ.pop(_FORKS, None)
+
+
+def up(words: list[str], *, env: dict[str, str] | None = None, **how: Any) -> Forked:
+    """Hold a factory up by `Forked`, with all that it starts but the endpoint forked too."""
+    return Forked(words, **how, env={**(env or os.environ), _FORKS: "yes"})
 
 
 def _take_in_orphans(does: bool) -> None:
@@ -234,6 +251,8 @@ def _carried_out(words: list[str], address: str) -> int:
     sys.argv[1:], sys.path[0] = arguments, os.getcwd()  # noqa: PTH109 -- as `-m` has it
     if _FORKS in os.environ and (module in _FOLLOWS_RUNS or arguments[:1] in (["run"], ["up"])):
         _serve_children(f"{address}-{os.getpid()}")
+    _show(words)
+    _take_paths(os.environ.get("PYTHONPATH", ""))
     sys.modules.pop(module, None)  # `runpy` warns where it was imported
     code = 0
     try:
@@ -251,12 +270,28 @@ def _carried_out(words: list[str], address: str) -> int:
     return code
 
 
+def _show(words: list[str]) -> None:
+    """Have this process listed by its own words, by which tests find processes, in place of those of the server."""
+    begin, end = map(int, Path("/proc/self/stat").read_text().rpartition(")")[2].split()[45:47])
+    shown = b"".join(os.fsencode(word) + b"\0" for word in (sys.executable, *words))
+    ctypes.memmove(begin, shown[: end - begin - 1].ljust(end - begin, b"\0"), end - begin)
+
+
+def _take_paths(paths: str) -> None:
+    """Look for modules there too, and carry out the first `sitecustomize`, as the interpreter does when it starts."""
+    folders = [folder for folder in paths.split(os.pathsep) if folder]
+    sys.path[1:1] = folders
+    customs = [file for folder in folders if (file := Path(folder, "sitecustomize.py")).exists()]
+    for file in customs[:1]:
+        runpy.run_path(str(file))
+
+
 def _serve_children(address: str) -> None:
     """Have the children of this command forked by a process of its own, which ends with it."""
     server = _Server(address, ends_with_stdin=False)
     if os.fork():
         server.close()
-        Forked._server, child.subprocess = address, Subprocess()
+        Forked._server, child.subprocess, supervise.subprocess = address, Subprocess(), Subprocess()
         return
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     nothing = os.open(os.devnull, os.O_RDWR)
@@ -271,7 +306,7 @@ def _serve(address: str) -> None:
     from linewright.line.steps.table import load_steps
     from linewright.operations import OPERATIONS
 
-    for module in ("linewright.interfaces.cli", *(entry.module for entry in OPERATIONS.values())):
+    for module in (*_FIRST, *(entry.module for entry in OPERATIONS.values())):
         import_module(module)
     load_steps()
     gc.freeze()

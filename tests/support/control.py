@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+import commands
 import httpx
 from ports import free_port
 
@@ -50,12 +51,19 @@ class Up:
 
 
 @contextmanager
-def factory_up(root: Path) -> Iterator[Up]:
-    """Hold a factory up by the command, and give it once endpoint and control plane answer; it ends in order."""
+def factory_up(root: Path, *, forked: bool = False) -> Iterator[Up]:
+    """Hold a factory up by the command, and give it once endpoint and control plane answer; it ends in order.
+
+    Parameters
+    ----------
+    forked
+        Whether all but the endpoint spare their imports (`commands.up`).
+    """
     up = Up(root, free_port(), free_port(), root.parent / f"{root.name}.log")
     ports = ("--port", str(up.port), "--control-port", str(up.control))
     with up.log.open("w") as log:
-        process = subprocess.Popen([sys.executable, "-m", "linewright", "up", *ports], cwd=root, stderr=log)
+        start = commands.up if forked else subprocess.Popen
+        process = start([sys.executable, "-m", "linewright", "up", *ports], cwd=root, stderr=log)
     try:
         for url in (f"http://127.0.0.1:{up.control}/", f"http://127.0.0.1:{up.port}/v2"):
             _wait_for(url, process)
