@@ -235,11 +235,9 @@ class serving:  # noqa: N801 -- reads as what it does
 def up(root: Path, said: Path, **environment: str) -> Iterator[tuple[int, int]]:
     """Hold a factory up, and give the ports of its endpoint and its control plane once both answer; it ends in order."""
     port, control = free_port(), free_port()
-    command = ["-m", "linewright", "up", "--port", str(port), "--control-port", str(control)]
-    # What is said in the environment may be for the interpreter itself.
-    start = subprocess.Popen if environment else commands.Forked
+    command = [sys.executable, "-m", "linewright", "up", "--port", str(port), "--control-port", str(control)]
     with said.open("w") as file:
-        process = start([sys.executable, *command], cwd=root, stderr=file, env=os.environ | environment)
+        process = commands.up(command, cwd=root, stderr=file, env=os.environ | environment)
     try:
         until(lambda: is_answering(port) and is_answering(control) and "worker on" in said.read_text())
         yield port, control
@@ -300,17 +298,31 @@ def test_an_endpoint_that_starts_on_a_full_disk_says_only_what_to_do(template, d
     assert [] == list((root / ".linewright" / "serving").glob(".endpoint-*"))
 
 
+WAITING = """
+import time
+from pathlib import Path
+from sklearn.linear_model import LogisticRegression
+
+def build():
+    Path({at_work!r}).touch()
+    while not Path({go_on!r}).exists():
+        time.sleep(0.02)
+    return LogisticRegression()
+"""
+
+
 @pytest.mark.slow
 def test_under_up_a_full_disk_ends_the_worker_with_what_to_do_until_there_is_space(template, disk, tmp_path):
     """Whoever is called at night must read what to do, and nothing else to do once it is done."""
     root = Path(shutil.copytree(template, disk / "factory"))
-    line = root / "lines" / "tumours.yaml"
-    line.write_text(line.read_text().replace("budget: quick", "budget: normal"))
-    artifacts = root / ".linewright" / "artifacts"
+    line, at_work, go_on = root / "lines" / "tumours.yaml", tmp_path / "at-work", tmp_path / "go-on"
+    (root / "waiting.py").write_text(WAITING.format(at_work=str(at_work), go_on=str(go_on)))
+    line.write_text(line.read_text().replace("budget: quick", 'python: "waiting.py:build"\n  budget: quick'))
     with up(root, tmp_path / "said") as (port, control):
-        run, before = begun(root, "run", "tumours"), len(list(artifacts.glob("??/*")))
-        until(lambda: len(list(artifacts.glob("??/*"))) > before)
+        run = begun(root, "run", "tumours")
+        until(at_work.exists)
         fill(disk, 0)
+        go_on.touch()
         code, refused = ended(run)
         until(lambda: (tmp_path / "said").read_text().count("worker ended (6); it starts again") == 2)
         full, answer = post(port, "predict", {"rows": [asking(root)]})
@@ -432,7 +444,6 @@ database._PRAGMAS = ("busy_timeout=100", *(each for each in database._PRAGMAS if
 @pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> None:
     """Wait for others 0.1 s instead of 30, here and in the processes that carry out runs, which read `PYTHONPATH` as they start."""
-    commands.fork_children(does=False)
     folder = tmp_path_factory.mktemp("impatient")
     (folder / "sitecustomize.py").write_text(IMPATIENT)
     monkeypatch.setenv("PYTHONPATH", str(folder))
@@ -582,7 +593,7 @@ def test_under_up_a_held_engine_is_told_and_its_runs_go_on(fresh, tmp_path):
 def test_up_whose_engine_is_held_when_it_starts_asks_to_try_again(root, tmp_path):
     """It ends as a whole: whoever started it sees that it is not up."""
     (tmp_path / "sitecustomize.py").write_text(HURRY)
-    command = [sys.executable, "-m", "linewright", "up", "--port", "0", "--control-port", "0"]
+    command = [*commands.python(), "-m", "linewright", "up", "--port", "0", "--control-port", "0"]
     with held(root / ".linewright" / "engine.sqlite"):
         done = subprocess.run(
             command, cwd=root, env=os.environ | {"PYTHONPATH": str(tmp_path)},

@@ -148,7 +148,7 @@ class Reader:
     def start(self) -> str:
         said = self.folder.with_name("up.log")
         with said.open("w") as stderr:
-            self.server = commands.Forked(
+            self.server = commands.up(
                 [
                     sys.executable,
                     "-m",
@@ -165,7 +165,7 @@ class Reader:
             )
         wait_until_ready(self.port)
         deadline = time.monotonic() + 10
-        while "try: " not in said.read_text() and time.monotonic() < deadline:
+        while said.read_text().count("try: ") < 2 and time.monotonic() < deadline:  # of both servers
             time.sleep(0.05)
         return said.read_text()
 
