@@ -43,7 +43,7 @@ ROWS = 6
 DELAY_H = 2 * DAY
 TELL_H = 12
 ENDPOINT, WORKER = "linewright.serve", "linewright.interfaces.http"
-WINDOW = timedelta(hours=6)
+WINDOW = timedelta(hours=12)
 GROWTH = 30 * 2**20
 """Bytes by which a process may grow in most of a week."""
 
@@ -295,7 +295,7 @@ def write_line(root: Path) -> None:
     text = path.read_text().replace("budget: normal", "budget: quick", 1)
     text = text.replace('positive: "yes"}', 'positive: "yes", delay: 2d}', 1)
     kept = [line for line in text.splitlines() if not line.startswith(("# watch:", "# retrain:"))]
-    sections = ["watch: {every: 6h}", "retrain: {when: [performance, {every: 7d}], cooldown: 1d}", ""]
+    sections = ["watch: {every: 12h}", "retrain: {when: [performance, {every: 7d}], cooldown: 1d}", ""]
     path.write_text("\n".join([*kept, *sections]))
 
 
@@ -366,7 +366,7 @@ class Script:
 
     def clock_is_wrong(self) -> None:
         """Set the clock an hour ahead for a while, so that a window ends; then back."""
-        self.until(self.hour + 4)  # to ten minutes past four
+        self.until(self.hour + 10)  # to ten minutes past ten
         self.clock.move(timedelta(hours=1, minutes=20))
         self.traffic.step(self.hour)
         self.clock.move(timedelta(minutes=40))
