@@ -3,10 +3,10 @@
 import json
 import os
 import subprocess
-import sys
 import tarfile
 from pathlib import Path
 
+import commands
 import numpy as np
 import pytest
 from toy_source import MAGIC, install_toys
@@ -41,7 +41,7 @@ def linewright(site: Path, tmp_path: Path):
 
     def run(*arguments: str, folder: Path = root, code: int = 0) -> str:
         done = subprocess.run(
-            [sys.executable, "-m", "linewright", *arguments],
+            [*commands.python(), "-m", "linewright", *arguments],
             cwd=folder,
             env={**os.environ, "PYTHONPATH": paths},
             capture_output=True,

@@ -6,7 +6,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -32,11 +32,13 @@ def linewright(folder: Path, *arguments: str, code: int = 0) -> Any:
 
 
 @contextmanager
-def up(folder: Path) -> Iterator[tuple[httpx.Client, httpx.Client]]:
+def up(
+    folder: Path, start: Callable[..., "subprocess.Popen[str]"] = subprocess.Popen
+) -> Iterator[tuple[httpx.Client, httpx.Client]]:
     """Run `linewright up` and return clients of the endpoint and of the control plane."""
     port, control = free_port(), free_port()
     command = [sys.executable, "-m", "linewright", "up", "--port", str(port), "--control-port", str(control)]
-    process = subprocess.Popen(command, cwd=folder, stderr=subprocess.PIPE, text=True)
+    process = start(command, cwd=folder, stderr=subprocess.PIPE, text=True)
     try:
         with (
             httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=20) as endpoint,
@@ -85,8 +87,18 @@ def tumours(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[dict[s
     rows = write_csv(folder / "cancer.csv", load_breast_cancer(), "diagnosis")
     new = ("new", "tumours", "--data", "cancer.csv", "--label", "diagnosis", "--positive", "malignant")
     linewright(folder, *new, "--key", "sample")
+    budget(folder, "tumours", "normal", "quick")
     linewright(folder, "run", "tumours")
     return folder, rows
+
+
+def budget(folder: Path, line: str, before: str, after: str) -> None:
+    """Let a line file take another budget."""
+    path = folder / "lines" / f"{line}.yaml"
+    text = path.read_text()
+
+    assert f"budget: {before}" in text
+    path.write_text(text.replace(f"budget: {before}", f"budget: {after}"))
 
 
 def test_a_csv_becomes_a_served_model_that_learns_the_truth(tumours):
@@ -146,7 +158,7 @@ def test_the_endpoint_and_batch_scoring_give_the_same_numbers(tumours):
     linewright(folder, "predict", "tumours", "ask.csv", "-o", "answers.csv")
     with (folder / "answers.csv").open(newline="") as file:
         batch = [float(row["probabilities_malignant"]) for row in csv.DictReader(file)]
-    with up(folder) as (endpoint, _):
+    with up(folder, start=commands.up) as (endpoint, _):
         online = endpoint.post("/v1/lines/tumours/predict", json={"rows": rows[:40]}).json()["predictions"]
 
     assert batch == [one["probabilities"]["malignant"] for one in online]
@@ -163,9 +175,8 @@ def test_the_endpoint_and_batch_scoring_give_the_same_numbers(tumours):
 def test_promotion_and_rollback_reach_a_busy_endpoint_without_a_failed_request(tumours):
     """Users must not notice that the model behind an endpoint changes."""
     folder, rows = tumours
-    line = folder / "lines" / "tumours.yaml"
-    line.write_text(line.read_text().replace("budget: normal", "budget: quick"))
-    with up(folder) as (endpoint, _):
+    budget(folder, "tumours", "quick", "{trials: 1}")
+    with up(folder, start=commands.up) as (endpoint, _):
         second = linewright(folder, "run", "tumours", code=4)  # carried out by the worker, whose lock it is
 
         assert "tumours@2" == second["candidate"]
@@ -202,6 +213,7 @@ def test_other_tasks_take_the_same_three_commands(tmp_path, bunch, label, metric
     """A task is one file; nothing else of the path may know which it is."""
     write_csv(tmp_path / "table.csv", bunch(), label)
     linewright(tmp_path, "new", "line", "--data", "table.csv", "--label", label, "--key", "sample")
+    budget(tmp_path, "line", "normal", "quick")
 
     ran = linewright(tmp_path, "run", "line")
 
@@ -222,8 +234,7 @@ def test_a_real_fraud_table_takes_the_same_path(tmp_path):
     """Clean tables flatter; this one has words for numbers and an age of 0."""
     new = ("new", "claims", "--data", str(SHARED / "insurance_fraud.csv"), "--label", "FraudFound")
     linewright(tmp_path, *new, "--positive", "Yes", "--key", "PolicyNumber")
-    line = tmp_path / "lines" / "claims.yaml"
-    line.write_text(line.read_text().replace("budget: normal", "budget: quick"))
+    budget(tmp_path, "claims", "normal", "quick")
 
     ran = linewright(tmp_path, "run", "claims")
 

@@ -2,13 +2,13 @@
 
 import importlib.util
 import signal
-import subprocess
 import sys
 import time
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 
+import commands
 import httpx
 import numpy as np
 import pytest
@@ -145,7 +145,7 @@ def answer_of_up(folder: str, row: dict[str, object]) -> dict[str, str]:
     """Serve a factory as a user would, and return what its endpoint answers to a row."""
     ports = [str(free_port()) for _ in range(2)]
     command = [sys.executable, "-m", "linewright", "up", "--factory", folder]
-    with subprocess.Popen([*command, "--port", ports[0], "--control-port", ports[1]]) as up:
+    with commands.up([*command, "--port", ports[0], "--control-port", ports[1]]) as up:
         try:
             return _ask(f"http://127.0.0.1:{ports[0]}/v1/lines/{LINE}/predict", row)
         finally:
