@@ -237,7 +237,7 @@ def up(root: Path, said: Path, **environment: str) -> Iterator[tuple[int, int]]:
     port, control = free_port(), free_port()
     command = [sys.executable, "-m", "linewright", "up", "--port", str(port), "--control-port", str(control)]
     with said.open("w") as file:
-        process = commands.up(command, cwd=root, stderr=file, env=os.environ | environment)
+        process = commands.begin(command, cwd=root, stderr=file, env=os.environ | environment)
     try:
         until(lambda: is_answering(port) and is_answering(control) and "worker on" in said.read_text())
         yield port, control

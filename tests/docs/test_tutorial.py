@@ -148,7 +148,7 @@ class Reader:
     def start(self) -> str:
         said = self.folder.with_name("up.log")
         with said.open("w") as stderr:
-            self.server = commands.up(
+            self.server = commands.begin(
                 [
                     sys.executable,
                     "-m",

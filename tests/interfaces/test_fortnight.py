@@ -21,6 +21,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import commands
 import httpx
 import pytest
 from ports import free_port
@@ -106,9 +107,11 @@ class Up:
 
     folder: Path
     clock: Clock
+    begin: Callable[..., "subprocess.Popen[Any]"]
+    """Begins a command at that time."""
     port: int = field(default_factory=free_port)
     control: int = field(default_factory=free_port)
-    process: "subprocess.Popen[bytes] | None" = None
+    process: "subprocess.Popen[Any] | None" = None
 
     @property
     def log(self) -> Path:
@@ -117,12 +120,7 @@ class Up:
     def start(self) -> None:
         ports = ("--port", str(self.port), "--control-port", str(self.control))
         with self.log.open("ab") as log:
-            self.process = subprocess.Popen(
-                [sys.executable, "-m", "linewright", "up", *ports],
-                cwd=self.folder,
-                env=self.clock.environment(),
-                stderr=log,
-            )
+            self.process = self.begin("up", *ports, cwd=self.folder, stderr=log)
         self.wait()
 
     def wait(self) -> None:
@@ -261,18 +259,19 @@ def clock(tmp_path: Path) -> Clock:
 
 @pytest.fixture
 def up(tmp_path: Path, clock: Clock) -> Iterator[Up]:
-    root = tmp_path / "factory"
+    root, environment = tmp_path / "factory", clock.environment()
+    there = commands.preloaded(environment)
     Factory.create(root).close()
     write_line(root)
-    subprocess.run(
-        [sys.executable, "-m", "linewright", "run", "orders"],
-        cwd=root,
-        env=clock.environment(),
-        check=True,
-        capture_output=True,
-        timeout=120,
-    )
-    one = Up(root, clock)
+
+    def begin(*words: str, **how: Any) -> commands.Forked:
+        command = [sys.executable, "-m", "linewright", *words]
+        return commands.begin(command, env=environment, of=there, **how)
+
+    with begin("run", "orders", cwd=root, stderr=subprocess.PIPE, text=True) as run:
+        _, told = run.communicate(timeout=120)
+    assert 0 == run.returncode, told
+    one = Up(root, clock, begin)
     yield one
     if one.process is not None and one.process.poll() is None:
         one.kill()
@@ -306,6 +305,8 @@ class Script:
     up: Up
     clock: Clock
     traffic: Traffic
+    seen: Factory
+    """The same factory, opened to be read."""
     hour: int = 0
     down: tuple[str, str] = ("", "")
     """When everything was killed, and when it was started again."""
@@ -381,12 +382,10 @@ class Script:
         )
 
     def count(self, kind: type[Event]) -> int:
-        with Factory.open(self.up.folder) as factory:
-            return len(factory.metadata.events(kind, line="orders"))
+        return len(self.seen.metadata.events(kind, line="orders"))
 
     def window_end(self) -> str:
-        with Factory.open(self.up.folder) as factory:
-            return factory.metadata.events(Watched, line="orders", newest_first=True, limit=1)[0].end
+        return self.seen.metadata.events(Watched, line="orders", newest_first=True, limit=1)[0].end
 
     def rest(self) -> None:
         """Wait for the last training, and hand in the labels that nobody acknowledged."""
@@ -398,8 +397,8 @@ class Script:
 @pytest.mark.timeout(600)
 def test_a_fortnight_of_up_keeps_every_promise(up, clock):
     """Kills, a night without power and a wrong clock come to all who let a factory run; nobody watches it for so long."""
-    with httpx.Client(timeout=20) as client:
-        script = Script(up, clock, Traffic(up, client, random.Random(11)))
+    with httpx.Client(timeout=20) as client, Factory.open(up.folder) as seen:
+        script = Script(up, clock, Traffic(up, client, random.Random(11)), seen)
         try:
             script.live()
         finally:

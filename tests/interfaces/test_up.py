@@ -8,6 +8,7 @@ import sys
 import time
 from pathlib import Path
 
+import commands
 import httpx
 import pytest
 from control import bearer
@@ -17,9 +18,13 @@ from linewright.engine.lock import ProcessLock
 from linewright.line.factory import Factory
 
 
-def started(folder: Path, port: int, control: int, *more: str) -> "subprocess.Popen[str]":
+def started(
+    folder: Path, port: int, control: int, *more: str, forked: bool = True
+) -> "subprocess.Popen[str]":
+    """Start `up`, as users do or, but for its endpoint, sparing the imports."""
     command = [sys.executable, "-m", "linewright", "up", "--port", str(port), "--control-port", str(control)]
-    return subprocess.Popen([*command, *more], cwd=folder, stderr=subprocess.PIPE, text=True)
+    begin = commands.begin if forked else subprocess.Popen
+    return begin([*command, *more], cwd=folder, stderr=subprocess.PIPE, text=True)
 
 
 def wait_for(url: str, *, up: bool = True) -> None:
@@ -140,7 +145,7 @@ def test_the_endpoint_has_the_processors_that_are_not_for_runs(factory):
 def test_a_worker_that_is_killed_while_it_starts_is_started_again(factory):
     """Whoever runs out of memory at the start would else be left without an endpoint too."""
     port, control = free_port(), free_port()
-    process = started(factory, port, control)
+    process = started(factory, port, control, forked=False)
     try:
         os.kill(process_with(b"linewright.interfaces.http", control), signal.SIGKILL)
         wait_for(f"http://127.0.0.1:{control}/api/v1/status")
@@ -155,7 +160,7 @@ def test_a_worker_that_is_killed_while_it_starts_is_started_again(factory):
 def test_a_supervisor_that_is_killed_leaves_no_process_behind(factory):
     """The next `up` would find its ports taken."""
     port, control = free_port(), free_port()
-    process = started(factory, port, control)
+    process = started(factory, port, control, forked=False)
     wait_for(f"http://127.0.0.1:{port}/v2/health/live")
     wait_for(f"http://127.0.0.1:{control}/api/v1/status")
 

@@ -626,7 +626,7 @@ def command(root: Path, *arguments: str) -> dict:
 def up(root: Path) -> Iterator[tuple["subprocess.Popen[bytes]", str]]:
     """Run `linewright up` on free ports and give its process and where its endpoint answers."""
     port, control = free_port(), free_port()
-    process = commands.up(
+    process = commands.begin(
         [sys.executable, "-m", "linewright", "up", "--port", str(port), "--control-port", str(control)],
         cwd=root,
         stderr=subprocess.DEVNULL,

@@ -374,7 +374,7 @@ def test_where_the_worker_is_dead_and_the_record_damaged(root, tmp_path):
     file, port, control = root / ".linewright" / "metadata.sqlite", free_port(), free_port()
     starting = command(root, "up", "--port", str(port), "--control-port", str(control))
     with (tmp_path / "said").open("w") as said:
-        up = commands.up(starting, stderr=said, stdout=said)
+        up = commands.begin(starting, stderr=said, stdout=said)
     try:
         until(lambda: "worker on" in (tmp_path / "said").read_text())
         with closing(Client(("127.0.0.1", port))) as client:

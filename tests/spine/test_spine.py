@@ -158,7 +158,7 @@ def test_the_endpoint_and_batch_scoring_give_the_same_numbers(tumours):
     linewright(folder, "predict", "tumours", "ask.csv", "-o", "answers.csv")
     with (folder / "answers.csv").open(newline="") as file:
         batch = [float(row["probabilities_malignant"]) for row in csv.DictReader(file)]
-    with up(folder, start=commands.up) as (endpoint, _):
+    with up(folder, start=commands.begin) as (endpoint, _):
         online = endpoint.post("/v1/lines/tumours/predict", json={"rows": rows[:40]}).json()["predictions"]
 
     assert batch == [one["probabilities"]["malignant"] for one in online]
@@ -176,7 +176,7 @@ def test_promotion_and_rollback_reach_a_busy_endpoint_without_a_failed_request(t
     """Users must not notice that the model behind an endpoint changes."""
     folder, rows = tumours
     budget(folder, "tumours", "quick", "{trials: 1}")
-    with up(folder, start=commands.up) as (endpoint, _):
+    with up(folder, start=commands.begin) as (endpoint, _):
         second = linewright(folder, "run", "tumours", code=4)  # carried out by the worker, whose lock it is
 
         assert "tumours@2" == second["candidate"]

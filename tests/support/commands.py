@@ -54,13 +54,20 @@ _FORKS = "LINEWRIGHT_TESTS_FORK"
 @cache
 def folder() -> Path:
     """Return a folder with a `linewright` of this kind; put it before others in PATH."""
-    made = Path(tempfile.mkdtemp(prefix="commands-"))
-    made.chmod(0o755)
+    made = _served()
     program = made / "linewright"
     program.write_text(f'#!/bin/sh\nexec {shlex.join(_words(made))} -m linewright "$@"\n')
     program.chmod(0o755)
+    return made
+
+
+def _served(environment: dict[str, str] | None = None) -> Path:
+    """Start a server, and return the folder of its socket; it ends with this process."""
+    made = Path(tempfile.mkdtemp(prefix="commands-"))
+    made.chmod(0o755)
     server = subprocess.Popen(
         [sys.executable, __file__, _address(made), " " * _MOST_WORDS],
+        env=environment,
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
     )
@@ -122,9 +129,16 @@ def fork_children(*, does: bool) -> None:
         os.environ.pop(_FORKS, None)
 
 
-def up(words: list[str], *, env: dict[str, str] | None = None, **how: Any) -> Forked:
-    """Hold a factory up by `Forked`, with all that it starts but the endpoint forked too."""
-    return Forked(words, **how, env={**(env or os.environ), _FORKS: "yes"})
+def begin(
+    words: list[str], *, env: dict[str, str] | None = None, of: type[Forked] = Forked, **how: Any
+) -> Forked:
+    """Begin a command by `Forked`, with all that it starts but the endpoint forked too."""
+    return of(words, **how, env={**(env or os.environ), _FORKS: "yes"})
+
+
+def preloaded(environment: dict[str, str]) -> type[Forked]:
+    """Return a `Forked` of a server that was started in an environment: what is preloaded is of all that it forks."""
+    return type("Preloaded", (Forked,), {"_server": _address(_served(environment))})
 
 
 def _take_in_orphans(does: bool) -> None:

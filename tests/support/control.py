@@ -57,12 +57,12 @@ def factory_up(root: Path, *, forked: bool = False) -> Iterator[Up]:
     Parameters
     ----------
     forked
-        Whether all but the endpoint spare their imports (`commands.up`).
+        Whether all but the endpoint spare their imports (`commands.begin`).
     """
     up = Up(root, free_port(), free_port(), root.parent / f"{root.name}.log")
     ports = ("--port", str(up.port), "--control-port", str(up.control))
     with up.log.open("w") as log:
-        start = commands.up if forked else subprocess.Popen
+        start = commands.begin if forked else subprocess.Popen
         process = start([sys.executable, "-m", "linewright", "up", *ports], cwd=root, stderr=log)
     try:
         for url in (f"http://127.0.0.1:{up.control}/", f"http://127.0.0.1:{up.port}/v2"):

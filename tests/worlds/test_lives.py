@@ -145,7 +145,7 @@ def answer_of_up(folder: str, row: dict[str, object]) -> dict[str, str]:
     """Serve a factory as a user would, and return what its endpoint answers to a row."""
     ports = [str(free_port()) for _ in range(2)]
     command = [sys.executable, "-m", "linewright", "up", "--factory", folder]
-    with commands.up([*command, "--port", ports[0], "--control-port", ports[1]]) as up:
+    with commands.begin([*command, "--port", ports[0], "--control-port", ports[1]]) as up:
         try:
             return _ask(f"http://127.0.0.1:{ports[0]}/v1/lines/{LINE}/predict", row)
         finally:
