@@ -4,7 +4,7 @@
     python benchmarks/kill.py --fits
     python benchmarks/kill.py --random N [--seed K]
 
-`--boundaries` kills a run at the start and the end of each station's step and at both sides of each write to the metadata
+`--boundaries` kills a run at the start and the end of each step and at both sides of each write to the metadata
 store; `--fits` right before and right after each finished fit is kept. `--random` kills `run`, or `up` while it carries out a run and answers and labels come in, at moments that are uniform over
 the time that an uninterrupted one takes: the whole of `up`, or its supervisor, endpoint or worker alone. A row is printed for
 each kill that broke something, and the counts; exit code 1 if there was any.

@@ -61,7 +61,7 @@ def test_a_run_that_is_killed_twice_while_it_trains_finds_its_finished_fits(tumo
     news = []
     killed.report = news.append
     ran = execute(killed, "tumours")
-    training = [one for one in news if one.station == "train" and one.of]
+    training = [one for one in news if one.step == "train" and one.of]
 
     assert f"found done: {second} fits, by a training that did not end" == training[0].says
     assert int(found[2]) - second == sum(not one.stays for one in training)

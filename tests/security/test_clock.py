@@ -236,7 +236,7 @@ def test_the_worker_tells_of_it_once(line, clock):
     told, enough = [], threading.Event()
 
     def report(progress):
-        told.append(progress.station)
+        told.append(progress.step)
         if told.count("looked") >= 4:
             enough.set()
 
@@ -248,7 +248,7 @@ def test_the_worker_tells_of_it_once(line, clock):
 
     def report_of_look():
         if next(looks) % 50 == 0:
-            report(type("Look", (), {"station": "looked"}))
+            report(type("Look", (), {"step": "looked"}))
 
     root = Path(line.root)
     tending = Tending(lambda: Factory.open(root, report=report, now=now), Idle(), every_s=0.02)

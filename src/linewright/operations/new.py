@@ -51,7 +51,7 @@ def new(
     weight
         Column with a sample weight.
     model
-        File (ONNX, LightGBM, XGBoost) of a model that was made elsewhere, or folder of an MLflow model with one; it takes the place of training.
+        File (ONNX, LightGBM, XGBoost) of an imported model, or folder of an MLflow model with one; it takes the place of training.
     columns
         Columns that this model reads, in the order of its inputs, separated by commas, where it does not name them itself.
     python

@@ -133,7 +133,7 @@ def _up(  # noqa: PLR0917 -- the options of `up`
     _project_all(factory)
 
     def tell(says: str) -> None:
-        factory.report(Progress(station="up", says=says, stays=True))
+        factory.report(Progress(step="up", says=says, stays=True))
 
     # The socket is of this process: while an endpoint that died is started again, clients wait and are not refused.
     with listening(host, port) as listener, shared(factory.state) as folder:

@@ -128,7 +128,7 @@ class Logs:
         self.unproved_predictions += 0 if is_proved else records
         if before // _TOLD < self.predictions // _TOLD:
             number = self.predictions // _TOLD * _TOLD
-            self._factory.report(Progress(station="verify", says=f"prediction log: {number:,}", done=number))
+            self._factory.report(Progress(step="verify", says=f"prediction log: {number:,}", done=number))
 
     def _is_half_dropped(self, line: str, dropped: Collection[str]) -> bool:
         labels = self._factory.labels_of(line)

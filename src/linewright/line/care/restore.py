@@ -219,7 +219,7 @@ def _unpack(factory: Factory, file: Path, stage: Path) -> tuple[Restored, bytes]
                 reading.take(member)
                 header = header or _header(reading)
                 if number % 1000 == 0:
-                    factory.report(Progress(station="restore", says=f"{number:,} files", done=number))
+                    factory.report(Progress(step="restore", says=f"{number:,} files", done=number))
     except NotPlain as error:
         raise _no_backup(str(error)) from error
     except CutOff as error:

@@ -389,4 +389,4 @@ def _is_sound(factory: Factory, blob: str) -> bool:
 
 def _tell(factory: Factory, what: str, number: int) -> None:
     if number % _TOLD == 0:
-        factory.report(Progress(station="verify", says=f"{what}: {number:,}", done=number))
+        factory.report(Progress(step="verify", says=f"{what}: {number:,}", done=number))

@@ -57,7 +57,7 @@ def check_line(factory: Factory, name: str) -> Sound:
     Raises
     ------
     SpecError
-        If the line file is wrong, asks for a station that does not exist yet, or asks for what the data do not have.
+        If the line file is wrong, asks for a step that does not exist yet, or asks for what the data do not have.
     RequestError
         If a model that it names cannot serve.
     ContractBreach

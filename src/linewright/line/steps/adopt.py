@@ -1,4 +1,4 @@
-"""Adopting a model that was made elsewhere, where another line would train one."""
+"""Adopting an imported model, where another line would train one."""
 
 from functools import partial
 

@@ -14,7 +14,7 @@ _TRIALS_SHOWN = 12
 
 
 def leaderboard(facts: CardFacts) -> Section:
-    """Return the section on what was tried; of a model that was made elsewhere, on where it comes from."""
+    """Return the section on what was tried; of an imported model, on where it comes from."""
     trained = facts.trained
     cited = (facts.package.trained,)
     if trained.adopted:

@@ -157,7 +157,7 @@ class Pace:
         """Report how many fits were found done since it was last reported."""
         if self._untold:
             says = f"found done: {count(self._untold, 'fit')}, by a training that did not end"
-            self._report(Progress(station="train", says=says, done=self._done, of=self._total, stays=True))
+            self._report(Progress(step="train", says=says, done=self._done, of=self._total, stays=True))
             self._untold = 0
 
     def next(self, says: str) -> None:
@@ -181,7 +181,7 @@ class Pace:
         left = spent / own * (self._total - self._done) if (own := self._done - self._found) else None
         self._report(
             Progress(
-                station="train",
+                step="train",
                 says=says,
                 done=self._done,
                 of=self._total,

@@ -1,4 +1,4 @@
-"""The first schema: results, settled stations, the chain of events, pointers and models."""
+"""The first schema: results, settled steps, the chain of events, pointers and models."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -31,7 +31,7 @@ def upgrade() -> None:
     op.create_table(
         "inputs",
         sa.Column("line", sa.Text, primary_key=True),
-        sa.Column("station", sa.Text, primary_key=True),
+        sa.Column("step", sa.Text, primary_key=True),
         sa.Column("inputs", sa.Text, nullable=False),
     )
     op.create_table(
