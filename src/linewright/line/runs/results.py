@@ -151,7 +151,7 @@ def _result(work: Work, *, run: str, did: tuple[str, ...]) -> RunResult:
 
 
 def _learned(work: Work, run: str, did: tuple[str, ...]) -> Learned | None:
-    """Return what a retraining saw anew; `None` where a run is none, or has read nothing."""
+    """Return what a retraining learned from for the first time; `None` where a run is none, or has read nothing."""
     if work.as_of is None or "ingest" not in did:
         return None
     from linewright.line.runs.new_rows import learned_since  # noqa: PLC0415 -- it reads rows, and polars takes a while to import
