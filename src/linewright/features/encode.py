@@ -167,7 +167,7 @@ def fill(
 
 
 def _side_by_side(places: list[int]) -> slice | list[int]:
-    """Return places as a slice where they follow each other: columns are copied in a tenth of the time."""
+    """Return places as a slice if they follow each other: columns are copied in a tenth of the time."""
     is_slice = places == list(range(places[0], places[0] + len(places)))
     return slice(places[0], places[-1] + 1) if is_slice else places
 
