@@ -19,7 +19,7 @@ import polars as pl
 from automl_cell import Job
 from numpy.typing import NDArray
 
-from linewright.data.facts import TEST, TRAIN, Split
+from linewright.data.facts import TEST, TRAIN, ByHash, Split, SplitReason
 from linewright.features.encode import encode
 from linewright.features.learn import to_columns
 from linewright.interfaces.python.factory import Factory
@@ -74,7 +74,7 @@ class Ours:
         split = Split(
             dataset=work.ingested.dataset,
             by="random" if self.job.by == "rows" else self.job.by,
-            why="the benchmark says so",
+            reason=SplitReason(cut=ByHash(key=None, is_asked=True)),
             cutoff=None,
             train=len(self.job.train),
             test=len(self.job.test),

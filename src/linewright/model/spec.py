@@ -65,7 +65,7 @@ class TrainSpec(Spec):
     """Cap on training time; reaching it is an error, since a clock does not decide which model comes out."""
     folds: Annotated[int, Field(ge=2, le=20)] | None = None
     """Folds of the cross-fitting, blocks of time or else alike in classes. All that are asked for judge; where none are, there are five, and of
-    tables with very many rows, columns or classes three or one of them judge."""
+    tables with very many rows, columns or classes, and with `normal` where models take much work, three or one of them judge."""
     split: SplitSpec = SplitSpec()
     """How rows are split into training and test."""
     model: ModelSpec | None = None

@@ -113,7 +113,7 @@ def _fewer_folds(executed: Executed | None) -> list[str]:
         return []
     fewer = "one fold" if executed.folds == 1 else f"{executed.folds} folds"
     return [
-        f"{fewer} of {executed.of} judged, for the table has many rows, columns or classes (`train: {{folds: {executed.of}}}` has all of them judge)"
+        f"{fewer} of {executed.of} judged, for the table has many rows, columns or classes, or its trees take many rounds (`train: {{folds: {executed.of}}}` has all of them judge)"
     ]
 
 
