@@ -55,7 +55,7 @@ def new(
     columns
         Columns that this model reads, in the order of its inputs, separated by commas, where it does not name them itself.
     python
-        Function of your own that returns an unfitted estimator: FILE.py:FUNCTION, the file in the factory's folder.
+        Function of yours that returns an unfitted estimator: FILE.py:FUNCTION, the file in the factory's folder.
     engine
         What chooses and fits the model: built-in, or one of the extras flaml and autogluon.
     """
