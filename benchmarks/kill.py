@@ -36,9 +36,9 @@ from sklearn.datasets import load_breast_cancer
 from linewright.data.profile.roles import GivenRoles
 from linewright.engine.durable import EngineClient
 from linewright.errors import Transient
-from linewright.line.care.verify import verify_factory
 from linewright.line.factory import Factory
 from linewright.line.facts import Accepted, RunResult
+from linewright.line.maintenance.verify import verify_factory
 from linewright.line.new.write import new_line
 from linewright.line.runs.execute import execute, execute_inline
 from linewright.line.runs.plan import make_plan

@@ -23,10 +23,10 @@ from linewright.data.facts import TEST, TRAIN, ByHash, Split, SplitReason
 from linewright.features.encode import encode
 from linewright.features.learn import to_columns
 from linewright.interfaces.python.factory import Factory
-from linewright.line.parted_rows import label_text
 from linewright.line.predict.batch import json_rows
 from linewright.line.run_context import Work
 from linewright.line.runs.plan import begin
+from linewright.line.split_rows import label_text
 from linewright.line.steps.table import STEPS
 from linewright.line.steps.train import train_step
 from linewright.model.package.model import load

@@ -6,8 +6,8 @@ import subprocess
 import sys
 import time
 
-from linewright.line.care.gc import collect
-from linewright.line.care.verify import verify_factory
+from linewright.line.maintenance.gc import collect
+from linewright.line.maintenance.verify import verify_factory
 from linewright.line.runs.execute import execute, execute_inline
 
 KEPT = re.compile(r"train  ([0-9]+)/([0-9]+)  found done: ([0-9]+) fits?, by a training that did not end")

@@ -557,7 +557,7 @@ def test_a_section_that_nothing_carries_out_is_refused_by_name(tumours):
 @pytest.mark.slow
 @pytest.mark.parametrize("moment", [3, 14])
 def test_a_killed_run_is_finished_by_the_next_with_equal_digests(tumours, moment):
-    """Laptops close in mid-run. All boundaries are in benchmarks/kill.py, some more in tests/care/test_gc.py; these are two of them."""
+    """Laptops close in mid-run. All boundaries are in benchmarks/kill.py, some more in tests/maintenance/test_gc.py; these are two of them."""
     whole, killed = tumours("whole"), tumours("killed")
     expected = digests(execute_inline(whole, "tumours"))
     command = [

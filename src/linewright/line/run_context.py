@@ -31,7 +31,7 @@ from linewright.store.values import digest_of_bytes
 from linewright.text.suggest import near_file
 
 if TYPE_CHECKING:
-    from linewright.line.parted_rows import Rows
+    from linewright.line.split_rows import Rows
     from linewright.model.tasks import TaskRules
 
 MODEL_FILE = "train.model"
@@ -136,7 +136,7 @@ class Work:
     @cached_property
     def rows(self) -> "Rows":
         """The rows of the dataset version with their parts."""
-        from linewright.line.parted_rows import read_rows  # noqa: PLC0415 -- who only plans reads none of them
+        from linewright.line.split_rows import read_rows  # noqa: PLC0415 -- who only plans reads none of them
 
         return read_rows(self.factory, self.dataset, self.split)
 

@@ -28,10 +28,10 @@ from linewright.line.factory import Factory
 from linewright.line.file.factory_file import FACTORY_FILE, read_factory_file
 from linewright.line.file.read import placed, unsupported
 from linewright.line.file.retention import kept_of, too_short
-from linewright.line.parted_rows import label_text
 from linewright.line.retention.forgotten_rows import are_forgotten
 from linewright.line.run_context import MODEL_FILE, read_model_file, resolve_task
 from linewright.line.spec import KeepSpec, LineSpec
+from linewright.line.split_rows import label_text
 from linewright.model.spec import AUTO
 from linewright.model.tasks import task as rules_of
 

@@ -27,9 +27,9 @@ from linewright.features.learn import to_columns
 from linewright.line.factory import Factory
 from linewright.line.facts import Accepted
 from linewright.line.file.factory_file import read_factory_file
-from linewright.line.parted_rows import Rows, read_rows
 from linewright.line.record.registry import find_model
 from linewright.line.spec import LineSpec
+from linewright.line.split_rows import Rows, read_rows
 from linewright.line.steps.ingest import ANSWERED_AT, in_types_of, served_rows
 from linewright.model.facts import Package, Registered, Trained
 from linewright.model.package.model import load

@@ -13,15 +13,15 @@ from typing import NamedTuple
 from linewright.engine.context import Progress
 from linewright.engine.protocol import Engine
 from linewright.errors import LinewrightError, Transient
-from linewright.line.care.forget import resume
-from linewright.line.care.gc import retire_now
-from linewright.line.care.problem import problem_in_words
-from linewright.line.care.retention import retired_in_words
 from linewright.line.factory import Factory
 from linewright.line.facts import RunResult
 from linewright.line.loop.close_window import close_window, next_close
 from linewright.line.loop.reference import MakeReference
 from linewright.line.loop.retraining import next_proposal, retraining_due
+from linewright.line.maintenance.forget import resume
+from linewright.line.maintenance.gc import retire_now
+from linewright.line.maintenance.problem import problem_in_words
+from linewright.line.maintenance.retention import retired_in_words
 from linewright.line.polling import PollingThread
 from linewright.line.record.alerts import open_alerts
 from linewright.line.record.archive_log import next_sealing, seal_next
@@ -34,8 +34,8 @@ from linewright.line.release.rollout import is_trial_open, tend_canary
 from linewright.line.runs.execute import execute_inline, start
 from linewright.line.spec import LineSpec
 from linewright.release.facts import Deployed, Promoted, Withdrawn
+from linewright.release.halt_file import note_of, pending
 from linewright.release.promotion import record_pending
-from linewright.release.stop import note_of, pending
 from linewright.store.audit_chain import Head
 from linewright.store.clock import said
 from linewright.store.stamps import Stamp, stamp_at

@@ -20,7 +20,6 @@ from linewright.data.dataset.version import content_digest
 from linewright.engine.context import Progress
 from linewright.errors import Corrupt, GateRefused, LinewrightError, NotFound, SpecError, of_exit_code
 from linewright.features.encode_table import encode_table
-from linewright.line.care.verify import verify_model
 from linewright.line.engines import file_and_function
 from linewright.line.factory import Factory
 from linewright.line.facts import (
@@ -36,13 +35,14 @@ from linewright.line.facts import (
     Plan,
     ValueDiffers,
 )
-from linewright.line.parted_rows import Rows
+from linewright.line.maintenance.verify import verify_model
 from linewright.line.rebuild.difference_text import differences_in_words
 from linewright.line.rebuild.isolated_factory import Afresh
 from linewright.line.record.evidence import Evidence, accepted_of, evidence_of
 from linewright.line.retention.dropped import dropped_at, forgotten_at
 from linewright.line.run_context import Work, read_code_file
 from linewright.line.spec import LineSpec
+from linewright.line.split_rows import Rows
 from linewright.line.steps.environment import computed_in, differences, environment
 from linewright.line.steps.table import STEPS, LineStep
 from linewright.model.facts import Evaluation, Metric, Package, Trained

@@ -6,8 +6,8 @@ import msgspec
 from msgspec.structs import replace
 
 from linewright.line.check.amounts import amounts_in
-from linewright.line.parted_rows import label_text
 from linewright.line.run_context import Work
+from linewright.line.split_rows import label_text
 from linewright.model.facts import Decision, Package
 from linewright.model.package.model import keep_package, load, read_golden
 from linewright.model.reasons import LikelierClass

@@ -14,8 +14,8 @@ from linewright.data.facts import Dataset, Split
 from linewright.features.encode_table import encode_table
 from linewright.features.learn import to_columns
 from linewright.line.check.amounts import amounts_of_rows
-from linewright.line.parted_rows import label_text, read_rows, weights
 from linewright.line.run_context import Work, compared_by, headline
+from linewright.line.split_rows import label_text, read_rows, weights
 from linewright.line.steps.explained_inputs import inputs_of
 from linewright.line.steps.ingest import answered
 from linewright.line.steps.rival import BASELINE, rival_of

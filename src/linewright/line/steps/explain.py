@@ -4,8 +4,8 @@ import msgspec
 import numpy as np
 
 from linewright.features.encode_table import encode_table
-from linewright.line.parted_rows import label_text, weights
 from linewright.line.run_context import Work
+from linewright.line.split_rows import label_text, weights
 from linewright.line.steps.evaluate import ask_test_rows
 from linewright.model.evaluate.linear_baseline import fit_linear, is_plain, rows_to_learn
 from linewright.model.explain.report import explanation

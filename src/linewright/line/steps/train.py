@@ -16,9 +16,9 @@ from linewright.features.encode_table import encode_table
 from linewright.features.facts import Encoder
 from linewright.features.learn import learn, to_columns
 from linewright.line.engines import engine_of, file_and_function, is_plugged, trainers_of
-from linewright.line.parted_rows import label_text, weights
 from linewright.line.predict.batch import json_rows
 from linewright.line.run_context import CODE_FILE, Work, chosen_by, missing_texts, optional_columns
+from linewright.line.split_rows import label_text, weights
 from linewright.line.steps.adopt import adopt, adopted_graph, parity_of_adopted
 from linewright.line.steps.ingest import moments_of_rows
 from linewright.model.export.parity import parity, refused_by

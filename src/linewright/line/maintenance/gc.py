@@ -9,11 +9,11 @@ import msgspec
 from linewright.engine.context import Progress
 from linewright.engine.lock import ProcessLock
 from linewright.errors import Transient
-from linewright.line.care.forget import resume
-from linewright.line.care.problem import Problem, worst
-from linewright.line.care.references import DIGEST, digests_in
-from linewright.line.care.retention import Retired, blobs_that_go, retire
 from linewright.line.factory import Factory
+from linewright.line.maintenance.forget import resume
+from linewright.line.maintenance.problem import Problem, worst
+from linewright.line.maintenance.references import DIGEST, digests_in
+from linewright.line.maintenance.retention import Retired, blobs_that_go, retire
 from linewright.serve.log.segments import read_frames
 from linewright.store.disk import explained
 from linewright.store.fit_files import LocalFits

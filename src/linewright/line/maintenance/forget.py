@@ -30,10 +30,10 @@ from linewright.engine.context import Progress
 from linewright.engine.lock import ProcessLock
 from linewright.engine.run_notes import remove_notes
 from linewright.errors import Corrupt, LinewrightError, NotFound, RequestError, SpecError, Transient
-from linewright.line.care.problem import Problem, problem_of
-from linewright.line.care.retention import end_of, marks_of, unfinished
 from linewright.line.factory import Factory
 from linewright.line.facts import Finished, Forgotten
+from linewright.line.maintenance.problem import Problem, problem_of
+from linewright.line.maintenance.retention import end_of, marks_of, unfinished
 from linewright.line.predict.sql_columns import rows_with_made
 from linewright.line.record.checkpoint import Digested
 from linewright.line.record.quarantine import reading_of

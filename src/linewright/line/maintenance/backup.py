@@ -24,11 +24,11 @@ from linewright import __version__
 from linewright.data.read.paths import files_of
 from linewright.engine.context import Progress
 from linewright.errors import Conflict, Corrupt, LinewrightError, NotFound, RequestError, Terminal
-from linewright.line.care.problem import Problem, problem_of, worst
 from linewright.line.factory import Factory
 from linewright.line.file.factory_file import FACTORY_FILE
+from linewright.line.maintenance.problem import Problem, problem_of, worst
+from linewright.release.halt_file import pending
 from linewright.release.promotion import record_pending
-from linewright.release.stop import pending
 from linewright.serve.log.records import count_of
 from linewright.serve.log.segments import ENDING, Damage, SealedSegments, frame_of, open_segment, read_file
 from linewright.store.database import open_file

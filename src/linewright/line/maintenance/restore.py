@@ -16,11 +16,11 @@ import msgspec
 
 from linewright.engine.context import Progress
 from linewright.errors import Conflict, Corrupt, NotFound, RequestError, Transient
-from linewright.line.care.backup import FORM, HEADER, INSIDE, STATE, SUMS, Header, Sums
-from linewright.line.care.backup_members import Content, CutOff, Member, NotPlain, members_of
-from linewright.line.care.schemas import METADATA, databases_of, names_in, strange_in
 from linewright.line.factory import Factory
 from linewright.line.file.factory_file import FACTORY_FILE
+from linewright.line.maintenance.backup import FORM, HEADER, INSIDE, STATE, SUMS, Header, Sums
+from linewright.line.maintenance.backup_members import Content, CutOff, Member, NotPlain, members_of
+from linewright.line.maintenance.schemas import METADATA, databases_of, names_in, strange_in
 from linewright.release.promotion import project
 from linewright.store.disk import explained, sync_folder
 from linewright.store.names import LINE

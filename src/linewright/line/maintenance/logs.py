@@ -8,8 +8,8 @@ import msgspec
 
 from linewright.engine.context import Progress
 from linewright.errors import Corrupt, LinewrightError
-from linewright.line.care.problem import AGAIN, OLDER, PUT_BACK, Problem, guarded, problem_of
 from linewright.line.factory import Factory
+from linewright.line.maintenance.problem import AGAIN, OLDER, PUT_BACK, Problem, guarded, problem_of
 from linewright.line.record.checkpoint import Digested
 from linewright.serve.log.records import count_of, is_forgotten
 from linewright.serve.log.segments import Damage, Frame, lengths, read_frames, read_segment
