@@ -19,7 +19,7 @@ from linewright.store.values import Event, Result, canonical_json, decode, decod
 R = TypeVar("R", bound=Result)
 E = TypeVar("E", bound=Event)
 
-REVISIONS = ("0001",)
+REVISIONS = ("0.1.0",)
 """Revisions of the schema, oldest first: those of `store/migrations`, known here so that opening need not import Alembic."""
 
 TABLES = sa.MetaData()
@@ -506,11 +506,11 @@ class SqlMetadata:
         found = connection.scalar(sa.select(_version.c.version_num))
         if found is not None and found not in REVISIONS:
             raise Terminal(
-                "the state was written by a newer Linewright",
+                "the state was written by another version of Linewright",
                 where=self._engine.url.render_as_string(hide_password=True),
                 found=found,
                 allowed=", ".join(REVISIONS),
-                hint="upgrade this installation, or restore a backup made with this version",
+                hint="upgrade this installation, or restore a backup made with this version; states of before 0.1.0 are not read",
             )
         return found == REVISIONS[-1]
 

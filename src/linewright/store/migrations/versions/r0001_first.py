@@ -5,7 +5,7 @@ from alembic import op
 
 from linewright.store.audit_chain import ROOT
 
-revision = "0001"
+revision = "0.1.0"
 down_revision = None
 branch_labels = None
 depends_on = None
