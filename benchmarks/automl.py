@@ -3,7 +3,7 @@
     python benchmarks/automl.py --data FOLDER [--peers PYTHON] [--seconds 30] [--seeds 1,2,3] [--tables A,B] [--contestants A,B]
     python benchmarks/automl.py --report
 
-FOLDER has the files of `automl_tables.TABLES`, which says how each is parted. Each fit is a process of one thread, and so is each
+FOLDER has the files of `automl_tables.TABLES`, which says how each is split. Each fit is a process of one thread, and so is each
 asking of what was fitted. A budget is CPU seconds: for the contestants that stop by a clock, the clock is that of their process; ours
 gets the word of the line file for so many seconds (`BUDGETS`), since it plans work and not time; CatBoost and LightGBM take what their
 defaults take. Fitting counts the CPU of the whole process tree from the moment when libraries are imported and rows are read, to its
@@ -47,7 +47,7 @@ from sklearn.metrics import accuracy_score, average_precision_score, r2_score, r
 import linewright
 
 FORM = 1
-"""Raised when rows are parted or measured in another way: older cells are not compared with newer ones."""
+"""Raised when rows are split or measured in another way: older cells are not compared with newer ones."""
 OURS, OURS_SMALL, OURS_CATBOOST = "ours", "ours-small", "ours-catboost"
 LIGHTGBM, CATBOOST = "lightgbm", "catboost"
 OF_OURS = (OURS, OURS_SMALL, OURS_CATBOOST)

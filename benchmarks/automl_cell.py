@@ -53,7 +53,7 @@ class Job:
     """The positive one last of two; none for a regression."""
     text: Sequence[str]
     by: str
-    """How the rows are parted: time, group or rows."""
+    """How the rows are split: time, group or rows."""
     unread: Sequence[str]
     """Columns that are no feature: the moment or the group of a row."""
     seconds: float

@@ -1,8 +1,8 @@
-"""The tables of `automl.py`, and how each is read, sampled and parted into training and test rows.
+"""The tables of `automl.py`, and how each is read, sampled and split into training and test rows.
 
     python benchmarks/automl_tables.py FOLDER [--seed N]
 
-prints one line a table: rows, columns, how it is parted and why. All values go to all contestants as one CSV file of stripped
+prints one line a table: rows, columns, how it is split and why. All values go to all contestants as one CSV file of stripped
 texts in which an empty cell means "no value"; names are of letters, digits and underscores, since some libraries take no others.
 """
 
@@ -35,19 +35,19 @@ Ints = NDArray[np.int64]
 
 @dataclass(frozen=True, kw_only=True)
 class Table:
-    """A supervised table and how its rows are parted."""
+    """A supervised table and how its rows are split."""
 
     name: str
     file: str
     label: str
     task: Literal["binary", "multiclass", "regression"]
     why: str
-    """Why it is parted so."""
+    """Why it is split so."""
     positive: str = ""
     group: str = ""
     """Column whose rows stay together; no feature."""
     moment: pl.Expr | None = None
-    """When a row happened: the table is parted in time."""
+    """When a row happened: the table is split in time."""
     drop: tuple[str, ...] = ()
     """Columns that its description says not to train on, and those that `moment` or `make` replaces."""
     missing: tuple[str, ...] = ()
@@ -59,7 +59,7 @@ class Table:
 
     @property
     def by(self) -> Literal["time", "group", "rows"]:
-        """How it is parted."""
+        """How it is split."""
         return "time" if self.moment is not None else "group" if self.group else "rows"
 
 
@@ -404,7 +404,7 @@ def main() -> int:
     parser.add_argument("folder", type=Path)
     parser.add_argument("--seed", type=int, default=1)
     asked = parser.parse_args()
-    print("| table | task | training rows | test rows | columns | parted by | why |")
+    print("| table | task | training rows | test rows | columns | split by | why |")
     print("|---|---|---:|---:|---:|---|---|")
     for table in (*TABLES, *FURTHER):
         made = parted(table, asked.folder, asked.seed)

@@ -35,9 +35,9 @@ from typing import Any, NamedTuple
 from swap import table
 
 from linewright.data.profile.roles import GivenRoles
-from linewright.line.care.verify import verify_factory
 from linewright.line.factory import Factory
 from linewright.line.loop.worker import tend_inline
+from linewright.line.maintenance.verify import verify_factory
 from linewright.line.new.write import new_line
 from linewright.line.release.endpoint import follow_file, tend_log
 from linewright.line.runs.execute import execute_inline

@@ -4,7 +4,7 @@
     python benchmarks/kill.py --fits
     python benchmarks/kill.py --random N [--seed K]
 
-`--boundaries` kills a run at the start and the end of each station's step and at both sides of each write to the metadata
+`--boundaries` kills a run at the start and the end of each step and at both sides of each write to the metadata
 store; `--fits` right before and right after each finished fit is kept. `--random` kills `run`, or `up` while it carries out a run and answers and labels come in, at moments that are uniform over
 the time that an uninterrupted one takes: the whole of `up`, or its supervisor, endpoint or worker alone. A row is printed for
 each kill that broke something, and the counts; exit code 1 if there was any.
@@ -36,9 +36,9 @@ from sklearn.datasets import load_breast_cancer
 from linewright.data.profile.roles import GivenRoles
 from linewright.engine.durable import EngineClient
 from linewright.errors import Transient
-from linewright.line.care.verify import verify_factory
 from linewright.line.factory import Factory
 from linewright.line.facts import Accepted, RunResult
+from linewright.line.maintenance.verify import verify_factory
 from linewright.line.new.write import new_line
 from linewright.line.runs.execute import execute, execute_inline
 from linewright.line.runs.plan import make_plan

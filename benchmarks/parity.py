@@ -37,8 +37,8 @@ from linewright.data.facts import Dataset, Split
 from linewright.features.encode import encode
 from linewright.features.learn import to_columns
 from linewright.interfaces.python.factory import Factory
-from linewright.line.parted_rows import read_rows
 from linewright.line.record.registry import find_model
+from linewright.line.split_rows import read_rows
 from linewright.model.export.parity import ALLOWED
 from linewright.model.facts import Package, Trained
 from linewright.model.families.ensemble import EnsembleFitted, Member

@@ -109,7 +109,7 @@ class Table:
 
 @dataclass
 class Ran:
-    """A run whose stations were timed."""
+    """A run whose steps were timed."""
 
     code: int
     digest: str = ""

@@ -69,7 +69,7 @@ _WORDS = np.array(
         "road",
     ]
 )
-_STATIONS = ("ingest", "split", "train", "package", "evaluate", "gate")
+_STEPS = ("ingest", "split", "train", "package", "evaluate", "gate")
 
 
 @dataclass
@@ -126,7 +126,7 @@ def make(root: Path, rows: int, columns: int, budget: str) -> None:
 
 
 def run(root: Path, ran: Ran) -> None:
-    """Run the line in a process of its own; its stations tell when they begin."""
+    """Run the line in a process of its own; its steps tell when they begin."""
     command = [sys.executable, "-m", "linewright", "run", "scale", "--factory", str(root)]
     began = last = time.perf_counter()
     current, lines = "", list[str]()
@@ -135,7 +135,7 @@ def run(root: Path, ran: Ran) -> None:
     for line in process.stdout:
         lines.append(line)
         word = re.match(r"\w+", line)
-        if word and word[0] in _STATIONS:
+        if word and word[0] in _STEPS:
             now = time.perf_counter()
             if current:
                 ran.seconds[current] = ran.seconds.get(current, 0.0) + now - last
@@ -160,9 +160,9 @@ def cells(ran: Ran, before: Ran | None) -> str:
     if before is not None and before.columns == ran.columns:
         expected = ran.rows * math.log(ran.rows) / (before.rows * math.log(before.rows))
         growth = f"{ran.cpu / before.cpu:.1f}, {ran.cpu / before.cpu / expected:.2f}"
-    stations = [f"{ran.seconds.get(name, 0.0):.1f}" for name in _STATIONS[:4]]
+    steps = [f"{ran.seconds.get(name, 0.0):.1f}" for name in _STEPS[:4]]
     judged = ran.seconds.get("evaluate", 0.0) + ran.seconds.get("gate", 0.0)
-    shown = [f"{ran.rows:,}", f"{ran.columns:,}", f"{ran.total:.1f}", f"{ran.cpu:.1f}", *stations]
+    shown = [f"{ran.rows:,}", f"{ran.columns:,}", f"{ran.total:.1f}", f"{ran.cpu:.1f}", *steps]
     return f"| {' | '.join([*shown, f'{judged:.1f}', f'{ran.peak_mb:,.0f}', growth])} |"
 
 

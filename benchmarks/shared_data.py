@@ -36,8 +36,8 @@ from linewright.features.encode import encode
 from linewright.features.learn import to_columns
 from linewright.interfaces.python.factory import Factory
 from linewright.line.file.read import read_line
-from linewright.line.parted_rows import Rows, label_text, read_rows
 from linewright.line.spec import LineSpec
+from linewright.line.split_rows import Rows, label_text, read_rows
 from linewright.model.facts import Package, Trained
 from linewright.model.metrics.bootstrap import DRAWS, Spread, units_of
 from linewright.model.metrics.definitions import metric

@@ -30,7 +30,7 @@ def functions() -> Iterator[tuple[Path, ast.FunctionDef | ast.AsyncFunctionDef]]
 
 
 def test_no_signature_is_longer_than_ten_but_those_that_users_rely_on():
-    """Names handed through one by one hide which of them are one thing, and each new one is added at every station."""
+    """Names handed through one by one hide which of them are one thing, and each new one is added at every step."""
     longer: set[tuple[str, str]] = set()
     for file, node in functions():
         if len(names := arguments_of(node)) > MOST:

@@ -1,7 +1,7 @@
 """Linewright.
 
 It goes the way of a user: a line file that says what is predicted, in which column time or group stands and how much may be tried,
-and nothing about models. The stations of its run are carried out one by one, since it is the benchmark that parts the rows: reading
+and nothing about models. The steps of its run are carried out one by one, since it is the benchmark that parts the rows: reading
 before the clock starts, then all from ``train`` to ``package`` on the clock. Evaluation, gates and certificate have no counterpart
 among the others and are left out.
 """
@@ -19,20 +19,20 @@ import polars as pl
 from automl_cell import Job
 from numpy.typing import NDArray
 
-from linewright.data.facts import TEST, TRAIN, Split
+from linewright.data.facts import TEST, TRAIN, ByHash, Split, SplitReason
 from linewright.features.encode import encode
 from linewright.features.learn import to_columns
 from linewright.interfaces.python.factory import Factory
-from linewright.line.parted_rows import label_text
 from linewright.line.predict.batch import json_rows
 from linewright.line.run_context import Work
 from linewright.line.runs.plan import begin
-from linewright.line.steps.table import STATIONS
-from linewright.line.steps.train import train_station
+from linewright.line.split_rows import label_text
+from linewright.line.steps.table import STEPS
+from linewright.line.steps.train import train_step
 from linewright.model.package.model import load
 from linewright.serve.rows.scorer import Scorer
 
-assert train_station  # imported here, so that importing what trains is not counted as fitting
+assert train_step  # imported here, so that importing what trains is not counted as fitting
 
 
 class Ours:
@@ -67,14 +67,14 @@ class Ours:
     def _read(self) -> Work:
         """Read the table and part its rows as the benchmark says."""
         work = begin(self.factory, self.factory.line("table"))
-        stations = {station.name: station for station in STATIONS}
-        work = work.knowing("ingest", self.factory.metadata.keep(stations["ingest"].do(work)))
+        steps = {step.name: step for step in STEPS}
+        work = work.knowing("ingest", self.factory.metadata.keep(steps["ingest"].do(work)))
         parts = np.full(work.dataset.rows, TEST, dtype=np.uint8)
         parts[self.job.train] = TRAIN
         split = Split(
             dataset=work.ingested.dataset,
             by="random" if self.job.by == "rows" else self.job.by,
-            why="the benchmark says so",
+            reason=SplitReason(cut=ByHash(key=None, is_asked=True)),
             cutoff=None,
             train=len(self.job.train),
             test=len(self.job.test),
@@ -92,9 +92,9 @@ class Ours:
         assert label_text(self.work.rows.frame, self.job.label) == told
 
     def fit(self) -> None:
-        work, names = self.work, [station.name for station in STATIONS]
-        for station in STATIONS[names.index("split") + 1 : names.index("package") + 1]:
-            work = work.knowing(station.name, self.factory.metadata.keep(station.do(work)))
+        work, names = self.work, [step.name for step in STEPS]
+        for step in STEPS[names.index("split") + 1 : names.index("package") + 1]:
+            work = work.knowing(step.name, self.factory.metadata.keep(step.do(work)))
         self._made.write_text(json.dumps(work.parity.package))
 
     def open(self) -> None:

@@ -20,7 +20,7 @@ LOADED = (lightgbm, xgboost, ensemble, linear_model)
 
 
 class Flaml(Frames):
-    """Its time budget, the loss, and how the rows are parted."""
+    """Its time budget, the loss, and how the rows are split."""
 
     def __init__(self, job: Job) -> None:
         super().__init__(job)

@@ -213,7 +213,7 @@ CASES: dict[str, Case] = {
     ),
     "data name too long": Case(words=new("a" * 5000 + ".csv"), says=("'data'", "too long")),
     "data below a file": Case(words=new("parts.csv/a.csv"), says=("--data",)),
-    # Models that were made elsewhere
+    # Models that were imported
     "model is text": Case(
         words=new("a.csv", "--model", "m.onnx"), files={"a.csv": GOOD, "m.onnx": "x" * 99}, says=("m.onnx",)
     ),

@@ -17,7 +17,7 @@ settings.load_profile("steady")
 
 @pytest.fixture
 def reports() -> list[Progress]:
-    """Collect what stations say while they work."""
+    """Collect what steps say while they work."""
     return []
 
 

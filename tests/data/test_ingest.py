@@ -56,7 +56,7 @@ def test_sources_become_a_kept_dataset(context, reports, tmp_path):
     told = [(report.done, report.of) for report in reports]
     assert [(1, 3), (2, 3), (3, 3)] == sorted(set(told))
     assert sorted(told) == told
-    assert {"ingest"} == {report.station for report in reports}
+    assert {"ingest"} == {report.step for report in reports}
 
 
 def test_the_same_rows_give_the_same_fact_from_any_file(context, tmp_path):

@@ -254,7 +254,7 @@ def test_auto_takes_time_then_group_then_chance(part):
     assert ["time", "group", "random"] == [made.by for made in kinds]
     assert "20 of the groups in 'g' have rows on both sides" in split_in_words(kinds[0])
     assert "'g' belong together" in split_in_words(kinds[1])
-    assert "neither a time nor a group: rows are parted by a salted hash of their content" in split_in_words(
+    assert "neither a time nor a group: rows are split by a salted hash of their content" in split_in_words(
         kinds[2]
     )
 

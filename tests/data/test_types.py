@@ -159,7 +159,7 @@ def test_unknown_zones_and_types_are_refused():
     """They are mistakes in the line file."""
     with pytest.raises(SpecError, match=r"table\.zone.*'Mars/Olympus'"):
         cast(pl.Series(["2020-01-01"]), "datetime", zone="Mars/Olympus")
-    with pytest.raises(SpecError, match="'file' have no station"):
+    with pytest.raises(SpecError, match="'file' cannot be read"):
         cast(pl.Series(["a"]), "file")
 
 

@@ -18,7 +18,7 @@ from linewright.features.encode import Levels, encode
 from linewright.features.facts import SHAPES, Encoder, Text, TextPart
 from linewright.features.learn import learn, to_columns
 from linewright.features.learn_text import learn_text
-from linewright.features.text import LENGTHS, MOST_CHARACTERS, TextReader, grams, in_batches
+from linewright.features.text import LENGTHS, MOST_CHARACTERS, KnownGrams, TextReader, grams, in_batches
 from linewright.store.values import canonical_json
 
 NOTE = [Column(name="note", type="text")]
@@ -184,6 +184,20 @@ def test_missing_is_said_once_and_blank_texts_have_nothing(text):
     assert not missing[1:].any()
     assert not empty.any()
     assert (4.0, 0) == (blank[0], blank[1:].any())
+
+
+def test_grams_are_found_among_keys_that_begin_alike():
+    """Keys are looked for by their upper bits; those that share them are told apart, at both ends too."""
+    found = grams(["aa", "abab aa"])
+    shared = [0, 1, 7, 2**31, 2**31 + 1, 2**31 + 2, 2**32 - 2, 2**32 - 1]
+    beside = [(key + step) % 2**32 for key in found.keys.tolist() for step in (-2, -1, 0, 1)]
+    keys = np.unique(np.array([*shared, *beside[::3]], dtype=np.uint32))
+    weighed = KnownGrams(keys, np.ones(len(keys))).weigh(found)
+    counts = Counter(zip(found.texts.tolist(), found.keys.tolist(), strict=True))
+    expected = sorted(pair for pair in counts if pair[1] in keys)
+
+    assert expected == list(zip(weighed.texts.tolist(), keys[weighed.grams].tolist(), strict=True))
+    assert 4 < len(expected) < len(counts)
 
 
 def test_shapes_say_what_a_text_looks_like():

@@ -120,9 +120,9 @@ def train(factory: "FakeFactory", /, *lines: str) -> Verdict:
     lines
         Names of lines.
     """
-    factory.report(Progress(station="split", says="by time"))
-    factory.report(Progress(station="train", says="trial", done=1, of=2))
-    factory.report(Progress(station="train", says="trial", done=2, of=2))
+    factory.report(Progress(step="split", says="by time"))
+    factory.report(Progress(step="train", says="trial", done=1, of=2))
+    factory.report(Progress(step="train", says="trial", done=2, of=2))
     return Verdict(line=",".join(lines))
 
 
@@ -385,7 +385,7 @@ def test_an_unforeseen_error_is_called_a_bug_with_its_traceback(capsys):
     assert err.endswith("this is a bug in linewright, please report it: ZeroDivisionError: oops\n")
 
 
-def test_progress_without_a_terminal_is_one_line_for_each_station(capsys):
+def test_progress_without_a_terminal_is_one_line_for_each_step(capsys):
     """A log file of a nightly run stays readable."""
     say("train", "claims")
 
@@ -587,9 +587,9 @@ def test_the_time_left_is_not_promised_for_stages_that_may_follow():
     """Four seconds became a minute three times over: what is not planned yet is not in the estimate."""
     stream = io.StringIO()
     told = ProgressLine(stream)
-    step = Progress(station="train", says="lgb: fold 5 of 5", done=51, of=56, seconds_left=4.0, stages_left=2)
+    step = Progress(step="train", says="lgb: fold 5 of 5", done=51, of=56, seconds_left=4.0, stages_left=2)
     told(step)
-    told(replace(step, station="train again", stages_left=0))
+    told(replace(step, step="train again", stages_left=0))
 
     first, last = stream.getvalue().splitlines()
     assert "train  51/56  about 4 s left of this stage, 2 may follow  lgb: fold 5 of 5" == first

@@ -194,10 +194,10 @@ def test_long_calls_show_how_far_they_are_and_leave_no_trace():
 
     report = NotebookProgress(display)
     for done in range(1000):
-        report(Progress(station="train", says="fitting <x>", done=done, of=1000, seconds_left=12.0))
-    report(Progress(station="up", says="an address", stays=True))
+        report(Progress(step="train", says="fitting <x>", done=done, of=1000, seconds_left=12.0))
+    report(Progress(step="up", says="an address", stays=True))
     report.clear()
-    report(Progress(station="gate", says="asking"))
+    report(Progress(step="gate", says="asking"))
 
     drawn, kept, again = outputs
     assert "train  0 of 1,000  about 12 s left  fitting <x>" == drawn[0]["text/plain"]

@@ -1,4 +1,4 @@
-"""A model that was made elsewhere lives in the loop like one that was trained here, until a challenger beats it."""
+"""An imported model lives in the loop like one that was trained here, until a challenger beats it."""
 
 import re
 from datetime import UTC, datetime, timedelta

@@ -15,9 +15,9 @@ from linewright.data.profile.roles import GivenRoles
 from linewright.interfaces.cli.render.dispatch import result_text
 from linewright.line.factory import Factory
 from linewright.line.new.write import new_line
-from linewright.line.parted_rows import label_text
 from linewright.line.runs.execute import execute_inline
 from linewright.line.runs.plan import begin, make_plan, survey
+from linewright.line.split_rows import label_text
 from linewright.line.steps.evaluate import scores_of
 from linewright.model.facts import Certificate
 from linewright.model.gates.text import outcome_in_words

@@ -11,9 +11,9 @@ from claims import BY_AMOUNT, DEARER, FILE, MATRIX, change, make
 from linewright.data.finding_text import finding_in_words
 from linewright.errors import ContractBreach, SpecError
 from linewright.interfaces.cli.render.dispatch import result_text
-from linewright.line.care.verify import verify_factory
 from linewright.line.check.report import check_line
 from linewright.line.facts import AmountsInForce
+from linewright.line.maintenance.verify import verify_factory
 from linewright.line.rebuild.compare import rebuild
 from linewright.line.record.evidence import evidence_of
 from linewright.line.record.registry import find_model

@@ -1,4 +1,4 @@
-"""Rows that say the same are parted as one and drawn as one: a table that has each row five times knows no more than one that has it once."""
+"""Rows that say the same are split as one and drawn as one: a table that has each row five times knows no more than one that has it once."""
 
 import csv
 from pathlib import Path

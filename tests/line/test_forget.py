@@ -21,14 +21,14 @@ from linewright.data.facts import Dataset
 from linewright.data.profile.roles import GivenRoles
 from linewright.errors import Corrupt, NotFound, RequestError, SpecError, Transient
 from linewright.interfaces.cli.render.dispatch import result_text
-from linewright.line.care.backup import make_backup
-from linewright.line.care.forget import forget, resume
-from linewright.line.care.gc import collect
-from linewright.line.care.restore import restore_backup
-from linewright.line.care.verify import verify_chain, verify_factory
 from linewright.line.factory import Factory
 from linewright.line.facts import Accepted, Forgotten
 from linewright.line.loop.worker import Tending
+from linewright.line.maintenance.backup import make_backup
+from linewright.line.maintenance.forget import forget, resume
+from linewright.line.maintenance.gc import collect
+from linewright.line.maintenance.restore import restore_backup
+from linewright.line.maintenance.verify import verify_chain, verify_factory
 from linewright.line.new.write import new_line
 from linewright.line.predict.batch import predict_file
 from linewright.line.predict.label_file import hand_in
@@ -397,7 +397,7 @@ def test_a_kill_at_any_moment_is_finished_by_the_next_start(factory, moment):
     script = (
         "import os, signal, sys\n"
         "from pathlib import Path\n"
-        "import linewright.line.care.forget as module\n"
+        "import linewright.line.maintenance.forget as module\n"
         "from linewright.line.factory import Factory\n"
         "from linewright.store.sql import SqlMetadata\n"
         "def killed(*given, **named):\n"
@@ -450,7 +450,7 @@ def test_a_torn_frame_of_a_killed_removal_is_written_again(factory, monkeypatch)
         torn.append(path)
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("linewright.line.care.forget._write", half)
+    monkeypatch.setattr("linewright.line.maintenance.forget._write", half)
     with pytest.raises(KeyboardInterrupt):
         forget(factory, LINE, HER, dry_run=False)
     monkeypatch.undo()

@@ -8,8 +8,8 @@ import time
 
 import commands
 
-from linewright.line.care.gc import collect
-from linewright.line.care.verify import verify_factory
+from linewright.line.maintenance.gc import collect
+from linewright.line.maintenance.verify import verify_factory
 from linewright.line.runs.execute import execute, execute_inline
 
 KEPT = re.compile(r"train  ([0-9]+)/([0-9]+)  found done: ([0-9]+) fits?, by a training that did not end")
@@ -63,7 +63,7 @@ def test_a_run_that_is_killed_twice_while_it_trains_finds_its_finished_fits(tumo
     news = []
     killed.report = news.append
     ran = execute(killed, "tumours")
-    training = [one for one in news if one.station == "train" and one.of]
+    training = [one for one in news if one.step == "train" and one.of]
 
     assert f"found done: {second} fits, by a training that did not end" == training[0].says
     assert int(found[2]) - second == sum(not one.stays for one in training)

@@ -348,7 +348,7 @@ def test_a_folder_is_no_line_file(tmp_path: Path):
         read_line(tmp_path)
 
 
-def test_what_has_no_station_yet_is_named_with_its_place(tmp_path: Path):
+def test_what_has_no_step_yet_is_named_with_its_place(tmp_path: Path):
     """`check` must refuse what would otherwise silently do nothing."""
     path = tmp_path / "claims.yaml"
     path.write_text(
@@ -371,7 +371,7 @@ def test_what_has_no_station_yet_is_named_with_its_place(tmp_path: Path):
     ],
 )
 def test_each_reserved_word_is_refused_by_name(text: str, where: str):
-    """The grammar is whole from the start; its stations come one by one."""
+    """The grammar is whole from the start; its steps come one by one."""
     assert [where] == [error.where for error in unsupported(line(text))]
 
 

@@ -39,7 +39,7 @@ from linewright.line.runs.execute import execute_inline
 from linewright.line.runs.plan import begin, make_plan
 from linewright.line.runs.record import WORKFLOW, prepare
 from linewright.line.runs.workflow import workflows
-from linewright.line.steps.ingest import ingest_station
+from linewright.line.steps.ingest import ingest_step
 from linewright.model.facts import Certificate, Registered
 from linewright.model.package.model import load
 from linewright.operations.release import promote, rollback
@@ -154,7 +154,7 @@ class Living:
     def table(self) -> pl.DataFrame:
         """Return the rows that a retraining would have now."""
         work = begin(self.factory, self.factory.line(LINE), as_of=self.factory.now())
-        dataset = self.factory.metadata.get(ingest_station(work).dataset, Dataset)
+        dataset = self.factory.metadata.get(ingest_step(work).dataset, Dataset)
         return read_dataset(dataset, self.factory.artifacts, self.factory.metadata)
 
     def events(self, kind):

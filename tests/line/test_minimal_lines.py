@@ -200,7 +200,7 @@ def test_answers_do_not_overwrite_what_the_factory_needs(tmp_path):
 
 
 def test_a_fairness_gate_over_an_unknown_column_is_refused_before_training(tmp_path):
-    """Not at the last station, after an hour."""
+    """Not at the last step, after an hour."""
     text = (
         "sources: {t: {file: t.csv}}\nlabel: {column: y}\ntrain: {budget: quick}\n"
         "gates: [{fairness: gender, at_most: 0.1}]\n"

@@ -8,10 +8,10 @@ from scipy.special import expit, logit
 from linewright.features.encode import encode
 from linewright.features.learn import to_columns
 from linewright.interfaces.cli.render.dispatch import result_text
-from linewright.line.parted_rows import label_text
 from linewright.line.runs.execute import execute_inline
 from linewright.line.runs.plan import begin, survey
 from linewright.line.runs.results import result_of
+from linewright.line.split_rows import label_text
 from linewright.model.evaluate.reliability import calibration_error
 from linewright.model.facts import Calibration
 from linewright.model.package.model import load

@@ -337,7 +337,7 @@ IDENTIFIERS = frozenset(
         "watch.Volume.every",
     ]
 )
-"""Words of ours, of libraries and of formats that mean one thing: metrics, stations, trials, types, durations, currencies, versions."""
+"""Words of ours, of libraries and of formats that mean one thing: metrics, steps, trials, types, durations, currencies, versions."""
 
 FOREIGN = frozenset(
     [

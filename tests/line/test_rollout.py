@@ -23,8 +23,8 @@ from ports import free_port
 import linewright
 from linewright.errors import GateRefused, RequestError, Transient
 from linewright.interfaces.cli.render.dispatch import result_text
-from linewright.line.care.verify import verify_factory
 from linewright.line.factory import Factory
+from linewright.line.maintenance.verify import verify_factory
 from linewright.line.predict.label_file import hand_in
 from linewright.line.record.evidence import explain
 from linewright.line.record.example_request import curl

@@ -61,7 +61,7 @@ def test_both_engines_give_equal_digests(tumours):
     assert digests(execute_inline(inline, "tumours")) == digests(execute(durable, "tumours"))
 
 
-def test_a_run_that_another_process_carries_out_tells_its_stations(tumours, monkeypatch):
+def test_a_run_that_another_process_carries_out_tells_its_steps(tumours, monkeypatch):
     """Whoever types `run` beside `up` must see more than a cursor."""
     monkeypatch.setattr(execute_module, "_LOOK_S", 0.05)
     factory = tumours()
@@ -74,9 +74,9 @@ def test_a_run_that_another_process_carries_out_tells_its_stations(tumours, monk
         again = execute(factory, "tumours")
     lock.release()
 
-    stations = [one.station for one in told]
-    assert {"train"} <= set(stations) <= set(ran.did)
-    assert len(stations) == len(set(stations))
+    steps = [one.step for one in told]
+    assert {"train"} <= set(steps) <= set(ran.did)
+    assert len(steps) == len(set(steps))
     assert f"nothing: every result was there already, of run {ran.run}" in result_text(again)
 
 
@@ -545,19 +545,19 @@ def test_a_broken_contract_stops_the_run_and_says_so(tumours):
     assert status(factory).lines[0].failed is None
 
 
-def test_a_section_without_a_station_is_refused_by_name(tumours):
+def test_a_section_that_nothing_carries_out_is_refused_by_name(tumours):
     """A word that does nothing would be believed."""
     factory = tumours()
     change(factory, "gates:\n", "sites: {lyon: {}}\ngates:\n")
 
-    with pytest.raises(SpecError, match="'sites' is part of the grammar, but its station does not exist yet"):
+    with pytest.raises(SpecError, match="'sites' is part of the grammar, but nothing carries it out yet"):
         execute(factory, "tumours")
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("moment", [3, 14])
 def test_a_killed_run_is_finished_by_the_next_with_equal_digests(tumours, moment):
-    """Laptops close in mid-run. All boundaries are in benchmarks/kill.py, some more in tests/care/test_gc.py; these are two of them."""
+    """Laptops close in mid-run. All boundaries are in benchmarks/kill.py, some more in tests/maintenance/test_gc.py; these are two of them."""
     whole, killed = tumours("whole"), tumours("killed")
     expected = digests(execute_inline(whole, "tumours"))
     command = [

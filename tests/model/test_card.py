@@ -698,7 +698,7 @@ def test_an_interval_that_does_not_hold_is_said_to_where_it_is_promised(card):
 
 
 def test_why_an_interval_is_too_narrow_is_not_made_up(card):
-    """Rows that were parted by chance are of the same world; what a brought model has seen is not known."""
+    """Rows that were split by chance are of the same world; what a brought model has seen is not known."""
     by_chance = numbers(card, coverage=HELD)
     brought = numbers(card, by="time", coverage=HELD, adopted=Adopted(output="y", classes=(), widths=(1,)))
 
@@ -739,13 +739,11 @@ def test_what_a_rival_made_elsewhere_has_seen_is_not_claimed():
     """Nobody knows which rows a brought model has learned from, so the one that beat it may have had it harder or easier."""
     assert "rows that neither has seen" in told()
     assert "rows that neither has seen" not in told(rival_adopted=True)
-    assert "whether the champion, which was made elsewhere, has seen them is not known" in told(
-        rival_adopted=True
-    )
+    assert "whether the champion, which was imported, has seen them is not known" in told(rival_adopted=True)
 
 
 def test_a_retrained_model_says_who_asked_and_what_was_known():
-    """The same rows are parted otherwise at another instant: the digest depends on it."""
+    """The same rows are split otherwise at another instant: the digest depends on it."""
     text = told(as_of="2026-11-25T13:14:00.000000Z", asked="'a' has drifted", proposal=digest("proposal"))
 
     assert "asked for by monitoring or a schedule: 'a' has drifted." in text
@@ -1140,7 +1138,8 @@ def test_fewer_rows_than_there_are_have_a_reason(card):
     whole = MemberOf(trial="linear", weight=1.0, rounds=0)
     for page in told(10_100, "random", Executed(folds=1, of=5, members=(whole,))):
         assert (
-            "trained on: one fold of 5 judged, for the table has many rows, columns or classes (" in page.text
+            "trained on: one fold of 5 judged, for the table has many rows, columns or classes, or its trees take many rounds ("
+            in page.text
         )
     for page in told(2074, "random", Executed(folds=5, of=5, members=(whole,))):
         assert "judged, for" not in page.text

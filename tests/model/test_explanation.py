@@ -130,7 +130,7 @@ def test_lacking_values_in_the_same_rows_is_not_to_say_the_same():
 
 
 def test_rows_with_values_of_others_keep_their_form():
-    """A model that was made elsewhere reads fields, not a matrix."""
+    """An imported model reads fields, not a matrix."""
     raw = np.zeros(3, dtype=[("x0", np.float32), ("x1", object)])
     raw["x0"], raw["x1"] = [1, 2, 3], ["a", "b", "c"]
     changed = swapped(raw, np.array([0, 2]), (1,), np.array([1, 1]))
@@ -546,7 +546,7 @@ def test_a_wide_table_costs_no_more_than_a_narrow_one():
 
 
 def test_a_model_whose_answers_cannot_be_explained_is_still_looked_at():
-    """One that was made elsewhere, say."""
+    """One that was imported, say."""
     chance = np.random.default_rng(13)
     x = chance.normal(size=(900, 40)).astype(np.float32)
     target = (x[:, 31] > 0).astype(np.int64)

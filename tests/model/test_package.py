@@ -18,7 +18,7 @@ from scipy.special import expit, logit, softmax
 from linewright.errors import Corrupt, Denied, NotFound, RequestError, Terminal
 from linewright.features.facts import Encoder, Number, Raw
 from linewright.model.facts import Band, Calibration, Package, RequestColumn, Trained
-from linewright.model.onnx.session import NUMBERS, PLAIN, check_graph, fields
+from linewright.model.onnx.session import NUMBERS, PLAIN, ROWS_AT_ONCE, check_graph, fields
 from linewright.model.package.model import (
     Golden,
     build,
@@ -207,6 +207,15 @@ def test_a_row_is_scored_alike_alone_and_among_others(x):
     alone = np.vstack([model.scores(x[i : i + 1]) for i in range(len(x))])
 
     assert alone.tobytes() == model.scores(x).tobytes()
+
+
+def test_many_rows_are_scored_as_a_few_are():
+    """A graph computes a few hundred rows at one time; nothing of an answer shows where such a part ends."""
+    x = np.random.default_rng(5).normal(size=(2 * ROWS_AT_ONCE + 1, WIDTH)).astype(np.float32)
+    for model in (model_of(BINARY_GRAPH), model_of(linear_proto().SerializeToString(), **REGRESSION)):
+        alone = np.concatenate([model.scores(x[i : i + 1]) for i in range(len(x))])
+
+        assert alone.tobytes() == model.scores(x).tobytes()
 
 
 def test_rows_may_be_a_view_and_may_be_none():

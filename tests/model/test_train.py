@@ -515,6 +515,24 @@ def test_folds_that_a_person_asks_for_judge(asked, judging):
     assert (judging, 5) == (training.executed.folds, training.executed.of)
 
 
+@pytest.mark.parametrize(("rounds", "asked", "judging"), [(10, None, 5), (400, None, 3), (400, 5, 5)])
+def test_fewer_folds_judge_where_trees_take_many_rounds(rounds, asked, judging):
+    """The first setting tells what all will cost; no fold is fitted twice for it."""
+    x, target = complementary(2_000)
+    wide = np.hstack([x, np.zeros((len(x), 150), dtype=np.float32)])
+    trainers = {
+        "linear": ScriptedTrainer(slope=(3.0,), offset=(0.5,)),
+        "lightgbm": ScriptedTrainer(slope=(1.0,), offset=(-0.5,), rounds=rounds),
+        "xgboost": ScriptedTrainer(slope=(0.0,), offset=(0.0,), rounds=rounds),
+    }
+    training = run(wide, target, "regression", budget="normal", trainers=trainers, asked=asked)
+    judged = [one for trainer in trainers.values() for one in trainer.asked if one["valid"] is not None]
+
+    assert (judging, 5) == (training.executed.folds, training.executed.of)
+    assert judging * len(training.trials) == len(judged)
+    assert judging * len(target) == 5 * np.isfinite(training.out_of_fold).sum()
+
+
 @pytest.mark.parametrize(("budget", "prefer"), [("normal", "small"), ("quick", "accuracy")])
 def test_one_model_where_it_is_asked_for(budget, prefer):
     """Who prefers a small model, or a quick training, gets one; what the small one costs is said."""

@@ -19,13 +19,13 @@ from receivers import KillableWebhook, mail_server, webhook
 
 from linewright.errors import NotFound, SpecError
 from linewright.interfaces.cli.render.dispatch import result_text
-from linewright.line.care.backup import make_backup
-from linewright.line.care.doctor import Needs, examine
-from linewright.line.care.restore import restore_backup
 from linewright.line.factory import Factory
 from linewright.line.facts import Finished
 from linewright.line.file.factory_file import read_factory_file
 from linewright.line.file.read import parse_line
+from linewright.line.maintenance.backup import make_backup
+from linewright.line.maintenance.doctor import Needs, examine
+from linewright.line.maintenance.restore import restore_backup
 from linewright.line.notify import notify as notifying
 from linewright.line.notify.deliveries import deliveries, undelivered
 from linewright.line.notify.destinations import destinations

@@ -19,7 +19,7 @@ from linewright.engine.context import Context
 from linewright.errors import Conflict, Corrupt, GateRefused, NotFound, RequestError, Transient
 from linewright.features.facts import Encoder
 from linewright.model.facts import Calibration, Certificate, Conclusion, Package
-from linewright.release import stop
+from linewright.release import halt_file
 from linewright.release.facts import Arm, Halted, Promoted, Refused, RolledBack, Serving
 from linewright.release.promotion import (
     Candidate,
@@ -369,8 +369,8 @@ def test_record_pointer_and_file_agree_after_any_history(tmp_path_factory, steps
         assert list(range(1, made + 1)) == sorted(event.generation for event in events)
         assert project(metadata, folder, LINE) == on_disk(folder)
         assert made == on_disk(folder).generation
-        assert stop.may_answer(folder, LINE) != metadata.pointer(LINE).halt
-        assert not stop.is_pending(folder, LINE)
+        assert halt_file.may_answer(folder, LINE) != metadata.pointer(LINE).halt
+        assert not halt_file.is_pending(folder, LINE)
 
 
 # Halt
@@ -421,12 +421,12 @@ def test_nothing_but_its_record_lifts_a_halt_that_is_not_recorded_yet(context, f
     serve(context, folder, "b")
     project(context.metadata, folder, LINE)
 
-    assert (False, True) == (stop.may_answer(folder, LINE), stop.is_pending(folder, LINE))
+    assert (False, True) == (halt_file.may_answer(folder, LINE), halt_file.is_pending(folder, LINE))
     assert not is_projected(context.metadata, folder, LINE)
     event = record_pending(context, folder, LINE)
     assert (True, "ada", "fire") == (event.halt, event.by, event.because)
     assert event.stopped < event.at
-    assert (True, False) == (on_disk(folder).halt, stop.is_pending(folder, LINE))
+    assert (True, False) == (on_disk(folder).halt, halt_file.is_pending(folder, LINE))
     assert is_projected(context.metadata, folder, LINE)
     assert None is record_pending(context, folder, LINE)
     assert [(True, "ada", "fire")] == halted(context)
@@ -439,9 +439,9 @@ def test_whoever_frees_a_line_frees_it_of_the_halt_that_was_not_recorded(context
     halt(context, folder, LINE, halt=False, because="out")
 
     assert [(True, "ada", "fire"), (False, "ada", "out")] == halted(context)
-    assert (True, True) == (stop.may_answer(folder, LINE), is_projected(context.metadata, folder, LINE))
+    assert (True, True) == (halt_file.may_answer(folder, LINE), is_projected(context.metadata, folder, LINE))
     unrecorded(context, folder, "again")
-    assert (False, True) == (stop.may_answer(folder, LINE), stop.is_pending(folder, LINE))
+    assert (False, True) == (halt_file.may_answer(folder, LINE), halt_file.is_pending(folder, LINE))
 
 
 def test_two_halts_that_could_not_be_recorded_leave_the_first_ones_reason(context, folder):
@@ -452,7 +452,7 @@ def test_two_halts_that_could_not_be_recorded_leave_the_first_ones_reason(contex
     halt(context, folder, LINE, halt=True, because="storm")
 
     assert [(True, "ada", "fire"), (True, "ada", "storm")] == halted(context)
-    assert not stop.is_pending(folder, LINE)
+    assert not halt_file.is_pending(folder, LINE)
 
 
 def test_a_halt_that_comes_while_a_line_is_freed_wins(context, folder, monkeypatch):
@@ -474,10 +474,10 @@ def test_a_halt_that_comes_while_a_line_is_freed_wins(context, folder, monkeypat
         monkeypatch.setattr(Path, "rename", meet)
         halt(context, folder, LINE, halt=False, because="out")
 
-        assert (False, True) == (stop.may_answer(folder, LINE), stop.is_pending(folder, LINE))
+        assert (False, True) == (halt_file.may_answer(folder, LINE), halt_file.is_pending(folder, LINE))
         assert ("bob", step) == ((event := record_pending(context, folder, LINE)).by, event.because)
         halt(context, folder, LINE, halt=False, because="out")
-        assert stop.may_answer(folder, LINE)
+        assert halt_file.may_answer(folder, LINE)
 
 
 def test_a_reason_that_is_longer_than_its_room_loses_its_end(context, folder):
@@ -486,7 +486,7 @@ def test_a_reason_that_is_longer_than_its_room_loses_its_end(context, folder):
     unrecorded(context, folder, "é" * 10_000, by="x" * 10_000)
     event = record_pending(context, folder, LINE)
 
-    assert stop.ROOM > len(event.because.encode()) > stop.ROOM // 2
+    assert halt_file.ROOM > len(event.because.encode()) > halt_file.ROOM // 2
     assert event.because.endswith("é…")
 
 
@@ -515,7 +515,7 @@ def test_a_record_that_does_not_know_the_line_is_told_nothing(context, folder):
         assert None is record_pending(context_of(other, MemoryArtifacts()), folder, LINE)
         assert [] == other.events(Halted)
 
-    assert stop.is_pending(folder, LINE)
+    assert halt_file.is_pending(folder, LINE)
 
 
 # The file

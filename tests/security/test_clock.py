@@ -11,9 +11,9 @@ import pytest
 
 from linewright.data.profile.roles import GivenRoles
 from linewright.interfaces.cli.render.dispatch import result_text
-from linewright.line.care.doctor import Needs, examine
 from linewright.line.factory import Factory
 from linewright.line.loop.worker import Tending, tend_inline
+from linewright.line.maintenance.doctor import Needs, examine
 from linewright.line.new.write import new_line
 from linewright.line.predict.batch import predict_file
 from linewright.line.record.alerts import open_alerts
@@ -236,7 +236,7 @@ def test_the_worker_tells_of_it_once(line, clock):
     told, enough = [], threading.Event()
 
     def report(progress):
-        told.append(progress.station)
+        told.append(progress.step)
         if told.count("looked") >= 4:
             enough.set()
 
@@ -248,7 +248,7 @@ def test_the_worker_tells_of_it_once(line, clock):
 
     def report_of_look():
         if next(looks) % 50 == 0:
-            report(type("Look", (), {"station": "looked"}))
+            report(type("Look", (), {"step": "looked"}))
 
     root = Path(line.root)
     tending = Tending(lambda: Factory.open(root, report=report, now=now), Idle(), every_s=0.02)

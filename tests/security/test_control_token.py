@@ -14,10 +14,10 @@ from control import Up, bearer, factory_up
 
 from linewright.errors import Denied, Unauthenticated
 from linewright.interfaces.http.app import control_app
-from linewright.line.care.backup import make_backup
-from linewright.line.care.doctor import Needs, examine
-from linewright.line.care.restore import restore_backup
 from linewright.line.factory import Factory
+from linewright.line.maintenance.backup import make_backup
+from linewright.line.maintenance.doctor import Needs, examine
+from linewright.line.maintenance.restore import restore_backup
 from linewright.operations import OPERATIONS
 from linewright.serve.access import Access, control_token, read_token
 

@@ -24,7 +24,7 @@ from linewright.interfaces.http.app import control_app
 from linewright.interfaces.http.expensive import MOST_WAITING, Expensive
 from linewright.interfaces.http.replies import SqliteReplies
 from linewright.interfaces.python.factory import Factory
-from linewright.line.care.doctor import Needs, examine
+from linewright.line.maintenance.doctor import Needs, examine
 from linewright.line.new.write import new_line
 from linewright.line.runs.execute import execute_inline
 from linewright.operations import OPERATIONS

@@ -33,8 +33,8 @@ from linewright.line.loop.worker import UNKNOWN_AFTER_S, Tending
 from linewright.operations import OPERATIONS
 from linewright.release.endpoint_settings import configure
 from linewright.release.facts import Halted
+from linewright.release.halt_file import Note, leave, stop
 from linewright.release.promotion import Candidate, promote
-from linewright.release.stop import Note, leave, stop
 from linewright.serve.access import Access
 
 PROMISED_S = 2.0

@@ -9,10 +9,10 @@ from small import LINE, make_factory
 
 from linewright.errors import Corrupt, LinewrightError
 from linewright.interfaces.cli.render.dispatch import result_text
-from linewright.line.care.backup import make_backup
-from linewright.line.care.doctor import Needs, examine
-from linewright.line.care.verify import verify_factory
 from linewright.line.factory import Factory
+from linewright.line.maintenance.backup import make_backup
+from linewright.line.maintenance.doctor import Needs, examine
+from linewright.line.maintenance.verify import verify_factory
 from linewright.line.record.example_request import curl
 from linewright.release.facts import Serving
 from linewright.release.promotion import is_projected, project

@@ -17,9 +17,9 @@ import pytest
 
 from linewright.data.profile.roles import GivenRoles
 from linewright.interfaces.cli.render.dispatch import result_text
-from linewright.line.care.doctor import Needs, examine
 from linewright.line.factory import Factory
 from linewright.line.loop.worker import Tending
+from linewright.line.maintenance.doctor import Needs, examine
 from linewright.line.new.write import new_line
 from linewright.line.predict.batch import predict_file
 from linewright.line.record.archive_log import seal_next

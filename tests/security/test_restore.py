@@ -14,10 +14,10 @@ import pytest
 from small import make_factory
 
 from linewright.errors import Conflict, Corrupt, LinewrightError, RequestError
-from linewright.line.care.backup import make_backup
-from linewright.line.care.restore import restore_backup
-from linewright.line.care.verify import verify_factory
 from linewright.line.factory import Factory
+from linewright.line.maintenance.backup import make_backup
+from linewright.line.maintenance.restore import restore_backup
+from linewright.line.maintenance.verify import verify_factory
 
 METADATA = "factory/.linewright/metadata.sqlite"
 FEEDBACK = "factory/.linewright/feedback/claims.sqlite"

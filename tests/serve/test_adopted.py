@@ -1,4 +1,4 @@
-"""Models that were made elsewhere: what scikit-learn answers, the endpoint answers, and a challenger can beat it."""
+"""Models that were imported: what scikit-learn answers, the endpoint answers, and a challenger can beat it."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -241,7 +241,7 @@ def test_the_card_says_what_is_not_known(tmp_path):
         execute_inline(factory, "churn")
         card = card_markdown(card_facts(factory, find_model(factory, "churn")))
 
-    assert "made elsewhere" in card
+    assert "imported" in card
     assert "Which rows it has learned from is not known" in card
     assert "skl2onnx" in card
     assert "has not seen" not in card

@@ -291,7 +291,9 @@ def test_a_state_written_by_a_newer_version_is_refused_and_says_what_to_do(url):
         connection.exec_driver_sql("update alembic_version set version_num = '9999'")
     engine.dispose()
 
-    with pytest.raises(Terminal, match=r"newer Linewright: found '9999', allowed: 0001\. Next: upgrade"):
+    with pytest.raises(
+        Terminal, match=r"another version of Linewright: found '9999', allowed: 0\.1\.0\. Next: upgrade"
+    ):
         SqlMetadata(url)
 
 

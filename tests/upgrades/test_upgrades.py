@@ -115,7 +115,7 @@ def test_the_record_is_listed(past):
 
 
 def test_a_plan_says_why(past):
-    """A newer station may compute something again; then the plan says so and does not crash."""
+    """A newer step may compute something again; then the plan says so and does not crash."""
     plan = past.gives("plan", "visits")
 
     assert all(change["because"] for change in plan["changes"])

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import ncx2
 
-from linewright.watch.drift_test import findable, measure, sf
+from linewright.watch.psi import findable, measure, sf
 
 ALPHA = 1 / 2160 / 62
 """1 false alarm in 90 d, windows of 1 h, 62 monitors."""
@@ -156,7 +156,7 @@ def test_the_page_and_the_docstring_say_what_is_findable():
         int(rows.replace(",", "")): float(psi)
         for rows, psi in re.findall(r"\| ([\d,]+) \| ([\d.]+) \|", table)
     }
-    docstring = str(sys.modules["linewright.watch.drift_test"].__doc__)
+    docstring = str(sys.modules["linewright.watch.psi"].__doc__)
 
     assert {100, 300, 1_000, 10_000} == set(told)
     for rows, psi in told.items():

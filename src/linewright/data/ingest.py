@@ -15,7 +15,7 @@ from linewright.data.spec import DataSpec, table_sources
 from linewright.data.table.build import build_table
 from linewright.engine.context import Context, Progress
 
-STATION = "ingest"
+STEP = "ingest"
 
 
 def ingest(
@@ -63,11 +63,11 @@ def ingest(
 
     def heard(rows: int) -> None:
         says = f"read {rows:,} rows of {' and '.join(data.sources)}"
-        context.report(Progress(station=STATION, says=says, done=len(sources), of=steps))
+        context.report(Progress(step=STEP, says=says, done=len(sources), of=steps))
 
     checked = check_sources(sources, data, served, scratch=scratch, heard=heard, forgotten=forgotten)
     says = f"{checked.frame.height:,} of {checked.rows_read:,} rows keep the contract"
-    context.report(Progress(station=STATION, says=says, done=steps - 1, of=steps))
+    context.report(Progress(step=STEP, says=says, done=steps - 1, of=steps))
     quarantine = _keep_quarantine(context, checked)
     if checked.stop is not None:
         raise breach(checked, quarantine)
@@ -86,7 +86,7 @@ def ingest(
     )
     context.metadata.keep(ingested)
     says = f"kept {dataset.rows:,} rows"
-    context.report(Progress(station=STATION, says=says, done=steps, of=steps))
+    context.report(Progress(step=STEP, says=says, done=steps, of=steps))
     return ingested
 
 

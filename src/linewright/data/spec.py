@@ -367,7 +367,7 @@ class ContractSpec(Spec):
 
 
 class SplitSpec(Spec):
-    """How rows are parted into training and test."""
+    """How rows are split into training and test."""
 
     by: Literal["auto", "random", "group", "time"] = "auto"
     """`time`: the latest rows are the test part. `group`: whole groups. `random`: by a salted hash of the key

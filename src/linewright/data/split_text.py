@@ -15,7 +15,7 @@ def split_in_words(split: Split) -> str:
     >>> reason = SplitReason(cut=ByHash(key="id", is_asked=True))
     >>> split_in_words(Split(dataset="", by="random", reason=reason, cutoff=None, train=8, test=2, embargo=0, unlabelled=0,
     ...     parts="", fold_salt="", copies=12))
-    "the line asks for it: rows are parted by a salted hash of their key 'id'; 12 rows that repeat a training row are in neither part"
+    "the line asks for it: rows are split by a salted hash of their key 'id'; 12 rows that repeat a training row are in neither part"
     """
     return reason_in_words(split.reason, cutoff=split.cutoff, since=split.since, copies=split.copies)
 
@@ -54,7 +54,7 @@ def _cut_in_words(cut: ByGroup | ByHash | ByTime, cutoff: str | None) -> str:
         case ByHash():
             of = f"their key {cut.key!r}" if cut.key else "their content"
             asked = "the line asks for it" if cut.is_asked else "the table names neither a time nor a group"
-            return f"{asked}: rows are parted by a salted hash of {of}"
+            return f"{asked}: rows are split by a salted hash of {of}"
         case ByTime():
             rows = called(without_repeats=cut.without_repeats)
             told = f"{cut.column!r} says when rows happened: {cut.share:.1%} of the {rows} are at or after {cutoff}"

@@ -20,7 +20,7 @@ DTYPES: Mapping[str, pl.DataType] = {
     "date": pl.Date(),
     "datetime": pl.Datetime("us", "UTC"),
 }
-"""How each type is held in memory. `list` and `file` have no station yet."""
+"""How each type is held in memory. `list` and `file` cannot be read yet."""
 
 _WHOLE = 2.0**53
 TRUE = ("true", "t", "yes", "y", "1")
@@ -90,7 +90,7 @@ def cast(values: pl.Series, to: str, *, pattern: str | None = None, zone: str | 
     Raises
     ------
     SpecError
-        If the zone is unknown, or the type has no station yet.
+        If the zone is unknown, or the type cannot be read yet.
 
     Examples
     --------
@@ -127,7 +127,7 @@ def _typed(column: pl.Expr, values: pl.Series, wanted: Typing) -> pl.Expr:
     to, pattern, zone = wanted
     if to not in DTYPES:
         raise SpecError(
-            f"columns of type {to!r} have no station yet",
+            f"columns of type {to!r} cannot be read yet",
             found=to,
             allowed=", ".join(DTYPES),
             hint="leave it out",

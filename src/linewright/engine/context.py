@@ -1,4 +1,4 @@
-"""What a station may touch besides its inputs."""
+"""What a step may touch besides its inputs."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ from linewright.store.protocols import Artifacts, Metadata
 class Progress:
     """One step forward of long work, for a person who waits."""
 
-    station: str
+    step: str
     says: str
     done: int = 0
     of: int = 0
@@ -26,12 +26,12 @@ class Progress:
 
 @dataclass(frozen=True, kw_only=True)
 class Context:
-    """Everything a station may touch besides its inputs."""
+    """Everything a step may touch besides its inputs."""
 
     now: Callable[[], str]
     """The time, UTC, RFC 3339 with microseconds."""
     seed: Callable[[str], int]
-    """A seed in [0, 2**31) derived from a digest; no shared stream, so skipping a finished station changes nothing."""
+    """A seed in [0, 2**31) derived from a digest; no shared stream, so skipping a finished step changes nothing."""
     new_id: Callable[[], str]
     """A new UUIDv7."""
     actor: str

@@ -374,7 +374,7 @@ class DurableEngine(EngineClient):
         DurableEngine._open = False
 
     def _rests(self, within_s: float) -> bool:
-        """Wait until no run is carried out any more, and return whether that came in time."""
+        """Wait until no run is going on, and return whether that came in time."""
         with self._changed:
             return self._changed.wait_for(lambda: not self._working, timeout=within_s)
 

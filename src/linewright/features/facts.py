@@ -2,7 +2,7 @@
 
 An encoder turns named columns into one float32 matrix. It is learned from training rows only, saved as JSON, and
 applied by the same code in training, batch scoring and serving (`features.encode`). The encoder of a model that was
-made elsewhere and makes its own features hands its columns over as they are (`Raw`).
+imported and makes its own features hands its columns over as they are (`Raw`).
 """
 
 from collections.abc import Mapping

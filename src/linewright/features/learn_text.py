@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
 from linewright.features.facts import Text
-from linewright.features.text import MOST_CHARACTERS, grams, in_batches, weigh
+from linewright.features.text import MOST_CHARACTERS, KnownGrams, grams, in_batches
 
 MOST_GRAMS = 4_096
 """Grams that are known: the words that are read, then those of most texts, of at least two."""
@@ -105,12 +105,12 @@ def _known(
 
 
 def _matrix(texts: Sequence[str], keys: NDArray[np.uint32], weights: NDArray[np.float64]) -> Any:
-    shape, parts = (len(texts), len(keys)), [sp.csr_matrix((0, len(keys)))]
+    known, parts = KnownGrams(keys, weights), [sp.csr_matrix((0, len(keys)))]
     for part in in_batches(texts) if len(keys) else ():
-        weighed = weigh(grams(texts[part]), keys, weights)
+        weighed = known.weigh(grams(texts[part]))
         parts.append(
             sp.csr_matrix(
-                (weighed.values, (weighed.texts, weighed.grams)), shape=(part.stop - part.start, shape[1])
+                (weighed.values, (weighed.texts, weighed.grams)), shape=(part.stop - part.start, len(keys))
             )
         )
     return sp.vstack(parts, format="csr")

@@ -209,7 +209,7 @@ class Factory:
 
     @property
     def context(self) -> Context:
-        """What a station may touch."""
+        """What a step may touch."""
         return Context(
             now=self.now,
             seed=seed_of,

@@ -367,13 +367,13 @@ class RunResult(msgspec.Struct, frozen=True, kw_only=True):
     promoted: bool
     """Whether the candidate is the champion now."""
     did: tuple[str, ...]
-    """Stations that were computed; the others were found."""
+    """Steps that were computed; the others were found."""
     resumed: bool = False
     """Whether the run had been interrupted, and was only finished now."""
     did_before: tuple[str, ...] = ()
-    """Of a resumed run: the stations of `did` that were computed before the interruption."""
+    """Of a resumed run: the steps of `did` that were computed before the interruption."""
     adopted: bool = False
-    """Whether the candidate was made elsewhere, so that what it has seen is not known."""
+    """Whether the candidate was imported, so that what it has seen is not known."""
     next: tuple[str, ...] = ()
     """Commands of which one is fitting now."""
     breaches: tuple[Breach, ...] = ()

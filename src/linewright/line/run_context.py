@@ -33,11 +33,11 @@ from linewright.text.suggest import near_file
 if TYPE_CHECKING:
     import polars as pl
 
-    from linewright.line.parted_rows import Rows
+    from linewright.line.split_rows import Rows
     from linewright.model.tasks import TaskRules
 
 MODEL_FILE = "train.model"
-"""Name under which `Work.sources` has the fingerprint of a model that was made elsewhere."""
+"""Name under which `Work.sources` has the fingerprint of an imported model."""
 
 CODE_FILE = "train.python"
 """Name under which `Work.sources` has the fingerprint of the file with a user's own estimator."""
@@ -52,15 +52,15 @@ class Work:
     sources: Mapping[str, str]
     """Fingerprint of each source, by name; of the model's file too, where one is adopted, and of a user's code."""
     known: Mapping[str, str] = field(default_factory=dict)
-    """Digest of the result of each finished station, by name."""
+    """Digest of the result of each finished step, by name."""
     as_of: str | None = None
     """For a retraining: the instant whose knowledge counts. Rows that were answered and whose truth was known by then
     are part of the table; `None` before the first."""
 
-    def knowing(self, station: str, digest: str) -> "Work":
-        """Return the work after one more station; what was read so far is not read again."""
+    def knowing(self, step: str, digest: str) -> "Work":
+        """Return the work after one more step; what was read so far is not read again."""
         given = {one.name for one in fields(self)}
-        after = replace(self, known={**self.known, station: digest})
+        after = replace(self, known={**self.known, step: digest})
         read = {name: value for name, value in vars(self).items() if name not in given}
         vars(after).update(read)
         return after
@@ -143,7 +143,7 @@ class Work:
     @cached_property
     def rows(self) -> "Rows":
         """The rows of the dataset version with their parts."""
-        from linewright.line.parted_rows import read_rows  # noqa: PLC0415 -- who only plans reads none of them
+        from linewright.line.split_rows import read_rows  # noqa: PLC0415 -- who only plans reads none of them
 
         return read_rows(self.factory, self.dataset, self.split)
 
@@ -195,7 +195,7 @@ def compared_by(work: Work) -> str:
 
 
 def read_model_file(factory: Factory, model: ModelSpec) -> bytes:
-    """Return the bytes of the file of a model that was made elsewhere.
+    """Return the bytes of the file of an imported model.
 
     Raises
     ------

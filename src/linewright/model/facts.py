@@ -110,7 +110,7 @@ class Sample(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Adopted(msgspec.Struct, frozen=True, kw_only=True):
-    """How the answers of a model that was made elsewhere are read."""
+    """How the answers of an imported model are read."""
 
     output: str
     """Output of the file that holds probabilities, or the number."""
@@ -200,7 +200,7 @@ class Trained(Result, frozen=True, kw_only=True, tag="trained"):
     sample: Sample | None = None
     """Where it learned from a part of very many rows: from which. `None` where it learned from all."""
     executed: Executed | None = None
-    """What training did; `None` where a model was made elsewhere."""
+    """What training did; `None` where a model was imported."""
     estimated: Estimated | None = None
     """Where the built-in engine did not choose what is fitted: what did. `None` where it did."""
     band: Band | None = None
@@ -209,7 +209,7 @@ class Trained(Result, frozen=True, kw_only=True, tag="trained"):
     """Of a binary task: digest of the artifact that holds the training rows by which a threshold is chosen, with their probabilities
     (`model.train.scored_rows`)."""
     adopted: Adopted | None = None
-    """For a model that was made elsewhere: `native` is its ONNX file, which rows it has learned from is not known, and
+    """For an imported model: `native` is its ONNX file, which rows it has learned from is not known, and
     the training part counts as seen by it."""
 
 
@@ -429,7 +429,7 @@ class Evaluation(Result, frozen=True, kw_only=True, tag="evaluation"):
     """For several classes: rows that the probabilities promise of each, and rows that there are; empty of two classes and of
     numbers."""
     plain: Plain | None = None
-    """What a plain linear model reaches on these rows; `None` of a linear model, and of one that was made elsewhere."""
+    """What a plain linear model reaches on these rows; `None` of a linear model, and of one that was imported."""
 
     @property
     def only_answer(self) -> int | None:
@@ -622,7 +622,7 @@ class Explanation(Result, frozen=True, kw_only=True, tag="explanation"):
     """Where positives are missed; `None` where there are not two classes, where no test row is positive, and before a threshold is
     chosen."""
     linear: Linear | None = None
-    """What a plain linear model says of the same rows; `None` where the model is one or was made elsewhere."""
+    """What a plain linear model says of the same rows; `None` where the model is one or was imported."""
 
 
 class GroupRates(msgspec.Struct, frozen=True, kw_only=True):
@@ -768,4 +768,4 @@ class Registered(Event, frozen=True, kw_only=True, tag="registered"):
     """Digest of its `Decision`."""
     limits: tuple[Limit, ...] = ()
     computed_in: dict[str, str] = msgspec.field(default_factory=dict[str, str])
-    """Digest of the `Environment` that each part of it was first computed in, by station."""
+    """Digest of the `Environment` that each part of it was first computed in, by step."""

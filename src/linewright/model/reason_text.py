@@ -138,7 +138,7 @@ def _choice(reason: ChosenReason, task: Task, members: Sequence[MemberOf]) -> st
                 f"{_named(choice.by)}: out-of-fold {word} {_own(choice.loss, task)} on {choice.rows:,} rows"
             )
         case MadeElsewhere():
-            return "the line file names a model that was made elsewhere, so none was trained here"
+            return "the line file names an imported model, so none was trained here"
         case _:
             assert_never(choice)
 

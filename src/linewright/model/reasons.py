@@ -119,7 +119,7 @@ class Offer(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="of
 
 
 class MadeElsewhere(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="made-elsewhere"):
-    """The line file names a model that was made elsewhere."""
+    """The line file names an imported model."""
 
 
 Choice = LowestLoss | Fastest | Sum | BestMetric | Offer | MadeElsewhere
@@ -164,11 +164,11 @@ class ChosenReason(msgspec.Struct, frozen=True, kw_only=True):
 
 
 Judging = Literal["out-of-fold", "training"]
-"""Rows that a threshold was chosen by: those of folds, or, for a model that was made elsewhere, all training rows."""
+"""Rows that a threshold was chosen by: those of folds, or, for an imported model, all training rows."""
 
 
 class LikelierClass(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="likelier-class"):
-    """Nothing says what the decisions of a model that was made elsewhere are worth."""
+    """Nothing says what the decisions of an imported model are worth."""
 
 
 class NoPositive(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="no-positive"):

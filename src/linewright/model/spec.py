@@ -19,7 +19,7 @@ class TrialsBudget(Spec):
 
 
 class ModelSpec(Spec):
-    """A model that was made elsewhere: it takes the place of training."""
+    """An imported model: it takes the place of training."""
 
     file: str
     """File of ONNX, LightGBM (its text) or XGBoost (its JSON or UBJSON): path, relative to the factory folder or absolute."""
@@ -56,7 +56,7 @@ class TrainSpec(Spec):
     """Metric that people read first, by its scikit-learn name; `auto`: average_precision, log_loss or rmse by task. Models are fitted and
     chosen by log-loss, or squared error of numbers; another metric of them, ``mae`` say, decides among them only where it is surely of another opinion. `value` is read first, and chooses no model."""
     budget: Literal["quick", "normal", "thorough"] | TrialsBudget = "normal"
-    """How much is tried; the same rows, parted alike, and the same budget give the same model. Only `thorough` tries pairs of numbers."""
+    """How much is tried; the same rows, split alike, and the same budget give the same model. Only `thorough` tries pairs of numbers."""
     prefer: Literal["accuracy", "small"] = "accuracy"
     """`small` takes one model where up to three, summed, would be better, and says what that costs."""
     also: tuple[Literal["catboost"], ...] = ()
@@ -65,9 +65,9 @@ class TrainSpec(Spec):
     """Cap on training time; reaching it is an error, since a clock does not decide which model comes out."""
     folds: Annotated[int, Field(ge=2, le=20)] | None = None
     """Folds of the cross-fitting, blocks of time or else alike in classes. All that are asked for judge; where none are, there are five, and of
-    tables with very many rows, columns or classes three or one of them judge."""
+    tables with very many rows, columns or classes, and with `normal` where models take much work, three or one of them judge."""
     split: SplitSpec = SplitSpec()
-    """How rows are parted into training and test."""
+    """How rows are split into training and test."""
     model: ModelSpec | None = None
     """A model to adopt instead of training one."""
     python: Annotated[str, Field(pattern=FUNCTION)] | None = None

@@ -1,4 +1,4 @@
-"""The demo: the whole life of a line in a world with known truth, through the same stations that users run."""
+"""The demo: the whole life of a line in a world with known truth, through the same steps that users run."""
 
 import time
 from pathlib import Path
@@ -86,12 +86,10 @@ def demo(
 
     def watcher(day: Day, moments: list[Moment]) -> None:
         for moment in moments:
-            factory.report(
-                Progress(station=f"day {day.day}", says=f"{moment.kind}: {moment.says}", stays=True)
-            )
+            factory.report(Progress(step=f"day {day.day}", says=f"{moment.kind}: {moment.says}", stays=True))
         says = f"{day.payments:,} payments, {day.frauds} frauds, answered by {day.model}"
         factory.report(
-            Progress(station=f"day {day.day}", says=says, done=day.day + 1, of=lived.days - lived.go_live)
+            Progress(step=f"day {day.day}", says=says, done=day.day + 1, of=lived.days - lived.go_live)
         )
 
     life = live(lived, root, report=factory.report, watcher=watcher)

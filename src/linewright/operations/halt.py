@@ -9,7 +9,7 @@ import msgspec
 from linewright.errors import LinewrightError
 from linewright.operations.declaration.declare import Urgent, operation
 from linewright.release import promotion as pointer
-from linewright.release.stop import Note, forbid, leave, stop
+from linewright.release.halt_file import Note, forbid, leave, stop
 from linewright.store.clock import now_utc
 
 RECORD_S = 3.0

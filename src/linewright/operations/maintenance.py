@@ -7,14 +7,14 @@ from msgspec import Meta
 
 from linewright.data.spec import duration_micros
 from linewright.errors import RequestError
-from linewright.line.care.backup import BackedUp, make_backup
-from linewright.line.care.doctor import Examined, Needs, examine
-from linewright.line.care.forget import Forgot
-from linewright.line.care.forget import forget as forget_subject
-from linewright.line.care.gc import Freed, collect
-from linewright.line.care.restore import Restored, restore_backup
-from linewright.line.care.verify import Followed, Verified, verify_chain, verify_factory, verify_model
 from linewright.line.factory import Factory
+from linewright.line.maintenance.backup import BackedUp, make_backup
+from linewright.line.maintenance.doctor import Examined, Needs, examine
+from linewright.line.maintenance.forget import Forgot
+from linewright.line.maintenance.forget import forget as forget_subject
+from linewright.line.maintenance.gc import Freed, collect
+from linewright.line.maintenance.restore import Restored, restore_backup
+from linewright.line.maintenance.verify import Followed, Verified, verify_chain, verify_factory, verify_model
 from linewright.line.record.registry import find_model
 from linewright.operations.declaration.declare import operation
 

@@ -51,11 +51,11 @@ def new(
     weight
         Column with a sample weight.
     model
-        File (ONNX, LightGBM, XGBoost) of a model that was made elsewhere, or folder of an MLflow model with one; it takes the place of training.
+        File (ONNX, LightGBM, XGBoost) of an imported model, or folder of an MLflow model with one; it takes the place of training.
     columns
         Columns that this model reads, in the order of its inputs, separated by commas, where it does not name them itself.
     python
-        Function of your own that returns an unfitted estimator: FILE.py:FUNCTION, the file in the factory's folder.
+        Function of yours that returns an unfitted estimator: FILE.py:FUNCTION, the file in the factory's folder.
     engine
         What chooses and fits the model: built-in, or one of the extras flaml and autogluon.
     """

@@ -29,8 +29,8 @@ from linewright.operations.declaration.declare import operation
 from linewright.operations.history import RunLine, run_lines
 from linewright.people.facts import Account, Accounted
 from linewright.release.facts import Deployed, Halted, Promoted, RolledBack, Rollout, Withdrawn
+from linewright.release.halt_file import Note, note_of, stopped
 from linewright.release.promotion import canary_of
-from linewright.release.stop import Note, note_of, stopped
 from linewright.serve.feedback.store import Counts, Feedback
 from linewright.serve.listener import endpoint
 from linewright.serve.log.outages import lines_with_outages

@@ -18,8 +18,8 @@ from linewright.line.file.factory_file import FACTORY_FILE, read_factory_file
 from linewright.line.record.checkpoint import checkpoint_all, head_in_words
 from linewright.line.record.example_request import curl
 from linewright.operations.declaration.declare import NextProgram, operation
+from linewright.release.halt_file import unguarded
 from linewright.release.promotion import project, record_pending
-from linewright.release.stop import unguarded
 from linewright.serve.access import TOKEN_FILE, control_token
 from linewright.serve.limits import AllLimits
 from linewright.serve.listener import Announcement, listening, shown
@@ -133,7 +133,7 @@ def _up(  # noqa: PLR0917 -- the options of `up`
     _project_all(factory)
 
     def tell(says: str) -> None:
-        factory.report(Progress(station="up", says=says, stays=True))
+        factory.report(Progress(step="up", says=says, stays=True))
 
     # The socket is of this process: while an endpoint that died is started again, clients wait and are not refused.
     with listening(host, port) as listener, shared(factory.state) as folder:

@@ -17,7 +17,7 @@ from linewright.engine.context import Context
 from linewright.errors import Conflict, GateRefused, LinewrightError, NotFound, RequestError
 from linewright.model.facts import Certificate, Limit, Package, Registered
 from linewright.model.gates.text import certificate_in_words
-from linewright.release import stop
+from linewright.release import halt_file
 from linewright.release.facts import (
     Arm,
     Configured,
@@ -370,12 +370,12 @@ def halt(
     Conflict
         If the line moves so often that it lost ten times.
     """
-    note = stop.Note(by=context.actor, because=because, at=at or context.now())
+    note = halt_file.Note(by=context.actor, because=because, at=at or context.now())
     if halt:
-        stop.stop(serving_dir, line)
-        if not stop.leave(serving_dir, line, note):
+        halt_file.stop(serving_dir, line)
+        if not halt_file.leave(serving_dir, line, note):
             record_pending(context, serving_dir, line)  # the note of another person may be there
-            stop.leave(serving_dir, line, note)
+            halt_file.leave(serving_dir, line, note)
     else:
         # Freed is who was halted: else a halt that is still pending would look like one that comes only now.
         record_pending(context, serving_dir, line)
@@ -385,7 +385,7 @@ def halt(
         event = recorded.event
         project(context.metadata, serving_dir, line)
     if halt:
-        stop.settle(serving_dir, line, note)
+        halt_file.settle(serving_dir, line, note)
     return event
 
 
@@ -402,10 +402,10 @@ def record_pending(context: Context, serving_dir: Path, line: str) -> Halted | N
     LinewrightError
         If it cannot be recorded now either; it stays pending.
     """
-    if not stop.is_pending(serving_dir, line) or line not in context.metadata.lines():
+    if not halt_file.is_pending(serving_dir, line) or line not in context.metadata.lines():
         return None
-    note = stop.note_of(serving_dir, line)
-    unknown = stop.Note(by="unknown", because=_WHY_UNKNOWN, at=context.now())
+    note = halt_file.note_of(serving_dir, line)
+    unknown = halt_file.Note(by="unknown", because=_WHY_UNKNOWN, at=context.now())
     try:
         event = _halted(
             context, serving_dir, line, note or unknown, is_late=note is not None, is_new=note is None
@@ -413,13 +413,13 @@ def record_pending(context: Context, serving_dir: Path, line: str) -> Halted | N
     except _Recorded:
         event = None
         project(context.metadata, serving_dir, line)
-    stop.settle(serving_dir, line, note)
+    halt_file.settle(serving_dir, line, note)
     return event
 
 
 def is_halted(metadata: MetadataReader, serving_dir: Path, line: str) -> bool:
     """Return whether a line is halted, by the record or by a halt that is not recorded yet."""
-    return metadata.pointer(line).halt or stop.is_pending(serving_dir, line)
+    return metadata.pointer(line).halt or halt_file.is_pending(serving_dir, line)
 
 
 def was_halted(metadata: MetadataReader, halted: Halted) -> bool:
@@ -432,7 +432,7 @@ def _halted(
     context: Context,
     serving_dir: Path,
     line: str,
-    note: stop.Note,
+    note: halt_file.Note,
     *,
     halt: bool = True,
     is_late: bool = False,
@@ -481,7 +481,7 @@ class _Recorded(Exception):  # noqa: N818 -- a signal between two functions, nev
         self.event = event
 
 
-def _recorded(metadata: MetadataReader, line: str, note: stop.Note) -> Halted | None:
+def _recorded(metadata: MetadataReader, line: str, note: halt_file.Note) -> Halted | None:
     for event in metadata.events(Halted, line=line, newest_first=True, limit=_LATELY):
         if event.halt and event.by == note.by and note.at in {event.at, event.stopped}:
             return event
@@ -546,9 +546,9 @@ def project(metadata: MetadataReader, serving_dir: Path, line: str) -> Serving:
         serving = _serving(metadata, line)
         body = _body(serving)
         if serving.halt:
-            stop.forbid(serving_dir, line)
+            halt_file.forbid(serving_dir, line)
         else:
-            stop.allow(serving_dir, line)
+            halt_file.allow(serving_dir, line)
         if not (path.exists() and path.read_bytes() == body):
             _replace(path, body)
     return serving
@@ -563,7 +563,7 @@ def is_projected(metadata: MetadataReader, serving_dir: Path, line: str) -> bool
     """Return whether the files that endpoints of a line follow say what the metadata says."""
     path, serving = line_path(serving_dir, line, ".json"), _serving(metadata, line)
     is_told = path.is_file() and path.read_bytes() == _body(serving)
-    return is_told and stop.may_answer(serving_dir, line) != serving.halt
+    return is_told and halt_file.may_answer(serving_dir, line) != serving.halt
 
 
 def champions(metadata: MetadataReader, line: str) -> list[int]:

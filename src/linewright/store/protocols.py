@@ -92,11 +92,11 @@ class MetadataReader(Protocol):
         ...
 
     def settled(self, key: str) -> str | None:
-        """Return the digest that the station with this key computed, or `None`."""
+        """Return the digest that the step with this key computed, or `None`."""
         ...
 
-    def last_inputs(self, line: str, station: str) -> Mapping[str, str]:
-        """Return the inputs (name to digest or text) of the latest settled station of a line; empty if none."""
+    def last_inputs(self, line: str, step: str) -> Mapping[str, str]:
+        """Return the inputs (name to digest or text) of the latest settled step of a line; empty if none."""
         ...
 
     def events(
@@ -129,10 +129,10 @@ class Metadata(MetadataReader, Protocol):
         """Keep `result` and return its digest; keeping it twice is keeping it once."""
         ...
 
-    def settle(self, key: str, *, line: str, station: str, inputs: Mapping[str, str], digest: str) -> None:
-        """Note that the station with this key computed `digest`. Twice is once; another digest raises `Conflict`.
+    def settle(self, key: str, *, line: str, step: str, inputs: Mapping[str, str], digest: str) -> None:
+        """Note that the step with this key computed `digest`. Twice is once; another digest raises `Conflict`.
 
-        `last_inputs` of the line and station then returns these inputs, also where the key was settled before
+        `last_inputs` of the line and step then returns these inputs, also where the key was settled before
         (a line that returns to an older spec).
         """
         ...

@@ -19,7 +19,7 @@ from linewright.store.values import Event, Result, canonical_json, decode, decod
 R = TypeVar("R", bound=Result)
 E = TypeVar("E", bound=Event)
 
-REVISIONS = ("0001",)
+REVISIONS = ("0.1.0",)
 """Revisions of the schema, oldest first: those of `store/migrations`, known here so that opening need not import Alembic."""
 
 TABLES = sa.MetaData()
@@ -43,7 +43,7 @@ _inputs = sa.Table(
     "inputs",
     TABLES,
     sa.Column("line", sa.Text, primary_key=True),
-    sa.Column("station", sa.Text, primary_key=True),
+    sa.Column("step", sa.Text, primary_key=True),
     sa.Column("inputs", sa.Text, nullable=False),
 )
 _events = sa.Table(
@@ -198,13 +198,13 @@ class SqlMetadata:
         return [(row.digest, row.kind) for row in self._rows(query)]
 
     def settled(self, key: str) -> str | None:
-        """Return the digest that the station with this key computed, or `None`."""
+        """Return the digest that the step with this key computed, or `None`."""
         rows = self._rows(sa.select(_settled.c.digest).where(_settled.c.key == key))
         return rows[0].digest if rows else None
 
-    def last_inputs(self, line: str, station: str) -> Mapping[str, str]:
-        """Return the inputs (name to digest or text) of the latest settled station of a line; empty if none."""
-        query = sa.select(_inputs.c.inputs).where(_inputs.c.line == line, _inputs.c.station == station)
+    def last_inputs(self, line: str, step: str) -> Mapping[str, str]:
+        """Return the inputs (name to digest or text) of the latest settled step of a line; empty if none."""
+        query = sa.select(_inputs.c.inputs).where(_inputs.c.line == line, _inputs.c.step == step)
         rows = self._rows(query)
         return msgspec.json.decode(rows[0].inputs, type=dict[str, str]) if rows else {}
 
@@ -334,7 +334,7 @@ class SqlMetadata:
         return [Tally(*row) for row in self._rows(query)]
 
     def settlements(self, *, page: int = 500) -> Iterator[tuple[str, str]]:
-        """Iterate over (key, digest) of all settled stations and chunks, by key."""
+        """Iterate over (key, digest) of all settled steps and chunks, by key."""
         query = sa.select(_settled.c.key, _settled.c.digest).order_by(_settled.c.key)
         for row in self._paged(query, _settled.c.key, "", page):
             yield row.key, row.digest
@@ -381,20 +381,20 @@ class SqlMetadata:
             connection.execute(self._insert(_results).values(row).on_conflict_do_nothing())
         return digest
 
-    def settle(self, key: str, *, line: str, station: str, inputs: Mapping[str, str], digest: str) -> None:
-        """Note that the station with this key computed `digest`, from these inputs.
+    def settle(self, key: str, *, line: str, step: str, inputs: Mapping[str, str], digest: str) -> None:
+        """Note that the step with this key computed `digest`, from these inputs.
 
         Raises
         ------
         Conflict
-            If the key is settled with another digest: the station is not a function of what its key says.
+            If the key is settled with another digest: the step is not a function of what its key says.
         """
         text = canonical_json(dict(inputs)).decode()
-        latest = self._insert(_inputs).values(line=line, station=station, inputs=text)
+        latest = self._insert(_inputs).values(line=line, step=step, inputs=text)
         with writing(self._engine) as connection:
-            self._settle(connection, key, digest, f"{line}, station {station}")
+            self._settle(connection, key, digest, f"{line}, step {step}")
             connection.execute(
-                latest.on_conflict_do_update(index_elements=["line", "station"], set_={"inputs": text})
+                latest.on_conflict_do_update(index_elements=["line", "step"], set_={"inputs": text})
             )
 
     def link(self, digests: Mapping[str, str]) -> None:
@@ -412,7 +412,7 @@ class SqlMetadata:
                 where=where,
                 found=digest,
                 allowed=str(kept),
-                hint="report it: this station is not deterministic",
+                hint="report it: this step is not deterministic",
             )
 
     def record(self, event: Event) -> None:
@@ -506,11 +506,11 @@ class SqlMetadata:
         found = connection.scalar(sa.select(_version.c.version_num))
         if found is not None and found not in REVISIONS:
             raise Terminal(
-                "the state was written by a newer Linewright",
+                "the state was written by another version of Linewright",
                 where=self._engine.url.render_as_string(hide_password=True),
                 found=found,
                 allowed=", ".join(REVISIONS),
-                hint="upgrade this installation, or restore a backup made with this version",
+                hint="upgrade this installation, or restore a backup made with this version; states of before 0.1.0 are not read",
             )
         return found == REVISIONS[-1]
 

@@ -81,7 +81,7 @@ class ArtifactsContract:
         assert all(artifacts.has(digest) for digest in put)
 
     def test_many_threads_may_put_the_same_bytes(self, artifacts: Artifacts) -> None:
-        """Two stations may compute the same thing at once."""
+        """Two steps may compute the same thing at once."""
         with ThreadPoolExecutor(8) as pool:
             put = set(pool.map(artifacts.put, [b"same" * 1000] * 32))
 
@@ -107,7 +107,7 @@ class MetadataContract:
         assert canonical_json(kept) == metadata.body(digest)
 
     def test_keeping_twice_is_keeping_once(self, metadata: Metadata) -> None:
-        """A station that is redone after a crash changes nothing."""
+        """A step that is redone after a crash changes nothing."""
         first, second = metadata.keep(Sample(value=1.0)), metadata.keep(Sample(value=1.0))
 
         assert [(first, "testing-sample")] == metadata.find(second)
@@ -136,20 +136,20 @@ class MetadataContract:
         assert 20 == len(metadata.find(""))
         assert [] == metadata.find("%")
 
-    def test_a_station_is_settled_once(self, metadata: Metadata) -> None:
-        """A station finds what it computed before instead of computing it again."""
-        metadata.settle("key", line="claims", station="split", inputs={"dataset": "a"}, digest="d")
-        metadata.settle("key", line="claims", station="split", inputs={"dataset": "a"}, digest="d")
+    def test_a_step_is_settled_once(self, metadata: Metadata) -> None:
+        """A step finds what it computed before instead of computing it again."""
+        metadata.settle("key", line="claims", step="split", inputs={"dataset": "a"}, digest="d")
+        metadata.settle("key", line="claims", step="split", inputs={"dataset": "a"}, digest="d")
 
         assert "d" == metadata.settled("key")
         assert metadata.settled("other key") is None
 
-    def test_a_station_that_answers_differently_is_refused(self, metadata: Metadata) -> None:
-        """A station that is not a function of its inputs must not go unseen."""
-        metadata.settle("key", line="claims", station="split", inputs={"dataset": "a"}, digest="d")
+    def test_a_step_that_answers_differently_is_refused(self, metadata: Metadata) -> None:
+        """A step that is not a function of its inputs must not go unseen."""
+        metadata.settle("key", line="claims", step="split", inputs={"dataset": "a"}, digest="d")
 
         with pytest.raises(Conflict, match="another result"):
-            metadata.settle("key", line="claims", station="split", inputs={"dataset": "b"}, digest="e")
+            metadata.settle("key", line="claims", step="split", inputs={"dataset": "b"}, digest="e")
         assert "d" == metadata.settled("key")
         assert {"dataset": "a"} == metadata.last_inputs("claims", "split")
 
@@ -167,7 +167,7 @@ class MetadataContract:
     ) -> None:
         """`plan` says what changed since the last run, not since the newest key."""
         for dataset, key in (("a", "key a"), ("b", "key b"), ("a", "key a")):
-            metadata.settle(key, line="claims", station="split", inputs={"dataset": dataset}, digest="d")
+            metadata.settle(key, line="claims", step="split", inputs={"dataset": dataset}, digest="d")
 
         assert {"dataset": "a"} == metadata.last_inputs("claims", "split")
         assert {} == metadata.last_inputs("claims", "train")

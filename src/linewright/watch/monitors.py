@@ -2,7 +2,7 @@
 
 How sure: the line's budget of false alarms is shared by all tests that are made in its period, so a test's alpha is
 ``alarms * every / period / monitors``. A monitor of data finds something when the pooled counts of the last windows are
-surely beyond the bar (see `watch.drift_test`) and each of these windows shows it by its own estimate. Windows without rows count
+surely beyond the bar (see `watch.psi`) and each of these windows shows it by its own estimate. Windows without rows count
 neither way.
 
 Each monitor looks at what the others leave: `missing` at all rows, `unseen` at those with a value, `drift` at those with a
@@ -18,7 +18,6 @@ import numpy as np
 
 from linewright.data.spec import duration_micros
 from linewright.watch.distributions import normal
-from linewright.watch.drift_test import Shift, measure
 from linewright.watch.facts import (
     FEWEST_LABELS,
     Bar,
@@ -35,6 +34,7 @@ from linewright.watch.facts import (
     Window,
 )
 from linewright.watch.positive_surplus import surplus
+from linewright.watch.psi import Shift, measure
 from linewright.watch.spec import PerformanceSpec, WatchSpec
 from linewright.watch.traffic_volume import unusual
 

@@ -74,7 +74,7 @@ def split(
     A random or group split takes a row into the test part if a salted hash of its group (else key, else content) is
     small: no other row matters, so a row once in the test part stays there, and rows that are alike stay together.
     A time split takes the latest rows: the cut-off is the time value that leaves nearest to `test` of the labelled
-    rows at or after it; rows of the same time are never parted. Training rows that were not known at the cut-off, or
+    rows at or after it; rows of the same time are never split apart. Training rows that were not known at the cut-off, or
     whose truth was not, are in neither part, and so are rows without a label. Where rows seldom repeat, a test row that
     says what a training row says is in neither part either (see `data.dataset.duplicates`).
 

@@ -12,136 +12,39 @@ from linewright.errors import RequestError
 
 Columns = Mapping[str, Seen]
 
-_NUMBERING = frozenset("id ids uuid guid key no nr num number serial index idx".split())  # noqa: SIM905 -- words, not a list
-_ROWS = frozenset("row rows rowname rownames rowid record unnamed".split())  # noqa: SIM905 -- words, not a list
+
+def _words(text: str) -> frozenset[str]:
+    return frozenset(text.split())
+
+
+_NUMBERING = _words("id ids uuid guid key no nr num number serial index idx")
+_ROWS = _words("row rows rowname rownames rowid record unnamed")
 """What programs call a number that they gave to each row."""
-_PERSONS = frozenset(
-    [
-        "user",
-        "customer",
-        "client",
-        "patient",
-        "subject",
-        "person",
-        "member",
-        "student",
-        "driver",
-        "employee",
-        "player",
-    ]
+_PERSONS = _words("user customer client patient subject person member student driver employee player")
+_ENTITIES = _PERSONS | _words(
+    "household machine unit device engine vehicle account session animal sensor well invoice order"
 )
-_ENTITIES = _PERSONS | {
-    "household",
-    "machine",
-    "unit",
-    "device",
-    "engine",
-    "vehicle",
-    "account",
-    "session",
-    "animal",
-    "sensor",
-    "well",
-    "invoice",
-    "order",
-}
-_PLACES = frozenset(
-    [
-        "business",
-        "company",
-        "firm",
-        "shop",
-        "store",
-        "site",
-        "branch",
-        "restaurant",
-        "hotel",
-        "school",
-        "hospital",
-        "clinic",
-        "facility",
-        "station",
-        "plant",
-        "farm",
-        "supplier",
-        "vendor",
-        "merchant",
-        "seller",
-    ]
+_PLACES = _words(
+    "business company firm shop store site branch restaurant hotel school hospital clinic facility "
+    "station plant farm supplier vendor merchant seller"
 )
 """What a table may name in several rows without a number of its own."""
-TIME_WORDS = frozenset("time timestamp datetime date dt ts day dteday when created at occurred".split())  # noqa: SIM905 -- words, not a list
-COUNTED = frozenset("year yr month week hour minute second epoch cycle step period quarter".split())  # noqa: SIM905 -- words, not a list
-_OTHER_TIMES = frozenset(
-    [
-        "birth",
-        "dob",
-        "born",
-        "end",
-        "due",
-        "expiry",
-        "expires",
-        "expiration",
-        "until",
-        "valid",
-        "updated",
-        "modified",
-        "out",
-    ]
-)
-_NO_IDS = frozenset(
-    [
-        "acid",
-        "aid",
-        "bid",
-        "covid",
-        "fluid",
-        "grid",
-        "humid",
-        "hybrid",
-        "invalid",
-        "kid",
-        "lid",
-        "lipid",
-        "liquid",
-        "mid",
-        "paid",
-        "prepaid",
-        "pyramid",
-        "raid",
-        "rapid",
-        "repaid",
-        "said",
-        "solid",
-        "steroid",
-        "thyroid",
-        "unpaid",
-        "valid",
-        "void",
-    ]
+TIME_WORDS = _words("time timestamp datetime date dt ts day dteday when created at occurred")
+COUNTED = _words("year yr month week hour minute second epoch cycle step period quarter")
+_OTHER_TIMES = _words("birth dob born end due expiry expires expiration until valid updated modified out")
+_NO_IDS = _words(
+    "acid aid bid covid fluid grid humid hybrid invalid kid lid lipid liquid mid paid prepaid pyramid "
+    "raid rapid repaid said solid steroid thyroid unpaid valid void"
 )
 """Words that end in *id* and number nothing."""
-_FULL_NAMES = frozenset(
-    "firstname lastname surname forename fullname fname lname middlename".split()  # noqa: SIM905 -- words, not a list
-)
-_PARTS_OF_NAMES = frozenset("first last family given middle full maiden".split())  # noqa: SIM905 -- words, not a list
+_FULL_NAMES = _words("firstname lastname surname forename fullname fname lname middlename")
+_PARTS_OF_NAMES = _words("first last family given middle full maiden")
 """What stands beside the word *name* where a column names people."""
-_AFTERWARDS = frozenset(
-    [
-        "tat",
-        "turnaround",
-        "outcome",
-        "discharge",
-        "discharged",
-        "closed",
-        "resolved",
-        "resolution",
-        "settled",
-        "settlement",
-    ]
+_AFTERWARDS = _words(
+    "tat turnaround outcome discharge discharged closed resolved resolution settled settlement"
 )
 """Words for what is known once a case is over."""
-_BEFORE = frozenset("previous prev prior last past former earlier".split())  # noqa: SIM905 -- words, not a list
+_BEFORE = _words("previous prev prior last past former earlier")
 """Words by which an outcome is that of an earlier case."""
 _UNITS = ("day", "days", "date", "time", "week", "weeks", "month", "months", "year", "years")
 _NO_TIMES = _OTHER_TIMES | {
@@ -154,7 +57,7 @@ _NO_TIMES = _OTHER_TIMES | {
     "mandate",
     "overtime",
 }
-_WEIGHTS = frozenset("fnlwgt wgt wt pweight finalwgt perwt hhwt".split())  # noqa: SIM905 -- words, not a list
+_WEIGHTS = _words("fnlwgt wgt wt pweight finalwgt perwt hhwt")
 _FEW = 20
 AGAIN = 0.02
 """Share of the rows whose value stood in an earlier row, from which on a column that names things is a group."""

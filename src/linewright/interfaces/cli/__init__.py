@@ -27,7 +27,7 @@ def main() -> None:
     with owner_only():
         code = run(sys.argv[1:], OPERATIONS, _open_factory)
     if code == INTERRUPTED:
-        # A station that is still at work would hold the process until it is done; its run is resumed later.
+        # A step that is still at work would hold the process until it is done; its run is resumed later.
         sys.stdout.flush()
         sys.stderr.flush()
         os._exit(code)

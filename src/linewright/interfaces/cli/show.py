@@ -98,7 +98,7 @@ def printable(text: str) -> str:
 
 
 class ProgressLine:
-    """Shows progress: one line that is drawn anew on a terminal, else a plain line for each new station, and one every ten seconds.
+    """Shows progress: one line that is drawn again on a terminal, else a plain line for each new step, and one every ten seconds.
 
     What is to stay gets a line of its own on both. Where it cannot be written, nothing more is.
 
@@ -113,7 +113,7 @@ class ProgressLine:
     def __init__(self, stream: TextIO, *, quiet: bool = False) -> None:
         self._stream, self._quiet = stream, quiet
         self._redraws = stream.isatty() and os.environ.get("TERM") != "dumb"
-        self._station = ""
+        self._step = ""
         self._is_drawn = False
         self._told = 0.0
 
@@ -122,7 +122,7 @@ class ProgressLine:
         if self._quiet:
             return
         count = f"{progress.done}/{progress.of}" if progress.of else ""
-        parts = (progress.station, count, _left(progress), progress.says)
+        parts = (progress.step, count, _left(progress), progress.says)
         text = printable("  ".join(part for part in parts if part))
         if progress.stays:
             self.clear()
@@ -131,10 +131,10 @@ class ProgressLine:
             fitting = text.replace("\n", " ")[: max(1, shutil.get_terminal_size().columns - 1)]
             self._write(f"\r\033[K{fitting}")
             self._is_drawn = True
-        elif progress.station != self._station or time.monotonic() > self._told + _TOLD_S:
+        elif progress.step != self._step or time.monotonic() > self._told + _TOLD_S:
             self._write(f"{text}\n")
             self._told = time.monotonic()
-        self._station = progress.station
+        self._step = progress.step
 
     def clear(self) -> None:
         """Remove the line, so that what is printed next stands alone."""

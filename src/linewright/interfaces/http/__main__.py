@@ -97,17 +97,17 @@ def _work(factory: Factory, listening: socket.socket, listens: Callable[[bool], 
 
 def _waiting(holder: int | None) -> None:
     says = f"the control plane waits for process {holder}, which is at work in this factory"
-    _say(Progress(station="up", says=says))
+    _say(Progress(step="up", says=says))
 
 
 def _say(progress: Progress) -> None:
     with suppress(OSError, ValueError):  # nobody may be reading any more; the run goes on all the same
-        sys.stderr.write(f"{progress.station}: {progress.says}\n")
+        sys.stderr.write(f"{progress.step}: {progress.says}\n")
 
 
 if __name__ == "__main__":
     with owner_only():
         code = main(Path(sys.argv[1]), sys.argv[2], int(sys.argv[3]), under_supervision(sys.argv[4]))
     sys.stderr.flush()
-    # A station that is still at work (training, say) would hold the process until it is done; its run is resumed later.
+    # A step that is still at work (training, say) would hold the process until it is done; its run is resumed later.
     os._exit(code)

@@ -82,7 +82,7 @@ class NotebookProgress:
 def _progress(progress: Progress) -> dict[str, str]:
     count = f"{progress.done:,} of {progress.of:,}" if progress.of else ""
     left = "" if progress.seconds_left is None else f"about {progress.seconds_left:.0f} s left"
-    plain = "  ".join(part for part in (progress.station, count, left, progress.says) if part)
+    plain = "  ".join(part for part in (progress.step, count, left, progress.says) if part)
     bar = f'<progress value="{progress.done}" max="{progress.of}"></progress> ' if progress.of else ""
     return {"text/plain": plain, "text/html": f"<div>{bar}{html.escape(plain)}</div>"}
 

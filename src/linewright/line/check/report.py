@@ -28,10 +28,10 @@ from linewright.line.factory import Factory
 from linewright.line.file.factory_file import FACTORY_FILE, read_factory_file
 from linewright.line.file.read import placed, unsupported
 from linewright.line.file.retention import kept_of, too_short
-from linewright.line.parted_rows import label_text
 from linewright.line.retention.forgotten_rows import are_forgotten
 from linewright.line.run_context import MODEL_FILE, read_model_file, resolve_task
 from linewright.line.spec import KeepSpec, LineSpec
+from linewright.line.split_rows import label_text
 from linewright.model.spec import AUTO
 from linewright.model.tasks import task as rules_of
 
@@ -57,7 +57,7 @@ def check_line(factory: Factory, name: str) -> Sound:
     Raises
     ------
     SpecError
-        If the line file is wrong, asks for a station that does not exist yet, or asks for what the data do not have.
+        If the line file is wrong, asks for a step that does not exist yet, or asks for what the data do not have.
     RequestError
         If a model that it names cannot serve.
     ContractBreach

@@ -111,7 +111,7 @@ def parse_line(text: str, *, name: str) -> LineSpec:
 
 
 def unsupported(spec: LineSpec, path: Path | None = None) -> list[SpecError]:
-    r"""Return what the grammar knows and no station does yet, one error a section.
+    r"""Return what the grammar knows and nothing carries out yet, one error a section.
 
     Parameters
     ----------
@@ -129,7 +129,7 @@ def unsupported(spec: LineSpec, path: Path | None = None) -> list[SpecError]:
     root = read_nodes(read_text(path), Mistakes(str(path))) if path else None
     return [
         SpecError(
-            f"{dotted(section)!r} is part of the grammar, but its station does not exist yet",
+            f"{dotted(section)!r} is part of the grammar, but nothing carries it out yet",
             where=_where(section, root, path),
             found=found,
             allowed=allowed,

@@ -27,9 +27,9 @@ from linewright.features.learn import to_columns
 from linewright.line.factory import Factory
 from linewright.line.facts import Accepted
 from linewright.line.file.factory_file import read_factory_file
-from linewright.line.parted_rows import Rows, read_rows
 from linewright.line.record.registry import find_model
 from linewright.line.spec import LineSpec
+from linewright.line.split_rows import Rows, read_rows
 from linewright.line.steps.ingest import ANSWERED_AT, in_types_of, served_rows
 from linewright.model.facts import Package, Registered, Trained
 from linewright.model.package.model import load
@@ -59,7 +59,7 @@ def reference_for(
     make
         Computes it where that was not done yet (default: `make_reference`).
     """
-    settled = factory.metadata.settled(digest_of(_station(factory, spec, champion)))
+    settled = factory.metadata.settled(digest_of(_step(factory, spec, champion)))
     if settled is not None:
         return factory.metadata.get(settled, Reference)
     return (make or make_reference)(factory, spec, champion)
@@ -84,18 +84,18 @@ def make_reference(factory: Factory, spec: LineSpec, champion: Version) -> Refer
         seen=seen_by(model.package.encoder),
         breaches=breaches(tested, spec.contract),
     )
-    station = _station(factory, spec, champion)
+    step = _step(factory, spec, champion)
     metadata.settle(
-        digest_of(station),
+        digest_of(step),
         line=spec.line,
-        station="reference",
-        inputs=station["inputs"],
+        step="reference",
+        inputs=step["inputs"],
         digest=metadata.keep(reference),
     )
     return reference
 
 
-def _station(factory: Factory, spec: LineSpec, champion: Version) -> dict[str, Any]:
+def _step(factory: Factory, spec: LineSpec, champion: Version) -> dict[str, Any]:
     """Return what the reference is computed from; its digest is the key under which it is kept."""
     cause = _cause(factory, _accepted(factory, champion))
     contract = spec.contract.model_dump(mode="json", exclude={"checks": {"__all__": {"limits"}}})
@@ -104,7 +104,7 @@ def _station(factory: Factory, spec: LineSpec, champion: Version) -> dict[str, A
     inputs = {"package": champion.digest, "contract": digest_of(contract)} | (
         {"since": cause} if cause else {}
     )
-    return {"station": "reference", "code": 2, "inputs": inputs}
+    return {"step": "reference", "code": 2, "inputs": inputs}
 
 
 def _accepted(factory: Factory, champion: Version) -> Accepted | None:
@@ -280,7 +280,7 @@ def make_reference_in_child(
             found=end_in_words(ended.end),
             hint="allow more memory, if it took too much (factory.yaml: runs: {memory: …})",
         ) from ended
-    settled = factory.metadata.settled(digest_of(_station(factory, spec, champion)))
+    settled = factory.metadata.settled(digest_of(_step(factory, spec, champion)))
     if settled is None:
         raise Transient("the line's file has changed meanwhile", where=name, hint="try again in a moment")
     return factory.metadata.get(settled, Reference)

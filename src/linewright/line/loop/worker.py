@@ -13,15 +13,15 @@ from typing import NamedTuple
 from linewright.engine.context import Progress
 from linewright.engine.protocol import Engine
 from linewright.errors import LinewrightError, Transient
-from linewright.line.care.forget import resume
-from linewright.line.care.gc import retire_now
-from linewright.line.care.problem import problem_in_words
-from linewright.line.care.retention import retired_in_words
 from linewright.line.factory import Factory
 from linewright.line.facts import RunResult
 from linewright.line.loop.close_window import close_window, next_close
 from linewright.line.loop.reference import MakeReference
 from linewright.line.loop.retraining import next_proposal, retraining_due
+from linewright.line.maintenance.forget import resume
+from linewright.line.maintenance.gc import retire_now
+from linewright.line.maintenance.problem import problem_in_words
+from linewright.line.maintenance.retention import retired_in_words
 from linewright.line.polling import PollingThread
 from linewright.line.record.alerts import open_alerts
 from linewright.line.record.archive_log import next_sealing, seal_next
@@ -34,8 +34,8 @@ from linewright.line.release.rollout import is_trial_open, tend_canary
 from linewright.line.runs.execute import execute_inline, start
 from linewright.line.spec import LineSpec
 from linewright.release.facts import Deployed, Promoted, Withdrawn
+from linewright.release.halt_file import note_of, pending
 from linewright.release.promotion import record_pending
-from linewright.release.stop import note_of, pending
 from linewright.store.audit_chain import Head
 from linewright.store.clock import said
 from linewright.store.stamps import Stamp, stamp_at
@@ -270,7 +270,7 @@ class Tending(PollingThread):
             says = (
                 f"{line} was halted by {halted.by} at {said(halted.stopped or halted.at)}: {halted.because}"
             )
-            factory.report(Progress(station="halt", says=says, stays=True))
+            factory.report(Progress(step="halt", says=says, stays=True))
 
     def _disk(self, factory: Factory) -> None:
         """Tell once that the disk will soon be full, and again once it was far from that in between."""
@@ -283,7 +283,7 @@ class Tending(PollingThread):
             found = forecast(factory)
             if found.is_near and not self._is_near:
                 says = f"{disk_in_words(found, factory.root)}: {MAKE_ROOM}"
-                factory.report(Progress(station="disk", says=says, stays=True))
+                factory.report(Progress(step="disk", says=says, stays=True))
             self._is_near = found.is_near or (self._is_near and (found.full_in_h or FAR_H) < FAR_H)
 
     # Each duty returns the instant from which the line is to be looked at again though nothing is written about it; `None` for never.
@@ -291,7 +291,7 @@ class Tending(PollingThread):
     def _log(self, factory: Factory, spec: LineSpec) -> None:
         for news in (follow_file(factory, spec), tend_log(factory, spec.line)):
             if news is not None:
-                factory.report(Progress(station="log", says=f"{spec.line}: {news.because}", stays=True))
+                factory.report(Progress(step="log", says=f"{spec.line}: {news.because}", stays=True))
 
     def _clock(self, factory: Factory, spec: LineSpec) -> str | None:
         tend_clock(factory, spec.line)
@@ -300,7 +300,7 @@ class Tending(PollingThread):
             return None
         if told.id not in self._told_of:
             self._told_of.add(told.id)
-            factory.report(Progress(station="clock", says=f"{spec.line}: {told.because}", stays=True))
+            factory.report(Progress(step="clock", says=f"{spec.line}: {told.because}", stays=True))
         return _AT_ONCE
 
     def _watch(self, factory: Factory, spec: LineSpec) -> str | None:
@@ -309,16 +309,14 @@ class Tending(PollingThread):
         if watched is not None:
             for alert in open_alerts(factory, spec.line):
                 if alert.at == watched.at:  # told when it is new, not in each window that finds it again
-                    factory.report(
-                        Progress(station="watch", says=f"{spec.line}: {alert.because}", stays=True)
-                    )
+                    factory.report(Progress(step="watch", says=f"{spec.line}: {alert.because}", stays=True))
         return next_close(factory, spec, after=began)
 
     def _canary(self, factory: Factory, spec: LineSpec) -> str | None:
         done = tend_canary(factory, spec)
         if done is not None:
             says = f"{spec.line}@{done.model} {_FATES[type(done)].format(done)}: {done.because}"
-            factory.report(Progress(station="canary", says=says, stays=True))
+            factory.report(Progress(step="canary", says=says, stays=True))
         return _AT_ONCE if is_trial_open(factory, spec.line) else None
 
     def _seal(self, factory: Factory, spec: LineSpec) -> str | None:
@@ -332,7 +330,7 @@ class Tending(PollingThread):
             and self._begun.get(spec.line) != due.proposal
             and start(factory, spec.line, self._engine, as_of=due.as_of, proposal=due.proposal)
         ):
-            factory.report(Progress(station="retrain", says=f"{spec.line}: a training begins", stays=True))
+            factory.report(Progress(step="retrain", says=f"{spec.line}: a training begins", stays=True))
             self._begun[spec.line] = due.proposal
         return next_proposal(factory, spec, after=began)
 
@@ -351,7 +349,7 @@ class Tending(PollingThread):
             sys.stderr.write(traceback.format_exc())
         if head is not None and head != self._head:
             self._head = head
-            factory.report(Progress(station="audit", says=head_in_words(head), stays=True))
+            factory.report(Progress(step="audit", says=head_in_words(head), stays=True))
         if any(isinstance(error, Transient) for error in trouble):
             self._checkpoint_at = now + _AGAIN_S
         told = {f"error: no checkpoint now: {error}\n" for error in trouble}
@@ -368,7 +366,7 @@ class Tending(PollingThread):
             return
         if resumed.ended:
             says = f"{count(resumed.ended, 'removal')} of a subject that had been interrupted ended"
-            factory.report(Progress(station="forget", says=says, stays=True))
+            factory.report(Progress(step="forget", says=says, stays=True))
         for one in resumed.problems:
             sys.stderr.write(f"error: a removal that was interrupted is not ended: {problem_in_words(one)}\n")
 
@@ -395,7 +393,7 @@ class Tending(PollingThread):
                 )
             elif one.is_something:
                 says = f"kept no longer: {retired_in_words(one)}"
-                factory.report(Progress(station="keep", says=says, stays=True))
+                factory.report(Progress(step="keep", says=says, stays=True))
 
     def _look(
         self, line: str, what: str, look: Callable[[], str | None], *, longest_s: float = _LONGEST_PAUSE_S

@@ -439,7 +439,7 @@ def _train(draft: Draft) -> Iterator[str]:
         (f"metric: {rules.metrics[0]}", rules.headline_because),
         (
             "budget: normal",
-            "quick and thorough are the others; the same rows, parted alike, and the same budget give the same model",
+            "quick and thorough are the others; the same rows, split alike, and the same budget give the same model",
         ),
         _split(draft),
     ]

@@ -27,7 +27,7 @@ COLUMNS = "--columns"
 
 @dataclass(frozen=True, kw_only=True)
 class Brought:
-    """A model that was made elsewhere, as the line file says it, with the reasons."""
+    """An imported model, as the line file says it, with the reasons."""
 
     file: str
     """Path as the line file has it."""

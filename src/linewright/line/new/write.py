@@ -98,7 +98,7 @@ def new_line(
     given
         What a person says of the columns.
     model
-        File (ONNX, LightGBM, XGBoost) of a model that was made elsewhere, or folder of an MLflow model with one; it takes the place of training.
+        File (ONNX, LightGBM, XGBoost) of an imported model, or folder of an MLflow model with one; it takes the place of training.
     columns
         Columns in the order of that model's inputs, where it does not say them, or the table has others too.
     python, engine

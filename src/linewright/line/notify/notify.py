@@ -264,6 +264,6 @@ class Notifying(PollingThread):
         name = courier.to.name
         if courier.trouble and not trouble:
             says = f"{name} is not told what happens, and is tried again and again: {courier.trouble}"
-            factory.report(Progress(station="notify", says=says, stays=True))
+            factory.report(Progress(step="notify", says=says, stays=True))
         elif trouble and not courier.trouble:
-            factory.report(Progress(station="notify", says=f"{name} is told again", stays=True))
+            factory.report(Progress(step="notify", says=f"{name} is told again", stays=True))

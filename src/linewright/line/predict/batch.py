@@ -114,9 +114,7 @@ def predict_file(
                     )
                 )
                 if asked.rows > CHUNK:
-                    factory.report(
-                        Progress(station="predict", says="answered", done=done.rows, of=asked.rows)
-                    )
+                    factory.report(Progress(step="predict", says="answered", done=done.rows, of=asked.rows))
         if not asked.rows:
             answers.write(to_table(next(asked.parts()).frame, key=loaded.package.key))
     if not asked.broken and not strict:
@@ -182,7 +180,7 @@ def _told_of_interruption(factory: Factory, done: _Done, out: Path) -> Generator
             yield
         except KeyboardInterrupt:
             says = f"interrupted: {done.rows:,} rows were answered and logged, and {out} was not written"
-            factory.report(Progress(station="predict", says=says, stays=True))
+            factory.report(Progress(step="predict", says=says, stays=True))
             raise
 
 

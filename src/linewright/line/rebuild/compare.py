@@ -1,7 +1,7 @@
 """Computing a registered model again from its manifest, and saying how near it comes.
 
 The manifest is what the record holds of a model: dataset, split, line file, seeds, executed plan, and the environment. The same
-stations get the same inputs, in a factory where nothing of the model is there yet (`line.rebuild.isolated_factory`), and each result is compared.
+steps get the same inputs, in a factory where nothing of the model is there yet (`line.rebuild.isolated_factory`), and each result is compared.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -20,7 +20,6 @@ from linewright.data.dataset.version import content_digest
 from linewright.engine.context import Progress
 from linewright.errors import Corrupt, GateRefused, LinewrightError, NotFound, SpecError, of_exit_code
 from linewright.features.encode_table import encode_table
-from linewright.line.care.verify import verify_model
 from linewright.line.engines import file_and_function
 from linewright.line.factory import Factory
 from linewright.line.facts import (
@@ -36,15 +35,16 @@ from linewright.line.facts import (
     Plan,
     ValueDiffers,
 )
-from linewright.line.parted_rows import Rows
+from linewright.line.maintenance.verify import verify_model
 from linewright.line.rebuild.difference_text import differences_in_words
 from linewright.line.rebuild.isolated_factory import Afresh
 from linewright.line.record.evidence import Evidence, accepted_of, evidence_of
 from linewright.line.retention.dropped import dropped_at, forgotten_at
 from linewright.line.run_context import Work, read_code_file
 from linewright.line.spec import LineSpec
+from linewright.line.split_rows import Rows
 from linewright.line.steps.environment import computed_in, differences, environment
-from linewright.line.steps.table import STATIONS, Station
+from linewright.line.steps.table import STEPS, LineStep
 from linewright.model.facts import Evaluation, Metric, Package, Trained
 from linewright.model.families.reference_outputs import unit_of
 from linewright.model.package.model import Model, largest_difference, load, read_golden
@@ -55,7 +55,7 @@ from linewright.store.protocols import Version
 from linewright.store.values import Result, digest_of_bytes, to_builtins
 
 REPLAYED = ("split", "train", "package", "explain", "decide", "evaluate")
-"""Stations whose results are computed again. What reading the sources gave is kept as the dataset; gates compare with a champion."""
+"""Steps whose results are computed again. What reading the sources gave is kept as the dataset; gates compare with a champion."""
 _MOST_TOLD = 4
 _LONGEST = 60
 
@@ -162,9 +162,9 @@ def rebuild(
     Raises
     ------
     LinewrightError
-        If something that the model rests on is missing or has changed; or whatever a station raised.
+        If something that the model rests on is missing or has changed; or whatever a step raised.
     """
-    report(Progress(station="verify", says="checking the bytes that the model rests on"))
+    report(Progress(step="verify", says="checking the bytes that the model rests on"))
     require_whole(factory, version)
     evidence = evidence_of(factory, version)
     afresh = Afresh(factory, hidden=_outcomes(evidence), workers=workers, scratch=scratch, report=report)
@@ -287,20 +287,20 @@ def _require_same_rows(evidence: Evidence, rows: Rows) -> None:
 
 
 def _replay(work: Work, evidence: Evidence) -> tuple[tuple[Part, ...], Work]:
-    """Carry out the stations in order; return what each gave beside what is recorded, and the work that knows them."""
+    """Carry out the steps in order; return what each gave beside what is recorded, and the work that knows them."""
     parts = [Part(name="dataset", recorded=evidence.trained.dataset, rebuilt=work.ingested.dataset)]
-    for station in STATIONS:
-        if station.name not in REPLAYED:
+    for step in STEPS:
+        if step.name not in REPLAYED:
             continue
-        work.factory.report(Progress(station=station.name, says=station.doing))
-        if station.name == "split":
+        work.factory.report(Progress(step=step.name, says=step.doing))
+        if step.name == "split":
             # The model is rebuilt on the split that is recorded, whatever becomes of this one.
-            parts.append(_split(station, work, evidence))
+            parts.append(_split(step, work, evidence))
             continue
-        if station.name == "evaluate":
+        if step.name == "evaluate":
             work = _as_judged(work, evidence)
-        work = work.knowing(station.name, work.metadata.keep(station.do(work)))
-        parts += _COMPARED.get(station.name, _nothing)(work, evidence)
+        work = work.knowing(step.name, work.metadata.keep(step.do(work)))
+        parts += _COMPARED.get(step.name, _nothing)(work, evidence)
     return tuple(parts), work
 
 
@@ -314,10 +314,10 @@ def _as_judged(work: Work, evidence: Evidence) -> Work:
     return replace(work, spec=spec.model_copy(update={"train": train}))
 
 
-def _split(station: Station, work: Work, evidence: Evidence) -> Part:
+def _split(step: LineStep, work: Work, evidence: Evidence) -> Part:
     digest = evidence.trained.split
     try:
-        now = station.do(work)
+        now = step.do(work)
     except LinewrightError as error:
         return _other("split", digest, None, [NotMade(error=error.to_json())])
     return _part("split", digest, work.metadata.keep(now), evidence.split, now)
@@ -363,7 +363,7 @@ _COMPARED: Mapping[str, Callable[[Work, Evidence], Iterator[Part]]] = {
     "decide": _of_deciding,
     "evaluate": _of_judging,
 }
-"""What a station's result is compared by, in parts."""
+"""What a step's result is compared by, in parts."""
 
 
 def _part(name: str, digest: str, made: str, then: Result, now: Result, *, but: Sequence[str] = ()) -> Part:

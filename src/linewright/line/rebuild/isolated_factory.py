@@ -1,6 +1,6 @@
 """A factory in which a model has not been computed yet.
 
-Stations work as ever, nothing is kept, and nothing that the model gave before is found. A rebuild that read its own results would prove nothing. So what was settled by key is not found here, nor is any result or blob
+Steps work as ever, nothing is kept, and nothing that the model gave before is found. A rebuild that read its own results would prove nothing. So what was settled by key is not found here, nor is any result or blob
 that the rebuild is to be compared with; what is computed stays in memory.
 """
 
@@ -24,7 +24,7 @@ from linewright.store.values import Event, Result, canonical_json, decode, diges
 R = TypeVar("R", bound=Result)
 E = TypeVar("E", bound=Event)
 CHUNKS = "chunk:"
-"""Keys of links from the content of rows to their bytes: what a dataset is, not what a station computed."""
+"""Keys of links from the content of rows to their bytes: what a dataset is, not what a step computed."""
 
 
 class Afresh(Factory):
@@ -65,7 +65,7 @@ class Afresh(Factory):
         return cast("LocalArtifacts", Unput(self._factory.artifacts, self._hidden))
 
     def sealed_of(self, line: str) -> SealedLog:
-        """Return the sealed segments of the log, which no station computed."""
+        """Return the sealed segments of the log, which no step computed."""
         return self._factory.sealed_of(line)
 
     @property
@@ -79,7 +79,7 @@ class Afresh(Factory):
 
     @property
     def context(self) -> Context:
-        """What a station may touch."""
+        """What a step may touch."""
         whole = super().context
         return Context(
             now=whole.now,
@@ -125,7 +125,7 @@ class Unput:
 
 
 class Unsettled:
-    """`Metadata` that reads another without what stations settled and without some results, and keeps in memory.
+    """`Metadata` that reads another without what steps settled and without some results, and keeps in memory.
 
     Nothing can happen in it: there are no events to append, and no pointer to move.
     """
@@ -181,11 +181,11 @@ class Unsettled:
         key: str,
         *,
         line: str,  # noqa: ARG002 -- the seam's
-        station: str,  # noqa: ARG002
+        step: str,  # noqa: ARG002
         inputs: Mapping[str, str],  # noqa: ARG002
         digest: str,
     ) -> None:
-        """Note in memory what a station computed."""
+        """Note in memory what a step computed."""
         self.link({key: digest})
 
     def link(self, digests: Mapping[str, str]) -> None:

@@ -120,7 +120,7 @@ def accepted_of(factory: Factory, line: str, run: str) -> Accepted:
 
 
 def is_made_elsewhere(factory: Factory, package: str) -> bool:
-    """Return whether a rival is a model that was made elsewhere: what it has seen is then not known."""
+    """Return whether a rival is an imported model: what it has seen is then not known."""
     if not package.startswith("sha256:"):
         return False
     trained = factory.metadata.get(factory.metadata.get(package, Package).trained, Trained)
@@ -306,7 +306,7 @@ def _digests_in(value: object) -> list[str]:
 
 
 def _caveat(factory: Factory, body: dict[str, Any]) -> str:
-    """Say of a certificate that compares with a model made elsewhere what nobody can know."""
+    """Say of a certificate that compares with an imported model what nobody can know."""
     if body["kind"] != "certificate" or not is_made_elsewhere(factory, body["rival"]):
         return ""
     return " (which rows the champion that it was compared with has learned from is not known)"
@@ -344,7 +344,7 @@ def _evaluation(body: dict[str, Any]) -> str:
 def _trained(body: dict[str, Any]) -> str:
     trained = msgspec.convert(body, Trained)
     if trained.adopted:
-        return f"a model that was made elsewhere: {chosen_in_words(trained)}"
+        return f"an imported model: {chosen_in_words(trained)}"
     return f"{trained.chosen} on {trained.rows:,} training rows: {chosen_in_words(trained)}"
 
 

@@ -119,7 +119,7 @@ def declared_before(metadata: MetadataReader, line: str, package: str) -> str | 
     registered = registration_of(metadata, line, package)
     accepted = metadata.events(Accepted, line=line, newest_first=True)
     until = next((at for at, one in enumerate(accepted) if one.run == registered.run), len(accepted))
-    # Where training had succeeded and a later station failed, an earlier run than the registering one did it.
+    # Where training had succeeded and a later step failed, an earlier run than the registering one did it.
     for one in accepted[until:]:
         if any(change.step == "train" for change in metadata.get(one.plan, Plan).changes):
             return one.declared

@@ -11,7 +11,7 @@ from linewright.line.release.endpoint import follow_file
 from linewright.line.release.rollout import begin_trial, is_tried_first
 from linewright.line.run_context import Work
 from linewright.line.steps.environment import computed_in
-from linewright.line.steps.table import STATIONS
+from linewright.line.steps.table import STEPS
 from linewright.model.facts import Limit, Package, Registered
 from linewright.model.gates.text import certificate_in_words
 from linewright.release.facts import Refused
@@ -113,11 +113,9 @@ def _because(work: Work, package: str) -> str:
 
 
 def _computed_in(work: Work) -> dict[str, str]:
-    """Return the digest of the environment that each station's result was first computed in, as far as it was noted."""
+    """Return the digest of the environment that each step's result was first computed in, as far as it was noted."""
     noted = {
-        one.name: computed_in(work.metadata, work.known[one.name])
-        for one in STATIONS
-        if one.notes_environment
+        one.name: computed_in(work.metadata, work.known[one.name]) for one in STEPS if one.notes_environment
     }
     return {name: digest for name, digest in noted.items() if digest is not None}
 

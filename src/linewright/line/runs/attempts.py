@@ -404,9 +404,7 @@ class _Run:
             self._report(msgspec.convert(said["progress"], Progress))
 
     def _report(self, progress: Progress) -> None:
-        named = (
-            replace(progress, station=f"{self._line} {progress.station}") if self._of_all_lines else progress
-        )
+        named = replace(progress, step=f"{self._line} {progress.step}") if self._of_all_lines else progress
         self._factory.report(named)
 
     def _hear_or_begin_again(self) -> dict[str, Any]:
@@ -498,7 +496,7 @@ class _Run:
             raise _Over(self._gave_up(end, attempt))
         self._report(
             Progress(
-                station=self._at, says=f"{says}; attempt {attempt + 1} of {MOST_ATTEMPTS} begins", stays=True
+                step=self._at, says=f"{says}; attempt {attempt + 1} of {MOST_ATTEMPTS} begins", stays=True
             )
         )
 

@@ -27,7 +27,7 @@ from linewright.store.values import digest_of
 
 if TYPE_CHECKING:
     from linewright.engine.durable import DurableEngine, EngineClient
-    from linewright.line.steps.table import Station
+    from linewright.line.steps.table import LineStep
 
 _LOOK_S = 1.0
 """How often a run that another process carries out is checked for a dead executor."""
@@ -68,7 +68,7 @@ def execute(
     Transient
         If `plan` is no longer what a run would do.
     LinewrightError
-        Whatever a station raised.
+        Whatever a step raised.
     """
     lock = ProcessLock(factory.state / "executor.lock")
     while (client := _client(factory, lock)) is not None:
@@ -197,7 +197,7 @@ def open_executor(
     says = f"another process holds {file} (fuser -v {file} names it); runs go on once it has ended"
 
     def held() -> None:
-        factory.report(Progress(station="engine", says=says, stays=True))
+        factory.report(Progress(step="engine", says=says, stays=True))
 
     with ExitStack() as closes:
         works = attempts or closes.enter_context(closing(Attempts(factory)))
@@ -360,7 +360,7 @@ class _Resumed:
             self.ended[done["line"]] = done
 
     def of(self, line: str) -> dict[str, Any]:
-        """Return run, stations and those that were computed before its interruption, of the last one of a line; empty if there is none."""
+        """Return run, steps and those that were computed before its interruption, of the last one of a line; empty if there is none."""
         if (done := self.ended.get(line)) is None:
             return {}
         before = tuple(name for name in done["did"] if (done["run"], name) not in self._began)
@@ -372,7 +372,7 @@ class _ExecutorEnded(Exception):  # noqa: N818 -- a signal between two functions
 
 
 def _follow(factory: Factory, client: "EngineClient", lock: ProcessLock, run: str) -> Json:
-    """Follow a run that another process carries out, and tell which station it is at."""
+    """Follow a run that another process carries out, and tell which step it is at."""
     told: Progress | None = None
     pause = 0.02
     while True:
@@ -391,17 +391,17 @@ def _follow(factory: Factory, client: "EngineClient", lock: ProcessLock, run: st
             )
         if lock.acquire():
             raise _ExecutorEnded
-        now = _station_at_work(client.done(run))
+        now = _step_at_work(client.done(run))
         if now is not None and now != told:
             factory.report(now)
             told = now
 
 
-def _station_at_work(done: Sequence[str]) -> Progress | None:
-    """Return the station after the steps that have been done; `None` before the first and behind the last."""
-    stations: Sequence[Station] = import_module("linewright.line.steps.table").STATIONS
-    left = [station for station in stations if station.name not in done]
-    return Progress(station=left[0].name, says=left[0].doing) if done and left else None
+def _step_at_work(done: Sequence[str]) -> Progress | None:
+    """Return the step after the steps that have been done; `None` before the first and behind the last."""
+    steps: Sequence[LineStep] = import_module("linewright.line.steps.table").STEPS
+    left = [step for step in steps if step.name not in done]
+    return Progress(step=left[0].name, says=left[0].doing) if done and left else None
 
 
 def _same(factory: Factory, wanted: str, now: Plan) -> None:

@@ -23,17 +23,17 @@ from linewright.line.run_context import (
 )
 from linewright.line.runs.record import declared, last_declared
 from linewright.line.spec import LineSpec
-from linewright.line.steps.table import STATIONS, Station, settled
+from linewright.line.steps.table import STEPS, LineStep, settled
 from linewright.store.values import digest_of, digest_of_bytes
 
 
 @dataclass(frozen=True)
 class Standing:
-    """Where one station stands."""
+    """Where one step stands."""
 
-    station: Station
+    step: LineStep
     inputs: Mapping[str, str] | None
-    """`None` where a station before it has to run first."""
+    """`None` where a step before it has to run first."""
     key: str | None
     settled: str | None
     """Digest of its result; `None` where it has to run."""
@@ -50,7 +50,7 @@ def begin(factory: Factory, spec: LineSpec, *, as_of: str | None = None) -> Work
     Raises
     ------
     SpecError
-        If the line asks for a station that does not exist yet.
+        If the line asks for a step that does not exist yet.
     """
     refuse(unsupported(spec, factory.path_of(spec.line)))
     sources = {
@@ -75,18 +75,18 @@ def begin(factory: Factory, spec: LineSpec, *, as_of: str | None = None) -> Work
 
 
 def survey(work: Work) -> tuple[list[Standing], Work]:
-    """Walk the stations in order and find which results are there already."""
+    """Walk the steps in order and find which results are there already."""
     standings: list[Standing] = []
-    for station in STATIONS:
+    for step in STEPS:
         if len(work.known) < len(standings):
-            standings.append(Standing(station, None, None, None))
+            standings.append(Standing(step, None, None, None))
             continue
-        inputs = station.inputs(work)
-        key = station.key(inputs)
-        digest = settled(station, key, work)
-        standings.append(Standing(station, inputs, key, digest))
+        inputs = step.inputs(work)
+        key = step.key(inputs)
+        digest = settled(step, key, work)
+        standings.append(Standing(step, inputs, key, digest))
         if digest is not None:
-            work = work.knowing(station.name, digest)
+            work = work.knowing(step.name, digest)
     return standings, work
 
 
@@ -124,9 +124,9 @@ def make_plan(factory: Factory, spec: LineSpec, *, as_of: str | None = None) -> 
 
 
 def _change(standing: Standing, work: Work, *, after: str) -> Change:
-    name = standing.station.name
+    name = standing.step.name
     before = work.metadata.last_inputs(work.spec.line, name)
-    if not before and work.metadata.last_inputs(work.spec.line, STATIONS[-1].name):
+    if not before and work.metadata.last_inputs(work.spec.line, STEPS[-1].name):
         reason = AfterStep(step=after) if after else StepDue(why="was-part")
         return Change(step=name, reason=reason, from_=None, to=standing.key)
     if not before:

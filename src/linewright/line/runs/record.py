@@ -115,7 +115,7 @@ def finish(
     Parameters
     ----------
     known
-        Digest of what each station gave that is done.
+        Digest of what each step gave that is done.
     usage
         What all attempts took (default: what the record says of those that ended).
 
@@ -128,7 +128,7 @@ def finish(
     end = Finished(
         at=context.now(),
         by=context.actor,
-        because=error["message"] if error else "every station is done",
+        because=error["message"] if error else "every step is done",
         line=line,
         run=run,
         outcome=_outcome(error),

@@ -39,17 +39,17 @@ def result_of(
     Parameters
     ----------
     run, did
-        The run that computed it, and which stations that run computed.
+        The run that computed it, and which steps that run computed.
     did_before
         Of a resumed run: those of `did` that were computed before its interruption.
 
     Raises
     ------
     NotFound
-        If a station has not run yet.
+        If a step has not run yet.
     """
     standings, work = survey(begin(factory, spec))
-    missing = [one.station.name for one in standings if one.settled is None]
+    missing = [one.step.name for one in standings if one.settled is None]
     if missing:
         raise NotFound("the line has no finished run", where=spec.line, found=f"{missing[0]} has not run")
     result = _result(work, run=run, did=did)
@@ -151,7 +151,7 @@ def _result(work: Work, *, run: str, did: tuple[str, ...]) -> RunResult:
 
 
 def _learned(work: Work, run: str, did: tuple[str, ...]) -> Learned | None:
-    """Return what a retraining saw anew; `None` where a run is none, or has read nothing."""
+    """Return what a retraining learned from for the first time; `None` where a run is none, or has read nothing."""
     if work.as_of is None or "ingest" not in did:
         return None
     from linewright.line.runs.new_rows import learned_since  # noqa: PLC0415 -- it reads rows, and polars takes a while to import

@@ -1,6 +1,6 @@
-"""A run: carries out the plan, one durable step a station.
+"""A run: carries out the plan, one durable step of the engine for each step of the line.
 
-A step takes and returns digests only. Its station first looks for its result by key, so a step that is done twice
+It takes and returns digests only. It first looks for its result by key, so a step that is done twice
 (a kill between the result and the engine's note of it) computes nothing twice.
 """
 
@@ -29,7 +29,7 @@ from linewright.line.runs.record import WORKFLOW, accept, finish
 from linewright.line.runs.usage import RunMeter
 from linewright.line.spec import LineSpec
 from linewright.line.steps.environment import note
-from linewright.line.steps.table import STATIONS, Station, settled
+from linewright.line.steps.table import STEPS, LineStep, settled
 
 _MOST_QUESTIONS = 5
 _OF_TIME = frozenset({TimeOrder.id, YearMonth.id})
@@ -66,14 +66,14 @@ def run_line(factory: Factory, step: Step, asked: Json) -> Json:
     breaches: list[Json] = []
     findings: list[Json] = []
     try:
-        for station in STATIONS:
-            answer = meter.follow(step, station.name, lambda s=station, w=work: meter.noted(_carry_out(s, w)))
+        for each in STEPS:
+            answer = meter.follow(step, each.name, lambda s=each, w=work: meter.noted(_carry_out(s, w)))
             done = cast("dict[str, Any]", answer)
-            work = work.knowing(station.name, done["digest"])
+            work = work.knowing(each.name, done["digest"])
             breaches += done["breaches"]
             findings += done["findings"]
             if done["computed"]:
-                did.append(station.name)
+                did.append(each.name)
         promoted = step("release", lambda: release(work, run))
     except LinewrightError as error:
         failure = error.to_json()
@@ -106,27 +106,27 @@ def run_line(factory: Factory, step: Step, asked: Json) -> Json:
     return {"line": spec.line, "run": run, "known": cast("Json", dict(work.known)), "did": did}
 
 
-def _carry_out(station: Station, work: Work) -> dict[str, Any]:
-    inputs = station.inputs(work)
-    key = station.key(inputs)
-    digest = settled(station, key, work)
+def _carry_out(step: LineStep, work: Work) -> dict[str, Any]:
+    inputs = step.inputs(work)
+    key = step.key(inputs)
+    digest = settled(step, key, work)
     computed = digest is None
     if digest is None:
-        if station.reads_sources:
+        if step.reads_sources:
             _check_sources(work)
-        work.factory.report(Progress(station=station.name, says=station.doing))
-        result = station.do(work)
-        if station.reads_sources:
+        work.factory.report(Progress(step=step.name, says=step.doing))
+        result = step.do(work)
+        if step.reads_sources:
             _check_sources(work)  # a source that was written while it was read
         digest = work.metadata.keep(result)
-        if station.notes_environment:
-            note(work.metadata, digest, fits=station.fits)
-    work.metadata.settle(key, line=work.spec.line, station=station.name, inputs=inputs, digest=digest)
-    if station.keeps_fits:
+        if step.notes_environment:
+            note(work.metadata, digest, fits=step.fits)
+    work.metadata.settle(key, line=work.spec.line, step=step.name, inputs=inputs, digest=digest)
+    if step.keeps_fits:
         work.factory.fits_of(work.spec.line).drop()
-    known = work.knowing(station.name, digest)
-    findings = _findings(known) if station.reads_sources else ()
-    breaches = list(_breaches(station, known))
+    known = work.knowing(step.name, digest)
+    findings = _findings(known) if step.reads_sources else ()
+    breaches = list(_breaches(step, known))
     return {
         "digest": digest,
         "computed": computed,
@@ -135,11 +135,11 @@ def _carry_out(station: Station, work: Work) -> dict[str, Any]:
     }
 
 
-def _breaches(station: Station, work: Work) -> Iterable[Breach]:
-    if station.reads_sources:
+def _breaches(step: LineStep, work: Work) -> Iterable[Breach]:
+    if step.reads_sources:
         # What was read stays settled; what it promises is asked of each run, at its own instant.
         return (*kept_promises(work), *_of_whole_table(work))
-    if station.name != "split":
+    if step.name != "split":
         return ()
     is_small = work.dataset.rows * len(work.dataset.columns) <= _MOST_CELLS
     return (

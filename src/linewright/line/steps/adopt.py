@@ -1,4 +1,4 @@
-"""Adopting a model that was made elsewhere, where another line would train one."""
+"""Adopting an imported model, where another line would train one."""
 
 from functools import partial
 
@@ -9,8 +9,8 @@ from linewright.data.column_roles import feature_columns
 from linewright.errors import RequestError
 from linewright.features.encode import encode
 from linewright.features.learn import to_columns
-from linewright.line.parted_rows import label_text, weights
 from linewright.line.run_context import MODEL_FILE, Work, chosen_by, planned_bytes, read_model_file
+from linewright.line.split_rows import label_text, weights
 from linewright.model.export.parity import parity
 from linewright.model.facts import Adopted, Calibration, Parity, Trained
 from linewright.model.imported.adopt import adopted_parity, to_package_graph

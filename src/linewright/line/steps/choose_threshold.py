@@ -1,4 +1,4 @@
-"""The station ``decide``: where the positive class begins, by what decisions are worth."""
+"""The step ``decide``: where the positive class begins, by what decisions are worth."""
 
 from typing import Any
 
@@ -6,8 +6,8 @@ import msgspec
 from msgspec.structs import replace
 
 from linewright.line.check.amounts import amounts_in
-from linewright.line.parted_rows import label_text
 from linewright.line.run_context import Work
+from linewright.line.split_rows import label_text
 from linewright.model.facts import Decision, Package
 from linewright.model.package.model import keep_package, load, read_golden
 from linewright.model.reasons import LikelierClass
@@ -18,7 +18,7 @@ from linewright.model.value_amounts import value_of
 from linewright.serve.rows.scorer import Scorer
 
 
-def decide_station(work: Work) -> Decision:
+def decide_step(work: Work) -> Decision:
     """Choose the threshold on the training rows, and keep the package that decides by it; nothing is trained."""
     package = work.metadata.get(work.parity.package, Package)
     if not rules_of(package.task).has_positive:

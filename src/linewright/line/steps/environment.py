@@ -11,7 +11,7 @@ from pathlib import Path
 
 import linewright
 from linewright.line.facts import ArithmeticDiffers, CodeDiffers, Differs, Environment, EnvironmentDiffers
-from linewright.line.steps.table import STATIONS
+from linewright.line.steps.table import STEPS
 from linewright.store.protocols import Metadata, MetadataReader
 
 LIBRARIES = (
@@ -125,9 +125,9 @@ def _libraries() -> dict[str, str]:
 
 
 def _code() -> dict[str, str]:
-    """Digest the files that the stations import, directly or not: another file cannot change what they compute."""
+    """Digest the files that the steps import, directly or not: another file cannot change what they compute."""
     found: dict[str, str] = {}
-    waiting = {station.carried_out_by.partition(":")[0] for station in STATIONS}
+    waiting = {step.carried_out_by.partition(":")[0] for step in STEPS}
     seen = set[Path]()
     while waiting:
         path = _file_of(waiting.pop())

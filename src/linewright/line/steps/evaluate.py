@@ -1,4 +1,4 @@
-"""The stations ``evaluate`` and ``gate``: how good a package is, and whether it may serve."""
+"""The steps ``evaluate`` and ``gate``: how good a package is, and whether it may serve."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -14,8 +14,8 @@ from linewright.data.facts import Dataset, Split
 from linewright.features.encode_table import encode_table
 from linewright.features.learn import to_columns
 from linewright.line.check.amounts import amounts_of_rows
-from linewright.line.parted_rows import label_text, read_rows, weights
 from linewright.line.run_context import Work, compared_by, headline
+from linewright.line.split_rows import label_text, read_rows, weights
 from linewright.line.steps.explained_inputs import inputs_of
 from linewright.line.steps.ingest import answered
 from linewright.line.steps.rival import BASELINE, rival_of
@@ -43,7 +43,7 @@ def _clusters(
 ) -> np.ndarray | None:
     """Return which rows are drawn together: those of a group, blocks of a dataset that is in order of time, or equal rows.
 
-    Equal rows were parted as one, so that they are one witness: drawn singly, 4,278 rows of which 2,217 are different would count as 4,278.
+    Equal rows were split as one, so that they are one witness: drawn singly, 4,278 rows of which 2,217 are different would count as 4,278.
     """
     table = work.spec.table
     match _kind(work):
@@ -131,7 +131,7 @@ def ask_test_rows(
     )
 
 
-def evaluate_station(work: Work) -> Evaluation:
+def evaluate_step(work: Work) -> Evaluation:
     """Measure the package on the test rows: how it scores, how it decides, and what that is worth."""
     asked = ask_test_rows(work, work.decision.package, amounts_of_rows(work, work.rows.test))
     package, rows = asked.model.package, asked.rows
@@ -186,7 +186,7 @@ def _same(package: Package, champion: Package | None) -> Same | None:
     return "decisions" if bare == theirs else "scores"
 
 
-def gate_station(work: Work) -> Certificate:
+def gate_step(work: Work) -> Certificate:
     """Ask the gates about the candidate, on its test rows; comparisons leave out what its rival was fitted on."""
     rules, trained, package = work.rules, work.trained, work.decision.package
     rival = rival_of(work, package)

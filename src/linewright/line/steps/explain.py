@@ -1,11 +1,11 @@
-"""The station ``explain``: what a package makes of its columns, and what a plain linear model says of the same rows."""
+"""The step ``explain``: what a package makes of its columns, and what a plain linear model says of the same rows."""
 
 import msgspec
 import numpy as np
 
 from linewright.features.encode_table import encode_table
-from linewright.line.parted_rows import label_text, weights
 from linewright.line.run_context import Work
+from linewright.line.split_rows import label_text, weights
 from linewright.line.steps.evaluate import ask_test_rows
 from linewright.model.evaluate.linear_baseline import fit_linear, is_plain, rows_to_learn
 from linewright.model.explain.report import explanation
@@ -13,7 +13,7 @@ from linewright.model.facts import Explanation, Linear
 from linewright.model.train.scored_rows import Scored, to_bytes
 
 
-def explain_station(work: Work) -> Explanation:
+def explain_step(work: Work) -> Explanation:
     """Explain the scores of the package on the test rows; where it decides is no part of that."""
     asked = ask_test_rows(work, work.parity.package)
     seed = asked.rows.seed
@@ -22,7 +22,7 @@ def explain_station(work: Work) -> Explanation:
 
 
 def _linear(work: Work, x: np.ndarray, seed: int) -> Linear | None:
-    """Ask a plain linear model; nothing where the model is one, or was made elsewhere and reads columns in its own way."""
+    """Ask a plain linear model; nothing where the model is one, or was imported and reads columns in its own way."""
     trained, rules, artifacts = work.trained, work.rules, work.factory.artifacts
     if trained.adopted or is_plain(trained):
         return None

@@ -1,4 +1,4 @@
-"""The stations ``ingest`` and ``split``: from sources to a dataset version whose rows are parted."""
+"""The steps ``ingest`` and ``split``: from sources to a dataset version whose rows are split."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -28,7 +28,7 @@ ANSWERED_AT = "\0answered at"
 """No column of a table has such a name."""
 
 
-def ingest_station(work: Work) -> Ingested:
+def ingest_step(work: Work) -> Ingested:
     """Read the sources, check the contract, keep a dataset version."""
     factory = work.factory
     try:
@@ -127,7 +127,7 @@ def moments_of_rows(work: Work) -> np.ndarray | None:
     return _logged(work).moments_of(identities(frame, work.spec))
 
 
-def split_station(work: Work) -> Split:
+def split_step(work: Work) -> Split:
     """Part the rows into training and test."""
     refuse(contradictions_of(work))
     return split(

@@ -1,6 +1,6 @@
-"""The stations of a line, in order, and what each depends on.
+"""The steps of a line, in order, and what each depends on.
 
-A station finds its result by its key, the digest of its name, its code version and its inputs. `plan` and `run` walk
+A step finds its result by its key, the digest of its name, its code version and its inputs. `plan` and `run` walk
 the same table, so that what is planned is what is done.
 """
 
@@ -29,12 +29,12 @@ from linewright.store.values import Result, digest_of
 
 
 @dataclass(frozen=True, kw_only=True)
-class Station:
+class LineStep:
     """One step of a line."""
 
     name: str
     code: int
-    """Raised when the station computes something else from the same inputs."""
+    """Raised when the step computes something else from the same inputs."""
     doing: str
     """What it does, for a person who waits."""
     inputs: Callable[[Work], dict[str, str]]
@@ -57,16 +57,16 @@ class Station:
 
     def key(self, inputs: Mapping[str, str]) -> str:
         """Return the address under which the result of equal inputs is found."""
-        return digest_of({"station": self.name, "code": self.code, "inputs": dict(inputs)})
+        return digest_of({"step": self.name, "code": self.code, "inputs": dict(inputs)})
 
 
-def settled(station: Station, key: str, work: Work) -> str | None:
-    """Return the digest of a station's result; `None` where it has to be computed, first or anew.
+def settled(step: LineStep, key: str, work: Work) -> str | None:
+    """Return the digest of a step's result; `None` where it has to be computed, first or anew.
 
     The rows of a dataset that were lost from the store are read from the sources again.
     """
     digest = work.metadata.settled(key)
-    if digest is None or not station.reads_sources:
+    if digest is None or not step.reads_sources:
         return digest
     dataset = work.metadata.get(work.metadata.get(digest, Ingested).dataset, Dataset)
     return digest if is_whole(dataset, work.factory.artifacts, work.metadata) else None
@@ -203,77 +203,77 @@ def _gate_inputs(work: Work) -> dict[str, str]:
     } | ({"reason not to compare": digest_of(rival.incomparable)} if rival.incomparable else {})
 
 
-STATIONS = (
-    Station(
+STEPS = (
+    LineStep(
         name="ingest",
         code=1,
         doing="reading the sources and checking the contract",
         inputs=_ingest_inputs,
-        carried_out_by="linewright.line.steps.ingest:ingest_station",
+        carried_out_by="linewright.line.steps.ingest:ingest_step",
         reads_sources=True,
     ),
-    Station(
+    LineStep(
         name="split",
         code=1,
-        doing="parting training and test rows",
+        doing="splitting training and test rows",
         inputs=_split_inputs,
-        carried_out_by="linewright.line.steps.ingest:split_station",
+        carried_out_by="linewright.line.steps.ingest:split_step",
     ),
-    Station(
+    LineStep(
         name="train",
         code=1,
         doing="training",
         inputs=_train_inputs,
-        carried_out_by="linewright.line.steps.train:train_station",
+        carried_out_by="linewright.line.steps.train:train_step",
         notes_environment=True,
         fits=True,
         keeps_fits=True,
     ),
-    Station(
+    LineStep(
         name="package",
         code=1,
         doing="exporting the model and proving that the export answers alike",
         inputs=_package_inputs,
-        carried_out_by="linewright.line.steps.train:package_station",
+        carried_out_by="linewright.line.steps.train:package_step",
         notes_environment=True,
         fits=True,
     ),
-    Station(
+    LineStep(
         name="explain",
         code=1,
         doing="explaining it on the test rows",
         inputs=_explain_inputs,
-        carried_out_by="linewright.line.steps.explain:explain_station",
+        carried_out_by="linewright.line.steps.explain:explain_step",
         notes_environment=True,
         fits=True,
     ),
-    Station(
+    LineStep(
         name="decide",
         code=1,
         doing="choosing the threshold",
         inputs=_decide_inputs,
-        carried_out_by="linewright.line.steps.choose_threshold:decide_station",
+        carried_out_by="linewright.line.steps.choose_threshold:decide_step",
         notes_environment=True,
     ),
-    Station(
+    LineStep(
         name="evaluate",
         code=1,
-        doing="judging it on the test rows",
+        doing="evaluating it on the test rows",
         inputs=_evaluate_inputs,
-        carried_out_by="linewright.line.steps.evaluate:evaluate_station",
+        carried_out_by="linewright.line.steps.evaluate:evaluate_step",
         notes_environment=True,
     ),
-    Station(
+    LineStep(
         name="gate",
         code=1,
-        doing="asking the gates",
+        doing="comparing it with the gates",
         inputs=_gate_inputs,
-        carried_out_by="linewright.line.steps.evaluate:gate_station",
+        carried_out_by="linewright.line.steps.evaluate:gate_step",
     ),
 )
 
 
 def load_steps() -> None:
-    """Import what carries out the stations, ahead of the first one."""
-    for station in STATIONS:
-        import_module(station.carried_out_by.partition(":")[0])
+    """Import what carries out the steps, ahead of the first one."""
+    for step in STEPS:
+        import_module(step.carried_out_by.partition(":")[0])

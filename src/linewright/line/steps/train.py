@@ -1,4 +1,4 @@
-"""The stations ``train`` and ``package``: from training rows to a model that can serve."""
+"""The steps ``train`` and ``package``: from training rows to a model that can serve."""
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
@@ -16,9 +16,9 @@ from linewright.features.encode_table import encode_table
 from linewright.features.facts import Encoder
 from linewright.features.learn import learn, to_columns
 from linewright.line.engines import engine_of, file_and_function, is_plugged, trainers_of
-from linewright.line.parted_rows import label_text, weights
 from linewright.line.predict.batch import json_rows
 from linewright.line.run_context import CODE_FILE, Work, chosen_by, missing_texts, optional_columns
+from linewright.line.split_rows import label_text, weights
 from linewright.line.steps.adopt import adopt, adopted_graph, parity_of_adopted
 from linewright.line.steps.ingest import moments_of_rows
 from linewright.model.export.parity import parity, refused_by
@@ -39,7 +39,7 @@ GOLDEN_ROWS = 16
 PARITY_ROWS = 4096
 
 
-def train_station(work: Work) -> Trained:
+def train_step(work: Work) -> Trained:
     """Learn the encoder and the model from the training rows alone, or adopt the model that was given."""
     if work.adopts is not None:
         return adopt(work, work.adopts)
@@ -202,7 +202,7 @@ def _fold_positions(work: Work, taught: _Taught) -> list[tuple[np.ndarray, np.nd
     return [(train[train >= 0], valid[valid >= 0]) for train, valid in placed]
 
 
-def package_station(work: Work) -> Parity:
+def package_step(work: Work) -> Parity:
     """Export the model as a package, and prove that the package answers as the model does."""
     trained, context = work.trained, work.factory.context
     native = context.artifacts.get(trained.native)

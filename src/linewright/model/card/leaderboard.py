@@ -14,7 +14,7 @@ _TRIALS_SHOWN = 12
 
 
 def leaderboard(facts: CardFacts) -> Section:
-    """Return the section on what was tried; of a model that was made elsewhere, on where it comes from."""
+    """Return the section on what was tried; of an imported model, on where it comes from."""
     trained = facts.trained
     cited = (facts.package.trained,)
     if trained.adopted:
@@ -113,7 +113,7 @@ def _fewer_folds(executed: Executed | None) -> list[str]:
         return []
     fewer = "one fold" if executed.folds == 1 else f"{executed.folds} folds"
     return [
-        f"{fewer} of {executed.of} judged, for the table has many rows, columns or classes (`train: {{folds: {executed.of}}}` has all of them judge)"
+        f"{fewer} of {executed.of} judged, for the table has many rows, columns or classes, or its trees take many rounds (`train: {{folds: {executed.of}}}` has all of them judge)"
     ]
 
 

@@ -54,7 +54,7 @@ class CardFacts(msgspec.Struct, frozen=True, kw_only=True):
     gates_changed: bool = False
     """Whether the certificate is of other gates than that file's."""
     rival_adopted: bool = False
-    """Whether the model that it was compared with was made elsewhere, so that what that one has seen is not known."""
+    """Whether the model that it was compared with was imported, so that what that one has seen is not known."""
     unequal: str = ""
     """Of a model that did not pass: which columns its rival reads that the line bars by now; empty where it reads none."""
     in_spite: str = ""

@@ -147,7 +147,9 @@ def _compared(found: Certificate, facts: CardFacts) -> str:
     left = f"; {found.excluded:,} more were left out, because the rival had been fitted on them"
     rows = "test rows" if is_adopted else "rows that neither has seen"
     if facts.rival_adopted and not is_adopted:
-        rows = "rows that it has not seen; whether the champion, which was made elsewhere, has seen them is not known"
+        rows = (
+            "rows that it has not seen; whether the champion, which was imported, has seen them is not known"
+        )
     return f"It was compared with {against}{because}, on {found.n:,} {rows}{left if found.excluded else ''}."
 
 

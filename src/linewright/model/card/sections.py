@@ -354,11 +354,11 @@ def _reproduction(facts: CardFacts) -> Section:
     same = (
         "rows, the same line file and the same model file"
         if adopted
-        else "rows, parted alike, the same line file and the same libraries"
+        else "rows, split alike, the same line file and the same libraries"
     )
     if facts.trained.estimated and facts.trained.estimated.code:
         same = (
-            "rows, parted alike, the same line file, the same file of the user's code and the same libraries"
+            "rows, split alike, the same line file, the same file of the user's code and the same libraries"
         )
     again = f"The same {same} give this digest again, in any folder."
     if not adopted:

@@ -1,6 +1,6 @@
 """Whether probabilities can be taken at their word: the expected calibration error of test rows, and what it is made of.
 
-Rows are sorted by the probability that was answered and parted into bins of equally many [2]_; in each, the mean probability is
+Rows are sorted by the probability that was answered and split into bins of equally many [2]_; in each, the mean probability is
 held against the share that it came true of. The error is the mean distance of the two [1]_, so that it is 0 where probabilities are
 true, and 0.1 where those of 70 % come true in 60 % of all cases, and so on. For two classes the probability is that of the positive
 one; for several that of the class that is answered [3]_.

@@ -2,7 +2,7 @@
 
 The method
 ----------
-For numbers and times: accumulated local effects [1]_. The rows are parted at quantiles of the column; the rows of each part
+For numbers and times: accumulated local effects [1]_. The rows are split at quantiles of the column; the rows of each part
 are answered with the value at its two ends, and the mean differences are added up from part to part. Unlike a partial
 dependence plot it never asks about rows that cannot be, a flat of 20 square metres with 6 rooms, which is what happens
 where columns hang together and one of them is moved through its whole range.
@@ -199,7 +199,7 @@ def _along(judged: Judged, column: Input, classes: Sequence[str]) -> _Found | No
 
 
 def _ends(values: Floats, order: NDArray[np.intp]) -> NDArray[np.intp]:
-    """Return the rows that have the values at which rows are parted: all values where there are few, else quantiles."""
+    """Return the rows that have the values at which rows are split: all values where there are few, else quantiles."""
     distinct, first, counts = np.unique(values[order], return_index=True, return_counts=True)
     if len(distinct) <= PARTS:
         return order[first]

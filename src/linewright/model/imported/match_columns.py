@@ -1,4 +1,4 @@
-"""Which columns of a table the inputs of a model that was made elsewhere read."""
+"""Which columns of a table the inputs of an imported model read."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal

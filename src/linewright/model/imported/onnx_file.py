@@ -1,4 +1,4 @@
-"""A model that was made elsewhere: what its file says about itself, and what it answers.
+"""An imported model: what its file says about itself, and what it answers.
 
 A file is ONNX, or becomes it (`model.imported.booster_file`).
 

@@ -106,7 +106,7 @@ def open_explainer(graph: Graph, *, encoder: Encoder, outputs: int, where: str) 
     Raises
     ------
     RequestError
-        If the model was made elsewhere, or its estimator does not add up scores.
+        If the model was imported, or its estimator does not add up scores.
     Corrupt
         If the graph is not what an export gives.
     """

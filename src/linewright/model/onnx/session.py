@@ -60,6 +60,9 @@ PLAIN = re.compile(rb"(?s:" + _NUMBER + rb"|" + _TEXT + rb")++")
 """A run of numbers and of short texts in an attribute (field 9): a tree ensemble has one of these for each of its nodes."""
 
 
+ROWS_AT_ONCE = 256
+"""Rows that a graph computes at one time: what it computes on the way to its answers stays in the processor's cache."""
+
 ERRORS = (
     onnx_errors.EPFail,
     onnx_errors.Fail,
@@ -93,6 +96,15 @@ class Graph:
         Terminal
             If it fails, or answers in another shape than it declares.
         """
+        if n <= ROWS_AT_ONCE:
+            return self._run(feed, n)
+        y = np.empty((n, self._outputs), dtype=np.float32)
+        for start in range(0, n, ROWS_AT_ONCE):
+            part = slice(start, min(start + ROWS_AT_ONCE, n))
+            y[part] = self._run({name: values[part] for name, values in feed.items()}, part.stop - start)
+        return y
+
+    def _run(self, feed: Mapping[str, NDArray[Any]], n: int) -> NDArray[np.float32]:
         try:
             y = cast("NDArray[np.float32]", self._session.run(["y"], dict(feed))[0])
         except ERRORS as error:

@@ -118,7 +118,7 @@ class Model:
         Raises
         ------
         RequestError
-            If the model was made elsewhere, or its estimator does not add up scores; or if `x` has another form.
+            If the model was imported, or its estimator does not add up scores; or if `x` has another form.
         Terminal
             If what is added up is not what the model answers.
         """

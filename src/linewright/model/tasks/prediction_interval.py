@@ -1,7 +1,7 @@
 """Prediction intervals of numbers: how far from the answer the truth is in 90 % of cases, for small answers and for large ones.
 
 The half-width at an answer is first that of rows whose answers are near to it: training rows are sorted by their out-of-fold answers and
-parted into bins, finer ones towards the ends, each with its own conformal quantile of residuals (Mondrian conformal prediction [2]_), and between the middles
+split into bins, finer ones towards the ends, each with its own conformal quantile of residuals (Mondrian conformal prediction [2]_), and between the middles
 of bins it is interpolated, so that answers which are near to each other have like intervals. Then all half-widths are multiplied by one
 factor, so that the intervals hold as much of all these rows as split conformal prediction asks for [1]_: residuals are measured in
 half-widths (normalised conformal prediction [3]_).
@@ -21,7 +21,7 @@ import numpy.typing as npt
 from linewright.model.facts import LEVEL, Band
 
 MOST_BINS = 10
-"""Bins of about as many rows, of which the outer ones are parted further."""
+"""Bins of about as many rows, of which the outer ones are split further."""
 BIN_ROWS = 50
 """Rows of a bin, at least: the quantile of fewer says little."""
 PILE = 0.01

@@ -61,7 +61,7 @@ def fit_calibration(
         Parts the rows for the comparison of candidates, where `parts` does not.
     parts : int64 array, shape (n,), optional
         The fold that scored each row, so that rows of one group are never on both sides. With fewer than two different
-        ones the rows are parted by chance, unless `is_forward`.
+        ones the rows are split by chance, unless `is_forward`.
     is_forward
         Whether the folds go forward in time (`goes_forward`). A candidate is then fitted to the parts before the one that it
         is judged on, as it will be used. With fewer than three parts there is too little to judge by, and nothing is calibrated.

@@ -38,7 +38,7 @@ def windows_of(
     Parameters
     ----------
     at : array, shape (n,)
-        When each row happened. Rows of one moment are never parted.
+        When each row happened. Rows of one moment are never split apart.
     target : array, shape (n,)
         Class codes or numbers.
     learned : bool array, shape (n,)

@@ -39,18 +39,21 @@ from linewright.model.train.feature_pairs import Pair, can_pair, chosen_pairs, n
 from linewright.model.train.fit_cache import Kept
 from linewright.model.train.recency import longest_as_good, windows_of
 from linewright.model.train.settings import (
+    FEWER_FOLDS,
     MOST_PAIRS,
     PAIRS,
     Budget,
     Setting,
     Size,
     folds_judged,
+    folds_within,
     milliseconds,
     most_refinements,
     paired,
     plain,
     planned,
     refinements,
+    share_of_rounds,
     sized,
     with_pairs,
 )
@@ -144,7 +147,7 @@ class Pace:
         """Stages that may follow the fits that are expected."""
 
     def more(self, fits: int) -> None:
-        """Expect so many fits more."""
+        """Expect so many fits more, or fewer."""
         self._total += fits
 
     def found(self, fits: int = 1) -> None:
@@ -157,7 +160,7 @@ class Pace:
         """Report how many fits were found done since it was last reported."""
         if self._untold:
             says = f"found done: {count(self._untold, 'fit')}, by a training that did not end"
-            self._report(Progress(station="train", says=says, done=self._done, of=self._total, stays=True))
+            self._report(Progress(step="train", says=says, done=self._done, of=self._total, stays=True))
             self._untold = 0
 
     def next(self, says: str) -> None:
@@ -181,7 +184,7 @@ class Pace:
         left = spent / own * (self._total - self._done) if (own := self._done - self._found) else None
         self._report(
             Progress(
-                station="train",
+                step="train",
                 says=says,
                 done=self._done,
                 of=self._total,
@@ -279,12 +282,11 @@ class Search:
         refining = int(seek and most_refinements(budget, self.spec.also) > 0)
         self.pace.stages_left = then + pairing + refining
         self.pace.more(len(settings) * len(usable))
-        judged = _judged(usable)
-        about = Judged(task=rows.task, truth=rows.target[judged], mass=rows.weight[judged])
         tried: list[Tried] = []
         with _side_by_side(self.workers) as pool:
-            race = _Race(pool=pool, rows=rows, folds=usable, about=about, budget=budget)
-            begun = [self._begin(race, one) for one in settings]
+            race, fits_of = self._affordable(_race_of(pool, rows, usable, budget), settings)
+            about, usable = race.about, race.folds
+            begun = [fits_of.get(one.name) or self._begin(race, one) for one in settings]
             for one, fits in zip(settings, begun, strict=True):
                 tried.append(self._ended(race, one, fits, tried))
             self.pace.stages_left = then + refining
@@ -310,14 +312,37 @@ class Search:
             reason=reason,
             by_loss=by_loss,
             tried=best_first(allowed if gained else [*allowed, *wide]),
-            judged=judged,
+            judged=_judged(usable),
             rows=about,
             folds=usable,
         )
 
-    def _begin(self, race: "_Race", setting: Setting) -> list[Begun]:
-        """Begin the fits of a setting that are not found done, and count those that are."""
-        fits = [self._found_or_begun(race, setting, number) for number in range(len(race.folds))]
+    def _affordable(
+        self, race: "_Race", settings: Sequence[Setting]
+    ) -> tuple["_Race", dict[str, Sequence[Begun]]]:
+        """Leave folds out that the budget does not buy; return the fits that showed it, by setting.
+
+        If the settings would cost too much without stopping early, the first of trees is fitted on the last folds before
+        others begin: its rounds show what they will cost.
+        """
+        folds, budget, size = len(race.folds), self.spec.budget, _size(race.rows)
+        first = next((one for one in settings if "rounds" in one.settings), None)
+        is_given = self.offered is not None or self.spec.folds is not None
+        if first is None or is_given or folds_within(budget, size, folds, settings) == folds:
+            return race, {}
+        first_fits = self._in_turn(
+            self._begin(race, first, range(folds - FEWER_FOLDS, folds)), first, [], race.about
+        )
+        share = share_of_rounds(first, float(np.mean([rounds for _, rounds in first_fits])))
+        if folds_within(budget, size, folds, settings, share=share) == folds:
+            return race, {first.name: [*self._begin(race, first, range(folds - FEWER_FOLDS)), *first_fits]}
+        self.pace.more((FEWER_FOLDS - folds) * len(settings))
+        return _race_of(race.pool, race.rows, race.folds[-FEWER_FOLDS:], budget), {first.name: first_fits}
+
+    def _begin(self, race: "_Race", setting: Setting, folds: Sequence[int] | None = None) -> list[Begun]:
+        """Begin the fits of a setting that are not found done, on all folds or on some; count those that are."""
+        numbers = range(len(race.folds)) if folds is None else folds
+        fits = [self._found_or_begun(race, setting, number) for number in numbers]
         self.pace.found(sum(not isinstance(fit, Future) for fit in fits))
         return fits
 
@@ -539,6 +564,12 @@ class _Race:
             taken, _ = self.folds[number]
             self.begun[number] = self.pool.submit(self.rows.pairs, taken, self.budget)
         return self.begun[number]
+
+
+def _race_of(pool: Executor, rows: Rows, folds: Sequence[Fold], budget: Budget) -> _Race:
+    judged = _judged(folds)
+    about = Judged(task=rows.task, truth=rows.target[judged], mass=rows.weight[judged])
+    return _Race(pool=pool, rows=rows, folds=folds, about=about, budget=budget)
 
 
 def _scaled(weight: Floats) -> Floats:

@@ -5,7 +5,7 @@ Work is counted, never timed, so that equal tables get equal plans on any machin
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
-from math import ceil, log2
+from math import ceil, inf, log2
 from types import MappingProxyType
 from typing import Any, Literal
 
@@ -140,6 +140,8 @@ class Bought:
     """Settings."""
     work: float
     """Most that one fit may cost."""
+    on_folds: float = inf
+    """Most that all fits may cost on more than three folds."""
     refined: int = 0
     """Settings that are sought around the best one afterwards, at most."""
     refining: float = 0.0
@@ -154,6 +156,7 @@ _BUDGETS: Mapping[str, Bought] = MappingProxyType(
         "normal": Bought(
             names=("lgb", "lgb_s", "lgb_xt", "xgb", "lgb_a", "xgb_s", "lin_s", "lin"),
             work=2.5e8,
+            on_folds=4.5e9,
         ),
         "thorough": Bought(
             names=tuple(setting.name for setting in SETTINGS),
@@ -183,6 +186,8 @@ _PAIRING = 0.5
 
 _ROWS_PER_LEAF = 60
 """A leaf costs as much as scanning so many rows once more."""
+_HINGED, _STRAIGHT = 100.0, 35.0
+"""What a linear model with and without hinges costs for each number of the matrix and output, in numbers that a tree looks at."""
 _FILLED = 0.6
 """Share of the leaves that a depth allows which trees have."""
 _FEWEST_ROUNDS, _MOST_ROUNDS = 60, 2_000
@@ -193,6 +198,8 @@ _FASTEST = 4.5
 _FAST, _LONGEST_STEP = 2.0, 2.0
 """From what a learning rate is multiplied by, and how far a leaf may then move the log-weight of a class before it is multiplied with the rate."""
 _MEDIUM_LEAVES = 31
+FEWER_FOLDS = 3
+"""Folds that settings are validated on in place of all of them."""
 _FEW_FOLDS = 4.0
 """Times that the fewest rounds may cost more than a fit should before one fold has to do."""
 _ROWS_OF_ONE = 5_000
@@ -350,7 +357,54 @@ def folds_judged(budget: Budget, size: Size, folds: int) -> int:
     above = _FEWEST_ROUNDS * size.a_round(_MEDIUM_LEAVES) / _bought(budget).work
     if above <= 1:
         return folds
-    return min(folds, 3 if above <= _FEW_FOLDS or size.rows < folds * _ROWS_OF_ONE else 1)
+    return min(folds, FEWER_FOLDS if above <= _FEW_FOLDS or size.rows < folds * _ROWS_OF_ONE else 1)
+
+
+def folds_within(
+    budget: Budget, size: Size, folds: int, settings: Collection[Setting], *, share: float = 1.0
+) -> int:
+    """Return on how many of the folds settings are validated, so that all their fits stay within a budget: all or 3.
+
+    Parameters
+    ----------
+    budget, size, folds
+        As for `folds_judged`.
+    settings
+        As `planned` gives them.
+    share : float in (0, 1]
+        Which part of their rounds trees are expected to take.
+
+    Examples
+    --------
+    >>> size = Size(rows=10_000, width=25, outputs=1)
+    >>> [folds_within("normal", size, 5, planned("normal", size), share=share) for share in (0.3, 0.9)]
+    [5, 3]
+    """
+    if isinstance(budget, TrialsBudget):
+        return folds
+    work = folds * sum(_work(one, size, share) for one in settings)
+    return folds if work <= _bought(budget).on_folds else min(folds, FEWER_FOLDS)
+
+
+def _work(setting: Setting, size: Size, share: float) -> float:
+    """Return the work of one fit; trees are expected to take a share of their rounds."""
+    own = setting.settings
+    if "rounds" in own:
+        return share * own["rounds"] * size.a_round(_leaves(setting))
+    return size.outputs * size.width * size.rows * (_HINGED if own.get("hinges") else _STRAIGHT)
+
+
+def share_of_rounds(setting: Setting, rounds: float) -> float:
+    """Return which part of its rounds a setting took that stopped after so many, those without improvement included.
+
+    Examples
+    --------
+    >>> first = planned("normal", Size(rows=10_000, width=25, outputs=1))[0]
+    >>> first.settings["rounds"], first.settings["patience"], round(share_of_rounds(first, 323), 2)
+    (843, 85, 0.48)
+    """
+    own = setting.settings
+    return min(1.0, (rounds + own["patience"]) / own["rounds"])
 
 
 def refinements(

@@ -84,7 +84,7 @@ class Parameter:
             raise RequestError(
                 f"{self.name!r} is no list: {error}",
                 found=brief(list(texts)),
-                allowed="values, parted by commas",
+                allowed="values, split by commas",
             ) from error
 
     def check(self, value: Any, *, where: str) -> Any:

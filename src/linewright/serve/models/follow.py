@@ -25,7 +25,7 @@ import msgspec
 from linewright.errors import Transient
 from linewright.model.package.model import load, read_package
 from linewright.release.facts import Arm, Serving
-from linewright.release.stop import may_answer
+from linewright.release.halt_file import may_answer
 from linewright.serve.models.canary_failure import Trouble, note_trouble, trouble_with
 from linewright.serve.models.memory import Memory, cost_of, give_back, usual_budget
 from linewright.serve.models.state import Canary, Live, Shadow, kept, still_wanted

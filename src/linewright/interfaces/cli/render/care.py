@@ -3,14 +3,14 @@
 import shlex
 
 from linewright.interfaces.cli.render.dispatch import renderer
-from linewright.line.care.backup import BackedUp
-from linewright.line.care.doctor import Examined
-from linewright.line.care.forget import Forgot
-from linewright.line.care.gc import Freed
-from linewright.line.care.problem import how_many, in_bytes, problem_in_words
-from linewright.line.care.restore import Restored
-from linewright.line.care.retention import retired_in_words
-from linewright.line.care.verify import Followed, Verified
+from linewright.line.maintenance.backup import BackedUp
+from linewright.line.maintenance.doctor import Examined
+from linewright.line.maintenance.forget import Forgot
+from linewright.line.maintenance.gc import Freed
+from linewright.line.maintenance.problem import how_many, in_bytes, problem_in_words
+from linewright.line.maintenance.restore import Restored
+from linewright.line.maintenance.retention import retired_in_words
+from linewright.line.maintenance.verify import Followed, Verified
 from linewright.text.numbers import count
 
 

@@ -6,12 +6,12 @@ from importlib import import_module
 from typing import Any
 
 _SUBJECTS: Mapping[str, str] = {
-    "linewright.line.care.backup": "care",
-    "linewright.line.care.doctor": "care",
-    "linewright.line.care.forget": "care",
-    "linewright.line.care.gc": "care",
-    "linewright.line.care.restore": "care",
-    "linewright.line.care.verify": "care",
+    "linewright.line.maintenance.backup": "care",
+    "linewright.line.maintenance.doctor": "care",
+    "linewright.line.maintenance.forget": "care",
+    "linewright.line.maintenance.gc": "care",
+    "linewright.line.maintenance.restore": "care",
+    "linewright.line.maintenance.verify": "care",
     "linewright.line.facts": "runs",
     "linewright.line.new.write": "new",
     "linewright.line.predict.replay": "evidence",

@@ -1,11 +1,11 @@
-"""The first schema: results, settled stations, the chain of events, pointers and models."""
+"""The first schema: results, settled steps, the chain of events, pointers and models."""
 
 import sqlalchemy as sa
 from alembic import op
 
 from linewright.store.audit_chain import ROOT
 
-revision = "0001"
+revision = "0.1.0"
 down_revision = None
 branch_labels = None
 depends_on = None
@@ -31,7 +31,7 @@ def upgrade() -> None:
     op.create_table(
         "inputs",
         sa.Column("line", sa.Text, primary_key=True),
-        sa.Column("station", sa.Text, primary_key=True),
+        sa.Column("step", sa.Text, primary_key=True),
         sa.Column("inputs", sa.Text, nullable=False),
     )
     op.create_table(

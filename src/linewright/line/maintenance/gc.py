@@ -9,17 +9,17 @@ import msgspec
 from linewright.engine.context import Progress
 from linewright.engine.lock import ProcessLock
 from linewright.errors import Transient
-from linewright.line.care.forget import resume
-from linewright.line.care.problem import Problem, worst
-from linewright.line.care.references import DIGEST, digests_in
-from linewright.line.care.retention import Retired, blobs_that_go, retire
 from linewright.line.factory import Factory
+from linewright.line.maintenance.forget import resume
+from linewright.line.maintenance.problem import Problem, worst
+from linewright.line.maintenance.references import DIGEST, digests_in
+from linewright.line.maintenance.retention import Retired, blobs_that_go, retire
 from linewright.serve.log.segments import read_frames
 from linewright.store.disk import explained
 from linewright.store.fit_files import LocalFits
 
 SHORTEST_S = 3600.0
-"""Least age of what may go while another process is at work: longer than any station takes from bytes to result."""
+"""Least age of what may go while another process is at work: longer than any step takes from bytes to result."""
 _TEMPORARY = (
     re.compile(r"\.FORMAT\.[0-9]+"),
     re.compile(r"\.[a-z0-9][a-z0-9.-]*-[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}"),
@@ -139,7 +139,7 @@ def retire_now(factory: Factory) -> tuple[Retired, ...] | None:
 
 
 def _unmarked(factory: Factory, digests: set[str]) -> set[str]:
-    """Return those of some digests that nothing names: no result, event, settled station, model, log or served file.
+    """Return those of some digests that nothing names: no result, event, settled step, model, log or served file.
 
     Whatever has the form of a digest counts as a reference, so that a kind that is unknown here keeps what it needs.
     """
@@ -149,7 +149,7 @@ def _unmarked(factory: Factory, digests: set[str]) -> set[str]:
             break
         left.difference_update(digests_in(text))
         if number % _TOLD == 0:
-            factory.report(Progress(station="gc", says=f"{number:,} references read", done=number))
+            factory.report(Progress(step="gc", says=f"{number:,} references read", done=number))
     # A log of which all is sealed has no folder in a factory that was restored.
     for line in sorted({*factory.metadata.lines(), *factory.logged()}):
         for frame in read_frames(factory.log_of(line), sealed=factory.sealed_of(line)):

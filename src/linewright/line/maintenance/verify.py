@@ -10,13 +10,13 @@ import msgspec
 from linewright.data.dataset.blobs import INSTEAD, blobs_of, instead_of
 from linewright.engine.context import Progress
 from linewright.errors import Corrupt, LinewrightError, NotFound
-from linewright.line.care.logs import Logs
-from linewright.line.care.problem import AGAIN, OLDER, Problem, guarded, problem_of, worst
-from linewright.line.care.record_checks import Record
-from linewright.line.care.references import Needs, digests_in, is_whole, needs_of, results_of_event
-from linewright.line.care.schemas import databases_of, strange_in
-from linewright.line.care.serving_files import check_serving_files
 from linewright.line.factory import Factory
+from linewright.line.maintenance.logs import Logs
+from linewright.line.maintenance.problem import AGAIN, OLDER, Problem, guarded, problem_of, worst
+from linewright.line.maintenance.record_checks import Record
+from linewright.line.maintenance.references import Needs, digests_in, is_whole, needs_of, results_of_event
+from linewright.line.maintenance.schemas import databases_of, strange_in
+from linewright.line.maintenance.serving_files import check_serving_files
 from linewright.line.record.checkpoint import kept_head
 from linewright.line.record.evidence import evidence_of
 from linewright.line.retention.dropped import gone
@@ -389,4 +389,4 @@ def _is_sound(factory: Factory, blob: str) -> bool:
 
 def _tell(factory: Factory, what: str, number: int) -> None:
     if number % _TOLD == 0:
-        factory.report(Progress(station="verify", says=f"{what}: {number:,}", done=number))
+        factory.report(Progress(step="verify", says=f"{what}: {number:,}", done=number))

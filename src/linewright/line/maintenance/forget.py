@@ -30,10 +30,10 @@ from linewright.engine.context import Progress
 from linewright.engine.lock import ProcessLock
 from linewright.engine.run_notes import remove_notes
 from linewright.errors import Corrupt, LinewrightError, NotFound, RequestError, SpecError, Transient
-from linewright.line.care.problem import Problem, problem_of
-from linewright.line.care.retention import end_of, marks_of, unfinished
 from linewright.line.factory import Factory
 from linewright.line.facts import Finished, Forgotten
+from linewright.line.maintenance.problem import Problem, problem_of
+from linewright.line.maintenance.retention import end_of, marks_of, unfinished
 from linewright.line.predict.sql_columns import rows_with_made
 from linewright.line.record.checkpoint import Digested
 from linewright.line.record.quarantine import reading_of
@@ -427,7 +427,7 @@ def _carry_out(
     """
     line = spec.line
     _redo(factory, line)
-    factory.report(Progress(station="forget", says="looking for what is stored"))
+    factory.report(Progress(step="forget", says="looking for what is stored"))
     found = _Found.of(factory, spec, known, subject)
     hashes = tuple(sorted({*subject.keys, *map(known.hash_of, found.keys)}))
     subject = msgspec.structs.replace(subject, keys=hashes)
@@ -661,7 +661,7 @@ def _forget_notes(factory: Factory, line: str, text: str) -> None:
 def places_of(factory: Factory, text: str) -> Iterator[str]:
     """Give the files of the state in which a text stands as a word, also inside of Parquet; none for one of fewer than 5 characters."""
     if len(text) >= _SHORTEST:
-        factory.report(Progress(station="forget", says="searching all files of the state"))
+        factory.report(Progress(step="forget", says="searching all files of the state"))
         for path in sorted(factory.state.rglob("*")):
             if path.is_file() and not path.is_symlink() and _stands_in(path, text):
                 yield str(path.relative_to(factory.root))

@@ -23,13 +23,13 @@ from hypothesis import strategies as st
 
 from linewright.errors import Corrupt
 from linewright.interfaces.cli.render.dispatch import result_text
-from linewright.line.care import backup
-from linewright.line.care.backup import make_backup
-from linewright.line.care.gc import collect
-from linewright.line.care.restore import restore_backup
-from linewright.line.care.verify import verify_factory
 from linewright.line.factory import Factory
 from linewright.line.loop.worker import Tending, tend_inline
+from linewright.line.maintenance import backup
+from linewright.line.maintenance.backup import make_backup
+from linewright.line.maintenance.gc import collect
+from linewright.line.maintenance.restore import restore_backup
+from linewright.line.maintenance.verify import verify_factory
 from linewright.line.predict.replay import replay_prediction
 from linewright.line.record.archive_log import SEAL_BYTES, seal_next
 from linewright.line.record.lookup import find_prediction

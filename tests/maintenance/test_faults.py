@@ -23,8 +23,8 @@ from control import bearer
 from ports import free_port
 
 from linewright.interfaces.cli import main
-from linewright.line.care.verify import Verified, verify_factory
 from linewright.line.factory import Factory
+from linewright.line.maintenance.verify import Verified, verify_factory
 from linewright.release.facts import Promoted
 from linewright.serve.feedback import store as labels
 from linewright.serve.log.segments import read_log

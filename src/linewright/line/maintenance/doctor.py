@@ -28,16 +28,16 @@ from linewright.errors import (
     Transient,
     from_json,
 )
-from linewright.line.care.problem import Problem, problem_of, worst
 from linewright.line.factory import FORMAT, Factory
 from linewright.line.facts import Accepted, Finished
 from linewright.line.file.factory_file import FACTORY_FILE
+from linewright.line.maintenance.problem import Problem, problem_of, worst
 from linewright.line.notify.deliveries import deliveries
 from linewright.line.record.clock_skew import AHEAD_S, ahead_until
 from linewright.line.record.disk_space import MAKE_ROOM, disk_in_words, forecast
 from linewright.line.runs.plan import begin
+from linewright.release.halt_file import is_pending
 from linewright.release.promotion import is_projected, require_bytes
-from linewright.release.stop import is_pending
 from linewright.serve.access import TOKEN_FILE, read_token
 from linewright.serve.listener import endpoint
 from linewright.store.database import open_file

@@ -6,11 +6,11 @@ from collections.abc import Iterator
 import msgspec
 
 from linewright.errors import Corrupt, Transient
-from linewright.line.care.problem import OLDER, PUT_BACK, Problem, guarded
 from linewright.line.factory import Factory
+from linewright.line.maintenance.problem import OLDER, PUT_BACK, Problem, guarded
 from linewright.release.facts import Serving
+from linewright.release.halt_file import is_pending, may_answer
 from linewright.release.promotion import recorded
-from linewright.release.stop import is_pending, may_answer
 from linewright.store.names import line_path
 from linewright.store.values import decoder
 

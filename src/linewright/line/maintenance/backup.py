@@ -24,11 +24,11 @@ from linewright import __version__
 from linewright.data.read.paths import files_of
 from linewright.engine.context import Progress
 from linewright.errors import Conflict, Corrupt, LinewrightError, NotFound, RequestError, Terminal
-from linewright.line.care.problem import Problem, problem_of, worst
 from linewright.line.factory import Factory
 from linewright.line.file.factory_file import FACTORY_FILE
+from linewright.line.maintenance.problem import Problem, problem_of, worst
+from linewright.release.halt_file import pending
 from linewright.release.promotion import record_pending
-from linewright.release.stop import pending
 from linewright.serve.log.records import count_of
 from linewright.serve.log.segments import ENDING, Damage, SealedSegments, frame_of, open_segment, read_file
 from linewright.store.database import open_file
@@ -272,7 +272,7 @@ def _named_by(written: str, root: Path) -> tuple[Path, ...]:
 
 
 def _add_databases(factory: Factory, archive: _Archive, scratch: Path) -> Mapping[str, Any]:
-    factory.report(Progress(station="backup", says="copying the record and the labels"))
+    factory.report(Progress(step="backup", says="copying the record and the labels"))
     together = [name for name in _DATABASES if (factory.state / name).is_file()]
     copy_databases([factory.state / name for name in together], scratch)
     feedback = sorted((factory.state / "feedback").glob("*.sqlite"))
@@ -389,4 +389,4 @@ def _add_blobs(factory: Factory, archive: _Archive, problems: list[Problem]) -> 
         except Corrupt as error:
             problems.append(problem_of(error, next="restore it from an earlier backup"))
         if number % 1000 == 0:
-            factory.report(Progress(station="backup", says=f"{number:,} artifacts", done=number))
+            factory.report(Progress(step="backup", says=f"{number:,} artifacts", done=number))

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from linewright.line.care.doctor import Needs, examine
-from linewright.line.care.verify import Verified, verify_factory
 from linewright.line.factory import Factory
+from linewright.line.maintenance.doctor import Needs, examine
+from linewright.line.maintenance.verify import Verified, verify_factory
 from linewright.model.facts import Package
 
 

@@ -16,11 +16,11 @@ import msgspec
 
 from linewright.engine.context import Progress
 from linewright.errors import Conflict, Corrupt, NotFound, RequestError, Transient
-from linewright.line.care.backup import FORM, HEADER, INSIDE, STATE, SUMS, Header, Sums
-from linewright.line.care.backup_members import Content, CutOff, Member, NotPlain, members_of
-from linewright.line.care.schemas import METADATA, databases_of, names_in, strange_in
 from linewright.line.factory import Factory
 from linewright.line.file.factory_file import FACTORY_FILE
+from linewright.line.maintenance.backup import FORM, HEADER, INSIDE, STATE, SUMS, Header, Sums
+from linewright.line.maintenance.backup_members import Content, CutOff, Member, NotPlain, members_of
+from linewright.line.maintenance.schemas import METADATA, databases_of, names_in, strange_in
 from linewright.release.promotion import project
 from linewright.store.disk import explained, sync_folder
 from linewright.store.names import LINE
@@ -219,7 +219,7 @@ def _unpack(factory: Factory, file: Path, stage: Path) -> tuple[Restored, bytes]
                 reading.take(member)
                 header = header or _header(reading)
                 if number % 1000 == 0:
-                    factory.report(Progress(station="restore", says=f"{number:,} files", done=number))
+                    factory.report(Progress(step="restore", says=f"{number:,} files", done=number))
     except NotPlain as error:
         raise _no_backup(str(error)) from error
     except CutOff as error:

@@ -10,9 +10,9 @@ import pytest
 
 from linewright.engine.lock import ProcessLock
 from linewright.errors import Transient
-from linewright.line.care.gc import collect
-from linewright.line.care.verify import verify_factory
 from linewright.line.factory import Factory
+from linewright.line.maintenance.gc import collect
+from linewright.line.maintenance.verify import verify_factory
 from linewright.line.runs.execute import execute
 from linewright.store.clock import uuid7
 

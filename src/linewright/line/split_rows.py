@@ -1,4 +1,4 @@
-"""The rows of a dataset version, parted by a split, and what is asked of them by column."""
+"""The rows of a dataset version, split by a split, and what is asked of them by column."""
 
 from dataclasses import dataclass
 
@@ -13,7 +13,7 @@ from linewright.line.spec import LineSpec
 
 @dataclass(frozen=True)
 class Rows:
-    """The rows of a dataset version, parted by a split."""
+    """The rows of a dataset version, split by a split."""
 
     frame: pl.DataFrame
     parts: np.ndarray

@@ -16,12 +16,12 @@ from linewright.data.facts import Ingested
 from linewright.data.spec import duration_micros
 from linewright.engine.run_notes import noted, remove_notes
 from linewright.errors import LinewrightError
-from linewright.line.care.problem import Problem, problem_in_words, problem_of
-from linewright.line.care.references import needs_of
 from linewright.line.factory import Factory
 from linewright.line.facts import Accepted, Dropped, Finished, Forgotten, LabelsEnd
 from linewright.line.file.factory_file import read_factory_file
 from linewright.line.file.retention import before, kept_of, log_before
+from linewright.line.maintenance.problem import Problem, problem_in_words, problem_of
+from linewright.line.maintenance.references import needs_of
 from linewright.line.record.alerts import newest_of, open_proposal
 from linewright.line.record.archive_log import seal_next
 from linewright.line.record.quarantine import reading_of

@@ -13,16 +13,16 @@ import pytest
 
 from linewright.errors import Corrupt, NotFound, SpecError
 from linewright.interfaces.cli.render.dispatch import result_text
-from linewright.line.care.backup import make_backup
-from linewright.line.care.gc import collect, retire_now
-from linewright.line.care.restore import restore_backup
-from linewright.line.care.verify import verify_chain, verify_factory, verify_model
 from linewright.line.check.report import check_line
 from linewright.line.factory import Factory
 from linewright.line.facts import Accepted, Dropped, Finished
 from linewright.line.file.factory_file import read_factory_file
 from linewright.line.file.read import read_line
 from linewright.line.loop.worker import Tending
+from linewright.line.maintenance.backup import make_backup
+from linewright.line.maintenance.gc import collect, retire_now
+from linewright.line.maintenance.restore import restore_backup
+from linewright.line.maintenance.verify import verify_chain, verify_factory, verify_model
 from linewright.line.rebuild.compare import require_whole
 from linewright.line.record.archive_log import seal_next
 from linewright.line.record.checkpoint import checkpoint
@@ -214,7 +214,7 @@ def test_a_kill_after_the_event_is_finished_by_the_next_time(line):
     script = (
         "import os, signal, sys\n"
         "from pathlib import Path\n"
-        "from linewright.line.care.gc import collect\n"
+        "from linewright.line.maintenance.gc import collect\n"
         "from linewright.line.factory import Factory\n"
         f"factory = Factory.open(Path(sys.argv[1]), now=lambda: {LATER!r})\n"
         "record = factory.metadata.record\n"

@@ -8,8 +8,8 @@ import msgspec
 
 from linewright.engine.context import Progress
 from linewright.errors import Corrupt, LinewrightError
-from linewright.line.care.problem import AGAIN, OLDER, PUT_BACK, Problem, guarded, problem_of
 from linewright.line.factory import Factory
+from linewright.line.maintenance.problem import AGAIN, OLDER, PUT_BACK, Problem, guarded, problem_of
 from linewright.line.record.checkpoint import Digested
 from linewright.serve.log.records import count_of, is_forgotten
 from linewright.serve.log.segments import Damage, Frame, lengths, read_frames, read_segment
@@ -128,7 +128,7 @@ class Logs:
         self.unproved_predictions += 0 if is_proved else records
         if before // _TOLD < self.predictions // _TOLD:
             number = self.predictions // _TOLD * _TOLD
-            self._factory.report(Progress(station="verify", says=f"prediction log: {number:,}", done=number))
+            self._factory.report(Progress(step="verify", says=f"prediction log: {number:,}", done=number))
 
     def _is_half_dropped(self, line: str, dropped: Collection[str]) -> bool:
         labels = self._factory.labels_of(line)
