@@ -76,8 +76,8 @@ class Work:
         return self.spec.train.model if self.as_of is None else None
 
     @cached_property
-    def served(self) -> "dict[str, pl.DataFrame]":
-        """Rows that were read from the log, by the dataset whose columns they have."""
+    def answered(self) -> "dict[str, pl.DataFrame]":
+        """What `linewright.line.steps.ingest.answered` has read of the log, by the dataset of whose columns it is."""
         return {}
 
     @cached_property

@@ -12,7 +12,7 @@ from linewright.line.record.quarantine import reading_of
 from linewright.line.run_context import Work
 from linewright.line.spec import LineSpec
 from linewright.line.split_rows import label_text
-from linewright.line.steps.ingest import in_types_of, served_rows, served_table
+from linewright.line.steps.ingest import answered, in_types_of, served_rows
 from linewright.model.facts import Certificate
 
 
@@ -98,12 +98,12 @@ def _told(work: Work, known_by: str | None, columns: list[str]) -> pl.DataFrame:
     """Return the rows that were answered and whose truth was known at an instant; none before the first."""
     own = [one for one in work.dataset.columns if one.name in columns]
     if known_by == work.as_of:
-        found = served_table(work)
+        found = answered(work)
     else:
         rows = [] if known_by is None else served_rows(work.factory, work.spec, known_by)
         found = in_types_of(own, rows, work.spec)
-    labelled = _identified(found.select([one.name for one in own]), _by(work, columns))
-    return labelled.unique("row", keep="last")
+    told = _identified(found.select([one.name for one in own]), _by(work, columns))
+    return told.unique("row", keep="last")
 
 
 def _apart(work: Work, before: str) -> tuple[int, int]:

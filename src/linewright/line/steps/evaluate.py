@@ -17,7 +17,7 @@ from linewright.line.check.amounts import amounts_of_rows
 from linewright.line.run_context import Work, compared_by, headline
 from linewright.line.split_rows import label_text, read_rows, weights
 from linewright.line.steps.explained_inputs import inputs_of
-from linewright.line.steps.ingest import served_table
+from linewright.line.steps.ingest import answered
 from linewright.line.steps.rival import BASELINE, rival_of
 from linewright.model.evaluate.against_linear import beside_linear
 from linewright.model.evaluate.decision_changes import redecided
@@ -279,7 +279,7 @@ def _in_common(work: Work, rival: str) -> tuple[np.ndarray, np.ndarray]:
     ours, theirs = identities(test, spec), identities(fitted, spec)
     says, said = contents_of(test, spec), contents_of(fitted, spec)
     is_seen = np.isin(ours, theirs)
-    if repeat_seldom(said[~np.isin(theirs, identities(served_table(work).select(common), spec))]):
+    if repeat_seldom(said[~np.isin(theirs, identities(answered(work).select(common), spec))]):
         is_seen |= np.isin(says, said)
     return ours, is_seen
 

@@ -96,17 +96,17 @@ def in_types_of(columns: Sequence[Column], rows: Sequence[Mapping[str, Any]], sp
     return read_served(rows, {**rules, ANSWERED_AT: ColumnRule(type="datetime")}, spec)
 
 
-def served_table(work: Work) -> pl.DataFrame:
+def answered(work: Work) -> pl.DataFrame:
     """Return the answered rows of a retraining as `in_types_of` has them; none where it is no retraining. The log is read once."""
-    found = work.served.get(work.ingested.dataset)
+    found = work.answered.get(work.ingested.dataset)
     if found is None:
         rows = [] if work.as_of is None else served_rows(work.factory, work.spec, work.as_of)
-        found = work.served[work.ingested.dataset] = in_types_of(work.dataset.columns, rows, work.spec)
+        found = work.answered[work.ingested.dataset] = in_types_of(work.dataset.columns, rows, work.spec)
     return found
 
 
 def _logged(work: Work) -> Logged:
-    frame = served_table(work)
+    frame = answered(work)
     return Logged(
         identities=identities(frame.drop(ANSWERED_AT), work.spec),
         at=moments(frame[ANSWERED_AT]),
