@@ -31,8 +31,6 @@ from linewright.store.values import digest_of_bytes
 from linewright.text.suggest import near_file
 
 if TYPE_CHECKING:
-    import polars as pl
-
     from linewright.line.split_rows import Rows
     from linewright.model.tasks import TaskRules
 
@@ -74,11 +72,6 @@ class Work:
     def adopts(self) -> ModelSpec | None:
         """The model that the run takes instead of training one; `None` where it trains, as every retraining does."""
         return self.spec.train.model if self.as_of is None else None
-
-    @cached_property
-    def answered(self) -> "dict[str, pl.DataFrame]":
-        """What `linewright.line.steps.ingest.answered` has read of the log, by the dataset of whose columns it is."""
-        return {}
 
     @cached_property
     def times_enough(self) -> int:

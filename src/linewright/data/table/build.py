@@ -214,23 +214,13 @@ def read_served(
 
 
 def _served_column(name: str, values: Sequence[Any], rule: ColumnRule, data: DataSpec) -> pl.Series:
-    text = pl.Series(name, _as_texts(values, rule.type), dtype=pl.String)
+    text = pl.Series(name, [_as_text(value, rule.type) for value in values], dtype=pl.String)
     zone = data.zone_of(name)
     typed = cast(text, rule.type, pattern=rule.format, zone=zone)
     if rule.format is not None:
         # A request may spell times as ISO 8601, whatever the file does.
         typed = typed.zip_with(typed.is_not_null(), cast(text, rule.type, zone=zone))
     return typed
-
-
-def _as_texts(values: Sequence[Any], to: str) -> Sequence[str | None]:
-    """Return `_as_text` of each value; where all are of one type, which is usual, without asking each for it."""
-    kinds = {type(value) for value in values} - {type(None)}
-    if kinds <= {str}:
-        return values
-    if kinds == {int} or (kinds == {float} and to == "number"):
-        return [None if value is None else str(value) for value in values]
-    return [_as_text(value, to) for value in values]
 
 
 def _as_text(value: Any, to: str) -> str | None:

@@ -12,7 +12,7 @@ from linewright.line.record.quarantine import reading_of
 from linewright.line.run_context import Work
 from linewright.line.spec import LineSpec
 from linewright.line.split_rows import label_text
-from linewright.line.steps.ingest import answered, in_types_of, served_rows
+from linewright.line.steps.ingest import ANSWERED_AT, in_types_of, served_rows
 from linewright.model.facts import Certificate
 
 
@@ -96,14 +96,9 @@ def _outweighed(work: Work, before: str, known: str | None) -> tuple[int, int]:
 
 def _told(work: Work, known_by: str | None, columns: list[str]) -> pl.DataFrame:
     """Return the rows that were answered and whose truth was known at an instant; none before the first."""
-    own = [one for one in work.dataset.columns if one.name in columns]
-    if known_by == work.as_of:
-        found = answered(work)
-    else:
-        rows = [] if known_by is None else served_rows(work.factory, work.spec, known_by)
-        found = in_types_of(own, rows, work.spec)
-    told = _identified(found.select([one.name for one in own]), _by(work, columns))
-    return told.unique("row", keep="last")
+    rows = [] if known_by is None else served_rows(work.factory, work.spec, known_by)
+    frame = in_types_of([one for one in work.dataset.columns if one.name in columns], rows, work.spec)
+    return _identified(frame.drop(ANSWERED_AT), _by(work, columns)).unique("row", keep="last")
 
 
 def _apart(work: Work, before: str) -> tuple[int, int]:

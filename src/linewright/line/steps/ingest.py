@@ -97,12 +97,9 @@ def in_types_of(columns: Sequence[Column], rows: Sequence[Mapping[str, Any]], sp
 
 
 def answered(work: Work) -> pl.DataFrame:
-    """Return the answered rows of a retraining as `in_types_of` has them; none where it is no retraining. The log is read once."""
-    found = work.answered.get(work.ingested.dataset)
-    if found is None:
-        rows = [] if work.as_of is None else served_rows(work.factory, work.spec, work.as_of)
-        found = work.answered[work.ingested.dataset] = in_types_of(work.dataset.columns, rows, work.spec)
-    return found
+    """Return the answered rows of a retraining as `in_types_of` has them; none where it is no retraining."""
+    rows = [] if work.as_of is None else served_rows(work.factory, work.spec, work.as_of)
+    return in_types_of(work.dataset.columns, rows, work.spec)
 
 
 def _logged(work: Work) -> Logged:
