@@ -12,7 +12,7 @@ from sklearn.metrics import roc_auc_score
 from linewright.data.checks.look import Profile, look
 from linewright.data.profile.association import Truth, cells, roc_auc, strength
 from linewright.data.profile.roles import GivenRoles
-from linewright.data.read.sniff import missing_spellings, sniff
+from linewright.data.read.file.sniff import missing_spellings, sniff
 from linewright.data.read.source import read_source
 from linewright.data.spec import FileSource
 from linewright.errors import RequestError

@@ -17,7 +17,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from linewright.data.read.csv_file import open_csv
+from linewright.data.read.file.csv_file import open_csv
 from linewright.data.read.reader import fingerprint
 from linewright.data.read.source import Raw, open_source, read_source
 from linewright.data.spec import FileSource, SqliteSource

@@ -9,7 +9,7 @@ import polars as pl
 import pytest
 
 from linewright.line.factory import Factory
-from linewright.line.record.example_request import curl
+from linewright.line.predict.example_request import curl
 from linewright.line.runs.execute import execute_inline
 from linewright.operations.release import promote
 

@@ -28,10 +28,10 @@ from linewright.line.loop.retraining import missing_labels, retraining_due
 from linewright.line.loop.waiting import missing_in_words
 from linewright.line.loop.worker import Tending, tend_inline
 from linewright.line.predict.batch import predict_file
+from linewright.line.predict.example_request import curl
 from linewright.line.predict.label_file import hand_in
 from linewright.line.record.alerts import open_alerts, open_proposal
 from linewright.line.record.evidence import explain
-from linewright.line.record.example_request import curl
 from linewright.line.record.lookup import look_up
 from linewright.line.record.refusals import refusals
 from linewright.line.record.registry import find_model

@@ -9,8 +9,8 @@ from linewright.features.encode import encode
 from linewright.features.learn import to_columns
 from linewright.interfaces.cli.render.dispatch import result_text
 from linewright.line.runs.execute import execute_inline
+from linewright.line.runs.known_result import result_of
 from linewright.line.runs.plan import begin, survey
-from linewright.line.runs.results import result_of
 from linewright.line.split_rows import label_text
 from linewright.model.evaluate.reliability import calibration_error
 from linewright.model.facts import Calibration

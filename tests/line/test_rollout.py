@@ -25,9 +25,9 @@ from linewright.errors import GateRefused, RequestError, Transient
 from linewright.interfaces.cli.render.dispatch import result_text
 from linewright.line.factory import Factory
 from linewright.line.maintenance.verify import verify_factory
+from linewright.line.predict.example_request import curl
 from linewright.line.predict.label_file import hand_in
 from linewright.line.record.evidence import explain
-from linewright.line.record.example_request import curl
 from linewright.line.record.lookup import look_up
 from linewright.line.record.registry import judged
 from linewright.line.release.rollout import is_tried_first, not_worse_in_words, tend_canary

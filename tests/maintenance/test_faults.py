@@ -20,6 +20,7 @@ from typing import Any
 import commands
 import pytest
 from control import bearer
+from disks import small_disk
 from ports import free_port
 
 from linewright.interfaces.cli import main
@@ -33,7 +34,6 @@ from linewright.store.local import LocalArtifacts
 
 Asked = Callable[..., tuple[int, Any, str]]
 LIBRARY = next(Path("/usr/lib").glob("*/faketime/libfaketimeMT.so.1"), None)
-DISK_BYTES = 8 * 2**20
 
 
 @pytest.fixture
@@ -64,14 +64,8 @@ def own_stream_of_dbos() -> Iterator[None]:
 
 @pytest.fixture
 def disk(tmp_path: Path) -> Iterator[Path]:
-    """Mount a small disk."""
-    folder = tmp_path / "disk"
-    folder.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", f"size={DISK_BYTES}", "tmpfs", folder]
-    if os.getuid() != 0 or not shutil.which("mount") or subprocess.run(mount, check=False).returncode:
-        pytest.skip("needs root and the right to mount a small disk")
-    yield folder
-    subprocess.run(["umount", "--lazy", folder], check=True)
+    with small_disk(tmp_path / "disk") as folder:
+        yield folder
 
 
 def fill(disk: Path, free_kb: int) -> None:

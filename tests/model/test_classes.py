@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from linewright.model.evaluate.expected_rows import measure_expected
+from linewright.model.evaluate.calibration_in_the_large import measure_expected
 from linewright.model.evaluate.measure import evaluate
 from linewright.model.evaluate.per_class import Share, found_by_class, is_surely_apart
 from linewright.model.metrics.evaluation_rows import EvaluationRows

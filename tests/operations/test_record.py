@@ -21,7 +21,7 @@ from linewright.errors import Conflict, Corrupt, NotFound, RequestError, Transie
 from linewright.interfaces.cli.render.dispatch import result_text
 from linewright.line.loop.close_window import close_window
 from linewright.line.predict import batch as scoring
-from linewright.line.record.example_request import curl
+from linewright.line.predict.example_request import curl
 from linewright.model.facts import Package, Registered
 from linewright.model.package.model import keep_package
 from linewright.operations.status import _not_sure

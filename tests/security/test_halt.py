@@ -23,6 +23,7 @@ from typing import Any
 import commands
 import pytest
 from control import factory_up
+from disks import small_disk
 from ports import free_port
 
 from linewright import Factory
@@ -39,7 +40,6 @@ from linewright.serve.access import Access
 
 PROMISED_S = 2.0
 """From the start of the command to the last answer but 503, in seconds."""
-DISK_BYTES = 8 * 2**20
 WAIT_S, IDLE_S = 30.0, 3.0
 ROW = {"Age": 41, "Amount": 12.5, "Insured": True, "Make": "Fiat", "opened": "2026-03-01", "PolicyNumber": 7}
 PATH = "/v1/lines/claims/predict"
@@ -89,14 +89,8 @@ def root(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def disk(tmp_path: Path) -> Iterator[Path]:
-    """Mount a small disk."""
-    folder = tmp_path / "disk"
-    folder.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", f"size={DISK_BYTES}", "tmpfs", folder]
-    if os.getuid() != 0 or not shutil.which("mount") or subprocess.run(mount, check=False).returncode:
-        pytest.skip("needs root and the right to mount a small disk")
-    yield folder
-    subprocess.run(["umount", "--lazy", folder], check=True)
+    with small_disk(tmp_path / "disk") as folder:
+        yield folder
 
 
 def fill(disk: Path) -> None:

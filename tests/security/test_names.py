@@ -13,7 +13,7 @@ from linewright.line.factory import Factory
 from linewright.line.maintenance.backup import make_backup
 from linewright.line.maintenance.doctor import Needs, examine
 from linewright.line.maintenance.verify import verify_factory
-from linewright.line.record.example_request import curl
+from linewright.line.predict.example_request import curl
 from linewright.release.facts import Serving
 from linewright.release.promotion import is_projected, project
 from linewright.serve.facts import Outage

@@ -85,7 +85,7 @@ class SourceSpec(Spec):
 
     @property
     def local_files(self) -> tuple[str, ...]:
-        """Files of this machine that are read, as the line file has them: paths, folders or patterns, as `data.read.paths.files_of` takes."""
+        """Files of this machine that are read, as the line file has them: paths, folders or patterns, as `data.read.file.paths.files_of` takes."""
         return tuple(str(getattr(self, place)) for place in self.places)
 
     @property
@@ -127,7 +127,7 @@ class FileSource(SourceSpec):
     CSV and JSON lines may be packed: gzip, bzip2, xz, Zstandard, or a ZIP of one file.
     """
 
-    reader: ClassVar[str] = "linewright.data.read.file_reader:FileReader"
+    reader: ClassVar[str] = "linewright.data.read.file.file_reader:FileReader"
     places: ClassVar[tuple[str, ...]] = ("file",)
 
     file: str

@@ -22,7 +22,7 @@ class PlanResult(msgspec.Struct, frozen=True, kw_only=True):
     sources: dict[str, str] = {}
     """What is read as each source, in a few words."""
     findings: tuple[Finding, ...] = ()
-    """What would leave the run without an answer, and what the line file says in vain."""
+    """What would leave the run without an answer, and settings that have no effect."""
 
 
 class Plans(msgspec.Struct, frozen=True, kw_only=True):

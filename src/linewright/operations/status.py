@@ -358,7 +358,7 @@ def _value(factory: Factory, line: str) -> ValueStatus | None:
 
 def _example(factory: Factory, line: str, url: str) -> str | None:
     # What reads a row takes long to import, and is asked for one line only.
-    return import_module("linewright.line.record.example_request").curl(factory, line, url)
+    return import_module("linewright.line.predict.example_request").curl(factory, line, url)
 
 
 def _waits(factory: Factory, line: str) -> tuple[Wait, ...]:

@@ -15,8 +15,8 @@ from linewright.engine.supervise import Child, supervise
 from linewright.errors import LinewrightError, Transient
 from linewright.line.factory import Factory
 from linewright.line.file.factory_file import FACTORY_FILE, read_factory_file
+from linewright.line.predict.example_request import curl
 from linewright.line.record.checkpoint import checkpoint_all, head_in_words
-from linewright.line.record.example_request import curl
 from linewright.operations.declaration.declare import NextProgram, operation
 from linewright.release.halt_file import unguarded
 from linewright.release.promotion import project, record_pending

@@ -9,7 +9,7 @@ from typing import ClassVar
 import polars as pl
 import pytest
 
-from linewright.data.read.paths import files_of
+from linewright.data.read.file.paths import files_of
 from linewright.data.read.reader import column_names, fingerprint
 from linewright.data.read.source import open_source
 from linewright.data.spec import DataSpec, SourceSpec, source_specs

@@ -9,8 +9,8 @@ from linewright.data.checks.values import few_groups, find_sentinels
 from linewright.data.facts import Edit, Finding
 from linewright.data.profile.column import Seen, misfits_of, see_all
 from linewright.data.profile.repeated import find_twins
+from linewright.data.read.file.sniff import missing_spellings
 from linewright.data.read.locate import place_of
-from linewright.data.read.sniff import missing_spellings
 from linewright.data.read.source import Source, clean, open_source
 from linewright.data.spec import ColumnRule, SourceSpec, table_sources
 from linewright.data.table.build import build_table
@@ -20,7 +20,7 @@ from linewright.line.check.settings_checks import (
     is_by_group,
     margins_without_end,
     not_silenced,
-    settings_in_vain,
+    settings_without_effect,
     warning,
 )
 from linewright.line.factory import Factory
@@ -61,7 +61,7 @@ def check_file(factory: Factory, spec: LineSpec, frame: pl.DataFrame) -> tuple[F
             *_groups(spec, frame),
             *margins_without_end(spec),
             *_fairness(spec, frame),
-            *settings_in_vain(factory, spec),
+            *settings_without_effect(factory, spec),
             *free_alarms(spec),
             *_currencies(factory, spec),
             *_goals(factory, spec),

@@ -20,7 +20,7 @@ def check_plan(factory: Factory, spec: LineSpec) -> tuple[Finding, ...]:
         from linewright.line.check.line_checks import planned_groups  # noqa: PLC0415 -- it reads the table, and polars takes a while to import
 
         groups = planned_groups(factory, spec)
-    found = (*groups, *margins_without_end(spec), *settings_in_vain(factory, spec), *free_alarms(spec))
+    found = (*groups, *margins_without_end(spec), *settings_without_effect(factory, spec), *free_alarms(spec))
     return not_silenced(spec, found)
 
 
@@ -61,7 +61,7 @@ def margins_without_end(spec: LineSpec) -> Iterator[Finding]:
             yield warning("margin", gate=number, margin=as_declared(gate.margin))
 
 
-def settings_in_vain(factory: Factory, spec: LineSpec) -> Iterator[Finding]:
+def settings_without_effect(factory: Factory, spec: LineSpec) -> Iterator[Finding]:
     """Say which settings have no effect beside what trains, and that a file of a model is looked at no longer."""
     plain, train = TrainSpec(), spec.train
     if train.python is not None or train.engine != "built-in":

@@ -21,7 +21,7 @@ from typing import IO, Any, cast
 import msgspec
 
 from linewright import __version__
-from linewright.data.read.paths import files_of
+from linewright.data.read.file.paths import files_of
 from linewright.engine.context import Progress
 from linewright.errors import Conflict, Corrupt, LinewrightError, NotFound, RequestError, Terminal
 from linewright.line.factory import Factory

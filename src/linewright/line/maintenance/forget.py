@@ -25,7 +25,7 @@ from linewright.data.dataset.blobs import blobs_of, instead_of, put_instead
 from linewright.data.dataset.version import put_emptied, read_chunk
 from linewright.data.facts import TRAIN, Chunk, Dataset, Ingested, Quarantine, Split
 from linewright.data.read.batches import fields_of
-from linewright.data.read.paths import files_of
+from linewright.data.read.file.paths import files_of
 from linewright.engine.context import Progress
 from linewright.engine.lock import ProcessLock
 from linewright.engine.run_notes import remove_notes

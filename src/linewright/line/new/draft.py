@@ -11,7 +11,7 @@ from linewright.data.facts import Edit, Finding
 from linewright.data.finding_text import evidence_in_words, in_yaml
 from linewright.data.profile.column import UNUSABLE, words_of
 from linewright.data.profile.roles import is_time_name
-from linewright.data.read.sniff import Commas
+from linewright.data.read.file.sniff import Commas
 from linewright.data.spec import NUMBERS, FileSource, SourceSpec
 from linewright.line.new.imported_model import Brought
 from linewright.model.task_facts import task_of

@@ -18,11 +18,9 @@ from linewright.data.facts import Finding
 from linewright.data.finding_text import evidence_in_words
 from linewright.data.profile.column import Seen, see_all
 from linewright.data.profile.roles import GivenRoles
-from linewright.data.read.csv_file import names_hint
-from linewright.data.read.locate import place_of
-from linewright.data.read.paths import files_of
-from linewright.data.read.sample import sample
-from linewright.data.read.sniff import (
+from linewright.data.read.file.csv_file import names_hint
+from linewright.data.read.file.paths import files_of
+from linewright.data.read.file.sniff import (
     Commas,
     commas,
     first_fields,
@@ -31,6 +29,8 @@ from linewright.data.read.sniff import (
     names_apart,
     sniff,
 )
+from linewright.data.read.locate import place_of
+from linewright.data.read.sample import sample
 from linewright.data.read.source import clean, open_source, with_points
 from linewright.data.spec import FileSource, SourceSpec, source_specs
 from linewright.errors import Conflict, RequestError

@@ -266,4 +266,4 @@ class Notifying(PollingThread):
             says = f"{name} is not told what happens, and is tried again and again: {courier.trouble}"
             factory.report(Progress(step="notify", says=says, stays=True))
         elif trouble and not courier.trouble:
-            factory.report(Progress(step="notify", says=f"{name} is told again", stays=True))
+            factory.report(Progress(step="notify", says=f"{name} is notified again", stays=True))

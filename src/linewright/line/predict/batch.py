@@ -14,7 +14,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from linewright.data.read.paths import is_one_of, real
+from linewright.data.read.file.paths import is_one_of, real
 from linewright.engine.context import Context, Progress
 from linewright.errors import RequestError, Transient
 from linewright.features.learn import to_columns

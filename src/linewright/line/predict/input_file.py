@@ -9,8 +9,8 @@ from typing import NamedTuple
 import polars as pl
 
 from linewright.data.read.batches import BATCH, Ragged
-from linewright.data.read.files import open_file
-from linewright.data.read.sniff import first_fields, names_apart
+from linewright.data.read.file.files import open_file
+from linewright.data.read.file.sniff import first_fields, names_apart
 from linewright.data.read.source import Raw, Source, whole
 from linewright.data.spec import FileSource, table_sources
 from linewright.errors import RequestError, SpecError

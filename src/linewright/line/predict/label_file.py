@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 import polars as pl
 
-from linewright.data.read.sniff import means_missing
+from linewright.data.read.file.sniff import means_missing
 from linewright.errors import RequestError
 from linewright.line.factory import Factory
 from linewright.line.file.mistakes import either

@@ -6,7 +6,7 @@ from linewright.data.column_roles import feature_columns
 from linewright.data.spec import ColumnRule
 from linewright.errors import Conflict
 from linewright.line.record.registry import declared_before
-from linewright.line.release.candidate import is_champion, trial_with, withheld
+from linewright.line.release.candidate_status import is_champion, trial_with, withheld
 from linewright.line.release.endpoint import follow_file
 from linewright.line.release.rollout import begin_trial, is_tried_first
 from linewright.line.run_context import Work

@@ -18,8 +18,8 @@ from linewright.engine.child import Channel, parent
 from linewright.engine.context import Progress
 from linewright.engine.protocol import Json, NotEnded, capture, release
 from linewright.line.factory import Factory
+from linewright.line.runs.known_result import found, result_of
 from linewright.line.runs.plan import make_plan
-from linewright.line.runs.results import found, result_of
 from linewright.line.runs.workflow import run_line
 from linewright.line.spec import LineSpec
 from linewright.line.steps.table import load_steps

@@ -185,7 +185,7 @@ class Attempts:
         return self._ask("plan", spec, Plan, as_of=as_of)
 
     def result(self, spec: LineSpec, *, run: str, did: Sequence[str]) -> RunResult:
-        """Return what a run gave, as `line.runs.results.result_of` does, in a child: it looks at sources too."""
+        """Return what a run gave, as `line.runs.known_result.result_of` does, in a child: it looks at sources too."""
         return self._ask("result", spec, RunResult, run=run, did=did)
 
     def found(
@@ -196,7 +196,7 @@ class Attempts:
         did: Sequence[str] = (),
         did_before: Sequence[str] = (),
     ) -> RunResult:
-        """Return what there is already, as `line.runs.results.found` does, in a child."""
+        """Return what there is already, as `line.runs.known_result.found` does, in a child."""
         return self._ask("found", spec, RunResult, run=run, did=did, did_before=did_before)
 
     def _ask(self, what: str, spec: LineSpec, kind: type[T], **arguments: object) -> T:

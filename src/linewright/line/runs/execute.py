@@ -323,7 +323,7 @@ class _InThisProcess:
         return import_module("linewright.line.runs.plan").make_plan(self.factory, spec, as_of=as_of)
 
     def result(self, spec: LineSpec, *, run: str, did: Sequence[str]) -> RunResult:
-        return import_module("linewright.line.runs.results").result_of(
+        return import_module("linewright.line.runs.known_result").result_of(
             self.factory, spec, run=run, did=tuple(did)
         )
 
@@ -335,7 +335,7 @@ class _InThisProcess:
         did: Sequence[str] = (),
         did_before: Sequence[str] = (),
     ) -> RunResult:
-        of_run = import_module("linewright.line.runs.results").found
+        of_run = import_module("linewright.line.runs.known_result").found
         return of_run(self.factory, spec, run=run, did=tuple(did), did_before=tuple(did_before))
 
 

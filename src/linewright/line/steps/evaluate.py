@@ -43,7 +43,7 @@ def _clusters(
 ) -> np.ndarray | None:
     """Return which rows are drawn together: those of a group, blocks of a dataset that is in order of time, or equal rows.
 
-    Equal rows were split as one, so that they are one witness: drawn singly, 4,278 rows of which 2,217 are different would count as 4,278.
+    Equal rows were split together, so they are drawn together: drawn one by one, 4,278 rows of which 2,217 are different would count as 4,278.
     """
     table = work.spec.table
     match _kind(work):

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from linewright.errors import ContractBreach
-from linewright.model.evaluate.expected_rows import measure_expected
+from linewright.model.evaluate.calibration_in_the_large import measure_expected
 from linewright.model.evaluate.interval_coverage import (
     measure_beyond,
     measure_bias,

@@ -10,7 +10,7 @@ from typing import Any
 import polars as pl
 
 from linewright.data.read.batches import BATCH, VIEW, Batch
-from linewright.data.read.encoding import explained, open_text, size_in_words, text_head
+from linewright.data.read.file.encoding import explained, open_text, size_in_words, text_head
 from linewright.data.read.limits import FREE, swollen, too_many_columns, too_many_rows
 from linewright.data.spec import FileSource
 from linewright.errors import RequestError, SpecError

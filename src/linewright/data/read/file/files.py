@@ -9,10 +9,10 @@ from typing import Any, Generic, TypeVar
 import polars as pl
 
 from linewright.data.read.batches import BATCH, Part, refuse_patterns
-from linewright.data.read.csv_file import open_csv
-from linewright.data.read.encoding import FORMATS
-from linewright.data.read.json_lines import JsonLines, is_json_lines, open_json_lines
-from linewright.data.read.parquet_file import PARQUET, ParquetFile, open_parquet
+from linewright.data.read.file.csv_file import open_csv
+from linewright.data.read.file.encoding import FORMATS
+from linewright.data.read.file.json_lines import JsonLines, is_json_lines, open_json_lines
+from linewright.data.read.file.parquet_file import PARQUET, ParquetFile, open_parquet
 from linewright.data.read.source import Source, clean
 from linewright.data.spec import FileSource
 from linewright.errors import RequestError, SpecError

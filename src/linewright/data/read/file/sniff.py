@@ -10,10 +10,10 @@ from typing import NamedTuple
 
 import polars as pl
 
-from linewright.data.read.compression import Unpackable, open_unpacked
-from linewright.data.read.encoding import refuse_foreign
-from linewright.data.read.json_lines import looks_like_json_lines
-from linewright.data.read.parquet_file import PARQUET
+from linewright.data.read.file.compression import Unpackable, open_unpacked
+from linewright.data.read.file.encoding import refuse_foreign
+from linewright.data.read.file.json_lines import looks_like_json_lines
+from linewright.data.read.file.parquet_file import PARQUET
 from linewright.data.spec import NUMBERS, TIMES, FileLimits, FileSource
 from linewright.data.types import cast, infer_most
 from linewright.errors import RequestError
@@ -124,7 +124,7 @@ def _encoding(path: Path, head: bytes) -> str:
     if part is None:
         return "utf-8"
     # By name: most files are UTF-8, and most commands that import this module guess nothing.
-    likely: str = import_module("linewright.data.read.guess_encoding").likely_encoding(part)
+    likely: str = import_module("linewright.data.read.file.guess_encoding").likely_encoding(part)
     return next((one for one in (likely, "cp1252") if _undecodable(path, one) is None), "latin-1")
 
 

@@ -5,7 +5,7 @@ from msgspec.structs import replace
 from linewright.errors import NotFound
 from linewright.line.factory import Factory
 from linewright.line.facts import AmountsInForce, Finished, Learned, RunResult
-from linewright.line.release.candidate import (
+from linewright.line.release.candidate_status import (
     require_champion,
     trial_with,
     version_of,

@@ -7,9 +7,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TextIO
 
-from linewright.data.read.compression import Swollen, Unpackable, open_unpacked, packing
+from linewright.data.read.file.compression import Swollen, Unpackable, open_unpacked, packing
+from linewright.data.read.file.parquet_file import PARQUET
 from linewright.data.read.limits import swollen
-from linewright.data.read.parquet_file import PARQUET
 from linewright.data.spec import FileSource
 from linewright.errors import RequestError, SpecError
 

@@ -17,8 +17,8 @@ import pyarrow as pa
 import pyarrow.csv
 
 from linewright.data.read.batches import BATCH, Batch, Ragged
-from linewright.data.read.compression import open_unpacked
-from linewright.data.read.encoding import (
+from linewright.data.read.file.compression import open_unpacked
+from linewright.data.read.file.encoding import (
     explained,
     known_encoding,
     not_in_encoding,

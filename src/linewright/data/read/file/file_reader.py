@@ -5,7 +5,7 @@ import hashlib
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from linewright.data.read.paths import files_of
+from linewright.data.read.file.paths import files_of
 from linewright.data.spec import FileSource
 from linewright.store.values import digest_of
 
@@ -14,11 +14,11 @@ if TYPE_CHECKING:
 
 
 class FileReader:
-    """Reads files, each of a format of `data.read.files.FILE_FORMATS`."""
+    """Reads files, each of a format of `data.read.file.files.FILE_FORMATS`."""
 
     def open(self, name: str, spec: FileSource, root: Path, *, size: int) -> "Source":
         """Open the files that a source names."""
-        from linewright.data.read.files import open_files
+        from linewright.data.read.file.files import open_files
 
         where = f"sources.{name}"
         return open_files(name, files_of(spec.file, root, f"{where}.file"), spec, where, size)

@@ -1,0 +1,1 @@
+"""Reading of files: where they are, how they are packed, spelled and separated, and their rows."""
