@@ -414,6 +414,7 @@ def up(trained: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Up]:
         try:
             wait_for(f"http://{served.data}/v2/models/parts/ready", process)
             wait_for(f"http://{served.control}/", process)
+            wait_for_checkpoint(root, process)
             yield served
         finally:
             os.kill(process.pid, signal.SIGTERM)
@@ -432,6 +433,17 @@ def wait_for(url: str, process: "subprocess.Popen[bytes]") -> None:
             pass
         time.sleep(0.1)
     raise AssertionError(f"{url} did not come up")
+
+
+def wait_for_checkpoint(root: Path, process: "subprocess.Popen[bytes]") -> None:
+    """Wait until the worker has entered what it found: the next time is ten minutes away, after all these requests."""
+    deadline = time.monotonic() + 90
+    with closing(sqlite3.connect(root / ".linewright" / "metadata.sqlite")) as database:
+        while time.monotonic() < deadline and process.poll() is None:
+            if database.execute("select 1 from events where kind = 'checkpointed'").fetchone():
+                return
+            time.sleep(0.1)
+    raise AssertionError("no checkpoint was made")
 
 
 def send(up: Up, case: Case) -> tuple[int, str]:
