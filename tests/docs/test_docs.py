@@ -39,4 +39,6 @@ def test_the_page_about_the_endpoint_has_its_routes_and_no_others():
     page = (ROOT / "docs" / "reference" / "endpoint.md").read_text()
     table = page.partition("## Routes")[2].partition("\n## ")[0]
 
-    assert {(method, path) for path, method, _ in _ROUTES} == set(re.findall(r"`(GET|POST) ([^`]+)`", table))
+    assert {(method, path) for path, method, _, _ in _ROUTES} == set(
+        re.findall(r"`(GET|POST) ([^`]+)`", table)
+    )

@@ -25,6 +25,7 @@ from linewright.interfaces.cli.show import ProgressLine, render
 from linewright.interfaces.cli.text import table
 from linewright.operations import OPERATIONS
 from linewright.operations.declaration.declare import Entry, operation
+from linewright.serve.access.rights import Identity
 
 HEAVY = {
     "rich",
@@ -73,7 +74,7 @@ def _said(verdict: Verdict) -> str:
     return f"{verdict.line} was held back\x1b[2J"
 
 
-@operation(writes=True, short={"out": "o"})
+@operation(permission="run", effect="act", short={"out": "o"})
 def promote(
     factory: "FakeFactory",
     model: str,
@@ -111,7 +112,7 @@ def promote(
     return Shown(root=str(factory.root), model=model)
 
 
-@operation(writes=True)
+@operation(permission="run", effect="act")
 def train(factory: "FakeFactory", /, *lines: str) -> Verdict:
     """Train lines.
 
@@ -126,7 +127,7 @@ def train(factory: "FakeFactory", /, *lines: str) -> Verdict:
     return Verdict(line=",".join(lines))
 
 
-@operation(writes=False)
+@operation(permission="view", effect="read")
 def fail(factory: "FakeFactory", how: str, /) -> None:
     """Fail in a way of one's choice.
 
@@ -148,14 +149,14 @@ def fail(factory: "FakeFactory", how: str, /) -> None:
     raise ways[how]
 
 
-@operation(writes=False, streams=True)
+@operation(permission="view", effect="read", streams=True)
 def follow(factory: "FakeFactory") -> Iterator[Verdict]:
     """Follow what happens."""
     del factory
     return iter([Verdict(line="a"), Verdict(line="b")])
 
 
-@operation(writes=False, anywhere=True)
+@operation(permission="view", effect="read", anywhere=True)
 def audit_verify(factory: "FakeFactory") -> dict[str, Any]:
     """Verify the audit."""
     return {"anywhere": factory.anywhere}
@@ -180,7 +181,7 @@ class FakeFactory:
 
 
 @contextmanager
-def open_factory(root: Path, report: Any, anywhere: bool) -> Iterator[FakeFactory]:
+def open_factory(root: Path, report: Any, anywhere: bool, _: Identity) -> Iterator[FakeFactory]:
     yield FakeFactory(root, report, anywhere=anywhere)
 
 
@@ -453,11 +454,11 @@ from typing import Literal
 from linewright.operations.declaration.declare import operation
 time.sleep(60)
 
-@operation(writes=False)
+@operation(permission="view", effect="read")
 def status(factory, line: str | None = None, /, *, deep: bool = False, form: Literal["short", "long"] = "short"):
     """Show."""
 
-@operation(writes=False)
+@operation(permission="view", effect="read")
 def train(factory, /, *lines: str, plan: Path | None = None):
     """Train."""
 '''

@@ -34,7 +34,7 @@ from linewright.interfaces.http.app import bound, control_app
 from linewright.interfaces.http.guard import BODY_LIMIT, Guard
 from linewright.interfaces.http.replies import Reply, SqliteReplies
 from linewright.operations.declaration.declare import Entry, operation
-from linewright.serve.access import Access
+from linewright.serve.access.access import Access
 from linewright.serve.origin import require_loopback
 
 
@@ -48,7 +48,7 @@ class Nothing(msgspec.Struct, frozen=True, kw_only=True):
     lines: tuple[str, ...]
 
 
-@operation(writes=True)
+@operation(permission="run", effect="act")
 def add(
     calls: list[int],
     number: int,
@@ -84,7 +84,7 @@ def add(
     return Sum(total=sum(calls), calls=len(calls), path=Path("a/b"))
 
 
-@operation(writes=False)
+@operation(permission="view", effect="read")
 def show_lines(calls: list[int], /, *lines: str, limit: int = 5, missing: bool = False) -> Nothing | Sum:
     """Show lines.
 
@@ -103,7 +103,7 @@ def show_lines(calls: list[int], /, *lines: str, limit: int = 5, missing: bool =
     return Nothing(lines=lines[:limit])
 
 
-@operation(writes=False)
+@operation(permission="view", effect="read")
 def audit_verify(calls: list[int]) -> dict[str, int]:
     """Verify the audit."""
     return {"calls": len(calls)}
@@ -117,7 +117,7 @@ class Held(list[int]):
         self.let_go = threading.Event()
 
 
-@operation(writes=True)
+@operation(permission="run", effect="act")
 def hold(calls: Held) -> dict[str, int]:
     """Wait for a long time."""
     calls.append(1)
@@ -125,7 +125,7 @@ def hold(calls: Held) -> dict[str, int]:
     return {"calls": len(calls)}
 
 
-@operation(writes=True, local=True)
+@operation(permission="run", effect="act", local=True)
 def up(calls: list[int]) -> None:
     """Hold the terminal."""
     del calls
@@ -159,7 +159,7 @@ class Served:
         self.calls = [] if calls is None else calls
         self.replies = replies
         app = control_app(
-            lambda: nullcontext(self.calls),
+            lambda _: nullcontext(self.calls),
             table,
             access=Access(TOKEN),
             replies=SqliteReplies(replies),
@@ -578,7 +578,7 @@ def test_old_answers_are_forgotten(tmp_path):
 def test_keys_that_cannot_be_kept_are_refused():
     """A promise that nobody keeps is worse than none."""
     calls: list[int] = []
-    app = control_app(lambda: nullcontext(calls), TABLE, access=Access(TOKEN))
+    app = control_app(lambda _: nullcontext(calls), TABLE, access=Access(TOKEN))
 
     answer = ask(app, [b'{"number": 1}'], headers={b"idempotency-key": b"k"})
 
@@ -698,7 +698,7 @@ from contextlib import nullcontext
 spec = importlib.util.spec_from_file_location("frame", sys.argv[1])
 frame = sys.modules["frame"] = importlib.util.module_from_spec(spec)
 spec.loader.exec_module(frame)
-app = frame.control_app(lambda: nullcontext([]), frame.TABLE, access=frame.Access(frame.TOKEN))
+app = frame.control_app(lambda _: nullcontext([]), frame.TABLE, access=frame.Access(frame.TOKEN))
 from linewright.interfaces.http.app import serve_control
 serve_control(app, frame.bound("127.0.0.1", 0), ready=lambda port: print(port, flush=True))
 print("drained", flush=True)

@@ -20,7 +20,7 @@ class Seen(msgspec.Struct, frozen=True, kw_only=True):
     values: dict[str, object]
 
 
-@operation(writes=True, short={"out": "o"})
+@operation(permission="run", effect="act", short={"out": "o"})
 def mix(
     factory: str,
     line: str,
@@ -73,7 +73,7 @@ def mix(
     )
 
 
-@operation(writes=False)
+@operation(permission="view", effect="read")
 def import_(factory: str, /, *names: str) -> None:
     """Take names.
 
@@ -86,17 +86,17 @@ def import_(factory: str, /, *names: str) -> None:
     assert all(isinstance(name, str) for name in names)
 
 
-@operation(writes=False)
+@operation(permission="view", effect="read")
 def audit_verify(factory: str) -> None:
     """Verify."""
 
 
-@operation(writes=False)
+@operation(permission="view", effect="read")
 def undescribed(factory: str, line: str, /) -> None:
     """Forget to describe."""
 
 
-@operation(writes=False)
+@operation(permission="view", effect="read")
 def overdescribed(factory: str, /) -> None:
     """Describe too much.
 
@@ -107,7 +107,7 @@ def overdescribed(factory: str, /) -> None:
     """
 
 
-@operation(writes=False)
+@operation(permission="view", effect="read")
 def odd(factory: str, line: dict[str, str], /) -> None:
     """Take what no command line can hold.
 
@@ -118,7 +118,7 @@ def odd(factory: str, line: dict[str, str], /) -> None:
     """
 
 
-@operation(writes=False)
+@operation(permission="view", effect="read")
 def greedy(factory: str, /, *, json: bool = False) -> None:
     """Take a name that every command has.
 

@@ -29,7 +29,7 @@ from linewright.line.new.write import new_line
 from linewright.line.runs.execute import execute_inline
 from linewright.operations import OPERATIONS
 from linewright.operations.declaration.declare import load, to_json
-from linewright.serve.access import Access
+from linewright.serve.access.access import Access
 
 TOKEN = "lw_00000000_" + "a" * 43
 BEARER = {"Authorization": f"Bearer {TOKEN}"}
@@ -48,10 +48,14 @@ class Plane:
 
     def __init__(self, root: Path, **limits: Any) -> None:
         self.root = root
-        work = Expensive(root, actor="somebody", report=lambda _: None, **limits)
+        work = Expensive(root, report=lambda _: None, **limits)
         replies = SqliteReplies(root / ".linewright" / "replies.sqlite")
         self.app = control_app(
-            lambda: Factory.open(root), OPERATIONS, access=Access(TOKEN), expensive=work, replies=replies
+            lambda asked: Factory.open(root, identity=asked),
+            OPERATIONS,
+            access=Access(TOKEN),
+            expensive=work,
+            replies=replies,
         )
         listening = socket.create_server(("127.0.0.1", 0))
         self.port = listening.getsockname()[1]

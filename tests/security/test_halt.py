@@ -36,8 +36,10 @@ from linewright.release.endpoint_settings import configure
 from linewright.release.facts import Halted
 from linewright.release.halt_file import Note, leave, stop
 from linewright.release.promotion import Candidate, promote
-from linewright.serve.access import Access
+from linewright.serve.access.access import Access
+from linewright.store.clock import user
 
+BY = user()
 PROMISED_S = 2.0
 """From the start of the command to the last answer but 503, in seconds."""
 WAIT_S, IDLE_S = 30.0, 3.0
@@ -66,7 +68,7 @@ hand = _made_by_hand()
 
 def factory_in(root: Path, *, unlogged: bool = False) -> Path:
     """Make a factory whose line `claims` serves."""
-    with Factory.create(root, actor="ada") as factory:
+    with Factory.create(root, actor=BY) as factory:
         package, digest = hand.make_package(factory.artifacts)
         factory.metadata.keep(package)
         model = factory.metadata.register("claims", digest, at=factory.now())
@@ -179,7 +181,6 @@ def stopped(root: Path, client: Client, *before: str) -> Any:
     deadline = time.monotonic() + PROMISED_S
     with subprocess.Popen(
         [*before, *command(root, "halt", "claims", "--because", "fire")],
-        env={**os.environ, "LINEWRIGHT_ACTOR": "ada"},
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
     ) as halting:  # fmt: skip
         try:
@@ -225,16 +226,16 @@ def assert_recorded_later(root: Path, said: Any, client: Client, why: str) -> No
     assert (True, False, None) == (said["halted"], said["recorded"], said["generation"])
     assert why in said["not_recorded"]
     line = asked(root, "status", "claims").lines[0]
-    assert (True, "ada", "fire", False) == (
+    assert (True, BY, "fire", False) == (
         line.halted, line.halted_by, line.halted_because, line.halt_recorded,
     )  # fmt: skip
     with tended(root):
         until(lambda: bool(halts(root)))
     (event,) = halts(root)
-    assert (True, "ada", "fire") == (event.halt, event.by, event.because)
+    assert (True, BY, "fire") == (event.halt, event.by, event.because)
     assert event.stopped < event.at
     line = asked(root, "status", "claims").lines[0]
-    assert (True, "ada", "fire", True) == (
+    assert (True, BY, "fire", True) == (
         line.halted, line.halted_by, line.halted_because, line.halt_recorded,
     )  # fmt: skip
     assert 503 == client.ask()[0]
@@ -340,7 +341,7 @@ def test_where_the_endpoint_has_no_descriptor_left(root, start):
         said = stopped(root, client)
 
         assert said["recorded"]
-        assert [(True, "ada", "fire")] == [(one.halt, one.by, one.because) for one in halts(root)]
+        assert [(True, BY, "fire")] == [(one.halt, one.by, one.because) for one in halts(root)]
         asked(root, "halt", "claims", off=True)
         client.until(200, time.monotonic() + WAIT_S)
         holders.close()
@@ -383,7 +384,7 @@ def test_where_the_worker_is_dead_and_the_record_damaged(root, tmp_path):
         up.terminate()
         up.wait(60)
 
-    assert [("ada", "fire")] == [(one.by, one.because) for one in halts(root)]
+    assert [(BY, "fire")] == [(one.by, one.because) for one in halts(root)]
 
 
 def worker_of(parent: int) -> int:
@@ -403,7 +404,11 @@ def controlled(root: Path) -> Iterator[str]:
     opened = bound("127.0.0.1", 0)
     port, listens, ended = opened.getsockname()[1], threading.Event(), threading.Event()
     app = control_app(
-        lambda: Factory.open(root, actor="ada"), OPERATIONS, access=Access(TOKEN), replies=replies, root=root
+        lambda _: Factory.open(root, actor=BY),
+        OPERATIONS,
+        access=Access(TOKEN),
+        replies=replies,
+        root=root,
     )
     how = {"ready": lambda _: listens.set(), "is_stopped": ended.is_set}
     serving = threading.Thread(target=serve_control, args=(app, opened), kwargs=how)
@@ -445,7 +450,7 @@ def test_over_http_while_others_wait(root, start):
             until(lambda: bool(halts(root)))
 
     assert [(200, True)] == [(status, said["halted"]) for status, said in replies]
-    assert [(True, "ada", "fire")] == [(one.halt, one.by, one.because) for one in halts(root)]
+    assert [(True, BY, "fire")] == [(one.halt, one.by, one.because) for one in halts(root)]
 
 
 def _post_another(address: str) -> None:
@@ -475,8 +480,8 @@ def test_a_halt_that_is_not_recorded_yet_holds_for_everything(root, start, tmp_p
         ).returncode
     )
 
-    assert [("ada", "fire")] == [(one.by, one.because) for one in halts(root)]
-    assert [("ada", "fire")] == [(one.by, one.because) for one in halts(tmp_path / "restored")]
+    assert [(BY, "fire")] == [(one.by, one.because) for one in halts(root)]
+    assert [(BY, "fire")] == [(one.by, one.because) for one in halts(tmp_path / "restored")]
     with closing(Client(start(tmp_path / "restored").address)) as client:
         assert 503 == client.ask()[0]
         asked(tmp_path / "restored", "halt", "claims", off=True)
@@ -506,11 +511,10 @@ def test_one_halt_is_one_entry_while_the_factory_is_up(root):
         said = list[Any]()
         for number in range(5):
             halting = command(root, "halt", "claims", "--because", f"fire {number}")
-            halting_by = {**os.environ, "LINEWRIGHT_ACTOR": "ada"}
-            said.append(json.loads(subprocess.check_output(halting, env=halting_by)))
+            said.append(json.loads(subprocess.check_output(halting)))
             subprocess.run(spared(root, "halt", "claims", "--off"), check=True, capture_output=True)
 
-    fires = [("ada", f"fire {number}") for number in range(5)]
+    fires = [(BY, f"fire {number}") for number in range(5)]
     assert [(True, False, True)] * 5 == [(one["halted"], one["was_halted"], one["recorded"]) for one in said]
     assert fires == [(one.by, one.because) for one in halts(root) if one.halt]
     assert 5 == len([one for one in halts(root) if not one.halt])
@@ -544,12 +548,12 @@ def test_the_note_is_there_before_the_command_imports_the_factory(root):
         "main()\n"
     )
     halting = [sys.executable, "-c", code, "halt", "claims", "--because", "fire", "--factory", str(root)]
-    done = subprocess.run(halting, env={**os.environ, "LINEWRIGHT_ACTOR": "ada"}, check=False)
+    done = subprocess.run(halting, check=False)
     assert -9 == done.returncode
     with tended(root):
         until(lambda: bool(halts(root)))
 
-    assert [("ada", "fire")] == [(one.by, one.because) for one in halts(root)]
+    assert [(BY, "fire")] == [(one.by, one.because) for one in halts(root)]
 
 
 def test_a_halt_whose_note_comes_late_is_not_somebody_elses(root):
@@ -558,10 +562,10 @@ def test_a_halt_whose_note_comes_late_is_not_somebody_elses(root):
     with tended(root):
         assert stop(serving, "claims")
         time.sleep(1.5)
-        assert leave(serving, "claims", Note(by="ada", because="fire", at="2026-11-28T09:30:00.000000Z"))
+        assert leave(serving, "claims", Note(by=BY, because="fire", at="2026-11-28T09:30:00.000000Z"))
         until(lambda: bool(halts(root)))
 
-    assert [("ada", "fire")] == [(one.by, one.because) for one in halts(root)]
+    assert [(BY, "fire")] == [(one.by, one.because) for one in halts(root)]
 
 
 @pytest.mark.parametrize("name", ["../../elsewhere", "../elsewhere", "a/b", ".", "", "claims\0"])

@@ -1,6 +1,5 @@
 """What `factory.yaml` says and nothing follows is told: a limit that limits nothing leaves an endpoint open, and its owner at ease."""
 
-import os
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -37,7 +36,7 @@ def asked(root: Path, *words: str, where: str = "") -> tuple[int, Any]:
     """Carry out a command, by default with an absolute folder; return its exit code and what it says."""
     done = subprocess.run(
         [*commands.python(), "-m", "linewright", *words, "--json", "--factory", where or str(root)],
-        cwd=root, capture_output=True, check=False, env={**os.environ, "LINEWRIGHT_ACTOR": "ada"},
+        cwd=root, capture_output=True, check=False,
     )  # fmt: skip
     return done.returncode, msgspec.json.decode(done.stdout)
 

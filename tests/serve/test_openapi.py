@@ -103,7 +103,7 @@ def test_each_route_is_described_and_nothing_else():
     """A route that is added is not forgotten in the document."""
     described = {(operation.path, operation.method.upper()) for operation in OPERATIONS}
 
-    assert {(path, method) for path, method, _ in _ROUTES} == described
+    assert {(path, method) for path, method, _, _ in _ROUTES} == described
 
 
 def test_each_line_that_serves_is_described_with_its_own_columns(served):

@@ -69,7 +69,7 @@ from linewright.interfaces.http.replies import SqliteReplies
 from linewright.line.factory import Factory
 from linewright.operations import OPERATIONS
 from linewright.serve.http import connections
-from linewright.serve.access import Access
+from linewright.serve.access.access import Access
 class Anyone(Access):  # these tests are about what comes before the token
     def require(self, given): pass
 connections.TOLD_EVERY_S = 1.0

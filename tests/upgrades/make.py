@@ -256,7 +256,6 @@ class Made:
             **os.environ,
             "PYTHONPATH": self._path,
             "FIXTURE_AT": self.at(day, hour),
-            "LINEWRIGHT_ACTOR": "ann",
             "PYTHONDONTWRITEBYTECODE": "1",
         }
 

@@ -21,6 +21,7 @@ from linewright.line.file.mistakes import did_you_mean
 from linewright.line.sealed_segments import SealedLog
 from linewright.line.spec import LineSpec
 from linewright.release.promotion import is_halted
+from linewright.serve.access.rights import Identity, owner
 from linewright.serve.feedback.store import Feedback
 from linewright.store.clock import now_utc, seed_of, user, uuid7
 from linewright.store.fit_files import LocalFits
@@ -57,7 +58,9 @@ class Factory:
     report
         Called with each step forward of long work.
     actor
-        Who acts, for the record (default: the user of the operating system).
+        Who acts, for the record (default: the user of the operating system, whom nobody has authenticated).
+    identity
+        Who asks, and what they may (default: the owner, who may everything).
     now
         The time, UTC, RFC 3339 with microseconds; a world that simulates brings its own.
     """
@@ -68,11 +71,12 @@ class Factory:
         *,
         report: Callable[[Progress], None] = quiet,
         actor: str = "",
+        identity: Identity | None = None,
         now: Callable[[], str] = now_utc,
     ) -> None:
         self.root = _resolved(root)
         self.report = report
-        self.actor = actor or user()
+        self.identity = identity or owner(actor or user())
         self.now = now
         self.waits: Callable[[], bool] = patient
         """Whether whoever asked can go on waiting for a run that another process carries out; asked about once a second."""
@@ -89,6 +93,7 @@ class Factory:
         *,
         report: Callable[[Progress], None] = quiet,
         actor: str = "",
+        identity: Identity | None = None,
         now: Callable[[], str] = now_utc,
     ) -> Self:
         """Open the factory in a folder.
@@ -103,6 +108,7 @@ class Factory:
             If its state was written by a newer Linewright.
         """
         factory = cls(Path(path), report=report, actor=actor, now=now)
+        factory.identity = identity or factory.identity
         factory.require_factory()
         return factory
 
@@ -319,11 +325,20 @@ class Factory:
         """Return the predictions and labels of a line."""
         return Feedback.of(self.state, line, now=self.now, sealed=self.sealed_of(line))
 
+    @property
+    def actor(self) -> str:
+        """Who acts, for the record."""
+        return self.identity.actor
+
+    def may(self, permission: str, line: str | None) -> bool:
+        """Return whether whoever asks may do this to a line; `None` is the whole factory."""
+        return self.identity.allows(permission, line)
+
     def asked_by(self, actor: str) -> Self:
         """Return this factory as another person or program asks it for something; the stores stay those of this one."""
         _ = self.metadata  # opened here, so that it is closed here
         other = copy(self)
-        other.actor = actor
+        other.identity = owner(actor)
         return other
 
     def at_once(self, lines: Sequence[str]) -> Self:

@@ -14,6 +14,7 @@ _USE = "Use its model"
 _LOOK = "Look"
 _RELEASE = "Decide what serves"
 _CARE = "Take care of the factory"
+_PEOPLE = "People and programs"
 
 
 def _entry(module: str, group: str, summary: str) -> Entry:
@@ -89,6 +90,17 @@ OPERATIONS: Mapping[str, Entry] = {
     "notify send": _entry(
         "notify", _CARE, "Tell now what waits to be told, without `up` and before the next try."
     ),
+    "member add": _entry("members", _PEOPLE, "Add a member with a role."),
+    "member list": _entry("members", _PEOPLE, "List who may sign in, and what they may do."),
+    "member role": _entry(
+        "members",
+        _PEOPLE,
+        "Give a member a role, or take it away; what they were signed in with has it at once.",
+    ),
+    "member remove": _entry("members", _PEOPLE, "Remove a member, and revoke their tokens."),
+    "token create": _entry("tokens", _PEOPLE, "Make a token, and tell it this once."),
+    "token list": _entry("tokens", _PEOPLE, "List all tokens, with what they may do and their last use."),
+    "token revoke": _entry("tokens", _PEOPLE, "Revoke a token: within a second it lets nobody in."),
     "backup": _entry("maintenance", _CARE, "Copy the whole factory into one file, also while it is at work."),
     "restore": _entry("maintenance", _CARE, "Make a factory from a backup, in an empty or a new folder."),
     "gc": _entry(

@@ -46,7 +46,7 @@ class Checked(msgspec.Struct, frozen=True, kw_only=True):
         return max((*(line.exit_code for line in self.lines), SpecError.exit_code if self.factory else 0))
 
 
-@operation(writes=False, expensive=True)
+@operation(permission="plan", effect="read", expensive=True)
 def check(factory: Factory, /, *lines: str) -> Checked:
     """Check the line files, and whether the data keep their contracts.
 

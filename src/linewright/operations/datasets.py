@@ -86,7 +86,7 @@ class Logged(msgspec.Struct, frozen=True, kw_only=True):
     """Segments that are not sealed, or not yet."""
 
 
-@operation(writes=False, expensive=True)
+@operation(permission="view", effect="read", expensive=True)
 def datasets(
     factory: Factory,
     line: str,
@@ -110,6 +110,8 @@ def datasets(
         List the sealed segments of the prediction log: Parquet files, a row for each answer.
     """
     factory.path_of(line)
+    if log or quarantine:
+        factory.identity.require("view-rows", (line,))
     if log:
         return _logged(factory, line)
     if quarantine:
@@ -163,6 +165,10 @@ def _dataset_lines(factory: Factory, line: str) -> list[DatasetLine]:
 def _difference(factory: Factory, line: str, before: str, after: str) -> Difference:
     old_digest, old = find_result(factory, before, Dataset)
     new_digest, new = find_result(factory, after, Dataset)
+    if not factory.may("view", None):  # a digest names no line: it may be another one's
+        mine = {one.dataset for one in _dataset_lines(factory, line)}
+        for digest in {old_digest, new_digest} - mine:
+            raise NotFound("this line has no such dataset", where=line, found=digest)
     for digest in (old_digest, new_digest):
         if (at := dropped_at(factory, digest)) is not None:
             raise NotFound(

@@ -57,7 +57,7 @@ class Demo(msgspec.Struct, frozen=True, kw_only=True):
     """By the world, in cents: the worth of the decisions whose label was due by then; what the account should say."""
 
 
-@operation(writes=True, local=True, anywhere=True)
+@operation(permission="manage", effect="act", local=True, anywhere=True)
 def demo(
     factory: Factory,
     world: str = "fraud",

@@ -10,6 +10,7 @@ from linewright.line.factory import Factory
 from linewright.line.predict.replay import Replayed, replay_prediction
 from linewright.line.rebuild.compare import Rebuilding
 from linewright.line.rebuild.worker import rebuild_apart
+from linewright.line.record.alerts import find_alert
 from linewright.line.record.evidence import Claim, explain
 from linewright.line.record.lookup import look_up
 from linewright.line.record.registry import find_model
@@ -53,7 +54,7 @@ def in_notebook(told: Card) -> CardPage:
     return CardPage(**fields)
 
 
-@operation(writes=False, expensive=True)
+@operation(permission="view", effect="read", expensive=True)
 def card(factory: Factory, model: str, /, *, html: bool = False) -> Card:
     """Show the model card of a model, as Markdown or as a page.
 
@@ -85,7 +86,7 @@ class Shown(msgspec.Struct, frozen=True, kw_only=True):
     body: dict[str, Any]
 
 
-@operation(writes=False)
+@operation(permission="view", effect="read", asks=True)
 def show(factory: Factory, id: str, /) -> Shown:  # noqa: A002 -- the word of the interface contract
     """Show what an id stands for: a prediction, a run, a result or an alert.
 
@@ -95,16 +96,19 @@ def show(factory: Factory, id: str, /) -> Shown:  # noqa: A002 -- the word of th
         A prediction id, a run id, LINE@VERSION, or the beginning of a digest or of an alert's id.
     """
     found = look_up(factory, id)
-    if found is None:
+    # What somebody may not see is not there for them: an id tells nothing of other lines.
+    if found is None or not factory.may("view", found.line):
         raise NotFound(
             "nothing has that id",
             found=id,
             hint="`linewright runs` and `linewright models LINE` list what there is",
         )
+    if found.kind == "prediction":
+        factory.identity.require("view-rows", [found.line] if found.line else [])
     return Shown(id=found.id, kind=found.kind, body=found.body)
 
 
-@operation(writes=False, expensive=True)
+@operation(permission="view-rows", effect="read", asks=True, expensive=True)
 def replay(factory: Factory, /, *, prediction: str, explain: bool = False) -> Replayed:
     """Compute a logged answer again with the model that gave it, and compare.
 
@@ -130,7 +134,7 @@ class Because(msgspec.Struct, frozen=True, kw_only=True):
     rests_on: tuple["Because", ...]
 
 
-@operation(writes=False)
+@operation(permission="view", effect="read", asks=True)
 def why(factory: Factory, evidence: str, /) -> Because:
     """Follow a claim to its evidence.
 
@@ -139,6 +143,10 @@ def why(factory: Factory, evidence: str, /) -> Because:
     evidence
         LINE@VERSION, LINE for its champion, or the beginning of an evidence id on a card or of an alert's id.
     """
+    name = evidence.partition("@")[0]
+    alert = find_alert(factory, evidence)
+    line = name if "@" in evidence or name in factory.names() else alert.line if alert else None
+    factory.identity.require("view", [] if line is None else [line])
     return _because(explain(factory, evidence))
 
 
@@ -151,7 +159,7 @@ def _because(claim: Claim) -> Because:
     )
 
 
-@operation(writes=True, expensive=True)
+@operation(permission="plan", effect="act", expensive=True)
 def rebuild(
     factory: Factory,
     model: str,

@@ -54,7 +54,7 @@ def _at_once(values: Mapping[str, Any]) -> Urgent | None:
     return begin
 
 
-@operation(writes=True, anywhere=True, first=_at_once)
+@operation(permission="halt", effect="act", anywhere=True, first=_at_once)
 def halt(factory: Any, line: str, /, *, off: bool = False, because: str = "") -> Stopped:
     """Stop a line's endpoint from answering, or free it.
 

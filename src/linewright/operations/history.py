@@ -50,7 +50,7 @@ class Runs(msgspec.Struct, frozen=True, kw_only=True):
     runs: tuple[RunLine, ...]
 
 
-@operation(writes=False)
+@operation(permission="view", effect="read")
 def runs(
     factory: Factory, line: str | None = None, /, *, limit: Annotated[int, msgspec.Meta(ge=1, le=1000)] = 20
 ) -> Runs:
@@ -119,7 +119,7 @@ class Models(msgspec.Struct, frozen=True, kw_only=True):
     models: tuple[ModelLine, ...]
 
 
-@operation(writes=False)
+@operation(permission="view", effect="read")
 def models(factory: Factory, line: str, /) -> Models:
     """List the models of a line.
 

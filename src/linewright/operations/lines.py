@@ -17,7 +17,7 @@ class Made(msgspec.Struct, frozen=True, kw_only=True):
     lines: tuple[str, ...]
 
 
-@operation(writes=True, local=True, anywhere=True)
+@operation(permission="manage", effect="act", local=True, anywhere=True)
 def init(factory: Factory, directory: Path = Path(), /) -> Made:
     """Make an empty factory in a folder.
 
@@ -30,7 +30,7 @@ def init(factory: Factory, directory: Path = Path(), /) -> Made:
         return Made(factory=str(made.root), lines=tuple(made.names()))
 
 
-@operation(writes=False, anywhere=True)
+@operation(permission="view", effect="read", asks=True, anywhere=True)
 def schema(factory: Factory, section: str | None = None, /) -> dict[str, Any]:
     """Print the JSON Schema of the line file or of one of its sections.
 

@@ -38,7 +38,7 @@ Head = Annotated[
 """A digest of the last event."""
 
 
-@operation(writes=False, local=True, anywhere=True)
+@operation(permission="manage", effect="read", local=True, anywhere=True)
 def doctor(
     factory: Factory,
     /,
@@ -62,7 +62,7 @@ def doctor(
     return examine(factory, Needs(free_bytes=free * 10**6, ports=(port, control_port)))
 
 
-@operation(writes=False, expensive=True)
+@operation(permission="plan", effect="read", expensive=True)
 def verify(factory: Factory, model: str | None = None, /) -> Verified:
     """Check every stored byte, and that the record keeps its promises.
 
@@ -78,7 +78,7 @@ def verify(factory: Factory, model: str | None = None, /) -> Verified:
     return verify_model(factory, find_model(factory, model))
 
 
-@operation(writes=False, expensive=True)
+@operation(permission="plan", effect="read", expensive=True)
 def audit_verify(factory: Factory, /, *, against: Head | None = None) -> Followed:
     """Check that no entry of the record was changed or removed.
 
@@ -93,7 +93,7 @@ def audit_verify(factory: Factory, /, *, against: Head | None = None) -> Followe
     return verify_chain(factory, against)
 
 
-@operation(writes=False, local=True)
+@operation(permission="manage", effect="read", local=True)
 def backup(factory: Factory, file: Path, /) -> BackedUp:
     """Copy the whole factory into one file, also while it is at work.
 
@@ -108,7 +108,7 @@ def backup(factory: Factory, file: Path, /) -> BackedUp:
     return make_backup(factory, file)
 
 
-@operation(writes=True, local=True, anywhere=True)
+@operation(permission="manage", effect="destroy", local=True, anywhere=True)
 def restore(factory: Factory, file: Path, /) -> Restored:
     """Make a factory from a backup, in an empty or a new folder.
 
@@ -123,7 +123,7 @@ def restore(factory: Factory, file: Path, /) -> Restored:
     return restore_backup(factory, file)
 
 
-@operation(writes=True, expensive=True)
+@operation(permission="manage", effect="destroy", expensive=True)
 def gc(factory: Factory, /, *, dry_run: bool = False, grace: Duration = "1d") -> Freed:
     """Free what lines keep no longer and stored bytes that nothing refers to.
 
@@ -140,7 +140,7 @@ def gc(factory: Factory, /, *, dry_run: bool = False, grace: Duration = "1d") ->
     return collect(factory, grace_s=duration_micros(grace) / 1e6, dry_run=dry_run)
 
 
-@operation(writes=True, expensive=True)
+@operation(permission="manage", effect="destroy", expensive=True)
 def forget(
     factory: Factory,
     line: str,

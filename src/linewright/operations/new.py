@@ -9,7 +9,7 @@ from linewright.line.new.write import NewLine, new_line
 from linewright.operations.declaration.declare import operation
 
 
-@operation(writes=True, local=True, anywhere=True)
+@operation(permission="run", effect="act", local=True, anywhere=True)
 def new(
     factory: Factory,
     name: str,

@@ -29,13 +29,13 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
         return Transient.exit_code if any(one.trouble for one in self.tried) else 0
 
 
-@operation(writes=False)
+@operation(permission="view", effect="read")
 def notify_status(factory: Factory, /) -> Deliveries:
     """Show who is told of what happens, what waits to be told, and what goes wrong."""
     return Deliveries(up=endpoint(factory.state) is not None, destinations=tuple(deliveries(factory)))
 
 
-@operation(writes=True)
+@operation(permission="manage", effect="act")
 def notify_test(factory: Factory, destination: str | None = None, /) -> Outcome:
     """Send a test to those who are told of what happens.
 
@@ -49,7 +49,7 @@ def notify_test(factory: Factory, destination: str | None = None, /) -> Outcome:
     return Outcome(tried=tuple(try_out(factory, destination)))
 
 
-@operation(writes=True)
+@operation(permission="manage", effect="act")
 def notify_send(factory: Factory, destination: str | None = None, /, *, refused: bool = False) -> Outcome:
     """Tell now what waits to be told, without `up` and before the next try.
 

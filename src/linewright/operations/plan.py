@@ -31,7 +31,7 @@ class Plans(msgspec.Struct, frozen=True, kw_only=True):
     plans: tuple[PlanResult, ...]
 
 
-@operation(writes=True, expensive=True)
+@operation(permission="plan", effect="propose", expensive=True)
 def plan(factory: Factory, /, *lines: str) -> PlanResult | Plans:
     """Say what a run would change, and why.
 

@@ -37,7 +37,7 @@ class Predicted(msgspec.Struct, frozen=True, kw_only=True):
     """How the file was read where the line file is broken; else empty."""
 
 
-@operation(writes=True, local=True, short={"out": "o"})
+@operation(permission="predict", effect="act", local=True, short={"out": "o"})
 def predict(
     factory: Factory,
     line: str,
@@ -88,7 +88,7 @@ class FedBack(msgspec.Struct, frozen=True, kw_only=True):
     """How the file was read where the line file is broken; else empty."""
 
 
-@operation(writes=True, local=True)
+@operation(permission="label", effect="act", local=True)
 def feedback(factory: Factory, line: str, file: Path, /) -> FedBack:
     """Hand in the truth for predictions, by id or key, from a file.
 

@@ -47,7 +47,7 @@ def _named(line: str, version: int | None) -> str | None:
     return None if version is None else f"{line}@{version}"
 
 
-@operation(writes=True)
+@operation(permission="release", effect="act")
 def promote(factory: Factory, model: str, /, *, force: bool = False, because: str = "") -> Serves:
     """Make a model the champion of its line.
 
@@ -154,7 +154,7 @@ def _condemned(factory: Factory, version: Version) -> Withdrawn | None:
     return newest if newest is not None and newest.is_condemned else None
 
 
-@operation(writes=True)
+@operation(permission="release", effect="act")
 def rollback(factory: Factory, line: str, /, *, canary: bool = False, because: str = "") -> Serves:
     """Let the previous champion of a line serve again, or take back the candidate that is tried.
 

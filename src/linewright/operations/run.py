@@ -52,7 +52,7 @@ class Ran(msgspec.Struct, frozen=True, kw_only=True):
         return max((run.exit_code for run in (*self.runs, *self.failed)), default=0)
 
 
-@operation(writes=True, waits=True)
+@operation(permission="run", effect="act", waits=True)
 def run(factory: Factory, /, *lines: str, plan: str | None = None) -> RunInWords | Ran:
     """Train, judge and release lines; finish what was interrupted.
 
@@ -96,7 +96,7 @@ class Cancelled(msgspec.Struct, frozen=True, kw_only=True):
     """Of a run that had ended: whether it promoted its candidate."""
 
 
-@operation(writes=True)
+@operation(permission="run", effect="act", asks=True)
 def cancel(factory: Factory, run: str, /, *, because: str = "") -> Cancelled:
     """End a run that is at work or waits, without a result.
 
@@ -112,7 +112,7 @@ def cancel(factory: Factory, run: str, /, *, because: str = "") -> Cancelled:
     return Cancelled(**cancel_run(factory, run, because))
 
 
-@operation(writes=True, waits=True)
+@operation(permission="run", effect="act", waits=True)
 def retrain(factory: Factory, line: str, /) -> RunInWords:
     """Train a line again with the rows and labels that are known by now.
 

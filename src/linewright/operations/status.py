@@ -193,7 +193,7 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
 # The record
 
 
-@operation(writes=False)
+@operation(permission="view", effect="read")
 def status(factory: Factory, line: str | None = None, /) -> Status:
     """Show what serves, since when, and what waits.
 

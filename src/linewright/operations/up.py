@@ -20,7 +20,7 @@ from linewright.line.record.checkpoint import checkpoint_all, head_in_words
 from linewright.operations.declaration.declare import NextProgram, operation
 from linewright.release.halt_file import unguarded
 from linewright.release.promotion import project, record_pending
-from linewright.serve.access import TOKEN_FILE, control_token
+from linewright.serve.access.control_token import TOKEN_FILE, control_token
 from linewright.serve.limits import AllLimits
 from linewright.serve.listener import Announcement, listening, shown
 from linewright.serve.models.memory import to_bytes
@@ -35,7 +35,7 @@ Port = Annotated[int, Meta(ge=0, le=65535)]
 Workers = Annotated[int, Meta(ge=1, le=MOST)]
 
 
-@operation(writes=True, local=True)
+@operation(permission="manage", effect="act", local=True)
 def up(
     factory: Factory,
     /,
@@ -79,7 +79,7 @@ def up(
         _up(factory, host, port, control_port, workers, budget)
 
 
-@operation(writes=True, local=True)
+@operation(permission="manage", effect="act", local=True)
 def serve(
     factory: Factory,
     /,

@@ -47,7 +47,7 @@ class LineValue(msgspec.Struct, frozen=True, kw_only=True):
     """Gain for each unit of the currency that was spent; `None` where nothing was, or in another currency."""
 
 
-@operation(writes=False, expensive=True)
+@operation(permission="view", effect="read", expensive=True)
 def value(
     factory: Factory,
     line: str,
@@ -132,7 +132,7 @@ class Goals(msgspec.Struct, frozen=True, kw_only=True):
     goals: tuple[Goal, ...]
 
 
-@operation(writes=False)
+@operation(permission="view", effect="read")
 def goals(factory: Factory, /) -> Goals:
     """Show how far the goals of the factory are reached, line by line.
 

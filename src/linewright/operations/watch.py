@@ -55,7 +55,7 @@ class Alerts(msgspec.Struct, frozen=True, kw_only=True):
     """What trainings wait for, and the candidates that came of them, and until when."""
 
 
-@operation(writes=False)
+@operation(permission="view", effect="read")
 def alerts(factory: Factory, line: str | None = None, /, *, over: bool = False) -> Alerts:
     """List what monitors found and people should know, and the trainings that it led to.
 

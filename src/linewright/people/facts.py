@@ -1,4 +1,4 @@
-"""What the people room says: the value account of a line.
+"""What the people room says: who may ask for what, and the value account of a line.
 
 Sums by day add up, so a day that nothing can change any more is taken from the account before. A day is that of the answer, UTC.
 """
@@ -139,3 +139,27 @@ class Accounted(Event, frozen=True, kw_only=True, tag="accounted"):
     """Answers of models that were made while the line did not say what decisions are worth."""
     totals: tuple[Account, ...] = ()
     """One a currency, the present one first; amounts of two currencies are never added."""
+
+
+class MemberChanged(Event, frozen=True, kw_only=True, tag="member-changed"):
+    """A member was added, may do something else, or was removed. `line` is empty: members are the factory's."""
+
+    member: str
+    roles: tuple[str, ...] = ()
+    """Each role, with the lines that it is for: ``engineer`` or ``engineer on claims, parts``; none once removed."""
+    is_removed: bool = False
+
+
+class TokenChanged(Event, frozen=True, kw_only=True, tag="token-changed"):
+    """A token was made or revoked. The event cannot let anybody in. `line` is empty: tokens are the factory's."""
+
+    token: str
+    """Its public part."""
+    name: str
+    role: str
+    lines: tuple[str, ...] = ()
+    """The lines that it is for; none is all."""
+    member: str = ""
+    """Whose it is."""
+    expires: str
+    is_revoked: bool = False

@@ -30,6 +30,8 @@ class AllLimits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     """Of all lines together."""
     lines: dict[str, Limits] = {}
     """Of those lines that have some of their own."""
+    needs_token: bool = False
+    """Whether a request must carry a token that covers it; else one without a token is answered all the same."""
 
     @classmethod
     def of(cls, text: str) -> "AllLimits":
@@ -49,6 +51,7 @@ class AllLimits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
         Limits(concurrent_requests=3, rows_per_second=2.5, log_bytes_per_day=None)
         """
         return AllLimits(
+            needs_token=self.needs_token,
             together=_share(self.together, processes),
             lines={line: _share(limits, processes) for line, limits in self.lines.items()},
         )

@@ -3,11 +3,11 @@
 Everything else takes them from `engine.context.Context`, which is filled from here.
 """
 
-import getpass
 import hashlib
 import os
+import pwd
 import time
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 _NANOS_A_MILLI = 1_000_000
 _VARIANT = {digit: "89ab"[int(digit, 16) & 3] for digit in "0123456789abcdef"}
@@ -47,12 +47,33 @@ def said(instant: str) -> str:
     return f"{instant[:10]} {instant[11:19]}Z"
 
 
+def later(instant: str, micros: int) -> str:
+    """Return the instant so many microseconds after another.
+
+    Examples
+    --------
+    >>> later("2026-11-25T13:14:00.250000Z", 86_400_000_000)
+    '2026-11-26T13:14:00.250000Z'
+    """
+    moved = datetime.fromisoformat(instant) + timedelta(microseconds=micros)
+    return text_of(moved)
+
+
 def user() -> str:
-    """Return the name of the person at work: LINEWRIGHT_ACTOR, else that of the user of this machine."""
+    """Return whom the record names where nobody signed in: the user of this machine, and that nobody has verified it.
+
+    Examples
+    --------
+    >>> user().startswith("local:"), user().endswith(" (unverified)")
+    (True, True)
+    """
     try:
-        return os.environ.get("LINEWRIGHT_ACTOR") or getpass.getuser()
-    except (KeyError, OSError):
-        return "unknown"
+        name = pwd.getpwuid(
+            os.getuid()
+        ).pw_name  # not by LOGNAME or USER: whoever is at the keyboard sets them
+    except KeyError:
+        name = str(os.getuid())
+    return f"local:{name} (unverified)"
 
 
 def uuid7() -> str:

@@ -11,6 +11,7 @@ from typing import Any
 from linewright.interfaces.cli.build import run
 from linewright.interfaces.cli.show import ProgressLine
 from linewright.operations import OPERATIONS
+from linewright.serve.access.rights import Identity
 from linewright.store.rights import owner_only
 
 INTERRUPTED = 130
@@ -34,7 +35,8 @@ def main() -> None:
     raise SystemExit(code)
 
 
-def _open_factory(folder: Path, report: ProgressLine, anywhere: bool) -> Any:
+def _open_factory(folder: Path, report: ProgressLine, anywhere: bool, identity: Identity) -> Any:
     # Imported when the first operation runs: the store costs a second that help need not pay.
     factory = import_module("linewright.line.factory").Factory
-    return factory(folder, report=report) if anywhere else factory.open(folder, report=report)
+    made = factory if anywhere else factory.open
+    return made(folder, report=report, identity=identity)

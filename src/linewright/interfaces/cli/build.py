@@ -33,12 +33,17 @@ from linewright.interfaces.cli.show import (
 )
 from linewright.operations.declaration.declare import Entry, NextProgram, Operation, load, to_json
 from linewright.operations.declaration.parameter import nearest
+from linewright.serve.access.access import local_identity
+from linewright.serve.access.rights import Identity
 from linewright.store.clock import user
 from linewright.store.disk import faults_explained
 from linewright.store.rights import asked_umask
 
-OpenFactory = Callable[[Path, ProgressLine, bool], AbstractContextManager[Any]]
-"""(folder, callback for progress, whether it need not hold a factory) → what operations take first."""
+OpenFactory = Callable[[Path, ProgressLine, bool, Identity], AbstractContextManager[Any]]
+"""(folder, callback for progress, whether it need not hold a factory, who asks) → what operations take first."""
+TOKEN_VAR = "LINEWRIGHT_TOKEN"  # noqa: S105 -- the name of the variable
+"""Environment variable whose token says who asks."""
+_STATE = ".linewright"
 
 INTERRUPTED, PIPE_CLOSED, BUG = 130, 141, 70
 """Exit codes beside those of `linewright.errors`: 128 + SIGINT, 128 + SIGPIPE, and EX_SOFTWARE of sysexits.h."""
@@ -206,15 +211,17 @@ class OperationCommand(click.Command):
         )
         settings = Settings.of(ctx)
         progress = ProgressLine(sys.stderr, quiet=settings.quiet)
+        identity = local_identity(settings.root / _STATE, os.environ.get(TOKEN_VAR, ""), user())
+        self._operation.authorize(identity, values)
         try:
             carry_out = partial(self._operation.carry_out, values=values)
             if (do_first := self._operation.urgent(values)) is not None:
                 with faults_explained(settings.root):
-                    carry_out = do_first(settings.root, user())
+                    carry_out = do_first(settings.root, identity.actor)
             with (
                 faults_explained(settings.root),
                 panics_explained(),
-                self._open(settings.root, progress, self._operation.anywhere) as factory,
+                self._open(settings.root, progress, self._operation.anywhere, identity) as factory,
             ):
                 result = carry_out(factory)
                 if isinstance(result, NextProgram):

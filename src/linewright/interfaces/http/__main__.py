@@ -30,7 +30,9 @@ from linewright.line.runs.attempts import Attempts
 from linewright.line.runs.execute import open_executor
 from linewright.line.value.update import Accounting
 from linewright.operations import OPERATIONS
-from linewright.serve.access import Access, control_token
+from linewright.serve.access.access import Access
+from linewright.serve.access.control_token import control_token
+from linewright.serve.access.rights import Identity, owner
 from linewright.store.disk import faults_explained
 from linewright.store.rights import owner_only
 
@@ -57,8 +59,8 @@ def _work(factory: Factory, listening: socket.socket, listens: Callable[[bool], 
     root, stopping = factory.root, Event()
     with closing(Attempts(factory, of_all_lines=True)) as attempts:
 
-        def opened(actor: str = "") -> Factory:
-            other = Factory.open(root, report=_say, actor=actor)
+        def opened(identity: Identity) -> Factory:
+            other = Factory.open(root, report=_say, identity=identity)
             other.attempts = attempts
             other.waits = lambda: not stopping.is_set()
             return other
@@ -67,19 +69,19 @@ def _work(factory: Factory, listening: socket.socket, listens: Callable[[bool], 
             open_executor(factory, attempts=attempts) as engine,
             closing(
                 Tending(
-                    lambda: opened("linewright"),
+                    lambda: opened(owner("linewright")),
                     engine,
                     make_reference=partial(make_reference_in_child, is_stopped=stopping.is_set),
                 )
             ),
-            closing(Notifying(lambda: opened("linewright"))),
-            closing(Accounting(lambda: opened("linewright"))),
+            closing(Notifying(lambda: opened(owner("linewright")))),
+            closing(Accounting(lambda: opened(owner("linewright")))),
         ):
             app = control_app(
                 opened,
                 OPERATIONS,
-                access=Access(control_token(factory.state)),
-                expensive=Expensive(root, actor=factory.actor, report=_say),
+                access=Access(control_token(factory.state), state=factory.state, actor=factory.actor),
+                expensive=Expensive(root, report=_say),
                 root=root,
                 stopping=stopping,
                 replies=SqliteReplies(factory.state / "replies.sqlite"),

@@ -23,18 +23,19 @@ from linewright import __version__
 from linewright.errors import LinewrightError, NotFound, RequestError, Transient, panics_explained
 from linewright.interfaces.http.describe import components, method_of, path_of, route_of
 from linewright.interfaces.http.expensive import Bug, Expensive
-from linewright.interfaces.http.guard import Guard
+from linewright.interfaces.http.guard import Guard, asked_by
 from linewright.interfaces.http.metrics import PATH, metrics_route
 from linewright.interfaces.http.replies import Replies
 from linewright.operations.declaration.declare import Entry, Operation, load, to_json
-from linewright.serve.access import Access
+from linewright.serve.access.access import Access
+from linewright.serve.access.rights import Identity
 from linewright.serve.http.protocol import bounded
 from linewright.serve.http.relative_paths import Relative
 from linewright.serve.origin import require_loopback
 from linewright.store.disk import faults_explained, is_out_of_files, too_many_files
 
-OpenFactory = Callable[[], AbstractContextManager[Any]]
-"""Opens what operations work on; called once a request, in a thread, and closed after it."""
+OpenFactory = Callable[[Identity], AbstractContextManager[Any]]
+"""Opens what operations work on, for whoever asks; called once a request, in a thread, and closed after it."""
 
 _JSON = "application/json"
 _DRAIN_S = 20
@@ -78,17 +79,24 @@ class ControlApp(FastAPI):
         self._relative = bytes if root is None else Relative(root)
         self._replies, self._hosts = replies, tuple(hosts)
         self.stopping = stopping
+        self.permissions = {(method_of(each), path_of(each)): str(each.permission) for each in operations}
+        """What each route asks for; a route that is not here is not added."""
+        self.permissions |= {("GET", PATH): "metrics", ("GET", "/openapi.json"): "view"}
 
     def build_middleware_stack(self) -> ASGIApp:
         """Put the guard around everything, so that also an unforeseen error passes through it."""
         return Guard(
             super().build_middleware_stack(),
             access=self._access,
+            permission_of=self._permission_of,
             replies=self._replies,
             hosts=self._hosts,
             relative=self._relative,
             is_urgent=self._is_urgent,
         )
+
+    def _permission_of(self, method: str, path: str) -> str | None:
+        return self.permissions.get((method, path))
 
     async def _refused(self, _: Request, error: Exception) -> Response:
         problem = error if isinstance(error, LinewrightError) else LinewrightError(str(error))
@@ -138,7 +146,7 @@ def control_app(
     Parameters
     ----------
     open_factory
-        Opens what operations work on, once a request. To share one: ``lambda: nullcontext(factory)``.
+        Opens what operations work on, once a request. To share one: ``lambda _: nullcontext(factory)``.
     operations
         Table of the operations; those that hold a terminal are left out.
     access
@@ -208,6 +216,14 @@ def control_app(
             response_class=Response,
             openapi_extra=route_of(each),
         )
+    open_to_all = {("GET", "/")}  # it says what operations there are, and nothing of the factory
+    for route in app.routes:
+        for method in getattr(route, "methods", None) or {"GET"}:
+            if method != "HEAD" and (method, getattr(route, "path", "")) not in {
+                *app.permissions,
+                *open_to_all,
+            }:
+                raise TypeError(f"the route {method} {getattr(route, 'path', route)} has no permission")
     return app
 
 
@@ -313,13 +329,18 @@ def _endpoint(
     root: Path,
     urgent: CapacityLimiter,
 ) -> Callable[[Request], Awaitable[Response]]:
-    def carry_out(arguments: Mapping[str, Any]) -> bytes:
+    def checked(arguments: Mapping[str, Any], identity: Identity) -> dict[str, Any]:
         values = operation.check(arguments, text=not operation.writes)
-        with faults_explained(), panics_explained(), open_factory() as factory:
+        operation.authorize(identity, values)
+        return values
+
+    def carry_out(arguments: Mapping[str, Any], identity: Identity) -> bytes:
+        values = checked(arguments, identity)
+        with faults_explained(), panics_explained(), open_factory(identity) as factory:
             return to_json(operation.carry_out(factory, values))
 
-    def do_first(arguments: Mapping[str, Any]) -> None:
-        what = operation.urgent(operation.check(arguments, text=not operation.writes))
+    def do_first(arguments: Mapping[str, Any], identity: Identity) -> None:
+        what = operation.urgent(checked(arguments, identity))
         if what is not None:
             with faults_explained(root):
                 what(root, "")
@@ -327,8 +348,9 @@ def _endpoint(
     async def endpoint(request: Request) -> Response:
         arguments = await _body(request) if operation.writes else _query(request)
         if operation.first is not None:
-            await run_sync(do_first, arguments, limiter=urgent)
-        return Response(await run_sync(carry_out, arguments, limiter=threads), media_type=_JSON)
+            await run_sync(do_first, arguments, asked_by(request.scope), limiter=urgent)
+        done = await run_sync(carry_out, arguments, asked_by(request.scope), limiter=threads)
+        return Response(done, media_type=_JSON)
 
     return endpoint
 
@@ -338,13 +360,17 @@ def _apart(
 ) -> Callable[[Request], Awaitable[Response]]:
     async def endpoint(request: Request) -> Response:
         arguments = await _body(request) if operation.writes else _query(request)
-        operation.check(arguments, text=not operation.writes)  # what is wrong is refused at once
+        identity = asked_by(request.scope)
+        # What is wrong is refused at once.
+        operation.authorize(identity, operation.check(arguments, text=not operation.writes))
 
         async def hung_up() -> None:
             while (await request.receive())["type"] != "http.disconnect":
                 pass
 
-        done = await expensive.carry_out(operation, arguments, hung_up=hung_up, stopping=stopping)
+        done = await expensive.carry_out(
+            operation, arguments, identity=identity, hung_up=hung_up, stopping=stopping
+        )
         return Response(done, media_type=_JSON)
 
     return endpoint

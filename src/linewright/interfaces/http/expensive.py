@@ -21,6 +21,7 @@ from linewright.engine.context import Progress
 from linewright.errors import LinewrightError, Terminal, Transient, from_json
 from linewright.interfaces.http.operation_process import Asked, Told
 from linewright.operations.declaration.declare import Operation
+from linewright.serve.access.rights import Identity
 from linewright.serve.models.memory import usual_budget
 
 AT_ONCE = 2
@@ -51,8 +52,6 @@ class Expensive:
     ----------
     root
         The factory's folder.
-    actor
-        Who acts, for the record.
     report
         Called with each step forward.
     deadline_s
@@ -65,12 +64,11 @@ class Expensive:
         self,
         root: Path,
         *,
-        actor: str,
         report: Callable[[Progress], None],
         deadline_s: float = DEADLINE_S,
         memory: int | None = None,
     ) -> None:
-        self._root, self._actor, self._report, self._deadline_s = root, actor, report, deadline_s
+        self._root, self._report, self._deadline_s = root, report, deadline_s
         self._memory = memory or max(usual_budget(share=SHARE), LEAST_MEMORY)
         self._turns = CapacityLimiter(AT_ONCE)
 
@@ -79,6 +77,7 @@ class Expensive:
         operation: Operation,
         arguments: Mapping[str, Any],
         *,
+        identity: Identity,
         hung_up: Callable[[], Awaitable[None]],
         stopping: Event,
     ) -> bytes:
@@ -90,6 +89,8 @@ class Expensive:
             What to carry out, in this factory.
         arguments
             What `Operation.check` has found right, as it came.
+        identity
+            Who asks, who may.
         hung_up
             Returns once nobody waits for the answer any more; then the process is killed.
         stopping
@@ -116,7 +117,7 @@ class Expensive:
             operation=operation.name,
             arguments=dict(arguments),
             text=not operation.writes,
-            actor=self._actor,
+            identity=identity,
         )
         gone = Event()
         follow = partial(self._outcome, asked, gone, stopping, time.monotonic() + self._deadline_s)

@@ -1,6 +1,6 @@
 """What every request to the control plane must pass before any of our code acts on it.
 
-Whoever asks must be on this machine and hold the factory's token, and must not be a browser that a stranger's page steers: the name in
+Whoever asks must be on this machine and hold a token whose rights cover it, and must not be a browser that a stranger's page steers: the name in
 `Host` must be ours (DNS rebinding), a request of any method must come from our own pages or from a program (`Origin`,
 `Sec-Fetch-Site`), and a write must be JSON (which a form cannot send). A read is no exception: what it costs is paid before the browser
 keeps its answer from the page that asked.
@@ -18,7 +18,8 @@ import msgspec
 
 from linewright.errors import LinewrightError, RequestError, Transient, Unauthenticated
 from linewright.interfaces.http.replies import Replies, Reply
-from linewright.serve.access import Access
+from linewright.serve.access.access import Access
+from linewright.serve.access.rights import Identity
 from linewright.serve.origin import our_host, require_own_page
 
 Message = MutableMapping[str, Any]
@@ -47,6 +48,7 @@ SECURITY_HEADERS = (
 _JSON = "application/json"
 _READS = frozenset({"GET", "OPTIONS"})
 _CHALLENGE = ((b"www-authenticate", b"Bearer"),)
+_IDENTITY = "linewright.identity"
 _KEY = re.compile(r"[\x21-\x7e]{1,200}")
 
 
@@ -59,6 +61,8 @@ class Guard:
         What answers the requests that pass.
     access
         Who may ask.
+    permission_of
+        Says what a method and a path ask for; `None` where nothing is there, so that nothing is done.
     replies
         Remembers answers by ``Idempotency-Key``; without it such a key is refused, since it could not be kept.
     hosts
@@ -76,6 +80,7 @@ class Guard:
         app: App,
         *,
         access: Access,
+        permission_of: Callable[[str, str], str | None] = lambda _method, _path: None,
         replies: Replies | None,
         hosts: Iterable[str] = (),
         relative: Callable[[bytes], bytes] = bytes,
@@ -84,7 +89,7 @@ class Guard:
     ) -> None:
         self._relative = relative
         self._app, self._access, self._replies, self._body_seconds = app, access, replies, body_seconds
-        self._is_urgent = is_urgent
+        self._is_urgent, self._permission_of = is_urgent, permission_of
         self._hosts = frozenset(host.lower() for host in hosts)
 
     async def __call__(self, scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
@@ -109,7 +114,11 @@ class Guard:
                 "GET",
                 "/",
             ):  # the index: it says what there is, and nothing of the factory
-                self._access.require(_headers(scope, b"authorization"))
+                identity = self._access.identify(_headers(scope, b"authorization"))
+                permission = self._permission_of(scope["method"], scope["path"])
+                if permission is not None and not identity.allows_somewhere(permission):
+                    raise identity.refusal(permission)
+                scope = {**scope, _IDENTITY: identity}
             if scope["method"] in _READS:
                 await self._app(scope, receive, send)
                 return
@@ -186,6 +195,11 @@ class Guard:
                 await _send(send, caught.reply)
 
 
+def asked_by(scope: MutableMapping[str, Any]) -> Identity:
+    """Return whose request it is, which the guard let in."""
+    return scope[_IDENTITY]
+
+
 class _Refused(Exception):  # noqa: N818 -- an answer, not an error of ours
     """An answer whose status says more than the class of the error."""
 
@@ -236,7 +250,12 @@ def _idempotency_key(scope: MutableMapping[str, Any]) -> str | None:
 
 
 def _fingerprint(scope: MutableMapping[str, Any], body: bytes) -> str:
-    head = [scope["method"], scope["path"], scope.get("query_string", b"").decode("latin-1")]
+    head = [
+        asked_by(scope).actor,
+        scope["method"],
+        scope["path"],
+        scope.get("query_string", b"").decode("latin-1"),
+    ]
     return hashlib.sha256(msgspec.json.encode(head) + b"\n" + body).hexdigest()
 
 

@@ -6,9 +6,11 @@ from typing import Any
 
 from anyio import CapacityLimiter
 from anyio.to_thread import run_sync
-from fastapi import Response
+from fastapi import Request, Response
 
+from linewright.interfaces.http.guard import asked_by
 from linewright.line.record.factory_metrics import FactoryMetrics
+from linewright.serve.access.rights import Identity
 from linewright.serve.metrics import samples_text
 from linewright.store.disk import faults_explained
 
@@ -17,16 +19,19 @@ _TEXT = "text/plain; version=0.0.4; charset=utf-8"
 
 
 def metrics_route(
-    open_factory: Callable[[], AbstractContextManager[Any]],
-) -> Callable[[], Awaitable[Response]]:
+    open_factory: Callable[[Identity], AbstractContextManager[Any]],
+) -> Callable[[Request], Awaitable[Response]]:
     """Return what answers. One request is carried out at a time; it costs what has happened since the last."""
     metrics, one_at_a_time = FactoryMetrics(), CapacityLimiter(1)
 
-    def read() -> str:
-        with faults_explained(), open_factory() as factory:
+    def read(identity: Identity) -> str:
+        identity.require("metrics")
+        with faults_explained(), open_factory(identity) as factory:
             return samples_text(metrics.samples(factory))
 
-    async def answer() -> Response:
-        return Response(await run_sync(read, limiter=one_at_a_time), media_type=_TEXT)
+    async def answer(request: Request) -> Response:
+        return Response(
+            await run_sync(read, asked_by(request.scope), limiter=one_at_a_time), media_type=_TEXT
+        )
 
     return answer

@@ -19,6 +19,7 @@ from linewright.errors import LinewrightError, panics_explained
 from linewright.line.factory import Factory
 from linewright.operations import OPERATIONS
 from linewright.operations.declaration.declare import load, to_json
+from linewright.serve.access.rights import Identity
 from linewright.store.disk import faults_explained
 
 
@@ -29,7 +30,7 @@ class Asked(msgspec.Struct, frozen=True, kw_only=True):
     arguments: dict[str, Any]
     text: bool
     """Whether the arguments are texts of a query."""
-    actor: str
+    identity: Identity
 
 
 class Told(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -67,7 +68,7 @@ def _result(root: Path, asked: Asked, report: Any) -> bytes:
     with (
         faults_explained(root),
         panics_explained(),
-        Factory.open(root, report=report, actor=asked.actor) as factory,
+        Factory.open(root, report=report, identity=asked.identity) as factory,
     ):
         return to_json(operation.call(factory, asked.arguments, text=asked.text))
 

@@ -65,6 +65,8 @@ class FactoryLimitsSpec(LimitsSpec):
     """Requests whose body has come, that are answered at one time; `null` is without limit."""
     lines: dict[LineName, LimitsSpec] = Field(default_factory=dict[str, LimitsSpec])
     """Limits of single lines, by name."""
+    needs_token: bool = False
+    """Whether each request must carry a token that covers it (`linewright token create`); else only what carries one is held to it."""
 
     def to_limits(self, *, where: str) -> AllLimits:
         """Return them as an endpoint takes them.
@@ -75,7 +77,7 @@ class FactoryLimitsSpec(LimitsSpec):
             If a size is less than 1 MiB.
         """
         lines = {name: one.of_one(where=f"{where}: lines: {name}") for name, one in self.lines.items()}
-        return AllLimits(together=self.of_one(where=where), lines=lines)
+        return AllLimits(together=self.of_one(where=where), lines=lines, needs_token=self.needs_token)
 
 
 def _at_once() -> int:

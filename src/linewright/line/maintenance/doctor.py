@@ -38,7 +38,7 @@ from linewright.line.record.disk_space import MAKE_ROOM, disk_in_words, forecast
 from linewright.line.runs.plan import begin
 from linewright.release.halt_file import is_pending
 from linewright.release.promotion import is_projected, require_bytes
-from linewright.serve.access import TOKEN_FILE, read_token
+from linewright.serve.access.control_token import TOKEN_FILE, read_token
 from linewright.serve.listener import endpoint
 from linewright.store.database import open_file
 from linewright.store.disk import explain, explain_sqlite, is_busy

@@ -58,7 +58,8 @@ def replay_prediction(factory: Factory, identity: str, *, explain: bool = False)
         If the model's bytes are not those that were stored.
     """
     found = find_prediction(factory, identity)
-    if found is None:
+    # What somebody may not see is not there for them: an id tells nothing of other lines.
+    if found is None or not factory.may("view-rows", found[0].line):
         raise NotFound(
             "no prediction has that id",
             found=identity[:100],

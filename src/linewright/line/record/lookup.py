@@ -25,6 +25,8 @@ class Found:
     id: str
     kind: str
     body: dict[str, Any]
+    line: str | None
+    """Whose it is; `None` for a result, which may be of several."""
 
 
 def look_up(factory: Factory, name: str) -> Found | None:
@@ -36,7 +38,7 @@ def look_up(factory: Factory, name: str) -> Found | None:
             "evidence": evidence_of(factory, version).digests,
             "rebuilt": to_builtins(rebuilt_of(factory.metadata, version)),
         }
-        return Found(name, "model", body)
+        return Found(name, "model", body, version.line)
     return (
         _prediction(factory, name) or _run(factory, name) or _result(factory, name) or _alert(factory, name)
     )
@@ -58,7 +60,7 @@ def _prediction(factory: Factory, name: str) -> Found | None:
         body["label_before"] = to_builtins(replaced)
     if beside := _beside(factory, record):
         body["beside"] = beside
-    return Found(name, "prediction", body)
+    return Found(name, "prediction", body, record.line)
 
 
 def _beside(factory: Factory, record: Prediction) -> list[dict[str, Any]]:
@@ -85,7 +87,7 @@ def _run(factory: Factory, name: str) -> Found | None:
         "attempts": [to_builtins(one) for one in ended],
         "finished": to_builtins(finished[0]) if finished else None,
     }
-    return Found(name, "run", body)
+    return Found(name, "run", body, accepted[0].line)
 
 
 def _result(factory: Factory, name: str) -> Found | None:
@@ -99,11 +101,10 @@ def _result(factory: Factory, name: str) -> Found | None:
     if not found:
         return None
     digest, kind = found[0]
-    return Found(
-        digest, kind, with_sentences(factory.metadata, msgspec.json.decode(factory.metadata.body(digest)))
-    )
+    body = with_sentences(factory.metadata, msgspec.json.decode(factory.metadata.body(digest)))
+    return Found(digest, kind, body, None)
 
 
 def _alert(factory: Factory, name: str) -> Found | None:
     alert = find_alert(factory, name)
-    return Found(alert.id, "alert", to_builtins(alert)) if alert else None
+    return Found(alert.id, "alert", to_builtins(alert), alert.line) if alert else None

@@ -118,7 +118,7 @@ def cancel_run(factory: Factory, run: str, because: str) -> dict[str, Any]:
     """
     require_id(run)
     accepted = next((one for one in factory.metadata.events(Accepted) if one.run == run), None)
-    if accepted is None:
+    if accepted is None or not factory.may("run", accepted.line):
         raise NotFound("no such run was accepted", found=run, hint="`linewright runs` lists them")
     line = accepted.line
     if end_of(factory, line, run) is None:

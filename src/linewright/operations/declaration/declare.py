@@ -12,6 +12,7 @@ import msgspec
 
 from linewright.errors import NotFound, RequestError
 from linewright.operations.declaration.parameter import Parameter, brief, function_name, nearest, shape_of
+from linewright.serve.access.rights import EFFECTS, PERMISSIONS, Effect, Identity, Permission
 
 RESERVED = frozenset({"factory", "json", "quiet", "help", "version"})
 """Names that every command has already."""
@@ -44,7 +45,9 @@ class Entry(NamedTuple):
 
 
 class _Flags(NamedTuple):
-    writes: bool
+    permission: Permission
+    effect: Effect
+    asks: bool
     expensive: bool
     waits: bool
     streams: bool
@@ -59,7 +62,9 @@ _DECLARED: dict[Callable[..., Any], _Flags] = {}
 
 def operation(
     *,
-    writes: bool,
+    permission: Permission,
+    effect: Effect,
+    asks: bool = False,
     expensive: bool = False,
     waits: bool = False,
     streams: bool = False,
@@ -77,8 +82,13 @@ def operation(
 
     Parameters
     ----------
-    writes
-        Whether it may change or store anything in the factory: POST instead of GET.
+    permission
+        What whoever asks must be allowed, on each line that an argument `line`, `lines` or `model` names; on the whole factory where
+        none is named.
+    effect
+        What it does to the factory; all but ``read`` are POST instead of GET.
+    asks
+        Whether it finds out itself which line is meant, by an id, and asks `Factory.may` about it.
     expensive
         Whether it may read files, carry out SQL or a model, or read much of what is stored: for a client of the control plane it
         runs in a process of its own, with limits.
@@ -98,7 +108,11 @@ def operation(
     """
 
     def declare(function: F) -> F:
-        _DECLARED[function] = _Flags(writes, expensive, waits, streams, local, anywhere, short or {}, first)
+        if permission not in PERMISSIONS or effect not in EFFECTS:
+            raise TypeError(f"{function.__name__}: no such permission or effect: {permission!r}, {effect!r}")
+        _DECLARED[function] = _Flags(
+            permission, effect, asks, expensive, waits, streams, local, anywhere, short or {}, first
+        )
         return function
 
     return declare
@@ -112,7 +126,9 @@ class Operation:
     summary: str
     description: str
     """What the docstring says between summary and first section."""
-    writes: bool
+    permission: Permission
+    effect: Effect
+    asks: bool
     expensive: bool
     waits: bool
     streams: bool
@@ -123,6 +139,25 @@ class Operation:
     """Type of the result: a struct, several in a union, a dict, or `NoneType`."""
     function: Callable[..., Any]
     first: First | None = None
+
+    @property
+    def writes(self) -> bool:
+        """Whether it may change or store anything in the factory."""
+        return self.effect != "read"
+
+    def authorize(self, identity: Identity, values: Mapping[str, Any]) -> None:
+        """Refuse it to somebody who may not ask for it, given values that `check` returned.
+
+        Raises
+        ------
+        Denied
+            If they lack the permission on a line that is named, or on the whole factory where none is.
+        """
+        if self.asks:
+            if not identity.allows_somewhere(self.permission):
+                raise identity.refusal(self.permission)
+        else:
+            identity.require(self.permission, lines_named(values))
 
     def urgent(self, values: Mapping[str, Any]) -> Urgent | None:
         """Return what of it must not wait, given values that `check` returned; `None` where nothing is urgent."""
@@ -185,6 +220,20 @@ class Operation:
                 hint=parameter.help,
             )
         return parameter.default
+
+
+def lines_named(values: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return the lines that arguments name: `line`, each of `lines`, and that of `model`.
+
+    Examples
+    --------
+    >>> lines_named({"model": "claims@3", "force": True}), lines_named({"lines": ("a", "b")}), lines_named({"line": None})
+    (('claims',), ('a', 'b'), ())
+    """
+    model = values.get("model")  # of `new` it is a file
+    of_model = model.partition("@")[0] if isinstance(model, str) else None
+    named = (values.get("line"), *values.get("lines", ()), of_model)
+    return tuple(line for line in named if line is not None)
 
 
 def load(name: str, operations: Mapping[str, Entry]) -> Operation:
@@ -255,7 +304,9 @@ def _read(name: str, function: Callable[..., Any]) -> Operation:
         name=name,
         summary=summary,
         description=description,
-        writes=flags.writes,
+        permission=flags.permission,
+        effect=flags.effect,
+        asks=flags.asks,
         expensive=flags.expensive,
         waits=flags.waits,
         streams=flags.streams,

@@ -10,7 +10,7 @@ from contextlib import suppress
 from functools import lru_cache, partial
 from pathlib import Path
 from time import monotonic, perf_counter
-from typing import TypeVar
+from typing import Literal, TypeVar
 from urllib.parse import SplitResult
 
 import msgspec
@@ -19,6 +19,8 @@ from linewright import __version__
 from linewright.errors import LinewrightError, NotFound, RequestError, Transient
 from linewright.serve import answers
 from linewright.serve import process_metrics as process
+from linewright.serve.access.access import Access
+from linewright.serve.access.rights import Permission
 from linewright.serve.feedback.store import Feedback
 from linewright.serve.http import oip, oip_binary, openapi
 from linewright.serve.http import predict as answer
@@ -120,6 +122,7 @@ class App:
     ) -> None:
         self._state, self._tell, self._now = state, tell, now
         self._body_deadline_s = min(capacity.body_deadline_s, 60.0)
+        self._access, self._needs_token = Access(state=state), capacity.limits.needs_token
         self._siblings = siblings
         self._relative = Relative(state.parent)
         self._probe = Probe(state)
@@ -318,14 +321,25 @@ class App:
         found = _find(request.path) if len(request.path) <= 200 else None
         if found is None:
             raise NotFound("there is no such path", where=request.path[:200], hint="see /")
-        method, handler, arguments = found
+        method, handler, permission, arguments = found
         allowed = "POST" if method == "POST" else "GET, HEAD"
         if request.method not in allowed.split(", "):
             error = RequestError(
                 "not a method of this path", where=request.path, found=request.method, allowed=allowed
             )
             raise Refusal(405, error, allow=allowed)
+        if permission != OPEN:
+            self._admit(request, permission, arguments[0] if arguments else None)
         return handler(self, request, arguments)
+
+    def _admit(self, request: Request, permission: str, line: str | None) -> None:
+        """Refuse a request whose token does not cover it; one without a token is let in where none is needed."""
+        given = request.header(b"authorization")
+        if given is None and not self._needs_token:
+            return
+        identity = self._access.identify(() if given is None else (given,))
+        if not identity.allows(permission, line):
+            raise identity.refusal(permission, line)
 
     # Lines
 
@@ -434,8 +448,8 @@ class App:
 
     async def index(self, _request: Request, _arguments: tuple[str, ...]) -> Response:
         """Say what there is."""
-        routes = [f"{method} {path}" for path, method, _ in _ROUTES]
-        lines = sorted(self._lines.live)
+        routes = [f"{method} {path}" for path, method, _, _ in _ROUTES]
+        lines = [] if self._needs_token else sorted(self._lines.live)
         return to_response(answers.Index(linewright=__version__, lines=lines, routes=routes))
 
     async def server(self, _request: Request, _arguments: tuple[str, ...]) -> Response:
@@ -632,34 +646,38 @@ def _loading(line: str) -> Transient:
     )
 
 
-_ROUTES: tuple[tuple[str, str, Handler], ...] = (
-    ("/", "GET", App.index),
-    ("/metrics", "GET", App.metrics),
-    ("/openapi.json", "GET", App.openapi),
-    ("/v2", "GET", App.server),
-    ("/v2/health", "GET", App.health),
-    ("/v2/health/live", "GET", App.live),
-    ("/v2/health/ready", "GET", App.ready),
-    ("/v2/models/{line}", "GET", App.model),
-    ("/v2/models/{line}/ready", "GET", App.model_ready),
-    ("/v2/models/{line}/infer", "POST", App.infer),
-    ("/v2/models/{line}/versions/{version}", "GET", App.model),
-    ("/v2/models/{line}/versions/{version}/ready", "GET", App.model_ready),
-    ("/v2/models/{line}/versions/{version}/infer", "POST", App.infer),
-    ("/v1/lines/{line}/predict", "POST", App.predict),
-    ("/v1/lines/{line}/feedback", "POST", App.feedback),
-    ("/v1/lines/{line}/schema", "GET", App.schema),
+OPEN: Literal["open"] = "open"
+"""Of a route that anybody may ask who reaches the port: it says that a server is here, and nothing of what it serves."""
+_ROUTES: tuple[tuple[str, str, Handler, Permission | Literal["open"]], ...] = (
+    ("/", "GET", App.index, OPEN),
+    ("/metrics", "GET", App.metrics, "metrics"),
+    ("/openapi.json", "GET", App.openapi, OPEN),
+    ("/v2", "GET", App.server, OPEN),
+    ("/v2/health", "GET", App.health, "metrics"),
+    ("/v2/health/live", "GET", App.live, OPEN),
+    ("/v2/health/ready", "GET", App.ready, OPEN),
+    ("/v2/models/{line}", "GET", App.model, "predict"),
+    ("/v2/models/{line}/ready", "GET", App.model_ready, "predict"),
+    ("/v2/models/{line}/infer", "POST", App.infer, "predict"),
+    ("/v2/models/{line}/versions/{version}", "GET", App.model, "predict"),
+    ("/v2/models/{line}/versions/{version}/ready", "GET", App.model_ready, "predict"),
+    ("/v2/models/{line}/versions/{version}/infer", "POST", App.infer, "predict"),
+    ("/v1/lines/{line}/predict", "POST", App.predict, "predict"),
+    ("/v1/lines/{line}/feedback", "POST", App.feedback, "label"),
+    ("/v1/lines/{line}/schema", "GET", App.schema, "predict"),
 )
+"""Each path with its method, what answers it, and what whoever asks must be allowed, on the line of the path where it has one."""
 _PATTERNS = tuple(
-    (re.compile(re.sub(r"\{\w+\}", "([^/]+)", path)), method, handler) for path, method, handler in _ROUTES
+    (re.compile(re.sub(r"\{\w+\}", "([^/]+)", path)), method, handler, permission)
+    for path, method, handler, permission in _ROUTES
 )
 
 
 @lru_cache(maxsize=1024)
-def _find(path: str) -> tuple[str, Handler, tuple[str, ...]] | None:
-    """Return the method, handler and arguments of a path, or `None`."""
-    for pattern, method, handler in _PATTERNS:
+def _find(path: str) -> tuple[str, Handler, str, tuple[str, ...]] | None:
+    """Return the method, handler, permission and arguments of a path, or `None`."""
+    for pattern, method, handler, permission in _PATTERNS:
         match = pattern.fullmatch(path)
         if match:
-            return method, handler, match.groups()
+            return method, handler, permission, match.groups()
     return None

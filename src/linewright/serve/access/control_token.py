@@ -1,20 +1,14 @@
-"""Who may ask: what a request must carry, and where that is kept. Below both servers, so that both ask the same question.
+"""The token of a factory's owner: whoever can read the factory's folder has it, and nobody else."""
 
-So far there is one identity, that of the factory's owner: whoever can read the factory's folder has the token of its control plane.
-"""
-
-import hashlib
-import hmac
 import os
 import re
 import secrets
 import shlex
 import stat
-from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
-from linewright.errors import Denied, Unauthenticated
+from linewright.errors import Denied
 
 TOKEN_FILE = "control.token"  # noqa: S105 -- the name of the file
 """In the state folder; it holds the token of the control plane and nothing else."""
@@ -25,45 +19,6 @@ _RANDOM_BYTES = 32
 _FORM = re.compile(r"lw_[0-9a-f]{8}_[A-Za-z0-9_-]{43}")
 _MOST_BYTES = 200
 """Of the file, how much is read: more than a token has."""
-
-
-class Access:
-    """Who may ask the control plane of a factory: whoever sends its token.
-
-    Parameters
-    ----------
-    token
-        What `control_token` returned. Its digest alone is kept.
-    """
-
-    def __init__(self, token: str) -> None:
-        self._digest = _digest(token)
-
-    def require(self, given: Sequence[str]) -> None:
-        """Refuse a request that does not carry the token.
-
-        Parameters
-        ----------
-        given
-            The values of its ``Authorization`` headers.
-
-        Raises
-        ------
-        Unauthenticated
-            If there is not exactly one, or it is not ``Bearer`` with the token.
-        """
-        scheme, _, token = given[0].partition(" ") if len(given) == 1 else ("", "", "")
-        # Digests are compared, and in constant time: how long it takes says nothing about the token.
-        if scheme.lower() == "bearer" and hmac.compare_digest(_digest(token.strip()), self._digest):
-            return
-        what = "this is not the token of the control plane" if given else "the control plane wants its token"
-        raise Unauthenticated(
-            what,
-            where="Authorization",
-            allowed="Bearer TOKEN",
-            hint=f"the token is in {TOKEN_PATH} of the factory's folder: "
-            f'curl -H @<(echo "Authorization: Bearer $(cat {TOKEN_PATH})") …',
-        )
 
 
 def control_token(state: Path) -> str:
@@ -144,7 +99,3 @@ def read_token(path: Path) -> str:
 def _useless(path: Path, what: str, found: str | None) -> Denied:
     hint = f"remove it: rm {shlex.quote(str(path))}; the next start makes another"
     return Denied(what, where=str(path), found=found, allowed="a file of this user, 0600", hint=hint)
-
-
-def _digest(token: str) -> bytes:
-    return hashlib.sha256(token.encode("utf-8", "surrogatepass")).digest()

@@ -1,0 +1,145 @@
+"""Operations about members: who may sign in, and what they may do."""
+
+from typing import Literal
+
+import msgspec
+
+from linewright.line.factory import Factory
+from linewright.operations.declaration.declare import operation
+from linewright.people.facts import MemberChanged
+from linewright.serve.access.change import (
+    Change,
+    change,
+    find_member,
+    with_grants,
+    with_member,
+    without_member,
+)
+from linewright.serve.access.known import Grant, Member, read_known
+
+Role = Literal["viewer", "annotator", "analyst", "engineer", "approver", "admin"]
+
+
+class MemberLine(msgspec.Struct, frozen=True, kw_only=True):
+    """One member in a list."""
+
+    member: str
+    roles: tuple[str, ...]
+    """Each role, with the lines that it is for: ``engineer`` or ``engineer on claims, parts``."""
+    created: str
+    tokens: int
+    """Tokens of theirs that are not revoked."""
+
+
+class Members(msgspec.Struct, frozen=True, kw_only=True):
+    """Who may sign in, by name."""
+
+    members: tuple[MemberLine, ...]
+
+
+@operation(permission="manage", effect="act")
+def member_add(factory: Factory, name: str, /, *, role: Role, lines: tuple[str, ...] = ()) -> MemberLine:
+    """Add a member with a role.
+
+    Parameters
+    ----------
+    name
+        How the record names them; also an address of e-mail.
+    role
+        What they may do: a viewer sees what lines do; an annotator labels too; an analyst sees rows, predicts and plans; an engineer
+        also trains, promotes and halts; an approver approves; an admin looks after members, tokens and stored bytes.
+    lines
+        Names of the lines that the role is for (default: the whole factory).
+    """
+    grant = _grant(factory, role, lines)
+    member = Member(created=factory.now(), grants=(grant,))
+    return _changed(factory, name, with_member(name, member), "asked for")
+
+
+@operation(permission="manage", effect="act")
+def member_role(
+    factory: Factory, name: str, role: Role, /, *, lines: tuple[str, ...] = (), off: bool = False
+) -> MemberLine:
+    """Give a member a role, or take it away; what they were signed in with has it at once.
+
+    Parameters
+    ----------
+    name
+        Name of the member.
+    role
+        The role.
+    lines
+        Names of the lines that it is for (default: the whole factory).
+    off
+        Take exactly this role on exactly these lines away.
+    """
+    grant = _grant(factory, role, lines)
+
+    def grants(before: tuple[Grant, ...]) -> tuple[Grant, ...]:
+        others = tuple(one for one in before if one != grant)
+        return others if off else (*others, grant)
+
+    return _changed(factory, name, with_grants(name, grants), "asked for")
+
+
+@operation(permission="manage", effect="act")
+def member_remove(factory: Factory, name: str, /) -> Members:
+    """Remove a member, and revoke their tokens.
+
+    Parameters
+    ----------
+    name
+        Name of the member.
+    """
+    at = factory.now()
+    change(factory.state, without_member(name, at))
+    factory.metadata.record(
+        MemberChanged(at=at, by=factory.actor, because="asked for", line="", member=name, is_removed=True)
+    )
+    return member_list(factory)
+
+
+@operation(permission="manage", effect="read")
+def member_list(factory: Factory, /) -> Members:
+    """List who may sign in, and what they may do."""
+    known = read_known(factory.state)
+    return Members(members=tuple(_line(factory, name) for name in sorted(known.members)))
+
+
+def _changed(factory: Factory, name: str, how: Change, because: str) -> MemberLine:
+    change(factory.state, how)
+    line = _line(factory, name)
+    factory.metadata.record(
+        MemberChanged(
+            at=factory.now(), by=factory.actor, because=because, line="", member=name, roles=line.roles
+        )
+    )
+    return line
+
+
+def _line(factory: Factory, name: str) -> MemberLine:
+    known = read_known(factory.state)
+    member = find_member(known, name)
+    return MemberLine(
+        member=name,
+        roles=tuple(map(grant_in_words, member.grants)),
+        created=member.created,
+        tokens=sum(token.member == name and not token.revoked for token in known.tokens.values()),
+    )
+
+
+def _grant(factory: Factory, role: str, lines: tuple[str, ...]) -> Grant:
+    for line in lines:
+        factory.require(line)
+    return Grant(role=role, lines=tuple(sorted(set(lines))))
+
+
+def grant_in_words(grant: Grant) -> str:
+    """Return a role, with the lines that it is for.
+
+    Examples
+    --------
+    >>> grant_in_words(Grant(role="engineer", lines=("claims", "parts")))
+    'engineer on claims, parts'
+    """
+    return f"{grant.role} on {', '.join(grant.lines)}" if grant.lines else grant.role

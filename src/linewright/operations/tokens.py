@@ -1,0 +1,176 @@
+"""Operations about tokens: what programs send in place of a person."""
+
+from typing import Literal
+
+import msgspec
+
+from linewright.data.spec import duration_micros
+from linewright.errors import RequestError
+from linewright.line.factory import Factory
+from linewright.operations.declaration.declare import operation
+from linewright.operations.maintenance import Duration
+from linewright.operations.members import grant_in_words
+from linewright.people.facts import TokenChanged
+from linewright.serve.access.change import change, find_token, new_token, with_token, without_token
+from linewright.serve.access.known import Grant, Token, read_known
+from linewright.serve.access.last_use import last_use
+from linewright.store.clock import later
+
+Kind = Literal[
+    "predict",
+    "feedback",
+    "metrics",
+    "agent",
+    "viewer",
+    "annotator",
+    "analyst",
+    "engineer",
+    "approver",
+    "admin",
+]
+LONGEST_DAYS = 730
+
+
+class TokenLine(msgspec.Struct, frozen=True, kw_only=True):
+    """One token in a list."""
+
+    name: str
+    id: str
+    """Its public part."""
+    may: str
+    """Its kind, with the lines that it is for."""
+    member: str
+    """Whose it is; empty where it is nobody's."""
+    created: str
+    expires: str
+    state: str
+    """``valid``, ``expired`` or ``revoked``."""
+    last_use: str | None
+    """To the minute; `None` where it was never used."""
+
+
+class Tokens(msgspec.Struct, frozen=True, kw_only=True):
+    """All tokens, by name."""
+
+    tokens: tuple[TokenLine, ...]
+
+
+class NewToken(msgspec.Struct, frozen=True, kw_only=True):
+    """A token that was made."""
+
+    token: str
+    """The token itself: it is kept nowhere, and told this once."""
+    name: str
+    id: str
+    may: str
+    expires: str
+
+
+@operation(permission="manage", effect="act")
+def token_create(
+    factory: Factory,
+    name: str,
+    /,
+    *,
+    kind: Kind,
+    lines: tuple[str, ...] = (),
+    member: str | None = None,
+    expires: Duration = "90d",
+) -> NewToken:
+    """Make a token, and tell it this once.
+
+    Programs send it as ``Authorization: Bearer TOKEN``; commands take it from ``LINEWRIGHT_TOKEN``.
+
+    Parameters
+    ----------
+    name
+        How lists and the record name it.
+    kind
+        What it may do: predict, hand in labels (feedback), read metrics, look and predict (agent), or what a role may.
+    lines
+        Names of the lines that it is for (default: the whole factory).
+    member
+        Whose it is: then it can do no more than this member (default: nobody's).
+    expires
+        After how long it lets nobody in any more, at most 730d.
+    """
+    micros = duration_micros(expires)
+    if not 0 < micros <= duration_micros(f"{LONGEST_DAYS}d"):
+        raise RequestError(
+            "a token cannot last so long", where="expires", found=expires, allowed=f"up to {LONGEST_DAYS}d"
+        )
+    for line in lines:
+        factory.require(line)
+    at = factory.now()
+    made = new_token(
+        name=name,
+        grant=Grant(role=kind, lines=tuple(sorted(set(lines)))),
+        member=member or "",
+        created=at,
+        expires=later(at, micros),
+    )
+    change(factory.state, with_token(made))
+    _record(factory, at, made.id, made.kept)
+    return NewToken(
+        token=made.token,
+        name=name,
+        id=made.id,
+        may=grant_in_words(made.kept.grant),
+        expires=made.kept.expires,
+    )
+
+
+@operation(permission="manage", effect="act")
+def token_revoke(factory: Factory, name: str, /) -> TokenLine:
+    """Revoke a token: within a second it lets nobody in.
+
+    Parameters
+    ----------
+    name
+        Its name, or its public part.
+    """
+    at = factory.now()
+    public = find_token(read_known(factory.state), name)
+    known = change(factory.state, without_token(public, at))
+    _record(factory, at, public, known.tokens[public])
+    return _line(factory, public, known.tokens[public])
+
+
+@operation(permission="manage", effect="read")
+def token_list(factory: Factory, /) -> Tokens:
+    """List all tokens, with what they may do and their last use."""
+    known = read_known(factory.state).tokens
+    lines = [_line(factory, public, token) for public, token in known.items()]
+    return Tokens(tokens=tuple(sorted(lines, key=lambda line: (line.name, line.created))))
+
+
+def _line(factory: Factory, public: str, token: Token) -> TokenLine:
+    state = "revoked" if token.revoked else "expired" if token.expires <= factory.now() else "valid"
+    return TokenLine(
+        name=token.name,
+        id=public,
+        may=grant_in_words(token.grant),
+        member=token.member,
+        created=token.created,
+        expires=token.expires,
+        state=state,
+        last_use=last_use(factory.state, public),
+    )
+
+
+def _record(factory: Factory, at: str, public: str, token: Token) -> None:
+    factory.metadata.record(
+        TokenChanged(
+            at=at,
+            by=factory.actor,
+            because="asked for",
+            line="",
+            token=public,
+            name=token.name,
+            role=token.grant.role,
+            lines=token.grant.lines,
+            member=token.member,
+            expires=token.expires,
+            is_revoked=bool(token.revoked),
+        )
+    )

@@ -1,0 +1,239 @@
+"""Changes of members and tokens: each as a whole or not at all, one at a time."""
+
+import fcntl
+import os
+import re
+import secrets
+from collections.abc import Callable, Collection
+from pathlib import Path
+from typing import NamedTuple
+
+import msgspec
+from msgspec.structs import replace
+
+from linewright.errors import Conflict, NotFound, RequestError
+from linewright.serve.access.known import ACCESS_FILE, Grant, Known, Member, Token, read_known, sha256
+from linewright.serve.access.rights import ROLES, TOKEN_KINDS
+from linewright.store.clock import uuid7
+
+Change = Callable[[Known], Known]
+NAME = re.compile(r"[a-z0-9][a-z0-9._@+-]{0,62}")
+"""Of members and tokens: also an address of e-mail."""
+_RANDOM_BYTES = 32
+"""256 bits: nobody guesses them, however often they ask."""
+
+
+def change(state: Path, change: Change) -> Known:
+    """Change the members and tokens of a factory, and return them as they are then.
+
+    Parameters
+    ----------
+    state
+        State folder of the factory.
+    change
+        Returns what they are to be, given what they are; what it raises leaves them as they are.
+
+    Raises
+    ------
+    LinewrightError, OSError
+        As `read_known` does; and if they cannot be written, so that they stay as they are.
+    """
+    state.mkdir(mode=0o700, exist_ok=True)
+    lock = os.open(state / "access.lock", os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        known = change(read_known(state))
+        _write(state, known)
+        return known
+    finally:
+        os.close(lock)
+
+
+def _write(state: Path, known: Known) -> None:
+    draft = state / f".{ACCESS_FILE}.{uuid7()}"
+    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(msgspec.json.format(msgspec.json.encode(known)) + b"\n")
+            file.flush()
+            os.fsync(descriptor)
+        draft.replace(state / ACCESS_FILE)
+    finally:
+        draft.unlink(missing_ok=True)
+
+
+class Made(NamedTuple):
+    """A new token."""
+
+    id: str
+    """Its public part, by which it is revoked."""
+    token: str
+    """The whole of it, which is kept nowhere."""
+    kept: Token
+
+
+def new_token(*, name: str, grant: Grant, member: str, created: str, expires: str) -> Made:
+    """Make a token of 256 random bits.
+
+    Examples
+    --------
+    >>> made = new_token(name="ci", grant=Grant(role="predict"), member="", created="2026-01-01", expires="2027-01-01")
+    >>> len(made.token), made.kept.sha256 == sha256(made.token), made.id in made.token
+    (55, True, True)
+    """
+    _require_name(name, "name")
+    _require_role(grant.role, {**ROLES, **TOKEN_KINDS})
+    public = secrets.token_hex(4)
+    token = f"lw_{public}_{secrets.token_urlsafe(_RANDOM_BYTES)}"
+    kept = Token(
+        sha256=sha256(token), name=name, grant=grant, member=member, created=created, expires=expires
+    )
+    return Made(public, token, kept)
+
+
+def with_token(made: Made) -> Change:
+    """Add a token.
+
+    Raises
+    ------
+    NotFound
+        If it is a member's whom there is not.
+    Conflict
+        If another token that lets somebody in has its name.
+    """
+
+    def add(known: Known) -> Known:
+        if made.kept.member:
+            find_member(known, made.kept.member)
+        same = [
+            public for public, one in known.tokens.items() if one.name == made.kept.name and not one.revoked
+        ]
+        if same or made.id in known.tokens:
+            raise Conflict(
+                "a token has that name",
+                found=made.kept.name,
+                hint=f"linewright token revoke {made.kept.name}",
+            )
+        return replace(known, tokens={**known.tokens, made.id: made.kept})
+
+    return add
+
+
+def find_token(known: Known, name: str) -> str:
+    """Return the public part of a token by its name, or by that part.
+
+    Raises
+    ------
+    NotFound
+        If there is none.
+    """
+    named = [public for public, one in known.tokens.items() if one.name == name and not one.revoked]
+    if named or name in known.tokens:
+        return named[0] if named else name
+    there = sorted(one.name for one in known.tokens.values() if not one.revoked)
+    raise NotFound("no token has that name", found=name, allowed=", ".join(there) or "(none yet)")
+
+
+def without_token(name: str, at: str) -> Change:
+    """Revoke a token, which stays in the list."""
+
+    def revoke(known: Known) -> Known:
+        public = find_token(known, name)
+        kept = known.tokens[public]
+        revoked = kept if kept.revoked else replace(kept, revoked=at)
+        return replace(known, tokens={**known.tokens, public: revoked})
+
+    return revoke
+
+
+def with_member(name: str, member: Member) -> Change:
+    """Add a member.
+
+    Raises
+    ------
+    Conflict
+        If there is one of that name.
+    """
+
+    def add(known: Known) -> Known:
+        _require_name(name, "name")
+        if name in known.members:
+            raise Conflict(
+                "there is a member of that name", found=name, hint=f"linewright member role {name} ROLE"
+            )
+        return replace(known, members={**known.members, name: member})
+
+    return add
+
+
+def with_grants(name: str, grants: Callable[[tuple[Grant, ...]], tuple[Grant, ...]]) -> Change:
+    """Change what a member may do."""
+
+    def set_grants(known: Known) -> Known:
+        member = find_member(known, name)
+        changed = replace(member, grants=grants(member.grants))
+        for grant in changed.grants:
+            _require_role(grant.role, ROLES)
+        return _with_an_admin(known, replace(known, members={**known.members, name: changed}))
+
+    return set_grants
+
+
+def without_member(name: str, at: str) -> Change:
+    """Remove a member, and revoke their tokens."""
+
+    def remove(known: Known) -> Known:
+        find_member(known, name)
+        members = {one: member for one, member in known.members.items() if one != name}
+        tokens = {
+            public: replace(one, revoked=at) if one.member == name and not one.revoked else one
+            for public, one in known.tokens.items()
+        }
+        return _with_an_admin(known, replace(known, members=members, tokens=tokens))
+
+    return remove
+
+
+def find_member(known: Known, name: str) -> Member:
+    """Return a member.
+
+    Raises
+    ------
+    NotFound
+        If there is none of that name.
+    """
+    member = known.members.get(name)
+    if member is None:
+        raise NotFound(
+            "there is no member of that name",
+            found=name,
+            allowed=", ".join(sorted(known.members)) or "(none yet)",
+            hint=f"linewright member add {name} --role ROLE",
+        )
+    return member
+
+
+def _with_an_admin(before: Known, after: Known) -> Known:
+    if _admins(before) and not _admins(after):
+        raise Conflict(
+            "nobody would be admin any more",
+            found=", ".join(_admins(before)),
+            hint="make another member admin first: linewright member role NAME admin",
+        )
+    return after
+
+
+def _admins(known: Known) -> list[str]:
+    whole = Grant(role="admin")
+    return sorted(name for name, member in known.members.items() if whole in member.grants)
+
+
+def _require_name(name: str, where: str) -> None:
+    if not NAME.fullmatch(name):
+        allowed = "1 to 63 of a-z, 0-9 and . _ @ + -, beginning with a letter or a digit"
+        raise RequestError("this cannot be a name", where=where, found=name[:80], allowed=allowed)
+
+
+def _require_role(role: str, roles: Collection[str]) -> None:
+    if role not in roles:
+        raise RequestError("there is no such role", where="role", found=role[:80], allowed=", ".join(roles))

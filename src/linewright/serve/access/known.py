@@ -1,0 +1,171 @@
+"""Members and tokens, in one file of the state that both servers read: an endpoint must know a token without any database.
+
+Nothing in it lets anybody in: of a token it has the SHA-256 of 256 random bits, of a password argon2id's.
+"""
+
+import hashlib
+import os
+import stat
+from collections.abc import Mapping
+from pathlib import Path
+
+import msgspec
+
+from linewright.errors import Corrupt, Denied
+from linewright.serve.access.rights import ROLES, TOKEN_KINDS, Identity, Scope
+
+ACCESS_FILE = "access.json"
+"""In the state folder."""
+_MOST_BYTES = 16 << 20
+"""More members and tokens than that nobody looks after."""
+
+
+class Grant(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A role, on the whole factory or on some lines."""
+
+    role: str
+    lines: tuple[str, ...] = ()
+    """Names of lines; none is the whole factory."""
+
+    def scope(self) -> Scope:
+        """Return what it permits: nothing where no such role is known."""
+        permitted = ROLES.get(self.role) or TOKEN_KINDS.get(self.role) or frozenset[str]()
+        return Scope(permissions=permitted, lines=frozenset(self.lines) or None)
+
+
+class Member(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A person who may sign in."""
+
+    created: str
+    grants: tuple[Grant, ...] = ()
+    password: str = ""
+    """argon2id, with its parameters; empty where none is set yet."""
+    invitation: str = ""
+    """SHA-256 of a link that sets the password once."""
+    invited_until: str = ""
+
+
+class Token(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What a program sends in place of a person."""
+
+    sha256: str
+    """Of the whole token, hexadecimal."""
+    name: str
+    grant: Grant
+    created: str
+    expires: str
+    """An instant; RFC 3339, UTC, with microseconds."""
+    member: str = ""
+    """Whose it is: it can do what both it and the member may. Empty where it is nobody's."""
+    revoked: str = ""
+    """When; empty as long as it is not."""
+
+
+class Known(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """All members and tokens of a factory."""
+
+    version: int = 1
+    members: Mapping[str, Member] = {}
+    tokens: Mapping[str, Token] = {}
+    """By the public part of the token."""
+
+    def identity(self, token: str, now: str) -> Identity | None:
+        """Return whose token this is; `None` where it is unknown, revoked, expired, or its member is gone."""
+        found = self.tokens.get(public_part(token))
+        # Digests are compared: how long it takes says nothing about the token.
+        if found is None or found.sha256 != sha256(token) or found.revoked or found.expires <= now:
+            return None
+        scope = found.grant.scope()
+        if not found.member:
+            return Identity(actor=f"token {found.name}", scopes=(scope,))
+        member = self.members.get(found.member)
+        if member is None:
+            return None
+        return Identity(
+            actor=f"{found.member} (token {found.name})",
+            member=found.member,
+            scopes=tuple(both(scope, grant.scope()) for grant in member.grants),
+        )
+
+    @property
+    def has_admin_token(self) -> bool:
+        """Whether an admin can ask by a token of their own, so that the owner's is not needed."""
+        return any(
+            not token.revoked and token.grant.role == "admin" and not token.grant.lines
+            for token in self.tokens.values()
+        )
+
+
+def both(one: Scope, other: Scope) -> Scope:
+    """Return what two scopes permit both.
+
+    Examples
+    --------
+    >>> admin = Scope(permissions=PERMISSIONS)
+    >>> both(admin, Scope(permissions=frozenset({"view"}), lines=frozenset({"claims"}))).lines
+    frozenset({'claims'})
+    """
+    named = [scope.lines for scope in (one, other) if scope.lines is not None]
+    lines = frozenset.intersection(*named) if named else None
+    return Scope(permissions=one.permissions & other.permissions, lines=lines)
+
+
+def public_part(token: str) -> str:
+    """Return what names a token, and lets nobody in.
+
+    Examples
+    --------
+    >>> public_part("lw_0a1b2c3d_secret"), public_part("something")
+    ('0a1b2c3d', '')
+    """
+    prefix, _, rest = token.partition("_")
+    return rest.partition("_")[0] if prefix == "lw" else ""
+
+
+def sha256(secret: str) -> str:
+    """Return the SHA-256 of a secret of 256 random bits, hexadecimal: nothing slower is needed."""
+    return hashlib.sha256(secret.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def read_known(state: Path) -> Known:
+    """Return the members and tokens of a factory; none where it has no file of them.
+
+    Raises
+    ------
+    Denied
+        If others than its owner may read or change the file.
+    Corrupt
+        If it is not what was written.
+    OSError
+        If it cannot be read.
+    """
+    path = state / ACCESS_FILE
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+    except FileNotFoundError:
+        return Known()
+    with os.fdopen(descriptor, "rb") as file:
+        found = os.fstat(descriptor)
+        if not stat.S_ISREG(found.st_mode) or found.st_uid != os.geteuid() or found.st_mode & 0o077:
+            raise Denied(
+                "others may read or change who may ask",
+                where=str(path),
+                found=f"{stat.S_IMODE(found.st_mode):04o}, user {found.st_uid}",
+                allowed="a file of this user, 0600",
+                hint="look whether a member or a token in it is a stranger's; then chmod 600",
+            )
+        held = file.read(_MOST_BYTES)
+    try:
+        known = msgspec.json.decode(held, type=Known)
+    except msgspec.MsgspecError as error:
+        raise Corrupt(
+            "the file of members and tokens is damaged", where=str(path), found=str(error)
+        ) from error
+    if known.version != 1:
+        raise Corrupt(
+            "a newer Linewright wrote the members and tokens",
+            where=str(path),
+            found=str(known.version),
+            allowed="1",
+        )
+    return known
