@@ -28,6 +28,7 @@ def operations_page() -> str:
     for name in OPERATIONS:
         operation = load(name, OPERATIONS)
         route = "only a command" if operation.local else f"`{method_of(operation)} {path_of(operation)}`"
+        route = f"{route}; right `{operation.permission}`"
         parts.append(f"## {name}\n\n{operation.summary} ({route})")
         if operation.parameters:
             rows = [

@@ -194,12 +194,12 @@ class Endpoint:
     ) -> None:
         self.state = state
         code = (
-            "import sys, json; from pathlib import Path; from linewright.serve.http import protocol, server; "
+            "import sys; from pathlib import Path; from linewright.serve.http import protocol, server; "
             f"protocol.HEAD_DEADLINE_S, protocol.LINGER_S = {head_deadline_s}, {linger_s}; "
             f"from linewright.serve.http import app; from linewright.serve.models import probe, shadow; app.CATCH_UP_S, probe.PATIENCE_S = 1.0, {patience_s}; "
             f"shadow.COMPUTES_S = {computes_s}; "
-            "from linewright.serve.limits import Capacity; "
-            "server.serve(Path(sys.argv[1]), port=0, capacity=Capacity(**json.loads(sys.argv[2])))"
+            "import msgspec; from linewright.serve.limits import Capacity; "
+            "server.serve(Path(sys.argv[1]), port=0, capacity=msgspec.json.decode(sys.argv[2], type=Capacity))"
         )
         command = [sys.executable, "-c", code, str(state), json.dumps(capacity)]
         if workers is not None:  # as a program, with a supervisor where there are several

@@ -331,7 +331,7 @@ class Factory:
         return self.identity.actor
 
     def may(self, permission: str, line: str | None) -> bool:
-        """Return whether whoever asks may do this to a line; `None` is the whole factory."""
+        """Return whether the identity may do this to a line; `None` is the whole factory."""
         return self.identity.allows(permission, line)
 
     def asked_by(self, actor: str) -> Self:

@@ -98,7 +98,7 @@ OPERATIONS: Mapping[str, Entry] = {
         "Give a member a role, or take it away; what they were signed in with has it at once.",
     ),
     "member remove": _entry("members", _PEOPLE, "Remove a member, and revoke their tokens."),
-    "token create": _entry("tokens", _PEOPLE, "Make a token, and tell it this once."),
+    "token create": _entry("tokens", _PEOPLE, "Make a token, and print it this once."),
     "token list": _entry("tokens", _PEOPLE, "List all tokens, with what they may do and their last use."),
     "token revoke": _entry("tokens", _PEOPLE, "Revoke a token: within a second it lets nobody in."),
     "backup": _entry("maintenance", _CARE, "Copy the whole factory into one file, also while it is at work."),

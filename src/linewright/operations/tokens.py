@@ -40,13 +40,13 @@ class TokenLine(msgspec.Struct, frozen=True, kw_only=True):
     may: str
     """Its kind, with the lines that it is for."""
     member: str
-    """Whose it is; empty where it is nobody's."""
+    """Whose it is; empty for nobody's."""
     created: str
     expires: str
     state: str
     """``valid``, ``expired`` or ``revoked``."""
     last_use: str | None
-    """To the minute; `None` where it was never used."""
+    """To the minute; `None` if never."""
 
 
 class Tokens(msgspec.Struct, frozen=True, kw_only=True):
@@ -59,14 +59,14 @@ class NewToken(msgspec.Struct, frozen=True, kw_only=True):
     """A token that was made."""
 
     token: str
-    """The token itself: it is kept nowhere, and told this once."""
+    """The token itself, which is stored nowhere."""
     name: str
     id: str
     may: str
     expires: str
 
 
-@operation(permission="manage", effect="act")
+@operation(permission="manage", effect="act", secret=True)
 def token_create(
     factory: Factory,
     name: str,
@@ -77,7 +77,7 @@ def token_create(
     member: str | None = None,
     expires: Duration = "90d",
 ) -> NewToken:
-    """Make a token, and tell it this once.
+    """Make a token, and print it this once.
 
     Programs send it as ``Authorization: Bearer TOKEN``; commands take it from ``LINEWRIGHT_TOKEN``.
 
@@ -86,7 +86,7 @@ def token_create(
     name
         How lists and the record name it.
     kind
-        What it may do: predict, hand in labels (feedback), read metrics, look and predict (agent), or what a role may.
+        What it may do: predict, send labels (feedback), read metrics, look and predict (agent), or what a role may.
     lines
         Names of the lines that it is for (default: the whole factory).
     member

@@ -31,7 +31,7 @@ class AllLimits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     lines: dict[str, Limits] = {}
     """Of those lines that have some of their own."""
     needs_token: bool = False
-    """Whether a request must carry a token that covers it; else one without a token is answered all the same."""
+    """Whether a request must carry a token that covers it; else a token is optional."""
 
     @classmethod
     def of(cls, text: str) -> "AllLimits":

@@ -68,9 +68,7 @@ def user() -> str:
     (True, True)
     """
     try:
-        name = pwd.getpwuid(
-            os.getuid()
-        ).pw_name  # not by LOGNAME or USER: whoever is at the keyboard sets them
+        name = pwd.getpwuid(os.getuid()).pw_name  # not by LOGNAME or USER, which a person can set
     except KeyError:
         name = str(os.getuid())
     return f"local:{name} (unverified)"

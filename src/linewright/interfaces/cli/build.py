@@ -311,6 +311,9 @@ def _from_click(error: click.UsageError) -> RequestError:
 
 
 def _no_command(name: str, operations: Mapping[str, Entry]) -> NotFound:
+    below = [full for full in operations if full.startswith(f"{name} ")]
+    if below:
+        return NotFound("this command has more words", found=name, allowed=", ".join(below))
     names = {word: full for full in operations for word in (full.split(" ")[0], full)}
     near = names.get(name) or names.get(nearest(name, names) or "")
     hint = f"did you mean `{complete.PROGRAM} {near}`?" if near else f"`{complete.PROGRAM} --help` lists all"

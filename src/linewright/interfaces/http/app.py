@@ -35,7 +35,7 @@ from linewright.serve.origin import require_loopback
 from linewright.store.disk import faults_explained, is_out_of_files, too_many_files
 
 OpenFactory = Callable[[Identity], AbstractContextManager[Any]]
-"""Opens what operations work on, for whoever asks; called once a request, in a thread, and closed after it."""
+"""Opens what operations work on, for an identity; called once a request, in a thread, and closed after it."""
 
 _JSON = "application/json"
 _DRAIN_S = 20
@@ -89,6 +89,7 @@ class ControlApp(FastAPI):
             super().build_middleware_stack(),
             access=self._access,
             permission_of=self._permission_of,
+            secret=frozenset(path_of(each) for each in self._operations if each.secret),
             replies=self._replies,
             hosts=self._hosts,
             relative=self._relative,

@@ -1,6 +1,6 @@
 """What every request to the control plane must pass before any of our code acts on it.
 
-Whoever asks must be on this machine and hold a token whose rights cover it, and must not be a browser that a stranger's page steers: the name in
+A client must be on this machine and hold a token whose rights cover its request, and must not be a browser that a foreign page steers: the name in
 `Host` must be ours (DNS rebinding), a request of any method must come from our own pages or from a program (`Origin`,
 `Sec-Fetch-Site`), and a write must be JSON (which a form cannot send). A read is no exception: what it costs is paid before the browser
 keeps its answer from the page that asked.
@@ -9,7 +9,7 @@ keeps its answer from the page that asked.
 import asyncio
 import hashlib
 import re
-from collections.abc import Awaitable, Callable, Iterable, MutableMapping
+from collections.abc import Awaitable, Callable, Container, Iterable, MutableMapping
 from contextlib import suppress
 from http import HTTPStatus
 from typing import Any
@@ -62,7 +62,9 @@ class Guard:
     access
         Who may ask.
     permission_of
-        Says what a method and a path ask for; `None` where nothing is there, so that nothing is done.
+        Says what a method and a path ask for; `None` if nothing is there.
+    secret
+        Paths whose answers hold secrets: they are not kept, so a key is refused.
     replies
         Remembers answers by ``Idempotency-Key``; without it such a key is refused, since it could not be kept.
     hosts
@@ -81,6 +83,7 @@ class Guard:
         *,
         access: Access,
         permission_of: Callable[[str, str], str | None] = lambda _method, _path: None,
+        secret: Container[str] = (),
         replies: Replies | None,
         hosts: Iterable[str] = (),
         relative: Callable[[bytes], bytes] = bytes,
@@ -89,6 +92,7 @@ class Guard:
     ) -> None:
         self._relative = relative
         self._app, self._access, self._replies, self._body_seconds = app, access, replies, body_seconds
+        self._secret = secret
         self._is_urgent, self._permission_of = is_urgent, permission_of
         self._hosts = frozenset(host.lower() for host in hosts)
 
@@ -164,10 +168,8 @@ class Guard:
     async def _once(
         self, key: str, scope: MutableMapping[str, Any], receive: Receive, send: Send, body: bytes
     ) -> None:
-        if self._replies is None:
-            raise RequestError(
-                "this control plane keeps no answers", where="Idempotency-Key", hint="leave it out"
-            )
+        if self._replies is None or scope["path"] in self._secret:
+            raise RequestError("this answer is not kept", where="Idempotency-Key", hint="leave it out")
         request, is_urgent = _fingerprint(scope, body), self._is_urgent(scope["path"], body)
         try:
             async with asyncio.timeout(KEPT_SECONDS if is_urgent else None):

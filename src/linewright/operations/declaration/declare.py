@@ -53,6 +53,7 @@ class _Flags(NamedTuple):
     streams: bool
     local: bool
     anywhere: bool
+    secret: bool
     short: Mapping[str, str]
     first: First | None
 
@@ -70,6 +71,7 @@ def operation(
     streams: bool = False,
     local: bool = False,
     anywhere: bool = False,
+    secret: bool = False,
     short: Mapping[str, str] | None = None,
     first: First | None = None,
 ) -> Callable[[F], F]:
@@ -83,7 +85,7 @@ def operation(
     Parameters
     ----------
     permission
-        What whoever asks must be allowed, on each line that an argument `line`, `lines` or `model` names; on the whole factory where
+        The right that it requires, on each line that an argument `line`, `lines` or `model` names; on the whole factory where
         none is named.
     effect
         What it does to the factory; all but ``read`` are POST instead of GET.
@@ -100,6 +102,8 @@ def operation(
         Whether it holds the terminal, so that it is a command only.
     anywhere
         Whether it works in a folder that holds no factory: it gets one that was not opened.
+    secret
+        Whether its result holds a secret, so that no answer of it is kept.
     short
         One-letter options by parameter, e.g. ``{"out": "o"}``.
     first
@@ -111,7 +115,7 @@ def operation(
         if permission not in PERMISSIONS or effect not in EFFECTS:
             raise TypeError(f"{function.__name__}: no such permission or effect: {permission!r}, {effect!r}")
         _DECLARED[function] = _Flags(
-            permission, effect, asks, expensive, waits, streams, local, anywhere, short or {}, first
+            permission, effect, asks, expensive, waits, streams, local, anywhere, secret, short or {}, first
         )
         return function
 
@@ -134,6 +138,7 @@ class Operation:
     streams: bool
     local: bool
     anywhere: bool
+    secret: bool
     parameters: tuple[Parameter, ...]
     result: Any
     """Type of the result: a struct, several in a union, a dict, or `NoneType`."""
@@ -151,7 +156,7 @@ class Operation:
         Raises
         ------
         Denied
-            If they lack the permission on a line that is named, or on the whole factory where none is.
+            If they lack the permission on a line that is named, or on the whole factory if none is.
         """
         if self.asks:
             if not identity.allows_somewhere(self.permission):
@@ -312,6 +317,7 @@ def _read(name: str, function: Callable[..., Any]) -> Operation:
         streams=flags.streams,
         local=flags.local,
         anywhere=flags.anywhere,
+        secret=flags.secret,
         parameters=tuple(parameters),
         result=result,
         function=function,

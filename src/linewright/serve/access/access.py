@@ -27,7 +27,7 @@ class Access:
         What `control_token` returned; it is the owner's until an admin has a token. Its digest alone is kept. Empty where the owner's
         is not taken.
     state
-        State folder of the factory, whose members and tokens are followed; `None` where there are none.
+        State folder of the factory, whose members and tokens are followed; `None` for none.
     actor
         What the record says of the owner.
     now
@@ -103,12 +103,16 @@ class Access:
         scheme, _, token = header.partition(" ")
         token = token.strip()
         if scheme.lower() != "bearer" or not token:
-            raise _refused("a token is wanted" if not given else "this is no token")
+            raise _refused("a token is wanted" if not given else "not a bearer token")
         if self._digest and hmac.compare_digest(sha256(token), self._digest):
             if not known.has_admin_token:
                 return self._owner
             raise _refused("the owner's token is of no use since an admin has one")
         found = known.identity(token, self._now())
+        if found is None:
+            self._look_at = 0.0  # it may have been made a moment ago
+            known = self.known
+            found = known.identity(token, self._now())
         if found is None:
             raise _refused("this token lets nobody in: it is unknown, revoked or expired")
         public = public_part(token)
@@ -134,7 +138,7 @@ def _refused(what: str) -> Unauthenticated:
 def local_identity(state: Path, token: str, user: str) -> Identity:
     """Return who asks by a command in the factory's folder: whose token is given, else its owner.
 
-    Whoever can write the folder can do everything to it. A token says who acts, and keeps a program to what it is for.
+    The owner of the folder can do everything to it. A token says who acts, and keeps a program to what it is for.
 
     Raises
     ------

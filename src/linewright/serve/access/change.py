@@ -205,7 +205,7 @@ def find_member(known: Known, name: str) -> Member:
     member = known.members.get(name)
     if member is None:
         raise NotFound(
-            "there is no member of that name",
+            "no member has that name",
             found=name,
             allowed=", ".join(sorted(known.members)) or "(none yet)",
             hint=f"linewright member add {name} --role ROLE",
@@ -236,4 +236,4 @@ def _require_name(name: str, where: str) -> None:
 
 def _require_role(role: str, roles: Collection[str]) -> None:
     if role not in roles:
-        raise RequestError("there is no such role", where="role", found=role[:80], allowed=", ".join(roles))
+        raise RequestError("unknown role", where="role", found=role[:80], allowed=", ".join(roles))

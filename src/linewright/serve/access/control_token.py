@@ -1,4 +1,4 @@
-"""The token of a factory's owner: whoever can read the factory's folder has it, and nobody else."""
+"""The token of a factory's owner, in a file that only the owner can read."""
 
 import os
 import re

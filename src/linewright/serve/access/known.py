@@ -28,7 +28,7 @@ class Grant(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Names of lines; none is the whole factory."""
 
     def scope(self) -> Scope:
-        """Return what it permits: nothing where no such role is known."""
+        """Return what it permits: nothing for an unknown role."""
         permitted = ROLES.get(self.role) or TOKEN_KINDS.get(self.role) or frozenset[str]()
         return Scope(permissions=permitted, lines=frozenset(self.lines) or None)
 
@@ -56,7 +56,7 @@ class Token(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     expires: str
     """An instant; RFC 3339, UTC, with microseconds."""
     member: str = ""
-    """Whose it is: it can do what both it and the member may. Empty where it is nobody's."""
+    """Whose it is: it can do what both it and the member may. Empty for nobody's."""
     revoked: str = ""
     """When; empty as long as it is not."""
 
@@ -70,7 +70,7 @@ class Known(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """By the public part of the token."""
 
     def identity(self, token: str, now: str) -> Identity | None:
-        """Return whose token this is; `None` where it is unknown, revoked, expired, or its member is gone."""
+        """Return whose token this is; `None` if it is unknown, revoked, expired, or its member is gone."""
         found = self.tokens.get(public_part(token))
         # Digests are compared: how long it takes says nothing about the token.
         if found is None or found.sha256 != sha256(token) or found.revoked or found.expires <= now:
@@ -89,7 +89,7 @@ class Known(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     @property
     def has_admin_token(self) -> bool:
-        """Whether an admin can ask by a token of their own, so that the owner's is not needed."""
+        """Whether an admin has a token, so that the owner's is not needed."""
         return any(
             not token.revoked and token.grant.role == "admin" and not token.grant.lines
             for token in self.tokens.values()
@@ -128,7 +128,7 @@ def sha256(secret: str) -> str:
 
 
 def read_known(state: Path) -> Known:
-    """Return the members and tokens of a factory; none where it has no file of them.
+    """Return the members and tokens of a factory; empty without such a file.
 
     Raises
     ------
@@ -152,7 +152,7 @@ def read_known(state: Path) -> Known:
                 where=str(path),
                 found=f"{stat.S_IMODE(found.st_mode):04o}, user {found.st_uid}",
                 allowed="a file of this user, 0600",
-                hint="look whether a member or a token in it is a stranger's; then chmod 600",
+                hint="remove members and tokens that you do not know; then chmod 600",
             )
         held = file.read(_MOST_BYTES)
     try:

@@ -41,7 +41,7 @@ class LastUse:
 
 
 def last_use(state: Path, token: str) -> str | None:
-    """Return when a token was used last, to the minute; `None` where it never was."""
+    """Return when a token was used last, to the minute; `None` if never."""
     try:
         at = (state / FOLDER / token).stat().st_mtime
     except OSError:

@@ -10,8 +10,8 @@ from linewright.errors import Denied
 Permission = Literal[
     "view", "view-rows", "metrics", "predict", "label", "plan", "run", "release", "halt", "approve", "manage"
 ]
-"""What a route or an operation asks for: to see what lines do; to see rows of data, which may be personal; to read metrics; to be
-answered; to hand in labels; to look at data and stored bytes, which costs, and at what a run would do; to train; to change what serves;
+"""What a route or an operation asks for: to see what lines do; to see rows of data, which may be personal; to read metrics; to
+predict; to send labels; to look at data and stored bytes, which costs, and at what a run would do; to train; to change what serves;
 to stop a line; to approve what others propose; to look after members, tokens and stored bytes."""
 Effect = Literal["read", "propose", "act", "destroy"]
 """What an operation does: read; keep something that changes nothing yet; change something; remove what cannot be had back."""
@@ -90,9 +90,9 @@ class Identity(msgspec.Struct, frozen=True, kw_only=True):
         Parameters
         ----------
         permission
-            What is asked for.
+            The right that is required.
         lines
-            Each line that it is asked for; none is the whole factory.
+            The lines it concerns; none means the whole factory.
 
         Raises
         ------
@@ -104,7 +104,7 @@ class Identity(msgspec.Struct, frozen=True, kw_only=True):
                 raise self.refusal(permission, line)
 
     def refusal(self, permission: str, line: str | None = None) -> Denied:
-        """Return what they are told who may not do it."""
+        """Return the error of somebody who lacks the right."""
         mine = self.lines(permission)
         if mine:
             allowed = ", ".join(sorted(mine))
@@ -123,5 +123,5 @@ class Identity(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def owner(actor: str) -> Identity:
-    """Return the identity of a factory's owner: of whoever can write its folder, and needs no right to change it."""
+    """Return the identity of a factory's owner, who can write its folder and so has every right."""
     return Identity(actor=actor, scopes=(Scope(permissions=PERMISSIONS),))

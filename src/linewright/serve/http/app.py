@@ -107,7 +107,7 @@ class App:
     now
         The time that predictions and labels are recorded with.
     siblings
-        Through which it knows of the other processes of its endpoint; `None` where there are none. It is closed at the end.
+        Through which it knows of the other processes of its endpoint; `None` for none. It is closed at the end.
     """
 
     def __init__(
@@ -333,7 +333,7 @@ class App:
         return handler(self, request, arguments)
 
     def _admit(self, request: Request, permission: str, line: str | None) -> None:
-        """Refuse a request whose token does not cover it; one without a token is let in where none is needed."""
+        """Refuse a request whose token does not cover it; without a token it passes if none is needed."""
         given = request.header(b"authorization")
         if given is None and not self._needs_token:
             return
@@ -651,7 +651,7 @@ OPEN: Literal["open"] = "open"
 _ROUTES: tuple[tuple[str, str, Handler, Permission | Literal["open"]], ...] = (
     ("/", "GET", App.index, OPEN),
     ("/metrics", "GET", App.metrics, "metrics"),
-    ("/openapi.json", "GET", App.openapi, OPEN),
+    ("/openapi.json", "GET", App.openapi, "view"),
     ("/v2", "GET", App.server, OPEN),
     ("/v2/health", "GET", App.health, "metrics"),
     ("/v2/health/live", "GET", App.live, OPEN),
@@ -666,7 +666,7 @@ _ROUTES: tuple[tuple[str, str, Handler, Permission | Literal["open"]], ...] = (
     ("/v1/lines/{line}/feedback", "POST", App.feedback, "label"),
     ("/v1/lines/{line}/schema", "GET", App.schema, "predict"),
 )
-"""Each path with its method, what answers it, and what whoever asks must be allowed, on the line of the path where it has one."""
+"""Each path with its method, its handler, and the right that it requires, on the line of the path if it has one."""
 _PATTERNS = tuple(
     (re.compile(re.sub(r"\{\w+\}", "([^/]+)", path)), method, handler, permission)
     for path, method, handler, permission in _ROUTES

@@ -1,0 +1,350 @@
+"""Tokens: what each lets in, until when, and that they are kept nowhere."""
+
+import importlib.util
+import json
+import os
+import subprocess
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import commands
+import pytest
+
+from linewright.errors import Conflict, Corrupt, Denied, NotFound, RequestError, Unauthenticated
+from linewright.line.factory import Factory
+from linewright.line.maintenance.verify import verify_chain
+from linewright.operations.members import member_add, member_list, member_remove, member_role
+from linewright.operations.tokens import token_create, token_list, token_revoke
+from linewright.people.facts import MemberChanged, TokenChanged
+from linewright.serve.access.access import Access
+from linewright.serve.access.change import change, new_token, with_token, without_token
+from linewright.serve.access.known import Grant
+from linewright.serve.http.app import _ROUTES, OPEN
+
+spec = importlib.util.spec_from_file_location(
+    "made_by_hand", Path(__file__).parents[1] / "serve" / "conftest.py"
+)
+assert spec is not None
+assert spec.loader is not None
+hand = importlib.util.module_from_spec(spec)
+spec.loader.exec_module(hand)
+
+SOON_S = 1.0
+"""Within which a token that was revoked is of no use."""
+
+
+@pytest.fixture
+def factory(tmp_path: Path) -> Iterator[Factory]:
+    with Factory.create(tmp_path / "factory") as made:
+        for line in ("claims", "parts"):
+            made.metadata.register(line, "sha256:" + "0" * 64, at=made.now())
+        yield made
+
+
+def carry_out(root: Path, *words: str, **environment: str) -> "subprocess.CompletedProcess[str]":
+    """Carry out a command in a process of its own."""
+    command = [*commands.python(), "-m", "linewright", *words]
+    return subprocess.run(
+        command,
+        cwd=root.parent,
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**os.environ, **environment},
+    )
+
+
+def by(token: str) -> dict[str, str]:
+    return {"Authorization": f"Bearer {token}"}
+
+
+def actor_of(access: Access, token: str) -> str:
+    return access.identify([f"Bearer {token}"]).actor
+
+
+@pytest.fixture(scope="module")
+def state(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Make a state folder in which two lines serve."""
+    folder = tmp_path_factory.mktemp("served") / ".linewright"
+    line = hand.Claims(folder)
+    line.make(1)
+    line.point(1)
+    other = hand.Claims(folder, "parts")
+    other.make(1)
+    other.point(1)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def endpoint(state: Path) -> Iterator[Any]:
+    running = hand.Endpoint(state, limits={"needs_token": True})
+    yield running
+    running.close()
+
+
+def made(
+    state: Path, name: str, *lines: str, role: str = "predict", expires: str = "2999-01-01T00:00:00.000000Z"
+) -> str:
+    """Put a token into the file of a state folder."""
+    grant = Grant(role=role, lines=lines)
+    token = new_token(
+        name=name, grant=grant, member="", created="2026-01-01T00:00:00.000000Z", expires=expires
+    )
+    change(state, with_token(token))
+    return token.token
+
+
+def route(path: str, line: str) -> str:
+    return path.replace("{line}", line).replace("{version}", "1")
+
+
+MAY = {
+    "predict": {"predict"},
+    "feedback": {"label"},
+    "metrics": {"metrics"},
+    "viewer": {"view"},
+    "agent": {"predict", "view"},
+}
+
+
+@pytest.mark.parametrize("kind", MAY)
+@pytest.mark.parametrize("lines", [(), ("claims",)])
+def test_every_route_of_an_endpoint_wants_its_right(kind, lines, endpoint, state):
+    """A line that is another's and one that is not there are refused alike; the body is wrong, so whoever may is told that."""
+    token = made(state, f"{kind}-{len(lines)}", *lines, role=kind)
+    for line in ("claims", "parts", "missing"):
+        for path, method, _, permission in _ROUTES:
+            is_covered = not lines or ("{line}" in path and line in lines)
+            may = permission == OPEN or (permission in MAY[kind] and is_covered)
+
+            status, _, told = endpoint.ask(
+                method, route(path, line), {} if method == "POST" else None, **by(token)
+            )
+
+            assert may == (status not in {401, 403}), (line, method, path, status, told)
+
+
+@pytest.mark.parametrize("token", [None, "", "lw_00000000_x", "lw_0a1b2c3d_" + "a" * 43, "a" * 5_000])
+def test_without_a_token_that_is_known_only_open_routes_answer(token, endpoint):
+    """They say that a server is here, and no line's name."""
+    for path, method, _, permission in _ROUTES:
+        headers = {} if token is None else by(token)
+        status, _, told = endpoint.ask(
+            method, route(path, "claims"), {} if method == "POST" else None, **headers
+        )
+
+        assert (permission == OPEN) == (status != 401), (method, path, status)
+        assert permission != OPEN or "parts" not in json.dumps(told)
+
+
+@pytest.mark.usefixtures("processes")
+def test_where_no_token_is_needed_one_that_is_sent_counts_all_the_same(tmp_path):
+    """On loopback the data plane is open, as it always was; but nobody goes on with a token that was revoked."""
+    line = hand.Claims(tmp_path / ".linewright")
+    line.make(1)
+    line.point(1)
+    token = made(line.state, "parts-only", "parts")
+    running = hand.Endpoint(line.state)
+    try:
+        ask = {"rows": [hand.ROW]}
+        got = [
+            running.ask("POST", "/v1/lines/claims/predict", ask, **headers)[0]
+            for headers in ({}, by(token), by("lw_0a1b2c3d_" + "a" * 43))
+        ]
+    finally:
+        running.close()
+
+    assert [200, 403, 401] == got
+
+
+def test_a_token_that_is_revoked_under_load_lets_nobody_in_within_a_second(endpoint, state):
+    """Each connection is kept alive: what is known of it does not outlive the token."""
+    token = made(state, "leaked")
+    done = threading.Event()
+    seen: list[tuple[float, int]] = []
+
+    def load() -> None:
+        client = hand.http.client.HTTPConnection(*endpoint.address, timeout=30)
+        body = json.dumps({"rows": [hand.ROW]})
+        while not done.is_set():
+            begun = time.monotonic()
+            client.request(
+                "POST", "/v1/lines/claims/predict", body, {"Content-Type": "application/json", **by(token)}
+            )
+            answer = client.getresponse()
+            answer.read()
+            seen.append((begun, answer.status))
+        client.close()
+
+    threads = [threading.Thread(target=load) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    until(lambda: len(seen) > 300)
+    revoking = time.monotonic()
+    change(state, without_token("leaked", "2026-06-01T00:00:00.000000Z"))
+    revoked = time.monotonic()
+    until(lambda: time.monotonic() > revoked + SOON_S + 0.5)
+    done.set()
+    for thread in threads:
+        thread.join(30)
+
+    assert {200} == {status for begun, status in seen if begun < revoking - 0.05}
+    assert {401} == {status for begun, status in seen if begun > revoked + SOON_S}
+
+
+def until(is_so: Callable[[], bool], within_s: float = 30.0) -> None:
+    deadline = time.monotonic() + within_s
+    while not is_so():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+def test_a_token_lets_nobody_in_once_it_has_expired(tmp_path):
+    """Also one whose use was just seen."""
+    now = ["2026-06-01T00:00:00.000000Z"]
+    state = tmp_path / ".linewright"
+    token = made(state, "short", expires="2026-06-01T00:00:00.100000Z")
+    access = Access(state=state, now=lambda: now[0])
+
+    assert "token short" == actor_of(access, token)
+    now[0] = "2026-06-01T00:00:00.100000Z"
+    time.sleep(0.15)
+    with pytest.raises(Unauthenticated, match="expired"):
+        actor_of(access, token)
+
+
+def test_a_members_token_can_do_what_both_may(factory):
+    """A role that is taken away is gone at once; so is a member, with what they were signed in with."""
+    member_add(factory, "ada@example.org", role="engineer", lines=("claims",))
+    token = token_create(factory, "ci", kind="engineer", member="ada@example.org").token
+    state = factory.state
+    ada = Access(state=state).identify([f"Bearer {token}"])
+
+    assert ("ada@example.org (token ci)", "ada@example.org") == (ada.actor, ada.member)
+    assert (True, False, False) == (
+        ada.allows("run", "claims"),
+        ada.allows("run", "parts"),
+        ada.allows("run"),
+    )
+
+    member_role(factory, "ada@example.org", "engineer", lines=("claims",), off=True)
+    member_role(factory, "ada@example.org", "viewer")
+    ada = Access(state=state).identify([f"Bearer {token}"])
+    assert (False, True) == (ada.allows("run", "claims"), ada.allows("view"))
+
+    member_remove(factory, "ada@example.org")
+    with pytest.raises(Unauthenticated):
+        actor_of(Access(state=state), token)
+    assert ("revoked",) == tuple(one.state for one in token_list(factory).tokens)
+    assert () == member_list(factory).members
+
+
+def test_the_owners_token_is_of_no_use_once_an_admin_has_one(factory):
+    """Who can read the folder needs none; a copy of the token that somebody keeps must not last for ever."""
+    access = Access("lw_00000000_" + "a" * 43, state=factory.state, actor="root")
+    assert "root" == actor_of(access, "lw_00000000_" + "a" * 43)
+
+    token_create(factory, "boss", kind="admin")
+
+    access = Access("lw_00000000_" + "a" * 43, state=factory.state, actor="root")
+    with pytest.raises(Unauthenticated, match="an admin has one"):
+        actor_of(access, "lw_00000000_" + "a" * 43)
+
+
+def test_a_token_is_told_once_and_kept_nowhere(tmp_path):
+    """Its digest lets nobody in. A byte search of all that the factory has."""
+    root = tmp_path / "factory"
+    assert 0 == carry_out(root, "init", str(root)).returncode
+    told = carry_out(root, "token", "create", "ci", "--kind", "predict", "--json", "--factory", str(root))
+    token = json.loads(told.stdout)["token"]
+    listed = carry_out(root, "token", "list", "--json", "--factory", str(root))
+
+    assert "ci" == json.loads(listed.stdout)["tokens"][0]["name"]
+    assert "Authorization" not in listed.stdout
+    files = [path for path in root.rglob("*") if path.is_file()]
+    assert files
+    assert not [path for path in files if token.rpartition("_")[2].encode() in path.read_bytes()]
+    assert 0o600 == (root / ".linewright" / "access.json").stat().st_mode & 0o777
+
+
+def test_a_command_with_a_token_is_who_has_it(tmp_path):
+    """A program on the machine of the factory is held to what its token is for, and the record names it."""
+    root = tmp_path / "factory"
+    with Factory.create(root) as factory:
+        narrow = token_create(factory, "narrow", kind="predict").token
+        boss = token_create(factory, "boss", kind="admin").token
+
+    def asked(token: str) -> tuple[int, dict[str, Any]]:
+        words = ("member", "add", "ada", "--role", "viewer", "--json", "--factory", str(root))
+        done = carry_out(root, *words, LINEWRIGHT_TOKEN=token)
+        return done.returncode, json.loads(done.stdout)
+
+    assert (2, "Denied") == (asked(narrow)[0], asked(narrow)[1]["error"])
+    assert (2, "Unauthenticated") == (asked("lw_0a1b2c3d_x")[0], asked("lw_0a1b2c3d_x")[1]["error"])
+    assert 0 == asked(boss)[0]
+    with Factory.open(root) as factory:
+        assert ["token boss"] == [one.by for one in factory.metadata.events(MemberChanged)]
+
+
+def test_what_is_asked_for_wrongly_changes_nothing(factory):
+    """Each with a name, a role or a time that cannot be."""
+    member_add(factory, "ada", role="admin")
+    token_create(factory, "ci", kind="predict")
+    before = (factory.state / "access.json").read_bytes()
+    for error, wrong in (
+        (Conflict, lambda: member_add(factory, "ada", role="viewer")),
+        (RequestError, lambda: member_add(factory, "../ada", role="viewer")),
+        (NotFound, lambda: member_add(factory, "bob", role="viewer", lines=("nowhere",))),
+        (NotFound, lambda: member_role(factory, "bob", "viewer")),
+        (Conflict, lambda: member_role(factory, "ada", "admin", off=True)),
+        (Conflict, lambda: member_remove(factory, "ada")),
+        (Conflict, lambda: token_create(factory, "ci", kind="predict")),
+        (RequestError, lambda: token_create(factory, "x", kind="predict", expires="731d")),
+        (RequestError, lambda: token_create(factory, "x", kind="predict", expires="0d")),
+        (NotFound, lambda: token_create(factory, "x", kind="predict", member="bob")),
+        (NotFound, lambda: token_revoke(factory, "nothing")),
+    ):
+        with pytest.raises(error):
+            wrong()
+
+    assert before == (factory.state / "access.json").read_bytes()
+    assert (1, 1) == (len(factory.metadata.events(MemberChanged)), len(factory.metadata.events(TokenChanged)))
+    assert verify_chain(factory).problems == ()
+
+
+@pytest.mark.parametrize("how", ["others may read it", "a link", "damaged", "a newer one"])
+def test_a_file_of_members_and_tokens_that_is_not_right_lets_nobody_in(how, factory):
+    """Somebody else may have written it."""
+    token = token_create(factory, "ci", kind="predict").token
+    path = factory.state / "access.json"
+    if how == "others may read it":
+        path.chmod(0o644)
+    elif how == "a link":
+        path.rename(path.with_name("elsewhere.json"))
+        path.symlink_to("elsewhere.json")
+    elif how == "damaged":
+        path.write_bytes(path.read_bytes()[:-20])
+    else:
+        path.write_text('{"version": 2}')
+
+    with pytest.raises((Denied, Corrupt, OSError)) as refused:
+        actor_of(Access(state=factory.state), token)
+    assert "access.json" in str(refused.value)
+    with pytest.raises((Denied, Corrupt, OSError)):
+        member_add(factory, "ada", role="viewer")
+
+
+def test_the_last_use_of_a_token_is_noted_to_the_minute(factory):
+    """Whoever tidies up sees what nobody needs any more."""
+    token = token_create(factory, "ci", kind="predict").token
+    assert [None] == [one.last_use for one in token_list(factory).tokens]
+
+    actor_of(Access(state=factory.state), token)
+
+    used = token_list(factory).tokens[0].last_use
+    assert used is not None
+    assert used.endswith(":00Z")
+    assert 0o600 == (factory.state / "tokens" / token.split("_")[1]).stat().st_mode & 0o777
