@@ -46,6 +46,7 @@ from linewright.operations.release import promote, rollback
 from linewright.operations.watch import alerts
 from linewright.release.facts import Arm, Promoted, Refused
 from linewright.release.promotion import limits_of
+from linewright.serve.access.rights import owner
 from linewright.serve.http.predict import Loaded, answer
 from linewright.serve.log.writer import PredictionLog
 from linewright.serve.rows.reader import in_rows
@@ -510,7 +511,7 @@ def test_runs_that_gave_one_certificate_again_refused_one_candidate(living):
 def test_a_run_has_one_actor_whoever_carries_it_out(living):
     """Who asked for a run answers for it, not the user whose worker had time."""
     line = living()
-    line.factory.actor = "asks"
+    line.factory.identity = owner("asks")
     other = Factory.open(line.factory.root, actor="works", now=line.clock)
     spec = line.factory.line(LINE)
     line.live(DELAY)

@@ -28,6 +28,7 @@ from linewright.operations.release import promote, rollback
 from linewright.operations.run import Ran, run
 from linewright.operations.status import status
 from linewright.release.facts import Promoted
+from linewright.serve.access.rights import owner
 from linewright.store.values import canonical_json
 
 
@@ -447,7 +448,7 @@ def test_a_rejected_candidate_is_no_challenger(tumours):
 def test_the_status_of_a_halted_line_says_who_halted_it_and_why(ran):
     """Whoever is called at night asks exactly that."""
     factory, _ = ran()
-    factory.actor = "ada"
+    factory.identity = owner("ada")
     idle = halt(factory, "tumours", off=True)
     halt(factory, "tumours", because="scores went wild")
     halted = status(factory)

@@ -312,7 +312,7 @@ def _from_click(error: click.UsageError) -> RequestError:
 
 def _no_command(name: str, operations: Mapping[str, Entry]) -> NotFound:
     below = [full for full in operations if full.startswith(f"{name} ")]
-    if below:
+    if len(below) > 1:
         return NotFound("this command has more words", found=name, allowed=", ".join(below))
     names = {word: full for full in operations for word in (full.split(" ")[0], full)}
     near = names.get(name) or names.get(nearest(name, names) or "")
