@@ -17,7 +17,6 @@ from linewright.model.evaluate.measure import evaluate
 from linewright.model.facts import (
     Adopted,
     Band,
-    Beside,
     Beyond,
     Calibration,
     Contribution,
@@ -34,7 +33,6 @@ from linewright.model.facts import (
     Missed,
     Package,
     Parity,
-    Plain,
     Point,
     Registered,
     RequestColumn,
@@ -310,7 +308,7 @@ def test_both_forms_say_what_the_record_says(card):
             "From 1994-01-01 to 1996-12-31",
             "Left out of the features: Days",
             "which the model never uses: PolicyNumber",
-            "frequency of 2 levels",
+            "It uses 4 columns of a row: Age, Sex, Make, accident_month.",
             "give this digest again, in any folder",
             "lightgbm 4.7.0",
             "answered for by Ada Lovelace",
@@ -626,33 +624,6 @@ def test_that_nothing_was_calibrated_does_not_deny_that_probabilities_are_off(ca
         assert is_off is ("on the test rows they are off all the same" in page.text)
         assert is_off is ("further from what came true than chance explains" in page.text)
         assert "needed or possible" not in page.text
-
-
-def test_a_plain_linear_model_is_compared_by_each_metric(card):
-    """One that ranks as well may be far off in its probabilities, and the other way round."""
-    own, other = (metric.name for metric in card.evaluation.metrics[:2])
-    plain = Plain(
-        metric=own,
-        value=0.7,
-        better=0.05,
-        low=0.02,
-        high=0.08,
-        rows=900,
-        n=300,
-        others=(Beside(metric=other, value=0.41, better=-0.1, low=-0.4, high=0.2),),
-    )
-    told, before = (
-        card_markdown(
-            msgspec.structs.replace(card, evaluation=msgspec.structs.replace(card.evaluation, plain=one))
-        )
-        for one in (plain, msgspec.structs.replace(plain, others=()))
-    )
-
-    assert "| Plain linear model | This one against it, 95 % interval |" in told
-    assert "| 0.7 | 0.05 better (0.02 to 0.08 better) |" in told
-    assert "| 0.41 | 0.1 worse (0.4 worse to 0.2 better) |" in told
-    assert "| undefined |  |" in told
-    assert "This one against it" not in before
 
 
 HELD = Metric(name="coverage", value=0.743, low=0.721, high=0.764, n=3092)
@@ -1137,12 +1108,10 @@ def test_fewer_rows_than_there_are_have_a_reason(card):
         assert "that it was trained on:" not in page.text
     whole = MemberOf(trial="linear", weight=1.0, rounds=0)
     for page in told(10_100, "random", Executed(folds=1, of=5, members=(whole,))):
-        assert (
-            "trained on: one fold of 5 judged, for the table has many rows, columns or classes, or its trees take many rounds ("
-            in page.text
-        )
+        assert "trained on: one fold of 5 judged (" in page.text
+        assert "has all of them judge), and a row that repeats" in page.text
     for page in told(2074, "random", Executed(folds=5, of=5, members=(whole,))):
-        assert "judged, for" not in page.text
+        assert "judged (" not in page.text
 
 
 def test_how_often_intervals_hold_is_told_by_the_answer(card):

@@ -33,8 +33,7 @@ def weak(facts: CardFacts) -> Section:
         return Section(name=name, title=title, sentences=sentences)
     how = (
         f"{count(found.looked_at, 'slice')} of one half of the test rows, by one column or two, were looked at; what is told here is measured on the "
-        f"other half ({count(found.confirmed_on, 'row')}) and surely worse there too, with 95 % confidence for all of them together. Such rows may be "
-        "harder by nature; what helps is a column that tells them apart, or more of them."
+        f"other half ({count(found.confirmed_on, 'row')}) and surely worse there too, with 95 % confidence for all of them together."
     )
     return Section(
         name=name,
@@ -227,8 +226,8 @@ def moved(facts: CardFacts) -> Section:
         method, "Before calibration an answer"
     )
     text = (
-        f"{before} is the sum of what its columns contribute to {score} (their Shapley values, which a request with "
-        f"explain gets for its rows): how far each moved {count(found.explained, 'test row')}, on average, up or down.{_meaning(found.unit)}"
+        f"{before} is the sum of what its columns contribute to {score} (their Shapley "
+        f"values): how far each moved {count(found.explained, 'test row')}, on average, up or down.{_meaning(found.unit)}"
     )
     most = max(one.size for one in shown)
     # Of several classes none is said: what raises one lowers another.
@@ -292,12 +291,10 @@ def plotted(facts: CardFacts) -> Section:
     text = (
         f"By how much the answer, {what}, is more or less than the average answer{average} as one column changes and the rest of a row stays "
         f"as it is{', in percentage points' if is_share else ''} (accumulated local effects, on {count(found.rows, 'test row')}). They are added "
-        "up over steps that different rows take, so the whole way may be longer than any one row goes. Dashed: 0, the average answer. "
-        "Below: how many rows there are; where there are few, mistrust the line."
+        "up over steps that different rows take, so the whole way may be longer than any one row goes."
     )
     warning = (
-        "Mind the scale at the left of each. They show the model, not the world: that changing a column would change the truth does "
-        "not follow."
+        "They show the model, not the world: that changing a column would change the truth does not follow."
     )
     spans = [_span(one) for one in told]
     widest = max(high - low for low, high in spans)
@@ -318,6 +315,7 @@ def plotted(facts: CardFacts) -> Section:
             plot_of(one, span, widest=widest, is_share=is_share)
             for one, span in zip(told, spans, strict=True)
         ),
+        key="Dashed: 0, the average answer. Below: how many rows there are; where there are few, mistrust the line. Mind the scale at the left of each.",
         plain=Table(
             head=("Column", *(("Of",) if len(classes) > 2 else ()), "Lowest", "At", "Highest", "At"),
             rows=tuple(row for one in told for row in _extremes(one, is_share=is_share)),
@@ -327,10 +325,7 @@ def plotted(facts: CardFacts) -> Section:
 
 def _without_texts(texts: Sequence[str]) -> Iterator[str]:
     if texts:
-        yield (
-            f"Columns of text are left out here ({listed(texts, MOST_SHOWN)}): a text is told by its words, and the few that are spelled "
-            "alike in several rows say nothing of them."
-        )
+        yield f"Columns of text are left out here ({listed(texts, MOST_SHOWN)})."
 
 
 def _points(one: Dependence) -> list[Point]:

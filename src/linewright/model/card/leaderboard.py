@@ -9,7 +9,7 @@ from linewright.model.reasons import MadeElsewhere
 from linewright.model.tasks import task as rules_of
 from linewright.text.numbers import count, in_words
 
-_TRIALS_SHOWN = 12
+_TRIALS_SHOWN = 5
 """Best trials that are listed; members of the model always are."""
 
 
@@ -37,7 +37,6 @@ def leaderboard(facts: CardFacts) -> Section:
     rows = tuple(
         (
             one.name,
-            one.family,
             in_words(one.loss),
             f"{in_words(one.low)} to {in_words(one.high)}",
             *((in_words(math.sqrt(one.loss)),) if is_squared else ()),
@@ -47,14 +46,11 @@ def leaderboard(facts: CardFacts) -> Section:
     )
     told = "Losses are out of fold, on training rows only; less is better."
     if is_squared:
-        told += (
-            " They are mean squared errors; the RMSE is the root of one, in the unit of the label, in which large errors weigh most, and can be "
-            f"held beside the rmse on the test rows{_test_rmse(facts)}."
-        )
+        told += f" They are mean squared errors; the RMSE, the root of one, can be held beside the rmse on the test rows{_test_rmse(facts)}."
         told += _other_metric(facts)
     told += _not_judged(facts)
     if len(shown) < len(trained.trials):
-        told += f" {count(len(trained.trials) - len(shown), 'further trial')} did worse."
+        told += f" Not shown: {count(len(trained.trials) - len(shown), 'further trial')}."
     return Section(
         name="leaderboard",
         title="What else was tried",
@@ -66,7 +62,6 @@ def leaderboard(facts: CardFacts) -> Section:
         table=Table(
             head=(
                 "Trial",
-                "Family",
                 "Loss",
                 "95 % interval",
                 *(("RMSE",) if is_squared else ()),
@@ -112,9 +107,7 @@ def _fewer_folds(executed: Executed | None) -> list[str]:
     if executed is None or executed.folds >= executed.of:
         return []
     fewer = "one fold" if executed.folds == 1 else f"{executed.folds} folds"
-    return [
-        f"{fewer} of {executed.of} judged, for the table has many rows, columns or classes, or its trees take many rounds (`train: {{folds: {executed.of}}}` has all of them judge)"
-    ]
+    return [f"{fewer} of {executed.of} judged (`train: {{folds: {executed.of}}}` has all of them judge)"]
 
 
 def _other_metric(facts: CardFacts) -> str:
@@ -122,10 +115,7 @@ def _other_metric(facts: CardFacts) -> str:
     measured = facts.evaluation.metrics if facts.evaluation else ()
     if facts.trained.estimated or not measured or measured[0].name != "mae":
         return ""
-    return (
-        " The line's metric is mae, yet models are fitted and chosen by squared error: mae decides among them only where it is "
-        "surely of another opinion."
-    )
+    return " The line's metric is mae, yet models are fitted and chosen by squared error."
 
 
 def _test_rmse(facts: CardFacts) -> str:

@@ -153,7 +153,7 @@ class Plot:
     """A small picture, `PLOT_WIDTH` wide."""
 
     title: str
-    note: str
+    note: str = ""
     says: str
     """What it shows, for those who cannot see it."""
     height: int
@@ -175,7 +175,7 @@ class Section:
     table: Table | None = None
     bars: tuple[Bar, ...] = ()
     key: str = ""
-    """What the bars show; empty for a value of the model and its 95 % interval."""
+    """How bars or plots are read; empty for bars of a value of the model and its 95 % interval."""
     plots: tuple[Plot, ...] = ()
     plain: Table | None = None
     """What bars and plots show, for forms that draw none."""

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator, Sequence
 
 from linewright.model.card.parts import PLOT_WIDTH, Mark, Plot, Word
 from linewright.model.facts import Dependence, Point, ReliabilityBin
-from linewright.text.numbers import count, figure, in_words
+from linewright.text.numbers import figure, in_words
 from linewright.text.times import say_time
 from linewright.text.years import are_years, say_year
 
@@ -46,9 +46,6 @@ def plot_of(found: Dependence, span: tuple[float, float], *, widest: float, is_s
     marks, words, height = draw(found, low, high, is_share=is_share)
     return Plot(
         title=found.column,
-        note=f"{count(found.left_out, 'rarer category', 'rarer categories')} not shown"
-        if found.left_out
-        else "",
         says=_says(found, is_share=is_share),
         height=height,
         marks=marks,
@@ -146,7 +143,7 @@ def said_place(at: float | str, found: Dependence) -> str:
 
 
 def said_rarer(found: Dependence) -> str:
-    """Name the categories that are not shown, the most frequent first; empty where all are, or where they were only counted."""
+    """Name the categories that are not shown, the most frequent first; empty where all are."""
     if not found.rarer:
         return ""
     more = found.left_out - len(found.rarer)

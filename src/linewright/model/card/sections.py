@@ -6,12 +6,11 @@ from linewright.data.breach_text import breaches_in_words
 from linewright.data.facts import Ingested, Split
 from linewright.data.finding_text import evidence_in_words
 from linewright.data.split_text import split_in_words
-from linewright.features.facts import Arithmetic, Category, DatePart, Elapsed, Encoding, Frequency, TextPart
 from linewright.model.card.classes import confusion
 from linewright.model.card.decisions import decisions
 from linewright.model.card.explanation import moved, needed, plotted, weak
 from linewright.model.card.leaderboard import leaderboard
-from linewright.model.card.linear_baseline import apart_in_words, difference_in_words, plain_in_words
+from linewright.model.card.linear_baseline import plain_in_words
 from linewright.model.card.parts import (
     Bar,
     Card,
@@ -26,7 +25,7 @@ from linewright.model.card.parts import (
     short,
 )
 from linewright.model.card.record import certificate, fairness, limits, standing, status_of
-from linewright.model.facts import Evaluation, Metric, Task
+from linewright.model.facts import Metric, Task
 from linewright.model.metrics.definitions import find_metric
 from linewright.model.tasks import task as rules_of
 from linewright.store.clock import said
@@ -126,8 +125,6 @@ def _purpose(facts: CardFacts) -> Section:
         sentences.append(
             Sentence(text=f"Classes: {listed(package.classes, MOST_NAMED)}.", evidence=(facts.digest,))
         )
-    if package.key:
-        sentences.append(Sentence(text=f"A row is named by {package.key}.", evidence=(facts.digest,)))
     return Section(name="purpose", title="What it predicts", sentences=tuple(sentences))
 
 
@@ -141,7 +138,6 @@ def _metrics(facts: CardFacts) -> Section:
     drawn = f"{evaluation.clusters:,} {kind} drawn whole" if evaluation.clusters else "rows"
     text = f"Measured on {evaluation.n:,} test rows; the 95 % intervals are from a bootstrap of {drawn}."
     baseline = {metric.name: metric for metric in evaluation.baseline}
-    plain = _plain_cells(evaluation)
     return Section(
         name="metrics",
         title="How good it is",
@@ -149,22 +145,9 @@ def _metrics(facts: CardFacts) -> Section:
             Sentence(text=text, evidence=cite(facts.evaluation_digest)),
             *_beside_plain(facts),
         ),
-        table=Table(
-            head=(
-                "Metric",
-                "This model",
-                "95 % interval",
-                "Without features",
-                "95 % interval",
-                *(("Plain linear model", "This one against it, 95 % interval") if plain else ()),
-            ),
-            rows=tuple(
-                (
-                    *_metric_row(metric, baseline.get(metric.name)),
-                    *(plain.get(metric.name, ("undefined", "")) if plain else ()),
-                )
-                for metric in evaluation.metrics
-            ),
+        plain=Table(
+            head=("Metric", "This model", "95 % interval", "Without features", "95 % interval"),
+            rows=tuple(_metric_row(metric, baseline.get(metric.name)) for metric in evaluation.metrics),
         ),
         bars=tuple(
             _metric_bar(metric, baseline.get(metric.name), facts.package.task)
@@ -177,24 +160,13 @@ def _beside_plain(facts: CardFacts) -> Iterator[Sentence]:
     """Say what a plain linear model reaches on the test rows."""
     if facts.evaluation and facts.evaluation.plain:
         found = facts.evaluation.plain
-        of = f"{found.rows:,} of the " if found.rows < facts.trained.rows else ""
-        learned = f" It learned from {of}{count(facts.trained.rows if of else found.rows, 'training row')}, with one setting and no search."
+        learned = (
+            f" It learned from {found.rows:,} of the {facts.trained.rows:,} training rows."
+            if found.rows < facts.trained.rows
+            else ""
+        )
         text = f"{sentence_of(plain_in_words(found))}{learned}"
         yield Sentence(text=text, evidence=cite(facts.evaluation_digest))
-
-
-def _plain_cells(evaluation: Evaluation) -> dict[str, tuple[str, str]]:
-    """Return by metric what a plain linear model reaches and how much better this one is; empty where only one was compared."""
-    found = evaluation.plain
-    if not found or not found.others:
-        return {}
-    return {
-        one.metric: (
-            in_words(one.value),
-            f"{apart_in_words(one.better)} ({difference_in_words(one.low, one.high)})",
-        )
-        for one in (found, *found.others)
-    }
 
 
 def _metric_row(metric: Metric, baseline: Metric | None) -> tuple[str, ...]:
@@ -209,7 +181,7 @@ def _metric_bar(metric: Metric, baseline: Metric | None, task: Task) -> Bar:
     own, other = _ends(metric), _ends(baseline) if baseline else None
     ends = [*own, *(other or ())]
     low, high = (0.0, 1.0) if rule and rule.is_bounded else (min(0.0, *ends), max(0.0, *ends) * 1.05)
-    beside = f"; without features {in_words(baseline.value)}" if baseline else ""
+    beside = f"; without features {in_words(baseline.value)} ({_range(baseline)})" if baseline else ""
     better = "more is better" if rule and rule.greater_is_better else "less is better"
     return Bar(
         name=metric.name,
@@ -251,13 +223,6 @@ def _data(facts: CardFacts) -> Section:
     if facts.forgotten:
         text = f"Rows of somebody who was forgotten on {facts.forgotten[:10]} are gone from it, so that it cannot be rebuilt."
         sentences.append(Sentence(text=text, evidence=held))
-    if split.cutoff:
-        sentences.append(
-            Sentence(
-                text=f"Test rows are those at or after {_instant(split.cutoff)}.",
-                evidence=(facts.trained.split,),
-            )
-        )
     if ingested is None:
         return Section(name="data", title="Data", sentences=tuple(sentences))
     kept_out = ingested.rows_read - dataset.rows
@@ -300,7 +265,9 @@ def _features(facts: CardFacts) -> Section:
         if column.name not in {*used, *carried, facts.package.label}
     ]
     cited = (facts.digest,)
-    sentences = [Sentence(text=f"It uses {len(used)} columns of a row.", evidence=cited)]
+    sentences = [
+        Sentence(text=f"It uses {count(len(used), 'column')} of a row: {', '.join(used)}.", evidence=cited)
+    ]
     if carried:
         text = f"A request may carry these, which the model never uses: {listed(carried, MOST_NAMED)}."
         sentences.append(Sentence(text=text, evidence=cited))
@@ -314,38 +281,7 @@ def _features(facts: CardFacts) -> Section:
         sentences.append(
             Sentence(text=f"Left out of the features: {listed(rest, MOST_NAMED)}.", evidence=cited)
         )
-    types = {column.name: column.type for column in facts.package.columns}
-    rows = tuple((name, types.get(name, ""), _encoded(facts, name)) for name in used)
-    return Section(
-        name="features",
-        title="What it looks at",
-        sentences=tuple(sentences),
-        table=Table(head=("Column", "Type", "Enters as"), rows=rows) if rows else None,
-    )
-
-
-def _encoded(facts: CardFacts, column: str) -> str:
-    found = [one for one in facts.package.encoder.encodings if one.column == column]
-    entered = [_words(one) for one in found if not isinstance(one, TextPart)]
-    if numbers := len(found) - len(entered):
-        entered.append(f"{numbers} numbers: what the text looks like, its words and directions of them")
-    return ", ".join(entered) or "part of a difference of times"
-
-
-def _words(encoding: Encoding) -> str:
-    match encoding:
-        case Category():
-            return f"category of {len(encoding.levels):,} levels"
-        case Frequency():
-            return f"frequency of {len(encoding.levels):,} levels"
-        case DatePart():
-            return encoding.part
-        case Elapsed():
-            return f"days since {encoding.since}" if encoding.since else "days"
-        case Arithmetic():
-            return f"itself {encoding.operation} {encoding.other}"
-        case _:
-            return type(encoding).__name__.lower()
+    return Section(name="features", title="What it looks at", sentences=tuple(sentences))
 
 
 def _reproduction(facts: CardFacts) -> Section:
@@ -361,8 +297,8 @@ def _reproduction(facts: CardFacts) -> Section:
             "rows, split alike, the same line file, the same file of the user's code and the same libraries"
         )
     again = f"The same {same} give this digest again, in any folder."
-    if not adopted:
-        again += f" A retraining parts the rows by what was known at its instant{_known(facts)}, a first training does not."
+    if facts.as_of:
+        again += f" The rows were split by what was known at its instant (here {said(facts.as_of)})."
     fitted = (
         f"The file says that it was written by {libraries or 'nobody'}."
         if adopted
@@ -382,11 +318,3 @@ def _reproduction(facts: CardFacts) -> Section:
         )
         sentences.append(Sentence(text=text, evidence=cite(facts.parity_digest)))
     return Section(name="reproduction", title="How to reproduce it", sentences=tuple(sentences))
-
-
-def _known(facts: CardFacts) -> str:
-    return f" (here {said(facts.as_of)})" if facts.as_of else ""
-
-
-def _instant(text: str) -> str:
-    return text.replace("T00:00:00.000000Z", "").replace(".000000Z", "Z")
