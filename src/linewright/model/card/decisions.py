@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 
-from linewright.model.card.parts import CardFacts, Section, Sentence, Table, cite, last_of, sentence_of
+from linewright.model.card.parts import CardFacts, Section, Sentence, Table, cite, sentence_of
 from linewright.model.card.plots import reliability_plot, said_answer
 from linewright.model.evaluate.coverage_text import (
     beyond_in_words,
@@ -47,7 +47,7 @@ def decisions(facts: CardFacts) -> Section:
         sentences.append(Sentence(text=told, evidence=cite(facts.evaluation_digest)))
     threshold, half_width = facts.package.threshold, facts.package.half_width
     if threshold is not None and facts.decision is not None:
-        positive = last_of(facts.package.classes)
+        positive = facts.positive
         reason = facts.decision.reason
         why = f" {sentence_of(threshold_in_words(reason))}" if reason else ""
         text = f"{positive!r} is answered at a probability of {in_words(threshold)} or more.{why}"
@@ -118,7 +118,7 @@ def _held(evaluation: Evaluation | None) -> Table | None:
 
 def _whose(classes: Sequence[str]) -> str:
     """Say of which class probabilities are taken at their word."""
-    return f"of {last_of(classes)!r}" if len(classes) == 2 else "of the class that is answered"
+    return f"of {classes[-1]!r}" if len(classes) == 2 else "of the class that is answered"
 
 
 def _came_true(reliability: Reliability) -> Table:

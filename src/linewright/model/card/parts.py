@@ -1,6 +1,6 @@
 """The parts that a card is put together from."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
@@ -82,6 +82,30 @@ class CardFacts(msgspec.Struct, frozen=True, kw_only=True):
         """The model as people call it."""
         return f"{self.line}@{self.version}"
 
+    @property
+    def positive(self) -> str:
+        """The positive class, which is the last of two; empty where answers are numbers."""
+        return self.package.classes[-1] if self.package.classes else ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Statement:
+    """Something that is said: its kind, the values that it is said of, and the digests of the results that they come from."""
+
+    kind: str
+    """``"page.macro"``: the macro of `templates/card/page.jinja` that has its words."""
+    values: Mapping[str, object]
+    evidence: tuple[str, ...] = ()
+
+
+Text = str | Statement
+"""A name or a figure as it is, or a statement that a template says."""
+
+
+def say(kind: str, *evidence: str | None, **values: object) -> Statement:
+    """Return a statement; evidence that there is none of is left out."""
+    return Statement(kind=kind, values=values, evidence=tuple(one for one in evidence if one))
+
 
 @dataclass(frozen=True, kw_only=True)
 class Sentence:
@@ -96,7 +120,7 @@ class Table:
     """Rows of text below their heads."""
 
     head: tuple[str, ...]
-    rows: tuple[tuple[str, ...], ...]
+    rows: tuple[tuple[Text, ...], ...]
     marks: tuple[str, ...] = ()
     """One word a row by which it is coloured, e.g. ``"pass"``."""
     shades: tuple[tuple[float, ...], ...] = ()
@@ -168,8 +192,8 @@ class Section:
     """One part of a card."""
 
     name: str
-    title: str
-    sentences: tuple[Sentence, ...] = ()
+    title: Text
+    sentences: tuple[Sentence | Statement, ...] = ()
     lead: Table | None = None
     """A table that stands before the other."""
     table: Table | None = None
@@ -197,7 +221,7 @@ class Card:
     name: str
     about: str
     owner: str | None
-    status: str
+    status: Text
     mark: str
     """``champion``, ``former`` or ``candidate``."""
     tiles: tuple[Tile, ...]
@@ -238,8 +262,3 @@ def cite(digest: str | None) -> tuple[str, ...]:
 def sentence_of(reason: str) -> str:
     """Return a reason as a sentence of its own."""
     return f"{reason[:1].upper()}{reason[1:].rstrip('.')}." if reason else ""
-
-
-def last_of(classes: Sequence[str]) -> str:
-    """Return the positive class, which is the last of two."""
-    return classes[-1] if classes else ""

@@ -7,8 +7,9 @@ from functools import cache
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup, escape
 
-from linewright.model.card.parts import CardFacts, short
+from linewright.model.card.parts import CardFacts, Sentence, Text, short
 from linewright.model.card.sections import card_of
+from linewright.model.card.words import text_of
 
 __all__ = ["CardFacts", "card_html", "card_markdown", "escape_markdown"]
 
@@ -32,7 +33,7 @@ def _html() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"short": short, "coded": _coded}
+    environment.filters |= {"short": short, "coded": _coded, "words": _said}
     return environment
 
 
@@ -46,12 +47,16 @@ def _markdown() -> Environment:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    environment.filters |= {"short": short, "cells": _cells, "rules": _rules}
+    environment.filters |= {"short": short, "cells": _cells, "rules": _rules, "words": _said}
     return environment
 
 
-def _cells(row: Sequence[str]) -> Markup:
-    return Markup(" | ".join(escape_markdown(cell) for cell in row))  # noqa: S704 -- each cell is escaped
+def _said(text: Text | Sentence) -> str:
+    return text.text if isinstance(text, Sentence) else text_of(text)
+
+
+def _cells(row: Sequence[Text]) -> Markup:
+    return Markup(" | ".join(escape_markdown(text_of(cell)) for cell in row))  # noqa: S704 -- each cell is escaped
 
 
 def _rules(head: Sequence[str]) -> Markup:
