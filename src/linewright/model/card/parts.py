@@ -107,6 +107,11 @@ def say(kind: str, *evidence: str | None, **values: object) -> Statement:
     return Statement(kind=kind, values=values, evidence=tuple(one for one in evidence if one))
 
 
+def interval(low: float | None, high: float | None) -> Statement:
+    """Return the ends of an interval; that it is not known, where one is `None`."""
+    return say("figures.interval", low=low, high=high)
+
+
 @dataclass(frozen=True, kw_only=True)
 class Sentence:
     """One statement and the digests of the results that it comes from."""
@@ -165,7 +170,7 @@ class Mark:
 class Word:
     """A word in a plot."""
 
-    text: str
+    text: Text
     at: tuple[float, float]
     anchor: Literal["start", "middle", "end"] = "middle"
     whole: str = ""
@@ -176,9 +181,9 @@ class Word:
 class Plot:
     """A small picture, `PLOT_WIDTH` wide."""
 
-    title: str
-    note: str = ""
-    says: str
+    title: Text
+    note: Text = ""
+    says: Text
     """What it shows, for those who cannot see it."""
     height: int
     marks: tuple[Mark, ...]

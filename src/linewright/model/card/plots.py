@@ -3,7 +3,7 @@
 import math
 from collections.abc import Callable, Iterator, Sequence
 
-from linewright.model.card.parts import PLOT_WIDTH, Mark, Plot, Word
+from linewright.model.card.parts import PLOT_WIDTH, Mark, Plot, Word, say
 from linewright.model.facts import Dependence, Point, ReliabilityBin
 from linewright.text.numbers import figure, in_words
 from linewright.text.times import say_time
@@ -54,15 +54,15 @@ def plot_of(found: Dependence, span: tuple[float, float], *, widest: float, is_s
     )
 
 
-def reliability_plot(bins: Sequence[ReliabilityBin], of: str) -> Plot:
+def reliability_plot(bins: Sequence[ReliabilityBin], positive: str | None) -> Plot:
     """Draw the share that came true against the probability that was answered, and where the two are equal.
 
     Parameters
     ----------
     bins
         At least one.
-    of
-        Whose probability it is.
+    positive
+        The class whose probability it is; `None`: that of the class that is answered.
     """
     high = 1.05 * max(max(one.answered, one.true) for one in bins)
     high = 1.0 if high > _WHOLE or not high else high
@@ -76,14 +76,10 @@ def reliability_plot(bins: Sequence[ReliabilityBin], of: str) -> Plot:
 
     placed = [(x(one.answered), y(one.true)) for one in bins]
     said = [share * high for share in (0.08, 0.5, 0.92)]
-    ends = [
-        f"{said_answer(one.answered, is_share=True)} answered, {said_answer(one.true, is_share=True)} true"
-        for one in (bins[0], bins[-1])
-    ]
     return Plot(
-        title="How often it came true",
-        note=f"by the probability {of}; dashed: as often as was said",
-        says=f"share that came true by the probability that was answered: from {ends[0]} to {ends[1]}",
+        title=say("decisions.came_true"),
+        note=say("decisions.dashed", positive=positive),
+        says=say("decisions.seen", first=bins[0], last=bins[-1]),
         height=_BOTTOM + 22,
         marks=(
             Mark(kind="rule", at=(_LEFT, _BOTTOM, x(high), y(high))),

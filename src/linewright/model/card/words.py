@@ -1,22 +1,44 @@
 """The words of a card: each statement is a macro of `templates/card/`, which makes a plain text of its values."""
 
 from collections.abc import Callable
-from functools import cache
+from functools import cache, partial
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from linewright.data.finding_text import evidence_in_words
 from linewright.data.split_text import split_in_words
+from linewright.model.card.missed_classes import unfound_in_words
 from linewright.model.card.parts import Text
+from linewright.model.card.plots import said_answer
+from linewright.model.evaluate.coverage_text import (
+    beyond_in_words,
+    bias_in_words,
+    coverage_in_words,
+    parts_in_words,
+)
+from linewright.model.evaluate.decision_changes import redecided_in_words
+from linewright.model.evaluate.per_class import apart_by_class
+from linewright.model.evaluate.reliability_text import reliability_in_words
 from linewright.model.gates.text import certificate_in_words, gate_in_words, incomparable_in_words
-from linewright.text.numbers import count, in_words, listed
+from linewright.model.reason_text import threshold_in_words
+from linewright.text.numbers import count, few_in_words, in_words, listed
 
-_SHARED: tuple[Callable[..., str], ...] = (
+_SHARED: tuple[Callable[..., object], ...] = (
+    apart_by_class,
+    beyond_in_words,
+    bias_in_words,
     certificate_in_words,
+    coverage_in_words,
     evidence_in_words,
+    few_in_words,
     gate_in_words,
     incomparable_in_words,
+    parts_in_words,
+    redecided_in_words,
+    reliability_in_words,
     split_in_words,
+    threshold_in_words,
+    unfound_in_words,
 )
 """Sentences that other commands say too: filters of the same names."""
 
@@ -66,12 +88,13 @@ def _words() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    filters: dict[str, Callable[..., str]] = {
+    filters: dict[str, Callable[..., object]] = {
         **{one.__name__: one for one in _SHARED},
         "counted": count,
         "integer": "{:,}".format,
         "listed": listed,
         "number": in_words,
+        "percent": partial(said_answer, is_share=True),
         "quoted": repr,
         "sentence": sentence_of,
         "words": text_of,
