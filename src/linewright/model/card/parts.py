@@ -136,9 +136,9 @@ class Table:
 class Bar:
     """A value and its interval on the scale 0…1000, perhaps beside another."""
 
-    name: str
-    note: str
-    text: str
+    name: Text
+    note: Text = ""
+    text: Text
     at: tuple[int, int, int]
     """Low end, value, high end."""
     beside: tuple[int, int, int] | None = None
@@ -203,7 +203,7 @@ class Section:
     """A table that stands before the other."""
     table: Table | None = None
     bars: tuple[Bar, ...] = ()
-    key: str = ""
+    key: Text = ""
     """How bars or plots are read; empty for bars of a value of the model and its 95 % interval."""
     plots: tuple[Plot, ...] = ()
     plain: Table | None = None

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Callable, Iterator, Sequence
 
-from linewright.model.card.parts import PLOT_WIDTH, Mark, Plot, Word, say
+from linewright.model.card.parts import PLOT_WIDTH, Mark, Plot, Statement, Text, Word, say
 from linewright.model.facts import Dependence, Point, ReliabilityBin
 from linewright.text.numbers import figure, in_words
 from linewright.text.times import say_time
@@ -138,22 +138,13 @@ def said_place(at: float | str, found: Dependence) -> str:
     return say_year(at) if are_years(found.column, places) else in_words(at)
 
 
-def said_rarer(found: Dependence) -> str:
-    """Name the categories that are not shown, the most frequent first; empty where all are."""
-    if not found.rarer:
-        return ""
-    more = found.left_out - len(found.rarer)
-    return ", ".join(map(repr, found.rarer)) + (f" and {more:,} more" if more > 0 else "")
-
-
-def _says(found: Dependence, *, is_share: bool) -> str:
-    first = found.points[0], found.points[-1]
-    told = ", ".join(
-        f"{said_apart(apart(point, found)[0], is_share=is_share, has_unit=True)} at {said_place(point.at, found)}"
-        for point in first
+def _says(found: Dependence, *, is_share: bool) -> Statement:
+    first, last = (
+        (said_apart(apart(point, found)[0], is_share=is_share, has_unit=True), said_place(point.at, found))
+        for point in (found.points[0], found.points[-1])
     )
-    of = f" of {found.curves[0]}" if found.curves else ""
-    return f"answer{of} by {found.column}, beside the average answer: {told}"
+    curve = found.curves[0] if found.curves else ""
+    return say("effects.ends", column=found.column, curve=curve, first=first, last=last)
 
 
 def _scale(span: tuple[float, float], widest: float) -> tuple[float, float]:
@@ -195,7 +186,7 @@ def _curves(
             Mark(kind="dot", at=(middle, y(one)), series=k)
             for k, one in enumerate(apart(found.missing, found))
         ]
-        words.append(Word(text="no value", at=(middle, _BOTTOM + _CELLS + 22)))
+        words.append(Word(text=say("effects.no_value"), at=(middle, _BOTTOM + _CELLS + 22)))
     return tuple(marks), tuple(words), _BOTTOM + _CELLS + 28
 
 
@@ -266,5 +257,8 @@ def _row_words(point: Point, found: Dependence, middle: float, *, is_share: bool
     short = name if len(name) <= _LONGEST else f"{name[: _LONGEST - 1]}…"
     yield Word(text=short, at=(_NAME - 10, middle + 4), anchor="end", whole=name)
     differences = apart(point, found)
-    told = f"{said_apart(differences[0], is_share=is_share)}, " if len(differences) == 1 else ""
-    yield Word(text=f"{told}{point.rows:,} rows", at=(PLOT_WIDTH - 2, middle + 4), anchor="end")
+    told: Text = say("effects.rows", rows=point.rows)
+    if len(differences) == 1:
+        difference = said_apart(differences[0], is_share=is_share)
+        told = say("effects.apart_rows", apart=difference, rows=point.rows)
+    yield Word(text=told, at=(PLOT_WIDTH - 2, middle + 4), anchor="end")

@@ -19,6 +19,7 @@ from linewright.model.evaluate.coverage_text import (
 from linewright.model.evaluate.decision_changes import redecided_in_words
 from linewright.model.evaluate.per_class import apart_by_class
 from linewright.model.evaluate.reliability_text import reliability_in_words
+from linewright.model.explanation_text import NOT_EXPLAINED, where_in_words
 from linewright.model.gates.text import certificate_in_words, gate_in_words, incomparable_in_words
 from linewright.model.reason_text import threshold_in_words
 from linewright.text.numbers import count, few_in_words, in_words, listed
@@ -39,6 +40,7 @@ _SHARED: tuple[Callable[..., object], ...] = (
     split_in_words,
     threshold_in_words,
     unfound_in_words,
+    where_in_words,
 )
 """Sentences that other commands say too: filters of the same names."""
 
@@ -93,10 +95,12 @@ def _words() -> Environment:
         "counted": count,
         "integer": "{:,}".format,
         "listed": listed,
+        "not_explained": NOT_EXPLAINED.__getitem__,
         "number": in_words,
         "percent": partial(said_answer, is_share=True),
         "quoted": repr,
         "sentence": sentence_of,
+        "whole_percent": "{:.0%}".format,
         "words": text_of,
     }
     environment.filters.update(filters)
