@@ -102,7 +102,7 @@ Text = str | Statement
 """A name or a figure as it is, or a statement that a template says."""
 
 
-def say(kind: str, *evidence: str | None, **values: object) -> Statement:
+def say(kind: str, /, *evidence: str | None, **values: object) -> Statement:
     """Return a statement; evidence that there is none of is left out."""
     return Statement(kind=kind, values=values, evidence=tuple(one for one in evidence if one))
 
@@ -110,14 +110,6 @@ def say(kind: str, *evidence: str | None, **values: object) -> Statement:
 def interval(low: float | None, high: float | None) -> Statement:
     """Return the ends of an interval; that it is not known, where one is `None`."""
     return say("figures.interval", low=low, high=high)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Sentence:
-    """One statement and the digests of the results that it comes from."""
-
-    text: str
-    evidence: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -198,7 +190,7 @@ class Section:
 
     name: str
     title: Text
-    sentences: tuple[Sentence | Statement, ...] = ()
+    sentences: tuple[Statement, ...] = ()
     lead: Table | None = None
     """A table that stands before the other."""
     table: Table | None = None
@@ -215,8 +207,8 @@ class Tile:
     """One of the few figures at the top."""
 
     title: str
-    value: str
-    note: str = ""
+    value: Text
+    note: Text = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -257,13 +249,3 @@ def placed(values: tuple[float, float, float], low: float, high: float) -> tuple
     width = high - low if high > low else 1.0
     a, b, c = (round(SCALE * min(max((value - low) / width, 0.0), 1.0)) for value in values)
     return a, b, c
-
-
-def cite(digest: str | None) -> tuple[str, ...]:
-    """Return the digest as evidence, or no evidence."""
-    return (digest,) if digest else ()
-
-
-def sentence_of(reason: str) -> str:
-    """Return a reason as a sentence of its own."""
-    return f"{reason[:1].upper()}{reason[1:].rstrip('.')}." if reason else ""

@@ -7,7 +7,7 @@ from functools import cache
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup, escape
 
-from linewright.model.card.parts import CardFacts, Sentence, Text, short
+from linewright.model.card.parts import CardFacts, Text, short
 from linewright.model.card.sections import card_of
 from linewright.model.card.words import text_of
 
@@ -33,7 +33,7 @@ def _html() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"short": short, "coded": _coded, "words": _said}
+    environment.filters |= {"short": short, "coded": _coded, "words": text_of}
     return environment
 
 
@@ -47,12 +47,8 @@ def _markdown() -> Environment:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    environment.filters |= {"short": short, "cells": _cells, "rules": _rules, "words": _said}
+    environment.filters |= {"short": short, "cells": _cells, "rules": _rules, "words": text_of}
     return environment
-
-
-def _said(text: Text | Sentence) -> str:
-    return text.text if isinstance(text, Sentence) else text_of(text)
 
 
 def _cells(row: Sequence[Text]) -> Markup:

@@ -21,7 +21,13 @@ from linewright.model.evaluate.per_class import apart_by_class
 from linewright.model.evaluate.reliability_text import reliability_in_words
 from linewright.model.explanation_text import NOT_EXPLAINED, where_in_words
 from linewright.model.gates.text import certificate_in_words, gate_in_words, incomparable_in_words
-from linewright.model.reason_text import threshold_in_words
+from linewright.model.reason_text import (
+    chosen_in_words,
+    recent_in_words,
+    sample_in_words,
+    threshold_in_words,
+)
+from linewright.store.clock import said
 from linewright.text.numbers import count, few_in_words, in_words, listed
 
 _SHARED: tuple[Callable[..., object], ...] = (
@@ -29,14 +35,17 @@ _SHARED: tuple[Callable[..., object], ...] = (
     beyond_in_words,
     bias_in_words,
     certificate_in_words,
+    chosen_in_words,
     coverage_in_words,
     evidence_in_words,
     few_in_words,
     gate_in_words,
     incomparable_in_words,
     parts_in_words,
+    recent_in_words,
     redecided_in_words,
     reliability_in_words,
+    sample_in_words,
     split_in_words,
     threshold_in_words,
     unfound_in_words,
@@ -67,8 +76,8 @@ def text_of(text: Text) -> str:
     if isinstance(text, str):
         return text
     page, macro = text.kind.split(".")
-    said = getattr(_words().get_template(f"{page}.jinja").module, macro)(**text.values)
-    return " ".join(said.split())
+    worded = getattr(_words().get_template(f"{page}.jinja").module, macro)(**text.values)
+    return " ".join(worded.split())
 
 
 def sentence_of(reason: str) -> str:
@@ -93,6 +102,7 @@ def _words() -> Environment:
     filters: dict[str, Callable[..., object]] = {
         **{one.__name__: one for one in _SHARED},
         "counted": count,
+        "instant": said,
         "integer": "{:,}".format,
         "listed": listed,
         "not_explained": NOT_EXPLAINED.__getitem__,
