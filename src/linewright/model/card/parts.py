@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal
 
 import msgspec
 
@@ -12,7 +11,6 @@ from linewright.store.values import Event
 
 SCALE = 1000
 """Width that the ends of bars are given in."""
-PLOT_WIDTH = 400
 
 
 class CardFacts(msgspec.Struct, frozen=True, kw_only=True):
@@ -141,47 +139,54 @@ class Bar:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Mark:
-    """Something drawn in a plot, in the plot's own units (see `Plot`)."""
+class Tick:
+    """A mark on an axis."""
 
-    kind: Literal["curve", "dot", "stem", "cell", "rule"]
-    """``curve``: points of a line; ``dot``: one point; ``stem``: a line from the average to a dot; ``cell``: how many rows are
-    there; ``rule``: the average."""
-    at: tuple[float, ...]
-    """x and y in turn; of a cell x, y, width and height."""
-    series: int = 0
-    """Which of several curves, by which it is coloured."""
-
-    @property
-    def points(self) -> str:
-        """The points as SVG writes them."""
-        return " ".join(f"{x:g},{y:g}" for x, y in zip(self.at[::2], self.at[1::2], strict=True))
-
-
-@dataclass(frozen=True, kw_only=True)
-class Word:
-    """A word in a plot."""
-
-    text: Text
-    at: tuple[float, float]
-    anchor: Literal["start", "middle", "end"] = "middle"
-    whole: str = ""
-    """The whole text, where only its beginning is shown."""
+    at: float
+    text: str
 
 
 @dataclass(frozen=True, kw_only=True)
 class Plot:
-    """A small picture, `PLOT_WIDTH` wide."""
+    """Curves, in shares of the width from the left and of the height from below."""
 
     title: Text
     note: Text = ""
     says: Text
     """What it shows, for those who cannot see it."""
-    height: int
-    marks: tuple[Mark, ...]
-    words: tuple[Word, ...]
+    curves: tuple[tuple[tuple[float, float], ...], ...]
+    has_dots: bool
+    zero: float | None = None
+    """Height of a level line; `None` for a diagonal."""
+    left: tuple[Tick, ...]
+    bottom: tuple[Tick, ...]
+    spread: tuple[float, ...] = ()
+    """How many rows there are along the width, beside where most are."""
+    missing: tuple[float, ...] = ()
+    """Height of each curve for rows without a value."""
     series: tuple[str, ...] = ()
     """Names of the curves, where there are several."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Level:
+    """A category and where its answers are, in shares of the width."""
+
+    name: str
+    note: Text
+    at: tuple[float, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class LevelPlot:
+    """Categories, one below the other."""
+
+    title: Text
+    note: Text = ""
+    says: Text
+    zero: float
+    levels: tuple[Level, ...]
+    series: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -197,7 +202,7 @@ class Section:
     bars: tuple[Bar, ...] = ()
     key: Text = ""
     """How bars or plots are read; empty for bars of a value of the model and its 95 % interval."""
-    plots: tuple[Plot, ...] = ()
+    plots: tuple[Plot | LevelPlot, ...] = ()
     plain: Table | None = None
     """What bars and plots show, for forms that draw none."""
 
