@@ -19,16 +19,15 @@ MOST_ROWS = 40
 """Classes that have a row of their own; of more, those with the most test rows."""
 
 
-def confusion(facts: CardFacts) -> Section:
+def confusion(facts: CardFacts) -> Section | None:
     """Return which mistakes it makes, and of several classes what is found of each."""
-    name, title = "confusion", "Which mistakes it makes"
     evaluation, classes = facts.evaluation, facts.package.classes
     if evaluation is None or not evaluation.confusion:
-        return Section(name=name, title=title)
+        return None
     counts = evaluation.confusion
     return Section(
-        name=name,
-        title=title,
+        name="confusion",
+        title="Which mistakes it makes",
         sentences=tuple(_statements(evaluation, classes, facts.evaluation_digest)),
         lead=_by_class(evaluation, classes) if len(classes) > 2 else None,
         table=_matrix(counts, classes) if len(classes) <= MOST_CLASSES else _commonest(counts, classes),

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from itertools import chain
 from operator import itemgetter
 
-from linewright.model.card.parts import Bar, CardFacts, Section, Statement, Table, Text, placed, say
+from linewright.model.card.parts import CardFacts, Section, Statement, Table, Text, placed, say
 from linewright.model.card.plots import apart, plot_of, said_apart, said_place
 from linewright.model.facts import Contribution, Dependence, Explanation, Missed, Point, Shuffled, WeakSlice
 from linewright.text.numbers import in_words
@@ -55,38 +55,25 @@ def _missed(found: Missed, classes: Sequence[str], cited: str | None) -> Iterato
         yield say("weak.missed", cited, one=one, positive=classes[1])
 
 
-def needed(facts: CardFacts) -> Section:
+def needed(facts: CardFacts) -> Section | None:
     """Return which columns the model needs: by how much it gets worse without what they tell."""
     found = facts.explanation
-    name, title = "needed", "Which columns it needs"
     if found is None or not found.shuffled:
-        return Section(name=name, title=title)
+        return None
     groups = [one for one in found.together if one.low > 0]
     every = sorted((*groups, *found.shuffled[:MOST_SHOWN]), key=lambda one: -one.rise)
     low, high = min(0.0, *(one.low for one in every)), max(one.high for one in every)
     tests = facts.evaluation.n if facts.evaluation else found.rows
+    shuffled = say("needed.shuffled", facts.explanation_digest, found=found, every=tests)
     return Section(
-        name=name,
-        title=title,
-        sentences=(
-            say("needed.shuffled", facts.explanation_digest, found=found, every=tests),
-            *_besides(found, groups),
-        ),
-        bars=tuple(
-            Bar(
-                name=_columns(one),
-                note=say(f"needed.is_{_kind(one)}"),
-                text="{} ({})".format(*_rise(one, high)),
-                at=placed((one.low, one.rise, one.high), low, high),
-                zero=placed((0.0, 0.0, 0.0), low, high)[0],
-                ends=("", ""),
-            )
-            for one in every
-        ),
-        key=say("needed.key"),
-        plain=Table(
-            head=("Column", "Worse by", "95 % interval"),
-            rows=tuple((_columns(one), *_rise(one, high)) for one in every),
+        name="needed",
+        title="Which columns it needs",
+        sentences=(shuffled, *_besides(found, groups)),
+        table=Table(
+            head=("Column", "Worse by", "95 % interval", "Meaning"),
+            rows=tuple((_columns(one), *_rise(one, high), say(f"needed.is_{_kind(one)}")) for one in every),
+            bars=tuple(placed((one.low, one.rise, one.high), low, high) for one in every),
+            zero=placed((0.0, 0.0, 0.0), low, high)[0],
         ),
     )
 
@@ -128,44 +115,34 @@ def _rise(one: Shuffled, most: float) -> tuple[str, str]:
     return f"+{rise}" if one.rise > 0 else rise, f"{low} to {high}"
 
 
-def moved(facts: CardFacts) -> Section:
+def moved(facts: CardFacts) -> Section | None:
     """Return how far each column moves the answers, and which way."""
     found, cited = facts.explanation, facts.explanation_digest
     name, title = "moved", "What moves its answers"
     if found is None or not (found.explained or found.not_explained):
-        return Section(name=name, title=title)
+        return None
     shown = [one for one in found.contributions[:MOST_SHOWN] if one.size > 0]
     if not found.explained:
         why = say("moved.unexplained", cited, why=found.not_explained)
         return Section(name=name, title=title, sentences=(why,))
     if not shown:
         return Section(name=name, title=title, sentences=(say("moved.nothing", cited),))
-    most, score = max(one.size for one in shown), _score(facts, found.unit)
+    sizes = [one.size for one in shown]
+    score, method = _score(facts, found.unit), facts.package.calibration.method
     kind = "moved.added_to_odds" if found.unit == "log-odds" else "moved.added"
-    method = facts.package.calibration.method
     # Of several classes none is said: what raises one lowers another.
     ways = [_way(one) for one in shown]
-    sizes = [in_words(one.size) for one in shown]
     return Section(
         name=name,
         title=title,
         sentences=(say(kind, cited, calibration=method, score=score, rows=found.explained),),
-        bars=tuple(
-            Bar(
-                name=one.column,
-                text=say("moved.bar", size=size, way=way) if way else size,
-                at=placed((0.0, one.size, one.size), 0.0, most),
-                ends=("", ""),
-            )
-            for one, size, way in zip(shown, sizes, ways, strict=True)
-        ),
-        key=say("moved.key", score=score),
-        plain=Table(
+        table=Table(
             head=("Column", "Moves it by", *(("Which way",) if any(ways) else ())),
             rows=tuple(
-                (one.column, size, *((way,) if any(ways) else ()))
-                for one, size, way in zip(shown, sizes, ways, strict=True)
+                (one.column, in_words(one.size), *((way,) if any(ways) else ()))
+                for one, way in zip(shown, ways, strict=True)
             ),
+            bars=tuple(placed((0.0, size, size), 0.0, max(sizes)) for size in sizes),
         ),
     )
 
@@ -190,19 +167,18 @@ def _way(one: Contribution) -> Text:
     return say("moved.raises" if one.direction > 0 else "moved.lowers")
 
 
-def plotted(facts: CardFacts) -> Section:
+def plotted(facts: CardFacts) -> Section | None:
     """Draw how the answer goes with the columns that are needed most, as differences from the average answer."""
     found = facts.explanation
-    name, title = "plots", "How the answer goes with a column"
     if found is None or not found.dependence:
-        return Section(name=name, title=title)
+        return None
     drawn, classes = found.dependence, facts.package.classes
     is_share = bool(classes)
     spans = [_span(one) for one in drawn]
     widest = max(high - low for low, high in spans)
     return Section(
-        name=name,
-        title=title,
+        name="plots",
+        title="How the answer goes with a column",
         sentences=(_effects(facts, found), say("effects.not_causes"), *_not_drawn(facts, drawn)),
         plots=tuple(
             plot_of(one, span, widest=widest, is_share=is_share)

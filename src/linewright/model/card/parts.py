@@ -120,22 +120,10 @@ class Table:
     """One word a row by which it is coloured, e.g. ``"pass"``."""
     shades: tuple[tuple[float, ...], ...] = ()
     """How dark each cell after a row's first is, in [0, 1]."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Bar:
-    """A value and its interval on the scale 0…1000, perhaps beside another."""
-
-    name: Text
-    note: Text = ""
-    text: Text
-    at: tuple[int, int, int]
-    """Low end, value, high end."""
-    beside: tuple[int, int, int] | None = None
-    ends: tuple[str, str] = ("0", "1")
-    """What the ends of the scale stand for."""
-    zero: int | None = None
-    """Where 0 is, where that is worth drawing."""
+    bars: tuple[tuple[int, int, int], ...] = ()
+    """Low end, value and high end of each row on the scale 0…1000, for forms that draw."""
+    zero: int = 0
+    """Where 0 is on that scale."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -199,12 +187,11 @@ class Section:
     lead: Table | None = None
     """A table that stands before the other."""
     table: Table | None = None
-    bars: tuple[Bar, ...] = ()
     key: Text = ""
-    """How bars or plots are read; empty for bars of a value of the model and its 95 % interval."""
+    """How the plots are read."""
     plots: tuple[Plot | LevelPlot, ...] = ()
     plain: Table | None = None
-    """What bars and plots show, for forms that draw none."""
+    """What the plots show, for forms that draw none."""
 
 
 @dataclass(frozen=True, kw_only=True)

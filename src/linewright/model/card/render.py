@@ -1,13 +1,12 @@
 """Model cards: one page about one model, in Markdown and HTML, each figure of which comes from the record."""
 
 import re
-from collections.abc import Sequence
 from functools import cache
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup, escape
 
-from linewright.model.card.parts import CardFacts, Text, short
+from linewright.model.card.parts import CardFacts, short
 from linewright.model.card.sections import card_of
 from linewright.model.card.words import text_of
 
@@ -47,16 +46,8 @@ def _markdown() -> Environment:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    environment.filters |= {"short": short, "cells": _cells, "rules": _rules, "words": text_of}
+    environment.filters |= {"short": short, "words": text_of}
     return environment
-
-
-def _cells(row: Sequence[Text]) -> Markup:
-    return Markup(" | ".join(escape_markdown(text_of(cell)) for cell in row))  # noqa: S704 -- each cell is escaped
-
-
-def _rules(head: Sequence[str]) -> Markup:
-    return Markup(" | ".join("---" for _ in head))  # noqa: S704 -- no user's text in it
 
 
 def _as_text(value: object) -> str:

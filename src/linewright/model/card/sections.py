@@ -9,7 +9,6 @@ from linewright.model.card.decisions import decisions
 from linewright.model.card.explanation import moved, needed, plotted, weak
 from linewright.model.card.leaderboard import leaderboard
 from linewright.model.card.parts import (
-    Bar,
     Card,
     CardFacts,
     Section,
@@ -18,7 +17,6 @@ from linewright.model.card.parts import (
     Text,
     Tile,
     interval,
-    placed,
     say,
     short,
 )
@@ -30,7 +28,7 @@ from linewright.text.numbers import in_words
 
 
 def card_of(facts: CardFacts) -> Card:
-    """Put a card together; a section without content is left out."""
+    """Put a card together; a section that says nothing is left out."""
     made = (
         _purpose(facts),
         standing(facts),
@@ -57,7 +55,7 @@ def card_of(facts: CardFacts) -> Card:
         status=status,
         mark=mark,
         tiles=tuple(_tiles(facts)),
-        sections=tuple(section for section in made if section.sentences or section.table or section.bars),
+        sections=tuple(section for section in made if section and (section.sentences or section.table)),
         evidence=tuple((word, digest, short(digest)) for word, digest in _evidence(facts)),
     )
 
@@ -109,10 +107,10 @@ def _purpose(facts: CardFacts) -> Section:
 # Metrics
 
 
-def _metrics(facts: CardFacts) -> Section:
+def _metrics(facts: CardFacts) -> Section | None:
     evaluation, cited = facts.evaluation, facts.evaluation_digest
     if evaluation is None:
-        return Section(name="metrics", title="How good it is")
+        return None
     rows, clusters, kind = evaluation.n, evaluation.clusters, evaluation.cluster_kind
     sentences = [
         say("metrics.measured_by_cluster", cited, rows=rows, clusters=clusters, kind=kind)
@@ -122,50 +120,29 @@ def _metrics(facts: CardFacts) -> Section:
     if evaluation.plain:
         sentences.append(say("metrics.linear", cited, found=evaluation.plain, rows=facts.trained.rows))
     baseline = {metric.name: metric for metric in evaluation.baseline}
-    pairs = [(metric, baseline.get(metric.name)) for metric in evaluation.metrics]
     return Section(
         name="metrics",
         title="How good it is",
         sentences=tuple(sentences),
-        bars=tuple(_bar(metric, beside, facts.package.task) for metric, beside in pairs),
-        plain=Table(
+        table=Table(
             head=("Metric", "This model", "95 % interval", "Without features", "95 % interval"),
-            rows=tuple((metric.name, *_cells(metric), *_cells(beside)) for metric, beside in pairs),
+            rows=tuple(
+                (_name(metric, facts.package.task), *_cells(metric), *_cells(baseline.get(metric.name)))
+                for metric in evaluation.metrics
+            ),
         ),
     )
+
+
+def _name(metric: Metric, task: Task) -> Text:
+    rule = find_metric(metric.name, (task,))
+    return metric.name if rule and rule.greater_is_better else say("metrics.less", name=metric.name)
 
 
 def _cells(metric: Metric | None) -> tuple[Text, Text]:
     if metric is None:
         return say("metrics.undefined"), ""
     return in_words(metric.value), interval(metric.low, metric.high)
-
-
-def _bar(metric: Metric, beside: Metric | None, task: Task) -> Bar:
-    rule = find_metric(metric.name, (task,))
-    own, other = _ends(metric), _ends(beside) if beside else None
-    ends = [*own, *(other or ())]
-    low, high = (0.0, 1.0) if rule and rule.is_bounded else (min(0.0, *ends), max(0.0, *ends) * 1.05)
-    text = _said(metric)
-    return Bar(
-        name=metric.name,
-        note=say("metrics.more" if rule and rule.greater_is_better else "metrics.less"),
-        text=say("metrics.bar_beside", bar=text, baseline=_said(beside)) if beside else text,
-        at=placed(own, low, high),
-        beside=placed(other, low, high) if other else None,
-        ends=(in_words(low), in_words(high)),
-    )
-
-
-def _said(metric: Metric) -> Statement:
-    value, ends = _cells(metric)
-    return say("metrics.bar", value=value, interval=ends)
-
-
-def _ends(metric: Metric) -> tuple[float, float, float]:
-    """Return low, value and high; an end that is not known is drawn at the value."""
-    low, high = (metric.value if end is None else end for end in (metric.low, metric.high))
-    return low, metric.value, high
 
 
 # Data and features
