@@ -21,7 +21,7 @@ def decisions(facts: CardFacts) -> Section:
     return Section(
         name="decisions",
         title="How it decides",
-        sentences=tuple(_statements(facts, reliability)),
+        statements=tuple(_statements(facts, reliability)),
         plots=(reliability_plot(reliability.bins, _whose(facts)),) if reliability else (),
         table=_held(facts.evaluation),
         plain=_came_true(reliability) if reliability else None,

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from itertools import chain
 from operator import itemgetter
 
-from linewright.model.card.parts import CardFacts, Section, Statement, Table, Text, placed, say
+from linewright.model.card.parts import CardFacts, Section, Statement, Table, Text, placed, say, that_hold
 from linewright.model.card.plots import apart, plot_of, said_apart, said_place
 from linewright.model.facts import Contribution, Dependence, Explanation, Missed, Point, Shuffled, WeakSlice
 from linewright.text.numbers import in_words
@@ -19,7 +19,7 @@ _CLEAR = 0.6
 
 def weak(facts: CardFacts) -> Section:
     """Return on which rows the model is surely worse than on the others."""
-    return Section(name="weak", title="Where it is weak", sentences=tuple(_weak(facts)))
+    return Section(name="weak", title="Where it is weak", statements=tuple(_weak(facts)))
 
 
 def _weak(facts: CardFacts) -> Iterator[Statement]:
@@ -68,7 +68,7 @@ def needed(facts: CardFacts) -> Section | None:
     return Section(
         name="needed",
         title="Which columns it needs",
-        sentences=(shuffled, *_besides(found, groups)),
+        statements=(shuffled, *_besides(found, groups)),
         table=Table(
             head=("Column", "Worse by", "95 % interval", "Meaning"),
             rows=tuple((_columns(one), *_rise(one, high), say(f"needed.is_{_kind(one)}")) for one in every),
@@ -90,20 +90,18 @@ def _columns(one: Shuffled) -> Text:
     return one.columns[0] if len(one.columns) == 1 else say("needed.columns", names=one.columns)
 
 
-def _besides(found: Explanation, groups: Sequence[Shuffled]) -> Iterator[Statement]:
+def _besides(found: Explanation, groups: Sequence[Shuffled]) -> tuple[Statement, ...]:
     # No figure says whether a column that is needed far more than any other is known in time: it is asked.
     first, *less = sorted(found.shuffled, key=lambda one: -one.rise)
-    if first.low > 0 and first.low > _TWICE * max((one.high for one in less), default=math.inf):
-        yield say("needed.leans", column=first.columns[0])
-    if groups:
-        yield say("needed.together")
-    if rest := found.shuffled[MOST_SHOWN:]:
-        names, most = [one.columns[0] for one in rest], max(0.0, *(one.high for one in rest))
-        yield say("needed.not_shown", loss=found.loss, most=most, names=names)
-    if (others := found.columns - len(found.shuffled)) > 0:
-        yield say(
-            "needed.not_tried", columns=found.columns, others=others, is_explained=bool(found.explained)
-        )
+    leans = first.low > 0 and first.low > _TWICE * max((one.high for one in less), default=math.inf)
+    rest, others = found.shuffled[MOST_SHOWN:], found.columns - len(found.shuffled)
+    names, most = [one.columns[0] for one in rest], max((0.0, *(one.high for one in rest)))
+    return that_hold(
+        (leans, say("needed.leans", column=first.columns[0])),
+        (groups, say("needed.together")),
+        (rest, say("needed.not_shown", loss=found.loss, most=most, names=names)),
+        (others > 0, say("needed.not_tried", found=found, others=others)),
+    )
 
 
 def _rise(one: Shuffled, most: float) -> tuple[str, str]:
@@ -124,9 +122,9 @@ def moved(facts: CardFacts) -> Section | None:
     shown = [one for one in found.contributions[:MOST_SHOWN] if one.size > 0]
     if not found.explained:
         why = say("moved.unexplained", cited, why=found.not_explained)
-        return Section(name=name, title=title, sentences=(why,))
+        return Section(name=name, title=title, statements=(why,))
     if not shown:
-        return Section(name=name, title=title, sentences=(say("moved.nothing", cited),))
+        return Section(name=name, title=title, statements=(say("moved.nothing", cited),))
     sizes = [one.size for one in shown]
     score, method = _score(facts, found.unit), facts.package.calibration.method
     kind = "moved.added_to_odds" if found.unit == "log-odds" else "moved.added"
@@ -135,7 +133,7 @@ def moved(facts: CardFacts) -> Section | None:
     return Section(
         name=name,
         title=title,
-        sentences=(say(kind, cited, calibration=method, score=score, rows=found.explained),),
+        statements=(say(kind, cited, calibration=method, score=score, rows=found.explained),),
         table=Table(
             head=("Column", "Moves it by", *(("Which way",) if any(ways) else ())),
             rows=tuple(
@@ -179,7 +177,7 @@ def plotted(facts: CardFacts) -> Section | None:
     return Section(
         name="plots",
         title="How the answer goes with a column",
-        sentences=(_effects(facts, found), say("effects.not_causes"), *_not_drawn(facts, drawn)),
+        statements=(_effects(facts, found), say("effects.not_causes"), *_not_drawn(facts, drawn)),
         plots=tuple(
             plot_of(one, span, widest=widest, is_share=is_share)
             for one, span in zip(drawn, spans, strict=True)
@@ -202,16 +200,12 @@ def _effects(facts: CardFacts, found: Explanation) -> Statement:
     return say("effects.number", cited, label=facts.package.label, average=average, rows=rows)
 
 
-def _not_drawn(facts: CardFacts, drawn: Sequence[Dependence]) -> Iterator[Statement]:
+def _not_drawn(facts: CardFacts, drawn: Sequence[Dependence]) -> tuple[Statement, ...]:
     texts = [column.name for column in facts.package.columns if column.type == "text"]
-    if texts:
-        yield say("effects.texts", columns=texts)
-    for one in drawn:
-        if one.rarer:
-            more = one.left_out - len(one.rarer)
-            yield say(
-                "effects.rarer", facts.explanation_digest, column=one.column, levels=one.rarer, more=more
-            )
+    return that_hold(
+        (texts, say("effects.texts", columns=texts)),
+        *((one.rarer, say("effects.rarer", facts.explanation_digest, found=one)) for one in drawn),
+    )
 
 
 def _points(one: Dependence) -> list[Point]:

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Iterator, Mapping
 
-from linewright.model.card.parts import CardFacts, Section, Statement, Table, Text, interval, say
+from linewright.model.card.parts import CardFacts, Section, Statement, Table, Text, interval, say, that_hold
 from linewright.model.facts import Trained
 from linewright.model.reasons import MadeElsewhere
 from linewright.model.tasks import task as rules_of
@@ -18,7 +18,7 @@ def leaderboard(facts: CardFacts) -> Section:
     trained, cited = facts.trained, facts.package.trained
     if trained.adopted:
         origin = say("leaderboard.origin", cited, trained=trained)
-        return Section(name="leaderboard", title="Where it comes from", sentences=(origin,))
+        return Section(name="leaderboard", title="Where it comes from", statements=(origin,))
     members, is_squared = _members(trained), rules_of(trained.task).is_squared
     shown = [one for place, one in enumerate(trained.trials) if place < _TRIALS_SHOWN or one.name in members]
     head = ("Trial", "Loss", "95 % interval", *(("RMSE",) if is_squared else ()), "Became the model")
@@ -36,7 +36,7 @@ def leaderboard(facts: CardFacts) -> Section:
     return Section(
         name="leaderboard",
         title="What else was tried",
-        sentences=tuple(_statements(facts, len(trained.trials) - len(shown))),
+        statements=_statements(facts, len(trained.trials) - len(shown)),
         table=Table(head=head, rows=rows, marks=marks) if rows else None,
     )
 
@@ -53,27 +53,23 @@ def _members(trained: Trained) -> Mapping[str, Text]:
     }
 
 
-def _statements(facts: CardFacts, others: int) -> Iterator[Statement]:
-    trained, cited = facts.trained, facts.package.trained
-    yield say("leaderboard.chosen", cited, trained=trained)
-    if trained.sample:
-        yield say("leaderboard.sample", cited, found=trained.sample)
-    if trained.recent:
-        yield say("leaderboard.recent", cited, found=trained.recent, task=trained.task)
-    yield say("leaderboard.losses", cited)
-    if rules_of(trained.task).is_squared:
-        measured = facts.evaluation.metrics if facts.evaluation else ()
-        rmse = next((one.value for one in measured if one.name == "rmse"), None)
-        yield say("leaderboard.squared", cited, rmse=rmse)
-        if measured and measured[0].name == "mae" and not trained.estimated:
-            yield say("leaderboard.other_metric", cited, metric=measured[0].name)
-    choice = trained.reason.choice
-    judged = trained.rows if isinstance(choice, MadeElsewhere) else choice.rows
-    if judged < trained.rows:
-        why = tuple(_not_judged(facts))
-        yield say("leaderboard.judged", cited, judged=judged, rows=trained.rows, why=why)
-    if others:
-        yield say("leaderboard.not_shown", cited, trials=others)
+def _statements(facts: CardFacts, others: int) -> tuple[Statement, ...]:
+    trained, cited, choice = facts.trained, facts.package.trained, facts.trained.reason.choice
+    rows, judged = trained.rows, trained.rows if isinstance(choice, MadeElsewhere) else choice.rows
+    measured = {one.name: one.value for one in facts.evaluation.metrics} if facts.evaluation else {}
+    is_squared, first = rules_of(trained.task).is_squared, next(iter(measured), "")
+    is_other = is_squared and first == "mae" and not trained.estimated
+    why = tuple(_not_judged(facts))
+    return that_hold(
+        (True, say("leaderboard.chosen", cited, trained=trained)),
+        (trained.sample, say("leaderboard.sample", cited, found=trained.sample)),
+        (trained.recent, say("leaderboard.recent", cited, found=trained.recent, task=trained.task)),
+        (True, say("leaderboard.losses", cited)),
+        (is_squared, say("leaderboard.squared", cited, rmse=measured.get("rmse"))),
+        (is_other, say("leaderboard.other_metric", cited, metric=first)),
+        (judged < rows, say("leaderboard.judged", cited, judged=judged, rows=rows, why=why)),
+        (others, say("leaderboard.not_shown", cited, trials=others)),
+    )
 
 
 def _not_judged(facts: CardFacts) -> Iterator[Statement]:

@@ -105,6 +105,11 @@ def say(kind: str, /, *evidence: str | None, **values: object) -> Statement:
     return Statement(kind=kind, values=values, evidence=tuple(one for one in evidence if one))
 
 
+def that_hold(*cases: tuple[object, Statement]) -> tuple[Statement, ...]:
+    """Return the statements whose condition is true, in order."""
+    return tuple(statement for holds, statement in cases if holds)
+
+
 def interval(low: float | None, high: float | None) -> Statement:
     """Return the ends of an interval; that it is not known, where one is `None`."""
     return say("figures.interval", low=low, high=high)
@@ -183,7 +188,7 @@ class Section:
 
     name: str
     title: Text
-    sentences: tuple[Statement, ...] = ()
+    statements: tuple[Statement, ...]
     lead: Table | None = None
     """A table that stands before the other."""
     table: Table | None = None

@@ -2,8 +2,8 @@
 
 from collections.abc import Iterator
 
-from linewright.model.card.parts import CardFacts, Section, Statement, Table, Text, say
-from linewright.model.facts import GroupRates
+from linewright.model.card.parts import CardFacts, Section, Statement, Table, Text, say, that_hold
+from linewright.model.facts import Certificate, GroupRates
 from linewright.model.gate_reasons import BeatsFound, FairnessFound
 from linewright.model.gates.text import gate_in_words, outcome_in_words
 from linewright.store.values import Event
@@ -28,7 +28,7 @@ def standing(facts: CardFacts) -> Section:
         stands = say("standing.behind", line=facts.line, champion=facts.champion)
     events = [event for event in facts.events if facts.version in _models(event)]
     return Section(
-        name="standing", title="Where it stands", sentences=(stands, *(_happened(event) for event in events))
+        name="standing", title="Where it stands", statements=(stands, *(_happened(event) for event in events))
     )
 
 
@@ -36,15 +36,15 @@ def certificate(facts: CardFacts) -> Section:
     """Return what the gates found."""
     name, title, found = "certificate", "Certificate", facts.certificate
     if found is None:
-        return Section(name=name, title=title, sentences=(say("certificate.absent"),))
+        return Section(name=name, title=title, statements=(say("certificate.absent"),))
     outcomes = found.outcomes
     return Section(
         name=name,
         title=title,
-        sentences=(
+        statements=(
             say("certificate.verdict", facts.certificate_digest, found=found),
-            *_set_aside(facts),
-            *_compared(facts),
+            *_set_aside(facts, found.verdict),
+            *_compared(facts, found),
         ),
         table=Table(
             head=("Result", "Gate", "What was found", "Rows"),
@@ -58,42 +58,26 @@ def certificate(facts: CardFacts) -> Section:
     )
 
 
-def _set_aside(facts: CardFacts) -> Iterator[Statement]:
-    if facts.promoted_on:
-        yield say("certificate.earlier", facts.promoted_on)
-    if facts.gates_changed:
-        yield say("certificate.gates_changed", facts.declared)
-    if facts.certificate and facts.verdict not in {"", facts.certificate.verdict}:
-        if "withdrawn" in _own_events(facts):
-            yield say("certificate.withdrawn")
-        else:
-            yield say("certificate.set_aside", verdict=facts.verdict)
+def _set_aside(facts: CardFacts, verdict: str) -> tuple[Statement, ...]:
+    is_held, is_withdrawn = facts.verdict not in {"", verdict}, "withdrawn" in _own_events(facts)
+    return that_hold(
+        (facts.promoted_on, say("certificate.earlier", facts.promoted_on)),
+        (facts.gates_changed, say("certificate.gates_changed", facts.declared)),
+        (is_held and is_withdrawn, say("certificate.withdrawn")),
+        (is_held and not is_withdrawn, say("certificate.set_aside", verdict=facts.verdict)),
+    )
 
 
-def _compared(facts: CardFacts) -> Iterator[Statement]:
-    found, is_imported = facts.certificate, facts.trained.adopted is not None
-    if found is None:
-        return
+def _compared(facts: CardFacts, found: Certificate) -> Iterator[Statement]:
     rival = None if found.rival == "baseline" else found.rival
     is_alone = not any(isinstance(one.found, BeatsFound) for one in found.outcomes)
+    kind = "certificate.alone" if is_alone else "certificate.compared"
     rows = "alone" if is_alone else "rival unknown" if facts.rival_adopted else "neither"
-    yield say(
-        "certificate.alone" if is_alone else "certificate.compared",
-        facts.certificate_digest,
-        rival,
-        found=found,
-        rows="unknown" if is_imported else rows,
-    )
-    if facts.unequal and facts.champion == facts.version:
-        yield say("certificate.unequal", rival, facts.declared, how=facts.unequal)
-    elif facts.unequal:
-        yield say(
-            "certificate.unequal_and_held",
-            rival,
-            facts.declared,
-            how=facts.unequal,
-            command=facts.in_spite,
-        )
+    rows = "unknown" if facts.trained.adopted else rows
+    yield say(kind, facts.certificate_digest, rival, found=found, rows=rows)
+    if facts.unequal:
+        command = None if facts.champion == facts.version else facts.in_spite
+        yield say("certificate.unequal", rival, facts.declared, how=facts.unequal, command=command)
 
 
 def fairness(facts: CardFacts) -> Iterator[Section]:
@@ -106,7 +90,7 @@ def fairness(facts: CardFacts) -> Iterator[Section]:
         yield Section(
             name=f"groups-{number}",
             title=say("groups.title", column=column),
-            sentences=(say("groups.rates", facts.certificate_digest, column=column),),
+            statements=(say("groups.rates", facts.certificate_digest, column=column),),
             table=Table(
                 head=(
                     column,
@@ -129,43 +113,39 @@ def _rates(group: GroupRates) -> tuple[Text, ...]:
 
 def limits(facts: CardFacts) -> Section:
     """Return what nobody looked at."""
-    return Section(name="limits", title="What was not examined", sentences=tuple(_unexamined(facts)))
+    return Section(name="limits", title="What was not examined", statements=tuple(_unexamined(facts)))
 
 
 def _unexamined(facts: CardFacts) -> Iterator[Statement]:
-    split, judged, parts = facts.split, facts.certificate_digest, facts.trained.split
+    split, judged, parts, trained = (
+        facts.split,
+        facts.certificate_digest,
+        facts.trained.split,
+        facts.package.trained,
+    )
     outcomes = facts.certificate.outcomes if facts.certificate else ()
-    if facts.trained.adopted:
-        yield say("limits.imported", facts.package.trained)
-    if not any(isinstance(one.found, FairnessFound) for one in outcomes):
-        yield say("limits.fairness", judged)
-    yield from (say("limits.undecided", judged, outcome=one) for one in outcomes if one.status == "undecided")
-    if split.by != "time":
-        yield say("limits.later", parts, by=split.by)
-    if split.embargo:
-        yield say("limits.embargo", parts, rows=split.embargo)
-    if split.unlabelled:
-        yield say("limits.unlabelled", parts, rows=split.unlabelled)
-    if split.copies:
-        yield say("limits.copies", parts, rows=split.copies)
-    yield from _unmeasured(facts)
-    yield say("limits.chance")
-
-
-def _unmeasured(facts: CardFacts) -> Iterator[Statement]:
-    evaluation, package = facts.evaluation, facts.package
-    if evaluation is None:
-        yield say("limits.evaluation")
-    if facts.explanation is None:
-        yield say("limits.explanation")
-    if facts.parity is None:
-        yield say("limits.parity")
-    if evaluation and package.half_width is not None and not evaluation.coverage:
-        yield say("limits.coverage", facts.evaluation_digest)
-    if evaluation and package.classes and not evaluation.reliability:
-        yield say("limits.reliability", facts.evaluation_digest)
+    is_fair = any(isinstance(one.found, FairnessFound) for one in outcomes)
+    yield from that_hold(
+        (facts.trained.adopted, say("limits.imported", trained)),
+        (not is_fair, say("limits.fairness", judged)),
+        *((one.status == "undecided", say("limits.undecided", judged, outcome=one)) for one in outcomes),
+        (split.by != "time", say("limits.later", parts, by=split.by)),
+        (split.embargo, say("limits.embargo", parts, rows=split.embargo)),
+        (split.unlabelled, say("limits.unlabelled", parts, rows=split.unlabelled)),
+        (split.copies, say("limits.copies", parts, rows=split.copies)),
+        (facts.evaluation is None, say("limits.evaluation")),
+        (facts.explanation is None, say("limits.explanation")),
+        (facts.parity is None, say("limits.parity")),
+    )
+    if found := facts.evaluation:
+        has_interval, has_classes = facts.package.half_width is not None, facts.package.classes
+        yield from that_hold(
+            (has_interval and not found.coverage, say("limits.coverage", facts.evaluation_digest)),
+            (has_classes and not found.reliability, say("limits.reliability", facts.evaluation_digest)),
+        )
     if not (facts.dropped or facts.forgotten or "rebuilt" in _own_events(facts)):
-        yield say("limits.rebuilt", package.trained)
+        yield say("limits.rebuilt", trained)
+    yield say("limits.chance")
 
 
 # Events

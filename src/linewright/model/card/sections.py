@@ -19,6 +19,7 @@ from linewright.model.card.parts import (
     interval,
     say,
     short,
+    that_hold,
 )
 from linewright.model.card.record import certificate, fairness, limits, standing, status_of
 from linewright.model.facts import Metric, Task
@@ -40,12 +41,12 @@ def card_of(facts: CardFacts) -> Card:
         needed(facts),
         moved(facts),
         plotted(facts),
-        Section(name="data", title="Data", sentences=tuple(_data(facts)), table=_breaches(facts)),
-        Section(name="features", title="What it looks at", sentences=tuple(_features(facts))),
+        Section(name="data", title="Data", statements=tuple(_data(facts)), table=_breaches(facts)),
+        Section(name="features", title="What it looks at", statements=_features(facts)),
         leaderboard(facts),
         decisions(facts),
         limits(facts),
-        Section(name="reproduction", title="How to reproduce it", sentences=tuple(_reproduction(facts))),
+        Section(name="reproduction", title="How to reproduce it", statements=_reproduction(facts)),
     )
     status, mark = status_of(facts)
     return Card(
@@ -55,7 +56,7 @@ def card_of(facts: CardFacts) -> Card:
         status=status,
         mark=mark,
         tiles=tuple(_tiles(facts)),
-        sections=tuple(section for section in made if section and (section.sentences or section.table)),
+        sections=tuple(section for section in made if section and (section.statements or section.table)),
         evidence=tuple((word, digest, short(digest)) for word, digest in _evidence(facts)),
     )
 
@@ -96,12 +97,15 @@ def _tiles(facts: CardFacts) -> Iterator[Tile]:
 
 
 def _purpose(facts: CardFacts) -> Section:
-    package = facts.package
+    package, cited = facts.package, facts.digest
     says = rules_of(package.task).purpose(package.label, package.classes)
-    sentences = [say("purpose.answer", facts.digest, says=says)]
-    if package.classes:
-        sentences.append(say("purpose.classes", facts.digest, names=package.classes))
-    return Section(name="purpose", title="What it predicts", sentences=tuple(sentences))
+    answer = say("purpose.answer", cited, says=says)
+    classes = say("purpose.classes", cited, names=package.classes)
+    return Section(
+        name="purpose",
+        title="What it predicts",
+        statements=that_hold((True, answer), (package.classes, classes)),
+    )
 
 
 # Metrics
@@ -111,19 +115,18 @@ def _metrics(facts: CardFacts) -> Section | None:
     evaluation, cited = facts.evaluation, facts.evaluation_digest
     if evaluation is None:
         return None
-    rows, clusters, kind = evaluation.n, evaluation.clusters, evaluation.cluster_kind
-    sentences = [
-        say("metrics.measured_by_cluster", cited, rows=rows, clusters=clusters, kind=kind)
-        if clusters
-        else say("metrics.measured", cited, rows=rows)
-    ]
-    if evaluation.plain:
-        sentences.append(say("metrics.linear", cited, found=evaluation.plain, rows=facts.trained.rows))
+    rows, learned, plain = evaluation.n, facts.trained.rows, evaluation.plain
+    whole = say("metrics.whole", clusters=evaluation.clusters, kind=evaluation.cluster_kind)
+    drawn = whole if evaluation.clusters else say("metrics.rows")
+    statements = that_hold(
+        (True, say("metrics.measured", cited, rows=rows, drawn=drawn)),
+        (plain, say("metrics.linear", cited, found=plain, rows=learned)),
+    )
     baseline = {metric.name: metric for metric in evaluation.baseline}
     return Section(
         name="metrics",
         title="How good it is",
-        sentences=tuple(sentences),
+        statements=statements,
         table=Table(
             head=("Metric", "This model", "95 % interval", "Without features", "95 % interval"),
             rows=tuple(
@@ -150,27 +153,23 @@ def _cells(metric: Metric | None) -> tuple[Text, Text]:
 
 def _data(facts: CardFacts) -> Iterator[Statement]:
     dataset, ingested, held = facts.dataset, facts.ingested, facts.trained.dataset
-    yield say("data.rows", held, dataset=dataset)
-    if facts.time_range:
-        first, last = facts.time_range
-        yield say("data.times", held, first=first, last=last)
-    if facts.as_of:
-        yield say("data.as_of", held, at=facts.as_of)
-    yield say("data.split", facts.trained.split, split=facts.split)
-    if facts.asked:
-        yield say("data.asked", facts.proposal, because=facts.asked)
-    if facts.dropped:
-        yield say("data.dropped", held, at=facts.dropped)
-    if facts.forgotten:
-        yield say("data.forgotten", held, at=facts.forgotten)
+    yield from that_hold(
+        (True, say("data.rows", held, dataset=dataset)),
+        (facts.time_range, say("data.times", held, ends=facts.time_range)),
+        (facts.as_of, say("data.as_of", held, at=facts.as_of)),
+        (True, say("data.split", facts.trained.split, split=facts.split)),
+        (facts.asked, say("data.asked", facts.proposal, because=facts.asked)),
+        (facts.dropped, say("data.dropped", held, at=facts.dropped)),
+        (facts.forgotten, say("data.forgotten", held, at=facts.forgotten)),
+    )
     if ingested is None:
         return
-    out = max(ingested.rows_read - dataset.rows, 0)
-    yield say("data.kept_out", facts.ingested_digest, ingested.quarantine, read=ingested.rows_read, out=out)
+    cited, out = facts.ingested_digest, max(ingested.rows_read - dataset.rows, 0)
+    yield say("data.kept_out", cited, ingested.quarantine, read=ingested.rows_read, out=out)
     for one in ingested.findings:
         kind = _kind(one)
         if kind != "order" or facts.split.by != "time":
-            yield say(f"data.{kind}", facts.ingested_digest, one=one)
+            yield say(f"data.{kind}", cited, one=one)
 
 
 def _kind(one: Finding) -> str:
@@ -197,28 +196,27 @@ def _breaches(facts: CardFacts) -> Table | None:
     )
 
 
-def _features(facts: CardFacts) -> Iterator[Statement]:
+def _features(facts: CardFacts) -> tuple[Statement, ...]:
     used = facts.package.encoder.columns
     carried = [column.name for column in facts.package.columns if column.role == "carried"]
     known = {*used, *carried, facts.package.label}
     rest = [column.name for column in facts.dataset.columns if column.name not in known]
-    yield say("features.used", facts.digest, names=used)
-    if carried:
-        yield say("features.carried", facts.digest, names=carried)
-    if facts.excluded:
-        yield say("features.excluded", facts.declared, names=facts.excluded, file=facts.file)
-    if rest:
-        yield say("features.left_out", facts.digest, names=rest)
+    return that_hold(
+        (True, say("features.used", facts.digest, names=used)),
+        (carried, say("features.carried", facts.digest, names=carried)),
+        (facts.excluded, say("features.excluded", facts.declared, names=facts.excluded, file=facts.file)),
+        (rest, say("features.left_out", facts.digest, names=rest)),
+    )
 
 
-def _reproduction(facts: CardFacts) -> Iterator[Statement]:
+def _reproduction(facts: CardFacts) -> tuple[Statement, ...]:
     trained, cited = facts.trained, facts.package.trained
     is_imported, is_coded = trained.adopted is not None, trained.estimated and trained.estimated.code
     made = "user's code" if is_coded else "imported" if is_imported else "trained"
-    yield say("reproduction.again", made=made, as_of=facts.as_of)
-    if is_imported:
-        yield say("reproduction.written", cited, libraries=trained.libraries)
-    else:
-        yield say("reproduction.fitted", cited, seed=trained.seed, libraries=trained.libraries)
-    if facts.parity:
-        yield say("reproduction.parity", facts.parity_digest, found=facts.parity, is_imported=is_imported)
+    parity = say("reproduction.parity", facts.parity_digest, found=facts.parity, is_imported=is_imported)
+    return that_hold(
+        (True, say("reproduction.again", made=made, as_of=facts.as_of)),
+        (is_imported, say("reproduction.written", cited, libraries=trained.libraries)),
+        (not is_imported, say("reproduction.fitted", cited, seed=trained.seed, libraries=trained.libraries)),
+        (facts.parity, parity),
+    )
