@@ -27,7 +27,6 @@ def confusion(facts: CardFacts) -> Section | None:
     counts = evaluation.confusion
     return Section(
         name="confusion",
-        title="Which mistakes it makes",
         statements=tuple(_statements(evaluation, classes, facts.evaluation_digest)),
         lead=_by_class(evaluation, classes) if len(classes) > 2 else None,
         table=_matrix(counts, classes) if len(classes) <= MOST_CLASSES else _commonest(counts, classes),

@@ -20,7 +20,6 @@ def decisions(facts: CardFacts) -> Section:
     reliability = facts.evaluation.reliability if facts.evaluation else None
     return Section(
         name="decisions",
-        title="How it decides",
         statements=tuple(_statements(facts, reliability)),
         plots=(reliability_plot(reliability.bins, _whose(facts)),) if reliability else (),
         table=_held(facts.evaluation),

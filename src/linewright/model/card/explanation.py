@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from itertools import chain
 from operator import itemgetter
 
-from linewright.model.card.parts import CardFacts, Section, Statement, Table, Text, placed, say, that_hold
+from linewright.model.card.parts import CardFacts, Section, Statement, Table, Text, say, that_hold
 from linewright.model.card.plots import apart, plot_of, said_apart, said_place
 from linewright.model.facts import Contribution, Dependence, Explanation, Missed, Point, Shuffled, WeakSlice
 from linewright.text.numbers import in_words
@@ -19,7 +19,7 @@ _CLEAR = 0.6
 
 def weak(facts: CardFacts) -> Section:
     """Return on which rows the model is surely worse than on the others."""
-    return Section(name="weak", title="Where it is weak", statements=tuple(_weak(facts)))
+    return Section(name="weak", statements=tuple(_weak(facts)))
 
 
 def _weak(facts: CardFacts) -> Iterator[Statement]:
@@ -62,18 +62,16 @@ def needed(facts: CardFacts) -> Section | None:
         return None
     groups = [one for one in found.together if one.low > 0]
     every = sorted((*groups, *found.shuffled[:MOST_SHOWN]), key=lambda one: -one.rise)
-    low, high = min(0.0, *(one.low for one in every)), max(one.high for one in every)
+    most = max(one.high for one in every)
     tests = facts.evaluation.n if facts.evaluation else found.rows
     shuffled = say("needed.shuffled", facts.explanation_digest, found=found, every=tests)
     return Section(
         name="needed",
-        title="Which columns it needs",
         statements=(shuffled, *_besides(found, groups)),
         table=Table(
             head=("Column", "Worse by", "95 % interval", "Meaning"),
-            rows=tuple((_columns(one), *_rise(one, high), say(f"needed.is_{_kind(one)}")) for one in every),
-            bars=tuple(placed((one.low, one.rise, one.high), low, high) for one in every),
-            zero=placed((0.0, 0.0, 0.0), low, high)[0],
+            rows=tuple((_columns(one), *_rise(one, most), say(f"needed.is_{_kind(one)}")) for one in every),
+            bars=tuple((one.low, one.rise, one.high) for one in every),
         ),
     )
 
@@ -116,23 +114,20 @@ def _rise(one: Shuffled, most: float) -> tuple[str, str]:
 def moved(facts: CardFacts) -> Section | None:
     """Return how far each column moves the answers, and which way."""
     found, cited = facts.explanation, facts.explanation_digest
-    name, title = "moved", "What moves its answers"
     if found is None or not (found.explained or found.not_explained):
         return None
     shown = [one for one in found.contributions[:MOST_SHOWN] if one.size > 0]
     if not found.explained:
         why = say("moved.unexplained", cited, why=found.not_explained)
-        return Section(name=name, title=title, statements=(why,))
+        return Section(name="moved", statements=(why,))
     if not shown:
-        return Section(name=name, title=title, statements=(say("moved.nothing", cited),))
-    sizes = [one.size for one in shown]
+        return Section(name="moved", statements=(say("moved.nothing", cited),))
     score, method = _score(facts, found.unit), facts.package.calibration.method
     kind = "moved.added_to_odds" if found.unit == "log-odds" else "moved.added"
     # Of several classes none is said: what raises one lowers another.
     ways = [_way(one) for one in shown]
     return Section(
-        name=name,
-        title=title,
+        name="moved",
         statements=(say(kind, cited, calibration=method, score=score, rows=found.explained),),
         table=Table(
             head=("Column", "Moves it by", *(("Which way",) if any(ways) else ())),
@@ -140,7 +135,7 @@ def moved(facts: CardFacts) -> Section | None:
                 (one.column, in_words(one.size), *((way,) if any(ways) else ()))
                 for one, way in zip(shown, ways, strict=True)
             ),
-            bars=tuple(placed((0.0, size, size), 0.0, max(sizes)) for size in sizes),
+            bars=tuple((0.0, one.size, one.size) for one in shown),
         ),
     )
 
@@ -176,13 +171,12 @@ def plotted(facts: CardFacts) -> Section | None:
     widest = max(high - low for low, high in spans)
     return Section(
         name="plots",
-        title="How the answer goes with a column",
-        statements=(_effects(facts, found), say("effects.not_causes"), *_not_drawn(facts, drawn)),
+        statements=(_effects(facts, found), say("plots.not_causes"), *_not_drawn(facts, drawn)),
         plots=tuple(
             plot_of(one, span, widest=widest, is_share=is_share)
             for one, span in zip(drawn, spans, strict=True)
         ),
-        key=say("effects.key"),
+        key=say("plots.key"),
         plain=Table(
             head=("Column", *(("Of",) if len(classes) > 2 else ()), "Lowest", "At", "Highest", "At"),
             rows=tuple(row for one in drawn for row in _extremes(one, is_share=is_share)),
@@ -193,18 +187,18 @@ def plotted(facts: CardFacts) -> Section | None:
 def _effects(facts: CardFacts, found: Explanation) -> Statement:
     cited, classes, rows = facts.explanation_digest, facts.package.classes, found.rows
     if len(classes) > 2:
-        return say("effects.each_class", cited, rows=rows)
+        return say("plots.each_class", cited, rows=rows)
     average = found.dependence[0].average[0]
     if classes:
-        return say("effects.one_class", cited, positive=facts.positive, average=average, rows=rows)
-    return say("effects.number", cited, label=facts.package.label, average=average, rows=rows)
+        return say("plots.one_class", cited, positive=facts.positive, average=average, rows=rows)
+    return say("plots.number", cited, label=facts.package.label, average=average, rows=rows)
 
 
 def _not_drawn(facts: CardFacts, drawn: Sequence[Dependence]) -> tuple[Statement, ...]:
     texts = [column.name for column in facts.package.columns if column.type == "text"]
     return that_hold(
-        (texts, say("effects.texts", columns=texts)),
-        *((one.rarer, say("effects.rarer", facts.explanation_digest, found=one)) for one in drawn),
+        (texts, say("plots.texts", columns=texts)),
+        *((one.rarer, say("plots.rarer", facts.explanation_digest, found=one)) for one in drawn),
     )
 
 

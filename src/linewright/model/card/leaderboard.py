@@ -18,7 +18,7 @@ def leaderboard(facts: CardFacts) -> Section:
     trained, cited = facts.trained, facts.package.trained
     if trained.adopted:
         origin = say("leaderboard.origin", cited, trained=trained)
-        return Section(name="leaderboard", title="Where it comes from", statements=(origin,))
+        return Section(name="leaderboard", title=say("leaderboard.title_of_imported"), statements=(origin,))
     members, is_squared = _members(trained), rules_of(trained.task).is_squared
     shown = [one for place, one in enumerate(trained.trials) if place < _TRIALS_SHOWN or one.name in members]
     head = ("Trial", "Loss", "95 % interval", *(("RMSE",) if is_squared else ()), "Became the model")
@@ -35,7 +35,6 @@ def leaderboard(facts: CardFacts) -> Section:
     marks = tuple("chosen" if one.name in members else "" for one in shown)
     return Section(
         name="leaderboard",
-        title="What else was tried",
         statements=_statements(facts, len(trained.trials) - len(shown)),
         table=Table(head=head, rows=rows, marks=marks) if rows else None,
     )

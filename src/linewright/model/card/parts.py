@@ -9,9 +9,6 @@ from linewright.data.facts import Dataset, Ingested, Split
 from linewright.model.facts import Certificate, Decision, Evaluation, Explanation, Package, Parity, Trained
 from linewright.store.values import Event
 
-SCALE = 1000
-"""Width that the ends of bars are given in."""
-
 
 class CardFacts(msgspec.Struct, frozen=True, kw_only=True):
     """Everything that a card says; results come with the digests that it shows as evidence."""
@@ -125,10 +122,8 @@ class Table:
     """One word a row by which it is coloured, e.g. ``"pass"``."""
     shades: tuple[tuple[float, ...], ...] = ()
     """How dark each cell after a row's first is, in [0, 1]."""
-    bars: tuple[tuple[int, int, int], ...] = ()
-    """Low end, value and high end of each row on the scale 0…1000, for forms that draw."""
-    zero: int = 0
-    """Where 0 is on that scale."""
+    bars: tuple[tuple[float, float, float], ...] = ()
+    """Low end, value and high end of each row, for forms that draw them beside 0."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -187,7 +182,8 @@ class Section:
     """One part of a card."""
 
     name: str
-    title: Text
+    """Of its own template, unless it has a title of its own."""
+    title: Text = ""
     statements: tuple[Statement, ...]
     lead: Table | None = None
     """A table that stands before the other."""
@@ -197,6 +193,11 @@ class Section:
     plots: tuple[Plot | LevelPlot, ...] = ()
     plain: Table | None = None
     """What the plots show, for forms that draw none."""
+
+    @property
+    def heading(self) -> Text:
+        """Its title, or the one that the template of its name has."""
+        return self.title or say(f"{self.name}.title")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -233,16 +234,3 @@ def short(digest: str) -> str:
     '0123456789ab'
     """
     return digest.removeprefix("sha256:")[:12]
-
-
-def placed(values: tuple[float, float, float], low: float, high: float) -> tuple[int, int, int]:
-    """Return where values lie on a scale from `low` to `high`; beyond its ends, at the end.
-
-    Examples
-    --------
-    >>> placed((0.0, 0.5, 2.0), 0.0, 1.0)
-    (0, 500, 1000)
-    """
-    width = high - low if high > low else 1.0
-    a, b, c = (round(SCALE * min(max((value - low) / width, 0.0), 1.0)) for value in values)
-    return a, b, c

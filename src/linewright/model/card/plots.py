@@ -145,7 +145,7 @@ def _says(found: Dependence, *, is_share: bool) -> Statement:
         for point in (found.points[0], found.points[-1])
     )
     curve = found.curves[0] if found.curves else ""
-    return say("effects.ends", column=found.column, curve=curve, first=first, last=last)
+    return say("plots.ends", column=found.column, curve=curve, first=first, last=last)
 
 
 def _along(places: Sequence[float]) -> list[float]:
@@ -166,5 +166,5 @@ def _rows(point: Point, found: Dependence, *, is_share: bool) -> Text:
     differences = apart(point, found)
     if len(differences) == 1:
         difference = said_apart(differences[0], is_share=is_share)
-        return say("effects.apart_rows", apart=difference, rows=point.rows)
-    return say("effects.rows", rows=point.rows)
+        return say("plots.apart_rows", apart=difference, rows=point.rows)
+    return say("plots.rows", rows=point.rows)

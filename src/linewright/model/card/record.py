@@ -27,20 +27,17 @@ def standing(facts: CardFacts) -> Section:
     else:
         stands = say("standing.behind", line=facts.line, champion=facts.champion)
     events = [event for event in facts.events if facts.version in _models(event)]
-    return Section(
-        name="standing", title="Where it stands", statements=(stands, *(_happened(event) for event in events))
-    )
+    return Section(name="standing", statements=(stands, *(_happened(event) for event in events)))
 
 
 def certificate(facts: CardFacts) -> Section:
     """Return what the gates found."""
-    name, title, found = "certificate", "Certificate", facts.certificate
+    found = facts.certificate
     if found is None:
-        return Section(name=name, title=title, statements=(say("certificate.absent"),))
+        return Section(name="certificate", statements=(say("certificate.absent"),))
     outcomes = found.outcomes
     return Section(
-        name=name,
-        title=title,
+        name="certificate",
         statements=(
             say("certificate.verdict", facts.certificate_digest, found=found),
             *_set_aside(facts, found.verdict),
@@ -113,7 +110,7 @@ def _rates(group: GroupRates) -> tuple[Text, ...]:
 
 def limits(facts: CardFacts) -> Section:
     """Return what nobody looked at."""
-    return Section(name="limits", title="What was not examined", statements=tuple(_unexamined(facts)))
+    return Section(name="limits", statements=tuple(_unexamined(facts)))
 
 
 def _unexamined(facts: CardFacts) -> Iterator[Statement]:

@@ -3,12 +3,12 @@
 import re
 from functools import cache
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
+from jinja2 import Environment
 from markupsafe import Markup, escape
 
 from linewright.model.card.parts import CardFacts, short
 from linewright.model.card.sections import card_of
-from linewright.model.card.words import text_of
+from linewright.model.card.words import environment
 
 __all__ = ["CardFacts", "card_html", "card_markdown", "escape_markdown"]
 
@@ -25,29 +25,16 @@ def card_html(facts: CardFacts) -> str:
 
 @cache
 def _html() -> Environment:
-    environment = Environment(
-        loader=PackageLoader("linewright.model", "templates"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters |= {"short": short, "coded": _coded, "words": text_of}
-    return environment
+    found = environment("templates", autoescape=True)
+    found.filters |= {"short": short, "coded": _coded}
+    return found
 
 
 @cache
 def _markdown() -> Environment:
-    environment = Environment(  # noqa: S701 -- `finalize` escapes every value, for Markdown
-        loader=PackageLoader("linewright.model", "templates"),
-        finalize=_as_text,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-    )
-    environment.filters |= {"short": short, "words": text_of}
-    return environment
+    found = environment("templates", finalize=_as_text, keep_trailing_newline=True)
+    found.filters["short"] = short
+    return found
 
 
 def _as_text(value: object) -> str:

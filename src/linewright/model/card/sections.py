@@ -41,12 +41,12 @@ def card_of(facts: CardFacts) -> Card:
         needed(facts),
         moved(facts),
         plotted(facts),
-        Section(name="data", title="Data", statements=tuple(_data(facts)), table=_breaches(facts)),
-        Section(name="features", title="What it looks at", statements=_features(facts)),
+        Section(name="data", statements=tuple(_data(facts)), table=_breaches(facts)),
+        Section(name="features", statements=_features(facts)),
         leaderboard(facts),
         decisions(facts),
         limits(facts),
-        Section(name="reproduction", title="How to reproduce it", statements=_reproduction(facts)),
+        Section(name="reproduction", statements=_reproduction(facts)),
     )
     status, mark = status_of(facts)
     return Card(
@@ -103,7 +103,6 @@ def _purpose(facts: CardFacts) -> Section:
     classes = say("purpose.classes", cited, names=package.classes)
     return Section(
         name="purpose",
-        title="What it predicts",
         statements=that_hold((True, answer), (package.classes, classes)),
     )
 
@@ -125,7 +124,6 @@ def _metrics(facts: CardFacts) -> Section | None:
     baseline = {metric.name: metric for metric in evaluation.baseline}
     return Section(
         name="metrics",
-        title="How good it is",
         statements=statements,
         table=Table(
             head=("Metric", "This model", "95 % interval", "Without features", "95 % interval"),

@@ -2,56 +2,32 @@
 
 from collections.abc import Callable
 from functools import cache, partial
+from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from linewright.data.finding_text import evidence_in_words
-from linewright.data.split_text import split_in_words
-from linewright.model.card.missed_classes import unfound_in_words
+from linewright.data import finding_text, split_text
+from linewright.model import explanation_text, reason_text
+from linewright.model.card import missed_classes
 from linewright.model.card.parts import Text
 from linewright.model.card.plots import said_answer
-from linewright.model.evaluate.coverage_text import (
-    beyond_in_words,
-    bias_in_words,
-    coverage_in_words,
-    parts_in_words,
-)
-from linewright.model.evaluate.decision_changes import redecided_in_words
-from linewright.model.evaluate.per_class import apart_by_class
-from linewright.model.evaluate.reliability_text import reliability_in_words
-from linewright.model.explanation_text import NOT_EXPLAINED, where_in_words
-from linewright.model.gates.text import certificate_in_words, gate_in_words, incomparable_in_words
-from linewright.model.reason_text import (
-    chosen_in_words,
-    recent_in_words,
-    sample_in_words,
-    threshold_in_words,
-)
+from linewright.model.evaluate import coverage_text, decision_changes, per_class, reliability_text
+from linewright.model.gates import text as gate_text
 from linewright.store.clock import said
-from linewright.text.numbers import count, few_in_words, in_words, listed
+from linewright.text import numbers
 
-_SHARED: tuple[Callable[..., object], ...] = (
-    apart_by_class,
-    beyond_in_words,
-    bias_in_words,
-    certificate_in_words,
-    chosen_in_words,
-    coverage_in_words,
-    evidence_in_words,
-    few_in_words,
-    gate_in_words,
-    incomparable_in_words,
-    parts_in_words,
-    recent_in_words,
-    redecided_in_words,
-    reliability_in_words,
-    sample_in_words,
-    split_in_words,
-    threshold_in_words,
-    unfound_in_words,
-    where_in_words,
+_SHARED = (
+    coverage_text,
+    explanation_text,
+    finding_text,
+    gate_text,
+    missed_classes,
+    numbers,
+    reason_text,
+    reliability_text,
+    split_text,
 )
-"""Sentences that other commands say too: filters of the same names."""
+"""Modules of the sentences that other commands say too: each function ``…_in_words`` is a filter of that name."""
 
 
 def text_of(text: Text) -> str:
@@ -91,27 +67,37 @@ def sentence_of(reason: str) -> str:
     return f"{reason[:1].upper()}{reason[1:].rstrip('.')}." if reason else ""
 
 
-@cache
-def _words() -> Environment:
-    environment = Environment(  # noqa: S701 -- plain text, which the page that it becomes a part of escapes
-        loader=PackageLoader("linewright.model", "templates/card"),
+def environment(folder: str, **settings: Any) -> Environment:
+    """Return an environment of the templates in a folder, in which an unknown name is an error."""
+    found = Environment(  # noqa: S701 -- plain text is not escaped: the page that it becomes a part of does that
+        loader=PackageLoader("linewright.model", folder),
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
+        **settings,
     )
+    found.filters["words"] = text_of
+    return found
+
+
+@cache
+def _words() -> Environment:
+    found = environment("templates/card")
+    for module in _SHARED:
+        found.filters.update({name: one for name, one in vars(module).items() if name.endswith("_in_words")})
     filters: dict[str, Callable[..., object]] = {
-        **{one.__name__: one for one in _SHARED},
-        "counted": count,
+        "apart_by_class": per_class.apart_by_class,
+        "redecided_in_words": decision_changes.redecided_in_words,
+        "counted": numbers.count,
         "instant": said,
         "integer": "{:,}".format,
-        "listed": listed,
-        "not_explained": NOT_EXPLAINED.__getitem__,
-        "number": in_words,
+        "listed": numbers.listed,
+        "not_explained": explanation_text.NOT_EXPLAINED.__getitem__,
+        "number": numbers.in_words,
         "percent": partial(said_answer, is_share=True),
         "quoted": repr,
         "sentence": sentence_of,
         "whole_percent": "{:.0%}".format,
-        "words": text_of,
     }
-    environment.filters.update(filters)
-    return environment
+    found.filters.update(filters)
+    return found
