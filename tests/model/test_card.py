@@ -3,6 +3,7 @@
 import re
 from functools import cache
 from html.parser import HTMLParser
+from pathlib import Path
 
 import msgspec
 import numpy as np
@@ -12,7 +13,10 @@ from markdown_it import MarkdownIt
 from linewright.data.facts import Breach, ByTime, Column, Dataset, Ingested, Split, SplitReason
 from linewright.data.split_text import split_in_words
 from linewright.features.facts import Category, DatePart, Elapsed, Encoder, Frequency, Number
+from linewright.model.card import words
+from linewright.model.card.parts import say
 from linewright.model.card.render import CardFacts, card_html, card_markdown, escape_markdown
+from linewright.model.card.words import text_of
 from linewright.model.evaluate.measure import evaluate
 from linewright.model.facts import (
     Adopted,
@@ -59,7 +63,7 @@ CHOSEN = ChosenReason(
         next=Alternative(name="lgb", loss=0.2127, more=0.0046, error=0.001, low=0.0026, high=0.0066),
     )
 )
-NASTY = "<script>alert(1)</script> | [x](javascript:1) *b* `c` &amp; \\ # !"
+NASTY = "<script>alert(1)</script> | [x](javascript:1) *b* `c` &amp; \\ # ! {{ 7 * 7 }} {% raw %}"
 
 
 def digest(word):
@@ -417,6 +421,35 @@ def test_the_confusion_matrix_is_told_in_words_too(card):
             f"Of {found + missed} test rows that are 'Yes' it finds {found} and misses {missed}." in page.text
         )
         assert f"Of {found + false} rows that it calls 'Yes', {found} are." in page.text
+
+
+PAGES = sorted((Path(words.__file__).parents[1] / "templates" / "card").glob("*.jinja"))
+
+
+def test_every_statement_has_its_words_and_all_words_are_said():
+    """Python says a kind and its values, a template says them: neither may know of one that the other has lost."""
+    modules = Path(words.__file__).parent.glob("*.py")
+    found = re.findall(r'"([a-z]+)\.([^"\s]+)"', "".join(map(Path.read_text, modules)))
+    said = {f"{page}.{macro}" for page, macro in found if page in {one.stem for one in PAGES}}
+    known = {
+        f"{page.stem}.{macro}"
+        for page in PAGES
+        for macro in re.findall(r"\{% macro ([a-z]\w*)\(", page.read_text())
+    }
+    kinds = [re.compile(re.sub(r"\{[^}]*\}", r"[a-z_]*", one)) for one in said]
+
+    own = {f"{page.stem}.title" for page in PAGES} | {"losses.called"}
+
+    assert not [one for one in said if "{" not in one and one not in known]
+    assert not [one for one in known - own if not any(kind.fullmatch(one) for kind in kinds)]
+
+
+def test_a_value_that_a_template_does_not_get_is_an_error():
+    """An empty place in a sentence would pass for a figure that is not there."""
+    with pytest.raises(TypeError, match=r"groups.rates says \['column'\], and was given \['colunm'\]"):
+        text_of(say("groups.rates", colunm="Sex"))
+    with pytest.raises(TypeError, match="StrictUndefined"):
+        text_of(say("certificate.alone", found={}, rows="alone"))
 
 
 def test_every_evidence_id_beside_a_sentence_is_in_the_list_of_evidence(card):

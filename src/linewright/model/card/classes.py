@@ -6,7 +6,6 @@ from linewright.model.card.parts import CardFacts, Section, Statement, Table, Te
 from linewright.model.evaluate.per_class import (
     Share,
     found_by_class,
-    hardly_in_words,
     is_surely_apart,
     rows_in_words,
     share_in_words,
@@ -38,14 +37,15 @@ def _statements(evaluation: Evaluation, classes: Sequence[str], cited: str | Non
     if evaluation.only_answer is not None:
         yield say("confusion.only", cited, answer=classes[evaluation.only_answer])
     if is_two:
-        (_, false), (missed, found) = counts
-        yield say("confusion.found", cited, positive=classes[1], found=found, missed=missed)
-        yield say("confusion.right", cited, positive=classes[1], found=found, called=found + false)
+        (_, false), (missed, right) = counts
+        yield say("confusion.found", cited, positive=classes[1], found=right, missed=missed)
+        yield say("confusion.right", cited, positive=classes[1], found=right, called=right + false)
     elif evaluation.unfound:
         unfound = {classes[code]: rows for code, rows in evaluation.unfound.items()}
         yield say("confusion.unfound", cited, rows=unfound)
-    if not is_two and (hardly := hardly_in_words(found_by_class(counts), classes)):
-        yield say("confusion.hardly", cited, which=hardly)
+    found = found_by_class(counts)
+    if not is_two and any(one.is_hardly_found for one in found):
+        yield say("confusion.hardly", cited, found=found, classes=classes)
     if evaluation.few:
         yield say("confusion.few", cited, classes=[(classes[code], rows) for code, rows in evaluation.few])
     if not is_two:

@@ -5,13 +5,12 @@ from collections.abc import Iterator
 from linewright.model.card.parts import CardFacts, Section, Statement, Table, Text, interval, say
 from linewright.model.card.plots import reliability_plot, said_answer
 from linewright.model.evaluate.coverage_text import (
-    bias_in_words,
-    parts_in_words,
     percent_in_words,
     range_in_words,
+    surely_less,
 )
 from linewright.model.evaluate.reliability_text import is_off
-from linewright.model.facts import Band, Evaluation, Reliability
+from linewright.model.facts import Evaluation, Reliability
 from linewright.text.numbers import in_words
 
 
@@ -36,13 +35,8 @@ def _statements(facts: CardFacts, reliability: Reliability | None) -> Iterator[S
     if reliability is not None:
         yield say("decisions.reliability", measured, found=reliability, positive=_whose(facts))
     if package.threshold is not None and facts.decision is not None:
-        yield say(
-            "decisions.threshold",
-            facts.decision_digest,
-            positive=facts.positive,
-            threshold=package.threshold,
-            reason=facts.decision.reason,
-        )
+        reason = facts.decision.reason
+        yield say("decisions.threshold", facts.decision_digest, package=package, reason=reason)
     if facts.certificate and (found := facts.certificate.redecided):
         yield say("decisions.redecided", facts.certificate_digest, found=found, classes=package.classes)
     if package.half_width is not None:
@@ -67,20 +61,13 @@ def _whose(facts: CardFacts) -> str | None:
 
 
 def _interval(facts: CardFacts, half_width: float) -> Statement:
-    band = facts.package.band
-    return say(
-        "decisions.interval",
-        facts.package.trained,
-        width=in_words(half_width) if band is None or len(band.at) == 1 else _widths(band),
-        least=band.least if band else None,
-        most=band.most if band else None,
-        is_imported=facts.trained.adopted is not None,
-    )
-
-
-def _widths(band: Band) -> Text:
-    pairs = list(zip(band.half_widths, band.at, strict=True))
-    return say("decisions.widths", narrow=min(pairs), wide=max(pairs))
+    band, is_imported = facts.package.band, facts.trained.adopted is not None
+    width: Text = in_words(half_width)
+    if band is not None and len(band.at) > 1:
+        pairs = list(zip(band.half_widths, band.at, strict=True))
+        width = say("decisions.widths", narrow=min(pairs), wide=max(pairs))
+    cited = facts.package.trained
+    return say("decisions.interval", cited, width=width, band=band, is_imported=is_imported)
 
 
 def _on_test_rows(facts: CardFacts) -> Iterator[Statement]:
@@ -91,10 +78,11 @@ def _on_test_rows(facts: CardFacts) -> Iterator[Statement]:
     if found.coverage:
         why = "_imported" if facts.trained.adopted else "_by_time" if facts.split.by == "time" else ""
         yield say(f"decisions.coverage{why}", cited, found=found.coverage, beyond=found.beyond)
-    if parts_in_words(found.coverage_at):
+    if surely_less(found.coverage_at):
         yield say("decisions.coverage_at", cited, parts=found.coverage_at)
-    if found.bias and bias_in_words(found.bias):
-        yield say("decisions.bias", cited, found=found.bias)
+    bias = found.bias
+    if bias and bias.low is not None and bias.high is not None and not bias.low <= 0 <= bias.high:
+        yield say("decisions.bias", cited, found=bias)
 
 
 def _held(evaluation: Evaluation | None) -> Table | None:
@@ -131,10 +119,6 @@ def _came_true(reliability: Reliability) -> Table:
 
 def _is_worse_than_none(evaluation: Evaluation | None) -> bool:
     """Return whether the probabilities are further from the truth than those of the prediction without features."""
-    if evaluation is None:
-        return False
-    own, base = (
-        {one.name: one.value for one in metrics}.get("log_loss")
-        for metrics in (evaluation.metrics, evaluation.baseline)
-    )
-    return own is not None and base is not None and own > base
+    metrics = (*evaluation.metrics, *evaluation.baseline) if evaluation else ()
+    losses = [one.value for one in metrics if one.name == "log_loss"]
+    return len(losses) == 2 and losses[0] > losses[1]

@@ -7,7 +7,7 @@ from operator import itemgetter
 
 from linewright.model.card.parts import CardFacts, Section, Statement, Table, Text, say, that_hold
 from linewright.model.card.plots import apart, plot_of, said_apart, said_place
-from linewright.model.facts import Contribution, Dependence, Explanation, Missed, Point, Shuffled, WeakSlice
+from linewright.model.facts import Contribution, Dependence, Explanation, Missed, Point, Shuffled
 from linewright.text.numbers import in_words
 
 MOST_SHOWN = 12
@@ -26,8 +26,10 @@ def _weak(facts: CardFacts) -> Iterator[Statement]:
     found, cited = facts.explanation, facts.explanation_digest
     if found is None:
         return
+    of = "_of_class" if facts.package.classes else "_of_numbers"
     for one in found.slices:
-        yield _slice(one, found.loss, facts)
+        kind = "weak.slice" if one.answered is None or one.true is None else f"weak.slice{of}"
+        yield say(kind, cited, one=one, loss=found.loss, positive=facts.positive)
     if found.slices:
         yield say("weak.how", found=found)
     elif found.looked_at:
@@ -36,15 +38,6 @@ def _weak(facts: CardFacts) -> Iterator[Statement]:
         yield say("weak.unknown", cited)
     if found.missed:
         yield from _missed(found.missed, facts.package.classes, cited)
-
-
-def _slice(one: WeakSlice, loss: str, facts: CardFacts) -> Statement:
-    cited = facts.explanation_digest
-    if one.answered is None or one.true is None:
-        return say("weak.slice", cited, one=one, loss=loss)
-    if facts.package.classes:
-        return say("weak.slice_of_class", cited, one=one, loss=loss, positive=facts.positive)
-    return say("weak.slice_of_numbers", cited, one=one, loss=loss)
 
 
 def _missed(found: Missed, classes: Sequence[str], cited: str | None) -> Iterator[Statement]:

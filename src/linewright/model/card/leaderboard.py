@@ -36,7 +36,7 @@ def leaderboard(facts: CardFacts) -> Section:
     return Section(
         name="leaderboard",
         statements=_statements(facts, len(trained.trials) - len(shown)),
-        table=Table(head=head, rows=rows, marks=marks) if rows else None,
+        table=Table(head=head, rows=rows, marks=marks),
     )
 
 

@@ -114,7 +114,7 @@ def interval(low: float | None, high: float | None) -> Statement:
 
 @dataclass(frozen=True, kw_only=True)
 class Table:
-    """Rows of text below their heads."""
+    """Rows of text below their heads; one without rows is not shown."""
 
     head: tuple[str, ...]
     rows: tuple[tuple[Text, ...], ...]
@@ -124,14 +124,6 @@ class Table:
     """How dark each cell after a row's first is, in [0, 1]."""
     bars: tuple[tuple[float, float, float], ...] = ()
     """Low end, value and high end of each row, for forms that draw them beside 0."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Tick:
-    """A mark on an axis."""
-
-    at: float
-    text: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -146,8 +138,9 @@ class Plot:
     has_dots: bool
     zero: float | None = None
     """Height of a level line; `None` for a diagonal."""
-    left: tuple[Tick, ...]
-    bottom: tuple[Tick, ...]
+    left: tuple[tuple[float, str], ...]
+    bottom: tuple[tuple[float, str], ...]
+    """Marks of the axes: where they are, and what they say."""
     spread: tuple[float, ...] = ()
     """How many rows there are along the width, beside where most are."""
     missing: tuple[float, ...] = ()

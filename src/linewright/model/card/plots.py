@@ -3,7 +3,7 @@
 import math
 from collections.abc import Iterator, Sequence
 
-from linewright.model.card.parts import Level, LevelPlot, Plot, Statement, Text, Tick, say
+from linewright.model.card.parts import Level, LevelPlot, Plot, Statement, Text, say
 from linewright.model.facts import Dependence, Point, ReliabilityBin
 from linewright.text.numbers import figure, in_words
 from linewright.text.times import say_time
@@ -62,7 +62,7 @@ def plot_of(
         ),
         has_dots=len(places) <= _MOST_DOTS,
         zero=zero,
-        left=tuple(Tick(at=at, text=text) for at, text in (*left, (zero, "0"))),
+        left=(*left, (zero, "0")),
         bottom=tuple(_values(found)),
         spread=tuple(rows / most for rows in found.spread),
         missing=up(found.missing) if found.missing else (),
@@ -82,7 +82,7 @@ def reliability_plot(bins: Sequence[ReliabilityBin], positive: str | None) -> Pl
     """
     high = 1.05 * max(max(one.answered, one.true) for one in bins)
     high = 1.0 if high > _WHOLE or not high else high
-    ticks = tuple(Tick(at=share, text=said_answer(share * high, is_share=True)) for share in _TICKS)
+    ticks = tuple((share, said_answer(share * high, is_share=True)) for share in _TICKS)
     return Plot(
         title=say("decisions.came_true"),
         note=say("decisions.dashed", positive=positive),
@@ -153,13 +153,12 @@ def _along(places: Sequence[float]) -> list[float]:
     return [(place - first) / (last - first) for place in places]
 
 
-def _values(found: Dependence) -> Iterator[Tick]:
+def _values(found: Dependence) -> Iterator[tuple[float, str]]:
     first, last = float(found.points[0].at), float(found.points[-1].at)
     is_whole = found.kind == "number" and first.is_integer() and last.is_integer()
     middle = round((first + last) / 2) if is_whole and last - first > 2 else (first + last) / 2
     places = (first, middle, last)
-    for place, at in zip(places, _along(places), strict=True):
-        yield Tick(at=at, text=said_place(place, found))
+    return zip(_along(places), (said_place(place, found) for place in places), strict=True)
 
 
 def _rows(point: Point, found: Dependence, *, is_share: bool) -> Text:

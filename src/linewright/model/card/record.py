@@ -13,7 +13,7 @@ def status_of(facts: CardFacts) -> tuple[Text, str]:
     """Return the model's status, and the mark by which it is coloured."""
     if facts.champion == facts.version:
         return say("standing.is_halted" if facts.halted else "standing.is_champion"), "champion"
-    if "promoted" in _own_events(facts):
+    if _has(facts, "promoted") or _has(facts, "forced"):
         return say("standing.is_former"), "former"
     return say("standing.is_candidate"), "candidate"
 
@@ -21,13 +21,11 @@ def status_of(facts: CardFacts) -> tuple[Text, str]:
 def standing(facts: CardFacts) -> Section:
     """Return whether it serves, and what happened to it."""
     if facts.champion == facts.version:
-        stands = say("standing.halted" if facts.halted else "standing.champion", line=facts.line)
-    elif facts.champion is None:
-        stands = say("standing.without", line=facts.line)
+        kind = "halted" if facts.halted else "champion"
     else:
-        stands = say("standing.behind", line=facts.line, champion=facts.champion)
-    events = [event for event in facts.events if facts.version in _models(event)]
-    return Section(name="standing", statements=(stands, *(_happened(event) for event in events)))
+        kind = "without" if facts.champion is None else "behind"
+    stands = say(f"standing.{kind}", line=facts.line, champion=facts.champion)
+    return Section(name="standing", statements=(stands, *(_happened(*one) for one in _own_events(facts))))
 
 
 def certificate(facts: CardFacts) -> Section:
@@ -35,7 +33,6 @@ def certificate(facts: CardFacts) -> Section:
     found = facts.certificate
     if found is None:
         return Section(name="certificate", statements=(say("certificate.absent"),))
-    outcomes = found.outcomes
     return Section(
         name="certificate",
         statements=(
@@ -46,17 +43,16 @@ def certificate(facts: CardFacts) -> Section:
         table=Table(
             head=("Result", "Gate", "What was found", "Rows"),
             rows=tuple(
-                (one.status, gate_in_words(one), outcome_in_words(one), f"{one.n:,}") for one in outcomes
+                (one.status, gate_in_words(one), outcome_in_words(one), f"{one.n:,}")
+                for one in found.outcomes
             ),
-            marks=tuple(one.status for one in outcomes),
-        )
-        if outcomes
-        else None,
+            marks=tuple(one.status for one in found.outcomes),
+        ),
     )
 
 
 def _set_aside(facts: CardFacts, verdict: str) -> tuple[Statement, ...]:
-    is_held, is_withdrawn = facts.verdict not in {"", verdict}, "withdrawn" in _own_events(facts)
+    is_held, is_withdrawn = facts.verdict not in {"", verdict}, _has(facts, "withdrawn")
     return that_hold(
         (facts.promoted_on, say("certificate.earlier", facts.promoted_on)),
         (facts.gates_changed, say("certificate.gates_changed", facts.declared)),
@@ -114,12 +110,8 @@ def limits(facts: CardFacts) -> Section:
 
 
 def _unexamined(facts: CardFacts) -> Iterator[Statement]:
-    split, judged, parts, trained = (
-        facts.split,
-        facts.certificate_digest,
-        facts.trained.split,
-        facts.package.trained,
-    )
+    split, parts = facts.split, facts.trained.split
+    judged, trained = facts.certificate_digest, facts.package.trained
     outcomes = facts.certificate.outcomes if facts.certificate else ()
     is_fair = any(isinstance(one.found, FairnessFound) for one in outcomes)
     yield from that_hold(
@@ -140,7 +132,7 @@ def _unexamined(facts: CardFacts) -> Iterator[Statement]:
             (has_interval and not found.coverage, say("limits.coverage", facts.evaluation_digest)),
             (has_classes and not found.reliability, say("limits.reliability", facts.evaluation_digest)),
         )
-    if not (facts.dropped or facts.forgotten or "rebuilt" in _own_events(facts)):
+    if not (facts.dropped or facts.forgotten or _has(facts, "rebuilt")):
         yield say("limits.rebuilt", trained)
     yield say("limits.chance")
 
@@ -148,23 +140,19 @@ def _unexamined(facts: CardFacts) -> Iterator[Statement]:
 # Events
 
 
-def _kind(event: Event) -> str:
-    return str(type(event).__struct_config__.tag)
+def _own_events(facts: CardFacts) -> Iterator[tuple[str, Event]]:
+    """Yield what happened to this model, with its kind."""
+    for event in facts.events:
+        kind = str(type(event).__struct_config__.tag)
+        before = getattr(event, "before", None) if kind == "rolled_back" else None
+        if facts.version in {getattr(event, "model", None), before}:
+            yield "forced" if getattr(event, "forced", False) else kind, event
 
 
-def _own_events(facts: CardFacts) -> set[str]:
-    """Return the kinds of events of this model."""
-    return {_kind(event) for event in facts.events if facts.version in _models(event)}
+def _has(facts: CardFacts, kind: str) -> bool:
+    return any(kind == one for one, _ in _own_events(facts))
 
 
-def _models(event: Event) -> set[object]:
-    return {
-        getattr(event, "model", None),
-        getattr(event, "before", None) if _kind(event) == "rolled_back" else None,
-    }
-
-
-def _happened(event: Event) -> Statement:
-    kind = "forced" if getattr(event, "forced", False) else _kind(event)
+def _happened(kind: str, event: Event) -> Statement:
     cited = getattr(event, "certificate", None) or getattr(event, "package", None)
     return say(f"standing.{kind}", cited, event=event)

@@ -56,7 +56,7 @@ def card_of(facts: CardFacts) -> Card:
         status=status,
         mark=mark,
         tiles=tuple(_tiles(facts)),
-        sections=tuple(section for section in made if section and (section.statements or section.table)),
+        sections=tuple(section for section in made if section and section.statements),
         evidence=tuple((word, digest, short(digest)) for word, digest in _evidence(facts)),
     )
 
@@ -99,12 +99,11 @@ def _tiles(facts: CardFacts) -> Iterator[Tile]:
 def _purpose(facts: CardFacts) -> Section:
     package, cited = facts.package, facts.digest
     says = rules_of(package.task).purpose(package.label, package.classes)
-    answer = say("purpose.answer", cited, says=says)
-    classes = say("purpose.classes", cited, names=package.classes)
-    return Section(
-        name="purpose",
-        statements=that_hold((True, answer), (package.classes, classes)),
+    statements = that_hold(
+        (True, say("purpose.answer", cited, says=says)),
+        (package.classes, say("purpose.classes", cited, names=package.classes)),
     )
+    return Section(name="purpose", statements=statements)
 
 
 # Metrics
@@ -177,7 +176,7 @@ def _kind(one: Finding) -> str:
 
 
 def _breaches(facts: CardFacts) -> Table | None:
-    if facts.ingested is None or not facts.ingested.breaches:
+    if facts.ingested is None:
         return None
     return Table(
         head=("Column", "Rule that did not hold", "Rows", "First value", "Action"),

@@ -40,20 +40,22 @@ def text_of(text: Text) -> str:
 
     Raises
     ------
-    jinja2.UndefinedError, TypeError
-        If the macro needs a value that the statement does not have, or does not know one that it has.
+    TypeError
+        If the values of a statement are not those that its macro names.
 
     Examples
     --------
     >>> from linewright.model.card.parts import say
-    >>> text_of(say("standing.without", line="churn")), text_of("as\nit is")
-    ('It is not the champion; churn has none.', 'as\nit is')
+    >>> text_of(say("groups.title", column="sex")), text_of("as\nit is")
+    ('Groups by sex', 'as\nit is')
     """
     if isinstance(text, str):
         return text
-    page, macro = text.kind.split(".")
-    worded = getattr(_words().get_template(f"{page}.jinja").module, macro)(**text.values)
-    return " ".join(worded.split())
+    page, name = text.kind.split(".")
+    macro = getattr(_words().get_template(f"{page}.jinja").module, name)
+    if set(macro.arguments) != set(text.values):
+        raise TypeError(f"{text.kind} says {sorted(macro.arguments)}, and was given {sorted(text.values)}")
+    return " ".join(macro(**text.values).split())
 
 
 def sentence_of(reason: str) -> str:
@@ -80,6 +82,10 @@ def environment(folder: str, **settings: Any) -> Environment:
     return found
 
 
+def _quoted(text: str) -> str:
+    return repr(str(text))  # of an unknown name `repr` knows something to say
+
+
 @cache
 def _words() -> Environment:
     found = environment("templates/card")
@@ -89,13 +95,14 @@ def _words() -> Environment:
         "apart_by_class": per_class.apart_by_class,
         "redecided_in_words": decision_changes.redecided_in_words,
         "counted": numbers.count,
+        "hardly_in_words": per_class.hardly_in_words,
         "instant": said,
         "integer": "{:,}".format,
         "listed": numbers.listed,
         "not_explained": explanation_text.NOT_EXPLAINED.__getitem__,
         "number": numbers.in_words,
         "percent": partial(said_answer, is_share=True),
-        "quoted": repr,
+        "quoted": _quoted,
         "sentence": sentence_of,
         "whole_percent": "{:.0%}".format,
     }
