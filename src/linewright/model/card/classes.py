@@ -4,13 +4,14 @@ from collections.abc import Iterator, Sequence
 
 from linewright.model.card.parts import CardFacts, Section, Statement, Table, Text, say
 from linewright.model.evaluate.per_class import (
+    ClassFound,
     Share,
     found_by_class,
     is_surely_apart,
     rows_in_words,
     share_in_words,
 )
-from linewright.model.facts import Evaluation
+from linewright.model.facts import Evaluation, Expected
 
 MOST_CLASSES = 12
 """Confusion matrices of more classes are told by their commonest mistakes."""
@@ -65,31 +66,23 @@ def _by_class(evaluation: Evaluation, classes: Sequence[str]) -> Table:
     expected = {one.code: one for one in evaluation.expected}
     # Expected rows are weighted; where weights differ, so are those that they stand beside.
     is_weighted = any(abs(one.true - found[one.code].recall.of) > 0.5 for one in expected.values())
-    rows: list[tuple[Text, ...]] = [
-        (
-            classes[one.code],
-            f"{one.recall.of:,}",
-            *_share(one.recall, "no_rows"),
-            f"{one.precision.of:,}",
-            *_share(one.precision, "never"),
-        )
-        for one in shown
-    ]
     head = ("Class", "Test rows", "Found", "95 % interval", "Answered", "Right", "95 % interval")
-    if not expected:
-        return Table(head=head, rows=tuple(rows))
-    more = [
-        (
-            rows_in_words(mine.said),
-            f"{rows_in_words(mine.low)} to {rows_in_words(mine.high)}",
-            *((rows_in_words(mine.true),) if is_weighted else ()),
-        )
-        for mine in (expected[one.code] for one in shown)
-    ]
-    return Table(
-        head=(*head, "Expected", "If probabilities are true", *(("Rows, weighted",) if is_weighted else ())),
-        rows=tuple((*row, *rest) for row, rest in zip(rows, more, strict=True)),
-    )
+    cells = 2 + is_weighted if expected else 0
+    more = ("Expected", "If probabilities are true", "Rows, weighted")[:cells]
+    rows = ((classes[one.code], *_found(one), *_expected(expected.get(one.code))[:cells]) for one in shown)
+    return Table(head=(*head, *more), rows=tuple(rows))
+
+
+def _found(one: ClassFound) -> tuple[Text, ...]:
+    recall, precision = _share(one.recall, "no_rows"), _share(one.precision, "never")
+    return f"{one.recall.of:,}", *recall, f"{one.precision.of:,}", *precision
+
+
+def _expected(one: Expected | None) -> tuple[str, ...]:
+    if one is None:
+        return ()
+    said, low, high, true = map(rows_in_words, (one.said, one.low, one.high, one.true))
+    return said, f"{low} to {high}", true
 
 
 def _share(share: Share, none: str) -> tuple[Text, str]:

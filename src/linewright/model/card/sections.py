@@ -209,7 +209,7 @@ def _features(facts: CardFacts) -> tuple[Statement, ...]:
 def _reproduction(facts: CardFacts) -> tuple[Statement, ...]:
     trained, cited = facts.trained, facts.package.trained
     is_imported, is_coded = trained.adopted is not None, trained.estimated and trained.estimated.code
-    made = "user's code" if is_coded else "imported" if is_imported else "trained"
+    made = "coded" if is_coded else "imported" if is_imported else "trained"
     parity = say("reproduction.parity", facts.parity_digest, found=facts.parity, is_imported=is_imported)
     return that_hold(
         (True, say("reproduction.again", made=made, as_of=facts.as_of)),
