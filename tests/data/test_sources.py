@@ -10,6 +10,7 @@ import polars as pl
 import pytest
 from toy_source import MAGIC, ListedSource, ToySource, install_toys
 
+from linewright.data.read.reader import Cursor, reader_of
 from linewright.data.spec import SOURCES, DataSpec, FileSource, SourceSpec, SqliteSource, source_specs
 from linewright.errors import SpecError
 from linewright.line.file.read import parse_line, schema
@@ -82,6 +83,22 @@ class TestSqlite(SourceContract):
             return SqliteSource(sqlite="a.db", query="SELECT * FROM t ORDER BY rowid")
 
         return write
+
+
+def test_a_database_gives_only_its_rows_since_a_cursor(tmp_path):
+    """Of a table of years, a day is read."""
+    with closing(sqlite3.connect(tmp_path / "a.db")) as database, database:
+        database.execute("CREATE TABLE t (id INTEGER, x TEXT)")
+        database.executemany("INSERT INTO t VALUES (?, 'a')", [(number,) for number in range(1000)])
+    spec = SqliteSource(sqlite="a.db", query="SELECT id, x FROM t -- all of it")
+
+    def read(cursor: Cursor) -> list[int]:
+        source = reader_of(spec).open("s", spec, tmp_path, size=1000, since=cursor)
+        return [row for batch in source.batches() for row in batch.frame["id"]]
+
+    assert [998, 999] == read(Cursor(column="id", value=998))
+    assert [999] == read(Cursor(column="id", value=998.5))
+    assert [] == read(Cursor(column="x", value="b' OR 'x' = 'x"))
 
 
 @pytest.fixture

@@ -9,6 +9,7 @@ from typing import ClassVar
 import polars as pl
 
 from linewright.data.read.batches import Batch
+from linewright.data.read.reader import Cursor
 from linewright.data.read.source import Source
 from linewright.data.spec import SourceSpec
 from linewright.errors import RequestError
@@ -79,7 +80,10 @@ def opened(name: str, texts: list[str], *, first: int | None, size: int) -> Sour
 class ToyReader:
     """Reads the file of a `ToySource`."""
 
-    def open(self, name: str, spec: ToySource, root: Path, *, size: int) -> Source:
+    def open(
+        self, name: str, spec: ToySource, root: Path, *, size: int, since: Cursor | None = None
+    ) -> Source:
+        del since
         text = self._text(spec, root, f"sources.{name}")
         return opened(name, text.splitlines()[1:], first=3, size=size)
 
@@ -102,8 +106,10 @@ class ToyReader:
 class ListedReader:
     """Reads a `ListedSource`."""
 
-    def open(self, name: str, spec: ListedSource, root: Path, *, size: int) -> Source:
-        del root
+    def open(
+        self, name: str, spec: ListedSource, root: Path, *, size: int, since: Cursor | None = None
+    ) -> Source:
+        del root, since
         return opened(name, list(spec.listed), first=None, size=size)
 
     def fingerprint(self, spec: ListedSource, root: Path, where: str) -> str:

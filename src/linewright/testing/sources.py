@@ -9,8 +9,9 @@ from typing import ClassVar
 import polars as pl
 import pytest
 
+from linewright.data.read.cursor import rows_since
 from linewright.data.read.file.paths import files_of
-from linewright.data.read.reader import column_names, fingerprint
+from linewright.data.read.reader import Cursor, column_names, fingerprint
 from linewright.data.read.source import open_source
 from linewright.data.spec import DataSpec, SourceSpec, source_specs
 from linewright.errors import RequestError, SpecError
@@ -98,6 +99,31 @@ class SourceContract:
 
         assert prints[0] == prints[3]
         assert len(set(prints)) == 3
+
+    def test_rows_since_a_cursor_are_those_at_it_and_after_it(self, write: Write, tmp_path: Path) -> None:
+        """A row at the cursor's edge that was lost would never be read; one that is given twice is known by its key."""
+        many = len(ROWS["id"])
+        days = [f"2024-05-{1 + day // 10:02}" for day in range(many)]
+        numbers = [str(number) for number in range(many)]
+        spec = write(
+            tmp_path, {"n": numbers, "day": [f" {day}" if day < "2024-05-09" else day for day in days]}
+        )
+
+        def since(column: str, value: float | str) -> list[str]:
+            cursor = Cursor(column=column, value=value)
+            return [
+                str(n) for rows in rows_since("s", spec, tmp_path, cursor, size=_SMALL) for n in rows["n"]
+            ]
+
+        for day in ("", "2024-05-01", "2024-05-05", "2024-05-30", "2024-06-01"):
+            assert [n for n, at in zip(numbers, days, strict=True) if at >= day] == since("day", day)
+        with pytest.raises(RequestError, match=r"no such column.*did you mean 'day'"):
+            since("days", "2024-05-05")
+        with pytest.raises(RequestError, match="would never be read"):
+            since("day", 5)
+        spec = write(tmp_path, {"n": numbers, "day": [*days[:-1], None]})
+        with pytest.raises(RequestError, match="would never be read"):
+            since("day", "2024-05-05")
 
     def test_limits_are_no_part_of_its_fingerprint(self, write: Write, tmp_path: Path) -> None:
         """What could be read before is read the same under a higher limit."""

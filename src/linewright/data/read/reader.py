@@ -1,5 +1,6 @@
 """What reads a kind of source, and the digest of what a source holds: asked for by who reads no row, so without what makes tables."""
 
+from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -10,6 +11,15 @@ if TYPE_CHECKING:
     from linewright.data.read.source import Source
 
 
+@dataclass(frozen=True, kw_only=True)
+class Cursor:
+    """How far a source was read: the highest value of a column that only rises."""
+
+    column: str
+    value: int | float | str
+    """A finite number is compared with numbers, a text with texts, byte by byte, as dates by ISO 8601 are ordered."""
+
+
 class SourceReader(Protocol):
     """Reads one kind of source; the `reader` of the spec names its class.
 
@@ -18,7 +28,7 @@ class SourceReader(Protocol):
     to all that is said here. A reader has no state, and `spec` is always of its kind.
     """
 
-    def open(self, name: str, spec: Any, root: Path, *, size: int) -> "Source":
+    def open(self, name: str, spec: Any, root: Path, *, size: int, since: Cursor | None = None) -> "Source":
         """Return the rows of a source, which can be read more than once and are the same each time, in the same order.
 
         Parameters
@@ -31,6 +41,9 @@ class SourceReader(Protocol):
             Folder that relative paths start from.
         size
             How many bytes of text a batch is made of, about; no row may be longer.
+        since
+            Rows before this cursor may be left out, and rows at it may not; `data.read.cursor` asks for it. So a database
+            is not read as a whole for its newest rows. Lines and fingerprints are not asked for of such a source.
         """
         ...
 

@@ -19,6 +19,7 @@ import polars as pl
 
 from linewright.data.read.batches import BATCH, Batch, refuse_patterns
 from linewright.data.read.limits import most_held, too_large, too_many_rows
+from linewright.data.read.reader import Cursor
 from linewright.data.read.source import Source
 from linewright.data.spec import SqliteSource
 from linewright.engine.machine import resident
@@ -294,11 +295,14 @@ def _tables(connection: sqlite3.Connection) -> str:
 class SqliteReader:
     """Reads the result of a query on a SQLite database."""
 
-    def open(self, name: str, spec: SqliteSource, root: Path, *, size: int) -> Source:
+    def open(
+        self, name: str, spec: SqliteSource, root: Path, *, size: int, since: Cursor | None = None
+    ) -> Source:
         """Run the query: its rows are in memory as a whole."""
         del size
         where = f"sources.{name}"
-        query = read_query(_database(spec, root, where), spec, where)
+        asked = spec if since is None else spec.model_copy(update={"query": _query_since(spec, since)})
+        query = read_query(_database(spec, root, where), asked, where)
         refuse_patterns(query.columns, f"{where}.query")
         return Source(
             name=name, columns=query.columns, is_text=True, parts=(query,), missing=spec.missing_texts
@@ -317,6 +321,23 @@ class SqliteReader:
         """Return nothing: the query would have to be run for it."""
         del name, spec, root
         return ()
+
+
+def _query_since(spec: SqliteSource, cursor: Cursor) -> str:
+    """Return the query for rows at or after a cursor, and for those that cannot be compared with it, which are to be refused.
+
+    SQLite takes an unknown quoted name for a text and gives all rows; `rows_since` refuses the name.
+    """
+    column = '"{}"'.format(cursor.column.replace('"', '""'))
+    # The sign keeps SQLite from reading a number as a text, or a text as a number.
+    if isinstance(cursor.value, str):
+        value = "'{}'".format(cursor.value.replace("'", "''"))
+        # Blanks before a text are removed later, so that it may come to stand behind the cursor.
+        others = f"typeof({column}) <> 'text' OR {column} NOT GLOB '[!-~]*'"
+    else:
+        value, others = repr(cursor.value), f"typeof({column}) NOT IN ('integer', 'real')"
+    query = spec.query.strip().rstrip(";")
+    return f"SELECT * FROM (\n{query}\n) WHERE +{column} >= {value} OR {others}"  # noqa: S608 -- `run_query` trusts no query
 
 
 def _database(spec: SqliteSource, root: Path, where: str) -> Path:

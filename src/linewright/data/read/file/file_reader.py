@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from linewright.data.read.file.paths import files_of
+from linewright.data.read.reader import Cursor
 from linewright.data.spec import FileSource
 from linewright.store.values import digest_of
 
@@ -16,10 +17,13 @@ if TYPE_CHECKING:
 class FileReader:
     """Reads files, each of a format of `data.read.file.files.FILE_FORMATS`."""
 
-    def open(self, name: str, spec: FileSource, root: Path, *, size: int) -> "Source":
-        """Open the files that a source names."""
+    def open(
+        self, name: str, spec: FileSource, root: Path, *, size: int, since: Cursor | None = None
+    ) -> "Source":
+        """Open the files that a source names, as a whole."""
         from linewright.data.read.file.files import open_files
 
+        del since
         where = f"sources.{name}"
         return open_files(name, files_of(spec.file, root, f"{where}.file"), spec, where, size)
 
