@@ -56,7 +56,7 @@ def _calibration(facts: CardFacts, reliability: Reliability | None) -> Statement
 
 
 def _whose(facts: CardFacts) -> str | None:
-    """Return the class of which probabilities are taken at their word; `None`: the one that is answered."""
+    """Return the class of which probabilities are taken at their word; `None`: the predicted one."""
     return facts.positive if len(facts.package.classes) == 2 else None
 
 

@@ -82,7 +82,7 @@ def _columns(one: Shuffled) -> Text:
 
 
 def _besides(found: Explanation, groups: Sequence[Shuffled]) -> tuple[Statement, ...]:
-    # No figure says whether a column that is needed far more than any other is known in time: it is asked.
+    # No figure says whether a column that is needed far more than any other is known in time: a person must.
     first, *less = sorted(found.shuffled, key=lambda one: -one.rise)
     leans = first.low > 0 and first.low > _TWICE * max((one.high for one in less), default=math.inf)
     rest, others = found.shuffled[MOST_SHOWN:], found.columns - len(found.shuffled)

@@ -54,11 +54,11 @@ def _members(trained: Trained) -> Mapping[str, Text]:
 
 def _statements(facts: CardFacts, others: int) -> tuple[Statement, ...]:
     trained, cited, choice = facts.trained, facts.package.trained, facts.trained.reason.choice
-    rows, judged = trained.rows, trained.rows if isinstance(choice, MadeElsewhere) else choice.rows
+    rows, scored = trained.rows, trained.rows if isinstance(choice, MadeElsewhere) else choice.rows
     measured = {one.name: one.value for one in facts.evaluation.metrics} if facts.evaluation else {}
     is_squared, first = rules_of(trained.task).is_squared, next(iter(measured), "")
     is_other = is_squared and first == "mae" and not trained.estimated
-    why = tuple(_not_judged(facts))
+    why = tuple(_not_scored(facts))
     return that_hold(
         (True, say("leaderboard.chosen", cited, trained=trained)),
         (trained.sample, say("leaderboard.sample", cited, found=trained.sample)),
@@ -66,13 +66,13 @@ def _statements(facts: CardFacts, others: int) -> tuple[Statement, ...]:
         (True, say("leaderboard.losses", cited)),
         (is_squared, say("leaderboard.squared", cited, rmse=measured.get("rmse"))),
         (is_other, say("leaderboard.other_metric", cited, metric=first)),
-        (judged < rows, say("leaderboard.judged", cited, judged=judged, rows=rows, why=why)),
+        (scored < rows, say("leaderboard.scored", cited, scored=scored, rows=rows, why=why)),
         (others, say("leaderboard.not_shown", cited, trials=others)),
     )
 
 
-def _not_judged(facts: CardFacts) -> Iterator[Statement]:
-    """Return why fewer rows were judged than the model was trained on."""
+def _not_scored(facts: CardFacts) -> Iterator[Statement]:
+    """Return why fewer rows have a loss than the model was trained on."""
     executed = facts.trained.executed
     if executed and executed.folds < executed.of:
         yield say("leaderboard.folds", executed=executed)

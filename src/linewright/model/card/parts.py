@@ -175,7 +175,7 @@ class Section:
     """One part of a card."""
 
     name: str
-    """Of its own template, unless it has a title of its own."""
+    """Of the template that has its title, unless `title` is another."""
     title: Text = ""
     statements: tuple[Statement, ...]
     lead: Table | None = None

@@ -76,10 +76,10 @@ def _compared(facts: CardFacts, found: Certificate) -> Iterator[Statement]:
 def fairness(facts: CardFacts) -> Iterator[Section]:
     """Return how the groups of each fairness gate were answered."""
     outcomes = facts.certificate.outcomes if facts.certificate else ()
-    judged = {
+    gates = {
         one.found.column: one for one in outcomes if one.groups and isinstance(one.found, FairnessFound)
     }
-    for number, (column, one) in enumerate(judged.items(), 1):
+    for number, (column, one) in enumerate(gates.items(), 1):
         yield Section(
             name=f"groups-{number}",
             title=say("groups.title", column=column),
@@ -111,13 +111,13 @@ def limits(facts: CardFacts) -> Section:
 
 def _unexamined(facts: CardFacts) -> Iterator[Statement]:
     split, parts = facts.split, facts.trained.split
-    judged, trained = facts.certificate_digest, facts.package.trained
+    tested, trained = facts.certificate_digest, facts.package.trained
     outcomes = facts.certificate.outcomes if facts.certificate else ()
     is_fair = any(isinstance(one.found, FairnessFound) for one in outcomes)
     yield from that_hold(
         (facts.trained.adopted, say("limits.imported", trained)),
-        (not is_fair, say("limits.fairness", judged)),
-        *((one.status == "undecided", say("limits.undecided", judged, outcome=one)) for one in outcomes),
+        (not is_fair, say("limits.fairness", tested)),
+        *((one.status == "undecided", say("limits.undecided", tested, outcome=one)) for one in outcomes),
         (split.by != "time", say("limits.later", parts, by=split.by)),
         (split.embargo, say("limits.embargo", parts, rows=split.embargo)),
         (split.unlabelled, say("limits.unlabelled", parts, rows=split.unlabelled)),
