@@ -76,9 +76,7 @@ def _compared(facts: CardFacts, found: Certificate) -> Iterator[Statement]:
 def fairness(facts: CardFacts) -> Iterator[Section]:
     """Return how the groups of each fairness gate were answered."""
     outcomes = facts.certificate.outcomes if facts.certificate else ()
-    gates = {
-        one.found.column: one for one in outcomes if one.groups and isinstance(one.found, FairnessFound)
-    }
+    gates = {one.found.column: one for one in outcomes if one.groups and isinstance(one.found, FairnessFound)}
     for number, (column, one) in enumerate(gates.items(), 1):
         yield Section(
             name=f"groups-{number}",
