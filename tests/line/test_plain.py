@@ -33,5 +33,3 @@ def test_a_model_that_is_not_linear_is_told_beside_one_that_is(tmp_path, is_line
     if told.plain is not None:
         assert told.plain.low > 0.5
         assert ("mae", "r2") == tuple(one.metric for one in told.plain.others)
-        assert "| Plain linear model | This one against it, 95 % interval |" in told.markdown
-        assert f"learned from {told.plain.rows} training rows" in told.markdown

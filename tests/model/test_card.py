@@ -3,6 +3,7 @@
 import re
 from functools import cache
 from html.parser import HTMLParser
+from pathlib import Path
 
 import msgspec
 import numpy as np
@@ -12,12 +13,14 @@ from markdown_it import MarkdownIt
 from linewright.data.facts import Breach, ByTime, Column, Dataset, Ingested, Split, SplitReason
 from linewright.data.split_text import split_in_words
 from linewright.features.facts import Category, DatePart, Elapsed, Encoder, Frequency, Number
+from linewright.model.card import words
+from linewright.model.card.parts import say
 from linewright.model.card.render import CardFacts, card_html, card_markdown, escape_markdown
+from linewright.model.card.words import text_of
 from linewright.model.evaluate.measure import evaluate
 from linewright.model.facts import (
     Adopted,
     Band,
-    Beside,
     Beyond,
     Calibration,
     Contribution,
@@ -34,7 +37,6 @@ from linewright.model.facts import (
     Missed,
     Package,
     Parity,
-    Plain,
     Point,
     Registered,
     RequestColumn,
@@ -61,7 +63,7 @@ CHOSEN = ChosenReason(
         next=Alternative(name="lgb", loss=0.2127, more=0.0046, error=0.001, low=0.0026, high=0.0066),
     )
 )
-NASTY = "<script>alert(1)</script> | [x](javascript:1) *b* `c` &amp; \\ # !"
+NASTY = "<script>alert(1)</script> | [x](javascript:1) *b* `c` &amp; \\ # ! {{ 7 * 7 }} {% raw %}"
 
 
 def digest(word):
@@ -310,7 +312,7 @@ def test_both_forms_say_what_the_record_says(card):
             "From 1994-01-01 to 1996-12-31",
             "Left out of the features: Days",
             "which the model never uses: PolicyNumber",
-            "frequency of 2 levels",
+            "It uses 4 columns of a row: Age, Sex, Make, accident_month.",
             "give this digest again, in any folder",
             "lightgbm 4.7.0",
             "answered for by Ada Lovelace",
@@ -421,6 +423,35 @@ def test_the_confusion_matrix_is_told_in_words_too(card):
         assert f"Of {found + false} rows that it calls 'Yes', {found} are." in page.text
 
 
+PAGES = sorted((Path(words.__file__).parents[1] / "templates" / "card").glob("*.jinja"))
+
+
+def test_every_statement_has_its_words_and_all_words_are_said():
+    """Python says a kind and its values, a template says them: neither may know of one that the other has lost."""
+    modules = Path(words.__file__).parent.glob("*.py")
+    found = re.findall(r'"([a-z]+)\.([^"\s]+)"', "".join(map(Path.read_text, modules)))
+    said = {f"{page}.{macro}" for page, macro in found if page in {one.stem for one in PAGES}}
+    known = {
+        f"{page.stem}.{macro}"
+        for page in PAGES
+        for macro in re.findall(r"\{% macro ([a-z]\w*)\(", page.read_text())
+    }
+    kinds = [re.compile(re.sub(r"\{[^}]*\}", r"[a-z_]*", one)) for one in said]
+
+    own = {f"{page.stem}.title" for page in PAGES} | {"losses.called"}
+
+    assert not [one for one in said if "{" not in one and one not in known]
+    assert not [one for one in known - own if not any(kind.fullmatch(one) for kind in kinds)]
+
+
+def test_a_value_that_a_template_does_not_get_is_an_error():
+    """An empty place in a sentence would pass for a figure that is not there."""
+    with pytest.raises(TypeError, match=r"groups.rates says \['column'\], and was given \['colunm'\]"):
+        text_of(say("groups.rates", colunm="Sex"))
+    with pytest.raises(TypeError, match="StrictUndefined"):
+        text_of(say("certificate.alone", found={}, rows="alone"))
+
+
 def test_every_evidence_id_beside_a_sentence_is_in_the_list_of_evidence(card):
     """A claim whose evidence cannot be followed is only a claim."""
     page = Page(card_html(card))
@@ -471,17 +502,17 @@ def test_a_sentence_never_becomes_a_block_of_markdown(about):
 
 def test_bars_lie_where_the_figures_say(card):
     """A picture that contradicts its number is worse than none."""
-    html = card_html(card)
-    metric = card.evaluation.metrics[0]
-    drawn = re.search(
-        rf'aria-label="{metric.name}: .*?class="own" x1="(\d+)" x2="(\d+)".*?class="own" x1="(\d+)"',
-        html,
+    facts = explained(card)
+    alone, other = facts.explanation.shuffled
+    together = facts.explanation.together[0]
+    low, width, *drawn = re.search(
+        r'<td>Age</td>.*?viewBox="(\S+) 0 (\S+) 26".*?class="own" x1="(\S+)" x2="(\S+)".*?class="own" x1="(\S+)"',
+        card_html(facts),
         re.DOTALL,
-    )
+    ).groups()
 
-    assert [round(1000 * x) for x in (metric.low, metric.high, metric.value)] == [
-        int(x) for x in drawn.groups()
-    ]
+    assert [alone.low, alone.high, alone.rise] == list(map(float, drawn))
+    assert (other.low, pytest.approx(together.high - other.low)) == (float(low), float(width))
 
 
 def test_a_model_that_serves_no_more_says_who_does(card):
@@ -626,33 +657,6 @@ def test_that_nothing_was_calibrated_does_not_deny_that_probabilities_are_off(ca
         assert is_off is ("on the test rows they are off all the same" in page.text)
         assert is_off is ("further from what came true than chance explains" in page.text)
         assert "needed or possible" not in page.text
-
-
-def test_a_plain_linear_model_is_compared_by_each_metric(card):
-    """One that ranks as well may be far off in its probabilities, and the other way round."""
-    own, other = (metric.name for metric in card.evaluation.metrics[:2])
-    plain = Plain(
-        metric=own,
-        value=0.7,
-        better=0.05,
-        low=0.02,
-        high=0.08,
-        rows=900,
-        n=300,
-        others=(Beside(metric=other, value=0.41, better=-0.1, low=-0.4, high=0.2),),
-    )
-    told, before = (
-        card_markdown(
-            msgspec.structs.replace(card, evaluation=msgspec.structs.replace(card.evaluation, plain=one))
-        )
-        for one in (plain, msgspec.structs.replace(plain, others=()))
-    )
-
-    assert "| Plain linear model | This one against it, 95 % interval |" in told
-    assert "| 0.7 | 0.05 better (0.02 to 0.08 better) |" in told
-    assert "| 0.41 | 0.1 worse (0.4 worse to 0.2 better) |" in told
-    assert "| undefined |  |" in told
-    assert "This one against it" not in before
 
 
 HELD = Metric(name="coverage", value=0.743, low=0.721, high=0.764, n=3092)
@@ -1137,12 +1141,10 @@ def test_fewer_rows_than_there_are_have_a_reason(card):
         assert "that it was trained on:" not in page.text
     whole = MemberOf(trial="linear", weight=1.0, rounds=0)
     for page in told(10_100, "random", Executed(folds=1, of=5, members=(whole,))):
-        assert (
-            "trained on: one fold of 5 judged, for the table has many rows, columns or classes, or its trees take many rounds ("
-            in page.text
-        )
+        assert "trained on: one fold of 5 judged (" in page.text
+        assert "has all of them judge), and a row that repeats" in page.text
     for page in told(2074, "random", Executed(folds=5, of=5, members=(whole,))):
-        assert "judged, for" not in page.text
+        assert "judged (" not in page.text
 
 
 def test_how_often_intervals_hold_is_told_by_the_answer(card):

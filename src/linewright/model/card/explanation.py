@@ -1,194 +1,98 @@
-"""What a card says about columns and weak slices, from the record's explanation, in sentences, bars and plots."""
+"""Columns and weak slices, from the record's explanation: statements, bars and plots."""
 
 import math
 from collections.abc import Iterator, Sequence
+from itertools import chain
+from operator import itemgetter
 
-from linewright.model.card.parts import Bar, CardFacts, Section, Sentence, Table, cite, placed
-from linewright.model.card.plots import apart, plot_of, said_answer, said_apart, said_place, said_rarer
-from linewright.model.explanation_text import NOT_EXPLAINED, where_in_words
-from linewright.model.facts import Contribution, Dependence, Explanation, Point, Shuffled, WeakSlice
-from linewright.text.numbers import count, in_words, listed
+from linewright.model.card.parts import CardFacts, Section, Statement, Table, Text, say, that_hold
+from linewright.model.card.plots import apart, plot_of, said_apart, said_place
+from linewright.model.facts import Contribution, Dependence, Explanation, Missed, Point, Shuffled
+from linewright.text.numbers import in_words
 
 MOST_SHOWN = 12
-_TWICE = 2
 """Columns that have a bar."""
+_TWICE = 2
 _CLEAR = 0.6
 """Rank correlation from which on a direction is said."""
 
 
 def weak(facts: CardFacts) -> Section:
-    """Say on which rows the model is surely worse than on the others."""
-    found, cited = facts.explanation, cite(facts.explanation_digest)
-    name, title = "weak", "Where it is weak"
+    """Return on which rows the model is surely worse than on the others."""
+    return Section(name="weak", statements=tuple(_weak(facts)))
+
+
+def _weak(facts: CardFacts) -> Iterator[Statement]:
+    found, cited = facts.explanation, facts.explanation_digest
     if found is None:
-        return Section(name=name, title=title)
-    if not found.slices:
-        text = (
-            f"Nowhere surely: {count(found.looked_at, 'slice')} of the test rows, by one column or two, "
-            f"{'was' if found.looked_at == 1 else 'were'} looked at, and on none is the {_loss(found)} surely larger than on the others."
-            if found.looked_at
-            else "Not known: there are too few test rows to look at slices of them."
-        )
-        sentences = (Sentence(text=text, evidence=cited), *_where_missed(facts, found))
-        return Section(name=name, title=title, sentences=sentences)
-    how = (
-        f"{count(found.looked_at, 'slice')} of one half of the test rows, by one column or two, were looked at; what is told here is measured on the "
-        f"other half ({count(found.confirmed_on, 'row')}) and surely worse there too, with 95 % confidence for all of them together. Such rows may be "
-        "harder by nature; what helps is a column that tells them apart, or more of them."
-    )
-    return Section(
-        name=name,
-        title=title,
-        sentences=(
-            *(Sentence(text=_weak(one, found, facts), evidence=cited) for one in found.slices),
-            Sentence(text=how),
-            *_where_missed(facts, found),
-        ),
-    )
-
-
-def _where_missed(facts: CardFacts, found: Explanation) -> Iterator[Sentence]:
-    """Say where more positives are answered negative than elsewhere: there the loss need not be large."""
-    missed = found.missed
-    if not missed:
         return
-    cited = cite(facts.explanation_digest)
-    negative, positive = (repr(one) for one in facts.package.classes)
-    text = (
-        f"Of {missed.positives:,} test rows that are {positive}, {missed.share:.0%} are answered {negative}"
-    )
-    if not missed.looked_at:
-        yield Sentence(text=f"{text}; they are too few to tell where these are.", evidence=cited)
-        return
-    looked = count(missed.looked_at, "slice")
-    if not missed.slices:
-        yield Sentence(text=f"{text}; of none of {looked} surely more than of the others.", evidence=cited)
-        return
-    yield Sentence(
-        text=f"{text}; surely more than elsewhere on these, of {looked}, found and measured as above on {positive} alone:",
-        evidence=cited,
-    )
-    for one in missed.slices:
-        yield Sentence(
-            text=f"Rows with {_where(one)}: of {one.rows:,} that are {positive}, {one.loss:.0%} are missed, against "
-            f"{one.elsewhere:.0%} elsewhere.",
-            evidence=cited,
-        )
+    of = "_of_class" if facts.package.classes else "_of_numbers"
+    for one in found.slices:
+        kind = "weak.slice" if one.answered is None or one.true is None else f"weak.slice{of}"
+        yield say(kind, cited, one=one, loss=found.loss, positive=facts.positive)
+    if found.slices:
+        yield say("weak.how", found=found)
+    elif found.looked_at:
+        yield say("weak.nowhere", cited, found=found)
+    else:
+        yield say("weak.unknown", cited)
+    if found.missed:
+        yield from _missed(found.missed, facts.package.classes, cited)
 
 
-def _where(one: WeakSlice) -> str:
-    return " and ".join(where_in_words(one.conditions))
+def _missed(found: Missed, classes: Sequence[str], cited: str | None) -> Iterator[Statement]:
+    """Return where more positives are answered negative than elsewhere: there the loss need not be large."""
+    kind = "here" if found.slices else "nowhere" if found.looked_at else "too_few"
+    yield say(f"weak.missed_{kind}", cited, found=found, classes=classes)
+    for one in found.slices:
+        yield say("weak.missed", cited, one=one, positive=classes[1])
 
 
-def _weak(one: WeakSlice, found: Explanation, facts: CardFacts) -> str:
-    text = (
-        f"Rows with {_where(one)}: {_loss(found)} {in_words(one.loss)} against {in_words(one.elsewhere)} elsewhere, "
-        f"{count(one.rows, 'row')}."
-    )
-    if one.answered is None or one.true is None:
-        return text
-    if facts.package.classes:
-        what = repr(facts.package.classes[-1])
-        return f"{text} It gives {what} a probability of {one.answered:.0%} on average; {one.true:.0%} are."
-    return f"{text} It predicts {in_words(one.answered)} on average; the truth is {in_words(one.true)}."
-
-
-def _loss(found: Explanation) -> str:
-    return {"log_loss": "log-loss", "rmse": "root mean squared error (RMSE)"}.get(
-        found.loss
-    ) or found.loss.replace("_", " ")
-
-
-def needed(facts: CardFacts) -> Section:
-    """Say which columns the model needs: by how much it gets worse without what they tell."""
-    found, cited = facts.explanation, cite(facts.explanation_digest)
-    name, title = "needed", "Which columns it needs"
+def needed(facts: CardFacts) -> Section | None:
+    """Return which columns the model needs: by how much it gets worse without what they tell."""
+    found = facts.explanation
     if found is None or not found.shuffled:
-        return Section(name=name, title=title)
-    shown, rest = found.shuffled[:MOST_SHOWN], found.shuffled[MOST_SHOWN:]
+        return None
     groups = [one for one in found.together if one.low > 0]
-    every = sorted((*groups, *shown), key=lambda one: -one.rise)
-    text = (
-        f"The values of each column in turn were shuffled among {_sampled(facts, found)}, so that they tell nothing any more: by "
-        f"how much the {_loss(found)} rises then, from {in_words(found.value)} (mean of {found.repeats} shuffles)."
-    )
-    low, high = min(0.0, *(one.low for one in every)), max(one.high for one in every)
+    every = sorted((*groups, *found.shuffled[:MOST_SHOWN]), key=lambda one: -one.rise)
+    most = max(one.high for one in every)
+    tests = facts.evaluation.n if facts.evaluation else found.rows
+    shuffled = say("needed.shuffled", facts.explanation_digest, found=found, every=tests)
     return Section(
-        name=name,
-        title=title,
-        sentences=(
-            Sentence(text=text, evidence=cited),
-            *(Sentence(text=said) for said in _besides(found, groups, rest)),
-        ),
-        bars=tuple(
-            Bar(
-                name=_and(one.columns),
-                note=_surely(one),
-                text="{} ({})".format(*_rise(one, high)),
-                at=placed((one.low, one.rise, one.high), low, high),
-                zero=placed((0.0, 0.0, 0.0), low, high)[0],
-                ends=("", ""),
-            )
-            for one in every
-        ),
-        key="by how much it gets worse, 95 % interval",
-        plain=Table(
-            head=("Column", "Worse by", "95 % interval"),
-            rows=tuple((_and(one.columns), *_rise(one, high)) for one in every),
+        name="needed",
+        statements=(shuffled, *_besides(found, groups)),
+        table=Table(
+            head=("Column", "Worse by", "95 % interval", "Meaning"),
+            rows=tuple((_columns(one), *_rise(one, most), say(f"needed.is_{_kind(one)}")) for one in every),
+            bars=tuple((one.low, one.rise, one.high) for one in every),
         ),
     )
 
 
-def _surely(one: Shuffled) -> str:
+def _kind(one: Shuffled) -> str:
     if len(one.columns) > 1:
-        return "shuffled together"
+        return "together"
     if one.low > 0:
-        return "surely needed"
-    return "moves no answer here" if one.low == one.high == 0 else "perhaps not needed"
+        return "needed"
+    return "still" if one.low == one.high == 0 else "open"
 
 
-def _and(names: Sequence[str]) -> str:
-    return f"{', '.join(names[:-1])} and {names[-1]}" if len(names) > 1 else names[0]
+def _columns(one: Shuffled) -> Text:
+    return one.columns[0] if len(one.columns) == 1 else say("needed.columns", names=one.columns)
 
 
-def _leaned_on(found: Explanation) -> Iterator[str]:
-    """Ask of a column that is needed far more than any other whether it is known in time: no figure says so."""
-    first, *others = sorted(found.shuffled, key=lambda one: -one.rise)
-    if first.low > 0 and first.low > _TWICE * max((one.high for one in others), default=math.inf):
-        yield (
-            f"It leans on {first.columns[0]} surely more than twice as much as on any other column: if that is known only once the truth is, "
-            "this card does not show how the model does in use, and table.exclude keeps the column from it."
-        )
-
-
-def _besides(found: Explanation, groups: Sequence[Shuffled], rest: Sequence[Shuffled]) -> Iterator[str]:
-    yield from _leaned_on(found)
-    if groups:
-        yield (
-            "Columns that say nearly the same stand in for each other: each alone looks less needed than it is, so they were shuffled "
-            "together too."
-        )
-    if rest:
-        most = max(0.0, *(one.high for one in rest))
-        names = listed([one.columns[0] for one in rest], MOST_SHOWN)
-        yield (
-            f"Not shown, since the {_loss(found)} rises least without them (the upper ends of their intervals are at most "
-            f"{in_words(most)}): {names}."
-        )
-    others = found.columns - len(found.shuffled)
-    if others > 0:
-        how = "by a glance at fewer rows, " if not found.explained else ""
-        yield (
-            f"It reads {found.columns:,} columns; {how}the {'other ' if others == 1 else f'{others:,} others '}"
-            f"{'moves' if others == 1 else 'move'} its answers less than these, or not at all, and {'was' if others == 1 else 'were'} not tried."
-        )
-
-
-def _sampled(facts: CardFacts, found: Explanation) -> str:
-    """Say among how many test rows: of a sample the loss is another than that of all."""
-    every = facts.evaluation.n if facts.evaluation else found.rows
-    shuffled = count(found.rows, "test row")
-    return f"{shuffled}, a sample of the {every:,}" if found.rows < every else shuffled
+def _besides(found: Explanation, groups: Sequence[Shuffled]) -> tuple[Statement, ...]:
+    # No figure says whether a column that is needed far more than any other is known in time: a person must.
+    first, *less = sorted(found.shuffled, key=lambda one: -one.rise)
+    leans = first.low > 0 and first.low > _TWICE * max((one.high for one in less), default=math.inf)
+    rest, others = found.shuffled[MOST_SHOWN:], found.columns - len(found.shuffled)
+    names, most = [one.columns[0] for one in rest], max((0.0, *(one.high for one in rest)))
+    return that_hold(
+        (leans, say("needed.leans", column=first.columns[0])),
+        (groups, say("needed.together")),
+        (rest, say("needed.not_shown", loss=found.loss, most=most, names=names)),
+        (others > 0, say("needed.not_tried", found=found, others=others)),
+    )
 
 
 def _rise(one: Shuffled, most: float) -> tuple[str, str]:
@@ -200,137 +104,95 @@ def _rise(one: Shuffled, most: float) -> tuple[str, str]:
     return f"+{rise}" if one.rise > 0 else rise, f"{low} to {high}"
 
 
-def moved(facts: CardFacts) -> Section:
-    """Say how far each column moves the answers, and which way."""
-    found, cited = facts.explanation, cite(facts.explanation_digest)
-    name, title = "moved", "What moves its answers"
-    if found is None:
-        return Section(name=name, title=title)
-    if not found.explained:
-        text = f"Not known: {NOT_EXPLAINED[found.not_explained]}." if found.not_explained else ""
-        return Section(
-            name=name, title=title, sentences=(Sentence(text=text, evidence=cited),) if text else ()
-        )
+def moved(facts: CardFacts) -> Section | None:
+    """Return how far each column moves the answers, and which way."""
+    found, cited = facts.explanation, facts.explanation_digest
+    if found is None or not (found.explained or found.not_explained):
+        return None
     shown = [one for one in found.contributions[:MOST_SHOWN] if one.size > 0]
+    if not found.explained:
+        why = say("moved.unexplained", cited, why=found.not_explained)
+        return Section(name="moved", statements=(why,))
     if not shown:
-        text = "Nothing does: it answers all rows alike."
-        return Section(name=name, title=title, sentences=(Sentence(text=text, evidence=cited),))
-    score = {
-        "log-odds": f"the log-odds of {facts.package.classes[-1]!r}"
-        if facts.package.classes
-        else "the log-odds",
-        "log-weight": "the log-weights of the classes",
-        "value": facts.package.label,
-    }.get(found.unit, found.unit)
-    method = facts.package.calibration.method
-    before = {"none": "An answer", "clip": "An answer that is within its ends"}.get(
-        method, "Before calibration an answer"
-    )
-    text = (
-        f"{before} is the sum of what its columns contribute to {score} (their Shapley values, which a request with "
-        f"explain gets for its rows): how far each moved {count(found.explained, 'test row')}, on average, up or down.{_meaning(found.unit)}"
-    )
-    most = max(one.size for one in shown)
+        return Section(name="moved", statements=(say("moved.nothing", cited),))
+    score, method = _score(facts, found.unit), facts.package.calibration.method
+    kind = "moved.added_to_odds" if found.unit == "log-odds" else "moved.added"
     # Of several classes none is said: what raises one lowers another.
-    has_way = any(map(_way, shown))
+    ways = [_way(one) for one in shown]
     return Section(
-        name=name,
-        title=title,
-        sentences=(Sentence(text=text, evidence=cited),),
-        bars=tuple(
-            Bar(
-                name=one.column,
-                note="",
-                text=f"{in_words(one.size)}{'; ' if _way(one) else ''}{_way(one)}",
-                at=placed((0.0, one.size, one.size), 0.0, most),
-                ends=("", ""),
-            )
-            for one in shown
-        ),
-        key=f"how far it moves {score}",
-        plain=Table(
-            head=("Column", "Moves it by", *(("Which way",) if has_way else ())),
-            rows=tuple((one.column, in_words(one.size), *((_way(one),) if has_way else ())) for one in shown),
+        name="moved",
+        statements=(say(kind, cited, calibration=method, score=score, rows=found.explained),),
+        table=Table(
+            head=("Column", "Moves it by", *(("Which way",) if any(ways) else ())),
+            rows=tuple(
+                (one.column, in_words(one.size), *((way,) if any(ways) else ()))
+                for one, way in zip(shown, ways, strict=True)
+            ),
+            bars=tuple((0.0, one.size, one.size) for one in shown),
         ),
     )
 
 
-def _meaning(unit: str) -> str:
-    return " A contribution of 0.69 doubles the odds, one of -0.69 halves them." if unit == "log-odds" else ""
+def _score(facts: CardFacts, unit: str) -> Text:
+    """Return what an answer is the sum of."""
+    if unit == "log-odds":
+        positive = facts.positive
+        return say("moved.log_odds_of", positive=positive) if positive else say("moved.log_odds")
+    if unit == "log-weight":
+        return say("moved.log_weight")
+    return facts.package.label if unit == "value" else unit
 
 
-def _way(one: Contribution) -> str:
+def _way(one: Contribution) -> Text:
     if one.up and one.up != one.down:
-        return f"{one.up!r} raises it most, {one.down!r} lowers it most"
+        return say("moved.levels", up=one.up, down=one.down)
     if one.direction is None:
         return ""
     if abs(one.direction) < _CLEAR:
-        return "in no single direction"
-    return "larger values raise it" if one.direction > 0 else "larger values lower it"
+        return say("moved.neither")
+    return say("moved.raises" if one.direction > 0 else "moved.lowers")
 
 
-def plotted(facts: CardFacts) -> Section:
+def plotted(facts: CardFacts) -> Section | None:
     """Draw how the answer goes with the columns that are needed most, as differences from the average answer."""
-    found, cited = facts.explanation, cite(facts.explanation_digest)
-    name, title = "plots", "How the answer goes with a column"
-    if found is None:
-        return Section(name=name, title=title)
-    told = found.dependence
-    texts = [column.name for column in facts.package.columns if column.type == "text"]
-    if not told:
-        return Section(name=name, title=title)
-    classes = facts.package.classes
+    found = facts.explanation
+    if found is None or not found.dependence:
+        return None
+    drawn, classes = found.dependence, facts.package.classes
     is_share = bool(classes)
-    what = (
-        facts.package.label
-        if not classes
-        else f"the probability of {classes[-1]!r}"
-        if len(classes) == 2
-        else "the probability of a class"
-    )
-    average = "" if len(classes) > 2 else f" ({said_answer(told[0].average[0], is_share=is_share)})"
-    text = (
-        f"By how much the answer, {what}, is more or less than the average answer{average} as one column changes and the rest of a row stays "
-        f"as it is{', in percentage points' if is_share else ''} (accumulated local effects, on {count(found.rows, 'test row')}). They are added "
-        "up over steps that different rows take, so the whole way may be longer than any one row goes. Dashed: 0, the average answer. "
-        "Below: how many rows there are; where there are few, mistrust the line."
-    )
-    warning = (
-        "Mind the scale at the left of each. They show the model, not the world: that changing a column would change the truth does "
-        "not follow."
-    )
-    spans = [_span(one) for one in told]
+    spans = [_span(one) for one in drawn]
     widest = max(high - low for low, high in spans)
     return Section(
-        name=name,
-        title=title,
-        sentences=(
-            Sentence(text=text, evidence=cited),
-            Sentence(text=warning),
-            *(Sentence(text=said) for said in _without_texts(texts)),
-            *(
-                Sentence(text=f"Of {one.column} not shown, since they are rarer: {rarer}.", evidence=cited)
-                for one in told
-                if (rarer := said_rarer(one))
-            ),
-        ),
+        name="plots",
+        statements=(_effects(facts, found), say("plots.not_causes"), *_not_drawn(facts, drawn)),
         plots=tuple(
             plot_of(one, span, widest=widest, is_share=is_share)
-            for one, span in zip(told, spans, strict=True)
+            for one, span in zip(drawn, spans, strict=True)
         ),
+        key=say("plots.key"),
         plain=Table(
             head=("Column", *(("Of",) if len(classes) > 2 else ()), "Lowest", "At", "Highest", "At"),
-            rows=tuple(row for one in told for row in _extremes(one, is_share=is_share)),
+            rows=tuple(row for one in drawn for row in _extremes(one, is_share=is_share)),
         ),
     )
 
 
-def _without_texts(texts: Sequence[str]) -> Iterator[str]:
-    if texts:
-        yield (
-            f"Columns of text are left out here ({listed(texts, MOST_SHOWN)}): a text is told by its words, and the few that are spelled "
-            "alike in several rows say nothing of them."
-        )
+def _effects(facts: CardFacts, found: Explanation) -> Statement:
+    cited, classes, rows = facts.explanation_digest, facts.package.classes, found.rows
+    if len(classes) > 2:
+        return say("plots.each_class", cited, rows=rows)
+    average = found.dependence[0].average[0]
+    if classes:
+        return say("plots.one_class", cited, positive=facts.positive, average=average, rows=rows)
+    return say("plots.number", cited, label=facts.package.label, average=average, rows=rows)
+
+
+def _not_drawn(facts: CardFacts, drawn: Sequence[Dependence]) -> tuple[Statement, ...]:
+    texts = [column.name for column in facts.package.columns if column.type == "text"]
+    return that_hold(
+        (texts, say("plots.texts", columns=texts)),
+        *((one.rarer, say("plots.rarer", facts.explanation_digest, found=one)) for one in drawn),
+    )
 
 
 def _points(one: Dependence) -> list[Point]:
@@ -345,15 +207,9 @@ def _span(one: Dependence) -> tuple[float, float]:
 def _extremes(one: Dependence, *, is_share: bool) -> Iterator[tuple[str, ...]]:
     for place in range(len(one.average)):
         differences = [(apart(point, one)[place], point) for point in _points(one)]
-        ends = (
-            word
-            for difference, point in (
-                min(differences, key=lambda pair: pair[0]),
-                max(differences, key=lambda pair: pair[0]),
-            )
-            for word in (
-                said_apart(difference, is_share=is_share, has_unit=True),
-                said_place(point.at, one),
-            )
+        ends = (pick(differences, key=itemgetter(0)) for pick in (min, max))
+        cells = (
+            (said_apart(difference, is_share=is_share, has_unit=True), said_place(point.at, one))
+            for difference, point in ends
         )
-        yield (one.column, *(one.curves[place : place + 1]), *ends)
+        yield (one.column, *(one.curves[place : place + 1]), *chain(*cells))

@@ -1,18 +1,13 @@
 """The parts that a card is put together from."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal
 
 import msgspec
 
 from linewright.data.facts import Dataset, Ingested, Split
 from linewright.model.facts import Certificate, Decision, Evaluation, Explanation, Package, Parity, Trained
 from linewright.store.values import Event
-
-SCALE = 1000
-"""Width that the ends of bars are given in."""
-PLOT_WIDTH = 400
 
 
 class CardFacts(msgspec.Struct, frozen=True, kw_only=True):
@@ -82,85 +77,97 @@ class CardFacts(msgspec.Struct, frozen=True, kw_only=True):
         """The model as people call it."""
         return f"{self.line}@{self.version}"
 
+    @property
+    def positive(self) -> str:
+        """The positive class, which is the last of two; empty where answers are numbers."""
+        return self.package.classes[-1] if self.package.classes else ""
+
 
 @dataclass(frozen=True, kw_only=True)
-class Sentence:
-    """One statement and the digests of the results that it comes from."""
+class Statement:
+    """Something that is said: its kind, the values that it is said of, and the digests of the results that they come from."""
 
-    text: str
+    kind: str
+    """``"page.macro"``: the macro of `templates/card/page.jinja` that has its words."""
+    values: Mapping[str, object]
     evidence: tuple[str, ...] = ()
+
+
+Text = str | Statement
+"""A name or a figure as it is, or a statement that a template says."""
+
+
+def say(kind: str, /, *evidence: str | None, **values: object) -> Statement:
+    """Return a statement; evidence that there is none of is left out."""
+    return Statement(kind=kind, values=values, evidence=tuple(one for one in evidence if one))
+
+
+def that_hold(*cases: tuple[object, Statement]) -> tuple[Statement, ...]:
+    """Return the statements whose condition is true, in order."""
+    return tuple(statement for holds, statement in cases if holds)
+
+
+def interval(low: float | None, high: float | None) -> Statement:
+    """Return the ends of an interval; that it is not known, where one is `None`."""
+    return say("figures.interval", low=low, high=high)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Table:
-    """Rows of text below their heads."""
+    """Rows of text below their heads; one without rows is not shown."""
 
     head: tuple[str, ...]
-    rows: tuple[tuple[str, ...], ...]
+    rows: tuple[tuple[Text, ...], ...]
     marks: tuple[str, ...] = ()
     """One word a row by which it is coloured, e.g. ``"pass"``."""
     shades: tuple[tuple[float, ...], ...] = ()
     """How dark each cell after a row's first is, in [0, 1]."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Bar:
-    """A value and its interval on the scale 0…1000, perhaps beside another."""
-
-    name: str
-    note: str
-    text: str
-    at: tuple[int, int, int]
-    """Low end, value, high end."""
-    beside: tuple[int, int, int] | None = None
-    ends: tuple[str, str] = ("0", "1")
-    """What the ends of the scale stand for."""
-    zero: int | None = None
-    """Where 0 is, where that is worth drawing."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Mark:
-    """Something drawn in a plot, in the plot's own units (see `Plot`)."""
-
-    kind: Literal["curve", "dot", "stem", "cell", "rule"]
-    """``curve``: points of a line; ``dot``: one point; ``stem``: a line from the average to a dot; ``cell``: how many rows are
-    there; ``rule``: the average."""
-    at: tuple[float, ...]
-    """x and y in turn; of a cell x, y, width and height."""
-    series: int = 0
-    """Which of several curves, by which it is coloured."""
-
-    @property
-    def points(self) -> str:
-        """The points as SVG writes them."""
-        return " ".join(f"{x:g},{y:g}" for x, y in zip(self.at[::2], self.at[1::2], strict=True))
-
-
-@dataclass(frozen=True, kw_only=True)
-class Word:
-    """A word in a plot."""
-
-    text: str
-    at: tuple[float, float]
-    anchor: Literal["start", "middle", "end"] = "middle"
-    whole: str = ""
-    """The whole text, where only its beginning is shown."""
+    bars: tuple[tuple[float, float, float], ...] = ()
+    """Low end, value and high end of each row, for forms that draw them beside 0."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Plot:
-    """A small picture, `PLOT_WIDTH` wide."""
+    """Curves, in shares of the width from the left and of the height from below."""
 
-    title: str
-    note: str
-    says: str
+    title: Text
+    note: Text = ""
+    says: Text
     """What it shows, for those who cannot see it."""
-    height: int
-    marks: tuple[Mark, ...]
-    words: tuple[Word, ...]
+    curves: tuple[tuple[tuple[float, float], ...], ...]
+    has_dots: bool
+    zero: float | None = None
+    """Height of a level line; `None` for a diagonal."""
+    left: tuple[tuple[float, str], ...]
+    bottom: tuple[tuple[float, str], ...]
+    """Marks of the axes: where they are, and what they say."""
+    spread: tuple[float, ...] = ()
+    """How many rows there are along the width, beside where most are."""
+    missing: tuple[float, ...] = ()
+    """Height of each curve for rows without a value."""
     series: tuple[str, ...] = ()
     """Names of the curves, where there are several."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Level:
+    """A category and where its answers are, in shares of the width."""
+
+    name: str
+    note: Text
+    at: tuple[float, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class LevelPlot:
+    """Categories, one below the other."""
+
+    title: Text
+    note: Text = ""
+    says: Text
+    zero: float
+    levels: tuple[Level, ...]
+    series: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -168,17 +175,22 @@ class Section:
     """One part of a card."""
 
     name: str
-    title: str
-    sentences: tuple[Sentence, ...] = ()
+    """Of the template that has its title, unless `title` is another."""
+    title: Text = ""
+    statements: tuple[Statement, ...]
     lead: Table | None = None
     """A table that stands before the other."""
     table: Table | None = None
-    bars: tuple[Bar, ...] = ()
-    key: str = ""
-    """What the bars show; empty for a value of the model and its 95 % interval."""
-    plots: tuple[Plot, ...] = ()
+    key: Text = ""
+    """How the plots are read."""
+    plots: tuple[Plot | LevelPlot, ...] = ()
     plain: Table | None = None
-    """What bars and plots show, for forms that draw none."""
+    """What the plots show, for forms that draw none."""
+
+    @property
+    def heading(self) -> Text:
+        """Its title, or the one that the template of its name has."""
+        return self.title or say(f"{self.name}.title")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -186,8 +198,8 @@ class Tile:
     """One of the few figures at the top."""
 
     title: str
-    value: str
-    note: str = ""
+    value: Text
+    note: Text = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -197,7 +209,7 @@ class Card:
     name: str
     about: str
     owner: str | None
-    status: str
+    status: Text
     mark: str
     """``champion``, ``former`` or ``candidate``."""
     tiles: tuple[Tile, ...]
@@ -215,31 +227,3 @@ def short(digest: str) -> str:
     '0123456789ab'
     """
     return digest.removeprefix("sha256:")[:12]
-
-
-def placed(values: tuple[float, float, float], low: float, high: float) -> tuple[int, int, int]:
-    """Return where values lie on a scale from `low` to `high`; beyond its ends, at the end.
-
-    Examples
-    --------
-    >>> placed((0.0, 0.5, 2.0), 0.0, 1.0)
-    (0, 500, 1000)
-    """
-    width = high - low if high > low else 1.0
-    a, b, c = (round(SCALE * min(max((value - low) / width, 0.0), 1.0)) for value in values)
-    return a, b, c
-
-
-def cite(digest: str | None) -> tuple[str, ...]:
-    """Return the digest as evidence, or no evidence."""
-    return (digest,) if digest else ()
-
-
-def sentence_of(reason: str) -> str:
-    """Return a reason as a sentence of its own."""
-    return f"{reason[:1].upper()}{reason[1:].rstrip('.')}." if reason else ""
-
-
-def last_of(classes: Sequence[str]) -> str:
-    """Return the positive class, which is the last of two."""
-    return classes[-1] if classes else ""

@@ -1,33 +1,26 @@
-"""Dependence plots as plain geometry, for a template to draw."""
+"""Plots as shares of their width and height, for a template to draw."""
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 
-from linewright.model.card.parts import PLOT_WIDTH, Mark, Plot, Word
+from linewright.model.card.parts import Level, LevelPlot, Plot, Statement, Text, say
 from linewright.model.facts import Dependence, Point, ReliabilityBin
-from linewright.text.numbers import count, figure, in_words
+from linewright.text.numbers import figure, in_words
 from linewright.text.times import say_time
 from linewright.text.years import are_years, say_year
 
-_LEFT, _RIGHT, _TOP, _BOTTOM = 58, 14, 12, 150
-_CELLS = 26
-"""Height of the strip that says how many rows there are."""
-_MISSING = 64
-"""Width of the place for rows without a value."""
-_ROW, _NAME = 24, 128
-"""Height of a category's row, and width of its name."""
-_VALUE = 96
-"""Width of what is said at its end."""
-_DOT = 14
-"""Room beside a dot."""
-_LONGEST = 16
+_TICKS = (0.08, 0.5, 0.92)
+_MOST_DOTS = 8
+"""Points of a curve that have dots."""
 _WHOLE = 0.7
 """A probability from which on the scale goes to 1."""
 _ZOOM = 4
 """How many times smaller than that of the widest plot the scale of a plot may be."""
 
 
-def plot_of(found: Dependence, span: tuple[float, float], *, widest: float, is_share: bool) -> Plot:
+def plot_of(
+    found: Dependence, span: tuple[float, float], *, widest: float, is_share: bool
+) -> Plot | LevelPlot:
     """Draw by how much the answer differs from the average one as a column changes.
 
     Parameters
@@ -41,62 +34,63 @@ def plot_of(found: Dependence, span: tuple[float, float], *, widest: float, is_s
     is_share
         Whether answers are probabilities.
     """
-    low, high = _scale(span, widest)
-    draw = _categories if found.kind == "category" else _curves
-    marks, words, height = draw(found, low, high, is_share=is_share)
+    width = max(span[1] - span[0], widest / _ZOOM) or 1.0
+    low, width = sum(span) / 2 - 0.55 * width, 1.1 * width
+
+    def up(point: Point) -> tuple[float, ...]:
+        return tuple((difference - low) / width for difference in apart(point, found))
+
+    zero, says, curves = -low / width, _says(found, is_share=is_share), found.curves
+    if found.kind == "category":
+        levels = tuple(
+            Level(name=str(point.at), note=_rows(point, found, is_share=is_share), at=up(point))
+            for point in found.points
+        )
+        return LevelPlot(title=found.column, says=says, zero=zero, levels=levels, series=curves)
+    # A mark that would touch that of 0 leaves it the place.
+    ticks = ((share, low + share * width) for share in _TICKS)
+    left = [(at, said_apart(one, is_share=is_share)) for at, one in ticks if abs(one) > 0.1 * width]
+    places = _along([float(point.at) for point in found.points])
+    heights = [up(point) for point in found.points]
+    most = max(found.spread, default=0)
     return Plot(
         title=found.column,
-        note=f"{count(found.left_out, 'rarer category', 'rarer categories')} not shown"
-        if found.left_out
-        else "",
-        says=_says(found, is_share=is_share),
-        height=height,
-        marks=marks,
-        words=words,
-        series=found.curves,
+        says=says,
+        curves=tuple(
+            tuple((x, one[k]) for x, one in zip(places, heights, strict=True))
+            for k in range(len(found.average))
+        ),
+        has_dots=len(places) <= _MOST_DOTS,
+        zero=zero,
+        left=(*left, (zero, "0")),
+        bottom=tuple(_values(found)),
+        spread=tuple(rows / most for rows in found.spread),
+        missing=up(found.missing) if found.missing else (),
+        series=curves,
     )
 
 
-def reliability_plot(bins: Sequence[ReliabilityBin], of: str) -> Plot:
+def reliability_plot(bins: Sequence[ReliabilityBin], positive: str | None) -> Plot:
     """Draw the share that came true against the probability that was answered, and where the two are equal.
 
     Parameters
     ----------
     bins
         At least one.
-    of
-        Whose probability it is.
+    positive
+        The class whose probability it is; `None`: that of the class that is answered.
     """
     high = 1.05 * max(max(one.answered, one.true) for one in bins)
     high = 1.0 if high > _WHOLE or not high else high
-    right = PLOT_WIDTH - _RIGHT
-
-    def x(answered: float) -> float:
-        return round(_LEFT + (right - _LEFT) * answered / high, 1)
-
-    def y(true: float) -> float:
-        return round(_TOP + (_BOTTOM - _TOP) * (high - true) / high, 1)
-
-    placed = [(x(one.answered), y(one.true)) for one in bins]
-    said = [share * high for share in (0.08, 0.5, 0.92)]
-    ends = [
-        f"{said_answer(one.answered, is_share=True)} answered, {said_answer(one.true, is_share=True)} true"
-        for one in (bins[0], bins[-1])
-    ]
+    ticks = tuple((share, said_answer(share * high, is_share=True)) for share in _TICKS)
     return Plot(
-        title="How often it came true",
-        note=f"by the probability {of}; dashed: as often as was said",
-        says=f"share that came true by the probability that was answered: from {ends[0]} to {ends[1]}",
-        height=_BOTTOM + 22,
-        marks=(
-            Mark(kind="rule", at=(_LEFT, _BOTTOM, x(high), y(high))),
-            Mark(kind="curve", at=tuple(v for pair in placed for v in pair)),
-            *(Mark(kind="dot", at=pair) for pair in placed),
-        ),
-        words=(
-            *_answers(0.0, high, y, is_share=True),
-            *(Word(text=said_answer(one, is_share=True), at=(x(one), _BOTTOM + 18)) for one in said),
-        ),
+        title=say("decisions.came_true"),
+        note=say("decisions.dashed", positive=positive),
+        says=say("decisions.seen", first=bins[0], last=bins[-1]),
+        curves=(tuple((one.answered / high, one.true / high) for one in bins),),
+        has_dots=True,
+        left=ticks,
+        bottom=ticks,
     )
 
 
@@ -145,133 +139,31 @@ def said_place(at: float | str, found: Dependence) -> str:
     return say_year(at) if are_years(found.column, places) else in_words(at)
 
 
-def said_rarer(found: Dependence) -> str:
-    """Name the categories that are not shown, the most frequent first; empty where all are, or where they were only counted."""
-    if not found.rarer:
-        return ""
-    more = found.left_out - len(found.rarer)
-    return ", ".join(map(repr, found.rarer)) + (f" and {more:,} more" if more > 0 else "")
-
-
-def _says(found: Dependence, *, is_share: bool) -> str:
-    first = found.points[0], found.points[-1]
-    told = ", ".join(
-        f"{said_apart(apart(point, found)[0], is_share=is_share, has_unit=True)} at {said_place(point.at, found)}"
-        for point in first
+def _says(found: Dependence, *, is_share: bool) -> Statement:
+    first, last = (
+        (said_apart(apart(point, found)[0], is_share=is_share, has_unit=True), said_place(point.at, found))
+        for point in (found.points[0], found.points[-1])
     )
-    of = f" of {found.curves[0]}" if found.curves else ""
-    return f"answer{of} by {found.column}, beside the average answer: {told}"
+    curve = found.curves[0] if found.curves else ""
+    return say("plots.ends", column=found.column, curve=curve, first=first, last=last)
 
 
-def _scale(span: tuple[float, float], widest: float) -> tuple[float, float]:
-    """Return the ends of the scale: the differences and a margin, not closer than a quarter of the widest plot's."""
-    low, high = span
-    width = max(high - low, widest / _ZOOM) or 1.0
-    middle = (low + high) / 2
-    return middle - 0.55 * width, middle + 0.55 * width
-
-
-def _curves(
-    found: Dependence, low: float, high: float, *, is_share: bool
-) -> tuple[tuple[Mark, ...], tuple[Word, ...], int]:
-    right = PLOT_WIDTH - _RIGHT - (_MISSING if found.missing else 0)
-    places = [float(point.at) for point in found.points]
+def _along(places: Sequence[float]) -> list[float]:
     first, last = places[0], places[-1]
-
-    def x(place: float) -> float:
-        return round(_LEFT + (right - _LEFT) * (place - first) / (last - first), 1)
-
-    def y(difference: float) -> float:
-        return round(_TOP + (_BOTTOM - _TOP) * (high - difference) / (high - low), 1)
-
-    marks = [
-        *_cells(found, _LEFT, right),
-        Mark(kind="rule", at=(_LEFT, y(0.0), PLOT_WIDTH - _RIGHT, y(0.0))),
-    ]
-    for k in range(len(found.average)):
-        drawn = [
-            (x(place), y(apart(point, found)[k])) for place, point in zip(places, found.points, strict=True)
-        ]
-        marks.append(Mark(kind="curve", at=tuple(v for pair in drawn for v in pair), series=k))
-        if len(drawn) <= 8:
-            marks += [Mark(kind="dot", at=pair, series=k) for pair in drawn]
-    words = [*_differences(low, high, y, is_share=is_share), *_values(found, first, last, right)]
-    if found.missing:
-        middle = right + _MISSING / 2 + 6
-        marks += [
-            Mark(kind="dot", at=(middle, y(one)), series=k)
-            for k, one in enumerate(apart(found.missing, found))
-        ]
-        words.append(Word(text="no value", at=(middle, _BOTTOM + _CELLS + 22)))
-    return tuple(marks), tuple(words), _BOTTOM + _CELLS + 28
+    return [(place - first) / (last - first) for place in places]
 
 
-def _cells(found: Dependence, left: float, right: float) -> Iterator[Mark]:
-    most, width = max(found.spread, default=0), (right - left) / max(len(found.spread), 1)
-    for place, rows in enumerate(found.spread):
-        if rows:
-            height = max(1.0, round(_CELLS * rows / most, 1))
-            yield Mark(
-                kind="cell",
-                at=(
-                    round(left + place * width + 0.5, 1),
-                    _BOTTOM + 6 + _CELLS - height,
-                    round(width - 1, 1),
-                    height,
-                ),
-            )
-
-
-def _answers(low: float, high: float, y: Callable[[float], float], *, is_share: bool) -> Iterator[Word]:
-    for share in (0.08, 0.5, 0.92):
-        answer = low + share * (high - low)
-        yield Word(text=said_answer(answer, is_share=is_share), at=(_LEFT - 8, y(answer) + 4), anchor="end")
-
-
-def _differences(low: float, high: float, y: Callable[[float], float], *, is_share: bool) -> Iterator[Word]:
-    for share in (0.08, 0.5, 0.92):
-        at = low + share * (high - low)
-        # A mark that would touch that of 0 leaves it the place.
-        if abs(at) > 0.1 * (high - low):
-            yield Word(text=said_apart(at, is_share=is_share), at=(_LEFT - 8, y(at) + 4), anchor="end")
-    yield Word(text="0", at=(_LEFT - 8, y(0.0) + 4), anchor="end")
-
-
-def _values(found: Dependence, first: float, last: float, right: float) -> Iterator[Word]:
-    base = _BOTTOM + _CELLS + 22
-    yield Word(text=said_place(first, found), at=(_LEFT, base), anchor="start")
+def _values(found: Dependence) -> Iterator[tuple[float, str]]:
+    first, last = float(found.points[0].at), float(found.points[-1].at)
     is_whole = found.kind == "number" and first.is_integer() and last.is_integer()
     middle = round((first + last) / 2) if is_whole and last - first > 2 else (first + last) / 2
-    at = _LEFT + (right - _LEFT) * (middle - first) / (last - first)
-    yield Word(text=said_place(middle, found), at=(round(at, 1), base))
-    yield Word(text=said_place(last, found), at=(right, base), anchor="end")
+    places = (first, middle, last)
+    return zip(_along(places), (said_place(place, found) for place in places), strict=True)
 
 
-def _categories(
-    found: Dependence, low: float, high: float, *, is_share: bool
-) -> tuple[tuple[Mark, ...], tuple[Word, ...], int]:
-    right = PLOT_WIDTH - _VALUE - _DOT
-    height = _TOP + _ROW * len(found.points)
-
-    def x(difference: float) -> float:
-        return round(_NAME + (right - _NAME) * (difference - low) / (high - low), 1)
-
-    marks = [Mark(kind="rule", at=(x(0.0), _TOP - 4, x(0.0), height))]
-    words: list[Word] = []
-    for place, point in enumerate(found.points):
-        middle = _TOP + _ROW * place + _ROW / 2
-        for k, difference in enumerate(apart(point, found)):
-            if len(found.average) == 1:
-                marks.append(Mark(kind="stem", at=(x(0.0), middle, x(difference), middle), series=k))
-            marks.append(Mark(kind="dot", at=(x(difference), middle), series=k))
-        words += _row_words(point, found, middle, is_share=is_share)
-    return tuple(marks), tuple(words), height + 4
-
-
-def _row_words(point: Point, found: Dependence, middle: float, *, is_share: bool) -> Iterator[Word]:
-    name = str(point.at)
-    short = name if len(name) <= _LONGEST else f"{name[: _LONGEST - 1]}…"
-    yield Word(text=short, at=(_NAME - 10, middle + 4), anchor="end", whole=name)
+def _rows(point: Point, found: Dependence, *, is_share: bool) -> Text:
     differences = apart(point, found)
-    told = f"{said_apart(differences[0], is_share=is_share)}, " if len(differences) == 1 else ""
-    yield Word(text=f"{told}{point.rows:,} rows", at=(PLOT_WIDTH - 2, middle + 4), anchor="end")
+    if len(differences) == 1:
+        difference = said_apart(differences[0], is_share=is_share)
+        return say("plots.apart_rows", apart=difference, rows=point.rows)
+    return say("plots.rows", rows=point.rows)

@@ -2,65 +2,43 @@
 
 from collections.abc import Iterator
 
-import msgspec
-
-from linewright.model.card.parts import CardFacts, Section, Sentence, Table, cite
+from linewright.model.card.parts import CardFacts, Section, Statement, Table, Text, say, that_hold
 from linewright.model.facts import Certificate, GroupRates
 from linewright.model.gate_reasons import BeatsFound, FairnessFound
-from linewright.model.gates.text import (
-    certificate_in_words,
-    gate_in_words,
-    incomparable_in_words,
-    outcome_in_words,
-)
+from linewright.model.gates.text import gate_in_words, outcome_in_words
 from linewright.store.values import Event
 
 
-def status_of(facts: CardFacts) -> tuple[str, str]:
-    """Return the model's status in words, and the mark by which it is coloured."""
+def status_of(facts: CardFacts) -> tuple[Text, str]:
+    """Return the model's status, and the mark by which it is coloured."""
     if facts.champion == facts.version:
-        return ("Champion, halted" if facts.halted else "Champion"), "champion"
-    if any(_kind(event) == "promoted" for event in _own_events(facts)):
-        return "Former champion", "former"
-    return "Not promoted", "candidate"
+        return say("standing.is_halted" if facts.halted else "standing.is_champion"), "champion"
+    if _has(facts, "promoted") or _has(facts, "forced"):
+        return say("standing.is_former"), "former"
+    return say("standing.is_candidate"), "candidate"
 
 
 def standing(facts: CardFacts) -> Section:
-    """Say whether it serves, and what happened to it."""
+    """Return whether it serves, and what happened to it."""
     if facts.champion == facts.version:
-        stands = f"It is the champion of {facts.line}: an endpoint of this factory answers with it."
-        if facts.halted:
-            stands = f"It is the champion of {facts.line}, which a person has halted: no endpoint of this factory answers."
-    elif facts.champion is None:
-        stands = f"It is not the champion; {facts.line} has none."
+        kind = "halted" if facts.halted else "champion"
     else:
-        stands = f"It is not the champion; {facts.line}@{facts.champion} is."
-    told = [Sentence(text=_told(event), evidence=_cited(event)) for event in _own_events(facts)]
-    return Section(name="standing", title="Where it stands", sentences=(Sentence(text=stands), *told))
+        kind = "without" if facts.champion is None else "behind"
+    stands = say(f"standing.{kind}", line=facts.line, champion=facts.champion)
+    return Section(name="standing", statements=(stands, *(_happened(*one) for one in _own_events(facts))))
 
 
 def certificate(facts: CardFacts) -> Section:
-    """Say what the gates found."""
+    """Return what the gates found."""
     found = facts.certificate
     if found is None:
-        return Section(
-            name="certificate",
-            title="Certificate",
-            sentences=(Sentence(text="There is none: no gate has judged this model."),),
-        )
-    cited = cite(facts.certificate_digest)
-    rival_cited = () if found.rival == "baseline" else (found.rival,)
+        return Section(name="certificate", statements=(say("certificate.absent"),))
     return Section(
         name="certificate",
-        title="Certificate",
-        sentences=(
-            Sentence(text=f"Verdict: {found.verdict}. {certificate_in_words(found)}", evidence=cited),
-            *_set_aside(facts),
-            Sentence(
-                text=_compared(found, facts),
-                evidence=(*cited, *rival_cited),
-            ),
-            *_unequal(facts, (*rival_cited, *cite(facts.declared))),
+        statements=(
+            say("certificate.verdict", facts.certificate_digest, found=found),
+            *_set_aside(facts, found.verdict),
+            *_compared(facts, found),
         ),
         table=Table(
             head=("Result", "Gate", "What was found", "Rows"),
@@ -69,42 +47,47 @@ def certificate(facts: CardFacts) -> Section:
                 for one in found.outcomes
             ),
             marks=tuple(one.status for one in found.outcomes),
-        )
-        if found.outcomes
-        else None,
+        ),
     )
 
 
-def _unequal(facts: CardFacts, evidence: tuple[str, ...]) -> Iterator[Sentence]:
+def _set_aside(facts: CardFacts, verdict: str) -> tuple[Statement, ...]:
+    is_held, is_withdrawn = facts.verdict not in {"", verdict}, _has(facts, "withdrawn")
+    return that_hold(
+        (facts.promoted_on, say("certificate.earlier", facts.promoted_on)),
+        (facts.gates_changed, say("certificate.gates_changed", facts.declared)),
+        (is_held and is_withdrawn, say("certificate.withdrawn")),
+        (is_held and not is_withdrawn, say("certificate.set_aside", verdict=facts.verdict)),
+    )
+
+
+def _compared(facts: CardFacts, found: Certificate) -> Iterator[Statement]:
+    rival = None if found.rival == "baseline" else found.rival
+    is_alone = not any(isinstance(one.found, BeatsFound) for one in found.outcomes)
+    kind = "certificate.alone" if is_alone else "certificate.compared"
+    rows = "alone" if is_alone else "rival unknown" if facts.rival_adopted else "neither"
+    rows = "unknown" if facts.trained.adopted else rows
+    yield say(kind, facts.certificate_digest, rival, found=found, rows=rows)
     if facts.unequal:
-        way = (
-            ""
-            if facts.champion == facts.version
-            else f" If it should serve all the same: `{facts.in_spite}`."
-        )
-        yield Sentence(text=f"{facts.unequal[0].upper()}{facts.unequal[1:]}.{way}", evidence=evidence)
+        command = None if facts.champion == facts.version else facts.in_spite
+        yield say("certificate.unequal", rival, facts.declared, how=facts.unequal, command=command)
 
 
 def fairness(facts: CardFacts) -> Iterator[Section]:
-    """Say how the groups of each fairness gate were answered."""
+    """Return how the groups of each fairness gate were answered."""
     outcomes = facts.certificate.outcomes if facts.certificate else ()
-    told = {one.found.column: one for one in outcomes if one.groups and isinstance(one.found, FairnessFound)}
-    positive = facts.package.classes[-1] if facts.package.classes else ""
-    for number, (column, one) in enumerate(told.items(), 1):
-        text = (
-            f"How the rows of each value of {column!r} were answered; a difference is not yet a wrong, and leaving the column "
-            "out does not end one, since others can stand in for it."
-        )
+    gates = {one.found.column: one for one in outcomes if one.groups and isinstance(one.found, FairnessFound)}
+    for number, (column, one) in enumerate(gates.items(), 1):
         yield Section(
             name=f"groups-{number}",
-            title=f"Groups by {column}",
-            sentences=(Sentence(text=text, evidence=cite(facts.certificate_digest)),),
+            title=say("groups.title", column=column),
+            statements=(say("groups.rates", facts.certificate_digest, column=column),),
             table=Table(
                 head=(
                     column,
                     "Rows",
-                    f"Truly {positive!r}",
-                    f"Answered {positive!r}",
+                    f"Truly {facts.positive!r}",
+                    f"Answered {facts.positive!r}",
                     "… of these who truly are",
                     "… of those who are not",
                 ),
@@ -113,153 +96,61 @@ def fairness(facts: CardFacts) -> Iterator[Section]:
         )
 
 
-def _rates(group: GroupRates) -> tuple[str, ...]:
+def _rates(group: GroupRates) -> tuple[Text, ...]:
     rates = (group.selection_rate, group.true_positive_rate, group.false_positive_rate)
-    return (
-        group.group,
-        f"{group.n:,}",
-        f"{group.positives:,}",
-        *("too few rows" if rate is None else f"{rate:.1%}" for rate in rates),
-    )
-
-
-def _set_aside(facts: CardFacts) -> Iterator[Sentence]:
-    if facts.promoted_on:
-        text = "It was promoted on an earlier certificate; the gates have judged it anew since."
-        yield Sentence(text=text, evidence=(facts.promoted_on,))
-    if facts.gates_changed:
-        text = "The gates were changed after it was trained."
-        yield Sentence(text=text, evidence=cite(facts.declared))
-    if facts.certificate and facts.verdict not in {"", facts.certificate.verdict}:
-        tried = any(_kind(event) == "withdrawn" for event in _own_events(facts))
-        what = (
-            "it was taken back when it was tried" if tried else f"the verdict of the run was {facts.verdict}"
-        )
-        yield Sentence(text=f"In spite of that {what}; the reason is above.")
-
-
-def _compared(found: Certificate, facts: CardFacts) -> str:
-    is_adopted = facts.trained.adopted is not None
-    if not any(isinstance(one.found, BeatsFound) for one in found.outcomes):
-        return f"It was judged alone, on {found.n:,} {'test rows' if is_adopted else 'rows that it has not seen'}."
-    against = "the prediction that uses no features" if found.rival == "baseline" else "the champion"
-    because = f", because {incomparable_in_words(found.incomparable)}" if found.incomparable else ""
-    left = f"; {found.excluded:,} more were left out, because the rival had been fitted on them"
-    rows = "test rows" if is_adopted else "rows that neither has seen"
-    if facts.rival_adopted and not is_adopted:
-        rows = (
-            "rows that it has not seen; whether the champion, which was imported, has seen them is not known"
-        )
-    return f"It was compared with {against}{because}, on {found.n:,} {rows}{left if found.excluded else ''}."
+    cells = (say("groups.too_few") if rate is None else f"{rate:.1%}" for rate in rates)
+    return (group.group, f"{group.n:,}", f"{group.positives:,}", *cells)
 
 
 def limits(facts: CardFacts) -> Section:
-    """Say what nobody looked at."""
-    return Section(
-        name="limits",
-        title="What was not examined",
-        sentences=tuple(Sentence(text=text, evidence=cited) for text, cited in _unexamined(facts)),
-    )
+    """Return what nobody looked at."""
+    return Section(name="limits", statements=tuple(_unexamined(facts)))
 
 
-def _unexamined(facts: CardFacts) -> Iterator[tuple[str, tuple[str, ...]]]:
-    split = facts.split
-    cited, split_cited = cite(facts.certificate_digest), (facts.trained.split,)
+def _unexamined(facts: CardFacts) -> Iterator[Statement]:
+    split, parts = facts.split, facts.trained.split
+    tested, trained = facts.certificate_digest, facts.package.trained
     outcomes = facts.certificate.outcomes if facts.certificate else ()
-    if facts.trained.adopted:
-        yield (
-            "Which rows it has learned from is not known: if test rows are among them, it looks better than it is.",
-            (facts.package.trained,),
-        )
-    if not any(isinstance(one.found, FairnessFound) for one in outcomes):
-        yield "Whether groups of people are treated alike: no fairness gate is declared.", cited
-    for one in outcomes:
-        if one.status == "undecided":
-            yield f"Undecided: {gate_in_words(one)}.", cited
-    if split.by != "time":
-        yield f"Whether it holds in later times: the split is by {split.by}, not by time.", split_cited
-    for rows, which in (
-        (split.embargo, "rows whose truth was not yet known at the cut-off"),
-        (
-            split.unlabelled,
-            "rows without a label",
-        ),
-        (split.copies, "rows that repeat a training row, features and label alike,"),
-    ):
-        if rows:
-            yield f"{rows:,} {which} are in neither part.", split_cited
-    yield from _unproved(facts)
-    yield (
-        "Intervals tell the chance of the test rows alone: not that the world may change, nor that labels may be wrong.",
-        (),
+    is_fair = any(isinstance(one.found, FairnessFound) for one in outcomes)
+    yield from that_hold(
+        (facts.trained.adopted, say("limits.imported", trained)),
+        (not is_fair, say("limits.fairness", tested)),
+        *((one.status == "undecided", say("limits.undecided", tested, outcome=one)) for one in outcomes),
+        (split.by != "time", say("limits.later", parts, by=split.by)),
+        (split.embargo, say("limits.embargo", parts, rows=split.embargo)),
+        (split.unlabelled, say("limits.unlabelled", parts, rows=split.unlabelled)),
+        (split.copies, say("limits.copies", parts, rows=split.copies)),
+        (facts.evaluation is None, say("limits.evaluation")),
+        (facts.explanation is None, say("limits.explanation")),
+        (facts.parity is None, say("limits.parity")),
     )
-
-
-def _unproved(facts: CardFacts) -> Iterator[tuple[str, tuple[str, ...]]]:
-    for absent, what in (
-        (facts.evaluation, "How good it is on rows that it has not seen."),
-        (
-            facts.explanation,
-            "What it makes of its columns and where it is weak: nobody looked when it was judged.",
-        ),
-        (facts.parity, "Whether the package answers as the model that was trained."),
-    ):
-        if absent is None:
-            yield what, ()
-    if facts.evaluation and facts.package.half_width is not None and not facts.evaluation.coverage:
-        yield (
-            "Whether the interval of an answer holds what it is meant to: nobody counted when it was judged.",
-            cite(facts.evaluation_digest),
+    if found := facts.evaluation:
+        has_interval, has_classes = facts.package.half_width is not None, facts.package.classes
+        yield from that_hold(
+            (has_interval and not found.coverage, say("limits.coverage", facts.evaluation_digest)),
+            (has_classes and not found.reliability, say("limits.reliability", facts.evaluation_digest)),
         )
-    if facts.evaluation and facts.package.classes and not facts.evaluation.reliability:
-        yield (
-            "Whether its probabilities can be taken at their word: nobody counted when it was judged.",
-            cite(facts.evaluation_digest),
-        )
-    if not (facts.dropped or facts.forgotten) and not any(
-        _kind(event) == "rebuilt" for event in _own_events(facts)
-    ):
-        yield "Whether it can be rebuilt from what is recorded of it.", (facts.package.trained,)
+    if not (facts.dropped or facts.forgotten or _has(facts, "rebuilt")):
+        yield say("limits.rebuilt", trained)
+    yield say("limits.chance")
 
 
 # Events
 
 
-_DID = {
-    "registered": "registered it",
-    "promoted": "promoted it",
-    "rolled_back": "rolled back",
-    "refused": "did not promote it",
-    "withdrawn": "took it back when it was tried",
-    "rebuilt": "rebuilt it",
-}
+def _own_events(facts: CardFacts) -> Iterator[tuple[str, Event]]:
+    """Yield what happened to this model, with its kind."""
+    for event in facts.events:
+        kind = str(type(event).__struct_config__.tag)
+        before = getattr(event, "before", None) if kind == "rolled_back" else None
+        if facts.version in {getattr(event, "model", None), before}:
+            yield "forced" if getattr(event, "forced", False) else kind, event
 
 
-def _kind(event: Event) -> str:
-    return str(type(event).__struct_config__.tag)
+def _has(facts: CardFacts, kind: str) -> bool:
+    return any(kind == one for one, _ in _own_events(facts))
 
 
-def _own_events(facts: CardFacts) -> list[Event]:
-    return [event for event in facts.events if facts.version in _models(event)]
-
-
-def _models(event: Event) -> set[object]:
-    fields = msgspec.structs.asdict(event)
-    return {fields.get("model"), fields.get("before") if _kind(event) == "rolled_back" else None}
-
-
-def _told(event: Event) -> str:
-    fields = msgspec.structs.asdict(event)
-    did = _DID.get(_kind(event), _kind(event))
-    if _kind(event) == "rolled_back":
-        did = f"rolled back from version {fields['before']} to version {fields['model']}"
-    if _kind(event) == "rebuilt":
-        did = f"rebuilt it, {fields['level']}"
-    if fields.get("forced"):
-        did = "promoted it by force (no passing certificate was asked for)"
-    return f"{event.at[:10]} {event.at[11:16]} UTC: {event.by} {did}: {event.because.rstrip('.')}."
-
-
-def _cited(event: Event) -> tuple[str, ...]:
-    fields = msgspec.structs.asdict(event)
-    return cite(fields.get("certificate") or fields.get("package"))
+def _happened(kind: str, event: Event) -> Statement:
+    cited = getattr(event, "certificate", None) or getattr(event, "package", None)
+    return say(f"standing.{kind}", cited, event=event)

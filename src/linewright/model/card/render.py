@@ -1,14 +1,14 @@
 """Model cards: one page about one model, in Markdown and HTML, each figure of which comes from the record."""
 
 import re
-from collections.abc import Sequence
 from functools import cache
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
+from jinja2 import Environment
 from markupsafe import Markup, escape
 
 from linewright.model.card.parts import CardFacts, short
 from linewright.model.card.sections import card_of
+from linewright.model.card.words import environment
 
 __all__ = ["CardFacts", "card_html", "card_markdown", "escape_markdown"]
 
@@ -25,37 +25,16 @@ def card_html(facts: CardFacts) -> str:
 
 @cache
 def _html() -> Environment:
-    environment = Environment(
-        loader=PackageLoader("linewright.model", "templates"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters |= {"short": short, "coded": _coded}
-    return environment
+    found = environment("templates", autoescape=True)
+    found.filters |= {"short": short, "coded": _coded}
+    return found
 
 
 @cache
 def _markdown() -> Environment:
-    environment = Environment(  # noqa: S701 -- `finalize` escapes every value, for Markdown
-        loader=PackageLoader("linewright.model", "templates"),
-        finalize=_as_text,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-    )
-    environment.filters |= {"short": short, "cells": _cells, "rules": _rules}
-    return environment
-
-
-def _cells(row: Sequence[str]) -> Markup:
-    return Markup(" | ".join(escape_markdown(cell) for cell in row))  # noqa: S704 -- each cell is escaped
-
-
-def _rules(head: Sequence[str]) -> Markup:
-    return Markup(" | ".join("---" for _ in head))  # noqa: S704 -- no user's text in it
+    found = environment("templates", finalize=_as_text, keep_trailing_newline=True)
+    found.filters["short"] = short
+    return found
 
 
 def _as_text(value: object) -> str:

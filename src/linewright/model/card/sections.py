@@ -1,42 +1,35 @@
-"""What a card says, section by section: sentences with their evidence, tables and bars, ready for any template."""
+"""A card, section by section: statements with their evidence, tables and bars, ready for any template."""
 
 from collections.abc import Iterator
 
 from linewright.data.breach_text import breaches_in_words
-from linewright.data.facts import Ingested, Split
-from linewright.data.finding_text import evidence_in_words
-from linewright.data.split_text import split_in_words
-from linewright.features.facts import Arithmetic, Category, DatePart, Elapsed, Encoding, Frequency, TextPart
+from linewright.data.facts import Finding
 from linewright.model.card.classes import confusion
 from linewright.model.card.decisions import decisions
 from linewright.model.card.explanation import moved, needed, plotted, weak
 from linewright.model.card.leaderboard import leaderboard
-from linewright.model.card.linear_baseline import apart_in_words, difference_in_words, plain_in_words
 from linewright.model.card.parts import (
-    Bar,
     Card,
     CardFacts,
     Section,
-    Sentence,
+    Statement,
     Table,
+    Text,
     Tile,
-    cite,
-    placed,
-    sentence_of,
+    interval,
+    say,
     short,
+    that_hold,
 )
 from linewright.model.card.record import certificate, fairness, limits, standing, status_of
-from linewright.model.facts import Evaluation, Metric, Task
+from linewright.model.facts import Metric, Task
 from linewright.model.metrics.definitions import find_metric
 from linewright.model.tasks import task as rules_of
-from linewright.store.clock import said
-from linewright.text.numbers import count, in_words, listed
-
-MOST_NAMED = 40
+from linewright.text.numbers import in_words
 
 
 def card_of(facts: CardFacts) -> Card:
-    """Put a card together; a section without content is left out."""
+    """Put a card together; a section that says nothing is left out."""
     made = (
         _purpose(facts),
         standing(facts),
@@ -48,12 +41,12 @@ def card_of(facts: CardFacts) -> Card:
         needed(facts),
         moved(facts),
         plotted(facts),
-        _data(facts),
-        _features(facts),
+        Section(name="data", statements=tuple(_data(facts)), table=_breaches(facts)),
+        Section(name="features", statements=_features(facts)),
         leaderboard(facts),
         decisions(facts),
         limits(facts),
-        _reproduction(facts),
+        Section(name="reproduction", statements=_reproduction(facts)),
     )
     status, mark = status_of(facts)
     return Card(
@@ -62,8 +55,8 @@ def card_of(facts: CardFacts) -> Card:
         owner=facts.owner,
         status=status,
         mark=mark,
-        tiles=_tiles(facts),
-        sections=tuple(section for section in made if section.sentences or section.table or section.bars),
+        tiles=tuple(_tiles(facts)),
+        sections=tuple(section for section in made if section and section.statements),
         evidence=tuple((word, digest, short(digest)) for word, digest in _evidence(facts)),
     )
 
@@ -89,304 +82,138 @@ def _evidence(facts: CardFacts) -> Iterator[tuple[str, str]]:
     return ((word, digest) for word, digest in known if digest)
 
 
-def _tiles(facts: CardFacts) -> tuple[Tile, ...]:
-    tiles = [Tile(title="Task", value=facts.package.task, note=f"of {facts.package.label}")]
+def _tiles(facts: CardFacts) -> Iterator[Tile]:
+    yield Tile(title="Task", value=facts.package.task, note=say("tiles.label", name=facts.package.label))
     if facts.evaluation and facts.evaluation.metrics:
         first = facts.evaluation.metrics[0]
-        tiles.append(Tile(title=first.name, value=in_words(first.value), note=_interval(first)))
+        yield Tile(title=first.name, value=in_words(first.value), note=say("tiles.interval", metric=first))
     if facts.certificate:
-        tiles.append(
-            Tile(
-                title="Certificate",
-                value=facts.verdict or facts.certificate.verdict,
-                note=f"{facts.certificate.n:,} test rows",
-            )
-        )
-    elsewhere = Tile(title="Made", value="elsewhere", note="rows not known")
-    here = Tile(title="Trained on", value=f"{facts.trained.rows:,}", note="rows")
-    tiles.append(elsewhere if facts.trained.adopted else here)
-    return tuple(tiles)
-
-
-def _interval(metric: Metric) -> str:
-    return f"{_range(metric)}, 95 %"
-
-
-def _range(metric: Metric) -> str:
-    if metric.low is None or metric.high is None:
-        return "interval not known"
-    return f"{in_words(metric.low)} to {in_words(metric.high)}"
+        verdict = facts.verdict or facts.certificate.verdict
+        yield Tile(title="Certificate", value=verdict, note=say("tiles.test_rows", rows=facts.certificate.n))
+    if facts.trained.adopted:
+        yield Tile(title="Made", value=say("tiles.elsewhere"), note=say("tiles.not_known"))
+    else:
+        yield Tile(title="Trained on", value=f"{facts.trained.rows:,}", note=say("tiles.rows"))
 
 
 def _purpose(facts: CardFacts) -> Section:
-    package = facts.package
-    answer = rules_of(package.task).purpose(package.label, package.classes)
-    sentences = [Sentence(text=answer, evidence=(facts.digest,))]
-    if package.classes:
-        sentences.append(
-            Sentence(text=f"Classes: {listed(package.classes, MOST_NAMED)}.", evidence=(facts.digest,))
-        )
-    if package.key:
-        sentences.append(Sentence(text=f"A row is named by {package.key}.", evidence=(facts.digest,)))
-    return Section(name="purpose", title="What it predicts", sentences=tuple(sentences))
+    package, cited = facts.package, facts.digest
+    says = rules_of(package.task).purpose(package.label, package.classes)
+    statements = that_hold(
+        (True, say("purpose.answer", cited, says=says)),
+        (package.classes, say("purpose.classes", cited, names=package.classes)),
+    )
+    return Section(name="purpose", statements=statements)
 
 
-def _metrics(facts: CardFacts) -> Section:
-    evaluation = facts.evaluation
+# Metrics
+
+
+def _metrics(facts: CardFacts) -> Section | None:
+    evaluation, cited = facts.evaluation, facts.evaluation_digest
     if evaluation is None:
-        return Section(name="metrics", title="How good it is")
-    kind = {"group": "groups", "block": "blocks of neighbours in time", "equal": "sets of equal rows"}[
-        evaluation.cluster_kind
-    ]
-    drawn = f"{evaluation.clusters:,} {kind} drawn whole" if evaluation.clusters else "rows"
-    text = f"Measured on {evaluation.n:,} test rows; the 95 % intervals are from a bootstrap of {drawn}."
+        return None
+    rows, learned, plain = evaluation.n, facts.trained.rows, evaluation.plain
+    whole = say("metrics.whole", clusters=evaluation.clusters, kind=evaluation.cluster_kind)
+    drawn = whole if evaluation.clusters else say("metrics.rows")
+    statements = that_hold(
+        (True, say("metrics.measured", cited, rows=rows, drawn=drawn)),
+        (plain, say("metrics.linear", cited, found=plain, rows=learned)),
+    )
     baseline = {metric.name: metric for metric in evaluation.baseline}
-    plain = _plain_cells(evaluation)
     return Section(
         name="metrics",
-        title="How good it is",
-        sentences=(
-            Sentence(text=text, evidence=cite(facts.evaluation_digest)),
-            *_beside_plain(facts),
-        ),
+        statements=statements,
         table=Table(
-            head=(
-                "Metric",
-                "This model",
-                "95 % interval",
-                "Without features",
-                "95 % interval",
-                *(("Plain linear model", "This one against it, 95 % interval") if plain else ()),
-            ),
+            head=("Metric", "This model", "95 % interval", "Without features", "95 % interval"),
             rows=tuple(
-                (
-                    *_metric_row(metric, baseline.get(metric.name)),
-                    *(plain.get(metric.name, ("undefined", "")) if plain else ()),
-                )
+                (_name(metric, facts.package.task), *_cells(metric), *_cells(baseline.get(metric.name)))
                 for metric in evaluation.metrics
             ),
         ),
-        bars=tuple(
-            _metric_bar(metric, baseline.get(metric.name), facts.package.task)
-            for metric in evaluation.metrics
-        ),
     )
 
 
-def _beside_plain(facts: CardFacts) -> Iterator[Sentence]:
-    """Say what a plain linear model reaches on the test rows."""
-    if facts.evaluation and facts.evaluation.plain:
-        found = facts.evaluation.plain
-        of = f"{found.rows:,} of the " if found.rows < facts.trained.rows else ""
-        learned = f" It learned from {of}{count(facts.trained.rows if of else found.rows, 'training row')}, with one setting and no search."
-        text = f"{sentence_of(plain_in_words(found))}{learned}"
-        yield Sentence(text=text, evidence=cite(facts.evaluation_digest))
-
-
-def _plain_cells(evaluation: Evaluation) -> dict[str, tuple[str, str]]:
-    """Return by metric what a plain linear model reaches and how much better this one is; empty where only one was compared."""
-    found = evaluation.plain
-    if not found or not found.others:
-        return {}
-    return {
-        one.metric: (
-            in_words(one.value),
-            f"{apart_in_words(one.better)} ({difference_in_words(one.low, one.high)})",
-        )
-        for one in (found, *found.others)
-    }
-
-
-def _metric_row(metric: Metric, baseline: Metric | None) -> tuple[str, ...]:
-    own = (metric.name, in_words(metric.value), _range(metric))
-    if baseline is None:
-        return (*own, "undefined", "")
-    return (*own, in_words(baseline.value), _range(baseline))
-
-
-def _metric_bar(metric: Metric, baseline: Metric | None, task: Task) -> Bar:
+def _name(metric: Metric, task: Task) -> Text:
     rule = find_metric(metric.name, (task,))
-    own, other = _ends(metric), _ends(baseline) if baseline else None
-    ends = [*own, *(other or ())]
-    low, high = (0.0, 1.0) if rule and rule.is_bounded else (min(0.0, *ends), max(0.0, *ends) * 1.05)
-    beside = f"; without features {in_words(baseline.value)}" if baseline else ""
-    better = "more is better" if rule and rule.greater_is_better else "less is better"
-    return Bar(
-        name=metric.name,
-        note=better,
-        text=f"{in_words(metric.value)} ({_range(metric)}){beside}",
-        at=placed(own, low, high),
-        beside=placed(other, low, high) if other else None,
-        ends=(in_words(low), in_words(high)),
+    return metric.name if rule and rule.greater_is_better else say("metrics.less", name=metric.name)
+
+
+def _cells(metric: Metric | None) -> tuple[Text, Text]:
+    if metric is None:
+        return say("metrics.undefined"), ""
+    return in_words(metric.value), interval(metric.low, metric.high)
+
+
+# Data and features
+
+
+def _data(facts: CardFacts) -> Iterator[Statement]:
+    dataset, ingested, held = facts.dataset, facts.ingested, facts.trained.dataset
+    yield from that_hold(
+        (True, say("data.rows", held, dataset=dataset)),
+        (facts.time_range, say("data.times", held, ends=facts.time_range)),
+        (facts.as_of, say("data.as_of", held, at=facts.as_of)),
+        (True, say("data.split", facts.trained.split, split=facts.split)),
+        (facts.asked, say("data.asked", facts.proposal, because=facts.asked)),
+        (facts.dropped, say("data.dropped", held, at=facts.dropped)),
+        (facts.forgotten, say("data.forgotten", held, at=facts.forgotten)),
     )
-
-
-def _ends(metric: Metric) -> tuple[float, float, float]:
-    """Return low, value and high; an end that is not known is drawn at the value."""
-    low, high = (metric.value if end is None else end for end in (metric.low, metric.high))
-    return low, metric.value, high
-
-
-def _data(facts: CardFacts) -> Section:
-    dataset, split, ingested = facts.dataset, facts.split, facts.ingested
-    held = (facts.trained.dataset,)
-    sentences = [
-        Sentence(text=f"{dataset.rows:,} rows of {len(dataset.columns)} columns.", evidence=held),
-        Sentence(
-            text=f"Split by {split.by}: {split.train:,} rows to train, {split.test:,} to test. {sentence_of(split_in_words(split))}",
-            evidence=(facts.trained.split,),
-        ),
-    ]
-    if facts.asked:
-        text = f"The training was asked for by monitoring or a schedule: {sentence_of(facts.asked)}"
-        sentences.append(Sentence(text=text, evidence=cite(facts.proposal)))
-    if facts.as_of:
-        text = f"Rows that were answered, and whose truth was known at {said(facts.as_of)}, are among them."
-        sentences.insert(1, Sentence(text=text, evidence=held))
-    if facts.time_range:
-        sentences.insert(1, Sentence(text="From {} to {}.".format(*facts.time_range), evidence=held))
-    if facts.dropped:
-        text = f"Its rows are kept no longer (dataset dropped by retention on {facts.dropped[:10]}), so that it cannot be rebuilt."
-        sentences.append(Sentence(text=text, evidence=held))
-    if facts.forgotten:
-        text = f"Rows of somebody who was forgotten on {facts.forgotten[:10]} are gone from it, so that it cannot be rebuilt."
-        sentences.append(Sentence(text=text, evidence=held))
-    if split.cutoff:
-        sentences.append(
-            Sentence(
-                text=f"Test rows are those at or after {_instant(split.cutoff)}.",
-                evidence=(facts.trained.split,),
-            )
-        )
     if ingested is None:
-        return Section(name="data", title="Data", sentences=tuple(sentences))
-    kept_out = ingested.rows_read - dataset.rows
-    sentences.append(
-        Sentence(
-            text=f"{ingested.rows_read:,} rows were read; the contract kept out {max(kept_out, 0):,}.",
-            evidence=(*cite(facts.ingested_digest), *cite(ingested.quarantine)),
-        )
-    )
-    broken = tuple(
-        (one.column or "whole table", one.rule, f"{one.failed:,} of {one.rows:,}", one.first, one.action)
-        for one in breaches_in_words(ingested.breaches)
-    )
-    sentences += [
-        Sentence(text=text, evidence=cite(facts.ingested_digest)) for text in _found(ingested, split)
-    ]
-    table = Table(head=("Column", "Rule that did not hold", "Rows", "First value", "Action"), rows=broken)
-    return Section(name="data", title="Data", sentences=tuple(sentences), table=table if broken else None)
-
-
-def _found(ingested: Ingested, split: Split) -> Iterator[str]:
-    """Say what the checks of the data found that a run says, as far as the split leaves it so."""
+        return
+    cited, out = facts.ingested_digest, max(ingested.rows_read - dataset.rows, 0)
+    yield say("data.kept_out", cited, ingested.quarantine, read=ingested.rows_read, out=out)
     for one in ingested.findings:
-        told = f"{', '.join(one.columns)}: {one.check}: {evidence_in_words(one.check, one.evidence)}."
-        if one.check in {"order", "year-month"}:
-            if split.by != "time":
-                yield f"The test rows are not the latest: {told}"
-        elif one.severity == "ask":
-            yield f"A question of the data that a person answers. {told}"
-        else:
-            yield f"A model of these rows may see what was known only with the label. {told}"
+        kind = _kind(one)
+        if kind != "order" or facts.split.by != "time":
+            yield say(f"data.{kind}", cited, one=one)
 
 
-def _features(facts: CardFacts) -> Section:
+def _kind(one: Finding) -> str:
+    if one.check in {"order", "year-month"}:
+        return "order"
+    return "question" if one.severity == "ask" else "leak"
+
+
+def _breaches(facts: CardFacts) -> Table | None:
+    if facts.ingested is None:
+        return None
+    return Table(
+        head=("Column", "Rule that did not hold", "Rows", "First value", "Action"),
+        rows=tuple(
+            (
+                one.column or say("data.whole_table"),
+                one.rule,
+                say("data.failed", failed=one.failed, rows=one.rows),
+                one.first,
+                one.action,
+            )
+            for one in breaches_in_words(facts.ingested.breaches)
+        ),
+    )
+
+
+def _features(facts: CardFacts) -> tuple[Statement, ...]:
     used = facts.package.encoder.columns
     carried = [column.name for column in facts.package.columns if column.role == "carried"]
-    rest = [
-        column.name
-        for column in facts.dataset.columns
-        if column.name not in {*used, *carried, facts.package.label}
-    ]
-    cited = (facts.digest,)
-    sentences = [Sentence(text=f"It uses {len(used)} columns of a row.", evidence=cited)]
-    if carried:
-        text = f"A request may carry these, which the model never uses: {listed(carried, MOST_NAMED)}."
-        sentences.append(Sentence(text=text, evidence=cited))
-    if facts.excluded:
-        text = (
-            f"The line keeps these from every model (table.exclude): {listed(facts.excluded, MOST_NAMED)}. Why stands beside each in "
-            f"{facts.file}."
-        )
-        sentences.append(Sentence(text=text, evidence=cite(facts.declared)))
-    if rest:
-        sentences.append(
-            Sentence(text=f"Left out of the features: {listed(rest, MOST_NAMED)}.", evidence=cited)
-        )
-    types = {column.name: column.type for column in facts.package.columns}
-    rows = tuple((name, types.get(name, ""), _encoded(facts, name)) for name in used)
-    return Section(
-        name="features",
-        title="What it looks at",
-        sentences=tuple(sentences),
-        table=Table(head=("Column", "Type", "Enters as"), rows=rows) if rows else None,
+    known = {*used, *carried, facts.package.label}
+    rest = [column.name for column in facts.dataset.columns if column.name not in known]
+    return that_hold(
+        (True, say("features.used", facts.digest, names=used)),
+        (carried, say("features.carried", facts.digest, names=carried)),
+        (facts.excluded, say("features.excluded", facts.declared, names=facts.excluded, file=facts.file)),
+        (rest, say("features.left_out", facts.digest, names=rest)),
     )
 
 
-def _encoded(facts: CardFacts, column: str) -> str:
-    found = [one for one in facts.package.encoder.encodings if one.column == column]
-    entered = [_words(one) for one in found if not isinstance(one, TextPart)]
-    if numbers := len(found) - len(entered):
-        entered.append(f"{numbers} numbers: what the text looks like, its words and directions of them")
-    return ", ".join(entered) or "part of a difference of times"
-
-
-def _words(encoding: Encoding) -> str:
-    match encoding:
-        case Category():
-            return f"category of {len(encoding.levels):,} levels"
-        case Frequency():
-            return f"frequency of {len(encoding.levels):,} levels"
-        case DatePart():
-            return encoding.part
-        case Elapsed():
-            return f"days since {encoding.since}" if encoding.since else "days"
-        case Arithmetic():
-            return f"itself {encoding.operation} {encoding.other}"
-        case _:
-            return type(encoding).__name__.lower()
-
-
-def _reproduction(facts: CardFacts) -> Section:
-    libraries = ", ".join(f"{name} {version}" for name, version in sorted(facts.trained.libraries.items()))
-    adopted = facts.trained.adopted
-    same = (
-        "rows, the same line file and the same model file"
-        if adopted
-        else "rows, split alike, the same line file and the same libraries"
+def _reproduction(facts: CardFacts) -> tuple[Statement, ...]:
+    trained, cited = facts.trained, facts.package.trained
+    is_imported, is_coded = trained.adopted is not None, trained.estimated and trained.estimated.code
+    made = "coded" if is_coded else "imported" if is_imported else "trained"
+    parity = say("reproduction.parity", facts.parity_digest, found=facts.parity, is_imported=is_imported)
+    return that_hold(
+        (True, say("reproduction.again", made=made, as_of=facts.as_of)),
+        (is_imported, say("reproduction.written", cited, libraries=trained.libraries)),
+        (not is_imported, say("reproduction.fitted", cited, seed=trained.seed, libraries=trained.libraries)),
+        (facts.parity, parity),
     )
-    if facts.trained.estimated and facts.trained.estimated.code:
-        same = (
-            "rows, split alike, the same line file, the same file of the user's code and the same libraries"
-        )
-    again = f"The same {same} give this digest again, in any folder."
-    if not adopted:
-        again += f" A retraining parts the rows by what was known at its instant{_known(facts)}, a first training does not."
-    fitted = (
-        f"The file says that it was written by {libraries or 'nobody'}."
-        if adopted
-        else f"Seed {facts.trained.seed}; fitted by {libraries or 'no outside library'}."
-    )
-    sentences = [
-        Sentence(text=again),
-        Sentence(text=fitted, evidence=(facts.package.trained,)),
-    ]
-    parity = facts.parity
-    if parity:
-        source = "the file as it was given" if adopted else "the library that trained it"
-        flips = f"{parity.flips:,} decisions differ" if parity.flips else "no decision differs"
-        text = (
-            f"On {parity.rows:,} rows the package is within {in_words(parity.largest)} of {source} "
-            f"({in_words(parity.allowed)} is allowed), and {flips}."
-        )
-        sentences.append(Sentence(text=text, evidence=cite(facts.parity_digest)))
-    return Section(name="reproduction", title="How to reproduce it", sentences=tuple(sentences))
-
-
-def _known(facts: CardFacts) -> str:
-    return f" (here {said(facts.as_of)})" if facts.as_of else ""
-
-
-def _instant(text: str) -> str:
-    return text.replace("T00:00:00.000000Z", "").replace(".000000Z", "Z")
