@@ -290,29 +290,3 @@ def test_a_class_with_a_test_row_or_none_is_named(tmp_path: Path):
     assert ("c", True) == (name, rows < 5)
     assert f"  warn     {says}" in result_text(ran)
     assert f"O{says[1:]}" in page
-
-
-@pytest.mark.shared
-@pytest.mark.parametrize(
-    ("file", "label", "excluded", "found"),
-    [
-        ("ai4i_2020.csv", "Machine.failure", {"UDI", "TWF", "HDF", "PWF", "OSF", "RNF"}, set()),
-        ("adult_income.csv", "income", {"fnlwgt"}, set()),
-        ("bearing_cwru_features.csv", "fault", set(), {"sorted"}),
-        ("german_credit.csv", "class-label", set(), set()),
-        ("house_prices_ames.csv", "SalePrice", set(), {"near-constant", "year-month"}),
-        ("telco_churn.csv", "Churn", set(), set()),
-        ("wine_quality.csv", "quality", set(), {"few-rows"}),
-    ],
-)
-def test_real_tables_raise_what_they_deserve(
-    tmp_path: Path, file: str, label: str, excluded: set[str], found: set[str]
-):
-    """Published data: what `new` keeps from the model `check` says no more, and nothing honest is said."""
-    data = Path(__file__).parents[2].parent / "shared" / "data" / file
-    if not data.exists():
-        pytest.skip("needs the data in ../shared/data")
-    made = new_line(tmp_path, "a", data, GivenRoles(label=label))
-
-    assert excluded == {*made.excluded}
-    assert found == {one.check for one in checked(tmp_path).findings if one.severity != "note"} - {"sentinel"}
