@@ -128,63 +128,48 @@ def test_of_a_column_and_its_logarithm_both_have_a_sentinel_or_neither_has(odd, 
         assert ("twin", "x", "200.0") == tuple(found["log_x"][0][part] for part in ("form", "of", "there"))
 
 
-def test_a_group_is_known_by_its_name_and_its_repetition():
-    """Rows of one patient in both parts make a model look better than it is."""
-    profile = look(table(patient_id=lambda rng, y: rng.integers(0, 200, len(y))), GivenRoles(label="y"))
-
-    assert "patient_id" == profile.roles.group
-
-
-def test_a_date_without_gaps_becomes_the_time():
-    """Birth dates are dates too, and not when the row happened."""
-
-    def days(rng: np.random.Generator, y: np.ndarray) -> list[str]:
-        return [
-            f"2023-{m:02}-{d:02}"
-            for m, d in zip(rng.integers(1, 13, len(y)), rng.integers(1, 29, len(y)), strict=True)
-        ]
-
-    profile = look(table(birth_date=days, sold_at=days), GivenRoles(label="y"))
-
-    assert "sold_at" == profile.roles.time
-
-
-def test_unix_seconds_are_a_time():
-    """Recommendation data tell the time in seconds since 1970."""
-    profile = look(
-        table(timestamp=lambda rng, y: 1_500_000_000 + rng.integers(0, 10**7, len(y))), GivenRoles(label="y")
-    )
-
-    assert "timestamp" == profile.roles.time
+def some_days(rng: np.random.Generator, y: np.ndarray) -> list[str]:
+    months, days = rng.integers(1, 13, len(y)), rng.integers(1, 29, len(y))
+    return [f"2023-{month:02}-{day:02}" for month, day in zip(months, days, strict=True)]
 
 
 @pytest.mark.parametrize(
-    ("values", "form"),
+    ("columns", "part", "name"),
     [
-        (["yes", "no"], "two"),
-        (["0", "1"], "two"),
-        (["3", "4", "5"], "classes"),
-        (["red", "green", "blue"], "classes"),
-        ([str(i) for i in range(40)], "number"),
-        (["0.5", "1.0", "1.5"], "number"),
+        ({"patient_id": lambda rng, y: rng.integers(0, 200, len(y))}, "group", "patient_id"),
+        ({"birth_date": some_days, "sold_at": some_days}, "time", "sold_at"),
+        (
+            {"timestamp": lambda rng, y: 1_500_000_000 + rng.integers(0, 10**7, len(y))},
+            "time",
+            "timestamp",
+        ),
+    ],
+    ids=["rows of one patient in both parts", "no birth dates", "Unix seconds"],
+)
+def test_a_part_is_known_by_name_and_values(columns: dict[str, Any], part: str, name: str):
+    """These are what people forget to say, and without them a model looks better than it is."""
+    assert name == getattr(look(table(**columns), GivenRoles(label="y")).roles, part)
+
+
+@pytest.mark.parametrize(
+    ("values", "form", "positive"),
+    [
+        (["no", "yes"], "two", "yes"),
+        (["0", "1"], "two", "1"),
+        (["True", "False"], "two", "True"),
+        (["a", "b", "b"], "two", "a"),
+        (["3", "4", "5"], "classes", None),
+        (["red", "green", "blue"], "classes", None),
+        ([str(i) for i in range(40)], "number", None),
+        (["0.5", "1.0", "1.5"], "number", None),
     ],
 )
-def test_the_label_says_its_form(values: list[str], form: str):
-    """The user names a column; what kind of answer it asks for is seen."""
+def test_the_label_says_its_form_and_its_positive(values: list[str], form: str, positive: str | None):
+    """The question is nearly always about the usual name, else about the rarer value, which is the worse outcome."""
     frame = table().with_columns(y=pl.Series((values * ROWS)[:ROWS]))
+    label = look(frame, GivenRoles(label="y")).label
 
-    assert form == look(frame, GivenRoles(label="y")).label.form
-
-
-@pytest.mark.parametrize(
-    ("values", "positive"),
-    [(["no", "yes"], "yes"), (["0", "1"], "1"), (["True", "False"], "True"), (["a", "b", "b"], "a")],
-)
-def test_the_positive_is_the_usual_name_else_the_rarer_value(values: list[str], positive: str):
-    """The question is nearly always about the rarer, worse outcome."""
-    frame = table().with_columns(y=pl.Series((values * ROWS)[:ROWS]))
-
-    assert positive == look(frame, GivenRoles(label="y")).label.positive
+    assert (form, positive) == (label.form, label.positive)
 
 
 @pytest.mark.parametrize(

@@ -232,16 +232,20 @@ def test_a_line_without_cause_says_nothing(tmp_path: Path):
     assert ((), ()) == (found.findings, found.errors)
 
 
-def test_a_plan_warns_of_few_groups_as_check_does(tmp_path: Path):
-    """A run by it would end undecided."""
-    declared(tmp_path, claims(who=[f"p{i % 4}" for i in range(ROWS)]), table={"group": "who"})
+def test_few_groups_are_told_by_new_check_and_plan(tmp_path: Path):
+    """A run would end without a verdict, and its intervals would say nothing."""
+    made = written(tmp_path, claims(who=[f"p{i % 4}" for i in range(ROWS)]), group="who")
     with Factory.create(tmp_path) as factory:
         planned: Any = plan(factory, "a")
-        found = check(factory, "a").lines[0].findings
+        (found,) = check(factory, "a").lines[0].findings
 
-    assert [("few-groups", ("who",))] == told(planned)
-    assert planned.findings[0] in found
-    assert f"warn: {finding_in_words(planned.findings[0])}" in result_text(planned)
+    assert re.search(
+        r"group: who +# you named it; only 4 groups", (tmp_path / "lines" / "a.yaml").read_text()
+    )
+    assert [("few-groups", ("who",))] == told(planned) == told(made)
+    assert (found,) == planned.findings
+    assert finding_in_words(found).startswith("who: few-groups: only 4 groups")
+    assert f"warn: {finding_in_words(found)}" in result_text(planned)
 
 
 @pytest.mark.parametrize("yes", [1, 400], ids=["one", "enough"])

@@ -358,21 +358,23 @@ def test_a_delay_of_the_label_is_suggested_where_time_can_be_counted(tmp_path: P
         assert ("y", "yes", "7d") == (spec.label.column, spec.label.positive, spec.label.delay)
 
 
-def test_leaks_ids_and_constants_are_named_beside_their_column(tmp_path: Path):
+def test_leaks_ids_weights_and_constants_are_named_beside_their_column(tmp_path: Path):
     """The reason must stand where the eye is."""
     columns = small(
         row=list(range(1, 201)),
         code=[f"C{i}" for i in range(200)],
         unit=["mm"] * 200,
+        fnlwgt=[10_000 + 37 * i % 90_000 for i in range(200)],
         outcome=["paid" if answer == "yes" else "open" for answer in small()["y"]],
     )
     made, text = drafted(tmp_path, columns)
 
-    assert ("row", "unit", "outcome") == made.excluded
+    assert ("row", "unit", "fnlwgt", "outcome") == made.excluded
     assert re.search(r"- row +# id: a running number from 1 to 200 in the order of the file", text)
     assert re.search(r"- unit +# constant: every row with a label has the same value, 'mm'", text)
     assert re.search(r"- outcome +# leak-perfect: each of its 2 values goes with one label only", text)
-    assert {"row", "unit", "outcome"} == set(read_line(tmp_path / "lines" / "a.yaml").table.exclude)
+    assert "--weight fnlwgt" in text
+    assert {*made.excluded} == {*read_line(tmp_path / "lines" / "a.yaml").table.exclude}
     assert (("outcome",), "leak-perfect") in [(one.columns, one.check) for one in made.findings]
     assert "outcome" in result_text(made)
 
@@ -401,21 +403,6 @@ def test_what_a_person_says_is_written_down(tmp_path: Path):
         spec.table.exclude,
     )
     assert ("time", "time") == (made.split, spec.train.split.by)
-
-
-def test_few_groups_are_told_by_new_and_by_check(tmp_path: Path):
-    """A run would end without a verdict, and its intervals would say nothing."""
-    columns = small(who=[f"p{i % 4}" for i in range(200)])
-    made, text = drafted(tmp_path, columns, group="who")
-    _, result = checked(tmp_path, "a")
-
-    assert (("who",), "few-groups") in [(one.columns, one.check) for one in made.findings]
-    assert re.search(r"group: who +# you named it; only 4 groups", text)
-    with Factory.create(tmp_path) as factory:
-        assert finding_in_words(check_line(factory, "a").findings[0]).startswith(
-            "who: few-groups: only 4 groups"
-        )
-    assert () == result.breaches
 
 
 @pytest.mark.parametrize(("name", "is_doubtful"), [("size", True), ("day", False)])
@@ -469,15 +456,6 @@ def test_a_label_of_three_values_becomes_one_of_two_as_the_refusal_says(tmp_path
         "did you mean 'positive'? Then too, leave --positive out: each value is a class of its own"
         == refused.value.hint
     )
-
-
-def test_a_sampling_weight_is_proposed_and_not_used(tmp_path: Path):
-    """Only a person knows whether rows stand for many; as a feature it is wrong in any case."""
-    columns = small(fnlwgt=[10_000 + 37 * i % 90_000 for i in range(200)])
-    _, text = drafted(tmp_path, columns)
-
-    assert "--weight fnlwgt" in text
-    assert ("fnlwgt",) == read_line(tmp_path / "lines" / "a.yaml").table.exclude
 
 
 def test_a_time_at_whose_end_one_class_is_alone_does_not_split(tmp_path: Path):
