@@ -294,6 +294,7 @@ def is_named_id(column: Seen) -> bool:
 
     Examples
     --------
+    >>> import polars as pl
     >>> from linewright.data.profile.column import see
     >>> names = ("countyid", "id_of_shop", "ShopID", "paid", "county")
     >>> [is_named_id(see(pl.Series(name, ["1", "2"]))) for name in names]
@@ -308,6 +309,7 @@ def is_named_thing(column: Seen) -> bool:
 
     Examples
     --------
+    >>> import polars as pl
     >>> from linewright.data.profile.column import see
     >>> [is_named_thing(see(pl.Series(name, ["A", "B"]))) for name in ("business_name", "shop", "name", "shop_type")]
     [True, True, False, False]
@@ -322,6 +324,7 @@ def id_evidence(column: Seen) -> dict[str, int | str]:
 
     Examples
     --------
+    >>> import polars as pl
     >>> from linewright.data.profile.column import see
     >>> id_evidence(see(pl.Series("instant", [str(i) for i in range(1, 101)])))
     {'form': 'running', 'low': 1, 'high': 100}
@@ -355,6 +358,7 @@ def is_numbering(column: Seen) -> bool:
 
     Examples
     --------
+    >>> import polars as pl
     >>> from linewright.data.profile.column import see
     >>> is_numbering(see(pl.Series("who", [str(i * 7 % 300) for i in range(400)])))
     True
@@ -382,6 +386,7 @@ def name_evidence(column: Seen) -> dict[str, str]:
 
     Examples
     --------
+    >>> import polars as pl
     >>> from linewright.data.profile.column import see
     >>> name_evidence(see(pl.Series("last_name", ["Ito", "Roy"])))
     {'form': 'people'}
