@@ -9,14 +9,13 @@ import polars as pl
 import pytest
 
 from linewright.data.checks.look import look
-from linewright.data.checks.registry import check_rows, ids
+from linewright.data.checks.registry import COLUMN_CHECKS, ROW_CHECKS, check_rows
 from linewright.data.checks.rows import Rows
 from linewright.data.facts import Finding
 from linewright.data.finding_text import check_ids, finding_in_words
 from linewright.data.profile.column import see_all
 from linewright.data.profile.roles import GivenRoles
 from linewright.data.spec import DataSpec, SplitSpec
-from linewright.line.check.line_checks import IDS
 
 ROWS = 2_000
 Rng = np.random.Generator
@@ -30,6 +29,10 @@ B = np.random.default_rng(4).integers(3, 99, ROWS).astype(float)
 SHOPS = np.random.default_rng(5).integers(0, 90, ROWS)
 MANY = np.random.default_rng(6).integers(0, 1_700, ROWS) * 97
 OF_TYPE = "unusable"
+OF_THE_FILE = (
+    *("unused-missing", "likely-missing", "margin", "fairness-rows", "unused-setting"),
+    *("old-model-file", "free-alarm", "currency", "unknown-goal"),
+)
 
 
 def days(offset: Make) -> Make:
@@ -105,7 +108,6 @@ def words(text: str) -> Make:
     return lambda rng, y: [f"{text}{i}" for i in rng.permutation(len(y))]
 
 
-RARE = {"task": "binary", "share": 0.1}
 COLUMN_CASES = [
     Case(check="constant", bad={"bad": lambda _, y: ["mm"] * len(y)}, honest={"fine": chance("mm", "cm")}, says="'mm'"),
     Case(check="constant", bad={"bad": lambda _, y: [None] * len(y)}, says="no value in any row"),
@@ -327,10 +329,12 @@ def test_who_says_how_rows_are_split_is_not_asked_for_a_time():
 
 def test_every_check_has_an_id_a_sentence_and_a_case():
     """What cannot be named cannot be silenced, and what has no case is not known to work."""
-    assert sorted({*ids(), *IDS}) == sorted(check_ids())
-    assert len(ids()) == len({*ids()})
+    ids = [one.id for one in (*COLUMN_CHECKS, *ROW_CHECKS)]
     cases = {*(case.check for case in COLUMN_CASES), *(case[0] for case in ROW_CASES), OF_TYPE}
-    assert cases == {*ids()}
+
+    assert sorted({*ids, *OF_THE_FILE}) == sorted(check_ids())
+    assert len(ids) == len({*ids})
+    assert cases == {*ids}
 
 
 def test_a_check_that_is_disabled_finds_nothing():

@@ -51,64 +51,80 @@ def sent(rows: RowSql) -> dict[str, str]:
     return {one.name: one.because for one in rows.must_be_sent}
 
 
+OF_THE_ROW = [
+    ("strptime(year || ' ' || month, '%Y %b')::date", {"year", "month"}),
+    ("n * 0.1", {"n"}),
+    ("n / 7", {"n"}),
+    ("upper(make)", {"make"}),
+    ("coalesce(make, 'none')", {"make"}),
+    ("case when n > 2 then 'hi' when n is null then 'no' else 'lo' end", {"n"}),
+    ("case month when 'Jan' then 1 end", {"month"}),
+    ("happened + interval 1 day", {"happened"}),
+    ("date '2021-01-01' - happened::date", {"happened"}),
+    ("extract(hour from happened)", {"happened"}),
+    ("make like 'F%' or make ilike 'o%' and not make in ('a', 'b')", {"make"}),
+    ("n between 1 and 2", {"n"}),
+    ("n is distinct from id", {"n", "id"}),
+    ("month[1]", {"month"}),
+    ("-(-n)", {"n"}),
+    ("amount::decimal(10, 2)", {"amount"}),
+    ("n::float", {"n"}),
+    ("try_cast(make as integer)", {"make"}),
+    ("regexp_extract(make, '[a-z]+')", {"make"}),
+    ("claims.n + 1", {"n"}),
+    ("'it''s'", set()),
+]
+"""Expressions, and which columns each reads."""
+OF_MORE = [
+    ("sum(n) over ()", "rows"),
+    ("row_number() over (order by id)", "rows"),
+    ("(select max(n) from claims)", "source"),
+    ("n in (select n from claims where id > 1)", "source"),
+    ("random()", "function"),
+    ("now()", "function"),
+    ("current_date", "function"),
+    ("current_timestamp", "function"),
+    ("current_setting('TimeZone')", "function"),
+    ("repeat(make, 3)", "function"),
+    ("list_transform([n], lambda e: e + 1)[1]", "form"),
+    ("n::hugeint", "type"),
+    ("make collate nocase", "form"),
+]
+"""Expressions, and why a request cannot give what they are."""
+
+
+@pytest.fixture(scope="module")
+def all_found(found):
+    """Return what is found of a SELECT with all these expressions."""
+    columns = [f"{one} as made{number}" for number, (one, _) in enumerate([*OF_THE_ROW, *OF_MORE])]
+    return found(f"select *, {', '.join(columns)} from claims")  # noqa: S608 -- what it is about
+
+
 @pytest.mark.parametrize(
-    ("expression", "reads"),
-    [
-        ("strptime(year || ' ' || month, '%Y %b')::date", {"year", "month"}),
-        ("n * 0.1", {"n"}),
-        ("n / 7", {"n"}),
-        ("upper(make)", {"make"}),
-        ("coalesce(make, 'none')", {"make"}),
-        ("case when n > 2 then 'hi' when n is null then 'no' else 'lo' end", {"n"}),
-        ("case month when 'Jan' then 1 end", {"month"}),
-        ("happened + interval 1 day", {"happened"}),
-        ("date '2021-01-01' - happened::date", {"happened"}),
-        ("extract(hour from happened)", {"happened"}),
-        ("make like 'F%' or make ilike 'o%' and not make in ('a', 'b')", {"make"}),
-        ("n between 1 and 2", {"n"}),
-        ("n is distinct from id", {"n", "id"}),
-        ("month[1]", {"month"}),
-        ("-(-n)", {"n"}),
-        ("amount::decimal(10, 2)", {"amount"}),
-        ("n::float", {"n"}),
-        ("try_cast(make as integer)", {"make"}),
-        ("regexp_extract(make, '[a-z]+')", {"make"}),
-        ("claims.n + 1", {"n"}),
-        ("'it''s'", set()),
-    ],
+    ("number", "reads"),
+    [(number, reads) for number, (_, reads) in enumerate(OF_THE_ROW)],
+    ids=[one for one, _ in OF_THE_ROW],
 )
-def test_an_expression_of_one_row_is_carried_out_to_the_bit(found, expression, reads):
+def test_an_expression_of_one_row_is_carried_out_to_the_bit(all_found, number, reads):
     """It is tried on the rows of the source, as a request would be read, before anybody relies on it."""
-    rows = found(f"select *, {expression} as made from claims")  # noqa: S608 -- what it is about
-
-    assert {"made": reads} == {name: set(columns) for name, columns in made(rows).items()}
-    assert not rows.must_be_sent
+    assert reads == set(made(all_found)[f"made{number}"])
+    assert f"made{number}" not in sent(all_found)
 
 
 @pytest.mark.parametrize(
-    ("expression", "because"),
-    [
-        ("sum(n) over ()", "rows"),
-        ("row_number() over (order by id)", "rows"),
-        ("(select max(n) from claims)", "source"),
-        ("n in (select n from claims where id > 1)", "source"),
-        ("random()", "function"),
-        ("now()", "function"),
-        ("current_date", "function"),
-        ("current_timestamp", "function"),
-        ("current_setting('TimeZone')", "function"),
-        ("repeat(make, 3)", "function"),
-        ("list_transform([n], lambda e: e + 1)[1]", "form"),
-        ("n::hugeint", "type"),
-        ("make collate nocase", "form"),
-    ],
+    ("number", "because"),
+    [(len(OF_THE_ROW) + number, why) for number, (_, why) in enumerate(OF_MORE)],
+    ids=[one for one, _ in OF_MORE],
 )
-def test_what_does_not_surely_follow_from_the_row_must_be_sent(found, expression, because):
+def test_what_does_not_surely_follow_from_the_row_must_be_sent(all_found, number, because):
     """Listed are parts that are known; whatever else SQL has, now or later, is not carried out on a request."""
-    rows = found(f"select *, {expression} as made from claims")  # noqa: S608 -- what it is about
+    assert f"made{number}" not in made(all_found)
+    assert because == sent(all_found)[f"made{number}"]
 
-    assert {} == made(rows)
-    assert {"made": because} == sent(rows)
+
+def test_no_other_column_is_made_or_must_be_sent(all_found):
+    assert {f"made{number}" for number in range(len(OF_THE_ROW))} == made(all_found).keys()
+    assert {f"made{len(OF_THE_ROW) + number}" for number in range(len(OF_MORE))} == sent(all_found).keys()
 
 
 def test_a_join_gives_what_must_be_sent_and_the_first_source_what_is_made(found):

@@ -232,16 +232,20 @@ def test_a_line_without_cause_says_nothing(tmp_path: Path):
     assert ((), ()) == (found.findings, found.errors)
 
 
-def test_a_plan_warns_of_few_groups_as_check_does(tmp_path: Path):
-    """A run by it would end undecided."""
-    declared(tmp_path, claims(who=[f"p{i % 4}" for i in range(ROWS)]), table={"group": "who"})
+def test_few_groups_are_told_by_new_check_and_plan(tmp_path: Path):
+    """A run would end without a verdict, and its intervals would say nothing."""
+    made = written(tmp_path, claims(who=[f"p{i % 4}" for i in range(ROWS)]), group="who")
     with Factory.create(tmp_path) as factory:
         planned: Any = plan(factory, "a")
-        found = check(factory, "a").lines[0].findings
+        (found,) = check(factory, "a").lines[0].findings
 
-    assert [("few-groups", ("who",))] == told(planned)
-    assert planned.findings[0] in found
-    assert f"warn: {finding_in_words(planned.findings[0])}" in result_text(planned)
+    assert re.search(
+        r"group: who +# you named it; only 4 groups", (tmp_path / "lines" / "a.yaml").read_text()
+    )
+    assert [("few-groups", ("who",))] == told(planned) == told(made)
+    assert (found,) == planned.findings
+    assert finding_in_words(found).startswith("who: few-groups: only 4 groups")
+    assert f"warn: {finding_in_words(found)}" in result_text(planned)
 
 
 @pytest.mark.parametrize("yes", [1, 400], ids=["one", "enough"])
@@ -290,29 +294,3 @@ def test_a_class_with_a_test_row_or_none_is_named(tmp_path: Path):
     assert ("c", True) == (name, rows < 5)
     assert f"  warn     {says}" in result_text(ran)
     assert f"O{says[1:]}" in page
-
-
-@pytest.mark.shared
-@pytest.mark.parametrize(
-    ("file", "label", "excluded", "found"),
-    [
-        ("ai4i_2020.csv", "Machine.failure", {"UDI", "TWF", "HDF", "PWF", "OSF", "RNF"}, set()),
-        ("adult_income.csv", "income", {"fnlwgt"}, set()),
-        ("bearing_cwru_features.csv", "fault", set(), {"sorted"}),
-        ("german_credit.csv", "class-label", set(), set()),
-        ("house_prices_ames.csv", "SalePrice", set(), {"near-constant", "year-month"}),
-        ("telco_churn.csv", "Churn", set(), set()),
-        ("wine_quality.csv", "quality", set(), {"few-rows"}),
-    ],
-)
-def test_real_tables_raise_what_they_deserve(
-    tmp_path: Path, file: str, label: str, excluded: set[str], found: set[str]
-):
-    """Published data: what `new` keeps from the model `check` says no more, and nothing honest is said."""
-    data = Path(__file__).parents[2].parent / "shared" / "data" / file
-    if not data.exists():
-        pytest.skip("needs the data in ../shared/data")
-    made = new_line(tmp_path, "a", data, GivenRoles(label=label))
-
-    assert excluded == {*made.excluded}
-    assert found == {one.check for one in checked(tmp_path).findings if one.severity != "note"} - {"sentinel"}

@@ -85,6 +85,7 @@ def test_the_interval_holds_an_error_of_known_size():
     assert 32 <= sum(one.low <= 0.1 <= one.high for one in found)
 
 
+@pytest.mark.slow
 def test_calibration_is_seen_to_mend_what_was_known_to_be_wrong():
     """Log-odds that are three times too large have an error that can be computed; a sigmoid takes it away."""
     chance = np.random.default_rng(4)

@@ -10,6 +10,7 @@ import pytest
 from linewright.errors import Corrupt
 from linewright.model.package.model import load
 from linewright.serve.log.segments import read_log
+from linewright.serve.models import follow
 from linewright.serve.models.follow import Lines
 from linewright.serve.rows.scorer import Scorer
 
@@ -144,8 +145,9 @@ def test_whatever_part_of_a_package_is_wrong_it_is_refused(claims, lines, what):
 @pytest.mark.parametrize(
     "content", [b"{", b"\xff", b'{"line":"other","generation":9,"champion":null}', b"[]", b""]
 )
-def test_a_pointer_that_cannot_be_read_changes_nothing(claims, lines, content):
+def test_a_pointer_that_cannot_be_read_changes_nothing(claims, lines, content, monkeypatch):
     """The endpoint goes on with what it knows, and says so."""
+    monkeypatch.setattr(follow, "ALL_S", 0.1)  # how often it looks for a file that is written in its place
     (claims.state / "serving" / "claims.json").write_bytes(content)
     wait_for(lambda: "pointer cannot be read" in (lines.live["claims"].refused or ""))
 

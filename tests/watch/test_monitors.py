@@ -50,7 +50,7 @@ def series(random, base, numbers, n=500, **options):
     return [window(base, *rows(random, n, **options), number) for number in numbers]
 
 
-@pytest.mark.parametrize("seed", [11, 12])
+@pytest.mark.parametrize("seed", [11, pytest.param(12, marks=pytest.mark.slow)])
 def test_a_line_on_which_nothing_happens_is_silent(seed):
     """500 windows of 20 columns, with a weekly rhythm of the mix and of the traffic: no finding at the default budget."""
     print("seed", seed)

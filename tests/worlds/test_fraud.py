@@ -3,6 +3,7 @@
 import re
 from dataclasses import asdict, replace
 from datetime import datetime, time, timedelta
+from functools import lru_cache
 from pathlib import Path
 
 import lightgbm as lgb
@@ -58,6 +59,13 @@ def small(seed, *, attack=True, **changes):
         **changes,
     }
     return FraudWorld(seed, attack=attack, parameters=replace(draw(seed), **changes))
+
+
+@lru_cache(maxsize=len(SEEDS))
+def days_of(seed):
+    """Return all days of a world with its attack; nobody changes them, and several tests look at the same."""
+    world = FraudWorld(seed)
+    return [world.day(number) for number in range(world.days)]
 
 
 def truth(days):
@@ -133,7 +141,7 @@ def test_the_attack_changes_the_truth_only_where_it_strikes():
 
 def test_labels_follow_the_stated_probabilities():
     """The oracle is only as good as this: labels in bins of `p_true`, by chi-square, over three seeds."""
-    days = [world.day(d) for world in map(FraudWorld, SEEDS) for d in range(world.go_live, world.days)]
+    days = [day for seed in SEEDS for day in days_of(seed)[FraudWorld(seed).go_live :]]
     fraud, p, _ = truth(days)
     bins = np.searchsorted([0.001, 0.003, 0.01, 0.03, 0.1, 0.2, 0.4, 0.6, 0.8, 0.9], p)
     seen, expected, spread = (np.bincount(bins, weights=w) for w in (fraud, p, p * (1 - p)))
@@ -147,7 +155,7 @@ def test_labels_follow_the_stated_probabilities():
 )
 def test_labels_follow_the_probabilities_within_every_feature_where_the_attack_strikes(column):
     """A density that forgets a feature is right on average and wrong within it."""
-    days = [world.day(d) for world in map(FraudWorld, SEEDS) for d in range(world.attack_day, world.days)]
+    days = [day for seed in SEEDS for day in days_of(seed)[FraudWorld(seed).attack_day :]]
     fraud, p, _ = truth(days)
     frame = table(days).with_columns(fraud=fraud, p=p)
     struck = (pl.col("hour") < 6) & (pl.col("channel") == "online") & (pl.col("amount") < 12)
@@ -172,10 +180,8 @@ def test_labels_follow_the_probabilities_within_every_feature_where_the_attack_s
 def test_fraud_is_rare_before_the_attack_and_multiplied_after(seed):
     """1 to 2 % before; after the ramp as many more frauds as the parameters say."""
     world = FraudWorld(seed)
-    before, after = (
-        truth([world.day(d) for d in days])[0]
-        for days in (range(world.attack_day), range(world.attack_day + 3, world.days))
-    )
+    days = days_of(seed)
+    before, after = (truth(part)[0] for part in (days[: world.attack_day], days[world.attack_day + 3 :]))
     times = (after.sum() / (world.days - world.attack_day - 3)) / (before.sum() / world.attack_day)
 
     assert 0.010 < before.mean() < 0.020, f"seed {seed}"
@@ -186,8 +192,9 @@ def test_fraud_is_rare_before_the_attack_and_multiplied_after(seed):
 def test_the_oracle_is_worth_more_than_blocking_nothing(seed):
     """There is money to be saved, before and after."""
     world = FraudWorld(seed)
-    for days in (range(world.go_live), range(world.attack_day + 3, world.days)):
-        fraud, p, _ = truth([world.day(d) for d in days])
+    days = days_of(seed)
+    for part in (days[: world.go_live], days[world.attack_day + 3 :]):
+        fraud, p, _ = truth(part)
         nothing = world.stakes.value(fraud, np.zeros_like(fraud))
         best = world.stakes.value(fraud, world.stakes.best_decision(p))
 
@@ -337,8 +344,7 @@ def test_every_range_has_a_unit_and_a_reason(name):
 @pytest.mark.parametrize("seed", SEEDS)
 def test_a_model_learns_is_blind_to_the_attack_and_learns_again(seed):
     """Without this story the world would show nothing: learnable, then missed, then found by a retrained model."""
-    world = FraudWorld(seed)
-    days = [world.day(d) for d in range(world.days)]
+    world, days = FraudWorld(seed), days_of(seed)
     begin = world.attack_day
     calm, struck = days[world.go_live : begin], days[begin + 16 :]
     old, new = fit(days[: world.go_live]), fit(days[: begin + 11])

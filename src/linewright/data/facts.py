@@ -49,6 +49,8 @@ Severity = Literal["exclude", "ask", "warn", "note"]
 """What a finding asks of people. `exclude`: `new` leaves the column out by itself. `ask`: only a person knows. `warn`: it misleads, or
 a run would stop. `note`: `new` says it beside the column, and nobody else does."""
 Scalar = int | float | str | None
+Evidence = dict[str, Scalar | tuple[Scalar, ...]]
+"""Figures by name."""
 
 
 class Edit(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -69,7 +71,7 @@ class Finding(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     severity: Severity
     columns: tuple[str, ...] = ()
     """Columns that it is about; none where it is about rows or the line file."""
-    evidence: dict[str, Scalar | tuple[Scalar, ...]] = {}
+    evidence: Evidence = {}
     """Figures by name. `form` tells the forms of a check apart."""
     remedy: tuple[Edit, ...] = ()
     """What mends it, where the line file can."""

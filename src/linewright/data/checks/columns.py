@@ -1,15 +1,16 @@
 """What the checks of columns see: the columns of a table, the label, and how well each column alone predicts it."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from linewright.data.facts import Edit, Finding, Scalar, Severity
+from linewright.data.checks.check import Check
+from linewright.data.facts import Finding, Scalar
 from linewright.data.profile.association import Ints, Truth, cells, class_strengths, strength
 from linewright.data.profile.column import UNUSABLE, Seen
 from linewright.data.profile.label import FEWEST_ROWS, LabelProfile, without_rare
@@ -25,13 +26,11 @@ LEAST_ROWS = 20
 """Rows below which a share says nothing."""
 
 
-class ColumnCheck(Protocol):
+class ColumnCheck(Check, ABC):
     """A check of the columns of a table."""
 
-    id: str
-    severity: Severity
-
-    def run(self, columns: "Columns", closed: Mapping[str, str]) -> Iterable[Finding]:
+    @abstractmethod
+    def run(self, columns: "Columns", closed: Mapping[str, str], /) -> Iterable[Finding]:
         """Give what it finds.
 
         Parameters
@@ -41,7 +40,6 @@ class ColumnCheck(Protocol):
         closed
             Columns about which an earlier check has said enough: left out, or suspected already.
         """
-        ...
 
 
 def sampled(label: pl.Series) -> Ints:
@@ -50,27 +48,6 @@ def sampled(label: pl.Series) -> Ints:
     if len(rows) > SAMPLE_ROWS:
         rows = np.sort(np.random.default_rng(0).choice(rows, SAMPLE_ROWS, replace=False))
     return rows
-
-
-def exclusion(column: str) -> tuple[Edit, ...]:
-    """Return the change that keeps a column from the model."""
-    return (Edit(path=("table", "exclude"), value=column, is_item=True),)
-
-
-def against(
-    check: ColumnCheck,
-    column: str,
-    evidence: Mapping[str, Scalar | tuple[Scalar, ...]],
-    severity: Severity | None = None,
-) -> Finding:
-    """Return a finding whose remedy is to keep a column from the model; its severity is the check's where none is given."""
-    return Finding(
-        check=check.id,
-        severity=check.severity if severity is None else severity,
-        columns=(column,),
-        evidence={**evidence},
-        remedy=exclusion(column),
-    )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -190,10 +167,3 @@ class Columns:
     def asked(self, closed: Mapping[str, str]) -> dict[str, pl.Series]:
         """Return those of them that a model sees: no question is asked of the others, and they hide none."""
         return {n: column for n, column in self.open(closed).items() if n not in self.unseen}
-
-    def suspicion(
-        self, check: ColumnCheck, names: Sequence[str], **evidence: Scalar | tuple[Scalar, ...]
-    ) -> Iterator[Finding]:
-        """Give a finding for each of some columns that rests on the rows that are looked at."""
-        for name in names:
-            yield against(check, name, evidence | self.of_a_sample)

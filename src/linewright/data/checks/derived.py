@@ -6,8 +6,8 @@ from itertools import takewhile
 import numpy as np
 import polars as pl
 
-from linewright.data.checks.columns import LEAST_ROWS, Columns, Floats, Mask
-from linewright.data.facts import Finding, Severity
+from linewright.data.checks.columns import LEAST_ROWS, ColumnCheck, Columns, Floats, Mask
+from linewright.data.facts import Evidence, Finding
 
 _DAY = 86_400_000_000
 _LEAST_DAYS = 5
@@ -21,13 +21,13 @@ _SCALED = 1e-4
 """How far the constant of a product may differ from row to row: rates are rounded."""
 
 
-class CountedDays:
+class CountedDays(ColumnCheck):
     """A number of days up to a date that was not known in time."""
 
     id = "leak-counted-days"
-    severity: Severity = "exclude"
+    severity = "exclude"
 
-    def run(self, columns: Columns, closed: Mapping[str, str]) -> Iterator[Finding]:
+    def run(self, columns: Columns, closed: Mapping[str, str], /) -> Iterator[Finding]:
         """Give the numbers that are the days from some date to one that is left out."""
         time = columns.moments
         days = {name: _days(one) for name, one in columns.values.items() if one.dtype.is_temporal()}
@@ -40,7 +40,7 @@ class CountedDays:
             number = column.cast(pl.Float64).fill_null(0.0).to_numpy()
             if hit := _best_count(number, days, late):
                 start, end, share, rows = hit
-                yield from columns.suspicion(self, [name], start=start, end=end, share=share, rows=rows)
+                yield self.against(name, start=start, end=end, share=share, rows=rows, **columns.of_a_sample)
 
 
 def _days(column: pl.Series) -> Floats:
@@ -81,13 +81,13 @@ def _flags(columns: Columns) -> dict[str, tuple[str, str, Mask]]:
     return flags
 
 
-class Family:
+class Family(ColumnCheck):
     """A rare flag that stands in a row of flags which are leaks, of their two values and named as they are."""
 
     id = "leak-family"
-    severity: Severity = "exclude"
+    severity = "exclude"
 
-    def run(self, columns: Columns, closed: Mapping[str, str]) -> Iterator[Finding]:
+    def run(self, columns: Columns, closed: Mapping[str, str], /) -> Iterator[Finding]:
         """Give the flags that are too rare to be cleared by their own figures."""
         flags = _flags(columns)
         most = float(np.bincount(columns.truth.codes).min()) if flags else 0.0
@@ -98,15 +98,9 @@ class Family:
                 if name in closed or len(kin) < _SIBLINGS or rows > most or not _is_named_alike(name, kin):
                     continue
                 of_kin = [int(flags[one][2].sum()) for one in kin]
-                yield from columns.suspicion(
-                    self,
-                    [name],
-                    kin=tuple(kin),
-                    value=flags[name][1],
-                    rows=rows,
-                    low=min(of_kin),
-                    high=max(of_kin),
-                )
+                evidence: Evidence = {"kin": tuple(kin), "value": flags[name][1], "rows": rows}
+                ends = {"low": min(of_kin), "high": max(of_kin)}
+                yield self.against(name, **evidence, **ends, **columns.of_a_sample)
 
 
 def _blocks(names: list[str], flags: Mapping[str, tuple[str, str, Mask]]) -> Iterator[list[str]]:
@@ -132,22 +126,23 @@ def _same_letters(names: Sequence[str]) -> int:
     return sum(1 for _ in takewhile(lambda letters: len(set(letters)) == 1, zip(*names, strict=False)))
 
 
-class Parts:
+class Parts(ColumnCheck):
     """Numbers that make the label: two as product or quotient, times any constant, or some as a sum, each added or taken away."""
 
     id = "leak-parts"
-    severity: Severity = "exclude"
+    severity = "exclude"
 
-    def run(self, columns: Columns, closed: Mapping[str, str]) -> Iterator[Finding]:
+    def run(self, columns: Columns, closed: Mapping[str, str], /) -> Iterator[Finding]:
         """Give the parts: who knows all of them knows the label."""
         if columns.truth.form != "number":
             return
         numbers, y = _numbers(columns, closed)
         done: set[str] = set()
         for names, formula, share in (*_sums(numbers, y), *_scaled(numbers, y)):
-            new = [name for name in names if name not in done]
+            for name in names:
+                if name not in done:
+                    yield self.against(name, formula=formula, share=share, **columns.of_a_sample)
             done.update(names)
-            yield from columns.suspicion(self, new, formula=formula, share=share)
 
 
 def _numbers(columns: Columns, closed: Mapping[str, str]) -> tuple[dict[str, Floats], Floats]:

@@ -4,9 +4,10 @@ from collections.abc import Iterator, Mapping, Sequence
 
 import polars as pl
 
+from linewright.data.checks.check import in_table
 from linewright.data.checks.repeats import evenness
-from linewright.data.checks.rows import Rows, in_table
-from linewright.data.facts import Finding, Scalar, Severity
+from linewright.data.checks.rows import RowCheck, Rows
+from linewright.data.facts import Evidence, Finding
 from linewright.data.profile.column import Seen
 from linewright.data.profile.roles import (
     AGAIN,
@@ -20,7 +21,6 @@ from linewright.data.profile.roles import (
 from linewright.data.spec import NUMBERS
 
 Columns = Mapping[str, Seen]
-Evidence = dict[str, Scalar | tuple[Scalar, ...]]
 Candidate = tuple[bool, int, str, Evidence]
 """Whether it is certain, how many groups there are, the column, what shows it."""
 
@@ -35,23 +35,17 @@ _LEAST_PAIRS, _MOST_PAIRS = 20, 5_000
 _MOST_TRIED = 40
 
 
-class Group:
+class Group(RowCheck):
     """A column that numbers or names what several rows belong to."""
 
     id = "group"
-    severity: Severity = "ask"
+    severity = "ask"
 
     def run(self, rows: Rows) -> Iterator[Finding]:
         """Give the column, where the line has no group."""
         if rows.data.table.group is None and (found := find_group(rows.seen, rows.taken)):
             name, evidence = found
-            yield Finding(
-                check=self.id,
-                severity=self.severity,
-                columns=(name,),
-                evidence=evidence,
-                remedy=(in_table("group", name),),
-            )
+            yield self.finding((name,), (in_table("group", name),), **evidence)
 
 
 def find_group(seen: Columns, taken: Sequence[str]) -> tuple[str, Evidence] | None:
@@ -97,7 +91,7 @@ def _belongings(column: Seen, seen: Columns, taken: Sequence[str]) -> Iterator[C
     counts = values.alias("value").value_counts(name="rows")["rows"]
     often = int(counts.mode().sort().to_numpy()[0])
     regular = float((counts.to_numpy() == often).mean())
-    is_regular = regular >= _REGULAR and 2 <= often <= _MOST_OF_ONE and _is_numbering(values, column)
+    is_regular = regular >= _REGULAR and 2 <= often <= _MOST_OF_ONE and _is_numbering(column)
     runs = 1 + int((values != values.shift(1)).fill_null(value=False).sum())
     in_blocks = runs == column.distinct
     if column.distinct > column.present / 2 or not (is_regular or in_blocks):
@@ -171,14 +165,10 @@ def _alike_within(column: Seen, seen: Columns, taken: Sequence[str]) -> list[str
     return found
 
 
-def _is_numbering(values: pl.Series, column: Seen) -> bool:
+def _is_numbering(column: Seen) -> bool:
     """Return whether numbers name rather than measure: whole ones with hardly a gap. Texts always may."""
-    if column.type not in NUMBERS:
-        return True
-    low, high = values.min(), values.max()
-    return (
-        isinstance(low, (int, float)) and isinstance(high, (int, float)) and high - low < 2 * column.distinct
-    )
+    low, high = column.ends
+    return column.type not in NUMBERS or high - low < 2 * column.distinct
 
 
 def _same_within(column: Seen, seen: Columns, taken: Sequence[str]) -> list[str]:

@@ -4,9 +4,9 @@ from collections.abc import Iterator, Sequence
 
 import polars as pl
 
-from linewright.data.checks.rows import Rows, text_in_sql
+from linewright.data.checks.rows import RowCheck, Rows, text_in_sql
 from linewright.data.dataset.split import foreseen_useless
-from linewright.data.facts import Edit, Finding, Scalar, Severity
+from linewright.data.facts import Edit, Evidence, Finding, Scalar
 from linewright.errors import SpecError
 from linewright.text.quoting import in_sql
 
@@ -19,11 +19,11 @@ _MOST_CELLS = 2_000_000
 """Cells of a table of which copies are looked for as a run does, about two seconds of a processor."""
 
 
-class Sorted:
+class Sorted(RowCheck):
     """Rows that are sorted by the label."""
 
     id = "sorted"
-    severity: Severity = "warn"
+    severity = "warn"
 
     def run(self, rows: Rows) -> Iterator[Finding]:
         """Say so: the first rows are no sample, and a split by order sees other answers than it trains on."""
@@ -32,13 +32,7 @@ class Sorted:
             if time is not None and rows.seen[time].values.is_sorted():
                 evidence |= {"time": time}
             remedy = (Edit(path=("train", "split", "by"), value="random"),)
-            yield Finding(
-                check=self.id,
-                severity=self.severity,
-                columns=(rows.label.name,),
-                evidence={**evidence},
-                remedy=remedy,
-            )
+            yield self.finding((rows.label.name,), remedy, **evidence)
 
 
 def sorted_by(label: pl.Series, *, is_class: bool) -> dict[str, Scalar]:
@@ -64,11 +58,11 @@ def sorted_by(label: pl.Series, *, is_class: bool) -> dict[str, Scalar]:
     return {}
 
 
-class StrayClasses:
+class StrayClasses(RowCheck):
     """A label of two classes but for a few values of a row or two: probably typing errors."""
 
     id = "stray-classes"
-    severity: Severity = "warn"
+    severity = "warn"
 
     def run(self, rows: Rows) -> Iterator[Finding]:
         """Give the rule that allows the two classes alone."""
@@ -78,18 +72,9 @@ class StrayClasses:
         two, strays = found
         many = int(label.values.cast(pl.String).is_in(strays).sum())
         rule = {"type": "category", "allowed": tuple(two)}
-        yield Finding(
-            check=self.id,
-            severity=self.severity,
-            columns=(label.name,),
-            evidence={
-                "classes": tuple(two),
-                "strays": tuple(strays),
-                "rows": many,
-                "place": rows.where(label.name, strays),
-            },
-            remedy=(Edit(path=("contract", "columns", label.name), value=rule),),
-        )
+        remedy = (Edit(path=("contract", "columns", label.name), value=rule),)
+        evidence: Evidence = {"classes": tuple(two), "strays": tuple(strays), "rows": many}
+        yield self.finding((label.name,), remedy, **evidence, place=rows.where(label.name, strays))
 
 
 def stray_classes(label: pl.Series) -> tuple[list[str], list[str]] | None:
@@ -111,11 +96,11 @@ def stray_classes(label: pl.Series) -> tuple[list[str], list[str]] | None:
     return (sorted(names[:2]), names[2:]) if sum(strays) <= _STRAY * sum(rows) else None
 
 
-class FewRows:
+class FewRows(RowCheck):
     """Classes with fewer rows than folds and a test part want."""
 
     id = "few-rows"
-    severity: Severity = "warn"
+    severity = "warn"
 
     def run(self, rows: Rows) -> Iterator[Finding]:
         """Give the classes, and the query that leaves them out; typing errors are another finding."""
@@ -129,20 +114,17 @@ class FewRows:
         names: Sequence[str] = rare["value"].to_list()
         is_left = label.distinct - len(names) >= 2
         where = f"where {in_sql(label.name)}::text not in ({', '.join(map(text_in_sql, names))})"
-        yield Finding(
-            check=self.id,
-            severity=self.severity,
-            columns=(label.name,),
-            evidence={"classes": tuple(names[:5]), "of_each": tuple(rare["rows"].to_list()[:5]), "many": len(names), "folds": rows.folds, "least": least, "test": rows.split.test, "rows": int(rare["rows"].sum())},
-            remedy=(rows.query("select *", after=where),) if is_left else (),
-        )  # fmt: skip
+        remedy = (rows.query("select *", after=where),) if is_left else ()
+        few: Evidence = {"classes": tuple(names[:5]), "of_each": tuple(rare["rows"].to_list()[:5])}
+        few |= {"many": len(names), "rows": int(rare["rows"].sum()), "least": least}
+        yield self.finding((label.name,), remedy, **few, folds=rows.folds, test=rows.split.test)
 
 
-class OneSided:
+class OneSided(RowCheck):
     """A part of the split that is empty, or holds one class only: a run would stop there."""
 
     id = "one-sided"
-    severity: Severity = "warn"
+    severity = "warn"
 
     def run(self, rows: Rows) -> Iterator[Finding]:
         """Split the rows as a run does, whatever their number, unless chance surely gives enough to each part."""
@@ -152,24 +134,15 @@ class OneSided:
         if rows.by == "time":  # a run sets rows without a time aside, and `new` has them still
             frame = frame.drop_nulls(rows.data.table.time)
         is_large = frame.height * frame.width > _MOST_CELLS
-        evidence: dict[str, Scalar | tuple[Scalar, ...]]
         try:
             useless = foreseen_useless(frame, rows.split, rows.data, with_copies=is_large)
         except SpecError as error:  # times that cannot split the rows
-            evidence = {"form": "error", "what": error.what, "hint": error.hint}
-        else:
-            if useless is None:
-                return
+            yield self.finding((rows.label.name,), form="error", what=error.what, hint=error.hint)
+            return
+        if useless is not None:
             held = useless.labels
-            evidence = {
-                "form": "class" if len(held) else "empty",
-                "part": useless.part,
-                "by": rows.by,
-                "rows": len(held),
-            }
-            if len(held):
-                evidence["class"] = str(held[0])
-        yield Finding(check=self.id, severity=self.severity, columns=(rows.label.name,), evidence=evidence)
+            form: Evidence = {"form": "class", "class": str(held[0])} if len(held) else {"form": "empty"}
+            yield self.finding((rows.label.name,), part=useless.part, by=rows.by, rows=len(held), **form)
 
 
 def _is_in_both(rows: Rows) -> bool:

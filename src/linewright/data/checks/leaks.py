@@ -12,8 +12,8 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from linewright.data.checks.columns import LEAST_ROWS, Columns, Mask
-from linewright.data.facts import Finding, Scalar, Severity
+from linewright.data.checks.columns import LEAST_ROWS, ColumnCheck, Columns, Mask
+from linewright.data.facts import Finding, Scalar
 from linewright.data.profile.association import Ints, Truth, cells, roc_auc, strength
 
 _PERFECT = {"two": 0.995, "classes": 0.98, "number": 0.99}
@@ -30,13 +30,13 @@ _LATE = 0.2
 _DAY = 86_400_000_000
 
 
-class Perfect:
+class Perfect(ColumnCheck):
     """A column that alone predicts the label almost without error."""
 
     id = "leak-perfect"
-    severity: Severity = "exclude"
+    severity = "exclude"
 
-    def run(self, columns: Columns, closed: Mapping[str, str]) -> Iterator[Finding]:
+    def run(self, columns: Columns, closed: Mapping[str, str], /) -> Iterator[Finding]:
         """Give the columns whose strength is next to the largest there is, and those that rank the rows as the label does."""
         truth, label = columns.truth, columns.about.column
         # Rows that repeat make numbers go one to one by themselves.
@@ -48,14 +48,11 @@ class Perfect:
                 continue
             evidence: dict[str, Scalar] = {"label": truth.form, "strength": max(value, _area(truth, column))}
             if truth.form != "number" and _is_function(columns.cells[name], truth.codes):
-                evidence |= {
-                    "form": "function",
-                    "values": len(np.unique(columns.cells[name])),
-                    "rows": truth.rows,
-                }
+                values = len(np.unique(columns.cells[name]))
+                evidence |= {"form": "function", "values": values, "rows": truth.rows}
             elif is_same:
                 evidence |= {"form": "order"}
-            yield from columns.suspicion(self, [name], **evidence)
+            yield self.against(name, **evidence, **columns.of_a_sample)
 
 
 def _area(truth: Truth, column: pl.Series) -> float:
@@ -71,13 +68,13 @@ def _is_function(cell: Ints, codes: Ints) -> bool:
     return len(np.unique(pairs[0])) == pairs.shape[1]
 
 
-class OneClass:
+class OneClass(ColumnCheck):
     """A value, a gap or an amount that nearly only one class has, in a column that says much of the label."""
 
     id = "leak-one-class"
-    severity: Severity = "exclude"
+    severity = "exclude"
 
-    def run(self, columns: Columns, closed: Mapping[str, str]) -> Iterator[Finding]:
+    def run(self, columns: Columns, closed: Mapping[str, str], /) -> Iterator[Finding]:
         """Give the columns that were likely filled in once the label was known."""
         truth = columns.truth
         for name, column in columns.open(closed).items():
@@ -93,7 +90,7 @@ class OneClass:
                     or _unusual(truth, column)
                 )
             if evidence:
-                yield from columns.suspicion(self, [name], **evidence)
+                yield self.against(name, **evidence, **columns.of_a_sample)
 
 
 def _pure_rows(
@@ -194,13 +191,13 @@ def _wilson_low(share: float, n: int, z: float = 1.96) -> float:
     return (middle - z * math.sqrt(share * (1 - share) / n + z * z / (4 * n * n))) / (1 + z * z / n)
 
 
-class LateDate:
+class LateDate(ColumnCheck):
     """Dates after the row's own that predict the label, or whose distance to it does."""
 
     id = "leak-late-date"
-    severity: Severity = "exclude"
+    severity = "exclude"
 
-    def run(self, columns: Columns, closed: Mapping[str, str]) -> Iterator[Finding]:
+    def run(self, columns: Columns, closed: Mapping[str, str], /) -> Iterator[Finding]:
         """Give the dates of which many lie more than a day after the row's own time, and that matter."""
         time, form = columns.moments, columns.truth.form
         if time is None or not time.dtype.is_temporal():
@@ -214,20 +211,20 @@ class LateDate:
             if share < _LATE:
                 continue
             value, delay = columns.strengths[name], strength(cells(distance), columns.truth)
-            evidence: dict[str, Scalar] = {"time": columns.roles.time, "share": share, "label": form}
+            evidence = columns.of_a_sample | {"time": columns.roles.time, "share": share, "label": form}
             if value >= (0.6 if form == "two" else 0.1):
-                yield from columns.suspicion(self, [name], form="date", strength=value, **evidence)
+                yield self.against(name, form="date", strength=value, **evidence)
             elif delay >= (0.7 if form == "two" else 0.25):
-                yield from columns.suspicion(self, [name], form="delay", strength=delay, **evidence)
+                yield self.against(name, form="delay", strength=delay, **evidence)
 
 
-class Strong:
+class Strong(ColumnCheck):
     """A column that predicts the label, or one of several classes, far better than all others do."""
 
     id = "strong"
-    severity: Severity = "ask"
+    severity = "ask"
 
-    def run(self, columns: Columns, closed: Mapping[str, str]) -> Iterator[Finding]:
+    def run(self, columns: Columns, closed: Mapping[str, str], /) -> Iterator[Finding]:
         """Give the columns to ask about. One hides the next, so what is left is judged again without them."""
         found: set[str] = set()
         while True:
@@ -235,7 +232,7 @@ class Strong:
             new = _of_a_class(columns.truth, {name: columns.by_class[name] for name in rest})
             new |= _far_above(columns.truth.form, {name: columns.strengths[name] for name in rest})
             for name, evidence in new.items():
-                yield from columns.suspicion(self, [name], **evidence)
+                yield self.against(name, **evidence, **columns.of_a_sample)
             if not new:
                 return
             found |= new.keys()

@@ -7,7 +7,7 @@ import polars as pl
 
 from linewright.data.checks.columns import Columns, sampled
 from linewright.data.checks.labels import sorted_by
-from linewright.data.checks.order import find_order, find_year_and_month
+from linewright.data.checks.order import Order, find_time
 from linewright.data.checks.registry import check_columns
 from linewright.data.checks.values import Outlier, slips
 from linewright.data.facts import Finding
@@ -146,12 +146,10 @@ def look(
 
 
 def _may_be_time(seen: Mapping[str, Seen], label: str, roles: Roles) -> tuple[str, ...]:
-    if roles.time is not None:
+    found = None if roles.time else find_time(seen, label, roles.parts)
+    if found is None:
         return ()
-    if found := find_order(seen, label, (roles.key, roles.group, roles.weight)):
-        return (found.column,)
-    pair = find_year_and_month(seen, label, roles.parts)
-    return (pair.year, pair.month) if pair else ()
+    return (found.column,) if isinstance(found, Order) else (found.year, found.month)
 
 
 def _refuse_unknown(frame: pl.DataFrame, given: GivenRoles) -> None:
@@ -190,7 +188,7 @@ def _profile(column: Seen, value: float | None, findings: tuple[Finding, ...]) -
         levels = tuple(counts.sort(["rows", "level"], descending=[True, False]).iter_rows())
     has_range = column.type in NUMBERS | TIMES and column.present
     out = slips(column) if any(one.check == Outlier.id for one in findings) else None
-    low, high = (out.low, out.high) if out else _ends(column) if has_range else (None, None)
+    low, high = (out.low, out.high) if out else column.ends if has_range else (None, None)
     examples = column.values.drop_nulls().head(200).unique(maintain_order=True).head(3).to_list()
     return ColumnProfile(
         name=column.name,
@@ -205,10 +203,6 @@ def _profile(column: Seen, value: float | None, findings: tuple[Finding, ...]) -
         strength=value,
         findings=findings,
     )
-
-
-def _ends(column: Seen) -> tuple[object, object]:
-    return column.values.min(), column.values.max()
 
 
 def _repeated(frame: pl.DataFrame, seen: Mapping[str, Seen]) -> int:

@@ -9,16 +9,16 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
+from linewright.data.checks.check import in_table
 from linewright.data.checks.group import find_group
 from linewright.data.checks.labels import sorted_by
-from linewright.data.checks.rows import Rows, in_table
-from linewright.data.facts import Finding, Scalar, Severity
+from linewright.data.checks.rows import RowCheck, Rows
+from linewright.data.facts import Evidence, Finding
 from linewright.data.profile.column import Seen
 from linewright.data.profile.roles import is_thing, is_time_name
 from linewright.data.spec import NUMBERS
 from linewright.text.quoting import in_sql
 
-Evidence = dict[str, Scalar | tuple[Scalar, ...]]
 Floats = npt.NDArray[np.float64]
 
 LEAST_VALUES = 20
@@ -29,11 +29,7 @@ _FILLED = 0.9
 """Share of the rows that have to have a value."""
 _MOST_OF_ONE = 0.3
 """Share of the rows that one value may have: of what is mostly 0, any order is one."""
-_USUAL = 0.95
-"""Share of one category, from which on the others part nothing."""
 _LEAST_ROWS = 100
-_GLANCE, _GLANCED = 1_000, 0.2
-"""Rows that are looked at first, and the share of them that may be out of place where the rest is looked at too."""
 _LATEST, _SURELY = 0.2, 3.0
 """Share of the rows that are the latest, and standard errors by which their label has surely moved."""
 
@@ -46,30 +42,25 @@ _MONTHS = {"%b": {name[:3] for name in _NAMES}, "%B": {*_NAMES}}
 _FEWEST_MONTHS = 6
 
 
-class TimeOrder:
+class TimeOrder(RowCheck):
     """Rows in the order of a number whose name is that of a time."""
 
     id = "order"
-    severity: Severity = "ask"
+    severity = "ask"
 
     def run(self, rows: Rows) -> Iterator[Finding]:
         """Ask whether it is the time, unless the line has one or says how the rows are split."""
         found = _find(rows)
         if isinstance(found, Order):
-            yield Finding(
-                check=self.id,
-                severity=self.severity,
-                columns=(found.column,),
-                evidence=found.evidence | {"by": rows.by},
-                remedy=(in_table("time", found.column),),
-            )
+            remedy = (in_table("time", found.column),)
+            yield self.finding((found.column,), remedy, **found.evidence, by=rows.by)
 
 
-class YearMonth:
+class YearMonth(RowCheck):
     """A year and a month beside each other, in whatever order the rows lie."""
 
     id = "year-month"
-    severity: Severity = "ask"
+    severity = "ask"
 
     def run(self, rows: Rows) -> Iterator[Finding]:
         """Ask whether the month is the time: who predicts months to come is judged on months between."""
@@ -80,21 +71,22 @@ class YearMonth:
         date = f"make_date({year}, {month}, 1)"
         if pair.named:
             date = f"strptime({year} || ' ' || {month}, '%Y {pair.named}')::date"
-        yield Finding(
-            check=self.id,
-            severity=self.severity,
-            columns=(pair.year, pair.month),
-            evidence=pair.evidence | {"by": rows.by},
-            remedy=(rows.query("select *,", date, "as month_began"), in_table("time", "month_began")),
-        )
+        remedy = (rows.query("select *,", date, "as month_began"), in_table("time", "month_began"))
+        yield self.finding((pair.year, pair.month), remedy, **pair.evidence, by=rows.by)
 
 
 def _find(rows: Rows) -> "Order | YearAndMonth | None":
-    table, label = rows.data.table, rows.data.label.column
+    table = rows.data.table
     if table.time is not None or rows.split.by != "auto":
         return None
-    taken = (table.key, table.group, table.weight)
-    return find_order(rows.seen, label, taken) or find_year_and_month(rows.seen, label, taken)
+    return find_time(rows.seen, rows.data.label.column, (table.key, table.group, table.weight))
+
+
+def find_time(
+    seen: Mapping[str, Seen], label: str, taken: Iterable[str | None]
+) -> "Order | YearAndMonth | None":
+    """Return what may say when a row happened; the arguments are those of `find_order`."""
+    return find_order(seen, label, taken) or find_year_and_month(seen, label, taken)
 
 
 class Order(NamedTuple):
@@ -190,22 +182,12 @@ def _named(month: Seen) -> str:
 
 
 def _is_within(column: Seen, low: int, high: int) -> bool:
-    if column.type != "integer":
-        return False
-    ends = column.values.cast(pl.Int64)
-    return bool(ends.is_between(low, high).all())
+    first, last = column.ends
+    return column.type == "integer" and low <= first and last <= high
 
 
 def _go_together(year: Seen, month: Seen) -> bool:
     return {*year.words} - _YEAR_WORDS == {*month.words} - _MONTH_WORDS
-
-
-def _may_be_order(values: pl.Series) -> bool:
-    """Return whether the first rows may lie in the order of a column; nearly none passes, and no other is read on."""
-    if not values.dtype.is_numeric():
-        return False
-    glance = values.head(_GLANCE).drop_nulls().cast(pl.Float64).to_numpy()
-    return len(glance) < LEAST_VALUES or min(_out_of_place(glance), _out_of_place(-glance)) <= _GLANCED
 
 
 def _is_sorted_by(label: Seen) -> bool:
@@ -218,8 +200,6 @@ def _is_order(column: Seen) -> bool:
     if column.type not in NUMBERS or rows < _LEAST_ROWS or column.distinct < LEAST_VALUES:
         return False
     if column.present < _FILLED * rows:
-        return False
-    if not _may_be_order(column.values):
         return False
     if int(column.counts["rows"].to_numpy().max()) > _MOST_OF_ONE * rows:
         return False
@@ -238,7 +218,7 @@ def _course(column: Seen) -> Evidence:
     """Return from where to where the values go, and what share of the rows is out of place."""
     values = column.values.drop_nulls().cast(pl.Float64).to_numpy()
     down, up = _out_of_place(values), _out_of_place(-values)
-    low, high = str(column.values.min()), str(column.values.max())
+    low, high = map(str, column.ends)
     first, last = (low, high) if down <= up else (high, low)
     return {"first": first, "last": last, "share": min(down, up)}
 

@@ -4,33 +4,9 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import polars as pl
 
+from linewright.data.checks import derived, group, labels, leaks, order, repeats, values
 from linewright.data.checks.columns import ColumnCheck, Columns, sampled
-from linewright.data.checks.derived import CountedDays, Family, Parts
-from linewright.data.checks.group import Group
-from linewright.data.checks.labels import FewRows, OneSided, Sorted, StrayClasses
-from linewright.data.checks.leaks import (
-    LateDate,
-    OneClass,
-    Perfect,
-    Strong,
-)
-from linewright.data.checks.order import TimeOrder, YearMonth
-from linewright.data.checks.repeats import RepeatedRows
 from linewright.data.checks.rows import RowCheck, Rows
-from linewright.data.checks.values import (
-    BadCells,
-    Constant,
-    DoubtfulTime,
-    Equal,
-    FewGroups,
-    Id,
-    Name,
-    NearConstant,
-    Outlier,
-    Sentinel,
-    Unusable,
-    Weight,
-)
 from linewright.data.column_roles import LEARNABLE
 from linewright.data.facts import Column, Finding
 from linewright.data.profile.column import Seen, as_declared
@@ -40,42 +16,42 @@ from linewright.data.spec import DataSpec
 from linewright.errors import RequestError
 
 SUSPICIONS: tuple[ColumnCheck, ...] = (
-    Perfect(),
-    OneClass(),
-    LateDate(),
-    CountedDays(),
-    Family(),
-    Parts(),
-    Strong(),
+    leaks.Perfect(),
+    leaks.OneClass(),
+    leaks.LateDate(),
+    derived.CountedDays(),
+    derived.Family(),
+    derived.Parts(),
+    leaks.Strong(),
 )
 """Whether a column was known before the label; of each column the first that finds something says it."""
 COLUMN_CHECKS: tuple[ColumnCheck, ...] = (
-    Unusable(),
-    Constant(),
-    Id(),
-    Weight(),
-    Equal(),
+    values.Unusable(),
+    values.Constant(),
+    values.Id(),
+    values.Weight(),
+    values.Equal(),
     *SUSPICIONS,
-    NearConstant(),
-    Name(),
-    FewGroups(),
-    DoubtfulTime(),
-    BadCells(),
-    Outlier(),
-    Sentinel(),
+    values.NearConstant(),
+    values.Name(),
+    values.FewGroups(),
+    values.DoubtfulTime(),
+    values.BadCells(),
+    values.Outlier(),
+    values.Sentinel(),
 )
 """In the order in which they look: what an earlier one leaves out, or suspects, a later one does not judge again."""
 ROW_CHECKS: tuple[RowCheck, ...] = (
-    Group(),
-    RepeatedRows(),
-    Sorted(),
-    TimeOrder(),
-    YearMonth(),
-    StrayClasses(),
-    FewRows(),
-    OneSided(),
+    group.Group(),
+    repeats.RepeatedRows(),
+    labels.Sorted(),
+    order.TimeOrder(),
+    order.YearMonth(),
+    labels.StrayClasses(),
+    labels.FewRows(),
+    labels.OneSided(),
 )
-_ASKED_OF_ROWS = (Group(), TimeOrder(), YearMonth())
+_ASKED_OF_ROWS = (group.Group(), order.TimeOrder(), order.YearMonth())
 _ABOUT_KNOWLEDGE = frozenset(one.id for one in SUSPICIONS)
 _MOST_CELLS = 5_000_000
 """Cells that a run looks at, about ten seconds of a processor; of a wide table it takes fewer rows."""
@@ -179,8 +155,3 @@ def check_read(
         seen = seen_as_declared(frame, columns)
     asked = [one for one in _ASKED_OF_ROWS if (is_small if one.id == "group" else is_ordered)]
     yield from check_rows(Rows(seen=seen, data=data), asked)
-
-
-def ids() -> tuple[str, ...]:
-    """Return the ids of all checks of data."""
-    return tuple(one.id for one in (*COLUMN_CHECKS, *ROW_CHECKS))

@@ -7,9 +7,10 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from linewright.data.checks.rows import Rows, in_table
+from linewright.data.checks.check import in_table
+from linewright.data.checks.rows import RowCheck, Rows
 from linewright.data.dataset.split import foreseen
-from linewright.data.facts import TEST, TRAIN, Edit, Finding, Severity
+from linewright.data.facts import TEST, TRAIN, Edit, Finding
 from linewright.errors import SpecError
 from linewright.text.quoting import in_sql
 
@@ -27,11 +28,11 @@ _TELLING = 0.3
 _MOST_IN_SQL = 12
 
 
-class RepeatedRows:
+class RepeatedRows(RowCheck):
     """Test rows with the features of training rows, label included often enough for a memory to help."""
 
     id = "repeats"
-    severity: Severity = "warn"
+    severity = "warn"
 
     def run(self, rows: Rows) -> Iterator[Finding]:
         """Split the rows as a run does, and give how many test rows are known from training."""
@@ -50,12 +51,8 @@ class RepeatedRows:
         if found is not None:
             form, remedy = _mended(rows, found)
             sample = {"sample": len(kept), "of_rows": rows.height} if rows.height > MOST_ROWS else {}
-            yield Finding(
-                check=self.id,
-                severity=self.severity,
-                evidence={"form": form, **found._asdict(), "group": rows.data.table.group, **sample},
-                remedy=remedy,
-            )
+            group = rows.data.table.group
+            yield self.finding((), remedy, form=form, **found._asdict(), group=group, **sample)
 
 
 def _mended(rows: Rows, found: "Repeats") -> tuple[str, tuple[Edit, ...]]:

@@ -1,29 +1,28 @@
 """What the checks of rows see: the table of a line, and what its file says about it."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Literal, Protocol
+from typing import Literal
 
 import polars as pl
 
+from linewright.data.checks.check import Check
 from linewright.data.column_roles import feature_columns, roles
-from linewright.data.facts import Column, Dataset, Edit, Finding, Severity
+from linewright.data.facts import Column, Dataset, Edit, Finding
 from linewright.data.profile.column import UNUSABLE, Seen
 from linewright.data.read.locate import Where, nowhere
 from linewright.data.spec import DataSpec, SplitSpec
 from linewright.text.quoting import in_sql
 
 
-class RowCheck(Protocol):
+class RowCheck(Check, ABC):
     """A check of the rows of a table, as a line file stands."""
 
-    id: str
-    severity: Severity
-
+    @abstractmethod
     def run(self, rows: "Rows") -> Iterable[Finding]:
         """Give what it finds."""
-        ...
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,11 +79,6 @@ class Rows:
         sql = self.data.table.sql
         source = f"({sql})" if sql else in_sql(next(iter(self.data.sources)))
         return Edit(path=("table", "sql"), value=" ".join([*words, "from", source, after]).strip())
-
-
-def in_table(role: str, column: str) -> Edit:
-    """Return the change that gives a column a role."""
-    return Edit(path=("table", role), value=column)
 
 
 def text_in_sql(value: object) -> str:

@@ -4,8 +4,8 @@ from collections.abc import Iterator, Mapping
 
 import polars as pl
 
-from linewright.data.checks.columns import Columns, against, exclusion
-from linewright.data.facts import Finding, Scalar, Severity
+from linewright.data.checks.columns import ColumnCheck, Columns
+from linewright.data.facts import Evidence, Finding, Scalar
 from linewright.data.profile.column import UNUSABLE, Seen, misfits_of
 from linewright.data.profile.outliers import REPEATED, Outliers, find_outliers
 from linewright.data.profile.repeated import Twin
@@ -26,69 +26,63 @@ _SHARE = 0.002
 _MANY_THINGS = 20
 
 
-class Unusable:
+class Unusable(ColumnCheck):
     """A column that no table can hold."""
 
     id = "unusable"
-    severity: Severity = "note"
+    severity = "note"
 
-    def run(self, columns: Columns, closed: Mapping[str, str]) -> Iterator[Finding]:
+    def run(self, columns: Columns, _: Mapping[str, str], /) -> Iterator[Finding]:
         """Give the columns of such a type."""
-        del closed
         for name, one in columns.seen.items():
             if one.type == UNUSABLE:
-                yield Finding(
-                    check=self.id, severity=self.severity, columns=(name,), evidence={"because": one.because}
-                )
+                yield self.finding((name,), because=one.because)
 
 
-class Equal:
+class Equal(ColumnCheck):
     """A column that equals an earlier one in every row."""
 
     id = "twin"
-    severity: Severity = "exclude"
+    severity = "exclude"
 
-    def run(self, columns: Columns, closed: Mapping[str, str]) -> Iterator[Finding]:
+    def run(self, columns: Columns, closed: Mapping[str, str], /) -> Iterator[Finding]:
         """Give the columns that add nothing; those that are only alike as a note. What is as the label is a leak."""
         for name, twin in columns.twins.items():
             if name in closed or name not in columns.features or twin.of == columns.about.column:
                 continue
-            is_equal = twin.form == "equal"
-            evidence: dict[str, Scalar | tuple[Scalar, ...]] = {"form": twin.form, "of": twin.of}
-            evidence |= {"values": columns.seen[name].distinct, "likeness": twin.likeness}
-            yield against(self, name, evidence, self.severity if is_equal else "note")
+            severity = None if twin.form == "equal" else "note"
+            values = columns.seen[name].distinct
+            yield self.against(
+                name, severity, form=twin.form, of=twin.of, values=values, likeness=twin.likeness
+            )
 
 
-class Constant:
+class Constant(ColumnCheck):
     """A column with one value, or none, in all rows that have a label."""
 
     id = "constant"
-    severity: Severity = "exclude"
+    severity = "exclude"
 
-    def run(self, columns: Columns, closed: Mapping[str, str]) -> Iterator[Finding]:
+    def run(self, columns: Columns, _: Mapping[str, str], /) -> Iterator[Finding]:
         """Give the columns of which nothing can be learned."""
-        del closed
         for name, one in _labelled(columns):
-            if one.present and (one.distinct > 1 or one.missing):
-                continue
-            evidence: dict[str, Scalar | tuple[Scalar, ...]] = {"of": len(one.values)}
-            if one.present:
-                evidence["value"] = str(one.values[0])[:40]
-            yield against(self, name, evidence)
+            if not one.present:
+                yield self.against(name, of=len(one.values))
+            elif one.distinct == 1 and not one.missing:
+                yield self.against(name, of=len(one.values), value=str(one.values[0])[:40])
 
 
-class NearConstant:
+class NearConstant(ColumnCheck):
     """A column whose rows hardly differ."""
 
     id = "near-constant"
-    severity: Severity = "warn"
+    severity = "warn"
 
-    def run(self, columns: Columns, closed: Mapping[str, str]) -> Iterator[Finding]:
+    def run(self, columns: Columns, _: Mapping[str, str], /) -> Iterator[Finding]:
         """Give the columns in which fewer than 20 rows differ."""
-        del closed
         for name, one in _labelled(columns):
             if evidence := near_constant(one):
-                yield against(self, name, evidence)
+                yield self.against(name, **evidence)
 
 
 def _labelled(columns: Columns) -> Iterator[tuple[str, Seen]]:
@@ -120,69 +114,59 @@ def near_constant(column: Seen) -> dict[str, Scalar]:
     return {"differ": rows - often, "rows": rows, "value": None if usual is None else str(usual)[:40]}
 
 
-class Id:
+class Id(ColumnCheck):
     """A column that names rows rather than describes them."""
 
     id = "id"
-    severity: Severity = "exclude"
+    severity = "exclude"
 
-    def run(self, columns: Columns, closed: Mapping[str, str]) -> Iterator[Finding]:
+    def run(self, columns: Columns, closed: Mapping[str, str], /) -> Iterator[Finding]:
         """Give the numberings and the texts that each row has of its own; one with a part is no feature anyway."""
         for name, one in columns.seen.items():
             if name in {columns.about.column, *closed} or one.type == UNUSABLE:
                 continue
             if evidence := id_evidence(one):
-                has_part = name in columns.roles.parts
-                yield Finding(
-                    check=self.id,
-                    severity="note" if has_part else self.severity,
-                    columns=(name,),
-                    evidence={**evidence},
-                    remedy=() if has_part else exclusion(name),
-                )
+                if name in columns.roles.parts:
+                    yield self.finding((name,), (), "note", **evidence)
+                else:
+                    yield self.against(name, **evidence)
 
 
-class Weight:
+class Weight(ColumnCheck):
     """A sampling weight."""
 
     id = "weight"
-    severity: Severity = "exclude"
+    severity = "exclude"
 
-    def run(self, columns: Columns, closed: Mapping[str, str]) -> Iterator[Finding]:
+    def run(self, columns: Columns, closed: Mapping[str, str], /) -> Iterator[Finding]:
         """Give the positive numbers with the name of one."""
         for name, one in columns.features.items():
             if name not in closed and (evidence := weight_evidence(one)):
-                yield against(self, name, evidence)
+                yield self.against(name, **evidence)
 
 
-class Name:
+class Name(ColumnCheck):
     """A column that by its name names people, or may be known only afterwards. A name proves nothing, so it is asked."""
 
     id = "name"
-    severity: Severity = "ask"
+    severity = "ask"
 
-    def run(self, columns: Columns, closed: Mapping[str, str]) -> Iterator[Finding]:
+    def run(self, columns: Columns, closed: Mapping[str, str], /) -> Iterator[Finding]:
         """Give the columns of such names that no figure has given away."""
         for name, one in columns.features.items():
-            if (
-                name in closed
-                or name in columns.known
-                or one.distinct < 2
-                or not (evidence := name_evidence(one))
-            ):
-                continue
-            yield against(self, name, evidence)
+            is_asked = name not in {*closed, *columns.known} and one.distinct > 1
+            if is_asked and (evidence := name_evidence(one)):
+                yield self.against(name, **evidence)
 
 
-class FewGroups:
+class FewGroups(ColumnCheck):
     """A split by too few groups: whole groups are drawn to see how sure a metric is."""
 
     id = "few-groups"
-    severity: Severity = "warn"
+    severity = "warn"
 
-    def run(self, columns: Columns, closed: Mapping[str, str]) -> Iterator[Finding]:
+    def run(self, columns: Columns, _: Mapping[str, str], /) -> Iterator[Finding]:
         """Give the group of a table without a time that has too few."""
-        del closed
         group = columns.roles.group
         if group is not None and columns.roles.time is None:
             yield from few_groups(group, columns.seen[group].distinct)
@@ -191,57 +175,48 @@ class FewGroups:
 def few_groups(group: str, many: int) -> Iterator[Finding]:
     """Give a finding where a group has too few values to split by."""
     if many < ENOUGH_GROUPS:
-        yield Finding(check=FewGroups.id, severity="warn", columns=(group,), evidence={"groups": many})
+        yield FewGroups().finding((group,), groups=many)
 
 
-class DoubtfulTime:
+class DoubtfulTime(ColumnCheck):
     """A time of plain numbers that do not look like one."""
 
     id = "doubtful-time"
-    severity: Severity = "note"
+    severity = "note"
 
-    def run(self, columns: Columns, closed: Mapping[str, str]) -> Iterator[Finding]:
+    def run(self, columns: Columns, _: Mapping[str, str], /) -> Iterator[Finding]:
         """Give the time, where it neither grows from row to row nor reads as Unix seconds."""
-        del closed
         if columns.time is not None and (evidence := time_doubt(columns.time)):
-            yield Finding(
-                check=self.id, severity=self.severity, columns=(columns.time.name,), evidence={**evidence}
-            )
+            yield self.finding((columns.time.name,), **evidence)
 
 
-class BadCells:
+class BadCells(ColumnCheck):
     """A few cells that are not of the type of all others."""
 
     id = "bad-cells"
-    severity: Severity = "note"
+    severity = "note"
 
-    def run(self, columns: Columns, closed: Mapping[str, str]) -> Iterator[Finding]:
+    def run(self, columns: Columns, closed: Mapping[str, str], /) -> Iterator[Finding]:
         """Give the columns with such cells: a contract with the type sets their rows aside."""
         for name, one in columns.seen.items():
             if one.type != UNUSABLE and name not in closed and (evidence := misfits_of(one, columns.where)):
-                yield Finding(check=self.id, severity=self.severity, columns=(name,), evidence={**evidence})
+                yield self.finding((name,), **evidence)
 
 
-class Outlier:
+class Outlier(ColumnCheck):
     """One or two numbers far from all others, in few rows: slips of the pen, which the contract's range sets aside."""
 
     id = "outlier"
-    severity: Severity = "note"
+    severity = "note"
 
-    def run(self, columns: Columns, closed: Mapping[str, str]) -> Iterator[Finding]:
+    def run(self, columns: Columns, closed: Mapping[str, str], /) -> Iterator[Finding]:
         """Give the features with such numbers."""
         for name, one in columns.features.items():
             if name in closed or not (out := slips(one)):
                 continue
             texts = one.found.filter(one.values.is_in(out.values)).cast(pl.String).unique(maintain_order=True)
-            evidence: dict[str, Scalar | tuple[Scalar, ...]] = {
-                "values": out.values,
-                "rows": sum(out.rows),
-                "place": columns.where(name, texts.to_list()),
-                "low": out.low,
-                "high": out.high,
-            }
-            yield Finding(check=self.id, severity=self.severity, columns=(name,), evidence=evidence)
+            place, rows = columns.where(name, texts.to_list()), sum(out.rows)
+            yield self.finding((name,), values=out.values, rows=rows, place=place, low=out.low, high=out.high)
 
 
 def slips(column: Seen) -> Outliers | None:
@@ -255,20 +230,16 @@ def slips(column: Seen) -> Outliers | None:
     return Outliers(values, rows, min(out.low, *often, out.low), max(out.high, *often, out.high))
 
 
-class Sentinel:
+class Sentinel(ColumnCheck):
     """A number that seems to mean "no value": -200 or 99999, far from all others and repeated."""
 
     id = "sentinel"
-    severity: Severity = "note"
+    severity = "note"
 
-    def run(self, columns: Columns, closed: Mapping[str, str]) -> Iterator[Finding]:
+    def run(self, columns: Columns, _: Mapping[str, str], /) -> Iterator[Finding]:
         """Give the columns with such a number."""
-        del closed
         for name, evidence in find_sentinels(columns.seen, columns.twins).items():
-            yield Finding(check=self.id, severity=self.severity, columns=(name,), evidence=evidence)
-
-
-Evidence = dict[str, Scalar | tuple[Scalar, ...]]
+            yield self.finding((name,), **evidence)
 
 
 def find_sentinels(seen: Mapping[str, Seen], twins: Mapping[str, Twin]) -> dict[str, Evidence]:

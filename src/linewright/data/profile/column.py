@@ -4,6 +4,7 @@ import re
 from collections.abc import Collection
 from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import Any
 
 import polars as pl
 
@@ -45,6 +46,11 @@ class Seen:
     def counts(self) -> pl.DataFrame:
         """The different values, ascending, as `value`, and in how many `rows` each stands; missing ones are not counted."""
         return self.values.drop_nulls().alias("value").value_counts(name="rows").sort("value")
+
+    @property
+    def ends(self) -> tuple[Any, Any]:
+        """The smallest and the largest value; `None` if the column has no values."""
+        return self.values.min(), self.values.max()
 
     def where(self, rows: pl.Series) -> "Seen":
         """Return the column as it is in some of its rows."""

@@ -20,8 +20,6 @@ SAME_ORDER = 0.9995
 ROWS = 5_000
 """Rows that are looked at where ranks are compared."""
 _AT_ONCE = 256
-_ONE_OF, _FEWEST = 16, 50
-_ROUNDING = 1e-9
 _FEW = 10
 _REPEATS = 5
 
@@ -123,25 +121,14 @@ def _correlated(ranks: Floats) -> Iterator[tuple[int, int, float]]:
     ----------
     ranks : float64 array, shape (columns, rows)
         Of each column; those of a column that differ nowhere are like no other.
-
-    Notes
-    -----
-    Of unit vectors u and v, ``u @ v >= c`` says that u - v is no longer than ``sqrt(2 - 2 * c)``, and then it is no longer in
-    some of their coordinates either. So one coordinate of sixteen tells nearly all pairs apart, and only the others are
-    multiplied whole. For ``u @ v <= -c`` it is u + v.
     """
     if ranks.shape[1] <= _FEW:
         return
     unit = ranks - ranks.mean(axis=1, keepdims=True)
     length = np.linalg.norm(unit, axis=1, keepdims=True)
     unit = np.divide(unit, length, out=np.zeros_like(unit), where=length > 0)
-    part = np.ascontiguousarray(unit[:, :: _ONE_OF if unit.shape[1] >= _ONE_OF * _FEWEST else 1])
-    squares = (part**2).sum(axis=1)
     for start in range(0, len(unit), _AT_ONCE):
-        block, later = slice(start, start + _AT_ONCE), slice(start, None)
-        apart = squares[block, None] + squares[later] - 2 * np.abs(part[block] @ part[later].T)
-        maybe = start + np.flatnonzero((apart <= 2 - 2 * SAME_ORDER + _ROUNDING).any(axis=0))
-        likeness = unit[block] @ unit[maybe].T
+        likeness = unit[start : start + _AT_ONCE] @ unit[start:].T
         for i, j in np.argwhere(np.abs(likeness) >= SAME_ORDER).tolist():
-            if start + i < maybe[j]:
-                yield start + i, int(maybe[j]), float(likeness[i, j])
+            if i < j:
+                yield start + i, start + j, float(likeness[i, j])

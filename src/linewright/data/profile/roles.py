@@ -3,12 +3,12 @@
 from collections.abc import Mapping, Sequence
 
 import msgspec
-import polars as pl
 
 from linewright.data.finding_text import evidence_in_words
 from linewright.data.profile.column import Seen, words_of
 from linewright.data.spec import NUMBERS, TIMES, TableSpec
 from linewright.errors import RequestError
+from linewright.text.suggest import listed
 
 Columns = Mapping[str, Seen]
 
@@ -47,16 +47,7 @@ _AFTERWARDS = _words(
 _BEFORE = _words("previous prev prior last past former earlier")
 """Words by which an outcome is that of an earlier case."""
 _UNITS = ("day", "days", "date", "time", "week", "weeks", "month", "months", "year", "years")
-_NO_TIMES = _OTHER_TIMES | {
-    "birthday",
-    "birthdate",
-    "holiday",
-    "lifetime",
-    "update",
-    "candidate",
-    "mandate",
-    "overtime",
-}
+_NO_TIMES = _OTHER_TIMES | _words("birthday birthdate holiday lifetime update candidate mandate overtime")
 _WEIGHTS = _words("fnlwgt wgt wt pweight finalwgt perwt hhwt")
 _FEW = 20
 AGAIN = 0.02
@@ -93,13 +84,13 @@ class Roles(msgspec.Struct, frozen=True, kw_only=True):
     """The columns that play a part, each with the reason; `None` where there is none, and why not."""
 
     key: str | None
-    key_because: str
+    key_because: str = ""
     time: str | None
-    time_because: str
+    time_because: str = ""
     group: str | None
-    group_because: str
+    group_because: str = ""
     weight: str | None
-    weight_because: str
+    weight_because: str = ""
 
     @property
     def parts(self) -> tuple[str, ...]:
@@ -109,17 +100,7 @@ class Roles(msgspec.Struct, frozen=True, kw_only=True):
 
 def declared_roles(table: TableSpec) -> Roles:
     """Return the roles as a line file has them."""
-    said = "the line file says so"
-    return Roles(
-        key=table.key,
-        key_because=said,
-        time=table.time,
-        time_because=said,
-        group=table.group,
-        group_because=said,
-        weight=table.weight,
-        weight_because=said,
-    )
+    return Roles(key=table.key, time=table.time, group=table.group, weight=table.weight)
 
 
 def choose_roles(seen: Columns, given: GivenRoles) -> Roles:
@@ -194,8 +175,8 @@ def _refuse_weight(column: Seen) -> None:
     where = f"--weight {column.name}"
     if column.type not in NUMBERS:
         raise RequestError("a weight is a number", where=where, found=column.type, allowed="integer, number")
-    low = column.values.min()
-    if column.missing or not isinstance(low, (int, float)) or low < 0:
+    low, _ = column.ends
+    if column.missing or low is None or low < 0:
         raise RequestError(
             "a weight is at least 0 in every row",
             where=where,
@@ -211,12 +192,13 @@ def _guess_time(free: Columns) -> tuple[str | None, str]:
         best = max(
             whole, key=lambda column: (bool(TIME_WORDS & set(column.words)), column.type == "datetime")
         )
-        rest = [column.name for column in dated if column is not best]
-        others = f"; other dates are in {_list(rest)}" if rest else ""
-        return best.name, f"{best.type}s from {best.values.min()} to {best.values.max()}{others}"
+        rest = [repr(column.name) for column in dated if column is not best]
+        others = f"; other dates are in {listed(rest, 5)}" if rest else ""
+        low, high = best.ends
+        return best.name, f"{best.type}s from {low} to {high}{others}"
     for column in free.values():
         if column.type in NUMBERS and not column.missing and {"time", "timestamp", "ts"} & set(column.words):
-            if _is_unix(column.values):
+            if _is_unix(column):
                 return column.name, "whole numbers that read as Unix seconds"
             if column.distinct > _FEW and column.values.is_sorted():
                 return column.name, "numbers that never fall from row to row"
@@ -226,19 +208,16 @@ def _guess_time(free: Columns) -> tuple[str | None, str]:
 def time_doubt(column: Seen) -> dict[str, int | float | str]:
     """Return the range of a column of plain numbers that may not be a time; nothing where it reads as one."""
     is_named = (TIME_WORDS | COUNTED) & set(column.words)
-    if column.type not in NUMBERS or is_named or _is_unix(column.values) or column.values.is_sorted():
+    if column.type not in NUMBERS or is_named or _is_unix(column) or column.values.is_sorted():
         return {}
-    return {"low": str(column.values.min()), "high": str(column.values.max())}
+    low, high = map(str, column.ends)
+    return {"low": low, "high": high}
 
 
-def _is_unix(values: pl.Series) -> bool:
-    low, high = values.min(), values.max()
-    return (
-        isinstance(low, int)
-        and isinstance(high, int)
-        and low >= _UNIX_SECONDS[0]
-        and high <= _UNIX_SECONDS[1]
-    )
+def _is_unix(column: Seen) -> bool:
+    low, high = column.ends
+    first, last = _UNIX_SECONDS
+    return column.type == "integer" and column.present > 0 and low >= first and high <= last
 
 
 def _guess_key(free: Columns) -> tuple[str | None, str]:
@@ -315,6 +294,7 @@ def is_named_id(column: Seen) -> bool:
 
     Examples
     --------
+    >>> import polars as pl
     >>> from linewright.data.profile.column import see
     >>> names = ("countyid", "id_of_shop", "ShopID", "paid", "county")
     >>> [is_named_id(see(pl.Series(name, ["1", "2"]))) for name in names]
@@ -329,6 +309,7 @@ def is_named_thing(column: Seen) -> bool:
 
     Examples
     --------
+    >>> import polars as pl
     >>> from linewright.data.profile.column import see
     >>> [is_named_thing(see(pl.Series(name, ["A", "B"]))) for name in ("business_name", "shop", "name", "shop_type")]
     [True, True, False, False]
@@ -343,6 +324,7 @@ def id_evidence(column: Seen) -> dict[str, int | str]:
 
     Examples
     --------
+    >>> import polars as pl
     >>> from linewright.data.profile.column import see
     >>> id_evidence(see(pl.Series("instant", [str(i) for i in range(1, 101)])))
     {'form': 'running', 'low': 1, 'high': 100}
@@ -352,12 +334,11 @@ def id_evidence(column: Seen) -> dict[str, int | str]:
     {'form': 'named'}
     """
     numbered = bool((_NUMBERING | _ROWS) & set(column.words))
-    rows = len(column.values)
-    if column.type == "integer" and column.is_unique and (rows >= _FEW or numbered):
-        return _integer_id(column.values, numbered=numbered)
+    if column.type == "integer" and column.is_unique and column.present >= (1 if numbered else _FEW):
+        return _integer_id(column, numbered=numbered)
     figures = {"values": column.distinct, "rows": column.present}
     if column.type in NUMBERS and is_numbering(column):
-        low, high = str(column.values.min()), str(column.values.max())
+        low, high = map(str, column.ends)
         return {"form": "numbering", **figures, "low": low, "high": high}
     if column.type in {"category", "text"} and column.present >= _FEW:
         has_blanks = column.values.drop_nulls().str.contains(r"\s").mean()
@@ -377,34 +358,25 @@ def is_numbering(column: Seen) -> bool:
 
     Examples
     --------
+    >>> import polars as pl
     >>> from linewright.data.profile.column import see
     >>> is_numbering(see(pl.Series("who", [str(i * 7 % 300) for i in range(400)])))
     True
     >>> is_numbering(see(pl.Series("area", [str(i * i % 1009) for i in range(400)])))
     False
     """
-    low, high = column.values.min(), column.values.max()
-    if (
-        column.present < _LEAST_NUMBERED
-        or not isinstance(low, (int, float))
-        or not isinstance(high, (int, float))
-    ):
+    if column.type not in NUMBERS or column.present < _LEAST_NUMBERED or not _names_things(column):
         return False
-    return (
-        _names_things(column)
-        and column.distinct > _MOST_OWN * column.present
-        and high - low < 1.1 * column.distinct
-    )
+    low, high = column.ends
+    return column.distinct > _MOST_OWN * column.present and high - low < 1.1 * column.distinct
 
 
-def _integer_id(values: pl.Series, *, numbered: bool) -> dict[str, int | str]:
-    low, high = values.min(), values.max()
-    if not isinstance(low, int) or not isinstance(high, int):
-        return {}
-    steps = values.diff().drop_nulls()
+def _integer_id(column: Seen, *, numbered: bool) -> dict[str, int | str]:
+    low, high = column.ends
+    steps = column.values.diff().drop_nulls()
     if steps.min() == steps.max() == 1:
         return {"form": "running", "low": low, "high": high}
-    if high - low < 1.1 * len(values):
+    if high - low < 1.1 * column.present:
         return {"form": "dense", "low": low, "high": high}
     return {"form": "named"} if numbered else {}
 
@@ -414,6 +386,7 @@ def name_evidence(column: Seen) -> dict[str, str]:
 
     Examples
     --------
+    >>> import polars as pl
     >>> from linewright.data.profile.column import see
     >>> name_evidence(see(pl.Series("last_name", ["Ito", "Roy"])))
     {'form': 'people'}
@@ -433,16 +406,11 @@ def name_evidence(column: Seen) -> dict[str, str]:
 
 def weight_evidence(column: Seen) -> dict[str, float]:
     """Return the median of what looks like a sampling weight; nothing of other columns."""
-    low, middle = column.values.min(), column.values.median()
-    if column.type not in NUMBERS or not isinstance(low, (int, float)) or not isinstance(middle, float):
+    low, middle = column.ends[0], column.values.median()
+    if column.type not in NUMBERS or not isinstance(middle, float):
         return {}
     words = set(column.words)
     named = bool(words & _WEIGHTS) or (
         "weight" in words and bool(words & {"sample", "sampling", "survey", "final"})
     )
     return {"median": middle} if named and low > 0 and column.distinct > _FEW else {}
-
-
-def _list(names: Sequence[str]) -> str:
-    shown = [repr(name) for name in names]
-    return ", ".join(shown[:5]) + (", …" if len(shown) > 5 else "")

@@ -30,20 +30,6 @@ from linewright.model.spec import FairnessGate
 
 _SAMPLE = 100_000
 """Rows of a source in which values are looked for that may mean "no value"."""
-IDS = (
-    "unused-missing",
-    "likely-missing",
-    "bad-cells",
-    "sentinel",
-    "few-groups",
-    "margin",
-    "fairness-rows",
-    "unused-setting",
-    "old-model-file",
-    "free-alarm",
-    "currency",
-    "unknown-goal",
-)
 
 
 def check_file(factory: Factory, spec: LineSpec, frame: pl.DataFrame) -> tuple[Finding, ...]:

@@ -36,7 +36,6 @@ from linewright.serve.feedback.parse import Label, Place, check_labels, in_label
 from linewright.serve.feedback.remove import Gone, has_segments, remove_predictions, remove_segments
 from linewright.serve.log.ids import id_of, number_after, number_of
 from linewright.serve.log.index import INDEX, KEYED, counted, damage_in, place_of, take_in
-from linewright.serve.log.recent import Fresh
 from linewright.serve.log.segments import (
     NOTHING_SEALED,
     TORN,
@@ -130,8 +129,6 @@ class Feedback:
     sealed
         Where the segments of the log are that are no files any more. Labels are kept without it: a segment is sealed only
         once the index has its records.
-    fresh
-        What this process wrote to the log a moment ago, which the index then need not read (default: it reads all).
     """
 
     def __init__(
@@ -141,10 +138,8 @@ class Feedback:
         *,
         now: Callable[[], str] = now_utc,
         sealed: SealedSegments = NOTHING_SEALED,
-        fresh: Fresh | None = None,
     ) -> None:
         self._file, self._log, self._now, self._sealed = file, log_folder, now, sealed
-        self._fresh = Fresh() if fresh is None else fresh
 
     @classmethod
     def of(
@@ -154,11 +149,10 @@ class Feedback:
         *,
         now: Callable[[], str] = now_utc,
         sealed: SealedSegments = NOTHING_SEALED,
-        fresh: Fresh | None = None,
     ) -> "Feedback":
         """Return the labels of a line, from the state folder of its factory."""
         file, log = line_path(state / "feedback", line, ".sqlite"), line_path(state / "log", line)
-        return cls(file, log, now=now, sealed=sealed, fresh=fresh)
+        return cls(file, log, now=now, sealed=sealed)
 
     def beside(self, log_folder: Path) -> "Feedback":
         """Return the same labels over another log, of the same ids. Only `labelled` may be asked of it: the index is of one log."""
@@ -518,16 +512,11 @@ class Feedback:
         ends = self._sealed.ends()
         with self._connected() as database:
             database.execute("BEGIN IMMEDIATE")
-            while take_in(database, self._log, self._fresh, self._sealed, ends):
+            while take_in(database, self._log, self._sealed, ends):
                 database.execute("COMMIT")
                 database.execute("BEGIN IMMEDIATE")
             yield database
             database.execute("COMMIT")
-            for segment in self._fresh.segments:
-                indexed = database.execute(
-                    "SELECT position FROM segments WHERE name = ?", (segment,)
-                ).fetchone()
-                self._fresh.forget(segment, indexed[0] if indexed else 0)
 
     @contextmanager
     def _connected(self) -> Generator[sqlite3.Connection]:

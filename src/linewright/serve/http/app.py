@@ -57,7 +57,6 @@ from linewright.serve.http.request import (
 )
 from linewright.serve.limits import Capacity
 from linewright.serve.log.outages import Outages
-from linewright.serve.log.recent import Fresh
 from linewright.serve.log.segments import Damage
 from linewright.serve.log.writer import PredictionLog
 from linewright.serve.metrics import Metrics, add_tallies
@@ -81,7 +80,9 @@ GC_THRESHOLD = (5_000, 10, 10)
 """Objects after which cycles are looked for. The rows of one large request are thousands, and are gone with its answer: at Python's
 own 700 they would be looked through again and again."""
 CATCH_UP_S, LOOK_S = 10.0, 0.5
-"""Time between two times that the log is indexed, and between two looks whether memory of what was written fills before."""
+"""Time between two times that the log is indexed, and between two looks whether much is waiting before."""
+MOST_WAITING = 16 * 2**20
+"""Bytes of a log from which on it is indexed at once: about 40,000 predictions that came alone, a third of a second of work."""
 MOST_TOLD = 20
 """Places of a damaged log that are told one by one."""
 _PROTOCOL = "/v2/"
@@ -262,8 +263,11 @@ class App:
                 if log.fails:
                     await _in_thread(self._labelling, log.look_again)
             until = monotonic() + CATCH_UP_S
-            while monotonic() < until and not any(map(_is_filling, self._logs.values())):  # noqa: ASYNC110 -- threads fill it
+            is_due = False
+            while not is_due:  # it sleeps in any case: what cannot be indexed now is tried again
                 await asyncio.sleep(min(CATCH_UP_S, LOOK_S))
+                waiting = (log.written_bytes - seen.get(line, 0) for line, log in self._logs.items())
+                is_due = monotonic() >= until or max(waiting, default=0) > MOST_WAITING
 
     async def _catch_up(self, line: str, written: int) -> None:
         try:
@@ -431,12 +435,11 @@ class App:
     def _log(self, line: str) -> PredictionLog:
         if line not in self._logs:
             say = self._outages_of(line).say
-            self._logs[line] = PredictionLog(line_path(self._state / "log", line), say=say, fresh=Fresh())
+            self._logs[line] = PredictionLog(line_path(self._state / "log", line), say=say)
         return self._logs[line]
 
     def _labels_of(self, line: str) -> Feedback:
-        fresh = self._logs[line].fresh if line in self._logs else None
-        return Feedback.of(self._state, line, now=self._now, fresh=fresh)
+        return Feedback.of(self._state, line, now=self._now)
 
     def _outages_of(self, line: str) -> Outages:
         if line not in self._outages:
@@ -586,10 +589,6 @@ class App:
         told = added(await self._told_by_all())
         text = Metrics(told.tallies).exposition(told.samples)
         return Response(body=text.encode(), media_type="text/plain; version=0.0.4; charset=utf-8")
-
-
-def _is_filling(log: PredictionLog) -> bool:
-    return log.fresh is not None and log.fresh.is_filling
 
 
 async def _in_thread(pool: ThreadPoolExecutor | None, work: Callable[[], T]) -> T:

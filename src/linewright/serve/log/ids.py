@@ -2,7 +2,6 @@
 
 import re
 import uuid
-from collections.abc import Sequence
 
 _PLAIN = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 """How an id is written by us; it may be asked for in other spellings."""
@@ -24,17 +23,6 @@ def number_of(text: str) -> bytes | None:
         return uuid.UUID(text).bytes
     except ValueError:
         return None
-
-
-def numbers_of(texts: Sequence[str]) -> list[bytes | None]:
-    """Return ids as `number_of` does each, at once where all are written as ours are."""
-    try:
-        joined = bytes.fromhex("".join(texts).replace("-", ""))
-    except ValueError:
-        joined = b""
-    if len(joined) != 16 * len(texts) or set(map(len, texts)) != {36}:
-        return [number_of(text) for text in texts]
-    return [joined[start : start + 16] for start in range(0, len(joined), 16)]
 
 
 def id_of(number: bytes) -> str:

@@ -1,21 +1,20 @@
 """The index by which labels find their predictions: from an id or a key to the place of the record in the log.
 
-Its tables are in the file of labels. It is caught up in the transaction of whoever needs it, from what the process still has in
-memory of its log, and from the log itself. A frame of one record is a row of `predictions`; one of a request of many rows is a
-row of `requests`, whose ids follow each other, and what of it gets a label of its own becomes a row of `predictions` then.
+Its tables are in the file of labels. It is caught up from the log, in the transaction of whoever needs it. A frame of one record
+is a row of `predictions`; one of a request of many rows is a row of `requests`, whose ids follow each other, and what of it gets a
+label of its own becomes a row of `predictions` then.
 """
 
 import sqlite3
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from itertools import chain, islice, repeat
+from itertools import chain
 from pathlib import Path
-from typing import NamedTuple, TypeGuard
+from typing import NamedTuple
 
 import msgspec
 
-from linewright.serve.log.ids import number_of, numbers_of, place_after
-from linewright.serve.log.recent import Fresh, Several, count
+from linewright.serve.log.ids import number_of, place_after
 from linewright.serve.log.records import is_forgotten, is_many
 from linewright.serve.log.segments import NOTHING_SEALED, TORN, Damage, Frame, SealedSegments, read_frames
 from linewright.store.disk import sync_file
@@ -62,13 +61,21 @@ class _IndexedRequest(msgspec.Struct):
 
 _INDEXED, _INDEXED_REQUEST = msgspec.json.Decoder(_Indexed), msgspec.json.Decoder(_IndexedRequest)
 _KEYS = msgspec.json.Decoder(list[str | None])
-_Row = tuple[bytes, str | Several | None, int, int]
+
+
+class _Several(NamedTuple):
+    """What stands for the key of a frame that holds several records."""
+
+    n: int
+    keys: bytes | None
+    """The key of each as a JSON list, `None` where they have none."""
+
+
+_Row = tuple[bytes, str | _Several | None, int, int]
 """Of the index: number of the id, key, number of the segment, offset."""
 
 
-def take_in(
-    database: sqlite3.Connection, log: Path, fresh: Fresh, sealed: SealedSegments, ends: Mapping[str, int]
-) -> bool:
+def take_in(database: sqlite3.Connection, log: Path, sealed: SealedSegments, ends: Mapping[str, int]) -> bool:
     """Take about `CHUNK` records into the index, and return whether there may be more.
 
     What is sealed has been taken already, unless the file with the index was lost.
@@ -79,8 +86,6 @@ def take_in(
         Within a write transaction.
     log
         Folder of the log.
-    fresh
-        What this process wrote to it a moment ago, which is not read.
     sealed, ends
         Segments that are no files any more, and their lengths as they were before the transaction.
     """
@@ -94,18 +99,19 @@ def take_in(
     is_lost = any(position.get(name, 0) < end for name, end in ends.items())
     part, many = _open_part(database), 0
     kept = sealed if is_lost else NOTHING_SEALED
-    # The second begins where the first has ended: it looks at `position` when its first block is asked for.
-    blocks = chain(
-        _fresh_blocks(fresh, position, numbers), _log_blocks(log, position, numbers, found.append, kept)
-    )
-    for block in blocks:
-        _insert(database, [row for row in block if not isinstance(row[1], Several)], part)
-        for identity, key, number, offset in block:
-            if isinstance(key, Several):
-                _insert_request(database, identity, key, (number, offset), part)
-        many += count([row[1] for row in block])
+    frames = read_frames(log, dict(position), damaged=found.append, sealed=kept)
+    alone: list[_Row] = []
+    for row in _rows_of(frames, position, numbers, found.append):
+        identity, key, *place = row
+        if isinstance(key, _Several):
+            _insert_request(database, identity, key, place, part)
+        else:
+            alone.append(row)
+        many += key.n if isinstance(key, _Several) else 1
         if many >= CHUNK:
             break
+    for start in range(0, len(alone), _AT_ONCE):
+        _insert(database, alone[start : start + _AT_ONCE], part)
     _keep_damage(database, set(found))
     if not many:
         return False
@@ -119,24 +125,6 @@ def take_in(
             (name, numbers[name], position[name]),
         )
     return many >= CHUNK
-
-
-def _fresh_blocks(fresh: Fresh, position: dict[str, int], numbers: dict[str, int]) -> Iterator[list[_Row]]:
-    """Give the rows of what was written a moment ago, and move `position` along to behind the last."""
-    for segment in fresh.segments:
-        while True:
-            taken, end = fresh.take(segment, position.get(segment, 0), most=_AT_ONCE)
-            if not taken.ids:
-                break
-            number = numbers.setdefault(segment, len(numbers) + 1)
-            position[segment] = end
-            rows = zip(numbers_of(taken.ids), taken.keys, repeat(number), taken.offsets, strict=False)
-            if block := [row for row in rows if _has_id(row)]:
-                yield block
-
-
-def _has_id(row: tuple[bytes | None, str | Several | None, int, int]) -> TypeGuard[_Row]:
-    return row[0] is not None
 
 
 def _open_part(database: sqlite3.Connection) -> int:
@@ -155,14 +143,13 @@ def _open_part(database: sqlite3.Connection) -> int:
 
 def _insert(database: sqlite3.Connection, rows: Sequence[_Row], part: int) -> None:
     """Insert rows by one statement: with one each, threads that answer would wait for this one at every row."""
-    if rows:
-        values = ", ".join([f"(?, ?, ?, ?, {part:d})"] * len(rows))
-        statement = f"INSERT OR IGNORE INTO predictions VALUES {values}"  # noqa: S608 -- nothing but marks and a number
-        database.execute(statement, list(chain.from_iterable(rows)))
+    values = ", ".join([f"(?, ?, ?, ?, {part:d})"] * len(rows))
+    statement = f"INSERT OR IGNORE INTO predictions VALUES {values}"  # noqa: S608 -- nothing but marks and a number
+    database.execute(statement, list(chain.from_iterable(rows)))
 
 
 def _insert_request(
-    database: sqlite3.Connection, first: bytes, several: Several, place: tuple[int, int], part: int
+    database: sqlite3.Connection, first: bytes, several: _Several, place: Sequence[int], part: int
 ) -> None:
     """Insert the predictions of a request of many rows."""
     keys = None if several.keys is None else several.keys.decode()
@@ -266,20 +253,6 @@ def counted(database: sqlite3.Connection) -> int:
     return alone + of_requests
 
 
-def _log_blocks(
-    log: Path,
-    position: dict[str, int],
-    numbers: dict[str, int],
-    damaged: Callable[[Damage], None],
-    sealed: SealedSegments,
-) -> Iterator[list[_Row]]:
-    """Give the rows of what is to be read, and move `position` along to behind the last."""
-    frames = read_frames(log, dict(position), damaged=damaged, sealed=sealed)
-    rows = _rows_of(frames, position, numbers, damaged)
-    while block := list(islice(rows, _AT_ONCE)):
-        yield block
-
-
 def _rows_of(
     frames: Iterator[Frame],
     position: dict[str, int],
@@ -301,17 +274,17 @@ def _rows_of(
             yield identity, key, number, frame.offset
 
 
-def _indexed(payload: bytes) -> tuple[bytes | None, str | Several | None]:
+def _indexed(payload: bytes) -> tuple[bytes | None, str | _Several | None]:
     """Return the id and key of a record, or the first id of several."""
     if not is_many(payload):
         record = _INDEXED.decode(payload)
         return number_of(record.id), record.key
     request = _INDEXED_REQUEST.decode(payload)
     if request.keys is None:
-        return number_of(request.first), Several(request.many, None)
+        return number_of(request.first), _Several(request.many, None)
     if len(request.keys) != request.many:
         raise msgspec.ValidationError(f"{request.many} records of {len(request.keys)} keys")
-    return number_of(request.first), Several(request.many, msgspec.json.encode(request.keys))
+    return number_of(request.first), _Several(request.many, msgspec.json.encode(request.keys))
 
 
 def damage_in(database: sqlite3.Connection) -> list[Damage]:

@@ -14,11 +14,8 @@ from pathlib import Path
 from time import monotonic, sleep
 from typing import BinaryIO
 
-import msgspec
-
 from linewright.errors import Transient
 from linewright.serve.facts import Fault, Prediction, Predictions
-from linewright.serve.log.recent import Fresh, Several
 from linewright.serve.log.records import payload_of, records_of
 from linewright.serve.log.segments import ENDING, MAX_PAYLOAD, frame_of
 from linewright.store.clock import now_utc, uuid7
@@ -48,8 +45,6 @@ class PredictionLog:
     say
         Called each time that the log cannot be written or the disk refuses it, with the reason, and with `None` once that
         works again.
-    fresh
-        Told of all that is written, for an index in this process (default: there is none).
     """
 
     def __init__(
@@ -59,7 +54,6 @@ class PredictionLog:
         segment_bytes: int = SEGMENT_BYTES,
         sync_every_s: float = SYNC_EVERY_S,
         say: Callable[[Fault, str | None], None] = say_nothing,
-        fresh: Fresh | None = None,
     ) -> None:
         self.folder, self._say = folder, say
         self._failing: set[Fault] = set()
@@ -72,7 +66,6 @@ class PredictionLog:
         self._lock, self._syncing = threading.Lock(), threading.Lock()
         self._file: BinaryIO | None = None
         self._name, self._size = "", 0
-        self.fresh = fresh
         self._retired: list[BinaryIO] = []
         self._written = self._synced = self._refused = 0
         self._doubted: range | None = None
@@ -111,23 +104,16 @@ class PredictionLog:
         Transient
             If they cannot be written, or not be forced to the disk where that is wanted; then nothing may be answered.
         """
-        parts = [frame_of(payload_of(record)) for record in records]
-        ids, keys = [record.id for record in records], [record.key for record in records]
-        return self._append(parts, ids, keys, durable=durable)
+        return self._append(b"".join([frame_of(payload_of(record)) for record in records]), durable=durable)
 
     def append_request(self, records: Predictions, *, durable: bool = False) -> int:
         """Write the records of a request of many rows, or of many rows of a file, as `append` does: one by one where no reader would take them as one."""
         payload = payload_of(records)
         if len(payload) > MAX_PAYLOAD:
             return self.append(records_of(payload), durable=durable)
-        frame = frame_of(payload)
-        keys = None if records.keys is None else msgspec.json.encode(records.keys)
-        return self._append([frame], [records.first], [Several(records.many, keys)], durable=durable)
+        return self._append(frame_of(payload), durable=durable)
 
-    def _append(
-        self, parts: list[bytes], ids: list[str], keys: Sequence[str | Several | None], *, durable: bool
-    ) -> int:
-        frames = b"".join(parts)
+    def _append(self, frames: bytes, *, durable: bool) -> int:
         with self._lock:
             try:
                 self._write(self._room_for(len(frames)), frames)
@@ -141,8 +127,6 @@ class PredictionLog:
                     hint=f"{explain(error, self.folder, 'the log').hint}; until then no answer is given, "
                     "because none could be recorded",
                 ) from error
-            if self.fresh is not None:
-                self.fresh.add(self._name, self._size, ids, keys, list(map(len, parts)))
             self._size += len(frames)
             self._written += len(frames)
             written = self._written

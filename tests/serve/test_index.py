@@ -1,4 +1,4 @@
-"""What a process has just written enters the index from memory, as it would from the log."""
+"""The index of the log says the same, however often it is caught up and whoever does it."""
 
 import sqlite3
 from contextlib import closing
@@ -11,10 +11,7 @@ from hypothesis import strategies as st
 from linewright.serve.facts import Prediction, Predictions
 from linewright.serve.feedback.store import Feedback
 from linewright.serve.log import index as index_module
-from linewright.serve.log import recent as fresh_module
-from linewright.serve.log import writer as log_module
 from linewright.serve.log.ids import first_of_many
-from linewright.serve.log.recent import Fresh, Several
 from linewright.serve.log.writer import PredictionLog
 from linewright.store.clock import uuid7
 
@@ -75,7 +72,6 @@ STEPS = st.lists(
         st.tuples(st.just("a request"), st.integers(1, 9)),
         st.tuples(st.just("a request without keys"), st.integers(1, 9)),
         st.tuples(st.just("catch up"), st.just(0)),
-        st.tuples(st.just("another catches up"), st.just(0)),
     ),
     max_size=20,
 )
@@ -83,16 +79,15 @@ STEPS = st.lists(
 
 @settings(deadline=None, max_examples=60)
 @given(steps=STEPS)
-def test_an_index_from_memory_is_the_index_of_the_log(tmp_path_factory, steps):
-    folder = tmp_path_factory.mktemp("fresh")
+def test_an_index_that_grows_with_the_log_is_the_index_of_the_whole_log(tmp_path_factory, steps):
+    """A label that comes early must find what one finds that comes late."""
+    folder = tmp_path_factory.mktemp("index")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(fresh_module, "MOST", 8)
         patch.setattr(index_module, "CHUNK", 5)
+        patch.setattr(index_module, "_AT_ONCE", 2)
         patch.setattr(index_module, "PART", 7)
-        own = PredictionLog(folder / "log", segment_bytes=1_500, fresh=Fresh())
+        own = PredictionLog(folder / "log", segment_bytes=1_500)
         other = PredictionLog(folder / "log", segment_bytes=1_500)
-        quick = Feedback(folder / "labels.sqlite", folder / "log", fresh=own.fresh)
-        slow = Feedback(folder / "labels.sqlite", folder / "log")
         for what, many in [*steps, ("catch up", 0)]:
             match what:
                 case "write":
@@ -103,74 +98,9 @@ def test_an_index_from_memory_is_the_index_of_the_log(tmp_path_factory, steps):
                     own.append_request(request([*"kl\\\0é", None, "k", 'k"', "m"][:many]))
                 case "a request without keys":
                     own.append_request(request([None] * many, keyed=False))
-                case "catch up":
-                    quick.catch_up()
                 case _:
-                    slow.catch_up()
+                    Feedback(folder / "labels.sqlite", folder / "log").catch_up()
         Feedback(folder / "read.sqlite", folder / "log").catch_up()
         assert index_of(folder / "labels.sqlite") == index_of(folder / "read.sqlite")
         for log in (own, other):
             log.close()
-
-
-def test_what_was_just_written_is_not_read_again(tmp_path, monkeypatch):
-    log = PredictionLog(tmp_path / "log", fresh=Fresh())
-    feedback = Feedback(tmp_path / "labels.sqlite", tmp_path / "log", fresh=log.fresh)
-    for _ in range(3):
-        log.append([prediction(), prediction()])
-    monkeypatch.setattr(index_module, "_INDEXED", None)  # what parses a record that was read
-    feedback.catch_up()
-    assert feedback.counts(caught_up=False).predictions == 6
-    log.close()
-
-
-def test_what_is_held_has_a_bound(monkeypatch):
-    monkeypatch.setattr(fresh_module, "MOST", 10)
-    fresh = Fresh()
-    for at in range(100):
-        fresh.add("one.log", 10 * at, ["a"], ["k"], [10])
-    assert fresh.segments == ["one.log"]
-    fresh.add("two.log", 0, ["a"], [Several(11, b"k" * 1_500)], [10])
-    assert fresh.segments == ["two.log"]
-    fresh.add("one.log", 990, ["a"], ["k"], [10])
-    assert fresh.segments == ["one.log"]
-    entries, end = fresh.take("one.log", 990, most=100)
-    assert (entries.offsets, end) == ([990], 1000)
-
-
-def test_a_position_within_a_record_takes_nothing_from_memory():
-    fresh = Fresh()
-    fresh.add("one.log", 0, ["a", "b"], ["k", Several(3, None)], [10, 10])
-    assert fresh.take("one.log", 5, most=10) == (([], [], []), 5)
-
-
-def test_a_refused_write_is_not_remembered(tmp_path, monkeypatch):
-    log = PredictionLog(tmp_path / "log", fresh=Fresh())
-    log.append([prediction()])
-
-    def full(*_: object) -> int:
-        raise OSError(28, "No space left on device")
-
-    with monkeypatch.context() as patch:
-        patch.setattr(log_module.os, "write", full)
-        with pytest.raises(log_module.Transient):
-            log.append([prediction()])
-    log.append([prediction()])
-    feedback = Feedback(tmp_path / "labels.sqlite", tmp_path / "log", fresh=log.fresh)
-    feedback.catch_up()
-    assert feedback.counts(caught_up=False).predictions == 2
-    log.close()
-
-
-def test_what_an_index_has_for_good_is_forgotten(tmp_path):
-    """A line that nobody asks any more holds no memory."""
-    log = PredictionLog(tmp_path / "log", fresh=Fresh())
-    feedback = Feedback(tmp_path / "labels.sqlite", tmp_path / "log", fresh=log.fresh)
-    log.append([prediction(), prediction()])
-    assert 1 == len(log.fresh.segments)
-    feedback.catch_up()
-    assert [] == log.fresh.segments
-    log.append([prediction()])
-    feedback.catch_up()
-    assert feedback.counts(caught_up=False).predictions == 3
-    log.close()
