@@ -1,6 +1,6 @@
 """Which row is which: a stable text for each row, and its hash."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from hashlib import blake2b
 
 import numpy as np
@@ -32,19 +32,16 @@ def identity_text(frame: pl.DataFrame, data: DataSpec, *, by_group: bool = False
     Series of text, shape (n,)
         The same for the same row in any order of rows and columns.
     """
-    names = naming(frame.columns, data)
+    label = {data.label.column, data.label.known, *(data.label.columns or ())}
+    names = (
+        [data.table.key] if data.table.key else sorted(name for name in frame.columns if name not in label)
+    )
     group = data.table.group if by_group else None
     own = None if group and frame[group].null_count() == 0 else content_text(frame, names)
     if group is None:
         return own if own is not None else pl.Series([], dtype=pl.String)
     text = _stable_text(frame[group])
     return text if own is None else text.zip_with(text.is_not_null(), own)
-
-
-def naming(columns: Sequence[str], data: DataSpec) -> list[str]:
-    """Return which of a table's columns name its rows, in the order in which `identity_text` reads them."""
-    label = {data.label.column, data.label.known, *(data.label.columns or ())}
-    return [data.table.key] if data.table.key else sorted(name for name in columns if name not in label)
 
 
 def hash_rows(text: pl.Series, *, salt: str) -> np.ndarray:

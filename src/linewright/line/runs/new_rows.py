@@ -4,7 +4,6 @@ from typing import Literal
 
 import polars as pl
 
-from linewright.data.dataset.row_id import naming
 from linewright.data.dataset.split import identities
 from linewright.data.dataset.version import read_dataset
 from linewright.data.facts import Dataset, Ingested, Split
@@ -98,10 +97,8 @@ def _outweighed(work: Work, before: str, known: str | None) -> tuple[int, int]:
 def _told(work: Work, known_by: str | None, columns: list[str]) -> pl.DataFrame:
     """Return the rows that were answered and whose truth was known at an instant; none before the first."""
     rows = [] if known_by is None else served_rows(work.factory, work.spec, known_by)
-    spec = _by(work, columns)
-    used = {*naming(columns, spec), spec.label.column}
-    frame = in_types_of([one for one in work.dataset.columns if one.name in used], rows, spec)
-    return _identified(frame.drop(ANSWERED_AT), spec).unique("row", keep="last")
+    frame = in_types_of([one for one in work.dataset.columns if one.name in columns], rows, work.spec)
+    return _identified(frame.drop(ANSWERED_AT), _by(work, columns)).unique("row", keep="last")
 
 
 def _apart(work: Work, before: str) -> tuple[int, int]:
@@ -123,9 +120,9 @@ def _common(work: Work, then: Dataset) -> list[str]:
 
 
 def _known(work: Work, dataset: Dataset, columns: list[str]) -> pl.DataFrame:
-    spec = _by(work, columns)
-    used = list(dict.fromkeys([*naming(columns, spec), spec.label.column]))
-    return _identified(read_dataset(dataset, work.factory.artifacts, work.metadata, used), spec)
+    key, label = work.spec.table.key, work.spec.label.column
+    used = list(dict.fromkeys([key, label])) if key in columns else columns
+    return _identified(read_dataset(dataset, work.factory.artifacts, work.metadata, used), _by(work, columns))
 
 
 def _by(work: Work, columns: list[str]) -> LineSpec:

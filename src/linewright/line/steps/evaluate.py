@@ -9,7 +9,6 @@ import numpy as np
 import polars as pl
 
 from linewright.data.dataset.duplicates import contents_of, repeat_seldom
-from linewright.data.dataset.row_id import naming
 from linewright.data.dataset.split import identities
 from linewright.data.facts import Dataset, Split
 from linewright.features.encode_table import encode_table
@@ -280,8 +279,7 @@ def _in_common(work: Work, rival: str) -> tuple[np.ndarray, np.ndarray]:
     ours, theirs = identities(test, spec), identities(fitted, spec)
     says, said = contents_of(test, spec), contents_of(fitted, spec)
     is_seen = np.isin(ours, theirs)
-    names = naming(common, spec)
-    if repeat_seldom(said[~np.isin(theirs, identities(answered(work, names).select(names), spec))]):
+    if repeat_seldom(said[~np.isin(theirs, identities(answered(work).select(common), spec))]):
         is_seen |= np.isin(says, said)
     return ours, is_seen
 

@@ -1,13 +1,12 @@
 """The steps ``ingest`` and ``split``: from sources to a dataset version whose rows are split."""
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import polars as pl
 
 from linewright.data.dataset.event_time import moments
-from linewright.data.dataset.row_id import naming
 from linewright.data.dataset.served_rows import Logged
 from linewright.data.dataset.split import identities, split
 from linewright.data.facts import Column, Ingested, Split
@@ -97,14 +96,14 @@ def in_types_of(columns: Sequence[Column], rows: Sequence[Mapping[str, Any]], sp
     return read_served(rows, {**rules, ANSWERED_AT: ColumnRule(type="datetime")}, spec)
 
 
-def answered(work: Work, names: Collection[str]) -> pl.DataFrame:
-    """Return these columns of the answered rows of a retraining as `in_types_of` has them; no row where it is no retraining."""
+def answered(work: Work) -> pl.DataFrame:
+    """Return the answered rows of a retraining as `in_types_of` has them; none where it is no retraining."""
     rows = [] if work.as_of is None else served_rows(work.factory, work.spec, work.as_of)
-    return in_types_of([one for one in work.dataset.columns if one.name in names], rows, work.spec)
+    return in_types_of(work.dataset.columns, rows, work.spec)
 
 
 def _logged(work: Work) -> Logged:
-    frame = answered(work, naming([one.name for one in work.dataset.columns], work.spec))
+    frame = answered(work)
     return Logged(
         identities=identities(frame.drop(ANSWERED_AT), work.spec),
         at=moments(frame[ANSWERED_AT]),
