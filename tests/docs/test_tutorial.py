@@ -37,7 +37,12 @@ SKETCHES = {
 }
 """How many blocks `text` a page may have: what is not carried out, or printed by what takes minutes, and is not compared."""
 READINGS = (
-    ("docs/tutorial/first-line.md", "docs/how-to/serving.md", "docs/reference/endpoint.md"),
+    (
+        "docs/tutorial/first-line.md",
+        "docs/how-to/serving.md",
+        "docs/reference/endpoint.md",
+        "docs/how-to/people.md",
+    ),
     ("docs/how-to/own-model.md",),
     ("docs/how-to/own-estimator.md",),
     ("docs/how-to/watching.md",),

@@ -73,7 +73,7 @@ def say(folder: Path, capsys: Any) -> Say:
         code = run(
             [*words, "--factory", str(folder), "--quiet"],
             OPERATIONS,
-            lambda root, report, _: Factory.open(root, report=report, now=lambda: now),
+            lambda root, report, *_: Factory.open(root, report=report, now=lambda: now),
         )
         printed = capsys.readouterr()
         return code, printed.out + printed.err

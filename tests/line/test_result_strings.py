@@ -126,6 +126,7 @@ DIGESTS = frozenset(
 
 INSTANTS = frozenset(
     [
+        "people.TokenChanged.expires",
         "data.Split.cutoff",
         "data.Split.since",
         "features.Elapsed.since",
@@ -167,6 +168,11 @@ INSTANTS = frozenset(
 
 NAMES = frozenset(
     [
+        "people.Granted.lines",
+        "people.MemberChanged.member",
+        "people.TokenChanged.lines",
+        "people.TokenChanged.member",
+        "people.TokenChanged.name",
         "data.Breach.column",
         "data.Breach.file",
         "data.ByGroup.column",
@@ -282,6 +288,9 @@ NAMES = frozenset(
 
 IDENTIFIERS = frozenset(
     [
+        "people.Granted.role",
+        "people.TokenChanged.role",
+        "people.TokenChanged.token",
         "data.Column.type",
         "data.Edit.path",
         "data.Finding.check",

@@ -6,7 +6,7 @@ import msgspec
 
 from linewright.line.factory import Factory
 from linewright.operations.declaration.declare import operation
-from linewright.people.facts import MemberChanged
+from linewright.people.facts import Granted, MemberChanged
 from linewright.serve.access.change import (
     Change,
     change,
@@ -107,14 +107,12 @@ def member_list(factory: Factory, /) -> Members:
 
 
 def _changed(factory: Factory, name: str, how: Change, because: str) -> MemberLine:
-    change(factory.state, how)
-    line = _line(factory, name)
+    known = change(factory.state, how)
+    roles = tuple(Granted(role=one.role, lines=one.lines) for one in find_member(known, name).grants)
     factory.metadata.record(
-        MemberChanged(
-            at=factory.now(), by=factory.actor, because=because, line="", member=name, roles=line.roles
-        )
+        MemberChanged(at=factory.now(), by=factory.actor, because=because, line="", member=name, roles=roles)
     )
-    return line
+    return _line(factory, name)
 
 
 def _line(factory: Factory, name: str) -> MemberLine:

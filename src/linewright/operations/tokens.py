@@ -1,6 +1,6 @@
 """Operations about tokens: what programs send in place of a person."""
 
-from typing import Literal
+from typing import ClassVar, Literal
 
 import msgspec
 
@@ -58,6 +58,8 @@ class Tokens(msgspec.Struct, frozen=True, kw_only=True):
 class NewToken(msgspec.Struct, frozen=True, kw_only=True):
     """A token that was made."""
 
+    is_secret: ClassVar[bool] = True
+
     token: str
     """The token itself, which is stored nowhere."""
     name: str
@@ -66,7 +68,7 @@ class NewToken(msgspec.Struct, frozen=True, kw_only=True):
     expires: str
 
 
-@operation(permission="manage", effect="act", secret=True)
+@operation(permission="manage", effect="act")
 def token_create(
     factory: Factory,
     name: str,

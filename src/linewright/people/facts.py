@@ -141,12 +141,20 @@ class Accounted(Event, frozen=True, kw_only=True, tag="accounted"):
     """One a currency, the present one first; amounts of two currencies are never added."""
 
 
+class Granted(msgspec.Struct, frozen=True, kw_only=True):
+    """A role of a member."""
+
+    role: str
+    lines: tuple[str, ...] = ()
+    """The lines that it is for; none is the whole factory."""
+
+
 class MemberChanged(Event, frozen=True, kw_only=True, tag="member-changed"):
     """A member was added, may do something else, or was removed. `line` is empty: members are the factory's."""
 
     member: str
-    roles: tuple[str, ...] = ()
-    """Each role, with the lines that it is for: ``engineer`` or ``engineer on claims, parts``; none once removed."""
+    roles: tuple[Granted, ...] = ()
+    """None once removed."""
     is_removed: bool = False
 
 

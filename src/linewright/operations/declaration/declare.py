@@ -53,7 +53,6 @@ class _Flags(NamedTuple):
     streams: bool
     local: bool
     anywhere: bool
-    secret: bool
     short: Mapping[str, str]
     first: First | None
 
@@ -71,7 +70,6 @@ def operation(
     streams: bool = False,
     local: bool = False,
     anywhere: bool = False,
-    secret: bool = False,
     short: Mapping[str, str] | None = None,
     first: First | None = None,
 ) -> Callable[[F], F]:
@@ -102,8 +100,6 @@ def operation(
         Whether it holds the terminal, so that it is a command only.
     anywhere
         Whether it works in a folder that holds no factory: it gets one that was not opened.
-    secret
-        Whether its result holds a secret, so that no answer of it is kept.
     short
         One-letter options by parameter, e.g. ``{"out": "o"}``.
     first
@@ -115,7 +111,7 @@ def operation(
         if permission not in PERMISSIONS or effect not in EFFECTS:
             raise TypeError(f"{function.__name__}: no such permission or effect: {permission!r}, {effect!r}")
         _DECLARED[function] = _Flags(
-            permission, effect, asks, expensive, waits, streams, local, anywhere, secret, short or {}, first
+            permission, effect, asks, expensive, waits, streams, local, anywhere, short or {}, first
         )
         return function
 
@@ -138,7 +134,6 @@ class Operation:
     streams: bool
     local: bool
     anywhere: bool
-    secret: bool
     parameters: tuple[Parameter, ...]
     result: Any
     """Type of the result: a struct, several in a union, a dict, or `NoneType`."""
@@ -149,6 +144,11 @@ class Operation:
     def writes(self) -> bool:
         """Whether it may change or store anything in the factory."""
         return self.effect != "read"
+
+    @property
+    def secret(self) -> bool:
+        """Whether its result holds a secret (its class says `is_secret`), so that no answer of it is kept."""
+        return bool(getattr(self.result, "is_secret", False))
 
     def authorize(self, identity: Identity, values: Mapping[str, Any]) -> None:
         """Refuse it to somebody who may not ask for it, given values that `check` returned.
@@ -317,7 +317,6 @@ def _read(name: str, function: Callable[..., Any]) -> Operation:
         streams=flags.streams,
         local=flags.local,
         anywhere=flags.anywhere,
-        secret=flags.secret,
         parameters=tuple(parameters),
         result=result,
         function=function,

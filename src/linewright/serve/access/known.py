@@ -101,7 +101,7 @@ def both(one: Scope, other: Scope) -> Scope:
 
     Examples
     --------
-    >>> admin = Scope(permissions=PERMISSIONS)
+    >>> admin = Scope(permissions=ROLES["admin"])
     >>> both(admin, Scope(permissions=frozenset({"view"}), lines=frozenset({"claims"}))).lines
     frozenset({'claims'})
     """

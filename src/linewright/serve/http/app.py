@@ -16,10 +16,11 @@ from urllib.parse import SplitResult
 import msgspec
 
 from linewright import __version__
-from linewright.errors import LinewrightError, NotFound, RequestError, Transient
+from linewright.errors import Denied, LinewrightError, NotFound, RequestError, Transient
 from linewright.serve import answers
 from linewright.serve import process_metrics as process
 from linewright.serve.access.access import Access
+from linewright.serve.access.control_token import TOKEN_FILE, read_token
 from linewright.serve.access.rights import Permission
 from linewright.serve.feedback.store import Feedback
 from linewright.serve.http import oip, oip_binary, openapi
@@ -123,7 +124,7 @@ class App:
     ) -> None:
         self._state, self._tell, self._now = state, tell, now
         self._body_deadline_s = min(capacity.body_deadline_s, 60.0)
-        self._access, self._needs_token = Access(state=state), capacity.limits.needs_token
+        self._access, self._needs_token = Access(_owners(state), state=state), capacity.limits.needs_token
         self._siblings = siblings
         self._relative = Relative(state.parent)
         self._probe = Probe(state)
@@ -608,6 +609,13 @@ async def _at_most(waiting: "Future[None]", seconds: float, line: str) -> None:
         await asyncio.wait_for(asyncio.shield(asyncio.wrap_future(waiting)), seconds)
     except TimeoutError:
         raise _loading(line) from None
+
+
+def _owners(state: Path) -> str:
+    """Return the owner's token; empty without one, so that nothing matches it."""
+    with suppress(OSError, Denied):
+        return read_token(state / TOKEN_FILE)
+    return ""
 
 
 def _require_ours(request: Request, scheme: str) -> None:
