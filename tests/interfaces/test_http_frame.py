@@ -34,7 +34,7 @@ from linewright.interfaces.http.app import bound, control_app
 from linewright.interfaces.http.guard import BODY_LIMIT, Guard
 from linewright.interfaces.http.replies import Reply, SqliteReplies
 from linewright.operations.declaration.declare import Entry, operation
-from linewright.serve.access.access import Access
+from linewright.serve.access.authenticate import Authenticator
 from linewright.serve.origin import require_loopback
 
 
@@ -161,7 +161,7 @@ class Served:
         app = control_app(
             lambda _: nullcontext(self.calls),
             table,
-            access=Access(TOKEN),
+            authenticator=Authenticator(TOKEN),
             replies=SqliteReplies(replies),
             hosts=hosts,
         )
@@ -578,7 +578,7 @@ def test_old_answers_are_forgotten(tmp_path):
 def test_keys_that_cannot_be_kept_are_refused():
     """A promise that nobody keeps is worse than none."""
     calls: list[int] = []
-    app = control_app(lambda _: nullcontext(calls), TABLE, access=Access(TOKEN))
+    app = control_app(lambda _: nullcontext(calls), TABLE, authenticator=Authenticator(TOKEN))
 
     answer = ask(app, [b'{"number": 1}'], headers={b"idempotency-key": b"k"})
 
@@ -625,7 +625,7 @@ def test_a_body_that_drips_in_is_cut_off_at_an_absolute_deadline():
     async def never(*_: Any) -> None:
         raise AssertionError
 
-    guard = Guard(never, access=Access(TOKEN), replies=None, body_seconds=0.05)
+    guard = Guard(never, authenticator=Authenticator(TOKEN), replies=None, body_seconds=0.05)
 
     assert 408 == ask(guard, [b" "] * 1000, headers={}, pause=0.01)
 
@@ -698,7 +698,7 @@ from contextlib import nullcontext
 spec = importlib.util.spec_from_file_location("frame", sys.argv[1])
 frame = sys.modules["frame"] = importlib.util.module_from_spec(spec)
 spec.loader.exec_module(frame)
-app = frame.control_app(lambda _: nullcontext([]), frame.TABLE, access=frame.Access(frame.TOKEN))
+app = frame.control_app(lambda _: nullcontext([]), frame.TABLE, authenticator=frame.Authenticator(frame.TOKEN))
 from linewright.interfaces.http.app import serve_control
 serve_control(app, frame.bound("127.0.0.1", 0), ready=lambda port: print(port, flush=True))
 print("drained", flush=True)

@@ -23,7 +23,7 @@ from linewright.people.account import account_of
 from linewright.people.facts import Accounted
 from linewright.people.outbox import Outbox
 from linewright.release.facts import Refused, RolledBack
-from linewright.serve.access.access import Access
+from linewright.serve.access.authenticate import Authenticator
 from linewright.serve.metrics import Metrics
 from linewright.watch.facts import Alerted, Cleared, Proposed, Watched
 
@@ -37,7 +37,7 @@ def asked(tmp_path_factory):
     """Give a function that asks the control plane of a small factory for its metrics, and the factory."""
     root = tmp_path_factory.mktemp("metrics") / "factory"
     with Factory.open(small.make_factory(tmp_path_factory, root)) as factory:
-        app = control_app(lambda _: nullcontext(factory), OPERATIONS, access=Access(TOKEN))
+        app = control_app(lambda _: nullcontext(factory), OPERATIONS, authenticator=Authenticator(TOKEN))
         transport = httpx.ASGITransport(app)
 
         async def get(token):

@@ -19,7 +19,7 @@ from linewright.line.maintenance.backup import make_backup
 from linewright.line.maintenance.doctor import Needs, examine
 from linewright.line.maintenance.restore import restore_backup
 from linewright.operations import OPERATIONS
-from linewright.serve.access.access import Access
+from linewright.serve.access.authenticate import Authenticator
 from linewright.serve.access.control_token import control_token, read_token
 
 METHODS = ("GET", "HEAD", "OPTIONS", "POST", "PUT", "PATCH", "DELETE", "TRACE", "PROPFIND", "QUERY")
@@ -40,7 +40,7 @@ def up(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Up]:
 
 def paths(up: Up) -> set[str]:
     """Return every path of the control plane that anything knows of: its routes, its description, the docs, and some that are not."""
-    app = control_app(lambda _: None, OPERATIONS, access=Access("x"))  # type: ignore[arg-type, return-value]
+    app = control_app(lambda _: None, OPERATIONS, authenticator=Authenticator("x"))  # type: ignore[arg-type, return-value]
     routes = {route.path for route in app.routes}
     described = set(up.get("/openapi.json").json()["paths"])
     told = {
@@ -279,8 +279,8 @@ def test_the_token_is_in_no_backup_and_a_restored_factory_has_none(tmp_path):
 
 def test_the_token_is_compared_by_its_digest():
     """How long a refusal takes says nothing of how much was right; a long text costs no more than its hash."""
-    access = Access("lw_00000000_" + "a" * 43)
-    access.identify(["bearer  lw_00000000_" + "a" * 43])
+    authenticator = Authenticator("lw_00000000_" + "a" * 43)
+    authenticator.identify(["bearer  lw_00000000_" + "a" * 43])
     for given in ([], [""], ["Bearer"], ["Bearer " + "a" * 60_000], ["Bearer \udcff"]):
         with pytest.raises(Unauthenticated, match="token"):
-            access.identify(given)
+            authenticator.identify(given)

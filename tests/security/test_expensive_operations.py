@@ -29,7 +29,7 @@ from linewright.line.new.write import new_line
 from linewright.line.runs.execute import execute_inline
 from linewright.operations import OPERATIONS
 from linewright.operations.declaration.declare import load, to_json
-from linewright.serve.access.access import Access
+from linewright.serve.access.authenticate import Authenticator
 
 TOKEN = "lw_00000000_" + "a" * 43
 BEARER = {"Authorization": f"Bearer {TOKEN}"}
@@ -53,7 +53,7 @@ class Plane:
         self.app = control_app(
             lambda asked: Factory.open(root, identity=asked),
             OPERATIONS,
-            access=Access(TOKEN),
+            authenticator=Authenticator(TOKEN),
             expensive=work,
             replies=replies,
         )

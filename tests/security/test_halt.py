@@ -36,7 +36,7 @@ from linewright.release.endpoint_settings import configure
 from linewright.release.facts import Halted
 from linewright.release.halt_file import Note, leave, stop
 from linewright.release.promotion import Candidate, promote
-from linewright.serve.access.access import Access
+from linewright.serve.access.authenticate import Authenticator
 from linewright.store.clock import user
 
 BY = user()
@@ -68,7 +68,7 @@ hand = _made_by_hand()
 
 def factory_in(root: Path, *, unlogged: bool = False) -> Path:
     """Make a factory whose line `claims` serves."""
-    with Factory.create(root, actor=BY) as factory:
+    with Factory.create(root) as factory:
         package, digest = hand.make_package(factory.artifacts)
         factory.metadata.keep(package)
         model = factory.metadata.register("claims", digest, at=factory.now())
@@ -404,9 +404,9 @@ def controlled(root: Path) -> Iterator[str]:
     opened = bound("127.0.0.1", 0)
     port, listens, ended = opened.getsockname()[1], threading.Event(), threading.Event()
     app = control_app(
-        lambda _: Factory.open(root, actor=BY),
+        lambda _: Factory.open(root),
         OPERATIONS,
-        access=Access(TOKEN),
+        authenticator=Authenticator(TOKEN),
         replies=replies,
         root=root,
     )

@@ -13,7 +13,7 @@ from linewright.errors import Terminal, panics_explained
 from linewright.interfaces.cli.build import run
 from linewright.interfaces.http.app import control_app
 from linewright.operations.declaration.declare import Entry, operation
-from linewright.serve.access.access import Access
+from linewright.serve.access.authenticate import Authenticator
 
 TOKEN = "lw_00000000_" + "a" * 43
 
@@ -35,7 +35,7 @@ def test_a_panic_is_a_502_that_says_what_happened():
     import asyncio
 
     called: list[int] = []
-    app = control_app(lambda _: nullcontext(called), TABLE, access=Access(TOKEN))
+    app = control_app(lambda _: nullcontext(called), TABLE, authenticator=Authenticator(TOKEN))
 
     async def ask() -> httpx.Response:
         transport = httpx.ASGITransport(app=app)

@@ -17,7 +17,7 @@ from linewright.interfaces.http.app import control_app
 from linewright.interfaces.python.factory import Factory
 from linewright.line.runs.execute import execute_inline
 from linewright.operations import OPERATIONS
-from linewright.serve.access.access import Access
+from linewright.serve.access.authenticate import Authenticator
 
 TOKEN = "lw_00000000_" + "a" * 43
 LINE = """
@@ -75,7 +75,10 @@ def test_the_endpoint_names_no_path_of_its_machine(root, tmp_path):
 def test_errors_of_the_control_plane_name_no_path_of_its_machine(root):
     """A path in the folder is enough to find the file, and stays right in a copy of it."""
     app = control_app(
-        lambda asked: Factory.open(root, identity=asked), OPERATIONS, access=Access(TOKEN), root=root
+        lambda asked: Factory.open(root, identity=asked),
+        OPERATIONS,
+        authenticator=Authenticator(TOKEN),
+        root=root,
     )
     listening = socket.create_server(("127.0.0.1", 0))
     server = uvicorn.Server(uvicorn.Config(app, log_config=None, lifespan="off", ws="none"))

@@ -21,9 +21,9 @@ from linewright.interfaces.http.describe import method_of, path_of
 from linewright.line.factory import Factory
 from linewright.operations import OPERATIONS
 from linewright.operations.declaration.declare import Operation, load, operation
-from linewright.serve.access.access import Access
-from linewright.serve.access.change import change, new_token, with_token
-from linewright.serve.access.known import Grant
+from linewright.serve.access.accounts import Grant
+from linewright.serve.access.authenticate import Authenticator
+from linewright.serve.access.change_accounts import change, new_token, with_token
 from linewright.serve.access.rights import PERMISSIONS, ROLES, TOKEN_KINDS
 
 OWN, OTHER, MISSING = "own", "other", "missing"
@@ -156,7 +156,9 @@ def carried_out(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 def by_http(root: Path, asks: list[tuple[str, str, dict[str, Any], str]]) -> list[int]:
     """Return the statuses of requests: operation, method, arguments, token."""
-    app = control_app(lambda _: nullcontext(None), OPERATIONS, access=Access(state=root / ".linewright"))
+    app = control_app(
+        lambda _: nullcontext(None), OPERATIONS, authenticator=Authenticator(state=root / ".linewright")
+    )
 
     async def all_of_them() -> list[int]:
         transport = httpx.ASGITransport(app=app)
@@ -231,7 +233,9 @@ def test_only_who_may_gets_so_far(name, root, tokens, carried_out):
 
 def test_every_route_and_method_wants_a_token(root):
     """MLflow's CVE-2026-2652 and CVE-2026-0545: a right that only some routes asked for."""
-    app = control_app(lambda _: nullcontext(None), OPERATIONS, access=Access(state=root / ".linewright"))
+    app = control_app(
+        lambda _: nullcontext(None), OPERATIONS, authenticator=Authenticator(state=root / ".linewright")
+    )
     paths = {route.path for route in app.routes}  # type: ignore[attr-defined]
 
     async def all_of_them() -> set[tuple[str, str]]:
@@ -273,7 +277,7 @@ def _with_a_forgotten_route() -> None:
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(FastAPI, "add_api_route", add)
-        control_app(lambda _: nullcontext(None), {}, access=Access("x"))
+        control_app(lambda _: nullcontext(None), {}, authenticator=Authenticator("x"))
 
 
 def test_no_role_may_do_all():
@@ -281,3 +285,21 @@ def test_no_role_may_do_all():
     assert not [role for role, may in ROLES.items() if may >= PERMISSIONS]
     assert not [role for role, may in ROLES.items() if {"approve", "release"} <= may]
     assert not [role for role, may in ROLES.items() if {"manage", "release"} <= may]
+
+
+def test_the_page_on_rights_has_the_roles_as_they_are():
+    """Who gives a role goes by the page."""
+    page = (Path(__file__).parents[2] / "docs" / "how-to" / "people.md").read_text()
+    columns = ("view", "view-rows", "predict", "label", "plan", "run release", "halt", "approve", "manage")
+    rows = [line.strip("|").split("|") for line in page.splitlines() if line.startswith("| ")]
+    said = {
+        role.strip(): {
+            right
+            for cell, rights in zip(cells, columns, strict=True)
+            if "yes" in cell
+            for right in rights.split()
+        }
+        for role, *cells in rows[1:]
+    }
+
+    assert {role: set(may) - {"metrics"} for role, may in ROLES.items()} == said

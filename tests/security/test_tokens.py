@@ -13,15 +13,16 @@ from typing import Any
 import commands
 import pytest
 
-from linewright.errors import Conflict, Corrupt, Denied, NotFound, RequestError, Unauthenticated
+from linewright.errors import BackendError, Conflict, Corrupt, Denied, NotFound, RequestError, Unauthenticated
 from linewright.line.factory import Factory
 from linewright.line.maintenance.verify import verify_chain
+from linewright.operations.maintenance import backup, restore
 from linewright.operations.members import member_add, member_list, member_remove, member_role
 from linewright.operations.tokens import token_create, token_list, token_revoke
 from linewright.people.facts import MemberChanged, TokenChanged
-from linewright.serve.access.access import Access
-from linewright.serve.access.change import change, new_token, with_token, without_token
-from linewright.serve.access.known import Grant
+from linewright.serve.access.accounts import Grant, sha256
+from linewright.serve.access.authenticate import Authenticator
+from linewright.serve.access.change_accounts import change, new_token, with_token, without_token
 from linewright.serve.http.app import _ROUTES, OPEN
 
 spec = importlib.util.spec_from_file_location(
@@ -61,8 +62,8 @@ def by(token: str) -> dict[str, str]:
     return {"Authorization": f"Bearer {token}"}
 
 
-def actor_of(access: Access, token: str) -> str:
-    return access.identify([f"Bearer {token}"]).actor
+def actor_of(authenticator: Authenticator, token: str) -> str:
+    return authenticator.identify([f"Bearer {token}"]).actor
 
 
 @pytest.fixture(scope="module")
@@ -207,13 +208,13 @@ def test_a_token_lets_nobody_in_once_it_has_expired(tmp_path):
     now = ["2026-06-01T00:00:00.000000Z"]
     state = tmp_path / ".linewright"
     token = made(state, "short", expires="2026-06-01T00:00:00.100000Z")
-    access = Access(state=state, now=lambda: now[0])
+    authenticator = Authenticator(state=state, now=lambda: now[0])
 
-    assert "token short" == actor_of(access, token)
+    assert "token short" == actor_of(authenticator, token)
     now[0] = "2026-06-01T00:00:00.100000Z"
     time.sleep(0.15)
     with pytest.raises(Unauthenticated, match="expired"):
-        actor_of(access, token)
+        actor_of(authenticator, token)
 
 
 def test_a_members_token_can_do_what_both_may(factory):
@@ -221,7 +222,7 @@ def test_a_members_token_can_do_what_both_may(factory):
     member_add(factory, "ada@example.org", role="engineer", lines=("claims",))
     token = token_create(factory, "ci", kind="engineer", member="ada@example.org").token
     state = factory.state
-    ada = Access(state=state).identify([f"Bearer {token}"])
+    ada = Authenticator(state=state).identify([f"Bearer {token}"])
 
     assert ("ada@example.org (token ci)", "ada@example.org") == (ada.actor, ada.member)
     assert (True, False, False) == (
@@ -232,26 +233,26 @@ def test_a_members_token_can_do_what_both_may(factory):
 
     member_role(factory, "ada@example.org", "engineer", lines=("claims",), off=True)
     member_role(factory, "ada@example.org", "viewer")
-    ada = Access(state=state).identify([f"Bearer {token}"])
+    ada = Authenticator(state=state).identify([f"Bearer {token}"])
     assert (False, True) == (ada.allows("run", "claims"), ada.allows("view"))
 
     member_remove(factory, "ada@example.org")
     with pytest.raises(Unauthenticated):
-        actor_of(Access(state=state), token)
+        actor_of(Authenticator(state=state), token)
     assert ("revoked",) == tuple(one.state for one in token_list(factory).tokens)
     assert () == member_list(factory).members
 
 
 def test_the_owners_token_is_of_no_use_once_an_admin_has_one(factory):
     """Who can read the folder needs none; a copy of the token that somebody keeps must not last for ever."""
-    access = Access("lw_00000000_" + "a" * 43, state=factory.state, actor="root")
-    assert "root" == actor_of(access, "lw_00000000_" + "a" * 43)
+    authenticator = Authenticator("lw_00000000_" + "a" * 43, state=factory.state, actor="root")
+    assert "root" == actor_of(authenticator, "lw_00000000_" + "a" * 43)
 
     token_create(factory, "boss", kind="admin")
 
-    access = Access("lw_00000000_" + "a" * 43, state=factory.state, actor="root")
+    authenticator = Authenticator("lw_00000000_" + "a" * 43, state=factory.state, actor="root")
     with pytest.raises(Unauthenticated, match="an admin has one"):
-        actor_of(access, "lw_00000000_" + "a" * 43)
+        actor_of(authenticator, "lw_00000000_" + "a" * 43)
 
 
 def test_a_token_is_told_once_and_kept_nowhere(tmp_path):
@@ -315,6 +316,36 @@ def test_what_is_asked_for_wrongly_changes_nothing(factory):
     assert verify_chain(factory).problems == ()
 
 
+def test_the_owner_is_let_in_again_where_no_admin_can_be(factory):
+    """A token that says admin lets no admin in once it is revoked, has expired, or its member is none."""
+    mine = "lw_00000000_" + "a" * 43
+    member_add(factory, "ada", role="viewer")
+    token_create(factory, "of-a-viewer", kind="admin", member="ada")
+    token_create(factory, "short", kind="admin", expires="1s")
+    later = "2999-01-01T00:00:00.000000Z"
+
+    with pytest.raises(Unauthenticated, match="an admin has one"):
+        actor_of(Authenticator(mine, state=factory.state), mine)
+    assert "owner" == actor_of(Authenticator(mine, state=factory.state, now=lambda: later), mine)
+    token_revoke(factory, "short")
+    assert "owner" == actor_of(Authenticator(mine, state=factory.state), mine)
+
+
+def test_a_backup_has_the_members_and_no_token(factory, tmp_path):
+    """Else an old copy would let in again whom somebody has shut out; and one that was made up would let in its maker."""
+    member_add(factory, "ada", role="engineer", lines=("claims",))
+    token = token_create(factory, "ci", kind="predict", member="ada").token
+    backup(factory, tmp_path / "b.tar")
+    restored = restore(Factory(tmp_path / "new"), tmp_path / "b.tar")
+
+    with Factory.open(restored.factory) as new:
+        assert ["ada"] == [one.member for one in member_list(new).members]
+        assert () == token_list(new).tokens
+        with pytest.raises(Unauthenticated):
+            actor_of(Authenticator(state=new.state), token)
+    assert sha256(token).encode() not in (tmp_path / "b.tar").read_bytes()
+
+
 @pytest.mark.parametrize("how", ["others may read it", "a link", "damaged", "a newer one"])
 def test_a_file_of_members_and_tokens_that_is_not_right_lets_nobody_in(how, factory):
     """Somebody else may have written it."""
@@ -330,8 +361,8 @@ def test_a_file_of_members_and_tokens_that_is_not_right_lets_nobody_in(how, fact
     else:
         path.write_text('{"version": 2}')
 
-    with pytest.raises((Denied, Corrupt, OSError)) as refused:
-        actor_of(Access(state=factory.state), token)
+    with pytest.raises((Denied, Corrupt, BackendError)) as refused:
+        actor_of(Authenticator(state=factory.state), token)
     assert "access.json" in str(refused.value)
     with pytest.raises((Denied, Corrupt, OSError)):
         member_add(factory, "ada", role="viewer")
@@ -342,7 +373,7 @@ def test_the_last_use_of_a_token_is_noted_to_the_minute(factory):
     token = token_create(factory, "ci", kind="predict").token
     assert [None] == [one.last_use for one in token_list(factory).tokens]
 
-    actor_of(Access(state=factory.state), token)
+    actor_of(Authenticator(state=factory.state), token)
 
     used = token_list(factory).tokens[0].last_use
     assert used is not None

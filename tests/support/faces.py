@@ -14,7 +14,7 @@ from linewright.interfaces.cli.build import run
 from linewright.interfaces.http.app import control_app
 from linewright.line.factory import Factory
 from linewright.operations import OPERATIONS
-from linewright.serve.access.access import Access
+from linewright.serve.access.authenticate import Authenticator
 
 _TOKEN = "lw_test"  # noqa: S105 -- of a control plane that nobody else can reach
 
@@ -35,7 +35,7 @@ def by_command_json(factory: Factory, *words: str) -> dict[str, Any]:
 
 def over_http(factory: Factory, path: str) -> dict[str, Any]:
     """Return the JSON that the control plane answers to GET."""
-    app = control_app(lambda _: nullcontext(factory), OPERATIONS, access=Access(_TOKEN))
+    app = control_app(lambda _: nullcontext(factory), OPERATIONS, authenticator=Authenticator(_TOKEN))
 
     async def get() -> httpx.Response:
         transport = httpx.ASGITransport(app)

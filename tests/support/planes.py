@@ -69,15 +69,15 @@ from linewright.interfaces.http.replies import SqliteReplies
 from linewright.line.factory import Factory
 from linewright.operations import OPERATIONS
 from linewright.serve.http import connections
-from linewright.serve.access.access import Access
+from linewright.serve.access.authenticate import Authenticator
 from linewright.serve.access.rights import owner
-class Anyone(Access):  # these tests are about what comes before the token
+class Anyone(Authenticator):  # these tests are about what comes before the token
     def identify(self, given): return owner("anyone")
 connections.TOLD_EVERY_S = 1.0
 guard.Guard.__init__.__kwdefaults__["body_seconds"] = 2.0
 root = Path(sys.argv[1])
 replies = SqliteReplies(root / "replies.sqlite")
-app = control_app(lambda _: Factory.open(root), OPERATIONS, access=Anyone(""), replies=replies)
+app = control_app(lambda _: Factory.open(root), OPERATIONS, authenticator=Anyone(""), replies=replies)
 serve_control(app, bound("127.0.0.1", 0), ready=lambda port: print(port, flush=True))
 """,
     "held": _APP.replace("APP", "held"),

@@ -86,7 +86,7 @@ class Shown(msgspec.Struct, frozen=True, kw_only=True):
     body: dict[str, Any]
 
 
-@operation(permission="view", effect="read", asks=True)
+@operation(permission="view", effect="read", checks_lines=True)
 def show(factory: Factory, id: str, /) -> Shown:  # noqa: A002 -- the word of the interface contract
     """Show what an id stands for: a prediction, a run, a result or an alert.
 
@@ -108,7 +108,7 @@ def show(factory: Factory, id: str, /) -> Shown:  # noqa: A002 -- the word of th
     return Shown(id=found.id, kind=found.kind, body=found.body)
 
 
-@operation(permission="view-rows", effect="read", asks=True, expensive=True)
+@operation(permission="view-rows", effect="read", checks_lines=True, expensive=True)
 def replay(factory: Factory, /, *, prediction: str, explain: bool = False) -> Replayed:
     """Compute a logged answer again with the model that gave it, and compare.
 
@@ -134,7 +134,7 @@ class Because(msgspec.Struct, frozen=True, kw_only=True):
     rests_on: tuple["Because", ...]
 
 
-@operation(permission="view", effect="read", asks=True)
+@operation(permission="view", effect="read", checks_lines=True)
 def why(factory: Factory, evidence: str, /) -> Because:
     """Follow a claim to its evidence.
 

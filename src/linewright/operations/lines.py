@@ -30,7 +30,7 @@ def init(factory: Factory, directory: Path = Path(), /) -> Made:
         return Made(factory=str(made.root), lines=tuple(made.names()))
 
 
-@operation(permission="view", effect="read", asks=True, anywhere=True)
+@operation(permission="view", effect="read", checks_lines=True, anywhere=True)
 def schema(factory: Factory, section: str | None = None, /) -> dict[str, Any]:
     """Print the JSON Schema of the line file or of one of its sections.
 

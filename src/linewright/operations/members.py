@@ -7,7 +7,8 @@ import msgspec
 from linewright.line.factory import Factory
 from linewright.operations.declaration.declare import operation
 from linewright.people.facts import Granted, MemberChanged
-from linewright.serve.access.change import (
+from linewright.serve.access.accounts import Grant, Member, read_accounts
+from linewright.serve.access.change_accounts import (
     Change,
     change,
     find_member,
@@ -15,7 +16,6 @@ from linewright.serve.access.change import (
     with_member,
     without_member,
 )
-from linewright.serve.access.known import Grant, Member, read_known
 
 Role = Literal["viewer", "annotator", "analyst", "engineer", "approver", "admin"]
 
@@ -102,13 +102,13 @@ def member_remove(factory: Factory, name: str, /) -> Members:
 @operation(permission="manage", effect="read")
 def member_list(factory: Factory, /) -> Members:
     """List who may sign in, and what they may do."""
-    known = read_known(factory.state)
-    return Members(members=tuple(_line(factory, name) for name in sorted(known.members)))
+    accounts = read_accounts(factory.state)
+    return Members(members=tuple(_line(factory, name) for name in sorted(accounts.members)))
 
 
 def _changed(factory: Factory, name: str, how: Change, because: str) -> MemberLine:
-    known = change(factory.state, how)
-    roles = tuple(Granted(role=one.role, lines=one.lines) for one in find_member(known, name).grants)
+    accounts = change(factory.state, how)
+    roles = tuple(Granted(role=one.role, lines=one.lines) for one in find_member(accounts, name).grants)
     factory.metadata.record(
         MemberChanged(at=factory.now(), by=factory.actor, because=because, line="", member=name, roles=roles)
     )
@@ -116,13 +116,13 @@ def _changed(factory: Factory, name: str, how: Change, because: str) -> MemberLi
 
 
 def _line(factory: Factory, name: str) -> MemberLine:
-    known = read_known(factory.state)
-    member = find_member(known, name)
+    accounts = read_accounts(factory.state)
+    member = find_member(accounts, name)
     return MemberLine(
         member=name,
         roles=tuple(map(grant_in_words, member.grants)),
         created=member.created,
-        tokens=sum(token.member == name and not token.revoked for token in known.tokens.values()),
+        tokens=sum(token.member == name and not token.revoked for token in accounts.tokens.values()),
     )
 
 

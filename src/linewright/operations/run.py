@@ -96,7 +96,7 @@ class Cancelled(msgspec.Struct, frozen=True, kw_only=True):
     """Of a run that had ended: whether it promoted its candidate."""
 
 
-@operation(permission="run", effect="act", asks=True)
+@operation(permission="run", effect="act", checks_lines=True)
 def cancel(factory: Factory, run: str, /, *, because: str = "") -> Cancelled:
     """End a run that is at work or waits, without a result.
 

@@ -11,8 +11,8 @@ from linewright.operations.declaration.declare import operation
 from linewright.operations.maintenance import Duration
 from linewright.operations.members import grant_in_words
 from linewright.people.facts import TokenChanged
-from linewright.serve.access.change import change, find_token, new_token, with_token, without_token
-from linewright.serve.access.known import Grant, Token, read_known
+from linewright.serve.access.accounts import Grant, Token, read_accounts
+from linewright.serve.access.change_accounts import change, find_token, new_token, with_token, without_token
 from linewright.serve.access.last_use import last_use
 from linewright.store.clock import later
 
@@ -132,17 +132,17 @@ def token_revoke(factory: Factory, name: str, /) -> TokenLine:
         Its name, or its public part.
     """
     at = factory.now()
-    public = find_token(read_known(factory.state), name)
-    known = change(factory.state, without_token(public, at))
-    _record(factory, at, public, known.tokens[public])
-    return _line(factory, public, known.tokens[public])
+    public = find_token(read_accounts(factory.state), name)
+    accounts = change(factory.state, without_token(public, at))
+    _record(factory, at, public, accounts.tokens[public])
+    return _line(factory, public, accounts.tokens[public])
 
 
 @operation(permission="manage", effect="read")
 def token_list(factory: Factory, /) -> Tokens:
     """List all tokens, with what they may do and their last use."""
-    known = read_known(factory.state).tokens
-    lines = [_line(factory, public, token) for public, token in known.items()]
+    accounts = read_accounts(factory.state).tokens
+    lines = [_line(factory, public, token) for public, token in accounts.items()]
     return Tokens(tokens=tuple(sorted(lines, key=lambda line: (line.name, line.created))))
 
 

@@ -33,7 +33,7 @@ from linewright.interfaces.cli.show import (
 )
 from linewright.operations.declaration.declare import Entry, NextProgram, Operation, load, to_json
 from linewright.operations.declaration.parameter import nearest
-from linewright.serve.access.access import local_identity
+from linewright.serve.access.authenticate import local_identity
 from linewright.serve.access.rights import Identity
 from linewright.store.clock import user
 from linewright.store.disk import faults_explained

@@ -30,7 +30,7 @@ from linewright.line.runs.attempts import Attempts
 from linewright.line.runs.execute import open_executor
 from linewright.line.value.update import Accounting
 from linewright.operations import OPERATIONS
-from linewright.serve.access.access import Access
+from linewright.serve.access.authenticate import Authenticator
 from linewright.serve.access.control_token import control_token
 from linewright.serve.access.rights import Identity, owner
 from linewright.store.disk import faults_explained
@@ -80,7 +80,9 @@ def _work(factory: Factory, listening: socket.socket, listens: Callable[[bool], 
             app = control_app(
                 opened,
                 OPERATIONS,
-                access=Access(control_token(factory.state), state=factory.state, actor=factory.actor),
+                authenticator=Authenticator(
+                    control_token(factory.state), state=factory.state, actor=factory.actor
+                ),
                 expensive=Expensive(root, report=_say),
                 root=root,
                 stopping=stopping,

@@ -27,7 +27,7 @@ from linewright.interfaces.http.guard import Guard, asked_by
 from linewright.interfaces.http.metrics import PATH, metrics_route
 from linewright.interfaces.http.replies import Replies
 from linewright.operations.declaration.declare import Entry, Operation, load, to_json
-from linewright.serve.access.access import Access
+from linewright.serve.access.authenticate import Authenticator
 from linewright.serve.access.rights import Identity
 from linewright.serve.http.protocol import bounded
 from linewright.serve.http.relative_paths import Relative
@@ -56,7 +56,7 @@ class ControlApp(FastAPI):
         self,
         operations: list[Operation],
         *,
-        access: Access,
+        authenticator: Authenticator,
         root: Path | None,
         stopping: Event,
         replies: Replies | None,
@@ -75,7 +75,7 @@ class ControlApp(FastAPI):
                 Exception: _bug,
             },
         )
-        self._operations, self._access = operations, access
+        self._operations, self._authenticator = operations, authenticator
         self._relative = bytes if root is None else Relative(root)
         self._replies, self._hosts = replies, tuple(hosts)
         self.stopping = stopping
@@ -87,7 +87,7 @@ class ControlApp(FastAPI):
         """Put the guard around everything, so that also an unforeseen error passes through it."""
         return Guard(
             super().build_middleware_stack(),
-            access=self._access,
+            authenticator=self._authenticator,
             permission_of=self._permission_of,
             secret=frozenset(path_of(each) for each in self._operations if each.secret),
             replies=self._replies,
@@ -135,7 +135,7 @@ def control_app(
     open_factory: OpenFactory,
     operations: Mapping[str, Entry],
     *,
-    access: Access,
+    authenticator: Authenticator,
     expensive: Expensive | None = None,
     root: Path | None = None,
     stopping: Event | None = None,
@@ -150,8 +150,8 @@ def control_app(
         Opens what operations work on, once a request. To share one: ``lambda _: nullcontext(factory)``.
     operations
         Table of the operations; those that hold a terminal are left out.
-    access
-        Who may ask.
+    authenticator
+        Says whose a request is.
     expensive
         Carries out what is expensive, in the same factory; without it that is done here as everything else is.
     root
@@ -165,7 +165,12 @@ def control_app(
     """
     loaded = [each for each in (load(name, operations) for name in operations) if not each.local]
     app = ControlApp(
-        loaded, access=access, root=root, stopping=stopping or Event(), replies=replies, hosts=hosts
+        loaded,
+        authenticator=authenticator,
+        root=root,
+        stopping=stopping or Event(),
+        replies=replies,
+        hosts=hosts,
     )
     index = to_json(
         {

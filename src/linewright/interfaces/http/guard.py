@@ -18,7 +18,7 @@ import msgspec
 
 from linewright.errors import LinewrightError, RequestError, Transient, Unauthenticated
 from linewright.interfaces.http.replies import Replies, Reply
-from linewright.serve.access.access import Access
+from linewright.serve.access.authenticate import Authenticator
 from linewright.serve.access.rights import Identity
 from linewright.serve.origin import our_host, require_own_page
 
@@ -59,8 +59,8 @@ class Guard:
     ----------
     app
         What answers the requests that pass.
-    access
-        Who may ask.
+    authenticator
+        Says whose a request is.
     permission_of
         Says what a method and a path ask for; `None` if nothing is there.
     secret
@@ -81,7 +81,7 @@ class Guard:
         self,
         app: App,
         *,
-        access: Access,
+        authenticator: Authenticator,
         permission_of: Callable[[str, str], str | None] = lambda _method, _path: None,
         secret: Container[str] = (),
         replies: Replies | None,
@@ -91,7 +91,12 @@ class Guard:
         is_urgent: Callable[[str, bytes], bool] = lambda _path, _body: False,
     ) -> None:
         self._relative = relative
-        self._app, self._access, self._replies, self._body_seconds = app, access, replies, body_seconds
+        self._app, self._authenticator, self._replies, self._body_seconds = (
+            app,
+            authenticator,
+            replies,
+            body_seconds,
+        )
         self._secret = secret
         self._is_urgent, self._permission_of = is_urgent, permission_of
         self._hosts = frozenset(host.lower() for host in hosts)
@@ -118,7 +123,7 @@ class Guard:
                 "GET",
                 "/",
             ):  # the index: it says what there is, and nothing of the factory
-                identity = self._access.identify(_headers(scope, b"authorization"))
+                identity = self._authenticator.identify(_headers(scope, b"authorization"))
                 permission = self._permission_of(scope["method"], scope["path"])
                 if permission is not None and not identity.allows_somewhere(permission):
                     raise identity.refusal(permission)

@@ -42,7 +42,8 @@ class Factory(factory.Factory):
         now: Callable[[], str] = now_utc,
     ) -> None:
         display = display_of() if report is quiet else None
-        super().__init__(root, report=NotebookProgress(display) if display else report, actor=actor, now=now)
+        said = f"{actor} (unverified)" if actor else ""  # a program may say any name
+        super().__init__(root, report=NotebookProgress(display) if display else report, actor=said, now=now)
 
     def __getattr__(self, name: str) -> Callable[..., Any]:
         command = name.replace("_", "-")

@@ -22,6 +22,7 @@ from linewright.line.maintenance.backup import FORM, HEADER, INSIDE, STATE, SUMS
 from linewright.line.maintenance.backup_members import Content, CutOff, Member, NotPlain, members_of
 from linewright.line.maintenance.schemas import METADATA, databases_of, names_in, strange_in
 from linewright.release.promotion import project
+from linewright.serve.access.accounts import ACCESS_FILE, read_accounts
 from linewright.store.disk import explained, sync_folder
 from linewright.store.names import LINE
 from linewright.store.rights import OWNER_ONLY
@@ -38,7 +39,7 @@ _PART = re.compile(r"(?!\.*$)[^/\0]+")
 _MOST_NAME = 255
 """Bytes of a part of a path, on every file system that is in use."""
 _OF_STATE = re.compile(
-    rf"{re.escape(STATE)}/(FORMAT|(metadata|engine|replies|outbox)\.sqlite|feedback/{LINE}\.sqlite|forgotten/{LINE}\.json|log/{LINE}/[^/]+\.log"
+    rf"{re.escape(STATE)}/(FORMAT|access\.json|(metadata|engine|replies|outbox)\.sqlite|feedback/{LINE}\.sqlite|forgotten/{LINE}\.json|log/{LINE}/[^/]+\.log"
     r"|artifacts/[0-9a-f]{2}/[0-9a-f]{62})"
 )
 """What a backup has of the state, and where."""
@@ -291,7 +292,19 @@ def _cut_off(file: Path, found: str) -> Corrupt:
 
 
 def _require_ours(stage: Path) -> None:
-    """Require of each database the schema that our code makes, before anything is written to it: a trigger would act by our hand."""
+    """Require of each database the schema that our code makes, before anything is written to it: a trigger would act by our hand.
+
+    And that the backup brings no token, as ours do not: it would let somebody in.
+    """
+    accounts = stage / STATE / ACCESS_FILE
+    if accounts.exists():
+        accounts.chmod(0o600)
+    try:
+        tokens = read_accounts(stage / STATE).tokens
+    except Corrupt as error:
+        raise _no_backup(f"{ACCESS_FILE}: {error.found}") from error
+    if tokens:
+        raise _no_backup(f"{ACCESS_FILE} with tokens")
     for path in databases_of(stage / STATE):
         name = str(path.relative_to(stage))
         try:

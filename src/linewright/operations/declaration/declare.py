@@ -47,7 +47,7 @@ class Entry(NamedTuple):
 class _Flags(NamedTuple):
     permission: Permission
     effect: Effect
-    asks: bool
+    checks_lines: bool
     expensive: bool
     waits: bool
     streams: bool
@@ -64,7 +64,7 @@ def operation(
     *,
     permission: Permission,
     effect: Effect,
-    asks: bool = False,
+    checks_lines: bool = False,
     expensive: bool = False,
     waits: bool = False,
     streams: bool = False,
@@ -87,8 +87,8 @@ def operation(
         none is named.
     effect
         What it does to the factory; all but ``read`` are POST instead of GET.
-    asks
-        Whether it finds out itself which line is meant, by an id, and asks `Factory.may` about it.
+    checks_lines
+        Whether the function itself finds the line, by an id, and checks the right with `Factory.may`.
     expensive
         Whether it may read files, carry out SQL or a model, or read much of what is stored: for a client of the control plane it
         runs in a process of its own, with limits.
@@ -111,7 +111,7 @@ def operation(
         if permission not in PERMISSIONS or effect not in EFFECTS:
             raise TypeError(f"{function.__name__}: no such permission or effect: {permission!r}, {effect!r}")
         _DECLARED[function] = _Flags(
-            permission, effect, asks, expensive, waits, streams, local, anywhere, short or {}, first
+            permission, effect, checks_lines, expensive, waits, streams, local, anywhere, short or {}, first
         )
         return function
 
@@ -128,7 +128,7 @@ class Operation:
     """What the docstring says between summary and first section."""
     permission: Permission
     effect: Effect
-    asks: bool
+    checks_lines: bool
     expensive: bool
     waits: bool
     streams: bool
@@ -158,7 +158,7 @@ class Operation:
         Denied
             If they lack the permission on a line that is named, or on the whole factory if none is.
         """
-        if self.asks:
+        if self.checks_lines:
             if not identity.allows_somewhere(self.permission):
                 raise identity.refusal(self.permission)
         else:
@@ -311,7 +311,7 @@ def _read(name: str, function: Callable[..., Any]) -> Operation:
         description=description,
         permission=flags.permission,
         effect=flags.effect,
-        asks=flags.asks,
+        checks_lines=flags.checks_lines,
         expensive=flags.expensive,
         waits=flags.waits,
         streams=flags.streams,

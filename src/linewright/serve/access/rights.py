@@ -118,7 +118,7 @@ class Identity(msgspec.Struct, frozen=True, kw_only=True):
         return Denied(
             f"{self.actor} lacks the right {permission}",
             found=", ".join(held) or "no right",
-            hint="an admin grants it: linewright member role NAME ROLE, or linewright token create --role ROLE",
+            hint="an admin grants it: linewright member role NAME ROLE, or linewright token create NAME --kind ROLE",
         )
 
 

@@ -19,7 +19,7 @@ from linewright import __version__
 from linewright.errors import Denied, LinewrightError, NotFound, RequestError, Transient
 from linewright.serve import answers
 from linewright.serve import process_metrics as process
-from linewright.serve.access.access import Access
+from linewright.serve.access.authenticate import Authenticator
 from linewright.serve.access.control_token import TOKEN_FILE, read_token
 from linewright.serve.access.rights import Permission
 from linewright.serve.feedback.store import Feedback
@@ -124,7 +124,10 @@ class App:
     ) -> None:
         self._state, self._tell, self._now = state, tell, now
         self._body_deadline_s = min(capacity.body_deadline_s, 60.0)
-        self._access, self._needs_token = Access(_owners(state), state=state), capacity.limits.needs_token
+        self._authenticator, self._needs_token = (
+            Authenticator(_owners(state), state=state),
+            capacity.limits.needs_token,
+        )
         self._siblings = siblings
         self._relative = Relative(state.parent)
         self._probe = Probe(state)
@@ -342,7 +345,7 @@ class App:
         given = request.header(b"authorization")
         if given is None and not self._needs_token:
             return
-        identity = self._access.identify(() if given is None else (given,))
+        identity = self._authenticator.identify(() if given is None else (given,))
         if not identity.allows(permission, line):
             raise identity.refusal(permission, line)
 

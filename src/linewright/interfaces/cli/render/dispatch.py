@@ -30,6 +30,7 @@ _SUBJECTS: Mapping[str, str] = {
     "linewright.operations.release": "release",
     "linewright.operations.run": "runs",
     "linewright.operations.status": "status",
+    "linewright.operations.tokens": "tokens",
     "linewright.operations.value": "value",
     "linewright.operations.watch": "watch",
 }

@@ -1,6 +1,6 @@
 """Members and tokens, in one file of the state that both servers read: an endpoint must know a token without any database.
 
-Nothing in it lets anybody in: of a token it has the SHA-256 of 256 random bits, of a password argon2id's.
+Nothing in it lets anybody in: of a token, which is 256 random bits, it has the SHA-256.
 """
 
 import hashlib
@@ -34,15 +34,10 @@ class Grant(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class Member(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """A person who may sign in."""
+    """A person with roles."""
 
     created: str
     grants: tuple[Grant, ...] = ()
-    password: str = ""
-    """argon2id, with its parameters; empty where none is set yet."""
-    invitation: str = ""
-    """SHA-256 of a link that sets the password once."""
-    invited_until: str = ""
 
 
 class Token(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -61,7 +56,7 @@ class Token(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """When; empty as long as it is not."""
 
 
-class Known(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class Accounts(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """All members and tokens of a factory."""
 
     version: int = 1
@@ -73,26 +68,24 @@ class Known(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         """Return whose token this is; `None` if it is unknown, revoked, expired, or its member is gone."""
         found = self.tokens.get(public_part(token))
         # Digests are compared: how long it takes says nothing about the token.
-        if found is None or found.sha256 != sha256(token) or found.revoked or found.expires <= now:
-            return None
-        scope = found.grant.scope()
-        if not found.member:
-            return Identity(actor=f"token {found.name}", scopes=(scope,))
-        member = self.members.get(found.member)
-        if member is None:
-            return None
-        return Identity(
-            actor=f"{found.member} (token {found.name})",
-            member=found.member,
-            scopes=tuple(both(scope, grant.scope()) for grant in member.grants),
-        )
+        return self._holder(found, now) if found is not None and found.sha256 == sha256(token) else None
 
-    @property
-    def has_admin_token(self) -> bool:
-        """Whether an admin has a token, so that the owner's is not needed."""
-        return any(
-            not token.revoked and token.grant.role == "admin" and not token.grant.lines
-            for token in self.tokens.values()
+    def has_admin_token(self, now: str) -> bool:
+        """Whether a token lets an admin of the whole factory in, so that the owner's is not needed."""
+        holders = (self._holder(token, now) for token in self.tokens.values())
+        return any(holder is not None and holder.allows("manage") for holder in holders)
+
+    def _holder(self, token: Token, now: str) -> Identity | None:
+        member = self.members.get(token.member)
+        if token.revoked or token.expires <= now or (token.member and member is None):
+            return None
+        scope = token.grant.scope()
+        if member is None:
+            return Identity(actor=f"token {token.name}", scopes=(scope,))
+        return Identity(
+            actor=f"{token.member} (token {token.name})",
+            member=token.member,
+            scopes=tuple(both(scope, grant.scope()) for grant in member.grants),
         )
 
 
@@ -127,7 +120,7 @@ def sha256(secret: str) -> str:
     return hashlib.sha256(secret.encode("utf-8", "surrogatepass")).hexdigest()
 
 
-def read_known(state: Path) -> Known:
+def read_accounts(state: Path) -> Accounts:
     """Return the members and tokens of a factory; empty without such a file.
 
     Raises
@@ -143,7 +136,7 @@ def read_known(state: Path) -> Known:
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
     except FileNotFoundError:
-        return Known()
+        return Accounts()
     with os.fdopen(descriptor, "rb") as file:
         found = os.fstat(descriptor)
         if not stat.S_ISREG(found.st_mode) or found.st_uid != os.geteuid() or found.st_mode & 0o077:
@@ -156,16 +149,16 @@ def read_known(state: Path) -> Known:
             )
         held = file.read(_MOST_BYTES)
     try:
-        known = msgspec.json.decode(held, type=Known)
+        accounts = msgspec.json.decode(held, type=Accounts)
     except msgspec.MsgspecError as error:
         raise Corrupt(
             "the file of members and tokens is damaged", where=str(path), found=str(error)
         ) from error
-    if known.version != 1:
+    if accounts.version != 1:
         raise Corrupt(
             "a newer Linewright wrote the members and tokens",
             where=str(path),
-            found=str(known.version),
+            found=str(accounts.version),
             allowed="1",
         )
-    return known
+    return accounts

@@ -1,24 +1,27 @@
 """Whose request it is: what both servers ask of each."""
 
 import hmac
+import os
 from collections.abc import Callable, Sequence
 from datetime import datetime
 from pathlib import Path
 from time import monotonic
+from typing import Any
 
 from linewright.errors import LinewrightError, Unauthenticated
+from linewright.serve.access.accounts import ACCESS_FILE, Accounts, public_part, read_accounts, sha256
 from linewright.serve.access.control_token import TOKEN_PATH
-from linewright.serve.access.known import ACCESS_FILE, Known, public_part, read_known, sha256
 from linewright.serve.access.last_use import EVERY_S, LastUse
 from linewright.serve.access.rights import Identity, owner
 from linewright.store.clock import now_utc
+from linewright.store.disk import explained
 
 _MOST_KEPT = 1_000
 LOOK_S = 0.2
 """How often it is looked whether members and tokens changed: a token that was revoked is of no use after that."""
 
 
-class Access:
+class Authenticator:
     """Whose a request is, by its token.
 
     Parameters
@@ -44,44 +47,45 @@ class Access:
     ) -> None:
         self._state, self._now = state, now
         self._owner, self._digest = owner(actor), sha256(token) if token else ""
-        self._known, self._seen, self._look_at = Known(), None, 0.0
+        self._accounts, self._seen, self._look_at = Accounts(), list[Any](), 0.0
         self._identities: dict[str, tuple[Identity, float]] = {}
         """Whose each header is, and until when on the monotonic clock, as long as nothing changes."""
         self._uses = None if state is None else LastUse(state)
-        self._trouble: LinewrightError | OSError | None = None
+        self._trouble: LinewrightError | None = None
 
     @property
-    def known(self) -> Known:
+    def accounts(self) -> Accounts:
         """The members and tokens, as they are now.
 
         Raises
         ------
-        LinewrightError, OSError
-            If they cannot be read: nobody is let in then.
+        LinewrightError
+            If they cannot be read: nobody but the owner is let in then.
         """
         if self._state is not None and (now := monotonic()) >= self._look_at:
             self._look_at = now + LOOK_S
             self._follow(self._state)
         if self._trouble is not None:
             raise self._trouble
-        return self._known
+        return self._accounts
 
     def _follow(self, state: Path) -> None:
+        path = state / ACCESS_FILE
         try:
-            found = (state / ACCESS_FILE).stat()
-            seen = found.st_mtime_ns, found.st_ino, found.st_size, found.st_mode, found.st_uid
-        except FileNotFoundError:
-            seen = ()
-        except OSError as error:
-            self._seen, self._trouble = None, error
-            return
-        if seen == self._seen:
-            return
-        self._identities.clear()
-        try:
-            self._known, self._seen, self._trouble = read_known(state), seen, None
-        except (LinewrightError, OSError) as error:
-            self._seen, self._trouble = None, error
+            with explained(path, "the members and tokens"):
+                found = path.stat() if os.path.lexists(path) else None
+                seen = (
+                    None
+                    if found is None
+                    else (found.st_mtime_ns, found.st_ino, found.st_size, found.st_mode, found.st_uid)
+                )
+                if self._seen != [seen]:
+                    self._identities.clear()
+                    self._accounts, self._seen = read_accounts(state), [seen]
+            self._trouble = None
+        except LinewrightError as error:
+            self._seen, self._trouble = [], error
+            self._identities.clear()
 
     def identify(self, given: Sequence[str]) -> Identity:
         """Return whose request it is.
@@ -96,23 +100,22 @@ class Access:
         Unauthenticated
             If there is not exactly one, or it is not ``Bearer`` with a token that lets somebody in.
         """
-        known, header = self.known, given[0] if len(given) == 1 else ""
-        seen = self._identities.get(header)
-        if seen is not None and seen[1] > monotonic():
-            return seen[0]
+        header = given[0] if len(given) == 1 else ""
         scheme, _, token = header.partition(" ")
         token = token.strip()
         if scheme.lower() != "bearer" or not token:
             raise _refused("a token is wanted" if not given else "not a bearer token")
         if self._digest and hmac.compare_digest(sha256(token), self._digest):
-            if not known.has_admin_token:
-                return self._owner
-            raise _refused("the owner's token is of no use since an admin has one")
-        found = known.identity(token, self._now())
+            return self._as_owner()
+        accounts = self.accounts
+        seen = self._identities.get(header)
+        if seen is not None and seen[1] > monotonic():
+            return seen[0]
+        found = accounts.identity(token, self._now())
         if found is None:
             self._look_at = 0.0  # it may have been made a moment ago
-            known = self.known
-            found = known.identity(token, self._now())
+            accounts = self.accounts
+            found = accounts.identity(token, self._now())
         if found is None:
             raise _refused("this token lets nobody in: it is unknown, revoked or expired")
         public = public_part(token)
@@ -120,9 +123,19 @@ class Access:
             self._uses.note(public)
         if len(self._identities) >= _MOST_KEPT:
             self._identities.clear()
-        left = datetime.fromisoformat(known.tokens[public].expires) - datetime.fromisoformat(self._now())
+        left = datetime.fromisoformat(accounts.tokens[public].expires) - datetime.fromisoformat(self._now())
         self._identities[header] = found, monotonic() + min(left.total_seconds(), EVERY_S)
         return found
+
+    def _as_owner(self) -> Identity:
+        """Let the owner in, also where the members and tokens cannot be read: else nobody could halt a line from afar then."""
+        try:
+            has_admin = self.accounts.has_admin_token(self._now())
+        except LinewrightError:
+            has_admin = False
+        if has_admin:
+            raise _refused("the owner's token is of no use since an admin has one")
+        return self._owner
 
 
 def _refused(what: str) -> Unauthenticated:
@@ -145,4 +158,4 @@ def local_identity(state: Path, token: str, user: str) -> Identity:
     Unauthenticated
         If the token lets nobody in.
     """
-    return Access(state=state).identify([f"Bearer {token}"]) if token else owner(user)
+    return Authenticator(state=state).identify([f"Bearer {token}"]) if token else owner(user)

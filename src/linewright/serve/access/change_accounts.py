@@ -12,18 +12,26 @@ import msgspec
 from msgspec.structs import replace
 
 from linewright.errors import Conflict, NotFound, RequestError
-from linewright.serve.access.known import ACCESS_FILE, Grant, Known, Member, Token, read_known, sha256
+from linewright.serve.access.accounts import (
+    ACCESS_FILE,
+    Accounts,
+    Grant,
+    Member,
+    Token,
+    read_accounts,
+    sha256,
+)
 from linewright.serve.access.rights import ROLES, TOKEN_KINDS
 from linewright.store.clock import uuid7
 
-Change = Callable[[Known], Known]
+Change = Callable[[Accounts], Accounts]
 NAME = re.compile(r"[a-z0-9][a-z0-9._@+-]{0,62}")
 """Of members and tokens: also an address of e-mail."""
 _RANDOM_BYTES = 32
 """256 bits: nobody guesses them, however often they ask."""
 
 
-def change(state: Path, change: Change) -> Known:
+def change(state: Path, change: Change) -> Accounts:
     """Change the members and tokens of a factory, and return them as they are then.
 
     Parameters
@@ -36,25 +44,25 @@ def change(state: Path, change: Change) -> Known:
     Raises
     ------
     LinewrightError, OSError
-        As `read_known` does; and if they cannot be written, so that they stay as they are.
+        As `read_accounts` does; and if they cannot be written, so that they stay as they are.
     """
     state.mkdir(mode=0o700, exist_ok=True)
     lock = os.open(state / "access.lock", os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)
     try:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        known = change(read_known(state))
-        _write(state, known)
-        return known
+        accounts = change(read_accounts(state))
+        _write(state, accounts)
+        return accounts
     finally:
         os.close(lock)
 
 
-def _write(state: Path, known: Known) -> None:
+def _write(state: Path, accounts: Accounts) -> None:
     draft = state / f".{ACCESS_FILE}.{uuid7()}"
     descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
     try:
         with os.fdopen(descriptor, "wb") as file:
-            file.write(msgspec.json.format(msgspec.json.encode(known)) + b"\n")
+            file.write(msgspec.json.format(msgspec.json.encode(accounts)) + b"\n")
             file.flush()
             os.fsync(descriptor)
         draft.replace(state / ACCESS_FILE)
@@ -102,24 +110,26 @@ def with_token(made: Made) -> Change:
         If another token that lets somebody in has its name.
     """
 
-    def add(known: Known) -> Known:
+    def add(accounts: Accounts) -> Accounts:
         if made.kept.member:
-            find_member(known, made.kept.member)
+            find_member(accounts, made.kept.member)
         same = [
-            public for public, one in known.tokens.items() if one.name == made.kept.name and not one.revoked
+            public
+            for public, one in accounts.tokens.items()
+            if one.name == made.kept.name and not one.revoked
         ]
-        if same or made.id in known.tokens:
+        if same or made.id in accounts.tokens:
             raise Conflict(
                 "a token has that name",
                 found=made.kept.name,
                 hint=f"linewright token revoke {made.kept.name}",
             )
-        return replace(known, tokens={**known.tokens, made.id: made.kept})
+        return replace(accounts, tokens={**accounts.tokens, made.id: made.kept})
 
     return add
 
 
-def find_token(known: Known, name: str) -> str:
+def find_token(accounts: Accounts, name: str) -> str:
     """Return the public part of a token by its name, or by that part.
 
     Raises
@@ -127,21 +137,21 @@ def find_token(known: Known, name: str) -> str:
     NotFound
         If there is none.
     """
-    named = [public for public, one in known.tokens.items() if one.name == name and not one.revoked]
-    if named or name in known.tokens:
+    named = [public for public, one in accounts.tokens.items() if one.name == name and not one.revoked]
+    if named or name in accounts.tokens:
         return named[0] if named else name
-    there = sorted(one.name for one in known.tokens.values() if not one.revoked)
+    there = sorted(one.name for one in accounts.tokens.values() if not one.revoked)
     raise NotFound("no token has that name", found=name, allowed=", ".join(there) or "(none yet)")
 
 
 def without_token(name: str, at: str) -> Change:
     """Revoke a token, which stays in the list."""
 
-    def revoke(known: Known) -> Known:
-        public = find_token(known, name)
-        kept = known.tokens[public]
+    def revoke(accounts: Accounts) -> Accounts:
+        public = find_token(accounts, name)
+        kept = accounts.tokens[public]
         revoked = kept if kept.revoked else replace(kept, revoked=at)
-        return replace(known, tokens={**known.tokens, public: revoked})
+        return replace(accounts, tokens={**accounts.tokens, public: revoked})
 
     return revoke
 
@@ -155,13 +165,13 @@ def with_member(name: str, member: Member) -> Change:
         If there is one of that name.
     """
 
-    def add(known: Known) -> Known:
+    def add(accounts: Accounts) -> Accounts:
         _require_name(name, "name")
-        if name in known.members:
+        if name in accounts.members:
             raise Conflict(
                 "there is a member of that name", found=name, hint=f"linewright member role {name} ROLE"
             )
-        return replace(known, members={**known.members, name: member})
+        return replace(accounts, members={**accounts.members, name: member})
 
     return add
 
@@ -169,12 +179,12 @@ def with_member(name: str, member: Member) -> Change:
 def with_grants(name: str, grants: Callable[[tuple[Grant, ...]], tuple[Grant, ...]]) -> Change:
     """Change what a member may do."""
 
-    def set_grants(known: Known) -> Known:
-        member = find_member(known, name)
+    def set_grants(accounts: Accounts) -> Accounts:
+        member = find_member(accounts, name)
         changed = replace(member, grants=grants(member.grants))
         for grant in changed.grants:
             _require_role(grant.role, ROLES)
-        return _with_an_admin(known, replace(known, members={**known.members, name: changed}))
+        return _with_an_admin(accounts, replace(accounts, members={**accounts.members, name: changed}))
 
     return set_grants
 
@@ -182,19 +192,19 @@ def with_grants(name: str, grants: Callable[[tuple[Grant, ...]], tuple[Grant, ..
 def without_member(name: str, at: str) -> Change:
     """Remove a member, and revoke their tokens."""
 
-    def remove(known: Known) -> Known:
-        find_member(known, name)
-        members = {one: member for one, member in known.members.items() if one != name}
+    def remove(accounts: Accounts) -> Accounts:
+        find_member(accounts, name)
+        members = {one: member for one, member in accounts.members.items() if one != name}
         tokens = {
             public: replace(one, revoked=at) if one.member == name and not one.revoked else one
-            for public, one in known.tokens.items()
+            for public, one in accounts.tokens.items()
         }
-        return _with_an_admin(known, replace(known, members=members, tokens=tokens))
+        return _with_an_admin(accounts, replace(accounts, members=members, tokens=tokens))
 
     return remove
 
 
-def find_member(known: Known, name: str) -> Member:
+def find_member(accounts: Accounts, name: str) -> Member:
     """Return a member.
 
     Raises
@@ -202,18 +212,18 @@ def find_member(known: Known, name: str) -> Member:
     NotFound
         If there is none of that name.
     """
-    member = known.members.get(name)
+    member = accounts.members.get(name)
     if member is None:
         raise NotFound(
             "no member has that name",
             found=name,
-            allowed=", ".join(sorted(known.members)) or "(none yet)",
+            allowed=", ".join(sorted(accounts.members)) or "(none yet)",
             hint=f"linewright member add {name} --role ROLE",
         )
     return member
 
 
-def _with_an_admin(before: Known, after: Known) -> Known:
+def _with_an_admin(before: Accounts, after: Accounts) -> Accounts:
     if _admins(before) and not _admins(after):
         raise Conflict(
             "nobody would be admin any more",
@@ -223,9 +233,9 @@ def _with_an_admin(before: Known, after: Known) -> Known:
     return after
 
 
-def _admins(known: Known) -> list[str]:
+def _admins(accounts: Accounts) -> list[str]:
     whole = Grant(role="admin")
-    return sorted(name for name, member in known.members.items() if whole in member.grants)
+    return sorted(name for name, member in accounts.members.items() if whole in member.grants)
 
 
 def _require_name(name: str, where: str) -> None:
