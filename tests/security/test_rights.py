@@ -17,7 +17,6 @@ from fastapi import FastAPI
 
 from linewright.interfaces.cli.build import run
 from linewright.interfaces.http.app import control_app
-from linewright.interfaces.http.describe import method_of, path_of
 from linewright.line.factory import Factory
 from linewright.operations import OPERATIONS
 from linewright.operations.declaration.declare import Operation, load, operation
@@ -218,7 +217,7 @@ def test_only_who_may_gets_so_far(name, root, tokens, carried_out):
 
     assert [(0, "") if may else (2, "Denied") for may in expected] == commands
     assert carried_out == [name] * sum(expected)
-    path, method = path_of(asked), method_of(asked)
+    path, method = asked.path, asked.method
     statuses = by_http(
         root, [(path, method, arguments(asked, line), tokens[role, where]) for role, where, line in cells]
     )

@@ -6,6 +6,7 @@ import traceback
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from functools import partial
+from importlib import import_module
 from pathlib import Path
 from typing import Any, NamedTuple, NoReturn
 
@@ -44,6 +45,7 @@ OpenFactory = Callable[[Path, ProgressLine, bool, Identity], AbstractContextMana
 TOKEN_VAR = "LINEWRIGHT_TOKEN"  # noqa: S105 -- the name of the variable
 """Environment variable whose token says who asks."""
 _STATE = ".linewright"
+_SCHEMES = ("http://", "https://")
 
 INTERRUPTED, PIPE_CLOSED, BUG = 130, 141, 70
 """Exit codes beside those of `linewright.errors`: 128 + SIGINT, 128 + SIGPIPE, and EX_SOFTWARE of sysexits.h."""
@@ -63,6 +65,8 @@ class Settings(NamedTuple):
     """What is said once for any command, before its name or after it."""
 
     root: Path
+    address: str
+    """Of the control plane of a factory elsewhere; empty where the factory is the folder `root`."""
     as_json: bool
     quiet: bool
 
@@ -73,6 +77,7 @@ class Settings(NamedTuple):
         given = own.get("factory") or before.get("factory")
         return cls(
             root=Path(given) if given else find_factory(Path.cwd()),
+            address=given if given and given.lower().startswith(_SCHEMES) else "",
             as_json=bool(own.get("json") or before.get("json")),
             quiet=bool(own.get("quiet") or before.get("quiet")),
         )
@@ -211,7 +216,11 @@ class OperationCommand(click.Command):
         )
         settings = Settings.of(ctx)
         progress = ProgressLine(sys.stderr, quiet=settings.quiet)
-        identity = local_identity(settings.root / _STATE, os.environ.get(TOKEN_VAR, ""), user())
+        token = os.environ.get(TOKEN_VAR, "")
+        if settings.address:
+            given = {name: written for name, written in given.items() if written}
+            return self._ask(settings, given, values, token)
+        identity = local_identity(settings.root / _STATE, token, user())
         self._operation.authorize(identity, values)
         try:
             carry_out = partial(self._operation.carry_out, values=values)
@@ -236,6 +245,18 @@ class OperationCommand(click.Command):
             progress.clear()
         if isinstance(result, NextProgram):
             _become(result, as_json=settings.as_json)
+        return int(getattr(result, "exit_code", 0))
+
+    def _ask(
+        self, settings: Settings, given: Mapping[str, list[str]], values: Mapping[str, Any], token: str
+    ) -> int:
+        """Have a factory elsewhere carry the operation out, print its result and return the exit code."""
+        remote = import_module("linewright.interfaces.cli.remote")  # TLS takes long to import
+        answer = remote.ask(settings.address, self._operation, given, values, token=token)
+        result = remote.result_of(self._operation, answer)
+        for part in result if self._operation.streams and not settings.as_json else [result]:
+            text = json_text(answer) if settings.as_json else _human(part)
+            click.echo(text, nl=bool(text))
         return int(getattr(result, "exit_code", 0))
 
     def format_help_text(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:

@@ -21,7 +21,7 @@ from starlette.types import ASGIApp
 
 from linewright import __version__
 from linewright.errors import LinewrightError, NotFound, RequestError, Transient, panics_explained
-from linewright.interfaces.http.describe import components, method_of, path_of, route_of
+from linewright.interfaces.http.describe import components, route_of
 from linewright.interfaces.http.expensive import Bug, Expensive
 from linewright.interfaces.http.guard import Guard, asked_by
 from linewright.interfaces.http.metrics import PATH, metrics_route
@@ -79,7 +79,7 @@ class ControlApp(FastAPI):
         self._relative = bytes if root is None else Relative(root)
         self._replies, self._hosts = replies, tuple(hosts)
         self.stopping = stopping
-        self.permissions = {(method_of(each), path_of(each)): str(each.permission) for each in operations}
+        self.permissions = {(each.method, each.path): str(each.permission) for each in operations}
         """What each route asks for; a route that is not here is not added."""
         self.permissions |= {("GET", PATH): "metrics", ("GET", "/openapi.json"): "view"}
 
@@ -89,7 +89,7 @@ class ControlApp(FastAPI):
             super().build_middleware_stack(),
             authenticator=self._authenticator,
             permission_of=self._permission_of,
-            secret=frozenset(path_of(each) for each in self._operations if each.secret),
+            secret=frozenset(each.path for each in self._operations if each.secret),
             replies=self._replies,
             hosts=self._hosts,
             relative=self._relative,
@@ -112,7 +112,7 @@ class ControlApp(FastAPI):
 
     def _is_urgent(self, path: str, body: bytes) -> bool:
         for operation in self._operations:
-            if operation.first is not None and operation.writes and path_of(operation) == path:
+            if operation.first is not None and operation.writes and operation.path == path:
                 try:
                     return operation.urgent(operation.check(msgspec.json.decode(body, type=dict))) is not None
                 except (LinewrightError, ValueError):
@@ -177,9 +177,7 @@ def control_app(
             "name": "linewright",
             "version": __version__,
             "openapi": "/openapi.json",
-            "operations": [
-                {"method": method_of(o), "path": path_of(o), "summary": o.summary} for o in loaded
-            ],
+            "operations": [{"method": o.method, "path": o.path, "summary": o.summary} for o in loaded],
         }
     )
 
@@ -204,7 +202,7 @@ def control_app(
     )
     for each in loaded:
         app.add_api_route(
-            path_of(each),
+            each.path,
             # Whoever waits for a run keeps a thread: neither a read nor a rollback may have to wait for that one.
             _apart(each, expensive, app.stopping)
             if each.expensive and expensive is not None
@@ -215,7 +213,7 @@ def control_app(
                 root or Path(),
                 urgent,
             ),
-            methods=[method_of(each)],
+            methods=[each.method],
             summary=each.summary,
             description=each.description,
             operation_id=each.name.replace(" ", "-"),

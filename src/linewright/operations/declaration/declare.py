@@ -1,12 +1,12 @@
 """How an operation is declared: a function, its types, its docstring. Commands and routes are derived from them."""
 
 import inspect
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
-from types import NoneType
-from typing import Any, NamedTuple, TypeVar, get_type_hints
+from types import NoneType, UnionType
+from typing import Any, NamedTuple, TypeVar, Union, get_args, get_origin, get_type_hints
 
 import msgspec
 
@@ -14,6 +14,7 @@ from linewright.errors import NotFound, RequestError
 from linewright.operations.declaration.parameter import Parameter, brief, function_name, nearest, shape_of
 from linewright.serve.access.rights import EFFECTS, PERMISSIONS, Effect, Identity, Permission
 
+PREFIX = "/api/v1/"
 RESERVED = frozenset({"factory", "json", "quiet", "help", "version"})
 """Names that every command has already."""
 
@@ -149,6 +150,25 @@ class Operation:
     def secret(self) -> bool:
         """Whether its result holds a secret (its class says `is_secret`), so that no answer of it is kept."""
         return bool(getattr(self.result, "is_secret", False))
+
+    @property
+    def method(self) -> str:
+        """HTTP method of its route."""
+        return "POST" if self.writes else "GET"
+
+    @property
+    def path(self) -> str:
+        """Path of its route at the control plane."""
+        return PREFIX + self.name.replace(" ", "-")
+
+    @property
+    def result_kinds(self) -> tuple[Any, ...]:
+        """Types that its result may be of, for what reads it as JSON: msgspec reads no unions of untagged structs."""
+        if get_origin(self.result) in (Union, UnionType):
+            return get_args(self.result)
+        if get_origin(self.result) in (Iterator, Iterable):
+            return (list[get_args(self.result)[0]],)
+        return (self.result,)
 
     def authorize(self, identity: Identity, values: Mapping[str, Any]) -> None:
         """Refuse it to somebody who may not ask for it, given values that `check` returned.

@@ -1,0 +1,178 @@
+"""Commands against a factory that is up elsewhere: the same operations, with a token, and nothing of it in the clear."""
+
+import json
+import os
+import socket
+import ssl
+import subprocess
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import commands
+import pytest
+import trustme
+import uvicorn
+
+from linewright.interfaces.http.app import control_app
+from linewright.line.factory import Factory
+from linewright.operations import OPERATIONS
+from linewright.operations.members import member_add
+from linewright.operations.tokens import token_create
+from linewright.people.facts import MemberChanged
+from linewright.serve.access.access import Access
+
+LINE = "line: {name}\nsources: {{t: {{file: t.csv}}}}\nlabel: {{column: y, positive: 'yes'}}\n"
+
+
+@dataclass
+class Remote:
+    """A control plane over TLS, and where commands are given, which have nothing of its folder."""
+
+    address: str
+    here: Path
+    authority: Path
+
+    def say(self, *words: str, token: str = "", **environment: str) -> "subprocess.CompletedProcess[str]":
+        """Give a command."""
+        return subprocess.run(
+            [*commands.python(), "-m", "linewright", *words, "--factory", self.address],
+            cwd=self.here, capture_output=True, text=True, check=False, timeout=60,
+            env={**os.environ, "SSL_CERT_FILE": str(self.authority), "LINEWRIGHT_TOKEN": token, **environment},
+        )  # fmt: skip
+
+    def json(self, *words: str, token: str = "") -> Any:
+        return json.loads(self.say(*words, "--json", token=token).stdout)
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("there") / "factory"
+    with Factory.create(folder) as factory:
+        for name in ("claims", "parts"):
+            (folder / "lines" / f"{name}.yaml").write_text(LINE.format(name=name))
+        member_add(factory, "ada", role="engineer", lines=("claims",))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def tokens(root: Path) -> dict[str, str]:
+    with Factory.open(root) as factory:
+        return {
+            "ada": token_create(factory, "ada-laptop", kind="engineer", member="ada").token,
+            "boss": token_create(factory, "boss", kind="admin").token,
+            "viewer": token_create(factory, "viewer", kind="viewer").token,
+        }
+
+
+@pytest.fixture(scope="module")
+def remote(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Remote]:
+    here = tmp_path_factory.mktemp("here")
+    authority = trustme.CA()
+    authority.cert_pem.write_to_path(str(here / "ca.pem"))
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert("localhost").configure_cert(context)
+    app = control_app(
+        lambda asked: Factory.open(root, identity=asked), OPERATIONS, access=Access(state=root / ".linewright"), root=root
+    )
+    config = uvicorn.Config(app, log_config=None, lifespan="off", ws="none", ssl_certfile="unused")
+    config.load()
+    config.ssl = context
+    listening = socket.create_server(("127.0.0.1", 0))
+    server = uvicorn.Server(config)
+    thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})
+    thread.start()
+    yield Remote(f"https://localhost:{listening.getsockname()[1]}", here, here / "ca.pem")
+    server.should_exit = True
+    thread.join(30)
+
+
+def test_a_command_gives_what_it_gives_on_the_machine_of_the_factory(remote, root, tokens):
+    """For people and for programs: the same text, the same JSON, the same exit code."""
+    for words in (("status",), ("models", "claims"), ("runs", "claims", "--limit", "3"), ("audit", "verify"), ("member", "list"), ("alerts",)):
+        there = remote.say(*words, token=tokens["boss"])
+        here = subprocess.run(
+            [*commands.python(), "-m", "linewright", *words, "--factory", str(root)],
+            capture_output=True, text=True, check=False, timeout=60,
+        )  # fmt: skip
+
+        assert (here.returncode, here.stdout) == (there.returncode, there.stdout), there.stderr
+    assert {"claims", "parts"} == {one["line"] for one in remote.json("status", token=tokens["viewer"])["lines"]}
+
+
+def test_who_gave_it_stands_in_the_record(remote, root, tokens):
+    """The name is that of the token, whatever the machine that it came from calls its user."""
+    assert 0 == remote.say("member", "add", "bob", "--role", "viewer", token=tokens["boss"], LOGNAME="mallory").returncode
+
+    with Factory.open(root) as factory:
+        newest = factory.metadata.events(MemberChanged)[-1]
+    assert ("bob", "token boss") == (newest.member, newest.by)
+
+
+def test_a_right_on_one_line_is_none_on_another(remote, tokens):
+    """What is refused is refused as it is there, and nothing is told of the other line."""
+    mine, other, all_of_them = (
+        remote.say("models", *lines, "--json", token=tokens["ada"]) if lines else remote.say("status", "--json", token=tokens["ada"])
+        for lines in (("claims",), ("parts",), ())
+    )
+
+    assert 0 == mine.returncode, mine.stdout
+    assert (2, "Denied") == (other.returncode, json.loads(other.stdout)["error"])
+    assert (2, "Denied") == (all_of_them.returncode, json.loads(all_of_them.stdout)["error"])
+    assert "claims" in json.loads(all_of_them.stdout)["allowed"]
+
+
+@pytest.mark.parametrize(
+    ("change", "code", "says"),
+    [
+        ({"token": ""}, 2, "Authorization"),
+        ({"token": "lw_00000000_x"}, 2, "lets nobody in"),
+        ({"SSL_CERT_FILE": ""}, 2, "its certificate is not trusted"),
+        ({"to": "http://192.0.2.1:8080"}, 2, "the token would be readable on the way"),
+        ({"to": "https://"}, 2, "not an address"),
+        ({"to": "https://ada:secret@localhost"}, 2, "not an address"),
+        ({"to": "https://localhost/elsewhere"}, 2, "not an address"),
+        ({"to": "https://localhost:1"}, 6, "cannot be reached"),
+    ],
+)
+def test_what_keeps_a_command_from_its_factory_is_named(change, code, says, remote, tokens):
+    """With what is to be done about it; the token is in no message."""
+    to, token = change.pop("to", ""), change.pop("token", tokens["boss"])
+    asked = Remote(to, remote.here, remote.authority) if to else remote
+
+    done = asked.say("status", token=token, **change)
+
+    assert code == done.returncode, done.stderr
+    assert says in done.stderr
+    assert not token or token not in done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("words", [("up",), ("backup", "x.tar"), ("new", "x", "--data", "x.csv", "--label", "y")])
+def test_a_command_that_works_in_the_folder_says_so(words, remote, tokens):
+    """It would otherwise begin a factory in a folder called https:."""
+    done = remote.say(*words, token=tokens["boss"])
+
+    assert (2, True) == (done.returncode, "works in the factory's folder" in done.stderr)
+    assert not list(remote.here.glob("http*"))
+
+
+def test_what_answers_there_may_be_something_else(remote, tmp_path):
+    """A proxy's page of errors, or another program on the port."""
+    (tmp_path / "index.html").write_text("hello")
+    listening = socket.create_server(("127.0.0.1", 0))
+
+    def answer() -> None:
+        connection, _ = listening.accept()
+        with connection:
+            connection.recv(65536)
+            connection.sendall(b"HTTP/1.1 502 Bad Gateway\r\nContent-Length: 5\r\n\r\nhello")
+
+    thread = threading.Thread(target=answer)
+    thread.start()
+    done = Remote(f"http://127.0.0.1:{listening.getsockname()[1]}", remote.here, remote.authority).say("status")
+    thread.join(10)
+    listening.close()
+
+    assert (7, True) == (done.returncode, "no control plane of Linewright" in done.stderr), done.stderr
