@@ -3,26 +3,28 @@
 import json
 import os
 import socket
-import ssl
 import subprocess
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from queue import Queue
+from threading import Event
 from typing import Any
 
 import commands
 import pytest
 import trustme
-import uvicorn
 
-from linewright.interfaces.http.app import control_app
+from linewright.interfaces.http.app import bound, control_app, serve_control
 from linewright.line.factory import Factory
 from linewright.operations import OPERATIONS
 from linewright.operations.members import member_add
 from linewright.operations.tokens import token_create
 from linewright.people.facts import MemberChanged
-from linewright.serve.access.access import Access
+from linewright.serve.access.authenticate import Authenticator
+from linewright.serve.reach import Reach
 
 LINE = "line: {name}\nsources: {{t: {{file: t.csv}}}}\nlabel: {{column: y, positive: 'yes'}}\n"
 
@@ -72,26 +74,41 @@ def remote(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rem
     here = tmp_path_factory.mktemp("here")
     authority = trustme.CA()
     authority.cert_pem.write_to_path(str(here / "ca.pem"))
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    authority.issue_cert("localhost").configure_cert(context)
-    app = control_app(
-        lambda asked: Factory.open(root, identity=asked), OPERATIONS, access=Access(state=root / ".linewright"), root=root
+    issued = authority.issue_cert("localhost")
+    issued.cert_chain_pems[0].write_to_path(str(here / "cert.pem"))
+    issued.private_key_pem.write_to_path(str(here / "key.pem"))
+    (here / "key.pem").chmod(0o600)
+    reach, ending, ports = (
+        Reach(tls_cert=str(here / "cert.pem"), tls_key=str(here / "key.pem")),
+        Event(),
+        Queue[int](),
     )
-    config = uvicorn.Config(app, log_config=None, lifespan="off", ws="none", ssl_certfile="unused")
-    config.load()
-    config.ssl = context
-    listening = socket.create_server(("127.0.0.1", 0))
-    server = uvicorn.Server(config)
-    thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})
+    app = control_app(
+        lambda asked: Factory.open(root, identity=asked),
+        OPERATIONS,
+        authenticator=Authenticator(state=root / ".linewright"),
+        root=root,
+    )
+    serve = partial(
+        serve_control, app, bound("127.0.0.1", 0, reach), reach, ready=ports.put, is_stopped=ending.is_set
+    )
+    thread = threading.Thread(target=serve)
     thread.start()
-    yield Remote(f"https://localhost:{listening.getsockname()[1]}", here, here / "ca.pem")
-    server.should_exit = True
+    yield Remote(f"https://localhost:{ports.get(timeout=30)}", here, here / "ca.pem")
+    ending.set()
     thread.join(30)
 
 
 def test_a_command_gives_what_it_gives_on_the_machine_of_the_factory(remote, root, tokens):
     """For people and for programs: the same text, the same JSON, the same exit code."""
-    for words in (("status",), ("models", "claims"), ("runs", "claims", "--limit", "3"), ("audit", "verify"), ("member", "list"), ("alerts",)):
+    for words in (
+        ("status",),
+        ("models", "claims"),
+        ("runs", "claims", "--limit", "3"),
+        ("audit", "verify"),
+        ("member", "list"),
+        ("alerts",),
+    ):
         there = remote.say(*words, token=tokens["boss"])
         here = subprocess.run(
             [*commands.python(), "-m", "linewright", *words, "--factory", str(root)],
@@ -99,12 +116,19 @@ def test_a_command_gives_what_it_gives_on_the_machine_of_the_factory(remote, roo
         )  # fmt: skip
 
         assert (here.returncode, here.stdout) == (there.returncode, there.stdout), there.stderr
-    assert {"claims", "parts"} == {one["line"] for one in remote.json("status", token=tokens["viewer"])["lines"]}
+    assert {"claims", "parts"} == {
+        one["line"] for one in remote.json("status", token=tokens["viewer"])["lines"]
+    }
 
 
 def test_who_gave_it_stands_in_the_record(remote, root, tokens):
     """The name is that of the token, whatever the machine that it came from calls its user."""
-    assert 0 == remote.say("member", "add", "bob", "--role", "viewer", token=tokens["boss"], LOGNAME="mallory").returncode
+    assert (
+        0
+        == remote.say(
+            "member", "add", "bob", "--role", "viewer", token=tokens["boss"], LOGNAME="mallory"
+        ).returncode
+    )
 
     with Factory.open(root) as factory:
         newest = factory.metadata.events(MemberChanged)[-1]
@@ -114,7 +138,9 @@ def test_who_gave_it_stands_in_the_record(remote, root, tokens):
 def test_a_right_on_one_line_is_none_on_another(remote, tokens):
     """What is refused is refused as it is there, and nothing is told of the other line."""
     mine, other, all_of_them = (
-        remote.say("models", *lines, "--json", token=tokens["ada"]) if lines else remote.say("status", "--json", token=tokens["ada"])
+        remote.say("models", *lines, "--json", token=tokens["ada"])
+        if lines
+        else remote.say("status", "--json", token=tokens["ada"])
         for lines in (("claims",), ("parts",), ())
     )
 
@@ -149,7 +175,9 @@ def test_what_keeps_a_command_from_its_factory_is_named(change, code, says, remo
     assert not token or token not in done.stdout + done.stderr
 
 
-@pytest.mark.parametrize("words", [("up",), ("backup", "x.tar"), ("new", "x", "--data", "x.csv", "--label", "y")])
+@pytest.mark.parametrize(
+    "words", [("up",), ("backup", "x.tar"), ("new", "x", "--data", "x.csv", "--label", "y")]
+)
 def test_a_command_that_works_in_the_folder_says_so(words, remote, tokens):
     """It would otherwise begin a factory in a folder called https:."""
     done = remote.say(*words, token=tokens["boss"])
@@ -171,7 +199,9 @@ def test_what_answers_there_may_be_something_else(remote, tmp_path):
 
     thread = threading.Thread(target=answer)
     thread.start()
-    done = Remote(f"http://127.0.0.1:{listening.getsockname()[1]}", remote.here, remote.authority).say("status")
+    done = Remote(f"http://127.0.0.1:{listening.getsockname()[1]}", remote.here, remote.authority).say(
+        "status"
+    )
     thread.join(10)
     listening.close()
 

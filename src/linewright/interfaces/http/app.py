@@ -29,9 +29,10 @@ from linewright.interfaces.http.replies import Replies
 from linewright.operations.declaration.declare import Entry, Operation, load, to_json
 from linewright.serve.access.authenticate import Authenticator
 from linewright.serve.access.rights import Identity
+from linewright.serve.http.loop import FOLLOW_TICKS, LOOP
 from linewright.serve.http.protocol import bounded
 from linewright.serve.http.relative_paths import Relative
-from linewright.serve.origin import require_loopback
+from linewright.serve.reach import Reach
 from linewright.store.disk import faults_explained, is_out_of_files, too_many_files
 
 OpenFactory = Callable[[Identity], AbstractContextManager[Any]]
@@ -231,24 +232,26 @@ def control_app(
     return app
 
 
-def bound(host: str, port: int) -> socket.socket:
+def bound(host: str, port: int, reach: Reach = Reach()) -> socket.socket:  # noqa: B008 -- it is frozen
     """Take a port, without listening on it yet: who connects is refused.
 
     Parameters
     ----------
     host
-        A loopback address.
+        The address.
     port
         Where to listen; 0 takes a free port.
+    reach
+        How clients reach it.
 
     Raises
     ------
     Denied
-        If `host` is not a loopback address.
+        If other machines could reach it in the clear.
     RequestError
         If the port is taken.
     """
-    require_loopback(host)
+    reach.require_safe(host)
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     taken = socket.socket(family, socket.SOCK_STREAM)
     taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -267,6 +270,7 @@ def bound(host: str, port: int) -> socket.socket:
 def serve_control(
     app: ControlApp,
     listening: socket.socket,
+    reach: Reach = Reach(),  # noqa: B008 -- it is frozen
     *,
     ready: Callable[[int], None] | None = None,
     is_stopped: Callable[[], bool] = lambda: False,
@@ -279,6 +283,8 @@ def serve_control(
         What `control_app` returned.
     listening
         What `bound` returned; it is closed in the end.
+    reach
+        How clients reach it.
     ready
         Called with the port once connections are accepted.
     is_stopped
@@ -287,19 +293,21 @@ def serve_control(
     server = _Server(
         uvicorn.Config(
             app,
-            http=bounded(),
+            http=bounded(admits=reach.admits),
+            loop=LOOP,
             log_config=None,
             log_level="error",
             access_log=False,
             lifespan="off",
             ws="none",
-            proxy_headers=False,
             server_header=False,
+            **reach.server_options(),
             timeout_keep_alive=5,
             timeout_graceful_shutdown=_DRAIN_S,
         ),
         is_stopped=is_stopped,
         stopping=app.stopping,
+        reach=reach,
     )
     listening.listen(128)
     if ready:
@@ -310,8 +318,11 @@ def serve_control(
 class _Server(uvicorn.Server):
     """Returns after SIGTERM or SIGINT, where uvicorn would raise the signal again and so die of it."""
 
-    def __init__(self, config: uvicorn.Config, *, is_stopped: Callable[[], bool], stopping: Event) -> None:
+    def __init__(
+        self, config: uvicorn.Config, *, is_stopped: Callable[[], bool], stopping: Event, reach: Reach
+    ) -> None:
         super().__init__(config)
+        self._reach = reach
         self._is_stopped, self._stopping = is_stopped, stopping
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
@@ -319,6 +330,8 @@ class _Server(uvicorn.Server):
         super().handle_exit(sig, frame)
 
     async def on_tick(self, counter: int) -> bool:
+        if counter % FOLLOW_TICKS == 0:
+            self._reach.follow()
         return await super().on_tick(counter) or self._is_stopped()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:

@@ -13,11 +13,13 @@ from typing import cast
 import uvicorn
 
 from linewright.serve.http.app import App
+from linewright.serve.http.loop import FOLLOW_TICKS, LOOP
 from linewright.serve.http.protocol import GRACE_S, BoundedProtocol, bounded
 from linewright.serve.limits import Capacity
 from linewright.serve.listener import Announcement, listening, shown
 from linewright.serve.operator_log import tell_stderr
 from linewright.serve.peers import Siblings
+from linewright.serve.reach import Reach
 from linewright.store.clock import now_utc
 from linewright.store.local import LocalArtifacts
 
@@ -41,8 +43,10 @@ class _Server(uvicorn.Server):
         is_stopped: Callable[[], bool],
         is_replaced: Callable[[], bool],
         stopping: Callable[[], None],
+        reach: Reach,
     ) -> None:
         super().__init__(config)
+        self._reach = reach
         self._tell_started, self._tell_stopping = started, stopping
         self._is_stopped, self._is_replaced = is_stopped, is_replaced
         self._was_replaced = False
@@ -55,6 +59,8 @@ class _Server(uvicorn.Server):
         return self._was_replaced and not self.should_exit
 
     async def on_tick(self, counter: int) -> bool:
+        if counter % FOLLOW_TICKS == 0:
+            self._reach.follow()
         self._was_replaced = self._is_replaced()
         return await super().on_tick(counter) or self._was_replaced or self._is_stopped()
 
@@ -155,6 +161,7 @@ def serve_on(
     is_stopped: Callable[[], bool] = lambda: False,
     stopping: Callable[[], None] = lambda: None,
     capacity: Capacity = Capacity(),  # noqa: B008 -- it is frozen
+    reach: Reach = Reach(),  # noqa: B008 -- it is frozen
 ) -> bool:
     """Serve like `serve`, on a socket that other processes may have too, until told to stop or replaced by one of them.
 
@@ -175,6 +182,8 @@ def serve_on(
         Called when it was told to stop, before the requests that have begun are answered.
     capacity
         What this process takes on.
+    reach
+        How clients reach it.
 
     Returns
     -------
@@ -182,10 +191,21 @@ def serve_on(
         Whether it ended because it was replaced.
     """
     app = App(
-        state, LocalArtifacts(state / "artifacts").get, tell=tell_stderr, siblings=siblings, capacity=capacity
+        state,
+        LocalArtifacts(state / "artifacts").get,
+        tell=tell_stderr,
+        siblings=siblings,
+        capacity=capacity,
+        hosts=reach.hosts,
     )
     return _run(
-        app, listener, started=started, is_stopped=is_stopped, is_replaced=is_replaced, stopping=stopping
+        app,
+        listener,
+        reach,
+        started=started,
+        is_stopped=is_stopped,
+        is_replaced=is_replaced,
+        stopping=stopping,
     )
 
 
@@ -194,7 +214,9 @@ def work(
     state: Path,
     siblings: Siblings,
     listens: Callable[[bool], None],
+    *,
     capacity: Capacity,
+    reach: Reach,
 ) -> None:
     """Serve as one of several processes; SIGHUP says that others serve in its place.
 
@@ -204,6 +226,8 @@ def work(
         Called once connections are accepted, see `serve_on`.
     capacity
         What this process takes on.
+    reach
+        How clients reach it.
     """
     replaced: list[int] = []
 
@@ -212,13 +236,20 @@ def work(
 
     signal.signal(signal.SIGHUP, hear)
     serve_on(
-        listener, state, siblings, started=listens, is_replaced=lambda: bool(replaced), capacity=capacity
+        listener,
+        state,
+        siblings,
+        started=listens,
+        is_replaced=lambda: bool(replaced),
+        capacity=capacity,
+        reach=reach,
     )
 
 
 def _run(
     app: App,
     listener: socket.socket,
+    reach: Reach = Reach(),  # noqa: B008 -- it is frozen
     *,
     started: Callable[[bool], None],
     is_stopped: Callable[[], bool],
@@ -227,8 +258,8 @@ def _run(
 ) -> bool:
     config = uvicorn.Config(
         app,  # pyright: ignore[reportArgumentType] -- uvicorn types each message; the app takes any mapping
-        http=bounded(),
-        loop="uvloop",
+        http=bounded(admits=reach.admits),
+        loop=LOOP,
         ws="none",
         lifespan="on",
         interface="asgi3",
@@ -236,7 +267,7 @@ def _run(
         log_level="error",
         access_log=False,
         server_header=False,
-        proxy_headers=False,
+        **reach.server_options(),
         timeout_keep_alive=KEEP_ALIVE_S,
         timeout_graceful_shutdown=GRACE_S,
     )
@@ -246,6 +277,7 @@ def _run(
         is_stopped=is_stopped,
         is_replaced=is_replaced,
         stopping=stopping,
+        reach=reach,
     )
     sys.setswitchinterval(TURN_S)
     server.run(sockets=[listener])
