@@ -1,9 +1,12 @@
 """Commands against a factory that is up elsewhere: the same operations, with a token, and nothing of it in the clear."""
 
+import http.client
 import json
 import os
 import socket
+import ssl
 import subprocess
+import tarfile
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -12,12 +15,14 @@ from pathlib import Path
 from queue import Queue
 from threading import Event
 from typing import Any
+from urllib.parse import urlsplit
 
 import commands
 import pytest
 import trustme
 
 from linewright.interfaces.http.app import bound, control_app, serve_control
+from linewright.interfaces.http.expensive import Expensive
 from linewright.line.factory import Factory
 from linewright.operations import OPERATIONS
 from linewright.operations.members import member_add
@@ -41,7 +46,7 @@ class Remote:
         """Give a command."""
         return subprocess.run(
             [*commands.python(), "-m", "linewright", *words, "--factory", self.address],
-            cwd=self.here, capture_output=True, text=True, check=False, timeout=60,
+            cwd=self.here, capture_output=True, text=True, check=False, timeout=240,
             env={**os.environ, "SSL_CERT_FILE": str(self.authority), "LINEWRIGHT_TOKEN": token, **environment},
         )  # fmt: skip
 
@@ -65,6 +70,7 @@ def tokens(root: Path) -> dict[str, str]:
         return {
             "ada": token_create(factory, "ada-laptop", kind="engineer", member="ada").token,
             "boss": token_create(factory, "boss", kind="admin").token,
+            "engineer": token_create(factory, "maker", kind="engineer").token,
             "viewer": token_create(factory, "viewer", kind="viewer").token,
         }
 
@@ -88,6 +94,7 @@ def remote(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rem
         OPERATIONS,
         authenticator=Authenticator(state=root / ".linewright"),
         root=root,
+        expensive=Expensive(root, report=lambda _: None),
     )
     serve = partial(
         serve_control, app, bound("127.0.0.1", 0, reach), reach, ready=ports.put, is_stopped=ending.is_set
@@ -112,7 +119,7 @@ def test_a_command_gives_what_it_gives_on_the_machine_of_the_factory(remote, roo
         there = remote.say(*words, token=tokens["boss"])
         here = subprocess.run(
             [*commands.python(), "-m", "linewright", *words, "--factory", str(root)],
-            capture_output=True, text=True, check=False, timeout=60,
+            capture_output=True, text=True, check=False, timeout=240,
         )  # fmt: skip
 
         assert (here.returncode, here.stdout) == (there.returncode, there.stdout), there.stderr
@@ -175,15 +182,115 @@ def test_what_keeps_a_command_from_its_factory_is_named(change, code, says, remo
     assert not token or token not in done.stdout + done.stderr
 
 
-@pytest.mark.parametrize(
-    "words", [("up",), ("backup", "x.tar"), ("new", "x", "--data", "x.csv", "--label", "y")]
-)
+@pytest.mark.parametrize("words", [("up",), ("serve",), ("init",)])
 def test_a_command_that_works_in_the_folder_says_so(words, remote, tokens):
     """It would otherwise begin a factory in a folder called https:."""
     done = remote.say(*words, token=tokens["boss"])
 
     assert (2, True) == (done.returncode, "works in the factory's folder" in done.stderr)
     assert not list(remote.here.glob("http*"))
+
+
+def test_a_line_is_made_from_a_file_of_this_machine(remote, root, tokens):
+    """The file stays with the factory, once; another of its name is kept out; who may not gets nothing there."""
+    table = "id,age,city,y\n" + "".join(
+        f"{n},{n % 50},{'AB'[n % 2]}town,{'yes' if n % 3 else 'no'}\n" for n in range(300)
+    )
+    (remote.here / "people.csv").write_text(table)
+    words = ("--data", "people.csv", "--label", "y", "--key", "id")
+    refused = remote.say("new", "visits", *words, token=tokens["ada"])
+    assert (2, False) == (refused.returncode, (root / "data" / "people.csv").exists()), refused.stderr
+
+    made = remote.say("new", "visits", *words, token=tokens["engineer"])
+
+    assert 0 == made.returncode, made.stderr
+    assert table == (root / "data" / "people.csv").read_text()
+    assert "data/people.csv" in (root / "lines" / "visits.yaml").read_text()
+    (remote.here / "people.csv").write_text(table + "300,1,Atown,yes\n")
+    other = remote.say("new", "more", *words, token=tokens["engineer"])
+    assert (2, True) == (other.returncode, "another file of this name is there" in other.stderr), other.stderr
+    assert not (root / "lines" / "more.yaml").exists()
+    wrong = remote.say("new", "more", "--data", "people.csv", "--label", "nothing", token=tokens["engineer"])
+    assert (2, table) == (wrong.returncode, (root / "data" / "people.csv").read_text())
+
+
+def test_a_backup_comes_to_this_machine(remote, tokens):
+    """Where it was asked for, and over no other file."""
+    done = remote.say("backup", "kept.tar", token=tokens["boss"])
+
+    assert 0 == done.returncode, done.stderr
+    assert tarfile.is_tarfile(remote.here / "kept.tar")
+    assert ("kept.tar" in done.stdout, "file:" in done.stdout) == (True, False)
+    again = remote.say("backup", "kept.tar", token=tokens["boss"])
+    assert (2, True) == (again.returncode, "there already" in again.stderr)
+    assert (2, "Denied") == (
+        remote.say("backup", "x.tar", "--json", token=tokens["viewer"]).returncode,
+        remote.json("backup", "x.tar", token=tokens["viewer"])["error"],
+    )
+    assert not (remote.here / "x.tar").exists()
+
+
+def request(
+    remote: Remote, method: str, path: str, token: str, body: bytes = b"", **headers: str
+) -> tuple[int, dict[str, Any]]:
+    """Ask the control plane as no command of ours would."""
+    context = ssl.create_default_context(cafile=str(remote.authority))
+    parts = urlsplit(remote.address)
+    connection = http.client.HTTPSConnection(parts.hostname or "", parts.port, context=context, timeout=30)
+    sent = {"Authorization": f"Bearer {token}", "Content-Type": "application/octet-stream", **headers}
+    try:
+        connection.request(method, path, body, sent)
+        answer = connection.getresponse()
+        return answer.status, json.loads(answer.read())
+    finally:
+        connection.close()
+
+
+def test_a_file_of_a_client_is_for_who_sent_it(remote, root, tokens):
+    """And no name of one leads out of its folder."""
+    ada, engineer = tokens["ada"], tokens["engineer"]
+    path = "/api/v1/feedback/files"
+    status, kept = request(remote, "PUT", f"{path}/labels.csv", ada, b"id,label\n")
+    assert 200 == status, kept
+    assert (200, {**kept, "bytes": 11}) == request(
+        remote, "PUT", f"{path}/labels.csv?id={kept['id']}&offset=9", ada, b"x\n"
+    )
+
+    others = request(remote, "PUT", f"{path}/labels.csv?id={kept['id']}&offset=0", engineer, b"gone")
+    used = request(
+        remote,
+        "POST",
+        "/api/v1/feedback",
+        engineer,
+        json.dumps({"line": "claims", "file": kept["file"]}).encode(),
+        **{"Content-Type": "application/json"},
+    )
+
+    assert (404, 404) == (others[0], used[0]), (others, used)
+    for name in ("..%2Flabels.csv", "%2e%2e", "..", "a%00b", ".owner", "a%5cb", "%2Fetc%2Fpasswd", "x" * 101):
+        for method in ("GET", "PUT"):
+            status, told = request(
+                remote, method, f"{path}/{name}?id={kept['id']}", ada, b"x" if method == "PUT" else b""
+            )
+            assert status in {404, 422}, (method, name, told)
+    for file in (
+        "/etc/passwd",
+        "labels.csv",
+        f"file:{kept['id']}/../../metadata.sqlite",
+        "file:../x/y",
+        f"file:{kept['id']}/.owner",
+        "file:",
+        ["file:x/y", "z"],
+    ):
+        body = json.dumps({"line": "claims", "file": file}).encode()
+        status, told = request(
+            remote, "POST", "/api/v1/feedback", ada, body, **{"Content-Type": "application/json"}
+        )
+        assert status in {404, 422}, (file, told)
+    assert 422 == request(remote, "PUT", f"{path}/labels.csv?id={kept['id']}&offset=99", ada, b"x")[0]
+    assert 403 == request(remote, "PUT", "/api/v1/new/files/x.csv", tokens["viewer"], b"x")[0]
+    assert 422 == request(remote, "PUT", f"{path}/x.csv", ada, b"x", **{"Content-Type": "text/plain"})[0]
+    assert 0o700 == (root / ".linewright" / "files").stat().st_mode & 0o777
 
 
 def test_what_answers_there_may_be_something_else(remote, tmp_path):

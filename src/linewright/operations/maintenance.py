@@ -38,7 +38,7 @@ Head = Annotated[
 """A digest of the last event."""
 
 
-@operation(permission="manage", effect="read", local=True, anywhere=True)
+@operation(permission="manage", effect="read", expensive=True, anywhere=True)
 def doctor(
     factory: Factory,
     /,
@@ -93,7 +93,7 @@ def audit_verify(factory: Factory, /, *, against: Head | None = None) -> Followe
     return verify_chain(factory, against)
 
 
-@operation(permission="manage", effect="read", local=True)
+@operation(permission="manage", effect="read", expensive=True, files={"file": "new"})
 def backup(factory: Factory, file: Path, /) -> BackedUp:
     """Copy the whole factory into one file, also while it is at work.
 

@@ -127,8 +127,8 @@ class Reach(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
         ('http://factory.example.org:8000', 'http://[::1]:8000')
         """
         is_any = host in {"0.0.0.0", "::"}  # noqa: S104 -- compared
-        plain = sorted(name for name in self.hosts if not name.startswith("*"))
-        shown = (self.names or tuple(plain) or (host,))[0] if is_any else host
+        named = (*self.names, *(() if self.certificate is None else self.certificate.names))
+        shown = next((name for name in named if "*" not in name), host) if is_any else host
         return f"{self.scheme}://{f'[{shown}]' if ':' in shown else shown}:{port}"
 
     def server_options(self) -> dict[str, Any]:

@@ -23,6 +23,7 @@ from linewright import __version__
 from linewright.errors import LinewrightError, NotFound, RequestError, Transient, panics_explained
 from linewright.interfaces.http.describe import components, route_of
 from linewright.interfaces.http.expensive import Bug, Expensive
+from linewright.interfaces.http.files import Files, Staged
 from linewright.interfaces.http.guard import Guard, asked_by
 from linewright.interfaces.http.metrics import PATH, metrics_route
 from linewright.interfaces.http.replies import Replies
@@ -39,6 +40,8 @@ OpenFactory = Callable[[Identity], AbstractContextManager[Any]]
 """Opens what operations work on, for an identity; called once a request, in a thread, and closed after it."""
 
 _JSON = "application/json"
+FILES = "/files/{name}"
+"""What follows the path of an operation that takes or gives files."""
 _DRAIN_S = 20
 _READERS = 16
 """Reads that are carried out at once; more wait."""
@@ -82,6 +85,11 @@ class ControlApp(FastAPI):
         self.stopping = stopping
         self.permissions = {(each.method, each.path): str(each.permission) for each in operations}
         """What each route asks for; a route that is not here is not added."""
+        for each in operations:
+            if each.files:
+                self.permissions |= dict.fromkeys(
+                    [("PUT", f"{each.path}{FILES}"), ("GET", f"{each.path}{FILES}")], str(each.permission)
+                )
         self.permissions |= {("GET", PATH): "metrics", ("GET", "/openapi.json"): "view"}
 
     def build_middleware_stack(self) -> ASGIApp:
@@ -98,7 +106,8 @@ class ControlApp(FastAPI):
         )
 
     def _permission_of(self, method: str, path: str) -> str | None:
-        return self.permissions.get((method, path))
+        of_files, found, _ = path.partition("/files/")
+        return self.permissions.get((method, f"{of_files}{FILES}" if found else path))
 
     async def _refused(self, _: Request, error: Exception) -> Response:
         problem = error if isinstance(error, LinewrightError) else LinewrightError(str(error))
@@ -185,6 +194,7 @@ def control_app(
     async def show_index() -> Response:
         return Response(index, media_type=_JSON)
 
+    files = None if root is None else Files(root)
     readers, urgent = CapacityLimiter(_READERS), CapacityLimiter(_FIRST)
     app.add_api_route(
         "/",
@@ -202,10 +212,12 @@ def control_app(
         response_class=Response,
     )
     for each in loaded:
+        if each.files and (files is None or expensive is None):
+            continue  # a path of this machine is taken from no client
         app.add_api_route(
             each.path,
             # Whoever waits for a run keeps a thread: neither a read nor a rollback may have to wait for that one.
-            _apart(each, expensive, app.stopping)
+            _apart(each, expensive, app.stopping, files)
             if each.expensive and expensive is not None
             else _endpoint(
                 each,
@@ -221,6 +233,8 @@ def control_app(
             response_class=Response,
             openapi_extra=route_of(each),
         )
+        if each.files and files is not None:
+            _add_files(app, each, files)
     open_to_all = {("GET", "/")}  # it says what operations there are, and nothing of the factory
     for route in app.routes:
         for method in getattr(route, "methods", None) or {"GET"}:
@@ -372,8 +386,30 @@ def _endpoint(
     return endpoint
 
 
+def _add_files(app: ControlApp, operation: Operation, files: Files) -> None:
+    async def receive(request: Request, name: str) -> Response:
+        return await files.receive(request, asked_by(request.scope), name)
+
+    async def send(request: Request, name: str) -> Response:
+        return await files.send(request, asked_by(request.scope), name)
+
+    shown = operation.name
+    for method, endpoint, summary in (
+        ("PUT", receive, f"Send a part of a file for {shown}: its bytes, at `offset` of the file `id`."),
+        ("GET", send, f"Take a file that {shown} wrote, by its `id`."),
+    ):
+        app.add_api_route(
+            f"{operation.path}{FILES}",
+            endpoint,
+            methods=[method],
+            summary=summary,
+            operation_id=f"{operation.name.replace(' ', '-')}-{method.lower()}-file",
+            response_class=Response,
+        )
+
+
 def _apart(
-    operation: Operation, expensive: Expensive, stopping: Event
+    operation: Operation, expensive: Expensive, stopping: Event, files: Files | None
 ) -> Callable[[Request], Awaitable[Response]]:
     async def endpoint(request: Request) -> Response:
         arguments = await _body(request) if operation.writes else _query(request)
@@ -385,10 +421,18 @@ def _apart(
             while (await request.receive())["type"] != "http.disconnect":
                 pass
 
-        done = await expensive.carry_out(
-            operation, arguments, identity=identity, hung_up=hung_up, stopping=stopping
-        )
-        return Response(done, media_type=_JSON)
+        staged = Staged(arguments, ())
+        if files is not None and operation.files:
+            staged = await run_sync(files.stage, operation, arguments, identity)
+        try:
+            done = await expensive.carry_out(
+                operation, staged.arguments, identity=identity, hung_up=hung_up, stopping=stopping
+            )
+        except BaseException:
+            for path in staged.made:
+                path.unlink(missing_ok=True)
+            raise
+        return Response(done if files is None else files.told(done), media_type=_JSON)
 
     return endpoint
 

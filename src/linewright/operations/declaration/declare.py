@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
 from types import NoneType, UnionType
-from typing import Any, NamedTuple, TypeVar, Union, get_args, get_origin, get_type_hints
+from typing import Any, Literal, NamedTuple, TypeVar, Union, get_args, get_origin, get_type_hints
 
 import msgspec
 
@@ -24,6 +24,11 @@ Urgent = Callable[[Path, str], Callable[[Any], Any]]
 what carries out the rest, given the factory."""
 First = Callable[[Mapping[str, Any]], Urgent | None]
 """Takes arguments as `Operation.check` returned them, and returns what must not wait; `None` where nothing of it is urgent."""
+
+
+FileUse = Literal["in", "data", "out", "new"]
+"""What becomes of the file that an argument names: it is read; it is read, and stays with the factory; it is written; it is written
+where no file is."""
 
 
 class NextProgram(msgspec.Struct, frozen=True, kw_only=True):
@@ -54,6 +59,7 @@ class _Flags(NamedTuple):
     streams: bool
     local: bool
     anywhere: bool
+    files: Mapping[str, FileUse]
     short: Mapping[str, str]
     first: First | None
 
@@ -71,6 +77,7 @@ def operation(
     streams: bool = False,
     local: bool = False,
     anywhere: bool = False,
+    files: Mapping[str, FileUse] | None = None,
     short: Mapping[str, str] | None = None,
     first: First | None = None,
 ) -> Callable[[F], F]:
@@ -101,6 +108,8 @@ def operation(
         Whether it holds the terminal, so that it is a command only.
     anywhere
         Whether it works in a folder that holds no factory: it gets one that was not opened.
+    files
+        What becomes of the file that a parameter names, by parameter; clients of the control plane send it, or take it from there.
     short
         One-letter options by parameter, e.g. ``{"out": "o"}``.
     first
@@ -112,7 +121,17 @@ def operation(
         if permission not in PERMISSIONS or effect not in EFFECTS:
             raise TypeError(f"{function.__name__}: no such permission or effect: {permission!r}, {effect!r}")
         _DECLARED[function] = _Flags(
-            permission, effect, checks_lines, expensive, waits, streams, local, anywhere, short or {}, first
+            permission,
+            effect,
+            checks_lines,
+            expensive,
+            waits,
+            streams,
+            local,
+            anywhere,
+            files or {},
+            short or {},
+            first,
         )
         return function
 
@@ -135,6 +154,7 @@ class Operation:
     streams: bool
     local: bool
     anywhere: bool
+    files: Mapping[str, FileUse]
     parameters: tuple[Parameter, ...]
     result: Any
     """Type of the result: a struct, several in a union, a dict, or `NoneType`."""
@@ -323,6 +343,11 @@ def _read(name: str, function: Callable[..., Any]) -> Operation:
                 count=count,
             )
         )
+    paths = {parameter.name for parameter in parameters if parameter.element is Path}
+    if paths != set(flags.files) and not flags.local:
+        raise TypeError(
+            f"{name}: {sorted(paths ^ set(flags.files))}: a path that clients name is a file of theirs"
+        )
     if described.keys() - {"factory"}:
         raise TypeError(f"{name}: the docstring describes {sorted(described)}, which it does not take")
     return Operation(
@@ -337,6 +362,7 @@ def _read(name: str, function: Callable[..., Any]) -> Operation:
         streams=flags.streams,
         local=flags.local,
         anywhere=flags.anywhere,
+        files=flags.files,
         parameters=tuple(parameters),
         result=result,
         function=function,
