@@ -11,6 +11,7 @@ from types import FrameType
 from typing import cast
 
 import uvicorn
+from msgspec.structs import replace
 
 from linewright.serve.http.app import App
 from linewright.serve.http.loop import FOLLOW_TICKS, LOOP
@@ -104,6 +105,7 @@ def serve(
     port: int = 8000,
     *,
     capacity: Capacity = Capacity(),  # noqa: B008 -- it is frozen
+    reach: Reach = Reach(),  # noqa: B008 -- it is frozen
     started: Callable[[str], None] | None = None,
     is_stopped: Callable[[], bool] = lambda: False,
     now: Callable[[], str] = now_utc,
@@ -119,6 +121,8 @@ def serve(
         Where to listen; port 0 takes a free one. The address is announced in the state folder, see `endpoint`.
     capacity
         What this process takes on.
+    reach
+        How clients reach it.
     started
         Called with host:port once connections are accepted.
     is_stopped
@@ -131,12 +135,16 @@ def serve(
     Raises
     ------
     RequestError
-        If the address cannot be listened on, or other machines could reach it.
+        If the address cannot be listened on.
+    Denied
+        If other machines could reach it in the clear.
     OSError
         If the address cannot be announced (a full disk, say).
     """
-    with listening(host, port) as listener:
-        address = shown(listener)
+    if reach.needs_token(host):
+        capacity = replace(capacity, limits=replace(capacity.limits, needs_token=True))
+    with listening(host, port, reach) as listener:
+        address = shown(listener, reach)
         announcement = Announcement(state, address)
 
         def announce(_is_well: bool) -> None:
@@ -144,9 +152,16 @@ def serve(
             if started is not None:
                 started(address)
 
-        app = App(state, LocalArtifacts(state / "artifacts").get, tell=tell, capacity=capacity, now=now)
+        app = App(
+            state,
+            LocalArtifacts(state / "artifacts").get,
+            tell=tell,
+            capacity=capacity,
+            now=now,
+            hosts=reach.hosts,
+        )
         try:
-            _run(app, listener, started=announce, is_stopped=is_stopped)
+            _run(app, listener, reach, started=announce, is_stopped=is_stopped)
         finally:
             announcement.withdraw()
 
