@@ -312,4 +312,4 @@ def test_what_answers_there_may_be_something_else(remote, tmp_path):
     thread.join(10)
     listening.close()
 
-    assert (7, True) == (done.returncode, "no control plane of Linewright" in done.stderr), done.stderr
+    assert (7, True) == (done.returncode, "not a control plane of Linewright" in done.stderr), done.stderr

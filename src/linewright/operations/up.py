@@ -152,7 +152,7 @@ def _budget(factory: Factory, option: str | None) -> int | None:
 
 
 def _limits(factory: Factory, *, needs_token: bool = False) -> AllLimits:
-    """Return how much clients may ask of the endpoint, as the factory's file says, or where they may come from elsewhere."""
+    """Return how much clients may ask of the endpoint, by the file of the factory and by who can reach it."""
     limits = read_factory_file(factory.root).limits.to_limits(where=f"{factory.root / FACTORY_FILE}: limits")
     return msgspec.structs.replace(limits, needs_token=limits.needs_token or needs_token)
 

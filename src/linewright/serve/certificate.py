@@ -37,7 +37,7 @@ class Certificate:
         """Names and addresses that it is for."""
 
     def follow(self) -> bool:
-        """Use the files as they are now for connections from now on, where they changed, and return whether they did.
+        """Use changed files for new connections, and return whether they changed.
 
         Files that cannot be used are left alone until they change again.
         """

@@ -37,7 +37,7 @@ def listening(host: str, port: int, reach: Reach = Reach()) -> Generator[socket.
 
 
 def shown(listener: socket.socket, reach: Reach = Reach()) -> str:  # noqa: B008 -- it is frozen
-    """Return where a socket listens: host:port, or an address with ``https://`` where clients speak TLS."""
+    """Return the address of a socket: host:port, or an address with ``https://`` if clients speak TLS."""
     url = reach.url(*listener.getsockname()[:2])
     return url.removeprefix("http://")
 

@@ -1,4 +1,4 @@
-"""From where a server can be reached, and how: this machine in the clear, others by TLS or through a declared proxy."""
+"""How a server can be reached: from this machine in the clear, from others by TLS or through a declared proxy."""
 
 import ssl
 from functools import cached_property
@@ -68,7 +68,7 @@ class Reach(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
         return tuple(ip_network(proxy, strict=False) for proxy in self.proxies)
 
     def require_safe(self, host: str) -> None:
-        """Refuse to listen where secrets would be readable on the way.
+        """Refuse an address on which others could read secrets on the way.
 
         Raises
         ------
@@ -119,7 +119,7 @@ class Reach(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
         return mapped.is_loopback or any(mapped in network for network in self._networks)
 
     def url(self, host: str, port: int) -> str:
-        """Return where a server is, as people write it.
+        """Return the address of a server as people write it.
 
         Examples
         --------

@@ -66,7 +66,7 @@ class Settings(NamedTuple):
 
     root: Path
     address: str
-    """Of the control plane of a factory elsewhere; empty where the factory is the folder `root`."""
+    """Of the control plane of a remote factory; empty for the folder `root`."""
     as_json: bool
     quiet: bool
 

@@ -86,7 +86,7 @@ def ask(
             if name in given:
                 path: Path = values[name]
                 sent[name] = path.name if use in {"out", "new"} else plane.send_file(operation, path)
-        answer = plane.carry_out(operation, given, {name: values[name] for name in given} | sent)
+        answer = plane.call(operation, given, {name: values[name] for name in given} | sent)
         if not operation.files:
             return answer
         return plane.fetch_files(operation, answer, _folder(operation, given, values), set(sent.values()))
@@ -132,13 +132,13 @@ class _Plane:
         self._connection = _connection(parts)
 
     def close(self) -> None:
-        """Hang up."""
+        """Close the connection."""
         self._connection.close()
 
-    def carry_out(
+    def call(
         self, operation: Operation, given: Mapping[str, list[str]], values: Mapping[str, Any]
     ) -> bytes:
-        """Have an operation carried out and return its result as JSON."""
+        """Send an operation and return its result as JSON."""
         wait = None if operation.waits or operation.expensive else _ANSWER_S
         if operation.writes:
             return self._read("POST", operation.path, to_json(values), dict([_IS_JSON]), wait)
@@ -223,7 +223,7 @@ class _Plane:
             raise RequestError(
                 f"its certificate is not trusted: {error.verify_message}",
                 where=self._address,
-                hint="for a certificate authority of your own set SSL_CERT_FILE",
+                hint="set SSL_CERT_FILE to the certificate of the authority that signed it",
             ) from error
         except (OSError, http.client.HTTPException) as error:
             raise Transient(
@@ -249,7 +249,7 @@ def _refusal(status: int, answer: bytes, address: str) -> LinewrightError:
     with suppress(msgspec.MsgspecError, TypeError):
         return from_json(msgspec.json.decode(answer, type=dict[str, Any]))
     found = f"status {status}: {answer[:100]!r}"
-    return Terminal("what answers there is no control plane of Linewright", where=address, found=found)
+    return Terminal("the server there is not a control plane of Linewright", where=address, found=found)
 
 
 def result_of(operation: Operation, answer: bytes) -> Any:

@@ -44,9 +44,9 @@ FILES = "/files/{name}"
 """What follows the path of an operation that takes or gives files."""
 _DRAIN_S = 20
 _READERS = 16
-"""Reads that are carried out at once; more wait."""
+"""Reads that run at once; more wait."""
 _WRITERS = 4
-"""Requests for one operation that writes which are carried out at once; more wait."""
+"""Writing requests of one operation that run at once; more wait."""
 _WAITERS = 100
 """The same of one that waits for runs: those of a line that hangs must not keep other lines from being asked for."""
 _FIRST = 64

@@ -57,7 +57,7 @@ class Staged(NamedTuple):
 
     arguments: Mapping[str, Any]
     made: tuple[Path, ...]
-    """What was put into the factory's folder for it, and goes where the operation fails."""
+    """Files that were put into the folder of the factory; they are removed if the operation fails."""
 
 
 class Files:
@@ -109,12 +109,12 @@ class Files:
         )
 
     def stage(self, operation: Operation, arguments: Mapping[str, Any], identity: Identity) -> Staged:
-        """Return arguments with paths in the place of files of clients; no other path is taken from a client.
+        """Return arguments in which paths replace files of clients; a client can name no other path.
 
         Raises
         ------
         NotFound
-            If there is no such file of theirs.
+            If they have no such file.
         RequestError
             If an argument names a file in another way.
         Conflict
@@ -189,7 +189,7 @@ class Files:
                     folder / name
                 ).is_file():
                     return folder / name
-        raise NotFound("there is no such file of yours", found=given[:80], hint="files are kept for a day")
+        raise NotFound("you have no such file", found=given[:80], hint="files are kept for a day")
 
     def _into_data(self, path: Path) -> tuple[Path, bool]:
         """Put a file into the factory's data, and return where it is and whether it is new there."""
