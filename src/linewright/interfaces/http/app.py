@@ -25,7 +25,9 @@ from linewright.interfaces.http.describe import components, method_of, path_of, 
 from linewright.interfaces.http.expensive import Bug, Expensive
 from linewright.interfaces.http.guard import Guard, asked_by
 from linewright.interfaces.http.metrics import PATH, metrics_route
+from linewright.interfaces.http.open_routes import OPEN_ROUTES, SECRETS
 from linewright.interfaces.http.replies import Replies
+from linewright.interfaces.http.sign_in import SignIn
 from linewright.operations.declaration.declare import Entry, Operation, load, to_json
 from linewright.serve.access.authenticate import Authenticator
 from linewright.serve.access.rights import Identity
@@ -89,7 +91,7 @@ class ControlApp(FastAPI):
             super().build_middleware_stack(),
             authenticator=self._authenticator,
             permission_of=self._permission_of,
-            secret=frozenset(path_of(each) for each in self._operations if each.secret),
+            secret=SECRETS.union(path_of(each) for each in self._operations if each.secret),
             replies=self._replies,
             hosts=self._hosts,
             relative=self._relative,
@@ -101,7 +103,8 @@ class ControlApp(FastAPI):
 
     async def _refused(self, _: Request, error: Exception) -> Response:
         problem = error if isinstance(error, LinewrightError) else LinewrightError(str(error))
-        headers = {"retry-after": "1"} if isinstance(error, Transient) else {}
+        retry_s = str(problem.details.get("retry_s", 1))
+        headers = {"retry-after": retry_s} if isinstance(error, Transient) else {}
         body = self._relative(to_json(problem.to_json()))
         return Response(body, problem.http_status, headers=headers, media_type=_JSON)
 
@@ -222,12 +225,12 @@ def control_app(
             response_class=Response,
             openapi_extra=route_of(each),
         )
-    open_to_all = {("GET", "/")}  # it says what operations there are, and nothing of the factory
+    SignIn(open_factory, authenticator).add_to(app)
     for route in app.routes:
         for method in getattr(route, "methods", None) or {"GET"}:
             if method != "HEAD" and (method, getattr(route, "path", "")) not in {
                 *app.permissions,
-                *open_to_all,
+                *OPEN_ROUTES,
             }:
                 raise TypeError(f"the route {method} {getattr(route, 'path', route)} has no permission")
     return app
