@@ -24,7 +24,7 @@ class NewInvitation(msgspec.Struct, frozen=True, kw_only=True):
     invitation: str
     """The code itself, which is stored nowhere."""
     page: str
-    """Path at the control plane where the member chooses a password."""
+    """Path at the control plane on which the member chooses a password."""
     expires: str
 
 

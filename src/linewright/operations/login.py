@@ -12,7 +12,7 @@ def login(
 ) -> NextProgram:
     """Sign in to a factory that is up, here or elsewhere.
 
-    The password is asked for, or read from stdin where that is no terminal. The session lasts 12 hours; it is kept in
+    It prompts for the password, or reads it from stdin if that is not a terminal. The session lasts 12 hours; it is kept in
     `$XDG_CONFIG_HOME/linewright/logins.json`, which only its owner can read.
 
     Parameters
@@ -20,7 +20,7 @@ def login(
     url
         Address of the control plane, e.g. https://factory.example.org; http:// for this machine only.
     name
-        Name of the member (default: it is asked for).
+        Name of the member (default: prompt for it).
     invitation
         Code of `member invite`: with it the member chooses the password.
     """

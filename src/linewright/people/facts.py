@@ -186,7 +186,7 @@ class PasswordChosen(Event, frozen=True, kw_only=True, tag="password-chosen"):
 
     member: str
     address: str = ""
-    """Where the request came from; empty if that is unknown."""
+    """The client of the request; empty if unknown."""
 
 
 class SignedIn(Event, frozen=True, kw_only=True, tag="signed-in"):
@@ -194,7 +194,7 @@ class SignedIn(Event, frozen=True, kw_only=True, tag="signed-in"):
 
     member: str
     address: str = ""
-    """Where the request came from; empty if that is unknown."""
+    """The client of the request; empty if unknown."""
 
 
 class SignInRefused(Event, frozen=True, kw_only=True, tag="sign-in-refused"):
@@ -203,4 +203,4 @@ class SignInRefused(Event, frozen=True, kw_only=True, tag="sign-in-refused"):
     member: str = ""
     """Empty for names of nobody, which may be passwords typed into the wrong field."""
     address: str = ""
-    """Where the request came from; empty if that is unknown."""
+    """The client of the request; empty if unknown."""

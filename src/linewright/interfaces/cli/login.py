@@ -107,13 +107,13 @@ def log_in(url: str, *, name: str = "", invitation: str = "") -> SignedInAt:
     try:
         login = msgspec.convert(told, Login)
     except msgspec.ValidationError as error:
-        raise _stranger(url, str(error)) from error
+        raise _not_ours(url, str(error)) from error
     file = keep(url, login)
     return SignedInAt(member=login.member, url=url, expires=login.expires, file=str(file))
 
 
 def log_out(url: str) -> SignedOutOf:
-    """End the session that is kept for an address, and forget it, also where the factory cannot be reached.
+    """End the session that is kept for an address, and forget it, even if the factory cannot be reached.
 
     Raises
     ------
@@ -175,16 +175,16 @@ def _ask(url: str, path: str, body: dict[str, Any], *, token: str = "") -> dict[
     try:
         told = msgspec.json.decode(held, type=dict[str, Any])
     except msgspec.MsgspecError as error:
-        raise _stranger(url, f"status {answer.status}") from error
+        raise _not_ours(url, f"status {answer.status}") from error
     if answer.status != http.client.OK:
         try:
             raise from_json(told)
         except TypeError as error:
-            raise _stranger(url, f"status {answer.status}") from error
+            raise _not_ours(url, f"status {answer.status}") from error
     return told
 
 
-def _stranger(url: str, found: str) -> Terminal:
+def _not_ours(url: str, found: str) -> Terminal:
     return Terminal("what answers there is no control plane of Linewright", where=url, found=found)
 
 

@@ -34,7 +34,7 @@ def token_for(address: str, now: str = "") -> str | None:
     Raises
     ------
     LinewrightError
-        If it is no address, or the file cannot be used.
+        If the address is wrong, or the file cannot be used.
     """
     found = _read().get(origin_of(address))
     return found.token if found is not None and found.expires > (now or now_utc()) else None
@@ -69,7 +69,7 @@ def origin_of(address: str) -> str:
     Raises
     ------
     RequestError
-        If it is no such address.
+        If the address is wrong.
     Denied
         If a secret would be readable on the way there.
 

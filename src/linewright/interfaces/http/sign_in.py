@@ -67,7 +67,7 @@ class Signed(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     member: str
     expires: str
     token: str = ""
-    """The session, where it was asked for; sent as ``Authorization: Bearer``."""
+    """The session, if `token` was set; sent as ``Authorization: Bearer``."""
 
 
 class Joined(msgspec.Struct, frozen=True, kw_only=True):
@@ -97,9 +97,9 @@ class SignIn:
     Parameters
     ----------
     open_factory
-        Opens the factory, to record what happened; where it gives none, nothing is recorded.
+        Opens the factory, to record what happened; if it gives none, nothing is recorded.
     authenticator
-        Says where the members are, and what time it is.
+        Has the members and the time.
     back_off
         How long somebody waits after failures.
     """
@@ -244,7 +244,7 @@ class SignIn:
         return member
 
     async def _checked(self, work: Callable[[], Any]) -> Any:
-        """Carry out what computes a hash, of which few go on at once and not many may wait."""
+        """Run what computes a hash, of which few go on at once and not many may wait."""
         if self._waiting >= _MOST_WAITING:
             raise too_many(1)
         self._waiting += 1
@@ -309,7 +309,7 @@ async def _form(request: Request) -> dict[str, str]:
             (await request.body()).decode("ascii"), keep_blank_values=True, errors="strict", max_num_fields=10
         )
     except (UnicodeError, ValueError) as error:
-        raise RequestError("the body is no form", where="body") from error
+        raise RequestError("the body is not a form", where="body") from error
     form = dict(pairs)
     if len(form) < len(pairs):
         raise RequestError("a name comes twice", where="body")

@@ -125,7 +125,7 @@ class Authenticator:
         return found
 
     def identify_session(self, secret: str) -> Identity | None:
-        """Return whose session it is; `None` if none has this secret: tokens are no sessions.
+        """Return whose session it is; `None` if none has this secret: a token does not count.
 
         Raises
         ------

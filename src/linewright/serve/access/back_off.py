@@ -29,7 +29,7 @@ class BackOff:
     """Counts failures by address, and by name from all addresses; threads may use it.
 
     An address waits for all that failed there. What failed under a name elsewhere makes an address wait only after it failed under
-    that name itself: so many addresses together guess no faster, and whoever has the password gets in from an address of their own.
+    that name itself: so many addresses together guess no faster, and a member with the password gets in from another address.
 
     Parameters
     ----------

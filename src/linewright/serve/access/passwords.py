@@ -16,7 +16,7 @@ _NOBODYS = f"$argon2id$v=19$m={MEMORY_KIB},t={PASSES},p={LANES}${'A' * 22}${'A' 
 
 
 def to_hash(password: str) -> str:
-    """Return what is kept of a new password, with a salt of its own.
+    """Return what is kept of a new password, with a new salt.
 
     Raises
     ------

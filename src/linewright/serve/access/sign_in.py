@@ -23,7 +23,7 @@ from linewright.store.clock import later
 SESSION_MICROS = 12 * 3_600 * 1_000_000
 """How long a session lasts."""
 INVITATION_MICROS = 24 * 3_600 * 1_000_000
-"""How long an invitation lasts where nothing else is said."""
+"""How long an invitation lasts by default."""
 MOST_SESSIONS = 100
 """Of one member; the oldest gives way."""
 FIRST_ADMIN = "admin"
@@ -45,7 +45,7 @@ def invite(state: Path, member: str, now: str, *, micros: int = INVITATION_MICRO
     Raises
     ------
     NotFound
-        If there is no such member.
+        If the member does not exist.
     LinewrightError, OSError
         As `change` does.
     """
@@ -56,9 +56,9 @@ def invite(state: Path, member: str, now: str, *, micros: int = INVITATION_MICRO
 
 
 def first_invitation(state: Path, now: str) -> str | None:
-    """Return an invitation for a first admin, who is made where there is none; `None` where a member can sign in.
+    """Return an invitation for a first admin, who is added if missing; `None` if a member can sign in.
 
-    The one before ends: whoever reads an old log of a start is not let in.
+    The one before ends: the code in the log of an old start is of no use.
     """
     if any(member.password for member in read_accounts(state).members.values()):
         return None
@@ -135,7 +135,7 @@ def begin_session(state: Path, member: str, now: str, *, password: str, instead:
     password
         What was kept of the password that was checked.
     instead
-        Secret of the session that ends, where the same browser had one.
+        Secret of the session that ends, if the same browser had one.
 
     Raises
     ------
