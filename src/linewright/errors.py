@@ -12,6 +12,7 @@ LinewrightError
   UserCodeError          code that came with the line failed    exit 5, HTTP 422
   BackendError           something outside failed               exit 7, HTTP 502
     Transient            trying again may help                  exit 6, HTTP 503
+      TooMany            too many requests of a kind            exit 6, HTTP 429
     Terminal             trying again will not                  exit 7, HTTP 502
       Corrupt            stored bytes are not what was stored   exit 7, HTTP 502
 """
@@ -170,6 +171,12 @@ class Transient(BackendError):  # noqa: N818
 
     exit_code = 6
     http_status = 503
+
+
+class TooMany(Transient):
+    """Too many requests of a kind; ``details["retry_s"]`` says in how many seconds to try again."""
+
+    http_status = 429
 
 
 class Terminal(BackendError):  # noqa: N818

@@ -126,6 +126,7 @@ DIGESTS = frozenset(
 
 INSTANTS = frozenset(
     [
+        "people.MemberInvited.expires",
         "people.TokenChanged.expires",
         "data.Split.cutoff",
         "data.Split.since",
@@ -170,6 +171,13 @@ NAMES = frozenset(
     [
         "people.Granted.lines",
         "people.MemberChanged.member",
+        "people.MemberInvited.member",
+        "people.PasswordChosen.address",
+        "people.PasswordChosen.member",
+        "people.SignInRefused.address",
+        "people.SignInRefused.member",
+        "people.SignedIn.address",
+        "people.SignedIn.member",
         "people.TokenChanged.lines",
         "people.TokenChanged.member",
         "people.TokenChanged.name",

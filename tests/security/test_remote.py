@@ -163,7 +163,7 @@ def test_a_right_on_one_line_is_none_on_another(remote, tokens):
         ({"token": ""}, 2, "Authorization"),
         ({"token": "lw_00000000_x"}, 2, "lets nobody in"),
         ({"SSL_CERT_FILE": ""}, 2, "its certificate is not trusted"),
-        ({"to": "http://192.0.2.1:8080"}, 2, "the token would be readable on the way"),
+        ({"to": "http://192.0.2.1:8080"}, 2, "would be readable on the way"),
         ({"to": "https://"}, 2, "not an address"),
         ({"to": "https://ada:secret@localhost"}, 2, "not an address"),
         ({"to": "https://localhost/elsewhere"}, 2, "not an address"),

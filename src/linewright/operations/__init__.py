@@ -95,9 +95,14 @@ OPERATIONS: Mapping[str, Entry] = {
     "member role": _entry(
         "members",
         _PEOPLE,
-        "Give a member a role, or take it away; what they were signed in with has it at once.",
+        "Give a member a role, or take it away; their tokens have it at once, and they sign in again.",
     ),
-    "member remove": _entry("members", _PEOPLE, "Remove a member, and revoke their tokens."),
+    "member remove": _entry("members", _PEOPLE, "Remove a member, sign them out and revoke their tokens."),
+    "member invite": _entry(
+        "invitations", _PEOPLE, "Make a code by which a member chooses a password, and print it this once."
+    ),
+    "login": _entry("login", _PEOPLE, "Sign in to a factory that is up, here or elsewhere."),
+    "logout": _entry("login", _PEOPLE, "Sign out of a factory, and forget the session."),
     "token create": _entry("tokens", _PEOPLE, "Make a token, and print it this once."),
     "token list": _entry("tokens", _PEOPLE, "List all tokens, with what they may do and their last use."),
     "token revoke": _entry("tokens", _PEOPLE, "Revoke a token: within a second it lets nobody in."),

@@ -29,6 +29,8 @@ class MemberLine(msgspec.Struct, frozen=True, kw_only=True):
     created: str
     tokens: int
     """Tokens of theirs that are not revoked."""
+    has_password: bool
+    """Whether they have used an invitation, so that they can sign in."""
 
 
 class Members(msgspec.Struct, frozen=True, kw_only=True):
@@ -60,7 +62,7 @@ def member_add(factory: Factory, name: str, /, *, role: Role, lines: tuple[str, 
 def member_role(
     factory: Factory, name: str, role: Role, /, *, lines: tuple[str, ...] = (), off: bool = False
 ) -> MemberLine:
-    """Give a member a role, or take it away; what they were signed in with has it at once.
+    """Give a member a role, or take it away; their tokens have it at once, and they sign in again.
 
     Parameters
     ----------
@@ -84,7 +86,7 @@ def member_role(
 
 @operation(permission="manage", effect="act")
 def member_remove(factory: Factory, name: str, /) -> Members:
-    """Remove a member, and revoke their tokens.
+    """Remove a member, sign them out and revoke their tokens.
 
     Parameters
     ----------
@@ -123,6 +125,7 @@ def _line(factory: Factory, name: str) -> MemberLine:
         roles=tuple(map(grant_in_words, member.grants)),
         created=member.created,
         tokens=sum(token.member == name and not token.revoked for token in accounts.tokens.values()),
+        has_password=bool(member.password),
     )
 
 

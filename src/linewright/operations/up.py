@@ -20,15 +20,18 @@ from linewright.line.file.factory_file import FACTORY_FILE, read_factory_file
 from linewright.line.predict.example_request import curl
 from linewright.line.record.checkpoint import checkpoint_all, head_in_words
 from linewright.operations.declaration.declare import NextProgram, operation
+from linewright.people.facts import MemberInvited
 from linewright.release.halt_file import unguarded
 from linewright.release.promotion import project, record_pending
 from linewright.serve.access.control_token import TOKEN_FILE, control_token
+from linewright.serve.access.sign_in import FIRST_ADMIN, INVITATION_MICROS, first_invitation
 from linewright.serve.limits import AllLimits
 from linewright.serve.listener import Announcement, listening, shown
 from linewright.serve.models.memory import to_bytes
 from linewright.serve.peers import shared
 from linewright.serve.reach import Reach
 from linewright.serve.workers import MOST, endpoint_child, program_arguments
+from linewright.store.clock import later
 
 MOST_EXAMPLES = 3
 _GUARD_S = 1.0
@@ -207,7 +210,11 @@ def _up(  # noqa: PLR0917 -- the options of `up`
                 reach.to_json(),
             ),
             cores=of_runs,
-            news=(f"{control} on {asked_at}", f"try: {_ask_status(factory, asked_at)}"),
+            news=(
+                f"{control} on {asked_at}",
+                f"try: {_ask_status(factory, asked_at)}",
+                *(_first_invitation(factory, asked_at) if reach.needs_token(host) else ()),
+            ),
         )
         try:
             supervise((replace(endpoint, cores=of_endpoint), worker), tell)
@@ -240,6 +247,26 @@ def _ask_status(factory: Factory, url: str) -> str:
     """Return the command that asks the control plane; the token itself stays in its file."""
     token = shlex.quote(str(factory.state / TOKEN_FILE))
     return f'curl -s -H @<(echo "Authorization: Bearer $(cat {token})") {url}/api/v1/status'
+
+
+def _first_invitation(factory: Factory, url: str) -> tuple[str, ...]:
+    """Invite a first admin, as long as no member can sign in, and return what to tell."""
+    at = factory.now()
+    code = first_invitation(factory.state, at)
+    if code is None:
+        return ()
+    expires = later(at, INVITATION_MICROS)
+    factory.metadata.record(
+        MemberInvited(
+            at=at,
+            by=factory.actor,
+            because="nobody can sign in",
+            line="",
+            member=FIRST_ADMIN,
+            expires=expires,
+        )
+    )
+    return (f"first admin: choose a password, once, within 24 h: {url}/join?invitation={code}",)
 
 
 def _guard_older(factory: Factory) -> None:

@@ -171,3 +171,36 @@ class TokenChanged(Event, frozen=True, kw_only=True, tag="token-changed"):
     """Whose it is."""
     expires: str
     is_revoked: bool = False
+
+
+class MemberInvited(Event, frozen=True, kw_only=True, tag="member-invited"):
+    """A member may choose a password, once. `line` is empty, as in all that is about members."""
+
+    member: str
+    expires: str
+    """When the invitation ends."""
+
+
+class PasswordChosen(Event, frozen=True, kw_only=True, tag="password-chosen"):
+    """A member used an invitation to choose a password, which ended their sessions."""
+
+    member: str
+    address: str = ""
+    """The client of the request; empty if unknown."""
+
+
+class SignedIn(Event, frozen=True, kw_only=True, tag="signed-in"):
+    """A member gave their password."""
+
+    member: str
+    address: str = ""
+    """The client of the request; empty if unknown."""
+
+
+class SignInRefused(Event, frozen=True, kw_only=True, tag="sign-in-refused"):
+    """Somebody gave a wrong password or name. At most one a minute and member is recorded."""
+
+    member: str = ""
+    """Empty for names of nobody, which may be passwords typed into the wrong field."""
+    address: str = ""
+    """The client of the request; empty if unknown."""

@@ -216,7 +216,8 @@ class OperationCommand(click.Command):
         )
         settings = Settings.of(ctx)
         progress = ProgressLine(sys.stderr, quiet=settings.quiet)
-        token = os.environ.get(TOKEN_VAR, "")
+        # A token is one factory's: it says nothing at the one that somebody signs in to.
+        token = "" if self._operation.name in {"login", "logout"} else os.environ.get(TOKEN_VAR, "")
         if settings.address:
             given = {name: written for name, written in given.items() if written}
             return self._ask(settings, given, values, token)
@@ -252,6 +253,7 @@ class OperationCommand(click.Command):
     ) -> int:
         """Have a factory elsewhere carry the operation out, print its result and return the exit code."""
         remote = import_module("linewright.interfaces.cli.remote")  # TLS takes long to import
+        token = token or remote.token_for(settings.address) or ""
         answer = remote.ask(settings.address, self._operation, given, values, token=token)
         result = remote.result_of(self._operation, answer)
         for part in result if self._operation.streams and not settings.as_json else [result]:

@@ -12,9 +12,11 @@ from urllib.parse import SplitResult, quote, urlencode, urlsplit
 
 import msgspec
 
-from linewright.errors import Conflict, Denied, LinewrightError, RequestError, Terminal, Transient, from_json
+from linewright.errors import Conflict, LinewrightError, RequestError, Terminal, Transient, from_json
+from linewright.interfaces.cli.logins import origin_of, token_for
 from linewright.operations.declaration.declare import Operation, to_json
-from linewright.serve.origin import is_loopback
+
+__all__ = ["ask", "result_of", "token_for"]
 
 _CONNECT_S, _ANSWER_S = 10.0, 60.0
 """Seconds to connect, and to wait for the answer of an operation that neither waits for runs nor is expensive."""
@@ -113,18 +115,7 @@ class _Plane:
     """
 
     def __init__(self, address: str, token: str) -> None:
-        parts = urlsplit(address)
-        if not parts.hostname or parts.path not in {"", "/"} or parts.query or "@" in parts.netloc:
-            raise RequestError(
-                "not an address", where="--factory", found=address, allowed="https://HOST[:PORT]"
-            )
-        if parts.scheme == "http" and not is_loopback(parts.hostname):
-            raise Denied(
-                "the token would be readable on the way",
-                where="--factory",
-                found=address,
-                allowed="https://, and http:// to this machine",
-            )
+        parts = urlsplit(origin_of(address))
         self._address = address
         self._headers = {"Accept": "application/json"}
         if token:
@@ -135,9 +126,7 @@ class _Plane:
         """Close the connection."""
         self._connection.close()
 
-    def call(
-        self, operation: Operation, given: Mapping[str, list[str]], values: Mapping[str, Any]
-    ) -> bytes:
+    def call(self, operation: Operation, given: Mapping[str, list[str]], values: Mapping[str, Any]) -> bytes:
         """Send an operation and return its result as JSON."""
         wait = None if operation.waits or operation.expensive else _ANSWER_S
         if operation.writes:

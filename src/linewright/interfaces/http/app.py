@@ -26,7 +26,9 @@ from linewright.interfaces.http.expensive import Bug, Expensive
 from linewright.interfaces.http.files import Files, Staged
 from linewright.interfaces.http.guard import Guard, asked_by
 from linewright.interfaces.http.metrics import PATH, metrics_route
+from linewright.interfaces.http.open_routes import OPEN_ROUTES, SECRETS
 from linewright.interfaces.http.replies import Replies
+from linewright.interfaces.http.sign_in import SignIn
 from linewright.operations.declaration.declare import Entry, Operation, load, to_json
 from linewright.serve.access.authenticate import Authenticator
 from linewright.serve.access.rights import Identity
@@ -98,7 +100,7 @@ class ControlApp(FastAPI):
             super().build_middleware_stack(),
             authenticator=self._authenticator,
             permission_of=self._permission_of,
-            secret=frozenset(each.path for each in self._operations if each.secret),
+            secret=SECRETS.union(each.path for each in self._operations if each.secret),
             replies=self._replies,
             hosts=self._hosts,
             relative=self._relative,
@@ -111,7 +113,8 @@ class ControlApp(FastAPI):
 
     async def _refused(self, _: Request, error: Exception) -> Response:
         problem = error if isinstance(error, LinewrightError) else LinewrightError(str(error))
-        headers = {"retry-after": "1"} if isinstance(error, Transient) else {}
+        retry_s = str(problem.details.get("retry_s", 1))
+        headers = {"retry-after": retry_s} if isinstance(error, Transient) else {}
         body = self._relative(to_json(problem.to_json()))
         return Response(body, problem.http_status, headers=headers, media_type=_JSON)
 
@@ -235,12 +238,12 @@ def control_app(
         )
         if each.files and files is not None:
             _add_files(app, each, files)
-    open_to_all = {("GET", "/")}  # it says what operations there are, and nothing of the factory
+    SignIn(open_factory, authenticator).add_to(app)
     for route in app.routes:
         for method in getattr(route, "methods", None) or {"GET"}:
             if method != "HEAD" and (method, getattr(route, "path", "")) not in {
                 *app.permissions,
-                *open_to_all,
+                *OPEN_ROUTES,
             }:
                 raise TypeError(f"the route {method} {getattr(route, 'path', route)} has no permission")
     return app

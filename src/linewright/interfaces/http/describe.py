@@ -74,6 +74,17 @@ def route_of(operation: Operation) -> dict[str, Any]:
     }
 
 
+def body_of(body: Any, result: Any) -> dict[str, Any]:
+    """Return what OpenAPI says of a route outside the operations, given the types of its body, `None` for an empty object, and result."""
+    sent = {"type": "object"} if body is None else _inline(body)
+    answers = {"200": {"description": "The result.", "content": {_JSON: {"schema": _inline(result)}}}}
+    return {"requestBody": {"required": True, "content": {_JSON: {"schema": sent}}}, "responses": answers}
+
+
+def _inline(kind: type) -> dict[str, Any]:
+    return _schemas([kind])[1][kind.__name__]
+
+
 def _schema(parameter: Parameter) -> dict[str, Any]:
     schema = _schemas([parameter.type])[0][0]
     return (

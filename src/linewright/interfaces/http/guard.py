@@ -1,8 +1,8 @@
 """What every request to the control plane must pass before any of our code acts on it.
 
-A client must be on this machine and hold a token whose rights cover its request, and must not be a browser that a foreign page steers: the name in
+A client must be on this machine and hold a token or a session whose rights cover its request, and must not be a browser that a foreign page steers: the name in
 `Host` must be ours (DNS rebinding), a request of any method must come from our own pages or from a program (`Origin`,
-`Sec-Fetch-Site`), and a write must be JSON (which a form cannot send). A read is no exception: what it costs is paid before the browser
+`Sec-Fetch-Site`), and a write must be JSON (which a form cannot send), but on the pages that have a form. A read is no exception: what it costs is paid before the browser
 keeps its answer from the page that asked.
 """
 
@@ -17,6 +17,8 @@ from typing import Any
 import msgspec
 
 from linewright.errors import LinewrightError, RequestError, Transient, Unauthenticated
+from linewright.interfaces.http.cookie import session_secret
+from linewright.interfaces.http.open_routes import OPEN_ROUTES, PAGES
 from linewright.interfaces.http.replies import Replies, Reply
 from linewright.serve.access.authenticate import Authenticator
 from linewright.serve.access.rights import Identity
@@ -45,7 +47,7 @@ SECURITY_HEADERS = (
 )
 """Added to each answer that does not set them itself."""
 
-_JSON = "application/json"
+_JSON, _FORM = "application/json", "application/x-www-form-urlencoded"
 _READS = frozenset({"GET", "OPTIONS"})
 _CHALLENGE = ((b"www-authenticate", b"Bearer"),)
 _IDENTITY = "linewright.identity"
@@ -117,13 +119,10 @@ class Guard:
         try:
             host = our_host(_headers(scope, b"host"), self._hosts)
             if not _is_visit(scope):
-                origins, sites = _headers(scope, b"origin"), _headers(scope, b"sec-fetch-site")
+                origins, sites = _origins(scope), _headers(scope, b"sec-fetch-site")
                 require_own_page(host, scheme=scope["scheme"], origins=origins, sites=sites)
-            if (scope["method"], scope["path"]) != (
-                "GET",
-                "/",
-            ):  # the index: it says what there is, and nothing of the factory
-                identity = self._authenticator.identify(_headers(scope, b"authorization"))
+            if (scope["method"], scope["path"]) not in OPEN_ROUTES:
+                identity = self._identify(scope)
                 permission = self._permission_of(scope["method"], scope["path"])
                 if permission is not None and not identity.allows_somewhere(permission):
                     raise identity.refusal(permission)
@@ -144,6 +143,13 @@ class Guard:
             told = self._relative(msgspec.json.encode(error.to_json()))
             reply = Reply(error.http_status, _JSON, told)
             await _send(send, reply, _CHALLENGE if isinstance(error, Unauthenticated) else ())
+
+    def _identify(self, scope: MutableMapping[str, Any]) -> Identity:
+        given = _headers(scope, b"authorization")
+        # A token counts more than a cookie, which a browser sends by itself.
+        secret = "" if given else session_secret(scope)
+        found = self._authenticator.identify_session(secret) if secret else None
+        return found or self._authenticator.identify(given)
 
     async def _body(self, scope: MutableMapping[str, Any], receive: Receive) -> bytes:
         too_large = _Refused(
@@ -233,16 +239,29 @@ class _Caught:
 
 
 def _is_visit(scope: MutableMapping[str, Any]) -> bool:
-    """Return whether a person follows a link to the index: a browser then shows it, and gives it to no page."""
-    is_index = (scope["method"], scope["path"]) == ("GET", "/")
-    return is_index and _headers(scope, b"sec-fetch-mode") == ["navigate"] and not _headers(scope, b"origin")
+    """Return whether a person follows a link to what is open to all: a browser then shows it, and gives it to no page."""
+    is_open = scope["method"] == "GET" and ("GET", scope["path"]) in OPEN_ROUTES
+    return is_open and _headers(scope, b"sec-fetch-mode") == ["navigate"] and not _headers(scope, b"origin")
+
+
+def _origins(scope: MutableMapping[str, Any]) -> list[str]:
+    """Return the origins that a request names.
+
+    Since our pages tell nobody their address, browsers send ``null`` with their forms, and say by ``Sec-Fetch-Site``, which no page can
+    set, that it is ours.
+    """
+    given = _headers(scope, b"origin")
+    is_own_form = scope["path"] in PAGES and _headers(scope, b"sec-fetch-site") == ["same-origin"]
+    return [] if is_own_form and given == ["null"] else given
 
 
 def _check_content_type(scope: MutableMapping[str, Any]) -> None:
     given = _headers(scope, b"content-type")
-    if [each.partition(";")[0].strip().lower() for each in given] != [_JSON]:
+    allowed = _FORM if scope["path"] in PAGES else _JSON
+    if [each.partition(";")[0].strip().lower() for each in given] != [allowed]:
         found = ", ".join(given)
-        error = RequestError("a write is JSON", where="Content-Type", found=found, allowed=_JSON)
+        what = "a write is JSON" if allowed == _JSON else "this page takes its form"
+        error = RequestError(what, where="Content-Type", found=found, allowed=allowed)
         raise _Refused(415, error)
 
 

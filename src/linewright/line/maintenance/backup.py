@@ -29,7 +29,7 @@ from linewright.line.file.factory_file import FACTORY_FILE
 from linewright.line.maintenance.problem import Problem, problem_of, worst
 from linewright.release.halt_file import pending
 from linewright.release.promotion import record_pending
-from linewright.serve.access.accounts import ACCESS_FILE, Accounts, read_accounts
+from linewright.serve.access.accounts import ACCESS_FILE, read_accounts
 from linewright.serve.log.records import count_of
 from linewright.serve.log.segments import ENDING, Damage, SealedSegments, frame_of, open_segment, read_file
 from linewright.store.database import open_file
@@ -210,9 +210,9 @@ def _write(factory: Factory, draft: Path, scratch: Path) -> BackedUp:
         for name in (FACTORY_FILE, *(f"lines/{line}.yaml" for line in factory.names()), *sources):
             archive.add(name, factory.root / name)
         archive.add(f"{STATE}/FORMAT", factory.state / "FORMAT")
-        if members := read_accounts(factory.state).members:
-            # Without their tokens: who has the file of a token would be let in again after it was revoked.
-            (scratch / ACCESS_FILE).write_bytes(msgspec.json.encode(Accounts(members=members)))
+        if (accounts := read_accounts(factory.state)).members:
+            # Without their tokens and passwords: who has the file of a token would be let in again after it was revoked.
+            (scratch / ACCESS_FILE).write_bytes(msgspec.json.encode(accounts.without_secrets()))
             archive.add(f"{STATE}/{ACCESS_FILE}", scratch / ACCESS_FILE)
         # Before what it is about: a removal that begins meanwhile is then ended in the restored factory too, or not begun there.
         for path in sorted((factory.state / "forgotten").glob("*.json")):

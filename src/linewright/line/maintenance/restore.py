@@ -294,17 +294,17 @@ def _cut_off(file: Path, found: str) -> Corrupt:
 def _require_ours(stage: Path) -> None:
     """Require of each database the schema that our code makes, before anything is written to it: a trigger would act by our hand.
 
-    And that the backup brings no token, as ours do not: it would let somebody in.
+    And that the backup brings no token and no password, as ours do not: it would let somebody in.
     """
     accounts = stage / STATE / ACCESS_FILE
     if accounts.exists():
         accounts.chmod(0o600)
     try:
-        tokens = read_accounts(stage / STATE).tokens
+        found = read_accounts(stage / STATE)
     except Corrupt as error:
         raise _no_backup(f"{ACCESS_FILE}: {error.found}") from error
-    if tokens:
-        raise _no_backup(f"{ACCESS_FILE} with tokens")
+    if found != found.without_secrets():
+        raise _no_backup(f"{ACCESS_FILE} with tokens or passwords")
     for path in databases_of(stage / STATE):
         name = str(path.relative_to(stage))
         try:

@@ -1,15 +1,18 @@
 """Members and tokens, in one file of the state that both servers read: an endpoint must know a token without any database.
 
-Nothing in it lets anybody in: of a token, which is 256 random bits, it has the SHA-256.
+Nothing in it lets anybody in: of tokens, invitations and sessions, which are 256 random bits each, it has the SHA-256, and of a
+password what Argon2 makes of it.
 """
 
 import hashlib
 import os
+import secrets
 import stat
 from collections.abc import Mapping
 from pathlib import Path
 
 import msgspec
+from msgspec.structs import replace
 
 from linewright.errors import Corrupt, Denied
 from linewright.serve.access.rights import ROLES, TOKEN_KINDS, Identity, Scope
@@ -18,6 +21,8 @@ ACCESS_FILE = "access.json"
 """In the state folder."""
 _MOST_BYTES = 16 << 20
 """More members and tokens than that nobody looks after."""
+_RANDOM_BYTES = 32
+"""256 bits: nobody guesses them, however often they ask."""
 
 
 class Grant(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -33,11 +38,23 @@ class Grant(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         return Scope(permissions=permitted, lines=frozenset(self.lines) or None)
 
 
+class Invitation(msgspec.Struct, frozen=True, kw_only=True):
+    """What lets a member choose a password, once."""
+
+    sha256: str
+    """Of the whole code, hexadecimal."""
+    created: str
+    expires: str
+
+
 class Member(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """A person with roles."""
 
     created: str
     grants: tuple[Grant, ...] = ()
+    password: str = ""
+    """What Argon2 made of it, with its parameters and salt; empty where none was chosen yet."""
+    invitation: Invitation | None = None
 
 
 class Token(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -56,19 +73,54 @@ class Token(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """When; empty as long as it is not."""
 
 
+class Session(msgspec.Struct, frozen=True, kw_only=True):
+    """What a member sends after signing in, until they sign out."""
+
+    sha256: str
+    """Of the whole secret, hexadecimal."""
+    member: str
+    created: str
+    expires: str
+
+
 class Accounts(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """All members and tokens of a factory."""
+    """All members, tokens and sessions of a factory."""
 
     version: int = 1
     members: Mapping[str, Member] = {}
     tokens: Mapping[str, Token] = {}
     """By the public part of the token."""
+    sessions: Mapping[str, Session] = {}
+    """By the public part of the secret."""
 
     def identity(self, token: str, now: str) -> Identity | None:
-        """Return whose token this is; `None` if it is unknown, revoked, expired, or its member is gone."""
+        """Return whose token or session this is; `None` if it is unknown, revoked, expired, or its member is gone."""
         found = self.tokens.get(public_part(token))
+        if found is None:
+            return self.signed_in(token, now)
         # Digests are compared: how long it takes says nothing about the token.
-        return self._holder(found, now) if found is not None and found.sha256 == sha256(token) else None
+        return self._holder(found, now) if found.sha256 == sha256(token) else None
+
+    def signed_in(self, secret: str, now: str) -> Identity | None:
+        """Return whose session this is, with the rights that they have now; `None` if there is none of that secret."""
+        found = self.sessions.get(public_part(secret))
+        if found is None or found.sha256 != sha256(secret) or found.expires <= now:
+            return None
+        member = self.members.get(found.member)
+        if member is None:
+            return None
+        scopes = tuple(grant.scope() for grant in member.grants)
+        return Identity(actor=found.member, member=found.member, scopes=scopes)
+
+    def signed_out(self, member: str) -> "Accounts":
+        """Return the accounts without the sessions of a member."""
+        sessions = {public: one for public, one in self.sessions.items() if one.member != member}
+        return replace(self, sessions=sessions)
+
+    def without_secrets(self) -> "Accounts":
+        """Return the members alone, as a backup has them: who has it must not be let in by what was revoked since."""
+        members = {name: replace(one, password="", invitation=None) for name, one in self.members.items()}
+        return Accounts(members=members)
 
     def has_admin_token(self, now: str) -> bool:
         """Whether a token lets an admin of the whole factory in, so that the owner's is not needed."""
@@ -113,6 +165,19 @@ def public_part(token: str) -> str:
     """
     prefix, _, rest = token.partition("_")
     return rest.partition("_")[0] if prefix == "lw" else ""
+
+
+def new_secret() -> tuple[str, str]:
+    """Make a secret of 256 random bits; return its public part, and the whole of it.
+
+    Examples
+    --------
+    >>> public, secret = new_secret()
+    >>> len(secret), public_part(secret) == public
+    (55, True)
+    """
+    public = secrets.token_hex(4)
+    return public, f"lw_{public}_{secrets.token_urlsafe(_RANDOM_BYTES)}"
 
 
 def sha256(secret: str) -> str:

@@ -45,11 +45,11 @@ class Authenticator:
         actor: str = "owner",
         now: Callable[[], str] = now_utc,
     ) -> None:
-        self._state, self._now = state, now
+        self.state, self.now = state, now
         self._owner, self._digest = owner(actor), sha256(token) if token else ""
         self._accounts, self._seen, self._look_at = Accounts(), list[Any](), 0.0
         self._identities: dict[str, tuple[Identity, float]] = {}
-        """Whose each header is, and until when on the monotonic clock, as long as nothing changes."""
+        """Whose each token is, and until when on the monotonic clock, as long as nothing changes."""
         self._uses = None if state is None else LastUse(state)
         self._trouble: LinewrightError | None = None
 
@@ -62,9 +62,9 @@ class Authenticator:
         LinewrightError
             If they cannot be read: nobody but the owner is let in then.
         """
-        if self._state is not None and (now := monotonic()) >= self._look_at:
+        if self.state is not None and (now := monotonic()) >= self._look_at:
             self._look_at = now + LOOK_S
-            self._follow(self._state)
+            self._follow(self.state)
         if self._trouble is not None:
             raise self._trouble
         return self._accounts
@@ -100,42 +100,64 @@ class Authenticator:
         Unauthenticated
             If there is not exactly one, or it is not ``Bearer`` with a token that lets somebody in.
         """
-        header = given[0] if len(given) == 1 else ""
-        scheme, _, token = header.partition(" ")
-        token = token.strip()
-        if scheme.lower() != "bearer" or not token:
-            raise _refused("a token is wanted" if not given else "not a bearer token")
+        token = bearer(given)
         if self._digest and hmac.compare_digest(sha256(token), self._digest):
             return self._as_owner()
         accounts = self.accounts
-        seen = self._identities.get(header)
+        seen = self._identities.get(token)
         if seen is not None and seen[1] > monotonic():
             return seen[0]
-        found = accounts.identity(token, self._now())
-        if found is None:
-            self._look_at = 0.0  # it may have been made a moment ago
+        public = public_part(token)
+        if public not in accounts.tokens:
+            self._look_at = 0.0  # it may have been made a moment ago, and a session ends at once
             accounts = self.accounts
-            found = accounts.identity(token, self._now())
+        found = accounts.identity(token, self.now())
         if found is None:
             raise _refused("this token lets nobody in: it is unknown, revoked or expired")
-        public = public_part(token)
+        if public in accounts.sessions:
+            return found
         if self._uses is not None:
             self._uses.note(public)
         if len(self._identities) >= _MOST_KEPT:
             self._identities.clear()
-        left = datetime.fromisoformat(accounts.tokens[public].expires) - datetime.fromisoformat(self._now())
-        self._identities[header] = found, monotonic() + min(left.total_seconds(), EVERY_S)
+        left = datetime.fromisoformat(accounts.tokens[public].expires) - datetime.fromisoformat(self.now())
+        self._identities[token] = found, monotonic() + min(left.total_seconds(), EVERY_S)
         return found
+
+    def identify_session(self, secret: str) -> Identity | None:
+        """Return whose session it is; `None` if none has this secret: a token does not count.
+
+        Raises
+        ------
+        LinewrightError
+            If members and sessions cannot be read.
+        """
+        self._look_at = 0.0
+        return self.accounts.signed_in(secret, self.now())
 
     def _as_owner(self) -> Identity:
         """Let the owner in, also where the members and tokens cannot be read: else nobody could halt a line from afar then."""
         try:
-            has_admin = self.accounts.has_admin_token(self._now())
+            has_admin = self.accounts.has_admin_token(self.now())
         except LinewrightError:
             has_admin = False
         if has_admin:
             raise _refused("the owner's token is of no use since an admin has one")
         return self._owner
+
+
+def bearer(given: Sequence[str]) -> str:
+    """Return the token in the values of ``Authorization`` headers.
+
+    Raises
+    ------
+    Unauthenticated
+        If there is not exactly one, or it is not ``Bearer`` with a token.
+    """
+    scheme, _, token = (given[0] if len(given) == 1 else "").partition(" ")
+    if scheme.lower() != "bearer" or not token.strip():
+        raise _refused("a token is wanted" if not given else "not a bearer token")
+    return token.strip()
 
 
 def _refused(what: str) -> Unauthenticated:

@@ -3,7 +3,6 @@
 import fcntl
 import os
 import re
-import secrets
 from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import NamedTuple
@@ -18,6 +17,7 @@ from linewright.serve.access.accounts import (
     Grant,
     Member,
     Token,
+    new_secret,
     read_accounts,
     sha256,
 )
@@ -27,8 +27,6 @@ from linewright.store.clock import uuid7
 Change = Callable[[Accounts], Accounts]
 NAME = re.compile(r"[a-z0-9][a-z0-9._@+-]{0,62}")
 """Of members and tokens: also an address of e-mail."""
-_RANDOM_BYTES = 32
-"""256 bits: nobody guesses them, however often they ask."""
 
 
 def change(state: Path, change: Change) -> Accounts:
@@ -91,8 +89,7 @@ def new_token(*, name: str, grant: Grant, member: str, created: str, expires: st
     """
     _require_name(name, "name")
     _require_role(grant.role, {**ROLES, **TOKEN_KINDS})
-    public = secrets.token_hex(4)
-    token = f"lw_{public}_{secrets.token_urlsafe(_RANDOM_BYTES)}"
+    public, token = new_secret()
     kept = Token(
         sha256=sha256(token), name=name, grant=grant, member=member, created=created, expires=expires
     )
@@ -118,7 +115,7 @@ def with_token(made: Made) -> Change:
             for public, one in accounts.tokens.items()
             if one.name == made.kept.name and not one.revoked
         ]
-        if same or made.id in accounts.tokens:
+        if same or made.id in accounts.tokens or made.id in accounts.sessions:
             raise Conflict(
                 "a token has that name",
                 found=made.kept.name,
@@ -177,20 +174,21 @@ def with_member(name: str, member: Member) -> Change:
 
 
 def with_grants(name: str, grants: Callable[[tuple[Grant, ...]], tuple[Grant, ...]]) -> Change:
-    """Change what a member may do."""
+    """Change what a member may do; they have to sign in again."""
 
     def set_grants(accounts: Accounts) -> Accounts:
         member = find_member(accounts, name)
         changed = replace(member, grants=grants(member.grants))
         for grant in changed.grants:
             _require_role(grant.role, ROLES)
-        return _with_an_admin(accounts, replace(accounts, members={**accounts.members, name: changed}))
+        after = replace(accounts, members={**accounts.members, name: changed})
+        return _with_an_admin(accounts, after.signed_out(name))
 
     return set_grants
 
 
 def without_member(name: str, at: str) -> Change:
-    """Remove a member, and revoke their tokens."""
+    """Remove a member with their sessions, and revoke their tokens."""
 
     def remove(accounts: Accounts) -> Accounts:
         find_member(accounts, name)
@@ -199,7 +197,8 @@ def without_member(name: str, at: str) -> Change:
             public: replace(one, revoked=at) if one.member == name and not one.revoked else one
             for public, one in accounts.tokens.items()
         }
-        return _with_an_admin(accounts, replace(accounts, members=members, tokens=tokens))
+        after = replace(accounts, members=members, tokens=tokens)
+        return _with_an_admin(accounts, after.signed_out(name))
 
     return remove
 

@@ -23,6 +23,7 @@ _SUBJECTS: Mapping[str, str] = {
     "linewright.operations.evidence": "evidence",
     "linewright.operations.halt": "halt",
     "linewright.operations.history": "history",
+    "linewright.operations.invitations": "invitations",
     "linewright.operations.lines": "lines",
     "linewright.operations.plan": "plan",
     "linewright.operations.notify": "notify",

@@ -1,0 +1,17 @@
+"""Invitations: what a member does with one."""
+
+from linewright.interfaces.cli.render.dispatch import renderer
+from linewright.operations.invitations import NewInvitation
+from linewright.store.clock import said
+
+
+@renderer.register
+def new_invitation_text(result: NewInvitation) -> str:
+    """Say it line by line; the code stands alone on its line, to be copied."""
+    return (
+        f"Invitation of {result.member}, until {said(result.expires)}, to be used once:\n"
+        f"{result.invitation}\n"
+        "It is shown this once and not stored.\n"
+        f"Next: send it to {result.member}, who chooses a password by `linewright login URL --invitation CODE`, or in a browser "
+        "at URL/join?invitation=CODE; URL is that of the control plane"
+    )

@@ -1,0 +1,86 @@
+"""The two pages on which members get in: plain forms, without scripts and without anything from elsewhere."""
+
+import base64
+import hashlib
+import re
+from functools import cache
+from typing import NamedTuple
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from jinja2.environment import Template
+from markupsafe import Markup
+
+from linewright.interfaces.http.open_routes import JOIN_PAGE, SIGN_IN_PAGE
+from linewright.serve.access.passwords import SHORTEST
+
+_STYLE = (
+    "body{font:16px/1.5 sans-serif;margin:3rem auto;max-width:24rem;padding:0 1rem}"
+    "label{display:block;margin:1rem 0}input{box-sizing:border-box;font:inherit;padding:.4rem;width:100%}"
+    "button{font:inherit;padding:.4rem 1rem}"
+)
+_DIGEST = base64.b64encode(hashlib.sha256(_STYLE.encode()).digest()).decode()
+HEADERS = {
+    "content-security-policy": f"default-src 'none'; style-src 'sha256-{_DIGEST}'; form-action 'self'; base-uri 'none'; "
+    "frame-ancestors 'none'",
+    "referrer-policy": "no-referrer",
+}
+"""A page loads nothing, sends forms to this server alone, is shown in no frame, and tells no other its address."""
+_CODE = re.compile(r"lw_[0-9a-f]{8}_[A-Za-z0-9_-]{43}")
+
+
+class _Field(NamedTuple):
+    name: str
+    label: str
+    type: str
+    autocomplete: str = "off"
+    value: str = ""
+    least: int = 0
+
+
+def sign_in_page(*, name: str = "", problem: str = "") -> str:
+    """Return the page with a form for name and password, and what was wrong with the one before."""
+    return _page().render(
+        title="Sign in",
+        action=SIGN_IN_PAGE,
+        problem=problem,
+        style=Markup(_STYLE),  # noqa: S704 -- ours
+        button="Sign in",
+        fields=(
+            _Field("name", "Name", "text", "username", name[:63]),
+            _Field("password", "Password", "password", "current-password"),
+        ),
+    )
+
+
+def join_page(*, invitation: str = "", problem: str = "") -> str:
+    """Return the page with a form for a new password; what cannot be a code is not repeated."""
+    return _page().render(
+        title="Choose a password",
+        action=JOIN_PAGE,
+        problem=problem,
+        style=Markup(_STYLE),  # noqa: S704 -- ours
+        button="Choose",
+        fields=(
+            _Field("invitation", "", "hidden", value=invitation if _CODE.fullmatch(invitation) else ""),
+            _Field(
+                "password",
+                f"Password, at least {SHORTEST} characters",
+                "password",
+                "new-password",
+                least=SHORTEST,
+            ),
+            _Field("again", "The same again", "password", "new-password", least=SHORTEST),
+        ),
+    )
+
+
+@cache
+def _page() -> Template:
+    environment = Environment(
+        loader=PackageLoader("linewright.interfaces.http", "templates"),
+        undefined=StrictUndefined,
+        autoescape=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    return environment.get_template("page.html.jinja")

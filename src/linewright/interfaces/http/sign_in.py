@@ -1,0 +1,342 @@
+"""How members get in and out of the control plane: by a name and a password, which give a session."""
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager, suppress
+from functools import partial
+from importlib import import_module
+from pathlib import Path
+from time import monotonic
+from typing import Any, NamedTuple
+from urllib.parse import parse_qsl
+
+import msgspec
+from anyio import CapacityLimiter
+from anyio.to_thread import run_sync
+from fastapi import FastAPI, Request, Response
+from starlette.background import BackgroundTask
+
+from linewright.errors import LinewrightError, RequestError, TooMany, Unauthenticated
+from linewright.interfaces.http.cookie import session_secret, set_cookie
+from linewright.interfaces.http.describe import body_of
+from linewright.interfaces.http.open_routes import JOIN, JOIN_PAGE, SIGN_IN, SIGN_IN_PAGE, SIGN_OUT
+from linewright.people.facts import PasswordChosen, SignedIn, SignInRefused
+from linewright.serve.access.accounts import read_accounts
+from linewright.serve.access.authenticate import Authenticator, bearer
+from linewright.serve.access.back_off import BackOff, too_many
+from linewright.serve.access.change_accounts import change
+from linewright.serve.access.passwords import is_right, to_hash
+from linewright.serve.access.rights import Identity, owner
+from linewright.serve.access.sign_in import (
+    Secret,
+    begin_session,
+    end_session,
+    invited,
+    with_password,
+    wrong_credentials,
+)
+from linewright.store.values import Event
+
+_CHECKS = 2
+"""Passwords that are checked at once: each takes 19 MiB and a processor."""
+_MOST_WAITING = 32
+_QUIET_S = 60.0
+"""How long after a refusal of a member no other one of theirs is recorded."""
+_JSON, _HTML = "application/json", "text/html; charset=utf-8"
+_OPENER = owner("linewright")
+
+
+class Credentials(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What signs a member in."""
+
+    name: str
+    password: str
+    token: bool = False
+    """Whether the session is returned, for a program, in place of a cookie."""
+
+
+class Joining(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What gives a member a password."""
+
+    invitation: str
+    password: str
+
+
+class Signed(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Who is signed in, and until when."""
+
+    member: str
+    expires: str
+    token: str = ""
+    """The session, if `token` was set; sent as ``Authorization: Bearer``."""
+
+
+class Joined(msgspec.Struct, frozen=True, kw_only=True):
+    """Who has a new password."""
+
+    member: str
+
+
+class SignedOut(msgspec.Struct, frozen=True, kw_only=True):
+    """What became of a session."""
+
+    ended: bool
+    """Whether there was one."""
+
+
+class _Attempt(NamedTuple):
+    name: str
+    password: str
+    address: str
+    instead: str
+    """Secret of the session that the browser had before."""
+
+
+class SignIn:
+    """Signs members in and out.
+
+    Parameters
+    ----------
+    open_factory
+        Opens the factory, to record what happened; if it gives none, nothing is recorded.
+    authenticator
+        Has the members and the time.
+    back_off
+        How long somebody waits after failures.
+    """
+
+    def __init__(
+        self,
+        open_factory: Callable[[Identity], AbstractContextManager[Any]],
+        authenticator: Authenticator,
+        *,
+        back_off: BackOff | None = None,
+    ) -> None:
+        self._open, self._authenticator = open_factory, authenticator
+        self._back_off = back_off or BackOff()
+        self._checks = CapacityLimiter(_CHECKS)
+        self._waiting = 0
+        self._recorded: dict[str, float] = {}
+
+    def add_to(self, app: FastAPI) -> None:
+        """Add the routes of `open_routes` but the index."""
+        described = (
+            (
+                SIGN_IN,
+                self._sign_in,
+                "Sign in; the session comes as a cookie, or as a token.",
+                Credentials,
+                Signed,
+            ),
+            (SIGN_OUT, self._sign_out, "End the session that the request has.", None, SignedOut),
+            (JOIN, self._join, "Choose a password by an invitation.", Joining, Joined),
+        )
+        for path, answer, summary, body, result in described:
+            extra = {"security": [], **body_of(body, result)}
+            app.add_api_route(
+                path, answer, methods=["POST"], summary=summary, response_class=Response, openapi_extra=extra
+            )
+        pages = (
+            (SIGN_IN_PAGE, "GET", self._show_sign_in),
+            (SIGN_IN_PAGE, "POST", self._post_sign_in),
+            (JOIN_PAGE, "GET", self._show_join),
+            (JOIN_PAGE, "POST", self._post_join),
+        )
+        for path, method, answer in pages:
+            app.add_api_route(path, answer, methods=[method], include_in_schema=False)
+
+    async def _sign_in(self, request: Request) -> Response:
+        given = await _body(request, Credentials)
+        try:
+            made = await self._signed_in(request, given.name, given.password)
+        except Unauthenticated as error:
+            return self._refused(request, error, given.name)
+        signed = Signed(member=made.member, expires=made.expires, token=made.code if given.token else "")
+        answer = Response(msgspec.json.encode(signed), media_type=_JSON)
+        if not given.token:
+            answer.headers["set-cookie"] = set_cookie(request.scope, made.code)
+        return answer
+
+    async def _sign_out(self, request: Request) -> Response:
+        await _body(request, dict[str, None])
+        state = self._state()
+        given = request.headers.getlist("authorization")
+        secret = bearer(given) if given else session_secret(request.scope)
+        ended = await run_sync(end_session, state, secret) if secret else False
+        answer = Response(msgspec.json.encode(SignedOut(ended=ended)), media_type=_JSON)
+        answer.headers["set-cookie"] = set_cookie(request.scope, "")
+        return answer
+
+    async def _join(self, request: Request) -> Response:
+        given = await _body(request, Joining)
+        member = await self._joined(request, given.invitation, given.password)
+        return Response(msgspec.json.encode(Joined(member=member)), media_type=_JSON)
+
+    async def _show_sign_in(self) -> Response:
+        return _page("sign_in_page")
+
+    async def _show_join(self, request: Request) -> Response:
+        return _page("join_page", invitation=request.query_params.get("invitation", ""))
+
+    async def _post_sign_in(self, request: Request) -> Response:
+        form = await _form(request)
+        name = form.get("name", "")
+        try:
+            made = await self._signed_in(request, name, form.get("password", ""))
+        except Unauthenticated as error:
+            answer = _page("sign_in_page", error, name=name)
+            answer.background = self._noting(request, name)
+            return answer
+        except LinewrightError as error:
+            return _page("sign_in_page", error, name=name)
+        cookie = set_cookie(request.scope, made.code)
+        return Response(status_code=303, headers={"location": "/", "set-cookie": cookie})
+
+    async def _post_join(self, request: Request) -> Response:
+        form = await _form(request)
+        invitation, password = form.get("invitation", ""), form.get("password", "")
+        try:
+            if form.get("again") != password:
+                raise RequestError("the two passwords differ")
+            await self._joined(request, invitation, password)
+        except LinewrightError as error:
+            return _page("join_page", error, invitation=invitation)
+        return Response(status_code=303, headers={"location": SIGN_IN_PAGE})
+
+    async def _signed_in(self, request: Request, name: str, password: str) -> Secret:
+        attempt = _Attempt(name.strip().lower(), password, _address(request), session_secret(request.scope))
+        self._back_off.require(attempt.name, attempt.address)
+        return await self._checked(partial(self._check, attempt))
+
+    def _check(self, attempt: _Attempt) -> Secret:
+        self._back_off.begin(attempt.name, attempt.address)
+        state = self._state()
+        member = read_accounts(state).members.get(attempt.name)
+        kept = member.password if member is not None else ""
+        if not is_right(attempt.password, kept):
+            raise wrong_credentials()
+        at = self._authenticator.now()
+        made = begin_session(state, attempt.name, at, password=kept, instead=attempt.instead)
+        self._back_off.succeeded(attempt.name, attempt.address)
+        self._record(
+            SignedIn(
+                at=at,
+                by=made.member,
+                because="asked for",
+                line="",
+                member=made.member,
+                address=attempt.address,
+            )
+        )
+        return made
+
+    async def _joined(self, request: Request, invitation: str, password: str) -> str:
+        state, at = self._state(), self._authenticator.now()
+        member = invited(read_accounts(state), invitation, at)
+        address = _address(request)
+
+        def join() -> None:
+            change(state, with_password(invitation, to_hash(password), at))
+            self._record(
+                PasswordChosen(at=at, by=member, because="asked for", line="", member=member, address=address)
+            )
+
+        await self._checked(join)
+        return member
+
+    async def _checked(self, work: Callable[[], Any]) -> Any:
+        """Run what computes a hash, of which few go on at once and not many may wait."""
+        if self._waiting >= _MOST_WAITING:
+            raise too_many(1)
+        self._waiting += 1
+        try:
+            return await run_sync(work, limiter=self._checks)
+        finally:
+            self._waiting -= 1
+
+    def _state(self) -> Path:
+        if self._authenticator.state is None:
+            raise wrong_credentials()
+        return self._authenticator.state
+
+    def _refused(self, request: Request, error: LinewrightError, name: str) -> Response:
+        answer = Response(msgspec.json.encode(error.to_json()), error.http_status, media_type=_JSON)
+        answer.headers["www-authenticate"] = "Bearer"
+        answer.background = self._noting(request, name)
+        return answer
+
+    def _noting(self, request: Request, name: str) -> BackgroundTask:
+        """Return what records a refusal once it was sent: how long that takes would tell whether there is such a member."""
+        return BackgroundTask(run_sync, partial(self._note, name.strip().lower(), _address(request)))
+
+    def _note(self, name: str, address: str) -> None:
+        with suppress(LinewrightError, OSError):
+            member = name if name in read_accounts(self._state()).members else ""
+            now = monotonic()
+            if now < self._recorded.get(member, 0.0):
+                return
+            self._recorded = {one: until for one, until in self._recorded.items() if until > now}
+            self._recorded[member] = now + _QUIET_S
+            at = self._authenticator.now()
+            self._record(
+                SignInRefused(
+                    at=at,
+                    by="linewright",
+                    because="wrong name or password",
+                    line="",
+                    member=member,
+                    address=address,
+                )
+            )
+
+    def _record(self, event: Event) -> None:
+        with self._open(_OPENER) as factory:
+            if factory is not None:
+                factory.metadata.record(event)
+
+
+async def _body(request: Request, kind: Any) -> Any:
+    _require_no_query(request)
+    try:
+        return msgspec.json.decode(await request.body(), type=kind)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        raise RequestError(f"the body is wrong: {error}", where="body") from error
+
+
+async def _form(request: Request) -> dict[str, str]:
+    _require_no_query(request)
+    try:
+        pairs = parse_qsl(
+            (await request.body()).decode("ascii"), keep_blank_values=True, errors="strict", max_num_fields=10
+        )
+    except (UnicodeError, ValueError) as error:
+        raise RequestError("the body is not a form", where="body") from error
+    form = dict(pairs)
+    if len(form) < len(pairs):
+        raise RequestError("a name comes twice", where="body")
+    return form
+
+
+def _require_no_query(request: Request) -> None:
+    if request.url.query:
+        # It is not repeated: it may be a password.
+        raise RequestError("what is sent comes in the body", where="query")
+
+
+def _page(which: str, error: LinewrightError | None = None, **values: str) -> Response:
+    pages = import_module("linewright.interfaces.http.pages")  # when the first is shown: programs need none
+    html = getattr(pages, which)(problem="" if error is None else _problem(error), **values)
+    headers = dict[str, str](pages.HEADERS)
+    if isinstance(error, TooMany):
+        headers["retry-after"] = str(error.details["retry_s"])
+    status = 200 if error is None else error.http_status
+    return Response(html, status, headers=headers, media_type=_HTML)
+
+
+def _problem(error: LinewrightError) -> str:
+    """Return what a person reads of an error on a page."""
+    more = f"allowed: {error.allowed}" if error.allowed else error.hint if isinstance(error, TooMany) else ""
+    return f"{error.what}; {more}" if more else error.what
+
+
+def _address(request: Request) -> str:
+    return request.client.host if request.client is not None else ""

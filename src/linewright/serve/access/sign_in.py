@@ -1,0 +1,184 @@
+"""Changes of the accounts by which members get in and out: invitations, passwords, sessions."""
+
+from pathlib import Path
+from typing import NamedTuple
+
+from msgspec.structs import replace
+
+from linewright.errors import Denied, Unauthenticated
+from linewright.serve.access.accounts import (
+    Accounts,
+    Grant,
+    Invitation,
+    Member,
+    Session,
+    new_secret,
+    public_part,
+    read_accounts,
+    sha256,
+)
+from linewright.serve.access.change_accounts import Change, change, find_member
+from linewright.store.clock import later
+
+SESSION_MICROS = 12 * 3_600 * 1_000_000
+"""How long a session lasts."""
+INVITATION_MICROS = 24 * 3_600 * 1_000_000
+"""How long an invitation lasts by default."""
+MOST_SESSIONS = 100
+"""Of one member; the oldest gives way."""
+FIRST_ADMIN = "admin"
+"""Name of the member that is made where nobody can sign in."""
+
+
+class Secret(NamedTuple):
+    """An invitation or a session that was made."""
+
+    code: str
+    """The whole of it, which is kept nowhere."""
+    member: str
+    expires: str
+
+
+def invite(state: Path, member: str, now: str, *, micros: int = INVITATION_MICROS) -> Secret:
+    """Give a member an invitation, in place of an earlier one.
+
+    Raises
+    ------
+    NotFound
+        If the member does not exist.
+    LinewrightError, OSError
+        As `change` does.
+    """
+    _, code = new_secret()
+    expires = later(now, micros)
+    change(state, _with_invitation(member, Invitation(sha256=sha256(code), created=now, expires=expires)))
+    return Secret(code, member, expires)
+
+
+def first_invitation(state: Path, now: str) -> str | None:
+    """Return an invitation for a first admin, who is added if missing; `None` if a member can sign in.
+
+    The one before ends: the code in the log of an old start is of no use.
+    """
+    if any(member.password for member in read_accounts(state).members.values()):
+        return None
+    _, code = new_secret()
+    made = Invitation(sha256=sha256(code), created=now, expires=later(now, INVITATION_MICROS))
+    role = Grant(role="admin")
+
+    def invite_first(accounts: Accounts) -> Accounts:
+        first = accounts.members.get(FIRST_ADMIN) or Member(created=now)
+        grants = first.grants if role in first.grants else (*first.grants, role)
+        members = {**accounts.members, FIRST_ADMIN: replace(first, grants=grants)}
+        return _with_invitation(FIRST_ADMIN, made)(replace(accounts, members=members))
+
+    change(state, invite_first)
+    return code
+
+
+def _with_invitation(name: str, invitation: Invitation) -> Change:
+    def add(accounts: Accounts) -> Accounts:
+        member = replace(find_member(accounts, name), invitation=invitation)
+        return replace(accounts, members={**accounts.members, name: member})
+
+    return add
+
+
+def invited(accounts: Accounts, code: str, now: str) -> str:
+    """Return whom a code invites.
+
+    Raises
+    ------
+    Denied
+        If nobody: the text is the same for a code that is unknown, was used, or has expired.
+    """
+    digest = sha256(code)
+    for name, member in accounts.members.items():
+        found = member.invitation
+        if found is not None and found.sha256 == digest and found.expires > now:
+            return name
+    raise Denied(
+        "this invitation lets nobody in: it is unknown, used or expired",
+        where="invitation",
+        hint="an admin makes another: linewright member invite NAME",
+    )
+
+
+def with_password(code: str, password: str, now: str) -> Change:
+    """Use an invitation up: its member gets a password, of which this is kept, and has to sign in again.
+
+    Raises
+    ------
+    Denied
+        As `invited` does.
+    """
+
+    def join(accounts: Accounts) -> Accounts:
+        name = invited(accounts, code, now)
+        member = replace(accounts.members[name], password=password, invitation=None)
+        return replace(accounts, members={**accounts.members, name: member}).signed_out(name)
+
+    return join
+
+
+def begin_session(state: Path, member: str, now: str, *, password: str, instead: str = "") -> Secret:
+    """Sign a member in by a session that is new.
+
+    Parameters
+    ----------
+    state
+        State folder of the factory.
+    member
+        Who was checked.
+    now
+        The time; sessions that have expired by then are removed.
+    password
+        What was kept of the password that was checked.
+    instead
+        Secret of the session that ends, if the same browser had one.
+
+    Raises
+    ------
+    Unauthenticated
+        If the member is gone by now, or has another password.
+    LinewrightError, OSError
+        As `change` does.
+    """
+    public, code = new_secret()
+    made = Session(sha256=sha256(code), member=member, created=now, expires=later(now, SESSION_MICROS))
+
+    def add(accounts: Accounts) -> Accounts:
+        found = accounts.members.get(member)
+        if found is None or found.password != password or public in accounts.tokens:
+            raise wrong_credentials()
+        lasting = {one: kept for one, kept in _without(accounts, instead).items() if kept.expires > now}
+        own = sorted((kept.created, one) for one, kept in lasting.items() if kept.member == member)
+        for _, oldest in own[: max(0, len(own) + 1 - MOST_SESSIONS)]:
+            del lasting[oldest]
+        return replace(accounts, sessions={**lasting, public: made})
+
+    change(state, add)
+    return Secret(code, member, made.expires)
+
+
+def end_session(state: Path, secret: str) -> bool:
+    """End a session; return whether there was one of this secret."""
+    if len(_without(before := read_accounts(state), secret)) == len(before.sessions):
+        return False
+    change(state, lambda accounts: replace(accounts, sessions=_without(accounts, secret)))
+    return True
+
+
+def wrong_credentials() -> Unauthenticated:
+    """Return the error of somebody who is not signed in: the same for each name."""
+    return Unauthenticated(
+        "no member has this name and this password",
+        where="sign-in",
+        hint="an admin lets a member choose another password: linewright member invite NAME",
+    )
+
+
+def _without(accounts: Accounts, secret: str) -> dict[str, Session]:
+    ended = accounts.sessions.get(public := public_part(secret))
+    is_right = ended is not None and ended.sha256 == sha256(secret)
+    return {one: kept for one, kept in accounts.sessions.items() if not (is_right and one == public)}
