@@ -95,7 +95,7 @@ def ask(
 
 
 def _folder(operation: Operation, given: Mapping[str, list[str]], values: Mapping[str, Any]) -> Path:
-    """Return where files that an operation wrote belong: where it was told to write, else beside what it read."""
+    """Return the folder for files that an operation wrote: that of its output argument, else that of its input."""
     for uses in ({"out", "new"}, {"in", "data"}):
         for name, use in operation.files.items():
             if use in uses and name in given:
@@ -109,7 +109,7 @@ class _Plane:
     Parameters
     ----------
     address
-        Where it is.
+        Its URL.
     token
         Who asks.
     """

@@ -27,8 +27,8 @@ First = Callable[[Mapping[str, Any]], Urgent | None]
 
 
 FileUse = Literal["in", "data", "out", "new"]
-"""What becomes of the file that an argument names: it is read; it is read, and stays with the factory; it is written; it is written
-where no file is."""
+"""What becomes of the file that an argument names: it is read; it is read, and stays with the factory; it is written; it is
+written and must be new."""
 
 
 class NextProgram(msgspec.Struct, frozen=True, kw_only=True):
