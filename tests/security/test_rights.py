@@ -39,6 +39,8 @@ ALLOWED: dict[str, set[str]] = {
     "run": {"engineer"},
     "retrain": {"engineer"},
     "promote": {"engineer"},
+    "propose": {"engineer"},
+    "proposals": VIEWERS,
     "rollback": {"engineer"},
     "halt": {"engineer", "approver", "admin"},
     "predict": {"analyst", "engineer", "predict", "agent"},
@@ -77,6 +79,8 @@ ASKS: dict[str, set[str]] = {
     "why": VIEWERS,
     "replay": {"analyst", "engineer", "approver", "admin"},
     "cancel": {"engineer"},
+    "approve": {"approver"},
+    "decline": {"approver"},
 }
 """Those that find out themselves which line is meant: whoever may do it nowhere is refused before."""
 ON_LINES = {"line", "lines", "model"}
@@ -93,6 +97,7 @@ VALUES: dict[str, Any] = {
     "evidence": "0" * 64,
     "prediction": "0" * 8,
     "run": "0" * 8,
+    "proposal": "0" * 12,
 }
 
 

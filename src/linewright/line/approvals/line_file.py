@@ -78,7 +78,9 @@ def difference(factory: Factory, change: LineChange) -> str:
     name = f"lines/{change.line}.yaml"
     parts = (text.splitlines(keepends=True) for text in (held.decode(errors="replace"), change.text))
     lines = unified_diff(*parts, fromfile=f"a/{name}", tofile=f"b/{name}")
-    return "".join(each if each.endswith("\n") else f"{each}\n\\ No newline at end of file\n" for each in lines)
+    return "".join(
+        each if each.endswith("\n") else f"{each}\n\\ No newline at end of file\n" for each in lines
+    )
 
 
 def replace_file(factory: Factory, change: LineChange) -> None:

@@ -1,6 +1,5 @@
 """The person whom an approval is to have forgotten: in a file of its own, out of the record, gone once that is decided."""
 
-import os
 from contextlib import suppress
 from pathlib import Path
 
@@ -51,11 +50,10 @@ def drop_subject(factory: Factory, proposal: str) -> None:
 
 def drop_all_of(factory: Factory, subject: str) -> None:
     """Keep a person in no proposal any longer: they are forgotten without one."""
-    folder = factory.state / "proposals"
-    for name in os.listdir(folder) if folder.is_dir() else ():
+    for path in (factory.state / "proposals").glob("*"):
         with suppress(FileNotFoundError):
-            if (folder / name).read_bytes() == subject.encode("utf-8", "surrogatepass"):
-                drop_subject(factory, name)
+            if path.read_bytes() == subject.encode("utf-8", "surrogatepass"):
+                drop_subject(factory, path.name)
 
 
 def _path(factory: Factory, proposal: str) -> Path:

@@ -24,7 +24,7 @@ from linewright.people.facts import (
 from linewright.people.proposals import DAYS, Standing, standing_of
 from linewright.release.facts import Deployed, Promoted
 from linewright.store.clock import later
-from linewright.store.values import Event, digest_of
+from linewright.store.values import digest_of
 
 LIVE = frozenset({"open", "approved"})
 """States of proposals that may still be carried out."""
@@ -153,9 +153,7 @@ def look(factory: Factory, proposed: ChangeProposed) -> Look:
 
 def promotion_of(factory: Factory, line: str, package: str) -> Look | None:
     """Return the newest proposal to promote a model that may still be carried out; `None` where there is none."""
-    looks = (
-        look(factory, one) for one in reversed(all_of(factory, line)) if one.change_kind == "promotion"
-    )
+    looks = (look(factory, one) for one in reversed(all_of(factory, line)) if one.change_kind == "promotion")
     return next(
         (
             one

@@ -25,12 +25,20 @@ def version_of(work: Work, package: str) -> int | None:
     return found[0] if found else None
 
 
-def withheld(work: Work, certificate: Certificate) -> str | None:
-    """Say why a candidate with a passing certificate is not promoted by itself; `None` where it is."""
+def withheld(work: Work, certificate: Certificate, *, proposal: str | None = None) -> str | None:
+    """Say why a candidate with a passing certificate is not promoted by itself; `None` where it is.
+
+    Parameters
+    ----------
+    proposal
+        Id of the proposal to promote it, where it was just made (default: it is looked for).
+    """
     if taken_back := _served_before(work, certificate.package):
         return taken_back
     if approvers := _approvers(work):
-        return WAITS.format(roles=", ".join(approvers), command=approving(work, certificate.package))
+        return WAITS.format(
+            roles=", ".join(approvers), command=approving(work, certificate.package, proposal)
+        )
     incomparable = rival_of(work, certificate.package).incomparable
     if incomparable:
         model = f"{work.spec.line}@{version_of(work, certificate.package)}"
@@ -51,12 +59,13 @@ def _approvers(work: Work) -> tuple[str, ...]:
     return rule.approvers if rule else work.spec.release.approve
 
 
-def approving(work: Work, package: str) -> str:
+def approving(work: Work, package: str, proposal: str | None = None) -> str:
     """Return the command, without its first word, that lets a candidate serve which waits for approval."""
-    proposal = promotion_of(work.factory, work.spec.line, package)
-    if proposal is None:
-        return f"promote {work.spec.line}@{version_of(work, package)}"
-    return f"approve {proposal.proposed.id}"
+    found = promotion_of(work.factory, work.spec.line, package) if proposal is None else None
+    proposal = found.proposed.id if found else proposal
+    return (
+        f"promote {work.spec.line}@{version_of(work, package)}" if proposal is None else f"approve {proposal}"
+    )
 
 
 def _served_before(work: Work, package: str) -> str | None:

@@ -23,7 +23,19 @@ from linewright.line.spec import LineSpec
 from linewright.store.values import digest_of
 from linewright.watch.facts import RetrainProposal
 
-_TRAINS_NOTHING = {"about", "goal", "owner", "tags", "gates", "release", "watch", "retrain", "value", "keep", "changes"}
+_TRAINS_NOTHING = {
+    "about",
+    "goal",
+    "owner",
+    "tags",
+    "gates",
+    "release",
+    "watch",
+    "retrain",
+    "value",
+    "keep",
+    "changes",
+}
 WORKFLOW = "run"
 """Name of the workflow that carries a run out."""
 

@@ -303,6 +303,8 @@ def _read(name: str, function: Callable[..., Any]) -> Operation:
                 count=count,
             )
         )
+    if flags.effect == "read" and any(one.from_file for one in parameters):
+        raise TypeError(f"{name}: a query would have the server read a file of its own")
     if described.keys() - {"factory"}:
         raise TypeError(f"{name}: the docstring describes {sorted(described)}, which it does not take")
     return Operation(
