@@ -39,7 +39,7 @@ from linewright.operations.propose import propose
 from linewright.operations.release import promote, rollback
 from linewright.operations.status import status
 from linewright.operations.tokens import token_create
-from linewright.people.facts import CarriedOut, ChangeProposed, Voted
+from linewright.people.facts import Applied, ChangeProposed, Voted
 from linewright.people.proposals import standing_of
 from linewright.release.facts import Deployed, Promoted, Refused
 from linewright.serve.access.accounts import read_accounts
@@ -408,7 +408,7 @@ def test_a_line_file_is_proposed_with_its_plan_and_replaced_when_approved(factor
         done = approve(bob, one.proposal, comment="good")
 
     assert ("done", text) == (done.state, changed(factory))
-    assert [one.proposal] == [each.proposal for each in factory.metadata.events(CarriedOut)]
+    assert [one.proposal] == [each.proposal for each in factory.metadata.events(Applied)]
     assert [LINE] == factory.names()
 
 
@@ -462,11 +462,11 @@ def test_who_is_killed_after_the_file_was_written_has_carried_it_out(factory, mo
     with by(factory, "eve") as eve:
         one = propose(eve, LINE, text, because="x").proposal
 
-    def killed(*given: Any) -> None:
+    def killed(*_: Any) -> None:
         line_file.write_whole(factory.path_of(LINE), text.encode())
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("linewright.line.approvals.carry_out.replace_file", killed)
+    monkeypatch.setattr("linewright.line.approvals.apply.replace_file", killed)
     with by(factory, "bob") as bob, pytest.raises(KeyboardInterrupt):
         approve(bob, one)
     with by(factory, "bob") as bob:

@@ -83,7 +83,7 @@ OPERATIONS: Mapping[str, Entry] = {
     ),
     "proposals": _entry("proposals", _RELEASE, "List the changes that wait for somebody's approval."),
     "approve": _entry(
-        "proposals", _RELEASE, "Approve a proposed change; the last approval that it needs carries it out."
+        "proposals", _RELEASE, "Approve a proposed change; the last approval that it needs applies it."
     ),
     "decline": _entry("proposals", _RELEASE, "Decline a proposed change, which ends the proposal."),
     "doctor": _entry(

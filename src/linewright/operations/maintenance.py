@@ -158,7 +158,7 @@ def forget(
 
     Rows whose `table.subject` is this value, and rows of their keys, go from the prediction log, labels, quarantine and dataset versions.
     The record keeps that it happened, by a keyed hash, and which models had learned from them. Rows that stand in sources are passed over
-    from then on. What was interrupted is ended by the next `up`, `gc` or `forget`. Where `approve` of `factory.yaml` says so, a member
+    from then on. What was interrupted is ended by the next `up`, `gc` or `forget`. If `approve` of `factory.yaml` says so, a member
     only proposes it.
 
     Parameters

@@ -39,7 +39,7 @@ class ProposalLine(msgspec.Struct, frozen=True, kw_only=True):
     at: str
     expires: str
     because: str
-    """Why it is asked for."""
+    """The reason that was given."""
     approvers: tuple[str, ...]
     """Roles on the line and names of members; each who is one of them may approve."""
     needed: int
@@ -56,7 +56,7 @@ class ProposalLine(msgspec.Struct, frozen=True, kw_only=True):
     forced: bool = False
     """Of a promotion, whether it overrules the gates."""
     certificate: str | None = None
-    """Of a promotion, the digest of the certificate; `None` where there is none."""
+    """Of a promotion, the digest of the certificate; `None` if there is none."""
     verdict: str | None = None
     """What that says, with its reason."""
     diff: str | None = None
@@ -68,11 +68,11 @@ class ProposalLine(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Waits(ProposalLine, frozen=True, kw_only=True):
-    """A proposal that was made in place of what was asked for."""
+    """A proposal that takes the place of the request."""
 
     @property
     def exit_code(self) -> int:
-        """4: what was asked for is not done."""
+        """4: the request is not done."""
         return 0 if self.state == "done" else 4
 
 
@@ -101,9 +101,9 @@ def proposals(factory: Factory, line: str | None = None, /, *, all: bool = False
 
 @operation(permission="approve", effect="act", checks_lines=True, expensive=True)
 def approve(factory: Factory, proposal: str, /, *, comment: str = "") -> ProposalLine:
-    """Approve a proposed change; the last approval that it needs carries it out.
+    """Approve a proposed change; the last approval that it needs applies it.
 
-    Only a member whom the proposal names, or whose role on the line it names, may approve, and nobody a change of their own. Nothing is
+    Only a member whom the proposal names, or whose role on the line it names, may approve, and nobody their own change. Nothing is
     changed where anything that the proposal stands on has moved.
 
     Parameters

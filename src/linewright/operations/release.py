@@ -55,8 +55,8 @@ def _named(line: str, version: int | None) -> str | None:
 def promote(factory: Factory, model: str, /, *, force: bool = False, because: str = "") -> Serves | Waits:
     """Make a model the champion of its line.
 
-    Where the line file wants approval, only the owner of the factory promotes at once; whoever else asks makes a proposal, also with
-    --force: that overrules gates and no approval. A model that is approved begins to be tried where the line wants a rollout.
+    If the line file wants approval, only the owner of the factory promotes at once; a member makes a proposal, also with --force, which
+    overrules gates and not approval. An approved model begins to be tried if the line wants a rollout.
 
     Parameters
     ----------

@@ -178,13 +178,13 @@ ChangeKind = Literal["promotion", "line-change", "autonomy-change", "forget"]
 
 
 class PromotionChange(Result, frozen=True, kw_only=True, tag="promotion_change"):
-    """A model is to be champion of its line, or to be tried first where the line file says so."""
+    """A model is to be champion of its line, or to be tried first if the line file says so."""
 
     line: str
     model: int
     package: str
     certificate: str | None
-    """Digest of its newest certificate; `None` where it has none."""
+    """Digest of its newest certificate; `None` if it has none."""
     forced: bool = False
     """Whether gates are overruled."""
 
@@ -216,7 +216,7 @@ class ForgetChange(Result, frozen=True, kw_only=True, tag="forget_change"):
 
 
 class ChangeProposed(Event, frozen=True, kw_only=True, tag="change-proposed"):
-    """A change waits for people to approve it; `because` says why it is asked for."""
+    """A change waits for people to approve it; `because` has the reason."""
 
     id: str
     change_kind: ChangeKind
@@ -243,8 +243,8 @@ class Voted(Event, frozen=True, kw_only=True, tag="voted"):
     member: str
 
 
-class CarriedOut(Event, frozen=True, kw_only=True, tag="carried-out"):
-    """An approved change was carried out, where no other event says so."""
+class Applied(Event, frozen=True, kw_only=True, tag="applied"):
+    """An approved change was applied; a promotion says so itself."""
 
     proposal: str
     change: str

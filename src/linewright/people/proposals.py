@@ -8,8 +8,8 @@ import msgspec
 from linewright.people.facts import ChangeProposed, Voted
 
 State = Literal["open", "approved", "declined", "expired", "void", "done"]
-"""``open``: it can be approved; ``approved``: by all it needs, and not carried out yet; ``declined``: somebody was against it;
-``expired``: its time is over; ``void``: what it stands on is another; ``done``: it was carried out."""
+"""``open``: it can be approved; ``approved``: by all it needs, and not applied yet; ``declined``: somebody was against it;
+``expired``: its time is over; ``void``: what it stands on is another; ``done``: it was applied."""
 DAYS = 7
 """For how long a proposal can be approved."""
 
@@ -47,12 +47,12 @@ def standing_of(
     under
         What it stands on, as it is now.
     is_done
-        Whether it was carried out.
+        Whether it was applied.
 
     Returns
     -------
     Standing
-        Authors never count, and each member counts once. What was carried out or declined stays so, whatever happens later.
+        Authors never count, and each member counts once. What was applied or declined stays so, whatever happens later.
     """
     mine = [one for one in votes if (one.proposal, one.change) == (proposed.id, proposed.change)]
     counted = {

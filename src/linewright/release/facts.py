@@ -40,7 +40,7 @@ class Promoted(Event, frozen=True, kw_only=True, tag="promoted"):
     evidence: str | None = None
     """Digest of the `Trial` that the model served its trial with; `None` where it was not tried, or did not have to end it."""
     proposal: str | None = None
-    """The approved proposal that is carried out with it; `None` where there was none."""
+    """The approved proposal that it applies; `None` if none."""
 
 
 class RolledBack(Event, frozen=True, kw_only=True, tag="rolled_back"):
@@ -100,7 +100,7 @@ class Deployed(Event, frozen=True, kw_only=True, tag="deployed"):
     """Digest of the `Trial` that the step before ended with; `None` for the first."""
     rollout: Rollout = "canary"
     proposal: str | None = None
-    """The approved proposal that is carried out with it; `None` where there was none."""
+    """The approved proposal that it applies; `None` if none."""
 
     @property
     def part(self) -> str:

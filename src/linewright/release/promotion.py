@@ -94,7 +94,7 @@ def promote(
     declared, evidence
         Digests of the line file as it was before the model was trained, and of what its trial showed.
     proposal
-        The approved proposal that is carried out by this.
+        The approved proposal that this applies.
     on
         The pointer that the caller has looked at: only what it says may be replaced (default: whatever there is).
 
@@ -236,7 +236,7 @@ def deploy(
     evidence
         Digest of what the step before showed.
     proposal
-        The approved proposal that is carried out by this.
+        The approved proposal that this applies.
 
     Raises
     ------

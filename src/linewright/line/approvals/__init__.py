@@ -1,1 +1,1 @@
-"""What acts on proposals: votes, and what carries an approved change out."""
+"""What acts on proposals: votes, and what applies an approved change."""

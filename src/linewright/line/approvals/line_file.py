@@ -70,7 +70,7 @@ def _kind(before: LineSpec | None, after: LineSpec) -> ChangeKind:
 
 
 def difference(factory: Factory, change: LineChange) -> str:
-    """Return the unified diff from the file as it is to the proposed text; empty where the file is none that it was proposed on."""
+    """Return the unified diff from the file as it is to the proposed text; empty if the file is not the one that it was proposed on."""
     path = factory.path_of(change.line)
     held = path.read_bytes()
     if digest_of_bytes(held) != change.before:
@@ -100,7 +100,7 @@ def replace_file(factory: Factory, change: LineChange) -> None:
             where=str(path),
             found=found,
             allowed=change.before,
-            hint="propose it anew",
+            hint="propose it again",
         )
     with explained(path, "the line file"):
         write_whole(path, change.text.encode())

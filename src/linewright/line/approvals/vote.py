@@ -1,9 +1,9 @@
-"""A member approves or declines a proposal; the last approval that is needed carries it out."""
+"""A member approves or declines a proposal; the last approval that is needed applies it."""
 
 from typing import Literal
 
 from linewright.errors import Conflict, Denied
-from linewright.line.approvals.carry_out import carry_out
+from linewright.line.approvals.apply import apply_change
 from linewright.line.factory import Factory
 from linewright.line.proposals.pending_subject import drop_subject
 from linewright.line.proposals.record import Look, find_proposal, look, one_at_a_time
@@ -12,18 +12,18 @@ from linewright.people.facts import Voted
 
 
 def approve(factory: Factory, proposal: str, comment: str) -> Look:
-    """Approve a proposal, and carry it out where that was the last approval that it needed. Twice is once.
+    """Approve a proposal, and apply it if that was the last approval that it needed. Twice is once.
 
     Raises
     ------
     NotFound
         If there is no such proposal on a line that the identity may approve on.
     Denied
-        If the identity is no member, is none of the approvers, or is an author of the change.
+        If the identity is not a member, is none of the approvers, or is an author of the change.
     Conflict
         If the proposal is declined, expired, void or done already.
     LinewrightError
-        If it could not be carried out. The approval stands, and approving again tries again.
+        If it could not be applied. The approval stands, and approving again tries again.
     """
     with one_at_a_time(factory):
         found = look(factory, find_proposal(factory, proposal, permission="approve"))
@@ -36,7 +36,7 @@ def approve(factory: Factory, proposal: str, comment: str) -> Look:
             _record(factory, found, "approve", comment)
             found = look(factory, found.proposed)
         if found.standing.state == "approved":
-            carry_out(factory, found)
+            apply_change(factory, found)
             found = look(factory, found.proposed)
         return found
 
@@ -88,7 +88,7 @@ def _require_voter(factory: Factory, found: Look, vote: Literal["approve", "decl
         )
     if name in proposed.authors and vote == "approve":
         raise Denied(
-            "nobody approves a change of their own", where=proposed.id, found=name, hint="ask somebody else"
+            "nobody approves their own change", where=proposed.id, found=name, hint="ask somebody else"
         )
     if name not in voters(factory, proposed) and name not in proposed.authors:
         raise Denied(
@@ -107,5 +107,5 @@ def _require_live(found: Look) -> None:
             where=found.proposed.id,
             found=f"another {', '.join(standing.moved)}" if standing.state == "void" else standing.state,
             allowed="a proposal that is open",
-            hint=f"`linewright proposals {found.proposed.line}` shows how it ended; if it is still wanted, propose it anew",
+            hint=f"`linewright proposals {found.proposed.line}` shows how it ended; if it is still wanted, propose it again",
         )

@@ -35,7 +35,7 @@ def ground_of(factory: Factory, change: AnyChange) -> dict[str, str]:
 
 
 def digest_of_file(factory: Factory, line: str) -> str:
-    """Return the digest of the bytes of a line file; ``none`` where there is none."""
+    """Return the digest of the bytes of a line file; ``none`` if there is none."""
     try:
         return digest_of_bytes(factory.path_of(line).read_bytes())
     except (LinewrightError, OSError):

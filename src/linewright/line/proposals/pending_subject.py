@@ -1,4 +1,4 @@
-"""The person whom an approval is to have forgotten: in a file of its own, out of the record, gone once that is decided."""
+"""The person whom an approval is to have forgotten: in a separate file, outside the record, gone once that is decided."""
 
 from contextlib import suppress
 from pathlib import Path
@@ -41,7 +41,7 @@ def take_subject(factory: Factory, proposal: str) -> str:
 
 
 def drop_subject(factory: Factory, proposal: str) -> None:
-    """Keep it no longer, where it is kept."""
+    """Keep it no longer, if it is kept."""
     path = _path(factory, proposal)
     with suppress(FileNotFoundError):
         path.unlink()

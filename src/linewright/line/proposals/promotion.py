@@ -12,8 +12,8 @@ def propose_promotion(
 ) -> Look:
     """Propose that a registered model serves.
 
-    Its authors are the members who started the runs that made it, and who asks. Where a schedule or a finding of the monitors started
-    the only run, it is nobody's own.
+    Its authors are the members who started the runs that made it, and who asks. A run that a schedule or the monitors started is
+    nobody's.
 
     Parameters
     ----------

@@ -13,7 +13,7 @@ from linewright.line.factory import Factory
 from linewright.line.proposals.ground import LINE_FILE, AnyChange, ground_of
 from linewright.line.proposals.rules import Rule, voters
 from linewright.people.facts import (
-    CarriedOut,
+    Applied,
     ChangeKind,
     ChangeProposed,
     ForgetChange,
@@ -27,7 +27,7 @@ from linewright.store.clock import later
 from linewright.store.values import digest_of
 
 LIVE = frozenset({"open", "approved"})
-"""States of proposals that may still be carried out."""
+"""States of proposals that may still be applied."""
 _DIGITS = 12
 """Of a digest, those that are a proposal's id."""
 _KINDS: dict[ChangeKind, type[AnyChange]] = {
@@ -47,13 +47,13 @@ class Look(NamedTuple):
 
     @property
     def is_live(self) -> bool:
-        """Whether it may still be carried out."""
+        """Whether it may still be applied."""
         return self.standing.state in LIVE
 
 
 @contextmanager
 def one_at_a_time(factory: Factory) -> Generator[None]:
-    """Let nobody else make, decide or carry out a proposal meanwhile: the last approval is counted once, whoever sends it twice."""
+    """Let nobody else make, decide or apply a proposal meanwhile: the last approval is counted once, whoever sends it twice."""
     lock = ProcessLock(factory.state / "proposals.lock")
     lock.wait(lambda _: None)
     try:
@@ -71,7 +71,7 @@ def propose(
     because: str,
     authors: Iterable[str],
 ) -> Look:
-    """Make a proposal; where an equal one may still be carried out, that is returned.
+    """Make a proposal, or return an equal one that may still be applied.
 
     Parameters
     ----------
@@ -152,7 +152,7 @@ def look(factory: Factory, proposed: ChangeProposed) -> Look:
 
 
 def promotion_of(factory: Factory, line: str, package: str) -> Look | None:
-    """Return the newest proposal to promote a model that may still be carried out; `None` where there is none."""
+    """Return the newest proposal to promote a model that may still be applied; `None` if there is none."""
     looks = (look(factory, one) for one in reversed(all_of(factory, line)) if one.change_kind == "promotion")
     return next(
         (
@@ -165,14 +165,14 @@ def promotion_of(factory: Factory, line: str, package: str) -> Look | None:
 
 
 def live_of(factory: Factory, line: str) -> tuple[Look, ...]:
-    """Return the proposals of a line that may still be carried out, oldest first."""
+    """Return the proposals of a line that may still be applied, oldest first."""
     now = factory.now()
     looks = (look(factory, one) for one in all_of(factory, line) if one.expires > now)
     return tuple(one for one in looks if one.is_live)
 
 
 def _is_done(factory: Factory, proposed: ChangeProposed) -> bool:
-    kinds: tuple[type[CarriedOut | Promoted | Deployed], ...] = (CarriedOut,)
+    kinds: tuple[type[Applied | Promoted | Deployed], ...] = (Applied,)
     if proposed.change_kind == "promotion":
         kinds = (Promoted, Deployed)
     return any(

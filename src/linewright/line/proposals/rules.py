@@ -21,7 +21,7 @@ class Rule(NamedTuple):
 
 
 def promotion_rule(factory: Factory, line: str) -> Rule | None:
-    """Return who may approve a promotion; `None` where the line wants no approval."""
+    """Return who may approve a promotion; `None` if the line wants no approval."""
     spec = spec_in_force(factory, line)
     if spec is None or not spec.release.approve:
         return None
@@ -37,7 +37,7 @@ def line_rule(factory: Factory, line: str, kind: ChangeKind) -> Rule:
 
 
 def forget_rule(factory: Factory) -> Rule | None:
-    """Return who may approve that data about a person go; `None` where the factory wants no approval."""
+    """Return who may approve that data about a person go; `None` if the factory wants no approval."""
     approve = factory.file().approve
     return Rule(approve.forget, approve.approvals) if approve.forget else None
 

@@ -26,12 +26,12 @@ def version_of(work: Work, package: str) -> int | None:
 
 
 def withheld(work: Work, certificate: Certificate, *, proposal: str | None = None) -> str | None:
-    """Say why a candidate with a passing certificate is not promoted by itself; `None` where it is.
+    """Say why a candidate with a passing certificate is not promoted by itself; `None` if it is.
 
     Parameters
     ----------
     proposal
-        Id of the proposal to promote it, where it was just made (default: it is looked for).
+        Id of the proposal to promote it, if it was just made (default: it is looked for).
     """
     if taken_back := _served_before(work, certificate.package):
         return taken_back
@@ -54,7 +54,7 @@ def waits_for_approval(work: Work, certificate: Certificate) -> bool:
 
 
 def _approvers(work: Work) -> tuple[str, ...]:
-    """Return who has to approve: by the file in force, also where the run began before it said so; else by that of the run."""
+    """Return who has to approve: by the file in force, also for a run that began before; else by that of the run."""
     rule = promotion_rule(work.factory, work.spec.line)
     return rule.approvers if rule else work.spec.release.approve
 

@@ -39,7 +39,7 @@ def after_run(
     serves
         Whether the candidate is the champion.
     approving
-        The command, without its first word, that approves it, where it passed its gates and waits for that; else `None`.
+        The command, without its first word, that approves it, if it passed its gates and waits for that; else `None`.
     """
     line = candidate.partition("@")[0]
     if not serves:

@@ -53,7 +53,7 @@ def begin_trial(
     because
         Why, for the record (default: what the certificate says).
     proposal
-        The approved proposal that is carried out by this.
+        The approved proposal that this applies.
 
     Raises
     ------

@@ -304,7 +304,7 @@ def _read(name: str, function: Callable[..., Any]) -> Operation:
             )
         )
     if flags.effect == "read" and any(one.from_file for one in parameters):
-        raise TypeError(f"{name}: a query would have the server read a file of its own")
+        raise TypeError(f"{name}: a query would have the server read a file")
     if described.keys() - {"factory"}:
         raise TypeError(f"{name}: the docstring describes {sorted(described)}, which it does not take")
     return Operation(

@@ -1,4 +1,4 @@
-"""What carries an approved change out, under a check that nothing under it has moved."""
+"""What applies an approved change, under a check that nothing under it has moved."""
 
 from typing import assert_never
 
@@ -11,20 +11,20 @@ from linewright.line.proposals.pending_subject import keep_subject, take_subject
 from linewright.line.proposals.record import Look
 from linewright.line.record.registry import declared_before, judged, registration_of
 from linewright.line.release.rollout import begin_trial, is_tried_first
-from linewright.people.facts import CarriedOut, ChangeProposed, ForgetChange, LineChange, PromotionChange
+from linewright.people.facts import Applied, ChangeProposed, ForgetChange, LineChange, PromotionChange
 from linewright.release import promotion
 from linewright.store.protocols import Pointer
 
 
-def carry_out(factory: Factory, approved: Look) -> None:
-    """Carry an approved change out; the caller holds `one_at_a_time`.
+def apply_change(factory: Factory, approved: Look) -> None:
+    """Apply an approved change; the caller holds `one_at_a_time`.
 
     Raises
     ------
     Conflict
         If something under it has moved meanwhile; then nothing is changed.
     LinewrightError
-        If it cannot be carried out now.
+        If it cannot be applied now.
     """
     proposed, change = approved.proposed, approved.change
     match change:
@@ -38,7 +38,7 @@ def carry_out(factory: Factory, approved: Look) -> None:
         case _:
             assert_never(change)
     factory.metadata.record(
-        CarriedOut(
+        Applied(
             at=factory.now(),
             by=factory.actor,
             because=proposed.because,
@@ -55,7 +55,9 @@ def _promote(factory: Factory, proposed: ChangeProposed, change: PromotionChange
     moved = [name for name, now in ground_of(factory, change).items() if proposed.under.get(name) != now]
     if moved:
         raise Conflict(
-            f"another {', '.join(moved)} than when it was proposed", where=proposed.id, hint="propose it anew"
+            f"another {', '.join(moved)} than when it was proposed",
+            where=proposed.id,
+            hint="propose it again",
         )
     factory.artifacts.get(change.package)  # corrupt bytes are refused before anything moves
     if not change.forced and is_tried_first(factory, factory.line(line)):
