@@ -180,9 +180,7 @@ def forget(
         )
     rule = forget_rule(factory)
     if rule is not None and not dry_run and not is_free(factory):
-        listed = line_of(factory, propose_forgetting(factory, line, subject, rule), Waits)
-        assert isinstance(listed, Waits)  # noqa: S101 -- as asked for
-        return listed
+        return line_of(factory, propose_forgetting(factory, line, subject, rule), Waits)
     if not dry_run:
         drop_all_of(factory, subject)
     return forget_subject(factory, line, subject, dry_run=dry_run)

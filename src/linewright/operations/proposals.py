@@ -1,12 +1,16 @@
 """Operations about proposals: what waits for people, and their votes."""
 
+from typing import TypeVar
+
 import msgspec
 
 from linewright.line.approvals.line_file import difference
 from linewright.line.approvals.vote import approve as approve_proposal
 from linewright.line.approvals.vote import decline as decline_proposal
 from linewright.line.factory import Factory
+from linewright.line.maintenance.forget import Forgot
 from linewright.line.proposals.record import Look, all_of, look
+from linewright.line.proposals.rules import voters
 from linewright.model.facts import Certificate
 from linewright.model.gates.text import certificate_in_words
 from linewright.operations.declaration.declare import operation
@@ -42,6 +46,8 @@ class ProposalLine(msgspec.Struct, frozen=True, kw_only=True):
     """The reason that was given."""
     approvers: tuple[str, ...]
     """Roles on the line and names of members; each who is one of them may approve."""
+    voters: tuple[str, ...]
+    """Names of the members who are one of them as things are, and no author."""
     needed: int
     """How many approvals it takes."""
     approved: tuple[Vote, ...]
@@ -76,6 +82,18 @@ class Waits(ProposalLine, frozen=True, kw_only=True):
         return 0 if self.state == "done" else 4
 
 
+class Approved(ProposalLine, frozen=True, kw_only=True):
+    """A proposal that was approved, and what that did."""
+
+    forgot: Forgot | None = None
+    """What was removed, if this approval removed something."""
+
+    @property
+    def exit_code(self) -> int:
+        """0, or that of the removal."""
+        return 0 if self.forgot is None else self.forgot.exit_code
+
+
 class Proposals(msgspec.Struct, frozen=True, kw_only=True):
     """Proposals, newest first."""
 
@@ -96,11 +114,13 @@ def proposals(factory: Factory, line: str | None = None, /, *, all: bool = False
     if line is not None:
         factory.require(line)
     looks = [look(factory, one) for one in reversed(all_of(factory, line))]
-    return Proposals(proposals=tuple(line_of(factory, one) for one in looks if all or one.is_live))
+    return Proposals(
+        proposals=tuple(line_of(factory, one, ProposalLine) for one in looks if all or one.is_live)
+    )
 
 
 @operation(permission="approve", effect="act", checks_lines=True, expensive=True)
-def approve(factory: Factory, proposal: str, /, *, comment: str = "") -> ProposalLine:
+def approve(factory: Factory, proposal: str, /, *, comment: str = "") -> Approved:
     """Approve a proposed change; the last approval that it needs applies it.
 
     Only a member whom the proposal names, or whose role on the line it names, may approve, and nobody their own change. Nothing is
@@ -113,7 +133,8 @@ def approve(factory: Factory, proposal: str, /, *, comment: str = "") -> Proposa
     comment
         Why, for the record.
     """
-    return line_of(factory, approve_proposal(factory, proposal, comment))
+    found, forgot = approve_proposal(factory, proposal, comment)
+    return msgspec.structs.replace(line_of(factory, found, Approved), forgot=forgot)
 
 
 @operation(permission="approve", effect="act", checks_lines=True)
@@ -127,10 +148,13 @@ def decline(factory: Factory, proposal: str, /, *, comment: str = "") -> Proposa
     comment
         Why, for the record.
     """
-    return line_of(factory, decline_proposal(factory, proposal, comment))
+    return line_of(factory, decline_proposal(factory, proposal, comment), ProposalLine)
 
 
-def line_of(factory: Factory, found: Look, kind: type[ProposalLine] = ProposalLine) -> ProposalLine:
+P = TypeVar("P", bound=ProposalLine)
+
+
+def line_of(factory: Factory, found: Look, kind: type[P]) -> P:
     """Return a proposal as it is listed."""
     proposed, standing = found.proposed, found.standing
     listed = kind(
@@ -145,6 +169,7 @@ def line_of(factory: Factory, found: Look, kind: type[ProposalLine] = ProposalLi
         expires=proposed.expires,
         because=proposed.because,
         approvers=proposed.approvers,
+        voters=tuple(sorted(voters(factory, proposed))),
         needed=proposed.needed,
         approved=tuple(map(_vote, standing.approved)),
         declined=None if standing.declined is None else _vote(standing.declined),

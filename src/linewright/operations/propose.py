@@ -51,5 +51,4 @@ def propose(factory: Factory, line: str, file: LineText, /, *, because: str = ""
     spec = read_proposed(factory, line, file)
     plan = planned(factory, spec)
     found = line_of(factory, propose_file(factory, spec, file, because=because), ProposedFile)
-    assert isinstance(found, ProposedFile)  # noqa: S101 -- as asked for
     return msgspec.structs.replace(found, plan=plan)

@@ -133,9 +133,7 @@ def _proposed(
     )
     asker = factory.identity.member
     made = propose_promotion(factory, change, rule, because=because or "asked for", asker=asker)
-    listed = line_of(factory, made, Waits)
-    assert isinstance(listed, Waits)  # noqa: S101 -- as asked for
-    return listed
+    return line_of(factory, made, Waits)
 
 
 def _decides(factory: Factory, line: str, now: int, before: int | None) -> str:

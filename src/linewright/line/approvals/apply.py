@@ -5,7 +5,7 @@ from typing import assert_never
 from linewright.errors import Conflict
 from linewright.line.approvals.line_file import replace_file
 from linewright.line.factory import Factory
-from linewright.line.maintenance.forget import forget
+from linewright.line.maintenance.forget import Forgot, forget
 from linewright.line.proposals.ground import ground_of
 from linewright.line.proposals.pending_subject import keep_subject, take_subject
 from linewright.line.proposals.record import Look
@@ -16,8 +16,13 @@ from linewright.release import promotion
 from linewright.store.protocols import Pointer
 
 
-def apply_change(factory: Factory, approved: Look) -> None:
+def apply_change(factory: Factory, approved: Look) -> Forgot | None:
     """Apply an approved change; the caller holds `one_at_a_time`.
+
+    Returns
+    -------
+    Forgot or None
+        What was removed; `None` for other changes.
 
     Raises
     ------
@@ -27,14 +32,15 @@ def apply_change(factory: Factory, approved: Look) -> None:
         If it cannot be applied now.
     """
     proposed, change = approved.proposed, approved.change
+    forgot = None
     match change:
         case PromotionChange():
             _promote(factory, proposed, change)
-            return  # the promotion names the proposal: both are in the record or neither
+            return None  # the promotion names the proposal: both are in the record or neither
         case LineChange():
             replace_file(factory, change)
         case ForgetChange():
-            _forget(factory, proposed, change)
+            forgot = _forget(factory, proposed, change)
         case _:
             assert_never(change)
     factory.metadata.record(
@@ -47,6 +53,7 @@ def apply_change(factory: Factory, approved: Look) -> None:
             change=proposed.change,
         )
     )
+    return forgot
 
 
 def _promote(factory: Factory, proposed: ChangeProposed, change: PromotionChange) -> None:
@@ -97,10 +104,10 @@ def _try(factory: Factory, proposed: ChangeProposed, change: PromotionChange) ->
     )
 
 
-def _forget(factory: Factory, proposed: ChangeProposed, change: ForgetChange) -> None:
+def _forget(factory: Factory, proposed: ChangeProposed, change: ForgetChange) -> Forgot:
     subject = take_subject(factory, proposed.id)  # else it would be found in the state afterwards
     try:
-        forget(factory, change.line, subject, dry_run=False)
+        return forget(factory, change.line, subject, dry_run=False)
     except BaseException:
         keep_subject(factory, proposed.id, subject)
         raise

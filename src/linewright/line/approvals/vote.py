@@ -5,14 +5,20 @@ from typing import Literal
 from linewright.errors import Conflict, Denied
 from linewright.line.approvals.apply import apply_change
 from linewright.line.factory import Factory
+from linewright.line.maintenance.forget import Forgot
 from linewright.line.proposals.pending_subject import drop_subject
 from linewright.line.proposals.record import Look, find_proposal, look, one_at_a_time
 from linewright.line.proposals.rules import voters
 from linewright.people.facts import Voted
 
 
-def approve(factory: Factory, proposal: str, comment: str) -> Look:
+def approve(factory: Factory, proposal: str, comment: str) -> tuple[Look, Forgot | None]:
     """Approve a proposal, and apply it if that was the last approval that it needed. Twice is once.
+
+    Returns
+    -------
+    tuple of Look and Forgot or None
+        How it stands then, and what was removed, if this removed something.
 
     Raises
     ------
@@ -30,15 +36,15 @@ def approve(factory: Factory, proposal: str, comment: str) -> Look:
         _require_voter(factory, found, "approve")
         mine = any(one.member == factory.identity.member for one in found.standing.approved)
         if found.standing.state == "done" and mine:
-            return found
+            return found, None
         _require_live(found)
         if not mine:
             _record(factory, found, "approve", comment)
             found = look(factory, found.proposed)
-        if found.standing.state == "approved":
-            apply_change(factory, found)
-            found = look(factory, found.proposed)
-        return found
+        if found.standing.state != "approved":
+            return found, None
+        forgot = apply_change(factory, found)
+        return look(factory, found.proposed), forgot
 
 
 def decline(factory: Factory, proposal: str, comment: str) -> Look:

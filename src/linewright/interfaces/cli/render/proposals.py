@@ -1,10 +1,11 @@
 """Changes that wait for people: what changes and why, who asked, who may approve, how many did, and until when."""
 
+from linewright.interfaces.cli.render.care import forgot_text
 from linewright.interfaces.cli.render.dispatch import renderer
 from linewright.interfaces.cli.render.plan import plan_text
 from linewright.interfaces.cli.text import cell, pairs
 from linewright.interfaces.cli.words import short
-from linewright.operations.proposals import ProposalLine, Proposals, Vote
+from linewright.operations.proposals import Approved, ProposalLine, Proposals, Vote
 from linewright.operations.propose import ProposedFile
 
 
@@ -16,7 +17,10 @@ def proposal_text(one: ProposalLine) -> str:
         ("why", one.because),
         *([("verdict", f"{one.verdict} ({short(one.certificate or '')})")] if one.verdict else []),
         ("asked by", f"{one.by}, {cell(one.at)}{authors}"),
-        ("may approve", ", ".join(one.approvers)),
+        (
+            "may approve",
+            f"{', '.join(one.approvers)}: {', '.join(one.voters) or 'nobody as members are now'}",
+        ),
         ("approved", f"{len(one.approved)} of {one.needed}"),
         *(("", _vote(vote)) for vote in one.approved),
         *([("declined", _vote(one.declined))] if one.declined else []),
@@ -29,6 +33,8 @@ def proposal_text(one: ProposalLine) -> str:
         text.append(one.diff.rstrip("\n"))
     if isinstance(one, ProposedFile) and one.plan is not None:
         text.append(plan_text(one.plan))
+    if isinstance(one, Approved) and one.forgot is not None:
+        text.append(forgot_text(one.forgot))
     return "\n".join([*text, *(f"next: {each}" for each in one.next)])
 
 
