@@ -90,7 +90,7 @@ VALUES: dict[str, Any] = {
     "kind": "predict",
     "data": "data.csv",
     "label": "y",
-    "file": "file.csv",
+    "file": __file__,
     "out": "out.csv",
     "subject": "ada",
     "id": "0" * 64,
