@@ -40,6 +40,8 @@ ALLOWED: dict[str, set[str]] = {
     "run": {"engineer"},
     "retrain": {"engineer"},
     "promote": {"engineer"},
+    "propose": {"engineer"},
+    "proposals": VIEWERS,
     "rollback": {"engineer"},
     "halt": {"engineer", "approver", "admin"},
     "predict": {"analyst", "engineer", "predict", "agent"},
@@ -81,6 +83,8 @@ ASKS: dict[str, set[str]] = {
     "why": VIEWERS,
     "replay": {"analyst", "engineer", "approver", "admin"},
     "cancel": {"engineer"},
+    "approve": {"approver"},
+    "decline": {"approver"},
 }
 """Those that find out themselves which line is meant: whoever may do it nowhere is refused before."""
 ON_LINES = {"line", "lines", "model"}
@@ -90,7 +94,7 @@ VALUES: dict[str, Any] = {
     "kind": "predict",
     "data": "data.csv",
     "label": "y",
-    "file": "file.csv",
+    "file": __file__,
     "out": "out.csv",
     "subject": "ada",
     "id": "0" * 64,
@@ -98,6 +102,7 @@ VALUES: dict[str, Any] = {
     "prediction": "0" * 8,
     "run": "0" * 8,
     "url": "https://factory.example.org",
+    "proposal": "0" * 12,
 }
 
 

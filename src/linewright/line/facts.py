@@ -103,6 +103,8 @@ class Accepted(Event, frozen=True, kw_only=True, tag="accepted"):
     """For a retraining: the instant whose knowledge counts."""
     proposal: str | None = None
     """Digest of the proposal that it answers, where monitoring asked for it."""
+    member: str = ""
+    """Name of the member who asked for it; empty if none did."""
 
 
 class AttemptEnded(Event, frozen=True, kw_only=True, tag="attempt-ended"):

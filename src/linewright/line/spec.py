@@ -6,7 +6,7 @@ from pydantic import Field
 
 from linewright.data.spec import DataSpec
 from linewright.model.spec import BeatsGate, GateSpec, TrainSpec, ValueSpec
-from linewright.people.spec import Notify
+from linewright.people.spec import ChangesSpec, Notify
 from linewright.release.spec import ReleaseSpec
 from linewright.spec import Spec
 from linewright.watch.spec import RetrainSpec, WatchSpec
@@ -56,6 +56,8 @@ class LineSpec(DataSpec):
     """What decisions are worth; sets the threshold."""
     notify: Notify | None = None
     """Who is told of what happens to this line, by a name of your own; those that `factory.yaml` names are told too."""
+    changes: ChangesSpec = ChangesSpec()
+    """Who may approve changes of this file; the one that is in force decides, not the one that is proposed."""
     keep: KeepSpec | None = None
     """For how long log, datasets and runs are kept; what it does not say, `factory.yaml` does."""
     sites: dict[str, dict[str, object]] | None = None

@@ -76,6 +76,16 @@ OPERATIONS: Mapping[str, Entry] = {
         "Let the previous champion of a line serve again, or take back the candidate that is tried.",
     ),
     "halt": _entry("halt", _RELEASE, "Stop a line's endpoint from answering, or free it."),
+    "propose": _entry(
+        "propose",
+        _RELEASE,
+        "Propose another line file, and say what a run of it would change; nothing else changes until it is approved.",
+    ),
+    "proposals": _entry("proposals", _RELEASE, "List the changes that wait for somebody's approval."),
+    "approve": _entry(
+        "proposals", _RELEASE, "Approve a proposed change; the last approval that it needs applies it."
+    ),
+    "decline": _entry("proposals", _RELEASE, "Decline a proposed change, which ends the proposal."),
     "doctor": _entry(
         "maintenance", _CARE, "Find what keeps the factory from working, and the command that mends it."
     ),

@@ -7,6 +7,7 @@ from msgspec import Meta
 
 from linewright.data.spec import duration_micros
 from linewright.errors import RequestError
+from linewright.line.approvals.forget import propose_forgetting
 from linewright.line.factory import Factory
 from linewright.line.maintenance.backup import BackedUp, make_backup
 from linewright.line.maintenance.doctor import Examined, Needs, examine
@@ -15,8 +16,11 @@ from linewright.line.maintenance.forget import forget as forget_subject
 from linewright.line.maintenance.gc import Freed, collect
 from linewright.line.maintenance.restore import Restored, restore_backup
 from linewright.line.maintenance.verify import Followed, Verified, verify_chain, verify_factory, verify_model
+from linewright.line.proposals.pending_subject import drop_all_of
+from linewright.line.proposals.rules import forget_rule, is_free
 from linewright.line.record.registry import find_model
 from linewright.operations.declaration.declare import operation
+from linewright.operations.proposals import Waits, line_of
 
 Duration = Annotated[
     str,
@@ -149,12 +153,13 @@ def forget(
     subject: str,
     yes: bool = False,
     dry_run: bool = False,
-) -> Forgot:
+) -> Forgot | Waits:
     """Remove for ever what a line has stored about one person.
 
     Rows whose `table.subject` is this value, and rows of their keys, go from the prediction log, labels, quarantine and dataset versions.
     The record keeps that it happened, by a keyed hash, and which models had learned from them. Rows that stand in sources are passed over
-    from then on. What was interrupted is ended by the next `up`, `gc` or `forget`.
+    from then on. What was interrupted is ended by the next `up`, `gc` or `forget`. If `approve` of `factory.yaml` says so, a member
+    only proposes it.
 
     Parameters
     ----------
@@ -173,4 +178,9 @@ def forget(
             where="--yes",
             hint="look first with --dry-run, then give --yes",
         )
+    rule = forget_rule(factory)
+    if rule is not None and not dry_run and not is_free(factory):
+        return line_of(factory, propose_forgetting(factory, line, subject, rule), Waits)
+    if not dry_run:
+        drop_all_of(factory, subject)
     return forget_subject(factory, line, subject, dry_run=dry_run)

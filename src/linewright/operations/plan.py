@@ -10,6 +10,7 @@ from linewright.line.file.read import placed
 from linewright.line.runs.plan import make_plan
 from linewright.line.runs.plan_text import ChangeInWords, changes_in_words
 from linewright.line.runs.record import declared
+from linewright.line.spec import LineSpec
 from linewright.operations.declaration.declare import operation
 
 
@@ -49,14 +50,18 @@ def plan(factory: Factory, /, *lines: str) -> PlanResult | Plans:
 
 def _plan(factory: Factory, name: str) -> PlanResult:
     try:
-        spec = factory.line(name)
-        value = make_plan(factory, spec)
+        return planned(factory, factory.line(name))
     except RequestError as error:
         raise placed(error, factory.path_of(name)) from error
+
+
+def planned(factory: Factory, spec: LineSpec) -> PlanResult:
+    """Return what a run of a line would change if its file said this, and keep the plan."""
+    value = make_plan(factory, spec)
     factory.metadata.keep(declared(spec))  # to which the plan refers
     return PlanResult(
         plan=factory.metadata.keep(value),
-        line=name,
+        line=spec.line,
         changes=changes_in_words(value.changes),
         sources={source: one.describe() for source, one in spec.sources.items()},
         findings=check_plan(factory, spec),

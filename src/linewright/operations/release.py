@@ -3,8 +3,10 @@
 import msgspec
 from msgspec.structs import replace
 
-from linewright.errors import GateRefused, RequestError
+from linewright.errors import Conflict, GateRefused, RequestError
 from linewright.line.factory import Factory
+from linewright.line.proposals.promotion import propose_promotion
+from linewright.line.proposals.rules import Rule, is_free, promotion_rule
 from linewright.line.record.registry import Judged, declared_before, find_model, judged, registration_of
 from linewright.line.release.excluded_columns import reads_barred
 from linewright.line.release.excluded_text import barred_in_words
@@ -12,6 +14,8 @@ from linewright.line.release.rollout import begin_trial, is_tried_first
 from linewright.model.evaluate.decision_changes import between
 from linewright.model.facts import Package
 from linewright.operations.declaration.declare import operation
+from linewright.operations.proposals import Waits, line_of
+from linewright.people.facts import PromotionChange
 from linewright.release import promotion
 from linewright.release.facts import TRIED, Deployed, Rollout, Withdrawn
 from linewright.release.promotion import canary_of
@@ -48,10 +52,11 @@ def _named(line: str, version: int | None) -> str | None:
 
 
 @operation(permission="release", effect="act")
-def promote(factory: Factory, model: str, /, *, force: bool = False, because: str = "") -> Serves:
+def promote(factory: Factory, model: str, /, *, force: bool = False, because: str = "") -> Serves | Waits:
     """Make a model the champion of its line.
 
-    Where the line file wants approval and a rollout that tries candidates, the model that is approved begins to be tried.
+    If the line file wants approval, only the owner of the factory promotes at once; a member makes a proposal, also with --force, which
+    overrules gates and not approval. An approved model begins to be tried if the line wants a rollout.
 
     Parameters
     ----------
@@ -84,6 +89,11 @@ def promote(factory: Factory, model: str, /, *, force: bool = False, because: st
             found=f"its newest certificate says {found.verdict}" if found else "none",
             hint=f'see `linewright card {named}`, or use --force --because "why"',
         )
+    rule = promotion_rule(factory, version.line)
+    if rule is not None and not is_free(factory):
+        return _proposed(
+            factory, version, found, rule, because, forced=certificate is None or condemned is not None
+        )
     if found and certificate and not force and _waits_for_approval(factory, version):
         return _tried(factory, version, found, because or "approved")
     event = promotion.promote(
@@ -105,6 +115,25 @@ def promote(factory: Factory, model: str, /, *, force: bool = False, because: st
         because=event.because,
         decides=_decides(factory, version.line, version.version, event.before),
     )
+
+
+def _proposed(
+    factory: Factory, version: Version, found: Judged | None, rule: Rule, because: str, *, forced: bool
+) -> Waits:
+    if factory.metadata.pointer(version.line).champion == version.version:
+        raise Conflict(
+            "the model is the champion already", where=f"{version.line}@{version.version}"
+        )  # which nobody needs to approve
+    change = PromotionChange(
+        line=version.line,
+        model=version.version,
+        package=version.digest,
+        certificate=found.digest if found else None,
+        forced=forced,
+    )
+    asker = factory.identity.member
+    made = propose_promotion(factory, change, rule, because=because or "asked for", asker=asker)
+    return line_of(factory, made, Waits)
 
 
 def _decides(factory: Factory, line: str, now: int, before: int | None) -> str:

@@ -13,6 +13,7 @@ from linewright.line.factory import Factory
 from linewright.line.file.mistakes import did_you_mean
 from linewright.line.loop.waiting import Wait
 from linewright.line.notify.deliveries import Delivery, undelivered
+from linewright.line.proposals.record import Look, live_of
 from linewright.line.record.alerts import newest_of, open_alerts, open_proposal
 from linewright.line.record.clock_skew import ahead_until
 from linewright.line.record.costs import Costs, costs_of
@@ -171,6 +172,8 @@ class LineStatus(msgspec.Struct, frozen=True, kw_only=True):
     the gates let the champion pass."""
     waiting: tuple[Wait, ...] = ()
     """What the line's next training waits for, and the candidate of the last one, and until when."""
+    approvals: tuple[str, ...] = ()
+    """Ids of the proposals that wait for somebody's approval, oldest first."""
     value: ValueStatus | None = None
     """`None` where no value account was kept yet: `linewright value LINE` makes one up for the moment."""
 
@@ -292,6 +295,7 @@ def _line_status(
     challenger, alerts = digests.get(challenging), open_alerts(factory, name)
     is_tried = canary_of(metadata, name) is not None
     waits = waits_because(factory, name, found.get(challenger)) if challenger and not is_tried else None
+    live = live_of(factory, name)
     unfinished, failed = _open_runs(factory, name)
     performance = realised(factory, name, digest) if digest and labels else None  # no window can tell without
     proposal, cooling = open_proposal(factory, name), newest_of(factory, name, Waiting)
@@ -334,11 +338,14 @@ def _line_status(
         realised=_realised(factory, performance, newest, alerts) if performance else None,
         canary=_canary(factory, name),
         taken_back=_taken_back(factory, name),
-        next=_next(factory, name, champion, waits=_named(name, challenging) if waits else None),
+        next=_next(
+            factory, name, champion, approve=_approve(live, _named(name, challenging) if waits else None)
+        ),
         going_back=_going_back(factory, name)
         if champion is not None and champion.verdict != "promote"
         else None,
         waiting=_waits(factory, name) if may_wait else (),
+        approvals=tuple(one.proposed.id for one in live),
         value=_value(factory, name),
     )
 
@@ -457,8 +464,16 @@ def _not_sure(found: Performance) -> str | None:
     )
 
 
-def _next(factory: Factory, line: str, champion: Judged | None, *, waits: str | None) -> tuple[str, ...]:
-    approve = (f"linewright promote {waits}",) if waits else ()
+def _approve(live: Sequence[Look], waits: str | None) -> tuple[str, ...]:
+    """Return the commands that approve what waits: proposals, and a candidate (LINE@VERSION) that has none."""
+    proposed = any(one.proposed.change_kind == "promotion" for one in live)
+    promote = (f"linewright promote {waits}",) if waits and not proposed else ()
+    return (*promote, *(f"linewright approve {one.proposed.id}" for one in live))
+
+
+def _next(
+    factory: Factory, line: str, champion: Judged | None, *, approve: tuple[str, ...]
+) -> tuple[str, ...]:
     if champion is not None and champion.verdict != "promote":
         return (*approve, *ways_out(factory, line))
     if approve or factory.metadata.pointer(line).champion is not None:

@@ -1,4 +1,4 @@
-"""What the people room says: who may ask for what, and the value account of a line.
+"""What the people room says: who may ask for what, what is proposed and approved, and the value account of a line.
 
 Sums by day add up, so a day that nothing can change any more is taken from the account before. A day is that of the answer, UTC.
 """
@@ -204,3 +204,80 @@ class SignInRefused(Event, frozen=True, kw_only=True, tag="sign-in-refused"):
     """Empty for names of nobody, which may be passwords typed into the wrong field."""
     address: str = ""
     """The client of the request; empty if unknown."""
+
+
+ChangeKind = Literal["promotion", "line-change", "autonomy-change", "forget"]
+"""What a proposal is about: what serves; a line file; what a line may do by itself; what is stored about a person."""
+
+
+class PromotionChange(Result, frozen=True, kw_only=True, tag="promotion_change"):
+    """A model is to be champion of its line, or to be tried first if the line file says so."""
+
+    line: str
+    model: int
+    package: str
+    certificate: str | None
+    """Digest of its newest certificate; `None` if it has none."""
+    forced: bool = False
+    """Whether gates are overruled."""
+
+
+class LineChange(Result, frozen=True, kw_only=True, tag="line_change"):
+    """A line file is to have another text."""
+
+    line: str
+    before: str
+    """Digest of the bytes of the file in whose place it comes."""
+    after: str
+    """Digest of its bytes."""
+    text: str
+    """All of it."""
+
+
+class ForgetChange(Result, frozen=True, kw_only=True, tag="forget_change"):
+    """What a line has stored about one person is to go. Who it is is not in it."""
+
+    line: str
+    column: str
+    """`table.subject` of the line."""
+    subject: str
+    """The keyed hash of the value, as `Forgotten` has it."""
+    predictions: int
+    rows: int
+    quarantined: int
+    """What there was of it when it was proposed; what came since goes too."""
+
+
+class ChangeProposed(Event, frozen=True, kw_only=True, tag="change-proposed"):
+    """A change waits for people to approve it; `because` has the reason."""
+
+    id: str
+    change_kind: ChangeKind
+    change: str
+    """Digest of the exact change."""
+    under: dict[str, str]
+    """What it stands on, by name: it is void once one of these is another."""
+    authors: tuple[str, ...] = ()
+    """Members whose change it is: none of them may approve it."""
+    expires: str
+    approvers: tuple[str, ...]
+    """Roles on the line, and names of members."""
+    needed: int
+    """How many of them have to approve."""
+
+
+class Voted(Event, frozen=True, kw_only=True, tag="voted"):
+    """A member approved or declined a proposal; `because` is their comment."""
+
+    proposal: str
+    change: str
+    """Digest of the change that they decided about."""
+    vote: Literal["approve", "decline"]
+    member: str
+
+
+class Applied(Event, frozen=True, kw_only=True, tag="applied"):
+    """An approved change was applied; a promotion says so itself."""
+
+    proposal: str
+    change: str

@@ -165,6 +165,11 @@ def _passes(certificate: str, metadata: MetadataReader) -> bool:
         return False
 
 
+def _change_proposed(event: dict[str, Any], _: MetadataReader) -> tuple[Topic, str]:
+    kind, by, command = event["change_kind"], event["by"], f"linewright approve {event['id']}"
+    return "approvals", f"{event['line']}: a proposal ({kind}) by {by} waits: {event['because']}: `{command}`"
+
+
 def _promoted(event: dict[str, Any], _: MetadataReader) -> tuple[Topic, str]:
     by_force = " by force" if event.get("forced") else ""
     return "promotions", f"{event['line']}@{event['model']} was promoted{by_force}: {event['because']}"
@@ -205,6 +210,7 @@ _KINDS: Mapping[str, _Kind] = {
     "proposed": _Kind(("proposals",), _proposed),
     "waiting": _Kind(("waiting",), _waiting),
     "refused": _Kind(("refusals", "approvals"), _refused),
+    "change-proposed": _Kind(("approvals",), _change_proposed),
     "promoted": _Kind(("promotions",), _promoted),
     "rolled_back": _Kind(("rollbacks",), _rolled_back),
     "deployed": _Kind(("trials",), _deployed),

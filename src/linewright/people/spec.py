@@ -1,4 +1,4 @@
-"""Sections of `factory.yaml` and of line files for people: `notify`, `costs` and `goals`."""
+"""Sections of `factory.yaml` and of line files for people: `notify`, `costs`, `goals`, `changes` and `approve`."""
 
 from ipaddress import ip_address
 from typing import Annotated, Literal, Self, get_args
@@ -143,3 +143,27 @@ class GoalSpec(Spec):
     """Names of lines, or `tag:WORD` for all that have a tag (default: the lines whose file names the goal)."""
     over: Duration | None = None
     """Up to how long ago it counts (default: from the beginning)."""
+
+
+Approvers = tuple[str, ...]
+"""Roles on a line, and names of members."""
+
+
+class ChangesSpec(Spec):
+    """Who may approve changes of this file that members propose (`linewright propose`)."""
+
+    approve: Annotated[Approvers, Field(min_length=1)] = ("approver",)
+    """Roles and names of members."""
+    approvals: Annotated[int, Field(ge=1, le=20)] = 1
+    """How many of them have to approve."""
+    autonomy: Annotated[Approvers, Field(min_length=1)] | None = None
+    """Who may approve changes of what the line may do by itself: `retrain`, `release` and `changes` (default: as `approve`)."""
+
+
+class ApproveSpec(Spec):
+    """Who may approve what members ask of the whole factory."""
+
+    forget: Approvers = ()
+    """Roles and names of members who approve that what is stored about a person goes; with none, `forget` needs no approval."""
+    approvals: Annotated[int, Field(ge=1, le=20)] = 1
+    """How many of them have to approve."""

@@ -39,6 +39,8 @@ class Promoted(Event, frozen=True, kw_only=True, tag="promoted"):
     """Digest of the line file as it was before the model was trained; `None` where no run of the line trained it."""
     evidence: str | None = None
     """Digest of the `Trial` that the model served its trial with; `None` where it was not tried, or did not have to end it."""
+    proposal: str | None = None
+    """The approved proposal that it applies; `None` if none."""
 
 
 class RolledBack(Event, frozen=True, kw_only=True, tag="rolled_back"):
@@ -97,6 +99,8 @@ class Deployed(Event, frozen=True, kw_only=True, tag="deployed"):
     evidence: str | None = None
     """Digest of the `Trial` that the step before ended with; `None` for the first."""
     rollout: Rollout = "canary"
+    proposal: str | None = None
+    """The approved proposal that it applies; `None` if none."""
 
     @property
     def part(self) -> str:

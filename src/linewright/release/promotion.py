@@ -71,6 +71,8 @@ def promote(
     run: str | None = None,
     declared: str | None = None,
     evidence: str | None = None,
+    proposal: str | None = None,
+    on: Pointer | None = None,
 ) -> Promoted:
     """Make a registered model the champion of its line.
 
@@ -91,6 +93,10 @@ def promote(
         promotion. Its certificate must compare with the model that still serves.
     declared, evidence
         Digests of the line file as it was before the model was trained, and of what its trial showed.
+    proposal
+        The approved proposal that this applies.
+    on
+        The pointer that the caller has looked at: only what it says may be replaced (default: whatever there is).
 
     Returns
     -------
@@ -121,7 +127,7 @@ def promote(
             )
         project(context.metadata, serving_dir, line)
         return earlier
-    now = context.metadata.pointer(line)
+    now = on or context.metadata.pointer(line)
     _require_registered(context.metadata, candidate)
     if now.champion == model:
         raise Conflict("the model is the champion already", where=f"{line}@{model}")
@@ -152,6 +158,7 @@ def promote(
         run=run,
         declared=declared,
         evidence=evidence,
+        proposal=proposal,
     )
     context.metadata.move(line, after, event)
     project(context.metadata, serving_dir, line)
@@ -216,6 +223,7 @@ def deploy(
     run: str,
     rollout: Rollout = "canary",
     evidence: str | None = None,
+    proposal: str | None = None,
 ) -> Deployed:
     """Let a certified candidate be tried beside the champion, or let a canary answer a larger share than before.
 
@@ -227,6 +235,8 @@ def deploy(
         Of the rows that it answers, see `Deployed`. Units that a canary has stay with it when the share grows.
     evidence
         Digest of what the step before showed.
+    proposal
+        The approved proposal that this applies.
 
     Raises
     ------
@@ -272,6 +282,7 @@ def deploy(
         run=run,
         rollout=rollout,
         evidence=evidence,
+        proposal=proposal,
     )
     after = msgspec.structs.replace(now, generation=generation, challenger=model)
     context.metadata.move(line, after, event)

@@ -22,7 +22,10 @@ class ReleaseSpec(Spec):
     unit: str | None = None
     """Column whose rows always get the same model while a canary runs; of its rows the first label counts (default: the key)."""
     approve: tuple[str, ...] = ()
-    """Roles that must approve before promotion; while one is named, `run` holds and `promote` serves."""
+    """Roles and names of members who may approve a promotion; while one is named, `run` holds. In a factory with members it makes a
+    proposal (`linewright approve`); without, `promote` serves."""
+    approvals: Annotated[int, Field(ge=1, le=20)] = 1
+    """How many of them have to approve."""
     when_log_fails: WhenLogFails = "refuse"
     """What the endpoint does while the prediction log cannot be written: ``refuse`` answers 503; ``serve-unlogged`` answers, says
     that nothing kept the answer, and leaves it without monitoring, labels by id and replay."""

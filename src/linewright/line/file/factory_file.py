@@ -15,7 +15,7 @@ from linewright.line.file.secret_refs import check_secrets
 from linewright.line.file.validate import fit_spec
 from linewright.line.file.yaml_nodes import Entries, find, read_nodes, read_text
 from linewright.line.spec import LINE_NAME, KeepSpec
-from linewright.people.spec import CostsSpec, DestinationSpec, GoalSpec, Notify
+from linewright.people.spec import ApproveSpec, CostsSpec, DestinationSpec, GoalSpec, Notify
 from linewright.serve.limits import CONCURRENT, AllLimits, Limits
 from linewright.serve.models.memory import to_bytes, usual_budget
 from linewright.spec import Spec
@@ -128,6 +128,8 @@ class FactoryFile(Spec):
     """What work costs (default: costs are not counted)."""
     goals: tuple[GoalSpec, ...] = ()
     """What lines are to reach together."""
+    approve: ApproveSpec = ApproveSpec()
+    """Who may approve what members ask of the whole factory."""
 
 
 def read_factory_file(root: Path) -> FactoryFile:

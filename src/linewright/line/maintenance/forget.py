@@ -37,7 +37,7 @@ from linewright.line.maintenance.retention import end_of, marks_of, unfinished
 from linewright.line.predict.sql_columns import rows_with_made
 from linewright.line.record.checkpoint import Digested
 from linewright.line.record.quarantine import reading_of
-from linewright.line.retention.forgotten import Forgetting, Subject, begin, forgotten_of, keep
+from linewright.line.retention.forgotten import Forgetting, Subject, begin, forgotten_of, hash_for, keep
 from linewright.line.retention.forgotten_rows import matching
 from linewright.line.sealed_parquet import write_segment
 from linewright.line.spec import LineSpec
@@ -170,6 +170,12 @@ def forget(factory: Factory, line: str, subject: str, *, dry_run: bool) -> Forgo
         dry_run=dry_run,
         resumed=resumed,
     )
+
+
+def subject_hash(factory: Factory, line: str, subject: str) -> str:
+    """Return the keyed hash by which the record names a person of a line."""
+    with _locks(factory):
+        return hash_for(factory, line, subject)
 
 
 def _require_no_run(factory: Factory, line: str) -> None:

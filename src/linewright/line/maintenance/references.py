@@ -92,6 +92,7 @@ _NEEDS: Mapping[str, Callable[[str, dict[str, Any]], Needs]] = {
     "segment": lambda _, body: Needs(blobs=(body["blob"],)),
     "trial": _results("package", "rival"),
     "value_account": lambda _, body: Needs(results=tuple(body["months"])),
+    "promotion_change": _results("package", "certificate"),
     "retrain_proposal": lambda _, body: Needs(results=tuple(body.get("evidence", ()))),
 }
 """By kind of result."""
@@ -109,6 +110,7 @@ _EVENTS: Mapping[str, tuple[str, ...]] = {
     "alerted": ("package", "evidence"),
     "cleared": ("evidence",),
     "proposed": ("proposal",),
+    "change-proposed": ("change",),
     "sealed": ("segment",),
     "accounted": ("account",),
     "rebuilt": ("package",),

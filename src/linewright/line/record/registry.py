@@ -116,14 +116,26 @@ def rebuilt_of(metadata: MetadataReader, version: Version) -> Rebuilt | None:
 
 def declared_before(metadata: MetadataReader, line: str, package: str) -> str | None:
     """Return the digest of the line file as it was accepted by the run that trained a registered package."""
+    runs = runs_behind(metadata, line, package)
+    return runs[-1].declared if runs and _trains(metadata, runs[-1]) else None
+
+
+def runs_behind(metadata: MetadataReader, line: str, package: str) -> list[Accepted]:
+    """Return the runs that a registered package may have come of, newest first: the one that registered it, back to one that trained."""
     registered = registration_of(metadata, line, package)
     accepted = metadata.events(Accepted, line=line, newest_first=True)
     until = next((at for at, one in enumerate(accepted) if one.run == registered.run), len(accepted))
     # Where training had succeeded and a later step failed, an earlier run than the registering one did it.
+    runs: list[Accepted] = []
     for one in accepted[until:]:
-        if any(change.step == "train" for change in metadata.get(one.plan, Plan).changes):
-            return one.declared
-    return None
+        runs.append(one)
+        if _trains(metadata, one):
+            break
+    return runs
+
+
+def _trains(metadata: MetadataReader, accepted: Accepted) -> bool:
+    return any(change.step == "train" for change in metadata.get(accepted.plan, Plan).changes)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -5,6 +5,8 @@ from typing import Any
 from linewright.errors import Corrupt, NotFound
 from linewright.line.factory import Factory
 from linewright.line.facts import Finished, ReleaseDue
+from linewright.line.proposals.record import promotion_of
+from linewright.line.proposals.rules import promotion_rule
 from linewright.line.record.registry import find_model
 from linewright.line.run_context import Work
 from linewright.line.steps.rival import rival_of
@@ -14,7 +16,7 @@ from linewright.release.facts import TRIED, Deployed, Promoted, RolledBack, With
 from linewright.release.promotion import canary_of, require_bytes
 from linewright.store.clock import said
 
-WAITS = "the line file wants approval by {roles}: `linewright promote {model}` serves it"
+WAITS = "the line file wants approval by {roles}: `linewright {command}`"
 
 
 def version_of(work: Work, package: str) -> int | None:
@@ -23,14 +25,20 @@ def version_of(work: Work, package: str) -> int | None:
     return found[0] if found else None
 
 
-def withheld(work: Work, certificate: Certificate) -> str | None:
-    """Say why a candidate with a passing certificate is not promoted by itself; `None` where it is."""
+def withheld(work: Work, certificate: Certificate, *, proposal: str | None = None) -> str | None:
+    """Say why a candidate with a passing certificate is not promoted by itself; `None` if it is.
+
+    Parameters
+    ----------
+    proposal
+        Id of the proposal to promote it, if it was just made (default: it is looked for).
+    """
     if taken_back := _served_before(work, certificate.package):
         return taken_back
-    if work.spec.release.approve:
-        version = version_of(work, certificate.package)
-        roles = ", ".join(work.spec.release.approve)
-        return WAITS.format(roles=roles, model=f"{work.spec.line}@{version}")
+    if approvers := _approvers(work):
+        return WAITS.format(
+            roles=", ".join(approvers), command=approving(work, certificate.package, proposal)
+        )
     incomparable = rival_of(work, certificate.package).incomparable
     if incomparable:
         model = f"{work.spec.line}@{version_of(work, certificate.package)}"
@@ -42,7 +50,22 @@ def withheld(work: Work, certificate: Certificate) -> str | None:
 
 def waits_for_approval(work: Work, certificate: Certificate) -> bool:
     """Whether a person's approval is all that a candidate with a passing certificate lacks."""
-    return bool(work.spec.release.approve) and not _served_before(work, certificate.package)
+    return bool(_approvers(work)) and not _served_before(work, certificate.package)
+
+
+def _approvers(work: Work) -> tuple[str, ...]:
+    """Return who has to approve: by the file in force, also for a run that began before; else by that of the run."""
+    rule = promotion_rule(work.factory, work.spec.line)
+    return rule.approvers if rule else work.spec.release.approve
+
+
+def approving(work: Work, package: str, proposal: str | None = None) -> str:
+    """Return the command, without its first word, that lets a candidate serve which waits for approval."""
+    found = promotion_of(work.factory, work.spec.line, package) if proposal is None else None
+    proposal = found.proposed.id if found else proposal
+    return (
+        f"promote {work.spec.line}@{version_of(work, package)}" if proposal is None else f"approve {proposal}"
+    )
 
 
 def _served_before(work: Work, package: str) -> str | None:

@@ -28,7 +28,7 @@ def ways_out(factory: Factory, line: str) -> tuple[str, ...]:
 
 
 def after_run(
-    factory: Factory, certificate: Certificate, candidate: str, *, serves: bool, waits: bool
+    factory: Factory, certificate: Certificate, candidate: str, *, serves: bool, approving: str | None
 ) -> tuple[str, ...]:
     """Return the commands of which one is fitting after a run.
 
@@ -38,12 +38,12 @@ def after_run(
         What the run ended with: the newest certificate, and LINE@VERSION.
     serves
         Whether the candidate is the champion.
-    waits
-        Whether it has passed its gates and somebody has to approve it.
+    approving
+        The command, without its first word, that approves it, if it passed its gates and waits for that; else `None`.
     """
     line = candidate.partition("@")[0]
     if not serves:
-        return (f"linewright {'promote' if waits else 'card'} {candidate}",)
+        return (f"linewright {approving or f'card {candidate}'}",)
     if certificate.verdict != "promote":
         return (*ways_out(factory, line), f"linewright card {candidate}")
     if factory.is_halted(line):

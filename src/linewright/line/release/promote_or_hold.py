@@ -5,8 +5,10 @@ import polars as pl
 from linewright.data.column_roles import feature_columns
 from linewright.data.spec import ColumnRule
 from linewright.errors import Conflict
+from linewright.line.proposals.promotion import propose_promotion
+from linewright.line.proposals.rules import has_members, promotion_rule
 from linewright.line.record.registry import declared_before
-from linewright.line.release.candidate_status import is_champion, trial_with, withheld
+from linewright.line.release.candidate_status import is_champion, trial_with, waits_for_approval, withheld
 from linewright.line.release.endpoint import follow_file
 from linewright.line.release.rollout import begin_trial, is_tried_first
 from linewright.line.run_context import Work
@@ -14,6 +16,7 @@ from linewright.line.steps.environment import computed_in
 from linewright.line.steps.table import STEPS
 from linewright.model.facts import Limit, Package, Registered
 from linewright.model.gates.text import certificate_in_words
+from linewright.people.facts import PromotionChange
 from linewright.release.facts import Refused
 from linewright.release.promotion import Candidate, project, promote, refuse
 
@@ -57,7 +60,8 @@ def release(work: Work, run: str) -> bool:
         )  # a kill may have come between the move and the file
         return True
     passes = certificate.verdict == "promote"
-    hold = withheld(work, certificate) if passes else None
+    proposal = _propose(work, model) if passes and not _is_told(work, run) else None
+    hold = withheld(work, certificate, proposal=proposal) if passes else None
     if passes and hold is None:
         try:
             if is_tried_first(work.factory, work.spec):
@@ -79,7 +83,7 @@ def release(work: Work, run: str) -> bool:
             # no longer serves. The next run compares with the one that does.
             return False
         return True
-    if not any(one.run == run for one in work.metadata.events(Refused, line=line)):
+    if not _is_told(work, run):
         refuse(
             context,
             work.factory.serving,
@@ -97,6 +101,23 @@ def release(work: Work, run: str) -> bool:
         )
     project(work.metadata, work.factory.serving, line)
     return False
+
+
+def _is_told(work: Work, run: str) -> bool:
+    return any(one.run == run for one in work.metadata.events(Refused, line=work.spec.line))
+
+
+def _propose(work: Work, model: int) -> str | None:
+    """Propose the promotion of a candidate that waits for approval, where there are members who could give it; return the proposal's id."""
+    factory, certificate = work.factory, work.certificate
+    rule = promotion_rule(factory, work.spec.line)
+    if rule is None or not waits_for_approval(work, certificate) or not has_members(factory):
+        return None
+    change = PromotionChange(
+        line=work.spec.line, model=model, package=certificate.package, certificate=work.known["gate"]
+    )
+    made = propose_promotion(factory, change, rule, because=certificate_in_words(certificate))
+    return made.proposed.id
 
 
 def _because(work: Work, package: str) -> str:

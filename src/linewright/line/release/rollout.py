@@ -33,9 +33,27 @@ _WIDTHS = 4.0
 
 
 def begin_trial(
-    factory: Factory, spec: LineSpec, certificate: Certificate, digest: str, run: str, *, because: str = ""
+    factory: Factory,
+    spec: LineSpec,
+    certificate: Certificate,
+    digest: str,
+    run: str,
+    *,
+    because: str = "",
+    proposal: str | None = None,
 ) -> Deployed:
     """Let a certified candidate be tried as its line file says, in place of an older one that is.
+
+    Parameters
+    ----------
+    digest
+        Of the certificate.
+    run
+        The run that registered it.
+    because
+        Why, for the record (default: what the certificate says).
+    proposal
+        The approved proposal that this applies.
 
     Raises
     ------
@@ -60,6 +78,7 @@ def begin_trial(
         unit=spec.release.unit,
         run=run,
         rollout=rollout,
+        proposal=proposal,
     )
 
 

@@ -83,11 +83,21 @@ def forgotten_of(factory: Factory, line: str) -> Forgetting:
 
 def begin(factory: Factory, line: str, subject: str) -> tuple[Forgetting, Subject]:
     """Put a value on the list, to be removed, and return both; it is on the disk then."""
-    known = forgotten_of(factory, line)
-    if not known.key:
-        known = msgspec.structs.replace(known, key=secrets.token_hex(_KEY_BYTES))
+    known = _with_key(factory, line)
     found = Subject(hash=known.hash_of(spell(subject) or subject), at=factory.now())
     return keep(factory, line, known.put(found)), found
+
+
+def hash_for(factory: Factory, line: str, subject: str) -> str:
+    """Return the hash that a value has on the list of a line, whether it is on it or not; the list has a key then."""
+    known = forgotten_of(factory, line)
+    known = known if known.key else keep(factory, line, _with_key(factory, line))
+    return known.hash_of(spell(subject) or subject)
+
+
+def _with_key(factory: Factory, line: str) -> Forgetting:
+    known = forgotten_of(factory, line)
+    return known if known.key else msgspec.structs.replace(known, key=secrets.token_hex(_KEY_BYTES))
 
 
 def keep(factory: Factory, line: str, known: Forgetting) -> Forgetting:

@@ -6,6 +6,7 @@ from linewright.errors import NotFound
 from linewright.line.factory import Factory
 from linewright.line.facts import AmountsInForce, Finished, Learned, RunResult
 from linewright.line.release.candidate_status import (
+    approving,
     require_champion,
     trial_with,
     version_of,
@@ -123,7 +124,13 @@ def _result(work: Work, *, run: str, did: tuple[str, ...]) -> RunResult:
         adopted=work.trained.adopted is not None,
         next=(
             *([in_spite(candidate)] if unlike else []),
-            *after_run(work.factory, certificate, candidate, serves=serves, waits=waits),
+            *after_run(
+                work.factory,
+                certificate,
+                candidate,
+                serves=serves,
+                approving=approving(work, certificate.package) if waits else None,
+            ),
         ),
         barred=unlike,
         amounts_in_force=None if serves or champion is None else _in_force(work, champion),

@@ -23,7 +23,19 @@ from linewright.line.spec import LineSpec
 from linewright.store.values import digest_of
 from linewright.watch.facts import RetrainProposal
 
-_TRAINS_NOTHING = {"about", "goal", "owner", "tags", "gates", "release", "watch", "retrain", "value", "keep"}
+_TRAINS_NOTHING = {
+    "about",
+    "goal",
+    "owner",
+    "tags",
+    "gates",
+    "release",
+    "watch",
+    "retrain",
+    "value",
+    "keep",
+    "changes",
+}
 WORKFLOW = "run"
 """Name of the workflow that carries a run out."""
 
@@ -60,6 +72,7 @@ def prepare(
         "proposal": proposal,
         "line": spec.line,
         "by": context.actor,
+        "member": factory.identity.member,
         "declared": context.metadata.keep(declared(spec)),
         "plan": context.metadata.keep(plan),
     }
@@ -78,7 +91,9 @@ def run_of(proposal: str) -> str:
     return str(UUID(int=bits & ~(0xF000 << 64) & ~(0xC000 << 48) | 8 << 76 | 2 << 62))
 
 
-def accept(factory: Factory, plan: Plan, run: str, *, by: str, proposal: str | None) -> Json:
+def accept(
+    factory: Factory, plan: Plan, run: str, *, by: str, proposal: str | None, member: str = ""
+) -> Json:
     """Record that a run is accepted, unless it is recorded."""
     context = factory.context
     if not any(one.run == run for one in context.metadata.events(Accepted, line=plan.line)):
@@ -93,6 +108,7 @@ def accept(factory: Factory, plan: Plan, run: str, *, by: str, proposal: str | N
                 declared=plan.declared,
                 as_of=plan.as_of,
                 proposal=proposal,
+                member=member,
             )
         )
     return True

@@ -61,7 +61,8 @@ def run_line(factory: Factory, step: Step, asked: Json) -> Json:
     spec = LineSpec.model_validate(factory.metadata.get(request["declared"], Declared).spec)
     plan = factory.metadata.get(request["plan"], Plan)
     work = Work(factory=factory, spec=spec, sources=plan.sources, as_of=plan.as_of)
-    step("accept", lambda: accept(factory, plan, run, by=request["by"], proposal=request.get("proposal")))
+    who: dict[str, Any] = {name: request.get(name, "") for name in ("by", "member")}
+    step("accept", lambda: accept(factory, plan, run, **who, proposal=request.get("proposal")))
     did: list[Json] = []
     breaches: list[Json] = []
     findings: list[Json] = []

@@ -348,6 +348,8 @@ def _read(name: str, function: Callable[..., Any]) -> Operation:
         raise TypeError(
             f"{name}: {sorted(paths ^ set(flags.files))}: a path that clients name is a file of theirs"
         )
+    if flags.effect == "read" and any(one.from_file for one in parameters):
+        raise TypeError(f"{name}: a query would have the server read a file")
     if described.keys() - {"factory"}:
         raise TypeError(f"{name}: the docstring describes {sorted(described)}, which it does not take")
     return Operation(

@@ -27,6 +27,8 @@ _SCALARS: Mapping[Any, str] = {
     Path: "a path",
 }
 _LONGEST_FOUND = 80
+_MOST_TEXT = 2**22
+"""Bytes of a file whose text is an argument; the limit of the argument itself is lower."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,8 +68,15 @@ class Parameter:
             return one
         return f"a list of {one}" if self.count == MANY else f"{self.count} times {one}"
 
+    @property
+    def from_file(self) -> bool:
+        """Whether a command is given a file in place of the text, which is what programs send."""
+        return any((meta.extra or {}).get("from_file") for meta in _metas(self.type))
+
     def from_text(self, texts: Sequence[str]) -> Any:
         """Return what was written on a command line or in a query; what is no such value stays text."""
+        if self.from_file:
+            return _text_in(self.name, texts)
         if self.count == MANY and not self.positional:
             texts = self._parted(texts)
         values = tuple(_from_text(text, self.element) for text in texts)
@@ -103,6 +112,19 @@ class Parameter:
         for path in (found,) if isinstance(found, Path) else ():
             _refuse_unfollowable(path, self.name, where=where)
         return found
+
+
+def _text_in(name: str, texts: Sequence[str]) -> str:
+    if len(texts) != 1:
+        raise RequestError(f"{name!r} is given {len(texts)} times", allowed="one file")
+    try:
+        with Path(texts[0]).expanduser().open("rb") as file:
+            return file.read(_MOST_TEXT).decode()
+    except (OSError, RuntimeError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        raise RequestError(
+            f"the file cannot be read: {reason}", where=texts[0], allowed="a text in UTF-8"
+        ) from error
 
 
 def _refuse_unfollowable(path: Path, name: str, *, where: str) -> None:

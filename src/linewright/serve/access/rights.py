@@ -62,6 +62,13 @@ class Identity(msgspec.Struct, frozen=True, kw_only=True):
     member: str = ""
     """Name of the member; empty for the owner, who has none, and for tokens that are nobody's."""
 
+    @property
+    def is_owner(self) -> bool:
+        """Whether it is the owner of the factory, who has every right and answers for it with no account."""
+        return not self.member and any(
+            scope.permissions >= PERMISSIONS and scope.lines is None for scope in self.scopes
+        )
+
     def allows(self, permission: str, line: str | None = None) -> bool:
         """Whether they may do this to a line; `None` means the whole factory.
 

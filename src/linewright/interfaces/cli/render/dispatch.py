@@ -28,6 +28,8 @@ _SUBJECTS: Mapping[str, str] = {
     "linewright.operations.plan": "plan",
     "linewright.operations.notify": "notify",
     "linewright.operations.predict": "predict",
+    "linewright.operations.proposals": "proposals",
+    "linewright.operations.propose": "proposals",
     "linewright.operations.release": "release",
     "linewright.operations.run": "runs",
     "linewright.operations.status": "status",

@@ -1,0 +1,61 @@
+"""Changes that wait for people: what changes and why, who asked, who may approve, how many did, and until when."""
+
+from linewright.interfaces.cli.render.care import forgot_text
+from linewright.interfaces.cli.render.dispatch import renderer
+from linewright.interfaces.cli.render.plan import plan_text
+from linewright.interfaces.cli.text import cell, pairs
+from linewright.interfaces.cli.words import short
+from linewright.operations.proposals import Approved, ProposalLine, Proposals, Vote
+from linewright.operations.propose import ProposedFile
+
+
+@renderer.register
+def proposal_text(one: ProposalLine) -> str:
+    """Say it, the next command last."""
+    authors = f" (a change of {', '.join(one.authors)})" if one.authors else ""
+    said = [
+        ("why", one.because),
+        *([("verdict", f"{one.verdict} ({short(one.certificate or '')})")] if one.verdict else []),
+        ("asked by", f"{one.by}, {cell(one.at)}{authors}"),
+        (
+            "may approve",
+            f"{', '.join(one.approvers)}: {', '.join(one.voters) or 'nobody as members are now'}",
+        ),
+        ("approved", f"{len(one.approved)} of {one.needed}"),
+        *(("", _vote(vote)) for vote in one.approved),
+        *([("declined", _vote(one.declined))] if one.declined else []),
+        *([("moved", ", ".join(one.moved))] if one.moved else []),
+        ("until", one.expires),
+    ]
+    body = pairs(said).replace("\n", "\n  ")
+    text = [f"{one.proposal}  {one.state}  {_what(one)}", f"  {body}"]
+    if one.diff:
+        text.append(one.diff.rstrip("\n"))
+    if isinstance(one, ProposedFile) and one.plan is not None:
+        text.append(plan_text(one.plan))
+    if isinstance(one, Approved) and one.forgot is not None:
+        text.append(forgot_text(one.forgot))
+    return "\n".join([*text, *(f"next: {each}" for each in one.next)])
+
+
+@renderer.register
+def proposals_text(found: Proposals) -> str:
+    """Say one after the other."""
+    return "\n\n".join(map(proposal_text, found.proposals)) or "No change waits for approval."
+
+
+def _what(one: ProposalLine) -> str:
+    match one.kind:
+        case "promotion":
+            return f"{one.model} is to serve{', by force' if one.forced else ''}"
+        case "line-change":
+            return f"lines/{one.line}.yaml is to change"
+        case "autonomy-change":
+            return f"lines/{one.line}.yaml is to change what the line may do by itself"
+        case "forget":
+            there = ", ".join(f"{count:,} {name}" for name, count in (one.removes or {}).items())
+            return f"what {one.line} has stored about a person is to go ({there})"
+
+
+def _vote(vote: Vote) -> str:
+    return f"{vote.member}, {cell(vote.at)}{f': {vote.comment}' if vote.comment else ''}"

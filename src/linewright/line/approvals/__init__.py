@@ -1,0 +1,1 @@
+"""What acts on proposals: votes, and what applies an approved change."""

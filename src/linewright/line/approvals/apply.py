@@ -1,0 +1,113 @@
+"""What applies an approved change, under a check that nothing under it has moved."""
+
+from typing import assert_never
+
+from linewright.errors import Conflict
+from linewright.line.approvals.line_file import replace_file
+from linewright.line.factory import Factory
+from linewright.line.maintenance.forget import Forgot, forget
+from linewright.line.proposals.ground import ground_of
+from linewright.line.proposals.pending_subject import keep_subject, take_subject
+from linewright.line.proposals.record import Look
+from linewright.line.record.registry import declared_before, judged, registration_of
+from linewright.line.release.rollout import begin_trial, is_tried_first
+from linewright.people.facts import Applied, ChangeProposed, ForgetChange, LineChange, PromotionChange
+from linewright.release import promotion
+from linewright.store.protocols import Pointer
+
+
+def apply_change(factory: Factory, approved: Look) -> Forgot | None:
+    """Apply an approved change; the caller holds `one_at_a_time`.
+
+    Returns
+    -------
+    Forgot or None
+        What was removed; `None` for other changes.
+
+    Raises
+    ------
+    Conflict
+        If something under it has moved meanwhile; then nothing is changed.
+    LinewrightError
+        If it cannot be applied now.
+    """
+    proposed, change = approved.proposed, approved.change
+    forgot = None
+    match change:
+        case PromotionChange():
+            _promote(factory, proposed, change)
+            return None  # the promotion names the proposal: both are in the record or neither
+        case LineChange():
+            replace_file(factory, change)
+        case ForgetChange():
+            forgot = _forget(factory, proposed, change)
+        case _:
+            assert_never(change)
+    factory.metadata.record(
+        Applied(
+            at=factory.now(),
+            by=factory.actor,
+            because=proposed.because,
+            line=proposed.line,
+            proposal=proposed.id,
+            change=proposed.change,
+        )
+    )
+    return forgot
+
+
+def _promote(factory: Factory, proposed: ChangeProposed, change: PromotionChange) -> None:
+    # The pointer is read before the look at what is under the change, and the promotion swaps exactly this pointer.
+    line, on = change.line, factory.metadata.pointer(change.line)
+    moved = [name for name, now in ground_of(factory, change).items() if proposed.under.get(name) != now]
+    if moved:
+        raise Conflict(
+            f"another {', '.join(moved)} than when it was proposed",
+            where=proposed.id,
+            hint="propose it again",
+        )
+    factory.artifacts.get(change.package)  # corrupt bytes are refused before anything moves
+    if not change.forced and is_tried_first(factory, factory.line(line)):
+        _try(factory, proposed, change)
+    else:
+        _serve(factory, proposed, change, on)
+
+
+def _serve(factory: Factory, proposed: ChangeProposed, change: PromotionChange, on: Pointer) -> None:
+    promotion.promote(
+        factory.context,
+        factory.serving,
+        promotion.Candidate(
+            line=change.line,
+            model=change.model,
+            package=change.package,
+            certificate=None if change.forced else change.certificate,
+        ),
+        because=proposed.because,
+        forced=change.forced,
+        declared=declared_before(factory.metadata, change.line, change.package),
+        proposal=proposed.id,
+        on=on,
+    )
+
+
+def _try(factory: Factory, proposed: ChangeProposed, change: PromotionChange) -> None:
+    found = judged(factory, change.line)[change.package]
+    begin_trial(
+        factory,
+        factory.line(change.line),
+        found.certificate,
+        found.digest,
+        registration_of(factory.metadata, change.line, change.package).run,
+        because=proposed.because,
+        proposal=proposed.id,
+    )
+
+
+def _forget(factory: Factory, proposed: ChangeProposed, change: ForgetChange) -> Forgot:
+    subject = take_subject(factory, proposed.id)  # else it would be found in the state afterwards
+    try:
+        return forget(factory, change.line, subject, dry_run=False)
+    except BaseException:
+        keep_subject(factory, proposed.id, subject)
+        raise

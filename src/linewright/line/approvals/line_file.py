@@ -1,0 +1,109 @@
+"""Changes of line files that are proposed: what may be proposed, and how the file is replaced."""
+
+from difflib import unified_diff
+
+from linewright.errors import Conflict, RequestError
+from linewright.line.check.contradictions import refuse
+from linewright.line.factory import Factory
+from linewright.line.file.read import parse_line, unsupported
+from linewright.line.proposals.ground import digest_of_file
+from linewright.line.proposals.record import Look, propose
+from linewright.line.proposals.rules import line_rule, spec_in_force
+from linewright.line.spec import LineSpec
+from linewright.people.facts import ChangeKind, LineChange
+from linewright.serve.files import write_whole
+from linewright.store.disk import explained, sync_file, sync_folder
+from linewright.store.rights import as_asked
+from linewright.store.values import digest_of_bytes
+
+_AUTONOMY = ("release", "retrain", "changes")
+"""Sections that say what a line may do by itself, and what needs people."""
+
+
+def read_proposed(factory: Factory, line: str, text: str) -> LineSpec:
+    """Return what a proposed text of a line file says.
+
+    Raises
+    ------
+    SpecError
+        If it is wrong, with the place of each mistake, or asks for a step that does not exist yet.
+    """
+    path = factory.path_of(line)
+    spec = parse_line(text, name=str(path))
+    refuse(unsupported(spec))
+    return LineSpec.model_validate(spec.model_dump(mode="json", exclude_defaults=True))
+
+
+def propose_file(factory: Factory, spec: LineSpec, text: str, *, because: str) -> Look:
+    """Propose that a line file has another text; the file in force says who may approve it.
+
+    Raises
+    ------
+    RequestError
+        If it is the text that the file has.
+    """
+    line = spec.line
+    change = LineChange(
+        line=line,
+        before=digest_of_file(factory, line),
+        after=digest_of_bytes(text.encode()),
+        text=text,
+    )
+    if change.before == change.after:
+        raise RequestError("the line file says exactly this already", where=str(factory.path_of(line)))
+    kind = _kind(spec_in_force(factory, line), spec)
+    return propose(
+        factory,
+        kind,
+        change,
+        line_rule(factory, line, kind),
+        because=because,
+        authors=[factory.identity.member],
+    )
+
+
+def _kind(before: LineSpec | None, after: LineSpec) -> ChangeKind:
+    if before is None:
+        return "autonomy-change"
+    is_same = all(getattr(before, name) == getattr(after, name) for name in _AUTONOMY)
+    return "line-change" if is_same else "autonomy-change"
+
+
+def difference(factory: Factory, change: LineChange) -> str:
+    """Return the unified diff from the file as it is to the proposed text; empty if the file is not the one that it was proposed on."""
+    path = factory.path_of(change.line)
+    held = path.read_bytes()
+    if digest_of_bytes(held) != change.before:
+        return ""
+    name = f"lines/{change.line}.yaml"
+    parts = (text.splitlines(keepends=True) for text in (held.decode(errors="replace"), change.text))
+    lines = unified_diff(*parts, fromfile=f"a/{name}", tofile=f"b/{name}")
+    return "".join(
+        each if each.endswith("\n") else f"{each}\n\\ No newline at end of file\n" for each in lines
+    )
+
+
+def replace_file(factory: Factory, change: LineChange) -> None:
+    """Write an approved line file, whole or not at all.
+
+    Raises
+    ------
+    Conflict
+        If the file is not the one that the change was proposed on.
+    BackendError
+        If it cannot be written.
+    """
+    found, path = digest_of_file(factory, change.line), factory.path_of(change.line)
+    if found != change.before:
+        raise Conflict(
+            "the line file is another than when the change was proposed",
+            where=str(path),
+            found=found,
+            allowed=change.before,
+            hint="propose it again",
+        )
+    with explained(path, "the line file"):
+        write_whole(path, change.text.encode())
+        as_asked(path)
+        sync_file(path)
+        sync_folder(path.parent)

@@ -1,0 +1,117 @@
+"""A member approves or declines a proposal; the last approval that is needed applies it."""
+
+from typing import Literal
+
+from linewright.errors import Conflict, Denied
+from linewright.line.approvals.apply import apply_change
+from linewright.line.factory import Factory
+from linewright.line.maintenance.forget import Forgot
+from linewright.line.proposals.pending_subject import drop_subject
+from linewright.line.proposals.record import Look, find_proposal, look, one_at_a_time
+from linewright.line.proposals.rules import voters
+from linewright.people.facts import Voted
+
+
+def approve(factory: Factory, proposal: str, comment: str) -> tuple[Look, Forgot | None]:
+    """Approve a proposal, and apply it if that was the last approval that it needed. Twice is once.
+
+    Returns
+    -------
+    tuple of Look and Forgot or None
+        How it stands then, and what was removed, if this removed something.
+
+    Raises
+    ------
+    NotFound
+        If there is no such proposal on a line that the identity may approve on.
+    Denied
+        If the identity is not a member, is none of the approvers, or is an author of the change.
+    Conflict
+        If the proposal is declined, expired, void or done already.
+    LinewrightError
+        If it could not be applied. The approval stands, and approving again tries again.
+    """
+    with one_at_a_time(factory):
+        found = look(factory, find_proposal(factory, proposal, permission="approve"))
+        _require_voter(factory, found, "approve")
+        mine = any(one.member == factory.identity.member for one in found.standing.approved)
+        if found.standing.state == "done" and mine:
+            return found, None
+        _require_live(found)
+        if not mine:
+            _record(factory, found, "approve", comment)
+            found = look(factory, found.proposed)
+        if found.standing.state != "approved":
+            return found, None
+        forgot = apply_change(factory, found)
+        return look(factory, found.proposed), forgot
+
+
+def decline(factory: Factory, proposal: str, comment: str) -> Look:
+    """Decline a proposal, which ends it; an author may, too. Twice is once.
+
+    Raises
+    ------
+    NotFound, Denied, Conflict
+        As `approve` does.
+    """
+    with one_at_a_time(factory):
+        found = look(factory, find_proposal(factory, proposal, permission="approve"))
+        _require_voter(factory, found, "decline")
+        declined = found.standing.declined
+        if declined is not None and declined.member == factory.identity.member:
+            return found
+        _require_live(found)
+        _record(factory, found, "decline", comment)
+        drop_subject(factory, found.proposed.id)
+        return look(factory, found.proposed)
+
+
+def _record(factory: Factory, found: Look, vote: Literal["approve", "decline"], comment: str) -> None:
+    factory.metadata.record(
+        Voted(
+            at=factory.now(),
+            by=factory.actor,
+            because=comment,
+            line=found.proposed.line,
+            proposal=found.proposed.id,
+            change=found.proposed.change,
+            vote=vote,
+            member=factory.identity.member,
+        )
+    )
+
+
+def _require_voter(factory: Factory, found: Look, vote: Literal["approve", "decline"]) -> None:
+    proposed, name = found.proposed, factory.identity.member
+    if not name:
+        raise Denied(
+            "only a member can decide about a proposal: nobody else is known to be somebody",
+            where=proposed.id,
+            found=factory.actor,
+            allowed=", ".join(proposed.approvers),
+            hint="act as a member: LINEWRIGHT_TOKEN=$(cat TOKEN) linewright ...",
+        )
+    if name in proposed.authors and vote == "approve":
+        raise Denied(
+            "nobody approves their own change", where=proposed.id, found=name, hint="ask somebody else"
+        )
+    if name not in voters(factory, proposed) and name not in proposed.authors:
+        raise Denied(
+            "this member is none of those who may decide about this proposal",
+            where=proposed.id,
+            found=name,
+            allowed=", ".join(proposed.approvers),
+        )
+
+
+def _require_live(found: Look) -> None:
+    if not found.is_live:
+        standing = found.standing
+        raise Conflict(
+            f"the proposal is {standing.state}",
+            where=found.proposed.id,
+            found=f"another {', '.join(standing.moved)}" if standing.state == "void" else standing.state,
+            allowed="a proposal that is open",
+            hint=f"`linewright proposals {found.proposed.line}` shows how it ended; if it is still wanted, propose it again",
+        )

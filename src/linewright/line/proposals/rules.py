@@ -1,0 +1,89 @@
+"""Who may approve what, and how many it takes: what the files in force say, and what members are."""
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+from linewright.errors import LinewrightError
+from linewright.line.factory import Factory
+from linewright.line.facts import Accepted, Declared
+from linewright.line.spec import LineSpec
+from linewright.people.facts import ChangeKind, ChangeProposed
+from linewright.people.spec import ChangesSpec
+from linewright.serve.access.accounts import Member, read_accounts
+
+
+class Rule(NamedTuple):
+    """Who may approve a change."""
+
+    approvers: tuple[str, ...]
+    """Roles on the line, and names of members."""
+    needed: int
+
+
+def promotion_rule(factory: Factory, line: str) -> Rule | None:
+    """Return who may approve a promotion; `None` if the line wants no approval."""
+    spec = spec_in_force(factory, line)
+    if spec is None or not spec.release.approve:
+        return None
+    return Rule(spec.release.approve, spec.release.approvals)
+
+
+def line_rule(factory: Factory, line: str, kind: ChangeKind) -> Rule:
+    """Return who may approve a change of a line file."""
+    spec = spec_in_force(factory, line)
+    changes = spec.changes if spec else ChangesSpec()
+    is_autonomy = kind == "autonomy-change" and changes.autonomy is not None
+    return Rule((changes.autonomy or ()) if is_autonomy else changes.approve, changes.approvals)
+
+
+def forget_rule(factory: Factory) -> Rule | None:
+    """Return who may approve that data about a person go; `None` if the factory wants no approval."""
+    approve = factory.file().approve
+    return Rule(approve.forget, approve.approvals) if approve.forget else None
+
+
+def is_free(factory: Factory) -> bool:
+    """Return whether who asks needs nobody's approval: the owner, and anybody while there is no member who could give it."""
+    return factory.identity.is_owner or not has_members(factory)
+
+
+def has_members(factory: Factory) -> bool:
+    """Return whether anybody could approve anything."""
+    return bool(read_accounts(factory.state).members)
+
+
+def spec_in_force(factory: Factory, line: str) -> LineSpec | None:
+    """Return what a line file says; while it is wrong or gone, what the latest run was accepted with, if there was one."""
+    try:
+        return factory.line(line)
+    except LinewrightError:
+        accepted = factory.metadata.events(Accepted, line=line, newest_first=True, limit=1)
+        kept = [factory.metadata.get(one.declared, Declared).spec for one in accepted]
+        return LineSpec.model_validate(kept[0]) if kept else None
+
+
+def may_approve(member: Member, name: str, line: str, approvers: tuple[str, ...]) -> bool:
+    """Return whether a member has the right to approve on a line, and is one of the approvers by name or by a role there.
+
+    Examples
+    --------
+    >>> from linewright.serve.access.accounts import Grant
+    >>> ada = Member(created="", grants=(Grant(role="approver", lines=("claims",)), Grant(role="engineer")))
+    >>> may_approve(ada, "ada", "claims", ("approver",)), may_approve(ada, "ada", "parts", ("approver",))
+    (True, False)
+    >>> may_approve(ada, "ada", "claims", ("engineer",)), may_approve(ada, "ada", "claims", ("bob",))
+    (True, False)
+    """
+    grants = [one for one in member.grants if not one.lines or line in one.lines]
+    has_right = any(one.scope().allows("approve", line) for one in grants)
+    return has_right and (name in approvers or any(one.role in approvers for one in grants))
+
+
+def voters(factory: Factory, proposed: ChangeProposed) -> Mapping[str, str]:
+    """Return the members who may approve a proposal as things are, each with the time since when they are members."""
+    members = read_accounts(factory.state).members
+    return {
+        name: member.created
+        for name, member in members.items()
+        if name not in proposed.authors and may_approve(member, name, proposed.line, proposed.approvers)
+    }

@@ -1,0 +1,54 @@
+"""The operation that proposes a change of a line file."""
+
+from typing import Annotated
+
+import msgspec
+
+from linewright.errors import RequestError
+from linewright.line.approvals.line_file import propose_file, read_proposed
+from linewright.line.factory import Factory
+from linewright.operations.declaration.declare import operation
+from linewright.operations.plan import PlanResult, planned
+from linewright.operations.proposals import ProposalLine, line_of
+
+LineText = Annotated[
+    str,
+    msgspec.Meta(
+        max_length=2**18,
+        description="the text of a line file, at most 262,144 characters",
+        extra={"from_file": True},
+    ),
+]
+"""The text of a line file; a command is given the file that has it."""
+
+
+class ProposedFile(ProposalLine, frozen=True, kw_only=True):
+    """A line file that was proposed, and what a run of it would change."""
+
+    plan: PlanResult | None = None
+
+
+@operation(permission="run", effect="propose", expensive=True)
+def propose(factory: Factory, line: str, file: LineText, /, *, because: str = "") -> ProposedFile:
+    """Propose another line file, and say what a run of it would change; nothing else changes until it is approved.
+
+    `changes` of the file in force says who may approve it. The file is checked as `check` does but for the data, and its exact text is
+    kept. The approval replaces the file only if it is still the one that this was proposed on.
+
+    Parameters
+    ----------
+    line
+        Name of the line.
+    file
+        The file with the new text; over HTTP, the text itself.
+    because
+        Why, for those who are to approve it.
+    """
+    if not because.strip():
+        raise RequestError(
+            "whoever is to approve a change wants to know why", where="--because", hint='add --because "why"'
+        )
+    spec = read_proposed(factory, line, file)
+    plan = planned(factory, spec)
+    found = line_of(factory, propose_file(factory, spec, file, because=because), ProposedFile)
+    return msgspec.structs.replace(found, plan=plan)
