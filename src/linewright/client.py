@@ -2,16 +2,18 @@
 
 import http.client
 import math
+import os
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal
+from ipaddress import ip_address
 from types import TracebackType
 from typing import Any, Protocol, Self, TypeVar, cast
 from urllib.parse import quote, urlsplit
 
 import msgspec
 
-from linewright.errors import RequestError, Terminal, Transient, from_json
+from linewright.errors import Denied, RequestError, Terminal, Transient, from_json
 
 T = TypeVar("T")
 
@@ -120,6 +122,15 @@ class Client:
         Where the endpoint is, such as ``http://127.0.0.1:8000``.
     timeout_s
         Longest wait, in seconds, for the connection and for each part of an answer.
+    token
+        Sent as ``Authorization: Bearer`` (default: that of the environment variable ``LINEWRIGHT_TOKEN``, if it is set).
+
+    Raises
+    ------
+    RequestError
+        If it is not an address.
+    Denied
+        If the token would be readable on the way: ``http://`` is for this machine alone then.
 
     Examples
     --------
@@ -130,12 +141,22 @@ class Client:
     linewright.errors.Transient: http://127.0.0.1:9: the endpoint cannot be reached: ...
     """
 
-    def __init__(self, address: str = "http://127.0.0.1:8000", *, timeout_s: float = 30.0) -> None:
+    def __init__(
+        self, address: str = "http://127.0.0.1:8000", *, timeout_s: float = 30.0, token: str | None = None
+    ) -> None:
         parts = urlsplit(address)
         if parts.scheme not in {"http", "https"} or not parts.hostname:
             raise RequestError("not an address", found=address, allowed="http://HOST:PORT")
         kind = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
         self._address, self._base = address, parts.path.rstrip("/")
+        token = os.environ.get("LINEWRIGHT_TOKEN", "") if token is None else token
+        if token and parts.scheme == "http" and not _is_loopback(parts.hostname):
+            raise Denied(
+                "the token would be readable on the way",
+                found=address,
+                allowed="https://, and http:// to this machine",
+            )
+        self._headers = {"Authorization": f"Bearer {token}"} if token else {}
         self._connection = kind(parts.hostname, parts.port, timeout=timeout_s)
 
     def __enter__(self) -> Self:
@@ -262,9 +283,16 @@ class Client:
     def _once(
         self, method: str, path: str, body: bytes | None, headers: Mapping[str, str]
     ) -> tuple[int, bytes]:
-        self._connection.request(method, path, body=body, headers=dict(headers))
+        self._connection.request(method, path, body=body, headers={**self._headers, **headers})
         answer = self._connection.getresponse()
         return answer.status, answer.read()
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
 
 
 def _rows(table: Table, where: str) -> Any:

@@ -44,6 +44,8 @@ OpenFactory = Callable[[Path, ProgressLine, bool, Identity], AbstractContextMana
 """(folder, callback for progress, whether it need not hold a factory, who asks) → what operations take first."""
 TOKEN_VAR = "LINEWRIGHT_TOKEN"  # noqa: S105 -- the name of the variable
 """Environment variable whose token says who asks."""
+FACTORY_VAR = "LINEWRIGHT_FACTORY"
+"""Environment variable that names the factory: its folder, or its control plane."""
 _STATE = ".linewright"
 _SCHEMES = ("http://", "https://")
 
@@ -74,7 +76,7 @@ class Settings(NamedTuple):
     def of(cls, ctx: click.Context) -> "Settings":
         """Read them from a command's context; what stands after the name wins."""
         own, before = ctx.params, ctx.find_root().params
-        given = own.get("factory") or before.get("factory")
+        given = own.get("factory") or before.get("factory") or os.environ.get(FACTORY_VAR)
         return cls(
             root=Path(given) if given else find_factory(Path.cwd()),
             address=given if given and given.lower().startswith(_SCHEMES) else "",
