@@ -171,3 +171,22 @@ class TokenChanged(Event, frozen=True, kw_only=True, tag="token-changed"):
     """Whose it is."""
     expires: str
     is_revoked: bool = False
+
+
+class AccessRefused(Event, frozen=True, kw_only=True, tag="access-refused"):
+    """Somebody was refused, for want of a right or of a token. `line` is empty: what a stranger names is no line's history."""
+
+    permission: str
+    """The right that was lacking; empty where no token let anybody in."""
+    operation: str
+    """The first attempt's: an operation, or a method and a route."""
+    server: str
+    """``control-plane``, ``endpoint`` or ``command``."""
+    about: str = ""
+    """The line that the first attempt named."""
+    address: str = ""
+    """Where the first attempt came from."""
+    since: str
+    """The minute in which it was tried."""
+    count: int
+    """How often in that minute."""
