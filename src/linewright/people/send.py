@@ -124,9 +124,7 @@ def open_sender(spec: DestinationSpec, recipient: str | None, *, root: Path, whe
             secret = spec.secret and read_secret(spec.secret, root, where=f"{where}.secret")
             return _Webhook(Post(url, where=f"{where}.webhook"), secret=secret, factory=root.name, at=at)
         case SlackSpec():
-            return _Slack(
-                Post(read_secret(spec.slack, root, where=f"{where}.slack"), where=f"{where}.slack")
-            )
+            return _Slack(Post(read_secret(spec.slack, root, where=f"{where}.slack"), where=f"{where}.slack"))
         case EmailSpec():
             assert recipient is not None  # noqa: S101 -- each recipient is a destination
             password = spec.password and read_secret(spec.password, root, where=f"{where}.password")

@@ -138,7 +138,9 @@ class AuditSpec(Spec):
                 or is_named
                 or not (parts.scheme == "https" or (parts.scheme == "http" and _is_here(host)))
             ):
-                raise ValueError("'to' names folders, and URLs of https, or of http to this machine, without a password")
+                raise ValueError(
+                    "'to' names folders, and URLs of https, or of http to this machine, without a password"
+                )
         return self
 
 

@@ -34,6 +34,7 @@ from linewright.interfaces.cli.show import (
 from linewright.operations.declaration.declare import Entry, NextProgram, Operation, load, to_json
 from linewright.operations.declaration.parameter import nearest
 from linewright.serve.access.authenticate import local_identity
+from linewright.serve.access.refused import Refused
 from linewright.serve.access.rights import Identity
 from linewright.store.clock import user
 from linewright.store.disk import faults_explained
@@ -211,9 +212,11 @@ class OperationCommand(click.Command):
         )
         settings = Settings.of(ctx)
         progress = ProgressLine(sys.stderr, quiet=settings.quiet)
-        identity = local_identity(settings.root / _STATE, os.environ.get(TOKEN_VAR, ""), user())
-        self._operation.authorize(identity, values)
+        state, token, who = settings.root / _STATE, os.environ.get(TOKEN_VAR, ""), ""
         try:
+            identity = local_identity(state, token, user())
+            who = identity.actor
+            self._operation.authorize(identity, values)
             carry_out = partial(self._operation.carry_out, values=values)
             if (do_first := self._operation.urgent(values)) is not None:
                 with faults_explained(settings.root):
@@ -232,6 +235,10 @@ class OperationCommand(click.Command):
                     text = json_text(to_json(part)) if settings.as_json else _human(part)
                     progress.clear()
                     click.echo(text, nl=bool(text))
+        except LinewrightError as error:
+            if token and state.is_dir():
+                Refused(state).note(error, server="command", who=who, what=self._operation.name)
+            raise
         finally:
             progress.clear()
         if isinstance(result, NextProgram):

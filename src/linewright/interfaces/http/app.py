@@ -23,7 +23,7 @@ from linewright import __version__
 from linewright.errors import LinewrightError, NotFound, RequestError, Transient, panics_explained
 from linewright.interfaces.http.describe import components, method_of, path_of, route_of
 from linewright.interfaces.http.expensive import Bug, Expensive
-from linewright.interfaces.http.guard import Guard, asked_by
+from linewright.interfaces.http.guard import Guard, asked_by, note_refused
 from linewright.interfaces.http.metrics import PATH, metrics_route
 from linewright.interfaces.http.replies import Replies
 from linewright.operations.declaration.declare import Entry, Operation, load, to_json
@@ -99,8 +99,9 @@ class ControlApp(FastAPI):
     def _permission_of(self, method: str, path: str) -> str | None:
         return self.permissions.get((method, path))
 
-    async def _refused(self, _: Request, error: Exception) -> Response:
+    async def _refused(self, request: Request, error: Exception) -> Response:
         problem = error if isinstance(error, LinewrightError) else LinewrightError(str(error))
+        note_refused(self._authenticator, request.scope, problem)
         headers = {"retry-after": "1"} if isinstance(error, Transient) else {}
         body = self._relative(to_json(problem.to_json()))
         return Response(body, problem.http_status, headers=headers, media_type=_JSON)
@@ -163,7 +164,9 @@ def control_app(
     hosts
         Names in ``Host`` that are ours, beside the loopback ones.
     """
-    loaded = [each for each in (load(name, operations) for name in operations) if not each.local]
+    loaded = [
+        each.without_files() for each in (load(name, operations) for name in operations) if not each.local
+    ]
     app = ControlApp(
         loaded,
         authenticator=authenticator,

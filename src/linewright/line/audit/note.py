@@ -37,12 +37,13 @@ class PublicKey(NamedTuple):
     """Who signs."""
 
     name: str
-    bytes: bytes
+    raw: bytes
+    """32 bytes."""
 
     @property
     def id(self) -> bytes:
         """What names the key in a signature line."""
-        return hashlib.sha256(self.name.encode() + b"\n" + _ED25519 + self.bytes).digest()[:_ID_BYTES]
+        return hashlib.sha256(self.name.encode() + b"\n" + _ED25519 + self.raw).digest()[:_ID_BYTES]
 
     @property
     def text(self) -> str:
@@ -53,7 +54,7 @@ class PublicKey(NamedTuple):
         >>> PublicKey("example.com/a", bytes(32)).text
         'example.com/a+34b6f23c+AQAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA'
         """
-        return f"{self.name}+{self.id.hex()}+{base64.b64encode(_ED25519 + self.bytes).decode()}"
+        return f"{self.name}+{self.id.hex()}+{base64.b64encode(_ED25519 + self.raw).decode()}"
 
 
 class Checkpoint(NamedTuple):
@@ -80,7 +81,8 @@ class Signature(NamedTuple):
 
     name: str
     id: bytes
-    bytes: bytes
+    raw: bytes
+    """64 bytes."""
 
 
 class Note(NamedTuple):
@@ -120,7 +122,7 @@ def read_key(text: str) -> PublicKey:
     name, number, key = parts
     held = _decoded(key)
     found = PublicKey(name, held[1:])
-    if held[:1] != _ED25519 or len(found.bytes) != _KEY_BYTES:
+    if held[:1] != _ED25519 or len(found.raw) != _KEY_BYTES:
         raise ValueError("it is no key of Ed25519")
     if found.id.hex() != number:
         raise ValueError("its id is not that of the key")

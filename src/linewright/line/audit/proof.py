@@ -136,9 +136,7 @@ def prove(
     return Proof(chain, len(signed), proved, tuple(findings))
 
 
-def _checked(
-    name: str, data: bytes, keys: Sequence[PublicKey], is_signed: IsSigned
-) -> Checkpoint | Finding:
+def _checked(name: str, data: bytes, keys: Sequence[PublicKey], is_signed: IsSigned) -> Checkpoint | Finding:
     try:
         note = read_note(data)
     except ValueError:
@@ -147,7 +145,7 @@ def _checked(
     by = [(key, found) for key in keys if key.name == origin and (found := note.by(key)) is not None]
     if not by:
         return Finding("foreign", name, entries)
-    if not all(is_signed(key.bytes, found.bytes, note.text) for key, found in by):
+    if not all(is_signed(key.raw, found.raw, note.text) for key, found in by):
         return Finding("forged", name, entries)
     return note.checkpoint
 

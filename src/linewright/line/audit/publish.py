@@ -264,4 +264,3 @@ def _waiting(folder: Path) -> dict[int, Path]:
 
 def _name(entries: int) -> str:
     return f"{entries:0{_DIGITS}d}{ENDING}"
-

@@ -22,7 +22,8 @@ def record_refused(factory: Factory) -> int:
             events = [
                 _event(factory.now(), minute.at, attempt, number) for attempt, number in minute.attempts
             ]
-            factory.metadata.record_all(events)
+            if events:
+                factory.metadata.record_all(events)
             entered += len(events)
             for path in minute.files:
                 path.unlink(missing_ok=True)

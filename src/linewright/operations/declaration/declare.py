@@ -2,7 +2,7 @@
 
 import inspect
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import import_module
 from pathlib import Path
 from types import NoneType
@@ -149,6 +149,11 @@ class Operation:
     def secret(self) -> bool:
         """Whether its result holds a secret (its class says `is_secret`), so that no answer of it is kept."""
         return bool(getattr(self.result, "is_secret", False))
+
+    def without_files(self) -> "Operation":
+        """Return it without the files that it can do without: whoever asks from afar names none of this machine."""
+        kept = tuple(p for p in self.parameters if p.required or p.element is not Path)
+        return self if len(kept) == len(self.parameters) else replace(self, parameters=kept)
 
     def authorize(self, identity: Identity, values: Mapping[str, Any]) -> None:
         """Refuse it to somebody who may not ask for it, given values that `check` returned.
