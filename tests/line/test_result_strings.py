@@ -126,6 +126,7 @@ DIGESTS = frozenset(
 
 INSTANTS = frozenset(
     [
+        "people.AccessRefused.since",
         "people.TokenChanged.expires",
         "data.Split.cutoff",
         "data.Split.since",
@@ -168,6 +169,8 @@ INSTANTS = frozenset(
 
 NAMES = frozenset(
     [
+        "people.AccessRefused.about",
+        "people.AccessRefused.address",
         "people.Granted.lines",
         "people.MemberChanged.member",
         "people.TokenChanged.lines",
@@ -288,6 +291,9 @@ NAMES = frozenset(
 
 IDENTIFIERS = frozenset(
     [
+        "people.AccessRefused.operation",
+        "people.AccessRefused.permission",
+        "people.AccessRefused.server",
         "people.Granted.role",
         "people.TokenChanged.role",
         "people.TokenChanged.token",
