@@ -73,6 +73,10 @@ def proof(rows: list[Link], files: dict[str, bytes] = CHECKPOINTS) -> Proof:
     return prove(iter(rows), head_of(rows), files, [PUBLIC], is_signed)
 
 
+def numbered(rows: list[Link]) -> list[Link]:
+    return [one._replace(seq=number) for number, one in enumerate(rows, 1)]
+
+
 def changed(one: Link, chance: random.Random) -> Link:
     field = chance.choice(["kind", "line", "at", "by", "because", "body"])
     return one._replace(**{field: getattr(one, field) + chance.choice([" ", "x", "\0"])})
@@ -94,14 +98,14 @@ def delete(rows: list[Link], chance: random.Random) -> tuple[list[Link], int]:
 
 def insert(rows: list[Link], chance: random.Random) -> tuple[list[Link], int]:
     at = chance.randrange(len(rows))
-    return [*rows[:at], changed(chance.choice(rows), chance), *rows[at:]], at
+    return numbered([*rows[:at], changed(chance.choice(rows), chance), *rows[at:]]), at
 
 
 def reorder(rows: list[Link], chance: random.Random) -> tuple[list[Link], int]:
     one, other = sorted(chance.sample(range(len(rows)), 2))
     found = list(rows)
     found[one], found[other] = rows[other], rows[one]
-    return found, one
+    return numbered(found), one
 
 
 def truncate(rows: list[Link], chance: random.Random) -> tuple[list[Link], int]:
@@ -155,7 +159,7 @@ def test_a_thousand_tamperings_are_found():
         case = (number, name, at, found)
         assert found.first_bad is not None, case
         assert found.proved <= at, case
-        assert found.proved < found.first_bad <= at + 1, case
+        assert found.proved < found.first_bad <= at + 1 + (name == "delete"), case
 
 
 def test_a_checkpoint_that_was_touched_is_found():
@@ -248,6 +252,8 @@ def test_a_database_alone_is_held_against_its_checkpoints(factory, tmp_path):
     with closing(sqlite3.connect(old)) as altered, altered:
         rows = [Link(*row) for row in altered.execute(f"select {', '.join(Link._fields)} from events")]
         rows = chained([*rows[:12], rows[12]._replace(by="eve"), *rows[13:]])
+        for (name,) in altered.execute("select name from sqlite_master where type = 'trigger'").fetchall():
+            altered.execute(f"drop trigger {name}")
         altered.executemany(
             "update events set by = ?, chain = ? where seq = ?", [(r.by, r.chain, r.seq) for r in rows]
         )
@@ -284,7 +290,7 @@ def test_an_older_record_is_not_signed_over(factory):
         assert (0, 1, 7) == (found.proved, found.first_bad, found.exit_code)
 
 
-def test_checkpoints_wait_for_a_place_that_fails_and_none_is_lost(factory, tmp_path):
+def test_checkpoints_wait_for_a_place_that_fails_and_none_is_lost(factory, tmp_path, processes):
     """A folder that is not mounted, and a receiver that answers 503; `status` and `doctor` say so."""
     with webhook() as hook:
         declare(factory, "../kept", "../not-mounted", hook.url)
