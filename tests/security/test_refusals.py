@@ -23,7 +23,7 @@ from linewright.people.facts import AccessRefused
 from linewright.serve.access.accounts import Grant
 from linewright.serve.access.authenticate import Authenticator
 from linewright.serve.access.change_accounts import change, new_token, with_token
-from linewright.serve.access.refused import _MOST_FILES, _MOST_SLOTS, FOLDER, Refused
+from linewright.serve.access.refused import FOLDER, Refused
 from linewright.serve.http.app import App
 from linewright.serve.limits import AllLimits, Capacity
 from linewright.store.clock import later, now_utc
@@ -160,22 +160,23 @@ def refuse(into: Refused, who: str = "ada", permission: str = "run") -> None:
     into.note(error, server="control-plane", who=who, what="POST /x")
 
 
-def test_refusing_fills_nothing(factory):
+def test_refusing_fills_nothing(factory, monkeypatch):
     """A million attempts are one line of one file and one entry; of a thousand identities and more the rest is one."""
+    monkeypatch.setattr("linewright.serve.access.refused._MOST_SLOTS", 100)
     refused = Refused(factory.state, now=lambda: "2026-11-29T10:00:00.000000Z")
-    for _ in range(20_000):
+    for _ in range(2_000):
         refuse(refused)
     (file,) = (factory.state / FOLDER).iterdir()
     assert 1 == len(file.read_text().splitlines())
     assert file.stat().st_size < 200
-    for number in range(_MOST_SLOTS + 500):
+    for number in range(150):
         refuse(refused, f"bot{number}")
-    assert _MOST_SLOTS + 1 == len(refused._slots) == len(file.read_text().splitlines())
+    assert 101 == len(refused._slots) == len(file.read_text().splitlines())
 
     found = entered(factory)
 
-    assert (20_000, "") == (found[0].count, found[0].about)
-    assert 20_000 + _MOST_SLOTS + 500 == sum(one.count for one in found)
+    assert (2_000, "") == (found[0].count, found[0].about)
+    assert 2_000 + 150 == sum(one.count for one in found)
     assert [] == list((factory.state / FOLDER).iterdir())
     assert len(found) == len(entered(factory))
     refuse(refused)  # the worker took the file
@@ -183,8 +184,9 @@ def test_refusing_fills_nothing(factory):
     refused.close()
 
 
-def test_without_a_worker_the_files_are_bounded(factory):
+def test_without_a_worker_the_files_are_bounded(factory, monkeypatch):
     """An endpoint alone, for years: the last file goes on."""
+    monkeypatch.setattr("linewright.serve.access.refused._MOST_FILES", 40)
     times = iter(
         f"2026-11-{day:02}T{hour:02}:{minute:02}:00Z"
         for day in (1, 2)
@@ -192,11 +194,11 @@ def test_without_a_worker_the_files_are_bounded(factory):
         for minute in range(60)
     )
     refused = Refused(factory.state, now=lambda: next(times))
-    for _ in range(_MOST_FILES + 200):
+    for _ in range(60):
         refuse(refused)
 
-    assert _MOST_FILES == len(list((factory.state / FOLDER).iterdir()))
-    assert _MOST_FILES + 200 == sum(one.count for one in entered(factory))
+    assert 40 == len(list((factory.state / FOLDER).iterdir()))
+    assert 60 == sum(one.count for one in entered(factory))
     refused.close()
 
 

@@ -39,7 +39,7 @@ class KeyMade(msgspec.Struct, frozen=True, kw_only=True):
     file: str
     """The private key."""
     public_key: str
-    """What checkpoints are verified with: keep it where the factory's machine has no access."""
+    """What checkpoints are verified with: keep it out of reach of the factory's machine."""
 
 
 class Entries(msgspec.Struct, frozen=True, kw_only=True):
@@ -63,7 +63,7 @@ def audit_verify(
     """Check that no entry of the record was changed or removed.
 
     Each entry carries a digest of itself and of the one before, so that a changed, removed or inserted one is seen. Signed checkpoints
-    show also a record that was cut off, made anew, or put back.
+    show also a record that was cut off, rebuilt, or put back.
 
     Parameters
     ----------
@@ -120,7 +120,7 @@ def audit_export(factory: Factory, /, *, after: Number = 0, out: Path | None = N
     Parameters
     ----------
     after
-        Number of the last entry that is left out, to go on where an export ended.
+        Number of the last entry that is left out, to continue an export.
     out
         The file to make (default: they are printed).
     """

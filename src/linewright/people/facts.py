@@ -174,10 +174,10 @@ class TokenChanged(Event, frozen=True, kw_only=True, tag="token-changed"):
 
 
 class AccessRefused(Event, frozen=True, kw_only=True, tag="access-refused"):
-    """Somebody was refused, for want of a right or of a token. `line` is empty: what a stranger names is no line's history."""
+    """Somebody was refused, for want of a right or of a token. `line` is empty: what a client without rights names is not a line's history."""
 
     permission: str
-    """The right that was lacking; empty where no token let anybody in."""
+    """The right that was lacking; empty if no token let anybody in."""
     operation: str
     """The first attempt's: an operation, or a method and a route."""
     server: str

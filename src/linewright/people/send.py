@@ -181,7 +181,7 @@ class Post:
     Raises
     ------
     SpecError
-        If it is no URL.
+        If it is not a URL.
     """
 
     def __init__(self, url: str, *, where: str) -> None:
@@ -202,7 +202,7 @@ class Post:
         )
 
     def send(self, body: bytes, headers: Mapping[str, str]) -> None:
-        """Send a body; raise `Undelivered` where the receiver did not say that it has it."""
+        """Send a body; raise `Undelivered` unless the receiver said that it has it."""
         given = {"user-agent": "linewright", "accept": "*/*", **headers}
         deadline = _Deadline(SEND_S, lambda: self._connection.sock)
         try:

@@ -113,12 +113,12 @@ def _is_here(host: str) -> bool:
 
 
 class AuditSpec(Spec):
-    """Signed checkpoints of the record, kept where whoever can change the record has no access."""
+    """Signed checkpoints of the record, kept where those who can change it have no access."""
 
     key: Annotated[str, Field(min_length=1)]
     """File with the private key that signs them, 0600, outside of the state folder: `linewright audit key PATH` makes one."""
     to: Annotated[tuple[Annotated[str, Field(min_length=1)], ...], Field(min_length=1)]
-    """Folders in which each checkpoint becomes a file of its own, and URLs that take POST requests: https, or http to this machine."""
+    """Folders in which each checkpoint becomes a new file, and URLs that take POST requests: https, or http to this machine."""
     every: Duration = "1h"
     """How often one is made while the record grows."""
 

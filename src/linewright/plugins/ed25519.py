@@ -41,7 +41,7 @@ class Key:
         except TypeError as error:  # it is encrypted
             raise ValueError("it wants a password") from error
         if not isinstance(found, Ed25519PrivateKey):
-            raise ValueError("it is no Ed25519 key")  # noqa: TRY004 -- of the bytes, not of their type
+            raise ValueError("not an Ed25519 key")  # noqa: TRY004 -- of the bytes, not of their type
         self._key = found
 
     @property

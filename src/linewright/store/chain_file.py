@@ -20,7 +20,7 @@ def open_chain(path: Path) -> Generator[tuple[Head, Iterator[Link]]]:
     Raises
     ------
     Corrupt
-        If the file is no record, or cannot be read to its end.
+        If the file is not a record, or cannot be read to its end.
     BackendError
         If it cannot be opened.
     """
@@ -42,7 +42,7 @@ def _links(database: sqlite3.Connection) -> Iterator[Link]:
     rows = database.execute(f"SELECT {', '.join(Link._fields)} FROM events ORDER BY seq")  # noqa: S608 -- our own names
     while page := rows.fetchmany(_PAGE):
         for seq, *texts in page:
-            # What is no text was none of ours: as another text it has another digest.
+            # We write text only: anything else becomes another text, with another digest.
             yield Link(int(seq), *(one if isinstance(one, str) else f"no text: {one!r}" for one in texts))
 
 
@@ -55,7 +55,7 @@ def _require_tables(database: sqlite3.Connection, path: Path) -> None:
     )
     if kinds != dict.fromkeys(("events", "heads"), "CREATE TABLE"):
         raise Corrupt(
-            "this is no record of a factory",
+            "not a record of a factory",
             where=str(path),
             allowed="a copy of metadata.sqlite",
             hint="copy it while nothing writes, or take it from a backup",

@@ -216,7 +216,7 @@ def note_refused(
     *,
     is_route: bool = True,
 ) -> None:
-    """Take note of a request that was refused for want of a right or a token; of a path that is no route, only that it is none."""
+    """Take note of a request that was refused for want of a right or a token; of a path without a route, only that it has none."""
     identity: Identity | None = scope.get(_IDENTITY)
     client = scope.get("client")
     authenticator.refused.note(

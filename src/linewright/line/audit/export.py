@@ -16,12 +16,12 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
     hash: str
     """Digest of the entry and of the one before."""
     previous: str
-    """Digest of the entry before; zeros before the first, empty where the export begins behind one that is gone."""
+    """Digest of the entry before; zeros before the first, empty if that entry is gone."""
     at: str
     kind: str
     actor: str
     line: str
-    """Empty where it is about the whole factory."""
+    """Empty if it is about the whole factory."""
     event: msgspec.Raw
     """Its fields, as they were recorded."""
 

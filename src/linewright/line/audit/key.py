@@ -1,4 +1,4 @@
-"""The key that signs checkpoints: a file of its own, outside of the state that it vouches for."""
+"""The key that signs checkpoints: a separate file, outside of the state that it vouches for."""
 
 import os
 import shlex
@@ -62,7 +62,7 @@ def open_key(path: Path, *, state: Path) -> Signer:
     Raises
     ------
     NotFound
-        If there is no such file.
+        If the file does not exist.
     Denied
         If it is inside the state, others than its owner may read it, or another user owns it.
     RequestError
@@ -73,7 +73,7 @@ def open_key(path: Path, *, state: Path) -> Signer:
         descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
     except FileNotFoundError as error:
         hint = f"linewright audit key {shlex.quote(str(path))} makes one"
-        raise NotFound("there is no key to sign checkpoints with", where=str(path), hint=hint) from error
+        raise NotFound("the key that signs checkpoints does not exist", where=str(path), hint=hint) from error
     except OSError as error:
         raise explain(error, path, "the key") from error
     with os.fdopen(descriptor, "rb") as file:
@@ -93,7 +93,7 @@ def open_key(path: Path, *, state: Path) -> Signer:
     except ValueError as error:
         # What it holds instead is not told: it may be a secret all the same.
         raise RequestError(
-            "this is no private key of Ed25519", where=str(path), allowed="PKCS #8 in PEM, not encrypted"
+            "not a private key of Ed25519", where=str(path), allowed="PKCS #8 in PEM, not encrypted"
         ) from error
     return Signer(key_of(key.public), key)
 
@@ -130,5 +130,5 @@ def _require_outside(path: Path, state: Path) -> None:
             "the key that signs checkpoints is inside the state that it vouches for",
             where=str(path),
             allowed=f"outside of {state}",
-            hint="keep it where whoever changes the record has no access, e.g. /etc/linewright/audit.pem",
+            hint="keep it where those who can change the record have no access, e.g. /etc/linewright/audit.pem",
         )

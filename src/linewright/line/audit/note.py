@@ -66,7 +66,7 @@ class Checkpoint(NamedTuple):
     digest: str
     """``sha256:`` and 64 hexadecimal digits."""
     previous: int | None = None
-    """Entries at the signed checkpoint before; 0 where there was none, `None` where it is not said."""
+    """Entries at the signed checkpoint before; 0 for none, `None` if unknown."""
 
     @property
     def text(self) -> bytes:
@@ -114,7 +114,7 @@ def read_key(text: str) -> PublicKey:
     Raises
     ------
     ValueError
-        If it is none of Ed25519, or its id is not its own.
+        If it is none of Ed25519, or its id is wrong.
     """
     parts = text.strip().split("+", 2)
     if len(parts) != 3:
@@ -123,7 +123,7 @@ def read_key(text: str) -> PublicKey:
     held = _decoded(key)
     found = PublicKey(name, held[1:])
     if held[:1] != _ED25519 or len(found.raw) != _KEY_BYTES:
-        raise ValueError("it is no key of Ed25519")
+        raise ValueError("not a key of Ed25519")
     if found.id.hex() != number:
         raise ValueError("its id is not that of the key")
     return found
@@ -146,13 +146,13 @@ def read_note(data: bytes) -> Note:
     try:
         text, _, rest = data.decode().rpartition("\n\n")
     except UnicodeDecodeError as error:
-        raise ValueError("it is no text") from error
+        raise ValueError("not UTF-8") from error
     text += "\n"  # of the blank line, what ends the text
     lines = rest.splitlines(keepends=True)
     found = [_SIGNATURE.fullmatch(line) for line in lines]
     said = _TEXT.fullmatch(text)
     if said is None or not lines or None in found:
-        raise ValueError("it is no checkpoint with a signature")
+        raise ValueError("not a checkpoint with a signature")
     digest = _decoded(said[3])
     if len(digest) != _DIGEST_BYTES:
         raise ValueError("its digest is not of 32 bytes")

@@ -87,7 +87,7 @@ def read_public_key(given: str) -> PublicKey:
     except (OSError, ValueError) as error:
         says = getattr(error, "strerror", None) or str(error)
         raise RequestError(
-            f"this is no public key: {says}",
+            f"not a public key: {says}",
             where="--public-key",
             found=given[:120],
             allowed="NAME+ID+KEY as `linewright audit key` prints it, or a file that holds it",
@@ -127,7 +127,8 @@ def prove(
     chain, proved = follow(_noted(links, at), head), 0
     for name, one in sorted(signed.items(), key=lambda item: item[1].entries):
         if one.entries > chain.entries:
-            findings.append(Finding("truncated", name, one.entries, chain.entries))
+            if chain.first_bad is None:  # else the chain itself says where it ends
+                findings.append(Finding("truncated", name, one.entries, proved))
         elif at[one.entries] != one.digest:
             findings.append(Finding("rewritten", name, one.entries, proved))
         else:

@@ -1,4 +1,4 @@
-"""Signed checkpoints are made, and brought where whoever can change the record has no access.
+"""Signed checkpoints are made, and sent to places that those who can change the record cannot write.
 
 A checkpoint is kept in the state until each place has it, so that none is lost while one cannot be reached. A place has them in order.
 """
@@ -33,7 +33,7 @@ _DIGITS = 12
 _AGAIN_MICROS = 60_000_000
 """When signing is tried again."""
 _MOST_AGAIN = 100
-"""Names that are tried where a kill left the beginning of a file."""
+"""Names that are tried if a kill left the beginning of a file."""
 
 
 class Place(msgspec.Struct, kw_only=True, omit_defaults=True):
@@ -70,7 +70,7 @@ class Withheld(msgspec.Struct, frozen=True, kw_only=True):
     """Why signed checkpoints are not where they should be."""
 
     to: str
-    """Folder, or scheme and host of a URL; empty where none is signed."""
+    """Folder, or scheme and host of a URL; empty if none is signed."""
     waiting: int
     """Checkpoints that wait for it."""
     failing_since: str | None
@@ -81,7 +81,7 @@ class Withheld(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def publish(factory: Factory, spec: AuditSpec, *, at_once: bool = False) -> Checkpoint | None:
-    """Sign a checkpoint if it is time and the record grew, and bring what waits to all places; return the new one.
+    """Sign a checkpoint if it is time and the record grew, and send what waits to all places; return the new one.
 
     One thread of one process does so at a time.
 
@@ -175,7 +175,7 @@ def _sign(factory: Factory, spec: AuditSpec, places: Places) -> Checkpoint | Non
     if places.entries and factory.metadata.head_after(places.entries) != places.digest:
         path = factory.state / FOLDER / _PLACES
         raise Corrupt(
-            "the record is an older copy, or was made anew: it does not contain the checkpoint that was signed last, so none is signed",
+            "the record is an older copy, or was rebuilt: it does not contain the checkpoint that was signed last, so none is signed",
             where=f"event {places.entries}",
             found=places.digest,
             hint=f"put the newest record back; where this one is meant to be, remove the file: rm {shlex.quote(str(path))}",
@@ -192,7 +192,7 @@ def _sign(factory: Factory, spec: AuditSpec, places: Places) -> Checkpoint | Non
 
 
 def _bring(factory: Factory, to: str, place: Place, waiting: Mapping[int, Path]) -> None:
-    """Bring a place what it does not have, in order, until a try fails."""
+    """Send a place what it does not have, in order, until a try fails."""
     try:
         for entries, path in waiting.items():
             if entries > place.entries:

@@ -35,7 +35,7 @@ def _event(now: str, minute: str, attempt: Attempt, number: int) -> AccessRefuse
         at=now,
         by=attempt.who or "nobody known",
         because="lacks the right" if attempt.permission else "no token that lets anybody in",
-        # The record of a line is not what a stranger chooses.
+        # A client without rights does not choose whose history this is.
         line="",
         permission=attempt.permission,
         operation=attempt.what,

@@ -424,7 +424,7 @@ def _news(factory: Factory, _: Needs) -> Iterator[Problem]:
 
 
 def _audit(factory: Factory, _: Needs) -> Iterator[Problem]:
-    """Give what keeps signed checkpoints from being made, and from where they should be."""
+    """Give what keeps signed checkpoints from being made and sent."""
     spec = factory.file().audit
     if spec is None:
         return
@@ -438,7 +438,7 @@ def _audit(factory: Factory, _: Needs) -> Iterator[Problem]:
             if one.to
             else f"no checkpoint of the record is signed: {one.trouble}",
             where=f"{FACTORY_FILE}: audit{f': {one.to}' if one.to else ''}",
-            next="mend it; `linewright up` tries again",
+            next="correct it; `linewright up` tries again",
             exit_code=Transient.exit_code,
         )
 

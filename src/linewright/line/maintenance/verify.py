@@ -170,7 +170,7 @@ def verify_chain(
         A copy of the record that is followed in place of the factory's, which need not be there.
     """
     sought = _Sought(ROOT if against is None else f"sha256:{against.removeprefix('sha256:')}")
-    # Without checkpoints nothing is asked of the extra.
+    # Without checkpoints the extra is not needed.
     is_signed = ed25519().is_signed if signed else _nobody_signed
     with (
         nullcontext((factory.metadata.head(), factory.metadata.links()))
@@ -209,7 +209,7 @@ def _unproved(found: Finding) -> Problem:
     """Say what is wrong with a checkpoint, or with the record that does not bear it out."""
     match found.fault:
         case "unreadable":
-            what, after = "this is no signed checkpoint", "find out who wrote it"
+            what, after = "not a signed checkpoint", "find out who wrote it"
         case "foreign":
             what = "none of the public keys that are given signed this checkpoint"
             after = "give the key of that time too (--public-key), or find out whose checkpoint it is"
@@ -220,13 +220,13 @@ def _unproved(found: Finding) -> Problem:
             after = "find out who removed it; the others prove what they name all the same"
         case "truncated":
             what = (
-                f"the record was cut off or is an older copy: it has {count(found.after, 'entry', 'entries')}, "
-                f"and had {found.entries:,} when this was signed"
+                f"the record was cut off or is an older copy: it had {count(found.entries, 'entry', 'entries')} when this was "
+                f"signed, and has fewer; the checkpoints prove {found.after:,}"
             )
             after = OLDER
         case "rewritten":
             what = (
-                f"the record was made anew: its entry {found.entries:,} is not the one that was signed, "
+                f"the record was rebuilt: its entry {found.entries:,} is not the one that was signed, "
                 f"so that one from {found.after + 1:,} to it was changed"
             )
             after = AGAIN

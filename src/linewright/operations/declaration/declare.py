@@ -151,7 +151,7 @@ class Operation:
         return bool(getattr(self.result, "is_secret", False))
 
     def without_files(self) -> "Operation":
-        """Return it without the files that it can do without: whoever asks from afar names none of this machine."""
+        """Return it without the files that it can do without: a client of HTTP names no file of this machine."""
         kept = tuple(p for p in self.parameters if p.required or p.element is not Path)
         return self if len(kept) == len(self.parameters) else replace(self, parameters=kept)
 

@@ -44,7 +44,7 @@ class Attempt(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     what: str = ""
     """Operation, or method and route."""
     line: str = ""
-    """The line that it was about, where it was one."""
+    """The line that it was about, if any."""
     address: str = ""
     """Where it came from, as far as that is known."""
 
@@ -112,7 +112,7 @@ class Refused:
         self._slots[key] = place, number + 1
 
     def _open(self, folder: Path) -> None:
-        """Begin a file where the minute is another, or the worker has taken the one that was begun."""
+        """Begin a file if the minute is another, or the worker has taken the one that was begun."""
         minute = self._now()[:_MINUTE]
         is_there = self._descriptor >= 0 and os.fstat(self._descriptor).st_nlink > 0
         if is_there and minute == self._minute:
