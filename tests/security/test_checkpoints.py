@@ -21,7 +21,9 @@ from linewright.line.audit.proof import Proof, prove
 from linewright.line.audit.publish import publish, withheld
 from linewright.line.factory import Factory
 from linewright.line.file.factory_file import read_factory_file
+from linewright.operations import OPERATIONS
 from linewright.operations.audit import audit_entries, audit_export, audit_key, audit_verify
+from linewright.operations.declaration.declare import load
 from linewright.operations.maintenance import doctor
 from linewright.operations.status import status
 from linewright.people.facts import MemberChanged
@@ -428,3 +430,15 @@ def test_entries_for_other_programs_go_on_where_they_ended(factory, tmp_path):
         before = link(one["previous"], **fields, because=one["event"]["because"], body=body)
     assert before == factory.metadata.head().digest
     assert [] == list(audit_export(factory, after=25)) == list(audit_export(factory, after=99))
+
+
+def test_no_client_names_a_file_of_the_server():
+    """By HTTP the record is verified as it is: a path would tell what is on the disk."""
+    local = load("audit verify", OPERATIONS)
+    by_http = local.without_files()
+
+    assert {"checkpoints", "database"} == {p.name for p in local.parameters} - {
+        p.name for p in by_http.parameters
+    }
+    with pytest.raises(RequestError, match="unknown argument"):
+        by_http.check({"checkpoints": ["/etc"]}, text=True)
