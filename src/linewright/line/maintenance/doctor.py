@@ -425,7 +425,10 @@ def _news(factory: Factory, _: Needs) -> Iterator[Problem]:
 
 def _audit(factory: Factory, _: Needs) -> Iterator[Problem]:
     """Give what keeps signed checkpoints from being made and sent."""
-    spec = factory.file().audit
+    try:
+        spec = factory.file().audit
+    except LinewrightError:  # told by `settings`
+        return
     if spec is None:
         return
     try:
