@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 from linewright import errors
-from linewright.interfaces.http.describe import method_of, path_of
 from linewright.line.file.read import schema
 from linewright.operations import OPERATIONS
 from linewright.operations.declaration.declare import load
@@ -27,7 +26,7 @@ def operations_page() -> str:
     ]
     for name in OPERATIONS:
         operation = load(name, OPERATIONS)
-        route = "only a command" if operation.local else f"`{method_of(operation)} {path_of(operation)}`"
+        route = "only a command" if operation.local else f"`{operation.method} {operation.path}`"
         route = f"{route}; right `{operation.permission}`"
         parts.append(f"## {name}\n\n{operation.summary} ({route})")
         if operation.parameters:

@@ -26,7 +26,7 @@ from linewright.serve.feedback.store import Feedback
 from linewright.store.clock import now_utc, seed_of, user, uuid7
 from linewright.store.fit_files import LocalFits
 from linewright.store.local import LocalArtifacts
-from linewright.store.names import is_line_name, line_path
+from linewright.store.names import CLIENT_FILES, is_line_name, line_path
 from linewright.store.rights import OWNER_ONLY, make_asked_folder
 from linewright.store.snapshot import Snapshot
 from linewright.store.sql import SqlMetadata
@@ -179,6 +179,11 @@ class Factory:
     def serving(self) -> Path:
         """Folder of the files by which endpoints learn what to serve."""
         return self.state / "serving"
+
+    @property
+    def client_files(self) -> Path:
+        """Folder of the files that clients of the control plane sent, or are to take."""
+        return self.state / CLIENT_FILES
 
     @cached_property
     def metadata(self) -> SqlMetadata:

@@ -28,7 +28,7 @@ Duration = Annotated[
 """A number and a unit: s, m, h, d or w."""
 
 
-@operation(permission="manage", effect="read", local=True, anywhere=True)
+@operation(permission="manage", effect="read", expensive=True, anywhere=True)
 def doctor(
     factory: Factory,
     /,
@@ -68,7 +68,7 @@ def verify(factory: Factory, model: str | None = None, /) -> Verified:
     return verify_model(factory, find_model(factory, model))
 
 
-@operation(permission="manage", effect="read", local=True)
+@operation(permission="manage", effect="read", expensive=True, files={"file": "new"})
 def backup(factory: Factory, file: Path, /) -> BackedUp:
     """Copy the whole factory into one file, also while it is at work.
 

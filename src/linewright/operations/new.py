@@ -9,7 +9,13 @@ from linewright.line.new.write import NewLine, new_line
 from linewright.operations.declaration.declare import operation
 
 
-@operation(permission="run", effect="act", local=True, anywhere=True)
+@operation(
+    permission="run",
+    effect="act",
+    expensive=True,
+    anywhere=True,
+    files={"data": "data", "model": "data"},
+)
 def new(
     factory: Factory,
     name: str,

@@ -37,7 +37,13 @@ class Predicted(msgspec.Struct, frozen=True, kw_only=True):
     """How the file was read where the line file is broken; else empty."""
 
 
-@operation(permission="predict", effect="act", local=True, short={"out": "o"})
+@operation(
+    permission="predict",
+    effect="act",
+    expensive=True,
+    files={"file": "in", "out": "out"},
+    short={"out": "o"},
+)
 def predict(
     factory: Factory,
     line: str,
@@ -88,7 +94,7 @@ class FedBack(msgspec.Struct, frozen=True, kw_only=True):
     """How the file was read where the line file is broken; else empty."""
 
 
-@operation(permission="label", effect="act", local=True)
+@operation(permission="label", effect="act", expensive=True, files={"file": "in"})
 def feedback(factory: Factory, line: str, file: Path, /) -> FedBack:
     """Hand in the truth for predictions, by id or key, from a file.
 

@@ -228,7 +228,7 @@ def _status(factory: Factory, line: str | None) -> Status:
             )
         names = [line]
     address = endpoint(factory.state)
-    url = f"http://{address}" if address else None
+    url = None if not address else address if "://" in address else f"http://{address}"
     reading = _Reading(
         factory=factory.at_once(names),
         url=url,

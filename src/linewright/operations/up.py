@@ -5,8 +5,10 @@ import shlex
 from contextlib import suppress
 from dataclasses import replace
 from itertools import islice
+from pathlib import Path
 from typing import Annotated
 
+import msgspec
 from msgspec import Meta
 
 from linewright.engine.context import Progress
@@ -24,8 +26,8 @@ from linewright.serve.access.control_token import TOKEN_FILE, control_token
 from linewright.serve.limits import AllLimits
 from linewright.serve.listener import Announcement, listening, shown
 from linewright.serve.models.memory import to_bytes
-from linewright.serve.origin import require_loopback
 from linewright.serve.peers import shared
+from linewright.serve.reach import Reach
 from linewright.serve.workers import MOST, endpoint_child, program_arguments
 
 MOST_EXAMPLES = 3
@@ -45,6 +47,10 @@ def up(
     control_port: Port = 8080,
     workers: Workers = 1,
     model_memory: str | None = None,
+    tls_cert: Path | None = None,
+    tls_key: Path | None = None,
+    behind_proxy: tuple[str, ...] = (),
+    server_name: tuple[str, ...] = (),
 ) -> None:
     """Serve the factory: endpoint, control plane and worker, until stopped.
 
@@ -53,7 +59,7 @@ def up(
     Parameters
     ----------
     host
-        Address to listen on; so far only this machine's own.
+        Address to listen on; others than this machine's own need TLS or a declared proxy, and then each request needs a token.
     port
         Port of the endpoint.
     control_port
@@ -63,8 +69,18 @@ def up(
     model_memory
         What the loaded models of all lines may take in all workers, e.g. 2GiB; else what factory.yaml says, or half of the memory
         of this machine or control group.
+    tls_cert
+        File with the certificate and those above it, PEM; it is read again when it was renewed.
+    tls_key
+        File with its private key, PEM.
+    behind_proxy
+        Addresses of the proxies that end TLS, separated by commas, such as 127.0.0.1 or 10.0.0.0/8: nobody else may connect, and nobody
+        else's forwarded headers are believed.
+    server_name
+        Names that clients ask for in ``Host``, separated by commas, beside those of the certificate.
     """
-    require_loopback(host)
+    reach = _reach(tls_cert, tls_key, behind_proxy, server_name)
+    reach.require_safe(host)
     budget = _budget(factory, model_memory)
     # A second `up` is refused before it starts an endpoint, whose end would take the first one's address away.
     lock = ProcessLock(factory.state / "up.lock")
@@ -76,7 +92,7 @@ def up(
             hint="use that one (`status` names its address), or stop it first",
         )
     with lock:
-        _up(factory, host, port, control_port, workers, budget)
+        _up(factory, host, port, control_port, workers, budget, reach)
 
 
 @operation(permission="manage", effect="act", local=True)
@@ -88,13 +104,17 @@ def serve(
     port: Port = 8000,
     workers: Workers = 1,
     model_memory: str | None = None,
+    tls_cert: Path | None = None,
+    tls_key: Path | None = None,
+    behind_proxy: tuple[str, ...] = (),
+    server_name: tuple[str, ...] = (),
 ) -> NextProgram:
     """Serve the endpoint alone, without control plane and worker.
 
     Parameters
     ----------
     host
-        Address to listen on; so far only this machine's own.
+        Address to listen on; others than this machine's own need TLS or a declared proxy, and then each request needs a token.
     port
         Port of the endpoint; 0 takes a free one.
     workers
@@ -102,12 +122,22 @@ def serve(
     model_memory
         What the loaded models of all lines may take in all workers, e.g. 2GiB; else what factory.yaml says, or half of the memory
         of this machine or control group.
+    tls_cert
+        File with the certificate and those above it, PEM; it is read again when it was renewed.
+    tls_key
+        File with its private key, PEM.
+    behind_proxy
+        Addresses of the proxies that end TLS, separated by commas, such as 127.0.0.1 or 10.0.0.0/8: nobody else may connect, and nobody
+        else's forwarded headers are believed.
+    server_name
+        Names that clients ask for in ``Host``, separated by commas, beside those of the certificate.
     """
-    require_loopback(host)
+    reach = _reach(tls_cert, tls_key, behind_proxy, server_name)
+    reach.require_safe(host)
     budget, limits = _budget(factory, model_memory), _limits(factory)
     _guard_older(factory)
     arguments = program_arguments(
-        factory.state, host, port, workers=workers, model_memory=budget, limits=limits
+        factory.state, host, port, workers=workers, model_memory=budget, limits=limits, reach=reach
     )
     return NextProgram(module="linewright.serve", arguments=arguments)
 
@@ -121,13 +151,27 @@ def _budget(factory: Factory, option: str | None) -> int | None:
     return None if declared is None else to_bytes(declared, where=f"{path}: model_memory")
 
 
-def _limits(factory: Factory) -> AllLimits:
-    """Return how much clients may ask of the endpoint, as the factory's file says."""
-    return read_factory_file(factory.root).limits.to_limits(where=f"{factory.root / FACTORY_FILE}: limits")
+def _limits(factory: Factory, *, needs_token: bool = False) -> AllLimits:
+    """Return how much clients may ask of the endpoint, by the file of the factory and by who can reach it."""
+    limits = read_factory_file(factory.root).limits.to_limits(where=f"{factory.root / FACTORY_FILE}: limits")
+    return msgspec.structs.replace(limits, needs_token=limits.needs_token or needs_token)
+
+
+def _reach(
+    tls_cert: Path | None, tls_key: Path | None, behind_proxy: tuple[str, ...], server_name: tuple[str, ...]
+) -> Reach:
+    certificate, key = (str(file.absolute()) if file else "" for file in (tls_cert, tls_key))
+    return Reach(tls_cert=certificate, tls_key=key, names=server_name, proxies=behind_proxy)
 
 
 def _up(  # noqa: PLR0917 -- the options of `up`
-    factory: Factory, host: str, port: int, control_port: int, workers: int, model_memory: int | None
+    factory: Factory,
+    host: str,
+    port: int,
+    control_port: int,
+    workers: int,
+    model_memory: int | None,
+    reach: Reach,
 ) -> None:
     control_token(factory.state)  # one that others could read is refused before anything starts
     _project_all(factory)
@@ -136,11 +180,11 @@ def _up(  # noqa: PLR0917 -- the options of `up`
         factory.report(Progress(step="up", says=says, stays=True))
 
     # The socket is of this process: while an endpoint that died is started again, clients wait and are not refused.
-    with listening(host, port) as listener, shared(factory.state) as folder:
-        address = shown(listener)
+    with listening(host, port, reach) as listener, shared(factory.state) as folder:
+        address = shown(listener, reach)
         announcement = Announcement(factory.state, address)
-        url, control = f"http://{address}", "control plane and worker"
-        asked_at = f"http://{f'[{host}]' if ':' in host else host}:{control_port}"
+        url, control = reach.url(*listener.getsockname()[:2]), "control plane and worker"
+        asked_at = reach.url(host, control_port)
         of_endpoint, of_runs = _cores(read_factory_file(factory.root).runs.cores)
         endpoint = endpoint_child(
             factory.state,
@@ -148,13 +192,20 @@ def _up(  # noqa: PLR0917 -- the options of `up`
             folder,
             workers=workers,
             model_memory=model_memory,
-            limits=_limits(factory),
+            limits=_limits(factory, needs_token=reach.needs_token(host)),
+            reach=reach,
             news=(f"endpoint on {url}", *_examples(factory, url)),
             listens=announcement.make,
         )
         worker = Child(
             name=control,
-            arguments=("linewright.interfaces.http", str(factory.root), host, str(control_port)),
+            arguments=(
+                "linewright.interfaces.http",
+                str(factory.root),
+                host,
+                str(control_port),
+                reach.to_json(),
+            ),
             cores=of_runs,
             news=(f"{control} on {asked_at}", f"try: {_ask_status(factory, asked_at)}"),
         )

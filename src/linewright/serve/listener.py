@@ -9,33 +9,37 @@ from typing import IO
 
 from linewright.errors import RequestError
 from linewright.serve.files import is_held, write_held
-from linewright.serve.origin import require_loopback
+from linewright.serve.reach import Reach
 
 _ENDPOINT = "endpoint"
 
 
 @contextmanager
-def listening(host: str, port: int) -> Generator[socket.socket]:
+def listening(host: str, port: int, reach: Reach = Reach()) -> Generator[socket.socket]:  # noqa: B008 -- it is frozen
     """Give a socket on which connections wait from here on, until someone accepts them.
 
     Parameters
     ----------
     host, port
         Where to listen; port 0 takes a free one.
+    reach
+        How clients reach it.
 
     Raises
     ------
     RequestError
-        If the address cannot be listened on, or other machines could reach it.
+        If the address cannot be listened on.
+    Denied
+        If other machines could reach it in the clear.
     """
-    with closing(_listen(host, port)) as listener:
+    with closing(_listen(host, port, reach)) as listener:
         yield listener
 
 
-def shown(listener: socket.socket) -> str:
-    """Return host:port of a socket."""
-    host, port = listener.getsockname()[:2]
-    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+def shown(listener: socket.socket, reach: Reach = Reach()) -> str:  # noqa: B008 -- it is frozen
+    """Return the address of a socket: host:port, or an address with ``https://`` if clients speak TLS."""
+    url = reach.url(*listener.getsockname()[:2])
+    return url.removeprefix("http://")
 
 
 class Announcement:
@@ -46,7 +50,7 @@ class Announcement:
     state
         State folder of the factory.
     address
-        Host and port.
+        Host and port; where clients speak TLS, ``https://`` before it.
     """
 
     def __init__(self, state: Path, address: str) -> None:
@@ -78,19 +82,19 @@ class Announcement:
 
 
 def endpoint(state: Path) -> str | None:
-    """Return host:port of the endpoint that serves this factory now, or `None`."""
+    """Return host:port of the endpoint that serves this factory now, with ``https://`` before it if clients speak TLS; or `None`."""
     with suppress(FileNotFoundError), (state / "serving" / _ENDPOINT).open("rb") as file:
         return file.read().decode().strip() if is_held(file) else None
     return None
 
 
-def _listen(host: str, port: int) -> socket.socket:
+def _listen(host: str, port: int, reach: Reach) -> socket.socket:
     where = f"{host}:{port}"
     try:
         family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
     except (socket.gaierror, OverflowError) as error:
         raise RequestError(f"there is no such address: {error}", where=where) from error
-    require_loopback(str(address[0]))
+    reach.require_safe(str(address[0]))
     listener = socket.socket(family, kind, protocol)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:

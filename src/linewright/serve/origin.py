@@ -1,4 +1,4 @@
-"""Where a factory may be reached: so far from this machine alone, and not through a browser that a stranger's page steers."""
+"""By what names a server may be asked, and not through a browser that a stranger's page steers."""
 
 from collections.abc import Collection, Sequence
 from ipaddress import ip_address
@@ -23,24 +23,6 @@ def is_loopback(host: str) -> bool:
         return host.lower() == "localhost"
 
 
-def require_loopback(host: str) -> None:
-    """Refuse to listen where other machines could connect.
-
-    Raises
-    ------
-    Denied
-        If `host` is not a loopback address or ``localhost``.
-    """
-    if not is_loopback(host):
-        raise Denied(
-            "listening beyond this machine needs TLS and tokens, which do not exist yet",
-            where="--host",
-            found=host,
-            allowed="127.0.0.1, ::1 or localhost",
-            hint="put a reverse proxy with TLS on this machine in front of 127.0.0.1",
-        )
-
-
 def our_host(given: Sequence[str], hosts: Collection[str] = ()) -> SplitResult:
     """Return the host and port of a request's `Host` headers; a name that is not ours may be a rebound one.
 
@@ -49,7 +31,7 @@ def our_host(given: Sequence[str], hosts: Collection[str] = ()) -> SplitResult:
     given
         The values of its ``Host`` headers.
     hosts
-        Names that are ours, in lower case, beside the loopback ones.
+        Names that are ours, in lower case, beside the loopback ones; ``*.`` stands for one label.
 
     Raises
     ------
@@ -58,9 +40,10 @@ def our_host(given: Sequence[str], hosts: Collection[str] = ()) -> SplitResult:
     """
     parts = _netloc(given[0]) if len(given) == 1 else None
     name = (parts.hostname or "").rstrip(".") if parts else ""
-    if parts is None or not (is_loopback(name) or name in hosts):
+    if parts is None or not (is_loopback(name) or name in hosts or f"*.{name.partition('.')[2]}" in hosts):
         found = ", ".join(given)[:200]
-        raise Denied("this host name is not ours", where="Host", found=found, hint="use 127.0.0.1")
+        hint = "use 127.0.0.1, or start the server with --server-name"
+        raise Denied("this host name is not ours", where="Host", found=found, hint=hint)
     return parts
 
 

@@ -11,12 +11,15 @@ from functools import partial
 from importlib import import_module
 from pathlib import Path
 
+import msgspec
+
 from linewright.engine.supervise import Child, Group, Signals, end, look_after
 from linewright.serve.limits import AllLimits, Capacity
 from linewright.serve.listener import Announcement, listening, shown
 from linewright.serve.models.memory import SMALLEST, usual_budget
 from linewright.serve.operator_log import tell_stderr
 from linewright.serve.peers import Siblings, fold, shared
+from linewright.serve.reach import Reach
 
 MOST = 256
 """Processes of one endpoint."""
@@ -26,6 +29,8 @@ AS_JSON = "--json"
 """The option that has an error be a document on stdout."""
 LIMITS = "--limits="
 """The option that says how much clients may ask of one process, as `AllLimits.to_json` does."""
+REACH = "--reach="
+"""The option that says how clients reach it, as `Reach.to_json` does."""
 
 
 def serve_lines(
@@ -36,6 +41,7 @@ def serve_lines(
     workers: int = 1,
     model_memory: int | None = None,
     limits: AllLimits = AllLimits(),  # noqa: B008 -- it is frozen
+    reach: Reach = Reach(),  # noqa: B008 -- it is frozen
 ) -> None:
     """Serve the lines of a factory until SIGTERM or SIGINT; SIGHUP puts fresh processes in the place of those that serve.
 
@@ -51,11 +57,15 @@ def serve_lines(
         Bytes that loaded models may take, in all processes together (default: `memory.usual_budget`).
     limits
         How much clients may ask of all processes together.
+    reach
+        How clients reach it.
 
     Raises
     ------
     RequestError
-        If the address cannot be listened on, or other machines could reach it.
+        If the address cannot be listened on.
+    Denied
+        If other machines could reach it in the clear.
     LinewrightError
         If the processes cannot start.
     OSError
@@ -63,9 +73,10 @@ def serve_lines(
     """
     # Imported before anybody can connect. A supervisor of several needs neither numpy nor onnxruntime.
     serve_on = import_module("linewright.serve.http.server").serve_on if workers == 1 else None
+    limits = limits if not reach.needs_token(host) else msgspec.structs.replace(limits, needs_token=True)
     capacity = Capacity(model_memory=model_memory, limits=limits)
-    with shared(state) as folder, listening(host, port) as listener:
-        announcement = Announcement(state, shown(listener))
+    with shared(state) as folder, listening(host, port, reach) as listener:
+        announcement = Announcement(state, shown(listener, reach))
         child = endpoint_child(
             state,
             listener,
@@ -73,6 +84,7 @@ def serve_lines(
             workers=workers,
             model_memory=model_memory,
             limits=limits,
+            reach=reach,
             listens=announcement.make,
         )
         group = Group(child, _tell)
@@ -80,7 +92,9 @@ def serve_lines(
             try:
                 if serve_on is None:
                     group.start()
-                elif not _serve_here(partial(serve_on, capacity=capacity), state, folder, group, signals):
+                elif not _serve_here(
+                    partial(serve_on, capacity=capacity, reach=reach), state, folder, group, signals
+                ):
                     return
                 look_after([group], signals)
             finally:
@@ -89,11 +103,19 @@ def serve_lines(
 
 
 def program_arguments(
-    state: Path, host: str, port: int, *, workers: int, model_memory: int | None, limits: AllLimits
+    state: Path,
+    host: str,
+    port: int,
+    *,
+    workers: int,
+    model_memory: int | None,
+    limits: AllLimits,
+    reach: Reach,
 ) -> tuple[str, ...]:
     """Return what ``python -m linewright.serve`` takes to serve as `serve_lines` does, which explains the parameters."""
     memory = () if model_memory is None else (f"{MODEL_MEMORY}{model_memory}",)
-    return (*memory, f"{LIMITS}{limits.to_json()}", str(state), host, str(port), str(workers))
+    options = (*memory, f"{LIMITS}{limits.to_json()}", f"{REACH}{reach.to_json()}")
+    return (*options, str(state), host, str(port), str(workers))
 
 
 def endpoint_child(
@@ -104,6 +126,7 @@ def endpoint_child(
     workers: int,
     model_memory: int | None = None,
     limits: AllLimits = AllLimits(),  # noqa: B008 -- it is frozen
+    reach: Reach = Reach(),  # noqa: B008 -- it is frozen
     news: tuple[str, ...] = (),
     listens: Callable[[], None],
 ) -> Child:
@@ -117,6 +140,8 @@ def endpoint_child(
         Bytes that loaded models may take, in all of them together (default: `memory.usual_budget`).
     limits
         How much clients may ask of all of them together.
+    reach
+        How clients reach them.
     news
         What is told once one of them listens.
     listens
@@ -124,7 +149,11 @@ def endpoint_child(
     """
     host, port = listener.getsockname()[:2]
     share = max((usual_budget() if model_memory is None else model_memory) // workers, SMALLEST)
-    options = (f"{MODEL_MEMORY}{share}", f"{LIMITS}{limits.share(workers).to_json()}")
+    options = (
+        f"{MODEL_MEMORY}{share}",
+        f"{LIMITS}{limits.share(workers).to_json()}",
+        f"{REACH}{reach.to_json()}",
+    )
     words = (*options, str(state), host, str(port), str(listener.fileno()), str(folder))
     return Child(
         name="endpoint",

@@ -5,6 +5,8 @@ from pathlib import Path
 
 from linewright.errors import Corrupt
 
+CLIENT_FILES = "files"
+"""Folder of the files of clients, in the state folder."""
 LINE = r"[a-z0-9-]{1,63}(\.[a-z0-9-]{1,63})?"
 """What the name of a line matches as a whole: of a site's line that of the site follows."""
 _LINE = re.compile(LINE)

@@ -6,6 +6,7 @@ import traceback
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from functools import partial
+from importlib import import_module
 from pathlib import Path
 from typing import Any, NamedTuple, NoReturn
 
@@ -45,6 +46,7 @@ OpenFactory = Callable[[Path, ProgressLine, bool, Identity], AbstractContextMana
 TOKEN_VAR = "LINEWRIGHT_TOKEN"  # noqa: S105 -- the name of the variable
 """Environment variable whose token says who asks."""
 _STATE = ".linewright"
+_SCHEMES = ("http://", "https://")
 
 INTERRUPTED, PIPE_CLOSED, BUG = 130, 141, 70
 """Exit codes beside those of `linewright.errors`: 128 + SIGINT, 128 + SIGPIPE, and EX_SOFTWARE of sysexits.h."""
@@ -64,6 +66,8 @@ class Settings(NamedTuple):
     """What is said once for any command, before its name or after it."""
 
     root: Path
+    address: str
+    """Of the control plane of a remote factory; empty for the folder `root`."""
     as_json: bool
     quiet: bool
 
@@ -74,6 +78,7 @@ class Settings(NamedTuple):
         given = own.get("factory") or before.get("factory")
         return cls(
             root=Path(given) if given else find_factory(Path.cwd()),
+            address=given if given and given.lower().startswith(_SCHEMES) else "",
             as_json=bool(own.get("json") or before.get("json")),
             quiet=bool(own.get("quiet") or before.get("quiet")),
         )
@@ -213,6 +218,9 @@ class OperationCommand(click.Command):
         settings = Settings.of(ctx)
         progress = ProgressLine(sys.stderr, quiet=settings.quiet)
         state, token, who = settings.root / _STATE, os.environ.get(TOKEN_VAR, ""), ""
+        if settings.address:
+            given = {name: written for name, written in given.items() if written}
+            return self._ask(settings, given, values, token)
         try:
             identity = local_identity(state, token, user())
             who = identity.actor
@@ -243,6 +251,18 @@ class OperationCommand(click.Command):
             progress.clear()
         if isinstance(result, NextProgram):
             _become(result, as_json=settings.as_json)
+        return int(getattr(result, "exit_code", 0))
+
+    def _ask(
+        self, settings: Settings, given: Mapping[str, list[str]], values: Mapping[str, Any], token: str
+    ) -> int:
+        """Have a factory elsewhere carry the operation out, print its result and return the exit code."""
+        remote = import_module("linewright.interfaces.cli.remote")  # TLS takes long to import
+        answer = remote.ask(settings.address, self._operation, given, values, token=token)
+        result = remote.result_of(self._operation, answer)
+        for part in result if self._operation.streams and not settings.as_json else [result]:
+            text = json_text(answer) if settings.as_json else _human(part)
+            click.echo(text, nl=bool(text))
         return int(getattr(result, "exit_code", 0))
 
     def format_help_text(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:

@@ -17,8 +17,7 @@ def shared_options() -> list[click.Parameter]:
         click.Option(
             ["--factory"],
             metavar="DIR",
-            type=click.Path(file_okay=False),
-            help=f"Factory folder.  [default: the nearest one upward with {FACTORY_FILE}, else here]",
+            help=f"Factory folder, or https://HOST:PORT of one that is up.  [default: the nearest folder upward with {FACTORY_FILE}, else here]",
         ),
         click.Option(["--json"], is_flag=True, help="Print one JSON document on stdout, all else on stderr."),
         click.Option(["--quiet"], is_flag=True, help="Show no progress."),

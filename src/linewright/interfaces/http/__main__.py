@@ -1,9 +1,10 @@
 """The process that `up` starts beside the endpoint: control plane and worker.
 
-    python -m linewright.interfaces.http FOLDER HOST PORT WORD
+    python -m linewright.interfaces.http FOLDER HOST PORT REACH WORD
 
 It waits for a `run` that is at work; then it holds the factory's executor lock, resumes runs that were interrupted, and
-carries out those that are asked for. WORD is for `under_supervision`.
+carries out those that are asked for. REACH is what `Reach.to_json` returned. WORD is for
+`under_supervision`.
 """
 
 import os
@@ -34,29 +35,30 @@ from linewright.operations import OPERATIONS
 from linewright.serve.access.authenticate import Authenticator
 from linewright.serve.access.control_token import control_token
 from linewright.serve.access.rights import Identity, owner
+from linewright.serve.reach import Reach
 from linewright.store.disk import faults_explained
 from linewright.store.rights import owner_only
 
 
-def main(root: Path, host: str, port: int, listens: Callable[[bool], None]) -> int:
+def main(root: Path, host: str, port: int, reach: Reach, listens: Callable[[bool], None]) -> int:
     """Serve the control plane and carry out runs until SIGTERM; return the exit code."""
     try:
         with (
             faults_explained(root),
             Factory.open(root, report=_say) as factory,
-            bound(host, port) as listening,
+            bound(host, port, reach) as listening,
         ):
             lock = ProcessLock(factory.state / "executor.lock")
             lock.wait(_waiting)
             with lock:
-                _work(factory, listening, listens)
+                _work(factory, listening, reach, listens)
     except LinewrightError as error:
         sys.stderr.write(f"error: {error}\n")
         return error.exit_code
     return 0
 
 
-def _work(factory: Factory, listening: socket.socket, listens: Callable[[bool], None]) -> None:
+def _work(factory: Factory, listening: socket.socket, reach: Reach, listens: Callable[[bool], None]) -> None:
     root, stopping = factory.root, Event()
     with closing(Attempts(factory, of_all_lines=True)) as attempts:
 
@@ -90,11 +92,13 @@ def _work(factory: Factory, listening: socket.socket, listens: Callable[[bool], 
                 root=root,
                 stopping=stopping,
                 replies=SqliteReplies(factory.state / "replies.sqlite"),
+                hosts=reach.hosts,
             )
             # Whoever started this process starts it again, and then it resumes what has no end yet.
             serve_control(
                 app,
                 listening,
+                reach,
                 ready=lambda _: listens(True),
                 is_stopped=lambda: engine.trouble is not None,
             )
@@ -114,7 +118,13 @@ def _say(progress: Progress) -> None:
 
 if __name__ == "__main__":
     with owner_only():
-        code = main(Path(sys.argv[1]), sys.argv[2], int(sys.argv[3]), under_supervision(sys.argv[4]))
+        code = main(
+            Path(sys.argv[1]),
+            sys.argv[2],
+            int(sys.argv[3]),
+            Reach.of(sys.argv[4]),
+            under_supervision(sys.argv[5]),
+        )
     sys.stderr.flush()
     # A step that is still at work (training, say) would hold the process until it is done; its run is resumed later.
     os._exit(code)

@@ -21,28 +21,32 @@ from starlette.types import ASGIApp
 
 from linewright import __version__
 from linewright.errors import LinewrightError, NotFound, RequestError, Transient, panics_explained
-from linewright.interfaces.http.describe import components, method_of, path_of, route_of
+from linewright.interfaces.http.describe import components, route_of
 from linewright.interfaces.http.expensive import Bug, Expensive
+from linewright.interfaces.http.files import Files, Staged
 from linewright.interfaces.http.guard import Guard, asked_by, note_refused
 from linewright.interfaces.http.metrics import PATH, metrics_route
 from linewright.interfaces.http.replies import Replies
 from linewright.operations.declaration.declare import Entry, Operation, load, to_json
 from linewright.serve.access.authenticate import Authenticator
 from linewright.serve.access.rights import Identity
+from linewright.serve.http.loop import FOLLOW_TICKS, LOOP
 from linewright.serve.http.protocol import bounded
 from linewright.serve.http.relative_paths import Relative
-from linewright.serve.origin import require_loopback
+from linewright.serve.reach import Reach
 from linewright.store.disk import faults_explained, is_out_of_files, too_many_files
 
 OpenFactory = Callable[[Identity], AbstractContextManager[Any]]
 """Opens what operations work on, for an identity; called once a request, in a thread, and closed after it."""
 
 _JSON = "application/json"
+FILES = "/files/{name}"
+"""What follows the path of an operation that takes or gives files."""
 _DRAIN_S = 20
 _READERS = 16
-"""Reads that are carried out at once; more wait."""
+"""Reads that run at once; more wait."""
 _WRITERS = 4
-"""Requests for one operation that writes which are carried out at once; more wait."""
+"""Writing requests of one operation that run at once; more wait."""
 _WAITERS = 100
 """The same of one that waits for runs: those of a line that hangs must not keep other lines from being asked for."""
 _FIRST = 64
@@ -79,8 +83,13 @@ class ControlApp(FastAPI):
         self._relative = bytes if root is None else Relative(root)
         self._replies, self._hosts = replies, tuple(hosts)
         self.stopping = stopping
-        self.permissions = {(method_of(each), path_of(each)): str(each.permission) for each in operations}
+        self.permissions = {(each.method, each.path): str(each.permission) for each in operations}
         """What each route asks for; a route that is not here is not added."""
+        for each in operations:
+            if each.files:
+                self.permissions |= dict.fromkeys(
+                    [("PUT", f"{each.path}{FILES}"), ("GET", f"{each.path}{FILES}")], str(each.permission)
+                )
         self.permissions |= {("GET", PATH): "metrics", ("GET", "/openapi.json"): "view"}
 
     def build_middleware_stack(self) -> ASGIApp:
@@ -89,7 +98,7 @@ class ControlApp(FastAPI):
             super().build_middleware_stack(),
             authenticator=self._authenticator,
             permission_of=self._permission_of,
-            secret=frozenset(path_of(each) for each in self._operations if each.secret),
+            secret=frozenset(each.path for each in self._operations if each.secret),
             replies=self._replies,
             hosts=self._hosts,
             relative=self._relative,
@@ -97,7 +106,8 @@ class ControlApp(FastAPI):
         )
 
     def _permission_of(self, method: str, path: str) -> str | None:
-        return self.permissions.get((method, path))
+        of_files, found, _ = path.partition("/files/")
+        return self.permissions.get((method, f"{of_files}{FILES}" if found else path))
 
     async def _refused(self, request: Request, error: Exception) -> Response:
         problem = error if isinstance(error, LinewrightError) else LinewrightError(str(error))
@@ -113,7 +123,7 @@ class ControlApp(FastAPI):
 
     def _is_urgent(self, path: str, body: bytes) -> bool:
         for operation in self._operations:
-            if operation.first is not None and operation.writes and path_of(operation) == path:
+            if operation.first is not None and operation.writes and operation.path == path:
                 try:
                     return operation.urgent(operation.check(msgspec.json.decode(body, type=dict))) is not None
                 except (LinewrightError, ValueError):
@@ -180,15 +190,14 @@ def control_app(
             "name": "linewright",
             "version": __version__,
             "openapi": "/openapi.json",
-            "operations": [
-                {"method": method_of(o), "path": path_of(o), "summary": o.summary} for o in loaded
-            ],
+            "operations": [{"method": o.method, "path": o.path, "summary": o.summary} for o in loaded],
         }
     )
 
     async def show_index() -> Response:
         return Response(index, media_type=_JSON)
 
+    files = None if root is None else Files(root)
     readers, urgent = CapacityLimiter(_READERS), CapacityLimiter(_FIRST)
     app.add_api_route(
         "/",
@@ -206,10 +215,12 @@ def control_app(
         response_class=Response,
     )
     for each in loaded:
+        if each.files and (files is None or expensive is None):
+            continue  # a path of this machine is taken from no client
         app.add_api_route(
-            path_of(each),
+            each.path,
             # Whoever waits for a run keeps a thread: neither a read nor a rollback may have to wait for that one.
-            _apart(each, expensive, app.stopping)
+            _apart(each, expensive, app.stopping, files)
             if each.expensive and expensive is not None
             else _endpoint(
                 each,
@@ -218,13 +229,15 @@ def control_app(
                 root or Path(),
                 urgent,
             ),
-            methods=[method_of(each)],
+            methods=[each.method],
             summary=each.summary,
             description=each.description,
             operation_id=each.name.replace(" ", "-"),
             response_class=Response,
             openapi_extra=route_of(each),
         )
+        if each.files and files is not None:
+            _add_files(app, each, files)
     open_to_all = {("GET", "/")}  # it says what operations there are, and nothing of the factory
     for route in app.routes:
         for method in getattr(route, "methods", None) or {"GET"}:
@@ -236,24 +249,26 @@ def control_app(
     return app
 
 
-def bound(host: str, port: int) -> socket.socket:
+def bound(host: str, port: int, reach: Reach = Reach()) -> socket.socket:  # noqa: B008 -- it is frozen
     """Take a port, without listening on it yet: who connects is refused.
 
     Parameters
     ----------
     host
-        A loopback address.
+        The address.
     port
         Where to listen; 0 takes a free port.
+    reach
+        How clients reach it.
 
     Raises
     ------
     Denied
-        If `host` is not a loopback address.
+        If other machines could reach it in the clear.
     RequestError
         If the port is taken.
     """
-    require_loopback(host)
+    reach.require_safe(host)
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     taken = socket.socket(family, socket.SOCK_STREAM)
     taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -272,6 +287,7 @@ def bound(host: str, port: int) -> socket.socket:
 def serve_control(
     app: ControlApp,
     listening: socket.socket,
+    reach: Reach = Reach(),  # noqa: B008 -- it is frozen
     *,
     ready: Callable[[int], None] | None = None,
     is_stopped: Callable[[], bool] = lambda: False,
@@ -284,6 +300,8 @@ def serve_control(
         What `control_app` returned.
     listening
         What `bound` returned; it is closed in the end.
+    reach
+        How clients reach it.
     ready
         Called with the port once connections are accepted.
     is_stopped
@@ -292,19 +310,21 @@ def serve_control(
     server = _Server(
         uvicorn.Config(
             app,
-            http=bounded(),
+            http=bounded(admits=reach.admits),
+            loop=LOOP,
             log_config=None,
             log_level="error",
             access_log=False,
             lifespan="off",
             ws="none",
-            proxy_headers=False,
             server_header=False,
+            **reach.server_options(),
             timeout_keep_alive=5,
             timeout_graceful_shutdown=_DRAIN_S,
         ),
         is_stopped=is_stopped,
         stopping=app.stopping,
+        reach=reach,
     )
     listening.listen(128)
     if ready:
@@ -315,8 +335,11 @@ def serve_control(
 class _Server(uvicorn.Server):
     """Returns after SIGTERM or SIGINT, where uvicorn would raise the signal again and so die of it."""
 
-    def __init__(self, config: uvicorn.Config, *, is_stopped: Callable[[], bool], stopping: Event) -> None:
+    def __init__(
+        self, config: uvicorn.Config, *, is_stopped: Callable[[], bool], stopping: Event, reach: Reach
+    ) -> None:
         super().__init__(config)
+        self._reach = reach
         self._is_stopped, self._stopping = is_stopped, stopping
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
@@ -324,6 +347,8 @@ class _Server(uvicorn.Server):
         super().handle_exit(sig, frame)
 
     async def on_tick(self, counter: int) -> bool:
+        if counter % FOLLOW_TICKS == 0:
+            self._reach.follow()
         return await super().on_tick(counter) or self._is_stopped()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
@@ -364,8 +389,30 @@ def _endpoint(
     return endpoint
 
 
+def _add_files(app: ControlApp, operation: Operation, files: Files) -> None:
+    async def receive(request: Request, name: str) -> Response:
+        return await files.receive(request, asked_by(request.scope), name)
+
+    async def send(request: Request, name: str) -> Response:
+        return await files.send(request, asked_by(request.scope), name)
+
+    shown = operation.name
+    for method, endpoint, summary in (
+        ("PUT", receive, f"Send a part of a file for {shown}: its bytes, at `offset` of the file `id`."),
+        ("GET", send, f"Take a file that {shown} wrote, by its `id`."),
+    ):
+        app.add_api_route(
+            f"{operation.path}{FILES}",
+            endpoint,
+            methods=[method],
+            summary=summary,
+            operation_id=f"{operation.name.replace(' ', '-')}-{method.lower()}-file",
+            response_class=Response,
+        )
+
+
 def _apart(
-    operation: Operation, expensive: Expensive, stopping: Event
+    operation: Operation, expensive: Expensive, stopping: Event, files: Files | None
 ) -> Callable[[Request], Awaitable[Response]]:
     async def endpoint(request: Request) -> Response:
         arguments = await _body(request) if operation.writes else _query(request)
@@ -377,10 +424,18 @@ def _apart(
             while (await request.receive())["type"] != "http.disconnect":
                 pass
 
-        done = await expensive.carry_out(
-            operation, arguments, identity=identity, hung_up=hung_up, stopping=stopping
-        )
-        return Response(done, media_type=_JSON)
+        staged = Staged(arguments, ())
+        if files is not None and operation.files:
+            staged = await run_sync(files.stage, operation, arguments, identity)
+        try:
+            done = await expensive.carry_out(
+                operation, staged.arguments, identity=identity, hung_up=hung_up, stopping=stopping
+            )
+        except BaseException:
+            for path in staged.made:
+                path.unlink(missing_ok=True)
+            raise
+        return Response(done if files is None else files.told(done), media_type=_JSON)
 
     return endpoint
 

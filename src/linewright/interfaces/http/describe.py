@@ -1,16 +1,14 @@
 """What OpenAPI says of the control plane: each operation's arguments, results and refusals."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from pathlib import Path
-from types import UnionType
-from typing import Any, Union, get_args, get_origin
+from typing import Any
 
 import msgspec
 
 from linewright.operations.declaration.declare import Operation, to_json
 from linewright.operations.declaration.parameter import Parameter
 
-PREFIX = "/api/v1/"
 _JSON = "application/json"
 _REF = "#/components/schemas/{name}"
 
@@ -31,25 +29,15 @@ class Problem(msgspec.Struct, frozen=True, kw_only=True):
     details: dict[str, Any] = {}
 
 
-def path_of(operation: Operation) -> str:
-    """Return the path of an operation's route."""
-    return PREFIX + operation.name.replace(" ", "-")
-
-
-def method_of(operation: Operation) -> str:
-    """Return the HTTP method of an operation's route."""
-    return "POST" if operation.writes else "GET"
-
-
 def components(operations: Iterable[Operation]) -> dict[str, Any]:
     """Return the schemas that the routes refer to, by name."""
-    results = [kind for each in operations for kind in _kinds(each.result)]
+    results = [kind for each in operations for kind in each.result_kinds]
     return _schemas([Problem, *results])[1]
 
 
 def route_of(operation: Operation) -> dict[str, Any]:
     """Return what OpenAPI says of a route beside its summary."""
-    kinds = [_schemas([kind])[0][0] for kind in _kinds(operation.result)]
+    kinds = [_schemas([kind])[0][0] for kind in operation.result_kinds]
     answers = {
         "200": {"description": "The result.", "content": {_JSON: {"schema": _any_of(kinds)}}},
         "default": {"description": "Why not.", "content": {_JSON: {"schema": _schemas([Problem])[0][0]}}},
@@ -103,13 +91,6 @@ def _path_schema(kind: type) -> dict[str, Any]:
     if kind is Path:
         return {"type": "string", "format": "path"}
     raise NotImplementedError(f"{kind} has no JSON schema")
-
-
-def _kinds(result: Any) -> tuple[Any, ...]:
-    """Return the types that a result may be of; msgspec does not describe unions of untagged structs itself."""
-    if get_origin(result) in (Union, UnionType):
-        return get_args(result)
-    return (list[get_args(result)[0]],) if get_origin(result) in (Iterator, Iterable) else (result,)
 
 
 def _any_of(schemas: list[dict[str, Any]]) -> dict[str, Any]:

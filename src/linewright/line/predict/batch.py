@@ -224,7 +224,10 @@ def _refuse_precious(factory: Factory, file: Path, out: Path) -> None:
     sources = [written for name in factory.names() for written in _source_files(factory, name)]
     is_source = any(is_one_of(target, written, factory.root) for written in sources)
     own = [factory.root / "lines", factory.state, factory.root / FACTORY_FILE]
-    if is_source or target == real(file) or any(target.is_relative_to(path) for path in own):
+    is_own = any(target.is_relative_to(path) for path in own) and not target.is_relative_to(
+        real(factory.client_files)
+    )
+    if is_source or target == real(file) or is_own:
         raise RequestError(
             "answers would overwrite what the factory needs",
             where=str(out),

@@ -1,12 +1,12 @@
 """How an operation is declared: a function, its types, its docstring. Commands and routes are derived from them."""
 
 import inspect
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from importlib import import_module
 from pathlib import Path
-from types import NoneType
-from typing import Any, NamedTuple, TypeVar, get_type_hints
+from types import NoneType, UnionType
+from typing import Any, Literal, NamedTuple, TypeVar, Union, get_args, get_origin, get_type_hints
 
 import msgspec
 
@@ -14,6 +14,7 @@ from linewright.errors import NotFound, RequestError
 from linewright.operations.declaration.parameter import Parameter, brief, function_name, nearest, shape_of
 from linewright.serve.access.rights import EFFECTS, PERMISSIONS, Effect, Identity, Permission
 
+PREFIX = "/api/v1/"
 RESERVED = frozenset({"factory", "json", "quiet", "help", "version"})
 """Names that every command has already."""
 
@@ -23,6 +24,11 @@ Urgent = Callable[[Path, str], Callable[[Any], Any]]
 what carries out the rest, given the factory."""
 First = Callable[[Mapping[str, Any]], Urgent | None]
 """Takes arguments as `Operation.check` returned them, and returns what must not wait; `None` where nothing of it is urgent."""
+
+
+FileUse = Literal["in", "data", "out", "new"]
+"""What becomes of the file that an argument names: it is read; it is read, and stays with the factory; it is written; it is written
+where no file is."""
 
 
 class NextProgram(msgspec.Struct, frozen=True, kw_only=True):
@@ -53,6 +59,7 @@ class _Flags(NamedTuple):
     streams: bool
     local: bool
     anywhere: bool
+    files: Mapping[str, FileUse]
     short: Mapping[str, str]
     first: First | None
 
@@ -70,6 +77,7 @@ def operation(
     streams: bool = False,
     local: bool = False,
     anywhere: bool = False,
+    files: Mapping[str, FileUse] | None = None,
     short: Mapping[str, str] | None = None,
     first: First | None = None,
 ) -> Callable[[F], F]:
@@ -100,6 +108,8 @@ def operation(
         Whether it holds the terminal, so that it is a command only.
     anywhere
         Whether it works in a folder that holds no factory: it gets one that was not opened.
+    files
+        What becomes of the file that a parameter names, by parameter; clients of the control plane send it, or take it from there.
     short
         One-letter options by parameter, e.g. ``{"out": "o"}``.
     first
@@ -111,7 +121,17 @@ def operation(
         if permission not in PERMISSIONS or effect not in EFFECTS:
             raise TypeError(f"{function.__name__}: no such permission or effect: {permission!r}, {effect!r}")
         _DECLARED[function] = _Flags(
-            permission, effect, checks_lines, expensive, waits, streams, local, anywhere, short or {}, first
+            permission,
+            effect,
+            checks_lines,
+            expensive,
+            waits,
+            streams,
+            local,
+            anywhere,
+            files or {},
+            short or {},
+            first,
         )
         return function
 
@@ -134,6 +154,7 @@ class Operation:
     streams: bool
     local: bool
     anywhere: bool
+    files: Mapping[str, FileUse]
     parameters: tuple[Parameter, ...]
     result: Any
     """Type of the result: a struct, several in a union, a dict, or `NoneType`."""
@@ -152,8 +173,29 @@ class Operation:
 
     def without_files(self) -> "Operation":
         """Return it without the files that it can do without: a client of HTTP names no file of this machine."""
-        kept = tuple(p for p in self.parameters if p.required or p.element is not Path)
+        kept = tuple(
+            p for p in self.parameters if p.required or p.name in self.files or p.element is not Path
+        )
         return self if len(kept) == len(self.parameters) else replace(self, parameters=kept)
+
+    @property
+    def method(self) -> str:
+        """HTTP method of its route."""
+        return "POST" if self.writes else "GET"
+
+    @property
+    def path(self) -> str:
+        """Path of its route at the control plane."""
+        return PREFIX + self.name.replace(" ", "-")
+
+    @property
+    def result_kinds(self) -> tuple[Any, ...]:
+        """Types that its result may be of, for what reads it as JSON: msgspec reads no unions of untagged structs."""
+        if get_origin(self.result) in (Union, UnionType):
+            return get_args(self.result)
+        if get_origin(self.result) in (Iterator, Iterable):
+            return (list[get_args(self.result)[0]],)
+        return (self.result,)
 
     def authorize(self, identity: Identity, values: Mapping[str, Any]) -> None:
         """Refuse it to somebody who may not ask for it, given values that `check` returned.
@@ -308,6 +350,14 @@ def _read(name: str, function: Callable[..., Any]) -> Operation:
                 count=count,
             )
         )
+    # What may be left out is left out of the route, see `without_files`.
+    paths = {
+        one.name for one in parameters if one.element is Path and (one.required or one.name in flags.files)
+    }
+    if paths != set(flags.files) and not flags.local:
+        raise TypeError(
+            f"{name}: {sorted(paths ^ set(flags.files))}: a path that clients name is a file of theirs"
+        )
     if described.keys() - {"factory"}:
         raise TypeError(f"{name}: the docstring describes {sorted(described)}, which it does not take")
     return Operation(
@@ -322,6 +372,7 @@ def _read(name: str, function: Callable[..., Any]) -> Operation:
         streams=flags.streams,
         local=flags.local,
         anywhere=flags.anywhere,
+        files=flags.files,
         parameters=tuple(parameters),
         result=result,
         function=function,

@@ -4,7 +4,7 @@ import asyncio
 import gc
 import os
 import re
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from functools import lru_cache, partial
@@ -110,6 +110,8 @@ class App:
         The time that predictions and labels are recorded with.
     siblings
         Through which it knows of the other processes of its endpoint; `None` for none. It is closed at the end.
+    hosts
+        Names in ``Host`` that are ours, beside the loopback ones.
     """
 
     def __init__(
@@ -121,8 +123,10 @@ class App:
         capacity: Capacity = Capacity(),  # noqa: B008 -- it is frozen
         now: Callable[[], str] = now_utc,
         siblings: Siblings | None = None,
+        hosts: Collection[str] = (),
     ) -> None:
         self._state, self._tell, self._now = state, tell, now
+        self._our_host = lru_cache(maxsize=256)(partial(_our_host, frozenset(hosts)))
         self._body_deadline_s = min(capacity.body_deadline_s, 60.0)
         self._authenticator, self._needs_token = (
             Authenticator(_owners(state), state=state),
@@ -297,7 +301,7 @@ class App:
         sent = BUG
         try:
             try:
-                _require_ours(request, scope["scheme"])
+                _require_ours(request, scope["scheme"], self._our_host)
                 response = await self._respond(request)
             except (LinewrightError, Refusal) as error:
                 refusal = to_refusal(error, in_words=request.path.startswith(_PROTOCOL))
@@ -636,22 +640,21 @@ def _owners(state: Path) -> str:
     return ""
 
 
-def _require_ours(request: Request, scheme: str) -> None:
+def _require_ours(request: Request, scheme: str, ours: Callable[[bytes], SplitResult]) -> None:
     """Refuse what a page that is not ours made a browser send."""
     headers = request.headers
     given = headers.get(b"host")
     if given is not None:  # HTTP/1.0 has none, as some health checks speak it; browsers always send one
-        _our_host(given)
+        ours(given)
     # A read too: it costs, and a page need not see the answer to have it made.
     if b"origin" in headers or b"sec-fetch-site" in headers:
         origin, site = request.header(b"origin"), request.header(b"sec-fetch-site")
         origins, sites = [origin] if origin is not None else [], [site] if site is not None else []
-        require_own_page(_our_host(given or b""), scheme=scheme, origins=origins, sites=sites)
+        require_own_page(ours(given or b""), scheme=scheme, origins=origins, sites=sites)
 
 
-@lru_cache(maxsize=256)
-def _our_host(given: bytes) -> SplitResult:
-    return our_host([given.decode("latin-1")])
+def _our_host(hosts: frozenset[str], given: bytes) -> SplitResult:
+    return our_host([given.decode("latin-1")], hosts)
 
 
 def _no_model(line: str, refused: str | None = None) -> Transient:

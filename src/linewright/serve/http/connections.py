@@ -3,10 +3,10 @@
 import asyncio
 import resource
 from collections import Counter, OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from enum import Enum
-from typing import Protocol
+from typing import Any, Protocol
 
 MOST_CONNECTIONS = 4_000
 """Connections of one process, however many files it may open: each takes memory too, 16 KB idle and 0.8 MB where requests wait."""
@@ -51,10 +51,14 @@ class Connections:
     ----------
     tell
         Called with one JSON object about what was refused, at most once in `TOLD_EVERY_S`.
+    admits
+        Whether a client of this address may connect (default: each may).
     """
 
-    def __init__(self, tell: Callable[[dict[str, object]], None]) -> None:
-        self._tell = tell
+    def __init__(
+        self, tell: Callable[[dict[str, object]], None], admits: Callable[[str], bool] | None = None
+    ) -> None:
+        self._tell, self._admits = tell, admits
         files = open_file_limit()
         reserve = min(RESERVE, files // 2)
         self.most = max(FEWEST_CONNECTIONS, min(MOST_CONNECTIONS, files - reserve))
@@ -70,9 +74,18 @@ class Connections:
         self._turn_timer: asyncio.TimerHandle | None = None
         """Ends a turn, or the pause after it."""
 
-    def enter(self) -> Room:
-        """Count one more, and close the one that is idle for longest where there is no room beside it."""
+    def enter(self, peer: Sequence[Any] | None = None) -> Room:
+        """Count one more, and close the one that is idle for longest where there is no room beside it.
+
+        Parameters
+        ----------
+        peer
+            Address of the client, as sockets give it.
+        """
         self._number += 1
+        if self._admits is not None and not self._admits(str(peer[0]) if peer else ""):
+            self.note("not-the-proxy")
+            return Room.DROPPED
         if self._number <= self.most:
             return Room.TAKEN
         longest = next(iter(self._idle), None) or next(iter(self._stalled), None)

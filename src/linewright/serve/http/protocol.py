@@ -129,7 +129,7 @@ class BoundedProtocol(HttpToolsProtocol):
         """Begin to wait for the first request, where there is room for one more client."""
         super().connection_made(transport)
         self.flow = _Flow(transport, self._is_behind)
-        room = self._places.enter()
+        room = self._places.enter(transport.get_extra_info("peername"))
         if room is Room.DROPPED:
             self._refused = True
             self._abort()
@@ -463,10 +463,20 @@ class BoundedProtocol(HttpToolsProtocol):
         self._last_timer = self.loop.call_later(seconds, self._abort)
 
 
-def bounded(tell: Callable[[dict[str, object]], None] = tell_stderr) -> type[asyncio.Protocol]:
-    """Return what makes the protocol of one server, for uvicorn, and let this process open as many files as it may."""
+def bounded(
+    tell: Callable[[dict[str, object]], None] = tell_stderr, admits: Callable[[str], bool] | None = None
+) -> type[asyncio.Protocol]:
+    """Return what makes the protocol of one server, for uvicorn, and let this process open as many files as it may.
+
+    Parameters
+    ----------
+    tell
+        Called with one JSON object about what was refused.
+    admits
+        Whether a client of this address may connect (default: each may).
+    """
     raise_file_limit()
-    return cast("type[asyncio.Protocol]", partial(BoundedProtocol, Connections(tell)))
+    return cast("type[asyncio.Protocol]", partial(BoundedProtocol, Connections(tell, admits)))
 
 
 def _lines(headers: Sequence[Header]) -> bytes:

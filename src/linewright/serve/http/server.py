@@ -11,13 +11,16 @@ from types import FrameType
 from typing import cast
 
 import uvicorn
+from msgspec.structs import replace
 
 from linewright.serve.http.app import App
+from linewright.serve.http.loop import FOLLOW_TICKS, LOOP
 from linewright.serve.http.protocol import GRACE_S, BoundedProtocol, bounded
 from linewright.serve.limits import Capacity
 from linewright.serve.listener import Announcement, listening, shown
 from linewright.serve.operator_log import tell_stderr
 from linewright.serve.peers import Siblings
+from linewright.serve.reach import Reach
 from linewright.store.clock import now_utc
 from linewright.store.local import LocalArtifacts
 
@@ -41,8 +44,10 @@ class _Server(uvicorn.Server):
         is_stopped: Callable[[], bool],
         is_replaced: Callable[[], bool],
         stopping: Callable[[], None],
+        reach: Reach,
     ) -> None:
         super().__init__(config)
+        self._reach = reach
         self._tell_started, self._tell_stopping = started, stopping
         self._is_stopped, self._is_replaced = is_stopped, is_replaced
         self._was_replaced = False
@@ -55,6 +60,8 @@ class _Server(uvicorn.Server):
         return self._was_replaced and not self.should_exit
 
     async def on_tick(self, counter: int) -> bool:
+        if counter % FOLLOW_TICKS == 0:
+            self._reach.follow()
         self._was_replaced = self._is_replaced()
         return await super().on_tick(counter) or self._was_replaced or self._is_stopped()
 
@@ -98,6 +105,7 @@ def serve(
     port: int = 8000,
     *,
     capacity: Capacity = Capacity(),  # noqa: B008 -- it is frozen
+    reach: Reach = Reach(),  # noqa: B008 -- it is frozen
     started: Callable[[str], None] | None = None,
     is_stopped: Callable[[], bool] = lambda: False,
     now: Callable[[], str] = now_utc,
@@ -113,6 +121,8 @@ def serve(
         Where to listen; port 0 takes a free one. The address is announced in the state folder, see `endpoint`.
     capacity
         What this process takes on.
+    reach
+        How clients reach it.
     started
         Called with host:port once connections are accepted.
     is_stopped
@@ -125,12 +135,16 @@ def serve(
     Raises
     ------
     RequestError
-        If the address cannot be listened on, or other machines could reach it.
+        If the address cannot be listened on.
+    Denied
+        If other machines could reach it in the clear.
     OSError
         If the address cannot be announced (a full disk, say).
     """
-    with listening(host, port) as listener:
-        address = shown(listener)
+    if reach.needs_token(host):
+        capacity = replace(capacity, limits=replace(capacity.limits, needs_token=True))
+    with listening(host, port, reach) as listener:
+        address = shown(listener, reach)
         announcement = Announcement(state, address)
 
         def announce(_is_well: bool) -> None:
@@ -138,9 +152,16 @@ def serve(
             if started is not None:
                 started(address)
 
-        app = App(state, LocalArtifacts(state / "artifacts").get, tell=tell, capacity=capacity, now=now)
+        app = App(
+            state,
+            LocalArtifacts(state / "artifacts").get,
+            tell=tell,
+            capacity=capacity,
+            now=now,
+            hosts=reach.hosts,
+        )
         try:
-            _run(app, listener, started=announce, is_stopped=is_stopped)
+            _run(app, listener, reach, started=announce, is_stopped=is_stopped)
         finally:
             announcement.withdraw()
 
@@ -155,6 +176,7 @@ def serve_on(
     is_stopped: Callable[[], bool] = lambda: False,
     stopping: Callable[[], None] = lambda: None,
     capacity: Capacity = Capacity(),  # noqa: B008 -- it is frozen
+    reach: Reach = Reach(),  # noqa: B008 -- it is frozen
 ) -> bool:
     """Serve like `serve`, on a socket that other processes may have too, until told to stop or replaced by one of them.
 
@@ -175,6 +197,8 @@ def serve_on(
         Called when it was told to stop, before the requests that have begun are answered.
     capacity
         What this process takes on.
+    reach
+        How clients reach it.
 
     Returns
     -------
@@ -182,10 +206,21 @@ def serve_on(
         Whether it ended because it was replaced.
     """
     app = App(
-        state, LocalArtifacts(state / "artifacts").get, tell=tell_stderr, siblings=siblings, capacity=capacity
+        state,
+        LocalArtifacts(state / "artifacts").get,
+        tell=tell_stderr,
+        siblings=siblings,
+        capacity=capacity,
+        hosts=reach.hosts,
     )
     return _run(
-        app, listener, started=started, is_stopped=is_stopped, is_replaced=is_replaced, stopping=stopping
+        app,
+        listener,
+        reach,
+        started=started,
+        is_stopped=is_stopped,
+        is_replaced=is_replaced,
+        stopping=stopping,
     )
 
 
@@ -194,7 +229,9 @@ def work(
     state: Path,
     siblings: Siblings,
     listens: Callable[[bool], None],
+    *,
     capacity: Capacity,
+    reach: Reach,
 ) -> None:
     """Serve as one of several processes; SIGHUP says that others serve in its place.
 
@@ -204,6 +241,8 @@ def work(
         Called once connections are accepted, see `serve_on`.
     capacity
         What this process takes on.
+    reach
+        How clients reach it.
     """
     replaced: list[int] = []
 
@@ -212,13 +251,20 @@ def work(
 
     signal.signal(signal.SIGHUP, hear)
     serve_on(
-        listener, state, siblings, started=listens, is_replaced=lambda: bool(replaced), capacity=capacity
+        listener,
+        state,
+        siblings,
+        started=listens,
+        is_replaced=lambda: bool(replaced),
+        capacity=capacity,
+        reach=reach,
     )
 
 
 def _run(
     app: App,
     listener: socket.socket,
+    reach: Reach = Reach(),  # noqa: B008 -- it is frozen
     *,
     started: Callable[[bool], None],
     is_stopped: Callable[[], bool],
@@ -227,8 +273,8 @@ def _run(
 ) -> bool:
     config = uvicorn.Config(
         app,  # pyright: ignore[reportArgumentType] -- uvicorn types each message; the app takes any mapping
-        http=bounded(),
-        loop="uvloop",
+        http=bounded(admits=reach.admits),
+        loop=LOOP,
         ws="none",
         lifespan="on",
         interface="asgi3",
@@ -236,7 +282,7 @@ def _run(
         log_level="error",
         access_log=False,
         server_header=False,
-        proxy_headers=False,
+        **reach.server_options(),
         timeout_keep_alive=KEEP_ALIVE_S,
         timeout_graceful_shutdown=GRACE_S,
     )
@@ -246,6 +292,7 @@ def _run(
         is_stopped=is_stopped,
         is_replaced=is_replaced,
         stopping=stopping,
+        reach=reach,
     )
     sys.setswitchinterval(TURN_S)
     server.run(sockets=[listener])

@@ -1,0 +1,269 @@
+"""A factory that is up elsewhere: the same commands, sent to its control plane, with the files that they name."""
+
+import http.client
+import os
+import re
+import ssl
+from collections.abc import Iterator, Mapping
+from contextlib import closing, suppress
+from pathlib import Path
+from typing import Any, BinaryIO
+from urllib.parse import SplitResult, quote, urlencode, urlsplit
+
+import msgspec
+
+from linewright.errors import Conflict, Denied, LinewrightError, RequestError, Terminal, Transient, from_json
+from linewright.operations.declaration.declare import Operation, to_json
+from linewright.serve.origin import is_loopback
+
+_CONNECT_S, _ANSWER_S = 10.0, 60.0
+"""Seconds to connect, and to wait for the answer of an operation that neither waits for runs nor is expensive."""
+_MOST_BYTES = 1 << 28
+"""Of a result."""
+_PART_BYTES = 16 << 20
+"""Of a file, sent at a time."""
+_FILE = re.compile(rb'"file:([0-9a-f]{32})/([A-Za-z0-9_][A-Za-z0-9_ @+.=-]{0,99})"')
+"""A file of ours, in a result."""
+_IS_JSON = ("Content-Type", "application/json")
+
+
+class _Sent(msgspec.Struct):
+    file: str
+    id: str
+    bytes: int
+
+
+def ask(
+    address: str,
+    operation: Operation,
+    given: Mapping[str, list[str]],
+    values: Mapping[str, Any],
+    *,
+    token: str,
+) -> bytes:
+    """Have a control plane carry an operation out, and return its result as JSON.
+
+    Files that the operation reads are sent before, and files that it writes are taken from there, to where they would be here.
+
+    Parameters
+    ----------
+    address
+        ``https://HOST[:PORT]``; ``http://`` for this machine only, since the token would be readable on the way.
+    operation
+        What to carry out.
+    given
+        Its arguments as they were written, by name.
+    values
+        The same as `Operation.check` returned them.
+    token
+        Sent as ``Authorization: Bearer``.
+
+    Raises
+    ------
+    RequestError
+        If the address is wrong, the command works in the factory's folder alone, or a file cannot be read.
+    Denied
+        If the token would be sent in the clear.
+    Transient
+        If it cannot be reached.
+    LinewrightError
+        Whatever the operation raised there.
+    """
+    if operation.local:
+        raise RequestError(
+            "this command works in the factory's folder",
+            where="--factory",
+            found=address,
+            allowed="a folder",
+            hint="use it on the machine of the factory",
+        )
+    for name, use in operation.files.items():
+        if use == "new" and name in given and values[name].exists():
+            raise Conflict("the file is there already", where=name, found=str(values[name]))
+    with closing(_Plane(address, token)) as plane:
+        sent: dict[str, Any] = {}
+        for name, use in operation.files.items():
+            if name in given:
+                path: Path = values[name]
+                sent[name] = path.name if use in {"out", "new"} else plane.send_file(operation, path)
+        answer = plane.call(operation, given, {name: values[name] for name in given} | sent)
+        if not operation.files:
+            return answer
+        return plane.fetch_files(operation, answer, _folder(operation, given, values), set(sent.values()))
+
+
+def _folder(operation: Operation, given: Mapping[str, list[str]], values: Mapping[str, Any]) -> Path:
+    """Return where files that an operation wrote belong: where it was told to write, else beside what it read."""
+    for uses in ({"out", "new"}, {"in", "data"}):
+        for name, use in operation.files.items():
+            if use in uses and name in given:
+                return values[name].expanduser().absolute().parent
+    return Path.cwd()
+
+
+class _Plane:
+    """One connection to a control plane.
+
+    Parameters
+    ----------
+    address
+        Where it is.
+    token
+        Who asks.
+    """
+
+    def __init__(self, address: str, token: str) -> None:
+        parts = urlsplit(address)
+        if not parts.hostname or parts.path not in {"", "/"} or parts.query or "@" in parts.netloc:
+            raise RequestError(
+                "not an address", where="--factory", found=address, allowed="https://HOST[:PORT]"
+            )
+        if parts.scheme == "http" and not is_loopback(parts.hostname):
+            raise Denied(
+                "the token would be readable on the way",
+                where="--factory",
+                found=address,
+                allowed="https://, and http:// to this machine",
+            )
+        self._address = address
+        self._headers = {"Accept": "application/json"}
+        if token:
+            self._headers["Authorization"] = f"Bearer {token}"
+        self._connection = _connection(parts)
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._connection.close()
+
+    def call(self, operation: Operation, given: Mapping[str, list[str]], values: Mapping[str, Any]) -> bytes:
+        """Send an operation and return its result as JSON."""
+        wait = None if operation.waits or operation.expensive else _ANSWER_S
+        if operation.writes:
+            return self._read("POST", operation.path, to_json(values), dict([_IS_JSON]), wait)
+        texts = {name: [values[name]] if name in operation.files else text for name, text in given.items()}
+        pairs = [(name, text) for name, each in texts.items() for text in each]
+        query = f"?{urlencode(pairs, quote_via=quote)}" if pairs else ""
+        return self._read("GET", f"{operation.path}{query}", None, {}, wait)
+
+    def send_file(self, operation: Operation, path: Path) -> str:
+        """Send a file in parts and return what names it there."""
+        where, size = f"{operation.path}/files/{quote(path.name)}", 0
+        kept: _Sent | None = None
+        try:
+            with path.expanduser().open("rb") as file:
+                for part in _parts(file):
+                    query = "" if kept is None else f"?id={kept.id}&offset={size}"
+                    headers = {"Content-Type": "application/octet-stream"}
+                    kept = msgspec.json.decode(
+                        self._read("PUT", f"{where}{query}", part, headers, _ANSWER_S), type=_Sent
+                    )
+                    size += len(part)
+        except OSError as error:
+            raise RequestError(
+                f"the file cannot be read: {error.strerror}",
+                where=str(path),
+                allowed="one file",
+                hint="a folder or a pattern is read on the machine of the factory alone",
+            ) from error
+        assert kept is not None  # noqa: S101 -- an empty file has one part
+        return kept.file
+
+    def fetch_files(self, operation: Operation, answer: bytes, folder: Path, sent: set[str]) -> bytes:
+        """Take the files that a result names, and return the result with their places here."""
+
+        def fetch(match: re.Match[bytes]) -> bytes:
+            number, name = match[1].decode(), match[2].decode()
+            if f"file:{number}/{name}" in sent:
+                return match[0]
+            path, draft = folder / name, folder / f".{name}.{number}"
+            try:
+                with draft.open("xb") as file:
+                    self._copy(f"{operation.path}/files/{quote(name)}?id={number}", file)
+                draft.replace(path)
+            finally:
+                draft.unlink(missing_ok=True)
+            return to_json(os.path.relpath(path) if path.is_relative_to(Path.cwd()) else str(path))
+
+        return _FILE.sub(fetch, answer)
+
+    def _copy(self, path: str, file: BinaryIO) -> None:
+        answer = self._exchange("GET", path, None, {}, _ANSWER_S)
+        if answer.status != http.client.OK:
+            raise _refusal(answer.status, answer.read(_MOST_BYTES), self._address)
+        while piece := answer.read(1 << 20):
+            file.write(piece)
+
+    def _read(
+        self, method: str, path: str, body: bytes | None, headers: Mapping[str, str], wait: float | None
+    ) -> bytes:
+        answer = self._exchange(method, path, body, headers, wait)
+        held = answer.read(_MOST_BYTES + 1)
+        if len(held) > _MOST_BYTES:
+            raise Terminal(
+                "the answer is too large", where=self._address, allowed=f"at most {_MOST_BYTES:,} bytes"
+            )
+        if answer.status != http.client.OK:
+            raise _refusal(answer.status, held, self._address)
+        return held
+
+    def _exchange(
+        self, method: str, path: str, body: bytes | None, headers: Mapping[str, str], wait: float | None
+    ) -> http.client.HTTPResponse:
+        try:
+            connected: Any = self._connection.sock
+            if connected is None:
+                self._connection.connect()
+                connected = self._connection.sock
+            connected.settimeout(wait)
+            self._connection.request(method, path, body=body, headers={**self._headers, **headers})
+            return self._connection.getresponse()
+        except ssl.SSLCertVerificationError as error:
+            raise RequestError(
+                f"its certificate is not trusted: {error.verify_message}",
+                where=self._address,
+                hint="set SSL_CERT_FILE to the certificate of the authority that signed it",
+            ) from error
+        except (OSError, http.client.HTTPException) as error:
+            raise Transient(
+                f"the factory cannot be reached: {error or type(error).__name__}",
+                where=self._address,
+                hint="`linewright up` on its machine serves it",
+            ) from error
+
+
+def _connection(parts: SplitResult) -> http.client.HTTPConnection:
+    kind = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
+    return kind(parts.hostname or "", parts.port, timeout=_CONNECT_S)
+
+
+def _parts(file: BinaryIO) -> Iterator[bytes]:
+    part = file.read(_PART_BYTES)
+    yield part
+    while part := file.read(_PART_BYTES):
+        yield part
+
+
+def _refusal(status: int, answer: bytes, address: str) -> LinewrightError:
+    with suppress(msgspec.MsgspecError, TypeError):
+        return from_json(msgspec.json.decode(answer, type=dict[str, Any]))
+    found = f"status {status}: {answer[:100]!r}"
+    return Terminal("the server there is not a control plane of Linewright", where=address, found=found)
+
+
+def result_of(operation: Operation, answer: bytes) -> Any:
+    """Return a result as the operation itself would have returned it here.
+
+    Raises
+    ------
+    Terminal
+        If it is none, as a server of another version may send it.
+    """
+    wrong = ""
+    for kind in operation.result_kinds:
+        try:
+            return msgspec.json.decode(answer, type=kind)
+        except msgspec.ValidationError as error:
+            wrong = str(error)
+    raise Terminal(
+        "the factory sent another form of result", found=wrong, hint="use the same version on both machines"
+    )

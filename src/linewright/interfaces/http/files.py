@@ -1,0 +1,248 @@
+"""Files of clients: what a command on another machine hands to an operation, and what it takes back.
+
+A client sends a file in parts to ``PUT /api/v1/OPERATION/files/NAME``, and names it to the operation as ``file:ID/NAME``; it takes what the
+operation wrote from ``GET /api/v1/OPERATION/files/NAME?id=ID``. A file is for who sent it alone, and is gone after a day.
+"""
+
+import asyncio
+import os
+import re
+import secrets
+import shutil
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import suppress
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import msgspec
+from anyio.to_thread import run_sync
+from fastapi import Request, Response
+from fastapi.responses import StreamingResponse
+
+from linewright.errors import Conflict, NotFound, RequestError, Transient
+from linewright.operations.declaration.declare import Operation, to_json
+from linewright.serve.access.rights import Identity
+from linewright.store.clock import later, now_utc, text_of
+from linewright.store.disk import faults_explained
+from linewright.store.names import CLIENT_FILES
+
+MARK = "file:"
+"""What a file's name begins with, as an argument and in a result."""
+PART_BYTES = 32 << 20
+"""Most bytes of a part."""
+KEPT_MICROS = 86_400_000_000
+"""Microseconds that a file is kept."""
+MOST_FILES = 200
+"""Of all clients together."""
+LEAST_FREE = 1 << 30
+"""Bytes that must stay free on the disk."""
+_PART_SECONDS = 60.0
+_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_ @+.=-]{0,99}")
+_ID = re.compile(r"[0-9a-f]{32}")
+_OWNER = ".owner"
+
+
+class Kept(msgspec.Struct, frozen=True, kw_only=True):
+    """A file of a client, as far as it has come."""
+
+    file: str
+    """How operations are told of it."""
+    id: str
+    bytes: int
+
+
+class Staged(NamedTuple):
+    """Arguments that name files, as an operation takes them."""
+
+    arguments: Mapping[str, Any]
+    made: tuple[Path, ...]
+    """Files that were put into the folder of the factory; they are removed if the operation fails."""
+
+
+class Files:
+    """The files of clients of one control plane.
+
+    Parameters
+    ----------
+    root
+        The factory's folder.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self._root, self._folder = root, root / ".linewright" / CLIENT_FILES
+
+    async def receive(self, request: Request, identity: Identity, name: str) -> Response:
+        """Keep a part of a file; ``offset`` says where it belongs, and ``id`` names a file that has begun."""
+        if (found := request.headers.get("content-type", "")) != "application/octet-stream":
+            allowed = "application/octet-stream"
+            raise RequestError("a file is bytes", where="Content-Type", found=found[:80], allowed=allowed)
+        given, offset = request.query_params.get("id"), request.query_params.get("offset", "0")
+        if not offset.isascii() or not offset.isdigit():
+            raise RequestError("not a place in a file", where="offset", found=offset[:80], allowed="bytes")
+        path = await run_sync(self._begin, identity, _named(name), given)
+        part = bytearray()
+        try:
+            async with asyncio.timeout(_PART_SECONDS):
+                async for piece in request.stream():
+                    part += piece
+                    if len(part) > PART_BYTES:
+                        raise RequestError("a part is too large", allowed=f"at most {PART_BYTES:,} bytes")
+        except TimeoutError:
+            raise Transient("the part came too slowly", allowed=f"within {_PART_SECONDS:g} s") from None
+        size = await run_sync(self._append, path, int(offset), bytes(part))
+        kept = Kept(file=f"{MARK}{path.parent.name}/{path.name}", id=path.parent.name, bytes=size)
+        return Response(to_json(kept), media_type="application/json")
+
+    async def send(self, request: Request, identity: Identity, name: str) -> Response:
+        """Give a file back."""
+        path = await run_sync(self._find, identity, f"{request.query_params.get('id', '')}/{name}")
+        size = (await run_sync(path.stat)).st_size
+
+        async def pieces() -> AsyncIterator[bytes]:
+            with path.open("rb") as file:
+                while piece := await run_sync(file.read, 1 << 18):
+                    yield piece
+
+        return StreamingResponse(
+            pieces(), media_type="application/octet-stream", headers={"content-length": str(size)}
+        )
+
+    def stage(self, operation: Operation, arguments: Mapping[str, Any], identity: Identity) -> Staged:
+        """Return arguments in which paths replace files of clients; a client can name no other path.
+
+        Raises
+        ------
+        NotFound
+            If they have no such file.
+        RequestError
+            If an argument names a file in another way.
+        Conflict
+            If another file of that name lies in the factory's data.
+        """
+        staged, made = dict(arguments), list[Path]()
+        for name, use in operation.files.items():
+            if name not in staged:
+                continue
+            given = staged[name]
+            text = given[0] if isinstance(given, list) and len(given) == 1 else given  # pyright: ignore[reportUnknownVariableType]
+            if not isinstance(text, str):
+                raise RequestError("not a file", where=name, allowed=f"{MARK}ID/NAME")
+            if use in {"out", "new"}:
+                path = self._folder_of(identity) / _named(text)
+            elif text.startswith(MARK):
+                path = self._find(identity, text.removeprefix(MARK))
+                if use == "data":
+                    path, is_new = self._into_data(path)
+                    made += [path] if is_new else []
+            else:
+                raise RequestError(
+                    "from another machine a file is sent first",
+                    where=name,
+                    found=text[:80],
+                    allowed=f"{MARK}ID/NAME, as PUT {operation.path}/files/NAME answers",
+                )
+            staged[name] = [str(path)] if isinstance(given, list) else str(path)
+        return Staged(staged, tuple(made))
+
+    def told(self, result: bytes) -> bytes:
+        """Return a result as JSON that names files as clients do."""
+        return result.replace(msgspec.json.encode(f"{self._folder}/")[1:-1], MARK.encode())
+
+    def _begin(self, identity: Identity, name: str, given: str | None) -> Path:
+        if given is not None:
+            return self._find(identity, f"{given}/{name}")
+        path = self._folder_of(identity) / name
+        path.touch(mode=0o600)
+        return path
+
+    def _folder_of(self, identity: Identity) -> Path:
+        self._sweep()
+        with faults_explained(self._root):
+            free = shutil.disk_usage(self._root).free
+            if free < LEAST_FREE:
+                raise Transient("the disk is almost full", found=f"{free >> 20} MiB", hint="make room there")
+            folder = self._folder / secrets.token_hex(16)
+            self._folder.mkdir(mode=0o700, exist_ok=True)
+            folder.mkdir(mode=0o700)
+            (folder / _OWNER).write_text(_owner(identity), encoding="utf-8")
+        return folder
+
+    def _append(self, path: Path, offset: int, part: bytes) -> int:
+        with faults_explained(self._root), path.open("r+b") as file:
+            size = file.seek(0, os.SEEK_END)
+            if offset > size:
+                raise RequestError("a part before this one is missing", found=str(offset), allowed=str(size))
+            if shutil.disk_usage(self._root).free - len(part) < LEAST_FREE:
+                raise Transient("the disk is almost full", hint="make room there")
+            file.seek(offset)
+            file.write(part)
+            file.truncate()
+            return file.tell()
+
+    def _find(self, identity: Identity, given: str) -> Path:
+        number, _, name = given.partition("/")
+        folder = self._folder / number
+        if _ID.fullmatch(number) and _NAME.fullmatch(name):
+            with suppress(OSError):
+                if (folder / _OWNER).read_text(encoding="utf-8") == _owner(identity) and (
+                    folder / name
+                ).is_file():
+                    return folder / name
+        raise NotFound("you have no such file", found=given[:80], hint="files are kept for a day")
+
+    def _into_data(self, path: Path) -> tuple[Path, bool]:
+        """Put a file into the factory's data, and return where it is and whether it is new there."""
+        kept = self._root / "data" / path.name
+        with faults_explained(self._root):
+            kept.parent.mkdir(exist_ok=True)
+            try:
+                os.link(path, kept)
+            except FileExistsError:
+                if _same(path, kept):
+                    return kept, False
+                raise Conflict(
+                    "another file of this name is there",
+                    where=f"data/{path.name}",
+                    hint="give yours another name",
+                ) from None
+        return kept, True
+
+    def _sweep(self) -> None:
+        """Remove what was kept for long enough, and refuse more than `MOST_FILES`."""
+        there, now = 0, now_utc()
+        for folder in _folders(self._folder):
+            with suppress(OSError):
+                begun = text_of(datetime.fromtimestamp(folder.stat().st_mtime, UTC).replace(tzinfo=None))
+                if later(begun, KEPT_MICROS) < now:
+                    shutil.rmtree(folder)
+                else:
+                    there += 1
+        if there >= MOST_FILES:
+            raise Transient("too many files of clients are kept", found=str(there), hint="ask again tomorrow")
+
+
+def _owner(identity: Identity) -> str:
+    return f"member {identity.member}" if identity.member else identity.actor
+
+
+def _named(name: str) -> str:
+    if not _NAME.fullmatch(name):
+        allowed = "1 to 100 letters, digits, spaces and . _ @ + = -, no folder"
+        raise RequestError("this cannot be a file's name", found=name[:80], allowed=allowed)
+    return name
+
+
+def _folders(where: Path) -> Iterator[Path]:
+    with suppress(FileNotFoundError), os.scandir(where) as entries:
+        yield from (Path(entry.path) for entry in entries if entry.is_dir(follow_symlinks=False))
+
+
+def _same(one: Path, other: Path) -> bool:
+    if one.stat().st_size != other.stat().st_size:
+        return False
+    with one.open("rb") as left, other.open("rb") as right:
+        while piece := left.read(1 << 20):
+            if piece != right.read(1 << 20):
+                return False
+    return True

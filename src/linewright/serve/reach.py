@@ -1,0 +1,150 @@
+"""How a server can be reached: from this machine in the clear, from others by TLS or through a declared proxy."""
+
+import ssl
+from functools import cached_property
+from ipaddress import ip_address, ip_network
+from typing import Any
+
+import msgspec
+
+from linewright.errors import Denied, RequestError
+from linewright.serve.certificate import Certificate
+from linewright.serve.origin import is_loopback
+
+
+class Reach(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, dict=True):
+    """How clients reach a server.
+
+    Examples
+    --------
+    >>> Reach(proxies=("10.0.0.0/8",)).admits("10.1.2.3"), Reach(proxies=("10.0.0.1",)).admits("10.1.2.3")
+    (True, False)
+    >>> Reach().needs_token("127.0.0.1"), Reach(proxies=("127.0.0.1",)).needs_token("127.0.0.1")
+    (False, True)
+    """
+
+    tls_cert: str = ""
+    """File with the certificate and those above it, PEM; empty is no TLS."""
+    tls_key: str = ""
+    """File with its private key, PEM."""
+    names: tuple[str, ...] = ()
+    """Names in ``Host`` that are ours, beside the loopback ones and those of the certificate."""
+    proxies: tuple[str, ...] = ()
+    """Addresses and networks of proxies: what they say of whom they forward is believed."""
+
+    @classmethod
+    def of(cls, text: str) -> "Reach":
+        """Read what `to_json` wrote."""
+        return msgspec.json.decode(text, type=cls)
+
+    def to_json(self) -> str:
+        """Return it as JSON, for the command line of a process."""
+        return msgspec.json.encode(self).decode()
+
+    @property
+    def scheme(self) -> str:
+        """``https`` where clients speak TLS to this server itself, else ``http``."""
+        return "https" if self.tls_cert else "http"
+
+    @cached_property
+    def certificate(self) -> Certificate | None:
+        """The certificate; `None` without TLS.
+
+        Raises
+        ------
+        LinewrightError
+            If it cannot be used.
+        """
+        return Certificate(self.tls_cert, self.tls_key) if self.tls_cert else None
+
+    @cached_property
+    def hosts(self) -> frozenset[str]:
+        """Names in ``Host`` that are ours beside the loopback ones, in lower case; ``*.`` stands for one label."""
+        named = () if self.certificate is None else self.certificate.names
+        return frozenset(name.lower().rstrip(".") for name in (*self.names, *named))
+
+    @cached_property
+    def _networks(self) -> tuple[Any, ...]:
+        return tuple(ip_network(proxy, strict=False) for proxy in self.proxies)
+
+    def require_safe(self, host: str) -> None:
+        """Refuse an address on which others could read secrets on the way.
+
+        Raises
+        ------
+        Denied
+            If other machines could connect in the clear, or the key's file can be read by others.
+        RequestError
+            If an option is wrong.
+        """
+        for proxy in self.proxies:
+            try:
+                ip_network(proxy, strict=False)
+            except ValueError as error:
+                raise RequestError(
+                    "no address of a proxy",
+                    where="--behind-proxy",
+                    found=proxy,
+                    allowed="addresses and networks, such as 127.0.0.1 or 10.0.0.0/8",
+                ) from error
+        if bool(self.tls_cert) != bool(self.tls_key):
+            raise RequestError(
+                "a certificate and its key belong together",
+                where="--tls-key" if self.tls_cert else "--tls-cert",
+                allowed="both --tls-cert and --tls-key",
+            )
+        _ = self.hosts
+        if not (is_loopback(host) or self.tls_cert or self.proxies):
+            raise Denied(
+                "other machines could read what is sent, and every token in it",
+                where="--host",
+                found=host,
+                allowed="127.0.0.1, ::1 or localhost without TLS and without a declared proxy",
+                hint="add --tls-cert FILE --tls-key FILE, or --behind-proxy ADDRESS of the proxy that ends TLS",
+            )
+
+    def needs_token(self, host: str) -> bool:
+        """Whether each request must carry a token or a session: others than this machine's users can send some."""
+        return not is_loopback(host) or bool(self.proxies)
+
+    def admits(self, peer: str) -> bool:
+        """Whether an address may connect: behind a proxy that ends TLS, the proxy alone, and this machine."""
+        if not self.proxies or self.tls_cert:
+            return True
+        try:
+            found = ip_address(peer.partition("%")[0])
+        except ValueError:
+            return False
+        mapped = getattr(found, "ipv4_mapped", None) or found
+        return mapped.is_loopback or any(mapped in network for network in self._networks)
+
+    def url(self, host: str, port: int) -> str:
+        """Return the address of a server as people write it.
+
+        Examples
+        --------
+        >>> Reach(names=("factory.example.org",)).url("0.0.0.0", 8000), Reach().url("::1", 8000)
+        ('http://factory.example.org:8000', 'http://[::1]:8000')
+        """
+        is_any = host in {"0.0.0.0", "::"}  # noqa: S104 -- compared
+        named = (*self.names, *(() if self.certificate is None else self.certificate.names))
+        shown = next((name for name in named if "*" not in name), host) if is_any else host
+        return f"{self.scheme}://{f'[{shown}]' if ':' in shown else shown}:{port}"
+
+    def server_options(self) -> dict[str, Any]:
+        """Return what uvicorn's Config takes for it."""
+        options: dict[str, Any] = {"proxy_headers": bool(self.proxies)}
+        if self.proxies:
+            options["forwarded_allow_ips"] = list(self.proxies)
+        if (certificate := self.certificate) is not None:
+
+            def context(_config: Any, _default: Any) -> ssl.SSLContext:
+                return certificate.context
+
+            options["ssl_context_factory"] = context
+        return options
+
+    def follow(self) -> None:
+        """Take a certificate that was renewed; to be called now and then."""
+        if self.certificate is not None:
+            self.certificate.follow()
