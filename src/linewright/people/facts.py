@@ -185,7 +185,7 @@ class AccessRefused(Event, frozen=True, kw_only=True, tag="access-refused"):
     about: str = ""
     """The line that the first attempt named."""
     address: str = ""
-    """Where the first attempt came from."""
+    """Of the client of the first attempt."""
     since: str
     """The minute in which it was tried."""
     count: int

@@ -127,7 +127,7 @@ def prove(
     chain, proved = follow(_noted(links, at), head), 0
     for name, one in sorted(signed.items(), key=lambda item: item[1].entries):
         if one.entries > chain.entries:
-            if chain.first_bad is None:  # else the chain itself says where it ends
+            if chain.first_bad is None:  # else that is told of the chain
                 findings.append(Finding("truncated", name, one.entries, proved))
         elif at[one.entries] != one.digest:
             findings.append(Finding("rewritten", name, one.entries, proved))

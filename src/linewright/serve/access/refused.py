@@ -46,7 +46,7 @@ class Attempt(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     line: str = ""
     """The line that it was about, if any."""
     address: str = ""
-    """Where it came from, as far as that is known."""
+    """Of the client, if known."""
 
 
 class Refused:

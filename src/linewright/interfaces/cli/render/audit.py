@@ -8,7 +8,7 @@ from linewright.operations.declaration.declare import to_json
 
 @renderer.register
 def key_text(made: KeyMade) -> str:
-    """Say where it is, and the public key."""
+    """Name its file, and the public key."""
     return f"The private key is in {made.file}.\nThe public key, to keep elsewhere: {made.public_key}"
 
 
