@@ -141,6 +141,7 @@ DIGESTS = frozenset(
 INSTANTS = frozenset(
     [
         "people.MemberInvited.expires",
+        "people.AccessRefused.since",
         "people.TokenChanged.expires",
         "people.ChangeProposed.expires",
         "data.Split.cutoff",
@@ -184,6 +185,8 @@ INSTANTS = frozenset(
 
 NAMES = frozenset(
     [
+        "people.AccessRefused.about",
+        "people.AccessRefused.address",
         "people.Granted.lines",
         "people.MemberChanged.member",
         "people.MemberInvited.member",
@@ -320,6 +323,9 @@ NAMES = frozenset(
 
 IDENTIFIERS = frozenset(
     [
+        "people.AccessRefused.operation",
+        "people.AccessRefused.permission",
+        "people.AccessRefused.server",
         "people.Granted.role",
         "people.TokenChanged.role",
         "people.TokenChanged.token",

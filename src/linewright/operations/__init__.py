@@ -92,7 +92,12 @@ OPERATIONS: Mapping[str, Entry] = {
     "verify": _entry(
         "maintenance", _CARE, "Check every stored byte, and that the record keeps its promises."
     ),
-    "audit verify": _entry("maintenance", _CARE, "Check that no entry of the record was changed or removed."),
+    "audit verify": _entry("audit", _CARE, "Check that no entry of the record was changed or removed."),
+    "audit key": _entry("audit", _CARE, "Make the key that signs checkpoints of the record."),
+    "audit export": _entry(
+        "audit", _CARE, "Write the entries of the record as JSON lines, for other programs."
+    ),
+    "audit entries": _entry("audit", _CARE, "Show a page of the entries of the record."),
     "notify status": _entry(
         "notify", _CARE, "Show who is told of what happens, what waits to be told, and what goes wrong."
     ),

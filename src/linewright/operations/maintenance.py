@@ -15,7 +15,7 @@ from linewright.line.maintenance.forget import Forgot
 from linewright.line.maintenance.forget import forget as forget_subject
 from linewright.line.maintenance.gc import Freed, collect
 from linewright.line.maintenance.restore import Restored, restore_backup
-from linewright.line.maintenance.verify import Followed, Verified, verify_chain, verify_factory, verify_model
+from linewright.line.maintenance.verify import Verified, verify_factory, verify_model
 from linewright.line.proposals.pending_subject import drop_all_of
 from linewright.line.proposals.rules import forget_rule, is_free
 from linewright.line.record.registry import find_model
@@ -30,16 +30,6 @@ Duration = Annotated[
     ),
 ]
 """A number and a unit: s, m, h, d or w."""
-
-
-Head = Annotated[
-    str,
-    Meta(
-        pattern=r"^(sha256:)?[0-9a-f]{64}$",
-        description="a head: sha256: and 64 hexadecimal digits in lower case",
-    ),
-]
-"""A digest of the last event."""
 
 
 @operation(permission="manage", effect="read", expensive=True, anywhere=True)
@@ -80,21 +70,6 @@ def verify(factory: Factory, model: str | None = None, /) -> Verified:
     if model is None:
         return verify_factory(factory)
     return verify_model(factory, find_model(factory, model))
-
-
-@operation(permission="plan", effect="read", expensive=True)
-def audit_verify(factory: Factory, /, *, against: Head | None = None) -> Followed:
-    """Check that no entry of the record was changed or removed.
-
-    Each entry carries a digest of itself and of the one before, so that a changed, removed or inserted one is seen.
-
-    Parameters
-    ----------
-    against
-        A head of the record that was kept elsewhere, as `up` and this command print it. The record must contain it: then nothing
-        before it was changed since, by nobody.
-    """
-    return verify_chain(factory, against)
 
 
 @operation(permission="manage", effect="read", expensive=True, files={"file": "new"})

@@ -8,7 +8,8 @@ from importlib import import_module
 
 import msgspec
 
-from linewright.errors import BackendError, NotFound
+from linewright.errors import BackendError, LinewrightError, NotFound
+from linewright.line.audit.publish import Withheld, withheld
 from linewright.line.factory import Factory
 from linewright.line.file.mistakes import did_you_mean
 from linewright.line.loop.waiting import Wait
@@ -188,6 +189,8 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
     """What is free on the disk of the state, and for how long; `None` where it does not tell."""
     undelivered: tuple[Delivery, ...] = ()
     """Destinations of `notify` that do not take what they are told."""
+    withheld: tuple[Withheld, ...] = ()
+    """Why signed checkpoints of the record are not where they should be."""
 
 
 # The text
@@ -246,7 +249,15 @@ def _status(factory: Factory, line: str | None) -> Status:
         lines=lines,
         disk=_disk(factory),
         undelivered=tuple(undelivered(factory)),
+        withheld=_withheld(factory),
     )
+
+
+def _withheld(factory: Factory) -> tuple[Withheld, ...]:
+    with suppress(LinewrightError):  # of a file that is wrong, `doctor` tells
+        spec = factory.file().audit
+        return () if spec is None else tuple(withheld(factory, spec))
+    return ()
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -281,3 +281,22 @@ class Applied(Event, frozen=True, kw_only=True, tag="applied"):
 
     proposal: str
     change: str
+
+
+class AccessRefused(Event, frozen=True, kw_only=True, tag="access-refused"):
+    """Somebody was refused, for want of a right or of a token. `line` is empty: what a client without rights names is not a line's history."""
+
+    permission: str
+    """The right that was lacking; empty if no token let anybody in."""
+    operation: str
+    """The first attempt's: an operation, or a method and a route."""
+    server: str
+    """``control-plane``, ``endpoint`` or ``command``."""
+    about: str = ""
+    """The line that the first attempt named."""
+    address: str = ""
+    """Of the client of the first attempt."""
+    since: str
+    """The minute in which it was tried."""
+    count: int
+    """How often in that minute."""

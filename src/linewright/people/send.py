@@ -122,11 +122,9 @@ def open_sender(spec: DestinationSpec, recipient: str | None, *, root: Path, whe
             if url.startswith(("env:", "file:")):
                 url = read_secret(url, root, where=f"{where}.webhook")
             secret = spec.secret and read_secret(spec.secret, root, where=f"{where}.secret")
-            return _Webhook(_Post(url, where=f"{where}.webhook"), secret=secret, factory=root.name, at=at)
+            return _Webhook(Post(url, where=f"{where}.webhook"), secret=secret, factory=root.name, at=at)
         case SlackSpec():
-            return _Slack(
-                _Post(read_secret(spec.slack, root, where=f"{where}.slack"), where=f"{where}.slack")
-            )
+            return _Slack(Post(read_secret(spec.slack, root, where=f"{where}.slack"), where=f"{where}.slack"))
         case EmailSpec():
             assert recipient is not None  # noqa: S101 -- each recipient is a destination
             password = spec.password and read_secret(spec.password, root, where=f"{where}.password")
@@ -136,7 +134,7 @@ def open_sender(spec: DestinationSpec, recipient: str | None, *, root: Path, whe
 class _Webhook:
     most = 1
 
-    def __init__(self, post: "_Post", *, secret: str | None, factory: str, at: str) -> None:
+    def __init__(self, post: "Post", *, secret: str | None, factory: str, at: str) -> None:
         self._post, self._secret, self._factory = post, secret, factory
         self._timestamp = int(datetime.fromisoformat(at).timestamp())
 
@@ -161,7 +159,7 @@ class _Webhook:
 class _Slack:
     most = _SOME
 
-    def __init__(self, post: "_Post") -> None:
+    def __init__(self, post: "Post") -> None:
         self._post = post
 
     def send(self, messages: Sequence[Message]) -> None:
@@ -177,8 +175,14 @@ def _escaped(text: str) -> str:
     return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
 
 
-class _Post:
-    """POST requests to one URL, on one connection."""
+class Post:
+    """POST requests to one URL, on one connection. Redirects are not followed.
+
+    Raises
+    ------
+    SpecError
+        If it is not a URL.
+    """
 
     def __init__(self, url: str, *, where: str) -> None:
         try:
@@ -198,6 +202,7 @@ class _Post:
         )
 
     def send(self, body: bytes, headers: Mapping[str, str]) -> None:
+        """Send a body; raise `Undelivered` unless the receiver said that it has it."""
         given = {"user-agent": "linewright", "accept": "*/*", **headers}
         deadline = _Deadline(SEND_S, lambda: self._connection.sock)
         try:
@@ -215,6 +220,7 @@ class _Post:
             raise _answered(self._at, answer, said)
 
     def close(self) -> None:
+        """Close the connection."""
         self._connection.close()
 
 

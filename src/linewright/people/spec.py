@@ -1,7 +1,8 @@
-"""Sections of `factory.yaml` and of line files for people: `notify`, `costs`, `goals`, `changes` and `approve`."""
+"""Sections of `factory.yaml` and of line files for people: `notify`, `audit`, `costs`, `goals`, `changes` and `approve`."""
 
 from ipaddress import ip_address
 from typing import Annotated, Literal, Self, get_args
+from urllib.parse import urlsplit
 
 from pydantic import Field, model_validator
 
@@ -109,6 +110,38 @@ def _is_here(host: str) -> bool:
         return host == "localhost" or ip_address(host).is_loopback
     except ValueError:
         return False
+
+
+class AuditSpec(Spec):
+    """Signed checkpoints of the record, kept where those who can change it have no access."""
+
+    key: Annotated[str, Field(min_length=1)]
+    """File with the private key that signs them, 0600, outside of the state folder: `linewright audit key PATH` makes one."""
+    to: Annotated[tuple[Annotated[str, Field(min_length=1)], ...], Field(min_length=1)]
+    """Folders in which each checkpoint becomes a new file, and URLs that take POST requests: https, or http to this machine."""
+    every: Duration = "1h"
+    """How often one is made while the record grows."""
+
+    @model_validator(mode="after")
+    def _is_sent_safely(self) -> Self:
+        for one in self.to:
+            if "://" not in one:
+                continue
+            try:
+                parts = urlsplit(one)
+                host, is_named = parts.hostname or "", parts.username is not None
+            except ValueError:
+                parts, host, is_named = None, "", False
+            if (
+                parts is None
+                or not host
+                or is_named
+                or not (parts.scheme == "https" or (parts.scheme == "http" and _is_here(host)))
+            ):
+                raise ValueError(
+                    "'to' names folders, and URLs of https, or of http to this machine, without a password"
+                )
+        return self
 
 
 Price = Annotated[float, Field(ge=0, le=MOST)]

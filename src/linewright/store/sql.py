@@ -417,8 +417,13 @@ class SqlMetadata:
 
     def record(self, event: Event) -> None:
         """Append `event`."""
+        self.record_all([event])
+
+    def record_all(self, events: Sequence[Event]) -> None:
+        """Append events, all or none."""
         with writing(self._engine) as connection:
-            _append(connection, event)
+            for event in events:
+                _append(connection, event)
 
     def register(
         self, line: str, digest: str, *, at: str, event: Callable[[int], Event] | None = None

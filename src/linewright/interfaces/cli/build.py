@@ -35,6 +35,7 @@ from linewright.interfaces.cli.show import (
 from linewright.operations.declaration.declare import Entry, NextProgram, Operation, load, to_json
 from linewright.operations.declaration.parameter import nearest
 from linewright.serve.access.authenticate import local_identity
+from linewright.serve.access.refused import Refused
 from linewright.serve.access.rights import Identity
 from linewright.store.clock import user
 from linewright.store.disk import faults_explained
@@ -220,12 +221,14 @@ class OperationCommand(click.Command):
         progress = ProgressLine(sys.stderr, quiet=settings.quiet)
         # A token is one factory's: it says nothing at the one that somebody signs in to.
         token = "" if self._operation.name in {"login", "logout"} else os.environ.get(TOKEN_VAR, "")
+        state, who = settings.root / _STATE, ""
         if settings.address:
             given = {name: written for name, written in given.items() if written}
             return self._ask(settings, given, values, token)
-        identity = local_identity(settings.root / _STATE, token, user())
-        self._operation.authorize(identity, values)
         try:
+            identity = local_identity(state, token, user())
+            who = identity.actor
+            self._operation.authorize(identity, values)
             carry_out = partial(self._operation.carry_out, values=values)
             if (do_first := self._operation.urgent(values)) is not None:
                 with faults_explained(settings.root):
@@ -244,6 +247,10 @@ class OperationCommand(click.Command):
                     text = json_text(to_json(part)) if settings.as_json else _human(part)
                     progress.clear()
                     click.echo(text, nl=bool(text))
+        except LinewrightError as error:
+            if token and state.is_dir():
+                Refused(state).note(error, server="command", who=who, what=self._operation.name)
+            raise
         finally:
             progress.clear()
         if isinstance(result, NextProgram):

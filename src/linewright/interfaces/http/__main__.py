@@ -23,6 +23,7 @@ from linewright.errors import LinewrightError
 from linewright.interfaces.http.app import bound, control_app, serve_control
 from linewright.interfaces.http.expensive import Expensive
 from linewright.interfaces.http.replies import SqliteReplies
+from linewright.line.audit.auditing import Auditing
 from linewright.line.factory import Factory
 from linewright.line.loop.reference import make_reference_in_child
 from linewright.line.loop.worker import Tending
@@ -68,6 +69,8 @@ def _work(factory: Factory, listening: socket.socket, reach: Reach, listens: Cal
             return other
 
         with (
+            # The last one to be closed: it signs what the others recorded.
+            closing(Auditing(lambda: opened(owner("linewright")))),
             open_executor(factory, attempts=attempts) as engine,
             closing(
                 Tending(

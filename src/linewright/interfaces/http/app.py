@@ -24,7 +24,7 @@ from linewright.errors import LinewrightError, NotFound, RequestError, Transient
 from linewright.interfaces.http.describe import components, route_of
 from linewright.interfaces.http.expensive import Bug, Expensive
 from linewright.interfaces.http.files import Files, Staged
-from linewright.interfaces.http.guard import Guard, asked_by
+from linewright.interfaces.http.guard import Guard, asked_by, note_refused
 from linewright.interfaces.http.metrics import PATH, metrics_route
 from linewright.interfaces.http.open_routes import OPEN_ROUTES, SECRETS
 from linewright.interfaces.http.replies import Replies
@@ -111,8 +111,9 @@ class ControlApp(FastAPI):
         of_files, found, _ = path.partition("/files/")
         return self.permissions.get((method, f"{of_files}{FILES}" if found else path))
 
-    async def _refused(self, _: Request, error: Exception) -> Response:
+    async def _refused(self, request: Request, error: Exception) -> Response:
         problem = error if isinstance(error, LinewrightError) else LinewrightError(str(error))
+        note_refused(self._authenticator, request.scope, problem)
         retry_s = str(problem.details.get("retry_s", 1))
         headers = {"retry-after": retry_s} if isinstance(error, Transient) else {}
         body = self._relative(to_json(problem.to_json()))
@@ -176,7 +177,9 @@ def control_app(
     hosts
         Names in ``Host`` that are ours, beside the loopback ones.
     """
-    loaded = [each for each in (load(name, operations) for name in operations) if not each.local]
+    loaded = [
+        each.without_files() for each in (load(name, operations) for name in operations) if not each.local
+    ]
     app = ControlApp(
         loaded,
         authenticator=authenticator,

@@ -123,10 +123,10 @@ class Guard:
                 require_own_page(host, scheme=scope["scheme"], origins=origins, sites=sites)
             if (scope["method"], scope["path"]) not in OPEN_ROUTES:
                 identity = self._identify(scope)
+                scope = {**scope, _IDENTITY: identity}
                 permission = self._permission_of(scope["method"], scope["path"])
                 if permission is not None and not identity.allows_somewhere(permission):
                     raise identity.refusal(permission)
-                scope = {**scope, _IDENTITY: identity}
             if scope["method"] in _READS or scope["method"] == "PUT":  # a file, which has limits of its own
                 await self._app(scope, receive, send)
                 return
@@ -140,6 +140,8 @@ class Guard:
         except _Refused as refused:
             await _send(send, Reply(refused.status, _JSON, msgspec.json.encode(refused.error.to_json())))
         except LinewrightError as error:
+            is_route = self._permission_of(scope["method"], scope["path"]) is not None
+            note_refused(self._authenticator, scope, error, is_route=is_route)
             told = self._relative(msgspec.json.encode(error.to_json()))
             reply = Reply(error.http_status, _JSON, told)
             await _send(send, reply, _CHALLENGE if isinstance(error, Unauthenticated) else ())
@@ -211,6 +213,25 @@ class Guard:
 def asked_by(scope: MutableMapping[str, Any]) -> Identity:
     """Return whose request it is, which the guard let in."""
     return scope[_IDENTITY]
+
+
+def note_refused(
+    authenticator: Authenticator,
+    scope: MutableMapping[str, Any],
+    error: LinewrightError,
+    *,
+    is_route: bool = True,
+) -> None:
+    """Take note of a request that was refused for want of a right or a token; of a path without a route, only that it has none."""
+    identity: Identity | None = scope.get(_IDENTITY)
+    client = scope.get("client")
+    authenticator.refused.note(
+        error,
+        server="control-plane",
+        who="" if identity is None else identity.actor,
+        what=f"{scope['method']} {scope['path']}" if is_route else "no route",
+        address=client[0] if client else "",
+    )
 
 
 class _Refused(Exception):  # noqa: N818 -- an answer, not an error of ours

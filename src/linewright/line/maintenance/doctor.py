@@ -28,6 +28,8 @@ from linewright.errors import (
     Transient,
     from_json,
 )
+from linewright.line.audit.key import open_key
+from linewright.line.audit.publish import withheld
 from linewright.line.factory import FORMAT, Factory
 from linewright.line.facts import Accepted, Finished
 from linewright.line.file.factory_file import FACTORY_FILE
@@ -421,6 +423,29 @@ def _news(factory: Factory, _: Needs) -> Iterator[Problem]:
             )
 
 
+def _audit(factory: Factory, _: Needs) -> Iterator[Problem]:
+    """Give what keeps signed checkpoints from being made and sent."""
+    try:
+        spec = factory.file().audit
+    except LinewrightError:  # told by `settings`
+        return
+    if spec is None:
+        return
+    try:
+        open_key(factory.root / Path(spec.key).expanduser(), state=factory.state)
+    except LinewrightError as error:
+        yield problem_of(error)
+    for one in withheld(factory, spec):
+        yield Problem(
+            what=f"{count(one.waiting, 'signed checkpoint waits', 'signed checkpoints wait')}: {one.trouble}"
+            if one.to
+            else f"no checkpoint of the record is signed: {one.trouble}",
+            where=f"{FACTORY_FILE}: audit{f': {one.to}' if one.to else ''}",
+            next="correct it; `linewright up` tries again",
+            exit_code=Transient.exit_code,
+        )
+
+
 def _token(factory: Factory, _: Needs) -> Iterator[Problem]:
     try:
         read_token(factory.state / TOKEN_FILE)
@@ -453,6 +478,7 @@ _CHECKS: Mapping[str, Callable[[Factory, Needs], Iterator[Problem]]] = {
     "champions": _champions,
     "notify": _news,
     "token": _token,
+    "audit": _audit,
     "settings": _settings,
 }
 """In the order in which they make sense: what others rest on first."""

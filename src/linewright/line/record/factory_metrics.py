@@ -14,14 +14,14 @@ import msgspec
 from linewright.errors import LinewrightError
 from linewright.line.factory import Factory
 from linewright.line.facts import Finished
-from linewright.people.facts import Accounted
+from linewright.people.facts import AccessRefused, Accounted
 from linewright.people.outbox import Outbox, Place
 from linewright.serve.metrics import Sample
 from linewright.watch.facts import Alerted, Cleared
 
 COUNTED_S = 60.0
 """How often labels of a line are counted, in seconds: that takes as long as there are many."""
-_FOLLOWED = ("alerted", "cleared", "finished")
+_FOLLOWED = ("alerted", "cleared", "finished", "access-refused")
 _EVENTS = {
     "watched": ("linewright_windows_total", "Windows that were closed."),
     "alerted": ("linewright_alerts_total", "Alerts that were opened."),
@@ -59,6 +59,8 @@ class FactoryMetrics:
         """Ended runs by (line, outcome)."""
         self._cpu_s: Counter[str] = Counter()
         """Processor time of ended runs, by line."""
+        self._refused: Counter[tuple[str, str]] = Counter()
+        """Refused attempts by (server, right)."""
         self._labels: dict[str, _Counted] = {}
 
     def samples(self, factory: Factory) -> list[Sample]:
@@ -78,6 +80,7 @@ class FactoryMetrics:
         if newest < self._seq:  # another record: one that was restored
             self._seq, self._open = 0, {}
             self._alerts, self._runs, self._cpu_s = Counter(), Counter(), Counter()
+            self._refused = Counter()
         for link in factory.metadata.links(after=self._seq, kinds=_FOLLOWED):
             self._take(link.kind, link.line, msgspec.json.decode(link.body, type=dict[str, Any]))
         self._seq = newest
@@ -92,6 +95,8 @@ class FactoryMetrics:
         elif kind == _tag(Finished):
             self._runs[line, event["outcome"]] += 1
             self._cpu_s[line] += (event.get("usage") or {}).get("cpu_s", 0.0)
+        elif kind == _tag(AccessRefused):
+            self._refused[event["server"], event["permission"]] += event["count"]
 
     def _of_record(self, factory: Factory) -> Iterator[Sample]:
         for (line, monitor), number in sorted(self._alerts.items()):
@@ -103,6 +108,13 @@ class FactoryMetrics:
         for line, seconds in sorted(self._cpu_s.items()):
             name, says = "linewright_run_cpu_seconds_total", "Processor time of runs that ended, in seconds."
             yield Sample(name, says, _of(line), seconds, kind="counter")
+        for (server, permission), number in sorted(self._refused.items()):
+            name, says = (
+                "linewright_access_refused_total",
+                "Attempts that were refused for want of a right, or of a token (right: empty).",
+            )
+            labels = (("server", server), ("right", permission))
+            yield Sample(name, says, labels, number, kind="counter")
         tally = factory.metadata.tally()
         ended = {one.line: one.number for one in tally if one.kind == "finished"}
         for one in (one for one in tally if one.kind == "accepted"):

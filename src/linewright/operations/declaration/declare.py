@@ -2,7 +2,7 @@
 
 import inspect
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import import_module
 from pathlib import Path
 from types import NoneType, UnionType
@@ -170,6 +170,13 @@ class Operation:
     def secret(self) -> bool:
         """Whether its result holds a secret (its class says `is_secret`), so that no answer of it is kept."""
         return bool(getattr(self.result, "is_secret", False))
+
+    def without_files(self) -> "Operation":
+        """Return it without the files that it can do without: a client of HTTP names no file of this machine."""
+        kept = tuple(
+            p for p in self.parameters if p.required or p.name in self.files or p.element is not Path
+        )
+        return self if len(kept) == len(self.parameters) else replace(self, parameters=kept)
 
     @property
     def method(self) -> str:
@@ -343,7 +350,10 @@ def _read(name: str, function: Callable[..., Any]) -> Operation:
                 count=count,
             )
         )
-    paths = {parameter.name for parameter in parameters if parameter.element is Path}
+    # What may be left out is left out of the route, see `without_files`.
+    paths = {
+        one.name for one in parameters if one.element is Path and (one.required or one.name in flags.files)
+    }
     if paths != set(flags.files) and not flags.local:
         raise TypeError(
             f"{name}: {sorted(paths ^ set(flags.files))}: a path that clients name is a file of theirs"

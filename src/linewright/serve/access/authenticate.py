@@ -12,6 +12,7 @@ from linewright.errors import LinewrightError, Unauthenticated
 from linewright.serve.access.accounts import ACCESS_FILE, Accounts, public_part, read_accounts, sha256
 from linewright.serve.access.control_token import TOKEN_PATH
 from linewright.serve.access.last_use import EVERY_S, LastUse
+from linewright.serve.access.refused import Refused
 from linewright.serve.access.rights import Identity, owner
 from linewright.store.clock import now_utc
 from linewright.store.disk import explained
@@ -51,6 +52,8 @@ class Authenticator:
         self._identities: dict[str, tuple[Identity, float]] = {}
         """Whose each token is, and until when on the monotonic clock, as long as nothing changes."""
         self._uses = None if state is None else LastUse(state)
+        self.refused = Refused(state, now=now)
+        """Takes note of what was refused."""
         self._trouble: LinewrightError | None = None
 
     @property

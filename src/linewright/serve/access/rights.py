@@ -112,7 +112,7 @@ class Identity(msgspec.Struct, frozen=True, kw_only=True):
 
     def refusal(self, permission: str, line: str | None = None) -> Denied:
         """Return the error of somebody who lacks the right."""
-        mine = self.lines(permission)
+        mine, details = self.lines(permission), {"permission": permission, "line": line}
         if mine:
             allowed = ", ".join(sorted(mine))
             return Denied(
@@ -120,12 +120,14 @@ class Identity(msgspec.Struct, frozen=True, kw_only=True):
                 found="all lines" if line is None else line,
                 allowed=allowed,
                 hint="name one of these lines" if line is None else "",
+                details=details,
             )
         held = sorted({each for scope in self.scopes for each in scope.permissions})
         return Denied(
             f"{self.actor} lacks the right {permission}",
             found=", ".join(held) or "no right",
             hint="an admin grants it: linewright member role NAME ROLE, or linewright token create NAME --kind ROLE",
+            details=details,
         )
 
 

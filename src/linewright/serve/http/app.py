@@ -349,9 +349,24 @@ class App:
         given = request.header(b"authorization")
         if given is None and not self._needs_token:
             return
-        identity = self._authenticator.identify(() if given is None else (given,))
-        if not identity.allows(permission, line):
-            raise identity.refusal(permission, line)
+        who = ""
+        try:
+            identity = self._authenticator.identify(() if given is None else (given,))
+            who = identity.actor
+            if not identity.allows(permission, line):
+                raise identity.refusal(permission, line)
+        except LinewrightError as error:
+            client, route = request.scope.get("client"), request.path
+            if line is not None:
+                route = route.replace(f"/{line}", "/{line}", 1)
+            self._authenticator.refused.note(
+                error,
+                server="endpoint",
+                who=who,
+                what=f"{request.method} {route}",
+                address=client[0] if client else "",
+            )
+            raise
 
     # Lines
 

@@ -50,6 +50,12 @@ def followed_text(found: Followed) -> str:
         said.append(
             f"The head that was kept was the last after {count(found.contains, 'event')}, and all before it is as it was."
         )
+    if found.checkpoints is not None:
+        newer = found.entries - (found.proved or 0)
+        said.append(
+            f"{count(found.checkpoints, 'signed checkpoint')}; proved: the first {count(found.proved or 0, 'event')}"
+            + (f". Not proved, since newer than the last of them: {count(newer, 'event')}" if newer else "")
+        )
     return "\n".join([*said, *map(problem_in_words, found.problems)])
 
 

@@ -17,6 +17,8 @@ _SUBJECTS: Mapping[str, str] = {
     "linewright.line.predict.replay": "evidence",
     "linewright.line.record.costs": "value",
     "linewright.line.rebuild.compare": "evidence",
+    "linewright.line.audit.export": "audit",
+    "linewright.operations.audit": "audit",
     "linewright.operations.check": "check",
     "linewright.operations.datasets": "datasets",
     "linewright.operations.demo": "demo",

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from linewright.interfaces.cli.render.dispatch import renderer
 from linewright.interfaces.cli.words import RULES, money, short
+from linewright.line.audit.publish import Withheld
 from linewright.line.loop.waiting import wait_in_words
 from linewright.line.notify.deliveries import Delivery
 from linewright.line.record.disk_space import MAKE_ROOM, disk_in_words
@@ -24,7 +25,17 @@ def status_text(status: Status) -> str:
     if status.disk is not None and status.disk.is_near:
         told.append(f"  {disk_in_words(status.disk, Path(status.factory))}: {MAKE_ROOM}")
     told += [f"  not told: {delivery_text(one)}" for one in status.undelivered]
+    told += [f"  {withheld_text(one)}" for one in status.withheld]
     return "\n".join([*told, *(_status_text(line) for line in status.lines)])
+
+
+def withheld_text(one: Withheld) -> str:
+    """Say why signed checkpoints are not where they should be."""
+    if not one.to:
+        return f"no checkpoint of the record is signed now: {one.trouble}"
+    words = f"{count(one.waiting, 'signed checkpoint waits', 'signed checkpoints wait')} for {one.to}"
+    words += f", which fails since {said(one.failing_since or '')}: {one.trouble}"
+    return f"{words}; next try {said(one.next_at)}" if one.next_at else words
 
 
 def delivery_text(one: Delivery) -> str:

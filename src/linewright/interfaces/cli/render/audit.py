@@ -1,0 +1,24 @@
+"""What operations about the record gave: a key, and entries."""
+
+from linewright.interfaces.cli.render.dispatch import renderer
+from linewright.line.audit.export import Entry
+from linewright.operations.audit import Entries, KeyMade
+from linewright.operations.declaration.declare import to_json
+
+
+@renderer.register
+def key_text(made: KeyMade) -> str:
+    """Name its file, and the public key."""
+    return f"The private key is in {made.file}.\nThe public key, to keep elsewhere: {made.public_key}"
+
+
+@renderer.register
+def entry_text(entry: Entry) -> str:
+    """Say it as one line of JSON."""
+    return to_json(entry).decode()
+
+
+@renderer.register
+def entries_text(page: Entries) -> str:
+    """Say each as one line of JSON."""
+    return "\n".join(map(entry_text, page.entries))
