@@ -7,6 +7,7 @@ import ctypes
 import fcntl
 import json
 import os
+import signal
 import socket
 import struct
 import subprocess
@@ -14,9 +15,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
-_PR_CAPBSET_DROP, _PR_SET_NO_NEW_PRIVS = 24, 38
+_PR_SET_PDEATHSIG, _PR_CAPBSET_DROP, _PR_SET_NO_NEW_PRIVS = 1, 24, 38
 _SIOCSIFFLAGS, _IFF_UP, _IFF_RUNNING = 0x8914, 0x1, 0x40
-_DEVICES = ("null", "zero", "random", "urandom")
 
 
 def main(told: dict[str, Any]) -> None:
@@ -26,7 +26,7 @@ def main(told: dict[str, Any]) -> None:
     ----------
     told
         ``root``: an empty folder; ``read``, ``written``: folders inside → folders of this machine; ``files``: files inside → text;
-        ``links``: files inside → where they lead; ``user``, ``folder``, ``environment``, ``command``.
+        ``links``: files inside → where they lead; ``devices``: names in /dev; ``user``, ``folder``, ``environment``, ``command``.
     """
     _bring_up_loopback()
     root = Path(told["root"])
@@ -44,7 +44,7 @@ def main(told: dict[str, Any]) -> None:
         _mount("-o", "remount,bind,ro,nosuid", _inside(root, place))
     for place, source in told["written"].items():
         _bind(source, _inside(root, place))
-    for name in _DEVICES:
+    for name in told["devices"]:
         file = _inside(root, f"/dev/{name}")
         file.parent.mkdir(exist_ok=True)
         file.touch()
@@ -90,6 +90,9 @@ def _become(user: int) -> None:
     os.setgid(user)
     os.setuid(user)
     libc.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
+    libc.prctl(
+        _PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0
+    )  # it ends with `unshare`; a change of user forgets that
 
 
 if __name__ == "__main__":
