@@ -2,8 +2,8 @@
 
 A client must be on this machine and hold a token or a session whose rights cover its request, and must not be a browser that a foreign page steers: the name in
 `Host` must be ours (DNS rebinding), a request of any method must come from our own pages or from a program (`Origin`,
-`Sec-Fetch-Site`), and a write must be JSON (which a form cannot send), but on the pages that have a form. A read is no exception: what it costs is paid before the browser
-keeps its answer from the page that asked.
+`Sec-Fetch-Site`), and a write must be JSON (which a form cannot send), but on the pages that have a form. Reads are checked too: they cost before the browser
+keeps the answer from the page that asked.
 """
 
 import asyncio
