@@ -5,7 +5,7 @@
 One LightGBM model of 200 trees on rows of 30 numbers and 4 texts answers everywhere. Linewright validates each raw row and logs
 each answer; the others do neither. Servers run side by side on this machine and are asked in turn, in each round in another
 order, over 16 connections that are kept, with rows that are never the same twice in a row. CPU is that of the whole process
-tree of a server, by request, the median of the rounds. `wrk` asks (apt-get install wrk). Contestants of which PYTHON (default:
+tree of a server, by request, the median of the rounds. One more endpoint requires a token, of which the pair is printed too. `wrk` asks (apt-get install wrk). Contestants of which PYTHON (default:
 this one) has no package are left out; `benchmarks/peers.txt` lists what to install there.
 """
 
@@ -45,6 +45,7 @@ from linewright.model.export.to_onnx import to_onnx
 from linewright.model.facts import Package, Trained
 from linewright.model.families.lightgbm import Boosted
 from linewright.model.package.model import Golden, build, keep_package, open_model
+from linewright.operations.tokens import token_create
 from linewright.release.promotion import Candidate, promote
 from linewright.serve.rows.reader import RowReader
 from linewright.store.values import canonical_json, decode
@@ -60,6 +61,7 @@ for line in io.lines(os.getenv("BODIES")) do bodies[#bodies + 1] = line end
 local at = math.random(#bodies)
 wrk.method = "POST"
 wrk.headers["Content-Type"] = "application/json"
+if os.getenv("TOKEN") ~= "" then wrk.headers["Authorization"] = "Bearer " .. os.getenv("TOKEN") end
 request = function()
   at = at % #bodies + 1
   return wrk.format(nil, nil, nil, bodies[at])
@@ -123,6 +125,8 @@ class Made(NamedTuple):
 
     state: Path
     others: Path
+    token: str
+    """Of the narrow kind ``predict``."""
 
 
 @dataclass
@@ -135,6 +139,7 @@ class Contestant:
     path: str
     body: str = "raw"
     """Which file of bodies it is asked with."""
+    token: str = ""
     process: "subprocess.Popen[bytes] | None" = None
     ready_cpu_s: float = 0.0
     rounds: list[dict[str, float]] = field(default_factory=list[dict[str, float]])
@@ -205,7 +210,7 @@ def make(folder: Path) -> Made:
             because="the benchmark's model",
             forced=True,
         )
-        state = factory.state
+        state, token = factory.state, token_create(factory, "bench", kind="predict").token
     (others / "model.onnx").write_bytes(graph)
     (others / "model.bst").write_text(msgspec.json.decode(fitted.to_native())["text"])
     columns = [
@@ -220,7 +225,7 @@ def make(folder: Path) -> Made:
         "parameters": {"uri": "./model.bst"},
     }
     (others / "model-settings.json").write_text(json.dumps(settings))
-    return Made(state, others)
+    return Made(state, others, token)
 
 
 def write_bodies(folder: Path, frame: pl.DataFrame, x: np.ndarray) -> None:
@@ -257,6 +262,11 @@ def contestants(made: Made, python: str) -> Iterator[Contestant]:
     port = free_port()
     ours = [sys.executable, "-m", "linewright.serve", str(made.state), "127.0.0.1", str(port)]
     yield Contestant("linewright", ours, port, "/v1/lines/bench/predict")
+    port = free_port()
+    checked = [*ours[:3], '--limits={"needs_token":true}', *ours[3:-1], str(port)]
+    yield Contestant(
+        "linewright, a token checked", checked, port, "/v1/lines/bench/predict", token=made.token
+    )
     port = free_port()
     yield Contestant(
         "fastapi + onnxruntime by hand", [python, "-c", BY_HAND, str(port), others], port, "/predict"
@@ -322,7 +332,11 @@ def started(one: Contestant, folder: Path) -> Iterator[None]:
 
 def post(one: Contestant, body: str) -> httpx.Response:
     url = f"http://127.0.0.1:{one.port}{one.path}"
-    return httpx.post(url, content=body, headers={"Content-Type": "application/json"}, timeout=10)
+    headers = {
+        "Content-Type": "application/json",
+        **({"Authorization": f"Bearer {one.token}"} if one.token else {}),
+    }
+    return httpx.post(url, content=body, headers=headers, timeout=10)
 
 
 def cpu_s(pid: int) -> float:
@@ -360,7 +374,7 @@ def ask(one: Contestant, folder: Path, seconds: float, body: str) -> dict[str, f
     many = str(CONNECTIONS if "large" not in body else 2)
     done = subprocess.run(
         ["wrk", "-t1", "-c", many, "-d", f"{seconds:g}s", "--timeout", "10s", "-s", str(script), f"http://127.0.0.1:{one.port}{one.path}"],
-        env={**os.environ, "BODIES": str(folder / "others" / body)}, check=True, capture_output=True, text=True,
+        env={**os.environ, "BODIES": str(folder / "others" / body), "TOKEN": one.token}, check=True, capture_output=True, text=True,
     )  # fmt: skip
     told = json.loads(done.stdout[done.stdout.index("{") :])
     assert not told["bad"], f"{one.name}: {told['bad']:.0f} requests failed"
@@ -414,6 +428,13 @@ def report(all_: list[Contestant], seconds: float) -> None:
             f"| {one.name} | {cpu:.0f} | {ours / cpu:.2f} | {cpu - echo:.0f} | {of(one, 'p50'):.2f} | {of(one, 'p99'):.2f} "
             f"| {rate:,.0f} | {large} | {megabytes(one.process.pid):.0f} | {one.ready_cpu_s:.2f} |"
         )
+    pairs = [
+        checked["cpu_us"] - plain["cpu_us"]
+        for plain, checked in zip(all_[1].rounds, all_[2].rounds, strict=True)
+    ]
+    print(
+        f"\nA token costs {statistics.median(pairs):+.1f} µs of CPU a request (rounds: {min(pairs):+.1f} to {max(pairs):+.1f})."
+    )
 
 
 if __name__ == "__main__":

@@ -14,6 +14,7 @@ from control import Up, bearer, factory_up
 
 from linewright.errors import Denied, Unauthenticated
 from linewright.interfaces.http.app import control_app
+from linewright.interfaces.http.expensive import Expensive
 from linewright.interfaces.http.open_routes import OPEN_ROUTES
 from linewright.line.factory import Factory
 from linewright.line.maintenance.backup import make_backup
@@ -41,7 +42,13 @@ def up(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Up]:
 
 def paths(up: Up) -> set[str]:
     """Return every path of the control plane that anything knows of: its routes, its description, the docs, and some that are not."""
-    app = control_app(lambda _: None, OPERATIONS, authenticator=Authenticator("x"))  # type: ignore[arg-type, return-value]
+    app = control_app(
+        lambda _: None,  # type: ignore[arg-type, return-value]
+        OPERATIONS,
+        authenticator=Authenticator("x"),
+        root=up.root,
+        expensive=Expensive(up.root, report=lambda _: None),
+    )
     routes = {route.path for route in app.routes}
     described = set(up.get("/openapi.json").json()["paths"])
     told = {

@@ -7,7 +7,7 @@ import asyncio
 import json
 import os
 import subprocess
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,10 +17,10 @@ import commands
 import httpx
 import pytest
 import small
+from approvals import by, waiting_factory, write
 from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
-from templates import copied, made_once
 
 from linewright.errors import Conflict, Denied, LinewrightError, NotFound, RequestError, SpecError
 from linewright.interfaces.cli.show import render
@@ -30,7 +30,6 @@ from linewright.line.approvals.vote import approve as vote_for
 from linewright.line.factory import Factory
 from linewright.line.facts import Forgotten
 from linewright.line.proposals.pending_subject import keep_subject
-from linewright.line.runs.execute import execute_inline
 from linewright.model.facts import Certificate
 from linewright.operations import OPERATIONS
 from linewright.operations.maintenance import forget
@@ -43,7 +42,6 @@ from linewright.operations.tokens import token_create
 from linewright.people.facts import Applied, ChangeProposed, Voted
 from linewright.people.proposals import standing_of
 from linewright.release.facts import Deployed, Promoted, Refused
-from linewright.serve.access.accounts import read_accounts
 from linewright.serve.access.authenticate import Authenticator
 from linewright.serve.access.rights import Identity
 from linewright.store.clock import later
@@ -51,58 +49,13 @@ from linewright.store.values import digest_of_bytes
 
 pytestmark = pytest.mark.usefixtures("processes")
 LINE = small.LINE
-MEMBERS = {
-    "ada": ("engineer", "approver"),
-    "bob": ("approver",),
-    "cid": ("approver",),
-    "eve": ("engineer",),
-    "ann": ("admin",),
-}
-VALUE = "value: {currency: EUR, true_positive: 9, false_positive: -1, false_negative: -9}\n"
 LATE = "2999-01-01T00:00:00.000000Z"
-
-
-def write(factory: Factory, *lines: str) -> str:
-    """Put sections at the end of the line file, and return its text."""
-    path = factory.root / "lines" / f"{LINE}.yaml"
-    path.write_text(path.read_text() + "".join(lines))
-    return path.read_text()
-
-
-def as_member(factory: Factory, name: str, **given: Any) -> Factory:
-    """Open the factory as a member with all that their roles permit."""
-    member = read_accounts(factory.state).members[name]
-    scopes = tuple(one.scope() for one in member.grants)
-    identity = Identity(actor=f"{name} (token of {name})", member=name, scopes=scopes)
-    return Factory.open(factory.root, identity=identity, **given)
-
-
-@contextmanager
-def by(factory: Factory, name: str, **given: Any) -> Iterator[Factory]:
-    with as_member(factory, name, **given) as opened:
-        yield opened
-
-
-def _make_waiting(folders: pytest.TempPathFactory) -> Callable[[Path], None]:
-    def make(root: Path) -> None:
-        small.make_factory(folders, root)
-        with Factory.open(root) as factory:
-            for name, roles in MEMBERS.items():
-                member_add(factory, name, role=roles[0])  # type: ignore[arg-type]
-                for role in roles[1:]:
-                    member_role(factory, name, role)  # type: ignore[arg-type]
-            write(factory, VALUE, "release: {approve: [approver]}\n")
-            with by(factory, "ada") as ada:
-                execute_inline(ada, LINE)  # another threshold for the model that there is: nothing is trained
-
-    return make
 
 
 @pytest.fixture
 def factory(tmp_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Factory]:
     """Open a factory whose candidate claims@2, of a run that ada started, waits for an approver."""
-    template = made_once(tmp_path_factory, "claims-waits", _make_waiting(tmp_path_factory))
-    with Factory.open(copied(template, tmp_path / "factory")) as opened:
+    with Factory.open(waiting_factory(tmp_path_factory, tmp_path / "factory")) as opened:
         yield opened
 
 

@@ -16,6 +16,7 @@ from email.message import EmailMessage
 from email.policy import SMTP
 from email.utils import format_datetime
 from http import HTTPStatus
+from ipaddress import ip_address
 from pathlib import Path
 from threading import Timer
 from typing import Protocol
@@ -176,7 +177,7 @@ def _escaped(text: str) -> str:
 
 
 class Post:
-    """POST requests to one URL, on one connection. Redirects are not followed.
+    """POST requests to one URL, on one connection. Redirects are not followed, and nothing is sent to a link-local address.
 
     Raises
     ------
@@ -207,6 +208,7 @@ class Post:
         deadline = _Deadline(SEND_S, lambda: self._connection.sock)
         try:
             with deadline:
+                self._connect()
                 self._connection.request("POST", self._target, body, given)
                 with self._connection.getresponse() as answer:
                     said = answer.read(_MOST_ANSWER)
@@ -218,6 +220,16 @@ class Post:
             raise Undelivered(f"{self._at} cannot be reached: {deadline.says(error)}") from error
         if not 200 <= answer.status < 300:
             raise _answered(self._at, answer, said)
+
+    def _connect(self) -> None:
+        """Connect, but not to an address that gives a cloud's machines their secrets, whatever name led there."""
+        connected: socket.socket | None = self._connection.sock
+        if connected is None:
+            self._connection.connect()
+            connected = self._connection.sock
+        peer = connected.getpeername()[0] if connected is not None else ""
+        if ip_address(peer.partition("%")[0]).is_link_local:
+            raise OSError(f"{peer} is a link-local address")
 
     def close(self) -> None:
         """Close the connection."""

@@ -24,7 +24,7 @@ class Reach(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     """
 
     tls_cert: str = ""
-    """File with the certificate and those above it, PEM; empty is no TLS."""
+    """File with the certificate and those above it, PEM; empty without TLS."""
     tls_key: str = ""
     """File with its private key, PEM."""
     names: tuple[str, ...] = ()

@@ -185,7 +185,7 @@ def _ask(url: str, path: str, body: dict[str, Any], *, token: str = "") -> dict[
 
 
 def _not_ours(url: str, found: str) -> Terminal:
-    return Terminal("what answers there is no control plane of Linewright", where=url, found=found)
+    return Terminal("the server there is not a control plane of Linewright", where=url, found=found)
 
 
 if __name__ == "__main__":

@@ -27,6 +27,7 @@ from linewright.interfaces.http.files import Files, Staged
 from linewright.interfaces.http.guard import Guard, asked_by, note_refused
 from linewright.interfaces.http.metrics import PATH, metrics_route
 from linewright.interfaces.http.open_routes import OPEN_ROUTES, SECRETS
+from linewright.interfaces.http.rates import Rates
 from linewright.interfaces.http.replies import Replies
 from linewright.interfaces.http.sign_in import SignIn
 from linewright.operations.declaration.declare import Entry, Operation, load, to_json
@@ -67,6 +68,7 @@ class ControlApp(FastAPI):
         stopping: Event,
         replies: Replies | None,
         hosts: Iterable[str],
+        rates: Rates | None,
     ) -> None:
         super().__init__(
             title="Linewright control plane",
@@ -83,7 +85,7 @@ class ControlApp(FastAPI):
         )
         self._operations, self._authenticator = operations, authenticator
         self._relative = bytes if root is None else Relative(root)
-        self._replies, self._hosts = replies, tuple(hosts)
+        self._replies, self._hosts, self._rates = replies, tuple(hosts), rates
         self.stopping = stopping
         self.permissions = {(each.method, each.path): str(each.permission) for each in operations}
         """What each route asks for; a route that is not here is not added."""
@@ -104,6 +106,8 @@ class ControlApp(FastAPI):
             replies=self._replies,
             hosts=self._hosts,
             relative=self._relative,
+            rates=self._rates,
+            urgent_paths=frozenset(each.path for each in self._operations if each.first is not None),
             is_urgent=self._is_urgent,
         )
 
@@ -155,6 +159,7 @@ def control_app(
     stopping: Event | None = None,
     replies: Replies | None = None,
     hosts: Iterable[str] = (),
+    rates: Rates | None = None,
 ) -> ControlApp:
     """Return the control plane of a factory.
 
@@ -176,6 +181,8 @@ def control_app(
         Remembers answers by ``Idempotency-Key``; without it such a key is refused.
     hosts
         Names in ``Host`` that are ours, beside the loopback ones.
+    rates
+        How many requests a client may send in a second (default: without limit).
     """
     loaded = [
         each.without_files() for each in (load(name, operations) for name in operations) if not each.local
@@ -187,6 +194,7 @@ def control_app(
         stopping=stopping or Event(),
         replies=replies,
         hosts=hosts,
+        rates=rates,
     )
     index = to_json(
         {

@@ -2,8 +2,8 @@
 
 A client must be on this machine and hold a token or a session whose rights cover its request, and must not be a browser that a foreign page steers: the name in
 `Host` must be ours (DNS rebinding), a request of any method must come from our own pages or from a program (`Origin`,
-`Sec-Fetch-Site`), and a write must be JSON (which a form cannot send), but on the pages that have a form. A read is no exception: what it costs is paid before the browser
-keeps its answer from the page that asked.
+`Sec-Fetch-Site`), and a write must be JSON (which a form cannot send), but on the pages that have a form. Reads are checked too: they cost before the browser
+keeps the answer from the page that asked.
 """
 
 import asyncio
@@ -16,9 +16,10 @@ from typing import Any
 
 import msgspec
 
-from linewright.errors import LinewrightError, RequestError, Transient, Unauthenticated
+from linewright.errors import LinewrightError, RequestError, TooMany, Transient, Unauthenticated
 from linewright.interfaces.http.cookie import session_secret
 from linewright.interfaces.http.open_routes import OPEN_ROUTES, PAGES
+from linewright.interfaces.http.rates import Rates
 from linewright.interfaces.http.replies import Replies, Reply
 from linewright.serve.access.authenticate import Authenticator
 from linewright.serve.access.rights import Identity
@@ -75,6 +76,10 @@ class Guard:
         Leaves out of an error where the factory is on this machine.
     body_seconds
         Seconds in which a whole body must have come.
+    rates
+        How many requests a client may send in a second.
+    urgent_paths
+        Paths of what must not wait: they are not counted.
     is_urgent
         Says of a path and a body whether they ask for what must not wait: where no answer can be kept, it is carried out all the same.
     """
@@ -90,8 +95,11 @@ class Guard:
         hosts: Iterable[str] = (),
         relative: Callable[[bytes], bytes] = bytes,
         body_seconds: float = BODY_SECONDS,
+        rates: Rates | None = None,
+        urgent_paths: Container[str] = (),
         is_urgent: Callable[[str, bytes], bool] = lambda _path, _body: False,
     ) -> None:
+        self._rates, self._urgent_paths = rates or Rates(None), urgent_paths
         self._relative = relative
         self._app, self._authenticator, self._replies, self._body_seconds = (
             app,
@@ -122,7 +130,7 @@ class Guard:
                 origins, sites = _origins(scope), _headers(scope, b"sec-fetch-site")
                 require_own_page(host, scheme=scope["scheme"], origins=origins, sites=sites)
             if (scope["method"], scope["path"]) not in OPEN_ROUTES:
-                identity = self._identify(scope)
+                identity = self._counted(scope)
                 scope = {**scope, _IDENTITY: identity}
                 permission = self._permission_of(scope["method"], scope["path"])
                 if permission is not None and not identity.allows_somewhere(permission):
@@ -144,7 +152,21 @@ class Guard:
             note_refused(self._authenticator, scope, error, is_route=is_route)
             told = self._relative(msgspec.json.encode(error.to_json()))
             reply = Reply(error.http_status, _JSON, told)
-            await _send(send, reply, _CHALLENGE if isinstance(error, Unauthenticated) else ())
+            more = _CHALLENGE if isinstance(error, Unauthenticated) else ()
+            if isinstance(error, TooMany):
+                more = ((b"retry-after", str(error.details["retry_s"]).encode()),)
+            await _send(send, reply, more)
+
+    def _counted(self, scope: MutableMapping[str, Any]) -> Identity:
+        """Return who asks, and count the request; those whom nothing lets in are counted by address."""
+        try:
+            identity = self._identify(scope)
+        except Unauthenticated:
+            self._rates.require(f"address {(scope.get('client') or ('',))[0]}")
+            raise
+        if scope["path"] not in self._urgent_paths:
+            self._rates.require(identity.member or identity.actor)
+        return identity
 
     def _identify(self, scope: MutableMapping[str, Any]) -> Identity:
         given = _headers(scope, b"authorization")

@@ -23,7 +23,7 @@ def approve(factory: Factory, proposal: str, comment: str) -> tuple[Look, Forgot
     Raises
     ------
     NotFound
-        If there is no such proposal on a line that the identity may approve on.
+        If no proposal of a line that the identity may approve on has this id.
     Denied
         If the identity is not a member, is none of the approvers, or is an author of the change.
     Conflict

@@ -65,6 +65,8 @@ class FactoryLimitsSpec(LimitsSpec):
     """Requests whose body has come, that are answered at one time; `null` is without limit."""
     lines: dict[LineName, LimitsSpec] = Field(default_factory=dict[str, LimitsSpec])
     """Limits of single lines, by name."""
+    control_requests_per_second: Annotated[float, Field(gt=0)] | None = 50.0
+    """Requests of one member or token to the control plane in the long run; four seconds' worth may come at once. `null` is without limit."""
     needs_token: bool = False
     """Whether each request must carry a token that covers it (`linewright token create`); else only what carries one is held to it."""
 

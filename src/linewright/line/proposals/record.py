@@ -123,7 +123,7 @@ def find_proposal(factory: Factory, proposal: str, *, permission: str) -> Change
     found = next((one for one in all_of(factory) if one.id == proposal), None)
     if found is None or not factory.may(permission, found.line):
         raise NotFound(
-            "there is no such proposal", found=proposal[:80], hint="`linewright proposals` lists them"
+            "no proposal has this id", found=proposal[:80], hint="`linewright proposals` lists them"
         )
     return found
 

@@ -1,0 +1,97 @@
+"""How often a client may ask the control plane: each for itself, a halt always, and without filling the memory."""
+
+import asyncio
+from contextlib import nullcontext
+
+import httpx
+import pytest
+
+from linewright.errors import TooMany
+from linewright.interfaces.http.app import control_app
+from linewright.interfaces.http.rates import BURST_S, MOST_CLIENTS, Rates
+from linewright.operations import OPERATIONS
+from linewright.serve.access.accounts import Grant
+from linewright.serve.access.authenticate import Authenticator
+from linewright.serve.access.change_accounts import change, new_token, with_token
+
+
+def test_a_client_gets_its_rate_in_the_long_run_and_others_are_not_held_up():
+    """Two a second: eight at once, then one each half second."""
+    now = [0.0]
+    rates = Rates(2.0, clock=lambda: now[0])
+
+    def taken(client: str, tries: int) -> int:
+        done = 0
+        for _ in range(tries):
+            try:
+                rates.require(client)
+                done += 1
+            except TooMany:
+                continue
+        return done
+
+    assert 2 * BURST_S == taken("ada", 50)
+    assert 2 * BURST_S == taken("bob", 50)
+    now[0] = 10.5
+    assert 2 * BURST_S == taken("ada", 50)
+    now[0] = 11.0
+    assert 1 == taken("ada", 50)
+    assert 20 == sum(taken(f"stranger {number}", 1) for number in range(20))
+
+
+def test_clients_that_come_and_go_take_no_more_memory():
+    """Strangers choose their addresses: whoever was away for longest is forgotten, and begins anew."""
+    rates = Rates(0.25, clock=lambda: 0.0)
+    rates.require("first")
+    with pytest.raises(TooMany):
+        rates.require("first")
+    for number in range(MOST_CLIENTS - 1):
+        rates.require(str(number))
+    with pytest.raises(TooMany):
+        rates.require("first")
+    for number in range(MOST_CLIENTS):
+        rates.require(f"later {number}")
+
+    rates.require("first")
+
+
+@pytest.fixture
+def tokens(tmp_path):
+    made: dict[str, str] = {}
+    for name in ("ada", "bob"):
+        one = new_token(
+            name=name,
+            grant=Grant(role="engineer"),
+            member="",
+            created="2026-01-01T00:00:00.000000Z",
+            expires="2999-01-01T00:00:00.000000Z",
+        )
+        change(tmp_path / ".linewright", with_token(one))
+        made[name] = one.token
+    return made
+
+
+def test_who_asks_too_often_is_told_when_to_come_back_and_may_halt_all_the_same(tmp_path, tokens):
+    """A script that runs wild must not keep its owner from stopping a line."""
+    app = control_app(
+        lambda _: nullcontext(None),
+        OPERATIONS,
+        authenticator=Authenticator(state=tmp_path / ".linewright"),
+        rates=Rates(0.01),
+    )
+
+    async def ask_all() -> list[httpx.Response]:
+        transport = httpx.ASGITransport(app=app, raise_app_exceptions=False)
+        async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1:8080") as client:
+            headers = [{"Authorization": f"Bearer {tokens[name]}"} for name in ("ada", "ada", "bob")]
+            asked = [await client.get("/openapi.json", headers=each) for each in headers]
+            asked += [await client.post("/api/v1/halt", headers=headers[0], json={}) for _ in range(3)]
+            wrong = {"Authorization": "Bearer lw_00000000_x"}
+            return asked + [await client.get("/openapi.json", headers=wrong) for _ in range(2)]
+
+    first, again, other, *halts, stranger, stranger_again = asyncio.run(ask_all())
+
+    assert [200, 429, 200] == [one.status_code for one in (first, again, other)]
+    assert ("TooMany", "100") == (again.json()["error"], again.headers["retry-after"])
+    assert {422} == {one.status_code for one in halts}  # no line was named
+    assert [401, 429] == [one.status_code for one in (stranger, stranger_again)]

@@ -1,0 +1,77 @@
+"""Addresses that somebody else chose: no request makes the factory connect anywhere, and its own destinations lead where they say."""
+
+import http.server
+import threading
+
+import pytest
+
+from linewright.errors import LinewrightError
+from linewright.interfaces.http.files import MARK
+from linewright.line.factory import Factory
+from linewright.operations import OPERATIONS
+from linewright.operations.check import check
+from linewright.operations.declaration.declare import load
+from linewright.people.send import Post, Undelivered
+
+METADATA = "http://169.254.169.254/latest/meta-data/"
+LINE = "line: claims\nsources: {{t: {source}}}\nlabel: {{column: y, positive: 'yes'}}\n"
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        f'{{file: "{METADATA}"}}',
+        '{file: "https://example.org/t.csv"}',
+        '{file: "s3://bucket/t.csv"}',
+        f'{{sqlite: "{METADATA}", query: "select 1 as y"}}',
+        '{sqlite: "file:x.db?vfs=http", query: "select 1 as y"}',
+    ],
+)
+def test_a_source_is_no_url(source, tmp_path):
+    """ShellTorch, CVE-2023-43654: an address that a caller gives is fetched by the server."""
+    with Factory.create(tmp_path / "factory") as factory:
+        (factory.root / "lines" / "claims.yaml").write_text(LINE.format(source=source))
+
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr("socket.socket.connect", lambda *_: pytest.fail("it connects"))
+            try:
+                found = check(factory).exit_code
+            except LinewrightError as error:
+                found = error.exit_code
+
+    assert 0 != found
+
+
+def test_no_operation_over_http_takes_an_address():
+    """But for those that are commands only, and connect from where they are given."""
+    remote = [each for each in (load(name, OPERATIONS) for name in OPERATIONS) if not each.local]
+    names = {
+        (each.name, one.name)
+        for each in remote
+        for one in each.parameters
+        if one.name in {"url", "address", "host", "endpoint"}
+    }
+
+    assert len(remote) > 40
+    assert not names
+    assert "://" not in MARK
+
+
+@pytest.mark.usefixtures("processes")
+def test_no_secret_of_a_cloud_is_asked_for_by_any_name(monkeypatch):
+    """A name may lead to a link-local address only once it is resolved, so the connection itself is looked at."""
+    monkeypatch.setattr("socket.socket.getpeername", lambda _self: ("169.254.169.254", 80))
+    asked: list[str] = []
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            asked.append(self.path)
+
+    with http.server.HTTPServer(("127.0.0.1", 0), Handler) as server:
+        thread = threading.Thread(target=server.handle_request)
+        thread.start()
+        with pytest.raises(Undelivered, match="link-local"):
+            Post(f"http://127.0.0.1:{server.server_address[1]}/", where="notify").send(b"{}", {})
+        thread.join(10)
+
+    assert not asked
