@@ -161,8 +161,9 @@ def authority() -> trustme.CA:
     return trustme.CA()
 
 
-@pytest.fixture
-def engine(authority: trustme.CA, tmp_path: Path) -> Engine:
+@pytest.fixture(scope="module")
+def engine(authority: trustme.CA, tmp_path_factory: pytest.TempPathFactory) -> Engine:
+    tmp_path = tmp_path_factory.mktemp("engine")
     image = containerfile.read()
     for name in ("root", "volume", "secrets"):
         (tmp_path / name).mkdir()
@@ -206,7 +207,10 @@ def test_nginx_forwards_to_both_servers(engine, authority, tmp_path):
     """As the unit of systemd starts them: predictions to the endpoint, all else to the control plane; what a client says of itself is dropped."""
     words = containerfile.unit()["ExecStart"][-1]
     authority.cert_pem.write_to_path(str(tmp_path / "ca.pem"))
-    with engine.running(*shlex.split(words)[1:]) as container, nginx(container, tmp_path) as ask:
+    with (
+        engine.running(*shlex.split(words)[1:]) as container,
+        nginx(container, engine.folder / "secrets", tmp_path) as ask,
+    ):
         assert 0 == container.execute(*engine.image.health).returncode
         asked = [
             ["GET", "/v2/health/live", {}],
@@ -225,9 +229,9 @@ def test_nginx_forwards_to_both_servers(engine, authority, tmp_path):
 
 
 @contextmanager
-def nginx(container: Container, folder: Path) -> Iterator[Any]:
+def nginx(container: Container, secrets: Path, folder: Path) -> Iterator[Any]:
     """Run nginx with the site in the network of a container; give what asks it, once the control plane responds too."""
-    file = site(folder, folder / "secrets" / "tls.crt", folder / "secrets" / "tls.key")
+    file = site(folder, secrets / "tls.crt", secrets / "tls.key")
     begun = container.beside(NGINX, "-c", str(file), "-g", "daemon on;")
     assert 0 == begun.returncode, begun.stderr
 
