@@ -213,7 +213,11 @@ def _up(  # noqa: PLR0917 -- the options of `up`
             news=(
                 f"{control} on {asked_at}",
                 f"try: {_ask_status(factory, asked_at)}",
-                *(_first_invitation(factory, asked_at) if reach.needs_token(host) else ()),
+                *(
+                    _first_invitation(factory, reach.page_url(host, control_port))
+                    if reach.needs_token(host)
+                    else ()
+                ),
             ),
         )
         try:

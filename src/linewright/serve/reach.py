@@ -131,6 +131,16 @@ class Reach(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
         shown = next((name for name in named if "*" not in name), host) if is_any else host
         return f"{self.scheme}://{f'[{shown}]' if ':' in shown else shown}:{port}"
 
+    def page_url(self, host: str, port: int) -> str:
+        """Return the address of a server's pages as a browser elsewhere opens them: behind a proxy, that of the proxy.
+
+        Examples
+        --------
+        >>> Reach(names=("factory.example.org",), proxies=("127.0.0.1",)).page_url("127.0.0.1", 8080)
+        'https://factory.example.org'
+        """
+        return f"https://{self.names[0]}" if self.proxies and self.names else self.url(host, port)
+
     def server_options(self) -> dict[str, Any]:
         """Return what uvicorn's Config takes for it."""
         options: dict[str, Any] = {"proxy_headers": bool(self.proxies)}
