@@ -160,7 +160,7 @@ def test_a_right_on_one_line_is_none_on_another(remote, tokens):
 @pytest.mark.parametrize(
     ("change", "code", "says"),
     [
-        ({"token": ""}, 2, "Authorization"),
+        ({"token": ""}, 2, "linewright login"),
         ({"token": "lw_00000000_x"}, 2, "lets nobody in"),
         ({"SSL_CERT_FILE": ""}, 2, "its certificate is not trusted"),
         ({"to": "http://192.0.2.1:8080"}, 2, "would be readable on the way"),

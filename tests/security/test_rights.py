@@ -52,6 +52,7 @@ ALLOWED: dict[str, set[str]] = {
     "predict": {"analyst", "engineer", "predict", "agent"},
     "feedback": {"annotator", "engineer", "feedback"},
     "status": VIEWERS,
+    "line-file": VIEWERS,
     "alerts": VIEWERS,
     "value": VIEWERS,
     "goals": VIEWERS,

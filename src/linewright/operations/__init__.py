@@ -32,6 +32,7 @@ OPERATIONS: Mapping[str, Entry] = {
     ),
     "init": _entry("lines", _START, "Make an empty factory in a folder."),
     "check": _entry("check", _START, "Check the line files, and whether the data keep their contracts."),
+    "line-file": _entry("lines", _START, "Print the file of a line."),
     "schema": _entry("lines", _START, "Print the JSON Schema of the line file or of one of its sections."),
     "plan": _entry("plan", _RUN, "Say what a run would change, and why."),
     "run": _entry("run", _RUN, "Train, judge and release lines; finish what was interrupted."),

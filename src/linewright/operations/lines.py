@@ -1,4 +1,4 @@
-"""Operations that make a factory and say what a line file may hold."""
+"""Operations that make a factory, print a line file, and say what one may hold."""
 
 from pathlib import Path
 from typing import Any
@@ -7,6 +7,7 @@ import msgspec
 
 from linewright.line.factory import Factory
 from linewright.line.file.read import schema as line_schema
+from linewright.line.file.yaml_nodes import read_text
 from linewright.operations.declaration.declare import operation
 
 
@@ -28,6 +29,27 @@ def init(factory: Factory, directory: Path = Path(), /) -> Made:
     """
     with Factory.create(factory.root / directory) as made:
         return Made(factory=str(made.root), lines=tuple(made.names()))
+
+
+class LineFile(msgspec.Struct, frozen=True, kw_only=True):
+    """A line file as it is in force."""
+
+    line: str
+    path: str
+    text: str
+
+
+@operation(permission="view", effect="read")
+def line_file(factory: Factory, line: str, /) -> LineFile:
+    """Print the file of a line.
+
+    Parameters
+    ----------
+    line
+        Name of the line.
+    """
+    path = factory.path_of(line)
+    return LineFile(line=line, path=str(path.relative_to(factory.root)), text=read_text(path))
 
 
 @operation(permission="view", effect="read", checks_lines=True, anywhere=True)

@@ -45,6 +45,8 @@ OpenFactory = Callable[[Path, ProgressLine, bool, Identity], AbstractContextMana
 """(folder, callback for progress, whether it need not hold a factory, who asks) → what operations take first."""
 TOKEN_VAR = "LINEWRIGHT_TOKEN"  # noqa: S105 -- the name of the variable
 """Environment variable whose token says who asks."""
+_ADDRESSED = frozenset({"login", "logout"})
+"""Commands that are given the address of a control plane; the factory here, or that of the environment, is not theirs."""
 FACTORY_VAR = "LINEWRIGHT_FACTORY"
 """Environment variable that names the factory: its folder, or its control plane."""
 _STATE = ".linewright"
@@ -78,6 +80,8 @@ class Settings(NamedTuple):
         """Read them from a command's context; what stands after the name wins."""
         own, before = ctx.params, ctx.find_root().params
         given = own.get("factory") or before.get("factory") or os.environ.get(FACTORY_VAR)
+        if ctx.command.name in _ADDRESSED:
+            given = None
         return cls(
             root=Path(given) if given else find_factory(Path.cwd()),
             address=given if given and given.lower().startswith(_SCHEMES) else "",
@@ -220,7 +224,7 @@ class OperationCommand(click.Command):
         settings = Settings.of(ctx)
         progress = ProgressLine(sys.stderr, quiet=settings.quiet)
         # A token is one factory's: it says nothing at the one that somebody signs in to.
-        token = "" if self._operation.name in {"login", "logout"} else os.environ.get(TOKEN_VAR, "")
+        token = "" if self._operation.name in _ADDRESSED else os.environ.get(TOKEN_VAR, "")
         state, who = settings.root / _STATE, ""
         if settings.address:
             given = {name: written for name, written in given.items() if written}

@@ -12,7 +12,15 @@ from urllib.parse import SplitResult, quote, urlencode, urlsplit
 
 import msgspec
 
-from linewright.errors import Conflict, LinewrightError, RequestError, Terminal, Transient, from_json
+from linewright.errors import (
+    Conflict,
+    LinewrightError,
+    RequestError,
+    Terminal,
+    Transient,
+    Unauthenticated,
+    from_json,
+)
 from linewright.interfaces.cli.logins import origin_of, token_for
 from linewright.operations.declaration.declare import Operation, to_json
 
@@ -236,7 +244,12 @@ def _parts(file: BinaryIO) -> Iterator[bytes]:
 
 def _refusal(status: int, answer: bytes, address: str) -> LinewrightError:
     with suppress(msgspec.MsgspecError, TypeError):
-        return from_json(msgspec.json.decode(answer, type=dict[str, Any]))
+        error = from_json(msgspec.json.decode(answer, type=dict[str, Any]))
+        if isinstance(error, Unauthenticated):
+            # What it says there is for those who have the factory's folder.
+            hint = f"linewright login {address} --name NAME, or a token in LINEWRIGHT_TOKEN"
+            return Unauthenticated(error.what, where=address, hint=hint)
+        return error
     found = f"status {status}: {answer[:100]!r}"
     return Terminal("the server there is not a control plane of Linewright", where=address, found=found)
 

@@ -1,7 +1,13 @@
-"""What making a factory gave."""
+"""What making a factory gave, and a line file."""
 
 from linewright.interfaces.cli.render.dispatch import renderer
-from linewright.operations.lines import Made
+from linewright.operations.lines import LineFile, Made
+
+
+@renderer.register
+def line_file_text(file: LineFile) -> str:
+    """Return its text."""
+    return file.text.rstrip("\n")
 
 
 @renderer.register
