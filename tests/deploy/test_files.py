@@ -29,17 +29,15 @@ def refuse(*_: Any) -> Any:
 
 def taken(words: list[str]) -> dict[str, Any]:
     """Return what the command line understands of a command; a word that it does not know is an error."""
-    with (
-        CommandLine(OPERATIONS, refuse).make_context(
-            "linewright", list(words), resilient_parsing=False
-        ) as ctx,
-        CommandLine(OPERATIONS, refuse)
-        .get_command(ctx, words[0])
-        .make_context(words[0], list(words[1:])) as inner,
-    ):
-        given = {name: value for name, value in inner.params.items() if value not in (None, (), False)}
-        own = {each.name for each in load(words[0], OPERATIONS).parameters}
-        load(words[0], OPERATIONS).check(
+    whole = CommandLine(OPERATIONS, refuse)
+    with whole.make_context("linewright", list(words), resilient_parsing=False) as ctx:
+        name, command, rest = whole.resolve_command(ctx, list(words))
+        assert name is not None
+        assert command is not None
+    with command.make_context(name, rest) as inner:
+        given = {one: value for one, value in inner.params.items() if value not in (None, (), False)}
+        own = {each.name for each in load(name, OPERATIONS).parameters}
+        load(name, OPERATIONS).check(
             {
                 n: [str(p) for p in (v if isinstance(v, tuple) else (v,))]
                 for n, v in given.items()
@@ -90,6 +88,17 @@ def test_the_command_line_takes_each_command(place, words):
             for name in ("port", "control_port")
             if given.get(name, DEFAULTS[name]) != DEFAULTS[name]
         }
+
+
+def test_the_page_on_remote_access_has_commands_that_exist():
+    """Nobody carries them out there: they need a certificate and a second machine."""
+    page = (DEPLOY.parent / "docs" / "how-to" / "remote.md").read_text()
+    commands = [line for line in page.splitlines() if line.startswith("linewright ")]
+
+    assert len(commands) >= 8
+    for command in commands:
+        words = shlex.split(command.partition(" > ")[0], comments=True)[1:]
+        assert taken(words) is not None, command
 
 
 def test_an_option_that_does_not_exist_is_found():

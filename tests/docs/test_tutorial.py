@@ -32,6 +32,7 @@ PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("benc
 SKETCHES = {
     "benchmarks/README.md": 3,
     "docs/how-to/notify.md": 3,
+    "docs/how-to/remote.md": 5,
     "docs/how-to/retention.md": 1,
     "docs/how-to/value.md": 5,
 }
