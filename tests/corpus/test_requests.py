@@ -320,8 +320,12 @@ CASES: dict[str, Case] = {
     ),
     # The control plane
     "control: no such path": Case(path="/api/v1/nowhere", body={}, status=404, says=("/api/v1/nowhere",)),
-    "control: a command that stays here": Case(
-        path="/api/v1/new", body={"name": "x", "data": "/etc/passwd", "label": "a"}, status=404
+    "control: a command that stays here": Case(path="/api/v1/up", body={}, status=404),
+    "control: a path of this machine": Case(
+        path="/api/v1/new",
+        body={"name": "x", "data": "/etc/passwd", "label": "a"},
+        status=422,
+        says=("data", "/etc/passwd"),
     ),
     "control: a write as a read": Case(
         path=PROMOTE + "?model=parts@1", method="GET", status=405, says=(PROMOTE,)

@@ -249,7 +249,7 @@ def _status(factory: Factory, line: str | None) -> Status:
         lines=lines,
         disk=_disk(factory),
         undelivered=tuple(undelivered(factory)),
-        withheld=_withheld(factory),
+        withheld=_withheld(reading.factory),
     )
 
 
