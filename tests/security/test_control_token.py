@@ -36,6 +36,8 @@ def up(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Up]:
     """Hold one factory up for all tests: starting one takes seconds."""
     root = tmp_path_factory.mktemp("token") / "factory"
     Factory.create(root).close()
+    # Hundreds of requests come from one address.
+    (root / "factory.yaml").write_text("format: 1\nlimits: {control_requests_per_second: null}\n")
     with factory_up(root, forked=True) as one:
         yield one
 

@@ -6,11 +6,8 @@ import threading
 import pytest
 
 from linewright.errors import LinewrightError
-from linewright.interfaces.http.files import MARK
 from linewright.line.factory import Factory
-from linewright.operations import OPERATIONS
 from linewright.operations.check import check
-from linewright.operations.declaration.declare import load
 from linewright.people.send import Post, Undelivered
 
 METADATA = "http://169.254.169.254/latest/meta-data/"
@@ -40,21 +37,6 @@ def test_a_source_is_no_url(source, tmp_path):
                 found = error.exit_code
 
     assert 0 != found
-
-
-def test_no_operation_over_http_takes_an_address():
-    """But for those that are commands only, and connect from where they are given."""
-    remote = [each for each in (load(name, OPERATIONS) for name in OPERATIONS) if not each.local]
-    names = {
-        (each.name, one.name)
-        for each in remote
-        for one in each.parameters
-        if one.name in {"url", "address", "host", "endpoint"}
-    }
-
-    assert len(remote) > 40
-    assert not names
-    assert "://" not in MARK
 
 
 @pytest.mark.usefixtures("processes")
