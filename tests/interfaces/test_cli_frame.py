@@ -74,7 +74,7 @@ def _said(verdict: Verdict) -> str:
     return f"{verdict.line} was held back\x1b[2J"
 
 
-@operation(permission="run", effect="act", short={"out": "o"})
+@operation(permission="run", effect="act")
 def promote(
     factory: "FakeFactory",
     model: str,

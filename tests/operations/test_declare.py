@@ -20,7 +20,7 @@ class Seen(msgspec.Struct, frozen=True, kw_only=True):
     values: dict[str, object]
 
 
-@operation(permission="run", effect="act", short={"out": "o"})
+@operation(permission="run", effect="act")
 def mix(
     factory: str,
     line: str,

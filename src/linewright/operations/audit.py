@@ -113,7 +113,7 @@ def audit_key(factory: Factory, file: Path, /) -> KeyMade:
     return KeyMade(file=str(file), public_key=public.text)
 
 
-@operation(permission="manage", effect="read", local=True, streams=True, short={"out": "o"})
+@operation(permission="manage", effect="read", local=True, streams=True)
 def audit_export(factory: Factory, /, *, after: Number = 0, out: Path | None = None) -> Iterator[Entry]:
     """Write the entries of the record as JSON lines, for other programs.
 

@@ -42,7 +42,6 @@ class Predicted(msgspec.Struct, frozen=True, kw_only=True):
     effect="act",
     expensive=True,
     files={"file": "in", "out": "out"},
-    short={"out": "o"},
 )
 def predict(
     factory: Factory,

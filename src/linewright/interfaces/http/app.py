@@ -85,7 +85,8 @@ class ControlApp(FastAPI):
         )
         self._operations, self._authenticator = operations, authenticator
         self._relative = bytes if root is None else Relative(root)
-        self._replies, self._hosts, self._rates = replies, tuple(hosts), rates
+        self._replies, self._hosts, self._rates = replies, tuple(hosts), rates or Rates(None)
+        self._rates.free = frozenset(each.path for each in operations if each.first is not None)
         self.stopping = stopping
         self.permissions = {(each.method, each.path): str(each.permission) for each in operations}
         """What each route asks for; a route that is not here is not added."""
@@ -107,7 +108,6 @@ class ControlApp(FastAPI):
             hosts=self._hosts,
             relative=self._relative,
             rates=self._rates,
-            urgent_paths=frozenset(each.path for each in self._operations if each.first is not None),
             is_urgent=self._is_urgent,
         )
 

@@ -78,8 +78,6 @@ class Guard:
         Seconds in which a whole body must have come.
     rates
         How many requests a client may send in a second.
-    urgent_paths
-        Paths of what must not wait: they are not counted.
     is_urgent
         Says of a path and a body whether they ask for what must not wait: where no answer can be kept, it is carried out all the same.
     """
@@ -96,10 +94,9 @@ class Guard:
         relative: Callable[[bytes], bytes] = bytes,
         body_seconds: float = BODY_SECONDS,
         rates: Rates | None = None,
-        urgent_paths: Container[str] = (),
         is_urgent: Callable[[str, bytes], bool] = lambda _path, _body: False,
     ) -> None:
-        self._rates, self._urgent_paths = rates or Rates(None), urgent_paths
+        self._rates = rates or Rates(None)
         self._relative = relative
         self._app, self._authenticator, self._replies, self._body_seconds = (
             app,
@@ -164,7 +161,7 @@ class Guard:
         except Unauthenticated:
             self._rates.require(f"address {(scope.get('client') or ('',))[0]}")
             raise
-        if scope["path"] not in self._urgent_paths:
+        if scope["path"] not in self._rates.free:
             self._rates.require(identity.member or identity.actor)
         return identity
 

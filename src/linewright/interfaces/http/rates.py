@@ -37,6 +37,8 @@ class Rates:
 
     def __init__(self, per_second: float | None, *, clock: Callable[[], float] = monotonic) -> None:
         self._rate, self._clock = per_second, clock
+        self.free: frozenset[str] = frozenset()
+        """Paths that are not counted, since what they ask for must not wait."""
         self._buckets: OrderedDict[str, tuple[float, float]] = OrderedDict()
         """By client: what it has left, and when that was."""
 

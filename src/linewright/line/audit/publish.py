@@ -7,7 +7,9 @@ import os
 import shlex
 from collections.abc import Mapping
 from contextlib import suppress
+from importlib import import_module
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 import msgspec
@@ -18,8 +20,6 @@ from linewright.line.audit.key import open_key
 from linewright.line.audit.note import Checkpoint
 from linewright.line.audit.proof import ENDING
 from linewright.line.factory import Factory
-from linewright.line.notify.notify import pause_s
-from linewright.people.send import Post, Undelivered
 from linewright.people.spec import AuditSpec
 from linewright.serve.files import write_whole
 from linewright.store.clock import later
@@ -193,28 +193,35 @@ def _sign(factory: Factory, spec: AuditSpec, places: Places) -> Checkpoint | Non
 
 def _bring(factory: Factory, to: str, place: Place, waiting: Mapping[int, Path]) -> None:
     """Send a place what it does not have, in order, until a try fails."""
+    undelivered = _sending().Undelivered
     try:
         for entries, path in waiting.items():
             if entries > place.entries:
                 _send(factory, to, path.name, path.read_bytes())
                 place.entries = entries
                 place.failures, place.failing_since, place.next_at, place.trouble = 0, "", "", ""
-    except (OSError, Undelivered, LinewrightError) as error:
-        pause = max(pause_s(place.failures + 1), getattr(error, "pause_s", 0.0))
+    except (OSError, undelivered, LinewrightError) as error:
+        wait = import_module("linewright.line.notify.notify").pause_s(place.failures + 1)
+        pause = max(wait, getattr(error, "pause_s", 0.0))
         now = factory.now()
         place.failures, place.failing_since = place.failures + 1, place.failing_since or now
         place.next_at = later(now, int(pause * 1e6))
         place.trouble = getattr(error, "strerror", None) or str(error) or type(error).__name__
 
 
+def _sending() -> Any:
+    """Return `people.send`, which is imported by who sends: `status` only looks."""
+    return import_module("linewright.people.send")
+
+
 def _send(factory: Factory, to: str, name: str, note: bytes) -> None:
     if "://" not in to:
         folder = factory.root / Path(to).expanduser()
         if folder.resolve().is_relative_to(factory.state.resolve()):
-            raise Undelivered("it is inside the state that it vouches for")
+            raise _sending().Undelivered("it is inside the state that it vouches for")
         _append(folder, name, note)
         return
-    post = Post(to, where="audit.to")
+    post = _sending().Post(to, where="audit.to")
     try:
         post.send(note, {"content-type": _TYPE})
     finally:

@@ -18,6 +18,9 @@ PREFIX = "/api/v1/"
 RESERVED = frozenset({"factory", "json", "quiet", "help", "version"})
 """Names that every command has already."""
 
+SHORT = {"out": "o"}
+"""One-letter options, by parameter: the same in each command."""
+
 F = TypeVar("F", bound=Callable[..., Any])
 Urgent = Callable[[Path, str], Callable[[Any], Any]]
 """What must not wait: it takes the folder of a factory and the name of the one who asks, empty where that is not known yet. It returns
@@ -60,7 +63,6 @@ class _Flags(NamedTuple):
     local: bool
     anywhere: bool
     files: Mapping[str, FileUse]
-    short: Mapping[str, str]
     first: First | None
 
 
@@ -78,7 +80,6 @@ def operation(
     local: bool = False,
     anywhere: bool = False,
     files: Mapping[str, FileUse] | None = None,
-    short: Mapping[str, str] | None = None,
     first: First | None = None,
 ) -> Callable[[F], F]:
     """Declare a function as an operation; the function itself stays as it is.
@@ -110,8 +111,6 @@ def operation(
         Whether it works in a folder that holds no factory: it gets one that was not opened.
     files
         What becomes of the file that a parameter names, by parameter; clients of the control plane send it, or take it from there.
-    short
-        One-letter options by parameter, e.g. ``{"out": "o"}``.
     first
         Says what must not wait: it is done once the arguments are found right, before the factory is opened and before anything that
         could fail or wait.
@@ -130,7 +129,6 @@ def operation(
             local,
             anywhere,
             files or {},
-            short or {},
             first,
         )
         return function
@@ -345,7 +343,7 @@ def _read(name: str, function: Callable[..., Any]) -> Operation:
                 help=described.pop(each.name),
                 positional=each.kind is not inspect.Parameter.KEYWORD_ONLY,
                 spreads=spreads,
-                short=flags.short.get(each.name, ""),
+                short=SHORT.get(each.name, ""),
                 element=element,
                 count=count,
             )
