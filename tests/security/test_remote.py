@@ -206,6 +206,13 @@ def test_a_line_is_made_from_a_file_of_this_machine(remote, root, tokens):
     assert 0 == made.returncode, made.stderr
     assert table == (root / "data" / "people.csv").read_text()
     assert "data/people.csv" in (root / "lines" / "visits.yaml").read_text()
+    again = "/api/v1/new/files/people.csv?offset=0&id="  # whoever sent it may still write to what they sent
+    sent = [
+        request(remote, "PUT", f"{again}{folder.name}", tokens["engineer"], b"x")[0]
+        for folder in (root / ".linewright" / "files").iterdir()
+    ]
+    assert 200 in sent
+    assert table == (root / "data" / "people.csv").read_text()
     (remote.here / "people.csv").write_text(table + "300,1,Atown,yes\n")
     other = remote.say("new", "more", *words, token=tokens["engineer"])
     assert (2, True) == (other.returncode, "another file of this name is there" in other.stderr), other.stderr

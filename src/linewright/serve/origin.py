@@ -1,4 +1,4 @@
-"""By what names a server may be asked, and not through a browser that a stranger's page steers."""
+"""Checks of ``Host`` and of the page that a browser's request comes from: DNS rebinding and cross-site requests."""
 
 from collections.abc import Collection, Sequence
 from ipaddress import ip_address

@@ -266,7 +266,6 @@ class OperationCommand(click.Command):
     ) -> int:
         """Have a factory elsewhere carry the operation out, print its result and return the exit code."""
         remote = import_module("linewright.interfaces.cli.remote")  # TLS takes long to import
-        token = token or remote.token_for(settings.address) or ""
         answer = remote.ask(settings.address, self._operation, given, values, token=token)
         result = remote.result_of(self._operation, answer)
         for part in result if self._operation.streams and not settings.as_json else [result]:

@@ -24,8 +24,6 @@ from linewright.errors import (
 from linewright.interfaces.cli.logins import origin_of, token_for
 from linewright.operations.declaration.declare import Operation, to_json
 
-__all__ = ["ask", "result_of", "token_for"]
-
 _CONNECT_S, _ANSWER_S = 10.0, 60.0
 """Seconds to connect, and to wait for the answer of an operation that neither waits for runs nor is expensive."""
 _MOST_BYTES = 1 << 28
@@ -66,7 +64,7 @@ def ask(
     values
         The same as `Operation.check` returned them.
     token
-        Sent as ``Authorization: Bearer``.
+        Sent as ``Authorization: Bearer``; empty for that of the session that `login` keeps for the address.
 
     Raises
     ------
@@ -90,7 +88,7 @@ def ask(
     for name, use in operation.files.items():
         if use == "new" and name in given and values[name].exists():
             raise Conflict("the file is there already", where=name, found=str(values[name]))
-    with closing(_Plane(address, token)) as plane:
+    with closing(_Plane(address, token or token_for(address) or "")) as plane:
         sent: dict[str, Any] = {}
         for name, use in operation.files.items():
             if name in given:

@@ -192,12 +192,17 @@ class Files:
         raise NotFound("you have no such file", found=given[:80], hint="files are kept for a day")
 
     def _into_data(self, path: Path) -> tuple[Path, bool]:
-        """Put a file into the factory's data, and return where it is and whether it is new there."""
+        """Copy a file into the factory's data, and return where it is and whether it is new there.
+
+        It is a copy: the client can still write to the file that it sent.
+        """
         kept = self._root / "data" / path.name
+        draft = path.with_name(".draft")
         with faults_explained(self._root):
             kept.parent.mkdir(exist_ok=True)
             try:
-                os.link(path, kept)
+                shutil.copyfile(path, draft)
+                os.link(draft, kept)
             except FileExistsError:
                 if _same(path, kept):
                     return kept, False
@@ -206,6 +211,8 @@ class Files:
                     where=f"data/{path.name}",
                     hint="give yours another name",
                 ) from None
+            finally:
+                draft.unlink(missing_ok=True)
         return kept, True
 
     def _sweep(self) -> None:
