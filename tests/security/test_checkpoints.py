@@ -16,9 +16,9 @@ from receivers import webhook
 from linewright.errors import Conflict, Corrupt, Denied, NotFound, RequestError, SpecError
 from linewright.line.audit.auditing import Auditing
 from linewright.line.audit.key import make_key, open_key
-from linewright.line.audit.note import Checkpoint, key_of, note_of, read_key, read_note
 from linewright.line.audit.proof import Proof, prove
 from linewright.line.audit.publish import publish, withheld
+from linewright.line.audit.signed_note import Checkpoint, key_of, note_of, read_key, read_note
 from linewright.line.factory import Factory
 from linewright.line.file.factory_file import read_factory_file
 from linewright.operations import OPERATIONS

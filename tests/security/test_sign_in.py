@@ -21,7 +21,7 @@ from control import Up, factory_up
 
 from linewright.errors import Corrupt, Denied, LinewrightError, NotFound, RequestError, TooMany
 from linewright.interfaces.cli.login import log_in
-from linewright.interfaces.cli.logins import Login, forget, keep, origin_of, token_for
+from linewright.interfaces.cli.saved_sessions import Login, forget, keep, origin_of, token_for
 from linewright.interfaces.http.app import control_app
 from linewright.line.factory import Factory
 from linewright.line.maintenance.verify import verify_chain

@@ -12,8 +12,8 @@ from linewright.engine.context import Progress
 from linewright.errors import Conflict, RequestError
 from linewright.line.audit.export import Entry, entries
 from linewright.line.audit.key import make_key, open_key
-from linewright.line.audit.note import PublicKey
 from linewright.line.audit.proof import read_checkpoints, read_public_key
+from linewright.line.audit.signed_note import PublicKey
 from linewright.line.factory import Factory
 from linewright.line.maintenance.verify import Followed, verify_chain
 from linewright.operations.declaration.declare import operation

@@ -18,7 +18,7 @@ from urllib.parse import urlsplit
 import msgspec
 
 from linewright.errors import LinewrightError, RequestError, Terminal, Transient, from_json
-from linewright.interfaces.cli.logins import Login, forget, keep, origin_of, token_for
+from linewright.interfaces.cli.saved_sessions import Login, forget, keep, origin_of, token_for
 from linewright.interfaces.cli.show import has_colour, json_text, printable, render_error
 from linewright.operations.declaration.declare import to_json
 from linewright.store.clock import said

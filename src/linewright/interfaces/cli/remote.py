@@ -21,7 +21,7 @@ from linewright.errors import (
     Unauthenticated,
     from_json,
 )
-from linewright.interfaces.cli.logins import origin_of, token_for
+from linewright.interfaces.cli.saved_sessions import origin_of, token_for
 from linewright.operations.declaration.declare import Operation, to_json
 
 _CONNECT_S, _ANSWER_S = 10.0, 60.0

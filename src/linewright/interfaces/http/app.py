@@ -21,13 +21,13 @@ from starlette.types import ASGIApp
 
 from linewright import __version__
 from linewright.errors import LinewrightError, NotFound, RequestError, Transient, panics_explained
+from linewright.interfaces.http.client_files import Files, Staged
 from linewright.interfaces.http.describe import components, route_of
 from linewright.interfaces.http.expensive import Bug, Expensive
-from linewright.interfaces.http.files import Files, Staged
 from linewright.interfaces.http.guard import Guard, asked_by, note_refused
 from linewright.interfaces.http.metrics import PATH, metrics_route
 from linewright.interfaces.http.open_routes import OPEN_ROUTES, SECRETS
-from linewright.interfaces.http.rates import Rates
+from linewright.interfaces.http.rate_limit import RateLimit
 from linewright.interfaces.http.replies import Replies
 from linewright.interfaces.http.sign_in import SignIn
 from linewright.operations.declaration.declare import Entry, Operation, load, to_json
@@ -68,7 +68,7 @@ class ControlApp(FastAPI):
         stopping: Event,
         replies: Replies | None,
         hosts: Iterable[str],
-        rates: Rates | None,
+        rate_limit: RateLimit | None,
     ) -> None:
         super().__init__(
             title="Linewright control plane",
@@ -85,8 +85,8 @@ class ControlApp(FastAPI):
         )
         self._operations, self._authenticator = operations, authenticator
         self._relative = bytes if root is None else Relative(root)
-        self._replies, self._hosts, self._rates = replies, tuple(hosts), rates or Rates(None)
-        self._rates.free = frozenset(each.path for each in operations if each.first is not None)
+        self._replies, self._hosts, self._rate_limit = replies, tuple(hosts), rate_limit or RateLimit(None)
+        self._rate_limit.free = frozenset(each.path for each in operations if each.first is not None)
         self.stopping = stopping
         self.permissions = {(each.method, each.path): str(each.permission) for each in operations}
         """What each route asks for; a route that is not here is not added."""
@@ -107,7 +107,7 @@ class ControlApp(FastAPI):
             replies=self._replies,
             hosts=self._hosts,
             relative=self._relative,
-            rates=self._rates,
+            rate_limit=self._rate_limit,
             is_urgent=self._is_urgent,
         )
 
@@ -159,7 +159,7 @@ def control_app(
     stopping: Event | None = None,
     replies: Replies | None = None,
     hosts: Iterable[str] = (),
-    rates: Rates | None = None,
+    rate_limit: RateLimit | None = None,
 ) -> ControlApp:
     """Return the control plane of a factory.
 
@@ -181,7 +181,7 @@ def control_app(
         Remembers answers by ``Idempotency-Key``; without it such a key is refused.
     hosts
         Names in ``Host`` that are ours, beside the loopback ones.
-    rates
+    rate_limit
         How many requests a client may send in a second (default: without limit).
     """
     loaded = [
@@ -194,7 +194,7 @@ def control_app(
         stopping=stopping or Event(),
         replies=replies,
         hosts=hosts,
-        rates=rates,
+        rate_limit=rate_limit,
     )
     index = to_json(
         {

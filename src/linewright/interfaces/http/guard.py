@@ -19,7 +19,7 @@ import msgspec
 from linewright.errors import LinewrightError, RequestError, TooMany, Transient, Unauthenticated
 from linewright.interfaces.http.cookie import session_secret
 from linewright.interfaces.http.open_routes import OPEN_ROUTES, PAGES
-from linewright.interfaces.http.rates import Rates
+from linewright.interfaces.http.rate_limit import RateLimit
 from linewright.interfaces.http.replies import Replies, Reply
 from linewright.serve.access.authenticate import Authenticator
 from linewright.serve.access.rights import Identity
@@ -76,7 +76,7 @@ class Guard:
         Leaves out of an error where the factory is on this machine.
     body_seconds
         Seconds in which a whole body must have come.
-    rates
+    rate_limit
         How many requests a client may send in a second.
     is_urgent
         Says of a path and a body whether they ask for what must not wait: where no answer can be kept, it is carried out all the same.
@@ -93,10 +93,10 @@ class Guard:
         hosts: Iterable[str] = (),
         relative: Callable[[bytes], bytes] = bytes,
         body_seconds: float = BODY_SECONDS,
-        rates: Rates | None = None,
+        rate_limit: RateLimit | None = None,
         is_urgent: Callable[[str, bytes], bool] = lambda _path, _body: False,
     ) -> None:
-        self._rates = rates or Rates(None)
+        self._rate_limit = rate_limit or RateLimit(None)
         self._relative = relative
         self._app, self._authenticator, self._replies, self._body_seconds = (
             app,
@@ -159,10 +159,10 @@ class Guard:
         try:
             identity = self._identify(scope)
         except Unauthenticated:
-            self._rates.require(f"address {(scope.get('client') or ('',))[0]}")
+            self._rate_limit.require(f"address {(scope.get('client') or ('',))[0]}")
             raise
-        if scope["path"] not in self._rates.free:
-            self._rates.require(identity.member or identity.actor)
+        if scope["path"] not in self._rate_limit.free:
+            self._rate_limit.require(identity.member or identity.actor)
         return identity
 
     def _identify(self, scope: MutableMapping[str, Any]) -> Identity:

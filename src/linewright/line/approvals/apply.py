@@ -6,8 +6,8 @@ from linewright.errors import Conflict
 from linewright.line.approvals.line_file import replace_file
 from linewright.line.factory import Factory
 from linewright.line.maintenance.forget import Forgot, forget
-from linewright.line.proposals.ground import ground_of
 from linewright.line.proposals.pending_subject import keep_subject, take_subject
+from linewright.line.proposals.preconditions import preconditions_of
 from linewright.line.proposals.record import Look
 from linewright.line.record.registry import declared_before, judged, registration_of
 from linewright.line.release.rollout import begin_trial, is_tried_first
@@ -59,7 +59,9 @@ def apply_change(factory: Factory, approved: Look) -> Forgot | None:
 def _promote(factory: Factory, proposed: ChangeProposed, change: PromotionChange) -> None:
     # The pointer is read before the look at what is under the change, and the promotion swaps exactly this pointer.
     line, on = change.line, factory.metadata.pointer(change.line)
-    moved = [name for name, now in ground_of(factory, change).items() if proposed.under.get(name) != now]
+    moved = [
+        name for name, now in preconditions_of(factory, change).items() if proposed.under.get(name) != now
+    ]
     if moved:
         raise Conflict(
             f"another {', '.join(moved)} than when it was proposed",

@@ -6,7 +6,7 @@ from linewright.errors import Conflict, RequestError
 from linewright.line.check.contradictions import refuse
 from linewright.line.factory import Factory
 from linewright.line.file.read import parse_line, unsupported
-from linewright.line.proposals.ground import digest_of_file
+from linewright.line.proposals.preconditions import digest_of_file
 from linewright.line.proposals.record import Look, propose
 from linewright.line.proposals.rules import line_rule, spec_in_force
 from linewright.line.spec import LineSpec

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from linewright.errors import Conflict, Denied, NotFound, RequestError
-from linewright.line.audit.note import Checkpoint, PublicKey, key_of, note_of
+from linewright.line.audit.signed_note import Checkpoint, PublicKey, key_of, note_of
 from linewright.store.disk import explain
 
 _PLUGIN = "linewright.plugins.ed25519"

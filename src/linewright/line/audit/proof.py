@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Literal, NamedTuple
 
 from linewright.errors import NotFound, RequestError
-from linewright.line.audit.note import MOST_BYTES, Checkpoint, PublicKey, read_key, read_note
+from linewright.line.audit.signed_note import MOST_BYTES, Checkpoint, PublicKey, read_key, read_note
 from linewright.store.audit_chain import ROOT, Chain, Head, Link, follow
 from linewright.store.disk import explained
 

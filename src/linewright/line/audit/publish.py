@@ -17,8 +17,8 @@ import msgspec
 from linewright.data.spec import duration_micros
 from linewright.errors import Corrupt, LinewrightError
 from linewright.line.audit.key import open_key
-from linewright.line.audit.note import Checkpoint
 from linewright.line.audit.proof import ENDING
+from linewright.line.audit.signed_note import Checkpoint
 from linewright.line.factory import Factory
 from linewright.people.spec import AuditSpec
 from linewright.serve.files import write_whole

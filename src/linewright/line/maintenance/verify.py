@@ -13,8 +13,8 @@ from linewright.data.dataset.blobs import INSTEAD, blobs_of, instead_of
 from linewright.engine.context import Progress
 from linewright.errors import Corrupt, LinewrightError, NotFound
 from linewright.line.audit.key import ed25519
-from linewright.line.audit.note import PublicKey
 from linewright.line.audit.proof import Finding, prove
+from linewright.line.audit.signed_note import PublicKey
 from linewright.line.factory import Factory
 from linewright.line.maintenance.logs import Logs
 from linewright.line.maintenance.problem import AGAIN, OLDER, Problem, guarded, problem_of, worst

@@ -10,7 +10,7 @@ from linewright.data.spec import duration_micros
 from linewright.engine.lock import ProcessLock
 from linewright.errors import NotFound
 from linewright.line.factory import Factory
-from linewright.line.proposals.ground import LINE_FILE, AnyChange, ground_of
+from linewright.line.proposals.preconditions import LINE_FILE, AnyChange, preconditions_of
 from linewright.line.proposals.rules import Rule, voters
 from linewright.people.facts import (
     Applied,
@@ -80,7 +80,7 @@ def propose(
     """
     with one_at_a_time(factory):
         digest = factory.metadata.keep(change)
-        under = ground_of(factory, change)
+        under = preconditions_of(factory, change)
         if isinstance(change, PromotionChange) and change.certificate is not None:
             under["certificate"] = change.certificate  # a run proposes before it tells of the certificate
         for one in reversed(all_of(factory, change.line)):
@@ -131,7 +131,7 @@ def find_proposal(factory: Factory, proposal: str, *, permission: str) -> Change
 def look(factory: Factory, proposed: ChangeProposed) -> Look:
     """Return a proposal, its change, and how it stands now."""
     change = factory.metadata.get(proposed.change, _KINDS[proposed.change_kind])
-    under, line = ground_of(factory, change), proposed.line
+    under, line = preconditions_of(factory, change), proposed.line
     standing = standing_of(
         proposed,
         factory.metadata.events(Voted, line=line),

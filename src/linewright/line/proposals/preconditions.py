@@ -1,4 +1,4 @@
-"""What a proposal stands on, as it is now: each part by its name, as an identity that changes when the part does."""
+"""The preconditions of a proposal as they are now: by name, an identity that changes when the part changes."""
 
 from linewright.errors import LinewrightError
 from linewright.line.factory import Factory
@@ -12,7 +12,7 @@ _NONE = "none"
 LINE_FILE = "line file"
 
 
-def ground_of(factory: Factory, change: AnyChange) -> dict[str, str]:
+def preconditions_of(factory: Factory, change: AnyChange) -> dict[str, str]:
     """Return what a change stands on.
 
     Of a promotion: the champion, with the generation since which it serves, so that one that went and came back is another; the newest

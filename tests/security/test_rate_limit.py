@@ -8,7 +8,7 @@ import pytest
 
 from linewright.errors import TooMany
 from linewright.interfaces.http.app import control_app
-from linewright.interfaces.http.rates import BURST_S, MOST_CLIENTS, Rates
+from linewright.interfaces.http.rate_limit import BURST_S, MOST_CLIENTS, RateLimit
 from linewright.operations import OPERATIONS
 from linewright.serve.access.accounts import Grant
 from linewright.serve.access.authenticate import Authenticator
@@ -18,13 +18,13 @@ from linewright.serve.access.change_accounts import change, new_token, with_toke
 def test_a_client_gets_its_rate_in_the_long_run_and_others_are_not_held_up():
     """Two a second: eight at once, then one each half second."""
     now = [0.0]
-    rates = Rates(2.0, clock=lambda: now[0])
+    limit = RateLimit(2.0, clock=lambda: now[0])
 
     def taken(client: str, tries: int) -> int:
         done = 0
         for _ in range(tries):
             try:
-                rates.require(client)
+                limit.require(client)
                 done += 1
             except TooMany:
                 continue
@@ -41,18 +41,18 @@ def test_a_client_gets_its_rate_in_the_long_run_and_others_are_not_held_up():
 
 def test_clients_that_come_and_go_take_no_more_memory():
     """Strangers choose their addresses: whoever was away for longest is forgotten, and begins anew."""
-    rates = Rates(0.25, clock=lambda: 0.0)
-    rates.require("first")
+    limit = RateLimit(0.25, clock=lambda: 0.0)
+    limit.require("first")
     with pytest.raises(TooMany):
-        rates.require("first")
+        limit.require("first")
     for number in range(MOST_CLIENTS - 1):
-        rates.require(str(number))
+        limit.require(str(number))
     with pytest.raises(TooMany):
-        rates.require("first")
+        limit.require("first")
     for number in range(MOST_CLIENTS):
-        rates.require(f"later {number}")
+        limit.require(f"later {number}")
 
-    rates.require("first")
+    limit.require("first")
 
 
 @pytest.fixture
@@ -77,7 +77,7 @@ def test_who_asks_too_often_is_told_when_to_come_back_and_may_halt_all_the_same(
         lambda _: nullcontext(None),
         OPERATIONS,
         authenticator=Authenticator(state=tmp_path / ".linewright"),
-        rates=Rates(0.01),
+        rate_limit=RateLimit(0.01),
     )
 
     async def ask_all() -> list[httpx.Response]:

@@ -13,7 +13,7 @@ BURST_S = 4.0
 """Seconds' worth of requests that may come at once."""
 
 
-class Rates:
+class RateLimit:
     """A token bucket a client.
 
     Parameters
@@ -25,14 +25,14 @@ class Rates:
 
     Examples
     --------
-    >>> rates = Rates(1.0, clock=lambda: 0.0)
-    >>> [rates.require("ada") for _ in range(4)]
+    >>> rate_limit = RateLimit(1.0, clock=lambda: 0.0)
+    >>> [rate_limit.require("ada") for _ in range(4)]
     [None, None, None, None]
-    >>> rates.require("ada")
+    >>> rate_limit.require("ada")
     Traceback (most recent call last):
         ...
     linewright.errors.TooMany: too many requests: allowed: 1 a second. Next: try again in 1 s
-    >>> rates.require("bob")
+    >>> rate_limit.require("bob")
     """
 
     def __init__(self, per_second: float | None, *, clock: Callable[[], float] = monotonic) -> None:
