@@ -5,9 +5,12 @@ those few that write for a person say so of each file.
 """
 
 import os
+import stat
 from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
+
+from linewright.errors import Denied
 
 OWNER_ONLY = 0o700
 """Rights of the folder of all state: whoever cannot pass it reaches nothing below, whatever the rights there are."""
@@ -38,6 +41,37 @@ def owner_only() -> Generator[None]:
         yield
     finally:
         os.umask(_before.pop())
+
+
+def read_owned(path: Path, most: int, *, what: str, hint: str) -> bytes:
+    """Return the first `most` bytes of a file that holds secrets, or says who may do what; no link is followed.
+
+    Parameters
+    ----------
+    what
+        What is wrong where others have rights on it, for the error.
+    hint
+        What to do then.
+
+    Raises
+    ------
+    Denied
+        If it is no plain file of this user that nobody else may read or change.
+    OSError
+        If it cannot be opened or read; `FileNotFoundError` if it is not there.
+    """
+    descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+    with os.fdopen(descriptor, "rb") as file:
+        found = os.fstat(descriptor)
+        if not stat.S_ISREG(found.st_mode) or found.st_uid != os.geteuid() or found.st_mode & OTHERS:
+            raise Denied(
+                what,
+                where=str(path),
+                found=f"{stat.S_IMODE(found.st_mode):04o}, user {found.st_uid}",
+                allowed="a file of this user, 0600",
+                hint=hint,
+            )
+        return file.read(most)
 
 
 def asked_umask() -> int:

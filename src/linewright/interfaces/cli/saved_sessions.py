@@ -2,7 +2,6 @@
 
 import fcntl
 import os
-import stat
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -12,6 +11,7 @@ import msgspec
 from linewright.errors import Corrupt, Denied, RequestError
 from linewright.serve.origin import is_loopback
 from linewright.store.clock import now_utc, uuid7
+from linewright.store.rights import read_owned
 
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 _MOST_BYTES = 1 << 20
@@ -107,20 +107,14 @@ def _file() -> Path:
 def _read() -> Logins:
     path = _file()
     try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+        held = read_owned(
+            path,
+            _MOST_BYTES,
+            what="others may read or change the sessions",
+            hint="remove it, and sign in again: linewright login URL",
+        )
     except FileNotFoundError:
         return {}
-    with os.fdopen(descriptor, "rb") as file:
-        found = os.fstat(descriptor)
-        if not stat.S_ISREG(found.st_mode) or found.st_uid != os.geteuid() or found.st_mode & 0o077:
-            raise Denied(
-                "others may read or change the sessions",
-                where=str(path),
-                found=f"{stat.S_IMODE(found.st_mode):04o}, user {found.st_uid}",
-                allowed="a file of this user, 0600",
-                hint="remove it, and sign in again: linewright login URL",
-            )
-        held = file.read(_MOST_BYTES)
     try:
         return msgspec.json.decode(held, type=dict[str, Login])
     except msgspec.MsgspecError as error:

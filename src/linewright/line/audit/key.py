@@ -2,7 +2,6 @@
 
 import os
 import shlex
-import stat
 from importlib import import_module
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -10,6 +9,7 @@ from typing import Any, NamedTuple
 from linewright.errors import Conflict, Denied, NotFound, RequestError
 from linewright.line.audit.signed_note import Checkpoint, PublicKey, key_of, note_of
 from linewright.store.disk import explain
+from linewright.store.rights import read_owned
 
 _PLUGIN = "linewright.plugins.ed25519"
 _EXTRA = "audit"
@@ -70,24 +70,17 @@ def open_key(path: Path, *, state: Path) -> Signer:
     """
     _require_outside(path, state)
     try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+        pem = read_owned(
+            path.resolve(),
+            _MOST_BYTES,
+            what="others may read or change the key that signs checkpoints",
+            hint=f"chmod 600 {shlex.quote(str(path))}; if somebody may have read it, make another",
+        )
     except FileNotFoundError as error:
         hint = f"linewright audit key {shlex.quote(str(path))} makes one"
         raise NotFound("the key that signs checkpoints does not exist", where=str(path), hint=hint) from error
     except OSError as error:
         raise explain(error, path, "the key") from error
-    with os.fdopen(descriptor, "rb") as file:
-        found = os.fstat(descriptor)
-        mode = stat.S_IMODE(found.st_mode)
-        if not stat.S_ISREG(found.st_mode) or found.st_uid != os.geteuid() or mode & 0o077:
-            raise Denied(
-                "others may read or change the key that signs checkpoints",
-                where=str(path),
-                found=f"{mode:04o}, user {found.st_uid}",
-                allowed="a file of this user, 0600",
-                hint=f"chmod 600 {shlex.quote(str(path))}; if somebody may have read it, make another",
-            )
-        pem = file.read(_MOST_BYTES)
     try:
         key = ed25519().Key(pem)
     except ValueError as error:

@@ -5,17 +5,16 @@ password what Argon2 makes of it.
 """
 
 import hashlib
-import os
 import secrets
-import stat
 from collections.abc import Mapping
 from pathlib import Path
 
 import msgspec
 from msgspec.structs import replace
 
-from linewright.errors import Corrupt, Denied
+from linewright.errors import Corrupt
 from linewright.serve.access.rights import ROLES, TOKEN_KINDS, Identity, Scope
+from linewright.store.rights import read_owned
 
 ACCESS_FILE = "access.json"
 """In the state folder."""
@@ -199,20 +198,14 @@ def read_accounts(state: Path) -> Accounts:
     """
     path = state / ACCESS_FILE
     try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+        held = read_owned(
+            path,
+            _MOST_BYTES,
+            what="others may read or change who may ask",
+            hint="remove members and tokens that you do not know; then chmod 600",
+        )
     except FileNotFoundError:
         return Accounts()
-    with os.fdopen(descriptor, "rb") as file:
-        found = os.fstat(descriptor)
-        if not stat.S_ISREG(found.st_mode) or found.st_uid != os.geteuid() or found.st_mode & 0o077:
-            raise Denied(
-                "others may read or change who may ask",
-                where=str(path),
-                found=f"{stat.S_IMODE(found.st_mode):04o}, user {found.st_uid}",
-                allowed="a file of this user, 0600",
-                hint="remove members and tokens that you do not know; then chmod 600",
-            )
-        held = file.read(_MOST_BYTES)
     try:
         accounts = msgspec.json.decode(held, type=Accounts)
     except msgspec.MsgspecError as error:
