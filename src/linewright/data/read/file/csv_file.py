@@ -8,9 +8,11 @@ from collections import deque
 from collections.abc import Generator, Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import chain
 from pathlib import Path
 from typing import Any, BinaryIO, TextIO, cast
+from weakref import finalize
 
 import polars as pl
 import pyarrow as pa
@@ -34,6 +36,8 @@ from linewright.errors import RequestError, SpecError
 _BLOCK = 1 << 20
 _MOST_RAGGED = 500_000
 """Rows with another number of fields than the header, from which on the file is no table: they are all kept."""
+_PATIENCE = 10.0
+"""Seconds that one thread waits for another: then a block is read all the same, rather more memory than a standstill."""
 _NO_MARK = bytes(set(range(256)) - set(b'"\r\n'))
 """All bytes but those that say, with the separator, where records start and end."""
 
@@ -126,10 +130,9 @@ class CsvFile:
         with (
             open_unpacked(self.path, limits.ratio) as file,
             closing(_Paced(file, known_encoding(self.spec, self.where))) as paced,
-            self._reader(paced, aside) as reader,
-            closing(paced),  # before the reader, which waits for its last read
+            closing(self._arrow_batches(paced, aside)) as batches,
         ):
-            for rows in reader:
+            for rows in batches:
                 paced.take()
                 frame = cast("pl.DataFrame", pl.from_arrow(pa.Table.from_batches([rows])))
                 ragged = aside.due(frame.height)
@@ -161,19 +164,32 @@ class CsvFile:
                 hint='close it, or write "" for a quote within quotes',
             )
 
-    def _reader(self, file: "_Paced", aside: "_SetAside") -> pyarrow.csv.CSVStreamingReader:
+    def _arrow_batches(self, file: "_Paced", aside: "_SetAside") -> Generator[pa.RecordBatch]:
+        """Give what Arrow reads; at the end, its threads hold nothing of Python's: one that lets go of it as Python ends aborts the process."""
         # The header is read as a row like any other: names are ours, so that all columns can be declared as text.
         names = [f"c{i}" for i in range(len(self.first))]
-        return pyarrow.csv.open_csv(
-            file,
-            read_options=pyarrow.csv.ReadOptions(use_threads=False, column_names=names, block_size=self.size),
-            parse_options=pyarrow.csv.ParseOptions(
-                delimiter=self.spec.separator, newlines_in_values=True, invalid_row_handler=aside
-            ),
-            convert_options=pyarrow.csv.ConvertOptions(
-                column_types={name: pa.large_string() for name in names}, strings_can_be_null=False
-            ),
-        )
+        handler, released = partial(aside), threading.Event()
+        finalize(handler, released.set).atexit = False
+        try:
+            with (
+                pyarrow.csv.open_csv(
+                    file,
+                    read_options=pyarrow.csv.ReadOptions(
+                        use_threads=False, column_names=names, block_size=self.size
+                    ),
+                    parse_options=pyarrow.csv.ParseOptions(
+                        delimiter=self.spec.separator, newlines_in_values=True, invalid_row_handler=handler
+                    ),
+                    convert_options=pyarrow.csv.ConvertOptions(
+                        column_types={name: pa.large_string() for name in names}, strings_can_be_null=False
+                    ),
+                ) as reader,
+                closing(file),  # before the reader, which waits for its last read
+            ):
+                yield from reader
+        finally:
+            handler = reader = None
+            released.wait(_PATIENCE)
 
     def _named(self, frame: pl.DataFrame, *, is_first: bool) -> pl.DataFrame:
         if is_first and (not frame.height or frame.row(0) != self.first):
@@ -193,7 +209,6 @@ class _Paced:
     """
 
     _AHEAD = 3
-    _PATIENCE = 10.0  # seconds after which a block is read all the same: rather more memory than a standstill
 
     def __init__(self, file: BinaryIO, encoding: str) -> None:
         self._file = file
@@ -209,7 +224,7 @@ class _Paced:
     def read(self, size: int) -> bytes:
         """Return so many bytes of UTF-8, fewer at the end of the file."""
         with self._turn:
-            self._turn.wait_for(lambda: self.closed or self._ahead < self._AHEAD, timeout=self._PATIENCE)
+            self._turn.wait_for(lambda: self.closed or self._ahead < self._AHEAD, timeout=_PATIENCE)
             self._ahead += 1
             if self.closed:
                 return b""
@@ -252,7 +267,7 @@ class _Paced:
         with self._turn:
             self.closed = True
             self._turn.notify_all()
-            self._turn.wait_for(lambda: not self._is_read, timeout=self._PATIENCE)
+            self._turn.wait_for(lambda: not self._is_read, timeout=_PATIENCE)
 
 
 class _SetAside:
