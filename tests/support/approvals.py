@@ -13,6 +13,7 @@ from linewright.line.factory import Factory
 from linewright.line.runs.execute import execute_inline
 from linewright.operations.members import member_add, member_role
 from linewright.serve.access.accounts import read_accounts
+from linewright.serve.access.line_tags import UNTAGGED
 from linewright.serve.access.rights import Identity
 
 LINE = small.LINE
@@ -36,7 +37,7 @@ def write(factory: Factory, *lines: str) -> str:
 def as_member(factory: Factory, name: str, **given: Any) -> Factory:
     """Open the factory as a member with all that their roles permit."""
     member = read_accounts(factory.state).members[name]
-    scopes = tuple(one.scope() for one in member.grants)
+    scopes = tuple(one.scope(UNTAGGED) for one in member.grants)
     identity = Identity(actor=f"{name} (token of {name})", member=name, scopes=scopes)
     return Factory.open(factory.root, identity=identity, **given)
 

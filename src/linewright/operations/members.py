@@ -5,6 +5,7 @@ from typing import Literal
 import msgspec
 
 from linewright.line.factory import Factory
+from linewright.line.file.line_tags import keep_tags, require_tags
 from linewright.operations.declaration.declare import operation
 from linewright.people.facts import Granted, MemberChanged
 from linewright.serve.access.accounts import Grant, Member, read_accounts
@@ -25,7 +26,7 @@ class MemberLine(msgspec.Struct, frozen=True, kw_only=True):
 
     member: str
     roles: tuple[str, ...]
-    """Each role, with the lines that it is for: ``engineer`` or ``engineer on claims, parts``."""
+    """Each role, with the lines that it is for: ``engineer`` or ``engineer on claims, parts and tags eu``."""
     created: str
     tokens: int
     """Tokens of theirs that are not revoked."""
@@ -40,7 +41,15 @@ class Members(msgspec.Struct, frozen=True, kw_only=True):
 
 
 @operation(permission="manage", effect="act")
-def member_add(factory: Factory, name: str, /, *, role: Role, lines: tuple[str, ...] = ()) -> MemberLine:
+def member_add(
+    factory: Factory,
+    name: str,
+    /,
+    *,
+    role: Role,
+    lines: tuple[str, ...] = (),
+    tags: tuple[str, ...] = (),
+) -> MemberLine:
     """Add a member with a role.
 
     Parameters
@@ -52,15 +61,24 @@ def member_add(factory: Factory, name: str, /, *, role: Role, lines: tuple[str, 
         also trains, promotes and halts; an approver approves; an admin looks after members, tokens and stored bytes.
     lines
         Names of the lines that the role is for (default: the whole factory).
+    tags
+        The role is for the lines that have one of these tags, too; without `lines`, for these alone.
     """
-    grant = _grant(factory, role, lines)
+    grant = grant_of(factory, role, lines, tags)
     member = Member(created=factory.now(), grants=(grant,))
     return _changed(factory, name, with_member(name, member), "asked for")
 
 
 @operation(permission="manage", effect="act")
 def member_role(
-    factory: Factory, name: str, role: Role, /, *, lines: tuple[str, ...] = (), off: bool = False
+    factory: Factory,
+    name: str,
+    role: Role,
+    /,
+    *,
+    lines: tuple[str, ...] = (),
+    tags: tuple[str, ...] = (),
+    off: bool = False,
 ) -> MemberLine:
     """Give a member a role, or take it away; their tokens have it at once, and they sign in again.
 
@@ -72,10 +90,12 @@ def member_role(
         The role.
     lines
         Names of the lines that it is for (default: the whole factory).
+    tags
+        It is for the lines that have one of these tags, too; without `lines`, for these alone.
     off
-        Take exactly this role on exactly these lines away.
+        Take exactly this role on exactly these lines and tags away.
     """
-    grant = _grant(factory, role, lines)
+    grant = grant_of(factory, role, lines, tags)
 
     def grants(before: tuple[Grant, ...]) -> tuple[Grant, ...]:
         others = tuple(one for one in before if one != grant)
@@ -110,7 +130,9 @@ def member_list(factory: Factory, /) -> Members:
 
 def _changed(factory: Factory, name: str, how: Change, because: str) -> MemberLine:
     accounts = change(factory.state, how)
-    roles = tuple(Granted(role=one.role, lines=one.lines) for one in find_member(accounts, name).grants)
+    roles = tuple(
+        Granted(role=one.role, lines=one.lines, tags=one.tags) for one in find_member(accounts, name).grants
+    )
     factory.metadata.record(
         MemberChanged(at=factory.now(), by=factory.actor, because=because, line="", member=name, roles=roles)
     )
@@ -129,10 +151,22 @@ def _line(factory: Factory, name: str) -> MemberLine:
     )
 
 
-def _grant(factory: Factory, role: str, lines: tuple[str, ...]) -> Grant:
+def grant_of(factory: Factory, role: str, lines: tuple[str, ...], tags: tuple[str, ...]) -> Grant:
+    """Return a role on some lines.
+
+    Raises
+    ------
+    NotFound
+        If there is no such line. A tag that no line has gives no right.
+    RequestError
+        If a word is no tag.
+    """
     for line in lines:
         factory.require(line)
-    return Grant(role=role, lines=tuple(sorted(set(lines))))
+    require_tags(tags)
+    if tags:
+        keep_tags(factory.root, factory.state)
+    return Grant(role=role, lines=tuple(sorted(set(lines))), tags=tuple(sorted(set(tags))))
 
 
 def grant_in_words(grant: Grant) -> str:
@@ -142,5 +176,9 @@ def grant_in_words(grant: Grant) -> str:
     --------
     >>> grant_in_words(Grant(role="engineer", lines=("claims", "parts")))
     'engineer on claims, parts'
+    >>> grant_in_words(Grant(role="engineer", lines=("claims",), tags=("eu", "retail")))
+    'engineer on claims and tags eu, retail'
     """
-    return f"{grant.role} on {', '.join(grant.lines)}" if grant.lines else grant.role
+    tags = [f"tags {', '.join(grant.tags)}"] if grant.tags else []
+    where = " and ".join([*([", ".join(grant.lines)] if grant.lines else []), *tags])
+    return f"{grant.role} on {where}" if where else grant.role

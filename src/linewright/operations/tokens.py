@@ -9,9 +9,9 @@ from linewright.errors import RequestError
 from linewright.line.factory import Factory
 from linewright.operations.declaration.declare import operation
 from linewright.operations.maintenance import Duration
-from linewright.operations.members import grant_in_words
+from linewright.operations.members import grant_in_words, grant_of
 from linewright.people.facts import TokenChanged
-from linewright.serve.access.accounts import Grant, Token, read_accounts
+from linewright.serve.access.accounts import Token, read_accounts
 from linewright.serve.access.change_accounts import change, find_token, new_token, with_token, without_token
 from linewright.serve.access.last_use import last_use
 from linewright.store.clock import later
@@ -76,6 +76,7 @@ def token_create(
     *,
     kind: Kind,
     lines: tuple[str, ...] = (),
+    tags: tuple[str, ...] = (),
     member: str | None = None,
     expires: Duration = "90d",
 ) -> NewToken:
@@ -91,6 +92,8 @@ def token_create(
         What it may do: predict, send labels (feedback), read metrics, look and predict (agent), or what a role may.
     lines
         Names of the lines that it is for (default: the whole factory).
+    tags
+        It is for the lines that have one of these tags, too; without `lines`, for these alone.
     member
         Whose it is: then it can do no more than this member (default: nobody's).
     expires
@@ -101,12 +104,11 @@ def token_create(
         raise RequestError(
             "a token cannot last so long", where="expires", found=expires, allowed=f"up to {LONGEST_DAYS}d"
         )
-    for line in lines:
-        factory.require(line)
+    grant = grant_of(factory, kind, lines, tags)
     at = factory.now()
     made = new_token(
         name=name,
-        grant=Grant(role=kind, lines=tuple(sorted(set(lines)))),
+        grant=grant,
         member=member or "",
         created=at,
         expires=later(at, micros),
@@ -171,6 +173,7 @@ def _record(factory: Factory, at: str, public: str, token: Token) -> None:
             name=token.name,
             role=token.grant.role,
             lines=token.grant.lines,
+            tags=token.grant.tags,
             member=token.member,
             expires=token.expires,
             is_revoked=bool(token.revoked),

@@ -146,7 +146,9 @@ class Granted(msgspec.Struct, frozen=True, kw_only=True):
 
     role: str
     lines: tuple[str, ...] = ()
-    """The lines that it is for; none is the whole factory."""
+    """The lines that it is for; with no tags either it is the whole factory."""
+    tags: tuple[str, ...] = ()
+    """It is for the lines with one of these tags too."""
 
 
 class MemberChanged(Event, frozen=True, kw_only=True, tag="member-changed"):
@@ -166,7 +168,9 @@ class TokenChanged(Event, frozen=True, kw_only=True, tag="token-changed"):
     name: str
     role: str
     lines: tuple[str, ...] = ()
-    """The lines that it is for; none is all."""
+    """The lines that it is for; with no tags either it is all."""
+    tags: tuple[str, ...] = ()
+    """It is for the lines with one of these tags too."""
     member: str = ""
     """Whose it is."""
     expires: str

@@ -5,6 +5,7 @@ those few that write for a person say so of each file.
 """
 
 import os
+import secrets
 import stat
 from collections.abc import Generator
 from contextlib import contextmanager
@@ -72,6 +73,26 @@ def read_owned(path: Path, most: int, *, what: str, hint: str) -> bytes:
                 hint=hint,
             )
         return file.read(most)
+
+
+def write_owned(path: Path, body: bytes) -> None:
+    """Put a file that nobody but this user may read or change in the place of another, whole or not at all.
+
+    Raises
+    ------
+    OSError
+        If it cannot be written; then the other is still there.
+    """
+    draft = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
+    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, LOCK)
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(body)
+            file.flush()
+            os.fsync(descriptor)
+        draft.replace(path)
+    finally:
+        draft.unlink(missing_ok=True)
 
 
 def asked_umask() -> int:

@@ -34,6 +34,7 @@ from linewright.interfaces.cli.show import (
 )
 from linewright.operations.declaration.declare import Entry, NextProgram, Operation, load, to_json
 from linewright.operations.declaration.parameter import nearest
+from linewright.serve.access.accounts import read_accounts
 from linewright.serve.access.authenticate import local_identity
 from linewright.serve.access.refused import Refused
 from linewright.serve.access.rights import Identity
@@ -230,6 +231,9 @@ class OperationCommand(click.Command):
             given = {name: written for name, written in given.items() if written}
             return self._ask(settings, given, values, token)
         try:
+            if token and read_accounts(state).uses_tags:
+                # What parses line files takes long to import.
+                import_module("linewright.line.file.line_tags").keep_tags(settings.root, state)
             identity = local_identity(state, token, user())
             who = identity.actor
             self._operation.authorize(identity, values)

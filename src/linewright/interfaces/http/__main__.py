@@ -28,6 +28,7 @@ from linewright.line.audit.auditing import Auditing
 from linewright.line.factory import Factory
 from linewright.line.file.factory_file import read_factory_file
 from linewright.line.loop.reference import make_reference_in_child
+from linewright.line.loop.tagging import Tagging
 from linewright.line.loop.worker import Tending
 from linewright.line.notify.notify import Notifying
 from linewright.line.runs.attempts import Attempts
@@ -49,6 +50,7 @@ def main(root: Path, host: str, port: int, reach: Reach, listens: Callable[[bool
             faults_explained(root),
             Factory.open(root, report=_say) as factory,
             bound(host, port, reach) as listening,
+            closing(Tagging(lambda: Factory.open(root, identity=owner("linewright")))),
         ):
             lock = ProcessLock(factory.state / "executor.lock")
             lock.wait(_waiting)

@@ -1,6 +1,7 @@
 """Who may approve what, and how many it takes: what the files in force say, and what members are."""
 
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import NamedTuple
 
 from linewright.errors import LinewrightError
@@ -10,6 +11,7 @@ from linewright.line.spec import LineSpec
 from linewright.people.facts import ChangeKind, ChangeProposed
 from linewright.people.spec import ChangesSpec
 from linewright.serve.access.accounts import Member, read_accounts
+from linewright.serve.access.line_tags import UNTAGGED, Tagged
 
 
 class Rule(NamedTuple):
@@ -62,7 +64,9 @@ def spec_in_force(factory: Factory, line: str) -> LineSpec | None:
         return LineSpec.model_validate(kept[0]) if kept else None
 
 
-def may_approve(member: Member, name: str, line: str, approvers: tuple[str, ...]) -> bool:
+def may_approve(
+    member: Member, name: str, line: str, approvers: tuple[str, ...], tagged: Tagged = UNTAGGED
+) -> bool:
     """Return whether a member has the right to approve on a line, and is one of the approvers by name or by a role there.
 
     Examples
@@ -74,16 +78,30 @@ def may_approve(member: Member, name: str, line: str, approvers: tuple[str, ...]
     >>> may_approve(ada, "ada", "claims", ("engineer",)), may_approve(ada, "ada", "claims", ("bob",))
     (True, False)
     """
-    grants = [one for one in member.grants if not one.lines or line in one.lines]
-    has_right = any(one.scope().allows("approve", line) for one in grants)
-    return has_right and (name in approvers or any(one.role in approvers for one in grants))
+    scopes = [(one.role, one.scope(tagged)) for one in member.grants]
+    here = [(role, scope) for role, scope in scopes if scope.lines is None or line in scope.lines]
+    has_right = any(scope.allows("approve", line) for _, scope in here)
+    return has_right and (name in approvers or any(role in approvers for role, _ in here))
 
 
 def voters(factory: Factory, proposed: ChangeProposed) -> Mapping[str, str]:
     """Return the members who may approve a proposal as things are, each with the time since when they are members."""
-    members = read_accounts(factory.state).members
+    found = approvers_of(factory, proposed.line, proposed.approvers)
+    return {name: created for name, created in found.items() if name not in proposed.authors}
+
+
+def approvers_of(factory: Factory, line: str, approvers: tuple[str, ...]) -> dict[str, str]:
+    """Return the members who may approve on a line as things are, each with the time since when they are members."""
+    members, tagged = read_accounts(factory.state).members, _tagged(factory, line)
     return {
         name: member.created
         for name, member in members.items()
-        if name not in proposed.authors and may_approve(member, name, proposed.line, proposed.approvers)
+        if may_approve(member, name, line, approvers, tagged)
     }
+
+
+def _tagged(factory: Factory, line: str) -> Tagged:
+    """Return the tags of a line as its file is; none where it is wrong."""
+    with suppress(LinewrightError):
+        return Tagged({line: factory.line(line).tags})
+    return UNTAGGED

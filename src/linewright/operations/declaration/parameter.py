@@ -78,7 +78,8 @@ class Parameter:
         if self.from_file:
             return _text_in(self.name, texts)
         if self.count == MANY and not self.positional:
-            texts = self._parted(texts)
+            if not (texts := self._parted(texts)):  # an empty variable of a shell must not mean all
+                raise RequestError(f"{self.name!r} is empty", allowed="values, split by commas")
         values = tuple(_from_text(text, self.element) for text in texts)
         if self.count != 1:
             return values

@@ -6,13 +6,15 @@ password what Argon2 makes of it.
 
 import hashlib
 import secrets
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from functools import cached_property
 from pathlib import Path
 
 import msgspec
 from msgspec.structs import replace
 
 from linewright.errors import Corrupt
+from linewright.serve.access.line_tags import UNTAGGED, Tagged
 from linewright.serve.access.rights import ROLES, TOKEN_KINDS, Identity, Scope
 from linewright.store.rights import read_owned
 
@@ -29,12 +31,23 @@ class Grant(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     role: str
     lines: tuple[str, ...] = ()
-    """Names of lines; none is the whole factory."""
+    """Names of lines; with no tags either it is the whole factory."""
+    tags: tuple[str, ...] = ()
+    """It is for the lines that have one of these tags too."""
 
-    def scope(self) -> Scope:
-        """Return what it permits: nothing for an unknown role."""
+    def scope(self, tagged: Tagged) -> Scope:
+        """Return what it permits: nothing for an unknown role, and by tags only lines that have one now.
+
+        Examples
+        --------
+        >>> Grant(role="viewer", tags=("eu",)).scope(Tagged({"claims": ("eu",)})).lines
+        frozenset({'claims'})
+        >>> Grant(role="viewer", tags=("eu",)).scope(UNTAGGED).lines, Grant(role="viewer").scope(UNTAGGED).lines
+        (frozenset(), None)
+        """
         permitted = ROLES.get(self.role) or TOKEN_KINDS.get(self.role) or frozenset[str]()
-        return Scope(permissions=permitted, lines=frozenset(self.lines) or None)
+        is_whole = not self.lines and not self.tags
+        return Scope(permissions=permitted, lines=None if is_whole else tagged.lines(self.lines, self.tags))
 
 
 class Invitation(msgspec.Struct, frozen=True, kw_only=True):
@@ -82,7 +95,7 @@ class Session(msgspec.Struct, frozen=True, kw_only=True):
     expires: str
 
 
-class Accounts(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class Accounts(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, dict=True):
     """All members, tokens and sessions of a factory."""
 
     version: int = 1
@@ -92,15 +105,32 @@ class Accounts(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     sessions: Mapping[str, Session] = {}
     """By the public part of the secret."""
 
-    def identity(self, token: str, now: str) -> Identity | None:
+    @cached_property
+    def admins(self) -> tuple[str, ...]:
+        """Names of the members who are admin of the whole factory, sorted."""
+        whole = Grant(role="admin")
+        return tuple(sorted(name for name, member in self.members.items() if whole in member.grants))
+
+    @cached_property
+    def uses_tags(self) -> bool:
+        """Whether a grant is by tags."""
+        return any(grant.tags for grant in self._grants())
+
+    def _grants(self) -> Iterator[Grant]:
+        for member in self.members.values():
+            yield from member.grants
+        for token in self.tokens.values():
+            yield token.grant
+
+    def identity(self, token: str, now: str, tagged: Tagged) -> Identity | None:
         """Return whose token or session this is; `None` if it is unknown, revoked, expired, or its member is gone."""
         found = self.tokens.get(public_part(token))
         if found is None:
-            return self.signed_in(token, now)
+            return self.signed_in(token, now, tagged)
         # Digests are compared: how long it takes says nothing about the token.
-        return self._holder(found, now) if found.sha256 == sha256(token) else None
+        return self._holder(found, now, tagged) if found.sha256 == sha256(token) else None
 
-    def signed_in(self, secret: str, now: str) -> Identity | None:
+    def signed_in(self, secret: str, now: str, tagged: Tagged) -> Identity | None:
         """Return whose session this is, with the rights that they have now; `None` if there is none of that secret."""
         found = self.sessions.get(public_part(secret))
         if found is None or found.sha256 != sha256(secret) or found.expires <= now:
@@ -108,8 +138,8 @@ class Accounts(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         member = self.members.get(found.member)
         if member is None:
             return None
-        scopes = tuple(grant.scope() for grant in member.grants)
-        return Identity(actor=found.member, member=found.member, scopes=scopes)
+        scopes = tuple(grant.scope(tagged) for grant in member.grants)
+        return Identity(actor=found.member, member=found.member, scopes=scopes, admins=self.admins)
 
     def signed_out(self, member: str) -> "Accounts":
         """Return the accounts without the sessions of a member."""
@@ -123,20 +153,21 @@ class Accounts(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     def has_admin_token(self, now: str) -> bool:
         """Whether a token lets an admin of the whole factory in, so that the owner's is not needed."""
-        holders = (self._holder(token, now) for token in self.tokens.values())
+        holders = (self._holder(token, now, UNTAGGED) for token in self.tokens.values())
         return any(holder is not None and holder.allows("manage") for holder in holders)
 
-    def _holder(self, token: Token, now: str) -> Identity | None:
+    def _holder(self, token: Token, now: str, tagged: Tagged) -> Identity | None:
         member = self.members.get(token.member)
         if token.revoked or token.expires <= now or (token.member and member is None):
             return None
-        scope = token.grant.scope()
+        scope = token.grant.scope(tagged)
         if member is None:
             return Identity(actor=f"token {token.name}", scopes=(scope,))
         return Identity(
             actor=f"{token.member} (token {token.name})",
             member=token.member,
-            scopes=tuple(both(scope, grant.scope()) for grant in member.grants),
+            scopes=tuple(both(scope, grant.scope(tagged)) for grant in member.grants),
+            admins=self.admins,
         )
 
 

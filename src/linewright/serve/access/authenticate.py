@@ -12,6 +12,7 @@ from linewright.errors import LinewrightError, Unauthenticated
 from linewright.serve.access.accounts import ACCESS_FILE, Accounts, public_part, read_accounts, sha256
 from linewright.serve.access.control_token import TOKEN_PATH
 from linewright.serve.access.last_use import EVERY_S, LastUse
+from linewright.serve.access.line_tags import UNTAGGED, FollowedTags
 from linewright.serve.access.refused import Refused
 from linewright.serve.access.rights import Identity, owner
 from linewright.store.clock import now_utc
@@ -52,6 +53,7 @@ class Authenticator:
         self._identities: dict[str, tuple[Identity, float]] = {}
         """Whose each token is, and until when on the monotonic clock, as long as nothing changes."""
         self._uses = None if state is None else LastUse(state)
+        self._tags, self._tagged = None if state is None else FollowedTags(state), UNTAGGED
         self.refused = Refused(state, now=now)
         """Takes note of what was refused."""
         self._trouble: LinewrightError | None = None
@@ -86,6 +88,10 @@ class Authenticator:
                     self._identities.clear()
                     self._accounts, self._seen = read_accounts(state), [seen]
             self._trouble = None
+            if self._tags is not None and self._accounts.uses_tags:
+                before, self._tagged = self._tagged, self._tags.look()
+                if self._tagged is not before:
+                    self._identities.clear()
         except LinewrightError as error:
             self._seen, self._trouble = [], error
             self._identities.clear()
@@ -114,7 +120,7 @@ class Authenticator:
         if public not in accounts.tokens:
             self._look_at = 0.0  # it may have been made a moment ago, and a session ends at once
             accounts = self.accounts
-        found = accounts.identity(token, self.now())
+        found = accounts.identity(token, self.now(), self._tagged)
         if found is None:
             raise _refused("this token lets nobody in: it is unknown, revoked or expired")
         if public in accounts.sessions:
@@ -136,7 +142,7 @@ class Authenticator:
             If members and sessions cannot be read.
         """
         self._look_at = 0.0
-        return self.accounts.signed_in(secret, self.now())
+        return self.accounts.signed_in(secret, self.now(), self._tagged)
 
     def _as_owner(self) -> Identity:
         """Let the owner in, also where the members and tokens cannot be read: else nobody could halt a line from afar then."""

@@ -22,7 +22,7 @@ from linewright.serve.access.accounts import (
     sha256,
 )
 from linewright.serve.access.rights import ROLES, TOKEN_KINDS
-from linewright.store.clock import uuid7
+from linewright.store.rights import write_owned
 
 Change = Callable[[Accounts], Accounts]
 NAME = re.compile(r"[a-z0-9][a-z0-9._@+-]{0,62}")
@@ -49,23 +49,10 @@ def change(state: Path, change: Change) -> Accounts:
     try:
         fcntl.flock(lock, fcntl.LOCK_EX)
         accounts = change(read_accounts(state))
-        _write(state, accounts)
+        write_owned(state / ACCESS_FILE, msgspec.json.format(msgspec.json.encode(accounts)) + b"\n")
         return accounts
     finally:
         os.close(lock)
-
-
-def _write(state: Path, accounts: Accounts) -> None:
-    draft = state / f".{ACCESS_FILE}.{uuid7()}"
-    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(msgspec.json.format(msgspec.json.encode(accounts)) + b"\n")
-            file.flush()
-            os.fsync(descriptor)
-        draft.replace(state / ACCESS_FILE)
-    finally:
-        draft.unlink(missing_ok=True)
 
 
 class Made(NamedTuple):
@@ -223,18 +210,13 @@ def find_member(accounts: Accounts, name: str) -> Member:
 
 
 def _with_an_admin(before: Accounts, after: Accounts) -> Accounts:
-    if _admins(before) and not _admins(after):
+    if before.admins and not after.admins:
         raise Conflict(
             "nobody would be admin any more",
-            found=", ".join(_admins(before)),
+            found=", ".join(before.admins),
             hint="make another member admin first: linewright member role NAME admin",
         )
     return after
-
-
-def _admins(accounts: Accounts) -> list[str]:
-    whole = Grant(role="admin")
-    return sorted(name for name, member in accounts.members.items() if whole in member.grants)
 
 
 def _require_name(name: str, where: str) -> None:

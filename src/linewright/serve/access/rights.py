@@ -37,6 +37,7 @@ TOKEN_KINDS: Mapping[str, frozenset[str]] = {
     "agent": _VIEWER | {"predict", "plan"},
 }
 """What a token of a narrow kind may do; other tokens may do what a role may."""
+_MOST_NAMED = 5
 
 
 class Scope(msgspec.Struct, frozen=True, kw_only=True):
@@ -45,6 +46,11 @@ class Scope(msgspec.Struct, frozen=True, kw_only=True):
     permissions: frozenset[str]
     lines: frozenset[str] | None = None
     """Names of lines; `None` is the whole factory."""
+
+    @property
+    def is_anywhere(self) -> bool:
+        """Whether it holds for a line at all: of its tags, none may have one now."""
+        return self.lines is None or bool(self.lines)
 
     def allows(self, permission: str, line: str | None) -> bool:
         """Whether it holds the permission, on a line, or on the whole factory where `line` is `None`."""
@@ -61,6 +67,8 @@ class Identity(msgspec.Struct, frozen=True, kw_only=True):
     scopes: tuple[Scope, ...]
     member: str = ""
     """Name of the member; empty for the owner, who has none, and for tokens that are nobody's."""
+    admins: tuple[str, ...] = ()
+    """Names of the admins, whom a member may ask for a right."""
 
     @property
     def is_owner(self) -> bool:
@@ -83,7 +91,7 @@ class Identity(msgspec.Struct, frozen=True, kw_only=True):
 
     def allows_somewhere(self, permission: str) -> bool:
         """Whether they may do this to one line at least."""
-        return any(permission in scope.permissions for scope in self.scopes)
+        return any(permission in scope.permissions and scope.is_anywhere for scope in self.scopes)
 
     def lines(self, permission: str) -> frozenset[str] | None:
         """Return the lines that they may do this to; `None` is all."""
@@ -122,12 +130,25 @@ class Identity(msgspec.Struct, frozen=True, kw_only=True):
                 hint="name one of these lines" if line is None else "",
                 details=details,
             )
-        held = sorted({each for scope in self.scopes for each in scope.permissions})
+        held = sorted({each for scope in self.scopes if scope.is_anywhere for each in scope.permissions})
         return Denied(
             f"{self.actor} lacks the right {permission}",
             found=", ".join(held) or "no right",
-            hint="an admin grants it: linewright member role NAME ROLE, or linewright token create NAME --kind ROLE",
+            hint=self._whom_to_ask(permission),
             details=details,
+        )
+
+    def _whom_to_ask(self, permission: str) -> str:
+        admins = ", ".join(self.admins[:_MOST_NAMED])
+        if permission == "manage":
+            return (
+                f"ask an admin: {admins}"
+                if admins
+                else "ask the owner of the factory, or a member who is admin"
+            )
+        return (
+            f"an admin{f' ({admins})' if admins else ''} grants it: linewright member role NAME ROLE, "
+            "or linewright token create NAME --kind ROLE"
         )
 
 
