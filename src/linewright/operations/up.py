@@ -17,6 +17,7 @@ from linewright.engine.supervise import Child, supervise
 from linewright.errors import LinewrightError, Transient
 from linewright.line.factory import Factory
 from linewright.line.file.factory_file import FACTORY_FILE, read_factory_file
+from linewright.line.loop.tagging import tag_lines
 from linewright.line.predict.example_request import curl
 from linewright.line.record.checkpoint import checkpoint_all, head_in_words
 from linewright.operations.declaration.declare import NextProgram, operation
@@ -82,7 +83,7 @@ def up(
     server_name
         Names that clients ask for in ``Host``, separated by commas, beside those of the certificate.
     """
-    reach = _reach(tls_cert, tls_key, behind_proxy, server_name)
+    reach = _reach(factory, tls_cert, tls_key, behind_proxy, server_name)
     reach.require_safe(host)
     budget = _budget(factory, model_memory)
     # A second `up` is refused before it starts an endpoint, whose end would take the first one's address away.
@@ -135,10 +136,12 @@ def serve(
     server_name
         Names that clients ask for in ``Host``, separated by commas, beside those of the certificate.
     """
-    reach = _reach(tls_cert, tls_key, behind_proxy, server_name)
+    reach = _reach(factory, tls_cert, tls_key, behind_proxy, server_name)
     reach.require_safe(host)
     budget, limits = _budget(factory, model_memory), _limits(factory)
     _guard_older(factory)
+    with suppress(LinewrightError):  # then tags of lines give no right
+        tag_lines(factory)
     arguments = program_arguments(
         factory.state, host, port, workers=workers, model_memory=budget, limits=limits, reach=reach
     )
@@ -161,10 +164,15 @@ def _limits(factory: Factory, *, needs_token: bool = False) -> AllLimits:
 
 
 def _reach(
-    tls_cert: Path | None, tls_key: Path | None, behind_proxy: tuple[str, ...], server_name: tuple[str, ...]
+    factory: Factory,
+    tls_cert: Path | None,
+    tls_key: Path | None,
+    behind_proxy: tuple[str, ...],
+    server_name: tuple[str, ...],
 ) -> Reach:
     certificate, key = (str(file.absolute()) if file else "" for file in (tls_cert, tls_key))
-    return Reach(tls_cert=certificate, tls_key=key, names=server_name, proxies=behind_proxy)
+    origins = read_factory_file(factory.root).cors.origins
+    return Reach(tls_cert=certificate, tls_key=key, names=server_name, proxies=behind_proxy, origins=origins)
 
 
 def _up(  # noqa: PLR0917 -- the options of `up`
@@ -178,6 +186,7 @@ def _up(  # noqa: PLR0917 -- the options of `up`
 ) -> None:
     control_token(factory.state)  # one that others could read is refused before anything starts
     _project_all(factory)
+    tag_lines(factory)
 
     def tell(says: str) -> None:
         factory.report(Progress(step="up", says=says, stays=True))

@@ -31,6 +31,8 @@ class Reach(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     """Names in ``Host`` that are ours, beside the loopback ones and those of the certificate."""
     proxies: tuple[str, ...] = ()
     """Addresses and networks of proxies: what they say of whom they forward is believed."""
+    origins: tuple[str, ...] = ()
+    """Origins of other sites whose pages may ask by a token."""
 
     @classmethod
     def of(cls, text: str) -> "Reach":

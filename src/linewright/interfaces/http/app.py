@@ -33,6 +33,7 @@ from linewright.interfaces.http.sign_in import SignIn
 from linewright.operations.declaration.declare import Entry, Operation, load, to_json
 from linewright.serve.access.authenticate import Authenticator
 from linewright.serve.access.rights import Identity
+from linewright.serve.http.cors import Cors
 from linewright.serve.http.loop import FOLLOW_TICKS, LOOP
 from linewright.serve.http.protocol import bounded
 from linewright.serve.http.relative_paths import Relative
@@ -110,6 +111,10 @@ class ControlApp(FastAPI):
             rate_limit=self._rate_limit,
             is_urgent=self._is_urgent,
         )
+
+    def methods_of_pages(self, path: str) -> tuple[str, ...]:
+        """Return the methods that pages of named other sites may use on a path: those of an operation."""
+        return tuple(each.method for each in self._operations if each.path == path)
 
     def _permission_of(self, method: str, path: str) -> str | None:
         of_files, found, _ = path.partition("/files/")
@@ -320,7 +325,7 @@ def serve_control(
     """
     server = _Server(
         uvicorn.Config(
-            app,
+            Cors(app, reach.origins, app.methods_of_pages) if reach.origins else app,
             http=bounded(admits=reach.admits),
             loop=LOOP,
             log_config=None,

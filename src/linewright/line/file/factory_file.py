@@ -25,6 +25,8 @@ FACTORY_FILE = "factory.yaml"
 
 SIZE = r"^\d+(\.\d+)? ?[KMGT]i?B$"
 """A size in bytes, as text."""
+ORIGIN = r"^(https://[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*|http://localhost)(:[1-9][0-9]{0,4})?$"
+"""Of a page: no path, no pattern, and in small letters, as browsers send it."""
 _SHARE = 0.75
 """Of the memory of the machine, what a run may take where nobody says how much."""
 
@@ -86,6 +88,13 @@ def _at_once() -> int:
     return max(2, (os.cpu_count() or 1) // 2)
 
 
+class CorsSpec(Spec):
+    """Which pages of other sites may ask the servers, by a token; cookies count from none."""
+
+    origins: tuple[Annotated[str, Field(pattern=ORIGIN)], ...] = ()
+    """Exact origins, as browsers send them: `https://HOST`, `https://HOST:PORT`, or `http://localhost:PORT` on a developer's machine."""
+
+
 class RunLimits(Spec):
     """What each run may take: it is carried out in a process of its own."""
 
@@ -134,6 +143,8 @@ class FactoryFile(Spec):
     """What lines are to reach together."""
     approve: ApproveSpec = ApproveSpec()
     """Who may approve what members ask of the whole factory."""
+    cors: CorsSpec = CorsSpec()
+    """Which pages of other sites may ask the servers (default: none)."""
 
 
 def read_factory_file(root: Path) -> FactoryFile:

@@ -27,9 +27,16 @@ class Tagging(PollingThread):
 
     @contextmanager
     def _looking(self, factory: Factory) -> Generator[Callable[[], None]]:
-        yield partial(_look, factory)
+        yield partial(tag_lines, factory)
 
 
-def _look(factory: Factory) -> None:
+def tag_lines(factory: Factory) -> None:
+    """Keep the tags of line files, where a grant is by tags.
+
+    Raises
+    ------
+    LinewrightError
+        If members, line files or state cannot be read or written.
+    """
     if read_accounts(factory.state).uses_tags:
         keep_tags(factory.root, factory.state)

@@ -78,8 +78,7 @@ class Parameter:
         if self.from_file:
             return _text_in(self.name, texts)
         if self.count == MANY and not self.positional:
-            if not (texts := self._parted(texts)):  # an empty variable of a shell must not mean all
-                raise RequestError(f"{self.name!r} is empty", allowed="values, split by commas")
+            texts = self._parted(texts)
         values = tuple(_from_text(text, self.element) for text in texts)
         if self.count != 1:
             return values
@@ -89,13 +88,16 @@ class Parameter:
 
     def _parted(self, texts: Sequence[str]) -> list[str]:
         try:
-            return [field for row in csv.reader(texts, skipinitialspace=True) for field in row]
+            parts = [field for row in csv.reader(texts, skipinitialspace=True) for field in row]
         except csv.Error as error:
             raise RequestError(
                 f"{self.name!r} is no list: {error}",
                 found=brief(list(texts)),
                 allowed="values, split by commas",
             ) from error
+        if not parts:  # an empty variable of a shell must not mean what no option means
+            raise RequestError(f"{self.name!r} is empty", allowed="values, split by commas")
+        return parts
 
     def check(self, value: Any, *, where: str) -> Any:
         """Return `value` as this parameter's type, or raise `RequestError`."""

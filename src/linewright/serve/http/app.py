@@ -701,6 +701,16 @@ _PATTERNS = tuple(
 )
 
 
+_FOR_PAGES = frozenset({"predict", "label"})
+"""The rights of routes that pages of named other sites may ask."""
+
+
+def methods_of_pages(path: str) -> tuple[str, ...]:
+    """Return the methods that pages of named other sites may use on a path: to predict, and to send labels."""
+    found = _find(path) if len(path) <= 200 else None
+    return (found[0],) if found is not None and found[2] in _FOR_PAGES else ()
+
+
 @lru_cache(maxsize=1024)
 def _find(path: str) -> tuple[str, Handler, str, tuple[str, ...]] | None:
     """Return the method, handler, permission and arguments of a path, or `None`."""

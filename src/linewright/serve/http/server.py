@@ -13,7 +13,8 @@ from typing import cast
 import uvicorn
 from msgspec.structs import replace
 
-from linewright.serve.http.app import App
+from linewright.serve.http.app import App, methods_of_pages
+from linewright.serve.http.cors import Cors
 from linewright.serve.http.loop import FOLLOW_TICKS, LOOP
 from linewright.serve.http.protocol import GRACE_S, BoundedProtocol, bounded
 from linewright.serve.limits import Capacity
@@ -272,7 +273,7 @@ def _run(
     stopping: Callable[[], None] = lambda: None,
 ) -> bool:
     config = uvicorn.Config(
-        app,  # pyright: ignore[reportArgumentType] -- uvicorn types each message; the app takes any mapping
+        Cors(app, reach.origins, methods_of_pages) if reach.origins else app,  # pyright: ignore[reportArgumentType] -- uvicorn types each message; the app takes any mapping
         http=bounded(admits=reach.admits),
         loop=LOOP,
         ws="none",
