@@ -32,6 +32,7 @@ OF_TYPE = "unusable"
 OF_THE_FILE = (
     *("unused-missing", "likely-missing", "margin", "fairness-rows", "unused-setting"),
     *("old-model-file", "free-alarm", "currency", "unknown-goal"),
+    *("unknown-approver", "few-approvers"),
 )
 
 

@@ -102,6 +102,7 @@ def servers(root: Path) -> Iterator[dict[str, str]]:
     )
     with in_a_thread(ending, ports, control) as asked, in_a_thread(ended, others, endpoint) as predicts:
         yield {STATUS: asked, PREDICT: predicts}
+    CLIENT.close()
 
 
 CLIENT = httpx.Client(timeout=30)

@@ -22,11 +22,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
+from linewright.data.finding_text import evidence_in_words
 from linewright.errors import Conflict, Denied, LinewrightError, NotFound, RequestError, SpecError
 from linewright.interfaces.cli.show import render
 from linewright.interfaces.http.app import control_app
 from linewright.line.approvals import line_file
 from linewright.line.approvals.vote import approve as vote_for
+from linewright.line.check.settings_checks import check_plan
 from linewright.line.factory import Factory
 from linewright.line.facts import Forgotten
 from linewright.line.proposals.pending_subject import keep_subject
@@ -43,7 +45,7 @@ from linewright.people.facts import Applied, ChangeProposed, Voted
 from linewright.people.proposals import standing_of
 from linewright.release.facts import Deployed, Promoted, Refused
 from linewright.serve.access.authenticate import Authenticator
-from linewright.serve.access.rights import Identity
+from linewright.serve.access.rights import ROLES, Identity, Scope
 from linewright.store.clock import later
 from linewright.store.values import digest_of_bytes
 
@@ -233,6 +235,56 @@ def test_a_declined_proposal_is_over(factory):
         again = promote(eve, f"{LINE}@2").proposal
     assert one != again
     assert [] == promotions(factory)
+
+
+def test_an_author_may_withdraw_what_they_asked_for(factory):
+    """Though they may not approve it; nobody else takes it back, and no narrow token of theirs."""
+    one = waiting(factory)
+    with by(factory, "eve") as eve, pytest.raises(Denied, match="lacks the right approve"):
+        decline(eve, one)
+    with by(factory, "ada") as ada:
+        ada.identity = replace(ada.identity, scopes=(Scope(permissions=ROLES["viewer"]),))
+        with pytest.raises(Denied, match="lacks the right approve"):
+            decline(ada, one)
+    assert [] == factory.metadata.events(Voted)
+
+    with by(factory, "ada") as ada:
+        first = decline(ada, one, comment="the labels of May are wrong")
+        again = decline(ada, one)
+    assert first == again
+    assert ("withdrawn", None) == (first.state, first.declined)
+    assert ("ada", "the labels of May are wrong") == (first.withdrawn.member, first.withdrawn.comment)
+    assert [("withdraw", "ada")] == [(voted.vote, voted.member) for voted in factory.metadata.events(Voted)]
+    assert "withdrawn  ada" in render(first).replace("   ", " ")
+    with by(factory, "bob") as bob, pytest.raises(Conflict, match="the proposal is withdrawn"):
+        approve(bob, one)
+
+
+def test_an_approver_who_is_nobody_is_a_finding(factory):
+    """Else the first who learns of it is the one who waits for an approval."""
+    path = factory.root / "lines" / f"{LINE}.yaml"
+    plain = path.read_text()
+
+    def found(approve: str) -> list[tuple[str, dict[str, Any]]]:
+        path.write_text(plain.replace("approve: [approver]", approve))
+        spec = factory.line(LINE)
+        return [
+            (one.check, dict(one.evidence)) for one in check_plan(factory, spec) if "approver" in one.check
+        ]
+
+    assert [] == found("approve: [approver]")
+    assert [] == found("approve: [bob, cid], approvals: 2")
+    unknown = {"setting": "release.approve", "names": ("chief-risk-officer",)}
+    assert [("unknown-approver", unknown)] == found("approve: [chief-risk-officer, approver]")
+    few = {"setting": "release.approve", "members": 1, "needed": 2}
+    assert [("few-approvers", few)] == found("approve: [bob], approvals: 2")
+    assert "no member who may approve on this line is 'eve'" in evidence_in_words(
+        "unknown-approver", {"setting": "release.approve", "names": ("eve",)}
+    )
+    path.write_text(plain + "changes: {approve: [dan], autonomy: [bob]}\n")
+    assert ["changes.approve"] * 2 == [
+        one.evidence["setting"] for one in check_plan(factory, factory.line(LINE))
+    ]
 
 
 def test_after_seven_days_it_is_expired(factory):
@@ -563,7 +615,7 @@ VOTES = st.lists(
         line=st.just(LINE),
         proposal=st.sampled_from(["p", "p", "p", "q"]),
         change=st.sampled_from(["c", "c", "c", "d"]),
-        vote=st.sampled_from(["approve", "approve", "approve", "decline"]),
+        vote=st.sampled_from(["approve", "approve", "approve", "decline", "withdraw"]),
         member=st.sampled_from(NAMES),
     ),
     max_size=8,
@@ -597,9 +649,12 @@ def test_the_state_keeps_its_laws(votes, since, under, now, is_done):
     fewer = {name: at for name, at in since.items() if name != "bob"}
     assert len(standing_of(PROPOSED, votes, **{**given_, "since": fewer}).approved) <= len(names)
     others = [one for one in votes if one.vote == "approve"]
-    if any((one.proposal, one.change) == ("p", "c") for one in votes if one.vote == "decline"):
+    mine = [one for one in votes if (one.proposal, one.change) == ("p", "c")]
+    if any(one.vote == "decline" for one in mine):
         assert found.state in {"done", "declined"}
+    elif any((one.vote, one.member) == ("withdraw", "ada") for one in mine):  # of somebody else it is nothing
+        assert found.state in {"done", "withdrawn"}
     else:
         assert found == standing_of(PROPOSED, others, **given_)
     ended = standing_of(PROPOSED, votes, **{**given_, "now": LATE})
-    assert ended.state in {"done", "declined", "expired"}
+    assert ended.state in {"done", "declined", "withdrawn", "expired"}

@@ -90,7 +90,7 @@ ASKS: dict[str, set[str]] = {
     "replay": {"analyst", "engineer", "approver", "admin"},
     "cancel": {"engineer"},
     "approve": {"approver"},
-    "decline": {"approver"},
+    "decline": VIEWERS,
 }
 """Those that find out themselves which line is meant: whoever may do it nowhere is refused before."""
 ON_LINES = {"line", "lines", "model"}

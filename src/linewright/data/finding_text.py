@@ -110,6 +110,8 @@ TEMPLATES: Mapping[str, str] = {
     "each row is best; write a minus before it if it costs",
     "currency": "value.currency is {value}, and costs.currency of factory.yaml {costs}: value and cost are not compared",
     "unknown-goal": "factory.yaml has no goal {goal!r}, but {goals:names}",
+    "unknown-approver": "{setting}: no member who may approve on this line is {names:or}; linewright member list shows who there is",
+    "few-approvers": "{setting}: {needed:n} have to approve, and {members:n} may on this line; linewright member add or member role adds one",
 }
 """By the id of a check, or by ``id/form``. The names in braces are those of its evidence."""
 

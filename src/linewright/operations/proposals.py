@@ -53,6 +53,8 @@ class ProposalLine(msgspec.Struct, frozen=True, kw_only=True):
     approved: tuple[Vote, ...]
     """The approvals that count now, one a member."""
     declined: Vote | None
+    withdrawn: Vote | None = None
+    """By one of its authors."""
     under: dict[str, str]
     """What it stands on, by name."""
     moved: tuple[str, ...]
@@ -109,7 +111,7 @@ def proposals(factory: Factory, line: str | None = None, /, *, all: bool = False
     line
         Name of one line (default: all).
     all
-        Also those that are done, declined, expired or void.
+        Also those that are done, declined, withdrawn, expired or void.
     """
     if line is not None:
         factory.require(line)
@@ -137,9 +139,11 @@ def approve(factory: Factory, proposal: str, /, *, comment: str = "") -> Approve
     return msgspec.structs.replace(line_of(factory, found, Approved), forgot=forgot)
 
 
-@operation(permission="approve", effect="act", checks_lines=True)
+@operation(permission="view", effect="act", checks_lines=True)
 def decline(factory: Factory, proposal: str, /, *, comment: str = "") -> ProposalLine:
     """Decline a proposed change, which ends the proposal.
+
+    Who may approve it may decline it. An author withdraws it so.
 
     Parameters
     ----------
@@ -173,6 +177,7 @@ def line_of(factory: Factory, found: Look, kind: type[P]) -> P:
         needed=proposed.needed,
         approved=tuple(map(_vote, standing.approved)),
         declined=None if standing.declined is None else _vote(standing.declined),
+        withdrawn=None if standing.withdrawn is None else _vote(standing.withdrawn),
         under=proposed.under,
         moved=standing.moved,
         next=_next(found),

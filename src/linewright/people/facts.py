@@ -270,13 +270,16 @@ class ChangeProposed(Event, frozen=True, kw_only=True, tag="change-proposed"):
     """How many of them have to approve."""
 
 
+Vote = Literal["approve", "decline", "withdraw"]
+
+
 class Voted(Event, frozen=True, kw_only=True, tag="voted"):
-    """A member approved or declined a proposal; `because` is their comment."""
+    """A member approved or declined a proposal, or an author withdrew it; `because` is their comment."""
 
     proposal: str
     change: str
     """Digest of the change that they decided about."""
-    vote: Literal["approve", "decline"]
+    vote: Vote
     member: str
 
 

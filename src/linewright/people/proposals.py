@@ -7,9 +7,9 @@ import msgspec
 
 from linewright.people.facts import ChangeProposed, Voted
 
-State = Literal["open", "approved", "declined", "expired", "void", "done"]
+State = Literal["open", "approved", "declined", "withdrawn", "expired", "void", "done"]
 """``open``: it can be approved; ``approved``: by all it needs, and not applied yet; ``declined``: somebody was against it;
-``expired``: its time is over; ``void``: what it stands on is another; ``done``: it was applied."""
+``withdrawn``: an author took it back; ``expired``: its time is over; ``void``: what it stands on is another; ``done``: it was applied."""
 DAYS = 7
 """For how long a proposal can be approved."""
 
@@ -21,6 +21,7 @@ class Standing(msgspec.Struct, frozen=True, kw_only=True):
     approved: tuple[Voted, ...] = ()
     """The approvals that count, one a member, oldest first."""
     declined: Voted | None = None
+    withdrawn: Voted | None = None
     moved: tuple[str, ...] = ()
     """What it stands on that is another now, sorted."""
 
@@ -52,7 +53,7 @@ def standing_of(
     Returns
     -------
     Standing
-        Authors never count, and each member counts once. What was applied or declined stays so, whatever happens later.
+        Authors never count, and each member counts once. What was applied, declined or withdrawn stays so, whatever happens later.
     """
     mine = [one for one in votes if (one.proposal, one.change) == (proposed.id, proposed.change)]
     counted = {
@@ -65,29 +66,37 @@ def standing_of(
     }
     approved = tuple(sorted(counted.values(), key=lambda one: (one.at, one.member)))
     declined = next((one for one in mine if one.vote == "decline"), None)
+    withdrawn = next((one for one in mine if one.vote == "withdraw" and one.member in proposed.authors), None)
     moved = tuple(sorted(name for name, was in proposed.under.items() if under.get(name) != was))
     return Standing(
         state=_state(
             proposed,
             is_done=is_done,
-            is_declined=declined is not None,
+            ended="declined" if declined else "withdrawn" if withdrawn else None,
             now=now,
             has_moved=bool(moved),
             approvals=len(approved),
         ),
         approved=approved,
         declined=declined,
+        withdrawn=withdrawn,
         moved=() if is_done else moved,
     )
 
 
 def _state(
-    proposed: ChangeProposed, *, is_done: bool, is_declined: bool, now: str, has_moved: bool, approvals: int
+    proposed: ChangeProposed,
+    *,
+    is_done: bool,
+    ended: State | None,
+    now: str,
+    has_moved: bool,
+    approvals: int,
 ) -> State:
     if is_done:
         return "done"
-    if is_declined:
-        return "declined"
+    if ended is not None:
+        return ended
     if now >= proposed.expires:
         return "expired"
     if has_moved:

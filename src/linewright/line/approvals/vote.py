@@ -1,7 +1,5 @@
 """A member approves or declines a proposal; the last approval that is needed applies it."""
 
-from typing import Literal
-
 from linewright.errors import Conflict, Denied
 from linewright.line.approvals.apply import apply_change
 from linewright.line.factory import Factory
@@ -9,7 +7,7 @@ from linewright.line.maintenance.forget import Forgot
 from linewright.line.proposals.pending_subject import drop_subject
 from linewright.line.proposals.record import Look, find_proposal, look, one_at_a_time
 from linewright.line.proposals.rules import voters
-from linewright.people.facts import Voted
+from linewright.people.facts import ChangeProposed, Vote, Voted
 
 
 def approve(factory: Factory, proposal: str, comment: str) -> tuple[Look, Forgot | None]:
@@ -33,7 +31,7 @@ def approve(factory: Factory, proposal: str, comment: str) -> tuple[Look, Forgot
     """
     with one_at_a_time(factory):
         found = look(factory, find_proposal(factory, proposal, permission="approve"))
-        _require_voter(factory, found, "approve")
+        _require_voter(factory, found)
         mine = any(one.member == factory.identity.member for one in found.standing.approved)
         if found.standing.state == "done" and mine:
             return found, None
@@ -48,26 +46,40 @@ def approve(factory: Factory, proposal: str, comment: str) -> tuple[Look, Forgot
 
 
 def decline(factory: Factory, proposal: str, comment: str) -> Look:
-    """Decline a proposal, which ends it; an author may, too. Twice is once.
+    """Decline a proposal, or withdraw it as one of its authors, which ends it. Twice is once.
 
     Raises
     ------
-    NotFound, Denied, Conflict
+    NotFound
+        If no proposal of a line that the identity may see has this id.
+    Denied
+        If the identity is no author with the right to ask for such a change, and may not approve it either.
+    Conflict
         As `approve` does.
     """
     with one_at_a_time(factory):
-        found = look(factory, find_proposal(factory, proposal, permission="approve"))
-        _require_voter(factory, found, "decline")
-        declined = found.standing.declined
-        if declined is not None and declined.member == factory.identity.member:
+        found = look(factory, find_proposal(factory, proposal, permission="view"))
+        vote: Vote = "withdraw" if _is_author(factory, found.proposed) else "decline"
+        if vote == "decline":
+            factory.identity.require("approve", [found.proposed.line])
+            _require_voter(factory, found)
+        before = found.standing.withdrawn if vote == "withdraw" else found.standing.declined
+        if before is not None and before.member == factory.identity.member:
             return found
         _require_live(found)
-        _record(factory, found, "decline", comment)
+        _record(factory, found, vote, comment)
         drop_subject(factory, found.proposed.id)
         return look(factory, found.proposed)
 
 
-def _record(factory: Factory, found: Look, vote: Literal["approve", "decline"], comment: str) -> None:
+def _is_author(factory: Factory, proposed: ChangeProposed) -> bool:
+    """Return whether who asks is an author, and has a right to ask for or decide such a change: a narrow token has none."""
+    asks = ("manage",) if proposed.change_kind == "forget" else ("run", "release")
+    is_able = any(factory.may(each, proposed.line) for each in (*asks, "approve"))
+    return is_able and factory.identity.member in proposed.authors
+
+
+def _record(factory: Factory, found: Look, vote: Vote, comment: str) -> None:
     factory.metadata.record(
         Voted(
             at=factory.now(),
@@ -82,7 +94,7 @@ def _record(factory: Factory, found: Look, vote: Literal["approve", "decline"], 
     )
 
 
-def _require_voter(factory: Factory, found: Look, vote: Literal["approve", "decline"]) -> None:
+def _require_voter(factory: Factory, found: Look) -> None:
     proposed, name = found.proposed, factory.identity.member
     if not name:
         raise Denied(
@@ -92,11 +104,11 @@ def _require_voter(factory: Factory, found: Look, vote: Literal["approve", "decl
             allowed=", ".join(proposed.approvers),
             hint="act as a member: LINEWRIGHT_TOKEN=$(cat TOKEN) linewright ...",
         )
-    if name in proposed.authors and vote == "approve":
+    if name in proposed.authors:
         raise Denied(
             "nobody approves their own change", where=proposed.id, found=name, hint="ask somebody else"
         )
-    if name not in voters(factory, proposed) and name not in proposed.authors:
+    if name not in voters(factory, proposed):
         raise Denied(
             "this member is none of those who may decide about this proposal",
             where=proposed.id,

@@ -19,6 +19,7 @@ from linewright.line.check.settings_checks import (
     free_alarms,
     is_by_group,
     margins_without_end,
+    missing_approvers,
     not_silenced,
     settings_without_effect,
     warning,
@@ -51,6 +52,7 @@ def check_file(factory: Factory, spec: LineSpec, frame: pl.DataFrame) -> tuple[F
             *free_alarms(spec),
             *_currencies(factory, spec),
             *_goals(factory, spec),
+            *missing_approvers(factory, spec),
         ),
     )
 

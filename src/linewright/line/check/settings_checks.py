@@ -4,9 +4,11 @@ from collections.abc import Iterator, Sequence
 
 from linewright.data.facts import Edit, Finding, Scalar
 from linewright.line.factory import Factory
+from linewright.line.proposals.rules import approvers_of
 from linewright.line.record.alerts import last_retraining
 from linewright.line.spec import LineSpec
 from linewright.model.spec import BeatsGate, MetricGate, TrainSpec
+from linewright.people.spec import ChangesSpec
 from linewright.text.numbers import as_declared
 
 
@@ -20,7 +22,13 @@ def check_plan(factory: Factory, spec: LineSpec) -> tuple[Finding, ...]:
         from linewright.line.check.line_checks import planned_groups  # noqa: PLC0415 -- it reads the table, and polars takes a while to import
 
         groups = planned_groups(factory, spec)
-    found = (*groups, *margins_without_end(spec), *settings_without_effect(factory, spec), *free_alarms(spec))
+    found = (
+        *groups,
+        *margins_without_end(spec),
+        *settings_without_effect(factory, spec),
+        *free_alarms(spec),
+        *missing_approvers(factory, spec),
+    )
     return not_silenced(spec, found)
 
 
@@ -70,6 +78,24 @@ def settings_without_effect(factory: Factory, spec: LineSpec) -> Iterator[Findin
             yield warning("unused-setting", word=word)
     if spec.train.model is not None and last_retraining(factory, spec.line) is not None:
         yield warning("old-model-file")
+
+
+def missing_approvers(factory: Factory, spec: LineSpec) -> Iterator[Finding]:
+    """Say which approvers no member is, and where fewer members may approve than have to: nothing could be approved then."""
+    release, changes, whole = spec.release, spec.changes, factory.file().approve
+    rules = [
+        ("release.approve", release.approve, release.approvals),
+        ("changes.approve", changes.approve if changes != ChangesSpec() else (), changes.approvals),
+        ("changes.autonomy", changes.autonomy or (), changes.approvals),
+        ("approve.forget of factory.yaml", whole.forget if spec.table.subject else (), whole.approvals),
+    ]
+    for setting, approvers, needed in rules:
+        unknown = tuple(one for one in approvers if not approvers_of(factory, spec.line, (one,)))
+        if unknown:
+            yield warning("unknown-approver", setting=setting, names=unknown)
+        found = len(approvers_of(factory, spec.line, approvers)) if approvers else 0
+        if approvers and found < needed:
+            yield warning("few-approvers", setting=setting, members=found, needed=needed)
 
 
 def is_by_group(spec: LineSpec) -> bool:

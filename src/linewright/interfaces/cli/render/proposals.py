@@ -24,6 +24,7 @@ def proposal_text(one: ProposalLine) -> str:
         ("approved", f"{len(one.approved)} of {one.needed}"),
         *(("", _vote(vote)) for vote in one.approved),
         *([("declined", _vote(one.declined))] if one.declined else []),
+        *([("withdrawn", _vote(one.withdrawn))] if one.withdrawn else []),
         *([("moved", ", ".join(one.moved))] if one.moved else []),
         ("until", one.expires),
     ]
