@@ -2,10 +2,11 @@
 
 import http.client
 import json
+import socket
 import ssl
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import ExitStack, contextmanager, nullcontext, suppress
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -20,6 +21,7 @@ from linewright.interfaces.http.app import bound, control_app, serve_control
 from linewright.operations import OPERATIONS
 from linewright.serve.access.authenticate import Authenticator
 from linewright.serve.certificate import Certificate
+from linewright.serve.http import connections
 from linewright.serve.http.server import serve
 from linewright.serve.reach import Reach
 
@@ -181,6 +183,32 @@ def test_clients_ask_by_tls_and_by_the_names_of_the_certificate(plane, authority
                 ask(port, tls=context, to="localhost")
         with pytest.raises((http.client.HTTPException, OSError)):
             ask(port)
+
+
+@pytest.mark.usefixtures("processes")
+@pytest.mark.parametrize("sent", [b"", b"\x16\x03\x01\x02\x00\x01\x00\x01", b"GET / HTTP/1.1\r\n\r\n"])
+@pytest.mark.parametrize("plane", ["control", "data"])
+def test_handshakes_that_do_not_end_make_room_for_others(plane, sent, authority, tmp_path, monkeypatch):
+    """A connection counted once its handshake was done: until then each took a file, for ten seconds."""
+    monkeypatch.setattr(connections, "MOST_CONNECTIONS", 20)
+    certificate, key = issued(authority, tmp_path, "localhost")
+    trusting = ssl.create_default_context(cadata=authority.cert_pem.bytes().decode())
+    with (
+        running(plane, tmp_path / "state", Reach(tls_cert=certificate, tls_key=key)) as port,
+        ExitStack() as stack,
+    ):
+        held = [
+            stack.enter_context(socket.create_connection(("127.0.0.1", port), timeout=5)) for _ in range(60)
+        ]
+        for one in held:
+            with suppress(OSError):
+                one.sendall(sent)
+        assert [200] * 3 == [ask(port, tls=trusting, to="localhost")[0] for _ in range(3)]
+        for one in held[:30]:
+            with suppress(ConnectionError):
+                while one.recv(4096):  # where it is no TLS it is told so first
+                    pass
+        assert [200] * 30 == [ask(port, tls=trusting, to="localhost")[0] for _ in range(30)]
 
 
 @pytest.mark.usefixtures("processes")

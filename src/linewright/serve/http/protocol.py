@@ -98,6 +98,7 @@ class BoundedProtocol(HttpToolsProtocol):
             "_refused",
             "_running",
             "_unread",
+            "room",
         ),
     )
     """Beside uvicorn's own attributes: with more than 30 in its dict an object of Python 3.11 loses the quick way to all of them."""
@@ -124,12 +125,19 @@ class BoundedProtocol(HttpToolsProtocol):
         self._is_leaving = False
         self._default_headers: Sequence[Header] = ()
         self._default_lines = b""
+        self.room: Room | None = None
+        """Whether there is room for it, where it was counted during its handshake."""
+
+    @property
+    def places(self) -> Connections:
+        """The connections of the server."""
+        return self._places
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Begin to wait for the first request, where there is room for one more client."""
         super().connection_made(transport)
         self.flow = _Flow(transport, self._is_behind)
-        room = self._places.enter(transport.get_extra_info("peername"))
+        room = self.room or self._places.enter(transport.get_extra_info("peername"))
         if room is Room.DROPPED:
             self._refused = True
             self._abort()
