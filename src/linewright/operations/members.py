@@ -157,9 +157,9 @@ def grant_of(factory: Factory, role: str, lines: tuple[str, ...], tags: tuple[st
     Raises
     ------
     NotFound
-        If there is no such line. A tag that no line has gives no right.
+        If a line does not exist. A tag that no line has gives no right.
     RequestError
-        If a word is no tag.
+        If a tag is empty or too long.
     """
     for line in lines:
         factory.require(line)

@@ -53,7 +53,7 @@ def decline(factory: Factory, proposal: str, comment: str) -> Look:
     NotFound
         If no proposal of a line that the identity may see has this id.
     Denied
-        If the identity is no author with the right to ask for such a change, and may not approve it either.
+        If the identity may not approve it, and is not an author who may ask for such a change.
     Conflict
         As `approve` does.
     """

@@ -38,7 +38,7 @@ def keep_tags(root: Path, state: Path) -> None:
 
 
 def require_tags(tags: tuple[str, ...]) -> None:
-    """Refuse words that are no tags; one that no line has yet is one.
+    """Refuse empty and overlong tags; a tag that no line has yet is allowed.
 
     Raises
     ------

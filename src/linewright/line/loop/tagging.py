@@ -14,7 +14,7 @@ EVERY_S = 0.5
 
 
 class Tagging(PollingThread):
-    """A thread that keeps the tags of all lines of a factory, until it is closed. Nothing else that is at work delays it.
+    """A thread that keeps the tags of all lines of a factory, until it is closed. Other duties do not delay it.
 
     Parameters
     ----------
@@ -31,7 +31,7 @@ class Tagging(PollingThread):
 
 
 def tag_lines(factory: Factory) -> None:
-    """Keep the tags of line files, where a grant is by tags.
+    """Keep the tags of line files if a grant is by tags.
 
     Raises
     ------

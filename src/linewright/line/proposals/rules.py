@@ -101,7 +101,7 @@ def approvers_of(factory: Factory, line: str, approvers: tuple[str, ...]) -> dic
 
 
 def _tagged(factory: Factory, line: str) -> Tagged:
-    """Return the tags of a line as its file is; none where it is wrong."""
+    """Return the tags of a line as its file is; none if it is wrong."""
     with suppress(LinewrightError):
         return Tagged({line: factory.line(line).tags})
     return UNTAGGED

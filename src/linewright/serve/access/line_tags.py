@@ -36,7 +36,7 @@ class LineTags(msgspec.Struct, frozen=True):
 
 
 class Tagged:
-    """Which lines have which tags at one time. What it was asked is worked out once.
+    """Which lines have which tags at one time. Each question is worked out once.
 
     Parameters
     ----------

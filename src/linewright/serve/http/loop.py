@@ -24,7 +24,7 @@ class Counted(Protocol):
     transport: Any
     """`None` until it is connected."""
     room: Room | None
-    """Whether there is room for it, where it is counted already."""
+    """Whether there is room for it, if it is counted already."""
 
     @property
     def places(self) -> Connections:
@@ -48,7 +48,7 @@ class Handshake(asyncio.Protocol):
         self._transport: Any = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Count it, and begin the handshake where there is room for one more."""
+        """Count it, and begin the handshake if there is room for one more."""
         self._transport, protocol = transport, self._make()
         protocol.room = protocol.places.enter(transport.get_extra_info("peername"))
         if protocol.room is Room.DROPPED:
@@ -63,7 +63,7 @@ class Handshake(asyncio.Protocol):
         secure: Any = SSLProtocol(
             loop, protocol, self._context, waiter, server_side=True, ssl_handshake_timeout=HANDSHAKE_S
         )
-        # What uvloop does itself where it is given a certificate, a moment later: nothing was read yet.
+        # uvloop does the same itself if it is given a certificate. Nothing was read yet.
         self._transport.set_protocol(secure)
         secure.connection_made(transport)
 

@@ -126,7 +126,7 @@ class BoundedProtocol(HttpToolsProtocol):
         self._default_headers: Sequence[Header] = ()
         self._default_lines = b""
         self.room: Room | None = None
-        """Whether there is room for it, where it was counted during its handshake."""
+        """Whether there is room for it, if it was counted during its handshake."""
 
     @property
     def places(self) -> Connections:

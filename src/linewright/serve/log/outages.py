@@ -94,7 +94,7 @@ class Outages:
                 lasting.outage = replace(lasting.outage, rows=lasting.outage.rows + rows)
 
     def close(self) -> None:
-        """Let go of the files: whoever looks at them sees that this process has ended."""
+        """Close the files: readers see that this process has ended."""
         with self._lock:
             for one in self._lasting.values():
                 if one.file is not None:
