@@ -79,7 +79,7 @@ def in_a_thread(ending: Event, ports: "Queue[int]", work: Any) -> Iterator[str]:
 @pytest.fixture(scope="module")
 def servers(root: Path) -> Iterator[dict[str, str]]:
     """Run both servers, for which one origin is named, and give their addresses by a path that each answers."""
-    reach = Reach(origins=(SHOP, "http://localhost:5173"))
+    reach = Reach(origins=(f"{SHOP}:443", "http://localhost:5173"))
     ports, ending = Queue[int](), Event()
     others, ended = Queue[int](), Event()
     app = control_app(

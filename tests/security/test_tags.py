@@ -196,7 +196,7 @@ def test_what_nobody_read_again_gives_no_right(factory, monkeypatch):
     assert not may()
     write(factory.root, "claims", "eu")
     keep_tags(factory.root, factory.state)
-    time.sleep(0.3)
+    time.sleep(0.6)
     assert may()
 
 

@@ -379,3 +379,19 @@ def test_the_last_use_of_a_token_is_noted_to_the_minute(factory):
     assert used is not None
     assert used.endswith(":00Z")
     assert 0o600 == (factory.state / "tokens" / token.split("_")[1]).stat().st_mode & 0o777
+
+
+def test_who_may_not_make_a_token_is_told_whom_to_ask(factory):
+    """A hint that names the very command that was refused helps nobody; a token that is nobody's learns no names."""
+    member_add(factory, "ada", role="engineer")
+    member_add(factory, "eve@example.org", role="admin")
+    tokens = [
+        token_create(factory, name, kind="engineer", member=member).token
+        for name, member in (("ci", "ada"), ("shop", None))
+    ]
+    ada, shop = (Authenticator(state=factory.state).identify([f"Bearer {token}"]) for token in tokens)
+
+    assert "ask an admin: eve@example.org" == ada.refusal("manage").hint
+    assert "ask the owner of the factory, or a member who is admin" == shop.refusal("manage").hint
+    assert "an admin (eve@example.org) grants it: linewright member role" in ada.refusal("approve").hint
+    assert "eve" not in shop.refusal("approve").hint

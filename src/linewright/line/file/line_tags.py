@@ -12,7 +12,7 @@ from linewright.store.clock import now_utc
 from linewright.store.disk import explained
 from linewright.store.stamps import Stamp, is_young, stamp_of
 
-_ENDING = ".yaml"
+_ENDING, _WORD = ".yaml", b"tags"
 
 
 def keep_tags(root: Path, state: Path) -> None:
@@ -62,6 +62,7 @@ def _stamps(folder: Path) -> dict[str, Stamp]:
 
 
 def _tags_in(path: Path) -> tuple[str, ...]:
-    with suppress(LinewrightError):
-        return read_line(path).tags
+    with suppress(LinewrightError, OSError):
+        if _WORD in path.read_bytes():  # parsing takes long, and most files have none
+            return read_line(path).tags
     return ()

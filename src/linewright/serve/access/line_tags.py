@@ -14,7 +14,7 @@ TAGS_FILE = "tags.json"
 """In the state folder. It follows from the line files, so that it is in no backup."""
 GRACE_S = 2.0
 """Seconds for which a line keeps its tags after its file was written, until they are read again."""
-LOOK_S = 0.2
+LOOK_S = 0.5
 """How often it is looked whether the files changed."""
 _MOST_BYTES = 16 << 20
 MOST_TAG = 63
@@ -80,7 +80,7 @@ class FollowedTags:
     """
 
     def __init__(self, state: Path) -> None:
-        self._state, self._lines = state, state.parent / "lines"
+        self._state, self._lines = state, f"{state.parent}/lines"
         self._stamp: Stamp | None = None
         self._kept, self._now = LineTags(), UNTAGGED
         self._right_at: dict[str, float] = {}
@@ -98,7 +98,7 @@ class FollowedTags:
             self._stamp, self._kept = stamp, read_tags(self._state)
         tagged = {line: file for line, file in self._kept.lines.items() if file.tags}
         for line, file in tagged.items():
-            if stamp_at(self._lines / f"{line}.yaml") == file.stamp:
+            if stamp_at(f"{self._lines}/{line}.yaml") == file.stamp:
                 self._right_at[line] = now
         found = Tagged(
             {

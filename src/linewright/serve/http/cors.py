@@ -23,14 +23,18 @@ class Cors:
     app
         What answers.
     origins
-        The origins, exactly as browsers send them.
+        The origins.
     methods
         Says which methods pages may use on a path: none where they may not ask at all.
     """
 
     def __init__(self, app: App, origins: Iterable[str], methods: Callable[[str], Collection[str]]) -> None:
         self._app, self._methods = app, methods
-        self._origins = frozenset(origin.encode() for origin in origins)
+        # Browsers leave the port of the scheme out.
+        self._origins = frozenset(
+            origin.removesuffix(":443" if origin.startswith("https") else ":80").encode()
+            for origin in origins
+        )
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
         """Answer one connection event of ASGI."""
