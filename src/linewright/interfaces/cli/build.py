@@ -4,7 +4,7 @@ import os
 import sys
 import traceback
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, closing
 from functools import partial
 from importlib import import_module
 from pathlib import Path
@@ -257,7 +257,8 @@ class OperationCommand(click.Command):
                     click.echo(text, nl=bool(text))
         except LinewrightError as error:
             if token and state.is_dir():
-                Refused(state).note(error, server="command", who=who, what=self._operation.name)
+                with closing(Refused(state)) as refused:
+                    refused.note(error, server="command", who=who, what=self._operation.name)
             raise
         finally:
             progress.clear()

@@ -122,7 +122,7 @@ class Accounts(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, di
         for token in self.tokens.values():
             yield token.grant
 
-    def identity(self, token: str, now: str, tagged: Tagged) -> Identity | None:
+    def identity(self, token: str, now: str, tagged: Tagged = UNTAGGED) -> Identity | None:
         """Return whose token or session this is; `None` if it is unknown, revoked, expired, or its member is gone."""
         found = self.tokens.get(public_part(token))
         if found is None:
@@ -130,7 +130,7 @@ class Accounts(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, di
         # Digests are compared: how long it takes says nothing about the token.
         return self._holder(found, now, tagged) if found.sha256 == sha256(token) else None
 
-    def signed_in(self, secret: str, now: str, tagged: Tagged) -> Identity | None:
+    def signed_in(self, secret: str, now: str, tagged: Tagged = UNTAGGED) -> Identity | None:
         """Return whose session this is, with the rights that they have now; `None` if there is none of that secret."""
         found = self.sessions.get(public_part(secret))
         if found is None or found.sha256 != sha256(secret) or found.expires <= now:
