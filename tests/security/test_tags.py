@@ -34,6 +34,7 @@ from linewright.serve.access import line_tags
 from linewright.serve.access.authenticate import Authenticator
 from linewright.serve.access.line_tags import TAGS_FILE
 from linewright.serve.access.rights import Identity
+from linewright.store.stamps import YOUNG_S
 
 spec = importlib.util.spec_from_file_location(
     "made_by_hand", Path(__file__).parents[1] / "serve" / "conftest.py"
@@ -47,7 +48,7 @@ LINE = (
     "line: {name}\ntags: [{tags}]\nsources: {{t: {{file: t.csv}}}}\nlabel: {{column: y, positive: 'yes'}}\n"
 )
 LINES = {"claims": "retail, eu", "parts": "us", "ads": ""}
-SOON_S = 3.0
+SOON_S = 8.0
 """Within which a tag that was taken away gives no right."""
 
 
@@ -174,6 +175,24 @@ def test_a_tag_that_comes_or_goes_under_a_running_server_counts_soon(root, token
             time.sleep(0.1)
         assert [wanted] * len(asks_eu) == [ask(line) for ask in asks_eu], tags
         assert [200] * len(asks_eu) == [ask("claims") for ask in asks_eu], "other lines stay as they are"
+
+
+def test_a_file_that_is_being_written_does_not_shut_out_who_may(factory):
+    """An editor empties a file before it writes it; what stays wrong gives no right."""
+    token = token_create(factory, "eu", kind="viewer", tags=("eu",)).token
+    authenticator = Authenticator(state=factory.state)
+    path = factory.root / "lines" / "claims.yaml"
+    text = path.read_text()
+    assert authenticator.identify([f"Bearer {token}"]).allows("view", "claims")
+
+    for half in ("", text[:20]):
+        path.write_text(half)
+        keep_tags(factory.root, factory.state)
+        time.sleep(line_tags.LOOK_S)
+        assert authenticator.identify([f"Bearer {token}"]).allows("view", "claims")
+    time.sleep(YOUNG_S)
+    keep_tags(factory.root, factory.state)
+    assert not identity(factory, token).allows("view", "claims")
 
 
 def identity(factory: Factory, token: str) -> Identity:

@@ -15,6 +15,7 @@ import pytest
 
 from linewright.errors import BackendError, Conflict, Corrupt, Denied, NotFound, RequestError, Unauthenticated
 from linewright.line.factory import Factory
+from linewright.line.file.factory_file import read_factory_file
 from linewright.line.maintenance.verify import verify_chain
 from linewright.operations.maintenance import backup, restore
 from linewright.operations.members import member_add, member_list, member_remove, member_role
@@ -379,6 +380,14 @@ def test_the_last_use_of_a_token_is_noted_to_the_minute(factory):
     assert used is not None
     assert used.endswith(":00Z")
     assert 0o600 == (factory.state / "tokens" / token.split("_")[1]).stat().st_mode & 0o777
+
+
+def test_the_file_of_a_factory_can_require_a_token(tmp_path):
+    """As the page on rights says; a yes or no is not taken for a secret that somebody wrote into the file."""
+    Factory.create(tmp_path).close()
+    (tmp_path / "factory.yaml").write_text("format: 1\nlimits: {needs_token: true}\n")
+
+    assert read_factory_file(tmp_path).limits.needs_token
 
 
 def test_who_may_not_make_a_token_is_told_whom_to_ask(factory):

@@ -18,7 +18,7 @@ _ENDING, _WORD = ".yaml", b"tags"
 def keep_tags(root: Path, state: Path) -> None:
     """Keep what the line files say now; files that are as they were are not read.
 
-    A file that is wrong has no tags.
+    A file that is wrong has no tags, if it was not written a moment ago.
 
     Raises
     ------
@@ -29,9 +29,9 @@ def keep_tags(root: Path, state: Path) -> None:
         before, now_s = read_tags(state), datetime.fromisoformat(now_utc()).timestamp()
         lines: dict[str, TaggedFile] = {}
         for name, stamp in _stamps(root / "lines").items():
-            kept = before.lines.get(name)
-            if kept is None or kept.stamp != stamp or is_young(stamp, now_s):
-                kept = TaggedFile(stamp, _tags_in(root / "lines" / f"{name}{_ENDING}"))
+            kept, is_new = before.lines.get(name), is_young(stamp, now_s)
+            if kept is None or kept.stamp != stamp or is_new:
+                kept = _read(root / "lines" / f"{name}{_ENDING}", stamp, kept if is_new else None)
             lines[name] = kept
         if lines != before.lines:
             write_tags(state, LineTags(lines))
@@ -61,8 +61,11 @@ def _stamps(folder: Path) -> dict[str, Stamp]:
     return found
 
 
-def _tags_in(path: Path) -> tuple[str, ...]:
+def _read(path: Path, stamp: Stamp, before: TaggedFile | None) -> TaggedFile:
+    """Return what a line file says; if it is wrong, what it said before: somebody may be writing it, and its stamp tells servers so."""
     with suppress(LinewrightError, OSError):
-        if _WORD in path.read_bytes():  # parsing takes long, and most files have none
-            return read_line(path).tags
-    return ()
+        held = path.read_bytes()
+        # Parsing takes long, and most files have no tags.
+        is_without = held and _WORD not in held
+        return TaggedFile(stamp, () if is_without else read_line(path).tags)
+    return before or TaggedFile(stamp, ())

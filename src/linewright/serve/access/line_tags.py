@@ -12,7 +12,7 @@ from linewright.store.stamps import Stamp, stamp_at
 
 TAGS_FILE = "tags.json"
 """In the state folder. It follows from the line files, so that it is in no backup."""
-GRACE_S = 2.0
+GRACE_S = 5.0
 """Seconds for which a line keeps its tags after its file was written, until they are read again."""
 LOOK_S = 0.5
 """How often it is looked whether the files changed."""
