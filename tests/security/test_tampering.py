@@ -500,7 +500,8 @@ def test_an_artifact_with_a_second_name_is_found(root):
 # When checkpoints are made
 
 
-def test_a_run_makes_a_checkpoint_when_it_ends(root, forked):
+@pytest.mark.usefixtures("forked")
+def test_a_run_makes_a_checkpoint_when_it_ends(root):
     """A factory without `up`, that runs from a cron job, is proved up to its last run."""
     with (root / "claims.csv").open("a") as file:
         file.write("C800,0.9,33.0,yes\n")
