@@ -151,12 +151,12 @@ LineNames = tuple[Annotated[str, Field(pattern=r"^[a-z0-9-]{1,63}$")], ...]
 
 
 class RoleOnLinesSpec(Spec):
-    """A role on some lines."""
+    """A role, on the whole factory or on some lines."""
 
     role: Role
     """The role."""
-    lines: Annotated[LineNames, Field(min_length=1)]
-    """Names of the lines that it is for."""
+    lines: Annotated[LineNames, Field(min_length=1)] = ()
+    """Names of the lines that it is for (default: the whole factory)."""
 
 
 class OidcSpec(Spec):
