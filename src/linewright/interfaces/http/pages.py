@@ -74,9 +74,9 @@ def join_page(*, invitation: str = "", problem: str = "") -> str:
     )
 
 
-def code_page(code: str) -> str:
+def code_page(*, code: str, problem: str = "") -> str:
     """Return the page with a code that goes into a terminal."""
-    return _rendered(title="Sign in at a terminal", code=code)
+    return _rendered(title="Sign in at a terminal", code=code, problem=problem)
 
 
 def _rendered(*, title: str, **values: object) -> str:
