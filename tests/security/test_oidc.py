@@ -672,7 +672,7 @@ def test_a_person_signs_in_at_a_terminal_by_a_browser_elsewhere(world, tmp_path,
     assert ("login", "--browser", "--", "https://x") == login(
         world.factory, "https://x", browser=True
     ).arguments
-    with pytest.raises(RequestError, match="no password"):
+    with pytest.raises(RequestError, match="asks for the password"):
         login(world.factory, "https://x", browser=True, name="ada")
 
 

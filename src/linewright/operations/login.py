@@ -36,7 +36,7 @@ def login(
     del factory
     if browser and (name is not None or invitation is not None):
         raise RequestError(
-            "at a provider there is no password here", where="--browser", allowed="no --name, no --invitation"
+            "the provider asks for the password", where="--browser", allowed="no --name, no --invitation"
         )
     given = (("--name", name), ("--invitation", invitation))
     options = (f"{option}={value}" for option, value in given if value is not None)

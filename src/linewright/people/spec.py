@@ -178,7 +178,7 @@ class OidcSpec(Spec):
         "openid",
         "profile",
     )
-    """What is asked for; `openid` is among them."""
+    """What the sign-in requests; `openid` is among them."""
 
     @model_validator(mode="after")
     def _is_safe(self) -> Self:

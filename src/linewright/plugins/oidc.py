@@ -44,7 +44,7 @@ _MOST_BYTES = 256 * 1024
 _FRESH_S = 3_600.0
 """For how long what the provider says of itself, and its keys, are taken as they were."""
 _AGAIN_S = 5.0
-"""After how many seconds a provider that could not be reached is asked again."""
+"""After how many seconds a provider that could not be reached may be tried again."""
 _KIND = {"RS256": "RSA", "PS256": "RSA", "ES256": "EC", "EdDSA": "OKP"}
 _CURVE = {"ES256": "P-256", "EdDSA": "Ed25519"}
 _LEAST_RSA = 342
@@ -122,7 +122,7 @@ class Provider:
         self._trouble: tuple[dict[str, Any], float] | None = None
 
     def address(self, begun: Begun) -> str:
-        """Return where a browser is sent to sign in.
+        """Return the address of the provider's page for signing in.
 
         Raises
         ------
@@ -153,7 +153,7 @@ class Provider:
         begun
             What the sign-in began with.
         code
-            What the browser brought back.
+            What the browser came back with.
         issuer
             Who sent it back, if it says so.
 

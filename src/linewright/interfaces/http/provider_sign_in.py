@@ -64,7 +64,7 @@ class Provider(Protocol):
     spec: OidcSpec
 
     def address(self, begun: Begun) -> str:
-        """Return where a browser is sent to sign in."""
+        """Return the address of the provider's page for signing in."""
         ...
 
     def vouch(self, begun: Begun, *, code: str, issuer: str | None) -> Vouched:
@@ -100,7 +100,7 @@ class _Waiting(NamedTuple):
 
 
 def open_provider(root: Path, now: Callable[[], str]) -> Provider | None:
-    """Return the provider that `factory.yaml` names; `None` if it names none. Nothing is asked of it yet.
+    """Return the provider that `factory.yaml` names; `None` if it names none. It is not contacted yet.
 
     Raises
     ------
@@ -129,7 +129,7 @@ def open_provider(root: Path, now: Callable[[], str]) -> Provider | None:
 class ProviderSignIn:
     """Signs members in for whom a provider vouches.
 
-    A sign-in has a state, a nonce and a verifier of its own, is bound to its browser by a cookie, and is good for one return.
+    A sign-in has its state, nonce and verifier, is bound to its browser by a cookie, and is good for one return.
 
     Parameters
     ----------
@@ -173,7 +173,7 @@ class ProviderSignIn:
         )
         try:
             if challenge and not _CHALLENGE.fullmatch(challenge):
-                raise RequestError("this is no address that `linewright login` made", where="terminal")
+                raise RequestError("`linewright login` made another address", where="terminal")
             self._doors.back_off.require(address, address)
             to = await self._run(partial(provider.address, begun))
         except LinewrightError as error:
@@ -186,7 +186,7 @@ class ProviderSignIn:
         provider, address = self._required(), address_of(request)
         query, browser = request.query_params, begun_secret(request.scope)
         pending = self._pending.take(sha256(query.get("state", "")))
-        # Whoever has the address of another's return, and not the browser, is nobody; nor does it count as a failure of this one.
+        # The address of another browser's return signs nobody in; it does not count as a failure of this browser either.
         if pending is None or not hmac.compare_digest(pending.browser, sha256(browser)):
             return self._doors.show(
                 Denied(

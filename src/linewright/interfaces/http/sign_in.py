@@ -266,7 +266,7 @@ class SignIn:
         Raises
         ------
         Unauthenticated
-            If there is none, so that there are no members.
+            If the factory has none, and so no members.
         """
         if self.authenticator.state is None:
             raise wrong_credentials()
@@ -285,7 +285,7 @@ class SignIn:
     def note(
         self, name: str, address: str, *, because: str = "wrong name or password", provider: str = ""
     ) -> None:
-        """Record that somebody was not let in; a name that is no member's is left out."""
+        """Record that somebody was not let in; only the name of a member is kept."""
         with suppress(LinewrightError, OSError):
             member = name if name in read_accounts(self.state()).members else ""
             now = monotonic()

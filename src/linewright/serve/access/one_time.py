@@ -13,7 +13,7 @@ T = TypeVar("T")
 MOST = 10_000
 """Values that are kept; the oldest gives way."""
 MOST_OF_ONE = 100
-"""Of one address; the oldest of its own gives way, so that one address pushes nobody else's out."""
+"""Of one address; its oldest gives way, so that it pushes nobody else's out."""
 
 
 class OneTime(Generic[T]):

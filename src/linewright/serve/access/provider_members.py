@@ -37,7 +37,7 @@ class Entered(NamedTuple):
     accounts: Accounts
     """With them as a member, if they may enter; without their roles and sessions, if they had some and may not."""
     name: str
-    """What the record calls them; empty where they are no member."""
+    """What the record calls them; empty if they have no account."""
     grants: tuple[Grant, ...]
     """What they may do; none lets nobody in."""
     is_changed: bool
@@ -47,7 +47,7 @@ class Entered(NamedTuple):
 def enter(accounts: Accounts, vouched: Vouched, roles: Mapping[str, Grant], now: str) -> Entered:
     """Return the accounts as they are once somebody came from a provider.
 
-    Whoever was here before keeps the name that they had then. Sessions end that have other roles.
+    A member who was here before keeps the name that they had then. Sessions end that have other roles.
 
     Parameters
     ----------

@@ -150,9 +150,9 @@ def begin_session(
     now
         The time; sessions that have expired by then are removed.
     password
-        What was kept of the password that was checked; empty where a provider vouched.
+        What was kept of the password that was checked; empty if a provider vouched.
     vouched
-        Issuer and subject, where a provider vouched.
+        Issuer and subject, if a provider vouched.
     instead
         Secret of the session that ends, if the same browser had one.
 
