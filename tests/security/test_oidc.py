@@ -4,6 +4,7 @@ import asyncio
 import base64
 import hashlib
 import os
+import ssl
 import sys
 import threading
 import time
@@ -57,6 +58,8 @@ sign_in:
 """
 STATUS, LINES = "/api/v1/member-list", "/api/v1/status"
 VISIT = {"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "navigate", "Sec-Fetch-Dest": "document"}
+_TLS = ssl.create_default_context()
+"""Made once: reading the authorities costs more than a request."""
 ADA = {"sub": "u-1", "preferred_username": "Ada", "groups": ["staff", "admins", "others"]}
 
 
@@ -83,14 +86,14 @@ class World:
         return f"127.1.0.{self.tests}"
 
     def browser(self) -> httpx.Client:
-        transport = httpx.HTTPTransport(local_address=self.address)
+        transport = httpx.HTTPTransport(local_address=self.address, verify=_TLS)
         return httpx.Client(base_url=self.url, timeout=30, transport=transport)
 
     def begin(self, browser: httpx.Client, **query: str) -> str:
         """Go to the provider, and return where it sends the browser."""
         sent = browser.get("/sign-in/oidc", params=query, headers={"Sec-Fetch-Site": "same-origin"})
         assert 303 == sent.status_code, sent.text
-        back = httpx.get(sent.headers["location"])
+        back = httpx.get(sent.headers["location"], verify=_TLS)
         assert back.headers["location"].startswith(f"{self.url}/sign-in/oidc/callback?")
         return back.headers["location"]
 
@@ -454,7 +457,7 @@ def test_nothing_leads_elsewhere(world):
         sent = browser.get("/sign-in/oidc", params={"next": evil, "redirect_uri": evil}, headers=headers)
         query = dict(parse_qsl(urlsplit(sent.headers["location"]).query))
         world.at.person = ADA
-        back = httpx.get(sent.headers["location"]).headers["location"]
+        back = httpx.get(sent.headers["location"], verify=_TLS).headers["location"]
         done = browser.get(back + f"&next={evil}", headers={**VISIT, **headers})
         foreign = browser.get("/sign-in/oidc", headers={"Host": "evil.example"})
 
