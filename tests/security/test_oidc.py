@@ -19,8 +19,9 @@ from urllib.parse import parse_qsl, urlsplit
 
 import httpx
 import pytest
+from cryptography.hazmat.primitives.asymmetric import rsa
 from msgspec.structs import replace
-from provider import CLIENT, OTHER, SECRET, Provider, provider, signed
+from provider import CLIENT, KEYS, OTHER, SECRET, Provider, provider, signed
 
 from linewright.errors import Conflict, LinewrightError, RequestError, SpecError, Terminal, Transient
 from linewright.interfaces.cli.login import main as login_program
@@ -259,6 +260,16 @@ def test_each_signature_that_counts_lets_in(world, alg):
 def seconds() -> float:
     """Return the time since 1970."""
     return datetime.fromisoformat(now_utc()).timestamp()
+
+
+def test_a_short_key_signs_nothing(world, monkeypatch):
+    """RFC 7518 wants 2,048 bits of RSA."""
+    monkeypatch.setitem(KEYS, "RS256", rsa.generate_private_key(65_537, 1_024))
+    world.at.alg = "RS256"
+    with world.browser() as browser:
+        refused = world.sign_in(browser)
+
+    assert (401, True) == (refused.status_code, "nobody&#39;s key" in refused.text)
 
 
 def bad_tokens() -> dict[str, Any]:
