@@ -54,7 +54,7 @@ sign_in:
     client_secret: file:secret
     groups:
       staff: viewer
-      makers: {{role: engineer, lines: [parts, claims]}}
+      makers: {{role: engineer, lines: [parts, claims], tags: [eu]}}
       admins: admin
 """
 STATUS, LINES = "/api/v1/member-list", "/api/v1/status"
@@ -183,7 +183,7 @@ def test_the_name_stays_and_the_roles_follow_the_groups(world):
 
         assert (401, 200, 403, 303) == (ended, kept, refused, again.status_code)
         assert 200 == second.get(LINES + "?line=parts").status_code
-    assert {"ada": (Grant(role="engineer", lines=("claims", "parts")),)} == {
+    assert {"ada": (Grant(role="engineer", lines=("claims", "parts"), tags=("eu",)),)} == {
         name: one.grants for name, one in world.members().items()
     }
 
