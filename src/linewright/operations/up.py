@@ -26,7 +26,7 @@ from linewright.release.promotion import project, record_pending
 from linewright.serve.access.control_token import TOKEN_FILE, control_token
 from linewright.serve.access.sign_in import FIRST_ADMIN, INVITATION_MICROS, first_invitation
 from linewright.serve.limits import AllLimits
-from linewright.serve.listener import Announcement, listening, shown
+from linewright.serve.listener import Announced, Announcement, announced_as, listening
 from linewright.serve.models.memory import to_bytes
 from linewright.serve.peers import shared
 from linewright.serve.reach import Reach
@@ -184,8 +184,9 @@ def _up(  # noqa: PLR0917 -- the options of `up`
 
     # The socket is of this process: while an endpoint that died is started again, clients wait and are not refused.
     with listening(host, port, reach) as listener, shared(factory.state) as folder:
-        address = shown(listener, reach)
-        announcement = Announcement(factory.state, address)
+        limits = _limits(factory, needs_token=reach.needs_token(host))
+        said = announced_as(listener, reach, needs_token=limits.needs_token)
+        announcement = Announcement(factory.state, said)
         url, control = reach.url(*listener.getsockname()[:2]), "control plane and worker"
         asked_at = reach.url(host, control_port)
         of_endpoint, of_runs = _cores(read_factory_file(factory.root).runs.cores)
@@ -195,9 +196,9 @@ def _up(  # noqa: PLR0917 -- the options of `up`
             folder,
             workers=workers,
             model_memory=model_memory,
-            limits=_limits(factory, needs_token=reach.needs_token(host)),
+            limits=limits,
             reach=reach,
-            news=(f"endpoint on {url}", *_examples(factory, url)),
+            news=(f"endpoint on {url}", *_examples(factory, said)),
             listens=announcement.make,
         )
         worker = Child(
@@ -242,8 +243,10 @@ def _cores(of_runs: int | None) -> tuple[frozenset[int] | None, frozenset[int] |
     return frozenset(here[:-of_runs]), frozenset(here[-of_runs:])
 
 
-def _examples(factory: Factory, url: str) -> tuple[str, ...]:
-    commands = (curl(factory, line, url) for line in factory.metadata.lines())
+def _examples(factory: Factory, said: Announced) -> tuple[str, ...]:
+    commands = (
+        curl(factory, line, said.url, needs_token=said.needs_token) for line in factory.metadata.lines()
+    )
     return tuple(f"try: {command}" for command in islice((each for each in commands if each), MOST_EXAMPLES))
 
 
