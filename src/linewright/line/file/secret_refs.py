@@ -44,4 +44,7 @@ def _is_secret(path: Path, node: Scalar) -> bool:
     if re.fullmatch(r"(env|file):\S+", node.text):
         return False
     named = bool(path) and isinstance(path[-1], str) and looks_like_secret_name(path[-1])
-    return (named and node.value is not None) or _SECRETS.search(node.text) is not None
+    # `needs_token: true` is none.
+    return (named and node.value is not None and not isinstance(node.value, bool)) or _SECRETS.search(
+        node.text
+    ) is not None
