@@ -167,7 +167,7 @@ def test_the_readme_holds_from_another_machine(tmp_path, monkeypatch):
 def correct(away: Elsewhere) -> None:
     """Correct the first file, as the README says: its author needs nobody for that."""
     text = away.type("linewright line-file churn")
-    (away.here / "churn.yaml").write_text(text.replace("budget: normal", "budget: quick"))
+    (away.here / "churn.yaml").write_text(text.replace("budget: normal", "budget: quick\n  folds: 2"))
     assert text != (away.here / "churn.yaml").read_text()
     assert "  done  " in away.type('linewright propose churn churn.yaml --because "quick is enough"')
 
