@@ -219,7 +219,11 @@ class _Plane:
 
     def _rest(self, answer: http.client.HTTPResponse, most: int) -> bytes:
         with self._losses_explained():
-            return answer.read(most)
+            piece = answer.read(most)
+            # The library says nothing of a body that is shorter than was said: half a backup would be taken for one.
+            if len(piece) < most and answer.length:
+                raise http.client.IncompleteRead(piece, answer.length)
+            return piece
 
     def _exchange(
         self, method: str, path: str, body: bytes | None, headers: Mapping[str, str], wait: float | None
