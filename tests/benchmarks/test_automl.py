@@ -30,7 +30,15 @@ def tables(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
 @pytest.mark.slow
 def test_a_benchmark_that_was_stopped_goes_on_and_repeats_nothing(tmp_path: Path):
     """A whole one takes hours, and machines are turned off."""
-    words = [sys.executable, str(BENCHMARKS / "automl.py"), "--small", "--tables", "breast_cancer"]
+    words = [
+        sys.executable,
+        str(BENCHMARKS / "automl.py"),
+        "--small",
+        "--seconds",
+        "1",
+        "--tables",
+        "breast_cancer",
+    ]
     words += ["--results", str(tmp_path / "cells.jsonl")]
 
     first = subprocess.run(words, capture_output=True, text=True, check=True)

@@ -646,6 +646,7 @@ def test_openapi_describes_each_argument_and_result(served):
         "/api/v1/audit-verify",
         "/api/v1/join",
         "/api/v1/sign-in",
+        "/api/v1/sign-in/code",
         "/api/v1/sign-out",
     } == described["paths"].keys()
     assert "Add a number to what was added before." == write["summary"]

@@ -139,6 +139,7 @@ def test_a_certificate_says_its_names_and_is_refused_where_it_cannot_serve(autho
         Certificate(*issued(authority, tmp_path / "old", "localhost", until=long_ago))
 
 
+@pytest.mark.usefixtures("processes")
 def test_an_address_is_shown_by_a_name_that_the_certificate_has(authority, tmp_path):
     """Who copies it has no error of a certificate. Only a name of this machine leads to its loopback; behind a proxy it is the proxy's."""
     certificate, key = issued(authority, tmp_path, "*.example.org", "factory.example.org", "localhost")

@@ -192,11 +192,9 @@ def test_short_rows_without_end(tmp_path):
         gzip.compress(b"a,b\n", mtime=0) + gzip.compress(b"1,2\n" * 2**18, mtime=0) * 600
     )
 
-    found = outcome(tmp_path, file="a.csv.gz", limits={"rows": 5_000_000})
+    found = outcome(tmp_path, file="a.csv.gz", limits={"rows": 2_000_000})
 
-    assert "there are more than 5,000,000 rows" in found["said"]
-    # The ratio is the other limit, which is met after 256 MiB at the earliest.
-    assert "sources.s.limits.ratio" in outcome(tmp_path, file="a.csv.gz", limits={"ratio": 1})["said"]
+    assert "there are more than 2,000,000 rows" in found["said"]
 
 
 def test_rows_have_a_limit_with_a_key(tmp_path):
@@ -226,11 +224,11 @@ def test_a_csv_of_too_many_columns(tmp_path, columns):
     assert "sources.s.limits.columns" in found["said"]
 
 
-@pytest.mark.parametrize("a_line", [600_000, 100], ids=["one line", "many lines"])
+@pytest.mark.parametrize("a_line", [200_000, 100], ids=["one line", "many lines"])
 def test_json_lines_of_too_many_names(tmp_path, a_line):
-    """Each object may bring names of its own; the table would have a column for each of 600,000."""
+    """Each object may bring names of its own; the table would have a column for each of 200,000."""
     with (tmp_path / "a.jsonl").open("w") as file:
-        for start in range(0, 600_000, a_line):
+        for start in range(0, 200_000, a_line):
             file.write(json.dumps({f"c{i}": 1 for i in range(start, start + a_line)}) + "\n")
 
     found = outcome(tmp_path, file="a.jsonl")

@@ -500,6 +500,7 @@ def test_an_artifact_with_a_second_name_is_found(root):
 # When checkpoints are made
 
 
+@pytest.mark.usefixtures("forked")
 def test_a_run_makes_a_checkpoint_when_it_ends(root):
     """A factory without `up`, that runs from a cron job, is proved up to its last run."""
     with (root / "claims.csv").open("a") as file:

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields, replace
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from linewright.data.facts import Dataset, Ingested, Split
 from linewright.data.profile.label_form import form_of_many
@@ -34,6 +34,8 @@ if TYPE_CHECKING:
     from linewright.line.split_rows import Rows
     from linewright.model.tasks import TaskRules
 
+_T = TypeVar("_T")
+
 MODEL_FILE = "train.model"
 """Name under which `Work.sources` has the fingerprint of an imported model."""
 
@@ -62,6 +64,13 @@ class Work:
         read = {name: value for name, value in vars(self).items() if name not in given}
         vars(after).update(read)
         return after
+
+    def once(self, name: str, read: Callable[[], _T]) -> _T:
+        """Return what a step reads and later steps need too: the first that asks reads it."""
+        kept = vars(self).setdefault("_kept", {})
+        if name not in kept:
+            kept[name] = read()
+        return kept[name]
 
     @property
     def metadata(self) -> Metadata:

@@ -1,5 +1,6 @@
 """Signing in to a factory that is up, and out of it: programs that ask a person at the terminal."""
 
+from linewright.errors import RequestError
 from linewright.line.factory import Factory
 from linewright.operations.declaration.declare import NextProgram, operation
 
@@ -8,7 +9,13 @@ _PROGRAM = "linewright.interfaces.cli.login"
 
 @operation(permission="view", effect="act", local=True, anywhere=True)
 def login(
-    factory: Factory, url: str, /, *, name: str | None = None, invitation: str | None = None
+    factory: Factory,
+    url: str,
+    /,
+    *,
+    name: str | None = None,
+    invitation: str | None = None,
+    browser: bool = False,
 ) -> NextProgram:
     """Sign in to a factory that is up, here or elsewhere.
 
@@ -23,11 +30,18 @@ def login(
         Name of the member (default: prompt for it).
     invitation
         Code of `member invite`: with it the member chooses the password.
+    browser
+        Sign in at the factory's provider, in a browser on any machine; the page shows a code, which is typed here.
     """
     del factory
+    if browser and (name is not None or invitation is not None):
+        raise RequestError(
+            "the provider asks for the password", where="--browser", allowed="no --name, no --invitation"
+        )
     given = (("--name", name), ("--invitation", invitation))
     options = (f"{option}={value}" for option, value in given if value is not None)
-    return NextProgram(module=_PROGRAM, arguments=("login", *options, "--", url))
+    with_browser = ("--browser",) if browser else ()
+    return NextProgram(module=_PROGRAM, arguments=("login", *options, *with_browser, "--", url))
 
 
 @operation(permission="view", effect="act", local=True, anywhere=True)

@@ -1,12 +1,11 @@
 """Operations about members: who may sign in, and what they may do."""
 
-from typing import Literal
-
 import msgspec
 
 from linewright.line.factory import Factory
 from linewright.operations.declaration.declare import operation
 from linewright.people.facts import Granted, MemberChanged
+from linewright.people.spec import Role
 from linewright.serve.access.accounts import Grant, Member, read_accounts
 from linewright.serve.access.change_accounts import (
     Change,
@@ -16,8 +15,6 @@ from linewright.serve.access.change_accounts import (
     with_member,
     without_member,
 )
-
-Role = Literal["viewer", "annotator", "analyst", "engineer", "approver", "admin"]
 
 
 class MemberLine(msgspec.Struct, frozen=True, kw_only=True):
@@ -31,6 +28,8 @@ class MemberLine(msgspec.Struct, frozen=True, kw_only=True):
     """Tokens of theirs that are not revoked."""
     has_password: bool
     """Whether they have used an invitation, so that they can sign in."""
+    provider: str
+    """Issuer of the provider at which they sign in; empty for a password."""
 
 
 class Members(msgspec.Struct, frozen=True, kw_only=True):
@@ -126,6 +125,7 @@ def _line(factory: Factory, name: str) -> MemberLine:
         created=member.created,
         tokens=sum(token.member == name and not token.revoked for token in accounts.tokens.values()),
         has_password=bool(member.password),
+        provider=member.issuer,
     )
 
 

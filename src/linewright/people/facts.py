@@ -156,6 +156,8 @@ class MemberChanged(Event, frozen=True, kw_only=True, tag="member-changed"):
     roles: tuple[Granted, ...] = ()
     """None once removed."""
     is_removed: bool = False
+    provider: str = ""
+    """Issuer whose groups say so; empty where somebody asked for it here."""
 
 
 class TokenChanged(Event, frozen=True, kw_only=True, tag="token-changed"):
@@ -190,20 +192,24 @@ class PasswordChosen(Event, frozen=True, kw_only=True, tag="password-chosen"):
 
 
 class SignedIn(Event, frozen=True, kw_only=True, tag="signed-in"):
-    """A member gave their password."""
+    """A member was let in."""
 
     member: str
     address: str = ""
     """The client of the request; empty if unknown."""
+    provider: str = ""
+    """Issuer that vouched for them; empty for a password."""
 
 
 class SignInRefused(Event, frozen=True, kw_only=True, tag="sign-in-refused"):
-    """Somebody gave a wrong password or name. At most one a minute and member is recorded."""
+    """Somebody gave a wrong password or name, or comes from a provider and may not enter. At most one a minute and member is recorded."""
 
     member: str = ""
     """Empty for names of nobody, which may be passwords typed into the wrong field."""
     address: str = ""
     """The client of the request; empty if unknown."""
+    provider: str = ""
+    """Issuer of the provider; empty for a password."""
 
 
 class LineMade(Event, frozen=True, kw_only=True, tag="line-made"):

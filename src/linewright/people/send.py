@@ -4,11 +4,10 @@ import base64
 import binascii
 import hashlib
 import hmac
-import http.client
 import smtplib
 import socket
 import ssl
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime
 from email.headerregistry import Address
@@ -16,15 +15,14 @@ from email.message import EmailMessage
 from email.policy import SMTP
 from email.utils import format_datetime
 from http import HTTPStatus
-from ipaddress import ip_address
 from pathlib import Path
-from threading import Timer
 from typing import Protocol
 from urllib.parse import SplitResult, urlsplit
 
 import msgspec
 
 from linewright.errors import SpecError
+from linewright.people.connection import Answer, Connection, Deadline, Unanswered
 from linewright.people.messages import Message, cloud_event
 from linewright.people.secret import read_secret
 from linewright.people.spec import DestinationSpec, EmailSpec, SlackSpec, WebhookSpec
@@ -196,82 +194,24 @@ class Post:
             raise SpecError("this is not the URL of a webhook", where=where, allowed="https://HOST/PATH")
         self._target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
         self._at = f"{parts.scheme}://{parts.netloc}"
-        self._connection = (
-            http.client.HTTPSConnection(host, port, timeout=SEND_S, context=ssl.create_default_context())
-            if parts.scheme == "https"
-            else http.client.HTTPConnection(host, port, timeout=SEND_S)
-        )
+        self._connection = Connection(parts.scheme, host, port, seconds=SEND_S)
 
     def send(self, body: bytes, headers: Mapping[str, str]) -> None:
         """Send a body; raise `Undelivered` unless the receiver said that it has it."""
-        given = {"user-agent": "linewright", "accept": "*/*", **headers}
-        deadline = _Deadline(SEND_S, lambda: self._connection.sock)
+        given = {"accept": "*/*", **headers}
         try:
-            with deadline:
-                self._connect()
-                self._connection.request("POST", self._target, body, given)
-                with self._connection.getresponse() as answer:
-                    said = answer.read(_MOST_ANSWER)
-                    if not answer.isclosed():
-                        self._connection.close()
-            deadline.check()  # an answer that was cut off then may look whole
-        except (OSError, http.client.HTTPException, ValueError) as error:
-            self._connection.close()
-            raise Undelivered(f"{self._at} cannot be reached: {deadline.says(error)}") from error
+            answer = self._connection.ask("POST", self._target, body=body, headers=given, most=_MOST_ANSWER)
+        except Unanswered as error:
+            raise Undelivered(f"{self._at} cannot be reached: {error}") from error
         if not 200 <= answer.status < 300:
-            raise _answered(self._at, answer, said)
-
-    def _connect(self) -> None:
-        """Connect, but not to an address that gives a cloud's machines their secrets, whatever name led there."""
-        connected: socket.socket | None = self._connection.sock
-        if connected is None:
-            self._connection.connect()
-            connected = self._connection.sock
-        peer = connected.getpeername()[0] if connected is not None else ""
-        if ip_address(peer.partition("%")[0]).is_link_local:
-            raise OSError(f"{peer} is a link-local address")
+            raise _answered(self._at, answer)
 
     def close(self) -> None:
         """Close the connection."""
         self._connection.close()
 
 
-class _Deadline:
-    """Hangs up after some seconds, whatever the other side does: a time limit of the socket begins anew with each byte."""
-
-    def __init__(self, seconds: float, connected: Callable[[], socket.socket | None]) -> None:
-        self._seconds, self._connected = seconds, connected
-        self._timer = Timer(seconds, self._hang_up)
-        self._timer.daemon = True
-        self._is_over = False
-
-    def __enter__(self) -> None:
-        self._timer.start()
-
-    def __exit__(self, *_: object) -> None:
-        self._timer.cancel()
-
-    def check(self) -> None:
-        """Raise `TimeoutError` where it was over."""
-        if self._is_over:
-            raise TimeoutError
-
-    def says(self, error: Exception) -> str:
-        """Say what went wrong."""
-        if self._is_over or isinstance(error, TimeoutError):
-            return f"no answer within {self._seconds:g} s"
-        return getattr(error, "strerror", None) or str(error) or type(error).__name__
-
-    def _hang_up(self) -> None:
-        self._is_over = True
-        connected = self._connected()
-        if connected is not None:
-            with suppress(OSError):
-                # Of the socket below TLS: the other thread is in the middle of a read.
-                socket.socket.shutdown(connected, socket.SHUT_RDWR)
-
-
-def _answered(at: str, answer: http.client.HTTPResponse, said: bytes) -> Undelivered:
+def _answered(at: str, answer: Answer) -> Undelivered:
     status = answer.status
     try:
         name = f"{status} {HTTPStatus(status).phrase}"
@@ -281,8 +221,8 @@ def _answered(at: str, answer: http.client.HTTPResponse, said: bytes) -> Undeliv
         return Undelivered(
             f"{at} answers {name}, and redirects are not followed: name the URL that it leads to"
         )
-    text = " ".join(said.decode("utf-8", "replace").split())[:_SHOWN]
-    wanted = answer.getheader("retry-after") or ""
+    text = " ".join(answer.body.decode("utf-8", "replace").split())[:_SHOWN]
+    wanted = answer.headers.get("retry-after") or ""
     pause_s = min(float(wanted), _MOST_PAUSE_S) if wanted.isascii() and wanted.isdecimal() else 0.0
     return Undelivered(
         f"{at} answers {name}{f': {text}' if text else ''}",
@@ -303,7 +243,7 @@ class _Email:
 
     def send(self, messages: Sequence[Message]) -> None:
         letter = _letter(messages, self._spec.sender, self._recipient, self._factory, self._at)
-        deadline = _Deadline(MAIL_S, self._connected)
+        deadline = Deadline(MAIL_S, self._connected)
         try:
             with deadline:
                 server = self._server or self._connect()
@@ -317,7 +257,7 @@ class _Email:
 
     def close(self) -> None:
         if self._server is not None:
-            with suppress(OSError, smtplib.SMTPException), _Deadline(SEND_S, self._connected):
+            with suppress(OSError, smtplib.SMTPException), Deadline(SEND_S, self._connected):
                 self._server.quit()
             self._hang_up()
 

@@ -1,4 +1,4 @@
-"""Sections of `factory.yaml` and of line files for people: `notify`, `audit`, `costs`, `goals`, `changes` and `approve`."""
+"""Sections of `factory.yaml` and of line files for people: `notify`, `audit`, `sign_in`, `costs`, `goals`, `changes` and `approve`."""
 
 from ipaddress import ip_address
 from typing import Annotated, Literal, Self, get_args
@@ -30,6 +30,8 @@ SECRET = r"^(env|file):\S+$"  # noqa: S105 -- a pattern
 URL = r"^(https?://[^\s/@]+(/\S*)?|(env|file):\S+)$"
 SERVER = r"^(\[[0-9A-Fa-f:.]+\]|[^\s:/@\[\]]+):\d{1,5}$"
 ADDRESS = r"^[^\s@<>,;:\"]+@[^\s@<>,;:\"]+$"
+ISSUER = r"^https?://[^\s/@?#]+(/[^\s?#]*)?$"
+SCOPE = r"^[\x21\x23-\x5b\x5d-\x7e]+$"
 
 CURRENCY = r"^[A-Z]{3}$"
 GOAL_NAME = r"^\S(.{0,98}\S)?$"
@@ -142,6 +144,66 @@ class AuditSpec(Spec):
                     "'to' names folders, and URLs of https, or of http to this machine, without a password"
                 )
         return self
+
+
+Role = Literal["viewer", "annotator", "analyst", "engineer", "approver", "admin"]
+LineNames = tuple[Annotated[str, Field(pattern=r"^[a-z0-9-]{1,63}$")], ...]
+
+
+class RoleOnLinesSpec(Spec):
+    """A role, on the whole factory or on some lines."""
+
+    role: Role
+    """The role."""
+    lines: Annotated[LineNames, Field(min_length=1)] = ()
+    """Names of the lines that it is for (default: the whole factory)."""
+
+
+class OidcSpec(Spec):
+    """Members sign in at a provider of OpenID Connect, which knows their password and their groups."""
+
+    issuer: Annotated[str, Field(pattern=ISSUER)]
+    """URL of the provider, letter for letter as it calls itself: https, or http to this machine."""
+    client_id: Annotated[str, Field(min_length=1, max_length=500)]
+    """What the provider calls this factory."""
+    client_secret: Secret | None = None
+    """`env:NAME` or `file:PATH` of the secret that goes with it (default: none, a public client)."""
+    groups: Annotated[dict[str, Role | RoleOnLinesSpec], Field(min_length=1)]
+    """By group, the role of its members: `ROLE`, or `{role: ROLE, lines: [A, B]}`. Who is in none of them is refused."""
+    group_claim: Annotated[str, Field(min_length=1)] = "groups"
+    """Claim of the ID token with the groups."""
+    name_claim: Annotated[str, Field(min_length=1)] = "preferred_username"
+    """Claim with what the record calls a member who is new; `email` counts only if the provider has verified it."""
+    scopes: Annotated[tuple[Annotated[str, Field(pattern=SCOPE)], ...], Field(min_length=1)] = (
+        "openid",
+        "profile",
+    )
+    """What the sign-in requests; `openid` is among them."""
+
+    @model_validator(mode="after")
+    def _is_safe(self) -> Self:
+        if "openid" not in self.scopes:
+            raise ValueError("'scopes' needs openid")
+        try:
+            parts = urlsplit(self.issuer)
+            host, _ = parts.hostname or "", parts.port
+        except ValueError:
+            parts, host = None, ""
+        if parts is None or not host or not (parts.scheme == "https" or _is_here(host)):
+            raise ValueError("'issuer' is a URL of https, or of http to this machine")
+        return self
+
+    @property
+    def host(self) -> str:
+        """Name and port of the provider, as people are shown it."""
+        return urlsplit(self.issuer).netloc
+
+
+class SignInSpec(Spec):
+    """How members sign in, beside passwords."""
+
+    oidc: OidcSpec
+    """A provider of OpenID Connect; needs the extra `oidc`."""
 
 
 Price = Annotated[float, Field(ge=0, le=MOST)]

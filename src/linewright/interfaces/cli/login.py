@@ -1,13 +1,16 @@
 """The program of `login` and `logout`: it asks a person for the password and the factory for a session.
 
-    python -m linewright.interfaces.cli.login [--json] login [--name=NAME] [--invitation=CODE] -- URL
+    python -m linewright.interfaces.cli.login [--json] login [--name=NAME] [--invitation=CODE] [--browser] -- URL
     python -m linewright.interfaces.cli.login [--json] logout -- URL
 
 `linewright login` has checked what it is given.
 """
 
+import base64
 import getpass
+import hashlib
 import http.client
+import secrets
 import ssl
 import sys
 from argparse import ArgumentParser
@@ -56,6 +59,7 @@ def main(*arguments: str) -> int:
     parser.add_argument("what", choices=("login", "logout"))
     parser.add_argument("--name", default="")
     parser.add_argument("--invitation", default="")
+    parser.add_argument("--browser", action="store_true")
     parser.add_argument("url")
     asked = parser.parse_args(arguments)
     try:
@@ -64,7 +68,11 @@ def main(*arguments: str) -> int:
                 done: Any = log_out(asked.url)
                 text = f"Signed out of {done.url}"
             else:
-                done = log_in(asked.url, name=asked.name, invitation=asked.invitation)
+                done = (
+                    log_in_by_browser(asked.url)
+                    if asked.browser
+                    else log_in(asked.url, name=asked.name, invitation=asked.invitation)
+                )
                 text = f"Signed in to {done.url} as {done.member}, until {said(done.expires)}"
     except LinewrightError as error:
         if asked.json:
@@ -103,7 +111,34 @@ def log_in(url: str, *, name: str = "", invitation: str = "") -> SignedInAt:
     else:
         name = name or _ask_for_name()
         password = _ask_for_password(f"Password of {name}: ")
-    told = _ask(url, "/api/v1/sign-in", {"name": name, "password": password, "token": True})
+    return _kept(url, _ask(url, "/api/v1/sign-in", {"name": name, "password": password, "token": True}))
+
+
+def log_in_by_browser(url: str) -> SignedInAt:
+    """Sign in at the provider of a factory in a browser, and keep the session.
+
+    The address of the page holds the SHA-256 of a secret that stays here, so that the code that the page shows is of no use elsewhere.
+
+    Parameters
+    ----------
+    url
+        Address of the control plane.
+
+    Raises
+    ------
+    LinewrightError
+        As `log_in` does.
+    """
+    url, verifier = origin_of(url), secrets.token_urlsafe(32)
+    digest = hashlib.sha256(verifier.encode()).digest()
+    challenge = base64.urlsafe_b64encode(digest).rstrip(b"=").decode()
+    sys.stderr.write(f"Sign in on this page: {url}/sign-in/oidc?terminal={challenge}\nCode of the page: ")
+    sys.stderr.flush()
+    code = sys.stdin.readline().strip()
+    return _kept(url, _ask(url, "/api/v1/sign-in/code", {"code": code, "verifier": verifier}))
+
+
+def _kept(url: str, told: dict[str, Any]) -> SignedInAt:
     try:
         login = msgspec.convert(told, Login)
     except msgspec.ValidationError as error:

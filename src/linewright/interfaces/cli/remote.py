@@ -304,7 +304,7 @@ def _refusal(status: int, answer: bytes, address: str) -> LinewrightError:
         error = from_json(msgspec.json.decode(answer, type=dict[str, Any]))
         if isinstance(error, Unauthenticated):
             # What it says there is for those who have the factory's folder.
-            hint = f"linewright login {address} --name NAME, or a token in LINEWRIGHT_TOKEN"
+            hint = f"linewright login {address} --name NAME (or --browser), or a token in LINEWRIGHT_TOKEN"
             return Unauthenticated(error.what, where=address, hint=hint)
         return error
     found = f"status {status}: {answer[:100]!r}"

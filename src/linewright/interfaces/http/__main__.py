@@ -22,6 +22,7 @@ from linewright.engine.supervise import under_supervision
 from linewright.errors import LinewrightError
 from linewright.interfaces.http.app import bound, control_app, serve_control
 from linewright.interfaces.http.expensive import Expensive
+from linewright.interfaces.http.provider_sign_in import open_provider
 from linewright.interfaces.http.rate_limit import RateLimit
 from linewright.interfaces.http.replies import SqliteReplies
 from linewright.line.audit.auditing import Auditing
@@ -95,6 +96,7 @@ def _work(factory: Factory, listening: socket.socket, reach: Reach, listens: Cal
                 stopping=stopping,
                 replies=SqliteReplies(factory.state / "replies.sqlite"),
                 hosts=reach.hosts,
+                provider=open_provider(root, factory.now),
                 rate_limit=RateLimit(read_factory_file(root).limits.control_requests_per_second),
             )
             # Whoever started this process starts it again, and then it resumes what has no end yet.

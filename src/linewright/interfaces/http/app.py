@@ -28,6 +28,7 @@ from linewright.interfaces.http.expensive import Bug, Expensive
 from linewright.interfaces.http.guard import Guard, asked_by, note_refused
 from linewright.interfaces.http.metrics import PATH, metrics_route
 from linewright.interfaces.http.open_routes import OPEN_ROUTES, SECRETS
+from linewright.interfaces.http.provider_sign_in import Provider, ProviderSignIn
 from linewright.interfaces.http.rate_limit import RateLimit
 from linewright.interfaces.http.replies import Replies
 from linewright.interfaces.http.sign_in import SignIn
@@ -161,6 +162,7 @@ def control_app(
     replies: Replies | None = None,
     hosts: Iterable[str] = (),
     rate_limit: RateLimit | None = None,
+    provider: Provider | None = None,
 ) -> ControlApp:
     """Return the control plane of a factory.
 
@@ -184,6 +186,8 @@ def control_app(
         Names in ``Host`` that are ours, beside the loopback ones.
     rate_limit
         How many requests a client may send in a second (default: without limit).
+    provider
+        Vouches for members who sign in at it (default: nobody does).
     """
     loaded = [
         each.without_files() for each in (load(name, operations) for name in operations) if not each.local
@@ -250,7 +254,9 @@ def control_app(
         )
         if each.files and files is not None:
             _add_files(app, each, files)
-    SignIn(open_factory, authenticator).add_to(app)
+    doors = SignIn(open_factory, authenticator, provider="" if provider is None else provider.spec.host)
+    doors.add_to(app)
+    ProviderSignIn(provider, doors).add_to(app)
     for route in app.routes:
         for method in getattr(route, "methods", None) or {"GET"}:
             if method != "HEAD" and (method, getattr(route, "path", "")) not in {

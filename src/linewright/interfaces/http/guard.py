@@ -18,7 +18,7 @@ import msgspec
 
 from linewright.errors import LinewrightError, RequestError, TooMany, Transient, Unauthenticated
 from linewright.interfaces.http.cookie import session_secret
-from linewright.interfaces.http.open_routes import OPEN_ROUTES, PAGES
+from linewright.interfaces.http.open_routes import OPEN_ROUTES, PAGES, VISITED
 from linewright.interfaces.http.rate_limit import RateLimit
 from linewright.interfaces.http.replies import Replies, Reply
 from linewright.serve.access.authenticate import Authenticator
@@ -280,7 +280,7 @@ class _Caught:
 
 def _is_visit(scope: MutableMapping[str, Any]) -> bool:
     """Return whether a person follows a link to what is open to all: a browser then shows it, and gives it to no page."""
-    is_open = scope["method"] == "GET" and ("GET", scope["path"]) in OPEN_ROUTES
+    is_open = scope["method"] == "GET" and scope["path"] in VISITED
     return is_open and _headers(scope, b"sec-fetch-mode") == ["navigate"] and not _headers(scope, b"origin")
 
 

@@ -1,4 +1,4 @@
-"""The two pages on which members get in: plain forms, without scripts and without anything from elsewhere."""
+"""The pages on which members get in: plain forms, without scripts and without anything from elsewhere."""
 
 import base64
 import hashlib
@@ -10,7 +10,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from jinja2.environment import Template
 from markupsafe import Markup
 
-from linewright.interfaces.http.open_routes import JOIN_PAGE, SIGN_IN_PAGE
+from linewright.interfaces.http.open_routes import AT_PROVIDER, JOIN_PAGE, SIGN_IN_PAGE
 from linewright.serve.access.passwords import SHORTEST
 
 _STYLE = (
@@ -37,13 +37,14 @@ class _Field(NamedTuple):
     least: int = 0
 
 
-def sign_in_page(*, name: str = "", problem: str = "") -> str:
-    """Return the page with a form for name and password, and what was wrong with the one before."""
-    return _page().render(
+def sign_in_page(*, name: str = "", problem: str = "", provider: str = "") -> str:
+    """Return the page with a form for name and password, a link to a provider, and what was wrong with the try before."""
+    return _rendered(
         title="Sign in",
+        link=AT_PROVIDER if provider else "",
+        provider=provider,
         action=SIGN_IN_PAGE,
         problem=problem,
-        style=Markup(_STYLE),  # noqa: S704 -- ours
         button="Sign in",
         fields=(
             _Field("name", "Name", "text", "username", name[:63]),
@@ -54,11 +55,10 @@ def sign_in_page(*, name: str = "", problem: str = "") -> str:
 
 def join_page(*, invitation: str = "", problem: str = "") -> str:
     """Return the page with a form for a new password; what cannot be a code is not repeated."""
-    return _page().render(
+    return _rendered(
         title="Choose a password",
         action=JOIN_PAGE,
         problem=problem,
-        style=Markup(_STYLE),  # noqa: S704 -- ours
         button="Choose",
         fields=(
             _Field("invitation", "", "hidden", value=invitation if _CODE.fullmatch(invitation) else ""),
@@ -72,6 +72,17 @@ def join_page(*, invitation: str = "", problem: str = "") -> str:
             _Field("again", "The same again", "password", "new-password", least=SHORTEST),
         ),
     )
+
+
+def code_page(*, code: str, problem: str = "") -> str:
+    """Return the page with a code that goes into a terminal."""
+    return _rendered(title="Sign in at a terminal", code=code, problem=problem)
+
+
+def _rendered(*, title: str, **values: object) -> str:
+    style = Markup(_STYLE)  # noqa: S704 -- ours
+    given = {"fields": (), "link": "", "code": "", "problem": "", **values}
+    return _page().render(title=title, style=style, **given)
 
 
 @cache

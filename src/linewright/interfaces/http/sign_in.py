@@ -15,7 +15,7 @@ from anyio.to_thread import run_sync
 from fastapi import FastAPI, Request, Response
 from starlette.background import BackgroundTask
 
-from linewright.errors import LinewrightError, RequestError, TooMany, Unauthenticated
+from linewright.errors import LinewrightError, RequestError, Transient, Unauthenticated
 from linewright.interfaces.http.cookie import session_secret, set_cookie
 from linewright.interfaces.http.describe import body_of
 from linewright.interfaces.http.open_routes import JOIN, JOIN_PAGE, SIGN_IN, SIGN_IN_PAGE, SIGN_OUT
@@ -102,6 +102,8 @@ class SignIn:
         Has the members and the time.
     back_off
         How long somebody waits after failures.
+    provider
+        Name of a provider at which members may sign in too; empty for none.
     """
 
     def __init__(
@@ -110,9 +112,10 @@ class SignIn:
         authenticator: Authenticator,
         *,
         back_off: BackOff | None = None,
+        provider: str = "",
     ) -> None:
-        self._open, self._authenticator = open_factory, authenticator
-        self._back_off = back_off or BackOff()
+        self._open, self.authenticator, self.provider = open_factory, authenticator, provider
+        self.back_off = back_off or BackOff()
         self._checks = CapacityLimiter(_CHECKS)
         self._waiting = 0
         self._recorded: dict[str, float] = {}
@@ -145,7 +148,7 @@ class SignIn:
             app.add_api_route(path, answer, methods=[method], include_in_schema=False)
 
     async def _sign_in(self, request: Request) -> Response:
-        given = await _body(request, Credentials)
+        given = await body_as(request, Credentials)
         try:
             made = await self._signed_in(request, given.name, given.password)
         except Unauthenticated as error:
@@ -157,8 +160,8 @@ class SignIn:
         return answer
 
     async def _sign_out(self, request: Request) -> Response:
-        await _body(request, dict[str, None])
-        state = self._state()
+        await body_as(request, dict[str, None])
+        state = self.state()
         given = request.headers.getlist("authorization")
         secret = bearer(given) if given else session_secret(request.scope)
         ended = await run_sync(end_session, state, secret) if secret else False
@@ -167,15 +170,15 @@ class SignIn:
         return answer
 
     async def _join(self, request: Request) -> Response:
-        given = await _body(request, Joining)
+        given = await body_as(request, Joining)
         member = await self._joined(request, given.invitation, given.password)
         return Response(msgspec.json.encode(Joined(member=member)), media_type=_JSON)
 
     async def _show_sign_in(self) -> Response:
-        return _page("sign_in_page")
+        return self.show()
 
     async def _show_join(self, request: Request) -> Response:
-        return _page("join_page", invitation=request.query_params.get("invitation", ""))
+        return page("join_page", invitation=request.query_params.get("invitation", ""))
 
     async def _post_sign_in(self, request: Request) -> Response:
         form = await _form(request)
@@ -183,11 +186,11 @@ class SignIn:
         try:
             made = await self._signed_in(request, name, form.get("password", ""))
         except Unauthenticated as error:
-            answer = _page("sign_in_page", error, name=name)
+            answer = self.show(error, name=name)
             answer.background = self._noting(request, name)
             return answer
         except LinewrightError as error:
-            return _page("sign_in_page", error, name=name)
+            return self.show(error, name=name)
         cookie = set_cookie(request.scope, made.code)
         return Response(status_code=303, headers={"location": "/", "set-cookie": cookie})
 
@@ -199,25 +202,25 @@ class SignIn:
                 raise RequestError("the two passwords differ")
             await self._joined(request, invitation, password)
         except LinewrightError as error:
-            return _page("join_page", error, invitation=invitation)
+            return page("join_page", error, invitation=invitation)
         return Response(status_code=303, headers={"location": SIGN_IN_PAGE})
 
     async def _signed_in(self, request: Request, name: str, password: str) -> Secret:
-        attempt = _Attempt(name.strip().lower(), password, _address(request), session_secret(request.scope))
-        self._back_off.require(attempt.name, attempt.address)
+        attempt = _Attempt(name.strip().lower(), password, address_of(request), session_secret(request.scope))
+        self.back_off.require(attempt.name, attempt.address)
         return await self._checked(partial(self._check, attempt))
 
     def _check(self, attempt: _Attempt) -> Secret:
-        self._back_off.begin(attempt.name, attempt.address)
-        state = self._state()
+        self.back_off.begin(attempt.name, attempt.address)
+        state = self.state()
         member = read_accounts(state).members.get(attempt.name)
         kept = member.password if member is not None else ""
         if not is_right(attempt.password, kept):
             raise wrong_credentials()
-        at = self._authenticator.now()
+        at = self.authenticator.now()
         made = begin_session(state, attempt.name, at, password=kept, instead=attempt.instead)
-        self._back_off.succeeded(attempt.name, attempt.address)
-        self._record(
+        self.back_off.succeeded(attempt.name, attempt.address)
+        self.record(
             SignedIn(
                 at=at,
                 by=made.member,
@@ -230,13 +233,13 @@ class SignIn:
         return made
 
     async def _joined(self, request: Request, invitation: str, password: str) -> str:
-        state, at = self._state(), self._authenticator.now()
+        state, at = self.state(), self.authenticator.now()
         member = invited(read_accounts(state), invitation, at)
-        address = _address(request)
+        address = address_of(request)
 
         def join() -> None:
             change(state, with_password(invitation, to_hash(password), at))
-            self._record(
+            self.record(
                 PasswordChosen(at=at, by=member, because="asked for", line="", member=member, address=address)
             )
 
@@ -253,10 +256,21 @@ class SignIn:
         finally:
             self._waiting -= 1
 
-    def _state(self) -> Path:
-        if self._authenticator.state is None:
+    def show(self, problem: LinewrightError | None = None, *, name: str = "") -> Response:
+        """Return the page for signing in, and what was wrong with the try before."""
+        return page("sign_in_page", problem, name=name, provider=self.provider)
+
+    def state(self) -> Path:
+        """Return the state folder of the factory.
+
+        Raises
+        ------
+        Unauthenticated
+            If the factory has none, and so no members.
+        """
+        if self.authenticator.state is None:
             raise wrong_credentials()
-        return self._authenticator.state
+        return self.authenticator.state
 
     def _refused(self, request: Request, error: LinewrightError, name: str) -> Response:
         answer = Response(msgspec.json.encode(error.to_json()), error.http_status, media_type=_JSON)
@@ -266,35 +280,47 @@ class SignIn:
 
     def _noting(self, request: Request, name: str) -> BackgroundTask:
         """Return what records a refusal once it was sent: how long that takes would tell whether there is such a member."""
-        return BackgroundTask(run_sync, partial(self._note, name.strip().lower(), _address(request)))
+        return BackgroundTask(run_sync, partial(self.note, name.strip().lower(), address_of(request)))
 
-    def _note(self, name: str, address: str) -> None:
+    def note(
+        self, name: str, address: str, *, because: str = "wrong name or password", provider: str = ""
+    ) -> None:
+        """Record that somebody was not let in; only the name of a member is kept."""
         with suppress(LinewrightError, OSError):
-            member = name if name in read_accounts(self._state()).members else ""
+            member = name if name in read_accounts(self.state()).members else ""
             now = monotonic()
             if now < self._recorded.get(member, 0.0):
                 return
             self._recorded = {one: until for one, until in self._recorded.items() if until > now}
             self._recorded[member] = now + _QUIET_S
-            at = self._authenticator.now()
-            self._record(
+            at = self.authenticator.now()
+            self.record(
                 SignInRefused(
                     at=at,
                     by="linewright",
-                    because="wrong name or password",
+                    because=because,
                     line="",
                     member=member,
                     address=address,
+                    provider=provider,
                 )
             )
 
-    def _record(self, event: Event) -> None:
+    def record(self, event: Event) -> None:
+        """Record an event."""
         with self._open(_OPENER) as factory:
             if factory is not None:
                 factory.metadata.record(event)
 
 
-async def _body(request: Request, kind: Any) -> Any:
+async def body_as(request: Request, kind: Any) -> Any:
+    """Return the body of a request, which is JSON.
+
+    Raises
+    ------
+    RequestError
+        If it is something else, or something was sent in the address.
+    """
     _require_no_query(request)
     try:
         return msgspec.json.decode(await request.body(), type=kind)
@@ -322,21 +348,25 @@ def _require_no_query(request: Request) -> None:
         raise RequestError("what is sent comes in the body", where="query")
 
 
-def _page(which: str, error: LinewrightError | None = None, **values: str) -> Response:
+def page(which: str, error: LinewrightError | None = None, **values: str) -> Response:
+    """Return a page of `pages`, and what was wrong with the try before."""
     pages = import_module("linewright.interfaces.http.pages")  # when the first is shown: programs need none
     html = getattr(pages, which)(problem="" if error is None else _problem(error), **values)
     headers = dict[str, str](pages.HEADERS)
-    if isinstance(error, TooMany):
-        headers["retry-after"] = str(error.details["retry_s"])
+    if isinstance(error, Transient):
+        headers["retry-after"] = str(error.details.get("retry_s", 1))
     status = 200 if error is None else error.http_status
     return Response(html, status, headers=headers, media_type=_HTML)
 
 
 def _problem(error: LinewrightError) -> str:
     """Return what a person reads of an error on a page."""
-    more = f"allowed: {error.allowed}" if error.allowed else error.hint if isinstance(error, TooMany) else ""
+    more = (
+        f"allowed: {error.allowed}" if error.allowed else error.hint if isinstance(error, Transient) else ""
+    )
     return f"{error.what}; {more}" if more else error.what
 
 
-def _address(request: Request) -> str:
+def address_of(request: Request) -> str:
+    """Return where a request comes from; empty if unknown."""
     return request.client.host if request.client is not None else ""

@@ -15,7 +15,15 @@ from linewright.line.file.secret_refs import check_secrets
 from linewright.line.file.validate import fit_spec
 from linewright.line.file.yaml_nodes import Entries, find, read_nodes, read_text
 from linewright.line.spec import LINE_NAME, KeepSpec
-from linewright.people.spec import ApproveSpec, AuditSpec, CostsSpec, DestinationSpec, GoalSpec, Notify
+from linewright.people.spec import (
+    ApproveSpec,
+    AuditSpec,
+    CostsSpec,
+    DestinationSpec,
+    GoalSpec,
+    Notify,
+    SignInSpec,
+)
 from linewright.serve.limits import CONCURRENT, AllLimits, Limits
 from linewright.serve.models.memory import to_bytes, usual_budget
 from linewright.spec import Spec
@@ -126,6 +134,8 @@ class FactoryFile(Spec):
     """Who is told of what happens in all lines, by a name of your own."""
     audit: AuditSpec | None = None
     """Signed checkpoints of the record (default: none are made)."""
+    sign_in: SignInSpec | None = None
+    """How members sign in, beside passwords (default: passwords alone)."""
     keep: KeepSpec = KeepSpec()
     """For how long log, datasets and runs are kept, of lines that do not say it themselves."""
     costs: CostsSpec | None = None

@@ -19,7 +19,7 @@ from pydantic.fields import FieldInfo
 from linewright.errors import SpecError
 from linewright.line.file.mistakes import ROOT, Mistake, Mistakes, did_you_mean, either
 from linewright.line.file.yaml_nodes import Entries, Items, Node, Scalar
-from linewright.people.spec import ADDRESS, GOAL_LINES, GOAL_NAME, SECRET, SERVER, URL
+from linewright.people.spec import ADDRESS, GOAL_LINES, GOAL_NAME, ISSUER, SCOPE, SECRET, SERVER, URL
 from linewright.spec import OneOf, OneWord, Spec, descriptions, first_required
 from linewright.text.suggest import nearest
 
@@ -37,6 +37,8 @@ FORMS: Final = {
     URL: "https://HOST/PATH without a name or password, or env:NAME or file:PATH where that is",
     SERVER: "HOST:PORT, such as smtp.example.com:587",
     ADDRESS: "an e-mail address",
+    ISSUER: "https://HOST[/PATH], without a name, a query or a fragment",
+    SCOPE: "a word of visible ASCII characters",
     GOAL_NAME: "1 to 100 characters, without blanks around them",
     GOAL_LINES: "the name of a line, or tag:WORD for all lines with that tag",
 }

@@ -97,9 +97,13 @@ def in_types_of(columns: Sequence[Column], rows: Sequence[Mapping[str, Any]], sp
 
 
 def answered(work: Work) -> pl.DataFrame:
-    """Return the answered rows of a retraining as `in_types_of` has them; none where it is no retraining."""
-    rows = [] if work.as_of is None else served_rows(work.factory, work.spec, work.as_of)
-    return in_types_of(work.dataset.columns, rows, work.spec)
+    """Return the answered rows of a retraining as `in_types_of` has them; none where it is no retraining. The log is read once a run."""
+
+    def read() -> pl.DataFrame:
+        rows = [] if work.as_of is None else served_rows(work.factory, work.spec, work.as_of)
+        return in_types_of(work.dataset.columns, rows, work.spec)
+
+    return work.once("answered", read)
 
 
 def _logged(work: Work) -> Logged:

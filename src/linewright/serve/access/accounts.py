@@ -54,6 +54,10 @@ class Member(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     password: str = ""
     """What Argon2 made of it, with its parameters and salt; empty where none was chosen yet."""
     invitation: Invitation | None = None
+    issuer: str = ""
+    """Provider that vouches for them; empty for a member who signs in with a password."""
+    subject: str = ""
+    """What the provider calls them: it never changes, and with the issuer says who it is."""
 
 
 class Token(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

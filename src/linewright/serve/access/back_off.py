@@ -119,12 +119,18 @@ def _delay_s(count: int) -> float:
 
 
 def _keys(name: str, address: str) -> tuple[_Key, _Key, _Key]:
-    place = _network(address)
+    place = network_of(address)
     return ("address", place), ("name", name), ("pair", name, place)
 
 
-def _network(address: str) -> str:
-    """Return what one client has of addresses: of IPv6 a whole network."""
+def network_of(address: str) -> str:
+    """Return what one client has of addresses: of IPv6 a whole network.
+
+    Examples
+    --------
+    >>> network_of("192.0.2.1"), network_of("2001:db8::1")
+    ('192.0.2.1', '2001:db8::/64')
+    """
     try:
         found = ip_address(address)
     except ValueError:

@@ -87,7 +87,7 @@ def new_token(*, name: str, grant: Grant, member: str, created: str, expires: st
     >>> len(made.token), made.kept.sha256 == sha256(made.token), made.id in made.token
     (55, True, True)
     """
-    _require_name(name, "name")
+    require_name(name, "name")
     _require_role(grant.role, {**ROLES, **TOKEN_KINDS})
     public, token = new_secret()
     kept = Token(
@@ -163,7 +163,7 @@ def with_member(name: str, member: Member) -> Change:
     """
 
     def add(accounts: Accounts) -> Accounts:
-        _require_name(name, "name")
+        require_name(name, "name")
         if name in accounts.members:
             raise Conflict(
                 "there is a member of that name", found=name, hint=f"linewright member role {name} ROLE"
@@ -174,10 +174,24 @@ def with_member(name: str, member: Member) -> Change:
 
 
 def with_grants(name: str, grants: Callable[[tuple[Grant, ...]], tuple[Grant, ...]]) -> Change:
-    """Change what a member may do; they have to sign in again."""
+    """Change what a member may do; they have to sign in again.
+
+    Raises
+    ------
+    NotFound
+        If there is none of that name.
+    Conflict
+        If the roles come from a provider, or nobody would be admin any more.
+    """
 
     def set_grants(accounts: Accounts) -> Accounts:
         member = find_member(accounts, name)
+        if member.issuer:
+            raise Conflict(
+                "the roles of this member come from the groups that a provider names",
+                found=f"{name}, of {member.issuer}",
+                hint="change the groups there, or sign_in: oidc: groups in factory.yaml",
+            )
         changed = replace(member, grants=grants(member.grants))
         for grant in changed.grants:
             _require_role(grant.role, ROLES)
@@ -237,7 +251,14 @@ def _admins(accounts: Accounts) -> list[str]:
     return sorted(name for name, member in accounts.members.items() if whole in member.grants)
 
 
-def _require_name(name: str, where: str) -> None:
+def require_name(name: str, where: str) -> None:
+    """Refuse what cannot be the name of a member or a token.
+
+    Raises
+    ------
+    RequestError
+        If it cannot.
+    """
     if not NAME.fullmatch(name):
         allowed = "1 to 63 of a-z, 0-9 and . _ @ + -, beginning with a letter or a digit"
         raise RequestError("this cannot be a name", where=where, found=name[:80], allowed=allowed)

@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 from msgspec.structs import replace
 
-from linewright.errors import Denied, Unauthenticated
+from linewright.errors import Conflict, Denied, Unauthenticated
 from linewright.serve.access.accounts import (
     Accounts,
     Grant,
@@ -46,6 +46,8 @@ def invite(state: Path, member: str, now: str, *, micros: int = INVITATION_MICRO
     ------
     NotFound
         If the member does not exist.
+    Conflict
+        If a provider vouches for the member: a password would be a second way in.
     LinewrightError, OSError
         As `change` does.
     """
@@ -60,7 +62,7 @@ def first_invitation(state: Path, now: str) -> str | None:
 
     The one before ends: the code in the log of an old start is of no use.
     """
-    if any(member.password for member in read_accounts(state).members.values()):
+    if any(member.password or member.issuer for member in read_accounts(state).members.values()):
         return None
     _, code = new_secret()
     made = Invitation(sha256=sha256(code), created=now, expires=later(now, INVITATION_MICROS))
@@ -78,7 +80,14 @@ def first_invitation(state: Path, now: str) -> str | None:
 
 def _with_invitation(name: str, invitation: Invitation) -> Change:
     def add(accounts: Accounts) -> Accounts:
-        member = replace(find_member(accounts, name), invitation=invitation)
+        found = find_member(accounts, name)
+        if found.issuer:
+            raise Conflict(
+                "this member signs in at a provider, and has no password",
+                found=f"{name}, of {found.issuer}",
+                hint="linewright login URL --browser, or /sign-in in a browser",
+            )
+        member = replace(found, invitation=invitation)
         return replace(accounts, members={**accounts.members, name: member})
 
     return add
@@ -121,7 +130,15 @@ def with_password(code: str, password: str, now: str) -> Change:
     return join
 
 
-def begin_session(state: Path, member: str, now: str, *, password: str, instead: str = "") -> Secret:
+def begin_session(
+    state: Path,
+    member: str,
+    now: str,
+    *,
+    password: str = "",
+    vouched: tuple[str, str] = ("", ""),
+    instead: str = "",
+) -> Secret:
     """Sign a member in by a session that is new.
 
     Parameters
@@ -133,14 +150,16 @@ def begin_session(state: Path, member: str, now: str, *, password: str, instead:
     now
         The time; sessions that have expired by then are removed.
     password
-        What was kept of the password that was checked.
+        What was kept of the password that was checked; empty if a provider vouched.
+    vouched
+        Issuer and subject, if a provider vouched.
     instead
         Secret of the session that ends, if the same browser had one.
 
     Raises
     ------
     Unauthenticated
-        If the member is gone by now, or has another password.
+        If the member is gone by now, has another password, or is another's.
     LinewrightError, OSError
         As `change` does.
     """
@@ -149,7 +168,8 @@ def begin_session(state: Path, member: str, now: str, *, password: str, instead:
 
     def add(accounts: Accounts) -> Accounts:
         found = accounts.members.get(member)
-        if found is None or found.password != password or public in accounts.tokens:
+        is_same = found is not None and (found.password, found.issuer, found.subject) == (password, *vouched)
+        if not is_same or public in accounts.tokens:
             raise wrong_credentials()
         lasting = {one: kept for one, kept in _without(accounts, instead).items() if kept.expires > now}
         own = sorted((kept.created, one) for one, kept in lasting.items() if kept.member == member)

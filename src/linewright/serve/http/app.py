@@ -557,7 +557,7 @@ class App:
         return self._compute(work, small=not ask.rows, aside=ask.durable or ask.explain)
 
     async def _predict_many(self, body: bytes, loaded: Loaded) -> tuple[int, Response]:
-        """Read and answer a large request in one thread, which also lets go of the rows: the loop would wait for that."""
+        """Read and answer a large request in one thread, which also frees the rows: the loop would wait for that."""
         log = self._log(loaded.line)
 
         work = partial(answer.predict_many, loaded, log, body)
