@@ -276,7 +276,17 @@ def test_a_file_of_a_client_is_for_who_sent_it(remote, root, tokens):
     )
 
     assert (404, 404) == (others[0], used[0]), (others, used)
-    for name in ("..%2Flabels.csv", "%2e%2e", "..", "a%00b", ".owner", "a%5cb", "%2Fetc%2Fpasswd", "x" * 101):
+    for name in (
+        "..%2Flabels.csv",
+        "%2e%2e",
+        "..",
+        "a%00b",
+        ".owner",
+        "a%5cb",
+        "%2Fetc%2Fpasswd",
+        "x" * 101,
+        "x.py",
+    ):
         for method in ("GET", "PUT"):
             status, told = request(
                 remote, method, f"{path}/{name}?id={kept['id']}", ada, b"x" if method == "PUT" else b""
