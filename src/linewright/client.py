@@ -3,6 +3,7 @@
 import http.client
 import math
 import os
+import ssl
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal
@@ -132,6 +133,10 @@ class Client:
     Denied
         If the token would be readable on the way: ``http://`` is for this machine alone then.
 
+    Notes
+    -----
+    A certificate that is not trusted is a `RequestError` of each method: ``SSL_CERT_FILE`` names that of another authority.
+
     Examples
     --------
     >>> with Client("http://127.0.0.1:9") as client:  # nothing listens there
@@ -249,6 +254,13 @@ class Client:
         wanted = {**({} if sent is None else {"Content-Type": "application/json"}), **(headers or {})}
         try:
             status, answer = self._exchange(method, self._base + path, sent, wanted)
+        except ssl.SSLCertVerificationError as error:
+            self.close()
+            raise RequestError(
+                f"its certificate is not trusted: {error.verify_message}",
+                where=self._address,
+                hint="set SSL_CERT_FILE to the certificate of the authority that signed it",
+            ) from error
         except (OSError, http.client.HTTPException) as error:
             self.close()
             raise Transient(

@@ -185,6 +185,7 @@ def test_the_site_forwards_to_the_usual_ports():
     assert all(
         f"location /{prefix}/ {{ proxy_pass http://linewright-endpoint; }}" in site for prefix in prefixes
     )
+    assert "location = /endpoint/metrics { proxy_pass http://linewright-endpoint/metrics; }" in site
 
 
 def test_the_manifest_has_one_confined_writer():

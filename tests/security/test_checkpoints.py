@@ -432,13 +432,18 @@ def test_entries_for_other_programs_go_on_where_they_ended(factory, tmp_path):
     assert [] == list(audit_export(factory, after=25)) == list(audit_export(factory, after=99))
 
 
-def test_no_client_names_a_file_of_the_server():
-    """By HTTP the record is verified as it is: a path would tell what is on the disk."""
+def test_no_client_names_a_file_of_the_server(factory):
+    """By HTTP a checkpoint is sent, and a key is a text: a path would tell what is on the disk."""
     local = load("audit verify", OPERATIONS)
     by_http = local.without_files()
 
-    assert {"checkpoints", "database"} == {p.name for p in local.parameters} - {
-        p.name for p in by_http.parameters
-    }
-    with pytest.raises(RequestError, match="unknown argument"):
-        by_http.check({"checkpoints": ["/etc"]}, text=True)
+    assert {"database"} == {p.name for p in local.parameters} - {p.name for p in by_http.parameters}
+    assert {"checkpoints": "in"} == by_http.files
+    sent = factory.client_files / ("0" * 32)
+    sent.mkdir(parents=True)
+    (sent / "a.checkpoint").write_bytes(note(1, ROOT))
+    (factory.root / "key.pub").write_text(PUBLIC.text)
+    key = str(factory.root / "key.pub")
+    with pytest.raises(RequestError, match=r"not a public key: (?!No such file)"):
+        audit_verify(factory, checkpoints=sent / "a.checkpoint", public_key=(key,))
+    assert 7 == audit_verify(factory, checkpoints=sent / "a.checkpoint", public_key=(PUBLIC.text,)).exit_code

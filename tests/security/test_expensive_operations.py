@@ -9,16 +9,18 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import anyio
 import httpx
 import pytest
 import uvicorn
 from control import memory_kib, processes
 
 from linewright.data.profile.roles import GivenRoles
-from linewright.errors import LinewrightError, RequestError
+from linewright.errors import LinewrightError, RequestError, Terminal, Transient
 from linewright.interfaces.http import expensive
 from linewright.interfaces.http.app import control_app
 from linewright.interfaces.http.expensive import MOST_WAITING, Expensive
@@ -30,6 +32,7 @@ from linewright.line.runs.execute import execute_inline
 from linewright.operations import OPERATIONS
 from linewright.operations.declaration.declare import load, to_json
 from linewright.serve.access.authenticate import Authenticator
+from linewright.serve.access.rights import owner
 
 TOKEN = "lw_00000000_" + "a" * 43
 BEARER = {"Authorization": f"Bearer {TOKEN}"}
@@ -176,6 +179,33 @@ def test_a_process_that_is_killed_is_told_and_kills_nobody_else(plane):
     assert (502, "Terminal") == (answer.status_code, answer.json()["error"])
     assert "signal SIGKILL" in answer.json()["what"]
     assert 200 == plane.get("/api/v1/status").status_code
+
+
+def test_one_with_a_file_goes_on_beyond_the_deadline_and_a_second_one_does_not(root):
+    """It takes as long as its file is large. A turn is left for others, and who hangs up ends it as ever."""
+    work = Expensive(root, report=lambda _: None, deadline_s=0.5)
+    endless = replace(load("check", OPERATIONS), files={"data": "in"})
+    leave = anyio.Event()
+
+    async def ask(hung_up: Callable[[], Any]) -> bytes:
+        given = {"lines": ["endless"]}
+        who, never = owner("ada"), threading.Event()
+        return await work.carry_out(endless, given, identity=who, hung_up=hung_up, stopping=never)
+
+    async def first() -> None:
+        with pytest.raises(Transient, match="hung up"):
+            await ask(leave.wait)
+
+    async def both() -> None:
+        async with anyio.create_task_group() as group:
+            group.start_soon(first)
+            await anyio.sleep(1.0)
+            with pytest.raises(Terminal, match=r"did not end within 0\.5 s"):
+                await ask(anyio.sleep_forever)
+            assert 1 == len(processes(expensive.MODULE.encode(), str(root).encode()))
+            leave.set()
+
+    anyio.run(both)
 
 
 def test_a_query_without_end_ends_at_the_deadline_and_status_answers_meanwhile(plane):

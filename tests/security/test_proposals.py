@@ -36,6 +36,7 @@ from linewright.model.facts import Certificate
 from linewright.operations import OPERATIONS
 from linewright.operations.maintenance import forget
 from linewright.operations.members import member_add, member_remove, member_role
+from linewright.operations.new import new
 from linewright.operations.proposals import approve, decline, proposals
 from linewright.operations.propose import propose
 from linewright.operations.release import promote, rollback
@@ -368,6 +369,39 @@ def test_an_approved_model_is_tried_first_where_the_line_says_so(factory):
         assert ["done"] * 2 == [approve(bob, one).state, approve(bob, one).state]
     assert [one] == [each.proposal for each in factory.metadata.events(Deployed, line=LINE)]
     assert 1 == champion(factory)
+
+
+def test_a_first_file_is_its_authors_to_correct_until_there_is_a_model(factory):
+    """Who makes a line from elsewhere has no editor there. What else of the machine it reads, and who approves, needs a second person."""
+    path = factory.root / "lines" / "first.yaml"
+    (factory.root / "mine.py").write_text("def make(): ...\n")
+    roles = {"label": "fraud", "key": "claim"}
+    with by(factory, "eve") as eve:
+        new(eve, "first", data=factory.root / "claims.csv", **roles)
+        for about in ("one", "two"):
+            text = f'{path.read_text()}goal: "{about}"\n'.replace('goal: "one"\n', "", int(about == "two"))
+
+            done = propose(eve, "first", text, because="a better word")
+
+            assert ("done", text, "not needed" in render(done)) == (done.state, path.read_text(), True)
+        for before, after in (
+            ("claims.csv", "/etc/passwd"),
+            ("\ntrain:", "\nchanges: {approve: [engineer]}\ntrain:"),
+            ("\ntrain:", "\nnotify: {me: {webhook: https://example.com, secret: file:/etc/shadow}}\ntrain:"),
+            ("\ntrain:", "\ntrain:\n  python: mine.py:make"),
+        ):
+            other = text.replace(before, after, 2)
+            assert ("open", text) == (
+                propose(eve, "first", other, because="more").state,
+                path.read_text(),
+            ), after
+    with by(factory, "ada") as ada:
+        assert "open" == propose(ada, "first", text + "owner: ada\n", because="mine").state
+
+    package = factory.metadata.versions(LINE)[0].digest
+    factory.metadata.register("first", package, at=factory.now())
+    with by(factory, "eve") as eve:
+        assert "open" == propose(eve, "first", text + "owner: eve\n", because="late").state
 
 
 def test_a_proposal_of_another_line_is_as_one_that_is_not_there(factory):

@@ -23,6 +23,7 @@ from linewright.serve.access.authenticate import Authenticator
 from linewright.serve.certificate import Certificate
 from linewright.serve.http import connections
 from linewright.serve.http.server import serve
+from linewright.serve.listener import announced_as, listening
 from linewright.serve.reach import Reach
 
 TOKEN = "lw_owner_of_the_factory"  # noqa: S105 -- a test's
@@ -138,6 +139,26 @@ def test_a_certificate_says_its_names_and_is_refused_where_it_cannot_serve(autho
     long_ago = datetime(2020, 1, 1, tzinfo=UTC)
     with pytest.raises(RequestError, match="expired"):
         Certificate(*issued(authority, tmp_path / "old", "localhost", until=long_ago))
+
+
+@pytest.mark.usefixtures("processes")
+def test_an_address_is_shown_by_a_name_that_the_certificate_has(authority, tmp_path):
+    """Who copies it has no error of a certificate. Only a name of this machine leads to its loopback; behind a proxy it is the proxy's."""
+    certificate, key = issued(authority, tmp_path, "*.example.org", "factory.example.org", "localhost")
+    tls = Reach(tls_cert=certificate, tls_key=key)
+    proxied = Reach(names=("factory.example.org",), proxies=("127.0.0.1",))
+
+    assert [
+        f"https://{name}:8000" for name in ("factory.example.org", "factory.example.org", "localhost")
+    ] == [tls.url(host, 8000) for host in ("0.0.0.0", "192.0.2.9", "127.0.0.1")]
+    with listening("127.0.0.1", 0, proxied) as listener:
+        said = announced_as(listener, proxied, needs_token=False)
+        port = listener.getsockname()[1]
+    assert (f"127.0.0.1:{port}", "https://factory.example.org", True) == (
+        said.address, said.url, said.needs_token,
+    )  # fmt: skip
+    with listening("127.0.0.1", 0) as listener:
+        assert not announced_as(listener, Reach(), needs_token=False).needs_token
 
 
 def test_a_renewed_certificate_is_used_without_a_restart(authority, tmp_path):

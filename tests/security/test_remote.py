@@ -23,11 +23,13 @@ import trustme
 
 from linewright.interfaces.http.app import bound, control_app, serve_control
 from linewright.interfaces.http.expensive import Expensive
+from linewright.line.audit.signed_note import Checkpoint, key_of, note_of
 from linewright.line.factory import Factory
 from linewright.operations import OPERATIONS
 from linewright.operations.members import member_add
 from linewright.operations.tokens import token_create
 from linewright.people.facts import MemberChanged
+from linewright.plugins.ed25519 import Key, new_key
 from linewright.serve.access.authenticate import Authenticator
 from linewright.serve.reach import Reach
 
@@ -274,7 +276,17 @@ def test_a_file_of_a_client_is_for_who_sent_it(remote, root, tokens):
     )
 
     assert (404, 404) == (others[0], used[0]), (others, used)
-    for name in ("..%2Flabels.csv", "%2e%2e", "..", "a%00b", ".owner", "a%5cb", "%2Fetc%2Fpasswd", "x" * 101):
+    for name in (
+        "..%2Flabels.csv",
+        "%2e%2e",
+        "..",
+        "a%00b",
+        ".owner",
+        "a%5cb",
+        "%2Fetc%2Fpasswd",
+        "x" * 101,
+        "x.py",
+    ):
         for method in ("GET", "PUT"):
             status, told = request(
                 remote, method, f"{path}/{name}?id={kept['id']}", ada, b"x" if method == "PUT" else b""
@@ -300,23 +312,69 @@ def test_a_file_of_a_client_is_for_who_sent_it(remote, root, tokens):
     assert 0o700 == (root / ".linewright" / "files").stat().st_mode & 0o777
 
 
-def test_what_answers_there_may_be_something_else(remote, tmp_path):
-    """A proxy's page of errors, or another program on the port."""
-    (tmp_path / "index.html").write_text("hello")
+@pytest.mark.parametrize(
+    ("answer", "words", "code", "says"),
+    [
+        (
+            b"HTTP/1.1 502 Bad Gateway\r\nContent-Length: 5\r\n\r\nhello",
+            "status",
+            7,
+            "not a control plane of",
+        ),
+        (
+            b"HTTP/1.1 504 Gateway Timeout\r\nContent-Length: 0\r\n\r\n",
+            "check a",
+            6,
+            "a proxy gave up waiting",
+        ),
+        (
+            b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n{",
+            "status",
+            6,
+            "the connection was lost before the answer",
+        ),
+        (b"", "run claims", 6, "`linewright runs claims` shows how it ends"),
+        (b"", "check a", 6, "it ended there with the connection"),
+    ],
+)
+def test_what_answers_there_may_be_something_else_or_break_off(answer, words, code, says, remote):
+    """A proxy's page of errors, another program on the port, or nothing more: it is said what became of the command."""
     listening = socket.create_server(("127.0.0.1", 0))
 
-    def answer() -> None:
+    def reply() -> None:
         connection, _ = listening.accept()
         with connection:
             connection.recv(65536)
-            connection.sendall(b"HTTP/1.1 502 Bad Gateway\r\nContent-Length: 5\r\n\r\nhello")
+            connection.sendall(answer)
 
-    thread = threading.Thread(target=answer)
+    thread = threading.Thread(target=reply)
     thread.start()
-    done = Remote(f"http://127.0.0.1:{listening.getsockname()[1]}", remote.here, remote.authority).say(
-        "status"
-    )
+    address = f"http://127.0.0.1:{listening.getsockname()[1]}"
+    done = Remote(address, remote.here, remote.authority).say(*words.split())
     thread.join(10)
     listening.close()
 
-    assert (7, True) == (done.returncode, "not a control plane of Linewright" in done.stderr), done.stderr
+    assert (code, True) == (done.returncode, says in done.stderr), done.stderr
+
+
+def test_a_checkpoint_of_this_machine_is_held_against_the_record_there(remote, root, tokens):
+    """A folder and a copy of the database are read on the machine of the factory alone, and that is said."""
+    key, note = Key(new_key()), remote.here / "000000000001.checkpoint"
+    public = key_of(key.public)
+    with Factory.open(root) as factory:
+        head = factory.metadata.head()
+    for entries, code in ((head.entries, 0), (head.entries + 1_000, 7)):
+        checkpoint = Checkpoint(public.name, entries, head.digest, None)
+        note.write_bytes(note_of(checkpoint, public, key.sign(checkpoint.text)))
+
+        done = remote.say(
+            "audit", "verify", "--checkpoints", note.name, "--public-key", public.text, token=tokens["boss"]
+        )
+
+        assert code == done.returncode, done.stdout + done.stderr
+    for words, says in (
+        (("--checkpoints", "."), "allowed  one file"),
+        (("--database", "x"), "names a file of the factory's machine"),
+    ):
+        refused = remote.say("audit", "verify", *words, token=tokens["boss"])
+        assert (2, True) == (refused.returncode, says in refused.stderr), refused.stderr

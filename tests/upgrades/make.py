@@ -109,7 +109,7 @@ clock.now_utc, clock.uuid7 = now_utc, uuid7
 _STATE = (".linewright/", "state/")
 """Folder of the state, and its name here: a repository passes over the first."""
 _PASSED_OVER = re.compile(
-    r"engine\.sqlite|.*\.lock|\.linewright/serving/endpoint|answers\.csv|(truth|day).*\.csv"
+    r"engine\.sqlite|.*\.lock|\.linewright/serving/endpoint(\.reached)?|answers\.csv|(truth|day).*\.csv"
 )
 """The engine's own tables hold no results: what is done is known from the metadata store."""
 

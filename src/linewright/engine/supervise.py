@@ -94,10 +94,11 @@ class Group:
     """Whether those at work said last that they lack nothing. Where another process did the work so far, whether that one does."""
     has_taken_over: bool = False
     """Whether a restart has succeeded."""
+    has_listened: bool = False
+    """Whether one of its processes ever listened."""
     _places: list[_Place] = field(default_factory=list[_Place])
     _coming: list[_Running] = field(default_factory=list[_Running])
     _leaving: list[tuple[_Running, float]] = field(default_factory=list[tuple[_Running, float]])
-    _has_listened: bool = False
     _is_asked: bool = False
 
     def start(self) -> None:
@@ -188,7 +189,7 @@ class Group:
         name = self.child.name
         # What was killed (a negative code) had nothing to say, and may live the next time.
         has_said_why = code >= 0 or place.failures >= _FALSE_STARTS
-        if code == RequestError.exit_code or (has_said_why and not self._has_listened):
+        if code == RequestError.exit_code or (has_said_why and not self.has_listened):
             # It says that what it was asked is wrong (a taken port, say): asking again would not help.
             raise of_exit_code(code)(
                 f"the {name} did not start", found=f"exit code {code}", hint="see its message above"
@@ -196,8 +197,8 @@ class Group:
         self.tell(f"{name} ended ({code}); it starts again in {_pause(place.failures):g} s")
 
     def _tell_that_it_listens(self) -> None:
-        if not self._has_listened:
-            self._has_listened = True
+        if not self.has_listened:
+            self.has_listened = True
             self.child.listens()
             for says in self.child.news:
                 self.tell(says)
@@ -228,7 +229,7 @@ class Group:
         for one in old:
             self._dismiss(one, signal.SIGHUP)
         self._places, self._coming = [_Place(one) for one in self._coming], []
-        self._has_listened = self.has_taken_over = True
+        self.has_listened = self.has_taken_over = True
         self.is_well = self._are_well()
         kept = f"; {self.child.kept}" if self.child.kept else ""
         self.tell(f"{self.child.name} restarted; the old processes end once their clients have gone{kept}")
@@ -293,8 +294,13 @@ class Signals:
             signal.signal(number, handler)  # pyright: ignore[reportArgumentType] -- it came from there
 
 
-def supervise(children: Iterable[Child], tell: Callable[[str], None]) -> None:
+def supervise(children: Iterable[Child], tell: Callable[[str], None], *, ready: str = "") -> None:
     """Start the children, start again those that die, restart them on SIGHUP, and stop all on SIGTERM or SIGINT.
+
+    Parameters
+    ----------
+    ready
+        What is told once each of them has listened.
 
     Raises
     ------
@@ -306,7 +312,7 @@ def supervise(children: Iterable[Child], tell: Callable[[str], None]) -> None:
         try:
             for group in groups:
                 group.start()
-            look_after(groups, signals)
+            look_after(groups, signals, lambda: tell(ready) if ready else None)
         finally:
             end(groups)
 
@@ -320,8 +326,9 @@ def end(groups: Sequence[Group]) -> None:
         group.wait(deadline)
 
 
-def look_after(groups: Sequence[Group], signals: Signals) -> None:
-    """Look after groups that have started until a signal says to stop."""
+def look_after(groups: Sequence[Group], signals: Signals, ready: Callable[[], None] = _nothing) -> None:
+    """Look after groups that have started until a signal says to stop; `ready` is called once all have listened."""
+    is_ready = False
     while not signals.stop:
         time.sleep(LOOK_S)
         is_restart = signals.take_restart()
@@ -329,6 +336,9 @@ def look_after(groups: Sequence[Group], signals: Signals) -> None:
             if is_restart:
                 group.restart()
             group.look()
+        if not is_ready and all(group.has_listened for group in groups):
+            is_ready = True
+            ready()
 
 
 def under_supervision(word: str) -> Callable[[bool], None]:

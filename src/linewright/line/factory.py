@@ -119,6 +119,7 @@ class Factory:
         *,
         report: Callable[[Progress], None] = quiet,
         actor: str = "",
+        identity: Identity | None = None,
         now: Callable[[], str] = now_utc,
     ) -> Self:
         """Open the factory in a folder, making it where there is none; what exists is left as it is."""
@@ -129,7 +130,7 @@ class Factory:
             raise RequestError(f"a factory cannot be made here: {error.strerror}", where=str(root)) from error
         if not (root / FACTORY_FILE).exists():
             write_factory_file(root)
-        return cls.open(root, report=report, actor=actor, now=now)
+        return cls.open(root, report=report, actor=actor, identity=identity, now=now)
 
     def require_factory(self) -> None:
         """Require what `open` requires."""

@@ -50,7 +50,7 @@ class Entries(msgspec.Struct, frozen=True, kw_only=True):
     """What `after` is for the next page; `None` where this was the last."""
 
 
-@operation(permission="plan", effect="read", expensive=True, anywhere=True)
+@operation(permission="plan", effect="read", expensive=True, anywhere=True, files={"checkpoints": "in"})
 def audit_verify(
     factory: Factory,
     /,
@@ -71,7 +71,7 @@ def audit_verify(
         A head of the record that was kept elsewhere, as `up` and this command print it. The record must contain it: then nothing
         before it was changed since, by nobody.
     checkpoints
-        A signed checkpoint, or a folder of them.
+        A signed checkpoint, or a folder of them; for a factory elsewhere one file, the newest that you keep.
     public_key
         Who may have signed them, as `audit key` prints it, or a file with it (default: the key that factory.yaml names).
     database
@@ -83,7 +83,9 @@ def audit_verify(
         if public_key:
             raise RequestError("a key alone proves nothing", where="--public-key", hint="give --checkpoints")
         return verify_chain(factory, against, database=database)
-    keys = [read_public_key(one) for one in public_key] or [_own_key(factory)]
+    # Whether a file of this machine is there, and what it holds, is told to no client.
+    is_sent = checkpoints.is_relative_to(factory.client_files)
+    keys = [read_public_key(one, may_be_file=not is_sent) for one in public_key] or [_own_key(factory)]
     return verify_chain(factory, against, signed=read_checkpoints(checkpoints), keys=keys, database=database)
 
 

@@ -1,6 +1,7 @@
 """The demo: the whole life of a line in a world with known truth, through the same steps that users run."""
 
 import time
+from importlib import import_module
 from pathlib import Path
 from typing import Annotated
 
@@ -16,7 +17,6 @@ from linewright.people.facts import Account
 from linewright.store.rights import as_asked
 from linewright.worlds import load
 from linewright.worlds.life import Day, Life, Moment
-from linewright.worlds.living import LINE, live
 from linewright.worlds.picture import to_svg
 from linewright.worlds.story import first, worth
 
@@ -92,12 +92,14 @@ def demo(
             Progress(step=f"day {day.day}", says=says, done=day.day + 1, of=lived.days - lived.go_live)
         )
 
-    life = live(lived, root, report=factory.report, watcher=watcher)
+    # What lives through a world takes long to import, and the control plane looks at all operations when it starts.
+    living = import_module("linewright.worlds.living")
+    life: Life = living.live(lived, root, report=factory.report, watcher=watcher)
     picture = root / PICTURE
     picture.write_text(to_svg(life), encoding="utf-8")
     as_asked(picture)
     totals = worth(life)
-    champion, account = _left(root)
+    champion, account = _left(root, living.LINE)
     return Demo(
         factory=str(root),
         picture=str(picture),
@@ -123,10 +125,10 @@ def _day_of(life: Life, kind: str) -> int | None:
     return moment.day if moment else None
 
 
-def _left(root: Path) -> tuple[str, Account | None]:
+def _left(root: Path, line: str) -> tuple[str, Account | None]:
     """Return the champion of the factory that is left, and the account of its line."""
     with Factory.open(root) as factory:
-        return f"{LINE}@{factory.metadata.pointer(LINE).champion}", value_account(factory, LINE)
+        return f"{line}@{factory.metadata.pointer(line).champion}", value_account(factory, line)
 
 
 def _new_folder(asked: Path) -> Path:

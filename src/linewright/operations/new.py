@@ -7,6 +7,8 @@ from linewright.data.profile.roles import GivenRoles
 from linewright.line.factory import Factory
 from linewright.line.new.write import NewLine, new_line
 from linewright.operations.declaration.declare import operation
+from linewright.people.facts import LineMade
+from linewright.store.values import digest_of_bytes
 
 
 @operation(
@@ -77,5 +79,13 @@ def new(
         python=python,
         engine=engine,
     )
-    Factory.create(factory.root).close()
+    with Factory.create(factory.root, identity=factory.identity) as opened:
+        if member := opened.identity.member:
+            file = digest_of_bytes(Path(made.path).read_bytes())
+            because = f"from {data.name}"
+            opened.metadata.record(
+                LineMade(
+                    at=opened.now(), by=opened.actor, because=because, line=name, member=member, file=file
+                )
+            )
     return made

@@ -6,6 +6,7 @@ import msgspec
 
 from linewright.errors import RequestError
 from linewright.line.approvals.line_file import propose_file, read_proposed
+from linewright.line.approvals.vote import apply_unless_it_waits
 from linewright.line.factory import Factory
 from linewright.operations.declaration.declare import operation
 from linewright.operations.plan import PlanResult, planned
@@ -33,7 +34,8 @@ def propose(factory: Factory, line: str, file: LineText, /, *, because: str = ""
     """Propose another line file, and say what a run of it would change; nothing else changes until it is approved.
 
     `changes` of the file in force says who may approve it. The file is checked as `check` does but for the data, and its exact text is
-    kept. The approval replaces the file only if it is still the one that this was proposed on.
+    kept. The approval replaces the file only if it is still the one that this was proposed on. While the line has no model, its author
+    needs no approval to change what it does with the same data, and the file is replaced at once.
 
     Parameters
     ----------
@@ -50,5 +52,6 @@ def propose(factory: Factory, line: str, file: LineText, /, *, because: str = ""
         )
     spec = read_proposed(factory, line, file)
     plan = planned(factory, spec)
-    found = line_of(factory, propose_file(factory, spec, file, because=because), ProposedFile)
+    look = apply_unless_it_waits(factory, propose_file(factory, spec, file, because=because))
+    found = line_of(factory, look, ProposedFile)
     return msgspec.structs.replace(found, plan=plan)

@@ -34,7 +34,7 @@ from linewright.release.facts import Deployed, Halted, Promoted, RolledBack, Rol
 from linewright.release.halt_file import Note, note_of, stopped
 from linewright.release.promotion import canary_of
 from linewright.serve.feedback.store import Counts, Feedback
-from linewright.serve.listener import endpoint
+from linewright.serve.listener import Announced, announced
 from linewright.serve.log.outages import lines_with_outages
 from linewright.serve.log.segments import Damage
 from linewright.store.clock import said
@@ -230,11 +230,10 @@ def _status(factory: Factory, line: str | None) -> Status:
                 hint=did_you_mean(line, names),
             )
         names = [line]
-    address = endpoint(factory.state)
-    url = None if not address else address if "://" in address else f"http://{address}"
+    serves = announced(factory.state)
     reading = _Reading(
         factory=factory.at_once(names),
-        url=url,
+        serves=serves,
         with_example=line is not None,
         files=CheckedFiles(factory),
         troubled=lines_with_outages(factory.serving),
@@ -245,7 +244,7 @@ def _status(factory: Factory, line: str | None) -> Status:
     reading.files.keep()
     return Status(
         factory=str(factory.root),
-        endpoint=url,
+        endpoint=serves and serves.url,
         lines=lines,
         disk=_disk(factory),
         undelivered=tuple(undelivered(factory)),
@@ -265,8 +264,8 @@ class _Reading:
     """What is read for all lines at once."""
 
     factory: Factory
-    url: str | None
-    """Of the endpoint."""
+    serves: Announced | None
+    """The endpoint."""
     with_example: bool
     files: CheckedFiles
     troubled: Collection[str]
@@ -291,7 +290,7 @@ def _counted(reading: _Reading, feedback: Feedback, name: str) -> tuple[list[Dam
 def _line_status(
     reading: _Reading, name: str, counted: tuple[list[Damage], Counts, str | None]
 ) -> LineStatus:
-    factory, url = reading.factory, reading.url
+    factory, serves = reading.factory, reading.serves
     metadata = factory.metadata
     pointer = metadata.pointer(name)
     digests: dict[int | None, str] = {one.version: one.digest for one in metadata.versions(name)}
@@ -317,7 +316,7 @@ def _line_status(
         line=name,
         champion=_named(name, pointer.champion),
         digest=digest,
-        endpoint=f"{url}/v1/lines/{name}/predict" if url and pointer.champion is not None else None,
+        endpoint=f"{serves.url}/v1/lines/{name}/predict" if serves and pointer.champion is not None else None,
         since=last.at if last else None,
         because=last.because if last else None,
         challenger=_named(name, challenging),
@@ -334,7 +333,7 @@ def _line_status(
         clock_ahead_until=ahead_until(factory, name),
         log_fails=log_fails(factory, name) if name in reading.troubled else None,
         log_damage=tuple(f"{each.segment} at byte {each.offset}: {each.why}" for each in damage),
-        example=_example(factory, name, url) if url and reading.with_example else None,
+        example=_example(factory, name, serves) if serves and reading.with_example else None,
         forced=digest is not None and is_forced(factory, name, digest),
         verdict=champion.verdict if champion else None,
         verdict_because=certificate_in_words(champion.certificate) if champion else None,
@@ -374,9 +373,10 @@ def _value(factory: Factory, line: str) -> ValueStatus | None:
     return ValueStatus(account=account, as_of=accounted.at, costs=costs, ratio=ratio_of(account, costs))
 
 
-def _example(factory: Factory, line: str, url: str) -> str | None:
+def _example(factory: Factory, line: str, serves: Announced) -> str | None:
     # What reads a row takes long to import, and is asked for one line only.
-    return import_module("linewright.line.predict.example_request").curl(factory, line, url)
+    curl = import_module("linewright.line.predict.example_request").curl
+    return curl(factory, line, serves.url, needs_token=serves.needs_token)
 
 
 def _waits(factory: Factory, line: str) -> tuple[Wait, ...]:

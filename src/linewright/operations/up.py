@@ -27,7 +27,7 @@ from linewright.release.promotion import project, record_pending
 from linewright.serve.access.control_token import TOKEN_FILE, control_token
 from linewright.serve.access.sign_in import FIRST_ADMIN, INVITATION_MICROS, first_invitation
 from linewright.serve.limits import AllLimits
-from linewright.serve.listener import Announcement, listening, shown
+from linewright.serve.listener import Announced, Announcement, announced_as, listening
 from linewright.serve.models.memory import to_bytes
 from linewright.serve.peers import shared
 from linewright.serve.reach import Reach
@@ -37,8 +37,52 @@ from linewright.store.clock import later
 MOST_EXAMPLES = 3
 _GUARD_S = 1.0
 """How long an endpoint that starts waits for others who hold the record, in seconds."""
+
 Port = Annotated[int, Meta(ge=0, le=65535)]
-Workers = Annotated[int, Meta(ge=1, le=MOST)]
+
+
+def _option(about: str, *, ge: int | None = None, le: int | None = None) -> Meta:
+    """Describe an option that `up` and `serve` both have."""
+    return Meta(ge=ge, le=le, extra={"help": about})
+
+
+Host = Annotated[
+    str,
+    _option(
+        "Address to listen on; others than this machine's own need TLS or a declared proxy, and then each request needs a token."
+    ),
+]
+Workers = Annotated[
+    int,
+    _option(
+        "Processes of the endpoint. SIGHUP puts fresh ones in their place, without losing a request.",
+        ge=1,
+        le=MOST,
+    ),
+]
+ModelMemory = Annotated[
+    str | None,
+    _option(
+        "What the loaded models of all lines may take in all workers, e.g. 2GiB; else what factory.yaml says, or half of the memory of "
+        "this machine or control group."
+    ),
+]
+TlsCert = Annotated[
+    Path | None,
+    _option("File with the certificate and those above it, PEM; it is read again when it was renewed."),
+]
+TlsKey = Annotated[Path | None, _option("File with its private key, PEM.")]
+Proxies = Annotated[
+    tuple[str, ...],
+    _option(
+        "Addresses of the proxies that end TLS, separated by commas, such as 127.0.0.1 or 10.0.0.0/8: nobody else may connect, and "
+        "nobody else's forwarded headers are believed."
+    ),
+]
+Names = Annotated[
+    tuple[str, ...],
+    _option("Names that clients ask for in ``Host``, separated by commas, beside those of the certificate."),
+]
 
 
 @operation(permission="manage", effect="act", local=True)
@@ -46,15 +90,15 @@ def up(
     factory: Factory,
     /,
     *,
-    host: str = "127.0.0.1",
+    host: Host = "127.0.0.1",
     port: Port = 8000,
     control_port: Port = 8080,
     workers: Workers = 1,
-    model_memory: str | None = None,
-    tls_cert: Path | None = None,
-    tls_key: Path | None = None,
-    behind_proxy: tuple[str, ...] = (),
-    server_name: tuple[str, ...] = (),
+    model_memory: ModelMemory = None,
+    tls_cert: TlsCert = None,
+    tls_key: TlsKey = None,
+    behind_proxy: Proxies = (),
+    server_name: Names = (),
 ) -> None:
     """Serve the factory: endpoint, control plane and worker, until stopped.
 
@@ -62,26 +106,10 @@ def up(
 
     Parameters
     ----------
-    host
-        Address to listen on; others than this machine's own need TLS or a declared proxy, and then each request needs a token.
     port
         Port of the endpoint.
     control_port
         Port of the control plane.
-    workers
-        Processes of the endpoint. SIGHUP puts fresh ones in their place, without losing a request.
-    model_memory
-        What the loaded models of all lines may take in all workers, e.g. 2GiB; else what factory.yaml says, or half of the memory
-        of this machine or control group.
-    tls_cert
-        File with the certificate and those above it, PEM; it is read again when it was renewed.
-    tls_key
-        File with its private key, PEM.
-    behind_proxy
-        Addresses of the proxies that end TLS, separated by commas, such as 127.0.0.1 or 10.0.0.0/8: nobody else may connect, and nobody
-        else's forwarded headers are believed.
-    server_name
-        Names that clients ask for in ``Host``, separated by commas, beside those of the certificate.
     """
     reach = _reach(factory, tls_cert, tls_key, behind_proxy, server_name)
     reach.require_safe(host)
@@ -104,37 +132,21 @@ def serve(
     factory: Factory,
     /,
     *,
-    host: str = "127.0.0.1",
+    host: Host = "127.0.0.1",
     port: Port = 8000,
     workers: Workers = 1,
-    model_memory: str | None = None,
-    tls_cert: Path | None = None,
-    tls_key: Path | None = None,
-    behind_proxy: tuple[str, ...] = (),
-    server_name: tuple[str, ...] = (),
+    model_memory: ModelMemory = None,
+    tls_cert: TlsCert = None,
+    tls_key: TlsKey = None,
+    behind_proxy: Proxies = (),
+    server_name: Names = (),
 ) -> NextProgram:
     """Serve the endpoint alone, without control plane and worker.
 
     Parameters
     ----------
-    host
-        Address to listen on; others than this machine's own need TLS or a declared proxy, and then each request needs a token.
     port
         Port of the endpoint; 0 takes a free one.
-    workers
-        Processes that serve. SIGHUP puts fresh ones in their place, without losing a request.
-    model_memory
-        What the loaded models of all lines may take in all workers, e.g. 2GiB; else what factory.yaml says, or half of the memory
-        of this machine or control group.
-    tls_cert
-        File with the certificate and those above it, PEM; it is read again when it was renewed.
-    tls_key
-        File with its private key, PEM.
-    behind_proxy
-        Addresses of the proxies that end TLS, separated by commas, such as 127.0.0.1 or 10.0.0.0/8: nobody else may connect, and nobody
-        else's forwarded headers are believed.
-    server_name
-        Names that clients ask for in ``Host``, separated by commas, beside those of the certificate.
     """
     reach = _reach(factory, tls_cert, tls_key, behind_proxy, server_name)
     reach.require_safe(host)
@@ -193,8 +205,9 @@ def _up(  # noqa: PLR0917 -- the options of `up`
 
     # The socket is of this process: while an endpoint that died is started again, clients wait and are not refused.
     with listening(host, port, reach) as listener, shared(factory.state) as folder:
-        address = shown(listener, reach)
-        announcement = Announcement(factory.state, address)
+        limits = _limits(factory, needs_token=reach.needs_token(host))
+        said = announced_as(listener, reach, needs_token=limits.needs_token)
+        announcement = Announcement(factory.state, said)
         url, control = reach.url(*listener.getsockname()[:2]), "control plane and worker"
         asked_at = reach.url(host, control_port)
         of_endpoint, of_runs = _cores(read_factory_file(factory.root).runs.cores)
@@ -204,9 +217,9 @@ def _up(  # noqa: PLR0917 -- the options of `up`
             folder,
             workers=workers,
             model_memory=model_memory,
-            limits=_limits(factory, needs_token=reach.needs_token(host)),
+            limits=limits,
             reach=reach,
-            news=(f"endpoint on {url}", *_examples(factory, url)),
+            news=(f"endpoint on {url}", *_examples(factory, said)),
             listens=announcement.make,
         )
         worker = Child(
@@ -230,7 +243,9 @@ def _up(  # noqa: PLR0917 -- the options of `up`
             ),
         )
         try:
-            supervise((replace(endpoint, cores=of_endpoint), worker), tell)
+            supervise(
+                (replace(endpoint, cores=of_endpoint), worker), tell, ready="ready: both servers respond"
+            )
         finally:
             announcement.withdraw()
     # Now that nothing is logged any more: what is edited while the factory is down is seen.
@@ -251,8 +266,10 @@ def _cores(of_runs: int | None) -> tuple[frozenset[int] | None, frozenset[int] |
     return frozenset(here[:-of_runs]), frozenset(here[-of_runs:])
 
 
-def _examples(factory: Factory, url: str) -> tuple[str, ...]:
-    commands = (curl(factory, line, url) for line in factory.metadata.lines())
+def _examples(factory: Factory, said: Announced) -> tuple[str, ...]:
+    commands = (
+        curl(factory, line, said.url, needs_token=said.needs_token) for line in factory.metadata.lines()
+    )
     return tuple(f"try: {command}" for command in islice((each for each in commands if each), MOST_EXAMPLES))
 
 

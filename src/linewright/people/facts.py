@@ -216,6 +216,14 @@ class SignInRefused(Event, frozen=True, kw_only=True, tag="sign-in-refused"):
     """Issuer of the provider; empty for a password."""
 
 
+class LineMade(Event, frozen=True, kw_only=True, tag="line-made"):
+    """A member wrote the first file of a line, by `new`."""
+
+    member: str
+    file: str
+    """Digest of its bytes."""
+
+
 ChangeKind = Literal["promotion", "line-change", "autonomy-change", "forget"]
 """What a proposal is about: what serves; a line file; what a line may do by itself; what is stored about a person."""
 

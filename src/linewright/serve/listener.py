@@ -7,11 +7,15 @@ from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import IO
 
+import msgspec
+
 from linewright.errors import RequestError
-from linewright.serve.files import is_held, write_held
+from linewright.serve.files import is_held, write_held, write_whole
 from linewright.serve.reach import Reach
 
 _ENDPOINT = "endpoint"
+_REACHED = "endpoint.reached"
+"""How clients reach it: what `Announced` says; the other file has the address alone."""
 
 
 @contextmanager
@@ -36,10 +40,25 @@ def listening(host: str, port: int, reach: Reach = Reach()) -> Generator[socket.
         yield listener
 
 
-def shown(listener: socket.socket, reach: Reach = Reach()) -> str:  # noqa: B008 -- it is frozen
-    """Return the address of a socket: host:port, or an address with ``https://`` if clients speak TLS."""
-    url = reach.url(*listener.getsockname()[:2])
-    return url.removeprefix("http://")
+class Announced(msgspec.Struct, frozen=True, kw_only=True):
+    """Where an endpoint listens, and how clients reach it."""
+
+    address: str
+    """Host and port; where clients speak TLS, ``https://`` before it."""
+    url: str
+    """As clients elsewhere write it: behind a proxy, that of the proxy."""
+    needs_token: bool = False
+    """Whether each request must carry a token."""
+
+
+def announced_as(listener: socket.socket, reach: Reach, *, needs_token: bool) -> Announced:
+    """Describe an endpoint on a socket."""
+    host, port = listener.getsockname()[:2]
+    return Announced(
+        address=reach.url(host, port).removeprefix("http://"),
+        url=reach.page_url(host, port),
+        needs_token=needs_token or reach.needs_token(host),
+    )
 
 
 class Announcement:
@@ -49,12 +68,12 @@ class Announcement:
     ----------
     state
         State folder of the factory.
-    address
-        Host and port; where clients speak TLS, ``https://`` before it.
+    said
+        What it says.
     """
 
-    def __init__(self, state: Path, address: str) -> None:
-        self._folder, self._address = state / "serving", address
+    def __init__(self, state: Path, said: Announced) -> None:
+        self._folder, self._said = state / "serving", said
         self._file: IO[bytes] | None = None
 
     def make(self) -> None:
@@ -67,7 +86,8 @@ class Announcement:
         """
         # The lock lasts as long as the process, however it ends: so a file that was left behind is not believed.
         self._folder.mkdir(parents=True, exist_ok=True)
-        self._file = write_held(self._folder / _ENDPOINT, f"{self._address}\n".encode())
+        write_whole(self._folder / _REACHED, msgspec.json.encode(self._said))
+        self._file = write_held(self._folder / _ENDPOINT, f"{self._said.address}\n".encode())
 
     def withdraw(self) -> None:
         """Take it back, where it was said and no other endpoint has said its own since."""
@@ -77,8 +97,21 @@ class Announcement:
         with suppress(FileNotFoundError):
             if path.stat().st_ino == os.fstat(self._file.fileno()).st_ino:
                 path.unlink()
+                path.with_name(_REACHED).unlink(missing_ok=True)
         self._file.close()
         self._file = None
+
+
+def announced(state: Path) -> Announced | None:
+    """Return what the endpoint that serves this factory now says of itself; `None` while nothing serves."""
+    address = endpoint(state)
+    if address is None:
+        return None
+    with suppress(FileNotFoundError, msgspec.MsgspecError):
+        said = msgspec.json.decode((state / "serving" / _REACHED).read_bytes(), type=Announced)
+        if said.address == address:
+            return said
+    return Announced(address=address, url=address if "://" in address else f"http://{address}")
 
 
 def endpoint(state: Path) -> str | None:

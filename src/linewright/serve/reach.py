@@ -128,9 +128,12 @@ class Reach(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
         >>> Reach(names=("factory.example.org",)).url("0.0.0.0", 8000), Reach().url("::1", 8000)
         ('http://factory.example.org:8000', 'http://[::1]:8000')
         """
+        certified = () if self.certificate is None else self.certificate.names
         is_any = host in {"0.0.0.0", "::"}  # noqa: S104 -- compared
-        named = (*self.names, *(() if self.certificate is None else self.certificate.names))
-        shown = next((name for name in named if "*" not in name), host) if is_any else host
+        # A certificate that does not name the address is not trusted there. Only names of this machine lead to its loopback.
+        named = [one for one in (*self.names, *certified) if is_loopback(one) or not is_loopback(host)]
+        has_name = not is_any and (not self.tls_cert or host in certified)
+        shown = host if has_name else next((name for name in named if "*" not in name), host)
         return f"{self.scheme}://{f'[{shown}]' if ':' in shown else shown}:{port}"
 
     def page_url(self, host: str, port: int) -> str:

@@ -15,7 +15,7 @@ import msgspec
 
 from linewright.engine.supervise import Child, Group, Signals, end, look_after
 from linewright.serve.limits import AllLimits, Capacity
-from linewright.serve.listener import Announcement, listening, shown
+from linewright.serve.listener import Announcement, announced_as, listening
 from linewright.serve.models.memory import SMALLEST, usual_budget
 from linewright.serve.operator_log import tell_stderr
 from linewright.serve.peers import Siblings, fold, shared
@@ -76,7 +76,7 @@ def serve_lines(
     limits = limits if not reach.needs_token(host) else msgspec.structs.replace(limits, needs_token=True)
     capacity = Capacity(model_memory=model_memory, limits=limits)
     with shared(state) as folder, listening(host, port, reach) as listener:
-        announcement = Announcement(state, shown(listener, reach))
+        announcement = Announcement(state, announced_as(listener, reach, needs_token=limits.needs_token))
         child = endpoint_child(
             state,
             listener,

@@ -19,7 +19,7 @@ _REFERS = ("certificate", "performance")
 class Snapshot:
     """`MetadataReader` that reads what it is asked of one line for all lines, once. Everything else it asks the record for.
 
-    What is written after it was read is not seen: it serves one request, and is then let go.
+    What is written after it was read is not seen: it serves one request, and is then dropped.
 
     Parameters
     ----------

@@ -271,6 +271,9 @@ class OperationCommand(click.Command):
     ) -> int:
         """Have a factory elsewhere carry the operation out, print its result and return the exit code."""
         remote = import_module("linewright.interfaces.cli.remote")  # TLS takes long to import
+        if self._operation.waits and not settings.quiet:
+            lines = "".join(f" {line}" for name in ("line", "lines") for line in given.get(name, [])[:1])
+            click.echo(f"runs on {settings.address}; follow it with: linewright status{lines}", err=True)
         answer = remote.ask(settings.address, self._operation, given, values, token=token)
         result = remote.result_of(self._operation, answer)
         for part in result if self._operation.streams and not settings.as_json else [result]:

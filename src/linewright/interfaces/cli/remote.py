@@ -3,9 +3,10 @@
 import http.client
 import os
 import re
+import socket
 import ssl
-from collections.abc import Iterator, Mapping
-from contextlib import closing, suppress
+from collections.abc import Generator, Iterator, Mapping
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any, BinaryIO
 from urllib.parse import SplitResult, quote, urlencode, urlsplit
@@ -26,6 +27,8 @@ from linewright.operations.declaration.declare import Operation, to_json
 
 _CONNECT_S, _ANSWER_S = 10.0, 60.0
 """Seconds to connect, and to wait for the answer of an operation that neither waits for runs nor is expensive."""
+_KEEP_ALIVE = {"TCP_KEEPIDLE": 30, "TCP_KEEPALIVE": 30, "TCP_KEEPINTVL": 10, "TCP_KEEPCNT": 6}
+"""Seconds and tries, by option of the socket: what lies between forgets connections on which nothing is sent for minutes."""
 _MOST_BYTES = 1 << 28
 """Of a result."""
 _PART_BYTES = 16 << 20
@@ -73,7 +76,7 @@ def ask(
     Denied
         If the token would be sent in the clear.
     Transient
-        If it cannot be reached.
+        If it cannot be reached, or the connection is lost; the hint says what became of the operation.
     LinewrightError
         Whatever the operation raised there.
     """
@@ -85,6 +88,14 @@ def ask(
             allowed="a folder",
             hint="use it on the machine of the factory",
         )
+    for one in operation.parameters:
+        if one.element is Path and one.name in given and one.name not in operation.files:
+            raise RequestError(
+                "this option names a file of the factory's machine",
+                where=f"--{one.name.replace('_', '-')}",
+                found=str(values[one.name]),
+                hint="leave it out, or use the command without --factory URL",
+            )
     for name, use in operation.files.items():
         if use == "new" and name in given and values[name].exists():
             raise Conflict("the file is there already", where=name, found=str(values[name]))
@@ -127,6 +138,8 @@ class _Plane:
         if token:
             self._headers["Authorization"] = f"Bearer {token}"
         self._connection = _connection(parts)
+        self._lost = "give the command again"
+        """What to do when the connection is lost while an answer is waited for."""
 
     def close(self) -> None:
         """Close the connection."""
@@ -135,6 +148,7 @@ class _Plane:
     def call(self, operation: Operation, given: Mapping[str, list[str]], values: Mapping[str, Any]) -> bytes:
         """Send an operation and return its result as JSON."""
         wait = None if operation.waits or operation.expensive else _ANSWER_S
+        self._lost = _lost(operation, given)
         if operation.writes:
             return self._read("POST", operation.path, to_json(values), dict([_IS_JSON]), wait)
         texts = {name: [values[name]] if name in operation.files else text for name, text in given.items()}
@@ -186,15 +200,15 @@ class _Plane:
     def _copy(self, path: str, file: BinaryIO) -> None:
         answer = self._exchange("GET", path, None, {}, _ANSWER_S)
         if answer.status != http.client.OK:
-            raise _refusal(answer.status, answer.read(_MOST_BYTES), self._address)
-        while piece := answer.read(1 << 20):
+            raise _refusal(answer.status, self._rest(answer, _MOST_BYTES), self._address)
+        while piece := self._rest(answer, 1 << 20):
             file.write(piece)
 
     def _read(
         self, method: str, path: str, body: bytes | None, headers: Mapping[str, str], wait: float | None
     ) -> bytes:
         answer = self._exchange(method, path, body, headers, wait)
-        held = answer.read(_MOST_BYTES + 1)
+        held = self._rest(answer, _MOST_BYTES + 1)
         if len(held) > _MOST_BYTES:
             raise Terminal(
                 "the answer is too large", where=self._address, allowed=f"at most {_MOST_BYTES:,} bytes"
@@ -203,29 +217,74 @@ class _Plane:
             raise _refusal(answer.status, held, self._address)
         return held
 
+    def _rest(self, answer: http.client.HTTPResponse, most: int) -> bytes:
+        with self._losses_explained():
+            piece = answer.read(most)
+            # The library says nothing of a body that is shorter than was said: half a backup would be taken for one.
+            if len(piece) < most and answer.length:
+                raise http.client.IncompleteRead(piece, answer.length)
+            return piece
+
     def _exchange(
         self, method: str, path: str, body: bytes | None, headers: Mapping[str, str], wait: float | None
     ) -> http.client.HTTPResponse:
-        try:
-            connected: Any = self._connection.sock
-            if connected is None:
-                self._connection.connect()
-                connected = self._connection.sock
+        self._connect()
+        connected: Any = self._connection.sock
+        with self._losses_explained():
             connected.settimeout(wait)
             self._connection.request(method, path, body=body, headers={**self._headers, **headers})
-            return self._connection.getresponse()
+            answer = self._connection.getresponse()
+            if answer.status == http.client.GATEWAY_TIMEOUT:
+                raise TimeoutError("a proxy gave up waiting")
+        return answer
+
+    def _connect(self) -> None:
+        if self._connection.sock is not None:
+            return
+        try:
+            self._connection.connect()
+            _keep_alive(self._connection.sock)
         except ssl.SSLCertVerificationError as error:
             raise RequestError(
                 f"its certificate is not trusted: {error.verify_message}",
                 where=self._address,
                 hint="set SSL_CERT_FILE to the certificate of the authority that signed it",
             ) from error
-        except (OSError, http.client.HTTPException) as error:
+        except OSError as error:
             raise Transient(
                 f"the factory cannot be reached: {error or type(error).__name__}",
                 where=self._address,
                 hint="`linewright up` on its machine serves it",
             ) from error
+
+    @contextmanager
+    def _losses_explained(self) -> Generator[None]:
+        try:
+            yield
+        except (OSError, http.client.HTTPException) as error:
+            raise Transient(
+                f"the connection was lost before the answer: {error or type(error).__name__}",
+                where=self._address,
+                hint=self._lost,
+            ) from error
+
+
+def _lost(operation: Operation, given: Mapping[str, list[str]]) -> str:
+    line = "".join(f" {one}" for name in ("line", "lines") for one in given.get(name, [])[:1])
+    if operation.waits:
+        return f"the run goes on there: `linewright runs{line}` shows how it ends"
+    if operation.expensive:
+        return f"it ended there with the connection: `linewright status{line}`, then give the command again"
+    return (
+        "give the command again" if not operation.writes else "see whether it was done: `linewright status`"
+    )
+
+
+def _keep_alive(connected: Any) -> None:
+    connected.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    for name, value in _KEEP_ALIVE.items():
+        if hasattr(socket, name):
+            connected.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)
 
 
 def _connection(parts: SplitResult) -> http.client.HTTPConnection:

@@ -5,6 +5,7 @@ import socket
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from contextlib import AbstractContextManager
+from functools import partial
 from http import HTTPStatus
 from pathlib import Path
 from threading import Event
@@ -344,13 +345,12 @@ def serve_control(
             timeout_keep_alive=5,
             timeout_graceful_shutdown=_DRAIN_S,
         ),
+        started=partial(ready, listening.getsockname()[1]) if ready else lambda: None,
         is_stopped=is_stopped,
         stopping=app.stopping,
         reach=reach,
     )
     listening.listen(128)
-    if ready:
-        ready(listening.getsockname()[1])
     server.run(sockets=[listening])
 
 
@@ -358,15 +358,26 @@ class _Server(uvicorn.Server):
     """Returns after SIGTERM or SIGINT, where uvicorn would raise the signal again and so die of it."""
 
     def __init__(
-        self, config: uvicorn.Config, *, is_stopped: Callable[[], bool], stopping: Event, reach: Reach
+        self,
+        config: uvicorn.Config,
+        *,
+        started: Callable[[], None],
+        is_stopped: Callable[[], bool],
+        stopping: Event,
+        reach: Reach,
     ) -> None:
         super().__init__(config)
-        self._reach = reach
+        self._reach, self._tell_started = reach, started
         self._is_stopped, self._stopping = is_stopped, stopping
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         self._stopping.set()
         super().handle_exit(sig, frame)
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        if self.started:
+            self._tell_started()
 
     async def on_tick(self, counter: int) -> bool:
         if counter % FOLLOW_TICKS == 0:

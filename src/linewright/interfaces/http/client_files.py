@@ -234,8 +234,9 @@ def _owner(identity: Identity) -> str:
 
 
 def _named(name: str) -> str:
-    if not _NAME.fullmatch(name):
-        allowed = "1 to 100 letters, digits, spaces and . _ @ + = -, no folder"
+    # A line may name a function in a file of Python that lies in the factory's folder: no client puts one there.
+    if not _NAME.fullmatch(name) or name.endswith(".py"):
+        allowed = "1 to 100 letters, digits, spaces and . _ @ + = -, no folder; no file of Python"
         raise RequestError("this cannot be a file's name", found=name[:80], allowed=allowed)
     return name
 

@@ -8,7 +8,7 @@ import time
 from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
 from pathlib import Path
-from threading import Event
+from threading import Event, Lock
 from typing import Any
 
 import anyio
@@ -30,6 +30,9 @@ MOST_WAITING = 4
 """Requests that wait for their turn; more are refused."""
 DEADLINE_S = 300.0
 """Seconds after which a request for an expensive operation has its answer, whatever that is: by then whoever asked has given up."""
+LONG_S = 6 * 3600.0
+"""The same of one that carries files of a client, which take as long as they are large: one at a time goes on beyond `DEADLINE_S`, and
+ends with the connection of whoever asked."""
 SHARE = 0.25
 """Of the memory that this machine could give, what each may take: all at once leave half for runs and models."""
 LEAST_MEMORY = 2**30
@@ -55,7 +58,7 @@ class Expensive:
     report
         Called with each step forward.
     deadline_s
-        Seconds that a request may take, waiting included.
+        Seconds that a request may take, waiting included; one with files may go on, see `LONG_S`.
     memory
         Bytes that each process may have (default: a quarter of this machine's, or of its control group's).
     """
@@ -70,7 +73,7 @@ class Expensive:
     ) -> None:
         self._root, self._report, self._deadline_s = root, report, deadline_s
         self._memory = memory or max(usual_budget(share=SHARE), LEAST_MEMORY)
-        self._turns = CapacityLimiter(AT_ONCE)
+        self._turns, self._long = CapacityLimiter(AT_ONCE), Lock()
 
     async def carry_out(
         self,
@@ -120,7 +123,8 @@ class Expensive:
             identity=identity,
         )
         gone = Event()
-        follow = partial(self._outcome, asked, gone, stopping, time.monotonic() + self._deadline_s)
+        until = time.monotonic() + self._deadline_s
+        follow = partial(self._outcome, asked, gone, stopping, until, has_files=bool(operation.files))
         outcome: bytes | Exception = Transient(
             "its turn did not come in time", where=operation.name, hint="ask again later"
         )
@@ -139,8 +143,16 @@ class Expensive:
             raise outcome
         return outcome
 
-    def _outcome(self, asked: Asked, gone: Event, stopping: Event, until: float) -> bytes | Exception:
+    def _outcome(
+        self, asked: Asked, gone: Event, stopping: Event, until: float, *, has_files: bool
+    ) -> bytes | Exception:
         """Return the result or the error, as a value: raised, it would come out of the group as a group."""
+        is_long = False
+
+        def may_go_on() -> bool:
+            nonlocal is_long
+            is_long = is_long or (has_files and self._long.acquire(blocking=False))
+            return is_long and time.monotonic() < until + LONG_S
 
         def look(_: float = 0.0) -> None:
             if gone.is_set():
@@ -148,7 +160,7 @@ class Expensive:
             if stopping.is_set():
                 hint = "ask again once it is back"
                 raise Transient("the control plane ends", where=asked.operation, hint=hint)
-            if time.monotonic() > until:
+            if time.monotonic() > until and not may_go_on():
                 raise self._late(asked)
 
         try:
@@ -158,6 +170,9 @@ class Expensive:
             return self._died(asked, ended.end)
         except Exception as error:  # noqa: BLE001 -- a value on its way
             return error
+        finally:
+            if is_long:
+                self._long.release()
 
     def _follow(self, asked: Asked, look: Callable[..., None]) -> bytes:
         # In one thread: the kernel ends a child with the thread that started it.
@@ -179,7 +194,7 @@ class Expensive:
         return Terminal(
             f"it did not end within {self._deadline_s:g} s, and was ended",
             where=asked.operation,
-            hint=f"as a command it has no deadline: linewright {asked.operation}",
+            hint=f"on the machine of the factory the command has no deadline: linewright {asked.operation}",
         )
 
     def _died(self, asked: Asked, end: End) -> LinewrightError:

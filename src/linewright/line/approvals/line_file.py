@@ -2,15 +2,16 @@
 
 from difflib import unified_diff
 
+from linewright.data.spec import FileSource
 from linewright.errors import Conflict, RequestError
 from linewright.line.check.contradictions import refuse
 from linewright.line.factory import Factory
 from linewright.line.file.read import parse_line, unsupported
 from linewright.line.proposals.preconditions import digest_of_file
-from linewright.line.proposals.record import Look, propose
-from linewright.line.proposals.rules import line_rule, spec_in_force
+from linewright.line.proposals.record import Look, all_of, propose
+from linewright.line.proposals.rules import Rule, line_rule, spec_in_force
 from linewright.line.spec import LineSpec
-from linewright.people.facts import ChangeKind, LineChange
+from linewright.people.facts import ChangeKind, LineChange, LineMade
 from linewright.serve.files import write_whole
 from linewright.store.disk import explained, sync_file, sync_folder
 from linewright.store.rights import as_asked
@@ -18,6 +19,11 @@ from linewright.store.values import digest_of_bytes
 
 _AUTONOMY = ("release", "retrain", "changes")
 """Sections that say what a line may do by itself, and what needs people."""
+_ON_THIS_MACHINE = ("notify", "changes")
+"""Sections that name secrets and addresses, or who approves."""
+_HOW = {"separator", "encoding", "decimal", "missing", "header", "names"}
+"""Fields of a file source that say how it is read, and not what."""
+_NOBODY = Rule((), 0)
 
 
 def read_proposed(factory: Factory, line: str, text: str) -> LineSpec:
@@ -37,6 +43,8 @@ def read_proposed(factory: Factory, line: str, text: str) -> LineSpec:
 def propose_file(factory: Factory, spec: LineSpec, text: str, *, because: str) -> Look:
     """Propose that a line file has another text; the file in force says who may approve it.
 
+    Nobody needs to while the line has no model, if its author proposes and the file reads nothing else of this machine.
+
     Raises
     ------
     RequestError
@@ -51,12 +59,14 @@ def propose_file(factory: Factory, spec: LineSpec, text: str, *, because: str) -
     )
     if change.before == change.after:
         raise RequestError("the line file says exactly this already", where=str(factory.path_of(line)))
-    kind = _kind(spec_in_force(factory, line), spec)
+    before = spec_in_force(factory, line)
+    kind = _kind(before, spec)
+    is_free = before is not None and _is_own_draft(factory, change) and _reads_the_same(before, spec)
     return propose(
         factory,
         kind,
         change,
-        line_rule(factory, line, kind),
+        _NOBODY if is_free else line_rule(factory, line, kind),
         because=because,
         authors=[factory.identity.member],
     )
@@ -67,6 +77,33 @@ def _kind(before: LineSpec | None, after: LineSpec) -> ChangeKind:
         return "autonomy-change"
     is_same = all(getattr(before, name) == getattr(after, name) for name in _AUTONOMY)
     return "line-change" if is_same else "autonomy-change"
+
+
+def _is_own_draft(factory: Factory, change: LineChange) -> bool:
+    """Return whether a line has no model, and its file is as who asks has written it."""
+    line, member = change.line, factory.identity.member
+    if not member or factory.metadata.versions(line):
+        return False
+    made = (one.file for one in factory.metadata.events(LineMade, line=line) if one.member == member)
+    changed = (
+        factory.metadata.get(one.change, LineChange).after
+        for one in all_of(factory, line)
+        if one.needed == 0 and one.authors == (member,)
+    )
+    return change.before in {*made, *changed}
+
+
+def _reads_the_same(before: LineSpec, after: LineSpec) -> bool:
+    """Return whether a line file names the same files, secrets and approvers as before."""
+
+    def named(spec: LineSpec) -> object:
+        sources = {
+            name: one.model_dump(exclude=_HOW if type(one) is FileSource else None)
+            for name, one in spec.sources.items()
+        }
+        return sources, spec.train.model, spec.train.python, [getattr(spec, one) for one in _ON_THIS_MACHINE]
+
+    return named(before) == named(after)
 
 
 def difference(factory: Factory, change: LineChange) -> str:

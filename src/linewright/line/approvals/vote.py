@@ -45,6 +45,23 @@ def approve(factory: Factory, proposal: str, comment: str) -> tuple[Look, Forgot
         return look(factory, found.proposed), forgot
 
 
+def apply_unless_it_waits(factory: Factory, proposed: Look) -> Look:
+    """Apply a proposal that needs no approval, and return how it stands then; one that waits stays as it is.
+
+    Raises
+    ------
+    LinewrightError
+        If it could not be applied.
+    """
+    if proposed.proposed.needed:
+        return proposed
+    with one_at_a_time(factory):
+        found = look(factory, proposed.proposed)
+        if found.standing.state == "approved":
+            apply_change(factory, found)
+        return look(factory, proposed.proposed)
+
+
 def decline(factory: Factory, proposal: str, comment: str) -> Look:
     """Decline a proposal, or withdraw it as one of its authors, which ends it. Twice is once.
 

@@ -73,7 +73,7 @@ def _head_of(file: Path) -> bytes:
         return opened.read(MOST_BYTES + 1)
 
 
-def read_public_key(given: str) -> PublicKey:
+def read_public_key(given: str, *, may_be_file: bool = True) -> PublicKey:
     """Read a public key, or a file that holds one.
 
     Raises
@@ -82,7 +82,7 @@ def read_public_key(given: str) -> PublicKey:
         If it is none.
     """
     try:
-        is_file = "+" not in given or Path(given).is_file()
+        is_file = may_be_file and ("+" not in given or Path(given).is_file())
         return read_key(_head_of(Path(given)).decode() if is_file else given)
     except (OSError, ValueError) as error:
         says = getattr(error, "strerror", None) or str(error)
@@ -90,7 +90,8 @@ def read_public_key(given: str) -> PublicKey:
             f"not a public key: {says}",
             where="--public-key",
             found=given[:120],
-            allowed="NAME+ID+KEY as `linewright audit key` prints it, or a file that holds it",
+            allowed="NAME+ID+KEY as `linewright audit key` prints it"
+            + (", or a file that holds it" if may_be_file else ""),
         ) from error
 
 

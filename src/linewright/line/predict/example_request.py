@@ -32,7 +32,7 @@ _PARTS: Sequence[Callable[[datetime], int]] = (
 )
 
 
-def curl(factory: Factory, line: str, url: str) -> str | None:
+def curl(factory: Factory, line: str, url: str, *, needs_token: bool = False) -> str | None:
     """Return the command that asks an endpoint for one prediction, or `None` where nothing would answer it.
 
     Its row has what the champion needs, and what a candidate needs besides that is tried or challenges it: a canary that lacks a
@@ -44,6 +44,8 @@ def curl(factory: Factory, line: str, url: str) -> str | None:
         Name of the line.
     url
         Where the endpoint answers, e.g. ``http://127.0.0.1:8000``.
+    needs_token
+        Whether the request must carry a token; the command takes it from the environment.
     """
     if factory.is_halted(line):
         return None
@@ -58,7 +60,8 @@ def curl(factory: Factory, line: str, url: str) -> str | None:
     row = {**_key(package), **_time(factory, line, package, rows), **more, **rows[0]}
     body = shlex.quote(msgspec.json.encode({"rows": [row]}).decode())
     asked = shlex.quote(f"{url}/v1/lines/{line}/predict")
-    return f"curl -s {asked} -H 'Content-Type: application/json' -d {body}"
+    token = '-H "Authorization: Bearer $LINEWRIGHT_TOKEN" ' if needs_token else ""
+    return f"curl -s {asked} {token}-H 'Content-Type: application/json' -d {body}"
 
 
 def _of_candidates(factory: Factory, line: str) -> dict[str, Any]:

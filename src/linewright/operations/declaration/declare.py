@@ -11,7 +11,14 @@ from typing import Any, Literal, NamedTuple, TypeVar, Union, get_args, get_origi
 import msgspec
 
 from linewright.errors import NotFound, RequestError
-from linewright.operations.declaration.parameter import Parameter, brief, function_name, nearest, shape_of
+from linewright.operations.declaration.parameter import (
+    Parameter,
+    brief,
+    function_name,
+    help_in,
+    nearest,
+    shape_of,
+)
 from linewright.serve.access.rights import EFFECTS, PERMISSIONS, Effect, Identity, Permission
 
 PREFIX = "/api/v1/"
@@ -85,7 +92,8 @@ def operation(
     """Declare a function as an operation; the function itself stays as it is.
 
     Its first parameter is the factory. Positional parameters become arguments of the command (``*names``: any
-    number), keyword-only ones its options; each is described in the docstring's Parameters section. Types: `str`, `int`, `float`, `bool`,
+    number), keyword-only ones its options; each is described in the docstring's Parameters section, or by ``help`` in the `extra` of its
+    type's `msgspec.Meta`. Types: `str`, `int`, `float`, `bool`,
     `Path`, `Literal` of texts, tuples of these, any of them `| None`, and `Annotated` with `msgspec.Meta`. A
     parameter whose name is a Python keyword gets a trailing underscore, as does such an operation.
 
@@ -333,14 +341,15 @@ def _read(name: str, function: Callable[..., Any]) -> Operation:
         kind = tuple[hints[each.name], ...] if spreads else hints[each.name]
         element, count = shape_of(kind, where=f"{name}: {each.name}")
         shown = each.name.removesuffix("_")
-        if shown in RESERVED or each.name not in described:
+        about = described.pop(each.name, "") or help_in(kind)
+        if shown in RESERVED or not about:
             raise TypeError(f"{name}: parameter {each.name!r} is reserved or not described in the docstring")
         parameters.append(
             Parameter(
                 name=shown,
                 type=kind,
                 default=() if spreads else each.default,
-                help=described.pop(each.name),
+                help=about,
                 positional=each.kind is not inspect.Parameter.KEYWORD_ONLY,
                 spreads=spreads,
                 short=SHORT.get(each.name, ""),

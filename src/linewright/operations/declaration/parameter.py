@@ -209,6 +209,11 @@ def _metas(annotation: Any) -> list[msgspec.Meta]:
     return [meta for meta in getattr(annotation, "__metadata__", ()) if isinstance(meta, msgspec.Meta)]
 
 
+def help_in(annotation: Any) -> str:
+    """Return the description that a type brings along, for parameters that several operations have; else an empty text."""
+    return next((one.extra["help"] for one in _metas(annotation) if one.extra and "help" in one.extra), "")
+
+
 def _bounds(annotation: Any) -> str:
     """Say the limits of an `Annotated` number in words."""
     words = {"ge": "at least", "gt": "more than", "le": "at most", "lt": "less than"}

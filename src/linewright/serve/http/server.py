@@ -18,7 +18,7 @@ from linewright.serve.http.cors import Cors
 from linewright.serve.http.loop import FOLLOW_TICKS, LOOP
 from linewright.serve.http.protocol import GRACE_S, BoundedProtocol, bounded
 from linewright.serve.limits import Capacity
-from linewright.serve.listener import Announcement, listening, shown
+from linewright.serve.listener import Announcement, announced_as, listening
 from linewright.serve.operator_log import tell_stderr
 from linewright.serve.peers import Siblings
 from linewright.serve.reach import Reach
@@ -145,13 +145,13 @@ def serve(
     if reach.needs_token(host):
         capacity = replace(capacity, limits=replace(capacity.limits, needs_token=True))
     with listening(host, port, reach) as listener:
-        address = shown(listener, reach)
-        announcement = Announcement(state, address)
+        said = announced_as(listener, reach, needs_token=capacity.limits.needs_token)
+        announcement = Announcement(state, said)
 
         def announce(_is_well: bool) -> None:
             announcement.make()
             if started is not None:
-                started(address)
+                started(said.address)
 
         app = App(
             state,

@@ -15,5 +15,5 @@ def made_text(made: Made) -> str:
     """Say where it is and what to do next."""
     return (
         f"The factory is in {made.factory}; lines: {', '.join(made.lines) or 'none yet'}.\n"
-        "Next: linewright new NAME --data FILE --label COLUMN"
+        "Next: linewright new NAME --data FILE --label COLUMN, or linewright up"
     )

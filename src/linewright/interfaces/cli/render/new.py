@@ -14,12 +14,13 @@ from linewright.line.new.write import NewLine
 @renderer.register
 def new_line_text(made: NewLine) -> str:
     """Say what was found and what to do next."""
+    path = Path(made.path)
     return "\n".join(
         [
-            f"Wrote {made.path}: {made.task} from {looked_at(made.rows, made.of)} and {made.columns} columns, split by {made.split}.",
+            f"Wrote {path.parent.name}/{path.name}: {made.task} from {looked_at(made.rows, made.of)} and {made.columns} columns, split by {made.split}.",
             *_model_text(made),
             *(f"  {_told(made, one)}" for one in made.findings),
-            f"Next: read it, then linewright {'run' if made.rows == made.of else 'check'} {Path(made.path).stem}",
+            f"Next: read it (linewright line-file {path.stem}), then linewright {'run' if made.rows == made.of else 'check'} {path.stem}",
         ]
     )
 

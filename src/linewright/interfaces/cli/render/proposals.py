@@ -17,11 +17,7 @@ def proposal_text(one: ProposalLine) -> str:
         ("why", one.because),
         *([("verdict", f"{one.verdict} ({short(one.certificate or '')})")] if one.verdict else []),
         ("asked by", f"{one.by}, {cell(one.at)}{authors}"),
-        (
-            "may approve",
-            f"{', '.join(one.approvers)}: {', '.join(one.voters) or 'nobody as members are now'}",
-        ),
-        ("approved", f"{len(one.approved)} of {one.needed}"),
+        *(_approvals(one) if one.needed else [("approved", "not needed: its author's, and no model yet")]),
         *(("", _vote(vote)) for vote in one.approved),
         *([("declined", _vote(one.declined))] if one.declined else []),
         *([("withdrawn", _vote(one.withdrawn))] if one.withdrawn else []),
@@ -43,6 +39,14 @@ def proposal_text(one: ProposalLine) -> str:
 def proposals_text(found: Proposals) -> str:
     """Say one after the other."""
     return "\n\n".join(map(proposal_text, found.proposals)) or "No change waits for approval."
+
+
+def _approvals(one: ProposalLine) -> list[tuple[str, str]]:
+    voters = ", ".join(one.voters) or "nobody as members are now"
+    return [
+        ("may approve", f"{', '.join(one.approvers)}: {voters}"),
+        ("approved", f"{len(one.approved)} of {one.needed}"),
+    ]
 
 
 def _what(one: ProposalLine) -> str:
