@@ -31,8 +31,8 @@ from linewright.interfaces.http.provider_sign_in import open_provider
 from linewright.line.factory import Factory
 from linewright.line.file.factory_file import read_factory_file
 from linewright.operations import OPERATIONS
-from linewright.operations.login import login
-from linewright.operations.members import member_add, member_remove, member_role
+from linewright.operations.people.login import login
+from linewright.operations.people.members import member_add, member_remove, member_role
 from linewright.people.facts import MemberChanged, SignedIn, SignInRefused
 from linewright.people.spec import Role
 from linewright.plugins import oidc
