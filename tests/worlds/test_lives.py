@@ -28,7 +28,7 @@ from linewright.watch.facts import Alerted
 from linewright.worlds.fraud import FraudWorld
 from linewright.worlds.living import KEY, LINE
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 ROOT = Path(__file__).parents[2]
 
 
