@@ -123,7 +123,9 @@ OPERATIONS: Mapping[str, Entry] = {
     "token list": _entry("tokens", _PEOPLE, "List all tokens, with what they may do and their last use."),
     "token revoke": _entry("tokens", _PEOPLE, "Revoke a token: within a second it lets nobody in."),
     "backup": _entry("maintenance", _CARE, "Copy the whole factory into one file, also while it is at work."),
-    "restore": _entry("maintenance", _CARE, "Make a factory from a backup, in an empty or a new folder."),
+    "restore": _entry("restore", _CARE, "Make a factory from a backup, in an empty or a new folder."),
+    "propose-restore": _entry("restore", _CARE, "Propose that a backup of this factory is restored."),
+    "use-approval": _entry("restore", _CARE, "Use the approval of a restore; `restore` does it by itself."),
     "gc": _entry(
         "maintenance", _CARE, "Free what lines keep no longer and stored bytes that nothing refers to."
     ),

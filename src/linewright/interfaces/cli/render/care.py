@@ -73,6 +73,7 @@ def backed_up_text(made: BackedUp) -> str:
             f"{made.file}: {in_bytes(made.bytes)}; {', '.join(counts)}",
             *(f"not in it, since it is outside of the folder: {source}" for source in made.left_out),
             *map(problem_in_words, made.problems),
+            f"digest: {made.digest}",
             f"Next: linewright restore {shlex.quote(made.file)} --factory NEW-FOLDER",
         ]
     )
