@@ -127,7 +127,7 @@ def test_an_approval_lets_exactly_this_backup_be_restored_once(factory, new, tmp
         assert part in said
     with by(factory, "bob") as bob:
         found = approve(bob, one.proposal, comment="go")
-    assert ("approved", f"--approval {one.proposal}") == (found.state, found.next[0][23:46])
+    assert ("approved", f"--approval {one.proposal}") == (found.state, found.next[0][24:47])
     member_role(factory, "eve", "viewer")  # the factory goes on
 
     refused(new, file, Denied, "about another backup", approval=one.proposal, of=of)

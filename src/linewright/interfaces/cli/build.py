@@ -224,7 +224,7 @@ class OperationCommand(click.Command):
         )
         settings = Settings.of(ctx)
         progress = ProgressLine(sys.stderr, quiet=settings.quiet)
-        # A token is one factory's: it says nothing at the one that somebody signs in to, nor here if another one is asked.
+        # A token is one factory's: it says nothing at the one that somebody signs in to, nor here if `of` names another one.
         given_token, other = os.environ.get(TOKEN_VAR, ""), values.get("of")
         token = "" if other or self._operation.name in _ADDRESSED else given_token
         state, who = settings.root / _STATE, ""

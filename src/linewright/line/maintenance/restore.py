@@ -83,7 +83,7 @@ def restore_backup(factory: Factory, file: Path, permit: Permit | None = None) -
     ----------
     permit
         Asked once, after everything was found right and before the folder is a factory; the restored record begins with what it
-        returns. Whoever is killed then has used the permission, and has no factory.
+        returns. A kill after it leaves no factory, and the approval stays used.
 
     Raises
     ------
@@ -98,7 +98,7 @@ def restore_backup(factory: Factory, file: Path, permit: Permit | None = None) -
     Corrupt
         If it is cut off or changed.
     Denied
-        If its `factory.yaml` names who approves a restore, and there is no `permit`.
+        If its `factory.yaml` names who approves a restore, and `permit` is missing.
     SpecError
         If its `factory.yaml` is wrong: it may name them.
     """
