@@ -45,7 +45,7 @@ from linewright.model.export.to_onnx import to_onnx
 from linewright.model.facts import Package, Trained
 from linewright.model.families.lightgbm import Boosted
 from linewright.model.package.model import Golden, build, keep_package, open_model
-from linewright.operations.tokens import token_create
+from linewright.operations.people.tokens import token_create
 from linewright.release.promotion import Candidate, promote
 from linewright.serve.rows.reader import RowReader
 from linewright.store.values import canonical_json, decode

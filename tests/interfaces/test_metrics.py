@@ -18,7 +18,7 @@ from linewright.line.factory import Factory
 from linewright.line.facts import Finished
 from linewright.line.record.factory_metrics import FactoryMetrics
 from linewright.operations import OPERATIONS
-from linewright.operations.halt import halt
+from linewright.operations.changes.halt import halt
 from linewright.people.account import account_of
 from linewright.people.facts import Accounted
 from linewright.people.outbox import Outbox

@@ -10,8 +10,8 @@ from linewright.interfaces.cli.render.dispatch import result_text
 from linewright.line.factory import Factory
 from linewright.line.runs.execute import execute_inline
 from linewright.model.card.render import escape_markdown
+from linewright.operations.changes.promote import promote, rollback
 from linewright.operations.evidence import card, why
-from linewright.operations.release import promote, rollback
 from linewright.operations.status import status
 
 ROWS = 400

@@ -11,7 +11,7 @@ import pytest
 from linewright.line.factory import Factory
 from linewright.line.predict.example_request import curl
 from linewright.line.runs.execute import execute_inline
-from linewright.operations.release import promote
+from linewright.operations.changes.promote import promote
 
 ROWS = 240
 FILE = """\

@@ -45,7 +45,7 @@ from linewright.line.runs.execute import execute_inline
 from linewright.line.runs.plan import make_plan
 from linewright.model.card.render import card_markdown
 from linewright.model.facts import Package
-from linewright.operations.maintenance import forget as forget_operation
+from linewright.operations.care.maintenance import forget as forget_operation
 from linewright.serve.facts import Predictions
 from linewright.serve.log.records import payload_of, records_of, without
 from linewright.serve.log.segments import read_log

@@ -22,8 +22,8 @@ from linewright.line.steps.evaluate import fair_rows
 from linewright.model.facts import Certificate, Evaluation
 from linewright.model.gates.text import outcome_in_words
 from linewright.model.package.model import load
+from linewright.operations.changes.promote import promote
 from linewright.operations.evidence import card
-from linewright.operations.release import promote
 from linewright.operations.status import status
 from linewright.serve.rows.scorer import Scorer
 from linewright.serve.rows.values import KINDS

@@ -32,8 +32,8 @@ from linewright.line.record.lookup import look_up
 from linewright.line.record.registry import judged
 from linewright.line.release.rollout import is_tried_first, not_worse_in_words, tend_canary
 from linewright.line.runs.execute import execute_inline
+from linewright.operations.changes.promote import promote, rollback
 from linewright.operations.evidence import card
-from linewright.operations.release import promote, rollback
 from linewright.operations.status import status
 from linewright.release.confidence_sequence import bounds
 from linewright.release.facts import ArmQuality, Deployed, Pairs, Promoted, Trial, Withdrawn

@@ -20,11 +20,11 @@ from linewright.line.runs.plan import make_plan
 from linewright.line.runs.plan_text import change_in_words
 from linewright.line.runs.result_text import decides
 from linewright.model.facts import Certificate, Package
+from linewright.operations.changes.halt import halt
+from linewright.operations.changes.promote import promote, rollback
 from linewright.operations.evidence import card, show, why
-from linewright.operations.halt import halt
 from linewright.operations.history import models, runs
 from linewright.operations.plan import plan
-from linewright.operations.release import promote, rollback
 from linewright.operations.run import Ran, run
 from linewright.operations.status import status
 from linewright.release.facts import Promoted

@@ -22,9 +22,9 @@ from linewright.line.audit.signed_note import Checkpoint, key_of, note_of, read_
 from linewright.line.factory import Factory
 from linewright.line.file.factory_file import read_factory_file
 from linewright.operations import OPERATIONS
-from linewright.operations.audit import audit_entries, audit_export, audit_key, audit_verify
+from linewright.operations.care.audit import audit_entries, audit_export, audit_key, audit_verify
+from linewright.operations.care.maintenance import doctor
 from linewright.operations.declaration.declare import load
-from linewright.operations.maintenance import doctor
 from linewright.operations.status import status
 from linewright.people.facts import MemberChanged
 from linewright.plugins.ed25519 import Key, is_signed, new_key

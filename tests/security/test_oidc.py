@@ -31,8 +31,8 @@ from linewright.interfaces.http.provider_sign_in import open_provider
 from linewright.line.factory import Factory
 from linewright.line.file.factory_file import read_factory_file
 from linewright.operations import OPERATIONS
-from linewright.operations.login import login
-from linewright.operations.members import member_add, member_remove, member_role
+from linewright.operations.people.login import login
+from linewright.operations.people.members import member_add, member_remove, member_role
 from linewright.people.facts import MemberChanged, SignedIn, SignInRefused
 from linewright.people.spec import Role
 from linewright.plugins import oidc
@@ -54,7 +54,7 @@ sign_in:
     client_secret: file:secret
     groups:
       staff: viewer
-      makers: {{role: engineer, lines: [parts, claims]}}
+      makers: {{role: engineer, lines: [parts, claims], tags: [eu]}}
       admins: admin
 """
 STATUS, LINES = "/api/v1/member-list", "/api/v1/status"
@@ -183,7 +183,7 @@ def test_the_name_stays_and_the_roles_follow_the_groups(world):
 
         assert (401, 200, 403, 303) == (ended, kept, refused, again.status_code)
         assert 200 == second.get(LINES + "?line=parts").status_code
-    assert {"ada": (Grant(role="engineer", lines=("claims", "parts")),)} == {
+    assert {"ada": (Grant(role="engineer", lines=("claims", "parts"), tags=("eu",)),)} == {
         name: one.grants for name, one in world.members().items()
     }
 

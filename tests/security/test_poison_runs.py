@@ -25,9 +25,9 @@ from linewright.line.runs import attempts
 from linewright.line.runs.execute import execute, open_executor
 from linewright.line.runs.plan import make_plan
 from linewright.line.runs.record import WORKFLOW, prepare
+from linewright.operations.care.maintenance import verify
 from linewright.operations.evidence import show
 from linewright.operations.history import runs
-from linewright.operations.maintenance import verify
 from linewright.operations.run import cancel
 
 pytestmark = pytest.mark.usefixtures("forked")

@@ -21,8 +21,8 @@ from linewright.client import Client
 from linewright.errors import RequestError
 from linewright.line.factory import Factory
 from linewright.operations import OPERATIONS
-from linewright.operations.invitations import member_invite
-from linewright.operations.members import member_add
+from linewright.operations.people.invitations import member_invite
+from linewright.operations.people.members import member_add
 
 README = (Path(__file__).parents[2] / "README.md").read_text()
 LOCAL = {

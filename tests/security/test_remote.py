@@ -26,8 +26,8 @@ from linewright.interfaces.http.expensive import Expensive
 from linewright.line.audit.signed_note import Checkpoint, key_of, note_of
 from linewright.line.factory import Factory
 from linewright.operations import OPERATIONS
-from linewright.operations.members import member_add
-from linewright.operations.tokens import token_create
+from linewright.operations.people.members import member_add
+from linewright.operations.people.tokens import token_create
 from linewright.people.facts import MemberChanged
 from linewright.plugins.ed25519 import Key, new_key
 from linewright.serve.access.authenticate import Authenticator

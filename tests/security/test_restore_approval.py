@@ -29,13 +29,13 @@ from linewright.line.approvals.vote import approve as vote_for
 from linewright.line.factory import Factory
 from linewright.line.maintenance.verify import verify_factory
 from linewright.operations import OPERATIONS
-from linewright.operations.audit import audit_entries
-from linewright.operations.maintenance import backup
-from linewright.operations.members import member_add, member_role
-from linewright.operations.proposals import approve, decline, proposals
-from linewright.operations.restore import propose_restore, restore, use_approval
+from linewright.operations.care.audit import audit_entries
+from linewright.operations.care.maintenance import backup
+from linewright.operations.care.restore import propose_restore, restore, use_approval
+from linewright.operations.changes.proposals import approve, decline, proposals
+from linewright.operations.people.members import member_add, member_role
+from linewright.operations.people.tokens import token_create
 from linewright.operations.status import status
-from linewright.operations.tokens import token_create
 from linewright.people.facts import Applied, BackupRestored, Voted
 from linewright.serve.access.authenticate import Authenticator
 from linewright.serve.access.rights import Identity

@@ -26,10 +26,10 @@ from linewright.interfaces.http.app import control_app
 from linewright.line.factory import Factory
 from linewright.line.maintenance.verify import verify_chain
 from linewright.operations import OPERATIONS
-from linewright.operations.invitations import member_invite
-from linewright.operations.maintenance import backup, restore
-from linewright.operations.members import member_add, member_list, member_remove, member_role
-from linewright.operations.tokens import token_create
+from linewright.operations.care.maintenance import backup, restore
+from linewright.operations.people.invitations import member_invite
+from linewright.operations.people.members import member_add, member_list, member_remove, member_role
+from linewright.operations.people.tokens import token_create
 from linewright.people.facts import MemberInvited, PasswordChosen, SignedIn, SignInRefused
 from linewright.serve.access.accounts import Accounts, Invitation, Member, Session, read_accounts, sha256
 from linewright.serve.access.authenticate import Authenticator

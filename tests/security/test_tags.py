@@ -26,9 +26,9 @@ from linewright.line.file.line_tags import keep_tags
 from linewright.line.loop.tagging import Tagging
 from linewright.line.proposals.rules import approvers_of
 from linewright.operations import OPERATIONS
-from linewright.operations.maintenance import backup
-from linewright.operations.members import member_add, member_list, member_role
-from linewright.operations.tokens import token_create, token_list
+from linewright.operations.care.maintenance import backup
+from linewright.operations.people.members import member_add, member_list, member_role
+from linewright.operations.people.tokens import token_create, token_list
 from linewright.people.facts import MemberChanged, TokenChanged
 from linewright.serve.access import line_tags
 from linewright.serve.access.authenticate import Authenticator

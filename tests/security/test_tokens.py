@@ -17,9 +17,9 @@ from linewright.errors import BackendError, Conflict, Corrupt, Denied, NotFound,
 from linewright.line.factory import Factory
 from linewright.line.file.factory_file import read_factory_file
 from linewright.line.maintenance.verify import verify_chain
-from linewright.operations.maintenance import backup, restore
-from linewright.operations.members import member_add, member_list, member_remove, member_role
-from linewright.operations.tokens import token_create, token_list, token_revoke
+from linewright.operations.care.maintenance import backup, restore
+from linewright.operations.people.members import member_add, member_list, member_remove, member_role
+from linewright.operations.people.tokens import token_create, token_list, token_revoke
 from linewright.people.facts import MemberChanged, TokenChanged
 from linewright.serve.access.accounts import Grant, sha256
 from linewright.serve.access.authenticate import Authenticator

@@ -70,65 +70,77 @@ OPERATIONS: Mapping[str, Entry] = {
         "evidence", _LOOK, "Compute a model again from its manifest, in a fresh process, and compare."
     ),
     "why": _entry("evidence", _LOOK, "Follow a claim to its evidence."),
-    "promote": _entry("release", _RELEASE, "Make a model the champion of its line."),
+    "promote": _entry("changes.promote", _RELEASE, "Make a model the champion of its line."),
     "rollback": _entry(
-        "release",
+        "changes.promote",
         _RELEASE,
         "Let the previous champion of a line serve again, or take back the candidate that is tried.",
     ),
-    "halt": _entry("halt", _RELEASE, "Stop a line's endpoint from answering, or free it."),
+    "halt": _entry("changes.halt", _RELEASE, "Stop a line's endpoint from answering, or free it."),
     "propose": _entry(
-        "propose",
+        "changes.propose",
         _RELEASE,
         "Propose another line file, and say what a run of it would change; nothing else changes until it is approved.",
     ),
-    "proposals": _entry("proposals", _RELEASE, "List the changes that wait for somebody's approval."),
+    "proposals": _entry("changes.proposals", _RELEASE, "List the changes that wait for somebody's approval."),
     "approve": _entry(
-        "proposals", _RELEASE, "Approve a proposed change; the last approval that it needs applies it."
+        "changes.proposals",
+        _RELEASE,
+        "Approve a proposed change; the last approval that it needs applies it.",
     ),
-    "decline": _entry("proposals", _RELEASE, "Decline a proposed change, which ends the proposal."),
+    "decline": _entry("changes.proposals", _RELEASE, "Decline a proposed change, which ends the proposal."),
     "doctor": _entry(
-        "maintenance", _CARE, "Find what keeps the factory from working, and the command that mends it."
+        "care.maintenance", _CARE, "Find what keeps the factory from working, and the command that mends it."
     ),
     "verify": _entry(
-        "maintenance", _CARE, "Check every stored byte, and that the record keeps its promises."
+        "care.maintenance", _CARE, "Check every stored byte, and that the record keeps its promises."
     ),
-    "audit verify": _entry("audit", _CARE, "Check that no entry of the record was changed or removed."),
-    "audit key": _entry("audit", _CARE, "Make the key that signs checkpoints of the record."),
+    "audit verify": _entry("care.audit", _CARE, "Check that no entry of the record was changed or removed."),
+    "audit key": _entry("care.audit", _CARE, "Make the key that signs checkpoints of the record."),
     "audit export": _entry(
-        "audit", _CARE, "Write the entries of the record as JSON lines, for other programs."
+        "care.audit", _CARE, "Write the entries of the record as JSON lines, for other programs."
     ),
-    "audit entries": _entry("audit", _CARE, "Show a page of the entries of the record."),
+    "audit entries": _entry("care.audit", _CARE, "Show a page of the entries of the record."),
     "notify status": _entry(
-        "notify", _CARE, "Show who is told of what happens, what waits to be told, and what goes wrong."
+        "care.notify", _CARE, "Show who is told of what happens, what waits to be told, and what goes wrong."
     ),
-    "notify test": _entry("notify", _CARE, "Send a test to those who are told of what happens."),
+    "notify test": _entry("care.notify", _CARE, "Send a test to those who are told of what happens."),
     "notify send": _entry(
-        "notify", _CARE, "Tell now what waits to be told, without `up` and before the next try."
+        "care.notify", _CARE, "Tell now what waits to be told, without `up` and before the next try."
     ),
-    "member add": _entry("members", _PEOPLE, "Add a member with a role."),
-    "member list": _entry("members", _PEOPLE, "List who may sign in, and what they may do."),
+    "member add": _entry("people.members", _PEOPLE, "Add a member with a role."),
+    "member list": _entry("people.members", _PEOPLE, "List who may sign in, and what they may do."),
     "member role": _entry(
-        "members",
+        "people.members",
         _PEOPLE,
         "Give a member a role, or take it away; their tokens have it at once, and they sign in again.",
     ),
-    "member remove": _entry("members", _PEOPLE, "Remove a member, sign them out and revoke their tokens."),
+    "member remove": _entry(
+        "people.members", _PEOPLE, "Remove a member, sign them out and revoke their tokens."
+    ),
     "member invite": _entry(
-        "invitations", _PEOPLE, "Make a code by which a member chooses a password, and print it this once."
+        "people.invitations",
+        _PEOPLE,
+        "Make a code by which a member chooses a password, and print it this once.",
     ),
-    "login": _entry("login", _PEOPLE, "Sign in to a factory that is up, here or elsewhere."),
-    "logout": _entry("login", _PEOPLE, "Sign out of a factory, and forget the session."),
-    "token create": _entry("tokens", _PEOPLE, "Make a token, and print it this once."),
-    "token list": _entry("tokens", _PEOPLE, "List all tokens, with what they may do and their last use."),
-    "token revoke": _entry("tokens", _PEOPLE, "Revoke a token: within a second it lets nobody in."),
-    "backup": _entry("maintenance", _CARE, "Copy the whole factory into one file, also while it is at work."),
-    "restore": _entry("restore", _CARE, "Make a factory from a backup, in an empty or a new folder."),
-    "propose-restore": _entry("restore", _CARE, "Propose that a backup of this factory is restored."),
-    "use-approval": _entry("restore", _CARE, "Use the approval of a restore; `restore` does it by itself."),
+    "login": _entry("people.login", _PEOPLE, "Sign in to a factory that is up, here or elsewhere."),
+    "logout": _entry("people.login", _PEOPLE, "Sign out of a factory, and forget the session."),
+    "token create": _entry("people.tokens", _PEOPLE, "Make a token, and print it this once."),
+    "token list": _entry(
+        "people.tokens", _PEOPLE, "List all tokens, with what they may do and their last use."
+    ),
+    "token revoke": _entry("people.tokens", _PEOPLE, "Revoke a token: within a second it lets nobody in."),
+    "backup": _entry(
+        "care.maintenance", _CARE, "Copy the whole factory into one file, also while it is at work."
+    ),
+    "restore": _entry("care.restore", _CARE, "Make a factory from a backup, in an empty or a new folder."),
+    "propose-restore": _entry("care.restore", _CARE, "Propose that a backup of this factory is restored."),
+    "use-approval": _entry(
+        "care.restore", _CARE, "Use the approval of a restore; `restore` does it by itself."
+    ),
     "gc": _entry(
-        "maintenance", _CARE, "Free what lines keep no longer and stored bytes that nothing refers to."
+        "care.maintenance", _CARE, "Free what lines keep no longer and stored bytes that nothing refers to."
     ),
-    "forget": _entry("maintenance", _CARE, "Remove for ever what a line has stored about one person."),
+    "forget": _entry("care.maintenance", _CARE, "Remove for ever what a line has stored about one person."),
 }
 """Name of each command → where it lives, in the order in which people meet them."""

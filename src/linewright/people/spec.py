@@ -28,6 +28,8 @@ TOPICS: tuple[Topic, ...] = get_args(Topic)
 SECRET = r"^(env|file):\S+$"  # noqa: S105 -- a pattern
 """Where a secret is: a variable of the environment, or a file."""
 URL = r"^(https?://[^\s/@]+(/\S*)?|(env|file):\S+)$"
+ORIGIN = r"^(https://[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*|http://localhost)(:[1-9][0-9]{0,4})?$"
+"""Of a page: no path, no pattern, and in small letters, as browsers send it."""
 SERVER = r"^(\[[0-9A-Fa-f:.]+\]|[^\s:/@\[\]]+):\d{1,5}$"
 ADDRESS = r"^[^\s@<>,;:\"]+@[^\s@<>,;:\"]+$"
 ISSUER = r"^https?://[^\s/@?#]+(/[^\s?#]*)?$"

@@ -16,6 +16,7 @@ from linewright.line.file.validate import fit_spec
 from linewright.line.file.yaml_nodes import Entries, find, read_nodes, read_text
 from linewright.line.spec import LINE_NAME, KeepSpec
 from linewright.people.spec import (
+    ORIGIN,
     ApproveSpec,
     AuditSpec,
     CostsSpec,
@@ -33,8 +34,6 @@ FACTORY_FILE = "factory.yaml"
 
 SIZE = r"^\d+(\.\d+)? ?[KMGT]i?B$"
 """A size in bytes, as text."""
-ORIGIN = r"^(https://[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*|http://localhost)(:[1-9][0-9]{0,4})?$"
-"""Of a page: no path, no pattern, and in small letters, as browsers send it."""
 _SHARE = 0.75
 """Of the memory of the machine, what a run may take where nobody says how much."""
 

@@ -19,7 +19,7 @@ from pydantic.fields import FieldInfo
 from linewright.errors import SpecError
 from linewright.line.file.mistakes import ROOT, Mistake, Mistakes, did_you_mean, either
 from linewright.line.file.yaml_nodes import Entries, Items, Node, Scalar
-from linewright.people.spec import ADDRESS, GOAL_LINES, GOAL_NAME, ISSUER, SCOPE, SECRET, SERVER, URL
+from linewright.people.spec import ADDRESS, GOAL_LINES, GOAL_NAME, ISSUER, ORIGIN, SCOPE, SECRET, SERVER, URL
 from linewright.spec import OneOf, OneWord, Spec, descriptions, first_required
 from linewright.text.suggest import nearest
 
@@ -40,6 +40,7 @@ FORMS: Final = {
     ISSUER: "https://HOST[/PATH], without a name, a query or a fragment",
     SCOPE: "a word of visible ASCII characters",
     GOAL_NAME: "1 to 100 characters, without blanks around them",
+    ORIGIN: "https://HOST, https://HOST:PORT or http://localhost:PORT, in small letters",
     GOAL_LINES: "the name of a line, or tag:WORD for all lines with that tag",
 }
 """Patterns of the grammar in words."""

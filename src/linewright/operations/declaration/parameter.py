@@ -15,6 +15,14 @@ import msgspec
 
 from linewright.errors import RequestError
 
+Duration = Annotated[
+    str,
+    msgspec.Meta(
+        pattern=r"^[0-9]+(\.[0-9]+)?(s|m|h|d|w)$",
+        description="a number and a unit: s, m, h, d or w, e.g. 1d",
+    ),
+]
+"""A number and a unit: s, m, h, d or w."""
 MANY = -1
 """`Parameter.count` of a parameter that takes any number of values."""
 REQUIRED: Any = Declared.empty

@@ -8,8 +8,8 @@ from linewright.data.spec import duration_micros
 from linewright.errors import RequestError
 from linewright.line.factory import Factory
 from linewright.operations.declaration.declare import operation
-from linewright.operations.maintenance import Duration
-from linewright.operations.members import grant_in_words, grant_of
+from linewright.operations.declaration.parameter import Duration
+from linewright.operations.people.members import grant_in_words, grant_of
 from linewright.people.facts import TokenChanged
 from linewright.serve.access.accounts import Token, read_accounts
 from linewright.serve.access.change_accounts import change, find_token, new_token, with_token, without_token

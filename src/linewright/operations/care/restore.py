@@ -10,8 +10,8 @@ from linewright.errors import RequestError
 from linewright.line.approvals.restore import propose_restoring, use_approval_of
 from linewright.line.factory import Factory
 from linewright.line.maintenance.restore import Permit, Restored, restore_backup
+from linewright.operations.changes.proposals import ProposalLine, line_of
 from linewright.operations.declaration.declare import operation
-from linewright.operations.proposals import ProposalLine, line_of
 from linewright.people.facts import BackupRestored
 
 Digest = Annotated[

@@ -13,8 +13,8 @@ from linewright.line.release.excluded_text import barred_in_words
 from linewright.line.release.rollout import begin_trial, is_tried_first
 from linewright.model.evaluate.decision_changes import between
 from linewright.model.facts import Package
+from linewright.operations.changes.proposals import Waits, line_of
 from linewright.operations.declaration.declare import operation
-from linewright.operations.proposals import Waits, line_of
 from linewright.people.facts import PromotionChange
 from linewright.release import promotion
 from linewright.release.facts import TRIED, Deployed, Rollout, Withdrawn

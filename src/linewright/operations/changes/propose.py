@@ -8,9 +8,9 @@ from linewright.errors import RequestError
 from linewright.line.approvals.line_file import propose_file, read_proposed
 from linewright.line.approvals.vote import apply_unless_it_waits
 from linewright.line.factory import Factory
+from linewright.operations.changes.proposals import ProposalLine, line_of
 from linewright.operations.declaration.declare import operation
 from linewright.operations.plan import PlanResult, planned
-from linewright.operations.proposals import ProposalLine, line_of
 
 LineText = Annotated[
     str,

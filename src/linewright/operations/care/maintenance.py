@@ -18,17 +18,9 @@ from linewright.line.maintenance.verify import Verified, verify_factory, verify_
 from linewright.line.proposals.pending_subject import drop_all_of
 from linewright.line.proposals.rules import forget_rule, is_free
 from linewright.line.record.registry import find_model
+from linewright.operations.changes.proposals import Waits, line_of
 from linewright.operations.declaration.declare import operation
-from linewright.operations.proposals import Waits, line_of
-
-Duration = Annotated[
-    str,
-    Meta(
-        pattern=r"^[0-9]+(\.[0-9]+)?(s|m|h|d|w)$",
-        description="a number and a unit: s, m, h, d or w, e.g. 1d",
-    ),
-]
-"""A number and a unit: s, m, h, d or w."""
+from linewright.operations.declaration.parameter import Duration
 
 
 @operation(permission="manage", effect="read", expensive=True, anywhere=True)

@@ -3,7 +3,7 @@
 from linewright.interfaces.cli.render.dispatch import renderer
 from linewright.interfaces.cli.render.status import delivery_text
 from linewright.line.notify.send_now import Tried
-from linewright.operations.notify import Deliveries, Outcome
+from linewright.operations.care.notify import Deliveries, Outcome
 from linewright.text.numbers import count
 
 

@@ -2,7 +2,7 @@
 
 from linewright.interfaces.cli.render.dispatch import renderer
 from linewright.line.audit.export import Entry
-from linewright.operations.audit import Entries, KeyMade
+from linewright.operations.care.audit import Entries, KeyMade
 from linewright.operations.declaration.declare import to_json
 
 

@@ -1,12 +1,12 @@
 """Changes that wait for people: what changes and why, who asked, who may approve, how many did, and until when."""
 
-from linewright.interfaces.cli.render.care import forgot_text
+from linewright.interfaces.cli.render.care.maintenance import forgot_text
 from linewright.interfaces.cli.render.dispatch import renderer
 from linewright.interfaces.cli.render.plan import plan_text
 from linewright.interfaces.cli.text import cell, pairs
 from linewright.interfaces.cli.words import short
-from linewright.operations.proposals import Approved, ProposalLine, Proposals, Vote
-from linewright.operations.propose import ProposedFile
+from linewright.operations.changes.proposals import Approved, ProposalLine, Proposals, Vote
+from linewright.operations.changes.propose import ProposedFile
 
 
 @renderer.register

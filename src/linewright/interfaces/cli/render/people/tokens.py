@@ -1,7 +1,7 @@
 """Tokens: what a new one is good for, which is shown once."""
 
 from linewright.interfaces.cli.render.dispatch import renderer
-from linewright.operations.tokens import NewToken
+from linewright.operations.people.tokens import NewToken
 
 
 @renderer.register

@@ -1,7 +1,7 @@
 """Invitations: what a member does with one."""
 
 from linewright.interfaces.cli.render.dispatch import renderer
-from linewright.operations.invitations import NewInvitation
+from linewright.operations.people.invitations import NewInvitation
 from linewright.store.clock import said
 
 

@@ -8,7 +8,7 @@ from linewright.data.spec import duration_micros
 from linewright.errors import RequestError
 from linewright.line.factory import Factory
 from linewright.operations.declaration.declare import operation
-from linewright.operations.maintenance import Duration
+from linewright.operations.declaration.parameter import Duration
 from linewright.people.facts import MemberInvited
 from linewright.serve.access.sign_in import invite
 

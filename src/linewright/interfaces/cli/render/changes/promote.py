@@ -2,7 +2,7 @@
 
 from linewright.interfaces.cli.render.dispatch import renderer
 from linewright.interfaces.cli.words import short
-from linewright.operations.release import Serves
+from linewright.operations.changes.promote import Serves
 
 
 @renderer.register

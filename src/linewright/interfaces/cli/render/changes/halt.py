@@ -1,7 +1,7 @@
 """Whether a line's endpoint answers. It imports as little as the stop itself."""
 
 from linewright.interfaces.cli.render.dispatch import renderer
-from linewright.operations.halt import Stopped
+from linewright.operations.changes.halt import Stopped
 
 
 @renderer.register

@@ -1,0 +1,1 @@
+"""What takes care of the factory: stored bytes, the record, and who is told."""

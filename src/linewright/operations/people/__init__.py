@@ -1,0 +1,1 @@
+"""Members, their tokens, and how they sign in."""
