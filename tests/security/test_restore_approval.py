@@ -196,6 +196,19 @@ def test_another_factory_cannot_approve_it(factory, new, tmp_path):
         propose_restore(factory, digest_of(file))
 
 
+def test_an_approval_that_is_in_a_backup_is_used_by_no_copy(factory, new, tmp_path):
+    """Else each factory that is made of the backup has it unused."""
+    file = factory.root / "copy.tar"
+    one = asked(factory, file)
+    backup(factory, tmp_path / "second.tar")
+    restore(new, tmp_path / "second.tar", without_approval="a drill")
+
+    other = Factory(tmp_path / "other")
+    other.elsewhere = new.elsewhere
+    refused(other, file, Conflict, "the proposal is void", approval=one, of=str(new.root))
+    assert digest_of(file) == restore(other, file, approval=one, of=str(factory.root)).digest
+
+
 def test_a_kill_at_the_last_moment_leaves_no_factory_without_approval(factory, new, monkeypatch):
     """The approval is used then, and nothing else is there."""
     file, of = factory.root / "copy.tar", str(factory.root)
