@@ -196,10 +196,10 @@ def test_of_two_restores_into_one_folder_at_once_one_is_refused(root, tmp_path):
     backed_up(root, tmp_path / "copy.tar")
     waits = (
         "unpack = restore._unpack\n"
-        "def waits(*arguments):\n"
+        "def waits(*arguments, **named):\n"
         "    print('begun', flush=True)\n"
         "    sys.stdin.readline()\n"
-        "    return unpack(*arguments)\n"
+        "    return unpack(*arguments, **named)\n"
         "restore._unpack = waits"
     )
     command = [sys.executable, "-c", RESTORES.format(before=waits), tmp_path / "new", tmp_path / "copy.tar"]

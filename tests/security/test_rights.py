@@ -68,6 +68,8 @@ ALLOWED: dict[str, set[str]] = {
     "doctor": {"admin"},
     "backup": {"admin"},
     "restore": {"admin"},
+    "propose-restore": {"admin"},
+    "use-approval": {"admin"},
     "gc": {"admin"},
     "forget": {"admin"},
     "notify test": {"admin"},
@@ -109,6 +111,8 @@ VALUES: dict[str, Any] = {
     "run": "0" * 8,
     "url": "https://factory.example.org",
     "proposal": "0" * 12,
+    "backup": "0" * 64,
+    "head": "0" * 64,
 }
 
 

@@ -1,12 +1,12 @@
 """A factory: one folder with its lines and all their state."""
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from copy import copy
 from functools import cache, cached_property, partial
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Self, cast
+from typing import TYPE_CHECKING, Any, Self, cast
 
 from linewright.engine.context import Context, Progress
 from linewright.errors import Corrupt, LinewrightError, NotFound, RequestError
@@ -82,6 +82,8 @@ class Factory:
         """Whether whoever asked can go on waiting for a run that another process carries out; asked about once a second."""
         self.attempts: Attempts | None = None
         """What plans, and looks at what runs gave, in processes that may fail (default: that is done here)."""
+        self.elsewhere: Callable[[str, str, Mapping[str, str]], Any] | None = None
+        """Asks another factory, by its folder or address, for an operation with its arguments; `None` outside of a command."""
         self.busy_s: float | None = None
         self.file: Callable[[], FactoryFile] = partial(read_factory_file, self.root)
         """Reads ``factory.yaml``; see `read_factory_file`."""

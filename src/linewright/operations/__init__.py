@@ -133,8 +133,10 @@ OPERATIONS: Mapping[str, Entry] = {
     "backup": _entry(
         "care.maintenance", _CARE, "Copy the whole factory into one file, also while it is at work."
     ),
-    "restore": _entry(
-        "care.maintenance", _CARE, "Make a factory from a backup, in an empty or a new folder."
+    "restore": _entry("care.restore", _CARE, "Make a factory from a backup, in an empty or a new folder."),
+    "propose-restore": _entry("care.restore", _CARE, "Propose that a backup of this factory is restored."),
+    "use-approval": _entry(
+        "care.restore", _CARE, "Use the approval of a restore; `restore` does it by itself."
     ),
     "gc": _entry(
         "care.maintenance", _CARE, "Free what lines keep no longer and stored bytes that nothing refers to."

@@ -29,7 +29,7 @@ from linewright.line.value.account import ratio_of
 from linewright.model.gates.text import certificate_in_words, undecided_in_words
 from linewright.operations.declaration.declare import operation
 from linewright.operations.history import RunLine, run_lines
-from linewright.people.facts import Account, Accounted
+from linewright.people.facts import Account, Accounted, BackupRestored
 from linewright.release.facts import Deployed, Halted, Promoted, RolledBack, Rollout, Withdrawn
 from linewright.release.halt_file import Note, note_of, stopped
 from linewright.release.promotion import canary_of
@@ -189,6 +189,8 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
     """What is free on the disk of the state, and for how long; `None` where it does not tell."""
     undelivered: tuple[Delivery, ...] = ()
     """Destinations of `notify` that do not take what they are told."""
+    restored: BackupRestored | None = None
+    """The last restore without the approval that it needed; `None` if there was none."""
     withheld: tuple[Withheld, ...] = ()
     """Why signed checkpoints of the record are not where they should be."""
 
@@ -248,8 +250,14 @@ def _status(factory: Factory, line: str | None) -> Status:
         lines=lines,
         disk=_disk(factory),
         undelivered=tuple(undelivered(factory)),
+        restored=_restored(factory),
         withheld=_withheld(reading.factory),
     )
+
+
+def _restored(factory: Factory) -> BackupRestored | None:
+    restores = factory.metadata.events(BackupRestored, line="", newest_first=True)
+    return next((one for one in restores if not one.proposal), None)
 
 
 def _withheld(factory: Factory) -> tuple[Withheld, ...]:

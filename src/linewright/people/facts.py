@@ -224,8 +224,8 @@ class LineMade(Event, frozen=True, kw_only=True, tag="line-made"):
     """Digest of its bytes."""
 
 
-ChangeKind = Literal["promotion", "line-change", "autonomy-change", "forget"]
-"""What a proposal is about: what serves; a line file; what a line may do by itself; what is stored about a person."""
+ChangeKind = Literal["promotion", "line-change", "autonomy-change", "forget", "restore"]
+"""What a proposal is about: what serves; a line file; what a line may do by itself; what is stored about a person; a backup."""
 
 
 class PromotionChange(Result, frozen=True, kw_only=True, tag="promotion_change"):
@@ -266,6 +266,18 @@ class ForgetChange(Result, frozen=True, kw_only=True, tag="forget_change"):
     """What there was of it when it was proposed; what came since goes too."""
 
 
+class RestoreChange(Result, frozen=True, kw_only=True, tag="restore_change"):
+    """A backup of the whole factory is to be restored."""
+
+    backup: str
+    """Digest of its file."""
+
+    @property
+    def line(self) -> str:
+        """Empty: it is about the whole factory."""
+        return ""
+
+
 class ChangeProposed(Event, frozen=True, kw_only=True, tag="change-proposed"):
     """A change waits for people to approve it; `because` has the reason."""
 
@@ -298,10 +310,21 @@ class Voted(Event, frozen=True, kw_only=True, tag="voted"):
 
 
 class Applied(Event, frozen=True, kw_only=True, tag="applied"):
-    """An approved change was applied; a promotion says so itself."""
+    """An approved change was applied, or the approval of a restore was used; a promotion says so itself."""
 
     proposal: str
     change: str
+
+
+class BackupRestored(Event, frozen=True, kw_only=True, tag="backup-restored"):
+    """The factory was made from a backup, by an approval or without one; `because` has the reason. The first event after the restore."""
+
+    backup: str
+    """Digest of its file."""
+    proposal: str = ""
+    """The proposal whose approval was used, in the factory that approved; empty without approval."""
+    approved: tuple[str, ...] = ()
+    """Members who approved."""
 
 
 class AccessRefused(Event, frozen=True, kw_only=True, tag="access-refused"):

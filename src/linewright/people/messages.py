@@ -167,7 +167,10 @@ def _passes(certificate: str, metadata: MetadataReader) -> bool:
 
 def _change_proposed(event: dict[str, Any], _: MetadataReader) -> tuple[Topic, str]:
     kind, by, command = event["change_kind"], event["by"], f"linewright approve {event['id']}"
-    return "approvals", f"{event['line']}: a proposal ({kind}) by {by} waits: {event['because']}: `{command}`"
+    return (
+        "approvals",
+        f"{event['line'] or 'factory'}: a proposal ({kind}) by {by} waits: {event['because']}: `{command}`",
+    )
 
 
 def _promoted(event: dict[str, Any], _: MetadataReader) -> tuple[Topic, str]:

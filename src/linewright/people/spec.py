@@ -264,5 +264,7 @@ class ApproveSpec(Spec):
 
     forget: Approvers = ()
     """Roles and names of members who approve that what is stored about a person goes; with none, `forget` needs no approval."""
+    restore: Approvers = ()
+    """Roles and names of members who approve that a backup of this factory is restored; with none, `restore` needs no approval."""
     approvals: Annotated[int, Field(ge=1, le=20)] = 1
     """How many of them have to approve."""

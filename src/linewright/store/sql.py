@@ -350,6 +350,10 @@ class SqlMetadata:
         rows = self._rows(sa.select(_events.c.chain).order_by(_events.c.seq).offset(entries - 1).limit(1))
         return rows[0].chain if rows else None
 
+    def contains(self, head: str) -> bool:
+        """Return whether the chain of events once ended with this digest."""
+        return bool(self._rows(sa.select(_events.c.seq).where(_events.c.chain == head).limit(1)))
+
     def newest_at(self) -> str | None:
         """Return the time of the newest event; `None` where nothing has happened yet."""
         rows = self._rows(sa.select(_events.c.at).order_by(_events.c.seq.desc()).limit(1))

@@ -224,8 +224,9 @@ class OperationCommand(click.Command):
         )
         settings = Settings.of(ctx)
         progress = ProgressLine(sys.stderr, quiet=settings.quiet)
-        # A token is one factory's: it says nothing at the one that somebody signs in to.
-        token = "" if self._operation.name in _ADDRESSED else os.environ.get(TOKEN_VAR, "")
+        # A token is one factory's: it says nothing at the one that somebody signs in to, nor here if `of` names another one.
+        given_token, other = os.environ.get(TOKEN_VAR, ""), values.get("of")
+        token = "" if other or self._operation.name in _ADDRESSED else given_token
         state, who = settings.root / _STATE, ""
         if settings.address:
             given = {name: written for name, written in given.items() if written}
@@ -246,6 +247,9 @@ class OperationCommand(click.Command):
                 panics_explained(),
                 self._open(settings.root, progress, self._operation.anywhere, identity) as factory,
             ):
+                if other:
+                    elsewhere = import_module("linewright.interfaces.cli.elsewhere")
+                    factory.elsewhere = partial(elsewhere.ask_elsewhere, token=given_token)
                 result = carry_out(factory)
                 if isinstance(result, NextProgram):
                     parts = ()

@@ -11,7 +11,14 @@ from linewright.line.proposals.preconditions import preconditions_of
 from linewright.line.proposals.record import Look
 from linewright.line.record.registry import declared_before, judged, registration_of
 from linewright.line.release.rollout import begin_trial, is_tried_first
-from linewright.people.facts import Applied, ChangeProposed, ForgetChange, LineChange, PromotionChange
+from linewright.people.facts import (
+    Applied,
+    ChangeProposed,
+    ForgetChange,
+    LineChange,
+    PromotionChange,
+    RestoreChange,
+)
 from linewright.release import promotion
 from linewright.store.protocols import Pointer
 
@@ -41,6 +48,8 @@ def apply_change(factory: Factory, approved: Look) -> Forgot | None:
             replace_file(factory, change)
         case ForgetChange():
             forgot = _forget(factory, proposed, change)
+        case RestoreChange():
+            return None  # `restore` makes another folder, and uses the approval
         case _:
             assert_never(change)
     factory.metadata.record(

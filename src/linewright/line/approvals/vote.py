@@ -78,7 +78,7 @@ def decline(factory: Factory, proposal: str, comment: str) -> Look:
         found = look(factory, find_proposal(factory, proposal, permission="view"))
         vote: Vote = "withdraw" if _is_author(factory, found.proposed) else "decline"
         if vote == "decline":
-            factory.identity.require("approve", [found.proposed.line])
+            factory.identity.require("approve", [found.proposed.line] if found.proposed.line else ())
             _require_voter(factory, found)
         before = found.standing.withdrawn if vote == "withdraw" else found.standing.declined
         if before is not None and before.member == factory.identity.member:
@@ -91,7 +91,7 @@ def decline(factory: Factory, proposal: str, comment: str) -> Look:
 
 def _is_author(factory: Factory, proposed: ChangeProposed) -> bool:
     """Return whether who asks is an author, and has a right to ask for or decide such a change: a narrow token has none."""
-    asks = ("manage",) if proposed.change_kind == "forget" else ("run", "release")
+    asks = ("manage",) if proposed.change_kind in {"forget", "restore"} else ("run", "release")
     is_able = any(factory.may(each, proposed.line) for each in (*asks, "approve"))
     return is_able and factory.identity.member in proposed.authors
 
@@ -142,5 +142,5 @@ def _require_live(found: Look) -> None:
             where=found.proposed.id,
             found=f"another {', '.join(standing.moved)}" if standing.state == "void" else standing.state,
             allowed="a proposal that is open",
-            hint=f"`linewright proposals {found.proposed.line}` shows how it ended; if it is still wanted, propose it again",
+            hint=f"`linewright proposals {found.proposed.line or '--all'}` shows how it ended; if it is still wanted, propose it again",
         )

@@ -167,10 +167,21 @@ def read_factory_file(root: Path) -> FactoryFile:
         If it is wrong; all mistakes are told, each with its place.
     """
     path = root / FACTORY_FILE
-    mistakes = Mistakes(str(path))
+    return parse_factory_file(read_text(path), name=str(path))
+
+
+def parse_factory_file(text: str, *, name: str) -> FactoryFile:
+    """Return what the text of a `factory.yaml` says.
+
+    Raises
+    ------
+    SpecError
+        If it is wrong; all mistakes are told, each with its place in `name`.
+    """
+    mistakes = Mistakes(name)
     spec = None
     with suppress(EnoughError):
-        nodes = read_nodes(read_text(path), mistakes)
+        nodes = read_nodes(text, mistakes)
         if nodes:
             check_secrets(nodes, mistakes)
         spec = fit_spec(FactoryFile, nodes, mistakes) if nodes else None

@@ -70,6 +70,8 @@ class BackedUp(msgspec.Struct, frozen=True, kw_only=True):
     events: int
     predictions: int
     head: str
+    digest: str
+    """SHA-256 of the file, by which its restore is proposed."""
     left_out: tuple[str, ...]
     """Sources outside of the factory's folder."""
     problems: tuple[Problem, ...]
@@ -85,7 +87,10 @@ class _Archive:
     """A tar file that is being written, and what is in it so far."""
 
     def __init__(self, file: IO[bytes], at: str) -> None:
-        self._tar = tarfile.open(fileobj=file, mode="w", format=tarfile.PAX_FORMAT)  # noqa: SIM115 -- closed by `close`
+        self._written = _HashedWriter(file)
+        self._tar = tarfile.open(  # noqa: SIM115 -- closed by `close`
+            fileobj=cast("IO[bytes]", self._written), mode="w", format=tarfile.PAX_FORMAT
+        )
         self.files: dict[str, str] = {}
         self.blobs = 0
         self._document(HEADER, Header(form=FORM, linewright=__version__, at=at))
@@ -115,6 +120,11 @@ class _Archive:
         self._document(SUMS, Sums(files=self.files, blobs=self.blobs, head=head))
         self._tar.close()
 
+    @property
+    def digest(self) -> str:
+        """Digest of all that was written; of the whole file once it is closed."""
+        return "sha256:" + self._written.hashed.hexdigest()
+
     def _member(self, name: str, file: IO[bytes], size: int, mode: int) -> str:
         info = tarfile.TarInfo(INSIDE + name)
         info.size, info.mode = size, mode
@@ -141,6 +151,21 @@ class _Hashed:
         self._left -= len(data)
         self.hashed.update(data)
         return data
+
+
+class _HashedWriter:
+    """Writes a file from its beginning on, and hashes what it writes."""
+
+    def __init__(self, file: IO[bytes]) -> None:
+        self._file = file
+        self.hashed = hashlib.sha256()
+
+    def write(self, data: bytes) -> int:
+        self.hashed.update(data)
+        return self._file.write(data)
+
+    def tell(self) -> int:
+        return self._file.tell()
 
 
 def make_backup(factory: Factory, target: Path) -> BackedUp:
@@ -236,6 +261,7 @@ def _write(factory: Factory, draft: Path, scratch: Path) -> BackedUp:
         events=head["entries"],
         predictions=predictions,
         head=head["digest"],
+        digest=archive.digest,
         left_out=left_out,
         problems=tuple(problems),
     )

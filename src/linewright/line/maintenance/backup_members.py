@@ -4,6 +4,7 @@ A reader of its own, since whoever made the file chooses what a general one does
 headers without end. Each member lies whole in the file, so that what is written is never more than what is there.
 """
 
+import hashlib
 import re
 import tarfile
 from collections.abc import Iterator
@@ -12,6 +13,8 @@ from typing import IO, NamedTuple
 BLOCK = 512
 _MOST_HEADER = 64 * 1024
 """Bytes of the names and sizes that do not fit a plain header; a path has at most 4,096."""
+_PASSED = 2**20
+"""Bytes that are read at a time of what is passed over."""
 _RECORD = re.compile(rb"([0-9]{1,5}) (path|size)=")
 
 
@@ -35,7 +38,7 @@ class Member(NamedTuple):
 class Content:
     """The bytes of one member."""
 
-    def __init__(self, file: IO[bytes], size: int) -> None:
+    def __init__(self, file: "HashedFile", size: int) -> None:
         self._file, self._left = file, size
 
     def read(self, most: int = -1) -> bytes:
@@ -45,7 +48,40 @@ class Content:
         return data
 
 
-def members_of(file: IO[bytes], size: int) -> Iterator[Member]:
+class HashedFile:
+    """A file that is read from its beginning to its end, with the digest of all of it, also of what was passed over."""
+
+    def __init__(self, file: IO[bytes]) -> None:
+        self._file = file
+        self._hashed = hashlib.sha256()
+        self._at = 0
+
+    def read(self, most: int) -> bytes:
+        """Return at most so many bytes."""
+        data = self._file.read(most)
+        self._hashed.update(data)
+        self._at += len(data)
+        return data
+
+    def seek(self, offset: int) -> None:
+        """Go on to a place that was not reached yet."""
+        while self._at < offset and self.read(min(offset - self._at, _PASSED)):
+            pass
+
+    def digest(self) -> str:
+        """Read the rest, which is padding, and return the digest.
+
+        Raises
+        ------
+        NotPlain
+            If more follows than padding.
+        """
+        if len(self.read(_PASSED)) == _PASSED:
+            raise NotPlain("more after its end")
+        return "sha256:" + self._hashed.hexdigest()
+
+
+def members_of(file: HashedFile, size: int) -> Iterator[Member]:
     """Iterate over the members of a tar file of `size` bytes.
 
     Raises
@@ -73,7 +109,7 @@ def members_of(file: IO[bytes], size: int) -> Iterator[Member]:
         offset += -(-length // BLOCK) * BLOCK
 
 
-def _header(file: IO[bytes], offset: int, size: int) -> tarfile.TarInfo | None:
+def _header(file: HashedFile, offset: int, size: int) -> tarfile.TarInfo | None:
     file.seek(offset)
     block = file.read(BLOCK)
     try:

@@ -7,7 +7,7 @@ import re
 import shlex
 import shutil
 import sqlite3
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TypeVar
@@ -15,12 +15,21 @@ from typing import TypeVar
 import msgspec
 
 from linewright.engine.context import Progress
-from linewright.errors import Conflict, Corrupt, NotFound, RequestError, Transient
+from linewright.errors import Conflict, Corrupt, Denied, NotFound, RequestError, Transient
 from linewright.line.factory import Factory
-from linewright.line.file.factory_file import FACTORY_FILE
+from linewright.line.file.factory_file import FACTORY_FILE, parse_factory_file
 from linewright.line.maintenance.backup import FORM, HEADER, INSIDE, STATE, SUMS, Header, Sums
-from linewright.line.maintenance.backup_members import Content, CutOff, Member, NotPlain, members_of
+from linewright.line.maintenance.backup_members import (
+    Content,
+    CutOff,
+    HashedFile,
+    Member,
+    NotPlain,
+    members_of,
+)
 from linewright.line.maintenance.schemas import METADATA, databases_of, names_in, strange_in
+from linewright.line.proposals.rules import restore_rule
+from linewright.people.facts import BackupRestored
 from linewright.release.promotion import project
 from linewright.serve.access.accounts import ACCESS_FILE, read_accounts
 from linewright.store.disk import explained, sync_folder
@@ -43,6 +52,8 @@ _OF_STATE = re.compile(
     r"|artifacts/[0-9a-f]{2}/[0-9a-f]{62})"
 )
 """What a backup has of the state, and where."""
+Permit = Callable[[str, str], BackupRestored]
+"""(digest of the file, last head of the record in it) → the event that says who permitted it; raises where nobody did."""
 S = TypeVar("S", bound=msgspec.Struct)
 
 
@@ -58,13 +69,21 @@ class Restored(msgspec.Struct, frozen=True, kw_only=True):
     lines: tuple[str, ...]
     head: str
     """Digest of the last event of the record, as it was at the backup."""
+    digest: str
+    """SHA-256 of the file."""
 
 
-def restore_backup(factory: Factory, file: Path) -> Restored:
+def restore_backup(factory: Factory, file: Path, permit: Permit | None = None) -> Restored:
     """Make a factory in its folder, which must be empty or not there, from a backup.
 
     Every file is hashed on its way. What a restore that was killed had unpacked is removed by the next; one that was killed
     in its last moment, while it moved things to their places, leaves a folder that is refused.
+
+    Parameters
+    ----------
+    permit
+        Asked once, after everything was found right and before the folder is a factory; the restored record begins with what it
+        returns. A kill after it leaves no factory, and the approval stays used.
 
     Raises
     ------
@@ -78,6 +97,10 @@ def restore_backup(factory: Factory, file: Path) -> Restored:
         If the file is no backup, has anything that no backup has, or is one of a newer Linewright.
     Corrupt
         If it is cut off or changed.
+    Denied
+        If its `factory.yaml` names who approves a restore, and `permit` is missing.
+    SpecError
+        If its `factory.yaml` is wrong: it may name them.
     """
     root = factory.root
     if not file.is_file():
@@ -88,18 +111,20 @@ def restore_backup(factory: Factory, file: Path) -> Restored:
     with explained(root, "the folder"):
         root.mkdir(parents=True, exist_ok=True)
         with _locked(root):
-            return _restore(factory, file, is_new=is_new)
+            return _restore(factory, file, permit, is_new=is_new)
 
 
-def _restore(factory: Factory, file: Path, *, is_new: bool) -> Restored:
+def _restore(factory: Factory, file: Path, permit: Permit | None, *, is_new: bool) -> Restored:
     root, stage = factory.root, factory.root / _STAGE
     _require_empty(root)
     shutil.rmtree(stage, ignore_errors=True)
     (stage / STATE).mkdir(mode=OWNER_ONLY, parents=True)  # else as wide as this process makes folders
     try:
-        restored, factory_file = _unpack(factory, file, stage)
+        restored, factory_file = _unpack(factory, file, stage, is_permitted=permit is not None)
         _require_ours(stage)
         _project(stage)
+        if permit is not None:
+            _record_permit(stage, restored.digest, permit)
         _move_out(stage, root, factory_file)
     except BaseException:
         shutil.rmtree(stage, ignore_errors=True)
@@ -159,7 +184,7 @@ class _Reading:
 
     def take(self, member: Member) -> None:
         """Take one member."""
-        if member.name in _MOST_BYTES and member.name not in self.documents:
+        if member.name in (HEADER, SUMS) and member.name not in self.documents:
             self._document(member.name, member)
             return
         name = self._name(member.name)
@@ -211,16 +236,20 @@ def _can_be_part(part: str) -> bool:
     return _PART.fullmatch(part) is not None and len(os.fsencode(part)) <= _MOST_NAME
 
 
-def _unpack(factory: Factory, file: Path, stage: Path) -> tuple[Restored, bytes]:
+def _unpack(factory: Factory, file: Path, stage: Path, *, is_permitted: bool) -> tuple[Restored, bytes]:
     reading = _Reading(stage)
     header: Header | None = None
     try:
-        with file.open("rb") as archive:
-            for number, member in enumerate(members_of(archive, os.fstat(archive.fileno()).st_size), 1):
+        with file.open("rb") as opened:
+            archive = HashedFile(opened)
+            for number, member in enumerate(members_of(archive, os.fstat(opened.fileno()).st_size), 1):
                 reading.take(member)
                 header = header or _header(reading)
+                if member.name == INSIDE + FACTORY_FILE and not is_permitted:
+                    _require_no_approval(file, reading.documents[FACTORY_FILE])
                 if number % 1000 == 0:
                     factory.report(Progress(step="restore", says=f"{number:,} files", done=number))
+            digest = archive.digest()
     except NotPlain as error:
         raise _no_backup(str(error)) from error
     except CutOff as error:
@@ -242,8 +271,32 @@ def _unpack(factory: Factory, file: Path, stage: Path) -> tuple[Restored, bytes]
         blobs=reading.blobs,
         lines=tuple(sorted(path.stem for path in (stage / "lines").glob("*.yaml"))),
         head=sums.head,
+        digest=digest,
     )
     return restored, reading.documents[FACTORY_FILE]
+
+
+def _require_no_approval(file: Path, factory_file: bytes) -> None:
+    """Refuse a backup whose `factory.yaml` names who approves its restore."""
+    try:
+        rule = restore_rule(parse_factory_file(factory_file.decode(), name=f"{file}: {FACTORY_FILE}"))
+    except UnicodeDecodeError as error:
+        raise _no_backup(f"{FACTORY_FILE}: {error}") from error
+    if rule is not None:
+        raise Denied(
+            "the restore of this backup needs approval",
+            where=str(file),
+            found="no approval",
+            allowed=f"{rule.needed} of {', '.join(rule.approvers)}",
+            hint="propose it at its factory: linewright propose-restore DIGEST, as `sha256sum FILE` prints it; once it is approved, restore with "
+            '--approval ID --of FACTORY. If no such factory is left: --without-approval "REASON"',
+        )
+
+
+def _record_permit(stage: Path, digest: str, permit: Permit) -> None:
+    """Use the permission, and record it in the restored factory."""
+    with Factory(stage) as factory:
+        factory.metadata.record(permit(digest, factory.metadata.head().digest))
 
 
 def _header(reading: _Reading) -> Header:
@@ -268,7 +321,9 @@ def _document(reading: _Reading, name: str, kind: type[S]) -> S:
 
 
 def _compare(reading: _Reading, sums: Sums) -> None:
-    for name in sorted(reading.found.keys() | sums.files.keys() | {FACTORY_FILE}):
+    if FACTORY_FILE not in reading.found.keys() | sums.files.keys():
+        raise _no_backup(f"no {FACTORY_FILE}")
+    for name in sorted(reading.found.keys() | sums.files.keys()):
         _require_same(name, reading.found.get(name, "nothing"), sums.files.get(name, "nothing"))
     if reading.blobs != sums.blobs:
         _require_same("artifacts", f"{reading.blobs:,} files", f"{sums.blobs:,} files")

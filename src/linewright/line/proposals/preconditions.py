@@ -3,11 +3,11 @@
 from linewright.errors import LinewrightError
 from linewright.line.factory import Factory
 from linewright.line.record.registry import judged
-from linewright.people.facts import ForgetChange, LineChange, PromotionChange
+from linewright.people.facts import BackupRestored, ForgetChange, LineChange, PromotionChange, RestoreChange
 from linewright.release.facts import Deployed, Promoted, RolledBack, Withdrawn
 from linewright.store.values import digest_of, digest_of_bytes
 
-AnyChange = PromotionChange | LineChange | ForgetChange
+AnyChange = PromotionChange | LineChange | ForgetChange | RestoreChange
 _NONE = "none"
 LINE_FILE = "line file"
 
@@ -17,7 +17,8 @@ def preconditions_of(factory: Factory, change: AnyChange) -> dict[str, str]:
 
     Of a promotion: the champion, with the generation since which it serves, so that one that went and came back is another; the newest
     certificate of the model; its newest trial; and what the line file says. Of a line change: the bytes of the file. Of a removal: which
-    column names the person.
+    column names the person. Of a restore: the last one that this factory
+    itself was made by, so that an approval in a backup is used by no copy of the factory.
     """
     match change:
         case PromotionChange():
@@ -32,6 +33,13 @@ def preconditions_of(factory: Factory, change: AnyChange) -> dict[str, str]:
             return {LINE_FILE: digest_of_file(factory, change.line)}
         case ForgetChange():
             return {"table.subject": _subject(factory, change.line)}
+        case RestoreChange():
+            return {"restore": _restored(factory)}
+
+
+def _restored(factory: Factory) -> str:
+    last = factory.metadata.events(BackupRestored, line="", newest_first=True, limit=1)
+    return f"{last[0].backup} {last[0].at}" if last else _NONE
 
 
 def digest_of_file(factory: Factory, line: str) -> str:

@@ -19,6 +19,7 @@ from linewright.people.facts import (
     ForgetChange,
     LineChange,
     PromotionChange,
+    RestoreChange,
     Voted,
 )
 from linewright.people.proposals import DAYS, Standing, standing_of
@@ -35,6 +36,7 @@ _KINDS: dict[ChangeKind, type[AnyChange]] = {
     "line-change": LineChange,
     "autonomy-change": LineChange,
     "forget": ForgetChange,
+    "restore": RestoreChange,
 }
 
 

@@ -7,6 +7,7 @@ from typing import NamedTuple
 from linewright.errors import LinewrightError
 from linewright.line.factory import Factory
 from linewright.line.facts import Accepted, Declared
+from linewright.line.file.factory_file import FactoryFile
 from linewright.line.spec import LineSpec
 from linewright.people.facts import ChangeKind, ChangeProposed
 from linewright.people.spec import ChangesSpec
@@ -42,6 +43,12 @@ def forget_rule(factory: Factory) -> Rule | None:
     """Return who may approve that data about a person go; `None` if the factory wants no approval."""
     approve = factory.file().approve
     return Rule(approve.forget, approve.approvals) if approve.forget else None
+
+
+def restore_rule(spec: FactoryFile) -> Rule | None:
+    """Return who may approve that a backup is restored; `None` if the file wants no approval."""
+    approve = spec.approve
+    return Rule(approve.restore, approve.approvals) if approve.restore else None
 
 
 def is_free(factory: Factory) -> bool:

@@ -14,7 +14,6 @@ from linewright.line.maintenance.doctor import Examined, Needs, examine
 from linewright.line.maintenance.forget import Forgot
 from linewright.line.maintenance.forget import forget as forget_subject
 from linewright.line.maintenance.gc import Freed, collect
-from linewright.line.maintenance.restore import Restored, restore_backup
 from linewright.line.maintenance.verify import Verified, verify_factory, verify_model
 from linewright.line.proposals.pending_subject import drop_all_of
 from linewright.line.proposals.rules import forget_rule, is_free
@@ -77,21 +76,6 @@ def backup(factory: Factory, file: Path, /) -> BackedUp:
         The file to make, or a folder, in which it is named after the factory and the time.
     """
     return make_backup(factory, file)
-
-
-@operation(permission="manage", effect="destroy", local=True, anywhere=True)
-def restore(factory: Factory, file: Path, /) -> Restored:
-    """Make a factory from a backup, in an empty or a new folder.
-
-    The folder is that of ``--factory``. Every file is hashed on its way; until the last one is in its place, the folder is no
-    factory.
-
-    Parameters
-    ----------
-    file
-        What `backup` made.
-    """
-    return restore_backup(factory, file)
 
 
 @operation(permission="manage", effect="destroy", expensive=True)

@@ -14,7 +14,14 @@ from linewright.line.proposals.rules import voters
 from linewright.model.facts import Certificate
 from linewright.model.gates.text import certificate_in_words
 from linewright.operations.declaration.declare import operation
-from linewright.people.facts import ChangeKind, ForgetChange, LineChange, PromotionChange, Voted
+from linewright.people.facts import (
+    ChangeKind,
+    ForgetChange,
+    LineChange,
+    PromotionChange,
+    RestoreChange,
+    Voted,
+)
 from linewright.people.proposals import State
 
 
@@ -71,6 +78,8 @@ class ProposalLine(msgspec.Struct, frozen=True, kw_only=True):
     """Of a line file, how it differs from the one in force; `None` where that is another than it was proposed on."""
     removes: dict[str, int] | None = None
     """Of a removal, how many predictions, rows and rows in quarantine there were when it was proposed."""
+    backup: str | None = None
+    """Of a restore, the digest of the file."""
     next: tuple[str, ...] = ()
     """Commands of which one is fitting now."""
 
@@ -201,6 +210,8 @@ def line_of(factory: Factory, found: Look, kind: type[P]) -> P:
         case ForgetChange() as change:
             removes = {name: getattr(change, name) for name in ("predictions", "rows", "quarantined")}
             return msgspec.structs.replace(listed, removes=removes)
+        case RestoreChange() as change:
+            return msgspec.structs.replace(listed, backup=change.backup)
 
 
 def _vote(voted: Voted) -> Vote:
@@ -209,8 +220,10 @@ def _vote(voted: Voted) -> Vote:
 
 def _next(found: Look) -> tuple[str, ...]:
     one, line = found.proposed.id, found.proposed.line
+    if found.proposed.change_kind == "restore" and found.standing.state == "approved":
+        return (f"linewright restore FILE --approval {one} --of FACTORY --factory NEW-FOLDER",)
     if found.is_live:
         return tuple(f'linewright {word} {one} --comment "why"' for word in ("approve", "decline"))
     if found.standing.state == "done" and found.proposed.change_kind in {"line-change", "autonomy-change"}:
         return (f"linewright run {line}",)
-    return (f"linewright status {line}",)
+    return (f"linewright status {line}".rstrip(),)

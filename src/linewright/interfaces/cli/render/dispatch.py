@@ -19,6 +19,7 @@ _SUBJECTS: Mapping[str, str] = {
     "linewright.line.rebuild.compare": "evidence",
     "linewright.line.audit.export": "care.audit",
     "linewright.operations.care.audit": "care.audit",
+    "linewright.operations.care.restore": "care.maintenance",
     "linewright.operations.check": "check",
     "linewright.operations.datasets": "datasets",
     "linewright.operations.demo": "demo",

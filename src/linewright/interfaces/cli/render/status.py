@@ -10,6 +10,7 @@ from linewright.line.loop.waiting import wait_in_words
 from linewright.line.notify.deliveries import Delivery
 from linewright.line.record.disk_space import MAKE_ROOM, disk_in_words
 from linewright.operations.status import CanaryStatus, LineStatus, Realised, Status, ValueStatus
+from linewright.people.facts import BackupRestored
 from linewright.store.clock import said
 from linewright.text.numbers import count
 
@@ -25,8 +26,15 @@ def status_text(status: Status) -> str:
     if status.disk is not None and status.disk.is_near:
         told.append(f"  {disk_in_words(status.disk, Path(status.factory))}: {MAKE_ROOM}")
     told += [f"  not told: {delivery_text(one)}" for one in status.undelivered]
+    if status.restored is not None:
+        told.append(f"  {restored_text(status.restored)}")
     told += [f"  {withheld_text(one)}" for one in status.withheld]
     return "\n".join([*told, *(_status_text(line) for line in status.lines)])
+
+
+def restored_text(one: BackupRestored) -> str:
+    """Say who restored without approval, and why."""
+    return f"restored without approval on {said(one.at)} by {one.by}: {one.because}"
 
 
 def withheld_text(one: Withheld) -> str:

@@ -11,6 +11,7 @@ from linewright.line.maintenance.problem import how_many, in_bytes, problem_in_w
 from linewright.line.maintenance.restore import Restored
 from linewright.line.maintenance.retention import retired_in_words
 from linewright.line.maintenance.verify import Followed, Verified
+from linewright.operations.care.restore import ApprovalUsed
 from linewright.text.numbers import count
 
 
@@ -73,6 +74,7 @@ def backed_up_text(made: BackedUp) -> str:
             f"{made.file}: {in_bytes(made.bytes)}; {', '.join(counts)}",
             *(f"not in it, since it is outside of the folder: {source}" for source in made.left_out),
             *map(problem_in_words, made.problems),
+            f"digest: {made.digest}",
             f"Next: linewright restore {shlex.quote(made.file)} --factory NEW-FOLDER",
         ]
     )
@@ -107,6 +109,14 @@ def restored_text(made: Restored) -> str:
     return (
         f"The factory of {made.at[:19]}Z is in {made.factory}: {in_bytes(made.bytes)}, {count(made.blobs, 'blob')}; "
         f"lines: {', '.join(made.lines) or 'none'}.\nNext: linewright verify --factory {shlex.quote(made.factory)}"
+    )
+
+
+@renderer.register
+def used_text(used: ApprovalUsed) -> str:
+    """Say which approval, and whose."""
+    return (
+        f"The approval {used.proposal} by {', '.join(used.approved)} is used, for the backup {used.backup}."
     )
 
 

@@ -60,6 +60,8 @@ def _what(one: ProposalLine) -> str:
         case "forget":
             there = ", ".join(f"{count:,} {name}" for name, count in (one.removes or {}).items())
             return f"what {one.line} has stored about a person is to go ({there})"
+        case "restore":
+            return f"the backup {one.backup} is to be restored"
 
 
 def _vote(vote: Vote) -> str:
