@@ -26,7 +26,8 @@ from linewright.interfaces.http.app import control_app
 from linewright.line.factory import Factory
 from linewright.line.maintenance.verify import verify_chain
 from linewright.operations import OPERATIONS
-from linewright.operations.care.maintenance import backup, restore
+from linewright.operations.care.maintenance import backup
+from linewright.operations.care.restore import restore
 from linewright.operations.people.invitations import member_invite
 from linewright.operations.people.members import member_add, member_list, member_remove, member_role
 from linewright.operations.people.tokens import token_create

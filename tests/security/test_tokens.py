@@ -17,7 +17,8 @@ from linewright.errors import BackendError, Conflict, Corrupt, Denied, NotFound,
 from linewright.line.factory import Factory
 from linewright.line.file.factory_file import read_factory_file
 from linewright.line.maintenance.verify import verify_chain
-from linewright.operations.care.maintenance import backup, restore
+from linewright.operations.care.maintenance import backup
+from linewright.operations.care.restore import restore
 from linewright.operations.people.members import member_add, member_list, member_remove, member_role
 from linewright.operations.people.tokens import token_create, token_list, token_revoke
 from linewright.people.facts import MemberChanged, TokenChanged
