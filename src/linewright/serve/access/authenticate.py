@@ -110,7 +110,8 @@ class Authenticator:
             If there is not exactly one, or it is not ``Bearer`` with a token that lets somebody in.
         """
         token = bearer(given)
-        if self._digest and hmac.compare_digest(sha256(token), self._digest):
+        is_known = token in self._identities  # then it is somebody's, and not the owner's
+        if not is_known and self._digest and hmac.compare_digest(sha256(token), self._digest):
             return self._as_owner()
         accounts = self.accounts
         seen = self._identities.get(token)
