@@ -30,8 +30,9 @@ from linewright.line.approvals import line_file
 from linewright.line.approvals.vote import approve as vote_for
 from linewright.line.check.settings_checks import check_plan
 from linewright.line.factory import Factory
-from linewright.line.facts import Forgotten
+from linewright.line.facts import Accepted, Forgotten
 from linewright.line.proposals.pending_subject import keep_subject
+from linewright.line.runs.execute import execute
 from linewright.model.facts import Certificate
 from linewright.operations import OPERATIONS
 from linewright.operations.care.maintenance import forget
@@ -104,6 +105,21 @@ def test_a_run_that_must_wait_proposes_and_a_second_person_lets_the_model_serve(
     assert [("bob", "the certificate holds")] == [(v.member, v.comment) for v in done.approved]
     assert () == proposals(factory).proposals
     assert ["done"] == [p.state for p in proposals(factory, all=True).proposals]
+
+
+@pytest.mark.usefixtures("forked")
+def test_a_run_that_a_child_carries_out_has_the_member_who_started_it_as_author(factory):
+    """So do all runs that are started by a command or over HTTP: without an author its starter could approve it alone."""
+    file = factory.root / "lines" / f"{LINE}.yaml"
+    file.write_text(file.read_text().replace("true_positive: 9", "true_positive: 6"))
+    with by(factory, "ada") as ada:
+        execute(ada, LINE)
+        newest = proposals(ada, LINE).proposals[-1]
+
+        assert "ada" == factory.metadata.events(Accepted, line=LINE)[-1].member
+        assert ("ada",) == newest.authors
+        with pytest.raises(Denied, match="nobody approves their own change"):
+            approve(ada, newest.proposal)
 
 
 @pytest.mark.parametrize("name", ["ada", "eve", "ann"])

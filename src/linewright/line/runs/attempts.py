@@ -314,9 +314,10 @@ class _Run:
     def accept(self) -> None:
         """Record that the run is accepted."""
         plan = self._factory.metadata.get(self._request["plan"], Plan)
-        by, proposal = self._request["by"], self._request.get("proposal")
+        who: dict[str, Any] = {name: self._request.get(name, "") for name in ("by", "member")}
+        proposal = self._request.get("proposal")
         accepted = self._step(
-            "accept", lambda: accept(self._factory, plan, self._run, by=by, proposal=proposal)
+            "accept", lambda: accept(self._factory, plan, self._run, **who, proposal=proposal)
         )
         self._done["accept"] = {"returned": accepted}
 

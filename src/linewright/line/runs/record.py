@@ -92,7 +92,7 @@ def run_of(proposal: str) -> str:
 
 
 def accept(
-    factory: Factory, plan: Plan, run: str, *, by: str, proposal: str | None, member: str = ""
+    factory: Factory, plan: Plan, run: str, *, by: str, member: str, proposal: str | None
 ) -> Json:
     """Record that a run is accepted, unless it is recorded."""
     context = factory.context
