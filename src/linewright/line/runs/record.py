@@ -91,9 +91,7 @@ def run_of(proposal: str) -> str:
     return str(UUID(int=bits & ~(0xF000 << 64) & ~(0xC000 << 48) | 8 << 76 | 2 << 62))
 
 
-def accept(
-    factory: Factory, plan: Plan, run: str, *, by: str, member: str, proposal: str | None
-) -> Json:
+def accept(factory: Factory, plan: Plan, run: str, *, by: str, member: str, proposal: str | None) -> Json:
     """Record that a run is accepted, unless it is recorded."""
     context = factory.context
     if not any(one.run == run for one in context.metadata.events(Accepted, line=plan.line)):
