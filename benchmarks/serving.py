@@ -5,12 +5,13 @@
 One LightGBM model of 200 trees on rows of 30 numbers and 4 texts answers everywhere. Linewright validates each raw row and logs
 each answer; the others do neither. Servers run side by side on this machine and are asked in turn, in each round in another
 order, over 16 connections that are kept, with rows that are never the same twice in a row. CPU is that of the whole process
-tree of a server, by request, the median of the rounds. Then the endpoint is asked with a token and without, in turn. `wrk` asks (apt-get
+tree of a server, by request, the median of the rounds. Then one client asks the endpoint with a token that is checked and with one that is not, in turn. `wrk` asks (apt-get
 install wrk). Contestants of which PYTHON (default: this one) has no package are left out; `benchmarks/peers.txt` lists what to
 install there.
 """
 
 import argparse
+import http.client
 import json
 import os
 import platform
@@ -25,7 +26,8 @@ import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -52,6 +54,8 @@ from linewright.serve.rows.reader import RowReader
 from linewright.store.values import canonical_json, decode
 
 CONNECTIONS = 16
+BLOCK, BLOCKS = 50, 300
+"""Requests of a block, and pairs of blocks, of which the cost of a token is measured."""
 ROWS, NUMBERS, TEXTS, TREES = 20_000, 30, 4, 200
 BODIES = 2_000
 MANY = 1_000
@@ -62,7 +66,6 @@ for line in io.lines(os.getenv("BODIES")) do bodies[#bodies + 1] = line end
 local at = math.random(#bodies)
 wrk.method = "POST"
 wrk.headers["Content-Type"] = "application/json"
-if os.getenv("TOKEN") ~= "" then wrk.headers[os.getenv("HEADER")] = "Bearer " .. os.getenv("TOKEN") end
 request = function()
   at = at % #bodies + 1
   return wrk.format(nil, nil, nil, bodies[at])
@@ -140,9 +143,6 @@ class Contestant:
     path: str
     body: str = "raw"
     """Which file of bodies it is asked with."""
-    token: str = ""
-    header: str = "Authorization"
-    """Where the token stands; in another, nobody looks at it."""
     process: "subprocess.Popen[bytes] | None" = None
     ready_cpu_s: float = 0.0
     rounds: list[dict[str, float]] = field(default_factory=list[dict[str, float]])
@@ -330,10 +330,7 @@ def started(one: Contestant, folder: Path) -> Iterator[None]:
 
 def post(one: Contestant, body: str) -> httpx.Response:
     url = f"http://127.0.0.1:{one.port}{one.path}"
-    headers = {
-        "Content-Type": "application/json",
-        **({"Authorization": f"Bearer {one.token}"} if one.token else {}),
-    }
+    headers = {"Content-Type": "application/json"}
     return httpx.post(url, content=body, headers=headers, timeout=10)
 
 
@@ -372,7 +369,7 @@ def ask(one: Contestant, folder: Path, seconds: float, body: str) -> dict[str, f
     many = str(CONNECTIONS if "large" not in body else 2)
     done = subprocess.run(
         ["wrk", "-t1", "-c", many, "-d", f"{seconds:g}s", "--timeout", "10s", "-s", str(script), f"http://127.0.0.1:{one.port}{one.path}"],
-        env={**os.environ, "BODIES": str(folder / "others" / body), "TOKEN": one.token, "HEADER": one.header}, check=True, capture_output=True, text=True,
+        env={**os.environ, "BODIES": str(folder / "others" / body)}, check=True, capture_output=True, text=True,
     )  # fmt: skip
     told = json.loads(done.stdout[done.stdout.index("{") :])
     assert not told["bad"], f"{one.name}: {told['bad']:.0f} requests failed"
@@ -403,22 +400,42 @@ def main() -> None:
                     large = "large" if one.body == "raw" else "encoded-large"
                     one.large.append(ask(one, folder, given.seconds, large)["cpu_us"] / 1000)
         report(all_, given.seconds)
-        costs = token_costs(all_[1], made.token, folder, given.rounds)
+        costs = token_costs(all_[1], made.token, folder)
     low, middle, high = np.percentile(costs, [25, 50, 75])
     print(
         f"\nA token costs {middle:+.1f} µs of CPU a request (half of {len(costs)} comparisons: {low:+.1f} to {high:+.1f})."
     )
 
 
-def token_costs(ours: Contestant, token: str, folder: Path, rounds: int) -> list[float]:
-    """Return by how many µs of CPU a request costs more if its token is checked, each from four turns of one server: not, checked, checked, not."""
-    checked = replace(ours, token=token)
-    ours = replace(checked, header="X-Unchecked")
-    found: list[float] = []
-    for _ in range(2 * rounds):
-        first, *those, last = (ask(one, folder, 1, "raw")["cpu_us"] for one in (ours, checked, checked, ours))
-        found.append((sum(those) - first - last) / 2)
-    return found
+def token_costs(ours: Contestant, token: str, folder: Path) -> list[float]:
+    """Return by how many µs of CPU a request costs more if its token is checked.
+
+    One client asks over one connection, a block of requests with the token and one with it in a header that nobody reads, in turn.
+    """
+    assert ours.process is not None
+    bodies = (folder / "others" / ours.body).read_text().splitlines()[:BLOCK]
+    connection = http.client.HTTPConnection("127.0.0.1", ours.port)
+    spent: dict[str, list[float]] = {"Authorization": [], "X-Unread": []}
+    order = random.Random(5)  # noqa: S311
+    for _ in range(BLOCKS):
+        for header, found in order.sample(list(spent.items()), 2):
+            before = scheduled_us(ours.process.pid)
+            for body in bodies:
+                headers = {"Content-Type": "application/json", header: f"Bearer {token}"}
+                connection.request("POST", ours.path, body, headers)
+                answer = connection.getresponse()
+                answer.read()
+                assert answer.status == HTTPStatus.OK
+            found.append((scheduled_us(ours.process.pid) - before) / len(bodies))
+    connection.close()
+    pairs = zip(spent["Authorization"], spent["X-Unread"], strict=True)
+    return [checked - unread for checked, unread in pairs]
+
+
+def scheduled_us(pid: int) -> float:
+    """Return the CPU time of a process and of all below it, in µs; clock ticks are too long for a block of requests."""
+    files = (file for each in tree(pid) for file in Path(f"/proc/{each}/task").glob("*/schedstat"))
+    return sum(int(file.read_text().split()[0]) for file in files) / 1000
 
 
 def report(all_: list[Contestant], seconds: float) -> None:

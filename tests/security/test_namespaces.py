@@ -1,15 +1,13 @@
 """A factory and its users on machines of their own: network namespaces, TLS between them, and a recording of every frame.
 
-Skipped where namespaces cannot be made.
+Skipped where namespaces cannot be made, and without tcpdump.
 """
 
 import json
 import os
 import shutil
-import socket
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -24,6 +22,7 @@ from approvals import waiting_factory
 CLIENTS = ("admin", "ada", "bob", "service")
 PASSWORDS = {name: f"the password of {name} is long" for name in CLIENTS}
 ADDRESS = "10.77.{number}.1"
+TCPDUMP = shutil.which("tcpdump", path=f"{os.environ.get('PATH', '')}:/usr/sbin")
 
 
 def can_make_namespaces() -> bool:
@@ -79,46 +78,35 @@ def net() -> Iterator[Net]:
 
 
 @contextmanager
-def recording(namespace: str) -> Iterator[bytearray]:
-    """Record every frame that passes a namespace, as tcpdump does."""
-    frames, opened = bytearray(), list[socket.socket]()
-
-    def open_there() -> None:
-        with Path(f"/run/netns/{namespace}").open() as where:
-            enter(where.fileno())
-        opened.append(socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.ntohs(3)))
-
-    there = threading.Thread(
-        target=open_there
-    )  # a thread is in a namespace of its own; the socket stays in it
-    there.start()
-    there.join()
-    [listening] = opened
-    listening.settimeout(0.2)
-    ended = threading.Event()
-
-    def record() -> None:
-        while not ended.is_set():
-            try:
-                frames.extend(listening.recv(1 << 17))
-            except TimeoutError:
-                continue
-
-    thread = threading.Thread(target=record)
-    thread.start()
+def recording(namespace: str, file: Path) -> Iterator[None]:
+    """Record every frame that passes a namespace with tcpdump."""
+    command = [
+        "ip",
+        "netns",
+        "exec",
+        namespace,
+        TCPDUMP,
+        "-i",
+        "any",
+        "-B",
+        "65536",
+        "-Z",
+        "root",
+        "-U",
+        "-w",
+        file,
+    ]
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+    assert process.stderr is not None
+    while "listening on" not in (line := process.stderr.readline()):
+        assert line, "tcpdump ended"
     try:
-        yield frames
+        yield
+        time.sleep(0.5)  # what it has captured comes a moment after it passed
     finally:
-        ended.set()
-        thread.join()
-        listening.close()
-
-
-def enter(descriptor: int) -> None:
-    import ctypes
-
-    if ctypes.CDLL(None, use_errno=True).setns(descriptor, 0x40000000) != 0:
-        raise OSError(ctypes.get_errno(), "setns")
+        process.terminate()
+        _, said = process.communicate(timeout=30)
+    assert "\n0 packets dropped by kernel" in said
 
 
 @dataclass
@@ -206,6 +194,8 @@ def test_three_members_and_a_service_work_from_machines_of_their_own(tmp_path, t
     """Sign-in by a one-time link, approval by a second person, predictions by a narrow token: and no secret on the way."""
     if not can_make_namespaces():
         pytest.skip("no network namespaces can be made here")
+    if TCPDUMP is None:
+        pytest.skip("needs tcpdump (apt-get install tcpdump)")
     root = waiting_factory(tmp_path_factory, tmp_path / "factory")
     authority = trustme.CA()
     authority.cert_pem.write_to_path(str(tmp_path / "ca.pem"))
@@ -214,7 +204,8 @@ def test_three_members_and_a_service_work_from_machines_of_their_own(tmp_path, t
     issued.private_key_pem.write_to_path(str(tmp_path / "key.pem"))
     (tmp_path / "key.pem").chmod(0o600)
 
-    with net() as nets, recording(nets.factory) as frames, up(root, nets.factory, tmp_path) as log:
+    recorded = tmp_path / "frames.pcap"
+    with net() as nets, recording(nets.factory, recorded), up(root, nets.factory, tmp_path) as log:
         clients: dict[str, Client] = {}
         for number, (name, namespace) in enumerate(nets.clients.items(), 1):
             (tmp_path / name).mkdir()
@@ -269,6 +260,7 @@ def test_three_members_and_a_service_work_from_machines_of_their_own(tmp_path, t
         *(login["token"] for one in sessions for login in one.values()),
     ]
     assert 3 + 2 + 2 + 1 + 3 <= len(secrets)
+    frames = recorded.read_bytes()
     assert len(frames) > 50_000
     assert frames.count(b"\x16\x03") >= 10, "handshakes of TLS"
     assert not [secret for secret in secrets if secret.encode() in frames]
