@@ -1,1 +1,1 @@
-"""What takes care of the factory: stored bytes, the record, and who is told."""
+"""Maintenance of the factory: stored bytes, the record, backups and notifications."""

@@ -83,7 +83,7 @@ def audit_verify(
         if public_key:
             raise RequestError("a key alone proves nothing", where="--public-key", hint="give --checkpoints")
         return verify_chain(factory, against, database=database)
-    # Whether a file of this machine is there, and what it holds, is told to no client.
+    # No client learns whether a file of this machine exists, or what it holds.
     is_sent = checkpoints.is_relative_to(factory.client_files)
     keys = [read_public_key(one, may_be_file=not is_sent) for one in public_key] or [_own_key(factory)]
     return verify_chain(factory, against, signed=read_checkpoints(checkpoints), keys=keys, database=database)
