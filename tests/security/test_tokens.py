@@ -23,7 +23,7 @@ from linewright.operations.people.members import member_add, member_list, member
 from linewright.operations.people.tokens import token_create, token_list, token_revoke
 from linewright.people.facts import MemberChanged, TokenChanged
 from linewright.serve.access.accounts import Grant, sha256
-from linewright.serve.access.authenticate import Authenticator
+from linewright.serve.access.authenticate import LOOK_S, Authenticator
 from linewright.serve.access.change_accounts import change, new_token, with_token, without_token
 from linewright.serve.http.app import _ROUTES, OPEN
 
@@ -217,6 +217,41 @@ def test_a_token_lets_nobody_in_once_it_has_expired(tmp_path):
     time.sleep(0.15)
     with pytest.raises(Unauthenticated, match="expired"):
         actor_of(authenticator, token)
+
+
+def test_what_was_admitted_is_remembered_for_that_alone_and_until_it_ends(tmp_path):
+    """The endpoint asks no more than this of a token that it admitted a moment ago."""
+    state = tmp_path / ".linewright"
+    token = made(state, "short", expires="2026-06-01T00:00:00.300000Z")
+    authenticator = Authenticator(state=state, now=lambda: "2026-06-01T00:00:00.000000Z")
+    asked = (f"Bearer {token}", "predict", "claims")
+
+    authenticator.remember(*asked)
+    assert not authenticator.remembers(*asked), "it was never identified"
+    authenticator.identify([asked[0]])
+    authenticator.remember(*asked)
+    assert authenticator.remembers(*asked)
+    for other in ((asked[0] + "x", *asked[1:]), (*asked[:1], "manage", "claims"), (*asked[:2], "parts")):
+        assert not authenticator.remembers(*other)
+    time.sleep(0.35)
+    authenticator.identify([asked[0]])  # the file of members was just looked at
+    assert not authenticator.remembers(*asked), "it has expired"
+
+
+def test_what_was_admitted_is_forgotten_once_rights_change(factory):
+    """Also if nobody but those who are remembered ask."""
+    token = token_create(factory, "shop", kind="predict").token
+    asked = (f"Bearer {token}", "predict", "claims")
+    authenticator = Authenticator(state=factory.state)
+    authenticator.identify([asked[0]])
+    authenticator.remember(*asked)
+
+    token_revoke(factory, "shop")
+    time.sleep(LOOK_S + 0.05)
+    assert not authenticator.remembers(*asked)
+    with pytest.raises(Unauthenticated):
+        authenticator.identify([asked[0]])
+    assert not authenticator.remembers(*asked)
 
 
 def test_a_members_token_can_do_what_both_may(factory):

@@ -349,12 +349,16 @@ class App:
         given = request.header(b"authorization")
         if given is None and not self._needs_token:
             return
+        if given is not None and self._authenticator.remembers(given, permission, line):
+            return
         who = ""
         try:
             identity = self._authenticator.identify(() if given is None else (given,))
             who = identity.actor
             if not identity.allows(permission, line):
                 raise identity.refusal(permission, line)
+            if given is not None:
+                self._authenticator.remember(given, permission, line)
         except LinewrightError as error:
             client, route = request.scope.get("client"), request.path
             if line is not None:
