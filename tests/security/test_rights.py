@@ -68,6 +68,7 @@ ALLOWED: dict[str, set[str]] = {
     "doctor": {"admin"},
     "backup": {"admin"},
     "restore": {"admin"},
+    "console": {"admin"},
     "propose-restore": {"admin"},
     "use-approval": {"admin"},
     "gc": {"admin"},
@@ -304,6 +305,11 @@ def test_the_open_routes_are_those_of_signing_in():
         ("POST", "/api/v1/sign-out"),
         ("POST", "/join"),
         ("POST", "/sign-in"),
+        ("POST", "/sign-out"),
+        ("GET", "/favicon.ico"),
+        ("GET", "/static/favicon.svg"),
+        ("GET", "/static/linewright.css"),
+        ("GET", "/static/linewright.js"),
     }
 
 

@@ -123,6 +123,11 @@ OPERATIONS: Mapping[str, Entry] = {
         _PEOPLE,
         "Make a code by which a member chooses a password, and print it this once.",
     ),
+    "console": _entry(
+        "people.console",
+        _PEOPLE,
+        "Print a link that opens the console, signed in as the owner of the factory.",
+    ),
     "login": _entry("people.login", _PEOPLE, "Sign in to a factory that is up, here or elsewhere."),
     "logout": _entry("people.login", _PEOPLE, "Sign out of a factory, and forget the session."),
     "token create": _entry("people.tokens", _PEOPLE, "Make a token, and print it this once."),

@@ -21,9 +21,11 @@ from linewright.line.loop.tagging import tag_lines
 from linewright.line.predict.example_request import curl
 from linewright.line.record.checkpoint import checkpoint_all, head_in_words
 from linewright.operations.declaration.declare import NextProgram, operation
+from linewright.operations.people.console import console_link
 from linewright.people.facts import MemberInvited
 from linewright.release.halt_file import unguarded
 from linewright.release.promotion import project, record_pending
+from linewright.serve.access.accounts import read_accounts
 from linewright.serve.access.control_token import TOKEN_FILE, control_token
 from linewright.serve.access.sign_in import FIRST_ADMIN, INVITATION_MICROS, first_invitation
 from linewright.serve.limits import AllLimits
@@ -238,7 +240,7 @@ def _up(  # noqa: PLR0917 -- the options of `up`
                 *(
                     _first_invitation(factory, reach.page_url(host, control_port))
                     if reach.needs_token(host)
-                    else ()
+                    else _console(factory, asked_at)
                 ),
             ),
         )
@@ -277,6 +279,14 @@ def _ask_status(factory: Factory, url: str) -> str:
     """Return the command that asks the control plane; the token itself stays in its file."""
     token = shlex.quote(str(factory.state / TOKEN_FILE))
     return f'curl -s -H @<(echo "Authorization: Bearer $(cat {token})") {url}/api/v1/status'
+
+
+def _console(factory: Factory, url: str) -> tuple[str, ...]:
+    """Return what to tell of the console: with a code that signs the owner in, as long as no member can sign in."""
+    members = read_accounts(factory.state).members.values()
+    if any(member.password or member.issuer for member in members):
+        return (f"console: {url}/",)
+    return (f"console, once, within 24 h: {console_link(factory, url)}",)
 
 
 def _first_invitation(factory: Factory, url: str) -> tuple[str, ...]:

@@ -22,6 +22,7 @@ from starlette.types import ASGIApp
 
 from linewright import __version__
 from linewright.errors import LinewrightError, NotFound, RequestError, Transient, panics_explained
+from linewright.interfaces.console.routes import CarryOut, Console, is_for_people
 from linewright.interfaces.http.client_files import Files, Staged
 from linewright.interfaces.http.describe import components, route_of
 from linewright.interfaces.http.expensive import Bug, Expensive
@@ -72,6 +73,7 @@ class ControlApp(FastAPI):
         replies: Replies | None,
         hosts: Iterable[str],
         rate_limit: RateLimit | None,
+        console: Console,
     ) -> None:
         super().__init__(
             title="Linewright control plane",
@@ -86,7 +88,7 @@ class ControlApp(FastAPI):
                 Exception: _bug,
             },
         )
-        self._operations, self._authenticator = operations, authenticator
+        self._operations, self._authenticator, self._console = operations, authenticator, console
         self._relative = bytes if root is None else Relative(root)
         self._replies, self._hosts, self._rate_limit = replies, tuple(hosts), rate_limit or RateLimit(None)
         self._rate_limit.free = frozenset(each.path for each in operations if each.first is not None)
@@ -112,6 +114,7 @@ class ControlApp(FastAPI):
             relative=self._relative,
             rate_limit=self._rate_limit,
             is_urgent=self._is_urgent,
+            console=self._console,
         )
 
     def methods_of_pages(self, path: str) -> tuple[str, ...]:
@@ -120,7 +123,8 @@ class ControlApp(FastAPI):
 
     def _permission_of(self, method: str, path: str) -> str | None:
         of_files, found, _ = path.partition("/files/")
-        return self.permissions.get((method, f"{of_files}{FILES}" if found else path))
+        asked = (method, f"{of_files}{FILES}" if found else path)
+        return self.permissions.get(asked) or self._console.permission_of(method, path)
 
     async def _refused(self, request: Request, error: Exception) -> Response:
         problem = error if isinstance(error, LinewrightError) else LinewrightError(str(error))
@@ -197,8 +201,16 @@ def control_app(
     loaded = [
         each.without_files() for each in (load(name, operations) for name in operations) if not each.local
     ]
+    console = Console(
+        open_factory,
+        {each.name: each for each in loaded},
+        asked_by=asked_by,
+        carry_out=None if expensive is None else _in_process(expensive, stopping or Event()),
+        name="" if root is None else root.name,
+    )
     app = ControlApp(
         loaded,
+        console=console,
         authenticator=authenticator,
         root=root,
         stopping=stopping or Event(),
@@ -215,8 +227,12 @@ def control_app(
         }
     )
 
-    async def show_index() -> Response:
-        return Response(index, media_type=_JSON)
+    async def show_index(request: Request) -> Response:
+        return (
+            await console.show_home(request)
+            if is_for_people(request.scope)
+            else Response(index, media_type=_JSON)
+        )
 
     files = None if root is None else Files(root)
     readers, urgent = CapacityLimiter(_READERS), CapacityLimiter(_FIRST)
@@ -259,15 +275,15 @@ def control_app(
         )
         if each.files and files is not None:
             _add_files(app, each, files)
+    console.add_to(app)
     doors = SignIn(open_factory, authenticator, provider="" if provider is None else provider.spec.host)
     doors.add_to(app)
     ProviderSignIn(provider, doors).add_to(app)
     for route in app.routes:
         for method in getattr(route, "methods", None) or {"GET"}:
-            if method != "HEAD" and (method, getattr(route, "path", "")) not in {
-                *app.permissions,
-                *OPEN_ROUTES,
-            }:
+            path = getattr(route, "path", "")
+            known = {*app.permissions, *OPEN_ROUTES}
+            if method != "HEAD" and (method, path) not in known and not console.has_route(method, path):
                 raise TypeError(f"the route {method} {getattr(route, 'path', route)} has no permission")
     return app
 
@@ -471,6 +487,26 @@ def _apart(
         return Response(done if files is None else files.told(done), media_type=_JSON)
 
     return endpoint
+
+
+def _in_process(expensive: Expensive, stopping: Event) -> CarryOut:
+    async def carry_out(
+        operation: Operation,
+        arguments: Mapping[str, Any],
+        *,
+        identity: Identity,
+        request: Request,
+        text: bool,
+    ) -> bytes:
+        async def hung_up() -> None:
+            while (await request.receive())["type"] != "http.disconnect":
+                pass
+
+        return await expensive.carry_out(
+            operation, arguments, identity=identity, hung_up=hung_up, stopping=stopping, text=text
+        )
+
+    return carry_out
 
 
 def _query(request: Request) -> dict[str, list[str]]:

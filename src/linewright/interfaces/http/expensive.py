@@ -83,6 +83,7 @@ class Expensive:
         identity: Identity,
         hung_up: Callable[[], Awaitable[None]],
         stopping: Event,
+        text: bool | None = None,
     ) -> bytes:
         """Carry an operation out and return its result as JSON.
 
@@ -98,6 +99,8 @@ class Expensive:
             Returns once nobody waits for the answer any more; then the process is killed.
         stopping
             Set once this process is to end.
+        text
+            Whether the arguments are texts (default: those of what reads, since they come in a query).
 
         Raises
         ------
@@ -119,7 +122,7 @@ class Expensive:
         asked = Asked(
             operation=operation.name,
             arguments=dict(arguments),
-            text=not operation.writes,
+            text=not operation.writes if text is None else text,
             identity=identity,
         )
         gone = Event()

@@ -17,8 +17,9 @@ from typing import Any
 import msgspec
 
 from linewright.errors import LinewrightError, RequestError, TooMany, Transient, Unauthenticated
+from linewright.interfaces.console.routes import Console, is_for_people
 from linewright.interfaces.http.cookie import session_secret
-from linewright.interfaces.http.open_routes import OPEN_ROUTES, PAGES, VISITED
+from linewright.interfaces.http.open_routes import OPEN_ROUTES, VISITED, takes_form
 from linewright.interfaces.http.rate_limit import RateLimit
 from linewright.interfaces.http.replies import Replies, Reply
 from linewright.serve.access.authenticate import Authenticator
@@ -80,6 +81,8 @@ class Guard:
         How many requests a client may send in a second.
     is_urgent
         Says of a path and a body whether they ask for what must not wait: where no answer can be kept, it is carried out all the same.
+    console
+        Explains to people what programs are told in JSON.
     """
 
     def __init__(
@@ -95,7 +98,9 @@ class Guard:
         body_seconds: float = BODY_SECONDS,
         rate_limit: RateLimit | None = None,
         is_urgent: Callable[[str, bytes], bool] = lambda _path, _body: False,
+        console: Console | None = None,
     ) -> None:
+        self._console = console
         self._rate_limit = rate_limit or RateLimit(None)
         self._relative = relative
         self._app, self._authenticator, self._replies, self._body_seconds = (
@@ -123,10 +128,10 @@ class Guard:
             scope = {**scope, "method": "GET"}
         try:
             host = our_host(_headers(scope, b"host"), self._hosts)
-            if not _is_visit(scope):
+            if not self._is_visit(scope):
                 origins, sites = _origins(scope), _headers(scope, b"sec-fetch-site")
                 require_own_page(host, scheme=scope["scheme"], origins=origins, sites=sites)
-            if (scope["method"], scope["path"]) not in OPEN_ROUTES:
+            if not self._is_open(scope):
                 identity = self._counted(scope)
                 scope = {**scope, _IDENTITY: identity}
                 permission = self._permission_of(scope["method"], scope["path"])
@@ -147,12 +152,34 @@ class Guard:
         except LinewrightError as error:
             is_route = self._permission_of(scope["method"], scope["path"]) is not None
             note_refused(self._authenticator, scope, error, is_route=is_route)
-            told = self._relative(msgspec.json.encode(error.to_json()))
-            reply = Reply(error.http_status, _JSON, told)
-            more = _CHALLENGE if isinstance(error, Unauthenticated) else ()
-            if isinstance(error, TooMany):
-                more = ((b"retry-after", str(error.details["retry_s"]).encode()),)
-            await _send(send, reply, more)
+            if self._console is not None and is_for_people(scope):
+                answer = await self._console.explain(scope, error)
+                await answer(scope, receive, send)
+            else:
+                await self._refuse(error, send)
+
+    async def _refuse(self, error: LinewrightError, send: Send) -> None:
+        told = self._relative(msgspec.json.encode(error.to_json()))
+        reply = Reply(error.http_status, _JSON, told)
+        more = _CHALLENGE if isinstance(error, Unauthenticated) else ()
+        if isinstance(error, TooMany):
+            more = ((b"retry-after", str(error.details["retry_s"]).encode()),)
+        await _send(send, reply, more)
+
+    def _is_open(self, scope: MutableMapping[str, Any]) -> bool:
+        """Return whether it asks for no right; the index is open to programs, the page in its place is not."""
+        is_page = self._console is not None and scope["path"] == "/" and is_for_people(scope)
+        return not is_page and (scope["method"], scope["path"]) in OPEN_ROUTES
+
+    def _is_visit(self, scope: MutableMapping[str, Any]) -> bool:
+        """Return whether a person follows a link to a page: a browser then shows it, and gives it to no page."""
+        path = scope["path"]
+        return (
+            (path in VISITED or (self._console is not None and self._console.is_page(path)))
+            and scope["method"] == "GET"
+            and _headers(scope, b"sec-fetch-mode") == ["navigate"]
+            and not _headers(scope, b"origin")
+        )
 
     def _counted(self, scope: MutableMapping[str, Any]) -> Identity:
         """Return who asks, and count the request; those whom nothing lets in are counted by address."""
@@ -278,12 +305,6 @@ class _Caught:
                 self.reply = Reply(self._status, self._type, self._body)
 
 
-def _is_visit(scope: MutableMapping[str, Any]) -> bool:
-    """Return whether a person follows a link to what is open to all: a browser then shows it, and gives it to no page."""
-    is_open = scope["method"] == "GET" and scope["path"] in VISITED
-    return is_open and _headers(scope, b"sec-fetch-mode") == ["navigate"] and not _headers(scope, b"origin")
-
-
 def _origins(scope: MutableMapping[str, Any]) -> list[str]:
     """Return the origins that a request names.
 
@@ -291,13 +312,13 @@ def _origins(scope: MutableMapping[str, Any]) -> list[str]:
     set, that it is ours.
     """
     given = _headers(scope, b"origin")
-    is_own_form = scope["path"] in PAGES and _headers(scope, b"sec-fetch-site") == ["same-origin"]
+    is_own_form = takes_form(scope["path"]) and _headers(scope, b"sec-fetch-site") == ["same-origin"]
     return [] if is_own_form and given == ["null"] else given
 
 
 def _check_content_type(scope: MutableMapping[str, Any]) -> None:
     given = _headers(scope, b"content-type")
-    allowed = _FORM if scope["path"] in PAGES else _JSON
+    allowed = _FORM if takes_form(scope["path"]) else _JSON
     if [each.partition(";")[0].strip().lower() for each in given] != [allowed]:
         found = ", ".join(given)
         what = "a write is JSON" if allowed == _JSON else "this page takes its form"

@@ -37,7 +37,7 @@ class _Field(NamedTuple):
     least: int = 0
 
 
-def sign_in_page(*, name: str = "", problem: str = "", provider: str = "") -> str:
+def sign_in_page(*, name: str = "", problem: str = "", provider: str = "", to: str = "/") -> str:
     """Return the page with a form for name and password, a link to a provider, and what was wrong with the try before."""
     return _rendered(
         title="Sign in",
@@ -49,6 +49,21 @@ def sign_in_page(*, name: str = "", problem: str = "", provider: str = "") -> st
         fields=(
             _Field("name", "Name", "text", "username", name[:63]),
             _Field("password", "Password", "password", "current-password"),
+            *((_Field("next", "", "hidden", value=to),) if to != "/" else ()),
+        ),
+    )
+
+
+def owner_page(*, code: str, to: str = "/", problem: str = "") -> str:
+    """Return the page with a button that signs the owner in; what cannot be a code is not repeated."""
+    return _rendered(
+        title="Open the console",
+        action=SIGN_IN_PAGE,
+        problem=problem,
+        button="Open",
+        fields=(
+            _Field("code", "", "hidden", value=code if _CODE.fullmatch(code) else ""),
+            *((_Field("next", "", "hidden", value=to),) if to not in {"", "/"} else ()),
         ),
     )
 

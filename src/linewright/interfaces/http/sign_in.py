@@ -16,9 +16,17 @@ from fastapi import FastAPI, Request, Response
 from starlette.background import BackgroundTask
 
 from linewright.errors import LinewrightError, RequestError, Transient, Unauthenticated
+from linewright.interfaces.console.routes import own_path
 from linewright.interfaces.http.cookie import session_secret, set_cookie
 from linewright.interfaces.http.describe import body_of
-from linewright.interfaces.http.open_routes import JOIN, JOIN_PAGE, SIGN_IN, SIGN_IN_PAGE, SIGN_OUT
+from linewright.interfaces.http.open_routes import (
+    JOIN,
+    JOIN_PAGE,
+    SIGN_IN,
+    SIGN_IN_PAGE,
+    SIGN_OUT,
+    SIGN_OUT_PAGE,
+)
 from linewright.people.facts import PasswordChosen, SignedIn, SignInRefused
 from linewright.serve.access.accounts import read_accounts
 from linewright.serve.access.authenticate import Authenticator, bearer
@@ -28,6 +36,7 @@ from linewright.serve.access.passwords import is_right, to_hash
 from linewright.serve.access.rights import Identity, owner
 from linewright.serve.access.sign_in import (
     Secret,
+    begin_owner_session,
     begin_session,
     end_session,
     invited,
@@ -143,6 +152,7 @@ class SignIn:
             (SIGN_IN_PAGE, "POST", self._post_sign_in),
             (JOIN_PAGE, "GET", self._show_join),
             (JOIN_PAGE, "POST", self._post_join),
+            (SIGN_OUT_PAGE, "POST", self._post_sign_out),
         )
         for path, method, answer in pages:
             app.add_api_route(path, answer, methods=[method], include_in_schema=False)
@@ -174,25 +184,60 @@ class SignIn:
         member = await self._joined(request, given.invitation, given.password)
         return Response(msgspec.json.encode(Joined(member=member)), media_type=_JSON)
 
-    async def _show_sign_in(self) -> Response:
-        return self.show()
+    async def _show_sign_in(self, request: Request) -> Response:
+        code, to = (request.query_params.get(name, "") for name in ("code", "next"))
+        return page("owner_page", code=code, to=to) if code else self.show(to=to)
 
     async def _show_join(self, request: Request) -> Response:
         return page("join_page", invitation=request.query_params.get("invitation", ""))
 
     async def _post_sign_in(self, request: Request) -> Response:
         form = await _form(request)
-        name = form.get("name", "")
+        name, to = form.get("name", ""), own_path(form.get("next", "/"))
         try:
-            made = await self._signed_in(request, name, form.get("password", ""))
+            made = await (
+                self._owner_signed_in(request, form["code"])
+                if "code" in form
+                else self._signed_in(request, name, form.get("password", ""))
+            )
         except Unauthenticated as error:
-            answer = self.show(error, name=name)
+            answer = self.show(error, name=name, to=to)
             answer.background = self._noting(request, name)
             return answer
         except LinewrightError as error:
-            return self.show(error, name=name)
+            return self.show(error, name=name, to=to)
         cookie = set_cookie(request.scope, made.code)
-        return Response(status_code=303, headers={"location": "/", "set-cookie": cookie})
+        return Response(status_code=303, headers={"location": to, "set-cookie": cookie})
+
+    async def _post_sign_out(self, request: Request) -> Response:
+        await _form(request)
+        secret = session_secret(request.scope)
+        if secret:
+            await run_sync(end_session, self.state(), secret)
+        cookie = set_cookie(request.scope, "")
+        return Response(status_code=303, headers={"location": SIGN_IN_PAGE, "set-cookie": cookie})
+
+    async def _owner_signed_in(self, request: Request, code: str) -> Secret:
+        address, instead = address_of(request), session_secret(request.scope)
+        self.back_off.begin(address, address)
+
+        def check() -> Secret:
+            at = self.authenticator.now()
+            made = begin_owner_session(self.state(), code, at, instead=instead)
+            self.back_off.succeeded(address, address)
+            self.record(
+                SignedIn(
+                    at=at,
+                    by=self.authenticator.owner.actor,
+                    because="asked for",
+                    line="",
+                    member="",
+                    address=address,
+                )
+            )
+            return made
+
+        return await run_sync(check)
 
     async def _post_join(self, request: Request) -> Response:
         form = await _form(request)
@@ -256,9 +301,9 @@ class SignIn:
         finally:
             self._waiting -= 1
 
-    def show(self, problem: LinewrightError | None = None, *, name: str = "") -> Response:
-        """Return the page for signing in, and what was wrong with the try before."""
-        return page("sign_in_page", problem, name=name, provider=self.provider)
+    def show(self, problem: LinewrightError | None = None, *, name: str = "", to: str = "") -> Response:
+        """Return the page for signing in, and what was wrong with the try before; `to` is where it leads."""
+        return page("sign_in_page", problem, name=name, provider=self.provider, to=own_path(to))
 
     def state(self) -> Path:
         """Return the state folder of the factory.

@@ -95,6 +95,7 @@ class Session(msgspec.Struct, frozen=True, kw_only=True):
     sha256: str
     """Of the whole secret, hexadecimal."""
     member: str
+    """Empty for the owner's."""
     created: str
     expires: str
 
@@ -108,6 +109,8 @@ class Accounts(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, di
     """By the public part of the token."""
     sessions: Mapping[str, Session] = {}
     """By the public part of the secret."""
+    owner_link: Invitation | None = None
+    """What signs the owner in at a browser, once."""
 
     @cached_property
     def admins(self) -> tuple[str, ...]:
@@ -136,14 +139,21 @@ class Accounts(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, di
 
     def signed_in(self, secret: str, now: str, tagged: Tagged = UNTAGGED) -> Identity | None:
         """Return whose session this is, with the rights that they have now; `None` if there is none of that secret."""
-        found = self.sessions.get(public_part(secret))
-        if found is None or found.sha256 != sha256(secret) or found.expires <= now:
-            return None
-        member = self.members.get(found.member)
-        if member is None:
+        found = self._session(secret, now)
+        member = None if found is None else self.members.get(found.member)
+        if found is None or member is None:
             return None
         scopes = tuple(grant.scope(tagged) for grant in member.grants)
         return Identity(actor=found.member, member=found.member, scopes=scopes, admins=self.admins)
+
+    def is_owners(self, secret: str, now: str) -> bool:
+        """Whether this is a session of the owner, whom no member stands for."""
+        found = self._session(secret, now)
+        return found is not None and not found.member
+
+    def _session(self, secret: str, now: str) -> Session | None:
+        found = self.sessions.get(public_part(secret))
+        return found if found is not None and found.sha256 == sha256(secret) and found.expires > now else None
 
     def signed_out(self, member: str) -> "Accounts":
         """Return the accounts without the sessions of a member."""

@@ -61,6 +61,11 @@ class Authenticator:
         self._trouble: LinewrightError | None = None
 
     @property
+    def owner(self) -> Identity:
+        """Who the owner is, as the record says it."""
+        return self._owner
+
+    @property
     def accounts(self) -> Accounts:
         """The members and tokens, as they are now.
 
@@ -158,11 +163,18 @@ class Authenticator:
 
         Raises
         ------
+        Unauthenticated
+            If it is the owner's, and an admin has a token by now.
         LinewrightError
             If members and sessions cannot be read.
         """
         self._look_at = 0.0
-        return self.accounts.signed_in(secret, self.now(), self._tagged)
+        accounts, now = self.accounts, self.now()
+        return (
+            self._as_owner()
+            if accounts.is_owners(secret, now)
+            else accounts.signed_in(secret, now, self._tagged)
+        )
 
     def _as_owner(self) -> Identity:
         """Let the owner in, also where the members and tokens cannot be read: else nobody could halt a line from afar then."""

@@ -26,6 +26,8 @@ INVITATION_MICROS = 24 * 3_600 * 1_000_000
 """How long an invitation lasts by default."""
 MOST_SESSIONS = 100
 """Of one member; the oldest gives way."""
+OWNER = ""
+"""Name under which the owner's sessions are kept: no member has it."""
 FIRST_ADMIN = "admin"
 """Name of the member that is made where nobody can sign in."""
 
@@ -76,6 +78,69 @@ def first_invitation(state: Path, now: str) -> str | None:
 
     change(state, invite_first)
     return code
+
+
+def owner_link(state: Path, now: str) -> Secret:
+    """Return what signs the owner in at a browser, once, in place of an earlier one; whoever can write the state folder is the owner.
+
+    Raises
+    ------
+    LinewrightError, OSError
+        As `change` does.
+    """
+    _, code = new_secret()
+    link = Invitation(sha256=sha256(code), created=now, expires=later(now, INVITATION_MICROS))
+    change(state, lambda accounts: replace(accounts, owner_link=link))
+    return Secret(code, OWNER, link.expires)
+
+
+def begin_owner_session(state: Path, code: str, now: str, *, instead: str = "") -> Secret:
+    """Use the owner's link up, and sign the owner in.
+
+    Raises
+    ------
+    Denied
+        If the code is not that of the link, was used, or has expired.
+    LinewrightError, OSError
+        As `change` does.
+    """
+    begun = _Begun.make(OWNER, now)
+
+    def add(accounts: Accounts) -> Accounts:
+        link = accounts.owner_link
+        if link is None or link.sha256 != sha256(code) or link.expires <= now:
+            raise Denied(
+                "this link lets nobody in: it is unknown, used or expired",
+                where="code",
+                hint="make another on the machine of the factory: linewright console",
+            )
+        return begun.added(replace(accounts, owner_link=None), instead=instead)
+
+    change(state, add)
+    return begun.secret
+
+
+class _Begun(NamedTuple):
+    """A session that is not kept yet."""
+
+    public: str
+    session: Session
+    secret: Secret
+
+    @classmethod
+    def make(cls, member: str, now: str) -> "_Begun":
+        public, code = new_secret()
+        made = Session(sha256=sha256(code), member=member, created=now, expires=later(now, SESSION_MICROS))
+        return cls(public, made, Secret(code, member, made.expires))
+
+    def added(self, accounts: Accounts, *, instead: str) -> Accounts:
+        """Return the accounts with it, without the one in whose place it is, and without what has expired."""
+        now, member = self.session.created, self.session.member
+        lasting = {one: kept for one, kept in _without(accounts, instead).items() if kept.expires > now}
+        own = sorted((kept.created, one) for one, kept in lasting.items() if kept.member == member)
+        for _, oldest in own[: max(0, len(own) + 1 - MOST_SESSIONS)]:
+            del lasting[oldest]
+        return replace(accounts, sessions={**lasting, self.public: self.session})
 
 
 def _with_invitation(name: str, invitation: Invitation) -> Change:
@@ -163,22 +228,17 @@ def begin_session(
     LinewrightError, OSError
         As `change` does.
     """
-    public, code = new_secret()
-    made = Session(sha256=sha256(code), member=member, created=now, expires=later(now, SESSION_MICROS))
+    begun = _Begun.make(member, now)
 
     def add(accounts: Accounts) -> Accounts:
         found = accounts.members.get(member)
         is_same = found is not None and (found.password, found.issuer, found.subject) == (password, *vouched)
-        if not is_same or public in accounts.tokens:
+        if not is_same or begun.public in accounts.tokens:
             raise wrong_credentials()
-        lasting = {one: kept for one, kept in _without(accounts, instead).items() if kept.expires > now}
-        own = sorted((kept.created, one) for one, kept in lasting.items() if kept.member == member)
-        for _, oldest in own[: max(0, len(own) + 1 - MOST_SESSIONS)]:
-            del lasting[oldest]
-        return replace(accounts, sessions={**lasting, public: made})
+        return begun.added(accounts, instead=instead)
 
     change(state, add)
-    return Secret(code, member, made.expires)
+    return begun.secret
 
 
 def end_session(state: Path, secret: str) -> bool:

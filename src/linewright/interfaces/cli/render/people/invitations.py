@@ -1,6 +1,7 @@
-"""Invitations: what a member does with one."""
+"""Invitations, and the owner's link: what somebody does with one."""
 
 from linewright.interfaces.cli.render.dispatch import renderer
+from linewright.operations.people.console import ConsoleLink
 from linewright.operations.people.invitations import NewInvitation
 from linewright.store.clock import said
 
@@ -15,3 +16,9 @@ def new_invitation_text(result: NewInvitation) -> str:
         f"Next: send it to {result.member}, who chooses a password by `linewright login URL --invitation CODE`, or in a browser "
         "at URL/join?invitation=CODE; URL is that of the control plane"
     )
+
+
+@renderer.register
+def console_link_text(result: ConsoleLink) -> str:
+    """Say it alone on its line, to be copied."""
+    return f"{result.link}\nIt signs you in once, within 24 h"

@@ -1,0 +1,171 @@
+"""What a page is: an address, the right to see it, what it asks operations for, and the template that shows the answers."""
+
+import re
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any, NamedTuple
+
+from linewright.errors import LinewrightError, RequestError
+from linewright.operations.declaration.declare import Operation, lines_named
+from linewright.serve.access.rights import Identity, Permission
+
+_PART = re.compile(r"\{([a-z_]+)\}")
+MOST_TEXT = 500
+"""Most characters of a value in an address."""
+
+
+class Entry(NamedTuple):
+    """A row of the table of pages."""
+
+    module: str
+    """In `pages/`; it has a `PAGE`."""
+    path: str
+    """Address; a part in braces is a value of the page."""
+    permission: Permission
+    """The right, on some line at least, without which nobody sees it; operations that it asks check theirs on their lines."""
+    title: str
+    """In the heading and in the browser's list; a name from `texts/`."""
+    group: str = ""
+    """Where the navigation has it; empty for pages that others lead to."""
+
+
+class Ask:
+    """What a page asks: operations, each with the rights of whoever looks at the page.
+
+    Parameters
+    ----------
+    factory
+        What the operations work on.
+    identity
+        Who looks.
+    operations
+        By name.
+    """
+
+    def __init__(self, factory: Any, identity: Identity, operations: Mapping[str, Operation]) -> None:
+        self.factory, self.identity, self._operations = factory, identity, operations
+
+    def __call__(self, name: str, **arguments: Any) -> Any:
+        """Carry out an operation that reads, and return its result.
+
+        Raises
+        ------
+        LinewrightError
+            If it may not be asked for, or fails.
+        """
+        operation = self._operations[name]
+        if operation.writes or operation.expensive:
+            raise TypeError(f"{name} is not asked while a page is made: it writes, or may take long")
+        values = operation.check(arguments)
+        operation.authorize(self.identity, values)
+        return operation.carry_out(self.factory, values)
+
+    def if_may(self, name: str, **arguments: Any) -> Any:
+        """Return what `__call__` does; `None` where whoever looks lacks the right."""
+        lines = lines_named({key: value for key, value in arguments.items() if value})
+        return self(name, **arguments) if self.may(name, *lines) else None
+
+    def may(self, name: str, *lines: str) -> bool:
+        """Whether they may ask for an operation on lines; on the whole factory if none is named."""
+        operation = self._operations[name]
+        if operation.checks_lines and not lines:
+            return self.identity.allows_somewhere(operation.permission)
+        return all(self.identity.allows(operation.permission, line) for line in lines or (None,))
+
+
+Read = Callable[[Ask, Mapping[str, str]], Mapping[str, Any]]
+"""Takes what may be asked and the values of the address, and returns what the template shows. It runs in a thread."""
+Apart = Callable[[Mapping[str, str]], Mapping[str, tuple[str, Mapping[str, Any]]]]
+"""Takes the values of the address, and returns the expensive operations that a page shows, by name, with their arguments as texts."""
+
+
+def nothing(_ask: Ask, _values: Mapping[str, str]) -> Mapping[str, Any]:
+    """Ask for nothing."""
+    return {}
+
+
+def none_apart(_values: Mapping[str, str]) -> Mapping[str, tuple[str, Mapping[str, Any]]]:
+    """Ask for nothing that is expensive."""
+    return {}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Page:
+    """What a page shows.
+
+    Parameters
+    ----------
+    template
+        File in `templates/`.
+    read
+        Asks what is cheap.
+    apart
+        Names what is expensive: each is carried out in a process of its own, and the page waits for it. Pages that must be fast leave this
+        to a page of its own, which they load into themselves.
+    is_live
+        Whether it changes while somebody looks: the browser is told then.
+    query
+        Names of the values that may follow the ``?`` of its address.
+    title
+        Makes the heading of the values of the address (default: the title of its row).
+    """
+
+    template: str
+    read: Read = nothing
+    apart: Apart = none_apart
+    is_live: bool = False
+    query: tuple[str, ...] = ()
+    title: Callable[[Mapping[str, str]], str] | None = None
+
+
+@dataclass(frozen=True)
+class Route:
+    """A row of the table, with its page."""
+
+    name: str
+    entry: Entry
+    page: Page
+
+    @cached_property
+    def pattern(self) -> re.Pattern[str]:
+        """What its addresses match."""
+        return re.compile(_PART.sub(r"(?P<\1>[^/]+)", self.entry.path))
+
+    def values(self, path: Mapping[str, str], query: Mapping[str, list[str]]) -> dict[str, str]:
+        """Return the values of an address; those of the query that it does not say are empty.
+
+        Raises
+        ------
+        RequestError
+            If a value is too long, comes twice, or is not one of this page's.
+        """
+        found = dict(path)
+        for name, given in query.items():
+            if name not in self.page.query or len(given) != 1:
+                raise RequestError(
+                    "not a value of this page",
+                    where=self.entry.path,
+                    found=name[:80],
+                    allowed=", ".join(self.page.query) or "none",
+                )
+            found[name] = given[0]
+        for name, value in found.items():
+            if len(value) > MOST_TEXT:
+                raise RequestError(
+                    "too long", where=name, found=value[:80], allowed=f"{MOST_TEXT} characters"
+                )
+        return dict.fromkeys(self.page.query, "") | found
+
+
+@dataclass(frozen=True, kw_only=True)
+class Shown:
+    """What is shown of a page: its template with values, or what went wrong."""
+
+    route: Route | None
+    values: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    error: LinewrightError | None = None
+    status: int = 200
+
+
+Respond = Callable[[Shown], Awaitable[bytes]]

@@ -1,0 +1,178 @@
+"""How values become a page: templates, and the few ways in which times, numbers and names are written."""
+
+import base64
+import hashlib
+import json
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from functools import cache
+from importlib.resources import files
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup, escape
+
+from linewright.text.numbers import in_words
+
+HOME = "linewright.interfaces.console"
+LANGUAGE = "en"
+NONE = Markup("&ndash;")
+"""Stands where there is no value."""
+
+
+@cache
+def static(name: str) -> bytes:
+    """Return a file of ours that pages load: the style, the script, the icon."""
+    return files(HOME).joinpath("static", name).read_bytes()
+
+
+@cache
+def version_of(name: str) -> str:
+    """Return what changes with a file's bytes, for its address: browsers keep each version for ever."""
+    return hashlib.sha256(static(name)).hexdigest()[:12]
+
+
+@cache
+def texts(language: str = LANGUAGE) -> Mapping[str, str]:
+    """Return the catalogue of a language: English text → its text there."""
+    return json.loads(files(HOME).joinpath("texts", f"{language}.json").read_bytes())
+
+
+@cache
+def words() -> Mapping[str, str]:
+    """Return the words that a page explains where it uses them."""
+    return json.loads(files(HOME).joinpath("texts", "words.json").read_bytes())
+
+
+def translate(text: str) -> str:
+    """Return a text of ours in the reader's language; what the catalogue lacks stays English."""
+    return texts().get(text, text)
+
+
+def instant(text: str | None) -> Markup:
+    """Write an instant, RFC 3339; the script writes it in the reader's zone.
+
+    Examples
+    --------
+    >>> instant("2026-06-01T12:30:05.000000Z")
+    Markup('<time datetime="2026-06-01T12:30:05Z">2026-06-01 12:30 UTC</time>')
+    """
+    if not text:
+        return NONE
+    at = datetime.fromisoformat(text)
+    return Markup('<time datetime="{}">{}</time>').format(
+        f"{at:%Y-%m-%dT%H:%M:%SZ}", f"{at:%Y-%m-%d %H:%M} UTC"
+    )
+
+
+def number(value: float | None, digits: int | None = None) -> Markup:
+    """Write a number; the script writes it as the reader's language does.
+
+    Examples
+    --------
+    >>> number(12345), number(0.51234)
+    (Markup('<data value="12345">12,345</data>'), Markup('<data value="0.51234">0.512</data>'))
+    """
+    if value is None:
+        return NONE
+    shown = f"{value:,}" if isinstance(value, int) else in_words(value)
+    if digits is not None:
+        shown = f"{value:,.{digits}f}"
+    return Markup('<data value="{}">{}</data>').format(value, shown)
+
+
+def percent(share: float | None, digits: int = 1) -> Markup:
+    """Write a share as per cent."""
+    if share is None:
+        return NONE
+    return Markup('<data value="{}" data-style="percent">{}</data>').format(share, f"{share:.{digits}%}")
+
+
+def money(amount: float | None, currency: str | None = "") -> Markup:
+    """Write an amount of money, rounded to whole units."""
+    if amount is None:
+        return NONE
+    return Markup('<data value="{}">{}</data> {}').format(round(amount), f"{round(amount):,}", currency or "")
+
+
+def bytes_of(size: float | None) -> str:
+    """Write a number of bytes.
+
+    Examples
+    --------
+    >>> bytes_of(2_500_000)
+    '2.5 MB'
+    """
+    if size is None:
+        return NONE
+    for unit in ("B", "kB", "MB", "GB"):
+        if size < 1000:
+            return f"{size:.3g} {unit}"
+        size /= 1000
+    return f"{size:.3g} TB"
+
+
+def digest(text: str | None) -> Markup:
+    """Write the beginning of a digest or an id, with the whole of it for whoever points at it, and a link to what it stands for."""
+    if not text:
+        return NONE
+    short = text.removeprefix("sha256:")[:10]
+    return Markup('<a class="digest" href="/evidence/{}" title="{}">{}</a>').format(text, text, short)
+
+
+def model(name: str | None) -> Markup:
+    """Write a model's name as a link to its version."""
+    if not name or "@" not in name:
+        return NONE if not name else escape(name)
+    line, _, version = name.rpartition("@")
+    return Markup('<a href="/lines/{}/versions/{}">{}</a>').format(line, version, name)
+
+
+def line(name: str) -> Markup:
+    """Write a line's name as a link to its page."""
+    return Markup('<a href="/lines/{}">{}</a>').format(name, name)
+
+
+def term(word: str, shown: str = "") -> Markup:
+    """Write a word of the field with its meaning, for whoever points at it or goes to it by keyboard."""
+    meaning = words().get(word)
+    if meaning is None:
+        return escape(shown or translate(word))
+    return Markup('<abbr tabindex="0" title="{}">{}</abbr>').format(meaning, shown or translate(word))
+
+
+@cache
+def environment() -> Environment:
+    """Return what loads templates; texts in them are in the catalogue, and all else is escaped."""
+    made = Environment(
+        loader=PackageLoader(HOME, "templates"),
+        undefined=StrictUndefined,
+        autoescape=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        extensions=["jinja2.ext.i18n", "jinja2.ext.do"],
+    )
+    made.install_gettext_callables(translate, _plural, newstyle=True)  # pyright: ignore[reportAttributeAccessIssue] -- the extension adds it
+    writers: dict[str, Callable[..., Any]] = {
+        "instant": instant,
+        "number": number,
+        "percent": percent,
+        "money": money,
+        "bytes": bytes_of,
+        "digest": digest,
+        "model": model,
+        "line": line,
+    }
+    made.filters.update(writers)
+    given: dict[str, Any] = made.globals  # pyright: ignore[reportAssignmentType] -- of what Jinja puts there by itself
+    given.update(term=term, version_of=version_of)
+    return made
+
+
+def _plural(one: str, many: str, n: int) -> str:
+    return translate(one if n == 1 else many)
+
+
+def style_digest() -> str:
+    """Return what a policy names the style of a saved page by."""
+    return base64.b64encode(hashlib.sha256(static("linewright.css")).digest()).decode()

@@ -1,0 +1,408 @@
+"""The routes of the console: pages, the forms that ask for an operation, and the files that pages load."""
+
+import asyncio
+import hashlib
+import secrets
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, MutableMapping
+from functools import cached_property, partial
+from time import monotonic
+from types import ModuleType
+from typing import Any
+from urllib.parse import parse_qs, quote, urlencode, urlsplit
+
+import msgspec
+from anyio import CapacityLimiter
+from anyio.to_thread import run_sync
+from fastapi import FastAPI, Request, Response
+from starlette.responses import StreamingResponse
+
+from linewright.errors import (
+    LinewrightError,
+    NotFound,
+    RequestError,
+    Transient,
+    Unauthenticated,
+    panics_explained,
+)
+from linewright.interfaces.console.page import Ask, Page, Route
+from linewright.interfaces.console.table import routes
+from linewright.operations.declaration.declare import Operation
+from linewright.serve.access.one_time import OneTime
+from linewright.serve.access.rights import Identity
+from linewright.store.disk import faults_explained
+
+DO = "/do/"
+"""Before the name of an operation: where forms go."""
+STATIC = {
+    "linewright.css": "text/css; charset=utf-8",
+    "linewright.js": "text/javascript; charset=utf-8",
+    "favicon.svg": "image/svg+xml",
+}
+"""Files that pages load, none of which tells anything of the factory."""
+OPEN_FILES = frozenset({"/favicon.ico", *(f"/static/{name}" for name in STATIC)})
+POLICY = (
+    "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self' data:; connect-src 'self'; "
+    "form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+)
+_HTML, _EVENTS = "text/html; charset=utf-8", "text/event-stream"
+_FOREVER = {"cache-control": "public, max-age=31536000, immutable"}
+_LOOK_S = 1.0
+"""How often a page that is watched is made anew."""
+_WATCHED_S = 600.0
+"""How long one page is watched; the browser asks again."""
+_MOST_WATCHED = 50
+_NOTE_S = 600.0
+_EVERY_PAGE = ("note", "save")
+"""Values that each page takes: what a form has just done; whether the page is to be one file."""
+
+OpenFactory = Callable[[Identity], Any]
+CarryOut = Callable[..., Awaitable[bytes]]
+"""Carries out an operation in a process of its own: takes it, its arguments, ``identity`` and ``hung_up``; returns its result as JSON."""
+
+
+class Console:
+    """Shows pages and takes their forms.
+
+    Parameters
+    ----------
+    open_factory
+        Opens what operations work on, for an identity.
+    operations
+        What may be asked for.
+    asked_by
+        Whose a request is, which the guard let in.
+    carry_out
+        Carries out what is expensive; without it that is done here.
+    relative
+        Leaves out of a text where the factory is on this machine.
+    """
+
+    def __init__(
+        self,
+        open_factory: OpenFactory,
+        operations: Mapping[str, Operation],
+        *,
+        asked_by: Callable[[MutableMapping[str, Any]], Identity],
+        carry_out: CarryOut | None,
+        name: str = "",
+    ) -> None:
+        self._open, self._operations, self._asked_by = open_factory, operations, asked_by
+        self._carry_out, self.name = carry_out, name
+        self._threads, self._writers = CapacityLimiter(8), CapacityLimiter(4)
+        self._notes = OneTime[str](_NOTE_S)
+        self._watched = 0
+
+    @cached_property
+    def routes(self) -> list[Route]:
+        """The pages."""
+        return routes()
+
+    @cached_property
+    def _render(self) -> ModuleType:
+        # When the first page is shown: programs need no templates.
+        from linewright.interfaces.console import render  # noqa: PLC0415
+
+        return render
+
+    def is_page(self, path: str) -> bool:
+        """Whether a path is that of a page."""
+        return any(each.pattern.fullmatch(path) for each in self.routes)
+
+    def permission_of(self, method: str, path: str) -> str | None:
+        """Return the right that a page or a form asks for; `None` if neither is there."""
+        if method == "POST" and path.startswith(DO):
+            operation = self._operations.get(path.removeprefix(DO))
+            return None if operation is None else str(operation.permission)
+        if method != "GET" or path == "/":  # which is open to programs
+            return None
+        return next(
+            (str(each.entry.permission) for each in self.routes if each.pattern.fullmatch(path)), None
+        )
+
+    def has_route(self, method: str, path: str) -> bool:
+        """Whether a route as the framework has it, with values in braces, is one of a page or a form: `permission_of` says what it asks for."""
+        is_page = method == "GET" and any(each.entry.path == path for each in self.routes)
+        return is_page or (method, path) == ("POST", f"{DO}{{operation}}")
+
+    def add_to(self, app: FastAPI) -> None:
+        """Add the routes; that of ``/`` is left to who answers programs there."""
+        for path in OPEN_FILES:
+            app.add_api_route(path, self._file, methods=["GET"], include_in_schema=False)
+        for route in self.routes:
+            if route.entry.path != "/":
+                app.add_api_route(
+                    route.entry.path, partial(self.show, route), methods=["GET"], include_in_schema=False
+                )
+        app.add_api_route(f"{DO}{{operation}}", self._do, methods=["POST"], include_in_schema=False)
+
+    async def show_home(self, request: Request) -> Response:
+        """Show the page of the whole factory."""
+        return await self.show(next(each for each in self.routes if each.entry.path == "/"), request)
+
+    async def show(self, route: Route, request: Request) -> Response:
+        """Show a page."""
+        identity = self._asked_by(request.scope)
+        query = parse_qs(request.url.query, keep_blank_values=True)
+        own = {name: query.pop(name)[0] for name in _EVERY_PAGE if name in query}
+        try:
+            values = route.values(request.path_params, query)
+            if _EVENTS in request.headers.get("accept", "") and route.page.is_live:
+                return self._watch(route, request, identity, values)
+            html = await self._html(route, request, identity, values, own)
+        except LinewrightError as error:
+            return await self.refused(error, request, identity)
+        headers = {"content-security-policy": POLICY}
+        if "save" in own:
+            name = quote(route.name + "".join(f"-{value}" for value in request.path_params.values()))
+            headers["content-disposition"] = f"attachment; filename*=UTF-8''{name}.html"
+        return Response(html, headers=headers, media_type=_HTML)
+
+    async def refused(self, error: LinewrightError, request: Request, identity: Identity | None) -> Response:
+        """Show what went wrong, as a page."""
+        shown = {"error": error, "heading": self._render.translate("This did not work")}
+        html = await run_sync(self._page, "error.html.jinja", request, identity, shown, limiter=self._threads)
+        headers = {"content-security-policy": POLICY}
+        if isinstance(error, Transient):
+            headers["retry-after"] = str(error.details.get("retry_s", 1))
+        return Response(html, error.http_status, headers=headers, media_type=_HTML)
+
+    async def explain(self, scope: MutableMapping[str, Any], error: LinewrightError) -> Response:
+        """Return what tells a person that the guard let nobody in: by the page where they sign in, if that is what lacks."""
+        if isinstance(error, Unauthenticated):
+            return to_sign_in(scope)
+        return await self.refused(error, Request(scope), None)
+
+    async def _html(
+        self,
+        route: Route,
+        request: Request,
+        identity: Identity,
+        values: Mapping[str, str],
+        own: Mapping[str, str],
+    ) -> str:
+        apart = await self._apart(route.page, request, identity, values)
+
+        def make() -> str:
+            with faults_explained(), panics_explained(), self._open(identity) as factory:
+                ask = Ask(factory, identity, self._operations)
+                page = route.page
+                heading = page.title(values) if page.title else self._render.translate(route.entry.title)
+                shown: dict[str, Any] = {**values, **apart, **page.read(ask, {**values}), "heading": heading}
+                note = self._notes.take(own["note"]) if own.get("note") else None
+                return self._page(
+                    page.template,
+                    request,
+                    identity,
+                    {
+                        **shown,
+                        "note": note,
+                        "page": route.name,
+                        "is_live": page.is_live,
+                        "saves": "save" in own,
+                    },
+                    ask,
+                )
+
+        return await run_sync(make, limiter=self._threads)
+
+    async def _apart(
+        self, page: Page, request: Request, identity: Identity, values: Mapping[str, str]
+    ) -> dict[str, Any]:
+        found = dict[str, Any]()
+        for name, (operation, arguments) in page.apart(values).items():
+            found[name] = await self._answer(
+                self._operations[operation], arguments, request, identity, text=True
+            )
+        return found
+
+    async def _answer(
+        self,
+        operation: Operation,
+        arguments: Mapping[str, Any],
+        request: Request,
+        identity: Identity,
+        *,
+        text: bool,
+    ) -> Any:
+        """Carry an operation out, and return its result as a value."""
+        checked = operation.check(arguments, text=text)
+        operation.authorize(identity, checked)
+        if operation.expensive and self._carry_out is not None:
+            done = await self._carry_out(operation, arguments, identity=identity, request=request, text=text)
+            return _decoded(done, operation)
+
+        def carry_out() -> Any:
+            with faults_explained(), panics_explained(), self._open(identity) as factory:
+                if operation.waits:
+                    factory.waits = lambda: False
+                return operation.carry_out(factory, checked)
+
+        return await run_sync(carry_out, limiter=self._writers)
+
+    def _page(
+        self,
+        template: str,
+        request: Request,
+        identity: Identity | None,
+        shown: Mapping[str, Any],
+        ask: Ask | None = None,
+    ) -> str:
+        asks = ask or Ask(None, identity or Identity(actor="", scopes=()), self._operations)
+        nav = [] if identity is None else self._navigation(identity)
+        is_part = request.headers.get("x-fragment") == "main"
+        defaults = {"note": None, "page": "", "is_live": False, "saves": False, "error": None}
+        return (
+            self._render.environment()
+            .get_template(template)
+            .render(
+                {
+                    **defaults,
+                    **shown,
+                    "layout": "part.html.jinja" if is_part else "layout.html.jinja",
+                    "factory_name": self.name,
+                    "identity": identity,
+                    "may": asks.may,
+                    "nav": nav,
+                    "path": request.url.path,
+                    "here": request.url.path + (f"?{request.url.query}" if request.url.query else ""),
+                    "style": self._render.static("linewright.css").decode() if shown.get("saves") else "",
+                }
+            )
+        )
+
+    def _navigation(self, identity: Identity) -> list[Route]:
+        return [
+            route
+            for route in self.routes
+            if route.entry.group and identity.allows_somewhere(route.entry.permission)
+        ]
+
+    def _watch(
+        self, route: Route, request: Request, identity: Identity, values: Mapping[str, str]
+    ) -> Response:
+        """Tell a browser whenever a page is another than before; rights are looked at each time."""
+        if self._watched >= _MOST_WATCHED:
+            raise Transient(
+                "too many pages are watched at one time", hint="reload the page to see what is new"
+            )
+        request.scope["headers"].append((b"x-fragment", b"main"))
+
+        async def events() -> AsyncIterator[bytes]:
+            self._watched += 1
+            try:
+                seen, until = "", monotonic() + _WATCHED_S
+                while monotonic() < until and not await request.is_disconnected():
+                    html = await self._html(route, request, identity, values, {})
+                    now = hashlib.sha256(html.encode()).hexdigest()
+                    if seen and now != seen:
+                        lines = "".join(f"data: {each}\n" for each in html.splitlines())
+                        yield f"event: page\n{lines}\n".encode()
+                    elif not seen:
+                        yield b": watching\n\n"
+                    seen = now
+                    await asyncio.sleep(_LOOK_S)
+            except LinewrightError:
+                return  # the browser asks again, and is told why
+            finally:
+                self._watched -= 1
+
+        return StreamingResponse(events(), media_type=_EVENTS, headers={"content-security-policy": POLICY})
+
+    async def _file(self, request: Request) -> Response:
+        name = request.url.path.rpartition("/")[2].replace("favicon.ico", "favicon.svg")
+        return Response(self._render.static(name), media_type=STATIC[name], headers=_FOREVER)
+
+    async def _do(self, operation: str, request: Request) -> Response:
+        """Carry out what a form asks for, and go on to the page that it names."""
+        identity = self._asked_by(request.scope)
+        try:
+            found = self._operations.get(operation)
+            if found is None:
+                raise NotFound("no operation has that name", found=operation[:80])
+            form = _form(await request.body())
+            to = own_path(form.pop("_next", ["/"])[0])
+            arguments = {name: given for name, given in form.items() if any(given)}
+            try:
+                result = await self._answer(found, arguments, request, identity, text=True)
+            except Transient as error:
+                unfinished = error.details.get("unfinished")
+                if not isinstance(unfinished, str):
+                    raise
+                return _go(f"/runs/{quote(unfinished)}")
+        except LinewrightError as error:
+            return await self.refused(error, request, identity)
+        from linewright.interfaces.cli.render.dispatch import result_text  # noqa: PLC0415 -- with the first form
+
+        says = result_text(result) or ""
+        if found.secret:
+            shown = {"heading": found.summary, "says": says, "to": to}
+            html = await run_sync(
+                self._page, "secret.html.jinja", request, identity, shown, limiter=self._threads
+            )
+            return Response(html, headers={"content-security-policy": POLICY}, media_type=_HTML)
+        client = request.client.host if request.client else ""
+        key = secrets.token_urlsafe(16)
+        self._notes.put(key, says, client)
+        return _go(_with_query(to, note=key))
+
+
+def _decoded(done: bytes, operation: Operation) -> Any:
+    """Return a result as a value of its type; of several types, the first that fits."""
+    problem: msgspec.ValidationError | None = None
+    for kind in operation.result_kinds:
+        try:
+            return msgspec.json.decode(done, type=kind)
+        except msgspec.ValidationError as error:
+            problem = error
+    raise problem or TypeError(f"{operation.name} has no result")
+
+
+def _form(body: bytes) -> dict[str, list[str]]:
+    try:
+        return parse_qs(body.decode("ascii"), keep_blank_values=True, errors="strict", max_num_fields=1000)
+    except (UnicodeError, ValueError) as error:
+        raise RequestError("the body is not a form", where="body") from error
+
+
+def own_path(text: str) -> str:
+    r"""Return an address of ours, else that of the factory: a form leads to no other site.
+
+    Examples
+    --------
+    >>> [own_path(text) for text in ("/lines/claims?a=1", "https://elsewhere.example", "//elsewhere.example", "/\\elsewhere.example")]
+    ['/lines/claims?a=1', '/', '/', '/']
+    """
+    parts = urlsplit(text)
+    is_ours = text.startswith("/") and text[1:2] not in {"/", "\\"} and not parts.scheme and not parts.netloc
+    return text if is_ours and text.isprintable() else "/"
+
+
+def _with_query(path: str, **values: str) -> str:
+    before, _, query = path.partition("?")
+    kept = {name: given for name, given in parse_qs(query).items() if name not in values}
+    return f"{before}?{urlencode({**kept, **values}, doseq=True)}"
+
+
+def _go(to: str) -> Response:
+    return Response(status_code=303, headers={"location": to})
+
+
+def is_for_people(scope: Mapping[str, Any]) -> bool:
+    """Whether a browser asks for something that a person is to look at, or sends a form of ours."""
+    accepts = [value for name, value in scope["headers"] if name == b"accept"]
+    is_place = scope["method"] == "GET" and not scope["path"].startswith("/api/")
+    return (is_place or scope["path"].startswith(DO)) and any(b"text/html" in each for each in accepts)
+
+
+def to_sign_in(scope: Mapping[str, Any]) -> Response:
+    """Return what leads somebody who is not signed in to where they do that, and back.
+
+    A link of another site brings no cookie, since ours is kept from all that other sites begin: then our own page asks once more.
+    """
+    query = scope.get("query_string", b"").decode("latin-1")
+    here = own_path(quote(scope["path"]) + (f"?{query}" if query else ""))
+    sites = [value for name, value in scope["headers"] if name == b"sec-fetch-site"]
+    if sites == [b"cross-site"]:
+        html = f'<!DOCTYPE html><meta charset="utf-8"><meta http-equiv="refresh" content="0;url={quote(here, safe="/?=&%")}"><title>Linewright</title>'
+        return Response(html, headers={"content-security-policy": POLICY}, media_type=_HTML)
+    return _go("/sign-in" if here == "/" else f"/sign-in?{urlencode({'next': here})}")

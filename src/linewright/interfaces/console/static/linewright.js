@@ -1,0 +1,217 @@
+// What pages do beyond links and forms: swap what changed, follow what is live, the keyboard, the reader's zone and numbers.
+// Every page works without it.
+"use strict";
+
+const main = () => document.getElementById("main");
+const say = (text) => { const place = document.getElementById("live"); if (place) place.textContent = text; };
+
+// The reader's zone and numbers.
+
+const INSTANT = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "short" });
+
+function localise(root) {
+  for (const each of root.querySelectorAll("time[datetime]:not([title])")) {
+    const at = new Date(each.dateTime);
+    if (isNaN(at)) continue;
+    each.title = each.textContent;
+    each.textContent = INSTANT.format(at);
+  }
+  for (const each of root.querySelectorAll("data[value]:not([data-shown])")) {
+    each.dataset.shown = "";
+    const value = Number(each.value);
+    const digits = (each.textContent.match(/[.]([0-9]+)/) || ["", ""])[1].length;
+    const style = each.dataset.style || "decimal";
+    if (Number.isFinite(value) && !/e/i.test(each.textContent)) {
+      each.textContent = value.toLocaleString(undefined, { style, minimumFractionDigits: digits, maximumFractionDigits: digits });
+    }
+  }
+}
+
+// Parts that a page loads into itself, and pages that take the place of others.
+
+async function fetchPart(address, options = {}) {
+  const headers = { "X-Fragment": "main", Accept: "text/html", ...(options.headers || {}) };
+  const answer = await fetch(address, { credentials: "same-origin", ...options, headers });
+  const html = await answer.text();
+  const parsed = new DOMParser().parseFromString(html, "text/html");
+  return { answer, title: parsed.title, nodes: [...(parsed.getElementById("main") || parsed.body).childNodes] };
+}
+
+async function loadParts(root) {
+  for (const part of root.querySelectorAll("[data-load]")) {
+    const address = part.dataset.load;
+    part.removeAttribute("data-load");
+    part.setAttribute("aria-busy", "true");
+    fetchPart(address).then(({ nodes }) => {
+      const heading = part.querySelector("h2");
+      part.replaceChildren(...(heading ? [heading] : []), ...nodes.filter((each) => !(each.matches && each.matches("title, h1, nav.crumbs"))));
+      part.removeAttribute("aria-busy");
+      wake(part);
+    }).catch(() => part.removeAttribute("aria-busy"));
+  }
+}
+
+function swap({ title, nodes }, address, { push = true, focus = true } = {}) {
+  main().replaceChildren(...nodes.filter((each) => each.nodeName !== "TITLE"));
+  if (title) document.title = title;
+  if (push) history.pushState({ ours: true }, "", address);
+  for (const link of document.querySelectorAll(".top nav a")) {
+    if (link.getAttribute("href") === location.pathname) link.setAttribute("aria-current", "page");
+    else link.removeAttribute("aria-current");
+  }
+  const foot = document.querySelector(".foot a[data-plain]");
+  if (foot) foot.href = location.pathname + "?save=1";
+  wake(main());
+  if (focus) { main().focus({ preventScroll: true }); window.scrollTo(0, 0); }
+  say(document.title);
+}
+
+async function visit(address, options) {
+  try {
+    const found = await fetchPart(address);
+    const to = new URL(found.answer.url);
+    if (to.pathname.startsWith("/sign-in")) { location.href = to.href; return; }
+    swap(found, to.pathname + to.search + new URL(address, location.href).hash, options);
+    follow();
+  } catch { location.href = address; }
+}
+
+const isPlain = (event) => event.button !== 0 || event.metaKey || event.ctrlKey || event.shiftKey || event.altKey;
+
+document.addEventListener("click", (event) => {
+  const link = event.target.closest("a[href]");
+  if (!link || isPlain(event) || link.target || link.origin !== location.origin || link.hasAttribute("data-plain")) return;
+  if (link.pathname === location.pathname && link.search === location.search && link.hash) return;
+  if (/^[/](api|static|sign|join|openapi)/.test(link.pathname)) return;
+  event.preventDefault();
+  visit(link.href);
+});
+
+document.addEventListener("submit", async (event) => {
+  const form = event.target;
+  const asks = form.dataset.confirm;
+  if (asks && !window.confirm(asks)) { event.preventDefault(); return; }
+  if (form.method === "get" && form.getAttribute("action")) {
+    event.preventDefault();
+    visit(form.getAttribute("action") + "?" + new URLSearchParams(new FormData(form)));
+    return;
+  }
+  if (!form.getAttribute("action").startsWith("/do/")) return;
+  event.preventDefault();
+  const button = event.submitter;
+  if (button) button.disabled = true;
+  say("…");
+  try {
+    const body = new URLSearchParams(new FormData(form, button));
+    const found = await fetchPart(form.getAttribute("action"), { method: "POST", body });
+    const to = new URL(found.answer.url);
+    if (to.pathname.startsWith("/sign-in")) { location.href = to.href; return; }
+    if (found.answer.ok && !to.pathname.startsWith("/do/")) swap(found, to.pathname + to.search);
+    else showProblem(form, found.nodes);
+    follow();
+  } catch { form.submit(); } finally { if (button) button.disabled = false; }
+});
+
+// What went wrong stands beside the form, so that nothing that was written is lost.
+function showProblem(form, nodes) {
+  let box = form.parentElement.querySelector(":scope > .problem");
+  if (!box) { box = document.createElement("div"); box.className = "problem"; form.after(box); }
+  box.replaceChildren(...nodes.filter((each) => each.matches && each.matches("section")));
+  box.querySelector("section")?.setAttribute("tabindex", "-1");
+  box.querySelector("section")?.focus();
+}
+
+window.addEventListener("popstate", () => visit(location.href, { push: false }));
+
+// Pages that change while somebody looks.
+
+let source = null;
+
+function follow() {
+  if (source) { source.close(); source = null; }
+  if (!main() || !main().querySelector("[data-live]")) return;
+  const address = location.pathname + location.search.replace(/[?&]note=[^&]*/, "");
+  source = new EventSource(address);
+  source.addEventListener("page", (event) => {
+    if (main().querySelector("form:focus-within, :popover-open")) return;  // whoever writes is not disturbed
+    const parsed = new DOMParser().parseFromString(event.data, "text/html");
+    const open = [...main().querySelectorAll("details[open] > summary")].map((each) => each.textContent);
+    main().replaceChildren(...[...parsed.body.childNodes].filter((each) => each.nodeName !== "TITLE"));
+    for (const each of main().querySelectorAll("details > summary")) if (open.includes(each.textContent)) each.parentElement.open = true;
+    wake(main());
+  });
+}
+
+// The keyboard.
+
+const GO = { f: "/", a: "/alerts", p: "/proposals", v: "/goals" };
+let waits = 0;
+
+document.addEventListener("keydown", (event) => {
+  if (event.key === "Escape") hideTip();
+  if (event.target.closest("input, textarea, select, [contenteditable]") || event.metaKey || event.ctrlKey || event.altKey) return;
+  const chosen = main().querySelector(`[data-key="${CSS.escape(event.key)}"]`);
+  if (Date.now() < waits) {
+    waits = 0;
+    if (event.key === "l") { document.querySelector("[data-search]")?.focus(); event.preventDefault(); return; }
+    if (GO[event.key]) { event.preventDefault(); visit(GO[event.key]); return; }
+  }
+  if (event.key === "g") waits = Date.now() + 1500;
+  else if (event.key === "/") { document.querySelector("[data-search]")?.focus(); event.preventDefault(); }
+  else if (event.key === "?") say(document.querySelector(".foot span")?.textContent || "");
+  else if (chosen) { event.preventDefault(); chosen.click(); }
+});
+
+// Filters: rows of a table that hold what was written stay.
+
+document.addEventListener("input", (event) => {
+  const filter = event.target.closest("[data-filter]");
+  if (filter) {
+    const wanted = filter.value.toLowerCase();
+    for (const row of document.querySelectorAll(filter.dataset.filter)) row.hidden = !row.textContent.toLowerCase().includes(wanted);
+  }
+  const slider = event.target.closest("[data-reload]");
+  if (slider) {
+    const shown = slider.form.querySelector(`output[for="${slider.id}"]`);
+    if (shown) shown.textContent = slider.value;
+    clearTimeout(slider.form.reloading);
+    slider.form.reloading = setTimeout(() => reload(slider.form), 150);
+  }
+});
+
+// A form whose values change a part of its page, such as sliders.
+async function reload(form) {
+  const place = document.querySelector(form.dataset.into);
+  const address = form.getAttribute("action") + "?" + new URLSearchParams(new FormData(form));
+  const found = await fetchPart(address);
+  const inner = found.nodes.find((each) => each.matches && each.matches(form.dataset.into))
+    || found.nodes.map((each) => each.querySelector && each.querySelector(form.dataset.into)).find(Boolean);
+  if (place && inner) { place.replaceChildren(...inner.childNodes); wake(place); }
+}
+
+// What a word means, also by keyboard.
+
+let tip = null;
+function hideTip() { tip?.remove(); tip = null; }
+document.addEventListener("focusin", (event) => {
+  hideTip();
+  const word = event.target.closest("abbr[title]");
+  if (!word) return;
+  tip = document.createElement("div");
+  tip.className = "tip";
+  tip.setAttribute("role", "tooltip");
+  tip.textContent = word.title;
+  word.after(tip);
+});
+document.addEventListener("focusout", hideTip);
+
+// How long somebody looks at a question before they answer it.
+function clock(root) {
+  for (const form of root.querySelectorAll("form[data-clock]")) {
+    const began = performance.now();
+    form.addEventListener("submit", () => { form.querySelector(`[name="${form.dataset.clock}"]`).value = ((performance.now() - began) / 1000).toFixed(1); }, { capture: true });
+  }
+}
+
+function wake(root) { localise(root); loadParts(root); clock(root); }
+document.addEventListener("DOMContentLoaded", () => { wake(document); follow(); });

@@ -1,0 +1,26 @@
+"""The pages of the console, in the order of the navigation. A new page is a file in `pages/` and a row here."""
+
+from importlib import import_module
+
+from linewright.interfaces.console.page import Entry, Route
+
+PAGES = {
+    "factory": Entry("factory", "/", "view", "Factory", "look"),
+    "alerts": Entry("alerts", "/alerts", "view", "Alerts", "look"),
+    "value": Entry("value", "/goals", "view", "Goals and value", "look"),
+    "proposals": Entry("proposals", "/proposals", "view", "Proposals", "decide"),
+    "people": Entry("people", "/people", "manage", "People and tokens", "care"),
+    "audit": Entry("audit", "/audit", "manage", "Audit", "care"),
+    "line": Entry("line", "/lines/{line}", "view", "Line"),
+    "run": Entry("run", "/runs/{run}", "view", "Run"),
+}
+"""Name of each page → where it is."""
+
+
+def routes() -> list[Route]:
+    """Return the pages, each imported; the one of a fixed address comes before one whose address has values."""
+    found = [
+        Route(name, entry, import_module(f"linewright.interfaces.console.pages.{entry.module}").PAGE)
+        for name, entry in PAGES.items()
+    ]
+    return sorted(found, key=lambda route: route.entry.path.count("{"))
