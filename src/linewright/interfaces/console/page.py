@@ -7,6 +7,7 @@ from functools import cached_property
 from typing import Any, NamedTuple
 
 from linewright.errors import LinewrightError, RequestError
+from linewright.interfaces.console.fleet import Fleet
 from linewright.operations.declaration.declare import Operation, lines_named
 from linewright.serve.access.rights import Identity, Permission
 
@@ -28,6 +29,8 @@ class Entry(NamedTuple):
     """In the heading and in the browser's list; a name from `texts/`."""
     group: str = ""
     """Where the navigation has it; empty for pages that others lead to."""
+    tab: str = ""
+    """What the tab on the pages of a line says; empty for pages that have none."""
 
 
 class Ask:
@@ -41,10 +44,26 @@ class Ask:
         Who looks.
     operations
         By name.
+    fleet
+        How all lines stand.
     """
 
-    def __init__(self, factory: Any, identity: Identity, operations: Mapping[str, Operation]) -> None:
+    def __init__(
+        self,
+        factory: Any,
+        identity: Identity,
+        operations: Mapping[str, Operation],
+        fleet: Fleet | None = None,
+    ) -> None:
         self.factory, self.identity, self._operations = factory, identity, operations
+        self._fleet = fleet
+
+    @property
+    def status(self) -> Any:
+        """How the lines stand that whoever looks may see, as of a moment ago."""
+        if self._fleet is None:
+            return self("status")
+        return self._fleet.seen_by(self.identity)
 
     def __call__(self, name: str, **arguments: Any) -> Any:
         """Carry out an operation that reads, and return its result.

@@ -24,11 +24,12 @@ from linewright.errors import (
     Unauthenticated,
     panics_explained,
 )
+from linewright.interfaces.console.fleet import Fleet
 from linewright.interfaces.console.page import Ask, Page, Route
 from linewright.interfaces.console.table import routes
 from linewright.operations.declaration.declare import Operation
 from linewright.serve.access.one_time import OneTime
-from linewright.serve.access.rights import Identity
+from linewright.serve.access.rights import Identity, owner
 from linewright.store.disk import faults_explained
 
 DO = "/do/"
@@ -91,6 +92,11 @@ class Console:
         self._threads, self._writers = CapacityLimiter(8), CapacityLimiter(4)
         self._notes = OneTime[str](_NOTE_S)
         self._watched = 0
+        self._fleet = Fleet(self._status)
+
+    def _status(self) -> Any:
+        with faults_explained(), panics_explained(), self._open(owner("linewright")) as factory:
+            return self._operations["status"].carry_out(factory, {"line": None})
 
     @cached_property
     def routes(self) -> list[Route]:
@@ -184,7 +190,7 @@ class Console:
 
         def make() -> str:
             with faults_explained(), panics_explained(), self._open(identity) as factory:
-                ask = Ask(factory, identity, self._operations)
+                ask = Ask(factory, identity, self._operations, self._fleet)
                 page = route.page
                 heading = page.title(values) if page.title else self._render.translate(route.entry.title)
                 shown: dict[str, Any] = {**values, **apart, **page.read(ask, {**values}), "heading": heading}
@@ -249,6 +255,8 @@ class Console:
     ) -> str:
         asks = ask or Ask(None, identity or Identity(actor="", scopes=()), self._operations)
         nav = [] if identity is None else self._navigation(identity)
+        line = request.path_params.get("line")
+        tabs = [] if identity is None or line is None else self._tabs(identity, line)
         is_part = request.headers.get("x-fragment") == "main"
         defaults = {"note": None, "page": "", "is_live": False, "saves": False, "error": None}
         return (
@@ -263,6 +271,7 @@ class Console:
                     "identity": identity,
                     "may": asks.may,
                     "nav": nav,
+                    "tabs": tabs,
                     "path": request.url.path,
                     "here": request.url.path + (f"?{request.url.query}" if request.url.query else ""),
                     "style": self._render.static("linewright.css").decode() if shown.get("saves") else "",
@@ -275,6 +284,14 @@ class Console:
             route
             for route in self.routes
             if route.entry.group and identity.allows_somewhere(route.entry.permission)
+        ]
+
+    def _tabs(self, identity: Identity, line: str) -> list[tuple[str, Route]]:
+        """Return the pages of a line that somebody may see, with their addresses."""
+        return [
+            (route.entry.path.replace("{line}", quote(line)), route)
+            for route in self.routes
+            if route.entry.tab and identity.allows(route.entry.permission, line)
         ]
 
     def _watch(
@@ -322,6 +339,7 @@ class Console:
             form = _form(await request.body())
             to = own_path(form.pop("_next", ["/"])[0])
             arguments = {name: given for name, given in form.items() if any(given)}
+            self._fleet.forget()
             try:
                 result = await self._answer(found, arguments, request, identity, text=True)
             except Transient as error:
@@ -391,7 +409,8 @@ def is_for_people(scope: Mapping[str, Any]) -> bool:
     """Whether a browser asks for something that a person is to look at, or sends a form of ours."""
     accepts = [value for name, value in scope["headers"] if name == b"accept"]
     is_place = scope["method"] == "GET" and not scope["path"].startswith("/api/")
-    return (is_place or scope["path"].startswith(DO)) and any(b"text/html" in each for each in accepts)
+    is_browser = any(b"text/html" in each or b"text/event-stream" in each for each in accepts)
+    return (is_place or scope["path"].startswith(DO)) and is_browser
 
 
 def to_sign_in(scope: Mapping[str, Any]) -> Response:

@@ -11,7 +11,7 @@ PAGES = {
     "proposals": Entry("proposals", "/proposals", "view", "Proposals", "decide"),
     "people": Entry("people", "/people", "manage", "People and tokens", "care"),
     "audit": Entry("audit", "/audit", "manage", "Audit", "care"),
-    "line": Entry("line", "/lines/{line}", "view", "Line"),
+    "line": Entry("line", "/lines/{line}", "view", "Line", tab="Overview"),
     "run": Entry("run", "/runs/{run}", "view", "Run"),
 }
 """Name of each page → where it is."""
@@ -23,4 +23,4 @@ def routes() -> list[Route]:
         Route(name, entry, import_module(f"linewright.interfaces.console.pages.{entry.module}").PAGE)
         for name, entry in PAGES.items()
     ]
-    return sorted(found, key=lambda route: route.entry.path.count("{"))
+    return sorted(found, key=lambda route: route.entry.path.count("{"))  # the order within stays
