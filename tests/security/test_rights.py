@@ -57,6 +57,9 @@ ALLOWED: dict[str, set[str]] = {
     "value": VIEWERS,
     "goals": VIEWERS,
     "runs": VIEWERS,
+    "history": VIEWERS,
+    "comments": VIEWERS,
+    "comment": VIEWERS,
     "models": VIEWERS,
     "datasets": VIEWERS,
     "card": VIEWERS,
@@ -85,6 +88,7 @@ ALLOWED: dict[str, set[str]] = {
     "token revoke": {"admin"},
 }
 ASKS: dict[str, set[str]] = {
+    "inbox": VIEWERS,
     "login": EVERYBODY,
     "logout": EVERYBODY,
     "schema": VIEWERS,
@@ -110,6 +114,7 @@ VALUES: dict[str, Any] = {
     "evidence": "0" * 64,
     "prediction": "0" * 8,
     "run": "0" * 8,
+    "text": "checked by hand",
     "url": "https://factory.example.org",
     "proposal": "0" * 12,
     "backup": "0" * 64,

@@ -53,6 +53,15 @@ OPERATIONS: Mapping[str, Entry] = {
     ),
     "goals": _entry("value", _LOOK, "Show how far the goals of the factory are reached, line by line."),
     "runs": _entry("history", _LOOK, "List runs, newest first."),
+    "history": _entry(
+        "history", _LOOK, "List what was decided about a line, who did it and why, newest first."
+    ),
+    "comments": _entry("people.comments", _LOOK, "List what people said about a line."),
+    "inbox": _entry(
+        "people.comments",
+        _LOOK,
+        "List what waits for whoever asks: proposals to decide about, comments that name them, open alerts.",
+    ),
     "models": _entry("history", _LOOK, "List the models of a line."),
     "datasets": _entry(
         "datasets",
@@ -122,6 +131,11 @@ OPERATIONS: Mapping[str, Entry] = {
         "people.invitations",
         _PEOPLE,
         "Make a code by which a member chooses a password, and print it this once.",
+    ),
+    "comment": _entry(
+        "people.comments",
+        _PEOPLE,
+        "Say something about a line, or about a model, an alert, a dataset or a run of it.",
     ),
     "console": _entry(
         "people.console",

@@ -7,14 +7,17 @@ from typing import Annotated
 import msgspec
 
 from linewright.line.factory import Factory
-from linewright.line.facts import Accepted, Finished
+from linewright.line.facts import Accepted, Finished, Forgotten, Rebuilt
 from linewright.line.record.costs import declared_costs, durations_of
 from linewright.line.record.registry import Judged, challenger_of, judged, rebuilt_of
 from linewright.model.facts import Evaluation, Metric
 from linewright.operations.declaration.declare import operation
+from linewright.people.facts import Applied, ChangeProposed, Commented, LineMade, Voted
 from linewright.people.spec import CostsSpec
-from linewright.release.facts import Promoted
+from linewright.release.facts import Deployed, Halted, Promoted, Refused, RolledBack, Withdrawn
 from linewright.store.protocols import Version
+from linewright.store.values import Event
+from linewright.watch.facts import Alerted, Cleared
 
 
 class RunLine(msgspec.Struct, frozen=True, kw_only=True):
@@ -64,6 +67,71 @@ def runs(
         Most runs to list.
     """
     return Runs(runs=tuple(islice(run_lines(factory, line), limit)))
+
+
+class HistoryEntry(msgspec.Struct, frozen=True, kw_only=True):
+    """One thing that happened."""
+
+    at: str
+    kind: str
+    """``promoted``, ``refused``, ``rolled_back``, ``halted``, ``alerted`` and the like: the kind of the event in the record."""
+    by: str
+    because: str
+    model: str | None = None
+    """As LINE@VERSION, where it is about one."""
+    evidence: str | None = None
+    """Digest or id of what it rests on, for `why` and `show`."""
+
+
+class History(msgspec.Struct, frozen=True, kw_only=True):
+    """What happened to a line, newest first."""
+
+    line: str
+    entries: tuple[HistoryEntry, ...]
+
+
+_DECISIONS: tuple[type[Event], ...] = (
+    *(Promoted, Refused, RolledBack, Halted, Deployed, Withdrawn),
+    *(Alerted, Cleared, Rebuilt, Forgotten, ChangeProposed, Voted, Applied, LineMade, Commented),
+)
+_EVIDENCE = ("certificate", "evidence", "proposal", "id", "alert", "file")
+"""Fields that name what an event rests on, the best first."""
+
+
+@operation(permission="view", effect="read")
+def history(
+    factory: Factory, line: str, /, *, limit: Annotated[int, msgspec.Meta(ge=1, le=1000)] = 50
+) -> History:
+    """List what was decided about a line, who did it and why, newest first.
+
+    Parameters
+    ----------
+    line
+        Name of the line.
+    limit
+        Most entries to list.
+    """
+    factory.require(line)
+    found = [
+        event
+        for kind in _DECISIONS
+        for event in factory.metadata.events(kind, line=line, newest_first=True, limit=limit)
+    ]
+    found.sort(key=lambda event: event.at, reverse=True)
+    return History(line=line, entries=tuple(_entry_of(event) for event in found[:limit]))
+
+
+def _entry_of(event: Event) -> HistoryEntry:
+    model = getattr(event, "model", None)
+    named = (getattr(event, name, None) for name in _EVIDENCE)
+    return HistoryEntry(
+        at=event.at,
+        kind=str(event.__struct_config__.tag),
+        by=event.by,
+        because=event.because,
+        model=None if model is None else f"{event.line}@{model}",
+        evidence=next((one for one in named if one), None),
+    )
 
 
 def run_lines(factory: Factory, line: str | None) -> Iterator[RunLine]:

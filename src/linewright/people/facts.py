@@ -344,3 +344,13 @@ class AccessRefused(Event, frozen=True, kw_only=True, tag="access-refused"):
     """The minute in which it was tried."""
     count: int
     """How often in that minute."""
+
+
+class Commented(Event, frozen=True, kw_only=True, tag="commented"):
+    """Somebody said something about a line, or about a model, an alert, a dataset or a run of it; `because` is what they said."""
+
+    id: str
+    about: str = ""
+    """Version of a model, or the id of an alert, a dataset, a run or a proposal; empty for the line itself."""
+    mentions: tuple[str, ...] = ()
+    """Members whom it names."""

@@ -26,6 +26,7 @@ _SUBJECTS: Mapping[str, str] = {
     "linewright.operations.evidence": "evidence",
     "linewright.operations.changes.halt": "changes.halt",
     "linewright.operations.history": "history",
+    "linewright.operations.people.comments": "people.comments",
     "linewright.operations.people.console": "people.invitations",
     "linewright.operations.people.invitations": "people.invitations",
     "linewright.operations.lines": "lines",

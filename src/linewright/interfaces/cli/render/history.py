@@ -1,8 +1,8 @@
-"""Runs in a list."""
+"""Runs in a list, and what was decided about a line."""
 
 from linewright.interfaces.cli.render.dispatch import renderer
 from linewright.interfaces.cli.words import money
-from linewright.operations.history import RunLine, Runs
+from linewright.operations.history import History, RunLine, Runs
 from linewright.store.clock import said
 
 
@@ -10,6 +10,16 @@ from linewright.store.clock import said
 def runs_text(listed: Runs) -> str:
     """Say them one by one: what became of each and why, and what it took."""
     return "\n".join(_run_text(one) for one in listed.runs) or "There is no run yet."
+
+
+@renderer.register
+def history_text(listed: History) -> str:
+    """Say it one by one: when, what, by whom and why."""
+    entries = (
+        f"{said(one.at)}  {one.kind}{f' {one.model}' if one.model else ''}, by {one.by}\n  {one.because}"
+        for one in listed.entries
+    )
+    return "\n".join(entries) or "Nothing was decided about this line yet."
 
 
 def _run_text(one: RunLine) -> str:

@@ -1,0 +1,28 @@
+"""Comments, and what waits for somebody."""
+
+from linewright.interfaces.cli.render.dispatch import renderer
+from linewright.operations.people.comments import Comment, Comments, Inbox
+from linewright.store.clock import said
+
+
+@renderer.register
+def comment_text(one: Comment) -> str:
+    """Say who said it, about what, and the words."""
+    about = f", about {one.about}" if one.about else ""
+    return f"{said(one.at)}  {one.line}, {one.by}{about}\n  {one.text}"
+
+
+@renderer.register
+def comments_text(listed: Comments) -> str:
+    """Say them one by one."""
+    return "\n".join(comment_text(one) for one in listed.comments) or "Nobody has said anything yet."
+
+
+@renderer.register
+def inbox_text(waits: Inbox) -> str:
+    """Say what waits, and nothing of what does not."""
+    lines = [f"proposal {one}  waits for your decision: linewright proposals" for one in waits.proposals]
+    lines += [comment_text(one) for one in waits.mentions]
+    if waits.alerts:
+        lines.append(f"{waits.alerts} open alerts: linewright alerts")
+    return "\n".join(lines) or "Nothing waits for you."
