@@ -1,7 +1,7 @@
 """The operation that says how lines stand."""
 
 import shlex
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from importlib import import_module
@@ -33,6 +33,7 @@ from linewright.people.facts import Account, Accounted, BackupRestored
 from linewright.release.facts import Deployed, Halted, Promoted, RolledBack, Rollout, Withdrawn
 from linewright.release.halt_file import Note, note_of, stopped
 from linewright.release.promotion import canary_of
+from linewright.serve.access.line_tags import read_tags
 from linewright.serve.feedback.store import Counts, Feedback
 from linewright.serve.listener import Announced, announced
 from linewright.serve.log.outages import lines_with_outages
@@ -177,6 +178,8 @@ class LineStatus(msgspec.Struct, frozen=True, kw_only=True):
     """Ids of the proposals that wait for somebody's approval, oldest first."""
     value: ValueStatus | None = None
     """`None` where no value account was kept yet: `linewright value LINE` makes one up for the moment."""
+    tags: tuple[str, ...] = ()
+    """What its file says, as far as `up` or a command has read it."""
 
 
 class Status(msgspec.Struct, frozen=True, kw_only=True):
@@ -239,6 +242,7 @@ def _status(factory: Factory, line: str | None) -> Status:
         with_example=line is not None,
         files=CheckedFiles(factory),
         troubled=lines_with_outages(factory.serving),
+        tags={name: file.tags for name, file in read_tags(factory.state).lines.items() if file.tags},
     )
     lines = tuple(
         _line_status(reading, name, _counted(reading, factory.labels_of(name), name)) for name in names
@@ -278,6 +282,8 @@ class _Reading:
     files: CheckedFiles
     troubled: Collection[str]
     """Lines of whose log there is word that it failed."""
+    tags: Mapping[str, tuple[str, ...]]
+    """By line, where it has any."""
 
 
 def _disk(factory: Factory) -> DiskForecast | None:
@@ -365,6 +371,7 @@ def _line_status(
         waiting=_waits(factory, name) if may_wait else (),
         approvals=tuple(one.proposed.id for one in live),
         value=_value(factory, name),
+        tags=reading.tags.get(name, ()),
     )
 
 

@@ -110,6 +110,10 @@ class Console:
 
         return render
 
+    def _operation(self, name: str) -> Operation | None:
+        """Return an operation by its name in an address, where a dash may stand for a space."""
+        return self._operations.get(name) or self._operations.get(name.replace("-", " "))
+
     def is_page(self, path: str) -> bool:
         """Whether a path is that of a page."""
         return any(each.pattern.fullmatch(path) for each in self.routes)
@@ -117,7 +121,7 @@ class Console:
     def permission_of(self, method: str, path: str) -> str | None:
         """Return the right that a page or a form asks for; `None` if neither is there."""
         if method == "POST" and path.startswith(DO):
-            operation = self._operations.get(path.removeprefix(DO))
+            operation = self._operation(path.removeprefix(DO))
             return None if operation is None else str(operation.permission)
         if method != "GET" or path == "/":  # which is open to programs
             return None
@@ -333,7 +337,7 @@ class Console:
         """Carry out what a form asks for, and go on to the page that it names."""
         identity = self._asked_by(request.scope)
         try:
-            found = self._operations.get(operation)
+            found = self._operation(operation)
             if found is None:
                 raise NotFound("no operation has that name", found=operation[:80])
             form = _form(await request.body())

@@ -11,6 +11,7 @@ PAGES = {
     "proposals": Entry("proposals", "/proposals", "view", "Proposals", "decide"),
     "people": Entry("people", "/people", "manage", "People and tokens", "care"),
     "audit": Entry("audit", "/audit", "manage", "Audit", "care"),
+    "proposal": Entry("proposal", "/proposals/{proposal}", "view", "Proposal"),
     "line": Entry("line", "/lines/{line}", "view", "Line", tab="Overview"),
     "run": Entry("run", "/runs/{run}", "view", "Run"),
 }

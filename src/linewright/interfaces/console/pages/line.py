@@ -1,4 +1,4 @@
-"""A line: what serves, what happened, what waits."""
+"""A line: what serves, what is tried beside it, what was decided, what waits."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -9,12 +9,18 @@ from linewright.interfaces.console.page import Ask, Page
 def read(ask: Ask, values: Mapping[str, str]) -> Mapping[str, Any]:
     """Return how one line stands."""
     line = values["line"]
+    models = ask("models", line=line).models
+    roles = {each.role: each for each in reversed(models)}
     return {
         "now": ask("status", line=line).lines[0],
-        "models": ask("models", line=line).models,
-        "runs": ask("runs", line=line, limit=20).runs,
-        "alerts": ask("alerts", line=line, over=True).alerts,
+        "models": models,
+        "champion": roles.get("champion"),
+        "challenger": roles.get("challenger"),
+        "runs": ask("runs", line=line, limit=8).runs,
+        "history": ask("history", line=line, limit=30).entries,
+        "alerts": ask("alerts", line=line, over=False).alerts,
         "proposals": ask("proposals", line=line).proposals,
+        "comments": ask("comments", line=line, about="").comments,
     }
 
 

@@ -96,14 +96,15 @@ document.addEventListener("submit", async (event) => {
     visit(form.getAttribute("action") + "?" + new URLSearchParams(new FormData(form)));
     return;
   }
-  if (!form.getAttribute("action").startsWith("/do/")) return;
-  event.preventDefault();
   const button = event.submitter;
+  const action = (button && button.getAttribute("formaction")) || form.getAttribute("action");
+  if (!action.startsWith("/do/")) return;
+  event.preventDefault();
   if (button) button.disabled = true;
   say("…");
   try {
     const body = new URLSearchParams(new FormData(form, button));
-    const found = await fetchPart(form.getAttribute("action"), { method: "POST", body });
+    const found = await fetchPart(action, { method: "POST", body });
     const to = new URL(found.answer.url);
     if (to.pathname.startsWith("/sign-in")) { location.href = to.href; return; }
     if (found.answer.ok && !to.pathname.startsWith("/do/")) swap(found, to.pathname + to.search);
