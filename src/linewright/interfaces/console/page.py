@@ -80,6 +80,11 @@ class Ask:
         operation.authorize(self.identity, values)
         return operation.carry_out(self.factory, values)
 
+    def of_lines(self, name: str, **arguments: Any) -> list[Any]:
+        """Return the results of an operation that takes a line: one for the whole factory, or one for each line that somebody may see."""
+        lines = self.identity.lines(self._operations[name].permission)
+        return [self(name, line=line, **arguments) for line in ([None] if lines is None else sorted(lines))]
+
     def if_may(self, name: str, **arguments: Any) -> Any:
         """Return what `__call__` does; `None` where whoever looks lacks the right."""
         lines = lines_named({key: value for key, value in arguments.items() if value})

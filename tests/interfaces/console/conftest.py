@@ -1,0 +1,29 @@
+"""A browser for all tests of a worker, and a factory with members, a served line and a proposal that waits."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import approvals
+import browser as browsers
+import pytest
+from control import Up, factory_up
+
+from linewright.line.factory import Factory
+from linewright.operations.people.members import member_add
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Any]:
+    with browsers.chromium() as browser:
+        yield browser
+
+
+@pytest.fixture(scope="module")
+def up(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Up]:
+    """Give a factory that is up: claims@1 serves, claims@2, which ada's run made, waits for another approver; vic may only look."""
+    root = approvals.waiting_factory(tmp_path_factory, tmp_path_factory.mktemp("console") / "factory")
+    with Factory.open(root) as factory:
+        member_add(factory, "vic", role="viewer")
+        member_add(factory, "una", role="viewer", lines=("claims",))
+    with factory_up(root, forked=True) as up:
+        yield up
