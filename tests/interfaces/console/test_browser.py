@@ -127,6 +127,7 @@ def test_pages_can_be_read_and_used_without_scripts(browser: Any, up: Up):
         assert page.get_by_text("without scripts").first.is_visible()
         page.get_by_role("searchbox").fill("cla")
         page.keyboard.press("Enter")
+        page.wait_for_url("**/?q=cla")
         assert page.get_by_role("link", name="claims", exact=True).is_visible()
 
 

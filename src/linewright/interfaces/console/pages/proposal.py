@@ -15,10 +15,8 @@ def read(ask: Ask, values: Mapping[str, str]) -> Mapping[str, Any]:
     NotFound
         If there is none of that id on the lines that somebody may see.
     """
-    lines = ask.identity.lines("view")
-    asked = [None] if lines is None else sorted(lines)
-    for line in asked:
-        for each in ask("proposals", line=line, all=True).proposals:
+    for listed in ask.of_lines("proposals", all=True):
+        for each in listed.proposals:
             if each.proposal.startswith(values["proposal"]):
                 about = ask.if_may("comments", line=each.line, about=each.proposal) if each.line else None
                 is_mine = each.proposal in ask("inbox").proposals

@@ -8,11 +8,8 @@ from linewright.interfaces.console.page import Ask, Page
 
 def read(ask: Ask, values: Mapping[str, str]) -> Mapping[str, Any]:
     """Return the proposals of the lines that somebody may see, also those that have ended if that is asked for."""
-    lines = ask.identity.lines("view")
-    asked = [None] if lines is None else sorted(lines)
-    found = [
-        each for line in asked for each in ask("proposals", line=line, all=bool(values["all"])).proposals
-    ]
+    listed = ask.of_lines("proposals", all=bool(values["all"]))
+    found = [each for one in listed for each in one.proposals]
     return {
         "proposals": sorted(found, key=lambda each: each.at, reverse=True),
         "mine": ask("inbox").proposals,

@@ -8,7 +8,8 @@ from linewright.interfaces.console.page import Ask, Page
 
 def read(ask: Ask, _values: Mapping[str, str]) -> Mapping[str, Any]:
     """Return the goals of the factory, and how each line stands."""
-    return {"goals": ask("goals").goals, "lines": ask("status").lines}
+    goals = ask.if_may("goals")
+    return {"goals": goals.goals if goals else (), "lines": ask.status.lines}
 
 
 PAGE = Page(template="goals.html.jinja", read=read)
