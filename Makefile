@@ -4,7 +4,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
 
-.PHONY: help install demo test fast check format docs bench constraints clean
+.PHONY: help install demo test fast check format docs screenshots bench constraints clean
 
 help:
 	@echo "make demo    the whole life of a line, in a simulated world with known truth"
@@ -12,6 +12,7 @@ help:
 	@echo "make fast    the unit tests"
 	@echo "make check   format, lint, types, import contracts, fresh reference pages, old words, the site"
 	@echo "make docs    write the reference pages anew and build the site in site/"
+	@echo "make screenshots  pictures of every page of the console, in screenshots/"
 	@echo "make bench   print the benchmark tables"
 	@echo "make install make .venv and run nothing"
 
@@ -61,6 +62,7 @@ check: $(READY)
 	@$(BIN)/python docs/reference.py --check
 	@$(BIN)/python docs/licences.py --check
 	@$(BIN)/python docs/dialect.py --check
+	@$(BIN)/python docs/console_texts.py --check
 	@$(BIN)/mkdocs build --strict
 
 format: $(READY)
@@ -71,8 +73,13 @@ docs: $(READY)
 	@$(BIN)/python docs/reference.py
 	@$(BIN)/python docs/licences.py
 	@$(BIN)/python docs/dialect.py
+	@$(BIN)/python docs/console_texts.py
 	@$(BIN)/mkdocs build --strict
 	@echo "open site/index.html; to search, serve it: $(BIN)/python -m http.server --directory site 8090"
+
+# Needs Chromium: apt-get install chromium.
+screenshots: $(READY)
+	@$(BIN)/python docs/screenshots.py
 
 bench: $(READY)
 	@$(BIN)/python benchmarks/footprint.py
