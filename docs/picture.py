@@ -53,7 +53,7 @@ def main() -> None:
     """Live through the demo in a folder of its own, tell its story, and write both."""
     with tempfile.TemporaryDirectory() as folder:
         told = demo(Factory(Path(folder, "factory")), "fraud", seed=SEED)
-        print(result_text(told))  # noqa: T201 -- it is a command
+        print(result_text(told))
         shutil.copyfile(told.picture, PICTURE)
     page, found = _TABLE.subn(lambda _: table(told.life), PAGE.read_text(encoding="utf-8"), count=1)
     if not found:
