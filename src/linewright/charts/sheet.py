@@ -1,9 +1,10 @@
 """SVG pictures that need nothing from elsewhere: shapes and words on a sheet, and scales for what is drawn.
 
-Equal calls give equal bytes. Colours are classes, which follow the light or dark scheme of the reader.
+Equal calls give equal bytes. What kind a shape is decides on its colours, which follow the light or dark scheme of the reader.
 """
 
 import re
+from collections.abc import Callable
 from typing import NamedTuple
 from unicodedata import combining, east_asian_width
 from xml.etree.ElementTree import Element, SubElement, indent, tostring
@@ -14,13 +15,6 @@ _NARROW = frozenset(" \u2009.,:;'|!()[]ijlftrI\u00b7-")
 _WIDE = frozenset("mwMW@%\u2026\u2014")
 _NOT_XML = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 _FONT = "system-ui, 'Helvetica Neue', Arial, sans-serif"
-_STYLE = """
-.paper{fill:#fff}.ink{fill:#1a1a1a}.soft{fill:#5c6166}.strong{fill:#0072b2}
-.line{fill:none;stroke-linejoin:round}.grid{stroke:#dfe2e5}.rule{stroke:#8d9499}.axis{stroke:#1a1a1a}.own{stroke:#0072b2}
-@media (prefers-color-scheme:dark){
-.paper{fill:#16191d}.ink{fill:#ecebe8}.soft{fill:#a9afb5}.strong{fill:#56b4e9}
-.grid{stroke:#31363c}.rule{stroke:#7c838a}.axis{stroke:#ecebe8}.own{stroke:#56b4e9}}
-"""
 
 
 class Scale(NamedTuple):
@@ -86,21 +80,38 @@ class Sheet:
     title, says
         What it shows, in one line and in sentences, for those who cannot see it.
     style
-        Further CSS.
+        CSS of the picture; empty: none, for pages that allow none.
+    paint
+        From the kind of a shape to its attributes; without it a kind is its class.
+    root
+        Further attributes of the picture.
     """
 
-    def __init__(self, width: int, height: int, *, title: str, says: str, style: str = "") -> None:
+    def __init__(
+        self,
+        width: int,
+        height: int,
+        *,
+        title: str,
+        says: str,
+        style: str = "",
+        paint: Callable[[str], dict[str, str]] | None = None,
+        root: dict[str, str] | None = None,
+    ) -> None:
+        self._paint = paint or _as_class
         view = {"viewBox": f"0 0 {width} {height}", "width": str(width), "height": str(height)}
-        self._svg = Element("svg", {"xmlns": "http://www.w3.org/2000/svg", "role": "img", **view})
-        self._svg.set("font-family", _FONT)
+        self._svg = Element(
+            "svg", {"xmlns": "http://www.w3.org/2000/svg", "role": "img", **view, **(root or {})}
+        )
         self._add("title", title)
         self._add("desc", says)
-        self._add("style", _STYLE + style)
-        self.put("rect", "paper", width=width, height=height, rx=6)
+        if style:
+            self._svg.set("font-family", _FONT)
+            self._add("style", style)
 
     def put(self, tag: str, kind: str, says: str = "", **attributes: str | float) -> None:
-        """Add a shape of the classes `kind`; `says` is shown beside the pointer."""
-        shape = SubElement(self._svg, tag, {"class": kind})
+        """Add a shape of a kind; `says` is shown beside the pointer."""
+        shape = SubElement(self._svg, tag, self._paint(kind))
         for name, value in attributes.items():
             shape.set(name.replace("_", "-"), value if isinstance(value, str) else spell(value))
         if says:
@@ -137,6 +148,10 @@ class Sheet:
 
     def _add(self, tag: str, text: str) -> None:
         SubElement(self._svg, tag).text = _NOT_XML.sub("\ufffd", text)
+
+
+def _as_class(kind: str) -> dict[str, str]:
+    return {"class": kind}
 
 
 def spell(number: float) -> str:
