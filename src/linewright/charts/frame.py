@@ -1,4 +1,4 @@
-"""What charts share: a title where the picture stands alone, a legend, axes, and room for what is drawn."""
+"""What charts share: a title if the picture stands alone, a legend, axes, and room for what is drawn."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -60,9 +60,10 @@ class Canvas:
 
     def write_within(self, text: str, x: float, y: float, *, kind: str = "ink") -> None:
         """Add a text whose middle is at `x`, or as near to it as the sheet has room."""
+        text = fitted(text, self.width - 2 * EDGE, SIZE)
         half = text_width(text, SIZE) / 2
-        x = min(max(x, EDGE + half), max(self.width - EDGE - half, EDGE + half))
-        self.write(text, x, y, kind=kind, anchor="middle", room=self.width - 2 * EDGE)
+        x = min(max(x, EDGE + half), self.width - EDGE - half)
+        self.write(text, x, y, kind=kind, anchor="middle")
 
     def legend(self, keys: Sequence[Key]) -> None:
         """Draw entries from left to right, in as many lines as they need, below what is drawn so far."""
@@ -160,7 +161,7 @@ def span(low: float, high: float, y: float) -> tuple[str | float, ...]:
 
 
 def wrapped(text: str, room: float, size: float) -> list[str]:
-    """Return a title in at most three lines; the last is cut where it is too long."""
+    """Return a title in at most three lines; the last is cut if it is too long."""
     lines = [""]
     for word in text.split():
         longer = f"{lines[-1]} {word}".strip()

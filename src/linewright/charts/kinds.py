@@ -15,7 +15,7 @@ from linewright.errors import RequestError
 At = float | date | datetime
 """A place along an axis: a number, a day, or an instant with its zone (shown in UTC)."""
 _LARGEST = 1e100
-_MOST_CLASSES = 20
+_MOST_CLASSES = 12
 
 
 class Axis(msgspec.Struct, frozen=True, kw_only=True):
@@ -46,7 +46,7 @@ class Reference(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Point(msgspec.Struct, frozen=True, kw_only=True):
-    """A value at a place of a line, with its interval where there is one."""
+    """A value at a place of a line, with its interval if it is known."""
 
     at: At
     value: float | None
@@ -70,7 +70,7 @@ class Line(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Bar(msgspec.Struct, frozen=True, kw_only=True):
-    """A value under a name, with its interval and the number of rows it rests on, where they are known."""
+    """A value under a name, with its interval and the number of rows it rests on, if they are known."""
 
     name: str
     value: float | None
@@ -95,13 +95,13 @@ class Sample(msgspec.Struct, frozen=True, kw_only=True):
             _check_number(count, self.name, least=0)
 
     def shares(self) -> tuple[float, ...]:
-        """Return the shares of the counts, which sum to 1; zeros where there are no rows."""
+        """Return the shares of the counts, which sum to 1; zeros without rows."""
         rows = sum(self.counts)
         return tuple(count / rows if rows else 0.0 for count in self.counts)
 
 
 class Quantiles(msgspec.Struct, frozen=True, kw_only=True):
-    """Quantiles that were predicted for a place, and the value that came, where it is known."""
+    """Quantiles that were predicted for a place, and the value that came, if it is known."""
 
     at: At
     values: tuple[float, ...]
@@ -174,7 +174,7 @@ class LineChart(_Chart, frozen=True, kw_only=True):
                 where=self.title,
                 found=len(self.lines),
                 allowed="at most 3",
-                hint="draw one chart for each, or the few that the finding is about",
+                hint="draw one chart for each, or the few that the finding names",
             )
         check_places([point.at for line in self.lines for point in line.points], self.title, is_sorted=False)
 

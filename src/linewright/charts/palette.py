@@ -4,15 +4,15 @@ A page under a strict content policy allows no style inside a picture; `fill="va
 """
 
 COLOURS = {
-    "card": ("#ffffff", "#171e26"),
-    "ink": ("#16202c", "#e6ebf1"),
-    "soft": ("#5b6776", "#9aa7b5"),
-    "rule": ("#dfe4ea", "#2b3541"),
-    "one": ("#0b6e69", "#4fc4b8"),
-    "two": ("#c2540a", "#f29b55"),
-    "three": ("#6a4fb3", "#b7a3f2"),
+    "card": ("#ffffff", "#1d2327"),
+    "ink": ("#1b2226", "#e8edf0"),
+    "soft": ("#55626a", "#a5b2ba"),
+    "rule": ("#d5dade", "#39434a"),
+    "one": ("#0b6e69", "#58c9c1"),
+    "two": ("#b4520a", "#f0a15e"),
+    "three": ("#5b4bb0", "#b3a6ff"),
 }
-"""By name, in the light and in the dark scheme."""
+"""By name, in the light and in the dark scheme: those of the console."""
 SERIES = ("one", "two", "three")
 DASHES = {"one": "none", "two": "7 3", "three": "2 3"}
 """Lines differ by their dashes too: nobody needs to see the colours."""

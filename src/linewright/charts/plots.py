@@ -63,7 +63,7 @@ def _axes(
         pad = _DAY if is_time else abs(low) / 2 or 1.0
         low, high = low - pad, high + pad
     along = Place(low, high, left + 6, canvas.width - EDGE - 6)
-    most = max(int((along.end - along.start) / 90), 2)
+    most = max(int((along.end - along.start) / 78), 3)
     found = (
         time_ticks(low, high, most=most, is_days=is_days)
         if is_time
@@ -262,7 +262,7 @@ def draw_reliability(canvas: Canvas, chart: Reliability) -> str:
     )
     most = max(one.rows for one in chart.bins) or 1
     for one in chart.bins:
-        x, tall = along.at(one.predicted), 22 * one.rows / most
+        x, tall = along.at(one.predicted), max(22 * one.rows / most, min(one.rows, 1))
         canvas.put("rect", "soft pale", x=x - 4, y=up.start - tall, width=8, height=tall)
         if one.low is not None:
             canvas.path("one line", "M", x, up.at(one.low), "V", up.at(one.high or 0.0), stroke_width=2)

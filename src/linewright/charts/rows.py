@@ -123,7 +123,7 @@ def _grid(
 
 
 def draw_waterfall(canvas: Canvas, chart: Waterfall) -> str:
-    """Draw each step from where the one before ended, and the sum."""
+    """Draw each step from the end of the one before, and the sum."""
     steps = chart.steps[:_MOST]
     if not steps:
         return canvas.nothing()
@@ -191,7 +191,7 @@ def draw_confusion(canvas: Canvas, chart: Confusion) -> str:
     if not many:
         return canvas.nothing()
     canvas.write(
-        "predicted class from left to right, actual class from above",
+        "columns: predicted class; rows: actual class",
         EDGE,
         canvas.top + 10,
         kind="soft",

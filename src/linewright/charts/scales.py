@@ -155,13 +155,11 @@ def time_ticks(low: float, high: float, *, most: int = 6, is_days: bool = False)
     >>> [(tick.text, tick.below) for tick in time_ticks(0, 86_400, most=3)]
     [('00:00', '1970-01-01'), ('12:00', ''), ('00:00', '1970-01-02')]
     """
-    span = high - low
     for step in _STEPS:
-        if span <= step * (most - 1) and not (is_days and step < _DAY):
-            origin = _MONDAY if step >= 7 * _DAY else 0.0
-            first = math.ceil((low - origin) / step)
-            values = [origin + k * step for k in range(first, math.floor((high - origin) / step) + 1)]
-            return _day_ticks(values, step)
+        origin = _MONDAY if step >= 7 * _DAY else 0.0
+        first, last = math.ceil((low - origin) / step), math.floor((high - origin) / step)
+        if last - first < most and not (is_days and step < _DAY):
+            return _day_ticks([origin + k * step for k in range(first, last + 1)], step)
     for step in _MONTHS:
         first, last = _month(low, is_after=True), _month(high)
         if (last - first) // step < most:

@@ -134,7 +134,7 @@ class Sheet:
         anchor: str = "start",
         room: float | None = None,
     ) -> None:
-        """Add a line of text, cut to `room` where that is given; nothing where it is empty."""
+        """Add a line of text, cut to `room` if that is given; nothing if it is empty."""
         text = fitted(text, float("inf") if room is None else room, size, is_bold=is_bold)
         if text:
             weight = {"font_weight": "600"} if is_bold else {}

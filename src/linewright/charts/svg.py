@@ -49,7 +49,7 @@ def to_svg(chart: Chart, *, width: int = 640, is_standalone: bool = False) -> st
     chart
         What is shown.
     width : int in [240, 2000], default 640
-        In pixels; the height follows. A sparkline is 120 by 24, whatever is asked.
+        In pixels; the height follows. A sparkline is 120 by 24, at any width.
     is_standalone
         False: for a page, which shows the title itself and whose variables (`--ink`, `--soft`, `--rule`, `--card`, `--one`, `--two`,
         `--three`) give the colours; no style, no script. True: a file, with its title, paper and style for light and dark.
