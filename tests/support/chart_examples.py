@@ -108,6 +108,33 @@ def charts() -> dict[str, Chart]:
             ),
             references=(certified,),
         ),
+        "series": DotChart(
+            title="The challenger is better in each slice",
+            axis=Axis(label="recall", unit="%", holds=(0.0, 1.0)),
+            names="slice",
+            bars=tuple(
+                Bar(
+                    name=f"region = {name}",
+                    series=series,
+                    value=value,
+                    low=value - 0.1,
+                    high=value + 0.1,
+                    rows=700,
+                )
+                for name, base in (("north", 0.4), ("south", 0.6))
+                for series, value in (("champion", base), ("challenger", base + 0.07))
+            ),
+        ),
+        "years": LineChart(
+            title="Newer cars cost more",
+            x=Axis(label="year built", is_year=True),
+            y=Axis(label="difference", unit="points", is_signed=True),
+            lines=(
+                Line(name="answer", points=tuple(Point(at=2005.0 + 3 * n, value=n - 1.5) for n in range(4))),
+            ),
+            references=(Reference(name="average", value=0), Reference(name="no value", value=1.2)),
+            rows=(3, 0, 900, 400),
+        ),
         "waterfall": Waterfall(
             title="Caught frauds pay for all else",
             axis=Axis(label="value", unit="EUR"),

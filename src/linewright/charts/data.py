@@ -119,8 +119,14 @@ def data_of(chart: Chart) -> Data:
             rows = [(p.at, line.name, p.value, p.low, p.high) for line in chart.lines for p in line.points]
             return _trimmed((*columns, *_ends(chart.interval, chart.y)), rows)
         case BarChart() | DotChart():
-            columns = (Column("name", chart.names), Column("value", str(chart.axis), chart.axis))
-            rows = [(bar.name, bar.value, bar.low, bar.high, bar.rows) for bar in chart.bars]
+            columns = (
+                Column("name", chart.names),
+                Column("series", "series"),
+                Column("value", str(chart.axis), chart.axis),
+            )
+            rows = [
+                (bar.name, bar.series or None, bar.value, bar.low, bar.high, bar.rows) for bar in chart.bars
+            ]
             return _trimmed((*columns, *_ends(chart.interval, chart.axis), Column("rows", "rows")), rows)
         case Waterfall():
             return _waterfall(chart)
@@ -168,7 +174,7 @@ def _ends(interval: str, axis: Axis) -> tuple[Column, Column]:
 
 def _trimmed(columns: tuple[Column, ...], rows: "list[tuple[Value, ...]]") -> Data:
     """Leave out the optional columns that no row fills."""
-    optional = {"low", "high", "rows", "money", "observed"}
+    optional = {"series", "low", "high", "rows", "money", "observed"}
     kept = [
         number
         for number, column in enumerate(columns)

@@ -3,9 +3,9 @@
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from linewright.charts.kinds import Axis, Chart
-from linewright.charts.palette import paint, style
-from linewright.charts.scales import Place, Tick
+from linewright.charts.kinds import Axis, Chart, Reference
+from linewright.charts.palette import REFERENCE_DASHES, paint, style
+from linewright.charts.scales import Place, Tick, value_text
 from linewright.charts.sheet import Sheet, fitted, text_width
 
 EDGE = 6.0
@@ -147,6 +147,19 @@ class Canvas:
             self.write_within(label, (place.start + place.end) / 2, bottom + 12, kind="soft")
             bottom += LINE + 2
         return bottom
+
+
+def reference_keys(references: Sequence[Reference], axis: Axis) -> list[Key]:
+    """Return the entries of values that others are compared with."""
+    return [
+        Key(
+            "line",
+            "ink",
+            f"{one.name} {value_text(one.value, axis)}",
+            REFERENCE_DASHES[number % len(REFERENCE_DASHES)],
+        )
+        for number, one in enumerate(references)
+    ]
 
 
 def span(low: float, high: float, y: float) -> tuple[str | float, ...]:

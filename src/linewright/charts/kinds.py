@@ -16,6 +16,8 @@ At = float | date | datetime
 """A place along an axis: a number, a day, or an instant with its zone (shown in UTC)."""
 _LARGEST = 1e100
 _MOST_CLASSES = 12
+_MOST_SERIES = 3
+"""As many as have a colour and a dash."""
 
 
 class Axis(msgspec.Struct, frozen=True, kw_only=True):
@@ -30,6 +32,16 @@ class Axis(msgspec.Struct, frozen=True, kw_only=True):
     label: str
     unit: str = ""
     """As written, such as `"EUR"`; `"%"`: the values are shares from 0 to 1, which are shown in percent."""
+    holds: tuple[float, ...] = ()
+    """Values that the axis shows at least: charts side by side get one scale."""
+    is_signed: bool = False
+    """The values are differences, written with their sign."""
+    is_year: bool = False
+    """The numbers are years, written without separators."""
+
+    def __post_init__(self) -> None:
+        for value in self.holds:
+            _check_number(value, self.label)
 
     def __str__(self) -> str:
         return f"{self.label} ({self.unit})" if self.unit else self.label
@@ -79,6 +91,8 @@ class Bar(msgspec.Struct, frozen=True, kw_only=True):
     rows: int | None = None
     is_marked: bool = False
     """Stands out among the others: the chosen one, the challenger."""
+    series: str = ""
+    """In a `DotChart`, whose value it is: dots of one name and several series share a row."""
 
     def __post_init__(self) -> None:
         _check_interval(self.value, self.low, self.high, self.name)
@@ -165,18 +179,22 @@ class LineChart(_Chart, frozen=True, kw_only=True):
     references: tuple[Reference, ...] = ()
     interval: str = "interval"
     """What the band from `low` to `high` of the points is, such as `"95 % interval"`."""
+    rows: tuple[float, ...] = ()
+    """How many rows there are in cells of equal width from the first place to the last: small bars, in no table."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if len(self.lines) > len(("one", "two", "three")):
+        if len(self.lines) > _MOST_SERIES:
             raise RequestError(
                 "a chart has too many lines",
                 where=self.title,
                 found=len(self.lines),
-                allowed="at most 3",
+                allowed=f"at most {_MOST_SERIES}",
                 hint="draw one chart for each, or the few that the finding names",
             )
         check_places([point.at for line in self.lines for point in line.points], self.title, is_sorted=False)
+        for rows in self.rows:
+            _check_number(rows, self.title, least=0)
 
 
 class _Rows(_Chart, frozen=True, kw_only=True):
@@ -193,9 +211,28 @@ class _Rows(_Chart, frozen=True, kw_only=True):
 class BarChart(_Rows, frozen=True, kw_only=True):
     """Horizontal bars from 0: importance, contributions with signs, values of slices."""
 
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if any(bar.series for bar in self.bars):
+            raise RequestError("bars have no series", where=self.title, hint="use a DotChart")
+
 
 class DotChart(_Rows, frozen=True, kw_only=True):
     """Dots with intervals on an axis that need not hold 0: champion against challenger, a leaderboard."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if len(series := self.series()) > _MOST_SERIES:
+            raise RequestError(
+                "a chart has too many series",
+                where=self.title,
+                found=len(series),
+                allowed=f"at most {_MOST_SERIES}",
+            )
+
+    def series(self) -> tuple[str, ...]:
+        """Return the names of the series, in the order of the bars; one that is empty if there are none."""
+        return tuple(dict.fromkeys(bar.series for bar in self.bars)) or ("",)
 
 
 class Waterfall(_Chart, frozen=True, kw_only=True):

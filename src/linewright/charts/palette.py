@@ -15,6 +15,7 @@ COLOURS = {
 """By name, in the light and in the dark scheme: those of the console."""
 SERIES = ("one", "two", "three")
 DASHES = {"one": "none", "two": "7 3", "three": "2 3"}
+REFERENCE_DASHES = ("4 3", "1 3", "9 3")
 """Lines differ by their dashes too: nobody needs to see the colours."""
 
 

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator, Sequence
 from datetime import date, datetime
 from itertools import pairwise
 
-from linewright.charts.frame import EDGE, Canvas, Key
+from linewright.charts.frame import EDGE, Canvas, Key, reference_keys
 from linewright.charts.kinds import (
     At,
     Axis,
@@ -13,13 +13,12 @@ from linewright.charts.kinds import (
     LineChart,
     Point,
     Quantiles,
-    Reference,
     Reliability,
     Ribbon,
 )
-from linewright.charts.palette import DASHES, SERIES
+from linewright.charts.palette import DASHES, REFERENCE_DASHES, SERIES
 from linewright.charts.scales import Place, Tick, at_text, number_ticks, seconds, time_ticks, value_text
-from linewright.text.numbers import count
+from linewright.text.numbers import count, in_words
 
 _MOST_DOTS = 40
 """Points up to which each has a dot that says its value."""
@@ -39,10 +38,16 @@ def draw_lines(canvas: Canvas, chart: LineChart) -> str:
     ]
     if any(point.low is not None for point in points):
         keys.append(Key("area", "one pale" if len(chart.lines) == 1 else "soft pale", chart.interval))
-    canvas.legend([*(keys if len(keys) > 1 or chart.references else []), *_reference_keys(chart.references)])
+    canvas.legend(
+        [*(keys if len(keys) > 1 or chart.references else []), *reference_keys(chart.references, chart.y)]
+    )
     ticks = number_ticks([*values, *(one.value for one in chart.references)], chart.y)
     up, along, bottom = _axes(canvas, ticks, chart.y, chart.x, [point.at for point in points])
-    draw_references(canvas, chart.references, up, along)
+    _rows(canvas, chart.rows, along, up)
+    for number, one in enumerate(chart.references):
+        y = up.at(one.value)
+        form = {"stroke_width": 1.5, "stroke_dasharray": REFERENCE_DASHES[number % len(REFERENCE_DASHES)]}
+        canvas.path("ink line", "M", along.start - 6, y, "H", along.end + 6, says=one.name, **form)
     for colour, line in zip(SERIES, chart.lines, strict=False):
         for run in _runs(line.points, lambda point: point.low is not None):
             _band(canvas, colour, [(p.at, p.low or 0.0, p.high or 0.0) for p in run], along, up)
@@ -77,19 +82,21 @@ def _height(width: int) -> float:
     return float(min(max(width * 0.36, 130), 240))
 
 
-def _reference_keys(references: Sequence[Reference]) -> list[Key]:
-    return [
-        Key("line", "ink", f"{one.name} {value_text(one.value, Axis(label=''))}", "4 3") for one in references
-    ]
-
-
-def draw_references(canvas: Canvas, references: Sequence[Reference], up: Place, along: Place) -> None:
-    """Draw dashed lines across a plot."""
-    for one in references:
-        y = up.at(one.value)
-        canvas.path(
-            "ink line dashed", "M", along.start - 6, y, "H", along.end + 6, says=one.name, stroke_width=1.5
-        )
+def _rows(canvas: Canvas, rows: Sequence[float], along: Place, up: Place) -> None:
+    """Draw how many rows there are along the width."""
+    most, wide = max(rows, default=0), (along.end - along.start) / max(len(rows), 1)
+    for number, one in enumerate(rows):
+        if one:
+            tall = max(22 * one / most, 1)
+            size = {"width": max(wide - 1, 0.5), "height": tall}
+            canvas.put(
+                "rect",
+                "soft pale",
+                f"{in_words(one)} rows",
+                x=along.start + number * wide,
+                y=up.start - tall,
+                **size,
+            )
 
 
 def _runs(points: Sequence[Point], is_there: Callable[[Point], bool]) -> Iterator[list[Point]]:

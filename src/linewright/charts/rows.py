@@ -3,8 +3,9 @@
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from linewright.charts.frame import EDGE, LINE, SIZE, Canvas, Key, span
+from linewright.charts.frame import EDGE, LINE, SIZE, Canvas, Key, reference_keys, span
 from linewright.charts.kinds import Axis, Bar, BarChart, Confusion, DotChart, Reference, ShareChart, Waterfall
+from linewright.charts.palette import REFERENCE_DASHES, SERIES
 from linewright.charts.scales import Place, number_ticks, value_text
 from linewright.charts.sheet import fitted, text_width
 from linewright.text.numbers import count, in_words
@@ -12,6 +13,8 @@ from linewright.text.numbers import count, in_words
 _STEP = 22.0
 _MOST = 40
 """Rows that are drawn; the table has all."""
+_WIDE = 400
+"""From this width on, numbers of rows are written too."""
 _SHARE = Axis(label="share of rows", unit="%")
 
 
@@ -30,65 +33,88 @@ class _Grid(NamedTuple):
     bottom: float
 
 
-def draw_bars(canvas: Canvas, chart: BarChart | DotChart) -> str:
-    """Draw bars from 0, or dots, with their intervals."""
+def draw_bars(canvas: Canvas, chart: BarChart) -> str:
+    """Draw bars from 0 with their intervals."""
     bars = chart.bars[:_MOST]
     if not bars:
         return canvas.nothing()
-    is_bar = isinstance(chart, BarChart)
-    is_signed = is_bar and any((bar.value or 0) < 0 for bar in bars)
-    rows = [_row(bar, chart.axis, is_signed=is_signed) for bar in bars]
-    keys = [
-        Key("line", "ink", f"{one.name} {value_text(one.value, chart.axis)}", "4 3")
-        for one in chart.references
-    ]
-    if any(bar.low is not None for bar in bars):
-        keys.insert(0, Key("span", "ink" if is_bar else "one", chart.interval))
-    canvas.legend(keys)
-    values = [v for bar in bars for v in (bar.value, bar.low, bar.high) if v is not None]
-    values += [one.value for one in chart.references]
-    grid = _grid(
-        canvas, rows, chart.axis, [*values, *([0.0] if is_bar else [])], left_out=len(chart.bars) - len(bars)
-    )
-    has_mark = any(bar.is_marked for bar in bars)
+    is_signed = any((bar.value or 0) < 0 for bar in bars)
+    rows = [_row(canvas, bar, chart.axis, is_signed=is_signed) for bar in bars]
+    keys = [Key("span", "ink", chart.interval)] if any(bar.low is not None for bar in bars) else []
+    canvas.legend([*keys, *reference_keys(chart.references, chart.axis)])
+    grid = _grid(canvas, rows, chart.axis, [0.0, *_values(chart)], left_out=len(chart.bars) - len(bars))
+    has_mark, at = any(bar.is_marked for bar in bars), grid.along.at
     for bar, row, top in zip(bars, rows, grid.tops, strict=True):
-        colour = "soft" if has_mark and not bar.is_marked else "one"
-        (_bar if is_bar else _dot)(
-            canvas, bar, row.says, along=grid.along, middle=top + _STEP / 2, colour=colour
-        )
+        if bar.value is None:
+            continue
+        start, end = sorted((at(0), at(bar.value)))
+        colour = "soft" if has_mark and not bar.is_marked else "two" if bar.value < 0 else "one"
+        size = {"width": max(end - start, 0.5), "height": 12, "rx": 1.5}
+        canvas.put("rect", colour, row.says, x=start, y=top + 5, **size)
+        _interval(canvas, bar, "ink", grid.along, top + _STEP / 2)
     _references(canvas, chart.references, grid)
     return canvas.to_svg(grid.bottom)
 
 
-def _row(bar: Bar, axis: Axis, *, is_signed: bool) -> Row:
-    note = value_text(bar.value, axis, is_signed=is_signed)
-    span = "" if bar.low is None else f" ({value_text(bar.low, axis)} to {value_text(bar.high, axis)})"
+def draw_dots(canvas: Canvas, chart: DotChart) -> str:
+    """Draw dots with their intervals; those of one name and several series in one row."""
+    series = chart.series()
+    found: dict[object, list[Bar]] = {}
+    for number, bar in enumerate(chart.bars):
+        found.setdefault(bar.name if len(series) > 1 else number, []).append(bar)
+    groups = list(found.values())[:_MOST]
+    if not groups:
+        return canvas.nothing()
+    rows = [
+        _row(canvas, group[0], chart.axis)
+        if len(series) == 1
+        else Row(group[0].name, "", "", any(bar.is_marked for bar in group))
+        for group in groups
+    ]
+    keys = [Key("dot", colour, name) for colour, name in zip(SERIES, series, strict=False) if len(series) > 1]
+    if any(bar.low is not None for bar in chart.bars):
+        keys.append(Key("span", "one" if len(series) == 1 else "soft", chart.interval))
+    canvas.legend([*keys, *reference_keys(chart.references, chart.axis)])
+    grid = _grid(canvas, rows, chart.axis, _values(chart), left_out=len(found) - len(groups))
+    has_mark = len(series) == 1 and any(bar.is_marked for bar in chart.bars)
+    for group, top in zip(groups, grid.tops, strict=True):
+        for bar in group:
+            number = series.index(bar.series)
+            colour = "soft" if has_mark and not bar.is_marked else SERIES[number]
+            middle = top + _STEP / 2 + 6 * (number - (len(series) - 1) / 2)
+            _interval(canvas, bar, colour, grid.along, middle)
+            if bar.value is not None:
+                says = _row(canvas, bar, chart.axis).says
+                size = 4.5 if len(series) == 1 else 3.5
+                canvas.put("circle", colour, says, cx=grid.along.at(bar.value), cy=middle, r=size)
+    _references(canvas, chart.references, grid)
+    return canvas.to_svg(grid.bottom)
+
+
+def _values(chart: BarChart | DotChart) -> list[float]:
+    values = [value for bar in chart.bars for value in (bar.value, bar.low, bar.high) if value is not None]
+    return [*values, *(one.value for one in chart.references)]
+
+
+def _row(canvas: Canvas, bar: Bar, axis: Axis, *, is_signed: bool = False) -> Row:
+    value = value_text(bar.value, axis, is_signed=is_signed)
+    ends = "" if bar.low is None else f" ({value_text(bar.low, axis)} to {value_text(bar.high, axis)})"
     rows = "" if bar.rows is None else f", {count(bar.rows, 'row')}"
-    return Row(bar.name, note, f"{bar.name}: {note}{span}{rows}", bar.is_marked)
+    whose = f"{bar.name}, {bar.series}" if bar.series else bar.name
+    note = f"{value}{rows}" if canvas.width >= _WIDE else value
+    return Row(bar.name, note, f"{whose}: {value}{ends}{rows}", bar.is_marked)
 
 
-def _bar(canvas: Canvas, bar: Bar, says: str, *, along: Place, middle: float, colour: str) -> None:
-    if bar.value is None:
-        return
-    start, end = sorted((along.at(0), along.at(bar.value)))
-    colour = "two" if bar.value < 0 and colour == "one" else colour
-    canvas.put("rect", colour, says, x=start, y=middle - 6, width=max(end - start, 0.5), height=12, rx=1.5)
+def _interval(canvas: Canvas, bar: Bar, kind: str, along: Place, middle: float) -> None:
     if bar.low is not None and bar.high is not None:
-        canvas.path("ink line", *span(along.at(bar.low), along.at(bar.high), middle), stroke_width=1.5)
-
-
-def _dot(canvas: Canvas, bar: Bar, says: str, *, along: Place, middle: float, colour: str) -> None:
-    if bar.low is not None and bar.high is not None:
-        canvas.path(f"{colour} line", *span(along.at(bar.low), along.at(bar.high), middle), stroke_width=1.5)
-    if bar.value is not None:
-        canvas.put("circle", colour, says, cx=along.at(bar.value), cy=middle, r=4.5)
+        canvas.path(f"{kind} line", *span(along.at(bar.low), along.at(bar.high), middle), stroke_width=1.5)
 
 
 def _references(canvas: Canvas, references: Sequence[Reference], grid: _Grid) -> None:
-    for one in references:
+    for number, one in enumerate(references):
         x = grid.along.at(one.value)
-        end = grid.tops[-1] + _STEP
-        canvas.path("ink line dashed", "M", x, grid.tops[0], "V", end, says=one.name, stroke_width=1.5)
+        form = {"stroke_width": 1.5, "stroke_dasharray": REFERENCE_DASHES[number % len(REFERENCE_DASHES)]}
+        canvas.path("ink line", "M", x, grid.tops[0], "V", grid.tops[-1] + _STEP, says=one.name, **form)
 
 
 def _grid(
@@ -130,8 +156,8 @@ def draw_waterfall(canvas: Canvas, chart: Waterfall) -> str:
     ends = chart.sums()
     total = Bar(name=chart.total, value=ends[-1], is_marked=True)
     rows = [
-        *(_row(step, chart.axis, is_signed=True) for step in steps),
-        _row(total, chart.axis, is_signed=False),
+        *(_row(canvas, step, chart.axis, is_signed=True) for step in steps),
+        _row(canvas, total, chart.axis),
     ]
     grid = _grid(canvas, rows, chart.axis, [0.0, *ends], left_out=len(chart.steps) - len(steps))
     at = grid.along.at

@@ -78,6 +78,7 @@ def number_ticks(values: Sequence[float], axis: Axis, *, most: int = 5) -> list[
     >>> [tick.text for tick in number_ticks([0.5], Axis(label="recall", unit="%"))]
     ['20 %', '30 %', '40 %', '50 %', '60 %', '70 %', '80 %']
     """
+    values = [*values, *axis.holds]
     low, high = min(values, default=0.0), max(values, default=1.0)
     size = max(abs(low), abs(high))
     if high - low <= _ALIKE * size:
@@ -98,8 +99,9 @@ def _tick_text(value: Decimal, step: Decimal, axis: Axis) -> str:
         digits = max(value.adjusted() - int(exponent), 0) if value else 0
         text = f"{value:.{digits}e}" if value else "0"
     else:
-        text = f"{value:,.{decimals}f}"
+        text = f"{value:.{decimals}f}" if axis.is_year else f"{value:,.{decimals}f}"
     text = text.replace("-", "\N{MINUS SIGN}", 1) if value < 0 else text
+    text = f"+{text}" if axis.is_signed and value > 0 else text
     return f"{text} %" if axis.unit == "%" else text
 
 
@@ -115,10 +117,11 @@ def value_text(value: float | None, axis: Axis, *, is_signed: bool = False) -> s
     """
     if value is None:
         return "no value"
-    shown = in_words(100 * value if axis.unit == "%" else value).replace("-", "\N{MINUS SIGN}")
-    if len(shown) > 15:
-        shown = f"{value:.3g}".replace("-", "\N{MINUS SIGN}")
-    sign = "+" if is_signed and value > 0 else ""
+    number = 100 * value if axis.unit == "%" else value
+    shown = in_words(number)
+    shown = f"{number:.3g}" if len(shown) > 15 else shown.replace(",", "") if axis.is_year else shown
+    shown = shown.replace("-", "\N{MINUS SIGN}")
+    sign = "+" if (is_signed or axis.is_signed) and value > 0 else ""
     return f"{sign}{shown} %" if axis.unit == "%" else f"{sign}{shown}"
 
 

@@ -20,7 +20,7 @@ from linewright.charts.kinds import (
 )
 from linewright.charts.palette import paint
 from linewright.charts.plots import draw_histogram, draw_lines, draw_reliability, draw_ribbon
-from linewright.charts.rows import draw_bars, draw_confusion, draw_shares, draw_waterfall
+from linewright.charts.rows import draw_bars, draw_confusion, draw_dots, draw_shares, draw_waterfall
 from linewright.charts.scales import Place
 from linewright.charts.sheet import Sheet
 from linewright.errors import RequestError
@@ -31,7 +31,7 @@ _WIDTHS = (240, 2000)
 _DRAW: dict[type, Callable[[Canvas, Any], str]] = {
     LineChart: draw_lines,
     BarChart: draw_bars,
-    DotChart: draw_bars,
+    DotChart: draw_dots,
     Waterfall: draw_waterfall,
     Histogram: draw_histogram,
     ShareChart: draw_shares,

@@ -131,7 +131,9 @@ def _lines(chart: LineChart, data: Data) -> Spec:
 def _rows(chart: BarChart | DotChart, data: Data) -> Spec:
     is_bar = isinstance(chart, BarChart)
     x = _number("value", chart.axis, has_zero=is_bar)
-    y = {"y": _names(chart.names)}
+    y: Spec = {"y": _names(chart.names)}
+    if _has(data, "series"):
+        y |= {"yOffset": {"field": "series", "sort": None}, "color": _series("series")}
     span = {"mark": "rule", "encoding": {**y, "x": {**x, "field": "low"}, "x2": {"field": "high"}}}
     mark = "bar" if is_bar else {"type": "point", "filled": True, "size": 70}
     return {
