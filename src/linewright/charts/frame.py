@@ -140,9 +140,9 @@ class Canvas:
                 continue
             end = middle + half + 8
             self.path("soft line", "M", x, top, "V", top + 4)
-            self.write(tick.text, middle, top + LINE, kind="soft", anchor="middle")
-            self.write(tick.below, middle, top + 2 * LINE, kind="soft", anchor="middle")
-        bottom = top + (2 if has_below else 1) * LINE + 4
+            self.write(tick.text, middle, top + LINE + 2, kind="soft", anchor="middle")
+            self.write(tick.below, middle, top + 2 * LINE + 2, kind="soft", anchor="middle")
+        bottom = top + (2 if has_below else 1) * LINE + 6
         if label:
             self.write_within(label, (place.start + place.end) / 2, bottom + 12, kind="soft")
             bottom += LINE + 2

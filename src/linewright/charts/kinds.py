@@ -14,7 +14,7 @@ from linewright.errors import RequestError
 
 At = float | date | datetime
 """A place along an axis: a number, a day, or an instant with its zone (shown in UTC)."""
-_LARGEST = 1e100
+_LARGEST = 1e300
 _MOST_CLASSES = 12
 _MOST_SERIES = 3
 """As many as have a colour and a dash."""
@@ -44,7 +44,7 @@ class Axis(msgspec.Struct, frozen=True, kw_only=True):
             _check_number(value, self.label)
 
     def __str__(self) -> str:
-        return f"{self.label} ({self.unit})" if self.unit else self.label
+        return f"{self.label} ({self.unit})" if self.unit and self.label else self.label or self.unit
 
 
 class Reference(msgspec.Struct, frozen=True, kw_only=True):

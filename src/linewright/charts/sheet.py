@@ -14,6 +14,7 @@ _BOLD = 1.1
 _NARROW = frozenset(" \u2009.,:;'|!()[]ijlftrI\u00b7-")
 _WIDE = frozenset("mwMW@%\u2026\u2014")
 _NOT_XML = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+_SVG = "http://www.w3.org/2000/svg"
 _FONT = "system-ui, 'Helvetica Neue', Arial, sans-serif"
 
 
@@ -80,7 +81,7 @@ class Sheet:
     title, says
         What it shows, in one line and in sentences, for those who cannot see it.
     style
-        CSS of the picture; empty: none, for pages that allow none.
+        CSS of a file that stands alone; empty: a part of an HTML page, which may allow none.
     paint
         From the kind of a shape to its attributes; without it a kind is its class.
     root
@@ -101,7 +102,7 @@ class Sheet:
         self._paint = paint or _as_class
         view = {"viewBox": f"0 0 {width} {height}", "width": str(width), "height": str(height)}
         self._svg = Element(
-            "svg", {"xmlns": "http://www.w3.org/2000/svg", "role": "img", **view, **(root or {})}
+            "svg", {**({"xmlns": _SVG} if style else {}), "role": "img", **view, **(root or {})}
         )
         self._add("title", title)
         self._add("desc", says)
