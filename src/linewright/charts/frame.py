@@ -113,7 +113,7 @@ class Canvas:
         return sheet.to_svg()
 
     def value_axis(self, ticks: Sequence[Tick], axis: Axis, height: float) -> tuple[Place, float]:
-        """Draw a vertical axis with its grid; return where its values are, and where the plot begins at the left."""
+        """Draw a vertical axis with its grid; return the place of its values, and the left end of the plot."""
         if str(axis):
             self.write(str(axis), EDGE, self.top + 10, kind="soft", room=self.width - 2 * EDGE)
             self.top += LINE + 5

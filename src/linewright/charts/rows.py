@@ -126,7 +126,7 @@ def _grid(
     left_out: int = 0,
     step: float = _STEP,
 ) -> _Grid:
-    """Draw names at the left, notes at the right and the axis below; return where the rest stands."""
+    """Draw names at the left, notes at the right and the axis below; return the places of the rest."""
     room = 0.38 * canvas.width
     wide = min(max(text_width(row.name, SIZE, is_bold=row.is_marked) for row in rows), room)
     notes = max(text_width(row.note, SIZE) for row in rows)
