@@ -32,13 +32,14 @@ from linewright.charts import (
     Sparkline,
     Waterfall,
     to_csv,
+    to_html,
     to_spec,
     to_svg,
     to_table,
 )
 from linewright.charts.palette import COLOURS, SERIES
 from linewright.charts.scales import number_ticks, time_ticks
-from linewright.charts.sheet import text_width
+from linewright.charts.sheet import printable, text_width
 from linewright.errors import RequestError
 
 CHARTS = charts()
@@ -198,6 +199,20 @@ def test_hostile_names_are_text():
             assert "<script" not in svg
             assert "<img" not in svg
     assert [row[0] for row in to_table(CHARTS["hostile"]).rows] == list(HOSTILE)
+
+
+@pytest.mark.parametrize("name", CHARTS)
+def test_a_part_of_a_page_is_markup_of_ours_alone(name):
+    """It goes into pages as it is: names of users are escaped in it, and rows have as many cells as the head."""
+    page = parsed(f"<main>{to_html(CHARTS[name])}</main>".replace("<svg", f'<svg xmlns="{SVG[1:-1]}"'))
+    table = to_table(CHARTS[name])
+
+    assert {one.tag for one in page.iter() if not one.tag.startswith(SVG)} <= set(
+        ["main", "figure", "figcaption", "details", "summary", "table", "thead", "tbody", "tr", "th", "td"]
+    )
+    assert page.find("figure/figcaption").text == CHARTS[name].title.replace("\x00", "\ufffd")
+    assert [one.text for one in page.iter("th")] == [printable(one) for one in table.headings]
+    assert {len(row) for row in page.iter("tr")} == {len(table.headings)}
 
 
 def test_a_file_that_stands_alone_brings_both_schemes_and_only_for_itself():

@@ -64,9 +64,20 @@ def _em(letter: str) -> float:
     return 0.78 if letter.isupper() or ord(letter) > 0xFF else 0.65
 
 
+def printable(text: str) -> str:
+    r"""Return a text without the characters that no page can hold.
+
+    Examples
+    --------
+    >>> printable("a\x00b")
+    'a\ufffdb'
+    """
+    return _NOT_XML.sub("\ufffd", text)
+
+
 def fitted(text: str, room: float, size: float, *, is_bold: bool = False) -> str:
     """Return a text in one line, cut where it is wider than `room`."""
-    text = _NOT_XML.sub("\ufffd", " ".join(text.split()))
+    text = printable(" ".join(text.split()))
     if text_width(text, size, is_bold=is_bold) <= room:
         return text
     cuts = (f"{text[:length]}…" for length in range(len(text) - 1, 0, -1))
@@ -116,7 +127,7 @@ class Sheet:
         for name, value in attributes.items():
             shape.set(name.replace("_", "-"), value if isinstance(value, str) else spell(value))
         if says:
-            SubElement(shape, "title").text = _NOT_XML.sub("\ufffd", says)
+            SubElement(shape, "title").text = printable(says)
 
     def path(self, kind: str, *parts: str | float, says: str = "", **attributes: str | float) -> None:
         """Add a path of letters and numbers."""
@@ -148,7 +159,7 @@ class Sheet:
         return tostring(self._svg, encoding="unicode") + "\n"
 
     def _add(self, tag: str, text: str) -> None:
-        SubElement(self._svg, tag).text = _NOT_XML.sub("\ufffd", text)
+        SubElement(self._svg, tag).text = printable(text)
 
 
 def _as_class(kind: str) -> dict[str, str]:
