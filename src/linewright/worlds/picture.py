@@ -4,7 +4,7 @@ It shows how far ahead of never retraining a line was, summed up day by day: the
 names, to the cent, and nothing is smoothed. Equal lives give equal bytes.
 """
 
-from linewright.text.svg import Scale, Sheet, round_ticks, text_width
+from linewright.charts.sheet import Scale, Sheet, round_ticks, text_width
 from linewright.worlds.life import Life
 from linewright.worlds.story import caption, compared, gains, in_whole, stretches, tell, version, worth
 
@@ -21,6 +21,12 @@ _GLYPHS = {
     "promoted": "M-5 4.5H5L0-5Z",
 }
 _STYLE = """
+.paper{fill:#fff}.ink{fill:#1a1a1a}.soft{fill:#5c6166}.strong{fill:#0072b2}
+.line{fill:none;stroke-linejoin:round}.grid{stroke:#dfe2e5}.rule{stroke:#8d9499}.axis{stroke:#1a1a1a}.own{stroke:#0072b2}
+@media (prefers-color-scheme:dark){
+.paper{fill:#16191d}.ink{fill:#ecebe8}.soft{fill:#a9afb5}.strong{fill:#56b4e9}
+.grid{stroke:#31363c}.rule{stroke:#7c838a}.axis{stroke:#ecebe8}.own{stroke:#56b4e9}}
+
 .gain{fill:#56b4e9;fill-opacity:.18}.served-0{fill:#d9dde1}.served-1{fill:#b5d6ea}.served-2{fill:#deedf6}
 .attack{fill:#d55e00;stroke:#d55e00}.alert{fill:#e69f00;stroke:#e69f00}
 .promoted{fill:#009e73;stroke:#009e73}.refused{fill:none;stroke:#cc79a7;stroke-width:2}.pole{stroke-width:1;stroke-dasharray:3 3}
@@ -40,6 +46,7 @@ def to_svg(life: Life) -> str:
     """
     said = caption(life)
     sheet = Sheet(WIDTH, HEIGHT, title=said, says=tell(life), style=_STYLE)
+    sheet.put("rect", "paper", width=WIDTH, height=HEIGHT, rx=6)
     room = float(WIDTH - 32)
     size = next((size for size in (17.0, 15.0, 13.5) if text_width(said, size, is_bold=True) <= room), 12.0)
     sheet.write(said, 16, 30, size=size, is_bold=True, room=room)

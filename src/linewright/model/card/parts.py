@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import msgspec
 
+from linewright.charts import Chart
 from linewright.data.facts import Dataset, Ingested, Split
 from linewright.model.facts import Certificate, Decision, Evaluation, Explanation, Package, Parity, Trained
 from linewright.store.values import Event
@@ -128,46 +129,13 @@ class Table:
 
 @dataclass(frozen=True, kw_only=True)
 class Plot:
-    """Curves, in shares of the width from the left and of the height from below."""
+    """A chart with its words."""
 
     title: Text
     note: Text = ""
     says: Text
-    """What it shows, for those who cannot see it."""
-    curves: tuple[tuple[tuple[float, float], ...], ...]
-    has_dots: bool
-    zero: float | None = None
-    """Height of a level line; `None` for a diagonal."""
-    left: tuple[tuple[float, str], ...]
-    bottom: tuple[tuple[float, str], ...]
-    """Marks of the axes: where they are, and what they say."""
-    spread: tuple[float, ...] = ()
-    """How many rows there are along the width, beside where most are."""
-    missing: tuple[float, ...] = ()
-    """Height of each curve for rows without a value."""
-    series: tuple[str, ...] = ()
-    """Names of the curves, where there are several."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Level:
-    """A category and where its answers are, in shares of the width."""
-
-    name: str
-    note: Text
-    at: tuple[float, ...]
-
-
-@dataclass(frozen=True, kw_only=True)
-class LevelPlot:
-    """Categories, one below the other."""
-
-    title: Text
-    note: Text = ""
-    says: Text
-    zero: float
-    levels: tuple[Level, ...]
-    series: tuple[str, ...] = ()
+    """What it shows: the title of the chart, for those who cannot see it."""
+    chart: Chart
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -183,7 +151,7 @@ class Section:
     table: Table | None = None
     key: Text = ""
     """How the plots are read."""
-    plots: tuple[Plot | LevelPlot, ...] = ()
+    plots: tuple[Plot, ...] = ()
     plain: Table | None = None
     """What the plots show, for forms that draw none."""
 

@@ -1,26 +1,36 @@
-"""Plots as shares of their width and height, for a template to draw."""
+"""Charts of how the answer goes with a column, and of how reliable probabilities are."""
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
 
-from linewright.model.card.parts import Level, LevelPlot, Plot, Statement, Text, say
+from linewright.charts import (
+    Axis,
+    Bar,
+    BarChart,
+    Calibrated,
+    DotChart,
+    Line,
+    LineChart,
+    Reference,
+    Reliability,
+)
+from linewright.charts import Point as DrawnPoint
+from linewright.model.card.parts import Plot, Statement, say
 from linewright.model.facts import Dependence, Point, ReliabilityBin
 from linewright.text.numbers import figure, in_words
 from linewright.text.times import say_time
 from linewright.text.years import are_years, say_year
 
-_TICKS = (0.08, 0.5, 0.92)
-_MOST_DOTS = 8
-"""Points of a curve that have dots."""
-_WHOLE = 0.7
-"""A probability from which on the scale goes to 1."""
 _ZOOM = 4
 """How many times smaller than that of the widest plot the scale of a plot may be."""
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_YEARS = (datetime.min.replace(tzinfo=UTC) - _EPOCH, datetime.max.replace(tzinfo=UTC) - _EPOCH)
+_UNTITLED = "a plot"
+"""Until its words are known: `Plot.says`."""
 
 
-def plot_of(
-    found: Dependence, span: tuple[float, float], *, widest: float, is_share: bool
-) -> Plot | LevelPlot:
+def plot_of(found: Dependence, span: tuple[float, float], *, widest: float, is_share: bool) -> Plot:
     """Draw by how much the answer differs from the average one as a column changes.
 
     Parameters
@@ -34,44 +44,64 @@ def plot_of(
     is_share
         Whether answers are probabilities.
     """
-    width = max(span[1] - span[0], widest / _ZOOM) or 1.0
-    low, width = sum(span) / 2 - 0.55 * width, 1.1 * width
+    unit = 100 if is_share else 1
+    middle, half = sum(span) / 2, max(span[1] - span[0], widest / _ZOOM) / 2
+    holds = (unit * (middle - half), unit * (middle + half))
+    axis = Axis(label="points" if is_share else "", holds=holds, is_signed=True)
+    draw = _levels if found.kind == "category" else _curves
+    return Plot(title=found.column, says=_says(found, is_share=is_share), chart=draw(found, axis, unit))
 
-    def up(point: Point) -> tuple[float, ...]:
-        return tuple((difference - low) / width for difference in apart(point, found))
 
-    zero, says, curves = -low / width, _says(found, is_share=is_share), found.curves
-    if found.kind == "category":
-        levels = tuple(
-            Level(name=str(point.at), note=_rows(point, found, is_share=is_share), at=up(point))
-            for point in found.points
-        )
-        return LevelPlot(title=found.column, says=says, zero=zero, levels=levels, series=curves)
-    # A mark that would touch that of 0 leaves it the place.
-    ticks = ((share, low + share * width) for share in _TICKS)
-    left = [(at, said_apart(one, is_share=is_share)) for at, one in ticks if abs(one) > 0.1 * width]
-    places = _along([float(point.at) for point in found.points])
-    heights = [up(point) for point in found.points]
-    most = max(found.spread, default=0)
-    return Plot(
-        title=found.column,
-        says=says,
-        curves=tuple(
-            tuple((x, one[k]) for x, one in zip(places, heights, strict=True))
-            for k in range(len(found.average))
+def _levels(found: Dependence, axis: Axis, unit: int) -> BarChart | DotChart:
+    bars = tuple(
+        Bar(name=str(point.at), value=unit * value, rows=point.rows, series=series)
+        for point in found.points
+        for series, value in zip(found.curves or ("",), apart(point, found), strict=True)
+    )
+    kind = DotChart if found.curves else BarChart
+    return kind(title=_UNTITLED, axis=axis, bars=bars)
+
+
+def _curves(found: Dependence, axis: Axis, unit: int) -> LineChart:
+    numbers, heights = (
+        [float(point.at) for point in found.points],
+        [apart(point, found) for point in found.points],
+    )
+    spans = [timedelta(microseconds=number) for number in numbers] if _is_time(found, numbers) else []
+    places = [_EPOCH + span for span in spans] or numbers
+    missing = apart(found.missing, found) if found.missing else ()
+    return LineChart(
+        title=_UNTITLED,
+        x=Axis(label="", is_year=are_years(found.column, numbers)),
+        y=axis,
+        lines=tuple(
+            Line(
+                name=name,
+                points=tuple(
+                    DrawnPoint(at=at, value=unit * one[k]) for at, one in zip(places, heights, strict=True)
+                ),
+            )
+            for k, name in enumerate(found.curves or ("answer",))
         ),
-        has_dots=len(places) <= _MOST_DOTS,
-        zero=zero,
-        left=(*left, (zero, "0")),
-        bottom=tuple(_values(found)),
-        spread=tuple(rows / most for rows in found.spread),
-        missing=up(found.missing) if found.missing else (),
-        series=curves,
+        references=(
+            Reference(name="average", value=0),
+            *(
+                Reference(name=" ".join((*found.curves[k : k + 1], "no value")), value=unit * value)
+                for k, value in enumerate(missing)
+            ),
+        ),
+        rows=found.spread,
     )
 
 
+def _is_time(found: Dependence, numbers: Sequence[float]) -> bool:
+    """Return whether places are instants that a calendar has."""
+    first, last = (span.total_seconds() * 1e6 for span in _YEARS)
+    return found.kind == "time" and first < numbers[0] and numbers[-1] < last
+
+
 def reliability_plot(bins: Sequence[ReliabilityBin], positive: str | None) -> Plot:
-    """Draw the share that came true against the probability that was answered, and where the two are equal.
+    """Draw the share that came true against the probability that was answered, and the line on which both are equal.
 
     Parameters
     ----------
@@ -80,17 +110,14 @@ def reliability_plot(bins: Sequence[ReliabilityBin], positive: str | None) -> Pl
     positive
         The class whose probability it is; `None`: that of the class that is answered.
     """
-    high = 1.05 * max(max(one.answered, one.true) for one in bins)
-    high = 1.0 if high > _WHOLE or not high else high
-    ticks = tuple((share, said_answer(share * high, is_share=True)) for share in _TICKS)
     return Plot(
         title=say("decisions.came_true"),
         note=say("decisions.dashed", positive=positive),
         says=say("decisions.seen", first=bins[0], last=bins[-1]),
-        curves=(tuple((one.answered / high, one.true / high) for one in bins),),
-        has_dots=True,
-        left=ticks,
-        bottom=ticks,
+        chart=Reliability(
+            title=_UNTITLED,
+            bins=tuple(Calibrated(predicted=one.answered, observed=one.true, rows=one.rows) for one in bins),
+        ),
     )
 
 
@@ -146,24 +173,3 @@ def _says(found: Dependence, *, is_share: bool) -> Statement:
     )
     curve = found.curves[0] if found.curves else ""
     return say("plots.ends", column=found.column, curve=curve, first=first, last=last)
-
-
-def _along(places: Sequence[float]) -> list[float]:
-    first, last = places[0], places[-1]
-    return [(place - first) / (last - first) for place in places]
-
-
-def _values(found: Dependence) -> Iterator[tuple[float, str]]:
-    first, last = float(found.points[0].at), float(found.points[-1].at)
-    is_whole = found.kind == "number" and first.is_integer() and last.is_integer()
-    middle = round((first + last) / 2) if is_whole and last - first > 2 else (first + last) / 2
-    places = (first, middle, last)
-    return zip(_along(places), (said_place(place, found) for place in places), strict=True)
-
-
-def _rows(point: Point, found: Dependence, *, is_share: bool) -> Text:
-    differences = apart(point, found)
-    if len(differences) == 1:
-        difference = said_apart(differences[0], is_share=is_share)
-        return say("plots.apart_rows", apart=difference, rows=point.rows)
-    return say("plots.rows", rows=point.rows)

@@ -3,14 +3,19 @@
 import re
 from functools import cache
 
+import msgspec
 from jinja2 import Environment
 from markupsafe import Markup, escape
 
-from linewright.model.card.parts import CardFacts, short
+from linewright.charts import to_svg
+from linewright.model.card.parts import CardFacts, Plot, short
 from linewright.model.card.sections import card_of
-from linewright.model.card.words import environment
+from linewright.model.card.words import environment, text_of
 
 __all__ = ["CardFacts", "card_html", "card_markdown", "escape_markdown"]
+
+_PLOT_WIDTH = 400
+"""In pixels: two stand side by side."""
 
 
 def card_markdown(facts: CardFacts) -> str:
@@ -26,7 +31,7 @@ def card_html(facts: CardFacts) -> str:
 @cache
 def _html() -> Environment:
     found = environment("templates", autoescape=True)
-    found.filters |= {"short": short, "coded": _coded}
+    found.filters |= {"short": short, "coded": _coded, "drawn": _drawn}
     return found
 
 
@@ -74,6 +79,12 @@ def _plain(text: str) -> str:
 def _without_block(found: re.Match[str]) -> str:
     start = found[0]
     return f"{start[:-1]}\\{start[-1]}"
+
+
+def _drawn(plot: Plot) -> Markup:
+    """Return the picture of a chart, which escapes what it shows."""
+    chart = msgspec.structs.replace(plot.chart, title=text_of(plot.says))
+    return Markup(to_svg(chart, width=_PLOT_WIDTH))  # noqa: S704
 
 
 def _coded(text: str) -> Markup:

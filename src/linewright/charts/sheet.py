@@ -1,9 +1,10 @@
 """SVG pictures that need nothing from elsewhere: shapes and words on a sheet, and scales for what is drawn.
 
-Equal calls give equal bytes. Colours are classes, which follow the light or dark scheme of the reader.
+Equal calls give equal bytes. What kind a shape is decides on its colours, which follow the light or dark scheme of the reader.
 """
 
 import re
+from collections.abc import Callable
 from typing import NamedTuple
 from unicodedata import combining, east_asian_width
 from xml.etree.ElementTree import Element, SubElement, indent, tostring
@@ -13,14 +14,8 @@ _BOLD = 1.1
 _NARROW = frozenset(" \u2009.,:;'|!()[]ijlftrI\u00b7-")
 _WIDE = frozenset("mwMW@%\u2026\u2014")
 _NOT_XML = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+_SVG = "http://www.w3.org/2000/svg"
 _FONT = "system-ui, 'Helvetica Neue', Arial, sans-serif"
-_STYLE = """
-.paper{fill:#fff}.ink{fill:#1a1a1a}.soft{fill:#5c6166}.strong{fill:#0072b2}
-.line{fill:none;stroke-linejoin:round}.grid{stroke:#dfe2e5}.rule{stroke:#8d9499}.axis{stroke:#1a1a1a}.own{stroke:#0072b2}
-@media (prefers-color-scheme:dark){
-.paper{fill:#16191d}.ink{fill:#ecebe8}.soft{fill:#a9afb5}.strong{fill:#56b4e9}
-.grid{stroke:#31363c}.rule{stroke:#7c838a}.axis{stroke:#ecebe8}.own{stroke:#56b4e9}}
-"""
 
 
 class Scale(NamedTuple):
@@ -69,9 +64,20 @@ def _em(letter: str) -> float:
     return 0.78 if letter.isupper() or ord(letter) > 0xFF else 0.65
 
 
+def printable(text: str) -> str:
+    r"""Return a text without the characters that no page can hold.
+
+    Examples
+    --------
+    >>> printable("a\x00b")
+    'a\ufffdb'
+    """
+    return _NOT_XML.sub("\ufffd", text)
+
+
 def fitted(text: str, room: float, size: float, *, is_bold: bool = False) -> str:
     """Return a text in one line, cut where it is wider than `room`."""
-    text = _NOT_XML.sub("\ufffd", " ".join(text.split()))
+    text = printable(" ".join(text.split()))
     if text_width(text, size, is_bold=is_bold) <= room:
         return text
     cuts = (f"{text[:length]}…" for length in range(len(text) - 1, 0, -1))
@@ -86,25 +92,42 @@ class Sheet:
     title, says
         What it shows, in one line and in sentences, for those who cannot see it.
     style
-        Further CSS.
+        CSS of a file that stands alone; empty: a part of an HTML page, which may allow none.
+    paint
+        From the kind of a shape to its attributes; without it a kind is its class.
+    root
+        Further attributes of the picture.
     """
 
-    def __init__(self, width: int, height: int, *, title: str, says: str, style: str = "") -> None:
+    def __init__(
+        self,
+        width: int,
+        height: int,
+        *,
+        title: str,
+        says: str,
+        style: str = "",
+        paint: Callable[[str], dict[str, str]] | None = None,
+        root: dict[str, str] | None = None,
+    ) -> None:
+        self._paint = paint or _as_class
         view = {"viewBox": f"0 0 {width} {height}", "width": str(width), "height": str(height)}
-        self._svg = Element("svg", {"xmlns": "http://www.w3.org/2000/svg", "role": "img", **view})
-        self._svg.set("font-family", _FONT)
+        self._svg = Element(
+            "svg", {**({"xmlns": _SVG} if style else {}), "role": "img", **view, **(root or {})}
+        )
         self._add("title", title)
         self._add("desc", says)
-        self._add("style", _STYLE + style)
-        self.put("rect", "paper", width=width, height=height, rx=6)
+        if style:
+            self._svg.set("font-family", _FONT)
+            self._add("style", style)
 
     def put(self, tag: str, kind: str, says: str = "", **attributes: str | float) -> None:
-        """Add a shape of the classes `kind`; `says` is shown beside the pointer."""
-        shape = SubElement(self._svg, tag, {"class": kind})
+        """Add a shape of a kind; `says` is shown beside the pointer."""
+        shape = SubElement(self._svg, tag, self._paint(kind))
         for name, value in attributes.items():
             shape.set(name.replace("_", "-"), value if isinstance(value, str) else spell(value))
         if says:
-            SubElement(shape, "title").text = _NOT_XML.sub("\ufffd", says)
+            SubElement(shape, "title").text = printable(says)
 
     def path(self, kind: str, *parts: str | float, says: str = "", **attributes: str | float) -> None:
         """Add a path of letters and numbers."""
@@ -123,7 +146,7 @@ class Sheet:
         anchor: str = "start",
         room: float | None = None,
     ) -> None:
-        """Add a line of text, cut to `room` where that is given; nothing where it is empty."""
+        """Add a line of text, cut to `room` if that is given; nothing if it is empty."""
         text = fitted(text, float("inf") if room is None else room, size, is_bold=is_bold)
         if text:
             weight = {"font_weight": "600"} if is_bold else {}
@@ -136,7 +159,11 @@ class Sheet:
         return tostring(self._svg, encoding="unicode") + "\n"
 
     def _add(self, tag: str, text: str) -> None:
-        SubElement(self._svg, tag).text = _NOT_XML.sub("\ufffd", text)
+        SubElement(self._svg, tag).text = printable(text)
+
+
+def _as_class(kind: str) -> dict[str, str]:
+    return {"class": kind}
 
 
 def spell(number: float) -> str:

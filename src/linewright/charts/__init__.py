@@ -1,0 +1,58 @@
+"""Charts: values that say what is shown, and functions that draw, list or specify them.
+
+`to_svg` draws, `to_html` adds title and table, `to_table` lists, `to_csv` and `to_spec` (Vega-Lite) are for those who go on with the data.
+"""
+
+from linewright.charts.data import Table, to_csv, to_table
+from linewright.charts.kinds import (
+    Axis,
+    Bar,
+    BarChart,
+    Calibrated,
+    Chart,
+    Confusion,
+    DotChart,
+    Histogram,
+    Line,
+    LineChart,
+    Point,
+    Quantiles,
+    Reference,
+    Reliability,
+    Ribbon,
+    Sample,
+    ShareChart,
+    Sparkline,
+    Waterfall,
+)
+from linewright.charts.page import to_html
+from linewright.charts.svg import to_svg
+from linewright.charts.vega import to_spec
+
+__all__ = [
+    "Axis",
+    "Bar",
+    "BarChart",
+    "Calibrated",
+    "Chart",
+    "Confusion",
+    "DotChart",
+    "Histogram",
+    "Line",
+    "LineChart",
+    "Point",
+    "Quantiles",
+    "Reference",
+    "Reliability",
+    "Ribbon",
+    "Sample",
+    "ShareChart",
+    "Sparkline",
+    "Table",
+    "Waterfall",
+    "to_csv",
+    "to_html",
+    "to_spec",
+    "to_svg",
+    "to_table",
+]
