@@ -207,9 +207,19 @@ def test_a_part_of_a_page_is_markup_of_ours_alone(name):
     page = parsed(f"<main>{to_html(CHARTS[name])}</main>".replace("<svg", f'<svg xmlns="{SVG[1:-1]}"'))
     table = to_table(CHARTS[name])
 
-    assert {one.tag for one in page.iter() if not one.tag.startswith(SVG)} <= set(
-        ["main", "figure", "figcaption", "details", "summary", "table", "thead", "tbody", "tr", "th", "td"]
-    )
+    assert {one.tag for one in page.iter() if not one.tag.startswith(SVG)} <= {
+        "main",
+        "figure",
+        "figcaption",
+        "details",
+        "summary",
+        "table",
+        "thead",
+        "tbody",
+        "tr",
+        "th",
+        "td",
+    }
     assert page.find("figure/figcaption").text == CHARTS[name].title.replace("\x00", "\ufffd")
     assert [one.text for one in page.iter("th")] == [printable(one) for one in table.headings]
     assert {len(row) for row in page.iter("tr")} == {len(table.headings)}

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from linewright.text.sparkline import sparkline
 from linewright.charts.sheet import fitted, round_ticks, text_width
+from linewright.text.sparkline import sparkline
 from linewright.worlds import picture, story
 from linewright.worlds.life import Day, Life, Moment
 from linewright.worlds.picture import day_scale, money_scale, to_svg

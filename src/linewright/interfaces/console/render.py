@@ -9,9 +9,11 @@ from functools import cache
 from importlib.resources import files
 from typing import Any
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
+from jinja2 import Environment, PackageLoader, StrictUndefined, pass_context
+from jinja2.runtime import Context
 from markupsafe import Markup, escape
 
+from linewright.charts import Chart, to_html
 from linewright.text.numbers import in_words
 
 HOME = "linewright.interfaces.console"
@@ -141,6 +143,18 @@ def term(word: str, shown: str = "") -> Markup:
     return Markup('<abbr tabindex="0" title="{}">{}</abbr>').format(meaning, shown or translate(word))
 
 
+@pass_context
+def chart(context: Context, shown: Chart) -> Markup:
+    """Draw a chart, with the table behind it and links to its data and its Vega-Lite specification."""
+    number, place = len(context["charts"]), escape(context["path"])
+    context["charts"].append(shown)
+    links = Markup(
+        '<p class="soft"><a href="{0}?data={1}.csv" data-plain>{2}</a> <a href="{0}?data={1}.json" data-plain>{3}</a></p>'
+    ).format(place, number, translate("Data as CSV"), translate("Vega-Lite"))
+    drawn = Markup(to_html(shown, summary=translate("Table")))  # noqa: S704 -- each text of it is escaped there
+    return drawn if context["saves"] else drawn + links
+
+
 @cache
 def environment() -> Environment:
     """Return what loads templates; texts in them are in the catalogue, and all else is escaped."""
@@ -162,6 +176,7 @@ def environment() -> Environment:
         "digest": digest,
         "model": model,
         "line": line,
+        "chart": chart,
     }
     made.filters.update(writers)
     given: dict[str, Any] = made.globals  # pyright: ignore[reportAssignmentType] -- of what Jinja puts there by itself

@@ -16,6 +16,7 @@ from anyio.to_thread import run_sync
 from fastapi import FastAPI, Request, Response
 from starlette.responses import StreamingResponse
 
+from linewright.charts import Chart, to_csv, to_spec
 from linewright.errors import (
     LinewrightError,
     NotFound,
@@ -53,8 +54,8 @@ _WATCHED_S = 600.0
 """How long one page is watched; the browser asks again."""
 _MOST_WATCHED = 50
 _NOTE_S = 600.0
-_EVERY_PAGE = ("note", "save")
-"""Values that each page takes: what a form has just done; whether the page is to be one file."""
+_EVERY_PAGE = ("note", "save", "data")
+"""Values that each page takes: what a form has just done; whether the page is to be one file; which of its charts is wanted as data."""
 
 OpenFactory = Callable[[Identity], Any]
 CarryOut = Callable[..., Awaitable[bytes]]
@@ -158,7 +159,10 @@ class Console:
             values = route.values(request.path_params, query)
             if _EVENTS in request.headers.get("accept", "") and route.page.is_live:
                 return self._watch(route, request, identity, values)
-            html = await self._html(route, request, identity, values, own)
+            charts = list[Chart]()
+            html = await self._html(route, request, identity, values, own, charts)
+            if "data" in own:
+                return _data_of(charts, own["data"], route.name)
         except LinewrightError as error:
             return await self.refused(error, request, identity)
         headers = {"content-security-policy": POLICY}
@@ -189,6 +193,7 @@ class Console:
         identity: Identity,
         values: Mapping[str, str],
         own: Mapping[str, str],
+        charts: list[Chart] | None = None,
     ) -> str:
         apart = await self._apart(route.page, request, identity, values)
 
@@ -208,6 +213,7 @@ class Console:
                         "note": note,
                         "page": route.name,
                         "is_live": page.is_live,
+                        "charts": [] if charts is None else charts,
                         "saves": "save" in own,
                     },
                     ask,
@@ -262,7 +268,7 @@ class Console:
         line = request.path_params.get("line")
         tabs = [] if identity is None or line is None else self._tabs(identity, line)
         is_part = request.headers.get("x-fragment") == "main"
-        defaults = {"note": None, "page": "", "is_live": False, "saves": False, "error": None}
+        defaults = {"note": None, "page": "", "is_live": False, "saves": False, "error": None, "charts": []}
         return (
             self._render.environment()
             .get_template(template)
@@ -366,6 +372,19 @@ class Console:
         key = secrets.token_urlsafe(16)
         self._notes.put(key, says, client)
         return _go(_with_query(to, note=key))
+
+
+def _data_of(charts: list[Chart], wanted: str, page: str) -> Response:
+    """Return a chart of a page as data: ``0.csv`` is the table behind the first, ``0.json`` its Vega-Lite specification."""
+    number, _, kind = wanted.partition(".")
+    if not number.isdecimal() or int(number) >= len(charts) or kind not in {"csv", "json"}:
+        allowed = f"a number below {len(charts)}, then .csv or .json"
+        raise NotFound("this page has no such chart", where="data", found=wanted[:80], allowed=allowed)
+    chart = charts[int(number)]
+    body = to_csv(chart).encode() if kind == "csv" else msgspec.json.encode(to_spec(chart))
+    media = "text/csv; charset=utf-8" if kind == "csv" else "application/json"
+    headers = {"content-disposition": f"attachment; filename={page}-{number}.{kind}"}
+    return Response(body, headers=headers, media_type=media)
 
 
 def _decoded(done: bytes, operation: Operation) -> Any:
