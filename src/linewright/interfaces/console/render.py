@@ -7,13 +7,13 @@ from collections.abc import Callable, Mapping
 from datetime import datetime
 from functools import cache
 from importlib.resources import files
-from typing import Any
+from typing import Any, Literal
 
 from jinja2 import Environment, PackageLoader, StrictUndefined, pass_context
 from jinja2.runtime import Context
 from markupsafe import Markup, escape
 
-from linewright.charts import Chart, to_html
+from linewright.charts import Chart, to_csv, to_html, to_spec
 from linewright.text.numbers import in_words
 
 HOME = "linewright.interfaces.console"
@@ -153,6 +153,13 @@ def chart(context: Context, shown: Chart) -> Markup:
     ).format(place, number, translate("Data as CSV"), translate("Vega-Lite"))
     drawn = Markup(to_html(shown, summary=translate("Table")))  # noqa: S704 -- each text of it is escaped there
     return drawn if context["saves"] else drawn + links
+
+
+def data_of(shown: Chart, kind: Literal["csv", "json"]) -> tuple[bytes, str]:
+    """Return the data of a chart, or its Vega-Lite specification, and the media type."""
+    if kind == "csv":
+        return to_csv(shown).encode(), "text/csv; charset=utf-8"
+    return json.dumps(to_spec(shown)).encode(), "application/json"
 
 
 @cache

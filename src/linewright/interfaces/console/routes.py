@@ -16,7 +16,6 @@ from anyio.to_thread import run_sync
 from fastapi import FastAPI, Request, Response
 from starlette.responses import StreamingResponse
 
-from linewright.charts import Chart, to_csv, to_spec
 from linewright.errors import (
     LinewrightError,
     NotFound,
@@ -159,10 +158,10 @@ class Console:
             values = route.values(request.path_params, query)
             if _EVENTS in request.headers.get("accept", "") and route.page.is_live:
                 return self._watch(route, request, identity, values)
-            charts = list[Chart]()
-            html = await self._html(route, request, identity, values, own, charts)
+            charts = list[Any]()
+            html = await self._html(route, request, identity, values, own, charts=charts)
             if "data" in own:
-                return _data_of(charts, own["data"], route.name)
+                return self._data_of(charts, own["data"], route.name)
         except LinewrightError as error:
             return await self.refused(error, request, identity)
         headers = {"content-security-policy": POLICY}
@@ -170,6 +169,16 @@ class Console:
             name = quote(route.name + "".join(f"-{value}" for value in request.path_params.values()))
             headers["content-disposition"] = f"attachment; filename*=UTF-8''{name}.html"
         return Response(html, headers=headers, media_type=_HTML)
+
+    def _data_of(self, charts: list[Any], wanted: str, page: str) -> Response:
+        """Return a chart of a page as data: ``0.csv`` is the table behind the first, ``0.json`` its Vega-Lite specification."""
+        number, _, kind = wanted.partition(".")
+        if not number.isdecimal() or int(number) >= len(charts) or kind not in {"csv", "json"}:
+            allowed = f"a number below {len(charts)}, then .csv or .json"
+            raise NotFound("this page has no such chart", where="data", found=wanted[:80], allowed=allowed)
+        body, media = self._render.data_of(charts[int(number)], kind)
+        headers = {"content-disposition": f"attachment; filename={page}-{number}.{kind}"}
+        return Response(body, headers=headers, media_type=media)
 
     async def refused(self, error: LinewrightError, request: Request, identity: Identity | None) -> Response:
         """Show what went wrong, as a page."""
@@ -193,7 +202,8 @@ class Console:
         identity: Identity,
         values: Mapping[str, str],
         own: Mapping[str, str],
-        charts: list[Chart] | None = None,
+        *,
+        charts: list[Any] | None = None,
     ) -> str:
         apart = await self._apart(route.page, request, identity, values)
 
@@ -372,19 +382,6 @@ class Console:
         key = secrets.token_urlsafe(16)
         self._notes.put(key, says, client)
         return _go(_with_query(to, note=key))
-
-
-def _data_of(charts: list[Chart], wanted: str, page: str) -> Response:
-    """Return a chart of a page as data: ``0.csv`` is the table behind the first, ``0.json`` its Vega-Lite specification."""
-    number, _, kind = wanted.partition(".")
-    if not number.isdecimal() or int(number) >= len(charts) or kind not in {"csv", "json"}:
-        allowed = f"a number below {len(charts)}, then .csv or .json"
-        raise NotFound("this page has no such chart", where="data", found=wanted[:80], allowed=allowed)
-    chart = charts[int(number)]
-    body = to_csv(chart).encode() if kind == "csv" else msgspec.json.encode(to_spec(chart))
-    media = "text/csv; charset=utf-8" if kind == "csv" else "application/json"
-    headers = {"content-disposition": f"attachment; filename={page}-{number}.{kind}"}
-    return Response(body, headers=headers, media_type=media)
 
 
 def _decoded(done: bytes, operation: Operation) -> Any:
