@@ -31,6 +31,7 @@ ROOT = Path(__file__).parents[2]
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("benchmarks/*.md")])
 SKETCHES = {
     "benchmarks/README.md": 3,
+    "docs/how-to/console.md": 1,
     "docs/how-to/notify.md": 3,
     "docs/how-to/remote.md": 5,
     "docs/how-to/retention.md": 1,
