@@ -59,6 +59,19 @@ OPERATIONS: Mapping[str, Entry] = {
         "Decide a question on which annotators disagree, or that contradicts other feedback.",
     ),
     "annotate undo": _entry("annotate", _LABEL, "Take back your last answer, and get its question again."),
+    "annotate status": _entry(
+        "annotate",
+        _LABEL,
+        "Show how far annotators are, how far they agree, and what the last hundred labels changed.",
+    ),
+    "annotate export": _entry(
+        "annotate",
+        _LABEL,
+        "Write the questions of a line and what was said of them, in Label Studio's JSON.",
+    ),
+    "annotate import": _entry(
+        "annotate", _LABEL, "Take over annotations from a file in Label Studio's JSON."
+    ),
     "status": _entry("status", _LOOK, "Show what serves, since when, and what waits."),
     "alerts": _entry(
         "watch", _LOOK, "List what monitors found and people should know, and the trainings that it led to."

@@ -6,6 +6,8 @@ from typing import Annotated
 from msgspec import Meta
 
 from linewright.errors import RequestError
+from linewright.line.annotate.label_studio import Exported, Imported, export_tasks, import_tasks
+from linewright.line.annotate.progress import AnnotationStatus, status_of
 from linewright.line.annotate.questions import (
     MOST_REASON,
     MOST_SECONDS,
@@ -211,3 +213,48 @@ def annotate_undo(factory: Factory, line: str, /) -> AnswerTaken:
         Name of the line.
     """
     return undo_answer(factory, line)
+
+
+@operation(permission="view", effect="read", expensive=True)
+def annotate_status(factory: Factory, line: str, /) -> AnnotationStatus:
+    """Show how far annotators are, how far they agree, and what the last hundred labels changed.
+
+    Whoever may not queue questions sees of the annotators themselves alone, and nothing of gold questions.
+
+    Parameters
+    ----------
+    line
+        Name of the line.
+    """
+    return status_of(factory, line)
+
+
+@operation(permission="view-rows", effect="act", expensive=True, files={"out": "new"})
+def annotate_export(factory: Factory, line: str, /, *, out: Path | None = None) -> Exported:
+    """Write the questions of a line and what was said of them, in Label Studio's JSON.
+
+    Parameters
+    ----------
+    line
+        Name of the line.
+    out
+        A new file to write it to (default: it is printed).
+    """
+    return export_tasks(factory, line, out)
+
+
+@operation(permission="run", effect="act", expensive=True, files={"file": "in"})
+def annotate_import(factory: Factory, line: str, file: Path, /) -> Imported:
+    """Take over annotations from a file in Label Studio's JSON.
+
+    Tasks name a question by the field ``linewright:question`` of their data, or a prediction by ``linewright:prediction``. An equal
+    annotation counts once. The names of annotators are kept as unverified.
+
+    Parameters
+    ----------
+    line
+        Name of the line.
+    file
+        A project that was exported as JSON: a list of tasks with their annotations.
+    """
+    return import_tasks(factory, line, file)

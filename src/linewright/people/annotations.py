@@ -162,6 +162,14 @@ class Annotations:
             database.execute("BEGIN")
             yield Transaction(database)
 
+    def questions_about(self, predictions: Collection[str]) -> list[str]:
+        """Return the ids of the questions about some predictions."""
+        if not self.is_there():
+            return []
+        with self.reading() as held:
+            found = (held.question_about(one) for one in predictions)
+            return [one.id for one in found if one is not None]
+
     def forget(self, predictions: Collection[str]) -> None:
         """Remove questions about some predictions with all that was said of them, also from free pages of the file."""
         if not self.is_there():

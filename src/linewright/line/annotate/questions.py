@@ -313,14 +313,8 @@ def _choose(
 
 
 def _shown(asked: _Asked, question: Question, batch: Batch, record: Prediction) -> ShownQuestion:
-    wanted: list[str] = msgspec.json.decode(batch.columns) if batch.columns else []
     types = {one.name: one.type for one in asked.package.columns}
-    # The row may have come with its label.
-    row = {
-        name: value
-        for name, value in record.row.items()
-        if name != asked.package.label and (not wanted or name in wanted)
-    }
+    row = visible_row(record.row, batch, asked.package)
     return ShownQuestion(
         id=question.id,
         columns=tuple(ShownColumn(name=name, type=types.get(name, "text")) for name in row),
@@ -329,6 +323,14 @@ def _shown(asked: _Asked, question: Question, batch: Batch, record: Prediction) 
         classes=asked.package.classes,
         instructions=batch.instructions,
     )
+
+
+def visible_row(row: Mapping[str, Any], batch: Batch, package: Package) -> dict[str, Any]:
+    """Return what annotators see of a row: the columns of the batch, and never the label, with which the row may have come."""
+    wanted: list[str] = msgspec.json.decode(batch.columns) if batch.columns else []
+    return {
+        name: value for name, value in row.items() if name != package.label and (not wanted or name in wanted)
+    }
 
 
 def _require_open(

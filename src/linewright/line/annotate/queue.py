@@ -102,9 +102,9 @@ def make_queue(factory: Factory, line: str, settings: QueueSettings, *, rows: Pa
         batch = batch._replace(pool=msgspec.json.encode(strata).decode())
         place = held.end_place()
         asked = [
-            *(_question(factory, record.id, how, stratum) for record, how, stratum in drawn),
+            *(new_question(factory, record.id, how, stratum) for record, how, stratum in drawn),
             *(
-                _question(factory, record.id, "gold", -1)._replace(gold=text_of(label))
+                new_question(factory, record.id, "gold", -1)._replace(gold=text_of(label))
                 for record, label in gold
             ),
         ]
@@ -150,7 +150,8 @@ def no_queue(line: str) -> NotFound:
     )
 
 
-def _question(factory: Factory, prediction: str, drawn: Drawn, stratum: int) -> Question:
+def new_question(factory: Factory, prediction: str, drawn: Drawn, stratum: int) -> Question:
+    """Return a question about a prediction, of no batch yet."""
     # The end of a new id is chance: it says neither which prediction it is nor whether the question is a gold one.
     name = factory.context.new_id().replace("-", "")[-12:]
     return Question(

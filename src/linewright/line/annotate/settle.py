@@ -119,7 +119,7 @@ def _record(factory: Factory, line: str, question: Question, answers: Sequence[A
     factory.metadata.record(
         LabelSettled(
             at=factory.now(),
-            by=factory.actor,
+            by=last.by,
             because="labelled",
             line=line,
             batch=question.batch,
