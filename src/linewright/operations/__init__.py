@@ -50,7 +50,7 @@ OPERATIONS: Mapping[str, Entry] = {
         "annotate", _LABEL, "Close the questions of a line that wait for labels; what was labelled stays."
     ),
     "annotate next": _entry(
-        "annotate", _LABEL, "Show the next question of whoever asks; for ten minutes nobody else gets it."
+        "annotate", _LABEL, "Show your next question; for ten minutes nobody else gets it."
     ),
     "annotate answer": _entry("annotate", _LABEL, "Label a question, or skip it."),
     "annotate adjudicate": _entry(

@@ -59,7 +59,7 @@ def annotate_queue(
     size
         How many to queue; fewer where fewer have no label.
     annotators
-        How many people label each question: 1 or 2. Where 2 disagree a third one decides.
+        How many people label each question: 1 or 2. If 2 disagree a third one decides.
     gold
         Share of gold questions, by which annotators are checked: predictions whose label is known.
     tolerance
@@ -109,7 +109,7 @@ def annotate_next(
     consent: bool = False,
     decide: bool = False,
 ) -> NextQuestion:
-    """Show the next question of whoever asks; for ten minutes nobody else gets it.
+    """Show your next question; for ten minutes nobody else gets it.
 
     Nobody gets a question again that they have labelled or skipped, and nobody sees what another annotator said of an open one.
 
@@ -219,7 +219,7 @@ def annotate_undo(factory: Factory, line: str, /) -> AnswerTaken:
 def annotate_status(factory: Factory, line: str, /) -> AnnotationStatus:
     """Show how far annotators are, how far they agree, and what the last hundred labels changed.
 
-    Whoever may not queue questions sees of the annotators themselves alone, and nothing of gold questions.
+    Those who may not queue questions see of the annotators themselves alone, and nothing of gold questions.
 
     Parameters
     ----------

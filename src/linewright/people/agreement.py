@@ -19,7 +19,7 @@ class Agreement(NamedTuple):
     """1: they always agree; 0: as by chance; below 0: less often. `None` where all labels are alike, or no unit has two."""
     low: float | None
     high: float | None
-    """95 % interval; `None` where there are fewer than 2 units, or draws have no alpha."""
+    """95 % interval; `None` if there are fewer than 2 units, or draws have no alpha."""
     units: int
     """Units with at least two labels."""
     labels: int
@@ -145,7 +145,7 @@ def _alpha(pairs: _Pairs, weights: Floats) -> list[float | None]:
     else:
         n, total, squares = sums.T
         expected = 2 * (n * squares - total**2)
-        # What rounding leaves of equal numbers is no disagreement.
+        # Rounding leaves a trace of equal numbers.
         expected[expected <= 1e-12 * n * squares] = 0.0
     return [
         None if e <= 0 else float(1 - (many - 1) * o / e)

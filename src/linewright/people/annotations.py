@@ -50,7 +50,7 @@ PRAGMA user_version = 1;
 State = Literal["open", "disputed", "agreed", "kept", "conflict", "gone", "closed"]
 """``open``: answers are wanted. ``disputed``: annotators disagree, or none could say. ``agreed``: the label is known and not yet
 feedback. ``kept``: it is feedback. ``conflict``: other feedback contradicts it. ``gone``: the prediction is stored no longer.
-``closed``: nobody is asked any more."""
+``closed``: an engineer ended it."""
 Drawn = Literal["random", "chosen", "gold", "imported"]
 """How a question came into the queue: at random, for what it may teach, to check annotators, or with imported answers."""
 AnswerKind = Literal["answer", "decision", "import"]
@@ -88,7 +88,7 @@ class Question(NamedTuple):
     prediction: str
     drawn: Drawn
     stratum: int
-    """Place of its uncertainty among the predictions that could be drawn, 0 the surest; -1 where it was not drawn."""
+    """Place of its uncertainty among the predictions that could be drawn, 0 the surest; -1 if it was not drawn."""
     gold: str | None
     state: State
     label: str | None
@@ -305,7 +305,7 @@ class Transaction:
         return found
 
     def lease(self, question: str, by: str, until: str, *, saw: bool) -> None:
-        """Give a question to a person until an instant. Whoever has seen the answer of the model has seen it."""
+        """Give a question to a person until an instant. Who has seen the answer of the model has seen it."""
         self._database.execute(
             "INSERT INTO leases VALUES (?, ?, ?, ?) ON CONFLICT (question, by) DO UPDATE SET "
             "until = excluded.until, saw = max(saw, excluded.saw)",

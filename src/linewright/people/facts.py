@@ -369,7 +369,7 @@ class QuestionsQueued(Event, frozen=True, kw_only=True, tag="questions-queued"):
     annotators: int
     """How many people label each."""
     consent: str = ""
-    """Digest of the text that annotators consent to; empty where there is none."""
+    """Digest of the text that annotators consent to, or empty."""
 
 
 class ConsentGiven(Event, frozen=True, kw_only=True, tag="consent-given"):
@@ -391,4 +391,4 @@ class LabelSettled(Event, frozen=True, kw_only=True, tag="label-settled"):
     annotators: tuple[str, ...]
     """Who gave it, by name."""
     decided: str = ""
-    """Who decided between annotators; empty where they agreed."""
+    """Who decided between annotators; empty if they agreed."""

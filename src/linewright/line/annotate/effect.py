@@ -1,6 +1,6 @@
 """What the last labels changed: the champion's metric with and without them, and whether further labels would narrow it to any use.
 
-Questions are drawn where the model is unsure, so that a plain mean over their labels says less good of it than is so. Each label counts
+Most questions are rows of which the model is unsure, so that a plain mean over their labels says less good of it than is so. Each label counts
 for as many predictions as its fifth of uncertainty had, over the labels of that fifth: poststratification [1]_. The part of each batch
 that is drawn at random has labels in all fifths.
 
@@ -55,11 +55,11 @@ class LabelEffect(msgspec.Struct, frozen=True, kw_only=True):
     labels: int
     """Labels of predictions of the champion."""
     last: int
-    """How many of them are the last: 100, or half where there are fewer than 200."""
+    """How many of them are the last: 100, or half if there are fewer than 200."""
     value: float | None
     low: float | None
     high: float | None
-    """With all labels, and its 95 % interval; `None` where it is undefined, as `roc_auc` of one class."""
+    """With all labels, and its 95 % interval; `None` if it is undefined, as `roc_auc` of one class."""
     before: float | None
     """Without the last."""
     change: float | None
@@ -68,9 +68,9 @@ class LabelEffect(msgspec.Struct, frozen=True, kw_only=True):
     """`value` less `before` and its 95 % interval, paired: both of the same draws."""
     next_low: float | None
     next_high: float | None
-    """About where the interval would end after another hundred labels."""
+    """About the ends of the interval after another hundred labels."""
     bar: float | None
-    """What the first gate on this metric asks for; `None` where no gate has one."""
+    """What the first gate on this metric asks for; `None` if no gate has one."""
     needed: int | None
     """About how many more labels decide whether the metric clears the bar; `None` where that is decided or cannot be told."""
     more: More
@@ -86,7 +86,7 @@ class _Labelled(NamedTuple):
 def effect_of(
     factory: Factory, line: str, questions: Sequence[Question], batches: Mapping[int, Batch]
 ) -> LabelEffect | None:
-    """Return what the last labels of a line changed; `None` where there are fewer than 30 of the champion.
+    """Return what the last labels of a line changed; `None` if there are fewer than 30 of the champion.
 
     Parameters
     ----------

@@ -47,13 +47,13 @@ class Exported(msgspec.Struct, frozen=True, kw_only=True):
 
     line: str
     out: str
-    """The file; empty where none was asked for."""
+    """The file; empty if the caller named none."""
     tasks: int
     annotations: int
     gone: int
     """Questions whose prediction is stored no longer: they are left out."""
     content: tuple[dict[str, Any], ...] = ()
-    """The tasks, where no file was asked for."""
+    """The tasks, if the caller named no file."""
 
 
 class Imported(msgspec.Struct, frozen=True, kw_only=True):
@@ -172,7 +172,7 @@ def import_tasks(factory: Factory, line: str, file: Path) -> Imported:
     """Keep the annotations of a file; all of them are read before one is kept, and an equal one counts once.
 
     Nobody has authenticated who gave them, and the name that is kept says so. A task about a prediction that is not queued becomes a
-    question of its own.
+    new question.
 
     Raises
     ------
@@ -222,7 +222,7 @@ class _Importing:
         """The batch of those that are about predictions which were not queued."""
 
     def question_of(self, task: _Task, logged: set[str]) -> Question | None:
-        """Return the question that a task is about, a new one where it names a logged prediction that is not queued."""
+        """Return the question that a task is about, a new one if it names a logged prediction that is not queued."""
         if task.question is not None and (found := self._held.question(task.question)) is not None:
             return found
         if task.prediction is None:
@@ -319,7 +319,7 @@ def _read(file: Path) -> list[Any]:
             body = opened.read(MOST_BYTES + 1)
         found = msgspec.json.decode(body) if len(body) <= MOST_BYTES else None
     except FileNotFoundError as error:
-        raise NotFound("there is no such file", where=str(file)) from error
+        raise NotFound("the file does not exist", where=str(file)) from error
     except (OSError, msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise RequestError(
             f"the file is not Label Studio's JSON: {error}", where=str(file), allowed="a list of tasks"
@@ -379,7 +379,7 @@ def _name_in(found: object, where: str) -> str:
         found = found.get("email") or found.get("id")
     if isinstance(found, (int, str)) and not isinstance(found, bool) and 0 < len(str(found)) <= _MOST_NAME:
         name = str(found)
-        # Of our own export: who was imported before is not imported twice.
+        # Of our export: who was imported before is not imported twice.
         return name.removeprefix("import:").removesuffix(_UNVERIFIED) if name.startswith("import:") else name
     raise RequestError(
         "the annotation does not say who made it",

@@ -29,7 +29,7 @@ class AgreementStatus(msgspec.Struct, frozen=True, kw_only=True):
     alpha: float | None
     low: float | None
     high: float | None
-    """95 % interval; `None` where there are too few questions to tell."""
+    """95 % interval; `None` if there are too few questions to tell."""
     questions: int
     labels: int
 
@@ -46,7 +46,7 @@ class AnnotatorStatus(msgspec.Struct, frozen=True, kw_only=True):
     """Labels that were given with the answer of the model in sight."""
     gold_right: int | None = None
     gold: int | None = None
-    """Of so many gold questions; `None` for whoever may not queue questions: else gold questions could be told from others."""
+    """Of so many gold questions; `None` for those who may not queue questions, who could recognise gold questions by it."""
     gold_low: float | None = None
     gold_high: float | None = None
     """95 % interval of the share that is right."""
@@ -78,9 +78,9 @@ class AnnotationStatus(msgspec.Struct, frozen=True, kw_only=True):
     waiting: tuple[str, ...]
     """The first questions that wait for a decision."""
     agreement: AgreementStatus | None
-    """`None` where no question has two labels."""
+    """`None` if no question has two labels."""
     annotators: tuple[AnnotatorStatus, ...]
-    """Those with the most labels first. Whoever may not queue questions finds themselves alone."""
+    """Those with the most labels first. Those who may not queue questions see themselves alone."""
     effect: LabelEffect | None
     """`None` where fewer than 30 predictions of the champion are labelled."""
 

@@ -42,7 +42,7 @@ class ShownColumn(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Given(msgspec.Struct, frozen=True, kw_only=True):
-    """What an annotator said, as whoever decides is shown it: without a name."""
+    """What an annotator said, as the person who decides sees it: without a name."""
 
     label: str | float | None
     """`None` where they could not say."""
@@ -62,7 +62,7 @@ class ShownQuestion(msgspec.Struct, frozen=True, kw_only=True):
     """What a label may be; empty for numbers."""
     instructions: str
     prediction: dict[str, Any] | None = None
-    """The answer of the model; `None` unless it was asked for."""
+    """The answer of the model; `None` unless the annotator wanted it."""
     given: tuple[Given, ...] = ()
     """To decide between: what annotators said."""
 
@@ -87,7 +87,7 @@ class AnswerTaken(msgspec.Struct, frozen=True, kw_only=True):
     line: str
     question: str
     label: str | float | None
-    """In its one spelling; `None` where it was skipped or undone."""
+    """In its one spelling; `None` if it was skipped or undone."""
     repeated: bool = False
     """Whether the same answer was there already."""
     undone: bool = False
@@ -128,7 +128,7 @@ def annotator(factory: Factory) -> str:
 def next_question(
     factory: Factory, line: str, *, with_prediction: bool = False, consent: bool = False, decide: bool = False
 ) -> NextQuestion:
-    """Return the next question of whoever asks, who has it for `LEASE_S` seconds.
+    """Return the next question of a person, who has it for `LEASE_S` seconds.
 
     Parameters
     ----------
@@ -246,7 +246,7 @@ def undo_answer(factory: Factory, line: str) -> AnswerTaken:
             raise Conflict(
                 "somebody has decided this question since",
                 where=question.id,
-                hint="whoever decided it can undo that",
+                hint="the person who decided it can undo that",
             )
         held.undo(last.number, now)
         if question.state != "closed":
@@ -362,7 +362,7 @@ def _said_before(asked: _Asked, question: Question) -> Conflict:
         "you have said something of this question already",
         where=question.id,
         found=asked.who,
-        hint=f"linewright annotate undo {asked.line} takes back what you said last; others decide where annotators disagree",
+        hint=f"linewright annotate undo {asked.line} takes back what you said last; others decide where they disagree",
     )
 
 

@@ -17,7 +17,7 @@ from linewright.line.record.registry import find_model
 from linewright.model.facts import Package
 from linewright.people.annotations import Annotations, Batch, Drawn, Question
 from linewright.people.facts import QuestionsQueued
-from linewright.serve.facts import Prediction, Truth
+from linewright.serve.facts import Prediction
 from linewright.serve.feedback.apply import text_of
 from linewright.store.values import digest_of, digest_of_bytes
 
@@ -28,7 +28,7 @@ _POOL, _GOLD_POOL = 20_000, 2_000
 
 
 class QueueSettings(msgspec.Struct, frozen=True, kw_only=True):
-    """What is asked for of a batch of questions; see `operations.annotate.annotate_queue`."""
+    """What a batch of questions is to be; see `operations.annotate.annotate_queue`."""
 
     size: int
     annotators: int = 1
@@ -51,7 +51,7 @@ class Queued(msgspec.Struct, frozen=True, kw_only=True):
     pool: int
     """Predictions without a label that they were drawn from."""
     closed: int = 0
-    """Questions that nobody is asked any more."""
+    """Questions that were closed."""
 
 
 def make_queue(factory: Factory, line: str, settings: QueueSettings, *, rows: Path | None = None) -> Queued:
@@ -65,7 +65,7 @@ def make_queue(factory: Factory, line: str, settings: QueueSettings, *, rows: Pa
     Raises
     ------
     RequestError
-        If a column is none of the line's, or there is no prediction without a label.
+        If a column is none of the line's, or each prediction has a label.
     NotFound
         If the line has no champion.
     """
@@ -137,7 +137,7 @@ def close_queue(factory: Factory, line: str) -> Queued:
 
 
 def consent_digest(text: str) -> str:
-    """Return the digest of a text of consent; empty where there is none."""
+    """Return the digest of a text of consent; empty if there is none."""
     return digest_of_bytes(text.encode()) if text else ""
 
 
@@ -209,7 +209,7 @@ def _pool(
         if label is None and (only is None or record.id in only):
             _reserve(unlabelled, record, seen[0], _POOL, chance)
             seen[0] += 1
-        elif isinstance(label, Truth):
+        elif label is not None:
             _reserve(labelled, (record, label.label), seen[1], _GOLD_POOL, chance)
             seen[1] += 1
     return unlabelled, labelled

@@ -32,7 +32,7 @@ class Drawn(NamedTuple):
     """Predictions that were drawn, by their places in the pool."""
 
     places: tuple[int, ...]
-    """In an order of their own, so that the first of them are drawn as all of them are."""
+    """In random order, so that the first of them are drawn as all of them are."""
     at_random: frozenset[int]
     """Those that were drawn at random."""
 
@@ -41,7 +41,7 @@ def uncertainty_of(answer: Mapping[str, Any]) -> float:
     """Return how unsure a model is of its answer, from 0.
 
     Of probabilities it is the entropy, over that of equal ones: in [0, 1]. Of a number it is the width of its interval, in the unit of
-    the label; 0 where an answer has neither.
+    the label; 0 if an answer has neither.
 
     Examples
     --------

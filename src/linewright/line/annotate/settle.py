@@ -1,7 +1,7 @@
 """Labels that people have settled become feedback, once each, whatever is killed and when.
 
-An answer is durable before anybody is told that it was taken. Then its question is looked at in a transaction of its own, in which the
-label goes to the feedback and the event to the record; a kill in between leaves the question ``agreed``, and whoever comes next ends it.
+An answer is durable before its annotator hears that it was taken. Then the label goes to the feedback and the event to the record, in a
+second transaction. A kill in between leaves the question ``agreed``, and the next call settles it.
 Feedback counts an equal label once, and the event is looked for before it is recorded again.
 """
 

@@ -152,7 +152,7 @@ def _more(found: LabelEffect) -> str:
 
 @renderer.register
 def exported_text(done: Exported) -> str:
-    """Say where it is, or all of it."""
+    """Say which file has it, or all of it."""
     if not done.out:
         return json.dumps(done.content, indent=1, ensure_ascii=False)
     gone = (
