@@ -349,7 +349,10 @@ def _task(task: object, place: str, package: Package) -> _Task:
             hint="export the project as JSON, not as JSON-MIN",
         )
     names = [data.get(name) for name in (QUESTION, PREDICTION)]
-    question, prediction = (one if isinstance(one, str) else None for one in names)
+    # Long texts and lone surrogates are no ids, and no database takes them.
+    question, prediction = (
+        one if isinstance(one, str) and one.isascii() and len(one) <= 100 else None for one in names
+    )
     given = tuple(_given_in(annotations, f"{place}.annotations", package))
     return _Task(place, question, prediction, given)
 

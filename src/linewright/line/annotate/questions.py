@@ -1,5 +1,6 @@
 """What an annotator is shown and says: the next question, its label, taking that back, and deciding where others disagree."""
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -28,6 +29,7 @@ from linewright.serve.feedback.parse import check_labels
 from linewright.store.clock import later
 from linewright.store.values import digest_of
 
+_ID = re.compile(r"[0-9a-f]{12}")
 MOST_SECONDS = 86_400.0
 MOST_REASON = 1_000
 """Characters of why somebody could not say."""
@@ -113,7 +115,7 @@ class _Asked:
 
     def find(self, held: Transaction, name: str) -> Question:
         """Return a question by its id."""
-        found = held.question(name)
+        found = held.question(name) if _ID.fullmatch(name) else None
         if found is None:
             hint = f"linewright annotate next {self.line} shows the next one"
             raise NotFound("the line has no such question", where=self.line, found=name[:100], hint=hint)
