@@ -11,6 +11,7 @@ from linewright.operations.declaration.declare import Entry
 _START = "Start"
 _RUN = "Run a line"
 _USE = "Use its model"
+_LABEL = "Label predictions"
 _LOOK = "Look"
 _RELEASE = "Decide what serves"
 _CARE = "Take care of the factory"
@@ -42,6 +43,35 @@ OPERATIONS: Mapping[str, Entry] = {
     "serve": _entry("up", _RUN, "Serve the endpoint alone, without control plane and worker."),
     "predict": _entry("predict", _USE, "Answer every row of a file with the model that serves."),
     "feedback": _entry("predict", _USE, "Hand in the truth for predictions, by id or key, from a file."),
+    "annotate queue": _entry(
+        "annotate", _LABEL, "Queue predictions without a label, for annotators to label."
+    ),
+    "annotate close": _entry(
+        "annotate", _LABEL, "Close the questions of a line that wait for labels; what was labelled stays."
+    ),
+    "annotate next": _entry(
+        "annotate", _LABEL, "Show your next question; for ten minutes nobody else gets it."
+    ),
+    "annotate answer": _entry("annotate", _LABEL, "Label a question, or skip it."),
+    "annotate adjudicate": _entry(
+        "annotate",
+        _LABEL,
+        "Decide a question on which annotators disagree, or that contradicts other feedback.",
+    ),
+    "annotate undo": _entry("annotate", _LABEL, "Take back your last answer, and get its question again."),
+    "annotate status": _entry(
+        "annotate",
+        _LABEL,
+        "Show how far annotators are, how far they agree, and what the last hundred labels changed.",
+    ),
+    "annotate export": _entry(
+        "annotate",
+        _LABEL,
+        "Write the questions of a line and what was said of them, in Label Studio's JSON.",
+    ),
+    "annotate import": _entry(
+        "annotate", _LABEL, "Take over annotations from a file in Label Studio's JSON."
+    ),
     "status": _entry("status", _LOOK, "Show what serves, since when, and what waits."),
     "alerts": _entry(
         "watch", _LOOK, "List what monitors found and people should know, and the trainings that it led to."

@@ -354,3 +354,41 @@ class Commented(Event, frozen=True, kw_only=True, tag="commented"):
     """Version of a model, or the id of an alert, a dataset, a run or a proposal; empty for the line itself."""
     mentions: tuple[str, ...] = ()
     """Members whom it names."""
+
+
+class QuestionsQueued(Event, frozen=True, kw_only=True, tag="questions-queued"):
+    """Predictions of a line wait for people to label them."""
+
+    batch: int
+    """Number of the batch in its line, from 1."""
+    package: str
+    """Digest of the champion of that time."""
+    questions: int
+    gold: int
+    """How many more have a label that is known, by which annotators are checked."""
+    annotators: int
+    """How many people label each."""
+    consent: str = ""
+    """Digest of the text that annotators consent to, or empty."""
+
+
+class ConsentGiven(Event, frozen=True, kw_only=True, tag="consent-given"):
+    """An annotator consented to the text of a queue."""
+
+    member: str
+    text: str
+    """Digest of the text."""
+
+
+class LabelSettled(Event, frozen=True, kw_only=True, tag="label-settled"):
+    """The label of a prediction that people gave became feedback. The label itself is with the feedback, from which it can be removed."""
+
+    batch: int
+    question: str
+    prediction: str
+    answer: int
+    """Number of the answer that settled it."""
+    annotators: tuple[str, ...]
+    """Who gave it, by name."""
+    decided: str = ""
+    """Who decided between annotators; empty if they agreed."""

@@ -13,6 +13,7 @@ from typing import NamedTuple
 from linewright.engine.context import Progress
 from linewright.engine.protocol import Engine
 from linewright.errors import LinewrightError, Transient
+from linewright.line.annotate.settle import settle
 from linewright.line.factory import Factory
 from linewright.line.facts import RunResult
 from linewright.line.loop.close_window import close_window, next_close
@@ -33,6 +34,7 @@ from linewright.line.release.endpoint import follow_file, tend_log
 from linewright.line.release.rollout import is_trial_open, tend_canary
 from linewright.line.runs.execute import execute_inline, start
 from linewright.line.spec import LineSpec
+from linewright.people.annotations import FOLDER as ANNOTATE
 from linewright.release.facts import Deployed, Promoted, Withdrawn
 from linewright.release.halt_file import note_of, pending
 from linewright.release.promotion import record_pending
@@ -176,6 +178,7 @@ class Tending(PollingThread):
     def _looking(self, factory: Factory) -> Generator[Callable[[], None]]:
         changes = Changes(factory)
         self._resume(factory)
+        self._settle(factory)
         yield partial(self._round, factory, changes)
 
     def _round(self, factory: Factory, changes: Changes) -> None:
@@ -369,6 +372,16 @@ class Tending(PollingThread):
             factory.report(Progress(step="forget", says=says, stays=True))
         for one in resumed.problems:
             sys.stderr.write(f"error: a removal that was interrupted is not ended: {problem_in_words(one)}\n")
+
+    def _settle(self, factory: Factory) -> None:
+        """Make feedback of labels that annotators gave before something was interrupted."""
+        for path in sorted((factory.state / ANNOTATE).glob("*.sqlite")):
+            try:
+                settle(factory, path.stem)
+            except LinewrightError as error:
+                sys.stderr.write(f"error: labels of {path.stem} are not feedback yet: {error}\n")
+            except Exception:  # noqa: BLE001 -- as in `_look`
+                sys.stderr.write(traceback.format_exc())
 
     def _retire(self, factory: Factory) -> None:
         """Once a day take out what lines keep no longer, and tell what went."""

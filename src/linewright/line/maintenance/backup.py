@@ -27,6 +27,7 @@ from linewright.errors import Conflict, Corrupt, LinewrightError, NotFound, Requ
 from linewright.line.factory import Factory
 from linewright.line.file.factory_file import FACTORY_FILE
 from linewright.line.maintenance.problem import Problem, problem_of, worst
+from linewright.line.maintenance.schemas import ANNOTATE, FEEDBACK, databases_of_lines
 from linewright.release.halt_file import pending
 from linewright.release.promotion import record_pending
 from linewright.serve.access.accounts import ACCESS_FILE, read_accounts
@@ -304,19 +305,26 @@ def _named_by(written: str, root: Path) -> tuple[Path, ...]:
 
 def _add_databases(factory: Factory, archive: _Archive, scratch: Path) -> Mapping[str, Any]:
     factory.report(Progress(step="backup", says="copying the record and the labels"))
+    annotations = list(databases_of_lines(factory.state, ANNOTATE))
+    # Before the feedback and the record, so that these have each label that is said to be there.
+    _add_copies(factory, annotations, archive, scratch)
     together = [name for name in _DATABASES if (factory.state / name).is_file()]
     copy_databases([factory.state / name for name in together], scratch)
-    feedback = sorted((factory.state / "feedback").glob("*.sqlite"))
-    others = [*feedback, *factory.state.glob("replies.sqlite"), *factory.state.glob("outbox.sqlite")]
     for name in together:
         archive.add(f"{STATE}/{name}", scratch / name)
-    for path in others:
-        copy_databases([path], scratch)
-        archive.add(str(path.relative_to(factory.root)), scratch / path.name)
-        (scratch / path.name).unlink()
+    feedback = databases_of_lines(factory.state, FEEDBACK)
+    others = [*feedback, *factory.state.glob("replies.sqlite"), *factory.state.glob("outbox.sqlite")]
+    _add_copies(factory, others, archive, scratch)
     with closing(sqlite3.connect(scratch / _DATABASES[0])) as copy:
         copy.row_factory = sqlite3.Row
         return dict(copy.execute("SELECT entries, digest FROM heads WHERE name = 'events'").fetchone())
+
+
+def _add_copies(factory: Factory, paths: Sequence[Path], archive: _Archive, scratch: Path) -> None:
+    for path in paths:
+        copy_databases([path], scratch)
+        archive.add(str(path.relative_to(factory.root)), scratch / path.name)
+        (scratch / path.name).unlink()
 
 
 def copy_databases(paths: Sequence[Path], folder: Path) -> None:

@@ -34,6 +34,7 @@ from linewright.line.factory import FORMAT, Factory
 from linewright.line.facts import Accepted, Finished
 from linewright.line.file.factory_file import FACTORY_FILE
 from linewright.line.maintenance.problem import Problem, problem_of, worst
+from linewright.line.maintenance.schemas import databases_of_lines
 from linewright.line.notify.deliveries import deliveries
 from linewright.line.record.clock_skew import AHEAD_S, ahead_until
 from linewright.line.record.disk_space import MAKE_ROOM, disk_in_words, forecast
@@ -244,7 +245,7 @@ def _inside(factory: Factory) -> Iterator[Path]:
 
 
 def _databases(factory: Factory, _: Needs) -> Iterator[Problem]:
-    for file in [*factory.state.glob("*.sqlite"), *sorted((factory.state / "feedback").glob("*.sqlite"))]:
+    for file in [*factory.state.glob("*.sqlite"), *databases_of_lines(factory.state)]:
         try:
             with closing(open_file(file, busy_s=_BUSY_S)) as database:
                 found = [str(row[0]) for row in database.execute("PRAGMA quick_check(3)")]

@@ -42,6 +42,7 @@ from linewright.line.retention.forgotten_rows import matching
 from linewright.line.sealed_parquet import write_segment
 from linewright.line.spec import LineSpec
 from linewright.model.facts import Package, Registered, Trained
+from linewright.people.annotations import Annotations
 from linewright.release.promotion import canary_of
 from linewright.serve.facts import Prediction, Prefix, Segment
 from linewright.serve.files import write_whole
@@ -438,9 +439,13 @@ def _carry_out(
     hashes = tuple(sorted({*subject.keys, *map(known.hash_of, found.keys)}))
     subject = msgspec.structs.replace(subject, keys=hashes)
     known = keep(factory, line, known.put(subject))
-    named = {*found.ids, *found.keys, *([text] if text else [])}
+    annotations = Annotations.of(factory.state, line)
+    questions = annotations.questions_about(found.ids)
+    named = {*found.ids, *found.keys, *questions, *([text] if text else [])}
     _forget_replies(factory, named)
     _forget_notes(factory, line, text)
+    # Before the predictions go, by which its questions are found.
+    annotations.forget(found.ids)
     labels = _once(factory, line, subject, found, named)
     _forget_copies(factory, line, found.ids)
     factory.labels_of(line).shrink()

@@ -7,6 +7,8 @@ from importlib import import_module
 from pathlib import Path
 
 from linewright.errors import Terminal
+from linewright.people.annotations import FOLDER as ANNOTATE
+from linewright.people.annotations import schema_at as annotations_at
 from linewright.serve.feedback.store import schema_at
 from linewright.store.database import open_file
 from linewright.store.names import is_line_name
@@ -14,6 +16,8 @@ from linewright.store.schema import Part, differences, schema_of, strangers
 from linewright.store.sql import REVISIONS
 
 METADATA, FEEDBACK = "metadata.sqlite", "feedback"
+_OF_LINES = {ANNOTATE: annotations_at, FEEDBACK: schema_at}
+"""Folders that have a database a line, and what gives the schema of a version of one."""
 OTHERS = ("engine.sqlite", "replies.sqlite", "outbox.sqlite")
 """Databases whose schema is that of a library, or of another room: tables and indexes, and nothing that acts by itself."""
 _BUSY_S = 10.0
@@ -22,7 +26,13 @@ _BUSY_S = 10.0
 def databases_of(state: Path) -> Iterator[Path]:
     """Give the databases of a state that are there."""
     yield from (path for name in (METADATA, *OTHERS) if (path := state / name).is_file())
-    yield from sorted((state / FEEDBACK).glob("*.sqlite"))
+    yield from databases_of_lines(state)
+
+
+def databases_of_lines(state: Path, *folders: str) -> Iterator[Path]:
+    """Give the databases that each have something of one line, of some folders (default: all)."""
+    for folder in folders or _OF_LINES:
+        yield from sorted((state / folder).glob("*.sqlite"))
 
 
 def strange_in(path: Path) -> list[str]:
@@ -37,9 +47,10 @@ def strange_in(path: Path) -> list[str]:
     """
     with closing(open_file(path, busy_s=_BUSY_S)) as database:
         database.execute("PRAGMA trusted_schema = OFF")
-        if path.name in OTHERS and path.parent.name != FEEDBACK:
+        of_line = _OF_LINES.get(path.parent.name)
+        if path.name in OTHERS and of_line is None:
             return list(strangers(database))
-        made = _metadata(database) if path.name == METADATA else _feedback(database)
+        made = _metadata(database) if of_line is None else of_line(_version(database))
         return list(differences(schema_of(database), made))
 
 
@@ -66,5 +77,5 @@ def _metadata(database: sqlite3.Connection) -> frozenset[Part]:
     )
 
 
-def _feedback(database: sqlite3.Connection) -> frozenset[Part]:
-    return schema_at(database.execute("PRAGMA user_version").fetchone()[0])
+def _version(database: sqlite3.Connection) -> int:
+    return database.execute("PRAGMA user_version").fetchone()[0]

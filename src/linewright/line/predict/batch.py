@@ -224,9 +224,8 @@ def _refuse_precious(factory: Factory, file: Path, out: Path) -> None:
     sources = [written for name in factory.names() for written in _source_files(factory, name)]
     is_source = any(is_one_of(target, written, factory.root) for written in sources)
     own = [factory.root / "lines", factory.state, factory.root / FACTORY_FILE]
-    is_own = any(target.is_relative_to(path) for path in own) and not target.is_relative_to(
-        real(factory.client_files)
-    )
+    passing = [real(factory.client_files), real(factory.scratch)]
+    is_own = any(map(target.is_relative_to, own)) and not any(map(target.is_relative_to, passing))
     if is_source or target == real(file) or is_own:
         raise RequestError(
             "answers would overwrite what the factory needs",

@@ -8,10 +8,21 @@ import msgspec
 from linewright.errors import Denied
 
 Permission = Literal[
-    "view", "view-rows", "metrics", "predict", "label", "plan", "run", "release", "halt", "approve", "manage"
+    "view",
+    "view-rows",
+    "metrics",
+    "predict",
+    "label",
+    "annotate",
+    "plan",
+    "run",
+    "release",
+    "halt",
+    "approve",
+    "manage",
 ]
 """What a route or an operation asks for: to see what lines do; to see rows of data, which may be personal; to read metrics; to
-predict; to send labels; to look at data and stored bytes, which costs, and at what a run would do; to train; to change what serves;
+predict; to send labels; to see the rows of a queue and label them; to look at data and stored bytes, which costs, and at what a run would do; to train; to change what serves;
 to stop a line; to approve what others propose; to look after members, tokens and stored bytes."""
 Effect = Literal["read", "propose", "act", "destroy"]
 """What an operation does: read; keep something that changes nothing yet; change something; remove what cannot be had back."""
@@ -23,9 +34,9 @@ _VIEWER = frozenset({"view"})
 _ANALYST = _VIEWER | {"view-rows", "predict", "plan"}
 ROLES: Mapping[str, frozenset[str]] = {
     "viewer": _VIEWER,
-    "annotator": _VIEWER | {"label"},
+    "annotator": _VIEWER | {"label", "annotate"},
     "analyst": _ANALYST,
-    "engineer": _ANALYST | {"label", "metrics", "run", "release", "halt"},
+    "engineer": _ANALYST | {"label", "annotate", "metrics", "run", "release", "halt"},
     "approver": _VIEWER | {"view-rows", "approve", "halt"},
     "admin": _VIEWER | {"view-rows", "metrics", "plan", "halt", "manage"},
 }

@@ -199,7 +199,7 @@ def _in_request(database: sqlite3.Connection, identity: bytes) -> _InRequest | N
     at = place_after(first, identity)
     if at >= size:
         return None
-    keys = _keys_of(database, first)
+    keys = _keys_of(database, first, size)
     return _InRequest(number, None if keys is None else keys[at], segment, offset)
 
 
@@ -232,17 +232,18 @@ def set_apart(database: sqlite3.Connection, identity: bytes) -> None:
         )
 
 
-_last_keys: tuple[bytes, list[str | None] | None] = (b"", None)
-"""Of the request that was asked about last, by its first id, which no other has: labels come for one row after the other."""
+_last_keys: tuple[bytes, int, list[str | None] | None] = (b"", 0, None)
+"""Of the request that a label came for last, by its first id and its size: labels come for one row after the other. A copy of a factory
+has the same ids, and may have fewer of its rows since somebody was forgotten."""
 
 
-def _keys_of(database: sqlite3.Connection, first: bytes) -> list[str | None] | None:
+def _keys_of(database: sqlite3.Connection, first: bytes, size: int) -> list[str | None] | None:
     global _last_keys  # noqa: PLW0603 -- one assignment, so that threads see one or the other
-    known, keys = _last_keys
-    if known != first:
+    known, many, keys = _last_keys
+    if (known, many) != (first, size):
         (told,) = database.execute("SELECT keys FROM requests WHERE first = ?", (first,)).fetchone()
         keys = None if told is None else _KEYS.decode(told)
-        _last_keys = (first, keys)
+        _last_keys = (first, size, keys)
     return keys
 
 

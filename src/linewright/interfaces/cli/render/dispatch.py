@@ -6,6 +6,10 @@ from importlib import import_module
 from typing import Any
 
 _SUBJECTS: Mapping[str, str] = {
+    "linewright.line.annotate.label_studio": "annotate",
+    "linewright.line.annotate.progress": "annotate",
+    "linewright.line.annotate.questions": "annotate",
+    "linewright.line.annotate.queue": "annotate",
     "linewright.line.maintenance.backup": "care.maintenance",
     "linewright.line.maintenance.doctor": "care.maintenance",
     "linewright.line.maintenance.forget": "care.maintenance",
