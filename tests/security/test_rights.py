@@ -93,6 +93,7 @@ ASKS: dict[str, set[str]] = {
     "logout": EVERYBODY,
     "schema": VIEWERS,
     "show": VIEWERS,
+    "run-steps": VIEWERS,
     "why": VIEWERS,
     "replay": {"analyst", "engineer", "approver", "admin"},
     "cancel": {"engineer"},

@@ -62,6 +62,11 @@ OPERATIONS: Mapping[str, Entry] = {
         _LOOK,
         "List what waits for whoever asks: proposals to decide about, comments that name them, open alerts.",
     ),
+    "run-steps": _entry(
+        "run",
+        _LOOK,
+        "Show how far a run has come: each step with its time, what was tried, and what the gates found.",
+    ),
     "models": _entry("history", _LOOK, "List the models of a line."),
     "datasets": _entry(
         "datasets",

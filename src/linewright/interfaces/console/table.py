@@ -8,6 +8,7 @@ PAGES = {
     "factory": Entry("factory", "/", "view", "Factory", "look"),
     "alerts": Entry("alerts", "/alerts", "view", "Alerts", "look"),
     "value": Entry("value", "/goals", "view", "Goals and value", "look"),
+    "runs": Entry("runs", "/runs", "view", "Runs", "look"),
     "proposals": Entry("proposals", "/proposals", "view", "Proposals", "decide"),
     "people": Entry("people", "/people", "manage", "People and tokens", "care"),
     "audit": Entry("audit", "/audit", "manage", "Audit", "care"),
