@@ -34,7 +34,9 @@ EVERYBODY = {*ROLES, *TOKEN_KINDS}
 PLANNERS = {"analyst", "engineer", "admin", "agent"}
 ALLOWED: dict[str, set[str]] = {
     "check": PLANNERS,
+    "check-text": PLANNERS,
     "plan": PLANNERS,
+    "plan-text": {"engineer"},
     "verify": PLANNERS,
     "audit verify": PLANNERS,
     "audit key": {"admin"},

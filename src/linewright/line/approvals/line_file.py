@@ -1,11 +1,10 @@
 """Changes of line files that are proposed: what may be proposed, and how the file is replaced."""
 
-from difflib import unified_diff
-
 from linewright.data.spec import FileSource
 from linewright.errors import Conflict, RequestError
 from linewright.line.check.contradictions import refuse
 from linewright.line.factory import Factory
+from linewright.line.file.edit import difference as between
 from linewright.line.file.read import parse_line, unsupported
 from linewright.line.proposals.preconditions import digest_of_file
 from linewright.line.proposals.record import Look, all_of, propose
@@ -112,12 +111,7 @@ def difference(factory: Factory, change: LineChange) -> str:
     held = path.read_bytes()
     if digest_of_bytes(held) != change.before:
         return ""
-    name = f"lines/{change.line}.yaml"
-    parts = (text.splitlines(keepends=True) for text in (held.decode(errors="replace"), change.text))
-    lines = unified_diff(*parts, fromfile=f"a/{name}", tofile=f"b/{name}")
-    return "".join(
-        each if each.endswith("\n") else f"{each}\n\\ No newline at end of file\n" for each in lines
-    )
+    return between(held.decode(errors="replace"), change.text, change.line)
 
 
 def replace_file(factory: Factory, change: LineChange) -> None:

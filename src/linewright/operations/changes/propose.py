@@ -1,7 +1,5 @@
 """The operation that proposes a change of a line file."""
 
-from typing import Annotated
-
 import msgspec
 
 from linewright.errors import RequestError
@@ -10,17 +8,8 @@ from linewright.line.approvals.vote import apply_unless_it_waits
 from linewright.line.factory import Factory
 from linewright.operations.changes.proposals import ProposalLine, line_of
 from linewright.operations.declaration.declare import operation
+from linewright.operations.declaration.parameter import LineText
 from linewright.operations.plan import PlanResult, planned
-
-LineText = Annotated[
-    str,
-    msgspec.Meta(
-        max_length=2**18,
-        description="the text of a line file, at most 262,144 characters",
-        extra={"from_file": True},
-    ),
-]
-"""The text of a line file; a command is given the file that has it."""
 
 
 class ProposedFile(ProposalLine, frozen=True, kw_only=True):
