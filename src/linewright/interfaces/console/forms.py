@@ -65,6 +65,8 @@ class Form:
     """Where to go then; empty where the page of the form is to show the answer."""
     page: str
     """Address of the page that has the form; empty where that does not show it again."""
+    show: str
+    """Address of the page that shows the answer, where `next` is empty."""
 
 
 def read_form(body: bytes, operation: Operation) -> Form:
@@ -76,6 +78,8 @@ def read_form(body: bytes, operation: Operation) -> Form:
         Where to go then; ``{name}`` in it stands for the field of that name.
     ``_page``
         The page that has the form: what went wrong is told there, beside all that was filled in, and without ``_next`` the answer too.
+    ``_show``
+        Another page that shows the answer; ``{name}`` as in ``_next``.
     ``_if_taken``
         Names of fields, apart by blanks, that an operation is given only if it takes them: a form may have buttons for several.
     ``_text.NAME`` and ``_as.NAME``
@@ -89,6 +93,7 @@ def read_form(body: bytes, operation: Operation) -> Form:
     fields = _fields(body)
     typed = {name: given[-1] for name, given in fields.items()}
     to, page = _filled(typed.get("_next", ""), typed), typed.get("_page", "")
+    show = _filled(typed.get("_show", ""), typed) or page
     taken = {each.name: each for each in operation.parameters}
     optional = typed.get("_if_taken", "").split()
     arguments = {
@@ -106,6 +111,7 @@ def read_form(body: bytes, operation: Operation) -> Form:
         typed=typed,
         next=own_path(to) if to else "",
         page=own_path(page) if page else "",
+        show=own_path(show) if show else "",
     )
 
 

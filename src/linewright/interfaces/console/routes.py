@@ -77,6 +77,8 @@ class Console:
         Carries out what is expensive; without it that is done here.
     files
         Has the files of whoever fills in a form; without it no form takes one.
+    relative
+        Leaves out of a page where the factory is on this machine.
     name
         Of the factory.
     """
@@ -89,9 +91,10 @@ class Console:
         asked_by: Callable[[MutableMapping[str, Any]], Identity],
         carry_out: CarryOut | None,
         files: ClientFiles | None = None,
+        relative: Callable[[bytes], bytes] = bytes,
         name: str = "",
     ) -> None:
-        self._files = files
+        self._files, self._relative = files, relative
         self._open, self._operations, self._asked_by = open_factory, operations, asked_by
         self._carry_out, self.name = carry_out, name
         self._threads, self._writers = CapacityLimiter(8), CapacityLimiter(4)
@@ -295,7 +298,7 @@ class Console:
         defaults = dict[str, Any]()
         defaults |= {"note": None, "page": "", "is_live": False, "saves": False, "error": None, "charts": []}
         defaults |= {"problem": None, "answer": None, "typed": {}}
-        return (
+        html = (
             self._render.environment()
             .get_template(template)
             .render(
@@ -314,6 +317,7 @@ class Console:
                 }
             )
         )
+        return self._relative(html.encode()).decode()
 
     def _navigation(self, identity: Identity) -> list[Route]:
         return [
@@ -384,10 +388,11 @@ class Console:
                 return _go(f"/runs/{quote(unfinished)}")
         except LinewrightError as error:
             if form is not None and form.page:
-                return await self._again(form, request, identity, {"problem": error}, error.http_status)
+                more = {"problem": error}
+                return await self._show_form(form.page, form, request, identity, more, error.http_status)
             return await self.refused(error, request, identity)
-        if form.page and not form.next:
-            return await self._again(form, request, identity, {"answer": result})
+        if form.show and not form.next:
+            return await self._show_form(form.show, form, request, identity, {"answer": result})
         from linewright.interfaces.cli.render.dispatch import result_text  # noqa: PLC0415 -- with the first form
 
         says, to = result_text(result) or "", form.next or "/"
@@ -421,21 +426,22 @@ class Console:
             staged.undo()
             raise
 
-    async def _again(
+    async def _show_form(  # noqa: PLR0917 -- what a page is made of
         self,
+        address: str,
         form: Form,
         request: Request,
         identity: Identity,
         more: Mapping[str, Any],
         status: int = 200,
     ) -> Response:
-        """Show the page of a form again, with what was filled in and what came of it."""
-        parts = urlsplit(form.page)
+        """Show a page with what was filled in and what came of it."""
+        parts = urlsplit(address)
         route = next((each for each in self.routes if each.pattern.fullmatch(parts.path)), None)
         match = route and route.pattern.fullmatch(parts.path)
         try:
             if route is None or match is None:
-                raise RequestError("no page has that address", where="_page", found=form.page[:80])
+                raise RequestError("no page has that address", where="_page", found=address[:80])
             path = {name: unquote(value) for name, value in match.groupdict().items()}
             at = {"method": "GET", "path": unquote(parts.path), "raw_path": parts.path.encode()}
             at |= {"query_string": parts.query.encode(), "path_params": path}
@@ -444,7 +450,7 @@ class Console:
             html = await self._html(route, asked, identity, values, {}, more={**more, "typed": form.typed})
         except LinewrightError as error:
             return await self.refused(more.get("problem", error), request, identity)
-        headers = {"content-security-policy": POLICY, "x-page": form.page}
+        headers = {"content-security-policy": POLICY, "x-page": address}
         return Response(html, status, headers=headers, media_type=_HTML)
 
 

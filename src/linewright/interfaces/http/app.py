@@ -208,6 +208,7 @@ def control_app(
         asked_by=asked_by,
         carry_out=None if expensive is None else _in_process(expensive, stopping or Event()),
         files=files,
+        relative=bytes if root is None else Relative(root),
         name="" if root is None else root.name,
     )
     app = ControlApp(

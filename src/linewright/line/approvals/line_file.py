@@ -42,7 +42,8 @@ def read_proposed(factory: Factory, line: str, text: str) -> LineSpec:
 def propose_file(factory: Factory, spec: LineSpec, text: str, *, because: str) -> Look:
     """Propose that a line file has another text; the file in force says who may approve it.
 
-    Nobody needs to while the line has no model, if its author proposes and the file reads nothing else of this machine.
+    Nobody needs to where the owner of the factory proposes, who may write to the file itself; nor while the line has no model, if its
+    author proposes and the file reads nothing else of this machine.
 
     Raises
     ------
@@ -60,12 +61,12 @@ def propose_file(factory: Factory, spec: LineSpec, text: str, *, because: str) -
         raise RequestError("the line file says exactly this already", where=str(factory.path_of(line)))
     before = spec_in_force(factory, line)
     kind = _kind(before, spec)
-    is_free = before is not None and _is_own_draft(factory, change) and _reads_the_same(before, spec)
+    is_own = before is not None and _is_own_draft(factory, change) and _reads_the_same(before, spec)
     return propose(
         factory,
         kind,
         change,
-        _NOBODY if is_free else line_rule(factory, line, kind),
+        _NOBODY if is_own or factory.identity.is_owner else line_rule(factory, line, kind),
         because=because,
         authors=[factory.identity.member],
     )

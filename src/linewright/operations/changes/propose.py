@@ -24,7 +24,8 @@ def propose(factory: Factory, line: str, file: LineText, /, *, because: str = ""
 
     `changes` of the file in force says who may approve it. The file is checked as `check` does but for the data, and its exact text is
     kept. The approval replaces the file only if it is still the one that this was proposed on. While the line has no model, its author
-    needs no approval to change what it does with the same data, and the file is replaced at once.
+    needs no approval to change what it does with the same data, and the file is replaced at once; the owner of the factory, who may write to
+    the file itself, never needs one.
 
     Parameters
     ----------

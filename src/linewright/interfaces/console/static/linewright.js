@@ -44,7 +44,7 @@ async function loadParts(root) {
     part.setAttribute("aria-busy", "true");
     fetchPart(address).then(({ nodes }) => {
       const heading = part.querySelector("h2");
-      part.replaceChildren(...(heading ? [heading] : []), ...nodes.filter((each) => !(each.matches && each.matches("title, h1, nav.crumbs"))));
+      part.replaceChildren(...(heading ? [heading] : []), ...nodes.filter((each) => !(each.matches && each.matches("title, h1, nav"))));
       part.removeAttribute("aria-busy");
       wake(part);
     }).catch(() => part.removeAttribute("aria-busy"));
@@ -109,7 +109,7 @@ document.addEventListener("submit", async (event) => {
     const found = await fetchPart(action, { method: "POST", body: new URLSearchParams(fields) });
     const to = new URL(found.answer.url), own = found.answer.headers.get("x-page");
     if (to.pathname.startsWith("/sign-in")) { location.href = to.href; return; }
-    if (own) { swap(found, own, { push: false }); main().querySelector(".problem section")?.focus(); }
+    if (own) { swap(found, own, { push: own.split("?")[0] !== location.pathname }); main().querySelector(".problem section")?.focus(); }
     else if (found.answer.ok && !to.pathname.startsWith("/do/")) swap(found, to.pathname + to.search);
     else showProblem(form, found.nodes);
     follow();
@@ -122,7 +122,6 @@ document.addEventListener("submit", async (event) => {
 // Large files go before the form, in parts; it then names them.
 async function sendFiles(form, fields) {
   for (const input of form.querySelectorAll("input[type=file]")) {
-    fields.delete(input.name);
     const file = input.files[0];
     if (!file) continue;
     let kept = { bytes: 0 };
@@ -137,7 +136,7 @@ async function sendFiles(form, fields) {
       kept = said;
       say(`${Math.round(100 * kept.bytes / Math.max(1, file.size))} %`);
     } while (kept.bytes < file.size);
-    fields.set(input.name, kept.file);
+    fields.set(input.dataset.for, kept.file);
   }
 }
 
@@ -250,5 +249,7 @@ function clock(root) {
   }
 }
 
-function wake(root) { localise(root); loadParts(root); clock(root); }
+function wake(root) {
+  for (const each of root.querySelectorAll("[data-script]")) each.hidden = false;
+  localise(root); loadParts(root); clock(root); }
 document.addEventListener("DOMContentLoaded", () => { wake(document); follow(); });
