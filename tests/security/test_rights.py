@@ -34,7 +34,9 @@ EVERYBODY = {*ROLES, *TOKEN_KINDS}
 PLANNERS = {"analyst", "engineer", "admin", "agent"}
 ALLOWED: dict[str, set[str]] = {
     "check": PLANNERS,
+    "check-text": PLANNERS,
     "plan": PLANNERS,
+    "plan-text": {"engineer"},
     "verify": PLANNERS,
     "audit verify": PLANNERS,
     "audit key": {"admin"},
@@ -102,6 +104,7 @@ ASKS: dict[str, set[str]] = {
     "logout": EVERYBODY,
     "schema": VIEWERS,
     "show": VIEWERS,
+    "run-steps": VIEWERS,
     "why": VIEWERS,
     "replay": {"analyst", "engineer", "approver", "admin"},
     "cancel": {"engineer"},

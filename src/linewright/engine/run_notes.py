@@ -1,7 +1,9 @@
-"""What the durable engine notes of runs, read without it: which may wait for their end, and the notes of those that have ended, which nobody asks for."""
+"""What the durable engine notes of runs, read without it: their steps, which may wait for their end, and the notes of those that have ended."""
 
+import json
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import sqlalchemy as sa
 from sqlalchemy.exc import DBAPIError
@@ -13,6 +15,7 @@ _LOOK_S = 1.0
 """How long it is waited for another process that writes, where a mere look would do."""
 _AT_ONCE = 500
 """Runs that one statement is about."""
+_WAITING = ("ENQUEUED", "DELAYED")
 _ENDED = ("SUCCESS", "ERROR", "CANCELLED", "MAX_RECOVERY_ATTEMPTS_EXCEEDED")
 
 
@@ -32,6 +35,67 @@ def may_be_unfinished(url: str, group: str) -> bool:
             engine.dispose()
     except (LinewrightError, DBAPIError):
         return True
+
+
+class StepNote(NamedTuple):
+    """A step of a run that has been done, or has failed."""
+
+    step: str
+    begun: int | None
+    ended: int | None
+    """Milliseconds since 1970; `None` where they were not noted."""
+    outcome: Any
+    """``{"returned": …}`` or ``{"raised": …}``, see `engine.protocol.capture`."""
+
+
+class RunNotes(NamedTuple):
+    """What the engine notes of one run."""
+
+    waits: bool
+    """Whether it has not begun."""
+    begun: int | None
+    """Milliseconds since 1970."""
+    steps: tuple[StepNote, ...]
+    """In the order in which they were done."""
+
+
+def notes_of(url: str, run: str) -> RunNotes | None:
+    """Return what the engine notes of a run; `None` where it has none, or its database does not answer at once."""
+    if _has_no_engine(url):
+        return None
+    place = "dbos" if url.startswith("postgresql") else None
+    names = ("workflow_uuid", "status", "started_at_epoch_ms")
+    runs = sa.table("workflow_status", *map(sa.column, names), schema=place)
+    names = (
+        "workflow_uuid",
+        "function_id",
+        "function_name",
+        "output",
+        "started_at_epoch_ms",
+        "completed_at_epoch_ms",
+    )
+    steps = sa.table("operation_outputs", *map(sa.column, names), schema=place)
+    try:
+        engine = open_database(url, busy_s=_LOOK_S)
+        try:
+            with reading(engine) as connection:
+                at_all = sa.select(runs.c.status, runs.c.started_at_epoch_ms)
+                found = connection.execute(at_all.where(runs.c.workflow_uuid == run)).one_or_none()
+                if found is None:
+                    return None
+                each = sa.select(
+                    steps.c.function_name,
+                    steps.c.started_at_epoch_ms,
+                    steps.c.completed_at_epoch_ms,
+                    steps.c.output,
+                ).where(steps.c.workflow_uuid == run)
+                done = connection.execute(each.order_by(steps.c.function_id)).all()
+        finally:
+            engine.dispose()
+    except (LinewrightError, DBAPIError):
+        return None
+    told = (StepNote(name, begun, ended, json.loads(output or "{}")) for name, begun, ended, output in done)
+    return RunNotes(found.status in _WAITING, found.started_at_epoch_ms, tuple(told))
 
 
 def noted(url: str, runs: Sequence[str]) -> list[str]:

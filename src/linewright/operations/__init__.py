@@ -33,9 +33,19 @@ OPERATIONS: Mapping[str, Entry] = {
     ),
     "init": _entry("lines", _START, "Make an empty factory in a folder."),
     "check": _entry("check", _START, "Check the line files, and whether the data keep their contracts."),
+    "check-text": _entry(
+        "check",
+        _START,
+        "Check the text of a line file before anybody saves it, and show how it differs; nothing is kept and no data are read.",
+    ),
     "line-file": _entry("lines", _START, "Print the file of a line."),
     "schema": _entry("lines", _START, "Print the JSON Schema of the line file or of one of its sections."),
     "plan": _entry("plan", _RUN, "Say what a run would change, and why."),
+    "plan-text": _entry(
+        "plan",
+        _RUN,
+        "Say what a run would change if the file of a line had another text; nothing but the plan is kept.",
+    ),
     "run": _entry("run", _RUN, "Train, judge and release lines; finish what was interrupted."),
     "retrain": _entry("run", _RUN, "Train a line again with the rows and labels that are known by now."),
     "cancel": _entry("run", _RUN, "End a run that is at work or waits, without a result."),
@@ -91,6 +101,11 @@ OPERATIONS: Mapping[str, Entry] = {
         "people.comments",
         _LOOK,
         "List what waits for whoever asks: proposals to decide about, comments that name them, open alerts.",
+    ),
+    "run-steps": _entry(
+        "run",
+        _LOOK,
+        "Show how far a run has come: each step with its time, what was tried, and what the gates found.",
     ),
     "models": _entry("history", _LOOK, "List the models of a line."),
     "datasets": _entry(

@@ -5,12 +5,18 @@ from typing import Any
 import msgspec
 
 from linewright.data.breach_text import BreachInWords, breaches_in_words, what_to_do
-from linewright.data.facts import Finding, RowSql
-from linewright.errors import LinewrightError, SpecError
+from linewright.data.facts import Edit, Finding, RowSql
+from linewright.errors import LinewrightError, RequestError, SpecError
+from linewright.line.check.contradictions import refuse
 from linewright.line.check.report import check_line
+from linewright.line.check.settings_checks import check_settings
 from linewright.line.factory import Factory
+from linewright.line.file.edit import difference, edited
+from linewright.line.file.read import parse_line, unsupported
+from linewright.line.file.yaml_nodes import read_text
 from linewright.line.value.goals import strange_goals
 from linewright.operations.declaration.declare import operation
+from linewright.operations.declaration.parameter import LineText
 
 
 class CheckedLine(msgspec.Struct, frozen=True, kw_only=True):
@@ -60,6 +66,69 @@ def check(factory: Factory, /, *lines: str) -> Checked:
         lines=tuple(_check(factory, name) for name in lines or factory.names()),
         factory=tuple(error.to_json() for error in strange),
     )
+
+
+class CheckedText(msgspec.Struct, frozen=True, kw_only=True):
+    """What a text of a line file is, that nobody has saved."""
+
+    line: str
+    text: str
+    """With the changes that were asked for."""
+    errors: tuple[dict[str, Any], ...]
+    """What is wrong with it, each mistake with line and column from 1; of a section that is not built yet, without."""
+    findings: tuple[Finding, ...]
+    """Settings that mislead or have no effect, with what mends them."""
+    diff: str
+    """How it differs from the file in force, as a unified diff; empty where it does not."""
+
+    @property
+    def exit_code(self) -> int:
+        """2 where it is wrong."""
+        return SpecError.exit_code if self.errors else 0
+
+
+@operation(permission="plan", effect="propose")
+def check_text(
+    factory: Factory, line: str, file: LineText | None = None, /, *, edits: str = ""
+) -> CheckedText:
+    """Check the text of a line file before anybody saves it, and show how it differs; nothing is kept and no data are read.
+
+    Parameters
+    ----------
+    line
+        Name of the line.
+    file
+        The file with the text; over HTTP, the text itself (default: the file in force).
+    edits
+        Changes to make in it first, a JSON list as the ``remedy`` of a finding has them.
+    """
+    path = factory.path_of(line)
+    held = read_text(path)
+    text, errors = held if file is None else file, list[dict[str, Any]]()
+    findings = tuple[Finding, ...]()
+    try:
+        if edits:
+            text = edited(text, _edits(edits))
+        spec = parse_line(text, name=f"lines/{path.name}")
+        refuse(unsupported(spec))
+        findings = check_settings(factory, spec)
+    except SpecError as error:
+        errors = list(error.details.get("errors") or [error.to_json()])
+    return CheckedText(
+        line=line, text=text, errors=tuple(errors), findings=findings, diff=difference(held, text, line)
+    )
+
+
+def _edits(text: str) -> tuple[Edit, ...]:
+    try:
+        return msgspec.json.decode(text, type=tuple[Edit, ...])
+    except (msgspec.DecodeError, msgspec.ValidationError) as error:
+        raise RequestError(
+            f"these are no changes: {error}",
+            where="--edits",
+            found=text[:80],
+            allowed='a JSON list such as [{"path": ["table", "exclude"], "value": "id", "is_item": true}]',
+        ) from error
 
 
 def _check(factory: Factory, name: str) -> CheckedLine:

@@ -4,6 +4,7 @@ import msgspec
 
 from linewright.data.facts import Finding
 from linewright.errors import RequestError
+from linewright.line.approvals.line_file import read_proposed
 from linewright.line.check.settings_checks import check_plan
 from linewright.line.factory import Factory
 from linewright.line.file.read import placed
@@ -12,6 +13,7 @@ from linewright.line.runs.plan_text import ChangeInWords, changes_in_words
 from linewright.line.runs.record import declared
 from linewright.line.spec import LineSpec
 from linewright.operations.declaration.declare import operation
+from linewright.operations.declaration.parameter import LineText
 
 
 class PlanResult(msgspec.Struct, frozen=True, kw_only=True):
@@ -46,6 +48,20 @@ def plan(factory: Factory, /, *lines: str) -> PlanResult | Plans:
     """
     plans = tuple(_plan(factory, name) for name in lines or factory.names())
     return plans[0] if len(plans) == 1 else Plans(plans=plans)
+
+
+@operation(permission="run", effect="propose", expensive=True)
+def plan_text(factory: Factory, line: str, file: LineText, /) -> PlanResult:
+    """Say what a run would change if the file of a line had another text; nothing but the plan is kept.
+
+    Parameters
+    ----------
+    line
+        Name of the line.
+    file
+        The file with the text; over HTTP, the text itself.
+    """
+    return planned(factory, read_proposed(factory, line, file))
 
 
 def _plan(factory: Factory, name: str) -> PlanResult:

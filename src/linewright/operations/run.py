@@ -5,10 +5,12 @@ from typing import Any, Literal
 import msgspec
 
 from linewright.data.breach_text import BreachInWords, breaches_in_words
-from linewright.errors import LinewrightError, RequestError
+from linewright.errors import LinewrightError, NotFound, RequestError
 from linewright.line.factory import Factory
-from linewright.line.facts import RunResult
+from linewright.line.facts import Accepted, RunResult
+from linewright.line.runs.cancel import require_id
 from linewright.line.runs.execute import cancel_run, execute
+from linewright.line.runs.progress import RunSteps, steps_of
 from linewright.line.runs.result_text import decides, in_force, unequal
 from linewright.operations.declaration.declare import operation
 
@@ -110,6 +112,23 @@ def cancel(factory: Factory, run: str, /, *, because: str = "") -> Cancelled:
         Why, for the record.
     """
     return Cancelled(**cancel_run(factory, run, because))
+
+
+@operation(permission="view", effect="read", checks_lines=True)
+def run_steps(factory: Factory, run: str, /) -> RunSteps:
+    """Show how far a run has come: each step with its time, what was tried, and what the gates found.
+
+    Parameters
+    ----------
+    run
+        Id of the run, as `runs` lists it.
+    """
+    require_id(run)
+    accepted = next((one for one in factory.metadata.events(Accepted) if one.run == run), None)
+    # What somebody may not see is not there for them: an id tells nothing of other lines.
+    if accepted is None or not factory.may("view", accepted.line):
+        raise NotFound("no such run was accepted", found=run, hint="`linewright runs` lists them")
+    return steps_of(factory, accepted)
 
 
 @operation(permission="run", effect="act", waits=True)

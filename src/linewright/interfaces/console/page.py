@@ -131,6 +131,10 @@ class Page:
         Whether it changes while somebody looks: the browser is told then.
     query
         Names of the values that may follow the ``?`` of its address.
+    fields
+        What further names of such values begin with: those of a form whose fields only the page knows. Empty: there are none.
+    is_form
+        Whether what is expensive depends on what somebody fills in: where it cannot be done, the page says so as its ``problem``.
     title
         Makes the heading of the values of the address (default: the title of its row).
     """
@@ -140,6 +144,8 @@ class Page:
     apart: Apart = none_apart
     is_live: bool = False
     query: tuple[str, ...] = ()
+    fields: str = ""
+    is_form: bool = False
     title: Callable[[Mapping[str, str]], str] | None = None
 
 
@@ -166,7 +172,8 @@ class Route:
         """
         found = dict(path)
         for name, given in query.items():
-            if name not in self.page.query or len(given) != 1:
+            is_field = bool(self.page.fields) and name.startswith(self.page.fields)
+            if not (is_field or name in self.page.query) or len(given) != 1:
                 raise RequestError(
                     "not a value of this page",
                     where=self.entry.path,

@@ -8,7 +8,7 @@ from functools import cached_property, partial
 from time import monotonic
 from types import ModuleType
 from typing import Any
-from urllib.parse import parse_qs, quote, urlencode, urlsplit
+from urllib.parse import parse_qs, quote, unquote, urlencode, urlsplit
 
 import msgspec
 from anyio import CapacityLimiter
@@ -25,6 +25,7 @@ from linewright.errors import (
     panics_explained,
 )
 from linewright.interfaces.console.fleet import Fleet
+from linewright.interfaces.console.forms import ClientFiles, Form, own_path, read_form
 from linewright.interfaces.console.page import Ask, Page, Route
 from linewright.interfaces.console.table import routes
 from linewright.operations.declaration.declare import Operation
@@ -74,8 +75,12 @@ class Console:
         Whose a request is, which the guard let in.
     carry_out
         Carries out what is expensive; without it that is done here.
+    files
+        Has the files of whoever fills in a form; without it no form takes one.
     relative
-        Leaves out of a text where the factory is on this machine.
+        Leaves out of a page where the factory is on this machine.
+    name
+        Of the factory.
     """
 
     def __init__(
@@ -85,8 +90,11 @@ class Console:
         *,
         asked_by: Callable[[MutableMapping[str, Any]], Identity],
         carry_out: CarryOut | None,
+        files: ClientFiles | None = None,
+        relative: Callable[[bytes], bytes] = bytes,
         name: str = "",
     ) -> None:
+        self._files, self._relative = files, relative
         self._open, self._operations, self._asked_by = open_factory, operations, asked_by
         self._carry_out, self.name = carry_out, name
         self._threads, self._writers = CapacityLimiter(8), CapacityLimiter(4)
@@ -204,8 +212,16 @@ class Console:
         own: Mapping[str, str],
         *,
         charts: list[Any] | None = None,
+        more: Mapping[str, Any] | None = None,
     ) -> str:
-        apart = await self._apart(route.page, request, identity, values)
+        told = dict(more or {})
+        try:
+            apart = await self._apart(route.page, request, identity, values)
+        except LinewrightError as error:
+            if not route.page.is_form:
+                raise
+            apart = dict[str, Any]()
+            told = {"problem": error} | told
 
         def make() -> str:
             with faults_explained(), panics_explained(), self._open(identity) as factory:
@@ -220,6 +236,7 @@ class Console:
                     identity,
                     {
                         **shown,
+                        **told,
                         "note": note,
                         "page": route.name,
                         "is_live": page.is_live,
@@ -278,8 +295,10 @@ class Console:
         line = request.path_params.get("line")
         tabs = [] if identity is None or line is None else self._tabs(identity, line)
         is_part = request.headers.get("x-fragment") == "main"
-        defaults = {"note": None, "page": "", "is_live": False, "saves": False, "error": None, "charts": []}
-        return (
+        defaults = dict[str, Any]()
+        defaults |= {"note": None, "page": "", "is_live": False, "saves": False, "error": None, "charts": []}
+        defaults |= {"problem": None, "answer": None, "typed": {}}
+        html = (
             self._render.environment()
             .get_template(template)
             .render(
@@ -298,6 +317,7 @@ class Console:
                 }
             )
         )
+        return self._relative(html.encode()).decode()
 
     def _navigation(self, identity: Identity) -> list[Route]:
         return [
@@ -350,28 +370,32 @@ class Console:
         return Response(self._render.static(name), media_type=STATIC[name], headers=_FOREVER)
 
     async def _do(self, operation: str, request: Request) -> Response:
-        """Carry out what a form asks for, and go on to the page that it names."""
+        """Carry out what a form asks for, and go on to the page that it names, or show its own page again."""
         identity = self._asked_by(request.scope)
+        form: Form | None = None
         try:
             found = self._operation(operation)
             if found is None:
                 raise NotFound("no operation has that name", found=operation[:80])
-            form = _form(await request.body())
-            to = own_path(form.pop("_next", ["/"])[0])
-            arguments = {name: given for name, given in form.items() if any(given)}
+            form = read_form(await request.body(), found)
             self._fleet.forget()
             try:
-                result = await self._answer(found, arguments, request, identity, text=True)
+                result = await self._carried_out(found, form, request, identity)
             except Transient as error:
                 unfinished = error.details.get("unfinished")
                 if not isinstance(unfinished, str):
                     raise
                 return _go(f"/runs/{quote(unfinished)}")
         except LinewrightError as error:
+            if form is not None and form.page:
+                more = {"problem": error}
+                return await self._show_form(form.page, form, request, identity, more, error.http_status)
             return await self.refused(error, request, identity)
+        if form.show and not form.next:
+            return await self._show_form(form.show, form, request, identity, {"answer": result})
         from linewright.interfaces.cli.render.dispatch import result_text  # noqa: PLC0415 -- with the first form
 
-        says = result_text(result) or ""
+        says, to = result_text(result) or "", form.next or "/"
         if found.secret:
             shown = {"heading": found.summary, "says": says, "to": to}
             html = await run_sync(
@@ -383,6 +407,52 @@ class Console:
         self._notes.put(key, says, client)
         return _go(_with_query(to, note=key))
 
+    async def _carried_out(
+        self, operation: Operation, form: Form, request: Request, identity: Identity
+    ) -> Any:
+        if not operation.files:
+            return await self._answer(operation, form.arguments, request, identity, text=False)
+        operation.authorize(identity, operation.check({**form.arguments, **dict.fromkeys(form.written, "")}))
+        files = self._files
+        if files is None:
+            raise RequestError("no files are taken here", where=operation.name)
+        given = dict(form.arguments)
+        for name, text in form.written.items():
+            given[name] = await run_sync(files.keep, identity, text.name, text.data)
+        staged = await run_sync(files.stage, operation, given, identity)
+        try:
+            return await self._answer(operation, staged.arguments, request, identity, text=False)
+        except BaseException:
+            staged.undo()
+            raise
+
+    async def _show_form(  # noqa: PLR0917 -- what a page is made of
+        self,
+        address: str,
+        form: Form,
+        request: Request,
+        identity: Identity,
+        more: Mapping[str, Any],
+        status: int = 200,
+    ) -> Response:
+        """Show a page with what was filled in and what came of it."""
+        parts = urlsplit(address)
+        route = next((each for each in self.routes if each.pattern.fullmatch(parts.path)), None)
+        match = route and route.pattern.fullmatch(parts.path)
+        try:
+            if route is None or match is None:
+                raise RequestError("no page has that address", where="_page", found=address[:80])
+            path = {name: unquote(value) for name, value in match.groupdict().items()}
+            at = {"method": "GET", "path": unquote(parts.path), "raw_path": parts.path.encode()}
+            at |= {"query_string": parts.query.encode(), "path_params": path}
+            asked = Request({**request.scope, **at}, request.receive)
+            values = route.values(path, parse_qs(parts.query, keep_blank_values=True))
+            html = await self._html(route, asked, identity, values, {}, more={**more, "typed": form.typed})
+        except LinewrightError as error:
+            return await self.refused(more.get("problem", error), request, identity)
+        headers = {"content-security-policy": POLICY, "x-page": address}
+        return Response(html, status, headers=headers, media_type=_HTML)
+
 
 def _decoded(done: bytes, operation: Operation) -> Any:
     """Return a result as a value of its type; of several types, the first that fits."""
@@ -393,26 +463,6 @@ def _decoded(done: bytes, operation: Operation) -> Any:
         except msgspec.ValidationError as error:
             problem = error
     raise problem or TypeError(f"{operation.name} has no result")
-
-
-def _form(body: bytes) -> dict[str, list[str]]:
-    try:
-        return parse_qs(body.decode("ascii"), keep_blank_values=True, errors="strict", max_num_fields=1000)
-    except (UnicodeError, ValueError) as error:
-        raise RequestError("the body is not a form", where="body") from error
-
-
-def own_path(text: str) -> str:
-    r"""Return an address of ours, else that of the factory: a form leads to no other site.
-
-    Examples
-    --------
-    >>> [own_path(text) for text in ("/lines/claims?a=1", "https://elsewhere.example", "//elsewhere.example", "/\\elsewhere.example")]
-    ['/lines/claims?a=1', '/', '/', '/']
-    """
-    parts = urlsplit(text)
-    is_ours = text.startswith("/") and text[1:2] not in {"/", "\\"} and not parts.scheme and not parts.netloc
-    return text if is_ours and text.isprintable() else "/"
 
 
 def _with_query(path: str, **values: str) -> str:

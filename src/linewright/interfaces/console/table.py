@@ -8,11 +8,15 @@ PAGES = {
     "factory": Entry("factory", "/", "view", "Factory", "look"),
     "alerts": Entry("alerts", "/alerts", "view", "Alerts", "look"),
     "value": Entry("value", "/goals", "view", "Goals and value", "look"),
+    "runs": Entry("runs", "/runs", "view", "Runs", "look"),
     "proposals": Entry("proposals", "/proposals", "view", "Proposals", "decide"),
     "people": Entry("people", "/people", "manage", "People and tokens", "care"),
     "audit": Entry("audit", "/audit", "manage", "Audit", "care"),
     "proposal": Entry("proposal", "/proposals/{proposal}", "view", "Proposal"),
+    "new": Entry("new", "/new", "run", "New line"),
     "line": Entry("line", "/lines/{line}", "view", "Line", tab="Overview"),
+    "file": Entry("file", "/lines/{line}/file", "view", "Line file", tab="Line file"),
+    "file-check": Entry("file_check", "/lines/{line}/file/check", "plan", "What the data say"),
     "run": Entry("run", "/runs/{run}", "view", "Run"),
 }
 """Name of each page → where it is."""

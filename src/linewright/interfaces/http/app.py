@@ -201,11 +201,14 @@ def control_app(
     loaded = [
         each.without_files() for each in (load(name, operations) for name in operations) if not each.local
     ]
+    files = None if root is None else Files(root)
     console = Console(
         open_factory,
         {each.name: each for each in loaded},
         asked_by=asked_by,
         carry_out=None if expensive is None else _in_process(expensive, stopping or Event()),
+        files=files,
+        relative=bytes if root is None else Relative(root),
         name="" if root is None else root.name,
     )
     app = ControlApp(
@@ -234,7 +237,6 @@ def control_app(
             else Response(index, media_type=_JSON)
         )
 
-    files = None if root is None else Files(root)
     readers, urgent = CapacityLimiter(_READERS), CapacityLimiter(_FIRST)
     app.add_api_route(
         "/",
@@ -481,8 +483,7 @@ def _apart(
                 operation, staged.arguments, identity=identity, hung_up=hung_up, stopping=stopping
             )
         except BaseException:
-            for path in staged.made:
-                path.unlink(missing_ok=True)
+            staged.undo()
             raise
         return Response(done if files is None else files.told(done), media_type=_JSON)
 

@@ -57,7 +57,12 @@ class Staged(NamedTuple):
 
     arguments: Mapping[str, Any]
     made: tuple[Path, ...]
-    """Files that were put into the folder of the factory; they are removed if the operation fails."""
+    """Files that were put into the folder of the factory."""
+
+    def undo(self) -> None:
+        """Remove what was put there, for an operation that failed."""
+        for path in self.made:
+            path.unlink(missing_ok=True)
 
 
 class Files:
@@ -108,6 +113,12 @@ class Files:
             pieces(), media_type="application/octet-stream", headers={"content-length": str(size)}
         )
 
+    def keep(self, identity: Identity, name: str, data: bytes) -> str:
+        """Keep a whole file, and return what names it to an operation."""
+        path = self._begin(identity, _named(name), None)
+        self._append(path, 0, data)
+        return f"{MARK}{path.parent.name}/{path.name}"
+
     def stage(self, operation: Operation, arguments: Mapping[str, Any], identity: Identity) -> Staged:
         """Return arguments in which paths replace files of clients; a client can name no other path.
 
@@ -135,12 +146,15 @@ class Files:
                 if use == "data":
                     path, is_new = self._into_data(path)
                     made += [path] if is_new else []
+            elif use == "data" and (there := self._in_data(text)) is not None:
+                path = there
             else:
                 raise RequestError(
                     "from another machine a file is sent first",
                     where=name,
                     found=text[:80],
-                    allowed=f"{MARK}ID/NAME, as PUT {operation.path}/files/NAME answers",
+                    allowed=f"{MARK}ID/NAME, as PUT {operation.path}/files/NAME answers"
+                    f"{'; or data/NAME, which is there already' if use == 'data' else ''}",
                 )
             staged[name] = [str(path)] if isinstance(given, list) else str(path)
         return Staged(staged, tuple(made))
@@ -214,6 +228,14 @@ class Files:
             finally:
                 draft.unlink(missing_ok=True)
         return kept, True
+
+    def _in_data(self, text: str) -> Path | None:
+        """Return a file that lies in the factory's data already, by its path from the folder of the factory."""
+        with suppress(OSError, ValueError):
+            path, home = (self._root / text).resolve(), (self._root / "data").resolve()
+            if not Path(text).is_absolute() and path.is_relative_to(home) and path.is_file():
+                return self._root / path.relative_to(self._root.resolve())
+        return None
 
     def _sweep(self) -> None:
         """Remove what was kept for long enough, and refuse more than `MOST_FILES`."""

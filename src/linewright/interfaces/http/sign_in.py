@@ -16,7 +16,7 @@ from fastapi import FastAPI, Request, Response
 from starlette.background import BackgroundTask
 
 from linewright.errors import LinewrightError, RequestError, Transient, Unauthenticated
-from linewright.interfaces.console.routes import own_path
+from linewright.interfaces.console.forms import own_path
 from linewright.interfaces.http.cookie import session_secret, set_cookie
 from linewright.interfaces.http.describe import body_of
 from linewright.interfaces.http.open_routes import (

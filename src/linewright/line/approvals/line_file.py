@@ -1,11 +1,10 @@
 """Changes of line files that are proposed: what may be proposed, and how the file is replaced."""
 
-from difflib import unified_diff
-
 from linewright.data.spec import FileSource
 from linewright.errors import Conflict, RequestError
 from linewright.line.check.contradictions import refuse
 from linewright.line.factory import Factory
+from linewright.line.file.edit import difference as between
 from linewright.line.file.read import parse_line, unsupported
 from linewright.line.proposals.preconditions import digest_of_file
 from linewright.line.proposals.record import Look, all_of, propose
@@ -43,7 +42,8 @@ def read_proposed(factory: Factory, line: str, text: str) -> LineSpec:
 def propose_file(factory: Factory, spec: LineSpec, text: str, *, because: str) -> Look:
     """Propose that a line file has another text; the file in force says who may approve it.
 
-    Nobody needs to while the line has no model, if its author proposes and the file reads nothing else of this machine.
+    Nobody needs to where the owner of the factory proposes, who may write to the file itself; nor while the line has no model, if its
+    author proposes and the file reads nothing else of this machine.
 
     Raises
     ------
@@ -61,12 +61,12 @@ def propose_file(factory: Factory, spec: LineSpec, text: str, *, because: str) -
         raise RequestError("the line file says exactly this already", where=str(factory.path_of(line)))
     before = spec_in_force(factory, line)
     kind = _kind(before, spec)
-    is_free = before is not None and _is_own_draft(factory, change) and _reads_the_same(before, spec)
+    is_own = before is not None and _is_own_draft(factory, change) and _reads_the_same(before, spec)
     return propose(
         factory,
         kind,
         change,
-        _NOBODY if is_free else line_rule(factory, line, kind),
+        _NOBODY if is_own or factory.identity.is_owner else line_rule(factory, line, kind),
         because=because,
         authors=[factory.identity.member],
     )
@@ -112,12 +112,7 @@ def difference(factory: Factory, change: LineChange) -> str:
     held = path.read_bytes()
     if digest_of_bytes(held) != change.before:
         return ""
-    name = f"lines/{change.line}.yaml"
-    parts = (text.splitlines(keepends=True) for text in (held.decode(errors="replace"), change.text))
-    lines = unified_diff(*parts, fromfile=f"a/{name}", tofile=f"b/{name}")
-    return "".join(
-        each if each.endswith("\n") else f"{each}\n\\ No newline at end of file\n" for each in lines
-    )
+    return between(held.decode(errors="replace"), change.text, change.line)
 
 
 def replace_file(factory: Factory, change: LineChange) -> None:

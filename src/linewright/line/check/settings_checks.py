@@ -22,8 +22,12 @@ def check_plan(factory: Factory, spec: LineSpec) -> tuple[Finding, ...]:
         from linewright.line.check.line_checks import planned_groups  # noqa: PLC0415 -- it reads the table, and polars takes a while to import
 
         groups = planned_groups(factory, spec)
+    return (*not_silenced(spec, groups), *check_settings(factory, spec))
+
+
+def check_settings(factory: Factory, spec: LineSpec) -> tuple[Finding, ...]:
+    """Return what the settings alone tell of."""
     found = (
-        *groups,
         *margins_without_end(spec),
         *settings_without_effect(factory, spec),
         *free_alarms(spec),

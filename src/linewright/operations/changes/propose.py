@@ -1,7 +1,5 @@
 """The operation that proposes a change of a line file."""
 
-from typing import Annotated
-
 import msgspec
 
 from linewright.errors import RequestError
@@ -10,17 +8,8 @@ from linewright.line.approvals.vote import apply_unless_it_waits
 from linewright.line.factory import Factory
 from linewright.operations.changes.proposals import ProposalLine, line_of
 from linewright.operations.declaration.declare import operation
+from linewright.operations.declaration.parameter import LineText
 from linewright.operations.plan import PlanResult, planned
-
-LineText = Annotated[
-    str,
-    msgspec.Meta(
-        max_length=2**18,
-        description="the text of a line file, at most 262,144 characters",
-        extra={"from_file": True},
-    ),
-]
-"""The text of a line file; a command is given the file that has it."""
 
 
 class ProposedFile(ProposalLine, frozen=True, kw_only=True):
@@ -35,7 +24,8 @@ def propose(factory: Factory, line: str, file: LineText, /, *, because: str = ""
 
     `changes` of the file in force says who may approve it. The file is checked as `check` does but for the data, and its exact text is
     kept. The approval replaces the file only if it is still the one that this was proposed on. While the line has no model, its author
-    needs no approval to change what it does with the same data, and the file is replaced at once.
+    needs no approval to change what it does with the same data, and the file is replaced at once; the owner of the factory, who may write to
+    the file itself, never needs one.
 
     Parameters
     ----------

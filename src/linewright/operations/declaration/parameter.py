@@ -23,6 +23,15 @@ Duration = Annotated[
     ),
 ]
 """A number and a unit: s, m, h, d or w."""
+LineText = Annotated[
+    str,
+    msgspec.Meta(
+        max_length=2**18,
+        description="the text of a line file, at most 262,144 characters",
+        extra={"from_file": True},
+    ),
+]
+"""The text of a line file; a command is given the file that has it."""
 MANY = -1
 """`Parameter.count` of a parameter that takes any number of values."""
 REQUIRED: Any = Declared.empty

@@ -9,7 +9,7 @@ from linewright.interfaces.cli.render.dispatch import renderer
 from linewright.interfaces.cli.words import clipped, grid
 from linewright.line.file.factory_file import FACTORY_FILE
 from linewright.line.request_columns import sql_in_words
-from linewright.operations.check import Checked, CheckedLine
+from linewright.operations.check import Checked, CheckedLine, CheckedText
 from linewright.text.numbers import count
 
 _LEADS = {"exclude": "warn", "warn": "warn", "ask": "ask"}
@@ -24,6 +24,15 @@ def checked_text(checked: Checked) -> str:
     if checked.factory:
         told += [f"{FACTORY_FILE}: not right", *(f"  {error['message']}" for error in checked.factory)]
     return "\n".join(told)
+
+
+@renderer.register
+def checked_file_text(checked: CheckedText) -> str:
+    """Say what is wrong with a text that nobody has saved, what its settings do not do, and how it differs."""
+    told = [f"{checked.line}: {'not right' if checked.errors else 'the text is right'}"]
+    told += [f"  {_placed(error, 'message')}" for error in checked.errors]
+    told += [f"  {_LEADS[one.severity]}: {finding_in_words(one)}" for one in checked.findings]
+    return "\n".join([*told, checked.diff.rstrip("\n") or "  It is the text of the file in force."])
 
 
 def _checked_text(line: CheckedLine) -> str:

@@ -7,6 +7,7 @@ from linewright.data.finding_text import said_once
 from linewright.interfaces.cli.render.dispatch import renderer
 from linewright.line.facts import Learned, RunResult
 from linewright.line.request_columns import sql_in_words
+from linewright.line.runs.progress import RunSteps
 from linewright.line.runs.result_text import decides, in_force, unequal
 from linewright.model.card.missed_classes import unfound_in_words
 from linewright.model.evaluate.coverage_text import ONE_IN, is_surely_less, percent_in_words, range_in_words
@@ -211,3 +212,20 @@ def cancelled_text(one: Cancelled) -> str:
             return f"The run {one.run} of {one.line} ends at its next step: linewright runs {one.line}"
         case _:
             return f"The run {one.run} of {one.line} had ended before: {one.state}."
+
+
+@renderer.register
+def steps_text(found: RunSteps) -> str:
+    """Say how far it has come, one line a step, and what has come of it."""
+    width = max(len(one.step) for one in found.steps)
+    lines = [f"{found.run}  {found.line}  {found.state}, accepted {said(found.at)} by {found.by}"]
+    lines += [f"  why      {found.because}"]
+    for one in found.steps:
+        took = "" if one.seconds is None else f"  {one.seconds:,.1f} s"
+        lines.append(f"    {one.step:<{width}}  {one.state}{took}")
+    lines += [f"  gate     {one.status}: {one.says}" for one in found.gates]
+    if found.verdict:
+        lines.append(f"  verdict  {found.verdict}: {found.verdict_because}")
+    if found.error:
+        lines.append(f"  error    {found.error['message']}")
+    return "\n".join(lines)

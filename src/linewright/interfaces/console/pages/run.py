@@ -1,14 +1,24 @@
-"""A run: what it did, and what came of it."""
+"""A run: its steps while they are done, what was tried, and what the gates found."""
 
 from collections.abc import Mapping
 from typing import Any
 
+from linewright.data.breach_text import breach_in_words
+from linewright.data.finding_text import said_once
 from linewright.interfaces.console.page import Ask, Page
 
 
 def read(ask: Ask, values: Mapping[str, str]) -> Mapping[str, Any]:
-    """Return what is known of a run."""
-    return {"shown": ask("show", id=values["run"])}
+    """Return how far a run has come."""
+    found = ask("run-steps", run=values["run"])
+    models = ask("models", line=found.line).models
+    return {
+        "found": found,
+        "durations": ask("show", id=values["run"]).body["durations"],
+        "model": next((one for one in models if one.digest == found.candidate), None),
+        "weights": {one.trial: one.weight for one in found.members},
+        "warnings": [*map(breach_in_words, found.breaches), *said_once(found.findings)],
+    }
 
 
 PAGE = Page(

@@ -44,7 +44,7 @@ async function loadParts(root) {
     part.setAttribute("aria-busy", "true");
     fetchPart(address).then(({ nodes }) => {
       const heading = part.querySelector("h2");
-      part.replaceChildren(...(heading ? [heading] : []), ...nodes.filter((each) => !(each.matches && each.matches("title, h1, nav.crumbs"))));
+      part.replaceChildren(...(heading ? [heading] : []), ...nodes.filter((each) => !(each.matches && each.matches("title, h1, nav"))));
       part.removeAttribute("aria-busy");
       wake(part);
     }).catch(() => part.removeAttribute("aria-busy"));
@@ -103,15 +103,51 @@ document.addEventListener("submit", async (event) => {
   if (button) button.disabled = true;
   say("…");
   try {
-    const body = new URLSearchParams(new FormData(form, button));
-    const found = await fetchPart(action, { method: "POST", body });
-    const to = new URL(found.answer.url);
+    const fields = new FormData(form);
+    if (button && button.name) fields.set(button.name, button.value);
+    await sendFiles(form, fields);
+    const found = await fetchPart(action, { method: "POST", body: new URLSearchParams(fields) });
+    const to = new URL(found.answer.url), own = found.answer.headers.get("x-page");
     if (to.pathname.startsWith("/sign-in")) { location.href = to.href; return; }
-    if (found.answer.ok && !to.pathname.startsWith("/do/")) swap(found, to.pathname + to.search);
+    if (own) { swap(found, own, { push: own.split("?")[0] !== location.pathname }); main().querySelector(".problem section")?.focus(); }
+    else if (found.answer.ok && !to.pathname.startsWith("/do/")) swap(found, to.pathname + to.search);
     else showProblem(form, found.nodes);
     follow();
-  } catch { form.submit(); } finally { if (button) button.disabled = false; }
+  } catch (problem) {
+    const section = Object.assign(document.createElement("section"), { className: "card bad", textContent: String(problem) });
+    showProblem(form, [section]);
+  } finally { if (button) button.disabled = false; }
 });
+
+// Large files go before the form, in parts; it then names them.
+async function sendFiles(form, fields) {
+  for (const input of form.querySelectorAll("input[type=file]")) {
+    const file = input.files[0];
+    if (!file) continue;
+    let kept = { bytes: 0 };
+    do {
+      const id = kept.id ? `&id=${kept.id}` : "";
+      const body = file.slice(kept.bytes, kept.bytes + 8e6);
+      const headers = { "Content-Type": "application/octet-stream" };
+      const address = `${input.dataset.upload}${encodeURIComponent(file.name)}?offset=${kept.bytes}${id}`;
+      const answer = await fetch(address, { method: "PUT", credentials: "same-origin", headers, body });
+      const said = await answer.json();
+      if (!answer.ok) throw said.message;
+      kept = said;
+      say(`${Math.round(100 * kept.bytes / Math.max(1, file.size))} %`);
+    } while (kept.bytes < file.size);
+    fields.set(input.dataset.for, kept.file);
+  }
+}
+
+// The first line of a table names its columns: what asks for one offers them.
+async function readHeader(input) {
+  const list = document.getElementById(input.dataset.columns);
+  const line = (await input.files[0].slice(0, 65536).text()).split(/\r?\n/)[0];
+  const separator = [",", ";", "\t", "|"].reduce((best, each) => line.split(each).length > line.split(best).length ? each : best);
+  list.replaceChildren(...line.split(separator).map((each) => Object.assign(document.createElement("option"), { value: each.trim().replace(/^"|"$/g, "") })));
+}
+document.addEventListener("change", (event) => { if (event.target.matches("input[data-columns]") && event.target.files[0]) readHeader(event.target); });
 
 // What went wrong stands beside the form, so that nothing that was written is lost.
 function showProblem(form, nodes) {
@@ -176,15 +212,14 @@ document.addEventListener("input", (event) => {
     const shown = slider.form.querySelector(`output[for="${slider.id}"]`);
     if (shown) shown.textContent = slider.value;
     clearTimeout(slider.form.reloading);
-    slider.form.reloading = setTimeout(() => reload(slider.form), 150);
+    slider.form.reloading = setTimeout(() => reload(slider.form, slider.dataset.reload), slider.dataset.reload ? 500 : 150);
   }
 });
 
-// A form whose values change a part of its page, such as sliders.
-async function reload(form) {
-  const place = document.querySelector(form.dataset.into);
-  const address = form.getAttribute("action") + "?" + new URLSearchParams(new FormData(form));
-  const found = await fetchPart(address);
+// A form whose values change a part of its page, such as sliders, or a text that is looked at while it is written.
+async function reload(form, check) {
+  const place = document.querySelector(form.dataset.into), fields = new URLSearchParams(new FormData(form));
+  const found = await (check ? fetchPart(check, { method: "POST", body: fields }) : fetchPart(`${form.getAttribute("action")}?${fields}`));
   const inner = found.nodes.find((each) => each.matches && each.matches(form.dataset.into))
     || found.nodes.map((each) => each.querySelector && each.querySelector(form.dataset.into)).find(Boolean);
   if (place && inner) { place.replaceChildren(...inner.childNodes); wake(place); }
@@ -214,5 +249,7 @@ function clock(root) {
   }
 }
 
-function wake(root) { localise(root); loadParts(root); clock(root); }
+function wake(root) {
+  for (const each of root.querySelectorAll("[data-script]")) each.hidden = false;
+  localise(root); loadParts(root); clock(root); }
 document.addEventListener("DOMContentLoaded", () => { wake(document); follow(); });

@@ -1,0 +1,127 @@
+"""Changes of the text of a line file that leave the rest of it as it is written."""
+
+import io
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from difflib import unified_diff
+from types import MappingProxyType
+from typing import Any, cast
+
+from ruamel.yaml import YAML
+from ruamel.yaml.comments import CommentedMap, CommentedSeq
+from ruamel.yaml.error import YAMLError
+from ruamel.yaml.scalarstring import DoubleQuotedScalarString
+
+from linewright.data.facts import Edit
+from linewright.errors import RequestError, SpecError
+
+_WIDTH = 1_000_000
+"""No line is broken."""
+_FLUSH_LIST = re.compile(r"^(?P<indent> *)[^\s#-][^#\n]*:[ ]*(#[^\n]*)?\n(?P=indent)- ", re.MULTILINE)
+"""A list whose items stand below their key and not to the right of it."""
+_PLAIN = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]*")
+_DURATION = re.compile(r"[0-9]+(\.[0-9]+)?(s|m|h|d|w)")
+_WORDS = frozenset({"null", "true", "false", "yes", "no", "on", "off", "y", "n"})
+
+
+def edited(
+    text: str, edits: Iterable[Edit], values: Mapping[tuple[str, ...], float | str] = MappingProxyType({})
+) -> str:
+    r"""Return the text of a line file with some changes made; comments, order and spelling of all else stay.
+
+    Parameters
+    ----------
+    text
+        A line file.
+    edits
+        One after the other. A section that is not there is made; an item that a list has already is not added again.
+    values
+        Numbers and texts by their path, set after the edits.
+
+    Raises
+    ------
+    SpecError
+        If the text is not readable as YAML.
+    RequestError
+        If a change has no place, since something else than a mapping or a list stands there.
+
+    Examples
+    --------
+    >>> text = "line: a  # a name\nlabel: {column: y}\n"
+    >>> print(edited(text, [Edit(path=("table", "exclude"), value="id", is_item=True), Edit(path=("label", "delay"), value="1d")]), end="")
+    line: a  # a name
+    label: {column: y, delay: 1d}
+    table:
+      exclude: [id]
+    """
+    yaml = YAML(typ="rt")
+    yaml.preserve_quotes = True
+    yaml.width = _WIDTH
+    if not _FLUSH_LIST.search(text):
+        yaml.indent(mapping=2, sequence=4, offset=2)
+    try:
+        root = yaml.load(text)
+    except YAMLError as error:
+        raise SpecError("not readable as YAML", where="the line file", hint="mend that first") from error
+    if not isinstance(root, CommentedMap):
+        raise SpecError("the file does not hold a line", allowed="a mapping")
+    for each in edits:
+        _edit(root, each.path, _to_yaml(each.value), is_item=each.is_item)
+    for path, value in values.items():
+        _edit(root, path, _to_yaml(value), is_item=False)
+    out = io.StringIO()
+    yaml.dump(root, out)
+    return out.getvalue()
+
+
+def _edit(root: CommentedMap, path: Sequence[str], value: Any, *, is_item: bool) -> None:
+    at: Any = root
+    for key in path[:-1]:
+        if at.get(key) is None:
+            at[key] = CommentedMap()
+        at = at[key]
+        if not isinstance(at, CommentedMap):
+            raise RequestError("nothing can be changed here", where=".".join(path), found=str(at)[:80])
+    if not is_item:
+        at[path[-1]] = value
+        return
+    there = at.get(path[-1])
+    if there is None:
+        items = CommentedSeq([value])
+        items.fa.set_flow_style()
+        at[path[-1]] = items
+    elif not isinstance(there, list):
+        raise RequestError("nothing can be added here", where=".".join(path), found=str(there)[:80])
+    elif value not in there:
+        cast("list[Any]", there).append(value)
+
+
+def _to_yaml(value: Any) -> Any:
+    if isinstance(value, str):
+        is_plain = _PLAIN.fullmatch(value) and value.lower() not in _WORDS
+        return value if is_plain or _DURATION.fullmatch(value) else DoubleQuotedScalarString(value)
+    if isinstance(value, dict):
+        made = CommentedMap({key: _to_yaml(one) for key, one in cast("dict[str, Any]", value).items()})
+        made.fa.set_flow_style()
+        return made
+    if isinstance(value, Sequence):
+        items = CommentedSeq(_to_yaml(one) for one in cast("Sequence[Any]", value))
+        items.fa.set_flow_style()
+        return items
+    return value
+
+
+def difference(before: str, after: str, name: str) -> str:
+    """Return the unified diff from one text of a line file to another; empty where they are equal.
+
+    Parameters
+    ----------
+    name
+        Of the line.
+    """
+    file = f"lines/{name}.yaml"
+    parts = (text.splitlines(keepends=True) for text in (before, after))
+    return "".join(
+        each if each.endswith("\n") else f"{each}\n\\ No newline at end of file\n"
+        for each in unified_diff(*parts, fromfile=f"a/{file}", tofile=f"b/{file}")
+    )
