@@ -62,6 +62,8 @@ ALLOWED: dict[str, set[str]] = {
     "comment": VIEWERS,
     "models": VIEWERS,
     "datasets": VIEWERS,
+    "rows": {"analyst", "engineer", "approver", "admin"},
+    "profile": VIEWERS,
     "card": VIEWERS,
     "notify status": VIEWERS,
     "init": {"admin"},

@@ -68,6 +68,16 @@ OPERATIONS: Mapping[str, Entry] = {
         _LOOK,
         "List a line's dataset versions, its rows in quarantine, or the Parquet files of its prediction log.",
     ),
+    "rows": _entry(
+        "datasets",
+        _LOOK,
+        "Show rows of a dataset version of a line, and the part of a split that each is in.",
+    ),
+    "profile": _entry(
+        "datasets",
+        _LOOK,
+        "Show what the columns of a dataset version hold: types, missing values, ranges, common values.",
+    ),
     "card": _entry("evidence", _LOOK, "Show the model card of a model, as Markdown or as a page."),
     "show": _entry(
         "evidence", _LOOK, "Show what an id stands for: a prediction, a run, a result or an alert."

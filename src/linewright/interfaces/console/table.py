@@ -13,6 +13,10 @@ PAGES = {
     "audit": Entry("audit", "/audit", "manage", "Audit", "care"),
     "proposal": Entry("proposal", "/proposals/{proposal}", "view", "Proposal"),
     "line": Entry("line", "/lines/{line}", "view", "Line", tab="Overview"),
+    "version": Entry("version", "/lines/{line}/versions/{version}", "view", "Version"),
+    "card": Entry("card", "/lines/{line}/versions/{version}/card", "view", "Card"),
+    "rows": Entry("rows", "/lines/{line}/datasets/{digest}/rows", "view-rows", "Rows"),
+    "evidence": Entry("evidence", "/evidence/{id}", "view", "Evidence"),
     "run": Entry("run", "/runs/{run}", "view", "Run"),
 }
 """Name of each page → where it is."""
