@@ -139,9 +139,7 @@ def _items(name: str, value: Sequence[Any], depth: int, budget: _Budget) -> View
                 break
             rows.append(tuple(_view(key, each.get(key), depth + 2, budget) for key in head))
         left = len(value) - len(rows)
-        return View(
-            form="table", head=tuple(head), rows=tuple(rows), left_out=left, is_deep=depth >= _DEEP
-        )
+        return View(form="table", head=tuple(head), rows=tuple(rows), left_out=left, is_deep=depth >= _DEEP)
     items: list[View] = []
     for each in shown:
         if not budget.take():

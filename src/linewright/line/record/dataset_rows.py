@@ -15,7 +15,7 @@ from linewright.line.factory import Factory
 
 Part = Literal["train", "test", "neither"]
 _CODES: dict[Part, int] = {"train": TRAIN, "test": TEST, "neither": EMBARGO}
-_NAMES = {code: name for name, code in _CODES.items()}
+_NAMES: dict[int, Part] = {code: name for name, code in _CODES.items()}
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -12,7 +12,16 @@ from linewright.model.card.parts import CardFacts, Plot, short
 from linewright.model.card.sections import card_of
 from linewright.model.card.words import environment, text_of
 
-__all__ = ["CardFacts", "CardSection", "CardTable", "Said", "card_html", "card_markdown", "card_sections", "escape_markdown"]
+__all__ = [
+    "CardFacts",
+    "CardSection",
+    "CardTable",
+    "Said",
+    "card_html",
+    "card_markdown",
+    "card_sections",
+    "escape_markdown",
+]
 
 
 class Said(msgspec.Struct, frozen=True, kw_only=True):

@@ -7,7 +7,12 @@ from linewright.interfaces.console.page import Page
 
 
 def _apart(values: Mapping[str, str]) -> Mapping[str, tuple[str, Mapping[str, Any]]]:
-    given = {"line": values["line"], "dataset": values["digest"], "split": values["split"], "part": values["part"]}
+    given = {
+        "line": values["line"],
+        "dataset": values["digest"],
+        "split": values["split"],
+        "part": values["part"],
+    }
     given |= {"after": values["after"]}
     if values["column"] and values["value"]:
         given["where"] = f"{values['column']}={values['value']}"
