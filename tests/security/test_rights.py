@@ -62,6 +62,7 @@ ALLOWED: dict[str, set[str]] = {
     "comment": VIEWERS,
     "models": VIEWERS,
     "datasets": VIEWERS,
+    "predictions": {"analyst", "engineer", "approver", "admin"},
     "rows": {"analyst", "engineer", "approver", "admin"},
     "profile": VIEWERS,
     "card": VIEWERS,

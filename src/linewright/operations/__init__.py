@@ -62,6 +62,9 @@ OPERATIONS: Mapping[str, Entry] = {
         _LOOK,
         "List what waits for whoever asks: proposals to decide about, comments that name them, open alerts.",
     ),
+    "predictions": _entry(
+        "history", _LOOK, "List the answers that a line gave last, with what turned out to be true."
+    ),
     "models": _entry("history", _LOOK, "List the models of a line."),
     "datasets": _entry(
         "datasets",

@@ -16,6 +16,7 @@ from markupsafe import Markup, escape
 
 from linewright.charts import Chart, to_csv, to_html, to_spec
 from linewright.interfaces.console.fields import words_of
+from linewright.interfaces.console.fields import view_of, words_of
 from linewright.text.numbers import in_words
 
 HOME = "linewright.interfaces.console"
@@ -157,6 +158,17 @@ def line(name: str) -> Markup:
     return Markup('<a href="/lines/{}">{}</a>').format(name, name)
 
 
+def by_size(parts: Mapping[str, float]) -> list[tuple[str, float]]:
+    """Return named numbers, the largest first, whatever their sign.
+
+    Examples
+    --------
+    >>> by_size({"age": 0.1, "sex": -0.4})
+    [('sex', -0.4), ('age', 0.1)]
+    """
+    return sorted(parts.items(), key=lambda each: (-abs(each[1]), each[0]))
+
+
 def term(word: str, shown: str = "") -> Markup:
     """Write a word of the field with its meaning, for whoever points at it or goes to it by keyboard."""
     meaning = words().get(word)
@@ -208,6 +220,8 @@ def environment() -> Environment:
         "chart": chart,
         "words": words_of,
         "short": short,
+        "view": view_of,
+        "by_size": by_size,
     }
     made.filters.update(writers)
     given: dict[str, Any] = made.globals  # pyright: ignore[reportAssignmentType] -- of what Jinja puts there by itself

@@ -13,6 +13,11 @@ PAGES = {
     "audit": Entry("audit", "/audit", "manage", "Audit", "care"),
     "proposal": Entry("proposal", "/proposals/{proposal}", "view", "Proposal"),
     "line": Entry("line", "/lines/{line}", "view", "Line", tab="Overview"),
+    "predictions": Entry(
+        "predictions", "/lines/{line}/predictions", "view-rows", "Predictions", tab="Predictions"
+    ),
+    "prediction": Entry("prediction", "/predictions/{id}", "view-rows", "Prediction"),
+    "replay": Entry("replay", "/predictions/{id}/replay", "view-rows", "Replay"),
     "version": Entry("version", "/lines/{line}/versions/{version}", "view", "Version"),
     "card": Entry("card", "/lines/{line}/versions/{version}/card", "view", "Card"),
     "rows": Entry("rows", "/lines/{line}/datasets/{digest}/rows", "view-rows", "Rows"),

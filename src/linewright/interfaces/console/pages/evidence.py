@@ -3,7 +3,6 @@
 from collections.abc import Mapping
 from typing import Any
 
-from linewright.interfaces.console.fields import view_of
 from linewright.interfaces.console.page import Ask, Page
 
 _NO_CLAIM = frozenset({"artifact", "prediction", "run"})
@@ -11,11 +10,10 @@ _NO_CLAIM = frozenset({"artifact", "prediction", "run"})
 
 
 def read(ask: Ask, values: Mapping[str, str]) -> Mapping[str, Any]:
-    """Return the fields of what an id stands for, and what it rests on."""
+    """Return what an id stands for, and what that rests on."""
     shown = ask("show", id=values["id"])
     return {
         "shown": shown,
-        "fields": view_of(shown.body),
         "claim": None if shown.kind in _NO_CLAIM else ask("why", evidence=shown.id),
     }
 
