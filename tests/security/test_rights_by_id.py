@@ -13,7 +13,7 @@ import pytest
 
 from linewright.errors import Denied, LinewrightError, NotFound
 from linewright.line.factory import Factory
-from linewright.line.facts import Accepted
+from linewright.line.facts import Accepted, Declared
 from linewright.operations.datasets import datasets
 from linewright.operations.evidence import replay, show, why
 from linewright.operations.run import cancel
@@ -59,6 +59,8 @@ def ids(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
                 )
             )
             found[name] = {"run": run, "digest": digest}
+        own = factory.metadata.keep(Declared(spec={"line": OTHER}))
+        found[OTHER]["declared"] = own
     endpoint = hand.Endpoint(root / ".linewright")
     for name in (OWN, OTHER):
         _, _, answer = endpoint.ask("POST", f"/v1/lines/{name}/predict", {"rows": [hand.ROW]})
@@ -114,11 +116,19 @@ def test_rows_of_data_need_their_own_right(ids):
 
 
 def test_evidence_of_another_line_is_refused_by_name_and_by_digest(ids):
-    """A digest may be of several lines: it needs the right on all of them."""
+    """Nobody sees by a digest what only another line rests on."""
     with asked_by(ids, "viewer", OWN) as factory:
-        for name in (OTHER, f"{OTHER}@1", ids[OTHER]["digest"], ids[OTHER]["digest"][:20]):
+        for name in (OTHER, f"{OTHER}@1", ids[OTHER]["declared"], ids[OTHER]["declared"][:20]):
             with pytest.raises(Denied):
                 why(factory, name)
-        for name in (f"{OTHER}@1", ids[OTHER]["digest"]):
+        for name in (f"{OTHER}@1", ids[OTHER]["declared"]):
             with pytest.raises(LinewrightError):
                 show(factory, name)
+
+
+def test_what_the_own_line_rests_on_is_seen_by_its_digest(ids):
+    """Equal results have equal digests: that another line rests on it too tells nothing of that line."""
+    assert ids[OWN]["digest"] == ids[OTHER]["digest"]
+    with asked_by(ids, "viewer", OWN) as factory:
+        assert ids[OWN]["digest"] == why(factory, ids[OWN]["digest"]).id
+        assert ids[OWN]["digest"] == show(factory, ids[OWN]["digest"]).id

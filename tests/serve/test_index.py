@@ -12,6 +12,7 @@ from linewright.serve.facts import Prediction, Predictions
 from linewright.serve.feedback.store import Feedback
 from linewright.serve.log import index as index_module
 from linewright.serve.log.ids import first_of_many
+from linewright.serve.log.segments import read_log
 from linewright.serve.log.writer import PredictionLog
 from linewright.store.clock import uuid7
 
@@ -65,6 +66,17 @@ def index_of(file) -> list[tuple[object, ...]]:
         ]
 
 
+def assert_pages_hold_all(labels: Feedback, log) -> None:
+    """Page by page the newest answers are all answers, each once; so are those about a key."""
+    logged = sorted((one.record for one in read_log(log)), key=lambda one: one.id, reverse=True)
+    for key in (None, "k", 'k"'):
+        expected = [one.id for one in logged if key is None or one.key == key]
+        seen: list[str] = []
+        while page := labels.latest(3, before=seen[-1] if seen else None, key=key):
+            seen += [record.id for record, _ in page]
+        assert expected == seen
+
+
 STEPS = st.lists(
     st.one_of(
         st.tuples(st.just("write"), st.integers(1, 4)),
@@ -102,5 +114,6 @@ def test_an_index_that_grows_with_the_log_is_the_index_of_the_whole_log(tmp_path
                     Feedback(folder / "labels.sqlite", folder / "log").catch_up()
         Feedback(folder / "read.sqlite", folder / "log").catch_up()
         assert index_of(folder / "labels.sqlite") == index_of(folder / "read.sqlite")
+        assert_pages_hold_all(Feedback(folder / "labels.sqlite", folder / "log"), folder / "log")
         for log in (own, other):
             log.close()

@@ -107,11 +107,24 @@ OPERATIONS: Mapping[str, Entry] = {
         _LOOK,
         "Show how far a run has come: each step with its time, what was tried, and what the gates found.",
     ),
+    "predictions": _entry(
+        "history", _LOOK, "List the answers that a line gave last, with what turned out to be true."
+    ),
     "models": _entry("history", _LOOK, "List the models of a line."),
     "datasets": _entry(
         "datasets",
         _LOOK,
         "List a line's dataset versions, its rows in quarantine, or the Parquet files of its prediction log.",
+    ),
+    "rows": _entry(
+        "datasets",
+        _LOOK,
+        "Show rows of a dataset version of a line, and the part of a split that each is in.",
+    ),
+    "profile": _entry(
+        "datasets",
+        _LOOK,
+        "Show what the columns of a dataset version hold: types, missing values, ranges, common values.",
     ),
     "card": _entry("evidence", _LOOK, "Show the model card of a model, as Markdown or as a page."),
     "show": _entry(

@@ -1,15 +1,19 @@
 """Operations about dataset versions, the rows that a contract kept out, and the rows that were answered."""
 
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
+from msgspec import Meta
 
 from linewright.data.dataset.diff import ColumnShift, RowChanges, column_shifts, row_changes
 from linewright.data.dataset.version import read_dataset
-from linewright.data.facts import Dataset, Ingested, Quarantine
-from linewright.errors import NotFound
+from linewright.data.facts import Dataset, Ingested, Quarantine, Split
+from linewright.data.profile.summary import ColumnSummary, summarise
+from linewright.errors import NotFound, RequestError
 from linewright.line.factory import Factory
 from linewright.line.facts import Dropped, Finished
+from linewright.line.record.belonging import is_of
+from linewright.line.record.dataset_rows import Part, Wanted, find_rows, parts_of
 from linewright.line.record.evidence import find_result
 from linewright.line.record.quarantine import quarantined_rows, reading_of
 from linewright.line.retention.dropped import dropped_at
@@ -86,6 +90,43 @@ class Logged(msgspec.Struct, frozen=True, kw_only=True):
     """Segments that are not sealed, or not yet."""
 
 
+class DatasetRow(msgspec.Struct, frozen=True, kw_only=True):
+    """A row of a dataset version."""
+
+    row: int
+    """Its place in the order of the dataset, from 1."""
+    part: Part | None
+    """Of the split that was asked about; `None` where none was."""
+    values: dict[str, Any]
+    """By column; times are ISO 8601."""
+
+
+class DatasetRows(msgspec.Struct, frozen=True, kw_only=True):
+    """Some rows of a dataset version."""
+
+    line: str
+    dataset: str
+    columns: tuple[str, ...]
+    of: int
+    """Rows of the whole version."""
+    rows: tuple[DatasetRow, ...]
+    key: str | None
+    """The line's key, where the version has that column: answers about a row are found by it."""
+    next: int | None
+    """What `after` is for the next page; `None` where this was the last."""
+
+
+class Profile(msgspec.Struct, frozen=True, kw_only=True):
+    """What the columns of a dataset version hold."""
+
+    line: str
+    dataset: str
+    rows: int
+    columns: tuple[ColumnSummary, ...]
+    hidden: tuple[str, ...] = ()
+    """Columns of which no value is told, since they name people or single rows."""
+
+
 @operation(permission="view", effect="read", expensive=True)
 def datasets(
     factory: Factory,
@@ -119,6 +160,116 @@ def datasets(
     if diff:
         return _difference(factory, line, *diff)
     return Datasets(line=line, datasets=tuple(reversed(_dataset_lines(factory, line))))
+
+
+@operation(permission="view-rows", effect="read", expensive=True)
+def rows(
+    factory: Factory,
+    line: str,
+    /,
+    *,
+    dataset: str | None = None,
+    split: str | None = None,
+    part: Part | None = None,
+    where: str | None = None,
+    after: Annotated[int, Meta(ge=0)] = 0,
+    limit: Annotated[int, Meta(ge=1, le=1000)] = 50,
+) -> DatasetRows:
+    """Show rows of a dataset version of a line, and the part of a split that each is in.
+
+    Parameters
+    ----------
+    line
+        Name of the line.
+    dataset
+        Digest of the version, or its beginning (default: the newest).
+    split
+        Digest of a split of it, or its beginning: each row is then shown with its part.
+    part
+        Only rows of this part of the split.
+    where
+        Only rows with a value in a column, as COLUMN=VALUE.
+    after
+        Number of the last row that is left out: `next` of the page before.
+    limit
+        Most rows to show.
+    """
+    digest, found = _version_of(factory, line, dataset)
+    if part is not None and split is None:
+        raise RequestError("a part of no split", where="part", found=part, hint="name the split")
+    divided = None if split is None else find_result(factory, split, Split)[1]
+    column, is_named, value = (where or "").partition("=")
+    if where is not None and not is_named:
+        raise RequestError("not a value of a column", where="where", found=where[:80], allowed="COLUMN=VALUE")
+    wanted = Wanted(
+        parts=None if divided is None else parts_of(factory, digest, divided),
+        part=part,
+        column=column if where is not None else None,
+        value=value,
+        after=after,
+    )
+    shown = find_rows(factory, found, wanted, limit + 1)
+    names = tuple(each.name for each in found.columns)
+    key = factory.line(line).table.key if factory.trouble_with(line) is None else None
+    return DatasetRows(
+        line=line,
+        dataset=digest,
+        columns=names,
+        of=found.rows,
+        rows=tuple(DatasetRow(row=one.number, part=one.part, values=one.values) for one in shown[:limit]),
+        key=key if key in names else None,
+        next=shown[limit - 1].number if len(shown) > limit else None,
+    )
+
+
+@operation(permission="view", effect="read", expensive=True)
+def profile(factory: Factory, line: str, /, *, dataset: str | None = None) -> Profile:
+    """Show what the columns of a dataset version hold: types, missing values, ranges, common values.
+
+    No value is told that fewer than 10 rows have, and none of the key, the group and the subject of the line.
+
+    Parameters
+    ----------
+    line
+        Name of the line.
+    dataset
+        Digest of the version, or its beginning (default: the newest).
+    """
+    digest, found = _version_of(factory, line, dataset)
+    table = factory.line(line).table
+    hidden = [name for name in (table.key, table.group, table.subject) if name is not None]
+    types = {column.name: column.type for column in found.columns}
+    frame = read_dataset(found, factory.artifacts, factory.metadata)
+    return Profile(
+        line=line,
+        dataset=digest,
+        rows=found.rows,
+        columns=tuple(summarise(frame, types, hidden=hidden)),
+        hidden=tuple(name for name in hidden if name in types),
+    )
+
+
+def _version_of(factory: Factory, line: str, dataset: str | None) -> tuple[str, Dataset]:
+    """Return a dataset version of a line, whose rows are there."""
+    factory.path_of(line)
+    if dataset is None:
+        listed = _dataset_lines(factory, line)
+        if not listed:
+            raise NotFound(
+                "the line has no dataset yet", where=line, hint=f"linewright run {line} reads its sources"
+            )
+        dataset = listed[-1].dataset
+    digest, found = find_result(factory, dataset, Dataset)
+    # A digest names no line: it may be another one's.
+    if not is_of(factory, digest, line):
+        raise NotFound("this line has no such dataset", where=line, found=digest)
+    if (at := dropped_at(factory, digest)) is not None:
+        raise NotFound(
+            f"its rows are there no more: dataset dropped by retention on {at[:10]}",
+            where=digest,
+            hint="`keep.datasets` says how many dataset versions are kept",
+        )
+    return digest, found
 
 
 def _logged(factory: Factory, line: str) -> Logged:

@@ -11,11 +11,12 @@ from linewright.line.predict.replay import Replayed, replay_prediction
 from linewright.line.rebuild.compare import Rebuilding
 from linewright.line.rebuild.worker import rebuild_apart
 from linewright.line.record.alerts import find_alert
+from linewright.line.record.belonging import is_of
 from linewright.line.record.evidence import Claim, explain
 from linewright.line.record.lookup import look_up
 from linewright.line.record.registry import find_model
 from linewright.line.release.card import card_facts
-from linewright.model.card.render import card_html, card_markdown
+from linewright.model.card.render import CardSection, card_html, card_markdown, card_sections
 from linewright.model.card.simplest import Rival, simplest
 from linewright.model.explanation_text import explanation_in_words
 from linewright.model.facts import Plain, Reliability
@@ -38,6 +39,8 @@ class Card(msgspec.Struct, frozen=True, kw_only=True):
     """The simplest setting that was tried and whose loss is not surely above the chosen one's, row by row, where one is simpler."""
     plain: Plain | None = None
     """What a plain linear model reaches on the test rows; `None` where the model is one."""
+    sections: tuple[CardSection, ...] = ()
+    """What it says, section by section, each sentence with the digests of its evidence."""
 
 
 class CardPage(Card, frozen=True, kw_only=True):
@@ -75,6 +78,7 @@ def card(factory: Factory, model: str, /, *, html: bool = False) -> Card:
         reliability=facts.evaluation.reliability if facts.evaluation else None,
         simpler=simplest(facts.trained.trials, facts.trained.chosen),
         plain=facts.evaluation.plain if facts.evaluation else None,
+        sections=card_sections(facts),
     )
 
 
@@ -97,7 +101,7 @@ def show(factory: Factory, id: str, /) -> Shown:  # noqa: A002 -- the word of th
     """
     found = look_up(factory, id)
     # What somebody may not see is not there for them: an id tells nothing of other lines.
-    if found is None or not factory.may("view", found.line):
+    if found is None or not _may_see(factory, found.id, found.line):
         raise NotFound(
             "nothing has that id",
             found=id,
@@ -146,8 +150,20 @@ def why(factory: Factory, evidence: str, /) -> Because:
     name = evidence.partition("@")[0]
     alert = find_alert(factory, evidence)
     line = name if "@" in evidence or name in factory.names() else alert.line if alert else None
-    factory.identity.require("view", [] if line is None else [line])
+    found = factory.metadata.find(evidence) if line is None and evidence else []
+    if len(found) != 1 or not _may_see(factory, found[0][0], None):
+        factory.identity.require("view", [] if line is None else [line])
     return _because(explain(factory, evidence))
+
+
+def _may_see(factory: Factory, identity: str, line: str | None) -> bool:
+    """Return whether somebody may see what has an id; a result names no line, and is seen with any line that rests on it."""
+    if factory.may("view", line):
+        return True
+    if line is not None or not factory.metadata.find(identity):
+        return False
+    own = factory.identity.lines("view") or ()
+    return any(is_of(factory, identity, each) for each in factory.names() if each in own)
 
 
 def _because(claim: Claim) -> Because:

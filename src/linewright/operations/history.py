@@ -1,8 +1,8 @@
-"""Operations that list runs and models."""
+"""Operations that list runs, models and predictions."""
 
 from collections.abc import Iterator
 from itertools import islice
-from typing import Annotated
+from typing import Annotated, Any
 
 import msgspec
 
@@ -15,6 +15,8 @@ from linewright.operations.declaration.declare import operation
 from linewright.people.facts import Applied, ChangeProposed, Commented, LineMade, Voted
 from linewright.people.spec import CostsSpec
 from linewright.release.facts import Deployed, Halted, Promoted, Refused, RolledBack, Withdrawn
+from linewright.serve.facts import Prediction, Truth
+from linewright.serve.log.ids import is_id
 from linewright.store.protocols import Version
 from linewright.store.values import Event
 from linewright.watch.facts import Alerted, Cleared
@@ -248,3 +250,90 @@ def _model_line(
 
 def _verdict(found: Judged) -> str:
     return f"{found.verdict} by earlier gates" if found.is_outdated else found.verdict
+
+
+class PredictionLine(msgspec.Struct, frozen=True, kw_only=True):
+    """One logged answer in a list."""
+
+    id: str
+    at: str
+    """When the row was received."""
+    key: str | None
+    model: str
+    """As LINE@VERSION."""
+    arm: str
+    """``champion``, ``canary`` or ``shadow``."""
+    via: str
+    """``endpoint``, ``batch`` or ``replay``."""
+    answer: dict[str, Any]
+    label: Truth | None
+    """What turned out to be true; `None` where that is not known."""
+
+
+class PredictionLines(msgspec.Struct, frozen=True, kw_only=True):
+    """Logged answers of a line, newest first."""
+
+    line: str
+    predictions: tuple[PredictionLine, ...]
+    next: str | None
+    """What `before` is for older ones; `None` where there are none."""
+
+
+_MOST_READ = 5_000
+"""Answers that are looked through for those of one model."""
+
+
+@operation(permission="view-rows", effect="read")
+def predictions(
+    factory: Factory,
+    line: str,
+    /,
+    *,
+    key: str | None = None,
+    by: Annotated[int, msgspec.Meta(ge=1)] | None = None,
+    before: str | None = None,
+    limit: Annotated[int, msgspec.Meta(ge=1, le=1000)] = 50,
+) -> PredictionLines:
+    """List the answers that a line gave last, with what turned out to be true.
+
+    Parameters
+    ----------
+    line
+        Name of the line.
+    key
+        Only answers about this key, or the one that has this id.
+    by
+        Only answers of this version of the model; it is looked for among the last 5,000.
+    before
+        Only answers older than the one with this id: `next` of the page before.
+    limit
+        Most answers to list.
+    """
+    factory.path_of(line)
+    feedback = factory.labels_of(line)
+    if key is not None and is_id(key) and (found := feedback.find(key)) is not None:
+        return PredictionLines(line=line, predictions=(_prediction_line(*found),), next=None)
+    listed, last, read = list[PredictionLine](), before, 0
+    while True:
+        found = feedback.latest(limit, before=last, key=key)
+        listed += [_prediction_line(*one) for one in found if by is None or one[0].model == by]
+        read += len(found)
+        last = found[-1][0].id if found else None
+        if len(found) < limit or len(listed) >= limit or read >= _MOST_READ:
+            is_end = len(found) < limit and len(listed) <= limit
+            shown = listed[:limit]
+            goes_on = None if is_end else shown[-1].id if len(listed) >= limit else last
+            return PredictionLines(line=line, predictions=tuple(shown), next=goes_on)
+
+
+def _prediction_line(record: Prediction, label: Truth | None) -> PredictionLine:
+    return PredictionLine(
+        id=record.id,
+        at=record.at,
+        key=record.key,
+        model=f"{record.line}@{record.model}",
+        arm=record.arm,
+        via=record.via,
+        answer=record.answer,
+        label=label,
+    )

@@ -1,12 +1,14 @@
 """A browser for all tests of a worker, and a factory with members, a served line and a proposal that waits."""
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import approvals
 import browser as browsers
 import pytest
 from control import Up, factory_up
+from shown_pages import Get, hostile_factory, pages_of
 
 from linewright.line.factory import Factory
 from linewright.operations.people.members import member_add
@@ -27,3 +29,15 @@ def up(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Up]:
         member_add(factory, "una", role="viewer", lines=("claims",))
     with factory_up(root, forked=True) as up:
         yield up
+
+
+@pytest.fixture(scope="session")
+def hostile(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Make a factory with hostile names, which nobody changes."""
+    return hostile_factory(tmp_path_factory, tmp_path_factory.mktemp("hostile") / "factory")
+
+
+@pytest.fixture(scope="session")
+def get(hostile: Path) -> Get:
+    """Give a function that shows a page of it to somebody with a role."""
+    return pages_of(hostile)

@@ -92,7 +92,9 @@ class Ask:
 
     def may(self, name: str, *lines: str) -> bool:
         """Whether they may ask for an operation on lines; on the whole factory if none is named."""
-        operation = self._operations[name]
+        operation = self._operations.get(name)
+        if operation is None:
+            return False
         if operation.checks_lines and not lines:
             return self.identity.allows_somewhere(operation.permission)
         return all(self.identity.allows(operation.permission, line) for line in lines or (None,))

@@ -8,12 +8,15 @@ from datetime import datetime
 from functools import cache
 from importlib.resources import files
 from typing import Any, Literal
+from urllib.parse import quote
 
 from jinja2 import Environment, PackageLoader, StrictUndefined, pass_context
 from jinja2.runtime import Context
 from markupsafe import Markup, escape
 
 from linewright.charts import Chart, to_csv, to_html, to_spec
+from linewright.interfaces.console.fields import words_of
+from linewright.interfaces.console.fields import view_of, words_of
 from linewright.text.numbers import in_words
 
 HOME = "linewright.interfaces.console"
@@ -114,12 +117,32 @@ def bytes_of(size: float | None) -> str:
     return f"{size:.3g} TB"
 
 
-def digest(text: str | None) -> Markup:
-    """Write the beginning of a digest or an id, with the whole of it for whoever points at it, and a link to what it stands for."""
+def digest(text: str | None, line: str = "") -> Markup:
+    """Write the beginning of a digest or an id, with the whole of it for whoever points at it, and a link to what it stands for.
+
+    Parameters
+    ----------
+    text
+        The digest or id.
+    line
+        The line whose pages lead there, so that they are found again; empty where none does.
+    """
     if not text:
         return NONE
-    short = text.removeprefix("sha256:")[:10]
-    return Markup('<a class="digest" href="/evidence/{}" title="{}">{}</a>').format(text, text, short)
+    query = f"?line={quote(line, safe='')}" if line else ""
+    link = f"/evidence/{quote(text, safe=':@')}{query}"
+    return Markup('<a class="digest" href="{}" title="{}">{}</a>').format(link, text, short(text))
+
+
+def short(digest: str) -> str:
+    """Return the beginning of a digest.
+
+    Examples
+    --------
+    >>> short("sha256:0123456789abcdef")
+    '0123456789'
+    """
+    return digest.removeprefix("sha256:")[:10]
 
 
 def model(name: str | None) -> Markup:
@@ -133,6 +156,17 @@ def model(name: str | None) -> Markup:
 def line(name: str) -> Markup:
     """Write a line's name as a link to its page."""
     return Markup('<a href="/lines/{}">{}</a>').format(name, name)
+
+
+def by_size(parts: Mapping[str, float]) -> list[tuple[str, float]]:
+    """Return named numbers, the largest first, whatever their sign.
+
+    Examples
+    --------
+    >>> by_size({"age": 0.1, "sex": -0.4})
+    [('sex', -0.4), ('age', 0.1)]
+    """
+    return sorted(parts.items(), key=lambda each: (-abs(each[1]), each[0]))
 
 
 def term(word: str, shown: str = "") -> Markup:
@@ -184,6 +218,10 @@ def environment() -> Environment:
         "model": model,
         "line": line,
         "chart": chart,
+        "words": words_of,
+        "short": short,
+        "view": view_of,
+        "by_size": by_size,
     }
     made.filters.update(writers)
     given: dict[str, Any] = made.globals  # pyright: ignore[reportAssignmentType] -- of what Jinja puts there by itself

@@ -17,6 +17,15 @@ PAGES = {
     "line": Entry("line", "/lines/{line}", "view", "Line", tab="Overview"),
     "file": Entry("file", "/lines/{line}/file", "view", "Line file", tab="Line file"),
     "file-check": Entry("file_check", "/lines/{line}/file/check", "plan", "What the data say"),
+    "predictions": Entry(
+        "predictions", "/lines/{line}/predictions", "view-rows", "Predictions", tab="Predictions"
+    ),
+    "prediction": Entry("prediction", "/predictions/{id}", "view-rows", "Prediction"),
+    "replay": Entry("replay", "/predictions/{id}/replay", "view-rows", "Replay"),
+    "version": Entry("version", "/lines/{line}/versions/{version}", "view", "Version"),
+    "card": Entry("card", "/lines/{line}/versions/{version}/card", "view", "Card"),
+    "rows": Entry("rows", "/lines/{line}/datasets/{digest}/rows", "view-rows", "Rows"),
+    "evidence": Entry("evidence", "/evidence/{id}", "view", "Evidence"),
     "run": Entry("run", "/runs/{run}", "view", "Run"),
 }
 """Name of each page → where it is."""

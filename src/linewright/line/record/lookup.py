@@ -1,5 +1,6 @@
 """What an id stands for."""
 
+import re
 from dataclasses import dataclass
 from typing import Any
 
@@ -7,15 +8,19 @@ import msgspec
 
 from linewright.errors import NotFound
 from linewright.line.factory import Factory
-from linewright.line.facts import Accepted, AttemptEnded, Finished
+from linewright.line.facts import Accepted, AttemptEnded, Finished, Plan
 from linewright.line.record.alerts import find_alert
 from linewright.line.record.costs import declared_costs, durations_of
-from linewright.line.record.evidence import evidence_of
+from linewright.line.record.evidence import accepted_of, evidence_of
 from linewright.line.record.registry import find_model, rebuilt_of
 from linewright.line.record.sentences import with_sentences
+from linewright.release.facts import Deployed, Promoted, Refused, RolledBack, Withdrawn
 from linewright.serve.facts import Prediction, Truth
 from linewright.serve.log.segments import read_log
-from linewright.store.values import to_builtins
+from linewright.store.protocols import Version
+from linewright.store.values import Event, to_builtins
+
+_DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 
 
 @dataclass(frozen=True)
@@ -30,18 +35,51 @@ class Found:
 
 
 def look_up(factory: Factory, name: str) -> Found | None:
-    """Return what an id stands for: a model, a prediction, a run, or a result or an alert by the beginning of its id."""
+    """Return what an id stands for: a model, a prediction, a run, or a result or an alert by the beginning of its id, or stored bytes."""
     if "@" in name:
-        version = find_model(factory, name)
-        body = {
-            "version": to_builtins(version),
-            "evidence": evidence_of(factory, version).digests,
-            "rebuilt": to_builtins(rebuilt_of(factory.metadata, version)),
-        }
-        return Found(name, "model", body, version.line)
+        return _model(factory, find_model(factory, name))
     return (
-        _prediction(factory, name) or _run(factory, name) or _result(factory, name) or _alert(factory, name)
+        _prediction(factory, name)
+        or _run(factory, name)
+        or _result(factory, name)
+        or _alert(factory, name)
+        or _artifact(factory, name)
     )
+
+
+def _model(factory: Factory, version: Version) -> Found:
+    evidence = evidence_of(factory, version)
+    run = evidence.registered.run
+    accepted = accepted_of(factory, version.line, run)
+    body = {
+        "version": to_builtins(version),
+        "evidence": evidence.digests,
+        "rebuilt": to_builtins(rebuilt_of(factory.metadata, version)),
+        "run": run,
+        "proposal": accepted.proposal,
+        "sources": factory.metadata.get(accepted.plan, Plan).sources,
+        "happened": [to_builtins(one) for one in _happened(factory, version)],
+    }
+    return Found(f"{version.line}@{version.version}", "model", body, version.line)
+
+
+def _happened(factory: Factory, version: Version) -> list[Event]:
+    """Return what happened with a model, oldest first, and what took its place when it was champion."""
+    kinds: tuple[type[Refused | Deployed | Withdrawn | Promoted | RolledBack], ...] = (
+        Refused,
+        Deployed,
+        Withdrawn,
+        Promoted,
+        RolledBack,
+    )
+    events = [one for kind in kinds for one in factory.metadata.events(kind, line=version.line)]
+    mine = (
+        one
+        for one in events
+        if one.package == version.digest
+        or (isinstance(one, Promoted | RolledBack) and one.before == version.version)
+    )
+    return sorted(mine, key=lambda one: one.at)
 
 
 def find_prediction(factory: Factory, name: str) -> tuple[Prediction, Truth | None] | None:
@@ -108,3 +146,9 @@ def _result(factory: Factory, name: str) -> Found | None:
 def _alert(factory: Factory, name: str) -> Found | None:
     alert = find_alert(factory, name)
     return Found(alert.id, "alert", to_builtins(alert), alert.line) if alert else None
+
+
+def _artifact(factory: Factory, name: str) -> Found | None:
+    if not _DIGEST.fullmatch(name) or not factory.artifacts.has(name):
+        return None
+    return Found(name, "artifact", {"bytes": factory.artifacts.path(name).stat().st_size}, None)

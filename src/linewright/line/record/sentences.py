@@ -8,7 +8,8 @@ from msgspec import convert
 from linewright.data.facts import Split
 from linewright.data.split_text import split_in_words
 from linewright.line.record.alerts import proposal_because
-from linewright.model.facts import Certificate, Decision, Trained
+from linewright.model.explanation_text import explanation_in_words
+from linewright.model.facts import Certificate, Decision, Explanation, Trained
 from linewright.model.gates.text import certificate_in_words, gate_in_words, outcome_in_words
 from linewright.model.reason_text import (
     chosen_in_words,
@@ -61,9 +62,15 @@ def _decision(body: dict[str, Any]) -> dict[str, Any]:
     return {"because": threshold_in_words(reason) if reason else ""}
 
 
+def _explanation(body: dict[str, Any]) -> dict[str, Any]:
+    told = explanation_in_words(convert(body, Explanation))
+    return {name: told[name] for name in ("slices", "missed", "unexplained") if told[name]}
+
+
 _SENTENCES: Mapping[str, Callable[[dict[str, Any]], dict[str, Any]]] = {
     "certificate": _certificate,
     "decision": _decision,
+    "explanation": _explanation,
     "split": _split,
     "trained": _trained,
 }

@@ -12,7 +12,64 @@ from linewright.model.card.parts import CardFacts, Plot, short
 from linewright.model.card.sections import card_of
 from linewright.model.card.words import environment, text_of
 
-__all__ = ["CardFacts", "card_html", "card_markdown", "escape_markdown"]
+__all__ = [
+    "CardFacts",
+    "CardSection",
+    "CardTable",
+    "Said",
+    "card_html",
+    "card_markdown",
+    "card_sections",
+    "escape_markdown",
+]
+
+
+class Said(msgspec.Struct, frozen=True, kw_only=True):
+    """A sentence of a card, and what it rests on."""
+
+    text: str
+    evidence: tuple[str, ...] = ()
+    """Digests of the results."""
+
+
+class CardTable(msgspec.Struct, frozen=True, kw_only=True):
+    """A table of a card, as text."""
+
+    head: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+    marks: tuple[str, ...] = ()
+    """One word a row, such as ``pass``; empty where rows are not marked."""
+
+
+class CardSection(msgspec.Struct, frozen=True, kw_only=True):
+    """One part of a card, as text."""
+
+    name: str
+    """Such as ``weak``: a place on a page."""
+    title: str
+    statements: tuple[Said, ...]
+    tables: tuple[CardTable, ...]
+
+
+def card_sections(facts: CardFacts) -> tuple[CardSection, ...]:
+    """Return the sections of the card as plain text, each sentence with its evidence, for pages that show them in their own way."""
+    return tuple(
+        CardSection(
+            name=section.name,
+            title=text_of(section.heading),
+            statements=tuple(Said(text=text_of(one), evidence=one.evidence) for one in section.statements),
+            tables=tuple(
+                CardTable(
+                    head=table.head,
+                    rows=tuple(tuple(text_of(cell) for cell in row) for row in table.rows),
+                    marks=table.marks,
+                )
+                for table in (section.lead, section.table or section.plain)
+                if table and table.rows
+            ),
+        )
+        for section in card_of(facts).sections
+    )
 
 _PLOT_WIDTH = 400
 """In pixels: two stand side by side."""

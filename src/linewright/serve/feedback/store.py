@@ -35,7 +35,15 @@ from linewright.serve.feedback.history import (
 from linewright.serve.feedback.parse import Label, Place, check_labels, in_labels
 from linewright.serve.feedback.remove import Gone, has_segments, remove_predictions, remove_segments
 from linewright.serve.log.ids import id_of, number_after, number_of
-from linewright.serve.log.index import INDEX, KEYED, counted, damage_in, place_of, take_in
+from linewright.serve.log.index import (
+    INDEX,
+    KEYED,
+    counted,
+    damage_in,
+    latest_places,
+    place_of,
+    take_in,
+)
 from linewright.serve.log.segments import (
     NOTHING_SEALED,
     TORN,
@@ -236,6 +244,34 @@ class Feedback:
             truth = newest_of(database, number, place.key) if place else None
         record = self._records().read(place.segment, place.offset, id_of(number)) if place else None
         return (record, truth) if record else None
+
+    def latest(
+        self, limit: int, *, before: str | None = None, key: str | None = None
+    ) -> list[tuple[Prediction, Truth | None]]:
+        """Return the predictions that came last, each with its label, the newest first.
+
+        Parameters
+        ----------
+        limit
+            Most of them; those whose record is gone are passed over.
+        before
+            Only those older than the prediction with this id.
+        key
+            Only those about this key.
+        """
+        older = None if before is None else number_of(before)
+        found, log = list[tuple[bytes, Prediction]](), self._records()
+        while len(found) < limit:
+            with self._caught_up() as database:
+                places = latest_places(database, limit - len(found), before=older, key=key)
+            if not places:
+                break
+            for number, place in places:
+                older = number
+                if (record := log.read(place.segment, place.offset, id_of(number))) is not None:
+                    found.append((number, record))
+        with self._connected() as database:
+            return [(record, newest_of(database, number, record.key)) for number, record in found]
 
     def replaced(self, prediction_id: str) -> tuple[Replaced, ...]:
         """Return the labels that a prediction had before its label was corrected, the earliest first. Nothing is written."""

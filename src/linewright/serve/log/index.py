@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from linewright.serve.log.ids import number_of, place_after
+from linewright.serve.log.ids import number_after, number_of, place_after
 from linewright.serve.log.records import is_forgotten, is_many
 from linewright.serve.log.segments import NOTHING_SEALED, TORN, Damage, Frame, SealedSegments, read_frames
 from linewright.store.disk import sync_file
@@ -214,6 +214,50 @@ def place_of(database: sqlite3.Connection, identity: bytes) -> Place | None:
     *_, key, number, offset = found
     (segment,) = database.execute("SELECT name FROM segments WHERE number = ?", (number,)).fetchone()
     return Place(key, segment, offset)
+
+
+def latest_places(
+    database: sqlite3.Connection, limit: int, *, before: bytes | None, key: str | None
+) -> list[tuple[bytes, Place]]:
+    """Return the ids and places of the predictions that came last, the newest first. Nothing is written.
+
+    Parameters
+    ----------
+    limit
+        Most of them.
+    before
+        Only older ones than this id: ids grow with time.
+    key
+        Only those about this key.
+    """
+    end = before or b"\xff" * 17
+    found = _latest_of_key(database, key, end) if key is not None else _latest(database, limit, end)
+    newest = sorted({row[0]: row for row in found}.values(), reverse=True)[:limit]
+    names = dict(database.execute("SELECT number, name FROM segments").fetchall())
+    return [(number, Place(key, names[segment], offset)) for number, segment, offset in newest]
+
+
+def _latest(database: sqlite3.Connection, limit: int, end: bytes) -> Iterator[tuple[bytes, int, int]]:
+    yield from database.execute(
+        "SELECT id, segment, offset FROM predictions WHERE id < ? ORDER BY id DESC LIMIT ?", (end, limit)
+    )
+    requests = database.execute(
+        "SELECT first, size, segment, offset FROM requests WHERE first < ? ORDER BY first DESC LIMIT ?",
+        (end, limit),
+    )
+    for first, size, segment, offset in requests:
+        # No number is behind the id that nothing is: that has more bytes than an id.
+        last = size if len(end) > len(first) else min(size, place_after(first, end))
+        for place in range(last - 1, max(last - limit, 0) - 1, -1):
+            yield number_after(first, place), segment, offset
+
+
+def _latest_of_key(database: sqlite3.Connection, key: str, end: bytes) -> Iterator[tuple[bytes, int, int]]:
+    for view in KEYED:
+        yield from database.execute(
+            f"SELECT id, segment, offset FROM {view} WHERE key = ? AND id < ?",  # noqa: S608 -- names of this module
+            (key, end),
+        )
 
 
 def set_apart(database: sqlite3.Connection, identity: bytes) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 from linewright.data.dataset.diff import ColumnShift
 from linewright.interfaces.cli.render.dispatch import renderer
 from linewright.interfaces.cli.words import clipped, grid, short
-from linewright.operations.datasets import Difference, Logged, Quarantined
+from linewright.operations.datasets import DatasetRows, Difference, Logged, Profile, Quarantined
 from linewright.store.clock import said as said_at
 from linewright.text.numbers import count
 
@@ -118,3 +118,50 @@ def logged_text(log: Logged) -> str:
     if log.segments:
         said.append(f"Next, in Python: polars.read_parquet({log.segments[-1].parquet!r})")
     return "\n".join(said)
+
+
+@renderer.register
+def rows_text(found: DatasetRows) -> str:
+    """Show the rows as a table."""
+    if not found.rows:
+        return f"{found.line}: no row of {short(found.dataset)} is so"
+    has_parts = found.rows[0].part is not None
+    head = ("row", *(("part",) if has_parts else ()), *found.columns)
+    cells = [
+        [
+            str(one.row),
+            *([str(one.part)] if has_parts else []),
+            *(clipped(_cell(one.values[name]), 24) for name in found.columns),
+        ]
+        for one in found.rows
+    ]
+    more = (
+        [] if found.next is None else [f"more: linewright rows {found.line} --after {found.next}, as before"]
+    )
+    return "\n".join(
+        [f"{found.line}  {short(found.dataset)}, {count(found.of, 'row')} in all", *grid(head, cells), *more]
+    )
+
+
+def _cell(value: Any) -> str:
+    return "" if value is None else str(value)
+
+
+@renderer.register
+def profile_text(found: Profile) -> str:
+    """Show the columns as a table."""
+    head = ("column", "type", "missing", "distinct", "range", "most common")
+    cells = [
+        [
+            one.name,
+            one.type,
+            f"{one.missing:,}",
+            f"{one.distinct:,}",
+            "" if one.least is None else f"{one.least} to {one.most}",
+            clipped(", ".join(f"{each.value} ({each.rows:,})" for each in one.common[:3]), 60),
+        ]
+        for one in found.columns
+    ]
+    return "\n".join(
+        [f"{found.line}  {short(found.dataset)}, {count(found.rows, 'row')}", *grid(head, cells)]
+    )

@@ -1,8 +1,8 @@
-"""Runs in a list, and what was decided about a line."""
+"""Runs and predictions in lists, and what was decided about a line."""
 
 from linewright.interfaces.cli.render.dispatch import renderer
-from linewright.interfaces.cli.words import money
-from linewright.operations.history import History, RunLine, Runs
+from linewright.interfaces.cli.words import grid, money
+from linewright.operations.history import History, PredictionLine, PredictionLines, RunLine, Runs
 from linewright.store.clock import said
 
 
@@ -33,3 +33,23 @@ def _taken(one: RunLine) -> str:
     peak = f", {one.peak_bytes / 2**20:,.0f} MiB" if one.peak_bytes else ""
     cost = "" if one.cost is None else f", {money(one.cost, one.currency or '')}"
     return f", {one.wall_s:,.1f} s, {one.cpu_s:,.1f} CPU s{peak}{cost}"
+
+
+@renderer.register
+def predictions_text(listed: PredictionLines) -> str:
+    """Show them as a table."""
+    if not listed.predictions:
+        return f"{listed.line} has given no such answer"
+    head = ("id", "at", "key", "model", "answer", "truth")
+    more = (
+        []
+        if listed.next is None
+        else [f"older ones: linewright predictions {listed.line} --before {listed.next}"]
+    )
+    return "\n".join([*grid(head, [_prediction_cells(one) for one in listed.predictions]), *more])
+
+
+def _prediction_cells(one: PredictionLine) -> list[str]:
+    truth = "" if one.label is None else str(one.label.label)
+    model = one.model if one.arm == "champion" else f"{one.model} ({one.arm})"
+    return [one.id, said(one.at), one.key or "", model, str(one.answer.get("prediction", "")), truth]
