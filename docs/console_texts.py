@@ -27,7 +27,9 @@ def texts() -> dict[str, str]:
     for file in sorted((HOME / "templates").glob("*.jinja")):
         extract = environment().extract_translations  # type: ignore[attr-defined] -- the extension adds it
         for _, _, said in extract(file.read_text(encoding="utf-8")):
-            found |= {one for one in ([said] if isinstance(said, str) else said or ()) if isinstance(one, str)}
+            found |= {
+                one for one in ([said] if isinstance(said, str) else said or ()) if isinstance(one, str)
+            }
     return {text: text for text in sorted(found)}
 
 
