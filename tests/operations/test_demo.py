@@ -4,7 +4,8 @@ import msgspec
 import pytest
 
 from linewright.interfaces.cli.render.dispatch import result_text
-from linewright.operations.demo import Demo
+from linewright.operations.demo import Demo, Sight
+from linewright.operations.people.members import MemberLine
 from linewright.worlds.life import Day, Life, Moment
 from linewright.worlds.story import THIN, caption
 
@@ -80,3 +81,34 @@ def test_money_stands_in_one_column(never):
 
     assert len({len(line) for line in sums}) == 1
     assert len({line.index("EUR") for line in sums}) == 1
+
+
+def test_it_ends_with_what_there_is_to_see_and_how_to_open_it():
+    """Whoever has just watched it for a minute wants to know what to do now."""
+    sights = (
+        Sight(line="claims", kind="account", count=1_200),
+        Sight(line="claims", kind="alerts", about="amount", count=2),
+        Sight(line="parts", kind="refused", about="parts@2"),
+        Sight(line="parts", kind="rollout", about="parts@3", share=0.25),
+        Sight(line="wine", kind="proposal", about="wine@2"),
+        Sight(line="wine", kind="unlabelled", count=60),
+        Sight(line="wine", kind="comments", count=1),
+    )
+    ada = MemberLine(member="ada", roles=("engineer",), created="", tokens=0, has_password=False, provider="")
+    text = result_text(a_demo(sights=sights, members=(ada,)))
+
+    assert (
+        text[text.index("There is to see") :]
+        == """\
+There is to see in it:
+  claims   a value account of 1,200 answers; 2 open alerts (first 'amount')
+  parts    parts@2, refused by its gate; parts@3 in a rollout, on 25% of the rows
+  wine     wine@2 waits for an approval; 60 answers without a label; 1 comment
+  members  ada (engineer): `linewright member invite NAME` lets one sign in
+Open it: its console is at http://127.0.0.1:8080, and `up` prints the link that signs you in.
+  linewright up --factory demo-factory"""
+    )
+
+
+def test_nothing_is_listed_where_nothing_is_left():
+    assert "There is to see" not in result_text(a_demo())

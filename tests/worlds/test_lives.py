@@ -20,7 +20,10 @@ from linewright.line.factory import Factory
 from linewright.line.record.registry import find_model
 from linewright.model.facts import Certificate
 from linewright.model.package.model import load
+from linewright.operations.check import check
 from linewright.operations.demo import Demo, demo
+from linewright.operations.plan import plan
+from linewright.operations.value import goals
 from linewright.people.account import of_all_answers
 from linewright.release.facts import Promoted
 from linewright.serve.log.segments import read_log
@@ -127,6 +130,29 @@ def test_the_lines_own_account_is_what_the_world_says(lived, seed: int):
     assert world.stakes.false_negative * sum(day.frauds for day in due) == round(100 * account.against)
     assert account.low < account.gain < account.high
     assert estimate.low <= told.value / 100 <= estimate.high
+
+
+def test_there_is_something_to_see_beside_the_life(lived):
+    """A factory of one line whose alerts are all over shows nobody what a console is for."""
+    told, _ = lived(1, True)
+    seen = {(one.line, one.kind) for one in told.sights}
+    with Factory.open(told.factory) as factory:
+        plans = plan(factory).plans
+        found = {one.name: one for one in goals(factory).goals}
+        files = check(factory)
+
+    assert {
+        (LINE, "account"),
+        ("tumours", "alerts"),
+        ("tumours", "refused"),
+        ("tumours", "unlabelled"),
+        ("cultivars", "rollout"),
+        ("progression", "proposal"),
+    } <= seen
+    assert ("ada", "grace", "lee", "noor") == tuple(one.member for one in told.members)
+    assert {False} == {bool(one.changes) for one in plans}
+    assert told.account.gain == pytest.approx(found["Fewer losses by fraud"].reached)
+    assert 0 == files.exit_code
 
 
 def test_where_nothing_happens_nothing_is_found_and_nothing_is_done(lived, seed: int):

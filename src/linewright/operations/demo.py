@@ -1,9 +1,13 @@
 """The demo: the whole life of a line in a world with known truth, through the same steps that users run."""
 
+import re
 import time
+from collections.abc import Callable, Generator, Iterator, Mapping
+from contextlib import contextmanager
+from datetime import datetime
 from importlib import import_module
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import msgspec
 from msgspec import Meta
@@ -11,9 +15,19 @@ from msgspec import Meta
 from linewright.engine.context import Progress
 from linewright.errors import RequestError
 from linewright.line.factory import Factory
+from linewright.line.file.factory_file import FACTORY_FILE
+from linewright.line.proposals.record import live_of
+from linewright.line.record.alerts import open_alerts
 from linewright.line.value.account import value_account
 from linewright.operations.declaration.declare import operation
-from linewright.people.facts import Account
+from linewright.operations.people.comments import comment
+from linewright.operations.people.members import MemberLine, member_add, member_list
+from linewright.operations.people.tokens import token_create, token_revoke
+from linewright.people.facts import Account, Commented, PromotionChange
+from linewright.people.spec import Role
+from linewright.release.facts import Refused
+from linewright.release.promotion import canary_of
+from linewright.serve.access.accounts import read_accounts
 from linewright.store.rights import as_asked
 from linewright.worlds import load
 from linewright.worlds.life import Day, Life, Moment
@@ -23,6 +37,21 @@ from linewright.worlds.story import first, worth
 PICTURE = "life.svg"
 _FOLDER = "demo-factory"
 _MOST_FOLDERS = 1_000
+
+
+class Sight(msgspec.Struct, frozen=True, kw_only=True):
+    """Something to see in the factory that is left."""
+
+    line: str
+    kind: Literal["account", "alerts", "refused", "rollout", "proposal", "unlabelled", "comments"]
+    """A value account; open alerts; a candidate that its gates refused; one that is tried beside the champion; a promotion that waits for
+    an approval; answers without a label; comments."""
+    about: str = ""
+    """Of `alerts` the first column; of `refused`, `rollout` and `proposal` the candidate, as LINE@VERSION."""
+    count: int = 1
+    """Answers of the account, alerts, answers without a label, comments."""
+    share: float | None = None
+    """Of `rollout`, the share of the rows that the candidate answers."""
 
 
 class Demo(msgspec.Struct, frozen=True, kw_only=True):
@@ -55,6 +84,10 @@ class Demo(msgspec.Struct, frozen=True, kw_only=True):
     """The line's own account, from its log and the labels that came, as of the last evening. In whole currency."""
     due: int = 0
     """By the world, in cents: the worth of the decisions whose label was due by then; what the account should say."""
+    sights: tuple[Sight, ...] = ()
+    """What is to be seen in the factory that is left, line by line."""
+    members: tuple[MemberLine, ...] = ()
+    """Who may sign in to it once they are invited."""
 
 
 @operation(permission="manage", effect="act", local=True, anywhere=True)
@@ -68,7 +101,9 @@ def demo(
 ) -> Demo:
     """Show the whole life of a line on this machine: training, serving, an attack, the alarm, the retraining.
 
-    The world simulates data and time; everything else is what your own lines do. It leaves a factory that `up` serves.
+    The world simulates data and time; everything else is what your own lines do. It leaves a factory that `up` serves. Beside that line
+    it has others on data that scikit-learn ships, with an alert, a rollout, a promotion that waits for an approval, answers without
+    labels, and members.
 
     Parameters
     ----------
@@ -100,6 +135,8 @@ def demo(
     as_asked(picture)
     totals = worth(life)
     champion, account = _left(root, living.LINE)
+    seconds = time.monotonic() - began
+    team = add_lines(root, factory.now(), report=factory.report)
     return Demo(
         factory=str(root),
         picture=str(picture),
@@ -114,9 +151,11 @@ def demo(
         never=totals.never,
         best=totals.best,
         life=life,
-        seconds=time.monotonic() - began,
+        seconds=seconds,
         account=account,
         due=sum(day.value for day in life.days[: -lived.label_delay.days]),
+        sights=_sights(root),
+        members=team,
     )
 
 
@@ -129,6 +168,137 @@ def _left(root: Path, line: str) -> tuple[str, Account | None]:
     """Return the champion of the factory that is left, and the account of its line."""
     with Factory.open(root) as factory:
         return f"{line}@{factory.metadata.pointer(line).champion}", value_account(factory, line)
+
+
+# The other lines
+
+
+_GOALS = """
+about: A factory to look around in
+costs: {cpu_hour: 0.05, label: 0.01}
+goals:
+  - {name: Fewer losses by fraud, kpi: gain, target: 100000}
+  - {name: Earlier diagnosis, kpi: net, target: 75000, lines: [tumours]}
+  - {name: Trusted labels, kpi: cost, target: 50}
+"""
+_ROLES: Mapping[str, Role] = {"ada": "engineer", "grace": "approver"}
+_PAYMENTS = """about: "Block payments that are fraud, so that customers keep their money and genuine payments pass"
+goal: Fewer losses by fraud
+owner: lee
+tags: [bank, cards]"""
+
+
+def add_lines(root: Path, now: str, *, report: Callable[[Progress], None]) -> tuple[MemberLine, ...]:
+    """Add to a factory what there is to see beside the life: members, goals, and lines on data that scikit-learn ships.
+
+    Parameters
+    ----------
+    root
+        Folder of the factory.
+    now
+        The present, UTC; the lines live the week up to it.
+    report
+        Called with each step of long work.
+
+    Returns
+    -------
+    tuple of MemberLine
+        Who may sign in, by name; nobody has a password yet.
+    """
+    shipped, living = (import_module(f"linewright.worlds.{name}") for name in ("shipped", "living"))
+    present = datetime.fromisoformat(now)
+    clock = living.Clock(shipped.begin_of(present))
+    with Factory.open(root, report=report, actor="linewright", now=clock) as factory:
+        _set_goals(factory)
+        for name, role in _ROLES.items():
+            member_add(factory, name, role=role)
+        with _signed_in(factory, "ada") as ada, _signed_in(factory, "grace") as grace:
+            shipped.live(factory, ada, clock, now=present)
+            member_add(factory, "lee", role="analyst", lines=_existing(factory, "cultivars", "payments"))
+            member_add(factory, "noor", role="annotator", lines=("tumours",))
+            _talk(factory, ada, grace)
+        return member_list(factory).members
+
+
+def _set_goals(factory: Factory) -> None:
+    """Say what the factory is for, and to which goal its first line belongs: neither trains anything."""
+    with (factory.root / FACTORY_FILE).open("a", encoding="utf-8") as file:
+        file.write(_GOALS.lstrip())
+    for name in factory.names():
+        path = factory.path_of(name)
+        text = path.read_text(encoding="utf-8")
+        path.write_text(re.sub(r"(?m)^about: .*$", lambda _: _PAYMENTS, text, count=1), encoding="utf-8")
+
+
+def _existing(factory: Factory, *lines: str) -> tuple[str, ...]:
+    return tuple(name for name in lines if name in factory.names())
+
+
+@contextmanager
+def _signed_in(factory: Factory, member: str) -> Generator[Factory]:
+    """Give the factory as a member has it who was admitted by a token of theirs; in the end it is revoked."""
+    made = token_create(factory, f"demo-{member}", kind=_ROLES[member], member=member, expires="30d")
+    identity = read_accounts(factory.state).identity(made.token, factory.now())
+    assert identity is not None  # noqa: S101 -- the token is new
+    try:
+        with Factory.open(factory.root, report=factory.report, identity=identity, now=factory.now) as opened:
+            yield opened
+    finally:
+        token_revoke(factory, made.name)
+
+
+def _talk(factory: Factory, ada: Factory, grace: Factory) -> None:
+    alert = open_alerts(factory, "tumours")[0]
+    (waiting,) = live_of(factory, "progression")
+    comment(
+        ada,
+        "tumours",
+        "The laboratory has a new microscope since then. @noor, please label its samples first: the training waits for them.",
+        about=alert.id,
+    )
+    comment(
+        ada,
+        "progression",
+        "It may read the body mass index and the blood values now. @grace, please have a look.",
+        about=waiting.proposed.id,
+    )
+    comment(
+        grace,
+        "progression",
+        "Do visits get later for anybody? I will compare the slices on its card.",
+        about="2",
+    )
+
+
+def _sights(root: Path) -> tuple[Sight, ...]:
+    """Return what is to be seen in a factory, by its record."""
+    with Factory.open(root) as factory:
+        return tuple(sight for line in factory.names() for sight in sights_of(factory, line))
+
+
+def sights_of(factory: Factory, line: str) -> Iterator[Sight]:
+    """Iterate over what is to be seen of a line, by its record."""
+    metadata = factory.metadata
+    predictions, labels = factory.labels_of(line).counts()
+    if factory.line(line).value is not None:
+        yield Sight(line=line, kind="account", count=predictions)
+    if alerts := open_alerts(factory, line):
+        yield Sight(line=line, kind="alerts", about=alerts[0].column or "", count=len(alerts))
+    for one in metadata.events(Refused, line=line):
+        if one.verdict == "reject":
+            yield Sight(line=line, kind="refused", about=f"{line}@{one.model}")
+    if tried := canary_of(metadata, line):
+        yield Sight(line=line, kind="rollout", about=f"{line}@{tried.model}", share=tried.share)
+    for look in live_of(factory, line):
+        if isinstance(look.change, PromotionChange):
+            yield Sight(line=line, kind="proposal", about=f"{line}@{look.change.model}")
+    if predictions > labels:
+        yield Sight(line=line, kind="unlabelled", count=predictions - labels)
+    if said := metadata.events(Commented, line=line):
+        yield Sight(line=line, kind="comments", count=len(said))
+
+
+# The folder
 
 
 def _new_folder(asked: Path) -> Path:

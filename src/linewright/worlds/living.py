@@ -5,13 +5,10 @@ labels through feedback, monitors, certificates. Only the clock is the world's.
 """
 
 import re
-import threading
-from collections.abc import Callable, Generator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time, timedelta
 from pathlib import Path
-from time import monotonic, sleep
 from typing import Protocol
 
 import numpy as np
@@ -32,10 +29,10 @@ from linewright.line.predict.label_file import hand_in
 from linewright.line.runs.execute import execute_inline
 from linewright.line.value.update import keep_account
 from linewright.model.package.model import Model, load
-from linewright.serve.http.server import serve
 from linewright.store.clock import text_of
 from linewright.store.rights import make_asked_folder
 from linewright.watch.facts import Alerted, Proposed
+from linewright.worlds.endpoint import endpoint, wait_for
 from linewright.worlds.fraud import FraudWorld
 from linewright.worlds.life import Day, Life, Moment
 
@@ -94,7 +91,7 @@ def live(world: FraudWorld, root: Path, *, report: Report, watcher: Watcher) -> 
         first = execute_inline(factory, LINE)
         if not first.promoted:
             raise Terminal("the first model was not promoted", where=LINE, found=first.because)
-        with _endpoint(factory) as url, Client(url) as client:
+        with endpoint(factory) as url, Client(url) as client:
             living = _Living(world, factory, clock, client, load(first.digest, factory.artifacts.get))
             for number in range(world.go_live, world.days):
                 day, moments = living.day(number)
@@ -237,7 +234,7 @@ class _Living:
         told = len(metadata.events(Alerted, line=LINE)), len(metadata.events(Proposed, line=LINE))
         _, ran = tend_inline(self.factory, LINE)
         if ran is not None and ran.promoted:
-            _await(self.client, ran.candidate)
+            wait_for(self.client, ran.candidate)
         alerts = metadata.events(Alerted, line=LINE)[told[0] :]
         proposed = metadata.events(Proposed, line=LINE)[told[1] :]
         return [
@@ -253,55 +250,6 @@ class _Living:
 def _said(ran: RunResult, live_day: int) -> list[Moment]:
     kind = "promoted" if ran.promoted else "refused"
     return [Moment(day=live_day, kind=kind, says=f"{ran.candidate}: {ran.because}", evidence=ran.certificate)]
-
-
-# The endpoint
-
-
-@contextmanager
-def _endpoint(factory: Factory) -> Generator[str]:
-    """Serve the factory on a free port of this machine, by the world's clock."""
-    address: list[str] = []
-    started, stopped = threading.Event(), threading.Event()
-
-    def tell(where: str) -> None:
-        address.append(where)
-        started.set()
-
-    thread = threading.Thread(
-        target=serve,
-        args=(factory.state,),
-        kwargs={"port": 0, "started": tell, "is_stopped": stopped.is_set, "now": factory.now, "tell": _quiet},
-        name="endpoint",
-    )
-    thread.start()
-    try:
-        if not started.wait(timeout=30.0):
-            raise Terminal("the endpoint did not start")
-        yield f"http://{address[0]}"
-    finally:
-        stopped.set()
-        thread.join()
-
-
-def _await(client: Client, model: str) -> None:
-    """Wait until the endpoint serves a model: a simulated night is shorter than the moment that this takes.
-
-    Raises
-    ------
-    Terminal
-        If it does not serve it within 10 s.
-    """
-    deadline = monotonic() + 10.0
-    while monotonic() < deadline:
-        if client.model(LINE) == model:
-            return
-        sleep(0.02)
-    raise Terminal("the endpoint does not serve what was promoted", where=LINE, allowed=model)
-
-
-def _quiet(_: dict[str, object]) -> None:
-    """Tell nothing: what matters is among the moments."""
 
 
 def _instant(day: date) -> datetime:

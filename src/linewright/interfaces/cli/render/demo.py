@@ -3,16 +3,19 @@
 import shlex
 import sys
 import textwrap
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 
 from linewright.interfaces.cli.render.dispatch import renderer
 from linewright.interfaces.cli.words import short
-from linewright.operations.demo import Demo
+from linewright.operations.demo import Demo, Sight
 from linewright.people.account import of_all_answers
+from linewright.text.numbers import count
 from linewright.text.sparkline import sparkline
 from linewright.worlds.life import Life, Moment
 from linewright.worlds.story import THIN, caption, gains, in_whole
 
+_CONSOLE = "http://127.0.0.1:8080"
+"""Where `up` serves the console unless it is told another port."""
 _WIDTH = 100
 """Letters in a line of the story."""
 
@@ -38,14 +41,53 @@ def demo_text(demo: Demo) -> str:
             "",
             f"{demo.seconds:.0f} s for {len(demo.life.days)} days. It is yours to look around in:",
             f"  {demo.picture}",
-            f"  linewright up --factory {shlex.quote(demo.factory)}",
             f"  linewright card {demo.champion} --factory {shlex.quote(demo.factory)}",
             f"  linewright alerts --over --factory {shlex.quote(demo.factory)}",
             "With your own data, in an empty folder:",
             "  linewright new NAME --data FILE --label COLUMN",
             "  linewright run NAME",
             "  linewright up",
+            *_left(demo),
         ]
+    )
+
+
+def _left(demo: Demo) -> Iterator[str]:
+    """Say what there is to see in the factory, and how to open it."""
+    folder = shlex.quote(demo.factory)
+    lines = list(dict.fromkeys(one.line for one in demo.sights))
+    width = max(map(len, [*lines, "members"]), default=0)
+    yield ""
+    if lines:
+        yield "There is to see in it:"
+    for line in lines:
+        seen = [_SIGHTS[one.kind](one) for one in demo.sights if one.line == line]
+        yield from _beside(f"  {line:<{width}}  ", "; ".join(seen))
+    if demo.members:
+        who = ", ".join(f"{one.member} ({one.roles[0]})" for one in demo.members)
+        yield from _beside(
+            f"  {'members':<{width}}  ", f"{who}: `linewright member invite NAME` lets one sign in"
+        )
+    yield f"Open it: its console is at {_CONSOLE}, and `up` prints the link that signs you in."
+    yield f"  linewright up --factory {folder}"
+
+
+_SIGHTS: Mapping[str, Callable[[Sight], str]] = {
+    "account": lambda one: f"a value account of {count(one.count, 'answer')}",
+    "alerts": lambda one: (
+        f"{count(one.count, 'open alert')}" + (f" (first '{one.about}')" if one.about else "")
+    ),
+    "refused": lambda one: f"{one.about}, refused by its gate",
+    "rollout": lambda one: f"{one.about} in a rollout, on {one.share or 0:.0%} of the rows",
+    "proposal": lambda one: f"{one.about} waits for an approval",
+    "unlabelled": lambda one: f"{count(one.count, 'answer')} without a label",
+    "comments": lambda one: count(one.count, "comment"),
+}
+
+
+def _beside(head: str, says: str) -> list[str]:
+    return textwrap.wrap(
+        head + says, _WIDTH, subsequent_indent=" " * len(head), break_long_words=False, break_on_hyphens=False
     )
 
 
