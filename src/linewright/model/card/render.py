@@ -71,6 +71,7 @@ def card_sections(facts: CardFacts) -> tuple[CardSection, ...]:
         for section in card_of(facts).sections
     )
 
+
 _PLOT_WIDTH = 400
 """In pixels: two stand side by side."""
 
