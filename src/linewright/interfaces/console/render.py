@@ -15,7 +15,6 @@ from jinja2.runtime import Context
 from markupsafe import Markup, escape
 
 from linewright.charts import Chart, to_csv, to_html, to_spec
-from linewright.interfaces.console.fields import words_of
 from linewright.interfaces.console.fields import view_of, words_of
 from linewright.text.numbers import in_words
 
