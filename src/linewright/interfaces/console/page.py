@@ -76,6 +76,19 @@ class Ask:
         operation = self._operations[name]
         if operation.writes or operation.expensive:
             raise TypeError(f"{name} is not asked while a page is made: it writes, or may take long")
+        return self._carried_out(operation, arguments)
+
+    def hold(self, name: str, **arguments: Any) -> Any:
+        """Carry out an operation that changes nothing but what is held for the viewer for some minutes, such as their next question.
+
+        Raises
+        ------
+        LinewrightError
+            As `__call__` does.
+        """
+        return self._carried_out(self._operations[name], arguments)
+
+    def _carried_out(self, operation: Operation, arguments: Mapping[str, Any]) -> Any:
         values = operation.check(arguments)
         operation.authorize(self.identity, values)
         return operation.carry_out(self.factory, values)
