@@ -211,6 +211,7 @@ def test_a_part_of_a_page_is_markup_of_ours_alone(name):
 
     assert {one.tag for one in page.iter() if not one.tag.startswith(SVG)} <= {
         "main",
+        "div",
         "figure",
         "figcaption",
         "details",
@@ -225,6 +226,18 @@ def test_a_part_of_a_page_is_markup_of_ours_alone(name):
     assert page.find("figure/figcaption").text == CHARTS[name].title.replace("\x00", "\ufffd")
     assert [one.text for one in page.iter("th")] == [printable(one) for one in table.headings]
     assert {len(row) for row in page.iter("tr")} == {len(table.headings)}
+
+
+def test_a_phone_gets_a_picture_of_its_own():
+    """A picture of 640 pixels on 340 has letters of six."""
+    page = to_html(CHARTS["line"])
+
+    assert re.findall(r'class="chart-(\w+)"><svg role="img" viewBox="0 0 (\d+)', page) == [
+        ("wide", "640"),
+        ("narrow", "340"),
+    ]
+    assert "chart-narrow" not in to_html(CHARTS["line"], is_standalone=True)
+    assert len(to_html(CHARTS["line"]).encode()) < 24_000
 
 
 def test_a_file_that_stands_alone_brings_both_schemes_and_only_for_itself():
