@@ -11,6 +11,8 @@ _MOST = 200
 """Rows of a table in a page; all are in the CSV."""
 _NARROW = 340
 """Of the picture for phones, in pixels."""
+_LARGE = 20_000
+"""A picture of so many bytes is there once: a page has 100 KB."""
 
 
 def to_html(chart: Chart, *, width: int = 640, is_standalone: bool = False, summary: str = "Table") -> str:
@@ -57,7 +59,8 @@ def to_html(chart: Chart, *, width: int = 640, is_standalone: bool = False, summ
     )
     data = f"<table>\n<thead><tr>{head}</tr></thead>\n<tbody>\n{rows}{rest}</tbody>\n</table>"
     drawn = to_svg(chart, width=width, is_standalone=is_standalone)
-    if not is_standalone and width > _NARROW and not isinstance(chart, Sparkline):
+    is_small = len(drawn) < _LARGE and not isinstance(chart, Sparkline)
+    if is_small and not is_standalone and width > _NARROW:
         # Shrunk to a phone, letters of the wide picture could not be read; the page's style shows one of the two.
         narrow = to_svg(chart, width=_NARROW)
         drawn = f'<div class="chart-wide">{drawn}</div><div class="chart-narrow">{narrow}</div>'

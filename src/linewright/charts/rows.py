@@ -15,6 +15,8 @@ _MOST = 40
 """Rows that are drawn; the table has all."""
 _WIDE = 400
 """From this width on, numbers of rows are written too."""
+_FEW = 6
+"""Classes up to which each cell of a matrix says itself beside the pointer."""
 _SHARE = Axis(label="share of rows", unit="%")
 _COUNT, _MONEY = Axis(label=""), Axis(label="", is_signed=True)
 _SHORT = ((1e9, "G"), (1e6, "M"), (1e3, "k"))
@@ -252,6 +254,7 @@ def _cell(
     form = {"rx": 3, "fill_opacity": f"{0.06 + 0.44 * number / rows:.2f}"}
     size = {"x": x + 1, "y": y + 1, "width": wide - 2, "height": tall - 2}
     says = f"{said}, {worth} {chart.currency}" if worth else said
+    says = says if len(chart.classes) <= _FEW else ""
     canvas.put("rect", "one" if line == column else "two", says, **size, **form)
     middle = y + tall / 2 + (-3 if worth else 4)
     canvas.write(_fits(number, _COUNT, wide - 4), x + wide / 2, middle, anchor="middle")
