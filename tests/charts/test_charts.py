@@ -20,6 +20,7 @@ from linewright.charts import (
     Bar,
     BarChart,
     Confusion,
+    DotChart,
     Histogram,
     Line,
     LineChart,
@@ -29,6 +30,7 @@ from linewright.charts import (
     Reliability,
     Ribbon,
     Sample,
+    ShareChart,
     Sparkline,
     Waterfall,
     to_csv,
@@ -209,6 +211,7 @@ def test_a_part_of_a_page_is_markup_of_ours_alone(name):
 
     assert {one.tag for one in page.iter() if not one.tag.startswith(SVG)} <= {
         "main",
+        "div",
         "figure",
         "figcaption",
         "details",
@@ -223,6 +226,18 @@ def test_a_part_of_a_page_is_markup_of_ours_alone(name):
     assert page.find("figure/figcaption").text == CHARTS[name].title.replace("\x00", "\ufffd")
     assert [one.text for one in page.iter("th")] == [printable(one) for one in table.headings]
     assert {len(row) for row in page.iter("tr")} == {len(table.headings)}
+
+
+def test_a_phone_gets_a_picture_of_its_own():
+    """A picture of 640 pixels on 340 has letters of six."""
+    page = to_html(CHARTS["line"])
+
+    assert re.findall(r'class="chart-(\w+)"><svg role="img" viewBox="0 0 (\d+)', page) == [
+        ("wide", "640"),
+        ("narrow", "340"),
+    ]
+    assert "chart-narrow" not in to_html(CHARTS["line"], is_standalone=True)
+    assert len(to_html(CHARTS["line"]).encode()) < 24_000
 
 
 def test_a_file_that_stands_alone_brings_both_schemes_and_only_for_itself():
@@ -326,7 +341,7 @@ MAYBE = st.one_of(st.none(), NUMBERS, st.floats(-1, 1))
 LABELS = st.text(max_size=60)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(
     st.lists(st.tuples(LABELS, MAYBE, st.booleans()), max_size=8),
     LABELS,
@@ -356,7 +371,7 @@ PLACES = st.one_of(
 )
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(PLACES, st.data(), st.integers(240, 900))
 def test_any_line_is_drawn_within_the_picture(places, data, width):
     """Whatever the places are and however they lie."""
@@ -374,6 +389,70 @@ def test_any_line_is_drawn_within_the_picture(places, data, width):
 
     check_drawn(to_svg(chart, width=width))
     json.dumps(to_spec(chart), allow_nan=False)
+
+
+COUNTS = st.lists(st.floats(0, 1e12), min_size=1, max_size=12)
+
+
+@settings(max_examples=40, deadline=None)
+@given(COUNTS, COUNTS, st.lists(LABELS, min_size=12, max_size=12), st.integers(240, 900))
+def test_any_shares_are_drawn_within_the_picture(then, now, names, width):
+    """Bins and categories, with rows or without any."""
+    many = min(len(then), len(now))
+    samples = (
+        Sample(name=names[0], counts=tuple(then[:many])),
+        Sample(name=names[1], counts=tuple(now[:many])),
+    )
+    edges = tuple(float(n**3) for n in range(many + 1))
+
+    check_drawn(
+        to_svg(Histogram(title="t", x=Axis(label=names[2]), edges=edges, samples=samples), width=width)
+    )
+    check_drawn(to_svg(ShareChart(title="t", categories=tuple(names[:many]), samples=samples), width=width))
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.integers(1, 12), st.data(), st.integers(240, 900), st.booleans())
+def test_any_matrix_is_drawn_within_the_picture(many, data, width, has_money):
+    """A number of a cell is written whole, shortened, or not: a part of it would be another number."""
+    names = st.text("abW \u4e2d<&", max_size=40)
+    classes = tuple(data.draw(st.lists(names, min_size=many, max_size=many)))
+    counts = ((data.draw(st.integers(0, 10**12)),) * many,) * many
+    money = ((data.draw(NUMBERS),) * many,) * many if has_money else ()
+    svg = to_svg(
+        Confusion(title="t", classes=classes, counts=counts, money=money, currency="EUR"), width=width
+    )
+
+    check_drawn(svg)
+    assert not [text for *_, text in boxes(svg) if re.fullmatch(r"[+\N{MINUS SIGN}]?[\d,.]+…", text)]
+
+
+@settings(max_examples=40, deadline=None)
+@given(PLACES, st.integers(1, 7), st.data(), st.integers(240, 900))
+def test_any_ribbon_is_drawn_within_the_picture(places, many, data, width):
+    """Odd and even numbers of quantiles, known values and unknown ones."""
+    points = tuple(
+        Quantiles(
+            at=at,
+            values=tuple(sorted(data.draw(st.tuples(*[NUMBERS] * many)))),
+            observed=data.draw(MAYBE),
+        )
+        for at in sorted(places)
+    )
+    levels = tuple((n + 1) / (many + 1) for n in range(many))
+    chart = Ribbon(title="t", x=Axis(label="x"), y=Axis(label="y"), levels=levels, points=points)
+
+    check_drawn(to_svg(chart, width=width))
+    json.dumps(to_spec(chart), allow_nan=False)
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.lists(st.tuples(LABELS, st.sampled_from("abc"), MAYBE), max_size=9), st.integers(240, 900))
+def test_any_dots_are_drawn_within_the_picture(dots, width):
+    """Names that are in one series only have a row too."""
+    bars = tuple(Bar(name=name, series=series, value=value, rows=7) for name, series, value in dots)
+
+    check_drawn(to_svg(DotChart(title="t", axis=Axis(label="x"), bars=bars), width=width))
 
 
 def _linear(colour: str) -> list[float]:

@@ -38,7 +38,7 @@ def test_the_card_and_its_json_tell_what_was_found(ran):
     ):
         assert title in told.markdown
         assert title in told.html
-    assert 'class="curve' in told.html
+    assert '<figure class="plot">' in told.html
     assert found["shuffled"][0]["columns"][0] in told.markdown.replace("\\", "")
     assert told == card(factory, "tumours@1", html=True)
 

@@ -3,16 +3,22 @@
 from html import escape
 
 from linewright.charts.data import to_table
-from linewright.charts.kinds import Chart
+from linewright.charts.kinds import Chart, Sparkline
 from linewright.charts.sheet import printable
 from linewright.charts.svg import to_svg
 
 _MOST = 200
 """Rows of a table in a page; all are in the CSV."""
+_NARROW = 340
+"""Of the picture for phones, in pixels."""
+_LARGE = 20_000
+"""A picture of so many bytes is there once: a page has 100 KB."""
 
 
 def to_html(chart: Chart, *, width: int = 640, is_standalone: bool = False, summary: str = "Table") -> str:
     """Return a `<figure>` with the title, the picture and its table, which is folded; no style, no script, no id.
+
+    The picture is there twice: the page's style shows `.chart-wide`, or `.chart-narrow` on phones.
 
     Parameters
     ----------
@@ -52,8 +58,14 @@ def to_html(chart: Chart, *, width: int = 640, is_standalone: bool = False, summ
         else ""
     )
     data = f"<table>\n<thead><tr>{head}</tr></thead>\n<tbody>\n{rows}{rest}</tbody>\n</table>"
+    drawn = to_svg(chart, width=width, is_standalone=is_standalone)
+    is_small = len(drawn) < _LARGE and not isinstance(chart, Sparkline)
+    if is_small and not is_standalone and width > _NARROW:
+        # Shrunk to a phone, letters of the wide picture could not be read; the page's style shows one of the two.
+        narrow = to_svg(chart, width=_NARROW)
+        drawn = f'<div class="chart-wide">{drawn}</div><div class="chart-narrow">{narrow}</div>'
     return (
-        f'<figure class="chart">{caption}\n{to_svg(chart, width=width, is_standalone=is_standalone)}'
+        f'<figure class="chart">{caption}\n{drawn}'
         f"<details><summary>{_text(summary)}</summary>\n{data}\n</details>\n</figure>\n"
     )
 

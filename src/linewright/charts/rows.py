@@ -7,7 +7,7 @@ from linewright.charts.frame import EDGE, LINE, SIZE, Canvas, Key, reference_key
 from linewright.charts.kinds import Axis, Bar, BarChart, Confusion, DotChart, Reference, ShareChart, Waterfall
 from linewright.charts.palette import REFERENCE_DASHES, SERIES
 from linewright.charts.scales import Place, number_ticks, value_text
-from linewright.charts.sheet import fitted, text_width
+from linewright.charts.sheet import text_width
 from linewright.text.numbers import count, in_words
 
 _STEP = 22.0
@@ -15,7 +15,11 @@ _MOST = 40
 """Rows that are drawn; the table has all."""
 _WIDE = 400
 """From this width on, numbers of rows are written too."""
+_FEW = 6
+"""Classes up to which each cell of a matrix says itself beside the pointer."""
 _SHARE = Axis(label="share of rows", unit="%")
+_COUNT, _MONEY = Axis(label=""), Axis(label="", is_signed=True)
+_SHORT = ((1e9, "G"), (1e6, "M"), (1e3, "k"))
 
 
 class Row(NamedTuple):
@@ -127,9 +131,9 @@ def _grid(
     step: float = _STEP,
 ) -> _Grid:
     """Draw names at the left, notes at the right and the axis below; return the places of the rest."""
-    room = 0.38 * canvas.width
-    wide = min(max(text_width(row.name, SIZE, is_bold=row.is_marked) for row in rows), room)
     notes = max(text_width(row.note, SIZE) for row in rows)
+    room = max(min(0.38 * canvas.width, canvas.width - notes - 100), 20.0)
+    wide = min(max(text_width(row.name, SIZE, is_bold=row.is_marked) for row in rows), room)
     along_start, along_end = EDGE + wide + 14, canvas.width - EDGE - (notes + 14 if notes else 8)
     ticks = number_ticks(values, axis, most=max(int((along_end - along_start) / 70), 2))
     along = Place(ticks[0].value, ticks[-1].value, along_start, max(along_end, along_start + 10))
@@ -216,55 +220,59 @@ def draw_confusion(canvas: Canvas, chart: Confusion) -> str:
     many = len(chart.classes)
     if not many:
         return canvas.nothing()
-    canvas.write(
-        "columns: predicted class; rows: actual class",
-        EDGE,
-        canvas.top + 10,
-        kind="soft",
-        room=canvas.width - 2 * EDGE,
-    )
+    about = "columns: predicted class; rows: actual class"
+    canvas.write(about, EDGE, canvas.top + 10, kind="soft", room=canvas.width - 2 * EDGE)
     canvas.top += LINE + 6
-    names = min(max(text_width(name, SIZE) for name in chart.classes), 0.3 * canvas.width)
-    left = EDGE + names + 8
-    wide = min((canvas.width - EDGE - left) / many, 150.0)
-    tall = 44.0 if chart.money else 32.0
-    for column, name in enumerate(chart.classes):
-        canvas.write(
-            name, left + (column + 0.5) * wide, canvas.top + 10, kind="soft", anchor="middle", room=wide - 6
-        )
-    top = canvas.top + LINE + 2
-    for line, (name, counts) in enumerate(zip(chart.classes, chart.counts, strict=True)):
-        y, rows = top + line * tall, sum(counts) or 1.0
+    names = min(max(text_width(name, SIZE) for name in chart.classes) + 1, 0.3 * canvas.width)
+    wide = min((canvas.width - 2 * EDGE - names - 8) / many, 150.0)
+    heads, lines = chart.classes, chart.classes
+    if any(text_width(name, SIZE) > wide - 6 for name in heads):
+        # Classes whose names have no room above a column are numbered.
+        heads = tuple(f"{number}" for number in range(1, many + 1))
+        lines = tuple(f"{number} {name}" for number, name in zip(heads, chart.classes, strict=True))
+    left, tall = EDGE + names + 8, 44.0 if chart.money else 32.0
+    for column, name in enumerate(heads):
+        if text_width(name, SIZE) <= wide:
+            canvas.write(name, left + (column + 0.5) * wide, canvas.top + 10, kind="soft", anchor="middle")
+    canvas.top += LINE + 2
+    for line, name in enumerate(lines):
+        y = canvas.top + line * tall
         canvas.write(name, left - 8, y + tall / 2 + 4, anchor="end", room=names)
-        for column, number in enumerate(counts):
-            x, worth = left + column * wide, _worth(chart, line, column)
-            opacity = f"{0.06 + 0.44 * number / rows:.2f}"
-            says = f"actual {name}, predicted {chart.classes[column]}: {_cell(number)} rows, {100 * number / rows:.3g} %{f', {worth}' if worth else ''}"
-            kind = "one" if line == column else "two"
-            canvas.put(
-                "rect",
-                kind,
-                says,
-                x=x + 1,
-                y=y + 1,
-                width=wide - 2,
-                height=tall - 2,
-                rx=3,
-                fill_opacity=opacity,
-            )
-            middle = y + tall / 2 + (-3 if worth else 4)
-            canvas.write(fitted(_cell(number), wide - 6, SIZE), x + wide / 2, middle, anchor="middle")
-            canvas.write(
-                fitted(worth, wide - 6, SIZE), x + wide / 2, middle + LINE, kind="ink", anchor="middle"
-            )
-    return canvas.to_svg(top + many * tall + EDGE)
+        for column in range(many):
+            _cell(canvas, chart, (line, column), (left + column * wide, y, wide, tall))
+    return canvas.to_svg(canvas.top + many * tall + EDGE)
 
 
-def _cell(number: float) -> str:
-    return f"{int(number):,}" if number == int(number) and number < 1e15 else in_words(number)
+def _cell(
+    canvas: Canvas, chart: Confusion, at: tuple[int, int], box: tuple[float, float, float, float]
+) -> None:
+    """Draw a cell: `at` is its line and column, `box` its left, top, width and height."""
+    (line, column), (x, y, wide, tall) = at, box
+    number, rows = chart.counts[line][column], sum(chart.counts[line]) or 1.0
+    worth = value_text(chart.money[line][column], _MONEY) if chart.money else ""
+    said = f"actual {chart.classes[line]}, predicted {chart.classes[column]}: {in_words(number)} rows, {100 * number / rows:.3g} %"
+    form = {"rx": 3, "fill_opacity": f"{0.06 + 0.44 * number / rows:.2f}"}
+    size = {"x": x + 1, "y": y + 1, "width": wide - 2, "height": tall - 2}
+    says = f"{said}, {worth} {chart.currency}" if worth else said
+    says = says if len(chart.classes) <= _FEW else ""
+    canvas.put("rect", "one" if line == column else "two", says, **size, **form)
+    middle = y + tall / 2 + (-3 if worth else 4)
+    canvas.write(_fits(number, _COUNT, wide - 4), x + wide / 2, middle, anchor="middle")
+    if worth:
+        amount = _fits(chart.money[line][column], _MONEY, wide - 4, chart.currency)
+        canvas.write(amount, x + wide / 2, middle + LINE, anchor="middle")
 
 
-def _worth(chart: Confusion, line: int, column: int) -> str:
-    if not chart.money:
-        return ""
-    return f"{value_text(chart.money[line][column], Axis(label=''), is_signed=True)} {chart.currency}".strip()
+def _fits(value: float, axis: Axis, room: float, unit: str = "") -> str:
+    """Return a number with its unit, shortened as far as its room asks; nothing if none has room, never a part."""
+    number = value_text(value, axis)
+    short = next(
+        (
+            f"{value_text(float(f'{value / size:.2g}'), axis)}{letter}"
+            for size, letter in _SHORT
+            if abs(value) >= size
+        ),
+        number,
+    )
+    texts = (f"{number} {unit}".strip(), number, short)
+    return next((text for text in texts if text_width(text, SIZE) <= room), "")
