@@ -26,7 +26,7 @@ from linewright.interfaces.console.routes import CarryOut, Console, is_for_peopl
 from linewright.interfaces.http.client_files import Files, Staged
 from linewright.interfaces.http.describe import components, route_of
 from linewright.interfaces.http.expensive import Bug, Expensive
-from linewright.interfaces.http.guard import Guard, asked_by, note_refused
+from linewright.interfaces.http.guard import Guard, Routes, asked_by, note_refused
 from linewright.interfaces.http.metrics import PATH, metrics_route
 from linewright.interfaces.http.open_routes import OPEN_ROUTES, SECRETS
 from linewright.interfaces.http.provider_sign_in import Provider, ProviderSignIn
@@ -104,17 +104,20 @@ class ControlApp(FastAPI):
 
     def build_middleware_stack(self) -> ASGIApp:
         """Put the guard around everything, so that also an unforeseen error passes through it."""
+        routes = Routes(
+            permission_of=self._permission_of,
+            secret=SECRETS.union(each.path for each in self._operations if each.secret),
+            is_urgent=self._is_urgent,
+            console=self._console,
+        )
         return Guard(
             super().build_middleware_stack(),
             authenticator=self._authenticator,
-            permission_of=self._permission_of,
-            secret=SECRETS.union(each.path for each in self._operations if each.secret),
+            routes=routes,
             replies=self._replies,
             hosts=self._hosts,
             relative=self._relative,
             rate_limit=self._rate_limit,
-            is_urgent=self._is_urgent,
-            console=self._console,
         )
 
     def methods_of_pages(self, path: str) -> tuple[str, ...]:

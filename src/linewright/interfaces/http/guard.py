@@ -12,7 +12,7 @@ import re
 from collections.abc import Awaitable, Callable, Container, Iterable, MutableMapping
 from contextlib import suppress
 from http import HTTPStatus
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -56,6 +56,22 @@ _IDENTITY = "linewright.identity"
 _KEY = re.compile(r"[\x21-\x7e]{1,200}")
 
 
+class Routes(NamedTuple):
+    """What is behind the guard."""
+
+    permission_of: Callable[[str, str], str | None] = lambda _method, _path: None
+    """Says what a method and a path ask for; `None` if nothing is there."""
+    secret: Container[str] = ()
+    """Paths whose answers hold secrets: they are not kept, so a key is refused."""
+    is_urgent: Callable[[str, bytes], bool] = lambda _path, _body: False
+    """Says of a path and a body whether they ask for what must not wait: where no answer can be kept, it is done all the same."""
+    console: Console | None = None
+    """Explains to people what programs are told in JSON."""
+
+
+NO_ROUTES = Routes()
+
+
 class Guard:
     """ASGI middleware: refuses what must not get in, answers repeats, adds the headers that browsers obey.
 
@@ -65,10 +81,8 @@ class Guard:
         What answers the requests that pass.
     authenticator
         Says whose a request is.
-    permission_of
-        Says what a method and a path ask for; `None` if nothing is there.
-    secret
-        Paths whose answers hold secrets: they are not kept, so a key is refused.
+    routes
+        What `app` has.
     replies
         Remembers answers by ``Idempotency-Key``; without it such a key is refused, since it could not be kept.
     hosts
@@ -79,10 +93,6 @@ class Guard:
         Seconds in which a whole body must have come.
     rate_limit
         How many requests a client may send in a second.
-    is_urgent
-        Says of a path and a body whether they ask for what must not wait: where no answer can be kept, it is carried out all the same.
-    console
-        Explains to people what programs are told in JSON.
     """
 
     def __init__(
@@ -90,17 +100,14 @@ class Guard:
         app: App,
         *,
         authenticator: Authenticator,
-        permission_of: Callable[[str, str], str | None] = lambda _method, _path: None,
-        secret: Container[str] = (),
+        routes: Routes = NO_ROUTES,
         replies: Replies | None,
         hosts: Iterable[str] = (),
         relative: Callable[[bytes], bytes] = bytes,
         body_seconds: float = BODY_SECONDS,
         rate_limit: RateLimit | None = None,
-        is_urgent: Callable[[str, bytes], bool] = lambda _path, _body: False,
-        console: Console | None = None,
     ) -> None:
-        self._console = console
+        self._permission_of, self._secret, self._is_urgent, self._console = routes
         self._rate_limit = rate_limit or RateLimit(None)
         self._relative = relative
         self._app, self._authenticator, self._replies, self._body_seconds = (
@@ -109,8 +116,6 @@ class Guard:
             replies,
             body_seconds,
         )
-        self._secret = secret
-        self._is_urgent, self._permission_of = is_urgent, permission_of
         self._hosts = frozenset(host.lower() for host in hosts)
 
     async def __call__(self, scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
