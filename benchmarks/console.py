@@ -31,7 +31,7 @@ import httpx
 import msgspec
 from declared import _grow, _make
 from msgspec.structs import replace
-from playwright.sync_api import Browser, sync_playwright
+from playwright.sync_api import Browser, expect, sync_playwright
 from swap import LINE
 
 from linewright.line.factory import Factory
@@ -310,9 +310,7 @@ def loaded(browser: Browser, url: str, cookies: list[Any]) -> str:
     page.goto(url)
     first = len(sizes), sum(sizes) / 1000
     if cookies:
-        page.wait_for_function(
-            "document.querySelectorAll('[data-load], [aria-busy]').length === 0", timeout=60_000
-        )
+        expect(page.locator("[data-load], [aria-busy]")).to_have_count(0, timeout=60_000)
     else:
         page.wait_for_load_state("networkidle")
         first = len(sizes), sum(sizes) / 1000

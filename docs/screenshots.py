@@ -20,7 +20,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import httpx
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from linewright.interfaces.console.table import PAGES
 
@@ -130,11 +130,9 @@ def take(page: Page, path: str, file: Path) -> str:
     sizes: list[int] = []
     page.on("requestfinished", lambda done: sizes.append(done.sizes()["responseBodySize"]))
     began = time.monotonic()
-    page.goto(path)
+    page.goto(path, timeout=120_000)
     first = len(sizes), sum(sizes)
-    page.wait_for_function(
-        "document.querySelectorAll('[data-load], [aria-busy]').length === 0", timeout=30_000
-    )
+    expect(page.locator("[data-load], [aria-busy]")).to_have_count(0, timeout=120_000)
     took = time.monotonic() - began
     page.screenshot(path=file, full_page=True)
     return f"{first[0]} | {first[1] / 1000:.0f} | {took:.1f}"

@@ -103,11 +103,12 @@ def test_a_comment_that_names_a_member_waits_for_them(browser: Any, up: Up):
 def test_every_page_is_accessible_and_fits(size: str, scheme: Any, browser: Any, up: Up):
     """Axe finds nothing serious, under the policy that pages have; nothing is wider than the screen."""
     from axe_playwright_python.sync_playwright import Axe
+    from playwright.sync_api import expect
 
     with visitor(browser, up, color_scheme=scheme, viewport=SIZES[size]) as looks:
         for path in [*FIXED, *OF_LINE]:
             looks.page.goto(path)
-            looks.page.wait_for_function("document.querySelectorAll('[data-load], [aria-busy]').length === 0")
+            expect(looks.page.locator("[data-load], [aria-busy]")).to_have_count(0, timeout=30_000)
             found = json.loads(json.dumps(Axe().run(looks.page).response))["violations"]
             serious = [
                 (path, each["id"], each["nodes"][0]["html"][:200])
