@@ -52,6 +52,8 @@ ALLOWED: dict[str, set[str]] = {
     "rollback": {"engineer"},
     "halt": {"engineer", "approver", "admin"},
     "predict": {"analyst", "engineer", "predict", "agent"},
+    "request-form": {"analyst", "engineer", "predict", "agent"},
+    "try": {"analyst", "engineer", "predict", "agent"},
     "feedback": {"annotator", "engineer", "feedback"},
     "annotate queue": {"engineer"},
     "annotate close": {"engineer"},
@@ -119,6 +121,7 @@ ON_LINES = {"line", "lines", "model"}
 VALUES: dict[str, Any] = {
     "name": "ada",
     "role": "viewer",
+    "row": "{}",
     "kind": "predict",
     "data": "data.csv",
     "label": "y",
