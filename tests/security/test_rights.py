@@ -68,6 +68,7 @@ ALLOWED: dict[str, set[str]] = {
     "line-file": VIEWERS,
     "alerts": VIEWERS,
     "value": VIEWERS,
+    "what-if": VIEWERS,
     "goals": VIEWERS,
     "runs": VIEWERS,
     "history": VIEWERS,

@@ -99,6 +99,11 @@ OPERATIONS: Mapping[str, Entry] = {
         _LOOK,
         "Show what a line's decisions were worth, by day and in all, beside a baseline and what they cost.",
     ),
+    "what-if": _entry(
+        "value",
+        _LOOK,
+        "Show what other amounts of `value` would change: threshold, confusion and money on the test rows of the champion.",
+    ),
     "goals": _entry("value", _LOOK, "Show how far the goals of the factory are reached, line by line."),
     "runs": _entry("history", _LOOK, "List runs, newest first."),
     "history": _entry(

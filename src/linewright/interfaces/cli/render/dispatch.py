@@ -45,6 +45,7 @@ _SUBJECTS: Mapping[str, str] = {
     "linewright.operations.run": "runs",
     "linewright.operations.status": "status",
     "linewright.operations.people.tokens": "people.tokens",
+    "linewright.line.value.what_if": "value",
     "linewright.operations.value": "value",
     "linewright.operations.watch": "watch",
 }
