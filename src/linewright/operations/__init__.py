@@ -52,6 +52,14 @@ OPERATIONS: Mapping[str, Entry] = {
     "up": _entry("up", _RUN, "Serve the factory: endpoint, control plane and worker, until stopped."),
     "serve": _entry("up", _RUN, "Serve the endpoint alone, without control plane and worker."),
     "predict": _entry("predict", _USE, "Answer every row of a file with the model that serves."),
+    "request-form": _entry(
+        "predict", _USE, "Say what a row that asks a line may hold: types, values, ranges and an example."
+    ),
+    "try": _entry(
+        "predict",
+        _USE,
+        "Answer one row without logging it, say why, and find what would change the answer.",
+    ),
     "feedback": _entry("predict", _USE, "Hand in the truth for predictions, by id or key, from a file."),
     "annotate queue": _entry(
         "annotate", _LABEL, "Queue predictions without a label, for annotators to label."
@@ -90,6 +98,11 @@ OPERATIONS: Mapping[str, Entry] = {
         "value",
         _LOOK,
         "Show what a line's decisions were worth, by day and in all, beside a baseline and what they cost.",
+    ),
+    "what-if": _entry(
+        "value",
+        _LOOK,
+        "Show what other amounts of `value` would change: threshold, confusion and money on the test rows of the champion.",
     ),
     "goals": _entry("value", _LOOK, "Show how far the goals of the factory are reached, line by line."),
     "runs": _entry("history", _LOOK, "List runs, newest first."),

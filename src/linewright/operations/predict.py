@@ -1,13 +1,16 @@
 """Operations that use a model: answers for a file, and the truth about them."""
 
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
 
+from linewright.errors import RequestError
 from linewright.line.factory import Factory
 from linewright.line.predict.batch import predict_file
 from linewright.line.predict.label_file import hand_in
+from linewright.line.predict.try_row import RequestForm, Tried, try_row
+from linewright.line.predict.try_row import request_form as form_of
 from linewright.operations.declaration.declare import operation
 
 
@@ -106,3 +109,46 @@ def feedback(factory: Factory, line: str, file: Path, /) -> FedBack:
         column's name), and perhaps ``at``: when the label became true; and ``corrects``: the label that it replaces.
     """
     return FedBack(line=line, **hand_in(factory, line, file))
+
+
+Row = Annotated[
+    str,
+    msgspec.Meta(
+        max_length=2**16, description="a JSON object of values by column, at most 65,536 characters"
+    ),
+]
+
+
+@operation(permission="predict", effect="read")
+def request_form(factory: Factory, line: str, /) -> RequestForm:
+    """Say what a row that asks a line may hold: types, values, ranges and an example.
+
+    Parameters
+    ----------
+    line
+        Name of the line; its champion is meant.
+    """
+    return form_of(factory, line)
+
+
+@operation(permission="predict", effect="read", expensive=True)
+def try_(factory: Factory, line: str, /, *, row: Row) -> Tried:
+    """Answer one row without logging it, say why, and find what would change the answer.
+
+    The answer is the champion's. Values that recent rows have are tried in one column after the other, all else as it is; no more than
+    5,000 rows are answered for that.
+
+    Parameters
+    ----------
+    line
+        Name of the line.
+    row
+        The row, a JSON object such as ``{"Age": 41}``; numbers may be written as texts.
+    """
+    try:
+        asked = msgspec.json.decode(row, type=dict[str, Any])
+    except (msgspec.DecodeError, msgspec.ValidationError) as error:
+        raise RequestError(
+            f"not a row: {error}", where="--row", found=row[:80], allowed="a JSON object of values by column"
+        ) from error
+    return try_row(factory, line, asked)

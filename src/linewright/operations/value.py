@@ -13,6 +13,8 @@ from linewright.line.record.costs import Costs, costs_of
 from linewright.line.value.account import ratio_of, within
 from linewright.line.value.goals import Goal, goals_of
 from linewright.line.value.update import kept_ledger, up_to_date
+from linewright.line.value.what_if import WhatIf
+from linewright.line.value.what_if import what_if as if_worth
 from linewright.operations.declaration.declare import operation
 from linewright.people.account import account_of, currencies_of
 from linewright.people.facts import Account, Against, DaySums
@@ -124,6 +126,51 @@ def _first_day(factory: Factory, since: str | None, days: int | None) -> str | N
         raise RequestError(
             "not a day", where="since", found=since, allowed="an ISO 8601 date, e.g. 2026-01-31"
         ) from None
+
+
+AmountText = Annotated[
+    str,
+    Meta(
+        max_length=200,
+        description="a number, or a column of the table with a sign",
+        extra={
+            "help": "A number, or a column with amounts of at least 0, such as -amount (default: as the line file has it)."
+        },
+    ),
+]
+
+
+@operation(permission="view", effect="read", expensive=True)
+def what_if(
+    factory: Factory,
+    line: str,
+    /,
+    *,
+    true_positive: AmountText | None = None,
+    false_positive: AmountText | None = None,
+    false_negative: AmountText | None = None,
+    true_negative: AmountText | None = None,
+    currency: str | None = None,
+) -> WhatIf:
+    """Show what other amounts of `value` would change: threshold, confusion and money on the test rows of the champion.
+
+    Nothing is changed. The threshold is the one that a run would choose, on training rows; the result holds the line file with these
+    amounts, which `propose` takes.
+
+    Parameters
+    ----------
+    line
+        Name of the line.
+    currency
+        ISO 4217 code (default: as the line file has it, else EUR).
+    """
+    asked = {
+        "true_positive": true_positive,
+        "false_positive": false_positive,
+        "false_negative": false_negative,
+        "true_negative": true_negative,
+    }
+    return if_worth(factory, line, asked, currency)
 
 
 class Goals(msgspec.Struct, frozen=True, kw_only=True):

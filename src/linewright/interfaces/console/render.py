@@ -179,10 +179,11 @@ def term(word: str, shown: str = "") -> Markup:
 @pass_context
 def chart(context: Context, shown: Chart) -> Markup:
     """Draw a chart, with the table behind it and links to its data and its Vega-Lite specification."""
-    number, place = len(context["charts"]), escape(context["path"])
+    number, here = len(context["charts"]), context["here"]
     context["charts"].append(shown)
+    place = f"{here}{'&' if '?' in here else '?'}data="
     links = Markup(
-        '<p class="soft"><a href="{0}?data={1}.csv" data-plain>{2}</a> <a href="{0}?data={1}.json" data-plain>{3}</a></p>'
+        '<p class="soft"><a href="{0}{1}.csv" data-plain>{2}</a> <a href="{0}{1}.json" data-plain>{3}</a></p>'
     ).format(place, number, translate("Data as CSV"), translate("Vega-Lite"))
     drawn = Markup(to_html(shown, summary=translate("Table")))  # noqa: S704 -- each text of it is escaped there
     return drawn if context["saves"] else drawn + links

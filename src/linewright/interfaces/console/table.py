@@ -15,6 +15,10 @@ PAGES = {
     "proposal": Entry("proposal", "/proposals/{proposal}", "view", "Proposal"),
     "new": Entry("new", "/new", "run", "New line"),
     "line": Entry("line", "/lines/{line}", "view", "Line", tab="Overview"),
+    "line-value": Entry("line_value", "/lines/{line}/value", "view", "Value", tab="Value"),
+    "account": Entry("account", "/lines/{line}/value/account", "view", "What decisions were worth"),
+    "what-if": Entry("what_if", "/lines/{line}/value/what-if", "view", "What other amounts would change"),
+    "try": Entry("try_row", "/lines/{line}/try", "predict", "Try it", tab="Try it"),
     "file": Entry("file", "/lines/{line}/file", "view", "Line file", tab="Line file"),
     "file-check": Entry("file_check", "/lines/{line}/file/check", "plan", "What the data say"),
     "predictions": Entry(

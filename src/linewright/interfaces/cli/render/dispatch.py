@@ -19,6 +19,7 @@ _SUBJECTS: Mapping[str, str] = {
     "linewright.line.facts": "runs",
     "linewright.line.new.write": "new",
     "linewright.line.predict.replay": "evidence",
+    "linewright.line.predict.try_row": "predict",
     "linewright.line.record.costs": "value",
     "linewright.line.rebuild.compare": "evidence",
     "linewright.line.audit.export": "care.audit",
@@ -44,6 +45,7 @@ _SUBJECTS: Mapping[str, str] = {
     "linewright.operations.run": "runs",
     "linewright.operations.status": "status",
     "linewright.operations.people.tokens": "people.tokens",
+    "linewright.line.value.what_if": "value",
     "linewright.operations.value": "value",
     "linewright.operations.watch": "watch",
 }

@@ -4,6 +4,7 @@ from typing import Any
 
 from linewright.interfaces.cli.render.dispatch import renderer
 from linewright.interfaces.cli.words import short
+from linewright.line.predict.try_row import RequestForm, Tried, WouldChange
 from linewright.operations.predict import FedBack, Predicted
 from linewright.text.numbers import count
 
@@ -59,3 +60,34 @@ def fed_back_text(came: FedBack) -> str:
 def _lost(unknown: dict[str, str]) -> str:
     name = "id" if "id" in unknown else "key"
     return f"  {unknown['where']}: {name} {unknown[name]!r}: {unknown['why']}"
+
+
+@renderer.register
+def form_text(form: RequestForm) -> str:
+    """Say what a row may hold, one line a column."""
+    width = max((len(one.name) for one in form.fields), default=0)
+    lines = [f"{form.model} predicts {form.label}; a row has"]
+    for one in form.fields:
+        allowed = f", one of {', '.join(one.allowed[:_SHOWN])}" if one.allowed else ""
+        ends = f", {one.low:g} to {one.high:g}" if one.low is not None and one.high is not None else ""
+        example = "" if one.example is None else f", such as {one.example}"
+        lines.append(f"  {one.name:<{width}}  {one.type}{allowed}{ends}{example}")
+    return "\n".join(lines)
+
+
+@renderer.register
+def tried_text(tried: Tried) -> str:
+    """Say the answer and what would change it."""
+    said = {name: value for name, value in tried.answer.items() if value is not None}
+    lines = [f"{tried.model} answers {', '.join(f'{name}={value}' for name, value in said.items())}"]
+    lines += [f"  doubt    {text}" for text in tried.warnings]
+    lines += [f"  {_change_text(one)}" for one in tried.changes]
+    lines.append(
+        f"  {count(tried.looked_at, 'change')} of {count(tried.columns, 'column')} looked at; nothing was logged"
+    )
+    return "\n".join(lines)
+
+
+def _change_text(one: WouldChange) -> str:
+    chance = "" if one.probability is None else f" (probability {one.probability:.3g})"
+    return f"{one.column} {one.to} in place of {one.now}: {one.prediction}{chance}"

@@ -7,6 +7,8 @@ from linewright.interfaces.cli.words import RULES, grid, money
 from linewright.line.file.factory_file import FACTORY_FILE
 from linewright.line.record.costs import Costs
 from linewright.line.value.goals import Goal, GoalLine
+from linewright.line.value.what_if import WhatIf
+from linewright.model.value_amounts import amounts_in_words
 from linewright.operations.value import Goals, LineValue, Worth
 from linewright.people.account import of_all_answers
 from linewright.people.facts import Account
@@ -192,3 +194,22 @@ def _interval_text(one: Goal | GoalLine) -> str:
 
 def _share_text(one: Goal | GoalLine) -> str:
     return "" if one.share is None else f", {one.share:.0%}"
+
+
+@renderer.register
+def what_if_text(found: WhatIf) -> str:
+    """Say where the threshold would lie, and what the test rows would be worth with it and with the one in force."""
+    lines = [
+        f"{found.model}, {amounts_in_words(found.amounts)}, on {count(found.n, 'test row')}",
+        f"  threshold  {found.then.threshold:.4g} in place of {found.now.threshold:.4g}: {found.threshold_because}",
+    ]
+    lines += [
+        f"  {name:<9}  {money(one.total, found.currency)}: {one.true_positive:,} found, {one.false_negative:,} missed, "
+        f"{one.false_positive:,} false alarms, {one.true_negative:,} left alone"
+        for name, one in (("now", found.now), ("then", found.then))
+    ]
+    low, high = (money(one, found.currency) for one in (found.gain_low, found.gain_high))
+    lines.append(
+        f"  gain       {money(found.gain, found.currency)} ({low} to {high}); {count(found.otherwise, 'row')} decided otherwise"
+    )
+    return "\n".join([*lines, found.diff.rstrip("\n") or "  The line file says this already."])

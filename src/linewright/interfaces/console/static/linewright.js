@@ -207,7 +207,9 @@ document.addEventListener("input", (event) => {
     const wanted = filter.value.toLowerCase();
     for (const row of document.querySelectorAll(filter.dataset.filter)) row.hidden = !row.textContent.toLowerCase().includes(wanted);
   }
-  const slider = event.target.closest("[data-reload]");
+  const twin = event.target.dataset.mirror && document.getElementById(event.target.dataset.mirror);
+  if (twin) twin.value = event.target.value;
+  const slider = event.target.closest("[data-reload]") || (twin && twin.closest("[data-reload]"));
   if (slider) {
     const shown = slider.form.querySelector(`output[for="${slider.id}"]`);
     if (shown) shown.textContent = slider.value;
@@ -219,7 +221,11 @@ document.addEventListener("input", (event) => {
 // A form whose values change a part of its page, such as sliders, or a text that is looked at while it is written.
 async function reload(form, check) {
   const place = document.querySelector(form.dataset.into), fields = new URLSearchParams(new FormData(form));
-  const found = await (check ? fetchPart(check, { method: "POST", body: fields }) : fetchPart(`${form.getAttribute("action")}?${fields}`));
+  form.asking?.abort();
+  form.asking = new AbortController();
+  const signal = form.asking.signal, address = check || `${form.getAttribute("action")}?${fields}`;
+  const found = await fetchPart(address, check ? { method: "POST", body: fields, signal } : { signal }).catch(() => null);
+  if (!found) return;
   const inner = found.nodes.find((each) => each.matches && each.matches(form.dataset.into))
     || found.nodes.map((each) => each.querySelector && each.querySelector(form.dataset.into)).find(Boolean);
   if (place && inner) { place.replaceChildren(...inner.childNodes); wake(place); }

@@ -1,0 +1,53 @@
+"""Try it: a row that somebody fills in, the answer with its reasons, and what would change it."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+
+from linewright.charts import Axis, Bar, Waterfall
+from linewright.interfaces.console.page import Ask, Page
+
+FIELDS = "c."
+"""Before the name of a column in the address."""
+_MOST_BARS = 15
+
+
+def apart(values: Mapping[str, str]) -> Mapping[str, tuple[str, Mapping[str, Any]]]:
+    """Ask for the answer, once something was filled in."""
+    row = _row(values)
+    asked = {"line": [values["line"]], "row": [msgspec.json.encode(row).decode()]}
+    return {"tried": ("try", asked)} if row else {}
+
+
+def read(ask: Ask, values: Mapping[str, str]) -> Mapping[str, Any]:
+    """Return what a row may hold, and what was filled in."""
+    row, form = _row(values), ask("request-form", line=values["line"])
+    filled = {each.name: row.get(each.name, each.example) for each in form.fields}
+    return {"form": form, "filled": filled, "draw": _draw}
+
+
+def _row(values: Mapping[str, str]) -> dict[str, str]:
+    return {name.removeprefix(FIELDS): value for name, value in values.items() if name.startswith(FIELDS)}
+
+
+def _draw(tried: Any, title: str, start: str, rest: str) -> Waterfall:
+    """Return how the columns add up to the score, the largest contributions first."""
+    found: Mapping[str, Any] = tried.explained["contributions"]
+    base, answered = tried.explained["base"], str(tried.answer["prediction"])
+    if isinstance(base, dict):  # of several classes, what speaks for the one that was answered
+        base, found = base[answered], found[answered]
+    ordered = sorted(found.items(), key=lambda one: -abs(one[1]))
+    steps = [Bar(name=name, value=float(value)) for name, value in ordered[:_MOST_BARS]]
+    if len(ordered) > _MOST_BARS:
+        steps.append(Bar(name=rest, value=float(sum(value for _, value in ordered[_MOST_BARS:]))))
+    unit = str(tried.explained["score_unit"])
+    return Waterfall(
+        title=title.replace("{column}", ordered[0][0] if ordered else "-"),
+        axis=Axis(label=unit, is_signed=True),
+        steps=(Bar(name=start, value=float(base)), *steps),
+        names="column",
+    )
+
+
+PAGE = Page(template="try.html.jinja", read=read, apart=apart, fields=FIELDS, is_form=True)
