@@ -17,6 +17,8 @@ PAGES = {
     "line": Entry("line", "/lines/{line}", "view", "Line", tab="Overview"),
     "file": Entry("file", "/lines/{line}/file", "view", "Line file", tab="Line file"),
     "file-check": Entry("file_check", "/lines/{line}/file/check", "plan", "What the data say"),
+    "monitors": Entry("monitors", "/lines/{line}/monitors", "view", "Monitors", tab="Monitors"),
+    "alert": Entry("alert", "/alerts/{id}", "view", "Alert"),
     "predictions": Entry(
         "predictions", "/lines/{line}/predictions", "view-rows", "Predictions", tab="Predictions"
     ),
