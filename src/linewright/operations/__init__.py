@@ -94,6 +94,16 @@ OPERATIONS: Mapping[str, Entry] = {
     "alerts": _entry(
         "watch", _LOOK, "List what monitors found and people should know, and the trainings that it led to."
     ),
+    "alert": _entry(
+        "watch",
+        _LOOK,
+        "Show one alert: what was and what came, side by side, and what the factory does about it.",
+    ),
+    "monitors": _entry(
+        "watch",
+        _LOOK,
+        "Show what monitors saw of a line, window by window: drift by column, traffic, quality.",
+    ),
     "value": _entry(
         "value",
         _LOOK,

@@ -1,16 +1,34 @@
 """Operations about what monitors found."""
 
-from collections.abc import Sequence
-from typing import Literal
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Literal
 
 import msgspec
 
+from linewright.errors import NotFound
 from linewright.line.factory import Factory
 from linewright.line.loop.retraining import waits_in
 from linewright.line.loop.waiting import Wait, missing_in_words
-from linewright.line.record.alerts import open_alerts, open_proposal, proposal_because
+from linewright.line.loop.watched import (
+    Answered,
+    Cell,
+    Confirmed,
+    MonitorSeen,
+    Quality,
+    SeenIn,
+    Traffic,
+    answered_by,
+    confirmed_in,
+    history_of,
+    seen_of,
+    then_and_now,
+)
+from linewright.line.record.alerts import find_alert, open_alerts, open_proposal, proposal_because
 from linewright.operations.declaration.declare import operation
-from linewright.watch.facts import Alerted, Cleared, Watched
+from linewright.watch.facts import Alerted, Cleared, Confirmations, Performance, Watched
+
+_AROUND = 30
+"""Windows before an alert whose history is shown."""
 
 
 class AlertLine(msgspec.Struct, frozen=True, kw_only=True):
@@ -88,25 +106,30 @@ def alerts(factory: Factory, line: str | None = None, /, *, over: bool = False) 
 
 
 def _alerts_of(factory: Factory, line: str, *, over: bool) -> list[AlertLine]:
-    ended = {one.alert: one.at for one in factory.metadata.events(Cleared, line=line)}
+    ended = _ended(factory, line)
     listed = factory.metadata.events(Alerted, line=line) if over else open_alerts(factory, line)
-    return [
-        AlertLine(
-            id=one.id,
-            line=line,
-            monitor=one.monitor,
-            column=one.column,
-            at=one.at,
-            since=one.since,
-            because=one.because,
-            value=one.value,
-            bar=one.bar,
-            evidence=one.evidence,
-            state="over" if one.id in ended else "open",
-            over=ended.get(one.id),
-        )
-        for one in listed
-    ]
+    return [_alert_line(one, ended) for one in listed]
+
+
+def _ended(factory: Factory, line: str) -> Mapping[str, str]:
+    return {one.alert: one.at for one in factory.metadata.events(Cleared, line=line)}
+
+
+def _alert_line(one: Alerted, ended: Mapping[str, str]) -> AlertLine:
+    return AlertLine(
+        id=one.id,
+        line=one.line,
+        monitor=one.monitor,
+        column=one.column,
+        at=one.at,
+        since=one.since,
+        because=one.because,
+        value=one.value,
+        bar=one.bar,
+        evidence=one.evidence,
+        state="over" if one.id in ended else "open",
+        over=ended.get(one.id),
+    )
 
 
 def _proposal_of(factory: Factory, line: str, waits: Sequence[Wait]) -> ProposalLine | None:
@@ -119,4 +142,101 @@ def _proposal_of(factory: Factory, line: str, waits: Sequence[Wait]) -> Proposal
         proposal=found[0],
         because=proposal_because(factory.metadata, found[1]),
         waits_for=missing_in_words(missing) if missing is not None else None,
+    )
+
+
+class AlertShown(msgspec.Struct, frozen=True, kw_only=True):
+    """One alert: what was, what came, and what the factory does about it."""
+
+    alert: AlertLine
+    model: str | None
+    """Whose answers it is about, as LINE@VERSION; `None` where that version is gone."""
+    cells: tuple[Cell, ...]
+    """How the rows of its column were spread before serving, and in the windows that showed it; empty where no column moved."""
+    history: tuple[SeenIn, ...]
+    """What its monitor saw in windows around it, oldest first."""
+    performance: Performance | None
+    """What was judged, where answers got worse."""
+    confirmed: tuple[Confirmed, ...]
+    """By window, where more positives came than the model expects."""
+    trainings: tuple[Answered, ...]
+    """Those that it asked for, oldest first."""
+    waits: tuple[Wait, ...]
+    """What the line's next training waits for now."""
+
+
+class Monitors(msgspec.Struct, frozen=True, kw_only=True):
+    """What monitors saw of a line in its last windows, oldest first."""
+
+    line: str
+    every: str | None
+    """Length of a window; `None` where the line file has no section `watch`, or is wrong."""
+    windows: tuple[Traffic, ...]
+    monitors: tuple[MonitorSeen, ...]
+    """Of data: those with an open alert first, then those that moved most."""
+    left_out: int
+    """Further ones, that moved less."""
+    quality: tuple[Quality, ...]
+    """By stretches of time whose labels have come."""
+    confirmed: tuple[Confirmed, ...]
+    """Positives by window, as the model expects them and as they are confirmed, of two classes."""
+
+
+@operation(permission="view", effect="read")
+def monitors(
+    factory: Factory, line: str, /, *, windows: Annotated[int, msgspec.Meta(ge=1, le=500)] = 60
+) -> Monitors:
+    """Show what monitors saw of a line, window by window: drift by column, traffic, quality.
+
+    Parameters
+    ----------
+    line
+        Name of the line.
+    windows
+        Most of the last closed windows.
+    """
+    factory.path_of(line)
+    seen = seen_of(factory, line, windows)
+    watch = factory.line(line).watch if factory.trouble_with(line) is None else None
+    return Monitors(
+        line=line,
+        every=watch.every if watch else None,
+        windows=seen.traffic,
+        monitors=seen.monitors,
+        left_out=seen.left_out,
+        quality=seen.quality,
+        confirmed=seen.confirmed,
+    )
+
+
+@operation(permission="view", effect="read", checks_lines=True)
+def alert(factory: Factory, id: str, /) -> AlertShown:  # noqa: A002 -- the word of the interface contract
+    """Show one alert: what was and what came, side by side, and what the factory does about it.
+
+    Parameters
+    ----------
+    id
+        The alert's id, or its beginning.
+    """
+    found = find_alert(factory, id)
+    # What somebody may not see is not there for them.
+    if found is None or not factory.may("view", found.line):
+        raise NotFound(
+            "no alert has that id", found=id[:100], hint="`linewright alerts --over` lists those there are"
+        )
+    kinds = dict(factory.metadata.find(found.evidence))
+    kind = kinds.get(found.evidence)
+    versions = factory.metadata.versions(found.line)
+    model = next((one.version for one in versions if one.digest == found.package), None)
+    return AlertShown(
+        alert=_alert_line(found, _ended(factory, found.line)),
+        model=None if model is None else f"{found.line}@{model}",
+        cells=then_and_now(factory, found),
+        history=history_of(factory, found, _AROUND),
+        performance=factory.metadata.get(found.evidence, Performance) if kind == "performance" else None,
+        confirmed=confirmed_in(factory.metadata.get(found.evidence, Confirmations))
+        if kind == "confirmations"
+        else (),
+        trainings=answered_by(factory, found),
+        waits=waits_in(factory, found.line),
     )

@@ -10,7 +10,7 @@ value that the model has seen. So one cause is found once.
 """
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
@@ -42,6 +42,8 @@ LEAST_SURE = 0.05
 """However large the budget, a finding is at least 95 % sure."""
 
 Cells = tuple[int, ...]
+Watching = tuple[Monitor, str | None]
+"""A monitor, and the column that it looks at; `None` where it looks at the predictions."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -96,13 +98,19 @@ def shifts_of(
     reference: Reference, windows: Sequence[Window], monitor: Monitor, column: str | None
 ) -> list[tuple[Window, float]]:
     """Return the index that one monitor of data saw in each window with rows, less what chance adds; oldest first."""
-    tests = (one for one in _tests(reference, windows) if (one.monitor, one.column) == (monitor, column))
-    return [
-        (window, measure(test.reference, cells).debiased)
-        for test in tests
-        for window, cells in test.windows
-        if sum(cells)
-    ]
+    return shifts_by_monitor(reference, windows, {(monitor, column)}).get((monitor, column), [])
+
+
+def shifts_by_monitor(
+    reference: Reference, windows: Sequence[Window], wanted: Collection[Watching] | None = None
+) -> dict[Watching, list[tuple[Window, float]]]:
+    """Return what `shifts_of` does for several monitors of data, by monitor and column: for all of them, or for those that are wanted."""
+    return {
+        (test.monitor, test.column): [
+            (window, measure(test.reference, cells).debiased) for window, cells in test.windows if sum(cells)
+        ]
+        for test in _tests(reference, windows, wanted)
+    }
 
 
 def shift_of(reference: Reference, window: Window, monitor: Monitor, column: str | None) -> tuple[Shift, int]:
@@ -139,26 +147,37 @@ def alpha_of(watch: WatchSpec, tests: int) -> float:
     return min(LEAST_SURE, int(alarms) * share / tests)
 
 
-def _tests(reference: Reference, windows: Sequence[Window]) -> Iterator[_Test]:
+def _tests(
+    reference: Reference, windows: Sequence[Window], wanted: Collection[Watching] | None = None
+) -> Iterator[_Test]:
     same = [
         window
         for window in windows
         if window.reference == windows[-1].reference and window.package == reference.package
     ]
 
-    def test(monitor: Monitor, column: str | None, base: Cells, cells: Callable[[Window], Cells]) -> _Test:
-        pairs = tuple((window, cells(window)) for window in same)
-        return _Test(monitor=monitor, column=column, reference=base, windows=pairs)
+    for monitor, column, base, cells in _counted(reference, same):
+        if wanted is None or (monitor, column) in wanted:
+            pairs = tuple((window, cells(window)) for window in same)
+            yield _Test(monitor=monitor, column=column, reference=base, windows=pairs)
 
+
+def _counted(
+    reference: Reference, windows: Sequence[Window]
+) -> Iterator[tuple[Monitor, str | None, Cells, Callable[[Window], Cells]]]:
+    """Give each monitor of data with the cells of the reference, and what counts those of a window."""
     for i, summary in enumerate(reference.columns):
         for monitor, cells in _BY_COLUMN.items():
-            yield test(
-                monitor, summary.name, cells(summary.counts), lambda w, i=i, cells=cells: cells(w.columns[i])
+            yield (
+                monitor,
+                summary.name,
+                cells(summary.counts),
+                lambda w, i=i, cells=cells: cells(w.columns[i]),
             )
-    yield test("prediction", None, _seen(reference.prediction.counts), lambda w: _seen(w.prediction))
-    names = {name for part in (reference, *same) for name in part.breaches}
+    yield "prediction", None, _seen(reference.prediction.counts), lambda w: _seen(w.prediction)
+    names = {name for part in (reference, *windows) for name in part.breaches}
     for name in sorted(names):
-        yield test("contract", name, _breaches(reference, name), lambda w, name=name: _breaches(w, name))
+        yield "contract", name, _breaches(reference, name), lambda w, name=name: _breaches(w, name)
 
 
 def _seen(counts: Counts) -> Cells:

@@ -15,7 +15,9 @@ from jinja2.runtime import Context
 from markupsafe import Markup, escape
 
 from linewright.charts import Chart, to_csv, to_html, to_spec
+from linewright.interfaces.console import drawn
 from linewright.interfaces.console.fields import view_of, words_of
+from linewright.line.loop.waiting import wait_in_words
 from linewright.text.numbers import in_words
 
 HOME = "linewright.interfaces.console"
@@ -185,8 +187,8 @@ def chart(context: Context, shown: Chart) -> Markup:
     links = Markup(
         '<p class="soft"><a href="{0}{1}.csv" data-plain>{2}</a> <a href="{0}{1}.json" data-plain>{3}</a></p>'
     ).format(place, number, translate("Data as CSV"), translate("Vega-Lite"))
-    drawn = Markup(to_html(shown, summary=translate("Table")))  # noqa: S704 -- each text of it is escaped there
-    return drawn if context["saves"] else drawn + links
+    made = Markup(to_html(shown, summary=translate("Table")))  # noqa: S704 -- each text of it is escaped there
+    return made if context["saves"] else made + links
 
 
 def data_of(shown: Chart, kind: Literal["csv", "json"]) -> tuple[bytes, str]:
@@ -221,11 +223,12 @@ def environment() -> Environment:
         "words": words_of,
         "short": short,
         "view": view_of,
+        "wait": wait_in_words,
         "by_size": by_size,
     }
     made.filters.update(writers)
     given: dict[str, Any] = made.globals  # pyright: ignore[reportAssignmentType] -- of what Jinja puts there by itself
-    given.update(term=term, version_of=version_of)
+    given.update(draw=drawn, term=term, version_of=version_of)
     return made
 
 

@@ -21,6 +21,8 @@ PAGES = {
     "try": Entry("try_row", "/lines/{line}/try", "predict", "Try it", tab="Try it"),
     "file": Entry("file", "/lines/{line}/file", "view", "Line file", tab="Line file"),
     "file-check": Entry("file_check", "/lines/{line}/file/check", "plan", "What the data say"),
+    "monitors": Entry("monitors", "/lines/{line}/monitors", "view", "Monitors", tab="Monitors"),
+    "alert": Entry("alert", "/alerts/{id}", "view", "Alert"),
     "predictions": Entry(
         "predictions", "/lines/{line}/predictions", "view-rows", "Predictions", tab="Predictions"
     ),

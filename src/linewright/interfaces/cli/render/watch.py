@@ -1,11 +1,11 @@
-"""Alerts, and the trainings that they led to."""
+"""Alerts, the trainings that they led to, and what monitors saw."""
 
 from collections.abc import Sequence
 
 from linewright.interfaces.cli.render.dispatch import renderer
-from linewright.interfaces.cli.words import short
+from linewright.interfaces.cli.words import grid, short
 from linewright.line.loop.waiting import Wait, wait_in_words
-from linewright.operations.watch import AlertLine, Alerts, ProposalLine
+from linewright.operations.watch import AlertLine, Alerts, AlertShown, Monitors, ProposalLine
 from linewright.store.clock import said
 
 
@@ -47,3 +47,49 @@ def _proposal_text(proposal: ProposalLine, waits: Sequence[Wait]) -> str:
     labels = next((wait_in_words(one) for one in own if one.reason == "labels"), None)
     told = labels or f"a training is proposed{'' if own else ' and begins now'}"
     return f"{proposal.line}  {told}\n  because {proposal.because}"
+
+
+@renderer.register
+def alert_text(found: AlertShown) -> str:
+    """Say it, with what was and what came."""
+    told = [_alert_text(found.alert)]
+    if found.cells:
+        rows = [[one.name, f"{one.then:,}", f"{one.now:,}"] for one in found.cells]
+        told += [f"  {row}" for row in grid(("rows with", "then", "now"), rows, numbers=(1, 2))]
+    for one in found.trainings:
+        became = "waits" if one.run is None else f"run {one.run}: {one.outcome or 'at work'}"
+        told.append(f"  training asked for {said(one.at)}, {became}{', promoted' if one.promoted else ''}")
+    told += [f"  {wait_in_words(one)}" for one in found.waits]
+    return "\n".join(told)
+
+
+@renderer.register
+def monitors_text(found: Monitors) -> str:
+    """Show the newest windows, and where columns stand."""
+    if not found.windows:
+        return f"{found.line}: no window has been closed yet"
+    newest = found.windows[-1]
+    head = ("monitor", "column", "newest PSI", "largest", "bar", "")
+    rows = [
+        [
+            one.monitor,
+            one.column or "",
+            f"{one.windows[-1].value:.3f}" if one.windows else "",
+            f"{max(each.value for each in one.windows):.3f}" if one.windows else "",
+            f"{one.bar:g}",
+            "alert" if one.alert else "",
+        ]
+        for one in found.monitors
+    ]
+    quality = [
+        f"  {one.metric} {one.value:.4g} on {one.labelled:,} labels, {said(one.start)} to {said(one.end)}"
+        for one in found.quality[-3:]
+        if one.value is not None
+    ]
+    return "\n".join(
+        [
+            f"{found.line}  {len(found.windows)} windows to {said(newest.end)}, {newest.n:,} answers in the newest",
+            *grid(head, rows, numbers=(2, 3, 4)),
+            *quality,
+        ]
+    )
