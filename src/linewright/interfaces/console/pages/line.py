@@ -10,13 +10,15 @@ def read(ask: Ask, values: Mapping[str, str]) -> Mapping[str, Any]:
     """Return how one line stands."""
     line = values["line"]
     models = ask("models", line=line).models
+    runs = ask("runs", line=line, limit=8).runs
     roles = {each.role: each for each in reversed(models)}
     return {
         "now": ask("status", line=line).lines[0],
         "models": models,
         "champion": roles.get("champion"),
         "challenger": roles.get("challenger"),
-        "runs": ask("runs", line=line, limit=8).runs,
+        "runs": runs,
+        "steps": ask("run-steps", run=runs[0].run).steps if runs else (),
         "history": ask("history", line=line, limit=30).entries,
         "alerts": ask("alerts", line=line, over=False).alerts,
         "proposals": ask("proposals", line=line).proposals,

@@ -45,6 +45,7 @@ async function loadParts(root) {
     fetchPart(address).then(({ nodes }) => {
       const heading = part.querySelector("h2");
       part.replaceChildren(...(heading ? [heading] : []), ...nodes.filter((each) => !(each.matches && each.matches("title, h1, nav"))));
+      for (const inner of part.querySelectorAll("[data-load]")) inner.removeAttribute("data-load");  // its link stays
       part.removeAttribute("aria-busy");
       wake(part);
     }).catch(() => part.removeAttribute("aria-busy"));
