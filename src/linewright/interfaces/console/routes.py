@@ -1,6 +1,7 @@
 """The routes of the console: pages, the forms that ask for an operation, and the files that pages load."""
 
 import asyncio
+import gzip
 import hashlib
 import secrets
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, MutableMapping
@@ -54,6 +55,8 @@ _WATCHED_S = 600.0
 """How long one page is watched; the browser asks again."""
 _MOST_WATCHED = 50
 _NOTE_S = 600.0
+_WORTH_IT = 2_000
+"""Bytes from which an answer is compressed."""
 _EVERY_PAGE = ("note", "save", "data")
 """Values that each page takes: what a form has just done; whether the page is to be one file; which of its charts is wanted as data."""
 
@@ -176,7 +179,7 @@ class Console:
         if "save" in own:
             name = quote(route.name + "".join(f"-{value}" for value in request.path_params.values()))
             headers["content-disposition"] = f"attachment; filename*=UTF-8''{name}.html"
-        return Response(html, headers=headers, media_type=_HTML)
+        return _compressed(request, Response(html, headers=headers, media_type=_HTML))
 
     def _data_of(self, charts: list[Any], wanted: str, page: str) -> Response:
         """Return a chart of a page as data: ``0.csv`` is the table behind the first, ``0.json`` its Vega-Lite specification."""
@@ -367,7 +370,8 @@ class Console:
 
     async def _file(self, request: Request) -> Response:
         name = request.url.path.rpartition("/")[2].replace("favicon.ico", "favicon.svg")
-        return Response(self._render.static(name), media_type=STATIC[name], headers=_FOREVER)
+        found = Response(self._render.static(name), media_type=STATIC[name], headers=_FOREVER)
+        return _compressed(request, found)
 
     async def _do(self, operation: str, request: Request) -> Response:
         """Carry out what a form asks for, and go on to the page that it names, or show its own page again."""
@@ -452,6 +456,20 @@ class Console:
             return await self.refused(more.get("problem", error), request, identity)
         headers = {"content-security-policy": POLICY, "x-page": address}
         return Response(html, status, headers=headers, media_type=_HTML)
+
+
+def _compressed(request: Request, answer: Response) -> Response:
+    """Compress an answer where the browser takes that.
+
+    How short a page becomes tells nothing that is secret: none is in it, and what shows one is not compressed.
+    """
+    if "gzip" not in request.headers.get("accept-encoding", "") or len(answer.body) < _WORTH_IT:
+        return answer
+    answer.body = gzip.compress(bytes(answer.body), compresslevel=5, mtime=0)
+    answer.headers.update(
+        {"content-encoding": "gzip", "content-length": str(len(answer.body)), "vary": "Accept-Encoding"}
+    )
+    return answer
 
 
 def _decoded(done: bytes, operation: Operation) -> Any:
