@@ -81,6 +81,7 @@ _SIGHTS: Mapping[str, Callable[[Sight], str]] = {
     "rollout": lambda one: f"{one.about} in a rollout, on {one.share or 0:.0%} of the rows",
     "proposal": lambda one: f"{one.about} waits for an approval",
     "unlabelled": lambda one: f"{count(one.count, 'answer')} without a label",
+    "questions": lambda one: f"{count(one.count, 'question')} for annotators",
     "comments": lambda one: count(one.count, "comment"),
 }
 
