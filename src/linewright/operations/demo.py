@@ -178,11 +178,11 @@ def _left(root: Path, line: str) -> tuple[str, Account | None]:
 
 _GOALS = """
 about: A factory to look around in
-costs: {cpu_hour: 0.05, label: 0.01}
+costs: {cpu_hour: 0.05, label: 0.1}
 goals:
   - {name: Fewer losses by fraud, kpi: gain, target: 100000}
   - {name: Earlier diagnosis, kpi: net, target: 75000, lines: [tumours]}
-  - {name: Trusted labels, kpi: cost, target: 50}
+  - {name: Trusted labels, kpi: cost, target: 25}
 """
 _ROLES: Mapping[str, Role] = {"ada": "engineer", "grace": "approver"}
 _QUESTIONS = 60
@@ -264,13 +264,12 @@ def _signed_in(factory: Factory, member: str) -> Generator[Factory]:
 
 
 def _talk(factory: Factory, ada: Factory, grace: Factory) -> None:
-    alert = open_alerts(factory, "tumours")[0]
+    """Let members say something about lines that need somebody."""
     (waiting,) = live_of(factory, "progression")
     comment(
         ada,
         "tumours",
-        "The laboratory has a new microscope since then. @noor, please label its samples first: the training waits for them.",
-        about=alert.id,
+        "The laboratory has had another microscope since that day. @noor, please label its samples: the training waits for them.",
     )
     comment(
         ada,
@@ -278,12 +277,7 @@ def _talk(factory: Factory, ada: Factory, grace: Factory) -> None:
         "It may read the body mass index and the blood values now. @grace, please have a look.",
         about=waiting.proposed.id,
     )
-    comment(
-        grace,
-        "progression",
-        "Do visits get later for anybody? I will compare the slices on its card.",
-        about="2",
-    )
+    comment(grace, "progression", "I will compare the slices on the card of version 2 first.")
 
 
 def _sights(root: Path) -> tuple[Sight, ...]:
