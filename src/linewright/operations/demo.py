@@ -104,9 +104,9 @@ def demo(
 ) -> Demo:
     """Show the whole life of a line on this machine: training, serving, an attack, the alarm, the retraining.
 
-    The world simulates data and time; everything else is what your own lines do. It leaves a factory that `up` serves. Beside that line
-    are others on data that scikit-learn ships, with an alert, a rollout, a promotion that waits for an approval, questions
-    for annotators, and members.
+    The world simulates data and time; everything else is what your own lines do. It leaves a factory that `up` serves. It
+    also has lines on data that scikit-learn ships, with an alert, a rollout, a promotion that waits for an approval, questions for
+    annotators, and members.
 
     Parameters
     ----------
@@ -204,7 +204,7 @@ tags: [bank, cards]"""
 
 
 def add_lines(root: Path, now: str, *, report: Callable[[Progress], None]) -> tuple[MemberLine, ...]:
-    """Add to a factory what there is to see beside the life: members, goals, and lines on data that scikit-learn ships.
+    """Add to a factory members, goals, and lines on data that scikit-learn ships.
 
     Parameters
     ----------

@@ -244,7 +244,7 @@ class _Week:
             tend_inline(self.factory, one.line)
 
     def begin_rollout(self) -> None:
-        """Let a candidate of `cultivars` pass its gate: it begins to be tried beside the champion."""
+        """Let a candidate of `cultivars` pass its gate: its canary begins."""
         self._at(self.now - timedelta(hours=3))
         _rewrite(self.engineer, CULTIVARS, _without_exclude)
         execute_inline(self.engineer, CULTIVARS.line)
