@@ -7,7 +7,7 @@ READY := .venv/.ready
 .PHONY: help install demo test fast check format docs screenshots bench constraints clean
 
 help:
-	@echo "make demo    the whole life of a line, in a simulated world with known truth"
+	@echo "make demo    the whole life of a line in a simulated world, and a factory to open in the console"
 	@echo "make test    all tests"
 	@echo "make fast    the unit tests"
 	@echo "make check   format, lint, types, import contracts, fresh reference pages, old words, the site"

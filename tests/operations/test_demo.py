@@ -91,8 +91,9 @@ def test_it_ends_with_what_there_is_to_see_and_how_to_open_it():
         Sight(line="parts", kind="refused", about="parts@2"),
         Sight(line="parts", kind="rollout", about="parts@3", share=0.25),
         Sight(line="wine", kind="proposal", about="wine@2"),
-        Sight(line="wine", kind="unlabelled", count=60),
+        Sight(line="wine", kind="questions", count=40),
         Sight(line="wine", kind="comments", count=1),
+        Sight(line="cards", kind="unlabelled", count=60),
     )
     ada = MemberLine(member="ada", roles=("engineer",), created="", tokens=0, has_password=False, provider="")
     text = result_text(a_demo(sights=sights, members=(ada,)))
@@ -103,7 +104,8 @@ def test_it_ends_with_what_there_is_to_see_and_how_to_open_it():
 There is to see in it:
   claims   a value account of 1,200 answers; 2 open alerts (first 'amount')
   parts    parts@2, refused by its gate; parts@3 in a rollout, on 25% of the rows
-  wine     wine@2 waits for an approval; 60 answers without a label; 1 comment
+  wine     wine@2 waits for an approval; 40 questions for annotators; 1 comment
+  cards    60 answers without a label
   members  ada (engineer): `linewright member invite NAME` lets one sign in
 Open it: its console is at http://127.0.0.1:8080, and `up` prints the link that signs you in.
   linewright up --factory demo-factory"""

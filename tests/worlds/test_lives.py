@@ -145,7 +145,7 @@ def test_there_is_something_to_see_beside_the_life(lived):
         (LINE, "account"),
         ("tumours", "alerts"),
         ("tumours", "refused"),
-        ("tumours", "unlabelled"),
+        ("tumours", "questions"),
         ("cultivars", "rollout"),
         ("progression", "proposal"),
     } <= seen

@@ -13,6 +13,7 @@ from linewright.line.proposals.record import live_of
 from linewright.line.proposals.rules import voters
 from linewright.line.record.alerts import open_alerts
 from linewright.line.release.rollout import step_end, trial_of
+from linewright.operations.annotate import annotate_status
 from linewright.operations.care.audit import audit_verify
 from linewright.operations.care.maintenance import verify
 from linewright.operations.demo import add_lines, sights_of
@@ -61,6 +62,7 @@ def test_a_line_has_an_alert_and_a_training_that_waits_for_labels(factory):
     predictions, labels = factory.labels_of("tumours").counts()
 
     assert columns == {"mean_texture", "worst_texture"}
+    assert annotate_status(factory, "tumours").open == predictions - labels
     assert (wait.reason, wait.missing.lacks) == ("labels", "rows")
     assert predictions - labels >= wait.missing.wanted - wait.missing.have
 

@@ -19,11 +19,12 @@ from linewright.line.file.factory_file import FACTORY_FILE
 from linewright.line.proposals.record import live_of
 from linewright.line.record.alerts import open_alerts
 from linewright.line.value.account import value_account
+from linewright.operations.annotate import annotate_queue, annotate_status
 from linewright.operations.declaration.declare import operation
 from linewright.operations.people.comments import comment
 from linewright.operations.people.members import MemberLine, member_add, member_list
 from linewright.operations.people.tokens import token_create, token_revoke
-from linewright.people.facts import Account, Commented, PromotionChange
+from linewright.people.facts import Account, Commented, PromotionChange, QuestionsQueued
 from linewright.people.spec import Role
 from linewright.release.facts import Refused
 from linewright.release.promotion import canary_of
@@ -43,13 +44,15 @@ class Sight(msgspec.Struct, frozen=True, kw_only=True):
     """Something to see in the factory that is left."""
 
     line: str
-    kind: Literal["account", "alerts", "refused", "rollout", "proposal", "unlabelled", "comments"]
-    """A value account; open alerts; a candidate that its gates refused; one that is tried beside the champion; a promotion that waits for
-    an approval; answers without a label; comments."""
+    kind: Literal[
+        "account", "alerts", "refused", "rollout", "proposal", "unlabelled", "questions", "comments"
+    ]
+    """A value account; open alerts; a candidate that its gates refused; one in a rollout; a promotion that waits for an approval; answers
+    without a label; questions that wait for annotators (then `unlabelled` is left out); comments."""
     about: str = ""
     """Of `alerts` the first column; of `refused`, `rollout` and `proposal` the candidate, as LINE@VERSION."""
     count: int = 1
-    """Answers of the account, alerts, answers without a label, comments."""
+    """Answers of the account, alerts, answers without a label, questions, comments."""
     share: float | None = None
     """Of `rollout`, the share of the rows that the candidate answers."""
 
@@ -101,9 +104,9 @@ def demo(
 ) -> Demo:
     """Show the whole life of a line on this machine: training, serving, an attack, the alarm, the retraining.
 
-    The world simulates data and time; everything else is what your own lines do. It leaves a factory that `up` serves. Beside that line
-    it has others on data that scikit-learn ships, with an alert, a rollout, a promotion that waits for an approval, answers without
-    labels, and members.
+    The world simulates data and time; everything else is what your own lines do. It leaves a factory that `up` serves. It
+    also has lines on data that scikit-learn ships, with an alert, a rollout, a promotion that waits for an approval, questions for
+    annotators, and members.
 
     Parameters
     ----------
@@ -175,13 +178,25 @@ def _left(root: Path, line: str) -> tuple[str, Account | None]:
 
 _GOALS = """
 about: A factory to look around in
-costs: {cpu_hour: 0.05, label: 0.01}
+costs: {cpu_hour: 0.05, label: 0.1}
 goals:
   - {name: Fewer losses by fraud, kpi: gain, target: 100000}
   - {name: Earlier diagnosis, kpi: net, target: 75000, lines: [tumours]}
-  - {name: Trusted labels, kpi: cost, target: 50}
+  - {name: Trusted labels, kpi: cost, target: 25}
 """
 _ROLES: Mapping[str, Role] = {"ada": "engineer", "grace": "approver"}
+_QUESTIONS = 60
+"""At most so many answers of `tumours` are queued for annotators."""
+_INSTRUCTIONS = "Say what the pathologist found. Skip a sample whose nuclei you cannot tell."
+_SHOWN = (
+    "sample",
+    "mean_radius",
+    "mean_texture",
+    "mean_concavity",
+    "worst_radius",
+    "worst_texture",
+    "worst_concavity",
+)
 _PAYMENTS = """about: "Block payments that are fraud, so that customers keep their money and genuine payments pass"
 goal: Fewer losses by fraud
 owner: lee
@@ -189,7 +204,7 @@ tags: [bank, cards]"""
 
 
 def add_lines(root: Path, now: str, *, report: Callable[[Progress], None]) -> tuple[MemberLine, ...]:
-    """Add to a factory what there is to see beside the life: members, goals, and lines on data that scikit-learn ships.
+    """Add to a factory members, goals, and lines on data that scikit-learn ships.
 
     Parameters
     ----------
@@ -216,6 +231,7 @@ def add_lines(root: Path, now: str, *, report: Callable[[Progress], None]) -> tu
             shipped.live(factory, ada, clock, now=present)
             member_add(factory, "lee", role="analyst", lines=_existing(factory, "cultivars", "payments"))
             member_add(factory, "noor", role="annotator", lines=("tumours",))
+            annotate_queue(ada, "tumours", size=_QUESTIONS, instructions=_INSTRUCTIONS, columns=_SHOWN)
             _talk(factory, ada, grace)
         return member_list(factory).members
 
@@ -248,13 +264,12 @@ def _signed_in(factory: Factory, member: str) -> Generator[Factory]:
 
 
 def _talk(factory: Factory, ada: Factory, grace: Factory) -> None:
-    alert = open_alerts(factory, "tumours")[0]
+    """Let members say something about lines that need somebody."""
     (waiting,) = live_of(factory, "progression")
     comment(
         ada,
         "tumours",
-        "The laboratory has a new microscope since then. @noor, please label its samples first: the training waits for them.",
-        about=alert.id,
+        "The laboratory has had another microscope since that day. @noor, please label its samples: the training waits for them.",
     )
     comment(
         ada,
@@ -262,12 +277,7 @@ def _talk(factory: Factory, ada: Factory, grace: Factory) -> None:
         "It may read the body mass index and the blood values now. @grace, please have a look.",
         about=waiting.proposed.id,
     )
-    comment(
-        grace,
-        "progression",
-        "Do visits get later for anybody? I will compare the slices on its card.",
-        about="2",
-    )
+    comment(grace, "progression", "I will compare the slices on the card of version 2 first.")
 
 
 def _sights(root: Path) -> tuple[Sight, ...]:
@@ -284,18 +294,24 @@ def sights_of(factory: Factory, line: str) -> Iterator[Sight]:
         yield Sight(line=line, kind="account", count=predictions)
     if alerts := open_alerts(factory, line):
         yield Sight(line=line, kind="alerts", about=alerts[0].column or "", count=len(alerts))
-    for one in metadata.events(Refused, line=line):
+    yield from _candidates_of(factory, line)
+    if metadata.events(QuestionsQueued, line=line, limit=1):
+        yield Sight(line=line, kind="questions", count=annotate_status(factory, line).open)
+    elif predictions > labels:
+        yield Sight(line=line, kind="unlabelled", count=predictions - labels)
+    if said := metadata.events(Commented, line=line):
+        yield Sight(line=line, kind="comments", count=len(said))
+
+
+def _candidates_of(factory: Factory, line: str) -> Iterator[Sight]:
+    for one in factory.metadata.events(Refused, line=line):
         if one.verdict == "reject":
             yield Sight(line=line, kind="refused", about=f"{line}@{one.model}")
-    if tried := canary_of(metadata, line):
+    if tried := canary_of(factory.metadata, line):
         yield Sight(line=line, kind="rollout", about=f"{line}@{tried.model}", share=tried.share)
     for look in live_of(factory, line):
         if isinstance(look.change, PromotionChange):
             yield Sight(line=line, kind="proposal", about=f"{line}@{look.change.model}")
-    if predictions > labels:
-        yield Sight(line=line, kind="unlabelled", count=predictions - labels)
-    if said := metadata.events(Commented, line=line):
-        yield Sight(line=line, kind="comments", count=len(said))
 
 
 # The folder

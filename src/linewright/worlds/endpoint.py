@@ -1,4 +1,4 @@
-"""An endpoint on a free port of this machine, for worlds whose rows are answered as they come."""
+"""An endpoint on a free port of this machine, for worlds that send requests."""
 
 import threading
 from collections.abc import Generator

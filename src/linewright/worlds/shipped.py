@@ -34,7 +34,7 @@ _TEXTURE = 1.35
 _LABELS_AFTER = 2
 """Days until the labels of `tumours` and of `progression` come."""
 _UNLABELLED_MINUTES = 60
-"""Labels of `cultivars` have come of rows that were asked about earlier than so many minutes before now."""
+"""Labels of `cultivars` have come for requests made earlier than so many minutes before now."""
 _APPROVAL = "release: {approve: [approver]}  # visits are planned by it: somebody else looks first\n"
 _SEED = 1
 """Of the order of the rows."""
@@ -49,9 +49,9 @@ class ShippedLine:
     positive: str | None = None
     key: str
     rows: int
-    """Rows to train on; most others are asked about while it serves."""
+    """Rows to train on; requests get most of the others while it serves."""
     a_day: int
-    """Rows that are asked about on each day."""
+    """Rows that are requested on each day."""
     test: float = 0.2
     """Share of the test part."""
     load: Callable[[], Any]
@@ -197,7 +197,7 @@ def live(factory: Factory, engineer: Factory, clock: Clock, *, now: datetime) ->
 
 
 def _begin(factory: Factory, one: ShippedLine) -> list[dict[str, Any]]:
-    """Write the data and the file of a line, and let its first model serve; return the rows that are asked about later."""
+    """Write the data and the file of a line, and let its first model serve; return the rows for later requests."""
     frame, data = one.frame(), factory.root / "data" / f"{one.line}.csv"
     make_asked_folder(data.parent)
     frame.head(one.rows).write_csv(data)
@@ -219,14 +219,14 @@ class _Week:
     clock: Clock
     now: datetime
     rows: Mapping[str, list[dict[str, Any]]]
-    """Of each line, the rows that are yet to be asked about, with their labels."""
+    """Of each line, the rows for the next requests, with their labels."""
     unlabelled: dict[str, list[list[dict[str, Any]]]] = field(
         default_factory=lambda: {one.line: [] for one in LINES}
     )
     """Of each line, the rows of each day whose labels have not come."""
 
     def day(self, client: Client, midnight: datetime, number: int) -> None:
-        """Live through one day: rows are answered, labels come in, and at its end the lines are tended."""
+        """Live through one day: requests and labels come in, and at its end the lines are tended."""
         for hour, one in enumerate(LINES, start=10):
             self._at(midnight + timedelta(hours=hour))
             asked = self._take(one, one.a_day)
@@ -244,13 +244,13 @@ class _Week:
             tend_inline(self.factory, one.line)
 
     def begin_rollout(self) -> None:
-        """Let a candidate of `cultivars` pass its gate: it begins to be tried beside the champion."""
+        """Let a candidate of `cultivars` pass its gate: its canary begins."""
         self._at(self.now - timedelta(hours=3))
         _rewrite(self.engineer, CULTIVARS, _without_exclude)
         execute_inline(self.engineer, CULTIVARS.line)
 
     def try_candidate(self, client: Client) -> None:
-        """Ask about rows while the candidate is tried; the labels of most of them come."""
+        """Send requests while the candidate is tried; the labels of most of them come."""
         for minutes in range(150, 30, -10):
             self._at(self.now - timedelta(minutes=minutes))
             asked = self._take(CULTIVARS, 3)

@@ -62,10 +62,10 @@ def _left(demo: Demo) -> Iterator[str]:
         yield "There is to see in it:"
     for line in lines:
         seen = [_SIGHTS[one.kind](one) for one in demo.sights if one.line == line]
-        yield from _beside(f"  {line:<{width}}  ", "; ".join(seen))
+        yield from _wrapped(f"  {line:<{width}}  ", "; ".join(seen))
     if demo.members:
         who = ", ".join(f"{one.member} ({one.roles[0]})" for one in demo.members)
-        yield from _beside(
+        yield from _wrapped(
             f"  {'members':<{width}}  ", f"{who}: `linewright member invite NAME` lets one sign in"
         )
     yield f"Open it: its console is at {_CONSOLE}, and `up` prints the link that signs you in."
@@ -81,11 +81,12 @@ _SIGHTS: Mapping[str, Callable[[Sight], str]] = {
     "rollout": lambda one: f"{one.about} in a rollout, on {one.share or 0:.0%} of the rows",
     "proposal": lambda one: f"{one.about} waits for an approval",
     "unlabelled": lambda one: f"{count(one.count, 'answer')} without a label",
+    "questions": lambda one: f"{count(one.count, 'question')} for annotators",
     "comments": lambda one: count(one.count, "comment"),
 }
 
 
-def _beside(head: str, says: str) -> list[str]:
+def _wrapped(head: str, says: str) -> list[str]:
     return textwrap.wrap(
         head + says, _WIDTH, subsequent_indent=" " * len(head), break_long_words=False, break_on_hyphens=False
     )
