@@ -279,7 +279,7 @@ def test_agreement_and_effect_stand_in_the_status(member):
         known[found.id] = "yes" if found.row["amount"] > 0.2 else "no"
         annotate_answer(ann, LINE, found.id, label=known[found.id], seconds=4)
     while (found := annotate_next(bob, LINE).question) is not None:
-        turned = len(known) and int(found.id, 16) % 9 == 0
+        turned = int(found.row["claim"][1:]) % 9 == 0
         label = known.get(found.id, "no")
         annotate_answer(bob, LINE, found.id, label={"yes": "no", "no": "yes"}[label] if turned else label)
     status = annotate_status(eve, LINE)

@@ -48,6 +48,7 @@ READINGS = (
     ("docs/how-to/own-model.md",),
     ("docs/how-to/own-estimator.md",),
     ("docs/how-to/watching.md",),
+    ("docs/how-to/annotation.md",),
     ("README.md",),
     ("CONTRIBUTING.md",),
 )

@@ -96,9 +96,9 @@ def effect_of(
     version = find_model(factory, line)
     package = factory.metadata.get(version.digest, Package)
     newest = sorted((one for one in questions if one.stratum >= 0), key=lambda one: one.at or "")[-MOST:]
-    feedback = factory.labels_of(line)
-    found = ((one, feedback.find(one.prediction)) for one in newest)
-    rows = [_Labelled(one, each[0]) for one, each in found if each and each[0].digest == version.digest]
+    found = factory.labels_of(line).find_all([one.prediction for one in newest])
+    labelled = (_Labelled(one, found[one.prediction][0]) for one in newest if one.prediction in found)
+    rows = [one for one in labelled if one.record.digest == version.digest]
     if len(rows) < LEAST:
         return None
     spec = factory.line(line) if factory.trouble_with(line) is None else None

@@ -102,10 +102,10 @@ def export_tasks(factory: Factory, line: str, out: Path | None) -> Exported:
     by_question: dict[str, list[Answer]] = {}
     for one in answers:
         by_question.setdefault(one.question, []).append(one)
-    feedback = factory.labels_of(line)
+    logged = factory.labels_of(line).find_all([one.prediction for one in questions])
     tasks: list[dict[str, Any]] = []
     for question in questions:
-        found = feedback.find(question.prediction)
+        found = logged.get(question.prediction)
         if found is None or not found[0].row:
             continue
         row = visible_row(found[0].row, batches[question.batch], package)
@@ -185,10 +185,9 @@ def import_tasks(factory: Factory, line: str, file: Path) -> Imported:
     settle(factory, line)
     counts = {"accepted": 0, "repeated": 0, "unknown": 0, "conflicts": 0}
     first: list[str] = []
-    feedback = factory.labels_of(line)
     store = Annotations.of(factory.state, line)
     predicted = {one.prediction for one in tasks if one.prediction is not None}
-    logged = {one for one in predicted if feedback.find(one) is not None}
+    logged = set(factory.labels_of(line).find_all(predicted))
     with store.transaction() as held:
         batches = {one.number: one for one in held.batches()}
         importing = _Importing(factory, line, held, package, batches)

@@ -273,6 +273,22 @@ class Feedback:
         with self._connected() as database:
             return [(record, newest_of(database, number, record.key)) for number, record in found]
 
+    def find_all(self, prediction_ids: Collection[str]) -> dict[str, tuple[Prediction, Truth | None]]:
+        """Return logged predictions with their labels, by id as it was given; those of one frame of the log are read together."""
+        numbers = {one: number for one in prediction_ids if (number := number_of(one)) is not None}
+        with self._caught_up() as database:
+            places = {one: place_of(database, number) for one, number in numbers.items()}
+            labels = {
+                one: newest_of(database, numbers[one], place.key) for one, place in places.items() if place
+            }
+        log, found = self._records(), dict[str, tuple[Prediction, Truth | None]]()
+        there = sorted((place.segment, place.offset, one) for one, place in places.items() if place)
+        for segment, offset, one in there:
+            record = log.read(segment, offset, id_of(numbers[one]))
+            if record is not None:
+                found[one] = record, labels[one]
+        return found
+
     def replaced(self, prediction_id: str) -> tuple[Replaced, ...]:
         """Return the labels that a prediction had before its label was corrected, the earliest first. Nothing is written."""
         number = number_of(prediction_id)
