@@ -15,6 +15,7 @@ PAGES = {
     "proposal": Entry("proposal", "/proposals/{proposal}", "view", "Proposal"),
     "new": Entry("new", "/new", "run", "New line"),
     "line": Entry("line", "/lines/{line}", "view", "Line", tab="Overview"),
+    "release": Entry("release", "/lines/{line}/release", "view", "Release", tab="Release"),
     "line-value": Entry("line_value", "/lines/{line}/value", "view", "Value", tab="Value"),
     "account": Entry("account", "/lines/{line}/value/account", "view", "What decisions were worth"),
     "what-if": Entry("what_if", "/lines/{line}/value/what-if", "view", "What other amounts would change"),

@@ -17,7 +17,7 @@ def proposal_text(one: ProposalLine) -> str:
         ("why", one.because),
         *([("verdict", f"{one.verdict} ({short(one.certificate or '')})")] if one.verdict else []),
         ("asked by", f"{one.by}, {cell(one.at)}{authors}"),
-        *(_approvals(one) if one.needed else [("approved", "not needed: its author's, and no model yet")]),
+        *(_approvals(one) if one.needed else [("approved", "not needed")]),
         *(("", _vote(vote)) for vote in one.approved),
         *([("declined", _vote(one.declined))] if one.declined else []),
         *([("withdrawn", _vote(one.withdrawn))] if one.withdrawn else []),
