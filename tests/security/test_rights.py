@@ -77,6 +77,7 @@ ALLOWED: dict[str, set[str]] = {
     "comment": VIEWERS,
     "models": VIEWERS,
     "datasets": VIEWERS,
+    "dataset": VIEWERS,
     "predictions": {"analyst", "engineer", "approver", "admin"},
     "rows": {"analyst", "engineer", "approver", "admin"},
     "profile": VIEWERS,

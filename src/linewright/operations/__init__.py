@@ -139,6 +139,11 @@ OPERATIONS: Mapping[str, Entry] = {
         _LOOK,
         "List a line's dataset versions, its rows in quarantine, or the Parquet files of its prediction log.",
     ),
+    "dataset": _entry(
+        "datasets",
+        _LOOK,
+        "Show one dataset version of a line: its columns, the contract with its breaches, its sources, its models.",
+    ),
     "rows": _entry(
         "datasets",
         _LOOK,

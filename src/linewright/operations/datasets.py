@@ -7,33 +7,18 @@ from msgspec import Meta
 
 from linewright.data.dataset.diff import ColumnShift, RowChanges, column_shifts, row_changes
 from linewright.data.dataset.version import read_dataset
-from linewright.data.facts import Dataset, Ingested, Quarantine, Split
+from linewright.data.facts import Dataset, Split
 from linewright.data.profile.summary import ColumnSummary, summarise
 from linewright.errors import NotFound, RequestError
 from linewright.line.factory import Factory
-from linewright.line.facts import Dropped, Finished
 from linewright.line.record.belonging import is_of
 from linewright.line.record.dataset_rows import Part, Wanted, find_rows, parts_of
 from linewright.line.record.evidence import find_result
-from linewright.line.record.quarantine import quarantined_rows, reading_of
+from linewright.line.record.quarantine import quarantined_rows
+from linewright.line.record.readings import DatasetLine, Reading, dataset_lines, reading, readings
 from linewright.line.retention.dropped import dropped_at
-from linewright.model.facts import Registered
 from linewright.operations.declaration.declare import operation
 from linewright.serve.log.segments import lengths
-
-
-class DatasetLine(msgspec.Struct, frozen=True, kw_only=True):
-    """One dataset version in a list."""
-
-    dataset: str
-    rows: int
-    columns: int
-    quarantined: int
-    models: tuple[str, ...]
-    """Models that were trained on it."""
-    at: str
-    gone: str | None = None
-    """When its rows were dropped by retention; `None` where they are kept."""
 
 
 class Datasets(msgspec.Struct, frozen=True, kw_only=True):
@@ -159,7 +144,56 @@ def datasets(
         return Quarantined(line=line, rows=tuple(quarantined_rows(factory, line)))
     if diff:
         return _difference(factory, line, *diff)
-    return Datasets(line=line, datasets=tuple(reversed(_dataset_lines(factory, line))))
+    return Datasets(line=line, datasets=tuple(reversed(dataset_lines(factory, line))))
+
+
+class DatasetShown(msgspec.Struct, frozen=True, kw_only=True):
+    """One dataset version of a line, among the others."""
+
+    line: str
+    shown: Reading | None
+    """`None` where no run has read anything yet."""
+    versions: tuple[DatasetLine, ...]
+    """All of them, newest first."""
+    before: str | None
+    """Digest of the version before it; `None` where there is none."""
+
+
+@operation(permission="view", effect="read")
+def dataset(factory: Factory, line: str, dataset: str | None = None, /) -> DatasetShown:
+    """Show one dataset version of a line: its columns, the contract with its breaches, its sources, its models.
+
+    Parameters
+    ----------
+    line
+        Name of the line.
+    dataset
+        Digest of the version, or its beginning (default: the newest).
+    """
+    factory.path_of(line)
+    found = readings(factory, line)
+    digests = list(found)
+    if dataset is None:
+        wanted = digests[-1] if digests else None
+    else:
+        full = [
+            one for one in digests if one.removeprefix("sha256:").startswith(dataset.removeprefix("sha256:"))
+        ]
+        if len(full) != 1 or not dataset:
+            raise NotFound(
+                "this line has no such dataset" if not full else "more than one dataset begins so",
+                where=line,
+                found=dataset[:80],
+                allowed=", ".join(one[:19] for one in (full or digests)[-10:]) or "none yet",
+            )
+        wanted = full[0]
+    place = digests.index(wanted) if wanted is not None else 0
+    return DatasetShown(
+        line=line,
+        shown=None if wanted is None else reading(factory, line, found[wanted]),
+        versions=tuple(reversed(dataset_lines(factory, line))),
+        before=digests[place - 1] if place else None,
+    )
 
 
 @operation(permission="view-rows", effect="read", expensive=True)
@@ -253,7 +287,7 @@ def _version_of(factory: Factory, line: str, dataset: str | None) -> tuple[str, 
     """Return a dataset version of a line, whose rows are there."""
     factory.path_of(line)
     if dataset is None:
-        listed = _dataset_lines(factory, line)
+        listed = dataset_lines(factory, line)
         if not listed:
             raise NotFound(
                 "the line has no dataset yet", where=line, hint=f"linewright run {line} reads its sources"
@@ -287,37 +321,11 @@ def _logged(factory: Factory, line: str) -> Logged:
     return Logged(line=line, segments=parts, open=len(lengths(factory.log_of(line))))
 
 
-def _dataset_lines(factory: Factory, line: str) -> list[DatasetLine]:
-    read: dict[str, Finished] = {}
-    for run in reversed(factory.metadata.events(Finished, line=line)):
-        if digest := reading_of(factory, run):
-            read[digest] = run
-    models = factory.metadata.events(Registered, line=line)
-    dropped = factory.metadata.events(Dropped)
-    listed: list[DatasetLine] = []
-    for digest, run in reversed(read.items()):
-        ingested = factory.metadata.get(digest, Ingested)
-        dataset = factory.metadata.get(ingested.dataset, Dataset)
-        kept_out = factory.metadata.get(ingested.quarantine, Quarantine).rows if ingested.quarantine else 0
-        listed.append(
-            DatasetLine(
-                dataset=ingested.dataset,
-                rows=dataset.rows,
-                columns=len(dataset.columns),
-                quarantined=kept_out,
-                models=tuple(f"{line}@{event.model}" for event in models if event.ingested == digest),
-                at=run.at,
-                gone=dropped_at(factory, ingested.dataset, dropped) if dropped else None,
-            )
-        )
-    return listed
-
-
 def _difference(factory: Factory, line: str, before: str, after: str) -> Difference:
     old_digest, old = find_result(factory, before, Dataset)
     new_digest, new = find_result(factory, after, Dataset)
     if not factory.may("view", None):  # a digest names no line: it may be another one's
-        mine = {one.dataset for one in _dataset_lines(factory, line)}
+        mine = {one.dataset for one in dataset_lines(factory, line)}
         for digest in {old_digest, new_digest} - mine:
             raise NotFound("this line has no such dataset", where=line, found=digest)
     for digest in (old_digest, new_digest):

@@ -22,6 +22,11 @@ PAGES = {
     "try": Entry("try_row", "/lines/{line}/try", "predict", "Try it", tab="Try it"),
     "file": Entry("file", "/lines/{line}/file", "view", "Line file", tab="Line file"),
     "file-check": Entry("file_check", "/lines/{line}/file/check", "plan", "What the data say"),
+    "datasets": Entry("datasets", "/lines/{line}/datasets", "view", "Datasets", tab="Datasets"),
+    "difference": Entry("difference", "/lines/{line}/datasets/diff", "view", "Difference of two versions"),
+    "quarantine": Entry("quarantine", "/lines/{line}/quarantine", "view-rows", "Quarantine"),
+    "dataset": Entry("datasets", "/lines/{line}/datasets/{digest}", "view", "Dataset"),
+    "profile": Entry("profile", "/lines/{line}/datasets/{digest}/profile", "view", "Profile"),
     "monitors": Entry("monitors", "/lines/{line}/monitors", "view", "Monitors", tab="Monitors"),
     "alert": Entry("alert", "/alerts/{id}", "view", "Alert"),
     "predictions": Entry(

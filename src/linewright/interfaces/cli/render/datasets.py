@@ -6,7 +6,7 @@ from typing import Any
 from linewright.data.dataset.diff import ColumnShift
 from linewright.interfaces.cli.render.dispatch import renderer
 from linewright.interfaces.cli.words import clipped, grid, short
-from linewright.operations.datasets import DatasetRows, Difference, Logged, Profile, Quarantined
+from linewright.operations.datasets import DatasetRows, DatasetShown, Difference, Logged, Profile, Quarantined
 from linewright.store.clock import said as said_at
 from linewright.text.numbers import count
 
@@ -165,3 +165,26 @@ def profile_text(found: Profile) -> str:
     return "\n".join(
         [f"{found.line}  {short(found.dataset)}, {count(found.rows, 'row')}", *grid(head, cells)]
     )
+
+
+@renderer.register
+def dataset_text(found: DatasetShown) -> str:
+    """Say what was read, and what of it did not hold."""
+    shown = found.shown
+    if shown is None:
+        return f"{found.line}: no run has read anything yet"
+    said = [
+        f"{found.line}  {short(shown.dataset)}, {count(shown.rows, 'row')}, {count(len(shown.columns), 'column')}, {said_at(shown.at)}",
+        f"  read     {count(shown.rows_read, 'row')}, the contract kept out {shown.quarantined:,}",
+        f"  models   {', '.join(shown.models) or '-'}",
+    ]
+    said += [
+        f"  source   {one.name}: {one.place or short(one.fingerprint)}{', written since' if one.is_newer else ''}"
+        for one in shown.sources
+    ]
+    said += [
+        f"  contract {one.column or 'rows'}: {one.says or one.rule}, {one.failed:,} of {one.rows:,} ({one.action})"
+        for one in shown.breaches
+    ]
+    said += [f"  finding  {one}" for one in shown.findings]
+    return "\n".join(said)

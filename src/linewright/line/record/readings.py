@@ -1,0 +1,191 @@
+"""What runs of a line read: dataset versions with their sources, what of the contract did not hold, and what came of them."""
+
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from linewright.data.breach_text import BreachInWords, breaches_in_words
+from linewright.data.facts import Breach, Column, Dataset, Finding, Ingested, Quarantine
+from linewright.data.finding_text import finding_in_words
+from linewright.data.read.file.paths import files_of
+from linewright.errors import LinewrightError
+from linewright.line.factory import Factory
+from linewright.line.facts import Accepted, Declared, Dropped, Finished, Plan
+from linewright.line.record.quarantine import reading_of
+from linewright.line.retention.dropped import dropped_at
+from linewright.model.facts import Registered
+from linewright.store.clock import text_of
+
+_MOST_FILES = 5
+
+
+class DatasetLine(msgspec.Struct, frozen=True, kw_only=True):
+    """One dataset version in a list."""
+
+    dataset: str
+    rows: int
+    columns: int
+    quarantined: int
+    models: tuple[str, ...]
+    """Models that were trained on it."""
+    at: str
+    gone: str | None = None
+    """When its rows were dropped by retention; `None` where they are kept."""
+
+
+class SourceFile(msgspec.Struct, frozen=True, kw_only=True):
+    """A file of a source, as it is now."""
+
+    path: str
+    """Relative to the factory where it is in it."""
+    modified: str
+    bytes: int
+
+
+class SourceRead(msgspec.Struct, frozen=True, kw_only=True):
+    """A source, as a run read it and as it is now."""
+
+    name: str
+    place: str
+    """What is read, in a few words; empty where the line file does not name it now."""
+    fingerprint: str
+    """Digest of what it held and how it was read."""
+    files: tuple[SourceFile, ...]
+    """Of a source of files: the first of those that there are now."""
+    is_newer: bool
+    """Whether one of its files was written since that run read it."""
+
+
+class Reading(msgspec.Struct, frozen=True, kw_only=True):
+    """One dataset version of a line, and the run that read it first."""
+
+    dataset: str
+    at: str
+    run: str
+    ingested: str
+    """Digest of what reading gave."""
+    columns: tuple[Column, ...]
+    rules: dict[str, dict[str, Any]]
+    """What the contract asked of a column, by its name, as the line file had it."""
+    order: tuple[str, ...]
+    rows: int
+    rows_read: int
+    quarantined: int
+    breaches: tuple[BreachInWords, ...]
+    """What of the contract did not hold."""
+    findings: tuple[str, ...]
+    """What the checks found that a run says, as sentences."""
+    sources: tuple[SourceRead, ...]
+    models: tuple[str, ...]
+    """Models that were trained on it."""
+    gone: str | None
+    """When its rows were dropped by retention; `None` where they are kept."""
+
+
+def dataset_lines(factory: Factory, line: str) -> list[DatasetLine]:
+    """Return the dataset versions of a line, oldest first."""
+    models = factory.metadata.events(Registered, line=line)
+    dropped = factory.metadata.events(Dropped)
+    listed: list[DatasetLine] = []
+    for digest, run in _runs(factory, line).items():
+        ingested = factory.metadata.get(digest, Ingested)
+        dataset = factory.metadata.get(ingested.dataset, Dataset)
+        listed.append(
+            DatasetLine(
+                dataset=ingested.dataset,
+                rows=dataset.rows,
+                columns=len(dataset.columns),
+                quarantined=_kept_out(factory, ingested),
+                models=_models(models, digest),
+                at=run.at,
+                gone=dropped_at(factory, ingested.dataset, dropped) if dropped else None,
+            )
+        )
+    return listed
+
+
+def readings(factory: Factory, line: str) -> Mapping[str, str]:
+    """Return the digest of the latest reading of each dataset version of a line, by the version's digest, oldest first."""
+    return {factory.metadata.get(digest, Ingested).dataset: digest for digest in _runs(factory, line)}
+
+
+def reading(factory: Factory, line: str, ingested: str) -> Reading:
+    """Return what a run read, by the digest of what reading gave."""
+    run = _runs(factory, line)[ingested]
+    found = factory.metadata.get(ingested, Ingested)
+    dataset = factory.metadata.get(found.dataset, Dataset)
+    accepted = next(one for one in factory.metadata.events(Accepted, line=line) if one.run == run.run)
+    contract: Any = factory.metadata.get(accepted.declared, Declared).spec.get("contract") or {}
+    breaches: tuple[Breach, ...] = (*found.breaches, *run.breaches)
+    told: tuple[Finding, ...] = (*found.findings, *run.findings)
+    return Reading(
+        dataset=found.dataset,
+        at=run.at,
+        run=run.run,
+        ingested=ingested,
+        columns=dataset.columns,
+        rules={name: _rule(rule) for name, rule in (contract.get("columns") or {}).items()},
+        order=dataset.order,
+        rows=dataset.rows,
+        rows_read=found.rows_read,
+        quarantined=_kept_out(factory, found),
+        breaches=breaches_in_words(breaches),
+        findings=tuple(dict.fromkeys(finding_in_words(one) for one in told)),
+        sources=tuple(_sources(factory, line, factory.metadata.get(accepted.plan, Plan), run.at)),
+        models=_models(factory.metadata.events(Registered, line=line), ingested),
+        gone=dropped_at(factory, found.dataset),
+    )
+
+
+def _runs(factory: Factory, line: str) -> dict[str, Finished]:
+    """Return the first run of each reading, by the reading's digest; that which was read last comes last."""
+    read: dict[str, Finished] = {}
+    for run in reversed(factory.metadata.events(Finished, line=line)):
+        if digest := reading_of(factory, run):
+            read[digest] = run
+    return dict(reversed(read.items()))
+
+
+def _kept_out(factory: Factory, ingested: Ingested) -> int:
+    return factory.metadata.get(ingested.quarantine, Quarantine).rows if ingested.quarantine else 0
+
+
+def _models(registered: list[Registered], ingested: str) -> tuple[str, ...]:
+    return tuple(f"{event.line}@{event.model}" for event in registered if event.ingested == ingested)
+
+
+def _rule(rule: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in rule.items() if value not in (None, False) and name != "type"}
+
+
+def _sources(factory: Factory, line: str, plan: Plan, read_at: str) -> Iterator[SourceRead]:
+    specs = factory.line(line).sources if factory.trouble_with(line) is None else {}
+    for name, fingerprint in plan.sources.items():
+        spec = specs.get(name)
+        files = [] if spec is None else [one for each in spec.local_files for one in _files(factory, each)]
+        yield SourceRead(
+            name=name,
+            place="" if spec is None else spec.describe(),
+            fingerprint=fingerprint,
+            files=tuple(files[:_MOST_FILES]),
+            is_newer=any(one.modified > read_at for one in files),
+        )
+
+
+def _files(factory: Factory, written: str) -> Iterator[SourceFile]:
+    with suppress(LinewrightError, OSError):  # what is gone is not shown; `doctor` and a run say it
+        for path in files_of(written, factory.root, "sources"):
+            stat = path.stat()
+            yield SourceFile(
+                path=_shown(path, factory.root),
+                modified=text_of(datetime.fromtimestamp(stat.st_mtime, tz=UTC)),
+                bytes=stat.st_size,
+            )
+
+
+def _shown(path: Path, root: Path) -> str:
+    return str(path.relative_to(root)) if path.is_relative_to(root) else path.name
