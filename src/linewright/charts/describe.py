@@ -29,12 +29,12 @@ def description(chart: Chart) -> str:
         return f"{kind} of {chart.y} by {chart.x}. {' '.join(_ends(chart))}"
     is_along = isinstance(chart, Sparkline | Ribbon)
     few = [table.rows[0], *table.rows[1:][-1:]] if is_along else table.rows[:_MOST]
-    told = ". ".join(
+    details = ". ".join(
         ", ".join(f"{heading} {cell}" for heading, cell in zip(table.headings, row, strict=True) if cell)
         for row in few
     )
     more = len(table.rows) - len(few)
-    return f"{kind}. {told}{f'; {more:,} more in the table' if more > 0 else ''}."
+    return f"{kind}. {details}{f'; {more:,} more in the table' if more > 0 else ''}."
 
 
 def _ends(chart: LineChart) -> list[str]:

@@ -130,7 +130,7 @@ def _through(places: Sequence[tuple[float, float]]) -> list[str | float]:
 
 
 def _thinned(places: list[tuple[float, float]]) -> list[tuple[float, float]]:
-    """Return what can be told apart: first, last, highest and lowest of each pixel."""
+    """Return what can be distinguished: first, last, highest and lowest of each pixel."""
     columns: dict[int, list[tuple[float, float]]] = {}
     for place in places:
         columns.setdefault(int(place[0]), []).append(place)

@@ -154,7 +154,7 @@ def annotate_answer(
     seconds
         How long the row was looked at.
     skip
-        Say that the label cannot be told from the row.
+        Say that the label is unclear from the row.
     because
         Why it cannot.
     """

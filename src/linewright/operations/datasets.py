@@ -109,7 +109,7 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True):
     rows: int
     columns: tuple[ColumnSummary, ...]
     hidden: tuple[str, ...] = ()
-    """Columns of which no value is told, since they name people or single rows."""
+    """Columns of which no value is shown, since they name people or single rows."""
 
 
 @operation(permission="view", effect="read", expensive=True)
@@ -260,7 +260,7 @@ def rows(
 def profile(factory: Factory, line: str, /, *, dataset: str | None = None) -> Profile:
     """Show what the columns of a dataset version hold: types, missing values, ranges, common values.
 
-    No value is told that fewer than 10 rows have, and none of the key, the group and the subject of the line.
+    No value is shown that fewer than 10 rows have, and none of the key, the group and the subject of the line.
 
     Parameters
     ----------

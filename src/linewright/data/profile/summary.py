@@ -9,9 +9,9 @@ import numpy as np
 import polars as pl
 
 MOST_COMMON = 8
-"""Values of a column that are told."""
+"""Values of a column that are shown."""
 FEWEST = 10
-"""Rows that must have a value before it is told: what fewer have may name somebody."""
+"""Rows that must have a value before it is shown: what fewer have may name somebody."""
 BINS = 20
 
 
@@ -58,7 +58,7 @@ def summarise(
     types
         Type of each column, by name.
     hidden
-        Columns of which no value is told, such as those that name people.
+        Columns of which no value is shown, such as those that name people.
 
     Examples
     --------
@@ -72,16 +72,16 @@ def summarise(
 
 def _summary(column: pl.Series, kind: str, *, is_hidden: bool) -> ColumnSummary:
     there = column.drop_nulls()
-    told: dict[str, Any] = {}
+    details: dict[str, Any] = {}
     if not is_hidden and len(there):
         if column.dtype.is_numeric():
-            told = _of_numbers(there)
+            details = _of_numbers(there)
         elif column.dtype.is_temporal():
-            told = {"least": there.min().isoformat(), "most": there.max().isoformat()}  # pyright: ignore[reportOptionalMemberAccess, reportAttributeAccessIssue] -- there is a value
+            details = {"least": there.min().isoformat(), "most": there.max().isoformat()}  # pyright: ignore[reportOptionalMemberAccess, reportAttributeAccessIssue] -- there is a value
         if not column.dtype.is_temporal() and not column.dtype.is_float():
-            told["common"] = tuple(_common(there))
+            details["common"] = tuple(_common(there))
     return ColumnSummary(
-        name=column.name, type=kind, missing=column.null_count(), distinct=there.n_unique(), **told
+        name=column.name, type=kind, missing=column.null_count(), distinct=there.n_unique(), **details
     )
 
 
@@ -91,11 +91,11 @@ def _of_numbers(there: pl.Series) -> dict[str, Any]:
     if not len(values):
         return {}
     least, most = float(values.min()), float(values.max())
-    told = {"least": least, "most": most, "mean": float(values.mean()), "middle": float(np.median(values))}
+    details = {"least": least, "most": most, "mean": float(values.mean()), "middle": float(np.median(values))}
     if least < most and math.isfinite(most - least):
         counts, edges = np.histogram(values, bins=BINS)
-        told |= {"edges": tuple(edges.tolist()), "counts": tuple(counts.tolist())}
-    return told
+        details |= {"edges": tuple(edges.tolist()), "counts": tuple(counts.tolist())}
+    return details
 
 
 def _common(there: pl.Series) -> Iterator[CommonValue]:

@@ -169,8 +169,8 @@ def _named(one: Any) -> str:
 
 def _line(name: str, points: Sequence[Sequence[Any]]) -> Line:
     """Return a line through points (instant, value, and the ends of an interval where there are some); of one instant the last counts."""
-    told = {datetime.fromisoformat(at): rest for at, *rest in points}
-    return Line(name=name, points=tuple(_point(at, *rest) for at, rest in sorted(told.items())))
+    details = {datetime.fromisoformat(at): rest for at, *rest in points}
+    return Line(name=name, points=tuple(_point(at, *rest) for at, rest in sorted(details.items())))
 
 
 def _point(at: datetime, value: float | None, low: float | None = None, high: float | None = None) -> Point:

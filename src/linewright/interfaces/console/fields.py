@@ -113,8 +113,8 @@ def _alone(name: str, value: Any) -> View:
 
 def _facts(value: Mapping[str, Any], depth: int, budget: _Budget) -> View:
     names = [name for name in value if depth or name not in _UNREAD]
-    told = [name for name in _SENTENCES if name in names]
-    names = [*told, *sorted(name for name in names if name not in told)] if depth < 1 else names
+    details = [name for name in _SENTENCES if name in names]
+    names = [*details, *sorted(name for name in names if name not in details)] if depth < 1 else names
     facts: list[tuple[str, View]] = []
     for name in names:
         if not budget.take():

@@ -74,6 +74,6 @@ class Fleet:
         try:
             self._read_now()
         except LinewrightError:
-            self._at = 0.0  # whoever looks next is told why
+            self._at = 0.0  # whoever looks next learns why
         finally:
             self._is_reading = False

@@ -77,7 +77,7 @@ def read_form(body: bytes, operation: Operation) -> Form:
     ``_next``
         Where to go then; ``{name}`` in it stands for the field of that name.
     ``_page``
-        The page that has the form: what went wrong is told there, beside all that was filled in, and without ``_next`` the answer too.
+        The page that has the form: what went wrong is shown there, beside all that was filled in, and without ``_next`` the answer too.
     ``_show``
         Another page that shows the answer; ``{name}`` as in ``_next``.
     ``_if_taken``

@@ -143,7 +143,7 @@ class Page:
         Names what is expensive: each is carried out in a process of its own, and the page waits for it. Pages that must be fast leave this
         to a page of its own, which they load into themselves.
     is_live
-        Whether it changes while somebody looks: the browser is told then.
+        Whether it changes while somebody looks: the browser then learns of it.
     query
         Names of the values that may follow the ``?`` of its address.
     fields

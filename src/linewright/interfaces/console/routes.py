@@ -217,14 +217,14 @@ class Console:
         charts: list[Any] | None = None,
         more: Mapping[str, Any] | None = None,
     ) -> str:
-        told = dict(more or {})
+        parts_ = dict(more or {})
         try:
             apart = await self._apart(route.page, request, identity, values)
         except LinewrightError as error:
             if not route.page.is_form:
                 raise
             apart = dict[str, Any]()
-            told = {"problem": error} | told
+            parts_ = {"problem": error} | parts_
 
         def make() -> str:
             with faults_explained(), panics_explained(), self._open(identity) as factory:
@@ -239,7 +239,7 @@ class Console:
                     identity,
                     {
                         **shown,
-                        **told,
+                        **parts_,
                         "note": note,
                         "page": route.name,
                         "is_live": page.is_live,
@@ -362,7 +362,7 @@ class Console:
                     seen = now
                     await asyncio.sleep(_LOOK_S)
             except LinewrightError:
-                return  # the browser asks again, and is told why
+                return  # the browser asks again, and learns why
             finally:
                 self._watched -= 1
 

@@ -66,7 +66,7 @@ class Routes(NamedTuple):
     is_urgent: Callable[[str, bytes], bool] = lambda _path, _body: False
     """Says of a path and a body whether they ask for what must not wait: where no answer can be kept, it is done all the same."""
     console: Console | None = None
-    """Explains to people what programs are told in JSON."""
+    """Explains to people what programs get as JSON."""
 
 
 NO_ROUTES = Routes()

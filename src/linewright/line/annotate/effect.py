@@ -72,7 +72,7 @@ class LabelEffect(msgspec.Struct, frozen=True, kw_only=True):
     bar: float | None
     """What the first gate on this metric asks for; `None` if no gate has one."""
     needed: int | None
-    """About how many more labels decide whether the metric clears the bar; `None` where that is decided or cannot be told."""
+    """About how many more labels decide whether the metric clears the bar; `None` where that is decided or is unclear."""
     more: More
 
 

@@ -162,7 +162,7 @@ def _spread(weights: Floats, points: Floats, taken: Floats, wanted: int) -> npt.
     chosen: list[int] = []
     is_free = np.ones(len(points), dtype=bool)
     while len(chosen) < wanted:
-        # Points on the same spot are told apart by their weight alone.
+        # Points on the same spot are distinguished by their weight alone.
         reach = np.where(np.isinf(far), 1.0, np.maximum(far, _LEAST))
         best = int(np.where(is_free, weight * reach, -1.0).argmax())
         chosen.append(best)

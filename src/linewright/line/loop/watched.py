@@ -188,9 +188,11 @@ def _monitors(
     recent = shifts_by_monitor(reference, windows[-_RECENT:])
     moved = {name: max((index for _, index in seen), default=0.0) for name, seen in recent.items()}
     # Nothing is missing or unseen in most columns: what never moved is no news.
-    told = [name for name in moved if moved[name] > 0 or name in alerts or name[0] in {"drift", "prediction"}]
-    told.sort(key=lambda name: (name not in alerts, -moved[name], name[0], name[1] or ""))
-    shown, bar = told[:MOST_SHOWN], bar_of(factory, line)
+    details = [
+        name for name in moved if moved[name] > 0 or name in alerts or name[0] in {"drift", "prediction"}
+    ]
+    details.sort(key=lambda name: (name not in alerts, -moved[name], name[0], name[1] or ""))
+    shown, bar = details[:MOST_SHOWN], bar_of(factory, line)
     found: dict[Watching, list[SeenIn]] = {name: [] for name in shown}
     for base, part in groups:
         for name, seen in shifts_by_monitor(base, part, set(shown)).items():
@@ -201,7 +203,7 @@ def _monitors(
         )
         for name in shown
     )
-    return tuple(monitors), len(told) - len(shown)
+    return tuple(monitors), len(details) - len(shown)
 
 
 def _by_reference(factory: Factory, closed: Sequence[Watched]) -> Iterator[tuple[Reference, list[Window]]]:
@@ -320,9 +322,9 @@ def _named(summary: Summary) -> list[str]:
         return list(summary.values)
     if not summary.edges:
         return ["all"]
-    told = [f"{edge:.4g}" for edge in summary.edges]
-    between = [f"{low} to {high}" for low, high in pairwise(told)]
-    return [f"below {told[0]}", *between, f"{told[-1]} or more"]
+    details = [f"{edge:.4g}" for edge in summary.edges]
+    between = [f"{low} to {high}" for low, high in pairwise(details)]
+    return [f"below {details[0]}", *between, f"{details[-1]} or more"]
 
 
 def answered_by(factory: Factory, alert: Alerted) -> tuple[Answered, ...]:

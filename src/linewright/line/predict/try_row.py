@@ -34,7 +34,7 @@ STEPS = 40
 MOST_TRIED = 5_000
 """Rows that are answered in search of a change, at most."""
 SHOWN = 12
-"""Changes that are told, at most."""
+"""Changes that are shown, at most."""
 
 
 class RequestField(msgspec.Struct, frozen=True, kw_only=True):
@@ -245,7 +245,7 @@ def _changes(  # noqa: PLR0917 -- what is known of one answer
     rows = [{**row, one.column: one.value} for one in candidates]
     answers = scorer.answers(scorer.matrix(rows, place=_place))
     is_number = not package.classes
-    told = [
+    parts_ = [
         WouldChange(
             column=one.column,
             now=row.get(one.column),
@@ -258,7 +258,7 @@ def _changes(  # noqa: PLR0917 -- what is known of one answer
         for one, got in zip(candidates, answers, strict=True)
     ]
     tried = len({one.column for one in candidates})
-    return tuple(_told(told, answer, package)), len(candidates), tried
+    return tuple(_told(parts_, answer, package)), len(candidates), tried
 
 
 def _weights(contributions: Mapping[str, Any], answered: object) -> dict[str, float]:

@@ -121,7 +121,7 @@ def reading(factory: Factory, line: str, ingested: str) -> Reading:
     accepted = next(one for one in factory.metadata.events(Accepted, line=line) if one.run == run.run)
     contract: Any = factory.metadata.get(accepted.declared, Declared).spec.get("contract") or {}
     breaches: tuple[Breach, ...] = (*found.breaches, *run.breaches)
-    told: tuple[Finding, ...] = (*found.findings, *run.findings)
+    details: tuple[Finding, ...] = (*found.findings, *run.findings)
     return Reading(
         dataset=found.dataset,
         at=run.at,
@@ -134,7 +134,7 @@ def reading(factory: Factory, line: str, ingested: str) -> Reading:
         rows_read=found.rows_read,
         quarantined=_kept_out(factory, found),
         breaches=breaches_in_words(breaches),
-        findings=tuple(dict.fromkeys(finding_in_words(one) for one in told)),
+        findings=tuple(dict.fromkeys(finding_in_words(one) for one in details)),
         sources=tuple(_sources(factory, line, factory.metadata.get(accepted.plan, Plan), run.at)),
         models=_models(factory.metadata.events(Registered, line=line), ingested),
         gone=dropped_at(factory, found.dataset),

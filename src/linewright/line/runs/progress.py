@@ -214,30 +214,30 @@ def _instant(millis: int | None) -> str | None:
 
 def _results(factory: Factory, known: Mapping[str, str]) -> dict[str, Any]:
     """Return what the results say that are there so far."""
-    metadata, told = factory.metadata, dict[str, Any]()
+    metadata, details = factory.metadata, dict[str, Any]()
     if "ingest" in known:
         ingested = metadata.get(known["ingest"], Ingested)
         set_aside = metadata.get(ingested.quarantine, Quarantine).rows if ingested.quarantine else 0
-        told |= {"rows": metadata.get(ingested.dataset, Dataset).rows, "quarantined": set_aside}
+        details |= {"rows": metadata.get(ingested.dataset, Dataset).rows, "quarantined": set_aside}
     if "train" in known:
         trained = metadata.get(known["train"], Trained)
-        told |= {
+        details |= {
             "trials": trained.trials,
             "members": trained.executed.members if trained.executed else (),
             "chosen": "" if trained.adopted else f"{trained.chosen}: {chosen_in_words(trained)}",
         }
     if "decide" in known:
         decision = metadata.get(known["decide"], Decision)
-        told |= {
+        details |= {
             "candidate": decision.package,
             "threshold": decision.threshold,
             "threshold_because": threshold_in_words(decision.reason) if decision.reason else "",
         }
     if "evaluate" in known:
-        told["metrics"] = metadata.get(known["evaluate"], Evaluation).metrics
+        details["metrics"] = metadata.get(known["evaluate"], Evaluation).metrics
     if "gate" in known:
         certificate = metadata.get(known["gate"], Certificate)
-        told |= {
+        details |= {
             "certificate": known["gate"],
             "verdict": certificate.verdict,
             "verdict_because": certificate_in_words(certificate),
@@ -255,4 +255,4 @@ def _results(factory: Factory, known: Mapping[str, str]) -> dict[str, Any]:
                 for one in certificate.outcomes
             ),
         }
-    return told
+    return details

@@ -29,7 +29,7 @@ from linewright.model.value_amounts import WORDS, columns_of
 from linewright.text.numbers import figure
 
 CURVE = 60
-"""Thresholds at which the worth of the test rows is told, at most."""
+"""Thresholds at which the worth of the test rows is shown, at most."""
 _Z = 1.959964
 """Of a 95 % interval."""
 
@@ -133,7 +133,7 @@ class _Rows:
 def what_if(factory: Factory, line: str, asked: Mapping[str, str | None], currency: str | None) -> WhatIf:
     """Return what other amounts would change for the champion of a line.
 
-    The threshold is chosen as a run would choose it: on the training rows that no part of the model learned from. What it is worth is told
+    The threshold is chosen as a run would choose it: on the training rows that no part of the model learned from. What it is worth is shown
     of the test rows, which neither the model nor the threshold has seen.
 
     Parameters

@@ -92,9 +92,7 @@ def status_text(found: AnnotationStatus) -> str:
 
 def _agreement(found: AgreementStatus) -> str:
     if found.alpha is None:
-        return (
-            f"agreement: cannot be told from {count(found.questions, 'question')} whose labels are all alike"
-        )
+        return f"agreement: is unclear from {count(found.questions, 'question')} whose labels are all alike"
     between = (
         f", 95 % between {cell(found.low)} and {cell(found.high)}"
         if found.low is not None and found.high is not None
@@ -125,7 +123,7 @@ def _annotators(found: tuple[AnnotatorStatus, ...]) -> str:
 
 def _effect(found: LabelEffect) -> str:
     if found.value is None or found.change is None:
-        return f"{found.metric} of {found.model}: cannot be told from {count(found.labels, 'label')}"
+        return f"{found.metric} of {found.model}: is unclear from {count(found.labels, 'label')}"
     text = (
         f"{found.metric} of {found.model} by {count(found.labels, 'label')}: {cell(found.value)} "
         f"({cell(found.low)} to {cell(found.high)}); the last {found.last} changed it by {cell(found.change)} "

@@ -15,7 +15,7 @@ from linewright.worlds.life import Life, Moment
 from linewright.worlds.story import THIN, caption, gains, in_whole
 
 _CONSOLE = "http://127.0.0.1:8080"
-"""Where `up` serves the console unless it is told another port."""
+"""Where `up` serves the console unless it gets another port."""
 _WIDTH = 100
 """Letters in a line of the story."""
 
