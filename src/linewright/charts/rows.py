@@ -16,7 +16,7 @@ _MOST = 40
 _WIDE = 400
 """From this width on, numbers of rows are written too."""
 _FEW = 6
-"""Classes up to which each cell of a matrix says itself beside the pointer."""
+"""Classes up to which each cell of a matrix says itself at the pointer."""
 _SHARE = Axis(label="share of rows", unit="%")
 _COUNT, _MONEY = Axis(label=""), Axis(label="", is_signed=True)
 _SHORT = ((1e9, "G"), (1e6, "M"), (1e3, "k"))

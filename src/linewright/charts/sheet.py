@@ -122,7 +122,7 @@ class Sheet:
             self._add("style", style)
 
     def put(self, tag: str, kind: str, says: str = "", **attributes: str | float) -> None:
-        """Add a shape of a kind; `says` is shown beside the pointer."""
+        """Add a shape of a kind; `says` is shown at the pointer."""
         shape = SubElement(self._svg, tag, self._paint(kind))
         for name, value in attributes.items():
             shape.set(name.replace("_", "-"), value if isinstance(value, str) else spell(value))

@@ -57,7 +57,7 @@ def to_svg(chart: Chart, *, width: int = 640, is_standalone: bool = False) -> st
     Returns
     -------
     str
-        An `<svg role="img">` with `<title>` and `<desc>`; equal charts give equal bytes. Marks say their values beside the pointer.
+        An `<svg role="img">` with `<title>` and `<desc>`; equal charts give equal bytes. Marks say their values at the pointer.
 
     Raises
     ------

@@ -60,7 +60,7 @@ class RunNotes(NamedTuple):
 
 
 def notes_of(url: str, run: str) -> RunNotes | None:
-    """Return what the engine notes of a run; `None` where it has none, or its database does not answer at once."""
+    """Return what the engine notes of a run; `None` if it has none, or its database does not answer at once."""
     if _has_no_engine(url):
         return None
     place = "dbos" if url.startswith("postgresql") else None

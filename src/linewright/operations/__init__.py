@@ -123,7 +123,7 @@ OPERATIONS: Mapping[str, Entry] = {
     "inbox": _entry(
         "people.comments",
         _LOOK,
-        "List what waits for whoever asks: proposals to decide about, comments that name them, open alerts.",
+        "List what waits for you: proposals to decide about, comments that name them, open alerts.",
     ),
     "run-steps": _entry(
         "run",

@@ -73,17 +73,17 @@ class CheckedText(msgspec.Struct, frozen=True, kw_only=True):
 
     line: str
     text: str
-    """With the changes that were asked for."""
+    """With the changes that were requested."""
     errors: tuple[dict[str, Any], ...]
     """What is wrong with it, each mistake with line and column from 1; of a section that is not built yet, without."""
     findings: tuple[Finding, ...]
-    """Settings that mislead or have no effect, with what mends them."""
+    """Settings that mislead or have no effect, with what fixes them."""
     diff: str
-    """How it differs from the file in force, as a unified diff; empty where it does not."""
+    """How it differs from the file in force, as a unified diff; empty if it does not."""
 
     @property
     def exit_code(self) -> int:
-        """2 where it is wrong."""
+        """2 if it is wrong."""
         return SpecError.exit_code if self.errors else 0
 
 
@@ -124,7 +124,7 @@ def _edits(text: str) -> tuple[Edit, ...]:
         return msgspec.json.decode(text, type=tuple[Edit, ...])
     except (msgspec.DecodeError, msgspec.ValidationError) as error:
         raise RequestError(
-            f"these are no changes: {error}",
+            f"these are not changes: {error}",
             where="--edits",
             found=text[:80],
             allowed='a JSON list such as [{"path": ["table", "exclude"], "value": "id", "is_item": true}]',

@@ -81,7 +81,7 @@ class DatasetRow(msgspec.Struct, frozen=True, kw_only=True):
     row: int
     """Its place in the order of the dataset, from 1."""
     part: Part | None
-    """Of the split that was asked about; `None` where none was."""
+    """Of the split in question; `None` where none was."""
     values: dict[str, Any]
     """By column; times are ISO 8601."""
 
@@ -152,11 +152,11 @@ class DatasetShown(msgspec.Struct, frozen=True, kw_only=True):
 
     line: str
     shown: Reading | None
-    """`None` where no run has read anything yet."""
+    """`None` if no run has read anything yet."""
     versions: tuple[DatasetLine, ...]
     """All of them, newest first."""
     before: str | None
-    """Digest of the version before it; `None` where there is none."""
+    """Digest of the version before it; `None` if there is none."""
 
 
 @operation(permission="view", effect="read")

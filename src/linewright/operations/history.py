@@ -80,7 +80,7 @@ class HistoryEntry(msgspec.Struct, frozen=True, kw_only=True):
     by: str
     because: str
     model: str | None = None
-    """As LINE@VERSION, where it is about one."""
+    """As LINE@VERSION, if it is about one."""
     evidence: str | None = None
     """Digest or id of what it rests on, for `why` and `show`."""
 
@@ -276,7 +276,7 @@ class PredictionLines(msgspec.Struct, frozen=True, kw_only=True):
     line: str
     predictions: tuple[PredictionLine, ...]
     next: str | None
-    """What `before` is for older ones; `None` where there are none."""
+    """What `before` is for older ones; `None` if there are none."""
 
 
 _MOST_READ = 5_000

@@ -283,7 +283,7 @@ class _Reading:
     troubled: Collection[str]
     """Lines of whose log there is word that it failed."""
     tags: Mapping[str, tuple[str, ...]]
-    """By line, where it has any."""
+    """By line, if it has any."""
 
 
 def _disk(factory: Factory) -> DiskForecast | None:

@@ -152,11 +152,11 @@ class AlertShown(msgspec.Struct, frozen=True, kw_only=True):
     model: str | None
     """Whose answers it is about, as LINE@VERSION; `None` where that version is gone."""
     cells: tuple[Cell, ...]
-    """How the rows of its column were spread before serving, and in the windows that showed it; empty where no column moved."""
+    """How the rows of its column were spread before serving, and in the windows that showed it; empty if no column moved."""
     history: tuple[SeenIn, ...]
     """What its monitor saw in windows around it, oldest first."""
     performance: Performance | None
-    """What was judged, where answers got worse."""
+    """What was evaluated, where answers got worse."""
     confirmed: tuple[Confirmed, ...]
     """By window, where more positives came than the model expects."""
     trainings: tuple[Answered, ...]
@@ -170,7 +170,7 @@ class Monitors(msgspec.Struct, frozen=True, kw_only=True):
 
     line: str
     every: str | None
-    """Length of a window; `None` where the line file has no section `watch`, or is wrong."""
+    """Length of a window; `None` if the line file has no section `watch`, or is wrong."""
     windows: tuple[Traffic, ...]
     monitors: tuple[MonitorSeen, ...]
     """Of data: those with an open alert first, then those that moved most."""

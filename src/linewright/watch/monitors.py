@@ -43,7 +43,7 @@ LEAST_SURE = 0.05
 
 Cells = tuple[int, ...]
 Watching = tuple[Monitor, str | None]
-"""A monitor, and the column that it looks at; `None` where it looks at the predictions."""
+"""A monitor, and the column that it looks at; `None` if it looks at the predictions."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -34,7 +34,7 @@ class ColumnSummary(msgspec.Struct, frozen=True, kw_only=True):
     """Different values."""
     least: str | float | None = None
     most: str | float | None = None
-    """Smallest and largest number or time; `None` of other types, and where no row has a value."""
+    """Smallest and largest number or time; `None` of other types, and if no row has a value."""
     mean: float | None = None
     """Of numbers."""
     middle: float | None = None

@@ -1,4 +1,4 @@
-"""Charts of what operations answer: each function makes one, or nothing where there is nothing to draw. Titles come from the pages."""
+"""Charts of what operations answer: each function makes one, or nothing if there is nothing to draw. Titles come from the pages."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
@@ -30,7 +30,7 @@ _MOST_LINES = 3
 
 
 def quality(found: Sequence[Any], title: str) -> Chart | None:
-    """Draw the realised metric over time, with its interval, beside what the newest certificate promised."""
+    """Draw the realised metric over time, with its interval, with what the newest certificate promised."""
     known = [one for one in found if one.value is not None]
     if len(known) < _FEWEST:
         return None
@@ -47,7 +47,7 @@ def quality(found: Sequence[Any], title: str) -> Chart | None:
 
 
 def drift(monitors: Sequence[Any], title: str) -> Chart | None:
-    """Draw the PSI over windows of the monitors that moved most, beside the bar."""
+    """Draw the PSI over windows of the monitors that moved most, with the bar."""
     known = [one for one in monitors if len(one.windows) >= _FEWEST][:_MOST_LINES]
     if not known:
         return None
@@ -75,7 +75,7 @@ def confirmed(windows: Sequence[Any], title: str) -> Chart | None:
 
 
 def history(shown: Any, title: str) -> Chart | None:
-    """Draw what the monitor of an alert saw, window by window, beside its bar."""
+    """Draw what the monitor of an alert saw, window by window, with its bar."""
     if len(shown.history) < _FEWEST:
         return None
     return LineChart(
@@ -168,7 +168,7 @@ def _named(one: Any) -> str:
 
 
 def _line(name: str, points: Sequence[Sequence[Any]]) -> Line:
-    """Return a line through points (instant, value, and the ends of an interval where there are some); of one instant the last counts."""
+    """Return a line through points (instant, value, and the ends of an interval if there are some); of one instant the last counts."""
     details = {datetime.fromisoformat(at): rest for at, *rest in points}
     return Line(name=name, points=tuple(_point(at, *rest) for at, rest in sorted(details.items())))
 

@@ -21,7 +21,7 @@ MOST_TEXT = 600
 _DEEP, _FEW = 3, 6
 
 Form = Literal[
-    "nothing", "text", "number", "truth", "instant", "digest", "line", "run", "facts", "table", "list"
+    "nothing", "text", "number", "boolean", "instant", "digest", "line", "run", "facts", "table", "list"
 ]
 
 
@@ -98,7 +98,7 @@ def _alone(name: str, value: Any) -> View:
     if value is None or value == "":
         return View(form="nothing")
     if isinstance(value, bool):
-        return View(form="truth", value=value)
+        return View(form="boolean", value=value)
     if isinstance(value, int | float):
         return View(form="number", value=value)
     text = str(value)

@@ -1,4 +1,4 @@
-"""How all lines stand, for pages that show many: worked out once for all who look, and anew while they look at what it was."""
+"""How all lines stand, for pages that show many: worked out once for all who look, and again while they look at what it was."""
 
 from collections.abc import Callable
 from threading import Lock, Thread
@@ -15,7 +15,7 @@ LEAST_S = 1.0
 SHARE = 0.1
 """Of one processor, what working it out may take while somebody looks."""
 MOST_S = 60.0
-"""How old it may be and still be shown while it is worked out anew."""
+"""How old it may be and still be shown while it is worked out again."""
 
 
 class Fleet:
@@ -74,6 +74,6 @@ class Fleet:
         try:
             self._read_now()
         except LinewrightError:
-            self._at = 0.0  # whoever looks next learns why
+            self._at = 0.0  # the next viewer learns why
         finally:
             self._is_reading = False

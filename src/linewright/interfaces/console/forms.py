@@ -29,7 +29,7 @@ class Staged(Protocol):
 
 
 class ClientFiles(Protocol):
-    """The files that whoever fills in a form has sent before, or writes into it."""
+    """The files that the person who fills in a form has sent before, or writes into it."""
 
     def keep(self, identity: Identity, name: str, data: bytes) -> str:
         """Keep a file of theirs, and return what names it to an operation."""
@@ -62,9 +62,9 @@ class Form:
     typed: Mapping[str, str]
     """Its fields as they were filled in."""
     next: str
-    """Where to go then; empty where the page of the form is to show the answer."""
+    """Where to go then; empty if the page of the form is to show the answer."""
     page: str
-    """Address of the page that has the form; empty where that does not show it again."""
+    """Address of the page that has the form; empty if that does not show it again."""
     show: str
     """Address of the page that shows the answer, where `next` is empty."""
 
@@ -77,7 +77,7 @@ def read_form(body: bytes, operation: Operation) -> Form:
     ``_next``
         Where to go then; ``{name}`` in it stands for the field of that name.
     ``_page``
-        The page that has the form: what went wrong is shown there, beside all that was filled in, and without ``_next`` the answer too.
+        The page that has the form: what went wrong is shown there, with all that was filled in, and without ``_next`` the answer too.
     ``_show``
         Another page that shows the answer; ``{name}`` as in ``_next``.
     ``_if_taken``
@@ -88,7 +88,7 @@ def read_form(body: bytes, operation: Operation) -> Form:
     Raises
     ------
     RequestError
-        If it is no form, or a field that takes one value has several.
+        If it is not a form, or a field that takes one value has several.
     """
     fields = _fields(body)
     typed = {name: given[-1] for name, given in fields.items()}

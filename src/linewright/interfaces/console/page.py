@@ -34,7 +34,7 @@ class Entry(NamedTuple):
 
 
 class Ask:
-    """What a page asks: operations, each with the rights of whoever looks at the page.
+    """What a page asks: operations, each with the rights of the viewer.
 
     Parameters
     ----------
@@ -60,13 +60,13 @@ class Ask:
 
     @property
     def status(self) -> Any:
-        """How the lines stand that whoever looks may see, as of a moment ago."""
+        """How the lines stand that the viewer may see, as of a moment ago."""
         if self._fleet is None:
             return self("status")
         return self._fleet.seen_by(self.identity)
 
     def __call__(self, name: str, **arguments: Any) -> Any:
-        """Carry out an operation that reads, and return its result.
+        """Run an operation that reads, and return its result.
 
         Raises
         ------
@@ -79,7 +79,7 @@ class Ask:
         return self._carried_out(operation, arguments)
 
     def hold(self, name: str, **arguments: Any) -> Any:
-        """Carry out an operation that changes nothing but what is held for the viewer for some minutes, such as their next question.
+        """Run an operation that changes nothing but what is held for the viewer for some minutes, such as their next question.
 
         Raises
         ------
@@ -99,7 +99,7 @@ class Ask:
         return [self(name, line=line, **arguments) for line in ([None] if lines is None else sorted(lines))]
 
     def if_may(self, name: str, **arguments: Any) -> Any:
-        """Return what `__call__` does; `None` where whoever looks lacks the right."""
+        """Return what `__call__` does; `None` if the viewer lacks the right."""
         lines = lines_named({key: value for key, value in arguments.items() if value})
         return self(name, **arguments) if self.may(name, *lines) else None
 
@@ -140,8 +140,8 @@ class Page:
     read
         Asks what is cheap.
     apart
-        Names what is expensive: each is carried out in a process of its own, and the page waits for it. Pages that must be fast leave this
-        to a page of its own, which they load into themselves.
+        Names what is expensive: each runs in a separate process, and the page waits for it. Pages that must be fast leave this
+        to a page that they load into themselves.
     is_live
         Whether it changes while somebody looks: the browser then learns of it.
     query
@@ -149,7 +149,7 @@ class Page:
     fields
         What further names of such values begin with: those of a form whose fields only the page knows. Empty: there are none.
     is_form
-        Whether what is expensive depends on what somebody fills in: where it cannot be done, the page says so as its ``problem``.
+        Whether what is expensive depends on what somebody fills in: if it cannot be done, the page says so as its ``problem``.
     title
         Makes the heading of the values of the address (default: the title of its row).
     """

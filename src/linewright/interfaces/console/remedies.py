@@ -1,4 +1,4 @@
-"""What checks found, each in a sentence and with the change of the line file that mends it."""
+"""What checks found, each in a sentence and with the change of the line file that fixes it."""
 
 from collections.abc import Container, Iterable
 from typing import NamedTuple
@@ -15,8 +15,8 @@ class Remedied(NamedTuple):
     severity: str
     check: str
     says: str
-    mends: str
-    """What to write into the line file; empty where that mends nothing."""
+    fixes: str
+    """What to write into the line file; empty if that fixes nothing."""
     edits: str
     """The same for `check-text`."""
 
@@ -27,7 +27,7 @@ def with_remedies(findings: Iterable[Finding], excluded: Container[str] = ()) ->
     Parameters
     ----------
     excluded
-        Columns that are left out already: of these nothing has to be mended.
+        Columns that are left out already: of these nothing has to be fixed.
     """
     order = ("exclude", "ask", "warn", "note")
     return [
@@ -35,7 +35,7 @@ def with_remedies(findings: Iterable[Finding], excluded: Container[str] = ()) ->
             severity=one.severity,
             check=one.check,
             says=f"{', '.join(one.columns)}{': ' if one.columns else ''}{evidence_in_words(one.check, one.evidence)}",
-            mends="" if one.columns and one.columns[0] in excluded else remedy_in_words(one.remedy),
+            fixes="" if one.columns and one.columns[0] in excluded else remedy_in_words(one.remedy),
             edits=msgspec.json.encode(one.remedy).decode(),
         )
         for one in sorted(findings, key=lambda each: order.index(each.severity))

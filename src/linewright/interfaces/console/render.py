@@ -119,7 +119,7 @@ def bytes_of(size: float | None) -> str:
 
 
 def digest(text: str | None, line: str = "") -> Markup:
-    """Write the beginning of a digest or an id, with the whole of it for whoever points at it, and a link to what it stands for.
+    """Write the beginning of a digest or an id, with the whole of it on hover, and a link to what it stands for.
 
     Parameters
     ----------
@@ -171,7 +171,7 @@ def by_size(parts: Mapping[str, float]) -> list[tuple[str, float]]:
 
 
 def term(word: str, shown: str = "") -> Markup:
-    """Write a word of the field with its meaning, for whoever points at it or goes to it by keyboard."""
+    """Write a word of the field with its meaning, on hover and on focus."""
     meaning = words().get(word)
     if meaning is None:
         return escape(shown or translate(word))

@@ -50,7 +50,7 @@ POLICY = (
 _HTML, _EVENTS = "text/html; charset=utf-8", "text/event-stream"
 _FOREVER = {"cache-control": "public, max-age=31536000, immutable"}
 _LOOK_S = 1.0
-"""How often a page that is watched is made anew."""
+"""How often a page that is watched is made again."""
 _WATCHED_S = 600.0
 """How long one page is watched; the browser asks again."""
 _MOST_WATCHED = 50
@@ -62,7 +62,7 @@ _EVERY_PAGE = ("note", "save", "data")
 
 OpenFactory = Callable[[Identity], Any]
 CarryOut = Callable[..., Awaitable[bytes]]
-"""Carries out an operation in a process of its own: takes it, its arguments, ``identity`` and ``hung_up``; returns its result as JSON."""
+"""Runs an operation in a separate process: takes it, its arguments, ``identity`` and ``hung_up``; returns its result as JSON."""
 
 
 class Console:
@@ -77,9 +77,9 @@ class Console:
     asked_by
         Whose a request is, which the guard let in.
     carry_out
-        Carries out what is expensive; without it that is done here.
+        Runs what is expensive; without it that is done here.
     files
-        Has the files of whoever fills in a form; without it no form takes one.
+        Has the files of the person who fills in a form; without it no form takes one.
     relative
         Leaves out of a page where the factory is on this machine.
     name
@@ -374,7 +374,7 @@ class Console:
         return _compressed(request, found)
 
     async def _do(self, operation: str, request: Request) -> Response:
-        """Carry out what a form asks for, and go on to the page that it names, or show its own page again."""
+        """Run what a form asks for, and go on to the page that it names, or show its own page again."""
         identity = self._asked_by(request.scope)
         form: Form | None = None
         try:

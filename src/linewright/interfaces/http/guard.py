@@ -64,7 +64,7 @@ class Routes(NamedTuple):
     secret: Container[str] = ()
     """Paths whose answers hold secrets: they are not kept, so a key is refused."""
     is_urgent: Callable[[str, bytes], bool] = lambda _path, _body: False
-    """Says of a path and a body whether they ask for what must not wait: where no answer can be kept, it is done all the same."""
+    """Says of a path and a body whether they ask for what must not wait: if no answer can be kept, it is done all the same."""
     console: Console | None = None
     """Explains to people what programs get as JSON."""
 

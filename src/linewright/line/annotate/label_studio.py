@@ -348,7 +348,7 @@ def _task(task: object, place: str, package: Package) -> _Task:
             hint="export the project as JSON, not as JSON-MIN",
         )
     names = [data.get(name) for name in (QUESTION, PREDICTION)]
-    # Long texts and lone surrogates are no ids, and no database takes them.
+    # Long texts and lone surrogates are not ids, and no database takes them.
     question, prediction = (
         one if isinstance(one, str) and one.isascii() and len(one) <= 100 else None for one in names
     )

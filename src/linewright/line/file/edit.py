@@ -62,7 +62,7 @@ def edited(
     try:
         root = yaml.load(text)
     except YAMLError as error:
-        raise SpecError("not readable as YAML", where="the line file", hint="mend that first") from error
+        raise SpecError("not readable as YAML", where="the line file", hint="fix that first") from error
     if not isinstance(root, CommentedMap):
         raise SpecError("the file does not hold a line", allowed="a mapping")
     for each in edits:

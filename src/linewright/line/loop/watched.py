@@ -47,7 +47,7 @@ class MonitorSeen(msgspec.Struct, frozen=True, kw_only=True):
 
     monitor: Monitor
     column: str | None
-    """`None` where it looks at the predictions."""
+    """`None` if it looks at the predictions."""
     bar: float
     """The PSI that is worth naming."""
     windows: tuple[SeenIn, ...]
@@ -123,7 +123,7 @@ class Cell(msgspec.Struct, frozen=True, kw_only=True):
     """Rows of the windows that showed it."""
     low: float | None = None
     high: float | None = None
-    """Of numbers: the cell holds ``low <= x < high``; `None` where it is open."""
+    """Of numbers: the cell holds ``low <= x < high``; `None` if it is open."""
 
 
 class Answered(msgspec.Struct, frozen=True, kw_only=True):
@@ -169,7 +169,7 @@ def seen_of(factory: Factory, line: str, windows: int) -> Seen:
 
 
 def bar_of(factory: Factory, line: str) -> float:
-    """Return the PSI that is worth naming, as the line file has it; the usual one where the file is wrong."""
+    """Return the PSI that is worth naming, as the line file has it; the usual one if the file is wrong."""
     watch = factory.line(line).watch if factory.trouble_with(line) is None else None
     return watch.drift.psi if watch is not None else DriftSpec().psi
 
@@ -187,7 +187,7 @@ def _monitors(
     reference, windows = groups[-1]
     recent = shifts_by_monitor(reference, windows[-_RECENT:])
     moved = {name: max((index for _, index in seen), default=0.0) for name, seen in recent.items()}
-    # Nothing is missing or unseen in most columns: what never moved is no news.
+    # Nothing is missing or unseen in most columns: what never moved is not news.
     details = [
         name for name in moved if moved[name] > 0 or name in alerts or name[0] in {"drift", "prediction"}
     ]
@@ -268,7 +268,7 @@ def _around(factory: Factory, alert: Alerted, windows: int) -> list[Watched]:
 
 
 def then_and_now(factory: Factory, alert: Alerted) -> tuple[Cell, ...]:
-    """Return how the rows of an alert's column were spread in the reference, and in the windows that showed it; nothing where no cells are counted."""
+    """Return how the rows of an alert's column were spread in the reference, and in the windows that showed it; nothing if no cells are counted."""
     if alert.monitor not in _OF_DATA:
         return ()
     showed = [

@@ -79,7 +79,7 @@ class WouldChange(msgspec.Struct, frozen=True, kw_only=True):
     flips: bool
     """Whether it is another class; of numbers it is never so."""
     probability: float | None = None
-    """Of the positive class, or of the predicted one where there are more than two; `None` of numbers."""
+    """Of the positive class, or of the predicted one if there are more than two; `None` of numbers."""
     distance: float | None = None
     """Share of recent rows that lie between both values; `None` where values have no order."""
 
@@ -152,7 +152,7 @@ def _field(column: RequestColumn, limit: Limit | None, levels: Sequence[str], ex
 def try_row(factory: Factory, line: str, row: Mapping[str, Any]) -> Tried:
     """Answer one row by the champion of a line, say why, and find what would change the answer.
 
-    Nothing is logged. Numbers and truth values may be written as text, as a form has them.
+    Nothing is logged. Numbers and booleans may be written as text, as a form has them.
 
     Raises
     ------
@@ -198,7 +198,7 @@ def _place(_row: int, column: str) -> str:
 
 
 def _typed(value: Any, kind: str) -> Any:
-    """Return a text of a form as a value of its column; what is no such value stays as it is, and is refused by its name."""
+    """Return a text of a form as a value of its column; what is not such a value stays as it is, and is refused by its name."""
     if not isinstance(value, str):
         return value
     text = value.strip()

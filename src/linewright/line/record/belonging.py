@@ -1,4 +1,4 @@
-"""Which line a result is of: a digest names none, and whoever may see one line may see what that one rests on."""
+"""Which line a result is of: a digest names none, and who may see one line may see what that one rests on."""
 
 from collections.abc import Iterator
 from typing import Any

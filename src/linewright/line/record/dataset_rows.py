@@ -20,10 +20,10 @@ _NAMES: dict[int, Part] = {code: name for name, code in _CODES.items()}
 
 @dataclass(frozen=True, kw_only=True)
 class Wanted:
-    """Which rows are asked for."""
+    """Which rows are wanted."""
 
     parts: np.ndarray | None = None
-    """A code for each row of the dataset; `None` where no split is asked about."""
+    """A code for each row of the dataset; `None` if no split is in question."""
     part: Part | None = None
     """Only rows of this part."""
     column: str | None = None

@@ -41,7 +41,7 @@ class SourceFile(msgspec.Struct, frozen=True, kw_only=True):
     """A file of a source, as it is now."""
 
     path: str
-    """Relative to the factory where it is in it."""
+    """Relative to the factory if it is in it."""
     modified: str
     bytes: int
 
@@ -51,7 +51,7 @@ class SourceRead(msgspec.Struct, frozen=True, kw_only=True):
 
     name: str
     place: str
-    """What is read, in a few words; empty where the line file does not name it now."""
+    """What is read, in a few words; empty if the line file does not name it now."""
     fingerprint: str
     """Digest of what it held and how it was read."""
     files: tuple[SourceFile, ...]

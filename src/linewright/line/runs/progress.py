@@ -98,7 +98,7 @@ class RunSteps(msgspec.Struct, frozen=True, kw_only=True):
     findings: tuple[Finding, ...] = ()
     breaches: tuple[BreachInWords, ...] = ()
     error: dict[str, Any] | None = None
-    """What ended it, where it failed or was cancelled."""
+    """What ended it, if it failed or was cancelled."""
 
 
 @dataclass
@@ -113,7 +113,7 @@ class _Known:
 def steps_of(factory: Factory, accepted: Accepted) -> RunSteps:
     """Return how far a run has come, by what the engine noted of it and what the record has.
 
-    Where the engine has no notes of it (it ran in this process, or they were freed), what it gave is known from its end, and times are not.
+    If the engine has no notes of it (it ran in this process, or they were freed), what it gave is known from its end, and times are not.
     """
     ended, notes = end_of(factory, accepted.line, accepted.run), notes_of(factory.engine_url, accepted.run)
     known = _known(factory, ended, notes)

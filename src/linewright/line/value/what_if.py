@@ -35,7 +35,7 @@ _Z = 1.959964
 
 
 class Decisions(msgspec.Struct, frozen=True, kw_only=True):
-    """What a threshold decides on the test rows, and what that is worth by the amounts that are asked about."""
+    """What a threshold decides on the test rows, and what that is worth by the amounts in question."""
 
     threshold: float
     true_positive: int
@@ -65,11 +65,11 @@ class WhatIf(msgspec.Struct, frozen=True, kw_only=True):
     other: str
     currency: str
     amounts: Value
-    """Those that are asked about."""
+    """Those in question."""
     in_force: Value | None
-    """Those by which the champion decides; `None` where it decides without."""
+    """Those by which the champion decides; `None` if it decides without."""
     declared: Value | None
-    """Those of the line file; `None` where it has none."""
+    """Those of the line file; `None` if it has none."""
     n: int
     """Test rows; the model has not seen them."""
     threshold_because: str
@@ -81,7 +81,7 @@ class WhatIf(msgspec.Struct, frozen=True, kw_only=True):
     otherwise: int
     """Test rows that would be decided otherwise."""
     gain: float
-    """By how much `then` is worth more than `now`, by the amounts that are asked about."""
+    """By how much `then` is worth more than `now`, by the amounts in question."""
     gain_low: float
     gain_high: float
     """95 % interval of the gain on as many rows; it takes rows as independent."""
@@ -99,7 +99,7 @@ class WhatIf(msgspec.Struct, frozen=True, kw_only=True):
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class _Rows:
-    """Rows whose probabilities and truth are known."""
+    """Rows whose probabilities and labels are known."""
 
     probability: np.ndarray
     target: np.ndarray

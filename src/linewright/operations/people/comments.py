@@ -108,7 +108,7 @@ def comments(factory: Factory, line: str, /, *, about: About | None = None) -> C
 
 @operation(permission="view", effect="read", checks_lines=True)
 def inbox(factory: Factory) -> Inbox:
-    """List what waits for whoever asks: proposals to decide about, comments that name them, open alerts."""
+    """List what waits for you: proposals to decide about, comments that name them, open alerts."""
     identity = factory.identity
     lines = identity.lines("view")
 

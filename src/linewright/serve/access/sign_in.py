@@ -81,7 +81,7 @@ def first_invitation(state: Path, now: str) -> str | None:
 
 
 def owner_link(state: Path, now: str) -> Secret:
-    """Return what signs the owner in at a browser, once, in place of an earlier one; whoever can write the state folder is the owner.
+    """Return what signs the owner in at a browser, once, in place of an earlier one; who can write the state folder is the owner.
 
     Raises
     ------

@@ -40,7 +40,7 @@ def predictions_text(listed: PredictionLines) -> str:
     """Show them as a table."""
     if not listed.predictions:
         return f"{listed.line} has given no such answer"
-    head = ("id", "at", "key", "model", "answer", "truth")
+    head = ("id", "at", "key", "model", "answer", "boolean")
     more = (
         []
         if listed.next is None

@@ -80,7 +80,7 @@ def tried_text(tried: Tried) -> str:
     """Say the answer and what would change it."""
     said = {name: value for name, value in tried.answer.items() if value is not None}
     lines = [f"{tried.model} answers {', '.join(f'{name}={value}' for name, value in said.items())}"]
-    lines += [f"  doubt    {text}" for text in tried.warnings]
+    lines += [f"  warning    {text}" for text in tried.warnings]
     lines += [f"  {_change_text(one)}" for one in tried.changes]
     lines.append(
         f"  {count(tried.looked_at, 'change')} of {count(tried.columns, 'column')} looked at; nothing was logged"

@@ -57,7 +57,7 @@ def alert_text(found: AlertShown) -> str:
         rows = [[one.name, f"{one.then:,}", f"{one.now:,}"] for one in found.cells]
         told += [f"  {row}" for row in grid(("rows with", "then", "now"), rows, numbers=(1, 2))]
     for one in found.trainings:
-        became = "waits" if one.run is None else f"run {one.run}: {one.outcome or 'at work'}"
+        became = "waits" if one.run is None else f"run {one.run}: {one.outcome or 'running'}"
         told.append(f"  training asked for {said(one.at)}, {became}{', promoted' if one.promoted else ''}")
     told += [f"  {wait_in_words(one)}" for one in found.waits]
     return "\n".join(told)

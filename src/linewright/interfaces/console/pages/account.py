@@ -1,4 +1,4 @@
-"""The value account of a line: by day and in all, beside what its decisions are held against."""
+"""The value account of a line: by day and in all, with what its decisions are held against."""
 
 from collections.abc import Mapping
 from datetime import date
@@ -19,7 +19,7 @@ def read(_ask: object, _values: Mapping[str, str]) -> Mapping[str, Any]:
 
 
 def _draw(worth: Any, title: str, decided: str, against: str) -> LineChart:
-    """Return the value of each day's answers beside that of what they are held against."""
+    """Return the value of each day's answers next to that of what they are held against."""
     days = [(date.fromisoformat(one.since), one) for one in worth.days if one.since and one.matured]
     return LineChart(
         title=title,

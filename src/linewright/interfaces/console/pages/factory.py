@@ -1,4 +1,4 @@
-"""The factory: every line, how it stands, and what needs whoever looks."""
+"""The factory: every line, how it stands, and what needs the viewer."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple

@@ -1,4 +1,4 @@
-"""What `check` finds of a line's file and its data, with what mends it."""
+"""What `check` finds of a line's file and its data, with what fixes it."""
 
 from collections.abc import Mapping
 from typing import Any

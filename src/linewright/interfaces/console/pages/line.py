@@ -1,4 +1,4 @@
-"""A line: what serves, what is tried beside it, what was decided, what waits."""
+"""A line: what serves, what is tried next to it, what was decided, what waits."""
 
 from collections.abc import Mapping
 from typing import Any

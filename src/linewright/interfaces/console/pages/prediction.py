@@ -1,4 +1,4 @@
-"""A prediction: what was asked, what was answered and by which model, and what turned out to be true."""
+"""A prediction: what was sent, what was predicted and by which model, and what turned out to be true."""
 
 from collections.abc import Mapping
 from typing import Any

@@ -7,7 +7,7 @@ from linewright.interfaces.console.page import Ask, Page
 
 
 def read(ask: Ask, values: Mapping[str, str]) -> Mapping[str, Any]:
-    """Return the proposals of the lines that somebody may see, also those that have ended if that is asked for."""
+    """Return the proposals of the lines that somebody may see, also those that have ended if that is wanted."""
     listed = ask.of_lines("proposals", all=bool(values["all"]))
     found = [each for one in listed for each in one.proposals]
     return {

@@ -1,4 +1,4 @@
-"""Release: what serves, what is tried beside it, and what people may do about it."""
+"""Release: what serves, what is tried next to it, and what people may do about it."""
 
 from collections.abc import Mapping
 from typing import Any

@@ -1,4 +1,4 @@
-"""Runs: what was trained and judged, newest first."""
+"""Runs: what was trained and evaluated, newest first."""
 
 from collections.abc import Mapping
 from typing import Any

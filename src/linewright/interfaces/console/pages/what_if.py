@@ -21,7 +21,7 @@ def read(_ask: Ask, values: Mapping[str, str]) -> Mapping[str, Any]:
     """Return how amounts are filled in, and how the answer is drawn."""
 
     def amounts(found: Any) -> Mapping[str, str]:
-        """Return the amounts that were asked about, else those that were found in the line file."""
+        """Return the amounts in question, else those that were found in the line file."""
         return {
             word: values[word] or ("" if found is None else _written(getattr(found.amounts, word)))
             for word in _WORDS

@@ -150,7 +150,7 @@ async function readHeader(input) {
 }
 document.addEventListener("change", (event) => { if (event.target.matches("input[data-columns]") && event.target.files[0]) readHeader(event.target); });
 
-// What went wrong stands beside the form, so that nothing that was written is lost.
+// What went wrong stands at the form, so that nothing that was written is lost.
 function showProblem(form, nodes) {
   let box = form.parentElement.querySelector(":scope > .problem");
   if (!box) { box = document.createElement("div"); box.className = "problem"; form.after(box); }
@@ -171,7 +171,7 @@ function follow() {
   const address = location.pathname + location.search.replace(/[?&]note=[^&]*/, "");
   source = new EventSource(address);
   source.addEventListener("page", (event) => {
-    if (main().querySelector("form:focus-within, :popover-open")) return;  // whoever writes is not disturbed
+    if (main().querySelector("form:focus-within, :popover-open")) return;  // nobody is disturbed while writing
     const parsed = new DOMParser().parseFromString(event.data, "text/html");
     const open = [...main().querySelectorAll("details[open] > summary")].map((each) => each.textContent);
     main().replaceChildren(...[...parsed.body.childNodes].filter((each) => each.nodeName !== "TITLE"));
