@@ -128,7 +128,7 @@ class Canvas:
     def along_axis(
         self, ticks: Sequence[Tick], label: str, place: Place, top: float, *, is_grid: bool = False
     ) -> float:
-        """Draw a horizontal axis below `top`, with as many ticks as have room; return where it ends."""
+        """Draw a horizontal axis below `top`, with as many ticks as have room; return its end."""
         end, has_below = float("-inf"), any(tick.below for tick in ticks)
         for tick in ticks:
             half = max(text_width(tick.text, SIZE), text_width(tick.below, SIZE)) / 2

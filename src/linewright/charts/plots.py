@@ -59,7 +59,7 @@ def draw_lines(canvas: Canvas, chart: LineChart) -> str:
 def _axes(
     canvas: Canvas, ticks: Sequence[Tick], y: Axis, x: Axis, places: Sequence[At]
 ) -> tuple[Place, Place, float]:
-    """Draw both axes; return where values and places are, and where the picture ends."""
+    """Draw both axes; return both scales, and the end of the picture."""
     up, left = canvas.value_axis(ticks, y, _height(canvas.width))
     numbers = [seconds(at) for at in places]
     low, high = min(numbers), max(numbers)

@@ -61,7 +61,7 @@ class Place(NamedTuple):
     end: float
 
     def at(self, value: float) -> float:
-        """Return where a value is; what is outside stands at the rim."""
+        """Return the place of a value; what is outside stands at the rim."""
         if self.high <= self.low:
             return (self.start + self.end) / 2
         share = (min(max(value, self.low), self.high) - self.low) / (self.high - self.low)

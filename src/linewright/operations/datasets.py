@@ -96,7 +96,7 @@ class DatasetRows(msgspec.Struct, frozen=True, kw_only=True):
     """Rows of the whole version."""
     rows: tuple[DatasetRow, ...]
     key: str | None
-    """The line's key, where the version has that column: answers about a row are found by it."""
+    """The line's key, if the version has that column: answers about a row are found by it."""
     next: int | None
     """What `after` is for the next page; `None` where this was the last."""
 

@@ -136,7 +136,7 @@ def try_(factory: Factory, line: str, /, *, row: Row) -> Tried:
     """Answer one row without logging it, say why, and find what would change the answer.
 
     The answer is the champion's. Values that recent rows have are tried in one column after the other, all else as it is; no more than
-    5,000 rows are answered for that.
+    5,000 rows are predicted for that.
 
     Parameters
     ----------

@@ -10,18 +10,18 @@ from linewright.line.factory import Factory
 from linewright.line.loop.retraining import waits_in
 from linewright.line.loop.waiting import Wait, missing_in_words
 from linewright.line.loop.watched import (
-    Answered,
     Cell,
     Confirmed,
     MonitorSeen,
     Quality,
+    RequestedTraining,
     SeenIn,
     Traffic,
-    answered_by,
     confirmed_in,
     history_of,
     seen_of,
     then_and_now,
+    trainings_for,
 )
 from linewright.line.record.alerts import find_alert, open_alerts, open_proposal, proposal_because
 from linewright.operations.declaration.declare import operation
@@ -159,7 +159,7 @@ class AlertShown(msgspec.Struct, frozen=True, kw_only=True):
     """What was evaluated, where answers got worse."""
     confirmed: tuple[Confirmed, ...]
     """By window, where more positives came than the model expects."""
-    trainings: tuple[Answered, ...]
+    trainings: tuple[RequestedTraining, ...]
     """Those that it asked for, oldest first."""
     waits: tuple[Wait, ...]
     """What the line's next training waits for now."""
@@ -237,6 +237,6 @@ def alert(factory: Factory, id: str, /) -> AlertShown:  # noqa: A002 -- the word
         confirmed=confirmed_in(factory.metadata.get(found.evidence, Confirmations))
         if kind == "confirmations"
         else (),
-        trainings=answered_by(factory, found),
+        trainings=trainings_for(factory, found),
         waits=waits_in(factory, found.line),
     )

@@ -271,13 +271,13 @@ class Transaction:
         enough = (
             "1"
             if is_gold
-            else "(SELECT count(*) FROM answers a WHERE a.question = q.id AND a.undone IS NULL AND a.label IS NOT NULL) + "
+            else "(SELECT count(*) FROM answers own WHERE own.question = q.id AND own.undone IS NULL AND own.label IS NOT NULL) + "
             "(SELECT count(*) FROM leases l WHERE l.question = q.id AND l.by != :by AND l.until > :now) < b.annotators"
         )
         row = self._database.execute(
             f"SELECT q.* FROM questions q JOIN batches b ON b.number = q.batch WHERE q.state = 'open' "  # noqa: S608 -- texts of this module
             f"AND q.gold IS {'NOT ' if is_gold else ''}NULL AND {enough} "
-            "AND NOT EXISTS (SELECT 1 FROM answers a WHERE a.question = q.id AND a.by = :by AND a.undone IS NULL) "
+            "AND NOT EXISTS (SELECT 1 FROM answers own WHERE own.question = q.id AND own.by = :by AND own.undone IS NULL) "
             "ORDER BY q.place LIMIT 1",
             {"by": by, "now": now},
         ).fetchone()
@@ -287,7 +287,7 @@ class Transaction:
         """Return the first question that one person may decide: others disagree about it, and they have not labelled it themselves."""
         row = self._database.execute(
             "SELECT q.* FROM questions q WHERE q.state IN ('disputed', 'conflict') "
-            "AND NOT EXISTS (SELECT 1 FROM answers a WHERE a.question = q.id AND a.by = :by AND a.undone IS NULL) "
+            "AND NOT EXISTS (SELECT 1 FROM answers own WHERE own.question = q.id AND own.by = :by AND own.undone IS NULL) "
             "AND NOT EXISTS (SELECT 1 FROM leases l WHERE l.question = q.id AND l.by != :by AND l.until > :now) "
             "ORDER BY q.place LIMIT 1",
             {"by": by, "now": now},
@@ -298,8 +298,8 @@ class Transaction:
         """Count the questions, not the gold ones, that one person may still label."""
         (found,) = self._database.execute(
             "SELECT count(*) FROM questions q JOIN batches b ON b.number = q.batch WHERE q.state = 'open' AND q.gold IS NULL "
-            "AND (SELECT count(*) FROM answers a WHERE a.question = q.id AND a.undone IS NULL AND a.label IS NOT NULL) < b.annotators "
-            "AND NOT EXISTS (SELECT 1 FROM answers a WHERE a.question = q.id AND a.by = ? AND a.undone IS NULL)",
+            "AND (SELECT count(*) FROM answers own WHERE own.question = q.id AND own.undone IS NULL AND own.label IS NOT NULL) < b.annotators "
+            "AND NOT EXISTS (SELECT 1 FROM answers own WHERE own.question = q.id AND own.by = ? AND own.undone IS NULL)",
             (by,),
         ).fetchone()
         return found
@@ -353,8 +353,8 @@ class Transaction:
     def counted(self, by: str) -> tuple[int, int]:
         """Count what a person has said: of questions, and of those the gold ones."""
         return self._database.execute(
-            "SELECT count(*), count(q.gold) FROM answers a JOIN questions q ON q.id = a.question "
-            "WHERE a.by = ? AND a.undone IS NULL AND a.kind = 'answer'",
+            "SELECT count(*), count(q.gold) FROM answers a JOIN questions q ON q.id = own.question "
+            "WHERE own.by = ? AND own.undone IS NULL AND own.kind = 'answer'",
             (by,),
         ).fetchone()
 

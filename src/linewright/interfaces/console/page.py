@@ -28,7 +28,7 @@ class Entry(NamedTuple):
     title: str
     """In the heading and in the browser's list; a name from `texts/`."""
     group: str = ""
-    """Where the navigation has it; empty for pages that others lead to."""
+    """Its group in the navigation; empty for pages that others lead to."""
     tab: str = ""
     """What the tab on the pages of a line says; empty for pages that have none."""
 

@@ -23,7 +23,7 @@ from linewright.text.numbers import in_words
 HOME = "linewright.interfaces.console"
 LANGUAGE = "en"
 NONE = Markup("&ndash;")
-"""Stands where there is no value."""
+"""Stands for a missing value."""
 
 
 @cache
@@ -46,7 +46,7 @@ def texts(language: str = LANGUAGE) -> Mapping[str, str]:
 
 @cache
 def words() -> Mapping[str, str]:
-    """Return the words that a page explains where it uses them."""
+    """Return the words that a page explains on the spot."""
     return json.loads(files(HOME).joinpath("texts", "words.json").read_bytes())
 
 

@@ -81,7 +81,7 @@ class Console:
     files
         Has the files of the person who fills in a form; without it no form takes one.
     relative
-        Leaves out of a page where the factory is on this machine.
+        Leaves out of a page the place of the factory on this machine.
     name
         Of the factory.
     """
@@ -122,7 +122,7 @@ class Console:
         return render
 
     def _operation(self, name: str) -> Operation | None:
-        """Return an operation by its name in an address, where a dash may stand for a space."""
+        """Return an operation by its name in an address: a dash may stand for a space."""
         return self._operations.get(name) or self._operations.get(name.replace("-", " "))
 
     def is_page(self, path: str) -> bool:
@@ -459,7 +459,7 @@ class Console:
 
 
 def _compressed(request: Request, answer: Response) -> Response:
-    """Compress an answer where the browser takes that.
+    """Compress an answer if the browser takes that.
 
     How short a page becomes tells nothing that is secret: none is in it, and what shows one is not compressed.
     """

@@ -42,7 +42,7 @@ PAGES = {
     "labels": Entry("labels", "/lines/{line}/labels", "view", "Labels", tab="Labels"),
     "run": Entry("run", "/runs/{run}", "view", "Run"),
 }
-"""Name of each page → where it is."""
+"""Name of each page → its row."""
 
 
 def routes() -> list[Route]:

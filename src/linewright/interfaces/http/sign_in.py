@@ -302,7 +302,7 @@ class SignIn:
             self._waiting -= 1
 
     def show(self, problem: LinewrightError | None = None, *, name: str = "", to: str = "") -> Response:
-        """Return the page for signing in, and what was wrong with the try before; `to` is where it leads."""
+        """Return the page for signing in, and what was wrong with the try before; it leads to `to`."""
         return page("sign_in_page", problem, name=name, provider=self.provider, to=own_path(to))
 
     def state(self) -> Path:

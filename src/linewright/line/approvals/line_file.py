@@ -42,7 +42,7 @@ def read_proposed(factory: Factory, line: str, text: str) -> LineSpec:
 def propose_file(factory: Factory, spec: LineSpec, text: str, *, because: str) -> Look:
     """Propose that a line file has another text; the file in force says who may approve it.
 
-    Nobody needs to where the owner of the factory proposes, who may write to the file itself; nor while the line has no model, if its
+    Nobody needs to if the owner of the factory proposes, who may write to the file itself; nor while the line has no model, if its
     author proposes and the file reads nothing else of this machine.
 
     Raises

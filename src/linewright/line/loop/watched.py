@@ -126,7 +126,7 @@ class Cell(msgspec.Struct, frozen=True, kw_only=True):
     """Of numbers: the cell holds ``low <= x < high``; `None` if it is open."""
 
 
-class Answered(msgspec.Struct, frozen=True, kw_only=True):
+class RequestedTraining(msgspec.Struct, frozen=True, kw_only=True):
     """A training that monitoring asked for, and its run."""
 
     proposal: str
@@ -327,14 +327,14 @@ def _named(summary: Summary) -> list[str]:
     return [f"below {details[0]}", *between, f"{details[-1]} or more"]
 
 
-def answered_by(factory: Factory, alert: Alerted) -> tuple[Answered, ...]:
+def trainings_for(factory: Factory, alert: Alerted) -> tuple[RequestedTraining, ...]:
     """Return the trainings that an alert asked for, oldest first, each with its run."""
     runs = {
         one.proposal: one.run for one in factory.metadata.events(Accepted, line=alert.line) if one.proposal
     }
     ended = {one.run: one for one in factory.metadata.events(Finished, line=alert.line)}
     return tuple(
-        Answered(
+        RequestedTraining(
             proposal=one.proposal,
             at=one.at,
             run=(run := runs.get(one.proposal)),

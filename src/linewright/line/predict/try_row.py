@@ -1,4 +1,4 @@
-"""One row answered without being logged: what a request may hold, the answer with its reasons, and what would change it."""
+"""One row predicted without being logged: what a request may hold, the answer with its reasons, and what would change it."""
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
@@ -32,7 +32,7 @@ SAMPLED = 20_000
 STEPS = 40
 """Values of a column that are tried, at most."""
 MOST_TRIED = 5_000
-"""Rows that are answered in search of a change, at most."""
+"""Rows that are predicted in search of a change, at most."""
 SHOWN = 12
 """Changes that are shown, at most."""
 
@@ -100,7 +100,7 @@ class Tried(msgspec.Struct, frozen=True, kw_only=True):
     changes: tuple[WouldChange, ...]
     """Changes of one column each: those that change the class come first, the nearest of them before; then what moves the answer most."""
     looked_at: int
-    """Rows that were answered in search of them."""
+    """Rows that were predicted in search of them."""
     columns: int
     """Columns whose values were tried."""
 
@@ -261,9 +261,9 @@ def _changes(  # noqa: PLR0917 -- what is known of one answer
     return tuple(_told(parts_, answer, package)), len(candidates), tried
 
 
-def _weights(contributions: Mapping[str, Any], answered: object) -> dict[str, float]:
-    """Return how much each column contributed; of several classes, to the one that was answered."""
-    of_class = contributions.get(str(answered))
+def _weights(contributions: Mapping[str, Any], predicted: object) -> dict[str, float]:
+    """Return how much each column contributed; of several classes, to the predicted one."""
+    of_class = contributions.get(str(predicted))
     found: Mapping[str, Any] = of_class if isinstance(of_class, dict) else contributions
     return {name: abs(float(value)) for name, value in found.items()}
 

@@ -66,7 +66,7 @@ def find_rows(factory: Factory, dataset: Dataset, wanted: Wanted, limit: int) ->
     NotFound, Corrupt
         As for `read_dataset`.
     RequestError
-        If there is no such column.
+        If the dataset lacks the column.
     """
     names = [column.name for column in dataset.columns]
     if wanted.column is not None and wanted.column not in names:

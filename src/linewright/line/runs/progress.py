@@ -46,7 +46,7 @@ class StepDone(msgspec.Struct, frozen=True, kw_only=True):
     state: StepState
     begun: str | None = None
     ended: str | None = None
-    """`None`, as `begun` and `seconds`, where it is not there yet, or was not noted."""
+    """`None`, as `begun` and `seconds`, if it is not there yet, or was not noted."""
     seconds: float | None = None
     result: str | None = None
     """Digest of what it gave."""

@@ -101,7 +101,7 @@ def _is_time(found: Dependence, numbers: Sequence[float]) -> bool:
 
 
 def reliability_plot(bins: Sequence[ReliabilityBin], positive: str | None) -> Plot:
-    """Draw the share that came true against the probability that was answered, and the line on which both are equal.
+    """Draw the share that came true against the predicted probability, and the line on which both are equal.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Whether the intervals of answers hold as much of the truth as they are meant to, and whether answers lean to one side.
+"""Whether the intervals of answers hold as many labels as they are meant to, and whether answers lean to one side.
 
 An interval is made from residuals on training rows. It holds as much of new rows as these are like those, which a split by
 time does not promise; so it is counted on test rows. Rows that err alike because they are near in time are drawn together, in
@@ -26,7 +26,7 @@ PART_ROWS = 50
 def measure_coverage(
     is_inside: npt.NDArray[np.bool_], *, weight: Floats, clusters: Clusters, is_in_time: bool, seed: int
 ) -> Metric | None:
-    """Measure the share of rows whose truth is inside the interval of the answer.
+    """Measure the share of rows whose label is inside the interval of the answer.
 
     Parameters
     ----------
@@ -64,12 +64,12 @@ def measure_beyond(
     is_in_time: bool,
     seed: int,
 ) -> Beyond | None:
-    """Measure on which side of its interval the truth lies where it is not inside.
+    """Measure on which side of its interval the label lies if it is not inside.
 
     Parameters
     ----------
     is_below, is_above : bool arrays, shape (n,)
-        Whether the truth lies below the interval of the answer, or above it.
+        Whether the label lies below the interval of the answer, or above it.
     weight, clusters, is_in_time, seed
         As for `measure_coverage`.
 
@@ -164,7 +164,7 @@ def measure_parts(
 def measure_bias(
     truth: Floats, scores: Floats, *, weight: Floats, clusters: Clusters, is_in_time: bool, seed: int
 ) -> Metric | None:
-    """Measure the mean of truth less answer: above 0 where answers are too low.
+    """Measure the mean of label less answer: above 0 if answers are too low.
 
     Parameters
     ----------

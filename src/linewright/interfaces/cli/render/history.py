@@ -50,6 +50,6 @@ def predictions_text(listed: PredictionLines) -> str:
 
 
 def _prediction_cells(one: PredictionLine) -> list[str]:
-    truth = "" if one.label is None else str(one.label.label)
+    label = "" if one.label is None else str(one.label.label)
     model = one.model if one.arm == "champion" else f"{one.model} ({one.arm})"
-    return [one.id, said(one.at), one.key or "", model, str(one.answer.get("prediction", "")), truth]
+    return [one.id, said(one.at), one.key or "", model, str(one.answer.get("prediction", "")), label]

@@ -198,7 +198,7 @@ def _share_text(one: Goal | GoalLine) -> str:
 
 @renderer.register
 def what_if_text(found: WhatIf) -> str:
-    """Say where the threshold would lie, and what the test rows would be worth with it and with the one in force."""
+    """Say what the threshold would be, and what the test rows would be worth with it and with the one in force."""
     lines = [
         f"{found.model}, {amounts_in_words(found.amounts)}, on {count(found.n, 'test row')}",
         f"  threshold  {found.then.threshold:.4g} in place of {found.now.threshold:.4g}: {found.threshold_because}",

@@ -21,7 +21,7 @@ def read(ask: Ask, values: Mapping[str, str]) -> Mapping[str, Any]:
                 about = ask.if_may("comments", line=each.line, about=each.proposal) if each.line else None
                 is_mine = each.proposal in ask("inbox").proposals
                 return {"one": each, "is_mine": is_mine, "comments": about.comments if about else ()}
-    raise NotFound("there is no such proposal", found=values["proposal"], hint="/proposals lists them")
+    raise NotFound("no proposal has that id", found=values["proposal"], hint="/proposals lists them")
 
 
 PAGE = Page(

@@ -34,9 +34,9 @@ def _row(values: Mapping[str, str]) -> dict[str, str]:
 def _draw(tried: Any, title: str, start: str, rest: str) -> Waterfall:
     """Return how the columns add up to the score, the largest contributions first."""
     found: Mapping[str, Any] = tried.explained["contributions"]
-    base, answered = tried.explained["base"], str(tried.answer["prediction"])
-    if isinstance(base, dict):  # of several classes, what speaks for the one that was answered
-        base, found = base[answered], found[answered]
+    base, predicted = tried.explained["base"], str(tried.answer["prediction"])
+    if isinstance(base, dict):  # of several classes, what speaks for the predicted one
+        base, found = base[predicted], found[predicted]
     ordered = sorted(found.items(), key=lambda one: -abs(one[1]))
     steps = [Bar(name=name, value=float(value)) for name, value in ordered[:_MOST_BARS]]
     if len(ordered) > _MOST_BARS:
