@@ -42,6 +42,7 @@ ALLOWED: dict[str, set[str]] = {
     "audit key": {"admin"},
     "audit export": {"admin"},
     "audit entries": {"admin"},
+    "audit find": {"admin"},
     "rebuild": PLANNERS,
     "new": {"engineer"},
     "run": {"engineer"},

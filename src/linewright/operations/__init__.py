@@ -196,6 +196,9 @@ OPERATIONS: Mapping[str, Entry] = {
         "care.audit", _CARE, "Write the entries of the record as JSON lines, for other programs."
     ),
     "audit entries": _entry("care.audit", _CARE, "Show a page of the entries of the record."),
+    "audit find": _entry(
+        "care.audit", _CARE, "Find entries of the record: by who, line, kind and time, the newest first."
+    ),
     "notify status": _entry(
         "care.notify", _CARE, "Show who is told of what happens, what waits to be told, and what goes wrong."
     ),

@@ -309,6 +309,38 @@ class SqlMetadata:
         for row in self._paged(query, _events.c.seq, after, page):
             yield Link(*row)
 
+    def latest_links(
+        self, *, before: int | None, limit: int, equal: Mapping[str, str], since: str, until: str
+    ) -> list[Link]:
+        """Return events as they are stored, the newest first; nothing is verified.
+
+        Parameters
+        ----------
+        before
+            Only those with a lower number (default: all).
+        limit
+            Most of them.
+        equal
+            Only those whose ``kind``, ``line`` or ``by`` is this.
+        since, until
+            Only those that happened from `since` on, and before `until`; empty for no end.
+        """
+        query = sa.select(*(_events.c[name] for name in Link._fields)).order_by(_events.c.seq.desc())
+        for name, value in equal.items():
+            query = query.where(_events.c[name] == value)
+        if since:
+            query = query.where(_events.c.at >= since)
+        if until:
+            query = query.where(_events.c.at < until)
+        if before is not None:
+            query = query.where(_events.c.seq < before)
+        return [Link(*row) for row in self._rows(query.limit(limit))]
+
+    def chains(self, numbers: Sequence[int]) -> dict[int, str]:
+        """Return the digest in the chain of each of some events, by its number; of those that are gone nothing."""
+        rows = self._rows(sa.select(_events.c.seq, _events.c.chain).where(_events.c.seq.in_(numbers)))
+        return {row.seq: row.chain for row in rows}
+
     def newest_seq(self, *, by: str | None = None) -> int:
         """Return the number of the newest event, or of the newest that happened by an instant; 0 where there is none."""
         query = sa.select(sa.func.coalesce(sa.func.max(_events.c.seq), 0).label("seq"))

@@ -61,6 +61,8 @@ def test_a_profile_says_what_columns_hold_and_names_nobody(get, digest, hostile)
     page.assert_harmless()
     with Factory.open(hostile) as factory:
         found = profile(factory, "claims")
+        rules = dataset(factory, "claims").shown.rules  # type: ignore[union-attr]
+    assert {"max": 3, "on_breach": "quarantine"} == rules["amount"]
     assert ("claim",) == found.hidden
     assert digest == found.dataset
     assert [240] * 4 == [one.missing + found.rows for one in found.columns]

@@ -18,6 +18,7 @@ from linewright.charts import Chart, to_csv, to_html, to_spec
 from linewright.interfaces.console import drawn
 from linewright.interfaces.console.fields import view_of, words_of
 from linewright.line.loop.waiting import wait_in_words
+from linewright.line.maintenance.problem import problem_in_words
 from linewright.text.numbers import in_words
 
 HOME = "linewright.interfaces.console"
@@ -224,6 +225,7 @@ def environment() -> Environment:
         "short": short,
         "view": view_of,
         "wait": wait_in_words,
+        "problem": problem_in_words,
         "by_size": by_size,
     }
     made.filters.update(writers)

@@ -1,6 +1,7 @@
 """The entries of the record for other programs, such as those that collect what happens on all machines of a firm."""
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from itertools import pairwise
 
 import msgspec
@@ -42,6 +43,40 @@ def entries(factory: Factory, *, after: int) -> Iterator[Entry]:
         yield _entry(before, "")
     for one, other in pairwise(_with_first(before, links)):
         yield _entry(other, one.chain)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sought:
+    """Which entries are looked for; empty for all."""
+
+    actor: str = ""
+    line: str = ""
+    kind: str = ""
+    since: str = ""
+    until: str = ""
+    """Instants, or days: from `since` on, and before `until`."""
+
+
+def newest_entries(factory: Factory, sought: Sought, *, before: int | None, limit: int) -> list[Entry]:
+    """Return entries that are looked for, the newest first; nothing is verified.
+
+    Parameters
+    ----------
+    before
+        Only those with a lower number (default: all).
+    limit
+        Most of them.
+    """
+    equal = {"by": sought.actor, "line": sought.line, "kind": sought.kind}
+    found = factory.metadata.latest_links(
+        before=before,
+        limit=limit,
+        equal={name: value for name, value in equal.items() if value},
+        since=sought.since,
+        until=sought.until,
+    )
+    previous = factory.metadata.chains([one.seq - 1 for one in found])
+    return [_entry(one, ROOT if one.seq == 1 else previous.get(one.seq - 1, "")) for one in found]
 
 
 def _with_first(first: Link, rest: Iterator[Link]) -> Iterator[Link]:

@@ -159,7 +159,11 @@ def _models(registered: list[Registered], ingested: str) -> tuple[str, ...]:
 
 
 def _rule(rule: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in rule.items() if value not in (None, False) and name != "type"}
+    return {
+        name: value
+        for name, value in rule.items()
+        if value is not None and value is not False and name != "type"
+    }
 
 
 def _sources(factory: Factory, line: str, plan: Plan, read_at: str) -> Iterator[SourceRead]:

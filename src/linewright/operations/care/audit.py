@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
 
@@ -10,13 +11,14 @@ from msgspec import Meta
 
 from linewright.engine.context import Progress
 from linewright.errors import Conflict, RequestError
-from linewright.line.audit.export import Entry, entries
+from linewright.line.audit.export import Entry, Sought, entries, newest_entries
 from linewright.line.audit.key import make_key, open_key
 from linewright.line.audit.proof import read_checkpoints, read_public_key
 from linewright.line.audit.signed_note import PublicKey
 from linewright.line.factory import Factory
 from linewright.line.maintenance.verify import Followed, verify_chain
 from linewright.operations.declaration.declare import operation
+from linewright.store.clock import text_of
 from linewright.store.disk import explained
 from linewright.text.numbers import count
 
@@ -163,3 +165,74 @@ def audit_entries(
         page.append(one)
         size += len(bytes(one.event))
     return Entries(entries=tuple(page), next=None)
+
+
+class FoundEntries(msgspec.Struct, frozen=True, kw_only=True):
+    """A page of the entries of the record that were looked for, newest first."""
+
+    found: tuple[Entry, ...]
+    next: int | None
+    """What `before` is for the next page; `None` where this was the last."""
+
+
+@operation(permission="manage", effect="read")
+def audit_find(
+    factory: Factory,
+    /,
+    *,
+    actor: str | None = None,
+    line: str | None = None,
+    kind: str | None = None,
+    since: str | None = None,
+    until: str | None = None,
+    before: Number | None = None,
+    limit: Annotated[int, Meta(ge=1, le=1000)] = 100,
+) -> FoundEntries:
+    """Find entries of the record: by who, line, kind and time, the newest first.
+
+    Parameters
+    ----------
+    actor
+        Only entries of this member, token or program, as the record names it.
+    line
+        Only entries about this line.
+    kind
+        Only entries of this kind, such as ``promoted``.
+    since
+        Only entries from this day or instant on, ISO 8601, UTC.
+    until
+        Only entries before this day or instant.
+    before
+        Only entries with a lower number: `next` of the page before.
+    limit
+        Most entries of a page.
+    """
+    sought = Sought(
+        actor=actor or "",
+        line=line or "",
+        kind=kind or "",
+        since=_instant(since, "since"),
+        until=_instant(until, "until"),
+    )
+    listed = newest_entries(factory, sought, before=before, limit=limit + 1)
+    shown, size = list[Entry](), 0
+    for one in listed[:limit]:
+        shown.append(one)
+        size += len(bytes(one.event))
+        if size > _PAGE_BYTES:
+            break
+    goes_on = len(listed) > len(shown)
+    return FoundEntries(found=tuple(shown), next=shown[-1].number if goes_on else None)
+
+
+def _instant(given: str | None, where: str) -> str:
+    """Return an instant as the record has it; of a day its beginning, of nothing nothing."""
+    if not given:
+        return ""
+    try:
+        at = datetime.fromisoformat(given)
+    except ValueError:
+        raise RequestError(
+            "not a day or an instant", where=where, found=given[:40], allowed="ISO 8601, such as 2026-01-31"
+        ) from None
+    return text_of(at.replace(tzinfo=UTC) if at.tzinfo is None else at.astimezone(UTC))

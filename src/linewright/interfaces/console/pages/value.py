@@ -5,11 +5,21 @@ from typing import Any
 
 from linewright.interfaces.console.page import Ask, Page
 
-
-def read(ask: Ask, _values: Mapping[str, str]) -> Mapping[str, Any]:
-    """Return the goals of the factory, and how each line stands."""
-    goals = ask.if_may("goals")
-    return {"goals": goals.goals if goals else (), "lines": ask.status.lines}
+MOST = 100
+"""Accounts that one page shows; a search finds the others."""
 
 
-PAGE = Page(template="goals.html.jinja", read=read)
+def read(ask: Ask, values: Mapping[str, str]) -> Mapping[str, Any]:
+    """Return the goals of the factory, and the value accounts of its lines, those that gained most first."""
+    goals, wanted = ask.if_may("goals"), values["q"].strip().lower()
+    lines = [each for each in ask.status.lines if wanted in each.line]
+    counted = sorted((each for each in lines if each.value), key=lambda each: -each.value.account.gain)
+    return {
+        "goals": goals.goals if goals else (),
+        "counted": counted[:MOST],
+        "found": len(counted),
+        "uncounted": [each.line for each in lines if not each.value],
+    }
+
+
+PAGE = Page(template="goals.html.jinja", read=read, query=("q",))

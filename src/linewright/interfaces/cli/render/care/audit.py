@@ -1,9 +1,11 @@
 """What operations about the record gave: a key, and entries."""
 
 from linewright.interfaces.cli.render.dispatch import renderer
+from linewright.interfaces.cli.words import grid
 from linewright.line.audit.export import Entry
-from linewright.operations.care.audit import Entries, KeyMade
+from linewright.operations.care.audit import Entries, FoundEntries, KeyMade
 from linewright.operations.declaration.declare import to_json
+from linewright.store.clock import said
 
 
 @renderer.register
@@ -22,3 +24,13 @@ def entry_text(entry: Entry) -> str:
 def entries_text(page: Entries) -> str:
     """Say each as one line of JSON."""
     return "\n".join(map(entry_text, page.entries))
+
+
+@renderer.register
+def found_text(page: FoundEntries) -> str:
+    """Show them as a table."""
+    if not page.found:
+        return "No entry is so"
+    rows = [[str(one.number), said(one.at), one.actor, one.kind, one.line] for one in page.found]
+    more = [] if page.next is None else [f"older ones: --before {page.next}"]
+    return "\n".join([*grid(("entry", "at", "who", "what", "line"), rows, numbers=(0,)), *more])

@@ -1,0 +1,95 @@
+"""The record and the goals in the console: who did what and when, whether it is as it was, and what it was worth."""
+
+import pytest
+from shown_pages import hostile_factory, pages_of
+
+from linewright.line.audit.export import entries
+from linewright.line.factory import Factory
+from linewright.operations.care.audit import audit_find
+from linewright.people.facts import Commented
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory):
+    """Make a factory that has a goal, an account and an entry by somebody with a hostile name."""
+    root = hostile_factory(tmp_path_factory, tmp_path_factory.mktemp("audited") / "factory")
+    (root / "factory.yaml").write_text(
+        "format: 1\n"
+        "goals:\n"
+        "  - {name: '<script>alert(1)</script>', kpi: value, target: 100, lines: [claims]}\n"
+        "  - {name: low-costs, kpi: cost, target: 100, lines: [claims]}\n"
+        "costs: {cpu_hour: 0.04, label: 0.5, currency: EUR}\n"
+    )
+    with Factory.open(root) as factory:
+        factory.metadata.record(
+            Commented(
+                at="2026-02-03T04:05:06.000000Z",
+                by="<script>alert(1)</script>",
+                because="{{7*7}} =1+1",
+                line="claims",
+                id="c1",
+                about="claims@1",
+            )
+        )
+    return root
+
+
+@pytest.fixture(scope="module")
+def get(root):
+    return pages_of(root)
+
+
+def test_entries_are_found_by_who_line_kind_and_time(root):
+    """The newest first, and each with what it is bound to."""
+    with Factory.open(root) as factory:
+        every = list(entries(factory, after=0))
+        newest = audit_find(factory, limit=1000)
+        pages = audit_find(factory, limit=3)
+        older = audit_find(factory, limit=1000, before=pages.next)
+        hers = audit_find(factory, actor="<script>alert(1)</script>")
+        promoted = audit_find(factory, kind="promoted", line="claims")
+        then = audit_find(factory, since="2026-02-03", until="2026-02-04")
+
+    assert every[::-1] == list(newest.found)
+    assert newest.found == (*pages.found, *older.found)
+    assert newest.next is None
+    assert hers == then
+    assert ["commented"] == [one.kind for one in hers.found]
+    assert {("promoted", "claims")} == {(one.kind, one.line) for one in promoted.found}
+
+
+def test_the_page_shows_each_entry_with_its_fields(get):
+    page = get("/audit", role="admin")
+
+    assert 200 == page.status
+    assert "{{7*7}} =1+1" in page.text
+    assert any(link == "/audit?kind=promoted" for link in page.links)
+    page.assert_harmless()
+    found = get("/audit?kind=commented&since=2026-02-03", role="admin")
+    assert 1 == found.tags.count("details")
+    assert 422 == get("/audit?since=yesterday", role="admin").status
+
+
+def test_the_record_is_verified_on_a_page(get):
+    page = get("/audit/verify", role="admin")
+
+    assert 200 == page.status
+    assert "as it was recorded" in page.text
+
+
+def test_the_record_is_for_those_who_look_after_the_factory(get):
+    """An engineer and a viewer are told so by a page."""
+    for role in ("viewer", "engineer"):
+        assert 403 == get("/audit", role=role).status
+    assert 403 == get("/audit/verify", role="viewer").status
+
+
+def test_goals_stand_with_their_progress_and_their_lines(get):
+    page = get("/goals", role="viewer")
+
+    assert 200 == page.status
+    assert "<script>alert(1)</script>" in page.text
+    assert "kept" in page.text
+    assert "progress" in page.tags
+    assert "no account was kept yet" in page.text
+    page.assert_harmless()
