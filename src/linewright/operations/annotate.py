@@ -156,7 +156,7 @@ def annotate_answer(
     skip
         Say that the label is unclear from the row.
     because
-        Why it cannot.
+        Why it is unclear.
     """
     if skip == (label is not None):
         raise RequestError(

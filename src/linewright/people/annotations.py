@@ -353,7 +353,7 @@ class Transaction:
     def counted(self, by: str) -> tuple[int, int]:
         """Count what a person has said: of questions, and of those the gold ones."""
         return self._database.execute(
-            "SELECT count(*), count(q.gold) FROM answers a JOIN questions q ON q.id = own.question "
+            "SELECT count(*), count(q.gold) FROM answers own JOIN questions q ON q.id = own.question "
             "WHERE own.by = ? AND own.undone IS NULL AND own.kind = 'answer'",
             (by,),
         ).fetchone()
