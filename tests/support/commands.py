@@ -325,7 +325,7 @@ def _carried_out(words: list[str], address: str) -> int:
 def _run_text(program: str) -> None:
     sys.argv[0] = "-c"
     sys.modules["__main__"] = main = ModuleType("__main__")
-    exec(compile(program, "<string>", "exec"), vars(main))
+    exec(compile(program, "<string>", "exec"), vars(main))  # noqa: S102 -- `-c` of a test
 
 
 def _show(words: list[str]) -> None:
