@@ -43,14 +43,15 @@ unexport PYTHONDONTWRITEBYTECODE
 # What changed since the installation is compiled: the tests start some hundred processes.
 PYTEST := $(BIN)/python -m compileall -q src && $(BIN)/python -m pytest --dist loadfile --no-loadscope-reorder
 
+# Tables of tests are small: for those, handing work between threads costs polars more than it gains.
+test fast: export POLARS_MAX_THREADS := 1
+
 # One worker more than there are usually processors: some tests wait for a clock or for a deadline.
 # A law is tried on at most 50 examples here; without `--most-examples` on as many as it says.
 test: $(READY)
 	@$(PYTEST) -n 3 --most-examples 50
 
 # Those that can start no process, listen nowhere, carry out no line and fit no model: tests/support/tiers.py. Laws are tried on few examples.
-# Their tables are small: for those, handing work between threads costs polars more than it gains.
-fast: export POLARS_MAX_THREADS := 1
 fast: $(READY)
 	@$(PYTEST) -n 2 -m unit --most-examples 10
 

@@ -50,10 +50,21 @@ def pytest_collection_finish() -> None:
     gc.freeze()
 
 
-@pytest.hookimpl(wrapper=True)
-def pytest_collect_file() -> Generator[None, list[pytest.Collector], list[pytest.Collector]]:
-    """Look for no examples in the docstrings of tests: there are none, and each worker would spend two seconds on it."""
-    return [one for one in (yield) if not isinstance(one, DoctestModule)]
+class Examples:
+    """Looks for examples in modules where there are some, and in no tests: each worker would spend four seconds on all of them."""
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_collect_file(self) -> Generator[None, list[pytest.Collector], list[pytest.Collector]]:
+        return [one for one in (yield) if not isinstance(one, DoctestModule) or self._has_some(one.path)]
+
+    @staticmethod
+    def _has_some(path: Path) -> bool:
+        return not path.is_relative_to(_TESTS) and ">>>" in path.read_text()
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Have modules outside this folder looked at so too, which the hooks of this file are not told of."""
+    config.pluginmanager.register(Examples())
 
 
 @pytest.hookimpl(tryfirst=True)

@@ -55,9 +55,11 @@ def test_two_folders_give_equal_digests(tumours):
     assert digests(first) == digests(second)
 
 
-def test_both_engines_give_equal_digests(tumours):
-    """The world that proves the loop runs on one engine, users on the other."""
+@pytest.mark.usefixtures("started_as_users_do")
+def test_both_engines_give_equal_digests(tumours, monkeypatch):
+    """The world that proves the loop runs on one engine, users on the other, with as many threads as they have processors."""
     inline, durable = tumours("inline"), tumours("durable")
+    monkeypatch.setenv("POLARS_MAX_THREADS", "4")
 
     assert digests(execute_inline(inline, "tumours")) == digests(execute(durable, "tumours"))
 

@@ -1,9 +1,9 @@
 """A damaged file is an error of ours that names it: no panic of a library, no signal, no bug."""
 
 import json
-import subprocess
 import sys
 
+import commands
 import pytest
 
 MUTATIONS = 150
@@ -77,13 +77,9 @@ print(json.dumps(ends))
 @pytest.mark.parametrize("kind", ["pyarrow", "polars", "pages of version 2"])
 def test_damaged_parquet_is_refused_or_read(tmp_path, kind):
     """A panic of polars is no `Exception`: a request was never answered for it, and a run never ended."""
-    done = subprocess.run(
-        [sys.executable, "-c", LOOP, str(tmp_path), kind, "7", str(MUTATIONS)],
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
+    program = [sys.executable, "-c", LOOP, str(tmp_path), kind, "7", str(MUTATIONS)]
+    start = commands.programs("linewright.data.read.source")
+    done = commands.run(program, of=start, text=True, timeout=120)
 
     assert done.returncode == 0, done.stderr[-2000:]
     ends = json.loads(done.stdout)

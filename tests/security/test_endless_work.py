@@ -1,10 +1,10 @@
 """SQL and models without end are ended: by a deadline that counts from the last sign of progress, and by memory."""
 
-import subprocess
 import sys
 from pathlib import Path
 from time import monotonic
 
+import commands
 import numpy as np
 import onnx
 import polars as pl
@@ -122,14 +122,8 @@ def test_an_answer_of_sql_is_as_it_was(tmp_path):
 )
 def test_sql_takes_no_more_memory_than_its_share(tmp_path, sql):
     """DuckDB would take four fifths of the machine, and its answers come on top of that."""
-    done = subprocess.run(
-        [sys.executable, "-c", PROGRAM, sql],
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
+    start = commands.programs("linewright.data.table.sql")
+    done = commands.run([sys.executable, "-c", PROGRAM, sql], of=start, cwd=tmp_path, text=True, timeout=120)
 
     assert done.returncode == 0, done.stderr
     assert done.stdout.startswith("table.sql: "), done

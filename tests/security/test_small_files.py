@@ -7,12 +7,12 @@ import bz2
 import gzip
 import io
 import json
-import subprocess
 import sys
 import textwrap
 import zipfile
 from pathlib import Path
 
+import commands
 import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -25,6 +25,9 @@ from linewright.errors import RequestError
 
 MEMORY = 1_200
 """MiB that a process which reads a bomb may have at its highest; 150 of them are its libraries."""
+
+SOURCE = "linewright.data.read.source"
+"""What the process that reads has imported when it is forked."""
 
 READ = """\
     import json, sys
@@ -52,13 +55,8 @@ READ = """\
 
 def outcome(folder: Path, *, holds: str = "", **source: object) -> dict[str, object]:
     """Read a source in a process of its own; a process that is killed, or takes too long, fails the test."""
-    done = subprocess.run(
-        [sys.executable, "-c", textwrap.dedent(READ), str(folder), json.dumps(source), holds],
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
+    program = [sys.executable, "-c", textwrap.dedent(READ), str(folder), json.dumps(source), holds]
+    done = commands.run(program, of=commands.programs(SOURCE), text=True, timeout=60)
     assert done.returncode == 0, done.stderr
     found = json.loads(done.stdout)
     assert found["memory"] < MEMORY, found
@@ -283,13 +281,8 @@ def test_what_is_held_whole_fits_into_memory(tmp_path):
             print(error)
     """
 
-    done = subprocess.run(
-        [sys.executable, "-c", textwrap.dedent(program)],
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
+    words = [sys.executable, "-c", textwrap.dedent(program)]
+    done = commands.run(words, of=commands.programs(SOURCE), text=True, timeout=60)
 
     assert done.returncode == 0, done.stderr
     assert "its rows take more than 0.5 GiB" in done.stdout

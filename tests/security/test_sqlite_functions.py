@@ -9,6 +9,7 @@ from contextlib import closing
 from pathlib import Path
 from time import monotonic
 
+import commands
 import pytest
 
 from linewright.data.read.batches import BATCH
@@ -74,7 +75,7 @@ def test_a_query_cannot_give_an_address_to_native_code(tmp_path, command):
     factory_with_attack(tmp_path)
 
     done = subprocess.run(
-        [Path(sys.executable).with_name("linewright"), *command, "--factory", str(tmp_path)],
+        [commands.folder() / "linewright", *command, "--factory", str(tmp_path)],
         capture_output=True,
         text=True,
         timeout=120,
@@ -228,13 +229,8 @@ def test_rows_of_a_query_are_held_within_bounds(folder):
 
 
 def run_python(program: str, *arguments: object) -> subprocess.CompletedProcess[str]:
-    done = subprocess.run(
-        [sys.executable, "-c", textwrap.dedent(program), *map(str, arguments)],
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
+    words = [sys.executable, "-c", textwrap.dedent(program), *map(str, arguments)]
+    done = commands.run(words, of=commands.programs("linewright.data.read.source"), text=True, timeout=60)
     assert -done.returncode not in set(signal.Signals), done.stderr
     return done
 

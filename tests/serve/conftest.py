@@ -11,6 +11,7 @@ import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import commands
 import numpy as np
 import pytest
 from onnx import TensorProto, helper
@@ -206,7 +207,9 @@ class Endpoint:
             command = [sys.executable, "-m", "linewright.serve", str(state), "127.0.0.1", "0", str(workers)]
         environment = {**os.environ, "PYTHONPATH": str(path)} if path else None
         self.log = (state.parent / f"endpoint-{time.monotonic_ns()}.log").open("w+")
-        self.process = subprocess.Popen(command, stderr=self.log, stdout=self.log, env=environment)
+        is_plain = workers is None and path is None
+        start = commands.programs("linewright.serve.http.server") if is_plain else subprocess.Popen
+        self.process = start(command, stderr=self.log, stdout=self.log, env=environment)
         self.connection = None
         self.used = 0.0
         self.address = self._wait_for_address()

@@ -30,6 +30,7 @@ from contextlib import closing, suppress
 from functools import cache
 from importlib import import_module
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 from linewright.engine import child, supervise
@@ -61,12 +62,18 @@ def folder() -> Path:
     return made
 
 
-def _served(environment: dict[str, str] | None = None) -> Path:
-    """Start a server, and return the folder of its socket; it ends with this process."""
+def _served(environment: dict[str, str] | None = None, modules: tuple[str, ...] = ()) -> Path:
+    """Start a server, and return the folder of its socket; it ends with this process.
+
+    Parameters
+    ----------
+    modules
+        What the server imports (default: all that commands need).
+    """
     made = Path(tempfile.mkdtemp(prefix="commands-"))
     made.chmod(0o755)
     server = subprocess.Popen(
-        [sys.executable, __file__, _address(made), " " * _MOST_WORDS],
+        [sys.executable, __file__, _address(made), *modules, " " * _MOST_WORDS],
         env=environment,
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
@@ -139,6 +146,34 @@ def begin(
 def preloaded(environment: dict[str, str]) -> type[Forked]:
     """Return a `Forked` of a server that was started in an environment: what is preloaded is of all that it forks."""
     return type("Preloaded", (Forked,), {"_server": _address(_served(environment))})
+
+
+@cache
+def programs(*modules: str) -> type[Forked]:
+    """Return a `Forked` of a server that has imported these modules and no others.
+
+    It runs ``python -c CODE …`` and ``python -m MODULE …``. It is for programs whose memory counts, and for small ones.
+    """
+    return type("Program", (Forked,), {"_server": _address(_served(modules=modules))})
+
+
+def run(
+    words: list[str], *, of: type[Forked], timeout: float, **how: Any
+) -> "subprocess.CompletedProcess[Any]":
+    """Run a program to its end by a kind of `Forked`, as `subprocess.run` does; what it writes is captured.
+
+    Raises
+    ------
+    subprocess.TimeoutExpired
+        If it has not ended within `timeout` seconds; it is killed then.
+    """
+    with of(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, **how) as process:
+        try:
+            out, err = process.communicate(timeout=timeout)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            raise
+    return subprocess.CompletedProcess(words, process.returncode, out, err)
 
 
 def _take_in_orphans(does: bool) -> None:
@@ -261,7 +296,7 @@ def _carried_out(words: list[str], address: str) -> int:
     """Carry out ``-m MODULE …`` and return the exit code, once all has happened that happens at the end of a process."""
     sys.stdin, sys.stdout = open(0, closefd=False), open(1, "w", closefd=False)  # noqa: SIM115 -- those of the command
     sys.stderr = open(2, "w", buffering=1, errors="backslashreplace", closefd=False)  # noqa: SIM115
-    _, module, *arguments = words
+    option, module, *arguments = words
     sys.argv[1:], sys.path[0] = arguments, os.getcwd()  # noqa: PTH109 -- as `-m` has it
     if _FORKS in os.environ and (module in _FOLLOWS_RUNS or arguments[:1] in (["run"], ["up"])):
         _serve_children(f"{address}-{os.getpid()}")
@@ -270,7 +305,10 @@ def _carried_out(words: list[str], address: str) -> int:
     sys.modules.pop(module, None)  # `runpy` warns where it was imported
     code = 0
     try:
-        runpy.run_module(module, run_name="__main__", alter_sys=True)
+        if option == "-c":
+            _run_text(module)
+        else:
+            runpy.run_module(module, run_name="__main__", alter_sys=True)
     except SystemExit as end:
         code = end.code if isinstance(end.code, int) else int(end.code is not None)
     except BaseException:  # noqa: BLE001 -- as the interpreter does at the end of a process
@@ -282,6 +320,12 @@ def _carried_out(words: list[str], address: str) -> int:
         sys.stdout.flush()
         sys.stderr.flush()
     return code
+
+
+def _run_text(program: str) -> None:
+    sys.argv[0] = "-c"
+    sys.modules["__main__"] = main = ModuleType("__main__")
+    exec(compile(program, "<string>", "exec"), vars(main))  # noqa: S102 -- `-c` of a test
 
 
 def _show(words: list[str]) -> None:
@@ -316,13 +360,11 @@ def _serve_children(address: str) -> None:
     os._exit(_carried_out(words, address))
 
 
-def _serve(address: str) -> None:
-    from linewright.line.steps.table import load_steps
-    from linewright.operations import OPERATIONS
-
-    for module in (*_FIRST, *(entry.module for entry in OPERATIONS.values())):
+def _serve(address: str, *modules: str) -> None:
+    for module in modules:
         import_module(module)
-    load_steps()
+    if not modules:
+        _import_commands()
     gc.freeze()
     server = _Server(address)
     os.write(1, b"ready\n")
@@ -331,5 +373,14 @@ def _serve(address: str) -> None:
         os._exit(_carried_out(words, address))
 
 
+def _import_commands() -> None:
+    from linewright.line.steps.table import load_steps
+    from linewright.operations import OPERATIONS
+
+    for module in (*_FIRST, *(entry.module for entry in OPERATIONS.values())):
+        import_module(module)
+    load_steps()
+
+
 if __name__ == "__main__":
-    _serve(sys.argv[1])
+    _serve(*sys.argv[1:-1])

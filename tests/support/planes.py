@@ -13,6 +13,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+import commands
+
 PREDICT, FEEDBACK = "/v1/lines/claims/predict", "/v1/lines/claims/feedback"
 ROW = '{"Age": 41, "PolicyNumber": 7}'
 LIVE = {"data": "/v2/health/live", "control": "/api/v1/status"}
@@ -93,7 +95,9 @@ class Plane:
         self.kind = kind
         self._log = (root / f"{kind}.log").open("w+")
         limit = f"import resource\nresource.setrlimit(resource.RLIMIT_NOFILE, {files})\n" if files else ""
-        self.process = subprocess.Popen(
+        # The control plane imports all operations anyway, as the server that forks commands has.
+        start = commands.Forked if kind == "control" else commands.programs("linewright.serve.http.server")
+        self.process = start(
             [sys.executable, "-c", limit + _WATCH + _SERVE[kind], str(_state(kind, root))],
             stdout=subprocess.PIPE,
             stderr=self._log,

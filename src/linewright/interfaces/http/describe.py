@@ -1,6 +1,7 @@
 """What OpenAPI says of the control plane: each operation's arguments, results and refusals."""
 
 from collections.abc import Iterable
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -37,10 +38,10 @@ def components(operations: Iterable[Operation]) -> dict[str, Any]:
 
 def route_of(operation: Operation) -> dict[str, Any]:
     """Return what OpenAPI says of a route beside its summary."""
-    kinds = [_schemas([kind])[0][0] for kind in operation.result_kinds]
+    kinds = [_schema_of(kind) for kind in operation.result_kinds]
     answers = {
         "200": {"description": "The result.", "content": {_JSON: {"schema": _any_of(kinds)}}},
-        "default": {"description": "Why not.", "content": {_JSON: {"schema": _schemas([Problem])[0][0]}}},
+        "default": {"description": "Why not.", "content": {_JSON: {"schema": _schema_of(Problem)}}},
     }
     if not operation.writes:
         parameters = [
@@ -86,12 +87,17 @@ def _inline(kind: type) -> dict[str, Any]:
 
 
 def _schema(parameter: Parameter) -> dict[str, Any]:
-    schema = _schemas([parameter.type])[0][0]
+    schema = _schema_of(parameter.type)
     return (
         schema
         if parameter.required
         else {**schema, "default": msgspec.json.decode(to_json(parameter.default))}
     )
+
+
+@cache
+def _schema_of(kind: Any) -> dict[str, Any]:
+    return _schemas([kind])[0][0]
 
 
 def _schemas(kinds: list[Any]) -> tuple[tuple[dict[str, Any], ...], dict[str, Any]]:

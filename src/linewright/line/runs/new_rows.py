@@ -97,7 +97,8 @@ def _outweighed(work: Work, before: str, known: str | None) -> tuple[int, int]:
 def _told(work: Work, known_by: str | None, columns: list[str]) -> pl.DataFrame:
     """Return the rows that were answered and whose truth was known at an instant; none before the first."""
     rows = [] if known_by is None else served_rows(work.factory, work.spec, known_by)
-    frame = in_types_of([one for one in work.dataset.columns if one.name in columns], rows, work.spec)
+    used = _used(work, columns)
+    frame = in_types_of([one for one in work.dataset.columns if one.name in used], rows, work.spec)
     return _identified(frame.drop(ANSWERED_AT), _by(work, columns)).unique("row", keep="last")
 
 
@@ -120,9 +121,14 @@ def _common(work: Work, then: Dataset) -> list[str]:
 
 
 def _known(work: Work, dataset: Dataset, columns: list[str]) -> pl.DataFrame:
+    frame = read_dataset(dataset, work.factory.artifacts, work.metadata, _used(work, columns))
+    return _identified(frame, _by(work, columns))
+
+
+def _used(work: Work, columns: list[str]) -> list[str]:
+    """Return the columns that tell rows and their labels: the key and the label, where there is a key."""
     key, label = work.spec.table.key, work.spec.label.column
-    used = list(dict.fromkeys([key, label])) if key in columns else columns
-    return _identified(read_dataset(dataset, work.factory.artifacts, work.metadata, used), _by(work, columns))
+    return list(dict.fromkeys([key, label])) if key in columns else columns
 
 
 def _by(work: Work, columns: list[str]) -> LineSpec:

@@ -3,6 +3,7 @@
 import inspect
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from functools import cache
 from importlib import import_module
 from pathlib import Path
 from types import NoneType, UnionType
@@ -330,6 +331,7 @@ def to_json(result: Any) -> bytes:
     return msgspec.json.encode(whole, enc_hook=_from_path)
 
 
+@cache
 def _read(name: str, function: Callable[..., Any]) -> Operation:
     flags = _DECLARED[function]
     summary, description, described = _docstring(function)
