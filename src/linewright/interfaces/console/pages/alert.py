@@ -9,7 +9,13 @@ from linewright.interfaces.console.page import Ask, Page
 def read(ask: Ask, values: Mapping[str, str]) -> Mapping[str, Any]:
     """Return one alert with what it rests on."""
     shown = ask("alert", id=values["id"])
-    return {"shown": shown, "claim": ask("why", evidence=shown.alert.id), "line": shown.alert.line}
+    line = shown.alert.line
+    return {
+        "shown": shown,
+        "claim": ask("why", evidence=shown.alert.id),
+        "line": line,
+        "comments": ask("comments", line=line, about=shown.alert.id).comments,
+    }
 
 
 PAGE = Page(

@@ -8,8 +8,14 @@ from linewright.interfaces.console.page import Ask, Page
 
 def read(ask: Ask, values: Mapping[str, str]) -> Mapping[str, Any]:
     """Return a dataset version among the others: that of the address, or the newest."""
-    digest = values.get("digest", "")
-    return {"found": ask("dataset", line=values["line"], dataset=digest or None), "digest": digest}
+    line, digest = values["line"], values.get("digest", "")
+    found = ask("dataset", line=line, dataset=digest or None)
+    about = found.shown.dataset if found.shown else ""
+    return {
+        "found": found,
+        "digest": digest,
+        "comments": ask("comments", line=line, about=about).comments if about else (),
+    }
 
 
 def _title(values: Mapping[str, str]) -> str:

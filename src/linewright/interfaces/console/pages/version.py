@@ -27,6 +27,7 @@ def read(ask: Ask, values: Mapping[str, str]) -> Mapping[str, Any]:
             each for each in ask("proposals", line=line, all=True).proposals if each.proposal in asked
         ],
         **{part: ask("show", id=digests[part]).body if part in digests else None for part in _PARTS},
+        "comments": ask("comments", line=line, about=values["version"]).comments,
         "was_champion": any(
             each["kind"] == "promoted" and each["model"] == wanted.version for each in model["happened"]
         ),
