@@ -199,7 +199,7 @@ def test_the_page_of_monitors_draws_what_was_seen(get, watched):
 @pytest.mark.parametrize(
     ("monitor", "says"),
     [
-        ("drift", "a training is asked for"),
+        ("drift", "a training is requested"),
         ("contract", "out of the contract"),
         ("performance", "Now: realised"),
         ("calibration", "Expected by the model"),
