@@ -252,7 +252,7 @@ document.addEventListener("focusout", hideTip);
 function clock(root) {
   for (const form of root.querySelectorAll("form[data-clock]")) {
     const began = performance.now();
-    form.addEventListener("submit", () => { form.querySelector(`[name="${form.dataset.clock}"]`).value = ((performance.now() - began) / 1000).toFixed(1); }, { capture: true });
+    form.addEventListener("submit", () => { form.querySelector(`[name="${form.dataset.clock}"]`).value = ((performance.now() - began) / 1000).toFixed(3); }, { capture: true });
   }
 }
 
