@@ -1,4 +1,4 @@
-"""A browser for all tests of a worker, and a factory with members, a served line and a proposal that waits."""
+"""A browser for the tests of a file, and a factory with members, a served line and a proposal that waits."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,8 +14,9 @@ from linewright.line.factory import Factory
 from linewright.operations.people.members import member_add
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Any]:
+    """Give a browser, of which nothing is left for the tests of other files: it has an event loop."""
     with browsers.chromium() as browser:
         yield browser
 
