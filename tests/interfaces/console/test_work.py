@@ -1,12 +1,15 @@
 """Where work is done: new lines, line files, runs, rows that are tried, other amounts, and what serves."""
 
 from pathlib import Path
+from typing import Any, get_args
 from urllib.parse import urlencode
 
 import pytest
 from shown_pages import COLUMN, HOSTILE, Get, hostile_factory, pages_of
 
+from linewright.interfaces.console.render import environment
 from linewright.line.factory import Factory
+from linewright.line.runs.progress import StepDone, StepState
 from linewright.operations.changes.propose import propose
 from linewright.operations.history import runs
 
@@ -79,6 +82,15 @@ def test_the_list_of_runs_is_of_one_line_where_that_is_asked(get: Get, run: str)
     assert f"/runs/{run}" not in get("/runs?line=other").links
     assert 404 == get("/runs/00000000-0000-0000-0000-000000000000").status
     assert 404 == get(f"/runs/{run}", lines=("other",)).status
+
+
+@pytest.mark.parametrize("state", get_args(StepState))
+def test_each_state_of_a_step_has_a_word(state: str):
+    """A step that is cancelled, say, is rare: its page must not fail then."""
+    macros: Any = environment().get_template("work.html.jinja").make_module({})
+    step = StepDone(step="train", says="training", state=state, begun="2026-01-01T00:00:00.000000Z")
+
+    assert "train" in str(macros.belt([step]))
 
 
 # New lines
