@@ -2,7 +2,7 @@
 
 import asyncio
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -79,6 +79,7 @@ class Shown:
 
     def __init__(self, answer: httpx.Response) -> None:
         self.status, self.html = answer.status_code, answer.text
+        self.location = answer.headers.get("location", "")
         read = Tags()
         read.feed(answer.text)
         self.tags, self.text, self.links, self.forms = read.tags, read.text, read.links, read.forms
@@ -108,7 +109,7 @@ Get = Callable[..., Shown]
 
 
 def pages_of(root: Path) -> Get:
-    """Return a function that shows a page to somebody with a role, on all lines or on some."""
+    """Return a function that shows a page to somebody with a role, on all lines or on some; with `form` it sends one."""
     expensive = Here(root, report=lambda _: None)
     expensive.root_of = root
     app = control_app(
@@ -133,13 +134,21 @@ def pages_of(root: Path) -> Get:
             tokens[role, lines] = one.token
         return tokens[role, lines]
 
-    def get(path: str, *, role: str = "engineer", lines: tuple[str, ...] = ()) -> Shown:
+    def get(
+        path: str,
+        *,
+        role: str = "engineer",
+        lines: tuple[str, ...] = (),
+        form: Mapping[str, str] | None = None,
+    ) -> Shown:
         headers = {"Authorization": f"Bearer {token_of(role, lines)}", "Accept": "text/html"}
 
         async def ask() -> httpx.Response:
             transport = httpx.ASGITransport(app=app)
             async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1:8080") as client:
-                return await client.get(path, headers=headers)
+                if form is None:
+                    return await client.get(path, headers=headers)
+                return await client.post(path, headers=headers, data=dict(form))
 
         return Shown(asyncio.run(ask()))
 

@@ -18,6 +18,7 @@ from fastapi import FastAPI, Request, Response
 from starlette.responses import StreamingResponse
 
 from linewright.errors import (
+    Denied,
     LinewrightError,
     NotFound,
     RequestError,
@@ -221,7 +222,7 @@ class Console:
         try:
             apart = await self._apart(route.page, request, identity, values)
         except LinewrightError as error:
-            if not route.page.is_form:
+            if not route.page.is_form or isinstance(error, Denied):
                 raise
             apart = dict[str, Any]()
             parts_ = {"problem": error} | parts_

@@ -30,7 +30,7 @@ from linewright.store.clock import text_of
 
 RunState = Literal["waiting", "at-work", "done", "failed", "cancelled"]
 """``waiting`` is for its turn; ``at-work`` also while it is interrupted: it goes on by itself."""
-StepState = Literal["computed", "found", "done", "now", "failed", "waiting", "not-reached"]
+StepState = Literal["computed", "found", "done", "now", "failed", "cancelled", "waiting", "not-reached"]
 """``found`` was computed by an earlier run; of ``done`` it is not noted which; ``waiting`` comes later; ``not-reached`` never came, since
 the run ended before."""
 _RELEASE = "release"
@@ -190,7 +190,10 @@ def _steps(ended: Finished | None, notes: RunNotes | None, known: Mapping[str, s
 
 def _noted(note: StepNote, says: str, result: str | None) -> StepDone:
     found = note.outcome.get("returned")
-    state: StepState = "failed" if "raised" in note.outcome else "done"
+    raised = note.outcome.get("raised")
+    state: StepState = "done" if raised is None else "failed"
+    if raised is not None and raised.get("details", {}).get("cancelled"):
+        state = "cancelled"
     if isinstance(found, dict) and "computed" in found:
         state = "computed" if found["computed"] else "found"
     times = (note.begun, note.ended)
