@@ -158,7 +158,7 @@ class AlertShown(msgspec.Struct, frozen=True, kw_only=True):
     performance: Performance | None
     """What was evaluated, where answers got worse."""
     confirmed: tuple[Confirmed, ...]
-    """By window, where more positives came than the model expects."""
+    """By window, if more positives came than the model expects."""
     trainings: tuple[RequestedTraining, ...]
     """Those that it asked for, oldest first."""
     waits: tuple[Wait, ...]
