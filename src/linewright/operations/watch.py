@@ -57,7 +57,7 @@ class ProposalLine(msgspec.Struct, frozen=True, kw_only=True):
     proposal: str
     because: str
     waits_for: str | None
-    """What it still waits for; `None` where it begins at once."""
+    """What it still waits for; `None` if it begins at once."""
 
 
 class Alerts(msgspec.Struct, frozen=True, kw_only=True):
