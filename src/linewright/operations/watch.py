@@ -57,7 +57,7 @@ class ProposalLine(msgspec.Struct, frozen=True, kw_only=True):
     proposal: str
     because: str
     waits_for: str | None
-    """What it still waits for; `None` where it begins at once."""
+    """What it still waits for; `None` if it begins at once."""
 
 
 class Alerts(msgspec.Struct, frozen=True, kw_only=True):
@@ -158,7 +158,7 @@ class AlertShown(msgspec.Struct, frozen=True, kw_only=True):
     performance: Performance | None
     """What was evaluated, where answers got worse."""
     confirmed: tuple[Confirmed, ...]
-    """By window, where more positives came than the model expects."""
+    """By window, if more positives came than the model expects."""
     trainings: tuple[RequestedTraining, ...]
     """Those that it asked for, oldest first."""
     waits: tuple[Wait, ...]

@@ -66,7 +66,13 @@ def test_the_page_shows_each_entry_with_its_fields(get):
     assert any(link == "/audit?kind=promoted" for link in page.links)
     page.assert_harmless()
     found = get("/audit?kind=commented&since=2026-02-03", role="admin")
-    assert 1 == found.tags.count("details")
+    entry = next(link for link in found.links if link.startswith("/audit/") and link != "/audit/verify")
+    shown = get(entry, role="admin")
+    assert "claims@1" in shown.text
+    assert "sha256:" in shown.text
+    shown.assert_harmless()
+    assert 404 == get("/audit/999999", role="admin").status
+    assert 403 == get(entry, role="engineer").status
     assert 422 == get("/audit?since=yesterday", role="admin").status
 
 

@@ -26,7 +26,6 @@ from linewright.charts import (
 _FEWEST = 2
 """Points that make a line."""
 _MOST_BARS = 15
-_MOST_LINES = 3
 
 
 def quality(found: Sequence[Any], title: str) -> Chart | None:
@@ -46,18 +45,9 @@ def quality(found: Sequence[Any], title: str) -> Chart | None:
     )
 
 
-def drift(monitors: Sequence[Any], title: str) -> Chart | None:
-    """Draw the PSI over windows of the monitors that moved most, with the bar."""
-    known = [one for one in monitors if len(one.windows) >= _FEWEST][:_MOST_LINES]
-    if not known:
-        return None
-    return LineChart(
-        title=title,
-        x=Axis(label="window"),
-        y=Axis(label="PSI"),
-        lines=tuple(_line(_named(one), [(each.end, each.value) for each in one.windows]) for one in known),
-        references=(Reference(name="bar", value=known[0].bar),),
-    )
+def drift(monitor: Any, title: str) -> Chart | None:
+    """Draw the PSI over windows that one monitor saw, with its bar."""
+    return _psi(_named(monitor), monitor.windows, monitor.bar, title)
 
 
 def traffic(windows: Sequence[Any], title: str) -> Chart | None:
@@ -76,15 +66,7 @@ def confirmed(windows: Sequence[Any], title: str) -> Chart | None:
 
 def history(shown: Any, title: str) -> Chart | None:
     """Draw what the monitor of an alert saw, window by window, with its bar."""
-    if len(shown.history) < _FEWEST:
-        return None
-    return LineChart(
-        title=title,
-        x=Axis(label="window"),
-        y=Axis(label="PSI"),
-        lines=(_line(_named(shown.alert), [(one.end, one.value) for one in shown.history]),),
-        references=(Reference(name="bar", value=shown.alert.bar),),
-    )
+    return _psi(_named(shown.alert), shown.history, shown.alert.bar, title)
 
 
 def cells(shown: Any, title: str) -> Chart | None:
@@ -155,6 +137,18 @@ def spark(monitor: Any, title: str) -> Markup:
     """Draw what a monitor saw, as small as a word."""
     values = tuple(one.value for one in monitor.windows)
     return Markup(to_svg(Sparkline(title=title, values=values, reference=monitor.bar)))  # noqa: S704 -- each text of it is escaped there
+
+
+def _psi(name: str, windows: Sequence[Any], bar: float, title: str) -> Chart | None:
+    if len(windows) < _FEWEST:
+        return None
+    return LineChart(
+        title=title,
+        x=Axis(label="window"),
+        y=Axis(label="PSI"),
+        lines=(_line(name, [(one.end, one.value) for one in windows]),),
+        references=(Reference(name="bar", value=bar),),
+    )
 
 
 def _named(one: Any) -> str:

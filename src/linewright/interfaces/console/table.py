@@ -12,6 +12,7 @@ PAGES = {
     "proposals": Entry("proposals", "/proposals", "view", "Proposals", "decide"),
     "people": Entry("people", "/people", "manage", "People and tokens", "care"),
     "audit": Entry("audit", "/audit", "manage", "Audit", "care"),
+    "entry": Entry("entry", "/audit/{number}", "manage", "Entry"),
     "audit-verify": Entry("audit_verify", "/audit/verify", "plan", "The record, verified"),
     "proposal": Entry("proposal", "/proposals/{proposal}", "view", "Proposal"),
     "new": Entry("new", "/new", "run", "New line"),

@@ -7,9 +7,7 @@ import msgspec
 
 from linewright.interfaces.console.page import Ask, Page
 
-SHOWN = 50
-_SAID = frozenset({"kind", "version", "at", "by", "line", "because"})
-"""Fields of an event that have a place of their own."""
+SHOWN = 100
 
 
 def read(ask: Ask, values: Mapping[str, str]) -> Mapping[str, Any]:
@@ -17,18 +15,8 @@ def read(ask: Ask, values: Mapping[str, str]) -> Mapping[str, Any]:
     wanted = {name: values[name].strip() or None for name in ("actor", "line", "kind", "since", "until")}
     before = int(values["before"]) if values["before"].isdecimal() else None
     found = ask("audit find", **wanted, before=before, limit=SHOWN)
-    events = [msgspec.json.decode(each.event) for each in found.found]
-    return {
-        "found": found,
-        "events": [
-            {
-                "because": event.get("because", ""),
-                "fields": {name: event[name] for name in event if name not in _SAID},
-            }
-            for event in events
-        ],
-        "withheld": ask.status.withheld,
-    }
+    because = [msgspec.json.decode(each.event).get("because", "") for each in found.found]
+    return {"found": found, "because": because, "withheld": ask.status.withheld}
 
 
 PAGE = Page(

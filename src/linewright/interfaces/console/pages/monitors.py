@@ -5,7 +5,7 @@ from typing import Any
 
 from linewright.interfaces.console.page import Ask, Page
 
-WINDOWS = 40
+WINDOWS = 28
 """Windows that are shown: more would be too much for one page."""
 
 
