@@ -3,6 +3,7 @@
 import asyncio
 import random
 from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -150,7 +151,9 @@ def pages_of(root: Path) -> Get:
                     return await client.get(path, headers=headers)
                 return await client.post(path, headers=headers, data=dict(form))
 
-        return Shown(asyncio.run(ask()))
+        # In a thread of its own: a browser that other tests of this process use keeps a loop at work in this one.
+        with ThreadPoolExecutor(1) as thread:
+            return Shown(thread.submit(lambda: asyncio.run(ask())).result())
 
     return get
 
