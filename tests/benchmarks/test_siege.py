@@ -27,7 +27,7 @@ def soak(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
 def seen(siege: ModuleType, **other: Any) -> Any:
     """Return what is seen where nothing is missed."""
     size = {"endpoint": 90.0, "worker": 200.0, "run": 0.0, "check": 0.0}
-    ran = [siege.RequestedTraining("run", 200, 3.0, "")]
+    ran = [siege.Answered("run", 200, 3.0, "")]
     fine = {
         "before": size,
         "peak": dict(size),
@@ -95,7 +95,7 @@ def test_each_wanted_figure_that_is_missed_is_told(siege, other, why):
 
 def test_a_healthy_run_that_was_not_done_is_told(siege):
     """It is what every other line's owner asks about."""
-    ran = [siege.RequestedTraining("run", status, 3.0, "") for status in (200, 503)]
+    ran = [siege.Answered("run", status, 3.0, "") for status in (200, 503)]
     quiet = seen(siege)
 
     (told,) = siege.missed("idle", seen(siege, runs=ran), {"quiet": quiet})

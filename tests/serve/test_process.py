@@ -177,7 +177,7 @@ def test_a_client_that_does_not_read_its_answer_is_dropped(claims, start):
     assert len(answer) < length
 
 
-# RequestedTraining by more than what the kernel takes off the endpoint's hands.
+# Answered by more than what the kernel takes off the endpoint's hands.
 LARGE = json.dumps({"rows": [{**ROW, "PolicyNumber": "k" * 900}] * 10_000}).encode()
 
 

@@ -135,7 +135,7 @@ class Metrics:
             for error, number in counts.errors.items():
                 yield _line(name, (*labels, ("error", error)), number)
         name = "linewright_rows_total"
-        yield from _head(name, "counter", "RequestedTraining rows.")
+        yield from _head(name, "counter", "Answered rows.")
         for labels, counts in self._labelled():
             if counts.rows:
                 yield _line(name, labels, counts.rows)

@@ -129,7 +129,7 @@ class Guard:
 
     async def _answer(self, scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
         if scope["method"] == "HEAD":
-            # RequestedTraining as GET is; the server, which has the scope as it came, leaves the body out.
+            # Answered as GET is; the server, which has the scope as it came, leaves the body out.
             scope = {**scope, "method": "GET"}
         try:
             host = our_host(_headers(scope, b"host"), self._hosts)

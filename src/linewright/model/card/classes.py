@@ -66,7 +66,7 @@ def _by_class(evaluation: Evaluation, classes: Sequence[str]) -> Table:
     expected = {one.code: one for one in evaluation.expected}
     # Expected rows are weighted; where weights differ, so are those that they stand beside.
     is_weighted = any(abs(one.true - found[one.code].recall.of) > 0.5 for one in expected.values())
-    head = ("Class", "Test rows", "Found", "95 % interval", "RequestedTraining", "Right", "95 % interval")
+    head = ("Class", "Test rows", "Found", "95 % interval", "Answered", "Right", "95 % interval")
     cells = 2 + is_weighted if expected else 0
     more = ("Expected", "If probabilities are true", "Rows, weighted")[:cells]
     rows = ((classes[one.code], *_found(one), *_expected(expected.get(one.code))[:cells]) for one in shown)

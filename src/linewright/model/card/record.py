@@ -87,7 +87,7 @@ def fairness(facts: CardFacts) -> Iterator[Section]:
                     column,
                     "Rows",
                     f"Truly {facts.positive!r}",
-                    f"RequestedTraining {facts.positive!r}",
+                    f"Answered {facts.positive!r}",
                     "… of these who truly are",
                     "… of those who are not",
                 ),

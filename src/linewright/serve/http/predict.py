@@ -111,7 +111,7 @@ class Loaded(NamedTuple):
         return front.model.package
 
 
-class RequestedTraining(NamedTuple):
+class Answered(NamedTuple):
     """Rows that were answered."""
 
     ids: list[str]
@@ -135,10 +135,10 @@ def answer(
     durable: bool = False,
     explain: bool = False,
     to_log: Sequence[Any] | bytes | None = None,
-) -> RequestedTraining:
+) -> Answered:
     """Answer rows; when it returns the answers are in the log, on the disk where they are wanted `durable`.
 
-    Where the line answers without its log, they may be nowhere: `RequestedTraining.durability` says so.
+    Where the line answers without its log, they may be nowhere: `Answered.durability` says so.
 
     Parameters
     ----------
@@ -168,7 +168,7 @@ def answer(
     said = parts[0].said if len(parts) == 1 else _together(parts, len(rows))
     arms = _arms(parts, len(rows))
     explained = _explained(loaded.line, parts, len(rows)) if explain else ()
-    answered = RequestedTraining(ids, keys, said.answers, said.warnings, arms, explained)
+    answered = Answered(ids, keys, said.answers, said.warnings, arms, explained)
     form = _Form(loaded, received, "durable" if durable else "buffered")
     if request is None:
         texts = row_texts(to_log) if isinstance(to_log, bytes) else rows if to_log is None else to_log
@@ -188,7 +188,7 @@ class _Form(NamedTuple):
 
     def one_by_one(
         self,
-        answered: "RequestedTraining",
+        answered: "Answered",
         rows: Sequence[Any],
         units: Sequence[str | None],
         thresholds: Mapping[int, float | None],
@@ -215,7 +215,7 @@ class _Form(NamedTuple):
             )
         ]
 
-    def together(self, answered: "RequestedTraining", request: bytes) -> Predictions:
+    def together(self, answered: "Answered", request: bytes) -> Predictions:
         """Return the records of one request that the champion has answered alone."""
         loaded, package = self.loaded, self.loaded.scorer.model.package
         return Predictions(
@@ -424,7 +424,7 @@ def predict(loaded: Loaded, log: PredictionLog, ask: Ask) -> Response:
     return to_predictions(loaded, answered, 0, len(ask.rows))
 
 
-def to_predictions(loaded: Loaded, answered: RequestedTraining, start: int, end: int) -> Response:
+def to_predictions(loaded: Loaded, answered: Answered, start: int, end: int) -> Response:
     """Return the answer to a request whose rows are those from `start` to before `end` of what was answered."""
     arms = answered.arms[start:end]
     first = _only(arms) or loaded.front
