@@ -468,6 +468,17 @@ def test_a_line_file_is_proposed_with_its_plan_and_replaced_when_approved(factor
     assert [LINE] == factory.names()
 
 
+def test_an_analyst_proposes_and_applies_nothing(factory):
+    """Who sees the money move may ask for the change; it waits as that of anybody does."""
+    member_add(factory, "lee", role="analyst")
+    before = changed(factory)
+    with by(factory, "lee") as lee:
+        one = propose(lee, LINE, changed(factory, "about: a\n"), because="it pays")
+    assert ("open", 1, before) == (one.state, one.needed, changed(factory))
+    with by(factory, "bob") as bob:
+        assert "done" == approve(bob, one.proposal).state
+
+
 def test_a_change_of_a_line_file_that_somebody_edited_is_void(factory):
     """Else their edit would be lost, or something would come in that nobody saw."""
     with by(factory, "eve") as eve:

@@ -48,7 +48,7 @@ ALLOWED: dict[str, set[str]] = {
     "run": {"engineer"},
     "retrain": {"engineer"},
     "promote": {"engineer"},
-    "propose": {"engineer"},
+    "propose": PLANNERS,
     "proposals": VIEWERS,
     "rollback": {"engineer"},
     "halt": {"engineer", "approver", "admin"},

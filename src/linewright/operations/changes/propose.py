@@ -18,7 +18,7 @@ class ProposedFile(ProposalLine, frozen=True, kw_only=True):
     plan: PlanResult | None = None
 
 
-@operation(permission="run", effect="propose", expensive=True)
+@operation(permission="plan", effect="propose", expensive=True)
 def propose(factory: Factory, line: str, file: LineText, /, *, because: str = "") -> ProposedFile:
     """Propose another line file, and say what a run of it would change; nothing else changes until it is approved.
 
