@@ -212,6 +212,24 @@ def test_what_people_write_is_text_and_no_markup(served: Served):
         assert "{{7*7}}" in html.unescape(page.text) or "7*7" not in page.text, "no template was made of it"
 
 
+def test_more_lines_than_a_page_shows_are_on_the_next(served: Served):
+    """A thousand lines are ten pages, and a search finds each."""
+    folder = served.factory.root / "lines"
+    files = [folder / f"many-{number:03}.yaml" for number in range(150)]
+    for file in files:
+        file.write_text(f"line: {file.stem}\nsources: {{a: {{file: a.csv}}}}\nlabel: {{column: y}}\n")
+    try:
+        client = owner(served)
+        client.post("/do/comment", data={"line": "claims", "text": "looked at again"}, headers=OWN)
+        first, second = (client.get(f"/?page={number}", headers=PAGE).text for number in (1, 2))
+        assert ("1 / 2" in first, "2 / 2" in second) == (True, True)
+        assert ("many-000" in first, "many-149" in first, "many-149" in second) == (True, False, True)
+        assert "many-149" in client.get("/?q=many-149", headers=PAGE).text
+    finally:
+        for file in files:
+            file.unlink()
+
+
 def test_addresses_are_short_and_say_nothing_twice(served: Served):
     client = owner(served)
     assert 422 == client.get("/", params={"q": "x" * 501}, headers=PAGE).status_code

@@ -38,7 +38,7 @@ def read(ask: Ask, values: Mapping[str, str]) -> Mapping[str, Any]:
         "status": status,
         "groups": tuple(_grouped(ask, shown, values["by"])),
         "found": len(lines),
-        "page": page,
+        "number": page,
         "pages": -(-len(lines) // MOST),
         "needs": {each.line: needs(each) for each in shown},
         "counts": {need: n for need, n in counts.items() if n},
