@@ -88,6 +88,7 @@ def alerts(factory: Factory, line: str | None = None, /, *, over: bool = False) 
     if line is not None:
         factory.path_of(line)
         names = [line]
+    factory = factory.at_once(names)
     waits = {name: waits_in(factory, name) for name in names}
     listed = [alert for name in names for alert in _alerts_of(factory, name, over=over)]
     return Alerts(

@@ -30,7 +30,7 @@ class Snapshot:
     """
 
     def __init__(self, metadata: SqlMetadata, lines: Sequence[str]) -> None:
-        self._metadata, self._lines = metadata, lines
+        self._metadata, self._lines, self._known = metadata, lines, frozenset(lines)
         self._pointers = metadata.pointers()
         self._versions: dict[str, list[Version]] = defaultdict(list)
         for one in metadata.all_versions():
@@ -60,12 +60,13 @@ class Snapshot:
     ) -> list[E]:
         """Return events of one kind, in order; `limit` 0 means all."""
         found: list[E]
-        if line is None or (kind not in self._all and limit > FEW):
+        if line is None or line not in self._known or (kind not in self._all and limit > FEW):
             return self._metadata.events(kind, line=line, newest_first=newest_first, limit=limit)
         if kind not in self._all and limit and newest_first:
             return self._newest_of(kind, limit).get(line, [])[:limit]
         if kind not in self._all:
-            self._all[kind] = self._by_line(self._metadata.events(kind))
+            only = self._lines[0] if len(self._lines) == 1 else None
+            self._all[kind] = self._by_line(self._metadata.events(kind, line=only))
         found = self._all[kind].get(line, [])
         found = found[::-1] if newest_first else list(found)
         return found[:limit] if limit else found

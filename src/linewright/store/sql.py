@@ -216,6 +216,13 @@ class SqlMetadata:
         rows = self._rows(_ordered(query, line=line, newest_first=newest_first, limit=limit))
         return [_read_event(kind, row) for row in rows]
 
+    def events_with(self, kind: type[E], text: str) -> list[E]:
+        """Return the events of one kind whose stored form has a text, such as an id, in order; the database looks for it, so that few are read."""
+        query = sa.select(_events).where(
+            _events.c.kind == _name(kind), _events.c.body.contains(text, autoescape=True)
+        )
+        return [_read_event(kind, row) for row in self._rows(query.order_by(_events.c.seq))]
+
     def history(self, *, line: str | None = None, limit: int = 50) -> list[Recorded]:
         """Return events of all known kinds, newest first; `limit` 0 means all."""
         known = {_name(kind): kind for kind in (_loaded(Event) if self._kinds is None else self._kinds)}

@@ -113,7 +113,7 @@ def _beside(factory: Factory, record: Prediction) -> list[dict[str, Any]]:
 
 
 def _run(factory: Factory, name: str) -> Found | None:
-    accepted = [one for one in factory.metadata.events(Accepted) if one.run == name]
+    accepted = [one for one in factory.metadata.events_with(Accepted, name) if one.run == name]
     if not accepted:
         return None
     finished = [one for one in factory.metadata.events(Finished, line=accepted[0].line) if one.run == name]
