@@ -15,7 +15,7 @@ from jinja2.runtime import Context
 from markupsafe import Markup, escape
 
 from linewright.charts import Chart, to_csv, to_html, to_spec
-from linewright.interfaces.console import drawn
+from linewright.interfaces.console import charts
 from linewright.interfaces.console.fields import view_of, words_of
 from linewright.line.loop.waiting import wait_in_words
 from linewright.line.maintenance.problem import problem_in_words
@@ -171,6 +171,17 @@ def by_size(parts: Mapping[str, float]) -> list[tuple[str, float]]:
     return sorted(parts.items(), key=lambda each: (-abs(each[1]), each[0]))
 
 
+def positive(answer: Mapping[str, Any]) -> str | None:
+    """Return the class that a binary model looks for; `None` of an answer of another task.
+
+    Examples
+    --------
+    >>> positive({"prediction": "no", "probabilities": {"no": 0.9, "yes": 0.1}, "threshold": 0.3})
+    'yes'
+    """
+    return list(answer["probabilities"])[-1] if "threshold" in answer else None
+
+
 def term(word: str, shown: str = "") -> Markup:
     """Write a word of the field with its meaning, on hover and on focus."""
     meaning = words().get(word)
@@ -227,10 +238,11 @@ def environment() -> Environment:
         "wait": wait_in_words,
         "problem": problem_in_words,
         "by_size": by_size,
+        "positive": positive,
     }
     made.filters.update(writers)
     given: dict[str, Any] = made.globals  # pyright: ignore[reportAssignmentType] -- of what Jinja puts there by itself
-    given.update(draw=drawn, term=term, version_of=version_of)
+    given.update(draw=charts, term=term, version_of=version_of)
     return made
 
 

@@ -40,7 +40,7 @@ PAGES = {
     "card": Entry("card", "/lines/{line}/versions/{version}/card", "view", "Card"),
     "rows": Entry("rows", "/lines/{line}/datasets/{digest}/rows", "view-rows", "Rows"),
     "evidence": Entry("evidence", "/evidence/{id}", "view", "Evidence"),
-    "label": Entry("label", "/lines/{line}/label", "annotate", "Label", tab="Label"),
+    "label": Entry("label", "/lines/{line}/label", "annotate", "Annotate", tab="Annotate"),
     "labels": Entry("labels", "/lines/{line}/labels", "view", "Labels", tab="Labels"),
     "run": Entry("run", "/runs/{run}", "view", "Run"),
 }

@@ -16,16 +16,13 @@ def read(ask: Ask, values: Mapping[str, str]) -> Mapping[str, Any]:
     listed = ask("models", line=line).models
     wanted = next(each for each in listed if each.version == model["version"]["version"])
     certificate = ask("show", id=digests["certificate"]).body if "certificate" in digests else None
-    asked = {each["proposal"] for each in model["happened"] if each.get("proposal")}
     return {
         "name": name,
         "model": model,
         "digests": digests,
         "listed": wanted,
         "rival": next((each for each in listed if certificate and each.digest == certificate["rival"]), None),
-        "approvals": [
-            each for each in ask("proposals", line=line, all=True).proposals if each.proposal in asked
-        ],
+        "approvals": [each for each in ask("proposals", line=line, all=True).proposals if each.model == name],
         **{part: ask("show", id=digests[part]).body if part in digests else None for part in _PARTS},
         "comments": ask("comments", line=line, about=values["version"]).comments,
         "was_champion": any(

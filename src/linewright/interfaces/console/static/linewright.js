@@ -258,5 +258,6 @@ function clock(root) {
 
 function wake(root) {
   for (const each of root.querySelectorAll("[data-script]")) each.hidden = false;
+  for (const each of root.querySelectorAll(".tabs [aria-current], nav [aria-current]")) each.parentNode.scrollLeft = each.offsetLeft - each.parentNode.offsetLeft - 40;
   localise(root); loadParts(root); clock(root); }
 document.addEventListener("DOMContentLoaded", () => { wake(document); follow(); });
