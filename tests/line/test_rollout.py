@@ -21,7 +21,7 @@ from msgspec.structs import replace
 from ports import free_port
 
 import linewright
-from linewright.errors import GateRefused, RequestError, Transient
+from linewright.errors import Denied, GateRefused, RequestError, Transient
 from linewright.interfaces.cli.render.dispatch import result_text
 from linewright.line.factory import Factory
 from linewright.line.maintenance.verify import verify_factory
@@ -30,15 +30,17 @@ from linewright.line.predict.label_file import hand_in
 from linewright.line.record.evidence import explain
 from linewright.line.record.lookup import look_up
 from linewright.line.record.registry import judged
-from linewright.line.release.rollout import is_tried_first, not_worse_in_words, tend_canary
+from linewright.line.release.rollout import is_tried_first, not_worse_in_words, tend_canary, trial_of
 from linewright.line.runs.execute import execute_inline
-from linewright.operations.changes.promote import promote, rollback
+from linewright.operations.changes.promote import promote, rollback, step
 from linewright.operations.evidence import card
+from linewright.operations.people.members import member_add
 from linewright.operations.status import status
 from linewright.release.confidence_sequence import bounds
 from linewright.release.facts import ArmQuality, Deployed, Pairs, Promoted, Trial, Withdrawn
 from linewright.release.promotion import canary_of, project
 from linewright.release.spec import ReleaseSpec
+from linewright.serve.access.rights import ROLES, Identity, Scope
 from linewright.serve.facts import Prediction
 from linewright.serve.http.predict import Loaded, answer
 from linewright.serve.log.segments import read_log
@@ -148,6 +150,11 @@ class Living:
         self.clock.at += timedelta(**passed)
         return tend_canary(self.factory, self.factory.line(LINE))
 
+    def is_worse(self) -> bool:
+        """Return whether the candidate that is tried is surely worse by now."""
+        release = self.factory.line(LINE).release
+        return trial_of(self.factory, release, canary_of(self.factory.metadata, LINE)).is_worse
+
     def events(self, kind):
         return self.factory.metadata.events(kind, line=LINE)
 
@@ -253,6 +260,78 @@ def test_a_person_takes_a_canary_back_or_lets_it_serve_at_once(living):
     assert ["person"] == [one.trigger for one in living.events(Withdrawn)]
     assert ("visits@2", "visits@1") == (promoted.champion, promoted.before)
     assert [] == list(verify_factory(living.factory).problems)
+
+
+def test_a_person_takes_each_step_before_its_time_and_the_record_says_who_and_why(living):
+    """The wait is skipped, and nothing else: the record has what each step showed, as that of a step in time."""
+    with pytest.raises(RequestError, match="no candidate is tried"):
+        step(living.factory, LINE, because="in a hurry")
+    living.candidate(turned=True)
+    with pytest.raises(GateRefused, match="no step before it has answered a row"):
+        step(living.factory, LINE, because="in a hurry")
+    with pytest.raises(RequestError, match="needs a reason"):
+        step(living.factory, LINE, because=" ")
+    living.answer(100, turned=True)
+    second = step(living.factory, LINE, because="the sale begins")
+    living.answer(100, turned=True)
+    last = step(living.factory, LINE, because="no complaint")
+    deployed, promoted = living.events(Deployed)[-1], living.events(Promoted)[-1]
+
+    assert result_text(second).startswith(
+        "visits@2 answers 50% of the rows as a canary beside visits@1: the sale begins; before its time: as a canary it answered"
+    )
+    assert ("visits@2", "visits@1") == (last.champion, last.before)
+    assert (0.2, 0.5) == tuple(one.share for one in living.events(Deployed))
+    assert deployed.because.startswith("the sale begins; before its time: ")
+    assert promoted.because.startswith("no complaint; before its time: ")
+    assert (living.ran.certificate, False) == (promoted.certificate, promoted.forced)
+    for event in (deployed, promoted):
+        assert living.factory.metadata.get(str(event.evidence), Trial).canary.rows
+        assert living.factory.actor == event.by
+    assert [] == list(verify_factory(living.factory).problems)
+
+
+def test_a_worse_candidate_takes_no_step_whoever_asks(living):
+    living.candidate(turned=True)
+    while not living.is_worse() and living.number < 104_000:
+        living.answer(200)
+    with pytest.raises(GateRefused, match="it takes no step: found .its answers are worse"):
+        step(living.factory, LINE, because="I like it")
+    note_trouble(
+        living.factory.serving,
+        LINE,
+        Trouble(package=canary_of(living.factory.metadata, LINE).package, because="it fails"),
+    )
+    with pytest.raises(GateRefused, match="the endpoint has trouble with it"):
+        step(living.factory, LINE, because="I like it")
+
+    assert [0.2] == [one.share for one in living.events(Deployed)]
+
+
+def test_a_shadow_that_is_stepped_serves(living):
+    living.rolled_out("{rollout: shadow, bake: 1h}")
+    living.candidate(turned=True)
+    living.answer(60, turned=True)
+
+    assert f"{LINE}@2" == step(living.factory, LINE, because="seen enough").champion
+
+
+def test_a_member_takes_no_step_early_where_the_line_wants_approval(living):
+    """What somebody approved was the trial as the file says it."""
+    living.rolled_out("{rollout: canary, steps: [0.2, 1.0], bake: 1h, approve: [approver]}")
+    member_add(living.factory, "ada", role="engineer")
+    living.candidate(turned=True)
+    promote(living.factory, f"{LINE}@2", because="as the owner")
+    living.answer(60, turned=True)
+    scope = Scope(permissions=ROLES["engineer"])
+    ada = Identity(actor="ada", member="ada", scopes=(scope,))
+    with (
+        Factory.open(living.factory.root, identity=ada, now=living.clock) as hers,
+        pytest.raises(Denied, match="wants approval"),
+    ):
+        step(hers, LINE, because="I made it")
+
+    assert f"{LINE}@2" == step(living.factory, LINE, because="as the owner").champion
 
 
 def test_what_an_endpoint_has_against_a_canary_ends_it(living):

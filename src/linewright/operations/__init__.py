@@ -166,6 +166,11 @@ OPERATIONS: Mapping[str, Entry] = {
     ),
     "why": _entry("evidence", _LOOK, "Follow a claim to its evidence."),
     "promote": _entry("changes.promote", _RELEASE, "Make a model the champion of its line."),
+    "step": _entry(
+        "changes.promote",
+        _RELEASE,
+        "Let the candidate that is tried take its next step now, instead of when the present one has lasted long enough.",
+    ),
     "rollback": _entry(
         "changes.promote",
         _RELEASE,

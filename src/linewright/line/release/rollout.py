@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from linewright.errors import Conflict
+from linewright.errors import Conflict, GateRefused, RequestError
 from linewright.line.factory import Factory
 from linewright.line.instants import later
 from linewright.line.record.registry import declared_before
@@ -20,6 +20,7 @@ from linewright.release.promotion import Candidate, canary_of, deploy, promote, 
 from linewright.release.spec import ReleaseSpec
 from linewright.serve.facts import Prediction, Truth
 from linewright.serve.models.canary_failure import trouble_with
+from linewright.store.clock import said
 from linewright.store.values import decode
 from linewright.text.numbers import count
 from linewright.watch.facts import Watched
@@ -113,9 +114,49 @@ def tend_canary(factory: Factory, spec: LineSpec) -> Deployed | Promoted | Withd
     if context.now() < step_end(spec.release, canary) or not trial.canary.rows:
         return None  # what answered nothing has shown nothing
     try:
-        return _next_step(factory, spec, canary, trial)
+        return _next_step(factory, spec, canary, trial, not_worse_in_words(trial, canary.rollout))
     except Conflict:
         return None  # someone moved the line meanwhile; the next look sees where it stands
+
+
+def step_early(factory: Factory, spec: LineSpec, *, because: str) -> Deployed | Promoted:
+    """Let the candidate that is tried take its next step before its time, as a person asks; all else that a step asks for stays.
+
+    The bounds of a trial hold at all times, so that a look more errs no more often. What a step shows is only less.
+
+    Parameters
+    ----------
+    because
+        What the person says, for the record; what the trial showed by now follows it.
+
+    Raises
+    ------
+    RequestError
+        If no candidate is tried.
+    GateRefused
+        If the endpoint has trouble with the candidate, its answers are surely worse, or it has answered nothing yet.
+    Conflict
+        If someone else moved the line meanwhile.
+    """
+    line, canary = spec.line, canary_of(factory.metadata, spec.line)
+    if canary is None:
+        hint = f"`linewright status {line}` says what serves"
+        raise RequestError("no candidate is tried", where=line, hint=hint)
+    named, hint = f"{line}@{canary.model}", f"linewright rollback {line} --canary"
+    if (trouble := trouble_with(factory.serving, line, canary.package)) is not None:
+        raise GateRefused("the endpoint has trouble with it", where=named, found=trouble, hint=hint)
+    trial = trial_of(factory, spec.release, canary)
+    if trial.is_worse:
+        raise GateRefused("it takes no step", where=named, found=_worse(trial), hint=hint)
+    if not trial.canary.rows:
+        raise GateRefused(
+            "it takes no step before it has answered a row",
+            where=named,
+            found="no row since " + said(canary.at),
+            hint=f"ask the endpoint of {line}, then try again",
+        )
+    showed = not_worse_in_words(trial, canary.rollout)
+    return _next_step(factory, spec, canary, trial, f"{because}; before its time: {showed}")
 
 
 def is_trial_open(factory: Factory, line: str) -> bool:
@@ -123,11 +164,13 @@ def is_trial_open(factory: Factory, line: str) -> bool:
     return canary_of(factory.metadata, line) is not None or any(factory.copies_of(line).glob("*"))
 
 
-def _next_step(factory: Factory, spec: LineSpec, canary: Deployed, trial: Trial) -> Deployed | Promoted:
+def _next_step(
+    factory: Factory, spec: LineSpec, canary: Deployed, trial: Trial, because: str
+) -> Deployed | Promoted:
     context, line = factory.context, spec.line
     steps = (spec.release.steps or ()) if canary.rollout == "canary" else ()
     share = next((one for one in steps if one > canary.share), 1.0)
-    because, evidence = not_worse_in_words(trial, canary.rollout), context.metadata.keep(trial)
+    evidence = context.metadata.keep(trial)
     candidate = Candidate(
         line=line, model=canary.model, package=canary.package, certificate=canary.certificate
     )

@@ -3,21 +3,21 @@
 import msgspec
 from msgspec.structs import replace
 
-from linewright.errors import Conflict, GateRefused, RequestError
+from linewright.errors import Conflict, Denied, GateRefused, RequestError
 from linewright.line.factory import Factory
 from linewright.line.proposals.promotion import propose_promotion
 from linewright.line.proposals.rules import Rule, is_free, promotion_rule
 from linewright.line.record.registry import Judged, declared_before, find_model, judged, registration_of
 from linewright.line.release.excluded_columns import reads_barred
 from linewright.line.release.excluded_text import barred_in_words
-from linewright.line.release.rollout import begin_trial, is_tried_first
+from linewright.line.release.rollout import begin_trial, is_tried_first, step_early
 from linewright.model.evaluate.decision_changes import between
 from linewright.model.facts import Package
 from linewright.operations.changes.proposals import Waits, line_of
 from linewright.operations.declaration.declare import operation
 from linewright.people.facts import PromotionChange
 from linewright.release import promotion
-from linewright.release.facts import TRIED, Deployed, Rollout, Withdrawn
+from linewright.release.facts import TRIED, Deployed, Promoted, Rollout, Withdrawn
 from linewright.release.promotion import canary_of
 from linewright.store.protocols import Version
 
@@ -34,7 +34,7 @@ class Serves(msgspec.Struct, frozen=True, kw_only=True):
     canary: str | None = None
     """The candidate that was tried and is taken back, so that the champion serves alone again; `None` where none was."""
     tried: str | None = None
-    """The candidate that begins to be tried beside the champion; `None` where the promotion was at once."""
+    """The candidate that begins to be tried beside the champion, or takes a step; `None` where the promotion was at once."""
     share: float | None = None
     """Share of the rows that it answers."""
     rollout: Rollout | None = None
@@ -106,14 +106,18 @@ def promote(factory: Factory, model: str, /, *, force: bool = False, because: st
         forced=certificate is None or condemned is not None,
         declared=declared_before(factory.metadata, version.line, version.digest),
     )
+    return _promoted(factory, event)
+
+
+def _promoted(factory: Factory, event: Promoted) -> Serves:
     return Serves(
-        line=version.line,
-        champion=named,
-        digest=version.digest,
-        before=_named(version.line, event.before),
+        line=event.line,
+        champion=f"{event.line}@{event.model}",
+        digest=event.package,
+        before=_named(event.line, event.before),
         generation=event.generation,
         because=event.because,
-        decides=_decides(factory, version.line, version.version, event.before),
+        decides=_decides(factory, event.line, event.model, event.before),
     )
 
 
@@ -156,10 +160,12 @@ def _waits_for_approval(factory: Factory, version: Version) -> bool:
 def _tried(factory: Factory, version: Version, found: Judged, because: str) -> Serves:
     run = registration_of(factory.metadata, version.line, version.digest).run
     spec = factory.line(version.line)
-    begun = begin_trial(factory, spec, found.certificate, found.digest, run, because=because)
-    return replace(
-        _stays(factory, begun), tried=f"{version.line}@{version.version}", share=begun.share, part=begun.part
-    )
+    return _begun(factory, begin_trial(factory, spec, found.certificate, found.digest, run, because=because))
+
+
+def _begun(factory: Factory, event: Deployed) -> Serves:
+    tried = f"{event.line}@{event.model}"
+    return replace(_stays(factory, event), tried=tried, share=event.share, part=event.part)
 
 
 def _stays(factory: Factory, moved: Deployed | Withdrawn) -> Serves:
@@ -181,6 +187,36 @@ def _condemned(factory: Factory, version: Version) -> Withdrawn | None:
     withdrawn = factory.metadata.events(Withdrawn, line=version.line, newest_first=True)
     newest = next((one for one in withdrawn if one.package == version.digest), None)
     return newest if newest is not None and newest.is_condemned else None
+
+
+@operation(permission="release", effect="act")
+def step(factory: Factory, line: str, /, *, because: str) -> Serves:
+    """Let the candidate that is tried take its next step now, instead of when the present one has lasted long enough.
+
+    It is refused as the step in time would be: while the endpoint has trouble with the candidate, its answers are surely worse than
+    the champion's, or it has answered no row. If the line file wants approval, only the owner of the factory steps before the time.
+
+    Parameters
+    ----------
+    line
+        Name of the line.
+    because
+        Why, for the record.
+    """
+    spec = factory.line(line)
+    if not because.strip():
+        raise RequestError(
+            "a step before its time needs a reason", where="--because", hint='add --because "why"'
+        )
+    if promotion_rule(factory, line) is not None and not is_free(factory):
+        raise Denied(
+            "the line file wants approval, and what was approved is a trial of full length",
+            where=line,
+            allowed="the owner of the factory",
+            hint=f"wait for its time, see `linewright status {line}`",
+        )
+    event = step_early(factory, spec, because=because.strip())
+    return _promoted(factory, event) if isinstance(event, Promoted) else _begun(factory, event)
 
 
 @operation(permission="release", effect="act")
