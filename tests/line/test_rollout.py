@@ -295,7 +295,7 @@ def test_a_worse_candidate_takes_no_step_whoever_asks(living):
     living.candidate(turned=True)
     while not living.is_worse() and living.number < 104_000:
         living.answer(200)
-    with pytest.raises(GateRefused, match="it takes no step: found .its answers are worse"):
+    with pytest.raises(GateRefused, match=r"it takes no step: found .its answers are worse"):
         step(living.factory, LINE, because="I like it")
     note_trouble(
         living.factory.serving,

@@ -110,6 +110,10 @@ ALLOWED: dict[str, set[str]] = {
 }
 ASKS: dict[str, set[str]] = {
     "inbox": VIEWERS,
+    "inbox-read": VIEWERS,
+    "views": VIEWERS,
+    "save-view": VIEWERS,
+    "delete-view": VIEWERS,
     "login": EVERYBODY,
     "logout": EVERYBODY,
     "schema": VIEWERS,
@@ -140,6 +144,7 @@ VALUES: dict[str, Any] = {
     "run": "0" * 8,
     "text": "checked by hand",
     "because": "checked by hand",
+    "address": "/",
     "url": "https://factory.example.org",
     "proposal": "0" * 12,
     "question": "0" * 12,

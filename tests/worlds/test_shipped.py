@@ -17,7 +17,7 @@ from linewright.operations.annotate import annotate_status
 from linewright.operations.care.audit import audit_verify
 from linewright.operations.care.maintenance import verify
 from linewright.operations.demo import add_lines, sights_of
-from linewright.operations.people.comments import inbox
+from linewright.operations.people.inbox import inbox
 from linewright.operations.plan import plan
 from linewright.operations.value import goals
 from linewright.people.facts import Commented

@@ -121,10 +121,20 @@ OPERATIONS: Mapping[str, Entry] = {
     ),
     "comments": _entry("people.comments", _LOOK, "List what people said about a line."),
     "inbox": _entry(
-        "people.comments",
+        "people.inbox",
         _LOOK,
-        "List what waits for you: proposals to decide about, comments that name them, open alerts.",
+        "List what waits for you: proposals to decide about, comments that name you, open alerts, failed runs.",
     ),
+    "inbox-read": _entry(
+        "people.inbox",
+        _LOOK,
+        "Mark the comments that name you as read: they leave your inbox, and stay where they were said.",
+    ),
+    "views": _entry("people.views", _LOOK, "List the pages that you have saved; nobody else can read them."),
+    "save-view": _entry(
+        "people.views", _LOOK, "Save a page of the console with its filters under a name, for yourself."
+    ),
+    "delete-view": _entry("people.views", _LOOK, "Delete one of your saved views."),
     "run-steps": _entry(
         "run",
         _LOOK,
@@ -219,7 +229,9 @@ OPERATIONS: Mapping[str, Entry] = {
         "Give a member a role, or take it away; their tokens have it at once, and they sign in again.",
     ),
     "member remove": _entry(
-        "people.members", _PEOPLE, "Remove a member, sign them out and revoke their tokens."
+        "people.members",
+        _PEOPLE,
+        "Remove a member with their saved views, sign them out and revoke their tokens.",
     ),
     "member invite": _entry(
         "people.invitations",

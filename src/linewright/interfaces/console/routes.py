@@ -29,7 +29,7 @@ from linewright.errors import (
 from linewright.interfaces.console.fleet import Fleet
 from linewright.interfaces.console.forms import ClientFiles, Form, own_path, read_form
 from linewright.interfaces.console.page import Ask, Page, Route
-from linewright.interfaces.console.table import routes
+from linewright.interfaces.console.table import find, routes
 from linewright.operations.declaration.declare import Operation
 from linewright.serve.access.one_time import OneTime
 from linewright.serve.access.rights import Identity, owner
@@ -110,8 +110,8 @@ class Console:
         with faults_explained(), panics_explained(), self._open(owner("linewright")) as factory:
             return self._operations["status"].carry_out(factory, {"line": None})
 
-    @cached_property
-    def routes(self) -> list[Route]:
+    @property
+    def routes(self) -> tuple[Route, ...]:
         """The pages."""
         return routes()
 
@@ -442,16 +442,11 @@ class Console:
     ) -> Response:
         """Show a page with what was filled in and what came of it."""
         parts = urlsplit(address)
-        route = next((each for each in self.routes if each.pattern.fullmatch(parts.path)), None)
-        match = route and route.pattern.fullmatch(parts.path)
         try:
-            if route is None or match is None:
-                raise RequestError("no page has that address", where="_page", found=address[:80])
-            path = {name: unquote(value) for name, value in match.groupdict().items()}
+            route, path, values = find(address)
             at = {"method": "GET", "path": unquote(parts.path), "raw_path": parts.path.encode()}
             at |= {"query_string": parts.query.encode(), "path_params": path}
             asked = Request({**request.scope, **at}, request.receive)
-            values = route.values(path, parse_qs(parts.query, keep_blank_values=True))
             html = await self._html(route, asked, identity, values, {}, more={**more, "typed": form.typed})
         except LinewrightError as error:
             return await self.refused(more.get("problem", error), request, identity)

@@ -1,7 +1,12 @@
 """The pages of the console, in the order of the navigation. A new page is a file in `pages/` and a row here."""
 
+from collections.abc import Mapping
+from functools import cache
 from importlib import import_module
+from typing import NamedTuple
+from urllib.parse import parse_qs, unquote, urlsplit
 
+from linewright.errors import RequestError
 from linewright.interfaces.console.page import Entry, Route
 
 PAGES = {
@@ -47,10 +52,49 @@ PAGES = {
 """Name of each page → its row."""
 
 
-def routes() -> list[Route]:
+@cache
+def routes() -> tuple[Route, ...]:
     """Return the pages, each imported; the one of a fixed address comes before one whose address has values."""
     found = [
         Route(name, entry, import_module(f"linewright.interfaces.console.pages.{entry.module}").PAGE)
         for name, entry in PAGES.items()
     ]
-    return sorted(found, key=lambda route: route.entry.path.count("{"))  # the order within stays
+    return tuple(sorted(found, key=lambda route: route.entry.path.count("{")))  # the order within stays
+
+
+class Place(NamedTuple):
+    """What an address leads to."""
+
+    route: Route
+    path: Mapping[str, str]
+    """Values of its path."""
+    values: Mapping[str, str]
+    """Those of its path and its query."""
+
+
+def find(address: str) -> Place:
+    """Return what an address of ours leads to, as a browser would ask for it; whether somebody may see that is not looked at.
+
+    Raises
+    ------
+    RequestError
+        If no page has such an address, or such a query.
+
+    Examples
+    --------
+    >>> find("/lines/claims/release").path, find("/?q=eu").values["q"]
+    ({'line': 'claims'}, 'eu')
+    """
+    parts = urlsplit(address) if address.isprintable() else urlsplit("")
+    is_here = address.startswith("/") and not address.startswith(("//", "/\\")) and not parts.fragment
+    for route in routes() if is_here else ():
+        if match := route.pattern.fullmatch(parts.path):
+            path = {name: unquote(value) for name, value in match.groupdict().items()}
+            return Place(route, path, route.values(path, parse_qs(parts.query, keep_blank_values=True)))
+    raise RequestError(
+        "no page has that address",
+        where="address",
+        found=address[:80],
+        allowed="path and query of a page, as in /lines/NAME or /?need=alert",
+        hint="copy what follows the host in the browser's address bar",
+    )

@@ -28,6 +28,7 @@ from linewright.line.factory import Factory
 from linewright.line.file.factory_file import FACTORY_FILE
 from linewright.line.maintenance.problem import Problem, problem_of, worst
 from linewright.line.maintenance.schemas import ANNOTATE, FEEDBACK, databases_of_lines
+from linewright.people.preferences import files_in
 from linewright.release.halt_file import pending
 from linewright.release.promotion import record_pending
 from linewright.serve.access.accounts import ACCESS_FILE, read_accounts
@@ -240,6 +241,8 @@ def _write(factory: Factory, draft: Path, scratch: Path) -> BackedUp:
             # Without their tokens and passwords: who has the file of a token would be let in again after it was revoked.
             (scratch / ACCESS_FILE).write_bytes(msgspec.json.encode(accounts.without_secrets()))
             archive.add(f"{STATE}/{ACCESS_FILE}", scratch / ACCESS_FILE)
+        for path in files_in(factory.state):
+            archive.add(str(path.relative_to(factory.root)), path)
         # Before what it is about: a removal that begins meanwhile is then ended in the restored factory too, or not begun there.
         for path in sorted((factory.state / "forgotten").glob("*.json")):
             archive.add(str(path.relative_to(factory.root)), path)

@@ -16,6 +16,7 @@ from math import inf
 from pathlib import Path
 from tempfile import TemporaryFile
 from typing import Any, NamedTuple
+from urllib.parse import parse_qsl, unquote, urlsplit
 
 import msgspec
 import numpy as np
@@ -43,6 +44,7 @@ from linewright.line.sealed_parquet import write_segment
 from linewright.line.spec import LineSpec
 from linewright.model.facts import Package, Registered, Trained
 from linewright.people.annotations import Annotations
+from linewright.people.preferences import forget_views
 from linewright.release.promotion import canary_of
 from linewright.serve.facts import Prediction, Prefix, Segment
 from linewright.serve.files import write_whole
@@ -444,6 +446,7 @@ def _carry_out(
     named = {*found.ids, *found.keys, *questions, *([text] if text else [])}
     _forget_replies(factory, named)
     _forget_notes(factory, line, text)
+    forget_views(factory.state, lambda address: _names(address, known, subject, named))
     # Before the predictions go, by which its questions are found.
     annotations.forget(found.ids)
     labels = _once(factory, line, subject, found, named)
@@ -451,6 +454,13 @@ def _carry_out(
     factory.labels_of(line).shrink()
     keep(factory, line, known.put(msgspec.structs.replace(subject, done=True, keys=())))
     return found, labels
+
+
+def _names(address: str, known: Forgetting, subject: Subject, named: Collection[str]) -> bool:
+    """Return whether a value of an address is the person, or names one of their rows or predictions."""
+    parts = urlsplit(address)
+    values = {*map(unquote, parts.path.split("/")), *(value for _, value in parse_qsl(parts.query))}
+    return any(one in named or known.hash_of(one) == subject.hash for one in values)
 
 
 def _once(factory: Factory, line: str, subject: Subject, found: _Found, named: Collection[str]) -> int:

@@ -30,8 +30,10 @@ from linewright.line.maintenance.backup_members import (
 from linewright.line.maintenance.schemas import METADATA, databases_of, names_in, strange_in
 from linewright.line.proposals.rules import restore_rule
 from linewright.people.facts import BackupRestored
+from linewright.people.preferences import decode_preferences, files_in
 from linewright.release.promotion import project
 from linewright.serve.access.accounts import ACCESS_FILE, read_accounts
+from linewright.serve.access.change_accounts import NAME
 from linewright.store.disk import explained, sync_folder
 from linewright.store.names import LINE
 from linewright.store.rights import OWNER_ONLY
@@ -48,7 +50,7 @@ _PART = re.compile(r"(?!\.*$)[^/\0]+")
 _MOST_NAME = 255
 """Bytes of a part of a path, on every file system that is in use."""
 _OF_STATE = re.compile(
-    rf"{re.escape(STATE)}/(FORMAT|access\.json|(metadata|engine|replies|outbox)\.sqlite|(feedback|annotate)/{LINE}\.sqlite|forgotten/{LINE}\.json|log/{LINE}/[^/]+\.log"
+    rf"{re.escape(STATE)}/(FORMAT|access\.json|(metadata|engine|replies|outbox)\.sqlite|(feedback|annotate)/{LINE}\.sqlite|forgotten/{LINE}\.json|preferences/({NAME.pattern}|_owner)\.json|log/{LINE}/[^/]+\.log"
     r"|artifacts/[0-9a-f]{2}/[0-9a-f]{62})"
 )
 """What a backup has of the state, and where."""
@@ -360,6 +362,12 @@ def _require_ours(stage: Path) -> None:
         raise _no_backup(f"{ACCESS_FILE}: {error.found}") from error
     if found != found.without_secrets():
         raise _no_backup(f"{ACCESS_FILE} with tokens or passwords")
+    for path in files_in(stage / STATE):
+        path.chmod(0o600)
+        try:
+            decode_preferences(path.read_bytes(), path)
+        except Corrupt as error:
+            raise _no_backup(f"{path.relative_to(stage)}: {error.found}") from error
     for path in databases_of(stage / STATE):
         name = str(path.relative_to(stage))
         try:

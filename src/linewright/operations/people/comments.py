@@ -1,4 +1,4 @@
-"""Operations by which people talk about lines: comments, and what waits for somebody."""
+"""Operations by which people talk about lines."""
 
 import re
 from typing import Annotated
@@ -8,13 +8,10 @@ from msgspec import Meta
 
 from linewright.errors import RequestError
 from linewright.line.factory import Factory
-from linewright.line.proposals.record import all_of, look
-from linewright.line.proposals.rules import voters
 from linewright.operations.declaration.declare import operation
 from linewright.people.facts import Commented
 from linewright.serve.access.accounts import read_accounts
 from linewright.store.clock import uuid7
-from linewright.watch.facts import Alerted, Cleared
 
 LONGEST = 4_000
 """Characters of a comment."""
@@ -42,17 +39,6 @@ class Comments(msgspec.Struct, frozen=True, kw_only=True):
 
     line: str
     comments: tuple[Comment, ...]
-
-
-class Inbox(msgspec.Struct, frozen=True, kw_only=True):
-    """What waits for somebody."""
-
-    proposals: tuple[str, ...]
-    """Ids of the proposals that they may approve or decline."""
-    mentions: tuple[Comment, ...]
-    """Comments that name them, newest first."""
-    alerts: int
-    """Open alerts of the lines that they may see."""
 
 
 @operation(permission="view", effect="act")
@@ -85,7 +71,7 @@ def comment(factory: Factory, line: str, text: Text, /, *, about: About = "") ->
         mentions=named,
     )
     factory.metadata.record(said)
-    return _comment(said)
+    return to_comment(said)
 
 
 @operation(permission="view", effect="read")
@@ -102,39 +88,12 @@ def comments(factory: Factory, line: str, /, *, about: About | None = None) -> C
     factory.require(line)
     said = factory.metadata.events(Commented, line=line)
     return Comments(
-        line=line, comments=tuple(_comment(one) for one in said if about is None or one.about == about)
+        line=line, comments=tuple(to_comment(one) for one in said if about is None or one.about == about)
     )
 
 
-@operation(permission="view", effect="read", checks_lines=True)
-def inbox(factory: Factory) -> Inbox:
-    """List what waits for you: proposals to decide about, comments that name them, open alerts."""
-    identity = factory.identity
-    lines = identity.lines("view")
-
-    def sees(line: str) -> bool:
-        return lines is None or line in lines
-
-    waiting = [look(factory, one) for one in all_of(factory, None)]
-    mine = tuple(
-        one.proposed.id
-        for one in reversed(waiting)
-        if one.is_live and (identity.is_owner or identity.member in voters(factory, one.proposed))
-    )
-    named = factory.metadata.events(Commented, newest_first=True)
-    over = {one.alert for one in factory.metadata.events(Cleared)}
-    return Inbox(
-        proposals=mine,
-        mentions=tuple(
-            _comment(one)
-            for one in named
-            if identity.member and identity.member in one.mentions and sees(one.line)
-        ),
-        alerts=sum(one.id not in over and sees(one.line) for one in factory.metadata.events(Alerted)),
-    )
-
-
-def _comment(said: Commented) -> Comment:
+def to_comment(said: Commented) -> Comment:
+    """Return what an event says that somebody said."""
     return Comment(
         id=said.id,
         line=said.line,

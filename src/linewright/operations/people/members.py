@@ -6,6 +6,7 @@ from linewright.line.factory import Factory
 from linewright.line.file.line_tags import keep_tags, require_tags
 from linewright.operations.declaration.declare import operation
 from linewright.people.facts import Granted, MemberChanged
+from linewright.people.preferences import remove_preferences
 from linewright.people.spec import Role
 from linewright.serve.access.accounts import Grant, Member, read_accounts
 from linewright.serve.access.change_accounts import (
@@ -105,7 +106,7 @@ def member_role(
 
 @operation(permission="manage", effect="act")
 def member_remove(factory: Factory, name: str, /) -> Members:
-    """Remove a member, sign them out and revoke their tokens.
+    """Remove a member with their saved views, sign them out and revoke their tokens.
 
     Parameters
     ----------
@@ -114,6 +115,7 @@ def member_remove(factory: Factory, name: str, /) -> Members:
     """
     at = factory.now()
     change(factory.state, without_member(name, at))
+    remove_preferences(factory.state, name)
     factory.metadata.record(
         MemberChanged(at=at, by=factory.actor, because="asked for", line="", member=name, is_removed=True)
     )

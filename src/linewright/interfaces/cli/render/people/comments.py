@@ -1,7 +1,8 @@
 """Comments, and what waits for somebody."""
 
 from linewright.interfaces.cli.render.dispatch import renderer
-from linewright.operations.people.comments import Comment, Comments, Inbox
+from linewright.operations.people.comments import Comment, Comments
+from linewright.operations.people.inbox import Inbox, InboxItem
 from linewright.store.clock import said
 
 
@@ -21,8 +22,19 @@ def comments_text(listed: Comments) -> str:
 @renderer.register
 def inbox_text(waits: Inbox) -> str:
     """Say what waits, and nothing of what does not."""
-    lines = [f"proposal {one}  waits for your decision: linewright proposals" for one in waits.proposals]
-    lines += [comment_text(one) for one in waits.mentions]
+    lines = [_item(one) for one in waits.items if one.kind != "alert"]
     if waits.alerts:
         lines.append(f"{waits.alerts} open alerts: linewright alerts")
     return "\n".join(lines) or "Nothing waits for you."
+
+
+def _item(one: InboxItem) -> str:
+    match one.kind:
+        case "proposal":
+            return f"proposal {one.id}  waits for your decision: linewright proposals"
+        case "mention":
+            return f"{said(one.at)}  {one.line}, {one.by}\n  {one.says}"
+        case "failed-run":
+            return f"run {one.id} of {one.line} failed: {one.says}"
+        case _:
+            return f"alert {one.id} of {one.line}: {one.says}"
