@@ -2,9 +2,9 @@
 
 import asyncio
 import gzip
-import hashlib
 import secrets
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, MutableMapping
+from contextlib import suppress
 from functools import cached_property, partial
 from time import monotonic
 from types import ModuleType
@@ -28,8 +28,9 @@ from linewright.errors import (
 )
 from linewright.interfaces.console.fleet import Fleet
 from linewright.interfaces.console.forms import ClientFiles, Form, own_path, read_form
+from linewright.interfaces.console.inboxes import Inboxes
 from linewright.interfaces.console.page import Ask, Page, Route
-from linewright.interfaces.console.table import find, routes
+from linewright.interfaces.console.table import find, routes, view_address
 from linewright.operations.declaration.declare import Operation
 from linewright.serve.access.one_time import OneTime
 from linewright.serve.access.rights import Identity, owner
@@ -54,10 +55,15 @@ _LOOK_S = 1.0
 """How often a page that is watched is made again."""
 _WATCHED_S = 600.0
 """How long one page is watched; the browser asks again."""
-_MOST_WATCHED = 50
+_MOST_WATCHED, _MOST_FOLLOWED = 50, 500
+"""Pages that change, and all pages with what stands around them."""
 _NOTE_S = 600.0
 _WORTH_IT = 2_000
 """Bytes from which an answer is compressed."""
+_WATCHED = "watched"
+_FRAGMENTS = frozenset({"main", _WATCHED})
+"""What a browser asks of a page: its main part with what stands around it, or, of one that is watched, the main part alone."""
+_NOTHING_AROUND: Mapping[str, Any] = {"seen": None, "saved_views": (), "view_address": ""}
 _EVERY_PAGE = ("note", "save", "data")
 """Values that each page takes: what a form has just done; whether the page is to be one file; which of its charts is wanted as data."""
 
@@ -103,12 +109,16 @@ class Console:
         self._carry_out, self.name = carry_out, name
         self._threads, self._writers = CapacityLimiter(8), CapacityLimiter(4)
         self._notes = OneTime[str](_NOTE_S)
-        self._watched = 0
-        self._fleet = Fleet(self._status)
+        self._watched = self._followed = 0
+        self._fleet, self._inboxes = Fleet(self._status), Inboxes(self._inbox)
 
     def _status(self) -> Any:
         with faults_explained(), panics_explained(), self._open(owner("linewright")) as factory:
             return self._operations["status"].carry_out(factory, {"line": None})
+
+    def _inbox(self, identity: Identity) -> Any:
+        with faults_explained(), panics_explained(), self._open(identity) as factory:
+            return Ask(factory, identity, self._operations)("inbox")
 
     @property
     def routes(self) -> tuple[Route, ...]:
@@ -168,7 +178,7 @@ class Console:
         own = {name: query.pop(name)[0] for name in _EVERY_PAGE if name in query}
         try:
             values = route.values(request.path_params, query)
-            if _EVENTS in request.headers.get("accept", "") and route.page.is_live:
+            if _EVENTS in request.headers.get("accept", ""):
                 return self._watch(route, request, identity, values)
             charts = list[Any]()
             html = await self._html(route, request, identity, values, own, charts=charts)
@@ -298,30 +308,45 @@ class Console:
         nav = [] if identity is None else self._navigation(identity)
         line = request.path_params.get("line")
         tabs = [] if identity is None or line is None else self._tabs(identity, line)
-        is_part = request.headers.get("x-fragment") == "main"
+        fragment = request.headers.get("x-fragment")
         defaults = dict[str, Any]()
         defaults |= {"note": None, "page": "", "is_live": False, "saves": False, "error": None, "charts": []}
         defaults |= {"problem": None, "answer": None, "typed": {}}
+        is_alone = fragment == _WATCHED or shown.get("saves") or ask is None
         html = (
             self._render.environment()
             .get_template(template)
             .render(
                 {
                     **defaults,
+                    **(_NOTHING_AROUND if is_alone else self._around(request, asks, on_page=True)),
                     **shown,
-                    "layout": "part.html.jinja" if is_part else "layout.html.jinja",
+                    "layout": "part.html.jinja" if fragment in _FRAGMENTS else "layout.html.jinja",
                     "factory_name": self.name,
                     "identity": identity,
                     "may": asks.may,
                     "nav": nav,
                     "tabs": tabs,
                     "path": request.url.path,
-                    "here": request.url.path + (f"?{request.url.query}" if request.url.query else ""),
+                    "here": _here(request),
                     "style": self._render.static("linewright.css").decode() if shown.get("saves") else "",
                 }
             )
         )
         return self._relative(html.encode()).decode()
+
+    def _around(self, request: Request, ask: Ask, *, on_page: bool) -> dict[str, Any]:
+        """Return what stands around the main part of each page of somebody: how many things wait, what came, saved views.
+
+        What cannot be read is left out: the page itself is what they want.
+        """
+        found = dict(_NOTHING_AROUND)
+        with suppress(LinewrightError):
+            found |= {"seen": self._inboxes.of(ask.identity, on_page=on_page)}
+            found |= {"saved_views": [one for one in ask("views").views if _leads_somewhere(one.address)]}
+        with suppress(RequestError):
+            found |= {"view_address": view_address(_here(request))}
+        return found
 
     def _navigation(self, identity: Identity) -> list[Route]:
         return [
@@ -341,33 +366,42 @@ class Console:
     def _watch(
         self, route: Route, request: Request, identity: Identity, values: Mapping[str, str]
     ) -> Response:
-        """Tell a browser whenever a page is another than before; rights are looked at each time."""
-        if self._watched >= _MOST_WATCHED:
+        """Tell a browser whenever a page that changes, or what stands around it, is another than before."""
+        is_live = route.page.is_live
+        if (is_live and self._watched >= _MOST_WATCHED) or self._followed >= _MOST_FOLLOWED:
             raise Transient(
                 "too many pages are watched at one time", hint="reload the page to see what is new"
             )
-        request.scope["headers"].append((b"x-fragment", b"main"))
+        request.scope["headers"].append((b"x-fragment", _WATCHED.encode()))
 
         async def events() -> AsyncIterator[bytes]:
-            self._watched += 1
+            self._watched += is_live
+            self._followed += 1
             try:
-                seen, until = "", monotonic() + _WATCHED_S
+                page, around, until = "", "", monotonic() + _WATCHED_S
                 while monotonic() < until and not await request.is_disconnected():
-                    html = await self._html(route, request, identity, values, {})
-                    now = hashlib.sha256(html.encode()).hexdigest()
-                    if seen and now != seen:
-                        lines = "".join(f"data: {each}\n" for each in html.splitlines())
-                        yield f"event: page\n{lines}\n".encode()
-                    elif not seen:
-                        yield b": watching\n\n"
-                    seen = now
+                    html = await self._html(route, request, identity, values, {}) if is_live else ""
+                    if page and html != page:
+                        yield _event("page", html)
+                    now = await run_sync(self._placed, request, identity, limiter=self._threads)
+                    if now != around:
+                        yield _event("around", now)
+                    page, around = html, now
                     await asyncio.sleep(_LOOK_S)
             except LinewrightError:
                 return  # the browser asks again, and learns why
             finally:
-                self._watched -= 1
+                self._watched -= is_live
+                self._followed -= 1
 
         return StreamingResponse(events(), media_type=_EVENTS, headers={"content-security-policy": POLICY})
+
+    def _placed(self, request: Request, identity: Identity) -> str:
+        """Return what stands around a page, each part with the id of its place."""
+        with faults_explained(), panics_explained(), self._open(identity) as factory:
+            around = self._around(request, Ask(factory, identity, self._operations), on_page=False)
+        template = self._render.environment().get_template("placed.html.jinja")
+        return template.render({**around, "here": _here(request)})
 
     async def _file(self, request: Request) -> Response:
         name = request.url.path.rpartition("/")[2].replace("favicon.ico", "favicon.svg")
@@ -384,6 +418,7 @@ class Console:
                 raise NotFound("no operation has that name", found=operation[:80])
             form = read_form(await request.body(), found)
             self._fleet.forget()
+            self._inboxes.forget(identity)
             try:
                 result = await self._carried_out(found, form, request, identity)
             except Transient as error:
@@ -477,6 +512,27 @@ def _decoded(done: bytes, operation: Operation) -> Any:
         except msgspec.ValidationError as error:
             problem = error
     raise problem or TypeError(f"{operation.name} has no result")
+
+
+def _event(name: str, html: str) -> bytes:
+    """Return an event as a browser's `EventSource` reads it."""
+    lines = "".join(f"data: {each}\n" for each in html.splitlines())
+    return f"event: {name}\n{lines}\n".encode()
+
+
+def _here(request: Request) -> str:
+    """Return the address of a page, without what each page takes: that of before is told once."""
+    query = parse_qs(request.url.query, keep_blank_values=True)
+    kept = {name: given for name, given in query.items() if name not in _EVERY_PAGE}
+    return request.url.path + (f"?{urlencode(kept, doseq=True)}" if kept else "")
+
+
+def _leads_somewhere(address: str) -> bool:
+    try:
+        find(address)
+    except RequestError:
+        return False
+    return True
 
 
 def _with_query(path: str, **values: str) -> str:

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from functools import cache
 from importlib import import_module
 from typing import NamedTuple
-from urllib.parse import parse_qs, unquote, urlsplit
+from urllib.parse import parse_qs, parse_qsl, unquote, urlencode, urlsplit
 
 from linewright.errors import RequestError
 from linewright.interfaces.console.page import Entry, Route
@@ -14,11 +14,13 @@ PAGES = {
     "alerts": Entry("alerts", "/alerts", "view", "Alerts", "look"),
     "value": Entry("value", "/goals", "view", "Goals and value", "look"),
     "runs": Entry("runs", "/runs", "view", "Runs", "look"),
+    "inbox": Entry("inbox", "/inbox", "view", "Inbox", "decide"),
     "proposals": Entry("proposals", "/proposals", "view", "Proposals", "decide"),
     "people": Entry("people", "/people", "manage", "People and tokens", "care"),
     "audit": Entry("audit", "/audit", "manage", "Audit", "care"),
     "entry": Entry("entry", "/audit/{number}", "manage", "Entry"),
     "audit-verify": Entry("audit_verify", "/audit/verify", "plan", "The record, verified"),
+    "views": Entry("views", "/views", "view", "Saved views"),
     "proposal": Entry("proposal", "/proposals/{proposal}", "view", "Proposal"),
     "new": Entry("new", "/new", "run", "New line"),
     "line": Entry("line", "/lines/{line}", "view", "Line", tab="Overview"),
@@ -98,3 +100,22 @@ def find(address: str) -> Place:
         allowed="path and query of a page, as in /lines/NAME or /?need=alert",
         hint="copy what follows the host in the browser's address bar",
     )
+
+
+def view_address(address: str) -> str:
+    """Return the address by which a page is saved: without the values that are empty, which is as if they were not there.
+
+    Raises
+    ------
+    RequestError
+        As `find` does.
+
+    Examples
+    --------
+    >>> view_address("/?q=&need=alert&page=")
+    '/?need=alert'
+    """
+    page, parts = find(address).route.page, urlsplit(address)
+    given = parse_qsl(parts.query, keep_blank_values=True)
+    kept = [(name, value) for name, value in given if value or (page.fields and name.startswith(page.fields))]
+    return parts.path + (f"?{urlencode(kept)}" if kept else "")

@@ -1,8 +1,8 @@
-"""Keeping the tags of line files while a factory is up: who has a right by a tag has it as long as the line has the tag."""
+"""Keeping the tags of line files while a factory is up: who has a right by a tag has it as long as the line has the tag, and lines are listed by them."""
 
 from collections.abc import Callable, Generator
 from contextlib import AbstractContextManager, contextmanager
-from functools import partial
+from time import monotonic
 
 from linewright.line.factory import Factory
 from linewright.line.file.line_tags import keep_tags
@@ -11,6 +11,8 @@ from linewright.serve.access.accounts import read_accounts
 
 EVERY_S = 0.5
 """Servers wait longer for a file that was written before its line has no tags."""
+RELAXED_S = 5.0
+"""How often while no grant is by tags: then they only show which lines belong together."""
 
 
 class Tagging(PollingThread):
@@ -27,7 +29,17 @@ class Tagging(PollingThread):
 
     @contextmanager
     def _looking(self, factory: Factory) -> Generator[Callable[[], None]]:
-        yield partial(tag_lines, factory)
+        kept_at = float("-inf")
+
+        def look() -> None:
+            nonlocal kept_at
+            if monotonic() < kept_at + RELAXED_S:
+                tag_lines(factory)
+            else:
+                keep_tags(factory.root, factory.state)
+                kept_at = monotonic()
+
+        yield look
 
 
 def tag_lines(factory: Factory) -> None:

@@ -49,8 +49,7 @@ def save_view(factory: Factory, name: Name, address: Address, /) -> Views:
         raise RequestError(
             "this cannot be the name of a view", where="name", found=name[:80], allowed=allowed
         )
-    import_module(_PAGES).find(address)
-    view = SavedView(name=name, address=address)
+    view = SavedView(name=name, address=import_module(_PAGES).view_address(address))
     return Views(views=change_own(factory, lambda now: now.with_view(view)).views)
 
 

@@ -1,6 +1,6 @@
 """The factory: every line, how it stands, and what needs the viewer."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any, NamedTuple
 
 from linewright.interfaces.console.page import Ask, Page
@@ -11,12 +11,21 @@ NEEDS = ("failed", "halted", "trouble", "alert", "proposal", "waits")
 """Why a line needs somebody, the gravest first."""
 
 
+SITE = "site:"
+"""What a tag begins with that names the site of a line, as in ``site:lyon``."""
+
+
 class Group(NamedTuple):
     """Lines that have something in common."""
 
     name: str
     """Empty for those that have nothing of the kind."""
     lines: tuple[Any, ...]
+    """Those that this page shows."""
+    found: int
+    """All, on other pages too."""
+    attention: int
+    """Those of all that need somebody."""
 
 
 def read(ask: Ask, values: Mapping[str, str]) -> Mapping[str, Any]:
@@ -36,7 +45,8 @@ def read(ask: Ask, values: Mapping[str, str]) -> Mapping[str, Any]:
     counts = {need: sum(need in needs(each) for each in status.lines) for need in NEEDS}
     return {
         "status": status,
-        "groups": tuple(_grouped(ask, shown, values["by"])),
+        "groups": tuple(_groups(ask, lines, frozenset(each.line for each in shown), values["by"])),
+        "has_sites": any(tag.startswith(SITE) for each in status.lines for tag in each.tags),
         "found": len(lines),
         "number": page,
         "pages": -(-len(lines) // MOST),
@@ -60,21 +70,40 @@ def needs(line: Any) -> tuple[str, ...]:
     return tuple(name for name in NEEDS if found[name])
 
 
-def _grouped(ask: Ask, lines: list[Any], by: str) -> Iterable[Group]:
-    if by == "tag":
-        names = sorted({tag for each in lines for tag in each.tags})
-        named = [Group(name, tuple(each for each in lines if name in each.tags)) for name in names]
-    elif by == "goal":
-        goals = getattr(ask.if_may("goals"), "goals", ())
-        of = {goal.name: {each.line for each in goal.lines} for goal in goals}
-        named = [
-            Group(name, tuple(each for each in lines if each.line in those)) for name, those in of.items()
-        ]
-    else:
-        return (Group("", tuple(lines)),)
-    seen = {each.line for group in named for each in group.lines}
-    rest = tuple(each for each in lines if each.line not in seen)
-    return (*(group for group in named if group.lines), *([Group("", rest)] if rest else []))
+def _groups(ask: Ask, lines: list[Any], shown: Collection[str], by: str) -> Iterable[Group]:
+    """Return the groups of which this page shows lines."""
+    for name, those in _grouped(ask, lines, by):
+        here = tuple(each for each in those if each.line in shown)
+        if here:
+            yield Group(name, here, len(those), sum(bool(needs(each)) for each in those))
+
+
+def _grouped(ask: Ask, lines: list[Any], by: str) -> list[tuple[str, list[Any]]]:
+    names: Mapping[str, Collection[str]]
+    """Lines by group."""
+    match by:
+        case "tag":
+            names = _by_tag(lines, "")
+        case "site":
+            names = _by_tag(lines, SITE)
+        case "goal":
+            goals = getattr(ask.if_may("goals"), "goals", ())
+            names = {goal.name: {each.line for each in goal.lines} for goal in goals}
+        case _:
+            return [("", lines)]
+    seen = {line for those in names.values() for line in those}
+    named = [(name, [each for each in lines if each.line in those]) for name, those in names.items()]
+    return [*named, ("", [each for each in lines if each.line not in seen])]
+
+
+def _by_tag(lines: list[Any], begins: str) -> Mapping[str, Collection[str]]:
+    """Return the names of lines by the rest of each tag that begins so."""
+    found = dict[str, set[str]]()
+    for each in lines:
+        for tag in each.tags:
+            if tag.startswith(begins) and tag != begins:
+                found.setdefault(tag.removeprefix(begins).strip(), set()).add(each.line)
+    return {name: found[name] for name in sorted(found)}
 
 
 PAGE = Page(template="factory.html.jinja", read=read, query=("q", "need", "by", "page"), is_live=True)

@@ -32,9 +32,21 @@ function localise(root) {
 async function fetchPart(address, options = {}) {
   const headers = { "X-Fragment": "main", Accept: "text/html", ...(options.headers || {}) };
   const answer = await fetch(address, { credentials: "same-origin", ...options, headers });
-  const html = await answer.text();
+  return { answer, ...parse(await answer.text()) };
+}
+
+function parse(html) {
   const parsed = new DOMParser().parseFromString(html, "text/html");
-  return { answer, title: parsed.title, nodes: [...(parsed.getElementById("main") || parsed.body).childNodes] };
+  return { title: parsed.title, nodes: [...(parsed.getElementById("main") || parsed.body).childNodes] };
+}
+
+// What stands around the main part names its place there; the rest is returned.
+function placed(nodes) {
+  return nodes.filter((each) => {
+    const place = each.dataset?.place && document.getElementById(each.dataset.place);
+    if (place && place.innerHTML !== each.innerHTML) place.replaceChildren(...each.childNodes);
+    return each.nodeName !== "TITLE" && !each.dataset?.place;
+  });
 }
 
 async function loadParts(root) {
@@ -44,7 +56,7 @@ async function loadParts(root) {
     part.setAttribute("aria-busy", "true");
     fetchPart(address).then(({ nodes }) => {
       const heading = part.querySelector("h2");
-      part.replaceChildren(...(heading ? [heading] : []), ...nodes.filter((each) => !(each.matches && each.matches("title, h1, nav"))));
+      part.replaceChildren(...(heading ? [heading] : []), ...nodes.filter((each) => !(each.matches && each.matches("title, h1, nav, [data-place]"))));
       for (const inner of part.querySelectorAll("[data-load]")) inner.removeAttribute("data-load");  // its link stays
       part.removeAttribute("aria-busy");
       wake(part);
@@ -53,7 +65,7 @@ async function loadParts(root) {
 }
 
 function swap({ title, nodes }, address, { push = true, focus = true } = {}) {
-  main().replaceChildren(...nodes.filter((each) => each.nodeName !== "TITLE"));
+  main().replaceChildren(...placed(nodes));
   if (title) document.title = title;
   if (push) history.pushState({ ours: true }, "", address);
   for (const link of document.querySelectorAll(".top nav a")) {
@@ -165,24 +177,34 @@ window.addEventListener("popstate", () => visit(location.href, { push: false }))
 
 let source = null;
 
-function follow() {
-  if (source) { source.close(); source = null; }
-  if (!main() || !main().querySelector("[data-live]")) return;
-  const address = location.pathname + location.search.replace(/[?&]note=[^&]*/, "");
-  source = new EventSource(address);
-  source.addEventListener("page", (event) => {
-    if (main().querySelector("form:focus-within, :popover-open")) return;  // nobody is disturbed while writing
-    const parsed = new DOMParser().parseFromString(event.data, "text/html");
-    const open = [...main().querySelectorAll("details[open] > summary")].map((each) => each.textContent);
-    main().replaceChildren(...[...parsed.body.childNodes].filter((each) => each.nodeName !== "TITLE"));
-    for (const each of main().querySelectorAll("details > summary")) if (open.includes(each.textContent)) each.parentElement.open = true;
-    wake(main());
-  });
+function refresh(nodes) {
+  if (main().querySelector("form:focus-within, :popover-open")) return;  // nobody is disturbed while writing
+  const open = [...main().querySelectorAll("details[open] > summary")].map((each) => each.textContent);
+  main().replaceChildren(...placed(nodes));
+  for (const each of main().querySelectorAll("details > summary")) if (open.includes(each.textContent)) each.parentElement.open = true;
+  wake(main());
 }
+
+const followed = () => location.pathname + location.search.replace(/[?&]note=[^&]*/, "");
+
+function follow() {
+  source?.close();
+  source = null;
+  if (!document.getElementById("news") || document.hidden) return;
+  source = new EventSource(followed());
+  source.addEventListener("page", (event) => refresh(parse(event.data).nodes));
+  source.addEventListener("around", (event) => placed(parse(event.data).nodes));
+}
+
+// A browser opens few connections to one server: a tab that nobody sees gives its own up, and catches up when it is seen again.
+document.addEventListener("visibilitychange", async () => {
+  if (!document.hidden && main()?.querySelector("[data-live]")) await fetchPart(followed()).then(({ nodes }) => refresh(nodes)).catch(() => null);
+  follow();
+});
 
 // The keyboard.
 
-const GO = { f: "/", a: "/alerts", p: "/proposals", v: "/goals" };
+const GO = { f: "/", a: "/alerts", i: "/inbox", p: "/proposals", v: "/goals" };
 let waits = 0;
 
 document.addEventListener("keydown", (event) => {
