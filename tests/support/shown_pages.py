@@ -110,7 +110,10 @@ Get = Callable[..., Shown]
 
 
 def pages_of(root: Path) -> Get:
-    """Return a function that shows a page to somebody with a role, on all lines or on some; with `form` it sends one."""
+    """Return a function that shows a page to somebody with a role, on all lines or on some; with `form` it sends one.
+
+    With `member` it is by a token of that member, who may not do more than their own roles permit.
+    """
     expensive = Here(root, report=lambda _: None)
     expensive.root_of = root
     app = control_app(
@@ -120,29 +123,30 @@ def pages_of(root: Path) -> Get:
         root=root,
         expensive=expensive,
     )
-    tokens: dict[tuple[str, tuple[str, ...]], str] = {}
+    tokens: dict[tuple[str, tuple[str, ...], str], str] = {}
 
-    def token_of(role: str, lines: tuple[str, ...]) -> str:
-        if (role, lines) not in tokens:
+    def token_of(role: str, lines: tuple[str, ...], member: str) -> str:
+        if (role, lines, member) not in tokens:
             one = new_token(
-                name=f"{role}-{'-'.join(lines) or 'all'}",
+                name=f"{member or 'nobody'}-{role}-{'-'.join(lines) or 'all'}",
                 grant=Grant(role=role, lines=lines),
-                member="",
+                member=member,
                 created="2026-01-01T00:00:00.000000Z",
                 expires="2999-01-01T00:00:00.000000Z",
             )
             change(root / ".linewright", with_token(one))
-            tokens[role, lines] = one.token
-        return tokens[role, lines]
+            tokens[role, lines, member] = one.token
+        return tokens[role, lines, member]
 
     def get(
         path: str,
         *,
         role: str = "engineer",
         lines: tuple[str, ...] = (),
+        member: str = "",
         form: Mapping[str, str] | None = None,
     ) -> Shown:
-        headers = {"Authorization": f"Bearer {token_of(role, lines)}", "Accept": "text/html"}
+        headers = {"Authorization": f"Bearer {token_of(role, lines, member)}", "Accept": "text/html"}
 
         async def ask() -> httpx.Response:
             transport = httpx.ASGITransport(app=app)

@@ -11,10 +11,10 @@ from linewright.interfaces.console.page import Entry, Route
 
 PAGES = {
     "factory": Entry("factory", "/", "view", "Factory", "look"),
+    "inbox": Entry("inbox", "/inbox", "view", "Inbox", "look"),
     "alerts": Entry("alerts", "/alerts", "view", "Alerts", "look"),
     "value": Entry("value", "/goals", "view", "Goals and value", "look"),
     "runs": Entry("runs", "/runs", "view", "Runs", "look"),
-    "inbox": Entry("inbox", "/inbox", "view", "Inbox", "decide"),
     "proposals": Entry("proposals", "/proposals", "view", "Proposals", "decide"),
     "people": Entry("people", "/people", "manage", "People and tokens", "care"),
     "audit": Entry("audit", "/audit", "manage", "Audit", "care"),
