@@ -19,6 +19,7 @@ import polars as pl
 import pytest
 from msgspec.structs import replace
 from ports import free_port
+from shown_pages import pages_of
 
 import linewright
 from linewright.errors import Denied, GateRefused, RequestError, Transient
@@ -267,7 +268,7 @@ def test_a_person_takes_each_step_before_its_time_and_the_record_says_who_and_wh
     with pytest.raises(RequestError, match="no candidate is tried"):
         step(living.factory, LINE, because="in a hurry")
     living.candidate(turned=True)
-    with pytest.raises(GateRefused, match="no step before it has answered a row"):
+    with pytest.raises(GateRefused, match="no step before its first answer"):
         step(living.factory, LINE, because="in a hurry")
     with pytest.raises(RequestError, match="needs a reason"):
         step(living.factory, LINE, because=" ")
@@ -289,6 +290,27 @@ def test_a_person_takes_each_step_before_its_time_and_the_record_says_who_and_wh
         assert living.factory.metadata.get(str(event.evidence), Trial).canary.rows
         assert living.factory.actor == event.by
     assert [] == list(verify_factory(living.factory).problems)
+
+
+def test_the_page_of_the_release_has_the_step_for_whoever_may_promote(living):
+    living.candidate(turned=True)
+    page, get = f"/lines/{LINE}/release", pages_of(living.factory.root)
+    unanswered = get(page)
+    living.answer(60, turned=True)
+    viewer = get(page, role="viewer")
+    form = {"line": LINE, "because": "<script>alert(1)</script>", "_next": page}
+    denied, told = get("/do/step", role="viewer", form=form), get("/do/step", form=form)
+    shown = get(page)
+
+    assert "/do/step" not in [*unanswered.forms, *viewer.forms]
+    assert (403, 303) == (denied.status, told.status)
+    assert "/do/step" not in shown.forms  # it has answered no row in this step yet
+    assert "<script>alert(1)</script>; before its time: as a canary it answered" in shown.text
+    shown.assert_harmless()
+    assert (0.5, "token nobody-engineer-all") == (
+        living.events(Deployed)[-1].share,
+        living.events(Deployed)[-1].by,
+    )
 
 
 def test_a_worse_candidate_takes_no_step_whoever_asks(living):

@@ -85,7 +85,7 @@ class Preferences(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
 
 
 def read_preferences(state: Path, member: str, since: str) -> Preferences:
-    """Return what a member has set; nothing where the file is that of another one of the same name.
+    """Return what a member has set; nothing if the file is of an earlier member of the same name.
 
     Parameters
     ----------
@@ -167,7 +167,7 @@ def change_preferences(
 
 
 def remove_preferences(state: Path, member: str) -> None:
-    """Remove what a member has set; they are no member any more."""
+    """Remove what a member has set; they are not a member any more."""
     path = _path(state, member)
     with explained(path, "the preferences of a member"):
         path.unlink(missing_ok=True)

@@ -61,7 +61,7 @@ class Inboxes:
         self._kept = OrderedDict[Identity, _Inbox]()
 
     def of(self, identity: Identity, *, on_page: bool = False) -> Seen:
-        """Return what is shown of somebody's inbox, read anew unless it is new enough.
+        """Return what is shown of somebody's inbox, read again unless it is recent.
 
         Parameters
         ----------

@@ -28,7 +28,7 @@ from linewright.errors import (
 )
 from linewright.interfaces.console.fleet import Fleet
 from linewright.interfaces.console.forms import ClientFiles, Form, own_path, read_form
-from linewright.interfaces.console.inboxes import Inboxes
+from linewright.interfaces.console.inboxes import Inboxes, Seen
 from linewright.interfaces.console.page import Ask, Page, Route
 from linewright.interfaces.console.table import find, routes, view_address
 from linewright.operations.declaration.declare import Operation
@@ -53,6 +53,8 @@ _HTML, _EVENTS = "text/html; charset=utf-8", "text/event-stream"
 _FOREVER = {"cache-control": "public, max-age=31536000, immutable"}
 _LOOK_S = 1.0
 """How often a page that is watched is made again."""
+_AROUND_S = 10.0
+"""How often it is looked whether the saved views are others, which another machine may have changed."""
 _WATCHED_S = 600.0
 """How long one page is watched; the browser asks again."""
 _MOST_WATCHED, _MOST_FOLLOWED = 50, 500
@@ -379,14 +381,20 @@ class Console:
             self._followed += 1
             try:
                 page, around, until = "", "", monotonic() + _WATCHED_S
-                while monotonic() < until and not await request.is_disconnected():
+                seen: Seen | None = None
+                again = 0.0
+                while (now := monotonic()) < until and not await request.is_disconnected():
                     html = await self._html(route, request, identity, values, {}) if is_live else ""
                     if page and html != page:
                         yield _event("page", html)
-                    now = await run_sync(self._placed, request, identity, limiter=self._threads)
-                    if now != around:
-                        yield _event("around", now)
-                    page, around = html, now
+                    page, before = html, seen
+                    seen = await run_sync(self._inboxes.of, identity, limiter=self._threads)
+                    if seen != before or now >= again:
+                        again = now + _AROUND_S
+                        placed = await run_sync(self._placed, request, identity, limiter=self._threads)
+                        if placed != around:
+                            yield _event("around", placed)
+                        around = placed
                     await asyncio.sleep(_LOOK_S)
             except LinewrightError:
                 return  # the browser asks again, and learns why
@@ -521,7 +529,7 @@ def _event(name: str, html: str) -> bytes:
 
 
 def _here(request: Request) -> str:
-    """Return the address of a page, without what each page takes: that of before is told once."""
+    """Return the address of a page, without the values that each page takes."""
     query = parse_qs(request.url.query, keep_blank_values=True)
     kept = {name: given for name, given in query.items() if name not in _EVERY_PAGE}
     return request.url.path + (f"?{urlencode(kept, doseq=True)}" if kept else "")

@@ -134,7 +134,7 @@ def step_early(factory: Factory, spec: LineSpec, *, because: str) -> Deployed | 
     RequestError
         If no candidate is tried.
     GateRefused
-        If the endpoint has trouble with the candidate, its answers are surely worse, or it has answered nothing yet.
+        If the endpoint has trouble with the candidate, its answers are significantly worse, or it has given none yet.
     Conflict
         If someone else moved the line meanwhile.
     """
@@ -150,9 +150,9 @@ def step_early(factory: Factory, spec: LineSpec, *, because: str) -> Deployed | 
         raise GateRefused("it takes no step", where=named, found=_worse(trial), hint=hint)
     if not trial.canary.rows:
         raise GateRefused(
-            "it takes no step before it has answered a row",
+            "it takes no step before its first answer",
             where=named,
-            found="no row since " + said(canary.at),
+            found="none since " + said(canary.at),
             hint=f"ask the endpoint of {line}, then try again",
         )
     showed = not_worse_in_words(trial, canary.rollout)

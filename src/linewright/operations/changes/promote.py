@@ -34,7 +34,7 @@ class Serves(msgspec.Struct, frozen=True, kw_only=True):
     canary: str | None = None
     """The candidate that was tried and is taken back, so that the champion serves alone again; `None` where none was."""
     tried: str | None = None
-    """The candidate that begins to be tried beside the champion, or takes a step; `None` where the promotion was at once."""
+    """The candidate that begins to be tried beside the champion, or takes a step; `None` if the promotion was at once."""
     share: float | None = None
     """Share of the rows that it answers."""
     rollout: Rollout | None = None
@@ -193,8 +193,8 @@ def _condemned(factory: Factory, version: Version) -> Withdrawn | None:
 def step(factory: Factory, line: str, /, *, because: str) -> Serves:
     """Let the candidate that is tried take its next step now, instead of when the present one has lasted long enough.
 
-    It is refused as the step in time would be: while the endpoint has trouble with the candidate, its answers are surely worse than
-    the champion's, or it has answered no row. If the line file wants approval, only the owner of the factory steps before the time.
+    It is refused as the step in time would be: while the endpoint has trouble with the candidate, its answers are significantly
+    worse than the champion's, or it has given none. If the line file wants approval, only the owner of the factory steps before the time.
 
     Parameters
     ----------

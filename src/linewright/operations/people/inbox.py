@@ -89,7 +89,7 @@ def inbox_read(factory: Factory, /, *, until: Until = "") -> Inbox:
 
 
 def _proposals(factory: Factory) -> Iterator[InboxItem]:
-    """Iterate over the proposals that wait for whoever asks, newest first."""
+    """Iterate over the proposals that wait for the caller, newest first."""
     identity, now = factory.identity, factory.now()
     for one in reversed(all_of(factory, None)):
         # Most have ended long ago, and to look at one closer takes longer.

@@ -1,4 +1,4 @@
-"""The preferences of whoever asks: a member's own, or the owner's. A token that is nobody's has none."""
+"""The preferences of the caller: a member's own, or the owner's. A token that is nobody's has none."""
 
 from collections.abc import Callable
 from typing import NamedTuple
@@ -15,13 +15,13 @@ class _Whose(NamedTuple):
 
 
 def read_own(factory: Factory) -> Preferences:
-    """Return what whoever asks has set; nothing for a token that is nobody's."""
+    """Return what the caller has set; nothing for a token that is nobody's."""
     whose = _whose(factory)
     return Preferences() if whose is None else read_preferences(factory.state, *whose)
 
 
 def change_own(factory: Factory, change: Callable[[Preferences], Preferences]) -> Preferences:
-    """Change what whoever asks has set, and return it.
+    """Change what the caller has set, and return it.
 
     Raises
     ------

@@ -19,7 +19,7 @@ Address = Annotated[str, Meta(min_length=1, max_length=MOST_ADDRESS)]
 
 
 class Views(msgspec.Struct, frozen=True, kw_only=True):
-    """The saved views of whoever asks, by name."""
+    """The saved views of the caller, by name."""
 
     views: tuple[SavedView, ...]
 

@@ -10,7 +10,7 @@ MOST = 200
 
 
 def read(ask: Ask, _values: Mapping[str, str]) -> Mapping[str, Any]:
-    """Return what waits, and the instant of the newest comment that names whoever looks."""
+    """Return what waits, and the instant of the newest comment that names the viewer."""
     items = ask("inbox").items
     mentions = [one.at for one in items if one.kind == "mention"]
     return {"items": items[:MOST], "found": len(items), "until": max(mentions, default="")}

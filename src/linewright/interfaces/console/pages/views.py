@@ -7,7 +7,7 @@ from linewright.interfaces.console.page import Ask, Page
 
 
 def read(ask: Ask, _values: Mapping[str, str]) -> Mapping[str, Any]:
-    """Return the saved views of whoever looks."""
+    """Return the saved views of the viewer."""
     return {"views": ask("views").views}
 
 
