@@ -158,8 +158,12 @@ def test_what_a_file_says_that_leads_elsewhere_is_no_link(get: Get, root: Path):
 
 
 def test_a_token_that_is_nobodys_has_no_views(get: Get):
+    shown = get("/views")
+
     assert 403 == save(get, "", "mine", "/runs").status
-    assert 200 == get("/views").status
+    assert 200 == shown.status
+    assert "/do/save-view" not in shown.forms
+    assert "/do/save-view" in get("/views", member="ada").forms
 
 
 def test_whoever_sees_one_line_saves_a_view_of_it(get: Get, root: Path):

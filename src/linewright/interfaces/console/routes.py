@@ -346,8 +346,9 @@ class Console:
         with suppress(LinewrightError):
             found |= {"seen": self._inboxes.of(ask.identity, on_page=on_page)}
             found |= {"saved_views": [one for one in ask("views").views if _leads_somewhere(one.address)]}
-        with suppress(RequestError):
-            found |= {"view_address": view_address(_here(request))}
+        if ask.identity.member or ask.identity.is_owner:  # a token that is nobody's saves none
+            with suppress(RequestError):
+                found |= {"view_address": view_address(_here(request))}
         return found
 
     def _navigation(self, identity: Identity) -> list[Route]:
