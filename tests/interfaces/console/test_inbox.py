@@ -18,6 +18,7 @@ from linewright.operations.people.comments import comment
 from linewright.operations.people.inbox import Inbox, InboxItem
 from linewright.operations.people.members import member_add
 from linewright.serve.access.rights import Identity, owner
+from linewright.serve.access.sign_in import end_session
 
 ADA, BOB = (Identity(actor=name, member=name, scopes=()) for name in ("ada", "bob"))
 
@@ -204,6 +205,26 @@ def test_a_page_that_does_not_change_is_told_what_stands_around_it(up: Up):
     assert "event: around" == first[0]
     assert "data: " in first[1]
     assert 403 == refused.status_code
+
+
+@pytest.mark.parametrize("page", ["/views", "/"])
+def test_a_page_that_is_open_tells_nothing_once_its_session_has_ended(up: Up, page: str):
+    """Whoever was signed out, or removed, learns no more, though their browser keeps the page open."""
+    secret = session(up.root, "vic")
+    with httpx.stream(
+        "GET",
+        f"http://127.0.0.1:{up.control}{page}",
+        cookies={"linewright": secret},
+        headers={"Accept": "text/event-stream"},
+        timeout=20,
+    ) as told:
+        lines = told.iter_lines()
+        first = next(lines)
+        assert end_session(up.root / ".linewright", secret)
+        rest = list(lines)  # it ends
+
+    assert "event: around" == first
+    assert "event: page" not in rest
 
 
 def test_somebody_is_told_in_a_sentence_what_came_while_their_page_is_open(browser: Any, up: Up):

@@ -85,6 +85,8 @@ class Console:
         What may be asked for.
     asked_by
         Whose a request is, which the guard let in.
+    asks_now
+        Whose it is now, of a request that lasts: it raises once its session or token has ended (default: it never ends).
     carry_out
         Runs what is expensive; without it that is done here.
     files
@@ -102,6 +104,7 @@ class Console:
         *,
         asked_by: Callable[[MutableMapping[str, Any]], Identity],
         carry_out: CarryOut | None,
+        asks_now: Callable[[MutableMapping[str, Any]], Identity] | None = None,
         files: ClientFiles | None = None,
         relative: Callable[[bytes], bytes] = bytes,
         name: str = "",
@@ -109,6 +112,7 @@ class Console:
         self._files, self._relative = files, relative
         self._open, self._operations, self._asked_by = open_factory, operations, asked_by
         self._carry_out, self.name = carry_out, name
+        self._asks_now = asks_now or asked_by
         self._threads, self._writers = CapacityLimiter(8), CapacityLimiter(4)
         self._notes = OneTime[str](_NOTE_S)
         self._watched = self._followed = 0
@@ -181,7 +185,7 @@ class Console:
         try:
             values = route.values(request.path_params, query)
             if _EVENTS in request.headers.get("accept", ""):
-                return self._watch(route, request, identity, values)
+                return self._watch(route, request, values)
             charts = list[Any]()
             html = await self._html(route, request, identity, values, own, charts=charts)
             if "data" in own:
@@ -366,10 +370,8 @@ class Console:
             if route.entry.tab and identity.allows(route.entry.permission, line)
         ]
 
-    def _watch(
-        self, route: Route, request: Request, identity: Identity, values: Mapping[str, str]
-    ) -> Response:
-        """Tell a browser whenever a page that changes, or what stands around it, is another than before."""
+    def _watch(self, route: Route, request: Request, values: Mapping[str, str]) -> Response:
+        """Tell a browser whenever a page that changes, or what stands around it, is another than before; rights are those of each look."""
         is_live = route.page.is_live
         if (is_live and self._watched >= _MOST_WATCHED) or self._followed >= _MOST_FOLLOWED:
             raise Transient(
@@ -385,6 +387,8 @@ class Console:
                 seen: Seen | None = None
                 again = 0.0
                 while (now := monotonic()) < until and not await request.is_disconnected():
+                    identity = self._asks_now(request.scope)
+                    identity.require_somewhere(route.entry.permission)
                     html = await self._html(route, request, identity, values, {}) if is_live else ""
                     if page and html != page:
                         yield _event("page", html)

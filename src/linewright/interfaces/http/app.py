@@ -26,7 +26,7 @@ from linewright.interfaces.console.routes import CarryOut, Console, is_for_peopl
 from linewright.interfaces.http.client_files import Files, Staged
 from linewright.interfaces.http.describe import components, route_of
 from linewright.interfaces.http.expensive import Bug, Expensive
-from linewright.interfaces.http.guard import Guard, Routes, asked_by, note_refused
+from linewright.interfaces.http.guard import Guard, Routes, asked_by, identify, note_refused
 from linewright.interfaces.http.metrics import PATH, metrics_route
 from linewright.interfaces.http.open_routes import OPEN_ROUTES, SECRETS
 from linewright.interfaces.http.provider_sign_in import Provider, ProviderSignIn
@@ -209,6 +209,7 @@ def control_app(
         open_factory,
         {each.name: each for each in loaded},
         asked_by=asked_by,
+        asks_now=partial(identify, authenticator),
         carry_out=None if expensive is None else _in_process(expensive, stopping or Event()),
         files=files,
         relative=bytes if root is None else Relative(root),

@@ -140,8 +140,8 @@ class Guard:
                 identity = self._counted(scope)
                 scope = {**scope, _IDENTITY: identity}
                 permission = self._permission_of(scope["method"], scope["path"])
-                if permission is not None and not identity.allows_somewhere(permission):
-                    raise identity.refusal(permission)
+                if permission is not None:
+                    identity.require_somewhere(permission)
             if scope["method"] in _READS or scope["method"] == "PUT":  # a file, which has limits of its own
                 await self._app(scope, receive, send)
                 return
@@ -189,20 +189,13 @@ class Guard:
     def _counted(self, scope: MutableMapping[str, Any]) -> Identity:
         """Return who asks, and count the request; those whom nothing lets in are counted by address."""
         try:
-            identity = self._identify(scope)
+            identity = identify(self._authenticator, scope)
         except Unauthenticated:
             self._rate_limit.require(f"address {(scope.get('client') or ('',))[0]}")
             raise
         if scope["path"] not in self._rate_limit.free:
             self._rate_limit.require(identity.member or identity.actor)
         return identity
-
-    def _identify(self, scope: MutableMapping[str, Any]) -> Identity:
-        given = _headers(scope, b"authorization")
-        # A token counts more than a cookie, which a browser sends by itself.
-        secret = "" if given else session_secret(scope)
-        found = self._authenticator.identify_session(secret) if secret else None
-        return found or self._authenticator.identify(given)
 
     async def _body(self, scope: MutableMapping[str, Any], receive: Receive) -> bytes:
         too_large = _Refused(
@@ -259,6 +252,21 @@ class Guard:
                     else:
                         await asyncio.to_thread(self._replies.finish, key, caught.reply)
                 await _send(send, caught.reply)
+
+
+def identify(authenticator: Authenticator, scope: MutableMapping[str, Any]) -> Identity:
+    """Return whose a request is, by its token or its session, with the rights of now.
+
+    Raises
+    ------
+    Unauthenticated
+        If neither lets anybody in, any more.
+    """
+    given = _headers(scope, b"authorization")
+    # A token counts more than a cookie, which a browser sends by itself.
+    secret = "" if given else session_secret(scope)
+    found = authenticator.identify_session(secret) if secret else None
+    return found or authenticator.identify(given)
 
 
 def asked_by(scope: MutableMapping[str, Any]) -> Identity:

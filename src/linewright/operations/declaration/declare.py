@@ -213,8 +213,7 @@ class Operation:
             If they lack the permission on a line that is named, or on the whole factory if none is.
         """
         if self.checks_lines:
-            if not identity.allows_somewhere(self.permission):
-                raise identity.refusal(self.permission)
+            identity.require_somewhere(self.permission)
         else:
             identity.require(self.permission, lines_named(values))
 

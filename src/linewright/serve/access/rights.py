@@ -104,6 +104,17 @@ class Identity(msgspec.Struct, frozen=True, kw_only=True):
         """Whether they may do this to one line at least."""
         return any(permission in scope.permissions and scope.is_anywhere for scope in self.scopes)
 
+    def require_somewhere(self, permission: str) -> None:
+        """Refuse what they may not do to any line.
+
+        Raises
+        ------
+        Denied
+            If they lack the right.
+        """
+        if not self.allows_somewhere(permission):
+            raise self.refusal(permission)
+
     def lines(self, permission: str) -> frozenset[str] | None:
         """Return the lines that they may do this to; `None` is all."""
         scopes = [scope for scope in self.scopes if permission in scope.permissions]
