@@ -43,9 +43,14 @@ class Watched:
         self.troubles: list[str] = []
         page.on("console", lambda told: told.type == "error" and self.troubles.append(told.text))
         page.on("pageerror", lambda error: self.troubles.append(str(error)))
-        page.on("dialog", lambda dialog: dialog.accept())
+        self.dialogs: list[str] = []
+        page.on("dialog", self._accept)
         self.requests: list[str] = []
         page.on("request", lambda asked: self.requests.append(asked.url))
+
+    def _accept(self, dialog: Any) -> None:
+        self.dialogs.append(dialog.message)
+        dialog.accept()
 
 
 @contextmanager
