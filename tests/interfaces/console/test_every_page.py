@@ -99,9 +99,10 @@ _HARM = """() => {
   };
 }"""
 
-_WIDE = """() => new Promise(requestAnimationFrame).then(() => document.documentElement.scrollWidth <= innerWidth ? [] : [...document.querySelectorAll("body *")]
-  .filter((each) => each.getBoundingClientRect().right > innerWidth && !each.parentElement.closest(".scroll"))
-  .map((each) => each.outerHTML.slice(0, 200)).slice(-4))"""
+_RESIZED = """async (width) => { while (innerWidth !== width) await new Promise(requestAnimationFrame); }"""
+_WIDE = """() => document.documentElement.scrollWidth <= innerWidth ? [] : [...document.querySelectorAll("body *")]
+  .filter((each) => each.scrollWidth + each.getBoundingClientRect().left > innerWidth && getComputedStyle(each).overflowX === "visible")
+  .map((each) => each.outerHTML.slice(0, 200)).slice(-9)"""
 """What makes the page wider than the screen."""
 
 
@@ -228,11 +229,13 @@ def _assert_accessible(page: Any) -> None:
     found += [("dark", each) for each in _violations(page, runOnly=["color-contrast"])]
     page.emulate_media(color_scheme="light")
     page.set_viewport_size(SIZES["phone"])
+    page.evaluate(_RESIZED, SIZES["phone"]["width"])
     found += [
         ("phone", each) for each in _violations(page, runOnly=["scrollable-region-focusable", "target-size"])
     ]
     wide = page.evaluate(_WIDE)
     page.set_viewport_size(SIZES["desktop"])
+    page.evaluate(_RESIZED, SIZES["desktop"]["width"])
 
     assert [] == found
     assert [] == wide
