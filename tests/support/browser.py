@@ -66,15 +66,25 @@ def visitor(browser: Any, up: Up, member: str | None = None, **options: Any) -> 
         with Factory.open(up.root) as factory:
             watched.page.goto(console_link(factory, address(up)))
         watched.page.get_by_role("button", name="Open").click()
+        watched.page.get_by_role("button", name="Sign out").wait_for()
     else:
         cookie = {"name": "linewright", "value": session(up.root, member), "url": address(up)}
         context.add_cookies([{**cookie, "sameSite": "Strict", "httpOnly": True}])
         watched.page.goto("/")
-    yield watched
-    context.close()
+    try:
+        yield watched
+    finally:
+        context.close()
     assert not watched.troubles, watched.troubles
     elsewhere = [url for url in watched.requests if not url.startswith((address(up), "data:"))]
     assert not elsewhere, elsewhere
+
+
+def expect(locator: Any) -> Any:
+    """Return what waits for a part of a page to be as it is asserted."""
+    from playwright.sync_api import expect
+
+    return expect(locator)
 
 
 def address(up: Up) -> str:

@@ -10,7 +10,7 @@ from urllib.parse import quote, urlencode
 
 import hostile as names
 import pytest
-from browser import SIZES, Watched, address, visitor
+from browser import SIZES, Watched, address, expect, visitor
 from control import control_here
 from hostile import hostile_factory
 from shown_pages import app_of
@@ -239,12 +239,6 @@ def _assert_accessible(page: Any) -> None:
 
     assert [] == found
     assert [] == wide
-
-
-def expect(locator: Any) -> Any:
-    from playwright.sync_api import expect
-
-    return expect(locator)
 
 
 def _violations(page: Any, **options: Any) -> list[tuple[str, str]]:
