@@ -60,7 +60,7 @@ def visitor(browser: Any, up: Up, member: str | None = None, **options: Any) -> 
     Everything that a page asks for stays on this machine, and no script or style of it is refused by its policy.
     """
     context = browser.new_context(base_url=address(up), locale="en-GB", timezone_id="UTC", **options)
-    context.set_default_timeout(10_000)
+    context.set_default_timeout(30_000)
     watched = Watched(context.new_page())
     if member is None:
         with Factory.open(up.root) as factory:

@@ -112,7 +112,7 @@ def test_a_table_becomes_a_served_model_in_the_page(browser: Any, up: Up):
         page.get_by_role("status").get_by_text("parts").first.wait_for()
         page.get_by_role("button", name="Run by the file in force").click()
         page.wait_for_url(re.compile("/runs/"))
-        page.get_by_text("promoted", exact=True).first.wait_for(timeout=60_000)
+        page.get_by_text("promoted", exact=True).first.wait_for(timeout=180_000)
         page.goto("/lines/parts/release")
         assert page.get_by_text("answers", exact=True).is_visible()
         page.get_by_role("link", name="Try it").click()
