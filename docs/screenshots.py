@@ -3,10 +3,11 @@
     python docs/screenshots.py [--factory FOLDER] [--out FOLDER]
 
 Without a factory it lives through the demo first. It needs Chromium (apt-get install chromium), and says of each page how long it took to
-load, how many requests that were and how many bytes.
+load while others did; `benchmarks/console.py` measures them one by one.
 """
 
 import argparse
+import asyncio
 import os
 import re
 import shutil
@@ -17,19 +18,25 @@ import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from html import unescape
 from pathlib import Path
 
 import httpx
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.async_api import BrowserContext, Page, async_playwright, expect
 
-from linewright.interfaces.console.table import PAGES
+from linewright.interfaces.console.page import none_apart
+from linewright.interfaces.console.table import PAGES, routes
 
 ARGUMENTS = (
     *("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-dev-shm-usage"),
     *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
 )
 SIZES = {"desktop": (1280, 900), "phone": (390, 844)}
+SCHEMES = ("light", "dark")
 LINE = "payments"
+AT_ONCE = 3
+"""Pages that load at once: two wait for the server, which carries out two long operations at once, while one is drawn."""
+PATIENCE_MS = 120_000
 
 
 def main() -> None:
@@ -51,10 +58,8 @@ def main() -> None:
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.DEVNULL,
             )
-        with up(factory, Path(folder)) as (base, link), sync_playwright() as playwright:
-            browser = playwright.chromium.launch(executable_path=chromium, args=list(ARGUMENTS))
-            take_all(browser, base, link, given.out)
-            browser.close()
+        with up(factory, Path(folder)) as (base, link):
+            asyncio.run(take_all(chromium, base, link, given.out))
 
 
 def command() -> list[str]:
@@ -93,68 +98,77 @@ def up(factory: Path, folder: Path) -> Iterator[tuple[str, str]]:
             process.wait(60)
 
 
-def take_all(browser: Browser, base: str, link: str, out: Path) -> None:
-    """Take pictures of each page in each size and scheme, with the cookie of one session."""
-    context = browser.new_context(base_url=base)
-    page = context.new_page()
-    page.goto(link)
-    page.get_by_role("button", name="Open").click()
-    page.wait_for_url(f"{base}/")
-    cookies = context.cookies()
-    paths = addresses(httpx.Cookies({each["name"]: each["value"] for each in cookies}), base)
-    context.close()
-    print("| page | requests | kB | s |\n|---|---:|---:|---:|")
-    for scheme in ("light", "dark"):
-        for size, (width, height) in SIZES.items():
-            context = browser.new_context(
-                base_url=base,
-                color_scheme=scheme,
-                viewport={"width": width, "height": height},
-                locale="en-GB",
-                timezone_id="UTC",
-            )
-            context.add_cookies(
-                [{"name": each["name"], "value": each["value"], "url": base} for each in cookies]
-            )
-            for name, path in paths.items():
-                page = context.new_page()
-                told = take(page, path, out / f"{name}-{size}-{scheme}.png")
-                if (scheme, size) == ("light", "desktop"):
-                    print(f"| {path} | {told} |")
-                page.close()
-            context.close()
-
-
-def take(page: Page, path: str, file: Path) -> str:
-    """Take a picture of a page once all its parts are there; return its requests, its size and how long that took."""
-    sizes: list[int] = []
-    page.on("requestfinished", lambda done: sizes.append(done.sizes()["responseBodySize"]))
-    began = time.monotonic()
-    page.goto(path, timeout=120_000)
-    first = len(sizes), sum(sizes)
-    expect(page.locator("[data-load], [aria-busy]")).to_have_count(0, timeout=120_000)
-    took = time.monotonic() - began
-    page.screenshot(path=file, full_page=True)
-    return f"{first[0]} | {first[1] / 1000:.0f} | {took:.1f}"
-
-
-def addresses(cookies: httpx.Cookies, base: str) -> dict[str, str]:
-    """Return an address of each page: values in it are found on the pages that lead to it."""
-    with httpx.Client(base_url=base, cookies=cookies, headers={"accept": "text/html"}, timeout=60) as client:
-        seen = {
-            path: client.get(path).text
-            for path in ("/", f"/lines/{LINE}", "/alerts?over=1", "/proposals?all=1")
+async def take_all(chromium: str, base: str, link: str, out: Path) -> None:
+    """Take pictures of each page in each size and scheme, in one session."""
+    async with async_playwright() as playwright:
+        browser = await playwright.chromium.launch(executable_path=chromium, args=list(ARGUMENTS))
+        context = await browser.new_context(base_url=base, locale="en-GB", timezone_id="UTC")
+        page = await context.new_page()
+        await page.goto(link)
+        await page.get_by_role("button", name="Open").click()
+        await page.wait_for_url(f"{base}/")
+        await page.close()
+        cookies = {each["name"]: each["value"] for each in await context.cookies()}
+        found = await asyncio.to_thread(addresses, cookies, base)
+        # What takes long begins first, so that at the end nothing is waited for alone.
+        slow = {route.name for route in routes() if route.page.apart is not none_apart} | {
+            "line-value",
+            "file",
         }
-        for path in re.findall(rf'href="(/lines/{LINE}/[a-z]+)"', seen[f"/lines/{LINE}"]):
-            seen[path] = client.get(path).text
-        links = [link for text in seen.values() for link in re.findall(r'href="(/[^"?#]*)"', text)]
-    found: dict[str, str] = {}
-    for name, entry in PAGES.items():
-        pattern = re.compile(re.sub(r"\{[a-z_]+\}", "[^/]+", entry.path.replace("{line}", LINE)))
-        link = next((each for each in links if pattern.fullmatch(each)), None)
-        if "{" not in entry.path or link:
-            found[name] = link or entry.path
-    return found
+        left = sorted(found, key=lambda name: name not in slow)
+        left.reverse()
+        print("| page | s |\n|---|---:|")
+        await asyncio.gather(*(take_some(context, found, left, out) for _ in range(AT_ONCE)))
+        await browser.close()
+    for name in PAGES.keys() - found:
+        print(f"No page of the factory leads to {name!r}: there is no picture of it.")
+
+
+async def take_some(context: BrowserContext, paths: dict[str, str], left: list[str], out: Path) -> None:
+    """Take pictures of pages until none is left."""
+    while left:
+        name = left.pop()
+        page = await context.new_page()
+        await take(page, paths[name], name, out)
+        await page.close()
+
+
+async def take(page: Page, path: str, name: str, out: Path) -> None:
+    """Take four pictures of a page once all its parts are there: nothing is loaded again for another size or scheme."""
+    began = time.monotonic()
+    await page.goto(path, timeout=PATIENCE_MS)
+    await expect(page.locator("[data-load], [aria-busy]")).to_have_count(0, timeout=PATIENCE_MS)
+    print(f"| {path} | {time.monotonic() - began:.1f} |")
+    for size, (width, height) in SIZES.items():
+        await page.set_viewport_size({"width": width, "height": height})
+        for scheme in SCHEMES:
+            await page.emulate_media(color_scheme=scheme)
+            await page.screenshot(path=out / f"{name}-{size}-{scheme}.png", full_page=True)
+
+
+def addresses(cookies: dict[str, str], base: str) -> dict[str, str]:
+    """Return an address of each page: one with values is found on the pages that lead to it, from the first page on."""
+    of_line = {name: entry.path.replace("{line}", LINE) for name, entry in PAGES.items()}
+    known = {name: entry.path for name, entry in PAGES.items() if "{" not in entry.path}
+    found = dict(known)
+    waiting = [f"/lines/{LINE}", "/alerts?over=1", "/proposals?all=1", *known.values()]
+    seen: set[str] = set()
+    with httpx.Client(base_url=base, cookies=cookies, headers={"accept": "text/html"}, timeout=60) as client:
+        while waiting and len(found) < len(PAGES):
+            address = waiting.pop(0)
+            for link in map(unescape, re.findall(r'href="(/[^"#]*)"', client.get(address).text)):
+                path = link.partition("?")[0]
+                route = next((each for each in routes() if each.pattern.fullmatch(path)), None)
+                is_ours = not path.startswith("/lines/") or path.startswith(f"/lines/{LINE}")
+                if route is None or route.name in seen or not is_ours:
+                    continue
+                if path == link or route.name not in found:
+                    found[route.name] = link
+                if path == link:
+                    seen.add(route.name)
+                    if route.page.apart is none_apart:
+                        waiting.append(link)
+    return {name: path for name, path in of_line.items() if "{" not in path} | found | known
 
 
 def _free_port() -> int:

@@ -43,9 +43,14 @@ class Watched:
         self.troubles: list[str] = []
         page.on("console", lambda told: told.type == "error" and self.troubles.append(told.text))
         page.on("pageerror", lambda error: self.troubles.append(str(error)))
-        page.on("dialog", lambda dialog: dialog.accept())
+        self.dialogs: list[str] = []
+        page.on("dialog", self._accept)
         self.requests: list[str] = []
         page.on("request", lambda asked: self.requests.append(asked.url))
+
+    def _accept(self, dialog: Any) -> None:
+        self.dialogs.append(dialog.message)
+        dialog.accept()
 
 
 @contextmanager
@@ -55,21 +60,31 @@ def visitor(browser: Any, up: Up, member: str | None = None, **options: Any) -> 
     Everything that a page asks for stays on this machine, and no script or style of it is refused by its policy.
     """
     context = browser.new_context(base_url=address(up), locale="en-GB", timezone_id="UTC", **options)
-    context.set_default_timeout(10_000)
+    context.set_default_timeout(30_000)
     watched = Watched(context.new_page())
     if member is None:
         with Factory.open(up.root) as factory:
             watched.page.goto(console_link(factory, address(up)))
         watched.page.get_by_role("button", name="Open").click()
+        watched.page.get_by_role("button", name="Sign out").wait_for()
     else:
         cookie = {"name": "linewright", "value": session(up.root, member), "url": address(up)}
         context.add_cookies([{**cookie, "sameSite": "Strict", "httpOnly": True}])
         watched.page.goto("/")
-    yield watched
-    context.close()
+    try:
+        yield watched
+    finally:
+        context.close()
     assert not watched.troubles, watched.troubles
     elsewhere = [url for url in watched.requests if not url.startswith((address(up), "data:"))]
     assert not elsewhere, elsewhere
+
+
+def expect(locator: Any) -> Any:
+    """Return what waits for a part of a page to be as it is asserted."""
+    from playwright.sync_api import expect
+
+    return expect(locator)
 
 
 def address(up: Up) -> str:

@@ -1,7 +1,9 @@
 """Asking the control plane of a factory that is up."""
 
+import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,7 +12,9 @@ from pathlib import Path
 
 import commands
 import httpx
+import uvicorn
 from ports import free_port
+from starlette.types import ASGIApp
 
 
 def bearer(root: Path) -> dict[str, str]:
@@ -73,6 +77,20 @@ def factory_up(root: Path, *, forked: bool = False) -> Iterator[Up]:
         code = process.wait(timeout=60)
 
     assert 0 == code, up.log.read_text()
+
+
+@contextmanager
+def control_here(root: Path, app: ASGIApp) -> Iterator[Up]:
+    """Serve a control plane in a thread of this process, without an endpoint and a worker: for pages, that is cheaper than `factory_up`."""
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        server = uvicorn.Server(uvicorn.Config(app, log_level="error", timeout_graceful_shutdown=1))
+        thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})
+        thread.start()
+        try:
+            yield Up(root, 0, listening.getsockname()[1], root.parent / "control.log")
+        finally:
+            server.should_exit = True
+            thread.join()
 
 
 def processes(*words: bytes) -> list[int]:

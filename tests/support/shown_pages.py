@@ -12,7 +12,7 @@ import httpx
 import pytest
 from templates import copied, made_once
 
-from linewright.interfaces.http.app import control_app
+from linewright.interfaces.http.app import ControlApp, control_app
 from linewright.interfaces.http.expensive import Expensive
 from linewright.line.factory import Factory
 from linewright.line.predict.batch import predict_file
@@ -109,20 +109,25 @@ class Here(Expensive):
 Get = Callable[..., Shown]
 
 
-def pages_of(root: Path) -> Get:
-    """Return a function that shows a page to somebody with a role, on all lines or on some; with `form` it sends one.
-
-    With `member` it is by a token of that member, who may not do more than their own roles permit.
-    """
+def app_of(root: Path) -> ControlApp:
+    """Return the control plane of a factory, which does in this process what else takes a process of its own."""
     expensive = Here(root, report=lambda _: None)
     expensive.root_of = root
-    app = control_app(
+    return control_app(
         lambda identity: Factory.open(root, identity=identity),
         OPERATIONS,
         authenticator=Authenticator(state=root / ".linewright"),
         root=root,
         expensive=expensive,
     )
+
+
+def pages_of(root: Path) -> Get:
+    """Return a function that shows a page to somebody with a role, on all lines or on some; with `form` it sends one.
+
+    With `member` it is by a token of that member, who may not do more than their own roles permit.
+    """
+    app = app_of(root)
     tokens: dict[tuple[str, tuple[str, ...], str], str] = {}
 
     def token_of(role: str, lines: tuple[str, ...], member: str) -> str:

@@ -242,7 +242,7 @@ def environment() -> Environment:
     }
     made.filters.update(writers)
     given: dict[str, Any] = made.globals  # pyright: ignore[reportAssignmentType] -- of what Jinja puts there by itself
-    given.update(draw=charts, term=term, version_of=version_of)
+    given.update(draw=charts, term=term, version_of=version_of, style_digest=style_digest)
     return made
 
 
@@ -250,6 +250,7 @@ def _plural(one: str, many: str, n: int) -> str:
     return translate(one if n == 1 else many)
 
 
+@cache
 def style_digest() -> str:
-    """Return what a policy names the style of a saved page by."""
+    """Return what the policy of a saved page names its style by."""
     return base64.b64encode(hashlib.sha256(static("linewright.css")).digest()).decode()

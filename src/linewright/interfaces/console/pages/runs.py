@@ -9,9 +9,12 @@ SHOWN = 100
 
 
 def read(ask: Ask, values: Mapping[str, str]) -> Mapping[str, Any]:
-    """Return the newest runs, of one line if one is named."""
+    """Return the newest runs that somebody may see, of one line if one is named."""
+    line = values["line"]
+    listed = [ask("runs", line=line, limit=SHOWN)] if line else ask.of_lines("runs", limit=SHOWN)
+    found = [each for one in listed for each in one.runs]
     return {
-        "runs": ask("runs", line=values["line"] or None, limit=SHOWN).runs,
+        "runs": sorted(found, key=lambda each: each.at, reverse=True)[:SHOWN],
         "names": sorted(each.line for each in ask.status.lines),
         "shown": SHOWN,
     }

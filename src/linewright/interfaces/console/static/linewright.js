@@ -158,7 +158,7 @@ async function readHeader(input) {
   const list = document.getElementById(input.dataset.columns);
   const line = (await input.files[0].slice(0, 65536).text()).split(/\r?\n/)[0];
   const separator = [",", ";", "\t", "|"].reduce((best, each) => line.split(each).length > line.split(best).length ? each : best);
-  list.replaceChildren(...line.split(separator).map((each) => Object.assign(document.createElement("option"), { value: each.trim().replace(/^"|"$/g, "") })));
+  list.replaceChildren(...line.split(separator).map((each) => Object.assign(document.createElement("option"), { value: each.trim().replace(/^"(.*)"$/, "$1").replaceAll('""', '"') })));
 }
 document.addEventListener("change", (event) => { if (event.target.matches("input[data-columns]") && event.target.files[0]) readHeader(event.target); });
 
