@@ -58,8 +58,11 @@ _MOST_WATCHED = 50
 _NOTE_S = 600.0
 _WORTH_IT = 2_000
 """Bytes from which an answer is compressed."""
-_EVERY_PAGE = ("note", "save", "data")
-"""Values that each page takes: what a form has just done; whether the page is to be one file; which of its charts is wanted as data."""
+_EVERY_PAGE = ("note", "save", "data", "whole")
+"""Values that each page takes: what a form has just done; whether the page is to be one file; which of its charts is wanted as data;
+whether it is to come with what takes long."""
+_FRAGMENTS = ("main", "page")
+"""What our script asks for: a part, or what takes the place of the page that is shown."""
 
 OpenFactory = Callable[[Identity], Any]
 CarryOut = Callable[..., Awaitable[bytes]]
@@ -171,7 +174,10 @@ class Console:
             if _EVENTS in request.headers.get("accept", "") and route.page.is_live:
                 return self._watch(route, request, identity, values)
             charts = list[Any]()
-            html = await self._html(route, request, identity, values, own, charts=charts)
+            if not own and self._has_frame(route.page, request, identity, values):
+                html = await run_sync(self._frame, route, request, identity, values, limiter=self._threads)
+            else:
+                html = await self._html(route, request, identity, values, own, charts=charts)
             if "data" in own:
                 return self._data_of(charts, own["data"], route.name)
         except LinewrightError as error:
@@ -181,6 +187,29 @@ class Console:
             name = quote(route.name + "".join(f"-{value}" for value in request.path_params.values()))
             headers["content-disposition"] = f"attachment; filename*=UTF-8''{name}.html"
         return _compressed(request, Response(html, headers=headers, media_type=_HTML))
+
+    def _has_frame(self, page: Page, request: Request, identity: Identity, values: Mapping[str, str]) -> bool:
+        """Whether a browser gets the frame of a page first, which loads the page into itself: one that takes long.
+
+        Programs get the page as it is. So does our script when somebody has filled in a form, which stays in sight meanwhile.
+        """
+        is_visit = request.headers.get("x-fragment") == "page"
+        if request.headers.get("sec-fetch-mode") != "navigate" and not is_visit:
+            return False
+        if is_visit and page.is_form and request.url.query:
+            return False
+        asked = [(self._operations[name], given) for name, given in page.apart(values).values()]
+        try:
+            for operation, given in asked:
+                operation.authorize(identity, operation.check(given, text=True))
+        except LinewrightError:
+            return False  # the page says so
+        return any(operation.expensive for operation, _ in asked)
+
+    def _frame(self, route: Route, request: Request, identity: Identity, values: Mapping[str, str]) -> str:
+        page = route.page
+        heading = page.title(values) if page.title else self._render.translate(route.entry.title)
+        return self._page("frame.html.jinja", request, identity, {**values, "heading": heading})
 
     def _data_of(self, charts: list[Any], wanted: str, page: str) -> Response:
         """Return a chart of a page as data: ``0.csv`` is the table behind the first, ``0.json`` its Vega-Lite specification."""
@@ -298,7 +327,7 @@ class Console:
         nav = [] if identity is None else self._navigation(identity)
         line = request.path_params.get("line")
         tabs = [] if identity is None or line is None else self._tabs(identity, line)
-        is_part = request.headers.get("x-fragment") == "main"
+        is_part = request.headers.get("x-fragment") in _FRAGMENTS
         defaults = dict[str, Any]()
         defaults |= {"note": None, "page": "", "is_live": False, "saves": False, "error": None, "charts": []}
         defaults |= {"problem": None, "answer": None, "typed": {}}
