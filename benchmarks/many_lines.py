@@ -6,7 +6,7 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -86,7 +86,7 @@ def rested(pid: int) -> float:
 
 
 @contextmanager
-def worker(root: Path) -> Iterator[tuple[int, str]]:
+def worker(root: Path) -> Generator[tuple[int, str]]:
     """Serve the factory, and give the process of its control plane and worker, and where it listens."""
     log = root / "up.log"
     with log.open("wb") as out:

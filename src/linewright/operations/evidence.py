@@ -99,7 +99,7 @@ def show(factory: Factory, id: str, /, *, line: str | None = None) -> Shown:  # 
     id
         A prediction id, a run id, LINE@VERSION, or the beginning of a digest or of an alert's id.
     line
-        Name of the line of a prediction, where it is known: then it is found sooner (default: all lines are looked through).
+        Name of the line of a prediction, if it is known: then it is found sooner (default: all lines are looked through).
     """
     found = look_up(factory, id, line=line)
     # What somebody may not see is not there for them: an id tells nothing of other lines.

@@ -337,8 +337,8 @@ def _ripe(factory: Factory, spec: LineSpec, since: str) -> list[tuple[Prediction
     before = [one.position for one in windows if one.end <= since]
     until = earlier(factory.now(), spec.label.delay) if spec.label.delay else factory.now()
     pairs = [
-        (record, truth)
-        for record, truth in factory.labels_of(spec.line).labelled_since(
+        (record, label)
+        for record, label in factory.labels_of(spec.line).labelled_since(
             before[-1] if before else None, known_by=factory.now()
         )
         if since <= record.at <= until

@@ -92,7 +92,7 @@ def _happened(factory: Factory, version: Version) -> list[Event]:
 def find_prediction(
     factory: Factory, name: str, *, line: str | None = None
 ) -> tuple[Prediction, Truth | None] | None:
-    """Return the prediction of any line that has this id, with what turned out to be true; `None` where none has.
+    """Return the prediction of any line that has this id, with its label; `None` if no prediction has.
 
     Parameters
     ----------

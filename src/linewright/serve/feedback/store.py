@@ -330,8 +330,7 @@ class Feedback:
     ) -> Iterator[tuple[Prediction, Truth]]:
         """Iterate over the predictions behind a position of the log whose label is known, in the order of the log.
 
-        Predictions without a label are not read: it takes long where there are many labels, and not where there are many
-        predictions.
+        Predictions without a label are not read: many labels take long, and many predictions do not.
 
         Parameters
         ----------
@@ -470,7 +469,7 @@ class Feedback:
         return found
 
     def _look(self, read: Callable[[sqlite3.Connection], T]) -> T | None:
-        """Return what is read from the file, by a connection that is made in a third of the time; `None` where that cannot be."""
+        """Return what is read from the file, by a connection that is made in a third of the time; `None` if that cannot be."""
         uri = f"{self._file.resolve().as_uri()}?mode=ro"
         with (
             suppress(sqlite3.DatabaseError),
