@@ -1,6 +1,6 @@
 """What the pages of the console take, with many lines, runs and predictions, beside those of MLflow.
 
-    python benchmarks/console.py [--lines N] [--runs N] [--predictions N] [--keep FOLDER] [--mlflow PYTHON] [--mlflow-runs N]
+    python benchmarks/console.py [--lines N] [--runs N] [--predictions N] [--asked N] [--keep FOLDER] [--mlflow PYTHON] [--mlflow-runs N]
 
 The factory is the one that `linewright demo` leaves, with copies of a further line up to N (see `many_lines.py`). All share the runs; `payments` and
 `tumours` of the demo have a tenth of the predictions each, the others share the rest. The record and the logs are written as runs and endpoints write
@@ -51,8 +51,8 @@ from linewright.serve.log.segments import read_log
 from linewright.serve.log.writer import PredictionLog
 from linewright.store.clock import uuid7
 
-ASKED, PARTS_ASKED = 40, 3
-"""Requests of each page, and of each part."""
+PARTS_ASKED, PART_MS = 3, 5_000
+"""Requests of each part; ms after which it is asked for no more."""
 ROWS = 1_000
 """Predictions of one request."""
 BUSY, LABELLED = "payments", "tumours"
@@ -60,7 +60,7 @@ BUSY, LABELLED = "payments", "tumours"
 PAGE_KB, PAGE_REQUESTS, PAGE_MS = 100, 5, 200
 NAVIGATION = {"accept": "text/html", "sec-fetch-mode": "navigate"}
 """What a browser says of itself that asks for a page, and below of a script that asks for a part."""
-PART = {"accept": "text/html", "x-fragment": "main"}
+PART = {"accept": "text/html", "sec-fetch-mode": "cors", "x-fragment": "main"}
 _LINK = re.compile(r'(?:href|data-load)="(/[^"#]*)"')
 
 
@@ -72,6 +72,7 @@ def main() -> None:
     parser.add_argument("--lines", type=int, default=1_000)
     parser.add_argument("--runs", type=int, default=100_000)
     parser.add_argument("--predictions", type=int, default=10_000_000)
+    parser.add_argument("--asked", type=int, default=40, help="requests of each page")
     parser.add_argument("--keep", type=Path)
     parser.add_argument("--mlflow", default=sys.executable)
     parser.add_argument("--mlflow-runs", type=int, default=5_000)
@@ -91,8 +92,8 @@ def main() -> None:
                 f"{given.runs:,} runs, {given.predictions:,} predictions, made in {filled:.0f} s\n\n{HEAD}",
                 flush=True,
             )
-            rows = ours(root, browser)
-            for row in peer.rows(browser, ASKED):
+            rows = ours(root, browser, given.asked)
+            for row in peer.rows(browser, given.asked):
                 print(row, flush=True)
             browser.close()
     print(f"\n{verdict(rows)}\n{time.monotonic() - began:.0f} s in all; load {os.getloadavg()[2]:.1f}")
@@ -109,7 +110,7 @@ def verdict(rows: Sequence[Row]) -> str:
     return f"Wanted of each page of ours: {wanted}. Missed by {len(missed)} of {len(rows)}: {', '.join(missed) or 'none'}"
 
 
-def ours(root: Path, browser: Browser) -> list[Row]:
+def ours(root: Path, browser: Browser, asked: int) -> list[Row]:
     """Print the rows of the console, and return them."""
     rows = list[Row]()
     with worker(root) as (pid, base), httpx.Client(base_url=base, headers=NAVIGATION, timeout=300) as client:
@@ -120,19 +121,24 @@ def ours(root: Path, browser: Browser) -> list[Row]:
         cookies = dict(client.cookies)
         client.get("/")  # how all lines stand is worked out once
         for name, address in [*addresses(client).items(), *searches(root).items()]:
-            times = [ms_of(lambda at=address: client.get(at)) for _ in range(ASKED)]
+            times = [ms_of(lambda at=address: client.get(at)) for _ in range(asked)]
             found = {
                 html.unescape(one) for one in re.findall(r'data-load="([^"]+)"', client.get(address).text)
             }
-            parts = [
-                median(ms_of(lambda at=part: client.get(at, headers=PART)) for _ in range(PARTS_ASKED))
-                for part in sorted(found)
-            ]
+            parts = [median(part_times(client, part)) for part in sorted(found)]
             first = load(browser, base + address, cookies, parts_are_there)
             row = Row("linewright", name, address, times, max(parts, default=None), first)
             print(row, flush=True)
             rows.append(row)
     return rows
+
+
+def part_times(client: httpx.Client, part: str) -> list[float]:
+    """Return the ms of a part of a page: of one that takes very long, those of one request."""
+    times = list[float]()
+    while len(times) < PARTS_ASKED and sum(times) < PART_MS:
+        times.append(ms_of(lambda: client.get(part, headers=PART)))
+    return times
 
 
 def parts_are_there(page: Page) -> None:
@@ -175,7 +181,7 @@ def of_line(name: str, path: str) -> str:
 
 def links_of(client: httpx.Client, at: str) -> list[str]:
     """Return what a page leads to."""
-    text = client.get(at, headers=PART).text
+    text = client.get(at).text
     versions = re.findall(r'<option value="(sha256:[0-9a-f]+)"', text)
     compared = [f"{at}/diff?{urlencode({'before': versions[0], 'after': versions[-1]})}"] if versions else []
     return [*map(html.unescape, _LINK.findall(text)), *compared]

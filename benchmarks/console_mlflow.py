@@ -107,7 +107,7 @@ class MlflowServer:
                     "runs of one": f"/#/experiments/{self._experiment}/runs",
                     "one run": f"/#/experiments/{self._experiment}/runs/{self._run}",
                 }.items():
-                    first = load(browser, base + address, {}, _until_quiet, by_script=True)
+                    first = load(browser, base + address, {}, _until_quiet)
                     calls = [each for each in first.asked if AJAX in each[1]]
                     times = [sum(_ms_of(client, each) for each in calls) for _ in range(asked)]
                     yield Row(

@@ -17,6 +17,10 @@ HEAD = (
     "| server | page | address | p50 ms | p95 ms | first load: requests | kB | slowest part, median ms | s until all is there |\n"
     "|---|---|---|---:|---:|---:|---:|---:|---:|"
 )
+PART = "x-fragment"
+"""Header by which our script asks for a part of a page that is there already."""
+SETTLES_MS = 300
+"""After which what a browser has loaded is counted."""
 LONGEST = 60
 """Characters of an address that are shown."""
 
@@ -26,7 +30,9 @@ class Load:
     """What a browser with an empty cache loads."""
 
     requests: int
+    """Those of the page, its styles and scripts; without those of its parts, which come after it."""
     kb: float
+    """Of these, as they are sent: most are compressed."""
     seconds: float
     """Until nothing is loaded any more."""
     asked: Sequence[tuple[str, str, str | None]]
@@ -72,22 +78,13 @@ def ms_of(ask: Callable[[], httpx.Response]) -> float:
     return took
 
 
-def load(
-    browser: Browser,
-    url: str,
-    cookies: Mapping[str, str],
-    until: Callable[[Page], object],
-    *,
-    by_script: bool = False,
-) -> Load:
+def load(browser: Browser, url: str, cookies: Mapping[str, str], until: Callable[[Page], object]) -> Load:
     """Load a page with an empty cache.
 
     Parameters
     ----------
     until
         Waits until nothing is loaded any more.
-    by_script
-        Whether a script makes the page: its requests count until nothing is loaded any more, and not only until the document is there.
     """
     context = browser.new_context()
     context.add_cookies([{"name": name, "value": value, "url": url} for name, value in cookies.items()])
@@ -98,17 +95,16 @@ def load(
 
     def count(done: Request) -> None:
         told = done.sizes()
-        sizes.append(told["responseBodySize"] + told["responseHeadersSize"])
+        if PART not in done.headers:
+            sizes.append(told["responseBodySize"] + told["responseHeadersSize"])
         asked.append((done.method, done.url, done.post_data))
 
     page.on("requestfinished", count)
     began = time.monotonic()
     page.goto(url)
-    first = len(sizes), sum(sizes) / 1000
     until(page)
     took = time.monotonic() - began
-    if by_script:
-        first = len(sizes), sum(sizes) / 1000
+    page.wait_for_timeout(SETTLES_MS)
     page.remove_listener("requestfinished", count)
     context.close()
-    return Load(*first, took, asked)
+    return Load(len(sizes), sum(sizes) / 1000, took, asked)
