@@ -1,41 +1,49 @@
-"""What the pages of the console take, with many lines, runs and predictions, beside MLflow's.
+"""What the pages of the console take, with many lines, runs and predictions, beside those of MLflow.
 
-    python benchmarks/console.py [--lines N] [--runs N] [--predictions N] [--mlflow PYTHON] [--mlflow-runs N]
+    python benchmarks/console.py [--lines N] [--runs N] [--predictions N] [--asked N] [--keep FOLDER] [--mlflow PYTHON] [--mlflow-runs N]
 
-N lines are declared and serve (see `declared.py`); they share the runs, and one of them has a tenth of the predictions. The
-record and the logs are written as runs and endpoints write them, and indexed. Then `up` serves, and each page is asked for
-again and again over one connection, as somebody who goes through the pages does: the time of the server is what the client waits for on
-this machine. A browser (Debian's Chromium, an empty cache) loads each page once: requests and bytes of the first load, and the seconds until nothing is
-loaded any more.
+The factory is the one that `linewright demo` leaves, with copies of a further line up to N (see `many_lines.py`). All share the runs; `payments` and
+`tumours` of the demo have a tenth of the predictions each, the others share the rest. The record and the logs are written as runs and endpoints write
+them, and indexed. Then `up` serves. Each page of `linewright.interfaces.console.table` is asked for again and again over one connection, as a browser
+asks for it; that none is missing is checked. The time is what the client waits for on this machine. A page whose slow part comes after it is measured
+without that part, which has columns of its own: a part is worked out in a process of its own, or is another page. A browser (Debian's Chromium, an empty
+cache) then loads each page once: requests and kB until the page is there, before its parts, and the seconds until nothing is loaded any more.
 
-PYTHON is that of an environment with MLflow (default: this one; without MLflow it is left out). Its server has N runs of one experiment, each with
-ten metrics and ten parameters, in SQLite; the same browser loads its pages, and its searches are asked for as its pages ask for them.
+With `--keep` the factory is made in a folder, or taken from there if it was made before.
+
+PYTHON is that of an environment with MLflow (default: this one; without MLflow it is left out), see `console_mlflow.py`.
 """
 
 import argparse
-import json
+import html
+import os
 import platform
+import re
 import shutil
-import socket
-import statistics
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from itertools import repeat
 from pathlib import Path
-from typing import Any
+from statistics import median
+from urllib.parse import urlencode
 
 import httpx
 import msgspec
-from declared import _grow, _make
+from console_mlflow import MlflowServer
+from many_lines import add_line, copies, grow, rested, worker
 from msgspec.structs import replace
-from playwright.sync_api import Browser, expect, sync_playwright
+from page_times import ARGUMENTS, HEAD, Row, load, ms_of
+from playwright.sync_api import Browser, Page, expect, sync_playwright
 from swap import LINE
 
+from linewright.interfaces.console.table import PAGES
 from linewright.line.factory import Factory
 from linewright.line.facts import Accepted, Finished
+from linewright.line.predict.try_row import request_form
 from linewright.operations.people.console import console_link
 from linewright.serve.facts import Predictions
 from linewright.serve.log.ids import first_of_many
@@ -43,29 +51,17 @@ from linewright.serve.log.segments import read_log
 from linewright.serve.log.writer import PredictionLog
 from linewright.store.clock import uuid7
 
-ARGUMENTS = (
-    *("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-dev-shm-usage"),
-    *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
-)
-ASKED = 60
-"""Requests of each page."""
+PARTS_ASKED, PART_MS = 3, 5_000
+"""Requests of each part; ms after which it is asked for no more."""
 ROWS = 1_000
 """Predictions of one request."""
+BUSY, LABELLED = "payments", "tumours"
+"""Lines of the demo with a tenth of the predictions each: the latter has alerts and questions for annotators."""
 PAGE_KB, PAGE_REQUESTS, PAGE_MS = 100, 5, 200
-MLFLOW = """
-import sys, random
-from mlflow import MlflowClient
-from mlflow.entities import Metric, Param
-client = MlflowClient(sys.argv[1])
-experiment = client.create_experiment("payments")
-chance = random.Random(1)
-for number in range(int(sys.argv[2])):
-    run = client.create_run(experiment)
-    metrics = [Metric(f"m{n}", chance.random(), 0, 0) for n in range(10)]
-    client.log_batch(run.info.run_id, metrics=metrics, params=[Param(f"p{n}", str(chance.random())) for n in range(10)])
-    client.set_terminated(run.info.run_id)
-print(experiment)
-"""
+NAVIGATION = {"accept": "text/html", "sec-fetch-mode": "navigate"}
+"""What a browser says of itself that asks for a page, and below of a script that asks for a part."""
+PART = {"accept": "text/html", "sec-fetch-mode": "cors", "x-fragment": "main"}
+_LINK = re.compile(r'(?:href|data-load)="(/[^"#]*)"')
 
 
 def main() -> None:
@@ -76,253 +72,198 @@ def main() -> None:
     parser.add_argument("--lines", type=int, default=1_000)
     parser.add_argument("--runs", type=int, default=100_000)
     parser.add_argument("--predictions", type=int, default=10_000_000)
+    parser.add_argument("--asked", type=int, default=40, help="requests of each page")
+    parser.add_argument("--keep", type=Path)
     parser.add_argument("--mlflow", default=sys.executable)
     parser.add_argument("--mlflow-runs", type=int, default=5_000)
     given = parser.parse_args()
     chromium = shutil.which("chromium") or sys.exit("Chromium is not here: apt-get install chromium")
+    began = time.monotonic()
     with tempfile.TemporaryDirectory() as name, sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=chromium, args=list(ARGUMENTS))
-        print(
-            f"Python {platform.python_version()}, {given.lines:,} lines, {given.runs:,} runs, {given.predictions:,} predictions\n"
-        )
-        print("| server | page | p50 ms | p95 ms | first load: requests | kB | s until all is loaded |")
-        print("|---|---|---:|---:|---:|---:|---:|", flush=True)
-        ours(Path(name) / "factory", browser, given)
-        mlflow(Path(name), browser, given)
-        browser.close()
-    print(
-        f"\nWanted of each page of ours: at most {PAGE_KB} kB and {PAGE_REQUESTS} requests on the first load, p95 at most {PAGE_MS} ms."
-    )
+        root = given.keep or Path(name) / "factory"
+        with MlflowServer(given.mlflow, Path(name), given.mlflow_runs) as peer:
+            if not root.exists():
+                make(root, given)
+            filled = time.monotonic() - began
+            peer.wait_until_filled()
+            browser = playwright.chromium.launch(executable_path=chromium, args=list(ARGUMENTS))
+            print(
+                f"Python {platform.python_version()}, {os.cpu_count()} cores, {browser.browser_type.name} {browser.version}; {given.lines:,} lines, "
+                f"{given.runs:,} runs, {given.predictions:,} predictions, made in {filled:.0f} s\n\n{HEAD}",
+                flush=True,
+            )
+            rows = ours(root, browser, given.asked)
+            for row in peer.rows(browser, given.asked):
+                print(row, flush=True)
+            browser.close()
+    print(f"\n{verdict(rows)}\n{time.monotonic() - began:.0f} s in all; load {os.getloadavg()[2]:.1f}")
 
 
-def ours(root: Path, browser: Browser, given: argparse.Namespace) -> None:
-    """Print the rows of the console."""
-    _make(root)
-    fill(root, given)
-    with (
-        up(root) as base,
-        httpx.Client(base_url=base, headers={"accept": "text/html"}, timeout=120) as client,
-    ):
+def verdict(rows: Sequence[Row]) -> str:
+    """Return what was wanted of each page, and which miss it."""
+    missed = [
+        row.address
+        for row in rows
+        if row.p95 > PAGE_MS or (row.first and (row.first.kb > PAGE_KB or row.first.requests > PAGE_REQUESTS))
+    ]
+    wanted = f"at most {PAGE_KB} kB and {PAGE_REQUESTS} requests on the first load, p95 at most {PAGE_MS} ms"
+    return f"Wanted of each page of ours: {wanted}. Missed by {len(missed)} of {len(rows)}: {', '.join(missed) or 'none'}"
+
+
+def ours(root: Path, browser: Browser, asked: int) -> list[Row]:
+    """Print the rows of the console, and return them."""
+    rows = list[Row]()
+    with worker(root) as (pid, base), httpx.Client(base_url=base, headers=NAVIGATION, timeout=300) as client:
+        rested(pid)  # the first look at all lines is the worker's, not the pages'
         with Factory.open(root) as factory:
             code = console_link(factory, base).partition("code=")[2]
-            run = factory.metadata.events(Accepted, line=LINE, newest_first=True, limit=1)[0].run
         assert client.post("/sign-in", data={"code": code}).status_code == 303
-        cookies = [{"name": name, "value": value, "url": base} for name, value in client.cookies.items()]
-        client.get("/")  # the status of all lines is worked out once
-        for path in pages(client, run):
-            times = [timed(client, path) for _ in range(ASKED)]
-            print(
-                f"| linewright | {path.replace(run, 'RUN')} | {report(times)} | {loaded(browser, base + path, cookies)} |",
-                flush=True,
-            )
+        cookies = dict(client.cookies)
+        client.get("/")  # how all lines stand is worked out once
+        for name, address in [*addresses(client).items(), *searches(root).items()]:
+            times = [ms_of(lambda at=address: client.get(at)) for _ in range(asked)]
+            found = {
+                html.unescape(one) for one in re.findall(r'data-load="([^"]+)"', client.get(address).text)
+            }
+            parts = [median(part_times(client, part)) for part in sorted(found)]
+            first = load(browser, base + address, cookies, parts_are_there)
+            row = Row("linewright", name, address, times, max(parts, default=None), first)
+            print(row, flush=True)
+            rows.append(row)
+    return rows
 
 
-def pages(client: httpx.Client, run: str) -> list[str]:
-    """Return the pages that are asked for: those of the factory, those of a line, and a run."""
-    line = client.get(f"/lines/{LINE}").text
-    tabs = sorted(
-        {link for link in line.split('"') if link.startswith(f"/lines/{LINE}/") and "/versions/" not in link}
-    )
-    return [
-        "/",
-        "/?q=line-09",
-        "/?by=tag",
-        "/alerts",
-        "/goals",
-        "/proposals",
-        "/audit",
-        f"/lines/{LINE}",
-        *tabs,
-        f"/lines/{LINE}/versions/1",
-        f"/runs/{run}",
-    ]
+def part_times(client: httpx.Client, part: str) -> list[float]:
+    """Return the ms of a part of a page: of one that takes very long, those of one request."""
+    times = list[float]()
+    while len(times) < PARTS_ASKED and sum(times) < PART_MS:
+        times.append(ms_of(lambda: client.get(part, headers=PART)))
+    return times
 
 
-def fill(root: Path, given: argparse.Namespace) -> None:
-    """Declare the lines, and write what happened to them."""
+def parts_are_there(page: Page) -> None:
+    """Wait until a page has loaded its parts."""
+    expect(page.locator("[data-load], [aria-busy]")).to_have_count(0, timeout=300_000)
+
+
+def addresses(client: httpx.Client) -> dict[str, str]:
+    """Return an address of each page of the table: values in it are found on pages that lead to it."""
+    found, read, links = dict[str, str](), set[str](), list[str]()
+    starts = [at for name, entry in PAGES.items() if "{" not in (at := of_line(name, entry.path))]
+    for at in (*starts, "/alerts?over=1", "/proposals?all=1"):
+        links += [at, *links_of(client, at)]
+        read.add(at)
+    while True:
+        found = {name: at for name, entry in PAGES.items() if (at := address_of(name, entry.path, links))}
+        further = [at for at in found.values() if at not in read]
+        if len(found) == len(PAGES) or not further:
+            break
+        for at in further:
+            links += links_of(client, at)
+            read.add(at)
+    if missing := sorted(PAGES.keys() - found.keys()):
+        sys.exit(f"no page leads to {', '.join(missing)}")
+    return found
+
+
+def address_of(name: str, path: str, links: Iterable[str]) -> str | None:
+    """Return the first of some links that is one of a page."""
+    pattern = re.compile(re.sub(r"\{[a-z_]+\}", "[^/?]+", of_line(name, path)) + r"(\?.*)?")
+    matches = [each for each in links if pattern.fullmatch(each)]
+    # Of a page of a fixed address that without a query; a difference is one of something.
+    return min(matches, key=lambda each: ("?" in each) != (name == "difference"), default=None)
+
+
+def of_line(name: str, path: str) -> str:
+    """Return the address of a page with the line that has the most to show on it."""
+    return path.replace("{line}", LABELLED if name in {"label", "labels"} else BUSY)
+
+
+def links_of(client: httpx.Client, at: str) -> list[str]:
+    """Return what a page leads to."""
+    text = client.get(at).text
+    versions = re.findall(r'<option value="(sha256:[0-9a-f]+)"', text)
+    compared = [f"{at}/diff?{urlencode({'before': versions[0], 'after': versions[-1]})}"] if versions else []
+    return [*map(html.unescape, _LINK.findall(text)), *compared]
+
+
+def searches(root: Path) -> Mapping[str, str]:
+    """Return pages with what somebody has filled in."""
     with Factory.open(root) as factory:
-        accepted = factory.metadata.events(Accepted, line=LINE)[0]
-        finished = factory.metadata.events(Finished, line=LINE)[0]
-        _grow(root, given.lines)
-        lines = [LINE, *(f"line-{number:04}" for number in range(1, given.lines))]
-        for number in range(given.runs):
-            line = lines[number % len(lines)]
-            run = uuid7()
-            factory.metadata.record(replace(accepted, line=line, run=run))
-            factory.metadata.record(replace(finished, line=line, run=run))
-        for line in lines:
-            wanted = (
-                given.predictions // 10
-                if line == LINE
-                else given.predictions * 9 // 10 // max(1, given.lines - 1)
-            )
-            log(factory, line, wanted)
+        row = {f"c.{each.name}": each.example for each in request_form(factory, BUSY).fields}
+    return {
+        "factory, a search": "/?q=line-09",
+        "factory, its next page": "/?page=2",
+        "factory, by tag": "/?by=tag",
+        "alerts, also those that are over": "/alerts?over=1",
+        "runs of a line": f"/runs?line={BUSY}",
+        "audit of a line": f"/audit?line={BUSY}",
+        "predictions of a key": f"/lines/{BUSY}/predictions?key=00000001",
+        "try, with a row": f"/lines/{BUSY}/try?{urlencode({name: value for name, value in row.items() if value is not None})}",
+    }
 
 
-def log(factory: Factory, line: str, wanted: int) -> None:
-    """Log answers as an endpoint does, in requests of a thousand rows, and index them."""
-    folder = factory.state / "log" / line
-    like = next(read_log(folder)).record
-    kept = PredictionLog(folder)
-    for first in range(0, wanted, ROWS):
-        n = min(ROWS, wanted - first)
-        body = msgspec.Raw(msgspec.json.encode({"rows": [like.row] * n}))
-        kept.append_request(
-            Predictions(
-                many=n,
-                first=first_of_many(uuid7()),
-                line=line,
-                generation=like.generation,
-                model=like.model,
-                digest=like.digest,
-                at=factory.now(),
-                keys=[f"{first + number:08}" for number in range(n)],
-                request=body,
-                answers=[like.answer] * n,
-                threshold=like.threshold,
-            )
+def make(root: Path, given: argparse.Namespace) -> None:
+    """Live through the demo, declare further lines, and write what happened to all of them."""
+    asked = [sys.executable, "-m", "linewright", "demo", "--factory", str(root)]
+    subprocess.run(asked, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    with Factory.open(root) as factory:
+        lived = factory.metadata.lines()
+        add_line(factory)
+    grow(root, given.lines - len(lived))
+    lines = [*lived, LINE, *copies(given.lines - len(lived))]
+    with Factory.open(root) as factory:
+        run(factory, lines, given.runs)
+    tenth = given.predictions // 10
+    others = (given.predictions - 2 * tenth) // (len(lines) - 2)
+    counts = [tenth if line in {BUSY, LABELLED} else others for line in lines]
+    with ProcessPoolExecutor(os.cpu_count()) as pool:
+        for _ in pool.map(log, repeat(root), lines, counts, chunksize=8):
+            pass
+
+
+def run(factory: Factory, lines: Sequence[str], wanted: int) -> None:
+    """Record so many runs, those of each line as its first one went."""
+    first = {
+        line: (
+            factory.metadata.events(Accepted, line=line, limit=1)[0],
+            factory.metadata.events(Finished, line=line, limit=1)[0],
         )
-    kept.close()
-    factory.labels_of(line).catch_up()
+        for line in lines
+    }
+    for start in range(0, wanted, ROWS):
+        numbers = range(start, min(start + ROWS, wanted))
+        runs = [(lines[number % len(lines)], uuid7()) for number in numbers]
+        factory.metadata.record_all(
+            [replace(event, line=line, run=id_) for line, id_ in runs for event in first[line]]
+        )
 
 
-@contextmanager
-def up(root: Path) -> Iterator[str]:
-    """Hold the factory up, and give the address of its console."""
-    ports = [free_port(), free_port()]
-    log = root.parent / "up.log"
-    with log.open("w") as said:
-        command = [
-            sys.executable,
-            "-m",
-            "linewright",
-            "up",
-            "--factory",
-            str(root),
-            "--port",
-            str(ports[0]),
-            "--control-port",
-            str(ports[1]),
-        ]
-        process = subprocess.Popen(command, stdout=said, stderr=said)
-        try:
-            until = time.monotonic() + 600
-            while "ready:" not in log.read_text():
-                assert process.poll() is None, log.read_text()
-                assert time.monotonic() < until, log.read_text()
-                time.sleep(0.5)
-            time.sleep(30)  # the first look at all lines is the worker's, not the pages'
-            yield f"http://127.0.0.1:{ports[1]}"
-        finally:
-            process.terminate()
-            process.wait(120)
-
-
-def mlflow(folder: Path, browser: Browser, given: argparse.Namespace) -> None:
-    """Print the rows of MLflow, where it is installed."""
-    if subprocess.run([given.mlflow, "-c", "import mlflow"], capture_output=True, check=False).returncode:
-        print("MLflow is not in this environment; --mlflow names another")
-        return
-    store, port = f"sqlite:///{folder}/mlflow.sqlite", free_port()
-    made = subprocess.run(
-        [given.mlflow, "-c", MLFLOW, store, str(given.mlflow_runs)],
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    experiment = made.stdout.split()[-1]
-    command = [
-        given.mlflow,
-        "-m",
-        "mlflow",
-        "server",
-        "--backend-store-uri",
-        store,
-        "--host",
-        "127.0.0.1",
-        "--port",
-        str(port),
-        "--workers",
-        "1",
-    ]
-    process = subprocess.Popen(
-        command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
-    )
-    base = f"http://127.0.0.1:{port}"
-    try:
-        wait(f"{base}/health")
-        with httpx.Client(base_url=base, timeout=120) as client:
-            body = {"experiment_ids": [experiment], "max_results": 100}
-            times = [timed(client, "/ajax-api/2.0/mlflow/runs/search", body) for _ in range(ASKED)]
-        for path in ("/#/experiments", f"/#/experiments/{experiment}/runs"):
-            told = report(times) if path.endswith("runs") else " | "
-            print(
-                f"| mlflow, {given.mlflow_runs:,} runs | {path} | {told} | {loaded(browser, base + path, [])} |",
-                flush=True,
+def log(root: Path, line: str, wanted: int) -> None:
+    """Log answers as an endpoint does, in requests of a thousand rows, and index them."""
+    with Factory.open(root) as factory:
+        folder = factory.state / "log" / line
+        like = next(read_log(folder)).record
+        kept = PredictionLog(folder)
+        for first in range(0, wanted, ROWS):
+            n = min(ROWS, wanted - first)
+            kept.append_request(
+                Predictions(
+                    many=n,
+                    first=first_of_many(uuid7()),
+                    line=line,
+                    generation=like.generation,
+                    model=like.model,
+                    digest=like.digest,
+                    at=factory.now(),
+                    keys=[f"{first + number:08}" for number in range(n)],
+                    request=msgspec.Raw(msgspec.json.encode({"rows": [like.row] * n})),
+                    answers=[like.answer] * n,
+                    threshold=like.threshold,
+                )
             )
-    finally:
-        process.terminate()
-        process.wait(60)
-
-
-def wait(url: str) -> None:
-    """Wait until a server answers."""
-    until = time.monotonic() + 120
-    while time.monotonic() < until:
-        try:
-            if httpx.get(url).is_success:
-                return
-        except httpx.HTTPError:
-            time.sleep(0.5)
-    sys.exit(f"{url} does not answer")
-
-
-def timed(client: httpx.Client, path: str, body: object = None) -> float:
-    """Return the ms that a client waits for an answer."""
-    began = time.perf_counter()
-    answer = (
-        client.get(path)
-        if body is None
-        else client.post(path, content=json.dumps(body), headers={"content-type": "application/json"})
-    )
-    took = (time.perf_counter() - began) * 1000
-    assert answer.status_code == 200, (path, answer.text[:500])
-    return took
-
-
-def report(times: list[float]) -> str:
-    return f"{statistics.median(times):.0f} | {sorted(times)[int(0.95 * len(times))]:.0f}"
-
-
-def loaded(browser: Browser, url: str, cookies: list[Any]) -> str:
-    """Load a page with an empty cache: return its requests, their kB, and the seconds until nothing is loaded any more."""
-    context = browser.new_context()
-    context.add_cookies(cookies)
-    page = context.new_page()
-    sizes: list[int] = []
-
-    def count(done: Any) -> None:
-        told = done.sizes()
-        sizes.append(told["responseBodySize"] + told["responseHeadersSize"])
-
-    page.on("requestfinished", count)
-    began = time.monotonic()
-    page.goto(url)
-    first = len(sizes), sum(sizes) / 1000
-    if cookies:
-        expect(page.locator("[data-load], [aria-busy]")).to_have_count(0, timeout=60_000)
-    else:
-        page.wait_for_load_state("networkidle")
-        first = len(sizes), sum(sizes) / 1000
-    took = time.monotonic() - began
-    page.remove_listener("requestfinished", count)
-    context.close()
-    return f"{first[0]} | {first[1]:,.0f} | {took:.1f}"
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        return int(taken.getsockname()[1])
+        kept.close()
+        factory.labels_of(line).catch_up()
 
 
 if __name__ == "__main__":

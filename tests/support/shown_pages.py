@@ -150,15 +150,20 @@ def pages_of(root: Path) -> Get:
         lines: tuple[str, ...] = (),
         member: str = "",
         form: Mapping[str, str] | None = None,
+        headers: Mapping[str, str] | None = None,
     ) -> Shown:
-        headers = {"Authorization": f"Bearer {token_of(role, lines, member)}", "Accept": "text/html"}
+        sent = {
+            "Authorization": f"Bearer {token_of(role, lines, member)}",
+            "Accept": "text/html",
+            **(headers or {}),
+        }
 
         async def ask() -> httpx.Response:
             transport = httpx.ASGITransport(app=app)
             async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1:8080") as client:
                 if form is None:
-                    return await client.get(path, headers=headers)
-                return await client.post(path, headers=headers, data=dict(form))
+                    return await client.get(path, headers=sent)
+                return await client.post(path, headers=sent, data=dict(form))
 
         # In a thread of its own: a browser that other tests of this process use keeps a loop at work in this one.
         with ThreadPoolExecutor(1) as thread:

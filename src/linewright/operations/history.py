@@ -1,7 +1,5 @@
 """Operations that list runs, models and predictions."""
 
-from collections.abc import Iterator
-from itertools import islice
 from typing import Annotated, Any
 
 import msgspec
@@ -18,7 +16,8 @@ from linewright.release.facts import Deployed, Halted, Promoted, Refused, Rolled
 from linewright.serve.facts import Prediction, Truth
 from linewright.serve.log.ids import is_id
 from linewright.store.protocols import Version
-from linewright.store.values import Event
+from linewright.store.snapshot import FEW
+from linewright.store.values import Event, decoder
 from linewright.watch.facts import Alerted, Cleared
 
 
@@ -68,7 +67,7 @@ def runs(
     limit
         Most runs to list.
     """
-    return Runs(runs=tuple(islice(run_lines(factory, line), limit)))
+    return Runs(runs=tuple(newest_runs(factory, line, limit)))
 
 
 class HistoryEntry(msgspec.Struct, frozen=True, kw_only=True):
@@ -136,14 +135,38 @@ def _entry_of(event: Event) -> HistoryEntry:
     )
 
 
-def run_lines(factory: Factory, line: str | None) -> Iterator[RunLine]:
-    """Iterate over the runs of a line, or of all lines, newest first."""
-    ended = {one.run: one for one in factory.metadata.events(Finished, line=line)}
-    promoted = {one.run for one in factory.metadata.events(Promoted, line=line)}
+def newest_runs(factory: Factory, line: str | None, limit: int) -> list[RunLine]:
+    """Return the runs of a line, or of all lines, that were accepted last, newest first; of the record nothing older is read."""
+    equal = {"kind": _name(Accepted)} | ({} if line is None else {"line": line})
+    found = factory.metadata.latest_links(before=None, limit=limit, equal=equal, since="", until="")
+    if not found:
+        return []
+    # A run ends, and promotes, after it was accepted.
+    ended, promoted = dict[str, Finished](), set[str | None]()
+    for one in factory.metadata.links(
+        after=found[-1].seq, kinds=(_name(Finished), _name(Promoted)), line=line
+    ):
+        if one.kind == _name(Finished):
+            finished = decoder(Finished).decode(one.body)
+            ended[finished.run] = finished
+        else:
+            promoted.add(decoder(Promoted).decode(one.body).run)
     prices = declared_costs(factory)
-    for accepted in factory.metadata.events(Accepted, line=line, newest_first=True):
-        is_promoted = accepted.run in promoted
-        yield _run_line(accepted, ended.get(accepted.run), prices, promoted=is_promoted)
+    accepted = [decoder(Accepted).decode(one.body) for one in found]
+    return [_run_line(one, ended.get(one.run), prices, promoted=one.run in promoted) for one in accepted]
+
+
+def last_runs(factory: Factory, line: str) -> list[RunLine]:
+    """Return the few runs of a line that were accepted last, newest first: of a factory `at_once` they are read for all lines at once."""
+    metadata, prices = factory.metadata, declared_costs(factory)
+    ended = {one.run: one for one in metadata.events(Finished, line=line)}
+    promoted = {one.run for one in metadata.events(Promoted, line=line)}
+    newest = metadata.events(Accepted, line=line, newest_first=True, limit=FEW)
+    return [_run_line(one, ended.get(one.run), prices, promoted=one.run in promoted) for one in newest]
+
+
+def _name(kind: type[Event]) -> str:
+    return str(kind.__struct_config__.tag)
 
 
 def _run_line(
@@ -198,6 +221,7 @@ def models(factory: Factory, line: str, /) -> Models:
     line
         Name of the line.
     """
+    factory = factory.at_once([line])  # many runs end with one certificate, which is then read once
     versions = list(reversed(factory.metadata.versions(line)))
     if not versions:
         factory.path_of(line)  # an unknown line is an error; a line without models is an empty list

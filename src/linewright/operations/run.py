@@ -124,7 +124,7 @@ def run_steps(factory: Factory, run: str, /) -> RunSteps:
         Id of the run, as `runs` lists it.
     """
     require_id(run)
-    accepted = next((one for one in factory.metadata.events_with(Accepted, run) if one.run == run), None)
+    accepted = factory.metadata.newest_with(Accepted, "run", run)
     # What somebody may not see is not there for them: an id tells nothing of other lines.
     if accepted is None or not factory.may("view", accepted.line):
         raise NotFound("no such run was accepted", found=run, hint="`linewright runs` lists them")

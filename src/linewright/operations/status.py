@@ -15,7 +15,7 @@ from linewright.line.file.mistakes import did_you_mean
 from linewright.line.loop.waiting import Wait
 from linewright.line.notify.deliveries import Delivery, undelivered
 from linewright.line.proposals.record import Look, live_of
-from linewright.line.record.alerts import newest_of, open_alerts, open_proposal
+from linewright.line.record.alerts import may_wait, newest_of, open_alerts, open_proposal
 from linewright.line.record.clock_skew import ahead_until
 from linewright.line.record.costs import Costs, costs_of
 from linewright.line.record.disk_space import DiskForecast, forecast
@@ -28,7 +28,7 @@ from linewright.line.release.next_steps import is_forced, realised, waits_becaus
 from linewright.line.value.account import ratio_of
 from linewright.model.gates.text import certificate_in_words, undecided_in_words
 from linewright.operations.declaration.declare import operation
-from linewright.operations.history import RunLine, run_lines
+from linewright.operations.history import RunLine, last_runs
 from linewright.people.facts import Account, Accounted, BackupRestored
 from linewright.release.facts import Deployed, Halted, Promoted, RolledBack, Rollout, Withdrawn
 from linewright.release.halt_file import Note, note_of, stopped
@@ -39,7 +39,7 @@ from linewright.serve.listener import Announced, announced
 from linewright.serve.log.outages import lines_with_outages
 from linewright.serve.log.segments import Damage
 from linewright.store.clock import said
-from linewright.watch.facts import FEWEST_LABELS, Alerted, Performance, Waiting
+from linewright.watch.facts import FEWEST_LABELS, Alerted, Performance
 
 
 class Realised(msgspec.Struct, frozen=True, kw_only=True):
@@ -322,10 +322,7 @@ def _line_status(
     live = live_of(factory, name)
     unfinished, failed = _open_runs(factory, name)
     performance = realised(factory, name, digest) if digest and labels else None  # no window can tell without
-    proposal, cooling = open_proposal(factory, name), newest_of(factory, name, Waiting)
-    # Most lines wait for nothing, and to look closer takes long.
-    may_wait = bool(alerts) or proposal is not None or challenging is not None or is_tried
-    may_wait = may_wait or (cooling is not None and (cooling.until or "") > factory.now())
+    proposal = open_proposal(factory, name)
     return LineStatus(
         line=name,
         champion=_named(name, pointer.champion),
@@ -368,7 +365,7 @@ def _line_status(
         going_back=_going_back(factory, name)
         if champion is not None and champion.verdict != "promote"
         else None,
-        waiting=_waits(factory, name) if may_wait else (),
+        waiting=_waits(factory, name) if may_wait(factory, name) else (),
         approvals=tuple(one.proposed.id for one in live),
         value=_value(factory, name),
         tags=reading.tags.get(name, ()),
@@ -446,7 +443,7 @@ def _named(line: str, version: int | None) -> str | None:
 
 def _open_runs(factory: Factory, line: str) -> tuple[RunLine | None, RunLine | None]:
     """Return the newest run that has not ended, and the one that ended last if it failed."""
-    runs = list(run_lines(factory, line))
+    runs = last_runs(factory, line)
     unfinished = next((one for one in runs if one.state == "unfinished"), None)
     last = next((one for one in runs if one.state != "unfinished"), None)
     return unfinished, last if last and last.state == "failed" else None

@@ -23,7 +23,15 @@ from linewright.line.loop.watched import (
     then_and_now,
     trainings_for,
 )
-from linewright.line.record.alerts import find_alert, open_alerts, open_proposal, proposal_because
+from linewright.line.record.alerts import (
+    find_alert,
+    may_wait,
+    newest_of,
+    open_alerts,
+    open_proposal,
+    proposal_because,
+)
+from linewright.line.record.line_files import CheckedFiles
 from linewright.operations.declaration.declare import operation
 from linewright.watch.facts import Alerted, Cleared, Confirmations, Performance, Watched
 
@@ -88,20 +96,22 @@ def alerts(factory: Factory, line: str | None = None, /, *, over: bool = False) 
     if line is not None:
         factory.path_of(line)
         names = [line]
-    factory = factory.at_once(names)
-    waits = {name: waits_in(factory, name) for name in names}
+    asked, factory = factory, factory.at_once(names)
+    # Most lines wait for nothing, and to look closer takes long.
+    some = names if line is not None else [name for name in names if may_wait(factory, name)]
+    closer = asked.at_once(some)
+    waits = {name: waits_in(closer, name) for name in some}
+    files = CheckedFiles(factory)
+    troubles = {name: trouble for name in names if (trouble := files.trouble_with(name)) is not None}
+    files.keep()
     listed = [alert for name in names for alert in _alerts_of(factory, name, over=over)]
     return Alerts(
         alerts=tuple(sorted(listed, key=lambda alert: alert.at, reverse=True)),
         proposals=tuple(
-            one for name in names if (one := _proposal_of(factory, name, waits[name])) is not None
+            one for name in names if (one := _proposal_of(factory, name, waits.get(name, ()))) is not None
         ),
-        troubles=tuple(one for name in names if (one := factory.trouble_with(name)) is not None),
-        watched=tuple(
-            name
-            for name in names
-            if factory.trouble_with(name) is None and factory.metadata.events(Watched, line=name, limit=1)
-        ),
+        troubles=tuple(troubles.values()),
+        watched=tuple(name for name in names if name not in troubles and newest_of(factory, name, Watched)),
         waits=tuple(one for found in waits.values() for one in found),
     )
 

@@ -12,6 +12,10 @@ R = TypeVar("R", bound=Result)
 E = TypeVar("E", bound=Event)
 FEW = 8
 """Newest events of a line that are read for all lines at once; where more are asked for, those of the one line are."""
+MANY = 2**31 - 1
+"""As a limit: all events of one line, without those of the others, whom nobody may ask about."""
+_FEW_LINES = 20
+"""Lines whose events are looked up by an index; of more, it takes less to read the events of all lines."""
 _REFERS = ("certificate", "performance")
 """Fields of events with the digest of a result: those who ask for one of a line will ask for those of the others."""
 
@@ -65,8 +69,9 @@ class Snapshot:
         if kind not in self._all and limit and newest_first:
             return self._newest_of(kind, limit).get(line, [])[:limit]
         if kind not in self._all:
-            only = self._lines[0] if len(self._lines) == 1 else None
-            self._all[kind] = self._by_line(self._metadata.events(kind, line=only))
+            few = len(self._lines) <= _FEW_LINES
+            read = self._metadata.events_of(kind, self._lines) if few else self._metadata.events(kind)
+            self._all[kind] = self._by_line(read)
         found = self._all[kind].get(line, [])
         found = found[::-1] if newest_first else list(found)
         return found[:limit] if limit else found

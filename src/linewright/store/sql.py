@@ -216,12 +216,25 @@ class SqlMetadata:
         rows = self._rows(_ordered(query, line=line, newest_first=newest_first, limit=limit))
         return [_read_event(kind, row) for row in rows]
 
-    def events_with(self, kind: type[E], text: str) -> list[E]:
-        """Return the events of one kind whose stored form has a text, such as an id, in order; the database looks for it, so that few are read."""
+    def events_of(self, kind: type[E], lines: Sequence[str]) -> list[E]:
+        """Return the events of one kind of some lines, by line and of each in order."""
+        query = sa.select(_events).where(_events.c.kind == _name(kind), _events.c.line.in_(lines))
+        # In the order of their index, else the database goes through the events of all lines.
+        rows = self._rows(query.order_by(_events.c.line, _events.c.seq))
+        return [_read_event(kind, row) for row in rows]
+
+    def newest_with(self, kind: type[E], field: str, value: str) -> E | None:
+        """Return the newest event of one kind that has a text in a field, such as the id of a run; `None` if there is none.
+
+        The database looks for it, from the newest event on: what happened of late is found at once.
+        """
+        # As canonical JSON has it. In a text the quotes would have a backslash before them, so this is the field.
+        stored = f'"{field}":{canonical_json(value).decode()}'
         query = sa.select(_events).where(
-            _events.c.kind == _name(kind), _events.c.body.contains(text, autoescape=True)
+            _events.c.kind == _name(kind), _events.c.body.contains(stored, autoescape=True)
         )
-        return [_read_event(kind, row) for row in self._rows(query.order_by(_events.c.seq))]
+        rows = self._rows(_ordered(query, line=None, newest_first=True, limit=1))
+        return _read_event(kind, rows[0]) if rows else None
 
     def history(self, *, line: str | None = None, limit: int = 50) -> list[Recorded]:
         """Return events of all known kinds, newest first; `limit` 0 means all."""

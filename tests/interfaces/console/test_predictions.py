@@ -18,7 +18,7 @@ def test_the_latest_answers_stand_with_their_truth(get, listed):
 
     assert 200 == page.status
     assert 20 == len(listed)
-    assert {f"/predictions/{one.id}" for one in listed} <= set(page.links)
+    assert {f"/predictions/{one.id}?line=claims" for one in listed} <= set(page.links)
     assert 10 == page.text.count("not known yet")
     page.assert_harmless()
 

@@ -63,11 +63,13 @@ _NOTE_S = 600.0
 _WORTH_IT = 2_000
 """Bytes from which an answer is compressed."""
 _WATCHED = "watched"
-_FRAGMENTS = frozenset({"main", _WATCHED})
-"""What a browser asks of a page: its main part with what stands around it, or, of one that is watched, the main part alone."""
+_FRAGMENTS = frozenset({"main", "page", _WATCHED})
+"""What our script asks for: a part, or what takes the place of the page that is shown, with what stands around it; or, of one that is
+watched, the main part alone."""
 _NOTHING_AROUND: Mapping[str, Any] = {"seen": None, "saved_views": (), "view_address": ""}
-_EVERY_PAGE = ("note", "save", "data")
-"""Values that each page takes: what a form has just done; whether the page is to be one file; which of its charts is wanted as data."""
+_EVERY_PAGE = ("note", "save", "data", "whole")
+"""Values that each page takes: what a form has just done; whether the page is to be one file; which of its charts is wanted as data;
+whether it is to come with what takes long."""
 
 OpenFactory = Callable[[Identity], Any]
 CarryOut = Callable[..., Awaitable[bytes]]
@@ -187,7 +189,10 @@ class Console:
             if _EVENTS in request.headers.get("accept", ""):
                 return self._watch(route, request, values)
             charts = list[Any]()
-            html = await self._html(route, request, identity, values, own, charts=charts)
+            if not own and self._has_frame(route.page, request, identity, values):
+                html = await run_sync(self._frame, route, request, identity, values, limiter=self._threads)
+            else:
+                html = await self._html(route, request, identity, values, own, charts=charts)
             if "data" in own:
                 return self._data_of(charts, own["data"], route.name)
         except LinewrightError as error:
@@ -197,6 +202,31 @@ class Console:
             name = quote(route.name + "".join(f"-{value}" for value in request.path_params.values()))
             headers["content-disposition"] = f"attachment; filename*=UTF-8''{name}.html"
         return _compressed(request, Response(html, headers=headers, media_type=_HTML))
+
+    def _has_frame(self, page: Page, request: Request, identity: Identity, values: Mapping[str, str]) -> bool:
+        """Whether a browser gets the frame of a page first, which loads the page into itself: one that takes long.
+
+        Programs get the page as it is. So does our script when somebody has filled in a form, which stays in sight meanwhile.
+        """
+        is_visit = request.headers.get("x-fragment") == "page"
+        if request.headers.get("sec-fetch-mode") != "navigate" and not is_visit:
+            return False
+        if is_visit and page.is_form and request.url.query:
+            return False
+        asked = [(self._operations[name], given) for name, given in page.apart(values).values()]
+        try:
+            for operation, given in asked:
+                operation.authorize(identity, operation.check(given, text=True))
+        except LinewrightError:
+            return False  # the page says so
+        return any(operation.expensive for operation, _ in asked)
+
+    def _frame(self, route: Route, request: Request, identity: Identity, values: Mapping[str, str]) -> str:
+        page = route.page
+        heading = page.title(values) if page.title else self._render.translate(route.entry.title)
+        with faults_explained(), panics_explained(), self._open(identity) as factory:
+            ask = Ask(factory, identity, self._operations, self._fleet)
+            return self._page("frame.html.jinja", request, identity, {**values, "heading": heading}, ask)
 
     def _data_of(self, charts: list[Any], wanted: str, page: str) -> Response:
         """Return a chart of a page as data: ``0.csv`` is the table behind the first, ``0.json`` its Vega-Lite specification."""

@@ -17,7 +17,13 @@ from linewright.line.instants import earlier, later
 from linewright.line.loop.close_window import closed_windows
 from linewright.line.loop.waiting import MissingLabels, Wait, wait_in_words
 from linewright.line.predict.sql_columns import rows_with_made
-from linewright.line.record.alerts import newest_of, open_alerts, open_proposal, proposal_because
+from linewright.line.record.alerts import (
+    newest_of,
+    open_alerts,
+    open_proposal,
+    proposal_because,
+    runs_newest_first,
+)
 from linewright.line.record.refusals import REFUSALS, refusals, undecided
 from linewright.line.record.registry import challenger_of, find_model, judged
 from linewright.line.release.next_steps import waits_because
@@ -315,8 +321,8 @@ def _is_by_time(spec: LineSpec) -> bool:
 def _last_known(factory: Factory, line: str) -> str | None:
     """Return the instant whose knowledge the newest retraining used that came to its end; `None` before the first."""
     done = {one.run for one in factory.metadata.events(Finished, line=line) if one.outcome == "done"}
-    accepted = factory.metadata.events(Accepted, line=line, newest_first=True)
-    return next((one.as_of for one in accepted if one.as_of and one.run in done), None)
+    runs = runs_newest_first(factory, line)
+    return next((one.as_of for one in runs if one.as_of and one.run in done), None)
 
 
 def _is_new(spec: LineSpec, known: str, record: Prediction, truth: Truth) -> bool:
@@ -331,11 +337,11 @@ def _ripe(factory: Factory, spec: LineSpec, since: str) -> list[tuple[Prediction
     before = [one.position for one in windows if one.end <= since]
     until = earlier(factory.now(), spec.label.delay) if spec.label.delay else factory.now()
     pairs = [
-        (record, truth)
-        for record, truth in factory.labels_of(spec.line).labelled(
-            known_by=factory.now(), after=before[-1] if before else None
+        (record, label)
+        for record, label in factory.labels_of(spec.line).labelled_since(
+            before[-1] if before else None, known_by=factory.now()
         )
-        if truth is not None and since <= record.at <= until
+        if since <= record.at <= until
     ]
     return sorted(pairs, key=lambda pair: pair[0].at)
 

@@ -1,5 +1,6 @@
 """When the disk of a factory is full, at the rate at which its prediction logs grow."""
 
+import os
 import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
@@ -80,16 +81,25 @@ def forecast(factory: Factory) -> DiskForecast:
 
 def _segments(logs: Path, since: datetime) -> Iterator[tuple[datetime, float]]:
     """Give from when on each segment was written since an instant, and how many bytes, as if it grew evenly."""
-    for path in logs.glob(f"*/*{ENDING}"):
+    earliest = since.timestamp()
+    for file in _files(logs):
         with suppress(FileNotFoundError, ValueError):  # sealed meanwhile; or not named by us
-            about = path.stat()
-            until = datetime.fromtimestamp(about.st_mtime, tz=UTC)
-            if until > since:
-                begun = _begun(path.name)
+            about = file.stat()
+            if about.st_mtime > earliest:
+                until = datetime.fromtimestamp(about.st_mtime, tz=UTC)
+                begun = _begun(file.name)
                 first = max(begun, since)
                 lasted = max((until - begun).total_seconds(), 1e-6)
                 share = min(max((until - first).total_seconds(), 0.0) / lasted, 1.0)
                 yield first, about.st_size * share
+
+
+def _files(logs: Path) -> Iterator[os.DirEntry[str]]:
+    # A tenth of what a pattern takes, of a thousand lines.
+    with suppress(FileNotFoundError, NotADirectoryError), os.scandir(logs) as lines:
+        for line in lines:
+            with suppress(FileNotFoundError, NotADirectoryError), os.scandir(line.path) as files:
+                yield from (each for each in files if each.name.endswith(ENDING))
 
 
 def _begun(name: str) -> datetime:

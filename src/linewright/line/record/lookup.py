@@ -16,6 +16,7 @@ from linewright.line.record.registry import find_model, rebuilt_of
 from linewright.line.record.sentences import with_sentences
 from linewright.release.facts import Deployed, Promoted, Refused, RolledBack, Withdrawn
 from linewright.serve.facts import Prediction, Truth
+from linewright.serve.log.ids import is_id
 from linewright.serve.log.segments import read_log
 from linewright.store.protocols import Version
 from linewright.store.values import Event, to_builtins
@@ -34,13 +35,19 @@ class Found:
     """Whose it is; `None` for a result, which may be of several."""
 
 
-def look_up(factory: Factory, name: str) -> Found | None:
-    """Return what an id stands for: a model, a prediction, a run, or a result or an alert by the beginning of its id, or stored bytes."""
+def look_up(factory: Factory, name: str, *, line: str | None = None) -> Found | None:
+    """Return what an id stands for: a model, a prediction, a run, or a result or an alert by the beginning of its id, or stored bytes.
+
+    Parameters
+    ----------
+    line
+        The line among whose predictions to look first.
+    """
     if "@" in name:
         return _model(factory, find_model(factory, name))
+    # Ids of runs and predictions have one form, which no digest has. To look for a prediction takes longest: each line has its own.
     return (
-        _prediction(factory, name)
-        or _run(factory, name)
+        (is_id(name) and (_run(factory, name) or _prediction(factory, name, line)))
         or _result(factory, name)
         or _alert(factory, name)
         or _artifact(factory, name)
@@ -82,14 +89,26 @@ def _happened(factory: Factory, version: Version) -> list[Event]:
     return sorted(mine, key=lambda one: one.at)
 
 
-def find_prediction(factory: Factory, name: str) -> tuple[Prediction, Truth | None] | None:
-    """Return the prediction of any line that has this id, with what turned out to be true; `None` where none has."""
-    found = (factory.labels_of(line).find(name) for line in factory.metadata.lines())
+def find_prediction(
+    factory: Factory, name: str, *, line: str | None = None
+) -> tuple[Prediction, Truth | None] | None:
+    """Return the prediction of any line that has this id, with its label; `None` if no prediction has.
+
+    Parameters
+    ----------
+    line
+        The line to look at first.
+    """
+    lines = factory.metadata.lines()
+    first = [line] if line in lines else []
+    # Most predictions are in an index, and to look there takes a tenth of what it takes to bring an index up to date.
+    indexed = next((each for each in lines if factory.labels_of(each).has(name)), None) if not first else None
+    found = (factory.labels_of(each).find(name) for each in (*first, *([indexed] if indexed else []), *lines))
     return next((one for one in found if one is not None), None)
 
 
-def _prediction(factory: Factory, name: str) -> Found | None:
-    found = find_prediction(factory, name)
+def _prediction(factory: Factory, name: str, line: str | None) -> Found | None:
+    found = find_prediction(factory, name, line=line)
     if found is None:
         return None
     record, label = found
@@ -113,19 +132,20 @@ def _beside(factory: Factory, record: Prediction) -> list[dict[str, Any]]:
 
 
 def _run(factory: Factory, name: str) -> Found | None:
-    accepted = [one for one in factory.metadata.events_with(Accepted, name) if one.run == name]
-    if not accepted:
+    accepted = factory.metadata.newest_with(Accepted, "run", name)
+    if accepted is None:
         return None
-    finished = [one for one in factory.metadata.events(Finished, line=accepted[0].line) if one.run == name]
-    ended = [one for one in factory.metadata.events(AttemptEnded, line=accepted[0].line) if one.run == name]
-    durations = durations_of(accepted[0], finished[0] if finished else None, declared_costs(factory))
+    line = accepted.line
+    finished = next((one for one in factory.metadata.events(Finished, line=line) if one.run == name), None)
+    ended = [one for one in factory.metadata.events(AttemptEnded, line=line) if one.run == name]
+    durations = durations_of(accepted, finished, declared_costs(factory))
     body = {
         "durations": to_builtins(durations),
-        "accepted": to_builtins(accepted[0]),
+        "accepted": to_builtins(accepted),
         "attempts": [to_builtins(one) for one in ended],
-        "finished": to_builtins(finished[0]) if finished else None,
+        "finished": to_builtins(finished) if finished else None,
     }
-    return Found(name, "run", body, accepted[0].line)
+    return Found(name, "run", body, line)
 
 
 def _result(factory: Factory, name: str) -> Found | None:

@@ -2,7 +2,7 @@
 
 from linewright.line.factory import Factory
 from linewright.line.facts import Accepted, Finished
-from linewright.line.record.alerts import WINDOWLESS, newest_of, open_alerts
+from linewright.line.record.alerts import WINDOWLESS, newest_of, open_alerts, runs_newest_first
 from linewright.model.facts import Certificate
 from linewright.release.facts import Promoted, RolledBack, Withdrawn
 from linewright.watch.facts import Alerted, RetrainProposal
@@ -20,7 +20,7 @@ def refusals(factory: Factory, line: str) -> list[Finished]:
     """
     ended = {one.run: one for one in factory.metadata.events(Finished, line=line)}
     found: list[Finished] = []
-    for accepted in factory.metadata.events(Accepted, line=line, newest_first=True):
+    for accepted in runs_newest_first(factory, line):
         finished = ended.get(accepted.run)
         if accepted.proposal is None or (finished is not None and finished.promoted):
             break
@@ -51,7 +51,7 @@ def undecided(factory: Factory, line: str, *, before: str) -> int:
     moves = [*metadata.events(Promoted, line=line), *metadata.events(RolledBack, line=line)]
     findings = [one for one in metadata.events(Alerted, line=line) if one.monitor not in WINDOWLESS]
     since = max((one.at for one in (*moves, *findings) if one.at < before), default="")
-    asked = {one.run for one in factory.metadata.events(Accepted, line=line) if _has_finding(factory, one)}
+    asked = {one.run for one in runs_newest_first(factory, line) if _has_finding(factory, one)}
     return sum(
         one.run in asked and _verdict(factory, one) == "need-more-data"
         for one in metadata.events(Finished, line=line)

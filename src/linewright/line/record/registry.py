@@ -12,6 +12,7 @@ from linewright.line.facts import Accepted, Finished, Plan, Rebuilt
 from linewright.model.facts import Certificate, Evaluation, Metric, Registered
 from linewright.release.facts import Deployed, Promoted, Refused, Withdrawn
 from linewright.store.protocols import MetadataReader, Version
+from linewright.store.snapshot import MANY
 from linewright.store.values import Event
 from linewright.text.numbers import listed
 
@@ -77,7 +78,9 @@ def challenger_of(factory: Factory, line: str) -> int | None:
     events: list[Finished | Refused | Deployed] = [
         *metadata.events(Refused, line=line),
         *metadata.events(Deployed, line=line),
-        *metadata.events(Finished, line=line),
+        *metadata.events(Finished, line=line, newest_first=True, limit=MANY)[
+            ::-1
+        ],  # of this line alone: few have a challenger
     ]
     for event in sorted(events, key=lambda event: event.at, reverse=True):
         about = event.package if isinstance(event, Refused | Deployed) else _judged_package(metadata, event)

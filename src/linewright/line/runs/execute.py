@@ -117,7 +117,7 @@ def cancel_run(factory: Factory, run: str, because: str) -> dict[str, Any]:
         If no such run was accepted.
     """
     require_id(run)
-    accepted = next((one for one in factory.metadata.events_with(Accepted, run) if one.run == run), None)
+    accepted = factory.metadata.newest_with(Accepted, "run", run)
     if accepted is None or not factory.may("run", accepted.line):
         raise NotFound("no such run was accepted", found=run, hint="`linewright runs` lists them")
     line = accepted.line

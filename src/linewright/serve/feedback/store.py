@@ -11,7 +11,7 @@ from contextlib import closing, contextmanager, suppress
 from datetime import datetime
 from itertools import islice
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import msgspec
 
@@ -62,6 +62,7 @@ from linewright.store.schema import Part, schema_of
 from linewright.store.stamps import Stamp, is_young, stamp_of
 from linewright.store.values import digest_of_bytes
 
+T = TypeVar("T")
 BUSY_S = 10.0
 """Longest wait, in seconds, for another process that writes labels of the same line."""
 MOST_NAMED = 5
@@ -245,6 +246,13 @@ class Feedback:
         record = self._records().read(place.segment, place.offset, id_of(number)) if place else None
         return (record, truth) if record else None
 
+    def has(self, prediction_id: str) -> bool:
+        """Return whether the index has a prediction with that id. Nothing is written, so one that came a moment ago may be missing."""
+        number = number_of(prediction_id)
+        if number is None:
+            return False
+        return bool(self._look(lambda database: place_of(database, number) is not None))
+
     def latest(
         self, limit: int, *, before: str | None = None, key: str | None = None
     ) -> list[tuple[Prediction, Truth | None]]:
@@ -316,6 +324,30 @@ class Feedback:
         """
         for one, truth in self._labelled(Known(known_by), after, until):
             yield one.record, truth
+
+    def labelled_since(
+        self, after: Mapping[str, int] | None, *, known_by: str
+    ) -> Iterator[tuple[Prediction, Truth]]:
+        """Iterate over the predictions behind a position of the log whose label is known, in the order of the log.
+
+        Predictions without a label are not read: many labels take long, and many predictions do not.
+
+        Parameters
+        ----------
+        after
+            Position of the log, as in `read_log` (default: its beginning).
+        known_by
+            As in `labelled`.
+        """
+        with self._caught_up():
+            pass
+        log, passed = self._records(), after or {}
+        with self._connected() as database:
+            for one in came_since(database, "", Known(known_by)):
+                if one.offset >= passed.get(one.segment, 0):
+                    record = log.read(one.segment, one.offset, one.id)
+                    if record is not None:
+                        yield record, one.truth
 
     def labelled_in_place(
         self, *, known_by: str, after: Mapping[str, int] | None = None, until: Mapping[str, int] | None = None
@@ -428,7 +460,7 @@ class Feedback:
         known = _last_indexed.get(self._file)
         if known is not None and known[0] == stamp:
             return known[1]
-        found = self._read_only()
+        found = self._look(_indexed_in)
         if found is None:  # of an older form, or to be mended after a kill
             with self._connected() as database:
                 found = _indexed_in(database)
@@ -436,8 +468,8 @@ class Feedback:
             _last_indexed[self._file] = stamp, found
         return found
 
-    def _read_only(self) -> Indexed | None:
-        """Return what the file says, by a connection that is made in a third of the time; `None` where that cannot be."""
+    def _look(self, read: Callable[[sqlite3.Connection], T]) -> T | None:
+        """Return what is read from the file, by a connection that is made in a third of the time; `None` if that cannot be."""
         uri = f"{self._file.resolve().as_uri()}?mode=ro"
         with (
             suppress(sqlite3.DatabaseError),
@@ -445,7 +477,7 @@ class Feedback:
         ):
             if _version(database) == len(_STEPS):
                 database.create_function("number_after", 2, number_after, deterministic=True)
-                return _indexed_in(database)
+                return read(database)
         return None
 
     def _is_damage(self, each: Damage) -> bool:

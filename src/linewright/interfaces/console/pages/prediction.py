@@ -9,7 +9,7 @@ from linewright.interfaces.console.page import Ask, Page
 
 def read(ask: Ask, values: Mapping[str, str]) -> Mapping[str, Any]:
     """Return a logged answer."""
-    shown = ask("show", id=values["id"])
+    shown = ask("show", id=values["id"], line=values["line"] or None)
     if shown.kind != "prediction":
         raise NotFound(
             "no prediction has that id",
@@ -20,5 +20,8 @@ def read(ask: Ask, values: Mapping[str, str]) -> Mapping[str, Any]:
 
 
 PAGE = Page(
-    template="prediction.html.jinja", read=read, title=lambda values: f"Prediction {values['id'][:13]}"
+    template="prediction.html.jinja",
+    read=read,
+    query=("line",),
+    title=lambda values: f"Prediction {values['id'][:13]}",
 )

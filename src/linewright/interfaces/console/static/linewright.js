@@ -54,8 +54,12 @@ async function loadParts(root) {
     const address = part.dataset.load;
     part.removeAttribute("data-load");
     part.setAttribute("aria-busy", "true");
-    fetchPart(address).then(({ nodes }) => {
-      const heading = part.querySelector("h2");
+    fetchPart(address).then((found) => {
+      if (part.hasAttribute("data-whole")) {  // it is a page, and takes the place of this one unless somebody has left
+        if (part.isConnected) swap(found, address, { push: false, focus: false });
+        return;
+      }
+      const { nodes } = found, heading = part.querySelector("h2");
       part.replaceChildren(...(heading ? [heading] : []), ...nodes.filter((each) => !(each.matches && each.matches("title, h1, nav, [data-place]"))));
       for (const inner of part.querySelectorAll("[data-load]")) inner.removeAttribute("data-load");  // its link stays
       part.removeAttribute("aria-busy");
@@ -81,7 +85,7 @@ function swap({ title, nodes }, address, { push = true, focus = true } = {}) {
 
 async function visit(address, options) {
   try {
-    const found = await fetchPart(address);
+    const found = await fetchPart(address, { headers: { "X-Fragment": "page" } });
     const to = new URL(found.answer.url);
     if (to.pathname.startsWith("/sign-in")) { location.href = to.href; return; }
     swap(found, to.pathname + to.search + new URL(address, location.href).hash, options);
