@@ -114,6 +114,7 @@ ASKS: dict[str, set[str]] = {
     "schema": VIEWERS,
     "show": VIEWERS,
     "run-steps": VIEWERS,
+    "run-log": VIEWERS,
     "alert": VIEWERS,
     "why": VIEWERS,
     "replay": {"analyst", "engineer", "approver", "admin"},

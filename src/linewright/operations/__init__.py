@@ -130,6 +130,11 @@ OPERATIONS: Mapping[str, Entry] = {
         _LOOK,
         "Show how far a run has come: each step with its time, what was tried, and what the gates found.",
     ),
+    "run-log": _entry(
+        "run",
+        _LOOK,
+        "Show the log of a run, also while it goes on: the last 200 lines, and what was tried so far.",
+    ),
     "predictions": _entry(
         "history", _LOOK, "List the answers that a line gave last, with what turned out to be true."
     ),

@@ -39,6 +39,7 @@ from linewright.line.record.checkpoint import Digested
 from linewright.line.record.quarantine import reading_of
 from linewright.line.retention.forgotten import Forgetting, Subject, begin, forgotten_of, hash_for, keep
 from linewright.line.retention.forgotten_rows import matching
+from linewright.line.runs.log import forget_logs
 from linewright.line.sealed_parquet import write_segment
 from linewright.line.spec import LineSpec
 from linewright.model.facts import Package, Registered, Trained
@@ -444,6 +445,7 @@ def _carry_out(
     named = {*found.ids, *found.keys, *questions, *([text] if text else [])}
     _forget_replies(factory, named)
     _forget_notes(factory, line, text)
+    forget_logs(factory, line)
     # Before the predictions go, by which its questions are found.
     annotations.forget(found.ids)
     labels = _once(factory, line, subject, found, named)
