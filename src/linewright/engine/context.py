@@ -8,17 +8,17 @@ from linewright.store.protocols import Artifacts, Metadata
 
 @dataclass(frozen=True, kw_only=True)
 class TrialScore:
-    """A setting that was tried, as soon as it was judged."""
+    """A setting that was tried, as soon as it was evaluated."""
 
     name: str
     family: str
     loss: float
-    """Less is better; that of other trials can be compared where it is of as many rows."""
+    """Less is better; it can be compared with that of trials on as many rows."""
     low: float
     high: float
     """95 % interval of the loss."""
     rows: int
-    """Rows that it was judged on."""
+    """Rows that it was evaluated on."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,7 +38,7 @@ class Progress:
     stays: bool = False
     """Whether it is news to keep (an address, a restart) rather than a step that the next one replaces."""
     trial: TrialScore | None = None
-    """What was tried, where a trial has just ended."""
+    """The trial that has just ended, if one has."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -39,7 +39,7 @@ class LogLine(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """``run`` says what it does; ``process`` is what libraries and code of the line wrote to stdout and stderr."""
     step: str = ""
     trial: TrialScore | None = None
-    """What was tried, where a trial ended."""
+    """The trial that has just ended, if one has."""
 
 
 class ShownLine(msgspec.Struct, frozen=True, kw_only=True):
@@ -49,7 +49,7 @@ class ShownLine(msgspec.Struct, frozen=True, kw_only=True):
     by: Literal["run", "process"]
     """``run`` says what it does; ``process`` is what libraries and code of the line wrote to stdout and stderr."""
     step: str
-    """The step that was at work; empty for what a process wrote."""
+    """The running step; empty for what a process wrote."""
     says: str
 
 
@@ -71,7 +71,7 @@ class ShownLog(msgspec.Struct, frozen=True, kw_only=True):
     run: str
     line: str
     lines: tuple[ShownLine, ...]
-    """The last ones, oldest first; none of a run whose log is not kept."""
+    """The last ones, oldest first; none if the log is not kept."""
     left_out: int
     """Lines before them."""
     hidden: int
@@ -170,7 +170,7 @@ def forget_logs(factory: Factory, line: str) -> None:
 
 
 def _comparable(trials: list[TrialScore]) -> tuple[ShownTrial, ...]:
-    """Return the trials that were judged on as many rows as the last one, best first; of one that was judged twice the last."""
+    """Return the trials that were evaluated on as many rows as the last one, best first; of one that was evaluated twice the last."""
     same = {one.name: one for one in trials if one.rows == trials[-1].rows}
     return tuple(
         ShownTrial(name=one.name, family=one.family, loss=one.loss, low=one.low, high=one.high)

@@ -165,6 +165,7 @@ class Pace:
 
     def tried(self, trial: TrialScore, word: str) -> None:
         """Report the loss of a trial, which is called by a word."""
+        self.tell_found()
         says = f"{trial.name}: {word} {in_digits(trial.loss, 4)}"
         self._report(
             Progress(
