@@ -116,6 +116,7 @@ ASKS: dict[str, set[str]] = {
     "run-steps": VIEWERS,
     "run-log": VIEWERS,
     "alert": VIEWERS,
+    "worst-slice": VIEWERS,
     "why": VIEWERS,
     "replay": {"analyst", "engineer", "approver", "admin"},
     "cancel": {"engineer"},

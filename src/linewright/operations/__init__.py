@@ -99,6 +99,11 @@ OPERATIONS: Mapping[str, Entry] = {
         _LOOK,
         "Show one alert: what was and what came, side by side, and what the factory does about it.",
     ),
+    "worst-slice": _entry(
+        "evidence",
+        _LOOK,
+        "Find the slice of rows in which what an alert found is worst, with an interval.",
+    ),
     "monitors": _entry(
         "watch",
         _LOOK,

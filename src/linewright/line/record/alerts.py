@@ -2,6 +2,7 @@
 
 from typing import TypeVar
 
+from linewright.errors import NotFound
 from linewright.line.factory import Factory
 from linewright.line.facts import Accepted
 from linewright.release.facts import Promoted, RolledBack
@@ -46,6 +47,24 @@ def find_alert(factory: Factory, prefix: str) -> Alerted | None:
     begins = tuple({prefix, f"sha256:{prefix}"})
     found = {one.id: one for one in factory.metadata.events(Alerted) if prefix and one.id.startswith(begins)}
     return next(iter(found.values())) if len(found) == 1 else None
+
+
+def find_seen(factory: Factory, prefix: str) -> Alerted:
+    """Return the alert whose id begins so.
+
+    Raises
+    ------
+    NotFound
+        If there is none, or more than one, or it is of a line that may not be seen: it is not there then.
+    """
+    found = find_alert(factory, prefix)
+    if found is None or not factory.may("view", found.line):
+        raise NotFound(
+            "no alert has that id",
+            found=prefix[:100],
+            hint="`linewright alerts --over` lists those there are",
+        )
+    return found
 
 
 def open_proposal(factory: Factory, line: str) -> tuple[str, RetrainProposal] | None:

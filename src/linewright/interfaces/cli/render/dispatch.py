@@ -10,6 +10,7 @@ _SUBJECTS: Mapping[str, str] = {
     "linewright.line.annotate.progress": "annotate",
     "linewright.line.annotate.questions": "annotate",
     "linewright.line.annotate.queue": "annotate",
+    "linewright.line.loop.worst_slice": "watch",
     "linewright.line.maintenance.backup": "care.maintenance",
     "linewright.line.maintenance.doctor": "care.maintenance",
     "linewright.line.maintenance.forget": "care.maintenance",
