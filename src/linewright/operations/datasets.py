@@ -1,4 +1,4 @@
-"""Operations about dataset versions, the rows that a contract kept out, and the rows that were answered."""
+"""Operations about dataset versions, the rows that a contract kept out, and the prediction log."""
 
 from typing import Annotated, Any
 

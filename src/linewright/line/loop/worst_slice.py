@@ -25,7 +25,7 @@ from linewright.model.explanation_text import where_in_words
 from linewright.model.facts import Condition
 from linewright.model.package.model import Model, load
 from linewright.model.tasks import task
-from linewright.serve.facts import Prediction, Truth
+from linewright.serve.facts import Prediction
 from linewright.serve.rows.scorer import Scorer
 from linewright.store.protocols import Version
 from linewright.store.values import digest_of
@@ -135,7 +135,7 @@ def _shifted(
     factory: Factory, spec: LineSpec, alert: Alerted, champion: Version, model: Model, *, seed: int
 ) -> WorstSlice:
     windows = _windows(factory, alert)
-    records = _some((one for one, _ in _answered(factory, alert, windows)), seed)
+    records = _some(_logged(factory, alert, windows), seed)
     before = rows_before(factory, spec, champion)
     frame = _some_rows(before.tested if alert.monitor == "prediction" else before.recent, seed)
     if not records or frame.is_empty():
@@ -182,7 +182,7 @@ def _worse(
     worst, looked_at = worst_rise(
         compared.divided,
         losses(label_text(frame, package.label), scorer.columns(then)),
-        losses([str(label.label) for _, label in found], [one.answer for one, _ in found]),
+        losses([label for _, label in found], [one.answer for one, _ in found]),
         seed=seed,
     )
     return _told(
@@ -214,9 +214,7 @@ def _windows(factory: Factory, alert: Alerted) -> list[Watched]:
     return closed[max(0, showed[0] - 1) : showed[-1] + 1] if showed else []
 
 
-def _answered(
-    factory: Factory, alert: Alerted, windows: Sequence[Watched]
-) -> Iterable[tuple[Prediction, Truth | None]]:
+def _logged(factory: Factory, alert: Alerted, windows: Sequence[Watched]) -> Iterable[Prediction]:
     """Give the answers of the model of an alert in the windows that showed it."""
     if not windows:
         return
@@ -224,12 +222,12 @@ def _answered(
     found = factory.labels_of(alert.line).labelled(
         known_by=factory.now(), after=before, until=windows[-1].position
     )
-    for record, label in found:
+    for record, _ in found:
         if record.digest == alert.package and record.row and record.at >= alert.since:
-            yield record, label
+            yield record
 
 
-def _labelled(factory: Factory, alert: Alerted) -> Iterable[tuple[Prediction, Truth]]:
+def _labelled(factory: Factory, alert: Alerted) -> Iterable[tuple[Prediction, str]]:
     """Give its answers in the time that showed it, each with its label."""
     kinds = dict(factory.metadata.find(alert.evidence))
     feedback = factory.labels_of(alert.line)
@@ -243,7 +241,7 @@ def _labelled(factory: Factory, alert: Alerted) -> Iterable[tuple[Prediction, Tr
     for record, label in found:
         is_then = arrived or start <= record.at < end
         if label is not None and is_then and record.digest == alert.package and record.row:
-            yield record, label
+            yield record, str(label.label)
 
 
 def _some(found: Iterable[T], seed: int) -> list[T]:
