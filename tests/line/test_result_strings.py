@@ -16,7 +16,11 @@ from linewright.store.values import Event, Result
 
 DIGESTS = frozenset(
     [
+        "data.AnnotatedRows.before",
+        "data.AnnotatedRows.dataset",
+        "data.AnnotatedRows.given",
         "data.Chunk.content",
+        "data.Ingested.annotated",
         "data.Ingested.dataset",
         "data.Ingested.quarantine",
         "data.Quarantine.blob",
@@ -80,10 +84,14 @@ DIGESTS = frozenset(
         "people.BackupRestored.backup",
         "people.BackupRestored.proposal",
         "people.ConsentGiven.text",
+        "people.LabelSettled.dataset",
         "people.LabelSettled.prediction",
         "people.LabelSettled.question",
         "people.QuestionsQueued.consent",
+        "people.QuestionsQueued.dataset",
         "people.QuestionsQueued.package",
+        "people.RowsAnnotated.annotated",
+        "people.RowsAnnotated.dataset",
         "people.ChangeProposed.change",
         "people.ChangeProposed.id",
         "people.ChangeProposed.under",

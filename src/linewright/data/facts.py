@@ -193,6 +193,19 @@ class RowSql(msgspec.Struct, frozen=True, kw_only=True):
     must_be_sent: tuple[MustBeSent, ...] = ()
 
 
+class AnnotatedRows(Result, frozen=True, kw_only=True, tag="annotated-rows"):
+    """Rows that people labelled, as a separate dataset version."""
+
+    before: str
+    """Digest of the dataset version that had them without a label, the newest if there were several."""
+    dataset: str
+    """Digest of the dataset version of the labelled rows, in the order in which they were queued."""
+    labels: int
+    """Its rows."""
+    given: str
+    """Digest of a JSON-lines artifact with who gave the label of each row, and when: {"question", "annotators", "decided", "at"}."""
+
+
 class Ingested(Result, frozen=True, kw_only=True, tag="ingested"):
     """What reading the sources gave."""
 
@@ -206,6 +219,10 @@ class Ingested(Result, frozen=True, kw_only=True, tag="ingested"):
     """What of `table.sql` requests get too; `None` where there is no SQL."""
     findings: tuple[Finding, ...] = ()
     """What the checks found that a run says."""
+    annotated: str | None = None
+    """Digest of the `AnnotatedRows` whose labels rows got that the sources have without one; `None` where people labelled none."""
+    labelled: int = 0
+    """Rows whose label is that of people."""
 
 
 class ByGroup(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="group"):

@@ -1,6 +1,7 @@
 """From sources to a kept dataset version."""
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,16 @@ from linewright.engine.context import Context, Progress
 STEP = "ingest"
 
 
+@dataclass(frozen=True, kw_only=True)
+class GivenLabels:
+    """Labels that people gave to rows of a table."""
+
+    annotated: str
+    """Digest of the `AnnotatedRows`."""
+    rows: pl.DataFrame
+    """The rows with their labels."""
+
+
 def ingest(
     context: Context,
     data: DataSpec,
@@ -26,6 +37,7 @@ def ingest(
     scratch: Path | None = None,
     *,
     forgotten: Forgotten | None = None,
+    labels: GivenLabels | None = None,
 ) -> Ingested:
     """Read the sources, make the table, apply the contract and keep what passed as a dataset version.
 
@@ -45,6 +57,8 @@ def ingest(
         Folder for rows that are too many for memory, see `contract.check`.
     forgotten
         As for `contract.check`.
+    labels
+        What people labelled, see `build_table`.
 
     Returns
     -------
@@ -65,7 +79,15 @@ def ingest(
         says = f"read {rows:,} rows of {' and '.join(data.sources)}"
         context.report(Progress(step=STEP, says=says, done=len(sources), of=steps))
 
-    checked = check_sources(sources, data, served, scratch=scratch, heard=heard, forgotten=forgotten)
+    checked = check_sources(
+        sources,
+        data,
+        served,
+        scratch=scratch,
+        heard=heard,
+        forgotten=forgotten,
+        labelled=labels.rows if labels else None,
+    )
     says = f"{checked.frame.height:,} of {checked.rows_read:,} rows keep the contract"
     context.report(Progress(step=STEP, says=says, done=steps - 1, of=steps))
     quarantine = _keep_quarantine(context, checked)
@@ -83,6 +105,8 @@ def ingest(
         rows_read=checked.rows_read,
         labels=labels_of(checked.frame[data.label.column]),
         row_sql=checked.row_sql,
+        annotated=labels.annotated if labels else None,
+        labelled=_labelled(checked.frame, labels.rows, data) if labels else 0,
     )
     context.metadata.keep(ingested)
     says = f"kept {dataset.rows:,} rows"
@@ -98,6 +122,7 @@ def check_sources(
     scratch: Path | None = None,
     heard: Callable[[int], None] = lambda _: None,
     forgotten: Forgotten | None = None,
+    labelled: pl.DataFrame | None = None,
 ) -> Checked:
     """Make the table of the sources that it is made of, and apply the contract with all of them.
 
@@ -105,9 +130,11 @@ def check_sources(
     ----------
     scratch, heard, forgotten
         As for `contract.check`.
+    labelled
+        As for `build_table`.
     """
     names = table_sources(data)
-    table = build_table([one for one in sources if one.name in names], data, served)
+    table = build_table([one for one in sources if one.name in names], data, served, labelled)
     referred = [whole(one) for one in sources if one.name not in names]
     return check(table, data, referred, scratch=scratch, heard=heard, forgotten=forgotten)
 
@@ -116,6 +143,17 @@ def labels_of(values: pl.Series) -> tuple[str, ...]:
     """Return the different labels as spelled, sorted; none where there are too many to list."""
     different = values.drop_nulls().unique()
     return tuple(sorted(different.cast(pl.String).to_list())) if len(different) <= MOST_LABELS else ()
+
+
+def _labelled(frame: pl.DataFrame, given: pl.DataFrame, data: DataSpec) -> int:
+    """Count the rows that have the label which people gave to them."""
+    names = [data.table.key] if data.table.key else frame.columns
+    columns = list(dict.fromkeys([*names, data.label.column]))
+    if not set(columns) <= set(given.columns):
+        return 0
+    rows = frame.filter(pl.col(data.label.column).is_not_null()).select(columns)
+    those = given.select(pl.col(name).cast(kind, strict=False) for name, kind in rows.schema.items())
+    return rows.join(those, on=columns, how="semi", nulls_equal=True).height
 
 
 def _keep_quarantine(context: Context, checked: Checked) -> str | None:

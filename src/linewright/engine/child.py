@@ -204,8 +204,13 @@ class Child:
         self._last: deque[bytes] = deque()
         self._kept = 0
         self._meter: Meter | None = None
+        self._pass_on: Callable[[bytes], None] | None = None
         self._listener = threading.Thread(target=self._listen, args=(shows_errors,), daemon=True)
         self._listener.start()
+
+    def hear(self, pass_on: Callable[[bytes], None] | None) -> None:
+        """Pass on what it writes to stdout and stderr from now on, in a thread; `None` ends that."""
+        self._pass_on = pass_on
 
     @property
     def pid(self) -> int:
@@ -348,6 +353,8 @@ class Child:
                 self._kept += len(data)
                 while self._kept - len(self._last[0]) >= _TOLD_BYTES:
                     self._kept -= len(self._last.popleft())
+                if (pass_on := self._pass_on) is not None:
+                    pass_on(data)
                 if shows_errors:
                     with suppress(OSError, ValueError):  # nobody may be reading any more
                         sys.stderr.write(data.decode(errors="replace"))

@@ -7,6 +7,21 @@ from linewright.store.protocols import Artifacts, Metadata
 
 
 @dataclass(frozen=True, kw_only=True)
+class TrialScore:
+    """A setting that was tried, as soon as it was evaluated."""
+
+    name: str
+    family: str
+    loss: float
+    """Less is better; it can be compared with that of trials on as many rows."""
+    low: float
+    high: float
+    """95 % interval of the loss."""
+    rows: int
+    """Rows that it was evaluated on."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class Progress:
     """One step forward of long work, for a person who waits."""
 
@@ -22,6 +37,8 @@ class Progress:
     these steps find."""
     stays: bool = False
     """Whether it is news to keep (an address, a restart) rather than a step that the next one replaces."""
+    trial: TrialScore | None = None
+    """The trial that has just ended, if one has."""
 
 
 @dataclass(frozen=True, kw_only=True)

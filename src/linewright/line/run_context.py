@@ -11,7 +11,7 @@ from linewright.data.profile.label_form import form_of_many
 from linewright.data.spec import table_sources
 from linewright.errors import SpecError, Transient
 from linewright.line.factory import Factory
-from linewright.line.record.alerts import shift_open_at
+from linewright.line.record.alerts import newest_of, shift_open_at
 from linewright.line.record.refusals import undecided
 from linewright.line.spec import LineSpec
 from linewright.model.facts import (
@@ -26,6 +26,7 @@ from linewright.model.facts import (
 )
 from linewright.model.spec import AUTO, ModelSpec
 from linewright.model.task_facts import TaskFacts, task_facts, task_of
+from linewright.people.facts import RowsAnnotated
 from linewright.store.protocols import Metadata
 from linewright.store.values import digest_of_bytes
 from linewright.text.suggest import near_file
@@ -91,6 +92,11 @@ class Work:
     def shift(self) -> str | None:
         """When the oldest shift began that was open at the instant of a retraining."""
         return None if self.as_of is None else shift_open_at(self.factory, self.spec.line, self.as_of)
+
+    @property
+    def annotated(self) -> RowsAnnotated | None:
+        """Which labels people gave to rows of the table, the newest of it; `None` where they gave none. It is looked up once a run."""
+        return self.once("annotated", lambda: newest_of(self.factory, self.spec.line, RowsAnnotated))
 
     @cached_property
     def ingested(self) -> Ingested:

@@ -62,7 +62,7 @@ OPERATIONS: Mapping[str, Entry] = {
     ),
     "feedback": _entry("predict", _USE, "Hand in the truth for predictions, by id or key, from a file."),
     "annotate queue": _entry(
-        "annotate", _LABEL, "Queue predictions without a label, for annotators to label."
+        "annotate", _LABEL, "Queue predictions or rows without a label, for annotators to label."
     ),
     "annotate close": _entry(
         "annotate", _LABEL, "Close the questions of a line that wait for labels; what was labelled stays."
@@ -98,6 +98,11 @@ OPERATIONS: Mapping[str, Entry] = {
         "watch",
         _LOOK,
         "Show one alert: what was and what came, side by side, and what the factory does about it.",
+    ),
+    "worst-slice": _entry(
+        "evidence",
+        _LOOK,
+        "Find the slice of rows in which what an alert found is worst, with an interval.",
     ),
     "monitors": _entry(
         "watch",
@@ -139,6 +144,11 @@ OPERATIONS: Mapping[str, Entry] = {
         "run",
         _LOOK,
         "Show how far a run has come: each step with its time, what was tried, and what the gates found.",
+    ),
+    "run-log": _entry(
+        "run",
+        _LOOK,
+        "Show the log of a run, also while it goes on: the last 200 lines, and what was tried so far.",
     ),
     "predictions": _entry(
         "history", _LOOK, "List the answers that a line gave last, with what turned out to be true."

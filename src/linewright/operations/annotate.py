@@ -1,4 +1,4 @@
-"""Annotation: a queue of predictions that people label, what they say, and what their labels change."""
+"""Annotation: a queue of predictions or rows that people label, what they say, and what their labels change."""
 
 from pathlib import Path
 from typing import Annotated
@@ -46,11 +46,15 @@ def annotate_queue(
     instructions: Text = "",
     columns: tuple[str, ...] = (),
     rows: Path | None = None,
+    dataset: str | None = None,
 ) -> Queued:
-    """Queue predictions without a label, for annotators to label.
+    """Queue predictions or rows without a label, for annotators to label.
 
     They are drawn from the prediction log: those that the model is unsure of and that differ from each other, and a fifth at random. Each
     call adds a batch. Annotators see the rows of the queue, and no others.
+
+    With `dataset`, the rows without a label of a dataset version are drawn from, by difference alone if the line has no champion;
+    `annotate close` makes a dataset version of their labels.
 
     Parameters
     ----------
@@ -72,6 +76,8 @@ def annotate_queue(
         Columns that they see (default: all but the label).
     rows
         File of rows; the champion predicts them first, and the batch is drawn from them alone.
+    dataset
+        Digest of a dataset version, its beginning, or ``newest``.
     """
     settle(factory, line)
     settings = QueueSettings(
@@ -83,12 +89,15 @@ def annotate_queue(
         instructions=instructions,
         columns=columns,
     )
-    return make_queue(factory, line, settings, rows=rows)
+    return make_queue(factory, line, settings, rows=rows, dataset=dataset)
 
 
-@operation(permission="run", effect="act")
+@operation(permission="run", effect="act", expensive=True)
 def annotate_close(factory: Factory, line: str, /) -> Queued:
     """Close the questions of a line that wait for labels; what was labelled stays.
+
+    Labels of predictions are feedback by then. Labelled rows of dataset versions become a separate one: the next run gives the labels to
+    rows that the sources have without one.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Operations about dataset versions, the rows that a contract kept out, and the rows that were answered."""
+"""Operations about dataset versions, the rows that a contract kept out, and the prediction log."""
 
 from typing import Annotated, Any
 
@@ -7,7 +7,7 @@ from msgspec import Meta
 
 from linewright.data.dataset.diff import ColumnShift, RowChanges, column_shifts, row_changes
 from linewright.data.dataset.version import read_dataset
-from linewright.data.facts import Dataset, Split
+from linewright.data.facts import AnnotatedRows, Dataset, Split
 from linewright.data.profile.summary import ColumnSummary, summarise
 from linewright.errors import NotFound, RequestError
 from linewright.line.factory import Factory
@@ -15,9 +15,20 @@ from linewright.line.record.belonging import is_of
 from linewright.line.record.dataset_rows import Part, Wanted, find_rows, parts_of
 from linewright.line.record.evidence import find_result
 from linewright.line.record.quarantine import quarantined_rows
-from linewright.line.record.readings import DatasetLine, Reading, dataset_lines, reading, readings
+from linewright.line.record.readings import (
+    DatasetLine,
+    GivenLabel,
+    Reading,
+    annotated_lines,
+    dataset_lines,
+    given_labels,
+    labelled_rows,
+    reading,
+    readings,
+)
 from linewright.line.retention.dropped import dropped_at
 from linewright.operations.declaration.declare import operation
+from linewright.people.facts import RowsAnnotated
 from linewright.serve.log.segments import lengths
 
 
@@ -84,6 +95,8 @@ class DatasetRow(msgspec.Struct, frozen=True, kw_only=True):
     """Of the split in question; `None` where none was."""
     values: dict[str, Any]
     """By column; times are ISO 8601."""
+    labelled: GivenLabel | None = None
+    """Who gave its label, and when, in a version of rows that people labelled."""
 
 
 class DatasetRows(msgspec.Struct, frozen=True, kw_only=True):
@@ -144,7 +157,18 @@ def datasets(
         return Quarantined(line=line, rows=tuple(quarantined_rows(factory, line)))
     if diff:
         return _difference(factory, line, *diff)
-    return Datasets(line=line, datasets=tuple(reversed(dataset_lines(factory, line))))
+    return Datasets(line=line, datasets=_versions(factory, line))
+
+
+def _versions(factory: Factory, line: str) -> tuple[DatasetLine, ...]:
+    """Return all versions, newest first."""
+    read, labelled = dataset_lines(factory, line), annotated_lines(factory, line)
+    listed: list[DatasetLine] = []
+    for one in read:
+        while labelled and labelled[0].at < one.at:
+            listed.append(labelled.pop(0))
+        listed.append(one)
+    return tuple(reversed([*listed, *labelled]))
 
 
 class DatasetShown(msgspec.Struct, frozen=True, kw_only=True):
@@ -168,16 +192,19 @@ def dataset(factory: Factory, line: str, dataset: str | None = None, /) -> Datas
     line
         Name of the line.
     dataset
-        Digest of the version, or its beginning (default: the newest).
+        Digest of the version, or its beginning (default: the newest that a run has read).
     """
     factory.path_of(line)
     found = readings(factory, line)
     digests = list(found)
+    annotated = dict.fromkeys(one.dataset for one in annotated_lines(factory, line))
     if dataset is None:
         wanted = digests[-1] if digests else None
     else:
         full = [
-            one for one in digests if one.removeprefix("sha256:").startswith(dataset.removeprefix("sha256:"))
+            one
+            for one in (*digests, *annotated)
+            if one.removeprefix("sha256:").startswith(dataset.removeprefix("sha256:"))
         ]
         if len(full) != 1 or not dataset:
             raise NotFound(
@@ -187,11 +214,13 @@ def dataset(factory: Factory, line: str, dataset: str | None = None, /) -> Datas
                 allowed=", ".join(one[:19] for one in (full or digests)[-10:]) or "none yet",
             )
         wanted = full[0]
-    place = digests.index(wanted) if wanted is not None else 0
+    ingested = None if wanted is None else found.get(wanted)
+    place = digests.index(wanted) if wanted is not None and ingested is not None else 0
+    labelled = None if wanted is None else labelled_rows(factory, line, wanted)
     return DatasetShown(
         line=line,
-        shown=None if wanted is None else reading(factory, line, found[wanted]),
-        versions=tuple(reversed(dataset_lines(factory, line))),
+        shown=labelled if ingested is None else reading(factory, line, ingested),
+        versions=_versions(factory, line),
         before=digests[place - 1] if place else None,
     )
 
@@ -244,13 +273,22 @@ def rows(
     )
     shown = find_rows(factory, found, wanted, limit + 1)
     names = tuple(each.name for each in found.columns)
+    given = _given(factory, line, digest)
     key = factory.line(line).table.key if factory.trouble_with(line) is None else None
     return DatasetRows(
         line=line,
         dataset=digest,
         columns=names,
         of=found.rows,
-        rows=tuple(DatasetRow(row=one.number, part=one.part, values=one.values) for one in shown[:limit]),
+        rows=tuple(
+            DatasetRow(
+                row=one.number,
+                part=one.part,
+                values=one.values,
+                labelled=given[one.number - 1] if given else None,
+            )
+            for one in shown[:limit]
+        ),
         key=key if key in names else None,
         next=shown[limit - 1].number if len(shown) > limit else None,
     )
@@ -281,6 +319,15 @@ def profile(factory: Factory, line: str, /, *, dataset: str | None = None) -> Pr
         columns=tuple(summarise(frame, types, hidden=hidden)),
         hidden=tuple(name for name in hidden if name in types),
     )
+
+
+def _given(factory: Factory, line: str, dataset: str) -> list[GivenLabel]:
+    """Return who labelled each row of a version of labelled rows; nothing for another version."""
+    events = factory.metadata.events(RowsAnnotated, line=line)
+    event = next((one for one in events if one.dataset == dataset), None)
+    if event is None:
+        return []
+    return given_labels(factory, factory.metadata.get(event.annotated, AnnotatedRows))
 
 
 def _version_of(factory: Factory, line: str, dataset: str | None) -> tuple[str, Dataset]:

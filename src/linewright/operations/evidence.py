@@ -7,10 +7,12 @@ from msgspec import Meta
 
 from linewright.errors import NotFound
 from linewright.line.factory import Factory
+from linewright.line.loop.worst_slice import WorstSlice
+from linewright.line.loop.worst_slice import worst_slice as find_worst_slice
 from linewright.line.predict.replay import Replayed, replay_prediction
 from linewright.line.rebuild.compare import Rebuilding
 from linewright.line.rebuild.worker import rebuild_apart
-from linewright.line.record.alerts import find_alert
+from linewright.line.record.alerts import find_alert, find_seen
 from linewright.line.record.belonging import is_of
 from linewright.line.record.evidence import Claim, explain
 from linewright.line.record.lookup import look_up
@@ -210,3 +212,18 @@ def rebuild(
         max_seconds=max_seconds,
         max_memory=None if max_memory is None else to_bytes(max_memory, where="max-memory"),
     )
+
+
+@operation(permission="view", effect="read", expensive=True, checks_lines=True)
+def worst_slice(factory: Factory, id: str, /) -> WorstSlice:  # noqa: A002 -- the word of the interface contract
+    """Find the slice of rows in which what an alert found is worst, with an interval.
+
+    A slice has one value, or a fifth of the numbers, of a column that the model reads. For an alert about data it is the slice whose rows
+    moved most; for one about quality, the slice whose loss rose most. It is found on one half of the rows and measured on the other.
+
+    Parameters
+    ----------
+    id
+        The alert's id, or its beginning.
+    """
+    return find_worst_slice(factory, find_seen(factory, id))

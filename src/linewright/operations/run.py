@@ -10,6 +10,7 @@ from linewright.line.factory import Factory
 from linewright.line.facts import Accepted, RunResult
 from linewright.line.runs.cancel import require_id
 from linewright.line.runs.execute import cancel_run, execute
+from linewright.line.runs.log import ShownLog, log_of
 from linewright.line.runs.progress import RunSteps, steps_of
 from linewright.line.runs.result_text import decides, in_force, unequal
 from linewright.operations.declaration.declare import operation
@@ -123,12 +124,31 @@ def run_steps(factory: Factory, run: str, /) -> RunSteps:
     run
         Id of the run, as `runs` lists it.
     """
+    return steps_of(factory, _accepted(factory, run))
+
+
+@operation(permission="view", effect="read", checks_lines=True)
+def run_log(factory: Factory, run: str, /) -> ShownLog:
+    """Show the log of a run, also while it goes on: the last 200 lines, and what was tried so far.
+
+    What libraries and code of the line wrote to stdout and stderr may name rows: it is shown to those who may see rows. The logs of the newest
+    100 runs are kept.
+
+    Parameters
+    ----------
+    run
+        Id of the run, as `runs` lists it.
+    """
+    return log_of(factory, _accepted(factory, run))
+
+
+def _accepted(factory: Factory, run: str) -> Accepted:
     require_id(run)
     accepted = factory.metadata.newest_with(Accepted, "run", run)
     # What somebody may not see is not there for them: an id tells nothing of other lines.
     if accepted is None or not factory.may("view", accepted.line):
         raise NotFound("no such run was accepted", found=run, hint="`linewright runs` lists them")
-    return steps_of(factory, accepted)
+    return accepted
 
 
 @operation(permission="run", effect="act", waits=True)

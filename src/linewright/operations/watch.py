@@ -5,11 +5,11 @@ from typing import Annotated, Literal
 
 import msgspec
 
-from linewright.errors import NotFound
 from linewright.line.factory import Factory
 from linewright.line.loop.retraining import waits_in
 from linewright.line.loop.waiting import Wait, missing_in_words
 from linewright.line.loop.watched import (
+    OF_ROWS,
     Cell,
     Confirmed,
     MonitorSeen,
@@ -24,7 +24,7 @@ from linewright.line.loop.watched import (
     trainings_for,
 )
 from linewright.line.record.alerts import (
-    find_alert,
+    find_seen,
     may_wait,
     newest_of,
     open_alerts,
@@ -160,6 +160,8 @@ class AlertShown(msgspec.Struct, frozen=True, kw_only=True):
     """One alert: what was, what came, and what the factory does about it."""
 
     alert: AlertLine
+    has_rows: bool
+    """Whether its monitor looks at rows, so that `worst-slice` finds where they are worst."""
     model: str | None
     """Whose answers it is about, as LINE@VERSION; `None` where that version is gone."""
     cells: tuple[Cell, ...]
@@ -229,18 +231,14 @@ def alert(factory: Factory, id: str, /) -> AlertShown:  # noqa: A002 -- the word
     id
         The alert's id, or its beginning.
     """
-    found = find_alert(factory, id)
-    # What somebody may not see is not there for them.
-    if found is None or not factory.may("view", found.line):
-        raise NotFound(
-            "no alert has that id", found=id[:100], hint="`linewright alerts --over` lists those there are"
-        )
+    found = find_seen(factory, id)
     kinds = dict(factory.metadata.find(found.evidence))
     kind = kinds.get(found.evidence)
     versions = factory.metadata.versions(found.line)
     model = next((one.version for one in versions if one.digest == found.package), None)
     return AlertShown(
         alert=_alert_line(found, _ended(factory, found.line)),
+        has_rows=found.monitor in OF_ROWS,
         model=None if model is None else f"{found.line}@{model}",
         cells=then_and_now(factory, found),
         history=history_of(factory, found, _AROUND),

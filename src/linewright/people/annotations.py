@@ -1,6 +1,6 @@
 """The questions that people label for a line, and what they said: one SQLite file a line.
 
-A question names a prediction by its id and holds nothing of the row, which stays in the prediction log alone. Labels are JSON texts, so
+A question names a prediction by its id, or a row of a dataset version by its place, and holds nothing of the row itself. Labels are JSON texts, so
 that equal labels are equal texts. An answer that was undone stays as a row with the instant of it.
 """
 
@@ -44,12 +44,17 @@ CREATE TABLE leases (
 CREATE TABLE consents (by TEXT NOT NULL, text TEXT NOT NULL, at TEXT NOT NULL, PRIMARY KEY (by, text)) WITHOUT ROWID;
 PRAGMA user_version = 1;
 """,
+    """
+ALTER TABLE questions ADD COLUMN dataset TEXT;
+ALTER TABLE questions ADD COLUMN row INTEGER;
+PRAGMA user_version = 2;
+""",
 )
 """What brings a file from each version of its form to the next."""
 
 State = Literal["open", "disputed", "agreed", "kept", "conflict", "gone", "closed"]
-"""``open``: answers are wanted. ``disputed``: annotators disagree, or none could say. ``agreed``: the label is known and not yet
-feedback. ``kept``: it is feedback. ``conflict``: other feedback contradicts it. ``gone``: the prediction is stored no longer.
+"""``open``: answers are wanted. ``disputed``: annotators disagree, or none could say. ``agreed``: the label is known and does not
+count yet. ``kept``: it counts. ``conflict``: other feedback contradicts it. ``gone``: the prediction is stored no longer.
 ``closed``: an engineer ended it."""
 Drawn = Literal["random", "chosen", "gold", "imported"]
 """How a question came into the queue: at random, for what it may teach, to check annotators, or with imported answers."""
@@ -63,7 +68,7 @@ class Batch(NamedTuple):
     at: str
     by: str
     package: str
-    """Digest of the champion of that time."""
+    """Digest of the champion of that time; empty if there was none."""
     annotators: int
     """How many people label each question."""
     gold_share: float
@@ -80,24 +85,29 @@ class Batch(NamedTuple):
 
 
 class Question(NamedTuple):
-    """One prediction to label."""
+    """One prediction to label, or one row of a dataset version."""
 
     id: str
     batch: int
     place: int
     prediction: str
+    """Its id; of a row of a dataset version, what `row_name` returns."""
     drawn: Drawn
     stratum: int
-    """Place of its uncertainty among the predictions that could be drawn, 0 the surest; -1 if it was not drawn."""
+    """Place of its uncertainty among those that could be drawn, 0 the surest; -1 if it was not drawn."""
     gold: str | None
     state: State
     label: str | None
     kept: str | None
-    """The label that is feedback."""
+    """The label that counts: it is feedback, or that of a row of a dataset version."""
     at: str | None
     """When it got its label."""
     recorded: int
     """Whether the record says that the label in `kept` was given."""
+    dataset: str | None = None
+    """Digest of the dataset version whose row it is; `None` for a prediction."""
+    row: int | None = None
+    """Place of the row in it, from 0."""
 
 
 class Answer(NamedTuple):
@@ -115,6 +125,17 @@ class Answer(NamedTuple):
     """Whether they saw the answer of the model."""
     at: str
     undone: str | None
+
+
+def row_name(identity: int) -> str:
+    """Return the name of a row of a dataset version, which its question has in place of the id of a prediction.
+
+    Examples
+    --------
+    >>> row_name(255)
+    'row:00000000000000ff'
+    """
+    return f"row:{identity:016x}"
 
 
 class Annotations:

@@ -357,12 +357,12 @@ class Commented(Event, frozen=True, kw_only=True, tag="commented"):
 
 
 class QuestionsQueued(Event, frozen=True, kw_only=True, tag="questions-queued"):
-    """Predictions of a line wait for people to label them."""
+    """Predictions of a line, or rows of a dataset version, wait for people to label them."""
 
     batch: int
     """Number of the batch in its line, from 1."""
     package: str
-    """Digest of the champion of that time."""
+    """Digest of the champion of that time; empty if there was none."""
     questions: int
     gold: int
     """How many more have a label that is known, by which annotators are checked."""
@@ -370,6 +370,8 @@ class QuestionsQueued(Event, frozen=True, kw_only=True, tag="questions-queued"):
     """How many people label each."""
     consent: str = ""
     """Digest of the text that annotators consent to, or empty."""
+    dataset: str = ""
+    """Digest of the dataset version whose rows they are; empty for predictions."""
 
 
 class ConsentGiven(Event, frozen=True, kw_only=True, tag="consent-given"):
@@ -381,14 +383,33 @@ class ConsentGiven(Event, frozen=True, kw_only=True, tag="consent-given"):
 
 
 class LabelSettled(Event, frozen=True, kw_only=True, tag="label-settled"):
-    """The label of a prediction that people gave became feedback. The label itself is with the feedback, from which it can be removed."""
+    """The label that people gave to a prediction became feedback, or that of a row counts.
+
+    The label itself stands elsewhere, so that it can be removed.
+    """
 
     batch: int
     question: str
     prediction: str
+    """Empty for a row of a dataset version."""
     answer: int
     """Number of the answer that settled it."""
     annotators: tuple[str, ...]
     """Who gave it, by name."""
     decided: str = ""
     """Who decided between annotators; empty if they agreed."""
+    dataset: str = ""
+    """Digest of the dataset version whose row it is; empty for a prediction."""
+    row: int | None = None
+    """Place of the row in it, from 0."""
+
+
+class RowsAnnotated(Event, frozen=True, kw_only=True, tag="rows-annotated"):
+    """Labels that people gave to rows became a dataset version; the next run trains with them."""
+
+    annotated: str
+    """Digest of the `AnnotatedRows`."""
+    dataset: str
+    """Digest of the dataset version that they are."""
+    labels: int
+    """Its rows."""

@@ -142,6 +142,31 @@ def _count_texts(cells: Summary, column: Column, seen: Collection[str] | None) -
     )
 
 
+def cells_of(cells: Summary, column: Column, seen: Collection[str] | None = None) -> npt.NDArray[np.int64]:
+    """Return the cell of each row: that of its bin or listed value, then one for other values, missing ones and ones never seen.
+
+    Examples
+    --------
+    >>> cells = summarise("x", np.array(["a", "a", "b"], dtype=object))
+    >>> cells_of(cells, np.array(["b", "c", None], dtype=object), {"a", "b"}).tolist()
+    [1, 4, 3]
+    """
+    listed = len(cells.counts.counts)
+    if cells.kind == "category":
+        places = {value: place for place, value in enumerate(cells.values)}
+
+        def cell(value: object) -> int:
+            if not isinstance(value, str):
+                return listed + 1
+            is_new = seen is not None and value not in seen
+            return places.get(value, listed + 2 if is_new else listed)
+
+        return np.array([cell(value) for value in column.tolist()], dtype=np.int64)
+    numbers = np.asarray(column, dtype=np.float64)
+    bins = np.searchsorted(np.asarray(cells.edges), numbers, side="right")
+    return np.where(np.isnan(numbers), listed + 1, bins)
+
+
 class Tally:
     """Counts the rows of one window as they come, in the cells of a reference.
 

@@ -85,11 +85,17 @@ def test_an_alert_shows_then_and_now(get, watched, monitor, says):
     assert says in page.text
     assert {"/do/comment"} >= {form for form in page.forms if form.startswith("/do/")}
     page.assert_harmless()
+    assert f"/alerts/{watched[1][monitor]}/slice" in page.links
+    assert "too few to tell" in get(f"/alerts/{watched[1][monitor]}/slice", role="viewer").text
 
 
 def test_an_alert_of_another_line_is_not_there(get, watched):
     """Nor does a window of it tell anything."""
-    for path in (f"/alerts/{watched[1]['drift']}", "/alerts/0123456789ab"):
+    for path in (
+        f"/alerts/{watched[1]['drift']}",
+        f"/alerts/{watched[1]['drift']}/slice",
+        "/alerts/0123456789ab",
+    ):
         assert 404 == get(path, role="viewer", lines=("other",)).status
     assert 403 == get("/lines/claims/monitors", role="viewer", lines=("other",)).status
 

@@ -9,6 +9,7 @@ from shown_pages import COLUMN, HOSTILE, Get, hostile_factory, pages_of
 
 from linewright.interfaces.console.render import environment
 from linewright.line.factory import Factory
+from linewright.line.runs.log import RunLog
 from linewright.line.runs.progress import StepDone, StepState
 from linewright.operations.changes.propose import propose
 from linewright.operations.history import runs
@@ -82,6 +83,22 @@ def test_the_list_of_runs_is_of_one_line_where_that_is_asked(get: Get, run: str)
     assert f"/runs/{run}" not in get("/runs?line=other").links
     assert 404 == get("/runs/00000000-0000-0000-0000-000000000000").status
     assert 404 == get(f"/runs/{run}", lines=("other",)).status
+
+
+def test_a_run_shows_its_log_and_to_a_viewer_nothing_that_code_printed(ask: Get, root: Path):
+    """Whatever code prints is text, and it may be a row."""
+    with Factory.open(root) as factory:
+        run = runs(factory, "claims").runs[0].run
+        log = RunLog.of(factory, run)
+        for one in HOSTILE:
+            log.output(f"{one}\n".encode())
+    shown, viewed = ask(f"/runs/{run}"), ask(f"/runs/{run}", role="viewer")
+
+    assert "reading the sources" in viewed.text
+    assert "{{7*7}}" in shown.text
+    assert "{{7*7}}" not in viewed.text
+    assert "4 lines that libraries or code of the line wrote" in viewed.text
+    shown.assert_harmless()
 
 
 @pytest.mark.parametrize("state", get_args(StepState))

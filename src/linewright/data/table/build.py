@@ -50,6 +50,8 @@ class Table:
     """The rows as found, each time the same ones in the same order."""
     served: pl.DataFrame
     """Rows of the prediction log whose truth is known, in their types."""
+    labelled: pl.DataFrame
+    """Rows whose label people gave: it is that of rows of the sources that have none."""
     row_sql: RowSql | None = None
     """What of the SQL can be carried out on one row; `None` where there is no SQL."""
 
@@ -70,7 +72,7 @@ class Table:
         schema: pl.Schema | None = None
         for batch in ahead(iter(self.batches())):
             found = batch.frame.select(used)
-            frame = self._typed(found)
+            found, frame = self._with_labels(found, self._typed(found))
             yield Part(start, found, frame, batch.frame.drop(used), batch.ragged)
             start, schema = start + frame.height, found.schema
             if served.height:
@@ -99,9 +101,26 @@ class Table:
         key = self.data.table.key
         return [key] if key else [name for name in self.rules if name != self.data.label.column]
 
+    def _with_labels(self, found: pl.DataFrame, frame: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
+        """Return rows as found and in their types, with the labels that people gave to those that have none."""
+        if not self.labelled.height:
+            return found, frame
+        label, names = self.data.label.column, self._identity()
+        types = frame.select(*names, label).schema.items()
+        known = self.labelled.select(pl.col(name).cast(kind, strict=False) for name, kind in types)
+        known = known.unique(names, keep="last", maintain_order=True)  # of rows that occur twice, the last
+        given = frame.select(names).join(known, on=names, how="left", nulls_equal=True, maintain_order="left")
+        lacks = frame[label].is_null()
+        labels = given[label].zip_with(lacks, frame[label])
+        shown = labels.cast(found[label].dtype, strict=False).zip_with(lacks, found[label])
+        return found.with_columns(shown), frame.with_columns(labels)
+
 
 def build_table(
-    sources: Sequence[Source | Raw], data: DataSpec, served: Sequence[Mapping[str, Any]] = ()
+    sources: Sequence[Source | Raw],
+    data: DataSpec,
+    served: Sequence[Mapping[str, Any]] = (),
+    labelled: pl.DataFrame | None = None,
 ) -> Table:
     """Join the sources and put each column in its type.
 
@@ -118,6 +137,9 @@ def build_table(
     served
         Rows of the table that were answered and whose truth is known, as JSON values by column; those that the sources
         hold already (by key, else by content) are left out.
+    labelled
+        Rows of the table whose label people gave, with all their columns. Rows of the sources without a label get it, by key, else
+        by content; if a source has a label, that counts.
 
     Returns
     -------
@@ -153,6 +175,7 @@ def build_table(
     for name, rule in rules.items():
         _refuse_unsuited(name, rule, data)
     more = read_served(served, rules, data) if served else pl.DataFrame()
+    given = pl.DataFrame() if labelled is None or not set(rules) <= set(labelled.columns) else labelled
     return Table(
         rules=rules,
         sources=tuple(sources),
@@ -160,6 +183,7 @@ def build_table(
         data=data,
         batches=rows.batches,
         served=more,
+        labelled=given,
         row_sql=_row_sql(frames, rows.frame, rules, data) if isinstance(rows, Raw) and frames else None,
     )
 

@@ -38,6 +38,7 @@ PAGES = {
     "profile": Entry("profile", "/lines/{line}/datasets/{digest}/profile", "view", "Profile"),
     "monitors": Entry("monitors", "/lines/{line}/monitors", "view", "Monitors", tab="Monitors"),
     "alert": Entry("alert", "/alerts/{id}", "view", "Alert"),
+    "worst-slice": Entry("worst_slice", "/alerts/{id}/slice", "view", "The worst slice"),
     "predictions": Entry(
         "predictions", "/lines/{line}/predictions", "view-rows", "Predictions", tab="Predictions"
     ),

@@ -17,16 +17,17 @@ from typing import Any, NamedTuple
 import msgspec
 
 from linewright.errors import Conflict, NotFound, RequestError
+from linewright.line.annotate.allowed_labels import allowed_labels
+from linewright.line.annotate.asked_rows import asked_rows
 from linewright.line.annotate.questions import MOST_REASON, MOST_SECONDS, visible_row
 from linewright.line.annotate.queue import new_question, no_queue
 from linewright.line.annotate.settle import settle, state_after
 from linewright.line.factory import Factory
 from linewright.line.record.registry import find_model
-from linewright.model.facts import Package
 from linewright.people.annotations import Annotations, Answer, Batch, Question, Transaction
 from linewright.people.facts import QuestionsQueued
 from linewright.serve.feedback.apply import text_of
-from linewright.serve.feedback.parse import check_labels
+from linewright.serve.feedback.parse import AllowedLabels, check_labels
 from linewright.serve.files import write_whole
 from linewright.store.disk import explained
 from linewright.store.rights import as_asked
@@ -51,7 +52,7 @@ class Exported(msgspec.Struct, frozen=True, kw_only=True):
     tasks: int
     annotations: int
     gone: int
-    """Questions whose prediction is stored no longer: they are left out."""
+    """Questions whose row is stored no longer: they are left out."""
     content: tuple[dict[str, Any], ...] = ()
     """The tasks, if the caller named no file."""
 
@@ -98,20 +99,21 @@ def export_tasks(factory: Factory, line: str, out: Path | None) -> Exported:
     with store.reading() as held:
         batches = {one.number: one for one in held.batches()}
         questions, answers = held.questions(), held.answers()
-    package = factory.metadata.get(find_model(factory, line).digest, Package)
+    allowed = allowed_labels(factory, line)
     by_question: dict[str, list[Answer]] = {}
     for one in answers:
         by_question.setdefault(one.question, []).append(one)
-    logged = factory.labels_of(line).find_all([one.prediction for one in questions])
+    asked = asked_rows(factory, line, questions)
     tasks: list[dict[str, Any]] = []
     for question in questions:
-        found = logged.get(question.prediction)
-        if found is None or not found[0].row:
+        found = asked.get(question.id)
+        if found is None:
             continue
-        row = visible_row(found[0].row, batches[question.batch], package)
-        data = {**row, QUESTION: question.id, PREDICTION: question.prediction}
+        row = visible_row(found.row, batches[question.batch], allowed)
+        named = {PREDICTION: question.prediction} if question.dataset is None else {}
+        data = {**row, QUESTION: question.id, **named}
         number = len(tasks) + 1
-        said = [_annotation(one, number, package) for one in by_question.get(question.id, [])]
+        said = [_annotation(one, number, allowed) for one in by_question.get(question.id, [])]
         tasks.append({"id": number, "data": data, "annotations": said})
     if out is not None:
         _write_new(out, tasks)
@@ -133,9 +135,9 @@ def _write_new(out: Path, tasks: Sequence[Mapping[str, Any]]) -> None:
         as_asked(out)
 
 
-def _annotation(answer: Answer, task: int, package: Package) -> dict[str, Any]:
+def _annotation(answer: Answer, task: int, allowed: AllowedLabels) -> dict[str, Any]:
     label = None if answer.label is None else msgspec.json.decode(answer.label)
-    kind, value = ("choices", {"choices": [label]}) if package.classes else ("number", {"number": label})
+    kind, value = ("choices", {"choices": [label]}) if allowed.classes else ("number", {"number": label})
     result = {"from_name": CONTROL, "to_name": OBJECT, "type": kind, "value": value}
     return {
         "id": answer.number,
@@ -179,8 +181,8 @@ def import_tasks(factory: Factory, line: str, file: Path) -> Imported:
     RequestError
         If the file is not of that form, or a label does not fit the line; it names the task, and nothing is kept.
     """
-    package = factory.metadata.get(find_model(factory, line).digest, Package)
-    read = [_task(one, f"tasks[{number}]", package) for number, one in enumerate(_read(file))]
+    allowed = allowed_labels(factory, line)
+    read = [_task(one, f"tasks[{number}]", allowed) for number, one in enumerate(_read(file))]
     tasks = [one for one in read if one.given]
     settle(factory, line)
     counts = {"accepted": 0, "repeated": 0, "unknown": 0, "conflicts": 0}
@@ -190,7 +192,7 @@ def import_tasks(factory: Factory, line: str, file: Path) -> Imported:
     logged = set(factory.labels_of(line).find_all(predicted))
     with store.transaction() as held:
         batches = {one.number: one for one in held.batches()}
-        importing = _Importing(factory, line, held, package, batches)
+        importing = _Importing(factory, line, held, allowed, batches)
         for task in tasks:
             question = importing.question_of(task, logged)
             became = ["unknown"] if question is None else importing.keep(question, task)
@@ -211,10 +213,10 @@ class _Importing:
         factory: Factory,
         line: str,
         held: Transaction,
-        package: Package,
+        allowed: AllowedLabels,
         batches: dict[int, Batch],
     ) -> None:
-        self._factory, self._line, self._held, self._package = factory, line, held, package
+        self._factory, self._line, self._held, self._allowed = factory, line, held, allowed
         self._batches, self._now = batches, factory.now()
         self._new: list[Question] = []
         self._own: Batch | None = None
@@ -261,7 +263,7 @@ class _Importing:
         became = [self._keep_one(question, one) for one in task.given]
         if "accepted" in became and question.state not in {"gone", "closed"}:
             answers = self._held.answers(question.id)
-            after = state_after(question, self._batches[question.batch], answers, self._package)
+            after = state_after(question, self._batches[question.batch], answers, self._allowed)
             self._held.replace(after._replace(at=self._now))
         return became
 
@@ -336,7 +338,7 @@ def _read(file: Path) -> list[Any]:
     return found
 
 
-def _task(task: object, place: str, package: Package) -> _Task:
+def _task(task: object, place: str, allowed: AllowedLabels) -> _Task:
     data = task.get("data") if isinstance(task, dict) else None
     annotations = task.get("annotations", []) if isinstance(task, dict) else None
     if not isinstance(data, dict) or not isinstance(annotations, list):
@@ -352,18 +354,18 @@ def _task(task: object, place: str, package: Package) -> _Task:
     question, prediction = (
         one if isinstance(one, str) and one.isascii() and len(one) <= 100 else None for one in names
     )
-    given = tuple(_given_in(annotations, f"{place}.annotations", package))
+    given = tuple(_given_in(annotations, f"{place}.annotations", allowed))
     return _Task(place, question, prediction, given)
 
 
-def _given_in(annotations: Sequence[Any], place: str, package: Package) -> Iterator[_Given]:
+def _given_in(annotations: Sequence[Any], place: str, allowed: AllowedLabels) -> Iterator[_Given]:
     for number, one in enumerate(annotations):
         where = f"{place}[{number}]"
         if not isinstance(one, dict):
             raise RequestError(
                 "not an annotation", where=where, found=type(one).__name__, allowed="an object"
             )
-        label = None if one.get("was_cancelled") else _label_in(one.get("result"), where, package)
+        label = None if one.get("was_cancelled") else _label_in(one.get("result"), where, allowed)
         meta = one.get("meta")
         because = meta.get("because", "") if isinstance(meta, dict) else ""
         yield _Given(
@@ -391,8 +393,8 @@ def _name_in(found: object, where: str) -> str:
     )
 
 
-def _label_in(results: object, where: str, package: Package) -> str:
-    kind = "choices" if package.classes else "number"
+def _label_in(results: object, where: str, allowed: AllowedLabels) -> str:
+    kind = "choices" if allowed.classes else "number"
     found = [
         one["value"][kind]
         for one in (results if isinstance(results, list) else [])
@@ -409,7 +411,7 @@ def _label_in(results: object, where: str, package: Package) -> str:
             allowed=f'[{{"type": "{kind}", "value": {{"{kind}": …}}}}]',
             hint="a question that could not be labelled has was_cancelled: true",
         )
-    (label,) = check_labels([{"id": "", "label": value}], package, lambda _, part: f"{where}.{part}")
+    (label,) = check_labels([{"id": "", "label": value}], allowed, lambda _, part: f"{where}.{part}")
     return text_of(label.label)
 
 

@@ -7,15 +7,16 @@ from typing import Any
 
 import msgspec
 
+from linewright.line.annotate.allowed_labels import allowed_labels, champion_of
 from linewright.line.annotate.effect import LabelEffect, effect_of
 from linewright.line.annotate.questions import annotator
 from linewright.line.annotate.queue import no_queue
+from linewright.line.annotate.version import unclosed
 from linewright.line.factory import Factory
-from linewright.line.record.registry import find_model
 from linewright.model.evaluate.per_class import Share
-from linewright.model.facts import Package
 from linewright.people.agreement import Level, agreement_of
 from linewright.people.annotations import Annotations, Answer, Batch, Question
+from linewright.serve.feedback.parse import AllowedLabels
 from linewright.store.values import digest_of
 
 _NAMED = 20
@@ -68,7 +69,7 @@ class AnnotationStatus(msgspec.Struct, frozen=True, kw_only=True):
     conflicts: int
     """Questions that wait for a decision, since other feedback contradicts the label."""
     kept: int
-    """Questions whose label is feedback."""
+    """Questions whose label is feedback, or that of a row of a dataset version."""
     agreed: int
     """Questions whose label is not feedback yet, since something was interrupted: the next answer, or the start of `up`, hands it over."""
     gone: int
@@ -83,6 +84,10 @@ class AnnotationStatus(msgspec.Struct, frozen=True, kw_only=True):
     """Those with the most labels first. Those who may not queue questions see themselves alone."""
     effect: LabelEffect | None
     """`None` where fewer than 30 predictions of the champion are labelled."""
+    rows: int = 0
+    """Questions that are about rows of a dataset version."""
+    unclosed: int = 0
+    """Labels of such rows that no dataset version has yet: `annotate close` makes one."""
 
 
 def status_of(factory: Factory, line: str) -> AnnotationStatus:
@@ -100,7 +105,7 @@ def status_of(factory: Factory, line: str) -> AnnotationStatus:
     with store.reading() as held:
         batches = {one.number: one for one in held.batches()}
         questions, answers = held.questions(), held.answers()
-    package = factory.metadata.get(find_model(factory, line).digest, Package)
+    allowed = allowed_labels(factory, line)
     asked = [one for one in questions if one.gold is None]
     states = Counter(one.state for one in asked)
     waiting = [one.id for one in asked if one.state in {"disputed", "conflict"}]
@@ -118,14 +123,25 @@ def status_of(factory: Factory, line: str) -> AnnotationStatus:
         closed=states["closed"],
         gold=len(questions) - len(asked),
         waiting=tuple(waiting[:_NAMED]),
-        agreement=_agreement(factory, line, package, answers),
+        agreement=_agreement(factory, line, allowed, answers),
         annotators=_annotators(factory, line, questions, answers, batches),
-        effect=effect_of(factory, line, [one for one in asked if one.state == "kept"], batches),
+        effect=_effect(factory, line, asked, batches),
+        rows=sum(one.dataset is not None for one in asked),
+        unclosed=unclosed(factory, line, questions),
     )
 
 
+def _effect(
+    factory: Factory, line: str, questions: Sequence[Question], batches: Mapping[int, Batch]
+) -> LabelEffect | None:
+    if champion_of(factory, line) is None:
+        return None
+    kept = [one for one in questions if one.state == "kept" and one.dataset is None]
+    return effect_of(factory, line, kept, batches)
+
+
 def _agreement(
-    factory: Factory, line: str, package: Package, answers: Sequence[Answer]
+    factory: Factory, line: str, allowed: AllowedLabels, answers: Sequence[Answer]
 ) -> AgreementStatus | None:
     units: dict[str, list[Any]] = defaultdict(list)
     for one in answers:
@@ -134,7 +150,7 @@ def _agreement(
     labelled = [unit for unit in units.values() if len(unit) > 1]
     if not labelled:
         return None
-    level: Level = "nominal" if package.classes else "interval"
+    level: Level = "nominal" if allowed.classes else "interval"
     found = agreement_of(labelled, level=level, seed=factory.context.seed(digest_of([line, labelled])))
     return AgreementStatus(
         level=level,

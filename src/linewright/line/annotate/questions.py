@@ -7,11 +7,11 @@ from typing import Any
 import msgspec
 
 from linewright.errors import Conflict, NotFound
+from linewright.line.annotate.allowed_labels import allowed_labels
+from linewright.line.annotate.asked_rows import asked_row
 from linewright.line.annotate.queue import consent_digest, no_queue
 from linewright.line.annotate.settle import settle, state_after
 from linewright.line.factory import Factory
-from linewright.line.record.registry import find_model
-from linewright.model.facts import Package
 from linewright.people.annotations import (
     LEASE_S,
     Annotations,
@@ -23,9 +23,8 @@ from linewright.people.annotations import (
     Transaction,
 )
 from linewright.people.facts import ConsentGiven
-from linewright.serve.facts import Prediction
 from linewright.serve.feedback.apply import text_of
-from linewright.serve.feedback.parse import check_labels
+from linewright.serve.feedback.parse import AllowedLabels, check_labels
 from linewright.store.clock import later
 from linewright.store.values import digest_of
 
@@ -57,14 +56,16 @@ class ShownQuestion(msgspec.Struct, frozen=True, kw_only=True):
     id: str
     columns: tuple[ShownColumn, ...]
     row: dict[str, Any]
-    """The row as received, without its label."""
+    """The row as received, or as its dataset version has it, without its label."""
     label: str
     """Name of the label column."""
     classes: tuple[str, ...]
     """What a label may be; empty for numbers."""
     instructions: str
+    is_predicted: bool = True
+    """Whether it is a prediction; else it is a row of a dataset version, which has no answer of a model."""
     prediction: dict[str, Any] | None = None
-    """The answer of the model; `None` unless the annotator wanted it."""
+    """The answer of the model; `None` unless the annotator wanted it, and for rows of a dataset version."""
     given: tuple[Given, ...] = ()
     """To decide between: what annotators said."""
 
@@ -105,12 +106,12 @@ class _Asked:
         if not self.store.is_there():
             factory.require(line)
             raise no_queue(line)
-        self.package = factory.metadata.get(find_model(factory, line).digest, Package)
+        self.allowed = allowed_labels(factory, line)
 
     def label(self, given: object) -> str:
         """Return a label as it is kept; see `check_labels`."""
-        value = _number(given) if isinstance(given, str) and not self.package.classes else given
-        (found,) = check_labels([{"id": "", "label": value}], self.package, lambda _, part: part or "label")
+        value = _number(given) if isinstance(given, str) and not self.allowed.classes else given
+        (found,) = check_labels([{"id": "", "label": value}], self.allowed, lambda _, part: part or "label")
         return text_of(found.label)
 
     def find(self, held: Transaction, name: str) -> Question:
@@ -158,15 +159,15 @@ def next_question(
             if question is None:
                 return NextQuestion(line=line, question=None, left=left, done=done)
             until = later(now, int(LEASE_S * 1e6))
-            held.lease(question.id, asked.who, until, saw=with_prediction)
+            held.lease(question.id, asked.who, until, saw=with_prediction and question.dataset is None)
             given = held.answers(question.id) if decide else []
         # Outside of the transaction: the log is another file, which others may write.
-        found = factory.labels_of(line).find(question.prediction)
-        if found is not None and found[0].row:
-            shown = _shown(asked, question, batches[question.batch], found[0])
+        found = asked_row(factory, line, question)
+        if found is not None:
+            shown = _shown(asked, question, batches[question.batch], found.row)
             shown = msgspec.structs.replace(
                 shown,
-                prediction=dict(found[0].answer) if with_prediction else None,
+                prediction=dict(found.answer) if with_prediction and found.answer is not None else None,
                 given=tuple(Given(label=_decoded(one.label), because=one.because) for one in given),
             )
             return NextQuestion(line=line, question=shown, left=left, done=done)
@@ -258,7 +259,7 @@ def undo_answer(factory: Factory, line: str) -> AnswerTaken:
 
 
 def _look_again(asked: _Asked, held: Transaction, question: Question, now: str) -> None:
-    after = state_after(question, _batch(held, question), held.answers(question.id), asked.package)
+    after = state_after(question, _batch(held, question), held.answers(question.id), asked.allowed)
     held.replace(after._replace(at=now))
 
 
@@ -314,24 +315,25 @@ def _choose(
     return plain
 
 
-def _shown(asked: _Asked, question: Question, batch: Batch, record: Prediction) -> ShownQuestion:
-    types = {one.name: one.type for one in asked.package.columns}
-    row = visible_row(record.row, batch, asked.package)
+def _shown(asked: _Asked, question: Question, batch: Batch, received: Mapping[str, Any]) -> ShownQuestion:
+    types = {one.name: one.type for one in asked.allowed.columns}
+    row = visible_row(received, batch, asked.allowed)
     return ShownQuestion(
         id=question.id,
         columns=tuple(ShownColumn(name=name, type=types.get(name, "text")) for name in row),
         row=row,
-        label=asked.package.label,
-        classes=asked.package.classes,
+        label=asked.allowed.label,
+        classes=asked.allowed.classes,
         instructions=batch.instructions,
+        is_predicted=question.dataset is None,
     )
 
 
-def visible_row(row: Mapping[str, Any], batch: Batch, package: Package) -> dict[str, Any]:
+def visible_row(row: Mapping[str, Any], batch: Batch, allowed: AllowedLabels) -> dict[str, Any]:
     """Return what annotators see of a row: the columns of the batch, and never the label, with which the row may have come."""
     wanted: list[str] = msgspec.json.decode(batch.columns) if batch.columns else []
     return {
-        name: value for name, value in row.items() if name != package.label and (not wanted or name in wanted)
+        name: value for name, value in row.items() if name != allowed.label and (not wanted or name in wanted)
     }
 
 

@@ -1,24 +1,28 @@
-"""Which predictions of a line are to be labelled: drawing them, and ending that."""
+"""Which predictions of a line, or rows of its dataset versions, are to be labelled: drawing them, and ending that."""
 
 import random
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 import numpy as np
 import polars as pl
 
 from linewright.errors import NotFound, RequestError
+from linewright.line.annotate.allowed_labels import allowed_labels, champion_of
 from linewright.line.annotate.sample import STRATA, draw, features_of, strata_of, uncertainty_of
+from linewright.line.annotate.table_rows import TableRows, read_rows, uncertainties
+from linewright.line.annotate.version import keep_labels
 from linewright.line.factory import Factory
 from linewright.line.predict.batch import predict_file
 from linewright.line.record.registry import find_model
-from linewright.model.facts import Package
 from linewright.people.annotations import Annotations, Batch, Drawn, Question
 from linewright.people.facts import QuestionsQueued
 from linewright.serve.facts import Prediction
 from linewright.serve.feedback.apply import text_of
+from linewright.serve.feedback.parse import AllowedLabels
+from linewright.store.protocols import Version
 from linewright.store.values import digest_of, digest_of_bytes
 
 MOST = 10_000
@@ -39,6 +43,17 @@ class QueueSettings(msgspec.Struct, frozen=True, kw_only=True):
     columns: tuple[str, ...] = ()
 
 
+class Candidate(NamedTuple):
+    """What may be asked: a prediction, or a row of a dataset version."""
+
+    name: str
+    """Id of the prediction, or what `row_name` returns."""
+    row: Mapping[str, Any]
+    uncertainty: float
+    dataset: str | None = None
+    place: int | None = None
+
+
 class Queued(msgspec.Struct, frozen=True, kw_only=True):
     """Questions that were queued, or closed."""
 
@@ -49,46 +64,71 @@ class Queued(msgspec.Struct, frozen=True, kw_only=True):
     gold: int
     """Gold questions, whose label is known; fewer than wanted where too few predictions are labelled."""
     pool: int
-    """Predictions without a label that they were drawn from."""
+    """Predictions or rows without a label that they were drawn from."""
     closed: int = 0
     """Questions that were closed."""
+    dataset: str | None = None
+    """Digest of the dataset version whose rows were queued; after closing, of that which has the labelled rows, if there are some."""
+    labels: int = 0
+    """Rows of that one, after closing."""
 
 
-def make_queue(factory: Factory, line: str, settings: QueueSettings, *, rows: Path | None = None) -> Queued:
-    """Queue predictions that have no label.
+def make_queue(
+    factory: Factory,
+    line: str,
+    settings: QueueSettings,
+    *,
+    rows: Path | None = None,
+    dataset: str | None = None,
+) -> Queued:
+    """Queue predictions, or rows of a dataset version, that have no label.
 
     Parameters
     ----------
     rows
         A file of rows: the champion predicts them first, and they alone are drawn from.
+    dataset
+        Digest of a dataset version, its beginning, or ``newest``: its rows without a label are drawn from. They need no champion.
 
     Raises
     ------
     RequestError
-        If a column is none of the line's, or each prediction has a label.
+        If a column is none of the line's, each prediction or row has a label, or both `rows` and `dataset` are given.
     NotFound
-        If the line has no champion.
+        If predictions are wanted and the line has no champion, or the line lacks the dataset version.
     """
-    version = find_model(factory, line)
-    package = factory.metadata.get(version.digest, Package)
-    _require_columns(settings.columns, package)
+    if rows is not None and dataset is not None:
+        raise RequestError(
+            "rows are drawn from a file or from a dataset version",
+            where="--dataset",
+            found="both",
+            allowed="one of --rows, --dataset",
+        )
+    champion = champion_of(factory, line) if dataset is not None else find_model(factory, line)
+    package = champion.digest if champion else ""
+    allowed = allowed_labels(factory, line)
+    _require_columns(settings.columns, allowed)
     only = None if rows is None else _predicted(factory, line, rows)
+    table = None if dataset is None else read_rows(factory, line, dataset)
     store = Annotations.of(factory.state, line)
     now, seed = factory.now(), factory.context.seed
     with store.transaction() as held:
         # In the transaction: two who queue at once draw no prediction twice.
         queued = held.predictions()
         number = len(held.batches()) + 1
-        chance = random.Random(seed(digest_of([line, number, version.digest])))  # noqa: S311 -- draws rows, and guards nothing
-        pool, known = _pool(factory, line, queued, only, chance)
+        chance = random.Random(seed(digest_of([line, number, package])))  # noqa: S311 -- draws rows, and guards nothing
+        if table is not None:
+            pool, known = _pool_of_table(factory, table, allowed, queued, champion=champion, chance=chance)
+        else:
+            pool, known = _pool(factory, line, queued, only, chance)
         if not pool:
-            raise _nothing_to_label(line, only=only is not None)
+            raise _nothing_to_label(line, only=only is not None, is_table=table is not None)
         gold = chance.sample(known, min(len(known), round(settings.size * settings.gold_share)))
         batch = Batch(
             number=number,
             at=now,
             by=factory.actor,
-            package=version.digest,
+            package=package,
             annotators=settings.annotators,
             gold_share=settings.gold_share if gold else 0.0,
             tolerance=settings.tolerance,
@@ -98,15 +138,12 @@ def make_queue(factory: Factory, line: str, settings: QueueSettings, *, rows: Pa
             pool="[]",
             closed=None,
         )
-        drawn, strata = _drawn(pool, package, settings, seed(digest_of([line, number])))
+        drawn, strata = _drawn(pool, allowed, settings, seed(digest_of([line, number])))
         batch = batch._replace(pool=msgspec.json.encode(strata).decode())
         place = held.end_place()
         asked = [
-            *(new_question(factory, record.id, how, stratum) for record, how, stratum in drawn),
-            *(
-                new_question(factory, record.id, "gold", -1)._replace(gold=text_of(label))
-                for record, label in gold
-            ),
+            *(_question(factory, one, how, stratum) for one, how, stratum in drawn),
+            *(_question(factory, one, "gold", -1)._replace(gold=text_of(label)) for one, label in gold),
         ]
         held.add_batch(batch, [one._replace(batch=number, place=place + at) for at, one in enumerate(asked)])
         factory.metadata.record(
@@ -116,24 +153,42 @@ def make_queue(factory: Factory, line: str, settings: QueueSettings, *, rows: Pa
                 because="asked for",
                 line=line,
                 batch=number,
-                package=version.digest,
+                package=package,
                 questions=len(drawn),
                 gold=len(gold),
                 annotators=settings.annotators,
                 consent=consent_digest(settings.consent),
+                dataset=table.digest if table else "",
             )
         )
-    return Queued(line=line, batch=number, questions=len(drawn), gold=len(gold), pool=len(pool))
+    return Queued(
+        line=line,
+        batch=number,
+        questions=len(drawn),
+        gold=len(gold),
+        pool=len(pool),
+        dataset=table.digest if table else None,
+    )
 
 
 def close_queue(factory: Factory, line: str) -> Queued:
-    """Ask nobody any more; what was labelled stays."""
+    """Ask nobody any more; what was labelled stays, and labels of rows become a dataset version."""
     store = Annotations.of(factory.state, line)
     if not store.is_there():
         raise no_queue(line)
     with store.transaction() as held:
         closed = held.close_batches(factory.now())
-    return Queued(line=line, batch=None, questions=0, gold=0, pool=0, closed=closed)
+    kept = keep_labels(factory, line)
+    return Queued(
+        line=line,
+        batch=None,
+        questions=0,
+        gold=0,
+        pool=0,
+        closed=closed,
+        dataset=kept.dataset if kept else None,
+        labels=kept.labels if kept else 0,
+    )
 
 
 def consent_digest(text: str) -> str:
@@ -170,8 +225,13 @@ def new_question(factory: Factory, prediction: str, drawn: Drawn, stratum: int) 
     )
 
 
-def _require_columns(columns: Sequence[str], package: Package) -> None:
-    known = [one.name for one in package.columns if one.name != package.label]
+def _question(factory: Factory, asked: Candidate, drawn: Drawn, stratum: int) -> Question:
+    made = new_question(factory, asked.name, drawn, stratum)
+    return made._replace(dataset=asked.dataset, row=asked.place)
+
+
+def _require_columns(columns: Sequence[str], allowed: AllowedLabels) -> None:
+    known = [one.name for one in allowed.columns if one.name != allowed.label]
     for name in columns:
         if name not in known:
             raise RequestError(
@@ -198,21 +258,51 @@ def _predicted(factory: Factory, line: str, rows: Path) -> set[str]:
 
 def _pool(
     factory: Factory, line: str, queued: set[str], only: set[str] | None, chance: random.Random
-) -> tuple[list[Prediction], list[tuple[Prediction, str | float]]]:
+) -> tuple[list[Candidate], list[tuple[Candidate, str | float]]]:
     """Return predictions without a label and some with one, those of very many at random; the log is read once."""
-    unlabelled, labelled = list[Prediction](), list[tuple[Prediction, str | float]]()
+    unlabelled, labelled = list[Candidate](), list[tuple[Candidate, str | float]]()
     seen = [0, 0]
     log = factory.labels_of(line).labelled(known_by=factory.now())
     for record, label in log:
         if record.id in queued or not record.row or record.arm == "shadow":
             continue
         if label is None and (only is None or record.id in only):
-            _reserve(unlabelled, record, seen[0], _POOL, chance)
+            _reserve(unlabelled, _candidate(record), seen[0], _POOL, chance)
             seen[0] += 1
         elif label is not None:
-            _reserve(labelled, (record, label.label), seen[1], _GOLD_POOL, chance)
+            _reserve(labelled, (_candidate(record), label.label), seen[1], _GOLD_POOL, chance)
             seen[1] += 1
     return unlabelled, labelled
+
+
+def _candidate(record: Prediction) -> Candidate:
+    return Candidate(record.id, record.row, uncertainty_of(record.answer))
+
+
+def _pool_of_table(
+    factory: Factory,
+    table: TableRows,
+    allowed: AllowedLabels,
+    queued: set[str],
+    *,
+    champion: Version | None,
+    chance: random.Random,
+) -> tuple[list[Candidate], list[tuple[Candidate, str | float]]]:
+    """Return rows without a label and some with one, those of very many at random; what a champion is unsure of is known without logging it."""
+    free = [at for at in table.unlabelled if table.names[at] not in queued]
+    pool = sorted(chance.sample(free, min(len(free), _POOL)))
+    open_names = {table.names[at] for at in free}
+    labelled = [at for at in table.labelled if table.names[at] not in queued | open_names]
+    known = sorted(chance.sample(labelled, min(len(labelled), _GOLD_POOL)))
+    unsure = uncertainties(factory, champion, table, pool)
+    return (
+        [_row(table, at, one) for at, one in zip(pool, unsure, strict=True)],
+        [(_row(table, at, 0.0), table.label(at, allowed)) for at in known],
+    )
+
+
+def _row(table: TableRows, at: int, uncertainty: float) -> Candidate:
+    return Candidate(table.names[at], table.row(at), uncertainty, table.digest, at)
 
 
 def _reserve(kept: list[Any], one: Any, seen: int, most: int, chance: random.Random) -> None:
@@ -224,25 +314,32 @@ def _reserve(kept: list[Any], one: Any, seen: int, most: int, chance: random.Ran
 
 
 def _drawn(
-    pool: Sequence[Prediction], package: Package, settings: QueueSettings, seed: int
-) -> tuple[list[tuple[Prediction, Drawn, int]], list[int]]:
+    pool: Sequence[Candidate], allowed: AllowedLabels, settings: QueueSettings, seed: int
+) -> tuple[list[tuple[Candidate, Drawn, int]], list[int]]:
     """Return what is drawn of a pool with how and its stratum, and how many of the pool each stratum has."""
-    uncertainty = np.array([uncertainty_of(one.answer) for one in pool])
-    features = features_of([one.row for one in pool], _types(package))
+    uncertainty = np.array([one.uncertainty for one in pool])
+    features = features_of([one.row for one in pool], _types(allowed))
     found = draw(uncertainty, features, settings.size, seed=seed)
     strata = strata_of(uncertainty)
-    asked: list[tuple[Prediction, Drawn, int]] = [
+    asked: list[tuple[Candidate, Drawn, int]] = [
         (pool[at], "random" if at in found.at_random else "chosen", int(strata[at])) for at in found.places
     ]
     return asked, np.bincount(strata, minlength=STRATA).tolist()
 
 
-def _types(package: Package) -> Mapping[str, str]:
-    """Return the types of the columns that the model reads."""
-    return {one.name: one.type for one in package.columns if one.role != "carried"}
+def _types(allowed: AllowedLabels) -> Mapping[str, str]:
+    """Return the types of the columns that the model reads, or would."""
+    return {one.name: one.type for one in allowed.columns if one.role != "carried"}
 
 
-def _nothing_to_label(line: str, *, only: bool) -> RequestError:
+def _nothing_to_label(line: str, *, only: bool, is_table: bool) -> RequestError:
+    if is_table:
+        return RequestError(
+            "no row waits for a label",
+            where=line,
+            found="each row of the dataset version has a label or is queued already",
+            hint=f"linewright annotate close {line} makes a dataset version of the labels; predictions are queued without --dataset",
+        )
     return RequestError(
         "no prediction waits for a label",
         where=line,

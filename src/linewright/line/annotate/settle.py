@@ -1,4 +1,4 @@
-"""Labels that people have settled become feedback, once each, whatever is killed and when.
+"""Labels that people have settled become feedback, once each, whatever is killed and when; those of rows of a dataset wait for the closing.
 
 An answer is durable before its annotator hears that it was taken. Then the label goes to the feedback and the event to the record, in a
 second transaction. A kill in between leaves the question ``agreed``, and the next call settles it.
@@ -11,15 +11,16 @@ import msgspec
 
 from linewright.errors import Conflict
 from linewright.line.factory import Factory
-from linewright.model.facts import Package
 from linewright.people.annotations import Annotations, Answer, Batch, Question, Transaction
 from linewright.people.facts import LabelSettled
 from linewright.serve.feedback.apply import text_of
-from linewright.serve.feedback.parse import Label
+from linewright.serve.feedback.parse import AllowedLabels, Label
 from linewright.serve.feedback.store import Feedback
 
 
-def state_after(question: Question, batch: Batch, answers: Sequence[Answer], package: Package) -> Question:
+def state_after(
+    question: Question, batch: Batch, answers: Sequence[Answer], allowed: AllowedLabels
+) -> Question:
     """Return a question with the state and the label that its answers give it.
 
     Parameters
@@ -34,7 +35,7 @@ def state_after(question: Question, batch: Batch, answers: Sequence[Answer], pac
         return question._replace(state="agreed", label=decision.label)
     said = [one.label for one in answers if one.label is not None]
     if len(said) >= batch.annotators:
-        label = _common(said, batch.tolerance, package)
+        label = _common(said, batch.tolerance, allowed)
         return question._replace(state="disputed" if label is None else "agreed", label=label)
     cannot_say = len(answers) - len(said)
     state = (
@@ -45,17 +46,17 @@ def state_after(question: Question, batch: Batch, answers: Sequence[Answer], pac
     return question._replace(state=state, label=None)
 
 
-def _common(said: Sequence[str], tolerance: float, package: Package) -> str | None:
+def _common(said: Sequence[str], tolerance: float, allowed: AllowedLabels) -> str | None:
     """Return the label that all gave, of numbers their mean if they are near enough to each other; `None` where they disagree."""
     if len(set(said)) == 1:
         return said[0]
-    if package.classes:
+    if allowed.classes:
         return None
     numbers = [msgspec.json.decode(one, type=float) for one in said]
     if max(numbers) - min(numbers) > tolerance:
         return None
     mean = sum(numbers) / len(numbers)
-    is_whole = any(one.name == package.label and one.type == "integer" for one in package.columns)
+    is_whole = any(one.name == allowed.label and one.type == "integer" for one in allowed.columns)
     return msgspec.json.encode(float(round(mean)) if is_whole else mean).decode()
 
 
@@ -80,6 +81,11 @@ def settle(factory: Factory, line: str) -> None:
 def _settle_one(factory: Factory, line: str, feedback: Feedback, held: Transaction, *, done: int) -> None:
     question = held.questions("agreed")[0]
     answers, now = held.answers(question.id), factory.now()
+    if (
+        question.dataset is not None
+    ):  # no feedback: what its label comes to follows at the closing, see `annotate.version`
+        _note_kept(factory, line, question, answers, held, done=done)
+        return
     try:
         became = feedback.accept_checked([_label(question, answers, feedback)])
     except Conflict:
@@ -90,9 +96,21 @@ def _settle_one(factory: Factory, line: str, feedback: Feedback, held: Transacti
     if became["unknown"]:
         held.replace(question._replace(state="gone", at=now))
         return
+    _note_kept(factory, line, question, answers, held, done=done)
+
+
+def _note_kept(
+    factory: Factory,
+    line: str,
+    question: Question,
+    answers: Sequence[Answer],
+    held: Transaction,
+    *,
+    done: int,
+) -> None:
     if not (question.recorded and question.kept == question.label):
         _record(factory, line, question, answers, done=done)
-    held.replace(question._replace(state="kept", kept=question.label, at=now, recorded=1))
+    held.replace(question._replace(state="kept", kept=question.label, at=factory.now(), recorded=1))
 
 
 def _label(question: Question, answers: Sequence[Answer], feedback: Feedback) -> Label:
@@ -108,9 +126,14 @@ def _label(question: Question, answers: Sequence[Answer], feedback: Feedback) ->
     return Label(number=0, id=named[0], key=named[1], label=label, at=None, corrects=corrects)
 
 
-def _record(factory: Factory, line: str, question: Question, answers: Sequence[Answer], done: int) -> None:
+def givers_of(answers: Sequence[Answer]) -> tuple[tuple[str, ...], str]:
+    """Return who gave the label of a question, and who decided between them; the latter is empty where they agreed."""
     given = tuple(one.by for one in answers if one.kind != "decision" and one.label is not None)
-    decided = next((one.by for one in answers if one.kind == "decision"), "")
+    return given, next((one.by for one in answers if one.kind == "decision"), "")
+
+
+def _record(factory: Factory, line: str, question: Question, answers: Sequence[Answer], done: int) -> None:
+    given, decided = givers_of(answers)
     last = answers[-1]
     # One that a kill left in the record alone is the last of before, since each is recorded in the transaction of the file.
     found = factory.metadata.events(LabelSettled, line=line, newest_first=True, limit=done + 1)
@@ -124,9 +147,11 @@ def _record(factory: Factory, line: str, question: Question, answers: Sequence[A
             line=line,
             batch=question.batch,
             question=question.id,
-            prediction=question.prediction,
+            prediction=question.prediction if question.dataset is None else "",
             answer=last.number,
             annotators=given,
             decided=decided,
+            dataset=question.dataset or "",
+            row=question.row,
         )
     )

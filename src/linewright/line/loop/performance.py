@@ -230,10 +230,11 @@ def _truth(labels: Sequence[str | float], package: Package) -> np.ndarray:
 
 
 def _said(rows: _Rows, package: Package) -> Said:
-    return say(package.task, _scores(rows.answers, package), package.threshold, rows.amounts)
+    return say(package.task, scores_of(rows.answers, package), package.threshold, rows.amounts)
 
 
-def _scores(answers: Sequence[Mapping[str, Any]], package: Package) -> np.ndarray:
+def scores_of(answers: Sequence[Mapping[str, Any]], package: Package) -> np.ndarray:
+    """Return what answers say: a probability for each class, shape (n, classes), or the numbers, shape (n,)."""
     if not package.classes:
         return np.array([one["prediction"] for one in answers], dtype=np.float64)
     return np.array(

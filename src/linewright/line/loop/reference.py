@@ -9,7 +9,7 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import polars as pl
@@ -68,14 +68,8 @@ def reference_for(
 def make_reference(factory: Factory, spec: LineSpec, champion: Version) -> Reference:
     """Compute the reference of a champion in this process, and keep it."""
     metadata, model = factory.metadata, load(champion.digest, factory.artifacts.get)
-    accepted = _accepted(factory, champion)
-    cause, as_of = _cause(factory, accepted), accepted.as_of if accepted else None
-    trained = metadata.get(model.package.trained, Trained)
-    dataset, split = metadata.get(trained.dataset, Dataset), metadata.get(trained.split, Split)
-    rows = _with_unknown(factory, spec, dataset, split, as_of)
-    names = model.package.encoder.columns
-    spread = to_columns(_recent(rows, split, spec, cause), names)
-    tested = to_columns(rows.frame.filter(_of_test(rows, split, spec)), names)
+    before, names = rows_before(factory, spec, champion), model.package.encoder.columns
+    spread, tested = to_columns(before.recent, names), to_columns(before.tested, names)
     answers = Scorer(model).columns(tested)
     reference = reference_of(
         champion.digest,
@@ -93,6 +87,27 @@ def make_reference(factory: Factory, spec: LineSpec, champion: Version) -> Refer
         digest=metadata.keep(reference),
     )
     return reference
+
+
+class RowsBefore(NamedTuple):
+    """Rows from before a champion served."""
+
+    recent: pl.DataFrame
+    """Those that live ones are compared with."""
+    tested: pl.DataFrame
+    """Those of the test part, and rows without a label that would be in it."""
+
+
+def rows_before(factory: Factory, spec: LineSpec, champion: Version) -> RowsBefore:
+    """Return the rows that the reference of a champion is made of."""
+    metadata, accepted = factory.metadata, _accepted(factory, champion)
+    cause, as_of = _cause(factory, accepted), accepted.as_of if accepted else None
+    trained = metadata.get(metadata.get(champion.digest, Package).trained, Trained)
+    dataset, split = metadata.get(trained.dataset, Dataset), metadata.get(trained.split, Split)
+    rows = _with_unknown(factory, spec, dataset, split, as_of)
+    return RowsBefore(
+        recent=_recent(rows, split, spec, cause), tested=rows.frame.filter(_of_test(rows, split, spec))
+    )
 
 
 def _step(factory: Factory, spec: LineSpec, champion: Version) -> dict[str, Any]:
@@ -215,8 +230,14 @@ def seen_by(encoder: Encoder) -> dict[str, frozenset[str]]:
 
 
 def breaches(columns: Columns, contract: ContractSpec) -> dict[str, int]:
-    """Count the rows that break the contract, by column: missing where not allowed, out of range, not allowed."""
-    counts: dict[str, int] = {}
+    """Count the rows that break the contract, by column."""
+    counts = {name: int(broken.sum()) for name, broken in broken_rows(columns, contract).items()}
+    return {name: count for name, count in counts.items() if count}
+
+
+def broken_rows(columns: Columns, contract: ContractSpec) -> dict[str, np.ndarray]:
+    """Return which rows break the contract, by column: missing where not allowed, out of range, not allowed."""
+    found: dict[str, np.ndarray] = {}
     for name, rule in contract.columns.items():
         values = columns.get(name)
         if isinstance(values, Numbers):
@@ -225,13 +246,11 @@ def breaches(columns: Columns, contract: ContractSpec) -> dict[str, int]:
             for bound, is_out in ((rule.min, np.less), (rule.max, np.greater)):
                 if isinstance(bound, int | float):
                     broken |= is_out(x, bound)
-            counts[name] = int(broken.sum())
+            found[name] = broken
         elif isinstance(values, Levels):
             allowed = [rule.allowed is None or level in rule.allowed for level in values.levels]
-            counts[name] = int(
-                (~np.array([*allowed, not rule.is_gap_a_breach], dtype=bool)[values.codes]).sum()
-            )
-    return {name: count for name, count in counts.items() if count}
+            found[name] = ~np.array([*allowed, not rule.is_gap_a_breach], dtype=bool)[values.codes]
+    return found
 
 
 # In a process of its own

@@ -31,6 +31,8 @@ MOST_SHOWN = 24
 """Monitors of data that are followed through all windows: those that moved most in the last ones, and those of open alerts."""
 _RECENT = 3
 _OF_DATA: frozenset[Monitor] = frozenset({"drift", "missing", "unseen", "prediction", "contract"})
+OF_ROWS = _OF_DATA | frozenset[Monitor]({"performance", "calibration"})
+"""Monitors that look at rows: of data, or of how good answers turned out to be."""
 
 
 class SeenIn(msgspec.Struct, frozen=True, kw_only=True):
@@ -283,9 +285,11 @@ def then_and_now(factory: Factory, alert: Alerted) -> tuple[Cell, ...]:
     if alert.monitor == "contract":
         return tuple(_breaches(alert.column or "", reference, window))
     if alert.column is None:
-        return tuple(_cells(reference.prediction, window.prediction))
+        return cells_of_summary(reference.prediction, reference.prediction.counts, window.prediction)
     place = next((i for i, one in enumerate(reference.columns) if one.name == alert.column), None)
-    return () if place is None else tuple(_cells(reference.columns[place], window.columns[place]))
+    if place is None:
+        return ()
+    return cells_of_summary(reference.columns[place], reference.columns[place].counts, window.columns[place])
 
 
 def _breaches(column: str, reference: Reference, window: Window) -> Iterator[Cell]:
@@ -294,19 +298,20 @@ def _breaches(column: str, reference: Reference, window: Window) -> Iterator[Cel
     yield Cell(name="within it", then=reference.n - then, now=window.n - now)
 
 
-def _cells(summary: Summary, now: Counts) -> Iterator[Cell]:
-    then = summary.counts
-    for name, low, high, before, after in zip(
-        _named(summary), _lows(summary), _highs(summary), then.counts, now.counts, strict=True
-    ):
-        yield Cell(name=name, then=before, now=after, low=low, high=high)
+def cells_of_summary(summary: Summary, then: Counts, now: Counts) -> tuple[Cell, ...]:
+    """Return the cells of a column with the rows in each: its bins or listed values, then other, unseen and missing ones if there are some."""
+    bins = zip(_named(summary), _lows(summary), _highs(summary), then.counts, now.counts, strict=True)
+    cells = [
+        Cell(name=name, then=before, now=after, low=low, high=high) for name, low, high, before, after in bins
+    ]
     for name, before, after in (
         ("other values", then.other, now.other),
         ("never seen before", then.unseen, now.unseen),
         ("missing", then.missing, now.missing),
     ):
         if before or after:
-            yield Cell(name=name, then=before, now=after)
+            cells.append(Cell(name=name, then=before, now=after))
+    return tuple(cells)
 
 
 def _lows(summary: Summary) -> list[float | None]:

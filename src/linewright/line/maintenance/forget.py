@@ -23,6 +23,7 @@ import numpy as np
 import polars as pl
 
 from linewright.data.dataset.blobs import blobs_of, instead_of, put_instead
+from linewright.data.dataset.split import identities
 from linewright.data.dataset.version import put_emptied, read_chunk
 from linewright.data.facts import TRAIN, Chunk, Dataset, Ingested, Quarantine, Split
 from linewright.data.read.batches import fields_of
@@ -40,10 +41,12 @@ from linewright.line.record.checkpoint import Digested
 from linewright.line.record.quarantine import reading_of
 from linewright.line.retention.forgotten import Forgetting, Subject, begin, forgotten_of, hash_for, keep
 from linewright.line.retention.forgotten_rows import matching
+from linewright.line.runs.log import forget_logs
 from linewright.line.sealed_parquet import write_segment
 from linewright.line.spec import LineSpec
 from linewright.model.facts import Package, Registered, Trained
-from linewright.people.annotations import Annotations
+from linewright.people.annotations import Annotations, row_name
+from linewright.people.facts import RowsAnnotated
 from linewright.people.preferences import forget_views
 from linewright.release.promotion import canary_of
 from linewright.serve.facts import Prediction, Prefix, Segment
@@ -239,6 +242,8 @@ class _Found:
 
     ids: set[str] = field(default_factory=set[str])
     """Of predictions."""
+    named: set[str] = field(default_factory=set[str])
+    """What stands for ids of its rows in questions about dataset versions, see `row_name`."""
     keys: set[str] = field(default_factory=set[str])
     """Of its rows."""
     rows: dict[str, tuple[int, ...]] = field(default_factory=dict[str, tuple[int, ...]])
@@ -290,7 +295,7 @@ class _Look:
         )
 
     def datasets(self, found: _Found) -> None:
-        """Look through the dataset versions that the line has read."""
+        """Look through the dataset versions that the line has read, and those of rows that people labelled."""
         for digest in self._readings():
             dataset = self.factory.metadata.get(digest, Dataset)
             for chunk in dataset.chunks:
@@ -308,6 +313,7 @@ class _Look:
         those = self._theirs(rows, found)
         if those.any():
             found.rows[chunk.content] = tuple(those.arg_true().to_list())
+            found.named |= {row_name(one) for one in identities(rows.filter(those), self.spec).tolist()}
             found.chunks[chunk.content] = put_emptied(rows, those, artifacts) if self.keeps else ""
 
     def _theirs(self, rows: pl.DataFrame, found: _Found) -> pl.Series:
@@ -327,7 +333,8 @@ class _Look:
         metadata = self.factory.metadata
         runs = metadata.events(Finished, line=self.spec.line)
         read = [metadata.get(one, Ingested).dataset for run in runs if (one := reading_of(self.factory, run))]
-        return list(dict.fromkeys(read))
+        labelled = [one.dataset for one in metadata.events(RowsAnnotated, line=self.spec.line)]
+        return list(dict.fromkeys([*read, *labelled]))
 
     def _shared(self, found: _Found) -> set[str]:
         if not found.rows:
@@ -442,13 +449,15 @@ def _carry_out(
     subject = msgspec.structs.replace(subject, keys=hashes)
     known = keep(factory, line, known.put(subject))
     annotations = Annotations.of(factory.state, line)
-    questions = annotations.questions_about(found.ids)
+    asked = found.ids | found.named
+    questions = annotations.questions_about(asked)
     named = {*found.ids, *found.keys, *questions, *([text] if text else [])}
     _forget_replies(factory, named)
     _forget_notes(factory, line, text)
     forget_views(factory.state, lambda address: _names(address, known, subject, named))
+    forget_logs(factory, line)
     # Before the predictions go, by which its questions are found.
-    annotations.forget(found.ids)
+    annotations.forget(asked)
     labels = _once(factory, line, subject, found, named)
     _forget_copies(factory, line, found.ids)
     factory.labels_of(line).shrink()

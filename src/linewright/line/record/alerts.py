@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from typing import TypeVar
 
+from linewright.errors import NotFound
 from linewright.line.factory import Factory
 from linewright.line.facts import Accepted
 from linewright.line.record.registry import challenger_of
@@ -58,6 +59,24 @@ def runs_newest_first(factory: Factory, line: str) -> Iterator[Accepted]:
     yield from few
     if len(few) == FEW:
         yield from factory.metadata.events(Accepted, line=line, newest_first=True, limit=MANY)[FEW:]
+
+
+def find_seen(factory: Factory, prefix: str) -> Alerted:
+    """Return the alert whose id begins so.
+
+    Raises
+    ------
+    NotFound
+        If there is none, or more than one, or it is of a line that may not be seen: it is not there then.
+    """
+    found = find_alert(factory, prefix)
+    if found is None or not factory.may("view", found.line):
+        raise NotFound(
+            "no alert has that id",
+            found=prefix[:100],
+            hint="`linewright alerts --over` lists those there are",
+        )
+    return found
 
 
 def open_proposal(factory: Factory, line: str) -> tuple[str, RetrainProposal] | None:

@@ -10,6 +10,7 @@ from linewright.errors import NotFound
 from linewright.line.factory import Factory
 from linewright.line.facts import Accepted, Finished
 from linewright.model.facts import Certificate, Evaluation, Package, Registered, Trained
+from linewright.people.facts import RowsAnnotated
 from linewright.release.facts import Promoted, Refused
 
 
@@ -53,6 +54,8 @@ def _behind(factory: Factory, line: str) -> Iterator[str]:
     for run in metadata.events(Finished, line=line):
         if run.ingested:
             yield from _read(factory, run.ingested)
+    for labels in metadata.events(RowsAnnotated, line=line):
+        yield from (labels.annotated, labels.dataset)
     for run in metadata.events(Accepted, line=line):
         yield from (run.plan, run.declared, run.proposal or "")
 

@@ -10,7 +10,7 @@ from linewright.data.facts import Dataset, Ingested, Split
 from linewright.data.split_text import split_in_words
 from linewright.errors import NotFound
 from linewright.line.factory import Factory
-from linewright.line.facts import Accepted
+from linewright.line.facts import Accepted, Finished
 from linewright.line.record.alerts import find_alert, proposal_because
 from linewright.line.record.registry import find_model, judged, recorded, registration_of
 from linewright.line.retention.dropped import dropped_at, forgotten_at
@@ -26,6 +26,7 @@ from linewright.model.facts import (
 )
 from linewright.model.gates.text import certificate_in_words
 from linewright.model.reason_text import chosen_in_words, threshold_in_words
+from linewright.people.facts import RowsAnnotated
 from linewright.release.facts import TRIED, Deployed, Promoted, Withdrawn
 from linewright.serve.log.ids import is_id
 from linewright.store.clock import said
@@ -284,6 +285,8 @@ def _claim(factory: Factory, digest: str, seen: dict[str, Claim]) -> Claim:
     if digest not in seen:
         body = msgspec.json.decode(factory.metadata.body(digest))
         below = [one for one in _digests_in(body) if one != digest and _is_result(factory, one)]
+        if body["kind"] == "dataset":
+            below += _annotated(factory, digest)
         seen[digest] = Claim(
             digest=digest,
             kind=body["kind"],
@@ -291,6 +294,17 @@ def _claim(factory: Factory, digest: str, seen: dict[str, Claim]) -> Claim:
             rests_on=tuple(_claim(factory, one, seen) for one in below),
         )
     return seen[digest]
+
+
+def _annotated(factory: Factory, dataset: str) -> list[str]:
+    """Return what people labelled of a dataset version, by the readings that gave it; a dataset itself names nothing that it was made of."""
+    metadata, found = factory.metadata, dict[str, None]()
+    for line in {one.line for one in metadata.events(RowsAnnotated)}:
+        for run in metadata.events(Finished, line=line):
+            read = metadata.get(run.ingested, Ingested) if run.ingested else None
+            if read is not None and read.dataset == dataset and read.annotated is not None and read.labelled:
+                found[read.annotated] = None
+    return list(found)
 
 
 def _is_result(factory: Factory, digest: str) -> bool:
@@ -403,6 +417,7 @@ _SAYS: Mapping[str, Callable[[dict[str, Any]], str]] = {
         f"differs from the trained model by at most {body['largest']:.2g} on {body['rows']:,} rows"
     ),
     "declared": lambda body: f"the line file of {body['spec']['line']!r} as a run was accepted with it",
+    "annotated-rows": lambda body: f"{count(body['labels'], 'row')} that people labelled",
     "quarantine": lambda body: f"{count(body['rows'], 'row')} kept out by the contract",
     "window": lambda body: (
         f"{count(body['n'], 'prediction')} from {said(body['start'])} to {said(body['end'])}"

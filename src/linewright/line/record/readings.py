@@ -4,12 +4,12 @@ from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 
 from linewright.data.breach_text import BreachInWords, breaches_in_words
-from linewright.data.facts import Breach, Column, Dataset, Finding, Ingested, Quarantine
+from linewright.data.facts import AnnotatedRows, Breach, Column, Dataset, Finding, Ingested, Quarantine
 from linewright.data.finding_text import finding_in_words
 from linewright.data.read.file.paths import files_of
 from linewright.errors import LinewrightError
@@ -18,6 +18,7 @@ from linewright.line.facts import Accepted, Declared, Dropped, Finished, Plan
 from linewright.line.record.quarantine import reading_of
 from linewright.line.retention.dropped import dropped_at
 from linewright.model.facts import Registered
+from linewright.people.facts import RowsAnnotated
 from linewright.store.clock import text_of
 
 _MOST_FILES = 5
@@ -35,6 +36,10 @@ class DatasetLine(msgspec.Struct, frozen=True, kw_only=True):
     at: str
     gone: str | None = None
     """When its rows were dropped by retention; `None` where they are kept."""
+    made_by: Literal["run", "annotation"] = "run"
+    """``annotation``: it has the rows that people labelled, and the next run gives their labels to rows that the sources have without one."""
+    labelled: int = 0
+    """Rows whose label is that of people."""
 
 
 class SourceFile(msgspec.Struct, frozen=True, kw_only=True):
@@ -60,6 +65,36 @@ class SourceRead(msgspec.Struct, frozen=True, kw_only=True):
     """Whether one of its files was written since that run read it."""
 
 
+class GivenLabel(msgspec.Struct, frozen=True, kw_only=True):
+    """Who gave the label of a row, and when."""
+
+    question: str
+    annotators: tuple[str, ...]
+    """Those who gave it, by name."""
+    decided: str
+    """Who decided between them; empty where they agreed."""
+    at: str
+    """When it was settled."""
+
+
+class Annotated(msgspec.Struct, frozen=True, kw_only=True):
+    """What people labelled of a dataset version."""
+
+    evidence: str
+    """Digest of the `AnnotatedRows`: `why` follows it."""
+    before: str
+    """Digest of the dataset version that had the rows without a label."""
+    dataset: str
+    """Digest of the version of the labelled rows alone."""
+    labelled: int
+    """Rows whose label is that of people."""
+    by: tuple[str, ...]
+    """Who gave labels or decided, sorted."""
+    first: str
+    last: str
+    """When the first and the last label was settled."""
+
+
 class Reading(msgspec.Struct, frozen=True, kw_only=True):
     """One dataset version of a line, and the run that read it first."""
 
@@ -67,7 +102,7 @@ class Reading(msgspec.Struct, frozen=True, kw_only=True):
     at: str
     run: str
     ingested: str
-    """Digest of what reading gave."""
+    """Digest of what reading gave; empty, as `run` is, of rows that people labelled, which no run has read so."""
     columns: tuple[Column, ...]
     rules: dict[str, dict[str, Any]]
     """What the contract asked of a column, by its name, as the line file had it."""
@@ -84,6 +119,8 @@ class Reading(msgspec.Struct, frozen=True, kw_only=True):
     """Models that were trained on it."""
     gone: str | None
     """When its rows were dropped by retention; `None` where they are kept."""
+    annotated: Annotated | None = None
+    """What of it people labelled; `None` where they labelled nothing."""
 
 
 def dataset_lines(factory: Factory, line: str) -> list[DatasetLine]:
@@ -103,9 +140,27 @@ def dataset_lines(factory: Factory, line: str) -> list[DatasetLine]:
                 models=_models(models, digest),
                 at=run.at,
                 gone=dropped_at(factory, ingested.dataset, dropped) if dropped else None,
+                labelled=ingested.labelled,
             )
         )
     return listed
+
+
+def annotated_lines(factory: Factory, line: str) -> list[DatasetLine]:
+    """Return the dataset versions of the rows that people labelled, oldest first."""
+    return [
+        DatasetLine(
+            dataset=one.dataset,
+            rows=one.labels,
+            columns=len(factory.metadata.get(one.dataset, Dataset).columns),
+            quarantined=0,
+            models=(),
+            at=one.at,
+            made_by="annotation",
+            labelled=one.labels,
+        )
+        for one in factory.metadata.events(RowsAnnotated, line=line)
+    ]
 
 
 def readings(factory: Factory, line: str) -> Mapping[str, str]:
@@ -138,6 +193,55 @@ def reading(factory: Factory, line: str, ingested: str) -> Reading:
         sources=tuple(_sources(factory, line, factory.metadata.get(accepted.plan, Plan), run.at)),
         models=_models(factory.metadata.events(Registered, line=line), ingested),
         gone=dropped_at(factory, found.dataset),
+        annotated=_annotated(factory, found.annotated, found.labelled) if found.annotated else None,
+    )
+
+
+def labelled_rows(factory: Factory, line: str, dataset: str) -> Reading | None:
+    """Return the version of the rows that people labelled, by its digest; `None` if it is none."""
+    events = factory.metadata.events(RowsAnnotated, line=line)
+    event = next((one for one in events if one.dataset == dataset), None)
+    if event is None:
+        return None
+    kept = factory.metadata.get(dataset, Dataset)
+    return Reading(
+        dataset=dataset,
+        at=event.at,
+        run="",
+        ingested="",
+        columns=kept.columns,
+        rules={},
+        order=kept.order,
+        rows=kept.rows,
+        rows_read=kept.rows,
+        quarantined=0,
+        breaches=(),
+        findings=(),
+        sources=(),
+        models=(),
+        gone=None,
+        annotated=_annotated(factory, event.annotated, event.labels),
+    )
+
+
+def given_labels(factory: Factory, annotated: AnnotatedRows) -> list[GivenLabel]:
+    """Return who gave the label of each row and when, in the order of the rows."""
+    lines = factory.artifacts.get(annotated.given).splitlines()
+    return [msgspec.json.decode(line, type=GivenLabel) for line in lines]
+
+
+def _annotated(factory: Factory, digest: str, labelled: int) -> Annotated:
+    found = factory.metadata.get(digest, AnnotatedRows)
+    given = given_labels(factory, found)
+    times = sorted(one.at for one in given)
+    return Annotated(
+        evidence=digest,
+        before=found.before,
+        dataset=found.dataset,
+        labelled=labelled,
+        by=tuple(sorted({name for one in given for name in (*one.annotators, one.decided) if name})),
+        first=times[0],
+        last=times[-1],
     )
 
 

@@ -31,6 +31,7 @@ from linewright.line.factory import Factory
 from linewright.line.facts import Accepted, AttemptEnded, Declared, Plan, RunResult
 from linewright.line.file.factory_file import RunLimits, read_factory_file
 from linewright.line.runs.cancel import Cancellation, cancellation_of, forget_cancellation
+from linewright.line.runs.log import RunLog
 from linewright.line.runs.record import WORKFLOW, accept, declared, end_of, finish, usage_of_attempts
 from linewright.line.runs.usage import RunMeter
 from linewright.line.spec import LineSpec
@@ -310,6 +311,7 @@ class _Run:
         self._meter = RunMeter(usage_of_attempts(factory, self._line, self._run), Usage)
         self._has_begun = False
         self._turn: Turn | None = None
+        self._log = RunLog.of(factory, self._run)
 
     def accept(self) -> None:
         """Record that the run is accepted."""
@@ -335,12 +337,14 @@ class _Run:
                     raise BugInChildError(said["bug"])
                 else:
                     if not self._of_all_lines and self._child is not None:
+                        self._child.hear(None)
                         self._children.give_back(self._child)  # it knows what the run gave
                         self._child = None
                     return release(said)
         finally:
             if self._child is not None:
                 self._child.kill()
+            self._log.close()
 
     def fail(self, error: LinewrightError) -> None:
         """Record that the run ended with an error, once all its processes are gone.
@@ -386,6 +390,7 @@ class _Run:
         if self._child is not None:
             self._child.kill()
         child = self._child = self._children.take()
+        child.hear(self._log.output)
         self._has_begun = False
         measured = {"usage": self._meter.total, "begun": child.measure()}
         child.send({**self._request, **to_builtins(measured)})
@@ -405,6 +410,7 @@ class _Run:
             self._report(msgspec.convert(said["progress"], Progress))
 
     def _report(self, progress: Progress) -> None:
+        self._log.news(progress)
         named = replace(progress, step=f"{self._line} {progress.step}") if self._of_all_lines else progress
         self._factory.report(named)
 

@@ -9,8 +9,9 @@ import polars as pl
 from linewright.data.dataset.event_time import moments
 from linewright.data.dataset.served_rows import Logged
 from linewright.data.dataset.split import identities, split
-from linewright.data.facts import Column, Ingested, Split
-from linewright.data.ingest import ingest
+from linewright.data.dataset.version import read_dataset
+from linewright.data.facts import AnnotatedRows, Column, Dataset, Ingested, Split
+from linewright.data.ingest import GivenLabels, ingest
 from linewright.data.spec import ColumnRule
 from linewright.data.table.build import read_served
 from linewright.errors import ContractBreach, SpecError
@@ -40,11 +41,25 @@ def ingest_step(work: Work) -> Ingested:
             served,
             factory.scratch,
             forgotten=are_forgotten(factory, work.spec.line),
+            labels=given_labels(work),
         )
     except (SpecError, ContractBreach) as error:
         if error.details.get("quarantine"):
             error.hint = f"see the rows: linewright datasets {work.spec.line} --quarantine; then {error.hint}"
         raise recalled(error, before_of(factory, work.spec.line)) from error
+
+
+def given_labels(work: Work) -> GivenLabels | None:
+    """Return the rows of a line that people labelled; `None` if there are none. Those of people who are forgotten are empty."""
+    if work.annotated is None:
+        return None
+    metadata = work.metadata
+    annotated = metadata.get(work.annotated.annotated, AnnotatedRows)
+    rows = read_dataset(metadata.get(annotated.dataset, Dataset), work.factory.artifacts, metadata)
+    has_label = pl.col(work.spec.label.column).is_not_null()
+    if work.spec.label.column not in rows.columns:
+        return None
+    return GivenLabels(annotated=work.annotated.annotated, rows=rows.filter(has_label))
 
 
 def served_rows(

@@ -86,6 +86,7 @@ def _ingest_inputs(work: Work) -> dict[str, str]:
         "table and contract": digest_of(asked),
         **({"rows known by": work.as_of} if work.as_of else {}),
         **({"list of those who are forgotten": forgotten} if forgotten else {}),
+        **({"labels of annotators": work.annotated.dataset} if work.annotated else {}),
     }
 
 

@@ -66,7 +66,7 @@ class Found:
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class _Binned:
+class Parts:
     """A column in parts."""
 
     codes: NDArray[np.intp]
@@ -122,7 +122,7 @@ def weak_slices(judged: Judged, columns: Sequence[Input], *, answers: Floats | N
     """
     search = _half(judged)
     fewest = max(FEWEST_ROWS, int(np.ceil(SMALLEST_SHARE * min(search.sum(), (~search).sum()))))
-    binned = [_binned(one, search) for one in columns]
+    binned = [parts_of(one, search) for one in columns]
     made = [*_singles(judged, binned, search, fewest), *_pairs(judged, binned[:MOST_PAIRED], search, fewest)]
     worse = [one for one in made if one.sureness > _SURE_ENOUGH and (one.within & ~search).sum() >= fewest]
     measured = _apart(worse, search)
@@ -143,8 +143,8 @@ def _half(judged: Judged) -> Flags:
     return chosen[units]
 
 
-def _binned(column: Input, search: Flags) -> _Binned:
-    """Part a column: a number at fifths of the searched rows, categories by the most frequent of these."""
+def parts_of(column: Input, search: Flags) -> Parts:
+    """Return the parts of a column: a number at fifths of the searched rows, categories by the most frequent of these."""
     missing = np.isnan(column.values)
     if column.kind == "category":
         codes = np.where(missing, -1, column.values).astype(np.intp)
@@ -157,7 +157,7 @@ def _binned(column: Input, search: Flags) -> _Binned:
     else:
         codes, parts = _fifths(column, search & ~missing, _scale(column))
     codes = np.where(missing, len(parts), codes)
-    return _Binned(codes=codes, conditions=(*parts, IsMissing(column=column.name)))
+    return Parts(codes=codes, conditions=(*parts, IsMissing(column=column.name)))
 
 
 def _scale(column: Input) -> Scale:
@@ -186,7 +186,7 @@ def _fifths(column: Input, known: Flags, scale: Scale) -> tuple[NDArray[np.intp]
     return np.searchsorted(ends, values, side="left"), [*parts]
 
 
-def _singles(judged: Judged, binned: Sequence[_Binned], search: Flags, fewest: int) -> Iterator[_Candidate]:
+def _singles(judged: Judged, binned: Sequence[Parts], search: Flags, fewest: int) -> Iterator[_Candidate]:
     most = int(search.sum()) - fewest
     for one in binned:
         rows, _, sureness = _against_rest(one.codes, len(one.conditions), judged, search)
@@ -196,7 +196,7 @@ def _singles(judged: Judged, binned: Sequence[_Binned], search: Flags, fewest: i
             )
 
 
-def _pairs(judged: Judged, binned: Sequence[_Binned], search: Flags, fewest: int) -> Iterator[_Candidate]:
+def _pairs(judged: Judged, binned: Sequence[Parts], search: Flags, fewest: int) -> Iterator[_Candidate]:
     most = int(search.sum()) - fewest
     alone = [_against_rest(one.codes, len(one.conditions), judged, search)[1] for one in binned]
     for i, j in combinations(range(len(binned)), 2):

@@ -11,7 +11,7 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from linewright.engine.context import Progress
+from linewright.engine.context import Progress, TrialScore
 from linewright.errors import SpecError, Terminal
 from linewright.features.facts import Encoder
 from linewright.model.facts import Recent, Task, Trial
@@ -162,6 +162,21 @@ class Pace:
             says = f"found done: {count(self._untold, 'fit')}, by a training that did not end"
             self._report(Progress(step="train", says=says, done=self._done, of=self._total, stays=True))
             self._untold = 0
+
+    def tried(self, trial: TrialScore, word: str) -> None:
+        """Report the loss of a trial, which is called by a word."""
+        self.tell_found()
+        says = f"{trial.name}: {word} {in_digits(trial.loss, 4)}"
+        self._report(
+            Progress(
+                step="train",
+                says=says,
+                done=self._done,
+                of=self._total,
+                stages_left=self.stages_left,
+                trial=trial,
+            )
+        )
 
     def next(self, says: str) -> None:
         """Report the fit that begins now.
@@ -366,7 +381,20 @@ class Search:
 
     def _ended(self, race: "_Race", setting: Setting, fits: Sequence[Begun], tried: Sequence[Tried]) -> Tried:
         done = self._in_turn(fits, setting, tried, race.about)
-        return _tried(setting, done, race.about, _size(race.rows).outputs)
+        found = _tried(setting, done, race.about, _size(race.rows).outputs)
+        trial = trial_of(found, race.about, None)
+        self.pace.tried(
+            TrialScore(
+                name=trial.name,
+                family=trial.family,
+                loss=trial.loss,
+                low=trial.low,
+                high=trial.high,
+                rows=len(race.about.mass),
+            ),
+            race.about.word,
+        )
+        return found
 
     @property
     def _most_members(self) -> int:

@@ -4,14 +4,46 @@ import math
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from functools import partial
+from typing import Protocol
 
 import msgspec
 
 from linewright.errors import RequestError
-from linewright.model.facts import Package
+from linewright.model.facts import RequestColumn
 from linewright.serve.rows.scalars import MAX_TEXT, as_number, kind_of, shown, spell
 
 MAX_LABELS = 10_000
+
+
+class AllowedLabels(Protocol):
+    """What a label of a line may be. A `Package` says it, and a line without a model by what it has read."""
+
+    @property
+    def task(self) -> str:
+        """Its task."""
+        ...
+
+    @property
+    def label(self) -> str:
+        """Name of the label column."""
+        ...
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """What a label may be; empty for numbers."""
+        ...
+
+    @property
+    def key(self) -> str | None:
+        """Name of the key column."""
+        ...
+
+    @property
+    def columns(self) -> tuple[RequestColumn, ...]:
+        """The columns of a row."""
+        ...
+
+
 _FIELDS = ("id", "key", "label", "at", "corrects")
 
 Place = Callable[[int, str], str]
@@ -53,7 +85,7 @@ class Label(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """The label that it replaces; `None` where it is the first."""
 
 
-def check_labels(labels: object, package: Package, place: Place = in_labels) -> list[Label]:
+def check_labels(labels: object, package: AllowedLabels, place: Place = in_labels) -> list[Label]:
     """Return labels in their one spelling.
 
     Raises
@@ -75,7 +107,7 @@ def check_labels(labels: object, package: Package, place: Place = in_labels) -> 
     return [_label(number, entry, package, partial(place, number)) for number, entry in enumerate(labels)]
 
 
-def _label(number: int, entry: object, package: Package, place: Callable[[str], str]) -> Label:
+def _label(number: int, entry: object, package: AllowedLabels, place: Callable[[str], str]) -> Label:
     if not isinstance(entry, dict):
         raise RequestError(
             "not an object", where=place(""), found=kind_of(entry), allowed='{"id" or "key": …, "label": …}'
@@ -107,7 +139,7 @@ def _label(number: int, entry: object, package: Package, place: Callable[[str], 
 
 
 def _corrected(
-    value: object, label: str | float, package: Package, place: Callable[[str], str]
+    value: object, label: str | float, package: AllowedLabels, place: Callable[[str], str]
 ) -> str | float | None:
     if value is None:
         return None
@@ -122,7 +154,7 @@ def _corrected(
     return corrected
 
 
-def _unknown_field(name: str, package: Package, where: str) -> RequestError:
+def _unknown_field(name: str, package: AllowedLabels, where: str) -> RequestError:
     hint = 'send {"id" or "key": …, "label": …}'
     if name == package.key:
         hint = f"use 'key', the value of {name!r}"
@@ -146,7 +178,7 @@ def _key(value: object, place: Callable[[str], str]) -> str | None:
     return text
 
 
-def _fitting(value: object, package: Package, place: Callable[[str], str], part: str) -> str | float:
+def _fitting(value: object, package: AllowedLabels, place: Callable[[str], str], part: str) -> str | float:
     later = "send the label when it is known; until then leave this entry out" if value is None else ""
     if not package.classes:
         if isinstance(value, (int, float)) and not isinstance(value, bool) and _is_plain(value):
@@ -171,7 +203,7 @@ def _fitting(value: object, package: Package, place: Callable[[str], str], part:
 
 
 def _refuse_other_numbers(
-    label: str | float, value: object, package: Package, place: Callable[[str], str]
+    label: str | float, value: object, package: AllowedLabels, place: Callable[[str], str]
 ) -> None:
     """Refuse a number that the task has no use for; what a label corrects is not asked."""
     if isinstance(label, str):
@@ -183,7 +215,7 @@ def _refuse_other_numbers(
 
 
 def _refuse_fractions(
-    label: str | float, value: object, package: Package, place: Callable[[str], str]
+    label: str | float, value: object, package: AllowedLabels, place: Callable[[str], str]
 ) -> None:
     """Refuse a number that a label column of whole numbers cannot hold: it would be kept, and no training could learn it.
 

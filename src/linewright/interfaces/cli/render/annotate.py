@@ -4,6 +4,7 @@ import json
 
 from linewright.interfaces.cli.render.dispatch import renderer
 from linewright.interfaces.cli.text import cell, pairs, table
+from linewright.interfaces.cli.words import short
 from linewright.line.annotate.effect import LAST, LabelEffect
 from linewright.line.annotate.label_studio import Exported, Imported
 from linewright.line.annotate.progress import AgreementStatus, AnnotationStatus, AnnotatorStatus
@@ -16,10 +17,17 @@ from linewright.text.numbers import count
 def queued_text(queued: Queued) -> str:
     """Say what is to be labelled."""
     if queued.batch is None:
-        return f"{queued.line}: {count(queued.closed, 'question')} closed"
+        closed = f"{queued.line}: {count(queued.closed, 'question')} closed"
+        if queued.dataset is None:
+            return closed
+        return (
+            f"{closed}; {count(queued.labels, 'labelled row')} in dataset version {short(queued.dataset)}\n"
+            f"next: linewright run {queued.line}"
+        )
+    what = "predictions" if queued.dataset is None else f"rows of {short(queued.dataset)}"
     gold = f", and {count(queued.gold, 'gold question')}" if queued.gold else ""
     return (
-        f"{queued.line}: {count(queued.questions, 'question')} of {queued.pool:,} predictions without a label{gold} "
+        f"{queued.line}: {count(queued.questions, 'question')} of {queued.pool:,} {what} without a label{gold} "
         f"(batch {queued.batch})\nnext: linewright annotate next {queued.line}"
     )
 
@@ -81,6 +89,9 @@ def status_text(found: AnnotationStatus) -> str:
         *([_annotators(found.annotators)] if found.annotators else []),
         *([_effect(found.effect)] if found.effect else []),
     ]
+    if found.unclosed:
+        rows = count(found.unclosed, "label")
+        said.append(f"{rows} of rows that no dataset version has yet: linewright annotate close {found.line}")
     if found.waiting:
         said.append(f"next: linewright annotate next {found.line} --decide")
     elif found.open:

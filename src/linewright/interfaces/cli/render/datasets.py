@@ -6,6 +6,7 @@ from typing import Any
 from linewright.data.dataset.diff import ColumnShift
 from linewright.interfaces.cli.render.dispatch import renderer
 from linewright.interfaces.cli.words import clipped, grid, short
+from linewright.line.record.readings import GivenLabel
 from linewright.operations.datasets import DatasetRows, DatasetShown, Difference, Logged, Profile, Quarantined
 from linewright.store.clock import said as said_at
 from linewright.text.numbers import count
@@ -126,11 +127,18 @@ def rows_text(found: DatasetRows) -> str:
     if not found.rows:
         return f"{found.line}: no row of {short(found.dataset)} is so"
     has_parts = found.rows[0].part is not None
-    head = ("row", *(("part",) if has_parts else ()), *found.columns)
+    has_people = found.rows[0].labelled is not None
+    head = (
+        "row",
+        *(("part",) if has_parts else ()),
+        *(("labelled by", "at") if has_people else ()),
+        *found.columns,
+    )
     cells = [
         [
             str(one.row),
             *([str(one.part)] if has_parts else []),
+            *([_givers(one.labelled), said_at(one.labelled.at)] if one.labelled else []),
             *(clipped(_cell(one.values[name]), 24) for name in found.columns),
         ]
         for one in found.rows
@@ -141,6 +149,10 @@ def rows_text(found: DatasetRows) -> str:
     return "\n".join(
         [f"{found.line}  {short(found.dataset)}, {count(found.of, 'row')} in all", *grid(head, cells), *more]
     )
+
+
+def _givers(given: GivenLabel) -> str:
+    return ", ".join(given.annotators) + (f", decided by {given.decided}" if given.decided else "")
 
 
 def _cell(value: Any) -> str:
@@ -178,6 +190,11 @@ def dataset_text(found: DatasetShown) -> str:
         f"  read     {count(shown.rows_read, 'row')}, the contract kept out {shown.quarantined:,}",
         f"  models   {', '.join(shown.models) or '-'}",
     ]
+    if people := shown.annotated:
+        said.append(
+            f"  labels   {count(people.labelled, 'row')} labelled by {', '.join(people.by)}, {said_at(people.first)} to {said_at(people.last)}"
+        )
+        said.append(f"  why      linewright why {short(people.evidence)}")
     said += [
         f"  source   {one.name}: {one.place or short(one.fingerprint)}{', written since' if one.is_newer else ''}"
         for one in shown.sources

@@ -7,6 +7,7 @@ from linewright.data.finding_text import said_once
 from linewright.interfaces.cli.render.dispatch import renderer
 from linewright.line.facts import Learned, RunResult
 from linewright.line.request_columns import sql_in_words
+from linewright.line.runs.log import ShownLog
 from linewright.line.runs.progress import RunSteps
 from linewright.line.runs.result_text import decides, in_force, unequal
 from linewright.model.card.missed_classes import unfound_in_words
@@ -228,4 +229,20 @@ def steps_text(found: RunSteps) -> str:
         lines.append(f"  verdict  {found.verdict}: {found.verdict_because}")
     if found.error:
         lines.append(f"  error    {found.error['message']}")
+    return "\n".join(lines)
+
+
+@renderer.register
+def log_text(found: ShownLog) -> str:
+    """Say what it did, one line each, and what was tried so far."""
+    lines = [f"{said(one.at)}  {one.step or one.by}  {one.says}" for one in found.lines]
+    if not found.lines:
+        lines.append(f"No log is kept of run {found.run}: linewright run-steps {found.run}")
+    if found.left_out:
+        lines.insert(0, f"{found.left_out:,} lines before")
+    if found.hidden:
+        lines.append(f"{count(found.hidden, 'line')} more for those who may see rows")
+    lines += [
+        f"  tried    {one.name}  {one.loss:.4g}  {one.low:.4g} to {one.high:.4g}" for one in found.trials
+    ]
     return "\n".join(lines)

@@ -5,8 +5,10 @@ from collections.abc import Sequence
 from linewright.interfaces.cli.render.dispatch import renderer
 from linewright.interfaces.cli.words import grid, short
 from linewright.line.loop.waiting import Wait, wait_in_words
+from linewright.line.loop.worst_slice import WorstSlice
 from linewright.operations.watch import AlertLine, Alerts, AlertShown, Monitors, ProposalLine
 from linewright.store.clock import said
+from linewright.text.numbers import count
 
 
 @renderer.register
@@ -93,3 +95,15 @@ def monitors_text(found: Monitors) -> str:
             *quality,
         ]
     )
+
+
+@renderer.register
+def slice_text(found: WorstSlice) -> str:
+    """Say which slice is worst, and how the rows there are spread."""
+    lines = [found.says]
+    if found.worst is not None:
+        lines.append(
+            f"  measured on {found.worst.then:,} rows before and {found.worst.now:,} now; {count(found.looked_at, 'slice')} looked at"
+        )
+        lines += [f"  {one.name}: {one.then:,} before, {one.now:,} now" for one in found.worst.cells]
+    return "\n".join(lines)

@@ -1,4 +1,4 @@
-"""A run: its steps while they are done, what was tried, and what the gates found."""
+"""A run: its steps while they are done, what was tried, what the gates found, and its log."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -14,6 +14,7 @@ def read(ask: Ask, values: Mapping[str, str]) -> Mapping[str, Any]:
     models = ask("models", line=found.line).models
     return {
         "found": found,
+        "log": ask("run-log", run=values["run"]),
         "durations": ask("show", id=values["run"]).body["durations"],
         "model": next((one for one in models if one.digest == found.candidate), None),
         "weights": {one.trial: one.weight for one in found.members},

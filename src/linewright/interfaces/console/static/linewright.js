@@ -184,9 +184,11 @@ let source = null;
 function refresh(nodes) {
   if (main().querySelector("form:focus-within, :popover-open")) return;  // nobody is disturbed while writing
   const open = [...main().querySelectorAll("details[open] > summary")].map((each) => each.textContent);
+  const tails = [...main().querySelectorAll("[data-tail]")].map((each) => [each.scrollTop, each.scrollTop + each.clientHeight < each.scrollHeight - 8]);
   main().replaceChildren(...placed(nodes));
   for (const each of main().querySelectorAll("details > summary")) if (open.includes(each.textContent)) each.parentElement.open = true;
   wake(main());
+  main().querySelectorAll("[data-tail]").forEach((each, at) => { if (tails[at]?.[1]) each.scrollTop = tails[at][0]; });  // who reads stays there
 }
 
 const followed = () => location.pathname + location.search.replace(/[?&]note=[^&]*/, "");
@@ -285,5 +287,6 @@ function clock(root) {
 function wake(root) {
   for (const each of root.querySelectorAll("[data-script]")) each.hidden = false;
   for (const each of root.querySelectorAll(".tabs [aria-current], nav [aria-current]")) each.parentNode.scrollLeft = each.offsetLeft - each.parentNode.offsetLeft - 40;
+  for (const each of root.querySelectorAll("[data-tail]")) each.scrollTop = each.scrollHeight;
   localise(root); loadParts(root); clock(root); }
 document.addEventListener("DOMContentLoaded", () => { wake(document); follow(); });
