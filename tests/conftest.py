@@ -1,5 +1,6 @@
 """What many tests need: a private PostgreSQL, started once."""
 
+import ctypes
 import gc
 import os
 import shutil
@@ -24,6 +25,15 @@ gc.set_threshold(20_000, 20, 20)
 
 # Threads of OpenMP that wait for each other sleep; else, where workers share processors, they use up three times what they compute.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+# Those of OpenBLAS do not sleep; a product of the arrays of a test takes a few microseconds.
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+
+_M_TRIM_THRESHOLD, _M_TOP_PAD, _M_MMAP_THRESHOLD = -1, -2, -3
+if hasattr(_LIBC := ctypes.CDLL(None), "mallopt"):
+    # A test makes thousands of arrays; memory that was given back after each would be got anew, page by page. Children give it back.
+    _LIBC.mallopt(_M_TRIM_THRESHOLD, 2**29)
+    _LIBC.mallopt(_M_TOP_PAD, 2**26)
+    _LIBC.mallopt(_M_MMAP_THRESHOLD, 2**25)
 
 _ROOT = 0
 _EXAMPLES = "_hypothesis_internal_use_settings"
