@@ -14,7 +14,8 @@ SOURCE = Path(linewright.__file__).parent
 
 def sayings(file):
     """Yield the methods of a file by which a value says itself."""
-    for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+    text = file.read_text(encoding="utf-8")
+    for node in ast.walk(ast.parse(text)) if "to_text" in text else ():
         if isinstance(node, ast.FunctionDef) and node.name == "to_text":
             yield f"{file.relative_to(SOURCE)}:{node.lineno}"
 

@@ -39,7 +39,7 @@ def asks_for_a_name(node: ast.AST) -> bool:
 def found_in(file: Path) -> Iterator[str]:
     text = file.read_text(encoding="utf-8")
     lines = text.splitlines()
-    for node in ast.walk(ast.parse(text)):
+    for node in ast.walk(ast.parse(text)) if any(name in text for name in NAMES) else ():
         if isinstance(node, ast.expr | ast.pattern) and asks_for_a_name(node):
             yield f"{file.relative_to(SOURCE)}:{node.lineno}: {lines[node.lineno - 1].strip()}"
 

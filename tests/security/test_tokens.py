@@ -180,6 +180,7 @@ def test_a_token_that_is_revoked_under_load_lets_nobody_in_within_a_second(endpo
             answer = client.getresponse()
             answer.read()
             seen.append((begun, answer.status))
+            time.sleep(0.002)
         client.close()
 
     threads = [threading.Thread(target=load) for _ in range(3)]
