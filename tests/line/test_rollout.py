@@ -25,6 +25,7 @@ import linewright
 from linewright.errors import Denied, GateRefused, RequestError, Transient
 from linewright.interfaces.cli.render.dispatch import result_text
 from linewright.line.factory import Factory
+from linewright.line.facts import RunResult
 from linewright.line.maintenance.verify import verify_factory
 from linewright.line.predict.example_request import curl
 from linewright.line.predict.label_file import hand_in
@@ -172,10 +173,18 @@ def served(tmp_path_factory) -> Path:
     return root
 
 
-@pytest.fixture
-def living(tmp_path: Path, served: Path) -> Iterator[Living]:
-    root, clock = tmp_path / "factory", Clock(START)
-    shutil.copytree(served, root)
+@pytest.fixture(scope="module")
+def tried(served: Path, tmp_path_factory) -> tuple[Path, RunResult]:
+    """Make the same factory with a canary, and what its run gave: the world has turned, and the candidate knows it."""
+    root = shutil.copytree(served, tmp_path_factory.mktemp("tried") / "factory")
+    with living_in(root) as one:
+        one.candidate(turned=True)
+    return root, one.ran
+
+
+@contextmanager
+def living_in(root: Path) -> Iterator[Living]:
+    clock = Clock(START)
     with ExitStack() as opened:
         factory = opened.enter_context(Factory.open(root, now=clock))
         one = Living(factory, clock)
@@ -184,41 +193,54 @@ def living(tmp_path: Path, served: Path) -> Iterator[Living]:
         yield one
 
 
-def test_a_good_canary_takes_its_steps_and_serves(living):
+@pytest.fixture
+def living(tmp_path: Path, served: Path) -> Iterator[Living]:
+    with living_in(shutil.copytree(served, tmp_path / "factory")) as one:
+        yield one
+
+
+@pytest.fixture
+def trying(tmp_path: Path, tried: tuple[Path, RunResult]) -> Iterator[Living]:
+    """Give a line whose candidate is a canary."""
+    root, ran = tried
+    with living_in(shutil.copytree(root, tmp_path / "factory")) as one:
+        one.ran = ran
+        yield one
+
+
+def test_a_good_canary_takes_its_steps_and_serves(trying):
     """The world has turned: the candidate knows it, the champion does not."""
-    living.candidate(turned=True)
-    told = result_text(living.ran)
-    unasked = living.after(hours=2)
-    living.clock.at -= timedelta(hours=2)
-    living.answer(400, turned=True)
-    early, shown = living.after(minutes=59), result_text(status(living.factory, LINE))
-    second = living.after(minutes=2)
-    living.answer(400, turned=True)
-    last = living.after(hours=2)
-    trial = living.factory.metadata.get(str(second.evidence), Trial)
+    told = result_text(trying.ran)
+    unasked = trying.after(hours=2)
+    trying.clock.at -= timedelta(hours=2)
+    trying.answer(400, turned=True)
+    early, shown = trying.after(minutes=59), result_text(status(trying.factory, LINE))
+    second = trying.after(minutes=2)
+    trying.answer(400, turned=True)
+    last = trying.after(hours=2)
+    trial = trying.factory.metadata.get(str(second.evidence), Trial)
 
     assert "visits@2  passes its gates, and answers 20% of the rows as a canary" in told
-    assert 0 == living.ran.exit_code
+    assert 0 == trying.ran.exit_code
     assert (None, None) == (unasked, early)
     assert "canary visits@2 answers 20% of the rows:" in shown
-    assert (0.2, 0.5) == tuple(one.share for one in living.events(Deployed))
-    assert 1 == len({one.salt for one in living.events(Deployed)})
+    assert (0.2, 0.5) == tuple(one.share for one in trying.events(Deployed))
+    assert 1 == len({one.salt for one in trying.events(Deployed)})
     assert 400 == trial.canary.rows + trial.champion.rows
     assert trial.canary.loss < trial.champion.loss
     assert isinstance(last, Promoted)
-    assert (living.ran.certificate, 2) == (last.certificate, last.model)
-    assert None is canary_of(living.factory.metadata, LINE)
-    assert [] == list(verify_factory(living.factory).problems)
+    assert (trying.ran.certificate, 2) == (last.certificate, last.model)
+    assert None is canary_of(trying.factory.metadata, LINE)
+    assert [] == list(verify_factory(trying.factory).problems)
 
 
-def test_a_canary_of_a_line_whose_file_is_wrong_is_said_not_to_be_judged(living):
+def test_a_canary_of_a_line_whose_file_is_wrong_is_said_not_to_be_judged(trying):
     """It goes on answering; whoever reads that it answered no row yet does not hurry."""
-    living.candidate(turned=True)
-    living.answer(400, turned=True)
-    judged = status(living.factory, LINE)
-    path = living.factory.root / "lines" / f"{LINE}.yaml"
+    trying.answer(400, turned=True)
+    judged = status(trying.factory, LINE)
+    path = trying.factory.root / "lines" / f"{LINE}.yaml"
     path.write_text(path.read_text().replace("bake: 1h", "bake: soon"))
-    wrong = status(living.factory, LINE)
+    wrong = status(trying.factory, LINE)
 
     assert [True, False] == [one.lines[0].canary.judged for one in (judged, wrong)]
     assert "not judged" not in result_text(judged)
@@ -229,38 +251,36 @@ def test_a_canary_of_a_line_whose_file_is_wrong_is_said_not_to_be_judged(living)
     assert "neither watched nor trained, and its candidate is not judged" in result_text(wrong)
 
 
-def test_a_canary_that_does_worse_is_taken_back_by_itself_and_does_not_come_again(living):
+def test_a_canary_that_does_worse_is_taken_back_by_itself_and_does_not_come_again(trying):
     """The world turns back after the gates: what they proved no longer holds."""
-    living.candidate(turned=True)
     withdrawn = None
-    while withdrawn is None and living.number < 104_000:
-        living.answer(200)
-        withdrawn = living.after(minutes=1)
-    again = execute_inline(living.factory, LINE)
+    while withdrawn is None and trying.number < 104_000:
+        trying.answer(200)
+        withdrawn = trying.after(minutes=1)
+    again = execute_inline(trying.factory, LINE)
 
     assert isinstance(withdrawn, Withdrawn)
     assert "quality" == withdrawn.trigger
     assert "its answers are worse: Brier score" in withdrawn.because
-    assert living.factory.metadata.get(str(withdrawn.evidence), Trial).is_worse
+    assert trying.factory.metadata.get(str(withdrawn.evidence), Trial).is_worse
     assert (1, None) == (
-        living.factory.metadata.pointer(LINE).champion,
-        canary_of(living.factory.metadata, LINE),
+        trying.factory.metadata.pointer(LINE).champion,
+        canary_of(trying.factory.metadata, LINE),
     )
     assert (4, "hold") == (again.exit_code, again.verdict)
     assert "taken back as a canary" in again.because
-    assert [] == list(verify_factory(living.factory).problems)
+    assert [] == list(verify_factory(trying.factory).problems)
 
 
-def test_a_person_takes_a_canary_back_or_lets_it_serve_at_once(living):
-    living.candidate(turned=True)
-    back = rollback(living.factory, LINE, because="not today")
-    promoted = promote(living.factory, f"{LINE}@2", because="now")
+def test_a_person_takes_a_canary_back_or_lets_it_serve_at_once(trying):
+    back = rollback(trying.factory, LINE, because="not today")
+    promoted = promote(trying.factory, f"{LINE}@2", because="now")
 
     assert result_text(back).startswith("visits@1 (")
     assert "serves alone, without its canary visits@2: not today" in result_text(back)
-    assert ["person"] == [one.trigger for one in living.events(Withdrawn)]
+    assert ["person"] == [one.trigger for one in trying.events(Withdrawn)]
     assert ("visits@2", "visits@1") == (promoted.champion, promoted.before)
-    assert [] == list(verify_factory(living.factory).problems)
+    assert [] == list(verify_factory(trying.factory).problems)
 
 
 def test_a_person_takes_each_step_before_its_time_and_the_record_says_who_and_why(living):
@@ -292,11 +312,10 @@ def test_a_person_takes_each_step_before_its_time_and_the_record_says_who_and_wh
     assert [] == list(verify_factory(living.factory).problems)
 
 
-def test_the_page_of_the_release_has_the_step_for_whoever_may_promote(living):
-    living.candidate(turned=True)
-    page, get = f"/lines/{LINE}/release", pages_of(living.factory.root)
+def test_the_page_of_the_release_has_the_step_for_whoever_may_promote(trying):
+    page, get = f"/lines/{LINE}/release", pages_of(trying.factory.root)
     unanswered = get(page)
-    living.answer(60, turned=True)
+    trying.answer(60, turned=True)
     viewer = get(page, role="viewer")
     form = {"line": LINE, "because": "<script>alert(1)</script>", "_next": page}
     denied, told = get("/do/step", role="viewer", form=form), get("/do/step", form=form)
@@ -308,26 +327,25 @@ def test_the_page_of_the_release_has_the_step_for_whoever_may_promote(living):
     assert "<script>alert(1)</script>; before its time: as a canary it answered" in shown.text
     shown.assert_harmless()
     assert (0.5, "token nobody-engineer-all") == (
-        living.events(Deployed)[-1].share,
-        living.events(Deployed)[-1].by,
+        trying.events(Deployed)[-1].share,
+        trying.events(Deployed)[-1].by,
     )
 
 
-def test_a_worse_candidate_takes_no_step_whoever_asks(living):
-    living.candidate(turned=True)
-    while not living.is_worse() and living.number < 104_000:
-        living.answer(200)
+def test_a_worse_candidate_takes_no_step_whoever_asks(trying):
+    while not trying.is_worse() and trying.number < 104_000:
+        trying.answer(200)
     with pytest.raises(GateRefused, match=r"it takes no step: found .its answers are worse"):
-        step(living.factory, LINE, because="I like it")
+        step(trying.factory, LINE, because="I like it")
     note_trouble(
-        living.factory.serving,
+        trying.factory.serving,
         LINE,
-        Trouble(package=canary_of(living.factory.metadata, LINE).package, because="it fails"),
+        Trouble(package=canary_of(trying.factory.metadata, LINE).package, because="it fails"),
     )
     with pytest.raises(GateRefused, match="the endpoint has trouble with it"):
-        step(living.factory, LINE, because="I like it")
+        step(trying.factory, LINE, because="I like it")
 
-    assert [0.2] == [one.share for one in living.events(Deployed)]
+    assert [0.2] == [one.share for one in trying.events(Deployed)]
 
 
 def test_a_shadow_that_is_stepped_serves(living):
@@ -356,48 +374,46 @@ def test_a_member_takes_no_step_early_where_the_line_wants_approval(living):
     assert f"{LINE}@2" == step(living.factory, LINE, because="as the owner").champion
 
 
-def test_what_an_endpoint_has_against_a_canary_ends_it(living):
-    living.candidate(turned=True)
-    canary = canary_of(living.factory.metadata, LINE)
-    note_trouble(living.factory.serving, LINE, Trouble(package=canary.package, because="it fails"))
-    withdrawn = living.after(seconds=1)
+def test_what_an_endpoint_has_against_a_canary_ends_it(trying):
+    canary = canary_of(trying.factory.metadata, LINE)
+    note_trouble(trying.factory.serving, LINE, Trouble(package=canary.package, because="it fails"))
+    withdrawn = trying.after(seconds=1)
 
     assert ("trouble", "it fails") == (withdrawn.trigger, withdrawn.because)
-    assert None is living.after(seconds=1)
+    assert None is trying.after(seconds=1)
 
 
-def test_how_a_canary_ended_stays_in_sight_and_what_was_found_out_needs_force(living):
+def test_how_a_canary_ended_stays_in_sight_and_what_was_found_out_needs_force(trying):
     """Who looks the next morning sees it, and does not promote it by mistake."""
-    living.candidate(turned=True)
-    during = explain(living.factory, f"{LINE}@2").says
-    canary = canary_of(living.factory.metadata, LINE)
-    note_trouble(living.factory.serving, LINE, Trouble(package=canary.package, because="it fails"))
-    living.after(seconds=1)
+    during = explain(trying.factory, f"{LINE}@2").says
+    canary = canary_of(trying.factory.metadata, LINE)
+    note_trouble(trying.factory.serving, LINE, Trouble(package=canary.package, because="it fails"))
+    trying.after(seconds=1)
     with pytest.raises(GateRefused, match="as a canary it was found out: found 'it fails'"):
-        promote(living.factory, f"{LINE}@2")
+        promote(trying.factory, f"{LINE}@2")
     with pytest.raises(RequestError, match="no canary runs"):
-        rollback(living.factory, LINE, canary=True)
+        rollback(trying.factory, LINE, canary=True)
     shown, verdict = (
-        result_text(status(living.factory, LINE)),
-        judged(living.factory, LINE)[canary.package].verdict,
+        result_text(status(trying.factory, LINE)),
+        judged(trying.factory, LINE)[canary.package].verdict,
     )
-    because, told = explain(living.factory, f"{LINE}@2").says, card(living.factory, f"{LINE}@2").markdown
-    forced = promote(living.factory, f"{LINE}@2", force=True, because="it was the disk")
+    because, told = explain(trying.factory, f"{LINE}@2").says, card(trying.factory, f"{LINE}@2").markdown
+    forced = promote(trying.factory, f"{LINE}@2", force=True, because="it was the disk")
 
     assert during.endswith("; it answers 20% of the rows as a canary since 2026-03-01 00:00:00Z")
     assert because.endswith("; it was taken back as a canary on 2026-03-01 00:00:01Z: it fails")
     assert "In spite of that it was taken back when it was tried; the reason is above." in told
     assert "took it back when it was tried: it fails." in told[: told.index("In spite of that")]
-    added = explain(living.factory, f"{LINE}@2").says.removeprefix(because)
+    added = explain(trying.factory, f"{LINE}@2").says.removeprefix(because)
     assert added.startswith("; it was promoted by force on ")
     assert added.endswith(": it was the disk")
-    assert "taken back" not in explain(living.factory, f"{LINE}@1").says
+    assert "taken back" not in explain(trying.factory, f"{LINE}@1").says
     assert "canary visits@2 was taken back on 2026-03-01 00:00:01Z: it fails" in shown
     assert "hold" == verdict
     assert "visits@2" == forced.champion
-    assert [True] == [one.forced for one in living.events(Promoted) if one.model == 2]
-    assert "taken back" not in result_text(status(living.factory, LINE))
-    assert [] == list(verify_factory(living.factory).problems)
+    assert [True] == [one.forced for one in trying.events(Promoted) if one.model == 2]
+    assert "taken back" not in result_text(status(trying.factory, LINE))
+    assert [] == list(verify_factory(trying.factory).problems)
 
 
 def test_a_candidate_that_is_approved_begins_as_a_canary(living):
@@ -465,15 +481,14 @@ def test_the_command_to_paste_has_the_columns_that_only_the_candidate_needs(livi
     assert before == pasted()
 
 
-def test_a_newer_candidate_takes_the_place_of_a_canary(living):
-    living.candidate(turned=True)
-    rows(HISTORY + 7, 3 * HISTORY, turned=True).write_csv(living.factory.root / "history.csv")
-    ran = execute_inline(living.factory, LINE)
+def test_a_newer_candidate_takes_the_place_of_a_canary(trying):
+    rows(HISTORY + 7, 3 * HISTORY, turned=True).write_csv(trying.factory.root / "history.csv")
+    ran = execute_inline(trying.factory, LINE)
 
     assert ("visits@3", 0.2) == (ran.candidate, ran.share)
-    assert [] == list(verify_factory(living.factory).problems)
-    assert [("newer", 2)] == [(one.trigger, one.model) for one in living.events(Withdrawn)]
-    assert 3 == canary_of(living.factory.metadata, LINE).model
+    assert [] == list(verify_factory(trying.factory).problems)
+    assert [("newer", 2)] == [(one.trigger, one.model) for one in trying.events(Withdrawn)]
+    assert 3 == canary_of(trying.factory.metadata, LINE).model
 
 
 @pytest.mark.parametrize(

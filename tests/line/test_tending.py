@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 import polars as pl
 import pytest
+from templates import copied
 
 from linewright.line.factory import Factory
 from linewright.line.loop.close_window import close_window
@@ -53,16 +54,22 @@ def clock():
     return Clock()
 
 
-@pytest.fixture
-def line(tumours, clock):
-    """Give a factory whose line serves, watches itself in windows of an hour, and trains each week."""
-    factory = tumours()
-    path = factory.root / "lines" / "tumours.yaml"
+@pytest.fixture(scope="module")
+def served(tumours_once):
+    """Make the factory that each test gets a copy of: its line serves, watches itself in windows of an hour, and trains each week."""
+    path = tumours_once.root / "lines" / "tumours.yaml"
     kept = [one for one in path.read_text().splitlines() if not one.startswith(("# watch:", "# retrain:"))]
     path.write_text("\n".join([*kept, "watch: {every: 1h}", "retrain: {when: [{every: 7d}]}", ""]))
-    factory.now = clock
-    assert execute_inline(factory, "tumours").promoted
-    return factory
+    tumours_once.now = Clock()
+    assert execute_inline(tumours_once, "tumours").promoted
+    tumours_once.close()
+    return tumours_once.root
+
+
+@pytest.fixture
+def line(served, tmp_path, clock):
+    with Factory.open(copied(served, tmp_path / "factory"), now=clock) as factory:
+        yield factory
 
 
 def ask(factory, rows):
