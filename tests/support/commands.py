@@ -26,7 +26,8 @@ import tempfile
 import threading
 import time
 import traceback
-from contextlib import closing, suppress
+from collections.abc import Iterator
+from contextlib import closing, contextmanager, suppress
 from functools import cache
 from importlib import import_module
 from pathlib import Path
@@ -134,6 +135,17 @@ def fork_children(*, does: bool) -> None:
         os.environ[_FORKS] = "yes"
     else:
         os.environ.pop(_FORKS, None)
+
+
+@contextmanager
+def forking() -> Iterator[None]:
+    """Have them forked for a while."""
+    before = child.subprocess
+    fork_children(does=True)
+    try:
+        yield
+    finally:
+        fork_children(does=isinstance(before, Subprocess))
 
 
 def begin(

@@ -6,6 +6,7 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
+import commands
 import pytest
 
 
@@ -28,7 +29,8 @@ def made_once(folders: pytest.TempPathFactory, name: str, make: Callable[[Path],
         if not folder.exists():
             unfinished = folder.with_suffix(".unfinished")
             shutil.rmtree(unfinished, ignore_errors=True)
-            make(unfinished)
+            with commands.forking():
+                make(unfinished)
             unfinished.rename(folder)
     return folder
 
