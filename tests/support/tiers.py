@@ -37,6 +37,7 @@ _OBJECTS = frozenset({
     "linewright.serve.models.shadow.Mirrors",
     "linewright.serve.models.probe.Probe",
     "linewright.model.families.trainer.TRAINERS",
+    "linewright.operations.demo.add_lines",
     "linewright.operations.demo.demo",
     "linewright.interfaces.python.factory.Factory",
     "linewright.operations.run.retrain",
