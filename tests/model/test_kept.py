@@ -73,9 +73,9 @@ def same(one, other):
 def test_what_comes_out_does_not_depend_on_what_was_kept(task):
     """A result is named by its digest; how often the power failed is no part of it."""
     held, seen = {}, []
-    plain = run(task, budget="normal")
-    keeping = run(task, budget="normal", fits=Mortal(held))
-    found = run(task, budget="normal", fits=Mortal(held), seen=seen, workers=1)
+    plain = run(task, budget="normal", n=90)
+    keeping = run(task, budget="normal", n=90, fits=Mortal(held))
+    found = run(task, budget="normal", n=90, fits=Mortal(held), seen=seen, workers=1)
 
     assert same(plain, keeping)
     assert same(plain, found)

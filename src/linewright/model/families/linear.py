@@ -3,9 +3,11 @@
 scikit-learn finds the coefficients; from then on the model is a table of numbers that our own code scores.
 """
 
+import sys
 import warnings
 from collections.abc import Generator, Iterator, Mapping
 from contextlib import contextmanager
+from functools import lru_cache
 from typing import Any
 
 import msgspec
@@ -14,7 +16,7 @@ import numpy.typing as npt
 from scipy.linalg import LinAlgWarning
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression, Ridge
-from threadpoolctl import threadpool_limits
+from threadpoolctl import ThreadpoolController
 
 from linewright.model.facts import Task
 from linewright.model.tasks import link_of
@@ -207,10 +209,16 @@ def steady() -> Generator[None]:
     A bounded number of steps is part of the plan. Limits and warnings belong to the process: who fits in several threads
     holds this around all of them.
     """
-    with threadpool_limits(1), warnings.catch_warnings():
+    with _libraries(len(sys.modules)).limit(limits=1), warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)
         warnings.simplefilter("ignore", LinAlgWarning)
         yield
+
+
+@lru_cache(maxsize=1)
+def _libraries(_: int) -> ThreadpoolController:
+    """Return the libraries with threads of their own, given how many modules are loaded: to look for them takes 5 ms."""
+    return ThreadpoolController()
 
 
 def learn_design(
