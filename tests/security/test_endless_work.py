@@ -33,7 +33,7 @@ ENDLESS = [
 
 PROGRAM = """\
 import resource, sys
-resource.setrlimit(resource.RLIMIT_DATA, (3 << 30, 3 << 30))
+resource.setrlimit(resource.RLIMIT_DATA, (1 << 30, 1 << 30))
 from linewright.data.table.sql import select
 from linewright.data.spec import QueryLimits
 from linewright.errors import LinewrightError
