@@ -11,6 +11,7 @@ from datetime import date, timedelta
 from pathlib import Path
 from types import SimpleNamespace
 
+import commands
 import numpy as np
 import polars as pl
 import pytest
@@ -361,7 +362,7 @@ def begin(root: Path, out: Path, *, patience_s: float = 60.0) -> SimpleNamespace
         "from linewright.interfaces.cli import main; sys.exit(main())"
     )
     command = [sys.executable, "-c", code, "predict", "prices", str(many), "-o", str(out)]
-    process = subprocess.Popen(command, cwd=root, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    process = commands.Forked(command, cwd=root, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     until = time.monotonic() + patience_s
     draft = out.with_name(f".{out.name}.{process.pid}")
     while not (draft.exists() and draft.stat().st_size):
@@ -416,7 +417,7 @@ def test_where_no_answers_can_be_written_the_command_says_so(root, tmp_path, end
         "from linewright.interfaces.cli import main; sys.exit(main())"
     )
     command = [sys.executable, "-c", code, "predict", "prices", "ask.csv", "-o", str(out)]
-    done = subprocess.run(command, cwd=root, capture_output=True, text=True, check=False)
+    done = commands.run(command, of=commands.Forked, cwd=root, text=True, timeout=120)
 
     assert (2, "") == (done.returncode, done.stdout)
     assert "cannot write the answers: File too large" in done.stderr
