@@ -217,7 +217,7 @@ def steady() -> Generator[None]:
 
 @lru_cache(maxsize=1)
 def _libraries(_: int) -> ThreadpoolController:
-    """Return the libraries with threads of their own, given how many modules are loaded: to look for them takes 5 ms."""
+    """Return the loaded libraries that compute in threads, given how many modules are loaded: to look for them takes milliseconds."""
     return ThreadpoolController()
 
 
