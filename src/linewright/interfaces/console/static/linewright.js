@@ -118,6 +118,7 @@ document.addEventListener("submit", async (event) => {
   if (!action.startsWith("/do/")) return;
   event.preventDefault();
   if (button) button.disabled = true;
+  sending += 1;
   say("…");
   try {
     const fields = new FormData(form);
@@ -133,7 +134,7 @@ document.addEventListener("submit", async (event) => {
   } catch (problem) {
     const section = Object.assign(document.createElement("section"), { className: "card bad", textContent: String(problem) });
     showProblem(form, [section]);
-  } finally { if (button) button.disabled = false; }
+  } finally { sending -= 1; if (button) button.disabled = false; }
 });
 
 // Large files go before the form, in parts; it then names them.
@@ -179,10 +180,10 @@ window.addEventListener("popstate", () => visit(location.href, { push: false }))
 
 // Pages that change while somebody looks.
 
-let source = null;
+let source = null, sending = 0;
 
 function refresh(nodes) {
-  if (main().querySelector("form:focus-within, :popover-open")) return;  // nobody is disturbed while writing
+  if (sending || main().querySelector("form:focus-within, :popover-open")) return;  // nobody is disturbed while writing
   const open = [...main().querySelectorAll("details[open] > summary")].map((each) => each.textContent);
   const tails = [...main().querySelectorAll("[data-tail]")].map((each) => [each.scrollTop, each.scrollTop + each.clientHeight < each.scrollHeight - 8]);
   main().replaceChildren(...placed(nodes));
