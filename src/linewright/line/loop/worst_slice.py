@@ -237,11 +237,27 @@ def _labelled(factory: Factory, alert: Alerted) -> Iterable[tuple[Prediction, st
     else:
         windows = factory.metadata.get(alert.evidence, Confirmations).windows
         start, end, arrived = windows[0].start, windows[-1].end, False
-    found = feedback.arrived(start, end) if arrived else feedback.labelled(known_by=factory.now())
+    after, until = _positions(factory, alert.line, start, end)
+    found = (
+        feedback.arrived(start, end)
+        if arrived
+        else feedback.labelled(known_by=factory.now(), after=after, until=until)
+    )
     for record, label in found:
         is_then = arrived or start <= record.at < end
         if label is not None and is_then and record.digest == alert.package and record.row:
             yield record, str(label.label)
+
+
+def _positions(
+    factory: Factory, line: str, start: str, end: str
+) -> tuple[Mapping[str, int] | None, Mapping[str, int] | None]:
+    """Return between which positions of the log the windows of a time are; the whole log if none was closed then."""
+    closed = factory.metadata.events(Watched, line=line)
+    then = [place for place, one in enumerate(closed) if one.start < end and start < one.end]
+    if not then:
+        return None, None
+    return closed[then[0] - 1].position if then[0] else None, closed[then[-1]].position
 
 
 def _some(found: Iterable[T], seed: int) -> list[T]:
