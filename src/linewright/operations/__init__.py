@@ -128,7 +128,7 @@ OPERATIONS: Mapping[str, Entry] = {
     "inbox": _entry(
         "people.inbox",
         _LOOK,
-        "List what waits for you: proposals to decide about, comments that name you, open alerts, failed runs.",
+        "List what waits for you: proposals to decide about, comments that name you, open alerts, failed runs, questions to label.",
     ),
     "inbox-read": _entry(
         "people.inbox",

@@ -41,8 +41,9 @@ def test_fifty_labels_by_keyboard(browser: Any, labelling: Up):
     """Consent comes first; each answer is kept before the next question; one is taken back."""
     with visitor(browser, labelling, "ann") as looks:
         page = looks.page
-        page.goto("/lines/claims/label")
-        assert page.get_by_text("You agree").is_visible()
+        page.goto("/inbox")
+        page.get_by_role("link", name="60 questions of claims wait for your labels.").click()
+        page.get_by_text("You agree").wait_for()
         page.get_by_role("button", name="I consent").press("Enter")
         seen: set[str] = set()
         for number in range(MANY):

@@ -7,6 +7,7 @@ import msgspec
 from msgspec import Meta
 from msgspec.structs import replace
 
+from linewright.line.annotate.questions import annotator
 from linewright.line.factory import Factory
 from linewright.line.facts import Finished
 from linewright.line.proposals.record import all_of, look
@@ -15,11 +16,13 @@ from linewright.line.record.alerts import newest_of
 from linewright.operations.declaration.declare import operation
 from linewright.operations.people.comments import Comment, to_comment
 from linewright.operations.people.own_preferences import change_own, read_own
+from linewright.people.annotations import Annotations
 from linewright.people.facts import Commented
 from linewright.watch.facts import Alerted, Cleared
 
-Kind = Literal["proposal", "mention", "alert", "failed-run"]
-"""What waits: a proposal to decide about, a comment that names somebody, an open alert, or the last run of a line, which failed."""
+Kind = Literal["proposal", "mention", "alert", "failed-run", "questions"]
+"""What waits: a proposal to decide about, a comment that names somebody, an open alert, the last run of a line, which failed, or questions
+to label."""
 Until = Annotated[str, Meta(pattern=r"^$|^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9:.]{8,15}Z$")]
 
 
@@ -28,12 +31,12 @@ class InboxItem(msgspec.Struct, frozen=True, kw_only=True):
 
     kind: Kind
     id: str
-    """Of the proposal, the comment, the alert or the run."""
+    """Of the proposal, the comment, the alert or the run; of questions the line."""
     line: str
     at: str
     by: str
     says: str
-    """The comment, or why there is a proposal, an alert or a failure."""
+    """The comment, or why there is a proposal, an alert or a failure; of questions how many there are."""
 
 
 class Inbox(msgspec.Struct, frozen=True, kw_only=True):
@@ -51,7 +54,7 @@ class Inbox(msgspec.Struct, frozen=True, kw_only=True):
 
 @operation(permission="view", effect="read", checks_lines=True)
 def inbox(factory: Factory) -> Inbox:
-    """List what waits for you: proposals to decide about, comments that name you, open alerts, failed runs."""
+    """List what waits for you: proposals to decide about, comments that name you, open alerts, failed runs, questions to label."""
     proposals, alerts = tuple(_proposals(factory)), tuple(_alerts(factory))
     member, read = factory.identity.member, read_own(factory).read
     named = tuple(
@@ -64,7 +67,9 @@ def inbox(factory: Factory) -> Inbox:
         for one in named
         if one.at > read
     )
-    items = sorted([*proposals, *alerts, *unread, *_failed_runs(factory)], key=lambda one: one.at)
+    items = sorted(
+        [*proposals, *alerts, *unread, *_failed_runs(factory), *_questions(factory)], key=lambda one: one.at
+    )
     return Inbox(
         proposals=tuple(one.id for one in proposals),
         mentions=tuple(map(to_comment, named)),
@@ -104,6 +109,20 @@ def _alerts(factory: Factory) -> Iterator[InboxItem]:
     for one in factory.metadata.events(Alerted):
         if one.id not in over and factory.may("view", one.line):
             yield InboxItem(kind="alert", id=one.id, line=one.line, at=one.at, by=one.by, says=one.because)
+
+
+def _questions(factory: Factory) -> Iterator[InboxItem]:
+    by = annotator(factory)
+    for line in factory.names():
+        store = Annotations.of(factory.state, line)
+        if not store.is_there() or not factory.may("annotate", line):
+            continue
+        with store.reading() as held:
+            waiting, newest = held.waiting_for(by), list(held.batches())[-1]
+        if waiting:
+            yield InboxItem(
+                kind="questions", id=line, line=line, at=newest.at, by=newest.by, says=str(waiting)
+            )
 
 
 def _failed_runs(factory: Factory) -> Iterator[InboxItem]:
