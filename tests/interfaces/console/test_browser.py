@@ -2,6 +2,7 @@
 
 import random
 import re
+import time
 from typing import Any
 
 import httpx
@@ -85,7 +86,7 @@ def test_a_viewer_finds_no_button_that_is_not_hers(member: str, browser: Any, up
         links = page.locator(".top nav a, .tabs a").all()
         for path in {link.get_attribute("href") for link in links} | {"/lines/claims/versions/1"}:
             assert 200 == page.goto(path).status
-            assert {"Sign out", "Comment", "Find", "Show", "Work it out", "Compare"} >= {
+            assert {"Sign out", "Comment", "Find", "Show", "Work it out", "Compare", "Save"} >= {
                 each.inner_text() for each in page.get_by_role("button").all()
             }, path
             forms = page.locator("form[method=post]").all()
@@ -114,7 +115,12 @@ def test_a_table_becomes_a_served_model_in_the_page(browser: Any, up: Up):
         page.get_by_role("status").get_by_text("parts").first.wait_for()
         page.get_by_role("button", name="Run by the file in force").click()
         page.wait_for_url(re.compile("/runs/"))
-        page.get_by_text("promoted", exact=True).first.wait_for(timeout=180_000)
+        deadline = time.monotonic() + 180
+        while "done" != up.get("/api/v1/runs?line=parts").json()["runs"][0]["state"]:
+            assert time.monotonic() < deadline, page.locator("main").inner_text()
+            time.sleep(0.2)
+        page.reload()
+        page.get_by_text("promoted", exact=True).first.wait_for()
         page.goto("/lines/parts/release")
         assert page.get_by_text("answers", exact=True).is_visible()
         page.get_by_role("link", name="Try it").click()

@@ -171,6 +171,17 @@ def by_size(parts: Mapping[str, float]) -> list[tuple[str, float]]:
     return sorted(parts.items(), key=lambda each: (-abs(each[1]), each[0]))
 
 
+def fingerprint(text: str) -> str:
+    """Return what changes with a text: a page says it of itself, so that its browser learns of what changed since.
+
+    Examples
+    --------
+    >>> fingerprint("a")
+    'ca978112ca1bbdca'
+    """
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
 def positive(answer: Mapping[str, Any]) -> str | None:
     """Return the class that a binary model looks for; `None` of an answer of another task.
 
@@ -238,6 +249,7 @@ def environment() -> Environment:
         "wait": wait_in_words,
         "problem": problem_in_words,
         "by_size": by_size,
+        "fingerprint": fingerprint,
         "positive": positive,
     }
     made.filters.update(writers)

@@ -67,9 +67,9 @@ _FRAGMENTS = frozenset({"main", "page", _WATCHED})
 """What our script asks for: a part, or what takes the place of the page that is shown, with what stands around it; or, of one that is
 watched, the main part alone."""
 _NOTHING_AROUND: Mapping[str, Any] = {"seen": None, "saved_views": (), "view_address": ""}
-_EVERY_PAGE = ("note", "save", "data", "whole")
+_EVERY_PAGE = ("note", "save", "data", "whole", "have")
 """Values that each page takes: what a form has just done; whether the page is to be one file; which of its charts is wanted as data;
-whether it is to come with what takes long."""
+whether it is to come with what takes long; and the fingerprint of what a browser that watches it has."""
 
 OpenFactory = Callable[[Identity], Any]
 CarryOut = Callable[..., Awaitable[bytes]]
@@ -187,7 +187,7 @@ class Console:
         try:
             values = route.values(request.path_params, query)
             if _EVENTS in request.headers.get("accept", ""):
-                return self._watch(route, request, values)
+                return self._watch(route, request, values, own.get("have", ""))
             charts = list[Any]()
             if not own and self._has_frame(route.page, request, identity, values):
                 html = await run_sync(self._frame, route, request, identity, values, limiter=self._threads)
@@ -400,8 +400,11 @@ class Console:
             if route.entry.tab and identity.allows(route.entry.permission, line)
         ]
 
-    def _watch(self, route: Route, request: Request, values: Mapping[str, str]) -> Response:
-        """Tell a browser whenever a page that changes, or what stands around it, is another than before; rights are those of each look."""
+    def _watch(self, route: Route, request: Request, values: Mapping[str, str], have: str) -> Response:
+        """Tell a browser whenever a page that changes, or what stands around it, is another than before; rights are those of each look.
+
+        At first it is what the browser says to `have`, by its fingerprint: nothing is lost between loading a page and watching it.
+        """
         is_live = route.page.is_live
         if (is_live and self._watched >= _MOST_WATCHED) or self._followed >= _MOST_FOLLOWED:
             raise Transient(
@@ -420,7 +423,7 @@ class Console:
                     identity = self._asks_now(request.scope)
                     identity.require_somewhere(route.entry.permission)
                     html = await self._html(route, request, identity, values, {}) if is_live else ""
-                    if page and html != page:
+                    if html != page if page else have and have not in html:
                         yield _event("page", html)
                     page, before = html, seen
                     seen = await run_sync(self._inboxes.of, identity, limiter=self._threads)

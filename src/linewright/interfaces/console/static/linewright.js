@@ -198,7 +198,8 @@ function follow() {
   source?.close();
   source = null;
   if (!document.getElementById("news") || document.hidden) return;
-  source = new EventSource(followed());
+  const have = main()?.querySelector("[data-live]")?.dataset.live;
+  source = new EventSource(followed() + (have ? (location.search ? "&" : "?") + "have=" + have : ""));
   source.addEventListener("page", (event) => refresh(parse(event.data).nodes));
   source.addEventListener("around", (event) => placed(parse(event.data).nodes));
 }
