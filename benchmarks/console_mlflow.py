@@ -12,7 +12,7 @@ from typing import Self
 
 import httpx
 from page_times import Row, load, ms_of
-from playwright.sync_api import Browser, Page
+from playwright.sync_api import Browser
 
 FILL = """
 import random, sys
@@ -107,7 +107,7 @@ class MlflowServer:
                     "runs of one": f"/#/experiments/{self._experiment}/runs",
                     "one run": f"/#/experiments/{self._experiment}/runs/{self._run}",
                 }.items():
-                    first = load(browser, base + address, {}, _until_quiet)
+                    first = load(browser, base + address, {})
                     calls = [each for each in first.asked if AJAX in each[1]]
                     times = [sum(_ms_of(client, each) for each in calls) for _ in range(asked)]
                     yield Row(
@@ -120,10 +120,6 @@ class MlflowServer:
         finally:
             process.terminate()
             process.wait(60)
-
-
-def _until_quiet(page: Page) -> None:
-    page.wait_for_load_state("networkidle", timeout=120_000)
 
 
 def _ms_of(client: httpx.Client, call: tuple[str, str, str | None]) -> float:
