@@ -19,6 +19,8 @@ HEAD = (
 )
 PART = "x-fragment"
 """Header by which our script asks for a part of a page that is there already."""
+QUIET_MS, MOST_S = 2_000, 60
+"""After which without an answer nothing is loaded any more, and how long that is waited for."""
 SETTLES_MS = 300
 """After which what a browser has loaded is counted."""
 LONGEST = 60
@@ -69,22 +71,24 @@ class Row:
         )
 
 
-def ms_of(ask: Callable[[], httpx.Response]) -> float:
-    """Return the ms that a client waits for an answer."""
+def ms_of(ask: Callable[[], httpx.Response], *, right: Sequence[int] = (200,)) -> float:
+    """Return the ms that a client waits for an answer, which has one of some statuses."""
     began = time.perf_counter()
     answer = ask()
     took = (time.perf_counter() - began) * 1000
-    assert answer.status_code == 200, (str(answer.url), answer.text[:500])
+    assert answer.status_code in right, (str(answer.url), answer.text[:500])
     return took
 
 
-def load(browser: Browser, url: str, cookies: Mapping[str, str], until: Callable[[Page], object]) -> Load:
+def load(
+    browser: Browser, url: str, cookies: Mapping[str, str], until: Callable[[Page], object] | None = None
+) -> Load:
     """Load a page with an empty cache.
 
     Parameters
     ----------
     until
-        Waits until nothing is loaded any more.
+        Waits until nothing is loaded any more (default: until nothing came for two seconds).
     """
     context = browser.new_context()
     context.add_cookies([{"name": name, "value": value, "url": url} for name, value in cookies.items()])
@@ -100,11 +104,19 @@ def load(browser: Browser, url: str, cookies: Mapping[str, str], until: Callable
         asked.append((done.method, done.url, done.post_data))
 
     page.on("requestfinished", count)
-    began = time.monotonic()
-    page.goto(url)
-    until(page)
-    took = time.monotonic() - began
-    page.wait_for_timeout(SETTLES_MS)
+    began, took = time.monotonic(), 0.0
+    answer = page.goto(url, timeout=120_000)
+    assert answer is not None, url
+    assert answer.ok, (url, answer.status, answer.text()[:500])
+    if until is None:
+        before = -1
+        while len(sizes) > before and time.monotonic() < began + MOST_S:
+            before, took = len(sizes), time.monotonic() - began
+            page.wait_for_timeout(QUIET_MS)
+    else:
+        until(page)
+        took = time.monotonic() - began
+        page.wait_for_timeout(SETTLES_MS)
     page.remove_listener("requestfinished", count)
     context.close()
     return Load(len(sizes), sum(sizes) / 1000, took, asked)
