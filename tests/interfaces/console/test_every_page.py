@@ -244,10 +244,12 @@ def _assert_accessible(page: Any) -> None:
 def _violations(page: Any, **options: Any) -> list[tuple[str, str]]:
     from axe_playwright_python.sync_playwright import Axe
 
-    found = Axe().run(page, options={"resultTypes": ["violations"], **options}).response["violations"]
+    if not page.evaluate("() => 'axe' in window"):
+        page.evaluate(Axe().axe_script)
+    found = page.evaluate("(options) => axe.run(options)", {"resultTypes": ["violations"], **options})
     return [
         (each["id"], each["nodes"][0]["html"][:200])
-        for each in found
+        for each in found["violations"]
         if each["impact"] in {"serious", "critical"}
     ]
 
