@@ -43,7 +43,13 @@ def test_a_member_chooses_a_password_and_comes_to_the_page_that_they_wanted(brow
     page.get_by_label("Password, at least").fill("a long password of cid's")
     page.get_by_label("The same again").fill("a long password of cid's")
     page.get_by_role("button", name="Choose").click()
+    page.get_by_text("your name here is cid").wait_for()
+    page.get_by_role("link", name="Open the console").click()
+    page.get_by_role("button", name="Sign out").click()
     page.wait_for_url("**/sign-in")
+    page.goto(invited.page)
+    assert page.get_by_text("unknown, used or expired").is_visible()
+    assert 0 == page.get_by_label("Password").count()
     page.goto("/lines/claims")
     page.get_by_label("Name").fill("cid")
     page.get_by_label("Password").fill("a long password of cid's")
@@ -76,6 +82,26 @@ def test_a_proposal_is_approved_by_a_second_person(browser: Any, up: Up):
     ]
 
 
+def test_a_line_is_halted_on_the_release_page(browser: Any, up: Up):
+    """What is asked first is asked in the page: a browser may show no question of its own, and then nothing would happen."""
+    with visitor(browser, up, "bob") as looks:
+        page = looks.page
+        page.on("dialog", lambda each: each.dismiss())
+        page.goto("/lines/claims/release")
+        page.get_by_label("Reason").last.fill("a test")
+        page.get_by_role("button", name="Halt").click()
+        page.get_by_role("button", name="Cancel").click()
+        assert page.get_by_role("button", name="Halt").is_visible()
+        page.get_by_label("Reason").last.press("Enter")
+        page.get_by_role("dialog").get_by_role("button", name="Halt").click()
+        page.get_by_text("its endpoint answers nobody").wait_for()
+        page.get_by_label("Reason").last.fill("the test is over")
+        page.get_by_role("button", name="Let it answer again").click()
+        page.get_by_role("dialog").get_by_role("button", name="Let it answer again").click()
+        page.get_by_text("claims answers again").wait_for()
+        assert page.get_by_text("freed again").is_visible()
+
+
 @pytest.mark.parametrize("member", ["vic", "una"])
 def test_a_viewer_finds_no_button_that_is_not_hers(member: str, browser: Any, up: Up):
     """What is shown is what may be done, on each page that her navigation or a line leads to: signing out, commenting, searching."""
@@ -89,7 +115,9 @@ def test_a_viewer_finds_no_button_that_is_not_hers(member: str, browser: Any, up
                 each.inner_text() for each in page.get_by_role("button").all()
             }, path
             forms = page.locator("form[method=post]").all()
-            assert {"/sign-out", "/do/comment"} >= {each.get_attribute("action") for each in forms}, path
+            assert {"/sign-out", "/do/comment", "/do/save-view"} >= {
+                each.get_attribute("action") for each in forms
+            }, path
         assert 0 == page.get_by_role("link", name="People and tokens").count()
         assert 403 == page.request.get("/people", headers={"accept": "text/html"}).status
 
