@@ -499,6 +499,7 @@ def test_a_person_joins_in_a_browser(served):
     form = {"invitation": code, "password": PASSWORD, "again": PASSWORD}
     differs = client.post("/join", data={**form, "again": "x"})
     short = client.post("/join", data={**form, "password": "x", "again": "x"})
+    before = len(served.factory.metadata.events(SignedIn))
     joined = client.post("/join", data=form)
     replayed = client.post("/join", data=form)
 
@@ -506,7 +507,13 @@ def test_a_person_joins_in_a_browser(served):
     assert f'value="{code}"' in shown[0].text
     assert (422, 422) == (differs.status_code, short.status_code)
     assert "12 to 1,000 characters" in short.text
-    assert (303, "/sign-in") == (joined.status_code, joined.headers["location"])
+    assert "as admin. Your name here is ada." in shown[0].text
+    assert 200 == joined.status_code
+    assert "your name here is ada" in joined.text
+    assert (200, 401) == (client.get(STATUS).status_code, served.client().get(STATUS).status_code)
+    assert ["ada"] == [one.member for one in served.factory.metadata.events(SignedIn)[before:]]
+    used = client.get("/join", params={"invitation": code}, headers=visit)
+    assert (403, False) == (used.status_code, "<form" in used.text)
     assert (403, True) == (replayed.status_code, "unknown, used or expired" in replayed.text)
     assert 200 == client.get("/sign-in", headers=visit).status_code
     assert 200 == sign_in(client).status_code

@@ -203,6 +203,11 @@ OPERATIONS: Mapping[str, Entry] = {
         "Propose another line file, and say what a run of it would change; nothing else changes until it is approved.",
     ),
     "proposals": _entry("changes.proposals", _RELEASE, "List the changes that wait for somebody's approval."),
+    "proposal": _entry(
+        "changes.proposals",
+        _RELEASE,
+        "Show one proposed change: what is replaced by what, in figures, and how it stands.",
+    ),
     "approve": _entry(
         "changes.proposals",
         _RELEASE,

@@ -1,16 +1,20 @@
 """Operations that list runs, models and predictions."""
 
-from typing import Annotated, Any
+from collections.abc import Mapping
+from itertools import islice
+from typing import Annotated, Any, Literal
 
 import msgspec
+from msgspec import convert
 
 from linewright.line.factory import Factory
 from linewright.line.facts import Accepted, Finished, Forgotten, Rebuilt
+from linewright.line.proposals.record import PromotionStanding, promotions_of
 from linewright.line.record.costs import declared_costs, durations_of
 from linewright.line.record.registry import Judged, challenger_of, judged, rebuilt_of
 from linewright.model.facts import Evaluation, Metric
 from linewright.operations.declaration.declare import operation
-from linewright.people.facts import Applied, ChangeProposed, Commented, LineMade, Voted
+from linewright.people.facts import Applied, ChangeProposed, Commented, LineMade, PromotionChange, Voted
 from linewright.people.spec import CostsSpec
 from linewright.release.facts import Deployed, Halted, Promoted, Refused, RolledBack, Withdrawn
 from linewright.serve.facts import Prediction, Truth
@@ -70,6 +74,25 @@ def runs(
     return Runs(runs=tuple(newest_runs(factory, line, limit)))
 
 
+How = Literal[
+    "automatic",
+    "after-trial",
+    "by-hand",
+    "approved",
+    "forced",
+    "hold",
+    "reject",
+    "need-more-data",
+    "halted",
+    "freed",
+    "approve",
+    "decline",
+    "withdraw",
+]
+"""Of a promotion or a trial: by the rule of the line file in a run, or at the end of its trial; by a person; by an approved proposal; in
+spite of the gates. Of a candidate that was not promoted: what was decided. Of a halt: which way. Of a vote: which."""
+
+
 class HistoryEntry(msgspec.Struct, frozen=True, kw_only=True):
     """One thing that happened."""
 
@@ -81,7 +104,11 @@ class HistoryEntry(msgspec.Struct, frozen=True, kw_only=True):
     model: str | None = None
     """As LINE@VERSION, if it is about one."""
     evidence: str | None = None
-    """Digest or id of what it rests on, for `why` and `show`."""
+    """Digest or id of what it rests on, for `why` and `show`; of a comment, what it is about."""
+    before: str | None = None
+    """The champion before, as LINE@VERSION, if another took its place."""
+    how: How | None = None
+    """What the kind leaves open; `None` if nothing."""
 
 
 class History(msgspec.Struct, frozen=True, kw_only=True):
@@ -101,7 +128,12 @@ _EVIDENCE = ("certificate", "evidence", "proposal", "id", "alert", "file")
 
 @operation(permission="view", effect="read")
 def history(
-    factory: Factory, line: str, /, *, limit: Annotated[int, msgspec.Meta(ge=1, le=1000)] = 50
+    factory: Factory,
+    line: str,
+    /,
+    *,
+    about: Annotated[int, msgspec.Meta(ge=1)] | None = None,
+    limit: Annotated[int, msgspec.Meta(ge=1, le=1000)] = 50,
 ) -> History:
     """List what was decided about a line, who did it and why, newest first.
 
@@ -109,6 +141,8 @@ def history(
     ----------
     line
         Name of the line.
+    about
+        Only what is about this version of the model, or took its place (default: all).
     limit
         Most entries to list.
     """
@@ -116,23 +150,63 @@ def history(
     found = [
         event
         for kind in _DECISIONS
-        for event in factory.metadata.events(kind, line=line, newest_first=True, limit=limit)
+        for event in factory.metadata.events(
+            kind, line=line, newest_first=True, limit=limit if about is None else 0
+        )
     ]
     found.sort(key=lambda event: event.at, reverse=True)
-    return History(line=line, entries=tuple(_entry_of(event) for event in found[:limit]))
+    models = _models_proposed(factory, line)
+    entries = (_entry_of(event, models) for event in found)
+    wanted = (one for one in entries if about is None or f"{line}@{about}" in {one.model, one.before})
+    return History(line=line, entries=tuple(islice(wanted, limit)))
 
 
-def _entry_of(event: Event) -> HistoryEntry:
-    model = getattr(event, "model", None)
-    named = (getattr(event, name, None) for name in _EVIDENCE)
+def _models_proposed(factory: Factory, line: str) -> Mapping[str, int]:
+    """Return the version that each proposal to promote one is about, by its id."""
+    proposed = factory.metadata.events(ChangeProposed, line=line)
+    return {
+        one.id: factory.metadata.get(one.change, PromotionChange).model
+        for one in proposed
+        if one.change_kind == "promotion"
+    }
+
+
+def _entry_of(event: Event, models: Mapping[str, int]) -> HistoryEntry:
+    proposed = getattr(event, "id" if isinstance(event, ChangeProposed) else "proposal", None)
+    model, before = getattr(event, "model", models.get(proposed or "")), getattr(event, "before", None)
+    named = ("about",) if isinstance(event, Commented) else _EVIDENCE
     return HistoryEntry(
         at=event.at,
         kind=str(event.__struct_config__.tag),
         by=event.by,
         because=event.because,
         model=None if model is None else f"{event.line}@{model}",
-        evidence=next((one for one in named if one), None),
+        evidence=next((found for name in named if (found := getattr(event, name, None))), None),
+        before=None if before is None else f"{event.line}@{before}",
+        how=_how(event),
     )
+
+
+def _how(event: Event) -> How | None:
+    match event:
+        case Promoted(forced=True):
+            return "forced"
+        case Promoted() | Deployed() if event.proposal is not None:
+            return "approved"
+        case Promoted(run=None):
+            return "by-hand"
+        case Promoted(evidence=None):
+            return "automatic"
+        case Promoted():
+            return "after-trial"
+        case Refused():
+            return convert(event.verdict, How)
+        case Halted():
+            return "halted" if event.halt else "freed"
+        case Voted():
+            return event.vote
+        case _:
+            return None
 
 
 def newest_runs(factory: Factory, line: str | None, limit: int) -> list[RunLine]:
@@ -203,6 +277,10 @@ class ModelLine(msgspec.Struct, frozen=True, kw_only=True):
     """Evidence id of the certificate that it was promoted on."""
     rebuilt: str = ""
     """What its newest rebuild reached: ``R0``, ``R1``, ``R2`` or ``differs``; empty where it was never rebuilt."""
+    certified: str = ""
+    """What the newest certificate itself says."""
+    proposed: PromotionStanding | None = None
+    """How the newest proposal to promote it stands; `None` if there was none."""
 
 
 class Models(msgspec.Struct, frozen=True, kw_only=True):
@@ -226,6 +304,7 @@ def models(factory: Factory, line: str, /) -> Models:
     if not versions:
         factory.path_of(line)  # an unknown line is an error; a line without models is an empty list
     pointer, found = factory.metadata.pointer(line), judged(factory, line)
+    proposed = promotions_of(factory, line)
     evaluations = {one: _evaluation_of(factory, said) for one, said in found.items()}
     latest = next(reversed(evaluations.values())).metrics[0].name if evaluations else ""
     roles = {challenger_of(factory, line): "challenger", pointer.champion: "champion"}
@@ -238,6 +317,7 @@ def models(factory: Factory, line: str, /) -> Models:
                 roles.get(version.version, ""),
                 found.get(version.digest),
                 _by_name(evaluations.get(version.digest), latest),
+                proposed.get(version.digest),
             )
             for version in versions
         ),
@@ -255,8 +335,13 @@ def _by_name(evaluation: Evaluation | None, name: str) -> Metric | None:
     return next((one for one in evaluation.metrics if one.name == name), evaluation.metrics[0])
 
 
-def _model_line(
-    factory: Factory, version: Version, role: str, found: Judged | None, metric: Metric | None
+def _model_line(  # noqa: PLR0917 -- one place for each of its parts
+    factory: Factory,
+    version: Version,
+    role: str,
+    found: Judged | None,
+    metric: Metric | None,
+    proposed: PromotionStanding | None,
 ) -> ModelLine:
     rebuilt = rebuilt_of(factory.metadata, version)
     return ModelLine(
@@ -269,6 +354,8 @@ def _model_line(
         certificate=found.digest if found else None,
         promoted_on=found.promoted_on if found else None,
         rebuilt=rebuilt.level if rebuilt else "",
+        certified=found.certificate.verdict if found else "",
+        proposed=proposed,
     )
 
 

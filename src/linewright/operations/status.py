@@ -14,7 +14,7 @@ from linewright.line.factory import Factory
 from linewright.line.file.mistakes import did_you_mean
 from linewright.line.loop.waiting import Wait
 from linewright.line.notify.deliveries import Delivery, undelivered
-from linewright.line.proposals.record import Look, live_of
+from linewright.line.proposals.record import Look, PromotionStanding, live_of, promotions_of
 from linewright.line.record.alerts import may_wait, newest_of, open_alerts, open_proposal
 from linewright.line.record.clock_skew import ahead_until
 from linewright.line.record.costs import Costs, costs_of
@@ -156,7 +156,9 @@ class LineStatus(msgspec.Struct, frozen=True, kw_only=True):
     stopped: str | None = None
     """Why the line trains no more by itself; `None` where it does."""
     waits: str | None = None
-    """Why the challenger, which passed its gates, does not serve; `None` where none did."""
+    """Why the challenger, which passed its gates, does not serve; `None` where none did, or a person turned it down."""
+    turned_down: PromotionStanding | None = None
+    """Who declined or withdrew the promotion of the challenger; `None` where nobody did."""
     unfinished: RunLine | None = None
     """The newest run that has not ended: it is being carried out, or was interrupted."""
     failed: RunLine | None = None
@@ -319,6 +321,7 @@ def _line_status(
     challenger, alerts = digests.get(challenging), open_alerts(factory, name)
     is_tried = canary_of(metadata, name) is not None
     waits = waits_because(factory, name, found.get(challenger)) if challenger and not is_tried else None
+    proposed = promotions_of(factory, name).get(challenger) if challenger else None
     live = live_of(factory, name)
     unfinished, failed = _open_runs(factory, name)
     performance = realised(factory, name, digest) if digest and labels else None  # no window can tell without
@@ -354,6 +357,7 @@ def _line_status(
         challenger_verdict=found[challenger].verdict if challenger and challenger in found else None,
         stopped=next((one.because for one in alerts if one.monitor == "retraining"), None),
         waits=waits,
+        turned_down=proposed if proposed and proposed.is_turned_down else None,
         unfinished=unfinished,
         failed=failed,
         realised=_realised(factory, performance, newest, alerts) if performance else None,

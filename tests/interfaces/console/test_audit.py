@@ -1,5 +1,7 @@
 """The record and the goals in the console: who did what and when, whether it is as it was, and what it was worth."""
 
+import re
+
 import pytest
 from shown_pages import hostile_factory, pages_of
 
@@ -77,17 +79,35 @@ def test_the_page_shows_each_entry_with_its_fields(get):
 
 
 def test_the_record_is_verified_on_a_page(get):
-    page = get("/audit/verify", role="admin")
+    page = get("/audit/verify", role="viewer")
 
     assert 200 == page.status
     assert "as it was recorded" in page.text
+    assert "/audit/verify" in page.links  # to check again
+    assert "What a change would look like" in page.text
+    head = re.findall("sha256:[0-9a-f]{64}", page.text)[0]
+    assert "it is in the record" in get(f"/audit/verify?against={head}", role="viewer").text
+    assert "it is not in the record" in get(f"/audit/verify?against=sha256:{'1' * 64}", role="viewer").text
+
+
+def test_who_lacks_the_audit_finds_the_record_in_its_place(get):
+    """Verifying tells a count and a head: it is for all who may see the whole factory."""
+    links = {role: get("/", role=role).links for role in ("approver", "viewer", "admin")}
+
+    assert all(
+        "/audit/verify" in links[role] and "/audit" not in links[role] for role in ("approver", "viewer")
+    )
+    assert "/audit" in links["admin"]
+    assert "/audit/verify" not in links["admin"]
+    of_line = {"role": "viewer", "lines": ("claims",)}
+    assert "/audit/verify" not in get("/", **of_line).links
+    assert 403 == get("/audit/verify", **of_line).status
 
 
 def test_the_record_is_for_those_who_look_after_the_factory(get):
     """An engineer and a viewer are told so by a page."""
     for role in ("viewer", "engineer"):
         assert 403 == get("/audit", role=role).status
-    assert 403 == get("/audit/verify", role="viewer").status
 
 
 def test_goals_stand_with_their_progress_and_their_lines(get):

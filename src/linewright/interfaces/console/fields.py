@@ -11,6 +11,40 @@ _SENTENCES = ("because", "why", "says", "chosen_because", "gate", "name", "colum
 """Fields that are read first."""
 _UNREAD = frozenset({"kind", "version"})
 """Fields of every result, of which the page tells otherwise."""
+_IN_ORDER = ("name", "value", "low", "high", "bar", "n")
+"""Fields of a figure, in the order in which they are read."""
+_FOR_PROGRAMS = frozenset(
+    {
+        "fold_salt",
+        "parts",
+        "native",
+        "golden",
+        "graph",
+        "graph_bytes",
+        "seed",
+        "libraries",
+        "clusters",
+        "cluster_kind",
+    }
+)
+"""Fields that nobody reads; neither are empty ones, and digests that stand for no result."""
+_NAMES = {
+    "n": "rows",
+    "says": "what was found",
+    "why": "reason",
+    "train": "training rows",
+    "test": "test rows",
+    "rival": "compared with",
+    "excluded": "rows left out",
+    "more_rows": "more rows needed",
+    "more_groups": "more groups needed",
+    "is_mixed": "mixed",
+    "redecided": "decided otherwise",
+    "unlabelled": "rows without a label",
+    "copies": "copies of rows",
+    "half_width": "half width of the interval",
+}
+"""Fields whose name says little by itself."""
 _NO_RESULT = frozenset({"content", "rows", "gates", "native", "change", "hash", "previous"})
 """Fields whose digests stand for no result: there is nothing to go to."""
 MOST_PARTS = 1_500
@@ -34,6 +68,8 @@ class View:
     """Of a value alone."""
     facts: tuple[tuple[str, "View"], ...] = ()
     """Of an object: name and value of each field, a sentence first."""
+    more: tuple[tuple[str, "View"], ...] = ()
+    """Of the whole, fields that only a program needs, and empty ones."""
     head: tuple[str, ...] = ()
     rows: tuple[tuple["View", ...], ...] = ()
     """Of objects with the same fields."""
@@ -85,6 +121,35 @@ def words_of(name: str) -> str:
     return name.replace("_", " ").strip()
 
 
+def name_of(field: str) -> str:
+    """Return the name of a stored field as people read it.
+
+    Examples
+    --------
+    >>> name_of("n"), name_of("label_before")
+    ('rows', 'label before')
+    """
+    return _NAMES.get(field) or words_of(field)
+
+
+def _ordered(names: Sequence[str]) -> list[str]:
+    """Return names with those of a figure in the order in which it is read, at the places that they had.
+
+    Examples
+    --------
+    >>> _ordered(["high", "loss", "low", "n", "value"])
+    ['value', 'loss', 'low', 'high', 'n']
+    """
+    figures = iter(sorted((name for name in names if name in _IN_ORDER), key=_IN_ORDER.index))
+    return [next(figures) if name in _IN_ORDER else name for name in names]
+
+
+def _is_read(name: str, value: Any) -> bool:
+    is_digest = isinstance(value, str) and _DIGEST.fullmatch(value) is not None
+    is_empty = value is None or value in ("", [], {})
+    return not (is_empty or name in _FOR_PROGRAMS or (is_digest and name in _NO_RESULT))
+
+
 def _view(name: str, value: Any, depth: int, budget: _Budget) -> View:
     if isinstance(value, Mapping):
         return _facts(value, depth, budget)
@@ -115,6 +180,7 @@ def _facts(value: Mapping[str, Any], depth: int, budget: _Budget) -> View:
     names = [name for name in value if depth or name not in _UNREAD]
     details = [name for name in _SENTENCES if name in names]
     names = [*details, *sorted(name for name in names if name not in details)] if depth < 1 else names
+    names = _ordered(names)
     facts: list[tuple[str, View]] = []
     for name in names:
         if not budget.take():
@@ -123,7 +189,14 @@ def _facts(value: Mapping[str, Any], depth: int, budget: _Budget) -> View:
     left = len(names) - len(facts)
     if not names:
         return View(form="nothing")
-    return View(form="facts", facts=tuple(facts), left_out=left, is_deep=depth >= _DEEP)
+    is_read = {name: depth > 0 or _is_read(name, value[name]) for name, _ in facts}
+    return View(
+        form="facts",
+        facts=tuple(each for each in facts if is_read[each[0]]),
+        more=tuple(each for each in facts if not is_read[each[0]]),
+        left_out=left,
+        is_deep=depth >= _DEEP,
+    )
 
 
 def _items(name: str, value: Sequence[Any], depth: int, budget: _Budget) -> View:
@@ -131,7 +204,7 @@ def _items(name: str, value: Sequence[Any], depth: int, budget: _Budget) -> View
     if not shown:
         return View(form="nothing")
     if all(isinstance(each, Mapping) for each in shown):
-        head = list(dict.fromkeys(key for each in shown for key in each))
+        head = _ordered(list(dict.fromkeys(key for each in shown for key in each)))
         head = [*(key for key in _SENTENCES if key in head), *(key for key in head if key not in _SENTENCES)]
         rows: list[tuple[View, ...]] = []
         for each in shown:

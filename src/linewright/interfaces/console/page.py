@@ -29,6 +29,8 @@ class Entry(NamedTuple):
     """In the heading and in the browser's list; a name from `texts/`."""
     group: str = ""
     """Its group in the navigation; empty for pages that others lead to."""
+    instead_of: str = ""
+    """Name of a page in whose place in the navigation it stands, for those who may see the whole factory and not that page."""
     tab: str = ""
     """What the tab on the pages of a line says; empty for pages that have none."""
 

@@ -3,6 +3,7 @@
 import base64
 import hashlib
 import json
+import re
 from collections.abc import Callable, Mapping
 from datetime import datetime
 from functools import cache
@@ -16,13 +17,15 @@ from markupsafe import Markup, escape
 
 from linewright.charts import Chart, to_csv, to_html, to_spec
 from linewright.interfaces.console import charts
-from linewright.interfaces.console.fields import view_of, words_of
+from linewright.interfaces.console.fields import name_of, view_of, words_of
+from linewright.interfaces.console.saved import place_of
 from linewright.line.loop.waiting import wait_in_words
 from linewright.line.maintenance.problem import problem_in_words
 from linewright.text.numbers import in_words
 
 HOME = "linewright.interfaces.console"
 LANGUAGE = "en"
+_COMMAND = re.compile(r"[:;,.] *`linewright [^`]*`[^;:]*$")
 NONE = Markup("&ndash;")
 """Stands for a missing value."""
 
@@ -182,6 +185,17 @@ def fingerprint(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
+def plainly(text: str) -> str:
+    """Return a reason without the command that it ends with, for those who read pages.
+
+    Examples
+    --------
+    >>> plainly("the line file wants approval by ada: `linewright approve 1`")
+    'the line file wants approval by ada'
+    """
+    return _COMMAND.sub("", text)
+
+
 def positive(answer: Mapping[str, Any]) -> str | None:
     """Return the class that a binary model looks for; `None` of an answer of another task.
 
@@ -244,6 +258,7 @@ def environment() -> Environment:
         "line": line,
         "chart": chart,
         "words": words_of,
+        "field": name_of,
         "short": short,
         "view": view_of,
         "wait": wait_in_words,
@@ -251,11 +266,16 @@ def environment() -> Environment:
         "by_size": by_size,
         "fingerprint": fingerprint,
         "positive": positive,
+        "plainly": plainly,
     }
     made.filters.update(writers)
     given: dict[str, Any] = made.globals  # pyright: ignore[reportAssignmentType] -- of what Jinja puts there by itself
-    given.update(draw=charts, term=term, version_of=version_of, style_digest=style_digest)
+    given.update(draw=charts, term=term, version_of=version_of, style_digest=style_digest, place_of=_place_of)
     return made
+
+
+def _place_of(number: int) -> Markup:
+    return Markup(place_of(number))  # noqa: S704 -- of a number
 
 
 def _plural(one: str, many: str, n: int) -> str:

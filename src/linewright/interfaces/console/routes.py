@@ -3,7 +3,7 @@
 import asyncio
 import gzip
 import secrets
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, MutableMapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, MutableMapping, Sequence
 from contextlib import suppress
 from functools import cached_property, partial
 from time import monotonic
@@ -30,6 +30,7 @@ from linewright.interfaces.console.fleet import Fleet
 from linewright.interfaces.console.forms import ClientFiles, Form, own_path, read_form
 from linewright.interfaces.console.inboxes import Inboxes, Seen
 from linewright.interfaces.console.page import Ask, Page, Route
+from linewright.interfaces.console.saved import whole_page
 from linewright.interfaces.console.table import find, routes, view_address
 from linewright.operations.declaration.declare import Operation
 from linewright.serve.access.one_time import OneTime
@@ -60,6 +61,8 @@ _WATCHED_S = 600.0
 _MOST_WATCHED, _MOST_FOLLOWED = 50, 500
 """Pages that change, and all pages with what stands around them."""
 _NOTE_S = 600.0
+_PART_S = 60.0
+"""How long a page that is saved waits for a part of it."""
 _WORTH_IT = 2_000
 """Bytes from which an answer is compressed."""
 _WATCHED = "watched"
@@ -188,11 +191,13 @@ class Console:
             values = route.values(request.path_params, query)
             if _EVENTS in request.headers.get("accept", ""):
                 return self._watch(route, request, values, own.get("have", ""))
-            charts = list[Any]()
+            charts, parts = list[Any](), list[str]()
             if not own and self._has_frame(route.page, request, identity, values):
                 html = await run_sync(self._frame, route, request, identity, values, limiter=self._threads)
             else:
-                html = await self._html(route, request, identity, values, own, charts=charts)
+                html = await self._html(route, request, identity, values, own, charts=charts, parts=parts)
+            if "save" in own:
+                html = await self._saved(html, parts, request, identity)
             if "data" in own:
                 return self._data_of(charts, own["data"], route.name)
         except LinewrightError as error:
@@ -228,6 +233,39 @@ class Console:
             ask = Ask(factory, identity, self._operations, self._fleet)
             return self._page("frame.html.jinja", request, identity, {**values, "heading": heading}, ask)
 
+    async def _saved(self, html: str, addresses: Sequence[str], request: Request, identity: Identity) -> str:
+        """Return a page as one file, with its parts as far as they can be made in time."""
+        parts = await asyncio.gather(*(self._part(each, request, identity) for each in addresses))
+        return whole_page(html, parts, address=str(request.base_url).rstrip("/"))
+
+    async def _part(self, address: str, request: Request, identity: Identity) -> str:
+        shown: dict[str, Any] = {"heading": "", "address": address, "error": None}
+        try:
+            route, asked, values = self._at(address, request)
+            asked.scope["headers"] = [*request.scope["headers"], (b"x-fragment", b"main")]
+            return await asyncio.wait_for(self._html(route, asked, identity, values, {"save": "1"}), _PART_S)
+        except TimeoutError:
+            pass
+        except LinewrightError as error:
+            shown["error"] = error
+        return await run_sync(
+            self._page, "missing_part.html.jinja", request, identity, shown, limiter=self._threads
+        )
+
+    def _at(self, address: str, request: Request) -> tuple[Route, Request, Mapping[str, str]]:
+        """Return the page at an address of ours, a request for it, and its values.
+
+        Raises
+        ------
+        RequestError
+            If no page has that address, or it has no such value.
+        """
+        parts = urlsplit(address)
+        route, path, values = find(address)
+        at = {"method": "GET", "path": unquote(parts.path), "raw_path": parts.path.encode()}
+        at |= {"query_string": parts.query.encode(), "path_params": path}
+        return route, Request({**request.scope, **at}, request.receive), values
+
     def _data_of(self, charts: list[Any], wanted: str, page: str) -> Response:
         """Return a chart of a page as data: ``0.csv`` is the table behind the first, ``0.json`` its Vega-Lite specification."""
         number, _, kind = wanted.partition(".")
@@ -262,6 +300,7 @@ class Console:
         own: Mapping[str, str],
         *,
         charts: list[Any] | None = None,
+        parts: list[str] | None = None,
         more: Mapping[str, Any] | None = None,
     ) -> str:
         parts_ = dict(more or {})
@@ -292,6 +331,8 @@ class Console:
                         "is_live": page.is_live,
                         "charts": [] if charts is None else charts,
                         "saves": "save" in own,
+                        "saved": (factory.now(), factory.metadata.head()) if "save" in own else None,
+                        "parts": parts,
                     },
                     ask,
                 )
@@ -347,7 +388,7 @@ class Console:
         fragment = request.headers.get("x-fragment")
         defaults = dict[str, Any]()
         defaults |= {"note": None, "page": "", "is_live": False, "saves": False, "error": None, "charts": []}
-        defaults |= {"problem": None, "answer": None, "typed": {}}
+        defaults |= {"problem": None, "answer": None, "typed": {}, "saved": None, "parts": None}
         is_alone = fragment == _WATCHED or shown.get("saves") or ask is None
         html = (
             self._render.environment()
@@ -364,6 +405,7 @@ class Console:
                     "nav": nav,
                     "tabs": tabs,
                     "path": request.url.path,
+                    "server": str(request.base_url).rstrip("/"),
                     "here": _here(request),
                     "style": self._render.static("linewright.css").decode() if shown.get("saves") else "",
                 }
@@ -389,8 +431,18 @@ class Console:
         return [
             route
             for route in self.routes
-            if route.entry.group and identity.allows_somewhere(route.entry.permission)
+            if route.entry.group
+            and identity.allows_somewhere(route.entry.permission)
+            and self._has_place(route, identity)
         ]
+
+    def _has_place(self, route: Route, identity: Identity) -> bool:
+        """Whether a page stands in the navigation of somebody, or the one does in whose place it would."""
+        entries = (each.entry for each in self.routes if each.name == route.entry.instead_of)
+        return all(
+            identity.allows(route.entry.permission, None) and not identity.allows_somewhere(other.permission)
+            for other in entries
+        )
 
     def _tabs(self, identity: Identity, line: str) -> list[tuple[str, Route]]:
         """Return the pages of a line that somebody may see, with their addresses."""
@@ -479,11 +531,13 @@ class Console:
             return await self.refused(error, request, identity)
         if form.show and not form.next:
             return await self._show_form(form.show, form, request, identity, {"answer": result})
-        from linewright.interfaces.cli.render.dispatch import result_text  # noqa: PLC0415 -- with the first form
+        from linewright.interfaces.console.notes import note_of  # noqa: PLC0415 -- with the first form
 
-        says, to = result_text(result) or "", form.next or "/"
+        to = form.next or "/"
+        says = note_of(result, to)
         if found.secret:
-            shown = {"heading": found.summary, "says": says, "to": to}
+            shown = {"heading": found.summary, "says": says, "result": result, "to": to}
+            shown |= {"address": str(request.base_url).rstrip("/")}
             html = await run_sync(
                 self._page, "secret.html.jinja", request, identity, shown, limiter=self._threads
             )
@@ -522,12 +576,8 @@ class Console:
         status: int = 200,
     ) -> Response:
         """Show a page with what was filled in and what came of it."""
-        parts = urlsplit(address)
         try:
-            route, path, values = find(address)
-            at = {"method": "GET", "path": unquote(parts.path), "raw_path": parts.path.encode()}
-            at |= {"query_string": parts.query.encode(), "path_params": path}
-            asked = Request({**request.scope, **at}, request.receive)
+            route, asked, values = self._at(address, request)
             html = await self._html(route, asked, identity, values, {}, more={**more, "typed": form.typed})
         except LinewrightError as error:
             return await self.refused(more.get("problem", error), request, identity)

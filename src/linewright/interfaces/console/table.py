@@ -19,7 +19,7 @@ PAGES = {
     "people": Entry("people", "/people", "manage", "People and tokens", "care"),
     "audit": Entry("audit", "/audit", "manage", "Audit", "care"),
     "entry": Entry("entry", "/audit/{number}", "manage", "Entry"),
-    "audit-verify": Entry("audit_verify", "/audit/verify", "plan", "The record, verified"),
+    "audit-verify": Entry("audit_verify", "/audit/verify", "view", "Record", "care", instead_of="audit"),
     "views": Entry("views", "/views", "view", "Saved views"),
     "proposal": Entry("proposal", "/proposals/{proposal}", "view", "Proposal"),
     "new": Entry("new", "/new", "run", "New line"),

@@ -83,7 +83,7 @@ class ControlApp(FastAPI):
             redirect_slashes=False,
             exception_handlers={
                 LinewrightError: self._refused,
-                HTTPException: _no_route,
+                HTTPException: self._no_route,
                 OSError: self._fault,
                 Exception: _bug,
             },
@@ -136,6 +136,25 @@ class ControlApp(FastAPI):
         headers = {"retry-after": retry_s} if isinstance(error, Transient) else {}
         body = self._relative(to_json(problem.to_json()))
         return Response(body, problem.http_status, headers=headers, media_type=_JSON)
+
+    async def _no_route(self, request: Request, error: Exception) -> Response:
+        status, headers = 500, {}
+        if isinstance(error, HTTPException):
+            status, headers = error.status_code, dict(error.headers or {})
+        path, is_seen = request.url.path[:80], is_for_people(request.scope)
+        if status == HTTPStatus.NOT_FOUND:
+            what = "this page is not there" if is_seen else "no such path"
+            hint = "the factory leads to all pages" if is_seen else "GET / lists the operations"
+            problem: LinewrightError = NotFound(what, found=path, hint=hint)
+        elif status == HTTPStatus.METHOD_NOT_ALLOWED:
+            allowed = headers.get("Allow", "").replace("GET", "GET, HEAD")
+            headers["Allow"] = allowed
+            problem = RequestError("wrong method", where=path, found=request.method, allowed=allowed)
+        else:
+            problem = RequestError(HTTPStatus(status).phrase, where=path)
+        if is_seen and status == HTTPStatus.NOT_FOUND:
+            return await self._console.refused(problem, request, asked_by(request.scope))
+        return Response(to_json(problem.to_json()), status, headers=headers, media_type=_JSON)
 
     async def _fault(self, request: Request, error: Exception) -> Response:
         if isinstance(error, OSError) and is_out_of_files(error):
@@ -551,22 +570,6 @@ def _once(pairs: list[tuple[str, Any]]) -> None:
             found=counts.most_common(1)[0][0][:80],
             hint="send each name once: which of the two counts is not decided anywhere",
         )
-
-
-async def _no_route(request: Request, error: Exception) -> Response:
-    status, headers = 500, {}
-    if isinstance(error, HTTPException):
-        status, headers = error.status_code, dict(error.headers or {})
-    path = request.url.path[:80]
-    if status == HTTPStatus.NOT_FOUND:
-        problem: LinewrightError = NotFound("no such path", found=path, hint="GET / lists the operations")
-    elif status == HTTPStatus.METHOD_NOT_ALLOWED:
-        allowed = headers.get("Allow", "").replace("GET", "GET, HEAD")
-        headers["Allow"] = allowed
-        problem = RequestError("wrong method", where=path, found=request.method, allowed=allowed)
-    else:
-        problem = RequestError(HTTPStatus(status).phrase, where=path)
-    return Response(to_json(problem.to_json()), status, headers=headers, media_type=_JSON)
 
 
 async def _bug(_: Request, error: Exception) -> Response:

@@ -60,12 +60,34 @@ def owner_page(*, code: str, to: str = "/", problem: str = "") -> str:
     )
 
 
-def join_page(*, invitation: str = "", problem: str = "") -> str:
+def used_page(*, problem: str = "") -> str:
+    """Return the page of an invitation that lets nobody in."""
+    return _rendered(
+        title="Choose a password",
+        problem=problem,
+        says=("Ask who sent you this link for another. If you have a password already, sign in with it.",),
+        to=(SIGN_IN_PAGE, "Sign in"),
+    )
+
+
+def joined_page(*, name: str, problem: str = "") -> str:
+    """Return the page of somebody who has chosen a password, and is signed in unless there is a problem."""
+    says = f"Your password is saved, and your name here is {name}: sign in with both the next time."
+    return _rendered(
+        title="Welcome",
+        problem=problem,
+        says=(says,),
+        to=(SIGN_IN_PAGE, "Sign in") if problem else ("/", "Open the console"),
+    )
+
+
+def join_page(*, says: str, invitation: str, problem: str = "") -> str:
     """Return the page with a form for a new password; what cannot be a code is not repeated."""
     return _rendered(
         title="Choose a password",
         action=JOIN_PAGE,
         problem=problem,
+        says=(says,),
         button="Choose",
         fields=(
             _Field("invitation", "", "hidden", value=invitation if _CODE.fullmatch(invitation) else ""),
@@ -87,7 +109,7 @@ def code_page(*, code: str, problem: str = "") -> str:
 
 
 def _rendered(*, title: str, **values: object) -> str:
-    given = {"fields": (), "link": "", "code": "", "problem": "", **values}
+    given = {"fields": (), "link": "", "code": "", "problem": "", "says": (), "to": None, **values}
     return _page().render(title=title, version_of=version_of, **given)
 
 

@@ -15,7 +15,7 @@ from anyio.to_thread import run_sync
 from fastapi import FastAPI, Request, Response
 from starlette.background import BackgroundTask
 
-from linewright.errors import LinewrightError, RequestError, Transient, Unauthenticated
+from linewright.errors import Denied, LinewrightError, RequestError, Transient, Unauthenticated
 from linewright.interfaces.console.forms import own_path
 from linewright.interfaces.http.cookie import session_secret, set_cookie
 from linewright.interfaces.http.describe import body_of
@@ -27,7 +27,7 @@ from linewright.interfaces.http.open_routes import (
     SIGN_OUT,
     SIGN_OUT_PAGE,
 )
-from linewright.people.facts import PasswordChosen, SignedIn, SignInRefused
+from linewright.people.facts import MemberInvited, PasswordChosen, SignedIn, SignInRefused
 from linewright.serve.access.accounts import read_accounts
 from linewright.serve.access.authenticate import Authenticator, bearer
 from linewright.serve.access.back_off import BackOff, too_many
@@ -181,7 +181,7 @@ class SignIn:
 
     async def _join(self, request: Request) -> Response:
         given = await body_as(request, Joining)
-        member = await self._joined(request, given.invitation, given.password)
+        member, _ = await self._joined(request, given.invitation, given.password)
         return Response(msgspec.json.encode(Joined(member=member)), media_type=_JSON)
 
     async def _show_sign_in(self, request: Request) -> Response:
@@ -189,7 +189,36 @@ class SignIn:
         return page("owner_page", code=code, to=to) if code else self.show(to=to)
 
     async def _show_join(self, request: Request) -> Response:
-        return page("join_page", invitation=request.query_params.get("invitation", ""))
+        code = request.query_params.get("invitation", "")
+        try:
+            return page("join_page", None, **await run_sync(self._asked_to_join, code))
+        except LinewrightError as error:
+            return page("used_page", error)
+
+    def _asked_to_join(self, code: str) -> dict[str, str]:
+        """Return what the page for a new password shows: whom a code invites, who did so, and to what.
+
+        Raises
+        ------
+        Denied
+            If it invites nobody.
+        """
+        state = self.state()
+        accounts = read_accounts(state)
+        name = invited(accounts, code, self.authenticator.now())
+        with self._open(_OPENER) as factory:
+            invitations = [] if factory is None else factory.metadata.events(MemberInvited, newest_first=True)
+        by = next((each.by for each in invitations if each.member == name), "")
+        roles = ", ".join(
+            f"{each.role} of {', '.join(each.lines)}" if each.lines else each.role
+            for each in accounts.members[name].grants
+        )
+        by = "The owner" if by == self.authenticator.owner.actor else by
+        who = f"{by} invites you" if by else "You are invited"
+        says = (
+            f"{who} to the factory {state.parent.name}, as {roles or 'a member'}. Your name here is {name}."
+        )
+        return {"says": says, "invitation": code}
 
     async def _post_sign_in(self, request: Request) -> Response:
         form = await _form(request)
@@ -243,12 +272,27 @@ class SignIn:
         form = await _form(request)
         invitation, password = form.get("invitation", ""), form.get("password", "")
         try:
+            shown = await run_sync(self._asked_to_join, invitation)
+        except LinewrightError as error:
+            return page("used_page", error)
+        try:
             if form.get("again") != password:
                 raise RequestError("the two passwords differ")
-            await self._joined(request, invitation, password)
+            member, kept = await self._joined(request, invitation, password)
+        except Denied as error:
+            return page("used_page", error)
         except LinewrightError as error:
-            return page("join_page", error, invitation=invitation)
-        return Response(status_code=303, headers={"location": SIGN_IN_PAGE})
+            return page("join_page", error, **shown)
+        try:
+            # Who has the invitation and chose the password has proved as much as who types both.
+            made = await run_sync(
+                self._begun, member, kept, address_of(request), session_secret(request.scope)
+            )
+        except LinewrightError as error:
+            return page("joined_page", error, name=member)
+        answer = page("joined_page", name=member)
+        answer.headers["set-cookie"] = set_cookie(request.scope, made.code)
+        return answer
 
     async def _signed_in(self, request: Request, name: str, password: str) -> Secret:
         attempt = _Attempt(name.strip().lower(), password, address_of(request), session_secret(request.scope))
@@ -262,34 +306,33 @@ class SignIn:
         kept = member.password if member is not None else ""
         if not is_right(attempt.password, kept):
             raise wrong_credentials()
+        return self._begun(attempt.name, kept, attempt.address, attempt.instead)
+
+    def _begun(self, member: str, kept: str, address: str, instead: str) -> Secret:
+        """Begin a session of a member whose password, of which `kept` is stored, was checked."""
         at = self.authenticator.now()
-        made = begin_session(state, attempt.name, at, password=kept, instead=attempt.instead)
-        self.back_off.succeeded(attempt.name, attempt.address)
+        made = begin_session(self.state(), member, at, password=kept, instead=instead)
+        self.back_off.succeeded(member, address)
         self.record(
-            SignedIn(
-                at=at,
-                by=made.member,
-                because="asked for",
-                line="",
-                member=made.member,
-                address=attempt.address,
-            )
+            SignedIn(at=at, by=made.member, because="asked for", line="", member=made.member, address=address)
         )
         return made
 
-    async def _joined(self, request: Request, invitation: str, password: str) -> str:
+    async def _joined(self, request: Request, invitation: str, password: str) -> tuple[str, str]:
+        """Give the member of an invitation a password, and return both: the member, and what is kept of the password."""
         state, at = self.state(), self.authenticator.now()
         member = invited(read_accounts(state), invitation, at)
         address = address_of(request)
 
-        def join() -> None:
-            change(state, with_password(invitation, to_hash(password), at))
+        def join() -> str:
+            kept = to_hash(password)
+            change(state, with_password(invitation, kept, at))
             self.record(
                 PasswordChosen(at=at, by=member, because="asked for", line="", member=member, address=address)
             )
+            return kept
 
-        await self._checked(join)
-        return member
+        return member, await self._checked(join)
 
     async def _checked(self, work: Callable[[], Any]) -> Any:
         """Run what computes a hash, of which few go on at once and not many may wait."""

@@ -1,9 +1,10 @@
 """Proposals in the record: they are made, found, and looked at."""
 
-from collections.abc import Generator, Iterable
+from collections.abc import Generator, Iterable, Mapping
 from contextlib import contextmanager
 from typing import NamedTuple
 
+import msgspec
 from msgspec.structs import replace
 
 from linewright.data.spec import duration_micros
@@ -22,7 +23,7 @@ from linewright.people.facts import (
     RestoreChange,
     Voted,
 )
-from linewright.people.proposals import DAYS, Standing, standing_of
+from linewright.people.proposals import DAYS, Standing, State, standing_of
 from linewright.release.facts import Deployed, Promoted
 from linewright.store.clock import later
 from linewright.store.values import digest_of
@@ -51,6 +52,28 @@ class Look(NamedTuple):
     def is_live(self) -> bool:
         """Whether it may still be applied."""
         return self.standing.state in LIVE
+
+
+class PromotionStanding(msgspec.Struct, frozen=True, kw_only=True):
+    """How the newest proposal to promote a model stands."""
+
+    proposal: str
+    """Its id."""
+    state: State
+    member: str | None = None
+    """Who declined or withdrew it; `None`, as the next two, where nobody did."""
+    at: str | None = None
+    comment: str | None = None
+
+    @property
+    def is_live(self) -> bool:
+        """Whether it may still be applied."""
+        return self.state in LIVE
+
+    @property
+    def is_turned_down(self) -> bool:
+        """Whether a person ended it."""
+        return self.state in {"declined", "withdrawn"}
 
 
 @contextmanager
@@ -163,6 +186,27 @@ def promotion_of(factory: Factory, line: str, package: str) -> Look | None:
             if one.is_live and isinstance(one.change, PromotionChange) and one.change.package == package
         ),
         None,
+    )
+
+
+def promotions_of(factory: Factory, line: str) -> Mapping[str, PromotionStanding]:
+    """Return how the newest proposal to promote each model of a line stands, by the digest of its package."""
+    proposed: dict[str, ChangeProposed] = {}
+    for one in all_of(factory, line):
+        if one.change_kind == "promotion":
+            proposed[factory.metadata.get(one.change, PromotionChange).package] = one
+    return {package: _standing(look(factory, one)) for package, one in proposed.items()}
+
+
+def _standing(found: Look) -> PromotionStanding:
+    standing = found.standing
+    ended = {"declined": standing.declined, "withdrawn": standing.withdrawn}.get(standing.state)
+    return PromotionStanding(
+        proposal=found.proposed.id,
+        state=standing.state,
+        member=ended.member if ended else None,
+        at=ended.at if ended else None,
+        comment=ended.because if ended else None,
     )
 
 

@@ -1,6 +1,7 @@
 """How a line stands, from its record: what the gates say of its champion now, what waits, and what a person may do next."""
 
 from linewright.line.factory import Factory
+from linewright.line.proposals.record import promotions_of
 from linewright.line.record.registry import Judged
 from linewright.line.release.excluded_columns import going_back
 from linewright.model.facts import Certificate
@@ -52,10 +53,13 @@ def after_run(
 
 
 def waits_because(factory: Factory, line: str, found: Judged | None) -> str | None:
-    """Say why a model that passed its gates does not serve; `None` where it did not pass, or has served on that."""
+    """Say why a model that passed its gates does not serve; `None` where it did not pass, has served on that, or was turned down by a person."""
     if found is None or found.verdict != "hold" or found.certificate.verdict != "promote":
         return None
     if found.promoted_on == found.digest:
+        return None
+    proposed = promotions_of(factory, line).get(found.certificate.package)
+    if proposed is not None and proposed.is_turned_down:
         return None
     refused = factory.metadata.events(Refused, line=line, newest_first=True)
     return next((one.because for one in refused if one.certificate == found.digest), None)

@@ -52,7 +52,7 @@ class Entries(msgspec.Struct, frozen=True, kw_only=True):
     """What `after` is for the next page; `None` where this was the last."""
 
 
-@operation(permission="plan", effect="read", expensive=True, anywhere=True, files={"checkpoints": "in"})
+@operation(permission="view", effect="read", expensive=True, anywhere=True, files={"checkpoints": "in"})
 def audit_verify(
     factory: Factory,
     /,

@@ -9,7 +9,8 @@ from linewright.line.approvals.vote import approve as approve_proposal
 from linewright.line.approvals.vote import decline as decline_proposal
 from linewright.line.factory import Factory
 from linewright.line.maintenance.forget import Forgot
-from linewright.line.proposals.record import Look, all_of, look
+from linewright.line.proposals.comparison import Comparison, compared
+from linewright.line.proposals.record import Look, all_of, find_proposal, look
 from linewright.line.proposals.rules import voters
 from linewright.model.facts import Certificate
 from linewright.model.gates.text import certificate_in_words
@@ -128,6 +129,29 @@ def proposals(factory: Factory, line: str | None = None, /, *, all: bool = False
     return Proposals(
         proposals=tuple(line_of(factory, one, ProposalLine) for one in looks if all or one.is_live)
     )
+
+
+class ProposalDetail(ProposalLine, frozen=True, kw_only=True):
+    """One proposal, with what it changes in figures."""
+
+    comparison: Comparison | None = None
+    """Of a promotion, what it replaces by what."""
+
+
+@operation(permission="view", effect="read", checks_lines=True)
+def proposal(factory: Factory, proposal: str, /) -> ProposalDetail:
+    """Show one proposed change: what is replaced by what, in figures, and how it stands.
+
+    Parameters
+    ----------
+    proposal
+        Its id, as `proposals` lists it.
+    """
+    found = look(factory, find_proposal(factory, proposal, permission="view"))
+    shown = line_of(factory, found, ProposalDetail)
+    if not isinstance(found.change, PromotionChange):
+        return shown
+    return msgspec.structs.replace(shown, comparison=compared(factory, found.proposed, found.change))
 
 
 @operation(permission="approve", effect="act", checks_lines=True, expensive=True)

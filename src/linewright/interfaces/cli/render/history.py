@@ -16,7 +16,7 @@ def runs_text(listed: Runs) -> str:
 def history_text(listed: History) -> str:
     """Say it one by one: when, what, by whom and why."""
     entries = (
-        f"{said(one.at)}  {one.kind}{f' {one.model}' if one.model else ''}, by {one.by}\n  {one.because}"
+        f"{said(one.at)}  {one.kind}{f' ({one.how})' if one.how else ''}{f' {one.model}' if one.model else ''}, by {one.by}\n  {one.because}"
         for one in listed.entries
     )
     return "\n".join(entries) or "Nothing was decided about this line yet."

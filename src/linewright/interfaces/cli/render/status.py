@@ -8,6 +8,7 @@ from linewright.interfaces.cli.words import RULES, money, short
 from linewright.line.audit.publish import Withheld
 from linewright.line.loop.waiting import wait_in_words
 from linewright.line.notify.deliveries import Delivery
+from linewright.line.proposals.record import PromotionStanding
 from linewright.line.record.disk_space import MAKE_ROOM, disk_in_words
 from linewright.operations.status import CanaryStatus, LineStatus, Realised, Status, ValueStatus
 from linewright.people.facts import BackupRestored
@@ -102,12 +103,7 @@ def _waiting_text(line: LineStatus) -> Iterator[str]:
         )
     if not line.halt_recorded:
         yield "  the halt is not in the record yet: `linewright halt` again, or `linewright up`, enters it"
-    if line.canary:
-        yield f"  {_canary_text(line.canary)}"
-    elif line.waits:
-        yield f"  challenger {line.challenger} waits: {line.waits}"
-    elif line.challenger:
-        yield f"  challenger {line.challenger}: {line.challenger_verdict or 'not judged'}; linewright card {line.challenger} says why"
+    yield from _challenger_text(line)
     for wait in line.waiting:
         if wait.reason in _TOLD_HERE:
             yield f"  {wait_in_words(wait)}"
@@ -115,6 +111,22 @@ def _waiting_text(line: LineStatus) -> Iterator[str]:
         yield f"  {line.taken_back}"
     if line.stopped:
         yield f"  training has stopped: {line.stopped}"
+
+
+def _challenger_text(line: LineStatus) -> Iterator[str]:
+    if line.canary:
+        yield f"  {_canary_text(line.canary)}"
+    elif line.waits:
+        yield f"  challenger {line.challenger} waits: {line.waits}"
+    elif line.turned_down:
+        yield f"  challenger {line.challenger} was {_turned_down_text(line.turned_down)}"
+    elif line.challenger:
+        yield f"  challenger {line.challenger}: {line.challenger_verdict or 'not judged'}; linewright card {line.challenger} says why"
+
+
+def _turned_down_text(one: PromotionStanding) -> str:
+    comment = f": {one.comment}" if one.comment else ""
+    return f"{one.state} by {one.member}, {said(one.at or '')}{comment}"
 
 
 def _canary_text(one: CanaryStatus) -> str:

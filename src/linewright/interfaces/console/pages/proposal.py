@@ -3,25 +3,18 @@
 from collections.abc import Mapping
 from typing import Any
 
-from linewright.errors import NotFound
 from linewright.interfaces.console.page import Ask, Page
 
 
 def read(ask: Ask, values: Mapping[str, str]) -> Mapping[str, Any]:
-    """Return one proposal.
-
-    Raises
-    ------
-    NotFound
-        If there is none of that id on the lines that somebody may see.
-    """
-    for listed in ask.of_lines("proposals", all=True):
-        for each in listed.proposals:
-            if each.proposal.startswith(values["proposal"]):
-                about = ask.if_may("comments", line=each.line, about=each.proposal) if each.line else None
-                is_mine = each.proposal in ask("inbox").proposals
-                return {"one": each, "is_mine": is_mine, "comments": about.comments if about else ()}
-    raise NotFound("no proposal has that id", found=values["proposal"], hint="/proposals lists them")
+    """Return one proposal, and whether the viewer may decide about it."""
+    one = ask("proposal", proposal=values["proposal"])
+    about = ask.if_may("comments", line=one.line, about=one.proposal) if one.line else None
+    return {
+        "one": one,
+        "is_mine": one.proposal in ask("inbox").proposals,
+        "comments": about.comments if about else (),
+    }
 
 
 PAGE = Page(

@@ -12,13 +12,13 @@ _SHOWN, _READ = 20, 200
 def read(ask: Ask, values: Mapping[str, str]) -> Mapping[str, Any]:
     """Return what serves, its models, and what was decided about them."""
     line = values["line"]
-    waiting = ask("proposals", line=line).proposals
     decided = ask("history", line=line, limit=_READ).entries
     return {
         "now": ask("status", line=line).lines[0],
         "models": ask("models", line=line).models,
-        "waiting": {each.model: each for each in waiting if each.model},
-        "decided": [each for each in decided if each.kind in _ABOUT][:_SHOWN],
+        "entries": [each for each in decided if each.kind in _ABOUT or (each.kind == "voted" and each.model)][
+            :_SHOWN
+        ],
     }
 
 

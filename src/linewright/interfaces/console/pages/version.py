@@ -7,6 +7,9 @@ from linewright.interfaces.console.page import Ask, Page
 
 _PARTS = ("certificate", "evaluation", "explanation", "decision", "trained", "split", "dataset")
 
+_MOST = 100
+"""Decisions about one version that its page shows."""
+
 
 def read(ask: Ask, values: Mapping[str, str]) -> Mapping[str, Any]:
     """Return what is recorded of one version, each result with its sentences."""
@@ -24,6 +27,7 @@ def read(ask: Ask, values: Mapping[str, str]) -> Mapping[str, Any]:
         "rival": next((each for each in listed if certificate and each.digest == certificate["rival"]), None),
         "approvals": [each for each in ask("proposals", line=line, all=True).proposals if each.model == name],
         **{part: ask("show", id=digests[part]).body if part in digests else None for part in _PARTS},
+        "history": ask("history", line=line, about=wanted.version, limit=_MOST).entries,
         "comments": ask("comments", line=line, about=values["version"]).comments,
         "was_champion": any(
             each["kind"] == "promoted" and each["model"] == wanted.version for each in model["happened"]

@@ -77,7 +77,12 @@ function swap({ title, nodes }, address, { push = true, focus = true } = {}) {
     else link.removeAttribute("aria-current");
   }
   const foot = document.querySelector(".foot a[data-plain]");
-  if (foot) foot.href = location.pathname + "?save=1";
+  if (foot) {
+    const own = new URL(location.href);
+    own.searchParams.delete("note");
+    own.searchParams.set("save", "1");
+    foot.href = own.pathname + own.search;
+  }
   wake(main());
   if (focus) { main().focus({ preventScroll: true }); window.scrollTo(0, 0); }
   say(document.title);
@@ -107,7 +112,10 @@ document.addEventListener("click", (event) => {
 document.addEventListener("submit", async (event) => {
   const form = event.target;
   const asks = form.dataset.confirm;
-  if (asks && !window.confirm(asks)) { event.preventDefault(); return; }
+  if (asks) {
+    event.preventDefault();
+    if (!await isConfirmed(form, asks, event.submitter)) return;
+  }
   if (form.method === "get" && form.getAttribute("action")) {
     event.preventDefault();
     visit(form.getAttribute("action") + "?" + new URLSearchParams(new FormData(form)));
@@ -136,6 +144,21 @@ document.addEventListener("submit", async (event) => {
     showProblem(form, [section]);
   } finally { sending -= 1; if (button) button.disabled = false; }
 });
+
+// A question in the page: a browser may show none of its own, and then nothing would happen.
+function isConfirmed(form, question, button) {
+  const dialog = document.getElementById("question").content.firstElementChild.cloneNode(true);
+  dialog.querySelector("p").textContent = question;
+  dialog.querySelector("[value=yes]").textContent = button ? button.textContent : question;
+  dialog.addEventListener("click", (event) => { if (event.target.matches("button")) dialog.close(event.target.value); });
+  form.append(dialog);
+  dialog.showModal();
+  return new Promise((answer) => dialog.addEventListener("close", () => {
+    dialog.remove();
+    button?.focus();
+    answer(dialog.returnValue === "yes");
+  }));
+}
 
 // Large files go before the form, in parts; it then names them.
 async function sendFiles(form, fields) {
@@ -183,7 +206,7 @@ window.addEventListener("popstate", () => visit(location.href, { push: false }))
 let source = null, sending = 0;
 
 function refresh(nodes) {
-  if (sending || main().querySelector("form:focus-within, :popover-open")) return;  // nobody is disturbed while writing
+  if (sending || main().querySelector("form:focus-within, dialog[open], :popover-open")) return;  // nobody is disturbed while writing
   const open = [...main().querySelectorAll("details[open] > summary")].map((each) => each.textContent);
   const tails = [...main().querySelectorAll("[data-tail]")].map((each) => [each.scrollTop, each.scrollTop + each.clientHeight < each.scrollHeight - 8]);
   main().replaceChildren(...placed(nodes));

@@ -5,8 +5,10 @@ from linewright.interfaces.cli.render.dispatch import renderer
 from linewright.interfaces.cli.render.plan import plan_text
 from linewright.interfaces.cli.text import cell, pairs
 from linewright.interfaces.cli.words import short
-from linewright.operations.changes.proposals import Approved, ProposalLine, Proposals, Vote
+from linewright.line.proposals.comparison import Comparison
+from linewright.operations.changes.proposals import Approved, ProposalDetail, ProposalLine, Proposals, Vote
 from linewright.operations.changes.propose import ProposedFile
+from linewright.text.numbers import count, in_words
 
 
 @renderer.register
@@ -26,6 +28,8 @@ def proposal_text(one: ProposalLine) -> str:
     ]
     body = pairs(said).replace("\n", "\n  ")
     text = [f"{one.proposal}  {one.state}  {_what(one)}", f"  {body}"]
+    if isinstance(one, ProposalDetail) and one.comparison is not None:
+        text.append(_comparison_text(one.comparison))
     if one.diff:
         text.append(one.diff.rstrip("\n"))
     if isinstance(one, ProposedFile) and one.plan is not None:
@@ -39,6 +43,24 @@ def proposal_text(one: ProposalLine) -> str:
 def proposals_text(found: Proposals) -> str:
     """Say one after the other."""
     return "\n\n".join(map(proposal_text, found.proposals)) or "No change waits for approval."
+
+
+def _comparison_text(one: Comparison) -> str:
+    before = "" if one.columns_before is None else f" in place of {one.before} ({_reads(one.columns_before)})"
+    said = [f"  {one.model} ({_reads(one.columns)}){before}"]
+    if one.metric:
+        said.append(
+            f"  {one.metric.name} {in_words(one.metric.value)} in place of {in_words(one.metric.before)}, "
+            f"on the same {count(one.metric.n, 'test row')}"
+        )
+    said += [f"  it reads also {', '.join(one.added)}"] if one.added else []
+    said += [f"  it does not read {', '.join(one.dropped)}"] if one.dropped else []
+    said += [f"  not examined: {', '.join(one.unexamined)}"] if one.unexamined else []
+    return "\n".join(said)
+
+
+def _reads(columns: int) -> str:
+    return count(columns, "column")
 
 
 def _approvals(one: ProposalLine) -> list[tuple[str, str]]:
