@@ -50,6 +50,7 @@ VISITS = {
     "profile": Visit(shows=names.COLUMNS),
     "monitors": Visit(shows=(names.KIND, names.AMOUNT)),
     "alert": Visit("/alerts/{alert}", (names.EVERYTHING, names.KIND, *names.KINDS)),
+    "worst-slice": Visit("/alerts/{alert}/slice"),
     "predictions": Visit(shows=(names.POSITIVE, names.NEGATIVE)),
     "prediction": Visit("/predictions/{prediction}", names.COLUMNS[:-1]),
     "replay": Visit("/predictions/{prediction}/replay", (names.AMOUNT,)),
