@@ -38,7 +38,7 @@ def read(ask: Ask, values: Mapping[str, str]) -> Mapping[str, Any]:
     positive = classes[-1] if classes and "threshold" in answer else None
     return {
         "listed": found,
-        "shown": found.predictions[:SHOWN],
+        "answers": found.predictions[:SHOWN],
         "models": ask("models", line=line).models,
         "classes": classes,
         "positive": positive,
