@@ -154,6 +154,8 @@ def test_amounts_of_each_row_decide_where_alarms_pay():
     even = choose_threshold(p, target, weight, each(20_000, value, amount=np.full(20_000, 10.0)))
 
     assert 0.5 == pytest.approx(even.at)
-    assert "a hit gains 20, a false alarm costs 20" in threshold_in_words(even.reason)
+    assert "finding one instead of missing it is worth 20, a false alarm costs 20" in threshold_in_words(
+        even.reason
+    )
     assert 0.5 == pytest.approx(found.at, abs=0.01)
     assert "expected to be worth most by the amounts of each row" in threshold_in_words(found.reason)

@@ -1,17 +1,19 @@
 """The index of the log says the same, however often it is caught up and whoever does it."""
 
 import sqlite3
+import time
 from contextlib import closing
 
 import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from linewright.serve.facts import Prediction, Predictions
 from linewright.serve.feedback.store import Feedback
 from linewright.serve.log import index as index_module
-from linewright.serve.log.ids import first_of_many
+from linewright.serve.log.ids import first_of_many, ids_from
 from linewright.serve.log.segments import read_log
 from linewright.serve.log.writer import PredictionLog
 from linewright.store.clock import uuid7
@@ -75,6 +77,11 @@ def assert_pages_hold_all(labels: Feedback, log) -> None:
         while page := labels.latest(3, before=seen[-1] if seen else None, key=key):
             seen += [record.id for record, _ in page]
         assert expected == seen
+    frames = list(labels.answers())
+    assert sorted((one for frame in frames for one in ids_from(frame.first, frame.many)), reverse=True) == [
+        one.id for one in logged
+    ]
+    assert sorted(frames, key=lambda frame: frame.first, reverse=True) == frames
 
 
 STEPS = st.lists(
@@ -117,3 +124,17 @@ def test_an_index_that_grows_with_the_log_is_the_index_of_the_whole_log(tmp_path
         assert_pages_hold_all(Feedback(folder / "labels.sqlite", folder / "log"), folder / "log")
         for log in (own, other):
             log.close()
+
+
+def test_answers_are_found_by_when_they_were_given(tmp_path):
+    """It takes some looks at the index, however many answers there are; ids need not hold the time of the answer."""
+    log, labels = PredictionLog(tmp_path / "log"), Feedback(tmp_path / "labels.sqlite", tmp_path / "log")
+    days = [f"2026-02-{day:02}" for day in range(1, 21)]
+    for day in days:
+        log.append([replace(prediction(), at=f"{day}T12:00:00.000000Z")])
+        time.sleep(0.002)  # an id is of another millisecond
+    for number, day in enumerate(days):
+        first = labels.first_since(f"{day}T00:00:00.000000Z")
+        assert days[:number] == [frame.at[:10] for frame in labels.answers(before=first)][::-1]
+    assert labels.first_since("2026-03-01T00:00:00.000000Z") is None
+    assert Feedback(tmp_path / "none.sqlite", tmp_path / "none").first_since("2026-03-01T00:00:00Z") is None

@@ -3,7 +3,7 @@
 `to_svg` draws, `to_html` adds title and table, `to_table` lists, `to_csv` and `to_spec` (Vega-Lite) are for those who go on with the data.
 """
 
-from linewright.charts.data import Table, to_csv, to_table
+from linewright.charts.data import Table, rows_to_csv, to_csv, to_table
 from linewright.charts.kinds import (
     Axis,
     Bar,
@@ -15,6 +15,7 @@ from linewright.charts.kinds import (
     Histogram,
     Line,
     LineChart,
+    Mark,
     Point,
     Quantiles,
     Reference,
@@ -40,6 +41,7 @@ __all__ = [
     "Histogram",
     "Line",
     "LineChart",
+    "Mark",
     "Point",
     "Quantiles",
     "Reference",
@@ -50,6 +52,7 @@ __all__ = [
     "Sparkline",
     "Table",
     "Waterfall",
+    "rows_to_csv",
     "to_csv",
     "to_html",
     "to_spec",

@@ -2,7 +2,7 @@
 
 import csv
 import io
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import UTC, date, datetime
 from typing import NamedTuple, assert_never
 
@@ -80,10 +80,22 @@ def to_csv(chart: Chart) -> str:
     >>> to_csv(chart).splitlines()
     ['name,gain', "'=1+1,-0.125"]
     """
-    data, out = data_of(chart), io.StringIO()
+    data = data_of(chart)
+    return rows_to_csv([column.heading for column in data.columns], data.rows)
+
+
+def rows_to_csv(headings: Iterable[str], rows: Iterable[Iterable[Value]]) -> str:
+    """Return rows as CSV, as `to_csv` does.
+
+    Examples
+    --------
+    >>> rows_to_csv(["key", "n"], [("=1+1", 2), (None, -3)]).splitlines()
+    ['key,n', "'=1+1,2", ',-3']
+    """
+    out = io.StringIO()
     writer = csv.writer(out)
-    writer.writerow([_harmless(column.heading) for column in data.columns])
-    for row in data.rows:
+    writer.writerow([_harmless(heading) for heading in headings])
+    for row in rows:
         writer.writerow([_harmless(value) if isinstance(value, str) else plain(value) for value in row])
     return out.getvalue()
 

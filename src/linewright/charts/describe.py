@@ -48,4 +48,5 @@ def _ends(chart: LineChart) -> list[str]:
             f"{value_text(one.value, chart.y)} at {at_text(one.at)}" for one in (there[0], there[-1])
         )
         found.append(f"{line.name}: {first}." if len(there) == 1 else f"{line.name}: {first}, {last}.")
-    return [*found, *(f"{one.name}: {value_text(one.value, chart.y)}." for one in chart.references)]
+    found += [f"{one.name}: {value_text(one.value, chart.y)}." for one in chart.references]
+    return [*found, *(f"{one.name} at {at_text(one.at)}." for one in chart.marks)]

@@ -57,6 +57,13 @@ class Reference(msgspec.Struct, frozen=True, kw_only=True):
         _check_number(self.value, self.name)
 
 
+class Mark(msgspec.Struct, frozen=True, kw_only=True):
+    """A place along an axis with a name, such as the day on which a version began to serve. One that is outside of the points is not drawn."""
+
+    at: At
+    name: str
+
+
 class Point(msgspec.Struct, frozen=True, kw_only=True):
     """A value at a place of a line, with its interval if it is known."""
 
@@ -177,6 +184,8 @@ class LineChart(_Chart, frozen=True, kw_only=True):
     y: Axis
     lines: tuple[Line, ...]
     references: tuple[Reference, ...] = ()
+    marks: tuple[Mark, ...] = ()
+    """Of the same type as the places of the points."""
     interval: str = "interval"
     """What the band from `low` to `high` of the points is, such as `"95 % interval"`."""
     rows: tuple[float, ...] = ()
@@ -192,7 +201,8 @@ class LineChart(_Chart, frozen=True, kw_only=True):
                 allowed=f"at most {_MOST_SERIES}",
                 hint="draw one chart for each, or the few that the finding names",
             )
-        check_places([point.at for line in self.lines for point in line.points], self.title, is_sorted=False)
+        places = [point.at for line in self.lines for point in line.points]
+        check_places([*places, *(mark.at for mark in self.marks)], self.title, is_sorted=False)
         for rows in self.rows:
             _check_number(rows, self.title, least=0)
 

@@ -4,13 +4,14 @@ from collections.abc import Callable, Iterator, Sequence
 from datetime import date, datetime
 from itertools import pairwise
 
-from linewright.charts.frame import EDGE, Canvas, Key, reference_keys
+from linewright.charts.frame import EDGE, SIZE, Canvas, Key, reference_keys
 from linewright.charts.kinds import (
     At,
     Axis,
     Histogram,
     Line,
     LineChart,
+    Mark,
     Point,
     Quantiles,
     Reliability,
@@ -18,6 +19,7 @@ from linewright.charts.kinds import (
 )
 from linewright.charts.palette import DASHES, REFERENCE_DASHES, SERIES
 from linewright.charts.scales import Place, Tick, at_text, number_ticks, seconds, time_ticks, value_text
+from linewright.charts.sheet import text_width
 from linewright.text.numbers import count, in_words
 
 _MOST_DOTS = 40
@@ -33,7 +35,7 @@ def draw_lines(canvas: Canvas, chart: LineChart) -> str:
     if not points:
         return canvas.nothing()
     keys = [
-        Key("line", colour, line.name, DASHES[colour])
+        Key("line" if len(line.points) > 1 else "dot", colour, line.name, DASHES[colour])
         for colour, line in zip(SERIES, chart.lines, strict=False)
     ]
     if any(point.low is not None for point in points):
@@ -44,6 +46,7 @@ def draw_lines(canvas: Canvas, chart: LineChart) -> str:
     ticks = number_ticks([*values, *(one.value for one in chart.references)], chart.y)
     up, along, bottom = _axes(canvas, ticks, chart.y, chart.x, [point.at for point in points])
     _rows(canvas, chart.rows, along, up)
+    _marks(canvas, chart.marks, along, up)
     for number, one in enumerate(chart.references):
         y = up.at(one.value)
         form = {"stroke_width": 1.5, "stroke_dasharray": REFERENCE_DASHES[number % len(REFERENCE_DASHES)]}
@@ -54,6 +57,23 @@ def draw_lines(canvas: Canvas, chart: LineChart) -> str:
     for colour, line in zip(SERIES, chart.lines, strict=False):
         _draw_line(canvas, line, colour, along=along, up=up, y=chart.y)
     return canvas.to_svg(bottom)
+
+
+def _marks(canvas: Canvas, marks: Sequence[Mark], along: Place, up: Place) -> None:
+    """Draw a vertical line at each mark, with its name at the top if there is room, else on hover."""
+    free = along.start
+    for mark in sorted(marks, key=lambda one: seconds(one.at)):
+        if not along.low <= seconds(mark.at) <= along.high:
+            continue
+        x, wide = along.at(seconds(mark.at)), text_width(mark.name, SIZE)
+        says = f"{mark.name}, {at_text(mark.at)}"
+        canvas.path(
+            "soft line", "M", x, up.start, "V", up.end, says=says, stroke_width=1, stroke_dasharray="2 3"
+        )
+        start = x + 3 if x + 3 + wide <= along.end else x - 3 - wide
+        if start >= free:
+            canvas.write(mark.name, start, up.end + SIZE, kind="soft")
+            free = start + wide + 6
 
 
 def _axes(
@@ -157,7 +177,7 @@ def _draw_line(canvas: Canvas, line: Line, colour: str, *, along: Place, up: Pla
         for (x, height), point in zip(places, run, strict=True):
             if has_dots or len(run) == 1:
                 says = f"{line.name}, {at_text(point.at)}: {value_text(point.value, y)}{_interval(point, y)}"
-                canvas.put("circle", colour, says, cx=x, cy=height, r=3)
+                canvas.put("circle", colour, says, cx=x, cy=height, r=3 if len(line.points) > 1 else 5)
     for point in line.points:
         if point.value is None and has_dots:
             at = {"transform": f"translate({along.at(seconds(point.at)):.1f} {up.start - 5:.1f})"}

@@ -94,10 +94,11 @@ def threshold_in_words(reason: ThresholdReason) -> str:
             )
         case BreakEven():
             how = (
-                f"expected to be worth most by the amounts of each row (a hit gains {reason.gain:.6g} on average, a false alarm costs "
-                f"{reason.cost:.6g})"
+                f"expected to be worth most by the amounts of each row (finding one instead of missing it is worth {reason.gain:.6g} on average, "
+                f"a false alarm costs {reason.cost:.6g})"
                 if reason.is_each
-                else f"break-even of the declared amounts (a hit gains {reason.gain:g}, a false alarm costs {reason.cost:g})"
+                else f"break-even of the declared amounts (finding one instead of missing it is worth {reason.gain:g}, a false alarm costs "
+                f"{reason.cost:g})"
             )
             return (
                 f"{how}; on {reason.rows:,} {reason.of} rows alarms from there added {reason.added:,.0f}, and no other threshold surely "

@@ -9,6 +9,7 @@ from msgspec import convert
 
 from linewright.line.factory import Factory
 from linewright.line.facts import Accepted, Finished, Forgotten, Rebuilt
+from linewright.line.predict.find_answers import Order, find_answers, wanted_of
 from linewright.line.proposals.record import PromotionStanding, promotions_of
 from linewright.line.record.costs import declared_costs, durations_of
 from linewright.line.record.registry import Judged, challenger_of, judged, rebuilt_of
@@ -17,7 +18,7 @@ from linewright.operations.declaration.declare import operation
 from linewright.people.facts import Applied, ChangeProposed, Commented, LineMade, PromotionChange, Voted
 from linewright.people.spec import CostsSpec
 from linewright.release.facts import Deployed, Halted, Promoted, Refused, RolledBack, Withdrawn
-from linewright.serve.facts import Prediction, Truth
+from linewright.serve.facts import LoggedAnswer, Prediction, Truth
 from linewright.serve.log.ids import is_id
 from linewright.store.protocols import Version
 from linewright.store.snapshot import FEW
@@ -363,6 +364,10 @@ def _verdict(found: Judged) -> str:
     return f"{found.verdict} by earlier gates" if found.is_outdated else found.verdict
 
 
+MOST_PREDICTIONS = 10_000
+"""Answers of one list, at most."""
+
+
 class PredictionLine(msgspec.Struct, frozen=True, kw_only=True):
     """One logged answer in a list."""
 
@@ -382,16 +387,20 @@ class PredictionLine(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class PredictionLines(msgspec.Struct, frozen=True, kw_only=True):
-    """Logged answers of a line, newest first."""
+    """Logged answers of a line."""
 
     line: str
     predictions: tuple[PredictionLine, ...]
+    """In the order of `order`."""
     next: str | None
-    """What `before` is for older ones; `None` if there are none."""
-
-
-_MOST_READ = 5_000
-"""Answers that are looked through for those of one model."""
+    """What `before` is for those that follow; `None` if there are none."""
+    found: int | None = None
+    """How many there are among those that were looked at; `None` if nothing was looked for."""
+    looked_at: int = 0
+    back_to: str | None = None
+    """When the oldest answer that was looked at was given."""
+    is_whole: bool = True
+    """Whether all answers of the days that are wanted were looked at; those before `back_to` were not."""
 
 
 @operation(permission="view-rows", effect="read")
@@ -402,10 +411,16 @@ def predictions(
     *,
     key: str | None = None,
     by: Annotated[int, msgspec.Meta(ge=1)] | None = None,
+    answer: str | None = None,
+    between: str | None = None,
+    probability: str | None = None,
+    order: Order = "newest",
     before: str | None = None,
-    limit: Annotated[int, msgspec.Meta(ge=1, le=1000)] = 50,
+    limit: Annotated[int, msgspec.Meta(ge=1, le=MOST_PREDICTIONS)] = 50,
 ) -> PredictionLines:
     """List the answers that a line gave last, with what turned out to be true.
+
+    What is looked for is looked for among the last 100,000 answers of the days that are wanted, of a key among its last 5,000.
 
     Parameters
     ----------
@@ -414,9 +429,18 @@ def predictions(
     key
         Only answers about this key, or the one that has this id.
     by
-        Only answers of this version of the model; it is looked for among the last 5,000.
+        Only answers of this version of the model.
+    answer
+        Only this answer, such as a class.
+    between
+        Only answers of these days, UTC: ``FROM/TO``, of which one may be missing, such as ``2026-01-01/2026-01-31``.
+    probability
+        Only answers this probable: ``LEAST/MOST``, of which one may be missing, such as ``0.8/``. It is that of the class which a
+        binary model looks for, else of the predicted one.
+    order
+        ``newest`` or ``probable``: what stands first.
     before
-        Only answers older than the one with this id: `next` of the page before.
+        Only what follows the answer with this id: `next` of the page before.
     limit
         Most answers to list.
     """
@@ -424,20 +448,27 @@ def predictions(
     feedback = factory.labels_of(line)
     if key is not None and is_id(key) and (found := feedback.find(key)) is not None:
         return PredictionLines(line=line, predictions=(_prediction_line(*found),), next=None)
-    listed, last, read = list[PredictionLine](), before, 0
-    while True:
-        found = feedback.latest(limit, before=last, key=key)
-        listed += [_prediction_line(*one) for one in found if by is None or one[0].model == by]
-        read += len(found)
-        last = found[-1][0].id if found else None
-        if len(found) < limit or len(listed) >= limit or read >= _MOST_READ:
-            is_end = len(found) < limit and len(listed) <= limit
-            shown = listed[:limit]
-            goes_on = None if is_end else shown[-1].id if len(listed) >= limit else last
-            return PredictionLines(line=line, predictions=tuple(shown), next=goes_on)
+    wanted = wanted_of(key=key, model=by, answer=answer, between=between, probability=probability)
+    if order == "newest" and wanted._replace(key=None).is_any:
+        latest = feedback.latest(limit + 1, before=before, key=key)
+        shown = tuple(_prediction_line(*one) for one in latest[:limit])
+        return PredictionLines(
+            line=line, predictions=shown, next=shown[-1].id if len(latest) > limit else None
+        )
+    page = find_answers(feedback, wanted, before=before, limit=limit, order=order)
+    labels = feedback.labels_of(page.answers)
+    return PredictionLines(
+        line=line,
+        predictions=tuple(_prediction_line(*one) for one in zip(page.answers, labels, strict=True)),
+        next=page.answers[-1].id if page.goes_on else None,
+        found=page.found,
+        looked_at=page.looked_at,
+        back_to=page.back_to,
+        is_whole=page.is_whole,
+    )
 
 
-def _prediction_line(record: Prediction, label: Truth | None) -> PredictionLine:
+def _prediction_line(record: Prediction | LoggedAnswer, label: Truth | None) -> PredictionLine:
     return PredictionLine(
         id=record.id,
         at=record.at,

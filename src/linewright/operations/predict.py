@@ -1,4 +1,4 @@
-"""Operations that use a model: answers for a file, and the truth about them."""
+"""Operations that use a model: answers for a file, and labels for them."""
 
 from pathlib import Path
 from typing import Annotated, Any

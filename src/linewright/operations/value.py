@@ -16,7 +16,7 @@ from linewright.line.value.update import kept_ledger, up_to_date
 from linewright.line.value.what_if import WhatIf
 from linewright.line.value.what_if import what_if as if_worth
 from linewright.operations.declaration.declare import operation
-from linewright.people.account import account_of, currencies_of
+from linewright.people.account import GainChange, account_of, currencies_of, gain_change
 from linewright.people.facts import Account, Against, DaySums
 
 
@@ -26,6 +26,8 @@ class Worth(msgspec.Struct, frozen=True, kw_only=True):
     total: Account
     days: tuple[Account, ...]
     """Each day with answers, oldest first. The interval of a day takes its rows as independent."""
+    change: GainChange | None = None
+    """How the gain of the last 28 days differs from that of the 28 before; `None` if there are too few days."""
 
 
 class LineValue(msgspec.Struct, frozen=True, kw_only=True):
@@ -106,7 +108,9 @@ def value(
 def _worth(line: str, currency: str, rule: Against, days: Sequence[DaySums]) -> Worth:
     by_day = (account_of(line, currency, rule, [day]) for day in days)
     return Worth(
-        total=account_of(line, currency, rule, days), days=tuple(one for one in by_day if one.answers)
+        total=account_of(line, currency, rule, days),
+        days=tuple(one for one in by_day if one.answers),
+        change=gain_change(line, currency, rule, days),
     )
 
 

@@ -25,8 +25,10 @@ References
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from datetime import date, timedelta
 from typing import NamedTuple
 
+import msgspec
 import numpy as np
 
 from linewright.model.facts import Value
@@ -36,6 +38,8 @@ from linewright.people.facts import Account, Against, DaySums, Sums, Unit
 
 STRETCHES = 8
 """Stretches of days that an interval is made from, as [1]_ does: with more, neighbours are alike; with fewer, intervals are wide."""
+CHANGE_DAYS = 28
+"""Days that are compared with as many before: whole weeks, since days of the week differ."""
 _EACH_SIDE = 0.975
 """Confidence of each end of a 95 % interval."""
 
@@ -220,6 +224,56 @@ def _interval(days: Sequence[Sums], totals: Sequence[float], squares: Sequence[f
         return _Interval(None, None, units)
     reach = expanded_quantile(units, _EACH_SIDE) * math.sqrt(variance)
     return _Interval(total - reach, total + reach, units)
+
+
+class GainChange(msgspec.Struct, frozen=True, kw_only=True):
+    """How the gain of some days differs from that of as many days before."""
+
+    days: int
+    """Calendar days of each of the two."""
+    until: str
+    """The last of them."""
+    gain: float
+    before: float
+    low: float
+    high: float
+    """95 % interval of the difference."""
+
+
+def gain_change(line: str, currency: str, rule: Against, days: Sequence[DaySums]) -> GainChange | None:
+    """Return how the gain of the last `CHANGE_DAYS` days differs from that of as many before, up to the last day with matured answers.
+
+    `None` if one of the two has too few such days for an interval by days.
+
+    Notes
+    -----
+    The ends follow from those of both gains by the method of variance estimates recovery [3]_; the two are taken as independent.
+
+    References
+    ----------
+    .. [3] G. Y. Zou and A. Donner, Construction of confidence limits about effect measures: a general approach, Statistics in Medicine
+       27 (2008), 1693-1702.
+    """
+    matured = [day for day in days if any(one.currency == currency and one.matured for one in day.sums)]
+    if not matured:
+        return None
+    last = date.fromisoformat(matured[-1].day)
+    begins = [(last - timedelta(days=n * CHANGE_DAYS - 1)).isoformat() for n in (1, 2)]
+    now = account_of(line, currency, rule, [day for day in matured if day.day >= begins[0]])
+    then = account_of(line, currency, rule, [day for day in matured if begins[1] <= day.day < begins[0]])
+    if min(now.days, then.days) < STRETCHES:
+        return None
+    if now.low is None or now.high is None or then.low is None or then.high is None:
+        return None
+    by = now.gain - then.gain
+    return GainChange(
+        days=CHANGE_DAYS,
+        until=matured[-1].day,
+        gain=now.gain,
+        before=then.gain,
+        low=by - math.hypot(now.gain - now.low, then.high - then.gain),
+        high=by + math.hypot(now.high - now.gain, then.gain - then.low),
+    )
 
 
 class Estimate(NamedTuple):

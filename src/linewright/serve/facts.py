@@ -44,6 +44,33 @@ class Prediction(msgspec.Struct, frozen=True, kw_only=True):
     via: Literal["endpoint", "batch", "replay"] = "endpoint"
 
 
+class LoggedAnswer(msgspec.Struct, frozen=True, kw_only=True):
+    """What lists show of a `Prediction`: all but the row, which takes longest to read."""
+
+    id: str
+    line: str
+    model: int
+    arm: Literal["champion", "canary", "shadow"] = "champion"
+    at: str
+    key: str | None
+    answer: dict[str, Any]
+    via: Literal["endpoint", "batch", "replay"] = "endpoint"
+
+
+class LoggedAnswers(msgspec.Struct, frozen=True, kw_only=True):
+    """What lists show of `Predictions`."""
+
+    many: int
+    first: str
+    line: str
+    model: int
+    arm: Literal["champion", "canary", "shadow"] = "champion"
+    at: str
+    keys: Sequence[str | None] | None
+    answers: Sequence[dict[str, Any] | None]
+    via: Literal["endpoint", "batch", "replay"] = "endpoint"
+
+
 class Predictions(msgspec.Struct, frozen=True, kw_only=True):
     """The logged answers to one request of many rows, or to rows of a file: the fields of `Prediction`, those that are the same in all of them once."""
 

@@ -25,7 +25,8 @@ from linewright.charts import (
 
 _FEWEST = 2
 """Points that make a line."""
-_MOST_BARS = 15
+MOST_BARS = 15
+"""Bars of one chart; the table under it has as many rows."""
 
 
 def quality(found: Sequence[Any], title: str) -> Chart | None:
@@ -73,7 +74,7 @@ def cells(shown: Any, title: str) -> Chart | None:
     """Draw the shares of rows in each cell, then and now."""
     if not shown.cells or not any(one.now for one in shown.cells):
         return None
-    most = sorted(shown.cells, key=lambda one: -(one.then + one.now))[:_MOST_BARS]
+    most = sorted(shown.cells, key=lambda one: -(one.then + one.now))[:MOST_BARS]
     kept = [one for one in shown.cells if one in most]
     return ShareChart(
         title=title,
@@ -90,7 +91,7 @@ def importance(explanation: Mapping[str, Any], title: str) -> Chart | None:
     """Draw how much the loss rises when each column is shuffled."""
     bars = [
         Bar(name=", ".join(one["columns"]), value=one["rise"], low=low, high=high)
-        for one in explanation["shuffled"][:_MOST_BARS]
+        for one in explanation["shuffled"][:MOST_BARS]
         for low, high in [_ends(one["rise"], one["low"], one["high"])]
     ]
     return _bars(bars, title, f"rise of {explanation['loss']}", interval="95 % interval")
@@ -102,12 +103,12 @@ def weak(explanation: Mapping[str, Any], title: str) -> Chart | None:
         Bar(name=" and ".join(one["where"]), value=one["loss"], rows=one["rows"])
         for one in explanation["slices"]
     ]
-    return _bars(bars[:_MOST_BARS], title, explanation["loss"], names="slice")
+    return _bars(bars[:MOST_BARS], title, explanation["loss"], names="slice")
 
 
 def contributions(parts: Iterable[tuple[str, float]], title: str, unit: str) -> Chart | None:
     """Draw what each column contributed to an answer."""
-    return _bars([Bar(name=name, value=value) for name, value in parts][:_MOST_BARS], title, unit)
+    return _bars([Bar(name=name, value=value) for name, value in parts][:MOST_BARS], title, unit)
 
 
 def worth(days: Sequence[Any], title: str) -> Chart | None:

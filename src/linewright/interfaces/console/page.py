@@ -1,7 +1,7 @@
 """What a page is: an address, the right to see it, what it asks operations for, and the template that shows the answers."""
 
 import re
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, NamedTuple
@@ -33,6 +33,13 @@ class Entry(NamedTuple):
     """Name of a page in whose place in the navigation it stands, for those who may see the whole factory and not that page."""
     tab: str = ""
     """What the tab on the pages of a line says; empty for pages that have none."""
+
+
+class Rows(NamedTuple):
+    """Rows of a page that can be had as CSV."""
+
+    headings: tuple[str, ...]
+    rows: Sequence[tuple[str | float | None, ...]]
 
 
 class Ask:

@@ -15,9 +15,10 @@ from jinja2 import Environment, PackageLoader, StrictUndefined, pass_context
 from jinja2.runtime import Context
 from markupsafe import Markup, escape
 
-from linewright.charts import Chart, to_csv, to_html, to_spec
+from linewright.charts import Chart, rows_to_csv, to_csv, to_html, to_spec
 from linewright.interfaces.console import charts
 from linewright.interfaces.console.fields import name_of, view_of, words_of
+from linewright.interfaces.console.page import Rows
 from linewright.interfaces.console.saved import place_of
 from linewright.line.loop.waiting import wait_in_words
 from linewright.line.maintenance.problem import problem_in_words
@@ -102,7 +103,8 @@ def money(amount: float | None, currency: str | None = "") -> Markup:
     """Write an amount of money, rounded to whole units."""
     if amount is None:
         return NONE
-    return Markup('<data value="{}">{}</data> {}').format(round(amount), f"{round(amount):,}", currency or "")
+    unit = f" {currency}" if currency else ""
+    return Markup('<data value="{}">{}</data>{}').format(round(amount), f"{round(amount):,}", unit)
 
 
 def bytes_of(size: float | None) -> str:
@@ -228,8 +230,20 @@ def chart(context: Context, shown: Chart) -> Markup:
     return made if context["saves"] else made + links
 
 
-def data_of(shown: Chart, kind: Literal["csv", "json"]) -> tuple[bytes, str]:
-    """Return the data of a chart, or its Vega-Lite specification, and the media type."""
+@pass_context
+def download(context: Context, rows: Rows, address: str, text: str) -> Markup:
+    """Write a link to rows as CSV, at an address of the page."""
+    if context["saves"]:
+        return Markup("")
+    number, joint = len(context["charts"]), "&" if "?" in address else "?"
+    context["charts"].append(rows)
+    return Markup('<a href="{}{}data={}.csv" data-plain>{}</a>').format(address, joint, number, text)
+
+
+def data_of(shown: Chart | Rows, kind: Literal["csv", "json"]) -> tuple[bytes, str]:
+    """Return the data of a chart, or its Vega-Lite specification, and the media type; of rows there is CSV alone."""
+    if isinstance(shown, Rows):
+        return rows_to_csv(shown.headings, shown.rows).encode(), "text/csv; charset=utf-8"
     if kind == "csv":
         return to_csv(shown).encode(), "text/csv; charset=utf-8"
     return json.dumps(to_spec(shown)).encode(), "application/json"
@@ -257,6 +271,7 @@ def environment() -> Environment:
         "model": model,
         "line": line,
         "chart": chart,
+        "download": download,
         "words": words_of,
         "field": name_of,
         "short": short,

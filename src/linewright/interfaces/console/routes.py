@@ -3,6 +3,7 @@
 import asyncio
 import gzip
 import secrets
+from collections import OrderedDict
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, MutableMapping, Sequence
 from contextlib import suppress
 from functools import cached_property, partial
@@ -63,6 +64,9 @@ _MOST_WATCHED, _MOST_FOLLOWED = 50, 500
 _NOTE_S = 600.0
 _PART_S = 60.0
 """How long a page that is saved waits for a part of it."""
+_SHOWN_S = 300.0
+"""How long what was worked out for a page is kept for the files of it, and of how many pages."""
+_MOST_SHOWN = 32
 _WORTH_IT = 2_000
 """Bytes from which an answer is compressed."""
 _WATCHED = "watched"
@@ -122,6 +126,8 @@ class Console:
         self._notes = OneTime[str](_NOTE_S)
         self._watched = self._followed = 0
         self._fleet, self._inboxes = Fleet(self._status), Inboxes(self._inbox)
+        self._shown: OrderedDict[str, tuple[float, Any]] = OrderedDict()
+        """What was worked out for pages a moment ago: a file of what somebody sees holds just that, and is there at once."""
 
     def _status(self) -> Any:
         with faults_explained(), panics_explained(), self._open(owner("linewright")) as factory:
@@ -305,7 +311,7 @@ class Console:
     ) -> str:
         parts_ = dict(more or {})
         try:
-            apart = await self._apart(route.page, request, identity, values)
+            apart = await self._apart(route.page, request, identity, values, is_file="data" in own)
         except LinewrightError as error:
             if not route.page.is_form or isinstance(error, Denied):
                 raise
@@ -340,14 +346,31 @@ class Console:
         return await run_sync(make, limiter=self._threads)
 
     async def _apart(
-        self, page: Page, request: Request, identity: Identity, values: Mapping[str, str]
+        self,
+        page: Page,
+        request: Request,
+        identity: Identity,
+        values: Mapping[str, str],
+        *,
+        is_file: bool = False,
     ) -> dict[str, Any]:
         found = dict[str, Any]()
         for name, (operation, arguments) in page.apart(values).items():
-            found[name] = await self._answer(
-                self._operations[operation], arguments, request, identity, text=True
-            )
+            wanted = self._operations[operation]
+            known = self._known(wanted, arguments, identity) if is_file else None
+            if known is None:
+                known = await self._answer(wanted, arguments, request, identity, text=True)
+                self._shown[_key(wanted.name, arguments, identity)] = monotonic(), known
+                while len(self._shown) > _MOST_SHOWN:
+                    self._shown.popitem(last=False)
+            found[name] = known
         return found
+
+    def _known(self, operation: Operation, arguments: Mapping[str, Any], identity: Identity) -> Any:
+        """Return what an operation gave the viewer a moment ago, whom it is still open to; else `None`."""
+        operation.authorize(identity, operation.check(arguments, text=True))
+        at, known = self._shown.get(_key(operation.name, arguments, identity), (-_SHOWN_S, None))
+        return known if monotonic() - at < _SHOWN_S else None
 
     async def _answer(
         self,
@@ -608,6 +631,10 @@ def _decoded(done: bytes, operation: Operation) -> Any:
         except msgspec.ValidationError as error:
             problem = error
     raise problem or TypeError(f"{operation.name} has no result")
+
+
+def _key(operation: str, arguments: Mapping[str, Any], identity: Identity) -> str:
+    return repr((operation, sorted(arguments.items()), identity))
 
 
 def _event(name: str, html: str) -> bytes:

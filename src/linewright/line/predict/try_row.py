@@ -160,7 +160,9 @@ def try_row(factory: Factory, line: str, row: Mapping[str, Any]) -> Tried:
         If the row does not fit; it names the column.
     """
     served = _served(factory, line)
-    scorer = Scorer(load(served.version.digest, factory.artifacts.get), tuple(served.limits.values()))
+    # When the row happened says in which part of a dataset it will be; of one that is not logged nobody asks.
+    limits = tuple(replace(limit, is_time=False) for limit in served.limits.values())
+    scorer = Scorer(load(served.version.digest, factory.artifacts.get), limits)
     types = {each.name: each.type for each in served.package.columns}
     asked = {name: _typed(value, types.get(name, "text")) for name, value in row.items()}
     x = scorer.matrix([asked], place=_place)

@@ -1,4 +1,4 @@
-"""What logged answers were worth: each by the matrix of the package that gave it, beside what it is held against."""
+"""What logged answers were worth: each by the matrix of the package that gave it, and what it is held against."""
 
 from bisect import bisect_right
 from collections.abc import Callable, Iterable, Sequence
@@ -188,7 +188,7 @@ class _Champions:
             self._generations.append(move.generation)
 
     def before(self, record: Prediction) -> str | None:
-        """Return the digest of the package; of a model that was no champion (a canary), that of the champion beside it."""
+        """Return the digest of the package; of a model that was no champion (a canary), that of the champion of that time."""
         chain = self._chains[bisect_right(self._generations, record.generation)]
         place = len(chain) - 1 - chain[::-1].index(record.model) if record.model in chain else len(chain)
         return self._digests.get(chain[place - 1]) if place else None

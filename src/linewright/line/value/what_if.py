@@ -1,7 +1,7 @@
 """What other amounts would change: the threshold that they ask for, and what the test rows of the champion would be worth."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import msgspec
@@ -30,6 +30,8 @@ from linewright.text.numbers import figure
 
 CURVE = 60
 """Thresholds at which the worth of the test rows is shown, at most."""
+_BEYOND, _LEAST_TOP = 3.0, 0.02
+"""How far thresholds are shown beyond the greatest that is chosen, as a multiple of it, and the least end."""
 _Z = 1.959964
 """Of a 95 % interval."""
 
@@ -198,7 +200,7 @@ def what_if(factory: Factory, line: str, asked: Mapping[str, str | None], curren
         gain_high=figure(gain + half),
         none=test.decisions(math.inf).total,
         every=test.decisions(0.0).total,
-        curve=tuple(_curve(test)),
+        curve=tuple(_curve(test, (before, chosen.at))),
         text=text,
         diff=difference(held, text, line),
     )
@@ -296,9 +298,10 @@ def _of(
     )
 
 
-def _curve(rows: _Rows) -> list[AtThreshold]:
-    """Return what the rows are worth at thresholds that part them into about equal steps; with money of as many rows as there are."""
-    levels = np.unique(np.quantile(rows.probability, np.linspace(0, 1, CURVE)))
+def _curve(rows: _Rows, chosen: Sequence[float]) -> list[AtThreshold]:
+    """Return what the rows are worth at thresholds from 0 to beyond those that are chosen: what is far above them matters little."""
+    top = min(float(rows.probability.max(initial=0.0)), max(_BEYOND * max(chosen), _LEAST_TOP))
+    levels = np.unique(np.linspace(0, top, CURVE))
     return [
         AtThreshold(threshold=figure(float(at), 6), total=figure(rows.decisions(float(at)).total))
         for at in levels

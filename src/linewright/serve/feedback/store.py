@@ -18,7 +18,7 @@ import msgspec
 from linewright.errors import Corrupt, RequestError, Terminal
 from linewright.model.facts import Package
 from linewright.serve.answers import FeedbackAnswer
-from linewright.serve.facts import Prediction, Replaced, Truth
+from linewright.serve.facts import LoggedAnswer, LoggedAnswers, Prediction, Replaced, Truth
 from linewright.serve.feedback.apply import answer_before, keep, remember, unknown
 from linewright.serve.feedback.changes import CHANGES, Chained, chain_up, wrong_changes
 from linewright.serve.feedback.history import (
@@ -38,12 +38,15 @@ from linewright.serve.log.ids import id_of, number_after, number_of
 from linewright.serve.log.index import (
     INDEX,
     KEYED,
+    FramePlace,
     counted,
     damage_in,
+    latest_frames,
     latest_places,
     place_of,
     take_in,
 )
+from linewright.serve.log.records import answers_of
 from linewright.serve.log.segments import (
     NOTHING_SEALED,
     TORN,
@@ -53,6 +56,7 @@ from linewright.serve.log.segments import (
     SealedSegments,
     is_being_written,
     lengths,
+    read_frames_at,
     read_log,
 )
 from linewright.store.clock import now_utc
@@ -67,6 +71,8 @@ BUSY_S = 10.0
 """Longest wait, in seconds, for another process that writes labels of the same line."""
 MOST_NAMED = 5
 """Labels without a prediction that an answer names."""
+_BELOW_MS = 80
+"""Bits of an id behind its milliseconds."""
 _BATCH = 2_000
 """Predictions whose labels are looked up at once."""
 MAX_IDEMPOTENCY_KEY = 255
@@ -280,6 +286,74 @@ class Feedback:
                     found.append((number, record))
         with self._connected() as database:
             return [(record, newest_of(database, number, record.key)) for number, record in found]
+
+    def answers(self, *, before: str | None = None) -> Iterator[LoggedAnswers]:
+        """Iterate over the answers that came last, frame by frame, without their rows: the newest frame first.
+
+        Parameters
+        ----------
+        before
+            Only frames that begin before this id.
+        """
+        older = None if before is None else number_of(before)
+        with self._caught_up():
+            pass
+        while True:
+            with self._connected() as database:
+                places = latest_frames(database, _BATCH, before=older)
+            if not places:
+                return
+            found = self._answers_at(places)
+            yield from (found[place.segment, place.offset] for place in places if place[2:] in found)
+            older = places[-1].first
+
+    def _answers_at(self, places: Sequence[FramePlace]) -> dict[tuple[str, int], LoggedAnswers]:
+        """Return the answers of some frames by their places; those that are gone are passed over."""
+        offsets, found = dict[str, list[int]](), dict[tuple[str, int], LoggedAnswers]()
+        for place in places:
+            offsets.setdefault(place.segment, []).append(place.offset)
+        for segment, those in offsets.items():
+            for frame in read_frames_at(self._log, segment, those, sealed=self._sealed):
+                with suppress(msgspec.MsgspecError):
+                    if (answers := answers_of(frame.payload)) is not None:
+                        found[segment, frame.offset] = answers
+        return found
+
+    def labels_of(self, answers: Sequence[LoggedAnswer]) -> list[Truth | None]:
+        """Return what turned out to be true for some answers, in their order."""
+        with self._connected() as database:
+            return [newest_of(database, number_of(one.id) or b"", one.key) for one in answers]
+
+    def first_since(self, instant: str) -> str | None:
+        """Return an id that is greater than those of all answers before an instant, and of none after it; `None` if all are before it.
+
+        Ids grow with the time of the answer, which need not be the one that is in them. It is found by about fifty looks at the index.
+
+        Parameters
+        ----------
+        instant
+            UTC, RFC 3339.
+        """
+        with self._caught_up():
+            pass
+        with self._connected() as database:
+
+            def is_before(end: int | None) -> bool:
+                """Whether the last frame below this millisecond is before the instant."""
+                places = latest_frames(
+                    database, 1, before=None if end is None else (end << _BELOW_MS).to_bytes(16)
+                )
+                answers = self._answers_at(places[:1])
+                return not answers or next(iter(answers.values())).at < instant
+
+            newest = latest_frames(database, 1, before=None)
+            if not newest or is_before(None):
+                return None
+            low, high = 0, (int.from_bytes(newest[0].first) >> _BELOW_MS) + 1
+            while high - low > 1:  # what is below `low` is before the instant, something below `high` is not
+                middle = (low + high) // 2
+                low, high = (middle, high) if is_before(middle) else (low, middle)
+        return id_of((low << _BELOW_MS).to_bytes(16))
 
     def find_all(self, prediction_ids: Collection[str]) -> dict[str, tuple[Prediction, Truth | None]]:
         """Return logged predictions with their labels, by id as it was given; those of one frame of the log are read together."""

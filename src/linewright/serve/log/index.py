@@ -8,7 +8,9 @@ label of its own becomes a row of `predictions` then.
 import sqlite3
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
+from heapq import merge
 from itertools import chain
+from operator import itemgetter
 from pathlib import Path
 from typing import NamedTuple
 
@@ -245,11 +247,58 @@ def _latest(database: sqlite3.Connection, limit: int, end: bytes) -> Iterator[tu
         "SELECT first, size, segment, offset FROM requests WHERE first < ? ORDER BY first DESC LIMIT ?",
         (end, limit),
     )
+    left = limit
     for first, size, segment, offset in requests:
         # No number is behind the id that nothing is: that has more bytes than an id.
         last = size if len(end) > len(first) else min(size, place_after(first, end))
-        for place in range(last - 1, max(last - limit, 0) - 1, -1):
+        for place in range(last - 1, max(last - left, 0) - 1, -1):
             yield number_after(first, place), segment, offset
+        left -= last
+        if left <= 0:  # ids of earlier requests are smaller
+            return
+
+
+class FramePlace(NamedTuple):
+    """The place of a frame of the log, and which predictions it holds."""
+
+    first: bytes
+    """Number of the first of them; the others follow it."""
+    size: int
+    segment: str
+    offset: int
+
+
+def latest_frames(
+    database: sqlite3.Connection, predictions: int, *, before: bytes | None
+) -> list[FramePlace]:
+    """Return the places of the frames that came last, the newest first, until they hold as many predictions. Nothing is written.
+
+    Parameters
+    ----------
+    predictions
+        How many, at least, if there are as many.
+    before
+        Only frames that begin before this id.
+    """
+    end, names = (
+        before or b"\xff" * 17,
+        dict(database.execute("SELECT number, name FROM segments").fetchall()),
+    )
+    alone = database.execute(
+        "SELECT id, 1, segment, offset FROM predictions WHERE id < ? AND part != ? ORDER BY id DESC LIMIT ?",
+        (end, APART, predictions),
+    )
+    requests = database.execute(
+        "SELECT first, size, segment, offset FROM requests WHERE first < ? ORDER BY first DESC LIMIT ?",
+        (end, predictions),
+    )
+    found, held = list[FramePlace](), 0
+    for first, size, segment, offset in merge(alone, requests, key=itemgetter(0), reverse=True):
+        if held >= predictions:
+            break
+        found.append(FramePlace(first, size, names[segment], offset))
+        held += size
+    return found
 
 
 def _latest_of_key(database: sqlite3.Connection, key: str, end: bytes) -> Iterator[tuple[bytes, int, int]]:

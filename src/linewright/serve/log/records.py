@@ -9,7 +9,7 @@ from typing import Any
 
 import msgspec
 
-from linewright.serve.facts import Prediction, Predictions
+from linewright.serve.facts import LoggedAnswer, LoggedAnswers, Prediction, Predictions
 from linewright.serve.log.ids import ids_from
 
 _MANY = b'{"many":'
@@ -17,6 +17,7 @@ _MANY = b'{"many":'
 _ENCODER = msgspec.json.Encoder()
 _ONE = msgspec.json.Decoder(Prediction)
 _SEVERAL = msgspec.json.Decoder(Predictions)
+_ANSWER, _ANSWERS = msgspec.json.Decoder(LoggedAnswer), msgspec.json.Decoder(LoggedAnswers)
 
 
 class _Rows(msgspec.Struct):
@@ -104,6 +105,35 @@ def records_of(payload: bytes) -> Sequence[Prediction]:
         )
         if row is not None and answer is not None
     ]
+
+
+def answers_of(payload: bytes) -> LoggedAnswers | None:
+    """Return what lists show of the records of a payload, of one as of many; `None` if nothing is left of it. Rows are not read.
+
+    Raises
+    ------
+    msgspec.MsgspecError
+        If it has another form.
+    """
+    if is_forgotten(payload):
+        return None
+    if is_many(payload):
+        several = _ANSWERS.decode(payload)
+        if len(several.answers) != several.many or len(several.keys or several.answers) != several.many:
+            raise msgspec.ValidationError(f"{several.many} records of {len(several.answers)} answers")
+        return several
+    one = _ANSWER.decode(payload)
+    return LoggedAnswers(
+        many=1,
+        first=one.id,
+        line=one.line,
+        model=one.model,
+        arm=one.arm,
+        at=one.at,
+        keys=[one.key],
+        answers=[one.answer],
+        via=one.via,
+    )
 
 
 def without(payload: bytes, ids: Collection[str]) -> bytes | None:

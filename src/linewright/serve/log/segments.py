@@ -12,7 +12,7 @@ import os
 import stat
 import struct
 import zlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import IO, NamedTuple, Protocol
@@ -300,6 +300,29 @@ def read_records(
             return records_of(frame.payload)
         break
     return ()
+
+
+def read_frames_at(
+    folder: Path, segment: str, offsets: Collection[int], *, sealed: SealedSegments = NOTHING_SEALED
+) -> Iterator[Frame]:
+    """Iterate over the frames at some places of one segment, in their order; a place without a frame is passed over."""
+    wanted = sorted(set(offsets))
+    try:
+        file = open_segment(folder / segment)
+    except FileNotFoundError:
+        there = frozenset(wanted)
+        for frame in sealed.frames(segment, wanted[0] if wanted else 0):
+            if frame.offset in there:
+                yield frame
+            if frame.offset >= wanted[-1]:
+                return
+        return
+    with file:
+        size = os.fstat(file.fileno()).st_size
+        for offset in wanted:
+            frame = next(read_file(file, segment, offset, stop=size), None)
+            if frame is not None and frame.offset == offset:
+                yield frame
 
 
 class RecordsAt:

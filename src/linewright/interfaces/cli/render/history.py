@@ -4,6 +4,7 @@ from linewright.interfaces.cli.render.dispatch import renderer
 from linewright.interfaces.cli.words import grid, money
 from linewright.operations.history import History, PredictionLine, PredictionLines, RunLine, Runs
 from linewright.store.clock import said
+from linewright.text.numbers import count
 
 
 @renderer.register
@@ -38,15 +39,30 @@ def _taken(one: RunLine) -> str:
 @renderer.register
 def predictions_text(listed: PredictionLines) -> str:
     """Show them as a table."""
+    looked = _looked_at(listed)
     if not listed.predictions:
-        return f"{listed.line} has given no such answer"
-    head = ("id", "at", "key", "model", "answer", "boolean")
+        return "\n".join([f"{listed.line} has given no such answer", *looked])
+    head = ("id", "at", "key", "model", "answer", "label")
     more = (
         []
         if listed.next is None
-        else [f"older ones: linewright predictions {listed.line} --before {listed.next}"]
+        else [
+            f"what follows: linewright predictions {listed.line} --before {listed.next}, with the same options"
+        ]
     )
-    return "\n".join([*grid(head, [_prediction_cells(one) for one in listed.predictions]), *more])
+    return "\n".join([*grid(head, [_prediction_cells(one) for one in listed.predictions]), *looked, *more])
+
+
+def _looked_at(listed: PredictionLines) -> list[str]:
+    """Say how many were found, and how far was looked."""
+    if listed.found is None:
+        return []
+    since = (
+        ""
+        if listed.is_whole or listed.back_to is None
+        else f", back to {said(listed.back_to)}; --between FROM/TO looks further back"
+    )
+    return [f"{listed.found:,} found; looked at {count(listed.looked_at, 'answer')}{since}"]
 
 
 def _prediction_cells(one: PredictionLine) -> list[str]:

@@ -2,9 +2,14 @@
 
 from collections.abc import Mapping
 from typing import Any
+from urllib.parse import quote, urlencode
 
-from linewright.errors import NotFound
-from linewright.interfaces.console.page import Ask, Page
+from linewright.errors import LinewrightError, NotFound
+from linewright.interfaces.console.page import MOST_TEXT, Ask, Page
+from linewright.interfaces.console.pages.try_row import FIELDS
+
+_LONGEST = 8_000
+"""Characters of an address that any browser and server take."""
 
 
 def read(ask: Ask, values: Mapping[str, str]) -> Mapping[str, Any]:
@@ -16,7 +21,28 @@ def read(ask: Ask, values: Mapping[str, str]) -> Mapping[str, Any]:
             found=values["id"][:80],
             hint=f"it is a {shown.kind}: /evidence/{values['id'][:80]}",
         )
-    return {"body": shown.body, "line": shown.body["line"]}
+    line = shown.body["line"]
+    return {"body": shown.body, "line": line, "try_address": _try_address(ask, line, shown.body["row"])}
+
+
+def _try_address(ask: Ask, line: str, row: Mapping[str, Any]) -> str | None:
+    """Return the address at which the row is filled in; `None` if that cannot be, or they may not."""
+    try:
+        form = ask.if_may("request-form", line=line)
+    except LinewrightError:  # the line serves nothing now
+        return None
+    if form is None or not row:
+        return None
+    cells = {f"{FIELDS}{each.name}": row[each.name] for each in form.fields if each.name in row}
+    if not cells or not all(cell is None or isinstance(cell, str | int | float) for cell in cells.values()):
+        return None
+    written = {name: "" if cell is None else _written(cell) for name, cell in cells.items()}
+    address = f"/lines/{quote(line)}/try?{urlencode(written)}"
+    return address if len(address) <= _LONGEST and max(map(len, written.values())) <= MOST_TEXT else None
+
+
+def _written(cell: str | float) -> str:
+    return str(cell).lower() if isinstance(cell, bool) else str(cell)
 
 
 PAGE = Page(

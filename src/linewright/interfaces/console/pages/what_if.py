@@ -3,9 +3,11 @@
 from collections.abc import Mapping
 from contextlib import suppress
 from typing import Any
+from urllib.parse import quote, urlencode
 
 from linewright.charts import Axis, Confusion, Line, LineChart, Point
 from linewright.interfaces.console.page import Ask, Page
+from linewright.text.numbers import in_words
 
 _WORDS = ("true_positive", "false_positive", "false_negative", "true_negative")
 _LEAST_SPAN = 100.0
@@ -27,7 +29,7 @@ def read(_ask: Ask, values: Mapping[str, str]) -> Mapping[str, Any]:
             for word in _WORDS
         }
 
-    return {"amounts": amounts, "span": _span, "matrix": _matrix, "curve": _curve}
+    return {"amounts": amounts, "span": _span, "matrix": _matrix, "curve": _curve, "reason": _reason}
 
 
 def _written(amount: float | str) -> str:
@@ -41,6 +43,44 @@ def _span(shown: Mapping[str, Any]) -> float:
         with suppress(ValueError):
             sizes.append(abs(float(amount)))
     return float(f"{3 * max(sizes):.1g}")
+
+
+def _reason(found: Any, says: Mapping[str, str], texts: Mapping[str, str]) -> str:
+    """Return why these amounts may be proposed: what they change, in numbers, and the address that shows it.
+
+    Parameters
+    ----------
+    says
+        What each amount is of.
+    texts
+        A sentence with names in braces for ``change``, ``each`` and ``rows``.
+    """
+    changed = {
+        word: getattr(found.amounts, word)
+        for word in _WORDS
+        if found.declared is None or getattr(found.amounts, word) != getattr(found.declared, word)
+    }
+    counts = [
+        texts["each"].format(
+            what=says[word], now=f"{getattr(found.now, word):,}", then=f"{getattr(found.then, word):,}"
+        )
+        for word in _WORDS
+        if getattr(found.now, word) != getattr(found.then, word)
+    ]
+    address = f"/lines/{quote(found.line)}/value/what-if?{urlencode({word: _written(amount) for word, amount in changed.items()})}"
+    change = texts["change"].format(
+        amounts=", ".join(f"{says[word]} {_written(amount)}" for word, amount in changed.items()),
+        now=in_words(found.now.threshold, beside=found.then.threshold),
+        then=in_words(found.then.threshold, beside=found.now.threshold),
+    )
+    gained = texts["rows"].format(
+        gain=f"{found.gain:+,.0f}",
+        currency=found.currency,
+        low=f"{found.gain_low:,.0f}",
+        high=f"{found.gain_high:,.0f}",
+        n=f"{found.n:,}",
+    )
+    return "; ".join([change, gained, *counts, address])
 
 
 def _matrix(found: Any, decisions: Any, title: str) -> Confusion:

@@ -49,12 +49,36 @@ function placed(nodes) {
   });
 }
 
+// A busy server refuses for now (503): ask again after the time that it names.
+async function fetchPatiently(address, tries = 4) {
+  const found = await fetchPart(address);
+  if (found.answer.status !== 503 || !tries) return found;
+  await new Promise((done) => setTimeout(done, 1000 * (Number(found.answer.headers.get("retry-after")) || 1)));
+  return fetchPatiently(address, tries - 1);
+}
+
+// What takes long says so: the button or link that was chosen, and what it will replace; the function that is returned ends it.
+function works(button, stale) {
+  const was = button && [...button.childNodes];
+  button?.replaceChildren(main().dataset.works || "…");
+  if (button) button.disabled = true;
+  for (const each of [button, stale]) each?.setAttribute("aria-busy", "true");
+  stale?.classList.add("stale");
+  say(main().dataset.works || "…");
+  return () => {
+    button?.replaceChildren(...was);
+    if (button) button.disabled = false;
+    for (const each of [button, stale]) each?.removeAttribute("aria-busy");
+    stale?.classList.remove("stale");
+  };
+}
+
 async function loadParts(root) {
   for (const part of root.querySelectorAll("[data-load]")) {
     const address = part.dataset.load;
     part.removeAttribute("data-load");
     part.setAttribute("aria-busy", "true");
-    fetchPart(address).then((found) => {
+    fetchPatiently(address).then((found) => {
       if (part.hasAttribute("data-whole")) {  // it is a page, and takes the place of this one unless somebody has left
         if (part.isConnected) swap(found, address, { push: false, focus: false });
         return;
@@ -100,8 +124,23 @@ async function visit(address, options) {
 
 const isPlain = (event) => event.button !== 0 || event.metaKey || event.ctrlKey || event.shiftKey || event.altKey;
 
+// A file that is made first: whoever waits for it sees that.
+async function save(link) {
+  if (link.hasAttribute("aria-busy")) return;
+  const done = works(link);
+  try {
+    const answer = await fetch(link.href, { credentials: "same-origin" });
+    const name = /filename=([^;]+)/.exec(answer.headers.get("content-disposition") || "");
+    if (!answer.ok || !name) { location.href = link.href; return; }
+    const made = Object.assign(document.createElement("a"), { href: URL.createObjectURL(await answer.blob()), download: name[1] });
+    made.click();
+    setTimeout(() => URL.revokeObjectURL(made.href), 1000);
+  } catch { location.href = link.href; } finally { done(); }
+}
+
 document.addEventListener("click", (event) => {
   const link = event.target.closest("a[href]");
+  if (link?.matches("[data-plain][href*='data=']") && !isPlain(event)) { event.preventDefault(); save(link); return; }
   if (!link || isPlain(event) || link.target || link.origin !== location.origin || link.hasAttribute("data-plain")) return;
   if (link.pathname === location.pathname && link.search === location.search && link.hash) return;
   if (/^[/](api|static|sign|join|openapi)/.test(link.pathname)) return;
@@ -118,16 +157,17 @@ document.addEventListener("submit", async (event) => {
   }
   if (form.method === "get" && form.getAttribute("action")) {
     event.preventDefault();
-    visit(form.getAttribute("action") + "?" + new URLSearchParams(new FormData(form)));
+    const done = works(event.submitter, form.dataset.into ? document.querySelector(form.dataset.into) : main());
+    await visit(form.getAttribute("action") + "?" + new URLSearchParams(new FormData(form)));
+    done();
     return;
   }
   const button = event.submitter;
   const action = (button && button.getAttribute("formaction")) || form.getAttribute("action");
   if (!action.startsWith("/do/")) return;
   event.preventDefault();
-  if (button) button.disabled = true;
   sending += 1;
-  say("…");
+  const done = works(button);
   try {
     const fields = new FormData(form);
     if (button && button.name) fields.set(button.name, button.value);
@@ -142,7 +182,7 @@ document.addEventListener("submit", async (event) => {
   } catch (problem) {
     const section = Object.assign(document.createElement("section"), { className: "card bad", textContent: String(problem) });
     showProblem(form, [section]);
-  } finally { sending -= 1; if (button) button.disabled = false; }
+  } finally { sending -= 1; done(); }
 });
 
 // A question in the page: a browser may show none of its own, and then nothing would happen.
@@ -278,7 +318,9 @@ async function reload(form, check) {
   form.asking?.abort();
   form.asking = new AbortController();
   const signal = form.asking.signal, address = check || `${form.getAttribute("action")}?${fields}`;
+  const done = works(null, place);
   const found = await fetchPart(address, check ? { method: "POST", body: fields, signal } : { signal }).catch(() => null);
+  if (!signal.aborted) done();
   if (!found) return;
   const inner = found.nodes.find((each) => each.matches && each.matches(form.dataset.into))
     || found.nodes.map((each) => each.querySelector && each.querySelector(form.dataset.into)).find(Boolean);
