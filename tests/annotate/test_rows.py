@@ -23,6 +23,7 @@ from linewright.operations.annotate import (
     annotate_export,
     annotate_next,
     annotate_queue,
+    annotate_queue_rows,
     annotate_status,
     annotate_undo,
 )
@@ -110,7 +111,7 @@ def kinds(claim: Claim) -> set[str]:
 
 def test_a_table_without_labels_becomes_a_model_by_annotation(root, factory):
     """The first model of a line needs labels that only people have."""
-    queued = annotate_queue(factory, LINE, size=N, dataset="newest")
+    queued = annotate_queue_rows(factory, LINE, size=N)
     asked = annotate_next(factory, LINE).question
 
     assert (N, N, "") == (queued.questions, queued.pool, annotate_status(factory, LINE).effect or "")
@@ -131,7 +132,7 @@ def test_a_table_without_labels_becomes_a_model_by_annotation(root, factory):
 
 def test_the_labels_have_who_and_when_and_evidence_leads_to_them(root, factory):
     """A risk officer asks who said so."""
-    annotate_queue(factory, LINE, size=N, annotators=2, dataset="newest")
+    annotate_queue_rows(factory, LINE, size=N, annotators=2)
     label_all(root, "ann")
     label_all(root, "bob", lambda number: "no" if number == 3 else truth_of(number))
     with somebody(root, "cy") as decider:
@@ -165,7 +166,7 @@ def test_the_labels_have_who_and_when_and_evidence_leads_to_them(root, factory):
 
 
 def test_a_plan_says_that_labels_came_and_nothing_once_they_are_used(root, factory):
-    annotate_queue(factory, LINE, size=N, dataset="newest")
+    annotate_queue_rows(factory, LINE, size=N)
     label_all(root, "ann")
     annotate_close(factory, LINE)
     before = str(result_text(plan(factory, LINE)))
@@ -178,7 +179,7 @@ def test_a_plan_says_that_labels_came_and_nothing_once_they_are_used(root, facto
 
 
 def test_the_label_of_a_source_counts_where_it_has_one(root, factory):
-    annotate_queue(factory, LINE, size=N, dataset="newest")
+    annotate_queue_rows(factory, LINE, size=N)
     label_all(root, "ann", lambda number: "yes" if number < 20 else truth_of(number))
     annotate_close(factory, LINE)
     write_table(root, known=60, first=10)
@@ -193,7 +194,7 @@ def test_rows_without_a_label_are_drawn_by_what_the_champion_is_unsure_of(root, 
     """Labels are dear: those of rows that the model knows anyway teach it little."""
     write_table(root, known=240, n=300)
     assert execute_inline(factory, LINE).promoted
-    queued = annotate_queue(factory, LINE, size=10, gold=0.5, dataset="newest")
+    queued = annotate_queue_rows(factory, LINE, size=10, gold=0.5)
     with Annotations.of(factory.state, LINE).reading() as held:
         asked = held.questions()
 
@@ -210,14 +211,14 @@ def test_rows_without_a_label_are_drawn_by_what_the_champion_is_unsure_of(root, 
 def test_a_further_batch_adds_to_the_labels_and_a_changed_one_corrects(root, factory):
     write_table(root, known=60)
     execute_inline(factory, LINE)
-    annotate_queue(factory, LINE, size=10, dataset="newest")
+    annotate_queue_rows(factory, LINE, size=10)
     label_all(root, "ann")
     first = annotate_close(factory, LINE)
     execute_inline(factory, LINE)
     with somebody(root, "ann") as ann:
         undone = annotate_undo(ann, LINE)
         annotate_answer(ann, LINE, undone.question, label="no")
-    annotate_queue(factory, LINE, size=10, dataset="newest")
+    annotate_queue_rows(factory, LINE, size=10)
     label_all(root, "bob")
     second = annotate_close(factory, LINE)
 
@@ -232,7 +233,7 @@ def test_a_further_batch_adds_to_the_labels_and_a_changed_one_corrects(root, fac
 
 
 def test_a_person_who_is_forgotten_is_in_no_version_of_labels(root, factory):
-    annotate_queue(factory, LINE, size=N, dataset="newest")
+    annotate_queue_rows(factory, LINE, size=N)
     label_all(root, "ann")
     closed = annotate_close(factory, LINE)
     assert closed.dataset is not None
@@ -250,7 +251,7 @@ def test_a_person_who_is_forgotten_is_in_no_version_of_labels(root, factory):
 
 
 def test_what_is_stored_is_whole(root, factory):
-    annotate_queue(factory, LINE, size=30, dataset="newest")
+    annotate_queue_rows(factory, LINE, size=30)
     label_all(root, "ann")
     annotate_close(factory, LINE)
 
@@ -260,16 +261,14 @@ def test_what_is_stored_is_whole(root, factory):
     assert "linewright:prediction" not in exported.content[0]["data"]
 
 
-def test_what_cannot_be_queued_is_refused(root, factory):
+def test_what_cannot_be_queued_is_refused(factory):
     with pytest.raises(NotFound, match="no such dataset"):
-        annotate_queue(factory, LINE, dataset="sha256:00")
-    with pytest.raises(RequestError, match="from a file or from a dataset"):
-        annotate_queue(factory, LINE, dataset="newest", rows=root / "claims.csv")
+        annotate_queue_rows(factory, LINE, dataset="sha256:00")
     with pytest.raises(NotFound):
         annotate_queue(factory, LINE)
-    annotate_queue(factory, LINE, size=N, dataset="newest")
+    annotate_queue_rows(factory, LINE, size=N)
     with pytest.raises(RequestError, match="no row waits"):
-        annotate_queue(factory, LINE, dataset="newest")
+        annotate_queue_rows(factory, LINE)
     with pytest.raises(RequestError, match="not a class"):
         annotate_answer(factory, LINE, next_id(factory), label="maybe")
 

@@ -58,6 +58,7 @@ ALLOWED: dict[str, set[str]] = {
     "try": {"analyst", "engineer", "predict", "agent"},
     "feedback": {"annotator", "engineer", "feedback"},
     "annotate queue": {"engineer"},
+    "annotate queue-rows": {"engineer"},
     "annotate close": {"engineer"},
     "annotate next": {"annotator", "engineer"},
     "annotate answer": {"annotator", "engineer"},

@@ -62,7 +62,10 @@ OPERATIONS: Mapping[str, Entry] = {
     ),
     "feedback": _entry("predict", _USE, "Hand in the truth for predictions, by id or key, from a file."),
     "annotate queue": _entry(
-        "annotate", _LABEL, "Queue predictions or rows without a label, for annotators to label."
+        "annotate", _LABEL, "Queue predictions without a label, for annotators to label."
+    ),
+    "annotate queue-rows": _entry(
+        "annotate", _LABEL, "Queue rows of a dataset version without a label, for annotators to label."
     ),
     "annotate close": _entry(
         "annotate", _LABEL, "Close the questions of a line that wait for labels; what was labelled stays."

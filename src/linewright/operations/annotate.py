@@ -46,15 +46,11 @@ def annotate_queue(
     instructions: Text = "",
     columns: tuple[str, ...] = (),
     rows: Path | None = None,
-    dataset: str | None = None,
 ) -> Queued:
-    """Queue predictions or rows without a label, for annotators to label.
+    """Queue predictions without a label, for annotators to label.
 
     They are drawn from the prediction log: those that the model is unsure of and that differ from each other, and a fifth at random. Each
     call adds a batch. Annotators see the rows of the queue, and no others.
-
-    With `dataset`, the rows without a label of a dataset version are drawn from, by difference alone if the line has no champion;
-    `annotate close` makes a dataset version of their labels.
 
     Parameters
     ----------
@@ -76,8 +72,6 @@ def annotate_queue(
         Columns that they see (default: all but the label).
     rows
         File of rows; the champion predicts them first, and the batch is drawn from them alone.
-    dataset
-        Digest of a dataset version, its beginning, or ``newest``.
     """
     settle(factory, line)
     settings = QueueSettings(
@@ -89,7 +83,61 @@ def annotate_queue(
         instructions=instructions,
         columns=columns,
     )
-    return make_queue(factory, line, settings, rows=rows, dataset=dataset)
+    return make_queue(factory, line, settings, rows=rows)
+
+
+@operation(permission="run", effect="act", expensive=True)
+def annotate_queue_rows(
+    factory: Factory,
+    line: str,
+    /,
+    *,
+    dataset: str = "newest",
+    size: Size = 100,
+    annotators: Annotators = 1,
+    gold: Share = 0.0,
+    tolerance: Tolerance = 0.0,
+    consent: Text = "",
+    instructions: Text = "",
+    columns: tuple[str, ...] = (),
+) -> Queued:
+    """Queue rows of a dataset version without a label, for annotators to label.
+
+    They are drawn as `annotate queue` draws predictions, by difference alone if the line has no champion. `annotate close` makes a dataset
+    version of their labels.
+
+    Parameters
+    ----------
+    line
+        Name of the line.
+    dataset
+        Digest of a dataset version, its beginning, or ``newest``.
+    size
+        How many to queue; fewer where fewer have no label.
+    annotators
+        How many people label each question: 1 or 2. If 2 disagree a third one decides.
+    gold
+        Share of gold questions, by which annotators are checked: rows that have a label.
+    tolerance
+        Largest difference between two numbers that agree; their mean is the label.
+    consent
+        Text that annotators consent to before the first question.
+    instructions
+        Text that they see with each question.
+    columns
+        Columns that they see (default: all but the label).
+    """
+    settle(factory, line)
+    settings = QueueSettings(
+        size=size,
+        annotators=annotators,
+        gold_share=gold,
+        tolerance=tolerance,
+        consent=consent,
+        instructions=instructions,
+        columns=columns,
+    )
+    return make_queue(factory, line, settings, dataset=dataset)
 
 
 @operation(permission="run", effect="act", expensive=True)

@@ -39,7 +39,7 @@ def ask(root: Path) -> Get:
 @pytest.fixture(scope="module")
 def closed(ask: Get, root: Path) -> str:
     """Queue rows, label all of them and close; return the digest of the version of labelled rows."""
-    assert 303 == ask("/do/annotate-queue", form=QUEUE).status
+    assert 303 == ask("/do/annotate-queue-rows", form=QUEUE).status
     for _ in range(5):
         page = ask("/lines/claims/label")
         question = page.html.partition('name="question" value="')[2].partition('"')[0]
@@ -57,7 +57,7 @@ def closed(ask: Get, root: Path) -> str:
 
 def test_a_row_that_waits_for_its_label_is_text(ask: Get):
     """Whatever stands in a row, an annotator reads it and no browser carries it out."""
-    assert 303 == ask("/do/annotate-queue", form=QUEUE | {"size": "4"}).status
+    assert 303 == ask("/do/annotate-queue-rows", form=QUEUE | {"size": "4"}).status
     page = ask("/lines/claims/label")
 
     assert COLUMN in page.text
@@ -104,7 +104,7 @@ def test_evidence_leads_to_the_labels(ask: Get, root: Path, closed: str):
 
 
 def test_who_may_only_look_queues_nothing(ask: Get):
-    form = ask("/do/annotate-queue", form=QUEUE, role="viewer")
+    form = ask("/do/annotate-queue-rows", form=QUEUE, role="viewer")
 
     assert 403 == form.status
     assert 403 == ask("/do/annotate-close", form={"line": "claims", "_next": "/"}, role="annotator").status

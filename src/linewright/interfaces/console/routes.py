@@ -151,7 +151,10 @@ class Console:
 
     def _operation(self, name: str) -> Operation | None:
         """Return an operation by its name in an address: a dash may stand for a space."""
-        return self._operations.get(name) or self._operations.get(name.replace("-", " "))
+        return next(
+            (each for each in self._operations.values() if name in (each.name, each.name.replace(" ", "-"))),
+            None,
+        )
 
     def is_page(self, path: str) -> bool:
         """Whether a path is that of a page."""

@@ -93,17 +93,10 @@ def make_queue(
     Raises
     ------
     RequestError
-        If a column is none of the line's, each prediction or row has a label, or both `rows` and `dataset` are given.
+        If a column is none of the line's, each prediction or row has a label.
     NotFound
         If predictions are wanted and the line has no champion, or the line lacks the dataset version.
     """
-    if rows is not None and dataset is not None:
-        raise RequestError(
-            "rows are drawn from a file or from a dataset version",
-            where="--dataset",
-            found="both",
-            allowed="one of --rows, --dataset",
-        )
     champion = champion_of(factory, line) if dataset is not None else find_model(factory, line)
     package = champion.digest if champion else ""
     allowed = allowed_labels(factory, line)
@@ -338,7 +331,7 @@ def _nothing_to_label(line: str, *, only: bool, is_table: bool) -> RequestError:
             "no row waits for a label",
             where=line,
             found="each row of the dataset version has a label or is queued already",
-            hint=f"linewright annotate close {line} makes a dataset version of the labels; predictions are queued without --dataset",
+            hint=f"linewright annotate close {line} makes a dataset version of the labels; `annotate queue` queues predictions",
         )
     return RequestError(
         "no prediction waits for a label",
