@@ -33,9 +33,7 @@ def read(ask: Ask, values: Mapping[str, str]) -> Mapping[str, Any]:
     status = ask.status
     wanted, only = values["q"].strip().lower(), values["need"]
     lines = [
-        each
-        for each in status.lines
-        if (wanted in each.line or wanted in each.tags) and (not only or only in needs(each))
+        each for each in status.lines if (wanted in each.line or wanted in each.tags) and _has(each, only)
     ]
     lines.sort(
         key=lambda each: (min((NEEDS.index(need) for need in needs(each)), default=len(NEEDS)), each.line)
@@ -55,6 +53,12 @@ def read(ask: Ask, values: Mapping[str, str]) -> Mapping[str, Any]:
         "attention": sum(bool(needs(each)) for each in status.lines),
         "inbox": ask("inbox"),
     }
+
+
+def _has(line: Any, need: str) -> bool:
+    """Return whether a line needs somebody for a reason: ``any`` stands for each, and no text for no filter."""
+    found = needs(line)
+    return not need or need in found or (need == "any" and bool(found))
 
 
 def needs(line: Any) -> tuple[str, ...]:
