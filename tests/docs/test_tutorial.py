@@ -54,6 +54,9 @@ READINGS = (
 )
 """Pages in the order in which a reader carries them out in one folder."""
 
+FOLLOWS_S = 2
+"""How long an endpoint may take to follow, in seconds; a reader types no faster."""
+
 
 class Reader:
     """Types the commands of a page in one folder, with `linewright up` in a terminal of its own."""
@@ -72,6 +75,8 @@ class Reader:
         if command.startswith("make "):
             return self.make(command)
         printed = self.start() if command == "linewright up" else self.run(command)
+        if " halt " in command:
+            time.sleep(FOLLOWS_S)
         if moved := re.search(r"\bcd (\S+)$", command):
             self.folder /= moved[1]
             write_customers(self.folder / "customers.csv")

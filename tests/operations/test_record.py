@@ -385,13 +385,14 @@ def test_the_status_says_how_good_the_answers_turned_out_to_be(factory, tmp_path
 def kinds_read(factory: Factory, monkeypatch: pytest.MonkeyPatch) -> Counter[type]:
     """Count from now on how often events of each kind are read: a record may be long."""
     counted: Counter[type] = Counter()
-    events = factory.metadata.events
+    for name in ("events", "events_of", "newest_with"):
+        read = getattr(factory.metadata, name)
 
-    def counting(kind: type, **how: Any) -> Any:
-        counted[kind] += 1
-        return events(kind, **how)
+        def counting(kind: type, *given: Any, read: Any = read, **how: Any) -> Any:
+            counted[kind] += 1
+            return read(kind, *given, **how)
 
-    monkeypatch.setattr(factory.metadata, "events", counting)
+        monkeypatch.setattr(factory.metadata, name, counting)
     return counted
 
 

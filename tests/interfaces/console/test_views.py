@@ -50,7 +50,7 @@ def _nothing_saved(root: Path):
 
 
 def save(get: Get, member: str, name: str, address: str, **given: object):
-    form = {"name": name, "address": address, "_next": "/views"}
+    form = {"name": name, "page": address, "_next": "/views"}
     return get("/do/save-view", member=member, form=form, **given)
 
 

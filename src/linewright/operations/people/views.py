@@ -31,7 +31,7 @@ def views(factory: Factory) -> Views:
 
 
 @operation(permission="view", effect="act", checks_lines=True)
-def save_view(factory: Factory, name: Name, address: Address, /) -> Views:
+def save_view(factory: Factory, name: Name, page: Address, /) -> Views:
     """Save a page of the console with its filters under a name, for yourself.
 
     Saving the same page again renames it; saving another page under the same name replaces it. You may save 20.
@@ -40,8 +40,8 @@ def save_view(factory: Factory, name: Name, address: Address, /) -> Views:
     ----------
     name
         What to call it, at most 60 characters.
-    address
-        Path and query of the page, as in ``/?q=fraud&need=alert``.
+    page
+        Its path and query, as in ``/?q=fraud&need=alert``.
     """
     name = name.strip()
     if not name or not name.isprintable():
@@ -49,7 +49,7 @@ def save_view(factory: Factory, name: Name, address: Address, /) -> Views:
         raise RequestError(
             "this cannot be the name of a view", where="name", found=name[:80], allowed=allowed
         )
-    view = SavedView(name=name, address=import_module(_PAGES).view_address(address))
+    view = SavedView(name=name, address=import_module(_PAGES).view_address(page))
     return Views(views=change_own(factory, lambda now: now.with_view(view)).views)
 
 
