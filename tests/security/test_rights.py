@@ -148,7 +148,7 @@ VALUES: dict[str, Any] = {
     "run": "0" * 8,
     "text": "checked by hand",
     "because": "checked by hand",
-    "address": "/",
+    "page": "/",
     "url": "https://factory.example.org",
     "proposal": "0" * 12,
     "question": "0" * 12,

@@ -133,6 +133,7 @@ def test_answers_are_found_by_when_they_were_given(tmp_path):
     for day in days:
         log.append([replace(prediction(), at=f"{day}T12:00:00.000000Z")])
         time.sleep(0.002)  # an id is of another millisecond
+    log.close()
     for number, day in enumerate(days):
         first = labels.first_since(f"{day}T00:00:00.000000Z")
         assert days[:number] == [frame.at[:10] for frame in labels.answers(before=first)][::-1]
