@@ -10,9 +10,9 @@ from linewright.line.factory import Factory
 from linewright.line.facts import Accepted, RunResult
 from linewright.line.runs.cancel import require_id
 from linewright.line.runs.execute import cancel_run, execute
-from linewright.line.runs.log import ShownLog, log_of
 from linewright.line.runs.progress import RunSteps, steps_of
 from linewright.line.runs.result_text import decides, in_force, unequal
+from linewright.line.runs.run_log import ShownLog, log_of
 from linewright.operations.declaration.declare import operation
 
 

@@ -11,7 +11,7 @@ from control import Up
 from shown_pages import HOSTILE, Get, hostile_factory, pages_of
 
 from linewright.errors import LinewrightError
-from linewright.interfaces.console.inboxes import LEAST_S, NEWS_S, PAGE_S, Inboxes
+from linewright.interfaces.console.inbox_cache import LEAST_S, NEWS_S, PAGE_S, InboxCache
 from linewright.line.factory import Factory
 from linewright.line.runs.execute import execute
 from linewright.operations.people.comments import comment
@@ -120,11 +120,11 @@ def record() -> Record:
 
 
 @pytest.fixture
-def inboxes(record: Record) -> Inboxes:
-    return Inboxes(record, clock=lambda: record.now)
+def inboxes(record: Record) -> InboxCache:
+    return InboxCache(record, clock=lambda: record.now)
 
 
-def test_many_pages_of_a_member_read_the_inbox_once_in_two_seconds(record: Record, inboxes: Inboxes):
+def test_many_pages_of_a_member_read_the_inbox_once_in_two_seconds(record: Record, inboxes: InboxCache):
     for _ in range(40):
         for _ in range(10):
             inboxes.of(ADA)
@@ -133,7 +133,7 @@ def test_many_pages_of_a_member_read_the_inbox_once_in_two_seconds(record: Recor
     assert 4 == len(record.read)
 
 
-def test_nobody_sees_by_the_reading_of_another(record: Record, inboxes: Inboxes):
+def test_nobody_sees_by_the_reading_of_another(record: Record, inboxes: InboxCache):
     inboxes.of(ADA)
     inboxes.of(BOB)
     inboxes.of(owner("local"))
@@ -141,7 +141,7 @@ def test_nobody_sees_by_the_reading_of_another(record: Record, inboxes: Inboxes)
     assert ["ada", "bob", ""] == record.read
 
 
-def test_what_came_while_a_page_is_open_is_news_for_a_while(record: Record, inboxes: Inboxes):
+def test_what_came_while_a_page_is_open_is_news_for_a_while(record: Record, inboxes: InboxCache):
     record.ids = ["before"]
     first = inboxes.of(ADA)
     record.now, record.ids = LEAST_S, ["before", "new"]
@@ -154,7 +154,7 @@ def test_what_came_while_a_page_is_open_is_news_for_a_while(record: Record, inbo
     assert (2, ()) == (seen[-1].waiting, seen[-1].news)
 
 
-def test_what_came_while_no_page_was_open_is_counted_and_not_told(record: Record, inboxes: Inboxes):
+def test_what_came_while_no_page_was_open_is_counted_and_not_told(record: Record, inboxes: InboxCache):
     """Else whoever comes back in the morning would be told of the whole night as if it were now."""
     inboxes.of(ADA)
     record.now, record.ids = NEWS_S + 1, ["of the night"]
@@ -163,7 +163,7 @@ def test_what_came_while_no_page_was_open_is_counted_and_not_told(record: Record
 
 
 def test_a_page_that_is_made_shows_what_was_read_some_seconds_ago_but_not_what_one_has_just_changed(
-    record: Record, inboxes: Inboxes
+    record: Record, inboxes: InboxCache
 ):
     inboxes.of(ADA)
     record.now, record.ids = PAGE_S - 1, ["new"]
@@ -179,7 +179,7 @@ def test_what_cannot_be_read_is_read_again(record: Record):
         record.read.append("")
         raise LinewrightError("the disk is gone")
 
-    inboxes = Inboxes(fails, clock=lambda: record.now)
+    inboxes = InboxCache(fails, clock=lambda: record.now)
     for _ in range(2):
         with pytest.raises(LinewrightError, match="the disk is gone"):
             inboxes.of(ADA)

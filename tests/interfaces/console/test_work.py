@@ -9,8 +9,8 @@ from shown_pages import COLUMN, HOSTILE, Get, hostile_factory, pages_of
 
 from linewright.interfaces.console.render import environment
 from linewright.line.factory import Factory
-from linewright.line.runs.log import RunLog
 from linewright.line.runs.progress import StepDone, StepState
+from linewright.line.runs.run_log import RunLog
 from linewright.operations.changes.propose import propose
 from linewright.operations.history import runs
 

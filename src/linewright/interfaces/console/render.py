@@ -19,7 +19,7 @@ from linewright.charts import Chart, rows_to_csv, to_csv, to_html, to_spec
 from linewright.interfaces.console import charts
 from linewright.interfaces.console.fields import name_of, view_of, words_of
 from linewright.interfaces.console.page import Rows
-from linewright.interfaces.console.saved import place_of
+from linewright.interfaces.console.saved_page import place_of
 from linewright.line.loop.waiting import wait_in_words
 from linewright.line.maintenance.problem import problem_in_words
 from linewright.text.numbers import in_words

@@ -29,9 +29,9 @@ from linewright.errors import (
 )
 from linewright.interfaces.console.fleet import Fleet
 from linewright.interfaces.console.forms import ClientFiles, Form, own_path, read_form
-from linewright.interfaces.console.inboxes import Inboxes, Seen
+from linewright.interfaces.console.inbox_cache import InboxCache, Seen
 from linewright.interfaces.console.page import Ask, Page, Route
-from linewright.interfaces.console.saved import whole_page
+from linewright.interfaces.console.saved_page import whole_page
 from linewright.interfaces.console.table import find, routes, view_address
 from linewright.operations.declaration.declare import Operation
 from linewright.serve.access.one_time import OneTime
@@ -125,7 +125,7 @@ class Console:
         self._threads, self._writers = CapacityLimiter(8), CapacityLimiter(4)
         self._notes = OneTime[str](_NOTE_S)
         self._watched = self._followed = 0
-        self._fleet, self._inboxes = Fleet(self._status), Inboxes(self._inbox)
+        self._fleet, self._inboxes = Fleet(self._status), InboxCache(self._inbox)
         self._shown: OrderedDict[str, tuple[float, Any]] = OrderedDict()
         """What was worked out for pages a moment ago: a file of what somebody sees holds just that, and is there at once."""
 
@@ -557,7 +557,7 @@ class Console:
             return await self.refused(error, request, identity)
         if form.show and not form.next:
             return await self._show_form(form.show, form, request, identity, {"answer": result})
-        from linewright.interfaces.console.notes import note_of  # noqa: PLC0415 -- with the first form
+        from linewright.interfaces.console.result_notes import note_of  # noqa: PLC0415 -- with the first form
 
         to = form.next or "/"
         says = note_of(result, to)

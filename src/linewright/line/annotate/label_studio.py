@@ -18,7 +18,7 @@ import msgspec
 
 from linewright.errors import Conflict, NotFound, RequestError
 from linewright.line.annotate.allowed_labels import allowed_labels
-from linewright.line.annotate.asked_rows import asked_rows
+from linewright.line.annotate.question_rows import question_rows
 from linewright.line.annotate.questions import MOST_REASON, MOST_SECONDS, visible_row
 from linewright.line.annotate.queue import new_question, no_queue
 from linewright.line.annotate.settle import settle, state_after
@@ -103,7 +103,7 @@ def export_tasks(factory: Factory, line: str, out: Path | None) -> Exported:
     by_question: dict[str, list[Answer]] = {}
     for one in answers:
         by_question.setdefault(one.question, []).append(one)
-    asked = asked_rows(factory, line, questions)
+    asked = question_rows(factory, line, questions)
     tasks: list[dict[str, Any]] = []
     for question in questions:
         found = asked.get(question.id)

@@ -9,9 +9,9 @@ import msgspec
 
 from linewright.line.annotate.allowed_labels import allowed_labels, champion_of
 from linewright.line.annotate.effect import LabelEffect, effect_of
+from linewright.line.annotate.label_dataset import unclosed
 from linewright.line.annotate.questions import annotator
 from linewright.line.annotate.queue import no_queue
-from linewright.line.annotate.version import unclosed
 from linewright.line.factory import Factory
 from linewright.model.evaluate.per_class import Share
 from linewright.people.agreement import Level, agreement_of

@@ -8,7 +8,7 @@ import msgspec
 
 from linewright.errors import Conflict, NotFound
 from linewright.line.annotate.allowed_labels import allowed_labels
-from linewright.line.annotate.asked_rows import asked_row
+from linewright.line.annotate.question_rows import question_row
 from linewright.line.annotate.queue import consent_digest, no_queue
 from linewright.line.annotate.settle import settle, state_after
 from linewright.line.factory import Factory
@@ -162,7 +162,7 @@ def next_question(
             held.lease(question.id, asked.who, until, saw=with_prediction and question.dataset is None)
             given = held.answers(question.id) if decide else []
         # Outside of the transaction: the log is another file, which others may write.
-        found = asked_row(factory, line, question)
+        found = question_row(factory, line, question)
         if found is not None:
             shown = _shown(asked, question, batches[question.batch], found.row)
             shown = msgspec.structs.replace(

@@ -11,9 +11,9 @@ import polars as pl
 
 from linewright.errors import NotFound, RequestError
 from linewright.line.annotate.allowed_labels import allowed_labels, champion_of
+from linewright.line.annotate.label_dataset import keep_labels
 from linewright.line.annotate.sample import STRATA, draw, features_of, strata_of, uncertainty_of
 from linewright.line.annotate.table_rows import TableRows, read_rows, uncertainties
-from linewright.line.annotate.version import keep_labels
 from linewright.line.factory import Factory
 from linewright.line.predict.batch import predict_file
 from linewright.line.record.registry import find_model

@@ -83,7 +83,7 @@ def _settle_one(factory: Factory, line: str, feedback: Feedback, held: Transacti
     answers, now = held.answers(question.id), factory.now()
     if (
         question.dataset is not None
-    ):  # no feedback: what its label comes to follows at the closing, see `annotate.version`
+    ):  # no feedback: what its label comes to follows at the closing, see `annotate.label_dataset`
         _note_kept(factory, line, question, answers, held, done=done)
         return
     try:

@@ -11,7 +11,7 @@ from linewright.data.facts import Dataset
 from linewright.errors import NotFound
 from linewright.features.learn import to_columns
 from linewright.line.annotate.allowed_labels import newest_dataset
-from linewright.line.annotate.asked_rows import plain
+from linewright.line.annotate.question_rows import plain
 from linewright.line.annotate.sample import uncertainty_of
 from linewright.line.factory import Factory
 from linewright.line.record.readings import readings

@@ -41,7 +41,7 @@ from linewright.line.record.checkpoint import Digested
 from linewright.line.record.quarantine import reading_of
 from linewright.line.retention.forgotten import Forgetting, Subject, begin, forgotten_of, hash_for, keep
 from linewright.line.retention.forgotten_rows import matching
-from linewright.line.runs.log import forget_logs
+from linewright.line.runs.run_log import forget_logs
 from linewright.line.sealed_parquet import write_segment
 from linewright.line.spec import LineSpec
 from linewright.model.facts import Package, Registered, Trained

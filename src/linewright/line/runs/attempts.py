@@ -31,8 +31,8 @@ from linewright.line.factory import Factory
 from linewright.line.facts import Accepted, AttemptEnded, Declared, Plan, RunResult
 from linewright.line.file.factory_file import RunLimits, read_factory_file
 from linewright.line.runs.cancel import Cancellation, cancellation_of, forget_cancellation
-from linewright.line.runs.log import RunLog
 from linewright.line.runs.record import WORKFLOW, accept, declared, end_of, finish, usage_of_attempts
+from linewright.line.runs.run_log import RunLog
 from linewright.line.runs.usage import RunMeter
 from linewright.line.spec import LineSpec
 from linewright.store.values import decoder, to_builtins

@@ -43,7 +43,7 @@ _SUBJECTS: Mapping[str, str] = {
     "linewright.operations.changes.proposals": "changes.proposals",
     "linewright.operations.changes.propose": "changes.proposals",
     "linewright.operations.changes.promote": "changes.promote",
-    "linewright.line.runs.log": "runs",
+    "linewright.line.runs.run_log": "runs",
     "linewright.line.runs.progress": "runs",
     "linewright.operations.run": "runs",
     "linewright.operations.status": "status",

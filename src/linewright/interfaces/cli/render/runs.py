@@ -7,9 +7,9 @@ from linewright.data.finding_text import said_once
 from linewright.interfaces.cli.render.dispatch import renderer
 from linewright.line.facts import Learned, RunResult
 from linewright.line.request_columns import sql_in_words
-from linewright.line.runs.log import ShownLog
 from linewright.line.runs.progress import RunSteps
 from linewright.line.runs.result_text import decides, in_force, unequal
+from linewright.line.runs.run_log import ShownLog
 from linewright.model.card.missed_classes import unfound_in_words
 from linewright.model.evaluate.coverage_text import ONE_IN, is_surely_less, percent_in_words, range_in_words
 from linewright.model.evaluate.reliability_text import is_off, off_in_words

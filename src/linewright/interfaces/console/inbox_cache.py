@@ -18,7 +18,7 @@ NEWS_S = 30.0
 SHARE = 0.1
 """Of one processor, what reading the inbox of one person may take."""
 MOST = 1_000
-"""Inboxes that are remembered; the one that was read longest ago gives way."""
+"""InboxCache that are remembered; the one that was read longest ago gives way."""
 
 
 class Seen(NamedTuple):
@@ -45,8 +45,8 @@ class _Inbox:
     """Whether it is to be read before it is shown."""
 
 
-class Inboxes:
-    """Inboxes by identity: an identity is what its rights are, so that nobody sees by another's.
+class InboxCache:
+    """InboxCache by identity: an identity is what its rights are, so that nobody sees by another's.
 
     Parameters
     ----------

@@ -14,7 +14,7 @@ from linewright.data.dataset.version import read_dataset, write_dataset
 from linewright.data.facts import AnnotatedRows, Column, Dataset
 from linewright.data.types import DTYPES, cast
 from linewright.errors import NotFound
-from linewright.line.annotate.asked_rows import dataset_rows
+from linewright.line.annotate.question_rows import dataset_rows
 from linewright.line.annotate.settle import givers_of
 from linewright.line.factory import Factory
 from linewright.line.record.alerts import newest_of

@@ -13,7 +13,7 @@ from linewright.line.factory import Factory
 from linewright.people.annotations import Question
 
 
-class AskedRow(NamedTuple):
+class QuestionRow(NamedTuple):
     """What a question is about."""
 
     row: Mapping[str, Any]
@@ -22,24 +22,25 @@ class AskedRow(NamedTuple):
     """The answer of a model; `None` for a row of a dataset version."""
 
 
-def asked_row(factory: Factory, line: str, question: Question) -> AskedRow | None:
+def question_row(factory: Factory, line: str, question: Question) -> QuestionRow | None:
     """Return what a question is about; `None` if it is not stored any more."""
-    return asked_rows(factory, line, [question]).get(question.id)
+    return question_rows(factory, line, [question]).get(question.id)
 
 
-def asked_rows(factory: Factory, line: str, questions: Sequence[Question]) -> dict[str, AskedRow]:
+def question_rows(factory: Factory, line: str, questions: Sequence[Question]) -> dict[str, QuestionRow]:
     """Return what questions are about, by the question's id, as far as it is stored."""
     predicted = [one for one in questions if one.dataset is None]
     logged = factory.labels_of(line).find_all([one.prediction for one in predicted]) if predicted else {}
     found = {
-        one.id: AskedRow(logged[one.prediction][0].row, logged[one.prediction][0].answer)
+        one.id: QuestionRow(logged[one.prediction][0].row, logged[one.prediction][0].answer)
         for one in predicted
         if one.prediction in logged and logged[one.prediction][0].row
     }
     for asked, frame in dataset_rows(factory, questions):
         rows = zip(asked, frame.iter_rows(named=True), strict=True)
         found |= {
-            one.id: AskedRow({name: plain(value) for name, value in row.items()}, None) for one, row in rows
+            one.id: QuestionRow({name: plain(value) for name, value in row.items()}, None)
+            for one, row in rows
         }
     return found
 
