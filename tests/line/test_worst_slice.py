@@ -12,6 +12,7 @@ from linewright.interfaces.cli.render.dispatch import result_text
 from linewright.line.factory import Factory
 from linewright.line.loop.reference import reference_for
 from linewright.line.loop.worst_slice import WorstSlice
+from linewright.line.loop.worst_slice_text import worst_slice_in_words
 from linewright.line.predict.batch import predict_file
 from linewright.line.predict.label_file import hand_in
 from linewright.line.record.registry import find_model
@@ -144,17 +145,19 @@ def test_the_shop_whose_customers_got_older_is_named(factory):
     assert found.worst.more.low > 0
     assert found.worst.then > 50
     assert sum(one.now for one in found.worst.cells) > 200
-    assert f"Where shop = {MOVED}, the PSI of age is" in found.says
-    assert "age = " not in found.says
-    assert found.says in str(result_text(found))
+    assert f"Where shop = {MOVED}, the PSI of age is" in worst_slice_in_words(found)
+    assert "age = " not in worst_slice_in_words(found)
+    assert worst_slice_in_words(found) in str(result_text(found))
 
 
 def test_the_shop_whose_labels_turned_round_is_named(factory):
     found = found_by(factory, "performance", None)
 
     assert found.worst is not None
-    assert f"shop = {MOVED}" in found.says or "age > " in found.says  # each tells of the same rows
-    assert "the log-loss rose by" in found.says
+    assert f"shop = {MOVED}" in worst_slice_in_words(found) or "age > " in worst_slice_in_words(
+        found
+    )  # each tells of the same rows
+    assert "the log-loss rose by" in worst_slice_in_words(found)
     assert found.worst.within.low > found.worst.elsewhere.high
 
 
@@ -174,7 +177,7 @@ def test_each_monitor_of_rows_has_an_answer(factory, monitor, column):
 
     assert "psi" == found.measure
     assert 1200 == found.now
-    assert found.says.endswith(".")
+    assert worst_slice_in_words(found).endswith(".")
 
 
 def test_where_nothing_is_worse_that_is_said(factory):
@@ -183,14 +186,14 @@ def test_where_nothing_is_worse_that_is_said(factory):
 
     assert found.worst is not None
     assert found.worst.more.low <= 0.05
-    assert "elsewhere" in found.says
+    assert "elsewhere" in worst_slice_in_words(found)
 
 
 def test_a_monitor_without_rows_has_no_slice(factory):
     found = found_by(factory, "traffic", None)
 
     assert found.measure is None
-    assert "looks at no rows" in found.says
+    assert "looks at no rows" in worst_slice_in_words(found)
 
 
 def test_who_may_not_see_the_line_sees_no_alert(factory):

@@ -21,7 +21,9 @@ from linewright.interfaces.console.fields import name_of, view_of, words_of
 from linewright.interfaces.console.page import Rows
 from linewright.interfaces.console.saved_page import place_of
 from linewright.line.loop.waiting import wait_in_words
+from linewright.line.loop.worst_slice_text import worst_slice_in_words
 from linewright.line.maintenance.problem import problem_in_words
+from linewright.line.predict.find_answers import positive_of
 from linewright.text.numbers import in_words
 
 HOME = "linewright.interfaces.console"
@@ -198,17 +200,6 @@ def plainly(text: str) -> str:
     return _COMMAND.sub("", text)
 
 
-def positive(answer: Mapping[str, Any]) -> str | None:
-    """Return the class that a binary model looks for; `None` of an answer of another task.
-
-    Examples
-    --------
-    >>> positive({"prediction": "no", "probabilities": {"no": 0.9, "yes": 0.1}, "threshold": 0.3})
-    'yes'
-    """
-    return list(answer["probabilities"])[-1] if "threshold" in answer else None
-
-
 def term(word: str, shown: str = "") -> Markup:
     """Write a word of the field with its meaning, on hover and on focus."""
     meaning = words().get(word)
@@ -277,10 +268,11 @@ def environment() -> Environment:
         "short": short,
         "view": view_of,
         "wait": wait_in_words,
+        "worst_slice": worst_slice_in_words,
         "problem": problem_in_words,
         "by_size": by_size,
         "fingerprint": fingerprint,
-        "positive": positive,
+        "positive": positive_of,
         "plainly": plainly,
     }
     made.filters.update(writers)

@@ -29,7 +29,6 @@ from linewright.serve.facts import Prediction
 from linewright.serve.rows.scorer import Scorer
 from linewright.store.protocols import Version
 from linewright.store.values import digest_of
-from linewright.text.numbers import in_words
 from linewright.watch.facts import (
     Alerted,
     Confirmations,
@@ -82,6 +81,8 @@ class WorstSlice(msgspec.Struct, frozen=True, kw_only=True):
 
     alert: str
     line: str
+    column: str | None
+    """The column that the alert is about; `None` if it is about the answers, or about none."""
     measure: Literal["psi", "loss"] | None
     """``psi``: how far a column or the answers moved. ``loss``: by how much the loss of a row rose. `None` if the monitor looks at no rows."""
     loss: str
@@ -96,8 +97,6 @@ class WorstSlice(msgspec.Struct, frozen=True, kw_only=True):
     """Rows that each half of a slice must have, before and now."""
     worst: AlertSlice | None
     """`None` if no slice has enough rows."""
-    says: str
-    """All of it in a sentence."""
 
 
 class _Compared(NamedTuple):
@@ -118,7 +117,7 @@ def worst_slice(factory: Factory, alert: Alerted) -> WorstSlice:
         If the model of the alert is registered no longer.
     """
     if alert.monitor not in OF_ROWS:
-        return _told(alert, measure=None)
+        return _result(alert, measure=None)
     spec = factory.line(alert.line)
     versions = factory.metadata.versions(alert.line)
     champion = next((one for one in versions if one.digest == alert.package), None)
@@ -139,7 +138,7 @@ def _shifted(
     before = rows_before(factory, spec, champion)
     frame = _some_rows(before.tested if alert.monitor == "prediction" else before.recent, seed)
     if not records or frame.is_empty():
-        return _told(alert, measure="psi", then=frame.height, now=len(records))
+        return _result(alert, measure="psi", then=frame.height, now=len(records))
     scorer, encoder = _scorer(model), model.package.encoder
     then, now = to_columns(frame, encoder.columns), scorer.read([one.row for one in records])
     answers = (
@@ -148,12 +147,12 @@ def _shifted(
     summary = _summary(factory, alert, windows)
     codes = _codes(alert, (then, now), answers, summary=summary, spec=spec, model=model)
     if codes is None:
-        return _told(alert, measure="psi", then=frame.height, now=len(records))
+        return _result(alert, measure="psi", then=frame.height, now=len(records))
     compared = _compared(model, then, now, without=alert.column)
     cells = max(int(one.max(initial=0)) for one in codes) + 1
     worst, looked_at = worst_shift(compared.divided, *codes, cells, seed=seed)
     shown = () if worst is None else _cells(worst, compared, codes, alert, summary)
-    return _told(
+    return _result(
         alert,
         measure="psi",
         then=frame.height,
@@ -171,7 +170,7 @@ def _worse(
     tested = rows_before(factory, spec, champion).tested
     frame = _some_rows(tested.filter(pl.col(package.label).is_not_null()), seed)
     if not found or frame.is_empty():
-        return _told(alert, measure="loss", loss=rules.loss_name, then=frame.height, now=len(found))
+        return _result(alert, measure="loss", loss=rules.loss_name, then=frame.height, now=len(found))
     scorer = _scorer(model)
     then, now = to_columns(frame, package.encoder.columns), scorer.read([one.row for one, _ in found])
 
@@ -185,7 +184,7 @@ def _worse(
         losses([label for _, label in found], [one.answer for one, _ in found]),
         seed=seed,
     )
-    return _told(
+    return _result(
         alert,
         measure="loss",
         loss=rules.loss_name,
@@ -412,10 +411,7 @@ def _estimate(one: Estimated) -> SliceEstimate:
     return SliceEstimate(value=one.value, low=one.low, high=one.high)
 
 
-# Words
-
-
-def _told(
+def _result(
     alert: Alerted,
     *,
     measure: Literal["psi", "loss"] | None,
@@ -425,9 +421,10 @@ def _told(
     looked_at: int = 0,
     worst: AlertSlice | None = None,
 ) -> WorstSlice:
-    found = WorstSlice(
+    return WorstSlice(
         alert=alert.id,
         line=alert.line,
+        column=alert.column,
         measure=measure,
         loss=loss,
         then=then,
@@ -435,27 +432,4 @@ def _told(
         looked_at=looked_at,
         fewest=FEWEST,
         worst=worst,
-        says="",
     )
-    return msgspec.structs.replace(found, says=_says(found, alert.column))
-
-
-def _says(found: WorstSlice, column: str | None) -> str:
-    if found.measure is None:
-        return "This monitor looks at no rows, so that no slice of them can be worse."
-    worst = found.worst
-    if worst is None:
-        return (
-            f"No slice has {2 * found.fewest} rows both before and now, of {found.then:,} and {found.now:,}: "
-            "too few to tell which is worst."
-        )
-    what = (
-        f"the PSI of {column or 'the answers'} is" if found.measure == "psi" else f"the {found.loss} rose by"
-    )
-    within, rest = (
-        f"{in_words(one.value)} ({in_words(one.low)} to {in_words(one.high)})"
-        for one in (worst.within, worst.elsewhere)
-    )
-    where = " and ".join(worst.where)
-    sure = "" if worst.more.low > 0 else ", which is not significantly less"
-    return f"Where {where}, {what} {within}; elsewhere {rest}{sure}."

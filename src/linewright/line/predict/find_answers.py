@@ -8,6 +8,7 @@ from linewright.errors import RequestError
 from linewright.serve.facts import LoggedAnswer, LoggedAnswers
 from linewright.serve.feedback.store import Feedback
 from linewright.serve.log.ids import ids_from
+from linewright.serve.log.records import answers_of_one
 
 MOST_LOOKED_AT = 100_000
 """Answers that are looked at for one list: it takes about a second."""
@@ -62,6 +63,17 @@ class Found(NamedTuple):
     """Whether more were found than this page and those before it hold."""
 
 
+def positive_of(answer: Mapping[str, Any]) -> str | None:
+    """Return the class that a binary model looks for; `None` of an answer of another task.
+
+    Examples
+    --------
+    >>> positive_of({"prediction": "no", "probabilities": {"no": 0.9, "yes": 0.1}, "threshold": 0.3})
+    'yes'
+    """
+    return next(reversed(answer["probabilities"])) if "threshold" in answer else None
+
+
 def probability_of(answer: Mapping[str, Any]) -> float | None:
     """Return the probability of the class that a binary model looks for, else of the predicted one; `None` of numbers.
 
@@ -77,7 +89,7 @@ def probability_of(answer: Mapping[str, Any]) -> float | None:
     shares = answer.get("probabilities")
     if not shares:
         return None
-    return shares.get(next(reversed(shares)) if "threshold" in answer else answer.get("prediction"))
+    return shares.get(positive_of(answer) or answer.get("prediction"))
 
 
 def wanted_of(
@@ -211,17 +223,7 @@ def _frames(feedback: Feedback, wanted: Wanted) -> Iterator[LoggedAnswers]:
     """Give the answers of the days that are wanted and older ones, the newest first; also some that are newer."""
     if wanted.key is not None:
         for record, _ in feedback.latest(MOST_OF_KEY + 1, key=wanted.key):
-            yield LoggedAnswers(
-                many=1,
-                first=record.id,
-                line=record.line,
-                model=record.model,
-                arm=record.arm,
-                at=record.at,
-                keys=[record.key],
-                answers=[record.answer],
-                via=record.via,
-            )
+            yield answers_of_one(record)
         return
     end = None
     if wanted.until and wanted.until < date.max.isoformat():

@@ -122,7 +122,11 @@ def answers_of(payload: bytes) -> LoggedAnswers | None:
         if len(several.answers) != several.many or len(several.keys or several.answers) != several.many:
             raise msgspec.ValidationError(f"{several.many} records of {len(several.answers)} answers")
         return several
-    one = _ANSWER.decode(payload)
+    return answers_of_one(_ANSWER.decode(payload))
+
+
+def answers_of_one(one: LoggedAnswer | Prediction) -> LoggedAnswers:
+    """Return what lists show of one record."""
     return LoggedAnswers(
         many=1,
         first=one.id,

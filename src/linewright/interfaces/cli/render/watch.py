@@ -6,6 +6,7 @@ from linewright.interfaces.cli.render.dispatch import renderer
 from linewright.interfaces.cli.words import grid, short
 from linewright.line.loop.waiting import Wait, wait_in_words
 from linewright.line.loop.worst_slice import WorstSlice
+from linewright.line.loop.worst_slice_text import worst_slice_in_words
 from linewright.operations.watch import AlertLine, Alerts, AlertShown, Monitors, ProposalLine
 from linewright.store.clock import said
 from linewright.text.numbers import count
@@ -100,7 +101,7 @@ def monitors_text(found: Monitors) -> str:
 @renderer.register
 def slice_text(found: WorstSlice) -> str:
     """Say which slice is worst, and how the rows there are spread."""
-    lines = [found.says]
+    lines = [worst_slice_in_words(found)]
     if found.worst is not None:
         lines.append(
             f"  measured on {found.worst.then:,} rows before and {found.worst.now:,} now; {count(found.looked_at, 'slice')} looked at"
