@@ -207,6 +207,28 @@ def test_a_page_that_does_not_change_is_told_what_stands_around_it(up: Up):
     assert 403 == refused.status_code
 
 
+@pytest.mark.parametrize("page", ["/", "/runs", "/lines/claims", "/lines/claims/release"])
+def test_what_changed_between_loading_and_watching_a_page_is_sent_and_nothing_else(up: Up, page: str):
+    """A page that missed a change would stay stale; one that is sent again for nothing loses its parts and its scroll position."""
+    url = f"http://127.0.0.1:{up.control}"
+    cookies = {"linewright": session(up.root, "vic")}
+    loaded = httpx.get(url + page, cookies=cookies, headers={"Accept": "text/html"}).text
+    have = loaded.partition('data-live="')[2].partition('"')[0]
+    sent: dict[str, str] = {}
+    for shown in (have, "0" * len(have)):
+        with httpx.stream(
+            "GET",
+            f"{url}{page}?have={shown}",
+            cookies=cookies,
+            headers={"Accept": "text/event-stream"},
+            timeout=20,
+        ) as told:
+            sent[shown] = next(told.iter_lines())
+
+    assert 16 == len(have)
+    assert {have: "event: around", "0" * len(have): "event: page"} == sent
+
+
 @pytest.mark.parametrize("page", ["/views", "/"])
 def test_a_page_that_is_open_tells_nothing_once_its_session_has_ended(up: Up, page: str):
     """Whoever was signed out, or removed, learns no more, though their browser keeps the page open."""

@@ -75,3 +75,13 @@ def test_hostile_sites_are_shown_and_not_carried_out(get: Get):
     for name in HOSTILE:
         assert f"{name} 1 line" in shown.text
     shown.assert_harmless()
+
+
+def test_the_lines_that_need_somebody_are_found_whatever_the_reason(get: Get):
+    """The number on the first page leads to them."""
+    first, found = get("/"), get("/?need=any")
+
+    assert "need=any" in first.html
+    assert "/lines/claims" in found.html
+    assert "/lines/third" in first.html
+    assert "/lines/third" not in found.html
