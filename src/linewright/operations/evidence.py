@@ -12,7 +12,7 @@ from linewright.line.loop.worst_slice import worst_slice as find_worst_slice
 from linewright.line.predict.replay import Replayed, replay_prediction
 from linewright.line.rebuild.compare import Rebuilding
 from linewright.line.rebuild.worker import rebuild_apart
-from linewright.line.record.alerts import find_alert, find_seen
+from linewright.line.record.alerts import find_alert, find_visible_alert
 from linewright.line.record.belonging import is_of
 from linewright.line.record.evidence import Claim, explain
 from linewright.line.record.lookup import look_up
@@ -226,4 +226,4 @@ def worst_slice(factory: Factory, id: str, /) -> WorstSlice:  # noqa: A002 -- th
     id
         The alert's id, or its beginning.
     """
-    return find_worst_slice(factory, find_seen(factory, id))
+    return find_worst_slice(factory, find_visible_alert(factory, id))

@@ -24,7 +24,7 @@ from linewright.line.loop.watched import (
     trainings_for,
 )
 from linewright.line.record.alerts import (
-    find_seen,
+    find_visible_alert,
     may_wait,
     newest_of,
     open_alerts,
@@ -231,7 +231,7 @@ def alert(factory: Factory, id: str, /) -> AlertShown:  # noqa: A002 -- the word
     id
         The alert's id, or its beginning.
     """
-    found = find_seen(factory, id)
+    found = find_visible_alert(factory, id)
     kinds = dict(factory.metadata.find(found.evidence))
     kind = kinds.get(found.evidence)
     versions = factory.metadata.versions(found.line)

@@ -61,7 +61,7 @@ def runs_newest_first(factory: Factory, line: str) -> Iterator[Accepted]:
         yield from factory.metadata.events(Accepted, line=line, newest_first=True, limit=MANY)[FEW:]
 
 
-def find_seen(factory: Factory, prefix: str) -> Alerted:
+def find_visible_alert(factory: Factory, prefix: str) -> Alerted:
     """Return the alert whose id begins so.
 
     Raises
