@@ -1,8 +1,9 @@
 """How all lines stand, for pages that show many: worked out once for all who look, and again while they look at what it was."""
 
 from collections.abc import Callable
+from contextlib import suppress
 from threading import Lock, Thread
-from time import monotonic, thread_time
+from time import monotonic
 from typing import Any
 
 from msgspec.structs import replace
@@ -13,9 +14,11 @@ from linewright.serve.access.rights import Identity
 LEAST_S = 1.0
 """How long it is taken for new, at least."""
 SHARE = 0.1
-"""Of one processor, what working it out may take while somebody looks."""
+"""Of the time while somebody looks, that in which it may be worked out."""
 MOST_S = 60.0
 """How old it may be and still be shown while it is worked out again."""
+SHORT_S = 0.1
+"""What takes longer is worked out again in another process: here every page would wait for its turn meanwhile."""
 
 
 class Fleet:
@@ -25,17 +28,21 @@ class Fleet:
     ----------
     read
         Works it out, for the whole factory.
+    read_aside
+        The same in another process, which takes longer and is in nobody's way (default: in a thread of this one).
     """
 
-    def __init__(self, read: Callable[[], Any]) -> None:
-        self._read, self._lock = read, Lock()
+    def __init__(self, read: Callable[[], Any], *, read_aside: Callable[[], Any] | None = None) -> None:
+        self._read, self._read_aside, self._lock = read, read_aside, Lock()
         self._status: Any = None
-        self._at = self._until = 0.0
+        self._at = self._until = self._took = 0.0
+        """When it was worked out, until when it is taken for new, and the seconds that took in this process."""
         self._is_reading = False
+        self._changes = 0
 
     def forget(self) -> None:
         """Have it worked out before it is shown again: something was changed."""
-        self._at = 0.0
+        self._at, self._changes = 0.0, self._changes + 1
 
     def seen_by(self, identity: Identity) -> Any:
         """Return the status of the lines that somebody may see; what is said of the factory is for those who may see all.
@@ -59,21 +66,29 @@ class Fleet:
                 return self._status
             if is_shown:
                 self._is_reading = True
-                Thread(target=self._read_aside, daemon=True).start()
+                Thread(target=self._read_again, daemon=True).start()
                 return self._status
-            return self._read_now()
+            self._took = self._keep(self._read)
+            return self._status
 
-    def _read_now(self) -> Any:
-        began = thread_time()
-        self._status = self._read()
-        self._at = monotonic()
-        self._until = self._at + max(LEAST_S, (thread_time() - began) / SHARE)
-        return self._status
+    def _keep(self, read: Callable[[], Any], *, unless_changed: bool = False) -> float:
+        """Work it out and return the seconds that took; if told so, keep nothing that something changed meanwhile."""
+        began, changes = monotonic(), self._changes
+        status, now = read(), monotonic()
+        if not unless_changed or changes == self._changes:
+            self._status, self._at = status, now
+            self._until = now + max(LEAST_S, (now - began) / SHARE)
+        return now - began
 
-    def _read_aside(self) -> None:
+    def _read_again(self) -> None:
+        until = self._until
         try:
-            self._read_now()
-        except LinewrightError:
-            self._at = 0.0  # the next viewer learns why
+            with suppress(LinewrightError):
+                if self._read_aside is not None and self._took > SHORT_S:
+                    self._keep(self._read_aside, unless_changed=True)
+                else:
+                    self._took = self._keep(self._read, unless_changed=True)
         finally:
+            if self._until == until:
+                self._at = 0.0  # the next viewer works it out, and learns why it cannot be
             self._is_reading = False

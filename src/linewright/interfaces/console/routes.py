@@ -98,6 +98,8 @@ class Console:
         Whose it is now, of a request that lasts: it raises once its session or token has ended (default: it never ends).
     carry_out
         Runs what is expensive; without it that is done here.
+    carry_out_aside
+        Runs an operation on all lines in a separate process, for every viewer; without it that is done here.
     files
         Has the files of the person who fills in a form; without it no form takes one.
     relative
@@ -113,6 +115,7 @@ class Console:
         *,
         asked_by: Callable[[MutableMapping[str, Any]], Identity],
         carry_out: CarryOut | None,
+        carry_out_aside: Callable[..., bytes] | None = None,
         asks_now: Callable[[MutableMapping[str, Any]], Identity] | None = None,
         files: ClientFiles | None = None,
         relative: Callable[[bytes], bytes] = bytes,
@@ -125,13 +128,20 @@ class Console:
         self._threads, self._writers = CapacityLimiter(8), CapacityLimiter(4)
         self._notes = OneTime[str](_NOTE_S)
         self._watched = self._followed = 0
-        self._fleet, self._inboxes = Fleet(self._status), InboxCache(self._inbox)
+        self._fleet = Fleet(
+            self._status, read_aside=carry_out_aside and partial(self._status_aside, carry_out_aside)
+        )
+        self._inboxes = InboxCache(self._inbox)
         self._shown: OrderedDict[str, tuple[float, Any]] = OrderedDict()
         """What was worked out for pages a moment ago: a file of what somebody sees holds just that, and is there at once."""
 
     def _status(self) -> Any:
         with faults_explained(), panics_explained(), self._open(owner("linewright")) as factory:
             return self._operations["status"].carry_out(factory, {"line": None})
+
+    def _status_aside(self, carry_out: Callable[..., bytes]) -> Any:
+        operation = self._operations["status"]
+        return _decoded(carry_out(operation, identity=owner("linewright")), operation)
 
     def _inbox(self, identity: Identity) -> Any:
         with faults_explained(), panics_explained(), self._open(identity) as factory:

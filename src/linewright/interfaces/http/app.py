@@ -223,13 +223,14 @@ def control_app(
     loaded = [
         each.without_files() for each in (load(name, operations) for name in operations) if not each.local
     ]
-    files = None if root is None else Files(root)
+    files, stopping = None if root is None else Files(root), stopping or Event()
     console = Console(
         open_factory,
         {each.name: each for each in loaded},
         asked_by=asked_by,
         asks_now=partial(identify, authenticator),
-        carry_out=None if expensive is None else _in_process(expensive, stopping or Event()),
+        carry_out=None if expensive is None else _in_process(expensive, stopping),
+        carry_out_aside=None if expensive is None else partial(expensive.carry_out_aside, stopping=stopping),
         files=files,
         relative=bytes if root is None else Relative(root),
         name="" if root is None else root.name,
@@ -239,7 +240,7 @@ def control_app(
         console=console,
         authenticator=authenticator,
         root=root,
-        stopping=stopping or Event(),
+        stopping=stopping,
         replies=replies,
         hosts=hosts,
         rate_limit=rate_limit,

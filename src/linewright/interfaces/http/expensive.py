@@ -146,6 +146,22 @@ class Expensive:
             raise outcome
         return outcome
 
+    def carry_out_aside(self, operation: Operation, *, identity: Identity, stopping: Event) -> bytes:
+        """Carry out for the control plane itself what takes no argument, and return its result as JSON: now, in the thread that asks, beside what clients wait for.
+
+        Raises
+        ------
+        LinewrightError, Bug
+            As `carry_out` does.
+        """
+        asked = Asked(operation=operation.name, arguments={}, text=False, identity=identity)
+        outcome = self._outcome(
+            asked, Event(), stopping, time.monotonic() + self._deadline_s, has_files=False
+        )
+        if isinstance(outcome, Exception):
+            raise outcome
+        return outcome
+
     def _outcome(
         self, asked: Asked, gone: Event, stopping: Event, until: float, *, has_files: bool
     ) -> bytes | Exception:
