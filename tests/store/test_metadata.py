@@ -435,6 +435,7 @@ def test_a_snapshot_says_of_each_line_what_the_record_says(url):
                     assert metadata.events(Promoted, **asked) == snapshot.events(Promoted, **asked)
         assert metadata.events(Happened) == snapshot.events(Happened)
         assert [0.0, 1.0, 2.0] == [snapshot.get(digest, Sample).value for digest in kept]
+        assert metadata.get_all(kept, Sample) == snapshot.get_all(kept, Sample)
         with pytest.raises(NotFound, match="no result"):
             snapshot.get("sha256:ff", Sample)
 
@@ -452,6 +453,9 @@ def test_bytes_that_changed_are_not_read_for_many_lines_either(tmp_path):
         snapshot = Snapshot(metadata, ["a"])
         snapshot.events(Promoted, line="a")
 
+        for read in (snapshot, metadata):
+            with pytest.raises(Corrupt, match="stored bytes have changed"):
+                read.get_all([digest], Sample)
         with pytest.raises(Corrupt, match="stored bytes have changed"):
             snapshot.get(digest, Sample)
 

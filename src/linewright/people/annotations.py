@@ -4,9 +4,10 @@ A question names a prediction by its id, or a row of a dataset version by its pl
 that equal labels are equal texts. An answer that was undone stays as a row with the instant of it.
 """
 
+import os
 import sqlite3
 from collections.abc import Collection, Generator, Sequence
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
@@ -154,6 +155,17 @@ class Annotations:
     def of(cls, state: Path, line: str) -> "Annotations":
         """Return the annotation of a line, from the state folder of its factory."""
         return cls(line_path(state / FOLDER, line, ".sqlite"))
+
+    @staticmethod
+    def queued(state: Path) -> frozenset[str]:
+        """Return the lines of which questions were ever queued, from the state folder of their factory."""
+        with suppress(FileNotFoundError), os.scandir(state / FOLDER) as files:
+            return frozenset(
+                each.name.removesuffix(".sqlite")
+                for each in files
+                if each.name.endswith(".sqlite") and each.stat().st_size
+            )
+        return frozenset()
 
     def is_there(self) -> bool:
         """Return whether questions were ever queued."""

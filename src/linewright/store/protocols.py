@@ -1,6 +1,6 @@
 """The two seams of the store: metadata (what was computed, what happened) and artifacts (bytes by digest)."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import NamedTuple, Protocol, TypeVar
 
 import msgspec
@@ -81,6 +81,10 @@ class MetadataReader(Protocol):
 
     def get(self, digest: str, kind: type[R]) -> R:
         """Return the result with that digest; raise `NotFound`, or `Corrupt` where the bytes changed."""
+        ...
+
+    def get_all(self, digests: Iterable[str], kind: type[R]) -> dict[str, R]:
+        """Return the results with some digests, as `get` does each: many take a few queries."""
         ...
 
     def find(self, prefix: str) -> list[tuple[str, str]]:

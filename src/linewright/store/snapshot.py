@@ -88,6 +88,10 @@ class Snapshot:
             self._results[digest, kind] = known = found
         return known  # type: ignore[return-value] -- kept under its kind
 
+    def get_all(self, digests: Iterable[str], kind: type[R]) -> dict[str, R]:
+        """Return the results with some digests, as `get` does each."""
+        return {digest: self.get(digest, kind) for digest in digests}
+
     def _newest_of(self, kind: type[E], limit: int) -> dict[str, list[E]]:
         if self._read.get(kind, 0) < limit:
             self._read[kind] = 1 if limit == 1 else FEW

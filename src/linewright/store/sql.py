@@ -1,6 +1,6 @@
 """Metadata in SQL: SQLite in a factory's folder, or PostgreSQL for many workers, by the same code."""
 
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from importlib import import_module
 from types import TracebackType
 from typing import Any, Self, TypeVar
@@ -174,6 +174,14 @@ class SqlMetadata:
     def get(self, digest: str, kind: type[R]) -> R:
         """Return the result with that digest; raise `NotFound`, or `Corrupt` where the bytes changed."""
         return decode(kind, self._stored(digest), digest=digest)
+
+    def get_all(self, digests: Iterable[str], kind: type[R]) -> dict[str, R]:
+        """Return the results with some digests, as `get` does each: many take a few queries."""
+        asked = list(dict.fromkeys(digests))
+        bodies = self.bodies(asked)
+        if (missing := next((one for one in asked if one not in bodies), None)) is not None:
+            raise NotFound("no result has that digest", where=missing)
+        return {digest: decode(kind, bodies[digest], digest=digest) for digest in asked}
 
     def body(self, digest: str) -> bytes:
         """Return the canonical JSON of a result, verified."""

@@ -98,6 +98,16 @@ class MetadataContract:
 
         assert kept == metadata.get(metadata.keep(kept), Sample)
 
+    def test_many_kept_results_can_be_got_at_once(self, metadata: Metadata) -> None:
+        """The certificates of a line take one query, and each is checked as if it were asked for alone."""
+        kept = {metadata.keep(one): one for one in (Sample(value=1.0), Sample(value=2.0))}
+        assert kept == metadata.get_all([*kept, *kept], Sample)
+        assert {} == metadata.get_all([], Sample)
+        with pytest.raises(NotFound):
+            metadata.get_all([*kept, NOBODY], Sample)
+        with pytest.raises(Corrupt):
+            metadata.get_all(kept, Other)
+
     def test_a_result_is_addressed_by_its_canonical_json(self, metadata: Metadata) -> None:
         """The same result has the same id in every factory."""
         kept = Sample(value=1.0)

@@ -65,7 +65,7 @@ VISITS = {
 FURTHER = {
     "consent": Visit("/lines/{line}/label", (names.EVERYTHING,)),
     "tags": Visit("/?by=tag", (names.TAG,)),
-    "disputed": Visit("/lines/{line}/label?decide=1", (names.POSITIVE, names.NEGATIVE)),
+    "disputed": Visit("/lines/{line}/label?decide=1&consent=1", (names.POSITIVE, names.NEGATIVE)),
     "searched": Visit(f"/?{urlencode({'q': names.EVERYTHING[:90]})}", (names.EVERYTHING[:90],)),
     "unknown": Visit(f"/lines/{quote(names.IMAGE)}"),
     "no-evidence": Visit(f"/evidence/{quote(names.IMAGE)}", (names.IMAGE,)),

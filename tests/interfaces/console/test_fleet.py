@@ -97,3 +97,15 @@ def test_the_next_viewer_learns_why_it_cannot_be_worked_out(monkeypatch: pytest.
     eventually(fails)
     here.error = None
     assert seen.seen_by(ME).startswith("here")
+
+
+def test_it_is_kept_fresh_while_somebody_looks_around(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fleet, "SHORT_S", -1.0)
+    here, aside = Reads("here"), Reads("aside")
+    seen = Fleet(here, read_aside=aside)
+    seen.keep_fresh()
+    assert here.times == aside.times == 0, "nobody has asked for it yet"
+    seen.seen_by(ME)
+    seen.keep_fresh()
+    eventually(lambda: aside.times == 1)
+    eventually(lambda: seen.seen_by(ME).startswith("aside"))

@@ -35,14 +35,23 @@ class Fleet:
     def __init__(self, read: Callable[[], Any], *, read_aside: Callable[[], Any] | None = None) -> None:
         self._read, self._read_aside, self._lock = read, read_aside, Lock()
         self._status: Any = None
-        self._at = self._until = self._took = 0.0
+        self._at, self._until, self._took = float("-inf"), 0.0, 0.0
         """When it was worked out, until when it is taken for new, and the seconds that took in this process."""
         self._is_reading = False
         self._changes = 0
 
     def forget(self) -> None:
         """Have it worked out before it is shown again: something was changed."""
-        self._at, self._changes = 0.0, self._changes + 1
+        self._at, self._changes = float("-inf"), self._changes + 1
+
+    def keep_fresh(self) -> None:
+        """Have it worked out again if it is old, without waiting: somebody is looking around, and may come to a page that shows it."""
+        if self._lock.acquire(blocking=False):
+            try:
+                if self._status is not None:
+                    self._refresh()
+            finally:
+                self._lock.release()
 
     def seen_by(self, identity: Identity) -> Any:
         """Return the status of the lines that somebody may see; what is said of the factory is for those who may see all.
@@ -59,17 +68,17 @@ class Fleet:
         return replace(status, lines=seen, disk=None, undelivered=(), restored=None, withheld=())
 
     def _now(self) -> Any:
-        now = monotonic()
         with self._lock:
-            is_shown = self._status is not None and now < self._at + MOST_S
-            if is_shown and (now < self._until or self._is_reading):
-                return self._status
-            if is_shown:
-                self._is_reading = True
-                Thread(target=self._read_again, daemon=True).start()
-                return self._status
-            self._took = self._keep(self._read)
+            if self._status is None or monotonic() >= self._at + MOST_S:
+                self._took = self._keep(self._read)
+            else:
+                self._refresh()
             return self._status
+
+    def _refresh(self) -> None:
+        if monotonic() >= self._until and not self._is_reading:
+            self._is_reading = True
+            Thread(target=self._read_again, daemon=True).start()
 
     def _keep(self, read: Callable[[], Any], *, unless_changed: bool = False) -> float:
         """Work it out and return the seconds that took; if told so, keep nothing that something changed meanwhile."""
@@ -90,5 +99,5 @@ class Fleet:
                     self._took = self._keep(self._read, unless_changed=True)
         finally:
             if self._until == until:
-                self._at = 0.0  # the next viewer works it out, and learns why it cannot be
+                self._at = float("-inf")  # the next viewer works it out, and learns why it cannot be
             self._is_reading = False

@@ -204,6 +204,7 @@ class Console:
     async def show(self, route: Route, request: Request) -> Response:
         """Show a page."""
         identity = self._asked_by(request.scope)
+        self._fleet.keep_fresh()
         query = parse_qs(request.url.query, keep_blank_values=True)
         own = {name: query.pop(name)[0] for name in _EVERY_PAGE if name in query}
         try:

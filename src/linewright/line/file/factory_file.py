@@ -3,6 +3,7 @@
 import os
 from collections.abc import Collection
 from contextlib import suppress
+from functools import lru_cache
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -167,7 +168,19 @@ def read_factory_file(root: Path) -> FactoryFile:
         If it is wrong; all mistakes are told, each with its place.
     """
     path = root / FACTORY_FILE
-    return parse_factory_file(read_text(path), name=str(path))
+    outcome = _parsed(read_text(path), str(path))
+    if isinstance(outcome, SpecError):
+        raise SpecError(**outcome.to_parts())  # another one each time: who catches it may change it
+    return outcome
+
+
+@lru_cache(maxsize=16)
+def _parsed(text: str, name: str) -> FactoryFile | SpecError:
+    # The value is frozen and follows from the text alone.
+    try:
+        return parse_factory_file(text, name=name)
+    except SpecError as error:
+        return SpecError(**error.to_parts())  # without the frames that it was raised in
 
 
 def parse_factory_file(text: str, *, name: str) -> FactoryFile:

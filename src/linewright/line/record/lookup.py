@@ -46,8 +46,9 @@ def look_up(factory: Factory, name: str, *, line: str | None = None) -> Found | 
     if "@" in name:
         return _model(factory, find_model(factory, name))
     # Ids of runs and predictions have one form, which no digest has. To look for a prediction takes longest: each line has its own.
+    is_logged = line is not None and line in factory.metadata.lines() and factory.labels_of(line).has(name)
     return (
-        (is_id(name) and (_run(factory, name) or _prediction(factory, name, line)))
+        (is_id(name) and ((not is_logged and _run(factory, name)) or _prediction(factory, name, line)))
         or _result(factory, name)
         or _alert(factory, name)
         or _artifact(factory, name)

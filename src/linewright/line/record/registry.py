@@ -166,6 +166,8 @@ def judged(factory: Factory, line: str) -> Mapping[str, Judged]:
         *metadata.events(Refused, line=line),
         *metadata.events(Finished, line=line),
     ]
+    told = (one.certificate for one in events if not isinstance(one, Withdrawn | Deployed))
+    certificates = metadata.get_all(filter(None, told), Certificate)
     newest: dict[str, tuple[str, Certificate]] = {}
     promoted_on: dict[str, str | None] = {}
     held: set[str] = set()
@@ -182,7 +184,7 @@ def judged(factory: Factory, line: str) -> Mapping[str, Judged]:
             continue
         if event.certificate is None:
             continue
-        certificate = metadata.get(event.certificate, Certificate)
+        certificate = certificates[event.certificate]
         newest.pop(certificate.package, None)
         newest[certificate.package], gates = (event.certificate, certificate), certificate.gates
         if isinstance(event, Refused) and event.verdict == "hold" and certificate.verdict == "promote":

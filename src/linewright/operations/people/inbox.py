@@ -113,11 +113,10 @@ def _alerts(factory: Factory) -> Iterator[InboxItem]:
 
 def _questions(factory: Factory) -> Iterator[InboxItem]:
     by = annotator(factory)
-    for line in factory.names():
-        store = Annotations.of(factory.state, line)
-        if not store.is_there() or not factory.may("annotate", line):
+    for line in sorted(Annotations.queued(factory.state).intersection(factory.names())):
+        if not factory.may("annotate", line):
             continue
-        with store.reading() as held:
+        with Annotations.of(factory.state, line).reading() as held:
             waiting, newest = held.waiting_for(by), list(held.batches())[-1]
         if waiting:
             yield InboxItem(
