@@ -187,6 +187,7 @@ goals:
 _ROLES: Mapping[str, Role] = {"ada": "engineer", "grace": "approver"}
 _QUESTIONS = 60
 """At most so many answers of `tumours` are queued for annotators."""
+_CONSENT = "Your labels, your name and the time that each label took are kept in this factory, and the model learns from them."
 _INSTRUCTIONS = "Say what the pathologist found. Skip a sample whose nuclei you cannot tell."
 _SHOWN = (
     "sample",
@@ -231,7 +232,9 @@ def add_lines(root: Path, now: str, *, report: Callable[[Progress], None]) -> tu
             shipped.live(factory, ada, clock, now=present)
             member_add(factory, "lee", role="analyst", lines=_existing(factory, "cultivars", "payments"))
             member_add(factory, "noor", role="annotator", lines=("tumours",))
-            annotate_queue(ada, "tumours", size=_QUESTIONS, instructions=_INSTRUCTIONS, columns=_SHOWN)
+            annotate_queue(
+                ada, "tumours", size=_QUESTIONS, instructions=_INSTRUCTIONS, consent=_CONSENT, columns=_SHOWN
+            )
             _talk(factory, ada, grace)
         return member_list(factory).members
 
