@@ -5,7 +5,7 @@ instant can be read for ever. Where a label by key stands, the labels by id of t
 """
 
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import msgspec
@@ -131,7 +131,12 @@ def replaced_of(database: sqlite3.Connection, number: bytes) -> tuple[Replaced, 
 
 
 def came_since(
-    database: sqlite3.Connection, since: str, known: Known, *, label: str | float | None = None
+    database: sqlite3.Connection,
+    since: str,
+    known: Known,
+    *,
+    label: str | float | None = None,
+    after: Mapping[str, int] | None = None,
 ) -> Iterator[Came]:
     """Iterate over the predictions whose label, as it was known, was received at an instant or later.
 
@@ -141,23 +146,31 @@ def came_since(
     ----------
     label
         Which one to look for (default: any).
+    after
+        Position of the log, as in `read_log`, behind which the predictions are (default: its beginning).
 
     Returns
     -------
     iterator of Came
         In the order of the log.
     """
-    is_it = "" if label is None else " AND t.label = ?3"
+    begin, is_it = after or {}, "" if label is None else " AND t.label = ?3"
     # Where both are there, the label by id came first, so its being there now says that it was there then.
     unless = {"id": "", "key": " AND NOT EXISTS (SELECT 1 FROM by_id i WHERE i.id = p.id)"}
     selects = [
         f"SELECT s.name, p.offset, p.id, t.label, t.at, t.received, '{by}' FROM {table} t "  # noqa: S608 -- names of this module
-        f"JOIN {predictions} p ON p.{by} = t.{by} JOIN segments s ON s.number = p.segment "
+        f"JOIN {predictions} p ON p.{by} = t.{by} JOIN begun s ON s.number = p.segment AND p.offset >= s.offset "
         f"WHERE t.received >= ?2 AND t.{known.came}{stood}{is_it}{unless[by]}"
         for by, predictions in (("id", "predictions"), *(("key", view) for view in KEYED))
         for table, stood in ((f"by_{by}", ""), (f"earlier_by_{by}", f" AND t.{known.stood}"))
     ]
-    # A copy, since an open read of the labels themselves would keep writers out.
+    # Copies, since an open read of the labels themselves would keep writers out.
+    segments = database.execute("SELECT number, name FROM segments").fetchall()
+    database.execute("CREATE TEMP TABLE begun (number INTEGER PRIMARY KEY, name TEXT, offset INTEGER)")
+    database.executemany(
+        "INSERT INTO begun VALUES (?, ?, ?)",
+        [(number, name, begin.get(name, 0)) for number, name in segments],
+    )
     asked = (known.instant, since) if label is None else (known.instant, since, text_of(label))
     database.execute("CREATE TEMP TABLE came AS " + " UNION ALL ".join(selects), asked)
     for segment, offset, identity, *parts in database.execute("SELECT * FROM came ORDER BY 1, 2, 3"):

@@ -415,13 +415,12 @@ class Feedback:
         """
         with self._caught_up():
             pass
-        log, passed = self._records(), after or {}
+        log = self._records()
         with self._connected() as database:
-            for one in came_since(database, "", Known(known_by)):
-                if one.offset >= passed.get(one.segment, 0):
-                    record = log.read(one.segment, one.offset, one.id)
-                    if record is not None:
-                        yield record, one.truth
+            for one in came_since(database, "", Known(known_by), after=after):
+                record = log.read(one.segment, one.offset, one.id)
+                if record is not None:
+                    yield record, one.truth
 
     def labelled_in_place(
         self, *, known_by: str, after: Mapping[str, int] | None = None, until: Mapping[str, int] | None = None
