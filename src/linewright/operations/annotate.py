@@ -259,7 +259,7 @@ def annotate_adjudicate(
 
 
 @operation(permission="annotate", effect="act")
-def annotate_undo(factory: Factory, line: str, /) -> AnswerTaken:
+def annotate_undo(factory: Factory, line: str, /, *, question: str = "") -> AnswerTaken:
     """Take back your last answer, and get its question again.
 
     Feedback that came of it stays until the question gets another label, which then corrects it.
@@ -268,8 +268,10 @@ def annotate_undo(factory: Factory, line: str, /) -> AnswerTaken:
     ----------
     line
         Name of the line.
+    question
+        Id of the question whose answer is taken back (default: that of your last answer).
     """
-    return undo_answer(factory, line)
+    return undo_answer(factory, line, question)
 
 
 @operation(permission="view", effect="read", expensive=True)

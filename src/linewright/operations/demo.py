@@ -188,7 +188,10 @@ _ROLES: Mapping[str, Role] = {"ada": "engineer", "grace": "approver"}
 _QUESTIONS = 60
 """At most so many answers of `tumours` are queued for annotators."""
 _CONSENT = "Your labels, your name and the time that each label took are kept in this factory, and the model learns from them."
-_INSTRUCTIONS = "Say what the pathologist found. Skip a sample whose nuclei you cannot tell."
+_INSTRUCTIONS = (
+    "Is the sample malignant? The nuclei of malignant ones are larger and less regular: most have a mean_radius above 15 and a mean_concavity "
+    "above 0.1. Skip a sample that you cannot tell."
+)
 _SHOWN = (
     "sample",
     "mean_radius",

@@ -372,12 +372,12 @@ class Transaction:
         )
         return [Answer(*row) for row in rows]
 
-    def last_answer(self, by: str) -> Answer | None:
-        """Return what a person said last and did not undo."""
-        row = self._database.execute(
-            "SELECT * FROM answers WHERE by = ? AND undone IS NULL ORDER BY number DESC LIMIT 1", (by,)
-        ).fetchone()
-        return Answer(*row) if row else None
+    def last_answers(self, by: str, most: int) -> list[Answer]:
+        """Return what a person said last and did not undo, newest first."""
+        rows = self._database.execute(
+            "SELECT * FROM answers WHERE by = ? AND undone IS NULL ORDER BY number DESC LIMIT ?", (by, most)
+        )
+        return [Answer(*row) for row in rows]
 
     def undo(self, answer: int, at: str) -> None:
         """Note that an answer was undone."""
@@ -391,9 +391,9 @@ class Transaction:
             (by,),
         ).fetchone()
 
-    def consents(self, by: str) -> set[str]:
-        """Return the digests of the texts that a person consented to."""
-        return {text for (text,) in self._database.execute("SELECT text FROM consents WHERE by = ?", (by,))}
+    def consents(self, by: str) -> dict[str, str]:
+        """Return when a person consented to texts, by the digest of each."""
+        return dict(self._database.execute("SELECT text, at FROM consents WHERE by = ? ORDER BY at", (by,)))
 
     def consent(self, by: str, text: str, at: str) -> None:
         """Note that a person consented to a text, by its digest."""

@@ -1,14 +1,14 @@
 """What an annotator is shown and says: the next question, its label, taking that back, and deciding where others disagree."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import msgspec
 
 from linewright.errors import Conflict, NotFound
 from linewright.line.annotate.allowed_labels import allowed_labels
-from linewright.line.annotate.question_rows import question_row
+from linewright.line.annotate.question_rows import question_row, question_rows
 from linewright.line.annotate.queue import consent_digest, no_queue
 from linewright.line.annotate.settle import settle, state_after
 from linewright.line.factory import Factory
@@ -32,6 +32,8 @@ _ID = re.compile(r"[0-9a-f]{12}")
 MOST_SECONDS = 86_400.0
 MOST_REASON = 1_000
 """Characters of why somebody could not say."""
+SHOWN = 8
+"""Answers of a person that come with the next question, newest first."""
 
 
 class ShownColumn(msgspec.Struct, frozen=True, kw_only=True):
@@ -68,6 +70,30 @@ class ShownQuestion(msgspec.Struct, frozen=True, kw_only=True):
     """The answer of the model; `None` unless the annotator wanted it, and for rows of a dataset version."""
     given: tuple[Given, ...] = ()
     """To decide between: what annotators said."""
+    key: str = ""
+    """Key of the row, where annotators see it."""
+    asked_by: str = ""
+    """Who queued it."""
+    asked_at: str = ""
+
+
+class OwnAnswer(msgspec.Struct, frozen=True, kw_only=True):
+    """What somebody said of one question."""
+
+    question: str
+    key: str
+    """Key of the row, where annotators see it."""
+    label: str | float | None
+    """`None` where they could not say."""
+    because: str
+    at: str
+
+
+class Consented(msgspec.Struct, frozen=True, kw_only=True):
+    """A text that somebody consented to, and when."""
+
+    text: str
+    at: str
 
 
 class NextQuestion(msgspec.Struct, frozen=True, kw_only=True):
@@ -82,6 +108,9 @@ class NextQuestion(msgspec.Struct, frozen=True, kw_only=True):
     """Questions that they may still label."""
     done: int = 0
     """What they have labelled or skipped."""
+    answers: tuple[OwnAnswer, ...] = ()
+    """The last of it, newest first."""
+    consented: tuple[Consented, ...] = ()
 
 
 class AnswerTaken(msgspec.Struct, frozen=True, kw_only=True):
@@ -94,6 +123,10 @@ class AnswerTaken(msgspec.Struct, frozen=True, kw_only=True):
     repeated: bool = False
     """Whether the same answer was there already."""
     undone: bool = False
+    key: str = ""
+    """Key of the row, where annotators see it."""
+    said: str | float | None = None
+    """The label that was taken back; `None` unless one was."""
 
 
 class _Asked:
@@ -155,25 +188,45 @@ def next_question(
                 )
             question = _choose(asked, held, batches, now, decide=decide)
             done, _ = held.counted(asked.who)
-            left = held.waiting_for(asked.who)
+            found = NextQuestion(
+                line=line,
+                question=None,
+                left=held.waiting_for(asked.who),
+                done=done,
+                consented=_consented(asked, held, batches.values()),
+            )
+            mine = [(one, asked.find(held, one.question)) for one in held.last_answers(asked.who, SHOWN)]
             if question is None:
-                return NextQuestion(line=line, question=None, left=left, done=done)
+                break
             until = later(now, int(LEASE_S * 1e6))
             held.lease(question.id, asked.who, until, saw=with_prediction and question.dataset is None)
             given = held.answers(question.id) if decide else []
         # Outside of the transaction: the log is another file, which others may write.
-        found = question_row(factory, line, question)
-        if found is not None:
-            shown = _shown(asked, question, batches[question.batch], found.row)
+        about = question_row(factory, line, question)
+        if about is not None:
+            shown = _shown(asked, question, batches[question.batch], about.row)
             shown = msgspec.structs.replace(
                 shown,
-                prediction=dict(found.answer) if with_prediction and found.answer is not None else None,
+                prediction=dict(about.answer) if with_prediction and about.answer is not None else None,
                 given=tuple(Given(label=_decoded(one.label), because=one.because) for one in given),
             )
-            return NextQuestion(line=line, question=shown, left=left, done=done)
+            found = msgspec.structs.replace(found, question=shown)
+            break
         with asked.store.transaction() as held:
             held.end_lease(question.id, asked.who)
             held.replace(question._replace(state="gone"))
+    rows = question_rows(factory, line, [one for _, one in mine])
+    answers = (
+        OwnAnswer(
+            question=one.id,
+            key=_key(asked, rows[one.id].row, batches[one.batch]) if one.id in rows else "",
+            label=_decoded(said.label),
+            because=said.because,
+            at=said.at,
+        )
+        for said, one in mine
+    )
+    return msgspec.structs.replace(found, answers=tuple(answers))
 
 
 def answer_question(
@@ -215,7 +268,7 @@ def answer_question(
         mine = next((one for one in answers if one.by == asked.who), None)
         if mine is not None:
             if mine.label == text and (mine.kind == "decision") == decide:
-                return AnswerTaken(line=line, question=name, label=_decoded(text), repeated=True)
+                return _taken(asked, question, batch, label=text, repeated=True)
             raise _said_before(asked, question)
         _require_open(asked, question, batch, answers, decide=decide)
         saw = held.end_lease(name, asked.who)
@@ -223,11 +276,11 @@ def answer_question(
         held.add_answer(Answer(0, name, asked.who, kind, text, because, seconds, int(saw), now, None))
         _look_again(asked, held, question, now)
     settle(factory, line)
-    return AnswerTaken(line=line, question=name, label=_decoded(text))
+    return _taken(asked, question, batch, label=text)
 
 
-def undo_answer(factory: Factory, line: str) -> AnswerTaken:
-    """Take back what somebody said last; the question is theirs again.
+def undo_answer(factory: Factory, line: str, name: str = "") -> AnswerTaken:
+    """Take back what somebody said last, or of one question; the question is theirs again.
 
     Feedback that came of it stays until the question has another label, which then corrects it.
 
@@ -240,9 +293,13 @@ def undo_answer(factory: Factory, line: str) -> AnswerTaken:
     """
     asked = _Asked(factory, line)
     with asked.store.transaction() as held:
-        last = held.last_answer(asked.who)
-        if last is None:
-            raise NotFound("there is nothing to undo", where=line, found=asked.who)
+        if name:
+            said = [one for one in held.answers(asked.find(held, name).id) if one.by == asked.who]
+        else:
+            said = held.last_answers(asked.who, 1)
+        if not said:
+            raise NotFound("there is nothing to undo", where=name or line, found=asked.who)
+        (last,) = said
         question, now = asked.find(held, last.question), factory.now()
         decided = [one for one in held.answers(question.id) if one.kind == "decision" and one.by != asked.who]
         if decided:
@@ -254,8 +311,40 @@ def undo_answer(factory: Factory, line: str) -> AnswerTaken:
         held.undo(last.number, now)
         if question.state != "closed":
             _look_again(asked, held, question, now)
+            for other, saw in held.leased(asked.who, now):  # so that this one comes next
+                held.lease(other, asked.who, now, saw=saw)
             held.lease(question.id, asked.who, later(now, int(LEASE_S * 1e6)), saw=bool(last.saw))
-    return AnswerTaken(line=line, question=question.id, label=None, undone=True)
+        batch = _batch(held, question)
+    taken = _taken(asked, question, batch, label=None)
+    return msgspec.structs.replace(taken, undone=True, said=_decoded(last.label))
+
+
+def _taken(
+    asked: _Asked, question: Question, batch: Batch, *, label: str | None, repeated: bool = False
+) -> AnswerTaken:
+    about = question_row(asked.factory, asked.line, question)
+    return AnswerTaken(
+        line=asked.line,
+        question=question.id,
+        label=_decoded(label),
+        repeated=repeated,
+        key=_key(asked, about.row, batch) if about else "",
+    )
+
+
+def _key(asked: _Asked, row: Mapping[str, Any], batch: Batch) -> str:
+    """Return the key of a row, where annotators see it; empty where they do not."""
+    found = visible_row(row, batch, asked.allowed).get(asked.allowed.key or "")
+    return "" if found is None else str(found)
+
+
+def _consented(asked: _Asked, held: Transaction, batches: Iterable[Batch]) -> tuple[Consented, ...]:
+    texts = {consent_digest(one.consent): one.consent for one in batches}
+    return tuple(
+        Consented(text=texts[digest], at=at)
+        for digest, at in held.consents(asked.who).items()
+        if digest in texts
+    )
 
 
 def _look_again(asked: _Asked, held: Transaction, question: Question, now: str) -> None:
@@ -326,6 +415,9 @@ def _shown(asked: _Asked, question: Question, batch: Batch, received: Mapping[st
         classes=asked.allowed.classes,
         instructions=batch.instructions,
         is_predicted=question.dataset is None,
+        key=_key(asked, received, batch),
+        asked_by=batch.by,
+        asked_at=batch.at,
     )
 
 

@@ -65,10 +65,12 @@ def next_text(found: NextQuestion) -> str:
 @renderer.register
 def taken_text(taken: AnswerTaken) -> str:
     """Say what is kept."""
+    about = taken.key or taken.question
     if taken.undone:
-        return f"{taken.question}: undone; it is your next question"
+        said = "skipped it" if taken.said is None else f"said {taken.said}"
+        return f"{about}: undone; you had {said}, and it is your next question"
     said = "skipped" if taken.label is None else str(taken.label)
-    return f"{taken.question}: {said}{' (it was there already)' if taken.repeated else ''}"
+    return f"{about}: {said}{' (it was there already)' if taken.repeated else ''}"
 
 
 @renderer.register
