@@ -239,6 +239,7 @@ def test_the_text_of_consent_comes_first(member):
 
     assert ("I keep secret what I see.", None) == (before.consent, before.question)
     assert ("", True) == (after.consent, after.question is not None)
+    assert ["I keep secret what I see."] == [one.text for one in after.consented]
     (event,) = ann.metadata.events(ConsentGiven, line=LINE)
     assert ("ann", digest_of_bytes(b"I keep secret what I see.")) == (event.member, event.text)
     assert None is annotate_next(member("bob"), LINE).question
@@ -397,3 +398,41 @@ def test_closed_questions_wait_for_nobody(member):
         annotate_answer(ann, LINE, second, label="yes")
     status = annotate_status(eve, LINE)
     assert (1, 4) == (status.kept, status.closed)
+
+
+def test_an_earlier_answer_is_taken_back_by_its_question_and_comes_next(member):
+    """Who notices a mistake three rows later need not undo the two between."""
+    annotate_queue(member("eve"), LINE, size=5)
+    ann = member("ann")
+    shown = []
+    for label in ("yes", "no", "yes"):
+        shown.append(asked(ann))
+        annotate_answer(ann, LINE, shown[-1].id, label=label)
+    given = annotate_next(ann, LINE)
+
+    assert ["yes", "no", "yes"] == [one.label for one in given.answers]
+    assert [one.id for one in reversed(shown)] == [one.question for one in given.answers]
+    assert [one.key for one in reversed(shown)] == [one.key for one in given.answers]
+    assert "eve" == given.question.asked_by
+    taken = annotate_undo(ann, LINE, question=shown[0].id)
+    assert (shown[0].id, "yes", True, shown[0].key) == (taken.question, taken.said, taken.undone, taken.key)
+    assert shown[0].id == asked(ann).id
+    with pytest.raises(NotFound, match="nothing to undo"):
+        annotate_undo(ann, LINE, question=shown[0].id)
+    with pytest.raises(NotFound, match="no such question"):
+        annotate_undo(ann, LINE, question="0" * 12)
+
+
+def test_taking_an_answer_back_does_not_forget_that_the_prediction_of_another_was_seen(member):
+    annotate_queue(member("eve"), LINE, size=5)
+    ann = member("ann")
+    first = asked(ann).id
+    annotate_answer(ann, LINE, first, label="yes")
+    second = asked(ann, with_prediction=True).id
+    annotate_undo(ann, LINE)
+    assert first == asked(ann).id
+    annotate_answer(ann, LINE, first, label="no")
+    annotate_answer(ann, LINE, second, label="no")
+
+    (mine,) = annotate_status(ann, LINE).annotators
+    assert 1 == mine.saw_prediction

@@ -264,7 +264,7 @@ class Factory:
             If there is no such line; the message names those there are.
         """
         path = self.root / "lines" / f"{line}.yaml"
-        # The file is asked for, and not the folder listed, which takes long where there are a thousand; a name with a slash is none.
+        # The file is looked up, and the folder not listed, which takes long where there are a thousand; a name with a slash is none.
         if path.stem != line or not os.path.lexists(path):
             names = self.names()
             raise NotFound(

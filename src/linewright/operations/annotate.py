@@ -269,7 +269,7 @@ def annotate_undo(factory: Factory, line: str, /, *, question: str = "") -> Answ
     line
         Name of the line.
     question
-        Id of the question whose answer is taken back (default: that of your last answer).
+        Id of the question whose answer to undo (default: that of your last answer).
     """
     return undo_answer(factory, line, question)
 

@@ -81,7 +81,7 @@ class Fleet:
             Thread(target=self._read_again, daemon=True).start()
 
     def _keep(self, read: Callable[[], Any], *, unless_changed: bool = False) -> float:
-        """Work it out and return the seconds that took; if told so, keep nothing that something changed meanwhile."""
+        """Work it out and return the seconds that took; `unless_changed` keeps nothing that something changed meanwhile."""
         began, changes = monotonic(), self._changes
         status, now = read(), monotonic()
         if not unless_changed or changes == self._changes:

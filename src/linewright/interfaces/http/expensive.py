@@ -147,7 +147,7 @@ class Expensive:
         return outcome
 
     def carry_out_aside(self, operation: Operation, *, identity: Identity, stopping: Event) -> bytes:
-        """Carry out for the control plane itself what takes no argument, and return its result as JSON: now, in the thread that asks, beside what clients wait for.
+        """Run for the control plane itself an operation without arguments, and return its result as JSON: now, in the thread that asks, ahead of clients that wait.
 
         Raises
         ------

@@ -126,7 +126,7 @@ class AnswerTaken(msgspec.Struct, frozen=True, kw_only=True):
     key: str = ""
     """Key of the row, where annotators see it."""
     said: str | float | None = None
-    """The label that was taken back; `None` unless one was."""
+    """The label that was undone; `None` unless one was."""
 
 
 class _Asked:
@@ -311,7 +311,7 @@ def undo_answer(factory: Factory, line: str, name: str = "") -> AnswerTaken:
         held.undo(last.number, now)
         if question.state != "closed":
             _look_again(asked, held, question, now)
-            for other, saw in held.leased(asked.who, now):  # so that this one comes next
+            for other, saw in held.leased(asked.who, now):  # so that this one is next
                 held.lease(other, asked.who, now, saw=saw)
             held.lease(question.id, asked.who, later(now, int(LEASE_S * 1e6)), saw=bool(last.saw))
         batch = _batch(held, question)
@@ -416,7 +416,7 @@ def _shown(asked: _Asked, question: Question, batch: Batch, received: Mapping[st
         instructions=batch.instructions,
         is_predicted=question.dataset is None,
         key=_key(asked, received, batch),
-        asked_by=batch.by,
+        asked_by=batch.by.partition(" (token ")[0],
         asked_at=batch.at,
     )
 

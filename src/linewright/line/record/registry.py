@@ -166,8 +166,8 @@ def judged(factory: Factory, line: str) -> Mapping[str, Judged]:
         *metadata.events(Refused, line=line),
         *metadata.events(Finished, line=line),
     ]
-    told = (one.certificate for one in events if not isinstance(one, Withdrawn | Deployed))
-    certificates = metadata.get_all(filter(None, told), Certificate)
+    digests = (one.certificate for one in events if not isinstance(one, Withdrawn | Deployed))
+    certificates = metadata.get_all(filter(None, digests), Certificate)
     newest: dict[str, tuple[str, Certificate]] = {}
     promoted_on: dict[str, str | None] = {}
     held: set[str] = set()

@@ -157,8 +157,10 @@ document.addEventListener("submit", async (event) => {
   }
   if (form.method === "get" && form.getAttribute("action")) {
     event.preventDefault();
-    const done = works(event.submitter, form.dataset.into ? document.querySelector(form.dataset.into) : main());
-    await visit(form.getAttribute("action") + "?" + new URLSearchParams(new FormData(form)));
+    const into = form.dataset.into && document.querySelector(form.dataset.into);
+    const done = works(event.submitter, into || main());
+    if (into) { clearTimeout(form.reloading); await reload(form); }
+    else await visit(form.getAttribute("action") + "?" + new URLSearchParams(new FormData(form)));
     done();
     return;
   }
@@ -324,7 +326,15 @@ async function reload(form, check) {
   if (!found) return;
   const inner = found.nodes.find((each) => each.matches && each.matches(form.dataset.into))
     || found.nodes.map((each) => each.querySelector && each.querySelector(form.dataset.into)).find(Boolean);
-  if (place && inner) { place.replaceChildren(...inner.childNodes); wake(place); }
+  if (!place || !inner) return;
+  const typed = [...place.querySelectorAll("textarea")].filter((each) => each.value !== each.defaultValue);
+  place.replaceChildren(...inner.childNodes);
+  wake(place);
+  for (const { name, value } of typed) {  // what somebody was writing stays
+    const same = place.querySelector(`textarea[name="${CSS.escape(name)}"]`);
+    if (same) same.value = value;
+  }
+  if (!check && location.pathname === form.getAttribute("action")) history.replaceState(history.state, "", address);
 }
 
 // What a word means, also by keyboard.
