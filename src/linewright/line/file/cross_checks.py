@@ -77,11 +77,14 @@ def check_sections(spec: LineSpec, root: Entries, mistakes: Mistakes) -> None:
 
 def _name(spec: LineSpec, name: str) -> Iterator[Problem]:
     stem = PurePath(name).stem
-    if spec.line != stem:
+    if "." in stem:
+        hint = "rename the file; the lines of sites are declared in the file of their template"
+        yield Problem(path=("line",), what="the file's name has a dot", found=f"{stem}.yaml", hint=hint)
+    elif spec.line.partition(".")[0] != stem:
         yield Problem(
             path=("line",),
             what="the line is not named as its file",
-            found=spec.line,
+            found=spec.line.partition(".")[0],
             allowed=stem,
             hint="rename one of them",
         )

@@ -1,0 +1,258 @@
+"""Sites of a line file: one template, and what differs by site; each site is an ordinary line ``LINE.SITE``."""
+
+import os
+import re
+from collections.abc import Callable
+from contextlib import suppress
+from datetime import datetime
+from functools import lru_cache
+from pathlib import Path
+
+from linewright.errors import LinewrightError
+from linewright.line.file.mistakes import EnoughError, Mistake, Mistakes, did_you_mean
+from linewright.line.file.yaml_nodes import Entries, Items, Node, Scalar, read_nodes, read_text
+from linewright.store.clock import now_utc
+from linewright.store.names import ENDING
+from linewright.store.stamps import Stamp, is_young, stamp_at
+
+SITES = "sites"
+SITE_TAG = "site:"
+"""What the tag begins with that each line of a site has, as in ``site:lyon``."""
+REST = "rest"
+"""In rings, the sites that no ring before names; no site is named so."""
+_SITE = re.compile(r"[a-z0-9-]{1,63}")
+_OF_TEMPLATE = ("line", SITES)
+_REMEMBERED = 4_096
+_BLOCK = re.compile(
+    rf"^{SITES}:[ \t]*(#[^\n]*)?\n(?P<block>([ \t]*(#[^\n]*)?\n|[ \t]+[^\n]*\n?)*)", re.MULTILINE
+)
+_KEY = re.compile(r"^(?P<indent> +)(?P<site>[a-z0-9-]{1,63}):(\s|$)", re.MULTILINE)
+
+
+def site_of(path: Path, line: str) -> str:
+    """Return the site of a line that a file declares; empty where the line is the file's only one.
+
+    Examples
+    --------
+    >>> site_of(Path("lines/inspect.yaml"), "inspect.lyon"), site_of(Path("lines/claims.yaml"), "claims")
+    ('lyon', '')
+    """
+    return line.removeprefix(path.stem).removeprefix(".")
+
+
+def site_nodes(root: Entries, site: str, mistakes: Mistakes) -> Entries | None:
+    """Return what a file says about one of its sites, as nodes that know their place; the file's own where `site` is empty.
+
+    Mappings of the site are merged into those of the template; all else replaces what stands there. The line gets the tag
+    ``site:SITE``.
+
+    Returns
+    -------
+    Entries or None
+        `None` where that cannot be told; what is wrong is noted.
+    """
+    declared = root.entries.get(SITES)
+    if not site:
+        if declared is not None:
+            _wrong(
+                mistakes,
+                declared[0],
+                "a file with 'sites' declares a line for each, and none of its own name",
+                hint=_such_as(root),
+            )
+            return None
+        return root
+    overrides = _overrides(declared, site, mistakes)
+    if overrides is None:
+        return None
+    is_right = True
+    for word in _OF_TEMPLATE:
+        if word in overrides.entries:
+            is_right = False
+            _wrong(
+                mistakes,
+                overrides.entries[word][0],
+                f"{word!r} is the same for all sites",
+                path=f"{SITES}.{site}.{word}",
+                hint="remove it here",
+            )
+    if not is_right:
+        return None
+    template = Entries(
+        line=root.line,
+        column=root.column,
+        entries={word: pair for word, pair in root.entries.items() if word != SITES},
+    )
+    merged = _merged(template, overrides)
+    if (line := merged.entries.get("line")) is not None and isinstance(line[1], Scalar):
+        name = line[1]
+        full = Scalar(line=name.line, column=name.column, text=f"{name.text}.{site}", is_plain=name.is_plain)
+        merged.entries["line"] = (line[0], full)
+    _add_tag(merged, site, root)
+    return merged
+
+
+def _overrides(declared: tuple[Scalar, Node] | None, site: str, mistakes: Mistakes) -> Entries | None:
+    if declared is None:
+        mistakes.add(Mistake(path="", line=1, column=1, what="the file has no sites", found=site))
+        return None
+    key, sites = declared
+    if not isinstance(sites, Entries):
+        _wrong(
+            mistakes,
+            key,
+            "'sites' must be a mapping",
+            found=sites.shown,
+            allowed="names of sites, each with what differs there",
+        )
+        return None
+    if site not in sites.entries:
+        names = list(sites.entries)
+        _wrong(
+            mistakes,
+            key,
+            "there is no such site",
+            found=site,
+            allowed=", ".join(names),
+            hint=did_you_mean(site, names),
+        )
+        return None
+    name, says = sites.entries[site]
+    if not _SITE.fullmatch(site) or site == REST:
+        _wrong(
+            mistakes,
+            name,
+            "this cannot be the name of a site",
+            found=site,
+            allowed=f"1 to 63 small letters, digits and hyphens, and not {REST!r}",
+        )
+        return None
+    if isinstance(says, Scalar) and says.value is None:
+        return Entries(line=says.line, column=says.column)
+    if not isinstance(says, Entries):
+        _wrong(
+            mistakes,
+            name,
+            f"'sites.{site}' must be a mapping",
+            found=says.shown,
+            allowed="sections of a line file, with what differs here",
+        )
+        return None
+    return says
+
+
+def _wrong(
+    mistakes: Mistakes,
+    at: Scalar,
+    what: str,
+    *,
+    found: str | float | None = None,
+    allowed: str = "",
+    hint: str = "",
+    path: str = SITES,
+) -> None:
+    mistakes.add(
+        Mistake(path=path, line=at.line, column=at.column, what=what, found=found, allowed=allowed, hint=hint)
+    )
+
+
+def _such_as(root: Entries) -> str:
+    name, (_, sites) = root.entries.get("line"), root.entries[SITES]
+    line = name[1].text if name and isinstance(name[1], Scalar) else "LINE"
+    site = next(iter(sites.entries), "SITE") if isinstance(sites, Entries) else "SITE"
+    return f"name the line of a site, such as {line}.{site}"
+
+
+def _merged(template: Entries, site: Entries) -> Entries:
+    entries = dict(template.entries)
+    for word, (key, says) in site.entries.items():
+        before = entries.get(word)
+        if before is not None and isinstance(before[1], Entries) and isinstance(says, Entries):
+            says = _merged(before[1], says)  # noqa: PLW2901 -- what is merged stands for it
+        entries[word] = (key, says)
+    return Entries(line=site.line, column=site.column, entries=entries)
+
+
+def _add_tag(merged: Entries, site: str, root: Entries) -> None:
+    key, says = merged.entries.get("tags", (None, None))
+    if key is not None and not isinstance(says, Items):
+        return  # which is told where the section is fitted
+    at = key or root.entries[SITES][0]
+    tag = Scalar(line=at.line, column=at.column, text=f"{SITE_TAG}{site}", is_plain=False)
+    given = [
+        one
+        for one in (says.items if isinstance(says, Items) else [])
+        if not (isinstance(one, Scalar) and one.text == tag.text)
+    ]
+    named = Scalar(line=at.line, column=at.column, text="tags", is_plain=False)
+    merged.entries["tags"] = (key or named, Items(line=at.line, column=at.column, items=[*given, tag]))
+
+
+# Which lines files declare
+
+
+def declared_lines(folder: Path) -> list[str]:
+    """Return the names of the lines that the files of a folder declare, sorted; of a file without sites its own name."""
+    found, now_s = list[str](), _now_s()
+    # As a pattern would find them, in a fraction of the time.
+    with suppress(FileNotFoundError, NotADirectoryError), os.scandir(folder) as files:
+        for each in files:
+            name = each.name.removesuffix(ENDING)
+            if name not in {each.name, ""}:
+                found += _lines(each.path, name, stamp_at(each.path), now_s)
+    return sorted(found)
+
+
+def lines_of(path: Path, stamp: Stamp | None = None) -> tuple[str, ...]:
+    """Return the names of the lines that a file declares, in its order; they are read once, until it changes.
+
+    Parameters
+    ----------
+    stamp
+        Of the file, if it is known.
+    """
+    return _lines(str(path), path.stem, stamp or stamp_at(path), _now_s())
+
+
+def _now_s() -> float:
+    return datetime.fromisoformat(now_utc()).timestamp()
+
+
+def _lines(path: str, name: str, stamp: Stamp | None, now_s: float) -> tuple[str, ...]:
+    if stamp is None:  # gone, or a link that leads nowhere
+        return (name,)
+    read: Callable[[str, Stamp], tuple[str, ...]] = _sites.__wrapped__ if is_young(stamp, now_s) else _sites
+    return tuple(f"{name}.{site}" for site in read(path, stamp)) or (name,)
+
+
+@lru_cache(maxsize=_REMEMBERED)
+def _sites(name: str, stamp: Stamp) -> tuple[str, ...]:
+    del stamp
+    with suppress(LinewrightError, OSError):
+        path = Path(name)
+        # Parsing takes long, and most files have no sites.
+        return sites_in(read_text(path)) if SITES.encode() in path.read_bytes() else ()
+    return ()
+
+
+def sites_in(text: str) -> tuple[str, ...]:
+    r"""Return the names of the sites in the text of a line file, as far as they can be told where it is not readable.
+
+    A name that no site can have stands for none of them.
+
+    Examples
+    --------
+    >>> sites_in("line: a\nsites:\n  lyon: {}\n  turin: {}\n"), sites_in("line: a\nsites:\n  lyon: {\n")
+    (('lyon', 'turin'), ('lyon',))
+    """
+    root = None
+    with suppress(EnoughError):
+        root = read_nodes(text, Mistakes(""))
+    if root is None:
+        block = _BLOCK.search(text)
+        keys = list(_KEY.finditer(block["block"])) if block else []
+        names = [one["site"] for one in keys if len(one["indent"]) == len(keys[0]["indent"])]
+    else:
+        _, sites = root.entries.get(SITES, (None, None))
+        names = list(sites.entries) if isinstance(sites, Entries) else []
+    return tuple(name for name in names if _SITE.fullmatch(name) and name != REST)
