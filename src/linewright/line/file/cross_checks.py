@@ -567,6 +567,21 @@ def _release(spec: LineSpec) -> Iterator[Problem]:
             allowed=", ".join(columns),
             hint=did_you_mean(release.unit, columns),
         )
+    if release.rings is not None and "." not in spec.line:
+        yield Problem(
+            path=("release", "rings"),
+            what="only a template has rings",
+            allowed="a file with sites, whose lines the rings name",
+            hint="remove 'rings', or add 'sites'",
+        )
+    if release.rings is not None and release.is_immediate:
+        yield Problem(
+            path=("release", "rings"),
+            what="a ring serves its time in a trial, and this release has none",
+            found=release.rollout if release.steps is None else f"steps: {list(release.steps)}",
+            allowed="rollout: canary, shadow or blue-green",
+            hint="write rollout: blue-green beside it, and `bake` for how long a trial lasts",
+        )
     if release.rollout == "canary":
         if release.steps is None:
             yield Problem(

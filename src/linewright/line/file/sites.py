@@ -65,7 +65,7 @@ def site_nodes(root: Entries, site: str, mistakes: Mistakes) -> Entries | None:
     overrides = _overrides(declared, site, mistakes)
     if overrides is None:
         return None
-    is_right = True
+    is_right = _check_rings(root, mistakes)
     for word in _OF_TEMPLATE:
         if word in overrides.entries:
             is_right = False
@@ -76,6 +76,16 @@ def site_nodes(root: Entries, site: str, mistakes: Mistakes) -> Entries | None:
                 path=f"{SITES}.{site}.{word}",
                 hint="remove it here",
             )
+    _, release = overrides.entries.get("release", (None, None))
+    if isinstance(release, Entries) and "rings" in release.entries:
+        is_right = False
+        _wrong(
+            mistakes,
+            release.entries["rings"][0],
+            "the rings are the same for all sites",
+            path=f"{SITES}.{site}.release.rings",
+            hint="remove them here",
+        )
     if not is_right:
         return None
     template = Entries(
@@ -139,6 +149,52 @@ def _overrides(declared: tuple[Scalar, Node] | None, site: str, mistakes: Mistak
         )
         return None
     return says
+
+
+def _check_rings(root: Entries, mistakes: Mistakes) -> bool:
+    """Note what is wrong with the names in the rings of a template, and return whether nothing is; their form is fitted elsewhere."""
+    rings, (key, sites) = _rings(root), root.entries[SITES]
+    if rings is None or not isinstance(sites, Entries):
+        return True
+    before, names, seen, last = len(mistakes.found), list(sites.entries), set[str](), rings.items[-1:]
+    for ring in rings.items:
+        named = ring.items if isinstance(ring, Items) else [ring]
+        for one in named:
+            if not isinstance(one, Scalar) or (one.text == REST and ring is one and [one] == last):
+                continue
+            if one.text == REST:
+                _wrong(mistakes, one, f"{REST!r} is the last ring, and not in a list", path="release.rings")
+            elif one.text not in names:
+                hint = did_you_mean(one.text, names)
+                _wrong(
+                    mistakes,
+                    one,
+                    "there is no such site",
+                    found=one.text,
+                    allowed=", ".join(names),
+                    hint=hint,
+                    path="release.rings",
+                )
+            elif one.text in seen:
+                _wrong(mistakes, one, "the site is in two rings", found=one.text, path="release.rings")
+            seen.add(one.text)
+    left_out = [name for name in names if name not in seen]
+    if left_out and not (last and isinstance(last[0], Scalar) and last[0].text == REST):
+        _wrong(
+            mistakes,
+            key,
+            "sites are in no ring",
+            found=", ".join(left_out),
+            hint=f"add them to a ring, or end the rings with {REST}",
+            path="release.rings",
+        )
+    return len(mistakes.found) == before
+
+
+def _rings(root: Entries) -> Items | None:
+    _, release = root.entries.get("release", (None, None))
+    _, rings = release.entries.get("rings", (None, None)) if isinstance(release, Entries) else (None, None)
+    return rings if isinstance(rings, Items) else None
 
 
 def _wrong(

@@ -197,9 +197,11 @@ def _fit_union(args: Sequence[Any], node: Node, at: _Place) -> Any:
     if len(kinds) == 1:
         return _fit(kinds[0], node, at)
     specs = [kind for kind in kinds if _is_spec(kind)]
-    leaves = [kind for kind in kinds if not _is_spec(kind)]
+    leaves = [kind for kind in kinds if not _is_spec(kind) and get_origin(kind) is not tuple]
     if isinstance(node, Entries) and specs:
         return _fit_one_of(specs, node, at)
+    if isinstance(node, Items) and (items := [kind for kind in kinds if get_origin(kind) is tuple]):
+        return _fit_items(get_args(items[0])[0], node, at)
     if isinstance(node, Scalar) and leaves:
         return _fit_leaf(leaves, node, at, also=[_of_spec(spec) for spec in specs])
     return at.wrong(
