@@ -379,6 +379,13 @@ class App:
         if live is not None:
             request.line = name
             return live
+        if sites := sorted(line for line in self._lines.live if line.startswith(f"{name}.")):
+            raise NotFound(
+                "this is a template, whose lines are those of its sites",
+                found=name[:100],
+                allowed=", ".join(sites)[:1000],
+                hint="ask the line of a site",
+            )
         if is_line_name(name) and file_of(self._state.parent / "lines", name).is_file():
             raise _no_model(name)
         raise NotFound(
