@@ -90,6 +90,8 @@ ALLOWED: dict[str, set[str]] = {
     "demo": {"admin"},
     "up": {"admin"},
     "serve": {"admin"},
+    "detach": {"engineer"},
+    "sync": {"engineer"},
     "doctor": {"admin"},
     "backup": {"admin"},
     "restore": {"admin"},
