@@ -20,8 +20,10 @@ from linewright.line.detached.handover import take_over
 from linewright.line.factory import Factory
 from linewright.line.facts import Detached, HandedOver
 from linewright.line.maintenance.verify import verify_factory
+from linewright.line.runs.execute import execute
 from linewright.operations.detached import detach, sync
 from linewright.operations.up import serve
+from linewright.operations.value import value
 from linewright.serve.feedback.store import Feedback
 from linewright.serve.http.predict import Loaded, answer
 from linewright.serve.listener import announced
@@ -245,7 +247,7 @@ def test_answers_that_nobody_of_this_factory_gave_are_refused(
 
     with pytest.raises(RequestError, match="this factory wrote no such folder"):
         sync(factory, site)
-    with pytest.raises(NotFound, match="no folder of a detached model"):
+    with pytest.raises(NotFound, match="holds no detached model"):
         sync(factory, tmp_path)
     (site / PACKAGE).write_text(text)
     (segment,) = (away.state / "log" / LINE).glob("*.log")
@@ -311,3 +313,24 @@ def post(url: str, body: object) -> dict[str, object]:
     )
     with urllib.request.urlopen(request, timeout=30) as answered:  # noqa: S310 -- as above
         return json.load(answered)
+
+
+def test_what_came_over_counts_in_the_value_account(factory: Factory, tmp_path: Path):
+    """A site is worth something on days without a connection too."""
+    path = factory.root / "lines" / f"{LINE}.yaml"
+    path.write_text(
+        path.read_text()
+        + "value: {currency: EUR, true_positive: 9, false_positive: -1, false_negative: -9, true_negative: 1}\n"
+    )
+    assert execute(factory, LINE).promoted
+    folder = Path(detach(factory, LINE, tmp_path / "away").folder)
+    before = sum(one.total.matured for one in value(factory, LINE).accounts)
+    one = Away(folder)
+    (first, second) = one.answer("D1", "D2")
+    one.label(id=first, label="yes")
+    one.label(id=second, label="no")
+    one.close()
+
+    sync(factory, folder)
+
+    assert before + 2 == sum(one.total.matured for one in value(factory, LINE).accounts)

@@ -67,7 +67,7 @@ def test_a_worse_release_is_halted_in_the_first_ring_and_no_other_site_sees_it(p
     assert ["quality"] == [one.trigger for one in plants.factory.metadata.events(Withdrawn)]
     assert [1, 1, 1] == plants.champions()
     assert {"inspect.lyon"} == {one.line for one in plants.factory.metadata.events(Deployed)}
-    assert "the release was halted at ring 1 (inspect.lyon): inspect.lyon@2 was taken back there" in waits(
+    assert "the release was halted at ring 1 (inspect.lyon): inspect.lyon@2 was withdrawn there" in waits(
         plants, "turin"
     )
     assert "halted at ring 1" in waits(plants, "porto")
@@ -160,7 +160,7 @@ def test_rings_name_the_lines_of_sites(plants: Plants):
 @pytest.mark.parametrize(
     ("rings", "says"),
     [
-        ("[[lion], rest]", "there is no such site.*did you mean 'lyon'"),
+        ("[[lion], rest]", "the template has no such site.*did you mean 'lyon'"),
         ("[[lyon], [turin, lyon], rest]", "the site is in two rings"),
         ("[[lyon], [turin]]", "sites are in no ring.*found 'porto'"),
         ("[rest, [lyon]]", "'rest' is the last ring"),

@@ -97,7 +97,7 @@ def test_a_mistake_of_the_template_is_one_of_each_site(factory: Factory):
     ("site", "says"),
     [
         ("  rest: {}\n", "this cannot be the name of a site"),
-        ("  Metz: {}\n", "there is no such site|cannot be the name"),
+        ("  Metz: {}\n", "the template has no such site|cannot be the name"),
         ("  metz: [1]\n", "'sites.metz' must be a mapping"),
         ("  metz: {line: other}\n", "'line' is the same for all sites"),
         ("  metz: {sites: {a: {}}}\n", "'sites' is the same for all sites"),
@@ -231,3 +231,16 @@ def test_a_backup_has_the_template_once(factory: Factory, tmp_path: Path):
     made = make_backup(factory, tmp_path / "all.tar")
 
     assert 3 == made.lines
+
+
+def test_the_template_of_the_guide_is_right_for_each_of_its_sites():
+    page = (Path(__file__).parents[2] / "docs" / "how-to" / "sites.md").read_text()
+    text = page.partition("```yaml\n")[2].partition("```")[0]
+
+    found = parse_lines(text, name="lines/inspect.yaml")
+
+    assert ["inspect.lyon", "inspect.turin", "inspect.porto", "inspect.metz"] == list(found)
+    assert (400, -40) == (
+        found["inspect.porto"].value.true_positive,
+        found["inspect.porto"].value.false_positive,
+    )

@@ -169,9 +169,9 @@ class HandedOver(Event, frozen=True, kw_only=True, tag="handed-over"):
     answers: int
     first: str | None
     last: str | None
-    """Ids of its first and last prediction; `None` where it holds none."""
+    """Ids of its first and last prediction; `None` if it is empty."""
     package: str
-    """The model that answered."""
+    """The model that predicted."""
     folder: str
     """As `Detached.folder` has it."""
 

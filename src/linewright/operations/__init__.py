@@ -55,7 +55,7 @@ OPERATIONS: Mapping[str, Entry] = {
         "detached", _RUN, "Write a folder from which an endpoint serves a model without the factory."
     ),
     "sync": _entry(
-        "detached", _RUN, "Take over what a detached endpoint answered, and its labels, each exactly once."
+        "detached", _RUN, "Take over the predictions and labels of a detached endpoint, each exactly once."
     ),
     "predict": _entry("predict", _USE, "Answer every row of a file with the model that serves."),
     "request-form": _entry(

@@ -1,4 +1,4 @@
-"""Operations for sites without a connection: a model that serves away from its factory, and what it answered."""
+"""Operations for sites without a connection: a model that serves away from its factory, and its predictions."""
 
 from pathlib import Path
 
@@ -26,7 +26,7 @@ def detach(factory: Factory, model: str, folder: Path, /) -> DetachedFolder:
 
 @operation(permission="release", effect="act", local=True, checks_lines=True)
 def sync(factory: Factory, folder: Path, /) -> Synced:
-    """Take over what a detached endpoint answered, and its labels, each exactly once.
+    """Take over the predictions and labels of a detached endpoint, each exactly once.
 
     It may be interrupted and be repeated, also while the endpoint serves: what it writes to then comes over the next time.
 

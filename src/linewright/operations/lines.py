@@ -44,7 +44,7 @@ class LineFile(msgspec.Struct, frozen=True, kw_only=True):
 def line_file(factory: Factory, line: str, /) -> LineFile:
     """Print the file of a line.
 
-    Of a template, whoever may not see the lines of all its sites gets what it says about the site of this one.
+    Of a template, a member who may not see all its sites gets what it says about the site of this line.
 
     Parameters
     ----------

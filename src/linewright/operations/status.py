@@ -119,9 +119,9 @@ class SiteOfLine(msgspec.Struct, frozen=True, kw_only=True):
     """Name of the file that declares it, without its ending."""
     site: str
     ring: int | None
-    """In which ring it gets what changes for all sites, from 1; `None` where the template has no rings."""
+    """In which ring it gets what changes for all sites, from 1; `None` if the template has no rings."""
     threshold: float | None
-    """At which the champion decides there; `None` where it decides nothing."""
+    """At which the champion decides there; `None` if it decides nothing."""
 
 
 class LineStatus(msgspec.Struct, frozen=True, kw_only=True):
@@ -197,7 +197,7 @@ class LineStatus(msgspec.Struct, frozen=True, kw_only=True):
     tags: tuple[str, ...] = ()
     """What its file says, as far as `up` or a command has read it."""
     site: SiteOfLine | None = None
-    """`None` where the line is of no site."""
+    """`None` if the line is of no site."""
 
 
 class Status(msgspec.Struct, frozen=True, kw_only=True):
@@ -215,7 +215,7 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
     withheld: tuple[Withheld, ...] = ()
     """Why signed checkpoints of the record are not where they should be."""
     by_site: bool = False
-    """Whether only the lines of sites were asked for."""
+    """Whether only the lines of sites are shown."""
 
 
 # The text

@@ -76,7 +76,7 @@ class Refused(Event, frozen=True, kw_only=True, tag="refused"):
     certificate: str
     run: str
     ring: int | None = None
-    """Of the line of a site, the ring that it waits for; `None` where it waits for none."""
+    """Of the line of a site, the ring that it waits for; `None` if it does not wait."""
 
 
 class Deployed(Event, frozen=True, kw_only=True, tag="deployed"):

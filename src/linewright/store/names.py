@@ -55,7 +55,7 @@ def line_path(folder: Path, line: str, ending: str = "") -> Path:
 
 
 def file_of(folder: Path, line: str) -> Path:
-    """Return where a folder has the file that declares a line: that of a site is in the file of its template.
+    """Return the path of the file that declares a line in a folder: that of a site is in the file of its template.
 
     Examples
     --------

@@ -123,7 +123,7 @@ def _reads_the_same(before: LineSpec, after: LineSpec) -> bool:
 def difference(factory: Factory, change: LineChange) -> str:
     """Return the unified diff from the file as it is to the proposed text; empty if the file is not the one that it was proposed on.
 
-    It is empty too for whoever may not see each line of the file.
+    It is empty too if who asks may not see each line of the file.
     """
     path = factory.path_of(change.line)
     if not all(factory.may("view", one) for one in factory.lines_of_file(change.line)):

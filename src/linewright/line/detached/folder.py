@@ -71,7 +71,7 @@ def write_folder(factory: Factory, model: str, folder: Path) -> DetachedFolder:
     Raises
     ------
     NotFound
-        If there is no such model, or no folder to make it in.
+        If the model, or the folder to make it in, does not exist.
     Conflict
         If something is there already.
     Corrupt
@@ -84,7 +84,11 @@ def write_folder(factory: Factory, model: str, folder: Path) -> DetachedFolder:
             "there is something of that name already", where=str(folder), hint="name another folder"
         )
     if not folder.parent.is_dir():
-        raise NotFound("there is no such folder", where=str(folder.parent), hint="make it, then try again")
+        raise NotFound(
+            "the folder to make it in does not exist",
+            where=str(folder.parent),
+            hint="make it, then try again",
+        )
     read = decode(Package, factory.artifacts.get(version.digest), digest=version.digest)
     now = recorded(factory.metadata, version.line)
     arm = Arm(
@@ -153,7 +157,7 @@ def read_folder(folder: Path) -> tuple[DetachedPackage, str]:
         body = path.read_bytes()
     except OSError as error:
         raise NotFound(
-            "this is no folder of a detached model",
+            "this folder holds no detached model",
             where=str(folder),
             found=f"no {PACKAGE} that can be read",
             hint="`linewright detach LINE@VERSION FOLDER` writes one",
@@ -176,7 +180,7 @@ def ready_to_serve(folder: Path) -> Path:
     Raises
     ------
     NotFound
-        If it is no such folder, or bytes are missing.
+        If the folder has no ``package.json``, or bytes are missing.
     Corrupt
         If any byte is another than its digest says.
     """
@@ -186,7 +190,7 @@ def ready_to_serve(folder: Path) -> Path:
     for digest in says.artifacts:
         artifacts.get(digest)
     if says.arm.package not in says.artifacts:
-        raise Corrupt("the model is none of its bytes", where=str(folder / PACKAGE), hint=_AGAIN)
+        raise Corrupt("the bytes of the model are missing", where=str(folder / PACKAGE), hint=_AGAIN)
     state = folder / STATE
     serving = state / "serving"
     with explained(folder, "what the endpoint serves"):

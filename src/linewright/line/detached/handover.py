@@ -1,7 +1,7 @@
-"""What a detached endpoint answered, and the labels that it was told, taken over by the factory: each exactly once.
+"""What a detached endpoint predicted, and the labels that it got, taken over by the factory: each exactly once.
 
 A segment of its log is copied whole, under its own name, which no other segment has: it is there or not, and the record says that it was.
-A label is handed in by the id of its prediction, which counts once however often it comes.
+A label names the id of its prediction, and counts once however often it comes.
 """
 
 import os
@@ -20,7 +20,7 @@ from linewright.line.factory import Factory
 from linewright.line.facts import Detached, HandedOver
 from linewright.line.retention.forgotten import forgotten_of
 from linewright.model.facts import Package
-from linewright.serve.facts import Prediction, Truth
+from linewright.serve.facts import Prediction
 from linewright.serve.feedback.store import Feedback
 from linewright.serve.log.records import records_of
 from linewright.serve.log.segments import (
@@ -45,7 +45,7 @@ class Synced(msgspec.Struct, frozen=True, kw_only=True):
 
     line: str
     model: str
-    """LINE@VERSION that answered."""
+    """LINE@VERSION that predicted."""
     segments: int
     """Files of its log that came over now."""
     answers: int
@@ -61,25 +61,25 @@ class Synced(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def exit_code(self) -> int:
-        """2 where labels contradict each other."""
+        """2 if labels contradict each other."""
         return RequestError.exit_code if self.conflicting else 0
 
 
 def take_over(factory: Factory, folder: Path) -> Synced:
-    """Take over what was answered from a folder of `detach`, and the labels that came there; what came over before is passed over.
+    """Take over the predictions and labels of a folder of `detach`; what came over before is skipped.
 
     It may be killed at any time and be called again: nothing is lost and nothing counts twice.
 
     Raises
     ------
     NotFound
-        If it is no such folder.
+        If the folder has no ``package.json``.
     RequestError
         If another factory wrote it.
     Denied
         If who asks may not release on its line.
     Corrupt
-        If an answer of it is of another model, or its log holds what nobody wrote there.
+        If an answer of it is of another model, or bytes of its log hold no record.
     """
     folder = folder.expanduser().absolute()
     says, digest = read_folder(folder)
@@ -87,7 +87,7 @@ def take_over(factory: Factory, folder: Path) -> Synced:
     line, state = says.line, folder / STATE
     with ExitStack() as held:
         lock = ProcessLock(factory.log_lock)
-        lock.wait(lambda _: None)  # whoever seals or checks the log has it for moments
+        lock.wait(lambda _: None)  # sealing and checkpoints hold it for moments
         held.callback(lock.release)
         known = {one.segment for one in factory.metadata.events(HandedOver, line=line)}
         log, found = state / "log" / line, list[HandedOver]()
@@ -117,7 +117,7 @@ def _require_ours(factory: Factory, says: DetachedPackage, digest: str, folder: 
             where=str(folder),
             found=digest,
             allowed=", ".join(one.folder for one in written[-_MOST_NAMED:]) or "none of this line",
-            hint="take it to the factory that wrote it; a package.json that was changed is no longer the one that was written",
+            hint="take it to the factory that wrote it; a changed package.json is another one",
         )
     if forgotten_of(factory, says.line).subjects:
         raise Denied(
@@ -128,7 +128,7 @@ def _require_ours(factory: Factory, says: DetachedPackage, digest: str, folder: 
 
 
 def _segment(factory: Factory, says: DetachedPackage, log: Path, name: str, folder: str) -> HandedOver:
-    """Take over one segment; where it was copied before and not recorded, it is the same copy."""
+    """Take over one segment; if it was copied before and not recorded, it is the same copy."""
     line = says.line
     if not _SEGMENT.fullmatch(name):
         raise Corrupt("no endpoint names a file of its log so", where=str(log / name), hint="remove it")
@@ -157,7 +157,7 @@ def _segment(factory: Factory, says: DetachedPackage, log: Path, name: str, fold
     event = HandedOver(
         at=factory.now(),
         by=factory.actor,
-        because="answered by a detached endpoint",
+        because="predicted by a detached endpoint",
         line=line,
         segment=name,
         digest=digest_of_bytes(body),
@@ -179,7 +179,7 @@ def _checked(says: DetachedPackage, log: Path, name: str) -> Iterator[tuple[byte
             records = list(records_of(frame.payload))
         except msgspec.MsgspecError as error:
             raise Corrupt(
-                f"a frame of the log is no record: {error}", where=f"{log / name}:{frame.offset}"
+                f"a frame of the log cannot be read: {error}", where=f"{log / name}:{frame.offset}"
             ) from error
         for one in records:
             if (one.line, one.digest) != (says.line, says.arm.package):
@@ -194,39 +194,33 @@ def _checked(says: DetachedPackage, log: Path, name: str) -> Iterator[tuple[byte
         raise Corrupt(
             f"bytes of the log hold no record: {broken.why}",
             where=f"{log / name}:{broken.offset}",
-            hint="copy the folder again from where it served",
+            hint="copy the folder again from its machine",
         )
 
 
 def _labels(factory: Factory, says: DetachedPackage, state: Path) -> tuple[int, list[str]]:
-    """Hand in the labels that came to the folder, and return how many are new here, and of which predictions another one is here."""
+    """Keep the labels that came to the folder, and return how many are new here, and of which predictions another one is here."""
     there, here = Feedback.of(state, says.line), factory.labels_of(says.line)
     package, new, conflicts = factory.metadata.get(says.arm.package, Package), 0, list[str]()
-    told = there.labelled_since(None, known_by=factory.now())
-    while batch := list(islice(told, _BATCH)):
+    labelled = there.labelled_since(None, known_by=factory.now())
+    while batch := list(islice(labelled, _BATCH)):
         kept, labels = here.find_all([record.id for record, _ in batch]), list[dict[str, object]]()
-        for record, truth in batch:
+        for record, label in batch:
             if record.id not in kept:
                 continue  # of a segment that is still being written
             before = kept[record.id][1]
-            if (
-                before is not None
-                and before.label != truth.label
-                and before.label not in {one.label for one in there.replaced(record.id)}
-            ):
+            given: dict[str, object] = {"id": record.id, "label": label.label}
+            if label.at is not None:
+                given["at"] = label.at
+            if before is None:
+                labels.append(given)
+            elif before.label == label.label:
+                continue
+            elif before.label in {one.label for one in there.replaced(record.id)}:
+                labels.append({**given, "corrects": before.label})
+            else:
                 conflicts.append(record.id)
-            elif before is None or before.label != truth.label:
-                labels.append(_label(record, truth, before))
         if labels:
-            answer = here.accept(labels, package=package)
-            new += answer["accepted"] + answer.get("corrected", 0)
+            became = here.accept(labels, package=package)
+            new += became["accepted"] + became.get("corrected", 0)
     return new, conflicts
-
-
-def _label(record: Prediction, truth: Truth, before: Truth | None) -> dict[str, object]:
-    label: dict[str, object] = {"id": record.id, "label": truth.label}
-    if truth.at is not None:
-        label["at"] = truth.at
-    if before is not None:
-        label["corrects"] = before.label
-    return label

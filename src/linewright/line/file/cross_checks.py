@@ -580,7 +580,7 @@ def _release(spec: LineSpec) -> Iterator[Problem]:
             what="a ring serves its time in a trial, and this release has none",
             found=release.rollout if release.steps is None else f"steps: {list(release.steps)}",
             allowed="rollout: canary, shadow or blue-green",
-            hint="write rollout: blue-green beside it, and `bake` for how long a trial lasts",
+            hint="add rollout: blue-green, and `bake` for how long a trial lasts",
         )
     if release.rollout == "canary":
         if release.steps is None:

@@ -180,7 +180,7 @@ def _nodes_at(path: Path, line: str) -> Entries | None:
 
 
 def site_text(path: Path, line: str) -> str:
-    """Return what a file says about one of its lines, as the text of a file of its own, without comments.
+    """Return what a file says about one of its lines, as the text of a file of one line, without comments.
 
     Raises
     ------

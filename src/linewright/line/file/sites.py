@@ -30,7 +30,7 @@ _KEY = re.compile(r"^(?P<indent> +)(?P<site>[a-z0-9-]{1,63}):(\s|$)", re.MULTILI
 
 
 def site_of(path: Path, line: str) -> str:
-    """Return the site of a line that a file declares; empty where the line is the file's only one.
+    """Return the site of a line that a file declares; empty if the line is the file's only one.
 
     Examples
     --------
@@ -49,7 +49,7 @@ def site_nodes(root: Entries, site: str, mistakes: Mistakes) -> Entries | None:
     Returns
     -------
     Entries or None
-        `None` where that cannot be told; what is wrong is noted.
+        `None` if that is not clear; what is wrong is noted.
     """
     declared = root.entries.get(SITES)
     if not site:
@@ -57,7 +57,7 @@ def site_nodes(root: Entries, site: str, mistakes: Mistakes) -> Entries | None:
             _wrong(
                 mistakes,
                 declared[0],
-                "a file with 'sites' declares a line for each, and none of its own name",
+                "a file with 'sites' declares a line for each, and no line of its name",
                 hint=_such_as(root),
             )
             return None
@@ -121,7 +121,7 @@ def _overrides(declared: tuple[Scalar, Node] | None, site: str, mistakes: Mistak
         _wrong(
             mistakes,
             key,
-            "there is no such site",
+            "the template has no such site",
             found=site,
             allowed=", ".join(names),
             hint=did_you_mean(site, names),
@@ -169,7 +169,7 @@ def _check_rings(root: Entries, mistakes: Mistakes) -> bool:
                 _wrong(
                     mistakes,
                     one,
-                    "there is no such site",
+                    "the template has no such site",
                     found=one.text,
                     allowed=", ".join(names),
                     hint=hint,
@@ -232,7 +232,7 @@ def _merged(template: Entries, site: Entries) -> Entries:
 def _add_tag(merged: Entries, site: str, root: Entries) -> None:
     key, says = merged.entries.get("tags", (None, None))
     if key is not None and not isinstance(says, Items):
-        return  # which is told where the section is fitted
+        return  # the check of the section says so
     at = key or root.entries[SITES][0]
     tag = Scalar(line=at.line, column=at.column, text=f"{SITE_TAG}{site}", is_plain=False)
     given = [
@@ -292,7 +292,7 @@ def _sites(name: str, stamp: Stamp) -> tuple[str, ...]:
 
 
 def sites_in(text: str) -> tuple[str, ...]:
-    r"""Return the names of the sites in the text of a line file, as far as they can be told where it is not readable.
+    r"""Return the names of the sites in the text of a line file, as far as they are clear in one that is not readable.
 
     A name that no site can have stands for none of them.
 

@@ -59,10 +59,10 @@ def waits_for_approval(work: Work, certificate: Certificate) -> bool:
 
 
 def waits_for_ring(work: Work, certificate: Certificate) -> RingWait | None:
-    """Return what a candidate with a passing certificate waits for in the rings before its own; `None` where nothing keeps it there."""
+    """Return what a candidate with a passing certificate waits for in the rings before its own; `None` if nothing keeps it."""
     is_kept = _served_before(work, certificate.package) or _taken_back(work)
     if is_kept or rival_of(work, certificate.package).incomparable:
-        return None  # that is told, and a person decides
+        return None  # a person decides
     return ring_wait(work.factory, work.spec, certificate.package)
 
 

@@ -19,7 +19,7 @@ from linewright.release.promotion import Candidate, canary_of, promote, refuse
 
 
 def waiting_in_ring(factory: Factory, line: str) -> Refused | None:
-    """Return how the challenger of a line came to wait for the rings before its own; `None` where it does not."""
+    """Return how the challenger of a line came to wait for the rings before its own; `None` if it does not."""
     held = newest_of(factory, line, Refused)
     if held is None or held.ring is None or challenger_of(factory, line) != held.model:
         return None
@@ -27,9 +27,9 @@ def waiting_in_ring(factory: Factory, line: str) -> Refused | None:
 
 
 def tend_ring(factory: Factory, spec: LineSpec) -> Deployed | Promoted | Refused | RingWait | None:
-    """Let a candidate that waits for its ring begin if it is time, and return what was done, or what it waits for; `None` where none does.
+    """Let a candidate that waits for its ring begin if it is time, and return what was done, or what it waits for; `None` if none does.
 
-    It may be called at any time, again and again. Where the line file wants approval, the promotion is proposed.
+    It may be called at any time, again and again. If the line file wants approval, the promotion is proposed.
     """
     held = waiting_in_ring(factory, spec.line)
     if held is None:
@@ -45,7 +45,7 @@ def tend_ring(factory: Factory, spec: LineSpec) -> Deployed | Promoted | Refused
             return _begin(factory, spec, held)
         return _ask(factory, spec, held, rule)
     except Conflict:
-        pass  # someone moved the line meanwhile; the next look sees where it stands
+        pass  # someone moved the line meanwhile; the next look sees that
     return None
 
 

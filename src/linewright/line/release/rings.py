@@ -10,6 +10,7 @@ from linewright.line.factory import Factory
 from linewright.line.facts import Accepted, Declared, Finished
 from linewright.line.file.sites import REST
 from linewright.line.record.alerts import newest_of, open_alerts
+from linewright.line.record.evidence import is_made_elsewhere
 from linewright.line.record.registry import recorded
 from linewright.line.release.trial_time import step_end, usual_end
 from linewright.line.spec import LineSpec
@@ -48,12 +49,12 @@ class RingWait(msgspec.Struct, frozen=True, kw_only=True):
     ring: int
     """Which ring that is, from 1."""
     reason: Reason
-    """It has no model yet; what serves there is not made by the file as it is; it is tried there; it was found worse there; a person
+    """It has no model yet; what serves there is not made by the file as it is; it is tried there; it was worse there; a person
     went back there; a person halted it; its answers are alerted as worse; it has not served there for long enough."""
     model: str | None = None
     """The model there, as LINE@VERSION."""
     until: str | None = None
-    """When it is over at the earliest, UTC; `None` where no time ends it."""
+    """When it is over at the earliest, UTC; `None` if no time ends it."""
     because: str = ""
     """Of `taken-back`, `rolled-back`, `halted` and `worse`, what the record says."""
 
@@ -65,25 +66,25 @@ def ring_wait_in_words(wait: RingWait) -> str:
     because = wait.because.rstrip(".")
     match wait.reason:
         case "no-model":
-            return f"it waits for {at}, where no model serves yet: `linewright run {wait.line}`"
+            return f"it waits for {at}, which serves no model yet: `linewright run {wait.line}`"
         case "not-run":
             return f"it waits for {at}, where {wait.model} is not made by the file as it is: `linewright run {wait.line}`"
         case "trial":
             return f"it waits for {at}, where {wait.model} is tried{until}"
         case "taken-back":
-            return f"the release was halted at {at}: {wait.model} was taken back there: {because}"
+            return f"the release was halted at {at}: {wait.model} was withdrawn there: {because}"
         case "rolled-back":
             return f"the release was halted at {at}: a person went back to {wait.model} there: {because}"
         case "halted":
             return f"it waits for {at}, which is halted: {because}"
         case "worse":
-            return f"it waits for {at}, where an alert about {wait.model} is open: {because}"
+            return f"it waits for {at}, which has an open alert about {wait.model}: {because}"
         case "time":
             return f"it waits for {at}, where {wait.model} serves its time{until}"
 
 
 def rings_of(factory: Factory, spec: LineSpec) -> list[list[str]]:
-    """Return the lines of the rings of a template, in their order; none where it names no rings."""
+    """Return the lines of the rings of a template, in their order; empty if it names no rings."""
     template = spec.line.partition(".")[0]
     named = {f"{template}.{site}" for ring in spec.release.rings or () if ring != REST for site in ring}
     lines = factory.lines_of_file(spec.line)
@@ -96,10 +97,10 @@ def rings_of(factory: Factory, spec: LineSpec) -> list[list[str]]:
 
 
 def ring_wait(factory: Factory, spec: LineSpec, package: str) -> RingWait | None:
-    """Return what a candidate waits for in the rings before its own; `None` where nothing keeps it.
+    """Return what a candidate waits for in the rings before its own; `None` if nothing keeps it.
 
     What changes at its site by this candidate must serve at each site of the rings before as the file says it there, and must have served
-    there for as long as a trial or `release.bake` takes, without a halt or an open alert about its quality. Where the file changed nothing since
+    there for as long as a trial or `release.bake` takes, without a halt or an open alert about its quality. If the file changed nothing since
     the champion was made, as in a retraining with newer rows, nothing waits.
 
     Parameters
@@ -131,7 +132,7 @@ class _Change(NamedTuple):
     paths: frozenset[_Path]
     """Places in the line file."""
     model: ModelSpec | None
-    """The file of a model that was made elsewhere, whose bytes are others; `None` where there is none."""
+    """The file of an imported model, if its bytes are others; else `None`."""
     native: str | None
     """Digest of its bytes."""
 
@@ -197,20 +198,21 @@ def _why_halted(factory: Factory, line: str) -> str:
 
 
 def champion_of(factory: Factory, line: str) -> str | None:
-    """Return the digest of the champion of a line; `None` where it has none."""
+    """Return the digest of the champion of a line; `None` if it has none."""
     champion = factory.metadata.pointer(line).champion
     found = (one.digest for one in factory.metadata.versions(line) if one.version == champion)
     return next(found, None)
 
 
 def _native(factory: Factory, package: str) -> str | None:
-    """Return the digest of the file of a model that was made elsewhere; `None` where it was trained here."""
-    trained = factory.metadata.get(factory.metadata.get(package, Package).trained, Trained)
-    return trained.native if trained.adopted else None
+    """Return the digest of the file of an imported model; `None` if the model was trained here."""
+    if not is_made_elsewhere(factory, package):
+        return None
+    return factory.metadata.get(factory.metadata.get(package, Package).trained, Trained).native
 
 
 def _made_by(factory: Factory, line: str, package: str) -> Mapping[_Path, Any]:
-    """Return what the newest run that ended with a package was asked for, by path."""
+    """Return what the line file said in the newest run that ended with a package, by path."""
     metadata = factory.metadata
     for ended in metadata.events(Finished, line=line, newest_first=True):
         if ended.certificate and metadata.get(ended.certificate, Certificate).package == package:

@@ -12,23 +12,23 @@ def folder_text(made: DetachedFolder) -> str:
     """Say what was written, and how it serves."""
     return (
         f"{made.folder}: {made.model} ({short(made.package)}), {made.bytes:,} bytes, package.json {made.digest}\n"
-        f"Next, where it is to serve: linewright serve --detached {made.folder}"
+        f"Next, on the machine that is to serve: linewright serve --detached {made.folder}"
     )
 
 
 @renderer.register
 def synced_text(found: Synced) -> str:
     """Say what came over, and what did not."""
-    told = [
+    lines = [
         f"{found.model}: {count(found.answers, 'answer')} of {count(found.segments, 'segment')} and {count(found.labels, 'label')} came over"
     ]
     if found.waiting:
-        told.append(
+        lines.append(
             f"  {count(found.waiting, 'segment')} is being written to: stop the endpoint, or sync again later"
         )
     if found.conflicting:
         named = listed(list(found.conflicts), len(found.conflicts))
-        told.append(
+        lines.append(
             f"  {count(found.conflicting, 'prediction')} has another label here, which stays: {named}; correct one of them"
         )
-    return "\n".join(told)
+    return "\n".join(lines)
