@@ -2,10 +2,8 @@
 
 import os
 import re
-from collections.abc import Callable
 from contextlib import suppress
 from datetime import datetime
-from functools import lru_cache
 from pathlib import Path
 
 from linewright.errors import LinewrightError
@@ -23,6 +21,7 @@ REST = "rest"
 _SITE = re.compile(r"[a-z0-9-]{1,63}")
 _OF_TEMPLATE = ("line", SITES)
 _REMEMBERED = 4_096
+"""Files whose lines are remembered: more than one factory has."""
 _BLOCK = re.compile(
     rf"^{SITES}:[ \t]*(#[^\n]*)?\n(?P<block>([ \t]*(#[^\n]*)?\n|[ \t]+[^\n]*\n?)*)", re.MULTILINE
 )
@@ -249,13 +248,13 @@ def _add_tag(merged: Entries, site: str, root: Entries) -> None:
 
 def declared_lines(folder: Path) -> list[str]:
     """Return the names of the lines that the files of a folder declare, sorted; of a file without sites its own name."""
-    found, now_s = list[str](), _now_s()
+    found = list[str]()
     # As a pattern would find them, in a fraction of the time.
     with suppress(FileNotFoundError, NotADirectoryError), os.scandir(folder) as files:
         for each in files:
             name = each.name.removesuffix(ENDING)
             if name not in {each.name, ""}:
-                found += _lines(each.path, name, stamp_at(each.path), now_s)
+                found += _lines(each.path, name, stamp_at(each.path))
     return sorted(found)
 
 
@@ -267,27 +266,31 @@ def lines_of(path: Path, stamp: Stamp | None = None) -> tuple[str, ...]:
     stamp
         Of the file, if it is known.
     """
-    return _lines(str(path), path.stem, stamp or stamp_at(path), _now_s())
+    return _lines(str(path), path.stem, stamp or stamp_at(path))
 
 
-def _now_s() -> float:
-    return datetime.fromisoformat(now_utc()).timestamp()
+_READ: dict[str, tuple[Stamp, tuple[str, ...]]] = {}
+"""The lines of files that cannot have changed since, by path."""
 
 
-def _lines(path: str, name: str, stamp: Stamp | None, now_s: float) -> tuple[str, ...]:
+def _lines(path: str, name: str, stamp: Stamp | None) -> tuple[str, ...]:
     if stamp is None:  # gone, or a link that leads nowhere
         return (name,)
-    read: Callable[[str, Stamp], tuple[str, ...]] = _sites.__wrapped__ if is_young(stamp, now_s) else _sites
-    return tuple(f"{name}.{site}" for site in read(path, stamp)) or (name,)
+    if (known := _READ.get(path)) is not None and known[0] == stamp:
+        return known[1]
+    lines = tuple(f"{name}.{site}" for site in _sites(Path(path))) or (name,)
+    if not is_young(stamp, datetime.fromisoformat(now_utc()).timestamp()):
+        if len(_READ) >= _REMEMBERED:
+            _READ.clear()
+        _READ[path] = stamp, lines
+    return lines
 
 
-@lru_cache(maxsize=_REMEMBERED)
-def _sites(name: str, stamp: Stamp) -> tuple[str, ...]:
-    del stamp
+def _sites(path: Path) -> tuple[str, ...]:
     with suppress(LinewrightError, OSError):
-        path = Path(name)
+        text = read_text(path)
         # Parsing takes long, and most files have no sites.
-        return sites_in(read_text(path)) if SITES.encode() in path.read_bytes() else ()
+        return sites_in(text) if SITES in text else ()
     return ()
 
 
