@@ -23,6 +23,7 @@ from linewright.operations.people.members import member_add
 from linewright.operations.plan import plan
 from linewright.operations.run import run
 from linewright.operations.status import status
+from linewright.operations.value import what_if
 from linewright.serve.access.accounts import read_accounts
 from linewright.serve.access.line_tags import FollowedTags, read_tags
 from linewright.serve.access.rights import Identity
@@ -244,3 +245,29 @@ def test_the_template_of_the_guide_is_right_for_each_of_its_sites():
         found["inspect.porto"].value.true_positive,
         found["inspect.porto"].value.false_positive,
     )
+
+
+def test_amounts_that_are_tried_at_one_site_are_written_at_that_site(factory: Factory):
+    """A plant that is worth less must not make all plants worth less."""
+    changed(
+        factory,
+        "tags: [quality]",
+        "value: {currency: EUR, true_positive: 9, false_negative: -9}\ntags: [quality]",
+    )
+    changed(factory, ", rings: [[lyon], [turin], rest]", "")
+    changed(factory, "{beats: champion, confidence: 0.95}", "{metric: roc_auc, at_least: 0.6}")
+    assert execute_inline(factory, "inspect.turin").promoted
+
+    found = what_if(factory, "inspect.turin", true_positive="4")
+    specs = parse_lines(found.text, name="lines/inspect.yaml")
+
+    assert (9, 4) == tuple(specs[f"inspect.{site}"].value.true_positive for site in ("lyon", "turin"))
+    member_add(factory, "lea", role="engineer", tags=("site:turin",))
+    assert ("", "") == ((seen := what_if(as_member(factory, "lea"), "inspect.turin")).text, seen.diff)
+
+
+def test_a_file_that_is_named_as_the_line_of_a_site_hides_nothing(factory: Factory):
+    (factory.root / "lines" / "inspect.lyon.yaml").write_text("line: inspect.lyon\n")
+
+    assert "inspect.yaml" == factory.path_of("inspect.lyon").name
+    assert factory.trouble_with("inspect.lyon") is None

@@ -259,17 +259,17 @@ class Factory:
             If there is no such line; the message names those there are.
         """
         # The file is asked for, and not the folder listed, which takes long where there are a thousand; a name with a slash is none.
-        path = file_of(self.root / "lines", line)
-        if os.path.lexists(other := self.root / "lines" / f"{line}{ENDING}"):
-            path = other  # of a name that no line can have, reading the file says so
-        if "/" in line or not os.path.lexists(path) or line not in lines_of(path):
+        folder = self.root / "lines"
+        paths = [file_of(folder, line), folder / f"{line}{ENDING}"]
+        path = next((one for one in paths if os.path.lexists(one) and line in lines_of(one)), None)
+        if path is None or "/" in line:
             names = self.names()
             of_sites = [name for name in names if name.startswith(f"{line}.")]
             raise NotFound(
                 "this is a template, whose lines are those of its sites"
                 if of_sites
                 else "there is no such line",
-                where=str(self.root / "lines"),
+                where=str(folder),
                 found=line,
                 allowed=", ".join(of_sites or names) or "(none yet)",
                 hint=did_you_mean(line, names)
