@@ -365,7 +365,6 @@ def test_what_has_no_step_yet_is_named_with_its_place(tmp_path: Path):
 @pytest.mark.parametrize(
     ("text", "where"),
     [
-        ("sites: {lyon: {}}\n", "sites"),
         ("contract: {columns: {y: {type: list}}}\n", "contract.columns.y.type"),
         ("contract: {columns: {photo: {type: file}}}\n", "contract.columns.photo.type"),
     ],

@@ -551,9 +551,12 @@ def test_a_broken_contract_stops_the_run_and_says_so(tumours):
 def test_a_section_that_nothing_carries_out_is_refused_by_name(tumours):
     """A word that does nothing would be believed."""
     factory = tumours()
-    change(factory, "gates:\n", "sites: {lyon: {}}\ngates:\n")
+    change(factory, "label: {column: diagnosis", "label: {columns: [diagnosis, x], column: diagnosis")
 
-    with pytest.raises(SpecError, match="'sites' is part of the grammar, but nothing carries it out yet"):
+    with pytest.raises(
+        SpecError,
+        match=r"'label\.columns' is part of the grammar, but nothing carries it out yet",
+    ):
         execute(factory, "tumours")
 
 

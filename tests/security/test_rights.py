@@ -90,6 +90,7 @@ ALLOWED: dict[str, set[str]] = {
     "demo": {"admin"},
     "up": {"admin"},
     "serve": {"admin"},
+    "detach": {"engineer"},
     "doctor": {"admin"},
     "backup": {"admin"},
     "restore": {"admin"},
@@ -129,6 +130,7 @@ ASKS: dict[str, set[str]] = {
     "cancel": {"engineer"},
     "approve": {"approver"},
     "decline": VIEWERS,
+    "sync": {"engineer"},
 }
 """Those that find out themselves which line is meant: whoever may do it nowhere is refused before."""
 ON_LINES = {"line", "lines", "model"}
@@ -140,6 +142,7 @@ VALUES: dict[str, Any] = {
     "data": "data.csv",
     "label": "y",
     "file": __file__,
+    "folder": "folder",
     "out": "out.csv",
     "subject": "ada",
     "id": "0" * 64,

@@ -12,7 +12,8 @@ from linewright.line.loop.worker import tend_inline
 from linewright.line.proposals.record import live_of
 from linewright.line.proposals.rules import voters
 from linewright.line.record.alerts import open_alerts
-from linewright.line.release.rollout import step_end, trial_of
+from linewright.line.release.rollout import trial_of
+from linewright.line.release.trial_time import step_end
 from linewright.operations.annotate import annotate_status
 from linewright.operations.care.audit import audit_verify
 from linewright.operations.care.maintenance import verify

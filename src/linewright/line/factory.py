@@ -1,8 +1,7 @@
 """A factory: one folder with its lines and all their state."""
 
 import os
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from copy import copy
 from functools import cache, cached_property, partial
 from importlib import import_module
@@ -19,6 +18,7 @@ from linewright.line.file.factory_file import (
     write_factory_file,
 )
 from linewright.line.file.mistakes import did_you_mean
+from linewright.line.file.sites import declared_lines, lines_of, site_of
 from linewright.line.sealed_segments import SealedLog
 from linewright.line.spec import LineSpec
 from linewright.release.promotion import is_halted
@@ -27,7 +27,7 @@ from linewright.serve.feedback.store import Feedback
 from linewright.store.clock import now_utc, seed_of, user, uuid7
 from linewright.store.fit_files import LocalFits
 from linewright.store.local import LocalArtifacts
-from linewright.store.names import CLIENT_FILES, is_line_name, line_path
+from linewright.store.names import CLIENT_FILES, ENDING, file_of, is_line_name, line_path
 from linewright.store.rights import OWNER_ONLY, make_asked_folder
 from linewright.store.snapshot import Snapshot
 from linewright.store.sql import SqlMetadata
@@ -237,12 +237,7 @@ class Factory:
 
     def names(self) -> list[str]:
         """Names of the declared lines, sorted."""
-        # As a pattern would find them, in a twentieth of the time.
-        with suppress(FileNotFoundError, NotADirectoryError), os.scandir(self.root / "lines") as files:
-            return sorted(
-                name for each in files if (name := each.name.removesuffix(".yaml")) not in {each.name, ""}
-            )
-        return []
+        return declared_lines(self.root / "lines")
 
     def strange_limits(self) -> list[LinewrightError]:
         """Return what is wrong with the limits of ``factory.yaml`` beyond its form.
@@ -263,20 +258,35 @@ class Factory:
         NotFound
             If there is no such line; the message names those there are.
         """
-        path = self.root / "lines" / f"{line}.yaml"
         # The file is looked up, and the folder not listed, which takes long where there are a thousand; a name with a slash is none.
-        if path.stem != line or not os.path.lexists(path):
+        folder = self.root / "lines"
+        paths = [file_of(folder, line), folder / f"{line}{ENDING}"]
+        path = next((one for one in paths if os.path.lexists(one) and line in lines_of(one)), None)
+        if path is None or "/" in line:
             names = self.names()
+            of_sites = [name for name in names if name.startswith(f"{line}.")]
             raise NotFound(
-                "there is no such line",
-                where=str(self.root / "lines"),
+                "this is a template, whose lines are those of its sites"
+                if of_sites
+                else "there is no such line",
+                where=str(folder),
                 found=line,
-                allowed=", ".join(names) or "(none yet)",
+                allowed=", ".join(of_sites or names) or "(none yet)",
                 hint=did_you_mean(line, names)
                 or "make it with `linewright new NAME --data FILE --label COLUMN`",
             )
         # One of those that are there: of a file that no line can be named as, reading it says so.
         return path
+
+    def lines_of_file(self, line: str) -> tuple[str, ...]:
+        """Return the lines that the file of a line declares: those of all sites of its template, or the line alone.
+
+        Raises
+        ------
+        NotFound
+            As `path_of` does.
+        """
+        return lines_of(self.path_of(line))
 
     def require(self, line: str) -> None:
         """Require that a line is declared, or known to the record.
@@ -302,7 +312,27 @@ class Factory:
     def line(self, name: str) -> LineSpec:
         """Read a line's file."""
         # What parses takes long to import; who asks how lines stand parses no file that was found right before.
-        return import_module("linewright.line.file.read").read_line(self.path_of(name))
+        path = self.path_of(name)
+        return import_module("linewright.line.file.read").read_line(path, site_of(path, name))
+
+    def with_sites(self, lines: Iterable[str], permission: str) -> list[str]:
+        """Return lines, and instead of a template those of its sites, ``inspect.lyon`` and so on; a name that nothing has stays.
+
+        Raises
+        ------
+        Denied
+            If the identity may not do this to each of them.
+        """
+        folder = self.root / "lines"
+        files = {line: file_of(folder, line) for line in lines}
+        found = [
+            one
+            for line, path in files.items()
+            for one in (lines_of(path) if path.stem == line and os.path.lexists(path) else (line,))
+        ]
+        if found:
+            self.identity.require(permission, found)
+        return found
 
     def trouble_with(self, line: str) -> str | None:
         """Say what is wrong with a line's file; `None` where nothing is."""

@@ -150,6 +150,32 @@ class Finished(Event, frozen=True, kw_only=True, tag="finished"):
     interrupted. `None` where that was not measured."""
 
 
+class Detached(Event, frozen=True, kw_only=True, tag="detached"):
+    """A folder was written from which an endpoint serves a model without the factory."""
+
+    model: int
+    package: str
+    folder: str
+    """Digest of its ``package.json``, which names the digests of all that is in it."""
+
+
+class HandedOver(Event, frozen=True, kw_only=True, tag="handed-over"):
+    """A segment of the prediction log of a detached endpoint became one of the line's."""
+
+    segment: str
+    """Its name, which no other segment has."""
+    digest: str
+    """Of its bytes."""
+    answers: int
+    first: str | None
+    last: str | None
+    """Ids of its first and last prediction; `None` if it is empty."""
+    package: str
+    """The model that predicted."""
+    folder: str
+    """As `Detached.folder` has it."""
+
+
 class Environment(Result, frozen=True, kw_only=True, tag="environment"):
     """Where something was computed. Equal ones have equal digests: nothing in it names a host, a folder or a time."""
 

@@ -9,9 +9,10 @@ from linewright.model.spec import BeatsGate, GateSpec, TrainSpec, ValueSpec
 from linewright.people.spec import ChangesSpec, Notify
 from linewright.release.spec import ReleaseSpec
 from linewright.spec import Spec
+from linewright.store.names import LINE
 from linewright.watch.spec import RetrainSpec, WatchSpec
 
-LINE_NAME = r"^[a-z0-9-]{1,63}$"
+LINE_NAME = rf"^{LINE}$"
 Age = Annotated[str, Field(pattern=r"^\d{1,5}(\.\d{1,5})?(s|m|h|d|w|y)$")]
 """A number and a unit (s, m, h, d, w, y), e.g. ``90d``; a year is 365 days."""
 
@@ -33,7 +34,7 @@ class LineSpec(DataSpec):
     """One production line, as its file says."""
 
     line: Annotated[str, Field(pattern=LINE_NAME)]
-    """The line's name, as in `lines/NAME.yaml`: small letters, digits and hyphens."""
+    """The line's name, as in `lines/NAME.yaml`: small letters, digits and hyphens. The line of a site is `LINE.SITE`."""
     about: str = ""
     """One sentence for people."""
     goal: str | None = None
@@ -61,4 +62,4 @@ class LineSpec(DataSpec):
     keep: KeepSpec | None = None
     """For how long log, datasets and runs are kept; what it does not say, `factory.yaml` does."""
     sites: dict[str, dict[str, object]] | None = None
-    """A template's sites; each becomes an ordinary line `LINE.SITE`."""
+    """Sites, by name, each with the sections that differ there: each is an ordinary line `LINE.SITE`, and the file itself a template."""

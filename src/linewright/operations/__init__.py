@@ -51,6 +51,12 @@ OPERATIONS: Mapping[str, Entry] = {
     "cancel": _entry("run", _RUN, "End a run that is at work or waits, without a result."),
     "up": _entry("up", _RUN, "Serve the factory: endpoint, control plane and worker, until stopped."),
     "serve": _entry("up", _RUN, "Serve the endpoint alone, without control plane and worker."),
+    "detach": _entry(
+        "detached", _RUN, "Write a folder from which an endpoint serves a model without the factory."
+    ),
+    "sync": _entry(
+        "detached", _RUN, "Take over the predictions and labels of a detached endpoint, each exactly once."
+    ),
     "predict": _entry("predict", _USE, "Answer every row of a file with the model that serves."),
     "request-form": _entry(
         "predict", _USE, "Say what a row that asks a line may hold: types, values, ranges and an example."

@@ -12,7 +12,7 @@ from linewright.line.check.report import check_line
 from linewright.line.check.settings_checks import check_settings
 from linewright.line.factory import Factory
 from linewright.line.file.edit import difference, edited
-from linewright.line.file.read import parse_line, unsupported
+from linewright.line.file.read import parse_lines, unsupported
 from linewright.line.file.yaml_nodes import read_text
 from linewright.line.value.goals import strange_goals
 from linewright.operations.declaration.declare import operation
@@ -63,7 +63,7 @@ def check(factory: Factory, /, *lines: str) -> Checked:
     """
     strange = () if lines else (*factory.strange_limits(), *strange_goals(factory))
     return Checked(
-        lines=tuple(_check(factory, name) for name in lines or factory.names()),
+        lines=tuple(_check(factory, name) for name in factory.with_sites(lines, "plan") or factory.names()),
         factory=tuple(error.to_json() for error in strange),
     )
 
@@ -103,15 +103,16 @@ def check_text(
         Changes to make in it first, a JSON list as the ``remedy`` of a finding has them.
     """
     path = factory.path_of(line)
+    factory.identity.require("plan", factory.lines_of_file(line))
     held = read_text(path)
     text, errors = held if file is None else file, list[dict[str, Any]]()
     findings = tuple[Finding, ...]()
     try:
         if edits:
             text = edited(text, _edits(edits))
-        spec = parse_line(text, name=f"lines/{path.name}")
-        refuse(unsupported(spec))
-        findings = check_settings(factory, spec)
+        for name, spec in parse_lines(text, name=f"lines/{path.name}").items():
+            refuse(unsupported(spec))
+            findings = check_settings(factory, spec) if name == line else findings
     except SpecError as error:
         errors = list(error.details.get("errors") or [error.to_json()])
     return CheckedText(

@@ -7,6 +7,7 @@ import msgspec
 
 from linewright.line.factory import Factory
 from linewright.line.file.read import schema as line_schema
+from linewright.line.file.read import site_text
 from linewright.line.file.yaml_nodes import read_text
 from linewright.operations.declaration.declare import operation
 
@@ -43,13 +44,17 @@ class LineFile(msgspec.Struct, frozen=True, kw_only=True):
 def line_file(factory: Factory, line: str, /) -> LineFile:
     """Print the file of a line.
 
+    Of a template, a member who may not see all its sites gets what it says about the site of this line.
+
     Parameters
     ----------
     line
         Name of the line.
     """
     path = factory.path_of(line)
-    return LineFile(line=line, path=str(path.relative_to(factory.root)), text=read_text(path))
+    is_seen = all(factory.may("view", one) for one in factory.lines_of_file(line))
+    text = read_text(path) if is_seen else site_text(path, line)
+    return LineFile(line=line, path=str(path.relative_to(factory.root)), text=text)
 
 
 @operation(permission="view", effect="read", checks_lines=True, anywhere=True)

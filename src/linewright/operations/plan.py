@@ -46,7 +46,7 @@ def plan(factory: Factory, /, *lines: str) -> PlanResult | Plans:
     lines
         Names of lines (default: all).
     """
-    plans = tuple(_plan(factory, name) for name in lines or factory.names())
+    plans = tuple(_plan(factory, name) for name in factory.with_sites(lines, "plan") or factory.names())
     return plans[0] if len(plans) == 1 else Plans(plans=plans)
 
 
@@ -68,7 +68,7 @@ def _plan(factory: Factory, name: str) -> PlanResult:
     try:
         return planned(factory, factory.line(name))
     except RequestError as error:
-        raise placed(error, factory.path_of(name)) from error
+        raise placed(error, factory.path_of(name), name) from error
 
 
 def planned(factory: Factory, spec: LineSpec) -> PlanResult:

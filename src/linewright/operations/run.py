@@ -64,15 +64,16 @@ def run(factory: Factory, /, *lines: str, plan: str | None = None) -> RunInWords
     Parameters
     ----------
     lines
-        Names of lines (default: all).
+        Names of lines (default: all); that of a template stands for the lines of its sites.
     plan
         Carry out exactly this plan, or fail if a source has changed since.
     """
-    if plan and len(lines) != 1:
-        raise RequestError("a plan is of one line", found=", ".join(lines) or None, hint="name that line")
-    if len(lines) == 1:
-        return _in_words(execute(factory, lines[0], plan=plan))
-    ended = [_run(factory, name) for name in lines or factory.names()]
+    names = factory.with_sites(lines, "run")
+    if plan and len(names) != 1:
+        raise RequestError("a plan is of one line", found=", ".join(names) or None, hint="name that line")
+    if len(names) == 1:
+        return _in_words(execute(factory, names[0], plan=plan))
+    ended = [_run(factory, name) for name in names or factory.names()]
     return Ran(
         runs=tuple(one for one in ended if isinstance(one, RunInWords)),
         failed=tuple(one for one in ended if isinstance(one, FailedRun)),

@@ -25,7 +25,9 @@ from linewright.line.release.endpoint import log_fails
 from linewright.line.release.excluded_columns import going_back
 from linewright.line.release.excluded_text import barred_in_words
 from linewright.line.release.next_steps import is_forced, realised, waits_because, ways_out
+from linewright.line.release.rings import rings_of
 from linewright.line.value.account import ratio_of
+from linewright.model.facts import Package
 from linewright.model.gates.text import certificate_in_words, undecided_in_words
 from linewright.operations.declaration.declare import operation
 from linewright.operations.history import RunLine, last_runs
@@ -110,6 +112,18 @@ class CanaryStatus(msgspec.Struct, frozen=True, kw_only=True):
     """Whether it is judged: not while the line's file is wrong, and what is counted above is then not known."""
 
 
+class SiteOfLine(msgspec.Struct, frozen=True, kw_only=True):
+    """Which site a line is of."""
+
+    template: str
+    """Name of the file that declares it, without its ending."""
+    site: str
+    ring: int | None
+    """In which ring it gets what changes for all sites, from 1; `None` if the template has no rings."""
+    threshold: float | None
+    """At which the champion decides there; `None` if it decides nothing."""
+
+
 class LineStatus(msgspec.Struct, frozen=True, kw_only=True):
     """How one line stands."""
 
@@ -182,6 +196,8 @@ class LineStatus(msgspec.Struct, frozen=True, kw_only=True):
     """`None` where no value account was kept yet: `linewright value LINE` makes one up for the moment."""
     tags: tuple[str, ...] = ()
     """What its file says, as far as `up` or a command has read it."""
+    site: SiteOfLine | None = None
+    """`None` if the line is of no site."""
 
 
 class Status(msgspec.Struct, frozen=True, kw_only=True):
@@ -198,6 +214,8 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
     """The last restore without the approval that it needed; `None` if there was none."""
     withheld: tuple[Withheld, ...] = ()
     """Why signed checkpoints of the record are not where they should be."""
+    by_site: bool = False
+    """Whether only the lines of sites are shown."""
 
 
 # The text
@@ -207,16 +225,18 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
 
 
 @operation(permission="view", effect="read")
-def status(factory: Factory, line: str | None = None, /) -> Status:
+def status(factory: Factory, line: str | None = None, /, *, sites: bool = False) -> Status:
     """Show what serves, since when, and what waits.
 
     Parameters
     ----------
     line
-        Name of one line (default: all).
+        Name of one line, or of a template for those of its sites (default: all).
+    sites
+        Only lines of sites, a row for each.
     """
     try:
-        return _status(factory, line)
+        return _status(factory, line, sites=sites)
     except BackendError as error:
         # Whoever halted a line because of the trouble wants to know that it is.
         with suppress(OSError):
@@ -226,22 +246,25 @@ def status(factory: Factory, line: str | None = None, /) -> Status:
         raise
 
 
-def _status(factory: Factory, line: str | None) -> Status:
+def _status(factory: Factory, line: str | None, *, sites: bool) -> Status:
     names = sorted({*factory.names(), *factory.metadata.lines()})
     if line is not None:
-        if line not in names:
+        wanted = [line] if line in names else factory.with_sites([line], "view")
+        if not set(wanted) <= set(names):
             raise NotFound(
                 "there is no such line",
                 found=line,
                 allowed=", ".join(names) or "(none yet)",
                 hint=did_you_mean(line, names),
             )
-        names = [line]
+        names = sorted(wanted)
+    if sites:
+        names = [name for name in names if "." in name]
     serves = announced(factory.state)
     reading = _Reading(
         factory=factory.at_once(names),
         serves=serves,
-        with_example=line is not None,
+        with_example=len(names) == 1 and line is not None,
         files=CheckedFiles(factory),
         troubled=lines_with_outages(factory.serving),
         tags={name: file.tags for name, file in read_tags(factory.state).lines.items() if file.tags},
@@ -258,6 +281,7 @@ def _status(factory: Factory, line: str | None) -> Status:
         undelivered=tuple(undelivered(factory)),
         restored=_restored(factory),
         withheld=_withheld(reading.factory),
+        by_site=sites,
     )
 
 
@@ -373,6 +397,7 @@ def _line_status(
         approvals=tuple(one.proposed.id for one in live),
         value=_value(factory, name),
         tags=reading.tags.get(name, ()),
+        site=_site(factory, name, digest),
     )
 
 
@@ -398,6 +423,18 @@ def _example(factory: Factory, line: str, serves: Announced) -> str | None:
 def _waits(factory: Factory, line: str) -> tuple[Wait, ...]:
     # What counts labels takes long to import, and most lines wait for nothing.
     return import_module("linewright.line.loop.retraining").waits_in(factory, line)
+
+
+def _site(factory: Factory, line: str, champion: str | None) -> SiteOfLine | None:
+    template, _, site = line.partition(".")
+    if not site:
+        return None
+    ring = None
+    with suppress(LinewrightError):  # of a file that is wrong, or that has the site no longer
+        rings = rings_of(factory, factory.line(line))
+        ring = next((number for number, lines in enumerate(rings, 1) if line in lines), None)
+    threshold = factory.metadata.get(champion, Package).threshold if champion else None
+    return SiteOfLine(template=template, site=site, ring=ring, threshold=threshold)
 
 
 def _halted(factory: Factory, line: str) -> Halted | Note | None:

@@ -14,7 +14,8 @@ from msgspec import Meta
 from linewright.engine.context import Progress
 from linewright.engine.lock import ProcessLock
 from linewright.engine.supervise import Child, supervise
-from linewright.errors import LinewrightError, Transient
+from linewright.errors import LinewrightError, RequestError, Transient
+from linewright.line.detached.folder import ready_to_serve
 from linewright.line.factory import Factory
 from linewright.line.file.factory_file import FACTORY_FILE, read_factory_file
 from linewright.line.loop.tagging import tag_lines
@@ -129,7 +130,7 @@ def up(
         _up(factory, host, port, control_port, workers, budget, reach)
 
 
-@operation(permission="manage", effect="act", local=True)
+@operation(permission="manage", effect="act", local=True, anywhere=True)
 def serve(
     factory: Factory,
     /,
@@ -142,6 +143,7 @@ def serve(
     tls_key: TlsKey = None,
     behind_proxy: Proxies = (),
     server_name: Names = (),
+    detached: Path | None = None,
 ) -> NextProgram:
     """Serve the endpoint alone, without control plane and worker.
 
@@ -149,7 +151,13 @@ def serve(
     ----------
     port
         Port of the endpoint; 0 takes a free one.
+    detached
+        Serve the model of a folder that ``linewright detach`` wrote, here where its factory is not, to this machine alone. Answers and labels
+        stay in the folder, until ``linewright sync`` takes them over.
     """
+    if detached is not None:
+        return _detached(detached, host, port, workers, model_memory)
+    factory.require_factory()
     reach = _reach(factory, tls_cert, tls_key, behind_proxy, server_name)
     reach.require_safe(host)
     budget, limits = _budget(factory, model_memory), _limits(factory)
@@ -158,6 +166,28 @@ def serve(
         tag_lines(factory)
     arguments = program_arguments(
         factory.state, host, port, workers=workers, model_memory=budget, limits=limits, reach=reach
+    )
+    return NextProgram(module="linewright.serve", arguments=arguments)
+
+
+def _detached(folder: Path, host: str, port: int, workers: int, model_memory: str | None) -> NextProgram:
+    reach = Reach()
+    if reach.needs_token(host):
+        raise RequestError(
+            "a detached endpoint serves this machine alone: it has no members and no tokens",
+            where="--host",
+            found=host,
+            allowed="127.0.0.1",
+            hint="let a proxy on this machine ask for sign-in, or serve from the factory",
+        )
+    arguments = program_arguments(
+        ready_to_serve(folder),
+        host,
+        port,
+        workers=workers,
+        model_memory=None if model_memory is None else to_bytes(model_memory),
+        limits=AllLimits(),
+        reach=reach,
     )
     return NextProgram(module="linewright.serve", arguments=arguments)
 

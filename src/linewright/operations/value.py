@@ -81,7 +81,7 @@ def value(
     if spec.value is None and not any(day.sums for day in now.days.values()):
         raise RequestError(
             "the line does not say what decisions are worth",
-            where=f"lines/{line}.yaml",
+            where=f"lines/{factory.path_of(line).name}",
             allowed="a section value",
             hint="add one such as value: {currency: EUR, true_positive: 900, false_positive: -40, false_negative: -900}, then "
             f"`linewright run {line}`: answers of the model that it makes are priced by it",

@@ -8,6 +8,7 @@ from pydantic import Field, model_validator
 
 from linewright.data.spec import Duration
 from linewright.spec import Spec
+from linewright.store.names import LINE
 
 Topic = Literal[
     "alerts",
@@ -38,7 +39,7 @@ SCOPE = r"^[\x21\x23-\x5b\x5d-\x7e]+$"
 CURRENCY = r"^[A-Z]{3}$"
 GOAL_NAME = r"^\S(.{0,98}\S)?$"
 TAG = "tag:"
-GOAL_LINES = r"^(tag:\S(.*\S)?|[a-z0-9-]{1,63})$"
+GOAL_LINES = rf"^(tag:\S(.*\S)?|{LINE})$"
 MOST = 1e12
 """The largest price and target, in the currency: what is added up of them stays a number, whatever the currency."""
 
@@ -149,7 +150,7 @@ class AuditSpec(Spec):
 
 
 Role = Literal["viewer", "annotator", "analyst", "engineer", "approver", "admin"]
-LineNames = tuple[Annotated[str, Field(pattern=r"^[a-z0-9-]{1,63}$")], ...]
+LineNames = tuple[Annotated[str, Field(pattern=rf"^{LINE}$")], ...]
 
 
 class RoleOnLinesSpec(Spec):

@@ -75,6 +75,8 @@ class Refused(Event, frozen=True, kw_only=True, tag="refused"):
     verdict: str
     certificate: str
     run: str
+    ring: int | None = None
+    """Of the line of a site, the ring that it waits for; `None` if it does not wait."""
 
 
 class Deployed(Event, frozen=True, kw_only=True, tag="deployed"):

@@ -21,6 +21,9 @@ class ReleaseSpec(Spec):
     """How long each step of a canary, or the trial of another rollout, lasts at least (default: 10m)."""
     unit: str | None = None
     """Column whose rows always get the same model while a canary runs; of its rows the first label counts (default: the key)."""
+    rings: tuple[tuple[str, ...] | Literal["rest"], ...] | None = None
+    """Of a template, its sites in the order in which they get what changes for them: the next ring begins once each site of the one before
+    has passed its trial, or served for as long as `bake`, and is not worse. ``rest`` are all others. e.g. ``[[lyon], [turin, porto], rest]``."""
     approve: tuple[str, ...] = ()
     """Roles and names of members who may approve a promotion; while one is named, `run` holds. In a factory with members it makes a
     proposal (`linewright approve`); without, `promote` serves."""

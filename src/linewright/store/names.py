@@ -10,6 +10,8 @@ CLIENT_FILES = "files"
 LINE = r"[a-z0-9-]{1,63}(\.[a-z0-9-]{1,63})?"
 """What the name of a line matches as a whole: of a site's line that of the site follows."""
 _LINE = re.compile(LINE)
+ENDING = ".yaml"
+"""Of the names of line files."""
 
 
 def is_line_name(name: str) -> bool:
@@ -50,3 +52,14 @@ def line_path(folder: Path, line: str, ending: str = "") -> Path:
             hint="linewright verify says what else was changed; restore a backup",
         )
     return folder / f"{line}{ending}"
+
+
+def file_of(folder: Path, line: str) -> Path:
+    """Return the path of the file that declares a line in a folder: that of a site is in the file of its template.
+
+    Examples
+    --------
+    >>> file_of(Path("lines"), "claims").as_posix(), file_of(Path("lines"), "inspect.lyon").as_posix()
+    ('lines/claims.yaml', 'lines/inspect.yaml')
+    """
+    return folder / f"{line.partition('.')[0]}{ENDING}"

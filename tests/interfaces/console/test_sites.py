@@ -1,13 +1,16 @@
 """The lines of a site: a plant engineer sees hers, with what of it needs somebody."""
 
 import json
+import re
 from pathlib import Path
 
 import pytest
+from plants import make_plants
 from shown_pages import HOSTILE, Get, hostile_factory, pages_of
 
 from linewright.line.factory import Factory
 from linewright.line.file.line_tags import keep_tags
+from linewright.line.runs.execute import execute_inline
 from linewright.operations.people.members import member_add
 from linewright.release import promotion
 
@@ -85,3 +88,17 @@ def test_the_lines_that_need_somebody_are_found_whatever_the_reason(get: Get):
     assert "/lines/claims" in found.html
     assert "/lines/third" in first.html
     assert "/lines/third" not in found.html
+
+
+def test_a_template_is_a_group_with_a_row_by_site(tmp_path: Path):
+    """Ring and threshold of each site stand side by side."""
+    root = make_plants(tmp_path / "factory")
+    with Factory.open(root) as factory:
+        execute_inline(factory, "inspect.lyon")
+        keep_tags(root, factory.state)
+
+    shown = pages_of(root)("/?by=template").text
+
+    assert "inspect 3 lines" in shown
+    assert "Line Ring Threshold Needs" in shown
+    assert ["1", "3", "2"] == re.findall(r"inspect\.\w+ quality site:\w+ (\d)", shown)

@@ -3,6 +3,7 @@
 import ast
 import os
 from collections.abc import Callable, Mapping, Sequence
+from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -119,7 +120,8 @@ def _argument(argument: ast.arg, root_of: RootOf, *, nargs: int) -> click.Argume
         return click.Argument([name], type=_completed_type(_type(argument)), nargs=nargs, required=False)
 
     def complete(ctx: click.Context, _: click.Parameter, incomplete: str) -> list[CompletionItem]:
-        names = sorted(path.stem for path in (root_of(ctx) / "lines").glob("*.yaml"))
+        # What reads line files takes long to import.
+        names = import_module("linewright.line.file.sites").declared_lines(root_of(ctx) / "lines")
         return [CompletionItem(each) for each in names if each.startswith(incomplete)]
 
     return click.Argument([name], nargs=nargs, required=False, shell_complete=complete)

@@ -137,7 +137,7 @@ class Console:
 
     def _status(self) -> Any:
         with faults_explained(), panics_explained(), self._open(owner("linewright")) as factory:
-            return self._operations["status"].carry_out(factory, {"line": None})
+            return self._operations["status"].carry_out(factory, {"line": None, "sites": False})
 
     def _status_aside(self, carry_out: Callable[..., bytes]) -> Any:
         operation = self._operations["status"]

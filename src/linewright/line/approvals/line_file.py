@@ -1,11 +1,11 @@
 """Changes of line files that are proposed: what may be proposed, and how the file is replaced."""
 
 from linewright.data.spec import FileSource
-from linewright.errors import Conflict, RequestError
+from linewright.errors import Conflict, RequestError, SpecError
 from linewright.line.check.contradictions import refuse
 from linewright.line.factory import Factory
 from linewright.line.file.edit import difference as between
-from linewright.line.file.read import parse_line, unsupported
+from linewright.line.file.read import parse_lines, unsupported
 from linewright.line.proposals.preconditions import digest_of_file
 from linewright.line.proposals.record import Look, all_of, propose
 from linewright.line.proposals.rules import Rule, line_rule, spec_in_force
@@ -34,8 +34,17 @@ def read_proposed(factory: Factory, line: str, text: str) -> LineSpec:
         If it is wrong, with the place of each mistake, or asks for a step that does not exist yet.
     """
     path = factory.path_of(line)
-    spec = parse_line(text, name=str(path))
-    refuse(unsupported(spec))
+    specs = parse_lines(text, name=str(path))
+    for one in specs.values():
+        refuse(unsupported(one))
+    if (spec := specs.get(line)) is None:
+        raise SpecError(
+            "the proposed file does not declare this line",
+            where=str(path),
+            found=", ".join(specs),
+            allowed=line,
+            hint="propose it as a change of a line that stays" if len(specs) > 1 else "",
+        )
     return LineSpec.model_validate(spec.model_dump(mode="json", exclude_defaults=True))
 
 
@@ -45,12 +54,17 @@ def propose_file(factory: Factory, spec: LineSpec, text: str, *, because: str) -
     Nobody needs to if the owner of the factory proposes, who may write to the file itself; nor while the line has no model, if its
     author proposes and the file reads nothing else of this machine.
 
+    The file of sites declares several lines: who proposes needs the right on all of them, and who approves too.
+
     Raises
     ------
     RequestError
         If it is the text that the file has.
+    Denied
+        If who asks may not run each line of the file.
     """
     line = spec.line
+    factory.identity.require("run", factory.lines_of_file(line))
     change = LineChange(
         line=line,
         before=digest_of_file(factory, line),
@@ -107,8 +121,13 @@ def _reads_the_same(before: LineSpec, after: LineSpec) -> bool:
 
 
 def difference(factory: Factory, change: LineChange) -> str:
-    """Return the unified diff from the file as it is to the proposed text; empty if the file is not the one that it was proposed on."""
+    """Return the unified diff from the file as it is to the proposed text; empty if the file is not the one that it was proposed on.
+
+    It is empty too if who asks may not see each line of the file.
+    """
     path = factory.path_of(change.line)
+    if not all(factory.may("view", one) for one in factory.lines_of_file(change.line)):
+        return ""
     held = path.read_bytes()
     if digest_of_bytes(held) != change.before:
         return ""

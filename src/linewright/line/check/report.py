@@ -70,7 +70,7 @@ def check_line(factory: Factory, name: str) -> Sound:
     try:
         return _check_data(factory, spec)
     except LinewrightError as error:
-        raise placed(error, path) from error
+        raise placed(error, path, name) from error
 
 
 def _require_kept_for_long_enough(spec: LineSpec, everywhere: KeepSpec) -> None:
@@ -82,7 +82,7 @@ def _require_kept_for_long_enough(spec: LineSpec, everywhere: KeepSpec) -> None:
             where=f"{FACTORY_FILE}: keep.log",
             found=found[0],
             allowed=f"at least {found[1]} together",
-            hint=f"keep them longer, or say so in lines/{spec.line}.yaml; until then they are kept for as long as the line needs them",
+            hint=f"keep them longer, or say so in lines/{spec.line.partition('.')[0]}.yaml; until then they are kept for as long as the line needs them",
         )
 
 

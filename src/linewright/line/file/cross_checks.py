@@ -77,11 +77,14 @@ def check_sections(spec: LineSpec, root: Entries, mistakes: Mistakes) -> None:
 
 def _name(spec: LineSpec, name: str) -> Iterator[Problem]:
     stem = PurePath(name).stem
-    if spec.line != stem:
+    if "." in stem:
+        hint = "rename the file; the lines of sites are declared in the file of their template"
+        yield Problem(path=("line",), what="the file's name has a dot", found=f"{stem}.yaml", hint=hint)
+    elif spec.line.partition(".")[0] != stem:
         yield Problem(
             path=("line",),
             what="the line is not named as its file",
-            found=spec.line,
+            found=spec.line.partition(".")[0],
             allowed=stem,
             hint="rename one of them",
         )
@@ -563,6 +566,21 @@ def _release(spec: LineSpec) -> Iterator[Problem]:
             found=release.unit,
             allowed=", ".join(columns),
             hint=did_you_mean(release.unit, columns),
+        )
+    if release.rings is not None and "." not in spec.line:
+        yield Problem(
+            path=("release", "rings"),
+            what="only a template has rings",
+            allowed="a file with sites, whose lines the rings name",
+            hint="remove 'rings', or add 'sites'",
+        )
+    if release.rings is not None and release.is_immediate:
+        yield Problem(
+            path=("release", "rings"),
+            what="a ring serves its time in a trial, and this release has none",
+            found=release.rollout if release.steps is None else f"steps: {list(release.steps)}",
+            allowed="rollout: canary, shadow or blue-green",
+            hint="add rollout: blue-green, and `bake` for how long a trial lasts",
         )
     if release.rollout == "canary":
         if release.steps is None:

@@ -4,6 +4,7 @@ import io
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from difflib import unified_diff
+from pathlib import Path
 from types import MappingProxyType
 from typing import Any, cast
 
@@ -14,6 +15,7 @@ from ruamel.yaml.scalarstring import DoubleQuotedScalarString
 
 from linewright.data.facts import Edit
 from linewright.errors import RequestError, SpecError
+from linewright.store.names import file_of
 
 _WIDTH = 1_000_000
 """No line is broken."""
@@ -119,7 +121,7 @@ def difference(before: str, after: str, name: str) -> str:
     name
         Of the line.
     """
-    file = f"lines/{name}.yaml"
+    file = file_of(Path("lines"), name).as_posix()
     parts = (text.splitlines(keepends=True) for text in (before, after))
     return "".join(
         each if each.endswith("\n") else f"{each}\n\\ No newline at end of file\n"

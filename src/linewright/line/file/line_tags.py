@@ -7,12 +7,14 @@ from pathlib import Path
 
 from linewright.errors import LinewrightError, RequestError
 from linewright.line.file.read import read_line
+from linewright.line.file.sites import lines_of, site_of
 from linewright.serve.access.line_tags import MOST_TAG, LineTags, TaggedFile, read_tags, write_tags
 from linewright.store.clock import now_utc
 from linewright.store.disk import explained
+from linewright.store.names import ENDING
 from linewright.store.stamps import Stamp, is_young, stamp_of
 
-_ENDING, _WORD = ".yaml", b"tags"
+_WORD = b"tags"
 
 
 def keep_tags(root: Path, state: Path) -> None:
@@ -29,10 +31,12 @@ def keep_tags(root: Path, state: Path) -> None:
         before, now_s = read_tags(state), datetime.fromisoformat(now_utc()).timestamp()
         lines: dict[str, TaggedFile] = {}
         for name, stamp in _stamps(root / "lines").items():
-            kept, is_new = before.lines.get(name), is_young(stamp, now_s)
-            if kept is None or kept.stamp != stamp or is_new:
-                kept = _read(root / "lines" / f"{name}{_ENDING}", stamp, kept if is_new else None)
-            lines[name] = kept
+            path, is_new = root / "lines" / f"{name}{ENDING}", is_young(stamp, now_s)
+            for line in lines_of(path, stamp):
+                kept = before.lines.get(line)
+                if kept is None or kept.stamp != stamp or is_new:
+                    kept = _read(path, line, stamp, kept if is_new else None)
+                lines[line] = kept
         if lines != before.lines:
             write_tags(state, LineTags(lines))
 
@@ -55,17 +59,17 @@ def _stamps(folder: Path) -> dict[str, Stamp]:
     found: dict[str, Stamp] = {}
     with suppress(FileNotFoundError), os.scandir(folder) as entries:
         for entry in entries:
-            if entry.name.endswith(_ENDING):
+            if entry.name.endswith(ENDING):
                 with suppress(OSError):  # gone meanwhile, or a link that leads nowhere
-                    found[entry.name.removesuffix(_ENDING)] = stamp_of(entry.stat())
+                    found[entry.name.removesuffix(ENDING)] = stamp_of(entry.stat())
     return found
 
 
-def _read(path: Path, stamp: Stamp, before: TaggedFile | None) -> TaggedFile:
+def _read(path: Path, line: str, stamp: Stamp, before: TaggedFile | None) -> TaggedFile:
     """Return what a line file says; if it is wrong, what it said before: somebody may be writing it, and its stamp tells servers so."""
     with suppress(LinewrightError, OSError):
-        held = path.read_bytes()
+        held, site = path.read_bytes(), site_of(path, line)
         # Parsing takes long, and most files have no tags.
-        is_without = held and _WORD not in held
-        return TaggedFile(stamp, () if is_without else read_line(path).tags)
+        is_without = held and _WORD not in held and not site
+        return TaggedFile(stamp, () if is_without else read_line(path, site).tags)
     return before or TaggedFile(stamp, ())

@@ -44,6 +44,8 @@ class Mistakes:
     found: list[Mistake] = field(default_factory=list[Mistake])
     is_enough: bool = False
     """Whether there are more than are told."""
+    site: str = ""
+    """Of a file with sites, whose line it is about."""
 
     def add(self, mistake: Mistake) -> None:
         """Note one more mistake.
@@ -79,7 +81,7 @@ class Mistakes:
 
     def _error(self, mistake: Mistake, more: str = "") -> SpecError:
         return SpecError(
-            mistake.what + more,
+            mistake.what + (f" (site {self.site!r})" if self.site else "") + more,
             where=f"{self.name}:{mistake.line}:{mistake.column}",
             found=mistake.found,
             allowed=mistake.allowed,

@@ -1,5 +1,6 @@
 """Read a line file: ``lines/NAME.yaml``."""
 
+import io
 from contextlib import suppress
 from datetime import datetime
 from functools import lru_cache
@@ -7,12 +8,14 @@ from pathlib import Path
 from typing import Any
 
 from pydantic import TypeAdapter
+from ruamel.yaml import YAML
 
 from linewright.errors import LinewrightError, SpecError, from_json
 from linewright.line.file.cross_checks import check_sections
 from linewright.line.file.mistakes import EnoughError, Mistakes, did_you_mean, dotted
 from linewright.line.file.secret_refs import check_secrets
-from linewright.line.file.validate import fit_spec
+from linewright.line.file.sites import site_nodes, site_of, sites_in
+from linewright.line.file.validate import fit_spec, to_plain
 from linewright.line.file.yaml_nodes import Entries, find, locate, read_nodes, read_text
 from linewright.line.spec import LineSpec
 from linewright.spec import descriptions
@@ -24,10 +27,15 @@ _REMEMBERED = 4_096
 """Line files that are not parsed again while they stay as they are: more than one factory has."""
 
 
-def read_line(path: Path) -> LineSpec:
+def read_line(path: Path, site: str = "") -> LineSpec:
     """Read a line file, in the canonical form that a run keeps: what is planned from the file and carried out from the record is the same.
 
     It is parsed once, until it changes.
+
+    Parameters
+    ----------
+    site
+        Of a file with sites, which one.
 
     Raises
     ------
@@ -39,8 +47,8 @@ def read_line(path: Path) -> LineSpec:
     with suppress(OSError):
         stamp = stamp_of(path.stat())
         if not is_young(stamp, _now_s()):
-            return _raised(_unchanged(str(path), stamp))
-    return _raised(_parsed(read_text(path), str(path)))
+            return _raised(_unchanged(str(path), stamp, site))
+    return _raised(_parsed(read_text(path), str(path), site))
 
 
 def _now_s() -> float:
@@ -54,23 +62,23 @@ def _raised(outcome: LineSpec | SpecError) -> LineSpec:
 
 
 @lru_cache(maxsize=_REMEMBERED)
-def _unchanged(name: str, stamp: Stamp) -> LineSpec | SpecError:
+def _unchanged(name: str, stamp: Stamp, site: str) -> LineSpec | SpecError:
     # The stamp is older than what is read here: a file that changes in between has another one when it is asked for again.
     del stamp
-    return _parsed(read_text(Path(name)), name)
+    return _parsed(read_text(Path(name)), name, site)
 
 
 @lru_cache(maxsize=_REMEMBERED)
-def _parsed(text: str, name: str) -> LineSpec | SpecError:
+def _parsed(text: str, name: str, site: str) -> LineSpec | SpecError:
     # The value is frozen and follows from the text alone.
     try:
-        spec = parse_line(text, name=name)
+        spec = parse_line(text, name=name, site=site)
     except SpecError as error:
         return SpecError(**error.to_parts())  # without the frames that it was raised in
     return LineSpec.model_validate(spec.model_dump(mode="json", exclude_defaults=True))
 
 
-def parse_line(text: str, *, name: str) -> LineSpec:
+def parse_line(text: str, *, name: str, site: str = "") -> LineSpec:
     r"""Read the text of a line file.
 
     Parameters
@@ -79,6 +87,8 @@ def parse_line(text: str, *, name: str) -> LineSpec:
         YAML 1.2 without aliases, anchors and tags; at most 1 MiB.
     name
         Path of the file for messages; its stem must be the line's name.
+    site
+        Of a file with sites, which one: the line of it is returned, named ``LINE.SITE``.
 
     Raises
     ------
@@ -96,10 +106,11 @@ def parse_line(text: str, *, name: str) -> LineSpec:
         ...
     linewright.errors.SpecError: lines/a.yaml:3:9: unknown word in 'label': found 'colum', allowed: column, positive, delay, known, columns. Next: did you mean 'column'?
     """
-    mistakes = Mistakes(name)
+    mistakes = Mistakes(name, site=site)
     root = read_nodes(text, mistakes)
     spec = None
     with suppress(EnoughError):
+        root = root and site_nodes(root, site, mistakes)
         if root is not None:
             check_secrets(root, mistakes)
             spec = fit_spec(LineSpec, root, mistakes)
@@ -108,6 +119,24 @@ def parse_line(text: str, *, name: str) -> LineSpec:
     mistakes.raise_if_any()
     assert spec is not None  # noqa: S101 -- without a mistake there is a spec
     return spec
+
+
+def parse_lines(text: str, *, name: str) -> dict[str, LineSpec]:
+    r"""Read the text of a line file, and return the lines that it declares, by name: one for each site, or one.
+
+    Raises
+    ------
+    SpecError
+        As `parse_line` does, of the first line that is wrong.
+
+    Examples
+    --------
+    >>> text = "line: a\nsources: {a: {file: a.csv}}\nlabel: {column: y}\nsites: {lyon: {label: {column: z}}, turin: {}}\n"
+    >>> {line: spec.label.column for line, spec in parse_lines(text, name="a.yaml").items()}
+    {'a.lyon': 'z', 'a.turin': 'y'}
+    """
+    specs = (parse_line(text, name=name, site=site) for site in sites_in(text) or ("",))
+    return {spec.line: spec for spec in specs}
 
 
 def unsupported(spec: LineSpec, path: Path | None = None) -> list[SpecError]:
@@ -122,11 +151,11 @@ def unsupported(spec: LineSpec, path: Path | None = None) -> list[SpecError]:
 
     Examples
     --------
-    >>> line = "line: a\nsources: {a: {file: a.csv}}\nlabel: {column: y}\nsites: {lyon: {}}\n"
+    >>> line = "line: a\nsources: {a: {file: a.csv}}\nlabel: {column: y, columns: [y, z]}\n"
     >>> [error.where for error in unsupported(parse_line(line, name="a.yaml"))]
-    ['sites']
+    ['label.columns']
     """
-    root = read_nodes(read_text(path), Mistakes(str(path))) if path else None
+    root = _nodes_at(path, spec.line) if path else None
     return [
         SpecError(
             f"{dotted(section)!r} is part of the grammar, but nothing carries it out yet",
@@ -144,7 +173,30 @@ def _where(section: tuple[str | int, ...], root: Entries | None, path: Path | No
     return f"{path}:{node.line}:{node.column}" if node else dotted(section)
 
 
-def placed(error: LinewrightError, path: Path) -> LinewrightError:
+def _nodes_at(path: Path, line: str) -> Entries | None:
+    mistakes = Mistakes(str(path))
+    root = read_nodes(read_text(path), mistakes)
+    return root and site_nodes(root, site_of(path, line), mistakes)
+
+
+def site_text(path: Path, line: str) -> str:
+    """Return what a file says about one of its lines, as the text of a file of one line, without comments.
+
+    Raises
+    ------
+    SpecError
+        If the file is not readable, or its sites are not.
+    """
+    mistakes = Mistakes(str(path))
+    root = read_nodes(read_text(path), mistakes)
+    root = root and site_nodes(root, site_of(path, line), mistakes)
+    mistakes.raise_if_any()
+    out = io.StringIO()
+    YAML(typ="safe", pure=True).dump(to_plain(root), out) if root else None
+    return out.getvalue()
+
+
+def placed(error: LinewrightError, path: Path, line: str) -> LinewrightError:
     """Return an error that names a part of a line file (``table.key``) with file, line and column instead.
 
     Each error in its details is placed too. An error about anything else comes back as it is.
@@ -153,9 +205,11 @@ def placed(error: LinewrightError, path: Path) -> LinewrightError:
     ----------
     path
         The line file, as it was when the error arose.
+    line
+        Which line of it.
     """
     try:
-        root = read_nodes(read_text(path), Mistakes(str(path)))
+        root = _nodes_at(path, line)
     except LinewrightError:
         return error
     return _placed(error, root, path) if root else error
@@ -184,7 +238,6 @@ def _not_yet(spec: LineSpec) -> list[tuple[tuple[str | int, ...], str | None, st
     sections: list[tuple[bool, tuple[str | int, ...], str | None, str]] = [
         (spec.label.columns is not None, ("label", "columns"), None, ""),
         *columns,
-        (spec.sites is not None, ("sites",), None, ""),
     ]
     return [(section, found, allowed) for stands, section, found, allowed in sections if stands]
 

@@ -19,6 +19,7 @@ from pydantic.fields import FieldInfo
 from linewright.errors import SpecError
 from linewright.line.file.mistakes import ROOT, Mistake, Mistakes, did_you_mean, either
 from linewright.line.file.yaml_nodes import Entries, Items, Node, Scalar
+from linewright.line.spec import LINE_NAME
 from linewright.people.spec import ADDRESS, GOAL_LINES, GOAL_NAME, ISSUER, ORIGIN, SCOPE, SECRET, SERVER, URL
 from linewright.spec import OneOf, OneWord, Spec, descriptions, first_required
 from linewright.text.suggest import nearest
@@ -26,7 +27,7 @@ from linewright.text.suggest import nearest
 S = TypeVar("S", bound=Spec)
 
 FORMS: Final = {
-    r"^[a-z0-9-]{1,63}$": "1 to 63 small letters, digits and hyphens",
+    LINE_NAME: "1 to 63 small letters, digits and hyphens; of a site's line a dot and the same again",
     r"^\d+(\.\d+)?(us|ms|s|m|h|d|w)$": "a number and a unit (us, ms, s, m, h, d or w), such as 45d",
     r"^\d{1,5}(\.\d{1,5})?(s|m|h|d|w|y)$": "an age of a number and a unit (s, m, h, d, w or y), such as 90d",
     r"^[A-Z]{3}$": "three capital letters, such as EUR",
@@ -196,9 +197,11 @@ def _fit_union(args: Sequence[Any], node: Node, at: _Place) -> Any:
     if len(kinds) == 1:
         return _fit(kinds[0], node, at)
     specs = [kind for kind in kinds if _is_spec(kind)]
-    leaves = [kind for kind in kinds if not _is_spec(kind)]
+    leaves = [kind for kind in kinds if not _is_spec(kind) and get_origin(kind) is not tuple]
     if isinstance(node, Entries) and specs:
         return _fit_one_of(specs, node, at)
+    if isinstance(node, Items) and (items := [kind for kind in kinds if get_origin(kind) is tuple]):
+        return _fit_items(get_args(items[0])[0], node, at)
     if isinstance(node, Scalar) and leaves:
         return _fit_leaf(leaves, node, at, also=[_of_spec(spec) for spec in specs])
     return at.wrong(

@@ -27,7 +27,7 @@ from linewright.line.record.alerts import (
 from linewright.line.record.refusals import REFUSALS, refusals, undecided
 from linewright.line.record.registry import challenger_of, find_model, judged
 from linewright.line.release.next_steps import waits_because
-from linewright.line.release.rollout import step_end
+from linewright.line.release.trial_time import step_end
 from linewright.line.spec import LineSpec
 from linewright.line.steps.ingest import in_types_of
 from linewright.model.facts import Evaluation, Package

@@ -31,6 +31,8 @@ from linewright.line.record.checkpoint import CHECKPOINT_S, checkpoint_all, head
 from linewright.line.record.clock_skew import clock_alert, tend_clock
 from linewright.line.record.disk_space import MAKE_ROOM, WARNED_H, disk_in_words, forecast
 from linewright.line.release.endpoint import follow_file, tend_log
+from linewright.line.release.next_ring import tend_ring
+from linewright.line.release.rings import RingWait
 from linewright.line.release.rollout import is_trial_open, tend_canary
 from linewright.line.runs.execute import execute_inline, start
 from linewright.line.spec import LineSpec
@@ -47,7 +49,7 @@ from linewright.watch.facts import Watched
 LOOK_S = 0.5
 """How often lines are looked at; a window closes at most so much later than it ends, but for the seconds in which a
 segment of the log is sealed."""
-_REST = {"log": 20.0, "clock": 20.0, "watch": 0.0, "canary": 4.0, "retrain": 20.0, "seal": 5.0}
+_REST = {"log": 20.0, "clock": 20.0, "watch": 0.0, "canary": 4.0, "ring": 20.0, "retrain": 20.0, "seal": 5.0}
 """How long to look away from all lines, for each second that looks at them took: a window that is closed was work to do, but what
 a proposal waits for is looked up in the log again and again, and sealing can wait. So a thousand lines that wait for something take
 no larger share of a core than one."""
@@ -89,6 +91,7 @@ def tend_inline(factory: Factory, line: str) -> tuple[Watched | None, RunResult 
     tend_clock(factory, line)
     watched = close_window(factory, spec)
     tend_canary(factory, spec)
+    tend_ring(factory, spec)
     seal_next(factory, line)
     due = retraining_due(factory, spec)
     if due is None:
@@ -148,6 +151,7 @@ class Tending(PollingThread):
             _Duty("clock", self._clock, ("file", "record")),
             _Duty("watch", self._watch, ("file", "record")),
             _Duty("canary", self._canary, ("file", "record")),
+            _Duty("ring", self._ring, ("file", "record")),
             _Duty("retrain", self._retrain, ("file", "record", "labels")),
             _Duty("seal", self._seal, ("file", "labels")),
         )
@@ -321,6 +325,15 @@ class Tending(PollingThread):
             says = f"{spec.line}@{done.model} {_FATES[type(done)].format(done)}: {done.because}"
             factory.report(Progress(step="canary", says=says, stays=True))
         return _AT_ONCE if is_trial_open(factory, spec.line) else None
+
+    def _ring(self, factory: Factory, spec: LineSpec) -> str | None:
+        done = tend_ring(factory, spec)
+        if isinstance(done, RingWait):
+            return done.until or _AT_ONCE
+        if isinstance(done, Deployed | Promoted):
+            says = f"{spec.line}@{done.model} {_FATES[type(done)].format(done)}: {done.because}"
+            factory.report(Progress(step="ring", says=says, stays=True))
+        return None
 
     def _seal(self, factory: Factory, spec: LineSpec) -> str | None:
         return next_sealing(factory, spec.line) if seal_next(factory, spec.line) is None else _AT_ONCE

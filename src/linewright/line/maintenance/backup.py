@@ -234,7 +234,7 @@ def _write(factory: Factory, draft: Path, scratch: Path) -> BackedUp:
     with draft.open("wb") as file:
         archive = _Archive(file, factory.now())
         sources, left_out = _sources(factory)
-        for name in (FACTORY_FILE, *(f"lines/{line}.yaml" for line in factory.names()), *sources):
+        for name in (FACTORY_FILE, *_line_files(factory), *sources):
             archive.add(name, factory.root / name)
         archive.add(f"{STATE}/FORMAT", factory.state / "FORMAT")
         if (accounts := read_accounts(factory.state)).members:
@@ -269,6 +269,10 @@ def _write(factory: Factory, draft: Path, scratch: Path) -> BackedUp:
         left_out=left_out,
         problems=tuple(problems),
     )
+
+
+def _line_files(factory: Factory) -> list[str]:
+    return sorted({f"lines/{factory.path_of(line).name}" for line in factory.names()})
 
 
 def _sources(factory: Factory) -> tuple[tuple[str, ...], tuple[str, ...]]:

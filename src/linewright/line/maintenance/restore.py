@@ -18,6 +18,7 @@ from linewright.engine.context import Progress
 from linewright.errors import Conflict, Corrupt, Denied, NotFound, RequestError, Transient
 from linewright.line.factory import Factory
 from linewright.line.file.factory_file import FACTORY_FILE, parse_factory_file
+from linewright.line.file.sites import declared_lines
 from linewright.line.maintenance.backup import FORM, HEADER, INSIDE, STATE, SUMS, Header, Sums
 from linewright.line.maintenance.backup_members import (
     Content,
@@ -271,7 +272,7 @@ def _unpack(factory: Factory, file: Path, stage: Path, *, is_permitted: bool) ->
         bytes=reading.bytes,
         files=len(reading.found),
         blobs=reading.blobs,
-        lines=tuple(sorted(path.stem for path in (stage / "lines").glob("*.yaml"))),
+        lines=tuple(declared_lines(stage / "lines")),
         head=sums.head,
         digest=digest,
     )

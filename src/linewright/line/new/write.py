@@ -39,7 +39,6 @@ from linewright.line.engines import check_engine
 from linewright.line.file.read import parse_line
 from linewright.line.new.draft import Draft, source_name, write_draft
 from linewright.line.new.imported_model import COLUMNS, bring
-from linewright.line.spec import LINE_NAME
 from linewright.model.spec import FUNCTION, TrainSpec
 from linewright.model.task_facts import task_of
 from linewright.store.rights import as_asked, make_asked_folder
@@ -219,7 +218,7 @@ def _note(check: str, column: str, **evidence: str) -> Finding:
 
 
 def _refuse_name(name: str, path: Path) -> None:
-    if not re.fullmatch(LINE_NAME, name):
+    if not re.fullmatch(r"[a-z0-9-]{1,63}", name):
         near = re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")[:63]
         raise RequestError(
             "this cannot be the name of a line",

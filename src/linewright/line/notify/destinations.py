@@ -9,6 +9,7 @@ from linewright.errors import LinewrightError, NotFound, SpecError
 from linewright.line.factory import Factory
 from linewright.line.file.factory_file import FACTORY_FILE, read_factory_file
 from linewright.line.file.mistakes import did_you_mean
+from linewright.line.file.sites import lines_of
 from linewright.people.messages import Message, kinds_of, message_of
 from linewright.people.spec import DestinationSpec, EmailSpec
 from linewright.store.clock import text_of
@@ -72,7 +73,8 @@ class Declared:
         root = self.factory.root
         paths: dict[Path, _Read] = {root / FACTORY_FILE: _of_factory}
         files = (root / "lines").glob("*.yaml")
-        paths |= {path: _of_line for path in files if lines is None or path.stem in lines}
+        wanted = None if lines is None else {line.partition(".")[0] for line in lines}
+        paths |= {path: _of_lines for path in files if wanted is None or path.stem in wanted}
         for gone in self._files.keys() - paths.keys():
             del self._files[gone]
             self.wrong.pop(gone, None)
@@ -94,7 +96,8 @@ class Declared:
                 self.wrong.pop(path, None)
             except (LinewrightError, OSError) as error:
                 self.wrong[path] = str(error)
-        return {one.name: one for _, found in self._files.values() for one in found}
+        every = (one for _, found in self._files.values() for one in found)
+        return {one.name: one for one in every if lines is None or one.line is None or one.line in lines}
 
 
 def destinations(factory: Factory) -> list[Destination]:
@@ -142,13 +145,11 @@ def _of_factory(factory: Factory, _: Path) -> Iterator[Destination]:
         yield from _destinations(name, None, spec, f"{FACTORY_FILE}: notify.{name}")
 
 
-def _of_line(factory: Factory, path: Path) -> Iterator[Destination]:
+def _of_lines(factory: Factory, path: Path) -> Iterator[Destination]:
     # Most lines name nobody, and parsing takes long.
-    if _WORD in path.read_bytes():
-        for name, spec in (factory.line(path.stem).notify or {}).items():
-            yield from _destinations(
-                f"{path.stem}/{name}", path.stem, spec, f"lines/{path.name}: notify.{name}"
-            )
+    for line in lines_of(path) if _WORD in path.read_bytes() else ():
+        for name, spec in (factory.line(line).notify or {}).items():
+            yield from _destinations(f"{line}/{name}", line, spec, f"lines/{path.name}: notify.{name}")
 
 
 def _destinations(name: str, line: str | None, spec: DestinationSpec, where: str) -> Iterator[Destination]:

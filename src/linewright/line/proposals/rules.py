@@ -93,8 +93,16 @@ def may_approve(
 
 def voters(factory: Factory, proposed: ChangeProposed) -> Mapping[str, str]:
     """Return the members who may approve a proposal as things are, each with the time since when they are members."""
-    found = approvers_of(factory, proposed.line, proposed.approvers)
-    return {name: created for name, created in found.items() if name not in proposed.authors}
+    lines = (proposed.line,)
+    if proposed.change_kind in {"line-change", "autonomy-change"}:
+        with suppress(LinewrightError):  # of a line that is gone
+            lines = factory.lines_of_file(proposed.line)
+    found = [approvers_of(factory, line, proposed.approvers) for line in lines]
+    return {
+        name: created
+        for name, created in found[0].items()
+        if name not in proposed.authors and all(name in others for others in found)
+    }
 
 
 def approvers_of(factory: Factory, line: str, approvers: tuple[str, ...]) -> dict[str, str]:

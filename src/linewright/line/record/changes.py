@@ -4,7 +4,7 @@ Of lines that rest it takes a listing of their files; what else there is, is lis
 """
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime
 from functools import partial
@@ -12,8 +12,10 @@ from pathlib import Path
 from typing import Literal
 
 from linewright.line.factory import Factory
+from linewright.line.file.sites import lines_of
 from linewright.serve.log.outages import lines_with_outages
 from linewright.store.clock import now_utc
+from linewright.store.names import ENDING
 from linewright.store.stamps import Lasting, Stamp, is_young, lasting_stamp, stamp_of
 
 Part = Literal["file", "record", "labels", "outage"]
@@ -32,7 +34,10 @@ class Changes:
 
     def __init__(self, factory: Factory) -> None:
         self._factory = factory
-        self._files = _Files(factory.root / "lines", ".yaml")
+        folder = factory.root / "lines"
+        self._files = _Files(
+            folder, ENDING, lines_of=lambda name, stamp: lines_of(folder / f"{name}{ENDING}", stamp)
+        )
         feedback = factory.state / "feedback"
         self._labels = _Files(feedback, ".sqlite", Lasting(partial(lasting_stamp, feedback)))
         self._seq = Lasting[int](lambda: factory.metadata.stamp())  # noqa: PLW0108 -- opened by the first look, which tells what is wrong
@@ -89,10 +94,19 @@ class _Files:
     listed
         Lists the folder again where it has changed, in which each write makes a file and takes it away, as SQLite does with its
         journal (default: it is always listed, since a file may be written in place).
+    lines_of
+        Returns the lines that a file is about, by its name without the ending and its stamp.
     """
 
-    def __init__(self, folder: Path, ending: str, listed: Lasting[dict[str, Stamp]] | None = None) -> None:
-        self._folder, self._ending = folder, ending
+    def __init__(
+        self,
+        folder: Path,
+        ending: str,
+        listed: Lasting[dict[str, Stamp]] | None = None,
+        *,
+        lines_of: Callable[[str, Stamp], Sequence[str]] = lambda name, _: (name,),
+    ) -> None:
+        self._folder, self._ending, self._lines_of = folder, ending, lines_of
         self._listed = listed or Lasting(lambda: None)
         self.stamps: dict[str, Stamp] = {}
         """By line, at the last look."""
@@ -114,7 +128,9 @@ class _Files:
             for entry in entries:
                 if entry.name.endswith(self._ending):
                     with suppress(FileNotFoundError):  # gone meanwhile
-                        found[entry.name.removesuffix(self._ending)] = _stamp(entry)
+                        stamp = _stamp(entry)
+                        lines = self._lines_of(entry.name.removesuffix(self._ending), stamp)
+                        found |= dict.fromkeys(lines, stamp)
         return found
 
 

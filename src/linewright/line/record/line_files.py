@@ -16,6 +16,7 @@ from linewright.line.factory import Factory
 from linewright.serve.feedback.store import Feedback, Indexed
 from linewright.serve.files import write_whole
 from linewright.store.clock import now_utc
+from linewright.store.names import file_of
 from linewright.store.stamps import Stamp, is_young, stamp_of
 from linewright.store.values import decoder
 
@@ -64,7 +65,7 @@ class CheckedFiles:
         """Say what is wrong with a line's file; `None` where nothing is."""
         stamp = None
         with suppress(OSError, ValueError):
-            stamp = stamp_of((self._factory.root / "lines" / f"{line}.yaml").stat())
+            stamp = stamp_of(file_of(self._factory.root / "lines", line).stat())
         is_known = stamp is not None and stamp == self._before.right.get(line)
         trouble = None if is_known else self._factory.trouble_with(line)
         if stamp is not None and trouble is None and not is_young(stamp, self._now_s):

@@ -11,12 +11,13 @@ from linewright.line.factory import Factory
 from linewright.line.facts import Accepted, Finished, Plan, Rebuilt
 from linewright.model.facts import Certificate, Evaluation, Metric, Registered
 from linewright.release.facts import Deployed, Promoted, Refused, Withdrawn
+from linewright.store.names import LINE
 from linewright.store.protocols import MetadataReader, Version
 from linewright.store.snapshot import MANY
 from linewright.store.values import Event
 from linewright.text.numbers import listed
 
-_MODEL = re.compile(r"^(?P<line>[a-z0-9-]{1,63})@(?P<version>[1-9][0-9]{0,8})$")
+_MODEL = re.compile(rf"^(?P<line>{LINE})@(?P<version>[1-9][0-9]{{0,8}})$")
 _MOST_NAMED = 5
 ALIASES = ("champion", "challenger")
 E = TypeVar("E", bound=Event)

@@ -8,6 +8,7 @@ from linewright.line.facts import Finished, ReleaseDue
 from linewright.line.proposals.record import promotion_of
 from linewright.line.proposals.rules import promotion_rule
 from linewright.line.record.registry import find_model
+from linewright.line.release.rings import RingWait, ring_wait, ring_wait_in_words
 from linewright.line.run_context import Work
 from linewright.line.steps.rival import rival_of
 from linewright.model.facts import Certificate
@@ -35,6 +36,8 @@ def withheld(work: Work, certificate: Certificate, *, proposal: str | None = Non
     """
     if taken_back := _served_before(work, certificate.package):
         return taken_back
+    if (ring := waits_for_ring(work, certificate)) is not None:
+        return ring_wait_in_words(ring)
     if approvers := _approvers(work):
         return WAITS.format(
             roles=", ".join(approvers), command=approving(work, certificate.package, proposal)
@@ -50,7 +53,17 @@ def withheld(work: Work, certificate: Certificate, *, proposal: str | None = Non
 
 def waits_for_approval(work: Work, certificate: Certificate) -> bool:
     """Whether a person's approval is all that a candidate with a passing certificate lacks."""
-    return bool(_approvers(work)) and not _served_before(work, certificate.package)
+    if not _approvers(work) or _served_before(work, certificate.package):
+        return False
+    return waits_for_ring(work, certificate) is None
+
+
+def waits_for_ring(work: Work, certificate: Certificate) -> RingWait | None:
+    """Return what a candidate with a passing certificate waits for in the rings before its own; `None` if nothing keeps it."""
+    is_kept = _served_before(work, certificate.package) or _taken_back(work)
+    if is_kept or rival_of(work, certificate.package).incomparable:
+        return None  # a person decides
+    return ring_wait(work.factory, work.spec, certificate.package)
 
 
 def _approvers(work: Work) -> tuple[str, ...]:

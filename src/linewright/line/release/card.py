@@ -1,5 +1,7 @@
 """The facts of a model card, gathered from the record."""
 
+from pathlib import Path
+
 from linewright.data.dataset.version import read_dataset
 from linewright.data.facts import Dataset
 from linewright.line.factory import Factory
@@ -14,6 +16,7 @@ from linewright.line.spec import LineSpec
 from linewright.model.card.render import CardFacts
 from linewright.model.facts import Certificate, Registered
 from linewright.release.facts import Halted, Promoted, Refused, RolledBack, Withdrawn
+from linewright.store.names import file_of
 from linewright.store.protocols import Version
 from linewright.store.values import Event, digest_of
 from linewright.watch.facts import RetrainProposal
@@ -59,7 +62,7 @@ def card_facts(factory: Factory, version: Version) -> CardFacts:
         verdict=evidence.verdict,
         promoted_on=evidence.promoted_on,
         excluded=tuple(spec.get("table", {}).get("exclude", ())),
-        file=f"lines/{version.line}.yaml",
+        file=file_of(Path("lines"), version.line).as_posix(),
         declared=declared,
         gates_changed=_gates_changed(factory, declared, evidence.certificate),
         rival_adopted=is_made_elsewhere(factory, evidence.certificate.rival)

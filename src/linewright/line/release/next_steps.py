@@ -4,6 +4,7 @@ from linewright.line.factory import Factory
 from linewright.line.proposals.record import promotions_of
 from linewright.line.record.registry import Judged
 from linewright.line.release.excluded_columns import going_back
+from linewright.line.release.rings import ring_wait, ring_wait_in_words, spec_of_run
 from linewright.model.facts import Certificate
 from linewright.release.facts import Promoted, Refused
 from linewright.release.promotion import champions
@@ -62,7 +63,15 @@ def waits_because(factory: Factory, line: str, found: Judged | None) -> str | No
     if proposed is not None and proposed.is_turned_down:
         return None
     refused = factory.metadata.events(Refused, line=line, newest_first=True)
-    return next((one.because for one in refused if one.certificate == found.digest), None)
+    held = next((one for one in refused if one.certificate == found.digest), None)
+    if held is not None and held.ring is not None:
+        wait = ring_wait(factory, spec_of_run(factory, line, held.run), held.package)
+        return (
+            ring_wait_in_words(wait)
+            if wait is not None
+            else f"its ring begins: `linewright up`, or linewright run {line}"
+        )
+    return held and held.because
 
 
 def is_forced(factory: Factory, line: str, package: str) -> bool:

@@ -8,7 +8,13 @@ from linewright.errors import Conflict
 from linewright.line.proposals.promotion import propose_promotion
 from linewright.line.proposals.rules import has_members, promotion_rule
 from linewright.line.record.registry import declared_before
-from linewright.line.release.candidate_status import is_champion, trial_with, waits_for_approval, withheld
+from linewright.line.release.candidate_status import (
+    is_champion,
+    trial_with,
+    waits_for_approval,
+    waits_for_ring,
+    withheld,
+)
 from linewright.line.release.endpoint import follow_file
 from linewright.line.release.rollout import begin_trial, is_tried_first
 from linewright.line.run_context import Work
@@ -62,6 +68,7 @@ def release(work: Work, run: str) -> bool:
     passes = certificate.verdict == "promote"
     proposal = _propose(work, model) if passes and not _is_told(work, run) else None
     hold = withheld(work, certificate, proposal=proposal) if passes else None
+    ring = waits_for_ring(work, certificate) if hold else None
     if passes and hold is None:
         try:
             if is_tried_first(work.factory, work.spec):
@@ -97,6 +104,7 @@ def release(work: Work, run: str) -> bool:
                 verdict="hold" if hold else certificate.verdict,
                 certificate=work.known["gate"],
                 run=run,
+                ring=ring.ring if ring is not None else None,
             ),
         )
     project(work.metadata, work.factory.serving, line)

@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 
 from linewright.errors import Conflict, GateRefused, RequestError
 from linewright.line.factory import Factory
-from linewright.line.instants import later
 from linewright.line.record.registry import declared_before
+from linewright.line.release.trial_time import step_end
 from linewright.line.spec import LineSpec
 from linewright.model.facts import Certificate, Package
 from linewright.model.gates.text import certificate_in_words
@@ -25,8 +25,6 @@ from linewright.store.values import decode
 from linewright.text.numbers import count
 from linewright.watch.facts import Watched
 
-_BAKE = "10m"
-"""How long a step, or a whole trial that has none, lasts where the line does not say it."""
 CONFIDENCE = 0.95
 """Of a whole trial: of candidates that are as good as their champions, at most 1 in 20 is taken back as worse."""
 _WIDTHS = 4.0
@@ -253,11 +251,6 @@ class _Told(NamedTuple):
     id: str
     unit: str
     loss: float
-
-
-def step_end(release: ReleaseSpec, canary: Deployed) -> str:
-    """Return the instant before which the present step, or a trial that has none, does not end."""
-    return later(canary.at, release.bake or _BAKE)
 
 
 def trial_of(factory: Factory, release: ReleaseSpec, canary: Deployed) -> Trial:

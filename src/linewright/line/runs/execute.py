@@ -278,7 +278,7 @@ def _carry_out(
         run, request = prepare(factory, spec, now, proposal=proposal)
         done = cast("dict[str, Any]", begin(run, request))
     except (RequestError, ContractBreach) as error:
-        raise placed(error, factory.path_of(line)) from error
+        raise placed(error, factory.path_of(line), line) from error
     return asked.result(spec, run=run, did=done["did"])
 
 

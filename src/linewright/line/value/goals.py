@@ -12,6 +12,7 @@ from linewright.errors import LinewrightError, SpecError
 from linewright.line.factory import Factory
 from linewright.line.file.factory_file import FACTORY_FILE, FactoryFile
 from linewright.line.file.mistakes import did_you_mean
+from linewright.line.file.sites import site_of
 from linewright.line.instants import earlier
 from linewright.line.record.alerts import newest_of
 from linewright.line.record.costs import costs_of
@@ -121,9 +122,10 @@ class _Lines:
         found: list[str] = []
         for name in self.declared:
             with suppress(OSError, LinewrightError):
-                if needle in (self._factory.root / "lines" / f"{name}.yaml").read_bytes() and is_it(
-                    self._factory.line(name)
-                ):
+                path = self._factory.path_of(name)
+                # The tag of a site is written nowhere.
+                may_be = site_of(path, name) or needle in path.read_bytes()
+                if may_be and is_it(self._factory.line(name)):
                     found.append(name)
         return found
 

@@ -14,6 +14,7 @@ from linewright.errors import RequestError
 from linewright.features.encode_table import encode_table
 from linewright.line.factory import Factory
 from linewright.line.file.edit import difference, edited
+from linewright.line.file.sites import SITES, site_of
 from linewright.line.file.yaml_nodes import read_text
 from linewright.line.record.registry import find_model
 from linewright.line.split_rows import label_text
@@ -179,8 +180,13 @@ def what_if(factory: Factory, line: str, asked: Mapping[str, str | None], curren
         ("value", "currency"): value.currency
     }
     path = factory.path_of(line)
-    held = read_text(path)
-    text = edited(held, (), _unlike(declared, changed))
+    held = text = ""
+    if all(
+        factory.may("view", one) for one in factory.lines_of_file(line)
+    ):  # else it says what others are not to see
+        held, site = read_text(path), site_of(path, line)
+        at = (SITES, site) if site else ()
+        text = edited(held, (), {(*at, *word): amount for word, amount in _unlike(declared, changed).items()})
     return WhatIf(
         line=line,
         model=f"{line}@{version.version}",

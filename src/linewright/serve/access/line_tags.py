@@ -7,6 +7,7 @@ from time import monotonic
 import msgspec
 
 from linewright.errors import LinewrightError
+from linewright.store.names import file_of
 from linewright.store.rights import read_owned, write_owned
 from linewright.store.stamps import Stamp, stamp_at
 
@@ -80,7 +81,7 @@ class FollowedTags:
     """
 
     def __init__(self, state: Path) -> None:
-        self._state, self._lines = state, f"{state.parent}/lines"
+        self._state, self._lines = state, state.parent / "lines"
         self._stamp: Stamp | None = None
         self._kept, self._now = LineTags(), UNTAGGED
         self._right_at: dict[str, float] = {}
@@ -98,7 +99,7 @@ class FollowedTags:
             self._stamp, self._kept = stamp, read_tags(self._state)
         tagged = {line: file for line, file in self._kept.lines.items() if file.tags}
         for line, file in tagged.items():
-            if stamp_at(f"{self._lines}/{line}.yaml") == file.stamp:
+            if stamp_at(file_of(self._lines, line)) == file.stamp:
                 self._right_at[line] = now
         found = Tagged(
             {

@@ -71,7 +71,7 @@ from linewright.serve.peers import LISTEN_S, Siblings, Told, added
 from linewright.serve.rows.scorer import RequestForm
 from linewright.store.clock import now_utc
 from linewright.store.disk import is_out_of_files, too_many_files
-from linewright.store.names import is_line_name, line_path
+from linewright.store.names import file_of, is_line_name, line_path
 
 INLINE_ROWS = 64
 INLINE_BYTES = 32_768
@@ -379,7 +379,14 @@ class App:
         if live is not None:
             request.line = name
             return live
-        if is_line_name(name) and line_path(self._state.parent / "lines", name, ".yaml").is_file():
+        if sites := sorted(line for line in self._lines.live if line.startswith(f"{name}.")):
+            raise NotFound(
+                "this is a template, whose lines are those of its sites",
+                found=name[:100],
+                allowed=", ".join(sites)[:1000],
+                hint="ask the line of a site",
+            )
+        if is_line_name(name) and file_of(self._state.parent / "lines", name).is_file():
             raise _no_model(name)
         raise NotFound(
             "no line of that name is served here",

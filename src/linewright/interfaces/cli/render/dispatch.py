@@ -10,6 +10,8 @@ _SUBJECTS: Mapping[str, str] = {
     "linewright.line.annotate.progress": "annotate",
     "linewright.line.annotate.questions": "annotate",
     "linewright.line.annotate.queue": "annotate",
+    "linewright.line.detached.folder": "detached",
+    "linewright.line.detached.handover": "detached",
     "linewright.line.loop.worst_slice": "watch",
     "linewright.line.maintenance.backup": "care.maintenance",
     "linewright.line.maintenance.doctor": "care.maintenance",

@@ -1,9 +1,10 @@
 """How lines stand."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from linewright.interfaces.cli.render.dispatch import renderer
+from linewright.interfaces.cli.text import table
 from linewright.interfaces.cli.words import RULES, money, short
 from linewright.line.audit.publish import Withheld
 from linewright.line.loop.waiting import wait_in_words
@@ -30,7 +31,49 @@ def status_text(status: Status) -> str:
     if status.restored is not None:
         told.append(f"  {restored_text(status.restored)}")
     told += [f"  {withheld_text(one)}" for one in status.withheld]
+    if status.by_site:
+        return "\n".join([*told, _sites_text(status.lines)])
     return "\n".join([*told, *(_status_text(line) for line in status.lines)])
+
+
+def _sites_text(lines: Iterable[LineStatus]) -> str:
+    """Say how the lines of sites stand, a row for each."""
+    header = ("site", "ring", "serves", "threshold", "answers", "labels", "realised", "alerts", "")
+    rows = [
+        (
+            line.line,
+            f"{site.ring}" if site.ring is not None else "-",
+            line.champion or "no model yet",
+            f"{site.threshold:.3g}" if site.threshold is not None else "-",
+            f"{line.predictions:,}",
+            f"{line.labels:,}",
+            _realised_briefly(line.realised),
+            f"{line.alerts}",
+            _needs(line),
+        )
+        for line in lines
+        if (site := line.site) is not None
+    ]
+    return table(header, rows) if rows else "no line is of a site"
+
+
+def _realised_briefly(found: Realised | None) -> str:
+    if found is None or found.value is None:
+        return "-"
+    interval = "" if found.low is None or found.high is None else f" ({found.low:.3g} to {found.high:.3g})"
+    return f"{found.metric} {found.value:.3g}{interval}"
+
+
+def _needs(line: LineStatus) -> str:
+    """Say in a few words what of a line needs somebody, or goes on."""
+    found = {
+        "its file is wrong": line.trouble is not None,
+        "halted": line.halted,
+        "its run failed": line.failed is not None,
+        f"{line.canary.model if line.canary else ''} is tried": line.canary is not None,
+        f"{line.challenger}: {line.waits}": line.waits is not None and line.canary is None,
+    }
+    return ", ".join(word for word, is_so in found.items() if is_so)
 
 
 def restored_text(one: BackupRestored) -> str:

@@ -45,6 +45,7 @@ def read(ask: Ask, values: Mapping[str, str]) -> Mapping[str, Any]:
         "status": status,
         "groups": tuple(_groups(ask, lines, frozenset(each.line for each in shown), values["by"])),
         "has_sites": any(tag.startswith(SITE) for each in status.lines for tag in each.tags),
+        "has_templates": any(each.site for each in status.lines),
         "found": len(lines),
         "number": page,
         "pages": -(-len(lines) // MOST),
@@ -88,6 +89,12 @@ def _grouped(ask: Ask, lines: list[Any], by: str) -> list[tuple[str, list[Any]]]
     match by:
         case "tag":
             names = _by_tag(lines, "")
+        case "template":
+            sites = [each for each in lines if each.site]
+            names = {
+                name: {each.line for each in sites if each.site.template == name}
+                for name in _templates(sites)
+            }
         case "site":
             names = _by_tag(lines, SITE)
         case "goal":
@@ -98,6 +105,10 @@ def _grouped(ask: Ask, lines: list[Any], by: str) -> list[tuple[str, list[Any]]]
     seen = {line for those in names.values() for line in those}
     named = [(name, [each for each in lines if each.line in those]) for name, those in names.items()]
     return [*named, ("", [each for each in lines if each.line not in seen])]
+
+
+def _templates(sites: list[Any]) -> list[str]:
+    return sorted({each.site.template for each in sites})
 
 
 def _by_tag(lines: list[Any], begins: str) -> Mapping[str, Collection[str]]:

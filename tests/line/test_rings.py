@@ -1,0 +1,178 @@
+"""Release in rings: what a template changes serves at the first ring first, and where it is worse no other site sees it."""
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from plants import TEMPLATE, Plants, make_plants, plants_in, write_history
+
+from linewright.errors import SpecError
+from linewright.interfaces.cli.render.dispatch import result_text
+from linewright.line.file.read import parse_line
+from linewright.line.release.rings import rings_of
+from linewright.line.release.rollout import tend_canary
+from linewright.operations.changes.halt import halt
+from linewright.operations.changes.promote import promote, rollback
+from linewright.operations.changes.proposals import proposals
+from linewright.operations.people.members import member_add
+from linewright.operations.status import status
+from linewright.release.facts import Deployed, Promoted, Withdrawn
+
+
+@pytest.fixture(scope="module")
+def served(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Make plants whose first models serve at all sites, each after the ring before has served its time."""
+    root = make_plants(tmp_path_factory.mktemp("plants") / "factory")
+    with plants_in(root) as plants:
+        assert [True, False, False] == plants.run()
+        plants.after(minutes=59)
+        assert [1, None, None] == plants.champions()
+        plants.after(minutes=2)
+        assert [1, 1, None] == plants.champions()
+        plants.after(minutes=61)
+        assert [1, 1, 1] == plants.champions()
+    return root
+
+
+@pytest.fixture
+def plants(tmp_path: Path, served: Path) -> Iterator[Plants]:
+    with plants_in(shutil.copytree(served, tmp_path / "factory")) as one:
+        one.clock.at = one.clock.at.replace(month=4)
+        yield one
+
+
+def renew(plants: Plants) -> None:
+    """Let the template ask for other models, of a world that has turned, and run all sites."""
+    write_history(plants.factory.root, 1800, turned=True)
+    plants.change("folds: 2", "folds: 3")
+    plants.run()
+
+
+def waits(plants: Plants, site: str) -> str:
+    return status(plants.factory, f"inspect.{site}").lines[0].waits or ""
+
+
+def test_a_worse_release_is_halted_in_the_first_ring_and_no_other_site_sees_it(plants: Plants):
+    """A template that is wrong costs one plant some rows, and no other plant any."""
+    renew(plants)
+    assert ["lyon"] == plants.tried()
+
+    plants.answer("lyon", 400)  # the world has not turned: what the files said was wrong
+    plants.after(minutes=5)
+    plants.after(days=9)
+    plants.run()
+    plants.after(days=9)
+
+    assert ["quality"] == [one.trigger for one in plants.factory.metadata.events(Withdrawn)]
+    assert [1, 1, 1] == plants.champions()
+    assert {"inspect.lyon"} == {one.line for one in plants.factory.metadata.events(Deployed)}
+    assert "the release was halted at ring 1 (inspect.lyon): inspect.lyon@2 was withdrawn there" in waits(
+        plants, "turin"
+    )
+    assert "halted at ring 1" in waits(plants, "porto")
+
+
+def test_each_ring_begins_when_the_one_before_has_passed_its_trial(plants: Plants):
+    renew(plants)
+    assert "it waits for ring 1 (inspect.lyon), where inspect.lyon@2 is tried until" in waits(plants, "turin")
+
+    for site, serves in (("lyon", [2, 1, 1]), ("turin", [2, 2, 1]), ("porto", [2, 2, 2])):
+        assert [site] == plants.tried()
+        plants.answer(site, 100, turned=True)
+        plants.after(minutes=61)
+        assert serves == plants.champions()
+
+    promoted = [one for one in plants.factory.metadata.events(Promoted) if one.model == 2]
+    assert ["inspect.lyon", "inspect.turin", "inspect.porto"] == [one.line for one in promoted]
+    assert all(one.evidence for one in promoted)
+
+
+def test_a_person_who_goes_back_at_the_first_ring_keeps_the_others_from_it(plants: Plants):
+    renew(plants)
+    plants.answer("lyon", 100, turned=True)
+    plants.clock.at = plants.clock.at.replace(hour=2)
+    tend_canary(plants.factory, plants.factory.line("inspect.lyon"))
+    rollback(plants.factory, "inspect.lyon", because="the belt stood still")
+    plants.after(days=1)
+
+    assert [1, 1, 1] == plants.champions()
+    assert [] == plants.tried()
+
+
+def test_a_halted_site_holds_the_rings_behind_it(plants: Plants):
+    renew(plants)
+    halt(plants.factory, "inspect.lyon", because="smoke")
+    plants.after(days=1)
+
+    assert "ring 1 (inspect.lyon), which is halted: smoke" in waits(plants, "porto")
+    assert "ring 1 (inspect.lyon), which is halted" in result_text(status(plants.factory, "inspect.porto"))
+
+
+def test_a_retraining_by_the_same_file_waits_for_no_ring(plants: Plants):
+    """Rings hold what a person changes for all sites, not what a site learns from its own rows."""
+    write_history(plants.factory.root, 1800, turned=True)
+    plants.run()
+
+    assert ["lyon", "turin", "porto"] == plants.tried()
+
+
+def test_what_differs_at_one_site_waits_for_no_ring(plants: Plants):
+    write_history(plants.factory.root, 1800, turned=True)
+    plants.change("porto: {", "porto: {train: {folds: 3}, ")
+    plants.run()
+
+    assert "porto" in plants.tried()
+
+
+def test_a_person_may_let_a_candidate_serve_before_its_ring(plants: Plants):
+    renew(plants)
+
+    promote(plants.factory, "inspect.porto@2", because="the line in Porto stands still otherwise")
+
+    assert [1, 1, 2] == plants.champions()
+
+
+def test_where_the_file_wants_approval_it_is_proposed_when_the_ring_begins(plants: Plants):
+    """Nobody is asked to approve what may not begin yet."""
+    member_add(plants.factory, "ada", role="approver")
+    plants.change("rings:", "approve: [approver], rings:")
+    renew(plants)
+    assert ["inspect.lyon"] == [one.line for one in proposals(plants.factory).proposals]
+
+    promote(plants.factory, "inspect.lyon@2", because="the owner may")
+    plants.answer("lyon", 100, turned=True)
+    plants.after(minutes=61)
+
+    assert ["inspect.lyon", "inspect.turin"] == sorted(
+        {one.line for one in proposals(plants.factory, all=True).proposals}
+    )
+    assert "wants approval by approver" in waits(plants, "turin")
+    assert "ring 2" in waits(plants, "porto")
+
+
+def test_rings_name_the_lines_of_sites(plants: Plants):
+    rings = rings_of(plants.factory, plants.factory.line("inspect.turin"))
+
+    assert [["inspect.lyon"], ["inspect.turin"], ["inspect.porto"]] == rings
+
+
+@pytest.mark.parametrize(
+    ("rings", "says"),
+    [
+        ("[[lion], rest]", "the template has no such site.*did you mean 'lyon'"),
+        ("[[lyon], [turin, lyon], rest]", "the site is in two rings"),
+        ("[[lyon], [turin]]", "sites are in no ring.*found 'porto'"),
+        ("[rest, [lyon]]", "'rest' is the last ring"),
+        ("[lyon, rest]", "cannot have this value"),
+    ],
+)
+def test_rings_that_leave_a_site_without_a_place_are_refused(rings: str, says: str):
+    with pytest.raises(SpecError, match=says):
+        parse_line(TEMPLATE.replace("[[lyon], [turin], rest]", rings), name="lines/inspect.yaml", site="lyon")
+
+
+def test_rings_need_a_trial():
+    text = TEMPLATE.replace("rollout: blue-green, bake: 1h, ", "")
+    with pytest.raises(SpecError, match="a ring serves its time in a trial, and this release has none"):
+        parse_line(text, name="lines/inspect.yaml", site="lyon")
