@@ -59,6 +59,15 @@ TASK_FACTS: Mapping[str, TaskFacts] = MappingProxyType(
                 loss_name="squared error",
                 is_squared=True,
             ),
+            *(
+                TaskFacts(
+                    name=name,
+                    metrics=("integrated_brier_score", "concordance"),
+                    label="time",
+                    loss_name="integrated Brier score",
+                )
+                for name in ("survival", "rul")
+            ),
         )
     }
 )
@@ -112,6 +121,7 @@ class MetricFacts:
 
 
 _ALL: tuple[Task, ...] = ("binary", "multiclass")
+_OF_TIMES: tuple[Task, ...] = ("survival", "rul")
 
 
 def _metric(name: str, *tasks: Task, greater_is_better: bool = True, is_bounded: bool = True) -> MetricFacts:
@@ -138,6 +148,8 @@ METRIC_FACTS: Mapping[str, MetricFacts] = MappingProxyType(
             _metric("mae", "regression", greater_is_better=False, is_bounded=False),
             _metric("mape", "regression", greater_is_better=False, is_bounded=False),
             _metric("r2", "regression", is_bounded=False),
+            _metric("integrated_brier_score", *_OF_TIMES, greater_is_better=False, is_bounded=False),
+            _metric("concordance", *_OF_TIMES),
         )
     }
 )

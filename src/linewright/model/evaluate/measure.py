@@ -116,7 +116,7 @@ def evaluate(
         split=rows.split,
         metrics=tuple(one for one in own if one is not None),
         baseline=tuple(one for one in baseline if one is not None),
-        confusion=confusion(truth, rows.said.decided, len(rows.classes)),
+        confusion=confusion(truth, rows.said.decided, len(rows.classes) if rules.is_class else 0),
         n=len(truth),
         clusters=0 if clusters is None else len(np.unique(clusters)),
         cluster_kind=rows.cluster_kind,

@@ -63,7 +63,8 @@ class Model:
         Returns
         -------
         float64 array
-            Binary (n, 2) and multiclass (n, k) probabilities in the order of `package.classes`; regression (n,).
+            Binary (n, 2) and multiclass (n, k) probabilities in the order of `package.classes`; regression (n,); survival (n, k) shares
+            that are left at the times of `package.classes`.
             All finite. A row's scores do not depend on the rows beside it.
 
         Raises
