@@ -13,7 +13,7 @@ from linewright.store.values import Event, Result
 
 Task = str
 """Name of a task, see `model.tasks`."""
-CalibrationMethod = Literal["none", "sigmoid", "isotonic", "temperature", "clip"]
+CalibrationMethod = Literal["none", "sigmoid", "isotonic", "temperature", "clip", "hazard"]
 ClusterKind = Literal["group", "block", "equal"]
 """Which rows a bootstrap draws together: those of a group, or a block of neighbours in time."""
 
@@ -24,6 +24,7 @@ class Calibration(msgspec.Struct, frozen=True, kw_only=True):
     ``none``: as they are. ``sigmoid`` (binary): p' = 1 / (1 + exp(-(a * logit(p) + b))), parameters [a, b].
     ``isotonic`` (binary): linear interpolation through the points (x, y). ``temperature`` (multiclass):
     softmax(log(p) / t), parameters [t]. ``clip`` (regression): numbers below `least` are `least`, and above `most` `most`.
+    ``hazard`` (survival): the log-odds of going in each interval plus the number of that interval, parameters [b1, …, bk].
     """
 
     method: CalibrationMethod = "none"

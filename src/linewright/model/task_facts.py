@@ -98,6 +98,16 @@ def facts_of(rules: Any) -> TaskFacts:
     return TaskFacts(**{field.name: getattr(rules, field.name) for field in fields(TaskFacts)})
 
 
+def has_times(task: str) -> bool:
+    """Return whether labels of a task are times that may be censored, and its answers curves over the times of a package's `classes`."""
+    return task_facts(task).label == "time"
+
+
+def has_classes(task: str) -> bool:
+    """Return whether one of several classes is predicted."""
+    return task_facts(task).label in {"two", "classes"}
+
+
 def task_of(form: LabelForm) -> str:
     """Return the task that labels of a form ask for where nobody says otherwise: one of those that are built in.
 

@@ -8,7 +8,9 @@ The fitted model reads the interval from its column; what is exported has none. 
 coefficient is a number, so that the model is one of several outputs like any other: equal in answers, and explained like one.
 """
 
+import math
 from collections.abc import Mapping
+from dataclasses import replace
 from types import MappingProxyType
 from typing import Any
 
@@ -29,6 +31,9 @@ Binary = BoostedFitted | LinearFitted | XGBoostFitted
 """What says of an interval whether it happens in it."""
 _SHORTEST = 1e-3
 """A row that was seen in a smaller share of an interval says nothing of it."""
+_FEWEST_HAPPENED = 2.0
+"""Of a leaf: about so many rows in which it happened."""
+_STEPS, _NEAR = 100, 1e-10
 
 
 class HazardNative(msgspec.Struct, frozen=True, kw_only=True, tag="hazard", tag_field="family"):
@@ -40,6 +45,8 @@ class HazardNative(msgspec.Struct, frozen=True, kw_only=True, tag="hazard", tag_
     intervals: int
     binary: msgspec.Raw
     """The native model of two classes, of one column more."""
+    moved: tuple[float, ...]
+    """What is added to its log-odds in each interval, see `moves`."""
 
 
 class HazardFitted:
@@ -52,7 +59,7 @@ class HazardFitted:
     """
 
     def __init__(self, native: HazardNative, binary: Fitted) -> None:
-        if native.intervals < 1 or binary.native.width != native.width + 1 or not isinstance(binary, Binary):
+        if native.intervals != len(native.moved) or not native.moved or binary.native.width != native.width + 1 or not isinstance(binary, Binary):
             raise Corrupt("not a model of hazards: its parts do not fit together", where="native model")
         self.native, self.binary = native, binary
         self.rounds = binary.rounds
@@ -61,7 +68,7 @@ class HazardFitted:
         """Return what is left at the end of each interval, shape (n, intervals)."""
         k = self.native.intervals
         of_each = LOGISTIC.to_margins(self.binary.scores(_each_interval(x, k)))
-        return HAZARD.to_scores(of_each.reshape(len(x), k))
+        return HAZARD.to_scores(of_each.reshape(len(x), k) + self.native.moved)
 
     def cuts(self) -> dict[int, npt.NDArray[np.float32]]:
         """Return the cuts of the columns but that of the interval."""
@@ -78,7 +85,8 @@ class HazardFitted:
             raise Corrupt("a linear model of hazards has no trees", where="native model")
         forest, k = self.binary.forest(), self.native.intervals
         parts = [_at_interval(forest, self.native.width, number, k) for number in range(k)]
-        return fused([(one, 1.0) for one in parts])
+        forest = fused([(one, 1.0) for one in parts])
+        return replace(forest, offset=forest.offset + self.native.moved)
 
     def linear(self) -> LinearFitted | None:
         """Return the linear model with an output for each interval; `None` of trees."""
@@ -122,12 +130,29 @@ class Hazard:
             rounds=rounds,
             valid=None if valid is None else by_interval(*valid, classes),
             seed=seed,
-            settings=settings,
+            settings=_of_intervals(settings, len(rows) / len(x)),
         )
+        margins = LOGISTIC.to_margins(binary.scores(rows))
         native = HazardNative(
-            task=task, width=x.shape[1], intervals=classes, binary=msgspec.Raw(binary.to_native())
+            task=task,
+            width=x.shape[1],
+            intervals=classes,
+            binary=msgspec.Raw(binary.to_native()),
+            moved=moves(margins, happens, mass, interval=rows[:, -1].astype(np.int64), intervals=classes),
         )
         return HazardFitted(native, binary)
+
+
+def _of_intervals(settings: Mapping[str, Any], times: float) -> dict[str, Any]:
+    """Return settings in which a leaf needs as many rows as before they became so many times as many, and rows in which it happened."""
+    fewest = "min_data_in_leaf"
+    if fewest not in settings:
+        return dict(settings)
+    return {
+        **settings,
+        fewest: math.ceil(times * settings[fewest]),
+        "min_sum_hessian_in_leaf": _FEWEST_HAPPENED,
+    }
 
 
 def by_interval(
@@ -162,6 +187,35 @@ def by_interval(
     row, interval = np.nonzero(seen > _SHORTEST)
     rows = np.column_stack([x[row], interval.astype(np.float32)])
     return rows, happens[row, interval].astype(np.int64), weight[row] * seen[row, interval]
+
+
+def moves(
+    margins: Floats, happens: npt.NDArray[np.int64], mass: Floats, *, interval: Ints, intervals: int
+) -> tuple[float, ...]:
+    """Return what log-odds are moved by in each interval, so that as many go in it as went.
+
+    Penalties draw what is said of late intervals, in which few rows are left, to what is said of all. Where few went it stays near 0: the fit is
+    by maximum likelihood less half of its square.
+
+    Examples
+    --------
+    Half went in the only interval, and a quarter was said to.
+
+    >>> moved = moves(np.full(1000, np.log(1 / 3)), np.tile([0, 1], 500), np.ones(1000),
+    ...     interval=np.zeros(1000, dtype=int), intervals=1)
+    >>> np.round(moved, 2).tolist(), round(np.log(3), 2)
+    ([1.09], 1.1)
+    """
+    moved = np.zeros(intervals)
+    for _ in range(_STEPS):
+        p = 1 / (1 + np.exp(-np.clip(margins + moved[interval], -500, 500)))
+        slope = np.bincount(interval, weights=mass * (happens - p), minlength=intervals) - moved
+        bend = np.bincount(interval, weights=mass * p * (1 - p), minlength=intervals) + 1.0
+        step = np.clip(slope / bend, -1.0, 1.0)
+        moved = moved + step
+        if np.abs(step).max() < _NEAR:
+            break
+    return tuple(moved.tolist())
 
 
 def _each_interval(x: Matrix, intervals: int) -> Matrix:
@@ -235,7 +289,7 @@ def _by_interval(native: LinearNative, of: HazardNative) -> LinearNative:
     codes = {code: len(native.numbers) + len(native.missing) + len(native.hinges) + place
              for place, (column, code) in enumerate(native.levels) if column == of.width}
     base = [
-        native.intercept[0] + (coefficients[codes[float(number)]] if float(number) in codes else 0.0)
+        native.intercept[0] + of.moved[number] + (coefficients[codes[float(number)]] if float(number) in codes else 0.0)
         for number in range(k)
     ]
     own = tuple(c for c, other in zip(coefficients, is_other, strict=True) if other)

@@ -21,6 +21,7 @@ MOST_TIMES = 20
 """Times of a grid, at most."""
 _FEWEST_SEEN = 5
 """Rows that are still seen at the last time of a grid, at least."""
+_MOST_BEFORE_FIRST = 0.5
 _SMALLEST_SHARE = 0.05
 """A row stands for at most so many others that were censored: one over it."""
 
@@ -95,17 +96,42 @@ def read_times(labels: Iterable[Any], *, name: str) -> tuple[Floats, npt.NDArray
 
 
 def grid_of(times: Floats, happened: npt.NDArray[np.bool_]) -> Floats:
-    """Return the times at which a curve is told: quantiles of the times at which it happened, at most `MOST_TIMES`, rising.
+    """Return the times at which a curve is told, rising, at most `MOST_TIMES`.
 
-    The last is the latest by which enough rows are still seen. 0 is no time of a grid.
+    Regular ones, in round steps, up to the latest time by which enough rows are still seen, so that a mean over them is one over time; where most
+    would happen before the first, quantiles of the times at which it happened. 0 is no time of a grid; empty where nothing happened in time.
+
+    Examples
+    --------
+    >>> days = np.arange(1.0, 201.0)
+    >>> grid_of(days, days % 2 == 0)[:3].tolist(), grid_of(days, days % 2 == 0)[-1]
+    ([10.0, 20.0, 30.0], 190.0)
     """
-    counted = np.sort(times)
-    latest = counted[max(0, len(counted) - _FEWEST_SEEN)]
-    events = np.sort(times[happened & (times > 0) & (times <= latest)])
+    fewest = max(_FEWEST_SEEN, round(_SMALLEST_SHARE * len(times)))
+    last = np.sort(times)[max(0, len(times) - fewest)]
+    events = np.sort(times[happened & (times > 0) & (times <= last)])
     if not len(events):
         return np.empty(0)
+    step = _round_step(last / MOST_TIMES, is_whole=bool((times == np.round(times)).all()))
+    regular = step * np.arange(1, int(last / step + 1e-9) + 1)
+    # Where many are seen to one end, as to the day of a report, the curve goes so far.
+    if (times == last).sum() >= fewest and (not len(regular) or last - regular[-1] > 1e-9 * last):
+        regular = np.append(regular, last)[-MOST_TIMES:]
+    if len(regular) > 1 and (events <= regular[0]).mean() <= _MOST_BEFORE_FIRST:
+        return np.round(regular, 12)
     shares = np.arange(1, MOST_TIMES + 1) / MOST_TIMES
     return np.unique(events[np.ceil(shares * len(events)).astype(np.int64) - 1])
+
+
+def _round_step(least: float, *, is_whole: bool) -> float:
+    """Return the least of 1, 2, 2.5, 5, 10, … and their tenths that is not below a number, and whole where times are."""
+    if is_whole:
+        least = max(least, 1.0)
+    power = 10.0 ** math.floor(math.log10(least))
+    steps = (factor * power for factor in (1.0, 2.0, 2.5, 5.0, 10.0))
+    return next(
+        step for step in steps if step >= least * (1 - 1e-9) and (not is_whole or step == round(step))
+    )
 
 
 def places_of(times: Floats, happened: npt.NDArray[np.bool_], grid: Floats) -> Floats:

@@ -49,7 +49,7 @@ class Survival(TaskRules):
     label: ClassVar[LabelForm] = "time"
     link: ClassVar[Link] = HAZARD
     class_limits: ClassVar[tuple[float, float]] = (1, MOST_TIMES)
-    calibrations: ClassVar[tuple[CalibrationMethod, ...]] = ()
+    calibrations: ClassVar[tuple[CalibrationMethod, ...]] = ("hazard",)
 
     def classes(self, labels: Sequence[str], positive: str | None) -> tuple[str, ...]:
         """Return the times at which curves are told, as spelled: quantiles of the times at which it happened."""
