@@ -44,7 +44,9 @@ _SENSORS = (2, 3, 4, 7, 8, 9, 11, 12, 13, 14, 15, 17, 20, 21)
 """Of 21, those that are not constant."""
 
 
-def answered(folder: Path, train: pl.DataFrame, test: pl.DataFrame, **said: str) -> tuple[pl.DataFrame, float]:
+def answered(
+    folder: Path, train: pl.DataFrame, test: pl.DataFrame, **said: str
+) -> tuple[pl.DataFrame, float]:
     """Train a line on rows and answer others with it; return the answers and the CPU seconds of the run."""
     (folder / "lines").mkdir(parents=True)
     train.write_csv(folder / "train.csv")
@@ -69,19 +71,44 @@ def compare(peers: str, names: list[str], splits: int, budget: str) -> None:
             found: list[dict[str, dict[str, float]]] = []
             cpu = 0.0
             for split in range(splits):
-                is_test = np.random.default_rng([7, split]).permutation(rows.height) < round(0.3 * rows.height)
+                is_test = np.random.default_rng([7, split]).permutation(rows.height) < round(
+                    0.3 * rows.height
+                )
                 train, test = rows.filter(pl.Series(~is_test)), rows.filter(pl.Series(is_test))
-                said = {"name": name, "key": "patient", "more": "", "label": "days", "event": "died", "task": "survival"}
+                said = {
+                    "name": name,
+                    "key": "patient",
+                    "more": "",
+                    "label": "days",
+                    "event": "died",
+                    "task": "survival",
+                }
                 folder = root / f"{name}-{split}"
-                told, spent = answered(folder, train, test.drop("days", "died"), budget=budget, by="random", **said)
+                told, spent = answered(
+                    folder, train, test.drop("days", "died"), budget=budget, by="random", **said
+                )
                 cpu += spent
-                curves = told.select(pl.col("^survival_.*$").name.map(lambda one: one.removeprefix("survival_")))
+                curves = told.select(
+                    pl.col("^survival_.*$").name.map(lambda one: one.removeprefix("survival_"))
+                )
                 test.write_csv(folder / "test.csv")
                 curves.write_csv(folder / "curves.csv")
-                words = [peers, PEERS, "judge", folder / "train.csv", folder / "test.csv", folder / "curves.csv"]
+                words = [
+                    peers,
+                    PEERS,
+                    "judge",
+                    folder / "train.csv",
+                    folder / "test.csv",
+                    folder / "curves.csv",
+                ]
                 judged = subprocess.run(words, check=True, capture_output=True, text=True).stdout
                 found.append(json.loads(judged))
-                print(name, split, {who: round(one["ibs"], 4) for who, one in found[-1].items()}, file=sys.stderr)
+                print(
+                    name,
+                    split,
+                    {who: round(one["ibs"], 4) for who, one in found[-1].items()},
+                    file=sys.stderr,
+                )
             report(name, found, cpu / splits)
 
 
@@ -89,7 +116,10 @@ def report(name: str, found: list[dict[str, dict[str, float]]], cpu: float) -> N
     scores = {who: np.array([one[who]["ibs"] for one in found]) for who in found[0]}
     order = {who: np.mean([one[who]["concordance"] for one in found]) for who in found[0]}
     shown = " ".join(f"| {scores[who].mean():.4f} / {order[who]:.3f}" for who in scores)
-    print(f"| {name} {shown} | {apart(scores['linewright'], scores['cox'])} | {apart(scores['linewright'], scores['forest'])} | {cpu:.1f} |", flush=True)
+    print(
+        f"| {name} {shown} | {apart(scores['linewright'], scores['cox'])} | {apart(scores['linewright'], scores['forest'])} | {cpu:.1f} |",
+        flush=True,
+    )
 
 
 def apart(ours: np.ndarray, theirs: np.ndarray) -> str:
@@ -110,11 +140,20 @@ def engines(folder: Path, budget: str) -> None:
     train, test = (_means(one, unit, cycle) for one in (train, test))
     last = test.group_by(unit, maintain_order=True).last()
     with tempfile.TemporaryDirectory() as scratch:
-        said = {"name": "engines", "key": "row", "more": f", group: {unit}", "label": "life", "event": "failed", "task": "rul"}
+        said = {
+            "name": "engines",
+            "key": "row",
+            "more": f", group: {unit}",
+            "label": "life",
+            "event": "failed",
+            "task": "rul",
+        }
         told, cpu = answered(Path(scratch) / "factory", train, last, budget=budget, by="group", **said)
     off = told["prediction"].to_numpy() - np.minimum(truth, CAP)
     whole = told["prediction"].to_numpy() - truth
-    print(f"FD001: RMSE {np.sqrt((off**2).mean()):.2f} of lives to {CAP}, {np.sqrt((whole**2).mean()):.2f} of whole lives; {cpu:.1f} CPU s")
+    print(
+        f"FD001: RMSE {np.sqrt((off**2).mean()):.2f} of lives to {CAP}, {np.sqrt((whole**2).mean()):.2f} of whole lives; {cpu:.1f} CPU s"
+    )
 
 
 def _read(path: Path) -> pl.DataFrame:
@@ -123,15 +162,29 @@ def _read(path: Path) -> pl.DataFrame:
 
 def _means(rows: pl.DataFrame, unit: str, cycle: str) -> pl.DataFrame:
     """Add the mean of the latest cycles to each sensor, as a machine that keeps its last readings would send it."""
-    names = [name for name in rows.columns if name.startswith("s") and name[1:].lstrip("ensor_").isdigit() and int(name[1:].lstrip("ensor_")) in _SENSORS]
-    means = [pl.col(name).rolling_mean(WINDOW, min_samples=1).over(unit).alias(f"{name}_mean") for name in names]
+    names = [
+        name
+        for name in rows.columns
+        if name.startswith("s")
+        and name[1:].lstrip("ensor_").isdigit()
+        and int(name[1:].lstrip("ensor_")) in _SENSORS
+    ]
+    means = [
+        pl.col(name).rolling_mean(WINDOW, min_samples=1).over(unit).alias(f"{name}_mean") for name in names
+    ]
     slopes = [
-        (pl.col(name).rolling_mean(5, min_samples=1) - pl.col(name).rolling_mean(30, min_samples=1)).over(unit).alias(f"{name}_rise")
+        (pl.col(name).rolling_mean(5, min_samples=1) - pl.col(name).rolling_mean(30, min_samples=1))
+        .over(unit)
+        .alias(f"{name}_rise")
         for name in names
     ]
     kept = [name for name in ("life", "failed") if name in rows.columns]
     return rows.with_columns(*means, *slopes).select(
-        pl.concat_str(unit, pl.lit("-"), cycle).alias("row"), unit, cycle, pl.selectors.ends_with("_mean", "_rise"), *kept
+        pl.concat_str(unit, pl.lit("-"), cycle).alias("row"),
+        unit,
+        cycle,
+        pl.selectors.ends_with("_mean", "_rise"),
+        *kept,
     )
 
 
@@ -144,7 +197,9 @@ def main() -> None:
     asked.add_argument("--budget", default="normal")
     said = asked.parse_args()
     if said.peers:
-        print("| table | linewright | cox | forest | less than cox | less than forest | CPU s |\n|---|---|---|---|---|---|---|")
+        print(
+            "| table | linewright | cox | forest | less than cox | less than forest | CPU s |\n|---|---|---|---|---|---|---|"
+        )
         compare(said.peers, said.tables.split(","), said.splits, said.budget)
     if said.engines:
         engines(said.engines, said.budget)

@@ -62,7 +62,9 @@ def judge(train_file: Path, test_file: Path, curves_file: Path) -> dict[str, dic
     ):
         fitted = make_pipeline(ready, model).fit(x, y)
         functions = fitted.predict_survival_function(asked)
-        found[name] = np.array([[one(min(max(t, one.domain[0]), one.domain[1])) for t in times] for one in functions])
+        found[name] = np.array(
+            [[one(min(max(t, one.domain[0]), one.domain[1])) for t in times] for one in functions]
+        )
     told = {}
     for name, left in found.items():
         told[name] = {

@@ -41,7 +41,9 @@ def with_one_label(frame: pl.DataFrame, label: LabelSpec) -> pl.DataFrame:
     name, event = label.column, str(label.event)
     time = frame[name].cast(pl.String).str.strip_chars()
     number = time.cast(pl.Float64, strict=False)
-    is_wrong = time.is_not_null() & (number.is_null() | ~number.is_finite() | (number < 0)).fill_null(value=True)
+    is_wrong = time.is_not_null() & (number.is_null() | ~number.is_finite() | (number < 0)).fill_null(
+        value=True
+    )
     if is_wrong.any():
         raise SpecError(
             "the time of a label is a number of at least 0",
@@ -63,11 +65,11 @@ def with_one_label(frame: pl.DataFrame, label: LabelSpec) -> pl.DataFrame:
     whole = number.cast(pl.Int64, strict=False)
     text = pl.Series(
         pl.select(
-            pl.when(whole.cast(pl.Float64) == number).then(whole.cast(pl.String)).otherwise(number.cast(pl.String))
+            pl.when(whole.cast(pl.Float64) == number)
+            .then(whole.cast(pl.String))
+            .otherwise(number.cast(pl.String))
         ).to_series()
     )
     mark = pl.select(pl.when(said.is_in(_NOT_YET)).then(pl.lit(CENSORED)).otherwise(pl.lit(""))).to_series()
-    both = pl.select(
-        pl.when(time.is_not_null() & said.is_not_null()).then(text + mark)
-    ).to_series()
+    both = pl.select(pl.when(time.is_not_null() & said.is_not_null()).then(text + mark)).to_series()
     return frame.with_columns(both.alias(name)).drop(event)

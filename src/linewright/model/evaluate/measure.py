@@ -15,6 +15,7 @@ from linewright.model.evaluate.interval_coverage import (
     measure_coverage,
     measure_parts,
 )
+from linewright.model.evaluate.left_at import measure_left
 from linewright.model.evaluate.reliability import measure_reliability
 from linewright.model.facts import VALUE, Band, CoverageAt, Evaluation, Expected, Metric, Task
 from linewright.model.metrics.bootstrap import UNBOUNDED, count_units, units_of
@@ -126,6 +127,9 @@ def evaluate(
         bias=bias,
         reliability=reliability,
         expected=expected,
+        left_at=measure_left(truth, scores, rows.baseline_scores, weight, rows.classes)
+        if rules.label == "time"
+        else (),
     )
 
 

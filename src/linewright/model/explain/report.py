@@ -100,7 +100,9 @@ def explanation(model: Model, rows: HeldOut, *, split: str, seed: int) -> Explan
     order = sorted(range(len(chosen)), key=lambda place: (-made[place].rise, place))
     sliced = np.sort(counted[:MOST_SLICED])
     rules = rules_of(model.package.task)
-    answers = _answers(rows.scores, len(model.package.classes) if rules.is_class or rows.scores.ndim == 1 else 3)
+    answers = _answers(
+        rows.scores, len(model.package.classes) if rules.is_class or rows.scores.ndim == 1 else 3
+    )
     weak = weak_slices(
         everything.at(sliced),
         [likely[place].at(sliced) for place in order],

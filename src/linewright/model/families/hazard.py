@@ -59,7 +59,12 @@ class HazardFitted:
     """
 
     def __init__(self, native: HazardNative, binary: Fitted) -> None:
-        if native.intervals != len(native.moved) or not native.moved or binary.native.width != native.width + 1 or not isinstance(binary, Binary):
+        if (
+            native.intervals != len(native.moved)
+            or not native.moved
+            or binary.native.width != native.width + 1
+            or not isinstance(binary, Binary)
+        ):
             raise Corrupt("not a model of hazards: its parts do not fit together", where="native model")
         self.native, self.binary = native, binary
         self.rounds = binary.rounds
@@ -286,10 +291,15 @@ def _by_interval(native: LinearNative, of: HazardNative) -> LinearNative:
     (coefficients,) = native.coefficients
     sources, k = np.array(native.sources), of.intervals
     is_other = sources != of.width
-    codes = {code: len(native.numbers) + len(native.missing) + len(native.hinges) + place
-             for place, (column, code) in enumerate(native.levels) if column == of.width}
+    codes = {
+        code: len(native.numbers) + len(native.missing) + len(native.hinges) + place
+        for place, (column, code) in enumerate(native.levels)
+        if column == of.width
+    }
     base = [
-        native.intercept[0] + of.moved[number] + (coefficients[codes[float(number)]] if float(number) in codes else 0.0)
+        native.intercept[0]
+        + of.moved[number]
+        + (coefficients[codes[float(number)]] if float(number) in codes else 0.0)
         for number in range(k)
     ]
     own = tuple(c for c, other in zip(coefficients, is_other, strict=True) if other)
@@ -302,4 +312,3 @@ def _by_interval(native: LinearNative, of: HazardNative) -> LinearNative:
         intercept=tuple(base),
         means=tuple(mean for mean, other in zip(native.means, is_other, strict=True) if other),
     )
-

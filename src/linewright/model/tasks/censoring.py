@@ -118,7 +118,7 @@ def grid_of(times: Floats, happened: npt.NDArray[np.bool_]) -> Floats:
     if (times == last).sum() >= fewest and (not len(regular) or last - regular[-1] > 1e-9 * last):
         regular = np.append(regular, last)[-MOST_TIMES:]
     if len(regular) > 1 and (events <= regular[0]).mean() <= _MOST_BEFORE_FIRST:
-        return np.round(regular, 12)
+        return np.round(regular, 12).astype(np.float64)
     shares = np.arange(1, MOST_TIMES + 1) / MOST_TIMES
     return np.unique(events[np.ceil(shares * len(events)).astype(np.int64) - 1])
 

@@ -97,6 +97,8 @@ class _Softmax(Link):
 
 LOGISTIC = _Logistic(name="logistic", unit="log-odds", native="binary", is_class=True)
 """Two classes, by one margin."""
+
+
 class _Hazard(Link):
     def outputs(self, classes: int) -> int:
         return classes

@@ -28,8 +28,10 @@ from linewright.model.tasks.rules import TaskRules, count_labels, repeat, total_
 
 
 class Survival(TaskRules):
-    """Rules of the survival task: targets are places on the grid of times that `classes` spells (`censoring`), float64, negative where
-    they are censored; scores are the shares that are left at these times, shape (n, k), which never rise.
+    """Rules of the survival task.
+
+    Targets are places on the grid of times that `classes` spells (`censoring`), float64, negative where they are censored. Scores
+    are the shares that are left at these times, shape (n, k), which never rise.
 
     Examples
     --------
@@ -42,7 +44,9 @@ class Survival(TaskRules):
 
     name = "survival"
     metrics = TASK_FACTS["survival"].metrics
-    headline_because = "how far curves are from what happened, over all times; rows that are still seen count too"
+    headline_because = (
+        "how far curves are from what happened, over all times; rows that are still seen count too"
+    )
     measures = "linewright.model.metrics.survival:OF_SURVIVAL"
     objective = "integrated_brier_score"
     loss_name = TASK_FACTS["survival"].loss_name
@@ -148,9 +152,7 @@ class Survival(TaskRules):
         self, scores: NDArray[np.float64], classes: tuple[str, ...], wanted: tuple[str, ...]
     ) -> NDArray[np.float64]:
         """Return curves at the times of another grid."""
-        return (
-            scores if classes == wanted else left_between(scores, grid_read(classes), grid_read(wanted))
-        )
+        return scores if classes == wanted else left_between(scores, grid_read(classes), grid_read(wanted))
 
     def purpose(self, label: str, classes: tuple[str, ...]) -> str:
         """Say that it answers a time and a curve."""
