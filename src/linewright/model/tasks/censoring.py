@@ -21,6 +21,7 @@ MOST_TIMES = 20
 """Times of a grid, at most."""
 _FEWEST_SEEN = 5
 """Rows that are still seen at the last time of a grid, at least."""
+_ROUND = (1.0, 1.5, 2.0, 2.5, 3.0, 4.0, 5.0, 6.0, 8.0, 10.0)
 _MOST_BEFORE_FIRST = 0.5
 _SMALLEST_SHARE = 0.05
 """A row stands for at most so many others that were censored: one over it."""
@@ -124,11 +125,11 @@ def grid_of(times: Floats, happened: npt.NDArray[np.bool_]) -> Floats:
 
 
 def _round_step(least: float, *, is_whole: bool) -> float:
-    """Return the least of 1, 2, 2.5, 5, 10, … and their tenths that is not below a number, and whole where times are."""
+    """Return the least of some round numbers, or their tenfold, that is not below a number, and whole where times are."""
     if is_whole:
         least = max(least, 1.0)
     power = 10.0 ** math.floor(math.log10(least))
-    steps = (factor * power for factor in (1.0, 2.0, 2.5, 5.0, 10.0))
+    steps = (factor * power for factor in _ROUND)
     return next(
         step for step in steps if step >= least * (1 - 1e-9) and (not is_whole or step == round(step))
     )

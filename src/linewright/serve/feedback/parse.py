@@ -84,6 +84,8 @@ class Label(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     at: str | None
     corrects: str | float | None = None
     """The label that it replaces; `None` where it is the first."""
+    is_time: bool = False
+    """Whether it is a time: then what had not happened by an earlier time may have happened later."""
 
 
 def check_labels(labels: object, package: AllowedLabels, place: Place = in_labels) -> list[Label]:
@@ -136,6 +138,7 @@ def _label(number: int, entry: object, package: AllowedLabels, place: Callable[[
         label=label,
         at=_instant(entry.get("at"), place),
         corrects=_corrected(entry.get("corrects"), label, package, place),
+        is_time=has_times(package.task),
     )
 
 
