@@ -63,6 +63,10 @@ class Predicted(msgspec.Struct, frozen=True, kw_only=True):
     """The row's key, where the line has one."""
     probabilities: dict[str, float] = {}
     """By class; empty for regression."""
+    survival: dict[str, float] = {}
+    """For times: the share that is left, by time; it never rises."""
+    beyond: bool = False
+    """For times: whether more than half is left at the last of them."""
     threshold: float | None = None
     """For two classes: the positive one is answered at this probability and above."""
     interval: tuple[float, float, float] | None = None

@@ -12,6 +12,7 @@ from linewright.model.tasks import TaskRules, task
 from linewright.model.tasks.binary import BINARY
 from linewright.model.tasks.multiclass import MULTICLASS
 from linewright.model.tasks.regression import REGRESSION
+from linewright.model.tasks.survival import RUL, SURVIVAL
 from linewright.testing.tasks import TaskContract
 
 
@@ -43,6 +44,29 @@ class TestRegression(TaskContract):
     @pytest.fixture
     def labels(self) -> tuple[str, ...]:
         return ("1.5", "-2", "0", "7e2", "30")
+
+
+TIMES = ("3", "7", "12.5", "12.5+", "20", "30", "30+", "41.25", "55", "60+", "60")
+
+
+class TestSurvival(TaskContract):
+    @pytest.fixture
+    def rules(self) -> TaskRules:
+        return SURVIVAL
+
+    @pytest.fixture
+    def labels(self) -> tuple[str, ...]:
+        return TIMES
+
+
+class TestRemainingLife(TaskContract):
+    @pytest.fixture
+    def rules(self) -> TaskRules:
+        return RUL
+
+    @pytest.fixture
+    def labels(self) -> tuple[str, ...]:
+        return TIMES
 
 
 @pytest.fixture
@@ -77,7 +101,9 @@ class TestCount(TaskContract):
 @pytest.mark.usefixtures("installed")
 def test_a_task_of_a_package_is_named_beside_those_of_the_table():
     """A typing mistake is answered with all that there are."""
-    with pytest.raises(SpecError, match="allowed: binary, multiclass, regression, count, ordinal"):
+    with pytest.raises(
+        SpecError, match="allowed: binary, multiclass, regression, survival, rul, count, ordinal"
+    ):
         task("ordinel")
 
 
@@ -88,7 +114,7 @@ def test_a_package_cannot_take_the_name_of_a_built_in_task(tmp_path: Path):
     entries.write_text("[linewright.tasks]\nbinary = toy_task:ORDINAL\n")
 
     assert BINARY is task("binary")
-    assert ("binary", "multiclass", "regression") == task_names.task_names()
+    assert ("binary", "multiclass", "regression", "survival", "rul") == task_names.task_names()
 
 
 @pytest.mark.usefixtures("installed")

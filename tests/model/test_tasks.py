@@ -21,7 +21,7 @@ RNG = np.random.default_rng(7)
 
 def test_every_task_is_found_by_its_name():
     """The line file names them."""
-    assert ["binary", "multiclass", "regression"] == list(TASKS)
+    assert ["binary", "multiclass", "regression", "survival", "rul"] == list(TASKS)
     assert all(name == task(name).name for name in TASKS)
 
 
@@ -233,14 +233,16 @@ def test_answers_are_plain_json_in_the_form_of_the_task():
 @pytest.mark.parametrize("name", TASKS)
 def test_no_rows_give_no_answers(name):
     """An empty request is a request."""
-    empty = np.empty((0, 2)) if name != "regression" else np.empty(0)
+    empty, classes = (np.empty((0, 2)), ("1", "2")) if name != "regression" else (np.empty(0), ())
 
-    assert [] == task(name).answers(empty, classes=("a", "b"), threshold=None, band=None)
+    assert [] == task(name).answers(empty, classes=classes, threshold=None, band=None)
 
 
 def test_the_headline_metric_comes_first():
     """`train.metric: auto` is the first one."""
-    assert ("average_precision", "log_loss", "rmse") == tuple(task(name).metrics[0] for name in TASKS)
+    assert ("average_precision", "log_loss", "rmse", *["integrated_brier_score"] * 2) == tuple(
+        task(name).metrics[0] for name in TASKS
+    )
 
 
 def test_what_is_asked_of_built_in_tasks_is_what_their_rules_say():

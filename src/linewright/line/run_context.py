@@ -180,6 +180,8 @@ def resolve_task(spec: LineSpec, dataset: Dataset, labels: tuple[str, ...]) -> s
     """
     if spec.train.task != AUTO:
         return spec.train.task
+    if spec.label.event is not None:
+        return task_of("time")
     if spec.label.positive is not None or len(labels) == 2:
         return task_of("two")
     kind = next(column.type for column in dataset.columns if column.name == spec.label.column)

@@ -13,7 +13,7 @@ from linewright.store.values import Event, Result
 
 Task = str
 """Name of a task, see `model.tasks`."""
-CalibrationMethod = Literal["none", "sigmoid", "isotonic", "temperature", "clip"]
+CalibrationMethod = Literal["none", "sigmoid", "isotonic", "temperature", "clip", "hazard"]
 ClusterKind = Literal["group", "block", "equal"]
 """Which rows a bootstrap draws together: those of a group, or a block of neighbours in time."""
 
@@ -24,6 +24,7 @@ class Calibration(msgspec.Struct, frozen=True, kw_only=True):
     ``none``: as they are. ``sigmoid`` (binary): p' = 1 / (1 + exp(-(a * logit(p) + b))), parameters [a, b].
     ``isotonic`` (binary): linear interpolation through the points (x, y). ``temperature`` (multiclass):
     softmax(log(p) / t), parameters [t]. ``clip`` (regression): numbers below `least` are `least`, and above `most` `most`.
+    ``hazard`` (survival): the log-odds of going in each interval plus the number of that interval, parameters [b1, …, bk].
     """
 
     method: CalibrationMethod = "none"
@@ -318,6 +319,26 @@ class CoverageAt(msgspec.Struct, frozen=True, kw_only=True):
     held: Metric
 
 
+class LeftAt(msgspec.Struct, frozen=True, kw_only=True):
+    """What of some test rows is said to be left at a time, beside what was."""
+
+    time: float
+    third: int
+    """0: all rows; 1 to 3: a third of them, the shortest times first as they were answered."""
+    rows: int
+    said: float
+    """Mean of the shares that are said to be left."""
+    seen: float
+    """Share that was left, by Kaplan and Meier."""
+    low: float
+    high: float
+    """Its 95 % interval by Greenwood's formula for log(-log)."""
+    brier: float | None = None
+    """Brier score at the time, of all rows."""
+    baseline: float | None = None
+    """The same of the prediction without features."""
+
+
 class Beyond(msgspec.Struct, frozen=True, kw_only=True):
     """On which side of their intervals the truths lie that they do not hold, as shares of all rows."""
 
@@ -420,6 +441,8 @@ class Evaluation(Result, frozen=True, kw_only=True, tag="evaluation"):
     answers have no interval."""
     beyond: Beyond | None = None
     """Shares of the rows whose truth lies below the interval of the answer, and above it; `None` where there is no `coverage`."""
+    left_at: tuple[LeftAt, ...] = ()
+    """Of times that may be censored: what is left at each, as said and as it was; empty of other tasks."""
     bias: Metric | None = None
     """Mean of truth less answer, in the unit of the label: above 0 where answers are too low. `None` where answers are
     classes."""

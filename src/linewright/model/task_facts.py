@@ -59,6 +59,15 @@ TASK_FACTS: Mapping[str, TaskFacts] = MappingProxyType(
                 loss_name="squared error",
                 is_squared=True,
             ),
+            *(
+                TaskFacts(
+                    name=name,
+                    metrics=("integrated_brier_score", "concordance"),
+                    label="time",
+                    loss_name="integrated Brier score",
+                )
+                for name in ("survival", "rul")
+            ),
         )
     }
 )
@@ -89,6 +98,16 @@ def facts_of(rules: Any) -> TaskFacts:
     return TaskFacts(**{field.name: getattr(rules, field.name) for field in fields(TaskFacts)})
 
 
+def has_times(task: str) -> bool:
+    """Return whether labels of a task are times that may be censored, and its answers curves over the times of a package's `classes`."""
+    return task_facts(task).label == "time"
+
+
+def has_classes(task: str) -> bool:
+    """Return whether one of several classes is predicted."""
+    return task_facts(task).label in {"two", "classes"}
+
+
 def task_of(form: LabelForm) -> str:
     """Return the task that labels of a form ask for where nobody says otherwise: one of those that are built in.
 
@@ -112,6 +131,7 @@ class MetricFacts:
 
 
 _ALL: tuple[Task, ...] = ("binary", "multiclass")
+_OF_TIMES: tuple[Task, ...] = ("survival", "rul")
 
 
 def _metric(name: str, *tasks: Task, greater_is_better: bool = True, is_bounded: bool = True) -> MetricFacts:
@@ -138,6 +158,8 @@ METRIC_FACTS: Mapping[str, MetricFacts] = MappingProxyType(
             _metric("mae", "regression", greater_is_better=False, is_bounded=False),
             _metric("mape", "regression", greater_is_better=False, is_bounded=False),
             _metric("r2", "regression", is_bounded=False),
+            _metric("integrated_brier_score", *_OF_TIMES, greater_is_better=False, is_bounded=False),
+            _metric("concordance", *_OF_TIMES),
         )
     }
 )

@@ -11,6 +11,8 @@ TASKS: Mapping[str, str] = {
     "binary": "linewright.model.tasks.binary:BINARY",
     "multiclass": "linewright.model.tasks.multiclass:MULTICLASS",
     "regression": "linewright.model.tasks.regression:REGRESSION",
+    "survival": "linewright.model.tasks.survival:SURVIVAL",
+    "rul": "linewright.model.tasks.survival:RUL",
 }
 """``module:NAME`` of the rules of each task that is built in."""
 PLUGINS = "linewright.tasks"

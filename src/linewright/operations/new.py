@@ -25,6 +25,7 @@ def new(
     *,
     data: Path,
     label: str,
+    event: str | None = None,
     positive: str | None = None,
     time: str | None = None,
     group: str | None = None,
@@ -46,6 +47,8 @@ def new(
         File of CSV, JSON lines (each packed or not) or Parquet; a folder of such files, or a pattern in quotes.
     label
         Column to predict.
+    event
+        Where that is how long something took: column that is true, or 1, where it happened then, and false where it had not happened yet.
     positive
         For two classes: the value whose probability is predicted.
     time
@@ -72,7 +75,14 @@ def new(
         name,
         data,
         GivenRoles(
-            label=label, positive=positive, time=time, group=group, key=key, weight=weight, exclude=exclude
+            label=label,
+            event=event,
+            positive=positive,
+            time=time,
+            group=group,
+            key=key,
+            weight=weight,
+            exclude=exclude,
         ),
         model=model,
         columns=columns,

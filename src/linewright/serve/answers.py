@@ -16,7 +16,15 @@ Durability = Annotated[
 ]
 Datatype = Literal["BYTES", "FP64", "INT64"]
 OutputName = Literal[
-    "prediction", "probabilities", "interval", "id", "model_version", "contributions", "base", "score"
+    "prediction",
+    "probabilities",
+    "survival",
+    "interval",
+    "id",
+    "model_version",
+    "contributions",
+    "base",
+    "score",
 ]
 
 

@@ -8,13 +8,14 @@ import pytest
 
 from linewright.errors import SpecError
 from linewright.line.file.read import parse_line
+from linewright.model.families.hazard import Hazard
 from linewright.model.families.linear import Linear
 from linewright.model.metrics.definitions import metric, metrics_of
 from linewright.model.metrics.predictions import say
 from linewright.model.package.model import calibrate
 from linewright.model.spec import TrainSpec
 from linewright.model.tasks import TaskRules, task
-from linewright.model.tasks.links import Floats
+from linewright.model.tasks.links import HAZARD, Floats
 from linewright.model.train.calibrate import fit_calibration
 
 ROWS = 600
@@ -38,6 +39,9 @@ class TaskContract:
         classes = rules.classes(rows, None)
         target = rules.target(rows, classes)
         baseline = rules.baseline(target, np.ones(len(rows)), classes)
+        if rules.label == "time":
+            right = (np.abs(target)[:, np.newaxis] > np.arange(1, len(classes) + 1)).astype(np.float64)
+            return sure * right + (1 - sure) * rules.baseline_scores(baseline, len(rows))
         right = np.eye(len(classes))[target.astype(np.int64)] if classes else target.astype(np.float64)
         return sure * right + (1 - sure) * rules.baseline_scores(baseline, len(rows))
 
@@ -50,7 +54,7 @@ class TaskContract:
         said = {
             "line": "a",
             "sources": {"s": {"file": "a.csv"}},
-            "label": {"column": "y"},
+            "label": {"column": "y", **({"event": "e"} if rules.label == "time" else {})},
             "train": {"task": rules.name},
         }
         train = parse_line(json.dumps(said), name="a.yaml").train
@@ -65,7 +69,7 @@ class TaskContract:
 
         assert classes == rules.classes(rows[::-1], None)
         assert least <= len(classes) <= most
-        assert bool(classes) is rules.is_class
+        assert bool(classes) is (rules.is_class or rules.label == "time")
 
     def test_targets_are_codes_of_classes_or_numbers(self, rules: TaskRules, rows: list[str]) -> None:
         """Trainers get nothing else."""
@@ -73,9 +77,9 @@ class TaskContract:
         target = rules.target(rows, classes)
 
         assert (len(rows),) == target.shape
-        assert (np.int64 if classes else np.float64) == target.dtype
+        assert (np.int64 if rules.is_class else np.float64) == target.dtype
         assert np.array_equal(target, rules.target(np.array(rows, dtype=object), classes))
-        assert not classes or rows == [classes[code] for code in target.tolist()]
+        assert not rules.is_class or rows == [classes[code] for code in target.tolist()]
 
     def test_labels_that_do_not_fit_are_refused(self, rules: TaskRules, rows: list[str]) -> None:
         """Before hours of training, and with the place where it is corrected."""
@@ -93,10 +97,10 @@ class TaskContract:
         """Gates compare a first model with it."""
         scores = self.scores_of(rules, rows, sure=0.0)
 
-        assert (len(rows), *([len(rules.classes(rows, None))] if rules.is_class else [])) == scores.shape
+        classes = rules.classes(rows, None)
+        assert (len(rows), *([len(classes)] if classes else [])) == scores.shape
         assert (scores == scores[0]).all()
         assert not rules.is_class or (scores.sum(axis=1) == pytest.approx(1.0))
-        classes = rules.classes(rows, None)
         target = rules.target(rows, classes)
         with pytest.raises(SpecError):
             rules.baseline(target, np.zeros(len(rows)), classes)
@@ -114,7 +118,7 @@ class TaskContract:
         """Members of a sum are added as margins."""
         scores = self.scores_of(rules, rows)
         margins = rules.link.to_margins(scores)
-        outputs = rules.link.outputs(scores.shape[1] if rules.is_class else 0)
+        outputs = rules.link.outputs(scores.shape[1] if scores.ndim == 2 else 0)
 
         assert len(rows) * outputs == margins.size
         assert np.allclose(scores, rules.link.to_scores(margins), rtol=1e-9, atol=1e-12)
@@ -141,7 +145,7 @@ class TaskContract:
         assert rules.answers(scores[:0], classes=classes, threshold=None, band=None) == []
         assert (len(rows),) == watched.shape
         assert watched.dtype in {np.dtype(object), np.dtype(np.float64)}
-        if classes:
+        if rules.is_class:
             decided = rules.decide(scores, None)
             assert [classes[code] for code in decided.tolist()] == [one["prediction"] for one in answers]
             assert {classes} == {tuple(one["probabilities"]) for one in answers}
@@ -179,8 +183,12 @@ class TaskContract:
         """Families know links, so each of them trains each task."""
         classes = rules.classes(rows, None)
         target, weight = rules.target(rows, classes), np.ones(len(rows))
-        x = (target + np.random.default_rng(4).normal(size=len(rows)) * 0.3)[:, np.newaxis].astype(np.float32)
-        fitted = Linear().fit(
+        of_place = np.abs(target)  # of a time that is censored the place is negative
+        x = (
+            (of_place if rules.label == "time" else target)
+            + np.random.default_rng(4).normal(size=len(rows)) * 0.3
+        )[:, np.newaxis].astype(np.float32)
+        fitted = (Hazard(Linear()) if rules.link is HAZARD else Linear()).fit(
             x,
             target,
             weight,

@@ -123,6 +123,8 @@ def look(
         frame[label].set(seen[label].values.is_null(), None) if len(seen[label].misfits) else frame[label]
     )
     about = describe_label(spelled, seen[label], given.positive, source=source)
+    if given.event is not None:
+        about = msgspec.structs.replace(about, form="number", classes=(), positive=None)
     roles = choose_roles(seen, given)
     columns = Columns(
         seen=seen, about=about, spelled=spelled, roles=roles, unseen=frozenset(given.exclude), where=where

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import polars as pl
+from msgspec.structs import replace
 
 from linewright.data.checks import derived, group, labels, leaks, order, repeats, values
 from linewright.data.checks.columns import ColumnCheck, Columns, sampled
@@ -12,7 +13,8 @@ from linewright.data.facts import Column, Finding
 from linewright.data.profile.column import Seen, as_declared
 from linewright.data.profile.label import describe_label
 from linewright.data.profile.roles import declared_roles
-from linewright.data.spec import DataSpec
+from linewright.data.spec import DataSpec, LabelSpec
+from linewright.data.table.times import CENSORED
 from linewright.errors import RequestError
 
 SUSPICIONS: tuple[ColumnCheck, ...] = (
@@ -118,8 +120,15 @@ def check_features(data: DataSpec, seen: Mapping[str, Seen], *, of: int = 0) -> 
     return tuple(one for one in found if one.severity != "note" and features >= {*one.columns})
 
 
-def seen_as_declared(frame: pl.DataFrame, columns: Iterable[Column]) -> dict[str, Seen]:
-    """Return what a look at the columns of a table finds, in the types of the contract; those of other types are no features."""
+def seen_as_declared(frame: pl.DataFrame, columns: Iterable[Column], label: LabelSpec) -> dict[str, Seen]:
+    """Return what a look at the columns of a table finds, in the types of the contract; those of other types are no features.
+
+    Of a label that is a time, whether it was censored is left out: it is looked at as a number.
+    """
+    if label.event is not None:
+        time = pl.col(label.column).cast(pl.String).str.strip_suffix(CENSORED).cast(pl.Float64, strict=False)
+        frame = frame.with_columns(time)
+        columns = [replace(one, type="number") if one.name == label.column else one for one in columns]
     return {
         column.name: as_declared(column.name, column.type, frame[column.name])
         for column in columns
@@ -144,7 +153,7 @@ def check_read(
     label = frame[data.label.column]
     rows = sampled(label)
     part = frame[rows[:: max(-(-len(rows) * frame.width // _MOST_CELLS), 1)]]
-    seen = seen_as_declared(part, columns)
+    seen = seen_as_declared(part, columns, data.label)
     yield from (
         one
         for one in check_features(data, seen, of=label.count())
@@ -152,6 +161,6 @@ def check_read(
     )
     is_small = frame.height * frame.width <= _MOST_CELLS  # some of the rows do not show what repeats
     if is_small and len(part) < frame.height:
-        seen = seen_as_declared(frame, columns)
+        seen = seen_as_declared(frame, columns, data.label)
     asked = [one for one in _ASKED_OF_ROWS if (is_small if one.id == "group" else is_ordered)]
-    yield from check_rows(Rows(seen=seen, data=data), asked)
+    yield from check_rows(Rows(seen=seen, data=data, is_class=data.label.event is None), asked)

@@ -1,7 +1,7 @@
 """The one table of a line: sources joined by SQL, each column in its contract's type."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -12,6 +12,7 @@ from linewright.data.facts import Breach, Column, RowSql
 from linewright.data.read.batches import Batch, Held, Ragged, ahead, refuse_patterns
 from linewright.data.read.source import Raw, Source, clean, whole
 from linewright.data.spec import ColumnRule, DataSpec
+from linewright.data.table.times import timed, with_one_label
 from linewright.data.types import Typing, cast, cast_all, infer, known_zone
 from linewright.errors import ContractBreach, SpecError
 from linewright.text.suggest import listed, nearest
@@ -165,12 +166,17 @@ def build_table(
         )
     else:
         frames, rows = {}, source
-    columns = rows.columns
+    columns, batches = rows.columns, rows.batches
     named = dict(_named(data))
-    _refuse_unknown(named, columns, data)
+    _refuse_unknown(named | _named_event(data), columns, data)
+    if data.label.event is not None:
+        columns, batches = [name for name in columns if name != data.label.event], timed(batches, data.label)
+        if isinstance(rows, Raw):
+            rows = replace(rows, frame=with_one_label(rows.frame, data.label))
+            batches = rows.batches
     contract = data.contract.columns
     used = [name for name in columns if not contract or name in contract or name in named]
-    inferred = _inferred(rows.batches, [name for name in used if name not in contract], data, source)
+    inferred = _inferred(batches, [name for name in used if name not in contract], data, source)
     rules = {name: _demanded(name, contract.get(name) or inferred[name], data) for name in used}
     for name, rule in rules.items():
         _refuse_unsuited(name, rule, data)
@@ -181,7 +187,7 @@ def build_table(
         sources=tuple(sources),
         is_joined=source is None,
         data=data,
-        batches=rows.batches,
+        batches=batches,
         served=more,
         labelled=given,
         row_sql=_row_sql(frames, rows.frame, rules, data) if isinstance(rows, Raw) and frames else None,
@@ -339,6 +345,10 @@ def _named(data: DataSpec) -> Iterator[tuple[str, str]]:
     yield label.column, "label.column"
 
 
+def _named_event(data: DataSpec) -> dict[str, str]:
+    return {} if data.label.event is None else {data.label.event: "label.event"}
+
+
 def _refuse_unknown(named: Mapping[str, str], columns: Sequence[str], data: DataSpec) -> None:
     unknown = [_unknown(name, where, columns) for name, where in named.items() if name not in columns]
     if len(unknown) > 1:
@@ -408,6 +418,8 @@ def _narrowest(found: pl.Series, data: DataSpec, *, is_text: bool) -> ColumnRule
     # Where the source or the SQL says that it is text, text that looks like numbers stays text; and a class is
     # answered as it is spelled in the data, so that a label of text is no boolean.
     is_label = inferred.type == "boolean" and found.name == data.label.column
+    if data.label.event is not None and found.name == data.label.column:
+        return ColumnRule(type="category")
     if found.dtype == pl.String and (is_label or not (is_text or inferred.type == "text")):
         return ColumnRule(type="category")
     return ColumnRule(type=inferred.type, format=inferred.format)

@@ -212,12 +212,7 @@ def weights_of(questions: Sequence[Question], batches: Mapping[int, Batch]) -> F
 
 
 def _scores(rows: Sequence[_Labelled], package: Package) -> Floats:
-    answers = [one.record.answer for one in rows]
-    if not package.classes:
-        return np.array([one["prediction"] for one in answers], dtype=np.float64)
-    return np.array(
-        [[one["probabilities"][name] for name in package.classes] for one in answers], dtype=np.float64
-    )
+    return task(package.task).said([one.record.answer for one in rows], package.classes)
 
 
 def _more(value: float, low: float, high: float, bar: float | None, n: int) -> tuple[More, int | None]:

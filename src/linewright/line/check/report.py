@@ -122,7 +122,7 @@ def _check_data(factory: Factory, spec: LineSpec) -> Sound:
 def _check_table(
     spec: LineSpec, frame: pl.DataFrame, columns: tuple[Column, ...], where: Where
 ) -> tuple[Finding, ...]:
-    seen = seen_as_declared(frame, columns)
+    seen = seen_as_declared(frame, columns, spec.label)
     return (*check_features(spec, seen), *check_rows(rows_of(spec, seen, where)))
 
 

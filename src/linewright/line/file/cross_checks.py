@@ -465,6 +465,7 @@ def _known_metric(path: Path, name: str, task: str) -> Iterator[Problem]:
 
 
 def _task(spec: LineSpec, task: str) -> Iterator[Problem]:
+    yield from _times(spec, task)
     if _may_have_positive(task):
         yield from _value(spec)
         return
@@ -478,6 +479,51 @@ def _task(spec: LineSpec, task: str) -> Iterator[Problem]:
     if spec.value is not None:
         what = f"the value of true and false positives is for two classes, and the task is {task}"
         yield Problem(path=("value",), what=what, hint="remove the section, or write task: binary")
+
+
+def _times(spec: LineSpec, task: str) -> Iterator[Problem]:
+    """Give what does not fit labels that are times, and who has no such labels."""
+    label, train = spec.label, spec.train
+    is_time = label.event is not None if task == AUTO else task_facts(task).label == "time"
+    if not is_time:
+        if label.event is not None:
+            yield Problem(
+                path=("label", "event"),
+                what=f"a column that says what happened is for labels that are times, and the task is {task}",
+                found=label.event,
+                hint="remove it, or write task: survival (of machines: rul)",
+            )
+        return
+    if label.event is None:
+        yield Problem(
+            path=("label", "column"),
+            what="the label has a time, and no column that says whether it happened then",
+            found=label.column,
+            hint="add label.event, a column that is true where it happened, and false where it had not happened by that time",
+        )
+    ways = {
+        ("train", "model"): train.model and train.model.file,
+        ("train", "python"): train.python,
+        ("train", "engine"): None if train.engine == "built-in" else train.engine,
+        ("train", "also"): ", ".join(train.also) or None,
+    }
+    for path, found in ways.items():
+        if found is not None:
+            yield Problem(
+                path=path,
+                what="models of times are made by the built-in engine and its own families",
+                found=found,
+                allowed="none",
+                hint="remove it",
+            )
+    for name, place in ((label.column, "label.column"), (label.event, "label.event")):
+        if name in spec.contract.columns:
+            yield Problem(
+                path=("contract", "columns", name),
+                what=f"the contract names {place}; the two columns of a time become one label, which has rules of its own",
+                found=name,
+                hint="remove it from the contract",
+            )
 
 
 def _value(spec: LineSpec) -> Iterator[Problem]:

@@ -234,12 +234,8 @@ def _said(rows: _Rows, package: Package) -> Said:
 
 
 def scores_of(answers: Sequence[Mapping[str, Any]], package: Package) -> np.ndarray:
-    """Return what answers say: a probability for each class, shape (n, classes), or the numbers, shape (n,)."""
-    if not package.classes:
-        return np.array([one["prediction"] for one in answers], dtype=np.float64)
-    return np.array(
-        [[one["probabilities"][name] for name in package.classes] for one in answers], dtype=np.float64
-    )
+    """Return what answers say: a probability for each class, shape (n, classes), the numbers, shape (n,), or the curves."""
+    return task(package.task).said(answers, package.classes)
 
 
 def _finite(value: float) -> float | None:

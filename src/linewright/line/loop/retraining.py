@@ -31,6 +31,7 @@ from linewright.line.release.trial_time import step_end
 from linewright.line.spec import LineSpec
 from linewright.line.steps.ingest import in_types_of
 from linewright.model.facts import Evaluation, Package
+from linewright.model.task_facts import has_classes
 from linewright.release.facts import RolledBack
 from linewright.release.promotion import canary_of
 from linewright.serve.facts import Prediction, Truth
@@ -273,7 +274,7 @@ def missing_labels(factory: Factory, spec: LineSpec, proposal: RetrainProposal) 
     if known is not None and not any(_is_new(spec, known, *pair) for pair in pairs):
         return MissingLabels(lacks="news", since=known)
     package = factory.metadata.get(find_model(factory, spec.line).digest, Package)
-    is_class = bool(package.classes)
+    is_class = has_classes(package.task)
     at, codes = _coded(pairs)
     times = 2 ** undecided(factory, spec.line, before=factory.now())
     wanted = times * _wanted(factory, spec.line, is_class=is_class)

@@ -61,6 +61,8 @@ class Draft:
     """A function of the user's that makes the estimator."""
     engine: str = "built-in"
     """What chooses and fits the model."""
+    event: str | None = None
+    """Where the label is a time: column that says whether it happened then."""
     of_rows: tuple[Finding, ...] = ()
     """What the checks of rows found."""
 
@@ -310,6 +312,9 @@ def _label(draft: Draft) -> Iterator[str]:
     label = draft.profile.label
     words = [f"column: {quoted(label.column)}"]
     reasons: list[str] = []
+    if draft.event is not None:
+        words.append(f"event: {quoted(draft.event)}")
+        reasons.append(f"{quoted(draft.event)} is true (or 1) where it happened; the two become one label")
     if label.positive is not None:
         words.append(f"positive: {quoted_sentence(label.positive)}")
         reasons.append(f"positive: {label.positive_because}")
@@ -330,7 +335,9 @@ def _contract(draft: Draft) -> Iterator[str]:
     rules = [
         (f"{quoted(column.name)}: {{{_rule(column, draft)}}}", _about(column))
         for column in profile.columns
-        if column.name not in draft.excluded and column.type != UNUSABLE
+        if column.name not in draft.excluded
+        and column.type != UNUSABLE
+        and (draft.event is None or column.name != profile.label.column)
     ]
     yield "contract:"
     yield from _fewest(draft)
@@ -365,7 +372,7 @@ def _fewest(draft: Draft) -> Iterator[str]:
 def _rule(column: ColumnProfile, draft: Draft) -> str:
     label = draft.profile.label
     is_label = column.name == label.column
-    is_class = is_label and label.form != "number"
+    is_class = is_label and label.form not in {"number", "time"}
     kind = "category" if is_class else column.type
     words = [f"type: {kind}"]
     if column.format and not is_class:

@@ -17,6 +17,7 @@ from linewright.data.checks.values import Weight
 from linewright.data.facts import Finding
 from linewright.data.finding_text import evidence_in_words
 from linewright.data.profile.column import Seen, see_all
+from linewright.data.profile.label import LabelProfile
 from linewright.data.profile.roles import GivenRoles
 from linewright.data.read.file.csv_file import names_hint
 from linewright.data.read.file.paths import files_of
@@ -32,7 +33,8 @@ from linewright.data.read.file.sniff import (
 from linewright.data.read.locate import place_of
 from linewright.data.read.sample import sample
 from linewright.data.read.source import clean, open_source, with_points
-from linewright.data.spec import FileSource, SourceSpec, source_specs
+from linewright.data.spec import FileSource, LabelSpec, SourceSpec, source_specs
+from linewright.data.table.times import CENSORED, with_one_label
 from linewright.errors import Conflict, RequestError
 from linewright.line.check.report import rows_of
 from linewright.line.engines import check_engine
@@ -42,6 +44,8 @@ from linewright.line.new.imported_model import COLUMNS, bring
 from linewright.model.spec import FUNCTION, TrainSpec
 from linewright.model.task_facts import task_of
 from linewright.store.rights import as_asked, make_asked_folder
+from linewright.text.numbers import share_in_words
+from linewright.text.suggest import listed, nearest
 
 _TEST = 0.2
 _HEAD = 1 << 16
@@ -141,8 +145,11 @@ def new_line(
     elif missing:
         source, frame = spelled, clean(frame, spelled.missing_texts)
     where = partial(place_of, replace(opened, decimal="," if with_comma.decimal else opened.decimal))
+    about_times, frame = _timed(frame, given)
     seen = see_all(frame, names=(given.key, given.group))
     profile = look(frame, given, seen=seen, where=where, source=source_name(name))
+    if about_times:
+        profile = msgspec.structs.replace(profile, label=_as_time(profile, about_times))
     brought = None
     if model is not None:
         brought, profile = bring(root, model, profile, given.exclude, columns)
@@ -163,6 +170,7 @@ def new_line(
         brought=brought,
         python=python,
         engine=engine,
+        event=given.event,
     )
     # The line as it would be is looked at as `check` does, so that both find the same.
     text = write_draft(draft)
@@ -193,6 +201,37 @@ def new_line(
         by=python or (engine if engine != "built-in" else ""),
         reads=brought.columns if brought else (),
     )
+
+
+def _timed(frame: pl.DataFrame, given: GivenRoles) -> tuple[str, pl.DataFrame]:
+    """Return what a label of two columns has, in words, and the rows without the one that says what happened; nothing of another label."""
+    if given.event is None or given.label not in frame.columns:
+        return "", frame
+    if given.event not in frame.columns:
+        near = nearest(given.event, frame.columns)
+        raise RequestError(
+            "the data has no such column",
+            where="--event",
+            found=given.event,
+            allowed=listed(frame.columns),
+            hint=f"did you mean {near!r}?" if near else "",
+        )
+    if given.positive is not None:
+        raise RequestError(
+            "a label that is a time has no positive value",
+            where="--positive",
+            found=given.positive,
+            hint="leave --positive out: --event says what happened",
+        )
+    both = LabelSpec(column=given.label, event=given.event)
+    texts = with_one_label(frame, both)[given.label].drop_nulls()
+    share = 1 - float(texts.str.ends_with(CENSORED).sum()) / max(len(texts), 1)
+    about = f"times, at {share_in_words(share)} of which it happened; the others are censored"
+    return about, frame.drop(given.event)
+
+
+def _as_time(profile: Profile, because: str) -> LabelProfile:
+    return msgspec.structs.replace(profile.label, form="time", because=because, largest=None)
 
 
 def _check_way(root: Path, *, model: Path | None, python: str | None, engine: str) -> None:
@@ -313,7 +352,7 @@ def _split(seen: Mapping[str, Seen], profile: Profile) -> tuple[str, str]:
 
 def _only_class(seen: Mapping[str, Seen], profile: Profile, time: str) -> str | None:
     """Return the class that is alone at the early or the late end of time, where one is."""
-    if profile.label.form == "number":
+    if profile.label.form in {"number", "time"}:
         return None
     rows = pl.DataFrame(
         {"time": seen[time].values, "label": seen[profile.label.column].values.cast(pl.String)}

@@ -20,6 +20,7 @@ from linewright.line.factory import Factory
 from linewright.line.record.registry import find_model
 from linewright.model.facts import Limit, Package, RequestColumn, Trained
 from linewright.model.package.model import load, read_golden
+from linewright.model.task_facts import has_classes
 from linewright.release.promotion import limits_of
 from linewright.serve.rows.scorer import Scorer
 from linewright.store.protocols import Version
@@ -246,7 +247,7 @@ def _changes(  # noqa: PLR0917 -- what is known of one answer
         return (), 0, 0
     rows = [{**row, one.column: one.value} for one in candidates]
     answers = scorer.answers(scorer.matrix(rows, place=_place))
-    is_number = not package.classes
+    is_number = not has_classes(package.task)
     parts_ = [
         WouldChange(
             column=one.column,
@@ -277,7 +278,7 @@ def _probability(answer: Mapping[str, Any], classes: Sequence[str]) -> float:
 
 def _told(found: Sequence[WouldChange], answer: Mapping[str, Any], package: Package) -> Iterator[WouldChange]:
     """Give one change a column: of those that change the class the nearest, else what moves the answer most."""
-    is_number = not package.classes
+    is_number = not has_classes(package.task)
     was = float(answer["prediction"]) if is_number else _probability(answer, package.classes)
 
     def moved(one: WouldChange) -> float:

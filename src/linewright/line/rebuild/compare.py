@@ -463,7 +463,7 @@ def _answers(work: Work, before: Model, after: Model, golden: Callable[[], Any])
         unit = 1.0 if before.package.classes else np.maximum(unit_of(first), np.abs(first))
         largest = float((np.abs(first - second) / unit).max(initial=0.0))
         decisions = 0
-        if before.package.classes:
+        if rules.is_class:
             decided = (
                 rules.decide(scores, one.package.threshold)
                 for scores, one in ((first, before), (second, after))

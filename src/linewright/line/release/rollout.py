@@ -14,6 +14,7 @@ from linewright.line.release.trial_time import step_end
 from linewright.line.spec import LineSpec
 from linewright.model.facts import Certificate, Package
 from linewright.model.gates.text import certificate_in_words
+from linewright.model.tasks.censoring import read_time
 from linewright.release.confidence_sequence import bounds
 from linewright.release.facts import TRIED, ArmQuality, Deployed, Pairs, Promoted, Rollout, Trial, Withdrawn
 from linewright.release.promotion import Candidate, canary_of, deploy, promote, withdraw
@@ -350,7 +351,7 @@ def _quality(rows: int, told: Iterable[_Told], confidence: float) -> ArmQuality:
 def loss_of(record: Prediction, truth: Truth, half_width: float | None) -> float | None:
     """Return how wrong an answer was, from 0 to 1; `None` where that cannot be told.
 
-    Of classes it is half the Brier score; of numbers the error in units of four half-widths of the champion's prediction
+    Of classes it is half the Brier score; of times the mean squared error of the curve where it is known what happened; of numbers the error in units of four half-widths of the champion's prediction
     interval, as it would be if it were alike for all answers, at most 1.
 
     Examples
@@ -367,6 +368,18 @@ def loss_of(record: Prediction, truth: Truth, half_width: float | None) -> float
             return None
         wrong = sum((share - (name == truth.label)) ** 2 for name, share in probabilities.items())
         return min(1.0, wrong / 2)
+    if "survival" in answer:
+        return _of_curve(answer["survival"], truth.label)
     if not half_width or isinstance(truth.label, str):
         return None
     return min(1.0, abs(answer["prediction"] - truth.label) / (_WIDTHS * half_width))
+
+
+def _of_curve(left: Mapping[str, float], label: str | float) -> float | None:
+    """Return the mean over the times of which it is known whether it had happened; `None` where a label was censored before the first."""
+    said = read_time(label)
+    if said is None:
+        return None
+    time, happened = said
+    known = [(share, time > float(at)) for at, share in left.items() if happened or time >= float(at)]
+    return sum((share - is_left) ** 2 for share, is_left in known) / len(known) if known else None

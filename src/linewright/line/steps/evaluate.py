@@ -225,7 +225,7 @@ def gate_step(work: Work) -> Certificate:
     certificate = msgspec.structs.replace(
         certificate, evaluation=work.known["evaluate"], decision=work.known["decide"]
     )
-    if rival_scores is None or champion is None or not trained.classes:
+    if rival_scores is None or champion is None or not rules.is_class:
         return certificate
     is_new = ~fair.seen
     return msgspec.structs.replace(
@@ -285,6 +285,7 @@ def _in_common(work: Work, rival: str) -> tuple[np.ndarray, np.ndarray]:
 
 
 def scores_of(work: Work, package: str, rows: np.ndarray) -> np.ndarray:
-    """Return what a package answers to rows of the candidate's dataset."""
+    """Return what a package answers to rows of the candidate's dataset, in the form of the candidate's scores."""
     model = load(package, work.factory.artifacts.get)
-    return model.scores(encode_table(model.package.encoder, work.rows.frame, rows))
+    scores = model.scores(encode_table(model.package.encoder, work.rows.frame, rows))
+    return work.rules.scores_on(scores, model.package.classes, work.trained.classes)

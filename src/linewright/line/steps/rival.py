@@ -43,7 +43,8 @@ def rival_of(work: Work, package: str) -> Rival:
 
 def _comparable(work: Work, digest: str) -> Rival:
     theirs, ours = work.metadata.get(digest, Package), work.trained
-    if (theirs.task, theirs.label, theirs.classes) != (ours.task, work.spec.label.column, ours.classes):
+    is_alike = (theirs.task, theirs.label) == (ours.task, work.spec.label.column)
+    if not is_alike or not work.rules.are_comparable(ours.classes, theirs.classes):
         return Rival(BASELINE, AnotherQuestion())
     gone = sorted(set(theirs.encoder.columns) - {column.name for column in work.dataset.columns})
     if gone:

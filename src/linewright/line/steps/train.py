@@ -27,6 +27,7 @@ from linewright.model.facts import Estimated, Parity, RequestColumn, Sample, Tra
 from linewright.model.families.trainer import TRAINERS, read_native
 from linewright.model.metrics.definitions import metric
 from linewright.model.package.model import Model, build, keep_package, load, open_model
+from linewright.model.tasks.links import HAZARD
 from linewright.model.train.fit import Training, TrainingRows, train
 from linewright.model.train.sample import MOST_CELLS, Drawn, draw, most_rows
 from linewright.model.train.scored_rows import Scored, to_bytes
@@ -145,12 +146,14 @@ def _taught(work: Work, seed: int) -> _Taught:
     labels = label_text(work.rows.frame[rows, [spec.label.column]], spec.label.column)
     classes = rules.classes(labels, spec.label.positive)
     target = rules.target(labels, classes)
-    most = most_rows((column.type for column in columns), len(rows), most_cells=MOST_CELLS)
+    # Of hazards each row is one for each interval.
+    most_cells = MOST_CELLS // rules.link.outputs(len(classes)) if rules.link is HAZARD else MOST_CELLS
+    most = most_rows((column.type for column in columns), len(rows), most_cells=most_cells)
     drawn = draw(
         target,
         most=most,
         seed=seed,
-        is_class=bool(classes),
+        is_class=rules.is_class,
         groups=_groups_of(work) if most < len(rows) else None,
     )
     taken = rows[drawn.rows]
@@ -159,7 +162,7 @@ def _taught(work: Work, seed: int) -> _Taught:
         target=target[drawn.rows],
         weight=weights(work.rows.frame, spec)[taken] * drawn.stands_for,
         classes=classes,
-        strata=target if classes else None,
+        strata=target if rules.is_class else None,
         sample=_sample(drawn, len(rows), work) if len(taken) < len(rows) else None,
     )
 

@@ -11,6 +11,7 @@ from linewright.model.evaluate.coverage_text import (
 )
 from linewright.model.evaluate.reliability_text import is_off
 from linewright.model.facts import Evaluation, Reliability
+from linewright.model.tasks import task as rules_of
 from linewright.text.numbers import in_words
 
 
@@ -57,7 +58,7 @@ def _calibration(facts: CardFacts, reliability: Reliability | None) -> Statement
 
 def _whose(facts: CardFacts) -> str | None:
     """Return the class of which probabilities are taken at their word; `None`: the predicted one."""
-    return facts.positive if len(facts.package.classes) == 2 else None
+    return facts.positive if rules_of(facts.package.task).has_positive else None
 
 
 def _interval(facts: CardFacts, half_width: float) -> Statement:

@@ -8,6 +8,7 @@ from operator import itemgetter
 from linewright.model.card.parts import CardFacts, Section, Statement, Table, Text, say, that_hold
 from linewright.model.card.plots import apart, plot_of, said_apart, said_place
 from linewright.model.facts import Contribution, Dependence, Explanation, Missed, Point, Shuffled
+from linewright.model.task_facts import has_classes, has_times
 from linewright.text.numbers import in_words
 
 MOST_SHOWN = 12
@@ -26,7 +27,7 @@ def _weak(facts: CardFacts) -> Iterator[Statement]:
     found, cited = facts.explanation, facts.explanation_digest
     if found is None:
         return
-    of = "_of_class" if facts.package.classes else "_of_numbers"
+    of = "_of_class" if has_classes(facts.package.task) else "_of_numbers"
     for one in found.slices:
         kind = "weak.slice" if one.answered is None or one.true is None else f"weak.slice{of}"
         yield say(kind, cited, one=one, loss=found.loss, positive=facts.positive)
@@ -179,8 +180,10 @@ def plotted(facts: CardFacts) -> Section | None:
 
 def _effects(facts: CardFacts, found: Explanation) -> Statement:
     cited, classes, rows = facts.explanation_digest, facts.package.classes, found.rows
-    if len(classes) > 2:
+    if len(classes) > 2 and not has_times(facts.package.task):
         return say("plots.each_class", cited, rows=rows)
+    if has_times(facts.package.task):
+        return say("plots.each_time", cited, rows=rows)
     average = found.dependence[0].average[0]
     if classes:
         return say("plots.one_class", cited, positive=facts.positive, average=average, rows=rows)

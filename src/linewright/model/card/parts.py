@@ -8,6 +8,7 @@ import msgspec
 from linewright.charts import Chart
 from linewright.data.facts import Dataset, Ingested, Split
 from linewright.model.facts import Certificate, Decision, Evaluation, Explanation, Package, Parity, Trained
+from linewright.model.task_facts import has_classes
 from linewright.store.values import Event
 
 
@@ -80,8 +81,8 @@ class CardFacts(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def positive(self) -> str:
-        """The positive class, which is the last of two; empty where answers are numbers."""
-        return self.package.classes[-1] if self.package.classes else ""
+        """The positive class, which is the last of two; empty where answers are no classes."""
+        return self.package.classes[-1] if has_classes(self.package.task) else ""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from linewright.data.breach_text import breaches_in_words
 from linewright.data.facts import Finding
 from linewright.model.card.classes import confusion
+from linewright.model.card.curve import curve
 from linewright.model.card.decisions import decisions
 from linewright.model.card.explanation import moved, needed, plotted, weak
 from linewright.model.card.leaderboard import leaderboard
@@ -24,6 +25,7 @@ from linewright.model.card.parts import (
 from linewright.model.card.record import certificate, fairness, limits, standing, status_of
 from linewright.model.facts import Metric, Task
 from linewright.model.metrics.definitions import find_metric
+from linewright.model.task_facts import has_classes
 from linewright.model.tasks import task as rules_of
 from linewright.text.numbers import in_words
 
@@ -37,6 +39,7 @@ def card_of(facts: CardFacts) -> Card:
         *fairness(facts),
         _metrics(facts),
         confusion(facts),
+        curve(facts),
         weak(facts),
         needed(facts),
         moved(facts),
@@ -101,7 +104,7 @@ def _purpose(facts: CardFacts) -> Section:
     says = rules_of(package.task).purpose(package.label, package.classes)
     statements = that_hold(
         (True, say("purpose.answer", cited, says=says)),
-        (package.classes, say("purpose.classes", cited, names=package.classes)),
+        (has_classes(package.task), say("purpose.classes", cited, names=package.classes)),
     )
     return Section(name="purpose", statements=statements)
 

@@ -7,10 +7,12 @@ import numpy as np
 import numpy.typing as npt
 
 from linewright.model.facts import Task, Trained
+from linewright.model.families.hazard import Hazard, HazardFitted
 from linewright.model.families.linear import Linear, LinearFitted
 from linewright.model.families.raw_linear import Straight, fit_straight
+from linewright.model.tasks import link_of
 from linewright.model.tasks import task as rules_of
-from linewright.model.tasks.links import Floats, Matrix
+from linewright.model.tasks.links import HAZARD, Floats, Matrix
 
 MOST_ROWS, MOST_CELLS = 20_000, 4_000_000
 """Training rows, and numbers in their matrix, that it learns from at most: a yardstick may not cost as much as the model."""
@@ -87,7 +89,7 @@ def fit_linear(
         `None` where fewer than two classes are among the rows to learn from.
     """
     learned = np.flatnonzero(weight > 0)
-    if not len(learned) or (classes and len(np.unique(target[learned])) < 2):
+    if not len(learned) or (link_of(task).is_class and len(np.unique(target[learned])) < 2):
         return None
     x, target, weight = x[learned], target[learned], weight[learned] / weight[learned].mean()
     fitted = _fitted(x, target, weight, categorical=categorical, task=task, classes=classes, seed=seed)
@@ -108,11 +110,12 @@ def _fitted(
     task: Task,
     classes: int,
     seed: int,
-) -> LinearFitted | Straight:
+) -> LinearFitted | HazardFitted | Straight:
     """Fit the form of the smaller loss; the bent one where they are equal."""
 
-    def bent(rows: npt.NDArray[np.bool_]) -> LinearFitted:
-        return Linear().fit(
+    def bent(rows: npt.NDArray[np.bool_]) -> LinearFitted | HazardFitted:
+        trainer = Hazard(Linear()) if link_of(task) is HAZARD else Linear()
+        return trainer.fit(
             x[rows],
             target[rows],
             weight[rows],
@@ -137,7 +140,7 @@ def _fitted(
         )
 
     everything = np.ones(len(x), dtype=np.bool_)
-    if len(categorical) == x.shape[1]:
+    if len(categorical) == x.shape[1] or link_of(task) is HAZARD:
         return bent(everything)
     held = _held_out(target, classes, seed)
     learned, judged = (~held, held) if held.any() else (everything, everything)

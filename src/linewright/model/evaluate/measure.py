@@ -15,6 +15,7 @@ from linewright.model.evaluate.interval_coverage import (
     measure_coverage,
     measure_parts,
 )
+from linewright.model.evaluate.left_at import measure_left
 from linewright.model.evaluate.reliability import measure_reliability
 from linewright.model.facts import VALUE, Band, CoverageAt, Evaluation, Expected, Metric, Task
 from linewright.model.metrics.bootstrap import UNBOUNDED, count_units, units_of
@@ -116,7 +117,7 @@ def evaluate(
         split=rows.split,
         metrics=tuple(one for one in own if one is not None),
         baseline=tuple(one for one in baseline if one is not None),
-        confusion=confusion(truth, rows.said.decided, len(rows.classes)),
+        confusion=confusion(truth, rows.said.decided, len(rows.classes) if rules.is_class else 0),
         n=len(truth),
         clusters=0 if clusters is None else len(np.unique(clusters)),
         cluster_kind=rows.cluster_kind,
@@ -126,6 +127,9 @@ def evaluate(
         bias=bias,
         reliability=reliability,
         expected=expected,
+        left_at=measure_left(truth, scores, rows.baseline_scores, weight, rows.classes)
+        if rules.label == "time"
+        else (),
     )
 
 

@@ -99,7 +99,10 @@ def explanation(model: Model, rows: HeldOut, *, split: str, seed: int) -> Explan
     made = importance(judged, [*([one] for one in chosen), *near])
     order = sorted(range(len(chosen)), key=lambda place: (-made[place].rise, place))
     sliced = np.sort(counted[:MOST_SLICED])
-    answers = _answers(rows.scores, len(model.package.classes))
+    rules = rules_of(model.package.task)
+    answers = _answers(
+        rows.scores, len(model.package.classes) if rules.is_class or rows.scores.ndim == 1 else 3
+    )
     weak = weak_slices(
         everything.at(sliced),
         [likely[place].at(sliced) for place in order],
@@ -108,7 +111,6 @@ def explanation(model: Model, rows: HeldOut, *, split: str, seed: int) -> Explan
     # Few texts are spelled alike in several rows, and those say nothing of the words that the others are told by.
     texts = {column.name for column in model.package.columns if column.type == "text"}
     needed = (chosen[place] for place in order if made[place].rise > 0 and chosen[place].name not in texts)
-    rules = rules_of(model.package.task)
     plots = (dependence(judged, one, model.package.classes) for one in needed)
     return Explanation(
         package=model.digest,

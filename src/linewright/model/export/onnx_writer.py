@@ -13,7 +13,7 @@ from onnx import ModelProto, NodeProto, TensorProto, ValueInfoProto, helper, num
 from linewright.errors import Terminal
 from linewright.model.families.forest import Forest, trees_in
 from linewright.model.onnx.contributions import NAME, OFFSET
-from linewright.model.tasks.links import LOGISTIC, Link
+from linewright.model.tasks.links import HAZARD, LOGISTIC, Link
 
 OPSETS: Mapping[str, int] = {"": 17, "ai.onnx.ml": 3}
 """Versions of the operators that graphs are made of."""
@@ -190,12 +190,19 @@ def _ensemble(forest: Forest) -> dict[str, Any]:
 
 
 def write_scores(graph: Graph, margins: str, link: Link) -> str:
-    """Say what margins are as scores: probabilities of all classes, or numbers."""
+    """Say what margins are as scores: probabilities of all classes, numbers, or what is left at the end of each interval."""
     if link is LOGISTIC:
         # Log-odds of two classes are the margins 0 and x.
         margins = graph.add("Pad", margins, graph.constant([0, 1, 0, 0], np.int64), graph.constant(0.0))
     if link.is_class:
         margins = graph.add("Softmax", margins, axis=1)
+    if link is HAZARD:
+        # What is left is the product of 1 - hazard: the exponential of a sum of log(1 + exp(margin)), written so that no exponential overflows.
+        small = graph.add("Exp", graph.add("Neg", graph.add("Abs", margins)))
+        log = graph.add("Log", graph.add("Add", small, graph.constant(1.0)))
+        lost = graph.add("Add", graph.add("Max", margins, graph.constant(0.0)), log)
+        summed = graph.add("CumSum", lost, graph.constant(1, np.int64))
+        margins = graph.add("Exp", graph.add("Neg", summed))
     return margins
 
 

@@ -73,7 +73,7 @@ def parity(native: Fitted, model: Model, *, x: Matrix, seed: int) -> Parity:
         found = _one_by_one(model, probes) if kind == "single" else model.scores(probes)
         largest_unit = unit if package.classes or kind != "witnessed" else max(unit, unit_of(expected))
         difference = float(np.abs(found - expected).max() / largest_unit)
-        if package.classes:
+        if rules.is_class:
             decisions = [rules.decide(scores, package.threshold) for scores in (expected, found)]
             clear = _is_clear(expected, package.threshold)
             flips += int(np.sum(clear & (decisions[0] != decisions[1])))

@@ -19,6 +19,7 @@ from linewright.model.export.onnx_writer import Graph, answer, write_forest, wri
 from linewright.model.families.ensemble import EnsembleFitted, Member
 from linewright.model.families.fitted import Fitted
 from linewright.model.families.forest import fused
+from linewright.model.families.hazard import HazardFitted
 from linewright.model.families.lightgbm import BoostedFitted
 from linewright.model.families.linear import BEND, FAR, LinearFitted, LinearNative
 from linewright.model.families.onnx_model import WholeFitted
@@ -38,7 +39,7 @@ from linewright.model.onnx.contributions import (
 from linewright.model.tasks import link_of
 from linewright.model.tasks.links import LOGISTIC, Link
 
-Exported = BoostedFitted | GrownFitted | LinearFitted | XGBoostFitted
+Exported = BoostedFitted | GrownFitted | HazardFitted | LinearFitted | XGBoostFitted
 """A fitted model that a graph can say."""
 
 
@@ -91,7 +92,7 @@ def to_onnx(native: bytes, width: int) -> bytes:
 def _exported(fitted: Fitted) -> Exported:
     if not isinstance(fitted, Exported):
         raise Terminal("a family that cannot be exported", where="ONNX export", found=type(fitted).__name__)
-    return fitted
+    return (isinstance(fitted, HazardFitted) and fitted.linear()) or fitted
 
 
 def margins_of(graph: Graph, members: Sequence[tuple[Exported, float]]) -> tuple[str, int]:

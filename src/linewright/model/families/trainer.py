@@ -16,6 +16,7 @@ from linewright.errors import Corrupt
 from linewright.model.facts import Task
 from linewright.model.families.ensemble import EnsembleFitted, EnsembleNative, Member
 from linewright.model.families.fitted import Fitted
+from linewright.model.families.hazard import HazardFitted, HazardNative
 from linewright.model.families.lightgbm import Boosted, BoostedFitted, BoostedNative
 from linewright.model.families.lightgbm_format import wider_text
 from linewright.model.families.linear import Linear, LinearFitted, LinearNative
@@ -126,7 +127,7 @@ Converted = GrownNative | WholeNative
 
 def read_native(
     data: bytes,
-) -> BoostedFitted | LinearFitted | XGBoostFitted | EnsembleFitted | GrownFitted | WholeFitted:
+) -> BoostedFitted | LinearFitted | XGBoostFitted | HazardFitted | EnsembleFitted | GrownFitted | WholeFitted:
     """Return the fitted model that `Fitted.to_native` wrote. Nothing in it is executed.
 
     Raises
@@ -134,14 +135,14 @@ def read_native(
     Corrupt
         If `data` is not a native model of a known family, or an ensemble of such.
     """
-    native = _decoded(data, Single | EnsembleNative | Converted)
+    native = _decoded(data, Single | HazardNative | EnsembleNative | Converted)
     if isinstance(native, GrownNative):
         return GrownFitted(native)
     if isinstance(native, WholeNative):
         return WholeFitted(native)
     if not isinstance(native, EnsembleNative):
         return _fitted(native)
-    members = ((one.weight, _decoded(bytes(one.native), Single)) for one in native.members)
+    members = ((one.weight, _decoded(bytes(one.native), Single | HazardNative)) for one in native.members)
     return EnsembleFitted([Member(weight, _fitted(member)) for weight, member in members])
 
 
@@ -154,8 +155,12 @@ def _decoded(data: bytes, kinds: Any) -> Any:
         ) from error
 
 
-def _fitted(native: Single, *, rounds: int = 0) -> BoostedFitted | LinearFitted | XGBoostFitted:
+def _fitted(
+    native: Single | HazardNative, *, rounds: int = 0
+) -> BoostedFitted | LinearFitted | XGBoostFitted | HazardFitted:
     match native:
+        case HazardNative():
+            return HazardFitted(native, _fitted(_decoded(bytes(native.binary), Single), rounds=rounds))
         case BoostedNative():
             return BoostedFitted(native, rounds=rounds)
         case XGBoostNative():

@@ -31,6 +31,7 @@ import numpy as np
 import numpy.typing as npt
 
 from linewright.model.metrics.definitions import Floats
+from linewright.model.tasks.censoring import brier_at_times
 
 _QUIET = 5
 """Autocorrelations in a row that must be no larger than chance makes them."""
@@ -67,6 +68,8 @@ def blocks_in_time(truth: npt.NDArray[Any], scores: Iterable[Floats]) -> npt.NDA
 def _errors(truth: npt.NDArray[Any], scores: Floats) -> Floats:
     if scores.ndim == 1:
         return np.abs(truth - scores)
+    if truth.dtype.kind == "f":  # places of times, and curves
+        return brier_at_times(truth, scores).mean(axis=1)
     return 1 - scores[np.arange(len(truth)), truth]
 
 

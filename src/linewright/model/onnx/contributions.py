@@ -21,7 +21,7 @@ from linewright.model.onnx.session import ERRORS, Graph, open_session
 from linewright.model.onnx.shapley import TreeExplainer
 from linewright.model.onnx.trees import ROWS, read_trees
 from linewright.model.tasks import link_of
-from linewright.model.tasks.links import weighted
+from linewright.model.tasks.links import HAZARD, weighted
 from linewright.store.values import decoder
 
 Floats = NDArray[np.float64]
@@ -79,6 +79,11 @@ class Explained(NamedTuple):
     def largest(self) -> Floats:
         """Return the largest of what is added up to the score of each row, shape (n,), without its sign."""
         return np.maximum(np.abs(self.contributions).max(axis=(1, 2), initial=0.0), np.abs(self.base).max())
+
+    def averaged(self) -> "Explained":
+        """Return the means over outputs, as those of one."""
+        base, scores, contributions = (part.mean(axis=-1, keepdims=True) for part in self)
+        return Explained(base, scores, contributions)
 
 
 class Explainer(Protocol):
@@ -258,7 +263,7 @@ def to_answers(
     -------
     list of dict
         ``score``, ``score_unit``, ``base``, and ``contributions`` by column; for several classes ``score``, ``base`` and
-        ``contributions`` are by class.
+        ``contributions`` are by class. Of hazards, their means over the intervals of time.
 
     Examples
     --------
@@ -267,6 +272,8 @@ def to_answers(
     [{'score': 4.5, 'score_unit': 'log-odds', 'base': 1.0, 'contributions': {'opened': 1.5, 'Age': 2.0}}]
     """
     link = link_of(task)
+    if link is HAZARD:
+        explained, classes = explained.averaged(), ()
     is_by_class = link.outputs(len(classes)) > 1
     place = {name: at for at, name in enumerate(dict.fromkeys(sources))}
     added = _added(explained.contributions, np.array([place[name] for name in sources]), len(place))

@@ -21,6 +21,7 @@ from linewright.model.facts import Calibration, CalibrationMethod, Package, Requ
 from linewright.model.onnx.contributions import Explainer, open_explainer, sources_of, to_answers
 from linewright.model.onnx.session import Graph, Input, open_graph
 from linewright.model.tasks import task
+from linewright.model.tasks.links import HAZARD
 from linewright.store.protocols import Artifacts, Metadata
 from linewright.store.values import canonical_json, decode, decoder, digest_of, digest_of_bytes
 
@@ -63,7 +64,8 @@ class Model:
         Returns
         -------
         float64 array
-            Binary (n, 2) and multiclass (n, k) probabilities in the order of `package.classes`; regression (n,).
+            Binary (n, 2) and multiclass (n, k) probabilities in the order of `package.classes`; regression (n,); survival (n, k) shares
+            that are left at the times of `package.classes`.
             All finite. A row's scores do not depend on the rows beside it.
 
         Raises
@@ -290,7 +292,8 @@ def largest_difference(answers: Sequence[Mapping[str, Any]], expected: Sequence[
     if len(answers) != len(expected):
         return inf
     # A graph adds float32 numbers: an answer near 0 among large ones is as exact as they are.
-    unit = 0.1 * max((abs(one["prediction"]) for one in expected if "probabilities" not in one), default=0.0)
+    numbers = [one for one in expected if "probabilities" not in one and "survival" not in one]
+    unit = 0.1 * max((abs(one["prediction"]) for one in numbers), default=0.0)
     return max((answer_difference(a, e, unit) for a, e in zip(answers, expected, strict=True)), default=0.0)
 
 
@@ -298,11 +301,12 @@ def answer_difference(answer: Mapping[str, Any], expected: Mapping[str, Any], un
     """Return how far an answer is from the expected one; for regression relative to it, to `unit` or to 1, whichever is the largest."""
     if answer.keys() != expected.keys():
         return inf
-    if "probabilities" not in answer:
+    shares = next((name for name in ("probabilities", "survival") if name in answer), None)
+    if shares is None:
         truth = expected["prediction"]
         return abs(answer["prediction"] - truth) / max(1.0, unit, abs(truth))
-    # The class follows from the probabilities; a row on the threshold may fall to either side on another machine.
-    found, wanted = answer["probabilities"], expected["probabilities"]
+    # The class follows from the probabilities, the time from the curve; a row on the threshold may fall to either side on another machine.
+    found, wanted = answer[shares], expected[shares]
     return max(abs(found[name] - wanted[name]) for name in wanted) if found.keys() == wanted.keys() else inf
 
 
@@ -378,7 +382,7 @@ def calibrate(calibration: Calibration, scores: NDArray[np.float64]) -> NDArray[
     Returns
     -------
     float64 array, shape (n, k)
-        For all but ``none`` and ``clip``, each row sums to 1. ``isotonic`` is constant outside of its points.
+        For all but ``none``, ``clip`` and ``hazard``, each row sums to 1. ``isotonic`` is constant outside of its points.
 
     Examples
     --------
@@ -405,6 +409,8 @@ def calibrate(calibration: Calibration, scores: NDArray[np.float64]) -> NDArray[
             return _softmax_of_log(scores, t)
         case "clip":
             return np.clip(scores, *_ends(calibration))
+        case "hazard":
+            return HAZARD.to_scores(HAZARD.to_margins(scores) + np.array(calibration.parameters))
         case _:
             assert_never(calibration.method)
 
@@ -480,7 +486,7 @@ def _check_fits(package: Package, where: str) -> None:
     least, most = rules.class_limits
     if not least <= k <= most:
         raise _misfit(where, f"classes of a {package.task} model", k, f"{least} to {most}")
-    if not _is_usable(package.calibration, rules.calibrations):
+    if not _is_usable(package.calibration, rules.calibrations, k):
         raise _misfit(
             where,
             f"calibration of a {package.task} model",
@@ -494,7 +500,7 @@ def _ends(calibration: Calibration) -> tuple[float, float]:
     return -inf if least is None else least, inf if most is None else most
 
 
-def _is_usable(calibration: Calibration, known: Collection[CalibrationMethod]) -> bool:
+def _is_usable(calibration: Calibration, known: Collection[CalibrationMethod], classes: int) -> bool:
     parameters, x, y = calibration.parameters, calibration.x, calibration.y
     if calibration.method not in ("none", *known):
         return False
@@ -511,5 +517,7 @@ def _is_usable(calibration: Calibration, known: Collection[CalibrationMethod]) -
         case "clip":
             low, high = _ends(calibration)
             return low < high and (low, high) != (-inf, inf)
+        case "hazard":
+            return len(parameters) == classes and all(map(math.isfinite, parameters))
         case _:
             assert_never(calibration.method)

@@ -97,8 +97,25 @@ class _Softmax(Link):
 
 LOGISTIC = _Logistic(name="logistic", unit="log-odds", native="binary", is_class=True)
 """Two classes, by one margin."""
+
+
+class _Hazard(Link):
+    def outputs(self, classes: int) -> int:
+        return classes
+
+    def to_scores(self, margins: Floats) -> Floats:
+        """Return products of 1 - hazard: they never rise."""
+        return np.exp(-np.cumsum(np.logaddexp(0.0, margins), axis=1))
+
+    def to_margins(self, scores: Floats) -> Floats:
+        before = np.concatenate([np.ones_like(scores[:, :1]), scores[:, :-1]], axis=1)
+        return _logs(before - scores) - _logs(scores)
+
+
 SOFTMAX = _Softmax(name="softmax", unit="log-weight", native="multiclass", is_class=True)
 """Classes, by a margin each."""
+HAZARD = _Hazard(name="hazard", unit="log-odds of the hazard", native="survival", is_class=False)
+"""Shares that are still there at the end of each interval of time, by a margin each: the log-odds of going in it."""
 IDENTITY = Link(name="identity", unit="value", native="regression", is_class=False)
 """Numbers, as they are."""
 

@@ -86,6 +86,22 @@ class TaskRules(ABC):
         del number
         return ""
 
+    def spelled(self, value: object) -> str:
+        """Return a value sent as feedback as labels of `label` form ``time`` are spelled; empty if it is none. Not called for others."""
+        del value
+        return ""
+
+    def are_comparable(self, classes: tuple[str, ...], others: tuple[str, ...]) -> bool:
+        """Return whether models of these classes answer one question."""
+        return classes == others
+
+    def scores_on(
+        self, scores: NDArray[np.float64], classes: tuple[str, ...], wanted: tuple[str, ...]
+    ) -> NDArray[np.float64]:
+        """Return scores of a model of `classes` as those of a comparable one of the `wanted` classes."""
+        del classes, wanted
+        return scores
+
     @abstractmethod
     def baseline(
         self,
@@ -127,6 +143,13 @@ class TaskRules(ABC):
         band: Band | None,
     ) -> list[dict[str, Any]]:
         """Return what the endpoint answers for each row, as JSON values; ``prediction`` is always there."""
+
+    def said(self, answers: Sequence[Mapping[str, Any]], classes: tuple[str, ...]) -> NDArray[np.float64]:
+        """Return the scores that answers tell: probabilities in the order of `classes`, or the numbers."""
+        if not classes:
+            return np.array([one["prediction"] for one in answers], dtype=np.float64)
+        shares = [[one["probabilities"][name] for name in classes] for one in answers]
+        return np.array(shares, dtype=np.float64).reshape(len(answers), len(classes))
 
     @abstractmethod
     def watched(self, answers: Sequence[Mapping[str, Any]], classes: tuple[str, ...]) -> NDArray[Any]:

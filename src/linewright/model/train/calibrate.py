@@ -13,9 +13,10 @@ import numpy.typing as npt
 from scipy.optimize import isotonic_regression
 
 from linewright.model.facts import Calibration, CalibrationMethod, Task
+from linewright.model.families.hazard import by_interval, moves
 from linewright.model.package.model import calibrate, log_odds
 from linewright.model.tasks import task
-from linewright.model.tasks.links import Floats
+from linewright.model.tasks.links import HAZARD, Floats
 from linewright.model.tasks.prediction_interval import ends_of_labels
 
 Codes = npt.NDArray[np.int64]
@@ -71,7 +72,7 @@ def fit_calibration(
     Calibration
         Regression: ``clip`` at an end at which labels pile up (`ends_of_labels`) and beyond which scores go, else none: that takes nothing but error
         away from scores beyond it. Binary: none, sigmoid or, with at least `ISOTONIC_ROWS` rows of each class, isotonic. Multiclass: none or
-        temperature. A candidate displaces a simpler one only if its cross-validated log-loss is lower by more than the
+        temperature. Survival: ``hazard``, always, since models shrink what few rows are left for late times toward the rest. A candidate displaces a simpler one only if its cross-validated log-loss is lower by more than the
         standard error of the difference; forward in time, that of the parts as a whole, for rows of one time err together.
 
     Examples
@@ -89,6 +90,8 @@ def fit_calibration(
     """
     if "clip" in task(kind).calibrations:
         return _clipped(scores, target, weight)
+    if "hazard" in task(kind).calibrations:
+        return fit_hazard(scores, target, weight)
     candidates = _candidates(target, kind)
     if not candidates:
         return Calibration()
@@ -112,6 +115,27 @@ def fit_calibration(
         if gain > error:
             chosen, lowest = fit, loss
     return chosen(scores, target, weight) if chosen else Calibration()
+
+
+def fit_hazard(scores: Floats, target: Floats, weight: Floats) -> Calibration:
+    """Fit to each interval a number that its log-odds of going are moved by, so that as many go as went.
+
+    Examples
+    --------
+    Half went in the only interval, and a quarter was said to.
+
+    >>> places = np.array([0.5, 1.5] * 500)
+    >>> found = fit_hazard(np.full((1000, 1), 0.75), places, np.ones(1000))
+    >>> calibrate(found, np.array([[0.75]])).round(2).tolist()
+    [[0.5]]
+    """
+    k = scores.shape[1]
+    row = np.arange(len(scores), dtype=np.float32)[:, np.newaxis]
+    rows, went, mass = by_interval(row, target, weight, k)
+    interval = rows[:, 1].astype(np.int64)
+    margins = HAZARD.to_margins(scores)[rows[:, 0].astype(np.int64), interval]
+    moved = moves(margins, went, mass, interval=interval, intervals=k)
+    return Calibration(method="hazard", parameters=moved)
 
 
 def _error_of_parts(apart: Floats, parts: Codes) -> float:

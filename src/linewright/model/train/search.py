@@ -16,6 +16,7 @@ from linewright.errors import SpecError, Terminal
 from linewright.features.facts import Encoder
 from linewright.model.facts import Recent, Task, Trial
 from linewright.model.families.ensemble import MOST_MEMBERS
+from linewright.model.families.hazard import Hazard
 from linewright.model.families.linear import steady
 from linewright.model.families.trainer import Fitted, Trainer
 from linewright.model.metrics.definitions import MetricRule
@@ -23,7 +24,7 @@ from linewright.model.reasons import ChosenReason, Named, Offer, PairsUnsure
 from linewright.model.spec import TrainSpec
 from linewright.model.tasks import link_of
 from linewright.model.tasks import task as rules_of
-from linewright.model.tasks.links import Floats, Matrix
+from linewright.model.tasks.links import HAZARD, Floats, Matrix
 from linewright.model.train.ensemble_selection import (
     Blend,
     Judged,
@@ -106,7 +107,8 @@ class Rows:
         It reads what `pairs` of its columns are together, too.
         """
         valid = None if held is None else (widened(self.x[held], pairs), self.target[held], self.weight[held])
-        return trainer.fit(
+        fitter = Hazard(trainer) if link_of(self.task) is HAZARD else trainer
+        return fitter.fit(
             widened(self.x[taken], pairs),
             self.target[taken],
             self.weight[taken],
@@ -444,7 +446,9 @@ class Search:
 
     def _most_paired(self, rows: Rows) -> int:
         most, _ = paired(self.spec.budget, _size(rows))
-        return most if most and can_pair(rows.x, rows.numbers) else 0
+        # Pairs are chosen by trees of one sum a row, which hazards are not.
+        is_fit = link_of(rows.task) is not HAZARD and can_pair(rows.x, rows.numbers)
+        return most if most and is_fit else 0
 
     def _refine(self, race: "_Race", tried: list[Tried]) -> None:
         """Try settings near the best one of trees, as far as the budget goes."""

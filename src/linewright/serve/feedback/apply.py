@@ -37,6 +37,9 @@ def keep(database: sqlite3.Connection, label: Label, received: str, place: Place
         If another label is kept, or of a correction: another one than it corrects.
     """
     text = text_of(label.label)
+    if label.is_time and label.corrects is None:
+        label = _grown(database, label)
+        text = text_of(label.label)
     try:
         if label.corrects is not None:
             correct = _correct_by_key if label.id is None else _correct_by_id
@@ -46,6 +49,36 @@ def keep(database: sqlite3.Connection, label: Label, received: str, place: Place
     except Conflict as error:
         error.where = place(label.number, "")
         raise
+
+
+def _grown(database: sqlite3.Connection, label: Label) -> Label:
+    """Return a time as it counts beside the one that is kept: as its correction where that was censored before it, as it where it says less.
+
+    What had not happened by day 300 may have happened on day 400, and who says so does not gainsay it.
+    """
+    from linewright.model.tasks.censoring import read_time  # noqa: PLC0415 -- who only reads feedback needs no numpy
+
+    text = _kept_of(database, label)
+    kept = None if text is None else msgspec.json.decode(text)
+    before, now = read_time(kept), read_time(label.label)
+    if before is None or now is None or kept == label.label:
+        return label
+    (then, had_happened), (time, happened) = before, now
+    if not had_happened and time >= then:
+        return msgspec.structs.replace(label, corrects=kept)
+    return msgspec.structs.replace(label, label=kept) if not happened and time <= then else label
+
+
+def _kept_of(database: sqlite3.Connection, label: Label) -> str | None:
+    """Return the label that is kept of the prediction or key that a label is about."""
+    if label.id is not None:
+        identity = number_of(label.id)
+        row = _key_of(database, identity)
+        found = _newest(database, "id", identity) or (row and _newest(database, "key", row[0]))
+        return found[0] if found else None
+    newest = _newest(database, "key", label.key)
+    labels = [other for _, other in _labels_of_key(database, label.key) if other is not None]
+    return newest[0] if newest else next(iter(labels), None)
 
 
 def unknown(label: Label, place: Place) -> UnknownLabel:

@@ -10,6 +10,7 @@ import msgspec
 
 from linewright.errors import RequestError
 from linewright.model.facts import RequestColumn
+from linewright.model.task_facts import has_times
 from linewright.serve.rows.scalars import MAX_TEXT, as_number, kind_of, shown, spell
 
 MAX_LABELS = 10_000
@@ -83,6 +84,8 @@ class Label(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     at: str | None
     corrects: str | float | None = None
     """The label that it replaces; `None` where it is the first."""
+    is_time: bool = False
+    """Whether it is a time: then what had not happened by an earlier time may have happened later."""
 
 
 def check_labels(labels: object, package: AllowedLabels, place: Place = in_labels) -> list[Label]:
@@ -135,6 +138,7 @@ def _label(number: int, entry: object, package: AllowedLabels, place: Callable[[
         label=label,
         at=_instant(entry.get("at"), place),
         corrects=_corrected(entry.get("corrects"), label, package, place),
+        is_time=has_times(package.task),
     )
 
 
@@ -180,6 +184,8 @@ def _key(value: object, place: Callable[[str], str]) -> str | None:
 
 def _fitting(value: object, package: AllowedLabels, place: Callable[[str], str], part: str) -> str | float:
     later = "send the label when it is known; until then leave this entry out" if value is None else ""
+    if has_times(package.task):
+        return _time(value, package, place(part), later)
     if not package.classes:
         if isinstance(value, (int, float)) and not isinstance(value, bool) and _is_plain(value):
             return float(value) + 0.0  # so that -0.0 is 0.0
@@ -200,6 +206,20 @@ def _fitting(value: object, package: AllowedLabels, place: Callable[[str], str],
             hint=later,
         )
     return spelled
+
+
+def _time(value: object, package: AllowedLabels, where: str, hint: str) -> str:
+    from linewright.model.tasks import task  # noqa: PLC0415 -- `status` reads feedback too, and without numpy
+
+    if spelled := task(package.task).spelled(value):
+        return spelled
+    raise RequestError(
+        "not a time of at least 0",
+        where=where,
+        found=shown(value),
+        allowed='12.5 or "12.5" where it happened, "12.5+" where it had not happened by then, or {"time": 12.5, "event": false}',
+        hint=hint,
+    )
 
 
 def _refuse_other_numbers(

@@ -13,6 +13,7 @@ from msgspec import UNSET, UnsetType
 
 from linewright.errors import RequestError
 from linewright.model.facts import Package, RequestColumn
+from linewright.model.task_facts import has_times
 from linewright.serve.answers import Datatype, Durability, InferAnswer, Model, Output, OutputName, TensorPlace
 from linewright.serve.http import oip_binary
 from linewright.serve.http.oip_binary import Blobs
@@ -386,12 +387,17 @@ def _no_output(name: str, names: Sequence[str]) -> RequestError:
 
 
 def _outputs(package: Package, *, ids: Sequence[str], answers: Sequence[Mapping[str, Any]]) -> list[Output]:
-    classes, n = list(package.classes), len(ids)
+    classes, n, is_curve = list(package.classes), len(ids), has_times(package.task)
+    is_class = bool(classes) and not is_curve
     predictions = _output(
-        "prediction", "BYTES" if classes else "FP64", [n], [a["prediction"] for a in answers]
+        "prediction", "BYTES" if is_class else "FP64", [n], [a["prediction"] for a in answers]
     )
     outputs = [predictions, _output("id", "BYTES", [n], list(ids))]
-    if classes:
+    if is_curve:
+        left = [answer["survival"][time] for answer in answers for time in classes]
+        times = [float(time) for time in classes]
+        outputs.insert(1, _output("survival", "FP64", [n, len(classes)], left, times=times))
+    elif is_class:
         shares = [answer["probabilities"][name] for answer in answers for name in classes]
         about = {"classes": classes, "threshold": package.threshold}
         outputs.insert(1, _output("probabilities", "FP64", [n, len(classes)], shares, **about))

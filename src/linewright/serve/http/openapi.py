@@ -15,6 +15,7 @@ import msgspec
 from linewright import __version__
 from linewright.errors import LinewrightError, RequestError
 from linewright.model.facts import Package, RequestColumn
+from linewright.model.task_facts import has_times
 from linewright.serve import answers
 from linewright.serve.feedback.parse import MAX_LABELS
 from linewright.serve.http import oip, oip_binary
@@ -391,7 +392,7 @@ def _schemas_of(live: Live, form: RequestForm) -> Iterator[tuple[str, Schema]]:
     row = row_schema(form, live.model or "")
     yield "Row", {name: part for name, part in row.items() if name != "$schema"}
     yield "Ask", _filled(Body, rows=_list(_named(".Row", line), MAX_ROWS))
-    if package.classes:
+    if _is_class(package):
         yield "Class", {"enum": list(package.classes), "description": "As spelled in the training data."}
     yield "Prediction", _prediction(package, line)
     predictions = {**_list(_named(".Prediction", line)), "description": "One a row, in their order."}
@@ -405,9 +406,14 @@ def _prediction(package: Package, line: str) -> Schema:
     optional = ["key", "warnings", "model", "digest", *_EXPLAINED]
     if package.key is not None:
         properties["key"] = {**_TEXT, "description": f"The row's {package.key}."}
-    if package.classes:
+    if _is_class(package):
         properties["prediction"] = _named(".Class", line)
         properties["probabilities"] = _object(dict.fromkeys(package.classes, _SHARE))
+    elif has_times(package.task):
+        properties["prediction"] = {"type": "number", "description": "How long until it happens."}
+        properties["beyond"] = {**_TRUTH, "description": "Whether more than half is left at the last time."}
+        left = _object(dict.fromkeys(package.classes, _SHARE))
+        properties["survival"] = {**left, "description": "The share that is left, by time; it never rises."}
     else:
         properties["prediction"] = {"type": "number"}
     if package.threshold is not None:
@@ -432,8 +438,28 @@ def _prediction(package: Package, line: str) -> Schema:
     return _object(properties, *optional)
 
 
+_NUMBER: Schema = {"type": "number"}
+_TIME: Schema = {
+    "description": "A time; with a + behind it, or event false, where it had not happened by then.",
+    "oneOf": [
+        {"type": "number", "minimum": 0},
+        {"type": "string", "pattern": r"^[0-9.eE+-]+$", "examples": ["12.5", "12.5+"]},
+        {
+            "type": "object",
+            "properties": {"time": {"type": "number", "minimum": 0}, "event": {"type": "boolean"}},
+            "required": ["time", "event"],
+            "additionalProperties": False,
+        },
+    ],
+}
+
+
+def _is_class(package: Package) -> bool:
+    return bool(package.classes) and not has_times(package.task)
+
+
 def _label(package: Package, line: str) -> Schema:
-    known = _named(".Class", line) if package.classes else {"type": "number"}
+    known = _named(".Class", line) if _is_class(package) else _TIME if has_times(package.task) else _NUMBER
     label = _object(
         {
             "id": {**_TEXT, "maxLength": 100, "description": "Of the prediction that it is about."},
