@@ -7,8 +7,8 @@ import msgspec
 
 from linewright.store.values import Result
 
-LabelForm = Literal["two", "classes", "number"]
-"""What the labels of a line are: one of two classes, of which the second is looked for, one of several, or a number."""
+LabelForm = Literal["two", "classes", "number", "items"]
+"""What the labels of a line are: one of two classes, of which the second is looked for, one of several, a number, or a list of items."""
 MOST_LABELS = 200
 TRAIN, TEST, EMBARGO = 0, 1, 2
 """Codes of the parts of a split, one byte a row."""

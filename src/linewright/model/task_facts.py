@@ -59,6 +59,12 @@ TASK_FACTS: Mapping[str, TaskFacts] = MappingProxyType(
                 loss_name="squared error",
                 is_squared=True,
             ),
+            TaskFacts(
+                name="recommend",
+                metrics=("ndcg@10", "recall@10", "coverage@10", "novelty@10"),
+                label="items",
+                loss_name="1 - ndcg@10",
+            ),
         )
     }
 )
@@ -138,6 +144,10 @@ METRIC_FACTS: Mapping[str, MetricFacts] = MappingProxyType(
             _metric("mae", "regression", greater_is_better=False, is_bounded=False),
             _metric("mape", "regression", greater_is_better=False, is_bounded=False),
             _metric("r2", "regression", is_bounded=False),
+            _metric("ndcg@10", "recommend"),
+            _metric("recall@10", "recommend"),
+            _metric("coverage@10", "recommend"),
+            _metric("novelty@10", "recommend", is_bounded=False),
         )
     }
 )

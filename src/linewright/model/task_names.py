@@ -11,6 +11,7 @@ TASKS: Mapping[str, str] = {
     "binary": "linewright.model.tasks.binary:BINARY",
     "multiclass": "linewright.model.tasks.multiclass:MULTICLASS",
     "regression": "linewright.model.tasks.regression:REGRESSION",
+    "recommend": "linewright.model.tasks.recommend:RECOMMEND",
 }
 """``module:NAME`` of the rules of each task that is built in."""
 PLUGINS = "linewright.tasks"

@@ -18,6 +18,7 @@ from linewright.line.run_context import Work, compared_by, headline
 from linewright.line.split_rows import label_text, read_rows, weights
 from linewright.line.steps.explained_inputs import inputs_of
 from linewright.line.steps.ingest import answered
+from linewright.line.steps.recommend import popular_lists, users_of
 from linewright.line.steps.rival import BASELINE, rival_of
 from linewright.model.evaluate.against_linear import beside_linear
 from linewright.model.evaluate.decision_changes import redecided
@@ -46,6 +47,8 @@ def _clusters(
     Equal rows were split together, so they are drawn together: drawn one by one, 4,278 rows of which 2,217 are different would count as 4,278.
     """
     table = work.spec.table
+    if work.spec.recommend is not None:
+        return users_of(work, rows)
     match _kind(work):
         case "block":
             return blocks_in_time(truth, scores)
@@ -58,6 +61,8 @@ def _clusters(
 
 
 def _kind(work: Work) -> ClusterKind:
+    if work.spec.recommend is not None:
+        return "group"
     if work.split.by == "time":
         return "block"
     return "group" if work.split.by == "group" and work.spec.table.group is not None else "equal"
@@ -106,7 +111,8 @@ def ask_test_rows(
     """
     test, trained, rules = work.rows.test, work.trained, work.rules
     frame = work.rows.frame[test]
-    truth = rules.target(label_text(frame, work.spec.label.column), trained.classes)
+    names = trained.classes or trained.encoder.items
+    truth = rules.target(label_text(frame, work.spec.label.column), names)
     model = load(package, work.factory.artifacts.get)
     x = encode_table(model.package.encoder, frame)
     scores = model.scores(x)
@@ -120,7 +126,7 @@ def ask_test_rows(
             classes=trained.classes,
             truth=truth,
             scores=scores,
-            baseline_scores=rules.baseline_scores(trained.baseline, len(truth)),
+            baseline_scores=_baseline_scores(work, x, len(truth)),
             weight=weights(frame, work.spec),
             clusters=_clusters(work, test, truth, [scores, *others]),
             cluster_kind=_kind(work),
@@ -129,6 +135,13 @@ def ask_test_rows(
             seed=_seed(work),
         ),
     )
+
+
+def _baseline_scores(work: Work, x: np.ndarray, n: int) -> np.ndarray:
+    """Return what is said without features; of a recommender, the popular items that the history does not rule out."""
+    if work.spec.recommend is not None:
+        return popular_lists(work, work.spec.recommend, x)
+    return work.rules.baseline_scores(work.trained.baseline, n)
 
 
 def evaluate_step(work: Work) -> Evaluation:
@@ -142,6 +155,8 @@ def evaluate_step(work: Work) -> Evaluation:
         band=asked.model.band,
         raw_scores=None if package.calibration.method == "none" else asked.model.raw_scores(asked.x),
     )
+    if work.spec.recommend is not None:  # there are no columns to explain it by
+        return measured
     told = with_missed(work.explanation, asked.model, asked.held_out, seed=rows.seed)
     plain = _plain(work, rows)
     return msgspec.structs.replace(
