@@ -8,9 +8,9 @@ from typing import NamedTuple
 
 import polars as pl
 
-from linewright.text.lists import read_list_text
 from linewright.data.spec import ColumnType
 from linewright.errors import SpecError
+from linewright.text.lists import read_list_text, spelled, to_list_text
 
 DTYPES: Mapping[str, pl.DataType] = {
     "integer": pl.Int64(),
@@ -259,6 +259,11 @@ def _from_text(text: pl.Expr, to: str, pattern: str | None, zone: str | None) ->
             return text
 
 
+def _list_cells(lists: pl.Series) -> pl.Series:
+    cells = (None if one is None else to_list_text(spelled(one.to_list())) for one in lists)
+    return pl.Series(lists.name, list(cells), dtype=pl.String)
+
+
 def _list_texts(text: pl.Series) -> pl.Series:
     return pl.Series(
         text.name, [None if one is None else read_list_text(one) for one in text], dtype=pl.String
@@ -267,6 +272,8 @@ def _list_texts(text: pl.Series) -> pl.Series:
 
 def _from_native(column: pl.Expr, dtype: pl.DataType, to: str, zone: str | None) -> pl.Expr:
     nothing = pl.lit(None, dtype=DTYPES[to])
+    if to == "list" and isinstance(dtype, pl.List):
+        return column.map_batches(_list_cells, return_dtype=pl.String())
     if dtype.is_nested() or dtype == pl.Binary:
         return nothing
     if to in {"category", "text"}:

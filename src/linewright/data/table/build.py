@@ -9,12 +9,12 @@ import polars as pl
 
 from linewright.data.breach_text import as_details
 from linewright.data.facts import Breach, Column, RowSql
-from linewright.text.lists import spelled, to_list_text
 from linewright.data.read.batches import Batch, Held, Ragged, ahead, refuse_patterns
 from linewright.data.read.source import Raw, Source, clean, whole
 from linewright.data.spec import ColumnRule, DataSpec
 from linewright.data.types import Typing, cast, cast_all, infer, known_zone
 from linewright.errors import ContractBreach, SpecError
+from linewright.text.lists import spelled, to_list_text
 from linewright.text.suggest import listed, nearest
 
 _ORDERED = ("integer", "number", "date", "datetime")

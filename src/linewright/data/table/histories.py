@@ -6,9 +6,9 @@ from typing import NamedTuple
 import polars as pl
 
 from linewright.data.facts import Column
-from linewright.text.lists import to_list_text
 from linewright.data.spec import HISTORY, DataSpec, RecommendSpec, duration_micros
 from linewright.errors import SpecError
+from linewright.text.lists import to_list_text
 
 _PERIOD = "\0period"
 

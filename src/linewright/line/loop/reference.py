@@ -39,8 +39,8 @@ from linewright.serve.rows.scorer import Scorer
 from linewright.store.disk import faults_explained
 from linewright.store.protocols import Version
 from linewright.store.values import digest_of
-from linewright.watch.facts import Reference, RetrainProposal
 from linewright.text.lists import read_list
+from linewright.watch.facts import Reference, RetrainProposal
 from linewright.watch.histograms import reference_of
 
 _WEEK = 7 * 86_400 * 10**6

@@ -1,6 +1,6 @@
 """The steps ``evaluate`` and ``gate``: how good a package is, and whether it may serve."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -33,6 +33,7 @@ from linewright.model.metrics.predictions import say
 from linewright.model.metrics.time_blocks import blocks_in_time
 from linewright.model.package.model import Model, load
 from linewright.model.spec import BeatsGate, FairnessGate
+from linewright.model.tasks.item_lists import recoded
 from linewright.model.tasks.threshold import choose_threshold
 from linewright.model.tasks.value import Amounts
 from linewright.model.train.scored_rows import from_bytes
@@ -98,7 +99,12 @@ class Asked:
 
 
 def ask_test_rows(
-    work: Work, package: str, amounts: Amounts | None = None, *, others: Iterable[np.ndarray] = ()
+    work: Work,
+    package: str,
+    amounts: Amounts | None = None,
+    *,
+    others: Iterable[np.ndarray] = (),
+    more_items: Sequence[str] = (),
 ) -> Asked:
     """Ask a package about the test rows.
 
@@ -108,10 +114,12 @@ def ask_test_rows(
         What decisions on them are worth; what hangs on scores alone needs none.
     others
         Scores of a model that gets the same clusters.
+    more_items
+        What that model may list and the package may not.
     """
     test, trained, rules = work.rows.test, work.trained, work.rules
     frame = work.rows.frame[test]
-    names = trained.classes or trained.encoder.items
+    names = trained.classes or (*trained.encoder.items, *more_items)
     truth = rules.target(label_text(frame, work.spec.label.column), names)
     model = load(package, work.factory.artifacts.get)
     x = encode_table(model.package.encoder, frame)
@@ -209,11 +217,17 @@ def gate_step(work: Work) -> Certificate:
     fair = fair_rows(work, rival.digest if compares else BASELINE)
     champion = work.metadata.get(rival.digest, Package) if rival.digest != BASELINE else None
     rival_scores = None if champion is None else scores_of(work, rival.digest, work.rows.test)
+    more_items: tuple[str, ...] = ()
+    if rival_scores is not None and champion is not None and champion.encoder.items:
+        # Each model has codes of its own for items.
+        more_items = tuple(sorted({*champion.encoder.items} - {*trained.encoder.items}))
+        rival_scores = recoded(rival_scores, champion.encoder.items, (*trained.encoder.items, *more_items))
     asked = ask_test_rows(
         work,
         package,
         amounts_of_rows(work, work.rows.test),
         others=[] if rival_scores is None else [rival_scores],
+        more_items=more_items,
     )
     rows = asked.rows
     certificate = certify(

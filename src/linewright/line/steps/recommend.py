@@ -53,7 +53,7 @@ def popular_lists(work: Work, spec: RecommendSpec, x: np.ndarray) -> np.ndarray:
 
 def users_of(work: Work, rows: np.ndarray) -> np.ndarray:
     """Return a number for the user of each row; a row of nobody known is alone."""
-    users = label_text(work.rows.frame[rows], str(work.spec.table.group))
+    users: list[str | None] = [*label_text(work.rows.frame[rows], str(work.spec.table.group))]
     named = [f"row {row}" if user is None else f"user {user}" for row, user in enumerate(users)]
     return np.unique(np.asarray(named, dtype=object).astype(str), return_inverse=True)[1]
 

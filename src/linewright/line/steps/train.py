@@ -307,4 +307,5 @@ def _golden(work: Work, model: Model) -> bytes:
     encoder = model.package.encoder
     frame = work.rows.frame[work.rows.test[:GOLDEN_ROWS]].select(encoder.columns)
     answers = model.answers(model.scores(encode(encoder, to_columns(frame, encoder.columns))))
-    return msgspec.json.encode({"rows": json_rows(frame), "predictions": answers})
+    lists = encoder.columns if encoder.items else ()
+    return msgspec.json.encode({"rows": json_rows(frame, lists), "predictions": answers})

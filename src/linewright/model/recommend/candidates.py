@@ -107,8 +107,9 @@ def _ease(candidate: Candidate, matrix: sparse.csr_matrix) -> NDArray[np.float32
     gram = (matrix.T @ matrix).toarray().astype(np.float32)
     diagonal = np.diag_indices_from(gram)
     gram[diagonal] += np.float32(candidate.shrink)
-    factor, failed = linalg.lapack.spotrf(gram, lower=1, overwrite_a=1)
-    inverse, failed_too = linalg.lapack.spotri(factor, lower=1, overwrite_c=1)
+    lapack: Any = linalg.lapack  # its functions are compiled, and have no types
+    factor, failed = lapack.spotrf(gram, lower=1, overwrite_a=1)
+    inverse, failed_too = lapack.spotri(factor, lower=1, overwrite_c=1)
     if failed or failed_too:
         raise Terminal("EASE has no solution", where="train", found=candidate.name)
     inverse = np.tril(inverse)
@@ -123,7 +124,7 @@ def _nearest(
 ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
     together = sparse.csr_matrix(matrix.T @ matrix)
     norms = np.sqrt(together.diagonal())
-    items, k = together.shape[0], candidate.neighbours
+    items, k = len(norms), candidate.neighbours
     places, numbers = np.zeros((items, k + 1), np.int64), np.zeros((items, k + 1), np.float32)
     for item in range(items):
         start, end = together.indptr[item], together.indptr[item + 1]

@@ -172,7 +172,7 @@ def _lists(rows: HistoryRows, taken: Taken, spec: RecommendSpec) -> Lists:
     )
 
 
-def _losses(graph: bytes, lists: Lists, x: NDArray[np.float32], target: Floats) -> Floats:
+def _losses(graph: bytes, lists: Lists, x: NDArray[np.float32], target: NDArray[Any]) -> Floats:
     opened = open_graph(graph, inputs=[("x", "float", lists.length)], outputs=lists.outputs)
     return task("recommend").row_loss(target, opened.run({"x": x}, len(x)).astype(np.float64))
 

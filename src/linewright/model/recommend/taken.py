@@ -20,13 +20,14 @@ class Taken:
 
     items: tuple[str, ...]
     """Ascending."""
+    users: int
     matrix: sparse.csr_matrix
     """float32, shape (users, items): 1 where the user took the item."""
 
     @property
     def shares(self) -> NDArray[np.float32]:
         """The share of the users who took each item, shape (items,)."""
-        return (np.asarray(self.matrix.sum(axis=0)).ravel() / max(self.matrix.shape[0], 1)).astype(np.float32)
+        return (np.asarray(self.matrix.sum(axis=0)).ravel() / max(self.users, 1)).astype(np.float32)
 
 
 def taken_by(users: Sequence[object], lists: Sequence[Sequence[str | None]]) -> Taken:
@@ -58,4 +59,5 @@ def taken_by(users: Sequence[object], lists: Sequence[Sequence[str | None]]) -> 
     starts = np.concatenate([[0], np.cumsum([len(row) for row in rows])])
     places = np.array([one for row in rows for one in row], dtype=np.int64)
     ones = np.ones(len(places), dtype=np.float32)
-    return Taken(items=items, matrix=sparse.csr_matrix((ones, places, starts), shape=(len(rows), len(items))))
+    matrix = sparse.csr_matrix((ones, places, starts), shape=(len(rows), len(items)))
+    return Taken(items=items, users=len(rows), matrix=matrix)

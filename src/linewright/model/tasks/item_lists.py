@@ -112,3 +112,17 @@ def lists_of(answers: Sequence[Mapping[str, Any]], items: Sequence[str]) -> Floa
         scores[row, ranks : ranks + len(listed)] = one["scores"]
         scores[row, -3:] = one["history_used"], len(items), ranks
     return scores
+
+
+def recoded(scores: Floats, items: Sequence[str], others: Sequence[str]) -> Floats:
+    """Return lists with the codes that items have among others, which hold all of them.
+
+    Examples
+    --------
+    >>> recoded(np.array([[1, 0.5, 0.1, 2, 1, 1]]), ["b"], ["a", "b"]).tolist()
+    [[2.0, 0.5, 0.1, 2.0, 1.0, 1.0]]
+    """
+    code = {item: place for place, item in enumerate(others, start=1)}
+    table = np.array([NOTHING, *(code[item] for item in items)])
+    lists = ItemLists(scores)
+    return np.hstack([table[lists.items.astype(np.int64)], scores[:, lists.ranks :]])

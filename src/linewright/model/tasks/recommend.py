@@ -7,13 +7,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from linewright.data.facts import LabelForm
-from linewright.text.lists import read_list
 from linewright.errors import SpecError
 from linewright.model.facts import Band
 from linewright.model.task_facts import TASK_FACTS
 from linewright.model.tasks.item_lists import CUT, NOTHING, UNKNOWN, ItemLists, ndcg_of_rows
 from linewright.model.tasks.links import IDENTITY, Link
 from linewright.model.tasks.rules import TaskRules, repeat
+from linewright.text.lists import read_list
 
 Floats = NDArray[np.float64]
 

@@ -9,9 +9,9 @@ from typing import Any, cast
 
 import numpy as np
 
-from linewright.text.lists import MOST_ITEMS, read_list, spelled, to_list_text
 from linewright.features.encode import MISSING, Instants, Levels, Numbers, Values
 from linewright.serve.rows.scalars import INT64, MAX_TEXT, spell
+from linewright.text.lists import MOST_ITEMS, read_list, spelled, to_list_text
 
 _TEXT_OR_NONE = frozenset({str, NoneType})
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
