@@ -10,7 +10,7 @@ from linewright.features.facts import Encoder, HistoryItem
 from linewright.line.run_context import Work
 from linewright.line.split_rows import label_text
 from linewright.model.facts import Calibration, Trained
-from linewright.model.onnx.session import open_graph
+from linewright.model.onnx.session import LISTS_AT_ONCE, open_graph
 from linewright.model.recommend.learn import HistoryRows, learn_recommender, popular_graph
 
 _LIBRARIES = ("numpy", "onnx", "scipy")
@@ -47,7 +47,7 @@ def train_recommender(work: Work, spec: RecommendSpec) -> Trained:
 def popular_lists(work: Work, spec: RecommendSpec, x: np.ndarray) -> np.ndarray:
     """Return the popular items for encoded rows, by the rules of the line."""
     graph, outputs = popular_graph(_history_rows(work, work.rows.train, spec), spec)
-    opened = open_graph(graph, inputs=[("x", "float", spec.history)], outputs=outputs)
+    opened = open_graph(graph, inputs=[("x", "float", spec.history)], outputs=outputs, at_once=LISTS_AT_ONCE)
     return opened.run({"x": x}, len(x)).astype(np.float64)
 
 

@@ -63,6 +63,9 @@ PLAIN = re.compile(rb"(?s:" + _NUMBER + rb"|" + _TEXT + rb")++")
 ROWS_AT_ONCE = 256
 """Rows that a graph computes at one time: what it computes on the way to its answers stays in the processor's cache."""
 
+LISTS_AT_ONCE = 4
+"""Rows of histories that a graph ranks at one time: each takes a number for each item of the history and each item there is."""
+
 ERRORS = (
     onnx_errors.EPFail,
     onnx_errors.Fail,

@@ -20,7 +20,7 @@ from linewright.features.facts import Encoder, Raw
 from linewright.model.explanation_text import cannot_be_explained
 from linewright.model.facts import Calibration, CalibrationMethod, Package, RequestColumn, Trained
 from linewright.model.onnx.contributions import Explainer, open_explainer, sources_of, to_answers
-from linewright.model.onnx.session import ROWS_AT_ONCE, Graph, Input, open_graph
+from linewright.model.onnx.session import LISTS_AT_ONCE, ROWS_AT_ONCE, Graph, Input, open_graph
 from linewright.model.tasks import task
 from linewright.store.protocols import Artifacts, Metadata
 from linewright.store.values import canonical_json, decode, decoder, digest_of, digest_of_bytes
@@ -28,8 +28,6 @@ from linewright.store.values import canonical_json, decode, decoder, digest_of, 
 SMALLEST = 1e-30
 """`log_odds` takes no probability to be smaller; float32 goes a little below."""
 
-LISTS_AT_ONCE = 4
-"""Rows of histories that are ranked at one time: each takes a number for each item of the history and each item there is."""
 _FEW = 8
 """Rows up to which they are calibrated one by one."""
 _NEWEST = 1

@@ -56,9 +56,17 @@ def to_graph(weights: Weights, lists: Lists) -> bytes:
     shares = np.concatenate([[np.float32(0)], lists.shares]).astype(np.float32)
     base = shares.copy()
     base[0] = _NEVER
-    codes = graph.add("Cast", "x", to=TensorProto.INT64)
-    is_item = graph.cast(graph.add("Greater", codes, graph.constant(0, np.int64)), "float")
-    used = graph.add("ReduceSum", is_item, graph.constant([1], np.int64), keepdims=1)
+    whole = graph.add("Cast", "x", to=TensorProto.INT64)
+    is_read = graph.cast(graph.add("Greater", whole, graph.constant(0, np.int64)), "float")
+    used = graph.add("ReduceSum", is_read, graph.constant([1], np.int64), keepdims=1)
+    # Items stand at the front: what no history has is not added up.
+    longest = graph.add("ReduceMax", used, axes=[0, 1], keepdims=0)
+    longest = graph.add("Max", longest, graph.constant(1, np.float32))
+    end = graph.add(
+        "Unsqueeze", graph.add("Cast", longest, to=TensorProto.INT64), graph.constant([0], np.int64)
+    )
+    first, second = graph.constant([0], np.int64), graph.constant([1], np.int64)
+    codes, is_item = (graph.add("Slice", one, first, end, second) for one in (whole, is_read))
     nothing = graph.add("Mul", used, graph.constant(0, np.float32))
     popular = graph.add("Add", nothing, graph.constant(base[np.newaxis], np.float32))
     total = _by_history(graph, codes, nothing, weights, items)

@@ -13,7 +13,7 @@ from linewright.engine.context import Progress
 from linewright.errors import SpecError
 from linewright.features.history import HistoryReader
 from linewright.model.facts import Executed, MemberOf, Trial
-from linewright.model.onnx.session import open_graph
+from linewright.model.onnx.session import LISTS_AT_ONCE, open_graph
 from linewright.model.reasons import Alternative, ChosenReason, LowestLoss
 from linewright.model.recommend.candidates import Candidate, candidates, fit
 from linewright.model.recommend.graph import Lists, to_graph
@@ -173,7 +173,9 @@ def _lists(rows: HistoryRows, taken: Taken, spec: RecommendSpec) -> Lists:
 
 
 def _losses(graph: bytes, lists: Lists, x: NDArray[np.float32], target: NDArray[Any]) -> Floats:
-    opened = open_graph(graph, inputs=[("x", "float", lists.length)], outputs=lists.outputs)
+    opened = open_graph(
+        graph, inputs=[("x", "float", lists.length)], outputs=lists.outputs, at_once=LISTS_AT_ONCE
+    )
     return task("recommend").row_loss(target, opened.run({"x": x}, len(x)).astype(np.float64))
 
 

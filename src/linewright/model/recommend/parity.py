@@ -79,6 +79,5 @@ def _added(numbers: dict[str, NDArray[np.float32]], known: NDArray[np.int64]) ->
     if "neighbours" not in numbers:
         return weights.sum(axis=0)
     places = numbers["neighbours"][known]
-    return np.bincount(
-        places.ravel(), weights=weights.ravel(), minlength=int(numbers["neighbours"].max()) + 1
-    )
+    most = int(numbers["neighbours"].max()) + 1
+    return np.bincount(places.ravel(), weights=weights.ravel(), minlength=most).astype(np.float64)
