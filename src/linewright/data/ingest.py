@@ -94,7 +94,7 @@ def ingest(
     quarantine = _keep_quarantine(context, checked)
     if checked.stop is not None:
         raise breach(checked, quarantine)
-    checked = _in_rows(checked, data, served)
+    checked = in_rows(checked, data, served)
     order = tuple(dict.fromkeys(name for name in (data.table.time, data.table.key) if name is not None))
     # Rows that were answered come after those of the sources, whatever these are sorted by.
     findings = check_read(checked.frame, checked.columns, data, is_ordered=not served)
@@ -141,7 +141,7 @@ def check_sources(
     return check(table, data, referred, scratch=scratch, heard=heard, forgotten=forgotten)
 
 
-def _in_rows(checked: Checked, data: DataSpec, served: Sequence[Mapping[str, Any]]) -> Checked:
+def in_rows(checked: Checked, data: DataSpec, served: Sequence[Mapping[str, Any]] = ()) -> Checked:
     """Return events as rows, with those that were answered and whose truth is known; all else as it is."""
     if data.recommend is None:
         return checked
