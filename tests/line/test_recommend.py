@@ -16,10 +16,12 @@ from linewright.line.loop.worker import tend_inline
 from linewright.line.predict.batch import predict_file
 from linewright.line.predict.label_file import hand_in
 from linewright.line.predict.try_row import request_form, try_row
+from linewright.line.rebuild.compare import rebuild
 from linewright.line.record.registry import find_model
 from linewright.line.runs.execute import execute_inline
-from linewright.model.facts import Package, Trained
+from linewright.model.facts import Certificate, Package, Trained
 from linewright.model.package.model import load
+from linewright.operations.evidence import card
 from linewright.serve.rows.scorer import Scorer
 from linewright.serve.rows.similar import similar_items
 from linewright.text.lists import read_list
@@ -224,6 +226,66 @@ def test_the_same_events_give_the_same_digest(trained, tmp_path: Path):
         execute_inline(factory, shop.LINE)
 
         assert find_model(trained[0], shop.LINE).digest == find_model(factory, shop.LINE).digest
+
+
+def test_a_second_model_is_compared_user_by_user_with_the_champion(tmp_path: Path):
+    """Each model has codes of its own for items, and the champion did not know the new ones."""
+    factory, clock = shop.make_shop(tmp_path / "factory")
+    with factory:
+        execute_inline(factory, shop.LINE)
+        more = shop.sales(range(shop.DAYS, shop.DAYS + 20), seed=6)
+        fresh = more.with_columns(
+            item=pl.when(pl.col("item") == "k0-0").then(pl.lit("a-new-one")).otherwise("item")
+        )
+        pl.concat([shop.sales(), fresh]).write_csv(factory.root / "sales.csv")
+        clock.at += timedelta(days=20)
+        ran = execute_inline(factory, shop.LINE)
+        certificate = factory.metadata.get(ran.certificate, Certificate)
+        items = factory.metadata.get(ran.digest, Package).encoder.items
+
+    (gate,) = certificate.outcomes
+    assert "champion" == gate.found.against
+    assert -0.2 < gate.value < 0.2
+    assert "a-new-one" in items
+
+
+def test_answered_rows_with_their_labels_are_learned_from(tmp_path: Path):
+    """What users took from lists that were shown is news that no source has."""
+    factory, clock = shop.make_shop(tmp_path / "factory")
+    with factory:
+        execute_inline(factory, shop.LINE)
+        before = dataset_of(factory).height
+        clock.at += timedelta(hours=1)
+        asked, out, truth = (factory.root / name for name in ("asked.csv", "answers.csv", "truth.csv"))
+        pl.DataFrame({"customer": ["c001"] * 3, "history": ['["k1-1"]', '["k1-2"]', "[]"]}).write_csv(asked)
+        predict_file(factory, shop.LINE, asked, out)
+        pl.read_csv(out).select("id", label=pl.Series(['["k1-3"]', '["k1-4","k1-5"]', "[]"])).write_csv(truth)
+        hand_in(factory, shop.LINE, truth)
+        clock.at += timedelta(hours=1)
+        ran = execute_inline(factory, shop.LINE, as_of=factory.now())
+        rows = read_dataset(factory.metadata.get(ran.dataset, Dataset), factory.artifacts, factory.metadata)
+
+    assert before + 3 == rows.height
+    assert ['["k1-3"]', '["k1-4","k1-5"]', "[]"] == rows["item"].tail(3).to_list()
+
+
+def test_it_is_rebuilt_to_the_byte(trained, tmp_path: Path):
+    """From the manifest alone."""
+    factory, _ = trained
+    version = find_model(factory, shop.LINE)
+    found = rebuild(factory, version, workers=1, scratch=tmp_path, report=lambda _: None)
+
+    assert "R0" == found.level
+
+
+def test_the_card_says_what_events_became(trained):
+    """And does not count rows of histories as rows that a contract kept out."""
+    factory, _ = trained
+    text = str(card(factory, "shop@1").markdown)
+
+    assert "events were read. Each row is a moment of one user" in text
+    assert "kept out" not in text
+    assert "there are too few test rows" not in text
 
 
 @pytest.mark.parametrize(

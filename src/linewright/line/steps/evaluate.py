@@ -164,7 +164,7 @@ def evaluate_step(work: Work) -> Evaluation:
         raw_scores=None if package.calibration.method == "none" else asked.model.raw_scores(asked.x),
     )
     if work.spec.recommend is not None:  # there are no columns to explain it by
-        return measured
+        return msgspec.structs.replace(measured, explanation=work.metadata.keep(work.explanation))
     told = with_missed(work.explanation, asked.model, asked.held_out, seed=rows.seed)
     plain = _plain(work, rows)
     return msgspec.structs.replace(

@@ -211,7 +211,8 @@ def _items(value: object, where: str, hint: str) -> str:
     if isinstance(value, dict) and list(cast("dict[object, object]", value)) == ["items"]:
         value = cast("dict[str, object]", value)["items"]
     if isinstance(value, str):
-        value = _list_of(value) or [value]
+        listed = _list_of(value)
+        value = [value] if listed is None else listed
     items = cast("list[Any]", value) if isinstance(value, list) else None
     if (
         items is None
