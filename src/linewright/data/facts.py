@@ -7,9 +7,9 @@ import msgspec
 
 from linewright.store.values import Result
 
-LabelForm = Literal["two", "classes", "number", "time"]
-"""What the labels of a line are: one of two classes, of which the second is looked for, one of several, a number, or a time that may be
-censored."""
+LabelForm = Literal["two", "classes", "number", "time", "items"]
+"""What the labels of a line are: one of two classes, of which the second is looked for, one of several, a number, a time that may be
+censored, or a list of items."""
 MOST_LABELS = 200
 TRAIN, TEST, EMBARGO = 0, 1, 2
 """Codes of the parts of a split, one byte a row."""

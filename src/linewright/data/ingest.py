@@ -1,7 +1,7 @@
 """From sources to a kept dataset version."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +12,9 @@ from linewright.data.contract.check import Checked, Forgotten, breach, check
 from linewright.data.dataset.version import write_dataset
 from linewright.data.facts import MOST_LABELS, Ingested, Quarantine
 from linewright.data.read.source import Source, open_source, whole
-from linewright.data.spec import DataSpec, table_sources
-from linewright.data.table.build import build_table
+from linewright.data.spec import ColumnRule, DataSpec, table_sources
+from linewright.data.table.build import build_table, read_served
+from linewright.data.table.histories import rows_of_events
 from linewright.engine.context import Context, Progress
 
 STEP = "ingest"
@@ -82,7 +83,7 @@ def ingest(
     checked = check_sources(
         sources,
         data,
-        served,
+        served if data.recommend is None else (),
         scratch=scratch,
         heard=heard,
         forgotten=forgotten,
@@ -93,6 +94,7 @@ def ingest(
     quarantine = _keep_quarantine(context, checked)
     if checked.stop is not None:
         raise breach(checked, quarantine)
+    checked = in_rows(checked, data, served)
     order = tuple(dict.fromkeys(name for name in (data.table.time, data.table.key) if name is not None))
     # Rows that were answered come after those of the sources, whatever these are sorted by.
     findings = check_read(checked.frame, checked.columns, data, is_ordered=not served)
@@ -137,6 +139,19 @@ def check_sources(
     table = build_table([one for one in sources if one.name in names], data, served, labelled)
     referred = [whole(one) for one in sources if one.name not in names]
     return check(table, data, referred, scratch=scratch, heard=heard, forgotten=forgotten)
+
+
+def in_rows(checked: Checked, data: DataSpec, served: Sequence[Mapping[str, Any]] = ()) -> Checked:
+    """Return events as rows, with those that were answered and whose truth is known; all else as it is."""
+    if data.recommend is None:
+        return checked
+    frame, columns = rows_of_events(checked.frame, checked.columns, data)
+    if served:
+        rules = {
+            one.name: ColumnRule.model_validate({"type": one.type, "format": one.format}) for one in columns
+        }
+        frame = pl.concat([frame, read_served(served, rules, data).select(frame.columns)])
+    return replace(checked, frame=frame, columns=columns)
 
 
 def labels_of(values: pl.Series) -> tuple[str, ...]:

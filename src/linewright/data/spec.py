@@ -390,6 +390,32 @@ class ChecksSpec(Spec):
     """Columns that were known before the label was: no check suspects or asks of them again whether they were."""
 
 
+class RecommendSpec(Spec):
+    """What a line with `train.task: recommend` learns from its events, and what an answer lists.
+
+    Each row of the table is an event: `table.group` is the user, `label.column` the item, `table.time` when. They become rows that a request
+    could be: what a user had before a moment (the column ``history``, newest last), and what the user took at it.
+    """
+
+    items: Annotated[int, Field(ge=1, le=100)] = 10
+    """How many items an answer lists."""
+    again: bool = False
+    """Whether items that the user had before may be listed, and count as right: yes for what is bought again and again, no for films."""
+    history: Annotated[int, Field(ge=1, le=500)] = 100
+    """How many of the newest different items of a history are read."""
+    every: Duration | None = None
+    """Events of a user within one such span, counted in UTC from 1970, are one moment, e.g. ``1d`` (default: those of one time)."""
+    at_most: Annotated[dict[str, Annotated[int, Field(ge=1)]], Field(max_length=1)] = Field(
+        default_factory=dict
+    )
+    """How many items of one category an answer may list, by the column of the events that holds the category of the item, e.g.
+    ``{category: 3}``. Looked for among the best 256 items, so an answer may be shorter."""
+
+
+HISTORY = "history"
+"""Column that holds what a user had before."""
+
+
 class DataSpec(Spec):
     """Everything that the data room is asked for."""
 
@@ -403,6 +429,8 @@ class DataSpec(Spec):
     """What the table promises."""
     checks: ChecksSpec = ChecksSpec()
     """Checks of the data that are off, and columns that were known before the label."""
+    recommend: RecommendSpec | None = None
+    """For `train.task: recommend`: how events become rows, and what an answer lists."""
     on_new_column: Literal["ignore", "warn", "stop"] = "warn"
     """What a column that the contract does not name does; it is never a feature."""
 

@@ -10,6 +10,7 @@ import polars as pl
 
 from linewright.data.spec import ColumnType
 from linewright.errors import SpecError
+from linewright.text.lists import read_list_text, spelled, to_list_text
 
 DTYPES: Mapping[str, pl.DataType] = {
     "integer": pl.Int64(),
@@ -19,8 +20,9 @@ DTYPES: Mapping[str, pl.DataType] = {
     "text": pl.String(),
     "date": pl.Date(),
     "datetime": pl.Datetime("us", "UTC"),
+    "list": pl.String(),
 }
-"""How each type is held in memory. `list` and `file` cannot be read yet."""
+"""How each type is held in memory; a list as its JSON text, see `text.lists`. `file` cannot be read yet."""
 
 _WHOLE = 2.0**53
 TRUE = ("true", "t", "yes", "y", "1")
@@ -251,12 +253,27 @@ def _from_text(text: pl.Expr, to: str, pattern: str | None, zone: str | None) ->
             return _instant_by_format(text, pattern, zone)
         case "datetime":
             return _instant(text, zone)
+        case "list":
+            return text.map_batches(_list_texts, return_dtype=pl.String())
         case _:
             return text
 
 
+def _list_cells(lists: pl.Series) -> pl.Series:
+    cells = (None if one is None else to_list_text(spelled(one.to_list())) for one in lists)
+    return pl.Series(lists.name, list(cells), dtype=pl.String)
+
+
+def _list_texts(text: pl.Series) -> pl.Series:
+    return pl.Series(
+        text.name, [None if one is None else read_list_text(one) for one in text], dtype=pl.String
+    )
+
+
 def _from_native(column: pl.Expr, dtype: pl.DataType, to: str, zone: str | None) -> pl.Expr:
     nothing = pl.lit(None, dtype=DTYPES[to])
+    if to == "list" and isinstance(dtype, pl.List):
+        return column.map_batches(_list_cells, return_dtype=pl.String())
     if dtype.is_nested() or dtype == pl.Binary:
         return nothing
     if to in {"category", "text"}:

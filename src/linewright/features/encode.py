@@ -22,11 +22,13 @@ from linewright.features.facts import (
     Encoder,
     Encoding,
     Frequency,
+    HistoryItem,
     Number,
     Raw,
     Text,
     TextPart,
 )
+from linewright.features.history import HistoryReader
 from linewright.features.pair_arithmetic import together
 from linewright.features.text import TextReader
 
@@ -114,9 +116,18 @@ def encode(encoder: Encoder, columns: Columns) -> NDArray[Any]:
     if encoder.is_raw:
         return _raw(encoder, columns, n)
     matrix = np.empty((n, len(encoder.encodings)), dtype=np.float32)
-    readers = {text.column: _reader_of(text) for text in encoder.texts}
+    readers = {text.column: _reader_of(text) for text in encoder.texts} | histories_of(encoder)
     fill(matrix, encoder, range(len(encoder.encodings)), columns, readers)
     return matrix
+
+
+def histories_of(encoder: Encoder) -> dict[str, HistoryReader]:
+    """Return what reads the histories of an encoder, by column."""
+    return {
+        one.column: HistoryReader(one.items)
+        for one in encoder.encodings
+        if isinstance(one, HistoryItem) and one.place == 0
+    }
 
 
 @lru_cache(maxsize=4)
@@ -130,26 +141,26 @@ def fill(
     encoder: Encoder,
     places: Iterable[int],
     columns: Columns,
-    readers: Mapping[str, TextReader],
+    readers: Mapping[str, TextReader | HistoryReader],
 ) -> None:
     """Set some columns of the matrix of an encoder, shape (n, len(encoder.encodings)); see `encode`.
 
     Parameters
     ----------
     readers
-        By column, what reads its texts.
+        By column, what reads its texts, or its histories.
 
     Raises
     ------
     RequestError
         As `encode` does.
     Corrupt
-        If the encoder does not say how a text becomes numbers.
+        If the encoder does not say how a text, or a history, becomes numbers.
     """
     texts: dict[str, list[int]] = {}
     for j in places:
         encoding = encoder.encodings[j]
-        if isinstance(encoding, TextPart):
+        if isinstance(encoding, TextPart | HistoryItem):
             texts.setdefault(encoding.column, []).append(j)
         else:
             matrix[:, j] = encode_one(encoding, columns)
@@ -158,6 +169,10 @@ def fill(
         column, reader = _values(columns, name, Levels), readers.get(name)
         if reader is None:
             raise Corrupt("an encoder does not say how a text becomes numbers", where=f"column {name!r}")
+        if isinstance(reader, HistoryReader):
+            into = _side_by_side(taken)
+            matrix[:, into] = reader.read(column.levels, length=len(taken)).take(column.codes, axis=0)
+            continue
         parts = [one.part for j in taken if isinstance(one := encoder.encodings[j], TextPart)]
         wanted, into = _side_by_side(parts), _side_by_side(taken)
         for part, some in _in_parts(column):
@@ -284,9 +299,9 @@ def encode_one(encoding: Encoding, columns: Columns) -> NDArray[np.float32]:
                 for name in (encoding.column, encoding.other)
             )
             return together(encoding.operation, left, right)
-        case Raw() | TextPart():
+        case Raw() | TextPart() | HistoryItem():
             raise RequestError(
-                "a raw column has no place in a matrix, and texts are read at once",
+                "a raw column has no place in a matrix, and texts and histories are read at once",
                 where=f"column {encoding.column!r}",
             )
         case _:

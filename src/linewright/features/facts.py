@@ -112,6 +112,16 @@ class Text(msgspec.Struct, frozen=True, kw_only=True):
         return len(SHAPES) + self.topics + len(self.words) // 2
 
 
+class HistoryItem(msgspec.Struct, frozen=True, kw_only=True, tag="history_item", tag_field="encoding"):
+    """One of the newest items of a history that a model knows, as 1 + its place among `items`; 0 where there are fewer."""
+
+    column: str
+    place: int
+    """0 is the newest."""
+    items: tuple[str, ...] = ()
+    """All that the model knows, ascending; said at place 0 alone."""
+
+
 class Raw(msgspec.Struct, frozen=True, kw_only=True, tag="raw", tag_field="encoding"):
     """A column as it is, for a model that makes its own features. Missing numbers stay NaN."""
 
@@ -121,7 +131,9 @@ class Raw(msgspec.Struct, frozen=True, kw_only=True, tag="raw", tag_field="encod
     """What a text is where there is none; whole numbers and booleans cannot be missing."""
 
 
-Encoding = Number | Boolean | Category | Frequency | DatePart | Elapsed | Arithmetic | TextPart | Raw
+Encoding = (
+    Number | Boolean | Category | Frequency | DatePart | Elapsed | Arithmetic | TextPart | HistoryItem | Raw
+)
 
 
 class Encoder(msgspec.Struct, frozen=True, kw_only=True):
@@ -146,6 +158,12 @@ class Encoder(msgspec.Struct, frozen=True, kw_only=True):
     def is_raw(self) -> bool:
         """Whether columns are handed over as they are."""
         return any(isinstance(encoding, Raw) for encoding in self.encodings)
+
+    @property
+    def items(self) -> tuple[str, ...]:
+        """What a model that reads a history can list, in the order of its codes; empty for others."""
+        first = self.encodings[0] if self.encodings else None
+        return first.items if isinstance(first, HistoryItem) else ()
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -186,6 +204,8 @@ def _name(encoding: Encoding) -> str:
         case TextPart():
             shape = SHAPES[encoding.part : encoding.part + 1]
             return f"{encoding.column}:{shape[0] if shape else encoding.part - len(SHAPES) + 1}"
+        case HistoryItem():
+            return f"{encoding.column}:{encoding.place + 1}"
         case Elapsed():
             return f"{encoding.column}-{encoding.since}" if encoding.since else f"{encoding.column}:days"
         case Arithmetic():

@@ -189,7 +189,7 @@ class Trained(Result, frozen=True, kw_only=True, tag="trained"):
     """For regression: half-width of a 90 % prediction interval that is the same for all answers, from out-of-fold residuals
     (split conformal). Where there is a `band`, answers have its intervals, and this is how far off they are as a whole."""
     baseline: tuple[float, ...]
-    """Prediction that uses no features: class shares of the training rows, or their mean (weighted); where the line's metric is
+    """Prediction that uses no features: of a recommender, the share of users who took each item; else class shares of the training rows, or their mean (weighted); where the line's metric is
     ``mae``, their median."""
     rows: int
     """Training rows that it learned from."""
@@ -601,7 +601,7 @@ class Missed(msgspec.Struct, frozen=True, kw_only=True):
     """Of them, those that are missed."""
 
 
-NotExplained = Literal["adds-no-scores", "imported"]
+NotExplained = Literal["adds-no-scores", "imported", "lists-items"]
 """Why single answers cannot be explained: the estimator does not add up scores, or the model is imported and does not say how its
 training rows are distributed."""
 

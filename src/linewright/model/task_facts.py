@@ -68,6 +68,12 @@ TASK_FACTS: Mapping[str, TaskFacts] = MappingProxyType(
                 )
                 for name in ("survival", "rul")
             ),
+            TaskFacts(
+                name="recommend",
+                metrics=("ndcg@10", "recall@10", "coverage@10", "novelty@10"),
+                label="items",
+                loss_name="1 - ndcg@10",
+            ),
         )
     }
 )
@@ -160,6 +166,10 @@ METRIC_FACTS: Mapping[str, MetricFacts] = MappingProxyType(
             _metric("r2", "regression", is_bounded=False),
             _metric("integrated_brier_score", *_OF_TIMES, greater_is_better=False, is_bounded=False),
             _metric("concordance", *_OF_TIMES),
+            _metric("ndcg@10", "recommend"),
+            _metric("recall@10", "recommend"),
+            _metric("coverage@10", "recommend"),
+            _metric("novelty@10", "recommend", is_bounded=False),
         )
     }
 )

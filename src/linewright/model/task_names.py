@@ -13,6 +13,7 @@ TASKS: Mapping[str, str] = {
     "regression": "linewright.model.tasks.regression:REGRESSION",
     "survival": "linewright.model.tasks.survival:SURVIVAL",
     "rul": "linewright.model.tasks.survival:RUL",
+    "recommend": "linewright.model.tasks.recommend:RECOMMEND",
 }
 """``module:NAME`` of the rules of each task that is built in."""
 PLUGINS = "linewright.tasks"

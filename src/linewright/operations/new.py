@@ -36,6 +36,7 @@ def new(
     columns: tuple[str, ...] = (),
     python: str | None = None,
     engine: Literal["built-in", "flaml", "autogluon"] = "built-in",
+    task: Literal["auto", "recommend"] = "auto",
 ) -> NewLine:
     """Look at a table and write a line file for it, each choice with its reason.
 
@@ -69,6 +70,8 @@ def new(
         Function of yours that returns an unfitted estimator: FILE.py:FUNCTION, the file in the factory's folder.
     engine
         What chooses and fits the model: built-in, or one of the extras flaml and autogluon.
+    task
+        `recommend` for a table of events: the label is the item that was taken, the group the user. By default the label decides.
     """
     made = new_line(
         factory.root,
@@ -88,6 +91,7 @@ def new(
         columns=columns,
         python=python,
         engine=engine,
+        task=task,
     )
     with Factory.create(factory.root, identity=factory.identity) as opened:
         if member := opened.identity.member:

@@ -1,5 +1,6 @@
 """What the data plane answers: the form of each JSON body, of which its OpenAPI document is made."""
 
+from collections.abc import Sequence
 from typing import Annotated, Any, Literal, NotRequired, TypedDict
 
 from msgspec import Meta
@@ -20,6 +21,7 @@ OutputName = Literal[
     "probabilities",
     "survival",
     "interval",
+    "scores",
     "id",
     "model_version",
     "contributions",
@@ -170,6 +172,25 @@ class Answer(TypedDict):
     digest: str
     durability: Durability
     predictions: Annotated[list[dict[str, Any]], _says("One a row, in their order.")]
+
+
+class SimilarItems(TypedDict):
+    """What goes with one item, the best first."""
+
+    item: str
+    items: list[str]
+    scores: list[float]
+
+
+class SimilarAnswer(TypedDict):
+    """Items that go with others."""
+
+    model: Annotated[str, _says("LINE@VERSION.")]
+    digest: str
+    similar: Annotated[
+        Sequence[SimilarItems],
+        _says("One for each item that was asked about: what goes with it, best first."),
+    ]
 
 
 class UnknownLabel(TypedDict):

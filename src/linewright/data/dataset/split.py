@@ -483,7 +483,9 @@ def _straddling(frame: pl.DataFrame, is_test: np.ndarray, data: DataSpec) -> int
 
 def _is_class(label: pl.Series, data: DataSpec) -> bool:
     """Return whether a label has classes, as far as the table tells."""
-    return data.label.event is None and (
+    if data.recommend is not None or data.label.event is not None:
+        return False
+    return (
         data.label.positive is not None
         or isinstance(label.dtype, (pl.String, pl.Boolean))
         or label.drop_nulls().n_unique() <= 2

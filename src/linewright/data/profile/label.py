@@ -205,7 +205,7 @@ def _many(seen: Seen, counts: list[tuple[str, int]], where: str) -> LabelProfile
             where=where,
             found=f"{many:,} different values of type {seen.type}: {_names(counts)}",
             allowed=f"numbers, or at most {MOST_CLASSES} classes",
-            hint="name another column",
+            hint="name another column; if these are items that users take, ask for recommendations: --task recommend",
         )
     return LabelProfile(
         column=seen.name,

@@ -15,6 +15,7 @@ from linewright.data.spec import ColumnRule, DataSpec
 from linewright.data.table.times import timed, with_one_label
 from linewright.data.types import Typing, cast, cast_all, infer, known_zone
 from linewright.errors import ContractBreach, SpecError
+from linewright.text.lists import spelled, to_list_text
 from linewright.text.suggest import listed, nearest
 
 _ORDERED = ("integer", "number", "date", "datetime")
@@ -256,6 +257,8 @@ def _served_column(name: str, values: Sequence[Any], rule: ColumnRule, data: Dat
 def _as_text(value: Any, to: str) -> str | None:
     if isinstance(value, bool):
         return str(value).lower()
+    if isinstance(value, list):
+        return to_list_text(spelled(value))
     if isinstance(value, float) and value.is_integer() and to != "number":
         return str(int(value))
     return None if value is None else str(value)
@@ -394,9 +397,11 @@ def _demanded(name: str, rule: ColumnRule, data: DataSpec) -> ColumnRule:
         demands["unique"] = True
     if name == data.table.weight:
         demands |= {"nullable": False, "min": max(rule.min, 0) if isinstance(rule.min, (int, float)) else 0}
+    if data.recommend is not None and name in {data.table.group, data.label.column}:
+        demands["nullable"] = False  # an event is of a user and an item
     if demands and (rule.on_breach or data.contract.on_breach) == "warn":
         demands["on_breach"] = "quarantine"  # the line relies on these: a warning would let the row in
-    if name in {data.label.column, *(data.label.columns or ())}:
+    if data.recommend is None and name in {data.label.column, *(data.label.columns or ())}:
         demands["nullable"] = True  # a row without a label is unlabelled, not wrong
     return rule.model_copy(update=demands)
 

@@ -3,7 +3,7 @@
 import msgspec
 
 from linewright.data.facts import Column, Dataset, Ingested
-from linewright.errors import NotFound
+from linewright.errors import NotFound, RequestError
 from linewright.line.factory import Factory
 from linewright.line.record.readings import readings
 from linewright.line.record.registry import find_model
@@ -59,6 +59,14 @@ def allowed_labels(factory: Factory, line: str) -> AllowedLabels:
         If the line has neither a champion nor a dataset, or nothing says which classes there are.
     """
     champion = champion_of(factory, line)
+    if factory.line(line).recommend is not None:
+        raise RequestError(
+            "nobody can say what a user will take, so a line that recommends has no questions for annotators",
+            where=line,
+            found="recommend",
+            allowed="a line that predicts a class or a number",
+            hint=f"labels are what users took: linewright feedback {line} FILE",
+        )
     if champion is not None:
         return factory.metadata.get(champion.digest, Package)
     digest, ingested = newest_dataset(factory, line)

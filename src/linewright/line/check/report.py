@@ -12,7 +12,7 @@ from linewright.data.checks.rows import Rows
 from linewright.data.column_roles import feature_columns
 from linewright.data.contract.check import breach
 from linewright.data.facts import Breach, Column, Dataset, Finding, RowSql
-from linewright.data.ingest import check_sources, labels_of
+from linewright.data.ingest import check_sources, in_rows, labels_of
 from linewright.data.profile.column import Seen
 from linewright.data.profile.label import describe_label
 from linewright.data.read.locate import Where, nowhere, place_of
@@ -101,6 +101,7 @@ def _check_data(factory: Factory, spec: LineSpec) -> Sound:
         raise recalled(error, before_of(factory, spec.line)) from error
     if checked.stop is not None:
         raise breach(checked, None)
+    checked = in_rows(checked, spec)
     refuse(_contradictions(spec, checked.frame, checked.columns))
     dataset = Dataset(columns=checked.columns, rows=checked.frame.height, order=(), chunks=())
     promised = promises(factory, spec, checked.frame, dataset, sources)
@@ -113,7 +114,8 @@ def _check_data(factory: Factory, spec: LineSpec) -> Sound:
         (*checked.breaches, *promised),
         (
             *check_file(factory, spec, checked.frame),
-            *_check_table(spec, checked.frame, checked.columns, where),
+            # Of lists, the checks of tables have nothing to say.
+            *(() if spec.recommend else _check_table(spec, checked.frame, checked.columns, where)),
         ),
         checked.row_sql,
     )
@@ -162,7 +164,8 @@ def _contradictions(
     try:
         rules, labels = rules_of(task), label_text(labelled, spec.label.column)
         rules.target(labels, rules.classes(labels, spec.label.positive))
-        learn(labelled, feature_columns(spec, dataset))
+        if spec.recommend is None:
+            learn(labelled, feature_columns(spec, dataset))
     except SpecError as error:
         found.append(error)
     return found

@@ -3,7 +3,6 @@
 import math
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass
 from datetime import date, datetime
 from pathlib import PurePath
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError, available_timezones
@@ -11,6 +10,8 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError, available_timezones
 from linewright.data.finding_text import check_ids
 from linewright.data.spec import ColumnRule, duration_micros, referred_source, table_sources
 from linewright.line.file.mistakes import Mistake, Mistakes, Path, did_you_mean, dotted, either, nearest
+from linewright.line.file.problem import Problem
+from linewright.line.file.recommending import recommends
 from linewright.line.file.retention import LONGEST, too_short, wrong_ages
 from linewright.line.file.yaml_nodes import Entries, find
 from linewright.line.spec import LineSpec
@@ -28,17 +29,6 @@ from linewright.model.value_amounts import columns_of, no_stakes, value_of
 from linewright.watch.spec import EveryTrigger
 
 
-@dataclass(frozen=True, kw_only=True)
-class Problem:
-    """What one section says that another contradicts."""
-
-    path: Path
-    what: str
-    found: str | int | float | bool | None = None
-    allowed: str = ""
-    hint: str = ""
-
-
 def check_sections(spec: LineSpec, root: Entries, mistakes: Mistakes) -> None:
     """Note each contradiction between sections of a line file, with its place."""
     checks = (
@@ -50,6 +40,7 @@ def check_sections(spec: LineSpec, root: Entries, mistakes: Mistakes) -> None:
         _split(spec),
         _groups(spec),
         _checks(spec),
+        recommends(spec),
     )
     for problems in (
         *checks,

@@ -19,6 +19,7 @@ from linewright.model.metrics.estimate import measure_of, spreads
 from linewright.model.metrics.predictions import Said, guess, say
 from linewright.model.metrics.time_blocks import blocks_in_time
 from linewright.model.tasks import task
+from linewright.model.tasks.item_lists import lists_of
 from linewright.model.tasks.value import Amounts, amounts_of
 from linewright.model.value_amounts import as_amount, columns_of
 from linewright.serve.facts import Prediction, Truth
@@ -198,7 +199,11 @@ def _spread(closing: Closing, rule: MetricRule, rows: _Rows) -> Spread:
     said, weight = _said(rows, package), np.ones(len(truth))
     seed = closing.factory.context.seed(digest_of([package.graph, closing.start, closing.end]))
     # The log is in order of time, so neighbours may be alike whatever the line's split is.
-    blocks = blocks_in_time(truth, [said.scores])
+    blocks = (
+        blocks_in_time(task(package.task).row_loss(truth, said.scores), [np.zeros(len(truth))])
+        if package.encoder.items
+        else blocks_in_time(truth, [said.scores])
+    )
     (spread,) = spreads(
         [measure_of(rule, truth, said.used_by(rule), weight=weight, clusters=blocks)],
         units=[max(units_of(package.task, truth, weight, blocks, by_class=rule.by_class), 2)],
@@ -226,7 +231,8 @@ def _error(spread: Spread) -> float:
 
 
 def _truth(labels: Sequence[str | float], package: Package) -> np.ndarray:
-    return task(package.task).target([str(label) for label in labels], package.classes)
+    names = package.classes or package.encoder.items
+    return task(package.task).target([str(label) for label in labels], names)
 
 
 def _said(rows: _Rows, package: Package) -> Said:
@@ -234,7 +240,9 @@ def _said(rows: _Rows, package: Package) -> Said:
 
 
 def scores_of(answers: Sequence[Mapping[str, Any]], package: Package) -> np.ndarray:
-    """Return what answers say: a probability for each class, shape (n, classes), the numbers, shape (n,), or the curves."""
+    """Return what answers say: a probability for each class, shape (n, classes), the numbers, shape (n,), curves, or lists of items."""
+    if package.encoder.items:
+        return lists_of(answers, package.encoder.items)
     return task(package.task).said(answers, package.classes)
 
 

@@ -39,6 +39,7 @@ from linewright.serve.rows.scorer import Scorer
 from linewright.store.disk import faults_explained
 from linewright.store.protocols import Version
 from linewright.store.values import digest_of
+from linewright.text.lists import read_list
 from linewright.watch.facts import Reference, RetrainProposal
 from linewright.watch.histograms import reference_of
 
@@ -193,16 +194,22 @@ def _recent(rows: Rows, split: Split, spec: LineSpec, cause: str | None) -> pl.D
 
 
 def arrays(columns: Columns, encoder: Encoder) -> dict[str, np.ndarray]:
-    """Return columns as `watch.histograms` counts them: of a text its number of characters.
+    """Return columns as `watch.histograms` counts them: of a text its number of characters, of a history its number of items.
 
     Dates and times move on by themselves and are left out.
     """
     texts = {text.column for text in encoder.texts}
+    if encoder.items:
+        return {name: _lengths(values) for name, values in columns.items() if isinstance(values, Levels)}
     return {
         name: _array(values, is_text=name in texts)
         for name, values in columns.items()
         if not isinstance(values, Instants)
     }
+
+
+def _lengths(histories: Levels) -> np.ndarray:
+    return np.array([*(len(read_list(one)) for one in histories.levels), 0.0])[histories.codes]
 
 
 def _array(values: Values, *, is_text: bool) -> np.ndarray:

@@ -40,6 +40,7 @@ from linewright.line.check.report import rows_of
 from linewright.line.engines import check_engine
 from linewright.line.file.read import parse_line
 from linewright.line.new.draft import Draft, source_name, write_draft
+from linewright.line.new.events import draft_events
 from linewright.line.new.imported_model import COLUMNS, bring
 from linewright.model.spec import FUNCTION, TrainSpec
 from linewright.model.task_facts import task_of
@@ -87,6 +88,7 @@ def new_line(
     columns: Sequence[str] = (),
     python: str | None = None,
     engine: Literal["built-in", "flaml", "autogluon"] = "built-in",
+    task: Literal["auto", "recommend"] = "auto",
 ) -> NewLine:
     """Look at a table and write ``lines/NAME.yaml``, each choice with its reason as a comment.
 
@@ -106,6 +108,8 @@ def new_line(
         Columns in the order of that model's inputs, where it does not say them, or the table has others too.
     python, engine
         What chooses and fits the model, as in the section ``train`` of a line file.
+    task
+        ``recommend`` for a table of events: then the label is the item, and the group the user.
 
     Returns
     -------
@@ -121,14 +125,9 @@ def new_line(
     """
     path = root / "lines" / f"{name}.yaml"
     _refuse_name(name, path)
-    _check_way(root, model=model, python=python, engine=engine)
-    if columns and model is None:
-        raise RequestError(
-            "only a model that is brought reads columns in an order",
-            where=COLUMNS,
-            found=", ".join(columns),
-            hint="name its file with --model; to leave columns out of a model that is trained here: --exclude",
-        )
+    _check_way(root, model=model, python=python, engine=engine, columns=columns)
+    if task == "recommend":
+        _refuse_with_events(given, model=model, python=python, engine=engine)
     source, is_outside, renamed = _source(root, data, given.label)
     opened = open_source(source_name(name), source, root)
     frame, rows = sample(opened)
@@ -144,6 +143,8 @@ def new_line(
         missing = {}
     elif missing:
         source, frame = spelled, clean(frame, spelled.missing_texts)
+    if task == "recommend":
+        return _of_events(path, source, see_all(frame, names=(given.key, given.group)), given, rows)
     where = partial(place_of, replace(opened, decimal="," if with_comma.decimal else opened.decimal))
     about_times, frame = _timed(frame, given)
     seen = see_all(frame, names=(given.key, given.group))
@@ -234,8 +235,60 @@ def _as_time(profile: Profile, because: str) -> LabelProfile:
     return msgspec.structs.replace(profile.label, form="time", because=because, largest=None)
 
 
-def _check_way(root: Path, *, model: Path | None, python: str | None, engine: str) -> None:
-    """See that a model is made in one way, and that this way is there."""
+def _refuse_with_events(given: GivenRoles, *, model: Path | None, python: str | None, engine: str) -> None:
+    """Refuse what is said of single rows, or chooses another model, where events are to become rows."""
+    said = {
+        "--positive": given.positive,
+        "--key": given.key,
+        "--weight": given.weight,
+        "--model": model,
+        "--python": python,
+        "--engine": None if engine == "built-in" else engine,
+    }
+    wrong = [name for name, value in said.items() if value is not None]
+    if wrong:
+        raise RequestError(
+            "this is not for lines that recommend",
+            where=wrong[0],
+            found=str(said[wrong[0]]),
+            allowed="--label ITEM, --group USER, --time WHEN",
+            hint="leave it out",
+        )
+
+
+def _of_events(
+    path: Path, source: SourceSpec, seen: Mapping[str, Seen], given: GivenRoles, rows: int
+) -> NewLine:
+    name = path.stem
+    drafted = draft_events(name, source, seen, given, source_name=source_name(name))
+    parse_line(drafted.text, name=str(path))
+    _write(path, drafted.text)
+    return NewLine(
+        path=str(path),
+        task="recommend",
+        rows=min(rows, len(next(iter(seen.values())).values)),
+        of=rows,
+        columns=len(seen),
+        findings=(),
+        excluded=(),
+        key=None,
+        time=drafted.time,
+        group=drafted.user,
+        split="time",
+    )
+
+
+def _check_way(
+    root: Path, *, model: Path | None, python: str | None, engine: str, columns: tuple[str, ...]
+) -> None:
+    """See that a model is made in one way, that this way is there, and that columns are in an order only for a model that is brought."""
+    if columns and model is None:
+        raise RequestError(
+            "only a model that is brought reads columns in an order",
+            where=COLUMNS,
+            found=", ".join(columns),
+            hint="name its file with --model; to leave columns out of a model that is trained here: --exclude",
+        )
     ways = {"--model": model, "--python": python, "--engine": None if engine == "built-in" else engine}
     said = [name for name, value in ways.items() if value is not None]
     if len(said) > 1:

@@ -37,6 +37,7 @@ from linewright.serve.log.writer import PredictionLog
 from linewright.serve.rows.scalars import spell_all
 from linewright.serve.rows.scorer import Scorer
 from linewright.store.protocols import Version
+from linewright.text.lists import read_list
 
 SHOWN = 3
 CHUNK = 10_000
@@ -264,7 +265,8 @@ def _answer(
     """Answer and log rows; return them as rows of the file of answers."""
     package, scorer, frame = loaded.package, loaded.scorer, part.frame
     x = scorer.encode(to_columns(frame, package.encoder.columns))
-    rows, answers = json_rows(frame), scorer.answers(x)
+    lists = package.encoder.columns if package.encoder.items else ()
+    rows, answers = json_rows(frame, lists), scorer.answers(x)
     explained = scorer.explain(x, name=f"{loaded.line}@{loaded.arm.model}") if explain else ()
     ids: list[str] = []
     for records in _records(context, loaded, rows, answers):
@@ -324,6 +326,10 @@ def _edges(sizes: Sequence[int]) -> list[int]:
     return [*edges, len(sizes)]
 
 
-def json_rows(frame: pl.DataFrame) -> list[dict[str, object]]:
-    """Return rows as JSON values: dates and times as ISO 8601."""
-    return [msgspec.to_builtins(row) for row in frame.iter_rows(named=True)]
+def json_rows(frame: pl.DataFrame, lists: Sequence[str] = ()) -> list[dict[str, object]]:
+    """Return rows as JSON values: dates and times as ISO 8601, and columns of `lists` as such."""
+    rows = [msgspec.to_builtins(row) for row in frame.iter_rows(named=True)]
+    for name in lists:
+        for row in rows:
+            row[name] = None if row[name] is None else read_list(row[name])
+    return rows

@@ -10,6 +10,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, BinaryIO, Self, cast
 
+import msgspec
 import polars as pl
 import pyarrow as pa
 import pyarrow.parquet
@@ -18,6 +19,7 @@ from linewright.errors import RequestError
 from linewright.store.rights import as_asked
 
 _TRIES = 10
+_INTERVAL = "interval"
 _NO_WARNINGS: Mapping[int, list[str]] = {}
 
 
@@ -166,7 +168,7 @@ def to_table(
 
 
 def _flat(answers: Sequence[Mapping[str, Any]], taken: set[str]) -> dict[str, list[Any]]:
-    """Answer fields as columns; a dict (probabilities) and a list (interval) give one column a part."""
+    """Answer fields as columns; a dict (probabilities) and an interval give one column a part, any other list is its JSON text."""
     flat: dict[str, list[Any]] = {}
     for field in answers[0]:
         name = field if field not in taken else f"answer_{field}"
@@ -179,6 +181,8 @@ def _parts(name: str, values: list[Any]) -> dict[str, list[Any]]:
     if isinstance(first, dict):
         inner = cast("dict[str, Any]", first)
         named = {f"{name}_{part}": [value[part] for value in values] for part in inner}
+    elif isinstance(first, list | tuple) and name != _INTERVAL:
+        return {name: [msgspec.json.encode(value).decode() for value in values]}
     elif isinstance(first, list | tuple):
         named = {
             f"{name}_{part}": [value[place] for value in values]

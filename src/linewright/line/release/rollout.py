@@ -14,7 +14,9 @@ from linewright.line.release.trial_time import step_end
 from linewright.line.spec import LineSpec
 from linewright.model.facts import Certificate, Package
 from linewright.model.gates.text import certificate_in_words
+from linewright.model.task_facts import task_facts
 from linewright.model.tasks.censoring import read_time
+from linewright.model.tasks.item_lists import loss_of_list
 from linewright.release.confidence_sequence import bounds
 from linewright.release.facts import TRIED, ArmQuality, Deployed, Pairs, Promoted, Rollout, Trial, Withdrawn
 from linewright.release.promotion import Candidate, canary_of, deploy, promote, withdraw
@@ -23,6 +25,7 @@ from linewright.serve.facts import Prediction, Truth
 from linewright.serve.models.canary_failure import trouble_with
 from linewright.store.clock import said
 from linewright.store.values import decode
+from linewright.text.lists import read_list
 from linewright.text.numbers import count
 from linewright.watch.facts import Watched
 
@@ -288,12 +291,18 @@ def trial_of(factory: Factory, release: ReleaseSpec, canary: Deployed) -> Trial:
         rival=rival,
         since=canary.at,
         until=now,
-        loss="Brier score" if package.classes else "relative error",
+        loss=_loss_name(package),
         confidence=confidence,
         canary=_quality(rows[canary.package], mine, confidence),
         champion=_quality(rows[rival], theirs, confidence),
         pairs=pairs,
     )
+
+
+def _loss_name(package: Package) -> str:
+    if package.encoder.items:
+        return task_facts(package.task).loss_name
+    return "Brier score" if package.classes else "relative error"
 
 
 def _answers(
@@ -351,7 +360,8 @@ def _quality(rows: int, told: Iterable[_Told], confidence: float) -> ArmQuality:
 def loss_of(record: Prediction, truth: Truth, half_width: float | None) -> float | None:
     """Return how wrong an answer was, from 0 to 1; `None` where that cannot be told.
 
-    Of classes it is half the Brier score; of times the mean squared error of the curve where it is known what happened; of numbers the error in units of four half-widths of the champion's prediction
+    Of classes it is half the Brier score; of times the mean squared error of the curve where it is known what happened; of a list 1 less
+    its discounted cumulative gain; of numbers the error in units of four half-widths of the champion's prediction
     interval, as it would be if it were alike for all answers, at most 1.
 
     Examples
@@ -370,6 +380,8 @@ def loss_of(record: Prediction, truth: Truth, half_width: float | None) -> float
         return min(1.0, wrong / 2)
     if "survival" in answer:
         return _of_curve(answer["survival"], truth.label)
+    if "scores" in answer:
+        return loss_of_list(answer["prediction"], read_list(str(truth.label)))
     if not half_width or isinstance(truth.label, str):
         return None
     return min(1.0, abs(answer["prediction"] - truth.label) / (_WIDTHS * half_width))

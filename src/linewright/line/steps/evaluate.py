@@ -1,6 +1,6 @@
 """The steps ``evaluate`` and ``gate``: how good a package is, and whether it may serve."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -18,6 +18,7 @@ from linewright.line.run_context import Work, compared_by, headline
 from linewright.line.split_rows import label_text, read_rows, weights
 from linewright.line.steps.explained_inputs import inputs_of
 from linewright.line.steps.ingest import answered
+from linewright.line.steps.recommend import popular_lists, users_of
 from linewright.line.steps.rival import BASELINE, rival_of
 from linewright.model.evaluate.against_linear import beside_linear
 from linewright.model.evaluate.decision_changes import redecided
@@ -32,6 +33,7 @@ from linewright.model.metrics.predictions import say
 from linewright.model.metrics.time_blocks import blocks_in_time
 from linewright.model.package.model import Model, load
 from linewright.model.spec import BeatsGate, FairnessGate
+from linewright.model.tasks.item_lists import recoded
 from linewright.model.tasks.threshold import choose_threshold
 from linewright.model.tasks.value import Amounts
 from linewright.model.train.scored_rows import from_bytes
@@ -46,6 +48,8 @@ def _clusters(
     Equal rows were split together, so they are drawn together: drawn one by one, 4,278 rows of which 2,217 are different would count as 4,278.
     """
     table = work.spec.table
+    if work.spec.recommend is not None:
+        return users_of(work, rows)
     match _kind(work):
         case "block":
             return blocks_in_time(truth, scores)
@@ -58,6 +62,8 @@ def _clusters(
 
 
 def _kind(work: Work) -> ClusterKind:
+    if work.spec.recommend is not None:
+        return "group"
     if work.split.by == "time":
         return "block"
     return "group" if work.split.by == "group" and work.spec.table.group is not None else "equal"
@@ -93,7 +99,12 @@ class Asked:
 
 
 def ask_test_rows(
-    work: Work, package: str, amounts: Amounts | None = None, *, others: Iterable[np.ndarray] = ()
+    work: Work,
+    package: str,
+    amounts: Amounts | None = None,
+    *,
+    others: Iterable[np.ndarray] = (),
+    more_items: Sequence[str] = (),
 ) -> Asked:
     """Ask a package about the test rows.
 
@@ -103,10 +114,13 @@ def ask_test_rows(
         What decisions on them are worth; what hangs on scores alone needs none.
     others
         Scores of a model that gets the same clusters.
+    more_items
+        What that model may list and the package may not.
     """
     test, trained, rules = work.rows.test, work.trained, work.rules
     frame = work.rows.frame[test]
-    truth = rules.target(label_text(frame, work.spec.label.column), trained.classes)
+    names = trained.classes or (*trained.encoder.items, *more_items)
+    truth = rules.target(label_text(frame, work.spec.label.column), names)
     model = load(package, work.factory.artifacts.get)
     x = encode_table(model.package.encoder, frame)
     scores = model.scores(x)
@@ -120,7 +134,7 @@ def ask_test_rows(
             classes=trained.classes,
             truth=truth,
             scores=scores,
-            baseline_scores=rules.baseline_scores(trained.baseline, len(truth)),
+            baseline_scores=_baseline_scores(work, x, len(truth)),
             weight=weights(frame, work.spec),
             clusters=_clusters(work, test, truth, [scores, *others]),
             cluster_kind=_kind(work),
@@ -129,6 +143,13 @@ def ask_test_rows(
             seed=_seed(work),
         ),
     )
+
+
+def _baseline_scores(work: Work, x: np.ndarray, n: int) -> np.ndarray:
+    """Return what is said without features; of a recommender, the popular items that the history does not rule out."""
+    if work.spec.recommend is not None:
+        return popular_lists(work, work.spec.recommend, x)
+    return work.rules.baseline_scores(work.trained.baseline, n)
 
 
 def evaluate_step(work: Work) -> Evaluation:
@@ -142,6 +163,8 @@ def evaluate_step(work: Work) -> Evaluation:
         band=asked.model.band,
         raw_scores=None if package.calibration.method == "none" else asked.model.raw_scores(asked.x),
     )
+    if work.spec.recommend is not None:  # there are no columns to explain it by
+        return msgspec.structs.replace(measured, explanation=work.metadata.keep(work.explanation))
     told = with_missed(work.explanation, asked.model, asked.held_out, seed=rows.seed)
     plain = _plain(work, rows)
     return msgspec.structs.replace(
@@ -194,11 +217,17 @@ def gate_step(work: Work) -> Certificate:
     fair = fair_rows(work, rival.digest if compares else BASELINE)
     champion = work.metadata.get(rival.digest, Package) if rival.digest != BASELINE else None
     rival_scores = None if champion is None else scores_of(work, rival.digest, work.rows.test)
+    more_items: tuple[str, ...] = ()
+    if rival_scores is not None and champion is not None and champion.encoder.items:
+        # Each model has codes of its own for items.
+        more_items = tuple(sorted({*champion.encoder.items} - {*trained.encoder.items}))
+        rival_scores = recoded(rival_scores, champion.encoder.items, (*trained.encoder.items, *more_items))
     asked = ask_test_rows(
         work,
         package,
         amounts_of_rows(work, work.rows.test),
         others=[] if rival_scores is None else [rival_scores],
+        more_items=more_items,
     )
     rows = asked.rows
     certificate = certify(

@@ -16,6 +16,20 @@ from linewright.model.train.scored_rows import Scored, to_bytes
 def explain_step(work: Work) -> Explanation:
     """Explain the scores of the package on the test rows; where it decides is no part of that."""
     asked = ask_test_rows(work, work.parity.package)
+    if work.spec.recommend is not None:
+        losses = work.rules.row_loss(asked.rows.truth, asked.rows.scores)
+        return Explanation(
+            package=work.parity.package,
+            split=work.known["split"],
+            loss=work.rules.objective,
+            value=float(f"{losses.mean():.6g}"),
+            columns=1,
+            shuffled=(),
+            together=(),
+            rows=0,
+            repeats=0,
+            not_explained="lists-items",
+        )
     seed = asked.rows.seed
     told = explanation(asked.model, asked.held_out, split=work.known["split"], seed=seed)
     return msgspec.structs.replace(told, linear=_linear(work, asked.x, seed))

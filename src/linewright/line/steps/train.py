@@ -21,12 +21,14 @@ from linewright.line.run_context import CODE_FILE, Work, chosen_by, missing_text
 from linewright.line.split_rows import label_text, weights
 from linewright.line.steps.adopt import adopt, adopted_graph, parity_of_adopted
 from linewright.line.steps.ingest import moments_of_rows
+from linewright.line.steps.recommend import train_recommender
 from linewright.model.export.parity import parity, refused_by
 from linewright.model.export.to_onnx import to_onnx
 from linewright.model.facts import Estimated, Parity, RequestColumn, Sample, Trained
 from linewright.model.families.trainer import TRAINERS, read_native
 from linewright.model.metrics.definitions import metric
 from linewright.model.package.model import Model, build, keep_package, load, open_model
+from linewright.model.recommend.parity import parity_of_lists
 from linewright.model.tasks.links import HAZARD
 from linewright.model.train.fit import Training, TrainingRows, train
 from linewright.model.train.sample import MOST_CELLS, Drawn, draw, most_rows
@@ -44,6 +46,8 @@ def train_step(work: Work) -> Trained:
     """Learn the encoder and the model from the training rows alone, or adopt the model that was given."""
     if work.adopts is not None:
         return adopt(work, work.adopts)
+    if work.spec.recommend is not None:
+        return train_recommender(work, work.spec.recommend)
     spec, rules, context = work.spec, work.rules, work.factory.context
     seed = context.seed(work.known["split"])
     taught = _taught(work, seed)
@@ -208,6 +212,8 @@ def _fold_positions(work: Work, taught: _Taught) -> list[tuple[np.ndarray, np.nd
 def package_step(work: Work) -> Parity:
     """Export the model as a package, and prove that the package answers as the model does."""
     trained, context = work.trained, work.factory.context
+    if work.spec.recommend is not None:
+        return _package_recommender(work)
     native = context.artifacts.get(trained.native)
     held_out = work.rows.frame[work.rows.test[:PARITY_ROWS]]
     x = encode(trained.encoder, to_columns(held_out, trained.encoder.columns))
@@ -239,6 +245,28 @@ def package_step(work: Work) -> Parity:
     if fitted is None:
         return parity_of_adopted(trained, native, model, x, seed=context.seed(digest))
     return parity(fitted, model, x=x, seed=context.seed(digest))
+
+
+def _package_recommender(work: Work) -> Parity:
+    """Package a recommender, whose graph is what was learned, and prove that it ranks as its numbers say."""
+    trained, context = work.trained, work.factory.context
+    graph = context.artifacts.get(trained.native)
+    package = partial(
+        build,
+        trained,
+        label=work.spec.label.column,
+        key=None,
+        columns=request_columns(work, trained),
+        missing=missing_texts(work.spec),
+        graph=graph,
+    )
+    golden = _golden(work, open_model(package(golden=b""), graph))
+    context.artifacts.put(golden)
+    digest = keep_package(package(golden=golden), context.artifacts, context.metadata)
+    model = load(digest, context.artifacts.get)
+    Scorer(model).check_golden(context.artifacts.get)
+    x = encode_table(trained.encoder, work.rows.frame, work.rows.test[:PARITY_ROWS])
+    return parity_of_lists(model, graph, x=x)
 
 
 def _require_values(trained: Trained, refuses: Sequence[int], x: np.ndarray) -> None:
@@ -282,4 +310,5 @@ def _golden(work: Work, model: Model) -> bytes:
     encoder = model.package.encoder
     frame = work.rows.frame[work.rows.test[:GOLDEN_ROWS]].select(encoder.columns)
     answers = model.answers(model.scores(encode(encoder, to_columns(frame, encoder.columns))))
-    return msgspec.json.encode({"rows": json_rows(frame), "predictions": answers})
+    lists = encoder.columns if encoder.items else ()
+    return msgspec.json.encode({"rows": json_rows(frame, lists), "predictions": answers})

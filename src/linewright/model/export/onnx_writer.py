@@ -103,6 +103,13 @@ class Graph:
         filled = self.constant([told["imputed_value_floats"]])
         self.add("Where", absent, filled, values, output=node.output[0])
 
+    def top(self, values: str, count: int) -> tuple[str, str]:
+        """Take the `count` largest of each row and their places; of equal ones the first. Return the names of both."""
+        names = [f"{self._prefix}v{len(self._nodes)}{part}" for part in ("", "places")]
+        wanted = self.constant([count], np.int64)
+        self._nodes.append(helper.make_node("TopK", [values, wanted], names, name=f"n{len(self._nodes)}"))
+        return names[0], names[1]
+
     def columns(self, matrix: str, places: list[int]) -> str:
         """Take columns of a matrix, and return their name."""
         return self.add("Gather", matrix, self.constant(places, np.int64), axis=1)

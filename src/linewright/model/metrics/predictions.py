@@ -102,7 +102,7 @@ def guess(
     [[0, 0, 0, 0], [1, 1, 1, 1], [[0.75, 0.25], [0.75, 0.25], [0.75, 0.25], [0.75, 0.25]]]
     """
     rates: tuple[float, ...] = ()
-    if scores.ndim == 2 and rules_of(task).is_class:
+    if rules_of(task).is_class:
         counts = np.bincount(beside, weights=weight, minlength=scores.shape[1])
         rates = tuple((counts / max(counts.sum(), np.finfo(np.float64).tiny)).tolist())
     worth = None

@@ -63,6 +63,9 @@ PLAIN = re.compile(rb"(?s:" + _NUMBER + rb"|" + _TEXT + rb")++")
 ROWS_AT_ONCE = 256
 """Rows that a graph computes at one time: what it computes on the way to its answers stays in the processor's cache."""
 
+LISTS_AT_ONCE = 4
+"""Rows of histories that a graph ranks at one time: each takes a number for each item of the history and each item there is."""
+
 ERRORS = (
     onnx_errors.EPFail,
     onnx_errors.Fail,
@@ -82,9 +85,15 @@ class Graph:
     """A graph that is ready to run. Made by `open_graph`; safe to use from several threads."""
 
     def __init__(
-        self, session: onnxruntime.InferenceSession, *, data: bytes, outputs: int, where: str
+        self,
+        session: onnxruntime.InferenceSession,
+        *,
+        data: bytes,
+        outputs: int,
+        where: str,
+        at_once: int = ROWS_AT_ONCE,
     ) -> None:
-        self._session, self._outputs, self._where = session, outputs, where
+        self._session, self._outputs, self._where, self._at_once = session, outputs, where, at_once
         self.data = data
         """The bytes that it was made of."""
 
@@ -96,11 +105,11 @@ class Graph:
         Terminal
             If it fails, or answers in another shape than it declares.
         """
-        if n <= ROWS_AT_ONCE:
+        if n <= self._at_once:
             return self._run(feed, n)
         y = np.empty((n, self._outputs), dtype=np.float32)
-        for start in range(0, n, ROWS_AT_ONCE):
-            part = slice(start, min(start + ROWS_AT_ONCE, n))
+        for start in range(0, n, self._at_once):
+            part = slice(start, min(start + self._at_once, n))
             y[part] = self._run({name: values[part] for name, values in feed.items()}, part.stop - start)
         return y
 
@@ -123,7 +132,14 @@ Input = tuple[str, str, int]
 """Name, type and columns of an input."""
 
 
-def open_graph(graph: bytes, *, inputs: Sequence[Input], outputs: int, where: str = "") -> Graph:
+def open_graph(
+    graph: bytes,
+    *,
+    inputs: Sequence[Input],
+    outputs: int | None,
+    where: str = "",
+    at_once: int = ROWS_AT_ONCE,
+) -> Graph:
     """Make an ONNX file ready to run, on one thread, equal rows giving equal bits.
 
     Parameters
@@ -131,9 +147,12 @@ def open_graph(graph: bytes, *, inputs: Sequence[Input], outputs: int, where: st
     graph
         The file's bytes, hashed and found right.
     inputs, outputs
-        What it must read, each [n, columns], and write: ``y`` float32 [n, outputs]; and nothing else.
+        What it must read, each [n, columns], and write: ``y`` float32 [n, outputs]; and nothing else. Of `None` outputs, as many as it
+        says itself.
     where
         What errors name, e.g. the digest.
+    at_once
+        Rows that it computes at one time.
 
     Raises
     ------
@@ -144,6 +163,9 @@ def open_graph(graph: bytes, *, inputs: Sequence[Input], outputs: int, where: st
     """
     check_graph(graph)
     session = open_session(graph, where)
+    if outputs is None:
+        shape = session.get_outputs()[0].shape
+        outputs = shape[-1] if isinstance(shape[-1], int) else 0
     for side, nodes, wanted in (
         ("input", session.get_inputs(), inputs),
         ("output", session.get_outputs(), [("y", "float", outputs)]),
@@ -157,7 +179,7 @@ def open_graph(graph: bytes, *, inputs: Sequence[Input], outputs: int, where: st
                 found=found,
                 allowed=str(allowed),
             )
-    return Graph(session, data=graph, outputs=outputs, where=where)
+    return Graph(session, data=graph, outputs=outputs, where=where, at_once=at_once)
 
 
 def open_session(graph: bytes, where: str) -> onnxruntime.InferenceSession:

@@ -17,9 +17,10 @@ from numpy.typing import NDArray
 from linewright.data.facts import RowSql
 from linewright.errors import Corrupt, RequestError, Terminal
 from linewright.features.facts import Encoder, Raw
+from linewright.model.explanation_text import cannot_be_explained
 from linewright.model.facts import Calibration, CalibrationMethod, Package, RequestColumn, Trained
 from linewright.model.onnx.contributions import Explainer, open_explainer, sources_of, to_answers
-from linewright.model.onnx.session import Graph, Input, open_graph
+from linewright.model.onnx.session import LISTS_AT_ONCE, ROWS_AT_ONCE, Graph, Input, open_graph
 from linewright.model.tasks import task
 from linewright.model.tasks.links import HAZARD
 from linewright.store.protocols import Artifacts, Metadata
@@ -50,6 +51,8 @@ class Model:
         self.package, self.digest, self._graph = package, digest, graph
         self._rules, self._feed = task(package.task), Feed(package.encoder)
         self._explainer: Explainer | None = None
+        self._names = package.classes or package.encoder.items
+        self._is_wide = bool(self._names)
         self.band = package.band
         """How wide the intervals of its answers are; `None` for classes."""
 
@@ -65,7 +68,7 @@ class Model:
         -------
         float64 array
             Binary (n, 2) and multiclass (n, k) probabilities in the order of `package.classes`; regression (n,); survival (n, k) shares
-            that are left at the times of `package.classes`.
+            that are left at the times of `package.classes`; lists of items as `model.tasks.item_lists` has them.
             All finite. A row's scores do not depend on the rows beside it.
 
         Raises
@@ -85,7 +88,7 @@ class Model:
             raise RequestError(
                 "the model has no finite answer for a row", where=f"row {row}", details={"row": row}
             )
-        return scores if self.package.classes else scores[:, 0]
+        return scores if self._is_wide else scores[:, 0]
 
     def raw_scores(self, x: NDArray[Any]) -> NDArray[np.float64]:
         """Return the scores of encoded rows before calibration, shape (n, classes) or (n, 1); see `scores`."""
@@ -95,7 +98,7 @@ class Model:
         """Return what the endpoint says for each row of scores, by the rules of the task."""
         return self._rules.answers(
             scores,
-            classes=self.package.classes,
+            classes=self._names,
             threshold=self.package.threshold,
             band=self.band,
         )
@@ -125,6 +128,8 @@ class Model:
             If what is added up is not what the model answers.
         """
         package = self.package
+        if package.encoder.items:
+            raise cannot_be_explained("lists-items", model=self.digest)
         raw = self._graph.run(self._feed.of(x), len(x))
         if self._explainer is None:
             # Read when first asked for; two threads that ask at once read twice and alike.
@@ -242,8 +247,15 @@ def open_model(package: Package, graph: bytes, *, digest: str = "") -> Model:
     _check_bytes(graph, package.graph)
     if len(graph) != package.graph_bytes:
         raise _misfit(where, "bytes of the graph", len(graph), package.graph_bytes)
-    inputs, outputs = inputs_of(package.encoder), len(package.classes) or 1
-    return Model(package, digest=where, graph=open_graph(graph, inputs=inputs, outputs=outputs, where=where))
+    is_list = bool(package.encoder.items)
+    opened = open_graph(
+        graph,
+        inputs=inputs_of(package.encoder),
+        outputs=None if is_list else len(package.classes) or 1,
+        where=where,
+        at_once=LISTS_AT_ONCE if is_list else ROWS_AT_ONCE,
+    )
+    return Model(package, digest=where, graph=opened)
 
 
 def read_golden(package: Package, get: Callable[[str], bytes]) -> Golden:
@@ -292,8 +304,9 @@ def largest_difference(answers: Sequence[Mapping[str, Any]], expected: Sequence[
     if len(answers) != len(expected):
         return inf
     # A graph adds float32 numbers: an answer near 0 among large ones is as exact as they are.
-    numbers = [one for one in expected if "probabilities" not in one and "survival" not in one]
-    unit = 0.1 * max((abs(one["prediction"]) for one in numbers), default=0.0)
+    others = ("probabilities", "survival", "scores")
+    numbers = [one["prediction"] for one in expected if not any(name in one for name in others)]
+    unit = 0.1 * max(map(abs, numbers), default=0.0)
     return max((answer_difference(a, e, unit) for a, e in zip(answers, expected, strict=True)), default=0.0)
 
 
@@ -301,6 +314,11 @@ def answer_difference(answer: Mapping[str, Any], expected: Mapping[str, Any], un
     """Return how far an answer is from the expected one; for regression relative to it, to `unit` or to 1, whichever is the largest."""
     if answer.keys() != expected.keys():
         return inf
+    if "scores" in expected:
+        if answer["prediction"] != expected["prediction"]:
+            return inf
+        pairs = zip(answer["scores"], expected["scores"], strict=True)
+        return max((abs(a - b) / max(1.0, abs(b)) for a, b in pairs), default=0.0)
     shares = next((name for name in ("probabilities", "survival") if name in answer), None)
     if shares is None:
         truth = expected["prediction"]

@@ -4,14 +4,15 @@ import math
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from functools import partial
-from typing import Protocol
+from typing import Any, Protocol, cast
 
 import msgspec
 
 from linewright.errors import RequestError
 from linewright.model.facts import RequestColumn
-from linewright.model.task_facts import has_times
+from linewright.model.task_facts import has_times, task_facts
 from linewright.serve.rows.scalars import MAX_TEXT, as_number, kind_of, shown, spell
+from linewright.text.lists import MOST_ITEMS, read_list, spelled, to_list_text
 
 MAX_LABELS = 10_000
 
@@ -31,7 +32,7 @@ class AllowedLabels(Protocol):
 
     @property
     def classes(self) -> tuple[str, ...]:
-        """What a label may be; empty for numbers."""
+        """What a label may be; empty for numbers, and for lists of items, which may hold any."""
         ...
 
     @property
@@ -186,6 +187,8 @@ def _fitting(value: object, package: AllowedLabels, place: Callable[[str], str],
     later = "send the label when it is known; until then leave this entry out" if value is None else ""
     if has_times(package.task):
         return _time(value, package, place(part), later)
+    if task_facts(package.task).label == "items":
+        return _items(value, place(part), later)
     if not package.classes:
         if isinstance(value, (int, float)) and not isinstance(value, bool) and _is_plain(value):
             return float(value) + 0.0  # so that -0.0 is 0.0
@@ -196,8 +199,8 @@ def _fitting(value: object, package: AllowedLabels, place: Callable[[str], str],
             allowed="a finite number",
             hint=later or as_number(value),
         )
-    spelled = next((text for text in _spellings(value) if text in package.classes), None)
-    if spelled is None:
+    known = next((text for text in _spellings(value) if text in package.classes), None)
+    if known is None:
         raise RequestError(
             "not a class of this line",
             where=place(part),
@@ -205,7 +208,38 @@ def _fitting(value: object, package: AllowedLabels, place: Callable[[str], str],
             allowed=", ".join(package.classes)[:1000],
             hint=later,
         )
-    return spelled
+    return known
+
+
+def _items(value: object, where: str, hint: str) -> str:
+    """Return a label that is a list of items: ``["a", "b"]``, ``{"items": ["a", "b"]}`` or one item; none where nothing was taken."""
+    if isinstance(value, dict) and list(cast("dict[object, object]", value)) == ["items"]:
+        value = cast("dict[str, object]", value)["items"]
+    if isinstance(value, str):
+        listed = _list_of(value)
+        value = [value] if listed is None else listed
+    items = cast("list[Any]", value) if isinstance(value, list) else None
+    if (
+        items is None
+        or len(items) > MOST_ITEMS
+        or not all(isinstance(one, (str, int, float)) and _is_plain(one) for one in items)
+    ):
+        raise RequestError(
+            "not a list of items",
+            where=where,
+            found=shown(value),
+            allowed='a list of texts, e.g. ["a", "b"]; an empty one where nothing was taken',
+            hint=hint,
+        )
+    return to_list_text(dict.fromkeys(spelled(items)))
+
+
+def _list_of(text: str) -> list[str] | None:
+    """Return the list that a cell of a file holds as JSON; `None` where it holds one item."""
+    try:
+        return read_list(text) if text.strip().startswith("[") else None
+    except ValueError:
+        return None
 
 
 def _time(value: object, package: AllowedLabels, where: str, hint: str) -> str:

@@ -577,6 +577,19 @@ class App:
             return len(done.rows), await self._predict(done, loaded)
         return done
 
+    async def similar(self, request: Request, arguments: tuple[str, ...]) -> Response:
+        """Answer which items go with some items."""
+        live = self._answering(request, *arguments)
+        with self._budget.take() as take:
+            body = await request.read_body(take, self._body_deadline_s)
+            with self._gates.of(live.line) as gate:
+                gate.take(1)
+
+                async def work(loaded: Loaded) -> Response:
+                    return await self._compute(partial(answer.similar, body, loaded), small=True)
+
+                return await self._loaded(request, arguments, live, work)
+
     async def infer(self, request: Request, arguments: tuple[str, ...]) -> Response:
         """Answer tensors."""
         live = self._answering(request, *arguments)
@@ -702,6 +715,7 @@ _ROUTES: tuple[tuple[str, str, Handler, Permission | Literal["open"]], ...] = (
     ("/v2/models/{line}/versions/{version}/ready", "GET", App.model_ready, "predict"),
     ("/v2/models/{line}/versions/{version}/infer", "POST", App.infer, "predict"),
     ("/v1/lines/{line}/predict", "POST", App.predict, "predict"),
+    ("/v1/lines/{line}/similar", "POST", App.similar, "predict"),
     ("/v1/lines/{line}/feedback", "POST", App.feedback, "label"),
     ("/v1/lines/{line}/schema", "GET", App.schema, "predict"),
 )

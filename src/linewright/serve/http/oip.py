@@ -389,6 +389,14 @@ def _no_output(name: str, names: Sequence[str]) -> RequestError:
 def _outputs(package: Package, *, ids: Sequence[str], answers: Sequence[Mapping[str, Any]]) -> list[Output]:
     classes, n, is_curve = list(package.classes), len(ids), has_times(package.task)
     is_class = bool(classes) and not is_curve
+    if package.encoder.items:
+        texts = [msgspec.json.encode(answer["prediction"]).decode() for answer in answers]
+        values = [msgspec.json.encode(answer["scores"]).decode() for answer in answers]
+        return [
+            _output("prediction", "BYTES", [n], texts),
+            _output("scores", "BYTES", [n], values),
+            _output("id", "BYTES", [n], list(ids)),
+        ]
     predictions = _output(
         "prediction", "BYTES" if is_class else "FP64", [n], [a["prediction"] for a in answers]
     )

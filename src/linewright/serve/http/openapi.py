@@ -19,7 +19,7 @@ from linewright.model.task_facts import has_times
 from linewright.serve import answers
 from linewright.serve.feedback.parse import MAX_LABELS
 from linewright.serve.http import oip, oip_binary
-from linewright.serve.http.predict import Body, Labels
+from linewright.serve.http.predict import Body, Labels, Similar
 from linewright.serve.models.state import Live
 from linewright.serve.rows.reader import MAX_ROWS, to_schema
 from linewright.serve.rows.request_columns import Needs
@@ -91,6 +91,7 @@ Answers tensors, one a column; all have as many values as the shape says, each n
 _VERSION_TENSORS = "Answers tensors, if this version serves."
 _COUNTED = "Counts and times for Prometheus."
 _ROWS = "Answers rows; the answers are logged before they are sent."
+_SIMILAR = "Says which items go with some items, where the line recommends; nothing is logged."
 _TRUTHS = "Takes the truth about answers; all labels are kept, or none."
 OPERATIONS = (
     Operation("get", "/", "index", "Version, lines and routes.", "Index"),
@@ -113,6 +114,7 @@ OPERATIONS = (
     ),
     Operation("post", f"{_VERSION}/infer", "version-infer", _VERSION_TENSORS, "InferAnswer", ".Infer"),
     Operation("post", f"{_LINE}/predict", "predict", _ROWS, ".Answer", ".Ask"),
+    Operation("post", f"{_LINE}/similar", "similar", _SIMILAR, "SimilarAnswer", "Similar"),
     Operation("post", f"{_LINE}/feedback", "feedback", _TRUTHS, "FeedbackAnswer", ".Labels", (409, 502)),
     Operation(
         *("get", f"{_LINE}/schema", "schema", "The JSON Schema of a row.", "RowSchema"),
@@ -352,6 +354,7 @@ _SHAPE: Schema = {
 _ANSWERS = (
     *(answers.Error, answers.Index, answers.OpenAPI, answers.Server, answers.Live, answers.Ready),
     *(answers.ModelReady, answers.Health, answers.Model, answers.InferAnswer, answers.FeedbackAnswer),
+    *(answers.SimilarAnswer, Similar),
 )
 
 
@@ -414,6 +417,14 @@ def _prediction(package: Package, line: str) -> Schema:
         properties["beyond"] = {**_TRUTH, "description": "Whether more than half is left at the last time."}
         left = _object(dict.fromkeys(package.classes, _SHARE))
         properties["survival"] = {**left, "description": "The share that is left, by time; it never rises."}
+    elif package.encoder.items:
+        properties["prediction"] = {**_list(_TEXT), "description": "Items, the best first."}
+        properties["scores"] = {**_list({"type": "number"}), "description": "What they were ranked by."}
+        properties["history_used"] = {
+            "type": "integer",
+            "minimum": 0,
+            "description": "Items of the history that the model knows; of none, items are ranked by popularity.",
+        }
     else:
         properties["prediction"] = {"type": "number"}
     if package.threshold is not None:
@@ -460,6 +471,8 @@ def _is_class(package: Package) -> bool:
 
 def _label(package: Package, line: str) -> Schema:
     known = _named(".Class", line) if _is_class(package) else _TIME if has_times(package.task) else _NUMBER
+    if package.encoder.items:
+        known = {**_list(_KEY), "description": "The items that were taken; none where nothing was."}
     label = _object(
         {
             "id": {**_TEXT, "maxLength": 100, "description": "Of the prediction that it is about."},

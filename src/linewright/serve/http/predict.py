@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from linewright.errors import RequestError, Transient
 from linewright.model.facts import Package
 from linewright.release.facts import Arm
-from linewright.serve.answers import Answer, Durability
+from linewright.serve.answers import Answer, Durability, SimilarAnswer, SimilarItems
 from linewright.serve.facts import Prediction, Predictions
 from linewright.serve.feedback.store import Feedback
 from linewright.serve.http import oip
@@ -27,6 +27,7 @@ from linewright.serve.models.state import Canary, Shadow
 from linewright.serve.rows.reader import Place, in_rows
 from linewright.serve.rows.scalars import spell, spell_all
 from linewright.serve.rows.scorer import Scorer
+from linewright.serve.rows.similar import similar_items
 from linewright.serve.rows.typed import Row, TypedRow, Unusual, column_of
 from linewright.store.clock import now_utc, uuid7, uuids7
 
@@ -35,6 +36,7 @@ MANY = 16
 MOST_EXPLAINED = 100
 """Rows of a request that asks for explanations: one row takes as long as hundreds that are only answered."""
 ASK_FORM = '{"rows": [{"COLUMN": VALUE, ...}]}'
+SIMILAR_FORM = '{"items": ["ITEM", ...]}'
 LABELS_FORM = '{"labels": [{"id": "ID of the answer", "label": VALUE}]}'
 
 
@@ -53,6 +55,12 @@ class Ask(NamedTuple):
     def to_log(self) -> Sequence[Any]:
         """The rows as they are logged one by one."""
         return row_texts(self.body) if self.body else self.rows
+
+
+class Similar(msgspec.Struct, forbid_unknown_fields=True):
+    """The body of a request for items that go with others."""
+
+    items: Annotated[list[Any], Meta(description="Items, as spelled in the training data.")]
 
 
 class Body(msgspec.Struct, forbid_unknown_fields=True):
@@ -478,6 +486,18 @@ def infer(loaded: Loaded, log: PredictionLog, asked: oip.Asked) -> Response:
             explained=answered.explained,
             durability=answered.durability,
         ),
+    )
+
+
+def similar(body: bytes, loaded: Loaded) -> Response:
+    """Answer which items go with some items; nothing is logged, for it is no answer about a user."""
+    found = similar_items(loaded.scorer, read_json(body, Similar, form=SIMILAR_FORM).items)
+    return to_response(
+        SimilarAnswer(
+            model=f"{loaded.line}@{loaded.arm.model}",
+            digest=loaded.arm.package,
+            similar=[SimilarItems(**one) for one in found],
+        )
     )
 
 

@@ -11,7 +11,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from linewright.features.encode import LARGEST, fill
+from linewright.features.encode import LARGEST, fill, histories_of
 from linewright.features.encode_rows import Cell, cell_of, known_cells, to_matrix
 from linewright.features.facts import Arithmetic, Encoder, Encoding, Number, Operation, partner
 from linewright.features.pair_arithmetic import together
@@ -69,7 +69,7 @@ class MatrixReader:
         self._is_plain = not added
         self._by_column = [j for j in range(self._width) if j not in placed]
         self._names = {name for j in self._by_column for name in _columns_of(encoder.encodings[j])}
-        self._readers = {text.column: TextReader(text) for text in encoder.texts}
+        self._readers = {text.column: TextReader(text) for text in encoder.texts} | histories_of(encoder)
 
     def read(self, rows: object, *, place: Place = in_rows) -> NDArray[np.float32]:
         """Return the matrix of JSON rows, shape (n, width).

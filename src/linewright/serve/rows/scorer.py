@@ -45,7 +45,9 @@ def form_of(package: Package, limits: Sequence[Limit] = (), known: Sequence[str]
     """
     own = {column.name for column in package.columns}
     others = (RequestColumn(name=name, type="text", role="carried") for name in known if name not in own)
-    time = _time_of(package.columns, {limit.column: limit for limit in limits})
+    # A history is of the moment of the request, whenever that is.
+    known_at = {} if package.encoder.items else {limit.column: limit for limit in limits}
+    time = _time_of(package.columns, known_at)
     return RequestForm(package, (*package.columns, *others), time)
 
 

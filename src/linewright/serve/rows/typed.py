@@ -26,6 +26,7 @@ _USUAL: dict[str, Any] = {
     "text": str | None,
     "date": str | None,
     "datetime": str | None,
+    "list": list[str] | None,
 }
 """By column type, what a JSON value of it usually is."""
 _CARRIED = bool | int | float | str | None

@@ -11,6 +11,7 @@ import numpy as np
 
 from linewright.features.encode import MISSING, Instants, Levels, Numbers, Values
 from linewright.serve.rows.scalars import INT64, MAX_TEXT, spell
+from linewright.text.lists import MOST_ITEMS, read_list, spelled, to_list_text
 
 _TEXT_OR_NONE = frozenset({str, NoneType})
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -96,6 +97,16 @@ def _text(value: object) -> str | None:
     return _blank(value)
 
 
+def _list(value: object) -> str | None:
+    if type(value) is list:
+        for one in cast("list[object]", value):
+            check_carried(one)
+        return to_list_text(spelled(cast("list[Any]", value)))
+    if type(value) is str and (text := value.strip()):
+        return to_list_text(read_list(text))
+    return _blank(value)
+
+
 def _blank(value: object) -> None:
     if value is not None and not (type(value) is str and not _bounded(value)):
         raise ValueError
@@ -163,6 +174,12 @@ KINDS: Mapping[str, Kind] = {
     "boolean": Kind(_boolean, _numbers, "true or false", {"type": "boolean"}),
     "category": Kind(_text, _levels, "a text", {"type": "string", "maxLength": MAX_TEXT}),
     "text": Kind(_text, _levels, "a text", {"type": "string", "maxLength": MAX_TEXT}),
+    "list": Kind(
+        _list,
+        _levels,
+        f'a list of at most {MOST_ITEMS:,} texts, e.g. ["a", "b"]',
+        {"type": "array", "items": {"type": ["string", "number"]}, "maxItems": MOST_ITEMS},
+    ),
     "date": Kind(_date, _instants, "a date, e.g. 2026-01-31", {"type": "string", "format": "date"}),
     "datetime": Kind(
         _datetime, _instants, "a time, e.g. 2026-01-31T12:00:00Z", {"type": "string", "format": "date-time"}

@@ -7,6 +7,7 @@ from urllib.parse import quote, urlencode
 from linewright.errors import LinewrightError, NotFound
 from linewright.interfaces.console.page import MOST_TEXT, Ask, Page
 from linewright.interfaces.console.pages.try_row import FIELDS
+from linewright.text.lists import read_list
 
 _LONGEST = 8_000
 """Characters of an address that any browser and server take."""
@@ -22,7 +23,30 @@ def read(ask: Ask, values: Mapping[str, str]) -> Mapping[str, Any]:
             hint=f"it is a {shown.kind}: /evidence/{values['id'][:80]}",
         )
     line = shown.body["line"]
-    return {"body": shown.body, "line": line, "try_address": _try_address(ask, line, shown.body["row"])}
+    return {
+        "body": shown.body,
+        "line": line,
+        "try_address": _try_address(ask, line, shown.body["row"]),
+        "listed": listed(shown.body["answer"], shown.body.get("label")),
+    }
+
+
+def listed(answer: Mapping[str, Any], label: Mapping[str, Any] | None) -> list[dict[str, Any]]:
+    """Return the items of an answer that is a list, the best first, each with whether it was taken; none of other answers.
+
+    Examples
+    --------
+    >>> listed({"prediction": ["a", "b"], "scores": [0.5, 0.25]}, {"label": '["b"]'})
+    [{'item': 'a', 'score': 0.5, 'taken': False}, {'item': 'b', 'score': 0.25, 'taken': True}]
+    """
+    if "scores" not in answer:
+        return []
+    taken = None if label is None else set(read_list(str(label["label"])))
+    pairs = zip(answer["prediction"], answer["scores"], strict=True)
+    return [
+        {"item": item, "score": score, "taken": None if taken is None else item in taken}
+        for item, score in pairs
+    ]
 
 
 def _try_address(ask: Ask, line: str, row: Mapping[str, Any]) -> str | None:
@@ -34,14 +58,18 @@ def _try_address(ask: Ask, line: str, row: Mapping[str, Any]) -> str | None:
     if form is None or not row:
         return None
     cells = {f"{FIELDS}{each.name}": row[each.name] for each in form.fields if each.name in row}
-    if not cells or not all(cell is None or isinstance(cell, str | int | float) for cell in cells.values()):
+    if not cells or not all(
+        cell is None or isinstance(cell, str | int | float | list) for cell in cells.values()
+    ):
         return None
     written = {name: "" if cell is None else _written(cell) for name, cell in cells.items()}
     address = f"/lines/{quote(line)}/try?{urlencode(written)}"
     return address if len(address) <= _LONGEST and max(map(len, written.values())) <= MOST_TEXT else None
 
 
-def _written(cell: str | float) -> str:
+def _written(cell: str | float | list[Any]) -> str:
+    if isinstance(cell, list):
+        return ", ".join(map(str, cell))
     return str(cell).lower() if isinstance(cell, bool) else str(cell)
 
 

@@ -70,12 +70,17 @@ def _rows(found: tuple[Any, ...], positive: str | None) -> Rows:
             (
                 *(each.id, each.at, each.key, each.model, each.arm),
                 _cell(each.answer.get("prediction")),
-                each.answer.get("probabilities", {}).get(positive or each.answer.get("prediction")),
+                _probability(each.answer, positive),
                 None if each.label is None else each.label.label,
             )
             for each in found
         ],
     )
+
+
+def _probability(answer: Mapping[str, Any], positive: str | None) -> float | None:
+    shares = answer.get("probabilities")
+    return shares.get(positive or answer.get("prediction")) if shares else None
 
 
 def _cell(said: Any) -> str | float | None:

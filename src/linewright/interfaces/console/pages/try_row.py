@@ -23,8 +23,12 @@ def apart(values: Mapping[str, str]) -> Mapping[str, tuple[str, Mapping[str, Any
 def read(ask: Ask, values: Mapping[str, str]) -> Mapping[str, Any]:
     """Return what a row may hold, and what was filled in."""
     row, form = _row(values), ask("request-form", line=values["line"])
-    filled = {each.name: row.get(each.name, each.example) for each in form.fields}
+    filled = {each.name: row.get(each.name, _written(each.example)) for each in form.fields}
     return {"form": form, "filled": filled, "draw": _draw}
+
+
+def _written(example: Any) -> Any:
+    return ", ".join(map(str, example)) if isinstance(example, list | tuple) else example
 
 
 def _row(values: Mapping[str, str]) -> dict[str, str]:

@@ -1,0 +1,125 @@
+"""From events (a user took an item at a time) to the rows of a line that recommends: what a user had before a moment, and took at it."""
+
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+import polars as pl
+
+from linewright.data.facts import Column
+from linewright.data.spec import HISTORY, DataSpec, RecommendSpec, duration_micros
+from linewright.errors import SpecError
+from linewright.text.lists import to_list_text
+
+_PERIOD = "\0period"
+
+
+class Moment(NamedTuple):
+    """What one user took at one moment, in the order of the events."""
+
+    user: object
+    at: object
+    items: list[str]
+    categories: list[str | None]
+    """One an item; empty where no rule asks for them."""
+
+
+def rows_of_events(
+    frame: pl.DataFrame, columns: Sequence[Column], data: DataSpec
+) -> tuple[pl.DataFrame, tuple[Column, ...]]:
+    """Return one row for each moment at which a user took something.
+
+    Parameters
+    ----------
+    frame, columns
+        The events, in the types of the contract, none without user, item or time.
+    data
+        Its `recommend` says what makes a moment and what counts.
+
+    Returns
+    -------
+    frame, columns
+        User, time of the moment's first event, ``history`` and label in the order of time, then of the user. Lists are those of `text.lists`: a history
+        has each of the latest `recommend.history` items once, the newest last; a label the items of the moment, without `again` only
+        those that the user did not have before. A moment without any is no row. Where `at_most` names a column, it has the
+        category of each item of the label.
+
+    Raises
+    ------
+    SpecError
+        If the table has no user or time, or one of its columns has the name of the history.
+    """
+    spec, user, time, item = _parts(data)
+    category = next(iter(spec.at_most), None)
+    rows = list(_rows(_moments(frame, data), spec))
+    own = {column.name: column for column in columns}
+    made: dict[str, pl.Series] = {
+        user: pl.Series(user, [one.user for one, _, _ in rows], dtype=frame[user].dtype),
+        time: pl.Series(time, [one.at for one, _, _ in rows], dtype=frame[time].dtype),
+        HISTORY: pl.Series(HISTORY, [to_list_text(before) for _, before, _ in rows], dtype=pl.String),
+        item: pl.Series(item, [to_list_text(taken) for _, _, taken in rows], dtype=pl.String),
+    }
+    lists = [HISTORY, item]
+    if category is not None:
+        lists.append(category)
+        texts = [to_list_text(_categories(one, taken)) for one, _, taken in rows]
+        made[category] = pl.Series(category, texts, dtype=pl.String)
+    described = {name: Column(name=name, type="list", nullable=False) for name in lists}
+    return pl.DataFrame(list(made.values())), tuple(described.get(name) or own[name] for name in made)
+
+
+def _parts(data: DataSpec) -> tuple[RecommendSpec, str, str, str]:
+    spec, user, time, item = data.recommend, data.table.group, data.table.time, data.label.column
+    if spec is None or user is None or time is None:
+        raise SpecError(
+            "recommendations need to know who took what and when",
+            where="table",
+            allowed="table.group (the user), table.time and label.column (the item)",
+        )
+    if HISTORY in {user, time, item, *spec.at_most}:
+        raise SpecError(
+            f"the column {HISTORY!r} is made of the events, so none of theirs may have its name",
+            where="table",
+            found=HISTORY,
+            hint="rename it in table.sql",
+        )
+    return spec, user, time, item
+
+
+def _moments(frame: pl.DataFrame, data: DataSpec) -> Iterator[Moment]:
+    spec, user, time, item = _parts(data)
+    category = next(iter(spec.at_most), None)
+    taken = [pl.col(item).cast(pl.String), *([pl.col(category).cast(pl.String)] if category else [])]
+    ordered = frame.select(user, time, *taken).sort(time, user, maintain_order=True)
+    period = pl.col(time)
+    if spec.every is not None:
+        if not frame[time].dtype.is_temporal():
+            raise SpecError(
+                "a span of time needs a column of dates or times",
+                where="recommend.every",
+                found=spec.every,
+                hint="leave it out, or say the type of the time in contract.columns",
+            )
+        micros = pl.col(time).cast(pl.Datetime("us")) if frame[time].dtype == pl.Date else pl.col(time)
+        period = micros.dt.epoch("us") // duration_micros(spec.every)
+    grouped = ordered.group_by(user, period.alias(_PERIOD), maintain_order=True).agg(
+        pl.col(time).first(), *(pl.col(name) for name in (item, category) if name)
+    )
+    for row in grouped.sort(time, user, maintain_order=True).iter_rows(named=True):
+        yield Moment(row[user], row[time], row[item], row[category] if category else [])
+
+
+def _rows(moments: Iterator[Moment], spec: RecommendSpec) -> Iterator[tuple[Moment, list[str], list[str]]]:
+    had: dict[object, dict[str, None]] = {}
+    for one in moments:
+        before = had.setdefault(one.user, {})
+        taken = [item for item in dict.fromkeys(one.items) if spec.again or item not in before]
+        if taken:
+            yield one, list(before)[-spec.history :], taken
+        for item in one.items:
+            before.pop(item, None)  # the newest is last
+            before[item] = None
+
+
+def _categories(moment: Moment, taken: Sequence[str]) -> list[str]:
+    known = dict(zip(moment.items, moment.categories, strict=True))
+    return [known[item] or "" for item in taken]

@@ -1,0 +1,49 @@
+"""From the items that a user had before to the codes that a model reads."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from linewright.text.lists import read_list
+
+
+class HistoryReader:
+    """Reads histories as the codes of the items that a model knows.
+
+    Parameters
+    ----------
+    items
+        What it knows, ascending.
+    """
+
+    def __init__(self, items: Sequence[str]) -> None:
+        self._codes = {item: code for code, item in enumerate(items, start=1)}
+
+    def read(self, histories: Sequence[str], *, length: int) -> NDArray[np.float32]:
+        """Return the newest different items of each history, the newest first.
+
+        Parameters
+        ----------
+        histories
+            Lists as `text.lists` writes them, the newest item last.
+        length
+            How many items are read of each; older ones, and those that are not known, are passed over.
+
+        Returns
+        -------
+        float32 array, shape (len(histories) + 1, length)
+            Codes from 1, and 0 where there are fewer. The last row, of zeros, stands for a history that is missing.
+
+        Examples
+        --------
+        >>> HistoryReader(["ale", "bread"]).read(['["bread","new","ale","bread"]'], length=3).tolist()
+        [[2.0, 1.0, 0.0], [0.0, 0.0, 0.0]]
+        """
+        codes = np.zeros((len(histories) + 1, length), dtype=np.float32)
+        known = self._codes
+        for row, history in enumerate(histories):
+            read = dict.fromkeys(code for item in reversed(read_list(history)) if (code := known.get(item)))
+            newest = list(read)[:length]
+            codes[row, : len(newest)] = newest
+        return codes

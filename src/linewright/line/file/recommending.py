@@ -1,0 +1,101 @@
+"""Checks of a line file that recommends: what its events need, and what makes no sense of lists."""
+
+from collections.abc import Iterator
+
+from linewright.data.spec import HISTORY
+from linewright.line.file.mistakes import Path, did_you_mean
+from linewright.line.file.problem import Problem
+from linewright.line.spec import LineSpec
+
+_TASK = "recommend"
+
+
+def recommends(spec: LineSpec) -> Iterator[Problem]:
+    """Give each contradiction of a line that recommends, or that has the section without the task."""
+    if spec.train.task != _TASK:
+        if spec.recommend is not None:
+            yield Problem(
+                path=("recommend",),
+                what="the section is for lines that recommend",
+                found=spec.train.task,
+                hint="write train: {task: recommend}, or remove the section",
+            )
+        return
+    if spec.recommend is None:
+        yield Problem(
+            path=("train", "task"),
+            what="a line that recommends says how its events become rows",
+            found=_TASK,
+            hint="add the section recommend: {}",
+        )
+        return
+    yield from _parts(spec)
+    yield from _left_out(spec)
+
+
+def _parts(spec: LineSpec) -> Iterator[Problem]:
+    table = spec.table
+    for name, column, what in (("group", table.group, "the user"), ("time", table.time, "when it happened")):
+        if column is None:
+            yield Problem(
+                path=("table", name),
+                what=f"an event needs {what}",
+                allowed="a column of the table",
+                hint=f"add table.{name}",
+            )
+    columns = spec.contract.columns
+    for category in spec.recommend.at_most if spec.recommend else ():
+        if columns and category not in columns:
+            yield Problem(
+                path=("recommend", "at_most"),
+                what="the contract has no such column",
+                found=category,
+                allowed=", ".join(columns),
+                hint=did_you_mean(category, columns),
+            )
+    if HISTORY in {table.group, table.time, spec.label.column}:
+        yield Problem(
+            path=("table",),
+            what="the column that is made of the events has this name",
+            found=HISTORY,
+            hint="rename it in table.sql",
+        )
+
+
+def _left_out(spec: LineSpec) -> Iterator[Problem]:
+    """Give what is said of single rows, and has no meaning for events or for lists."""
+    table, train, release = spec.table, spec.train, spec.release
+    said: tuple[tuple[Path, object, str], ...] = (
+        (("table", "key"), table.key, "rows are made of events, so no column of these names one"),
+        (("table", "weight"), table.weight, "an event counts once; leave out what shall not in table.sql"),
+        (("table", "known"), table.known, "an event is known when it happens"),
+        (("label", "known"), spec.label.known, "an item is known when it is taken"),
+        (("label", "delay"), spec.label.delay, "an item is known when it is taken"),
+        (("label", "columns"), spec.label.columns, "the label is one column, the item"),
+        (("train", "model"), train.model, "a model of a file cannot be a recommender yet"),
+        (("train", "python"), train.python, "an estimator of your own cannot be a recommender yet"),
+        (
+            ("train", "engine"),
+            train.engine if train.engine != "built-in" else None,
+            "only the built-in engine makes recommenders",
+        ),
+        (("train", "also"), train.also or None, "popularity, item-kNN and EASE are tried"),
+    )
+    for path, value, why in said:
+        if value is not None:
+            yield Problem(path=path, what=f"this is not for lines that recommend: {why}", hint="remove it")
+    if train.split.by not in {"auto", "time"}:
+        yield Problem(
+            path=("train", "split", "by"),
+            what="a split that is not by time would show the future of other users to the model",
+            found=train.split.by,
+            allowed="time",
+            hint="remove it",
+        )
+    if release.unit is not None and release.unit != table.group:
+        yield Problem(
+            path=("release", "unit"),
+            what="of the columns of an event, a request has the user alone",
+            found=release.unit,
+            allowed=str(table.group),
+        )

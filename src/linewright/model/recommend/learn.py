@@ -1,0 +1,233 @@
+"""Learn a recommender: try candidates on the latest rows, then learn the best from all."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from linewright.data.spec import RecommendSpec
+from linewright.engine.context import Progress
+from linewright.errors import SpecError
+from linewright.features.history import HistoryReader
+from linewright.model.facts import Executed, MemberOf, Trial
+from linewright.model.onnx.session import LISTS_AT_ONCE, open_graph
+from linewright.model.reasons import Alternative, ChosenReason, LowestLoss
+from linewright.model.recommend.candidates import Candidate, candidates, fit
+from linewright.model.recommend.graph import Lists, to_graph
+from linewright.model.recommend.taken import Taken, taken_by
+from linewright.model.spec import TrainSpec
+from linewright.model.tasks import task
+from linewright.text.lists import read_list
+
+MOST_JUDGED = 4_000
+"""Rows that candidates are judged on, the latest."""
+HELD_OUT = 0.2
+"""Share of the training rows that candidates are judged on, as far as they are not more."""
+Floats = NDArray[np.float64]
+_DECODER = msgspec.json.Decoder(list[str])
+"""Of categories, which may be empty: `read_list` leaves these out."""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class HistoryRows:
+    """Training rows: what users had before, what they took then, and when."""
+
+    users: Sequence[object]
+    """`None` for a row of nobody known."""
+    histories: Sequence[str]
+    labels: Sequence[str]
+    """Lists, see `text.lists`."""
+    at: NDArray[Any]
+    """Shape (n,): when, in any unit."""
+    categories: Sequence[str] = ()
+    """Lists of the category of each item of a label; empty where no rule asks for them."""
+
+    def some(self, rows: NDArray[np.int64]) -> "HistoryRows":
+        """Return some of the rows."""
+        places = rows.tolist()
+        return replace(
+            self,
+            users=[self.users[row] for row in places],
+            histories=[self.histories[row] for row in places],
+            labels=[self.labels[row] for row in places],
+            at=self.at[rows],
+            categories=[self.categories[row] for row in places] if self.categories else (),
+        )
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Recommender:
+    """What learning gives."""
+
+    graph: bytes
+    """ONNX, see `recommend.graph`."""
+    items: tuple[str, ...]
+    """All that it can list, ascending."""
+    shares: tuple[float, ...]
+    """The share of users who took each."""
+    trials: tuple[Trial, ...]
+    """Best first."""
+    reason: ChosenReason
+    executed: Executed
+
+
+def learn_recommender(
+    rows: HistoryRows, train: TrainSpec, spec: RecommendSpec, *, report: Callable[[Progress], None]
+) -> Recommender:
+    """Choose among popularity, item-kNN and EASE, and learn the best from all rows.
+
+    Candidates learn from the rows before a moment and are judged on those from it on, all items ranked, so that none is told what comes
+    later. Of equal losses the one that is tried first is taken, popularity before the others.
+
+    Raises
+    ------
+    SpecError
+        If all rows have one time, or no user took two items.
+
+    Examples
+    --------
+    >>> shelf = ['["ale","bread"]', '["tea","milk"]'] * 20
+    >>> rows = HistoryRows(users=list(range(40)), histories=["[]"] * 40, labels=shelf, at=np.arange(40))
+    >>> found = learn_recommender(rows, TrainSpec(), RecommendSpec(items=1), report=lambda told: None)
+    >>> found.items, found.trials[-1].family
+    (('ale', 'bread', 'milk', 'tea'), 'ease')
+    """
+    values = np.unique(rows.at)
+    if len(values) < 2:
+        raise SpecError(
+            "all training rows have one time, so no later ones can judge",
+            where="table.time",
+            hint="bring events of several days",
+        )
+    order = np.sort(rows.at)
+    most = min(max(int(len(order) * HELD_OUT), 1), MOST_JUDGED)
+    cut = max(order[-most], values[1])
+    earlier, later = (rows.some(np.flatnonzero(side)) for side in (rows.at < cut, rows.at >= cut))
+    taken = _taken(earlier)
+    tried = candidates(train, items=len(taken.items), again=spec.again)
+    lists = _lists(earlier, taken, spec)
+    x = HistoryReader(taken.items).read(later.histories, length=spec.history)[:-1]
+    target = task("recommend").target(later.labels, taken.items)
+    losses: list[Floats] = []
+    for number, one in enumerate(tried):
+        says = f"{one.name}: {len(later.labels):,} later rows"
+        report(Progress(step="train", says=says, done=number, of=len(tried) + 1))
+        losses.append(_losses(to_graph(fit(one, taken), lists), lists, x, target))
+    best = min(range(len(tried)), key=lambda number: (float(losses[number].mean()), number))
+    says = f"{tried[best].name}: all training rows"
+    report(Progress(step="train", says=says, done=len(tried), of=len(tried) + 1))
+    taken = _taken(rows)
+    lists = _lists(rows, taken, spec)
+    ranked = sorted(range(len(tried)), key=lambda number: (number != best, float(losses[number].mean())))
+    users = _codes(later.users)
+    second = ranked[1] if len(ranked) > 1 else best
+    following = None if second == best else _alternative(tried[second], losses[second], losses[best], users)
+    return Recommender(
+        graph=to_graph(fit(tried[best], taken), lists),
+        items=taken.items,
+        shares=tuple(float(share) for share in taken.shares),
+        trials=tuple(_trial(tried[number], losses[number], losses[best], users) for number in ranked),
+        reason=ChosenReason(
+            choice=LowestLoss(
+                trials=len(tried), loss=_figure(losses[best].mean()), rows=len(later.labels), next=following
+            )
+        ),
+        executed=Executed(folds=1, of=1, members=(MemberOf(trial=tried[best].name, weight=1.0, rounds=0),)),
+    )
+
+
+def popular_graph(rows: HistoryRows, spec: RecommendSpec) -> tuple[bytes, int]:
+    """Return the graph that ranks by popularity among these rows, what every recommender is held against, and the width of what it answers."""
+    taken = _taken(rows)
+    lists = _lists(rows, taken, spec)
+    return to_graph(fit(Candidate(family="popularity"), taken), lists), lists.outputs
+
+
+def _taken(rows: HistoryRows) -> Taken:
+    taken = taken_by(rows.users, [rows.histories, rows.labels])
+    if len(taken.items) < 2:
+        raise SpecError(
+            "there are fewer than two items to choose from",
+            where="label.column",
+            found=len(taken.items),
+            hint="bring events of more items",
+        )
+    return taken
+
+
+def _lists(rows: HistoryRows, taken: Taken, spec: RecommendSpec) -> Lists:
+    newest: dict[str, str] = {}
+    for label, categories in zip(rows.labels, rows.categories, strict=bool(rows.categories)):
+        newest.update(zip(read_list(label), _DECODER.decode(categories), strict=True))
+    return Lists(
+        shares=taken.shares,
+        length=spec.history,
+        shown=spec.items,
+        again=spec.again,
+        categories=[newest.get(item, "") for item in taken.items] if newest else (),
+        at_most=next(iter(spec.at_most.values()), 0),
+    )
+
+
+def _losses(graph: bytes, lists: Lists, x: NDArray[np.float32], target: NDArray[Any]) -> Floats:
+    opened = open_graph(
+        graph, inputs=[("x", "float", lists.length)], outputs=lists.outputs, at_once=LISTS_AT_ONCE
+    )
+    return task("recommend").row_loss(target, opened.run({"x": x}, len(x)).astype(np.float64))
+
+
+def _codes(users: Sequence[object]) -> NDArray[np.int64]:
+    """Return a number for the user of each row; a row of nobody known is alone."""
+    seen: dict[object, int] = {}
+    return np.array(
+        [
+            seen.setdefault(("alone", row) if user is None else ("user", user), len(seen))
+            for row, user in enumerate(users)
+        ]
+    )
+
+
+def _trial(one: Candidate, losses: Floats, best: Floats, users: NDArray[np.int64]) -> Trial:
+    mean, error = _mean(losses, users)
+    more, apart = _mean(losses - best, users)
+    return Trial(
+        name=one.name,
+        family=one.family,
+        settings=one.settings,
+        loss=_figure(mean),
+        low=_figure(max(mean - _Z * error, 0.0)),
+        high=_figure(min(mean + _Z * error, 1.0)),
+        rounds=0,
+        more=_figure(more),
+        more_low=_figure(more - _Z * apart),
+        more_high=_figure(more + _Z * apart),
+    )
+
+
+def _alternative(one: Candidate, losses: Floats, best: Floats, users: NDArray[np.int64]) -> Alternative:
+    more, error = _mean(losses - best, users)
+    return Alternative(
+        name=one.name,
+        loss=_figure(losses.mean()),
+        more=_figure(more),
+        error=_figure(error),
+        low=_figure(more - _Z * error),
+        high=_figure(more + _Z * error),
+    )
+
+
+_Z = 1.959964
+
+
+def _mean(values: Floats, users: NDArray[np.int64]) -> tuple[float, float]:
+    """Return a mean over rows and its standard error, rows of one user drawn together."""
+    mean = float(values.mean())
+    sums = np.bincount(users, weights=values - mean)
+    return mean, float(np.sqrt((sums**2).sum())) / len(values)
+
+
+def _figure(value: float) -> float:
+    return float(f"{value:.10g}")

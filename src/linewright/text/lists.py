@@ -1,0 +1,78 @@
+"""Lists of texts, such as the items of a history: one cell of a table holds one as its JSON text, so that equal lists are equal texts."""
+
+from collections.abc import Iterable, Sequence
+
+import msgspec
+
+MOST_ITEMS = 10_000
+"""Items of one list."""
+_DECODER = msgspec.json.Decoder(list[str | int | float | bool | None])
+
+
+def to_list_text(items: Iterable[str]) -> str:
+    """Return a list of texts as the text that stands for it.
+
+    Examples
+    --------
+    >>> to_list_text(["85123A", "22423"])
+    '["85123A","22423"]'
+    """
+    return msgspec.json.encode(list(items)).decode()
+
+
+def read_list(text: str) -> list[str]:
+    """Return the texts of a list; see `to_list_text`.
+
+    Raises
+    ------
+    ValueError
+        If the text is no JSON list of scalars, or one of more than `MOST_ITEMS`.
+
+    Examples
+    --------
+    >>> read_list('["a", 7, 1.0, null, " b "]')
+    ['a', '7', '1', 'b']
+    """
+    try:
+        return spelled(_DECODER.decode(text))
+    except msgspec.MsgspecError as error:
+        raise ValueError(str(error)) from error
+
+
+def spelled(values: Sequence[str | float | None]) -> list[str]:
+    """Return scalars as a CSV file spells them, without those that are missing.
+
+    Raises
+    ------
+    ValueError
+        If there are more than `MOST_ITEMS`.
+    """
+    if len(values) > MOST_ITEMS:
+        raise ValueError(f"at most {MOST_ITEMS:,} items")
+    return [text for value in values if (text := _spelled(value))]
+
+
+def read_list_text(text: str) -> str | None:
+    """Return the text of a list as `to_list_text` writes it; `None` where it is none.
+
+    Examples
+    --------
+    >>> read_list_text('["a", 7]'), read_list_text("a")
+    ('["a","7"]', None)
+    """
+    try:
+        return to_list_text(read_list(text))
+    except ValueError:
+        return None
+
+
+def _spelled(value: str | float | None) -> str:
+    match value:
+        case None:
+            return ""
+        case bool():
+            return "true" if value else "false"
+        case float() if value.is_integer():
+            return str(int(value))
+        case _:
+            return str(value).strip()

@@ -1,0 +1,310 @@
+"""A line that recommends goes the whole way: events, histories, gates, answers, labels, monitors, rebuild."""
+
+from collections.abc import Iterator
+from datetime import timedelta
+from pathlib import Path
+
+import polars as pl
+import pytest
+import shop
+
+from linewright.data.dataset.version import read_dataset
+from linewright.data.facts import Dataset
+from linewright.errors import RequestError, SpecError
+from linewright.line.factory import Factory
+from linewright.line.loop.worker import tend_inline
+from linewright.line.predict.batch import predict_file
+from linewright.line.predict.label_file import hand_in
+from linewright.line.predict.try_row import request_form, try_row
+from linewright.line.rebuild.compare import rebuild
+from linewright.line.record.registry import find_model
+from linewright.line.runs.execute import execute_inline
+from linewright.model.facts import Certificate, Package, Trained
+from linewright.model.package.model import load
+from linewright.operations.evidence import card
+from linewright.serve.rows.scorer import Scorer
+from linewright.serve.rows.similar import similar_items
+from linewright.text.lists import read_list
+from linewright.watch.facts import Performance, Watched
+from linewright.worlds.living import Clock
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Factory, Clock]]:
+    factory, clock = shop.make_shop(tmp_path_factory.mktemp("shop") / "factory")
+    with factory:
+        execute_inline(factory, shop.LINE)
+        yield factory, clock
+
+
+@pytest.fixture
+def scorer(trained: tuple[Factory, Clock]) -> Scorer:
+    factory, _ = trained
+    return Scorer(load(find_model(factory, shop.LINE).digest, factory.artifacts.get))
+
+
+def package_of(factory: Factory) -> Package:
+    return factory.metadata.get(find_model(factory, shop.LINE).digest, Package)
+
+
+def dataset_of(factory: Factory) -> pl.DataFrame:
+    trained = factory.metadata.get(package_of(factory).trained, Trained)
+    dataset = factory.metadata.get(trained.dataset, Dataset)
+    return read_dataset(dataset, factory.artifacts, factory.metadata)
+
+
+def test_events_become_what_a_user_had_before_and_took_then(trained):
+    """A row of the dataset is what a request could be, with what turned out to be true."""
+    rows = dataset_of(trained[0])
+    one = rows.filter(pl.col("customer") == rows["customer"][0])
+    had: list[str] = []
+
+    assert ["customer", "at", "history", "item"] == rows.columns
+    for before, taken in zip(one["history"].to_list(), one["item"].to_list(), strict=True):
+        assert set(read_list(before)) <= set(had)
+        assert len(read_list(before)) == min(len(had), 20)
+        assert not set(read_list(taken)) & set(had)
+        had += read_list(taken)
+
+
+def test_a_model_that_knows_tastes_is_promoted(trained):
+    """The gate compares with popular items that the history does not rule out, customer by customer."""
+    factory, _ = trained
+    ran = execute_inline(factory, shop.LINE)
+
+    assert ran.promoted or not ran.did
+    assert ["ndcg@10", "recall@10", "coverage@10", "novelty@10"] == [one.name for one in ran.metrics]
+    assert ran.metrics[0].value > 0.25
+    assert package_of(factory).classes == ()
+    assert set(package_of(factory).encoder.items) == {
+        shop.item(kind, number) for kind in range(shop.KINDS) for number in range(shop.OF_KIND)
+    }
+
+
+def test_somebody_who_came_after_training_gets_what_fits(scorer):
+    """Input is the history, so that nobody waits for the next training."""
+    (answer,) = scorer.score([{"history": ["k2-0", "k2-1", "new item"], "customer": "nobody"}])
+
+    assert 5 == len(answer["prediction"]) == len(answer["scores"])
+    assert 2 == answer["history_used"]
+    assert not {"k2-0", "k2-1"} & {*answer["prediction"]}
+    assert sum(item.startswith("k2") for item in answer["prediction"]) >= 4
+    assert sorted(answer["scores"], reverse=True) == answer["scores"]
+
+
+def test_without_a_history_the_popular_items_come_first_and_the_answer_says_so(scorer):
+    """Nothing is made up about those of whom nothing is known."""
+    empty, unknown = scorer.score([{"history": []}, {"history": ["new item"]}])
+
+    assert 0 == empty["history_used"]
+    assert empty == unknown
+
+
+def test_each_history_is_answered_alone_and_order_of_repeats_does_not_matter(scorer):
+    """A row's answer never depends on the rows beside it."""
+    rows = [{"history": ["k1-1", "k3-2"]}, {"history": ["k0-1"]}, {"history": ["k1-1", "k3-2", "k1-1"]}]
+    together = scorer.score(rows)
+
+    assert together == [scorer.score([row])[0] for row in rows]
+    assert together[0]["prediction"] == together[2]["prediction"]
+
+
+@pytest.mark.parametrize("history", ["k1-1", 7, {"a": 1}, [["k1-1"]], [{"item": "k1-1"}]])
+def test_what_is_no_list_of_items_is_refused(scorer, history):
+    """With the place, and with what is allowed."""
+    with pytest.raises(RequestError, match=r"history: not a value of this column.*a list of at most"):
+        scorer.score([{"history": history}])
+
+
+def test_an_explanation_is_refused_and_names_similar_items(scorer):
+    """Shapley values by column say nothing of a model that reads one column."""
+    x = scorer.matrix([{"history": ["k1-1"]}])
+
+    with pytest.raises(RequestError, match="/similar says which items go with one"):
+        scorer.explain(x, name="shop@1")
+
+
+def test_similar_items_are_of_one_kind(scorer):
+    """A page of an item shows what goes with it."""
+    (found,) = similar_items(scorer, ["k4-3"])
+
+    assert "k4-3" == found["item"]
+    assert "k4-3" not in found["items"]
+    assert {"k4"} == {item[:2] for item in found["items"][:3]}
+    with pytest.raises(RequestError, match=r"items\[0\].*did you mean 'k4-3'"):
+        similar_items(scorer, ["k4-33"])
+
+
+def test_a_row_is_tried_as_a_form_has_it(trained):
+    """Items stand with commas between them."""
+    factory, _ = trained
+    (field,) = request_form(factory, shop.LINE).fields
+    tried = try_row(factory, shop.LINE, {"history": "k5-1, k5-2"})
+
+    assert ("history", "list") == (field.name, field.type)
+    assert isinstance(field.example, list)
+    assert ["k5-1", "k5-2"] == tried.row["history"]
+    assert tried.answer["prediction"][0].startswith("k5")
+    assert tried.explained is None
+
+
+def test_files_are_answered_labelled_and_watched(trained):
+    """Clicks and purchases come by the id of the answer."""
+    factory, clock = trained
+    histories = [f'["{shop.item(number % shop.KINDS, 0)}"]' for number in range(40)]
+    asked, out, truth = (factory.root / name for name in ("asked.csv", "answers.csv", "truth.csv"))
+    pl.DataFrame({"history": histories}).write_csv(asked)
+    predict_file(factory, shop.LINE, asked, out)
+    answers = pl.read_csv(out)
+    taken = [f'["{shop.item(number % shop.KINDS, 1)}"]' for number in range(40)]
+    answers.select("id", label=pl.Series(taken)).write_csv(truth)
+    told = hand_in(factory, shop.LINE, truth)
+    clock.at += timedelta(days=1, seconds=1)
+    tend_inline(factory, shop.LINE)
+    (watched,) = factory.metadata.events(Watched, line=shop.LINE)
+    measured = factory.metadata.get(watched.performance, Performance)
+
+    assert 5 == len(read_list(answers["prediction"][0]))
+    assert 40 == told["accepted"]
+    assert ("ndcg@10", 40) == (measured.metric, measured.labelled)
+    assert measured.value > 0.3
+
+
+def test_a_label_that_is_no_list_is_refused_and_a_single_item_is_a_list(trained):
+    """Nothing taken is a label too."""
+    from linewright.serve.feedback.parse import check_labels
+
+    package = package_of(trained[0])
+    given = [["k1-1", "k1-2", "k1-1"], {"items": ["k1-1"]}, "k1-1", '["k1-1"]', []]
+    kept = check_labels([{"id": "a", "label": label} for label in given], package)
+
+    assert ['["k1-1","k1-2"]', '["k1-1"]', '["k1-1"]', '["k1-1"]', "[]"] == [one.label for one in kept]
+    with pytest.raises(RequestError, match=r"labels\[0\].label: not a list of items"):
+        check_labels([{"id": "a", "label": None}], package)
+
+
+def test_an_item_that_first_appears_after_the_cut_is_never_listed(tmp_path: Path):
+    """What is to come is not known when the model is made."""
+    factory, _ = shop.make_shop(tmp_path / "factory")
+    late = shop.sales().tail(60).with_columns(item=pl.lit("future"))
+    pl.concat([shop.sales(), late]).sort("at", maintain_order=True).write_csv(factory.root / "sales.csv")
+    with factory:
+        execute_inline(factory, shop.LINE)
+        package = package_of(factory)
+
+    assert "future" not in package.encoder.items
+
+
+def test_at_most_so_many_of_one_category_are_listed(tmp_path: Path):
+    """A shop window that shows ten of one kind sells less."""
+    factory, _ = shop.make_shop(tmp_path / "factory", more=", at_most: {kind: 2}")
+    with factory:
+        execute_inline(factory, shop.LINE)
+        scorer = Scorer(load(find_model(factory, shop.LINE).digest, factory.artifacts.get))
+        answers = scorer.score([{"history": [shop.item(kind, 0)]} for kind in range(shop.KINDS)])
+
+    for answer in answers:
+        kinds = [item[:2] for item in answer["prediction"]]
+        assert 2 == max(map(kinds.count, kinds))
+
+
+def test_what_was_bought_may_be_listed_again(tmp_path: Path):
+    """Milk is bought every week."""
+    factory, _ = shop.make_shop(tmp_path / "factory", more=", again: true")
+    with factory:
+        execute_inline(factory, shop.LINE)
+        scorer = Scorer(load(find_model(factory, shop.LINE).digest, factory.artifacts.get))
+        (answer,) = scorer.score([{"history": ["k3-1"]}])
+
+    assert "k3-1" in answer["prediction"]
+
+
+def test_the_same_events_give_the_same_digest(trained, tmp_path: Path):
+    """In any folder."""
+    factory, _ = shop.make_shop(tmp_path / "factory")
+    with factory:
+        execute_inline(factory, shop.LINE)
+
+        assert find_model(trained[0], shop.LINE).digest == find_model(factory, shop.LINE).digest
+
+
+def test_a_second_model_is_compared_user_by_user_with_the_champion(tmp_path: Path):
+    """Each model has codes of its own for items, and the champion did not know the new ones."""
+    factory, clock = shop.make_shop(tmp_path / "factory")
+    with factory:
+        execute_inline(factory, shop.LINE)
+        more = shop.sales(range(shop.DAYS, shop.DAYS + 20), seed=6)
+        fresh = more.with_columns(
+            item=pl.when(pl.col("item") == "k0-0").then(pl.lit("a-new-one")).otherwise("item")
+        )
+        pl.concat([shop.sales(), fresh]).write_csv(factory.root / "sales.csv")
+        clock.at += timedelta(days=20)
+        ran = execute_inline(factory, shop.LINE)
+        certificate = factory.metadata.get(ran.certificate, Certificate)
+        items = factory.metadata.get(ran.digest, Package).encoder.items
+
+    (gate,) = certificate.outcomes
+    assert "champion" == gate.found.against
+    assert -0.2 < gate.value < 0.2
+    assert "a-new-one" in items
+
+
+def test_answered_rows_with_their_labels_are_learned_from(tmp_path: Path):
+    """What users took from lists that were shown is news that no source has."""
+    factory, clock = shop.make_shop(tmp_path / "factory")
+    with factory:
+        execute_inline(factory, shop.LINE)
+        before = dataset_of(factory).height
+        clock.at += timedelta(hours=1)
+        asked, out, truth = (factory.root / name for name in ("asked.csv", "answers.csv", "truth.csv"))
+        pl.DataFrame({"customer": ["c001"] * 3, "history": ['["k1-1"]', '["k1-2"]', "[]"]}).write_csv(asked)
+        predict_file(factory, shop.LINE, asked, out)
+        pl.read_csv(out).select("id", label=pl.Series(['["k1-3"]', '["k1-4","k1-5"]', "[]"])).write_csv(truth)
+        hand_in(factory, shop.LINE, truth)
+        clock.at += timedelta(hours=1)
+        ran = execute_inline(factory, shop.LINE, as_of=factory.now())
+        rows = read_dataset(factory.metadata.get(ran.dataset, Dataset), factory.artifacts, factory.metadata)
+
+    assert before + 3 == rows.height
+    assert ['["k1-3"]', '["k1-4","k1-5"]', "[]"] == rows["item"].tail(3).to_list()
+
+
+def test_it_is_rebuilt_to_the_byte(trained, tmp_path: Path):
+    """From the manifest alone."""
+    factory, _ = trained
+    version = find_model(factory, shop.LINE)
+    found = rebuild(factory, version, workers=1, scratch=tmp_path, report=lambda _: None)
+
+    assert "R0" == found.level
+
+
+def test_the_card_says_what_events_became(trained):
+    """And does not count rows of histories as rows that a contract kept out."""
+    factory, _ = trained
+    text = str(card(factory, "shop@1").markdown)
+
+    assert "events were read. Each row is a moment of one user" in text
+    assert "kept out" not in text
+    assert "there are too few test rows" not in text
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "match"),
+    [
+        ("group: customer, ", "", "table.group"),
+        ("time: at, ", "", "table.time"),
+        ("recommend: {items: 5, history: 20}\n", "", "recommend: {}"),
+        ("task: recommend", "task: multiclass", "recommend"),
+        ("group: customer", "group: customer, key: item", "table.key"),
+        ("budget: quick", "budget: quick, split: {by: random}", "not by time"),
+        ("watch:", "gates: [{fairness: kind, at_most: 0.1}]\nwatch:", "fairness"),
+        ("history: 20", "history: 20, at_most: {kid: 2}", "kid"),
+    ],
+)
+def test_what_makes_no_sense_is_refused_with_its_place(tmp_path: Path, old: str, new: str, match: str):
+    """Before anything is read."""
+    factory, _ = shop.make_shop(tmp_path / "factory")
+    path = factory.path_of(shop.LINE)
+    path.write_text(path.read_text().replace(old, new))
+    with factory, pytest.raises(SpecError, match=match):
+        execute_inline(factory, shop.LINE)
