@@ -5,6 +5,7 @@ from typing import Any
 from urllib.parse import quote, urlencode
 
 from linewright.errors import LinewrightError, NotFound
+from linewright.interfaces.console.charts import curve
 from linewright.interfaces.console.page import MOST_TEXT, Ask, Page
 from linewright.interfaces.console.pages.try_row import FIELDS
 
@@ -22,7 +23,8 @@ def read(ask: Ask, values: Mapping[str, str]) -> Mapping[str, Any]:
             hint=f"it is a {shown.kind}: /evidence/{values['id'][:80]}",
         )
     line = shown.body["line"]
-    return {"body": shown.body, "line": line, "try_address": _try_address(ask, line, shown.body["row"])}
+    address = _try_address(ask, line, shown.body["row"])
+    return {"body": shown.body, "line": line, "try_address": address, "curve": curve}
 
 
 def _try_address(ask: Ask, line: str, row: Mapping[str, Any]) -> str | None:
