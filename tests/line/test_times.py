@@ -84,9 +84,6 @@ def test_its_models_are_trained_gated_watched_and_trained_again(line: tuple[Fact
     ran = execute_inline(factory, "pumps")
     model = find_model(factory, "pumps")
     package = factory.metadata.get(model.digest, Package)
-    (evaluation,) = (
-        [factory.metadata.get(ran.evaluation, Evaluation)] if hasattr(ran, "evaluation") else [None]
-    )
 
     assert ran.promoted
     assert ("integrated_brier_score", task) == (ran.metrics[0].name, package.task)

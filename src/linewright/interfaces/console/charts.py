@@ -111,6 +111,18 @@ def contributions(parts: Iterable[tuple[str, float]], title: str, unit: str) -> 
     return _bars([Bar(name=name, value=value) for name, value in parts][:MOST_BARS], title, unit)
 
 
+def curve(left: Mapping[str, float], label: str, title: str) -> Chart:
+    """Draw the share that is left by time, as one answer says it."""
+    points = (Point(at=0.0, value=1.0), *(Point(at=float(at), value=share) for at, share in left.items()))
+    return LineChart(
+        title=title,
+        x=Axis(label=label),
+        y=Axis(label="left", unit="%", holds=(0.0, 1.0)),
+        lines=(Line(name="left", points=points),),
+        references=(Reference(name="half", value=0.5),),
+    )
+
+
 def worth(days: Sequence[Any], title: str) -> Chart | None:
     """Draw what the decisions of each day gained, with its interval."""
     known = [one for one in days if one.since and one.matured]

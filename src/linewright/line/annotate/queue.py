@@ -17,6 +17,7 @@ from linewright.line.annotate.table_rows import TableRows, read_rows, uncertaint
 from linewright.line.factory import Factory
 from linewright.line.predict.batch import predict_file
 from linewright.line.record.registry import find_model
+from linewright.model.task_facts import has_times
 from linewright.people.annotations import Annotations, Batch, Drawn, Question
 from linewright.people.facts import QuestionsQueued
 from linewright.serve.facts import Prediction
@@ -93,13 +94,14 @@ def make_queue(
     Raises
     ------
     RequestError
-        If a column is none of the line's, each prediction or row has a label.
+        If a column is none of the line's, each prediction or row has a label, or labels are times.
     NotFound
         If predictions are wanted and the line has no champion, or the line lacks the dataset version.
     """
     champion = champion_of(factory, line) if dataset is not None else find_model(factory, line)
     package = champion.digest if champion else ""
     allowed = allowed_labels(factory, line)
+    _refuse_times(allowed.task, line)
     _require_columns(settings.columns, allowed)
     only = None if rows is None else _predicted(factory, line, rows)
     table = None if dataset is None else read_rows(factory, line, dataset)
@@ -221,6 +223,17 @@ def new_question(factory: Factory, prediction: str, drawn: Drawn, stratum: int) 
 def _question(factory: Factory, asked: Candidate, drawn: Drawn, stratum: int) -> Question:
     made = new_question(factory, asked.name, drawn, stratum)
     return made._replace(dataset=asked.dataset, row=asked.place)
+
+
+def _refuse_times(task: str, line: str) -> None:
+    if has_times(task):
+        raise RequestError(
+            "annotators label classes and numbers, and the labels of this line are times",
+            where=line,
+            found=task,
+            allowed="lines of other tasks",
+            hint=f"times come by key or id, with a + where it had not happened yet: linewright feedback {line} FILE",
+        )
 
 
 def _require_columns(columns: Sequence[str], allowed: AllowedLabels) -> None:

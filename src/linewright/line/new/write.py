@@ -279,7 +279,7 @@ def _of_events(
 
 
 def _check_way(
-    root: Path, *, model: Path | None, python: str | None, engine: str, columns: tuple[str, ...]
+    root: Path, *, model: Path | None, python: str | None, engine: str, columns: Sequence[str]
 ) -> None:
     """See that a model is made in one way, that this way is there, and that columns are in an order only for a model that is brought."""
     if columns and model is None:

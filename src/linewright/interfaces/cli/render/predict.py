@@ -79,13 +79,22 @@ def form_text(form: RequestForm) -> str:
 def tried_text(tried: Tried) -> str:
     """Say the answer and what would change it."""
     said = {name: value for name, value in tried.answer.items() if value is not None}
-    lines = [f"{tried.model} answers {', '.join(f'{name}={value}' for name, value in said.items())}"]
+    lines = [f"{tried.model} answers {', '.join(_part(name, value) for name, value in said.items())}"]
     lines += [f"  warning    {text}" for text in tried.warnings]
     lines += [f"  {_change_text(one)}" for one in tried.changes]
     lines.append(
         f"  {count(tried.looked_at, 'change')} of {count(tried.columns, 'column')} looked at; nothing was logged"
     )
     return "\n".join(lines)
+
+
+def _part(name: str, value: Any) -> str:
+    """Return a part of an answer; of a curve a few of its times."""
+    if name != "survival":
+        return f"{name}={value}"
+    times = list(value)
+    told = dict.fromkeys((times[0], times[len(times) // 2], times[-1]))
+    return "left " + ", ".join(f"{value[at]:.3g} at {at}" for at in told)
 
 
 def _change_text(one: WouldChange) -> str:

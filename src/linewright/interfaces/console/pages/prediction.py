@@ -5,6 +5,7 @@ from typing import Any
 from urllib.parse import quote, urlencode
 
 from linewright.errors import LinewrightError, NotFound
+from linewright.interfaces.console.charts import curve
 from linewright.interfaces.console.page import MOST_TEXT, Ask, Page
 from linewright.interfaces.console.pages.try_row import FIELDS
 from linewright.text.lists import read_list
@@ -27,6 +28,7 @@ def read(ask: Ask, values: Mapping[str, str]) -> Mapping[str, Any]:
         "body": shown.body,
         "line": line,
         "try_address": _try_address(ask, line, shown.body["row"]),
+        "curve": curve,
         "listed": listed(shown.body["answer"], shown.body.get("label")),
     }
 

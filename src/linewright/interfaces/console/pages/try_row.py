@@ -6,6 +6,7 @@ from typing import Any
 import msgspec
 
 from linewright.charts import Axis, Bar, Waterfall
+from linewright.interfaces.console.charts import curve
 from linewright.interfaces.console.page import Ask, Page
 
 FIELDS = "c."
@@ -24,7 +25,7 @@ def read(ask: Ask, values: Mapping[str, str]) -> Mapping[str, Any]:
     """Return what a row may hold, and what was filled in."""
     row, form = _row(values), ask("request-form", line=values["line"])
     filled = {each.name: row.get(each.name, _written(each.example)) for each in form.fields}
-    return {"form": form, "filled": filled, "draw": _draw}
+    return {"form": form, "filled": filled, "draw": _draw, "curve": curve}
 
 
 def _written(example: Any) -> Any:
