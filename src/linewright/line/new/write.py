@@ -2,7 +2,7 @@
 
 import os
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -159,11 +159,7 @@ def new_line(
     if task == "recommend":
         return _of_events(path, source, see_all(frame, names=(given.key, given.group)), given, rows)
     where = partial(place_of, replace(opened, decimal="," if with_comma.decimal else opened.decimal))
-    about_times, frame = _timed(frame, given)
-    seen = see_all(frame, names=(given.key, given.group))
-    profile = look(frame, given, seen=seen, where=where, source=source_name(name))
-    if about_times:
-        profile = msgspec.structs.replace(profile, label=_as_time(profile, about_times))
+    seen, profile = _looked_at(frame, given, where, source_name(name))
     brought = None
     if model is not None:
         brought, profile = bring(root, model, profile, given.exclude, columns)
@@ -215,6 +211,17 @@ def new_line(
         by=python or (engine if engine != "built-in" else ""),
         reads=brought.columns if brought else (),
     )
+
+
+def _looked_at(
+    frame: pl.DataFrame, given: GivenRoles, where: Callable[..., str], source: str
+) -> tuple[Mapping[str, Seen], Profile]:
+    about_times, frame = _timed(frame, given)
+    seen = see_all(frame, names=(given.key, given.group))
+    profile = look(frame, given, seen=seen, where=where, source=source)
+    if about_times:
+        profile = msgspec.structs.replace(profile, label=_as_time(profile, about_times))
+    return seen, profile
 
 
 def _timed(frame: pl.DataFrame, given: GivenRoles) -> tuple[str, pl.DataFrame]:
