@@ -3,7 +3,7 @@
 from linewright.data.facts import Column, Dataset
 from linewright.data.spec import DataSpec
 
-LEARNABLE = frozenset({"integer", "number", "boolean", "category", "text", "date", "datetime"})
+LEARNABLE = frozenset({"integer", "number", "boolean", "category", "text", "date", "datetime", "file"})
 
 
 def roles(spec: DataSpec) -> dict[str, str | None]:

@@ -88,6 +88,8 @@ TEMPLATES: Mapping[str, str] = {
     "group/regular": "each of its {values:n} values stands in {each:n} rows, as a number of things does",
     "group/blocks": "each of its {values:n} values stands in one block, of {each:.1f} rows on average",
     "group/name": "{values:n} values in {rows:n} rows ({each:.1f} each on average), with the name of a thing",
+    "group/pictures": "nothing says which pictures belong together: if several show one patient, part or batch, the line file has to say "
+    "which, or pictures of one are in both parts and the score is too good",
     "group/now-and-then": "{values:n} values in {rows:n} rows, up to {each:n} rows each",
     "order": "the rows lie in its order, from {first} to {last} ({share:share} of them out of place){label:moved}: "
     + _TIME,
@@ -254,9 +256,11 @@ def _repeats(evidence: Evidence) -> str:
 
 
 def _group(evidence: Evidence) -> str:
-    told = _Words(evidence).say(TEMPLATES[f"group/{evidence['form']}"])
+    said = _Words(evidence).say(TEMPLATES[f"group/{evidence['form']}"])
+    if evidence["form"] == "pictures":
+        return said
     same = f", and rows of one are alike in {', '.join(evidence['same'])}" if evidence["same"] else ""
-    return f"{told}{same}: do its rows belong together? Then they must all be in one part, or the test asks about rows that the model has seen"
+    return f"{said}{same}: do its rows belong together? Then they must all be in one part, or the test asks about rows that the model has seen"
 
 
 _SPOKEN: Mapping[str, Callable[[Evidence], str]] = {

@@ -11,6 +11,7 @@ from linewright.data.checks.registry import check_read
 from linewright.data.contract.check import Checked, Forgotten, breach, check
 from linewright.data.dataset.version import write_dataset
 from linewright.data.facts import MOST_LABELS, Ingested, Quarantine
+from linewright.data.kept_files import See, keep_files
 from linewright.data.read.source import Source, open_source, whole
 from linewright.data.spec import ColumnRule, DataSpec, table_sources
 from linewright.data.table.build import build_table, read_served
@@ -39,6 +40,7 @@ def ingest(
     *,
     forgotten: Forgotten | None = None,
     labels: GivenLabels | None = None,
+    see: See | None = None,
 ) -> Ingested:
     """Read the sources, make the table, apply the contract and keep what passed as a dataset version.
 
@@ -60,6 +62,8 @@ def ingest(
         As for `contract.check`.
     labels
         What people labelled, see `build_table`.
+    see
+        Looks at each file that a row names, see `keep_files`.
 
     Returns
     -------
@@ -98,7 +102,8 @@ def ingest(
     order = tuple(dict.fromkeys(name for name in (data.table.time, data.table.key) if name is not None))
     # Rows that were answered come after those of the sources, whatever these are sorted by.
     findings = check_read(checked.frame, checked.columns, data, is_ordered=not served)
-    dataset = write_dataset(checked.frame, checked.columns, order, context.artifacts, context.metadata)
+    frame = keep_files(checked.frame, checked.columns, folders_of(data, root), context.artifacts, see)
+    dataset = write_dataset(frame, checked.columns, order, context.artifacts, context.metadata)
     ingested = Ingested(
         dataset=context.metadata.keep(dataset),
         quarantine=quarantine,
@@ -114,6 +119,12 @@ def ingest(
     says = f"kept {dataset.rows:,} rows"
     context.report(Progress(step=STEP, says=says, done=steps, of=steps))
     return ingested
+
+
+def folders_of(data: DataSpec, root: Path) -> list[Path]:
+    """Return the folders that the files of the sources are in."""
+    places = [root / file for source in data.sources.values() for file in source.local_files]
+    return list(dict.fromkeys(place if place.is_dir() else place.parent for place in places)) or [root]
 
 
 def check_sources(

@@ -190,7 +190,23 @@ class SqliteSource(SourceSpec):
         return f"a query on {self.sqlite}"
 
 
-SOURCES: dict[str, type[SourceSpec]] = {"file": FileSource, "sqlite": SqliteSource}
+class FilesSource(SourceSpec):
+    """Files that are rows themselves, such as pictures: a row a file, in the order of their paths.
+
+    Columns: ``name``, the path below the folder; ``file``, the file itself; ``folder``, the name of the folder that it is in, which
+    often is its label.
+    """
+
+    reader: ClassVar[str] = "linewright.data.read.files_source:FilesReader"
+    places: ClassVar[tuple[str, ...]] = ("files",)
+
+    files: str
+    """Folder, relative to the factory folder or absolute, with all folders in it; or a pattern such as ``tiles/**/*.png``."""
+    limits: FileLimits = FileLimits()
+    """How many files it may have."""
+
+
+SOURCES: dict[str, type[SourceSpec]] = {"file": FileSource, "files": FilesSource, "sqlite": SqliteSource}
 """The kinds of sources, by the word that names them. An installed package adds a kind by an entry point of the group `PLUGINS`."""
 PLUGINS = "linewright.sources"
 """Group of entry points, each ``WORD = module:class`` of a `SourceSpec`."""

@@ -21,8 +21,9 @@ DTYPES: Mapping[str, pl.DataType] = {
     "date": pl.Date(),
     "datetime": pl.Datetime("us", "UTC"),
     "list": pl.String(),
+    "file": pl.String(),
 }
-"""How each type is held in memory; a list as its JSON text, see `text.lists`. `file` cannot be read yet."""
+"""How each type is held in memory; a list as its JSON text, see `text.lists`, and a file by its path, and once it is kept by its digest."""
 
 _WHOLE = 2.0**53
 TRUE = ("true", "t", "yes", "y", "1")

@@ -7,7 +7,8 @@ it. `features.encode_rows` does the same for values that come one by one.
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any, TypeVar, assert_never
+from types import MappingProxyType
+from typing import Any, Protocol, TypeVar, assert_never
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,6 +25,7 @@ from linewright.features.facts import (
     Frequency,
     HistoryItem,
     Number,
+    PicturePart,
     Raw,
     Text,
     TextPart,
@@ -79,7 +81,22 @@ Columns = Mapping[str, Values]
 V = TypeVar("V", Numbers, Levels, Instants)
 
 
-def encode(encoder: Encoder, columns: Columns) -> NDArray[Any]:
+class Reader(Protocol):
+    """Turns the texts of a column, or the pictures that its digests stand for, into numbers."""
+
+    missing: NDArray[np.float32]
+    """The numbers of no value, shape (1, width)."""
+
+    def read(self, values: Sequence[str], /) -> NDArray[np.float32]:
+        """Return the numbers of values, shape (n, width)."""
+        ...
+
+
+Readers = Mapping[str, Reader | HistoryReader]
+"""By column."""
+
+
+def encode(encoder: Encoder, columns: Columns, pictures: Readers = MappingProxyType({})) -> NDArray[Any]:
     """Encode `columns`, one matrix column an encoding.
 
     Parameters
@@ -88,6 +105,8 @@ def encode(encoder: Encoder, columns: Columns) -> NDArray[Any]:
         Encodings learned from training rows, in the order of the matrix columns.
     columns
         At least `encoder.columns`, all of one length n; others are not looked at.
+    pictures
+        What reads the pictures of `encoder.pictures`, see `model.pictures.readers_of`.
 
     Returns
     -------
@@ -116,7 +135,11 @@ def encode(encoder: Encoder, columns: Columns) -> NDArray[Any]:
     if encoder.is_raw:
         return _raw(encoder, columns, n)
     matrix = np.empty((n, len(encoder.encodings)), dtype=np.float32)
-    readers = {text.column: _reader_of(text) for text in encoder.texts} | histories_of(encoder)
+    readers: Readers = {
+        **pictures,
+        **{text.column: _reader_of(text) for text in encoder.texts},
+        **histories_of(encoder),
+    }
     fill(matrix, encoder, range(len(encoder.encodings)), columns, readers)
     return matrix
 
@@ -141,39 +164,39 @@ def fill(
     encoder: Encoder,
     places: Iterable[int],
     columns: Columns,
-    readers: Mapping[str, TextReader | HistoryReader],
+    readers: Readers,
 ) -> None:
     """Set some columns of the matrix of an encoder, shape (n, len(encoder.encodings)); see `encode`.
 
     Parameters
     ----------
     readers
-        By column, what reads its texts, or its histories.
+        By column, what reads its texts, its pictures, or its histories.
 
     Raises
     ------
     RequestError
         As `encode` does.
     Corrupt
-        If the encoder does not say how a text, or a history, becomes numbers.
+        If nothing says how a text, a picture, or a history, becomes numbers.
     """
     texts: dict[str, list[int]] = {}
     for j in places:
         encoding = encoder.encodings[j]
-        if isinstance(encoding, TextPart | HistoryItem):
+        if isinstance(encoding, TextPart | PicturePart | HistoryItem):
             texts.setdefault(encoding.column, []).append(j)
         else:
             matrix[:, j] = encode_one(encoding, columns)
-    # The numbers of a text come of it together, whichever of them are read.
+    # The numbers of a text or a picture come of it together, whichever of them are read.
     for name, taken in texts.items():
         column, reader = _values(columns, name, Levels), readers.get(name)
         if reader is None:
-            raise Corrupt("an encoder does not say how a text becomes numbers", where=f"column {name!r}")
+            raise Corrupt("nothing says how these values become numbers", where=f"column {name!r}")
         if isinstance(reader, HistoryReader):
             into = _side_by_side(taken)
             matrix[:, into] = reader.read(column.levels, length=len(taken)).take(column.codes, axis=0)
             continue
-        parts = [one.part for j in taken if isinstance(one := encoder.encodings[j], TextPart)]
+        parts = [one.part for j in taken if isinstance(one := encoder.encodings[j], TextPart | PicturePart)]
         wanted, into = _side_by_side(parts), _side_by_side(taken)
         for part, some in _in_parts(column):
             # The row for missing stands last, where the code -1 finds it.
@@ -299,9 +322,9 @@ def encode_one(encoding: Encoding, columns: Columns) -> NDArray[np.float32]:
                 for name in (encoding.column, encoding.other)
             )
             return together(encoding.operation, left, right)
-        case Raw() | TextPart() | HistoryItem():
+        case Raw() | TextPart() | PicturePart() | HistoryItem():
             raise RequestError(
-                "a raw column has no place in a matrix, and texts and histories are read at once",
+                "a raw column has no place in a matrix, and texts, pictures and histories are read at once",
                 where=f"column {encoding.column!r}",
             )
         case _:

@@ -1,12 +1,13 @@
 """Encode rows of a table part by part: beside the matrix only one part is ever held in the form that `encode` reads."""
 
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from linewright.features.encode import encode
+from linewright.features.encode import Readers, encode
 from linewright.features.facts import Encoder
 from linewright.features.learn import to_columns
 
@@ -15,7 +16,11 @@ _FEWEST_AT_ONCE, _MOST_AT_ONCE = 4_096, 131_072
 
 
 def encode_table(
-    encoder: Encoder, frame: pl.DataFrame, rows: NDArray[np.int64] | None = None
+    encoder: Encoder,
+    frame: pl.DataFrame,
+    rows: NDArray[np.int64] | None = None,
+    *,
+    pictures: Readers = MappingProxyType({}),
 ) -> NDArray[Any]:
     """Encode rows of a table.
 
@@ -27,6 +32,8 @@ def encode_table(
         A table with at least the columns of the encoder, in the types of its contract.
     rows : int64 array, shape (n,), optional
         Row numbers, in the order wanted; all rows where it is left out.
+    pictures
+        As for `encode`.
 
     Returns
     -------
@@ -52,7 +59,7 @@ def encode_table(
     def part(start: int) -> NDArray[Any]:
         place = slice(start, start + size)
         taken = read[place] if rows is None else read[rows[place]]
-        return encode(encoder, to_columns(taken, encoder.columns))
+        return encode(encoder, to_columns(taken, encoder.columns), pictures)
 
     if n <= size:
         return part(0)

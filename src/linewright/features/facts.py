@@ -122,6 +122,31 @@ class HistoryItem(msgspec.Struct, frozen=True, kw_only=True, tag="history_item",
     """All that the model knows, ascending; said at place 0 alone."""
 
 
+LOOKS = ("width", "height", "brightness", "contrast", "sharpness")
+"""What a picture looks like: its sides in pixels, mean and standard deviation of its grey (0 to 1), and the mean absolute
+Laplacian of its grey."""
+
+
+class PicturePart(msgspec.Struct, frozen=True, kw_only=True, tag="picture_part", tag_field="encoding"):
+    """One of the numbers that a picture becomes, by the `Picture` of its column in `Encoder.pictures`. Missing: NaN."""
+
+    column: str
+    part: int
+    """Place among `LOOKS` and the numbers of the backbone, in this order."""
+
+
+class Picture(msgspec.Struct, frozen=True, kw_only=True):
+    """How a column of pictures becomes numbers; see `features.picture`."""
+
+    column: str
+    backbone: str
+    """Digest of the ONNX graph from pixels to numbers."""
+    side: int
+    """Pictures are scaled to squares of so many pixels."""
+    width: int
+    """How many numbers the backbone gives."""
+
+
 class Raw(msgspec.Struct, frozen=True, kw_only=True, tag="raw", tag_field="encoding"):
     """A column as it is, for a model that makes its own features. Missing numbers stay NaN."""
 
@@ -132,7 +157,17 @@ class Raw(msgspec.Struct, frozen=True, kw_only=True, tag="raw", tag_field="encod
 
 
 Encoding = (
-    Number | Boolean | Category | Frequency | DatePart | Elapsed | Arithmetic | TextPart | HistoryItem | Raw
+    Number
+    | Boolean
+    | Category
+    | Frequency
+    | DatePart
+    | Elapsed
+    | Arithmetic
+    | TextPart
+    | PicturePart
+    | HistoryItem
+    | Raw
 )
 
 
@@ -143,6 +178,8 @@ class Encoder(msgspec.Struct, frozen=True, kw_only=True):
     version: int = 1
     texts: tuple[Text, ...] = ()
     """One for each column of texts that is read."""
+    pictures: tuple[Picture, ...] = ()
+    """One for each column of pictures that is read."""
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -206,6 +243,9 @@ def _name(encoding: Encoding) -> str:
             return f"{encoding.column}:{shape[0] if shape else encoding.part - len(SHAPES) + 1}"
         case HistoryItem():
             return f"{encoding.column}:{encoding.place + 1}"
+        case PicturePart():
+            look = LOOKS[encoding.part : encoding.part + 1]
+            return f"{encoding.column}:{look[0] if look else encoding.part - len(LOOKS) + 1}"
         case Elapsed():
             return f"{encoding.column}-{encoding.since}" if encoding.since else f"{encoding.column}:days"
         case Arithmetic():

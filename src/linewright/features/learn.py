@@ -8,14 +8,15 @@ What becomes of each type of column:
 - date, datetime: month, day and weekday (of times also hour, its waves and minute) as `DatePart` where they vary, `Elapsed`
   days since the first training row, and `Elapsed` days between each pair of such columns, at most 6 pairs
 - text: what it looks like, up to 32 directions of its grams and up to 256 of its words as `TextPart` (see `features.text`)
-- list, file: nothing; they are kept in the table and not used by the model
+- file, a picture: what it looks like and what a backbone makes of it, as `PicturePart`
+- list: nothing; it is kept in the table and not used by the model
 
 What two numbers are together (`Arithmetic`) is added where training finds it of use (`model.train.feature_pairs`).
 
 A column is dropped where it says the same in every training row.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from importlib import import_module
 from itertools import combinations, islice
 from typing import assert_never
@@ -26,7 +27,7 @@ from numpy.typing import NDArray
 
 from linewright.data.facts import Column
 from linewright.errors import SpecError
-from linewright.features.encode import MISSING, Columns, Instants, Levels, Numbers, Values, encode
+from linewright.features.encode import MISSING, Columns, Instants, Levels, Numbers, Reader, Values, encode
 from linewright.features.facts import (
     Boolean,
     Category,
@@ -36,6 +37,8 @@ from linewright.features.facts import (
     Encoding,
     Frequency,
     Number,
+    Picture,
+    PicturePart,
     Text,
     TextPart,
 )
@@ -49,7 +52,7 @@ MOST_COMPARED = 20_000
 DATE_PARTS = ("month", "day", "weekday")
 TIME_PARTS = ("month", "day", "weekday", "hour", "minute", "hour_sin", "hour_cos", "hour_sin2", "hour_cos2")
 
-_UNUSED = ("list", "file")
+_UNUSED = ("list",)
 # RFC 8785 numbers are doubles; an origin outside would make the package's JSON inexact.
 _LARGEST_ORIGIN = 2**53 - 1
 
@@ -112,7 +115,11 @@ def _to_micros(series: pl.Series) -> NDArray[np.int64]:
     return micros.to_physical().fill_null(MISSING).to_numpy()
 
 
-def learn(frame: pl.DataFrame, columns: Sequence[Column]) -> Encoder:
+Look = Callable[[str], tuple[Picture, Reader]]
+"""Returns how the pictures of a column become numbers, and what reads them."""
+
+
+def learn(frame: pl.DataFrame, columns: Sequence[Column], look: Look | None = None) -> Encoder:
     """Learn how to encode `columns` from training rows.
 
     Parameters
@@ -121,6 +128,8 @@ def learn(frame: pl.DataFrame, columns: Sequence[Column]) -> Encoder:
         Training rows only: what is learned here (levels, shares, origins) must not know the test part.
     columns
         The feature columns, with the types of the contract, in the order of the table.
+    look
+        Says how pictures are read; asked for each column of files.
 
     Returns
     -------
@@ -144,12 +153,17 @@ def learn(frame: pl.DataFrame, columns: Sequence[Column]) -> Encoder:
     values = to_columns(frame, [column.name for column in columns if column.type not in _UNUSED])
     used = [column for column in columns if column.name in values and not _is_empty(values[column.name])]
     texts: list[Text] = []
+    pictures: list[Picture] = []
     encodings: list[Encoding] = []
     for column in used:
         of = values[column.name]
         if column.type == "text" and isinstance(of, Levels):
             texts.append(_learn_text(column.name, of.levels, rows=frame.height))
             encodings += _parts(texts[-1], of)
+        elif column.type == "file" and isinstance(of, Levels) and look is not None:
+            picture, reader = look(column.name)
+            pictures.append(picture)
+            encodings += _varied(column.name, PicturePart, reader, of)
         else:
             encodings += [e for e in _candidates(column, values) if _varies(e, values)]
     kept = {encoding.column for encoding in encodings}
@@ -157,7 +171,11 @@ def learn(frame: pl.DataFrame, columns: Sequence[Column]) -> Encoder:
     if not encodings:
         raise _nothing_left(columns, frame.height, values)
     read = {encoding.column for encoding in encodings}
-    return Encoder(encodings=tuple(encodings), texts=tuple(text for text in texts if text.column in read))
+    return Encoder(
+        encodings=tuple(encodings),
+        texts=tuple(text for text in texts if text.column in read),
+        pictures=tuple(one for one in pictures if one.column in read),
+    )
 
 
 def _learn_text(column: str, texts: Sequence[str], *, rows: int) -> Text:
@@ -167,14 +185,17 @@ def _learn_text(column: str, texts: Sequence[str], *, rows: int) -> Text:
 
 def _parts(text: Text, column: Levels) -> list[Encoding]:
     """Return the numbers of a text that vary, from text to text or for what is missing."""
-    reader = TextReader(text)
+    return _varied(text.column, TextPart, TextReader(text), column)
+
+
+def _varied(
+    name: str, part_of: type[TextPart] | type[PicturePart], reader: Reader, column: Levels
+) -> list[Encoding]:
     numbers = reader.read(column.levels[:: 1 + len(column.levels) // MOST_COMPARED])
     if (column.codes == -1).any():
         numbers = np.concatenate([numbers, reader.missing])
     return [
-        TextPart(column=text.column, part=part)
-        for part, found in enumerate(numbers.T)
-        if len(np.unique(found)) > 1
+        part_of(column=name, part=part) for part, found in enumerate(numbers.T) if len(np.unique(found)) > 1
     ]
 
 

@@ -38,6 +38,8 @@ if TYPE_CHECKING:
 _METADATA = "metadata.sqlite"
 FORMAT = "1"
 """Form of the state folder; another one is refused."""
+FEATURES = "features"
+"""Folder of the numbers of pictures, in the state folder; who loses it computes them again."""
 
 
 def quiet(_: Progress) -> None:
@@ -178,6 +180,10 @@ class Factory:
     def fits_of(self, line: str) -> LocalFits:
         """Return what a training of a line that has not ended has finished so far."""
         return LocalFits(line_path(self.state / "fits", line))
+
+    def features_of(self, way: str) -> LocalFits:
+        """Return the numbers of pictures that were computed before, by the digest of the picture, for one way to read them."""
+        return LocalFits(self.state / FEATURES / way.removeprefix("sha256:"))
 
     @cached_property
     def serving(self) -> Path:

@@ -12,7 +12,8 @@ from linewright.data.checks.rows import Rows
 from linewright.data.column_roles import feature_columns
 from linewright.data.contract.check import breach
 from linewright.data.facts import Breach, Column, Dataset, Finding, RowSql
-from linewright.data.ingest import check_sources, in_rows, labels_of
+from linewright.data.ingest import check_sources, folders_of, in_rows, labels_of
+from linewright.data.kept_files import check_files
 from linewright.data.profile.column import Seen
 from linewright.data.profile.label import describe_label
 from linewright.data.read.locate import Where, nowhere, place_of
@@ -32,6 +33,7 @@ from linewright.line.retention.forgotten_rows import are_forgotten
 from linewright.line.run_context import MODEL_FILE, read_model_file, resolve_task
 from linewright.line.spec import KeepSpec, LineSpec
 from linewright.line.split_rows import label_text
+from linewright.model.pictures import see
 from linewright.model.spec import AUTO
 from linewright.model.tasks import task as rules_of
 
@@ -102,6 +104,7 @@ def _check_data(factory: Factory, spec: LineSpec) -> Sound:
     if checked.stop is not None:
         raise breach(checked, None)
     checked = in_rows(checked, spec)
+    check_files(checked.frame, checked.columns, folders_of(spec, factory.root), factory.artifacts, see)
     refuse(_contradictions(spec, checked.frame, checked.columns))
     dataset = Dataset(columns=checked.columns, rows=checked.frame.height, order=(), chunks=())
     promised = promises(factory, spec, checked.frame, dataset, sources)
@@ -164,8 +167,10 @@ def _contradictions(
     try:
         rules, labels = rules_of(task), label_text(labelled, spec.label.column)
         rules.target(labels, rules.classes(labels, spec.label.positive))
-        if spec.recommend is None:
-            learn(labelled, feature_columns(spec, dataset))
+        # Whether there are pictures is known already; what becomes of them takes longer than a check may.
+        plain = [column for column in feature_columns(spec, dataset) if column.type != "file"]
+        if spec.recommend is None and (plain or not any(column.type == "file" for column in columns)):
+            learn(labelled, plain)
     except SpecError as error:
         found.append(error)
     return found

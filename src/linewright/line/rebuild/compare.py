@@ -459,7 +459,10 @@ def _answers(work: Work, before: Model, after: Model, golden: Callable[[], Any])
     largest, decisions = inf, len(frame)
     if _question(before) == _question(after):
         rules = rules_of(before.package.task)
-        first, second = (one.scores(encode_table(one.package.encoder, frame)) for one in (before, after))
+        first, second = (
+            one.scores(encode_table(one.package.encoder, frame, pictures=one.pictures))
+            for one in (before, after)
+        )
         unit = 1.0 if before.package.classes else np.maximum(unit_of(first), np.abs(first))
         largest = float((np.abs(first - second) / unit).max(initial=0.0))
         decisions = 0

@@ -77,6 +77,10 @@ class Afresh(Factory):
         """Return what was finished in the folder of its own: nothing that another training did is found."""
         return LocalFits(line_path(self._scratch / "fits", line))
 
+    def features_of(self, way: str) -> LocalFits:
+        """Return the numbers of pictures that this rebuild has computed."""
+        return LocalFits(self._scratch / "features" / way.removeprefix("sha256:"))
+
     @property
     def context(self) -> Context:
         """What a step may touch."""

@@ -3,7 +3,7 @@
 import numpy as np
 
 from linewright.features.encode import MISSING, Columns, Instants, Levels, Numbers, encode_one
-from linewright.features.facts import Boolean, Encoder, Raw, partner
+from linewright.features.facts import Boolean, Encoder, PicturePart, Raw, partner
 from linewright.model.explain.inputs import Input
 from linewright.model.onnx.contributions import sources_of
 
@@ -37,6 +37,9 @@ def _input(name: str, places: tuple[int, ...], encoder: Encoder, columns: Column
             return Input(name=name, places=places, kind="category", values=values, levels=("false", "true"))
         case Numbers(values=values):
             return Input(name=name, places=places, kind="number", values=values)
+        case Levels(codes=codes) if isinstance(first, PicturePart):
+            # No two rows have one picture: it tells none apart, and no result names it.
+            return Input(name=name, places=places, kind="category", values=np.full(len(codes), np.nan))
         case Levels(codes=codes, levels=levels):
             known = np.where(codes < 0, np.nan, codes.astype(np.float64))
             return Input(name=name, places=places, kind="category", values=known, levels=tuple(levels))

@@ -23,6 +23,7 @@ from linewright.line.retention.forgotten_rows import are_forgotten
 from linewright.line.run_context import Work, missing_texts
 from linewright.line.spec import LineSpec
 from linewright.model.facts import RequestColumn
+from linewright.model.pictures import see
 from linewright.serve.rows.reader import converter
 
 ANSWERED_AT = "\0answered at"
@@ -42,6 +43,7 @@ def ingest_step(work: Work) -> Ingested:
             factory.scratch,
             forgotten=are_forgotten(factory, work.spec.line),
             labels=given_labels(work),
+            see=see,
         )
     except (SpecError, ContractBreach) as error:
         if error.details.get("quarantine"):

@@ -28,6 +28,7 @@ from linewright.model.facts import Estimated, Parity, RequestColumn, Sample, Tra
 from linewright.model.families.trainer import TRAINERS, read_native
 from linewright.model.metrics.definitions import metric
 from linewright.model.package.model import Model, build, keep_package, load, open_model
+from linewright.model.pictures import picture_of, readers_of
 from linewright.model.recommend.parity import parity_of_lists
 from linewright.model.tasks.links import HAZARD
 from linewright.model.train.fit import Training, TrainingRows, train
@@ -176,8 +177,10 @@ def _encoded(work: Work, rows: np.ndarray) -> tuple[Encoder, np.ndarray]:
     columns = feature_columns(work.spec, work.dataset)
     # With the label, so that a table without a feature has rows all the same.
     features = work.rows.frame.select([*(column.name for column in columns), work.spec.label.column])[rows]
-    encoder = learn(features, columns)
-    return encoder, encode_table(encoder, features)
+    artifacts = work.factory.artifacts
+    kept = work.factory.features_of
+    encoder = learn(features, columns, partial(picture_of, artifacts=artifacts, kept=kept))
+    return encoder, encode_table(encoder, features, pictures=readers_of(encoder, artifacts.get, kept))
 
 
 def _groups_of(work: Work) -> np.ndarray | None:
@@ -216,7 +219,11 @@ def package_step(work: Work) -> Parity:
         return _package_recommender(work)
     native = context.artifacts.get(trained.native)
     held_out = work.rows.frame[work.rows.test[:PARITY_ROWS]]
-    x = encode(trained.encoder, to_columns(held_out, trained.encoder.columns))
+    x = encode(
+        trained.encoder,
+        to_columns(held_out, trained.encoder.columns),
+        readers_of(trained.encoder, context.artifacts.get, work.factory.features_of),
+    )
     graph = (
         adopted_graph(trained, native, x)
         if trained.adopted
@@ -236,11 +243,14 @@ def package_step(work: Work) -> Parity:
         row_sql=work.ingested.row_sql,
         graph=graph,
     )
-    golden = _golden(work, open_model(package(golden=b""), graph))
+    golden = _golden(
+        work,
+        open_model(package(golden=b""), graph, files=context.artifacts.get, kept=work.factory.features_of),
+    )
     context.artifacts.put(graph)
     context.artifacts.put(golden)
     digest = keep_package(package(golden=golden), context.artifacts, context.metadata)
-    model = load(digest, context.artifacts.get)
+    model = load(digest, context.artifacts.get, work.factory.features_of)
     Scorer(model).check_golden(context.artifacts.get)
     if fitted is None:
         return parity_of_adopted(trained, native, model, x, seed=context.seed(digest))
@@ -309,6 +319,6 @@ def _golden(work: Work, model: Model) -> bytes:
     """Rows of the test part as a client would send them, with the answers of the batch path."""
     encoder = model.package.encoder
     frame = work.rows.frame[work.rows.test[:GOLDEN_ROWS]].select(encoder.columns)
-    answers = model.answers(model.scores(encode(encoder, to_columns(frame, encoder.columns))))
+    answers = model.answers(model.scores(encode(encoder, to_columns(frame, encoder.columns), model.pictures)))
     lists = encoder.columns if encoder.items else ()
     return msgspec.json.encode({"rows": json_rows(frame, lists), "predictions": answers})

@@ -182,8 +182,14 @@ def open_graph(
     return Graph(session, data=graph, outputs=outputs, where=where, at_once=at_once)
 
 
-def open_session(graph: bytes, where: str) -> onnxruntime.InferenceSession:
+def open_session(graph: bytes, where: str, *, all_rewrites: bool = False) -> onnxruntime.InferenceSession:
     """Make the bytes of an ONNX file that `check_graph` has let through ready to run.
+
+    Parameters
+    ----------
+    all_rewrites
+        Also those that depend on the machine: a network of convolutions is three times as fast by them, and its last digits may
+        differ on another one.
 
     Raises
     ------
@@ -197,8 +203,8 @@ def open_session(graph: bytes, where: str) -> onnxruntime.InferenceSession:
     options.use_deterministic_compute = True
     # An arena keeps what the largest request ever took, one arena a graph, and an endpoint has a thousand graphs.
     options.enable_cpu_mem_arena = False
-    # Only rewrites that do not depend on the machine.
-    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_BASIC
+    levels = onnxruntime.GraphOptimizationLevel
+    options.graph_optimization_level = levels.ORT_ENABLE_ALL if all_rewrites else levels.ORT_ENABLE_BASIC
     options.log_severity_level = 3
     # `check_graph` has read the bytes as ONNX; they must not be read as anything else.
     options.add_session_config_entry("session.load_model_format", "ONNX")

@@ -21,6 +21,7 @@ from linewright.model.explanation_text import cannot_be_explained
 from linewright.model.facts import Calibration, CalibrationMethod, Package, RequestColumn, Trained
 from linewright.model.onnx.contributions import Explainer, open_explainer, sources_of, to_answers
 from linewright.model.onnx.session import LISTS_AT_ONCE, ROWS_AT_ONCE, Graph, Input, open_graph
+from linewright.model.pictures import Files, KeptBy, readers_of
 from linewright.model.tasks import task
 from linewright.model.tasks.links import HAZARD
 from linewright.store.protocols import Artifacts, Metadata
@@ -47,8 +48,18 @@ class Golden(msgspec.Struct, frozen=True, kw_only=True):
 class Model:
     """A package that is ready to answer. Made by `load` and `open_model`; safe to use from several threads."""
 
-    def __init__(self, package: Package, *, digest: str, graph: Graph) -> None:
+    def __init__(
+        self,
+        package: Package,
+        *,
+        digest: str,
+        graph: Graph,
+        files: Files | None = None,
+        kept: KeptBy | None = None,
+    ) -> None:
         self.package, self.digest, self._graph = package, digest, graph
+        self.pictures = readers_of(package.encoder, files, kept)
+        """What reads the pictures of each column."""
         self._rules, self._feed = task(package.task), Feed(package.encoder)
         self._explainer: Explainer | None = None
         self._names = package.classes or package.encoder.items
@@ -187,7 +198,7 @@ class Feed:
         return {"x": np.ascontiguousarray(x)}
 
 
-def load(digest: str, get: Callable[[str], bytes]) -> Model:
+def load(digest: str, get: Callable[[str], bytes], kept: KeptBy | None = None) -> Model:
     """Load a model by its digest.
 
     Parameters
@@ -207,7 +218,7 @@ def load(digest: str, get: Callable[[str], bytes]) -> Model:
         From `get`.
     """
     package = read_package(digest, get)
-    return open_model(package, get(package.graph), digest=digest)
+    return open_model(package, get(package.graph), digest=digest, files=get, kept=kept)
 
 
 def read_package(digest: str, get: Callable[[str], bytes]) -> Package:
@@ -223,7 +234,14 @@ def read_package(digest: str, get: Callable[[str], bytes]) -> Package:
     return decode(Package, get(digest), digest=digest)
 
 
-def open_model(package: Package, graph: bytes, *, digest: str = "") -> Model:
+def open_model(
+    package: Package,
+    graph: bytes,
+    *,
+    digest: str = "",
+    files: Files | None = None,
+    kept: KeptBy | None = None,
+) -> Model:
     """Make a model of a package and the bytes of its graph.
 
     Parameters
@@ -255,7 +273,7 @@ def open_model(package: Package, graph: bytes, *, digest: str = "") -> Model:
         where=where,
         at_once=LISTS_AT_ONCE if is_list else ROWS_AT_ONCE,
     )
-    return Model(package, digest=where, graph=opened)
+    return Model(package, digest=where, graph=opened, files=files, kept=kept)
 
 
 def read_golden(package: Package, get: Callable[[str], bytes]) -> Golden:

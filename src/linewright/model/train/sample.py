@@ -25,7 +25,7 @@ FEWEST = 2_000
 """Rows that are learned from however wide they are."""
 _RARE = 50_000
 """A class of so many rows or fewer is kept whole, as long as all such classes together take at most half of what is drawn."""
-_WIDTHS = {"category": 2, "date": 4, "datetime": 10, "text": 5 + 32}
+_WIDTHS = {"category": 2, "date": 4, "datetime": 10, "text": 5 + 32, "file": 5 + 1_416}
 _WORDS, _CELLS_OF_WORDS = 256, 32_000_000
 
 

@@ -204,6 +204,8 @@ _FEW_FOLDS = 4.0
 """Times that the fewest rounds may cost more than a fit should before one fold has to do."""
 _ROWS_OF_ONE = 5_000
 """Rows of a fold that judges alone, at least."""
+_WIDE = 250
+"""Columns above which a linear model is held the more, the more there are: what many of them say by chance adds up."""
 _TREE_LEVEL = 0.05
 """Milliseconds of ONNX Runtime for a level of one tree and 10,000 rows: 0.03 without categories, 0.08 with many."""
 _PATIENCE = 3.0
@@ -264,8 +266,11 @@ def _bought(budget: Budget) -> Bought:
 
 
 def sized(setting: Setting, budget: Budget, size: Size) -> Setting:
-    """Return a setting with rounds, patience and learning rate fitted to a table."""
+    """Return a setting with rounds, patience and learning rate, or the hold on a linear model, fitted to a table."""
     own = setting.settings
+    if setting.family == "linear":
+        held = own["c"] * min(1.0, (_WIDE / max(size.width, 1)) ** 2)
+        return replace(setting, settings=MappingProxyType({**own, "c": round(held, 6)}))
     if "learning_rate" not in own:
         return setting
     affordable = int(_bought(budget).work / size.a_round(_leaves(setting)))

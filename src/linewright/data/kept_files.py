@@ -1,0 +1,130 @@
+"""Files that cells of a table name: each is kept by its digest, which then stands in the cell."""
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Protocol
+
+import polars as pl
+
+from linewright.data.read.file.paths import real
+from linewright.errors import RequestError
+from linewright.store.protocols import Artifacts
+
+MOST_BYTES = 20_000_000
+"""Of one file."""
+DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
+
+
+class Named(Protocol):
+    """A column; `data.facts.Column` is one."""
+
+    @property
+    def name(self) -> str:
+        """Its name."""
+        ...
+
+    @property
+    def type(self) -> str:
+        """Its type; of those of type ``file`` the cells name files."""
+        ...
+
+
+See = Callable[[bytes, str], object]
+"""Looks at the bytes of a file, which is at a place; raises `RequestError` where they are not what a model reads."""
+
+
+def keep_files(
+    frame: pl.DataFrame,
+    columns: Sequence[Named],
+    folders: Sequence[Path],
+    artifacts: Artifacts,
+    see: See | None = None,
+) -> pl.DataFrame:
+    """Keep the files that a table names, and return the table with their digests.
+
+    Parameters
+    ----------
+    frame
+        In columns of type ``file`` it has paths, or digests of files that are kept already.
+    columns
+        Of the table.
+    folders
+        Where files may lie, and what relative paths start from; the first that has the file is taken. A path that leads out of all of
+        them is refused, since rows may come from anybody.
+    see
+        Looks at each.
+
+    Raises
+    ------
+    RequestError
+        If a file is not there, lies elsewhere, is larger than 20 MB, or is refused by `see`. Nothing is kept then.
+    """
+    found = _found_files(frame, columns, folders, artifacts, see)
+    for name, files in found.items():
+        kept = {
+            text: text if file is None else artifacts.put(file.read_bytes()) for text, file in files.items()
+        }
+        frame = frame.with_columns(pl.col(name).replace_strict(kept, return_dtype=pl.String))
+    return frame
+
+
+def check_files(
+    frame: pl.DataFrame,
+    columns: Sequence[Named],
+    folders: Sequence[Path],
+    artifacts: Artifacts,
+    see: See | None = None,
+) -> None:
+    """Refuse what `keep_files` would refuse, and keep nothing."""
+    _found_files(frame, columns, folders, artifacts, see)
+
+
+def _found_files(
+    frame: pl.DataFrame,
+    columns: Sequence[Named],
+    folders: Sequence[Path],
+    artifacts: Artifacts,
+    see: See | None,
+) -> Mapping[str, Mapping[str, Path | None]]:
+    """Return by column and text the file that it names; `None` for a digest of bytes that are kept."""
+    homes = [real(folder) for folder in folders]
+    found: dict[str, dict[str, Path | None]] = {}
+    for name in (column.name for column in columns if column.type == "file"):
+        texts = frame.get_column(name).drop_nulls().unique(maintain_order=True).to_list()
+        files = found[name] = {text: _file_of(text, name, homes, artifacts) for text in texts}
+        for file in files.values() if see is not None else ():
+            if file is not None and see is not None:
+                see(file.read_bytes(), str(file))
+    return found
+
+
+def _file_of(text: str, column: str, homes: Sequence[Path], artifacts: Artifacts) -> Path | None:
+    if DIGEST.fullmatch(text) and artifacts.has(text):
+        return None
+    places = [real(home / text) for home in homes]
+    inside = [place for place in places if any(place.is_relative_to(home) for home in homes)]
+    if not inside:
+        raise RequestError(
+            "a row names a file outside of the folders of its sources",
+            where=f"column {column!r}",
+            found=text[:200],
+            allowed=", ".join(map(str, homes)),
+            hint="copy the file there",
+        )
+    file = next((place for place in inside if place.is_file()), None)
+    if file is None:
+        raise RequestError(
+            "a row names a file that is not there",
+            where=f"column {column!r}",
+            found=text[:200],
+            hint=f"paths start from {homes[0]}",
+        )
+    if file.stat().st_size > MOST_BYTES:
+        raise RequestError(
+            "the file is too large",
+            where=f"column {column!r}",
+            found=f"{text[:200]}: {file.stat().st_size:,} bytes",
+            allowed=f"{MOST_BYTES:,} bytes",
+        )
+    return file

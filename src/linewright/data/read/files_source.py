@@ -1,0 +1,108 @@
+"""Files that are rows themselves: a row a file."""
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from linewright.data.read.batches import Batch
+from linewright.data.read.file.paths import files_of
+from linewright.data.read.limits import too_many_rows
+from linewright.data.read.reader import Cursor
+from linewright.data.read.source import Source
+from linewright.data.spec import FilesSource
+from linewright.errors import RequestError
+from linewright.store.values import digest_of
+
+NAME, FILE, FOLDER = "name", "file", "folder"
+COLUMNS = (NAME, FILE, FOLDER)
+_AT_ONCE = 10_000
+
+
+@dataclass(frozen=True, kw_only=True)
+class FileRows:
+    """A row a file."""
+
+    where: str
+    base: Path
+    files: tuple[Path, ...]
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """Names of the columns."""
+        return COLUMNS
+
+    def batches(self) -> Iterator[Batch]:
+        """Give the rows: paths, nothing is opened."""
+        schema: dict[str, type[pl.String]] = dict.fromkeys(COLUMNS, pl.String)
+        for start in range(0, max(len(self.files), 1), _AT_ONCE):
+            some = self.files[start : start + _AT_ONCE]
+            rows = [(_below(self.base, file), str(file), _folder(self.base, file)) for file in some]
+            yield Batch(frame=pl.DataFrame(rows, schema=schema, orient="row"))
+
+    def starts(self) -> Iterator[tuple[int, int, bool]]:
+        """Give nothing: files have none."""
+        return iter(())
+
+
+class FilesReader:
+    """Reads sources of files; see `data.read.reader.SourceReader`."""
+
+    def open(
+        self, name: str, spec: FilesSource, root: Path, *, size: int, since: Cursor | None = None
+    ) -> Source:
+        """Return a row a file."""
+        del size, since
+        where = f"sources.{name}"
+        base, files = _found(spec, root, f"{where}.files")
+        part = FileRows(where=where, base=base, files=files)
+        return Source(name=name, columns=COLUMNS, is_text=True, parts=(part,), missing=("",))
+
+    def fingerprint(self, spec: FilesSource, root: Path, where: str) -> str:
+        """Return a digest of the names and the contents."""
+        base, files = _found(spec, root, f"{where}.files")
+        try:
+            contents = {_below(base, file): sha256(file.read_bytes()).hexdigest() for file in files}
+        except OSError as error:
+            raise RequestError(
+                "a file cannot be read", where=f"{where}.files", found=f"{error.filename}: {error.strerror}"
+            ) from error
+        return digest_of({"files": contents})
+
+    def columns(self, name: str, spec: Any, root: Path) -> tuple[str, ...]:
+        """Return the names of the columns."""
+        del name, spec, root
+        return COLUMNS
+
+
+def _found(spec: FilesSource, root: Path, where: str) -> tuple[Path, tuple[Path, ...]]:
+    """Return the folder that names begin at, and the files."""
+    path = root / spec.files
+    if path.is_dir():
+        base, files = path, tuple(sorted(_walk(path), key=Path.as_posix))
+        if not files:
+            raise RequestError("the folder has no files", where=where, found=spec.files)
+    else:
+        files = files_of(spec.files, root, where)
+        base = Path(os.path.commonpath([file.parent for file in files]))
+    if len(files) > spec.limits.rows:
+        raise too_many_rows(where.removesuffix(".files"), spec.limits.rows)
+    return base, files
+
+
+def _walk(folder: Path) -> Iterator[Path]:
+    for at, folders, names in os.walk(folder):
+        folders[:] = sorted(name for name in folders if name[0] not in "._")
+        yield from (Path(at) / name for name in names if name[0] not in "._")
+
+
+def _below(base: Path, file: Path) -> str:
+    return file.relative_to(base).as_posix()
+
+
+def _folder(base: Path, file: Path) -> str | None:
+    return None if file.parent == base else file.parent.name

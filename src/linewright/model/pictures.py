@@ -1,0 +1,256 @@
+"""Pictures as numbers: what they look like, and what a backbone, a network that was trained on other pictures, makes of them.
+
+A cell of a table holds the digest of a picture; its bytes are an artifact. The numbers of a picture hang on its bytes, the backbone and
+the libraries that read it alone. So those of the pictures seen last are kept in memory, and those of a factory on the disk.
+"""
+
+from collections import OrderedDict
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from importlib import import_module
+from importlib.metadata import version
+from threading import Lock
+from typing import Any, Protocol
+
+import numpy as np
+import onnxruntime
+from numpy.typing import NDArray
+
+from linewright.errors import NotFound, Terminal
+from linewright.features.facts import LOOKS, Encoder, Picture
+from linewright.model.onnx.session import check_graph, open_session
+from linewright.store.protocols import Artifacts
+from linewright.store.values import digest_of
+
+Files = Callable[[str], bytes]
+"""Returns the bytes of a digest."""
+_LOOKED_AT = 1_024
+"""Pixels of a side that the looks of a picture are computed from, about."""
+READING = 1
+"""Raised when a picture becomes other numbers."""
+MOST_KEPT = 4_000
+"""Pictures whose numbers are kept in memory, 6 kB each."""
+
+Numbers = NDArray[np.float32]
+
+
+class Kept(Protocol):
+    """Numbers by the digest of their picture, which may be gone at any time."""
+
+    def get(self, key: str) -> bytes | None:
+        """Return exactly the bytes that were put under a key, or `None`."""
+        ...
+
+    def put(self, key: str, data: bytes) -> None:
+        """Keep bytes where that is possible."""
+        ...
+
+
+KeptBy = Callable[[str], Kept]
+"""Returns what keeps the numbers that come of one way to read pictures, by its digest."""
+
+
+class PictureReader:
+    """Turns the pictures of a column into numbers.
+
+    Parameters
+    ----------
+    picture
+        How.
+    files
+        Returns the bytes of pictures and of the backbone.
+    kept
+        Where numbers are found that were computed before, and put; what comes out does not depend on it.
+    """
+
+    def __init__(self, picture: Picture, files: Files, kept: KeptBy | None = None) -> None:
+        self._picture, self._files = picture, files
+        self._way = way_of(picture)
+        self._kept = kept(self._way) if kept else None
+        self.missing: Numbers = np.full((1, len(LOOKS) + picture.width), np.nan, dtype=np.float32)
+        """The numbers of no picture."""
+
+    def read(self, digests: Sequence[str]) -> Numbers:
+        """Return the numbers of pictures, shape (n, 5 + width).
+
+        Raises
+        ------
+        NotFound, RequestError
+            If one is not there, or no picture.
+        """
+        numbers = np.empty((len(digests), self.missing.shape[1]), dtype=np.float32)
+        for i, digest in enumerate(digests):
+            numbers[i] = self._numbers(digest)
+        return numbers
+
+    def looks(self, digests: Sequence[str]) -> Numbers:
+        """Return what pictures look like, shape (n, 5), without asking the backbone; NaN for one that is there no longer."""
+        seen = np.full((len(digests), len(LOOKS)), np.nan, dtype=np.float32)
+        for i, digest in enumerate(digests):
+            known = self._known(digest)
+            if known is not None:
+                seen[i] = known[: len(LOOKS)]
+                continue
+            with suppress(NotFound):
+                seen[i] = looks(decoder().decode(self._files(digest), f"picture {digest}").pixels)
+        return seen
+
+    def take(self, digest: str, pixels: NDArray[np.uint8]) -> None:
+        """Compute the numbers of a picture that is decoded already; `read` then finds them."""
+        if self._known(digest) is None:
+            _SEEN.put((self._way, digest), self._of(pixels))
+
+    def _numbers(self, digest: str) -> Numbers:
+        known = self._known(digest)
+        if known is not None:
+            return known
+        made = self._made(digest)
+        _SEEN.put((self._way, digest), made)
+        if self._kept:
+            self._kept.put(digest, made.tobytes())
+        return made
+
+    def _known(self, digest: str) -> Numbers | None:
+        found = _SEEN.get((self._way, digest))
+        if found is None and self._kept and (data := self._kept.get(digest)) is not None:
+            found = np.frombuffer(data, dtype=np.float32)
+            _SEEN.put((self._way, digest), found)
+        return found
+
+    def _made(self, digest: str) -> Numbers:
+        return self._of(decoder().decode(self._files(digest), f"picture {digest}").pixels)
+
+    def _of(self, pixels: NDArray[np.uint8]) -> Numbers:
+        # One by one: a picture has the same numbers whichever others come with it.
+        square = decoder().scaled(pixels, self._picture.side)[np.newaxis]
+        backbone = _session(self._picture.backbone, self._files)
+        numbers = backbone.run(None, {"pixels": square})[0]
+        return np.concatenate([np.array(looks(pixels)), np.asarray(numbers)[0]]).astype(np.float32)
+
+
+def way_of(picture: Picture) -> str:
+    """Return a digest of all that the numbers of a picture depend on, but for its bytes."""
+    libraries = [version(name) for name in ("numpy", "onnxruntime", "pillow")]
+    return digest_of([READING, picture.backbone, picture.side, picture.width, libraries])
+
+
+def looks(pixels: NDArray[np.uint8]) -> tuple[float, ...]:
+    """Return what a picture looks like, in the order of `LOOKS`.
+
+    Parameters
+    ----------
+    pixels : uint8 array, shape (height, width, 3)
+        RGB.
+
+    Examples
+    --------
+    >>> looks(np.full((10, 20, 3), 51, dtype=np.uint8))
+    (20.0, 10.0, 0.2, 0.0, 0.0)
+    """
+    height, width = pixels.shape[:2]
+    # Of a large picture every so many pixels: a few tell as much, and all would take a gigabyte on the way.
+    step = 1 + max(height, width) // _LOOKED_AT
+    grey = pixels[::step, ::step].mean(axis=2) / 255
+    inner = grey[1:-1, 1:-1]
+    laplacian = grey[:-2, 1:-1] + grey[2:, 1:-1] + grey[1:-1, :-2] + grey[1:-1, 2:] - 4 * inner
+    return (
+        float(width),
+        float(height),
+        round(float(grey.mean()), 6),
+        round(float(grey.std()), 6),
+        round(float(np.abs(laplacian).mean()), 6),
+    )
+
+
+def decoder() -> Any:
+    """Return what decodes pictures.
+
+    Raises
+    ------
+    Terminal
+        If the extra is not installed.
+    """
+    try:
+        return import_module("linewright.plugins.pillow")
+    except ModuleNotFoundError as error:
+        raise Terminal(
+            "pictures need more packages", found=f"no {error.name}", hint="pip install 'linewright[vision]'"
+        ) from error
+
+
+def see(data: bytes, where: str) -> None:
+    """Refuse bytes that cannot be read as a picture.
+
+    Raises
+    ------
+    RequestError
+        Naming the place.
+    """
+    decoder().decode(data, where)
+
+
+class _Seen:
+    """The numbers of the pictures seen last."""
+
+    def __init__(self) -> None:
+        self._numbers: OrderedDict[tuple[str, str], Numbers] = OrderedDict()
+        self._lock = Lock()
+
+    def get(self, key: tuple[str, str]) -> Numbers | None:
+        with self._lock:
+            found = self._numbers.get(key)
+            if found is not None:
+                self._numbers.move_to_end(key)
+            return found
+
+    def put(self, key: tuple[str, str], numbers: Numbers) -> None:
+        with self._lock:
+            self._numbers[key] = numbers
+            if len(self._numbers) > MOST_KEPT:
+                self._numbers.popitem(last=False)
+
+
+_SEEN = _Seen()
+
+
+_OPENED: dict[str, onnxruntime.InferenceSession] = {}
+
+
+def _session(backbone: str, files: Files) -> onnxruntime.InferenceSession:
+    found = _OPENED.get(backbone)
+    if found is None:
+        graph = files(backbone)
+        check_graph(graph)
+        found = _OPENED.setdefault(backbone, open_session(graph, backbone, all_rewrites=True))
+    return found
+
+
+def readers_of(
+    encoder: Encoder, files: Files | None, kept: KeptBy | None = None
+) -> Mapping[str, PictureReader]:
+    """Return what reads the pictures of each column.
+
+    Raises
+    ------
+    Terminal
+        If there are some and nothing says where they are.
+    """
+    if encoder.pictures and files is None:
+        raise Terminal("nothing says where the pictures are", where=f"column {encoder.pictures[0].column!r}")
+    return {one.column: PictureReader(one, files, kept) for one in encoder.pictures if files is not None}
+
+
+def picture_of(
+    column: str, artifacts: Artifacts, kept: KeptBy | None = None, *, side: int = 128
+) -> tuple[Picture, PictureReader]:
+    """Return how the pictures of a column become numbers by default; the backbone is kept.
+
+    Parameters
+    ----------
+    side
+        Pixels of a side, a multiple of 32.
+    """
+    decoder()
+    made = import_module("linewright.plugins.efficientnet_lite0")
+    picture = Picture(column=column, backbone=artifacts.put(made.graph(side)), side=side, width=made.WIDTH)
+    return picture, PictureReader(picture, artifacts.get, kept)
