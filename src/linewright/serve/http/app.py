@@ -4,7 +4,7 @@ import asyncio
 import gc
 import os
 import re
-from collections.abc import Awaitable, Callable, Collection
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from functools import lru_cache, partial
@@ -17,6 +17,7 @@ import msgspec
 
 from linewright import __version__
 from linewright.errors import Denied, LinewrightError, NotFound, RequestError, Transient
+from linewright.model.facts import RequestColumn
 from linewright.serve import answers
 from linewright.serve import process_metrics as process
 from linewright.serve.access.authenticate import Authenticator
@@ -68,9 +69,11 @@ from linewright.serve.models.shadow import Mirrors
 from linewright.serve.models.state import Live
 from linewright.serve.origin import our_host, require_own_page
 from linewright.serve.peers import LISTEN_S, Siblings, Told, added
+from linewright.serve.rows import multipart
 from linewright.serve.rows.scorer import RequestForm
 from linewright.store.clock import now_utc
 from linewright.store.disk import is_out_of_files, too_many_files
+from linewright.store.local import LocalArtifacts
 from linewright.store.names import file_of, is_line_name, line_path
 
 INLINE_ROWS = 64
@@ -461,6 +464,7 @@ class App:
                 live.shadow,
                 self._mirrors,
                 self._outages_of(name).count if live.answers_unlogged else None,
+                LocalArtifacts(self._state / "artifacts"),
             )
             return await work(loaded)
         finally:
@@ -544,7 +548,12 @@ class App:
         live = self._answering(request, *arguments)
         with self._budget.take() as take:
             # Only a whole request is worth loading a model, and keeping it: a body may take half a minute to come.
-            body = await request.read_body(take, self._body_deadline_s)
+            columns = await self._columns_of_a_form(request, live)
+            also = (multipart.MEDIA_TYPE,) if columns else ()
+            body = await request.read_body(take, self._body_deadline_s, also=also)
+            if columns:
+                take(2 * len(body))
+                body = multipart.to_json(body, request.header(b"content-type") or "", columns)
             with self._gates.of(live.line) as gate:
                 if len(body) <= INLINE_BYTES:
                     ask = answer.read_ask(body, live.alone)
@@ -559,7 +568,18 @@ class App:
         self._metrics.count_rows(request.line, request.version, rows)
         return response
 
+    async def _columns_of_a_form(self, request: Request, live: Live) -> Sequence[RequestColumn]:
+        """Return the columns of a line with pictures, if a request says that it is a form with files."""
+        if not multipart.is_form(request.header(b"content-type")):
+            return ()
+        columns = (await self._form(live)).columns
+        return columns if any(column.type == "file" for column in columns) else ()
+
     def _predict(self, ask: answer.Ask, loaded: Loaded) -> Awaitable[Response]:
+        if loaded.scorer.reads_files:
+            return self._compute(
+                partial(answer.predict, loaded, self._log(loaded.line), ask), small=False, aside=ask.durable
+            )
         if 0 < len(ask.rows) <= INLINE_ROWS and not (ask.durable or ask.explain):
             return self._together.predict(loaded, ask)
         work = partial(answer.predict, loaded, self._log(loaded.line), ask)

@@ -101,7 +101,8 @@ def read_infer(body: bytes, columns: Sequence[RequestColumn], json_length: str |
     _check_once(names, "inputs")
     # Before any row is made: rows of columns that nobody knows would take forty times the memory of the body.
     check_known(names, columns, _where)
-    read = [_values(tensor, blobs) for tensor in infer.inputs]
+    files = {column.name for column in columns if column.type == "file"}
+    read = [_values(tensor, blobs, is_file=tensor.name in files) for tensor in infer.inputs]
     blobs.check_end()
     n = len(read[0])
     for name, column in zip(names, read, strict=True):
@@ -141,7 +142,7 @@ def _place(row: int, column: str) -> str:
     return f"{_where(column)}.data[{row}]"
 
 
-def _values(tensor: Tensor, blobs: Blobs) -> list[Any]:
+def _values(tensor: Tensor, blobs: Blobs, *, is_file: bool) -> list[Any]:
     where, shape = _where(tensor.name), tensor.shape
     if not 1 <= len(shape) <= 2 or shape[1:] not in ([], [1]) or not 1 <= shape[0] <= MAX_ROWS:
         raise RequestError(
@@ -152,7 +153,7 @@ def _values(tensor: Tensor, blobs: Blobs) -> list[Any]:
     size = tensor.parameters.get(oip_binary.SIZE)
     data = tensor.data
     if isinstance(data, UnsetType) and size is not None:
-        return oip_binary.values(blobs.take(size, where), tensor.datatype, shape[0], where)
+        return oip_binary.values(blobs.take(size, where), tensor.datatype, shape[0], where, is_file=is_file)
     if isinstance(data, UnsetType) or size is not None:
         raise RequestError(
             "a tensor has its data either as JSON or as bytes",

@@ -5,6 +5,7 @@ as its parameter ``binary_data_size`` says: little-endian, without gaps; a text 
 may be left over. What the extension cannot say is a missing value: send such a column as JSON with ``null`` (a text may be empty).
 """
 
+import base64
 import struct
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -119,7 +120,7 @@ def split(body: bytes, length: str | None) -> tuple[bytes, Blobs]:
     return body[: int(length)], Blobs(memoryview(body)[int(length) :])
 
 
-def values(data: memoryview, datatype: str, rows: int, where: str) -> list[Any]:
+def values(data: memoryview, datatype: str, rows: int, where: str, *, is_file: bool = False) -> list[Any]:
     r"""Return the values of a tensor as JSON values.
 
     Parameters
@@ -130,6 +131,8 @@ def values(data: memoryview, datatype: str, rows: int, where: str) -> list[Any]:
         How many there are by the tensor's shape.
     where
         Names the tensor, for messages.
+    is_file
+        Whether each of its BYTES may be a whole file, which is returned in base64.
 
     Raises
     ------
@@ -144,7 +147,7 @@ def values(data: memoryview, datatype: str, rows: int, where: str) -> list[Any]:
     ['no']
     """
     if datatype == "BYTES":
-        return _texts(data, rows, where)
+        return _texts(data, rows, where, is_file=is_file)
     dtype = np.dtype(_DTYPES[datatype])
     if len(data) != rows * dtype.itemsize:
         raise RequestError(
@@ -164,7 +167,7 @@ def values(data: memoryview, datatype: str, rows: int, where: str) -> list[Any]:
     return found.tolist()
 
 
-def _texts(data: memoryview, rows: int, where: str) -> list[str]:
+def _texts(data: memoryview, rows: int, where: str, *, is_file: bool) -> list[str]:
     found: list[str] = []
     at = 0
     for row in range(rows):
@@ -177,6 +180,9 @@ def _texts(data: memoryview, rows: int, where: str) -> list[str]:
         try:
             found.append(str(data[start:at], "utf-8"))
         except UnicodeDecodeError:
+            if is_file:  # no picture is a text
+                found.append(base64.b64encode(data[start:at]).decode())
+                continue
             raise RequestError("not UTF-8", where=f"{where}.data[{row}]", allowed="a text in UTF-8") from None
     if at != len(data):
         raise RequestError(

@@ -27,6 +27,7 @@ from linewright.serve.models.state import Canary, Shadow
 from linewright.serve.rows.reader import Place, in_rows
 from linewright.serve.rows.scalars import spell, spell_all
 from linewright.serve.rows.scorer import Scorer
+from linewright.serve.rows.sent_files import Keeper, keep_sent
 from linewright.serve.rows.similar import similar_items
 from linewright.serve.rows.typed import Row, TypedRow, Unusual, column_of
 from linewright.store.clock import now_utc, uuid7, uuids7
@@ -95,6 +96,8 @@ class Loaded(NamedTuple):
     """Where the shadow gets its copies; `None` where nothing is mirrored."""
     unlogged: Callable[[int], None] | None = None
     """Told how many rows are answered though the log cannot be written; `None` where they are refused then."""
+    keep: Keeper | None = None
+    """Keeps pictures that are sent; `None` where none can be kept."""
 
     @property
     def tried(self) -> Canary | Shadow | None:
@@ -166,6 +169,8 @@ def answer(
     if rows and isinstance(rows[0], TypedRow) and loaded.tried is not None:
         # A candidate has other columns, and a row that it refuses is looked at.
         raise Unusual
+    if loaded.scorer.reads_files and loaded.keep is not None:
+        rows = to_log = keep_sent(rows, loaded.scorer.model.pictures, loaded.keep, place)
     received, package = loaded.now(), loaded.package
     whole = loaded.scorer.completed(rows, place)
     request = to_log if isinstance(to_log, bytes) and loaded.tried is None and len(rows) >= MANY else None

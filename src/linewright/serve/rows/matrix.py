@@ -4,14 +4,14 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from itertools import chain
 from operator import attrgetter, itemgetter
-from types import NoneType
+from types import MappingProxyType, NoneType
 from typing import Any
 
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from linewright.features.encode import LARGEST, fill, histories_of
+from linewright.features.encode import LARGEST, Readers, fill, histories_of
 from linewright.features.encode_rows import Cell, cell_of, known_cells, to_matrix
 from linewright.features.facts import Arithmetic, Encoder, Encoding, Number, Operation, partner
 from linewright.features.pair_arithmetic import together
@@ -43,9 +43,17 @@ class MatrixReader:
         What a row may have.
     encoder
         Makes a matrix; of no raw columns.
+    pictures
+        What reads the pictures of `encoder.pictures`.
     """
 
-    def __init__(self, reader: RowReader, columns: Sequence[RequestColumn], encoder: Encoder) -> None:
+    def __init__(
+        self,
+        reader: RowReader,
+        columns: Sequence[RequestColumn],
+        encoder: Encoder,
+        pictures: Readers = MappingProxyType({}),
+    ) -> None:
         self._reader, by_name = reader, {column.name: column for column in columns}
         self._width = len(encoder.encodings)
         cells = [
@@ -69,7 +77,11 @@ class MatrixReader:
         self._is_plain = not added
         self._by_column = [j for j in range(self._width) if j not in placed]
         self._names = {name for j in self._by_column for name in _columns_of(encoder.encodings[j])}
-        self._readers = {text.column: TextReader(text) for text in encoder.texts} | histories_of(encoder)
+        self._readers: Readers = {
+            **pictures,
+            **{text.column: TextReader(text) for text in encoder.texts},
+            **histories_of(encoder),
+        }
 
     def read(self, rows: object, *, place: Place = in_rows) -> NDArray[np.float32]:
         """Return the matrix of JSON rows, shape (n, width).

@@ -1,6 +1,7 @@
 """One JSON value of a request row, by the type of its column."""
 
 import math
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
@@ -14,6 +15,7 @@ from linewright.serve.rows.scalars import INT64, MAX_TEXT, spell
 from linewright.text.lists import MOST_ITEMS, read_list, spelled, to_list_text
 
 _TEXT_OR_NONE = frozenset({str, NoneType})
+_DIGEST = re.compile("sha256:[0-9a-f]{64}")
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 _TRUTH: Mapping[str, float] = {
@@ -107,6 +109,17 @@ def _list(value: object) -> str | None:
     return _blank(value)
 
 
+def is_digest(value: str) -> bool:
+    """Return whether a text has the form of a digest."""
+    return _DIGEST.fullmatch(value) is not None
+
+
+def _digest(value: object) -> str | None:
+    if type(value) is str and is_digest(value):
+        return value
+    return _blank(value)
+
+
 def _blank(value: object) -> None:
     if value is not None and not (type(value) is str and not _bounded(value)):
         raise ValueError
@@ -173,6 +186,9 @@ KINDS: Mapping[str, Kind] = {
     "number": Kind(_number, _numbers, "a finite number", {"type": "number"}),
     "boolean": Kind(_boolean, _numbers, "true or false", {"type": "boolean"}),
     "category": Kind(_text, _levels, "a text", {"type": "string", "maxLength": MAX_TEXT}),
+    "file": Kind(
+        _digest, _levels, "a picture in base64, or the digest of one that was sent before", {"type": "string"}
+    ),
     "text": Kind(_text, _levels, "a text", {"type": "string", "maxLength": MAX_TEXT}),
     "list": Kind(
         _list,

@@ -1,0 +1,123 @@
+r"""One row as a form with files (``multipart/form-data``), as browsers and ``curl -F`` send it: a part a column.
+
+A file is a picture, and goes on in base64 as in JSON. The text of a column of numbers or booleans is read as JSON.
+"""
+
+import base64
+import re
+from collections.abc import Mapping, Sequence
+from email.message import Message
+from typing import Any
+
+import msgspec
+
+from linewright.errors import RequestError
+from linewright.model.facts import RequestColumn
+
+MEDIA_TYPE = "multipart/form-data"
+MOST_PARTS = 1_000
+_LONGEST_HEAD = 4_096
+_JSON_TYPES = frozenset({"integer", "number", "boolean"})
+_BOUNDARY = re.compile(r"[0-9A-Za-z'()+_,./:=? -]{1,70}")
+
+
+def is_form(content_type: str | None) -> bool:
+    """Return whether a request says that it is a form with files.
+
+    Examples
+    --------
+    >>> is_form("Multipart/form-data; boundary=x"), is_form("application/json"), is_form(None)
+    (True, False, False)
+    """
+    return (content_type or "").partition(";")[0].strip().lower() == MEDIA_TYPE
+
+
+def to_json(body: bytes, content_type: str, columns: Sequence[RequestColumn]) -> bytes:
+    r"""Return the body of the request that says the same in JSON.
+
+    Parameters
+    ----------
+    body
+        What came.
+    content_type
+        Header of the request, which names what stands between the parts.
+    columns
+        Of the line's table.
+
+    Raises
+    ------
+    RequestError
+        If it cannot be read as a form, a part has no name, or two have one.
+
+    Examples
+    --------
+    >>> columns = [RequestColumn(name="age", type="integer", nullable=False, role="feature")]
+    >>> body = b'--x\r\nContent-Disposition: form-data; name="age"\r\n\r\n31\r\n--x--\r\n'
+    >>> to_json(body, "multipart/form-data; boundary=x", columns)
+    b'{"rows":[{"age":31}]}'
+    """
+    types = {column.name: column.type for column in columns}
+    row: dict[str, Any] = {}
+    for name, data in _parts(body, content_type):
+        if name in row:
+            raise RequestError(
+                "two parts of a form have one name", where=name[:100], hint="send a request for each row"
+            )
+        row[name] = _value(data, types.get(name, "text"), name)
+    return msgspec.json.encode({"rows": [row]})
+
+
+def _parts(body: bytes, content_type: str) -> list[tuple[str, bytes]]:
+    boundary = _parameters("content-type", content_type).get("boundary", "")
+    if not _BOUNDARY.fullmatch(boundary):
+        raise RequestError(
+            "the form does not say what stands between its parts",
+            where="content-type",
+            found=content_type[:100],
+            allowed=f"{MEDIA_TYPE}; boundary=TEXT",
+        )
+    mark = b"--" + boundary.encode()
+    first, *parts = (b"\r\n" + body).split(b"\r\n" + mark)
+    if first or not parts or not parts[-1].startswith(b"--"):
+        raise RequestError("a form that is broken off", where="body", hint="send it whole")
+    if len(parts) - 1 > MOST_PARTS:
+        raise RequestError(
+            "a form of too many parts", where="body", found=len(parts) - 1, allowed=f"{MOST_PARTS:,}"
+        )
+    return [_part(part, number) for number, part in enumerate(parts[:-1])]
+
+
+def _part(part: bytes, number: int) -> tuple[str, bytes]:
+    head, found, data = part.partition(b"\r\n\r\n")
+    said = ""
+    for line in head.split(b"\r\n") if len(head) <= _LONGEST_HEAD else ():
+        header, _, text = line.decode("utf-8", "replace").partition(":")
+        if header.strip().lower() == "content-disposition":
+            said = text.strip()
+    name = _parameters("content-disposition", said).get("name", "") if said else ""
+    if not found or not name:
+        raise RequestError(
+            "a part of the form has no name",
+            where=f"body, part {number}",
+            allowed='Content-Disposition: form-data; name="COLUMN"',
+        )
+    return name, data
+
+
+def _parameters(header: str, text: str) -> Mapping[str, str]:
+    """Return the parameters of a header by their names, unquoted."""
+    message = Message()
+    message[header] = re.sub(r"[\r\n]", " ", text)
+    return {name.lower(): value for name, value in message.get_params(header=header) or ()}
+
+
+def _value(data: bytes, kind: str, name: str) -> object:
+    if kind == "file":
+        return base64.b64encode(data).decode() or None
+    try:
+        text = data.decode()
+        return msgspec.json.decode(text) if kind in _JSON_TYPES and text.strip() else text
+    except (UnicodeDecodeError, msgspec.DecodeError):
+        raise RequestError(
+            "not a value of this column", where=name[:100], found=repr(data[:40]), allowed=kind
+        ) from None

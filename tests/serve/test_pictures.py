@@ -1,0 +1,190 @@
+"""Pictures over the wire: in JSON, as a form, as tensors; and what is none, or too much of one, is refused in words."""
+
+import base64
+import json
+import struct
+import zlib
+
+import drawn
+import numpy as np
+import pytest
+from PIL import Image
+
+PATH = f"/v1/lines/{drawn.LINE}/predict"
+PICTURE = drawn.encoded(drawn.drawn("square", 5_000))
+
+
+@pytest.fixture(scope="module")
+def served(tmp_path_factory, endpoint_at):
+    """One endpoint for all tests."""
+    root = drawn.make_factory(tmp_path_factory, tmp_path_factory.mktemp("pictures") / "factory")
+    endpoint = endpoint_at(root / ".linewright")
+    yield endpoint
+    endpoint.close()
+
+
+def _text(data):
+    return base64.b64encode(data).decode()
+
+
+def _sent(served, data, **row):
+    return served.ask("POST", PATH, {"rows": [{"name": "n", "file": _text(data), **row}]})
+
+
+def _form(parts, boundary="b0undary"):
+    body = b""
+    for name, data, file in parts:
+        named = f'; filename="{file}"\r\nContent-Type: image/png' if file else ""
+        body += (
+            f'--{boundary}\r\nContent-Disposition: form-data; name="{name}"{named}\r\n\r\n'.encode()
+            + data
+            + b"\r\n"
+        )
+    return body + f"--{boundary}--\r\n".encode(), f"multipart/form-data; boundary={boundary}"
+
+
+def test_a_picture_is_answered_in_whichever_way_it_comes(served):
+    """In base64, with a data address before it, as the digest of before, as a form, and as a tensor of JSON or bytes."""
+    status, _, told = _sent(served, PICTURE)
+    answer = told["predictions"][0]["probabilities"]
+    digest = f"sha256:{__import__('hashlib').sha256(PICTURE).hexdigest()}"
+    body, kind = _form([("name", b"n", ""), ("file", PICTURE, "a.png")])
+    tensor = {"name": "file", "datatype": "BYTES", "shape": [1]}
+    name = {"name": "name", "datatype": "BYTES", "shape": [1], "data": ["n"]}
+    infer = f"/v2/models/{drawn.LINE}/infer"
+    as_json = served.ask("POST", infer, {"inputs": [name, {**tensor, "data": [_text(PICTURE)]}]})
+    blob = struct.pack("<I", len(PICTURE)) + PICTURE
+    head = json.dumps({"inputs": [name, {**tensor, "parameters": {"binary_data_size": len(blob)}}]}).encode()
+    as_bytes = served.ask("POST", infer, head + blob, Inference_Header_Content_Length=str(len(head)))
+    others = [
+        served.ask("POST", PATH, {"rows": [{"file": f"data:image/png;base64,{_text(PICTURE)}"}]}),
+        served.ask("POST", PATH, {"rows": [{"file": digest}]}),
+        served.ask("POST", PATH, body, Content_Type=kind),
+    ]
+
+    assert 200 == status
+    assert [answer] * 3 == [one[2]["predictions"][0]["probabilities"] for one in others]
+    assert [200, 200] == [as_json[0], as_bytes[0]]
+    assert [list(answer.values())] * 2 == [
+        next(out["data"] for out in one[2]["outputs"] if out["name"] == "probabilities")
+        for one in (as_json, as_bytes)
+    ]
+
+
+def test_what_a_picture_contributed_is_told(served):
+    """All its numbers together: none of them means anything to a person."""
+    body = {"rows": [{"file": _text(PICTURE)}], "explain": True}
+    status, _, told = served.ask("POST", PATH, body)
+
+    assert 200 == status
+    assert ["file"] == list(told["predictions"][0]["contributions"])
+
+
+def test_the_log_has_the_digest_and_feedback_finds_the_answer(served):
+    """The log stays small, and a digest recomputes the answer as the picture would."""
+    told = _sent(served, PICTURE)[2]
+    body = {"labels": [{"id": told["predictions"][0]["id"], "label": "square"}]}
+
+    status, _, labelled = served.ask("POST", f"/v1/lines/{drawn.LINE}/feedback", body)
+
+    assert 200 == status, labelled
+
+
+def _chunk(kind, data):
+    return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+
+def _png(width, height, data, bits=8, colour=0):
+    head = struct.pack(">IIBBBBB", width, height, bits, colour, 0, 0, 0)
+    return b"\x89PNG\r\n\x1a\n" + _chunk(b"IHDR", head) + _chunk(b"IDAT", data) + _chunk(b"IEND", b"")
+
+
+def _hostile():
+    """Give a hundred files that are no picture to answer, each with its kind."""
+    whole = drawn.encoded(drawn.drawn("circle", 1))
+    colours = drawn.drawn("circle", 2).convert("RGB")
+    jpeg, webp = drawn.encoded(colours, "JPEG"), drawn.encoded(colours, "WEBP")
+    frames = [drawn.drawn("circle", seed) for seed in range(3)]
+    more = {"save_all": True, "append_images": frames[1:]}
+    sixteen = Image.fromarray(np.arange(4_096, dtype=np.uint16).reshape(64, 64) * 9)
+    files = [
+        ("bomb", _png(side, side, zlib.compress(b"\0" * 1_000_000)))
+        for side in (5_001, 30_000, 65_500, 2**31 - 1)
+    ]
+    files += [("bomb", _png(4_000, 4_000, zlib.compress(b"\0" * size))) for size in (0, 10, 100_000)]
+    text = zlib.compress(b"a" * 50_000_000)
+    files += [("bomb", whole[:33] + _chunk(b"zTXt", b"k\0\0" + text) + whole[33:])]
+    files += [
+        ("truncated", one[: len(one) * part // 12]) for one in (whole, jpeg, webp) for part in range(1, 11)
+    ]
+    files += [
+        ("wrong", data)
+        for data in (b"x", b"%PDF-1.7 ", b"PK\x03\x04" * 9, b"GIF89a" + b"\0" * 40, b"<svg/>", b"\x7fELF" * 8)
+    ]
+    files += [
+        ("wrong", drawn.encoded(colours, form)) for form in ("GIF", "PPM", "ICO", "TGA", "PCX", "EPS", "PDF")
+    ]
+    files += [("wrong", b"\x89PNG\r\n\x1a\n" + bytes([k]) * 99) for k in range(12)]
+    files += [("wrong", b"\xff\xd8\xff" + bytes([k]) * 99) for k in range(8)]
+    files += [("wrong", b"II*\0" + bytes([k]) * 99) for k in range(8)]
+    files += [("wrong", b"BM" + bytes([k]) * 99) for k in range(4)]
+    files += [("16 bit", drawn.encoded(sixteen, form)) for form in ("PNG", "TIFF")]
+    files += [("float", drawn.encoded(Image.fromarray(np.ones((32, 32), np.float32)), "TIFF"))]
+    files += [("inks", drawn.encoded(colours.convert("CMYK"), form)) for form in ("JPEG", "TIFF")]
+    files += [("inks", drawn.encoded(colours.convert("LAB"), "TIFF"))]
+    files += [("frames", drawn.encoded(frames[0], form, **more)) for form in ("PNG", "WEBP", "TIFF")]
+    files += [("small", drawn.encoded(Image.new("L", size))) for size in ((1, 1), (7, 200), (200, 7))]
+    flipped = bytearray(whole)
+    for at in range(40, 40 + 6):
+        flipped[at] ^= 0xFF
+        files.append(("flipped", bytes(flipped)))
+    return files
+
+
+HOSTILE = _hostile()
+
+
+def test_a_hundred_hostile_files_are_refused_and_the_endpoint_answers_on(served):
+    """Each by 4xx in the form of errors, in JSON and as a form, and at once; a picture after them is answered as one before."""
+    before = _sent(served, PICTURE)[2]["predictions"][0]["probabilities"]
+    told = [(kind, *_sent(served, data)[::2]) for kind, data in HOSTILE]
+    for _, data in HOSTILE[::9]:
+        body, kind = _form([("file", data, "a.png")])
+        told.append(("form", *served.ask("POST", PATH, body, Content_Type=kind)[::2]))
+
+    assert len(HOSTILE) >= 100
+    assert [] == [(kind, status) for kind, status, _ in told if not 400 <= status < 500]
+    assert [] == [(kind, said) for kind, _, said in told if not (said["error"] and said["what"])]
+    assert before == _sent(served, PICTURE)[2]["predictions"][0]["probabilities"]
+    assert served.process.poll() is None
+
+
+@pytest.mark.parametrize(
+    ("body", "kind", "what"),
+    [
+        (b"", "multipart/form-data", "does not say what stands between"),
+        (b"--b\r\n", "multipart/form-data; boundary=b", "broken off"),
+        (b"--b\r\n\r\nx\r\n--b--", "multipart/form-data; boundary=b", "has no name"),
+        (
+            _form([("file", PICTURE, "a"), ("file", PICTURE, "b")])[0],
+            "multipart/form-data; boundary=b0undary",
+            "one name",
+        ),
+        (_form([("flie", PICTURE, "a")])[0], "multipart/form-data; boundary=b0undary", "flie"),
+        (_form([("file", b"", "")])[0], "multipart/form-data; boundary=b0undary", "file"),
+    ],
+)
+def test_a_form_that_is_none_is_refused(served, body, kind, what):
+    """With the words that say what to send."""
+    status, _, told = served.ask("POST", PATH, body, Content_Type=kind)
+
+    assert 400 <= status < 500
+    assert what in told["message"]
+
+
+def test_a_digest_that_nobody_sent_is_refused_at_its_place(served):
+    """And one of a stored file that is no picture says nothing about it."""
+    status, _, told = served.ask("POST", PATH, {"rows": [{"file": f"sha256:{'0' * 64}"}]})
+
+    assert 422 == status
+    assert "rows[0].file" == told["where"]
