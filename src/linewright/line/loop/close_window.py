@@ -92,7 +92,7 @@ def close_window(
         spec=spec,
         watch=spec.watch,
         champion=champion,
-        model=load(champion.digest, factory.artifacts.get),
+        model=load(champion.digest, factory.artifacts.get, factory.features_of),
         past=closed_windows(factory, spec),
         position=newest.position if newest else {},
         start=start,
@@ -217,7 +217,7 @@ def _count(closing: Closing, reference: Reference) -> tuple[Window, dict[str, in
         if ours:
             columns = scorer.read([one.row for one in ours])
             tally.add(
-                arrays(columns, model.package.encoder),
+                arrays(columns, model),
                 predictions([one.answer for one in ours], model.package),
                 breaches=breaches(columns, spec.contract),
             )

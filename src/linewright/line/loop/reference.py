@@ -22,7 +22,7 @@ from linewright.engine.child import Child, ChildEnded, end_in_words, parent
 from linewright.engine.protocol import Json, capture, release
 from linewright.errors import Terminal, Transient
 from linewright.features.encode import Columns, Instants, Levels, Numbers, Values
-from linewright.features.facts import Category, Encoder, Frequency
+from linewright.features.facts import LOOKS, Category, Encoder, Frequency
 from linewright.features.learn import to_columns
 from linewright.line.factory import Factory
 from linewright.line.facts import Accepted
@@ -32,7 +32,7 @@ from linewright.line.spec import LineSpec
 from linewright.line.split_rows import Rows, read_rows
 from linewright.line.steps.ingest import ANSWERED_AT, in_types_of, served_rows
 from linewright.model.facts import Package, Registered, Trained
-from linewright.model.package.model import load
+from linewright.model.package.model import Model, load
 from linewright.model.tasks import task as rules_of
 from linewright.serve.no_pickle import forbid_pickles
 from linewright.serve.rows.scorer import Scorer
@@ -68,13 +68,13 @@ def reference_for(
 
 def make_reference(factory: Factory, spec: LineSpec, champion: Version) -> Reference:
     """Compute the reference of a champion in this process, and keep it."""
-    metadata, model = factory.metadata, load(champion.digest, factory.artifacts.get)
+    metadata, model = factory.metadata, load(champion.digest, factory.artifacts.get, factory.features_of)
     before, names = rows_before(factory, spec, champion), model.package.encoder.columns
     spread, tested = to_columns(before.recent, names), to_columns(before.tested, names)
     answers = Scorer(model).columns(tested)
     reference = reference_of(
         champion.digest,
-        arrays(spread, model.package.encoder),
+        arrays(spread, model),
         predictions(answers, model.package),
         seen=seen_by(model.package.encoder),
         breaches=breaches(tested, spec.contract),
@@ -193,19 +193,24 @@ def _recent(rows: Rows, split: Split, spec: LineSpec, cause: str | None) -> pl.D
     return rows.frame.filter(at >= min(at[rows.test].min(), start))
 
 
-def arrays(columns: Columns, encoder: Encoder) -> dict[str, np.ndarray]:
-    """Return columns as `watch.histograms` counts them: of a text its number of characters, of a history its number of items.
+def arrays(columns: Columns, model: Model) -> dict[str, np.ndarray]:
+    """Return columns as `watch.histograms` counts them: of a text its number of characters, of a history its number of items,
+    of a picture what it looks like.
 
     Dates and times move on by themselves and are left out.
     """
-    texts = {text.column for text in encoder.texts}
-    if encoder.items:
+    if model.package.encoder.items:
         return {name: _lengths(values) for name, values in columns.items() if isinstance(values, Levels)}
-    return {
-        name: _array(values, is_text=name in texts)
-        for name, values in columns.items()
-        if not isinstance(values, Instants)
-    }
+    texts = {text.column for text in model.package.encoder.texts}
+    found: dict[str, np.ndarray] = {}
+    for name, values in columns.items():
+        if name in model.pictures and isinstance(values, Levels):
+            missing = np.full((1, len(LOOKS)), np.nan)
+            seen = np.concatenate([model.pictures[name].looks(values.levels), missing])[values.codes]
+            found |= {f"{name}:{look}": seen[:, i].astype(np.float64) for i, look in enumerate(LOOKS)}
+        elif not isinstance(values, Instants):
+            found[name] = _array(values, is_text=name in texts)
+    return found
 
 
 def _lengths(histories: Levels) -> np.ndarray:

@@ -123,7 +123,7 @@ def worst_slice(factory: Factory, alert: Alerted) -> WorstSlice:
     champion = next((one for one in versions if one.digest == alert.package), None)
     if champion is None:
         raise Conflict("the model that the alert is about is not registered", found=alert.package)
-    model = load(champion.digest, factory.artifacts.get)
+    model = load(champion.digest, factory.artifacts.get, factory.features_of)
     seed = factory.context.seed(digest_of(["worst slice", alert.id]))
     if alert.monitor in _OF_DATA:
         return _shifted(factory, spec, alert, champion, model, seed=seed)
@@ -308,7 +308,7 @@ def _codes(
     if answers is not None:
         said = [predictions(one, model.package) for one in answers]
     else:
-        found = [arrays(one, model.package.encoder).get(summary.name) for one in columns]
+        found = [arrays(one, model).get(summary.name) for one in columns]
         said = [one for one in found if one is not None]
     if len(said) != 2:
         return None

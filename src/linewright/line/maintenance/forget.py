@@ -34,7 +34,9 @@ from linewright.engine.run_notes import remove_notes
 from linewright.errors import Corrupt, LinewrightError, NotFound, RequestError, SpecError, Transient
 from linewright.line.factory import Factory
 from linewright.line.facts import Finished, Forgotten
+from linewright.line.maintenance.named_bytes import drop_features, unnamed
 from linewright.line.maintenance.problem import Problem, problem_of
+from linewright.line.maintenance.references import DIGEST
 from linewright.line.maintenance.retention import end_of, marks_of, unfinished
 from linewright.line.predict.sql_columns import rows_with_made
 from linewright.line.record.checkpoint import Digested
@@ -255,6 +257,8 @@ class _Found:
     """Rows by blob."""
     quarantines: dict[str, str] = field(default_factory=dict[str, str])
     """By blob the one that is to be in its place."""
+    files: set[str] = field(default_factory=set[str])
+    """Digests of the pictures that its rows and predictions name."""
     learned: list[str] = field(default_factory=list[str])
     shared: set[str] = field(default_factory=set[str])
 
@@ -314,6 +318,9 @@ class _Look:
         if those.any():
             found.rows[chunk.content] = tuple(those.arg_true().to_list())
             found.named |= {row_name(one) for one in identities(rows.filter(those), self.spec).tolist()}
+            for column in dataset.columns:
+                if column.type == "file":
+                    found.files.update(rows[column.name].filter(those).drop_nulls().to_list())
             found.chunks[chunk.content] = put_emptied(rows, those, artifacts) if self.keeps else ""
 
     def _theirs(self, rows: pl.DataFrame, found: _Found) -> pl.Series:
@@ -358,6 +365,8 @@ class _Look:
             for record, made in zip(batch, rows_with_made(self.factory, batch), strict=True):
                 if self._is_about(record, made, found):
                     found.ids.add(record.id)
+                    texts = (value for value in record.row.values() if isinstance(value, str))
+                    found.files |= {text for text in texts if DIGEST.fullmatch(text)}
                     found.keys |= {record.key} if record.key is not None else set()
 
     def _is_about(self, record: Prediction, made: Mapping[str, Any], found: _Found) -> bool:
@@ -460,6 +469,7 @@ def _carry_out(
     annotations.forget(asked)
     labels = _once(factory, line, subject, found, named)
     _forget_copies(factory, line, found.ids)
+    _forget_pictures(factory, found.files)
     factory.labels_of(line).shrink()
     keep(factory, line, known.put(msgspec.structs.replace(subject, done=True, keys=())))
     return found, labels
@@ -659,6 +669,14 @@ def _forget_copies(factory: Factory, line: str, ids: Collection[str]) -> None:
                     frames[frame.offset] = frame_of(payload)
             if frames:
                 _write_over(factory, line, path, frames)
+
+
+def _forget_pictures(factory: Factory, pictures: Collection[str]) -> None:
+    """Remove the pictures that nothing else names, and what became of them; after a kill the next `gc` does so."""
+    those = unnamed(factory, pictures, in_packages=False) if pictures else set[str]()
+    for one in sorted(those):
+        factory.artifacts.free(one, before=inf)
+    drop_features(factory, those)
 
 
 def _forget_replies(factory: Factory, texts: Collection[str]) -> None:

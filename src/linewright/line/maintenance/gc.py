@@ -6,15 +6,13 @@ from pathlib import Path
 
 import msgspec
 
-from linewright.engine.context import Progress
 from linewright.engine.lock import ProcessLock
 from linewright.errors import Transient
 from linewright.line.factory import Factory
 from linewright.line.maintenance.forget import resume
+from linewright.line.maintenance.named_bytes import drop_features, unnamed
 from linewright.line.maintenance.problem import Problem, worst
-from linewright.line.maintenance.references import DIGEST, digests_in
 from linewright.line.maintenance.retention import Retired, blobs_that_go, retire
-from linewright.serve.log.segments import read_frames
 from linewright.store.disk import explained
 from linewright.store.fit_files import LocalFits
 
@@ -25,8 +23,6 @@ _TEMPORARY = (
     re.compile(r"\.[a-z0-9][a-z0-9.-]*-[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}"),
 )
 """How drafts are named: of the mark of a state folder, and of `serve.files`."""
-_TOLD = 10_000
-_BINARY = re.compile(DIGEST.pattern.encode())
 
 
 class Freed(msgspec.Struct, frozen=True, kw_only=True):
@@ -96,14 +92,15 @@ def _collect(factory: Factory, *, grace_s: float, dry_run: bool) -> Freed:
         factory.artifacts.bring_back()
     retired = retire(factory, dry_run=dry_run, prices=True)
     everything = set(factory.artifacts.digests())
-    unwanted = _unmarked(factory, everything) | (
-        blobs_that_go(factory, {digest for one in retired for digest in one.results}) & everything
-    )
+    planned = {digest for one in retired for digest in one.results}
+    unwanted = unnamed(factory, everything, planned) | (blobs_that_go(factory, planned) & everything)
     blobs = size = 0
     for digest in sorted(unwanted):
         length = _old_size(factory.artifacts.path(digest), before)
         if length is not None and (dry_run or factory.artifacts.free(digest, before=before)):
             blobs, size = blobs + 1, size + length
+            if not dry_run:
+                drop_features(factory, (digest,))
     litter = [path for path in _temporary(factory) if _old_size(path, before) is not None]
     size += sum(_size(path) for path in litter)
     if not dry_run:
@@ -136,43 +133,6 @@ def retire_now(factory: Factory) -> tuple[Retired, ...] | None:
     finally:
         lock.release()
     return retired
-
-
-def _unmarked(factory: Factory, digests: set[str]) -> set[str]:
-    """Return those of some digests that nothing names: no result, event, settled step, model, log or served file.
-
-    Whatever has the form of a digest counts as a reference, so that a kind that is unknown here keeps what it needs.
-    """
-    left = set(digests)
-    for number, text in enumerate(_texts(factory), 1):
-        if not left:
-            break
-        left.difference_update(digests_in(text))
-        if number % _TOLD == 0:
-            factory.report(Progress(step="gc", says=f"{number:,} references read", done=number))
-    # A log of which all is sealed has no folder in a factory that was restored.
-    for line in sorted({*factory.metadata.lines(), *factory.logged()}):
-        for frame in read_frames(factory.log_of(line), sealed=factory.sealed_of(line)):
-            left.difference_update(match.decode() for match in _BINARY.findall(frame.payload))
-    for folder in sorted(factory.state.glob("shadow/*/*")):
-        for frame in read_frames(folder):
-            left.difference_update(match.decode() for match in _BINARY.findall(frame.payload))
-    return left
-
-
-def _texts(factory: Factory) -> Iterator[str]:
-    metadata = factory.metadata
-    for line in metadata.lines():
-        yield from (version.digest for version in metadata.versions(line))
-    for path in factory.serving.glob("*.json"):
-        yield path.read_text()
-    for digest, _, body in metadata.results():
-        yield digest
-        yield body
-    for link in metadata.links():
-        yield link.body
-    for _, digest in metadata.settlements():
-        yield digest
 
 
 def _temporary(factory: Factory) -> Iterator[Path]:
