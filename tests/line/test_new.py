@@ -6,6 +6,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import drawn
 import numpy as np
 import polars as pl
 import pytest
@@ -827,3 +828,59 @@ def test_a_file_that_is_handed_in_has_a_header_of_its_own(tmp_path: Path):
 
     assert 300 == check_line(factory, "a").rows
     assert [{"c": "a1", "n": "5"}] == read_handed(factory, "a", tmp_path / "ask.csv").frame.to_dicts()
+
+
+def test_a_folder_of_pictures_becomes_a_line_without_a_word_about_it(tmp_path):
+    """The folders are the classes; that nothing says which pictures belong together is asked, for a score hangs on it."""
+    drawn.draw_folder(tmp_path / "pictures", 40)
+    for number, file in enumerate(sorted((tmp_path / "pictures").rglob("*.png"))):
+        file.rename(file.with_name(f"{number}.png"))
+
+    made = new_line(tmp_path, "shapes", tmp_path / "pictures", GivenRoles(label=""))
+
+    spec = read_line(tmp_path / "lines" / "shapes.yaml")
+    assert ("binary", "random", None) == (made.task, made.split, made.group)
+    assert ["group"] == [one.check for one in made.findings]
+    assert "belong together" in finding_in_words(made.findings[0])
+    assert "pictures" == spec.sources["shapes"].files
+    assert "file" == spec.contract.columns["file"].type
+
+
+def test_the_group_of_pictures_is_found_in_their_names(tmp_path):
+    """Two pictures of one part in both parts of the data would tell each other."""
+    drawn.draw_folder(tmp_path / "pictures", 60)
+
+    made = new_line(tmp_path, "shapes", tmp_path / "pictures", GivenRoles(label=""))
+
+    assert ("thing", "group", ()) == (made.group, made.split, made.findings)
+
+
+def test_the_group_of_pictures_may_be_their_folder(tmp_path):
+    """As scans of patients lie: class/patient/scan."""
+    for number in range(60):
+        file = tmp_path / "pictures" / ("ill", "well")[number % 2] / f"patient{number // 6}" / f"{number}.png"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_bytes(drawn.encoded(drawn.drawn("circle", number)))
+
+    made = new_line(tmp_path, "scans", tmp_path / "pictures", GivenRoles(label="", positive="ill"))
+
+    spec = read_line(tmp_path / "lines" / "scans.yaml")
+    assert ("thing", "group") == (made.group, made.split)
+    assert ("label", "ill") == (spec.label.column, spec.label.positive)
+
+
+def test_pictures_that_nothing_is_said_of_are_refused(tmp_path):
+    """In words that say how to say it; and no line file is left."""
+    folder = tmp_path / "pictures"
+    folder.mkdir()
+    (folder / "1.png").write_bytes(drawn.encoded(drawn.drawn("circle", 1)))
+
+    with pytest.raises(RequestError, match="a folder for each class"):
+        new_line(tmp_path, "shapes", folder, GivenRoles(label=""))
+    with pytest.raises(RequestError, match="name, file and folder"):
+        new_line(tmp_path, "shapes", folder, GivenRoles(label="", group="patient"))
+    (folder / "1.png").write_bytes(b"x")
+    with pytest.raises(RequestError, match=r"1\.png.*not a picture"):
+        new_line(tmp_path, "shapes", folder, GivenRoles(label=""))
+
+    assert not (tmp_path / "lines").exists()

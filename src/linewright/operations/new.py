@@ -24,7 +24,7 @@ def new(
     /,
     *,
     data: Path,
-    label: str,
+    label: str | None = None,
     event: str | None = None,
     positive: str | None = None,
     time: str | None = None,
@@ -45,9 +45,10 @@ def new(
     name
         Name of the line: small letters, digits and hyphens.
     data
-        File of CSV, JSON lines (each packed or not) or Parquet; a folder of such files, or a pattern in quotes.
+        File of CSV, JSON lines (each packed or not) or Parquet; a folder of such files, or a pattern in quotes; or a folder with a folder
+        of pictures for each class.
     label
-        Column to predict.
+        Column to predict; of pictures, by default the names of their folders.
     event
         Where that is how long something took: column that is true, or 1, where it happened then, and false where it had not happened yet.
     positive
@@ -78,7 +79,7 @@ def new(
         name,
         data,
         GivenRoles(
-            label=label,
+            label=label or "",
             event=event,
             positive=positive,
             time=time,

@@ -42,6 +42,7 @@ from linewright.line.file.read import parse_line
 from linewright.line.new.draft import Draft, source_name, write_draft
 from linewright.line.new.events import draft_events
 from linewright.line.new.imported_model import COLUMNS, bring
+from linewright.line.new.picture_folder import draft_pictures, pictures_in
 from linewright.model.spec import FUNCTION, TrainSpec
 from linewright.model.task_facts import task_of
 from linewright.store.rights import as_asked, make_asked_folder
@@ -99,7 +100,8 @@ def new_line(
     name
         Name of the line.
     data
-        file of CSV, JSON lines (each packed or not) or Parquet, a folder of such files, or a pattern; a relative path starts from the current folder.
+        file of CSV, JSON lines (each packed or not) or Parquet, a folder of such files, or a pattern; or a folder with a folder of pictures
+        for each class. A relative path starts from the current folder.
     given
         What a person says of the columns.
     model
@@ -128,6 +130,17 @@ def new_line(
     _check_way(root, model=model, python=python, engine=engine, columns=columns)
     if task == "recommend":
         _refuse_with_events(given, model=model, python=python, engine=engine)
+    folder = data.expanduser()
+    if files := pictures_in(folder):
+        return _of_pictures(
+            root,
+            name,
+            path=path,
+            files=files,
+            folder=folder,
+            given=given,
+            is_trained=model is None and python is None and engine == "built-in" and task != "recommend",
+        )
     source, is_outside, renamed = _source(root, data, given.label)
     opened = open_source(source_name(name), source, root)
     frame, rows = sample(opened)
@@ -235,6 +248,44 @@ def _as_time(profile: Profile, because: str) -> LabelProfile:
     return msgspec.structs.replace(profile.label, form="time", because=because, largest=None)
 
 
+def _of_pictures(
+    root: Path,
+    name: str,
+    *,
+    path: Path,
+    files: Sequence[Path],
+    folder: Path,
+    given: GivenRoles,
+    is_trained: bool,
+) -> NewLine:
+    """Write the line file of a folder of pictures."""
+    if not is_trained:
+        raise RequestError(
+            "a line on pictures is trained by the built-in engine",
+            where="--model, --python or --engine",
+            hint="leave it out: other models read tables",
+        )
+    home = root.resolve()
+    real = folder.resolve()
+    written = real.relative_to(home).as_posix() if real.is_relative_to(home) else str(real)
+    draft = draft_pictures(name, files, folder, given, written=written)
+    parse_line(draft.text, name=str(path))
+    _write(path, draft.text)
+    return NewLine(
+        path=str(path),
+        task=draft.task,
+        rows=draft.rows,
+        of=draft.rows,
+        columns=len(("name", "file", "folder")),
+        findings=draft.findings,
+        excluded=(),
+        key="name",
+        time=None,
+        group=draft.group,
+        split=draft.split,
+    )
+
+
 def _refuse_with_events(given: GivenRoles, *, model: Path | None, python: str | None, engine: str) -> None:
     """Refuse what is said of single rows, or chooses another model, where events are to become rows."""
     said = {
@@ -332,6 +383,12 @@ def _exists(path: Path) -> Conflict:
 
 def _source(root: Path, data: Path, label: str) -> tuple[SourceSpec, bool, dict[str, str]]:
     """Return how the data are read, whether they lie outside the factory, and new names of columns whose name an earlier one has."""
+    if not label:
+        raise RequestError(
+            "a table does not say by itself what is to be predicted",
+            where="--label",
+            hint="name the column: --label COLUMN; only a folder of pictures needs none",
+        )
     files = files_of(str(data.expanduser()), Path.cwd(), "--data")
     found, home = Path(os.path.abspath(data.expanduser())), root.resolve()  # noqa: PTH100 -- may be a pattern
     found = found.resolve() if len(files) == 1 or found.is_dir() else found.parent.resolve() / found.name

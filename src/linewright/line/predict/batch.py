@@ -14,6 +14,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from linewright.data.kept_files import keep_files
 from linewright.data.read.file.paths import is_one_of, real
 from linewright.engine.context import Context, Progress
 from linewright.errors import RequestError, Transient
@@ -28,6 +29,7 @@ from linewright.line.predict.sql_columns import with_made
 from linewright.line.record.registry import find_model
 from linewright.model.facts import Package
 from linewright.model.package.model import load
+from linewright.model.pictures import see
 from linewright.release.facts import Arm
 from linewright.release.promotion import limits_of
 from linewright.serve.facts import Predictions
@@ -101,14 +103,19 @@ def predict_file(
         log = files.enter_context(closing(PredictionLog(factory.state / "log" / loaded.line)))
         handed = open_handed(factory, version.line, file, like=_source_of(loaded.package))
         asked = look_through(with_made(handed, loaded.scorer), loaded.package, strict=strict)
+        pictures = [one for one in loaded.package.columns if one.type == "file" and one.role == "feature"]
+        homes = [file if file.is_dir() else file.parent]
         # Entered last, so that it is there before the answers are.
         quarantine = files.enter_context(AnswersFile(beside)) if asked.broken else None
         for part in asked.parts():
             if part.broken is not None and quarantine is not None:
                 done.add_broken(part.broken)
                 quarantine.write(part.broken)
-            for start in range(0, part.frame.height, CHUNK):
-                some = AskedPart(part.frame[start : start + CHUNK], part.rows[start : start + CHUNK], None)
+            frame = (
+                keep_files(part.frame, pictures, homes, factory.artifacts, see) if pictures else part.frame
+            )
+            for start in range(0, frame.height, CHUNK):
+                some = AskedPart(frame[start : start + CHUNK], part.rows[start : start + CHUNK], None)
                 answers.write(
                     _answer(
                         factory.context, loaded, log, some, places=asked.places, done=done, explain=explain

@@ -11,8 +11,8 @@ import polars as pl
 from linewright.data.read.batches import BATCH, Ragged
 from linewright.data.read.file.files import open_file
 from linewright.data.read.file.sniff import first_fields, names_apart
-from linewright.data.read.source import Raw, Source, whole
-from linewright.data.spec import FileSource, table_sources
+from linewright.data.read.source import Raw, Source, open_source, whole
+from linewright.data.spec import FileSource, FilesSource, table_sources
 from linewright.errors import RequestError, SpecError
 from linewright.line.factory import Factory
 from linewright.line.facts import Accepted, Declared
@@ -107,6 +107,8 @@ class HandedWhole(Handed):
 def open_handed(factory: Factory, line: str, file: Path, *, like: str = "") -> Handed:
     """Open a file to read it in batches, as the line's one source is read: its separator, encoding and missing texts.
 
+    If the line reads files that are rows themselves, such as pictures, a folder of them is opened.
+
     Its header is its own.
 
     Where the line has several sources, it is read as the one that `like` names. Where the line file is broken, those of the file as it was last accepted: the model that serves knows no other.
@@ -135,6 +137,10 @@ def read_handed(factory: Factory, line: str, file: Path) -> HandedWhole:
 
 def _opened(factory: Factory, line: str, file: Path, size: int, like: str = "") -> tuple[Source, str]:
     spec, note = _line_as_served(factory, line)
+    if file.is_dir() and any(isinstance(source, FilesSource) for source in spec.sources.values()):
+        return open_source(
+            like or next(iter(spec.sources)), FilesSource(files=str(file.absolute())), factory.root
+        ), note
     return open_file(_file_source(file, spec, like), size=size), note
 
 

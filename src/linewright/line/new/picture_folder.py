@@ -1,0 +1,210 @@
+"""A line on a folder of pictures: what each shows is the name of its folder, and names say which belong together."""
+
+import re
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import polars as pl
+
+from linewright.data.facts import Finding
+from linewright.data.profile.column import see_all
+from linewright.data.profile.label import LabelProfile, describe_label
+from linewright.data.profile.roles import ENOUGH_GROUPS, GivenRoles
+from linewright.errors import RequestError
+from linewright.line.new.draft import source_name
+from linewright.model.pictures import see
+from linewright.model.task_facts import task_of
+from linewright.model.tasks import task as rules_of
+from linewright.text.numbers import count
+from linewright.text.quoting import quoted, quoted_sentence
+
+ENDINGS = frozenset({".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".bmp"})
+FOLDER, LABEL, THING = "folder", "label", "thing"
+_MOSTLY = 0.5
+_LOOKED_AT = 200
+"""Pictures that are opened; a run opens all."""
+_APART = 0.75
+"""Of pictures that belong together there are fewer groups than this share of them."""
+_BEFORE = {
+    "the last": "([^/]*)[-_ ][^/]*$",
+    "the first": "([^/_ -]*)[-_ ][^/]*$",
+}
+"""What a name begins with, before the last or the first hyphen, underscore or blank, as an expression."""
+
+
+def pictures_in(folder: Path) -> tuple[Path, ...]:
+    """Return the files of a folder, if most of them are called as pictures are; none otherwise. Hidden ones do not count."""
+    if not folder.is_dir():
+        return ()
+    below = (path for path in sorted(folder.rglob("*")) if path.is_file())
+    files = [path for path in below if not any(part[0] in "._" for part in path.relative_to(folder).parts)]
+    pictures = sum(path.suffix.lower() in ENDINGS for path in files)
+    return tuple(files) if pictures > _MOSTLY * len(files) else ()
+
+
+class PictureDraft(NamedTuple):
+    """The line file of a folder of pictures."""
+
+    text: str
+    label: LabelProfile
+    group: str | None
+    split: str
+    rows: int
+    findings: tuple[Finding, ...]
+
+    @property
+    def task(self) -> str:
+        """What kind of answer it gives."""
+        return task_of(self.label.form)
+
+
+def draft_pictures(
+    name: str, files: Sequence[Path], folder: Path, given: GivenRoles, *, written: str
+) -> PictureDraft:
+    """Look at a folder of pictures and return the line file for it, each choice with its reason as a comment.
+
+    Parameters
+    ----------
+    name
+        Name of the line.
+    files
+        What `pictures_in` found in `folder`.
+    given
+        What a person says; only the positive class may be.
+    written
+        The folder as the line file names it.
+
+    Raises
+    ------
+    RequestError
+        If a file cannot be read as a picture, the pictures are in one folder, or something is said that no folder has.
+    """
+    _refuse_others(given)
+    names = [file.relative_to(folder).as_posix() for file in files]
+    _see_some(files)
+    is_deep = _is_class_above(names)
+    labels = [one.split("/")[0] if is_deep else Path(one).parent.name for one in names]
+    if len(set(labels)) < 2 or any("/" not in one for one in names):
+        raise RequestError(
+            "nothing says what the pictures show: they are not in a folder for each class",
+            where="--data",
+            found=str(folder),
+            hint="sort them into one folder for each class; or write a table with a column of paths and a column of labels",
+        )
+    column = LABEL if is_deep else FOLDER
+    frame = pl.DataFrame({column: labels})
+    label = describe_label(frame[column], see_all(frame)[column], given.positive)
+    group = (THING, "split_part(name, '/', 2)", "the name of its folder") if is_deep else _group_in(names)
+    text = (
+        "\n".join(_lines(name, written=written, column=column, label=label, group=group, rows=len(names)))
+        + "\n"
+    )
+    ask = Finding(check="group", severity="ask", columns=("name",), evidence={"form": "pictures", "same": ()})
+    return PictureDraft(
+        text=text,
+        label=label,
+        group=group[0] if group else None,
+        split="group" if group else "random",
+        rows=len(names),
+        findings=() if group else (ask,),
+    )
+
+
+def _refuse_others(given: GivenRoles) -> None:
+    said = {
+        "--label": given.label if given.label not in ("", FOLDER) else None,
+        "--time": given.time,
+        "--group": given.group,
+        "--key": given.key,
+        "--weight": given.weight,
+        "--exclude": ", ".join(given.exclude) or None,
+    }
+    for option, value in said.items():
+        if value is not None:
+            raise RequestError(
+                "a folder of pictures has name, file and folder as its columns",
+                where=option,
+                found=value,
+                hint="leave it out, and write it into the line file; or name a table that has a column of paths",
+            )
+
+
+def _see_some(files: Sequence[Path]) -> None:
+    step = max(1, len(files) // _LOOKED_AT)
+    for file in [one for one in files if one.suffix.lower() not in ENDINGS] + list(files[::step]):
+        try:
+            see(file.read_bytes(), str(file))
+        except RequestError as error:
+            error.hint = "take it out of the folder, or repair it"
+            raise
+
+
+def _is_class_above(names: Sequence[str]) -> bool:
+    """Return whether pictures lie in a folder for each thing, and these in a folder for each class."""
+    if any(one.count("/") < 2 for one in names):
+        return False
+    return len({one.split("/")[0] for one in names}) < len({Path(one).parent for one in names})
+
+
+def _group_in(names: Sequence[str]) -> tuple[str, str, str] | None:
+    """Return the column that says which pictures belong together, how SQL makes it, and why; `None` if no name says so."""
+    stems = [Path(one).name for one in names]
+    for which, expression in _BEFORE.items():
+        found = [match[1] if (match := re.search(expression, stem)) else "" for stem in stems]
+        groups = Counter(found)
+        if "" not in groups and ENOUGH_GROUPS <= len(groups) <= _APART * len(names):
+            because = f"what names begin with before {which} of - and _, such as {stems[0]!r}"
+            return THING, f"regexp_extract(name, '{expression}', 1)", f"{because}: {len(groups):,} of them"
+    return None
+
+
+def _lines(
+    name: str,
+    *,
+    written: str,
+    column: str,
+    label: LabelProfile,
+    group: tuple[str, str, str] | None,
+    rows: int,
+) -> Iterator[str]:
+    source, rules = source_name(name), rules_of(task_of(label.form))
+    classes = [one for one, _ in sorted(label.classes)]
+    yield f"# Written by `linewright new` from a look at {count(rows, 'picture')}. Each choice has its reason; change what you know better."
+    yield f"# Next: linewright run {name}"
+    yield f"line: {quoted(name)}"
+    yield f"about: {quoted_sentence(f'Tell from a picture which of {len(classes)} classes it shows')}"
+    yield "sources:"
+    yield f"  {source}: {{files: {quoted_sentence(written)}}}  # a row a picture: its name below the folder, its bytes, and its folder"
+    yield "table:"
+    if group or column == LABEL:
+        made = [f"split_part(name, '/', 1) as {LABEL}"] if column == LABEL else [FOLDER]
+        made += [f"{group[1]} as {group[0]}"] if group else []
+        sql = " ".join(["select name, file,", ", ".join(made), "from", source])
+        yield f"  sql: {quoted_sentence(sql)}"
+    yield "  key: name"
+    if group:
+        yield f"  group: {group[0]}  # {group[2]}; no group is in both parts, so that knowing one does not help"
+    else:
+        yield "  # No name says which pictures belong together. If several show one patient, part or batch, say which by a column of SQL,"
+        sql = f"select *, split_part(name, '-', 1) as {THING} from {source}"  # noqa: S608 -- an example, for a person
+        yield f"  # sql: {quoted_sentence(sql)} say, and write group: {THING}; else the score is too good."
+    positive = f", positive: {quoted_sentence(label.positive)}" if label.positive is not None else ""
+    because = f"  # positive: {label.positive_because}" if positive else ""
+    yield f"label: {{column: {column}{positive}}}{because}"
+    yield "contract:"
+    yield "  columns:"
+    yield "    name: {type: text, nullable: warn, unique: true}"
+    yield "    file: {type: file, nullable: false}"
+    yield f"    {column}: {{type: category, allowed: [{', '.join(map(quoted_sentence, classes))}]}}"
+    yield "checks: {disable: [sorted]}  # pictures come in the order of their folders, and the split does not go by it"
+    yield "train:"
+    yield f"  task: {rules.name}  # {quoted(column)} has {label.because}"
+    yield f"  metric: {rules.metrics[0]}  # {rules.headline_because}"
+    yield "  budget: quick  # normal tries more and sums up to three models: often better, and a minute of computing for 1,000 pictures"
+    yield f"  split: {{by: {'group' if group else 'random'}, test: 0.2}}"
+    yield "gates:"
+    yield "  - {beats: champion, confidence: 0.95}  # better than what serves, on pictures that neither has seen; at first, than the baseline"
+    yield "# release: {approve: [owner]}  # then `run` holds, and `linewright promote` serves"
+    yield "# watch: {every: 1h}  # under `up`, each hour's pictures (size, brightness, contrast, sharpness) and answers are compared with the test part's"

@@ -1,0 +1,168 @@
+"""A line on a folder of pictures: trained, answered in batches, rebuilt; its bytes stay as long as something names them."""
+
+import drawn
+import polars as pl
+import pytest
+
+from linewright.data.dataset.version import read_dataset
+from linewright.data.facts import Dataset, Ingested
+from linewright.errors import RequestError
+from linewright.features.facts import LOOKS
+from linewright.line.check.report import check_line
+from linewright.line.factory import Factory, quiet
+from linewright.line.facts import Finished
+from linewright.line.loop.reference import make_reference
+from linewright.line.maintenance.forget import forget
+from linewright.line.maintenance.gc import collect
+from linewright.line.predict.batch import predict_file
+from linewright.line.rebuild.compare import rebuild
+from linewright.line.record.registry import find_model
+from linewright.line.release.card import card_facts
+from linewright.line.runs.execute import execute
+from linewright.model.card.render import card_markdown
+from linewright.model.facts import Evaluation
+
+
+@pytest.fixture
+def shapes(tmp_path_factory, tmp_path):
+    """Give a factory whose line has a champion."""
+    with Factory.open(drawn.make_factory(tmp_path_factory, tmp_path / "factory")) as factory:
+        yield factory
+
+
+def _pictures(factory: Factory) -> pl.DataFrame:
+    run = factory.metadata.events(Finished, line=drawn.LINE)[-1]
+    dataset = factory.metadata.get(factory.metadata.get(run.ingested, Ingested).dataset, Dataset)
+    return read_dataset(dataset, factory.artifacts, factory.metadata)
+
+
+def test_a_line_learns_what_is_in_pictures(shapes):
+    """Circles and squares of any size at any place: what a table of pixels does not say."""
+    names = [digest for digest, kind, _ in shapes.metadata.results() if kind == "evaluation"]
+    metrics = {one.name: one.value for one in shapes.metadata.get(names[-1], Evaluation).metrics}
+
+    assert metrics["roc_auc"] > 0.85
+
+
+def test_collecting_leaves_the_pictures_that_rows_name(shapes):
+    """They are named in no result and no event, only in cells: a retraining would find them gone."""
+    kept = set(_pictures(shapes)["file"])
+
+    collect(shapes, grace_s=-60, dry_run=False)
+
+    assert kept <= set(shapes.artifacts.digests())
+    assert len(kept) > 100
+
+
+def test_collecting_takes_pictures_and_their_numbers_once_nothing_names_them(shapes):
+    """Those of a dataset version that is gone, for pictures take more space than tables."""
+    stray = shapes.artifacts.put(drawn.encoded(drawn.drawn("circle", 999)))
+    numbers = next((shapes.state / "features").iterdir()) / f"{stray.removeprefix('sha256:')}.fit"
+    numbers.write_bytes(b"x")
+
+    collect(shapes, grace_s=-60, dry_run=False)
+
+    assert not shapes.artifacts.has(stray)
+    assert not numbers.exists()
+
+
+def test_forgetting_takes_the_pictures_of_a_person_with_it(shapes):
+    """A scan is what the record has of a patient; those of others stay."""
+    rows = _pictures(shapes)
+    mine = set(rows.filter(pl.col("part") == "P007")["file"])
+    others = set(rows["file"].drop_nulls()) - mine
+
+    forget(shapes, drawn.LINE, "P007", dry_run=False)
+
+    assert 2 == len(mine)
+    assert not [one for one in mine if shapes.artifacts.has(one)]
+    assert all(shapes.artifacts.has(one) for one in others)
+    assert not [one for one in mine if list((shapes.state / "features").glob(f"*/{one[7:]}.fit"))]
+
+
+def test_a_retraining_reads_each_picture_once(shapes):
+    """Its numbers hang on its bytes alone, so they are computed when it is first seen: else each retraining would take hours."""
+    folder = next((shapes.state / "features").iterdir())
+    before = {path.name: path.stat().st_mtime_ns for path in folder.iterdir()}
+    path = shapes.path_of(drawn.LINE)
+    path.write_text(path.read_text().replace("folds: 2", "folds: 3"))
+
+    execute(shapes, drawn.LINE)
+
+    assert before == {path.name: path.stat().st_mtime_ns for path in folder.iterdir()}
+    assert len(before) == len(set(_pictures(shapes)["file"]))
+
+
+def test_a_model_of_pictures_is_rebuilt_byte_by_byte(shapes, tmp_path):
+    """From what is stored alone; the numbers that training kept are not read."""
+    version = find_model(shapes, f"{drawn.LINE}@1")
+    found = rebuild(shapes, version, workers=1, scratch=tmp_path / "scratch", report=quiet)
+
+    assert "R0" == found.level
+
+
+def test_a_folder_is_answered(shapes, tmp_path):
+    """A row a picture, by the name that it has below the folder."""
+    drawn.draw_folder(tmp_path / "new", 8)
+
+    done = predict_file(shapes, drawn.LINE, tmp_path / "new", tmp_path / "answers.csv")
+    answers = pl.read_csv(tmp_path / "answers.csv")
+
+    assert 8 == done["rows"]
+    assert {"circle", "square"} >= set(answers["prediction"])
+    assert "circle/P000-0.png" in answers["name"].to_list()
+
+
+@pytest.mark.parametrize(
+    ("data", "what"),
+    [(b"no picture", "not a picture"), (drawn.encoded(drawn.drawn("circle", 1))[:300], "broken")],
+)
+def test_a_file_that_is_no_picture_is_named_before_anything_is_kept(shapes, data, what):
+    """By `check` too: an error in the middle of a training would name a digest."""
+    (shapes.root / "pictures" / "circle" / "P900-900.png").write_bytes(data)
+    before = set(shapes.artifacts.digests())
+
+    with pytest.raises(RequestError, match=rf"P900-900.*{what}"):
+        check_line(shapes, drawn.LINE)
+    with pytest.raises(RequestError, match=rf"P900-900.*{what}"):
+        execute(shapes, drawn.LINE)
+
+    assert before == set(shapes.artifacts.digests())
+
+
+def test_no_explanation_names_a_picture(shapes):
+    """It would keep the picture for good, and says nothing: no two rows have the same."""
+    kept = set(_pictures(shapes)["file"].drop_nulls())
+    texts = "".join(
+        body for _, kind, body in shapes.metadata.results() if kind in {"explanation", "reference"}
+    )
+
+    assert "file" in texts
+    assert not [one for one in kept if one in texts]
+
+
+def test_the_card_of_a_model_of_pictures_can_be_read(shapes):
+    """The picture is one column, whatever it became."""
+    card = card_markdown(card_facts(shapes, find_model(shapes, f"{drawn.LINE}@1")))
+
+    assert "| file |" in card
+    assert "1 column" in card
+
+
+def test_an_imported_model_of_pictures_is_refused_by_name(shapes):
+    """It would get the numbers of our backbone, which it does not know."""
+    path = shapes.path_of(drawn.LINE)
+    path.write_text(path.read_text().replace("train: {", "train: {model: {file: net.onnx}, "))
+
+    with pytest.raises(RequestError, match=r"contract.columns.file.type|model that is trained here"):
+        check_line(shapes, drawn.LINE)
+
+
+def test_monitors_watch_what_pictures_look_like(shapes):
+    """A camera that is out of focus, or a lamp that went out, shows before any label comes; a digest says nothing."""
+    reference = make_reference(shapes, shapes.line(drawn.LINE), find_model(shapes, f"{drawn.LINE}@1"))
+
+    assert [f"file:{look}" for look in sorted(LOOKS)] == [one.name for one in reference.columns]
+    dark = reference.columns[0]
+    assert ("file:brightness", "number") == (dark.name, dark.kind)
+    assert 0.2 < dark.edges[0] < dark.edges[-1] < 0.8
