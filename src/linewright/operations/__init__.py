@@ -66,6 +66,8 @@ OPERATIONS: Mapping[str, Entry] = {
         _USE,
         "Answer one row without logging it, say why, and find what would change the answer.",
     ),
+    "picture show": _entry("pictures", _USE, "Show a picture that a row names, scaled down."),
+    "picture keep": _entry("pictures", _USE, "Keep a picture, so that a row which is tried can name it."),
     "feedback": _entry("predict", _USE, "Hand in the truth for predictions, by id or key, from a file."),
     "annotate queue": _entry(
         "annotate", _LABEL, "Queue predictions without a label, for annotators to label."

@@ -5,6 +5,7 @@ from typing import Any
 
 from linewright.errors import NotFound
 from linewright.interfaces.console.page import Ask, Page
+from linewright.interfaces.console.pictures import pictures_of
 
 
 def read(ask: Ask, values: Mapping[str, str]) -> Mapping[str, Any]:
@@ -20,7 +21,9 @@ def read(ask: Ask, values: Mapping[str, str]) -> Mapping[str, Any]:
         )
     except NotFound:
         asked = None  # nothing was ever queued
-    return {"asked": asked, "question": asked.question if asked else None}
+    question = asked.question if asked else None
+    pictures = pictures_of(ask, values["line"], question.row) if question else {}
+    return {"asked": asked, "question": question, "pictures": pictures}
 
 
 PAGE = Page(template="label.html.jinja", read=read, query=("decide", "prediction", "consent"))

@@ -8,6 +8,7 @@ from linewright.errors import LinewrightError, NotFound
 from linewright.interfaces.console.charts import curve
 from linewright.interfaces.console.page import MOST_TEXT, Ask, Page
 from linewright.interfaces.console.pages.try_row import FIELDS
+from linewright.interfaces.console.pictures import pictures_of
 from linewright.text.lists import read_list
 
 _LONGEST = 8_000
@@ -24,10 +25,12 @@ def read(ask: Ask, values: Mapping[str, str]) -> Mapping[str, Any]:
             hint=f"it is a {shown.kind}: /evidence/{values['id'][:80]}",
         )
     line = shown.body["line"]
+    row = shown.body["row"]
     return {
         "body": shown.body,
         "line": line,
-        "try_address": _try_address(ask, line, shown.body["row"]),
+        "try_address": _try_address(ask, line, row),
+        "pictures": pictures_of(ask, line, row),
         "curve": curve,
         "listed": listed(shown.body["answer"], shown.body.get("label")),
     }

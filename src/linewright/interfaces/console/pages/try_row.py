@@ -8,6 +8,7 @@ import msgspec
 from linewright.charts import Axis, Bar, Waterfall
 from linewright.interfaces.console.charts import curve
 from linewright.interfaces.console.page import Ask, Page
+from linewright.interfaces.console.pictures import pictures_of
 
 FIELDS = "c."
 """Before the name of a column in the address."""
@@ -25,7 +26,13 @@ def read(ask: Ask, values: Mapping[str, str]) -> Mapping[str, Any]:
     """Return what a row may hold, and what was filled in."""
     row, form = _row(values), ask("request-form", line=values["line"])
     filled = {each.name: row.get(each.name, _written(each.example)) for each in form.fields}
-    return {"form": form, "filled": filled, "draw": _draw, "curve": curve}
+    return {
+        "form": form,
+        "filled": filled,
+        "draw": _draw,
+        "curve": curve,
+        "pictures": pictures_of(ask, values["line"], filled),
+    }
 
 
 def _written(example: Any) -> Any:

@@ -203,25 +203,42 @@ function isConfirmed(form, question, button) {
 }
 
 // Large files go before the form, in parts; it then names them.
-async function sendFiles(form, fields) {
-  for (const input of form.querySelectorAll("input[type=file]")) {
-    const file = input.files[0];
-    if (!file) continue;
-    let kept = { bytes: 0 };
-    do {
-      const id = kept.id ? `&id=${kept.id}` : "";
-      const body = file.slice(kept.bytes, kept.bytes + 8e6);
-      const headers = { "Content-Type": "application/octet-stream" };
-      const address = `${input.dataset.upload}${encodeURIComponent(file.name)}?offset=${kept.bytes}${id}`;
-      const answer = await fetch(address, { method: "PUT", credentials: "same-origin", headers, body });
-      const said = await answer.json();
-      if (!answer.ok) throw said.message;
-      kept = said;
-      say(`${Math.round(100 * kept.bytes / Math.max(1, file.size))} %`);
-    } while (kept.bytes < file.size);
-    fields.set(input.dataset.for, kept.file);
-  }
+async function sendFile(file, to) {
+  let kept = { bytes: 0 };
+  do {
+    const id = kept.id ? `&id=${kept.id}` : "";
+    const body = file.slice(kept.bytes, kept.bytes + 8e6);
+    const headers = { "Content-Type": "application/octet-stream" };
+    const address = `${to}${encodeURIComponent(file.name)}?offset=${kept.bytes}${id}`;
+    const answer = await fetch(address, { method: "PUT", credentials: "same-origin", headers, body });
+    const said = await answer.json();
+    if (!answer.ok) throw said.message;
+    kept = said;
+    say(`${Math.round(100 * kept.bytes / Math.max(1, file.size))} %`);
+  } while (kept.bytes < file.size);
+  return kept.file;
 }
+
+async function sendFiles(form, fields) {
+  for (const input of form.querySelectorAll("input[data-upload]")) if (input.files[0]) fields.set(input.dataset.for, await sendFile(input.files[0], input.dataset.upload));
+}
+
+// A picture is kept at once, and its field then names it.
+async function keepPicture(input) {
+  const done = works(input.form.querySelector("button"));
+  try {
+    const { keep, line } = input.dataset, file = input.files[0], name = file.name.replace(/[^A-Za-z0-9_.-]/g, "_").replace(/^[^A-Za-z0-9_]+/, "") || "picture";
+    const sent = await sendFile(new File([file], name), `${keep}/files/`);
+    const answer = await fetch(keep, { method: "POST", credentials: "same-origin", headers: { "Content-Type": "application/json" }, body: JSON.stringify({ line, file: sent }) });
+    const said = await answer.json();
+    if (!answer.ok) throw said.message;
+    input.closest("label").querySelector("input[name]").value = said.digest;
+    input.form.requestSubmit();
+  } catch (problem) {
+    showProblem(input.form, [Object.assign(document.createElement("section"), { className: "card bad", textContent: String(problem) })]);
+  } finally { done(); }
+}
+document.addEventListener("change", (event) => { if (event.target.matches("input[data-keep]") && event.target.files[0]) keepPicture(event.target); });
 
 // The first line of a table names its columns: what asks for one offers them.
 async function readHeader(input) {

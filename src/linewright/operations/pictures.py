@@ -1,0 +1,49 @@
+"""Operations on the pictures that rows name."""
+
+from pathlib import Path
+from typing import Annotated
+
+import msgspec
+
+from linewright.line.factory import Factory
+from linewright.line.predict.kept_pictures import KeptPicture, ShownPicture, keep_picture, show_picture
+from linewright.operations.declaration.declare import operation
+
+Side = Annotated[int, msgspec.Meta(ge=16, le=1024, description="16 to 1,024 pixels")]
+
+
+@operation(permission="view", effect="read")
+def picture_show(factory: Factory, line: str, digest: str, /, *, side: Side = 320) -> ShownPicture:
+    """Show a picture that a row names, scaled down.
+
+    Only who may see rows of the line, or labels them, sees their pictures.
+
+    Parameters
+    ----------
+    line
+        Name of the line.
+    digest
+        What the row names the picture by: sha256: and 64 hex digits.
+    side
+        Largest side in pixels, 16 to 1,024.
+    """
+    if not factory.identity.allows("annotate", line):
+        factory.identity.require("view-rows", [line])
+    return show_picture(factory, digest, side)
+
+
+@operation(permission="predict", effect="act", expensive=True, files={"file": "in"})
+def picture_keep(factory: Factory, line: str, file: Path, /) -> KeptPicture:
+    """Keep a picture, so that a row which is tried can name it.
+
+    `gc` removes it after an hour, unless a prediction or a dataset names it.
+
+    Parameters
+    ----------
+    line
+        Name of the line.
+    file
+        PNG, JPEG, WebP, TIFF or BMP of at most 20 MB and 25 million pixels.
+    """
+    del line  # whose right it takes
+    return keep_picture(factory, file)
