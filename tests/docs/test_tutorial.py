@@ -49,6 +49,7 @@ READINGS = (
     ("docs/how-to/own-estimator.md",),
     ("docs/how-to/watching.md",),
     ("docs/how-to/annotation.md",),
+    ("docs/how-to/pictures.md",),
     ("README.md",),
     ("CONTRIBUTING.md",),
 )

@@ -262,7 +262,7 @@ def test_a_text_encoding_whose_parts_do_not_fit_is_refused(text):
             TextReader(msgspec.structs.replace(text, **change))
     encoder = Encoder(encodings=(TextPart(column="note", part=0),))
     levels = {"note": Levels(codes=np.array([0], dtype=np.int32), levels=["a"])}
-    with pytest.raises(Corrupt, match="does not say how a text becomes numbers"):
+    with pytest.raises(Corrupt, match="nothing says how these values become numbers"):
         encode(encoder, levels)
     with pytest.raises(RequestError, match="a column that the model reads is absent"):
         encode(Encoder(encodings=encoder.encodings, texts=(text,)), {})
