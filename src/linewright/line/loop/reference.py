@@ -194,10 +194,9 @@ def _recent(rows: Rows, split: Split, spec: LineSpec, cause: str | None) -> pl.D
 
 
 def arrays(columns: Columns, model: Model) -> dict[str, np.ndarray]:
-    """Return columns as `watch.histograms` counts them: of a text its number of characters, of a history its number of items,
-    of a picture what it looks like.
+    """Return columns as `watch.histograms` counts them.
 
-    Dates and times move on by themselves and are left out.
+    Of a text that is its number of characters, of a history its number of items, of a picture what it looks like. Dates and times move on by themselves and are left out.
     """
     if model.package.encoder.items:
         return {name: _lengths(values) for name, values in columns.items() if isinstance(values, Levels)}

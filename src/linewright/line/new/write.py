@@ -127,9 +127,8 @@ def new_line(
     """
     path = root / "lines" / f"{name}.yaml"
     _refuse_name(name, path)
-    _check_way(root, model=model, python=python, engine=engine, columns=columns)
-    if task == "recommend":
-        _refuse_with_events(given, model=model, python=python, engine=engine)
+    _check_way(root, model=model, python=python, engine=engine, columns=tuple(columns))
+    _refuse_with_events(task, given, model=model, python=python, engine=engine)
     folder = data.expanduser()
     if files := pictures_in(folder):
         return _of_pictures(
@@ -286,7 +285,9 @@ def _of_pictures(
     )
 
 
-def _refuse_with_events(given: GivenRoles, *, model: Path | None, python: str | None, engine: str) -> None:
+def _refuse_with_events(
+    task: str, given: GivenRoles, *, model: Path | None, python: str | None, engine: str
+) -> None:
     """Refuse what is said of single rows, or chooses another model, where events are to become rows."""
     said = {
         "--positive": given.positive,
@@ -296,7 +297,7 @@ def _refuse_with_events(given: GivenRoles, *, model: Path | None, python: str | 
         "--python": python,
         "--engine": None if engine == "built-in" else engine,
     }
-    wrong = [name for name, value in said.items() if value is not None]
+    wrong = [name for name, value in said.items() if value is not None and task == "recommend"]
     if wrong:
         raise RequestError(
             "this is not for lines that recommend",
