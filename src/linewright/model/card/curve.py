@@ -7,7 +7,7 @@ from linewright.model.card.parts import CardFacts, Plot, Section, Statement, Tab
 from linewright.model.facts import LeftAt
 from linewright.text.numbers import in_words
 
-_THIRDS = ("shortest", "middle", "longest")
+_THIRDS = ("curve.shortest", "curve.middle", "curve.longest")
 
 
 def curve(facts: CardFacts) -> Section | None:
@@ -25,7 +25,7 @@ def curve(facts: CardFacts) -> Section | None:
             head=("Third", "Time", "Rows", "Said to be left", "Was left", "95 % interval"),
             rows=tuple(
                 (
-                    say(f"curve.{_THIRDS[one.third - 1]}"),
+                    say(_THIRDS[one.third - 1]),
                     in_words(one.time),
                     f"{one.rows:,}",
                     _share(one.said),
