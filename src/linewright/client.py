@@ -67,6 +67,8 @@ class Predicted(msgspec.Struct, frozen=True, kw_only=True):
     """For times: the share that is left, by time; it never rises."""
     beyond: bool = False
     """For times: whether more than half is left at the last of them."""
+    act_by: float | None = None
+    """For times of a line with `maintenance`: the time at which coming before a failure costs least; `None`: not before the last."""
     threshold: float | None = None
     """For two classes: the positive one is answered at this probability and above."""
     interval: tuple[float, float, float] | None = None

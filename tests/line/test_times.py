@@ -150,13 +150,15 @@ def made(tmp_path: Path) -> Path:
     text = (root / "lines" / "pumps.yaml").read_text()
     assert "label: {column: hours, event: failed}" in text
     assert "task: survival" in text
-    (root / "lines" / "pumps.yaml").write_text(text.replace("budget: normal", "budget: quick"))
+    text = text.replace("budget: normal", "budget: quick")
+    (root / "lines" / "pumps.yaml").write_text(f"{text}maintenance: {{failure: -50000, inspection: -800}}\n")
     assert 0 == command(root, "check", "pumps").returncode
     ran = command(root, "run", "pumps")
     assert 0 == ran.returncode, ran.stderr
     card = command(root, "card", "pumps")
     assert 0 == card.returncode, card.stderr
     assert "What is left by time" in card.stdout
+    assert "An answer says by when to act" in card.stdout
     return root
 
 
@@ -197,7 +199,8 @@ def test_it_is_served_told_the_truth_and_rebuilt(made: Path):
     assert "log-odds of the hazard" == hot["score_unit"]
     assert hot["contributions"]["heat"] > 0 > cool["contributions"]["heat"]
     assert hot["base"] + sum(hot["contributions"].values()) == pytest.approx(hot["score"], abs=1e-6)
-    assert "survival" in json.dumps(described)
+    assert {"survival", "act_by"} <= set(described["components"]["schemas"]["pumps.Prediction"]["properties"])
+    assert hot["act_by"] is None or str(int(hot["act_by"])) in hot["survival"]
     assert (1, 1, 1) == (first["accepted"], later["corrected"], less["repeated"])
     assert "another label is already kept" in other["message"]
     assert '"12.5+" where it had not happened by then' in wrong["message"]
@@ -236,6 +239,7 @@ SOUND = LINE.replace("TASK", "survival")
         ("metric: concordance, at_least: 0.55", "metric: rmse, at_most: 5", "rmse"),
         ("watch:", "contract: {columns: {hours: {type: number}}}\nwatch:", "the contract names label.column"),
         ("watch:", "value: {true_positive: 3, false_negative: -1}\nwatch:", "the value of"),
+        ("watch:", "maintenance: {failure: -5, inspection: -9}\nwatch:", "costs less than a failure"),
         ("event: failed", "event: failed, positive: '1'", "a positive value is for two classes"),
     ],
 )
@@ -244,6 +248,13 @@ def test_what_does_not_fit_is_refused_before_anything_runs(written: str, instead
     with pytest.raises(LinewrightError, match=message):
         parse_line(SOUND.replace(written, instead), name="pumps.yaml")
     parse_line(SOUND, name="pumps.yaml")
+
+
+def test_what_a_failure_costs_is_refused_of_another_task():
+    """Decisions between two classes have amounts of their own."""
+    text = "line: a\nsources: {s: {file: a.csv}}\nlabel: {column: y}\ntrain: {task: binary}\nmaintenance: {failure: -9, inspection: -1}\n"
+    with pytest.raises(LinewrightError, match="by when to act is said of labels that are times"):
+        parse_line(text, name="a.yaml")
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ from linewright.errors import SpecError
 from linewright.model.evaluate.left_at import measure_left, seen_left
 from linewright.model.export.onnx_writer import Graph, answer, write_scores
 from linewright.model.export.to_onnx import to_onnx
+from linewright.model.facts import Maintenance
 from linewright.model.families.ensemble import EnsembleFitted, Member
 from linewright.model.families.hazard import Hazard, HazardFitted
 from linewright.model.families.lightgbm import Boosted
@@ -271,6 +272,37 @@ def test_an_answer_is_the_median_or_the_mean_life():
     assert [True, False] == [
         one["beyond"] for one in SURVIVAL.answers(left, classes=grid, threshold=None, band=None)
     ]
+
+
+def test_who_acts_by_the_answer_pays_less_than_who_waits_or_comes_at_fixed_times():
+    """Machines that wear out, the hotter the sooner: each gets its own time, and money is counted over all of them."""
+    chance = np.random.default_rng(9)
+    rate = np.exp(1.2 * chance.normal(size=20_000))
+    grid = np.arange(5.0, 205.0, 10.0)
+    left = np.exp(-rate[:, np.newaxis] * (grid / 100) ** 3)
+    lives = 100 * (chance.exponential(size=len(rate)) / rate) ** (1 / 3)
+    amounts = Maintenance(currency="EUR", failure=-50_000.0, inspection=-2_000.0)
+    times = RUL.act_by(left, tuple(map(str, grid)), amounts)
+
+    def a_cycle(by: Floats) -> float:
+        paid = np.where(lives <= by, amounts.failure, amounts.inspection)
+        return float(paid.sum() / np.minimum(lives, by).sum())
+
+    acted = a_cycle(np.array([np.inf if time is None else time for time in times]))
+    fixed = max(a_cycle(np.full(len(rate), time)) for time in grid)
+
+    assert acted > 0.8 * fixed
+    assert acted > 0.5 * a_cycle(np.full(len(rate), np.inf))
+
+
+def test_what_does_not_wear_out_is_left_alone():
+    """With an even hazard coming early gains nothing."""
+    grid = np.arange(10.0, 210.0, 10.0)
+    left = np.exp(-grid / 100)[np.newaxis]
+
+    assert [None] == RUL.act_by(
+        left, tuple(map(str, grid)), Maintenance(currency="EUR", failure=-9.0, inspection=-8.0)
+    )
 
 
 def test_curves_on_other_times_are_compared_between_them():

@@ -5,7 +5,7 @@ from typing import Annotated
 from pydantic import Field
 
 from linewright.data.spec import DataSpec
-from linewright.model.spec import BeatsGate, GateSpec, TrainSpec, ValueSpec
+from linewright.model.spec import BeatsGate, GateSpec, MaintenanceSpec, TrainSpec, ValueSpec
 from linewright.people.spec import ChangesSpec, Notify
 from linewright.release.spec import ReleaseSpec
 from linewright.spec import Spec
@@ -55,6 +55,8 @@ class LineSpec(DataSpec):
     """When the line trains again."""
     value: ValueSpec | None = None
     """What decisions are worth; sets the threshold."""
+    maintenance: MaintenanceSpec | None = None
+    """Of labels that are times: what a failure and an inspection cost; answers then say by when to act."""
     notify: Notify | None = None
     """Who is told of what happens to this line, by a name of your own; those that `factory.yaml` names are told too."""
     changes: ChangesSpec = ChangesSpec()

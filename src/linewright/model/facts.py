@@ -169,6 +169,14 @@ class Value(msgspec.Struct, frozen=True, kw_only=True):
     true_negative: float | str
 
 
+class Maintenance(msgspec.Struct, frozen=True, kw_only=True):
+    """What a failure and coming before it were declared to be worth, see `MaintenanceSpec`."""
+
+    currency: str
+    failure: float
+    inspection: float
+
+
 class Trained(Result, frozen=True, kw_only=True, tag="trained"):
     """A model in its training library's own form, before packaging."""
 
@@ -260,6 +268,8 @@ class Package(Result, frozen=True, kw_only=True, tag="package"):
     value: Value | None = None
     """What its decisions were declared to be worth when its threshold was chosen; the rows that it answered can be priced by it.
     `None` where the line did not say."""
+    maintenance: Maintenance | None = None
+    """Of times: amounts by which answers say by when to act; `None` where the line says none."""
 
 
 class Decision(Result, frozen=True, kw_only=True, tag="decision"):

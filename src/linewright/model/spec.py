@@ -165,6 +165,23 @@ Amount = float | Annotated[str, Field(min_length=1)]
 """What one decision is worth: a number; or a column of the table that holds it, with a minus before its name where it is a cost."""
 
 
+class MaintenanceSpec(Spec):
+    """What a failure and an inspection cost, of a line whose labels are times: answers then say by when to act. It trains nothing."""
+
+    currency: Annotated[str, Field(pattern=r"^[A-Z]{3}$")] = "EUR"
+    """ISO 4217 code."""
+    failure: Annotated[float, Field(lt=0)]
+    """Worth of a failure that nobody came before, e.g. -50000."""
+    inspection: Annotated[float, Field(lt=0)]
+    """Worth of coming before it, e.g. -800: an inspection, a repair, a spare part."""
+
+    @model_validator(mode="after")
+    def _worth_coming(self) -> "MaintenanceSpec":
+        if self.inspection <= self.failure:
+            raise ValueError("an inspection costs less than a failure, or nobody would come before one")
+        return self
+
+
 class ValueSpec(Spec):
     """What decisions are worth, in money: the threshold follows from it, and gates compare by it. A new amount trains nothing.
 

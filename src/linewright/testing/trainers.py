@@ -14,7 +14,8 @@ from linewright.model.tasks import TASKS as BUILT_IN
 from linewright.model.tasks import task as task_rules
 from linewright.model.tasks.links import Floats, Matrix
 
-TASKS: tuple[Task, ...] = tuple(BUILT_IN)
+TASKS: tuple[Task, ...] = tuple(name for name in BUILT_IN if task_rules(name).link.native == name)
+"""Tasks that families learn as they are; others are learned by way of one of them, or by none."""
 CODES = (4, 5)
 """Columns of `mixed_rows` that hold codes."""
 UNSEEN = 999.0

@@ -477,6 +477,12 @@ def _times(spec: LineSpec, task: str) -> Iterator[Problem]:
     label, train = spec.label, spec.train
     is_time = label.event is not None if task == AUTO else task_facts(task).label == "time"
     if not is_time:
+        if spec.maintenance is not None:
+            yield Problem(
+                path=("maintenance",),
+                what=f"by when to act is said of labels that are times, and the task is {task}",
+                hint="remove the section; what decisions between two classes are worth is said by value",
+            )
         if label.event is not None:
             yield Problem(
                 path=("label", "event"),

@@ -127,7 +127,7 @@ def request_form(factory: Factory, line: str) -> RequestForm:
         model=f"{line}@{served.version.version}",
         label=package.label,
         task=package.task,
-        classes=package.classes,
+        classes=package.classes if has_classes(package.task) else (),
         fields=tuple(
             _field(each, served.limits.get(each.name), levels.get(each.name, ()), example.get(each.name))
             for each in package.columns

@@ -33,6 +33,7 @@ _TRAINS_NOTHING = {
     "watch",
     "retrain",
     "value",
+    "maintenance",
     "keep",
     "changes",
 }

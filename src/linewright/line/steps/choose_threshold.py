@@ -8,8 +8,8 @@ from msgspec.structs import replace
 from linewright.line.check.amounts import amounts_in
 from linewright.line.run_context import Work
 from linewright.line.split_rows import label_text
-from linewright.model.facts import Decision, Package
-from linewright.model.package.model import keep_package, load, read_golden
+from linewright.model.facts import Decision, Maintenance, Package
+from linewright.model.package.model import keep_package, load, open_model, read_golden
 from linewright.model.reasons import LikelierClass
 from linewright.model.tasks import task as rules_of
 from linewright.model.tasks.threshold import Threshold, choose_threshold
@@ -22,7 +22,7 @@ def decide_step(work: Work) -> Decision:
     """Choose the threshold on the training rows, and keep the package that decides by it; nothing is trained."""
     package = work.metadata.get(work.parity.package, Package)
     if not rules_of(package.task).has_positive:
-        return Decision(package=work.parity.package, threshold=None, rows=0)
+        return Decision(package=_maintained(work, package), threshold=None, rows=0)
     threshold, rows = _chosen(work)
     value = value_of(work.spec.value)
     artifacts = work.factory.artifacts
@@ -43,6 +43,23 @@ def decide_step(work: Work) -> Decision:
     digest = keep_package(decided, artifacts, work.metadata)
     Scorer(load(digest, artifacts.get)).check_golden(artifacts.get)
     return Decision(package=digest, threshold=threshold.at, reason=threshold.reason, rows=rows, value=value)
+
+
+def _maintained(work: Work, package: Package) -> str:
+    """Keep the package whose answers say by when to act, where the line says what that is worth; return the digest of the one that decides."""
+    declared = work.spec.maintenance
+    if declared is None:
+        return work.parity.package
+    artifacts = work.factory.artifacts
+    amounts = Maintenance(**declared.model_dump())
+    golden = read_golden(package, artifacts.get)
+    answers = open_model(replace(package, maintenance=amounts), artifacts.get(package.graph))
+    predictions = Scorer(answers).score(list(golden.rows)) if golden.rows else []
+    body = msgspec.json.encode({"rows": golden.rows, "predictions": predictions})
+    kept = replace(package, maintenance=amounts, golden=artifacts.put(body))
+    digest = keep_package(kept, artifacts, work.metadata)
+    Scorer(load(digest, artifacts.get)).check_golden(artifacts.get)
+    return digest
 
 
 def _chosen(work: Work) -> tuple[Threshold, int]:

@@ -205,6 +205,11 @@ def _same(package: Package, champion: Package | None) -> Same | None:
     """Return in what a candidate is its rival by making: a threshold and amounts can be declared anew without training."""
     if champion is None or package.trained != champion.trained:
         return None
+    if package.maintenance != champion.maintenance:
+        # Of times nothing is decided on a threshold: only what is said beside the curve differs.
+        package, champion = (
+            msgspec.structs.replace(one, maintenance=None, golden="") for one in (package, champion)
+        )
     bare, theirs = (msgspec.structs.replace(one, value=None) for one in (package, champion))
     return "decisions" if bare == theirs else "scores"
 

@@ -176,11 +176,11 @@ def _explain_inputs(work: Work) -> dict[str, str]:
 
 
 def _decide_inputs(work: Work) -> dict[str, str]:
-    value = work.spec.value
+    value, maintenance = work.spec.value, work.spec.maintenance
     return {
         "package": work.known["package"],
         "value": digest_of(value.model_dump(mode="json", exclude={"against"}) if value else None),
-    }
+    } | ({"maintenance": digest_of(maintenance.model_dump(mode="json"))} if maintenance else {})
 
 
 def _evaluate_inputs(work: Work) -> dict[str, str]:

@@ -7,6 +7,8 @@ from linewright.model.card.parts import CardFacts, Plot, Section, Statement, Tab
 from linewright.model.facts import LeftAt
 from linewright.text.numbers import in_words
 
+_THIRDS = ("curve.shortest", "curve.middle", "curve.longest")
+
 
 def curve(facts: CardFacts) -> Section | None:
     """Return the mean curve of the test rows beside what was left of them, and whether thirds of them come true."""
@@ -23,7 +25,7 @@ def curve(facts: CardFacts) -> Section | None:
             head=("Third", "Time", "Rows", "Said to be left", "Was left", "95 % interval"),
             rows=tuple(
                 (
-                    say(f"curve.third_{one.third}"),
+                    say(_THIRDS[one.third - 1]),
                     in_words(one.time),
                     f"{one.rows:,}",
                     _share(one.said),

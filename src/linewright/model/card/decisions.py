@@ -40,6 +40,8 @@ def _statements(facts: CardFacts, reliability: Reliability | None) -> Iterator[S
         yield say("decisions.threshold", facts.decision_digest, package=package, reason=reason)
     if facts.certificate and (found := facts.certificate.redecided):
         yield say("decisions.redecided", facts.certificate_digest, found=found, classes=package.classes)
+    if package.maintenance is not None:
+        yield say("decisions.maintenance", facts.digest, amounts=package.maintenance)
     if package.half_width is not None:
         yield _interval(facts, package.half_width)
         yield from _on_test_rows(facts)

@@ -208,8 +208,8 @@ def moves(
 
     >>> moved = moves(np.full(1000, np.log(1 / 3)), np.tile([0, 1], 500), np.ones(1000),
     ...     interval=np.zeros(1000, dtype=int), intervals=1)
-    >>> np.round(moved, 2).tolist(), round(np.log(3), 2)
-    ([1.09], 1.1)
+    >>> np.round(moved, 2).tolist(), np.log([3]).round(2).tolist()
+    ([1.09], [1.1])
     """
     moved = np.zeros(intervals)
     for _ in range(_STEPS):

@@ -107,12 +107,14 @@ class Model:
 
     def answers(self, scores: NDArray[np.float64]) -> list[dict[str, Any]]:
         """Return what the endpoint says for each row of scores, by the rules of the task."""
-        return self._rules.answers(
-            scores,
-            classes=self._names,
-            threshold=self.package.threshold,
-            band=self.band,
+        package = self.package
+        answers = self._rules.answers(
+            scores, classes=self._names, threshold=package.threshold, band=self.band
         )
+        if package.maintenance is None:
+            return answers
+        by = self._rules.act_by(scores, self._names, package.maintenance)
+        return [{**answer, "act_by": time} for answer, time in zip(answers, by, strict=True)]
 
     def explain(self, x: NDArray[Any]) -> list[dict[str, Any]]:
         """Return what each column of encoded rows contributed to their scores before calibration.

@@ -105,8 +105,8 @@ def grid_of(times: Floats, happened: npt.NDArray[np.bool_]) -> Floats:
     Examples
     --------
     >>> days = np.arange(1.0, 201.0)
-    >>> grid_of(days, days % 2 == 0)[:3].tolist(), grid_of(days, days % 2 == 0)[-1]
-    ([10.0, 20.0, 30.0], 190.0)
+    >>> grid_of(days, days % 2 == 0)[[0, 1, 2, -1]].tolist()
+    [10.0, 20.0, 30.0, 190.0]
     """
     fewest = max(_FEWEST_SEEN, round(_SMALLEST_SHARE * len(times)))
     last = np.sort(times)[max(0, len(times) - fewest)]

@@ -114,7 +114,7 @@ class _Hazard(Link):
 
 SOFTMAX = _Softmax(name="softmax", unit="log-weight", native="multiclass", is_class=True)
 """Classes, by a margin each."""
-HAZARD = _Hazard(name="hazard", unit="log-odds of the hazard", native="survival", is_class=False)
+HAZARD = _Hazard(name="hazard", unit="log-odds of the hazard", native="binary", is_class=False)
 """Shares that are still there at the end of each interval of time, by a margin each: the log-odds of going in it."""
 IDENTITY = Link(name="identity", unit="value", native="regression", is_class=False)
 """Numbers, as they are."""

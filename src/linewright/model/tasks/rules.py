@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from linewright.data.facts import LabelForm
 from linewright.errors import SpecError
-from linewright.model.facts import LEVEL, Band, CalibrationMethod, Task
+from linewright.model.facts import LEVEL, Band, CalibrationMethod, Maintenance, Task
 from linewright.model.tasks.links import IDENTITY, SOFTMAX, Link
 from linewright.model.tasks.prediction_interval import ends
 
@@ -150,6 +150,13 @@ class TaskRules(ABC):
             return np.array([one["prediction"] for one in answers], dtype=np.float64)
         shares = [[one["probabilities"][name] for name in classes] for one in answers]
         return np.array(shares, dtype=np.float64).reshape(len(answers), len(classes))
+
+    def act_by(
+        self, scores: NDArray[np.float64], classes: tuple[str, ...], amounts: Maintenance
+    ) -> list[float | None]:
+        """Return by when to act on each row, by what a failure and coming before it cost; only asked where labels are times."""
+        del classes, amounts
+        return [None] * len(scores)
 
     @abstractmethod
     def watched(self, answers: Sequence[Mapping[str, Any]], classes: tuple[str, ...]) -> NDArray[Any]:

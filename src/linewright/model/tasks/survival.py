@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from linewright.data.facts import LabelForm
 from linewright.errors import SpecError
-from linewright.model.facts import Band, CalibrationMethod
+from linewright.model.facts import Band, CalibrationMethod, Maintenance
 from linewright.model.task_facts import TASK_FACTS
 from linewright.model.tasks.censoring import (
     MOST_TIMES,
@@ -35,9 +35,11 @@ class Survival(TaskRules):
 
     Examples
     --------
-    >>> grid = SURVIVAL.classes(["5", "10", "20", "40", "60+", "60+", "60+", "60+", "60+"], None)
-    >>> grid, SURVIVAL.target(["5", "15+"], grid).tolist()
-    (('5', '10', '20', '40'), [1.0, -2.5])
+    >>> SURVIVAL.classes([str(day) for day in range(1, 101)], None)[:3]
+    ('5', '10', '15')
+    >>> grid = ("5", "10", "20", "40")
+    >>> SURVIVAL.target(["5", "15+"], grid).tolist()
+    [1.0, -2.5]
     >>> SURVIVAL.answers(np.array([[0.9, 0.8, 0.4, 0.3]]), classes=grid, threshold=None, band=None)
     [{'prediction': 17.5, 'beyond': False, 'survival': {'5': 0.9, '10': 0.8, '20': 0.4, '40': 0.3}}]
     """
@@ -138,6 +140,29 @@ class Survival(TaskRules):
         curves = [[one["survival"][time] for time in classes] for one in answers]
         return np.array(curves, dtype=np.float64).reshape(len(answers), len(classes))
 
+    def act_by(
+        self, scores: NDArray[np.float64], classes: tuple[str, ...], amounts: Maintenance
+    ) -> list[float | None]:
+        """Return the time at which coming costs least for each unit of time that is gained [1]_; `None`: not before the last time.
+
+        References
+        ----------
+        .. [1] R. E. Barlow and F. Proschan, Mathematical Theory of Reliability, Wiley (1965), chapter 4: age replacement.
+
+        Examples
+        --------
+        It wears out about time 20, and comes without warning.
+
+        >>> amounts = Maintenance(currency="EUR", failure=-50_000.0, inspection=-800.0)
+        >>> SURVIVAL.act_by(np.array([[1.0, 0.99, 0.3], [0.7, 0.49, 0.343]]), ("10", "20", "30"), amounts)
+        [20.0, None]
+        """
+        grid = grid_read(classes)
+        cost = amounts.failure * (scores - 1) - amounts.inspection * scores
+        rate = cost / np.maximum(_lives(scores, grid), np.finfo(np.float64).tiny)
+        best = rate.argmin(axis=1).tolist()
+        return [float(grid[k]) if k < len(grid) - 1 else None for k in best]
+
     def watched(self, answers: Sequence[Mapping[str, Any]], classes: tuple[str, ...]) -> NDArray[Any]:
         """Return the times."""
         del classes
@@ -192,9 +217,14 @@ def _median(scores: NDArray[np.float64]) -> NDArray[np.float64]:
 
 def _mean_life(scores: NDArray[np.float64], grid: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return the area under curves that are straight between their times, shape (n,)."""
+    return _lives(scores, grid)[:, -1]
+
+
+def _lives(scores: NDArray[np.float64], grid: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the mean life up to each time of a grid, shape (n, k)."""
     whole = np.concatenate([np.ones((len(scores), 1)), scores], axis=1)
     widths = np.diff(np.concatenate([[0.0], grid]))
-    return ((whole[:, :-1] + whole[:, 1:]) / 2) @ widths
+    return np.cumsum((whole[:, :-1] + whole[:, 1:]) / 2 * widths, axis=1)
 
 
 SURVIVAL = Survival()

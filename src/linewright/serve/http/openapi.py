@@ -416,6 +416,11 @@ def _prediction(package: Package, line: str) -> Schema:
         properties["prediction"] = {"type": "number", "description": "How long until it happens."}
         properties["beyond"] = {**_TRUTH, "description": "Whether more than half is left at the last time."}
         left = _object(dict.fromkeys(package.classes, _SHARE))
+        if package.maintenance is not None:
+            properties["act_by"] = {
+                "type": ["number", "null"],
+                "description": "The time at which coming before a failure costs least; null: not before the last time.",
+            }
         properties["survival"] = {**left, "description": "The share that is left, by time; it never rises."}
     elif package.encoder.items:
         properties["prediction"] = {**_list(_TEXT), "description": "Items, the best first."}
