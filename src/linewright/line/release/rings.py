@@ -10,8 +10,7 @@ from linewright.line.factory import Factory
 from linewright.line.facts import Accepted, Declared, Finished
 from linewright.line.file.sites import REST
 from linewright.line.record.alerts import newest_of, open_alerts
-from linewright.line.record.evidence import is_made_elsewhere
-from linewright.line.record.registry import recorded
+from linewright.line.record.registry import is_made_elsewhere, recorded
 from linewright.line.release.trial_time import step_end, usual_end
 from linewright.line.spec import LineSpec
 from linewright.model.facts import Certificate, Package, Trained
