@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from plants import TEMPLATE, Plants, make_plants, plants_in, write_history
+from plants import SITES, TEMPLATE, Plants, make_plants, plants_in, write_history
 
 from linewright.errors import SpecError
 from linewright.interfaces.cli.render.dispatch import result_text
@@ -107,6 +107,43 @@ def test_a_halted_site_holds_the_rings_behind_it(plants: Plants):
 
     assert "ring 1 (inspect.lyon), which is halted: smoke" in waits(plants, "porto")
     assert "ring 1 (inspect.lyon), which is halted" in result_text(status(plants.factory, "inspect.porto"))
+
+
+def test_a_candidate_that_a_person_takes_back_at_the_first_ring_goes_no_further(plants: Plants):
+    renew(plants)
+    rollback(plants.factory, "inspect.lyon", canary=True, because="the belt stood still")
+    plants.after(days=1)
+
+    assert [] == plants.tried()
+    assert "inspect.lyon@2 was withdrawn there: the belt stood still" in waits(plants, "turin")
+
+
+def test_a_candidate_that_does_not_pass_at_the_first_ring_keeps_the_others_from_it(plants: Plants):
+    plants.change("lyon: {}", "lyon: {gates: [{metric: roc_auc, at_least: 0.999}]}")
+    renew(plants)
+
+    assert [] == plants.tried()
+    assert "ring 1 (inspect.lyon), which does not serve inspect.lyon@2" in waits(plants, "turin")
+
+
+def test_another_estimator_under_the_same_name_is_a_change_for_all(plants: Plants):
+    """Code that a template names is part of what it says."""
+    code = plants.factory.root / "own.py"
+    text = "from sklearn.linear_model import LogisticRegression\n\n\ndef make(task, seed):\n    return LogisticRegression(C={c})\n"
+    code.write_text(text.format(c="1.0"))
+    write_history(plants.factory.root, 1800, turned=True)
+    plants.change("budget: {trials: 1}, folds: 2", "python: own.py:make")
+    plants.run()
+    for site in SITES:
+        plants.answer(site, 60, turned=True)
+        plants.after(minutes=61)
+    assert [2, 2, 2] == plants.champions()
+
+    code.write_text(text.format(c="0.001"))
+    plants.change("{beats: champion, confidence: 0.95}", "{metric: roc_auc, at_least: 0.5}")
+    plants.run()
+
+    assert ["lyon"] == plants.tried()
 
 
 def test_a_retraining_by_the_same_file_waits_for_no_ring(plants: Plants):
