@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from plants import TEMPLATE, Plants, make_plants, plants_in, write_history
+from plants import SITES, TEMPLATE, Plants, make_plants, plants_in, write_history
 
 from linewright.errors import SpecError
 from linewright.interfaces.cli.render.dispatch import result_text
@@ -25,14 +25,19 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Make plants whose first models serve at all sites, each after the ring before has served its time."""
     root = make_plants(tmp_path_factory.mktemp("plants") / "factory")
     with plants_in(root) as plants:
-        assert [True, False, False] == plants.run()
-        plants.after(minutes=59)
-        assert [1, None, None] == plants.champions()
-        plants.after(minutes=2)
-        assert [1, 1, None] == plants.champions()
-        plants.after(minutes=61)
-        assert [1, 1, 1] == plants.champions()
+        serve_all(plants)
     return root
+
+
+def serve_all(plants: Plants) -> None:
+    """Let the first models serve at all sites, one ring after the other."""
+    assert [True, False, False] == plants.run()
+    plants.after(minutes=59)
+    assert [1, None, None] == plants.champions()
+    plants.after(minutes=2)
+    assert [1, 1, None] == plants.champions()
+    plants.after(minutes=61)
+    assert [1, 1, 1] == plants.champions()
 
 
 @pytest.fixture
@@ -42,9 +47,9 @@ def plants(tmp_path: Path, served: Path) -> Iterator[Plants]:
         yield one
 
 
-def renew(plants: Plants) -> None:
+def renew(plants: Plants, *, seed: int = 0) -> None:
     """Let the template ask for other models, of a world that has turned, and run all sites."""
-    write_history(plants.factory.root, 1800, turned=True)
+    write_history(plants.factory.root, 1800, turned=True, seed=seed)
     plants.change("folds: 2", "folds: 3")
     plants.run()
 
@@ -71,6 +76,24 @@ def test_a_worse_release_is_halted_in_the_first_ring_and_no_other_site_sees_it(p
         plants, "turin"
     )
     assert "halted at ring 1" in waits(plants, "porto")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", range(1, 21))
+def test_over_seeds_a_worse_release_never_leaves_the_first_ring(tmp_path: Path, seed: int):
+    """What a plant is promised holds whatever the rows are."""
+    with plants_in(make_plants(tmp_path / "factory", seed=seed)) as plants:
+        plants.number += seed * 1_000_000
+        serve_all(plants)
+        renew(plants, seed=seed)
+        for _ in range(4):
+            plants.answer("lyon", 100)
+            plants.after(minutes=20)
+        plants.after(days=1)
+
+        assert [1, 1, 1] == plants.champions()
+        assert {"inspect.lyon"} == {one.line for one in plants.factory.metadata.events(Deployed)}
+        assert ["quality"] == [one.trigger for one in plants.factory.metadata.events(Withdrawn)]
 
 
 def test_each_ring_begins_when_the_one_before_has_passed_its_trial(plants: Plants):
@@ -107,6 +130,43 @@ def test_a_halted_site_holds_the_rings_behind_it(plants: Plants):
 
     assert "ring 1 (inspect.lyon), which is halted: smoke" in waits(plants, "porto")
     assert "ring 1 (inspect.lyon), which is halted" in result_text(status(plants.factory, "inspect.porto"))
+
+
+def test_a_candidate_that_a_person_takes_back_at_the_first_ring_goes_no_further(plants: Plants):
+    renew(plants)
+    rollback(plants.factory, "inspect.lyon", canary=True, because="the belt stood still")
+    plants.after(days=1)
+
+    assert [] == plants.tried()
+    assert "inspect.lyon@2 was withdrawn there: the belt stood still" in waits(plants, "turin")
+
+
+def test_a_candidate_that_does_not_pass_at_the_first_ring_keeps_the_others_from_it(plants: Plants):
+    plants.change("lyon: {}", "lyon: {gates: [{metric: roc_auc, at_least: 0.999}]}")
+    renew(plants)
+
+    assert [] == plants.tried()
+    assert "ring 1 (inspect.lyon), which does not serve inspect.lyon@2" in waits(plants, "turin")
+
+
+def test_another_estimator_under_the_same_name_is_a_change_for_all(plants: Plants):
+    """Code that a template names is part of what it says."""
+    code = plants.factory.root / "own.py"
+    text = "from sklearn.linear_model import LogisticRegression\n\n\ndef make(task, seed):\n    return LogisticRegression(C={c})\n"
+    code.write_text(text.format(c="1.0"))
+    write_history(plants.factory.root, 1800, turned=True)
+    plants.change("budget: {trials: 1}, folds: 2", "python: own.py:make")
+    plants.run()
+    for site in SITES:
+        plants.answer(site, 60, turned=True)
+        plants.after(minutes=61)
+    assert [2, 2, 2] == plants.champions()
+
+    code.write_text(text.format(c="0.001"))
+    plants.change("{beats: champion, confidence: 0.95}", "{metric: roc_auc, at_least: 0.5}")
+    plants.run()
+
+    assert ["lyon"] == plants.tried()
 
 
 def test_a_retraining_by_the_same_file_waits_for_no_ring(plants: Plants):

@@ -61,19 +61,21 @@ def rows(first: int, n: int, *, turned: bool = False) -> pl.DataFrame:
     return pl.DataFrame({"part": [f"p{first + i:06}" for i in range(n)], "a": a, "b": b, "y": y})
 
 
-def make_plants(root: Path) -> Path:
+def make_plants(root: Path, *, seed: int = 0) -> Path:
     """Declare the template in a factory of its own; nothing is run."""
     (root / "lines").mkdir(parents=True)
     (root / "lines" / "inspect.yaml").write_text(TEMPLATE)
-    write_history(root)
+    write_history(root, seed=seed)
     Factory.create(root).close()
     return root
 
 
-def write_history(root: Path, n: int = HISTORY, *, turned: bool = False) -> None:
+def write_history(root: Path, n: int = HISTORY, *, turned: bool = False, seed: int = 0) -> None:
     """Write what each plant knows of its parts."""
     for number, site in enumerate(SITES):
-        rows(number * 10_000 + HISTORY * turned, n, turned=turned).write_csv(root / f"{site}.csv")
+        rows(seed * 1_000_000 + number * 10_000 + HISTORY * turned, n, turned=turned).write_csv(
+            root / f"{site}.csv"
+        )
 
 
 class Plants:

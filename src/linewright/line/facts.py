@@ -422,6 +422,8 @@ class RunResult(msgspec.Struct, frozen=True, kw_only=True):
     """The same in words, such as "gets copies of the rows as a shadow"."""
     model: str = ""
     """What the candidate is made of, and why."""
+    shared: str = ""
+    """Of a site whose line file says `train.share`: whether its model learned from rows of other sites, and why; else empty."""
     sample: str = ""
     """Where it learned from a part of very many rows: from which."""
     trials: tuple[Trial, ...] = ()

@@ -177,6 +177,25 @@ class Maintenance(msgspec.Struct, frozen=True, kw_only=True):
     inspection: float
 
 
+class Shared(msgspec.Struct, frozen=True, kw_only=True):
+    """Whether a model of a site learned from rows of other sites, and what decided it."""
+
+    choice: Literal["alone", "together"]
+    sites: int
+    """Other sites with rows to learn from."""
+    rows: int
+    """Those rows."""
+    judged: int = 0
+    """Own rows on which both ways were compared; 0 if the line file decided."""
+    loss_alone: float | None = None
+    loss_together: float | None = None
+    """Mean out-of-fold loss of each on these rows: log-loss, or squared error of numbers."""
+    gain: float | None = None
+    """By how much less is lost together."""
+    standard_error: float | None = None
+    """Of `gain`, row by row."""
+
+
 class Trained(Result, frozen=True, kw_only=True, tag="trained"):
     """A model in its training library's own form, before packaging."""
 
@@ -220,6 +239,8 @@ class Trained(Result, frozen=True, kw_only=True, tag="trained"):
     adopted: Adopted | None = None
     """For an imported model: `native` is its ONNX file, which rows it has learned from is not known, and
     the training part counts as seen by it."""
+    shared: Shared | None = None
+    """Of a site whose line file says `train.share`: what came of it."""
 
 
 class RequestColumn(msgspec.Struct, frozen=True, kw_only=True):

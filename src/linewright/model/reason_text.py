@@ -4,7 +4,7 @@ import math
 from collections.abc import Sequence
 from typing import assert_never
 
-from linewright.model.facts import MemberOf, Recent, Sample, Task, Trained
+from linewright.model.facts import MemberOf, Recent, Sample, Shared, Task, Trained
 from linewright.model.reasons import (
     Alternative,
     BestF1,
@@ -66,6 +66,35 @@ def recent_in_words(recent: Recent, task: Task) -> str:
         f"it learned from the latest {recent.rows:,} training rows alone: out-of-fold {_word(task)} on the latest "
         f"{recent.judged:,} is {in_digits(recent.loss, 4)} so, and {in_digits(recent.loss_with_older, 4)} with the {recent.left_out:,} older "
         "ones"
+    )
+
+
+def shared_in_words(shared: Shared) -> str:
+    """Say whether a model of a site learned from rows of other sites, and what decided it.
+
+    Examples
+    --------
+    >>> shared_in_words(Shared(choice="together", sites=2, rows=1200))
+    'it learned from 1,200 rows of 2 other sites too, as the line file says'
+    >>> shared_in_words(Shared(choice="alone", sites=0, rows=0))
+    'it learned from its own rows alone: no other site has read any yet'
+    """
+    if not shared.sites:
+        return "it learned from its own rows alone: no other site has read any yet"
+    rows = f"{shared.rows:,} rows of {shared.sites} other site{'s' * (shared.sites > 1)}"
+    if not shared.judged:
+        return f"it learned from {rows} too, as the line file says"
+    how = (
+        f"it learned from {rows} too" if shared.choice == "together" else "it learned from its own rows alone"
+    )
+    loss, other, gain, error = (
+        in_digits(0.0 if one is None else one, 4)
+        for one in (shared.loss_together, shared.loss_alone, shared.gain, shared.standard_error)
+    )
+    beside = "" if shared.choice == "together" else f", with {rows}"
+    return (
+        f"{how}: out-of-fold loss on {shared.judged:,} rows of this site is {loss} together{beside} and {other} alone "
+        f"({gain} less together, standard error {error})"
     )
 
 

@@ -72,6 +72,9 @@ class TrainSpec(Spec):
     """A model to adopt instead of training one."""
     python: Annotated[str, Field(pattern=FUNCTION)] | None = None
     """A function of your own, ``FILE.py:FUNCTION``, that returns the unfitted estimator; the file relative to the factory folder."""
+    share: Literal["alone", "together", "auto"] = "alone"
+    """Of a template: from which rows the model of a site learns: its own; those of all sites; or, `auto`, what a comparison on its own rows
+    says is better. Own rows alone set calibration and threshold, and test."""
     engine: Literal["built-in", "flaml", "autogluon"] = "built-in"
     """What chooses and fits the model: the built-in engine, or one of the extras `flaml` and `autogluon`."""
 

@@ -74,10 +74,21 @@ def run(factory: Factory, /, *lines: str, plan: str | None = None) -> RunInWords
     if len(names) == 1:
         return _in_words(execute(factory, names[0], plan=plan))
     ended = [_run(factory, name) for name in names or factory.names()]
+    # The first of them did not know the rows of those that followed.
+    ended = [_once_more(factory, one) for one in ended]
     return Ran(
         runs=tuple(one for one in ended if isinstance(one, RunInWords)),
         failed=tuple(one for one in ended if isinstance(one, FailedRun)),
     )
+
+
+def _once_more(factory: Factory, ended: RunInWords | FailedRun) -> RunInWords | FailedRun:
+    """Run a line again that learns from rows of other sites, if there are more of them now."""
+    line = ended.line
+    if isinstance(ended, FailedRun) or factory.line(line).train.share == "alone":
+        return ended
+    again = _run(factory, line)
+    return again if isinstance(again, FailedRun) or again.did else ended
 
 
 def _run(factory: Factory, name: str) -> RunInWords | FailedRun:

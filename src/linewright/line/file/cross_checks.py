@@ -47,6 +47,7 @@ def check_sections(spec: LineSpec, root: Entries, mistakes: Mistakes) -> None:
         _contract(spec),
         check_task(spec, spec.train.task),
         _steps(spec),
+        _share(spec),
         _release(spec),
         _loop(spec),
         _keep(spec),
@@ -596,6 +597,31 @@ def _performance(spec: LineSpec) -> Iterator[Problem]:
                 found=bar,
                 allowed="a number from 0 to 1",
             )
+
+
+def _share(spec: LineSpec) -> Iterator[Problem]:
+    if spec.train.share == "alone":
+        return
+    forbids = {
+        "a line of no site": "." not in spec.line,
+        "train.model": spec.train.model is not None,
+        "train.python": spec.train.python is not None,
+        f"engine: {spec.train.engine}": spec.train.engine != "built-in",
+        f"split by {spec.train.split.by}": spec.train.split.by in {"time", "group"},
+        "table.time": spec.table.time is not None and spec.train.split.by == AUTO,
+        "table.group": spec.table.group is not None,
+        "table.subject": spec.table.subject is not None,
+        "retrain": spec.retrain is not None,
+        f"task: {spec.train.task}": spec.train.task not in {AUTO, "binary", "multiclass", "regression"},
+    }
+    if said := [name for name, is_said in forbids.items() if is_said]:
+        yield Problem(
+            path=("train", "share"),
+            what=f"rows of other sites cannot be learned from yet with {either(said)}",
+            found=spec.train.share,
+            allowed="alone",
+            hint="remove one of the two",
+        )
 
 
 def _release(spec: LineSpec) -> Iterator[Problem]:

@@ -303,7 +303,7 @@ def _refuse_with_events(given: GivenRoles, *, model: Path | None, python: str | 
         "--python": python,
         "--engine": None if engine == "built-in" else engine,
     }
-    wrong = [name for name, value in said.items() if value is not None and task == "recommend"]
+    wrong = [name for name, value in said.items() if value is not None]
     if wrong:
         raise RequestError(
             "this is not for lines that recommend",

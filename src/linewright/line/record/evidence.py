@@ -12,7 +12,7 @@ from linewright.errors import NotFound
 from linewright.line.factory import Factory
 from linewright.line.facts import Accepted, Finished
 from linewright.line.record.alerts import find_alert, proposal_because
-from linewright.line.record.registry import find_model, judged, recorded, registration_of
+from linewright.line.record.registry import find_model, is_made_elsewhere, judged, recorded, registration_of
 from linewright.line.retention.dropped import dropped_at, forgotten_at
 from linewright.model.facts import (
     Certificate,
@@ -118,14 +118,6 @@ def accepted_of(factory: Factory, line: str, run: str) -> Accepted:
     """Return the event that a run of a line was accepted by."""
     found = (one for one in factory.metadata.events(Accepted, line=line) if one.run == run)
     return recorded(found, f"acceptance of run {run}", line)
-
-
-def is_made_elsewhere(factory: Factory, package: str) -> bool:
-    """Return whether a rival is an imported model: what it has seen is then not known."""
-    if not package.startswith("sha256:"):
-        return False
-    trained = factory.metadata.get(factory.metadata.get(package, Package).trained, Trained)
-    return trained.adopted is not None
 
 
 def find_result(factory: Factory, prefix: str, kind: type[R]) -> tuple[str, R]:

@@ -9,7 +9,7 @@ from typing import TypeVar
 from linewright.errors import Corrupt, NotFound, RequestError
 from linewright.line.factory import Factory
 from linewright.line.facts import Accepted, Finished, Plan, Rebuilt
-from linewright.model.facts import Certificate, Evaluation, Metric, Registered
+from linewright.model.facts import Certificate, Evaluation, Metric, Package, Registered, Trained
 from linewright.release.facts import Deployed, Promoted, Refused, Withdrawn
 from linewright.store.names import LINE
 from linewright.store.protocols import MetadataReader, Version
@@ -101,6 +101,14 @@ def registration_of(metadata: MetadataReader, line: str, package: str) -> Regist
     """Return the event by which a package was registered; raise `Corrupt` where it is gone."""
     found = (one for one in metadata.events(Registered, line=line) if one.package == package)
     return recorded(found, f"registration of {package}", line)
+
+
+def is_made_elsewhere(factory: Factory, package: str) -> bool:
+    """Return whether a rival is an imported model: what it has seen is then not known."""
+    if not package.startswith("sha256:"):
+        return False
+    trained = factory.metadata.get(factory.metadata.get(package, Package).trained, Trained)
+    return trained.adopted is not None
 
 
 def recorded(events: Iterable[E], what: str, line: str) -> E:

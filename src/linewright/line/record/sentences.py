@@ -15,6 +15,7 @@ from linewright.model.reason_text import (
     chosen_in_words,
     recent_in_words,
     sample_in_words,
+    shared_in_words,
     threshold_in_words,
 )
 from linewright.store.protocols import Metadata
@@ -45,6 +46,8 @@ def _trained(body: dict[str, Any]) -> dict[str, Any]:
     told = {"chosen_because": chosen_in_words(trained)}
     if trained.sample:
         told["sample_because"] = sample_in_words(trained.sample)
+    if trained.shared:
+        told["shared_because"] = shared_in_words(trained.shared)
     if trained.recent:
         told["recent_because"] = recent_in_words(trained.recent, trained.task)
     return told

@@ -7,8 +7,8 @@ from linewright.data.facts import Dataset
 from linewright.line.factory import Factory
 from linewright.line.facts import Declared
 from linewright.line.record.alerts import proposal_because
-from linewright.line.record.evidence import accepted_of, evidence_of, is_made_elsewhere
-from linewright.line.record.registry import declared_before, rebuilt_of
+from linewright.line.record.evidence import accepted_of, evidence_of
+from linewright.line.record.registry import declared_before, is_made_elsewhere, rebuilt_of
 from linewright.line.release.excluded_columns import in_spite, unequal
 from linewright.line.release.excluded_text import unequal_in_words
 from linewright.line.retention.dropped import dropped_at, forgotten_at

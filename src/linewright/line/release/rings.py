@@ -10,13 +10,12 @@ from linewright.line.factory import Factory
 from linewright.line.facts import Accepted, Declared, Finished
 from linewright.line.file.sites import REST
 from linewright.line.record.alerts import newest_of, open_alerts
-from linewright.line.record.evidence import is_made_elsewhere
-from linewright.line.record.registry import recorded
+from linewright.line.record.registry import is_made_elsewhere, recorded
 from linewright.line.release.trial_time import step_end, usual_end
 from linewright.line.spec import LineSpec
 from linewright.model.facts import Certificate, Package, Trained
 from linewright.model.spec import ModelSpec
-from linewright.release.facts import Halted, Promoted, RolledBack, Withdrawn
+from linewright.release.facts import Halted, Promoted, Refused, RolledBack, Withdrawn
 from linewright.release.halt_file import note_of
 from linewright.release.promotion import canary_of
 from linewright.store.clock import said
@@ -38,7 +37,9 @@ _MAKES_NO_MODEL = {
 _QUALITY = frozenset({"performance", "calibration"})
 """Monitors that compare answers with labels."""
 _Path = tuple[str, ...]
-Reason = Literal["no-model", "not-run", "trial", "taken-back", "rolled-back", "halted", "worse", "time"]
+Reason = Literal[
+    "no-model", "not-run", "refused", "trial", "taken-back", "rolled-back", "halted", "worse", "time"
+]
 
 
 class RingWait(msgspec.Struct, frozen=True, kw_only=True):
@@ -49,14 +50,14 @@ class RingWait(msgspec.Struct, frozen=True, kw_only=True):
     ring: int
     """Which ring that is, from 1."""
     reason: Reason
-    """It has no model yet; what serves there is not made by the file as it is; it is tried there; it was worse there; a person
+    """It has no model yet; what serves there is not made by the file as it is; what is, did not pass there, or waits; it is tried there; it was worse there; a person
     went back there; a person halted it; its answers are alerted as worse; it has not served there for long enough."""
     model: str | None = None
     """The model there, as LINE@VERSION."""
     until: str | None = None
     """When it is over at the earliest, UTC; `None` if no time ends it."""
     because: str = ""
-    """Of `taken-back`, `rolled-back`, `halted` and `worse`, what the record says."""
+    """Of `refused`, `taken-back`, `rolled-back`, `halted` and `worse`, what the record says."""
 
 
 def ring_wait_in_words(wait: RingWait) -> str:
@@ -69,6 +70,8 @@ def ring_wait_in_words(wait: RingWait) -> str:
             return f"it waits for {at}, which serves no model yet: `linewright run {wait.line}`"
         case "not-run":
             return f"it waits for {at}, where {wait.model} is not made by the file as it is: `linewright run {wait.line}`"
+        case "refused":
+            return f"it waits for {at}, which does not serve {wait.model}: {because}"
         case "trial":
             return f"it waits for {at}, where {wait.model} is tried{until}"
         case "taken-back":
@@ -131,31 +134,34 @@ class _Change(NamedTuple):
 
     paths: frozenset[_Path]
     """Places in the line file."""
-    model: ModelSpec | None
-    """The file of an imported model, if its bytes are others; else `None`."""
-    native: str | None
-    """Digest of its bytes."""
+    file: str | None
+    """Digest of the file that the line file names, of an imported model or a custom estimator, if its bytes are others."""
+    named: tuple[ModelSpec | None, str | None]
+    """How the line file names it."""
 
     @property
     def is_any(self) -> bool:
-        return bool(self.paths) or self.model is not None
+        return bool(self.paths) or self.file is not None
 
     @classmethod
     def of(cls, factory: Factory, spec: LineSpec, package: str) -> Self:
         now, champion = _flat(spec), champion_of(factory, spec.line)
         before = _made_by(factory, spec.line, champion) if champion is not None else {}
         paths = frozenset(path for path in now.keys() | before.keys() if now.get(path) != before.get(path))
-        native = _native(factory, package)
-        is_other = native is not None and (champion is None or native != _native(factory, champion))
-        return cls(paths, spec.train.model if is_other else None, native)
+        file = _file(factory, package)
+        is_other = champion is None or file != _file(factory, champion)
+        return cls(paths, file if is_other else None, _named(spec))
 
     def is_in(self, factory: Factory, spec: LineSpec, package: str) -> bool:
         """Return whether a package of another site is made by this change, as far as the file has it there."""
         now, made = _flat(spec), _made_by(factory, spec.line, package)
-        is_same_file = self.model is not None and spec.train.model == self.model
-        return all(now.get(path) == made.get(path) for path in self.paths) and not (
-            is_same_file and _native(factory, package) != self.native
-        )
+        if any(now.get(path) != made.get(path) for path in self.paths):
+            return False
+        return self.file is None or _named(spec) != self.named or _file(factory, package) == self.file
+
+
+def _named(spec: LineSpec) -> tuple[ModelSpec | None, str | None]:
+    return spec.train.model, spec.train.python
 
 
 def _wait_at(factory: Factory, line: str, ring: int, change: _Change) -> RingWait | None:
@@ -173,9 +179,11 @@ def _wait_at(factory: Factory, line: str, ring: int, change: _Change) -> RingWai
     if not change.is_in(factory, spec, champion):
         if canary is not None:
             return wait("trial", model=f"{line}@{canary.model}", until=step_end(spec.release, canary))
-        taken = newest_of(factory, line, Withdrawn)
-        if taken is not None and taken.is_condemned and change.is_in(factory, spec, taken.package):
+        taken, refused = newest_of(factory, line, Withdrawn), newest_of(factory, line, Refused)
+        if taken is not None and taken.trigger != "newer" and change.is_in(factory, spec, taken.package):
             return wait("taken-back", model=f"{line}@{taken.model}", because=taken.because)
+        if refused is not None and change.is_in(factory, spec, refused.package):
+            return wait("refused", model=f"{line}@{refused.model}", because=refused.because)
         return wait("not-run", model=model)
     promoted, back = newest_of(factory, line, Promoted), newest_of(factory, line, RolledBack)
     if back is not None and (promoted is None or back.generation > promoted.generation):
@@ -204,11 +212,12 @@ def champion_of(factory: Factory, line: str) -> str | None:
     return next(found, None)
 
 
-def _native(factory: Factory, package: str) -> str | None:
-    """Return the digest of the file of an imported model; `None` if the model was trained here."""
-    if not is_made_elsewhere(factory, package):
-        return None
-    return factory.metadata.get(factory.metadata.get(package, Package).trained, Trained).native
+def _file(factory: Factory, package: str) -> str | None:
+    """Return the digest of the file that a model came from, or of the code that estimated it; `None` if there was neither."""
+    trained = factory.metadata.get(factory.metadata.get(package, Package).trained, Trained)
+    if trained.estimated is not None:
+        return trained.estimated.code
+    return trained.native if is_made_elsewhere(factory, package) else None
 
 
 def _made_by(factory: Factory, line: str, package: str) -> Mapping[_Path, Any]:

@@ -23,7 +23,7 @@ from linewright.line.spec import LineSpec
 from linewright.model.evaluate.per_class import found_by_class, hardly_in_words
 from linewright.model.facts import Package
 from linewright.model.gates.text import certificate_in_words, undecided_in_words
-from linewright.model.reason_text import chosen_in_words, sample_in_words
+from linewright.model.reason_text import chosen_in_words, sample_in_words, shared_in_words
 from linewright.release.facts import Promoted
 
 
@@ -119,6 +119,7 @@ def _result(work: Work, *, run: str, did: tuple[str, ...]) -> RunResult:
         did=did,
         model="" if work.trained.adopted else f"{work.trained.chosen}: {chosen_in_words(work.trained)}",
         sample=sample_in_words(work.trained.sample) if work.trained.sample else "",
+        shared=shared_in_words(work.trained.shared) if work.trained.shared else "",
         trials=work.trained.trials,
         members=() if work.trained.executed is None else work.trained.executed.members,
         adopted=work.trained.adopted is not None,
@@ -152,7 +153,7 @@ def _result(work: Work, *, run: str, did: tuple[str, ...]) -> RunResult:
         beyond=work.evaluation.beyond,
         bias=work.evaluation.bias,
         redecided=certificate.redecided,
-        positive=work.package.classes[-1] if work.task.has_positive else None,
+        positive=work.package.classes[-1] if work.package.classes and work.rules.has_positive else None,
         learned=_learned(work, run, did),
     )
 

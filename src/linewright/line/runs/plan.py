@@ -7,12 +7,13 @@ import msgspec
 
 from linewright.data.read.reader import column_names, fingerprint
 from linewright.data.spec import SourceSpec, table_sources
-from linewright.errors import LinewrightError
+from linewright.errors import LinewrightError, SpecError
 from linewright.line.check.contradictions import contradictions_of, refuse
 from linewright.line.factory import Factory
 from linewright.line.facts import AfterStep, Change, InputsMoved, MovedInput, Plan, StepDue, VersionBefore
 from linewright.line.file.read import unsupported
 from linewright.line.record.alerts import last_retraining
+from linewright.line.record.peers import peer_datasets
 from linewright.line.release.candidate_status import release_due
 from linewright.line.run_context import (
     CODE_FILE,
@@ -64,13 +65,21 @@ def begin(factory: Factory, spec: LineSpec, *, as_of: str | None = None) -> Work
         known={},
         as_of=as_of or last_retraining(factory, spec.line),
     )
+    peers = peer_datasets(factory, spec)
+    if spec.train.share != "alone" and work.as_of is not None:
+        raise SpecError(
+            "rows of other sites are not combined with labels that came through feedback",
+            where="train.share",
+            found=spec.train.share,
+            allowed="alone, on a line that retrains",
+        )
     beside: dict[str, bytes] = {}
     if spec.train.python is not None:
         beside[CODE_FILE] = read_code_file(factory.root, spec.train.python)
     if work.adopts is not None:
         beside[MODEL_FILE] = read_model_file(factory, work.adopts)
     return replace(
-        work, sources={**sources, **{name: digest_of_bytes(data) for name, data in beside.items()}}
+        work, sources={**sources, **peers, **{name: digest_of_bytes(data) for name, data in beside.items()}}
     )
 
 

@@ -12,6 +12,7 @@ from typing import Any
 from linewright.data.dataset.blobs import is_whole
 from linewright.data.facts import Dataset, Ingested
 from linewright.data.spec import ContractSpec
+from linewright.line.record.peers import PEER
 from linewright.line.retention.forgotten import forgotten_of
 from linewright.line.run_context import (
     CODE_FILE,
@@ -123,13 +124,16 @@ def _train_inputs(work: Work) -> dict[str, str]:
         return _adopt_inputs(work, work.adopts)
     # A cap on seconds ends training or does nothing: it counts as left out.
     train = spec.train.model_copy(update={"max_seconds": None})
-    said = train.model_dump(mode="json", exclude={"split", "metric", "task", "model", "python", "also"})
+    said = train.model_dump(
+        mode="json", exclude={"split", "metric", "task", "model", "python", "also", "share"}
+    )
     function = train.python and train.python.rpartition(":")[2]
     files = {
         **({"code file": work.sources[CODE_FILE]} if train.python is not None else {}),
     }
+    shares = {} if spec.train.share == "alone" else {"share": spec.train.share}
     asked = {
-        "train": said | {"also": sorted(set(train.also)), "function": function},
+        "train": said | shares | {"also": sorted(set(train.also)), "function": function},
         "metric": chosen_by(work),
         "task": work.task.name,
         "table": spec.table.model_dump(mode="json", exclude={"sql", "limits", "zone"}),
@@ -141,6 +145,7 @@ def _train_inputs(work: Work) -> dict[str, str]:
         "split": work.known["split"],
         "training": digest_of(asked),
         **files,
+        **{f"rows of {name}": digest for name, digest in work.sources.items() if name.startswith(PEER)},
     }
 
 

@@ -6,6 +6,7 @@ from functools import partial
 
 import msgspec
 import numpy as np
+import polars as pl
 
 from linewright.data.column_roles import feature_columns
 from linewright.data.dataset.row_id import hash_in_parts, identity_text
@@ -21,10 +22,11 @@ from linewright.line.run_context import CODE_FILE, Work, chosen_by, missing_text
 from linewright.line.split_rows import label_text, weights
 from linewright.line.steps.adopt import adopt, adopted_graph, parity_of_adopted
 from linewright.line.steps.ingest import moments_of_rows
+from linewright.line.steps.peers import PeerRows, compared, peer_rows
 from linewright.line.steps.recommend import train_recommender
 from linewright.model.export.parity import parity, refused_by
 from linewright.model.export.to_onnx import to_onnx
-from linewright.model.facts import Estimated, Parity, RequestColumn, Sample, Trained
+from linewright.model.facts import Estimated, Parity, RequestColumn, Sample, Shared, Trained
 from linewright.model.families.trainer import TRAINERS, read_native
 from linewright.model.metrics.definitions import metric
 from linewright.model.package.model import Model, build, keep_package, load, open_model
@@ -49,33 +51,11 @@ def train_step(work: Work) -> Trained:
         return adopt(work, work.adopts)
     if work.spec.recommend is not None:
         return train_recommender(work, work.spec.recommend)
-    spec, rules, context = work.spec, work.rules, work.factory.context
+    rules, context = work.rules, work.factory.context
     seed = context.seed(work.known["split"])
     taught = _taught(work, seed)
-    encoder, x = _encoded(work, taught.rows)
-    weight = taught.weight
-    happened = moments_of_rows(work)
-    rows = TrainingRows(
-        x=x,
-        target=taught.target,
-        weight=weight,
-        encoder=encoder,
-        task=rules.name,
-        classes=taught.classes,
-        folds=_fold_positions(work, taught),
-        at=None if happened is None else happened[taught.rows],
-        seed=seed,
-    )
-    training = train(
-        rows,
-        spec.train,
-        report=context.report,
-        metric=metric(chosen_by(work), rules.name),
-        trainers={**TRAINERS, **trainers_of(spec.train)},
-        workers=context.workers,
-        fits=work.factory.fits_of(spec.line).part(work.known["split"]),
-        engine=engine_of(work),
-    )
+    training, shared = _trained(work, taught, seed)
+    own = slice(len(taught.rows))
     return Trained(
         dataset=work.ingested.dataset,
         split=work.known["split"],
@@ -90,11 +70,11 @@ def train_step(work: Work) -> Trained:
         half_width=training.half_width,
         baseline=rules.baseline(
             taught.target,
-            np.where(training.learned, weight, 0.0),
+            np.where(training.learned[own], taught.weight, 0.0),
             taught.classes,
             metric=chosen_by(work),
         ),
-        rows=len(weight) if training.recent is None else int(training.learned.sum()),
+        rows=len(training.weight) if training.recent is None else int(training.learned.sum()),
         seed=seed,
         libraries=training.libraries,
         executed=training.executed,
@@ -103,6 +83,57 @@ def train_step(work: Work) -> Trained:
         estimated=_estimated(work, training),
         band=training.band,
         scored=context.artifacts.put(_scored(training, taught.rows)) if rules.has_positive else None,
+        shared=shared,
+    )
+
+
+def _trained(work: Work, taught: "_Taught", seed: int) -> tuple[Training, Shared | None]:
+    """Train on the site's own rows, with those of other sites, or both ways; return what serves better, and what decided."""
+    share = work.spec.train.share
+    if share == "alone":
+        return _train(work, taught, seed), None
+    columns = feature_columns(work.spec, work.dataset)
+    most = most_rows((column.type for column in columns), 2**62, most_cells=MOST_CELLS) - len(taught.rows)
+    peers = peer_rows(work, taught.classes, most=most, seed=seed)
+    if peers is None:
+        return _train(work, taught, seed), Shared(choice="alone", sites=0, rows=0)
+    together = _train(work, taught, seed, peers)
+    if share == "together":
+        return together, Shared(choice="together", sites=peers.sites, rows=len(peers.target))
+    alone = _train(work, taught, seed)
+    shared = compared(alone, together, target=taught.target, peers=peers)
+    return together if shared.choice == "together" else alone, shared
+
+
+def _train(work: Work, taught: "_Taught", seed: int, peers: PeerRows | None = None) -> Training:
+    spec, rules, context = work.spec, work.rules, work.factory.context
+    encoder, x = _encoded(work, taught.rows, peers)
+    happened = moments_of_rows(work)
+    target, weight, pairs = taught.target, taught.weight, _fold_positions(work, taught)
+    if peers is not None:  # every fold learns from all of them, and none judges any
+        others = np.arange(len(target), len(target) + len(peers.target))
+        target, weight = np.concatenate([target, peers.target]), np.concatenate([weight, peers.weight])
+        pairs = [(np.concatenate([learned, others]), judged) for learned, judged in pairs]
+    rows = TrainingRows(
+        x=x,
+        target=target,
+        weight=weight,
+        encoder=encoder,
+        task=rules.name,
+        classes=taught.classes,
+        folds=pairs,
+        at=None if happened is None else happened[taught.rows],
+        seed=seed,
+    )
+    return train(
+        rows,
+        spec.train,
+        report=context.report,
+        metric=metric(chosen_by(work), rules.name),
+        trainers={**TRAINERS, **trainers_of(spec.train)},
+        workers=context.workers,
+        fits=work.factory.fits_of(spec.line).part(work.known["split"]),
+        engine=engine_of(work),
     )
 
 
@@ -172,11 +203,13 @@ def _taught(work: Work, seed: int) -> _Taught:
     )
 
 
-def _encoded(work: Work, rows: np.ndarray) -> tuple[Encoder, np.ndarray]:
+def _encoded(work: Work, rows: np.ndarray, peers: PeerRows | None) -> tuple[Encoder, np.ndarray]:
     """Learn the encoder from rows, and encode them; beside their matrix no copy of them is left."""
     columns = feature_columns(work.spec, work.dataset)
     # With the label, so that a table without a feature has rows all the same.
     features = work.rows.frame.select([*(column.name for column in columns), work.spec.label.column])[rows]
+    if peers is not None:
+        features = pl.concat([features, peers.features], how="vertical_relaxed")
     artifacts = work.factory.artifacts
     kept = work.factory.features_of
     encoder = learn(features, columns, partial(picture_of, artifacts=artifacts, kept=kept))

@@ -33,6 +33,7 @@ def run_text(ran: RunResult) -> str:
             *([f"  decides  {words}"] if (words := decides(ran)) and (ran.moved or not ran.promoted) else []),
             *([f"  model    {ran.model}"] if ran.model else []),
             *([f"  rows     {ran.sample}"] if ran.sample else []),
+            *([f"  sites    {ran.shared}"] if ran.shared else []),
             *(f"  sql      {said}" for said in (sql_in_words(ran.row_sql) if ran.row_sql else ())),
             *_leaderboard(ran),
             f"  digest   {ran.digest}",

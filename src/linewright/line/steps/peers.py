@@ -1,0 +1,124 @@
+"""Rows of the other sites of a template from which a site's model learns, and whether that is better than learning alone.
+
+The site's own rows alone judge: folds, calibration, threshold and test set hold no row of another site.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import sqrt
+
+import numpy as np
+import polars as pl
+
+from linewright.data.column_roles import feature_columns
+from linewright.data.dataset.split import identities
+from linewright.data.dataset.version import read_dataset
+from linewright.data.facts import Column, Dataset
+from linewright.errors import SpecError
+from linewright.line.record.peers import PEER
+from linewright.line.run_context import Work
+from linewright.line.split_rows import label_text, weights
+from linewright.model.facts import Shared
+from linewright.model.train.fit import Training
+
+_SMALLEST = 1e-15
+"""Probabilities are taken to be at least so large in a loss."""
+
+
+@dataclass(frozen=True, eq=False)
+class PeerRows:
+    """Rows of other sites."""
+
+    features: pl.DataFrame
+    """The features of the site's own table, and the label."""
+    target: np.ndarray
+    weight: np.ndarray
+    sites: int
+
+
+def peer_rows(work: Work, classes: tuple[str, ...], *, most: int, seed: int) -> PeerRows | None:
+    """Return the rows of other sites from which a model may learn; `None` if there are none.
+
+    Rows that the site has itself, rows without a label, and rows of a class that it does not have are left out.
+
+    Parameters
+    ----------
+    most
+        Of more rows a part is drawn.
+
+    Raises
+    ------
+    SpecError
+        If a site lacks a column, or has it as another type.
+    """
+    columns, label = feature_columns(work.spec, work.dataset), work.spec.label.column
+    own, frames, sites = identities(work.rows.frame, work.spec), list[pl.DataFrame](), 0
+    metadata, artifacts = work.metadata, work.factory.artifacts
+    for name in sorted(name for name in work.sources if name.startswith(PEER)):
+        dataset = metadata.get(work.sources[name], Dataset)
+        _require_alike(name.removeprefix(PEER), columns, dataset, work)
+        frame = read_dataset(dataset, artifacts, metadata)
+        frame = frame.filter(pl.Series(~np.isin(identities(frame, work.spec), own)))
+        kept = frame.filter(pl.col(label).is_not_null())
+        if classes:
+            kept = kept.filter(pl.col(label).cast(pl.String).is_in(list(classes)))
+        named = [column.name for column in columns]
+        weighed = [] if work.spec.table.weight in {None, *named} else [work.spec.table.weight]
+        sites += bool(kept.height)
+        frames.append(kept.select([*named, label, *weighed]))
+    rows = pl.concat(frames, how="vertical_relaxed") if frames else pl.DataFrame()
+    if not rows.height or most <= 0:
+        return None
+    if rows.height > most:
+        rows = rows[np.sort(np.random.Generator(np.random.PCG64(seed)).permutation(rows.height)[:most])]
+    return PeerRows(
+        features=rows.select([*(column.name for column in columns), label]),
+        target=work.rules.target(label_text(rows, label), classes),
+        weight=weights(rows, work.spec),
+        sites=sites,
+    )
+
+
+def _require_alike(line: str, columns: Sequence[Column], dataset: Dataset, work: Work) -> None:
+    theirs = {column.name: column.type for column in dataset.columns}
+    label = next(column for column in work.dataset.columns if column.name == work.spec.label.column)
+    for column in [*columns, label]:
+        if theirs.get(column.name) != column.type:
+            raise SpecError(
+                f"the rows of {line} are not like those of {work.spec.line}: column {column.name!r}",
+                where="train.share",
+                found=theirs.get(column.name, "no such column"),
+                allowed=column.type,
+                hint="declare the column alike in the template, or train.share: alone at one of them",
+            )
+
+
+def compared(alone: Training, together: Training, *, target: np.ndarray, peers: PeerRows) -> Shared:
+    """Compare two trainings on the site's own rows that both judged, each by models that did not see the row.
+
+    Together is chosen if its loss is lower by more than one standard error of the paired difference.
+    """
+    n = len(target)
+    losses = [_losses(one.out_of_fold[:n], target) for one in (alone, together)]
+    known = np.isfinite(losses[0]) & np.isfinite(losses[1])
+    first, second = (one[known] for one in losses)
+    difference = first - second
+    error = float(difference.std(ddof=1) / sqrt(len(difference))) if len(difference) > 1 else float("inf")
+    gain = float(difference.mean()) if len(difference) else 0.0
+    return Shared(
+        choice="together" if gain > error else "alone",
+        sites=peers.sites,
+        rows=len(peers.target),
+        judged=len(difference),
+        loss_alone=float(first.mean()) if len(first) else None,
+        loss_together=float(second.mean()) if len(second) else None,
+        gain=gain,
+        standard_error=error if np.isfinite(error) else None,
+    )
+
+
+def _losses(scores: np.ndarray, target: np.ndarray) -> np.ndarray:
+    """Return the log-loss of each row, or the squared error of numbers; NaN for rows that no fold judged."""
+    if scores.ndim == 1:
+        return (scores - target) ** 2
+    return -np.log(np.maximum(scores[np.arange(len(target)), target.astype(np.int64)], _SMALLEST))
