@@ -153,7 +153,7 @@ def _result(work: Work, *, run: str, did: tuple[str, ...]) -> RunResult:
         beyond=work.evaluation.beyond,
         bias=work.evaluation.bias,
         redecided=certificate.redecided,
-        positive=work.package.classes[-1] if work.package.classes and work.rules.has_positive else None,
+        positive=work.package.classes[-1] if work.package.classes and work.task.has_positive else None,
         learned=_learned(work, run, did),
     )
 
