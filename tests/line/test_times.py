@@ -203,7 +203,7 @@ def test_it_is_served_told_the_truth_and_rebuilt(made: Path):
     assert hot["act_by"] is None or str(int(hot["act_by"])) in hot["survival"]
     assert (1, 1, 1) == (first["accepted"], later["corrected"], less["repeated"])
     assert "another label is already kept" in other["message"]
-    assert '"12.5+" where it had not happened by then' in wrong["message"]
+    assert '"12.5+" if it had not happened by then' in wrong["message"]
     outputs = {one["name"]: one for one in infer["outputs"]}
     assert outputs["survival"]["data"] == pytest.approx(list(hot["survival"].values()), abs=1e-12)
     assert [float(time) for time in hot["survival"]] == outputs["survival"]["parameters"]["times"]
