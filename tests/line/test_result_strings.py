@@ -402,6 +402,7 @@ IDENTIFIERS = frozenset(
         "model.Explanation.loss",
         "model.Explanation.unit",
         "model.MemberOf.trial",
+        "model.Maintenance.currency",
         "model.MetricFound.currency",
         "model.MetricFound.metric",
         "model.Package.task",

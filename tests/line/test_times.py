@@ -23,8 +23,10 @@ from linewright.line.loop.worker import tend_inline
 from linewright.line.predict.batch import predict_file
 from linewright.line.predict.label_file import hand_in
 from linewright.line.record.registry import find_model
+from linewright.line.release.rollout import loss_of
 from linewright.line.runs.execute import execute_inline
 from linewright.model.facts import Package, Trained
+from linewright.serve.facts import Prediction, Truth
 from linewright.watch.facts import Performance, Watched
 from linewright.worlds.living import Clock
 
@@ -203,7 +205,7 @@ def test_it_is_served_told_the_truth_and_rebuilt(made: Path):
     assert hot["act_by"] is None or str(int(hot["act_by"])) in hot["survival"]
     assert (1, 1, 1) == (first["accepted"], later["corrected"], less["repeated"])
     assert "another label is already kept" in other["message"]
-    assert '"12.5+" where it had not happened by then' in wrong["message"]
+    assert '"12.5+" if it had not happened by then' in wrong["message"]
     outputs = {one["name"]: one for one in infer["outputs"]}
     assert outputs["survival"]["data"] == pytest.approx(list(hot["survival"].values()), abs=1e-12)
     assert [float(time) for time in hot["survival"]] == outputs["survival"]["parameters"]["times"]
@@ -224,6 +226,29 @@ def post(url: str, body: dict[str, Any]) -> dict[str, Any]:
             if found.status_code != httpx.codes.SERVICE_UNAVAILABLE:
                 return found.json()
         raise AssertionError(found.text)
+
+
+@pytest.mark.parametrize(
+    ("label", "loss"),
+    [("10", 0.65), ("30", 0.05), ("30+", 0.05), ("15+", 0.01), ("5+", None), ("soon", None)],
+)
+def test_a_canary_is_held_to_what_is_known_of_a_curve(label: str, loss: float | None):
+    """Times by which it is not known whether it had happened say nothing."""
+    record = Prediction(
+        id="",
+        line="",
+        generation=1,
+        model=1,
+        digest="",
+        at="",
+        key=None,
+        row={},
+        answer={"prediction": 30.0, "beyond": True, "survival": {"10": 0.9, "20": 0.7}},
+        threshold=None,
+    )
+    found = loss_of(record, Truth(label=label, at=None, received="", by="id"), None)
+
+    assert loss == (None if found is None else round(found, 4))
 
 
 SOUND = LINE.replace("TASK", "survival")

@@ -21,7 +21,7 @@ RNG = np.random.default_rng(7)
 
 def test_every_task_is_found_by_its_name():
     """The line file names them."""
-    assert ["binary", "multiclass", "regression", "survival", "rul"] == list(TASKS)
+    assert ["binary", "multiclass", "regression", "survival", "rul", "recommend"] == list(TASKS)
     assert all(name == task(name).name for name in TASKS)
 
 
@@ -240,7 +240,7 @@ def test_no_rows_give_no_answers(name):
 
 def test_the_headline_metric_comes_first():
     """`train.metric: auto` is the first one."""
-    assert ("average_precision", "log_loss", "rmse", *["integrated_brier_score"] * 2) == tuple(
+    assert ("average_precision", "log_loss", "rmse", *["integrated_brier_score"] * 2, "ndcg@10") == tuple(
         task(name).metrics[0] for name in TASKS
     )
 

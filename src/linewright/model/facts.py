@@ -290,7 +290,7 @@ class Package(Result, frozen=True, kw_only=True, tag="package"):
     """What its decisions were declared to be worth when its threshold was chosen; the rows that it answered can be priced by it.
     `None` where the line did not say."""
     maintenance: Maintenance | None = None
-    """Of times: amounts by which answers say by when to act; `None` where the line says none."""
+    """Of times: amounts by which answers say by when to act; `None` if the line says none."""
 
 
 class Decision(Result, frozen=True, kw_only=True, tag="decision"):
@@ -351,11 +351,11 @@ class CoverageAt(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class LeftAt(msgspec.Struct, frozen=True, kw_only=True):
-    """What of some test rows is said to be left at a time, beside what was."""
+    """Of some test rows, the share that is said to be left at a time and the share that was."""
 
     time: float
     third: int
-    """0: all rows; 1 to 3: a third of them, the shortest times first as they were answered."""
+    """0: all rows; 1 to 3: a third of them, the shortest predicted times first."""
     rows: int
     said: float
     """Mean of the shares that are said to be left."""

@@ -50,7 +50,7 @@ def new(
     label
         Column to predict; of pictures, by default the names of their folders.
     event
-        Where that is how long something took: column that is true, or 1, where it happened then, and false where it had not happened yet.
+        Where that is how long something took: column that is true, or 1, if it happened then, and false if it had not happened yet.
     positive
         For two classes: the value whose probability is predicted.
     time

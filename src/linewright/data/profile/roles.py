@@ -67,7 +67,7 @@ class GivenRoles(msgspec.Struct, frozen=True, kw_only=True):
     label: str
     """Column that is to be predicted."""
     event: str | None = None
-    """Where the label is a time: column that says whether it happened then."""
+    """If the label is a time: column that says whether it happened then."""
     positive: str | None = None
     """For two classes: the value of the label whose probability is wanted, as spelled in the data."""
     time: str | None = None

@@ -30,7 +30,7 @@ def with_one_label(frame: pl.DataFrame, label: LabelSpec) -> pl.DataFrame:
     Raises
     ------
     SpecError
-        If a time is no number of at least 0, or an event is neither true nor false.
+        If a time is not a number of at least 0, or an event is neither true nor false.
 
     Examples
     --------
@@ -59,7 +59,7 @@ def with_one_label(frame: pl.DataFrame, label: LabelSpec) -> pl.DataFrame:
             "label.event says whether it happened",
             where="label.event",
             found=said.filter(is_unclear)[0],
-            allowed=f"{', '.join(_HAPPENED[:3])} where it happened, {', '.join(_NOT_YET[:3])} where it had not happened yet",
+            allowed=f"{', '.join(_HAPPENED[:3])} if it happened, {', '.join(_NOT_YET[:3])} if it had not happened yet",
             hint=f"correct {event!r}, or make such a column in table.sql",
         )
     whole = number.cast(pl.Int64, strict=False)

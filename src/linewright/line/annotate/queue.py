@@ -232,7 +232,7 @@ def _refuse_times(task: str, line: str) -> None:
             where=line,
             found=task,
             allowed="lines of other tasks",
-            hint=f"times come by key or id, with a + where it had not happened yet: linewright feedback {line} FILE",
+            hint=f"times come by key or id, with a + if it had not happened yet: linewright feedback {line} FILE",
         )
 
 

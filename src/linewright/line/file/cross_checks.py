@@ -497,7 +497,7 @@ def _times(spec: LineSpec, task: str) -> Iterator[Problem]:
             path=("label", "column"),
             what="the label has a time, and no column that says whether it happened then",
             found=label.column,
-            hint="add label.event, a column that is true where it happened, and false where it had not happened by that time",
+            hint="add label.event, a column that is true if it happened, and false if it had not happened by that time",
         )
     ways = {
         ("train", "model"): train.model and train.model.file,
@@ -518,7 +518,7 @@ def _times(spec: LineSpec, task: str) -> Iterator[Problem]:
         if name in spec.contract.columns:
             yield Problem(
                 path=("contract", "columns", name),
-                what=f"the contract names {place}; the two columns of a time become one label, which has rules of its own",
+                what=f"the contract names {place}; the two columns of a time become one label, which needs no rules",
                 found=name,
                 hint="remove it from the contract",
             )

@@ -62,7 +62,7 @@ class Draft:
     engine: str = "built-in"
     """What chooses and fits the model."""
     event: str | None = None
-    """Where the label is a time: column that says whether it happened then."""
+    """If the label is a time: column that says whether it happened then."""
     of_rows: tuple[Finding, ...] = ()
     """What the checks of rows found."""
 
@@ -314,7 +314,7 @@ def _label(draft: Draft) -> Iterator[str]:
     reasons: list[str] = []
     if draft.event is not None:
         words.append(f"event: {quoted(draft.event)}")
-        reasons.append(f"{quoted(draft.event)} is true (or 1) where it happened; the two become one label")
+        reasons.append(f"{quoted(draft.event)} is true (or 1) if it happened; the two become one label")
     if label.positive is not None:
         words.append(f"positive: {quoted_sentence(label.positive)}")
         reasons.append(f"positive: {label.positive_because}")

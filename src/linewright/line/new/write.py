@@ -297,6 +297,7 @@ def _refuse_with_events(given: GivenRoles, *, model: Path | None, python: str | 
     """Refuse what is said of single rows, or chooses another model, where events are to become rows."""
     said = {
         "--positive": given.positive,
+        "--event": given.event,
         "--key": given.key,
         "--weight": given.weight,
         "--model": model,

@@ -388,7 +388,7 @@ def loss_of(record: Prediction, truth: Truth, half_width: float | None) -> float
 
 
 def _of_curve(left: Mapping[str, float], label: str | float) -> float | None:
-    """Return the mean over the times of which it is known whether it had happened; `None` where a label was censored before the first."""
+    """Return the mean over the times by which the outcome is known; `None` if a label was censored before the first."""
     said = read_time(label)
     if said is None:
         return None

@@ -46,7 +46,7 @@ def decide_step(work: Work) -> Decision:
 
 
 def _maintained(work: Work, package: Package) -> str:
-    """Keep the package whose answers say by when to act, where the line says what that is worth; return the digest of the one that decides."""
+    """Keep the package whose answers say by when to act, if the line says what that is worth; return the digest of the one that decides."""
     declared = work.spec.maintenance
     if declared is None:
         return work.parity.package

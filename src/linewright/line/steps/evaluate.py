@@ -206,7 +206,7 @@ def _same(package: Package, champion: Package | None) -> Same | None:
     if champion is None or package.trained != champion.trained:
         return None
     if package.maintenance != champion.maintenance:
-        # Of times nothing is decided on a threshold: only what is said beside the curve differs.
+        # Of times nothing is decided on a threshold: only what goes with the curve differs.
         package, champion = (
             msgspec.structs.replace(one, maintenance=None, golden="") for one in (package, champion)
         )

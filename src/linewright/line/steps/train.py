@@ -199,7 +199,7 @@ def _taught(work: Work, seed: int) -> _Taught:
         weight=weights(work.rows.frame, spec)[taken] * drawn.stands_for,
         classes=classes,
         strata=target if rules.is_class else None,
-        sample=_sample(drawn, len(rows), work) if len(taken) < len(rows) else None,
+        sample=_sample(drawn, len(rows), work, most_cells=most_cells) if len(taken) < len(rows) else None,
     )
 
 
@@ -224,11 +224,11 @@ def _groups_of(work: Work) -> np.ndarray | None:
     return hash_in_parts(frame, lambda part: identity_text(part, work.spec, by_group=True), salt="")
 
 
-def _sample(drawn: Drawn, of: int, work: Work) -> Sample:
+def _sample(drawn: Drawn, of: int, work: Work, *, most_cells: int) -> Sample:
     return Sample(
         of=of,
         rows=len(drawn.rows),
-        most_cells=MOST_CELLS,
+        most_cells=most_cells,
         by_group=work.spec.table.group is not None,
         kept_whole=int((drawn.stands_for == 1).sum()),
         weight=float(drawn.stands_for.max()),

@@ -1,4 +1,4 @@
-"""Answers that are times: what is said to be left by each time, beside what was."""
+"""Answers that are times: the share that is said to be left by each time, and the share that was."""
 
 from collections.abc import Iterator
 
@@ -11,7 +11,7 @@ _THIRDS = ("curve.shortest", "curve.middle", "curve.longest")
 
 
 def curve(facts: CardFacts) -> Section | None:
-    """Return the mean curve of the test rows beside what was left of them, and whether thirds of them come true."""
+    """Return the mean curve of the test rows, the share that was left of them, and whether thirds of them come true."""
     found = facts.evaluation.left_at if facts.evaluation else ()
     if not found:
         return None

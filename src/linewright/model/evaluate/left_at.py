@@ -1,4 +1,4 @@
-"""Whether curves can be taken at their word: what they say is left of rows by some time, beside what was."""
+"""Whether curves can be taken at their word: the share that they say is left by some time, and the share that was."""
 
 from collections.abc import Iterator, Sequence
 from statistics import NormalDist

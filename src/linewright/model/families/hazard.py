@@ -50,7 +50,7 @@ class HazardNative(msgspec.Struct, frozen=True, kw_only=True, tag="hazard", tag_
 
 
 class HazardFitted:
-    """A model of two classes that is asked about each interval; a `Fitted`.
+    """A model of two classes that scores each interval; a `Fitted`.
 
     Raises
     ------
@@ -101,7 +101,7 @@ class HazardFitted:
 
 
 class Hazard:
-    """Fits a family of models of two classes to rows and intervals; a `Trainer` where the link is `HAZARD`."""
+    """Fits a family of models of two classes to rows and intervals; a `Trainer` if the link is `HAZARD`."""
 
     def __init__(self, trainer: Any) -> None:
         self._trainer = trainer
@@ -187,7 +187,7 @@ def by_interval(
     # It happens in the interval whose end is the first not before it.
     happens = happened & (np.maximum(np.ceil(at) - 1, 0) == number)
     seen = np.where(happens, 1.0, np.clip(at - number, 0.0, 1.0))
-    # Where it happened in the middle, the interval counts whole, and none after it.
+    # If it happened in the middle, the interval counts whole, and none after it.
     seen[(~happens) & happened & (at < number + 1)] = 0.0
     row, interval = np.nonzero(seen > _SHORTEST)
     rows = np.column_stack([x[row], interval.astype(np.float32)])

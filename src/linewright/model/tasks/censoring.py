@@ -1,7 +1,7 @@
 """Times of which some are only known to be longer: how labels spell them, where they stand on a grid, and what censoring hides.
 
 A label is a text, as R prints a ``Surv``: ``"12.5"`` happened at 12.5, ``"12.5+"`` had not happened by 12.5, when it was last seen. A
-*place* is where a time stands on a grid of k rising times: 3.25 is a quarter of the way from the third to the fourth, and a time beyond
+*place* is the position of a time on a grid of k rising times: 3.25 is a quarter of the way from the third to the fourth, and a time beyond
 the last stands between k and k + 1. Places of times that are censored are negative (that of a censored 0 is -0.0).
 """
 
@@ -40,7 +40,7 @@ def spell_time(time: float, *, happened: bool) -> str:
 
 
 def read_time(label: object) -> tuple[float, bool] | None:
-    """Return the time that a label says, and whether it happened then; `None` where it says none.
+    """Return the time that a label says, and whether it happened then; `None` if it says none.
 
     Parameters
     ----------
@@ -86,7 +86,7 @@ def read_times(labels: Iterable[Any], *, name: str) -> tuple[Floats, npt.NDArray
     for row, (text, one) in enumerate(zip(texts, found, strict=True)):
         if one is None:
             raise SpecError(
-                f"a {name} label is a time of at least 0, with a + behind it where it had not happened by then",
+                f"a {name} label is a time of at least 0, with a + behind it if it had not happened by then",
                 where=f"label.column, row {row}",
                 found=str(text),
                 allowed='"12.5" or "12.5+"',
@@ -97,10 +97,10 @@ def read_times(labels: Iterable[Any], *, name: str) -> tuple[Floats, npt.NDArray
 
 
 def grid_of(times: Floats, happened: npt.NDArray[np.bool_]) -> Floats:
-    """Return the times at which a curve is told, rising, at most `MOST_TIMES`.
+    """Return the times of a curve, rising, at most `MOST_TIMES`.
 
     Regular ones, in round steps, up to the latest time by which enough rows are still seen, so that a mean over them is one over time; where most
-    would happen before the first, quantiles of the times at which it happened. 0 is no time of a grid; empty where nothing happened in time.
+    would happen before the first, quantiles of the times at which it happened. A grid does not have 0; empty where nothing happened in time.
 
     Examples
     --------
@@ -201,7 +201,7 @@ def brier_at_times(places: Floats, left: Floats) -> Floats:
     Returns
     -------
     float64 array, shape (n, k)
-        0 where a row was censored before a time. Its mean over rows estimates that of rows of which nothing is hidden.
+        0 if a row was censored before a time. Its mean over rows estimates that of rows without censoring.
 
     References
     ----------

@@ -58,7 +58,7 @@ class Survival(TaskRules):
     calibrations: ClassVar[tuple[CalibrationMethod, ...]] = ("hazard",)
 
     def classes(self, labels: Sequence[str], positive: str | None) -> tuple[str, ...]:
-        """Return the times at which curves are told, as spelled: quantiles of the times at which it happened."""
+        """Return the times of a curve, as spelled: quantiles of the times at which it happened."""
         if positive is not None:
             raise SpecError(
                 "a time has no positive value",
@@ -71,21 +71,21 @@ class Survival(TaskRules):
         grid = grid_of(times, happened)
         if not len(grid):
             raise SpecError(
-                "in no row has it happened while others were still seen, so there is no time to learn",
+                "it happened in no row while others were still seen, so there is no time to learn",
                 where="label.event",
                 found=f"{int(happened.sum()):,} of {len(times):,} rows in which it happened",
                 allowed="rows in which it happened, after a time above 0",
-                hint="look whether label.event is true (or 1) where it happened",
+                hint="look whether label.event is true (or 1) if it happened",
             )
         return tuple(spell_time(time, happened=True) for time in grid.tolist())
 
     def target(self, labels: Sequence[str] | NDArray[Any], classes: tuple[str, ...]) -> NDArray[np.float64]:
-        """Return where each label stands on the grid of times, negative where it is censored."""
+        """Return the place of each label on the grid of times, negative if it is censored."""
         times, happened = read_times(labels, name=self.name)
         return places_of(times, happened, grid_read(classes))
 
     def spelled(self, value: object) -> str:
-        """Return what feedback says as a label, e.g. ``"12.5+"``; empty where it says no time."""
+        """Return what feedback says as a label, e.g. ``"12.5+"``; empty if it is not a time."""
         said = read_time(value)
         return "" if said is None else spell_time(said[0], happened=said[1])
 
@@ -116,7 +116,7 @@ class Survival(TaskRules):
         return _median(scores)
 
     def time(self, scores: NDArray[np.float64], grid: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Return the time that is answered, shape (n,): that at which half is left, at most the last of the grid."""
+        """Return the predicted time, shape (n,): that at which half is left, at most the last of the grid."""
         return times_at(_median(scores), grid)
 
     def answers(
@@ -185,7 +185,7 @@ class Survival(TaskRules):
 
 
 class RemainingLife(Survival):
-    """Rules of survival under the words of machines: what is answered is the mean life that remains, up to the last time.
+    """Rules of survival under the words of machines: the prediction is the mean life that remains, up to the last time.
 
     Examples
     --------

@@ -52,7 +52,7 @@ def keep(database: sqlite3.Connection, label: Label, received: str, place: Place
 
 
 def _grown(database: sqlite3.Connection, label: Label) -> Label:
-    """Return a time as it counts beside the one that is kept: as its correction where that was censored before it, as it where it says less.
+    """Return a time as it counts given the one that is kept: its correction if that was censored before it, the kept one if it says less.
 
     What had not happened by day 300 may have happened on day 400, and who says so does not gainsay it.
     """

@@ -251,7 +251,7 @@ def _time(value: object, package: AllowedLabels, where: str, hint: str) -> str:
         "not a time of at least 0",
         where=where,
         found=shown(value),
-        allowed='12.5 or "12.5" where it happened, "12.5+" where it had not happened by then, or {"time": 12.5, "event": false}',
+        allowed='12.5 or "12.5" if it happened, "12.5+" if it had not happened by then, or {"time": 12.5, "event": false}',
         hint=hint,
     )
 

@@ -456,7 +456,7 @@ def _prediction(package: Package, line: str) -> Schema:
 
 _NUMBER: Schema = {"type": "number"}
 _TIME: Schema = {
-    "description": "A time; with a + behind it, or event false, where it had not happened by then.",
+    "description": "A time; with a + behind it, or event false, if it had not happened by then.",
     "oneOf": [
         {"type": "number", "minimum": 0},
         {"type": "string", "pattern": r"^[0-9.eE+-]+$", "examples": ["12.5", "12.5+"]},
