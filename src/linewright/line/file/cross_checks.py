@@ -612,6 +612,7 @@ def _share(spec: LineSpec) -> Iterator[Problem]:
         "table.group": spec.table.group is not None,
         "table.subject": spec.table.subject is not None,
         "retrain": spec.retrain is not None,
+        "recommend": spec.recommend is not None,
         f"task: {spec.train.task}": spec.train.task not in {AUTO, "binary", "multiclass", "regression"},
     }
     if said := [name for name, is_said in forbids.items() if is_said]:
