@@ -884,3 +884,11 @@ def test_pictures_that_nothing_is_said_of_are_refused(tmp_path):
         new_line(tmp_path, "shapes", folder, GivenRoles(label=""))
 
     assert not (tmp_path / "lines").exists()
+
+
+def test_a_table_without_a_label_is_refused(tmp_path):
+    """Only pictures say by themselves what is to be predicted."""
+    (tmp_path / "table.csv").write_text("a,b\n1,2\n3,4\n")
+
+    with pytest.raises(RequestError, match="--label COLUMN"):
+        new_line(tmp_path, "guess", tmp_path / "table.csv", GivenRoles(label=""))

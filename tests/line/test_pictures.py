@@ -12,8 +12,10 @@ from linewright.line.check.report import check_line
 from linewright.line.factory import Factory, quiet
 from linewright.line.facts import Finished
 from linewright.line.loop.reference import make_reference
+from linewright.line.maintenance.backup import make_backup
 from linewright.line.maintenance.forget import forget
 from linewright.line.maintenance.gc import collect
+from linewright.line.maintenance.restore import restore_backup
 from linewright.line.predict.batch import predict_file
 from linewright.line.rebuild.compare import rebuild
 from linewright.line.record.registry import find_model
@@ -166,3 +168,13 @@ def test_monitors_watch_what_pictures_look_like(shapes):
     dark = reference.columns[0]
     assert ("file:brightness", "number") == (dark.name, dark.kind)
     assert 0.2 < dark.edges[0] < dark.edges[-1] < 0.8
+
+
+def test_a_backup_has_the_pictures(shapes, tmp_path):
+    """Else a factory that is restored could neither train again nor show what a model has seen."""
+    make_backup(shapes, tmp_path / "backup.tar")
+    with Factory(tmp_path / "restored") as empty:
+        restore_backup(empty, tmp_path / "backup.tar")
+
+    with Factory.open(tmp_path / "restored") as restored:
+        assert set(_pictures(shapes)["file"]) <= set(restored.artifacts.digests())
