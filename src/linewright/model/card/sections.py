@@ -165,8 +165,9 @@ def _data(facts: CardFacts) -> Iterator[Statement]:
     if ingested is None:
         return
     cited, out = facts.ingested_digest, max(ingested.rows_read - dataset.rows, 0)
-    if facts.package.encoder.items:
-        yield say("data.events", cited, read=ingested.rows_read, rows=dataset.rows)
+    if facts.package.encoder.listed:
+        kind = "data.events" if facts.package.encoder.items else "data.values"
+        yield say(kind, cited, read=ingested.rows_read, rows=dataset.rows)
         return
     yield say("data.kept_out", cited, ingested.quarantine, read=ingested.rows_read, out=out)
     for one in ingested.findings:
