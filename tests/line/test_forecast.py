@@ -257,11 +257,13 @@ def test_it_is_rebuilt_to_the_byte(trained, tmp_path: Path):
 
 
 def test_the_card_is_written(trained):
-    """With its metrics and what was tried."""
+    """With its metrics, what was tried, and a forecast of a test row."""
     text = str(card(trained[0], "sales@1").markdown)
 
     assert "mase" in text
     assert "theta" in text
+    assert "120 recent values were read" in text
+    assert "values were read. Each row is a time of one series" in text
 
 
 def test_new_finds_series_time_and_step(tmp_path: Path):

@@ -197,7 +197,7 @@ def _recent(rows: Rows, split: Split, spec: LineSpec, cause: str | None) -> pl.D
 def arrays(columns: Columns, model: Model) -> dict[str, np.ndarray]:
     """Return columns as `watch.histograms` counts them.
 
-    Of a text it is its number of characters, of a history its number of items, of a picture what it looks like. Dates and times move on by themselves and are left out.
+    Of a text it is its number of characters, of a history its number of items, of a picture what it looks like, of recent values the newest. Dates and times move on by themselves and are left out.
     """
     window = model.package.encoder.window
     if window is not None:

@@ -129,8 +129,7 @@ def new_line(
     path = root / "lines" / f"{name}.yaml"
     _refuse_name(name, path)
     _check_way(root, model=model, python=python, engine=engine, columns=columns)
-    if task != "auto":
-        _refuse_with_events(given, task, model=model, python=python, engine=engine)
+    _refuse_with_many(given, task, model=model, python=python, engine=engine)
     folder = data.expanduser()
     if files := pictures_in(folder):
         return _of_pictures(
@@ -158,8 +157,8 @@ def new_line(
     elif missing:
         source, frame = spelled, clean(frame, spelled.missing_texts)
     if task != "auto":
-        seen = see_all(frame, names=(given.key, given.group))
-        return _of_many(task, path, source, seen, given, rows)
+        make = _of_events if task == "recommend" else _of_series
+        return make(path, source, see_all(frame, names=(given.key, given.group)), given, rows)
     where = partial(place_of, replace(opened, decimal="," if with_comma.decimal else opened.decimal))
     seen, profile = _looked_at(frame, given, where, source_name(name))
     brought = None
@@ -295,10 +294,12 @@ def _of_pictures(
     )
 
 
-def _refuse_with_events(
+def _refuse_with_many(
     given: GivenRoles, task: str, *, model: Path | None, python: str | None, engine: str
 ) -> None:
-    """Refuse what is said of single rows, or chooses another model, where events are to become rows."""
+    """Refuse what is said of single rows, or chooses another model, if events or values are to become rows."""
+    if task == "auto":
+        return
     said = {
         "--positive": given.positive,
         "--event": given.event,
@@ -319,14 +320,6 @@ def _refuse_with_events(
             else "--label VALUE, --group SERIES, --time WHEN",
             hint="leave it out",
         )
-
-
-def _of_many(
-    task: str, path: Path, source: SourceSpec, seen: Mapping[str, Seen], given: GivenRoles, rows: int
-) -> NewLine:
-    """Write the line file of a table of which many rows become one."""
-    make = _of_events if task == "recommend" else _of_series
-    return make(path, source, seen, given, rows)
 
 
 def _of_events(

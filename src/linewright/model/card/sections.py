@@ -23,6 +23,7 @@ from linewright.model.card.parts import (
     that_hold,
 )
 from linewright.model.card.record import certificate, fairness, limits, standing, status_of
+from linewright.model.card.steps import steps
 from linewright.model.facts import Metric, Task
 from linewright.model.metrics.definitions import find_metric
 from linewright.model.task_facts import has_classes
@@ -40,6 +41,7 @@ def card_of(facts: CardFacts) -> Card:
         _metrics(facts),
         confusion(facts),
         curve(facts),
+        steps(facts),
         weak(facts),
         needed(facts),
         moved(facts),

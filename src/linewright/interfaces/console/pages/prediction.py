@@ -6,10 +6,10 @@ from urllib.parse import quote, urlencode
 
 from linewright.errors import LinewrightError, NotFound
 from linewright.interfaces.console.charts import curve
-from linewright.interfaces.console.fan import fan_of
 from linewright.interfaces.console.page import MOST_TEXT, Ask, Page
 from linewright.interfaces.console.pages.try_row import FIELDS
 from linewright.interfaces.console.pictures import pictures_of
+from linewright.model.card.steps import fan_of
 from linewright.text.lists import read_list
 
 _LONGEST = 8_000

@@ -1,4 +1,4 @@
-"""The chart of a forecast: the recent values of a row, what is said of the next ones, and what came."""
+"""The chart of a forecast: the recent values of a row, the forecast of the next ones with their intervals, and what came."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -7,10 +7,45 @@ from typing import Any, cast
 import msgspec
 
 from linewright.charts import Axis, Line, LineChart, Point
+from linewright.model.card.parts import CardFacts, Plot, Section, Table, say
 from linewright.text.lists import read_numbers
+from linewright.text.numbers import in_words
 
 _SHOWN = 3
-"""Recent values are drawn for so many times the steps that are said."""
+"""Recent values are drawn for so many times the steps ahead."""
+_NAMES = ("recent values", "forecast", "90 % interval", "what came")
+
+
+def steps(facts: CardFacts) -> Section | None:
+    """Return a forecast of a test row; `None` for models that say no steps."""
+    example, window = facts.example, facts.package.encoder.window
+    if example is None or window is None:
+        return None
+    answer = example.answer
+    title = f"{facts.package.label} from {answer['times'][0]} to {answer['times'][-1]}"
+    chart = fan_of(example.row, answer, None, title=title, names=_NAMES, axis="step; 1 is {time}")
+    parts = (answer[name] for name in ("times", "prediction", "low", "high"))
+    return Section(
+        name="steps",
+        statements=(
+            say("steps.read", season=window.season, values=answer["recent_used"], horizon=len(window.steps)),
+        ),
+        plots=(
+            Plot(
+                title=say("steps.drawn"),
+                note=say("steps.note"),
+                says=say("steps.ends", answer=answer),
+                chart=chart,
+            ),
+        ),
+        plain=Table(
+            head=("Time", "Forecast", "Low", "High"),
+            rows=tuple(
+                (str(time), *(in_words(one) for one in numbers))
+                for time, *numbers in zip(*parts, strict=True)
+            ),
+        ),
+    )
 
 
 def fan_of(
