@@ -262,7 +262,7 @@ def test_the_card_is_written(trained):
 
     assert "mase" in text
     assert "theta" in text
-    assert "120 recent values were read" in text
+    assert "recent values were read, with a season of 7 steps" in text
     assert "values were read. Each row is a time of one series" in text
 
 
