@@ -132,7 +132,7 @@ def many(series: int, length: int) -> None:
     )
 
 
-if __name__ == "__main__":
+def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -140,9 +140,13 @@ if __name__ == "__main__":
     parser.add_argument("--many", type=int, default=0)
     parser.add_argument("--length", type=int, default=100)
     asked = parser.parse_args()
+    if not (asked.peers or asked.many):
+        sys.exit("say --peers PYTHON or --many SERIES")
     if asked.peers:
         compare(asked.peers)
     if asked.many:
         many(asked.many, asked.length)
-    if not (asked.peers or asked.many):
-        sys.exit("say --peers PYTHON or --many SERIES")
+
+
+if __name__ == "__main__":
+    main()

@@ -26,6 +26,8 @@ _ALPHAS = np.array([0.02, 0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.
 _Z = 1.645
 """A season is believed if the autocorrelation at its length is above what 95 % of series without one have."""
 _LEAST_FACTOR = 0.01
+_LEAST_SPREAD = 0.01
+"""Of a series that hardly moves, in its unit: no interval is a point but that of zeros."""
 _RIGHT = 1e-3
 _TINY = 1e-12
 _LARGEST = 3.0e38
@@ -203,7 +205,7 @@ def _encoded(y: Floats, known: Floats, at: Ints, layout: Layout) -> Floats:
         "scale": _scale(rows, season, unit),
         "center": level,
         "unit": unit,
-        "spread": np.where(residual > _TINY * unit, residual, 0.0),
+        "spread": np.where((rows.zeroed == 0).all(axis=1), 0.0, np.maximum(residual, _LEAST_SPREAD * unit)),
         "theta": (theta - level[:, np.newaxis]) / unit[:, np.newaxis],
         "naive": _naive(rows, layout.horizon, season),
         "naive2": plain.zeroed[:, -1:] * factor_ahead + added_ahead,
