@@ -18,6 +18,7 @@ from linewright.line.factory import Factory
 from linewright.line.loop.worker import tend_inline
 from linewright.line.new.write import new_line
 from linewright.line.predict.batch import predict_file
+from linewright.line.predict.label_file import hand_in
 from linewright.line.predict.try_row import request_form, try_row
 from linewright.line.rebuild.compare import rebuild
 from linewright.line.record.registry import find_model
@@ -317,3 +318,30 @@ def test_what_makes_no_sense_is_refused_with_its_place(tmp_path: Path, old: str,
     path.write_text(text.replace(old, new))
     with factory, pytest.raises(SpecError, match=match):
         execute_inline(factory, stores.LINE)
+
+
+def test_a_retraining_learns_what_feedback_says_and_no_source_has(tmp_path: Path):
+    """Of a time that the source has too, the source is right."""
+    factory, clock = stores.make_stores(tmp_path / "factory", more="")
+    with factory:
+        execute_inline(factory, stores.LINE)
+        before = rows_of(factory).height
+        clock.at += timedelta(hours=1)
+        asked, out, labels = (factory.root / name for name in ("asked.csv", "answers.csv", "labels.csv"))
+        own = rows_of(factory).row(0, named=True)
+        rows = [
+            ("elsewhere", "2025-05-20", to_numbers_text(week())),
+            (own["store"], str(own["day"]), own["recent"]),
+        ]
+        pl.DataFrame(rows, schema=["store", "day", "recent"], orient="row").write_csv(asked)
+        predict_file(factory, stores.LINE, asked, out)
+        said = [to_numbers_text(week()[:7]), to_numbers_text([1.0] * 7)]
+        pl.read_csv(out).select("id", label=pl.Series(said)).write_csv(labels)
+        told = hand_in(factory, stores.LINE, labels)
+        clock.at += timedelta(hours=1)
+        ran = execute_inline(factory, stores.LINE, as_of=factory.now())
+        rows = read_dataset(factory.metadata.get(ran.dataset, Dataset), factory.artifacts, factory.metadata)
+
+    assert 2 == told["accepted"]
+    assert before + 1 == rows.height
+    assert [said[0]] == rows.filter(pl.col("store") == "elsewhere")["amount"].to_list()
