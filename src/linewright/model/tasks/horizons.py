@@ -153,20 +153,6 @@ def shares_covered(target: NDArray[Any], scores: NDArray[Any]) -> Floats:
     return _mean(np.where(np.isnan(came), np.nan, inside))
 
 
-def loss_of_steps(said: Sequence[float], came: Sequence[float]) -> float | None:
-    """Return half the symmetric error of one forecast, from 0 to 1; `None` where none of its values is known.
-
-    Examples
-    --------
-    >>> loss_of_steps([3.0, 1.0], [1.0, np.nan]), loss_of_steps([1.0], [])
-    (0.5, None)
-    """
-    known = [(a, b) for a, b in zip(said, came, strict=False) if not np.isnan(b)]
-    if not known:
-        return None
-    return float(np.mean([abs(a - b) / (abs(a) + abs(b)) if a or b else 0.0 for a, b in known]))
-
-
 def horizons_of(answers: Sequence[Mapping[str, Any]]) -> Floats:
     """Return the scores that answers tell.
 
