@@ -168,7 +168,8 @@ def in_rows(checked: Checked, data: DataSpec, served: Sequence[Mapping[str, Any]
             same = [name for name in (data.table.group, data.table.time) if name is not None]
             more = more.join(frame, on=same, how="anti")
         frame = pl.concat([frame, more])
-    return replace(checked, frame=frame, columns=columns)
+    # What SQL makes of one row of a source is not in a request, whose rows have another form.
+    return replace(checked, frame=frame, columns=columns, row_sql=None)
 
 
 def labels_of(values: pl.Series) -> tuple[str, ...]:
