@@ -57,8 +57,13 @@ class Predicted(msgspec.Struct, frozen=True, kw_only=True):
 
     id: str
     """Names the answer in the log; labels refer to it."""
-    prediction: str | float
-    """A class as spelled in the training data, or a number."""
+    prediction: str | float | tuple[str | float, ...]
+    """A class as spelled in the training data, a number, or a list: of the values of the next steps, or of items."""
+    times: tuple[str | int, ...] = ()
+    """For forecasts: when the steps are."""
+    low: tuple[float, ...] = ()
+    high: tuple[float, ...] = ()
+    """For forecasts: the ends of the 90 % interval of each step."""
     key: str | None = None
     """The row's key, where the line has one."""
     probabilities: dict[str, float] = {}

@@ -16,6 +16,7 @@ from linewright.data.read.source import Source, open_source, whole
 from linewright.data.spec import ColumnRule, DataSpec, table_sources
 from linewright.data.table.build import build_table, read_served
 from linewright.data.table.histories import rows_of_events
+from linewright.data.table.windows import rows_of_series
 from linewright.engine.context import Context, Progress
 
 STEP = "ingest"
@@ -87,7 +88,7 @@ def ingest(
     checked = check_sources(
         sources,
         data,
-        served if data.recommend is None else (),
+        served if data.recommend is None and data.forecast is None else (),
         scratch=scratch,
         heard=heard,
         forgotten=forgotten,
@@ -154,15 +155,21 @@ def check_sources(
 
 def in_rows(checked: Checked, data: DataSpec, served: Sequence[Mapping[str, Any]] = ()) -> Checked:
     """Return events as rows, with those that were answered and whose truth is known; all else as it is."""
-    if data.recommend is None:
+    if data.recommend is None and data.forecast is None:
         return checked
-    frame, columns = rows_of_events(checked.frame, checked.columns, data)
+    make = rows_of_events if data.forecast is None else rows_of_series
+    frame, columns = make(checked.frame, checked.columns, data)
     if served:
         rules = {
             one.name: ColumnRule.model_validate({"type": one.type, "format": one.format}) for one in columns
         }
-        frame = pl.concat([frame, read_served(served, rules, data).select(frame.columns)])
-    return replace(checked, frame=frame, columns=columns)
+        more = read_served(served, rules, data).select(frame.columns)
+        if data.forecast is not None:  # of what the source tells by now, it is right
+            same = [name for name in (data.table.group, data.table.time) if name is not None]
+            more = more.join(frame, on=same, how="anti")
+        frame = pl.concat([frame, more])
+    # What SQL makes of one row of a source is not in a request, whose rows have another form.
+    return replace(checked, frame=frame, columns=columns, row_sql=None)
 
 
 def labels_of(values: pl.Series) -> tuple[str, ...]:

@@ -14,7 +14,9 @@ from linewright.spec import OneOf, Spec
 from linewright.text.suggest import nearest
 
 _ENCODINGS = ("utf-8", "utf-16", "latin-1", "cp1252", "ascii")
-ColumnType = Literal["integer", "number", "boolean", "category", "text", "date", "datetime", "list", "file"]
+ColumnType = Literal[
+    "integer", "number", "boolean", "category", "text", "date", "datetime", "list", "numbers", "file"
+]
 NUMBERS = frozenset({"integer", "number"})
 TIMES = frozenset({"date", "datetime"})
 OnBreach = Literal["stop", "quarantine", "warn"]
@@ -432,6 +434,34 @@ HISTORY = "history"
 """Column that holds what a user had before."""
 
 
+Step = Annotated[str, Field(pattern=r"^([1-9]\d{0,5}[smhdw]|month|quarter|year|1)$")]
+"""Distance between two values of a series."""
+
+
+class ForecastSpec(Spec):
+    """What a line with `train.task: forecast` says ahead.
+
+    Each row of the table is one value: `table.group` is the series (left out if there is one only), `table.time` when, `label.column` how much. They
+    become rows that a request could be: the newest values before a time (the column ``recent``, newest last), and what came.
+    """
+
+    horizon: Annotated[int, Field(ge=1, le=200)]
+    """How many steps are said ahead."""
+    every: Step | None = None
+    """Distance between two values: a number of s, m, h, d or w, e.g. ``1h``, or ``month``, ``quarter``, ``year``; ``1`` where times are whole
+    numbers (default: found in the data)."""
+    season: Annotated[int, Field(ge=1, le=400)] | None = None
+    """After how many steps it comes again, 1 for never (default: by `every`: 24 hours, 7 days, 52 weeks, 12 months, 4 quarters)."""
+    recent: Annotated[int, Field(ge=2, le=2_000)] | None = None
+    """How many of the newest values are read (default: 6 seasons, at least 120)."""
+    known_ahead: Annotated[tuple[str, ...], Field(max_length=8)] = ()
+    """Columns of numbers that are known before the values are, such as a price or a holiday; a request sends them for each step."""
+
+
+RECENT, UNTIL = "recent", "until"
+"""Columns that hold the newest values of a series, and the time of the last step that is said ahead."""
+
+
 class DataSpec(Spec):
     """Everything that the data room is asked for."""
 
@@ -447,6 +477,8 @@ class DataSpec(Spec):
     """Checks of the data that are off, and columns that were known before the label."""
     recommend: RecommendSpec | None = None
     """For `train.task: recommend`: how events become rows, and what an answer lists."""
+    forecast: ForecastSpec | None = None
+    """For `train.task: forecast`: how values become rows, and how far ahead an answer says them."""
     on_new_column: Literal["ignore", "warn", "stop"] = "warn"
     """What a column that the contract does not name does; it is never a feature."""
 

@@ -10,7 +10,7 @@ import polars as pl
 
 from linewright.data.spec import ColumnType
 from linewright.errors import SpecError
-from linewright.text.lists import read_list_text, spelled, to_list_text
+from linewright.text.lists import read_list_text, read_numbers_text, spelled, to_list_text
 
 DTYPES: Mapping[str, pl.DataType] = {
     "integer": pl.Int64(),
@@ -21,9 +21,10 @@ DTYPES: Mapping[str, pl.DataType] = {
     "date": pl.Date(),
     "datetime": pl.Datetime("us", "UTC"),
     "list": pl.String(),
+    "numbers": pl.String(),
     "file": pl.String(),
 }
-"""How each type is held in memory; a list as its JSON text, see `text.lists`, and a file by its path, and once it is kept by its digest."""
+"""How each type is held in memory; lists as their JSON text, see `text.lists`, and a file by its path, and once it is kept by its digest."""
 
 _WHOLE = 2.0**53
 TRUE = ("true", "t", "yes", "y", "1")
@@ -256,6 +257,8 @@ def _from_text(text: pl.Expr, to: str, pattern: str | None, zone: str | None) ->
             return _instant(text, zone)
         case "list":
             return text.map_batches(_list_texts, return_dtype=pl.String())
+        case "numbers":
+            return text.map_batches(_numbers_texts, return_dtype=pl.String())
         case _:
             return text
 
@@ -268,6 +271,12 @@ def _list_cells(lists: pl.Series) -> pl.Series:
 def _list_texts(text: pl.Series) -> pl.Series:
     return pl.Series(
         text.name, [None if one is None else read_list_text(one) for one in text], dtype=pl.String
+    )
+
+
+def _numbers_texts(text: pl.Series) -> pl.Series:
+    return pl.Series(
+        text.name, [None if one is None else read_numbers_text(one) for one in text], dtype=pl.String
     )
 
 

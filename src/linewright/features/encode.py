@@ -4,6 +4,7 @@ What turns values into features, in training, batch scoring and serving alike; a
 it. `features.encode_rows` does the same for values that come one by one.
 """
 
+import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -27,12 +28,16 @@ from linewright.features.facts import (
     Number,
     PicturePart,
     Raw,
+    SeriesPart,
     Text,
     TextPart,
+    Window,
 )
 from linewright.features.history import HistoryReader
 from linewright.features.pair_arithmetic import together
+from linewright.features.series import Layout, encode_series
 from linewright.features.text import TextReader
+from linewright.text.lists import read_numbers
 
 MISSING = int(np.iinfo(np.int64).min)
 """The instant that means "no value"; numpy reads it as NaT."""
@@ -181,12 +186,17 @@ def fill(
         If nothing says how a text, a picture, or a history, becomes numbers.
     """
     texts: dict[str, list[int]] = {}
+    of_series: list[int] = []
     for j in places:
         encoding = encoder.encodings[j]
-        if isinstance(encoding, TextPart | PicturePart | HistoryItem):
+        if isinstance(encoding, SeriesPart):
+            of_series.append(j)
+        elif isinstance(encoding, TextPart | PicturePart | HistoryItem):
             texts.setdefault(encoding.column, []).append(j)
         else:
             matrix[:, j] = encode_one(encoding, columns)
+    if of_series:
+        matrix[:, _side_by_side(of_series)] = _series_parts(encoder, columns)[:, _side_by_side(of_series)]
     # The numbers of a text or a picture come of it together, whichever of them are read.
     for name, taken in texts.items():
         column, reader = _values(columns, name, Levels), readers.get(name)
@@ -202,6 +212,76 @@ def fill(
             # The row for missing stands last, where the code -1 finds it.
             numbers = np.concatenate([reader.read(some.levels), reader.missing])
             matrix[part, into] = numbers[:, wanted].take(some.codes, axis=0)
+
+
+FARTHEST = 1e30
+"""Largest number of a series; squares of it are finite."""
+
+
+def layout_of(window: Window) -> Layout:
+    """Return the places of the numbers of a forecast in an encoded row."""
+    return Layout(horizon=len(window.steps), season=window.season, known=len(window.known))
+
+
+def _series_parts(encoder: Encoder, columns: Columns) -> NDArray[np.float32]:
+    window = encoder.window
+    if window is None:
+        raise Corrupt("an encoder does not say how the values of a series are read", where="features")
+    at = _times(columns, window)
+    values = _numbers_of(columns, window.recent, window.length, is_newest=True)
+    _refuse_rows(
+        np.asarray(np.isnan(values).all(axis=1)),
+        "a row has no recent value, so nothing is known of its series",
+        window.recent,
+        "at least one number, the newest last",
+    )
+    horizon = len(window.steps)
+    known = [_numbers_of(columns, name, horizon, is_newest=False) for name in window.known]
+    ahead = np.concatenate([*known, np.empty((len(at), 0))], axis=1)
+    return encode_series(values, ahead, at, layout_of(window))
+
+
+def _times(columns: Columns, window: Window) -> NDArray[np.int64]:
+    time = columns[window.time]
+    if isinstance(time, Instants):
+        at, is_missing = time.micros, time.micros == MISSING
+    else:
+        numbers = _values(columns, window.time, Numbers).values
+        at, is_missing = np.nan_to_num(numbers).astype(np.int64), np.isnan(numbers)
+    allowed = "the time of the newest value in " + window.recent
+    _refuse_rows(is_missing, "a row does not say when its newest value was", window.time, allowed)
+    return at
+
+
+def _refuse_rows(is_wrong: NDArray[np.bool_], what: str, column: str, allowed: str) -> None:
+    if len(rows := np.flatnonzero(is_wrong)):
+        row = int(rows[0])
+        raise RequestError(what, where=f"row {row}, column {column!r}", allowed=allowed, details={"row": row})
+
+
+def _numbers_of(columns: Columns, name: str, length: int, *, is_newest: bool) -> NDArray[np.float64]:
+    """Return the numbers of each row, padded with NaN: at the front if the newest come last, else behind."""
+    column = _values(columns, name, Levels)
+    found = np.full((len(column.levels) + 1, length), np.nan)
+    for row, text in enumerate(column.levels):
+        values = read_numbers(text)
+        if max(map(abs, filter(math.isfinite, values)), default=0.0) > FARTHEST:
+            raise RequestError(
+                "a number is too large to say what comes after it",
+                where=f"column {name!r}",
+                allowed=f"at most {FARTHEST:g}",
+            )
+        if not is_newest and len(values) != length:
+            raise RequestError(
+                "what is known ahead is a number for each step",
+                where=f"column {name!r}",
+                found=f"{len(values)} numbers",
+                allowed=f"{length} numbers, the next step first",
+            )
+        kept = values[-length:] if is_newest else values[:length]
+        place = slice(length - len(kept), length) if is_newest else slice(0, len(kept))
+        found[row, place] = kept
+    return found.take(column.codes, axis=0)
 
 
 def _side_by_side(places: list[int]) -> slice | list[int]:
@@ -322,7 +402,7 @@ def encode_one(encoding: Encoding, columns: Columns) -> NDArray[np.float32]:
                 for name in (encoding.column, encoding.other)
             )
             return together(encoding.operation, left, right)
-        case Raw() | TextPart() | PicturePart() | HistoryItem():
+        case Raw() | TextPart() | PicturePart() | HistoryItem() | SeriesPart():
             raise RequestError(
                 "a raw column has no place in a matrix, and texts, pictures and histories are read at once",
                 where=f"column {encoding.column!r}",

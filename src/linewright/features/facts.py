@@ -147,6 +147,33 @@ class Picture(msgspec.Struct, frozen=True, kw_only=True):
     """How many numbers the backbone gives."""
 
 
+class SeriesPart(msgspec.Struct, frozen=True, kw_only=True, tag="series_part", tag_field="encoding"):
+    """One of the numbers that a forecast is made of, by its place among those of `features.series.Layout`."""
+
+    column: str
+    """Its source; all columns of a row are read together."""
+    place: int
+    window: "Window | None" = None
+    """How rows are read; said at place 0 alone."""
+
+
+class Window(msgspec.Struct, frozen=True, kw_only=True):
+    """How the recent values of a series are read."""
+
+    recent: str
+    """Column of the newest values."""
+    time: str
+    """Column of the time of the newest."""
+    known: tuple[str, ...]
+    """Columns that are known ahead."""
+    steps: tuple[str, ...]
+    """Names of the steps ahead."""
+    season: int
+    """After how many steps it comes again; 1 for never."""
+    length: int
+    """Values that are read."""
+
+
 class Raw(msgspec.Struct, frozen=True, kw_only=True, tag="raw", tag_field="encoding"):
     """A column as it is, for a model that makes its own features. Missing numbers stay NaN."""
 
@@ -167,6 +194,7 @@ Encoding = (
     | TextPart
     | PicturePart
     | HistoryItem
+    | SeriesPart
     | Raw
 )
 
@@ -201,6 +229,24 @@ class Encoder(msgspec.Struct, frozen=True, kw_only=True):
         """What a model that reads a history can list, in the order of its codes; empty for others."""
         first = self.encodings[0] if self.encodings else None
         return first.items if isinstance(first, HistoryItem) else ()
+
+    @property
+    def window(self) -> Window | None:
+        """How a model that forecasts reads the recent values of a series; `None` for others."""
+        first = self.encodings[0] if self.encodings else None
+        return first.window if isinstance(first, SeriesPart) else None
+
+    @property
+    def listed(self) -> tuple[str, ...]:
+        """What answers that are lists are made of: the items that can be listed, or the steps that are said ahead; empty for others."""
+        return self.items if self.window is None else self.window.steps
+
+    @property
+    def lists(self) -> tuple[str, ...]:
+        """Names of the columns that hold lists."""
+        if self.window is not None:
+            return (self.window.recent, *self.window.known)
+        return self.columns if self.items else ()
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -246,6 +292,8 @@ def _name(encoding: Encoding) -> str:
         case PicturePart():
             look = LOOKS[encoding.part : encoding.part + 1]
             return f"{encoding.column}:{look[0] if look else encoding.part - len(LOOKS) + 1}"
+        case SeriesPart():
+            return f"{encoding.column}:{encoding.place + 1}"
         case Elapsed():
             return f"{encoding.column}-{encoding.since}" if encoding.since else f"{encoding.column}:days"
         case Arithmetic():

@@ -23,17 +23,20 @@ from linewright.text.years import say_year
 NOT_EXPLAINED: Mapping[NotExplained, str] = {
     "adds-no-scores": "the estimator of the line does not add up scores, so that no column has a part of them",
     "lists-items": "a list of items comes of a history alone, and its scores are not parted by column",
+    "says-steps": "a forecast comes from the recent values alone, and no column has a part of its steps",
     "imported": "an imported model does not say how its training rows are distributed, which an explanation needs",
 }
 _ALLOWED: Mapping[NotExplained, str] = {
     "adds-no-scores": "boosted trees, or a model of the built-in engine",
     "lists-items": "a model that answers a class or a number",
+    "says-steps": "a model that answers a class or a number",
     "imported": "a model that a line has trained",
 }
 _HINTS: Mapping[NotExplained, str] = {
     "adds-no-scores": "ask without `explain`; or let `train.python` return an estimator of LightGBM or XGBoost, or take it out, and the "
     "built-in engine trains what is explained",
     "lists-items": "ask without `explain`; POST /v1/lines/{line}/similar says which items go with one of the history",
+    "says-steps": "ask without `explain`",
     "imported": "ask without `explain`; or let the line train a challenger (linewright retrain {line}): an estimator of LightGBM or "
     "XGBoost, and whatever the built-in engine trains, is explained",
 }

@@ -632,7 +632,7 @@ class Missed(msgspec.Struct, frozen=True, kw_only=True):
     """Of them, those that are missed."""
 
 
-NotExplained = Literal["adds-no-scores", "imported", "lists-items"]
+NotExplained = Literal["adds-no-scores", "imported", "lists-items", "says-steps"]
 """Why single answers cannot be explained: the estimator does not add up scores, or the model is imported and does not say how its
 training rows are distributed."""
 

@@ -74,6 +74,12 @@ TASK_FACTS: Mapping[str, TaskFacts] = MappingProxyType(
                 label="items",
                 loss_name="1 - ndcg@10",
             ),
+            TaskFacts(
+                name="forecast",
+                metrics=("mase", "owa", "smape", "pinball", "coverage"),
+                label="values",
+                loss_name="scaled error",
+            ),
         )
     }
 )
@@ -170,6 +176,11 @@ METRIC_FACTS: Mapping[str, MetricFacts] = MappingProxyType(
             _metric("recall@10", "recommend"),
             _metric("coverage@10", "recommend"),
             _metric("novelty@10", "recommend", is_bounded=False),
+            *(
+                _metric(name, "forecast", greater_is_better=False, is_bounded=False)
+                for name in ("mase", "owa", "smape", "pinball")
+            ),
+            _metric("coverage", "forecast"),
         )
     }
 )

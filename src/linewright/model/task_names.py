@@ -14,6 +14,7 @@ TASKS: Mapping[str, str] = {
     "survival": "linewright.model.tasks.survival:SURVIVAL",
     "rul": "linewright.model.tasks.survival:RUL",
     "recommend": "linewright.model.tasks.recommend:RECOMMEND",
+    "forecast": "linewright.model.tasks.forecast:FORECAST",
 }
 """``module:NAME`` of the rules of each task that is built in."""
 PLUGINS = "linewright.tasks"

@@ -36,7 +36,7 @@ def new(
     columns: tuple[str, ...] = (),
     python: str | None = None,
     engine: Literal["built-in", "flaml", "autogluon"] = "built-in",
-    task: Literal["auto", "recommend"] = "auto",
+    task: Literal["auto", "recommend", "forecast"] = "auto",
 ) -> NewLine:
     """Look at a table and write a line file for it, each choice with its reason.
 
@@ -72,7 +72,7 @@ def new(
     engine
         What chooses and fits the model: built-in, or one of the extras flaml and autogluon.
     task
-        `recommend` for a table of events: the label is the item that was taken, the group the user. By default the label decides.
+        `recommend` for a table of events: the label is the item that was taken, the group the user; `forecast` for values of series: the group is the series. By default the label decides.
     """
     made = new_line(
         factory.root,

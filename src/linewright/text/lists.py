@@ -1,5 +1,6 @@
-"""Lists of texts, such as the items of a history: one cell of a table holds one as its JSON text, so that equal lists are equal texts."""
+"""Lists of texts or of numbers, such as the items of a history: one cell of a table holds one as its JSON text, so that equal lists are equal texts."""
 
+import math
 from collections.abc import Iterable, Sequence
 
 import msgspec
@@ -62,6 +63,58 @@ def read_list_text(text: str) -> str | None:
     """
     try:
         return to_list_text(read_list(text))
+    except ValueError:
+        return None
+
+
+_NUMBERS = msgspec.json.Decoder(list[float | None])
+
+
+def to_numbers_text(values: Iterable[float | None]) -> str:
+    """Return numbers as the text that stands for them; one that is missing, `None` or NaN, is ``null``.
+
+    Examples
+    --------
+    >>> to_numbers_text([1.0, float("nan"), 2.5])
+    '[1.0,null,2.5]'
+    """
+    return msgspec.json.encode(list(values)).decode()
+
+
+def read_numbers(text: str) -> list[float]:
+    """Return the numbers of a list, NaN for one that is missing.
+
+    Raises
+    ------
+    ValueError
+        If the text is not a JSON list of finite numbers, or one of more than `MOST_ITEMS`.
+
+    Examples
+    --------
+    >>> read_numbers("[1, null, 2.5]")
+    [1.0, nan, 2.5]
+    """
+    try:
+        values = _NUMBERS.decode(text)
+    except msgspec.MsgspecError as error:
+        raise ValueError(str(error)) from error
+    if len(values) > MOST_ITEMS:
+        raise ValueError(f"at most {MOST_ITEMS:,} numbers")
+    if not all(one is None or math.isfinite(one) for one in values):
+        raise ValueError("finite numbers")
+    return [math.nan if one is None else one for one in values]
+
+
+def read_numbers_text(text: str) -> str | None:
+    """Return the text of numbers as `to_numbers_text` writes it; `None` if it is not such a list.
+
+    Examples
+    --------
+    >>> read_numbers_text("[1, 2]"), read_numbers_text("a")
+    ('[1.0,2.0]', None)
+    """
+    try:
+        return to_numbers_text(read_numbers(text))
     except ValueError:
         return None
 

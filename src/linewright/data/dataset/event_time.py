@@ -5,7 +5,7 @@ from datetime import datetime
 import numpy as np
 import polars as pl
 
-from linewright.data.spec import DataSpec, duration_micros
+from linewright.data.spec import UNTIL, DataSpec, duration_micros
 from linewright.errors import SpecError
 
 
@@ -57,6 +57,8 @@ def known_at(frame: pl.DataFrame, data: DataSpec) -> np.ndarray:
     happened = moments(time)
     truth = happened + _delay(time, data)
     row = happened
+    if data.forecast is not None:
+        truth = _or_else(frame[UNTIL], time, truth, UNTIL)
     if data.table.known is not None:
         row = _or_else(frame[data.table.known], time, happened, "table.known")
     if data.label.known is not None:

@@ -483,7 +483,7 @@ def _straddling(frame: pl.DataFrame, is_test: np.ndarray, data: DataSpec) -> int
 
 def _is_class(label: pl.Series, data: DataSpec) -> bool:
     """Return whether a label has classes, as far as the table tells."""
-    if data.recommend is not None or data.label.event is not None:
+    if data.recommend is not None or data.forecast is not None or data.label.event is not None:
         return False
     return (
         data.label.positive is not None

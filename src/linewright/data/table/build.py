@@ -15,7 +15,7 @@ from linewright.data.spec import ColumnRule, DataSpec
 from linewright.data.table.times import timed, with_one_label
 from linewright.data.types import Typing, cast, cast_all, infer, known_zone
 from linewright.errors import ContractBreach, SpecError
-from linewright.text.lists import spelled, to_list_text
+from linewright.text.lists import spelled, to_list_text, to_numbers_text
 from linewright.text.suggest import listed, nearest
 
 _ORDERED = ("integer", "number", "date", "datetime")
@@ -258,6 +258,8 @@ def _as_text(value: Any, to: str) -> str | None:
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, list):
+        if to == "numbers":
+            return to_numbers_text(value)
         return to_list_text(spelled(value))
     if isinstance(value, float) and value.is_integer() and to != "number":
         return str(int(value))
@@ -346,6 +348,8 @@ def _named(data: DataSpec) -> Iterator[tuple[str, str]]:
     for name in label.columns or ():
         yield name, "label.columns"
     yield label.column, "label.column"
+    for name in data.forecast.known_ahead if data.forecast else ():
+        yield name, "forecast.known_ahead"
 
 
 def _named_event(data: DataSpec) -> dict[str, str]:
@@ -399,6 +403,8 @@ def _demanded(name: str, rule: ColumnRule, data: DataSpec) -> ColumnRule:
         demands |= {"nullable": False, "min": max(rule.min, 0) if isinstance(rule.min, (int, float)) else 0}
     if data.recommend is not None and name in {data.table.group, data.label.column}:
         demands["nullable"] = False  # an event is of a user and an item
+    if data.forecast is not None and name == data.table.group:
+        demands["nullable"] = False
     if demands and (rule.on_breach or data.contract.on_breach) == "warn":
         demands["on_breach"] = "quarantine"  # the line relies on these: a warning would let the row in
     if data.recommend is None and name in {data.label.column, *(data.label.columns or ())}:

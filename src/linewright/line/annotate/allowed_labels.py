@@ -67,6 +67,14 @@ def allowed_labels(factory: Factory, line: str) -> AllowedLabels:
             allowed="a line that predicts a class or a number",
             hint=f"labels are what users took: linewright feedback {line} FILE",
         )
+    if factory.line(line).forecast is not None:
+        raise RequestError(
+            "time tells what comes, so a line that forecasts has no questions for annotators",
+            where=line,
+            found="forecast",
+            allowed="a line that predicts a class or a number",
+            hint=f"read newer values: linewright run {line}",
+        )
     if champion is not None:
         return factory.metadata.get(champion.digest, Package)
     digest, ingested = newest_dataset(factory, line)

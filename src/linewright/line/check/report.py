@@ -118,7 +118,11 @@ def _check_data(factory: Factory, spec: LineSpec) -> Sound:
         (
             *check_file(factory, spec, checked.frame),
             # Of lists, the checks of tables have nothing to say.
-            *(() if spec.recommend else _check_table(spec, checked.frame, checked.columns, where)),
+            *(
+                ()
+                if spec.recommend or spec.forecast
+                else _check_table(spec, checked.frame, checked.columns, where)
+            ),
         ),
         checked.row_sql,
     )
@@ -169,7 +173,9 @@ def _contradictions(
         rules.target(labels, rules.classes(labels, spec.label.positive))
         # Whether there are pictures is known already; what becomes of them takes longer than a check may.
         plain = [column for column in feature_columns(spec, dataset) if column.type != "file"]
-        if spec.recommend is None and (plain or not any(column.type == "file" for column in columns)):
+        if not (spec.recommend or spec.forecast) and (
+            plain or not any(column.type == "file" for column in columns)
+        ):
             learn(labelled, plain)
     except SpecError as error:
         found.append(error)

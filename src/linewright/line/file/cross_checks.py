@@ -9,6 +9,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError, available_timezones
 
 from linewright.data.finding_text import check_ids
 from linewright.data.spec import ColumnRule, duration_micros, referred_source, table_sources
+from linewright.line.file.forecasting import forecasts
 from linewright.line.file.mistakes import Mistake, Mistakes, Path, did_you_mean, dotted, either, nearest
 from linewright.line.file.problem import Problem
 from linewright.line.file.recommending import recommends
@@ -41,6 +42,7 @@ def check_sections(spec: LineSpec, root: Entries, mistakes: Mistakes) -> None:
         _groups(spec),
         _checks(spec),
         recommends(spec),
+        forecasts(spec),
     )
     for problems in (
         *checks,

@@ -19,6 +19,7 @@ from linewright.model.metrics.estimate import measure_of, spreads
 from linewright.model.metrics.predictions import Said, guess, say
 from linewright.model.metrics.time_blocks import blocks_in_time
 from linewright.model.tasks import task
+from linewright.model.tasks.horizons import horizons_of
 from linewright.model.tasks.item_lists import lists_of
 from linewright.model.tasks.value import Amounts, amounts_of
 from linewright.model.value_amounts import as_amount, columns_of
@@ -201,7 +202,7 @@ def _spread(closing: Closing, rule: MetricRule, rows: _Rows) -> Spread:
     # The log is in order of time, so neighbours may be alike whatever the line's split is.
     blocks = (
         blocks_in_time(task(package.task).row_loss(truth, said.scores), [np.zeros(len(truth))])
-        if package.encoder.items
+        if package.encoder.listed
         else blocks_in_time(truth, [said.scores])
     )
     (spread,) = spreads(
@@ -220,6 +221,8 @@ def _guess(closing: Closing, rule: MetricRule, rows: _Rows) -> float:
     package, weight = closing.model.package, np.ones(len(rows.labels))
     baseline = closing.factory.metadata.get(package.trained, Trained).baseline
     scores = task(package.task).baseline_scores(baseline, len(rows.labels))
+    if package.encoder.window is not None:
+        scores = horizons_of([{**one, "prediction": one["naive"]} for one in rows.answers])
     beside = _said(rows, package).decided
     said = guess(package.task, scores, beside=beside, weight=weight, amounts=rows.amounts)
     return rule.function(_truth(rows.labels, package), said.used_by(rule), weight)
@@ -231,7 +234,7 @@ def _error(spread: Spread) -> float:
 
 
 def _truth(labels: Sequence[str | float], package: Package) -> np.ndarray:
-    names = package.classes or package.encoder.items
+    names = package.classes or package.encoder.listed
     return task(package.task).target([str(label) for label in labels], names)
 
 

@@ -4,6 +4,7 @@
 answered is read for that, and the worker, which lives for months, would keep the memory.
 """
 
+import math
 import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -39,7 +40,7 @@ from linewright.serve.rows.scorer import Scorer
 from linewright.store.disk import faults_explained
 from linewright.store.protocols import Version
 from linewright.store.values import digest_of
-from linewright.text.lists import read_list
+from linewright.text.lists import read_list, read_numbers
 from linewright.watch.facts import Reference, RetrainProposal
 from linewright.watch.histograms import reference_of
 
@@ -196,8 +197,11 @@ def _recent(rows: Rows, split: Split, spec: LineSpec, cause: str | None) -> pl.D
 def arrays(columns: Columns, model: Model) -> dict[str, np.ndarray]:
     """Return columns as `watch.histograms` counts them.
 
-    Of a text it is its number of characters, of a history its number of items, of a picture what it looks like. Dates and times move on by themselves and are left out.
+    Of a text it is its number of characters, of a history its number of items, of a picture what it looks like, of recent values the newest. Dates and times move on by themselves and are left out.
     """
+    window = model.package.encoder.window
+    if window is not None:
+        return {window.recent: _newest(columns[window.recent])}
     if model.package.encoder.items:
         return {name: _lengths(values) for name, values in columns.items() if isinstance(values, Levels)}
     texts = {text.column for text in model.package.encoder.texts}
@@ -210,6 +214,17 @@ def arrays(columns: Columns, model: Model) -> dict[str, np.ndarray]:
         elif not isinstance(values, Instants):
             found[name] = _array(values, is_text=name in texts)
     return found
+
+
+def _newest(recent: Values) -> np.ndarray:
+    """Return the newest value of each row."""
+    if not isinstance(recent, Levels):
+        return np.empty(0)
+    numbers = [
+        next((one for one in reversed(read_numbers(text)) if not math.isnan(one)), np.nan)
+        for text in recent.levels
+    ]
+    return np.array([*numbers, np.nan])[recent.codes]
 
 
 def _lengths(histories: Levels) -> np.ndarray:

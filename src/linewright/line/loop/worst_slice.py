@@ -175,7 +175,7 @@ def _worse(
     then, now = to_columns(frame, package.encoder.columns), scorer.read([one.row for one, _ in found])
 
     def losses(labels: Sequence[str], answers: Sequence[Mapping[str, Any]]) -> np.ndarray:
-        names = package.classes or package.encoder.items
+        names = package.classes or package.encoder.listed
         return rules.row_loss(rules.target(labels, names), scores_of(answers, package))
 
     compared = _compared(model, then, now, without=None)

@@ -43,6 +43,7 @@ from linewright.line.new.draft import Draft, source_name, write_draft
 from linewright.line.new.events import draft_events
 from linewright.line.new.imported_model import COLUMNS, bring
 from linewright.line.new.picture_folder import draft_pictures, pictures_in
+from linewright.line.new.series import draft_series
 from linewright.model.spec import FUNCTION, TrainSpec
 from linewright.model.task_facts import task_of
 from linewright.store.rights import as_asked, make_asked_folder
@@ -89,7 +90,7 @@ def new_line(
     columns: Sequence[str] = (),
     python: str | None = None,
     engine: Literal["built-in", "flaml", "autogluon"] = "built-in",
-    task: Literal["auto", "recommend"] = "auto",
+    task: Literal["auto", "recommend", "forecast"] = "auto",
 ) -> NewLine:
     """Look at a table and write ``lines/NAME.yaml``, each choice with its reason as a comment.
 
@@ -111,7 +112,7 @@ def new_line(
     python, engine
         What chooses and fits the model, as in the section ``train`` of a line file.
     task
-        ``recommend`` for a table of events: then the label is the item, and the group the user.
+        ``recommend`` for a table of events: then the label is the item, and the group the user. ``forecast`` for values of series: the group is the series.
 
     Returns
     -------
@@ -128,8 +129,7 @@ def new_line(
     path = root / "lines" / f"{name}.yaml"
     _refuse_name(name, path)
     _check_way(root, model=model, python=python, engine=engine, columns=columns)
-    if task == "recommend":
-        _refuse_with_events(given, model=model, python=python, engine=engine)
+    _refuse_with_many(given, task, model=model, python=python, engine=engine)
     folder = data.expanduser()
     if files := pictures_in(folder):
         return _of_pictures(
@@ -139,7 +139,7 @@ def new_line(
             files=files,
             folder=folder,
             given=given,
-            is_trained=model is None and python is None and engine == "built-in" and task != "recommend",
+            is_trained=model is None and python is None and engine == "built-in" and task == "auto",
         )
     source, is_outside, renamed = _source(root, data, given.label)
     opened = open_source(source_name(name), source, root)
@@ -156,8 +156,9 @@ def new_line(
         missing = {}
     elif missing:
         source, frame = spelled, clean(frame, spelled.missing_texts)
-    if task == "recommend":
-        return _of_events(path, source, see_all(frame, names=(given.key, given.group)), given, rows)
+    if task != "auto":
+        make = _of_events if task == "recommend" else _of_series
+        return make(path, source, see_all(frame, names=(given.key, given.group)), given, rows)
     where = partial(place_of, replace(opened, decimal="," if with_comma.decimal else opened.decimal))
     seen, profile = _looked_at(frame, given, where, source_name(name))
     brought = None
@@ -293,8 +294,12 @@ def _of_pictures(
     )
 
 
-def _refuse_with_events(given: GivenRoles, *, model: Path | None, python: str | None, engine: str) -> None:
-    """Refuse what is said of single rows, or chooses another model, where events are to become rows."""
+def _refuse_with_many(
+    given: GivenRoles, task: str, *, model: Path | None, python: str | None, engine: str
+) -> None:
+    """Refuse what is said of single rows, or chooses another model, if events or values are to become rows."""
+    if task == "auto":
+        return
     said = {
         "--positive": given.positive,
         "--event": given.event,
@@ -307,10 +312,12 @@ def _refuse_with_events(given: GivenRoles, *, model: Path | None, python: str | 
     wrong = [name for name, value in said.items() if value is not None]
     if wrong:
         raise RequestError(
-            "this is not for lines that recommend",
+            f"this is not for lines of task {task}",
             where=wrong[0],
             found=str(said[wrong[0]]),
-            allowed="--label ITEM, --group USER, --time WHEN",
+            allowed="--label ITEM, --group USER, --time WHEN"
+            if task == "recommend"
+            else "--label VALUE, --group SERIES, --time WHEN",
             hint="leave it out",
         )
 
@@ -333,6 +340,28 @@ def _of_events(
         key=None,
         time=drafted.time,
         group=drafted.user,
+        split="time",
+    )
+
+
+def _of_series(
+    path: Path, source: SourceSpec, seen: Mapping[str, Seen], given: GivenRoles, rows: int
+) -> NewLine:
+    name = path.stem
+    drafted = draft_series(name, source, seen, given, source_name=source_name(name))
+    parse_line(drafted.text, name=str(path))
+    _write(path, drafted.text)
+    return NewLine(
+        path=str(path),
+        task="forecast",
+        rows=min(rows, len(next(iter(seen.values())).values)),
+        of=rows,
+        columns=len(seen),
+        findings=(),
+        excluded=(),
+        key=None,
+        time=drafted.time,
+        group=drafted.series,
         split="time",
     )
 

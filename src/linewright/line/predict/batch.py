@@ -39,7 +39,6 @@ from linewright.serve.log.writer import PredictionLog
 from linewright.serve.rows.scalars import spell_all
 from linewright.serve.rows.scorer import Scorer
 from linewright.store.protocols import Version
-from linewright.text.lists import read_list
 
 SHOWN = 3
 CHUNK = 10_000
@@ -272,8 +271,7 @@ def _answer(
     """Answer and log rows; return them as rows of the file of answers."""
     package, scorer, frame = loaded.package, loaded.scorer, part.frame
     x = scorer.encode(to_columns(frame, package.encoder.columns))
-    lists = package.encoder.columns if package.encoder.items else ()
-    rows, answers = json_rows(frame, lists), scorer.answers(x)
+    rows, answers = json_rows(frame, package.encoder.lists), scorer.answers(x)
     explained = scorer.explain(x, name=f"{loaded.line}@{loaded.arm.model}") if explain else ()
     ids: list[str] = []
     for records in _records(context, loaded, rows, answers):
@@ -338,5 +336,5 @@ def json_rows(frame: pl.DataFrame, lists: Sequence[str] = ()) -> list[dict[str, 
     rows = [msgspec.to_builtins(row) for row in frame.iter_rows(named=True)]
     for name in lists:
         for row in rows:
-            row[name] = None if row[name] is None else read_list(row[name])
+            row[name] = None if row[name] is None else msgspec.json.decode(row[name])
     return rows

@@ -140,7 +140,7 @@ def _named(handed: HandedWhole, names: Sequence[str], purpose: str) -> str:
 
 
 def _spelled(text: object, package: Package) -> object:
-    if package.classes or package.encoder.items:
+    if package.classes or package.encoder.listed:
         return text
     try:
         return float(str(text))

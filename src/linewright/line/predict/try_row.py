@@ -43,7 +43,7 @@ class RequestField(msgspec.Struct, frozen=True, kw_only=True):
 
     name: str
     type: str
-    """``integer``, ``number``, ``boolean``, ``category``, ``text``, ``date``, ``datetime`` or ``list``."""
+    """``integer``, ``number``, ``boolean``, ``category``, ``text``, ``date``, ``datetime``, ``list`` or ``numbers``."""
     is_needed: bool
     """Whether a row without it is refused; a value may still be missing where `nullable`."""
     nullable: bool
@@ -207,6 +207,8 @@ def _typed(value: Any, kind: str) -> Any:
     text = value.strip()
     if not text:
         return None
+    if kind == "numbers":
+        return value if text.startswith("[") else f"[{text}]"
     if kind == "list":
         return value if text.startswith("[") else [one.strip() for one in text.split(",") if one.strip()]
     if kind == "boolean":
@@ -239,7 +241,7 @@ def _changes(  # noqa: PLR0917 -- what is known of one answer
     explained: Mapping[str, Any] | None,
 ) -> tuple[tuple[WouldChange, ...], int, int]:
     package = served.package
-    if package.encoder.items:
+    if package.encoder.listed:
         return (), 0, 0  # any other history is another question
     names = [one.name for one in package.columns if one.role == "feature"]
     if explained is not None:

@@ -493,7 +493,7 @@ def _golden_difference(model: Model, packaged: Any) -> float:
 
 def _question(model: Model) -> tuple[object, ...]:
     package = model.package
-    return package.task, package.label, package.classes
+    return package.task, package.label, package.classes or package.encoder.listed
 
 
 def _same_metric(evaluation: Evaluation, metric: Metric | None) -> float | None:

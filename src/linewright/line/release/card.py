@@ -13,8 +13,10 @@ from linewright.line.release.excluded_columns import in_spite, unequal
 from linewright.line.release.excluded_text import unequal_in_words
 from linewright.line.retention.dropped import dropped_at, forgotten_at
 from linewright.line.spec import LineSpec
+from linewright.model.card.parts import Example
 from linewright.model.card.render import CardFacts
-from linewright.model.facts import Certificate, Registered
+from linewright.model.facts import Certificate, Package, Registered
+from linewright.model.package.model import read_golden
 from linewright.release.facts import Halted, Promoted, Refused, RolledBack, Withdrawn
 from linewright.store.names import file_of
 from linewright.store.protocols import Version
@@ -79,9 +81,17 @@ def card_facts(factory: Factory, version: Version) -> CardFacts:
         time_range=None
         if dropped
         else _time_range(factory, evidence.dataset, spec.get("table", {}).get("time")),
+        example=_example(factory, evidence.package),
         dropped=dropped,
         forgotten=forgotten_at(factory, evidence.trained.dataset),
     )
+
+
+def _example(factory: Factory, package: Package) -> Example | None:
+    if package.encoder.window is None or not factory.artifacts.has(package.golden):
+        return None
+    golden = read_golden(package, factory.artifacts.get)
+    return Example(row=dict(golden.rows[0]), answer=dict(golden.predictions[0])) if golden.rows else None
 
 
 def _events(factory: Factory, version: Version) -> tuple[Event, ...]:

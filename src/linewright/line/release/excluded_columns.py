@@ -18,6 +18,8 @@ REASON = "the champion reads columns that the line no longer uses"
 
 def barred_in(package: Package, spec: LineSpec) -> tuple[str, ...]:
     """Return the columns that a model reads and a line file bars: excluded, in another role, or not in its contract any more."""
+    if package.encoder.listed:  # it reads what is made of the table
+        return ()
     barred = {name for name in roles(spec).values() if name} | set(spec.table.exclude)
     named = set(spec.contract.columns)
     return tuple(name for name in package.encoder.columns if name in barred or (named and name not in named))

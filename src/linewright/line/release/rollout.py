@@ -14,6 +14,7 @@ from linewright.line.release.trial_time import step_end
 from linewright.line.spec import LineSpec
 from linewright.model.facts import Certificate, Package
 from linewright.model.gates.text import certificate_in_words
+from linewright.model.step_loss import loss_of_steps
 from linewright.model.task_facts import task_facts
 from linewright.model.tasks.censoring import read_time
 from linewright.model.tasks.item_lists import loss_of_list
@@ -25,7 +26,7 @@ from linewright.serve.facts import Prediction, Truth
 from linewright.serve.models.canary_failure import trouble_with
 from linewright.store.clock import said
 from linewright.store.values import decode
-from linewright.text.lists import read_list
+from linewright.text.lists import read_list, read_numbers
 from linewright.text.numbers import count
 from linewright.watch.facts import Watched
 
@@ -300,6 +301,8 @@ def trial_of(factory: Factory, release: ReleaseSpec, canary: Deployed) -> Trial:
 
 
 def _loss_name(package: Package) -> str:
+    if package.encoder.window is not None:
+        return "symmetric error"
     if package.encoder.items:
         return task_facts(package.task).loss_name
     return "Brier score" if package.classes else "relative error"
@@ -382,6 +385,8 @@ def loss_of(record: Prediction, truth: Truth, half_width: float | None) -> float
         return _of_curve(answer["survival"], truth.label)
     if "scores" in answer:
         return loss_of_list(answer["prediction"], read_list(str(truth.label)))
+    if "times" in answer:
+        return loss_of_steps(answer["prediction"], read_numbers(str(truth.label)))
     if not half_width or isinstance(truth.label, str):
         return None
     return min(1.0, abs(answer["prediction"] - truth.label) / (_WIDTHS * half_width))

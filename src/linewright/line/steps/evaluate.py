@@ -17,6 +17,7 @@ from linewright.line.check.amounts import amounts_of_rows
 from linewright.line.run_context import Work, compared_by, headline
 from linewright.line.split_rows import label_text, read_rows, weights
 from linewright.line.steps.explained_inputs import inputs_of
+from linewright.line.steps.forecast import naive_scores, series_of
 from linewright.line.steps.ingest import answered
 from linewright.line.steps.recommend import popular_lists, users_of
 from linewright.line.steps.rival import BASELINE, rival_of
@@ -39,6 +40,9 @@ from linewright.model.tasks.value import Amounts
 from linewright.model.train.scored_rows import from_bytes
 from linewright.store.values import digest_of
 
+FEWEST_SERIES = 20
+"""Series from which on they are what is drawn; of fewer, blocks of time are."""
+
 
 def _clusters(
     work: Work, rows: np.ndarray, truth: np.ndarray, scores: Iterable[np.ndarray]
@@ -50,6 +54,8 @@ def _clusters(
     table = work.spec.table
     if work.spec.recommend is not None:
         return users_of(work, rows)
+    if work.spec.forecast is not None:
+        return _clusters_of_series(work, rows, truth, scores)
     match _kind(work):
         case "block":
             return blocks_in_time(truth, scores)
@@ -61,7 +67,20 @@ def _clusters(
             return None if len(distinct) == len(rows) else which
 
 
+def _clusters_of_series(
+    work: Work, rows: np.ndarray, truth: np.ndarray, scores: Iterable[np.ndarray]
+) -> np.ndarray | None:
+    """Return the series of each row, which are drawn together; of few series blocks of time."""
+    series = series_of(work, rows)
+    if series.max(initial=0) + 1 >= FEWEST_SERIES:
+        return series
+    losses = [work.rules.row_loss(truth, one) for one in scores]
+    return blocks_in_time(losses[0], [np.zeros(len(rows)), *losses[1:]])
+
+
 def _kind(work: Work) -> ClusterKind:
+    if work.spec.forecast is not None:
+        return "block" if series_of(work, work.rows.test).max(initial=0) + 1 < FEWEST_SERIES else "group"
     if work.spec.recommend is not None:
         return "group"
     if work.split.by == "time":
@@ -119,7 +138,7 @@ def ask_test_rows(
     """
     test, trained, rules = work.rows.test, work.trained, work.rules
     frame = work.rows.frame[test]
-    names = trained.classes or (*trained.encoder.items, *more_items)
+    names = trained.classes or (*trained.encoder.listed, *more_items)
     truth = rules.target(label_text(frame, work.spec.label.column), names)
     model = load(package, work.factory.artifacts.get, work.factory.features_of)
     x = encode_table(model.package.encoder, frame, pictures=model.pictures)
@@ -149,6 +168,8 @@ def _baseline_scores(work: Work, x: np.ndarray, n: int) -> np.ndarray:
     """Return what is said without features; of a recommender, the popular items that the history does not rule out."""
     if work.spec.recommend is not None:
         return popular_lists(work, work.spec.recommend, x)
+    if work.spec.forecast is not None:
+        return naive_scores(work.trained.encoder, x)
     return work.rules.baseline_scores(work.trained.baseline, n)
 
 
@@ -163,7 +184,7 @@ def evaluate_step(work: Work) -> Evaluation:
         band=asked.model.band,
         raw_scores=None if package.calibration.method == "none" else asked.model.raw_scores(asked.x),
     )
-    if work.spec.recommend is not None:  # there are no columns to explain it by
+    if work.trained.encoder.listed:  # there are no columns to explain it by
         return msgspec.structs.replace(measured, explanation=work.metadata.keep(work.explanation))
     told = with_missed(work.explanation, asked.model, asked.held_out, seed=rows.seed)
     plain = _plain(work, rows)
@@ -226,7 +247,7 @@ def gate_step(work: Work) -> Certificate:
     if rival_scores is not None and champion is not None and champion.encoder.items:
         # Each model has codes of its own for items.
         more_items = tuple(sorted({*champion.encoder.items} - {*trained.encoder.items}))
-        rival_scores = recoded(rival_scores, champion.encoder.items, (*trained.encoder.items, *more_items))
+        rival_scores = recoded(rival_scores, champion.encoder.items, (*trained.encoder.listed, *more_items))
     asked = ask_test_rows(
         work,
         package,

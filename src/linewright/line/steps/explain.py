@@ -17,7 +17,7 @@ from linewright.model.train.scored_rows import Scored, to_bytes
 def explain_step(work: Work) -> Explanation:
     """Explain the scores of the package on the test rows; where it decides is no part of that."""
     asked = ask_test_rows(work, work.parity.package)
-    if work.spec.recommend is not None:
+    if work.trained.encoder.listed:
         losses = work.rules.row_loss(asked.rows.truth, asked.rows.scores)
         return Explanation(
             package=work.parity.package,
@@ -29,7 +29,7 @@ def explain_step(work: Work) -> Explanation:
             together=(),
             rows=0,
             repeats=0,
-            not_explained="lists-items",
+            not_explained="lists-items" if work.trained.encoder.items else "says-steps",
         )
     seed = asked.rows.seed
     told = explanation(asked.model, asked.held_out, split=work.known["split"], seed=seed)

@@ -22,6 +22,7 @@ from linewright.line.predict.sql_columns import rows_with_made
 from linewright.line.retention.forgotten_rows import are_forgotten
 from linewright.line.run_context import Work, missing_texts
 from linewright.line.spec import LineSpec
+from linewright.line.steps.truths import settle
 from linewright.model.facts import RequestColumn
 from linewright.model.pictures import see
 from linewright.serve.rows.reader import converter
@@ -35,7 +36,7 @@ def ingest_step(work: Work) -> Ingested:
     factory = work.factory
     try:
         served = [] if work.as_of is None else served_rows(factory, work.spec, work.as_of)
-        return ingest(
+        ingested = ingest(
             factory.context,
             work.spec,
             factory.root,
@@ -49,6 +50,9 @@ def ingest_step(work: Work) -> Ingested:
         if error.details.get("quarantine"):
             error.hint = f"see the rows: linewright datasets {work.spec.line} --quarantine; then {error.hint}"
         raise recalled(error, before_of(factory, work.spec.line)) from error
+    if work.spec.forecast is not None:
+        settle(work, ingested.dataset, work.spec.forecast)
+    return ingested
 
 
 def given_labels(work: Work) -> GivenLabels | None:

@@ -46,6 +46,9 @@ def _comparable(work: Work, digest: str) -> Rival:
     is_alike = (theirs.task, theirs.label) == (ours.task, work.spec.label.column)
     if not is_alike or not work.rules.are_comparable(ours.classes, theirs.classes):
         return Rival(BASELINE, AnotherQuestion())
+    said, says = theirs.encoder.window, ours.encoder.window
+    if said is not None and says is not None and said.steps != says.steps:
+        return Rival(BASELINE, AnotherQuestion())
     gone = sorted(set(theirs.encoder.columns) - {column.name for column in work.dataset.columns})
     if gone:
         return Rival(BASELINE, LostColumns(columns=tuple(gone)))

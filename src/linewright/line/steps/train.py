@@ -21,6 +21,7 @@ from linewright.line.predict.batch import json_rows
 from linewright.line.run_context import CODE_FILE, Work, chosen_by, missing_texts, optional_columns
 from linewright.line.split_rows import label_text, weights
 from linewright.line.steps.adopt import adopt, adopted_graph, parity_of_adopted
+from linewright.line.steps.forecast import train_forecast
 from linewright.line.steps.ingest import moments_of_rows
 from linewright.line.steps.peers import PeerRows, compared, peer_rows
 from linewright.line.steps.recommend import train_recommender
@@ -28,6 +29,7 @@ from linewright.model.export.parity import parity, refused_by
 from linewright.model.export.to_onnx import to_onnx
 from linewright.model.facts import Estimated, Parity, RequestColumn, Sample, Shared, Trained
 from linewright.model.families.trainer import TRAINERS, read_native
+from linewright.model.forecast.parity import parity_of_steps
 from linewright.model.metrics.definitions import metric
 from linewright.model.package.model import Model, build, keep_package, load, open_model
 from linewright.model.pictures import picture_of, readers_of
@@ -51,6 +53,8 @@ def train_step(work: Work) -> Trained:
         return adopt(work, work.adopts)
     if work.spec.recommend is not None:
         return train_recommender(work, work.spec.recommend)
+    if work.spec.forecast is not None:
+        return train_forecast(work, work.spec.forecast)
     rules, context = work.rules, work.factory.context
     seed = context.seed(work.known["split"])
     taught = _taught(work, seed)
@@ -248,8 +252,8 @@ def _fold_positions(work: Work, taught: _Taught) -> list[tuple[np.ndarray, np.nd
 def package_step(work: Work) -> Parity:
     """Export the model as a package, and prove that the package answers as the model does."""
     trained, context = work.trained, work.factory.context
-    if work.spec.recommend is not None:
-        return _package_recommender(work)
+    if trained.encoder.listed:
+        return _package_graph(work)
     native = context.artifacts.get(trained.native)
     held_out = work.rows.frame[work.rows.test[:PARITY_ROWS]]
     x = encode(
@@ -290,8 +294,8 @@ def package_step(work: Work) -> Parity:
     return parity(fitted, model, x=x, seed=context.seed(digest))
 
 
-def _package_recommender(work: Work) -> Parity:
-    """Package a recommender, whose graph is what was learned, and prove that it ranks as its numbers say."""
+def _package_graph(work: Work) -> Parity:
+    """Package what was learned as a graph, and prove that it answers as its numbers say."""
     trained, context = work.trained, work.factory.context
     graph = context.artifacts.get(trained.native)
     package = partial(
@@ -309,7 +313,7 @@ def _package_recommender(work: Work) -> Parity:
     model = load(digest, context.artifacts.get)
     Scorer(model).check_golden(context.artifacts.get)
     x = encode_table(trained.encoder, work.rows.frame, work.rows.test[:PARITY_ROWS])
-    return parity_of_lists(model, graph, x=x)
+    return (parity_of_lists if trained.encoder.items else parity_of_steps)(model, graph, x=x)
 
 
 def _require_values(trained: Trained, refuses: Sequence[int], x: np.ndarray) -> None:
@@ -353,5 +357,4 @@ def _golden(work: Work, model: Model) -> bytes:
     encoder = model.package.encoder
     frame = work.rows.frame[work.rows.test[:GOLDEN_ROWS]].select(encoder.columns)
     answers = model.answers(model.scores(encode(encoder, to_columns(frame, encoder.columns), model.pictures)))
-    lists = encoder.columns if encoder.items else ()
-    return msgspec.json.encode({"rows": json_rows(frame, lists), "predictions": answers})
+    return msgspec.json.encode({"rows": json_rows(frame, encoder.lists), "predictions": answers})

@@ -25,7 +25,7 @@ def weak(facts: CardFacts) -> Section:
 
 def _weak(facts: CardFacts) -> Iterator[Statement]:
     found, cited = facts.explanation, facts.explanation_digest
-    if found is None or facts.package.encoder.items:
+    if found is None or facts.package.encoder.listed:
         return
     of = "_of_class" if has_classes(facts.package.task) else "_of_numbers"
     for one in found.slices:

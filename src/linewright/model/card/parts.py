@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import msgspec
 
@@ -10,6 +11,13 @@ from linewright.data.facts import Dataset, Ingested, Split
 from linewright.model.facts import Certificate, Decision, Evaluation, Explanation, Package, Parity, Trained
 from linewright.model.task_facts import has_classes
 from linewright.store.values import Event
+
+
+class Example(msgspec.Struct, frozen=True, kw_only=True):
+    """A test row as a client would send it, and its answer."""
+
+    row: dict[str, Any]
+    answer: dict[str, Any]
 
 
 class CardFacts(msgspec.Struct, frozen=True, kw_only=True):
@@ -69,6 +77,8 @@ class CardFacts(msgspec.Struct, frozen=True, kw_only=True):
     """What happened in the line, oldest first; those about other models are passed over."""
     time_range: tuple[str, str] | None = None
     """First and last value of the time column."""
+    example: Example | None = None
+    """Of a forecast: its first test row."""
     dropped: str | None = None
     """When the rows of its dataset were dropped by retention; `None` where they are kept."""
     forgotten: str | None = None

@@ -23,6 +23,7 @@ from linewright.model.card.parts import (
     that_hold,
 )
 from linewright.model.card.record import certificate, fairness, limits, standing, status_of
+from linewright.model.card.steps import steps
 from linewright.model.facts import Metric, Task
 from linewright.model.metrics.definitions import find_metric
 from linewright.model.task_facts import has_classes
@@ -40,6 +41,7 @@ def card_of(facts: CardFacts) -> Card:
         _metrics(facts),
         confusion(facts),
         curve(facts),
+        steps(facts),
         weak(facts),
         needed(facts),
         moved(facts),
@@ -165,8 +167,9 @@ def _data(facts: CardFacts) -> Iterator[Statement]:
     if ingested is None:
         return
     cited, out = facts.ingested_digest, max(ingested.rows_read - dataset.rows, 0)
-    if facts.package.encoder.items:
-        yield say("data.events", cited, read=ingested.rows_read, rows=dataset.rows)
+    if facts.package.encoder.listed:
+        kind = "data.events" if facts.package.encoder.items else "data.values"
+        yield say(kind, cited, read=ingested.rows_read, rows=dataset.rows)
         return
     yield say("data.kept_out", cited, ingested.quarantine, read=ingested.rows_read, out=out)
     for one in ingested.findings:

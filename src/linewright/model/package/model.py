@@ -62,7 +62,7 @@ class Model:
         """What reads the pictures of each column."""
         self._rules, self._feed = task(package.task), Feed(package.encoder)
         self._explainer: Explainer | None = None
-        self._names = package.classes or package.encoder.items
+        self._names = package.classes or package.encoder.listed
         self._is_wide = bool(self._names)
         self.band = package.band
         """How wide the intervals of its answers are; `None` for classes."""
@@ -143,6 +143,8 @@ class Model:
         package = self.package
         if package.encoder.items:
             raise cannot_be_explained("lists-items", model=self.digest)
+        if package.encoder.window is not None:
+            raise cannot_be_explained("says-steps", model=self.digest)
         raw = self._graph.run(self._feed.of(x), len(x))
         if self._explainer is None:
             # Read when first asked for; two threads that ask at once read twice and alike.
@@ -267,11 +269,11 @@ def open_model(
     _check_bytes(graph, package.graph)
     if len(graph) != package.graph_bytes:
         raise _misfit(where, "bytes of the graph", len(graph), package.graph_bytes)
-    is_list = bool(package.encoder.items)
+    is_list, is_wide = bool(package.encoder.items), bool(package.encoder.listed)
     opened = open_graph(
         graph,
         inputs=inputs_of(package.encoder),
-        outputs=None if is_list else len(package.classes) or 1,
+        outputs=None if is_wide else len(package.classes) or 1,
         where=where,
         at_once=LISTS_AT_ONCE if is_list else ROWS_AT_ONCE,
     )
@@ -324,7 +326,7 @@ def largest_difference(answers: Sequence[Mapping[str, Any]], expected: Sequence[
     if len(answers) != len(expected):
         return inf
     # A graph adds float32 numbers: an answer near 0 among large ones is as exact as they are.
-    others = ("probabilities", "survival", "scores")
+    others = ("probabilities", "survival", "scores", "times")
     numbers = [one["prediction"] for one in expected if not any(name in one for name in others)]
     unit = 0.1 * max(map(abs, numbers), default=0.0)
     return max((answer_difference(a, e, unit) for a, e in zip(answers, expected, strict=True)), default=0.0)
@@ -339,6 +341,8 @@ def answer_difference(answer: Mapping[str, Any], expected: Mapping[str, Any], un
             return inf
         pairs = zip(answer["scores"], expected["scores"], strict=True)
         return max((abs(a - b) / max(1.0, abs(b)) for a, b in pairs), default=0.0)
+    if "times" in expected:
+        return _steps_difference(answer, expected)
     shares = next((name for name in ("probabilities", "survival") if name in answer), None)
     if shares is None:
         truth = expected["prediction"]
@@ -346,6 +350,15 @@ def answer_difference(answer: Mapping[str, Any], expected: Mapping[str, Any], un
     # The class follows from the probabilities, the time from the curve; a row on the threshold may fall to either side on another machine.
     found, wanted = answer[shares], expected[shares]
     return max(abs(found[name] - wanted[name]) for name in wanted) if found.keys() == wanted.keys() else inf
+
+
+def _steps_difference(answer: Mapping[str, Any], expected: Mapping[str, Any]) -> float:
+    """Return how far the steps of a forecast are from the expected ones, in what errors are divided by, or relative to them."""
+    parts = ("prediction", "low", "high")
+    if answer["times"] != expected["times"] or any(len(answer[one]) != len(expected[one]) for one in parts):
+        return inf
+    pairs = ((a, b) for one in parts for a, b in zip(answer[one], expected[one], strict=True))
+    return max((abs(a - b) / max(expected["scale"], abs(b)) for a, b in pairs), default=0.0)
 
 
 def build(

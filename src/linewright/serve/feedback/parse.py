@@ -12,7 +12,14 @@ from linewright.errors import RequestError
 from linewright.model.facts import RequestColumn
 from linewright.model.task_facts import has_times, task_facts
 from linewright.serve.rows.scalars import MAX_TEXT, as_number, kind_of, shown, spell
-from linewright.text.lists import MOST_ITEMS, read_list, spelled, to_list_text
+from linewright.text.lists import (
+    MOST_ITEMS,
+    read_list,
+    read_numbers_text,
+    spelled,
+    to_list_text,
+    to_numbers_text,
+)
 
 MAX_LABELS = 10_000
 
@@ -32,7 +39,7 @@ class AllowedLabels(Protocol):
 
     @property
     def classes(self) -> tuple[str, ...]:
-        """What a label may be; empty for numbers, and for lists of items, which may hold any."""
+        """What a label may be; empty for numbers, and for lists, which may hold any."""
         ...
 
     @property
@@ -189,6 +196,8 @@ def _fitting(value: object, package: AllowedLabels, place: Callable[[str], str],
         return _time(value, package, place(part), later)
     if task_facts(package.task).label == "items":
         return _items(value, place(part), later)
+    if task_facts(package.task).label == "values":
+        return _values(value, place(part), later)
     if not package.classes:
         if isinstance(value, (int, float)) and not isinstance(value, bool) and _is_plain(value):
             return float(value) + 0.0  # so that -0.0 is 0.0
@@ -209,6 +218,25 @@ def _fitting(value: object, package: AllowedLabels, place: Callable[[str], str],
             hint=later,
         )
     return known
+
+
+def _values(value: object, where: str, hint: str) -> str:
+    """Return a label that is a list of numbers, ``null`` for a value that is not known."""
+    text = value if isinstance(value, str) else None
+    if isinstance(value, list) and len(cast("list[Any]", value)) <= MOST_ITEMS:
+        numbers = cast("list[Any]", value)
+        if all(one is None or (isinstance(one, (int, float)) and _is_plain(one)) for one in numbers):
+            text = to_numbers_text(None if one is None else float(one) for one in numbers)
+    found = None if text is None else read_numbers_text(text)
+    if found is None or found == "[]":
+        raise RequestError(
+            "not a list of numbers",
+            where=where,
+            found=shown(value),
+            allowed="the values that came, the next first, e.g. [1.5, null, 2]",
+            hint=hint,
+        )
+    return found
 
 
 def _items(value: object, where: str, hint: str) -> str:

@@ -398,6 +398,16 @@ def _outputs(package: Package, *, ids: Sequence[str], answers: Sequence[Mapping[
             _output("scores", "BYTES", [n], values),
             _output("id", "BYTES", [n], list(ids)),
         ]
+    if package.encoder.window is not None:
+        return [
+            *(
+                _output(
+                    part, "BYTES", [n], [msgspec.json.encode(answer[part]).decode() for answer in answers]
+                )
+                for part in ("prediction", "times", "low", "high")
+            ),
+            _output("id", "BYTES", [n], list(ids)),
+        ]
     predictions = _output(
         "prediction", "BYTES" if is_class else "FP64", [n], [a["prediction"] for a in answers]
     )

@@ -430,6 +430,8 @@ def _prediction(package: Package, line: str) -> Schema:
             "minimum": 0,
             "description": "Items of the history that the model knows; of none, items are ranked by popularity.",
         }
+    elif package.encoder.window is not None:
+        properties |= _steps(len(package.encoder.window.steps))
     else:
         properties["prediction"] = {"type": "number"}
     if package.threshold is not None:
@@ -470,6 +472,24 @@ _TIME: Schema = {
 }
 
 
+def _steps(horizon: int) -> dict[str, Schema]:
+    """Return what an answer says of each step ahead."""
+
+    def one(kind: Schema, description: str) -> Schema:
+        return {**_list(kind), "minItems": horizon, "maxItems": horizon, "description": description}
+
+    return {
+        "prediction": one(_NUMBER, "The values of the next steps, the next first."),
+        "times": one({"type": ["string", "integer"]}, "When they are."),
+        "low": one(_NUMBER, "Lower ends of their intervals."),
+        "high": one(_NUMBER, "Upper ends of their intervals."),
+        "level": {**_SHARE, "description": "Share of the values that intervals are made to hold."},
+        "naive": one(_NUMBER, "The newest value with its season, for comparison."),
+        "scale": {**_NUMBER, "description": "What scaled errors are divided by."},
+        "recent_used": {"type": "integer", "minimum": 0, "description": "Recent values that were read."},
+    }
+
+
 def _is_class(package: Package) -> bool:
     return bool(package.classes) and not has_times(package.task)
 
@@ -478,6 +498,9 @@ def _label(package: Package, line: str) -> Schema:
     known = _named(".Class", line) if _is_class(package) else _TIME if has_times(package.task) else _NUMBER
     if package.encoder.items:
         known = {**_list(_KEY), "description": "The items that were taken; none where nothing was."}
+    if package.encoder.window is not None:
+        steps = _list({"type": ["number", "null"]}, len(package.encoder.window.steps))
+        known = {**steps, "description": "The values that came, the next first; null where none is known."}
     label = _object(
         {
             "id": {**_TEXT, "maxLength": 100, "description": "Of the prediction that it is about."},

@@ -77,6 +77,8 @@ class MatrixReader:
         self._is_plain = not added
         self._by_column = [j for j in range(self._width) if j not in placed]
         self._names = {name for j in self._by_column for name in _columns_of(encoder.encodings[j])}
+        if encoder.window is not None:
+            self._names.update(encoder.columns)
         self._readers: Readers = {
             **pictures,
             **{text.column: TextReader(text) for text in encoder.texts},

@@ -27,6 +27,7 @@ _USUAL: dict[str, Any] = {
     "date": str | None,
     "datetime": str | None,
     "list": list[str] | None,
+    "numbers": list[int | float | None] | None,
 }
 """By column type, what a JSON value of it usually is."""
 _CARRIED = bool | int | float | str | None

@@ -12,7 +12,7 @@ import numpy as np
 
 from linewright.features.encode import MISSING, Instants, Levels, Numbers, Values
 from linewright.serve.rows.scalars import INT64, MAX_TEXT, spell
-from linewright.text.lists import MOST_ITEMS, read_list, spelled, to_list_text
+from linewright.text.lists import MOST_ITEMS, read_list, read_numbers, spelled, to_list_text, to_numbers_text
 
 _TEXT_OR_NONE = frozenset({str, NoneType})
 _DIGEST = re.compile("sha256:[0-9a-f]{64}")
@@ -109,6 +109,17 @@ def _list(value: object) -> str | None:
     return _blank(value)
 
 
+def _list_of_numbers(value: object) -> str | None:
+    if type(value) is list:
+        numbers = [None if one is None else _number(one) for one in cast("list[object]", value)]
+        if len(numbers) > MOST_ITEMS:
+            raise Excess(f"at most {MOST_ITEMS:,} numbers")
+        return to_numbers_text(numbers)
+    if type(value) is str and (text := value.strip()):
+        return to_numbers_text(read_numbers(text))
+    return _blank(value)
+
+
 def is_digest(value: str) -> bool:
     """Return whether a text has the form of a digest."""
     return _DIGEST.fullmatch(value) is not None
@@ -195,6 +206,12 @@ KINDS: Mapping[str, Kind] = {
         _levels,
         f'a list of at most {MOST_ITEMS:,} texts, e.g. ["a", "b"]',
         {"type": "array", "items": {"type": ["string", "number"]}, "maxItems": MOST_ITEMS},
+    ),
+    "numbers": Kind(
+        _list_of_numbers,
+        _levels,
+        f"a list of at most {MOST_ITEMS:,} numbers, e.g. [1, 2.5, null]",
+        {"type": "array", "items": {"type": ["number", "null"]}, "maxItems": MOST_ITEMS},
     ),
     "date": Kind(_date, _instants, "a date, e.g. 2026-01-31", {"type": "string", "format": "date"}),
     "datetime": Kind(

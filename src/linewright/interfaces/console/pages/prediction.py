@@ -9,6 +9,7 @@ from linewright.interfaces.console.charts import curve
 from linewright.interfaces.console.page import MOST_TEXT, Ask, Page
 from linewright.interfaces.console.pages.try_row import FIELDS
 from linewright.interfaces.console.pictures import pictures_of
+from linewright.model.card.steps import fan_of
 from linewright.text.lists import read_list
 
 _LONGEST = 8_000
@@ -32,6 +33,7 @@ def read(ask: Ask, values: Mapping[str, str]) -> Mapping[str, Any]:
         "try_address": _try_address(ask, line, row),
         "pictures": pictures_of(ask, line, row),
         "curve": curve,
+        "fan": fan_of if "times" in shown.body["answer"] else None,
         "listed": listed(shown.body["answer"], shown.body.get("label")),
     }
 
@@ -74,7 +76,7 @@ def _try_address(ask: Ask, line: str, row: Mapping[str, Any]) -> str | None:
 
 def _written(cell: str | float | list[Any]) -> str:
     if isinstance(cell, list):
-        return ", ".join(map(str, cell))
+        return ", ".join("null" if one is None else str(one) for one in cell)
     return str(cell).lower() if isinstance(cell, bool) else str(cell)
 
 

@@ -9,6 +9,7 @@ from linewright.charts import Axis, Bar, Waterfall
 from linewright.interfaces.console.charts import curve
 from linewright.interfaces.console.page import Ask, Page
 from linewright.interfaces.console.pictures import pictures_of
+from linewright.model.card.steps import fan_of
 
 FIELDS = "c."
 """Before the name of a column in the address."""
@@ -31,12 +32,17 @@ def read(ask: Ask, values: Mapping[str, str]) -> Mapping[str, Any]:
         "filled": filled,
         "draw": _draw,
         "curve": curve,
+        "fan": fan_of,
         "pictures": pictures_of(ask, values["line"], filled),
     }
 
 
 def _written(example: Any) -> Any:
-    return ", ".join(map(str, example)) if isinstance(example, list | tuple) else example
+    return (
+        ", ".join("null" if one is None else str(one) for one in example)
+        if isinstance(example, list | tuple)
+        else example
+    )
 
 
 def _row(values: Mapping[str, str]) -> dict[str, str]:

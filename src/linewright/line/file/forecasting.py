@@ -1,0 +1,111 @@
+"""Checks of a line file that forecasts: what its values need, and what makes no sense of series."""
+
+from collections.abc import Iterator
+
+from linewright.data.spec import RECENT, UNTIL
+from linewright.line.file.mistakes import Path
+from linewright.line.file.problem import Problem
+from linewright.line.spec import LineSpec
+
+_TASK = "forecast"
+
+
+def forecasts(spec: LineSpec) -> Iterator[Problem]:
+    """Give each contradiction of a line that forecasts, or that has the section without the task."""
+    if spec.train.task != _TASK:
+        if spec.forecast is not None:
+            yield Problem(
+                path=("forecast",),
+                what="the section is for lines that forecast",
+                found=spec.train.task,
+                hint="write train: {task: forecast}, or remove the section",
+            )
+        return
+    if spec.forecast is None:
+        yield Problem(
+            path=("train", "task"),
+            what="a line that forecasts says how many steps ahead",
+            found=_TASK,
+            hint="add the section forecast: {horizon: 14}",
+        )
+        return
+    if spec.table.time is None:
+        yield Problem(
+            path=("table", "time"),
+            what="a value of a series needs its time",
+            allowed="a column of dates, times or whole numbers",
+            hint="add table.time",
+        )
+    yield from _columns(spec)
+    yield from _left_out(spec)
+
+
+def _columns(spec: LineSpec) -> Iterator[Problem]:
+    table, known = spec.table, spec.forecast.known_ahead if spec.forecast else ()
+    names = [name for name in (table.group, table.time, spec.label.column) if name is not None]
+    for name in known:
+        if name in names or known.count(name) > 1:
+            yield Problem(
+                path=("forecast", "known_ahead"),
+                what="a column that is known ahead is another than series, time and label, and named once",
+                found=name,
+                hint="remove it",
+            )
+    if made := {RECENT, UNTIL} & {*names, *known}:
+        yield Problem(
+            path=("table",),
+            what="a column that is made of the values has this name",
+            found=min(made),
+            hint="rename it in table.sql",
+        )
+    if spec.forecast and spec.forecast.recent is not None and spec.forecast.season is not None:
+        least = 2 * spec.forecast.season
+        if spec.forecast.recent < least:
+            yield Problem(
+                path=("forecast", "recent"),
+                what="a season is seen if it comes twice among the recent values",
+                found=spec.forecast.recent,
+                allowed=f"at least {least}",
+            )
+
+
+def _left_out(spec: LineSpec) -> Iterator[Problem]:
+    """Give what is said of single rows, and has no meaning for series."""
+    table, train, release = spec.table, spec.train, spec.release
+    said: tuple[tuple[Path, object, str], ...] = (
+        (("table", "key"), table.key, "rows are made of the values, so no column of these names one"),
+        (("table", "weight"), table.weight, "errors are scaled by series, and series count alike"),
+        (("table", "known"), table.known, "a value is known at its time"),
+        (("table", "subject"), table.subject, "a row is made of many values"),
+        (("label", "known"), spec.label.known, "the values ahead are known when the last of them is"),
+        (("label", "delay"), spec.label.delay, "the values ahead are known when the last of them is"),
+        (("label", "positive"), spec.label.positive, "a value is a number"),
+        (("label", "columns"), spec.label.columns, "the label is one column, the value"),
+        (("train", "model"), train.model, "a model of a file cannot say several steps yet"),
+        (("train", "python"), train.python, "a custom estimator cannot say several steps yet"),
+        (
+            ("train", "engine"),
+            train.engine if train.engine != "built-in" else None,
+            "only the built-in engine makes forecasts",
+        ),
+        (("train", "also"), train.also or None, "Theta and trees over all series are tried"),
+        (("value",), spec.value, "a forecast decides nothing"),
+    )
+    for path, value, why in said:
+        if value is not None:
+            yield Problem(path=path, what=f"this is not for lines that forecast: {why}", hint="remove it")
+    if train.split.by not in {"auto", "time"}:
+        yield Problem(
+            path=("train", "split", "by"),
+            what="a split that is not by time would show the future to the model",
+            found=train.split.by,
+            allowed="time",
+            hint="remove it",
+        )
+    if release.unit is not None and release.unit != table.group:
+        yield Problem(
+            path=("release", "unit"),
+            what="of the columns of the table, a request has the series alone",
+            found=release.unit,
+            allowed=str(table.group),
+        )
