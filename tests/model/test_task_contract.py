@@ -102,7 +102,8 @@ class TestCount(TaskContract):
 def test_a_task_of_a_package_is_named_beside_those_of_the_table():
     """A typing mistake is answered with all that there are."""
     with pytest.raises(
-        SpecError, match="allowed: binary, multiclass, regression, survival, rul, recommend, count, ordinal"
+        SpecError,
+        match="allowed: binary, multiclass, regression, survival, rul, recommend, forecast, count, ordinal",
     ):
         task("ordinel")
 
@@ -114,7 +115,15 @@ def test_a_package_cannot_take_the_name_of_a_built_in_task(tmp_path: Path):
     entries.write_text("[linewright.tasks]\nbinary = toy_task:ORDINAL\n")
 
     assert BINARY is task("binary")
-    assert ("binary", "multiclass", "regression", "survival", "rul", "recommend") == task_names.task_names()
+    assert (
+        "binary",
+        "multiclass",
+        "regression",
+        "survival",
+        "rul",
+        "recommend",
+        "forecast",
+    ) == task_names.task_names()
 
 
 @pytest.mark.usefixtures("installed")

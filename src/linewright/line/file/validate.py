@@ -29,6 +29,7 @@ S = TypeVar("S", bound=Spec)
 FORMS: Final = {
     LINE_NAME: "1 to 63 small letters, digits and hyphens; of a site's line a dot and the same again",
     r"^\d+(\.\d+)?(us|ms|s|m|h|d|w)$": "a number and a unit (us, ms, s, m, h, d or w), such as 45d",
+    r"^([1-9]\d{0,5}[smhdw]|month|quarter|year|1)$": "a whole number of s, m, h, d or w, such as 1d; month, quarter or year; or 1 for whole numbers",
     r"^\d{1,5}(\.\d{1,5})?(s|m|h|d|w|y)$": "an age of a number and a unit (s, m, h, d, w or y), such as 90d",
     r"^[A-Z]{3}$": "three capital letters, such as EUR",
     r"^[^:]+\.py:[A-Za-z_]\w*$": "FILE.py:FUNCTION, the file in the factory's folder",
