@@ -15,6 +15,7 @@ from linewright.data.facts import Dataset, Split
 from linewright.data.profile.roles import GivenRoles
 from linewright.errors import RequestError, SpecError
 from linewright.line.factory import Factory
+from linewright.line.file.read import parse_line
 from linewright.line.loop.worker import tend_inline
 from linewright.line.new.write import new_line
 from linewright.line.predict.batch import predict_file
@@ -23,6 +24,7 @@ from linewright.line.predict.try_row import request_form, try_row
 from linewright.line.rebuild.compare import rebuild
 from linewright.line.record.registry import find_model
 from linewright.line.runs.execute import execute_inline
+from linewright.line.runs.plan import make_plan
 from linewright.model.facts import Certificate, Package, Trained
 from linewright.model.package.model import load
 from linewright.operations.evidence import card
@@ -345,3 +347,13 @@ def test_a_retraining_learns_what_feedback_says_and_no_source_has(tmp_path: Path
     assert 2 == told["accepted"]
     assert before + 1 == rows.height
     assert [said[0]] == rows.filter(pl.col("store") == "elsewhere")["amount"].to_list()
+
+
+def test_another_section_of_the_line_file_is_planned(trained: tuple[Factory, Clock]):
+    """Rows are made by it, so a change of it reads the source again."""
+    factory, _ = trained
+    text = factory.path_of(stores.LINE).read_text()
+
+    assert () == make_plan(factory, factory.line(stores.LINE)).changes
+    changed = parse_line(text.replace("horizon: 7", "horizon: 6"), name=str(factory.path_of(stores.LINE)))
+    assert {"ingest", "train"} <= {one.step for one in make_plan(factory, changed).changes}

@@ -12,6 +12,7 @@ from linewright.data.dataset.version import read_dataset
 from linewright.data.facts import Dataset
 from linewright.errors import RequestError, SpecError
 from linewright.line.factory import Factory
+from linewright.line.file.read import parse_line
 from linewright.line.loop.worker import tend_inline
 from linewright.line.predict.batch import predict_file
 from linewright.line.predict.label_file import hand_in
@@ -19,6 +20,7 @@ from linewright.line.predict.try_row import request_form, try_row
 from linewright.line.rebuild.compare import rebuild
 from linewright.line.record.registry import find_model
 from linewright.line.runs.execute import execute_inline
+from linewright.line.runs.plan import make_plan
 from linewright.model.facts import Certificate, Package, Trained
 from linewright.model.package.model import load
 from linewright.operations.evidence import card
@@ -308,3 +310,13 @@ def test_what_makes_no_sense_is_refused_with_its_place(tmp_path: Path, old: str,
     path.write_text(path.read_text().replace(old, new))
     with factory, pytest.raises(SpecError, match=match):
         execute_inline(factory, shop.LINE)
+
+
+def test_another_section_of_the_line_file_is_planned(trained: tuple[Factory, Clock]):
+    """Rows are made by it, so a change of it reads the source again."""
+    factory, _ = trained
+    text = factory.path_of(shop.LINE).read_text()
+
+    assert () == make_plan(factory, factory.line(shop.LINE)).changes
+    changed = parse_line(text.replace("history: 20", "history: 19"), name=str(factory.path_of(shop.LINE)))
+    assert {"ingest", "train"} <= {one.step for one in make_plan(factory, changed).changes}

@@ -24,6 +24,7 @@ from linewright.line.run_context import (
     optional_columns,
     resolve_task,
 )
+from linewright.line.spec import LineSpec
 from linewright.line.steps.rival import rival_of
 from linewright.model.spec import ModelSpec
 from linewright.store.values import Result, digest_of
@@ -77,11 +78,12 @@ def _ingest_inputs(work: Work) -> dict[str, str]:
     spec, forgotten = work.spec, forgotten_of(work.factory, work.spec.line).input
     asked = {
         "table": spec.table.model_dump(mode="json", exclude={"limits"}),
-        "label": spec.label.model_dump(mode="json", exclude={"positive", "delay"}),
+        "label": _label(spec, "positive", "delay"),
         "contract": _asked_of_rows(spec.contract),
         "on_new_column": spec.on_new_column,
         "sources": sorted(spec.sources),
         **({"checks": said} if (said := spec.checks.model_dump(mode="json", exclude_defaults=True)) else {}),
+        **_of_task(spec),
     }
     return {f"source:{name}": work.sources[name] for name in spec.sources} | {
         "table and contract": digest_of(asked),
@@ -89,6 +91,20 @@ def _ingest_inputs(work: Work) -> dict[str, str]:
         **({"list of those who are forgotten": forgotten} if forgotten else {}),
         **({"labels of annotators": work.annotated.dataset} if work.annotated else {}),
     }
+
+
+def _label(spec: LineSpec, *without: str) -> dict[str, Any]:
+    """Return what a line file says of the label; what came to be said later counts only where it is, so that no line computes anew for it."""
+    said = spec.label.model_dump(mode="json", exclude=set(without))
+    if said["event"] is None:
+        del said["event"]
+    return said
+
+
+def _of_task(spec: LineSpec) -> dict[str, Any]:
+    """Return the section of a task that has one: it makes the rows, and what is answered."""
+    sections = {"recommend": spec.recommend, "forecast": spec.forecast}
+    return {name: one.model_dump(mode="json") for name, one in sections.items() if one is not None}
 
 
 def _asked_of_rows(contract: ContractSpec) -> dict[str, Any]:
@@ -109,7 +125,7 @@ def _split_inputs(work: Work) -> dict[str, str]:
         "split": spec.train.split.model_dump(mode="json"),
         # Rows are copies by what is left without the columns that are excluded, the subject and the weight.
         "table": spec.table.model_dump(mode="json", exclude={"sql", "limits"}),
-        "label": spec.label.model_dump(mode="json", exclude={"positive"}),
+        "label": _label(spec, "positive"),
         "task": resolve_task(spec, work.dataset, work.ingested.labels),
     }
     moment = {"rows known by": work.as_of} if work.as_of else {}
@@ -138,7 +154,8 @@ def _train_inputs(work: Work) -> dict[str, str]:
         "task": work.task.name,
         "table": spec.table.model_dump(mode="json", exclude={"sql", "limits", "zone"}),
         "columns": sorted(spec.contract.columns),
-        "label": spec.label.model_dump(mode="json"),
+        "label": _label(spec),
+        **_of_task(spec),
     }
     return {
         "dataset": work.ingested.dataset,
@@ -155,7 +172,7 @@ def _adopt_inputs(work: Work, model: ModelSpec) -> dict[str, str]:
         "model": model.model_dump(mode="json", exclude={"file"}),
         "task": work.task.name,
         "table": spec.table.model_dump(mode="json", exclude={"sql", "limits", "zone"}),
-        "label": spec.label.model_dump(mode="json"),
+        "label": _label(spec),
     }
     return {
         "dataset": work.ingested.dataset,
