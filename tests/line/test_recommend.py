@@ -233,12 +233,12 @@ def test_a_second_model_is_compared_user_by_user_with_the_champion(tmp_path: Pat
     factory, clock = shop.make_shop(tmp_path / "factory")
     with factory:
         execute_inline(factory, shop.LINE)
-        more = shop.sales(range(shop.DAYS, shop.DAYS + 20), seed=6)
+        more = shop.sales(range(shop.DAYS, shop.DAYS + 40), seed=6)
         fresh = more.with_columns(
             item=pl.when(pl.col("item") == "k0-0").then(pl.lit("a-new-one")).otherwise("item")
         )
         pl.concat([shop.sales(), fresh]).write_csv(factory.root / "sales.csv")
-        clock.at += timedelta(days=20)
+        clock.at += timedelta(days=40)
         ran = execute_inline(factory, shop.LINE)
         certificate = factory.metadata.get(ran.certificate, Certificate)
         items = factory.metadata.get(ran.digest, Package).encoder.items

@@ -2,11 +2,13 @@
 
 import math
 from collections.abc import Iterable, Sequence
+from typing import cast
 
 import msgspec
 
 MOST_ITEMS = 10_000
 """Items of one list."""
+_TEXTS = msgspec.json.Decoder(list[str])
 _DECODER = msgspec.json.Decoder(list[str | int | float | bool | None])
 
 
@@ -40,6 +42,17 @@ def read_list(text: str) -> list[str]:
         raise ValueError(str(error)) from error
 
 
+def read_spelled(text: str) -> list[str]:
+    """Return the texts of a list that `to_list_text` wrote; quicker than `read_list`.
+
+    Examples
+    --------
+    >>> read_spelled('["a","b"]')
+    ['a', 'b']
+    """
+    return _TEXTS.decode(text)
+
+
 def spelled(values: Sequence[str | float | None]) -> list[str]:
     """Return scalars as a CSV file spells them, without those that are missing.
 
@@ -50,6 +63,8 @@ def spelled(values: Sequence[str | float | None]) -> list[str]:
     """
     if len(values) > MOST_ITEMS:
         raise ValueError(f"at most {MOST_ITEMS:,} items")
+    if set(map(type, values)) == {str}:
+        return [text for value in values if (text := cast("str", value).strip())]
     return [text for value in values if (text := _spelled(value))]
 
 
