@@ -33,7 +33,7 @@ class HistoryReader:
         Returns
         -------
         float32 array, shape (len(histories) + 1, length)
-            Codes from 1, and 0 where there are fewer. The last row, of zeros, stands for a history that is missing.
+            Codes from 1, and 0 if there are fewer. The last row, of zeros, stands for a history that is missing.
 
         Examples
         --------

@@ -29,7 +29,7 @@ def read_list(text: str) -> list[str]:
     Raises
     ------
     ValueError
-        If the text is no JSON list of scalars, or one of more than `MOST_ITEMS`.
+        If the text is not a JSON list of scalars, or one of more than `MOST_ITEMS`.
 
     Examples
     --------
@@ -69,7 +69,7 @@ def spelled(values: Sequence[str | float | None]) -> list[str]:
 
 
 def read_list_text(text: str) -> str | None:
-    """Return the text of a list as `to_list_text` writes it; `None` where it is none.
+    """Return the text of a list as `to_list_text` writes it; `None` if it is not one.
 
     Examples
     --------

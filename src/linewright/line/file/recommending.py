@@ -73,7 +73,7 @@ def _left_out(spec: LineSpec) -> Iterator[Problem]:
         (("label", "delay"), spec.label.delay, "an item is known when it is taken"),
         (("label", "columns"), spec.label.columns, "the label is one column, the item"),
         (("train", "model"), train.model, "a model of a file cannot be a recommender yet"),
-        (("train", "python"), train.python, "an estimator of your own cannot be a recommender yet"),
+        (("train", "python"), train.python, "a custom estimator cannot be a recommender yet"),
         (
             ("train", "engine"),
             train.engine if train.engine != "built-in" else None,

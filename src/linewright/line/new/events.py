@@ -67,7 +67,7 @@ class _Events:
 def draft_events(
     name: str, source: SourceSpec, seen: Mapping[str, Seen], given: GivenRoles, *, source_name: str
 ) -> EventLine:
-    """Return the text of a line file for events, each choice with its reason beside it.
+    """Return the text of a line file for events, each choice with its reason.
 
     Parameters
     ----------
@@ -77,7 +77,7 @@ def draft_events(
     Raises
     ------
     RequestError
-        If a column is not there, or it cannot be told which one is the user or the time; it names those that may be.
+        If a column is not there, or nothing says which one is the user or the time; it names those that may be.
     """
     events = _events(seen, given)
     lines = [
@@ -221,7 +221,7 @@ def _rest(events: _Events) -> Iterator[str]:
 
 
 def _every(frame: pl.DataFrame) -> tuple[str, str] | None:
-    """Return a span that is one moment, and why, where the users have many moments in a day."""
+    """Return a span that is one moment, and why, if the users have many moments in a day."""
     if not isinstance(frame["time"].dtype, pl.Datetime):
         return None
     days = frame.with_columns(day=pl.col("time").dt.date())

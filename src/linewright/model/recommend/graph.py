@@ -31,7 +31,7 @@ class Lists:
     again: bool
     """Whether items of the history may be listed."""
     categories: Sequence[str] = ()
-    """The category of each item, where a list may have few of one."""
+    """The category of each item, if a list may have few of one."""
     at_most: int = 0
     """How many of one category; 0 for any number. Items of no known category, the empty text, count as one each."""
 
@@ -49,7 +49,7 @@ class Lists:
 def to_graph(weights: Weights, lists: Lists) -> bytes:
     """Return the graph from codes, float32 [n, length], to ranked lists, float32 [n, outputs].
 
-    Items have codes from 1; code 0, nothing, has a row and a column of its own that add nothing and are never listed. Of equal scores the
+    Items have codes from 1; code 0, nothing, has a row and a column that add nothing and are never listed. Of equal scores the
     item of the lower code comes first.
     """
     graph, items = Graph(), len(lists.shares)
@@ -73,9 +73,9 @@ def to_graph(weights: Weights, lists: Lists) -> bytes:
     if total is None:
         scores = popular
     else:
-        beside = (_TIE * shares / max(float(shares.max()), 1e-9)).astype(np.float32)
-        beside[0] = _NEVER
-        own = graph.add("Add", total, graph.constant(beside[np.newaxis], np.float32))
+        tie = (_TIE * shares / max(float(shares.max()), 1e-9)).astype(np.float32)
+        tie[0] = _NEVER
+        own = graph.add("Add", total, graph.constant(tie[np.newaxis], np.float32))
         scores = graph.add("Where", graph.add("Greater", used, graph.constant(0, np.float32)), own, popular)
     if not lists.again:
         never = graph.add(
@@ -134,7 +134,7 @@ def _ranked(graph: Graph, scores: str, lists: Lists) -> tuple[str, str]:
     most = max(lists.ranks, min(LOOKED_AT, len(lists.shares)))
     values, places = graph.top(scores, most)
     known = {name: number for number, name in enumerate(sorted({*lists.categories} - {""}), start=1)}
-    # Items of no category get a number of their own each.
+    # Items of no category get one number each.
     numbers = [known.get(name, -1 - place) for place, name in enumerate(lists.categories)]
     category = graph.add("Gather", graph.constant([0, *numbers], np.int64), places)
     down, across = (graph.add("Unsqueeze", category, graph.constant([axis], np.int64)) for axis in (2, 1))

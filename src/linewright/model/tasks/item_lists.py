@@ -24,7 +24,7 @@ _IDEAL = np.concatenate([[1.0], np.cumsum(_GAINS)])
 class ItemLists:
     """Ranked lists of n rows, read from scores of shape (n, 3 ranks + 3).
 
-    Items are codes from 1; 0 where a list has ended.
+    Items are codes from 1; 0 behind the end of a list.
     """
 
     scores: NDArray[Any]

@@ -128,7 +128,7 @@ class Recommend(TaskRules):
         return found
 
     def watched(self, answers: Sequence[Mapping[str, Any]], classes: tuple[str, ...]) -> NDArray[Any]:
-        """Return the first item of each list; empty where there is none."""
+        """Return the first item of each list; empty if it has none."""
         del classes
         return np.array([next(iter(one["prediction"]), "") for one in answers], dtype=object)
 
