@@ -8,8 +8,9 @@ from numpy.typing import NDArray
 from onnx import TensorProto
 
 from linewright.model.export.onnx_writer import Graph
+from linewright.model.list_loss import CUT
 from linewright.model.recommend.candidates import Weights
-from linewright.model.tasks.item_lists import CUT, MORE
+from linewright.model.tasks.item_lists import MORE
 
 LOOKED_AT = 256
 """The best items, among which those of a category are counted."""
