@@ -164,7 +164,7 @@ def quality(folder: Path, peers: str | None) -> None:
         f"{after['user'].n_unique() - len(set(after['user']) & had.keys())} users and {len(future)} items came later; "
         f"{len(listed & future)} of these items are listed. The line ({took:.0f} s of CPU, run and all; its own certificate: {ran.verdict}) chose {chosen}.\n"
     )
-    print("| what | ndcg@10 | 95 % | less than the line's | 95 % |\n|---|---:|---|---:|---|")
+    print("| what | ndcg@10 | 95 % | the line has more | 95 % |\n|---|---:|---|---:|---|")
     rows: list[tuple[str, Floats]] = [("the line", own), ("popularity", popular)]
     if peers is not None:
         tried = [
