@@ -92,6 +92,22 @@ def _left_out(spec: LineSpec) -> Iterator[Problem]:
             allowed="time",
             hint="remove it",
         )
+    if table.subject not in {None, table.group}:
+        yield Problem(
+            path=("table", "subject"),
+            what="of the columns of an event, rows keep the user alone, so that nobody else could be forgotten",
+            found=table.subject,
+            allowed=str(table.group),
+        )
+    if spec.label.event is not None:
+        yield Problem(
+            path=("label", "event"), what="an item is no time that something takes", found=spec.label.event
+        )
+    for name, rule in spec.contract.columns.items():
+        if rule.type == "file":
+            yield Problem(
+                path=("contract", "columns", name), what="events have no pictures yet", found="file"
+            )
     if release.unit is not None and release.unit != table.group:
         yield Problem(
             path=("release", "unit"),

@@ -305,7 +305,6 @@ def _refuse_with_many(
         "--event": given.event,
         "--key": given.key,
         "--weight": given.weight,
-        "--event": given.event,
         "--model": model,
         "--python": python,
         "--engine": None if engine == "built-in" else engine,
