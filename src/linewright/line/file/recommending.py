@@ -6,8 +6,10 @@ from linewright.data.spec import HISTORY
 from linewright.line.file.mistakes import Path, did_you_mean
 from linewright.line.file.problem import Problem
 from linewright.line.spec import LineSpec
+from linewright.model.spec import AUTO
 
 _TASK = "recommend"
+_HEADLINES = ("ndcg@10", "recall@10")
 
 
 def recommends(spec: LineSpec) -> Iterator[Problem]:
@@ -79,11 +81,23 @@ def _left_out(spec: LineSpec) -> Iterator[Problem]:
             train.engine if train.engine != "built-in" else None,
             "only the built-in engine makes recommenders",
         ),
+        (
+            ("train", "share"),
+            train.share if train.share != "alone" else None,
+            "each site learns from its own events",
+        ),
         (("train", "also"), train.also or None, "popularity, item-kNN and EASE are tried"),
     )
     for path, value, why in said:
         if value is not None:
             yield Problem(path=path, what=f"this is not for lines that recommend: {why}", hint="remove it")
+    if train.metric not in {AUTO, *_HEADLINES}:
+        yield Problem(
+            path=("train", "metric"),
+            what="what users take is read first: lists can be varied that nobody wants",
+            found=train.metric,
+            allowed=", ".join(_HEADLINES),
+        )
     if train.split.by not in {"auto", "time"}:
         yield Problem(
             path=("train", "split", "by"),
