@@ -78,6 +78,10 @@ class Predicted(msgspec.Struct, frozen=True, kw_only=True):
     """For two classes: the positive one is answered at this probability and above."""
     interval: tuple[float, float, float] | None = None
     """For regression: low, high, and the share of new rows whose truth lies between."""
+    scores: tuple[float, ...] = ()
+    """Of items: what they were ranked by."""
+    history_used: int | None = None
+    """Of items: how many of the history the model knows; with 0 they are ranked by popularity."""
     warnings: tuple[str, ...] = ()
     """What is doubtful in the row."""
     model: str | None = None
@@ -104,6 +108,20 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True):
     while its log cannot be written, and nothing has kept this answer."""
     predictions: tuple[Predicted, ...]
     """In the order of the rows."""
+
+
+class Similar(msgspec.Struct, frozen=True, kw_only=True):
+    """What goes with one item."""
+
+    item: str
+    items: tuple[str, ...]
+    """The best first, without the item itself."""
+    scores: tuple[float, ...]
+    """What they were ranked by."""
+
+
+class _SimilarAnswer(msgspec.Struct, frozen=True, kw_only=True):
+    similar: tuple[Similar, ...]
 
 
 class Kept(msgspec.Struct, frozen=True, kw_only=True):
@@ -217,6 +235,19 @@ class Client:
             **{name: True for name, is_wanted in wanted.items() if is_wanted},
         }
         return self._ask("POST", f"/v1/lines/{quote(line, safe='')}/predict", Answer, body)
+
+    def similar(self, line: str, items: Sequence[str]) -> tuple[Similar, ...]:
+        """Return what goes with each of at most 100 items, by the champion of a line that recommends.
+
+        Raises
+        ------
+        RequestError
+            If the line lists no items, or its model does not know one of these.
+        Transient
+            If the endpoint cannot be reached or asks to try again later.
+        """
+        path = f"/v1/lines/{quote(line, safe='')}/similar"
+        return self._ask("POST", path, _SimilarAnswer, {"items": list(items)}).similar
 
     def feedback(self, line: str, labels: Table, *, idempotency_key: str | None = None) -> Kept:
         """Hand in the truth; when this returns it survives power loss.

@@ -191,7 +191,6 @@ def test_several_sources_need_sql(tmp_path):
         ({"table": {"time": "Month"}}, r"table\.time.*category.*contract\.columns"),
         ({"table": {"weight": "Month"}}, r"table\.weight.*integer, number"),
         ({"table": {"zone": "Nowhere"}}, r"table\.zone"),
-        ({"contract": {"columns": {"Id": {"type": "list"}}}}, "'list' cannot be read"),
     ],
 )
 def test_columns_that_the_line_names_must_be_there_and_suit(tmp_path, parts, says):

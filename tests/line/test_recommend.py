@@ -10,10 +10,12 @@ import shop
 
 from linewright.data.dataset.version import read_dataset
 from linewright.data.facts import Dataset
+from linewright.data.profile.roles import GivenRoles
 from linewright.errors import RequestError, SpecError
 from linewright.line.factory import Factory
 from linewright.line.file.read import parse_line
 from linewright.line.loop.worker import tend_inline
+from linewright.line.new.write import new_line
 from linewright.line.predict.batch import predict_file
 from linewright.line.predict.label_file import hand_in
 from linewright.line.predict.try_row import request_form, try_row
@@ -235,12 +237,12 @@ def test_a_second_model_is_compared_user_by_user_with_the_champion(tmp_path: Pat
     factory, clock = shop.make_shop(tmp_path / "factory")
     with factory:
         execute_inline(factory, shop.LINE)
-        more = shop.sales(range(shop.DAYS, shop.DAYS + 20), seed=6)
+        more = shop.sales(range(shop.DAYS, shop.DAYS + 40), seed=6)
         fresh = more.with_columns(
             item=pl.when(pl.col("item") == "k0-0").then(pl.lit("a-new-one")).otherwise("item")
         )
         pl.concat([shop.sales(), fresh]).write_csv(factory.root / "sales.csv")
-        clock.at += timedelta(days=20)
+        clock.at += timedelta(days=40)
         ran = execute_inline(factory, shop.LINE)
         certificate = factory.metadata.get(ran.certificate, Certificate)
         items = factory.metadata.get(ran.digest, Package).encoder.items
@@ -290,6 +292,45 @@ def test_the_card_says_what_events_became(trained):
     assert "there are too few test rows" not in text
 
 
+def test_new_finds_user_and_time_and_leaves_out_what_was_given_back(tmp_path: Path):
+    """From an event table to a promoted model without an edit."""
+    (tmp_path / "factory").mkdir()
+    events = shop.sales().with_columns(quantity=pl.lit(1), customer=pl.col("customer").str.slice(1))
+    back = events.head(5).with_columns(quantity=pl.lit(-1))
+    nobody = events.head(300).with_columns(customer=pl.lit(None, dtype=pl.String))
+    pl.concat([events, back, nobody]).write_csv(tmp_path / "factory" / "events.csv")
+    made = new_line(
+        tmp_path / "factory",
+        "shop",
+        tmp_path / "factory" / "events.csv",
+        GivenRoles(label="item"),
+        task="recommend",
+    )
+    text = Path(made.path).read_text()
+    with Factory.create(tmp_path / "factory", now=Clock(shop.START + timedelta(days=shop.DAYS))) as factory:
+        ran = execute_inline(factory, "shop")
+
+    assert ("recommend", "customer", "at") == (made.task, made.group, made.time)
+    assert "# 300 rows have no customer; 5 give something back" in text
+    assert ran.promoted
+
+
+@pytest.mark.parametrize(
+    ("given", "match"),
+    [
+        ({"label": "itme"}, "--label: the data has no such column.*item"),
+        ({"label": "item", "key": "who"}, "--key: this is not for lines that recommend"),
+        ({"label": "item"}, "--group: it is not known which column says who took an item.*allowed: who"),
+    ],
+)
+def test_new_asks_for_what_it_cannot_tell(tmp_path: Path, given: dict[str, str], match: str):
+    """Rather than to guess who is who."""
+    shop.sales().drop("kind").rename({"customer": "who"}).write_csv(tmp_path / "events.csv")
+
+    with pytest.raises(RequestError, match=match):
+        new_line(tmp_path, "shop", tmp_path / "events.csv", GivenRoles(**given), task="recommend")
+
+
 @pytest.mark.parametrize(
     ("old", "new", "match"),
     [
@@ -298,6 +339,8 @@ def test_the_card_says_what_events_became(trained):
         ("recommend: {items: 5, history: 20}\n", "", "recommend: {}"),
         ("task: recommend", "task: multiclass", "recommend"),
         ("group: customer", "group: customer, key: item", "table.key"),
+        ("budget: quick", "budget: quick, metric: novelty@10", "train.metric|lists can be varied"),
+        ("group: customer", "group: customer, subject: kind", "nobody else could be forgotten"),
         ("budget: quick", "budget: quick, split: {by: random}", "not by time"),
         ("watch:", "gates: [{fairness: kind, at_most: 0.1}]\nwatch:", "fairness"),
         ("history: 20", "history: 20, at_most: {kid: 2}", "kid"),

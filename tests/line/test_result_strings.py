@@ -274,6 +274,8 @@ NAMES = frozenset(
         "features.Frequency.column",
         "features.Frequency.levels",
         "features.Number.column",
+        "features.HistoryItem.column",
+        "features.HistoryItem.items",
         "features.SeriesPart.column",
         "features.Raw.column",
         "features.Raw.missing",

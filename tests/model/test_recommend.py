@@ -6,6 +6,7 @@ import pytest
 from linewright.data.spec import RecommendSpec
 from linewright.errors import SpecError
 from linewright.features.history import HistoryReader
+from linewright.model.list_loss import loss_of_list
 from linewright.model.metrics.definitions import metric, metrics_of
 from linewright.model.onnx.session import open_graph
 from linewright.model.recommend.candidates import Candidate, Weights, candidates, fit
@@ -14,7 +15,7 @@ from linewright.model.recommend.learn import HistoryRows, learn_recommender
 from linewright.model.recommend.taken import Taken, taken_by
 from linewright.model.spec import TrainSpec
 from linewright.model.tasks import task
-from linewright.model.tasks.item_lists import ItemLists, hits, lists_of, loss_of_list, ndcg_of_rows
+from linewright.model.tasks.item_lists import ItemLists, hits, lists_of, ndcg_of_rows
 from linewright.text.lists import to_list_text
 
 RULES = task("recommend")

@@ -154,7 +154,7 @@ def check_sources(
 
 
 def in_rows(checked: Checked, data: DataSpec, served: Sequence[Mapping[str, Any]] = ()) -> Checked:
-    """Return events as rows, with those that were answered and whose truth is known; all else as it is."""
+    """Return events as rows, with rows of the log whose label is known; all else as it is."""
     if data.recommend is None and data.forecast is None:
         return checked
     make = rows_of_events if data.forecast is None else rows_of_series

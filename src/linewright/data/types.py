@@ -94,7 +94,7 @@ def cast(values: pl.Series, to: str, *, pattern: str | None = None, zone: str | 
     Raises
     ------
     SpecError
-        If the zone is unknown, or the type cannot be read yet.
+        If the zone is unknown.
 
     Examples
     --------
@@ -129,13 +129,6 @@ def cast_all(frame: pl.DataFrame, wanted: Sequence[Typing]) -> pl.DataFrame:
 
 def _typed(column: pl.Expr, values: pl.Series, wanted: Typing) -> pl.Expr:
     to, pattern, zone = wanted
-    if to not in DTYPES:
-        raise SpecError(
-            f"columns of type {to!r} cannot be read yet",
-            found=to,
-            allowed=", ".join(DTYPES),
-            hint="leave it out",
-        )
     known_zone(zone)
     if values.dtype == pl.Null:
         return pl.lit(None, dtype=DTYPES[to])

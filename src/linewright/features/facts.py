@@ -113,7 +113,7 @@ class Text(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class HistoryItem(msgspec.Struct, frozen=True, kw_only=True, tag="history_item", tag_field="encoding"):
-    """One of the newest items of a history that a model knows, as 1 + its place among `items`; 0 where there are fewer."""
+    """One of the newest items of a history that a model knows, as 1 + its place among `items`; 0 if there are fewer."""
 
     column: str
     place: int

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from linewright.text.lists import read_list
+from linewright.text.lists import read_spelled
 
 
 class HistoryReader:
@@ -33,7 +33,7 @@ class HistoryReader:
         Returns
         -------
         float32 array, shape (len(histories) + 1, length)
-            Codes from 1, and 0 where there are fewer. The last row, of zeros, stands for a history that is missing.
+            Codes from 1, and 0 if there are fewer. The last row, of zeros, stands for a history that is missing.
 
         Examples
         --------
@@ -43,7 +43,8 @@ class HistoryReader:
         codes = np.zeros((len(histories) + 1, length), dtype=np.float32)
         known = self._codes
         for row, history in enumerate(histories):
-            read = dict.fromkeys(code for item in reversed(read_list(history)) if (code := known.get(item)))
+            read = dict.fromkeys(map(known.get, reversed(read_spelled(history))))
+            read.pop(None, None)  # items that are not known
             newest = list(read)[:length]
             codes[row, : len(newest)] = newest
         return codes

@@ -192,7 +192,7 @@ class SimilarAnswer(TypedDict):
     digest: str
     similar: Annotated[
         Sequence[SimilarItems],
-        _says("One for each item that was asked about: what goes with it, best first."),
+        _says("One for each item of the request: what goes with it, best first."),
     ]
 
 

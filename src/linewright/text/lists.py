@@ -2,11 +2,13 @@
 
 import math
 from collections.abc import Iterable, Sequence
+from typing import cast
 
 import msgspec
 
 MOST_ITEMS = 10_000
 """Items of one list."""
+_TEXTS = msgspec.json.Decoder(list[str])
 _DECODER = msgspec.json.Decoder(list[str | int | float | bool | None])
 
 
@@ -27,7 +29,7 @@ def read_list(text: str) -> list[str]:
     Raises
     ------
     ValueError
-        If the text is no JSON list of scalars, or one of more than `MOST_ITEMS`.
+        If the text is not a JSON list of scalars, or one of more than `MOST_ITEMS`.
 
     Examples
     --------
@@ -40,6 +42,17 @@ def read_list(text: str) -> list[str]:
         raise ValueError(str(error)) from error
 
 
+def read_spelled(text: str) -> list[str]:
+    """Return the texts of a list that `to_list_text` wrote; quicker than `read_list`.
+
+    Examples
+    --------
+    >>> read_spelled('["a","b"]')
+    ['a', 'b']
+    """
+    return _TEXTS.decode(text)
+
+
 def spelled(values: Sequence[str | float | None]) -> list[str]:
     """Return scalars as a CSV file spells them, without those that are missing.
 
@@ -50,11 +63,13 @@ def spelled(values: Sequence[str | float | None]) -> list[str]:
     """
     if len(values) > MOST_ITEMS:
         raise ValueError(f"at most {MOST_ITEMS:,} items")
+    if set(map(type, values)) == {str}:
+        return [text for value in values if (text := cast("str", value).strip())]
     return [text for value in values if (text := _spelled(value))]
 
 
 def read_list_text(text: str) -> str | None:
-    """Return the text of a list as `to_list_text` writes it; `None` where it is none.
+    """Return the text of a list as `to_list_text` writes it; `None` if it is not one.
 
     Examples
     --------

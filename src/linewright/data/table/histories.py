@@ -20,7 +20,7 @@ class Moment(NamedTuple):
     at: object
     items: list[str]
     categories: list[str | None]
-    """One an item; empty where no rule asks for them."""
+    """One an item; empty unless a rule needs them."""
 
 
 def rows_of_events(
@@ -40,7 +40,7 @@ def rows_of_events(
     frame, columns
         User, time of the moment's first event, ``history`` and label in the order of time, then of the user. Lists are those of `text.lists`: a history
         has each of the latest `recommend.history` items once, the newest last; a label the items of the moment, without `again` only
-        those that the user did not have before. A moment without any is no row. Where `at_most` names a column, it has the
+        those that the user did not have before. A moment without any gives no row. A column that `at_most` names has the
         category of each item of the label.
 
     Raises

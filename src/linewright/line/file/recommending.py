@@ -6,8 +6,10 @@ from linewright.data.spec import HISTORY
 from linewright.line.file.mistakes import Path, did_you_mean
 from linewright.line.file.problem import Problem
 from linewright.line.spec import LineSpec
+from linewright.model.spec import AUTO
 
 _TASK = "recommend"
+_HEADLINES = ("ndcg@10", "recall@10")
 
 
 def recommends(spec: LineSpec) -> Iterator[Problem]:
@@ -73,17 +75,29 @@ def _left_out(spec: LineSpec) -> Iterator[Problem]:
         (("label", "delay"), spec.label.delay, "an item is known when it is taken"),
         (("label", "columns"), spec.label.columns, "the label is one column, the item"),
         (("train", "model"), train.model, "a model of a file cannot be a recommender yet"),
-        (("train", "python"), train.python, "an estimator of your own cannot be a recommender yet"),
+        (("train", "python"), train.python, "a custom estimator cannot be a recommender yet"),
         (
             ("train", "engine"),
             train.engine if train.engine != "built-in" else None,
             "only the built-in engine makes recommenders",
+        ),
+        (
+            ("train", "share"),
+            train.share if train.share != "alone" else None,
+            "each site learns from its own events",
         ),
         (("train", "also"), train.also or None, "popularity, item-kNN and EASE are tried"),
     )
     for path, value, why in said:
         if value is not None:
             yield Problem(path=path, what=f"this is not for lines that recommend: {why}", hint="remove it")
+    if train.metric not in {AUTO, *_HEADLINES}:
+        yield Problem(
+            path=("train", "metric"),
+            what="what users take is read first: lists can be varied that nobody wants",
+            found=train.metric,
+            allowed=", ".join(_HEADLINES),
+        )
     if train.split.by not in {"auto", "time"}:
         yield Problem(
             path=("train", "split", "by"),
@@ -92,6 +106,22 @@ def _left_out(spec: LineSpec) -> Iterator[Problem]:
             allowed="time",
             hint="remove it",
         )
+    if table.subject not in {None, table.group}:
+        yield Problem(
+            path=("table", "subject"),
+            what="of the columns of an event, rows keep the user alone, so that nobody else could be forgotten",
+            found=table.subject,
+            allowed=str(table.group),
+        )
+    if spec.label.event is not None:
+        yield Problem(
+            path=("label", "event"), what="an item is no time that something takes", found=spec.label.event
+        )
+    for name, rule in spec.contract.columns.items():
+        if rule.type == "file":
+            yield Problem(
+                path=("contract", "columns", name), what="events have no pictures yet", found="file"
+            )
     if release.unit is not None and release.unit != table.group:
         yield Problem(
             path=("release", "unit"),

@@ -200,11 +200,7 @@ def _spread(closing: Closing, rule: MetricRule, rows: _Rows) -> Spread:
     said, weight = _said(rows, package), np.ones(len(truth))
     seed = closing.factory.context.seed(digest_of([package.graph, closing.start, closing.end]))
     # The log is in order of time, so neighbours may be alike whatever the line's split is.
-    blocks = (
-        blocks_in_time(task(package.task).row_loss(truth, said.scores), [np.zeros(len(truth))])
-        if package.encoder.listed
-        else blocks_in_time(truth, [said.scores])
-    )
+    blocks = _blocks(package, truth, said)
     (spread,) = spreads(
         [measure_of(rule, truth, said.used_by(rule), weight=weight, clusters=blocks)],
         units=[max(units_of(package.task, truth, weight, blocks, by_class=rule.by_class), 2)],
@@ -226,6 +222,13 @@ def _guess(closing: Closing, rule: MetricRule, rows: _Rows) -> float:
     beside = _said(rows, package).decided
     said = guess(package.task, scores, beside=beside, weight=weight, amounts=rows.amounts)
     return rule.function(_truth(rows.labels, package), said.used_by(rule), weight)
+
+
+def _blocks(package: Package, right: np.ndarray, said: Said) -> np.ndarray | None:
+    if not package.encoder.listed:
+        return blocks_in_time(right, [said.scores])
+    losses = task(package.task).row_loss(right, said.scores)
+    return blocks_in_time(losses, [np.zeros(len(losses))])
 
 
 def _error(spread: Spread) -> float:

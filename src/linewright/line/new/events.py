@@ -11,7 +11,7 @@ from linewright.data.profile.roles import GivenRoles, choose_roles
 from linewright.data.spec import HISTORY, NUMBERS, SourceSpec
 from linewright.errors import RequestError
 from linewright.text.numbers import share_in_words
-from linewright.text.quoting import in_sql, quoted, quoted_sentence
+from linewright.text.quoting import quoted, quoted_sentence
 from linewright.text.suggest import listed
 
 _USERS = (
@@ -67,7 +67,7 @@ class _Events:
 def draft_events(
     name: str, source: SourceSpec, seen: Mapping[str, Seen], given: GivenRoles, *, source_name: str
 ) -> EventLine:
-    """Return the text of a line file for events, each choice with its reason beside it.
+    """Return the text of a line file for events, each choice with its reason.
 
     Parameters
     ----------
@@ -77,7 +77,7 @@ def draft_events(
     Raises
     ------
     RequestError
-        If a column is not there, or it cannot be told which one is the user or the time; it names those that may be.
+        If a column is not there, or nothing says which one is the user or the time; it names those that may be.
     """
     events = _events(seen, given)
     lines = [
@@ -177,18 +177,23 @@ def _sources(source: SourceSpec, name: str) -> Iterator[str]:
 def _table(events: _Events, source: str) -> Iterator[str]:
     yield "table:"
     lacking = [one for one in (events.user, events.item, events.time) if one.missing]
-    wanted = [f"{in_sql(one.name)} is not null" for one in lacking]
+    wanted = [f"{_in_sql(one.name)} is not null" for one in lacking]
     reasons = [f"{one.missing:,} rows have no {one.name}" for one in lacking]
     if events.amount is not None:
-        wanted.append(f"{in_sql(events.amount.name)} > 0")
+        wanted.append(f"{_in_sql(events.amount.name)} > 0")
         reasons.append(f"{int((events.amount.values <= 0).sum()):,} give something back")
     if wanted:
-        names = ", ".join(in_sql(one.name) for one in (events.user, events.item, events.time))
+        names = ", ".join(_in_sql(one.name) for one in (events.user, events.item, events.time))
         sql = " ".join(["select", names, "from", source, "where", " and ".join(wanted)])
         yield f"  sql: {quoted_sentence(sql)}  # {'; '.join(reasons)}"
     yield f"  group: {quoted(events.user.name)}  # the user: {events.user_because}"
     yield f"  time: {quoted(events.time.name)}  # {events.time_because}"
     yield f"label: {{column: {quoted(events.item.name)}}}  # the item: {events.item.distinct:,} different ones"
+
+
+def _in_sql(name: str) -> str:
+    # In quotes, always: "at" and "user" are words of SQL.
+    return '"' + name.replace('"', '""') + '"'
 
 
 def _rest(events: _Events) -> Iterator[str]:
@@ -221,7 +226,7 @@ def _rest(events: _Events) -> Iterator[str]:
 
 
 def _every(frame: pl.DataFrame) -> tuple[str, str] | None:
-    """Return a span that is one moment, and why, where the users have many moments in a day."""
+    """Return a span that is one moment, and why, if the users have many moments in a day."""
     if not isinstance(frame["time"].dtype, pl.Datetime):
         return None
     days = frame.with_columns(day=pl.col("time").dt.date())

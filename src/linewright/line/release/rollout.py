@@ -14,10 +14,10 @@ from linewright.line.release.trial_time import step_end
 from linewright.line.spec import LineSpec
 from linewright.model.facts import Certificate, Package
 from linewright.model.gates.text import certificate_in_words
+from linewright.model.list_loss import loss_of_list
 from linewright.model.step_loss import loss_of_steps
 from linewright.model.task_facts import task_facts
 from linewright.model.tasks.censoring import read_time
-from linewright.model.tasks.item_lists import loss_of_list
 from linewright.release.confidence_sequence import bounds
 from linewright.release.facts import TRIED, ArmQuality, Deployed, Pairs, Promoted, Rollout, Trial, Withdrawn
 from linewright.release.promotion import Candidate, canary_of, deploy, promote, withdraw

@@ -153,7 +153,7 @@ def ask_test_rows(
             classes=trained.classes,
             truth=truth,
             scores=scores,
-            baseline_scores=_baseline_scores(work, x, len(truth)),
+            baseline_scores=_baseline_scores(work, x),
             weight=weights(frame, work.spec),
             clusters=_clusters(work, test, truth, [scores, *others]),
             cluster_kind=_kind(work),
@@ -164,13 +164,13 @@ def ask_test_rows(
     )
 
 
-def _baseline_scores(work: Work, x: np.ndarray, n: int) -> np.ndarray:
+def _baseline_scores(work: Work, x: np.ndarray) -> np.ndarray:
     """Return what is said without features; of a recommender, the popular items that the history does not rule out."""
     if work.spec.recommend is not None:
         return popular_lists(work, work.spec.recommend, x)
     if work.spec.forecast is not None:
         return naive_scores(work.trained.encoder, x)
-    return work.rules.baseline_scores(work.trained.baseline, n)
+    return work.rules.baseline_scores(work.trained.baseline, len(x))
 
 
 def evaluate_step(work: Work) -> Evaluation:
@@ -184,7 +184,7 @@ def evaluate_step(work: Work) -> Evaluation:
         band=asked.model.band,
         raw_scores=None if package.calibration.method == "none" else asked.model.raw_scores(asked.x),
     )
-    if work.trained.encoder.listed:  # there are no columns to explain it by
+    if work.trained.encoder.listed:  # no columns explain it
         return msgspec.structs.replace(measured, explanation=work.metadata.keep(work.explanation))
     told = with_missed(work.explanation, asked.model, asked.held_out, seed=rows.seed)
     plain = _plain(work, rows)
@@ -245,7 +245,7 @@ def gate_step(work: Work) -> Certificate:
     rival_scores = None if champion is None else scores_of(work, rival.digest, work.rows.test)
     more_items: tuple[str, ...] = ()
     if rival_scores is not None and champion is not None and champion.encoder.items:
-        # Each model has codes of its own for items.
+        # Each model codes items by itself.
         more_items = tuple(sorted({*champion.encoder.items} - {*trained.encoder.items}))
         rival_scores = recoded(rival_scores, champion.encoder.items, (*trained.encoder.listed, *more_items))
     asked = ask_test_rows(

@@ -6,8 +6,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from linewright.model.list_loss import CUT
 from linewright.model.metrics.definitions import MetricRule, Statistic, divide
-from linewright.model.tasks.item_lists import CUT, NOTHING, ItemLists, hits, ndcg_of_rows
+from linewright.model.tasks.item_lists import NOTHING, ItemLists, hits, ndcg_of_rows
 
 Floats = NDArray[np.float64]
 _SMALLEST = 1e-9

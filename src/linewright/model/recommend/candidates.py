@@ -24,7 +24,7 @@ class Candidate:
 
     ``popularity``: by the share of users who took the item. ``knn``: by the cosine of items with those of the history, of each the `neighbours`
     nearest, small counts shrunk by `shrink`. ``ease``: EASE, a ridge regression of each item on all others with penalty `shrink`.
-    `again` is what an item of the history itself adds, where it may be listed.
+    `again` is what an item of the history itself adds if it may be listed.
     """
 
     family: Literal["popularity", "knn", "ease"]
@@ -51,7 +51,7 @@ def candidates(spec: TrainSpec, *, items: int, again: bool) -> list[Candidate]:
     Parameters
     ----------
     spec
-        Its budget says how many settings there are beside popularity; a number of trials counts it.
+        Its budget says how many settings there are next to popularity; a number of trials counts it.
     items
         How many items there are; of more than `MOST_DENSE`, EASE is left out.
     again

@@ -22,10 +22,10 @@ from linewright.model.spec import TrainSpec
 from linewright.model.tasks import task
 from linewright.text.lists import read_list
 
-MOST_JUDGED = 4_000
-"""Rows that candidates are judged on, the latest."""
+MOST_HELD_OUT = 4_000
+"""Rows that candidates are compared on, the latest."""
 HELD_OUT = 0.2
-"""Share of the training rows that candidates are judged on, as far as they are not more."""
+"""Share of the training rows that candidates are compared on, at most `MOST_HELD_OUT` rows."""
 Floats = NDArray[np.float64]
 _DECODER = msgspec.json.Decoder(list[str])
 """Of categories, which may be empty: `read_list` leaves these out."""
@@ -43,7 +43,7 @@ class HistoryRows:
     at: NDArray[Any]
     """Shape (n,): when, in any unit."""
     categories: Sequence[str] = ()
-    """Lists of the category of each item of a label; empty where no rule asks for them."""
+    """Lists of the category of each item of a label; empty unless a rule needs them."""
 
     def some(self, rows: NDArray[np.int64]) -> "HistoryRows":
         """Return some of the rows."""
@@ -79,7 +79,7 @@ def learn_recommender(
 ) -> Recommender:
     """Choose among popularity, item-kNN and EASE, and learn the best from all rows.
 
-    Candidates learn from the rows before a moment and are judged on those from it on, all items ranked, so that none is told what comes
+    Candidates learn from the rows before a moment and are compared on those from it on, all items ranked, so that none knows what comes
     later. Of equal losses the one that is tried first is taken, popularity before the others.
 
     Raises
@@ -91,19 +91,19 @@ def learn_recommender(
     --------
     >>> shelf = ['["ale","bread"]', '["tea","milk"]'] * 20
     >>> rows = HistoryRows(users=list(range(40)), histories=["[]"] * 40, labels=shelf, at=np.arange(40))
-    >>> found = learn_recommender(rows, TrainSpec(), RecommendSpec(items=1), report=lambda told: None)
+    >>> found = learn_recommender(rows, TrainSpec(), RecommendSpec(items=1), report=lambda _: None)
     >>> found.items, found.trials[-1].family
     (('ale', 'bread', 'milk', 'tea'), 'ease')
     """
     values = np.unique(rows.at)
     if len(values) < 2:
         raise SpecError(
-            "all training rows have one time, so no later ones can judge",
+            "all training rows have one time, so none of them is later than the others",
             where="table.time",
             hint="bring events of several days",
         )
     order = np.sort(rows.at)
-    most = min(max(int(len(order) * HELD_OUT), 1), MOST_JUDGED)
+    most = min(max(int(len(order) * HELD_OUT), 1), MOST_HELD_OUT)
     cut = max(order[-most], values[1])
     earlier, later = (rows.some(np.flatnonzero(side)) for side in (rows.at < cut, rows.at >= cut))
     taken = _taken(earlier)

@@ -22,7 +22,7 @@ class Taken:
     """Ascending."""
     users: int
     matrix: sparse.csr_matrix
-    """float32, shape (users, items): 1 where the user took the item."""
+    """float32, shape (users, items): 1 if the user took the item."""
 
     @property
     def shares(self) -> NDArray[np.float32]:
@@ -36,7 +36,7 @@ def taken_by(users: Sequence[object], lists: Sequence[Sequence[str | None]]) -> 
     Parameters
     ----------
     users
-        One a row; a row of `None` is a user of its own.
+        One a row; a row of `None` is another user.
     lists
         Some columns of lists (`text.lists`), one cell a row; what a user had before was taken too.
 

@@ -1,15 +1,15 @@
 """The form of what a recommender says of rows: a matrix whose columns are ranks, so that it is cut by rows like any other scores."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from linewright.model.list_loss import CUT
+
 Floats = NDArray[np.float64]
-CUT = 10
-"""Ranks that metrics look at."""
 MORE = 3
 """Columns behind those of the ranks."""
 NOTHING, UNKNOWN = 0.0, -1.0
@@ -24,7 +24,7 @@ _IDEAL = np.concatenate([[1.0], np.cumsum(_GAINS)])
 class ItemLists:
     """Ranked lists of n rows, read from scores of shape (n, 3 ranks + 3).
 
-    Items are codes from 1; 0 where a list has ended.
+    Items are codes from 1; 0 behind the end of a list.
     """
 
     scores: NDArray[Any]
@@ -126,16 +126,3 @@ def recoded(scores: Floats, items: Sequence[str], others: Sequence[str]) -> Floa
     table = np.array([NOTHING, *(code[item] for item in items)])
     lists = ItemLists(scores)
     return np.hstack([table[lists.items.astype(np.int64)], scores[:, lists.ranks :]])
-
-
-def loss_of_list(listed: Sequence[str], taken: Collection[str]) -> float:
-    """Return 1 less the normalised discounted cumulative gain of one list, in [0, 1].
-
-    Examples
-    --------
-    >>> round(loss_of_list(["a", "b"], ["b", "c"]), 4)
-    0.6131
-    """
-    right = set(taken)
-    gain = sum(float(_GAINS[rank]) for rank, item in enumerate(listed[:CUT]) if item in right)
-    return 1 - gain / float(_IDEAL[min(len(right), CUT)])

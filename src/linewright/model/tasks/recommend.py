@@ -9,8 +9,9 @@ from numpy.typing import NDArray
 from linewright.data.facts import LabelForm
 from linewright.errors import SpecError
 from linewright.model.facts import Band
+from linewright.model.list_loss import CUT
 from linewright.model.task_facts import TASK_FACTS
-from linewright.model.tasks.item_lists import CUT, NOTHING, UNKNOWN, ItemLists, ndcg_of_rows
+from linewright.model.tasks.item_lists import NOTHING, UNKNOWN, ItemLists, ndcg_of_rows
 from linewright.model.tasks.links import IDENTITY, Link
 from linewright.model.tasks.rules import TaskRules, repeat
 from linewright.text.lists import read_list
@@ -128,7 +129,7 @@ class Recommend(TaskRules):
         return found
 
     def watched(self, answers: Sequence[Mapping[str, Any]], classes: tuple[str, ...]) -> NDArray[Any]:
-        """Return the first item of each list; empty where there is none."""
+        """Return the first item of each list; empty if it has none."""
         del classes
         return np.array([next(iter(one["prediction"]), "") for one in answers], dtype=object)
 

@@ -263,7 +263,7 @@ def _items(value: object, where: str, hint: str) -> str:
 
 
 def _list_of(text: str) -> list[str] | None:
-    """Return the list that a cell of a file holds as JSON; `None` where it holds one item."""
+    """Return the list that a cell of a file holds as JSON; `None` if it holds one item."""
     try:
         return read_list(text) if text.strip().startswith("[") else None
     except ValueError:

@@ -91,7 +91,7 @@ Answers tensors, one a column; all have as many values as the shape says, each n
 _VERSION_TENSORS = "Answers tensors, if this version serves."
 _COUNTED = "Counts and times for Prometheus."
 _ROWS = "Answers rows; the answers are logged before they are sent."
-_SIMILAR = "Says which items go with some items, where the line recommends; nothing is logged."
+_SIMILAR = "Says which items go with some items, if the line recommends; nothing is logged."
 _TRUTHS = "Takes the truth about answers; all labels are kept, or none."
 OPERATIONS = (
     Operation("get", "/", "index", "Version, lines and routes.", "Index"),

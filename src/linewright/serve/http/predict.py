@@ -495,7 +495,7 @@ def infer(loaded: Loaded, log: PredictionLog, asked: oip.Asked) -> Response:
 
 
 def similar(body: bytes, loaded: Loaded) -> Response:
-    """Answer which items go with some items; nothing is logged, for it is no answer about a user."""
+    """Answer which items go with some items; nothing is logged: no user is meant."""
     found = similar_items(loaded.scorer, read_json(body, Similar, form=SIMILAR_FORM).items)
     return to_response(
         SimilarAnswer(

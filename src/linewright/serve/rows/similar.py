@@ -30,7 +30,7 @@ def similar_items(scorer: Scorer, items: Sequence[object]) -> list[dict[str, Any
         )
     if not 0 < len(items) <= MOST_ASKED:
         raise RequestError(
-            "too many items" if items else "there are no items",
+            "too many items" if items else "no item is named",
             where="items",
             found=len(items),
             allowed=f"1 to {MOST_ASKED} items",

@@ -101,8 +101,7 @@ def _text(value: object) -> str | None:
 
 def _list(value: object) -> str | None:
     if type(value) is list:
-        for one in cast("list[object]", value):
-            check_carried(one)
+        check_all_carried(cast("list[object]", value))
         return to_list_text(spelled(cast("list[Any]", value)))
     if type(value) is str and (text := value.strip()):
         return to_list_text(read_list(text))

@@ -35,7 +35,14 @@ def read(ask: Ask, values: Mapping[str, str]) -> Mapping[str, Any]:
         "curve": curve,
         "fan": fan_of if "times" in shown.body["answer"] else None,
         "listed": listed(shown.body["answer"], shown.body.get("label")),
+        "label_text": _label_text(shown.body["answer"], shown.body.get("label")),
     }
+
+
+def _label_text(answer: Mapping[str, Any], label: Mapping[str, Any] | None) -> Any:
+    if label is None or "scores" not in answer:
+        return None if label is None else label["label"]
+    return ", ".join(read_list(str(label["label"]))) or "[]"
 
 
 def listed(answer: Mapping[str, Any], label: Mapping[str, Any] | None) -> list[dict[str, Any]]:
