@@ -71,7 +71,7 @@ def test_a_small_plant_learns_from_the_others_where_they_are_alike(factory: Fact
     assert ("together", 2, 2 * MANY) == (found.shared.choice, found.shared.sites, found.shared.rows)
     assert found.shared.loss_together < found.shared.loss_alone
     assert found.shared.gain > found.shared.standard_error
-    assert found.rows == found.shared.rows + found.shared.judged
+    assert found.rows == found.shared.rows + found.shared.compared
     assert "it learned from 3,000 rows of 2 other sites too: out-of-fold loss" in result_text(ran)
     assert "3,000 rows of 2 other sites" in card(factory, "inspect.turin@1").markdown
 
@@ -95,7 +95,7 @@ def test_own_rows_alone_judge(factory: Factory):
     found = trained(factory, ran)
     scored = from_bytes(factory.artifacts.get(found.scored))
     assert ran.metrics[0].n < FEW
-    assert len(scored.rows) == found.shared.judged < FEW
+    assert len(scored.rows) == found.shared.compared < FEW
     assert scored.rows.max() < FEW
 
 
@@ -145,7 +145,7 @@ def test_the_file_may_decide(factory: Factory):
 
     ran = run_turin_last(factory)
 
-    assert ("together", 0) == ((shared := trained(factory, ran).shared).choice, shared.judged)
+    assert ("together", 0) == ((shared := trained(factory, ran).shared).choice, shared.compared)
     assert "too, as the line file says" in result_text(ran)
 
 

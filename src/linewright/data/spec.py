@@ -283,7 +283,7 @@ class LabelSpec(Spec):
     column: str
     """Column of the table that holds the truth."""
     event: str | None = None
-    """For how long it takes: column that is true (or 1) if it happened at the time in `column`, and false (or 0) where it had not
+    """For how long it takes: column that is true (or 1) if it happened at the time in `column`, and false (or 0) if it had not
     happened by then. The two become one label, ``12.5`` or ``12.5+``."""
     positive: str | None = None
     """For two classes: the value whose probability is predicted, as spelled in the data."""

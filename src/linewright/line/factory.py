@@ -264,7 +264,7 @@ class Factory:
         NotFound
             If there is no such line; the message names those there are.
         """
-        # The file is looked up, and the folder not listed, which takes long where there are a thousand; a name with a slash is none.
+        # The file is looked up, and the folder not listed, which takes long with a thousand; a name with a slash is none.
         folder = self.root / "lines"
         paths = [file_of(folder, line), folder / f"{line}{ENDING}"]
         path = next((one for one in paths if os.path.lexists(one) and line in lines_of(one)), None)

@@ -185,7 +185,7 @@ class Shared(msgspec.Struct, frozen=True, kw_only=True):
     """Other sites with rows to learn from."""
     rows: int
     """Those rows."""
-    judged: int = 0
+    compared: int = 0
     """Own rows on which both ways were compared; 0 if the line file decided."""
     loss_alone: float | None = None
     loss_together: float | None = None

@@ -82,7 +82,7 @@ def shared_in_words(shared: Shared) -> str:
     if not shared.sites:
         return "it learned from its own rows alone: no other site has read any yet"
     rows = f"{shared.rows:,} rows of {shared.sites} other site{'s' * (shared.sites > 1)}"
-    if not shared.judged:
+    if not shared.compared:
         return f"it learned from {rows} too, as the line file says"
     how = (
         f"it learned from {rows} too" if shared.choice == "together" else "it learned from its own rows alone"
@@ -91,9 +91,9 @@ def shared_in_words(shared: Shared) -> str:
         in_digits(0.0 if one is None else one, 4)
         for one in (shared.loss_together, shared.loss_alone, shared.gain, shared.standard_error)
     )
-    beside = "" if shared.choice == "together" else f", with {rows}"
+    more = "" if shared.choice == "together" else f", with {rows}"
     return (
-        f"{how}: out-of-fold loss on {shared.judged:,} rows of this site is {loss} together{beside} and {other} alone "
+        f"{how}: out-of-fold loss on {shared.compared:,} rows of this site is {loss} together{more} and {other} alone "
         f"({gain} less together, standard error {error})"
     )
 

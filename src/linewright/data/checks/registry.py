@@ -121,7 +121,7 @@ def check_features(data: DataSpec, seen: Mapping[str, Seen], *, of: int = 0) -> 
 
 
 def seen_as_declared(frame: pl.DataFrame, columns: Iterable[Column], label: LabelSpec) -> dict[str, Seen]:
-    """Return what a look at the columns of a table finds, in the types of the contract; those of other types are no features.
+    """Return what a look at the columns of a table finds, in the types of the contract; those of other types are not features.
 
     Of a label that is a time, whether it was censored is left out: it is looked at as a number.
     """

@@ -114,9 +114,7 @@ def _left_out(spec: LineSpec) -> Iterator[Problem]:
             allowed=str(table.group),
         )
     if spec.label.event is not None:
-        yield Problem(
-            path=("label", "event"), what="an item is no time that something takes", found=spec.label.event
-        )
+        yield Problem(path=("label", "event"), what="an item does not take time", found=spec.label.event)
     for name, rule in spec.contract.columns.items():
         if rule.type == "file":
             yield Problem(

@@ -369,10 +369,10 @@ def _of_series(
 def _check_way(
     root: Path, *, model: Path | None, python: str | None, engine: str, columns: Sequence[str]
 ) -> None:
-    """See that a model is made in one way, that this way is there, and that columns are in an order only for a model that is brought."""
+    """See that a model is made in one way, that this way is there, and that columns are in an order only for an imported model."""
     if columns and model is None:
         raise RequestError(
-            "only a model that is brought reads columns in an order",
+            "only an imported model reads columns in an order",
             where=COLUMNS,
             found=", ".join(columns),
             hint="name its file with --model; to leave columns out of a model that is trained here: --exclude",

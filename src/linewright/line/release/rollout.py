@@ -363,7 +363,7 @@ def _quality(rows: int, told: Iterable[_Told], confidence: float) -> ArmQuality:
 def loss_of(record: Prediction, truth: Truth, half_width: float | None) -> float | None:
     """Return how wrong an answer was, from 0 to 1; `None` where that cannot be told.
 
-    Of classes it is half the Brier score; of times the mean squared error of the curve where it is known what happened; of a list 1 less
+    Of classes it is half the Brier score; of times the mean squared error of the curve, as far as it is known what happened; of a list 1 less
     its discounted cumulative gain; of numbers the error in units of four half-widths of the champion's prediction
     interval, as it would be if it were alike for all answers, at most 1.
 

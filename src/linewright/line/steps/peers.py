@@ -1,6 +1,6 @@
 """Rows of the other sites of a template from which a site's model learns, and whether that is better than learning alone.
 
-The site's own rows alone judge: folds, calibration, threshold and test set hold no row of another site.
+The site's own rows alone evaluate: folds, calibration, threshold and test set hold no row of another site.
 """
 
 from collections.abc import Sequence
@@ -94,7 +94,7 @@ def _require_alike(line: str, columns: Sequence[Column], dataset: Dataset, work:
 
 
 def compared(alone: Training, together: Training, *, target: np.ndarray, peers: PeerRows) -> Shared:
-    """Compare two trainings on the site's own rows that both judged, each by models that did not see the row.
+    """Compare two trainings on the site's own rows that both predicted, each by models that did not see the row.
 
     Together is chosen if its loss is lower by more than one standard error of the paired difference.
     """
@@ -109,7 +109,7 @@ def compared(alone: Training, together: Training, *, target: np.ndarray, peers: 
         choice="together" if gain > error else "alone",
         sites=peers.sites,
         rows=len(peers.target),
-        judged=len(difference),
+        compared=len(difference),
         loss_alone=float(first.mean()) if len(first) else None,
         loss_together=float(second.mean()) if len(second) else None,
         gain=gain,
@@ -118,7 +118,7 @@ def compared(alone: Training, together: Training, *, target: np.ndarray, peers: 
 
 
 def _losses(scores: np.ndarray, target: np.ndarray) -> np.ndarray:
-    """Return the log-loss of each row, or the squared error of numbers; NaN for rows that no fold judged."""
+    """Return the log-loss of each row, or the squared error of numbers; NaN for rows of no fold."""
     if scores.ndim == 1:
         return (scores - target) ** 2
     return -np.log(np.maximum(scores[np.arange(len(target)), target.astype(np.int64)], _SMALLEST))

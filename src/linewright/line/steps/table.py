@@ -94,7 +94,7 @@ def _ingest_inputs(work: Work) -> dict[str, str]:
 
 
 def _label(spec: LineSpec, *without: str) -> dict[str, Any]:
-    """Return what a line file says of the label; what came to be said later counts only where it is, so that no line computes anew for it."""
+    """Return what a line file says of the label; a word of a later version counts only if it is used, so that no line runs again for it."""
     said = spec.label.model_dump(mode="json", exclude=set(without))
     if said["event"] is None:
         del said["event"]
@@ -102,7 +102,7 @@ def _label(spec: LineSpec, *without: str) -> dict[str, Any]:
 
 
 def _of_task(spec: LineSpec) -> dict[str, Any]:
-    """Return the section of a task that has one: it makes the rows, and what is answered."""
+    """Return the section of a task that has one: it makes the rows, and the answers."""
     sections = {"recommend": spec.recommend, "forecast": spec.forecast}
     return {name: one.model_dump(mode="json") for name, one in sections.items() if one is not None}
 

@@ -114,10 +114,10 @@ def _train(work: Work, taught: "_Taught", seed: int, peers: PeerRows | None = No
     encoder, x = _encoded(work, taught.rows, peers)
     happened = moments_of_rows(work)
     target, weight, pairs = taught.target, taught.weight, _fold_positions(work, taught)
-    if peers is not None:  # every fold learns from all of them, and none judges any
+    if peers is not None:  # every fold learns from all of them, and none validates on them
         others = np.arange(len(target), len(target) + len(peers.target))
         target, weight = np.concatenate([target, peers.target]), np.concatenate([weight, peers.weight])
-        pairs = [(np.concatenate([learned, others]), judged) for learned, judged in pairs]
+        pairs = [(np.concatenate([learned, others]), validated) for learned, validated in pairs]
     rows = TrainingRows(
         x=x,
         target=target,

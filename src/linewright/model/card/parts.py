@@ -91,7 +91,7 @@ class CardFacts(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def positive(self) -> str:
-        """The positive class, which is the last of two; empty where answers are no classes."""
+        """The positive class, which is the last of two; empty where answers are not classes."""
         return self.package.classes[-1] if has_classes(self.package.task) else ""
 
 

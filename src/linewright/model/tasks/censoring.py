@@ -182,7 +182,7 @@ def share_seen(places: Floats, asked: Floats) -> Floats:
     moments, of = np.unique(at, return_inverse=True)
     hidden = np.bincount(of, weights=censored, minlength=len(moments))
     every = np.bincount(of, minlength=len(moments))
-    # Where it happens and is censored at one time, it happened first.
+    # Of what happened and what was censored at one time, the former came first.
     seen = np.cumsum(every[::-1])[::-1] - (every - hidden)
     left = np.cumprod(1 - np.divide(hidden, seen, out=np.zeros(len(moments)), where=seen > 0))
     before = np.searchsorted(moments, asked, side="left")

@@ -93,8 +93,8 @@ def _part(name: str, value: Any) -> str:
     if name != "survival":
         return f"{name}={value}"
     times = list(value)
-    told = dict.fromkeys((times[0], times[len(times) // 2], times[-1]))
-    return "left " + ", ".join(f"{value[at]:.3g} at {at}" for at in told)
+    shown = dict.fromkeys((times[0], times[len(times) // 2], times[-1]))
+    return "left " + ", ".join(f"{value[at]:.3g} at {at}" for at in shown)
 
 
 def _change_text(one: WouldChange) -> str:
