@@ -319,7 +319,7 @@ def test_new_finds_user_and_time_and_leaves_out_what_was_given_back(tmp_path: Pa
     ("given", "match"),
     [
         ({"label": "itme"}, "--label: the data has no such column.*item"),
-        ({"label": "item", "key": "who"}, "--key: this is not for lines that recommend"),
+        ({"label": "item", "key": "who"}, "--key: this is not for lines of task recommend"),
         ({"label": "item"}, "--group: it is not known which column says who took an item.*allowed: who"),
     ],
 )
