@@ -223,6 +223,19 @@ def test_what_was_bought_may_be_listed_again(tmp_path: Path):
     assert "k3-1" in answer["prediction"]
 
 
+def test_another_length_of_lists_is_another_model(tmp_path: Path):
+    """The rows are the same, and yet the old model must not serve on."""
+    factory, _ = shop.make_shop(tmp_path / "factory")
+    path = factory.path_of(shop.LINE)
+    with factory:
+        execute_inline(factory, shop.LINE)
+        path.write_text(path.read_text().replace("items: 5", "items: 3"))
+        ran = execute_inline(factory, shop.LINE)
+        scorer = Scorer(load(ran.digest, factory.artifacts.get))
+
+    assert 3 == len(scorer.score([{"history": []}])[0]["prediction"])
+
+
 def test_the_same_events_give_the_same_digest(trained, tmp_path: Path):
     """In any folder."""
     factory, _ = shop.make_shop(tmp_path / "factory")
