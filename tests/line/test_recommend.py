@@ -223,6 +223,19 @@ def test_what_was_bought_may_be_listed_again(tmp_path: Path):
     assert "k3-1" in answer["prediction"]
 
 
+def test_another_length_of_lists_is_another_model(tmp_path: Path):
+    """The rows are the same, and yet the old model must not serve on."""
+    factory, _ = shop.make_shop(tmp_path / "factory")
+    path = factory.path_of(shop.LINE)
+    with factory:
+        execute_inline(factory, shop.LINE)
+        path.write_text(path.read_text().replace("items: 5", "items: 3"))
+        ran = execute_inline(factory, shop.LINE)
+        scorer = Scorer(load(ran.digest, factory.artifacts.get))
+
+    assert 3 == len(scorer.score([{"history": []}])[0]["prediction"])
+
+
 def test_the_same_events_give_the_same_digest(trained, tmp_path: Path):
     """In any folder."""
     factory, _ = shop.make_shop(tmp_path / "factory")
@@ -319,7 +332,7 @@ def test_new_finds_user_and_time_and_leaves_out_what_was_given_back(tmp_path: Pa
     ("given", "match"),
     [
         ({"label": "itme"}, "--label: the data has no such column.*item"),
-        ({"label": "item", "key": "who"}, "--key: this is not for lines that recommend"),
+        ({"label": "item", "key": "who"}, "--key: this is not for lines of task recommend"),
         ({"label": "item"}, "--group: it is not known which column says who took an item.*allowed: who"),
     ],
 )
