@@ -11,7 +11,15 @@ import pytest
 from toy_source import MAGIC, ListedSource, ToySource, install_toys
 
 from linewright.data.read.reader import Cursor, reader_of
-from linewright.data.spec import SOURCES, DataSpec, FileSource, SourceSpec, SqliteSource, source_specs
+from linewright.data.spec import (
+    SOURCES,
+    DataSpec,
+    FileSource,
+    FilesSource,
+    SourceSpec,
+    SqliteSource,
+    source_specs,
+)
 from linewright.errors import SpecError
 from linewright.line.file.read import parse_line, schema
 from linewright.testing.sources import SourceContract, Texts, Write
@@ -142,7 +150,7 @@ def test_the_schema_and_mistakes_name_the_kinds_of_packages_too():
     """A person who installed a package finds its words where those of the others are."""
     with pytest.raises(SpecError, match=r"'toyy'.*did you mean 'toy'"):
         parse_line(LINE % "toyy: a.toy", name="lines/a.yaml")
-    with pytest.raises(SpecError, match="allowed: one with 'file', 'sqlite', 'listed' or 'toy'"):
+    with pytest.raises(SpecError, match="allowed: one with 'file', 'files', 'sqlite', 'listed' or 'toy'"):
         parse_line(LINE % "x: 1", name="lines/a.yaml")
 
     assert {"FileSource", "SqliteSource", "ToySource", "ListedSource"} <= schema()["$defs"].keys()
@@ -150,7 +158,7 @@ def test_the_schema_and_mistakes_name_the_kinds_of_packages_too():
 
 def test_a_kind_of_no_package_is_refused_with_those_that_there_are():
     """A factory that was copied to another machine lacks the package there."""
-    with pytest.raises(SpecError, match="allowed: one with 'file' or 'sqlite'"):
+    with pytest.raises(SpecError, match="allowed: one with 'file', 'files' or 'sqlite'"):
         parse_line(LINE % "toy: a.toy", name="lines/a.yaml")
     with pytest.raises(SpecError, match="install the package that brings it"):
         DataSpec.model_validate({"sources": {"s": {"toy": "a.toy"}}, "label": {"column": "y"}})
@@ -176,5 +184,5 @@ def test_a_package_that_cannot_be_loaded_is_named(tmp_path, monkeypatch):
         with pytest.raises(SpecError, match=why):
             parse_line(LINE % "toy: a.toy", name="lines/a.yaml")
 
-        assert (FileSource, SqliteSource) == source_specs(("file",))
+        assert (FileSource, FilesSource, SqliteSource) == source_specs(("file",))
         assert FileSource(file="a.csv") == parse_line(LINE % "file: a.csv", name="lines/a.yaml").sources["s"]

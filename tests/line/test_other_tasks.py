@@ -204,4 +204,7 @@ def test_a_line_file_without_the_package_names_what_there_is(site: Path, tmp_pat
     said, _ = checked.communicate(timeout=120)
 
     assert 0 != checked.returncode
-    assert "found 'ordinal', allowed: auto, binary, multiclass or regression" in said
+    assert (
+        "found 'ordinal', allowed: auto, binary, multiclass, regression, survival, rul, recommend or forecast"
+        in said
+    )

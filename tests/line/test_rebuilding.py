@@ -121,8 +121,8 @@ GOLDEN = ("line/steps/train.py", "GOLDEN_ROWS = 16", "GOLDEN_ROWS = 12")
 SEED = ("line/steps/train.py", 'seed = context.seed(work.known["split"])', "seed = 7")
 TARGET = (
     "line/steps/train.py",
-    "        target=taught.target,\n",
-    "        target=taught.target[::-1].copy(),\n",
+    "    target, weight, pairs = taught.target, ",
+    "    target, weight, pairs = taught.target[::-1].copy(), ",
 )
 
 PACKAGED, LEARNED = (

@@ -41,7 +41,7 @@ gates:
   - {metric: roc_auc, at_least: 0.5}
 """
 MOVED = "<script>alert(1)</script>"
-SHOPS = ("a", "b", MOVED, "{{7*7}}")
+SHOPS = ("a", "b", MOVED, "{{31337*7}}")
 LATER = "2999-01-01T00:00:00.000000Z"
 
 

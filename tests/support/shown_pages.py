@@ -26,11 +26,11 @@ from linewright.serve.access.change_accounts import change, new_token, with_toke
 from linewright.serve.access.rights import Identity
 
 LINE = "claims"
-HOSTILE = ("<script>alert(1)</script>", '"><img src=x onerror=alert(1)>', "{{7*7}}", "=1+1")
+HOSTILE = ("<script>alert(1)</script>", '"><img src=x onerror=alert(1)>', "{{31337*7}}", "=1+1")
 COLUMN = "<script>alert(2)</script>"
 _FILE = """\
 line: claims
-about: '<script>alert(3)</script> {{7*7}}'
+about: '<script>alert(3)</script> {{31337*7}}'
 sources: {claims: {file: claims.csv}}
 table: {key: claim}
 label: {column: fraud, positive: "yes"}
@@ -91,7 +91,7 @@ class Shown:
         assert self.tags.count("script") <= 1  # ours, by its address
         assert "img" not in self.tags
         assert [] == self.events
-        assert "49" not in self.text.split()
+        assert "219359" not in self.text.replace(",", "")  # 31337 * 7
 
 
 class Here(Expensive):

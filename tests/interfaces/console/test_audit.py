@@ -27,7 +27,7 @@ def root(tmp_path_factory):
             Commented(
                 at="2026-02-03T04:05:06.000000Z",
                 by="<script>alert(1)</script>",
-                because="{{7*7}} =1+1",
+                because="{{31337*7}} =1+1",
                 line="claims",
                 id="c1",
                 about="claims@1",
@@ -64,7 +64,7 @@ def test_the_page_shows_each_entry_with_its_fields(get):
     page = get("/audit", role="admin")
 
     assert 200 == page.status
-    assert "{{7*7}} =1+1" in page.text
+    assert "{{31337*7}} =1+1" in page.text
     assert any(link == "/audit?kind=promoted" for link in page.links)
     page.assert_harmless()
     found = get("/audit?kind=commented&since=2026-02-03", role="admin")

@@ -13,7 +13,7 @@ from linewright.operations.history import history, models
 from linewright.operations.people.comments import comment
 from linewright.operations.status import status
 
-HOSTILE = "<script>alert(1)</script> {{7*7}}"
+HOSTILE = "<script>alert(1)</script> {{31337*7}}"
 
 
 @pytest.fixture(scope="module")

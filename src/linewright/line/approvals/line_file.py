@@ -61,10 +61,10 @@ def propose_file(factory: Factory, spec: LineSpec, text: str, *, because: str) -
     RequestError
         If it is the text that the file has.
     Denied
-        If who asks may not run each line of the file.
+        If who asks may not plan each line of the file.
     """
     line = spec.line
-    factory.identity.require("run", factory.lines_of_file(line))
+    factory.identity.require("plan", factory.lines_of_file(line))
     change = LineChange(
         line=line,
         before=digest_of_file(factory, line),

@@ -615,7 +615,8 @@ def _share(spec: LineSpec) -> Iterator[Problem]:
         "table.subject": spec.table.subject is not None,
         "retrain": spec.retrain is not None,
         "recommend": spec.recommend is not None,
-        f"task: {spec.train.task}": spec.train.task not in {AUTO, "binary", "multiclass", "regression"},
+        f"task: {spec.train.task}": spec.train.task != AUTO
+        and task_facts(spec.train.task).label not in {"two", "classes", "number"},
     }
     if said := [name for name, is_said in forbids.items() if is_said]:
         yield Problem(
