@@ -144,10 +144,12 @@ def test_a_row_is_tried_as_a_form_has_it(trained):
     factory, _ = trained
     (field,) = request_form(factory, shop.LINE).fields
     tried = try_row(factory, shop.LINE, {"history": "k5-1, k5-2"})
+    by_line = try_row(factory, shop.LINE, {"history": "k5-1\r\nMatrix, The\r\n"})
 
     assert ("history", "list") == (field.name, field.type)
     assert isinstance(field.example, list)
     assert ["k5-1", "k5-2"] == tried.row["history"]
+    assert ["k5-1", "Matrix, The"] == by_line.row["history"]
     assert tried.answer["prediction"][0].startswith("k5")
     assert tried.explained is None
 

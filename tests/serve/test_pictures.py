@@ -10,6 +10,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from linewright.line.factory import Factory
+from linewright.line.steps.ingest import served_rows
+
 PATH = f"/v1/lines/{drawn.LINE}/predict"
 PICTURE = drawn.encoded(drawn.drawn("square", 5_000))
 
@@ -188,3 +191,17 @@ def test_a_digest_that_nobody_sent_is_refused_at_its_place(served):
 
     assert 422 == status
     assert "rows[0].file" == told["where"]
+
+
+def test_a_picture_that_came_without_a_key_is_learned_from(served):
+    """Feedback by id names the answer: the contract, which wants a key in each row, does not throw it away."""
+    told = served.ask("POST", PATH, {"rows": [{"file": _text(PICTURE)}]})[2]["predictions"][0]
+    labels = {"labels": [{"id": told["id"], "label": "circle"}]}
+    status, _, answer = served.ask("POST", f"/v1/lines/{drawn.LINE}/feedback", labels)
+    with Factory.open(served.state.parent) as factory:
+        spec = factory.line(drawn.LINE)
+        rows = served_rows(factory, spec, factory.now())
+
+    assert (200, 1) == (status, answer["accepted"])
+    assert [told["id"]] == [row["name"] for row in rows if row["name"] == told["id"]]
+    assert "name" == spec.table.key

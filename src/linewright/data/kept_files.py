@@ -13,6 +13,8 @@ from linewright.store.protocols import Artifacts
 
 MOST_BYTES = 20_000_000
 """Of one file."""
+MOST_NAMED = 20
+"""Broken files that an error names."""
 DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 
 
@@ -93,10 +95,26 @@ def _found_files(
     for name in (column.name for column in columns if column.type == "file"):
         texts = frame.get_column(name).drop_nulls().unique(maintain_order=True).to_list()
         files = found[name] = {text: _file_of(text, name, homes, artifacts) for text in texts}
-        for file in files.values() if see is not None else ():
-            if file is not None and see is not None:
-                see(file.read_bytes(), str(file))
+        if see is not None:
+            _see_all(name, [file for file in files.values() if file is not None], see)
     return found
+
+
+def _see_all(column: str, files: Sequence[Path], see: See) -> None:
+    """Look at all files, so that those who clean a folder learn of all that are broken at once."""
+    broken = list[str]()
+    for file in files:
+        try:
+            see(file.read_bytes(), str(file))
+        except RequestError as error:
+            broken.append(f"{file}: {error.what}")
+    if broken:
+        raise RequestError(
+            f"{len(broken):,} of {len(files):,} files cannot be read",
+            where=f"column {column!r}",
+            found="; ".join(broken[:MOST_NAMED]),
+            hint="replace these files, or remove them; a table must not name them then",
+        )
 
 
 def _file_of(text: str, column: str, homes: Sequence[Path], artifacts: Artifacts) -> Path | None:

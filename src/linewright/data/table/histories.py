@@ -97,7 +97,7 @@ def _moments(frame: pl.DataFrame, data: DataSpec) -> Iterator[Moment]:
                 "a span of time needs a column of dates or times",
                 where="recommend.every",
                 found=spec.every,
-                hint="leave it out, or say the type of the time in contract.columns",
+                hint="leave it out, or make a time of it in table.sql, such as to_timestamp(seconds) AS at",
             )
         micros = pl.col(time).cast(pl.Datetime("us")) if frame[time].dtype == pl.Date else pl.col(time)
         period = micros.dt.epoch("us") // duration_micros(spec.every)

@@ -210,7 +210,8 @@ def _typed(value: Any, kind: str) -> Any:
     if kind == "numbers":
         return value if text.startswith("[") else f"[{text}]"
     if kind == "list":
-        return value if text.startswith("[") else [one.strip() for one in text.split(",") if one.strip()]
+        parts = text.splitlines() if "\n" in value else text.split(",")  # an item may have a comma
+        return value if text.startswith("[") else [one.strip() for one in parts if one.strip()]
     if kind == "boolean":
         return {"true": True, "false": False}.get(text.lower(), value)
     if kind not in {"integer", "number"}:

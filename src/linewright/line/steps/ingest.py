@@ -1,6 +1,7 @@
 """The steps ``ingest`` and ``split``: from sources to a dataset version whose rows are split."""
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import cache, partial
 from typing import Any
 
 import numpy as np
@@ -23,7 +24,7 @@ from linewright.line.retention.forgotten_rows import are_forgotten
 from linewright.line.run_context import Work, missing_texts
 from linewright.line.spec import LineSpec
 from linewright.line.steps.truths import settle
-from linewright.model.facts import RequestColumn
+from linewright.model.facts import Package, RequestColumn
 from linewright.model.pictures import see
 from linewright.serve.rows.reader import converter
 
@@ -72,7 +73,7 @@ def served_rows(
     factory: Factory, spec: LineSpec, as_of: str, *, is_known: bool = True
 ) -> list[dict[str, Any]]:
     """Return the rows that were answered and whose truth was known at an instant, with it; or those of unknown truth."""
-    label, time = spec.label.column, spec.table.time
+    label, time, name = spec.label.column, spec.table.time, spec.table.key
     read = _time_reader(spec)
     found = [
         (record, truth)
@@ -80,12 +81,21 @@ def served_rows(
         if (truth is not None) == is_known and (is_known or record.at <= as_of)
     ]
     rows: list[dict[str, Any]] = []
+    is_text = cache(partial(_has_key_of_text, factory))
     for row, (record, truth) in zip(
         rows_with_made(factory, [record for record, _ in found]), found, strict=True
     ):
         at = {} if time is None or _is_read(read, row.get(time)) else {time: record.at}
-        rows.append({**row, **at, label: truth.label if truth else None, ANSWERED_AT: record.at})
+        # Who sends a picture may have no key for it; a row that is learned from has one.
+        key = {name: record.id} if name and row.get(name) is None and is_text(record.digest) else {}
+        rows.append({**row, **at, **key, label: truth.label if truth else None, ANSWERED_AT: record.at})
     return rows
+
+
+def _has_key_of_text(factory: Factory, package: str) -> bool:
+    """Return whether the keys of rows that a model predicted are texts, as the id of a prediction is."""
+    read = factory.metadata.get(package, Package)
+    return any(one.name == read.key and one.type in {"text", "category"} for one in read.columns)
 
 
 def _time_reader(spec: LineSpec) -> Callable[[object], Any]:

@@ -7,7 +7,7 @@ from urllib.parse import quote, urlencode
 from linewright.errors import LinewrightError, NotFound
 from linewright.interfaces.console.charts import curve
 from linewright.interfaces.console.page import MOST_TEXT, Ask, Page
-from linewright.interfaces.console.pages.try_row import FIELDS
+from linewright.interfaces.console.pages.try_row import FIELDS, list_as_text
 from linewright.interfaces.console.pictures import pictures_of
 from linewright.model.card.steps import fan_of
 from linewright.text.lists import read_list
@@ -83,7 +83,7 @@ def _try_address(ask: Ask, line: str, row: Mapping[str, Any]) -> str | None:
 
 def _written(cell: str | float | list[Any]) -> str:
     if isinstance(cell, list):
-        return ", ".join("null" if one is None else str(one) for one in cell)
+        return list_as_text(cell)
     return str(cell).lower() if isinstance(cell, bool) else str(cell)
 
 

@@ -1,6 +1,6 @@
 """Try it: a row that somebody fills in, the answer with its reasons, and what would change it."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -38,11 +38,19 @@ def read(ask: Ask, values: Mapping[str, str]) -> Mapping[str, Any]:
 
 
 def _written(example: Any) -> Any:
-    return (
-        ", ".join("null" if one is None else str(one) for one in example)
-        if isinstance(example, list | tuple)
-        else example
-    )
+    return list_as_text(example) if isinstance(example, list | tuple) else example
+
+
+def list_as_text(items: Sequence[Any]) -> str:
+    r"""Return a list as its field has it: with commas, or one item a line if an item has a comma.
+
+    Examples
+    --------
+    >>> list_as_text([1.5, None]), list_as_text(["Matrix, The"])
+    ('1.5, null', 'Matrix, The\n')
+    """
+    texts = ["null" if one is None else str(one) for one in items]
+    return "".join(f"{one}\n" for one in texts) if any("," in one for one in texts) else ", ".join(texts)
 
 
 def _row(values: Mapping[str, str]) -> dict[str, str]:
