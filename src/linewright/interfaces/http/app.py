@@ -1,5 +1,6 @@
 """The control plane: operations as HTTP routes, with their OpenAPI description."""
 
+import gc
 import json
 import socket
 from collections import Counter
@@ -50,6 +51,9 @@ _JSON = "application/json"
 FILES = "/files/{name}"
 """What follows the path of an operation that takes or gives files."""
 _DRAIN_S = 20
+_SETTLED = (50, 600, 6_000)
+"""Tenths of a second after the start at which what was loaded by then is left out of garbage collection: looking through it takes a fifth
+of a second every two, in which no page is made. Later, since much is loaded when it is first wanted."""
 _READERS = 16
 """Reads that run at once; more wait."""
 _WRITERS = 4
@@ -424,6 +428,9 @@ class _Server(uvicorn.Server):
     async def on_tick(self, counter: int) -> bool:
         if counter % FOLLOW_TICKS == 0:
             self._reach.follow()
+        if counter in _SETTLED:
+            gc.collect()
+            gc.freeze()
         return await super().on_tick(counter) or self._is_stopped()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
