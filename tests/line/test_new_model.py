@@ -189,7 +189,7 @@ def test_columns_that_a_model_cannot_read_are_refused(tmp_path, columns, says):
     data = write_data(tmp_path, y=pl.Series([0, 1] * 200)) if columns[-1] == "y" else write_data(tmp_path)
     with pytest.raises(RequestError) as caught:
         new_line(tmp_path, "line", data, GivenRoles(label="y"), model=tmp_path / "m.onnx", columns=columns)
-    with pytest.raises(RequestError, match="only a model that is brought"):
+    with pytest.raises(RequestError, match="only an imported model"):
         new_line(tmp_path, "line", data, GivenRoles(label="y"), columns=columns)
 
     assert says in str(caught.value)
