@@ -7,7 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Generator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from msgspec.structs import replace
@@ -75,14 +75,20 @@ def grow(root: Path, many: int) -> None:
 
 
 def rested(pid: int) -> float:
-    """Wait until the worker has ended its first look at all lines, and return the CPU seconds that it took."""
-    end, before = time.monotonic() + PATIENCE_S, cpu_s(pid)
+    """Wait until the worker has ended its first look at all lines, also in its children, and return the CPU seconds that it took itself."""
+    end, before, before_below = time.monotonic() + PATIENCE_S, cpu_s(pid), _cpu_s_of_children(pid)
     while True:
         time.sleep(5)
-        now = cpu_s(pid)
-        if now - before < 5 * QUIET_CORE or time.monotonic() > end:
+        now, below = cpu_s(pid), _cpu_s_of_children(pid)
+        if max(now - before, abs(below - before_below)) < 5 * QUIET_CORE or time.monotonic() > end:
             return now
-        before = now
+        before, before_below = now, below
+
+
+def _cpu_s_of_children(pid: int) -> float:
+    with suppress(FileNotFoundError):  # one has just ended
+        return sum(map(cpu_s, children(pid)))
+    return 0.0
 
 
 @contextmanager

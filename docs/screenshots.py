@@ -33,7 +33,8 @@ ARGUMENTS = (
 )
 SIZES = {"desktop": (1280, 900), "phone": (390, 844)}
 SCHEMES = ("light", "dark")
-LINE = "payments"
+LINE, LABELLED = "payments", "tumours"
+"""Lines of the demo: the lived one, and the one with questions for annotators."""
 AT_ONCE = 3
 """Pages that load at once: two wait for the server, which carries out two long operations at once, while one is drawn."""
 PATIENCE_MS = 120_000
@@ -148,7 +149,10 @@ async def take(page: Page, path: str, name: str, out: Path) -> None:
 
 def addresses(cookies: dict[str, str], base: str) -> dict[str, str]:
     """Return an address of each page: one with values is found on the pages that lead to it, from the first page on."""
-    of_line = {name: entry.path.replace("{line}", LINE) for name, entry in PAGES.items()}
+    of_line = {
+        name: entry.path.replace("{line}", LABELLED if name in {"label", "labels"} else LINE)
+        for name, entry in PAGES.items()
+    }
     known = {name: entry.path for name, entry in PAGES.items() if "{" not in entry.path}
     found = dict(known)
     waiting = [f"/lines/{LINE}", "/alerts?over=1", "/proposals?all=1", *known.values()]

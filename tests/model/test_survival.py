@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from linewright.errors import SpecError
-from linewright.model.evaluate.left_at import measure_left, seen_left
+from linewright.model.evaluate.survival_calibration import measure_left, seen_left
 from linewright.model.export.onnx_writer import Graph, answer, write_scores
 from linewright.model.export.to_onnx import to_onnx
 from linewright.model.facts import Maintenance

@@ -15,8 +15,8 @@ from linewright.data.kept_files import See, keep_files
 from linewright.data.read.source import Source, open_source, whole
 from linewright.data.spec import ColumnRule, DataSpec, table_sources
 from linewright.data.table.build import build_table, read_served
-from linewright.data.table.histories import rows_of_events
-from linewright.data.table.windows import rows_of_series
+from linewright.data.table.event_rows import rows_of_events
+from linewright.data.table.series_rows import rows_of_series
 from linewright.engine.context import Context, Progress
 
 STEP = "ingest"

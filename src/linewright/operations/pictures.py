@@ -6,7 +6,7 @@ from typing import Annotated
 import msgspec
 
 from linewright.line.factory import Factory
-from linewright.line.predict.kept_pictures import KeptPicture, ShownPicture, keep_picture, show_picture
+from linewright.line.predict.pictures import KeptPicture, ShownPicture, keep_picture, show_picture
 from linewright.operations.declaration.declare import operation
 
 Side = Annotated[int, msgspec.Meta(ge=16, le=1024, description="16 to 1,024 pixels")]

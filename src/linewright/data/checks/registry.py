@@ -14,7 +14,7 @@ from linewright.data.profile.column import Seen, as_declared
 from linewright.data.profile.label import describe_label
 from linewright.data.profile.roles import declared_roles
 from linewright.data.spec import DataSpec, LabelSpec
-from linewright.data.table.times import CENSORED
+from linewright.data.table.survival_labels import CENSORED
 from linewright.errors import RequestError
 
 SUSPICIONS: tuple[ColumnCheck, ...] = (

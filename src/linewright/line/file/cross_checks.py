@@ -9,10 +9,10 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError, available_timezones
 
 from linewright.data.finding_text import check_ids
 from linewright.data.spec import ColumnRule, duration_micros, referred_source, table_sources
-from linewright.line.file.forecasting import forecasts
+from linewright.line.file.forecast_checks import forecasts
 from linewright.line.file.mistakes import Mistake, Mistakes, Path, did_you_mean, dotted, either, nearest
 from linewright.line.file.problem import Problem
-from linewright.line.file.recommending import recommends
+from linewright.line.file.recommend_checks import recommends
 from linewright.line.file.retention import LONGEST, too_short, wrong_ages
 from linewright.line.file.yaml_nodes import Entries, find
 from linewright.line.spec import LineSpec

@@ -34,8 +34,8 @@ from linewright.engine.run_notes import remove_notes
 from linewright.errors import Corrupt, LinewrightError, NotFound, RequestError, SpecError, Transient
 from linewright.line.factory import Factory
 from linewright.line.facts import Finished, Forgotten
-from linewright.line.maintenance.named_bytes import drop_features, unnamed
 from linewright.line.maintenance.problem import Problem, problem_of
+from linewright.line.maintenance.referenced_artifacts import drop_features, unnamed
 from linewright.line.maintenance.references import DIGEST
 from linewright.line.maintenance.retention import end_of, marks_of, unfinished
 from linewright.line.predict.sql_columns import rows_with_made

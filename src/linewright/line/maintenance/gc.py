@@ -10,8 +10,8 @@ from linewright.engine.lock import ProcessLock
 from linewright.errors import Transient
 from linewright.line.factory import Factory
 from linewright.line.maintenance.forget import resume
-from linewright.line.maintenance.named_bytes import drop_features, unnamed
 from linewright.line.maintenance.problem import Problem, worst
+from linewright.line.maintenance.referenced_artifacts import drop_features, unnamed
 from linewright.line.maintenance.retention import Retired, blobs_that_go, retire
 from linewright.store.disk import explained
 from linewright.store.fit_files import LocalFits

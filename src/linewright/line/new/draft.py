@@ -167,6 +167,12 @@ def _sources(draft: Draft) -> Iterator[str]:
         yield _comment(f"{one.columns[0]}: {evidence_in_words(one.check, one.evidence)}", indent="  ")
 
 
+def sources_without_comment(source: SourceSpec, name: str) -> Iterator[str]:
+    """Give the lines of the section of one source."""
+    yield "sources:"
+    yield f"  {name}: {{{', '.join(_of_any(source))}}}"
+
+
 def _of_any(source: SourceSpec) -> list[str]:
     """Return the words of a source, each with what it says beyond its default."""
     said = source.model_dump(mode="json", exclude_defaults=True)

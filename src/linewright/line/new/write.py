@@ -34,16 +34,16 @@ from linewright.data.read.locate import place_of
 from linewright.data.read.sample import sample
 from linewright.data.read.source import clean, open_source, with_points
 from linewright.data.spec import FileSource, LabelSpec, SourceSpec, source_specs
-from linewright.data.table.times import CENSORED, with_one_label
+from linewright.data.table.survival_labels import CENSORED, with_one_label
 from linewright.errors import Conflict, RequestError
 from linewright.line.check.report import rows_of
 from linewright.line.engines import check_engine
 from linewright.line.file.read import parse_line
 from linewright.line.new.draft import Draft, source_name, write_draft
-from linewright.line.new.events import draft_events
+from linewright.line.new.event_draft import draft_events
 from linewright.line.new.imported_model import COLUMNS, bring
 from linewright.line.new.picture_folder import draft_pictures, pictures_in
-from linewright.line.new.series import draft_series
+from linewright.line.new.series_draft import draft_series
 from linewright.model.spec import FUNCTION, TrainSpec
 from linewright.model.task_facts import task_of
 from linewright.store.rights import as_asked, make_asked_folder
@@ -157,8 +157,8 @@ def new_line(
     elif missing:
         source, frame = spelled, clean(frame, spelled.missing_texts)
     if task != "auto":
-        make = _of_events if task == "recommend" else _of_series
-        return make(path, source, see_all(frame, names=(given.key, given.group)), given, rows)
+        seen = see_all(frame, names=(given.key, given.group))
+        return _of_events_or_series(path, task, source, seen, given, rows=rows)
     where = partial(place_of, replace(opened, decimal="," if with_comma.decimal else opened.decimal))
     seen, profile = _looked_at(frame, given, where, source_name(name))
     brought = None
@@ -322,46 +322,30 @@ def _refuse_with_many(
         )
 
 
-def _of_events(
-    path: Path, source: SourceSpec, seen: Mapping[str, Seen], given: GivenRoles, rows: int
+def _of_events_or_series(
+    path: Path, task: str, source: SourceSpec, seen: Mapping[str, Seen], given: GivenRoles, *, rows: int
 ) -> NewLine:
+    """Write the line file of events or of series, which become rows."""
     name = path.stem
-    drafted = draft_events(name, source, seen, given, source_name=source_name(name))
-    parse_line(drafted.text, name=str(path))
-    _write(path, drafted.text)
+    if task == "recommend":
+        events = draft_events(name, source, seen, given, source_name=source_name(name))
+        text, time, group = events.text, events.time, events.user
+    else:
+        series = draft_series(name, source, seen, given, source_name=source_name(name))
+        text, time, group = series.text, series.time, series.series
+    parse_line(text, name=str(path))
+    _write(path, text)
     return NewLine(
         path=str(path),
-        task="recommend",
+        task=task,
         rows=min(rows, len(next(iter(seen.values())).values)),
         of=rows,
         columns=len(seen),
         findings=(),
         excluded=(),
         key=None,
-        time=drafted.time,
-        group=drafted.user,
-        split="time",
-    )
-
-
-def _of_series(
-    path: Path, source: SourceSpec, seen: Mapping[str, Seen], given: GivenRoles, rows: int
-) -> NewLine:
-    name = path.stem
-    drafted = draft_series(name, source, seen, given, source_name=source_name(name))
-    parse_line(drafted.text, name=str(path))
-    _write(path, drafted.text)
-    return NewLine(
-        path=str(path),
-        task="forecast",
-        rows=min(rows, len(next(iter(seen.values())).values)),
-        of=rows,
-        columns=len(seen),
-        findings=(),
-        excluded=(),
-        key=None,
-        time=drafted.time,
-        group=drafted.series,
+        time=time,
+        group=group,
         split="time",
     )
 

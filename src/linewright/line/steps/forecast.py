@@ -6,12 +6,12 @@ import numpy as np
 
 from linewright.data.dataset.event_time import moments
 from linewright.data.spec import RECENT, ForecastSpec
-from linewright.data.table.windows import Steps
+from linewright.data.table.series_rows import Steps
 from linewright.features.encode import layout_of
 from linewright.features.facts import Encoder, SeriesPart, Window
 from linewright.line.run_context import Work
 from linewright.line.split_rows import label_text
-from linewright.line.steps.truths import steps_in
+from linewright.line.steps.forecast_labels import steps_in
 from linewright.model.facts import Calibration, Trained
 from linewright.model.forecast.cuts import SeriesRows
 from linewright.model.forecast.learn import learn_forecast

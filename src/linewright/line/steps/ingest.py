@@ -23,7 +23,7 @@ from linewright.line.predict.sql_columns import rows_with_made
 from linewright.line.retention.forgotten_rows import are_forgotten
 from linewright.line.run_context import Work, missing_texts
 from linewright.line.spec import LineSpec
-from linewright.line.steps.truths import settle
+from linewright.line.steps.forecast_labels import settle
 from linewright.model.facts import Package, RequestColumn
 from linewright.model.pictures import see
 from linewright.serve.rows.reader import converter

@@ -12,7 +12,7 @@ from typing import Any
 from linewright.data.dataset.blobs import is_whole
 from linewright.data.facts import Dataset, Ingested
 from linewright.data.spec import ContractSpec
-from linewright.line.record.peers import PEER
+from linewright.line.record.other_sites import PEER
 from linewright.line.retention.forgotten import forgotten_of
 from linewright.line.run_context import (
     CODE_FILE,

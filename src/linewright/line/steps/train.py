@@ -23,7 +23,7 @@ from linewright.line.split_rows import label_text, weights
 from linewright.line.steps.adopt import adopt, adopted_graph, parity_of_adopted
 from linewright.line.steps.forecast import train_forecast
 from linewright.line.steps.ingest import moments_of_rows
-from linewright.line.steps.peers import PeerRows, compared, peer_rows
+from linewright.line.steps.other_sites import PeerRows, compared, peer_rows
 from linewright.line.steps.recommend import train_recommender
 from linewright.model.export.parity import parity, refused_by
 from linewright.model.export.to_onnx import to_onnx

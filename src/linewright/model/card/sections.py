@@ -5,9 +5,9 @@ from collections.abc import Iterator
 from linewright.data.breach_text import breaches_in_words
 from linewright.data.facts import Finding
 from linewright.model.card.classes import confusion
-from linewright.model.card.curve import curve
 from linewright.model.card.decisions import decisions
 from linewright.model.card.explanation import moved, needed, plotted, weak
+from linewright.model.card.forecast_chart import forecast
 from linewright.model.card.leaderboard import leaderboard
 from linewright.model.card.parts import (
     Card,
@@ -23,7 +23,7 @@ from linewright.model.card.parts import (
     that_hold,
 )
 from linewright.model.card.record import certificate, fairness, limits, standing, status_of
-from linewright.model.card.steps import steps
+from linewright.model.card.survival_section import survival
 from linewright.model.facts import Metric, Task
 from linewright.model.metrics.definitions import find_metric
 from linewright.model.task_facts import has_classes
@@ -40,8 +40,8 @@ def card_of(facts: CardFacts) -> Card:
         *fairness(facts),
         _metrics(facts),
         confusion(facts),
-        curve(facts),
-        steps(facts),
+        survival(facts),
+        forecast(facts),
         weak(facts),
         needed(facts),
         moved(facts),

@@ -15,8 +15,8 @@ from linewright.model.evaluate.interval_coverage import (
     measure_coverage,
     measure_parts,
 )
-from linewright.model.evaluate.left_at import measure_left
 from linewright.model.evaluate.reliability import measure_reliability
+from linewright.model.evaluate.survival_calibration import measure_left
 from linewright.model.facts import VALUE, Band, CoverageAt, Evaluation, Expected, Metric, Task
 from linewright.model.metrics.bootstrap import UNBOUNDED, count_units, units_of
 from linewright.model.metrics.definitions import Floats, MetricRule, metric

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from scipy import linalg, sparse
 
 from linewright.errors import Terminal
-from linewright.model.recommend.taken import Taken
+from linewright.model.recommend.interactions import Taken
 from linewright.model.spec import TrainSpec
 
 MOST_DENSE = 8_000

@@ -17,7 +17,7 @@ from linewright.model.onnx.session import LISTS_AT_ONCE, open_graph
 from linewright.model.reasons import Alternative, ChosenReason, LowestLoss
 from linewright.model.recommend.candidates import Candidate, candidates, fit
 from linewright.model.recommend.graph import Lists, to_graph
-from linewright.model.recommend.taken import Taken, taken_by
+from linewright.model.recommend.interactions import Taken, taken_by
 from linewright.model.spec import TrainSpec
 from linewright.model.tasks import task
 from linewright.text.lists import read_list

@@ -21,7 +21,7 @@ _SUBJECTS: Mapping[str, str] = {
     "linewright.line.maintenance.verify": "care.maintenance",
     "linewright.line.facts": "runs",
     "linewright.line.new.write": "new",
-    "linewright.line.predict.kept_pictures": "pictures",
+    "linewright.line.predict.pictures": "pictures",
     "linewright.line.predict.replay": "evidence",
     "linewright.line.predict.try_row": "predict",
     "linewright.line.record.costs": "value",

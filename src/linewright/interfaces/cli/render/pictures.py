@@ -1,7 +1,7 @@
 """Pictures that rows name."""
 
 from linewright.interfaces.cli.render.dispatch import renderer
-from linewright.line.predict.kept_pictures import KeptPicture, ShownPicture
+from linewright.line.predict.pictures import KeptPicture, ShownPicture
 
 
 @renderer.register

@@ -9,7 +9,7 @@ from linewright.interfaces.console.charts import curve
 from linewright.interfaces.console.page import MOST_TEXT, Ask, Page
 from linewright.interfaces.console.pages.try_row import FIELDS, list_as_text
 from linewright.interfaces.console.pictures import pictures_of
-from linewright.model.card.steps import fan_of
+from linewright.model.card.forecast_chart import fan_of
 from linewright.text.lists import read_list
 
 _LONGEST = 8_000

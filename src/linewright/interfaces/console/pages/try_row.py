@@ -9,7 +9,7 @@ from linewright.charts import Axis, Bar, Waterfall
 from linewright.interfaces.console.charts import curve
 from linewright.interfaces.console.page import Ask, Page
 from linewright.interfaces.console.pictures import pictures_of
-from linewright.model.card.steps import fan_of
+from linewright.model.card.forecast_chart import fan_of
 
 FIELDS = "c."
 """Before the name of a column in the address."""

@@ -1,6 +1,5 @@
 """The first line file of a line that forecasts, from a table of values: of which series, when, and how much."""
 
-import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
@@ -10,8 +9,9 @@ import polars as pl
 from linewright.data.profile.column import UNUSABLE, Seen
 from linewright.data.profile.roles import GivenRoles, choose_roles
 from linewright.data.spec import NUMBERS, RECENT, TIMES, UNTIL, SourceSpec
-from linewright.data.table.windows import typical_of
+from linewright.data.table.series_rows import typical_of
 from linewright.errors import RequestError
+from linewright.line.new.draft import sources_without_comment
 from linewright.text.quoting import quoted, quoted_sentence
 from linewright.text.steps import season_of, step_of
 from linewright.text.suggest import listed
@@ -77,7 +77,12 @@ def draft_series(
         If a column is not there, the value is not a number, or several columns may be the series or the time; it names those.
     """
     values = _values(seen, given)
-    lines = [*_head(name, values), *_sources(source, source_name), *_table(values), *_rest(values)]
+    lines = [
+        *_head(name, values),
+        *sources_without_comment(source, source_name),
+        *_table(values),
+        *_rest(values),
+    ]
     return SeriesLine(
         text="\n".join(lines) + "\n",
         series=values.series.name if values.series else None,
@@ -195,13 +200,6 @@ def _head(name: str, values: _Values) -> Iterator[str]:
     yield f"# Next: linewright run {name}"
     yield f"line: {quoted(name)}"
     yield f"about: {quoted_sentence(f'Forecast {values.value.name}')}"
-
-
-def _sources(source: SourceSpec, name: str) -> Iterator[str]:
-    said = source.model_dump(mode="json", exclude_defaults=True)
-    words = [f"{quoted(word)}: {json.dumps(value, ensure_ascii=False)}" for word, value in said.items()]
-    yield "sources:"
-    yield f"  {name}: {{{', '.join(words)}}}"
 
 
 def _table(values: _Values) -> Iterator[str]:

@@ -9,7 +9,7 @@ from linewright.data.dataset.event_time import moments
 from linewright.data.dataset.version import read_dataset
 from linewright.data.facts import Dataset
 from linewright.data.spec import RECENT, UNTIL, ForecastSpec
-from linewright.data.table.windows import Steps, steps_of
+from linewright.data.table.series_rows import Steps, steps_of
 from linewright.line.run_context import Work
 from linewright.line.spec import LineSpec
 from linewright.line.split_rows import label_text

@@ -16,7 +16,7 @@ _SHOWN = 3
 _NAMES = ("recent values", "forecast", "90 % interval", "what came")
 
 
-def steps(facts: CardFacts) -> Section | None:
+def forecast(facts: CardFacts) -> Section | None:
     """Return a forecast of a test row; `None` for models that say no steps."""
     example, window = facts.example, facts.package.encoder.window
     if example is None or window is None:

@@ -3,8 +3,9 @@
 from collections.abc import Iterator
 
 from linewright.data.spec import HISTORY
-from linewright.line.file.mistakes import Path, did_you_mean
+from linewright.line.file.mistakes import did_you_mean
 from linewright.line.file.problem import Problem
+from linewright.line.file.task_section import Refused, refused, section_and_task, split_by_time, unit_of_group
 from linewright.line.spec import LineSpec
 from linewright.model.spec import AUTO
 
@@ -14,22 +15,14 @@ _HEADLINES = ("ndcg@10", "recall@10")
 
 def recommends(spec: LineSpec) -> Iterator[Problem]:
     """Give each contradiction of a line that recommends, or that has the section without the task."""
-    if spec.train.task != _TASK:
-        if spec.recommend is not None:
-            yield Problem(
-                path=("recommend",),
-                what="the section is for lines that recommend",
-                found=spec.train.task,
-                hint="write train: {task: recommend}, or remove the section",
-            )
-        return
-    if spec.recommend is None:
-        yield Problem(
-            path=("train", "task"),
-            what="a line that recommends says how its events become rows",
-            found=_TASK,
-            hint="add the section recommend: {}",
-        )
+    yield from section_and_task(
+        spec,
+        _TASK,
+        spec.recommend,
+        says="a line that recommends says how its events become rows",
+        example="recommend: {}",
+    )
+    if spec.train.task != _TASK or spec.recommend is None:
         return
     yield from _parts(spec)
     yield from _left_out(spec)
@@ -66,8 +59,8 @@ def _parts(spec: LineSpec) -> Iterator[Problem]:
 
 def _left_out(spec: LineSpec) -> Iterator[Problem]:
     """Give what is said of single rows, and has no meaning for events or for lists."""
-    table, train, release = spec.table, spec.train, spec.release
-    said: tuple[tuple[Path, object, str], ...] = (
+    table, train = spec.table, spec.train
+    said: tuple[Refused, ...] = (
         (("table", "key"), table.key, "rows are made of events, so no column of these names one"),
         (("table", "weight"), table.weight, "an event counts once; leave out what shall not in table.sql"),
         (("table", "known"), table.known, "an event is known when it happens"),
@@ -88,9 +81,7 @@ def _left_out(spec: LineSpec) -> Iterator[Problem]:
         ),
         (("train", "also"), train.also or None, "popularity, item-kNN and EASE are tried"),
     )
-    for path, value, why in said:
-        if value is not None:
-            yield Problem(path=path, what=f"this is not for lines that recommend: {why}", hint="remove it")
+    yield from refused(_TASK, said)
     if train.metric not in {AUTO, *_HEADLINES}:
         yield Problem(
             path=("train", "metric"),
@@ -98,14 +89,7 @@ def _left_out(spec: LineSpec) -> Iterator[Problem]:
             found=train.metric,
             allowed=", ".join(_HEADLINES),
         )
-    if train.split.by not in {"auto", "time"}:
-        yield Problem(
-            path=("train", "split", "by"),
-            what="a split that is not by time would show the future of other users to the model",
-            found=train.split.by,
-            allowed="time",
-            hint="remove it",
-        )
+    yield from split_by_time(spec, shows="the future of other users")
     if table.subject not in {None, table.group}:
         yield Problem(
             path=("table", "subject"),
@@ -120,10 +104,4 @@ def _left_out(spec: LineSpec) -> Iterator[Problem]:
             yield Problem(
                 path=("contract", "columns", name), what="events have no pictures yet", found="file"
             )
-    if release.unit is not None and release.unit != table.group:
-        yield Problem(
-            path=("release", "unit"),
-            what="of the columns of an event, a request has the user alone",
-            found=release.unit,
-            allowed=str(table.group),
-        )
+    yield from unit_of_group(spec, what="of the columns of an event, a request has the user alone")

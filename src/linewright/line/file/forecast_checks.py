@@ -3,8 +3,8 @@
 from collections.abc import Iterator
 
 from linewright.data.spec import RECENT, UNTIL
-from linewright.line.file.mistakes import Path
 from linewright.line.file.problem import Problem
+from linewright.line.file.task_section import Refused, refused, section_and_task, split_by_time, unit_of_group
 from linewright.line.spec import LineSpec
 
 _TASK = "forecast"
@@ -12,22 +12,14 @@ _TASK = "forecast"
 
 def forecasts(spec: LineSpec) -> Iterator[Problem]:
     """Give each contradiction of a line that forecasts, or that has the section without the task."""
-    if spec.train.task != _TASK:
-        if spec.forecast is not None:
-            yield Problem(
-                path=("forecast",),
-                what="the section is for lines that forecast",
-                found=spec.train.task,
-                hint="write train: {task: forecast}, or remove the section",
-            )
-        return
-    if spec.forecast is None:
-        yield Problem(
-            path=("train", "task"),
-            what="a line that forecasts says how many steps ahead",
-            found=_TASK,
-            hint="add the section forecast: {horizon: 14}",
-        )
+    yield from section_and_task(
+        spec,
+        _TASK,
+        spec.forecast,
+        says="a line that forecasts says how many steps ahead",
+        example="forecast: {horizon: 14}",
+    )
+    if spec.train.task != _TASK or spec.forecast is None:
         return
     if spec.table.time is None:
         yield Problem(
@@ -71,8 +63,8 @@ def _columns(spec: LineSpec) -> Iterator[Problem]:
 
 def _left_out(spec: LineSpec) -> Iterator[Problem]:
     """Give what is said of single rows, and has no meaning for series."""
-    table, train, release = spec.table, spec.train, spec.release
-    said: tuple[tuple[Path, object, str], ...] = (
+    table, train = spec.table, spec.train
+    said: tuple[Refused, ...] = (
         (("table", "key"), table.key, "rows are made of the values, so no column of these names one"),
         (("table", "weight"), table.weight, "errors are scaled by series, and series count alike"),
         (("table", "known"), table.known, "a value is known at its time"),
@@ -91,21 +83,6 @@ def _left_out(spec: LineSpec) -> Iterator[Problem]:
         (("train", "also"), train.also or None, "Theta and trees over all series are tried"),
         (("value",), spec.value, "a forecast decides nothing"),
     )
-    for path, value, why in said:
-        if value is not None:
-            yield Problem(path=path, what=f"this is not for lines that forecast: {why}", hint="remove it")
-    if train.split.by not in {"auto", "time"}:
-        yield Problem(
-            path=("train", "split", "by"),
-            what="a split that is not by time would show the future to the model",
-            found=train.split.by,
-            allowed="time",
-            hint="remove it",
-        )
-    if release.unit is not None and release.unit != table.group:
-        yield Problem(
-            path=("release", "unit"),
-            what="of the columns of the table, a request has the series alone",
-            found=release.unit,
-            allowed=str(table.group),
-        )
+    yield from refused(_TASK, said)
+    yield from split_by_time(spec, shows="the future")
+    yield from unit_of_group(spec, what="of the columns of the table, a request has the series alone")

@@ -1,6 +1,5 @@
 """The first line file of a line that recommends, from a table of events: who took what, and when."""
 
-import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
@@ -10,6 +9,7 @@ from linewright.data.profile.column import UNUSABLE, Seen, words_of
 from linewright.data.profile.roles import GivenRoles, choose_roles
 from linewright.data.spec import HISTORY, NUMBERS, SourceSpec
 from linewright.errors import RequestError
+from linewright.line.new.draft import sources_without_comment
 from linewright.text.numbers import share_in_words
 from linewright.text.quoting import quoted, quoted_sentence
 from linewright.text.suggest import listed
@@ -82,7 +82,7 @@ def draft_events(
     events = _events(seen, given)
     lines = [
         *_head(name, events),
-        *_sources(source, source_name),
+        *sources_without_comment(source, source_name),
         *_table(events, source_name),
         *_rest(events),
     ]
@@ -165,13 +165,6 @@ def _head(name: str, events: _Events) -> Iterator[str]:
     yield f"# Next: linewright run {name}"
     yield f"line: {quoted(name)}"
     yield f"about: {quoted_sentence(f'Recommend {events.item.name} to {events.user.name}')}"
-
-
-def _sources(source: SourceSpec, name: str) -> Iterator[str]:
-    said = source.model_dump(mode="json", exclude_defaults=True)
-    words = [f"{quoted(word)}: {json.dumps(value, ensure_ascii=False)}" for word, value in said.items()]
-    yield "sources:"
-    yield f"  {name}: {{{', '.join(words)}}}"
 
 
 def _table(events: _Events, source: str) -> Iterator[str]:

@@ -10,7 +10,7 @@ from linewright.text.numbers import in_words
 _THIRDS = ("curve.shortest", "curve.middle", "curve.longest")
 
 
-def curve(facts: CardFacts) -> Section | None:
+def survival(facts: CardFacts) -> Section | None:
     """Return the mean curve of the test rows, the share that was left of them, and whether thirds of them come true."""
     found = facts.evaluation.left_at if facts.evaluation else ()
     if not found:
