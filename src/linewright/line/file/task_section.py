@@ -1,4 +1,4 @@
-"""What the checks of tasks with a section of their own share, such as `recommend` and `forecast`."""
+"""What the checks of tasks that have a section share, such as `recommend` and `forecast`."""
 
 from collections.abc import Iterable, Iterator
 
