@@ -172,7 +172,8 @@ def addresses(cookies: dict[str, str], base: str) -> dict[str, str]:
                     seen.add(route.name)
                     if route.page.apart is none_apart:
                         waiting.append(link)
-    return {name: path for name, path in of_line.items() if "{" not in path} | found | known
+    fixed = {name: path for name, path in of_line.items() if "{" not in path}
+    return fixed | found | known | {name: path for name, path in fixed.items() if LABELLED in path}
 
 
 def _free_port() -> int:
