@@ -205,7 +205,7 @@ def test_labels_are_lists_of_numbers(trained):
     (kept,) = check_labels([{"id": "a", "label": [1, None, 2.5]}], package)
 
     assert "[1.0,null,2.5]" == kept.label
-    for label in (None, [], ["a"], 3):
+    for label in (None, [], ["a"], 3, [None], [None, None]):
         with pytest.raises(RequestError, match=r"labels\[0\].label: not a list of numbers"):
             check_labels([{"id": "a", "label": label}], package)
 
@@ -291,6 +291,18 @@ def test_new_asks_for_the_series_where_it_cannot_tell(tmp_path: Path):
 
     with pytest.raises(RequestError, match=r"--group.*store, code"):
         new_line(tmp_path, "found", data, GivenRoles(label="amount"), task="forecast")
+
+
+def test_new_refuses_numbered_times_that_no_line_could_read(tmp_path: Path):
+    """A line file that it writes can run."""
+    Factory.create(tmp_path).close()
+    data = tmp_path / "sales.csv"
+    stores.sales(60).with_columns(day=pl.int_range(pl.len()).over("store") * 10).write_csv(data)
+
+    with pytest.raises(RequestError, match=r"day: mostly 10 apart.*divide them by 10"):
+        new_line(
+            tmp_path, "found", data, GivenRoles(label="amount", group="store", time="day"), task="forecast"
+        )
 
 
 @pytest.mark.parametrize(

@@ -163,6 +163,7 @@ def test_files_are_answered_labelled_and_watched(trained):
     predict_file(factory, shop.LINE, asked, out)
     answers = pl.read_csv(out)
     taken = [f'["{shop.item(number % shop.KINDS, 1)}"]' for number in range(40)]
+    taken[-1] = "[]"  # nothing was taken: no list would have been right
     answers.select("id", label=pl.Series(taken)).write_csv(truth)
     told = hand_in(factory, shop.LINE, truth)
     clock.at += timedelta(days=1, seconds=1)
@@ -172,7 +173,7 @@ def test_files_are_answered_labelled_and_watched(trained):
 
     assert 5 == len(read_list(answers["prediction"][0]))
     assert 40 == told["accepted"]
-    assert ("ndcg@10", 40) == (measured.metric, measured.labelled)
+    assert ("ndcg@10", 39) == (measured.metric, measured.labelled)
     assert measured.value > 0.3
 
 

@@ -3,13 +3,23 @@
 import numpy as np
 import pytest
 
+from linewright.errors import Terminal
 from linewright.features.series import encode_series
 from linewright.model.forecast.cuts import SeriesRows, cuts_of, whole_series
 from linewright.model.forecast.learn import learn_forecast
+from linewright.model.forecast.parity import parity_of_steps
 from linewright.model.metrics.definitions import metric, metrics_of
 from linewright.model.onnx.session import open_graph
 from linewright.model.tasks.forecast import FORECAST
-from linewright.model.tasks.horizons import Horizons, horizons_of, scaled_errors, shares_covered, step_names
+from linewright.model.tasks.horizons import (
+    MORE,
+    PARTS,
+    Horizons,
+    horizons_of,
+    scaled_errors,
+    shares_covered,
+    step_names,
+)
 
 H, SEASON, LENGTH = 4, 6, 48
 
@@ -121,3 +131,16 @@ def test_the_rules_of_the_task():
     assert {"mase", "owa", "smape", "pinball", "coverage"} == set(metrics_of("forecast"))
     assert 1.0 == pytest.approx(FORECAST.row_loss(np.array([[3.5, np.nan]]), scores)[0])
     assert 2 == Horizons(scores).horizon
+
+
+def test_a_package_that_answers_what_is_not_a_number_has_no_parity():
+    """A comparison with NaN is never true, so it must not be asked for a difference that is too large."""
+
+    class Broken:
+        digest = "sha256:0"
+
+        def scores(self, x):
+            return np.full((len(x), 2 * PARTS + MORE), np.nan)
+
+    with pytest.raises(Terminal, match="alone"):
+        parity_of_steps(Broken(), b"", x=np.zeros((4, 3), np.float32))

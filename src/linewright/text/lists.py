@@ -6,6 +6,8 @@ from typing import cast
 
 import msgspec
 
+NO_ITEMS = "[]"
+"""A label that says that nothing was taken."""
 MOST_ITEMS = 10_000
 """Items of one list."""
 _TEXTS = msgspec.json.Decoder(list[str])

@@ -27,6 +27,7 @@ from linewright.serve.facts import Prediction, Truth
 from linewright.serve.feedback.store import TurnedOut
 from linewright.serve.log.segments import RecordsAt
 from linewright.store.values import digest_of
+from linewright.text.lists import NO_ITEMS
 from linewright.watch.facts import Confirmations, Confirmed, Performance, Watched
 
 YOUNG = 14
@@ -52,14 +53,18 @@ def performance_of(closing: Closing) -> Performance | None:
     )
     total, answers, labels, made = 0, list[dict[str, Any]](), list[str | float](), list[str]()
     priced: dict[str, list[float]] = {name: [] for name in needed}
-    for record, truth in pairs:
+    for record, known in pairs:
         if record.digest == closing.model.digest:
             total += 1
             # A row that was sent without its amount cannot be priced: it counts as one whose label is not known.
             amounts = {name: as_amount(record.row.get(name)) for name in needed}
-            if truth is not None and None not in amounts.values():
+            if (
+                known is not None
+                and _can_be_right(known.label, closing.model.package)
+                and None not in amounts.values()
+            ):
                 answers.append(record.answer)
-                labels.append(truth.label)
+                labels.append(known.label)
                 made.append(record.at)
                 for name, amount in amounts.items():
                     priced[name].append(amount or 0.0)
@@ -234,6 +239,11 @@ def _blocks(package: Package, right: np.ndarray, said: Said) -> np.ndarray | Non
 def _error(spread: Spread) -> float:
     drawn = spread.drawn[np.isfinite(spread.drawn)]
     return float(drawn.std()) if len(drawn) > 1 else np.nan
+
+
+def _can_be_right(label: str | float, package: Package) -> bool:
+    """Return whether an answer can be right: no list is, if nothing was taken, and no test row is such a row."""
+    return not package.encoder.items or label != NO_ITEMS
 
 
 def _truth(labels: Sequence[str | float], package: Package) -> np.ndarray:

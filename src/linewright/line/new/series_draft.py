@@ -189,7 +189,15 @@ def _every(time: Seen, series: Seen | None) -> str:
             found=time.name,
             hint="name another column, or the series: --group COLUMN",
         )
-    return step_of(typical_of(apart.to_numpy()), is_number=is_number)
+    every = typical_of(apart.to_numpy())
+    if is_number and every != 1:
+        raise RequestError(
+            "numbered times follow each other by 1",
+            where="--time",
+            found=f"{time.name}: mostly {every:g} apart",
+            hint=f"divide them by {every:g} in the data",
+        )
+    return step_of(every, is_number=is_number)
 
 
 def _head(name: str, values: _Values) -> Iterator[str]:

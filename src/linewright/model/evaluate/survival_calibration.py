@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from linewright.model.facts import LeftAt
-from linewright.model.tasks.censoring import brier_at_times, grid_read
+from linewright.model.tasks.censoring import brier_at_times, grid_read, kaplan_meier_with_error
 from linewright.text.numbers import figure
 
 Floats = npt.NDArray[np.float64]
@@ -90,17 +90,7 @@ def _thirds(places: Floats, left: Floats, weight: Floats, classes: Sequence[str]
 
 def seen_left(places: Floats, weight: Floats, k: int) -> tuple[Floats, Floats, Floats]:
     """Return the share that is left at each of `k` times by Kaplan and Meier, and the ends of its 95 % interval, each of shape (k,)."""
-    at, happened = np.abs(places), ~np.signbit(places)
-    moments, of = np.unique(at, return_inverse=True)
-    gone = np.bincount(of, weights=weight * happened, minlength=len(moments))
-    every = np.bincount(of, weights=weight, minlength=len(moments))
-    here = np.cumsum(every[::-1])[::-1]
-    with np.errstate(divide="ignore", invalid="ignore"):
-        kept = np.cumprod(np.where(here > 0, 1 - gone / here, 1.0))
-        spread = np.cumsum(np.where(here > gone, gone / (here * (here - gone)), 0.0))
-    reached = np.searchsorted(moments, np.arange(1, k + 1), side="right")
-    left = np.concatenate([[1.0], kept])[reached]
-    error = np.sqrt(np.concatenate([[0.0], spread])[reached])
+    left, error = kaplan_meier_with_error(places, weight, k)
     inside = np.clip(left, 1e-12, 1 - 1e-12)
     half = _SURE * error / np.abs(np.log(inside))
     low, high = inside ** np.exp(half), inside ** np.exp(-half)

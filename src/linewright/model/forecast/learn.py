@@ -18,6 +18,7 @@ from linewright.model.forecast.graph import ALLOWED, Combination, to_graph, tree
 from linewright.model.onnx.session import open_graph
 from linewright.model.reasons import Alternative, ChosenReason, LowestLoss
 from linewright.model.tasks.horizons import COVERED, Horizons
+from linewright.text.numbers import figure
 
 Floats = NDArray[np.float64]
 MOST_STEPS = 500_000
@@ -257,7 +258,7 @@ def _require_equal(graph: bytes, held: _Encoded, z: Floats, combination: Combina
     said = Horizons(opened.run({"x": held.x}, len(held.x)).astype(np.float64))
     values = held.values(z)
     apart = np.abs(said.forecast - values) / np.maximum(np.abs(values), said.scale)
-    if apart.max(initial=0.0) > ALLOWED:
+    if not apart.max(initial=0.0) <= ALLOWED:  # also if it is not a number
         raise Terminal(
             "the graph does not answer as its numbers say",
             where="ONNX export",
@@ -333,13 +334,13 @@ def _trials(
                     **(_SETTINGS if has_trees else {}),
                     **({"trees": weight} if name == "theta+trees" else {}),
                 },
-                loss=_figure(mean),
-                low=_figure(max(mean - _Z * error, 0.0)),
-                high=_figure(mean + _Z * error),
+                loss=figure(mean),
+                low=figure(max(mean - _Z * error, 0.0)),
+                high=figure(mean + _Z * error),
                 rounds=_ROUNDS if has_trees else 0,
-                more=_figure(more),
-                more_low=_figure(more - _Z * apart),
-                more_high=_figure(more + _Z * apart),
+                more=figure(more),
+                more_low=figure(more - _Z * apart),
+                more_high=figure(more + _Z * apart),
             )
         )
     return tuple(trials)
@@ -352,18 +353,14 @@ def _reason(losses: dict[str, Floats], chosen: str, series: NDArray[np.int64]) -
         more, error = _mean(losses[others[0]] - losses[chosen], series)
         following = Alternative(
             name=others[0],
-            loss=_figure(losses[others[0]].mean()),
-            more=_figure(more),
-            error=_figure(error),
-            low=_figure(more - _Z * error),
-            high=_figure(more + _Z * error),
+            loss=figure(losses[others[0]].mean()),
+            more=figure(more),
+            error=figure(error),
+            low=figure(more - _Z * error),
+            high=figure(more + _Z * error),
         )
     return ChosenReason(
         choice=LowestLoss(
-            trials=len(losses), loss=_figure(losses[chosen].mean()), rows=len(series), next=following
+            trials=len(losses), loss=figure(losses[chosen].mean()), rows=len(series), next=following
         )
     )
-
-
-def _figure(value: float) -> float:
-    return float(f"{value:.10g}")

@@ -31,7 +31,7 @@ def parity_of_steps(model: Model, graph: bytes, *, x: NDArray[np.float32]) -> Pa
     unit = np.maximum(np.abs(alone), Horizons(alone).scale)
     largest = float((np.abs(together[: len(alone)] - alone) / unit).max())
     flips = int(((said.low > said.forecast) | (said.forecast > said.high)).sum())
-    if largest > ALLOWED or flips:
+    if not largest <= ALLOWED or flips:  # also if it is not a number
         raise Terminal(
             "the package does not answer a row alone as it does with others",
             where=f"package {model.digest}",

@@ -21,6 +21,7 @@ from linewright.model.recommend.interactions import Taken, taken_by
 from linewright.model.spec import TrainSpec
 from linewright.model.tasks import task
 from linewright.text.lists import read_list
+from linewright.text.numbers import figure
 
 MOST_HELD_OUT = 4_000
 """Rows that candidates are compared on, the latest."""
@@ -132,7 +133,7 @@ def learn_recommender(
         trials=tuple(_trial(tried[number], losses[number], losses[best], users) for number in ranked),
         reason=ChosenReason(
             choice=LowestLoss(
-                trials=len(tried), loss=_figure(losses[best].mean()), rows=len(later.labels), next=following
+                trials=len(tried), loss=figure(losses[best].mean()), rows=len(later.labels), next=following
             )
         ),
         executed=Executed(folds=1, of=1, members=(MemberOf(trial=tried[best].name, weight=1.0, rounds=0),)),
@@ -197,13 +198,13 @@ def _trial(one: Candidate, losses: Floats, best: Floats, users: NDArray[np.int64
         name=one.name,
         family=one.family,
         settings=one.settings,
-        loss=_figure(mean),
-        low=_figure(max(mean - _Z * error, 0.0)),
-        high=_figure(min(mean + _Z * error, 1.0)),
+        loss=figure(mean),
+        low=figure(max(mean - _Z * error, 0.0)),
+        high=figure(min(mean + _Z * error, 1.0)),
         rounds=0,
-        more=_figure(more),
-        more_low=_figure(more - _Z * apart),
-        more_high=_figure(more + _Z * apart),
+        more=figure(more),
+        more_low=figure(more - _Z * apart),
+        more_high=figure(more + _Z * apart),
     )
 
 
@@ -211,11 +212,11 @@ def _alternative(one: Candidate, losses: Floats, best: Floats, users: NDArray[np
     more, error = _mean(losses - best, users)
     return Alternative(
         name=one.name,
-        loss=_figure(losses.mean()),
-        more=_figure(more),
-        error=_figure(error),
-        low=_figure(more - _Z * error),
-        high=_figure(more + _Z * error),
+        loss=figure(losses.mean()),
+        more=figure(more),
+        error=figure(error),
+        low=figure(more - _Z * error),
+        high=figure(more + _Z * error),
     )
 
 
@@ -227,7 +228,3 @@ def _mean(values: Floats, users: NDArray[np.int64]) -> tuple[float, float]:
     mean = float(values.mean())
     sums = np.bincount(users, weights=values - mean)
     return mean, float(np.sqrt((sums**2).sum())) / len(values)
-
-
-def _figure(value: float) -> float:
-    return float(f"{value:.10g}")

@@ -55,10 +55,10 @@ def parity_of_lists(model: Model, graph: bytes, *, x: NDArray[np.float32]) -> Pa
         kept = listed[listed > 0]
         # What popularity adds between equals is the same small part in both.
         apart = lists.values[row][: len(kept)] - said[kept]
-        largest = max(largest, float(np.abs(apart).max(initial=0.0)) - _TIE)
+        largest = float(np.maximum(largest, np.abs(apart).max(initial=0.0) - _TIE))
         order = said[kept]
         flips += int((order[1:] > order[:-1] + _TIE + ALLOWED).sum())
-    if largest > ALLOWED or flips:
+    if not largest <= ALLOWED or flips:  # also if it is not a number
         raise Terminal(
             "the package does not rank as its numbers say",
             where=f"package {model.digest}",

@@ -162,14 +162,23 @@ def kaplan_meier(places: Floats, weight: Floats, k: int) -> Floats:
     >>> kaplan_meier(np.array([0.5, -1.5, 1.5, 2.5]), np.ones(4), 2).tolist()
     [0.75, 0.5]
     """
+    left, _ = kaplan_meier_with_error(places, weight, k)
+    return left
+
+
+def kaplan_meier_with_error(places: Floats, weight: Floats, k: int) -> tuple[Floats, Floats]:
+    """Return what `kaplan_meier` does, and the standard error of each share relative to the share (Greenwood), both of shape (k,)."""
     at, happened = np.abs(places), ~np.signbit(places)
     moments, of = np.unique(at, return_inverse=True)
     gone = np.bincount(of, weights=weight * happened, minlength=len(moments))
     every = np.bincount(of, weights=weight, minlength=len(moments))
     seen = np.cumsum(every[::-1])[::-1]
     left = np.cumprod(1 - np.divide(gone, seen, out=np.zeros(len(moments)), where=seen > 0))
+    spread = np.divide(gone, seen * (seen - gone), out=np.zeros(len(moments)), where=seen > gone)
     reached = np.searchsorted(moments, np.arange(1, k + 1), side="right")
-    return np.concatenate([[1.0], left])[reached]
+    return np.concatenate([[1.0], left])[reached], np.sqrt(
+        np.concatenate([[0.0], np.cumsum(spread)])[reached]
+    )
 
 
 def share_seen(places: Floats, asked: Floats) -> Floats:

@@ -228,9 +228,9 @@ def _values(value: object, where: str, hint: str) -> str:
         if all(one is None or (isinstance(one, (int, float)) and _is_plain(one)) for one in numbers):
             text = to_numbers_text(None if one is None else float(one) for one in numbers)
     found = None if text is None else read_numbers_text(text)
-    if found is None or found == "[]":
+    if found is None or not set(found) - set("[null,]"):
         raise RequestError(
-            "not a list of numbers",
+            "not a list of numbers, at least one of them known",
             where=where,
             found=shown(value),
             allowed="the values that came, the next first, e.g. [1.5, null, 2]",

@@ -10,6 +10,8 @@ from linewright.serve.rows.scorer import Scorer
 
 MOST_ASKED = 100
 """Items of one request."""
+MOST_COMPARED = 2_000
+"""Known items up to which a near one is looked for: of fifty thousand it takes seconds."""
 
 
 def similar_items(scorer: Scorer, items: Sequence[object]) -> list[dict[str, Any]]:
@@ -45,7 +47,11 @@ def similar_items(scorer: Scorer, items: Sequence[object]) -> list[dict[str, Any
 def _known(number: int, item: object, known: frozenset[str]) -> str:
     text = spell(item) if isinstance(item, str | int | float) else None
     if text is None or text not in known:
-        near = get_close_matches(text, known, n=1) if text and len(text) <= 100 else []
+        near = (
+            get_close_matches(text, known, n=1)
+            if text and len(text) <= 100 and len(known) <= MOST_COMPARED
+            else []
+        )
         raise RequestError(
             "the model does not know this item",
             where=f"items[{number}]",
