@@ -200,9 +200,8 @@ def by_interval(
     number = np.arange(intervals)
     # It happens in the interval whose end is the first not before it.
     happens = happened & (np.maximum(np.ceil(at) - 1, 0) == number)
+    # The interval in which it happens counts whole, even if that was in its middle.
     seen = np.where(happens, 1.0, np.clip(at - number, 0.0, 1.0))
-    # If it happened in the middle, the interval counts whole, and none after it.
-    seen[(~happens) & happened & (at < number + 1)] = 0.0
     row, interval = np.nonzero(seen > _SHORTEST)
     rows = np.column_stack([x[row], interval.astype(np.float32)])
     return rows, happens[row, interval].astype(np.int64), weight[row] * seen[row, interval]
