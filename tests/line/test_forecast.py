@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Iterator
-from datetime import timedelta
+from datetime import date, timedelta
 from pathlib import Path
 
 import numpy as np
@@ -10,9 +10,12 @@ import polars as pl
 import pytest
 import stores
 
+from linewright.data.dataset.event_time import known_at, moments
 from linewright.data.dataset.version import read_dataset
-from linewright.data.facts import Dataset, Split
+from linewright.data.facts import Column, Dataset, Split
 from linewright.data.profile.roles import GivenRoles
+from linewright.data.spec import DataSpec
+from linewright.data.table.series_rows import rows_of_series
 from linewright.errors import RequestError, SpecError
 from linewright.line.factory import Factory
 from linewright.line.file.read import parse_line
@@ -31,6 +34,7 @@ from linewright.operations.evidence import card
 from linewright.serve.feedback.parse import check_labels
 from linewright.serve.rows.scorer import Scorer
 from linewright.text.lists import read_numbers, to_numbers_text
+from linewright.text.steps import DAY
 from linewright.watch.facts import Performance, Watched
 from linewright.worlds.living import Clock
 
@@ -70,6 +74,17 @@ def week(level: float = 100.0, weeks: int = 6) -> list[float]:
 
 def row(recent: object, **more: object) -> dict[str, object]:
     return {"store": "new", "day": "2025-06-01", "recent": recent, "promo": AHEAD, **more}
+
+
+def series_spec(horizon: int, **more: str) -> DataSpec:
+    return DataSpec.model_validate(
+        {
+            "sources": {"s": {"file": "s.csv"}},
+            "table": {"time": "at"},
+            "label": {"column": "y"},
+            "forecast": {"horizon": horizon, **more},
+        }
+    )
 
 
 def test_values_become_what_was_known_at_a_time_and_what_came(trained):
@@ -169,6 +184,7 @@ def test_short_and_zero_series_get_the_naive_forecast(scorer, recent, said):
         (row(["a"]), "recent: not a value of this column.*a list of at most"),
         (row(7), "recent: not a value of this column"),
         (row([1e300, 2.0]), "too large"),
+        (row([1.0], day="9999-12-31"), r"rows\[0\].day: the times of the steps ahead cannot be said"),
         (row([1.0], day=None), "day: a value is needed"),
         (row([1.0], promo=[0, 0]), "a number for each step.*7 numbers"),
         ({"store": "new", "recent": [1.0], "promo": AHEAD}, "day: the column is needed"),
@@ -369,3 +385,65 @@ def test_another_section_of_the_line_file_is_planned(trained: tuple[Factory, Clo
     assert () == make_plan(factory, factory.line(stores.LINE)).changes
     changed = parse_line(text.replace("horizon: 7", "horizon: 6"), name=str(factory.path_of(stores.LINE)))
     assert {"ingest", "train"} <= {one.step for one in make_plan(factory, changed).changes}
+
+
+def test_a_wrong_list_is_named_by_its_row(scorer):
+    """As all that is wrong with a request is."""
+    for wrong, name in ((row([1e300]), "recent"), (row([1.0], promo=[0]), "promo"), (row([None]), "recent")):
+        with pytest.raises(RequestError) as caught:
+            scorer.score([row([1.0]), wrong])
+
+        assert f"rows[1].{name}" == caught.value.where
+
+
+@pytest.mark.parametrize("horizon", [13, 20])
+def test_rows_are_made_of_days_without_weekends(horizon: int):
+    """Seven days on from a Sunday is a Sunday: cuts without a newest value go first."""
+    days = [stores.START + timedelta(days=day) for day in range(2922)]
+    days = [day for day in days if day.weekday() < 5 and day <= date(2032, 12, 24)]
+    frame = pl.DataFrame({"at": days, "y": np.arange(len(days), dtype=np.float64)})
+    columns = (
+        Column(name="at", type="date", nullable=False),
+        Column(name="y", type="number", nullable=False),
+    )
+    rows, _ = rows_of_series(frame, columns, series_spec(horizon))
+
+    assert 400 <= rows.height
+    assert rows["at"].dt.weekday().max() <= 5
+
+
+def test_values_far_apart_say_what_to_change():
+    """It is another thing than a series that is too short."""
+    at = [stores.START + timedelta(days=day) for day in (0, 3)]
+    columns = (
+        Column(name="at", type="date", nullable=False),
+        Column(name="y", type="number", nullable=False),
+    )
+    with pytest.raises(SpecError, match=r"no value is followed by another.*say more steps ahead"):
+        rows_of_series(pl.DataFrame({"at": at, "y": [1.0, 2.0]}), columns, series_spec(1, every="1d"))
+
+
+def test_a_label_from_feedback_is_known_as_late_as_those_of_the_source():
+    """A row of the log does not say until when its values ahead are, and may not teach what the test part has."""
+    day = date(2025, 1, 1)
+    frame = pl.DataFrame({"at": [day, day], "until": [day + timedelta(days=7), None]})
+    known = known_at(frame, series_spec(7))
+
+    assert [7 * DAY] * 2 == (known - moments(frame["at"])).tolist()
+
+
+def test_a_time_that_was_called_otherwise_settles_nothing(tmp_path: Path):
+    """Answers of a model of before are of no use to say what came, and stop no run."""
+    factory, clock = stores.make_stores(tmp_path / "factory", more="")
+    with factory:
+        execute_inline(factory, stores.LINE)
+        asked, line = factory.root / "asked.csv", factory.path_of(stores.LINE)
+        rows = [("s00", str(stores.START + timedelta(days=30)), to_numbers_text(week()))]
+        pl.DataFrame(rows, schema=["store", "day", "recent"], orient="row").write_csv(asked)
+        predict_file(factory, stores.LINE, asked, factory.root / "answers.csv")
+        stores.sales(stores.DAYS + 8).rename({"day": "date"}).write_csv(factory.root / "sales.csv")
+        line.write_text(line.read_text().replace("time: day", "time: date"))
+        clock.at += timedelta(hours=12)
+        ran = execute_inline(factory, stores.LINE)
+
+    assert ran.digest

@@ -1,16 +1,19 @@
 """A line that recommends goes the whole way: events, histories, gates, answers, labels, monitors, rebuild."""
 
 from collections.abc import Iterator
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import polars as pl
 import pytest
 import shop
 
+from linewright.data.dataset.event_time import known_at, moments
 from linewright.data.dataset.version import read_dataset
-from linewright.data.facts import Dataset
+from linewright.data.facts import Column, Dataset
 from linewright.data.profile.roles import GivenRoles
+from linewright.data.spec import DataSpec
+from linewright.data.table.event_rows import rows_of_events
 from linewright.errors import RequestError, SpecError
 from linewright.line.factory import Factory
 from linewright.line.file.read import parse_line
@@ -29,6 +32,7 @@ from linewright.operations.evidence import card
 from linewright.serve.rows.scorer import Scorer
 from linewright.serve.rows.similar import similar_items
 from linewright.text.lists import read_list
+from linewright.text.steps import DAY
 from linewright.watch.facts import Performance, Watched
 from linewright.worlds.living import Clock
 
@@ -379,3 +383,25 @@ def test_another_section_of_the_line_file_is_planned(trained: tuple[Factory, Clo
     assert () == make_plan(factory, factory.line(shop.LINE)).changes
     changed = parse_line(text.replace("history: 20", "history: 19"), name=str(factory.path_of(shop.LINE)))
     assert {"ingest", "train"} <= {one.step for one in make_plan(factory, changed).changes}
+
+
+def test_what_was_taken_within_a_span_is_known_at_its_end():
+    """The list of a week that is half over at the cut has items of after it: its row trains nothing."""
+    at = [datetime(2025, 1, day) for day in (2, 8, 3)]
+    frame = pl.DataFrame({"user": ["a", "a", "b"], "at": at, "item": ["x", "y", "z"]})
+    columns = tuple(
+        Column(name=name, type=type_, nullable=False)
+        for name, type_ in (("user", "category"), ("at", "datetime"), ("item", "category"))
+    )
+    data = DataSpec.model_validate(
+        {
+            "sources": {"s": {"file": "s.csv"}},
+            "table": {"time": "at", "group": "user"},
+            "label": {"column": "item"},
+            "recommend": {"every": "7d"},
+        }
+    )
+    rows, _ = rows_of_events(frame, columns, data)
+
+    assert ['["x","y"]', '["z"]'] == rows["item"].to_list()
+    assert [6 * DAY, 0] == (known_at(rows, data) - moments(rows["at"])).tolist()

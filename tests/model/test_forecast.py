@@ -9,6 +9,7 @@ from linewright.model.forecast.cuts import SeriesRows, cuts_of, whole_series
 from linewright.model.forecast.learn import learn_forecast
 from linewright.model.forecast.parity import parity_of_steps
 from linewright.model.metrics.definitions import metric, metrics_of
+from linewright.model.metrics.estimate import difference_of
 from linewright.model.onnx.session import open_graph
 from linewright.model.tasks.forecast import FORECAST
 from linewright.model.tasks.horizons import (
@@ -18,8 +19,8 @@ from linewright.model.tasks.horizons import (
     horizons_of,
     scaled_errors,
     shares_covered,
-    step_names,
 )
+from linewright.text.steps import DAY, step_names, time_parts
 
 H, SEASON, LENGTH = 4, 6, 48
 
@@ -121,11 +122,12 @@ def test_few_values_are_forecast_without_trees():
 def test_the_rules_of_the_task():
     """Targets, answers and what answers say of scores go there and back."""
     names = step_names("1d", 2)
-    scores = np.array([[3.0, 4.0, 2.0, 2.5, 5.0, 6.0, 1.0, 1.0, 0.5, 12.0, 10.0, 0.0]])
+    newest = time_parts(np.array([10 * DAY]))[0]
+    scores = np.array([[3.0, 4.0, 2.0, 2.5, 5.0, 6.0, 1.0, 1.0, 0.5, 12.0, *newest]])
     (answer,) = FORECAST.answers(scores, classes=names, threshold=None, band=None)
 
     assert ["1970-01-12", "1970-01-13"] == answer["times"]
-    assert np.array_equal(scores[:, :-2], horizons_of([answer])[:, :-2])
+    assert np.array_equal(scores[:, :-3], horizons_of([answer])[:, :-3])
     assert [[1.0, 2.0]] == FORECAST.target(["[1,2,3]"], names).tolist()
     assert np.isnan(FORECAST.target(["[1]"], names)[0, 1])
     assert {"mase", "owa", "smape", "pinball", "coverage"} == set(metrics_of("forecast"))
@@ -144,3 +146,23 @@ def test_a_package_that_answers_what_is_not_a_number_has_no_parity():
 
     with pytest.raises(Terminal, match="alone"):
         parity_of_steps(Broken(), b"", x=np.zeros((4, 3), np.float32))
+
+
+def test_a_retraining_of_the_same_answers_has_a_bound():
+    """Truths of many steps stay rows, however often they are taken."""
+    truth = np.array([[3.0, 4.0], [5.0, np.nan], [6.0, 7.0]])
+    scores = np.tile([3.0, 4.0, 2.0, 2.5, 5.0, 6.0, 1.0, 1.0, 0.5, 12.0, 0.0, 0.0, 0.0], (3, 1))
+    same = difference_of(metric("mase", "forecast"), truth, scores, scores, weight=np.ones(3), clusters=None)
+
+    assert same.unseen is not None
+    assert 0 < same.unseen(0.95, 1) < np.inf
+
+
+def test_times_go_through_the_graph_as_they_are(learned):
+    """float32 holds neither a day written as a number nor the milliseconds of a time."""
+    values, found = learned
+    at = np.array([123_456_789, 1_767_299_696_123_456, -1])
+    x = encode_series(values[:3], np.empty((3, 0)), at, found.layout)
+    graph = open_graph(found.graph, inputs=[("x", "float", found.layout.width)], outputs=None)
+
+    assert at.tolist() == Horizons(graph.run({"x": x}, 3).astype(np.float64)).newest.tolist()

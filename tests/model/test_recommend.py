@@ -1,5 +1,7 @@
 """Recommenders: what is learned of who took what, what graphs rank, and how lists are measured."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -16,7 +18,7 @@ from linewright.model.recommend.learn import HistoryRows, learn_recommender
 from linewright.model.spec import TrainSpec
 from linewright.model.tasks import task
 from linewright.model.tasks.item_lists import ItemLists, hits, lists_of, ndcg_of_rows
-from linewright.text.lists import to_list_text
+from linewright.text.lists import read_spelled, to_list_text
 
 RULES = task("recommend")
 
@@ -242,3 +244,19 @@ def test_a_history_is_read_newest_first_without_what_is_not_known():
     read = HistoryReader(["a", "b", "c"]).read(['["a","x","b","c","b"]', "[]"], length=2)
 
     assert [[2, 3], [0, 0], [0, 0]] == read.tolist()
+
+
+def test_rows_without_categories_and_blank_items_are_learned_from():
+    """Feedback tells what was taken, not of which kind it is; SQL may make a blank of an item."""
+    rows = shelf()
+    labels = ['[" ","k0-1"]', *rows.labels[1:]]
+    categories = [
+        None if row % 5 == 4 else to_list_text(["kind"] * len(read_spelled(label)))
+        for row, label in enumerate(labels)
+    ]
+    spec = RecommendSpec(items=2, at_most={"kind": 1})
+    found = learn_recommender(
+        replace(rows, labels=labels, categories=categories), TrainSpec(), spec, report=lambda _: None
+    )
+
+    assert "k0-1" in found.items

@@ -6,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from linewright.errors import SpecError
+from linewright.model.evaluate.linear_baseline import fit_linear
 from linewright.model.evaluate.survival_calibration import measure_left, seen_left
 from linewright.model.export.onnx_writer import Graph, answer, write_scores
 from linewright.model.export.to_onnx import to_onnx
@@ -328,3 +329,30 @@ def test_curves_that_are_off_are_seen_to_be():
     assert sum(not one.low <= one.said <= one.high for one in right) <= 2
     assert all(not one.low <= one.said <= one.high for one in wrong)
     assert brier_at_times(places, left).mean() < brier_at_times(places, baseline).mean()
+
+
+@pytest.mark.parametrize("family", sorted(FAMILIES))
+def test_where_nothing_happened_the_hazard_is_small_and_the_same_for_all(family):
+    """The early rows of a table may have no event: they are a fold all the same."""
+    trainer, settings = FAMILIES[family]
+    x = World(200, censored=0.0, seed=1).x
+    places, weight = -np.linspace(0.1, 3.0, 200), np.ones(200)
+    model = Hazard(trainer).fit(
+        x,
+        places,
+        weight,
+        categorical=(),
+        task="survival",
+        classes=3,
+        rounds=60,
+        valid=None,
+        seed=1,
+        settings=settings,
+    )
+    plain = fit_linear(
+        x=x, target=places, weight=weight, categorical=(), task="survival", classes=3, test_x=x, seed=1
+    )
+
+    assert np.allclose(model.scores(x), model.scores(x)[0], atol=1e-4)
+    assert 0.97 < model.scores(x).min() < 1
+    assert plain is None

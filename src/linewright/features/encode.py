@@ -38,6 +38,7 @@ from linewright.features.pair_arithmetic import together
 from linewright.features.series import Layout, encode_series
 from linewright.features.text import TextReader
 from linewright.text.lists import read_numbers
+from linewright.text.steps import are_sayable, every_in
 
 MISSING = int(np.iinfo(np.int64).min)
 """The instant that means "no value"; numpy reads it as NaT."""
@@ -250,38 +251,64 @@ def _times(columns: Columns, window: Window) -> NDArray[np.int64]:
         at, is_missing = np.nan_to_num(numbers).astype(np.int64), np.isnan(numbers)
     allowed = "the time of the newest value in " + window.recent
     _refuse_rows(is_missing, "a row does not say when its newest value was", window.time, allowed)
+    every, ahead = every_in(window.steps), len(window.steps)
+    _refuse_rows(
+        ~are_sayable(at, every, ahead),
+        "the times of the steps ahead cannot be said",
+        window.time,
+        f"a time whose {ahead} steps of {every} end in the years 1 to 9999"
+        if isinstance(time, Instants)
+        else f"a number whose {ahead} steps end at 2^53",
+    )
     return at
 
 
 def _refuse_rows(is_wrong: NDArray[np.bool_], what: str, column: str, allowed: str) -> None:
     if len(rows := np.flatnonzero(is_wrong)):
         row = int(rows[0])
-        raise RequestError(what, where=f"row {row}, column {column!r}", allowed=allowed, details={"row": row})
+        raise _refusal(what, row, column, allowed=allowed)
+
+
+def _refusal(what: str, row: int, column: str, *, allowed: str, found: object = None) -> RequestError:
+    """Return what is wrong with a value; readers of requests name its place by the details."""
+    return RequestError(
+        what,
+        where=f"row {row}, column {column!r}",
+        found=found,
+        allowed=allowed,
+        details={"row": row, "column": column},
+    )
 
 
 def _numbers_of(columns: Columns, name: str, length: int, *, is_newest: bool) -> NDArray[np.float64]:
     """Return the numbers of each row, padded with NaN: at the front if the newest come last, else behind."""
     column = _values(columns, name, Levels)
     found = np.full((len(column.levels) + 1, length), np.nan)
-    for row, text in enumerate(column.levels):
+    for level, text in enumerate(column.levels):
         values = read_numbers(text)
         if max(map(abs, filter(math.isfinite, values)), default=0.0) > FARTHEST:
-            raise RequestError(
+            raise _refusal(
                 "a number is too large to say what comes after it",
-                where=f"column {name!r}",
+                _first_with(column, level),
+                name,
                 allowed=f"at most {FARTHEST:g}",
             )
         if not is_newest and len(values) != length:
-            raise RequestError(
+            raise _refusal(
                 "what is known ahead is a number for each step",
-                where=f"column {name!r}",
+                _first_with(column, level),
+                name,
                 found=f"{len(values)} numbers",
                 allowed=f"{length} numbers, the next step first",
             )
         kept = values[-length:] if is_newest else values[:length]
         place = slice(length - len(kept), length) if is_newest else slice(0, len(kept))
-        found[row, place] = kept
+        found[level, place] = kept
     return found.take(column.codes, axis=0)
+
+
+def _first_with(column: Levels, level: int) -> int:
+    return int((column.codes == level).argmax())
 
 
 def _side_by_side(places: list[int]) -> slice | list[int]:
@@ -350,12 +377,12 @@ def _whole(raw: Raw, values: NDArray[np.float64]) -> NDArray[np.float64]:
         fits &= (values == 0) | (values == 1)
     if not fits.all():
         row = int(fits.argmin())
-        raise RequestError(
+        raise _refusal(
             "the model cannot read this value",
-            where=f"row {row}, column {raw.column!r}",
+            row,
+            raw.column,
             found="no value" if np.isnan(values[row]) else float(values[row]),
             allowed="true or false" if raw.dtype == "bool" else "a whole number",
-            details={"row": row, "column": raw.column},
         )
     return values
 

@@ -9,7 +9,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from linewright.text.steps import DAY
+from linewright.text.steps import time_parts
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -42,7 +42,7 @@ class Layout:
     --------
     >>> layout = Layout(horizon=2, season=1, known=1)
     >>> layout.width, layout.of("theta")
-    (41, slice(9, 11, None))
+    (42, slice(10, 12, None))
     """
 
     horizon: int
@@ -53,8 +53,7 @@ class Layout:
     @cached_property
     def _slices(self) -> dict[str, slice]:
         sizes = {
-            "days": 1,  # the time of the newest value
-            "seconds": 1,
+            "time": 3,  # of the newest value, see `time_parts`
             "values": 1,  # that were read
             "usable": 1,  # whether there are enough of them for more than the naive forecast
             "floor": 1,
@@ -129,7 +128,7 @@ def encode_series(values: Floats, known: Floats, at: Ints, layout: Layout) -> ND
     known : float64 array, shape (n, layout.known * layout.horizon)
         Of each column that is known ahead the values of all steps.
     at : int64 array, shape (n,)
-        Time of the newest value, in microseconds since 1970.
+        Time of the newest value: microseconds since 1970, or a number.
     layout
         Where what comes.
 
@@ -194,11 +193,9 @@ def _encoded(y: Floats, known: Floats, at: Ints, layout: Layout) -> Floats:
     unit = _unit(plain, season)
     ahead = np.arange(layout.horizon) % season
     factor_ahead, added_ahead = factor[:, ahead], added[:, ahead]
-    days, rest = np.divmod(at, DAY)
     x = np.zeros((len(y), layout.width))
     parts = {
-        "days": days,
-        "seconds": rest / 1e6,
+        "time": time_parts(at),
         "values": rows.count,
         "usable": rows.count >= max(2 * season, FEW),
         "floor": np.where((rows.zeroed >= 0).all(axis=1), 0.0, -_LARGEST),

@@ -46,7 +46,7 @@ def known_at(frame: pl.DataFrame, data: DataSpec) -> np.ndarray:
     """Return when each row and its truth were both known, in the terms of `moments`.
 
     A row is known at `table.known`, else when it happened; its truth at `label.known`, else `label.delay` after it
-    happened, else at once.
+    happened, else at once. A label of several times is known with the last of them.
 
     Raises
     ------
@@ -54,16 +54,23 @@ def known_at(frame: pl.DataFrame, data: DataSpec) -> np.ndarray:
         If a delay is added to times that are plain numbers, or times and numbers would be compared.
     """
     time = frame[str(data.table.time)]
-    happened = moments(time)
-    truth = happened + _delay(time, data)
+    happened = last = moments(time)
+    if data.forecast is not None or (data.recommend is not None and data.recommend.every is not None):
+        last = _or_else(frame[UNTIL], time, happened + _longest(frame, time), UNTIL)
+    truth = last + _delay(time, data)
     row = happened
-    if data.forecast is not None:
-        truth = _or_else(frame[UNTIL], time, truth, UNTIL)
     if data.table.known is not None:
         row = _or_else(frame[data.table.known], time, happened, "table.known")
     if data.label.known is not None:
         truth = _or_else(frame[data.label.known], time, truth, "label.known")
     return np.maximum(row, truth)
+
+
+def _longest(frame: pl.DataFrame, time: pl.Series) -> float:
+    """Return how long labels last at most: what rows of the log, which do not say until when theirs lasts, are taken for."""
+    there = frame[UNTIL].is_not_null()
+    lasts = moments(frame[UNTIL].filter(there)) - moments(time.filter(there))
+    return lasts.max(initial=0)
 
 
 def _delay(time: pl.Series, data: DataSpec) -> int:

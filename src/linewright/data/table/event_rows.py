@@ -6,11 +6,11 @@ from typing import NamedTuple
 import polars as pl
 
 from linewright.data.facts import Column
-from linewright.data.spec import HISTORY, DataSpec, RecommendSpec, duration_micros
+from linewright.data.spec import HISTORY, UNTIL, DataSpec, RecommendSpec, duration_micros
 from linewright.errors import SpecError
 from linewright.text.lists import to_list_text
 
-_PERIOD = "\0period"
+_PERIOD, _UNTIL = "\0period", "\0until"
 
 
 class Moment(NamedTuple):
@@ -18,6 +18,8 @@ class Moment(NamedTuple):
 
     user: object
     at: object
+    until: object
+    """Of the first and of the last event."""
     items: list[str]
     categories: list[str | None]
     """One an item; empty unless a rule needs them."""
@@ -40,7 +42,8 @@ def rows_of_events(
     frame, columns
         User, time of the moment's first event, ``history`` and label in the order of time, then of the user. Lists are those of `text.lists`: a history
         has each of the latest `recommend.history` items once, the newest last; a label the items of the moment, without `again` only
-        those that the user did not have before. A moment without any gives no row. A column that `at_most` names has the
+        those that the user did not have before. A moment without any gives no row. Moments of a span of time have ``until`` too, the time of their
+        last event. A column that `at_most` names has the
         category of each item of the label.
 
     Raises
@@ -55,6 +58,11 @@ def rows_of_events(
     made: dict[str, pl.Series] = {
         user: pl.Series(user, [one.user for one, _, _ in rows], dtype=frame[user].dtype),
         time: pl.Series(time, [one.at for one, _, _ in rows], dtype=frame[time].dtype),
+        **(
+            {UNTIL: pl.Series(UNTIL, [one.until for one, _, _ in rows], dtype=frame[time].dtype)}
+            if spec.every
+            else {}
+        ),
         HISTORY: pl.Series(HISTORY, [to_list_text(before) for _, before, _ in rows], dtype=pl.String),
         item: pl.Series(item, [to_list_text(taken) for _, _, taken in rows], dtype=pl.String),
     }
@@ -64,6 +72,8 @@ def rows_of_events(
         texts = [to_list_text(_categories(one, taken)) for one, _, taken in rows]
         made[category] = pl.Series(category, texts, dtype=pl.String)
     described = {name: Column(name=name, type="list", nullable=False) for name in lists}
+    if spec.every is not None:
+        described[UNTIL] = Column(name=UNTIL, type=own[time].type, nullable=False, format=own[time].format)
     return pl.DataFrame(list(made.values())), tuple(described.get(name) or own[name] for name in made)
 
 
@@ -75,13 +85,14 @@ def _parts(data: DataSpec) -> tuple[RecommendSpec, str, str, str]:
             where="table",
             allowed="table.group (the user), table.time and label.column (the item)",
         )
-    if HISTORY in {user, time, item, *spec.at_most}:
-        raise SpecError(
-            f"the column {HISTORY!r} is made of the events, so none of theirs may have its name",
-            where="table",
-            found=HISTORY,
-            hint="rename it in table.sql",
-        )
+    for name in (HISTORY, UNTIL) if spec.every is not None else (HISTORY,):
+        if name in {user, time, item, *spec.at_most}:
+            raise SpecError(
+                f"the column {name!r} is made of the events, so none of theirs may have its name",
+                where="table",
+                found=name,
+                hint="rename it in table.sql",
+            )
     return spec, user, time, item
 
 
@@ -102,10 +113,12 @@ def _moments(frame: pl.DataFrame, data: DataSpec) -> Iterator[Moment]:
         micros = pl.col(time).cast(pl.Datetime("us")) if frame[time].dtype == pl.Date else pl.col(time)
         period = micros.dt.epoch("us") // duration_micros(spec.every)
     grouped = ordered.group_by(user, period.alias(_PERIOD), maintain_order=True).agg(
-        pl.col(time).first(), *(pl.col(name) for name in (item, category) if name)
+        pl.col(time).first(),
+        pl.col(time).last().alias(_UNTIL),
+        *(pl.col(name) for name in (item, category) if name),
     )
     for row in grouped.sort(time, user, maintain_order=True).iter_rows(named=True):
-        yield Moment(row[user], row[time], row[item], row[category] if category else [])
+        yield Moment(row[user], row[time], row[_UNTIL], row[item], row[category] if category else [])
 
 
 def _rows(moments: Iterator[Moment], spec: RecommendSpec) -> Iterator[tuple[Moment, list[str], list[str]]]:

@@ -93,6 +93,14 @@ def rows_of_series(
     cells = list(_cells(grids, spec, steps))
     if not cells:
         longest = max((len(one.values) for one in grids), default=0)
+        if longest > spec.horizon:
+            raise SpecError(
+                "no value is followed by another within what is said ahead",
+                where="forecast.horizon",
+                found=spec.horizon,
+                allowed=f"steps of {steps.every} in which another value comes",
+                hint="say more steps ahead, or write a longer forecast.every and add up in table.sql",
+            )
         raise SpecError(
             "no series is longer than what is said ahead",
             where="forecast.horizon",
@@ -276,12 +284,21 @@ def _said(at: int, *, is_number: bool) -> str:
 
 def _cells(grids: Sequence[_Grid], spec: ForecastSpec, steps: Steps) -> Iterator[_Cell]:
     h = spec.horizon
-    possible = sum(max(len(one.values) - h, 0) for one in grids)
-    stride = max(1, min(h, possible // _WANTED), -(-possible // MOST_ROWS))
-    for one in grids:
-        for cut in range(len(one.values) - h, 0, -stride):
-            recent = one.values[max(0, cut - steps.recent) : cut]
-            # A cut needs its newest value: the time of that is the time of the row.
-            if np.isnan(recent[-1]) or np.isnan(one.values[cut : cut + h]).all():
-                continue
+    possible = [_possible_cuts(one.values, h) for one in grids]
+    many = sum(map(len, possible))
+    stride = max(1, min(h, many // _WANTED), -(-many // MOST_ROWS))
+    for one, cuts in zip(grids, possible, strict=True):
+        for cut in cuts[::stride].tolist():
             yield _Cell(grid=one, cut=cut, horizon=h, length=steps.recent)
+
+
+def _possible_cuts(values: np.ndarray, horizon: int) -> np.ndarray:
+    """Return the cuts of a series, the latest first, that have their newest value and one ahead.
+
+    The time of the newest value is the time of the row. Cuts without it go before any are passed over by count: if each seventh were taken, all of
+    them could be of a Sunday.
+    """
+    known = ~np.isnan(values)
+    cuts = np.arange(len(values) - horizon, 0, -1)
+    before = np.concatenate([[0], known.cumsum()])
+    return cuts[known[cuts - 1] & (before[cuts + horizon] > before[cuts])]

@@ -15,9 +15,9 @@ from linewright.line.steps.forecast_labels import steps_in
 from linewright.model.facts import Calibration, Trained
 from linewright.model.forecast.cuts import SeriesRows
 from linewright.model.forecast.learn import learn_forecast
-from linewright.model.tasks.horizons import MORE, step_names
+from linewright.model.tasks.horizons import MORE
 from linewright.text.lists import read_numbers
-from linewright.text.steps import step_numbers
+from linewright.text.steps import step_names, step_numbers
 
 _LIBRARIES = ("lightgbm", "numpy", "onnx")
 
@@ -59,7 +59,7 @@ def naive_scores(encoder: Encoder, x: np.ndarray) -> np.ndarray:
     layout = layout_of(window)
     naive, other = x[:, layout.of("naive")], x[:, layout.of("naive2")]
     spread = x[:, layout.of("spread")]
-    more = [x[:, layout.of(name)] for name in ("scale", "values", "days", "seconds")]
+    more = [x[:, layout.of(name)] for name in ("scale", "values", "time")]
     found = np.concatenate([naive, naive - spread, naive + spread, other, *more], axis=1).astype(np.float64)
     assert found.shape[1] == 4 * layout.horizon + MORE  # noqa: S101
     return found
@@ -85,7 +85,8 @@ def _encoder(work: Work, spec: ForecastSpec, steps: Steps) -> Encoder:
     )
     layout = layout_of(window)
     names = [RECENT] * layout.width
-    names[layout.of("days")] = names[layout.of("seconds")] = [window.time]
+    time = layout.of("time")
+    names[time] = [window.time] * (time.stop - time.start)
     known = layout.of("known")
     for number, name in enumerate(spec.known_ahead):
         start = known.start + number * spec.horizon

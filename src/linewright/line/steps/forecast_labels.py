@@ -14,12 +14,11 @@ from linewright.line.run_context import Work
 from linewright.line.spec import LineSpec
 from linewright.line.split_rows import label_text
 from linewright.model.facts import Package
-from linewright.model.tasks.horizons import every_in
 from linewright.serve.facts import Prediction
 from linewright.serve.feedback.parse import MAX_LABELS
 from linewright.serve.rows.reader import converter
 from linewright.text.lists import read_numbers
-from linewright.text.steps import step_numbers
+from linewright.text.steps import every_in, step_numbers
 
 
 def steps_in(frame: pl.DataFrame, line: LineSpec, spec: ForecastSpec) -> Steps:
@@ -51,9 +50,9 @@ def settle(work: Work, dataset: str, spec: ForecastSpec) -> int:
     for digest, records in waiting.items():
         package = work.metadata.get(digest, Package)
         window = package.encoder.window
-        if window is None:
+        column = next((one for one in package.columns if one.name == time), None)
+        if window is None or column is None:  # the time had another name then, so its rows do not tell it
             continue
-        column = next(one for one in package.columns if one.name == time)
         read = converter(column, frozenset(package.missing))
         labels: list[dict[str, Any]] = []
         for record in records:

@@ -86,10 +86,10 @@ def fit_linear(
     Returns
     -------
     LinearSaid or None
-        `None` where fewer than two classes are among the rows to learn from.
+        `None` where fewer than two classes are among the rows to learn from, or it happened in none of them.
     """
     learned = np.flatnonzero(weight > 0)
-    if not len(learned) or (link_of(task).is_class and len(np.unique(target[learned])) < 2):
+    if not len(learned) or not _can_learn(target[learned], task):
         return None
     x, target, weight = x[learned], target[learned], weight[learned] / weight[learned].mean()
     fitted = _fitted(x, target, weight, categorical=categorical, task=task, classes=classes, seed=seed)
@@ -99,6 +99,12 @@ def fit_linear(
         probability=fitted.scores(x)[:, 1] if rules_of(task).has_positive else None,
         weight=weight,
     )
+
+
+def _can_learn(target: npt.NDArray[Any], task: Task) -> bool:
+    if link_of(task) is HAZARD:
+        return not np.signbit(target).all()
+    return not link_of(task).is_class or len(np.unique(target)) > 1
 
 
 def _fitted(

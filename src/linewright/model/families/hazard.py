@@ -124,10 +124,11 @@ class Hazard:
         """Fit hazards; see `Trainer.fit`. Targets are places on the grid of times (`model.tasks.censoring`)."""
         rows, happens, mass = by_interval(x, target, weight, classes)
         is_linear = self.family == "linear"
+        taught, answers, counts = _of_two_classes(rows, happens, mass)
         binary = self._trainer.fit(
-            rows,
-            happens,
-            mass / mass.mean(),
+            taught,
+            answers,
+            counts / counts.mean(),
             # A linear model has a coefficient for each interval; trees cut where they see fit.
             categorical=(*categorical, x.shape[1]) if is_linear else categorical,
             task=LOGISTIC.native,
@@ -146,6 +147,19 @@ class Hazard:
             moved=moves(margins, happens, mass, interval=rows[:, -1].astype(np.int64), intervals=classes),
         )
         return HazardFitted(native, binary)
+
+
+def _of_two_classes(
+    rows: Matrix, happens: npt.NDArray[np.int64], mass: Floats
+) -> tuple[Matrix, npt.NDArray[np.int64], Floats]:
+    """Return rows of two classes; where all are of one, half a row of the other is spread over all of them.
+
+    It is so in the early rows of a table in which it happens late. What is learned then is the same small hazard for all.
+    """
+    if len(np.unique(happens)) > 1:
+        return rows, happens, mass
+    spread = np.full(len(rows), 0.5 * mass.mean() / len(rows))
+    return np.tile(rows, (2, 1)), np.append(happens, 1 - happens), np.append(mass, spread)
 
 
 def _of_intervals(settings: Mapping[str, Any], times: float) -> dict[str, Any]:
@@ -186,9 +200,8 @@ def by_interval(
     number = np.arange(intervals)
     # It happens in the interval whose end is the first not before it.
     happens = happened & (np.maximum(np.ceil(at) - 1, 0) == number)
+    # The interval in which it happens counts whole, even if that was in its middle.
     seen = np.where(happens, 1.0, np.clip(at - number, 0.0, 1.0))
-    # If it happened in the middle, the interval counts whole, and none after it.
-    seen[(~happens) & happened & (at < number + 1)] = 0.0
     row, interval = np.nonzero(seen > _SHORTEST)
     rows = np.column_stack([x[row], interval.astype(np.float32)])
     return rows, happens[row, interval].astype(np.int64), weight[row] * seen[row, interval]

@@ -75,7 +75,7 @@ def to_graph(combination: Combination) -> bytes:
     width = graph.add("Mul", spread, graph.constant([list(combination.widths)]))
     low = graph.add("Max", graph.add("Sub", forecast, width), floor)
     high = graph.add("Add", forecast, width)
-    more = [part(name) for name in ("scale", "values", "days", "seconds")]
+    more = [part(name) for name in ("scale", "values", "time")]
     scores = graph.add("Concat", forecast, low, high, part("naive2"), *more, axis=1)
     graph.add("Cast", scores, output="y", to=TensorProto.FLOAT)
     return graph.serialize(width=layout.width, outputs=combination.outputs)

@@ -240,7 +240,7 @@ def reach_of_unseen(
     share = unseen_share(count_units(np.flatnonzero(weight > 0), clusters), confidence)
     before = float(rule.prepare(truth, said)(weight[np.newaxis])[0])
     moved = [
-        float(rule.prepare(np.append(truth, truth), np.append(said, other, axis=0))(weights)[0])
+        float(rule.prepare(np.append(truth, truth, axis=0), np.append(said, other, axis=0))(weights)[0])
         for other, weights in _answered_otherwise(rule, truth, said, weight, share)
     ]
     is_of_shares = rule.is_bounded and rule.losses is None

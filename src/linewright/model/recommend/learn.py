@@ -4,7 +4,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
@@ -20,7 +19,7 @@ from linewright.model.recommend.graph import Lists, to_graph
 from linewright.model.recommend.interactions import Taken, taken_by
 from linewright.model.spec import TrainSpec
 from linewright.model.tasks import task
-from linewright.text.lists import read_list
+from linewright.text.lists import read_spelled
 from linewright.text.numbers import figure
 
 MOST_HELD_OUT = 4_000
@@ -28,8 +27,6 @@ MOST_HELD_OUT = 4_000
 HELD_OUT = 0.2
 """Share of the training rows that candidates are compared on, at most `MOST_HELD_OUT` rows."""
 Floats = NDArray[np.float64]
-_DECODER = msgspec.json.Decoder(list[str])
-"""Of categories, which may be empty: `read_list` leaves these out."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -43,8 +40,8 @@ class HistoryRows:
     """Lists, see `text.lists`."""
     at: NDArray[Any]
     """Shape (n,): when, in any unit."""
-    categories: Sequence[str] = ()
-    """Lists of the category of each item of a label; empty unless a rule needs them."""
+    categories: Sequence[str | None] = ()
+    """Lists of the category of each item of a label, `None` if a row does not tell it; empty unless a rule needs them."""
 
     def some(self, rows: NDArray[np.int64]) -> "HistoryRows":
         """Return some of the rows."""
@@ -162,7 +159,8 @@ def _taken(rows: HistoryRows) -> Taken:
 def _lists(rows: HistoryRows, taken: Taken, spec: RecommendSpec) -> Lists:
     newest: dict[str, str] = {}
     for label, categories in zip(rows.labels, rows.categories, strict=bool(rows.categories)):
-        newest.update(zip(read_list(label), _DECODER.decode(categories), strict=True))
+        if categories is not None:
+            newest.update(zip(read_spelled(label), read_spelled(categories), strict=True))
     return Lists(
         shares=taken.shares,
         length=spec.history,

@@ -15,14 +15,13 @@ from linewright.model.tasks.horizons import (
     MORE,
     PARTS,
     Horizons,
-    every_in,
     horizons_of,
     scaled_errors,
 )
 from linewright.model.tasks.links import IDENTITY, Link
 from linewright.model.tasks.rules import TaskRules, repeat
 from linewright.text.lists import read_numbers
-from linewright.text.steps import times_ahead
+from linewright.text.steps import every_in, times_ahead
 
 Floats = NDArray[np.float64]
 
@@ -30,16 +29,16 @@ Floats = NDArray[np.float64]
 class Forecast(TaskRules):
     """Rules of the forecast task: labels are lists of the values ahead, scores are as `model.tasks.horizons` has them.
 
-    Targets: float64 (n, steps), NaN for a value that is missing. Here `classes` are the names of the steps (`horizons.step_names`); no package has
+    Targets: float64 (n, steps), NaN for a value that is missing. Here `classes` are the names of the steps (`text.steps.step_names`); no package has
     them as its classes, for they are in its encoder.
 
     Examples
     --------
     >>> FORECAST.target(["[1.0,null]"], ("1d+1", "1d+2")).tolist()
     [[1.0, nan]]
-    >>> scores = np.array([[3.0, 1.0, 9.0, 2.0, 2.0, 12, 1, 0]])
-    >>> FORECAST.answers(scores, classes=("1d+1",), threshold=None, band=None)[0]["times"]
-    ['1970-01-03']
+    >>> scores = np.array([[3.0, 1.0, 9.0, 2.0, 2.0, 12, 0, 0, 7]])
+    >>> FORECAST.answers(scores, classes=("1+1",), threshold=None, band=None)[0]["times"]
+    [8]
     """
 
     name = "forecast"

@@ -7,8 +7,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from linewright.text.steps import from_time_parts
+
 Floats = NDArray[np.float64]
-MORE = 4
+MORE = 5
 """Columns behind those of the steps."""
 PARTS = 4
 """Columns that each step has."""
@@ -18,7 +20,7 @@ COVERED = 0.9
 
 @dataclass(frozen=True, eq=False)
 class Horizons:
-    """Forecasts of n rows, read from scores of shape (n, 4 horizon + 4)."""
+    """Forecasts of n rows, read from scores of shape (n, 4 horizon + 5)."""
 
     scores: NDArray[Any]
 
@@ -53,34 +55,17 @@ class Horizons:
     @property
     def scale(self) -> NDArray[Any]:
         """Mean error of the seasonal naive forecast among the recent values, shape (n, 1); above 0."""
-        return self.scores[:, -4:-3]
+        return self.scores[:, -5:-4]
 
     @property
     def used(self) -> NDArray[Any]:
         """How many recent values were read, shape (n,)."""
-        return self.scores[:, -3]
+        return self.scores[:, -4]
 
     @property
     def newest(self) -> NDArray[np.int64]:
         """Time of the newest value, shape (n,): microseconds since 1970, or a number."""
-        days, seconds = np.rint(self.scores[:, -2]), self.scores[:, -1]
-        return (days * 86_400_000_000).astype(np.int64) + np.rint(seconds * 1e6).astype(np.int64)
-
-
-def step_names(every: str, horizon: int) -> tuple[str, ...]:
-    """Return the names of the steps ahead.
-
-    Examples
-    --------
-    >>> step_names("1d", 2)
-    ('1d+1', '1d+2')
-    """
-    return tuple(f"{every}+{step}" for step in range(1, horizon + 1))
-
-
-def every_in(names: Sequence[str]) -> str:
-    """Return the step that `step_names` were made of."""
-    return names[0].rpartition("+")[0]
+        return from_time_parts(self.scores[:, -3:])
 
 
 def _mean(values: Floats) -> Floats:
@@ -102,7 +87,7 @@ def scaled_errors(target: NDArray[Any], scores: NDArray[Any]) -> Floats:
 
     Examples
     --------
-    >>> scores = np.array([[3.0, 4.0, 0, 0, 9, 9, 1, 1, 2.0, 12, 0, 0]])
+    >>> scores = np.array([[3.0, 4.0, 0, 0, 9, 9, 1, 1, 2.0, 12, 0, 0, 0]])
     >>> scaled_errors(np.array([[4.0, np.nan]]), scores).tolist()
     [0.5]
     """
@@ -160,7 +145,7 @@ def horizons_of(answers: Sequence[Mapping[str, Any]]) -> Floats:
     --------
     >>> answer = {"prediction": [3.0], "low": [1.0], "high": [9.0], "naive": [2.0], "scale": 2.0, "recent_used": 12}
     >>> horizons_of([answer]).tolist()
-    [[3.0, 1.0, 9.0, 2.0, 2.0, 12.0, 0.0, 0.0]]
+    [[3.0, 1.0, 9.0, 2.0, 2.0, 12.0, 0.0, 0.0, 0.0]]
     """
     return np.array(
         [
@@ -171,6 +156,7 @@ def horizons_of(answers: Sequence[Mapping[str, Any]]) -> Floats:
                 *one["naive"],
                 one["scale"],
                 one["recent_used"],
+                0.0,
                 0.0,
                 0.0,
             ]

@@ -11,6 +11,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from linewright.errors import RequestError
 from linewright.features.encode import LARGEST, Readers, fill, histories_of
 from linewright.features.encode_rows import Cell, cell_of, known_cells, to_matrix
 from linewright.features.facts import Arithmetic, Encoder, Encoding, Number, Operation, partner
@@ -108,7 +109,7 @@ class MatrixReader:
         try:
             self._reader.check_carried(rows)
             return self._matrix(rows)
-        except (ValueError, TypeError, OverflowError):
+        except (RequestError, ValueError, TypeError, OverflowError):
             raise Unusual from None
 
     def _matrix(self, rows: Sequence[Row]) -> NDArray[np.float32]:

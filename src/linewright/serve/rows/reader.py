@@ -4,7 +4,8 @@ Blanks around a text are removed, and the texts that mean "no value" in the sour
 column that the contract does not name, or a number that is not finite is refused with its place.
 """
 
-from collections.abc import Callable, Container, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Generator, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from difflib import get_close_matches
 from functools import partial
 from typing import Any, TypeVar
@@ -24,6 +25,18 @@ MAX_MISTAKES = 20
 T = TypeVar("T")
 Place = Callable[[int, str], str]
 """Names the place of a value, from its row (0 is the first) and column."""
+
+
+@contextmanager
+def placed(place: Place) -> Generator[None]:
+    """Name the place of a value that turns out to be wrong when it is encoded."""
+    try:
+        yield
+    except RequestError as error:
+        if not error.details.keys() >= {"row", "column"}:
+            raise
+        error.where = place(error.details["row"], error.details["column"])
+        raise
 
 
 def in_rows(row: int, column: str) -> str:
@@ -94,7 +107,8 @@ class RowReader:
         checked = _checked_shape(rows)
         try:
             self._check(checked)
-            return convert(checked)
+            with placed(place):
+                return convert(checked)
         except (ValueError, TypeError, OverflowError):
             wrong = sum(map(self._is_wrong, checked))
             raise _refusal(self._mistakes(checked, place), wrong=wrong, of=len(checked)) from None

@@ -14,7 +14,7 @@ from linewright.model.explanation_text import cannot_be_explained
 from linewright.model.facts import Limit, Package, RequestColumn
 from linewright.model.package.model import Model, golden_differences, read_golden
 from linewright.serve.rows.matrix import MatrixReader
-from linewright.serve.rows.reader import TIMES, Place, RowReader, converter, in_rows
+from linewright.serve.rows.reader import TIMES, Place, RowReader, converter, in_rows, placed
 from linewright.serve.rows.request_columns import Needs
 from linewright.serve.rows.scalars import shown, spell
 from linewright.serve.rows.typed import Row, TypedBodies, TypedRow, Unusual, typed_bodies
@@ -141,7 +141,8 @@ class Scorer:
             return self._matrix.read_typed(rows)
         rows = self.completed(rows, place)
         if self._matrix is None:
-            return self.encode(self._reader.read(rows, place=place))
+            with placed(place):
+                return self.encode(self._reader.read(rows, place=place))
         return self._matrix.read(rows, place=place)
 
     @cached_property
@@ -259,7 +260,8 @@ class Scorer:
 
     def score(self, rows: object) -> list[dict[str, Any]]:
         """Return one answer a JSON row: `read`, then `columns`."""
-        return self.columns(self.read(rows))
+        with placed(in_rows):
+            return self.columns(self.read(rows))
 
     def check_golden(self, get: Callable[[str], bytes]) -> None:
         """Try the rows that came with the package.
