@@ -1,11 +1,17 @@
 """A line on a folder of pictures: trained, answered in batches, rebuilt; its bytes stay as long as something names them."""
 
+import struct
+from pathlib import Path
+
 import drawn
+import numpy as np
 import polars as pl
 import pytest
+from PIL import Image
 
 from linewright.data.dataset.version import read_dataset
-from linewright.data.facts import Dataset, Ingested
+from linewright.data.facts import Column, Dataset, Ingested
+from linewright.data.kept_files import keep_files
 from linewright.errors import RequestError
 from linewright.features.facts import LOOKS
 from linewright.line.check.report import check_line
@@ -23,6 +29,9 @@ from linewright.line.release.card import card_facts
 from linewright.line.runs.execute import execute
 from linewright.model.card.render import card_markdown
 from linewright.model.facts import Evaluation
+from linewright.model.pictures import check_picture, looks
+from linewright.plugins.pillow import decode
+from linewright.store.local import LocalArtifacts
 
 
 @pytest.fixture
@@ -178,3 +187,56 @@ def test_a_backup_has_the_pictures(shapes, tmp_path):
 
     with Factory.open(tmp_path / "restored") as restored:
         assert set(_pictures(shapes)["file"]) <= set(restored.artifacts.digests())
+
+
+def test_metadata_that_are_broken_are_refused_in_words():
+    """A camera or a program may cut them; the decoder then fails with an error of another kind than for pixels."""
+    turned = Image.Exif()
+    turned[0x0112], turned[0x010E] = 6, "x" * 20  # orientation and description
+    data = bytearray(drawn.encoded(drawn.drawn("circle", 1), "JPEG", exif=turned))
+    data[41] = 0  # the type of a value
+
+    with pytest.raises(RequestError, match=r"there: the picture is broken"):
+        decode(bytes(data), "there")
+
+
+def test_the_frames_of_a_picture_are_not_counted():
+    """A megabyte can name thousands, one after the other: counting them would take seconds."""
+    one = bytearray(drawn.encoded(Image.new("L", (16, 16)), "TIFF"))
+    first = struct.unpack_from("<I", one, 4)[0]
+    tags = struct.unpack_from("<H", one, first)[0]
+    end, size = first + 2 + 12 * tags, 12 * tags + 6
+    same, start = bytes(one[first:end]), len(one) + len(one) % 2
+    one[end : end + 4] = struct.pack("<I", start)
+    one += bytes(start - len(one))
+    for number in range(1, 2_001):
+        one += same + struct.pack("<I", start + size * number if number < 2_000 else 0)
+
+    with pytest.raises(RequestError, match=r"several frames: found '2 or more'"):
+        decode(bytes(one), "there")
+
+
+def test_a_long_and_narrow_picture_has_sharpness():
+    """Of its short side no pixel is left out, else nothing would be left to compare."""
+    pixels = np.random.default_rng(0).integers(0, 255, (8, 4_096, 3), dtype=np.uint8)
+
+    assert looks(pixels)[4] > 0
+
+
+def test_a_path_that_no_file_can_have_is_refused_at_its_place(tmp_path):
+    """Rows may come from anybody; the words of the operating system name no column."""
+    frame = pl.DataFrame({"file": ["x" * 5_000]})
+
+    with pytest.raises(RequestError, match=r"column 'file': .*too long"):
+        keep_files(frame, [Column(name="file", type="file")], [tmp_path], LocalArtifacts(tmp_path / "kept"))
+
+
+@pytest.mark.skipif(
+    not Path("/proc/self/mem").is_file(), reason="asks Linux for a file that root cannot read"
+)
+def test_a_file_that_cannot_be_read_is_named(tmp_path):
+    """As one that is broken, before anything is kept."""
+    frame, columns = pl.DataFrame({"file": ["mem"]}), [Column(name="file", type="file")]
+
+    with pytest.raises(RequestError, match=r"column 'file'.*mem: the file cannot be read"):
+        keep_files(frame, columns, [Path("/proc/self")], LocalArtifacts(tmp_path / "kept"), check_picture)
