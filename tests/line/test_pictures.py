@@ -1,12 +1,18 @@
 """A line on a folder of pictures: trained, answered in batches, rebuilt; its bytes stay as long as something names them."""
 
+import struct
+from pathlib import Path
+
 import drawn
+import numpy as np
 import polars as pl
 import pytest
+from PIL import Image
 
 from linewright.data.dataset.version import read_dataset
-from linewright.data.facts import Dataset, Ingested
-from linewright.errors import RequestError
+from linewright.data.facts import Column, Dataset, Ingested
+from linewright.data.kept_files import keep_files
+from linewright.errors import NotFound, RequestError
 from linewright.features.facts import LOOKS
 from linewright.line.check.report import check_line
 from linewright.line.factory import Factory, quiet
@@ -23,6 +29,14 @@ from linewright.line.release.card import card_facts
 from linewright.line.runs.execute import execute
 from linewright.model.card.render import card_markdown
 from linewright.model.facts import Evaluation
+from linewright.model.pictures import check_picture, looks
+from linewright.operations.annotate import annotate_queue
+from linewright.operations.pictures import picture_keep, picture_show
+from linewright.people.annotations import Annotations
+from linewright.plugins.pillow import decode
+from linewright.serve.access.rights import Identity, Permission, Scope
+from linewright.serve.log.segments import read_log
+from linewright.store.local import LocalArtifacts
 
 
 @pytest.fixture
@@ -178,3 +192,109 @@ def test_a_backup_has_the_pictures(shapes, tmp_path):
 
     with Factory.open(tmp_path / "restored") as restored:
         assert set(_pictures(shapes)["file"]) <= set(restored.artifacts.digests())
+
+
+def test_metadata_that_are_broken_are_refused_in_words():
+    """A camera or a program may cut them; the decoder then fails with an error of another kind than for pixels."""
+    turned = Image.Exif()
+    turned[0x0112], turned[0x010E] = 6, "x" * 20  # orientation and description
+    data = bytearray(drawn.encoded(drawn.drawn("circle", 1), "JPEG", exif=turned))
+    data[41] = 0  # the type of a value
+
+    with pytest.raises(RequestError, match=r"there: the picture is broken"):
+        decode(bytes(data), "there")
+
+
+def test_the_frames_of_a_picture_are_not_counted():
+    """A megabyte can name thousands, one after the other: counting them would take seconds."""
+    one = bytearray(drawn.encoded(Image.new("L", (16, 16)), "TIFF"))
+    first = struct.unpack_from("<I", one, 4)[0]
+    tags = struct.unpack_from("<H", one, first)[0]
+    end, size = first + 2 + 12 * tags, 12 * tags + 6
+    same, start = bytes(one[first:end]), len(one) + len(one) % 2
+    one[end : end + 4] = struct.pack("<I", start)
+    one += bytes(start - len(one))
+    for number in range(1, 2_001):
+        one += same + struct.pack("<I", start + size * number if number < 2_000 else 0)
+
+    with pytest.raises(RequestError, match=r"several frames: found '2 or more'"):
+        decode(bytes(one), "there")
+
+
+def test_a_long_and_narrow_picture_has_sharpness():
+    """Of its short side no pixel is left out, else nothing would be left to compare."""
+    pixels = np.random.default_rng(0).integers(0, 255, (8, 4_096, 3), dtype=np.uint8)
+
+    assert looks(pixels)[4] > 0
+
+
+def test_a_path_that_no_file_can_have_is_refused_at_its_place(tmp_path):
+    """Rows may come from anybody; the words of the operating system name no column."""
+    frame = pl.DataFrame({"file": ["x" * 5_000]})
+
+    with pytest.raises(RequestError, match=r"column 'file': .*too long"):
+        keep_files(frame, [Column(name="file", type="file")], [tmp_path], LocalArtifacts(tmp_path / "kept"))
+
+
+@pytest.mark.skipif(
+    not Path("/proc/self/mem").is_file(), reason="asks Linux for a file that root cannot read"
+)
+def test_a_file_that_cannot_be_read_is_named(tmp_path):
+    """As one that is broken, before anything is kept."""
+    frame, columns = pl.DataFrame({"file": ["mem"]}), [Column(name="file", type="file")]
+
+    with pytest.raises(RequestError, match=r"column 'file'.*mem: the file cannot be read"):
+        keep_files(frame, columns, [Path("/proc/self")], LocalArtifacts(tmp_path / "kept"), check_picture)
+
+
+def _member(name: str, line: str, *rights: Permission) -> Identity:
+    scope = Scope(permissions=frozenset({"view", *rights}), lines=frozenset({line}))
+    return Identity(actor=name, member=name, scopes=(scope,))
+
+
+def test_a_picture_is_seen_by_those_who_may_see_a_row_that_names_it(shapes, tmp_path):
+    """A digest is no right: rights on another line, or to label other rows, show nothing of this one."""
+    root, digest = shapes.root, _pictures(shapes)["file"].drop_nulls()[0]
+    (root / "lines" / "other.yaml").write_text(drawn.FILE.replace("line: shapes", "line: other"))
+    drawn.draw_folder(tmp_path / "new", 8)
+    predict_file(shapes, drawn.LINE, tmp_path / "new", tmp_path / "answers.csv")
+    annotate_queue(shapes, drawn.LINE, size=4)
+    record = next(iter(read_log(shapes.log_of(drawn.LINE)))).record
+    with Annotations.of(shapes.state, drawn.LINE).reading() as held:
+        question = held.questions("open")[0]
+    asked = shapes.labels_of(drawn.LINE).find(question.prediction)[0].row["file"]
+    ada, ann = _member("ada", "other", "view-rows"), _member("ann", drawn.LINE, "annotate")
+    vic = _member("vic", drawn.LINE, "view-rows")
+
+    with Factory(root, identity=vic) as seen:
+        assert digest == picture_show(seen, drawn.LINE, digest).digest
+        assert picture_show(seen, drawn.LINE, record.row["file"], of=record.id).png
+    with Factory(root, identity=ann) as labels:
+        assert picture_show(labels, drawn.LINE, asked, of=question.id).png
+        for of in (None, question.id, record.id):
+            with pytest.raises(NotFound, match=r"no row that you may see"):
+                picture_show(labels, drawn.LINE, digest, of=of)
+    with Factory(root, identity=ada) as elsewhere:
+        for one, of in ((digest, None), (record.row["file"], record.id), (asked, question.id)):
+            with pytest.raises(NotFound, match=r"no row that you may see"):
+                picture_show(elsewhere, "other", one, of=of)
+
+
+def test_a_picture_that_is_kept_is_seen_by_the_one_who_sent_it(shapes, tmp_path):
+    """For an hour, so that a page can show what is tried."""
+    file, hours = tmp_path / "a.png", ["2026-01-01T10:50:00.000000Z"]
+    file.write_bytes(drawn.encoded(drawn.drawn("circle", 4_000)))
+    rights: tuple[Permission, ...] = ("view-rows", "predict")
+    with (
+        Factory(shapes.root, identity=_member("ada", drawn.LINE, *rights), now=lambda: hours[-1]) as mine,
+        Factory(shapes.root, identity=_member("bob", drawn.LINE, *rights), now=lambda: hours[-1]) as theirs,
+    ):
+        digest = picture_keep(mine, drawn.LINE, file).digest
+        hours.append("2026-01-01T11:49:00.000000Z")
+
+        assert picture_show(mine, drawn.LINE, digest).png
+        with pytest.raises(NotFound, match=r"no row that you may see"):
+            picture_show(theirs, drawn.LINE, digest)
+        hours.append("2026-01-01T12:01:00.000000Z")
+        with pytest.raises(NotFound, match=r"no row that you may see"):
+            picture_show(mine, drawn.LINE, digest)

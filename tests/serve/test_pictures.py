@@ -4,6 +4,10 @@ import base64
 import json
 import struct
 import zlib
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from http.client import HTTPConnection
+from time import monotonic
 
 import drawn
 import numpy as np
@@ -12,6 +16,8 @@ from PIL import Image
 
 from linewright.line.factory import Factory
 from linewright.line.steps.ingest import served_rows
+from linewright.store.local import LocalArtifacts
+from linewright.store.values import digest_of_bytes
 
 PATH = f"/v1/lines/{drawn.LINE}/predict"
 PICTURE = drawn.encoded(drawn.drawn("square", 5_000))
@@ -162,12 +168,15 @@ def test_a_hundred_hostile_files_are_refused_and_the_endpoint_answers_on(served)
     assert served.process.poll() is None
 
 
+_B = "multipart/form-data; boundary=b"
+
+
 @pytest.mark.parametrize(
     ("body", "kind", "what"),
     [
         (b"", "multipart/form-data", "does not say what stands between"),
-        (b"--b\r\n", "multipart/form-data; boundary=b", "broken off"),
-        (b"--b\r\n\r\nx\r\n--b--", "multipart/form-data; boundary=b", "has no name"),
+        (b"--b\r\n", _B, "broken off"),
+        (b"--b\r\n\r\nx\r\n--b--", _B, "has no name"),
         (
             _form([("file", PICTURE, "a"), ("file", PICTURE, "b")])[0],
             "multipart/form-data; boundary=b0undary",
@@ -175,6 +184,10 @@ def test_a_hundred_hostile_files_are_refused_and_the_endpoint_answers_on(served)
         ),
         (_form([("flie", PICTURE, "a")])[0], "multipart/form-data; boundary=b0undary", "flie"),
         (_form([("file", b"", "")])[0], "multipart/form-data; boundary=b0undary", "file"),
+        (b"--b\r\nContent-Disposition: form-data; name*=utf-8''a\r\n\r\nx\r\n--b--", _B, "has no name"),
+        (b"--b", "multipart/form-data; a=" + ";" * 60_000, "the header is too long"),
+        (b"--b\r\nA: " + b";" * 4_000 + b"\r\n\r\nx\r\n--b--", _B, "the head of a part is too long"),
+        (b"--b" + b"\r\n--b" * 100_000, _B, "too many parts"),
     ],
 )
 def test_a_form_that_is_none_is_refused(served, body, kind, what):
@@ -191,6 +204,63 @@ def test_a_digest_that_nobody_sent_is_refused_at_its_place(served):
 
     assert 422 == status
     assert "rows[0].file" == told["where"]
+
+
+def _stored(served, data):
+    return LocalArtifacts(served.state / "artifacts").put(data)
+
+
+def _one_of_many(number):
+    return drawn.encoded(
+        Image.fromarray(np.full((8, 8), 0, np.uint8) + np.uint8([number % 256] * 4 + [number // 256] * 4))
+    )
+
+
+def test_a_digest_of_what_is_no_picture_is_refused_as_one_that_nobody_sent(served):
+    """It says nothing of a stored file, not even how that begins."""
+    status, _, told = served.ask("POST", PATH, {"rows": [{"file": _stored(served, b"secret")}]})
+
+    assert 422 == status
+    assert ("rows[0].file", "no picture of that digest was sent before") == (told["where"], told["what"])
+
+
+def test_nothing_of_too_many_rows_is_kept(served):
+    """The rows are counted first: one request could fill the disk."""
+    data = _one_of_many(5_000)
+    status, _, told = served.ask("POST", PATH, {"rows": [{"file": _text(data)}] * 10_001})
+
+    assert (422, "too many rows") == (status, told["what"])
+    assert not LocalArtifacts(served.state / "artifacts").has(digest_of_bytes(data))
+
+
+def test_a_request_has_at_most_a_thousand_pictures_that_are_new(served):
+    """Each takes the backbone milliseconds, also one that is named by its digest and was sent long ago."""
+    pictures = [_text(_one_of_many(number)) for number in range(1_000)]
+    named = _stored(served, _one_of_many(1_000))
+    status, _, told = served.ask("POST", PATH, {"rows": [{"file": one} for one in (*pictures, named)]})
+
+    assert 422 == status
+    assert ("rows", "1,001", "1,000") == (told["where"], told["found"], told["allowed"])
+
+
+def test_tensors_of_pictures_do_not_keep_others_waiting(served):
+    """Few rows are computed at once otherwise; pictures of them take seconds."""
+    large = [Image.new("L", (5_000, 4_900), shade) for shade in (1, 2, 3, 4)]
+    data = [_text(drawn.encoded(one)) for one in large]
+    body = {"inputs": [{"name": "file", "datatype": "BYTES", "shape": [4], "data": data}]}
+    with ThreadPoolExecutor(1) as pool, closing(HTTPConnection(*served.address, timeout=30)) as other:
+        begun = monotonic()
+        asked = pool.submit(served.ask, "POST", f"/v2/models/{drawn.LINE}/infer", body)
+        waits = []
+        while not asked.done():
+            before = monotonic()
+            other.request("GET", "/v2/health/live")
+            other.getresponse().read()
+            waits.append(monotonic() - before)
+        took = monotonic() - begun
+
+    assert 200 == asked.result()[0]
+    assert max(waits) < took / 2
 
 
 def test_a_picture_that_came_without_a_key_is_learned_from(served):

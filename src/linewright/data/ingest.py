@@ -11,7 +11,7 @@ from linewright.data.checks.registry import check_read
 from linewright.data.contract.check import Checked, Forgotten, breach, check
 from linewright.data.dataset.version import write_dataset
 from linewright.data.facts import MOST_LABELS, Ingested, Quarantine
-from linewright.data.kept_files import See, keep_files
+from linewright.data.kept_files import CheckFile, keep_files
 from linewright.data.read.source import Source, open_source, whole
 from linewright.data.spec import ColumnRule, DataSpec, table_sources
 from linewright.data.table.build import build_table, read_served
@@ -41,7 +41,7 @@ def ingest(
     *,
     forgotten: Forgotten | None = None,
     labels: GivenLabels | None = None,
-    see: See | None = None,
+    check_file: CheckFile | None = None,
 ) -> Ingested:
     """Read the sources, make the table, apply the contract and keep what passed as a dataset version.
 
@@ -63,7 +63,7 @@ def ingest(
         As for `contract.check`.
     labels
         What people labelled, see `build_table`.
-    see
+    check_file
         Looks at each file that a row names, see `keep_files`.
 
     Returns
@@ -103,7 +103,7 @@ def ingest(
     order = tuple(dict.fromkeys(name for name in (data.table.time, data.table.key) if name is not None))
     # Rows that were answered come after those of the sources, whatever these are sorted by.
     findings = check_read(checked.frame, checked.columns, data, is_ordered=not served)
-    frame = keep_files(checked.frame, checked.columns, folders_of(data, root), context.artifacts, see)
+    frame = keep_files(checked.frame, checked.columns, folders_of(data, root), context.artifacts, check_file)
     dataset = write_dataset(frame, checked.columns, order, context.artifacts, context.metadata)
     ingested = Ingested(
         dataset=context.metadata.keep(dataset),

@@ -32,7 +32,7 @@ class Named(Protocol):
         ...
 
 
-See = Callable[[bytes, str], object]
+CheckFile = Callable[[bytes, str], object]
 """Looks at the bytes of a file, which is at a place; raises `RequestError` where they are not what a model reads."""
 
 
@@ -41,7 +41,7 @@ def keep_files(
     columns: Sequence[Named],
     folders: Sequence[Path],
     artifacts: Artifacts,
-    see: See | None = None,
+    check_file: CheckFile | None = None,
 ) -> pl.DataFrame:
     """Keep the files that a table names, and return the table with their digests.
 
@@ -54,18 +54,18 @@ def keep_files(
     folders
         Where files may lie, and what relative paths start from; the first that has the file is taken. A path that leads out of all of
         them is refused, since rows may come from anybody.
-    see
+    check_file
         Looks at each.
 
     Raises
     ------
     RequestError
-        If a file is not there, lies elsewhere, is larger than 20 MB, or is refused by `see`. Nothing is kept then.
+        If a file is not there, lies elsewhere, is larger than 20 MB, or is refused by `check_file`. Nothing is kept then.
     """
-    found = _found_files(frame, columns, folders, artifacts, see)
+    found = _found_files(frame, columns, folders, artifacts, check_file)
     for name, files in found.items():
         kept = {
-            text: text if file is None else artifacts.put(file.read_bytes()) for text, file in files.items()
+            text: text if file is None else artifacts.put(_read(file, name)) for text, file in files.items()
         }
         frame = frame.with_columns(pl.col(name).replace_strict(kept, return_dtype=pl.String))
     return frame
@@ -76,10 +76,10 @@ def check_files(
     columns: Sequence[Named],
     folders: Sequence[Path],
     artifacts: Artifacts,
-    see: See | None = None,
+    check_file: CheckFile | None = None,
 ) -> None:
     """Refuse what `keep_files` would refuse, and keep nothing."""
-    _found_files(frame, columns, folders, artifacts, see)
+    _found_files(frame, columns, folders, artifacts, check_file)
 
 
 def _found_files(
@@ -87,7 +87,7 @@ def _found_files(
     columns: Sequence[Named],
     folders: Sequence[Path],
     artifacts: Artifacts,
-    see: See | None,
+    check_file: CheckFile | None,
 ) -> Mapping[str, Mapping[str, Path | None]]:
     """Return by column and text the file that it names; `None` for a digest of bytes that are kept."""
     homes = [real(folder) for folder in folders]
@@ -95,17 +95,17 @@ def _found_files(
     for name in (column.name for column in columns if column.type == "file"):
         texts = frame.get_column(name).drop_nulls().unique(maintain_order=True).to_list()
         files = found[name] = {text: _file_of(text, name, homes, artifacts) for text in texts}
-        if see is not None:
-            _see_all(name, [file for file in files.values() if file is not None], see)
+        if check_file is not None:
+            _check_all(name, [file for file in files.values() if file is not None], check_file)
     return found
 
 
-def _see_all(column: str, files: Sequence[Path], see: See) -> None:
+def _check_all(column: str, files: Sequence[Path], check_file: CheckFile) -> None:
     """Look at all files, so that those who clean a folder learn of all that are broken at once."""
     broken = list[str]()
     for file in files:
         try:
-            see(file.read_bytes(), str(file))
+            check_file(_read(file, column), str(file))
         except RequestError as error:
             broken.append(f"{file}: {error.what}")
     if broken:
@@ -115,6 +115,15 @@ def _see_all(column: str, files: Sequence[Path], see: See) -> None:
             found="; ".join(broken[:MOST_NAMED]),
             hint="replace these files, or remove them; a table must not name them then",
         )
+
+
+def _read(file: Path, column: str) -> bytes:
+    try:
+        return file.read_bytes()
+    except OSError as error:
+        raise RequestError(
+            f"the file cannot be read: {error.strerror}", where=f"column {column!r}", found=str(file)
+        ) from error
 
 
 def _file_of(text: str, column: str, homes: Sequence[Path], artifacts: Artifacts) -> Path | None:
@@ -130,7 +139,15 @@ def _file_of(text: str, column: str, homes: Sequence[Path], artifacts: Artifacts
             allowed=", ".join(map(str, homes)),
             hint="copy the file there",
         )
-    file = next((place for place in inside if place.is_file()), None)
+    try:
+        file = next((place for place in inside if place.is_file()), None)
+        size = file.stat().st_size if file else 0
+    except OSError as error:
+        raise RequestError(
+            f"a row names a file that cannot be read: {error.strerror}",
+            where=f"column {column!r}",
+            found=text[:200],
+        ) from error
     if file is None:
         raise RequestError(
             "a row names a file that is not there",
@@ -138,11 +155,11 @@ def _file_of(text: str, column: str, homes: Sequence[Path], artifacts: Artifacts
             found=text[:200],
             hint=f"paths start from {homes[0]}",
         )
-    if file.stat().st_size > MOST_BYTES:
+    if size > MOST_BYTES:
         raise RequestError(
             "the file is too large",
             where=f"column {column!r}",
-            found=f"{text[:200]}: {file.stat().st_size:,} bytes",
+            found=f"{text[:200]}: {size:,} bytes",
             allowed=f"{MOST_BYTES:,} bytes",
         )
     return file

@@ -26,7 +26,7 @@ Files = Callable[[str], bytes]
 """Returns the bytes of a digest."""
 _LOOKED_AT = 1_024
 """Pixels of a side that the looks of a picture are computed from, about."""
-READING = 1
+READING = 2
 """Raised when a picture becomes other numbers."""
 MOST_KEPT = 4_000
 """Pictures whose numbers are kept in memory, 6 kB each."""
@@ -95,6 +95,10 @@ class PictureReader:
                 seen[i] = looks(decoder().decode(self._files(digest), f"picture {digest}").pixels)
         return seen
 
+    def knows(self, digest: str) -> bool:
+        """Return whether the numbers of a picture are at hand, so that it need not be decoded."""
+        return self._known(digest) is not None
+
     def take(self, digest: str, pixels: NDArray[np.uint8]) -> None:
         """Compute the numbers of a picture that is decoded already; `read` then finds them."""
         if self._known(digest) is None:
@@ -149,8 +153,8 @@ def looks(pixels: NDArray[np.uint8]) -> tuple[float, ...]:
     """
     height, width = pixels.shape[:2]
     # Of a large picture every so many pixels: a few tell as much, and all would take a gigabyte on the way.
-    step = 1 + max(height, width) // _LOOKED_AT
-    grey = pixels[::step, ::step].mean(axis=2) / 255
+    down, across = 1 + height // _LOOKED_AT, 1 + width // _LOOKED_AT
+    grey = pixels[::down, ::across].mean(axis=2) / 255
     inner = grey[1:-1, 1:-1]
     laplacian = grey[:-2, 1:-1] + grey[2:, 1:-1] + grey[1:-1, :-2] + grey[1:-1, 2:] - 4 * inner
     return (
@@ -178,7 +182,7 @@ def decoder() -> Any:
         ) from error
 
 
-def see(data: bytes, where: str) -> None:
+def check_picture(data: bytes, where: str) -> None:
     """Refuse bytes that cannot be read as a picture.
 
     Raises

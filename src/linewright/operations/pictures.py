@@ -5,18 +5,22 @@ from typing import Annotated
 
 import msgspec
 
+from linewright.line.annotate.questions import visible_question
 from linewright.line.factory import Factory
 from linewright.line.predict.pictures import KeptPicture, ShownPicture, keep_picture, show_picture
+from linewright.line.predict.seen_pictures import note_sent, require_seen
 from linewright.operations.declaration.declare import operation
 
 Side = Annotated[int, msgspec.Meta(ge=16, le=1024, description="16 to 1,024 pixels")]
 
 
 @operation(permission="view", effect="read")
-def picture_show(factory: Factory, line: str, digest: str, /, *, side: Side = 320) -> ShownPicture:
+def picture_show(
+    factory: Factory, line: str, digest: str, /, *, of: str | None = None, side: Side = 320
+) -> ShownPicture:
     """Show a picture that a row names, scaled down.
 
-    Only who may see rows of the line, or labels them, sees their pictures.
+    Who may see rows of the line sees their pictures; who labels them sees those of questions. Who keeps a picture sees it for an hour.
 
     Parameters
     ----------
@@ -24,11 +28,13 @@ def picture_show(factory: Factory, line: str, digest: str, /, *, side: Side = 32
         Name of the line.
     digest
         What the row names the picture by: sha256: and 64 hex digits.
+    of
+        Id of the prediction or annotation question whose row names it; needed unless a dataset version does.
     side
         Largest side in pixels, 16 to 1,024.
     """
-    if not factory.identity.allows("annotate", line):
-        factory.identity.require("view-rows", [line])
+    asked = visible_question(factory, line, of) if of else {}
+    require_seen(factory, line, digest, of, asked)
     return show_picture(factory, digest, side)
 
 
@@ -45,5 +51,6 @@ def picture_keep(factory: Factory, line: str, file: Path, /) -> KeptPicture:
     file
         PNG, JPEG, WebP, TIFF or BMP of at most 20 MB and 25 million pixels.
     """
-    del line  # whose right it takes
-    return keep_picture(factory, file)
+    kept = keep_picture(factory, file)
+    note_sent(factory, line, kept.digest)
+    return kept

@@ -421,6 +421,18 @@ def _shown(asked: _Asked, question: Question, batch: Batch, received: Mapping[st
     )
 
 
+def visible_question(factory: Factory, line: str, name: str) -> dict[str, Any]:
+    """Return what annotators see of the row of a question; nothing if the line has no such question, or stores its row no longer."""
+    store = Annotations.of(factory.state, line)
+    if not _ID.fullmatch(name) or not store.is_there():
+        return {}
+    with store.reading() as held:
+        question = held.question(name)
+        batch = _batch(held, question) if question else None
+    about = question_row(factory, line, question) if question else None
+    return visible_row(about.row, batch, allowed_labels(factory, line)) if about and batch else {}
+
+
 def visible_row(row: Mapping[str, Any], batch: Batch, allowed: AllowedLabels) -> dict[str, Any]:
     """Return what annotators see of a row: the columns of the batch, and never the label, with which the row may have come."""
     wanted: list[str] = msgspec.json.decode(batch.columns) if batch.columns else []

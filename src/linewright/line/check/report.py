@@ -33,7 +33,7 @@ from linewright.line.retention.forgotten_rows import are_forgotten
 from linewright.line.run_context import MODEL_FILE, read_model_file, resolve_task
 from linewright.line.spec import KeepSpec, LineSpec
 from linewright.line.split_rows import label_text
-from linewright.model.pictures import see
+from linewright.model.pictures import check_picture
 from linewright.model.spec import AUTO
 from linewright.model.tasks import task as rules_of
 
@@ -104,7 +104,9 @@ def _check_data(factory: Factory, spec: LineSpec) -> Sound:
     if checked.stop is not None:
         raise breach(checked, None)
     checked = in_rows(checked, spec)
-    check_files(checked.frame, checked.columns, folders_of(spec, factory.root), factory.artifacts, see)
+    check_files(
+        checked.frame, checked.columns, folders_of(spec, factory.root), factory.artifacts, check_picture
+    )
     refuse(_contradictions(spec, checked.frame, checked.columns))
     dataset = Dataset(columns=checked.columns, rows=checked.frame.height, order=(), chunks=())
     promised = promises(factory, spec, checked.frame, dataset, sources)

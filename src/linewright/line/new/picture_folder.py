@@ -14,7 +14,7 @@ from linewright.data.profile.label import LabelProfile, describe_label
 from linewright.data.profile.roles import ENOUGH_GROUPS, GivenRoles
 from linewright.errors import RequestError
 from linewright.line.new.draft import source_name
-from linewright.model.pictures import see
+from linewright.model.pictures import check_picture
 from linewright.model.task_facts import task_of
 from linewright.model.tasks import task as rules_of
 from linewright.text.numbers import count
@@ -83,7 +83,7 @@ def draft_pictures(
     """
     _refuse_others(given)
     names = [file.relative_to(folder).as_posix() for file in files]
-    _see_some(files)
+    _check_some(files)
     is_deep = _is_class_above(names)
     labels = [one.split("/")[0] if is_deep else Path(one).parent.name for one in names]
     if len(set(labels)) < 2 or any("/" not in one for one in names):
@@ -131,11 +131,11 @@ def _refuse_others(given: GivenRoles) -> None:
             )
 
 
-def _see_some(files: Sequence[Path]) -> None:
+def _check_some(files: Sequence[Path]) -> None:
     step = max(1, len(files) // _LOOKED_AT)
     for file in [one for one in files if one.suffix.lower() not in ENDINGS] + list(files[::step]):
         try:
-            see(file.read_bytes(), str(file))
+            check_picture(file.read_bytes(), str(file))
         except RequestError as error:
             error.hint = "take it out of the folder, or repair it"
             raise

@@ -29,7 +29,7 @@ from linewright.line.predict.sql_columns import with_made
 from linewright.line.record.registry import find_model
 from linewright.model.facts import Package
 from linewright.model.package.model import load
-from linewright.model.pictures import see
+from linewright.model.pictures import check_picture
 from linewright.release.facts import Arm
 from linewright.release.promotion import limits_of
 from linewright.serve.facts import Predictions
@@ -111,7 +111,9 @@ def predict_file(
                 done.add_broken(part.broken)
                 quarantine.write(part.broken)
             frame = (
-                keep_files(part.frame, pictures, homes, factory.artifacts, see) if pictures else part.frame
+                keep_files(part.frame, pictures, homes, factory.artifacts, check_picture)
+                if pictures
+                else part.frame
             )
             for start in range(0, frame.height, CHUNK):
                 some = AskedPart(frame[start : start + CHUNK], part.rows[start : start + CHUNK], None)

@@ -25,7 +25,7 @@ from linewright.line.run_context import Work, missing_texts
 from linewright.line.spec import LineSpec
 from linewright.line.steps.forecast_labels import settle
 from linewright.model.facts import Package, RequestColumn
-from linewright.model.pictures import see
+from linewright.model.pictures import check_picture
 from linewright.serve.rows.reader import converter
 
 ANSWERED_AT = "\0answered at"
@@ -45,7 +45,7 @@ def ingest_step(work: Work) -> Ingested:
             factory.scratch,
             forgotten=are_forgotten(factory, work.spec.line),
             labels=given_labels(work),
-            see=see,
+            check_file=check_picture,
         )
     except (SpecError, ContractBreach) as error:
         if error.details.get("quarantine"):

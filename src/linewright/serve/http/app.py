@@ -553,17 +553,19 @@ class App:
             body = await request.read_body(take, self._body_deadline_s, also=also)
             if columns:
                 take(2 * len(body))
-                body = multipart.to_json(body, request.header(b"content-type") or "", columns)
+                kind = request.header(b"content-type") or ""
+                work = partial(multipart.to_json, body, kind, columns)
+                body = await self._compute(work, small=len(body) <= INLINE_BYTES)
             with self._gates.of(live.line) as gate:
                 if len(body) <= INLINE_BYTES:
                     ask = answer.read_ask(body, live.alone)
-                    rows, work = len(ask.rows), partial(self._predict, ask)
+                    rows = len(ask.rows)
                     gate.take(rows)
-                    response = await self._loaded(request, arguments, live, work)
+                    response = await self._loaded(request, arguments, live, partial(self._predict, ask))
                 else:
                     gate.take(0)  # to know how many it has takes as long as many small requests
-                    work = partial(self._predict_many, body)
-                    rows, response = await self._loaded(request, arguments, live, work)
+                    many = partial(self._predict_many, body)
+                    rows, response = await self._loaded(request, arguments, live, many)
                     gate.owe(rows)
         self._metrics.count_rows(request.line, request.version, rows)
         return response
@@ -628,7 +630,9 @@ class App:
         work = partial(answer.infer, loaded, self._log(loaded.line), asked)
         aside = asked.durable or asked.explain
         is_small = len(asked.rows) <= INLINE_ROWS and not aside
-        if asked.durable and not asked.explain:
+        if loaded.scorer.reads_files:
+            response = await self._compute(work, small=False, aside=asked.durable)
+        elif asked.durable and not asked.explain:
             response = await _in_thread(self._durable, work)
         else:
             response = await self._compute(work, small=is_small, aside=aside)

@@ -6,7 +6,6 @@ A file is a picture, and goes on in base64 as in JSON. The text of a column of n
 import base64
 import re
 from collections.abc import Mapping, Sequence
-from email.message import Message
 from typing import Any
 
 import msgspec
@@ -16,8 +15,11 @@ from linewright.model.facts import RequestColumn
 
 MEDIA_TYPE = "multipart/form-data"
 MOST_PARTS = 1_000
-_LONGEST_HEAD = 4_096
+_LONGEST_HEAD = 1_024
+_LONGEST_TYPE = 256
 _JSON_TYPES = frozenset({"integer", "number", "boolean"})
+_PARAMETER = re.compile(r"""\s*;\s*(?:([^=;"\s]+)\s*=\s*(?:"((?:[^"\\]|\\.)*)"|([^;"\s]*)))?""")
+"""One of a header, its value in quotes or without; each character is looked at once."""
 _BOUNDARY = re.compile(r"[0-9A-Za-z'()+_,./:=? -]{1,70}")
 
 
@@ -68,7 +70,14 @@ def to_json(body: bytes, content_type: str, columns: Sequence[RequestColumn]) ->
 
 
 def _parts(body: bytes, content_type: str) -> list[tuple[str, bytes]]:
-    boundary = _parameters("content-type", content_type).get("boundary", "")
+    if len(content_type) > _LONGEST_TYPE:
+        raise RequestError(
+            "the header is too long",
+            where="content-type",
+            found=f"{len(content_type):,} characters",
+            allowed=f"{_LONGEST_TYPE} characters",
+        )
+    boundary = _parameters(content_type).get("boundary", "")
     if not _BOUNDARY.fullmatch(boundary):
         raise RequestError(
             "the form does not say what stands between its parts",
@@ -77,24 +86,34 @@ def _parts(body: bytes, content_type: str) -> list[tuple[str, bytes]]:
             allowed=f"{MEDIA_TYPE}; boundary=TEXT",
         )
     mark = b"--" + boundary.encode()
-    first, *parts = (b"\r\n" + body).split(b"\r\n" + mark)
-    if first or not parts or not parts[-1].startswith(b"--"):
-        raise RequestError("a form that is broken off", where="body", hint="send it whole")
+    first, *parts = (b"\r\n" + body).split(b"\r\n" + mark, MOST_PARTS + 2)
     if len(parts) - 1 > MOST_PARTS:
         raise RequestError(
-            "a form of too many parts", where="body", found=len(parts) - 1, allowed=f"{MOST_PARTS:,}"
+            "a form of too many parts",
+            where="body",
+            found=f"more than {MOST_PARTS:,}",
+            allowed=f"{MOST_PARTS:,}",
         )
+    if first or not parts or not parts[-1].startswith(b"--"):
+        raise RequestError("a form that is broken off", where="body", hint="send it whole")
     return [_part(part, number) for number, part in enumerate(parts[:-1])]
 
 
 def _part(part: bytes, number: int) -> tuple[str, bytes]:
     head, found, data = part.partition(b"\r\n\r\n")
+    if len(head) > _LONGEST_HEAD:
+        raise RequestError(
+            "the head of a part is too long",
+            where=f"body, part {number}",
+            found=f"{len(head):,} bytes",
+            allowed=f"{_LONGEST_HEAD:,} bytes",
+        )
     said = ""
-    for line in head.split(b"\r\n") if len(head) <= _LONGEST_HEAD else ():
+    for line in head.split(b"\r\n"):
         header, _, text = line.decode("utf-8", "replace").partition(":")
         if header.strip().lower() == "content-disposition":
             said = text.strip()
-    name = _parameters("content-disposition", said).get("name", "") if said else ""
+    name = _parameters(said).get("name", "")
     if not found or not name:
         raise RequestError(
             "a part of the form has no name",
@@ -104,11 +123,16 @@ def _part(part: bytes, number: int) -> tuple[str, bytes]:
     return name, data
 
 
-def _parameters(header: str, text: str) -> Mapping[str, str]:
-    """Return the parameters of a header by their names, unquoted."""
-    message = Message()
-    message[header] = re.sub(r"[\r\n]", " ", text)
-    return {name.lower(): value for name, value in message.get_params(header=header) or ()}
+def _parameters(text: str) -> Mapping[str, str]:
+    """Return the parameters of a header by their names, unquoted; those behind what cannot be read are left out."""
+    found: dict[str, str] = {}
+    at = text.find(";")
+    while at >= 0 and (match := _PARAMETER.match(text, at)):
+        name, quoted, plain = match.groups()
+        if name:
+            found[name.lower()] = plain if quoted is None else re.sub(r"\\(.)", r"\1", quoted)
+        at = match.end()
+    return found
 
 
 def _value(data: bytes, kind: str, name: str) -> object:

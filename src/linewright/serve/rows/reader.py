@@ -104,7 +104,7 @@ class RowReader:
         RequestError
             As `read` does.
         """
-        checked = _checked_shape(rows)
+        checked = checked_shape(rows)
         try:
             self._check(checked)
             with placed(place):
@@ -187,7 +187,14 @@ class RowReader:
         return KINDS[self._known[name].type].allowed
 
 
-def _checked_shape(rows: object) -> list[dict[str, Any]]:
+def checked_shape(rows: object) -> list[dict[str, Any]]:
+    """Return rows if they are a list of at least 1 and at most 10,000 objects.
+
+    Raises
+    ------
+    RequestError
+        If they are not.
+    """
     if not isinstance(rows, list):
         raise RequestError(
             "rows is not a list", where="rows", found=kind_of(rows), allowed="a list of objects"

@@ -20,8 +20,9 @@ from linewright.serve.rows.scalars import shown, spell
 from linewright.serve.rows.typed import Row, TypedBodies, TypedRow, Unusual, typed_bodies
 
 TOLERANCE = 1e-6
-TOLERANCE_OF_PICTURES = 0.02
 """Largest difference of a golden answer: processors round the last bits of a sum differently."""
+TOLERANCE_OF_PICTURES = 0.02
+"""The same if pictures are read."""
 
 
 class RequestForm(NamedTuple):

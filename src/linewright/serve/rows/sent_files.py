@@ -5,9 +5,12 @@ import binascii
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
-from linewright.errors import RequestError
+import numpy as np
+from numpy.typing import NDArray
+
+from linewright.errors import NotFound, RequestError
 from linewright.model.pictures import PictureReader, decoder
-from linewright.serve.rows.reader import Place
+from linewright.serve.rows.reader import Place, checked_shape
 from linewright.serve.rows.values import is_digest
 from linewright.store.values import digest_of_bytes
 
@@ -23,10 +26,16 @@ class Keeper(Protocol):
         """Return whether bytes of that digest are kept."""
         ...
 
+    def get(self, digest: str) -> bytes:
+        """Return the bytes of a digest; raise `NotFound` if none are kept."""
+        ...
+
 
 _PREFIX = "data:"
 MOST_PIXELS = 100_000_000
-"""Of all pictures of a request: they take about a second."""
+"""Of all pictures of a request that are decoded: they take about a second."""
+MOST_PICTURES = 1_000
+"""Of a request that are decoded: the backbone takes some milliseconds for each."""
 ALLOWED = "a picture in base64, or the digest of one that was sent before"
 
 
@@ -38,49 +47,92 @@ def keep_sent(
     Parameters
     ----------
     rows
-        JSON rows; anything but an object stays, for others to refuse.
+        JSON rows.
     readers
-        What reads the pictures of each column: each picture is decoded once, and its numbers are computed then.
+        What reads the pictures of each column: each picture is decoded once, and its numbers are computed then. Those whose numbers are
+        in memory are not decoded.
 
     Raises
     ------
     RequestError
-        If what is sent is not base64, no picture that is read, or a digest of none that was sent; it names the row and the column.
-        Then nothing is kept.
+        If there are too many rows or pictures, or what is sent is not base64, no picture that is read, or a digest of none that was sent;
+        it names the row and the column. Then nothing is kept.
     """
-    pixels = 0
-    found: dict[tuple[int, str], bytes] = {}
-    for number, row in enumerate(rows):
-        for name in readers if isinstance(row, dict) else ():
+    sent: dict[str, bytes] = {}
+    digests: dict[tuple[int, str], str] = {}
+    unknown: dict[tuple[str, str], str] = {}
+    for number, row in enumerate(checked_shape(rows)):
+        for name, reader in readers.items():
             value = row.get(name)
             if not isinstance(value, str) or not value.strip():
                 continue
             where = place(number, name)
             if is_digest(value):
                 if not keep.has(value):
-                    raise RequestError(
-                        "no picture of that digest was sent before", where=where, found=value, allowed=ALLOWED
-                    )
+                    raise _not_sent(value, where)
+                digest = value
             else:
                 data = _decoded(value, where)
-                decoded = decoder().decode(data, where).pixels
-                pixels += decoded.shape[0] * decoded.shape[1]
-                if pixels > MOST_PIXELS:
-                    raise RequestError(
-                        "the pictures of one request have too many pixels",
-                        where=where,
-                        found=f"{pixels:,}",
-                        allowed=f"{MOST_PIXELS:,}",
-                        hint="send them in several requests",
-                    )
-                readers[name].take(digest_of_bytes(data), decoded)
-                found[number, name] = data
-    if not found:
+                digest = digests[number, name] = digest_of_bytes(data)
+                sent[digest] = data
+            if not reader.knows(digest):
+                unknown.setdefault((name, digest), where)
+    _take(unknown, sent, readers, keep)
+    if not sent:
         return list(rows)
-    kept = [dict(row) if isinstance(row, dict) else row for row in rows]
-    for (number, name), data in found.items():
-        kept[number][name] = keep.put(data)
+    for data in sent.values():
+        keep.put(data)
+    kept = [dict(row) for row in rows]
+    for (number, name), digest in digests.items():
+        kept[number][name] = digest
     return kept
+
+
+def _take(
+    unknown: Mapping[tuple[str, str], str],
+    sent: Mapping[str, bytes],
+    readers: Mapping[str, PictureReader],
+    keep: Keeper,
+) -> None:
+    """Decode pictures, each given by its column and digest with its place, and compute their numbers."""
+    if len(unknown) > MOST_PICTURES:
+        raise RequestError(
+            "one request has too many pictures whose numbers are not in memory",
+            where="rows",
+            found=f"{len(unknown):,}",
+            allowed=f"{MOST_PICTURES:,}",
+            hint="send them in several requests",
+        )
+    total = 0
+    for (name, digest), where in unknown.items():
+        pixels = (
+            decoder().decode(sent[digest], where).pixels
+            if digest in sent
+            else _sent_before(digest, keep, where)
+        )
+        total += pixels.shape[0] * pixels.shape[1]
+        if total > MOST_PIXELS:
+            raise RequestError(
+                "the pictures of one request have too many pixels",
+                where=where,
+                found=f"{total:,}",
+                allowed=f"{MOST_PIXELS:,}",
+                hint="send them in several requests",
+            )
+        readers[name].take(digest, pixels)
+
+
+def _sent_before(digest: str, keep: Keeper, where: str) -> NDArray[np.uint8]:
+    try:
+        return decoder().decode(keep.get(digest), where).pixels
+    except (NotFound, RequestError):  # it says nothing of stored bytes of another kind
+        raise _not_sent(digest, where) from None
+
+
+def _not_sent(digest: str, where: str) -> RequestError:
+    return RequestError(
+        "no picture of that digest was sent before", where=where, found=digest, allowed=ALLOWED
+    )
 
 
 def _decoded(value: str, where: str) -> bytes:

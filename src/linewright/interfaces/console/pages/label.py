@@ -22,7 +22,7 @@ def read(ask: Ask, values: Mapping[str, str]) -> Mapping[str, Any]:
     except NotFound:
         asked = None  # nothing was ever queued
     question = asked.question if asked else None
-    pictures = pictures_of(ask, values["line"], question.row) if question else {}
+    pictures = pictures_of(ask, values["line"], question.row, question.id) if question else {}
     return {"asked": asked, "question": question, "pictures": pictures}
 
 

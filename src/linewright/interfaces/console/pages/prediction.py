@@ -30,8 +30,8 @@ def read(ask: Ask, values: Mapping[str, str]) -> Mapping[str, Any]:
     return {
         "body": shown.body,
         "line": line,
-        "try_address": _try_address(ask, line, row),
-        "pictures": pictures_of(ask, line, row),
+        "try_address": _try_address(ask, line, row, shown.body["id"]),
+        "pictures": pictures_of(ask, line, row, shown.body["id"]),
         "curve": curve,
         "fan": fan_of if "times" in shown.body["answer"] else None,
         "listed": listed(shown.body["answer"], shown.body.get("label")),
@@ -63,7 +63,7 @@ def listed(answer: Mapping[str, Any], label: Mapping[str, Any] | None) -> list[d
     ]
 
 
-def _try_address(ask: Ask, line: str, row: Mapping[str, Any]) -> str | None:
+def _try_address(ask: Ask, line: str, row: Mapping[str, Any], prediction: str) -> str | None:
     """Return the address at which the row is filled in; `None` if that cannot be, or they may not."""
     try:
         form = ask.if_may("request-form", line=line)
@@ -77,7 +77,7 @@ def _try_address(ask: Ask, line: str, row: Mapping[str, Any]) -> str | None:
     ):
         return None
     written = {name: "" if cell is None else _written(cell) for name, cell in cells.items()}
-    address = f"/lines/{quote(line)}/try?{urlencode(written)}"
+    address = f"/lines/{quote(line)}/try?{urlencode({**written, 'prediction': prediction})}"
     return address if len(address) <= _LONGEST and max(map(len, written.values())) <= MOST_TEXT else None
 
 

@@ -29,11 +29,12 @@ def read(ask: Ask, values: Mapping[str, str]) -> Mapping[str, Any]:
     filled = {each.name: row.get(each.name, _written(each.example)) for each in form.fields}
     return {
         "form": form,
+        "prediction": values["prediction"],
         "filled": filled,
         "draw": _draw,
         "curve": curve,
         "fan": fan_of,
-        "pictures": pictures_of(ask, values["line"], filled),
+        "pictures": pictures_of(ask, values["line"], filled, values["prediction"]),
     }
 
 
@@ -76,4 +77,6 @@ def _draw(tried: Any, title: str, start: str, rest: str) -> Waterfall:
     )
 
 
-PAGE = Page(template="try.html.jinja", read=read, apart=apart, fields=FIELDS, is_form=True)
+PAGE = Page(
+    template="try.html.jinja", read=read, apart=apart, query=("prediction",), fields=FIELDS, is_form=True
+)
