@@ -110,6 +110,16 @@ def test_rows_that_a_plant_has_itself_come_from_no_other(factory: Factory):
     assert ("alone", 0) == ((shared := trained(factory, ran).shared).choice, shared.sites)
 
 
+def test_a_column_that_names_the_plant_hides_no_row_that_it_has_itself(factory: Factory):
+    for site in ("turin", "lyon", "porto"):
+        named = rows(10_000, FEW).with_columns(pl.lit(site).alias("plant"))
+        named.write_csv(factory.root / f"{site}.csv")
+
+    ran = run_turin_last(factory)
+
+    assert ("alone", 0) == ((shared := trained(factory, ran).shared).choice, shared.sites)
+
+
 def test_a_plan_after_a_run_is_empty_until_another_plant_reads_other_rows(factory: Factory):
     run_turin_last(factory)
     spec = factory.line("inspect.turin")

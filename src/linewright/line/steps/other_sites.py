@@ -42,7 +42,7 @@ def peer_rows(work: Work, classes: tuple[str, ...], *, most: int, seed: int) -> 
     """Return the rows of other sites from which a model may learn; `None` if there are none.
 
     Rows without a label, rows of a class that the site does not have, and rows that it has itself are left out. These have the same key,
-    if there is one, and the same features.
+    if there is one, and the same features, but for those that the site has one value of.
 
     Parameters
     ----------
@@ -56,13 +56,15 @@ def peer_rows(work: Work, classes: tuple[str, ...], *, most: int, seed: int) -> 
     """
     columns, label = feature_columns(work.spec, work.dataset), work.spec.label.column
     names = [column.name for column in columns]
-    own, frames, sites = _which(work.rows.frame, names, work.spec), list[pl.DataFrame](), 0
+    # What is the same in all rows of the site may say which site it is: it makes no row another one.
+    varied = [name for name in names if work.rows.frame[name].n_unique() > 1]
+    own, frames, sites = _which(work.rows.frame, varied, work.spec), list[pl.DataFrame](), 0
     metadata, artifacts = work.metadata, work.factory.artifacts
     for site in sorted(name for name in work.sources if name.startswith(PEER)):
         dataset = metadata.get(work.sources[site], Dataset)
         _require_alike(site.removeprefix(PEER), columns, dataset, work)
         frame = read_dataset(dataset, artifacts, metadata)
-        frame = frame.filter(pl.Series(~np.isin(_which(frame, names, work.spec), own)))
+        frame = frame.filter(pl.Series(~np.isin(_which(frame, varied, work.spec), own)))
         kept = frame.filter(pl.col(label).is_not_null())
         if classes:
             kept = kept.filter(pl.col(label).cast(pl.String).is_in(list(classes)))
