@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 from linewright.data.read.file.csv_file import open_csv
 from linewright.data.read.reader import fingerprint
 from linewright.data.read.source import Raw, open_source, read_source
-from linewright.data.spec import FileSource, SqliteSource
+from linewright.data.spec import FileSource, FilesSource, SqliteSource
 from linewright.errors import RequestError, SpecError
 
 
@@ -618,3 +618,15 @@ def test_the_fingerprint_of_a_query_is_of_its_rows(tmp_path):
 
     assert before == between
     assert between != fingerprint(spec, tmp_path)
+
+
+def test_names_begin_where_a_pattern_does_whatever_folders_are_there_today(tmp_path: Path):
+    """They are keys of rows: a second class may not rename those of the first."""
+    found: list[list[str]] = []
+    for kind in ("cat", "dog"):
+        (tmp_path / "pictures" / kind).mkdir(parents=True)
+        (tmp_path / "pictures" / kind / "1.png").write_bytes(b"x")
+        source = open_source("pets", FilesSource(files="pictures/*/*.png"), tmp_path)
+        found.append([name for batch in source.batches() for name in batch.frame["name"].to_list()])
+
+    assert [["cat/1.png"], ["cat/1.png", "dog/1.png"]] == found

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 import small
 
-from linewright.errors import Conflict, Corrupt, NotFound, RequestError
+from linewright.errors import Conflict, Corrupt, Denied, GateRefused, NotFound, RequestError
 from linewright.interfaces.cli.render.dispatch import result_text
 from linewright.line.detached.folder import PACKAGE, ready_to_serve
 from linewright.line.detached.handover import take_over
@@ -22,8 +22,10 @@ from linewright.line.facts import Detached, HandedOver
 from linewright.line.maintenance.verify import verify_factory
 from linewright.line.runs.execute import execute
 from linewright.operations.detached import detach, sync
+from linewright.operations.people.members import member_add
 from linewright.operations.up import serve
 from linewright.operations.value import value
+from linewright.serve.access.rights import ROLES, Identity, Scope
 from linewright.serve.feedback.store import Feedback
 from linewright.serve.http.predict import Loaded, answer
 from linewright.serve.listener import announced
@@ -334,3 +336,25 @@ def test_what_came_over_counts_in_the_value_account(factory: Factory, tmp_path: 
     sync(factory, folder)
 
     assert before + 2 == sum(one.total.matured for one in value(factory, LINE).accounts)
+
+
+def test_a_version_is_detached_as_it_would_be_promoted(factory: Factory, tmp_path: Path):
+    """Else a folder would be the way round the gates, and round those who approve."""
+    member_add(factory, "ada", role="engineer")
+    ada = Identity(actor="ada", member="ada", scopes=(Scope(permissions=ROLES["engineer"]),))
+    path = factory.root / "lines" / f"{LINE}.yaml"
+    asks = path.read_text().replace("gates:\n", "release: {approve: [approver]}\ngates:\n")
+    path.write_text(asks.replace("folds: 2", "folds: 3"))
+    assert not execute(factory, LINE).promoted
+
+    with Factory.open(factory.root, identity=ada) as hers:
+        with pytest.raises(Denied, match=r"wants approval.*linewright promote claims@2"):
+            detach(hers, f"{LINE}@2", tmp_path / "second")
+        detach(hers, LINE, tmp_path / "first")
+    detach(factory, f"{LINE}@2", tmp_path / "second")
+    path.write_text(asks.replace("folds: 2", "folds: 4").replace("at_least: 0.5", "at_least: 0.9999"))
+    execute(factory, LINE)
+    with pytest.raises(GateRefused, match=r"no passing certificate.*linewright promote claims@3 --force"):
+        detach(factory, f"{LINE}@3", tmp_path / "third")
+
+    assert not (tmp_path / "third").exists()

@@ -892,3 +892,46 @@ def test_a_table_without_a_label_is_refused(tmp_path):
 
     with pytest.raises(RequestError, match="--label COLUMN"):
         new_line(tmp_path, "guess", tmp_path / "table.csv", GivenRoles(label=""))
+
+
+def _numbered(folder: Path, *parts: str, each: int = 4) -> Path:
+    for part in parts:
+        for number in range(each):
+            file = folder / part / f"{number}.png"
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_bytes(drawn.encoded(drawn.drawn("circle", number)))
+    return folder
+
+
+@pytest.mark.parametrize("parts", [("train/cat", "train/dog", "test/cat", "test/dog"), ("Train", "val")])
+def test_folders_of_a_split_are_no_classes(tmp_path: Path, parts: tuple[str, ...]):
+    """Else a model would learn which picture is for training."""
+    folder = _numbered(tmp_path / "pictures", *parts)
+
+    with pytest.raises(RequestError, match="one folder for each class; the split is made here"):
+        new_line(tmp_path, "pets", folder, GivenRoles(label=""))
+
+    assert not (tmp_path / "lines").exists()
+
+
+def test_folders_of_a_split_in_the_folder_of_a_class_are_no_things(tmp_path: Path):
+    """Two groups are not enough for a test part."""
+    folder = _numbered(tmp_path / "pictures", "cat/train", "cat/val", "dog/train", "dog/val")
+
+    made = new_line(tmp_path, "pets", folder, GivenRoles(label=""))
+
+    spec = read_line(tmp_path / "lines" / "pets.yaml")
+    assert (None, "random", "binary") == (made.group, made.split, made.task)
+    assert ["group"] == [one.check for one in made.findings]
+    assert "label" == spec.label.column
+    assert "split_part(name, '/', 1) as label" in spec.table.sql
+
+
+def test_folders_that_are_called_by_numbers_are_classes(tmp_path: Path):
+    """Number 3 is no better than number 1: it is the name of a part."""
+    folder = _numbered(tmp_path / "pictures", *(str(one) for one in range(1, 13)))
+
+    made = new_line(tmp_path, "parts", folder, GivenRoles(label=""))
+
+    assert "multiclass" == made.task
+    assert 12 == len(read_line(tmp_path / "lines" / "parts.yaml").contract.columns["folder"].allowed)

@@ -1,6 +1,8 @@
 """A line on a folder of pictures: trained, answered in batches, rebuilt; its bytes stay as long as something names them."""
 
+import base64
 import struct
+from contextlib import closing
 from pathlib import Path
 
 import drawn
@@ -12,31 +14,40 @@ from PIL import Image
 from linewright.data.dataset.version import read_dataset
 from linewright.data.facts import Column, Dataset, Ingested
 from linewright.data.kept_files import keep_files
-from linewright.errors import NotFound, RequestError
+from linewright.errors import Corrupt, NotFound, RequestError, Transient
 from linewright.features.facts import LOOKS
 from linewright.line.check.report import check_line
+from linewright.line.detached.folder import ready_to_serve
 from linewright.line.factory import Factory, quiet
-from linewright.line.facts import Finished
+from linewright.line.facts import Finished, HandedOver
 from linewright.line.loop.reference import make_reference
 from linewright.line.maintenance.backup import make_backup
-from linewright.line.maintenance.forget import forget
+from linewright.line.maintenance.forget import forget, resume
 from linewright.line.maintenance.gc import collect
+from linewright.line.maintenance.referenced_artifacts import unnamed
 from linewright.line.maintenance.restore import restore_backup
+from linewright.line.maintenance.verify import verify_factory
 from linewright.line.predict.batch import predict_file
 from linewright.line.rebuild.compare import rebuild
 from linewright.line.record.registry import find_model
 from linewright.line.release.card import card_facts
 from linewright.line.runs.execute import execute
 from linewright.model.card.render import card_markdown
-from linewright.model.facts import Evaluation
+from linewright.model.facts import Evaluation, Package
 from linewright.model.pictures import check_picture, looks
 from linewright.operations.annotate import annotate_queue
+from linewright.operations.detached import detach, sync
 from linewright.operations.pictures import picture_keep, picture_show
 from linewright.people.annotations import Annotations
 from linewright.plugins.pillow import decode
 from linewright.serve.access.rights import Identity, Permission, Scope
+from linewright.serve.http.predict import Loaded, answer
 from linewright.serve.log.segments import read_log
+from linewright.serve.log.writer import PredictionLog
+from linewright.serve.models.follow import Lines
+from linewright.serve.rows.reader import in_rows
 from linewright.store.local import LocalArtifacts
+from linewright.store.values import digest_of_bytes
 
 
 @pytest.fixture
@@ -94,6 +105,118 @@ def test_forgetting_takes_the_pictures_of_a_person_with_it(shapes):
     assert not [one for one in mine if shapes.artifacts.has(one)]
     assert all(shapes.artifacts.has(one) for one in others)
     assert not [one for one in mine if list((shapes.state / "features").glob(f"*/{one[7:]}.fit"))]
+
+
+def _scans(factory: Factory, part: str) -> dict[str, bytes]:
+    digests = _pictures(factory).filter(pl.col("part") == part)["file"]
+    return {digest: factory.artifacts.get(digest) for digest in digests}
+
+
+def test_pictures_of_a_person_go_after_a_kill_too(shapes, monkeypatch):
+    """By then the rows that named them are empty, so that the list has them until all is done."""
+
+    def killed(*_):
+        raise KeyboardInterrupt
+
+    mine = _scans(shapes, "P007")
+    monkeypatch.setattr("linewright.line.maintenance.forget._forget_pictures", killed)
+    with pytest.raises(KeyboardInterrupt):
+        forget(shapes, drawn.LINE, "P007", dry_run=False)
+    monkeypatch.undo()
+    assert all(shapes.artifacts.has(one) for one in mine)
+
+    assert 1 == resume(shapes).ended
+    assert not [one for one in mine if shapes.artifacts.has(one)]
+    assert not [one for one in mine if one in (shapes.state / "forgotten" / f"{drawn.LINE}.json").read_text()]
+
+
+def test_a_picture_that_another_person_sends_meanwhile_stays(shapes, monkeypatch):
+    """It came after the look at what is named, and may be named by now."""
+
+    def looks(*given, **named):
+        found = unnamed(*given, **named)
+        shapes.artifacts.put(again)
+        return found
+
+    (first, again), (second, _) = _scans(shapes, "P007").items()
+    monkeypatch.setattr("linewright.line.maintenance.forget.unnamed", looks)
+
+    forget(shapes, drawn.LINE, "P007", dry_run=False)
+
+    assert (True, False) == (shapes.artifacts.has(first), shapes.artifacts.has(second))
+
+
+def test_collecting_stops_if_rows_cannot_be_read_for_a_moment(shapes, monkeypatch):
+    """They may name what would go."""
+
+    def busy(*_):
+        raise Transient("too many open files")
+
+    kept = set(_pictures(shapes)["file"])
+    monkeypatch.setattr("linewright.line.maintenance.referenced_artifacts.read_dataset", busy)
+
+    with pytest.raises(Transient):
+        collect(shapes, grace_s=-60, dry_run=False)
+
+    assert kept <= set(shapes.artifacts.digests())
+
+
+def test_a_line_may_name_its_pictures_by_a_pattern(shapes):
+    """`check` and a run read them; the names are those of the whole folder."""
+    path = shapes.path_of(drawn.LINE)
+    path.write_text(path.read_text().replace("files: pictures", 'files: "pictures/*/*.png"'))
+
+    assert 120 == check_line(shapes, drawn.LINE).rows
+    before = set(_pictures(shapes)["name"])
+    execute(shapes, drawn.LINE)
+    assert before == set(_pictures(shapes)["name"])
+
+
+def _ask_away(folder: Path, picture: bytes) -> None:
+    """Answer a picture as the endpoint of a detached folder does."""
+    state = ready_to_serve(folder)
+    there = LocalArtifacts(state / "artifacts")
+    with (
+        closing(PredictionLog(state / "log" / drawn.LINE)) as log,
+        closing(Lines(state / "serving", there.get, tell=lambda _: None)) as lines,
+    ):
+        lines.look()
+        for future in [*lines._loading.values()]:
+            future.result()
+        lines.look()
+        live = lines.live[drawn.LINE]
+        loaded = Loaded(drawn.LINE, live.generation, live.arm, live.scorer, keep=there)
+        answer(loaded, log, [{"name": "n", "file": base64.b64encode(picture).decode()}], in_rows)
+
+
+def test_a_detached_line_answers_and_its_pictures_come_over(shapes, tmp_path, monkeypatch):
+    """What labels of a site teach is in them."""
+    folder = Path(detach(shapes, drawn.LINE, tmp_path / "site").folder)
+    sent = drawn.encoded(drawn.drawn("circle", 7_000))
+    digest = digest_of_bytes(sent)
+    monkeypatch.setattr("linewright.model.pictures._OPENED", {})  # another machine
+    _ask_away(folder, sent)
+    there = LocalArtifacts(folder / ".linewright" / "artifacts").path(digest)
+    there.chmod(0o600)
+
+    for broken, error in ((b"x", Corrupt), (None, NotFound)):
+        there.unlink() if broken is None else there.write_bytes(broken)
+        with pytest.raises(error, match="copy the folder again"):
+            sync(shapes, folder)
+    assert not shapes.metadata.events(HandedOver, line=drawn.LINE)
+    there.write_bytes(sent)
+
+    assert 1 == sync(shapes, folder).answers
+    assert sent == shapes.artifacts.get(digest)
+
+
+def test_a_backbone_that_is_missing_is_found(shapes):
+    """A model of pictures cannot answer without it."""
+    version = find_model(shapes, drawn.LINE)
+    (picture,) = shapes.metadata.get(version.digest, Package).encoder.pictures
+    shapes.artifacts.path(picture.backbone).unlink()
+
+    assert [one.what for one in verify_factory(shapes).problems if picture.backbone in one.what]
 
 
 def test_a_retraining_reads_each_picture_once(shapes):

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
+import polars as pl
 import pytest
 from plants import TEMPLATE, make_plants, rows
 
@@ -109,6 +110,16 @@ def test_rows_that_a_plant_has_itself_come_from_no_other(factory: Factory):
     assert ("alone", 0) == ((shared := trained(factory, ran).shared).choice, shared.sites)
 
 
+def test_a_column_that_names_the_plant_hides_no_row_that_it_has_itself(factory: Factory):
+    for site in ("turin", "lyon", "porto"):
+        named = rows(10_000, FEW).with_columns(pl.lit(site).alias("plant"))
+        named.write_csv(factory.root / f"{site}.csv")
+
+    ran = run_turin_last(factory)
+
+    assert ("alone", 0) == ((shared := trained(factory, ran).shared).choice, shared.sites)
+
+
 def test_a_plan_after_a_run_is_empty_until_another_plant_reads_other_rows(factory: Factory):
     run_turin_last(factory)
     spec = factory.line("inspect.turin")
@@ -207,3 +218,15 @@ def test_a_line_of_no_site_shares_with_nobody():
 
     with pytest.raises(SpecError, match="a line of no site"):
         parse_line(text.replace("folds: 2}", "folds: 2, share: auto}"), name="lines/inspect.yaml")
+
+
+def test_a_key_that_each_plant_counts_by_itself_names_no_row_of_another(factory: Factory):
+    """Part 1 of Lyon is not part 1 of Turin."""
+    counted = pl.format("{}", pl.int_range(pl.len()))
+    for number, site in enumerate(("turin", "lyon", "porto")):
+        few = rows(number * 10_000, FEW if site == "turin" else MANY)
+        few.with_columns(counted.alias("part")).write_csv(factory.root / f"{site}.csv")
+
+    shared = trained(factory, run_turin_last(factory)).shared
+
+    assert (2, 2 * MANY) == (shared.sites, shared.rows)

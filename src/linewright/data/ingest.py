@@ -12,6 +12,7 @@ from linewright.data.contract.check import Checked, Forgotten, breach, check
 from linewright.data.dataset.version import write_dataset
 from linewright.data.facts import MOST_LABELS, Ingested, Quarantine
 from linewright.data.kept_files import CheckFile, keep_files
+from linewright.data.read.file.paths import fixed_folder
 from linewright.data.read.source import Source, open_source, whole
 from linewright.data.spec import ColumnRule, DataSpec, table_sources
 from linewright.data.table.build import build_table, read_served
@@ -124,8 +125,8 @@ def ingest(
 
 def folders_of(data: DataSpec, root: Path) -> list[Path]:
     """Return the folders that the files of the sources are in."""
-    places = [root / file for source in data.sources.values() for file in source.local_files]
-    return list(dict.fromkeys(place if place.is_dir() else place.parent for place in places)) or [root]
+    files = [file for source in data.sources.values() for file in source.local_files]
+    return list(dict.fromkeys(fixed_folder(file, root) for file in files)) or [root]
 
 
 def check_sources(

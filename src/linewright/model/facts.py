@@ -292,6 +292,11 @@ class Package(Result, frozen=True, kw_only=True, tag="package"):
     maintenance: Maintenance | None = None
     """Of times: amounts by which answers say by when to act; `None` if the line says none."""
 
+    @property
+    def loaded(self) -> tuple[str, ...]:
+        """Digests of the bytes that an endpoint loads for it, but for its own."""
+        return (self.graph, self.golden, *dict.fromkeys(one.backbone for one in self.encoder.pictures))
+
 
 class Decision(Result, frozen=True, kw_only=True, tag="decision"):
     """Where the positive class of a model begins, and why: what follows from amounts, and trains nothing."""

@@ -5,6 +5,8 @@ from pathlib import Path
 from linewright.line.detached.folder import DetachedFolder, write_folder
 from linewright.line.detached.handover import Synced, take_over
 from linewright.line.factory import Factory
+from linewright.line.record.registry import find_model
+from linewright.operations.changes.promote import require_promotable
 from linewright.operations.declaration.declare import operation
 
 
@@ -13,6 +15,7 @@ def detach(factory: Factory, model: str, folder: Path, /) -> DetachedFolder:
     """Write a folder from which an endpoint serves a model without the factory.
 
     Carry the folder to the site, and serve it there: ``linewright serve --detached FOLDER``. Each byte is verified by its digest before it serves.
+    A model that has not served yet needs what ``promote`` needs: gates that passed, and approval if the line file wants it.
 
     Parameters
     ----------
@@ -21,6 +24,7 @@ def detach(factory: Factory, model: str, folder: Path, /) -> DetachedFolder:
     folder
         The folder to make.
     """
+    require_promotable(factory, find_model(factory, model))
     return write_folder(factory, model, folder)
 
 

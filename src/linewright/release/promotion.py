@@ -726,7 +726,7 @@ def require_bytes(context: Context, package: str) -> None:
         If bytes have changed or are missing.
     """
     read = decode(Package, context.artifacts.get(package), digest=package)
-    for digest in (read.graph, read.golden):
+    for digest in read.loaded:
         context.artifacts.get(digest)
 
 

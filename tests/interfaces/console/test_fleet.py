@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable
-from threading import Event
+from threading import Event, Thread
 from typing import Any
 
 import pytest
@@ -109,3 +109,21 @@ def test_it_is_kept_fresh_while_somebody_looks_around(monkeypatch: pytest.Monkey
     seen.keep_fresh()
     eventually(lambda: aside.times == 1)
     eventually(lambda: seen.seen_by(ME).startswith("aside"))
+
+
+def test_what_was_changed_while_a_viewer_waits_is_worked_out_for_the_next(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(fleet, "LEAST_S", 60.0)
+    here = Reads("here")
+    here.may.clear()
+    seen = Fleet(here)
+    first: list[Any] = []
+    waits = Thread(target=lambda: first.append(seen.seen_by(ME)))
+    waits.start()
+    eventually(lambda: here.times == 1)
+    seen.forget()
+    here.may.set()
+    waits.join(30)
+
+    assert (["here 1"], "here 2", "here 2") == (first, seen.seen_by(ME), seen.seen_by(ME))

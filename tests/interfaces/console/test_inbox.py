@@ -174,6 +174,20 @@ def test_a_page_that_is_made_shows_what_was_read_some_seconds_ago_but_not_what_o
     assert (0, 1) == (old.waiting, new.waiting)
 
 
+def test_what_was_changed_while_an_inbox_is_read_is_read_again(record: Record):
+    def read(identity: Identity) -> Inbox:
+        found = record(identity)
+        if len(record.read) == 1:
+            record.ids = []
+            inboxes.forget(identity)  # they approve on another page
+        return found
+
+    record.ids, inboxes = ["proposal"], InboxCache(read, clock=lambda: record.now)
+
+    assert [1, 0, 0] == [inboxes.of(ADA).waiting for _ in range(3)]
+    assert 2 == len(record.read)
+
+
 def test_what_cannot_be_read_is_read_again(record: Record):
     def fails(_: Identity) -> Inbox:
         record.read.append("")

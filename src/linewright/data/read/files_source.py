@@ -10,7 +10,7 @@ from typing import Any
 import polars as pl
 
 from linewright.data.read.batches import Batch
-from linewright.data.read.file.paths import files_of
+from linewright.data.read.file.paths import files_of, fixed_folder
 from linewright.data.read.limits import too_many_rows
 from linewright.data.read.reader import Cursor
 from linewright.data.read.source import Source
@@ -88,7 +88,9 @@ def _found(spec: FilesSource, root: Path, where: str) -> tuple[Path, tuple[Path,
             raise RequestError("the folder has no files", where=where, found=spec.files)
     else:
         files = files_of(spec.files, root, where)
-        base = Path(os.path.commonpath([file.parent for file in files]))
+        base = fixed_folder(
+            spec.files, root
+        )  # not what the files of today share: a new folder would rename all
     if len(files) > spec.limits.rows:
         raise too_many_rows(where.removesuffix(".files"), spec.limits.rows)
     return base, files

@@ -38,11 +38,12 @@ class Fleet:
         self._at, self._until, self._took = float("-inf"), 0.0, 0.0
         """When it was worked out, until when it is taken for new, and the seconds that took in this process."""
         self._is_reading = False
-        self._changes = 0
+        self._changes = self._known = 0
+        """How many changes there were, and how many of them before what is kept was worked out."""
 
     def forget(self) -> None:
         """Have it worked out before it is shown again: something was changed."""
-        self._at, self._changes = float("-inf"), self._changes + 1
+        self._changes += 1
 
     def keep_fresh(self) -> None:
         """Have it worked out again if it is old, without waiting: somebody is looking around, and may come to a page that shows it."""
@@ -69,7 +70,8 @@ class Fleet:
 
     def _now(self) -> Any:
         with self._lock:
-            if self._status is None or monotonic() >= self._at + MOST_S:
+            is_old = self._known != self._changes or monotonic() >= self._at + MOST_S
+            if self._status is None or is_old:
                 self._took = self._keep(self._read)
             else:
                 self._refresh()
@@ -81,11 +83,11 @@ class Fleet:
             Thread(target=self._read_again, daemon=True).start()
 
     def _keep(self, read: Callable[[], Any], *, unless_changed: bool = False) -> float:
-        """Work it out and return the seconds that took; `unless_changed` keeps nothing that something changed meanwhile."""
+        """Work it out and return the seconds that took; what something changed meanwhile counts as old, or with `unless_changed` is not kept."""
         began, changes = monotonic(), self._changes
         status, now = read(), monotonic()
         if not unless_changed or changes == self._changes:
-            self._status, self._at = status, now
+            self._status, self._at, self._known = status, now, changes
             self._until = now + max(LEAST_S, (now - began) / SHARE)
         return now - began
 

@@ -18,7 +18,7 @@ NEWS_S = 30.0
 SHARE = 0.1
 """Of one processor, what reading the inbox of one person may take."""
 MOST = 1_000
-"""InboxCache that are remembered; the one that was read longest ago gives way."""
+"""Inboxes that are kept; the one that was read longest ago gives way."""
 
 
 class Seen(NamedTuple):
@@ -46,7 +46,7 @@ class _Inbox:
 
 
 class InboxCache:
-    """InboxCache by identity: an identity is what its rights are, so that nobody sees by another's.
+    """What inboxes show, by identity: an identity is what its rights are, so that nobody sees by another's.
 
     Parameters
     ----------
@@ -85,7 +85,7 @@ class InboxCache:
         if not kept.lock.acquire(blocking=not is_known):
             return kept.seen or _NOTHING  # another page of theirs reads it now
         try:
-            if self._clock() >= kept.until:
+            if kept.is_stale or self._clock() >= kept.until:
                 self._read_now(identity, kept)
             return kept.seen or _NOTHING
         finally:
@@ -99,7 +99,7 @@ class InboxCache:
             kept.until, kept.is_stale = float("-inf"), True
 
     def _read_now(self, identity: Identity, kept: _Inbox) -> None:
-        kept.is_stale, began = False, thread_time()
+        kept.is_stale, began = False, thread_time()  # what is forgotten from here on is read again
         items, now = self._read(identity).items, self._clock()
         took = thread_time() - began
         is_followed = kept.read_at > now - NEWS_S

@@ -104,7 +104,7 @@ def write_folder(factory: Factory, model: str, folder: Path) -> DetachedFolder:
             known=now.known,
             when_log_fails=now.when_log_fails,
         ),
-        artifacts=(version.digest, read.graph, read.golden),
+        artifacts=(version.digest, *read.loaded),
     )
     body = msgspec.json.format(msgspec.json.encode(says), indent=2) + b"\n"
     draft = folder.with_name(f".{folder.name}.{os.getpid()}.new")
@@ -113,7 +113,7 @@ def write_folder(factory: Factory, model: str, folder: Path) -> DetachedFolder:
             (draft / STATE).mkdir(mode=OWNER_ONLY, parents=True)
             blobs = [factory.artifacts.get(digest) for digest in says.artifacts]
             for blob in blobs:
-                LocalArtifacts(_blobs(draft)).put(blob)
+                LocalArtifacts(blobs_in(draft)).put(blob)
             write_whole(draft / PACKAGE, body)
             sync_folder(draft)
             draft.rename(folder)
@@ -138,7 +138,8 @@ def write_folder(factory: Factory, model: str, folder: Path) -> DetachedFolder:
     )
 
 
-def _blobs(folder: Path) -> Path:
+def blobs_in(folder: Path) -> Path:
+    """Return where a folder has its bytes."""
     return folder / STATE / "artifacts"
 
 
@@ -186,7 +187,7 @@ def ready_to_serve(folder: Path) -> Path:
     """
     folder = folder.expanduser().absolute()
     says, _ = read_folder(folder)
-    artifacts = LocalArtifacts(_blobs(folder))
+    artifacts = LocalArtifacts(blobs_in(folder))
     for digest in says.artifacts:
         artifacts.get(digest)
     if says.arm.package not in says.artifacts:

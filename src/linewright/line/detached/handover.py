@@ -6,7 +6,7 @@ A label names the id of its prediction, and counts once however often it comes.
 
 import os
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from itertools import islice
 from pathlib import Path
@@ -14,10 +14,11 @@ from pathlib import Path
 import msgspec
 
 from linewright.engine.lock import ProcessLock
-from linewright.errors import Corrupt, Denied, RequestError
-from linewright.line.detached.folder import STATE, DetachedPackage, read_folder
+from linewright.errors import Corrupt, Denied, NotFound, RequestError
+from linewright.line.detached.folder import STATE, DetachedPackage, blobs_in, read_folder
 from linewright.line.factory import Factory
 from linewright.line.facts import Detached, HandedOver
+from linewright.line.maintenance.references import DIGEST
 from linewright.line.retention.forgotten import forgotten_of
 from linewright.model.facts import Package
 from linewright.serve.facts import Prediction
@@ -33,6 +34,7 @@ from linewright.serve.log.segments import (
     read_segment,
 )
 from linewright.store.disk import explained, sync_file, sync_folder
+from linewright.store.local import LocalArtifacts
 from linewright.store.values import digest_of_bytes
 
 _SEGMENT = re.compile(r"[0-9T.Z-]{10,40}-[0-9a-f-]{36}" + re.escape(ENDING))
@@ -73,13 +75,13 @@ def take_over(factory: Factory, folder: Path) -> Synced:
     Raises
     ------
     NotFound
-        If the folder has no ``package.json``.
+        If the folder has no ``package.json``, or a picture is missing.
     RequestError
         If another factory wrote it.
     Denied
         If who asks may not release on its line.
     Corrupt
-        If an answer of it is of another model, or bytes of its log hold no record.
+        If an answer of it is of another model, bytes of its log hold no record, or a picture has changed.
     """
     folder = folder.expanduser().absolute()
     says, digest = read_folder(folder)
@@ -94,7 +96,7 @@ def take_over(factory: Factory, folder: Path) -> Synced:
         names = [name for name in sorted(lengths(log)) if name not in known]
         for name in names:
             if not is_being_written(log / name):
-                found.append(_segment(factory, says, log, name, digest))
+                found.append(_segment(factory, says, folder, name, digest))
     labels, conflicts = _labels(factory, says, state)
     return Synced(
         line=line,
@@ -127,15 +129,18 @@ def _require_ours(factory: Factory, says: DetachedPackage, digest: str, folder: 
         )
 
 
-def _segment(factory: Factory, says: DetachedPackage, log: Path, name: str, folder: str) -> HandedOver:
-    """Take over one segment; if it was copied before and not recorded, it is the same copy."""
-    line = says.line
+def _segment(factory: Factory, says: DetachedPackage, site: Path, name: str, folder: str) -> HandedOver:
+    """Take over one segment, its pictures first; if it was copied before and not recorded, it is the same copy."""
+    line, log = says.line, site / STATE / "log" / says.line
     if not _SEGMENT.fullmatch(name):
         raise Corrupt("no endpoint names a file of its log so", where=str(log / name), hint="remove it")
-    frames, ids = list[bytes](), list[str]()
+    frames, ids, pictures = list[bytes](), list[str](), dict[str, None]()
+    columns = [one.column for one in factory.metadata.get(says.arm.package, Package).encoder.pictures]
     for payload, records in _checked(says, log, name):
         frames.append(frame_of(payload))
         ids += [one.id for one in records]
+        pictures |= dict.fromkeys(one.row.get(column) for one in records for column in columns)
+    _pictures(factory, site, pictures)
     body, mine = b"".join(frames), factory.log_of(line)
     path, labels = mine / name, factory.labels_of(line)
     is_here = path.exists() or name in factory.sealed_of(line).ends()
@@ -169,6 +174,18 @@ def _segment(factory: Factory, says: DetachedPackage, log: Path, name: str, fold
     )
     factory.metadata.record(event)
     return event
+
+
+def _pictures(factory: Factory, site: Path, named: Iterable[object]) -> None:
+    """Keep the pictures that were sent to an endpoint; each is verified by its digest."""
+    there = LocalArtifacts(blobs_in(site))
+    for one in named:
+        if isinstance(one, str) and DIGEST.fullmatch(one):
+            try:
+                factory.artifacts.put(there.get(one))
+            except (Corrupt, NotFound) as error:
+                error.hint = "copy the folder again from its machine"
+                raise
 
 
 def _checked(says: DetachedPackage, log: Path, name: str) -> Iterator[tuple[bytes, Sequence[Prediction]]]:

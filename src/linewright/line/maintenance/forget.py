@@ -35,7 +35,7 @@ from linewright.errors import Corrupt, LinewrightError, NotFound, RequestError, 
 from linewright.line.factory import Factory
 from linewright.line.facts import Finished, Forgotten
 from linewright.line.maintenance.problem import Problem, problem_of
-from linewright.line.maintenance.referenced_artifacts import drop_features, unnamed
+from linewright.line.maintenance.referenced_artifacts import clock_of_files, drop_features, unnamed
 from linewright.line.maintenance.references import DIGEST
 from linewright.line.maintenance.retention import end_of, marks_of, unfinished
 from linewright.line.predict.sql_columns import rows_with_made
@@ -455,7 +455,8 @@ def _carry_out(
     factory.report(Progress(step="forget", says="looking for what is stored"))
     found = _Found.of(factory, spec, known, subject)
     hashes = tuple(sorted({*subject.keys, *map(known.hash_of, found.keys)}))
-    subject = msgspec.structs.replace(subject, keys=hashes)
+    files = tuple(sorted({*subject.files, *found.files}))
+    subject = msgspec.structs.replace(subject, keys=hashes, files=files)
     known = keep(factory, line, known.put(subject))
     annotations = Annotations.of(factory.state, line)
     asked = found.ids | found.named
@@ -469,9 +470,9 @@ def _carry_out(
     annotations.forget(asked)
     labels = _once(factory, line, subject, found, named)
     _forget_copies(factory, line, found.ids)
-    _forget_pictures(factory, found.files)
+    _forget_pictures(factory, files)
     factory.labels_of(line).shrink()
-    keep(factory, line, known.put(msgspec.structs.replace(subject, done=True, keys=())))
+    keep(factory, line, known.put(msgspec.structs.replace(subject, done=True, keys=(), files=())))
     return found, labels
 
 
@@ -672,10 +673,11 @@ def _forget_copies(factory: Factory, line: str, ids: Collection[str]) -> None:
 
 
 def _forget_pictures(factory: Factory, pictures: Collection[str]) -> None:
-    """Remove the pictures that nothing else names, and what became of them; after a kill the next `gc` does so."""
+    """Remove the pictures that nothing else names, and their numbers; one that comes again meanwhile stays."""
+    before = clock_of_files(factory)
     those = unnamed(factory, pictures, in_packages=False) if pictures else set[str]()
     for one in sorted(those):
-        factory.artifacts.free(one, before=inf)
+        factory.artifacts.free(one, before=before)
     drop_features(factory, those)
 
 

@@ -11,7 +11,7 @@ from linewright.errors import Transient
 from linewright.line.factory import Factory
 from linewright.line.maintenance.forget import resume
 from linewright.line.maintenance.problem import Problem, worst
-from linewright.line.maintenance.referenced_artifacts import drop_features, unnamed
+from linewright.line.maintenance.referenced_artifacts import clock_of_files, drop_features, unnamed
 from linewright.line.maintenance.retention import Retired, blobs_that_go, retire
 from linewright.store.disk import explained
 from linewright.store.fit_files import LocalFits
@@ -86,8 +86,7 @@ def collect(factory: Factory, *, grace_s: float, dry_run: bool) -> Freed:
 
 
 def _collect(factory: Factory, *, grace_s: float, dry_run: bool) -> Freed:
-    # The clock that stamps files, which in a world that simulates is another one than the factory's.
-    before = _clock_of_files(factory.state) - grace_s
+    before = clock_of_files(factory) - grace_s
     if not dry_run:
         factory.artifacts.bring_back()
     retired = retire(factory, dry_run=dry_run, prices=True)
@@ -127,7 +126,7 @@ def retire_now(factory: Factory) -> tuple[Retired, ...] | None:
         return None
     try:
         retired = retire(factory, dry_run=False)
-        before = _clock_of_files(factory.state) - SHORTEST_S
+        before = clock_of_files(factory) - SHORTEST_S
         for digest in sorted(blobs_that_go(factory)):
             factory.artifacts.free(digest, before=before)
     finally:
@@ -143,12 +142,6 @@ def _temporary(factory: Factory) -> Iterator[Path]:
         for path in sorted(folder.glob(".*")):
             if any(form.fullmatch(path.name) for form in _TEMPORARY):
                 yield path
-
-
-def _clock_of_files(folder: Path) -> float:
-    probe = folder / "gc.lock"
-    probe.touch()
-    return probe.stat().st_mtime
 
 
 def _old_size(path: Path, before: float) -> int | None:

@@ -10,7 +10,7 @@ import polars as pl
 from linewright.data.dataset.version import read_dataset
 from linewright.data.facts import Dataset
 from linewright.engine.context import Progress
-from linewright.errors import LinewrightError, NotFound
+from linewright.errors import Corrupt, NotFound
 from linewright.line.factory import FEATURES, Factory
 from linewright.line.maintenance.references import DIGEST, digests_in
 from linewright.line.retention.dropped import gone
@@ -59,6 +59,13 @@ def unnamed(
     return left
 
 
+def clock_of_files(factory: Factory) -> float:
+    """Return the time by the clock that stamps files, which in a world that simulates is another one than the factory's."""
+    probe = factory.state / "gc.lock"
+    probe.touch()
+    return probe.stat().st_mtime
+
+
 def drop_features(factory: Factory, pictures: Collection[str]) -> None:
     """Remove the numbers of pictures that are gone."""
     for picture in pictures:
@@ -76,7 +83,9 @@ def _of_rows(factory: Factory, dropped: Collection[str], *, in_packages: bool) -
             # Each chunk by itself: of a damaged dataset the others count all the same.
             for chunk in dataset.chunks if names else ():
                 part = msgspec.structs.replace(dataset, chunks=(chunk,))
-                with suppress(LinewrightError):
+                with suppress(
+                    NotFound, Corrupt
+                ):  # what cannot be read for a moment stops all: it may name something
                     frame = read_dataset(part, artifacts, metadata, names)
                     yield set(pl.concat([frame[name] for name in names]).drop_nulls().to_list())
         elif in_packages and kind == "package" and '"picture_part"' in body:

@@ -65,6 +65,11 @@ def _given(body: dict[str, Any]) -> tuple[str, ...]:
     return tuple(one for one in (estimated.get("code"), body["scored"]) if one)
 
 
+def _backbones(body: dict[str, Any]) -> tuple[str, ...]:
+    """Return the digests of the networks that make numbers of the pictures of a model."""
+    return tuple(dict.fromkeys(one["backbone"] for one in body["encoder"].get("pictures", ())))
+
+
 _NEEDS: Mapping[str, Callable[[str, dict[str, Any]], Needs]] = {
     "dataset": lambda _, body: Needs(contents=tuple(chunk["content"] for chunk in body["chunks"])),
     "quarantine": lambda _, body: Needs(blobs=(body["blob"],)),
@@ -74,7 +79,7 @@ _NEEDS: Mapping[str, Callable[[str, dict[str, Any]], Needs]] = {
         results=(body["dataset"], body["split"]), blobs=(body["native"], *_given(body))
     ),
     "package": lambda digest, body: Needs(
-        results=(body["trained"],), blobs=(digest, body["graph"], body["golden"])
+        results=(body["trained"],), blobs=(digest, body["graph"], body["golden"], *_backbones(body))
     ),
     "parity": _results("package"),
     "decision": _results("package"),

@@ -9,7 +9,7 @@ from typing import NamedTuple
 import polars as pl
 
 from linewright.data.facts import Finding
-from linewright.data.profile.column import see_all
+from linewright.data.profile.column import as_declared
 from linewright.data.profile.label import LabelProfile, describe_label
 from linewright.data.profile.roles import ENOUGH_GROUPS, GivenRoles
 from linewright.errors import RequestError
@@ -27,6 +27,10 @@ _LOOKED_AT = 200
 """Pictures that are opened; a run opens all."""
 _APART = 0.75
 """Of pictures that belong together there are fewer groups than this share of them."""
+_PARTS = frozenset({"train", "training", "test", "testing", "val", "valid", "validation"})
+"""Names of folders that say which pictures train and which test, and not what they show."""
+_FEWEST_THINGS = 10
+"""Folders below those of the classes; of fewer a fifth, which is to test, may well be none."""
 _BEFORE = {
     "the last": "([^/]*)[-_ ][^/]*$",
     "the first": "([^/_ -]*)[-_ ][^/]*$",
@@ -86,6 +90,14 @@ def draft_pictures(
     _check_some(files)
     is_deep = _is_class_above(names)
     labels = [one.split("/")[0] if is_deep else Path(one).parent.name for one in names]
+    if {label.lower() for label in labels} <= _PARTS:
+        raise RequestError(
+            "the folders say which pictures train and which test, and not what they show",
+            where="--data",
+            found=", ".join(sorted(set(labels))),
+            allowed="one folder for each class",
+            hint="put the pictures of all these folders into one folder for each class; the split is made here",
+        )
     if len(set(labels)) < 2 or any("/" not in one for one in names):
         raise RequestError(
             "nothing says what the pictures show: they are not in a folder for each class",
@@ -94,9 +106,9 @@ def draft_pictures(
             hint="sort them into one folder for each class; or write a table with a column of paths and a column of labels",
         )
     column = LABEL if is_deep else FOLDER
-    frame = pl.DataFrame({column: labels})
-    label = describe_label(frame[column], see_all(frame)[column], given.positive)
-    group = (THING, "split_part(name, '/', 2)", "the name of its folder") if is_deep else _group_in(names)
+    values = pl.Series(column, labels)
+    label = describe_label(values, as_declared(column, "category", values), given.positive)
+    group = (_folder_of_thing(names) if is_deep else None) or _group_in(names)
     text = (
         "\n".join(_lines(name, written=written, column=column, label=label, group=group, rows=len(names)))
         + "\n"
@@ -148,6 +160,13 @@ def _is_class_above(names: Sequence[str]) -> bool:
     return len({one.split("/")[0] for one in names}) < len({Path(one).parent for one in names})
 
 
+def _folder_of_thing(names: Sequence[str]) -> tuple[str, str, str] | None:
+    """Return the column of the folder below that of the class, as `_group_in` does; `None` if there are too few to be things."""
+    if len({one.split("/")[1] for one in names}) < _FEWEST_THINGS:
+        return None
+    return THING, "split_part(name, '/', 2)", "the name of its folder"
+
+
 def _group_in(names: Sequence[str]) -> tuple[str, str, str] | None:
     """Return the column that says which pictures belong together, how SQL makes it, and why; `None` if no name says so."""
     stems = [Path(one).name for one in names]
@@ -188,7 +207,8 @@ def _lines(
         yield f"  group: {group[0]}  # {group[2]}; no group is in both parts, so that knowing one does not help"
     else:
         yield "  # No name says which pictures belong together. If several show one patient, part or batch, say which by a column of SQL,"
-        sql = f"select *, split_part(name, '-', 1) as {THING} from {source}"  # noqa: S608 -- an example, for a person
+        kept = f"name, file, split_part(name, '/', 1) as {LABEL}" if column == LABEL else "*"
+        sql = f"select {kept}, split_part(name, '-', 1) as {THING} from {source}"  # noqa: S608 -- an example, for a person
         yield f"  # sql: {quoted_sentence(sql)} say, and write group: {THING}; else the score is too good."
     positive = f", positive: {quoted_sentence(label.positive)}" if label.positive is not None else ""
     because = f"  # positive: {label.positive_because}" if positive else ""

@@ -31,6 +31,8 @@ class Subject(msgspec.Struct, frozen=True, kw_only=True):
     done: bool = False
     keys: tuple[str, ...] = ()
     """While it is not done: hashes of the keys of its rows, which are found once."""
+    files: tuple[str, ...] = ()
+    """While it is not done: digests of the pictures of its rows, which are found once."""
 
 
 class Forgetting(msgspec.Struct, frozen=True, kw_only=True):

@@ -11,12 +11,14 @@ import numpy as np
 import polars as pl
 
 from linewright.data.column_roles import feature_columns
+from linewright.data.dataset.row_id import content_text, hash_in_parts
 from linewright.data.dataset.split import identities
 from linewright.data.dataset.version import read_dataset
 from linewright.data.facts import Column, Dataset
 from linewright.errors import SpecError
 from linewright.line.record.other_sites import PEER
 from linewright.line.run_context import Work
+from linewright.line.spec import LineSpec
 from linewright.line.split_rows import label_text, weights
 from linewright.model.facts import Shared
 from linewright.model.train.fit import Training
@@ -39,7 +41,8 @@ class PeerRows:
 def peer_rows(work: Work, classes: tuple[str, ...], *, most: int, seed: int) -> PeerRows | None:
     """Return the rows of other sites from which a model may learn; `None` if there are none.
 
-    Rows that the site has itself, rows without a label, and rows of a class that it does not have are left out.
+    Rows without a label, rows of a class that the site does not have, and rows that it has itself are left out. These have the same key,
+    if there is one, and the same features, but for those that the site has one value of.
 
     Parameters
     ----------
@@ -52,31 +55,40 @@ def peer_rows(work: Work, classes: tuple[str, ...], *, most: int, seed: int) -> 
         If a site lacks a column, or has it as another type.
     """
     columns, label = feature_columns(work.spec, work.dataset), work.spec.label.column
-    own, frames, sites = identities(work.rows.frame, work.spec), list[pl.DataFrame](), 0
+    names = [column.name for column in columns]
+    # What is the same in all rows of the site may say which site it is: it makes no row another one.
+    varied = [name for name in names if work.rows.frame[name].n_unique() > 1]
+    own, frames, sites = _which(work.rows.frame, varied, work.spec), list[pl.DataFrame](), 0
     metadata, artifacts = work.metadata, work.factory.artifacts
-    for name in sorted(name for name in work.sources if name.startswith(PEER)):
-        dataset = metadata.get(work.sources[name], Dataset)
-        _require_alike(name.removeprefix(PEER), columns, dataset, work)
+    for site in sorted(name for name in work.sources if name.startswith(PEER)):
+        dataset = metadata.get(work.sources[site], Dataset)
+        _require_alike(site.removeprefix(PEER), columns, dataset, work)
         frame = read_dataset(dataset, artifacts, metadata)
-        frame = frame.filter(pl.Series(~np.isin(identities(frame, work.spec), own)))
+        frame = frame.filter(pl.Series(~np.isin(_which(frame, varied, work.spec), own)))
         kept = frame.filter(pl.col(label).is_not_null())
         if classes:
             kept = kept.filter(pl.col(label).cast(pl.String).is_in(list(classes)))
-        named = [column.name for column in columns]
-        weighed = [] if work.spec.table.weight in {None, *named} else [work.spec.table.weight]
+        weighed = [] if work.spec.table.weight in {None, *names} else [work.spec.table.weight]
         sites += bool(kept.height)
-        frames.append(kept.select([*named, label, *weighed]))
+        frames.append(kept.select([*names, label, *weighed]))
     rows = pl.concat(frames, how="vertical_relaxed") if frames else pl.DataFrame()
     if not rows.height or most <= 0:
         return None
     if rows.height > most:
         rows = rows[np.sort(np.random.Generator(np.random.PCG64(seed)).permutation(rows.height)[:most])]
     return PeerRows(
-        features=rows.select([*(column.name for column in columns), label]),
+        features=rows.select([*names, label]),
         target=work.rules.target(label_text(rows, label), classes),
         weight=weights(rows, work.spec),
         sites=sites,
     )
+
+
+def _which(frame: pl.DataFrame, features: Sequence[str], spec: LineSpec) -> np.ndarray:
+    """Return a number for each row, the same for the same row of two sites: a key alone may be a counter of each site."""
+    if spec.table.key is None:
+        return identities(frame, spec)
+    return hash_in_parts(frame, lambda part: content_text(part, [str(spec.table.key), *features]), salt="")
 
 
 def _require_alike(line: str, columns: Sequence[Column], dataset: Dataset, work: Work) -> None:

@@ -1,5 +1,7 @@
 """Operations that decide what serves."""
 
+from typing import NamedTuple
+
 import msgspec
 from msgspec.structs import replace
 
@@ -71,6 +73,41 @@ def promote(factory: Factory, model: str, /, *, force: bool = False, because: st
     if force and not because.strip():
         raise RequestError("a forced promotion needs a reason", where="--because", hint='add --because "why"')
     factory.artifacts.get(version.digest)  # corrupt bytes are refused before anything moves
+    found, certificate, condemned = _certified(factory, version, force=force)
+    rule = promotion_rule(factory, version.line)
+    if rule is not None and not is_free(factory):
+        return _proposed(
+            factory,
+            version,
+            found.digest if found else None,
+            rule,
+            because,
+            forced=certificate is None or condemned is not None,
+        )
+    if found and certificate and not force and _waits_for_approval(factory, version):
+        return _tried(factory, version, found, because or "approved")
+    event = promotion.promote(
+        factory.context,
+        factory.serving,
+        promotion.Candidate(
+            line=version.line, model=version.version, package=version.digest, certificate=certificate
+        ),
+        because=because or "asked for, with a passing certificate",
+        forced=certificate is None or condemned is not None,
+        declared=declared_before(factory.metadata, version.line, version.digest),
+    )
+    return _promoted(factory, event)
+
+
+class _Certified(NamedTuple):
+    found: Judged | None
+    """Its newest certificate."""
+    certificate: str | None
+    """Digest of that, if it says promote."""
+    condemned: Withdrawn | None
+
+
+def _certified(factory: Factory, version: Version, *, force: bool = False) -> _Certified:
     named = f"{version.line}@{version.version}"
     found = judged(factory, version.line).get(version.digest)
     certificate = found.digest if found and found.certificate.verdict == "promote" else None
@@ -89,24 +126,36 @@ def promote(factory: Factory, model: str, /, *, force: bool = False, because: st
             found=f"its newest certificate says {found.verdict}" if found else "none",
             hint=f'see `linewright card {named}`, or use --force --because "why"',
         )
-    rule = promotion_rule(factory, version.line)
-    if rule is not None and not is_free(factory):
-        return _proposed(
-            factory, version, found, rule, because, forced=certificate is None or condemned is not None
+    return _Certified(found, certificate, condemned)
+
+
+def require_promotable(factory: Factory, version: Version) -> None:
+    """Require that a model is a champion, or one that a rollback returns to, or that who asks may promote it at once.
+
+    Raises
+    ------
+    GateRefused
+        If its gates or a trial have refused it.
+    Denied
+        If it wants approval first.
+    """
+    if version.version in promotion.champions(factory.metadata, version.line):
+        return
+    named = f"{version.line}@{version.version}"
+    try:
+        _certified(factory, version)
+    except GateRefused as error:
+        error.hint = (
+            f'promote it first, which the record shows: linewright promote {named} --force --because "why"'
         )
-    if found and certificate and not force and _waits_for_approval(factory, version):
-        return _tried(factory, version, found, because or "approved")
-    event = promotion.promote(
-        factory.context,
-        factory.serving,
-        promotion.Candidate(
-            line=version.line, model=version.version, package=version.digest, certificate=certificate
-        ),
-        because=because or "asked for, with a passing certificate",
-        forced=certificate is None or condemned is not None,
-        declared=declared_before(factory.metadata, version.line, version.digest),
-    )
-    return _promoted(factory, event)
+        raise
+    if promotion_rule(factory, version.line) is not None and not is_free(factory):
+        raise Denied(
+            "the line file wants approval before a model serves",
+            where=named,
+            allowed="a model that was promoted, or the owner of the factory",
+            hint=f"ask for approval first: linewright promote {named}",
+        )
 
 
 def _promoted(factory: Factory, event: Promoted) -> Serves:
@@ -122,7 +171,7 @@ def _promoted(factory: Factory, event: Promoted) -> Serves:
 
 
 def _proposed(
-    factory: Factory, version: Version, found: Judged | None, rule: Rule, because: str, *, forced: bool
+    factory: Factory, version: Version, certificate: str | None, rule: Rule, because: str, *, forced: bool
 ) -> Waits:
     if factory.metadata.pointer(version.line).champion == version.version:
         raise Conflict(
@@ -132,7 +181,7 @@ def _proposed(
         line=version.line,
         model=version.version,
         package=version.digest,
-        certificate=found.digest if found else None,
+        certificate=certificate,
         forced=forced,
     )
     asker = factory.identity.member

@@ -3,6 +3,7 @@
 import fnmatch
 import glob
 import os
+from itertools import takewhile
 from pathlib import Path
 
 from linewright.errors import RequestError
@@ -62,6 +63,24 @@ def is_one_of(path: Path, written: str, root: Path) -> bool:
     if is_pattern(written) and not whole.exists():
         return fnmatch.fnmatch(str(target), str(whole))
     return target == whole or (whole.is_dir() and target.parent == whole)
+
+
+def fixed_folder(written: str, root: Path) -> Path:
+    """Return the folder that a file, a folder or a pattern names, of a pattern as far as it has no wildcard.
+
+    Examples
+    --------
+    >>> fixed_folder("pictures/*/*.png", Path("/data")).as_posix()
+    '/data/pictures'
+    >>> fixed_folder("table.csv", Path("/data")).as_posix()
+    '/data'
+    """
+    path = root / written
+    if path.is_dir():
+        return path
+    if path.is_file() or not is_pattern(written):
+        return path.parent
+    return root.joinpath(*takewhile(lambda part: not is_pattern(part), Path(written).parts))
 
 
 def is_pattern(written: str) -> bool:
