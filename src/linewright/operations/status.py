@@ -145,6 +145,7 @@ class LineStatus(msgspec.Struct, frozen=True, kw_only=True):
     labels: int
     """Labelled predictions: a label by key counts once for each prediction about that key."""
     alerts: int
+    """Those that are not over."""
     proposals: int
     halt_recorded: bool = True
     """Whether the record knows of the halt; `False` for one that it could not take up yet."""
@@ -198,6 +199,7 @@ class LineStatus(msgspec.Struct, frozen=True, kw_only=True):
     """What its file says, as far as `up` or a command has read it."""
     site: SiteOfLine | None = None
     """`None` if the line is of no site."""
+    alerts_over: int = 0
 
 
 class Status(msgspec.Struct, frozen=True, kw_only=True):
@@ -398,6 +400,7 @@ def _line_status(
         value=_value(factory, name),
         tags=reading.tags.get(name, ()),
         site=_site(factory, name, digest),
+        alerts_over=len(metadata.events(Alerted, line=name)) - len(alerts),
     )
 
 

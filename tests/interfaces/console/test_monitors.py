@@ -8,6 +8,7 @@ from watched_days import DAYS, watch_days
 
 from linewright.line.factory import Factory
 from linewright.operations.watch import alert, monitors
+from linewright.watch.facts import Cleared
 
 
 @pytest.fixture(scope="module")
@@ -102,3 +103,20 @@ def test_an_alert_of_another_line_is_not_there(get, watched):
 
 def test_a_line_that_was_never_watched_says_what_to_do(get):
     assert "No window has been closed yet" in get("/lines/other/monitors").text
+
+
+def test_alerts_that_are_over_are_listed_where_they_are_asked_for(tmp_path_factory: pytest.TempPathFactory):
+    """To those who may see their line."""
+    root = hostile_factory(tmp_path_factory, tmp_path_factory.mktemp("over") / "factory")
+    with Factory.open(root) as factory:
+        found = watch_days(factory, number="amount", category=COLUMN, values=HOSTILE, because="why")
+        for one in found.values():
+            factory.metadata.record(
+                Cleared(at=factory.now(), by="test", because="over", line="claims", alert=one, evidence="e")
+            )
+    get = pages_of(root)
+    links = {f"/alerts/{one}" for one in found.values()}
+
+    assert not links & set(get("/alerts", role="viewer").links)
+    assert links <= set(get("/alerts?over=1", role="viewer").links)
+    assert not links & set(get("/alerts?over=1", role="viewer", lines=("other",)).links)
