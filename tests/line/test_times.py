@@ -209,6 +209,8 @@ def test_it_is_served_told_the_truth_and_rebuilt(made: Path):
     outputs = {one["name"]: one for one in infer["outputs"]}
     assert outputs["survival"]["data"] == pytest.approx(list(hot["survival"].values()), abs=1e-12)
     assert [float(time) for time in hot["survival"]] == outputs["survival"]["parameters"]["times"]
+    assert [hot["beyond"]] == outputs["beyond"]["data"]
+    assert [hot["act_by"]] == [json.loads(one) for one in outputs["act_by"]["data"]]
 
     replayed = command(root, "replay", "--prediction", hot["id"])
     assert 0 == replayed.returncode, replayed.stderr

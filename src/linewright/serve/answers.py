@@ -15,11 +15,13 @@ Durability = Annotated[
     Literal["none", "buffered", "durable"],
     _says("Answers survive nothing (no log has it), the kill of any process, or power loss too."),
 ]
-Datatype = Literal["BYTES", "FP64", "INT64"]
+Datatype = Literal["BYTES", "BOOL", "FP64", "INT64"]
 OutputName = Literal[
     "prediction",
     "probabilities",
     "survival",
+    "beyond",
+    "act_by",
     "interval",
     "scores",
     "times",

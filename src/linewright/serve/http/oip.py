@@ -390,24 +390,12 @@ def _no_output(name: str, names: Sequence[str]) -> RequestError:
 def _outputs(package: Package, *, ids: Sequence[str], answers: Sequence[Mapping[str, Any]]) -> list[Output]:
     classes, n, is_curve = list(package.classes), len(ids), has_times(package.task)
     is_class = bool(classes) and not is_curve
-    if package.encoder.items:
-        texts = [msgspec.json.encode(answer["prediction"]).decode() for answer in answers]
-        values = [msgspec.json.encode(answer["scores"]).decode() for answer in answers]
-        return [
-            _output("prediction", "BYTES", [n], texts),
-            _output("scores", "BYTES", [n], values),
-            _output("id", "BYTES", [n], list(ids)),
-        ]
+    lists = ("prediction", "scores") if package.encoder.items else ()
     if package.encoder.window is not None:
-        return [
-            *(
-                _output(
-                    part, "BYTES", [n], [msgspec.json.encode(answer[part]).decode() for answer in answers]
-                )
-                for part in ("prediction", "times", "low", "high")
-            ),
-            _output("id", "BYTES", [n], list(ids)),
-        ]
+        lists = ("prediction", "times", "low", "high")
+    if lists:
+        outputs = [_output(part, "BYTES", [n], _as_json(answers, part)) for part in lists]
+        return [*outputs, _output("id", "BYTES", [n], list(ids))]
     predictions = _output(
         "prediction", "BYTES" if is_class else "FP64", [n], [a["prediction"] for a in answers]
     )
@@ -415,7 +403,12 @@ def _outputs(package: Package, *, ids: Sequence[str], answers: Sequence[Mapping[
     if is_curve:
         left = [answer["survival"][time] for answer in answers for time in classes]
         times = [float(time) for time in classes]
-        outputs.insert(1, _output("survival", "FP64", [n, len(classes)], left, times=times))
+        outputs[1:1] = [
+            _output("survival", "FP64", [n, len(classes)], left, times=times),
+            _output("beyond", "BOOL", [n], [answer["beyond"] for answer in answers]),
+        ]
+        if package.maintenance is not None:
+            outputs.insert(3, _output("act_by", "BYTES", [n], _as_json(answers, "act_by")))
     elif is_class:
         shares = [answer["probabilities"][name] for answer in answers for name in classes]
         about = {"classes": classes, "threshold": package.threshold}
@@ -424,6 +417,11 @@ def _outputs(package: Package, *, ids: Sequence[str], answers: Sequence[Mapping[
         ends = [end for answer in answers for end in answer["interval"][:2]]
         outputs.insert(1, _output("interval", "FP64", [n, 2], ends))
     return outputs
+
+
+def _as_json(answers: Sequence[Mapping[str, Any]], part: str) -> list[str]:
+    """Return what no tensor holds as JSON: a list whose length differs by row, or a number that may be null."""
+    return [msgspec.json.encode(answer[part]).decode() for answer in answers]
 
 
 def _explanation(explained: Sequence[Mapping[str, Any]]) -> list[Output]:
