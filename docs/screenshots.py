@@ -173,7 +173,19 @@ def addresses(cookies: dict[str, str], base: str) -> dict[str, str]:
                     if route.page.apart is none_apart:
                         waiting.append(link)
     fixed = {name: path for name, path in of_line.items() if "{" not in path}
-    return fixed | found | known | {name: path for name, path in fixed.items() if LABELLED in path}
+    found = fixed | found | known | {name: path for name, path in fixed.items() if LABELLED in path}
+    return found | parts_of(found)
+
+
+def parts_of(found: dict[str, str]) -> dict[str, str]:
+    """Return the addresses of pages that other pages load as a part of theirs, and have no link to."""
+    return {
+        name: found[whole].partition("?")[0] + rest
+        for name, entry in PAGES.items()
+        for whole in found
+        if name not in found and (rest := entry.path.removeprefix(PAGES[whole].path)).startswith("/")
+        if rest != entry.path and "{" not in rest
+    }
 
 
 def _free_port() -> int:
