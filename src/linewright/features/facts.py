@@ -113,7 +113,7 @@ class Text(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Sentences(msgspec.Struct, frozen=True, kw_only=True):
-    """An encoder of sentences that reads a column of texts, beside its `Text`; see `model.sentences`."""
+    """An encoder of sentences that reads a column of texts, as well as its `Text`; see `model.sentences`."""
 
     column: str
     model: str

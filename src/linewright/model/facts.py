@@ -197,7 +197,7 @@ class Shared(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Understood(msgspec.Struct, frozen=True, kw_only=True):
-    """Whether an encoder of sentences reads the texts of a model beside their grams, and what decided it."""
+    """Whether an encoder of sentences reads the texts of a model as well as their grams, and what decided it."""
 
     choice: Literal["grams", "sentences"]
     labels: int

@@ -12,7 +12,7 @@ K = TypeVar("K")
 
 
 class LastNumbers(Generic[K]):
-    """Numbers by a key; the ones that were asked for longest ago give way. Safe to use from several threads.
+    """Numbers by a key; the least recently used give way. Safe to use from several threads.
 
     Examples
     --------

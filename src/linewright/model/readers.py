@@ -1,4 +1,4 @@
-"""What turns the columns of an encoder into numbers that need bytes beside it: pictures, and texts that an encoder of sentences reads."""
+"""What turns the columns of an encoder into numbers that need more bytes than it has: pictures, and texts that an encoder of sentences reads."""
 
 from collections.abc import Mapping
 
@@ -18,12 +18,12 @@ def readers_of(
     files
         Returns the bytes of pictures, backbones and encoders by their digest.
     kept
-        Where the numbers of pictures are found that were computed before.
+        Numbers of pictures that were computed before.
 
     Raises
     ------
     Terminal
-        If there are some and nothing says where bytes are.
+        If there are some and nothing returns bytes.
     """
     return {**picture_readers(encoder, files, kept), **_of_sentences(encoder, files)}
 
@@ -32,7 +32,8 @@ def _of_sentences(encoder: Encoder, files: Files | None) -> Mapping[str, Sentenc
     texts = {one.column: one for one in encoder.texts}
     if encoder.sentences and files is None:
         raise Terminal(
-            "nothing says where the encoder of sentences is", where=f"column {encoder.sentences[0].column!r}"
+            "nothing gives the bytes of the encoder of sentences",
+            where=f"column {encoder.sentences[0].column!r}",
         )
     return {
         one.column: SentenceReader(texts[one.column], one, files)

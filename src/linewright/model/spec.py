@@ -78,7 +78,7 @@ class TrainSpec(Spec):
     """Of a template: from which rows the model of a site learns: its own; those of all sites; or, `auto`, what a comparison on its own rows
     says is better. Own rows alone set calibration and threshold, and test."""
     sentences: Literal["never", "always", "auto"] = "never"
-    """Whether an encoder of sentences reads texts beside their grams, with the extra `texts`; `auto`: with at most 500 labels, if folds say that
+    """Whether an encoder of sentences reads texts, with the extra `texts`; `auto`: with at most 500 labels, if folds say that
     it is better."""
     engine: Literal["built-in", "flaml", "autogluon"] = "built-in"
     """What chooses and fits the model: the built-in engine, or one of the extras `flaml` and `autogluon`."""

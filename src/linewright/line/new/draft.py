@@ -465,12 +465,12 @@ def _train(draft: Draft) -> Iterator[str]:
             "your own estimator; take the line out, and the built-in engine trains",
         )
     elif draft.engine != "built-in":
-        told = "what chooses and fits the model; take the line out, and the built-in engine does"
-        lines.insert(2, (f"engine: {draft.engine}", told))
+        why = "what chooses and fits the model; take the line out, and the built-in engine does"
+        lines.insert(2, (f"engine: {draft.engine}", why))
     texts = _texts_of_few_labels(draft)
     if texts and draft.has_sentences:
-        told = f"labels are few, so an encoder of sentences reads {texts} too, if folds say that it is better"
-        lines.insert(-1, ("sentences: auto", told))
+        why = f"labels are few, so an encoder of sentences reads {texts} too, if folds say that it is better"
+        lines.insert(-1, ("sentences: auto", why))
     yield from _beside(lines, indent="  ")
     if texts and not draft.has_sentences:
         yield _comment(
@@ -493,7 +493,7 @@ def _train(draft: Draft) -> Iterator[str]:
 
 
 def _texts_of_few_labels(draft: Draft) -> str:
-    """Name the texts that an encoder of sentences could read; empty if labels are many, or the model is made elsewhere."""
+    """Name the texts that an encoder of sentences could read; empty if labels are many, or something else makes the model."""
     if draft.by_user or draft.brought or draft.event or draft.of - draft.profile.label.missing > FEW_LABELS:
         return ""
     texts = [

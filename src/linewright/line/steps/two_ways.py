@@ -14,7 +14,7 @@ class TwoWays(NamedTuple):
 
     rows: int
     loss: float | None
-    """Mean loss of the first, log-loss or squared error of numbers; `None` if there is no such row."""
+    """Mean loss of the first, log-loss or squared error of numbers; `None` without such rows."""
     other_loss: float | None
     gain: float
     """By how much less the other loses."""

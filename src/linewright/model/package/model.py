@@ -60,7 +60,7 @@ class Model:
     ) -> None:
         self.package, self.digest, self._graph = package, digest, graph
         self.readers = readers_of(package.encoder, files, kept)
-        """What reads columns that need bytes beside the package, see `encode`."""
+        """What reads columns that need more bytes than the package, see `encode`."""
         self.pictures = {name: one for name, one in self.readers.items() if isinstance(one, PictureReader)}
         self._rules, self._feed = task(package.task), Feed(package.encoder)
         self._explainer: Explainer | None = None

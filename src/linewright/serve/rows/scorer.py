@@ -275,7 +275,7 @@ class Scorer:
         Raises
         ------
         Corrupt
-            If an answer differs by more than 1e-6 from the one that was packaged; by more than 0.02 where a network reads pictures or texts.
+            If an answer differs by more than 1e-6 from the one that was packaged; by more than 0.02 if a network reads pictures or texts.
         """
         golden = read_golden(self.model.package, get)
         if not golden.rows:
