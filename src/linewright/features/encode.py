@@ -102,7 +102,7 @@ Readers = Mapping[str, Reader | HistoryReader]
 """By column."""
 
 
-def encode(encoder: Encoder, columns: Columns, pictures: Readers = MappingProxyType({})) -> NDArray[Any]:
+def encode(encoder: Encoder, columns: Columns, readers: Readers = MappingProxyType({})) -> NDArray[Any]:
     """Encode `columns`, one matrix column an encoding.
 
     Parameters
@@ -111,8 +111,8 @@ def encode(encoder: Encoder, columns: Columns, pictures: Readers = MappingProxyT
         Encodings learned from training rows, in the order of the matrix columns.
     columns
         At least `encoder.columns`, all of one length n; others are not looked at.
-    pictures
-        What reads the pictures of `encoder.pictures`, see `model.pictures.readers_of`.
+    readers
+        What reads the columns of `encoder.pictures` and `encoder.sentences`, see `model.readers`.
 
     Returns
     -------
@@ -141,12 +141,12 @@ def encode(encoder: Encoder, columns: Columns, pictures: Readers = MappingProxyT
     if encoder.is_raw:
         return _raw(encoder, columns, n)
     matrix = np.empty((n, len(encoder.encodings)), dtype=np.float32)
-    readers: Readers = {
-        **pictures,
-        **{text.column: _reader_of(text) for text in encoder.texts},
+    all_readers: Readers = {
+        **{text.column: _reader_of(text) for text in encoder.texts if text.column not in readers},
+        **readers,
         **histories_of(encoder),
     }
-    fill(matrix, encoder, range(len(encoder.encodings)), columns, readers)
+    fill(matrix, encoder, range(len(encoder.encodings)), columns, all_readers)
     return matrix
 
 

@@ -20,7 +20,7 @@ def encode_table(
     frame: pl.DataFrame,
     rows: NDArray[np.int64] | None = None,
     *,
-    pictures: Readers = MappingProxyType({}),
+    readers: Readers = MappingProxyType({}),
 ) -> NDArray[Any]:
     """Encode rows of a table.
 
@@ -32,7 +32,7 @@ def encode_table(
         A table with at least the columns of the encoder, in the types of its contract.
     rows : int64 array, shape (n,), optional
         Row numbers, in the order wanted; all rows where it is left out.
-    pictures
+    readers
         As for `encode`.
 
     Returns
@@ -59,7 +59,7 @@ def encode_table(
     def part(start: int) -> NDArray[Any]:
         place = slice(start, start + size)
         taken = read[place] if rows is None else read[rows[place]]
-        return encode(encoder, to_columns(taken, encoder.columns), pictures)
+        return encode(encoder, to_columns(taken, encoder.columns), readers)
 
     if n <= size:
         return part(0)

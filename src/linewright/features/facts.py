@@ -88,7 +88,7 @@ class TextPart(msgspec.Struct, frozen=True, kw_only=True, tag="text_part", tag_f
 
     column: str
     part: int
-    """Place among `SHAPES`, directions and words, in this order."""
+    """Place among `SHAPES`, directions and words, in this order, and behind them the numbers of its `Sentences`, if there are any."""
 
 
 class Text(msgspec.Struct, frozen=True, kw_only=True):
@@ -110,6 +110,18 @@ class Text(msgspec.Struct, frozen=True, kw_only=True):
     def width(self) -> int:
         """How many numbers a text becomes."""
         return len(SHAPES) + self.topics + len(self.words) // 2
+
+
+class Sentences(msgspec.Struct, frozen=True, kw_only=True):
+    """An encoder of sentences that reads a column of texts, as well as its `Text`; see `model.sentences`."""
+
+    column: str
+    model: str
+    """Digest of the ONNX graph from tokens to vectors."""
+    tokenizer: str
+    """Digest of what cuts texts into tokens, JSON."""
+    width: int
+    """How many numbers it gives."""
 
 
 class HistoryItem(msgspec.Struct, frozen=True, kw_only=True, tag="history_item", tag_field="encoding"):
@@ -208,6 +220,8 @@ class Encoder(msgspec.Struct, frozen=True, kw_only=True):
     """One for each column of texts that is read."""
     pictures: tuple[Picture, ...] = ()
     """One for each column of pictures that is read."""
+    sentences: tuple[Sentences, ...] = ()
+    """One for each column of texts that an encoder of sentences reads, too."""
 
     @property
     def names(self) -> tuple[str, ...]:

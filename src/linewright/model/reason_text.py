@@ -4,7 +4,7 @@ import math
 from collections.abc import Sequence
 from typing import assert_never
 
-from linewright.model.facts import MemberOf, Recent, Sample, Shared, Task, Trained
+from linewright.model.facts import MemberOf, Recent, Sample, Shared, Task, Trained, Understood
 from linewright.model.reasons import (
     Alternative,
     BestF1,
@@ -66,6 +66,35 @@ def recent_in_words(recent: Recent, task: Task) -> str:
         f"it learned from the latest {recent.rows:,} training rows alone: out-of-fold {_word(task)} on the latest "
         f"{recent.judged:,} is {in_digits(recent.loss, 4)} so, and {in_digits(recent.loss_with_older, 4)} with the {recent.left_out:,} older "
         "ones"
+    )
+
+
+def understood_in_words(found: Understood) -> str:
+    """Say whether an encoder of sentences reads the texts of a model, and what decided it.
+
+    Examples
+    --------
+    >>> understood_in_words(Understood(choice="sentences", labels=80))
+    'an encoder of sentences reads its texts too, as the line file says'
+    >>> understood_in_words(Understood(choice="grams", labels=2400))
+    'no encoder of sentences was tried: with 2,400 labels grams alone are as good'
+    """
+    if not found.compared:
+        if found.choice == "grams":
+            return f"no encoder of sentences was tried: with {found.labels:,} labels grams alone are as good"
+        return "an encoder of sentences reads its texts too, as the line file says"
+    how = (
+        "an encoder of sentences reads its texts too"
+        if found.choice == "sentences"
+        else "grams alone read its texts"
+    )
+    loss, other, gain, error = (
+        in_digits(0.0 if one is None else one, 4)
+        for one in (found.loss_sentences, found.loss_grams, found.gain, found.standard_error)
+    )
+    return (
+        f"{how}: out-of-fold loss on {found.compared:,} rows is {loss} with the encoder and {other} without "
+        f"({gain} less with it, standard error {error})"
     )
 
 

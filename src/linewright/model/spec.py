@@ -38,6 +38,8 @@ FOLDS = 5
 FUNCTION = r"^[^:]+\.py:[A-Za-z_]\w*$"
 
 
+FEW_LABELS = 500
+"""Up to which an encoder of sentences is tried: with a thousand, grams alone were as good."""
 AUTO = "auto"
 """The word of a choice that the data make."""
 
@@ -75,6 +77,9 @@ class TrainSpec(Spec):
     share: Literal["alone", "together", "auto"] = "alone"
     """Of a template: from which rows the model of a site learns: its own; those of all sites; or, `auto`, what a comparison on its own rows
     says is better. Own rows alone set calibration and threshold, and test."""
+    sentences: Literal["never", "always", "auto"] = "never"
+    """Whether an encoder of sentences reads texts, with the extra `texts`; `auto`: with at most 500 labels, if folds say that
+    it is better."""
     engine: Literal["built-in", "flaml", "autogluon"] = "built-in"
     """What chooses and fits the model: the built-in engine, or one of the extras `flaml` and `autogluon`."""
 

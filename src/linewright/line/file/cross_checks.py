@@ -50,6 +50,7 @@ def check_sections(spec: LineSpec, root: Entries, mistakes: Mistakes) -> None:
         check_task(spec, spec.train.task),
         _steps(spec),
         _share(spec),
+        _sentences(spec),
         _release(spec),
         _loop(spec),
         _keep(spec),
@@ -599,6 +600,29 @@ def _performance(spec: LineSpec) -> Iterator[Problem]:
                 found=bar,
                 allowed="a number from 0 to 1",
             )
+
+
+def _sentences(spec: LineSpec) -> Iterator[Problem]:
+    if spec.train.sentences == "never":
+        return
+    forbids = {
+        "train.model": spec.train.model is not None,
+        "train.python": spec.train.python is not None,
+        f"engine: {spec.train.engine}": spec.train.engine != "built-in",
+        f"share: {spec.train.share}": spec.train.share != "alone",
+        "recommend": spec.recommend is not None,
+        "forecast": spec.forecast is not None,
+        f"task: {spec.train.task}": spec.train.task != AUTO
+        and task_facts(spec.train.task).label not in {"two", "classes", "number"},
+    }
+    if said := [name for name, is_said in forbids.items() if is_said]:
+        yield Problem(
+            path=("train", "sentences"),
+            what=f"an encoder of sentences cannot be used yet with {either(said)}",
+            found=spec.train.sentences,
+            allowed="never",
+            hint="remove one of the two",
+        )
 
 
 def _share(spec: LineSpec) -> Iterator[Problem]:

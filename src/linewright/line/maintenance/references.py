@@ -65,9 +65,13 @@ def _given(body: dict[str, Any]) -> tuple[str, ...]:
     return tuple(one for one in (estimated.get("code"), body["scored"]) if one)
 
 
-def _backbones(body: dict[str, Any]) -> tuple[str, ...]:
-    """Return the digests of the networks that make numbers of the pictures of a model."""
-    return tuple(dict.fromkeys(one["backbone"] for one in body["encoder"].get("pictures", ())))
+def _networks(body: dict[str, Any]) -> tuple[str, ...]:
+    """Return the digests of what makes numbers of the pictures and of the sentences of a model."""
+    encoder = body["encoder"]
+    found = [one["backbone"] for one in encoder.get("pictures", ())]
+    for one in encoder.get("sentences", ()):
+        found += [one["model"], one["tokenizer"]]
+    return tuple(dict.fromkeys(found))
 
 
 _NEEDS: Mapping[str, Callable[[str, dict[str, Any]], Needs]] = {
@@ -79,7 +83,7 @@ _NEEDS: Mapping[str, Callable[[str, dict[str, Any]], Needs]] = {
         results=(body["dataset"], body["split"]), blobs=(body["native"], *_given(body))
     ),
     "package": lambda digest, body: Needs(
-        results=(body["trained"],), blobs=(digest, body["graph"], body["golden"], *_backbones(body))
+        results=(body["trained"],), blobs=(digest, body["graph"], body["golden"], *_networks(body))
     ),
     "parity": _results("package"),
     "decision": _results("package"),

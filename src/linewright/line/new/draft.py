@@ -14,6 +14,7 @@ from linewright.data.profile.roles import is_time_name
 from linewright.data.read.file.sniff import Commas
 from linewright.data.spec import NUMBERS, FileSource, SourceSpec
 from linewright.line.new.imported_model import Brought
+from linewright.model.spec import FEW_LABELS
 from linewright.model.task_facts import task_of
 from linewright.model.tasks import task as rules_of
 from linewright.text.numbers import share_in_words
@@ -63,6 +64,8 @@ class Draft:
     """What chooses and fits the model."""
     event: str | None = None
     """If the label is a time: column that says whether it happened then."""
+    has_sentences: bool = False
+    """Whether the extra is installed by which an encoder of sentences reads texts."""
     of_rows: tuple[Finding, ...] = ()
     """What the checks of rows found."""
 
@@ -462,9 +465,18 @@ def _train(draft: Draft) -> Iterator[str]:
             "your own estimator; take the line out, and the built-in engine trains",
         )
     elif draft.engine != "built-in":
-        told = "what chooses and fits the model; take the line out, and the built-in engine does"
-        lines.insert(2, (f"engine: {draft.engine}", told))
+        why = "what chooses and fits the model; take the line out, and the built-in engine does"
+        lines.insert(2, (f"engine: {draft.engine}", why))
+    texts = _texts_of_few_labels(draft)
+    if texts and draft.has_sentences:
+        why = f"labels are few, so an encoder of sentences reads {texts} too, if folds say that it is better"
+        lines.insert(-1, ("sentences: auto", why))
     yield from _beside(lines, indent="  ")
+    if texts and not draft.has_sentences:
+        yield _comment(
+            f"sentences: auto  # with pip install 'linewright[texts]': labels are few, and an encoder of sentences may read {texts} better",
+            indent="  ",
+        )
     if draft.brought:
         yield from _model(draft.brought)
     if label.largest is not None and label.largest >= _HEAVY:
@@ -478,6 +490,16 @@ def _train(draft: Draft) -> Iterator[str]:
             "The classes are numbers; if their order matters more than the exact class, task: regression with metric: rmse",
             indent="  ",
         )
+
+
+def _texts_of_few_labels(draft: Draft) -> str:
+    """Name the texts that an encoder of sentences could read; empty if labels are many, or something else makes the model."""
+    if draft.by_user or draft.brought or draft.event or draft.of - draft.profile.label.missing > FEW_LABELS:
+        return ""
+    texts = [
+        each.name for each in draft.profile.columns if each.type == "text" and each.name not in draft.excluded
+    ]
+    return " and ".join(map(quoted, [name for name in texts if name != draft.profile.label.column]))
 
 
 def _split(draft: Draft) -> tuple[str, str]:

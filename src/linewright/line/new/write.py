@@ -37,7 +37,7 @@ from linewright.data.spec import FileSource, LabelSpec, SourceSpec, source_specs
 from linewright.data.table.survival_labels import CENSORED, with_one_label
 from linewright.errors import Conflict, RequestError
 from linewright.line.check.report import rows_of
-from linewright.line.engines import check_engine
+from linewright.line.engines import SENTENCES, absent_modules, check_engine
 from linewright.line.file.read import parse_line
 from linewright.line.new.draft import Draft, source_name, write_draft
 from linewright.line.new.event_draft import draft_events
@@ -182,6 +182,7 @@ def new_line(
         python=python,
         engine=engine,
         event=given.event,
+        has_sentences=not absent_modules(SENTENCES),
     )
     # The line as it would be is looked at as `check` does, so that both find the same.
     text = write_draft(draft)

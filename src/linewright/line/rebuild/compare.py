@@ -460,7 +460,7 @@ def _answers(work: Work, before: Model, after: Model, golden: Callable[[], Any])
     if _question(before) == _question(after):
         rules = rules_of(before.package.task)
         first, second = (
-            one.scores(encode_table(one.package.encoder, frame, pictures=one.pictures))
+            one.scores(encode_table(one.package.encoder, frame, readers=one.readers))
             for one in (before, after)
         )
         unit = 1.0 if before.package.classes else np.maximum(unit_of(first), np.abs(first))

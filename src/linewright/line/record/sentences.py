@@ -17,6 +17,7 @@ from linewright.model.reason_text import (
     sample_in_words,
     shared_in_words,
     threshold_in_words,
+    understood_in_words,
 )
 from linewright.store.protocols import Metadata
 from linewright.watch.facts import RetrainProposal
@@ -48,6 +49,8 @@ def _trained(body: dict[str, Any]) -> dict[str, Any]:
         told["sample_because"] = sample_in_words(trained.sample)
     if trained.shared:
         told["shared_because"] = shared_in_words(trained.shared)
+    if trained.understood:
+        told["understood_because"] = understood_in_words(trained.understood)
     if trained.recent:
         told["recent_because"] = recent_in_words(trained.recent, trained.task)
     return told

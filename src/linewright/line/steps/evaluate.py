@@ -141,7 +141,7 @@ def ask_test_rows(
     names = trained.classes or (*trained.encoder.listed, *more_items)
     truth = rules.target(label_text(frame, work.spec.label.column), names)
     model = load(package, work.factory.artifacts.get, work.factory.features_of)
-    x = encode_table(model.package.encoder, frame, pictures=model.pictures)
+    x = encode_table(model.package.encoder, frame, readers=model.readers)
     scores = model.scores(x)
     return Asked(
         model=model,
@@ -342,5 +342,5 @@ def _in_common(work: Work, rival: str) -> tuple[np.ndarray, np.ndarray]:
 def scores_of(work: Work, package: str, rows: np.ndarray) -> np.ndarray:
     """Return what a package answers to rows of the candidate's dataset, in the form of the candidate's scores."""
     model = load(package, work.factory.artifacts.get, work.factory.features_of)
-    scores = model.scores(encode_table(model.package.encoder, work.rows.frame, rows, pictures=model.pictures))
+    scores = model.scores(encode_table(model.package.encoder, work.rows.frame, rows, readers=model.readers))
     return work.rules.scores_on(scores, model.package.classes, work.trained.classes)

@@ -10,7 +10,7 @@ from linewright.line.steps.evaluate import ask_test_rows
 from linewright.model.evaluate.linear_baseline import fit_linear, is_plain, rows_to_learn
 from linewright.model.explain.report import explanation
 from linewright.model.facts import Explanation, Linear
-from linewright.model.pictures import readers_of
+from linewright.model.readers import readers_of
 from linewright.model.train.scored_rows import Scored, to_bytes
 
 
@@ -47,7 +47,7 @@ def _linear(work: Work, x: np.ndarray, seed: int) -> Linear | None:
         x=encode_table(
             trained.encoder,
             frame,
-            pictures=readers_of(trained.encoder, artifacts.get, work.factory.features_of),
+            readers=readers_of(trained.encoder, artifacts.get, work.factory.features_of),
         ),
         target=rules.target(label_text(frame, work.spec.label.column), trained.classes),
         weight=weights(frame, work.spec),

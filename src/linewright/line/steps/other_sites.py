@@ -5,7 +5,6 @@ The site's own rows alone evaluate: folds, calibration, threshold and test set h
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from math import sqrt
 
 import numpy as np
 import polars as pl
@@ -20,10 +19,10 @@ from linewright.line.record.other_sites import PEER
 from linewright.line.run_context import Work
 from linewright.line.spec import LineSpec
 from linewright.line.split_rows import label_text, weights
+from linewright.line.steps.two_ways import compare
 from linewright.model.facts import Shared
 from linewright.model.train.fit import Training
 
-_SMALLEST = 1e-15
 """Probabilities are taken to be at least so large in a loss."""
 
 
@@ -111,26 +110,14 @@ def compared(alone: Training, together: Training, *, target: np.ndarray, peers: 
     Together is chosen if its loss is lower by more than one standard error of the paired difference.
     """
     n = len(target)
-    losses = [_losses(one.out_of_fold[:n], target) for one in (alone, together)]
-    known = np.isfinite(losses[0]) & np.isfinite(losses[1])
-    first, second = (one[known] for one in losses)
-    difference = first - second
-    error = float(difference.std(ddof=1) / sqrt(len(difference))) if len(difference) > 1 else float("inf")
-    gain = float(difference.mean()) if len(difference) else 0.0
+    found = compare(alone.out_of_fold[:n], together.out_of_fold[:n], target)
     return Shared(
-        choice="together" if gain > error else "alone",
+        choice="together" if found.is_other_better else "alone",
         sites=peers.sites,
         rows=len(peers.target),
-        compared=len(difference),
-        loss_alone=float(first.mean()) if len(first) else None,
-        loss_together=float(second.mean()) if len(second) else None,
-        gain=gain,
-        standard_error=error if np.isfinite(error) else None,
+        compared=found.rows,
+        loss_alone=found.loss,
+        loss_together=found.other_loss,
+        gain=found.gain,
+        standard_error=found.standard_error if np.isfinite(found.standard_error) else None,
     )
-
-
-def _losses(scores: np.ndarray, target: np.ndarray) -> np.ndarray:
-    """Return the log-loss of each row, or the squared error of numbers; NaN for rows of no fold."""
-    if scores.ndim == 1:
-        return (scores - target) ** 2
-    return -np.log(np.maximum(scores[np.arange(len(target)), target.astype(np.int64)], _SMALLEST))

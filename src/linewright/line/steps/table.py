@@ -141,13 +141,15 @@ def _train_inputs(work: Work) -> dict[str, str]:
     # A cap on seconds ends training or does nothing: it counts as left out.
     train = spec.train.model_copy(update={"max_seconds": None})
     said = train.model_dump(
-        mode="json", exclude={"split", "metric", "task", "model", "python", "also", "share"}
+        mode="json", exclude={"split", "metric", "task", "model", "python", "also", "share", "sentences"}
     )
     function = train.python and train.python.rpartition(":")[2]
     files = {
         **({"code file": work.sources[CODE_FILE]} if train.python is not None else {}),
     }
     shares = {} if spec.train.share == "alone" else {"share": spec.train.share}
+    if spec.train.sentences != "never":
+        shares["sentences"] = spec.train.sentences
     asked = {
         "train": said | shares | {"also": sorted(set(train.also)), "function": function},
         "metric": chosen_by(work),

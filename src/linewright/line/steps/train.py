@@ -11,7 +11,7 @@ import polars as pl
 from linewright.data.column_roles import feature_columns
 from linewright.data.dataset.row_id import hash_in_parts, identity_text
 from linewright.data.dataset.split import folds
-from linewright.errors import RequestError
+from linewright.errors import RequestError, SpecError
 from linewright.features.encode import encode
 from linewright.features.encode_table import encode_table
 from linewright.features.facts import Encoder
@@ -25,15 +25,19 @@ from linewright.line.steps.forecast import train_forecast
 from linewright.line.steps.ingest import moments_of_rows
 from linewright.line.steps.other_sites import PeerRows, compared, peer_rows
 from linewright.line.steps.recommend import train_recommender
+from linewright.line.steps.two_ways import compare
 from linewright.model.export.parity import parity, refused_by
 from linewright.model.export.to_onnx import to_onnx
-from linewright.model.facts import Estimated, Parity, RequestColumn, Sample, Shared, Trained
+from linewright.model.facts import Estimated, Parity, RequestColumn, Sample, Shared, Trained, Understood
 from linewright.model.families.trainer import TRAINERS, read_native
 from linewright.model.forecast.parity import parity_of_steps
 from linewright.model.metrics.definitions import metric
 from linewright.model.package.model import Model, build, keep_package, load, open_model
-from linewright.model.pictures import picture_of, readers_of
+from linewright.model.pictures import picture_of
+from linewright.model.readers import readers_of
 from linewright.model.recommend.parity import parity_of_lists
+from linewright.model.sentences import sentences_of
+from linewright.model.spec import FEW_LABELS
 from linewright.model.tasks.links import HAZARD
 from linewright.model.train.fit import Training, TrainingRows, train
 from linewright.model.train.sample import MOST_CELLS, Drawn, draw, most_rows
@@ -58,7 +62,7 @@ def train_step(work: Work) -> Trained:
     rules, context = work.rules, work.factory.context
     seed = context.seed(work.known["split"])
     taught = _taught(work, seed)
-    training, shared = _trained(work, taught, seed)
+    training, shared, understood = _trained(work, taught, seed)
     own = slice(len(taught.rows))
     return Trained(
         dataset=work.ingested.dataset,
@@ -88,14 +92,58 @@ def train_step(work: Work) -> Trained:
         band=training.band,
         scored=context.artifacts.put(_scored(training, taught.rows)) if rules.has_positive else None,
         shared=shared,
+        understood=understood,
     )
 
 
-def _trained(work: Work, taught: "_Taught", seed: int) -> tuple[Training, Shared | None]:
-    """Train on the site's own rows, with those of other sites, or both ways; return what serves better, and what decided."""
+def _trained(work: Work, taught: "_Taught", seed: int) -> tuple[Training, Shared | None, Understood | None]:
+    """Train in the way that the line file says, or in two ways; return what serves better, and what decided."""
+    if work.spec.train.share != "alone":
+        return *_trained_at_site(work, taught, seed), None
+    if work.spec.train.sentences != "never":
+        training, understood = _trained_on_texts(work, taught, seed)
+        return training, None, understood
+    return _train(work, taught, seed), None, None
+
+
+def _trained_on_texts(work: Work, taught: "_Taught", seed: int) -> tuple[Training, Understood]:
+    """Train with an encoder of sentences, without, or both ways."""
+    if not any(column.type == "text" for column in feature_columns(work.spec, work.dataset)):
+        raise SpecError(
+            "an encoder of sentences has nothing to read: no column that the model may read is a text",
+            where="train.sentences",
+            allowed="a column with `type: text` in the contract",
+            hint="declare which column is a text, or write `sentences: never`",
+        )
+    choice, labels = work.spec.train.sentences, len(taught.rows)
+    if choice == "always":
+        return _train(work, taught, seed, with_sentences=True), Understood(choice="sentences", labels=labels)
+    if labels > FEW_LABELS:
+        return _train(work, taught, seed), Understood(choice="grams", labels=labels)
+    without, training = _train(work, taught, seed), _train(work, taught, seed, with_sentences=True)
+    groups = _groups_of(work)
+    found = compare(
+        without.out_of_fold,
+        training.out_of_fold,
+        taught.target,
+        None if groups is None else groups[np.searchsorted(work.rows.train, taught.rows)],
+    )
+    # Not by more than a standard error: of few labels that is wide, and on the tables of the benchmark it was better or as good.
+    is_better = found.gain > 0
+    return training if is_better else without, Understood(
+        choice="sentences" if is_better else "grams",
+        labels=labels,
+        compared=found.rows,
+        loss_grams=found.loss,
+        loss_sentences=found.other_loss,
+        gain=found.gain,
+        standard_error=found.standard_error if np.isfinite(found.standard_error) else None,
+    )
+
+
+def _trained_at_site(work: Work, taught: "_Taught", seed: int) -> tuple[Training, Shared]:
+    """Train on the site's own rows, with those of other sites, or both ways."""
     share = work.spec.train.share
-    if share == "alone":
-        return _train(work, taught, seed), None
     columns = feature_columns(work.spec, work.dataset)
     most = most_rows((column.type for column in columns), 2**62, most_cells=MOST_CELLS) - len(taught.rows)
     peers = peer_rows(work, taught.classes, most=most, seed=seed)
@@ -109,9 +157,16 @@ def _trained(work: Work, taught: "_Taught", seed: int) -> tuple[Training, Shared
     return together if shared.choice == "together" else alone, shared
 
 
-def _train(work: Work, taught: "_Taught", seed: int, peers: PeerRows | None = None) -> Training:
+def _train(
+    work: Work,
+    taught: "_Taught",
+    seed: int,
+    peers: PeerRows | None = None,
+    *,
+    with_sentences: bool = False,
+) -> Training:
     spec, rules, context = work.spec, work.rules, work.factory.context
-    encoder, x = _encoded(work, taught.rows, peers)
+    encoder, x = _encoded(work, taught.rows, peers, with_sentences=with_sentences)
     happened = moments_of_rows(work)
     target, weight, pairs = taught.target, taught.weight, _fold_positions(work, taught)
     if peers is not None:  # every fold learns from all of them, and none validates on them
@@ -207,7 +262,9 @@ def _taught(work: Work, seed: int) -> _Taught:
     )
 
 
-def _encoded(work: Work, rows: np.ndarray, peers: PeerRows | None) -> tuple[Encoder, np.ndarray]:
+def _encoded(
+    work: Work, rows: np.ndarray, peers: PeerRows | None, *, with_sentences: bool
+) -> tuple[Encoder, np.ndarray]:
     """Learn the encoder from rows, and encode them; beside their matrix no copy of them is left."""
     columns = feature_columns(work.spec, work.dataset)
     # With the label, so that a table without a feature has rows all the same.
@@ -216,8 +273,13 @@ def _encoded(work: Work, rows: np.ndarray, peers: PeerRows | None) -> tuple[Enco
         features = pl.concat([features, peers.features], how="vertical_relaxed")
     artifacts = work.factory.artifacts
     kept = work.factory.features_of
-    encoder = learn(features, columns, partial(picture_of, artifacts=artifacts, kept=kept))
-    return encoder, encode_table(encoder, features, pictures=readers_of(encoder, artifacts.get, kept))
+    encoder = learn(
+        features,
+        columns,
+        partial(picture_of, artifacts=artifacts, kept=kept),
+        partial(sentences_of, artifacts=artifacts) if with_sentences else None,
+    )
+    return encoder, encode_table(encoder, features, readers=readers_of(encoder, artifacts.get, kept))
 
 
 def _groups_of(work: Work) -> np.ndarray | None:
@@ -356,5 +418,5 @@ def _golden(work: Work, model: Model) -> bytes:
     """Rows of the test part as a client would send them, with the answers of the batch path."""
     encoder = model.package.encoder
     frame = work.rows.frame[work.rows.test[:GOLDEN_ROWS]].select(encoder.columns)
-    answers = model.answers(model.scores(encode(encoder, to_columns(frame, encoder.columns), model.pictures)))
+    answers = model.answers(model.scores(encode(encoder, to_columns(frame, encoder.columns), model.readers)))
     return msgspec.json.encode({"rows": json_rows(frame, encoder.lists), "predictions": answers})

@@ -268,7 +268,7 @@ def _rows(
     places = np.flatnonzero(parts == TEST)
     model = load(digest, factory.artifacts.get)
     tested = frame[places]
-    scores = model.scores(encode_table(package.encoder, tested, pictures=model.pictures))
+    scores = model.scores(encode_table(package.encoder, tested, readers=model.readers))
     scored = _scored(factory, trained)
     learned = frame[scored.rows]
     return (

@@ -21,7 +21,8 @@ from linewright.model.explanation_text import cannot_be_explained
 from linewright.model.facts import Calibration, CalibrationMethod, Package, RequestColumn, Trained
 from linewright.model.onnx.contributions import Explainer, open_explainer, sources_of, to_answers
 from linewright.model.onnx.session import LISTS_AT_ONCE, ROWS_AT_ONCE, Graph, Input, open_graph
-from linewright.model.pictures import Files, KeptBy, readers_of
+from linewright.model.pictures import Files, KeptBy, PictureReader
+from linewright.model.readers import readers_of
 from linewright.model.tasks import task
 from linewright.model.tasks.links import HAZARD
 from linewright.store.protocols import Artifacts, Metadata
@@ -58,8 +59,9 @@ class Model:
         kept: KeptBy | None = None,
     ) -> None:
         self.package, self.digest, self._graph = package, digest, graph
-        self.pictures = readers_of(package.encoder, files, kept)
-        """What reads the pictures of each column."""
+        self.readers = readers_of(package.encoder, files, kept)
+        """What reads columns that need more bytes than the package, see `encode`."""
+        self.pictures = {name: one for name, one in self.readers.items() if isinstance(one, PictureReader)}
         self._rules, self._feed = task(package.task), Feed(package.encoder)
         self._explainer: Explainer | None = None
         self._names = package.classes or package.encoder.listed

@@ -44,8 +44,8 @@ class MatrixReader:
         What a row may have.
     encoder
         Makes a matrix; of no raw columns.
-    pictures
-        What reads the pictures of `encoder.pictures`.
+    readers
+        What reads the columns of `encoder.pictures` and `encoder.sentences`.
     """
 
     def __init__(
@@ -53,7 +53,7 @@ class MatrixReader:
         reader: RowReader,
         columns: Sequence[RequestColumn],
         encoder: Encoder,
-        pictures: Readers = MappingProxyType({}),
+        readers: Readers = MappingProxyType({}),
     ) -> None:
         self._reader, by_name = reader, {column.name: column for column in columns}
         self._width = len(encoder.encodings)
@@ -81,8 +81,8 @@ class MatrixReader:
         if encoder.window is not None:
             self._names.update(encoder.columns)
         self._readers: Readers = {
-            **pictures,
-            **{text.column: TextReader(text) for text in encoder.texts},
+            **{text.column: TextReader(text) for text in encoder.texts if text.column not in readers},
+            **readers,
             **histories_of(encoder),
         }
 

@@ -21,8 +21,8 @@ from linewright.serve.rows.typed import Row, TypedBodies, TypedRow, Unusual, typ
 
 TOLERANCE = 1e-6
 """Largest difference of a golden answer: processors round the last bits of a sum differently."""
-TOLERANCE_OF_PICTURES = 0.02
-"""The same if pictures are read."""
+TOLERANCE_OF_NETWORKS = 0.02
+"""The same if a network reads pictures or texts."""
 
 
 class RequestForm(NamedTuple):
@@ -94,13 +94,18 @@ class Scorer:
         self._read_time = converter(time, frozenset(missing)) if time else None
         self._reader = RowReader(self.form.columns, missing=missing, needs=self.needs)
         self._matrix = (
-            None if encoder.is_raw else MatrixReader(self._reader, self.form.columns, encoder, model.pictures)
+            None if encoder.is_raw else MatrixReader(self._reader, self.form.columns, encoder, model.readers)
         )
 
     @property
     def reads_files(self) -> bool:
-        """Whether a row has pictures: these take long to read, and are kept."""
+        """Whether a row has pictures, which are kept."""
         return bool(self.model.package.encoder.pictures)
+
+    @property
+    def is_slow(self) -> bool:
+        """Whether a row takes milliseconds, since a network reads it."""
+        return self.reads_files or bool(self.model.package.encoder.sentences)
 
     def knowing(self, known: Sequence[str]) -> "Scorer":
         """Return one with the same model that takes other further columns."""
@@ -161,7 +166,7 @@ class Scorer:
 
     def encode(self, columns: Columns) -> NDArray[np.float32]:
         """Return the matrix that the model reads."""
-        return encode(self.model.package.encoder, columns, self.model.pictures)
+        return encode(self.model.package.encoder, columns, self.model.readers)
 
     def answers(self, x: NDArray[np.float32]) -> list[dict[str, Any]]:
         """Return one answer a row of the matrix."""
@@ -270,18 +275,18 @@ class Scorer:
         Raises
         ------
         Corrupt
-            If an answer differs by more than 1e-6 from the one that was packaged; by more than 0.02 where pictures are read.
+            If an answer differs by more than 1e-6 from the one that was packaged; by more than 0.02 if a network reads pictures or texts.
         """
         golden = read_golden(self.model.package, get)
         if not golden.rows:
             return
         rows, predictions = list(golden.rows), list(golden.predictions)
         allowed = TOLERANCE
-        if self.reads_files:
-            # A picture may have been forgotten since, and the last digits of a network are the machine's.
+        if self.is_slow:
+            # The last digits of a network are the machine's. A picture may have been forgotten since.
             there = [i for i, row in enumerate(rows) if self._are_there(row, get)]
             rows, predictions = [rows[i] for i in there], [predictions[i] for i in there]
-            allowed = TOLERANCE_OF_PICTURES
+            allowed = TOLERANCE_OF_NETWORKS
         if not rows:
             return
         x = self.encode(self.read(rows))

@@ -1,0 +1,272 @@
+"""Texts of few labels: an encoder of sentences knows words that no training text had, and is used if folds say that it is better."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+
+from linewright.errors import SpecError
+from linewright.interfaces.cli.render.dispatch import result_text
+from linewright.line.detached.folder import read_folder, ready_to_serve
+from linewright.line.factory import Factory
+from linewright.line.facts import RunResult
+from linewright.line.file.read import parse_line
+from linewright.line.maintenance.gc import collect
+from linewright.line.runs.execute import execute_inline
+from linewright.line.runs.plan import make_plan
+from linewright.model.facts import Package, Trained
+from linewright.model.package.model import load
+from linewright.operations.detached import detach
+from linewright.operations.evidence import card, rebuild
+from linewright.serve.rows.scorer import Scorer
+
+ANIMALS = [
+    "dog",
+    "cat",
+    "horse",
+    "cow",
+    "sheep",
+    "goat",
+    "pig",
+    "hen",
+    "duck",
+    "goose",
+    "rabbit",
+    "mouse",
+    "rat",
+    "fox",
+    "wolf",
+    "bear",
+    "lion",
+    "tiger",
+    "leopard",
+    "elephant",
+    "giraffe",
+    "zebra",
+    "monkey",
+    "gorilla",
+    "camel",
+    "donkey",
+    "deer",
+    "moose",
+    "squirrel",
+    "hedgehog",
+    "badger",
+    "otter",
+    "seal",
+    "whale",
+    "dolphin",
+    "shark",
+    "salmon",
+    "trout",
+    "frog",
+    "toad",
+    "lizard",
+    "snake",
+    "turtle",
+    "crocodile",
+    "eagle",
+    "hawk",
+    "owl",
+    "crow",
+    "sparrow",
+    "parrot",
+    "penguin",
+    "ostrich",
+    "swan",
+    "bat",
+    "bee",
+    "wasp",
+    "ant",
+    "spider",
+    "beetle",
+    "butterfly",
+]
+THINGS = [
+    "hammer",
+    "chair",
+    "table",
+    "lamp",
+    "phone",
+    "kettle",
+    "spoon",
+    "fork",
+    "knife",
+    "plate",
+    "bottle",
+    "bucket",
+    "ladder",
+    "drill",
+    "saw",
+    "brush",
+    "paint",
+    "door",
+    "window",
+    "carpet",
+    "curtain",
+    "pillow",
+    "blanket",
+    "mirror",
+    "clock",
+    "radio",
+    "camera",
+    "printer",
+    "keyboard",
+    "pencil",
+    "paper",
+    "envelope",
+    "stamp",
+    "wallet",
+    "umbrella",
+    "jacket",
+    "shoe",
+    "glove",
+    "scarf",
+    "helmet",
+    "bicycle",
+    "truck",
+    "train",
+    "boat",
+    "engine",
+    "wheel",
+    "tyre",
+    "battery",
+    "cable",
+    "pump",
+    "pipe",
+    "valve",
+    "screw",
+    "nail",
+    "brick",
+    "tile",
+    "roof",
+    "fence",
+    "bench",
+]
+SAID = ("I saw a {} today", "They have an old {}", "Where is the {} now", "She wants another {} soon")
+LINE = "letters"
+FILE = """\
+line: letters
+sources: {letters: {file: letters.csv}}
+label: {column: is_animal, positive: "yes"}
+contract: {columns: {text: {type: text}}}
+train: {budget: quick, task: binary, SENTENCES split: {test: 0.3}}
+gates: [{metric: roc_auc, at_least: 0.8, confidence: 0.6}]
+"""
+
+
+def letters() -> pl.DataFrame:
+    """Return texts of which each has a word that no other has."""
+    words = [(word, "yes") for word in ANIMALS] + [(word, "no") for word in THINGS]
+    order = np.random.default_rng(3).permutation(len(words))
+    chosen = [words[number] for number in order]
+    texts = [SAID[place % len(SAID)].format(word) for place, (word, _) in enumerate(chosen)]
+    return pl.DataFrame({"text": texts, "is_animal": [label for _, label in chosen]})
+
+
+def written(root: Path, sentences: str) -> Path:
+    (root / "lines").mkdir(parents=True)
+    letters().write_csv(root / "letters.csv")
+    said = f"sentences: {sentences}," if sentences else ""
+    (root / "lines" / f"{LINE}.yaml").write_text(FILE.replace("SENTENCES", said))
+    return root
+
+
+def trained(factory: Factory, ran: RunResult) -> Trained:
+    return factory.metadata.get(factory.metadata.get(ran.digest, Package).trained, Trained)
+
+
+@pytest.fixture(scope="module")
+def learned(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Factory, RunResult]]:
+    """Give a factory with the line that chose by itself, and its run."""
+    root = written(tmp_path_factory.mktemp("sentences") / "factory", "auto")
+    with Factory.create(root) as factory:
+        yield factory, execute_inline(factory, LINE)
+
+
+def test_the_folds_decide_and_the_card_says_why(learned):
+    """Words that a model has not seen mean something to who has read other texts."""
+    factory, ran = learned
+    found = trained(factory, ran).understood
+
+    assert found is not None
+    assert "sentences" == found.choice
+    assert found.gain > found.standard_error
+    assert ran.promoted
+    assert "an encoder of sentences reads its texts too: out-of-fold loss on" in result_text(ran)
+    assert "n encoder of sentences reads its texts too" in card(factory, LINE).markdown
+
+
+def test_new_words_are_told_apart(learned):
+    """As a request has them, one by one or together."""
+    factory, ran = learned
+    scorer = Scorer(load(ran.digest, factory.artifacts.get))
+    asked = [
+        "We met a kangaroo there",
+        "We met a hamster there",
+        "We bought a screwdriver there",
+        "We bought a sofa there",
+    ]
+    answers = scorer.score([{"text": text} for text in asked])
+
+    assert ["yes", "yes", "no", "no"] == [one["prediction"] for one in answers]
+    assert answers[:1] == scorer.score([{"text": asked[0]}])
+    assert scorer.is_slow
+    assert 4 == len(scorer.score([{"text": text} for text in ("", None, "\udcff\x00", "word " * 5_000)]))
+    scorer.check_golden(factory.artifacts.get)
+
+
+def test_its_bytes_are_kept_carried_and_found_again(learned, tmp_path):
+    """An endpoint without them could not answer."""
+    factory, ran = learned
+    (encoder,) = factory.metadata.get(ran.digest, Package).encoder.sentences
+    collect(factory, grace_s=-60, dry_run=False)
+    folder = tmp_path / "site"
+    detach(factory, f"{LINE}@1", folder)
+
+    assert factory.artifacts.has(encoder.model)
+    assert {encoder.model, encoder.tokenizer} <= set(read_folder(folder)[0].artifacts)
+    assert ready_to_serve(folder)
+    assert "R0" == rebuild(factory, f"{LINE}@1").level
+
+
+def test_a_line_without_the_word_stays_as_it_was(learned, tmp_path):
+    """And one that says `never` is the same line."""
+    with Factory.create(written(tmp_path / "factory", "")) as factory:
+        ran = execute_inline(factory, LINE)
+        text = factory.path_of(LINE).read_text().replace("train: {", "train: {sentences: never, ")
+        changed = parse_line(text, name=str(factory.path_of(LINE)))
+
+        assert trained(factory, ran).understood is None
+        assert () == factory.metadata.get(ran.digest, Package).encoder.sentences
+        assert () == make_plan(factory, changed).changes
+    roc = {one.name: one.value for one in ran.metrics}["roc_auc"]
+    better = {one.name: one.value for one in learned[1].metrics}["roc_auc"]
+    assert roc + 0.15 < better
+
+
+def test_many_labels_need_no_encoder(tmp_path, monkeypatch):
+    """With them grams are as good, and take a hundredth of the time."""
+    monkeypatch.setattr("linewright.line.steps.train.FEW_LABELS", 50)
+    with Factory.create(written(tmp_path / "factory", "auto")) as factory:
+        found = trained(factory, execute_inline(factory, LINE)).understood
+
+    assert found is not None
+    assert ("grams", 0) == (found.choice, found.compared)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "says"),
+    [
+        ("type: text", "type: category", "no column that the model may read is a text"),
+        ("task: binary,", "task: binary, engine: flaml,", "cannot be used yet with engine: flaml"),
+    ],
+)
+def test_what_it_cannot_be_used_with_is_refused(tmp_path, old, new, says):
+    root = written(tmp_path / "factory", "always")
+    path = root / "lines" / f"{LINE}.yaml"
+    path.write_text(path.read_text().replace(old, new))
+    with Factory.create(root) as factory, pytest.raises(SpecError, match=says):
+        execute_inline(factory, LINE)
