@@ -154,7 +154,9 @@ def looks(pixels: NDArray[np.uint8]) -> tuple[float, ...]:
     height, width = pixels.shape[:2]
     # Of a large picture every so many pixels: a few tell as much, and all would take a gigabyte on the way.
     down, across = 1 + height // _LOOKED_AT, 1 + width // _LOOKED_AT
-    grey = pixels[::down, ::across].mean(axis=2) / 255
+    seen = pixels[::down, ::across]
+    # To the bit what `mean` gives, in a fifth of the time: a sum of three whole numbers is exact.
+    grey = (seen[..., 0].astype(np.uint16) + seen[..., 1] + seen[..., 2]) / 3 / 255
     inner = grey[1:-1, 1:-1]
     laplacian = grey[:-2, 1:-1] + grey[2:, 1:-1] + grey[1:-1, :-2] + grey[1:-1, 2:] - 4 * inner
     return (
