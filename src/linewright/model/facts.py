@@ -196,6 +196,32 @@ class Shared(msgspec.Struct, frozen=True, kw_only=True):
     """Of `gain`, row by row."""
 
 
+class SizeTried(msgspec.Struct, frozen=True, kw_only=True):
+    """A size of pictures that was tried."""
+
+    side: int
+    """In pixels."""
+    loss: float
+    """Mean out-of-fold loss of one quick model: log-loss, or squared error of numbers."""
+
+
+class PicturesRead(msgspec.Struct, frozen=True, kw_only=True):
+    """How the pictures of a line became numbers, where its line file says something of it."""
+
+    side: int
+    """Pictures are scaled to squares of so many pixels."""
+    tried: tuple[SizeTried, ...] = ()
+    """The sizes that were compared, the smallest first; none where there was one."""
+    rows: int = 0
+    """Training rows on which they were compared."""
+    gain: float | None = None
+    """By how much less the largest loses than the best of the others."""
+    standard_error: float | None = None
+    """Of `gain`, row by row."""
+    backbone: str | None = None
+    """Digest of the file of a network of one's own."""
+
+
 class Trained(Result, frozen=True, kw_only=True, tag="trained"):
     """A model in its training library's own form, before packaging."""
 
@@ -241,6 +267,8 @@ class Trained(Result, frozen=True, kw_only=True, tag="trained"):
     the training part counts as seen by it."""
     shared: Shared | None = None
     """Of a site whose line file says `train.share`: what came of it."""
+    pictures: PicturesRead | None = None
+    """Of a line file that says `train.pictures`: what came of it."""
 
 
 class RequestColumn(msgspec.Struct, frozen=True, kw_only=True):

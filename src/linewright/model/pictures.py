@@ -28,8 +28,10 @@ _LOOKED_AT = 1_024
 """Pixels of a side that the looks of a picture are computed from, about."""
 READING = 2
 """Raised when a picture becomes other numbers."""
-MOST_KEPT = 4_000
-"""Pictures whose numbers are kept in memory, 6 kB each."""
+MOST_KEPT = 24_000_000
+"""Bytes of numbers that are kept in memory: those of 4,000 pictures, as the backbone of the extra has them."""
+MOST_OPENED = 8
+"""Backbones that are ready at a time."""
 
 Numbers = NDArray[np.float32]
 
@@ -200,7 +202,7 @@ class _Seen:
 
     def __init__(self) -> None:
         self._numbers: OrderedDict[tuple[str, str], Numbers] = OrderedDict()
-        self._lock = Lock()
+        self._lock, self._bytes = Lock(), 0
 
     def get(self, key: tuple[str, str]) -> Numbers | None:
         with self._lock:
@@ -211,9 +213,11 @@ class _Seen:
 
     def put(self, key: tuple[str, str], numbers: Numbers) -> None:
         with self._lock:
+            before = self._numbers.get(key)
             self._numbers[key] = numbers
-            if len(self._numbers) > MOST_KEPT:
-                self._numbers.popitem(last=False)
+            self._bytes += numbers.nbytes - (0 if before is None else before.nbytes)
+            while self._bytes > MOST_KEPT:
+                self._bytes -= self._numbers.popitem(last=False)[1].nbytes
 
 
 _SEEN = _Seen()
@@ -228,6 +232,8 @@ def _session(backbone: str, files: Files) -> onnxruntime.InferenceSession:
         graph = files(backbone)
         check_graph(graph)
         found = _OPENED.setdefault(backbone, open_session(graph, backbone, all_rewrites=True))
+        for other in list(_OPENED)[:-MOST_OPENED]:
+            _OPENED.pop(other, None)
     return found
 
 
@@ -258,5 +264,19 @@ def picture_of(
     """
     decoder()
     made = import_module("linewright.plugins.efficientnet_lite0")
-    picture = Picture(column=column, backbone=artifacts.put(made.graph(side)), side=side, width=made.WIDTH)
+    return picture_through(
+        column,
+        backbone=artifacts.put(made.graph(side)),
+        side=side,
+        width=made.WIDTH,
+        artifacts=artifacts,
+        kept=kept,
+    )
+
+
+def picture_through(
+    column: str, *, backbone: str, side: int, width: int, artifacts: Artifacts, kept: KeptBy | None = None
+) -> tuple[Picture, PictureReader]:
+    """Return how the pictures of a column become numbers by a backbone that is kept, and what reads them."""
+    picture = Picture(column=column, backbone=backbone, side=side, width=width)
     return picture, PictureReader(picture, artifacts.get, kept)

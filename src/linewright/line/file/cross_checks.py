@@ -50,6 +50,7 @@ def check_sections(spec: LineSpec, root: Entries, mistakes: Mistakes) -> None:
         check_task(spec, spec.train.task),
         _steps(spec),
         _share(spec),
+        _pictures(spec),
         _release(spec),
         _loop(spec),
         _keep(spec),
@@ -625,6 +626,28 @@ def _share(spec: LineSpec) -> Iterator[Problem]:
             found=spec.train.share,
             allowed="alone",
             hint="remove one of the two",
+        )
+
+
+def _pictures(spec: LineSpec) -> Iterator[Problem]:
+    if spec.train.pictures is None:
+        return
+    forbids = {
+        "train.model, which has scale and size of its own": spec.train.model is not None,
+        "recommend": spec.recommend is not None,
+        "forecast": spec.forecast is not None,
+    }
+    if said := [name for name, is_said in forbids.items() if is_said]:
+        yield Problem(
+            path=("train", "pictures"),
+            what=f"how pictures become numbers has no meaning with {either(said)}",
+            hint="remove one of the two",
+        )
+    if not any(rule.type == "file" for rule in spec.contract.columns.values()):
+        yield Problem(
+            path=("train", "pictures"),
+            what="the contract declares no column of pictures",
+            hint="declare it: contract: {columns: {file: {type: file, nullable: false}}}",
         )
 
 

@@ -23,7 +23,7 @@ from linewright.line.spec import LineSpec
 from linewright.model.evaluate.per_class import found_by_class, hardly_in_words
 from linewright.model.facts import Package
 from linewright.model.gates.text import certificate_in_words, undecided_in_words
-from linewright.model.reason_text import chosen_in_words, sample_in_words, shared_in_words
+from linewright.model.reason_text import chosen_in_words, pictures_in_words, sample_in_words, shared_in_words
 from linewright.release.facts import Promoted
 
 
@@ -120,6 +120,7 @@ def _result(work: Work, *, run: str, did: tuple[str, ...]) -> RunResult:
         model="" if work.trained.adopted else f"{work.trained.chosen}: {chosen_in_words(work.trained)}",
         sample=sample_in_words(work.trained.sample) if work.trained.sample else "",
         shared=shared_in_words(work.trained.shared) if work.trained.shared else "",
+        pictures=pictures_in_words(work.trained.pictures) if work.trained.pictures else "",
         trials=work.trained.trials,
         members=() if work.trained.executed is None else work.trained.executed.members,
         adopted=work.trained.adopted is not None,

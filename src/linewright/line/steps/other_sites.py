@@ -111,17 +111,15 @@ def compared(alone: Training, together: Training, *, target: np.ndarray, peers: 
     Together is chosen if its loss is lower by more than one standard error of the paired difference.
     """
     n = len(target)
-    losses = [_losses(one.out_of_fold[:n], target) for one in (alone, together)]
+    losses = [row_losses(one.out_of_fold[:n], target) for one in (alone, together)]
+    gain, error, compared_on = paired_gain(*losses)
     known = np.isfinite(losses[0]) & np.isfinite(losses[1])
     first, second = (one[known] for one in losses)
-    difference = first - second
-    error = float(difference.std(ddof=1) / sqrt(len(difference))) if len(difference) > 1 else float("inf")
-    gain = float(difference.mean()) if len(difference) else 0.0
     return Shared(
         choice="together" if gain > error else "alone",
         sites=peers.sites,
         rows=len(peers.target),
-        compared=len(difference),
+        compared=compared_on,
         loss_alone=float(first.mean()) if len(first) else None,
         loss_together=float(second.mean()) if len(second) else None,
         gain=gain,
@@ -129,7 +127,21 @@ def compared(alone: Training, together: Training, *, target: np.ndarray, peers: 
     )
 
 
-def _losses(scores: np.ndarray, target: np.ndarray) -> np.ndarray:
+def paired_gain(first: np.ndarray, second: np.ndarray) -> tuple[float, float, int]:
+    """Return by how much less the second of two losses is on the rows that both have, its standard error, and how many rows these are.
+
+    Examples
+    --------
+    >>> paired_gain(np.array([0.5, 0.5, np.nan]), np.array([0.25, 0.25, 0.0]))
+    (0.25, 0.0, 2)
+    """
+    known = np.isfinite(first) & np.isfinite(second)
+    difference = first[known] - second[known]
+    error = float(difference.std(ddof=1) / sqrt(len(difference))) if len(difference) > 1 else float("inf")
+    return (float(difference.mean()) if len(difference) else 0.0), error, len(difference)
+
+
+def row_losses(scores: np.ndarray, target: np.ndarray) -> np.ndarray:
     """Return the log-loss of each row, or the squared error of numbers; NaN for rows of no fold."""
     if scores.ndim == 1:
         return (scores - target) ** 2

@@ -15,7 +15,7 @@ from linewright.errors import RequestError
 from linewright.features.encode import encode
 from linewright.features.encode_table import encode_table
 from linewright.features.facts import Encoder
-from linewright.features.learn import learn, to_columns
+from linewright.features.learn import Look, learn, to_columns
 from linewright.line.engines import engine_of, file_and_function, is_plugged, trainers_of
 from linewright.line.predict.batch import json_rows
 from linewright.line.run_context import CODE_FILE, Work, chosen_by, missing_texts, optional_columns
@@ -23,17 +23,19 @@ from linewright.line.split_rows import label_text, weights
 from linewright.line.steps.adopt import adopt, adopted_graph, parity_of_adopted
 from linewright.line.steps.forecast import train_forecast
 from linewright.line.steps.ingest import moments_of_rows
-from linewright.line.steps.other_sites import PeerRows, compared, peer_rows
+from linewright.line.steps.other_sites import PeerRows, compared, peer_rows, row_losses
+from linewright.line.steps.pictures import MOST_COMPARED, choose_pictures
 from linewright.line.steps.recommend import train_recommender
 from linewright.model.export.parity import parity, refused_by
 from linewright.model.export.to_onnx import to_onnx
-from linewright.model.facts import Estimated, Parity, RequestColumn, Sample, Shared, Trained
+from linewright.model.facts import Estimated, Parity, PicturesRead, RequestColumn, Sample, Shared, Trained
 from linewright.model.families.trainer import TRAINERS, read_native
 from linewright.model.forecast.parity import parity_of_steps
 from linewright.model.metrics.definitions import metric
 from linewright.model.package.model import Model, build, keep_package, load, open_model
-from linewright.model.pictures import picture_of, readers_of
+from linewright.model.pictures import readers_of
 from linewright.model.recommend.parity import parity_of_lists
+from linewright.model.spec import TrainSpec, TrialsBudget
 from linewright.model.tasks.links import HAZARD
 from linewright.model.train.fit import Training, TrainingRows, train
 from linewright.model.train.sample import MOST_CELLS, Drawn, draw, most_rows
@@ -88,6 +90,7 @@ def train_step(work: Work) -> Trained:
         band=training.band,
         scored=context.artifacts.put(_scored(training, taught.rows)) if rules.has_positive else None,
         shared=shared,
+        pictures=_pictures(work, taught, seed)[1],
     )
 
 
@@ -111,7 +114,7 @@ def _trained(work: Work, taught: "_Taught", seed: int) -> tuple[Training, Shared
 
 def _train(work: Work, taught: "_Taught", seed: int, peers: PeerRows | None = None) -> Training:
     spec, rules, context = work.spec, work.rules, work.factory.context
-    encoder, x = _encoded(work, taught.rows, peers)
+    encoder, x = _encoded(work, taught.rows, _pictures(work, taught, seed)[0], peers)
     happened = moments_of_rows(work)
     target, weight, pairs = taught.target, taught.weight, _fold_positions(work, taught)
     if peers is not None:  # every fold learns from all of them, and none validates on them
@@ -139,6 +142,46 @@ def _train(work: Work, taught: "_Taught", seed: int, peers: PeerRows | None = No
         fits=work.factory.fits_of(spec.line).part(work.known["split"]),
         engine=engine_of(work),
     )
+
+
+def _pictures(work: Work, taught: "_Taught", seed: int) -> tuple[Look, PicturesRead | None]:
+    """Return how pictures become numbers: decided once, on the line's own rows."""
+    return work.once("pictures", lambda: choose_pictures(work, partial(_losses, work, taught, seed)))
+
+
+def _losses(work: Work, taught: "_Taught", seed: int, look: Look) -> np.ndarray:
+    """Return the out-of-fold losses of one quick model, of all rows that are learned from or a part of very many."""
+    n = len(taught.rows)
+    kept = np.sort(np.random.Generator(np.random.PCG64(seed)).permutation(n)[:MOST_COMPARED])
+    place = np.full(n, -1)
+    place[kept] = np.arange(len(kept))
+    pairs = [
+        tuple(part[part >= 0] for part in (place[a], place[b])) for a, b in _fold_positions(work, taught)
+    ]
+    encoder, x = _encoded(work, taught.rows[kept], look, None)
+    rows = TrainingRows(
+        x=x,
+        target=taught.target[kept],
+        weight=taught.weight[kept],
+        encoder=encoder,
+        task=work.rules.name,
+        classes=taught.classes,
+        folds=[(learned, judged) for learned, judged in pairs if len(learned) and len(judged)],
+        seed=seed,
+    )
+    context = work.factory.context
+    training = train(
+        rows,
+        TrainSpec(
+            budget=TrialsBudget(trials=1),
+            folds=work.spec.train.folds,
+            max_seconds=work.spec.train.max_seconds,
+        ),
+        report=context.report,
+        workers=context.workers,
+        fits=work.factory.fits_of(work.spec.line).part(work.known["split"]),
+    )
+    return row_losses(training.out_of_fold, rows.target)
 
 
 def _scored(training: Training, rows: np.ndarray) -> bytes:
@@ -207,7 +250,7 @@ def _taught(work: Work, seed: int) -> _Taught:
     )
 
 
-def _encoded(work: Work, rows: np.ndarray, peers: PeerRows | None) -> tuple[Encoder, np.ndarray]:
+def _encoded(work: Work, rows: np.ndarray, look: Look, peers: PeerRows | None) -> tuple[Encoder, np.ndarray]:
     """Learn the encoder from rows, and encode them; beside their matrix no copy of them is left."""
     columns = feature_columns(work.spec, work.dataset)
     # With the label, so that a table without a feature has rows all the same.
@@ -216,7 +259,7 @@ def _encoded(work: Work, rows: np.ndarray, peers: PeerRows | None) -> tuple[Enco
         features = pl.concat([features, peers.features], how="vertical_relaxed")
     artifacts = work.factory.artifacts
     kept = work.factory.features_of
-    encoder = learn(features, columns, partial(picture_of, artifacts=artifacts, kept=kept))
+    encoder = learn(features, columns, look)
     return encoder, encode_table(encoder, features, pictures=readers_of(encoder, artifacts.get, kept))
 
 
