@@ -15,7 +15,11 @@ from hostile_pictures import hostile_pictures
 from PIL import Image
 
 from linewright.line.factory import Factory
+from linewright.line.record.registry import find_model
 from linewright.line.steps.ingest import served_rows
+from linewright.model.package.model import load
+from linewright.serve.rows.occlusion import occlusions
+from linewright.serve.rows.scorer import Scorer
 from linewright.store.local import LocalArtifacts
 from linewright.store.values import digest_of_bytes
 
@@ -87,6 +91,62 @@ def test_what_a_picture_contributed_is_told(served):
 
     assert 200 == status
     assert ["file"] == list(told["predictions"][0]["contributions"])
+
+
+def _part_of_the_shape(patches, picture):
+    """Return the share of what speaks for the answer that lies where the shape is."""
+    bright = np.asarray(picture).reshape(8, 6, 8, 6).mean((1, 3)) > 100
+    speaks = np.maximum(patches, 0)
+    return speaks[bright].sum() / speaks.sum()
+
+
+def test_an_explanation_says_which_parts_of_a_picture_speak_for_the_answer(served):
+    """They lie where the circle is."""
+    picture = drawn.drawn("circle", 7_002)
+    body = {"rows": [{"file": _text(drawn.encoded(picture))}], "explain": True}
+    told = served.ask("POST", PATH, body)[2]["predictions"][0]
+    seen = told["occlusion"]["file"]
+
+    assert "circle" == seen["of"] == told["prediction"]
+    assert (8, 8) == np.shape(seen["patches"]) == np.shape(seen["log_odds"])
+    assert _part_of_the_shape(seen["log_odds"], picture) > 0.8
+
+
+def test_few_pictures_are_explained_at_a_time(served):
+    """Each is answered eighty times."""
+    body = {"rows": [{"file": _text(PICTURE)}] * 9, "explain": True}
+    status, _, told = served.ask("POST", PATH, body)
+
+    assert 422 == status
+    assert "at most 8 rows" in told["message"]
+
+
+def test_a_row_without_a_picture_is_explained_without_its_parts(served):
+    """Beside one that has a picture."""
+    body = {"rows": [{"file": _text(PICTURE)}, {"file": None}], "explain": True}
+    status, _, told = served.ask("POST", PATH, body)
+
+    assert 422 == status or "occlusion" not in told["predictions"][1]
+
+
+def test_explanations_end_in_time(tmp_path_factory, tmp_path):
+    """Beyond the first picture, and its coarse grid, only what there is time for; nothing hangs on the clock but how fine it is."""
+    root = drawn.make_factory(tmp_path_factory, tmp_path / "factory")
+    ticks = iter(range(0, 10_000, 3))
+    with Factory.open(root) as factory:
+        model = load(find_model(factory, drawn.LINE).digest, factory.artifacts.get)
+        scorer = Scorer(model)
+        rows = [
+            {"name": "n", "file": factory.artifacts.put(one)}
+            for one in (PICTURE, drawn.encoded(drawn.drawn("circle", 8)))
+        ]
+        x = scorer.matrix(rows)
+        slow = occlusions(model, x, rows, clock=lambda: next(ticks))
+        fast = occlusions(model, x, rows, clock=lambda: 0.0)
+
+    assert (4, 4) == np.shape(slow[0]["file"]["patches"])
+    assert {} == slow[1]
+    assert [(8, 8)] * 2 == [np.shape(one["file"]["patches"]) for one in fast]
 
 
 def test_the_log_has_the_digest_and_feedback_finds_the_answer(served):

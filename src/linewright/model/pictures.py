@@ -106,6 +106,31 @@ class PictureReader:
         if self._known(digest) is None:
             _SEEN.put((self._way, digest), self._of(pixels))
 
+    def occluded(self, digest: str, grid: int) -> Numbers:
+        """Return the numbers of the backbone for a picture of which one part has the mean colour, shape (grid * grid, width).
+
+        Parameters
+        ----------
+        grid
+            Parts of a side, at least 1: from the top, each row from the left.
+
+        Raises
+        ------
+        NotFound, RequestError
+            If it is not there, or no picture.
+        """
+        pixels = decoder().decode(self._files(digest), f"picture {digest}").pixels
+        square = decoder().scaled(pixels, self._picture.side)
+        colour = square.mean(axis=(0, 1)).round().astype(np.uint8)
+        ends = np.linspace(0, self._picture.side, grid + 1).round().astype(int).tolist()
+        numbers = np.empty((grid * grid, self._picture.width), dtype=np.float32)
+        for part in range(grid * grid):
+            down, across = divmod(part, grid)
+            hidden = square.copy()
+            hidden[ends[down] : ends[down + 1], ends[across] : ends[across + 1]] = colour
+            numbers[part] = self._through(hidden)
+        return numbers
+
     def _numbers(self, digest: str) -> Numbers:
         known = self._known(digest)
         if known is not None:
@@ -128,10 +153,12 @@ class PictureReader:
 
     def _of(self, pixels: NDArray[np.uint8]) -> Numbers:
         # One by one: a picture has the same numbers whichever others come with it.
-        square = decoder().scaled(pixels, self._picture.side)[np.newaxis]
+        numbers = self._through(decoder().scaled(pixels, self._picture.side))
+        return np.concatenate([np.array(looks(pixels)), numbers]).astype(np.float32)
+
+    def _through(self, square: NDArray[np.uint8]) -> Numbers:
         backbone = _session(self._picture.backbone, self._files)
-        numbers = backbone.run(None, {"pixels": square})[0]
-        return np.concatenate([np.array(looks(pixels)), np.asarray(numbers)[0]]).astype(np.float32)
+        return np.asarray(backbone.run(None, {"pixels": square[np.newaxis]})[0])[0]
 
 
 def way_of(picture: Picture) -> str:

@@ -4,7 +4,7 @@ import base64
 
 import drawn
 
-from linewright.interfaces.console.pictures import heat_map
+from linewright.interfaces.console.pictures import heat_map, occlusion_map
 
 PNG = "data:image/png;base64," + base64.b64encode(drawn.encoded(drawn.drawn("circle", 1, 40))).decode()
 
@@ -26,3 +26,14 @@ def test_texts_of_a_heat_map_cannot_become_markup():
     drawn_ = heat_map([[1.0]], PNG + '"><script>', title='<b a="', cells=[["<i>"]], summary="<u>")
 
     assert not [tag for tag in ("<script>", "<b", "<i>", "<u>") if tag in drawn_]
+
+
+def test_what_speaks_against_an_answer_is_said_and_not_drawn():
+    """Of classes by the change of their probability, of numbers by that of the answer."""
+    of_class = {"of": "a", "patches": [[0.5, -0.25]], "log_odds": [[2.0, -1.0]]}
+    drawn_ = occlusion_map(of_class, PNG, title="t")
+    of_number = occlusion_map({"of": None, "patches": [[0.0, -0.25]]}, PNG, title="t")
+
+    assert (1, 0) == (drawn_.count("<rect"), of_number.count("<rect"))
+    assert "<td>-50.00 %</td><td>+25.00 %</td>" in drawn_
+    assert "<td>+0.25</td>" in of_number

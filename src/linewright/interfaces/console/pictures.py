@@ -17,6 +17,8 @@ _SIDE = 320
 _PNG = "data:image/png;base64,"
 _HEADER = 32
 """Characters of base64 that have the header of a PNG, with its sides."""
+_NOTHING = 1e-6
+"""A largest change that is less is none, and not drawn as the strongest."""
 _STRONGEST = 0.7
 """How much of the picture the strongest cell hides."""
 
@@ -36,6 +38,27 @@ def pictures_of(ask: Ask, line: str, row: Mapping[str, Any], of: str = "") -> Ma
                 shown = ask("picture show", line=line, digest=cell, of=of or None, side=_SIDE)
                 found[name] = f"{_PNG}{shown.png}"
     return found
+
+
+def occlusion_map(seen: Mapping[str, Any], address: str, *, title: str, summary: str = "Table") -> Markup:
+    """Draw what the parts of a picture say for its answer over the picture; what speaks against it stands in the table alone.
+
+    Parameters
+    ----------
+    seen
+        Of one picture, as `serve.rows.occlusion.occlusions` has it. Of classes the odds are drawn, since near 1 all probabilities are alike;
+        the table has the probabilities.
+    address, title, summary
+        As for `heat_map`.
+    """
+    drawn = seen.get("log_odds", seen["patches"])
+    most = max(*map(max, drawn), _NOTHING)
+    cells = [
+        [f"{-100 * cell:+.2f} %" if "log_odds" in seen else f"{-cell:+.4g}" for cell in row]
+        for row in seen["patches"]
+    ]
+    grid = [[max(cell, 0.0) / most for cell in row] for row in drawn]
+    return heat_map(grid, address, title=title, cells=cells, summary=summary)
 
 
 def heat_map(
