@@ -54,3 +54,39 @@ def network(
     )
     made = helper.make_model(graph, opset_imports=[helper.make_opsetid("", opset)], ir_version=8)
     return made.SerializeToString(deterministic=True)
+
+
+def brightness(
+    *, layout: str = "NCHW", dtype: int = TensorProto.FLOAT, ends: str = "", side: Any = 32
+) -> bytes:
+    """Return a file that tells bright pictures from dark ones: two logits, or what `ends` makes of them. Of floats it reads 0 to 1."""
+    shape = ["n", 3, side, side] if layout == "NCHW" else ["n", side, side, 3]
+    unit = 255.0 if dtype == TensorProto.UINT8 else 1.0
+    weights = np.array([[8.0, -8.0]] * 3, dtype=np.float32) / unit
+    constants = [
+        numpy_helper.from_array(weights, "w"),
+        numpy_helper.from_array(np.array([-12.0, 12.0], dtype=np.float32), "b"),
+    ]
+    nodes = [helper.make_node("Cast", ["picture"], ["floats"], to=TensorProto.FLOAT)]
+    perm = [0, 1, 2, 3] if layout == "NCHW" else [0, 3, 1, 2]
+    nodes += [
+        helper.make_node("Transpose", ["floats"], ["turned"], perm=perm),
+        helper.make_node("GlobalAveragePool", ["turned"], ["means"]),
+        helper.make_node("Flatten", ["means"], ["flat"], axis=1),
+        helper.make_node("Gemm", ["flat", "w", "b"], ["logits"]),
+    ]
+    output = "logits"
+    if ends:
+        nodes.append(helper.make_node(ends, ["logits"], ["answers"], axis=1))
+        output = "answers"
+    graph = helper.make_graph(
+        nodes,
+        "brightness",
+        [helper.make_tensor_value_info("picture", dtype, shape)],
+        [helper.make_tensor_value_info(output, TensorProto.FLOAT, ["n", 2])],
+        constants,
+    )
+    made = helper.make_model(
+        graph, opset_imports=[helper.make_opsetid("", 13)], ir_version=8, producer_name="hand"
+    )
+    return made.SerializeToString(deterministic=True)

@@ -110,6 +110,9 @@ class Sample(msgspec.Struct, frozen=True, kw_only=True):
     """How many rows one of the others stands for."""
 
 
+AnswerForm = Literal["probabilities", "logits", "number"]
+
+
 class Adopted(msgspec.Struct, frozen=True, kw_only=True):
     """How the answers of an imported model are read."""
 
@@ -118,7 +121,9 @@ class Adopted(msgspec.Struct, frozen=True, kw_only=True):
     classes: tuple[str, ...]
     """Classes in the order of its probabilities, as spelled in the data; empty for regression."""
     widths: tuple[int, ...]
-    """How many columns each of its inputs takes, in order."""
+    """How many columns each of its inputs takes, in order; of a network that reads pictures, how many numbers it gives."""
+    form: AnswerForm = "probabilities"
+    """Of a network that reads pictures: what it gives."""
 
 
 class Estimated(msgspec.Struct, frozen=True, kw_only=True):

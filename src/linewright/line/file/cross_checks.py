@@ -630,6 +630,13 @@ def _share(spec: LineSpec) -> Iterator[Problem]:
 
 
 def _pictures(spec: LineSpec) -> Iterator[Problem]:
+    model = spec.train.model
+    if model is not None and not spec.reads_pictures and (model.scale is not None or model.size is not None):
+        yield Problem(
+            path=("train", "model"),
+            what="scale and size are of a network that reads pictures, and the contract declares no column of them",
+            hint="declare it: contract: {columns: {file: {type: file, nullable: false}}}",
+        )
     if spec.train.pictures is None:
         return
     forbids = {
@@ -643,7 +650,7 @@ def _pictures(spec: LineSpec) -> Iterator[Problem]:
             what=f"how pictures become numbers has no meaning with {either(said)}",
             hint="remove one of the two",
         )
-    if not any(rule.type == "file" for rule in spec.contract.columns.values()):
+    if not spec.reads_pictures:
         yield Problem(
             path=("train", "pictures"),
             what="the contract declares no column of pictures",

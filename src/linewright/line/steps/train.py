@@ -333,7 +333,7 @@ def package_step(work: Work) -> Parity:
     model = load(digest, context.artifacts.get, work.factory.features_of)
     Scorer(model).check_golden(context.artifacts.get)
     if fitted is None:
-        return parity_of_adopted(trained, native, model, x, seed=context.seed(digest))
+        return parity_of_adopted(work, native, model, x, seed=context.seed(digest))
     return parity(fitted, model, x=x, seed=context.seed(digest))
 
 

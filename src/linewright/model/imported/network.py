@@ -264,7 +264,9 @@ def backbone_of(
     )
 
 
-def to_backbone(data: bytes, *, side: int, scale: Scale, outputs: Sequence[str], where: str) -> Backbone:
+def to_backbone(
+    data: bytes, *, side: int, scale: Scale, outputs: Sequence[str], where: str, is_pooled: bool = True
+) -> Backbone:
     """Return a graph from pixels to numbers.
 
     Of an output of several places, maps or tokens, the mean, the largest and the standard deviation of each channel are taken.
@@ -277,6 +279,8 @@ def to_backbone(data: bytes, *, side: int, scale: Scale, outputs: Sequence[str],
         As `side_of`, `scale_of` and `outputs_of` have them.
     where
         What errors name.
+    is_pooled
+        Whether maps and tokens are taken; else an output is a row of numbers.
 
     Returns
     -------
@@ -291,6 +295,14 @@ def to_backbone(data: bytes, *, side: int, scale: Scale, outputs: Sequence[str],
     model = parse_given(data, where=where)
     network = _seen(model, where)
     ranks = _ranks(model, network, outputs, side, where)
+    if not is_pooled and ranks != [2] * len(ranks):
+        raise RequestError(
+            "an output of the network is no row of answers",
+            where=where,
+            found=", ".join(outputs),
+            allowed="shape [n, classes], or [n, 1] for a number",
+            hint="name another output",
+        )
     graph = model.graph
     rename(graph)
     body, made = list(graph.node), _Nodes()

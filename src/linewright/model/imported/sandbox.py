@@ -17,7 +17,7 @@ import numpy as np
 from linewright.engine.child import Child, ChildEnded, end_in_words, parent
 from linewright.engine.machine import memory
 from linewright.errors import LinewrightError, RequestError, from_json
-from linewright.model.imported.network import OTHERWISE, backbone_of, look_at_network
+from linewright.model.imported.network import OTHERWISE, Network, backbone_of, look_at_network
 from linewright.model.imported.onnx_file import Given, GivenInput, as_onnx, look_at
 from linewright.model.onnx.session import ERRORS, open_session
 from linewright.model.spec import PicturesSpec
@@ -74,11 +74,25 @@ def tried_backbone(data: bytes, asked: PicturesSpec, *, side: int | None, where:
     _said_of(data, where, msgspec.json.encode(how).decode(), None)
 
 
+def tried_network(data: bytes, *, where: str) -> Network:
+    """Return what a network says about itself, after it read a picture, in any scale, in a process of its own.
+
+    Raises
+    ------
+    RequestError, Denied
+        As `tried_backbone`.
+    """
+    how = _Pictures(asked={}, side=None, is_guessed=True)
+    return msgspec.convert(_said_of(data, where, msgspec.json.encode(how).decode(), None), Network)
+
+
 class _Pictures(msgspec.Struct, frozen=True):
     """How a network is to read pictures."""
 
     asked: dict[str, Any]
     side: int | None
+    is_guessed: bool = False
+    """Whether any scale will do, and all outputs."""
 
 
 def _said_of(data: bytes, where: str, pictures: str, patience_s: float | None) -> Any:
@@ -142,9 +156,13 @@ def _read_table(data: bytes, where: str) -> Any:
 
 def _read_pictures(data: bytes, pictures: str, where: str) -> Any:
     how = msgspec.json.decode(pictures, type=_Pictures)
-    asked = PicturesSpec.model_validate(how.asked)
+    network = look_at_network(data, where=where)
+    asked = PicturesSpec.model_validate(how.asked, strict=False)
+    if how.is_guessed:
+        scale = "bytes" if network.dtype == "uint8" else "unit"
+        asked = PicturesSpec(backbone=where, scale=scale, outputs=network.outputs)
     backbone_of(data, asked, side=how.side, otherwise=OTHERWISE, where=where)
-    return msgspec.to_builtins(look_at_network(data, where=where))
+    return msgspec.to_builtins(network)
 
 
 def _answer(graph: bytes, given: Given, where: str) -> None:

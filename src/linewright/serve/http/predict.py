@@ -484,8 +484,15 @@ def infer(loaded: Loaded, log: PredictionLog, asked: oip.Asked) -> Response:
         _check_explained(len(asked.rows), "parameters.explain")
     oip.check_inputs(asked, loaded.line, loaded.scorer.needs)
     oip.check_outputs(asked, loaded.package)
-    explain = {"explain": asked.explain, "occlude": False}  # tensors have no place for parts of pictures
-    answered = answer(loaded, log, asked.rows, asked.place, durable=asked.durable, **explain)
+    answered = answer(
+        loaded,
+        log,
+        asked.rows,
+        asked.place,
+        durable=asked.durable,
+        explain=asked.explain,
+        occlude=False,  # tensors have no place for parts of pictures
+    )
     first = _only(answered.arms) or loaded.front
     return oip.to_response(
         asked.infer,
