@@ -16,7 +16,7 @@ import numpy as np
 import onnxruntime
 from numpy.typing import NDArray
 
-from linewright.errors import NotFound, Terminal
+from linewright.errors import NotFound, RequestError, Terminal
 from linewright.features.facts import LOOKS, Encoder, Picture
 from linewright.model.onnx.session import check_graph, open_session
 from linewright.store.protocols import Artifacts
@@ -94,7 +94,7 @@ class PictureReader:
                 seen[i] = known[: len(LOOKS)]
                 continue
             with suppress(NotFound):
-                seen[i] = looks(decoder().decode(self._files(digest), f"picture {digest}").pixels)
+                seen[i] = looks(decoded(self._files(digest), f"picture {digest}").pixels)
         return seen
 
     def knows(self, digest: str) -> bool:
@@ -119,7 +119,7 @@ class PictureReader:
         NotFound, RequestError
             If it is not there, or no picture.
         """
-        pixels = decoder().decode(self._files(digest), f"picture {digest}").pixels
+        pixels = decoded(self._files(digest), f"picture {digest}").pixels
         square = decoder().scaled(pixels, self._picture.side)
         colour = square.mean(axis=(0, 1)).round().astype(np.uint8)
         ends = np.linspace(0, self._picture.side, grid + 1).round().astype(int).tolist()
@@ -149,7 +149,7 @@ class PictureReader:
         return found
 
     def _made(self, digest: str) -> Numbers:
-        return self._of(decoder().decode(self._files(digest), f"picture {digest}").pixels)
+        return self._of(decoded(self._files(digest), f"picture {digest}").pixels)
 
     def _of(self, pixels: NDArray[np.uint8]) -> Numbers:
         # One by one: a picture has the same numbers whichever others come with it.
@@ -213,6 +213,35 @@ def decoder() -> Any:
         ) from error
 
 
+_DICOM = slice(128, 132)
+"""Where a file of DICOM says that it is one."""
+
+
+def decoded(data: bytes, where: str) -> Any:
+    """Return a picture with its ``pixels``, uint8 of shape (height, width, 3) in RGB, and its ``media_type``.
+
+    Raises
+    ------
+    RequestError
+        If it cannot be read; it names the place. Also of DICOM if the extra is not installed.
+    Terminal
+        If the extra for pictures is not installed.
+    """
+    if data[_DICOM] != b"DICM":
+        return decoder().decode(data, where)
+    try:
+        found = import_module("linewright.plugins.dicom")
+    except ModuleNotFoundError as error:
+        raise RequestError(
+            "DICOM is not read here",
+            where=where,
+            found=f"no {error.name}",
+            allowed="PNG, JPEG, WEBP, TIFF, BMP",
+            hint="pip install 'linewright[dicom]', or send it as PNG",
+        ) from error
+    return found.decode(data, where)
+
+
 def check_picture(data: bytes, where: str) -> None:
     """Refuse bytes that cannot be read as a picture.
 
@@ -221,7 +250,7 @@ def check_picture(data: bytes, where: str) -> None:
     RequestError
         Naming the place.
     """
-    decoder().decode(data, where)
+    decoded(data, where)
 
 
 class _Seen:

@@ -14,16 +14,18 @@ from linewright.data.facts import Finding
 from linewright.data.profile.column import as_declared
 from linewright.data.profile.label import LabelProfile, describe_label
 from linewright.data.profile.roles import ENOUGH_GROUPS, GivenRoles
+from linewright.data.read.files_source import PATIENT, patient_of
 from linewright.errors import RequestError
 from linewright.line.new.draft import source_name
-from linewright.model.pictures import decoder
+from linewright.model.pictures import decoded
 from linewright.model.task_facts import task_of
 from linewright.model.tasks import task as rules_of
 from linewright.text.numbers import count
 from linewright.text.quoting import quoted, quoted_sentence
 
-ENDINGS = frozenset({".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".bmp"})
+ENDINGS = frozenset({".dcm", ".dicom", ".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".bmp"})
 FOLDER, LABEL, THING = "folder", "label", "thing"
+_DICOM = frozenset({".dcm", ".dicom"})
 _MOSTLY = 0.5
 _LOOKED_AT = 200
 """Pictures that are opened; a run opens all."""
@@ -122,7 +124,7 @@ def draft_pictures(
     column = LABEL if is_deep else FOLDER
     values = pl.Series(column, labels)
     label = describe_label(values, as_declared(column, "category", values), given.positive)
-    group = (_folder_of_thing(names) if is_deep else None) or _group_in(names)
+    group = _patient_in(files) or (_folder_of_thing(names) if is_deep else None) or _group_in(names)
     brought = None
     if model is not None:
         # What reads files of networks takes long to import, and few bring one.
@@ -174,7 +176,7 @@ def _typical_side(files: Sequence[Path]) -> float:
     sides: list[int] = []
     for file in [one for one in files if one.suffix.lower() not in ENDINGS] + list(files[::step]):
         try:
-            sides.append(min(decoder().decode(file.read_bytes(), str(file)).pixels.shape[:2]))
+            sides.append(min(decoded(file.read_bytes(), str(file)).pixels.shape[:2]))
         except RequestError as error:
             error.hint = "take it out of the folder, or repair it"
             raise
@@ -200,6 +202,19 @@ def _folder_of_thing(names: Sequence[str]) -> tuple[str, str, str] | None:
     if len({one.split("/")[1] for one in names}) < _FEWEST_THINGS:
         return None
     return THING, "split_part(name, '/', 2)", "the name of its folder"
+
+
+def _patient_in(files: Sequence[Path]) -> tuple[str, str, str] | None:
+    """Return the column of the patient, as `_group_in` does; `None` if these are not files of DICOM of which several are of one."""
+    if not any(file.suffix.lower() in _DICOM for file in files):
+        return None
+    found = [patient_of(file) for file in files]
+    if None in found or len(set(found)) == len(found):
+        return None
+    because = (
+        f"a hash of PatientID: {len(set(found)):,} of them; who can try all ids can find which has a hash"
+    )
+    return PATIENT, PATIENT, because
 
 
 def _group_in(names: Sequence[str]) -> tuple[str, str, str] | None:
@@ -231,16 +246,20 @@ def _lines(
     yield f"line: {quoted(name)}"
     yield f"about: {quoted_sentence(f'Tell from a picture which of {len(classes)} classes it shows')}"
     yield "sources:"
-    yield f"  {source}: {{files: {quoted_sentence(written)}}}  # a row a picture: its name below the folder, its bytes, and its folder"
+    is_of_patients = group is not None and group[0] == PATIENT
+    asked = ", patient: true" if is_of_patients else ""
+    yield f"  {source}: {{files: {quoted_sentence(written)}{asked}}}  # a row a picture: its name below the folder, its bytes, and its folder"
     yield "table:"
     if group or column == LABEL:
         made = [f"split_part(name, '/', 1) as {LABEL}"] if column == LABEL else [FOLDER]
-        made += [f"{group[1]} as {group[0]}"] if group else []
+        made += [group[0] if group[0] == group[1] else f"{group[1]} as {group[0]}"] if group else []
         sql = " ".join(["select name, file,", ", ".join(made), "from", source])
         yield f"  sql: {quoted_sentence(sql)}"
     yield "  key: name"
     if group:
         yield f"  group: {group[0]}  # {group[2]}; no group is in both parts, so that knowing one does not help"
+        if is_of_patients:
+            yield f"  # subject: {PATIENT}  # then `linewright forget` removes what is stored about one"
     else:
         yield "  # No name says which pictures belong together. If several show one patient, part or batch, say which by a column of SQL,"
         kept = f"name, file, split_part(name, '/', 1) as {LABEL}" if column == LABEL else "*"

@@ -11,7 +11,7 @@ from linewright.errors import RequestError
 from linewright.model.facts import AnswerForm
 from linewright.model.imported.network import GREY, MEANS_AND_SPREADS, look_at_network, scale_of
 from linewright.model.onnx.session import ERRORS, open_session
-from linewright.model.pictures import decoder
+from linewright.model.pictures import decoded, decoder
 from linewright.model.spec import Scale
 from linewright.model.tasks.links import Floats
 
@@ -170,7 +170,7 @@ class GivenNetwork:
         """
         found: list[npt.NDArray[Any]] = []
         for data in files:
-            feed = {self._network.input: self._read(decoder().decode(data, self._where).pixels)}
+            feed = {self._network.input: self._read(decoded(data, self._where).pixels)}
             try:
                 found.append(np.asarray(self._session.run([self._output], feed)[0]).reshape(1, -1))
             except ERRORS as error:
