@@ -18,6 +18,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import urllib.error
 import urllib.request
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -45,6 +46,9 @@ from linewright.line.record.registry import find_model
 from linewright.line.split_rows import label_text
 from linewright.model.package.model import load
 from linewright.serve.listener import endpoint
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests" / "support"))
+from hostile_pictures import hostile_pictures
 
 SIDE = 64
 """Pixels of a side of what the rivals read."""
@@ -233,16 +237,13 @@ def of_task(task: Task, data: Path) -> list[str]:
         path.write_text(path.read_text().replace("budget: quick", "folds: 4, budget: quick"))
         again, again_s = cpu_of(("run", task.name), root)
         rebuilt, _ = cpu_of(("rebuild", f"{task.name}@1"), root)
-        asked = asked_ms(root, task.name) if task is TASKS[0] else None
+        told = of_endpoint(root, task.name) if task is TASKS[0] else ""
     print(
         f"{task.name}: a retraining with other folds {again:.0f} CPU s ({again_s:.0f} s), rebuild {rebuilt:.0f} CPU s",
         file=sys.stderr,
     )
-    if asked is not None:
-        print(
-            f"endpoint: {asked:.1f} ms of CPU for one picture of 128 x 128 pixels that it has not seen",
-            file=sys.stderr,
-        )
+    if told:
+        print(told, file=sys.stderr)
     return table
 
 
@@ -262,8 +263,8 @@ def _row(task: Task, name: str, truth: NDArray[Any], scores: NDArray[Any], *, cp
     return f"| {task.name} | {rows} + {len(truth)} | {name} | {right:.3f} | {auc(truth, scores):.3f} | {cpu:.0f} |"
 
 
-def asked_ms(root: Path, line: str) -> float:
-    """Return the milliseconds of CPU that an endpoint takes for one picture, of many that it has not seen."""
+def of_endpoint(root: Path, line: str) -> str:
+    """Return what an endpoint takes for one picture, of many that it has not seen, and what it says to hostile files."""
     state = root / ".linewright"
     code = "import sys; from pathlib import Path; from linewright.serve.http import server; server.serve(Path(sys.argv[1]), port=0)"
     process = subprocess.Popen([sys.executable, "-c", code, str(state)], stderr=subprocess.DEVNULL)
@@ -271,30 +272,45 @@ def asked_ms(root: Path, line: str) -> float:
         while (address := endpoint(state)) is None:
             time.sleep(0.1)
         chance = np.random.default_rng(1)
-        bodies = [_body(chance) for _ in range(ASKED)]
+        bodies = [_body(_png(chance)) for _ in range(ASKED)]
         for body in bodies[:20]:
             _ask(address, line, body)
         before = _cpu(process.pid)
         for body in bodies[20:]:
             _ask(address, line, body)
-        return 1000 * (_cpu(process.pid) - before) / (ASKED - 20)
+        spent = 1000 * (_cpu(process.pid) - before) / (ASKED - 20)
+        statuses = [_ask(address, line, _body(data)) for _, data in hostile_pictures()]
+        refused = sum(400 <= status < 500 for status in statuses)
+        answers_on = _ask(address, line, bodies[0]) == 200
     finally:
         process.terminate()
         process.wait()
+    return (
+        f"endpoint: {spent:.1f} ms of CPU for one picture of 128 x 128 pixels that it has not seen; {refused} of {len(statuses)} hostile "
+        f"files refused by 4xx, and it answers {'on' if answers_on else 'no more'}"
+    )
 
 
-def _body(chance: np.random.Generator) -> bytes:
+def _png(chance: np.random.Generator) -> bytes:
     file = io.BytesIO()
     Image.fromarray(chance.integers(0, 255, (128, 128), dtype=np.uint8)).save(file, "PNG")
-    return json.dumps({"rows": [{"file": base64.b64encode(file.getvalue()).decode()}]}).encode()
+    return file.getvalue()
 
 
-def _ask(address: str, line: str, body: bytes) -> None:
+def _body(data: bytes) -> bytes:
+    return json.dumps({"rows": [{"file": base64.b64encode(data).decode()}]}).encode()
+
+
+def _ask(address: str, line: str, body: bytes) -> int:
     request = urllib.request.Request(
         f"http://{address}/v1/lines/{line}/predict", body, {"Content-Type": "application/json"}
     )
-    with urllib.request.urlopen(request, timeout=30) as answer:  # noqa: S310 -- our own endpoint
-        answer.read()
+    try:
+        with urllib.request.urlopen(request, timeout=30) as answer:  # noqa: S310 -- our own endpoint
+            answer.read()
+            return answer.status
+    except urllib.error.HTTPError as error:
+        return error.code
 
 
 def _cpu(pid: int) -> float:

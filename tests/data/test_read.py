@@ -197,7 +197,12 @@ def test_json_lines_are_text_like_a_csv_file(tmp_path):
         ('{"a": "\\ud800"}\n', "line 1: half a character"),
         ('{"": 1}\n', "a field has no name"),
         ('{\n "a": 1\n}\n', "line 1: this is not JSON"),
-        ('[{"a": 1}]', "one JSON array"),
+        ('[{"a": 1},\n 5]', "line 2: this is not an object"),
+        ('[{"a": 1}\n {"a": 2}]', "line 2: no comma between two objects"),
+        ('[{"a": 1},\n\n{"a": }]', "line 3: this is not JSON"),
+        ('[{"a": 1},]', "line 1: this is not JSON"),
+        ('[{"a": 1}', "line 1: no comma between two objects: found 'the end of the file'"),
+        ('[{"a": 1}]\n[]', "line 2: more than one list"),
         ('{"a": 1}\n{"a": ' + "[" * 10_000, "line 2: this is not JSON"),
     ],
 )
@@ -205,6 +210,22 @@ def test_json_that_is_no_table_is_refused_by_its_line(tmp_path, text, says):
     """A person must find the record."""
     with pytest.raises(RequestError, match=says):
         read(tmp_path, text, name="a.jsonl")
+
+
+def test_a_list_of_objects_is_a_table(tmp_path):
+    """As programs write it, on one line or on many; rows keep their lines, and objects may be larger than what is read at once."""
+    rows = [{"file": f"a/{k}.png", "label": "x" * (k % 3), "n": k / 4} for k in range(5_000)]
+    rows[7]["label"] = "y" * 200_000
+    one = read(tmp_path, json.dumps(rows), name="a.json")
+    many = read(tmp_path, "\n" + json.dumps(rows, indent=2), name="b.json")
+    empty = read(tmp_path, '[{"a": null}\n]', name="c.json")
+
+    assert one.frame.rows() == many.frame.rows()
+    assert ["file", "label", "n"] == one.frame.columns
+    assert ("a/4999.png", "x", "1249.75") == one.frame.row(4_999)
+    assert 200_000 == len(one.frame["label"][7])
+    assert [1, 3, 8] == [one.lines([5])[0], *many.lines([0, 1])]
+    assert [(None,)] == empty.frame.rows()
 
 
 def test_names_take_the_place_of_the_header(tmp_path):

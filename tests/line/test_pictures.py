@@ -288,15 +288,6 @@ def test_the_card_of_a_model_of_pictures_can_be_read(shapes):
     assert "1 column" in card
 
 
-def test_an_imported_model_of_pictures_is_refused_by_name(shapes):
-    """It would get the numbers of our backbone, which it does not know."""
-    path = shapes.path_of(drawn.LINE)
-    path.write_text(path.read_text().replace("train: {", "train: {model: {file: net.onnx}, "))
-
-    with pytest.raises(RequestError, match=r"contract.columns.file.type|model that is trained here"):
-        check_line(shapes, drawn.LINE)
-
-
 def test_monitors_watch_what_pictures_look_like(shapes):
     """A camera that is out of focus, or a lamp that went out, shows before any label comes; a digest says nothing."""
     reference = make_reference(shapes, shapes.line(drawn.LINE), find_model(shapes, f"{drawn.LINE}@1"))

@@ -3,7 +3,6 @@
 import base64
 import json
 import struct
-import zlib
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from http.client import HTTPConnection
@@ -12,10 +11,15 @@ from time import monotonic
 import drawn
 import numpy as np
 import pytest
+from hostile_pictures import hostile_pictures
 from PIL import Image
 
 from linewright.line.factory import Factory
+from linewright.line.record.registry import find_model
 from linewright.line.steps.ingest import served_rows
+from linewright.model.package.model import load
+from linewright.serve.rows.occlusion import occlusions
+from linewright.serve.rows.scorer import Scorer
 from linewright.store.local import LocalArtifacts
 from linewright.store.values import digest_of_bytes
 
@@ -89,6 +93,62 @@ def test_what_a_picture_contributed_is_told(served):
     assert ["file"] == list(told["predictions"][0]["contributions"])
 
 
+def _part_of_the_shape(patches, picture):
+    """Return the share of what speaks for the answer that lies where the shape is."""
+    bright = np.asarray(picture).reshape(8, 6, 8, 6).mean((1, 3)) > 100
+    speaks = np.maximum(patches, 0)
+    return speaks[bright].sum() / speaks.sum()
+
+
+def test_an_explanation_says_which_parts_of_a_picture_speak_for_the_answer(served):
+    """They lie where the circle is."""
+    picture = drawn.drawn("circle", 7_002)
+    body = {"rows": [{"file": _text(drawn.encoded(picture))}], "explain": True}
+    told = served.ask("POST", PATH, body)[2]["predictions"][0]
+    seen = told["occlusion"]["file"]
+
+    assert "circle" == seen["of"] == told["prediction"]
+    assert (8, 8) == np.shape(seen["patches"]) == np.shape(seen["log_odds"])
+    assert _part_of_the_shape(seen["log_odds"], picture) > 0.8
+
+
+def test_few_pictures_are_explained_at_a_time(served):
+    """Each is answered eighty times."""
+    body = {"rows": [{"file": _text(PICTURE)}] * 9, "explain": True}
+    status, _, told = served.ask("POST", PATH, body)
+
+    assert 422 == status
+    assert "at most 8 rows" in told["message"]
+
+
+def test_a_row_without_a_picture_is_explained_without_its_parts(served):
+    """Beside one that has a picture."""
+    body = {"rows": [{"file": _text(PICTURE)}, {"file": None}], "explain": True}
+    status, _, told = served.ask("POST", PATH, body)
+
+    assert 422 == status or "occlusion" not in told["predictions"][1]
+
+
+def test_explanations_end_in_time(tmp_path_factory, tmp_path):
+    """Beyond the first picture, and its coarse grid, only what there is time for; nothing hangs on the clock but how fine it is."""
+    root = drawn.make_factory(tmp_path_factory, tmp_path / "factory")
+    ticks = iter(range(0, 10_000, 3))
+    with Factory.open(root) as factory:
+        model = load(find_model(factory, drawn.LINE).digest, factory.artifacts.get)
+        scorer = Scorer(model)
+        rows = [
+            {"name": "n", "file": factory.artifacts.put(one)}
+            for one in (PICTURE, drawn.encoded(drawn.drawn("circle", 8)))
+        ]
+        x = scorer.matrix(rows)
+        slow = occlusions(model, x, rows, clock=lambda: next(ticks))
+        fast = occlusions(model, x, rows, clock=lambda: 0.0)
+
+    assert (4, 4) == np.shape(slow[0]["file"]["patches"])
+    assert {} == slow[1]
+    assert [(8, 8)] * 2 == [np.shape(one["file"]["patches"]) for one in fast]
+
+
 def test_the_log_has_the_digest_and_feedback_finds_the_answer(served):
     """The log stays small, and a digest recomputes the answer as the picture would."""
     told = _sent(served, PICTURE)[2]
@@ -99,58 +159,7 @@ def test_the_log_has_the_digest_and_feedback_finds_the_answer(served):
     assert 200 == status, labelled
 
 
-def _chunk(kind, data):
-    return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
-
-
-def _png(width, height, data, bits=8, colour=0):
-    head = struct.pack(">IIBBBBB", width, height, bits, colour, 0, 0, 0)
-    return b"\x89PNG\r\n\x1a\n" + _chunk(b"IHDR", head) + _chunk(b"IDAT", data) + _chunk(b"IEND", b"")
-
-
-def _hostile():
-    """Give a hundred files that are no picture to answer, each with its kind."""
-    whole = drawn.encoded(drawn.drawn("circle", 1))
-    colours = drawn.drawn("circle", 2).convert("RGB")
-    jpeg, webp = drawn.encoded(colours, "JPEG"), drawn.encoded(colours, "WEBP")
-    frames = [drawn.drawn("circle", seed) for seed in range(3)]
-    more = {"save_all": True, "append_images": frames[1:]}
-    sixteen = Image.fromarray(np.arange(4_096, dtype=np.uint16).reshape(64, 64) * 9)
-    files = [
-        ("bomb", _png(side, side, zlib.compress(b"\0" * 1_000_000)))
-        for side in (5_001, 30_000, 65_500, 2**31 - 1)
-    ]
-    files += [("bomb", _png(4_000, 4_000, zlib.compress(b"\0" * size))) for size in (0, 10, 100_000)]
-    text = zlib.compress(b"a" * 50_000_000)
-    files += [("bomb", whole[:33] + _chunk(b"zTXt", b"k\0\0" + text) + whole[33:])]
-    files += [
-        ("truncated", one[: len(one) * part // 12]) for one in (whole, jpeg, webp) for part in range(1, 11)
-    ]
-    files += [
-        ("wrong", data)
-        for data in (b"x", b"%PDF-1.7 ", b"PK\x03\x04" * 9, b"GIF89a" + b"\0" * 40, b"<svg/>", b"\x7fELF" * 8)
-    ]
-    files += [
-        ("wrong", drawn.encoded(colours, form)) for form in ("GIF", "PPM", "ICO", "TGA", "PCX", "EPS", "PDF")
-    ]
-    files += [("wrong", b"\x89PNG\r\n\x1a\n" + bytes([k]) * 99) for k in range(12)]
-    files += [("wrong", b"\xff\xd8\xff" + bytes([k]) * 99) for k in range(8)]
-    files += [("wrong", b"II*\0" + bytes([k]) * 99) for k in range(8)]
-    files += [("wrong", b"BM" + bytes([k]) * 99) for k in range(4)]
-    files += [("16 bit", drawn.encoded(sixteen, form)) for form in ("PNG", "TIFF")]
-    files += [("float", drawn.encoded(Image.fromarray(np.ones((32, 32), np.float32)), "TIFF"))]
-    files += [("inks", drawn.encoded(colours.convert("CMYK"), form)) for form in ("JPEG", "TIFF")]
-    files += [("inks", drawn.encoded(colours.convert("LAB"), "TIFF"))]
-    files += [("frames", drawn.encoded(frames[0], form, **more)) for form in ("PNG", "WEBP", "TIFF")]
-    files += [("small", drawn.encoded(Image.new("L", size))) for size in ((1, 1), (7, 200), (200, 7))]
-    flipped = bytearray(whole)
-    for at in range(40, 40 + 6):
-        flipped[at] ^= 0xFF
-        files.append(("flipped", bytes(flipped)))
-    return files
-
-
-HOSTILE = _hostile()
+HOSTILE = hostile_pictures()
 
 
 def test_a_hundred_hostile_files_are_refused_and_the_endpoint_answers_on(served):

@@ -204,6 +204,9 @@ class FilesSource(SourceSpec):
 
     files: str
     """Folder, relative to the factory folder or absolute, with all folders in it; or a pattern such as ``tiles/**/*.png``."""
+    patient: bool = False
+    """Of DICOM: whether rows have the column ``patient``, a hash of the patient's id, to keep the pictures of one together. Who can try all
+    ids can find which has a hash."""
     limits: FileLimits = FileLimits()
     """How many files it may have."""
 

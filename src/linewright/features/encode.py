@@ -146,7 +146,7 @@ def encode(encoder: Encoder, columns: Columns, readers: Readers = MappingProxyTy
         **readers,
         **histories_of(encoder),
     }
-    fill(matrix, encoder, range(len(encoder.encodings)), columns, all_readers)
+    fill(matrix, encoder, parted(encoder, range(len(encoder.encodings))), columns, all_readers)
     return matrix
 
 
@@ -165,12 +165,41 @@ def _reader_of(text: Text) -> TextReader:
     return TextReader(text)
 
 
+@dataclass(frozen=True, kw_only=True)
+class Places:
+    """Places of matrix columns, by what fills them; made once for an encoder of more than a thousand."""
+
+    alone: tuple[int, ...]
+    """Each is filled by itself."""
+    of_series: tuple[int, ...]
+    read: Mapping[str, tuple[slice | list[int], slice | list[int]]]
+    """By the column whose texts, pictures or histories are read: which of their numbers are taken, and the places that they go to."""
+
+
+def parted(encoder: Encoder, places: Iterable[int]) -> Places:
+    """Part places of the matrix of an encoder, for `fill`."""
+    alone: list[int] = []
+    of_series: list[int] = []
+    read: dict[str, tuple[list[int], list[int]]] = {}
+    for j in places:
+        encoding = encoder.encodings[j]
+        if isinstance(encoding, SeriesPart):
+            of_series.append(j)
+        elif isinstance(encoding, TextPart | PicturePart | HistoryItem):
+            parts, taken = read.setdefault(encoding.column, ([], []))
+            parts.append(len(taken) if isinstance(encoding, HistoryItem) else encoding.part)
+            taken.append(j)
+        else:
+            alone.append(j)
+    return Places(
+        alone=tuple(alone),
+        of_series=tuple(of_series),
+        read={name: (_side_by_side(parts), _side_by_side(taken)) for name, (parts, taken) in read.items()},
+    )
+
+
 def fill(
-    matrix: NDArray[np.float32],
-    encoder: Encoder,
-    places: Iterable[int],
-    columns: Columns,
-    readers: Readers,
+    matrix: NDArray[np.float32], encoder: Encoder, places: Places, columns: Columns, readers: Readers
 ) -> None:
     """Set some columns of the matrix of an encoder, shape (n, len(encoder.encodings)); see `encode`.
 
@@ -186,29 +215,20 @@ def fill(
     Corrupt
         If nothing says how a text, a picture, or a history, becomes numbers.
     """
-    texts: dict[str, list[int]] = {}
-    of_series: list[int] = []
-    for j in places:
-        encoding = encoder.encodings[j]
-        if isinstance(encoding, SeriesPart):
-            of_series.append(j)
-        elif isinstance(encoding, TextPart | PicturePart | HistoryItem):
-            texts.setdefault(encoding.column, []).append(j)
-        else:
-            matrix[:, j] = encode_one(encoding, columns)
-    if of_series:
-        matrix[:, _side_by_side(of_series)] = _series_parts(encoder, columns)[:, _side_by_side(of_series)]
+    for j in places.alone:
+        matrix[:, j] = encode_one(encoder.encodings[j], columns)
+    if places.of_series:
+        at = _side_by_side(list(places.of_series))
+        matrix[:, at] = _series_parts(encoder, columns)[:, at]
     # The numbers of a text or a picture come of it together, whichever of them are read.
-    for name, taken in texts.items():
+    for name, (wanted, into) in places.read.items():
         column, reader = _values(columns, name, Levels), readers.get(name)
         if reader is None:
             raise Corrupt("nothing says how these values become numbers", where=f"column {name!r}")
         if isinstance(reader, HistoryReader):
-            into = _side_by_side(taken)
-            matrix[:, into] = reader.read(column.levels, length=len(taken)).take(column.codes, axis=0)
+            length = wanted.stop if isinstance(wanted, slice) else len(wanted)
+            matrix[:, into] = reader.read(column.levels, length=length).take(column.codes, axis=0)
             continue
-        parts = [one.part for j in taken if isinstance(one := encoder.encodings[j], TextPart | PicturePart)]
-        wanted, into = _side_by_side(parts), _side_by_side(taken)
         for part, some in _in_parts(column):
             # The row for missing stands last, where the code -1 finds it.
             numbers = np.concatenate([reader.read(some.levels), reader.missing])

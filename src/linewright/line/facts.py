@@ -426,6 +426,8 @@ class RunResult(msgspec.Struct, frozen=True, kw_only=True):
     """Of a site whose line file says `train.share`: whether its model learned from rows of other sites, and why; else empty."""
     understood: str = ""
     """If its line file says `train.sentences`: whether an encoder of sentences reads its texts, and why; else empty."""
+    pictures: str = ""
+    """At which size pictures are read, and what decided it, where the line file says something of it."""
     sample: str = ""
     """Where it learned from a part of very many rows: from which."""
     trials: tuple[Trial, ...] = ()

@@ -40,6 +40,9 @@ _T = TypeVar("_T")
 MODEL_FILE = "train.model"
 """Name under which `Work.sources` has the fingerprint of an imported model."""
 
+BACKBONE_FILE = "train.pictures"
+"""Name under which `Work.sources` has the fingerprint of a network of one's own that reads pictures."""
+
 CODE_FILE = "train.python"
 """Name under which `Work.sources` has the fingerprint of the file with a user's own estimator."""
 
@@ -229,6 +232,20 @@ def read_model_file(factory: Factory, model: ModelSpec) -> bytes:
             where=f"{MODEL_FILE}.file",
             allowed="a file of ONNX, LightGBM or XGBoost",
         )
+    return path.read_bytes()
+
+
+def read_backbone(root: Path, backbone: str) -> bytes:
+    """Return the bytes of the file of a network that reads pictures.
+
+    Raises
+    ------
+    SpecError
+        If there is no such file.
+    """
+    path = root / backbone
+    if not path.is_file():
+        raise _absent(path, root, backbone, where=f"{BACKBONE_FILE}.backbone", allowed="a file of ONNX")
     return path.read_bytes()
 
 

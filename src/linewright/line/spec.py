@@ -65,3 +65,11 @@ class LineSpec(DataSpec):
     """For how long log, datasets and runs are kept; what it does not say, `factory.yaml` does."""
     sites: dict[str, dict[str, object]] | None = None
     """Sites, by name, each with the sections that differ there: each is an ordinary line `LINE.SITE`, and the file itself a template."""
+
+    @property
+    def reads_pictures(self) -> bool:
+        """Whether the contract declares a column of pictures that a model may read."""
+        return any(
+            rule.type == "file" and name not in self.table.exclude
+            for name, rule in self.contract.columns.items()
+        )

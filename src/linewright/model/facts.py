@@ -110,6 +110,9 @@ class Sample(msgspec.Struct, frozen=True, kw_only=True):
     """How many rows one of the others stands for."""
 
 
+AnswerForm = Literal["probabilities", "logits", "number"]
+
+
 class Adopted(msgspec.Struct, frozen=True, kw_only=True):
     """How the answers of an imported model are read."""
 
@@ -118,7 +121,9 @@ class Adopted(msgspec.Struct, frozen=True, kw_only=True):
     classes: tuple[str, ...]
     """Classes in the order of its probabilities, as spelled in the data; empty for regression."""
     widths: tuple[int, ...]
-    """How many columns each of its inputs takes, in order."""
+    """How many columns each of its inputs takes, in order; of a network that reads pictures, how many numbers it gives."""
+    form: AnswerForm = "probabilities"
+    """Of a network that reads pictures: what it gives."""
 
 
 class Estimated(msgspec.Struct, frozen=True, kw_only=True):
@@ -213,6 +218,32 @@ class Understood(msgspec.Struct, frozen=True, kw_only=True):
     """Of `gain`, by rows or groups."""
 
 
+class SizeTried(msgspec.Struct, frozen=True, kw_only=True):
+    """A size of pictures that was tried."""
+
+    side: int
+    """In pixels."""
+    loss: float
+    """Mean out-of-fold loss of one quick model: log-loss, or squared error of numbers."""
+
+
+class PicturesRead(msgspec.Struct, frozen=True, kw_only=True):
+    """How the pictures of a line became numbers, where its line file says something of it."""
+
+    side: int
+    """Pictures are scaled to squares of so many pixels."""
+    tried: tuple[SizeTried, ...] = ()
+    """The sizes that were compared, the smallest first; none where there was one."""
+    rows: int = 0
+    """Training rows on which they were compared."""
+    gain: float | None = None
+    """By how much less the largest loses than the best of the others."""
+    standard_error: float | None = None
+    """Of `gain`, row by row."""
+    backbone: str | None = None
+    """Digest of the file of a network of one's own."""
+
+
 class Trained(Result, frozen=True, kw_only=True, tag="trained"):
     """A model in its training library's own form, before packaging."""
 
@@ -259,6 +290,8 @@ class Trained(Result, frozen=True, kw_only=True, tag="trained"):
     shared: Shared | None = None
     understood: Understood | None = None
     """Of a site whose line file says `train.share`: what came of it."""
+    pictures: PicturesRead | None = None
+    """Of a line file that says `train.pictures`: what came of it."""
 
 
 class RequestColumn(msgspec.Struct, frozen=True, kw_only=True):

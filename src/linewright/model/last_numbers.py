@@ -16,16 +16,16 @@ class LastNumbers(Generic[K]):
 
     Examples
     --------
-    >>> kept = LastNumbers[str](most=1)
+    >>> kept = LastNumbers[str](most_bytes=8)
     >>> kept.put("a", np.ones(2, np.float32)); kept.put("b", np.zeros(2, np.float32))
     >>> kept.get("a"), kept.get("b").tolist()
     (None, [0.0, 0.0])
     """
 
-    def __init__(self, most: int) -> None:
-        self._most = most
+    def __init__(self, most_bytes: int) -> None:
+        self._most = most_bytes
         self._numbers: OrderedDict[K, Numbers] = OrderedDict()
-        self._lock = Lock()
+        self._lock, self._bytes = Lock(), 0
 
     def get(self, key: K) -> Numbers | None:
         """Return the numbers of a key, or `None`."""
@@ -38,6 +38,8 @@ class LastNumbers(Generic[K]):
     def put(self, key: K, numbers: Numbers) -> None:
         """Keep numbers."""
         with self._lock:
+            before = self._numbers.pop(key, None)
             self._numbers[key] = numbers
-            if len(self._numbers) > self._most:
-                self._numbers.popitem(last=False)
+            self._bytes += numbers.nbytes - (0 if before is None else before.nbytes)
+            while self._bytes > self._most:
+                self._bytes -= self._numbers.popitem(last=False)[1].nbytes

@@ -4,7 +4,7 @@ import math
 from collections.abc import Sequence
 from typing import assert_never
 
-from linewright.model.facts import MemberOf, Recent, Sample, Shared, Task, Trained, Understood
+from linewright.model.facts import MemberOf, PicturesRead, Recent, Sample, Shared, Task, Trained, Understood
 from linewright.model.reasons import (
     Alternative,
     BestF1,
@@ -124,6 +124,24 @@ def shared_in_words(shared: Shared) -> str:
     return (
         f"{how}: out-of-fold loss on {shared.compared:,} rows of this site is {loss} together{more} and {other} alone "
         f"({gain} less together, standard error {error})"
+    )
+
+
+def pictures_in_words(read: PicturesRead) -> str:
+    """Say at which size pictures are read, and what decided it.
+
+    Examples
+    --------
+    >>> pictures_in_words(PicturesRead(side=224))
+    'its pictures are read at 224 pixels, as the line file says'
+    """
+    by = " by a network of one's own" if read.backbone else ""
+    if not read.tried:
+        return f"its pictures are read{by} at {read.side} pixels, as the line file says"
+    losses = ", ".join(f"{in_digits(one.loss, 4)} at {one.side}" for one in read.tried)
+    return (
+        f"its pictures are read{by} at {read.side} pixels: the out-of-fold loss of a quick model on {read.rows:,} rows is {losses}; "
+        "a larger size is taken if it loses less by more than one standard error"
     )
 
 

@@ -20,8 +20,8 @@ from linewright.store.protocols import Artifacts
 from linewright.store.values import digest_of
 
 Files = Callable[[str], bytes]
-MOST_KEPT = 2_000
-"""Texts whose numbers are kept in memory, 1.5 kB each, by a digest of the text."""
+MOST_KEPT = 3_000_000
+"""Bytes of numbers that are kept in memory, those of 2,000 texts, each by a digest of the text."""
 _MOST_CHARACTERS = 2_000
 """Of a text that are cut into tokens: more than the first tokens take."""
 

@@ -18,6 +18,14 @@ class TrialsBudget(Spec):
     """How many settings are tried."""
 
 
+Scale = Literal["bytes", "unit", "signed", "imagenet"]
+"""How pixels become the numbers that a network reads: 0 to 255 as they are, 0 to 1, -1 to 1, or less the means of ImageNet and divided by
+its standard deviations."""
+
+
+Side = Annotated[int, Field(ge=8, le=1024)]
+
+
 class ModelSpec(Spec):
     """An imported model: it takes the place of training."""
 
@@ -31,6 +39,35 @@ class ModelSpec(Spec):
     """Classes in the order of its probabilities, as spelled in the data (default: as the model spells them)."""
     missing: str = ""
     """What the model's text inputs get where there is no value."""
+    scale: Scale | None = None
+    """Of a network that reads pictures as numbers, how pixels become these; needed unless it reads bytes."""
+    size: Side | None = None
+    """Of a network that reads pictures of any size: the side of the squares that it gets (default: 224)."""
+
+
+class PicturesSpec(Spec):
+    """How pictures become numbers."""
+
+    backbone: str | None = None
+    """File of a network of your own, in ONNX: path, relative to the factory folder or absolute (default: EfficientNet-Lite0). It reads one
+    picture, NCHW or NHWC."""
+    sizes: Annotated[tuple[Side, ...], Field(max_length=4)] = ()
+    """Sides in pixels of the squares that pictures are scaled to; of several, folds decide. EfficientNet-Lite0 takes multiples of 32
+    (default: 128, or what the network of your own reads)."""
+    scale: Scale | None = None
+    """Of a network of your own that reads numbers, how pixels become these."""
+    outputs: tuple[str, ...] = ()
+    """Of a network of your own, the outputs that are read; of maps, mean, largest and standard deviation (default: the one that there is)."""
+
+    @model_validator(mode="after")
+    def _fits(self) -> "PicturesSpec":
+        if self.backbone is None:
+            wrong = [size for size in self.sizes if size % 32]
+            if wrong:
+                raise ValueError(f"sizes: EfficientNet-Lite0 takes multiples of 32, not {wrong[0]}")
+            if self.scale is not None or self.outputs:
+                raise ValueError("scale and outputs are of a network of your own, which backbone names")
+        return self
 
 
 FOLDS = 5
@@ -74,6 +111,8 @@ class TrainSpec(Spec):
     """A model to adopt instead of training one."""
     python: Annotated[str, Field(pattern=FUNCTION)] | None = None
     """A function of your own, ``FILE.py:FUNCTION``, that returns the unfitted estimator; the file relative to the factory folder."""
+    pictures: PicturesSpec | None = None
+    """How the pictures of the line become numbers (default: EfficientNet-Lite0 at 128 pixels)."""
     share: Literal["alone", "together", "auto"] = "alone"
     """Of a template: from which rows the model of a site learns: its own; those of all sites; or, `auto`, what a comparison on its own rows
     says is better. Own rows alone set calibration and threshold, and test."""

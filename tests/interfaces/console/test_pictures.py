@@ -46,6 +46,7 @@ def test_a_picture_is_tried_and_answered(browser: Any, shapes: Up, tmp_path: Pat
         looks.page.get_by_role("heading", name="shape: square").wait_for(timeout=60_000)
 
         assert _is_drawn(looks.page.get_by_role("img", name="Picture of column file"))
+        looks.page.get_by_role("img", name="Which parts of the picture speak for square").wait_for()
         assert [] == looks.troubles
 
 
@@ -69,6 +70,7 @@ def test_the_page_of_a_prediction_shows_its_picture(browser: Any, shapes: Up):
         looks.page.goto(f"/predictions/{record.id}?line={drawn.LINE}")
 
         assert _is_drawn(looks.page.get_by_role("img", name="Picture of column file").first)
+        looks.page.get_by_role("img", name="Which parts of the picture speak for").wait_for(timeout=60_000)
         assert [] == looks.troubles
 
 

@@ -4,6 +4,7 @@ import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from hashlib import sha256
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ from linewright.data.spec import FilesSource
 from linewright.errors import RequestError
 from linewright.store.values import digest_of
 
-NAME, FILE, FOLDER = "name", "file", "folder"
+NAME, FILE, FOLDER, PATIENT = "name", "file", "folder", "patient"
 COLUMNS = (NAME, FILE, FOLDER)
 _AT_ONCE = 10_000
 
@@ -30,18 +31,17 @@ class FileRows:
     where: str
     base: Path
     files: tuple[Path, ...]
-
-    @property
-    def columns(self) -> tuple[str, ...]:
-        """Names of the columns."""
-        return COLUMNS
+    columns: tuple[str, ...]
+    """Names of the columns."""
 
     def batches(self) -> Iterator[Batch]:
-        """Give the rows: paths, nothing is opened."""
-        schema: dict[str, type[pl.String]] = dict.fromkeys(COLUMNS, pl.String)
+        """Give the rows: paths; a file is opened only where its patient is asked for."""
+        schema: dict[str, type[pl.String]] = dict.fromkeys(self.columns, pl.String)
         for start in range(0, max(len(self.files), 1), _AT_ONCE):
             some = self.files[start : start + _AT_ONCE]
             rows = [(_below(self.base, file), str(file), _folder(self.base, file)) for file in some]
+            if PATIENT in self.columns:
+                rows = [(*row, patient_of(file)) for row, file in zip(rows, some, strict=True)]
             yield Batch(frame=pl.DataFrame(rows, schema=schema, orient="row"))
 
     def starts(self) -> Iterator[tuple[int, int, bool]]:
@@ -59,8 +59,9 @@ class FilesReader:
         del size, since
         where = f"sources.{name}"
         base, files = _found(spec, root, f"{where}.files")
-        part = FileRows(where=where, base=base, files=files)
-        return Source(name=name, columns=COLUMNS, is_text=True, parts=(part,), missing=("",))
+        columns = _columns(spec)
+        part = FileRows(where=where, base=base, files=files, columns=columns)
+        return Source(name=name, columns=columns, is_text=True, parts=(part,), missing=("",))
 
     def fingerprint(self, spec: FilesSource, root: Path, where: str) -> str:
         """Return a digest of the names and the contents."""
@@ -71,12 +72,38 @@ class FilesReader:
             raise RequestError(
                 "a file cannot be read", where=f"{where}.files", found=f"{error.filename}: {error.strerror}"
             ) from error
-        return digest_of({"files": contents})
+        return digest_of({"files": contents, **({"patient": True} if spec.patient else {})})
 
     def columns(self, name: str, spec: Any, root: Path) -> tuple[str, ...]:
         """Return the names of the columns."""
-        del name, spec, root
-        return COLUMNS
+        del name, root
+        return _columns(spec)
+
+
+def _columns(spec: FilesSource) -> tuple[str, ...]:
+    return (*COLUMNS, PATIENT) if spec.patient else COLUMNS
+
+
+def patient_of(file: Path) -> str | None:
+    """Return a hash of the id of the patient whom a file of DICOM is about; `None` if it says none, or is no such file.
+
+    Raises
+    ------
+    RequestError
+        If the file cannot be read, or the extra is not installed.
+    """
+    try:
+        plugin = import_module("linewright.plugins.dicom")
+        return plugin.patient(file.read_bytes())
+    except ModuleNotFoundError as error:
+        raise RequestError(
+            "DICOM is not read here",
+            where=str(file),
+            found=f"no {error.name}",
+            hint="pip install 'linewright[dicom]', or leave `patient` out of the source",
+        ) from error
+    except OSError as error:
+        raise RequestError("the file cannot be read", where=str(file), found=error.strerror or "") from error
 
 
 def _found(spec: FilesSource, root: Path, where: str) -> tuple[Path, tuple[Path, ...]]:

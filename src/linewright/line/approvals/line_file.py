@@ -115,7 +115,9 @@ def _reads_the_same(before: LineSpec, after: LineSpec) -> bool:
             name: one.model_dump(exclude=_HOW if type(one) is FileSource else None)
             for name, one in spec.sources.items()
         }
-        return sources, spec.train.model, spec.train.python, [getattr(spec, one) for one in _ON_THIS_MACHINE]
+        train = spec.train
+        files = train.model, train.python, train.pictures and train.pictures.backbone
+        return sources, files, [getattr(spec, one) for one in _ON_THIS_MACHINE]
 
     return named(before) == named(after)
 

@@ -30,11 +30,17 @@ from linewright.line.file.factory_file import FACTORY_FILE, read_factory_file
 from linewright.line.file.read import placed, unsupported
 from linewright.line.file.retention import kept_of, too_short
 from linewright.line.retention.forgotten_rows import are_forgotten
-from linewright.line.run_context import MODEL_FILE, read_model_file, resolve_task
+from linewright.line.run_context import (
+    BACKBONE_FILE,
+    MODEL_FILE,
+    read_backbone,
+    read_model_file,
+    resolve_task,
+)
 from linewright.line.spec import KeepSpec, LineSpec
 from linewright.line.split_rows import label_text
 from linewright.model.pictures import check_picture
-from linewright.model.spec import AUTO
+from linewright.model.spec import AUTO, ModelSpec, PicturesSpec
 from linewright.model.tasks import task as rules_of
 
 
@@ -90,9 +96,13 @@ def _require_kept_for_long_enough(spec: LineSpec, everywhere: KeepSpec) -> None:
 
 def _check_data(factory: Factory, spec: LineSpec) -> Sound:
     if spec.train.model is not None:
-        # What reads files of models takes long to import, and few lines bring one.
-        tried = import_module("linewright.model.imported.sandbox").tried
-        tried(read_model_file(factory, spec.train.model), where=f"{MODEL_FILE}.file")
+        _try_model(factory, spec, spec.train.model)
+    pictures = spec.train.pictures
+    if pictures is not None and pictures.backbone is not None:
+        tried_backbone = import_module("linewright.model.imported.sandbox").tried_backbone
+        data = read_backbone(factory.root, pictures.backbone)
+        for size in pictures.sizes or (None,):
+            tried_backbone(data, pictures, side=size, where=f"{BACKBONE_FILE}.backbone")
     check_engine(factory.root, spec.train)
     sources = [open_source(name, one, factory.root) for name, one in spec.sources.items()]
     try:
@@ -128,6 +138,19 @@ def _check_data(factory: Factory, spec: LineSpec) -> Sound:
         ),
         checked.row_sql,
     )
+
+
+def _try_model(factory: Factory, spec: LineSpec, model: ModelSpec) -> None:
+    # What reads files of models takes long to import, and few lines bring one.
+    sandbox = import_module("linewright.model.imported.sandbox")
+    data, where = read_model_file(factory, model), f"{MODEL_FILE}.file"
+    if spec.reads_pictures:
+        asked = PicturesSpec(
+            backbone=model.file, scale=model.scale, outputs=(model.output,) if model.output else ()
+        )
+        sandbox.tried_backbone(data, asked, side=model.size, where=where)
+    else:
+        sandbox.tried(data, where=where)
 
 
 def _check_table(

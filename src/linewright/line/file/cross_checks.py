@@ -51,6 +51,7 @@ def check_sections(spec: LineSpec, root: Entries, mistakes: Mistakes) -> None:
         _steps(spec),
         _share(spec),
         _sentences(spec),
+        _pictures(spec),
         _release(spec),
         _loop(spec),
         _keep(spec),
@@ -649,6 +650,35 @@ def _share(spec: LineSpec) -> Iterator[Problem]:
             found=spec.train.share,
             allowed="alone",
             hint="remove one of the two",
+        )
+
+
+def _pictures(spec: LineSpec) -> Iterator[Problem]:
+    model = spec.train.model
+    if model is not None and not spec.reads_pictures and (model.scale is not None or model.size is not None):
+        yield Problem(
+            path=("train", "model"),
+            what="scale and size are of a network that reads pictures, and the contract declares no column of them",
+            hint="declare it: contract: {columns: {file: {type: file, nullable: false}}}",
+        )
+    if spec.train.pictures is None:
+        return
+    forbids = {
+        "train.model, which has scale and size of its own": spec.train.model is not None,
+        "recommend": spec.recommend is not None,
+        "forecast": spec.forecast is not None,
+    }
+    if said := [name for name, is_said in forbids.items() if is_said]:
+        yield Problem(
+            path=("train", "pictures"),
+            what=f"how pictures become numbers has no meaning with {either(said)}",
+            hint="remove one of the two",
+        )
+    if not spec.reads_pictures:
+        yield Problem(
+            path=("train", "pictures"),
+            what="the contract declares no column of pictures",
+            hint="declare it: contract: {columns: {file: {type: file, nullable: false}}}",
         )
 
 

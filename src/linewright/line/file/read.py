@@ -228,20 +228,12 @@ def _placed(error: LinewrightError, root: Entries, path: Path) -> LinewrightErro
     return type(error)(**parts)
 
 
-_INSTEAD = {
-    "list": "a type of single values",
-    "file": "a model that is trained here (no train.model), or the column in table.exclude",
-}
-"""By a type that a line cannot have, what it can."""
-
-
 def _not_yet(spec: LineSpec) -> list[tuple[tuple[str | int, ...], str | None, str]]:
     """Return (section, what stands there, what may stand there) of each."""
     columns = [
-        (True, ("contract", "columns", name, "type"), rule.type, _INSTEAD[rule.type])
+        (True, ("contract", "columns", name, "type"), rule.type, "a type of single values")
         for name, rule in spec.contract.columns.items()
         if rule.type == "list"
-        or (rule.type == "file" and spec.train.model is not None and name not in spec.table.exclude)
     ]
     sections: list[tuple[bool, tuple[str | int, ...], str | None, str]] = [
         (spec.label.columns is not None, ("label", "columns"), None, ""),

@@ -299,6 +299,8 @@ def _read_by_lines(factory: Factory) -> Iterator[str]:
         yield from chain.from_iterable(source.local_files for source in spec.sources.values())
         if spec.train.model is not None:
             yield spec.train.model.file
+        if spec.train.pictures is not None and spec.train.pictures.backbone is not None:
+            yield spec.train.pictures.backbone
         if spec.train.python is not None:
             yield spec.train.python.rpartition(":")[0]
 

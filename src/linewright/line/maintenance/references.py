@@ -60,9 +60,9 @@ def _results(*names: str) -> Callable[[str, dict[str, Any]], Needs]:
 
 
 def _given(body: dict[str, Any]) -> tuple[str, ...]:
-    """Return the digests of a user's file of code and of the rows for a threshold that a model was made with."""
-    estimated = body["estimated"] or {}
-    return tuple(one for one in (estimated.get("code"), body["scored"]) if one)
+    """Return the digests of a user's file of code, of the rows for a threshold, and of the network for pictures that a model was made with."""
+    estimated, pictures = body["estimated"] or {}, body.get("pictures") or {}
+    return tuple(one for one in (estimated.get("code"), body["scored"], pictures.get("backbone")) if one)
 
 
 def _networks(body: dict[str, Any]) -> tuple[str, ...]:

@@ -77,7 +77,7 @@ def bring(
         If there is no such file, it is not a model that can serve, or it does not fit the table.
     """
     described = _described(file)
-    found, data = _read(described.file if described else file)
+    found, data = read_model(described.file if described else file)
     given = tried(data, where=f"{OPTION} {file}")
     signed = _signed(given, described.columns) if described else ()
     profile = _as_read(profile, given, columns or signed)
@@ -122,7 +122,14 @@ def _signed(given: Given, columns: tuple[str, ...]) -> tuple[str, ...]:
     return columns if is_wide or (given.library and is_respelled) else ()
 
 
-def _read(file: Path) -> tuple[Path, bytes]:
+def read_model(file: Path) -> tuple[Path, bytes]:
+    """Return the real path of the file of a model, and its bytes.
+
+    Raises
+    ------
+    RequestError
+        If there is no such file, or it is too large.
+    """
     found = file.expanduser().resolve()
     if not found.is_file():
         what = "this is not a file" if found.exists() else "there is no such file"
@@ -228,7 +235,7 @@ def _classes(given: Given, labels: Sequence[str]) -> tuple[tuple[str, ...], str]
         name if value is None else by_value.get(value, name)
         for name, value in zip(given.classes, values, strict=True)
     )
-    spelled_classes(given, labels, said=said, where=OPTION)
+    spelled_classes(given.classes, labels, said=said, where=OPTION)
     return said, f"the model says {', '.join(given.classes)}; this is how the data spell them"
 
 

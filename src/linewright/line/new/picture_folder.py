@@ -3,7 +3,9 @@
 import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from importlib import import_module
 from pathlib import Path
+from statistics import median
 from typing import NamedTuple
 
 import polars as pl
@@ -12,19 +14,23 @@ from linewright.data.facts import Finding
 from linewright.data.profile.column import as_declared
 from linewright.data.profile.label import LabelProfile, describe_label
 from linewright.data.profile.roles import ENOUGH_GROUPS, GivenRoles
+from linewright.data.read.files_source import PATIENT, patient_of
 from linewright.errors import RequestError
 from linewright.line.new.draft import source_name
-from linewright.model.pictures import check_picture
+from linewright.model.pictures import decoded
 from linewright.model.task_facts import task_of
 from linewright.model.tasks import task as rules_of
 from linewright.text.numbers import count
 from linewright.text.quoting import quoted, quoted_sentence
 
-ENDINGS = frozenset({".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".bmp"})
+ENDINGS = frozenset({".dcm", ".dicom", ".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".bmp"})
 FOLDER, LABEL, THING = "folder", "label", "thing"
+_DICOM = frozenset({".dcm", ".dicom"})
 _MOSTLY = 0.5
 _LOOKED_AT = 200
 """Pictures that are opened; a run opens all."""
+_LARGE = 200
+"""Pixels of a side from which on 128 may be too few."""
 _APART = 0.75
 """Of pictures that belong together there are fewer groups than this share of them."""
 _PARTS = frozenset({"train", "training", "test", "testing", "val", "valid", "validation"})
@@ -57,6 +63,8 @@ class PictureDraft(NamedTuple):
     split: str
     rows: int
     findings: tuple[Finding, ...]
+    model: str | None = None
+    """File of a network that takes the place of training."""
 
     @property
     def task(self) -> str:
@@ -65,7 +73,13 @@ class PictureDraft(NamedTuple):
 
 
 def draft_pictures(
-    name: str, files: Sequence[Path], folder: Path, given: GivenRoles, *, written: str
+    name: str,
+    files: Sequence[Path],
+    folder: Path,
+    given: GivenRoles,
+    *,
+    written: str,
+    model: tuple[Path, Path] | None = None,
 ) -> PictureDraft:
     """Look at a folder of pictures and return the line file for it, each choice with its reason as a comment.
 
@@ -79,6 +93,8 @@ def draft_pictures(
         What a person says; only the positive class may be.
     written
         The folder as the line file names it.
+    model
+        Folder of the factory, and file of a network that takes the place of training.
 
     Raises
     ------
@@ -87,7 +103,7 @@ def draft_pictures(
     """
     _refuse_others(given)
     names = [file.relative_to(folder).as_posix() for file in files]
-    _check_some(files)
+    side = _typical_side(files)
     is_deep = _is_class_above(names)
     labels = [one.split("/")[0] if is_deep else Path(one).parent.name for one in names]
     if {label.lower() for label in labels} <= _PARTS:
@@ -108,9 +124,19 @@ def draft_pictures(
     column = LABEL if is_deep else FOLDER
     values = pl.Series(column, labels)
     label = describe_label(values, as_declared(column, "category", values), given.positive)
-    group = (_folder_of_thing(names) if is_deep else None) or _group_in(names)
+    group = _patient_in(files) or (_folder_of_thing(names) if is_deep else None) or _group_in(names)
+    brought = None
+    if model is not None:
+        # What reads files of networks takes long to import, and few bring one.
+        bring = import_module("linewright.line.new.imported_network").bring_network
+        brought = bring(*model, files, labels, is_class=rules_of(task_of(label.form)).is_class)
+    train = tuple(brought.lines()) if brought else tuple(_train(side))
     text = (
-        "\n".join(_lines(name, written=written, column=column, label=label, group=group, rows=len(names)))
+        "\n".join(
+            _lines(
+                name, written=written, column=column, label=label, group=group, rows=len(names), train=train
+            )
+        )
         + "\n"
     )
     ask = Finding(check="group", severity="ask", columns=("name",), evidence={"form": "pictures", "same": ()})
@@ -121,6 +147,7 @@ def draft_pictures(
         split="group" if group else "random",
         rows=len(names),
         findings=() if group else (ask,),
+        model=brought.file if brought else None,
     )
 
 
@@ -143,14 +170,24 @@ def _refuse_others(given: GivenRoles) -> None:
             )
 
 
-def _check_some(files: Sequence[Path]) -> None:
+def _typical_side(files: Sequence[Path]) -> float:
+    """Look at some files, and return the median of their shorter sides, in pixels."""
     step = max(1, len(files) // _LOOKED_AT)
+    sides: list[int] = []
     for file in [one for one in files if one.suffix.lower() not in ENDINGS] + list(files[::step]):
         try:
-            check_picture(file.read_bytes(), str(file))
+            sides.append(min(decoded(file.read_bytes(), str(file)).pixels.shape[:2]))
         except RequestError as error:
             error.hint = "take it out of the folder, or repair it"
             raise
+    return median(sides)
+
+
+def _train(side: float) -> Iterator[str]:
+    """Give the lines that say how a model is trained."""
+    yield "  budget: quick  # normal tries more and sums up to three models: often better, and a minute of computing for 1,000 pictures"
+    if side >= _LARGE:
+        yield f"  pictures: {{sizes: [128, 224]}}  # half of the pictures have {side:,.0f} pixels a side or more: folds decide which size serves better"
 
 
 def _is_class_above(names: Sequence[str]) -> bool:
@@ -165,6 +202,19 @@ def _folder_of_thing(names: Sequence[str]) -> tuple[str, str, str] | None:
     if len({one.split("/")[1] for one in names}) < _FEWEST_THINGS:
         return None
     return THING, "split_part(name, '/', 2)", "the name of its folder"
+
+
+def _patient_in(files: Sequence[Path]) -> tuple[str, str, str] | None:
+    """Return the column of the patient, as `_group_in` does; `None` if these are not files of DICOM of which several are of one."""
+    if not any(file.suffix.lower() in _DICOM for file in files):
+        return None
+    found = [patient_of(file) for file in files]
+    if None in found or len(set(found)) == len(found):
+        return None
+    because = (
+        f"a hash of PatientID: {len(set(found)):,} of them; who can try all ids can find which has a hash"
+    )
+    return PATIENT, PATIENT, because
 
 
 def _group_in(names: Sequence[str]) -> tuple[str, str, str] | None:
@@ -187,6 +237,7 @@ def _lines(
     label: LabelProfile,
     group: tuple[str, str, str] | None,
     rows: int,
+    train: Sequence[str],
 ) -> Iterator[str]:
     source, rules = source_name(name), rules_of(task_of(label.form))
     classes = [one for one, _ in sorted(label.classes)]
@@ -195,16 +246,20 @@ def _lines(
     yield f"line: {quoted(name)}"
     yield f"about: {quoted_sentence(f'Tell from a picture which of {len(classes)} classes it shows')}"
     yield "sources:"
-    yield f"  {source}: {{files: {quoted_sentence(written)}}}  # a row a picture: its name below the folder, its bytes, and its folder"
+    is_of_patients = group is not None and group[0] == PATIENT
+    asked = ", patient: true" if is_of_patients else ""
+    yield f"  {source}: {{files: {quoted_sentence(written)}{asked}}}  # a row a picture: its name below the folder, its bytes, and its folder"
     yield "table:"
     if group or column == LABEL:
         made = [f"split_part(name, '/', 1) as {LABEL}"] if column == LABEL else [FOLDER]
-        made += [f"{group[1]} as {group[0]}"] if group else []
+        made += [group[0] if group[0] == group[1] else f"{group[1]} as {group[0]}"] if group else []
         sql = " ".join(["select name, file,", ", ".join(made), "from", source])
         yield f"  sql: {quoted_sentence(sql)}"
     yield "  key: name"
     if group:
         yield f"  group: {group[0]}  # {group[2]}; no group is in both parts, so that knowing one does not help"
+        if is_of_patients:
+            yield f"  # subject: {PATIENT}  # then `linewright forget` removes what is stored about one"
     else:
         yield "  # No name says which pictures belong together. If several show one patient, part or batch, say which by a column of SQL,"
         kept = f"name, file, split_part(name, '/', 1) as {LABEL}" if column == LABEL else "*"
@@ -222,7 +277,7 @@ def _lines(
     yield "train:"
     yield f"  task: {rules.name}  # {quoted(column)} has {label.because}"
     yield f"  metric: {rules.metrics[0]}  # {rules.headline_because}"
-    yield "  budget: quick  # normal tries more and sums up to three models: often better, and a minute of computing for 1,000 pictures"
+    yield from train
     yield f"  split: {{by: {'group' if group else 'random'}, test: 0.2}}"
     yield "gates:"
     yield "  - {beats: champion, confidence: 0.95}  # better than what serves, on pictures that neither has seen; at first, than the baseline"

@@ -139,7 +139,8 @@ def new_line(
             files=files,
             folder=folder,
             given=given,
-            is_trained=model is None and python is None and engine == "built-in" and task == "auto",
+            model=model,
+            is_trained=python is None and engine == "built-in" and task == "auto",
         )
     source, is_outside, renamed = _source(root, data, given.label)
     opened = open_source(source_name(name), source, root)
@@ -265,19 +266,20 @@ def _of_pictures(
     files: Sequence[Path],
     folder: Path,
     given: GivenRoles,
+    model: Path | None,
     is_trained: bool,
 ) -> NewLine:
     """Write the line file of a folder of pictures."""
     if not is_trained:
         raise RequestError(
             "a line on pictures is trained by the built-in engine",
-            where="--model, --python or --engine",
-            hint="leave it out: other models read tables",
+            where="--python, --engine or --task",
+            hint="leave it out; a network of your own is named by --model",
         )
     home = root.resolve()
     real = folder.resolve()
     written = real.relative_to(home).as_posix() if real.is_relative_to(home) else str(real)
-    draft = draft_pictures(name, files, folder, given, written=written)
+    draft = draft_pictures(name, files, folder, given, written=written, model=model and (home, model))
     parse_line(draft.text, name=str(path))
     _write(path, draft.text)
     return NewLine(
@@ -292,6 +294,8 @@ def _of_pictures(
         time=None,
         group=draft.group,
         split=draft.split,
+        model=draft.model,
+        reads=("file",) if draft.model else (),
     )
 
 

@@ -137,10 +137,10 @@ def read_handed(factory: Factory, line: str, file: Path) -> HandedWhole:
 
 def _opened(factory: Factory, line: str, file: Path, size: int, like: str = "") -> tuple[Source, str]:
     spec, note = _line_as_served(factory, line)
-    if file.is_dir() and any(isinstance(source, FilesSource) for source in spec.sources.values()):
-        return open_source(
-            like or next(iter(spec.sources)), FilesSource(files=str(file.absolute())), factory.root
-        ), note
+    of_files = next((source for source in spec.sources.values() if isinstance(source, FilesSource)), None)
+    if file.is_dir() and of_files is not None:
+        named = of_files.model_copy(update={"files": str(file.absolute())})
+        return open_source(like or next(iter(spec.sources)), named, factory.root), note
     return open_file(_file_source(file, spec, like), size=size), note
 
 

@@ -8,7 +8,7 @@ import msgspec
 from linewright.data.kept_files import MOST_BYTES
 from linewright.errors import RequestError
 from linewright.line.factory import Factory
-from linewright.model.pictures import decoder
+from linewright.model.pictures import decoded, decoder
 
 
 class ShownPicture(msgspec.Struct, frozen=True, kw_only=True):
@@ -43,9 +43,8 @@ def show_picture(factory: Factory, digest: str, side: int) -> ShownPicture:
     RequestError
         If it cannot be read as a picture.
     """
-    pillow = decoder()
-    pixels = pillow.decode(factory.artifacts.get(digest), f"picture {digest}").pixels
-    width, height, png = pillow.small(pixels, side)
+    pixels = decoded(factory.artifacts.get(digest), f"picture {digest}").pixels
+    width, height, png = decoder().small(pixels, side)
     return ShownPicture(digest=digest, width=width, height=height, png=base64.b64encode(png).decode())
 
 
@@ -62,8 +61,8 @@ def keep_picture(factory: Factory, file: Path) -> KeptPicture:
             data = opened.read(MOST_BYTES + 1)
     except OSError as error:
         raise RequestError("the file cannot be read", where=str(file), found=error.strerror or "") from error
-    decoded = decoder().decode(data, str(file))
-    height, width = decoded.pixels.shape[:2]
+    found = decoded(data, str(file))
+    height, width = found.pixels.shape[:2]
     return KeptPicture(
-        digest=factory.artifacts.put(data), width=width, height=height, media_type=decoded.media_type
+        digest=factory.artifacts.put(data), width=width, height=height, media_type=found.media_type
     )

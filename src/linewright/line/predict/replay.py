@@ -32,7 +32,8 @@ class Replayed(msgspec.Struct, frozen=True, kw_only=True):
     label_before: tuple[Replaced, ...] = ()
     """What was held to be true before it was corrected, the earliest first."""
     explained: dict[str, Any] | None = None
-    """Where it was asked for: ``score``, ``score_unit``, ``base`` and ``contributions``, as `Model.explain` has them."""
+    """Where it was asked for: ``score``, ``score_unit``, ``base`` and ``contributions``, and of pictures ``occlusion``, as `Scorer.explain`
+    has them."""
 
     @property
     def exit_code(self) -> int:
@@ -82,7 +83,7 @@ def replay_prediction(factory: Factory, identity: str, *, explain: bool = False)
         difference=difference(record.answer, computed),
         label=truth,
         label_before=factory.labels_of(record.line).replaced(record.id),
-        explained=scorer.explain(x, name=name)[0] if explain else None,
+        explained=scorer.explain(x, name=name, rows=[record.row])[0] if explain else None,
     )
 
 

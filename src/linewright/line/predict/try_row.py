@@ -169,7 +169,7 @@ def try_row(factory: Factory, line: str, row: Mapping[str, Any]) -> Tried:
     x = scorer.matrix([asked], place=_place)
     answer, name = scorer.answers(x)[0], f"{line}@{served.version.version}"
     try:
-        explained = scorer.explain(x, name=name)[0]
+        explained = scorer.explain(x, name=name, rows=[asked])[0]
     except RequestError as error:
         if error.details.get("not_explained") is None:
             raise
@@ -245,7 +245,7 @@ def _changes(  # noqa: PLR0917 -- what is known of one answer
     if package.encoder.listed:
         return (), 0, 0  # any other history is another question
     names = [one.name for one in package.columns if one.role == "feature"]
-    if explained is not None:
+    if explained is not None and "contributions" in explained:
         weight = _weights(explained["contributions"], answer["prediction"])
         names.sort(key=lambda name: -weight.get(name, 0.0))
     frame = _recent(factory, package, names[: MOST_TRIED // 4])

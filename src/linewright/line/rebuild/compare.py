@@ -40,7 +40,7 @@ from linewright.line.rebuild.difference_text import differences_in_words
 from linewright.line.rebuild.isolated_factory import Afresh
 from linewright.line.record.evidence import Evidence, accepted_of, evidence_of
 from linewright.line.retention.dropped import dropped_at, forgotten_at
-from linewright.line.run_context import Work, read_code_file
+from linewright.line.run_context import Work, read_backbone, read_code_file
 from linewright.line.spec import LineSpec
 from linewright.line.split_rows import Rows
 from linewright.line.steps.environment import computed_in, differences, environment
@@ -551,6 +551,13 @@ def _files_today(root: Path, train: TrainSpec, trained: Trained) -> Iterator[Fil
                 yield FileToday(path=path, how="other")
         except SpecError:
             yield FileToday(path=path, how="unreadable" if (root / path).exists() else "gone")
+    backbone = train.pictures and train.pictures.backbone
+    if backbone and trained.pictures:
+        try:
+            if digest_of_bytes(read_backbone(root, backbone)) != trained.pictures.backbone:
+                yield FileToday(path=backbone, how="other")
+        except SpecError:
+            yield FileToday(path=backbone, how="gone")
 
 
 def _environments(factory: Factory, evidence: Evidence) -> tuple[bool, tuple[Differs, ...]]:

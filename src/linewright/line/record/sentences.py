@@ -13,6 +13,7 @@ from linewright.model.facts import Certificate, Decision, Explanation, Trained
 from linewright.model.gates.text import certificate_in_words, gate_in_words, outcome_in_words
 from linewright.model.reason_text import (
     chosen_in_words,
+    pictures_in_words,
     recent_in_words,
     sample_in_words,
     shared_in_words,
@@ -51,6 +52,8 @@ def _trained(body: dict[str, Any]) -> dict[str, Any]:
         told["shared_because"] = shared_in_words(trained.shared)
     if trained.understood:
         told["understood_because"] = understood_in_words(trained.understood)
+    if trained.pictures:
+        told["pictures_because"] = pictures_in_words(trained.pictures)
     if trained.recent:
         told["recent_because"] = recent_in_words(trained.recent, trained.task)
     return told

@@ -136,7 +136,7 @@ class _Change(NamedTuple):
     """Places in the line file."""
     file: str | None
     """Digest of the file that the line file names, of an imported model or a custom estimator, if its bytes are others."""
-    named: tuple[ModelSpec | None, str | None]
+    named: tuple[ModelSpec | None, str | None, str | None]
     """How the line file names it."""
 
     @property
@@ -160,8 +160,9 @@ class _Change(NamedTuple):
         return self.file is None or _named(spec) != self.named or _file(factory, package) == self.file
 
 
-def _named(spec: LineSpec) -> tuple[ModelSpec | None, str | None]:
-    return spec.train.model, spec.train.python
+def _named(spec: LineSpec) -> tuple[ModelSpec | None, str | None, str | None]:
+    pictures = spec.train.pictures
+    return spec.train.model, spec.train.python, pictures and pictures.backbone
 
 
 def _wait_at(factory: Factory, line: str, ring: int, change: _Change) -> RingWait | None:
@@ -213,11 +214,13 @@ def champion_of(factory: Factory, line: str) -> str | None:
 
 
 def _file(factory: Factory, package: str) -> str | None:
-    """Return the digest of the file that a model came from, or of the code that estimated it; `None` if there was neither."""
+    """Return the digest of the file that a model came from, of the code that estimated it, or of the network that read its pictures; else `None`."""
     trained = factory.metadata.get(factory.metadata.get(package, Package).trained, Trained)
     if trained.estimated is not None:
         return trained.estimated.code
-    return trained.native if is_made_elsewhere(factory, package) else None
+    if is_made_elsewhere(factory, package):
+        return trained.native
+    return trained.pictures.backbone if trained.pictures else None
 
 
 def _made_by(factory: Factory, line: str, package: str) -> Mapping[_Path, Any]:

@@ -25,6 +25,7 @@ from linewright.model.facts import Package
 from linewright.model.gates.text import certificate_in_words, undecided_in_words
 from linewright.model.reason_text import (
     chosen_in_words,
+    pictures_in_words,
     sample_in_words,
     shared_in_words,
     understood_in_words,
@@ -126,6 +127,7 @@ def _result(work: Work, *, run: str, did: tuple[str, ...]) -> RunResult:
         sample=sample_in_words(work.trained.sample) if work.trained.sample else "",
         shared=shared_in_words(work.trained.shared) if work.trained.shared else "",
         understood=understood_in_words(work.trained.understood) if work.trained.understood else "",
+        pictures=pictures_in_words(work.trained.pictures) if work.trained.pictures else "",
         trials=work.trained.trials,
         members=() if work.trained.executed is None else work.trained.executed.members,
         adopted=work.trained.adopted is not None,

@@ -16,9 +16,11 @@ from linewright.line.record.alerts import last_retraining
 from linewright.line.record.other_sites import peer_datasets
 from linewright.line.release.candidate_status import release_due
 from linewright.line.run_context import (
+    BACKBONE_FILE,
     CODE_FILE,
     MODEL_FILE,
     Work,
+    read_backbone,
     read_code_file,
     read_model_file,
 )
@@ -78,6 +80,8 @@ def begin(factory: Factory, spec: LineSpec, *, as_of: str | None = None) -> Work
         beside[CODE_FILE] = read_code_file(factory.root, spec.train.python)
     if work.adopts is not None:
         beside[MODEL_FILE] = read_model_file(factory, work.adopts)
+    elif spec.train.pictures is not None and spec.train.pictures.backbone is not None:
+        beside[BACKBONE_FILE] = read_backbone(factory.root, spec.train.pictures.backbone)
     return replace(
         work, sources={**sources, **peers, **{name: digest_of_bytes(data) for name, data in beside.items()}}
     )

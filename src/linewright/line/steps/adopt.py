@@ -11,6 +11,7 @@ from linewright.features.encode import encode
 from linewright.features.learn import to_columns
 from linewright.line.run_context import MODEL_FILE, Work, chosen_by, planned_bytes, read_model_file
 from linewright.line.split_rows import label_text, weights
+from linewright.line.steps.adopt_network import adopt_network, head_of, parity_of_network, picture_column
 from linewright.model.export.parity import parity
 from linewright.model.facts import Adopted, Calibration, Parity, Trained
 from linewright.model.imported.adopt import adopted_parity, to_package_graph
@@ -37,6 +38,8 @@ def adopt(work: Work, asked: ModelSpec) -> Trained:
     """Take the model that the line file names: read it safely, and find its columns, classes and threshold."""
     spec, rules, context = work.spec, work.rules, work.factory.context
     data = planned_bytes(work, MODEL_FILE, asked.file, partial(read_model_file, work.factory, asked))
+    if (column := picture_column(work)) is not None:
+        return adopt_network(work, asked, data, column)
     given = look_at(data, where=f"{WHERE}.file")
     types = {column.name: column.type for column in work.dataset.columns}
     features = [column.name for column in feature_columns(spec, work.dataset)]
@@ -56,7 +59,9 @@ def adopt(work: Work, asked: ModelSpec) -> Trained:
     require_answers(given, rules.name, where=f"{WHERE}.file")
     output = choose_output(given, rules.name, wanted=asked.output, where=f"{WHERE}.output")
     spelled = (
-        spelled_classes(given, labels, said=asked.classes, where=f"{WHERE}.classes") if rules.is_class else ()
+        spelled_classes(given.classes, labels, said=asked.classes, where=f"{WHERE}.classes")
+        if rules.is_class
+        else ()
     )
     # A class that the data lack still has its place among the model's answers.
     classes = rules.classes([*labels, *sorted(set(spelled) - set(labels))], spec.label.positive)
@@ -97,7 +102,7 @@ def given_model(trained: Trained, data: bytes) -> GivenModel:
     return GivenModel(data, adopted, encoder=trained.encoder, classes=trained.classes, where=f"{WHERE}.file")
 
 
-def parity_of_adopted(trained: Trained, data: bytes, model: Model, x: np.ndarray, *, seed: int) -> Parity:
+def parity_of_adopted(work: Work, data: bytes, model: Model, x: np.ndarray, *, seed: int) -> Parity:
     """Compare the package of an adopted model with the file, or with the library whose file it is.
 
     A library is also asked about rows that are hard: beside every bound of its trees, with missing values, one by one.
@@ -107,6 +112,9 @@ def parity_of_adopted(trained: Trained, data: bytes, model: Model, x: np.ndarray
     Terminal
         If they differ.
     """
+    trained = work.trained
+    if trained.encoder.pictures and trained.adopted is not None:
+        return parity_of_network(work, trained.adopted, model)
     sums = read_foreign(data, where=f"{WHERE}.file")
     if sums is None or trained.adopted is None:
         return adopted_parity(given_model(trained, data), model, x)
@@ -122,6 +130,8 @@ def parity_of_adopted(trained: Trained, data: bytes, model: Model, x: np.ndarray
 def adopted_graph(trained: Trained, data: bytes, x: np.ndarray) -> bytes:
     """Return the graph of the package of an adopted model; `x` are a few encoded rows."""
     adopted = trained.adopted or Adopted(output="", classes=(), widths=())
+    if trained.encoder.pictures:
+        return head_of(trained, adopted)
     return to_package_graph(
         data,
         adopted,

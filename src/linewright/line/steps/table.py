@@ -15,6 +15,7 @@ from linewright.data.spec import ContractSpec
 from linewright.line.record.other_sites import PEER
 from linewright.line.retention.forgotten import forgotten_of
 from linewright.line.run_context import (
+    BACKBONE_FILE,
     CODE_FILE,
     MODEL_FILE,
     Work,
@@ -141,17 +142,23 @@ def _train_inputs(work: Work) -> dict[str, str]:
     # A cap on seconds ends training or does nothing: it counts as left out.
     train = spec.train.model_copy(update={"max_seconds": None})
     said = train.model_dump(
-        mode="json", exclude={"split", "metric", "task", "model", "python", "also", "share", "sentences"}
+        mode="json",
+        exclude={"split", "metric", "task", "model", "python", "also", "share", "sentences", "pictures"},
     )
     function = train.python and train.python.rpartition(":")[2]
     files = {
         **({"code file": work.sources[CODE_FILE]} if train.python is not None else {}),
+        **({"backbone file": work.sources[BACKBONE_FILE]} if BACKBONE_FILE in work.sources else {}),
     }
+    pictures = train.pictures and train.pictures.model_dump(mode="json", exclude={"backbone"})
     shares = {} if spec.train.share == "alone" else {"share": spec.train.share}
     if spec.train.sentences != "never":
         shares["sentences"] = spec.train.sentences
     asked = {
-        "train": said | shares | {"also": sorted(set(train.also)), "function": function},
+        "train": said
+        | shares
+        | ({"pictures": pictures} if pictures else {})
+        | {"also": sorted(set(train.also)), "function": function},
         "metric": chosen_by(work),
         "task": work.task.name,
         "table": spec.table.model_dump(mode="json", exclude={"sql", "limits", "zone"}),
@@ -171,7 +178,10 @@ def _train_inputs(work: Work) -> dict[str, str]:
 def _adopt_inputs(work: Work, model: ModelSpec) -> dict[str, str]:
     spec = work.spec
     asked = {
-        "model": model.model_dump(mode="json", exclude={"file"}),
+        "model": model.model_dump(
+            mode="json",
+            exclude={"file", *(name for name in ("scale", "size") if getattr(model, name) is None)},
+        ),
         "task": work.task.name,
         "table": spec.table.model_dump(mode="json", exclude={"sql", "limits", "zone"}),
         "label": _label(spec),

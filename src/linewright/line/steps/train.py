@@ -15,7 +15,7 @@ from linewright.errors import RequestError, SpecError
 from linewright.features.encode import encode
 from linewright.features.encode_table import encode_table
 from linewright.features.facts import Encoder
-from linewright.features.learn import learn, to_columns
+from linewright.features.learn import Look, learn, to_columns
 from linewright.line.engines import engine_of, file_and_function, is_plugged, trainers_of
 from linewright.line.predict.batch import json_rows
 from linewright.line.run_context import CODE_FILE, Work, chosen_by, missing_texts, optional_columns
@@ -24,20 +24,29 @@ from linewright.line.steps.adopt import adopt, adopted_graph, parity_of_adopted
 from linewright.line.steps.forecast import train_forecast
 from linewright.line.steps.ingest import moments_of_rows
 from linewright.line.steps.other_sites import PeerRows, compared, peer_rows
+from linewright.line.steps.pictures import MOST_COMPARED, choose_pictures
 from linewright.line.steps.recommend import train_recommender
-from linewright.line.steps.two_ways import compare
+from linewright.line.steps.two_ways import compare, row_losses
 from linewright.model.export.parity import parity, refused_by
 from linewright.model.export.to_onnx import to_onnx
-from linewright.model.facts import Estimated, Parity, RequestColumn, Sample, Shared, Trained, Understood
+from linewright.model.facts import (
+    Estimated,
+    Parity,
+    PicturesRead,
+    RequestColumn,
+    Sample,
+    Shared,
+    Trained,
+    Understood,
+)
 from linewright.model.families.trainer import TRAINERS, read_native
 from linewright.model.forecast.parity import parity_of_steps
 from linewright.model.metrics.definitions import metric
 from linewright.model.package.model import Model, build, keep_package, load, open_model
-from linewright.model.pictures import picture_of
 from linewright.model.readers import readers_of
 from linewright.model.recommend.parity import parity_of_lists
 from linewright.model.sentences import sentences_of
-from linewright.model.spec import FEW_LABELS
+from linewright.model.spec import FEW_LABELS, TrainSpec, TrialsBudget
 from linewright.model.tasks.links import HAZARD
 from linewright.model.train.fit import Training, TrainingRows, train
 from linewright.model.train.sample import MOST_CELLS, Drawn, draw, most_rows
@@ -93,6 +102,7 @@ def train_step(work: Work) -> Trained:
         scored=context.artifacts.put(_scored(training, taught.rows)) if rules.has_positive else None,
         shared=shared,
         understood=understood,
+        pictures=_pictures(work, taught, seed)[1],
     )
 
 
@@ -166,7 +176,8 @@ def _train(
     with_sentences: bool = False,
 ) -> Training:
     spec, rules, context = work.spec, work.rules, work.factory.context
-    encoder, x = _encoded(work, taught.rows, peers, with_sentences=with_sentences)
+    look = _pictures(work, taught, seed)[0]
+    encoder, x = _encoded(work, taught.rows, look, peers, with_sentences=with_sentences)
     happened = moments_of_rows(work)
     target, weight, pairs = taught.target, taught.weight, _fold_positions(work, taught)
     if peers is not None:  # every fold learns from all of them, and none validates on them
@@ -194,6 +205,46 @@ def _train(
         fits=work.factory.fits_of(spec.line).part(work.known["split"]),
         engine=engine_of(work),
     )
+
+
+def _pictures(work: Work, taught: "_Taught", seed: int) -> tuple[Look, PicturesRead | None]:
+    """Return how pictures become numbers: decided once, on the line's own rows."""
+    return work.once("pictures", lambda: choose_pictures(work, partial(_losses, work, taught, seed)))
+
+
+def _losses(work: Work, taught: "_Taught", seed: int, look: Look) -> np.ndarray:
+    """Return the out-of-fold losses of one quick model, of all rows that are learned from or a part of very many."""
+    n = len(taught.rows)
+    kept = np.sort(np.random.Generator(np.random.PCG64(seed)).permutation(n)[:MOST_COMPARED])
+    place = np.full(n, -1)
+    place[kept] = np.arange(len(kept))
+    pairs = [
+        tuple(part[part >= 0] for part in (place[a], place[b])) for a, b in _fold_positions(work, taught)
+    ]
+    encoder, x = _encoded(work, taught.rows[kept], look, None)
+    rows = TrainingRows(
+        x=x,
+        target=taught.target[kept],
+        weight=taught.weight[kept],
+        encoder=encoder,
+        task=work.rules.name,
+        classes=taught.classes,
+        folds=[(learned, judged) for learned, judged in pairs if len(learned) and len(judged)],
+        seed=seed,
+    )
+    context = work.factory.context
+    training = train(
+        rows,
+        TrainSpec(
+            budget=TrialsBudget(trials=1),
+            folds=work.spec.train.folds,
+            max_seconds=work.spec.train.max_seconds,
+        ),
+        report=context.report,
+        workers=context.workers,
+        fits=work.factory.fits_of(work.spec.line).part(work.known["split"]),
+    )
+    return row_losses(training.out_of_fold, rows.target)
 
 
 def _scored(training: Training, rows: np.ndarray) -> bytes:
@@ -263,7 +314,7 @@ def _taught(work: Work, seed: int) -> _Taught:
 
 
 def _encoded(
-    work: Work, rows: np.ndarray, peers: PeerRows | None, *, with_sentences: bool
+    work: Work, rows: np.ndarray, look: Look, peers: PeerRows | None, *, with_sentences: bool = False
 ) -> tuple[Encoder, np.ndarray]:
     """Learn the encoder from rows, and encode them; beside their matrix no copy of them is left."""
     columns = feature_columns(work.spec, work.dataset)
@@ -274,10 +325,7 @@ def _encoded(
     artifacts = work.factory.artifacts
     kept = work.factory.features_of
     encoder = learn(
-        features,
-        columns,
-        partial(picture_of, artifacts=artifacts, kept=kept),
-        partial(sentences_of, artifacts=artifacts) if with_sentences else None,
+        features, columns, look, partial(sentences_of, artifacts=artifacts) if with_sentences else None
     )
     return encoder, encode_table(encoder, features, readers=readers_of(encoder, artifacts.get, kept))
 
@@ -352,7 +400,7 @@ def package_step(work: Work) -> Parity:
     model = load(digest, context.artifacts.get, work.factory.features_of)
     Scorer(model).check_golden(context.artifacts.get)
     if fitted is None:
-        return parity_of_adopted(trained, native, model, x, seed=context.seed(digest))
+        return parity_of_adopted(work, native, model, x, seed=context.seed(digest))
     return parity(fitted, model, x=x, seed=context.seed(digest))
 
 

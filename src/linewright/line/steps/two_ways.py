@@ -49,9 +49,15 @@ def compare(
     >>> compare(np.zeros(4), np.full(4, 0.9), np.array([1.0, 1.0, 0.9, 1.1])).is_other_better
     True
     """
-    losses = [_losses(one, target) for one in (scores, other)]
-    known = np.isfinite(losses[0]) & np.isfinite(losses[1])
-    first, second = (one[known] for one in losses)
+    return compare_losses(row_losses(scores, target), row_losses(other, target), units)
+
+
+def compare_losses(
+    losses: NDArray[np.float64], other: NDArray[np.float64], units: NDArray[Any] | None = None
+) -> TwoWays:
+    """Compare the losses of two trainings, each of shape (n,) with NaN for rows of no fold; see `compare`."""
+    known = np.isfinite(losses) & np.isfinite(other)
+    first, second = losses[known], other[known]
     difference = first - second
     gain = float(difference.mean()) if len(difference) else 0.0
     of = np.arange(len(difference)) if units is None else np.unique(units[known], return_inverse=True)[1]
@@ -67,7 +73,7 @@ def compare(
     )
 
 
-def _losses(scores: NDArray[np.float64], target: NDArray[Any]) -> NDArray[np.float64]:
+def row_losses(scores: NDArray[np.float64], target: NDArray[Any]) -> NDArray[np.float64]:
     """Return the log-loss of each row, or the squared error of numbers; NaN for rows of no fold."""
     if scores.ndim == 1:
         return (scores - target) ** 2

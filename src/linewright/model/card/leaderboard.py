@@ -65,6 +65,7 @@ def _statements(facts: CardFacts, others: int) -> tuple[Statement, ...]:
         (trained.recent, say("leaderboard.recent", cited, found=trained.recent, task=trained.task)),
         (trained.shared, say("leaderboard.shared", cited, found=trained.shared)),
         (trained.understood, say("leaderboard.understood", cited, found=trained.understood)),
+        (trained.pictures, say("leaderboard.pictures", cited, found=trained.pictures)),
         (True, say("leaderboard.losses", cited)),
         (is_squared, say("leaderboard.squared", cited, rmse=measured.get("rmse"))),
         (is_other, say("leaderboard.other_metric", cited, metric=first)),

@@ -22,7 +22,7 @@ from linewright.model.tasks.links import Floats
 ALLOWED = 1e-5
 """Largest allowed difference in a probability, or relative to the size of a number."""
 
-_OURS = "given_"
+OURS = "given_"
 """Put before every name in the file, so that none is one of the package's."""
 _ALONE = 64
 _OPSET, _LEAST_IR = 9, 4
@@ -68,10 +68,10 @@ def to_package_graph(
     kept = [node for node in graph.node if node.op_type != "ZipMap"]
     del graph.node[:]
     graph.node.extend(kept)
-    _rename(graph)
-    entry = list(_entry([_OURS + name for name in names], adopted.widths, encoder))
+    rename(graph)
+    entry = list(_entry([OURS + name for name in names], adopted.widths, encoder))
     order = [adopted.classes.index(name) for name in classes]
-    ends = _Ending(_OURS + maps.get(adopted.output, adopted.output))
+    ends = _Ending(OURS + maps.get(adopted.output, adopted.output))
     ends.to_scores(order, columns)
     body = list(graph.node)
     whole = helper.make_graph(
@@ -82,10 +82,11 @@ def to_package_graph(
         [*graph.initializer, *ends.constants],
         sparse_initializer=list(graph.sparse_initializer),
     )
-    return _serialize(model, whole)
+    return serialize(model, whole)
 
 
-def _serialize(model: ModelProto, graph: GraphProto) -> bytes:
+def serialize(model: ModelProto, graph: GraphProto) -> bytes:
+    """Return a graph as a file, with the versions of the standard of the one that it was made of."""
     opsets = list(model.opset_import)
     if all(one.domain not in ("", "ai.onnx") for one in opsets):
         opsets.append(helper.make_opsetid("", _OPSET))
@@ -94,17 +95,17 @@ def _serialize(model: ModelProto, graph: GraphProto) -> bytes:
     return whole.SerializeToString(deterministic=True)
 
 
-def _rename(graph: GraphProto) -> None:
+def rename(graph: GraphProto) -> None:
     """Put our prefix before the name of each value, in inner graphs too; what is nameless stays so."""
     for node in graph.node:
-        node.input[:] = [name and _OURS + name for name in node.input]
-        node.output[:] = [name and _OURS + name for name in node.output]
+        node.input[:] = [name and OURS + name for name in node.input]
+        node.output[:] = [name and OURS + name for name in node.output]
         for attribute in node.attribute:
             for inner in [attribute.g] if attribute.HasField("g") else attribute.graphs:
-                _rename(inner)
+                rename(inner)
     sparse = [tensor.values for tensor in graph.sparse_initializer]
     for named in (*graph.initializer, *sparse, *graph.input, *graph.output):
-        named.name = _OURS + named.name
+        named.name = OURS + named.name
     del graph.value_info[:]
     del graph.quantization_annotation[:]
 

@@ -272,14 +272,14 @@ def choose_output(given: Given, task: Task, *, wanted: str | None, where: str) -
 
 
 def spelled_classes(
-    given: Given, labels: Sequence[str], *, said: Sequence[str], where: str
+    own: Sequence[str], labels: Sequence[str], *, said: Sequence[str], where: str
 ) -> tuple[str, ...]:
     """Return the model's classes in the order of its probabilities, spelled as in the data.
 
     Parameters
     ----------
-    given
-        The model.
+    own
+        Classes that the model says, in that order; empty where it does not.
     labels
         The different labels of the data.
     said
@@ -292,7 +292,7 @@ def spelled_classes(
     RequestError
         If the data have a label that the model cannot answer.
     """
-    classes = tuple(said or given.classes)
+    classes = tuple(said or own)
     unknown = sorted(set(labels) - set(classes))
     if unknown or len(set(classes)) != len(classes):
         raise RequestError(

@@ -3,7 +3,7 @@
 What is wrong with a file may be such that no look at its bytes sees it: a graph that never ends or takes all memory, already when
 the runtime makes it ready. The child looks at the file, lets it answer made-up rows, and says what the file says about itself.
 
-``python -m linewright.model.imported.sandbox FILE WHERE CHANNEL``
+``python -m linewright.model.imported.sandbox FILE WHERE PICTURES CHANNEL``
 """
 
 import sys
@@ -17,8 +17,10 @@ import numpy as np
 from linewright.engine.child import Child, ChildEnded, end_in_words, parent
 from linewright.engine.machine import memory
 from linewright.errors import LinewrightError, RequestError, from_json
+from linewright.model.imported.network import OTHERWISE, Network, backbone_of, look_at_network
 from linewright.model.imported.onnx_file import Given, GivenInput, as_onnx, look_at
 from linewright.model.onnx.session import ERRORS, open_session
+from linewright.model.spec import PicturesSpec
 
 PATIENCE_S = 15.0
 """A model that has not answered by then is refused, as an endpoint would refuse it."""
@@ -50,21 +52,65 @@ def tried(data: bytes, *, where: str, patience_s: float | None = None) -> Given:
     RequestError, Denied
         As `given.look_at`; and if it does not answer in time, takes too much memory, or ends its process.
     """
+    return msgspec.convert(_said_of(data, where, "", patience_s), Given)
+
+
+def tried_backbone(data: bytes, asked: PicturesSpec, *, side: int | None, where: str) -> None:
+    """Have a network read a picture, in a process of its own.
+
+    Parameters
+    ----------
+    asked
+        What the line file says of it.
+    side
+        Size that is asked for.
+
+    Raises
+    ------
+    RequestError, Denied
+        As `network.backbone_of`; and if it does not answer in time, takes too much memory, or ends its process.
+    """
+    how = _Pictures(asked=asked.model_dump(mode="json"), side=side)
+    _said_of(data, where, msgspec.json.encode(how).decode(), None)
+
+
+def tried_network(data: bytes, *, where: str) -> Network:
+    """Return what a network says about itself, after it read a picture, in any scale, in a process of its own.
+
+    Raises
+    ------
+    RequestError, Denied
+        As `tried_backbone`.
+    """
+    how = _Pictures(asked={}, side=None, is_guessed=True)
+    return msgspec.convert(_said_of(data, where, msgspec.json.encode(how).decode(), None), Network)
+
+
+class _Pictures(msgspec.Struct, frozen=True):
+    """How a network is to read pictures."""
+
+    asked: dict[str, Any]
+    side: int | None
+    is_guessed: bool = False
+    """Whether any scale will do, and all outputs."""
+
+
+def _said_of(data: bytes, where: str, pictures: str, patience_s: float | None) -> Any:
     patience_s = PATIENCE_S if patience_s is None else patience_s
     with tempfile.NamedTemporaryFile(prefix="linewright-model-") as file:
         file.write(data)
         file.flush()
-        said = _said(Path(file.name), where, patience_s, patience_s + len(data) / _BYTES_S)
+        said = _said(Path(file.name), where, pictures, patience_s, patience_s + len(data) / _BYTES_S)
     if "error" in said:
         raise from_json(said["error"])
-    return msgspec.convert(said["given"], Given)
+    return said["given"]
 
 
-def _said(file: Path, where: str, patience_s: float, idle_s: float) -> dict[str, Any]:
+def _said(file: Path, where: str, pictures: str, patience_s: float, idle_s: float) -> dict[str, Any]:
     most = min(_MEMORY, memory() // 2)
     try:
         with Child(
-            "linewright.model.imported.sandbox", [str(file), where], memory=most, shows_errors=False
+            "linewright.model.imported.sandbox", [str(file), where, pictures], memory=most, shows_errors=False
         ) as child:
             child.receive(idle_s=_START_S)
             return child.receive(idle_s=idle_s)
@@ -84,18 +130,39 @@ def _refused(because: str, where: str) -> RequestError:
     )
 
 
-def main(file: str, where: str, word: str) -> None:
-    """Try a file, and send what it says, or what is wrong with it."""
+def main(file: str, where: str, pictures: str, word: str) -> None:
+    """Try a file, and send what it says, or what is wrong with it.
+
+    Parameters
+    ----------
+    pictures
+        How it reads pictures; empty for a file that reads tables.
+    """
     channel = parent(word)
     channel.send({"ready": True})
     data = Path(file).read_bytes()
     try:
-        given = look_at(data, where=where)
-        _answer(as_onnx(data, where), given, where)
-        said = {"given": msgspec.to_builtins(given)}
+        said = {"given": _read_pictures(data, pictures, where) if pictures else _read_table(data, where)}
     except LinewrightError as error:
         said = {"error": error.to_json()}
     channel.send(said)
+
+
+def _read_table(data: bytes, where: str) -> Any:
+    given = look_at(data, where=where)
+    _answer(as_onnx(data, where), given, where)
+    return msgspec.to_builtins(given)
+
+
+def _read_pictures(data: bytes, pictures: str, where: str) -> Any:
+    how = msgspec.json.decode(pictures, type=_Pictures)
+    network = look_at_network(data, where=where)
+    asked = PicturesSpec.model_validate(how.asked, strict=False)
+    if how.is_guessed:
+        scale = "bytes" if network.dtype == "uint8" else "unit"
+        asked = PicturesSpec(backbone=where, scale=scale, outputs=network.outputs)
+    backbone_of(data, asked, side=how.side, otherwise=OTHERWISE, where=where)
+    return msgspec.to_builtins(network)
 
 
 def _answer(graph: bytes, given: Given, where: str) -> None:

@@ -580,7 +580,9 @@ class App:
     def _predict(self, ask: answer.Ask, loaded: Loaded) -> Awaitable[Response]:
         if loaded.scorer.is_slow:
             return self._compute(
-                partial(answer.predict, loaded, self._log(loaded.line), ask), small=False, aside=ask.durable
+                partial(answer.predict, loaded, self._log(loaded.line), ask),
+                small=False,
+                aside=ask.durable or ask.explain,
             )
         if 0 < len(ask.rows) <= INLINE_ROWS and not (ask.durable or ask.explain):
             return self._together.predict(loaded, ask)
@@ -631,7 +633,7 @@ class App:
         aside = asked.durable or asked.explain
         is_small = len(asked.rows) <= INLINE_ROWS and not aside
         if loaded.scorer.is_slow:
-            response = await self._compute(work, small=False, aside=asked.durable)
+            response = await self._compute(work, small=False, aside=aside)
         elif asked.durable and not asked.explain:
             response = await _in_thread(self._durable, work)
         else:

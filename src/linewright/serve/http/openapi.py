@@ -341,6 +341,12 @@ _EXPLAINED: Mapping[str, Schema] = {
     "score_unit": {"enum": ["log-odds", "log-weight", "value"]},
     "base": _SCORE,
     "contributions": {"type": "object", "additionalProperties": _SCORE, "description": "By column."},
+    "occlusion": {
+        "type": "object",
+        "additionalProperties": {"type": "object"},
+        "description": "By column of pictures: `of`, the class that was answered, and `patches`, rows of parts from the top, with by how "
+        "much its probability is less without the part.",
+    },
 }
 _KEY: Schema = {"type": ["string", "integer"], "pattern": r"\S", "minimum": -(2**63), "maximum": 2**63 - 1}
 _JSON_TYPES: Mapping[str, str] = {"BOOL": "boolean", "FP64": "number", "INT64": "integer", "BYTES": "string"}

@@ -24,6 +24,7 @@ from linewright.serve.log.writer import PredictionLog
 from linewright.serve.models.canary import Guard, is_canary
 from linewright.serve.models.shadow import Mirrors
 from linewright.serve.models.state import Canary, Shadow
+from linewright.serve.rows.occlusion import check_occluded
 from linewright.serve.rows.reader import Place, in_rows
 from linewright.serve.rows.scalars import spell, spell_all
 from linewright.serve.rows.scorer import Scorer
@@ -145,6 +146,7 @@ def answer(
     *,
     durable: bool = False,
     explain: bool = False,
+    occlude: bool = True,
     to_log: Sequence[Any] | bytes | None = None,
 ) -> Answered:
     """Answer rows; when it returns the answers are in the log, on the disk where they are wanted `durable`.
@@ -153,6 +155,8 @@ def answer(
 
     Parameters
     ----------
+    occlude
+        Whether an explanation has what the parts of pictures say, too.
     to_log
         The rows as the log is to have them: the same, or the texts that they were read from; or the body of the one request
         that they all are, which is then logged whole (default: `rows`).
@@ -169,6 +173,8 @@ def answer(
     if rows and isinstance(rows[0], TypedRow) and loaded.tried is not None:
         # A candidate has other columns, and a row that it refuses is looked at.
         raise Unusual
+    if explain and occlude and loaded.scorer.reads_files:
+        check_occluded(len(rows), "rows")
     if loaded.scorer.reads_files and loaded.keep is not None:
         rows = to_log = keep_sent(rows, loaded.scorer.model.pictures, loaded.keep, place)
     received, package = loaded.now(), loaded.package
@@ -180,7 +186,7 @@ def answer(
     parts = _parts(loaded, rows, whole, mine, place)
     said = parts[0].said if len(parts) == 1 else _together(parts, len(rows))
     arms = _arms(parts, len(rows))
-    explained = _explained(loaded.line, parts, len(rows)) if explain else ()
+    explained = _explained(loaded.line, parts, rows, occlude=occlude) if explain else ()
     answered = Answered(ids, keys, said.answers, said.warnings, arms, explained)
     form = _Form(loaded, received, "durable" if durable else "buffered")
     if request is None:
@@ -337,10 +343,13 @@ def _together(parts: Sequence[_Part], n: int) -> _Said:
     return _Said(parts[0].said.x, answers, warnings)
 
 
-def _explained(line: str, parts: Sequence[_Part], n: int) -> list[dict[str, Any]]:
-    explained = [dict[str, Any]()] * n
+def _explained(
+    line: str, parts: Sequence[_Part], rows: Sequence[Row], *, occlude: bool
+) -> list[dict[str, Any]]:
+    explained = [dict[str, Any]()] * len(rows)
     for part in parts:
-        told = part.scorer.explain(part.said.x, name=f"{line}@{part.arm.model}")
+        mine = [rows[row] for row in part.rows] if occlude and part.scorer.reads_files else ()
+        told = part.scorer.explain(part.said.x, name=f"{line}@{part.arm.model}", rows=mine)
         for row, one in zip(part.rows, told, strict=True):
             explained[row] = one
     return explained
@@ -475,7 +484,15 @@ def infer(loaded: Loaded, log: PredictionLog, asked: oip.Asked) -> Response:
         _check_explained(len(asked.rows), "parameters.explain")
     oip.check_inputs(asked, loaded.line, loaded.scorer.needs)
     oip.check_outputs(asked, loaded.package)
-    answered = answer(loaded, log, asked.rows, asked.place, durable=asked.durable, explain=asked.explain)
+    answered = answer(
+        loaded,
+        log,
+        asked.rows,
+        asked.place,
+        durable=asked.durable,
+        explain=asked.explain,
+        occlude=False,  # tensors have no place for parts of pictures
+    )
     first = _only(answered.arms) or loaded.front
     return oip.to_response(
         asked.infer,

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from linewright.errors import RequestError
-from linewright.features.encode import LARGEST, Readers, fill, histories_of
+from linewright.features.encode import LARGEST, Readers, fill, histories_of, parted
 from linewright.features.encode_rows import Cell, cell_of, known_cells, to_matrix
 from linewright.features.facts import Arithmetic, Encoder, Encoding, Number, Operation, partner
 from linewright.features.pair_arithmetic import together
@@ -78,6 +78,7 @@ class MatrixReader:
         self._is_plain = not added
         self._by_column = [j for j in range(self._width) if j not in placed]
         self._names = {name for j in self._by_column for name in _columns_of(encoder.encodings[j])}
+        self._filled = parted(encoder, self._by_column)
         if encoder.window is not None:
             self._names.update(encoder.columns)
         self._readers: Readers = {
@@ -126,7 +127,7 @@ class MatrixReader:
                 matrix[:, one.place] = one.of(column_of(rows, one.name))
         if self._by_column:
             columns = self._reader.columns(rows, self._names)
-            fill(matrix, self._encoder, self._by_column, columns, self._readers)
+            fill(matrix, self._encoder, self._filled, columns, self._readers)
         for operation, (places, left, right) in self._together.items():
             matrix[:, places] = together(operation, matrix[:, left], matrix[:, right])
         return matrix

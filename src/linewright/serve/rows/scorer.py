@@ -14,6 +14,7 @@ from linewright.model.explanation_text import cannot_be_explained
 from linewright.model.facts import Limit, Package, RequestColumn
 from linewright.model.package.model import Model, golden_differences, read_golden
 from linewright.serve.rows.matrix import MatrixReader
+from linewright.serve.rows.occlusion import occlusions
 from linewright.serve.rows.reader import TIMES, Place, RowReader, converter, in_rows, placed
 from linewright.serve.rows.request_columns import Needs
 from linewright.serve.rows.scalars import shown, spell
@@ -172,18 +173,28 @@ class Scorer:
         """Return one answer a row of the matrix."""
         return self.model.answers(self.model.scores(x))
 
-    def explain(self, x: NDArray[np.float32], *, name: str = "") -> list[dict[str, Any]]:
+    def explain(
+        self, x: NDArray[np.float32], *, name: str = "", rows: Sequence[Row] = ()
+    ) -> list[dict[str, Any]]:
         """Return what each column contributed to each row of the matrix; see `Model.explain`.
 
         Parameters
         ----------
         name
             What who asks calls the model, LINE@VERSION, for errors to name; the package itself knows its digest alone.
+        rows
+            The rows as JSON values. With them, what is said of rows with pictures has ``occlusion``, by column what their parts say for
+            the answer (see `serve.rows.occlusion`); of a model that does not say what columns contributed, it is all that is said.
         """
+        seen = occlusions(self.model, x, rows) if self.reads_files and rows else []
+        seen = [{"occlusion": one} if one else {} for one in seen]
         try:
-            return self.model.explain(x)
+            told = self.model.explain(x)
+            return [{**one, **more} for one, more in zip(told, seen, strict=True)] if seen else told
         except RequestError as error:
             reason = error.details.get("not_explained")
+            if reason is not None and seen and all(seen):
+                return seen
             if not name or reason is None:
                 raise
             raise cannot_be_explained(reason, model=name, line=name.partition("@")[0]) from error

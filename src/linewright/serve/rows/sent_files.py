@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from linewright.errors import NotFound, RequestError
-from linewright.model.pictures import PictureReader, decoder
+from linewright.model.pictures import PictureReader, decoded
 from linewright.serve.rows.reader import Place, checked_shape
 from linewright.serve.rows.values import is_digest
 from linewright.store.values import digest_of_bytes
@@ -105,11 +105,7 @@ def _take(
         )
     total = 0
     for (name, digest), where in unknown.items():
-        pixels = (
-            decoder().decode(sent[digest], where).pixels
-            if digest in sent
-            else _sent_before(digest, keep, where)
-        )
+        pixels = decoded(sent[digest], where).pixels if digest in sent else _sent_before(digest, keep, where)
         total += pixels.shape[0] * pixels.shape[1]
         if total > MOST_PIXELS:
             raise RequestError(
@@ -124,7 +120,7 @@ def _take(
 
 def _sent_before(digest: str, keep: Keeper, where: str) -> NDArray[np.uint8]:
     try:
-        return decoder().decode(keep.get(digest), where).pixels
+        return decoded(keep.get(digest), where).pixels
     except (NotFound, RequestError):  # it says nothing of stored bytes of another kind
         raise _not_sent(digest, where) from None
 

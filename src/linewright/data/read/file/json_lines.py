@@ -1,11 +1,11 @@
-"""JSON lines: one object a line, every value as text, as a CSV file has it."""
+"""JSON lines, one object a line, or a list of objects: every value as text, as a CSV file has it."""
 
 import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 import polars as pl
 
@@ -18,6 +18,7 @@ from linewright.errors import RequestError, SpecError
 _CELL = 4
 """Bytes of text that a cell counts for, at least, when a batch is measured: what an object lacks is a cell too."""
 _OBJECT = re.compile(r'\s*\{\s*["}]')
+_BLANK, _READ = re.compile(r"[ \t\r\n]*"), 1 << 16
 _ARRAY = re.compile(r"\s*\[\s*\{")
 
 
@@ -33,6 +34,8 @@ class JsonLines:
     """Names of all fields, in the order in which they come; an object may lack any."""
     size: int
     """How many bytes a batch is made of, about."""
+    is_list: bool = False
+    """Whether the objects stand in one list, on any lines."""
 
     def batches(self) -> Iterator[Batch]:
         """Give the rows with every value as it is spelled; a field that an object lacks is null.
@@ -77,16 +80,43 @@ class JsonLines:
     def _rows(self) -> Iterator[tuple[int, int, Mapping[str, str | None]]]:
         """Each row with its line and the length of its text."""
         with explained(self.path, self.spec, self.where), open_text(self.path, self.spec) as text:
-            number = rows = 0
-            while line := text.readline(self.size + 1):
-                number += 1
-                if len(line) > self.size:
-                    raise self._wrong(number, f"a row is longer than {size_in_words(self.size)}")
-                if not line.isspace():
-                    rows += 1
-                    if rows > self.spec.limits.rows:
-                        raise too_many_rows(self.where, self.spec.limits.rows)
-                    yield number, len(line), self._row(line, number)
+            found = self._in_list(text) if self.is_list else self._in_lines(text)
+            for rows, (number, line) in enumerate(found, 1):
+                if rows > self.spec.limits.rows:
+                    raise too_many_rows(self.where, self.spec.limits.rows)
+                yield number, len(line), self._row(line, number)
+
+    def _in_lines(self, text: TextIO) -> Iterator[tuple[int, str]]:
+        number = 0
+        while line := text.readline(self.size + 1):
+            number += 1
+            if len(line) > self.size:
+                raise self._wrong(number, f"a row is longer than {size_in_words(self.size)}")
+            if not line.isspace():
+                yield number, line
+
+    def _in_list(self, text: TextIO) -> Iterator[tuple[int, str]]:
+        """Give the text of each object of a list, with its line; no more of the file is held than one object and what is read at once."""
+        left = _Rest(text, self.size)
+        left.skip()
+        sign = left.sign()
+        while sign != "]":
+            number, found = left.number, left.value()
+            if found is None:
+                raise self._wrong(number, "this is not JSON", left.shown() or "the end of the file")
+            yield number, found
+            sign = left.sign()
+            if sign == ",":
+                left.skip()
+                # Behind a comma comes an object, so that a list that ends there is none.
+                sign = left.sign().replace("]", "")
+            elif sign != "]":
+                raise self._wrong(
+                    left.number, "no comma between two objects", left.shown() or "the end of the file"
+                )
+        left.skip()
+        if left.sign():
+            raise self._wrong(left.number, "more than one list", left.shown())
 
     def _row(self, line: str, number: int) -> Mapping[str, str | None]:
         try:
@@ -110,8 +140,66 @@ class JsonLines:
             what,
             where=f"{self.where}: {self.path.name}, line {number}",
             found=found,
-            allowed="one object a line, whose values are text, numbers, true, false or null",
+            allowed="one object a line, or a list of objects, whose values are text, numbers, true, false or null",
         )
+
+
+class _Rest:
+    """What of a text is not read yet.
+
+    Parameters
+    ----------
+    most
+        Characters that a value may have.
+    """
+
+    def __init__(self, text: TextIO, most: int) -> None:
+        self._text, self._most = text, most
+        self._held, self._at = "", 0
+        self.number = 1
+        """Line of what comes next."""
+        self.sign()
+
+    def sign(self) -> str:
+        """Return the character that comes after blanks, which stays; empty at the end."""
+        while True:
+            blank = _BLANK.match(self._held, self._at)
+            self._pass(blank.end() if blank else self._at)
+            if self._at < len(self._held):
+                return self._held[self._at]
+            self._held, self._at = self._text.read(_READ), 0
+            if not self._held:
+                return ""
+
+    def skip(self) -> None:
+        """Go one character on."""
+        self._at += 1
+
+    def value(self) -> str | None:
+        """Return the text of the JSON value that comes, and go on behind it; `None` if there is none."""
+        while True:
+            try:
+                _, end = _DECODER.raw_decode(self._held, self._at)
+            except (ValueError, RecursionError):
+                rest = len(self._held) - self._at
+                more = self._text.read(max(_READ, rest)) if rest <= self._most else ""
+                if not more:
+                    return None
+                self._held, self._at = self._held[self._at :] + more, 0
+            else:
+                found = self._held[self._at : end]
+                self._pass(end)
+                return found
+
+    def shown(self) -> str:
+        """Return the beginning, for messages."""
+        return self._held[self._at : self._at + 80]
+
+    def _pass(self, end: int) -> None:
+        self.number += self._held.count("\n", self._at, end)
+        self._at = end
+        if end > _READ:
+            self._held, self._at = self._held[end:], 0
 
 
 class _Fields(list[tuple[str, Any]]):
@@ -137,31 +225,30 @@ _CONSTANTS = {"NaN": None, "Infinity": "Infinity", "-Infinity": "-Infinity"}
 
 
 def looks_like_json_lines(head: str) -> bool:
-    """Return whether the first thing in a text is an object.
+    """Return whether the first thing in a text is an object, or a list of objects.
 
     Examples
     --------
-    >>> looks_like_json_lines(' {"a": 1}'), looks_like_json_lines("{a},b")
-    (True, False)
+    >>> looks_like_json_lines(' {"a": 1}'), looks_like_json_lines('[{"a": 1}]'), looks_like_json_lines("{a},b")
+    (True, True, False)
     """
-    return bool(_OBJECT.match(head))
+    return bool(_OBJECT.match(head) or _ARRAY.match(head))
 
 
 def is_json_lines(path: Path, spec: FileSource, where: str) -> bool:
-    """Return whether the first thing in a file of text is an object.
+    """Return whether the first thing in a file of text is an object, or a list of objects.
 
     Raises
     ------
     SpecError, RequestError
-        If it is no text in that encoding, or a JSON array.
+        If it is no text in that encoding.
     """
+    return looks_like_json_lines(_head(path, spec, where))
+
+
+def _head(path: Path, spec: FileSource, where: str) -> str:
     with explained(path, spec, where):
-        head = text_head(path, spec, where)
-    if _ARRAY.match(head):
-        raise RequestError(
-            "the file is one JSON array", where=where, found=path.name, allowed="one object a line"
-        )
-    return looks_like_json_lines(head)
+        return text_head(path, spec, where)
 
 
 def open_json_lines(path: Path, spec: FileSource, where: str, *, size: int = BATCH) -> JsonLines:
@@ -174,7 +261,8 @@ def open_json_lines(path: Path, spec: FileSource, where: str, *, size: int = BAT
     RequestError
         If it is damaged, not in its encoding, or a line is not an object of plain values.
     """
-    found = JsonLines(path=path, spec=spec, where=where, columns=(), size=size)
+    is_list = bool(_ARRAY.match(_head(path, spec, where)))
+    found = JsonLines(path=path, spec=spec, where=where, columns=(), size=size, is_list=is_list)
     names = dict[str, None]()
     for row in found.rows():
         names |= dict.fromkeys(row)
@@ -182,4 +270,4 @@ def open_json_lines(path: Path, spec: FileSource, where: str, *, size: int = BAT
             raise too_many_columns(where, path.name, spec.limits.columns)
     if "" in names:
         raise SpecError("a field has no name", where=where, found=path.name, hint="give each field a name")
-    return JsonLines(path=path, spec=spec, where=where, columns=tuple(names), size=size)
+    return replace(found, columns=tuple(names))

@@ -120,7 +120,7 @@ def replayed_text(played: Replayed) -> str:
 
 def _explained_text(explained: Mapping[str, Any] | None, computed: Mapping[str, Any]) -> list[str]:
     """Say what the score is made of, the largest contributions first; of several classes, for the one that was answered."""
-    if explained is None:
+    if explained is None or "score" not in explained:
         return []
     score, base, contributions = (explained[name] for name in ("score", "base", "contributions"))
     about = ""

@@ -35,6 +35,7 @@ def run_text(ran: RunResult) -> str:
             *([f"  rows     {ran.sample}"] if ran.sample else []),
             *([f"  sites    {ran.shared}"] if ran.shared else []),
             *([f"  texts    {ran.understood}"] if ran.understood else []),
+            *([f"  pictures {ran.pictures}"] if ran.pictures else []),
             *(f"  sql      {said}" for said in (sql_in_words(ran.row_sql) if ran.row_sql else ())),
             *_leaderboard(ran),
             f"  digest   {ran.digest}",

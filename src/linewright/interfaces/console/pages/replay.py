@@ -3,7 +3,8 @@
 from collections.abc import Mapping
 from typing import Any
 
-from linewright.interfaces.console.page import Page
+from linewright.interfaces.console.page import Ask, Page
+from linewright.interfaces.console.pictures import occlusion_map, pictures_of
 
 
 def _apart(values: Mapping[str, str]) -> Mapping[str, tuple[str, Mapping[str, Any]]]:
@@ -11,8 +12,17 @@ def _apart(values: Mapping[str, str]) -> Mapping[str, tuple[str, Mapping[str, An
     return {"played": ("replay", {name: each for name, each in given.items() if each})}
 
 
+def read(ask: Ask, values: Mapping[str, str]) -> Mapping[str, Any]:
+    """Return the pictures of the row that was answered."""
+    shown = ask("show", id=values["id"])
+    body = shown.body if shown.kind == "prediction" else {}
+    pictures = pictures_of(ask, body["line"], body["row"], body["id"]) if body else {}
+    return {"pictures": pictures, "occlusion": occlusion_map}
+
+
 PAGE = Page(
     template="replay.html.jinja",
+    read=read,
     apart=_apart,
     query=("plain",),
     title=lambda values: f"Replay of {values['id'][:13]}",

@@ -8,7 +8,7 @@ import msgspec
 from linewright.charts import Axis, Bar, Waterfall
 from linewright.interfaces.console.charts import curve
 from linewright.interfaces.console.page import Ask, Page
-from linewright.interfaces.console.pictures import pictures_of
+from linewright.interfaces.console.pictures import occlusion_map, pictures_of
 from linewright.model.card.forecast_chart import fan_of
 
 FIELDS = "c."
@@ -34,6 +34,7 @@ def read(ask: Ask, values: Mapping[str, str]) -> Mapping[str, Any]:
         "draw": _draw,
         "curve": curve,
         "fan": fan_of,
+        "occlusion": occlusion_map,
         "pictures": pictures_of(ask, values["line"], filled, values["prediction"]),
     }
 
