@@ -428,6 +428,9 @@ class RecommendSpec(Spec):
     )
     """How many items of one category an answer may list, by the column of the events that holds the category of the item, e.g.
     ``{category: 3}``. Looked for among the best 256 items, so an answer may be shorter."""
+    explore: Annotated[float, Field(ge=0, le=0.2)] = 0.0
+    """Share of the answers at the endpoint whose list is drawn from twice as many of the best items, in an order of chance. What is taken of
+    them says what other lists would be worth."""
 
 
 HISTORY = "history"

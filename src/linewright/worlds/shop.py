@@ -54,7 +54,7 @@ _JUST_HAD = -2.0
 """What an item that is used up is liked less on the day that the customer had it."""
 _WANTED_AGAIN = 1.0
 """What it is liked more once it is used up."""
-_NEW = 0.8
+_NEW = 1.2
 """What an item is liked more on the day that it arrives; it fades."""
 _FADES = 14.0
 """Days until a third of that is left."""
@@ -77,10 +77,13 @@ class Ranges(Spec):
         low=140, high=180, unit="visits a day", because="each customer comes every few days, as to a grocer"
     )
     items: Range = Range(
-        low=150, high=210, unit="items on day 0", because="more than anybody reads", whole=True
+        low=120, high=160, unit="items on day 0", because="more than anybody reads", whole=True
     )
     arrivals: Range = Range(
-        low=0.3, high=0.6, unit="new items a day", because="a tenth of the items is new in a season"
+        low=1.0,
+        high=1.6,
+        unit="new items a day",
+        because="a model of last month does not know a fifth of them",
     )
     tastes: Range = Range(
         low=1.2,
@@ -227,7 +230,7 @@ class ShopWorld:
 
     def looks(self, length: int) -> Floats:
         """Return the probability that a customer looks at each position of a list, shape (length,)."""
-        return np.arange(1, length + 1) ** -self.parameters.position
+        return np.power(np.arange(1.0, length + 1), -self.parameters.position)
 
     def taking(self, day: Day, lists: Sequence[Sequence[str]]) -> list[Floats]:
         """Return the true probability that each item of a list is taken, one list a visit, in the order of `day.visits`.

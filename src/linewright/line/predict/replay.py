@@ -68,7 +68,10 @@ def replay_prediction(factory: Factory, identity: str, *, explain: bool = False)
     record, truth = found
     scorer = Scorer(load(record.digest, factory.artifacts.get), answered=True)
     x = scorer.matrix([record.row])
-    computed = msgspec.json.decode(msgspec.json.encode(scorer.answers(x)[0]))  # as the log has it
+    # A list that was shown may have been drawn, by the id of its prediction.
+    is_shown = record.via == "endpoint" and record.arm != "shadow"
+    said = scorer.answers(x, ids=[record.id] if is_shown else None)[0]
+    computed = msgspec.json.decode(msgspec.json.encode(said))  # as the log has it
     name = f"{record.line}@{record.model}"
     return Replayed(
         id=record.id,

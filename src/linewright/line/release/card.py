@@ -8,7 +8,7 @@ from linewright.line.factory import Factory
 from linewright.line.facts import Declared
 from linewright.line.record.alerts import proposal_because
 from linewright.line.record.evidence import accepted_of, evidence_of
-from linewright.line.record.registry import declared_before, is_made_elsewhere, rebuilt_of
+from linewright.line.record.registry import declared_before, is_made_elsewhere, lists_valued, rebuilt_of
 from linewright.line.release.excluded_columns import in_spite, unequal
 from linewright.line.release.excluded_text import unequal_in_words
 from linewright.line.retention.dropped import dropped_at, forgotten_at
@@ -81,6 +81,9 @@ def card_facts(factory: Factory, version: Version) -> CardFacts:
         time_range=None
         if dropped
         else _time_range(factory, evidence.dataset, spec.get("table", {}).get("time")),
+        lists=lists_valued(factory.metadata, version.line, package=version.digest)
+        if evidence.package.encoder.items
+        else None,
         example=_example(factory, evidence.package),
         dropped=dropped,
         forgotten=forgotten_at(factory, evidence.trained.dataset),

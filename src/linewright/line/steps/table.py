@@ -83,7 +83,7 @@ def _ingest_inputs(work: Work) -> dict[str, str]:
         "on_new_column": spec.on_new_column,
         "sources": sorted(spec.sources),
         **({"checks": said} if (said := spec.checks.model_dump(mode="json", exclude_defaults=True)) else {}),
-        **_of_task(spec),
+        **_of_task(spec, ignored=_OF_ANSWERS),
     }
     return {f"source:{name}": work.sources[name] for name in spec.sources} | {
         "table and contract": digest_of(asked),
@@ -101,10 +101,23 @@ def _label(spec: LineSpec, *without: str) -> dict[str, Any]:
     return said
 
 
-def _of_task(spec: LineSpec) -> dict[str, Any]:
+_OF_ANSWERS = frozenset({"explore"})
+"""Fields of a section that change no row."""
+_LATER = frozenset({"explore"})
+"""Fields of a section that 0.1.0 did not have: they are in a key if they are used."""
+
+
+def _of_task(spec: LineSpec, *, ignored: frozenset[str] = frozenset()) -> dict[str, Any]:
     """Return the section of a task that has one: it makes the rows, and the answers."""
     sections = {"recommend": spec.recommend, "forecast": spec.forecast}
-    return {name: one.model_dump(mode="json") for name, one in sections.items() if one is not None}
+    asked = {name: one.model_dump(mode="json") for name, one in sections.items() if one is not None}
+    if (said := asked.get("recommend")) is not None:
+        asked["recommend"] = {
+            name: value
+            for name, value in said.items()
+            if name not in ignored and (value or name not in _LATER)
+        }
+    return asked
 
 
 def _asked_of_rows(contract: ContractSpec) -> dict[str, Any]:

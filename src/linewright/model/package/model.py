@@ -24,6 +24,7 @@ from linewright.model.onnx.session import LISTS_AT_ONCE, ROWS_AT_ONCE, Graph, In
 from linewright.model.pictures import Files, KeptBy, PictureReader
 from linewright.model.readers import readers_of
 from linewright.model.tasks import task
+from linewright.model.tasks.explore import explored
 from linewright.model.tasks.links import HAZARD
 from linewright.store.protocols import Artifacts, Metadata
 from linewright.store.values import canonical_json, decode, decoder, digest_of, digest_of_bytes
@@ -107,12 +108,22 @@ class Model:
         """Return the scores of encoded rows before calibration, shape (n, classes) or (n, 1); see `scores`."""
         return self._graph.run(self._feed.of(x), len(x)).astype(np.float64)
 
-    def answers(self, scores: NDArray[np.float64]) -> list[dict[str, Any]]:
-        """Return what the endpoint says for each row of scores, by the rules of the task."""
+    def answers(
+        self, scores: NDArray[np.float64], *, ids: Sequence[str] | None = None
+    ) -> list[dict[str, Any]]:
+        """Return what is said for each row of scores, by the rules of the task.
+
+        Parameters
+        ----------
+        ids
+            Of the predictions, if they are shown: of a package that explores, a share of the lists is then drawn by them.
+        """
         package = self.package
         answers = self._rules.answers(
             scores, classes=self._names, threshold=package.threshold, band=self.band
         )
+        if package.explore is not None and ids is not None:
+            return explored(answers, scores, self._names, share=package.explore, ids=ids)
         if package.maintenance is None:
             return answers
         by = self._rules.act_by(scores, self._names, package.maintenance)
@@ -373,6 +384,7 @@ def build(
     row_sql: RowSql | None = None,
     graph: bytes,
     golden: bytes,
+    explore: float | None = None,
 ) -> Package:
     """Return the package of a trained model, before its threshold is chosen; nothing is kept.
 
@@ -392,6 +404,8 @@ def build(
         The trained model as an ONNX file.
     golden
         Canonical JSON of `Golden`; empty for a package that will only compute them.
+    explore
+        Share of the lists that is drawn.
     """
     return Package(
         task=trained.task,
@@ -410,6 +424,7 @@ def build(
         band=trained.band,
         golden=digest_of_bytes(golden),
         trained=digest_of(trained),
+        explore=explore,
     )
 
 

@@ -10,6 +10,7 @@ from onnx import TensorProto
 from linewright.model.export.onnx_writer import Graph
 from linewright.model.list_loss import CUT
 from linewright.model.recommend.candidates import Weights
+from linewright.model.tasks.explore import POOL
 from linewright.model.tasks.item_lists import MORE
 
 LOOKED_AT = 256
@@ -31,6 +32,8 @@ class Lists:
     """Items that an answer lists."""
     again: bool
     """Whether items of the history may be listed."""
+    explores: bool = False
+    """Whether some answers are drawn, from `POOL` times as many items as they list."""
     categories: Sequence[str] = ()
     """The category of each item, if a list may have few of one."""
     at_most: int = 0
@@ -39,7 +42,8 @@ class Lists:
     @property
     def ranks(self) -> int:
         """How long ranked lists are: metrics look at `CUT` ranks also where fewer are shown."""
-        return max(1, min(max(self.shown, CUT), len(self.shares)))
+        needed = self.shown * POOL if self.explores else self.shown
+        return max(1, min(max(needed, CUT), len(self.shares)))
 
     @property
     def outputs(self) -> int:

@@ -166,6 +166,7 @@ def _lists(rows: HistoryRows, taken: Taken, spec: RecommendSpec) -> Lists:
         length=spec.history,
         shown=spec.items,
         again=spec.again,
+        explores=spec.explore > 0,
         categories=[newest.get(item, "") for item in taken.items] if newest else (),
         at_most=next(iter(spec.at_most.values()), 0),
     )

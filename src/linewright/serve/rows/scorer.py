@@ -168,9 +168,9 @@ class Scorer:
         """Return the matrix that the model reads."""
         return encode(self.model.package.encoder, columns, self.model.readers)
 
-    def answers(self, x: NDArray[np.float32]) -> list[dict[str, Any]]:
-        """Return one answer a row of the matrix."""
-        return self.model.answers(self.model.scores(x))
+    def answers(self, x: NDArray[np.float32], *, ids: Sequence[str] | None = None) -> list[dict[str, Any]]:
+        """Return one answer a row of the matrix; `ids` as for `Model.answers`."""
+        return self.model.answers(self.model.scores(x), ids=ids)
 
     def explain(self, x: NDArray[np.float32], *, name: str = "") -> list[dict[str, Any]]:
         """Return what each column contributed to each row of the matrix; see `Model.explain`.
