@@ -232,19 +232,23 @@ class ShopWorld:
         """Return the probability that a customer looks at each position of a list, shape (length,)."""
         return np.power(np.arange(1.0, length + 1), -self.parameters.position)
 
+    def attraction(self, day: Day) -> Floats:
+        """Return the true probability that each item is taken by who looks at it, shape (visits, items)."""
+        return expit(_MEAN_TAKEN + _TO_TAKE * day.liking)
+
     def taking(self, day: Day, lists: Sequence[Sequence[str]]) -> list[Floats]:
         """Return the true probability that each item of a list is taken, one list a visit, in the order of `day.visits`.
 
         An item that is not on sale, or that the world does not know, is never taken; nor is one that stands in the list before.
         """
         found: list[Floats] = []
-        for liking, listed in zip(day.liking, lists, strict=True):
+        for attraction, listed in zip(self.attraction(day), lists, strict=True):
             chance = np.zeros(len(listed))
             looks = self.looks(len(listed))
             for place, item in enumerate(listed):
                 code = self._code.get(item)
                 if code is not None and item not in listed[:place]:
-                    chance[place] = looks[place] * expit(_MEAN_TAKEN + _TO_TAKE * liking[code])
+                    chance[place] = looks[place] * attraction[code]
             found.append(chance)
         return found
 

@@ -103,7 +103,7 @@ def _label(spec: LineSpec, *without: str) -> dict[str, Any]:
 
 _OF_ANSWERS = frozenset({"explore"})
 """Fields of a section that change no row."""
-_LATER = frozenset({"explore"})
+_LATER = frozenset({"allowed", "explore"})
 """Fields of a section that 0.1.0 did not have: they are in a key if they are used."""
 
 
@@ -171,6 +171,7 @@ def _train_inputs(work: Work) -> dict[str, str]:
         "columns": sorted(spec.contract.columns),
         "label": _label(spec),
         **_of_task(spec),
+        **({} if (allowed := work.ingested.allowed) is None else {"may be listed": digest_of(list(allowed))}),
     }
     return {
         "dataset": work.ingested.dataset,
