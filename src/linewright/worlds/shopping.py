@@ -1,14 +1,14 @@
 """Living through the world `shop`: a line learns from baskets, shows lists, hears what was taken, and retrains, day by day."""
 
+import itertools
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time, timedelta
 from pathlib import Path
-from typing import Any
 
-import msgspec
-
+from linewright.charts import Axis, Line, LineChart, Mark, Point
+from linewright.charts import to_svg as draw
 from linewright.client import Client
 from linewright.data.profile.roles import GivenRoles
 from linewright.engine.context import Progress
@@ -18,11 +18,14 @@ from linewright.line.loop.worker import tend_inline
 from linewright.line.new.write import new_line
 from linewright.line.record.registry import find_model, lists_valued
 from linewright.line.runs.execute import execute_inline
-from linewright.model.facts import ListValue
+from linewright.model.package.model import Model, load
+from linewright.serve.rows.scorer import Scorer
+from linewright.store.clock import text_of
 from linewright.store.rights import make_asked_folder
 from linewright.worlds.endpoint import endpoint, wait_for
+from linewright.worlds.life import ShopDay, ShopLife
 from linewright.worlds.living import Clock
-from linewright.worlds.shop import Day, ShopWorld
+from linewright.worlds.shop import ShopWorld
 
 LINE = "shop"
 EXPLORE = 0.1
@@ -31,44 +34,6 @@ _RETRAINED = 12
 """Live day on whose evening the line learns from what came since."""
 
 Report = Callable[[Progress], None]
-
-
-class ShopDay(msgspec.Struct, frozen=True, kw_only=True):
-    """One live day. Values are true ones: the mean number of items that are taken of a list, by the world's probabilities."""
-
-    day: int
-    """Counted from the first live day, 0."""
-    date: str
-    """ISO 8601."""
-    lists: int
-    """How many were shown."""
-    drawn: int
-    """How many of them were drawn."""
-    taken: int
-    """Items that were taken of them."""
-    model: str
-    """What answered, as LINE@VERSION."""
-    value: float
-    """Of the lists of the line, as they were shown."""
-    popular: float
-    """Of a list of the items that were bought most before."""
-    best: float
-    """Of the best lists: nobody can do better."""
-
-
-class ShopLife(msgspec.Struct, frozen=True, kw_only=True):
-    """What happened to a line while it served in the shop."""
-
-    world: str
-    seed: int
-    line: str
-    days: tuple[ShopDay, ...]
-    champion: str
-    """What serves at the end, as LINE@VERSION."""
-    estimate: ListValue | None
-    """What the line itself found of the lists of its champion, by those that were shown and what was taken of them."""
-    truth: float
-    """The true value of the champion's lists for the same visits."""
 
 
 def live(world: ShopWorld, root: Path, *, report: Report, watcher: Callable[[ShopDay], None]) -> ShopLife:
@@ -134,7 +99,6 @@ class _Shopping:
     clock: Clock
     client: Client
     days: list[ShopDay] = field(default_factory=list[ShopDay])
-    shown: list[tuple[Day, Any]] = field(default_factory=list[tuple[Day, Any]])
 
     def day(self, number: int) -> ShopDay:
         """Live through one day: visits are answered, what was taken comes back, at midnight the line is tended."""
@@ -176,7 +140,7 @@ class _Shopping:
         return done
 
     def _retrain(self, number: int) -> None:
-        """Learn from the baskets and the lists until this evening."""
+        """Learn from the baskets until this evening."""
         self.world.bought(range(number + 1)).write_csv(self.factory.root / "data" / "sales.csv")
         ran = execute_inline(self.factory, LINE, as_of=self.factory.now())
         if ran.promoted:
@@ -193,9 +157,55 @@ class _Shopping:
             days=tuple(self.days),
             champion=f"{LINE}@{champion.version}",
             estimate=event.found if event else None,
-            truth=0.0,
+            truth=self._truth(
+                load(champion.digest, self.factory.artifacts.get), event.since if event else ""
+            ),
         )
+
+    def _truth(self, model: Model, since: str) -> float:
+        """Return the true value of the lists of a model for the visits since an instant, none of them drawn."""
+        scorer, taken, lists = Scorer(model), 0.0, 0
+        for number in range(self.world.go_live, self.world.days):
+            today = self.world.day(number)
+            if text_of(_instant(today.date)) < since:
+                continue
+            asked = [{"history": history} for history in today.visits["history"].to_list()]
+            said = [one["prediction"] for one in scorer.score(asked)]
+            taken += self.world.value(today, said) * len(said)
+            lists += len(said)
+        return taken / max(lists, 1)
 
 
 def _instant(day: date) -> datetime:
     return datetime.combine(day, time(), tzinfo=UTC)
+
+
+def to_svg(life: ShopLife) -> str:
+    """Return a life as an SVG image that needs nothing from elsewhere: the true value of lists, day by day."""
+    lines = (
+        ("best possible", [day.best for day in life.days]),
+        ("the line", [day.value for day in life.days]),
+        ("popular items", [day.popular for day in life.days]),
+    )
+    changes = [
+        Mark(at=day.day, name=day.model)
+        for before, day in itertools.pairwise(life.days)
+        if day.model != before.model
+    ]
+    own, popular = (sum(values) / max(len(values), 1) for _, values in lines[1:])
+    chart = LineChart(
+        title=f"Items taken of a list: {own:.2f} by the line, {popular:.2f} of popular items",
+        x=Axis(label="day"),
+        y=Axis(label="items taken of a list, by the true probabilities"),
+        lines=tuple(
+            Line(
+                name=name,
+                points=tuple(
+                    Point(at=day.day, value=value) for day, value in zip(life.days, values, strict=True)
+                ),
+            )
+            for name, values in lines
+        ),
+        marks=tuple(changes),
+    )
+    return draw(chart, width=960, is_standalone=True)
