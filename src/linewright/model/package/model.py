@@ -20,6 +20,7 @@ from linewright.features.facts import Encoder, Raw
 from linewright.model.explanation_text import cannot_be_explained
 from linewright.model.facts import Calibration, CalibrationMethod, Package, RequestColumn, Trained
 from linewright.model.onnx.contributions import Explainer, open_explainer, sources_of, to_answers
+from linewright.model.onnx.list_contributions import ListExplainer
 from linewright.model.onnx.session import LISTS_AT_ONCE, ROWS_AT_ONCE, Graph, Input, open_graph
 from linewright.model.pictures import Files, KeptBy, PictureReader
 from linewright.model.readers import readers_of
@@ -65,6 +66,7 @@ class Model:
         self.pictures = {name: one for name, one in self.readers.items() if isinstance(one, PictureReader)}
         self._rules, self._feed = task(package.task), Feed(package.encoder)
         self._explainer: Explainer | None = None
+        self._list_explainer: ListExplainer | None = None
         self._names = package.classes or package.encoder.listed
         self._is_wide = bool(self._names)
         self.band = package.band
@@ -144,18 +146,23 @@ class Model:
             of which the probabilities are the softmax; or ``value``, the prediction. ``base``: the score that knows no
             column. ``contributions`` by column, which add up with the base to the score within 1e-6 of the largest of them.
             For trees exact Shapley values (see `model.onnx.shapley`), for linear models what differs from the mean row; a column
-            that the model does not read has none, and days between two columns have an entry of their own.
+            that the model does not read has none, and days between two columns have an entry of their own. Of a list, by item, what each
+            item of the history added to its score; the base is what popularity adds.
 
         Raises
         ------
         RequestError
-            If the model was imported, or its estimator does not add up scores; or if `x` has another form.
+            If the model was imported, or its estimator does not add up scores; if `x` has another form; or if lists have too many parts.
         Terminal
             If what is added up is not what the model answers.
         """
         package = self.package
         if package.encoder.items:
-            raise cannot_be_explained("lists-items", model=self.digest)
+            if self._list_explainer is None:
+                self._list_explainer = ListExplainer(
+                    self._graph.data, package.encoder, explores=package.explore is not None, where=self.digest
+                )
+            return self._list_explainer.explain(x, self.scores(x))
         if package.encoder.window is not None:
             raise cannot_be_explained("says-steps", model=self.digest)
         raw = self._graph.run(self._feed.of(x), len(x))
