@@ -21,6 +21,7 @@ from linewright.release.facts import Halted, Promoted, Refused, RolledBack, With
 from linewright.store.names import file_of
 from linewright.store.protocols import Version
 from linewright.store.values import Event, digest_of
+from linewright.text.times import from_epoch
 from linewright.watch.facts import RetrainProposal
 
 
@@ -115,4 +116,10 @@ def _time_range(factory: Factory, dataset: Dataset, time: str | None) -> tuple[s
     if time is None:
         return None
     times = read_dataset(dataset, factory.artifacts, factory.metadata, columns=[time])[time]
-    return str(times.min()), str(times.max())
+    return _said(times.min()), _said(times.max())
+
+
+def _said(time: object) -> str:
+    """Return a time as text; a count since 1970 with its date."""
+    instant = from_epoch(time) if isinstance(time, int | float) else None
+    return str(time) if instant is None else f"{time} ({instant:%Y-%m-%d})"

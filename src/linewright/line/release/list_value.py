@@ -18,8 +18,10 @@ from linewright.model.package.model import Model, load
 from linewright.model.tasks.explore import pools
 from linewright.serve.facts import Prediction
 from linewright.serve.rows.scorer import Scorer
+from linewright.store.clock import text_of
 from linewright.store.protocols import Version
 from linewright.text.lists import read_list
+from linewright.text.times import from_epoch
 
 MOST_LISTS = 50_000
 """Lists that are looked at, the latest."""
@@ -57,7 +59,7 @@ def value_lists(
         return None
     metadata = factory.metadata
     trained = metadata.get(metadata.get(version.digest, Package).trained, Trained)
-    since = metadata.get(trained.split, Split).cutoff
+    since = _instant(metadata.get(trained.split, Split).cutoff)
     if since is None:
         return None
     now = factory.now()
@@ -82,6 +84,14 @@ def value_lists(
     )
     metadata.record(event)
     return event
+
+
+def _instant(cutoff: str | None) -> str | None:
+    """Return a cut-off as an instant; `None` if it is a number that is none, so that nobody knows which lists came after it."""
+    if cutoff is None or "-" in cutoff[1:]:
+        return cutoff
+    found = from_epoch(float(cutoff))
+    return None if found is None else text_of(found)
 
 
 def value_candidate(work: Work, run: str) -> None:

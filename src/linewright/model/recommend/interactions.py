@@ -1,7 +1,7 @@
 """Who took what, as a sparse matrix: what recommenders learn from."""
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,6 +10,7 @@ from scipy import sparse
 
 from linewright.text.lists import read_list, read_spelled
 
+_EXPECTED = 3.0
 MOST_ITEMS = 50_000
 """Items that a model knows, those that most rows took; the others are never listed."""
 
@@ -23,6 +24,8 @@ class Taken:
     users: int
     matrix: sparse.csr_matrix
     """float32, shape (users, items): above 0 if the user took the item, the largest weight of these events."""
+    lasts: NDArray[np.bool_]
+    """Which items are hardly taken by who had them, shape (items,); none where rows do not tell."""
 
     @property
     def shares(self) -> NDArray[np.float32]:
@@ -69,10 +72,38 @@ def taken_by(
     starts = np.concatenate([[0], np.cumsum([len(row) for row in rows])])
     places = np.array([one for row in rows for one in row], dtype=np.int64)
     values = [taken[items[one]] for taken, row in zip(of_user.values(), rows, strict=True) for one in row]
+    last = lasting(lists[0], lists[-1], place) if len(lists) > 1 else np.zeros(len(items), dtype=np.bool_)
     matrix = sparse.csr_matrix(
         (np.array(values, dtype=np.float32), places, starts), shape=(len(rows), len(items))
     )
-    return Taken(items=items, users=len(rows), matrix=matrix)
+    return Taken(items=items, users=len(rows), matrix=matrix, lasts=last)
+
+
+def lasting(
+    histories: Sequence[str | None], labels: Sequence[str | None], place: Mapping[str, int]
+) -> NDArray[np.bool_]:
+    """Return which items are taken by who had them less than half as often as by others, shape (items,).
+
+    Parameters
+    ----------
+    histories, labels
+        What a user had, and took then, one cell a row.
+    place
+        Number of each item.
+
+    Notes
+    -----
+    Only items are counted that by the rate of the others were to be expected `_EXPECTED` times.
+    """
+    had, again, took = (np.zeros(len(place)) for _ in range(3))
+    for history, label in zip(histories, labels, strict=True):
+        before = {place[item] for item in read_list(history or "[]") if item in place}
+        taken = {place[item] for item in read_list(label or "[]") if item in place}
+        had[list(before)] += 1
+        again[list(before & taken)] += 1
+        took[list(taken)] += 1
+    expected = had * (took - again) / np.maximum(len(labels) - had, 1)
+    return (expected >= _EXPECTED) & (again < expected / 2)
 
 
 def _weighted(items: str, weights: str | None) -> Iterator[tuple[str, float]]:

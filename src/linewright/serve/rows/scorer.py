@@ -18,6 +18,7 @@ from linewright.serve.rows.reader import TIMES, Place, RowReader, converter, in_
 from linewright.serve.rows.request_columns import Needs
 from linewright.serve.rows.scalars import shown, spell
 from linewright.serve.rows.typed import Row, TypedBodies, TypedRow, Unusual, typed_bodies
+from linewright.text.lists import read_list, spelled
 
 TOLERANCE = 1e-6
 """Largest difference of a golden answer: processors round the last bits of a sum differently."""
@@ -87,6 +88,7 @@ class Scorer:
         self._limits = {limit.column: limit for limit in limits}
         ends = [_ends(each, self._limits.get(each.column)) for each in model.package.encoder.encodings]
         self._unread = [one for one in limits if one.seen is not None]
+        self._items = frozenset(model.package.encoder.items)
         self._complete = np.array([self._is_complete(each) for each in model.package.encoder.encodings])
         self._low, self._high = np.array(ends, dtype=np.float32).reshape(-1, 2).T
         self.form = form_of(model.package, limits, known)
@@ -189,7 +191,7 @@ class Scorer:
             raise cannot_be_explained(reason, model=name, line=name.partition("@")[0]) from error
 
     def warnings(self, x: NDArray[np.float32], rows: Sequence[Row]) -> dict[int, list[str]]:
-        """Say, by row, which values the contract does not allow or the model does not know.
+        """Say, by row, which values the contract does not allow or the model does not know; of a history how many items.
 
         Parameters
         ----------
@@ -198,6 +200,22 @@ class Scorer:
         rows
             The rows as JSON values.
         """
+        said = self._doubts(x, rows)
+        if self._items:
+            for number, row in enumerate(rows):
+                if doubt := self._unknown_items(row):
+                    said.setdefault(number, []).append(doubt)
+        return said
+
+    def _unknown_items(self, row: Row) -> str:
+        """Say how many items of a history the model does not know; empty if it knows all."""
+        column = self.model.package.encoder.columns[0]
+        value = row.get(column)
+        items = set(read_list(value) if isinstance(value, str) else spelled(value or []))
+        unknown = len(items - self._items)
+        return f"{column}: the model does not know {unknown:,} of {len(items):,} items" if unknown else ""
+
+    def _doubts(self, x: NDArray[np.float32], rows: Sequence[Row]) -> dict[int, list[str]]:
         if x.dtype.names is not None:
             # A model that reads raw columns has no codes to look at; only the contract can doubt, row by row.
             doubtful = np.full(len(x), bool(self._limits))
