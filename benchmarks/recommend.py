@@ -230,7 +230,7 @@ def held(world: ShopWorld, logging: Model, other: Model) -> tuple[int, int]:
         for one in (logging, other)
     ]
     best, wanted = (one.answers(said) for one, said in zip((logging, other), scores, strict=True))
-    pool = [frozenset(item for item, _ in one) for one in pools(scores[0], logging.package.encoder.items)]
+    pool = [[item for item, _ in one] for one in pools(scores[0], logging.package.encoder.items)]
     starts = np.cumsum([0, *(day.visits.height for day in days)])
     own = [list(one["prediction"]) for one in wanted]
     truth = sum(

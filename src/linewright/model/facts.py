@@ -860,6 +860,8 @@ class ListValue(msgspec.Struct, frozen=True, kw_only=True):
     """Lists that were shown and whose label is known."""
     drawn: int
     """How many of them were drawn."""
+    matched: int
+    """Positions at which chance showed what the model lists there and the other one does not."""
     supported: float
     """Share of the positions of the model's lists whose item could have been shown there, in [0, 1]; the others count as mean ones."""
     shown: float

@@ -64,7 +64,7 @@ class ShopDay(msgspec.Struct, frozen=True, kw_only=True):
     taken: int
     """Items that were taken of them."""
     model: str
-    """What answered, as LINE@VERSION."""
+    """What served, as LINE@VERSION."""
     value: float
     """Of the lists of the line, as they were shown."""
     popular: float
@@ -84,5 +84,5 @@ class ShopLife(msgspec.Struct, frozen=True, kw_only=True):
     """What serves at the end, as LINE@VERSION."""
     estimate: ListValue | None
     """What the line itself found of the lists of its champion, by those that were shown and what was taken of them."""
-    truth: float
+    true_value: float
     """The true value of the champion's lists for the same visits."""

@@ -173,7 +173,7 @@ class _Items:
 
 
 class ShopWorld:
-    """A shop day by day, each day the same whatever was asked for before.
+    """A shop day by day, each day the same whatever came before it.
 
     Parameters
     ----------

@@ -101,7 +101,7 @@ class _Shopping:
     days: list[ShopDay] = field(default_factory=list[ShopDay])
 
     def day(self, number: int) -> ShopDay:
-        """Live through one day: visits are answered, what was taken comes back, at midnight the line is tended."""
+        """Live through one day: visits get their lists, what was taken comes back, at midnight the line is tended."""
         world, today = self.world, self.world.day(number)
         model = f"{LINE}@{self.factory.metadata.pointer(LINE).champion}"
         lists: list[list[str]] = []
@@ -147,7 +147,7 @@ class _Shopping:
             wait_for(self.client, ran.candidate)
 
     def life(self) -> ShopLife:
-        """Return what happened, with what the line found of its lists beside the truth."""
+        """Return what happened, with what the line found of its lists next to their true value."""
         champion = find_model(self.factory, LINE)
         event = lists_valued(self.factory.metadata, LINE, package=champion.digest)
         return ShopLife(
@@ -157,12 +157,12 @@ class _Shopping:
             days=tuple(self.days),
             champion=f"{LINE}@{champion.version}",
             estimate=event.found if event else None,
-            truth=self._truth(
+            true_value=self._true_value(
                 load(champion.digest, self.factory.artifacts.get), event.since if event else ""
             ),
         )
 
-    def _truth(self, model: Model, since: str) -> float:
+    def _true_value(self, model: Model, since: str) -> float:
         """Return the true value of the lists of a model for the visits since an instant, none of them drawn."""
         scorer, taken, lists = Scorer(model), 0.0, 0
         for number in range(self.world.go_live, self.world.days):

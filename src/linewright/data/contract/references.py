@@ -45,7 +45,7 @@ def referred_column(references: str, sources: Mapping[str, Source | Raw], where:
     Raises
     ------
     SpecError
-        If there is no such source or column.
+        If the source or the column does not exist.
     """
     source = referred_source(references, list(sources))
     if source is None:

@@ -52,7 +52,7 @@ def _parts(spec: LineSpec) -> Iterator[Problem]:
     if allowed is not None and referred_source(allowed, list(spec.sources)) is None:
         yield Problem(
             path=("recommend", "allowed"),
-            what="there is no such source",
+            what="no source has this name",
             found=allowed,
             allowed=", ".join(f"{name}.COLUMN" for name in spec.sources),
             hint="name a column of another source, e.g. stock.item",

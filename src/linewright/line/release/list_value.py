@@ -12,7 +12,7 @@ from linewright.errors import NotFound
 from linewright.line.factory import Factory
 from linewright.line.run_context import Work
 from linewright.line.spec import LineSpec
-from linewright.model.evaluate.list_value import ShownList, value_of_lists
+from linewright.model.evaluate.list_value import FEWEST_LISTS, ShownList, value_of_lists
 from linewright.model.facts import ListsValued, ListValue, Package, Trained
 from linewright.model.package.model import Model, load
 from linewright.model.tasks.explore import pools
@@ -64,10 +64,10 @@ def value_lists(
         return None
     now = factory.now()
     logged: deque[_Logged] = deque(maxlen=MOST_LISTS)
-    for record, truth in factory.labels_of(spec.line).labelled_since(after, known_by=now):
+    for record, label in factory.labels_of(spec.line).labelled_since(after, known_by=now):
         is_shown = record.via == "endpoint" and record.arm != "shadow"
         if is_shown and record.at >= since and record.answer.get("propensities"):
-            logged.append(_Logged(record=record, taken=frozenset(read_list(str(truth.label)))))
+            logged.append(_Logged(record=record, taken=frozenset(read_list(str(label.label)))))
     found = _value(factory, version.digest, logged)
     if found is None:
         return None
@@ -112,6 +112,8 @@ def _value(factory: Factory, package: str, logged: Sequence[_Logged]) -> ListVal
     by_model: dict[str, list[_Logged]] = {}
     for one in logged:
         by_model.setdefault(one.record.digest, []).append(one)
+    if len(own := by_model.get(package, [])) >= FEWEST_LISTS:
+        by_model = {package: own}  # lists of other models would add more noise than they tell
     for digest, ones in by_model.items():
         try:
             model = load(digest, factory.artifacts.get)
@@ -126,7 +128,7 @@ def _value(factory: Factory, package: str, logged: Sequence[_Logged]) -> ListVal
                     items=answer["prediction"],
                     propensities=answer["propensities"],
                     taken=one.taken,
-                    pool=frozenset(item for item, _ in pool),
+                    pool=[item for item, _ in pool],
                     is_drawn=bool(answer["explored"]),
                 )
             )
@@ -139,5 +141,5 @@ def _value(factory: Factory, package: str, logged: Sequence[_Logged]) -> ListVal
 
 
 def _scores(model: Model, histories: Sequence[object]) -> np.ndarray:
-    scorer = Scorer(model, answered=True)
+    scorer = Scorer(model)
     return model.scores(scorer.matrix([{HISTORY: history} for history in histories]))

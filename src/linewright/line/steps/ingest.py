@@ -74,7 +74,7 @@ def served_rows(
 ) -> list[dict[str, Any]]:
     """Return the rows that were answered and whose truth was known at an instant, with it; or those of unknown truth.
 
-    Of a line that explores there are none: what was taken of lists favours the model that showed them. They are valued by their
+    A line that explores has none: what was taken of lists favours the model that showed them. They are valued by their
     propensities (`line.release.list_value`).
     """
     if is_known and spec.recommend is not None and spec.recommend.explore:

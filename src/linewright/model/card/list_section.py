@@ -8,7 +8,7 @@ _POPULAR = 10
 
 
 def lists(facts: CardFacts) -> Section | None:
-    """Return the worth of the lists and the popular items; `None` if answers are no lists."""
+    """Return the worth of the lists and the popular items; `None` if answers are of another form."""
     items = facts.package.encoder.items
     if not items:
         return None

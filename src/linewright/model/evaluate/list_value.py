@@ -12,8 +12,9 @@ from linewright.model.facts import ListValue
 from linewright.text.numbers import figure
 
 FEWEST_LISTS = 100
-FEWEST_DRAWN = 150
-"""Lists that were drawn, below which no estimate is made: of fewer, intervals hold the truth too seldom."""
+FEWEST_MATCHED = 50
+"""Positions at which chance showed what the model lists there and the other one does not, below which no estimate is made unless both list
+the same: of fewer, intervals hold the true value too seldom."""
 LEAST_SUPPORTED = 0.9
 """Share of the positions of a model's lists whose item could have been shown, below which no estimate is made."""
 _SURE = NormalDist().inv_cdf(0.975)
@@ -28,8 +29,8 @@ class ShownList:
     propensities: Sequence[float]
     """How likely each item was shown at its position, in (0, 1]; one an item."""
     taken: Collection[str]
-    pool: Collection[str]
-    """What could have been shown at any position."""
+    pool: list[str]
+    """What could have been shown at any position, the best first: the list that is shown if none is drawn, and more."""
     is_drawn: bool
 
 
@@ -46,15 +47,15 @@ def value_of_lists(lists: Sequence[Sequence[str]], shown: Sequence[ShownList]) -
     Returns
     -------
     ListValue
-        Items taken a list, with a 95 % interval, if there are `FEWEST_LISTS` lists, `FEWEST_DRAWN` of them drawn, and `LEAST_SUPPORTED` of the
-        positions could have been shown.
+        Items taken a list, with a 95 % interval, if there are `FEWEST_LISTS` lists and `FEWEST_MATCHED` positions that chance matched, and
+        `LEAST_SUPPORTED` of the positions could have been shown.
 
     Notes
     -----
     It is assumed that an item is as likely taken at a position whatever stands at the others (the item-position model of [1]_), and that
     lists without a label are like those with one. A position adds the mean q of what is taken there, and, if the item was shown there, by how
     much what happened differs from q, divided by the propensity [2]_. So an item that could not have been shown counts as a mean one. The
-    interval is about further visits of the same users. Self-normalised weights have shorter intervals, which hold the truth in 85 to 95 of
+    interval is about further visits of the same users. Self-normalised weights have shorter intervals, which hold the true value in 85 to 95 of
     100 cases; these do in 93 to 97 (`benchmarks/recommend.py --world`).
 
     References
@@ -72,23 +73,28 @@ def value_of_lists(lists: Sequence[Sequence[str]], shown: Sequence[ShownList]) -
     """
     n, width = len(shown), max((len(one.items) for one in shown), default=0)
     taken, weight, listed = (np.zeros((n, width)) for _ in range(3))
-    is_place, could = np.zeros((n, width), dtype=np.bool_), 0
+    is_place, could, differ, matched = np.zeros((n, width), dtype=np.bool_), 0, 0, 0
     for row, (one, own) in enumerate(zip(shown, lists, strict=True)):
         is_place[row, : len(one.items)] = True
         taken[row, : len(one.items)] = [item in one.taken for item in one.items]
         listed[row, : len(own)] = 1.0
         for place, (item, there) in enumerate(zip(own, one.items, strict=False)):
             could += item in one.pool
+            if [item] != one.pool[place : place + 1]:
+                differ += 1
+                matched += item == there
             weight[row, place] = (item == there) / one.propensities[place]
     drawn, places = sum(one.is_drawn for one in shown), int(listed.sum())
-    told = ListValue(
+    found = ListValue(
         lists=n,
         drawn=drawn,
+        matched=matched,
         supported=figure(could / places) if places else 0.0,
         shown=figure(float(taken.sum() / max(n, 1))),
     )
-    if n < FEWEST_LISTS or drawn < FEWEST_DRAWN or told.supported < LEAST_SUPPORTED:
-        return told
+    is_enough = matched >= FEWEST_MATCHED or not differ
+    if n < FEWEST_LISTS or not is_enough or found.supported < LEAST_SUPPORTED:
+        return found
     mean = taken.sum(axis=0) / np.maximum(is_place.sum(axis=0), 1)
     values = (listed * mean + weight * (taken - mean)).sum(axis=1)
     value, error = _mean(values)
@@ -96,8 +102,9 @@ def value_of_lists(lists: Sequence[Sequence[str]], shown: Sequence[ShownList]) -
     return ListValue(
         lists=n,
         drawn=drawn,
-        supported=told.supported,
-        shown=told.shown,
+        matched=matched,
+        supported=found.supported,
+        shown=found.shown,
         value=figure(value),
         low=figure(value - _SURE * error),
         high=figure(value + _SURE * error),

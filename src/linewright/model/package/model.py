@@ -146,7 +146,7 @@ class Model:
             of which the probabilities are the softmax; or ``value``, the prediction. ``base``: the score that knows no
             column. ``contributions`` by column, which add up with the base to the score within 1e-6 of the largest of them.
             For trees exact Shapley values (see `model.onnx.shapley`), for linear models what differs from the mean row; a column
-            that the model does not read has none, and days between two columns have an entry of their own. Of a list, by item, what each
+            that the model does not read has none, and days between two columns have an own entry. Of a list, by item, what each
             item of the history added to its score; the base is what popularity adds.
 
         Raises

@@ -200,11 +200,11 @@ class Scorer:
         rows
             The rows as JSON values.
         """
-        said = self._doubts(x, rows)
+        said = self._unusual(x, rows)
         if self._items:
             for number, row in enumerate(rows):
-                if doubt := self._unknown_items(row):
-                    said.setdefault(number, []).append(doubt)
+                if text := self._unknown_items(row):
+                    said.setdefault(number, []).append(text)
         return said
 
     def _unknown_items(self, row: Row) -> str:
@@ -215,7 +215,7 @@ class Scorer:
         unknown = len(items - self._items)
         return f"{column}: the model does not know {unknown:,} of {len(items):,} items" if unknown else ""
 
-    def _doubts(self, x: NDArray[np.float32], rows: Sequence[Row]) -> dict[int, list[str]]:
+    def _unusual(self, x: NDArray[np.float32], rows: Sequence[Row]) -> dict[int, list[str]]:
         if x.dtype.names is not None:
             # A model that reads raw columns has no codes to look at; only the contract can doubt, row by row.
             doubtful = np.full(len(x), bool(self._limits))

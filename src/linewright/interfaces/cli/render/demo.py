@@ -82,7 +82,7 @@ def _estimated(life: ShopLife) -> Iterator[str]:
     yield ""
     yield f"What the line itself found of the lists of {life.champion}, from {found.lists:,} lists and what was taken of them:"
     yield f"  {'estimate':<30} {found.value:5.2f}  ({found.low:.2f} to {found.high:.2f})"
-    yield f"  {'by the world':<30} {life.truth:5.2f}"
+    yield f"  {'by the world':<30} {life.true_value:5.2f}"
 
 
 def _left(demo: Demo) -> Iterator[str]:

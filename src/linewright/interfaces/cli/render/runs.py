@@ -53,11 +53,11 @@ def _lists_text(found: ListValue) -> str:
     """Say what lists are worth by those that were shown."""
     rows = f"{count(found.lists, 'list')} that were shown and have a label, {found.drawn:,} of them drawn"
     if found.value is None or found.low is None or found.high is None:
-        return f"{rows}; {found.supported:.0%} of its own positions could have been shown: too few to say what they are worth"
+        return f"{rows}; {found.supported:.0%} of the positions of its lists could have been shown, {found.matched:,} were by chance: too few to say what they are worth"
     if found.more is None or found.more_low is None or found.more_high is None:
         return rows
     return (
-        f"{in_digits(found.value, 3)} items would be taken of one of its own ({in_digits(found.low, 3)} to {in_digits(found.high, 3)}), "
+        f"{in_digits(found.value, 3)} items would be taken of one of its lists ({in_digits(found.low, 3)} to {in_digits(found.high, 3)}), "
         f"{in_digits(found.shown, 3)} were of the {rows}: a difference of {in_digits(found.more, 3)} "
         f"({in_digits(found.more_low, 3)} to {in_digits(found.more_high, 3)})"
     )
