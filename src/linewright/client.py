@@ -86,6 +86,8 @@ class Predicted(msgspec.Struct, frozen=True, kw_only=True):
     """Of items, if the line explores: how likely each was shown at its position."""
     explored: bool = False
     """Of items: whether the list was drawn."""
+    explore: float = 0.0
+    """Of items: the share of the lists that is drawn."""
     warnings: tuple[str, ...] = ()
     """What is doubtful in the row."""
     model: str | None = None

@@ -1,5 +1,6 @@
 """A line that explores: lists are drawn at the endpoint, logged with their propensities, and other lists are valued from what was taken."""
 
+import time
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
@@ -21,8 +22,6 @@ from linewright.line.rebuild.compare import rebuild
 from linewright.line.record.registry import find_model, lists_valued
 from linewright.line.release.rollout import loss_of
 from linewright.line.runs.execute import execute_inline
-from linewright.line.runs.plan import make_plan
-from linewright.model.facts import Package
 from linewright.model.package.model import load
 from linewright.operations.evidence import card
 from linewright.serve.facts import Prediction, Truth
@@ -142,25 +141,23 @@ def test_a_retraining_learns_from_events_alone_and_its_lists_are_valued(shown):
     assert ran.lists.lists == ROWS
 
 
-def test_it_is_rebuilt_to_the_byte(shown, tmp_path: Path):
-    """The share is part of the package."""
-    version = find_model(shown.factory, "shop@1")
+def test_another_share_is_followed_at_once_and_changes_no_model(tmp_path: Path):
+    """Who wants to stop it need not wait for a training, nor for gates."""
+    factory, _ = shop.make_shop(tmp_path / "factory", more=", explore: 0.2")
+    with factory:
+        first = execute_inline(factory, shop.LINE)
+        path = factory.path_of(shop.LINE)
+        with endpoint(factory) as url, Client(url) as client:
+            before = client.predict(shop.LINE, [{"history": []}] * 50).predictions
+            path.write_text(path.read_text().replace(", explore: 0.2", ""))
+            second = execute_inline(factory, shop.LINE)
+            time.sleep(1)
+            after = client.predict(shop.LINE, [{"history": []}] * 50).predictions
 
-    assert 0.2 == shown.factory.metadata.get(version.digest, Package).explore
-    assert "R0" == rebuild(shown.factory, version, workers=1, scratch=tmp_path, report=lambda _: None).level
-
-
-def test_another_share_makes_another_package_of_the_same_rows(shown):
-    """The source is not read again for it."""
-    factory = shown.factory
-    text = factory.path_of(shop.LINE).read_text()
-    spec = factory.line(shop.LINE)
-    changed = spec.model_copy(update={"recommend": spec.recommend.model_copy(update={"explore": 0.1})})
-    steps = {one.step for one in make_plan(factory, changed).changes}
-
-    assert "explore: 0.2" in text
-    assert "train" in steps
-    assert "ingest" not in steps
+    assert (first.digest, ()) == (second.digest, second.did)
+    assert {0.2} == {one.explore for one in before}
+    assert any(one.explored for one in before)
+    assert {(0.0, ())} == {(one.explore, one.propensities) for one in after}
 
 
 @pytest.mark.parametrize("share", ["0.5", "-0.1", "often"])

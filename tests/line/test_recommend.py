@@ -127,7 +127,8 @@ def test_what_is_no_list_of_items_is_refused(scorer, history):
 def test_each_item_of_a_list_is_explained_by_items_of_the_history(scorer):
     """Contributions add up to the score, so a shop can say: because you had this."""
     x = scorer.matrix([{"history": ["k1-1", "new item", "k1-2"]}, {"history": []}])
-    answers, (explained, popular) = scorer.answers(x), scorer.explain(x, name="shop@1")
+    answers = scorer.answers(x)
+    explained, popular = scorer.explain(x, answers, name="shop@1")
 
     assert answers[0]["prediction"] == [*explained["score"]]
     assert answers[0]["scores"] == [*explained["score"].values()]

@@ -309,8 +309,6 @@ class Package(Result, frozen=True, kw_only=True, tag="package"):
     `None` where the line did not say."""
     maintenance: Maintenance | None = None
     """Of times: amounts by which answers say by when to act; `None` if the line says none."""
-    explore: float | None = None
-    """Of lists: the share of the answers that is drawn; `None` if none is."""
 
     @property
     def loaded(self) -> tuple[str, ...]:

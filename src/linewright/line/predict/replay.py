@@ -69,8 +69,7 @@ def replay_prediction(factory: Factory, identity: str, *, explain: bool = False)
     scorer = Scorer(load(record.digest, factory.artifacts.get), answered=True)
     x = scorer.matrix([record.row])
     # A list that was shown may have been drawn, by the id of its prediction.
-    is_shown = record.via == "endpoint" and record.arm != "shadow"
-    said = scorer.answers(x, ids=[record.id] if is_shown else None)[0]
+    said = scorer.answers(x, ids=[record.id], explore=record.answer.get("explore", 0.0))[0]
     computed = msgspec.json.decode(msgspec.json.encode(said))  # as the log has it
     name = f"{record.line}@{record.model}"
     return Replayed(
@@ -85,7 +84,7 @@ def replay_prediction(factory: Factory, identity: str, *, explain: bool = False)
         difference=difference(record.answer, computed),
         label=truth,
         label_before=factory.labels_of(record.line).replaced(record.id),
-        explained=scorer.explain(x, name=name)[0] if explain else None,
+        explained=scorer.explain(x, [said], name=name)[0] if explain else None,
     )
 
 

@@ -108,7 +108,7 @@ def _result(work: Work, *, run: str, did: tuple[str, ...]) -> RunResult:
     unlike = None if serves else unequal(work.factory, work.spec.line, certificate, work.spec)
     only = work.evaluation.only_answer
     ended = _ended(work.factory, work.spec.line, run)
-    valued = lists_valued(work.metadata, work.spec.line, run=run) if work.package.explore else None
+    valued = lists_valued(work.metadata, work.spec.line, run=run) if work.package.encoder.items else None
     return RunResult(
         line=work.spec.line,
         run=run,

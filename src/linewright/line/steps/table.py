@@ -83,7 +83,7 @@ def _ingest_inputs(work: Work) -> dict[str, str]:
         "on_new_column": spec.on_new_column,
         "sources": sorted(spec.sources),
         **({"checks": said} if (said := spec.checks.model_dump(mode="json", exclude_defaults=True)) else {}),
-        **_of_task(spec, ignored=_OF_ANSWERS),
+        **_of_task(spec),
     }
     return {f"source:{name}": work.sources[name] for name in spec.sources} | {
         "table and contract": digest_of(asked),
@@ -101,13 +101,13 @@ def _label(spec: LineSpec, *without: str) -> dict[str, Any]:
     return said
 
 
-_OF_ANSWERS = frozenset({"explore"})
-"""Fields of a section that change no row."""
-_LATER = frozenset({"allowed", "explore"})
+_OF_ENDPOINTS = frozenset({"explore"})
+"""Fields of a section that change neither rows nor models."""
+_LATER = frozenset({"allowed"})
 """Fields of a section that 0.1.0 did not have: they are in a key if they are used."""
 
 
-def _of_task(spec: LineSpec, *, ignored: frozenset[str] = frozenset()) -> dict[str, Any]:
+def _of_task(spec: LineSpec) -> dict[str, Any]:
     """Return the section of a task that has one: it makes the rows, and the answers."""
     sections = {"recommend": spec.recommend, "forecast": spec.forecast}
     asked = {name: one.model_dump(mode="json") for name, one in sections.items() if one is not None}
@@ -115,7 +115,7 @@ def _of_task(spec: LineSpec, *, ignored: frozenset[str] = frozenset()) -> dict[s
         asked["recommend"] = {
             name: value
             for name, value in said.items()
-            if name not in ignored and (value or name not in _LATER)
+            if name not in _OF_ENDPOINTS and (value or name not in _LATER)
         }
     return asked
 

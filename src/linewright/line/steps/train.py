@@ -368,7 +368,6 @@ def _package_graph(work: Work) -> Parity:
         columns=request_columns(work, trained),
         missing=missing_texts(work.spec),
         graph=graph,
-        explore=(work.spec.recommend.explore or None) if work.spec.recommend else None,
     )
     golden = _golden(work, open_model(package(golden=b""), graph))
     context.artifacts.put(golden)

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from linewright.model.card.parts import CardFacts, Section, Statement, Table, say, that_hold
+from linewright.model.card.parts import CardFacts, Section, Statement, Table, say
 
 _POPULAR = 10
 
@@ -26,9 +26,6 @@ def lists(facts: CardFacts) -> Section | None:
 def _statements(facts: CardFacts) -> Iterator[Statement]:
     yield say("lists.popular", facts.package.trained, items=len(facts.package.encoder.items))
     if facts.lists is None:
-        yield from that_hold(
-            (facts.package.explore, say("lists.unknown", facts.digest, share=facts.package.explore))
-        )
         return
     event, found = facts.lists, facts.lists.found
     if found.value is None:

@@ -27,21 +27,19 @@ class ListExplainer:
         The bytes of its graph.
     encoder
         Its encoder.
-    explores
-        Whether a list may show items of a pool: then each of them is explained.
     where
         What errors name: the package's digest.
     """
 
-    def __init__(self, graph: bytes, encoder: Encoder, *, explores: bool, where: str) -> None:
+    def __init__(self, graph: bytes, encoder: Encoder, *, where: str) -> None:
         constants = read_parts(graph).constants
         self._numbers = {
             name: read_tensor(constants[name]) for name in ("weights", "neighbours") if name in constants
         }
-        self._items, self._where, self._times = encoder.items, where, POOL if explores else 1
+        self._items, self._where = encoder.items, where
 
     def explain(self, x: NDArray[Any], scores: NDArray[np.float64]) -> list[dict[str, Any]]:
-        """Return ``score``, ``score_unit``, ``base`` and ``contributions`` of each row, by item of its list.
+        """Return ``score``, ``score_unit``, ``base`` and ``contributions`` of each row, by item of its pool: what a list may show.
 
         Parameters
         ----------
@@ -58,14 +56,14 @@ class ListExplainer:
             If they do not add up to what the model answers.
         """
         lists = ItemLists(scores)
-        shown = int(lists.shown.max(initial=0)) * self._times
+        shown = int(lists.shown.max(initial=0)) * POOL
         parts = int((x > 0).sum()) * min(shown, lists.ranks)
         if parts > MOST_PARTS:
             raise RequestError(
                 "too many contributions in one request",
                 where="explain",
                 found=parts,
-                allowed=f"at most {MOST_PARTS:,}: items of all histories, times those of a list",
+                allowed=f"at most {MOST_PARTS:,}: items of all histories, times those that a list may show",
                 hint="send fewer rows, or without `explain`",
             )
         return [
@@ -112,3 +110,17 @@ class ListExplainer:
 
 def _largest_first(parts: Mapping[str, float]) -> dict[str, float]:
     return dict(sorted(((name, part) for name, part in parts.items() if part), key=lambda one: -abs(one[1])))
+
+
+def in_list(explained: Mapping[str, Any], answer: Mapping[str, Any]) -> dict[str, Any]:
+    """Return an explanation for the items of one list, in their order.
+
+    Examples
+    --------
+    >>> in_list({"score": {"a": 2.0, "b": 1.0}, "score_unit": "value"}, {"prediction": ["b"]})
+    {'score': {'b': 1.0}, 'score_unit': 'value'}
+    """
+    return {
+        name: {item: part[item] for item in answer["prediction"]} if isinstance(part, dict) else part
+        for name, part in explained.items()
+    }

@@ -111,21 +111,21 @@ class Model:
         return self._graph.run(self._feed.of(x), len(x)).astype(np.float64)
 
     def answers(
-        self, scores: NDArray[np.float64], *, ids: Sequence[str] | None = None
+        self, scores: NDArray[np.float64], *, ids: Sequence[str] = (), explore: float = 0.0
     ) -> list[dict[str, Any]]:
         """Return what is said for each row of scores, by the rules of the task.
 
         Parameters
         ----------
-        ids
-            Of the predictions, if they are shown: of a package that explores, a share of the lists is then drawn by them.
+        ids, explore
+            Of the predictions that are shown, and the share of them that is drawn if they are lists.
         """
         package = self.package
         answers = self._rules.answers(
             scores, classes=self._names, threshold=package.threshold, band=self.band
         )
-        if package.explore is not None and ids is not None:
-            return explored(answers, scores, self._names, share=package.explore, ids=ids)
+        if explore and package.encoder.items:
+            return explored(answers, scores, self._names, share=explore, ids=ids)
         if package.maintenance is None:
             return answers
         by = self._rules.act_by(scores, self._names, package.maintenance)
@@ -159,9 +159,7 @@ class Model:
         package = self.package
         if package.encoder.items:
             if self._list_explainer is None:
-                self._list_explainer = ListExplainer(
-                    self._graph.data, package.encoder, explores=package.explore is not None, where=self.digest
-                )
+                self._list_explainer = ListExplainer(self._graph.data, package.encoder, where=self.digest)
             return self._list_explainer.explain(x, self.scores(x))
         if package.encoder.window is not None:
             raise cannot_be_explained("says-steps", model=self.digest)
@@ -391,7 +389,6 @@ def build(
     row_sql: RowSql | None = None,
     graph: bytes,
     golden: bytes,
-    explore: float | None = None,
 ) -> Package:
     """Return the package of a trained model, before its threshold is chosen; nothing is kept.
 
@@ -411,8 +408,6 @@ def build(
         The trained model as an ONNX file.
     golden
         Canonical JSON of `Golden`; empty for a package that will only compute them.
-    explore
-        Share of the lists that is drawn.
     """
     return Package(
         task=trained.task,
@@ -431,7 +426,6 @@ def build(
         band=trained.band,
         golden=digest_of_bytes(golden),
         trained=digest_of(trained),
-        explore=explore,
     )
 
 

@@ -32,8 +32,6 @@ class Lists:
     """Items that an answer lists."""
     again: bool
     """Whether items of the history may be listed."""
-    explores: bool = False
-    """Whether some answers are drawn, from `POOL` times as many items as they list."""
     categories: Sequence[str] = ()
     """The category of each item, if a list may have few of one."""
     at_most: int = 0
@@ -43,9 +41,8 @@ class Lists:
 
     @property
     def ranks(self) -> int:
-        """How long ranked lists are: metrics look at `CUT` ranks also where fewer are shown."""
-        needed = self.shown * POOL if self.explores else self.shown
-        return max(1, min(max(needed, CUT), len(self.shares)))
+        """How long ranked lists are: a list is drawn from `POOL` times as many items as it shows, and metrics look at `CUT` ranks."""
+        return max(1, min(max(self.shown * POOL, CUT), len(self.shares)))
 
     @property
     def outputs(self) -> int:

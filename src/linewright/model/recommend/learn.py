@@ -171,7 +171,6 @@ def _lists(rows: HistoryRows, taken: Taken, spec: RecommendSpec) -> Lists:
         length=spec.history,
         shown=spec.items,
         again=spec.again,
-        explores=spec.explore > 0,
         categories=[newest.get(item, "") for item in taken.items] if newest else (),
         at_most=next(iter(spec.at_most.values()), 0),
         allowed=None if rows.allowed is None else _may_be_listed(taken, rows.allowed),

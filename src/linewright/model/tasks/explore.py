@@ -45,7 +45,7 @@ def explored(
     Returns
     -------
     list of dict
-        The answers, with ``propensities``, in (0, 1], one a position, and ``explored``, whether the list was drawn.
+        The answers, with ``propensities``, in (0, 1], one a position, ``explored``, whether the list was drawn, and ``explore``, the share.
 
     Examples
     --------
@@ -96,4 +96,5 @@ def _drawn(
             each + (1 - share) * (item == first) for (item, _), first in zip(shown, best, strict=True)
         ],
         "explored": is_drawn,
+        "explore": share,
     }

@@ -424,7 +424,7 @@ def _as_json(answers: Sequence[Mapping[str, Any]], part: str) -> list[str]:
     return [msgspec.json.encode(answer[part]).decode() for answer in answers]
 
 
-def _explanation(explained: Sequence[Mapping[str, Any]], *, is_list: bool) -> list[Output]:
+def _explanation(explained: Sequence[Mapping[str, Any]], *, is_list: bool = False) -> list[Output]:
     """Return what contributed as tensors; a column that the model of a row does not read has contributed nothing to it. Of lists it is JSON."""
     if is_list:
         return [_output(name, "BYTES", [len(explained)], _as_json(explained, name)) for name in EXPLANATION]

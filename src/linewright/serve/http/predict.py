@@ -98,6 +98,8 @@ class Loaded(NamedTuple):
     """Told how many rows are answered though the log cannot be written; `None` where they are refused then."""
     keep: Keeper | None = None
     """Keeps pictures that are sent; `None` where none can be kept."""
+    explore: float = 0.0
+    """Share of the lists that is drawn."""
 
     @property
     def tried(self) -> Canary | Shadow | None:
@@ -353,7 +355,7 @@ def _together(parts: Sequence[_Part], n: int) -> _Said:
 def _explained(line: str, parts: Sequence[_Part], n: int) -> list[dict[str, Any]]:
     explained = [dict[str, Any]()] * n
     for part in parts:
-        told = part.scorer.explain(part.said.x, name=f"{line}@{part.arm.model}")
+        told = part.scorer.explain(part.said.x, part.said.answers, name=f"{line}@{part.arm.model}")
         for row, one in zip(part.rows, told, strict=True):
             explained[row] = one
     return explained
@@ -361,7 +363,7 @@ def _explained(line: str, parts: Sequence[_Part], n: int) -> list[dict[str, Any]
 
 def _champions(loaded: Loaded, rows: Sequence[Row], ids: Sequence[str], place: Place) -> _Said:
     begun = thread_time()
-    said = _scored(loaded.scorer, rows, ids, place)
+    said = _scored(loaded, loaded.scorer, rows, ids, place)
     if loaded.tried is not None:
         loaded.guard.took(loaded.line, loaded.tried, len(rows), thread_time() - begun, champion=True)
     return said
@@ -371,7 +373,7 @@ def _tried(loaded: Loaded, canary: Canary, rows: Sequence[Row], ids: Sequence[st
     """Return what a canary says; `None` where it cannot."""
     begun = thread_time()
     try:
-        said = _scored(canary.scorer, canary.scorer.completed(rows, in_rows), ids, in_rows)
+        said = _scored(loaded, canary.scorer, canary.scorer.completed(rows, in_rows), ids, in_rows)
     except RequestError as error:
         # The champion decides what a row has to be. Where it refuses one as well, the client is wrong, not the canary.
         with suppress(RequestError):
@@ -385,9 +387,9 @@ def _tried(loaded: Loaded, canary: Canary, rows: Sequence[Row], ids: Sequence[st
     return said
 
 
-def _scored(scorer: Scorer, rows: Sequence[Row], ids: Sequence[str], place: Place) -> _Said:
+def _scored(loaded: Loaded, scorer: Scorer, rows: Sequence[Row], ids: Sequence[str], place: Place) -> _Said:
     x = scorer.matrix(rows, place=place)
-    return _Said(x, scorer.answers(x, ids=ids), scorer.warnings(x, rows))
+    return _Said(x, scorer.answers(x, ids=ids, explore=loaded.explore), scorer.warnings(x, rows))
 
 
 def read_ask(body: bytes, scorer: Scorer | None = None) -> Ask:

@@ -12,6 +12,7 @@ from linewright.features.encode import FIRST_CODE, MISSING_CODE, Columns, encode
 from linewright.features.facts import Arithmetic, Category, Encoding, Number, Raw
 from linewright.model.explanation_text import cannot_be_explained
 from linewright.model.facts import Limit, Package, RequestColumn
+from linewright.model.onnx.list_contributions import in_list
 from linewright.model.package.model import Model, golden_differences, read_golden
 from linewright.serve.rows.matrix import MatrixReader
 from linewright.serve.rows.reader import TIMES, Place, RowReader, converter, in_rows, placed
@@ -170,20 +171,31 @@ class Scorer:
         """Return the matrix that the model reads."""
         return encode(self.model.package.encoder, columns, self.model.readers)
 
-    def answers(self, x: NDArray[np.float32], *, ids: Sequence[str] | None = None) -> list[dict[str, Any]]:
-        """Return one answer a row of the matrix; `ids` as for `Model.answers`."""
-        return self.model.answers(self.model.scores(x), ids=ids)
+    def answers(
+        self, x: NDArray[np.float32], *, ids: Sequence[str] = (), explore: float = 0.0
+    ) -> list[dict[str, Any]]:
+        """Return one answer a row of the matrix; `ids` and `explore` as for `Model.answers`."""
+        return self.model.answers(self.model.scores(x), ids=ids, explore=explore)
 
-    def explain(self, x: NDArray[np.float32], *, name: str = "") -> list[dict[str, Any]]:
+    def explain(
+        self, x: NDArray[np.float32], answers: Sequence[Mapping[str, Any]] = (), *, name: str = ""
+    ) -> list[dict[str, Any]]:
         """Return what each column contributed to each row of the matrix; see `Model.explain`.
 
         Parameters
         ----------
+        answers
+            To the same rows: of lists, the items in them are explained (default: all that could have been shown).
         name
             What who asks calls the model, LINE@VERSION, for errors to name; the package itself knows its digest alone.
         """
         try:
-            return self.model.explain(x)
+            explained = self.model.explain(x)
+            return (
+                [in_list(one, said) for one, said in zip(explained, answers, strict=True)]
+                if self._items and answers
+                else explained
+            )
         except RequestError as error:
             reason = error.details.get("not_explained")
             if not name or reason is None:
