@@ -1,6 +1,7 @@
 """How well and how fast a line recommends, beside alternating least squares of `implicit` on the same events.
 
     python benchmarks/recommend.py --data FOLDER [--peers PYTHON]
+    python benchmarks/recommend.py --world SEEDS
 
 FOLDER holds ``online_retail_dec2010_feb2011.csv.gz``. Events before a moment, four fifths of them, make a line by its own file and `run`;
 what each of its users takes later that the user did not have before is right. All items are ranked, those of the history left out.
@@ -9,6 +10,10 @@ settings of ALS learn from the same matrix, and the best of them on these very t
 training rows alone. Intervals are from a bootstrap of users, differences are paired by user.
 
 Then the time of one answer of ten items, in CPU of this process, from the list of a history to the answer, by items and by the length of the history.
+
+With ``--world``, the world `shop` instead, whose true probabilities are known: the true value of the lists of a line for all visits of its live
+days, beside popular items and the best lists, by seed; and how often the 95 % interval of the off-policy estimate holds the true value of
+the lists of the line itself, and of a later model that other lists than its own are logged of, over visits drawn from those days.
 """
 
 import argparse
@@ -28,12 +33,16 @@ from linewright.features.facts import Encoder, HistoryItem
 from linewright.interfaces.python.factory import Factory
 from linewright.line.record.registry import find_model
 from linewright.line.runs.execute import execute_inline
+from linewright.model.evaluate.list_value import ShownList, value_of_lists
 from linewright.model.facts import Calibration, Package, RequestColumn, Trained
 from linewright.model.package.model import Model, load, open_model
 from linewright.model.recommend.candidates import Weights
 from linewright.model.recommend.graph import Lists, to_graph
+from linewright.model.tasks.explore import explored, pools
 from linewright.serve.rows.scorer import Scorer
 from linewright.store.values import digest_of_bytes
+from linewright.worlds.shop import ShopWorld
+from linewright.worlds.shopping import popular_items
 
 Floats = NDArray[np.float64]
 FILE = "online_retail_dec2010_feb2011.csv.gz"
@@ -178,6 +187,126 @@ def quality(folder: Path, peers: str | None) -> None:
         print(f"| {name} | {interval(values)} | {apart}")
 
 
+# In a world whose truth is known
+
+WORLD = """\
+line: shop
+sources: {sales: {file: sales.csv}}
+table: {group: customer, time: at}
+label: {column: item}
+contract: {columns: {customer: {type: category}, item: {type: category}, at: {type: datetime}}}
+on_new_column: ignore
+train: {task: recommend, budget: quick}
+recommend: {again: true, explore: 0.1}
+"""
+LATER = 12
+"""Days after which the later model is made."""
+VISITS, DRAWS = 3_000, 25
+"""Lists that are logged, and how often for each seed and model."""
+
+
+def models(world: ShopWorld) -> list[Model]:
+    """Return the model of a line when it goes live, and the one that it makes `LATER` days afterwards."""
+    found: list[Model] = []
+    with tempfile.TemporaryDirectory() as temporary:
+        root = Path(temporary)
+        (root / "lines").mkdir()
+        (root / "lines" / "shop.yaml").write_text(WORLD)
+        world.bought(range(world.go_live)).write_csv(root / "sales.csv")
+        with Factory.create(root) as factory:
+            for days in (world.go_live, world.go_live + LATER):
+                world.bought(range(days)).write_csv(root / "sales.csv")
+                digest = execute_inline(factory, "shop").digest
+                found.append(load(digest, factory.artifacts.get))
+    return found
+
+
+def held(world: ShopWorld, logging: Model, other: Model) -> tuple[int, int]:
+    """Return how many intervals hold the true value of another model's lists, and how many there are."""
+    days = [world.day(number) for number in range(world.go_live, world.days)]
+    histories = [history for day in days for history in day.visits["history"].to_list()]
+    scores = [
+        one.scores(Scorer(one).matrix([{"history": history} for history in histories]))
+        for one in (logging, other)
+    ]
+    best, wanted = (one.answers(said) for one, said in zip((logging, other), scores, strict=True))
+    pool = [[item for item, _ in one] for one in pools(scores[0], logging.package.encoder.items)]
+    starts = np.cumsum([0, *(day.visits.height for day in days)])
+    own = [list(one["prediction"]) for one in wanted]
+    truth = sum(
+        chance.sum()
+        for day, start, end in zip(days, starts[:-1], starts[1:], strict=True)
+        for chance in world.taking(day, own[start:end])
+    ) / len(histories)
+    liking = {item: code for code, item in enumerate(world.items)}
+    table, looks = np.vstack([world.attraction(day) for day in days]), world.looks(10)
+    inside, made_of = 0, 0
+    for number in range(DRAWS):
+        chance = np.random.default_rng((world.seed, number))
+        visits = chance.integers(0, len(histories), VISITS)
+        said = explored(
+            [best[visit] for visit in visits],
+            scores[0][visits],
+            logging.package.encoder.items,
+            share=0.1,
+            ids=[f"{world.seed}/{number}/{place}" for place in range(VISITS)],
+        )
+        shown: list[ShownList] = []
+        for visit, one in zip(visits.tolist(), said, strict=True):
+            items = one["prediction"]
+            luck = chance.random(len(items))
+            at = table[visit, [liking[item] for item in items]] * looks[: len(items)]
+            shown.append(
+                ShownList(
+                    items=items,
+                    propensities=one["propensities"],
+                    taken=[item for item, p, u in zip(items, at, luck, strict=True) if u < p],
+                    pool=pool[visit],
+                    is_drawn=one["explored"],
+                )
+            )
+        found = value_of_lists([own[visit] for visit in visits], shown)
+        if found.low is not None and found.high is not None:
+            made_of += 1
+            inside += found.low <= truth <= found.high
+    return inside, made_of
+
+
+def in_world(seeds: int) -> None:
+    """Print how much lists are worth, and how often the interval of the estimate holds that."""
+    print("| seed | the line | popularity | the best lists |\n|---:|---:|---:|---:|")
+    apart: list[float] = []
+    counts = np.zeros((2, 2), dtype=np.int64)
+    for seed in range(1, seeds + 1):
+        world = ShopWorld(seed)
+        first, later = models(world)
+        scorer, days = Scorer(first), [world.day(number) for number in range(world.go_live, world.days)]
+        popular = popular_items(world, before=world.go_live)[:10]
+        values: list[tuple[float, float, float]] = []
+        for day in days:
+            asked = [{"history": history} for history in day.visits["history"].to_list()]
+            lists = [one["prediction"] for one in scorer.score(asked)]
+            values.append(
+                (
+                    world.value(day, lists),
+                    world.value(day, [popular] * len(lists)),
+                    world.value(day, world.best_lists(day, length=10)),
+                )
+            )
+        own, other, most = np.mean(values, axis=0)
+        apart.append(own - other)
+        print(f"| {seed} | {own:.3f} | {other:.3f} | {most:.3f} |")
+        for place, model in enumerate((first, later)):
+            counts[place] += held(world, first, model)
+    mean, error = np.mean(apart), np.std(apart, ddof=1) / np.sqrt(seeds)
+    print(
+        f"\nThe line's lists are worth {mean:.3f} items more than popular ones ({mean - 2.09 * error:.3f} to {mean + 2.09 * error:.3f}, "
+        f"over {seeds} seeds).\n\n| lists of | intervals | that hold the truth |\n|---|---:|---:|"
+    )
+    for name, (inside, of) in zip(("the model that was logged", "the later model"), counts, strict=True):
+        print(f"| {name} | {of} | {inside / max(of, 1):.1%} |")
+
+
 # How fast
 
 
@@ -232,9 +361,15 @@ def main() -> int:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument("--data", type=Path)
     parser.add_argument("--peers")
+    parser.add_argument("--world", type=int, metavar="SEEDS")
     given = parser.parse_args()
+    if given.world is not None:
+        in_world(given.world)
+        return 0
+    if given.data is None:
+        parser.error("name --data FOLDER or --world SEEDS")
     quality(given.data, given.peers)
     speed()
     return 0

@@ -82,6 +82,12 @@ class Predicted(msgspec.Struct, frozen=True, kw_only=True):
     """Of items: what they were ranked by."""
     history_used: int | None = None
     """Of items: how many of the history the model knows; with 0 they are ranked by popularity."""
+    propensities: tuple[float, ...] = ()
+    """Of items, if the line explores: how likely each was shown at its position."""
+    explored: bool = False
+    """Of items: whether the list was drawn."""
+    explore: float = 0.0
+    """Of items: the share of the lists that is drawn."""
     warnings: tuple[str, ...] = ()
     """What is doubtful in the row."""
     model: str | None = None

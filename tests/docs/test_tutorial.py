@@ -48,6 +48,7 @@ READINGS = (
     ("docs/how-to/own-model.md",),
     ("docs/how-to/own-estimator.md",),
     ("docs/how-to/recommend.md",),
+    ("docs/tutorial/lists.md",),
     ("docs/how-to/watching.md",),
     ("docs/how-to/annotation.md",),
     ("docs/how-to/pictures.md",),

@@ -124,12 +124,46 @@ def test_what_is_no_list_of_items_is_refused(scorer, history):
         scorer.score([{"history": history}])
 
 
-def test_an_explanation_is_refused_and_names_similar_items(scorer):
-    """Shapley values by column say nothing of a model that reads one column."""
-    x = scorer.matrix([{"history": ["k1-1"]}])
+def test_each_item_of_a_list_is_explained_by_items_of_the_history(scorer):
+    """Contributions add up to the score, so a shop can say: because you had this."""
+    x = scorer.matrix([{"history": ["k1-1", "new item", "k1-2"]}, {"history": []}])
+    answers = scorer.answers(x)
+    explained, popular = scorer.explain(x, answers, name="shop@1")
 
-    with pytest.raises(RequestError, match="/similar says which items go with one"):
+    assert answers[0]["prediction"] == [*explained["score"]]
+    assert answers[0]["scores"] == [*explained["score"].values()]
+    for item, parts in explained["contributions"].items():
+        assert {"k1-1", "k1-2"} >= {*parts}
+        assert explained["base"][item] + sum(parts.values()) == pytest.approx(explained["score"][item])
+        assert abs(explained["base"][item]) <= 1e-3
+        assert sorted(map(abs, parts.values()), reverse=True) == [*map(abs, parts.values())]
+    assert all(parts == {} for parts in popular["contributions"].values())
+    assert popular["base"] == popular["score"]
+
+
+def test_explanations_of_long_histories_are_bounded(scorer):
+    """A request of few bytes must not make an answer of many megabytes."""
+    known = sorted(scorer.model.package.encoder.items)[:20]
+    x = scorer.matrix([{"history": known}] * 2_500)
+
+    with pytest.raises(RequestError, match=r"too many contributions.*200,000"):
         scorer.explain(x, name="shop@1")
+
+
+def test_items_that_the_model_does_not_know_are_told(scorer):
+    """A list of a history that is half unknown is half a guess."""
+    rows = [
+        {"history": ["k1-1", "new", "newer", "new"]},
+        {"history": ["k1-1"]},
+        {"history": []},
+        {"history": '["k1-1","new"]'},
+    ]
+    told = scorer.warnings(scorer.matrix(rows), rows)
+
+    assert {
+        0: ["history: the model does not know 2 of 3 items"],
+        3: ["history: the model does not know 1 of 2 items"],
+    } == told
 
 
 def test_similar_items_are_of_one_kind(scorer):
@@ -155,7 +189,8 @@ def test_a_row_is_tried_as_a_form_has_it(trained):
     assert ["k5-1", "k5-2"] == tried.row["history"]
     assert ["k5-1", "Matrix, The"] == by_line.row["history"]
     assert tried.answer["prediction"][0].startswith("k5")
-    assert tried.explained is None
+    assert [*tried.answer["prediction"]] == [*tried.explained["score"]]
+    assert ("history: the model does not know 1 of 2 items",) == by_line.warnings
 
 
 def test_files_are_answered_labelled_and_watched(trained):

@@ -260,3 +260,24 @@ def test_rows_without_categories_and_blank_items_are_learned_from():
     )
 
     assert "k0-1" in found.items
+
+
+@pytest.mark.parametrize("family", ["ease", "knn"])
+def test_items_that_last_are_not_listed_twice(family):
+    """Who has a lamp does not want it again tomorrow, whatever others bought with it; bread is bought each week."""
+    moments = [
+        ([], ["bread", "lamp"]),
+        (["bread", "lamp"], ["bread", "milk"]),
+        (["lamp", "bread", "milk"], ["bread", "milk"]),
+    ]
+    rows = [(f"u{user}", *moment) for user in range(40) for moment in moments]
+    users = [user for user, _, _ in rows]
+    columns = [[to_list_text(row[part]) for row in rows] for part in (1, 2)]
+    taken = taken_by(users, columns)
+    again = fit(Candidate(family=family, shrink=10.0, neighbours=5, again=0.2), taken)
+    lists = ranked(again, few(taken.shares.tolist(), again=True, shown=2), [[1, 2]])
+
+    assert ("bread", "lamp", "milk") == taken.items
+    assert [False, True, False] == taken.lasts.tolist()
+    assert {1, 3} == {*lists.items[0, :2].astype(int).tolist()}
+    assert not taken_by(users[:3], [column[:3] for column in columns]).lasts.any()  # three rows tell nothing

@@ -224,6 +224,8 @@ class Ingested(Result, frozen=True, kw_only=True, tag="ingested"):
     """Digest of the `AnnotatedRows` whose labels rows got that the sources have without one; `None` where people labelled none."""
     labelled: int = 0
     """Rows whose label is that of people."""
+    allowed: tuple[str, ...] | None = None
+    """Items that may be listed, ascending; `None` if all may."""
 
 
 class ByGroup(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="group"):

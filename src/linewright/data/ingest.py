@@ -9,6 +9,7 @@ import polars as pl
 
 from linewright.data.checks.registry import check_read
 from linewright.data.contract.check import Checked, Forgotten, breach, check
+from linewright.data.contract.references import referred_column
 from linewright.data.dataset.version import write_dataset
 from linewright.data.facts import MOST_LABELS, Ingested, Quarantine
 from linewright.data.kept_files import CheckFile, keep_files
@@ -18,7 +19,9 @@ from linewright.data.spec import ColumnRule, DataSpec, table_sources
 from linewright.data.table.build import build_table, read_served
 from linewright.data.table.event_rows import rows_of_events
 from linewright.data.table.series_rows import rows_of_series
+from linewright.data.types import cast
 from linewright.engine.context import Context, Progress
+from linewright.errors import SpecError
 
 STEP = "ingest"
 
@@ -116,6 +119,7 @@ def ingest(
         row_sql=checked.row_sql,
         annotated=labels.annotated if labels else None,
         labelled=_labelled(checked.frame, labels.rows, data) if labels else 0,
+        allowed=_allowed(sources, data),
     )
     context.metadata.keep(ingested)
     says = f"kept {dataset.rows:,} rows"
@@ -177,6 +181,24 @@ def labels_of(values: pl.Series) -> tuple[str, ...]:
     """Return the different labels as spelled, sorted; none where there are too many to list."""
     different = values.drop_nulls().unique()
     return tuple(sorted(different.cast(pl.String).to_list())) if len(different) <= MOST_LABELS else ()
+
+
+def _allowed(sources: Sequence[Source], data: DataSpec) -> tuple[str, ...] | None:
+    """Return the items that may be listed, spelled as those of the events; `None` if all may."""
+    if data.recommend is None or data.recommend.allowed is None:
+        return None
+    where = "recommend.allowed"
+    values = referred_column(data.recommend.allowed, {one.name: one for one in sources}, where)
+    rule = data.contract.columns.get(data.label.column) or ColumnRule(type="category")
+    items = cast(values, rule.type, pattern=rule.format).drop_nulls().unique().cast(pl.String).to_list()
+    if not items:
+        raise SpecError(
+            "no item may be listed, since this column is empty",
+            where=where,
+            found=data.recommend.allowed,
+            hint="leave it out to allow all",
+        )
+    return tuple(sorted(items))
 
 
 def _labelled(frame: pl.DataFrame, given: pl.DataFrame, data: DataSpec) -> int:

@@ -431,10 +431,15 @@ class RecommendSpec(Spec):
     )
     """How many items of one category an answer may list, by the column of the events that holds the category of the item, e.g.
     ``{category: 3}``. Looked for among the best 256 items, so an answer may be shorter."""
+    allowed: str | None = None
+    """Column of another source that holds the items that may be listed, e.g. ``stock.item``; read by each run (default: all)."""
+    explore: Annotated[float, Field(ge=0, le=0.2)] = 0.0
+    """Share of the answers at the endpoint whose list is drawn from twice as many of the best items, in an order of chance. What is taken of
+    them says what other lists would be worth."""
 
 
-HISTORY = "history"
-"""Column that holds what a user had before."""
+HISTORY, HISTORY_WEIGHT = "history", "history_weight"
+"""Columns that hold what a user had before, and, if events have a weight, the largest that the user's events of each item had."""
 
 
 Step = Annotated[str, Field(pattern=r"^([1-9]\d{0,5}[smhdw]|month|quarter|year|1)$")]
@@ -508,5 +513,8 @@ def table_sources(data: DataSpec) -> dict[str, SourceSpec]:
     if data.table.sql is not None or len(data.sources) == 1:
         return dict(data.sources)
     rules = data.contract.columns.values()
-    named = {referred_source(rule.references, list(data.sources)) for rule in rules if rule.references}
+    references = [rule.references for rule in rules if rule.references]
+    if data.recommend is not None and data.recommend.allowed is not None:
+        references.append(data.recommend.allowed)
+    named = {referred_source(one, list(data.sources)) for one in references}
     return {name: source for name, source in data.sources.items() if name not in named}

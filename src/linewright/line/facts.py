@@ -6,7 +6,7 @@ import msgspec
 
 from linewright.data.facts import Breach, Finding, RowSql
 from linewright.engine.usage import Usage
-from linewright.model.facts import Beyond, MemberOf, Metric, Redecided, Reliability, Trial, Value
+from linewright.model.facts import Beyond, ListValue, MemberOf, Metric, Redecided, Reliability, Trial, Value
 from linewright.serve.facts import Prefix
 from linewright.store.values import Event, Result
 
@@ -440,6 +440,8 @@ class RunResult(msgspec.Struct, frozen=True, kw_only=True):
     """Shares of the test rows whose truth lies below that interval, and above it; `None` where answers are classes."""
     bias: Metric | None = None
     """Mean of truth less answer on the test rows, in the unit of the label; `None` where answers are classes."""
+    lists: ListValue | None = None
+    """What its lists are worth, from lists that were shown; `None` if the line does not explore, or no such list has a label."""
     reliability: Reliability | None = None
     """How far probabilities are from the shares of the test rows that came true; `None` where answers are numbers."""
     currency: str = ""

@@ -42,7 +42,7 @@ def label_text(frame: pl.DataFrame, column: str) -> list[str]:
 
 
 def weights(frame: pl.DataFrame, spec: LineSpec) -> np.ndarray:
-    """Return the sample weight of each row; ones where the line has no weight column."""
-    if spec.table.weight is None:
+    """Return the sample weight of each row; ones without a weight column, or if it weighs the events of rows."""
+    if spec.table.weight is None or spec.recommend is not None:
         return np.ones(frame.height)
     return frame[spec.table.weight].cast(pl.Float64).to_numpy()

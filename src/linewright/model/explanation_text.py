@@ -28,14 +28,14 @@ NOT_EXPLAINED: Mapping[NotExplained, str] = {
 }
 _ALLOWED: Mapping[NotExplained, str] = {
     "adds-no-scores": "boosted trees, or a model of the built-in engine",
-    "lists-items": "a model that answers a class or a number",
+    "lists-items": "rows of the endpoint, of `try` and of `replay`",
     "says-steps": "a model that answers a class or a number",
     "imported": "a model that a line has trained",
 }
 _HINTS: Mapping[NotExplained, str] = {
     "adds-no-scores": "ask without `explain`; or let `train.python` return an estimator of LightGBM or XGBoost, or take it out, and the "
     "built-in engine trains what is explained",
-    "lists-items": "ask without `explain`; POST /v1/lines/{line}/similar says which items go with one of the history",
+    "lists-items": "ask without `explain`, or ask the endpoint, which says what each item of the history added to each of a list",
     "says-steps": "ask without `explain`",
     "imported": "ask without `explain`; or let the line train a challenger (linewright retrain {line}): an estimator of LightGBM or "
     "XGBoost, and whatever the built-in engine trains, is explained",

@@ -882,3 +882,39 @@ class Registered(Event, frozen=True, kw_only=True, tag="registered"):
     limits: tuple[Limit, ...] = ()
     computed_in: dict[str, str] = msgspec.field(default_factory=dict[str, str])
     """Digest of the `Environment` that each part of it was first computed in, by step."""
+
+
+class ListValue(msgspec.Struct, frozen=True, kw_only=True):
+    """How many items are taken of the lists of a model, from lists that were shown; see `model.evaluate.list_value`."""
+
+    lists: int
+    """Lists that were shown and whose label is known."""
+    drawn: int
+    """How many of them were drawn."""
+    matched: int
+    """Positions at which chance showed what the model lists there and the other one does not."""
+    supported: float
+    """Share of the positions of the model's lists whose item could have been shown there, in [0, 1]; the others count as mean ones."""
+    shown: float
+    """Items taken of a list, as they were shown."""
+    value: float | None = None
+    """Items taken of a list of the model; `None`, as what follows, if there are too few lists, or too few of its items could have been shown."""
+    low: float | None = None
+    high: float | None = None
+    """Ends of the 95 % interval."""
+    more: float | None = None
+    """How many more than of the lists that were shown; it can be negative."""
+    more_low: float | None = None
+    more_high: float | None = None
+
+
+class ListsValued(Event, frozen=True, kw_only=True, tag="lists_valued"):
+    """The lists of a model were valued, from lists that were shown after what it was trained on."""
+
+    model: int
+    package: str
+    since: str
+    """Lists from then on, of which it has learned nothing."""
+    found: ListValue
+    run: str | None = None
+    """The run that made the model; `None` at the end of a window."""

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from datetime import datetime
 from importlib import import_module
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
 from msgspec import Meta
@@ -31,7 +31,7 @@ from linewright.release.promotion import canary_of
 from linewright.serve.access.accounts import read_accounts
 from linewright.store.rights import as_asked
 from linewright.worlds import load
-from linewright.worlds.life import Day, Life, Moment
+from linewright.worlds.life import Day, Life, Moment, ShopDay, ShopLife
 from linewright.worlds.picture import to_svg
 from linewright.worlds.story import first, worth
 
@@ -93,6 +93,23 @@ class Demo(msgspec.Struct, frozen=True, kw_only=True):
     """Who may sign in to it once they are invited."""
 
 
+class ShopDemo(msgspec.Struct, frozen=True, kw_only=True):
+    """What happened in the demo of the world `shop`. Values are items that are taken of a list, by the world's true probabilities."""
+
+    factory: str
+    """Folder of the factory that it leaves."""
+    picture: str
+    """The life as an SVG."""
+    value: float
+    """Mean over the days, of the lists that the line showed."""
+    popular: float
+    """The same of the items that were bought most."""
+    best: float
+    """The same of the best lists."""
+    life: ShopLife
+    seconds: float
+
+
 @operation(permission="manage", effect="act", local=True, anywhere=True)
 def demo(
     factory: Factory,
@@ -101,7 +118,7 @@ def demo(
     *,
     attack: bool = True,
     seed: Annotated[int, Meta(ge=0, lt=2**31)] = 1,
-) -> Demo:
+) -> Demo | ShopDemo:
     """Show the whole life of a line on this machine: training, serving, an attack, the alarm, the retraining.
 
     The world simulates data and time; everything else is what your own lines do. It leaves a factory that `up` serves. It
@@ -111,7 +128,7 @@ def demo(
     Parameters
     ----------
     world
-        Name of the world.
+        Name of the world: `fraud`, or `shop`, where lists are shown and some of them are drawn.
     attack
         Whether something happens; without it nothing should be found.
     seed
@@ -119,6 +136,8 @@ def demo(
     """
     began = time.monotonic()
     kind = load(world)
+    if world == "shop":
+        return _shop(factory, kind, seed, attack=attack, began=began)
     root = _new_folder(factory.root)
     lived = kind(seed, attack=attack)
 
@@ -159,6 +178,37 @@ def demo(
         due=sum(day.value for day in life.days[: -lived.label_delay.days]),
         sights=_sights(root),
         members=team,
+    )
+
+
+def _shop(factory: Factory, kind: type[Any], seed: int, *, attack: bool, began: float) -> ShopDemo:
+    if not attack:
+        raise RequestError("the world shop has no attack", where="--no-attack", hint="leave it out")
+    root = _new_folder(factory.root)
+    lived = kind(seed)
+
+    def watcher(day: ShopDay) -> None:
+        says = f"{day.lists} lists, {day.drawn} of them drawn, {day.taken} items taken, by {day.model}"
+        factory.report(
+            Progress(step=f"day {day.day}", says=says, done=day.day + 1, of=lived.days - lived.go_live)
+        )
+
+    shopping = import_module("linewright.worlds.shopping")
+    life: ShopLife = shopping.live(lived, root, report=factory.report, watcher=watcher)
+    picture = root / PICTURE
+    picture.write_text(shopping.to_svg(life), encoding="utf-8")
+    as_asked(picture)
+    value, popular, best = (
+        sum(getattr(day, name) for day in life.days) / len(life.days) for name in ("value", "popular", "best")
+    )
+    return ShopDemo(
+        factory=str(root),
+        picture=str(picture),
+        value=value,
+        popular=popular,
+        best=best,
+        life=life,
+        seconds=time.monotonic() - began,
     )
 
 

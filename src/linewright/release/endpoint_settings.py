@@ -4,11 +4,11 @@ from pathlib import Path
 
 from linewright.engine.context import Context
 from linewright.release.facts import Configured, WhenLogFails
-from linewright.release.promotion import project, when_log_fails
+from linewright.release.promotion import explored_share, project, when_log_fails
 
 
 def configure(
-    context: Context, serving_dir: Path, line: str, *, log_fails: WhenLogFails
+    context: Context, serving_dir: Path, line: str, *, log_fails: WhenLogFails, explore: float = 0.0
 ) -> Configured | None:
     """Have endpoints of a line do what its file says; return the event where that is news, else `None`.
 
@@ -20,16 +20,23 @@ def configure(
         Folder of the files that endpoints follow.
     log_fails
         What an endpoint does while the prediction log cannot be written.
+    explore
+        Share of its lists that it draws.
     """
-    before = when_log_fails(context.metadata, line)
-    if before == log_fails:
+    before, share = when_log_fails(context.metadata, line), explored_share(context.metadata, line)
+    if (before, share) == (log_fails, explore):
         return None
+    changed = [
+        *([f"`when_log_fails: {log_fails}`; it was {before}"] if before != log_fails else []),
+        *([f"`explore: {explore:g}`; it was {share:g}"] if share != explore else []),
+    ]
     event = Configured(
         at=context.now(),
         by=context.actor,
-        because=f"the line file says `when_log_fails: {log_fails}`; it was {before}",
+        because=f"the line file says {', and '.join(changed)}",
         line=line,
         when_log_fails=log_fails,
+        explore=explore,
     )
     context.metadata.record(event)
     project(context.metadata, serving_dir, line)

@@ -65,6 +65,8 @@ class Configured(Event, frozen=True, kw_only=True, tag="configured"):
     """The line file says something else than before about how its endpoints serve."""
 
     when_log_fails: WhenLogFails
+    explore: float = 0.0
+    """Share of the lists that is drawn."""
 
 
 class Refused(Event, frozen=True, kw_only=True, tag="refused"):
@@ -235,4 +237,6 @@ class Serving(msgspec.Struct, frozen=True, kw_only=True):
     go: bool = False
     """Whether the line answers only while `LINE.go` is beside this file, see `release.stop`; older files know of no such file."""
     when_log_fails: WhenLogFails = "refuse"
+    explore: float = 0.0
+    """Share of the lists that is drawn; 0 for lines of other tasks."""
     version: int = 1

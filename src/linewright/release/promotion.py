@@ -607,6 +607,12 @@ def when_log_fails(metadata: MetadataReader, line: str) -> WhenLogFails:
     return newest[0].when_log_fails if newest else "refuse"
 
 
+def explored_share(metadata: MetadataReader, line: str) -> float:
+    """Return the share of its lists that endpoints of a line draw."""
+    newest = metadata.events(Configured, line=line, newest_first=True, limit=1)
+    return newest[0].explore if newest else 0.0
+
+
 def _serving(metadata: MetadataReader, line: str) -> Serving:
     now, canary = metadata.pointer(line), canary_of(metadata, line)
     champion = None
@@ -624,6 +630,7 @@ def _serving(metadata: MetadataReader, line: str) -> Serving:
         halt=now.halt,
         go=True,
         when_log_fails=when_log_fails(metadata, line),
+        explore=explored_share(metadata, line),
     )
     if canary is None:
         return serving

@@ -26,6 +26,11 @@ WORLDS: Mapping[str, Entry] = {
         kind="FraudWorld",
         summary="Card payments; from one day on a new kind of fraud, which no model has seen.",
     ),
+    "shop": Entry(
+        module="linewright.worlds.shop",
+        kind="ShopWorld",
+        summary="Customers with tastes who are shown lists; items have seasons, and new ones arrive.",
+    ),
 }
 """Name of each world → where it lives."""
 

@@ -33,13 +33,20 @@ def referred_values(
     known: dict[str, pl.Series] = {}
     for name, rule in rules.items():
         if rule.references:
-            values = _column(rule.references, by_name, f"contract.columns.{name}.references")
+            values = referred_column(rule.references, by_name, f"contract.columns.{name}.references")
             typed = cast(values, rule.type, pattern=rule.format, zone=data.zone_of(name))
             known[name] = typed.drop_nulls().unique()
     return known
 
 
-def _column(references: str, sources: Mapping[str, Source | Raw], where: str) -> pl.Series:
+def referred_column(references: str, sources: Mapping[str, Source | Raw], where: str) -> pl.Series:
+    """Return the values of SOURCE.COLUMN, as they are read.
+
+    Raises
+    ------
+    SpecError
+        If the source or the column does not exist.
+    """
     source = referred_source(references, list(sources))
     if source is None:
         raise SpecError("there is no such source", where=where, found=references, allowed=", ".join(sources))

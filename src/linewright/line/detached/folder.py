@@ -103,6 +103,7 @@ def write_folder(factory: Factory, model: str, folder: Path) -> DetachedFolder:
             champion=arm,
             known=now.known,
             when_log_fails=now.when_log_fails,
+            explore=now.explore,
         ),
         artifacts=(version.digest, *read.loaded),
     )

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from linewright.data.spec import HISTORY
+from linewright.data.spec import HISTORY, referred_source
 from linewright.line.file.mistakes import did_you_mean
 from linewright.line.file.problem import Problem
 from linewright.line.file.task_section import Refused, refused, section_and_task, split_by_time, unit_of_group
@@ -48,6 +48,15 @@ def _parts(spec: LineSpec) -> Iterator[Problem]:
                 allowed=", ".join(columns),
                 hint=did_you_mean(category, columns),
             )
+    allowed = spec.recommend.allowed if spec.recommend else None
+    if allowed is not None and referred_source(allowed, list(spec.sources)) is None:
+        yield Problem(
+            path=("recommend", "allowed"),
+            what="no source has this name",
+            found=allowed,
+            allowed=", ".join(f"{name}.COLUMN" for name in spec.sources),
+            hint="name a column of another source, e.g. stock.item",
+        )
     if HISTORY in {table.group, table.time, spec.label.column}:
         yield Problem(
             path=("table",),
@@ -62,7 +71,6 @@ def _left_out(spec: LineSpec) -> Iterator[Problem]:
     table, train = spec.table, spec.train
     said: tuple[Refused, ...] = (
         (("table", "key"), table.key, "rows are made of events, so no column of these names one"),
-        (("table", "weight"), table.weight, "an event counts once; leave out what shall not in table.sql"),
         (("table", "known"), table.known, "an event is known when it happens"),
         (("label", "known"), spec.label.known, "an item is known when it is taken"),
         (("label", "delay"), spec.label.delay, "an item is known when it is taken"),

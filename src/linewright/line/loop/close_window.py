@@ -26,6 +26,7 @@ from linewright.line.loop.reference import (
 from linewright.line.loop.window import Closing
 from linewright.line.record.alerts import WINDOWLESS, newest_of, open_alerts
 from linewright.line.record.clock_skew import clock_alert, tend_clock
+from linewright.line.release.list_value import value_lists
 from linewright.line.spec import LineSpec
 from linewright.model.package.model import load
 from linewright.release.facts import Promoted
@@ -103,7 +104,10 @@ def close_window(
     judged = _Judged(
         window=window, performance=performance_of(closing), confirmations=confirmations_of(closing)
     )
-    return _record(closing, reference, judged, position)
+    watched = _record(closing, reference, judged, position)
+    remembered = closing.past[-REMEMBERED].position if len(closing.past) >= REMEMBERED else None
+    value_lists(factory, spec, champion, after=remembered)
+    return watched
 
 
 def next_close(factory: Factory, spec: LineSpec, *, after: str) -> str | None:

@@ -27,6 +27,7 @@ from linewright.line.predict.output_file import AnswersFile, to_table
 from linewright.line.predict.request_rows import MOST_NAMED, Asked, AskedPart, look_through
 from linewright.line.predict.sql_columns import with_made
 from linewright.line.record.registry import find_model
+from linewright.model.explanation_text import cannot_be_explained
 from linewright.model.facts import Package
 from linewright.model.package.model import load
 from linewright.model.pictures import check_picture
@@ -274,6 +275,8 @@ def _answer(
     package, scorer, frame = loaded.package, loaded.scorer, part.frame
     x = scorer.encode(to_columns(frame, package.encoder.columns))
     rows, answers = json_rows(frame, package.encoder.lists), scorer.answers(x)
+    if explain and package.encoder.items:
+        raise cannot_be_explained("lists-items", model=f"{loaded.line}@{loaded.arm.model}", line=loaded.line)
     explained = scorer.explain(x, name=f"{loaded.line}@{loaded.arm.model}") if explain else ()
     ids: list[str] = []
     for records in _records(context, loaded, rows, answers):

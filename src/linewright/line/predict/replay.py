@@ -69,7 +69,9 @@ def replay_prediction(factory: Factory, identity: str, *, explain: bool = False)
     record, truth = found
     scorer = Scorer(load(record.digest, factory.artifacts.get), answered=True)
     x = scorer.matrix([record.row])
-    computed = msgspec.json.decode(msgspec.json.encode(scorer.answers(x)[0]))  # as the log has it
+    # A list that was shown may have been drawn, by the id of its prediction.
+    said = scorer.answers(x, ids=[record.id], explore=record.answer.get("explore", 0.0))[0]
+    computed = msgspec.json.decode(msgspec.json.encode(said))  # as the log has it
     name = f"{record.line}@{record.model}"
     return Replayed(
         id=record.id,
@@ -83,7 +85,7 @@ def replay_prediction(factory: Factory, identity: str, *, explain: bool = False)
         difference=difference(record.answer, computed),
         label=truth,
         label_before=factory.labels_of(record.line).replaced(record.id),
-        explained=scorer.explain(x, name=name, rows=[record.row])[0] if explain else None,
+        explained=scorer.explain(x, [said], name=name, rows=[record.row])[0] if explain else None,
     )
 
 

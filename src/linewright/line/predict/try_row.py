@@ -169,7 +169,7 @@ def try_row(factory: Factory, line: str, row: Mapping[str, Any]) -> Tried:
     x = scorer.matrix([asked], place=_place)
     answer, name = scorer.answers(x)[0], f"{line}@{served.version.version}"
     try:
-        explained = scorer.explain(x, name=name, rows=[asked])[0]
+        explained = scorer.explain(x, [answer], name=name, rows=[asked])[0]
     except RequestError as error:
         if error.details.get("not_explained") is None:
             raise

@@ -9,7 +9,7 @@ from typing import TypeVar
 from linewright.errors import Corrupt, NotFound, RequestError
 from linewright.line.factory import Factory
 from linewright.line.facts import Accepted, Finished, Plan, Rebuilt
-from linewright.model.facts import Certificate, Evaluation, Metric, Package, Registered, Trained
+from linewright.model.facts import Certificate, Evaluation, ListsValued, Metric, Package, Registered, Trained
 from linewright.release.facts import Deployed, Promoted, Refused, Withdrawn
 from linewright.store.names import LINE
 from linewright.store.protocols import MetadataReader, Version
@@ -218,3 +218,11 @@ def certified_metric(factory: Factory, found: Judged | None, name: str) -> Metri
         return None
     evaluation = factory.metadata.get(found.certificate.evaluation, Evaluation)
     return next((one for one in evaluation.metrics if one.name == name), None)
+
+
+def lists_valued(
+    metadata: MetadataReader, line: str, *, package: str | None = None, run: str | None = None
+) -> ListsValued | None:
+    """Return what was last found about the worth of the lists of a model, or of the candidate of a run; `None` if nothing was."""
+    events = metadata.events(ListsValued, line=line, newest_first=True)
+    return next((one for one in events if package in {None, one.package} and run in {None, one.run}), None)

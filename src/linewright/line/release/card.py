@@ -8,7 +8,7 @@ from linewright.line.factory import Factory
 from linewright.line.facts import Declared
 from linewright.line.record.alerts import proposal_because
 from linewright.line.record.evidence import accepted_of, evidence_of
-from linewright.line.record.registry import declared_before, is_made_elsewhere, rebuilt_of
+from linewright.line.record.registry import declared_before, is_made_elsewhere, lists_valued, rebuilt_of
 from linewright.line.release.excluded_columns import in_spite, unequal
 from linewright.line.release.excluded_text import unequal_in_words
 from linewright.line.retention.dropped import dropped_at, forgotten_at
@@ -21,6 +21,7 @@ from linewright.release.facts import Halted, Promoted, Refused, RolledBack, With
 from linewright.store.names import file_of
 from linewright.store.protocols import Version
 from linewright.store.values import Event, digest_of
+from linewright.text.times import from_epoch
 from linewright.watch.facts import RetrainProposal
 
 
@@ -81,6 +82,9 @@ def card_facts(factory: Factory, version: Version) -> CardFacts:
         time_range=None
         if dropped
         else _time_range(factory, evidence.dataset, spec.get("table", {}).get("time")),
+        lists=lists_valued(factory.metadata, version.line, package=version.digest)
+        if evidence.package.encoder.items
+        else None,
         example=_example(factory, evidence.package),
         dropped=dropped,
         forgotten=forgotten_at(factory, evidence.trained.dataset),
@@ -112,4 +116,10 @@ def _time_range(factory: Factory, dataset: Dataset, time: str | None) -> tuple[s
     if time is None:
         return None
     times = read_dataset(dataset, factory.artifacts, factory.metadata, columns=[time])[time]
-    return str(times.min()), str(times.max())
+    return _said(times.min()), _said(times.max())
+
+
+def _said(time: object) -> str:
+    """Return a time as text; a count since 1970 with its date."""
+    instant = from_epoch(time) if isinstance(time, int | float) else None
+    return str(time) if instant is None else f"{time} ({instant:%Y-%m-%d})"

@@ -18,7 +18,13 @@ from linewright.watch.facts import Alerted, Cleared
 
 def follow_file(factory: Factory, spec: LineSpec) -> Configured | None:
     """Have endpoints of a line serve as its file says; return the event where that is news, else `None`."""
-    return configure(factory.context, factory.serving, spec.line, log_fails=spec.release.when_log_fails)
+    return configure(
+        factory.context,
+        factory.serving,
+        spec.line,
+        log_fails=spec.release.when_log_fails,
+        explore=spec.recommend.explore if spec.recommend else 0.0,
+    )
 
 
 def tend_log(factory: Factory, line: str) -> Alerted | Cleared | None:

@@ -363,7 +363,7 @@ def _quality(rows: int, told: Iterable[_Told], confidence: float) -> ArmQuality:
 def loss_of(record: Prediction, truth: Truth, half_width: float | None) -> float | None:
     """Return how wrong an answer was, from 0 to 1; `None` where that cannot be told.
 
-    Of classes it is half the Brier score; of times the mean squared error of the curve, as far as it is known what happened; of a list 1 less
+    A list that was drawn tells nothing of a model. Of classes it is half the Brier score; of times the mean squared error of the curve, as far as it is known what happened; of a list 1 less
     its discounted cumulative gain; of numbers the error in units of four half-widths of the champion's prediction
     interval, as it would be if it were alike for all answers, at most 1.
 
@@ -383,6 +383,8 @@ def loss_of(record: Prediction, truth: Truth, half_width: float | None) -> float
         return min(1.0, wrong / 2)
     if "survival" in answer:
         return _of_curve(answer["survival"], truth.label)
+    if answer.get("explored"):
+        return None  # chance made it, no model
     if "scores" in answer:
         return loss_of_list(answer["prediction"], read_list(str(truth.label)))
     if "times" in answer:

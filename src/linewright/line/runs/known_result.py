@@ -5,6 +5,7 @@ from msgspec.structs import replace
 from linewright.errors import NotFound
 from linewright.line.factory import Factory
 from linewright.line.facts import AmountsInForce, Finished, Learned, RunResult
+from linewright.line.record.registry import lists_valued
 from linewright.line.release.candidate_status import (
     approving,
     require_champion,
@@ -108,6 +109,7 @@ def _result(work: Work, *, run: str, did: tuple[str, ...]) -> RunResult:
     unlike = None if serves else unequal(work.factory, work.spec.line, certificate, work.spec)
     only = work.evaluation.only_answer
     ended = _ended(work.factory, work.spec.line, run)
+    valued = lists_valued(work.metadata, work.spec.line, run=run) if work.package.encoder.items else None
     return RunResult(
         line=work.spec.line,
         run=run,
@@ -155,6 +157,7 @@ def _result(work: Work, *, run: str, did: tuple[str, ...]) -> RunResult:
         else "",
         unfound={work.package.classes[code]: rows for code, rows in work.evaluation.unfound.items()},
         reliability=work.evaluation.reliability,
+        lists=None if valued is None else valued.found,
         few_tested=tuple((work.package.classes[code], rows) for code, rows in work.evaluation.few),
         undecided=undecided_in_words(certificate),
         coverage=work.evaluation.coverage,

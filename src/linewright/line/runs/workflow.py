@@ -22,6 +22,7 @@ from linewright.errors import LinewrightError, Terminal, Transient
 from linewright.line.check.dataset_checks import kept_promises
 from linewright.line.factory import Factory
 from linewright.line.facts import Declared, Finished, Plan
+from linewright.line.release.list_value import value_candidate
 from linewright.line.release.promote_or_hold import release
 from linewright.line.run_context import Work
 from linewright.line.runs.plan import begin
@@ -76,6 +77,8 @@ def run_line(factory: Factory, step: Step, asked: Json) -> Json:
             if done["computed"]:
                 did.append(each.name)
         promoted = step("release", lambda: release(work, run))
+        if spec.recommend is not None and spec.recommend.explore:
+            step("lists", lambda: value_candidate(work, run))
     except LinewrightError as error:
         failure = error.to_json()
         step(

@@ -72,7 +72,13 @@ def given_labels(work: Work) -> GivenLabels | None:
 def served_rows(
     factory: Factory, spec: LineSpec, as_of: str, *, is_known: bool = True
 ) -> list[dict[str, Any]]:
-    """Return the rows that were answered and whose truth was known at an instant, with it; or those of unknown truth."""
+    """Return the rows that were answered and whose truth was known at an instant, with it; or those of unknown truth.
+
+    A line that explores has none: what was taken of lists favours the model that showed them. They are valued by their
+    propensities (`line.release.list_value`).
+    """
+    if is_known and spec.recommend is not None and spec.recommend.explore:
+        return []
     label, time, name = spec.label.column, spec.table.time, spec.table.key
     read = _time_reader(spec)
     found = [

@@ -5,7 +5,7 @@ from importlib.metadata import version
 import numpy as np
 
 from linewright.data.dataset.event_time import moments
-from linewright.data.spec import HISTORY, RecommendSpec
+from linewright.data.spec import HISTORY, HISTORY_WEIGHT, RecommendSpec
 from linewright.features.facts import Encoder, HistoryItem
 from linewright.line.run_context import Work
 from linewright.line.split_rows import label_text
@@ -59,7 +59,7 @@ def users_of(work: Work, rows: np.ndarray) -> np.ndarray:
 
 
 def _history_rows(work: Work, rows: np.ndarray, spec: RecommendSpec) -> HistoryRows:
-    frame, table = work.rows.frame[rows], work.spec.table
+    frame, table, allowed = work.rows.frame[rows], work.spec.table, work.ingested.allowed
     category = next(iter(spec.at_most), None)
     return HistoryRows(
         users=label_text(frame, str(table.group)),
@@ -67,4 +67,6 @@ def _history_rows(work: Work, rows: np.ndarray, spec: RecommendSpec) -> HistoryR
         labels=label_text(frame, work.spec.label.column),
         at=moments(frame[str(table.time)]),
         categories=label_text(frame, category) if category else (),
+        weights=(label_text(frame, HISTORY_WEIGHT), label_text(frame, table.weight)) if table.weight else (),
+        allowed=None if allowed is None else frozenset(allowed),
     )

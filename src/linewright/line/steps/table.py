@@ -102,10 +102,23 @@ def _label(spec: LineSpec, *without: str) -> dict[str, Any]:
     return said
 
 
+_OF_ENDPOINTS = frozenset({"explore"})
+"""Fields of a section that change neither rows nor models."""
+_LATER = frozenset({"allowed"})
+"""Fields of a section that 0.1.0 did not have: they are in a key if they are used."""
+
+
 def _of_task(spec: LineSpec) -> dict[str, Any]:
     """Return the section of a task that has one: it makes the rows, and the answers."""
     sections = {"recommend": spec.recommend, "forecast": spec.forecast}
-    return {name: one.model_dump(mode="json") for name, one in sections.items() if one is not None}
+    asked = {name: one.model_dump(mode="json") for name, one in sections.items() if one is not None}
+    if (said := asked.get("recommend")) is not None:
+        asked["recommend"] = {
+            name: value
+            for name, value in said.items()
+            if name not in _OF_ENDPOINTS and (value or name not in _LATER)
+        }
+    return asked
 
 
 def _asked_of_rows(contract: ContractSpec) -> dict[str, Any]:
@@ -165,6 +178,7 @@ def _train_inputs(work: Work) -> dict[str, str]:
         "columns": sorted(spec.contract.columns),
         "label": _label(spec),
         **_of_task(spec),
+        **({} if (allowed := work.ingested.allowed) is None else {"may be listed": digest_of(list(allowed))}),
     }
     return {
         "dataset": work.ingested.dataset,

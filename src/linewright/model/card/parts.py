@@ -8,7 +8,16 @@ import msgspec
 
 from linewright.charts import Chart
 from linewright.data.facts import Dataset, Ingested, Split
-from linewright.model.facts import Certificate, Decision, Evaluation, Explanation, Package, Parity, Trained
+from linewright.model.facts import (
+    Certificate,
+    Decision,
+    Evaluation,
+    Explanation,
+    ListsValued,
+    Package,
+    Parity,
+    Trained,
+)
 from linewright.model.task_facts import has_classes
 from linewright.store.values import Event
 
@@ -77,6 +86,8 @@ class CardFacts(msgspec.Struct, frozen=True, kw_only=True):
     """What happened in the line, oldest first; those about other models are passed over."""
     time_range: tuple[str, str] | None = None
     """First and last value of the time column."""
+    lists: ListsValued | None = None
+    """What was last found about the worth of its lists; `None` if nothing was."""
     example: Example | None = None
     """Of a forecast: its first test row."""
     dropped: str | None = None

@@ -9,6 +9,7 @@ from linewright.model.card.decisions import decisions
 from linewright.model.card.explanation import moved, needed, plotted, weak
 from linewright.model.card.forecast_chart import forecast
 from linewright.model.card.leaderboard import leaderboard
+from linewright.model.card.list_section import lists
 from linewright.model.card.parts import (
     Card,
     CardFacts,
@@ -42,6 +43,7 @@ def card_of(facts: CardFacts) -> Card:
         confusion(facts),
         survival(facts),
         forecast(facts),
+        lists(facts),
         weak(facts),
         needed(facts),
         moved(facts),

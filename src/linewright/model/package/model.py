@@ -20,10 +20,12 @@ from linewright.features.facts import Encoder, Raw
 from linewright.model.explanation_text import cannot_be_explained
 from linewright.model.facts import Calibration, CalibrationMethod, Package, RequestColumn, Trained
 from linewright.model.onnx.contributions import Explainer, open_explainer, sources_of, to_answers
+from linewright.model.onnx.list_contributions import ListExplainer
 from linewright.model.onnx.session import LISTS_AT_ONCE, ROWS_AT_ONCE, Graph, Input, open_graph
 from linewright.model.pictures import Files, KeptBy, PictureReader
 from linewright.model.readers import readers_of
 from linewright.model.tasks import task
+from linewright.model.tasks.explore import explored
 from linewright.model.tasks.links import HAZARD
 from linewright.store.protocols import Artifacts, Metadata
 from linewright.store.values import canonical_json, decode, decoder, digest_of, digest_of_bytes
@@ -64,6 +66,7 @@ class Model:
         self.pictures = {name: one for name, one in self.readers.items() if isinstance(one, PictureReader)}
         self._rules, self._feed = task(package.task), Feed(package.encoder)
         self._explainer: Explainer | None = None
+        self._list_explainer: ListExplainer | None = None
         self._names = package.classes or package.encoder.listed
         self._is_wide = bool(self._names)
         self.band = package.band
@@ -107,12 +110,22 @@ class Model:
         """Return the scores of encoded rows before calibration, shape (n, classes) or (n, 1); see `scores`."""
         return self._graph.run(self._feed.of(x), len(x)).astype(np.float64)
 
-    def answers(self, scores: NDArray[np.float64]) -> list[dict[str, Any]]:
-        """Return what the endpoint says for each row of scores, by the rules of the task."""
+    def answers(
+        self, scores: NDArray[np.float64], *, ids: Sequence[str] = (), explore: float = 0.0
+    ) -> list[dict[str, Any]]:
+        """Return what is said for each row of scores, by the rules of the task.
+
+        Parameters
+        ----------
+        ids, explore
+            Of the predictions that are shown, and the share of them that is drawn if they are lists.
+        """
         package = self.package
         answers = self._rules.answers(
             scores, classes=self._names, threshold=package.threshold, band=self.band
         )
+        if explore and package.encoder.items:
+            return explored(answers, scores, self._names, share=explore, ids=ids)
         if package.maintenance is None:
             return answers
         by = self._rules.act_by(scores, self._names, package.maintenance)
@@ -133,18 +146,21 @@ class Model:
             of which the probabilities are the softmax; or ``value``, the prediction. ``base``: the score that knows no
             column. ``contributions`` by column, which add up with the base to the score within 1e-6 of the largest of them.
             For trees exact Shapley values (see `model.onnx.shapley`), for linear models what differs from the mean row; a column
-            that the model does not read has none, and days between two columns have an entry of their own.
+            that the model does not read has none, and days between two columns have an own entry. Of a list, by item, what each
+            item of the history added to its score; the base is what popularity adds.
 
         Raises
         ------
         RequestError
-            If the model was imported, or its estimator does not add up scores; or if `x` has another form.
+            If the model was imported, or its estimator does not add up scores; if `x` has another form; or if lists have too many parts.
         Terminal
             If what is added up is not what the model answers.
         """
         package = self.package
         if package.encoder.items:
-            raise cannot_be_explained("lists-items", model=self.digest)
+            if self._list_explainer is None:
+                self._list_explainer = ListExplainer(self._graph.data, package.encoder, where=self.digest)
+            return self._list_explainer.explain(x, self.scores(x))
         if package.encoder.window is not None:
             raise cannot_be_explained("says-steps", model=self.digest)
         raw = self._graph.run(self._feed.of(x), len(x))

@@ -16,6 +16,8 @@ MOST_DENSE = 8_000
 _BUDGETS = {"quick": 2, "normal": 4, "thorough": 8}
 _LAMBDAS = (200.0, 50.0, 800.0, 100.0, 400.0, 1600.0, 20.0)
 _REPEATS = (0.2, 0.05)
+_LASTS = -1.0
+"""What an item of the history that is hardly taken twice adds to itself: more than the others can make up for."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,7 +26,7 @@ class Candidate:
 
     ``popularity``: by the share of users who took the item. ``knn``: by the cosine of items with those of the history, of each the `neighbours`
     nearest, small counts shrunk by `shrink`. ``ease``: EASE, a ridge regression of each item on all others with penalty `shrink`.
-    `again` is what an item of the history itself adds if it may be listed.
+    `again` is what an item of the history itself adds if it may be listed; one that is hardly taken twice takes `_LASTS` away.
     """
 
     family: Literal["popularity", "knn", "ease"]
@@ -98,12 +100,20 @@ def fit(candidate: Candidate, taken: Taken) -> Weights:
         case "popularity":
             return Weights()
         case "knn":
-            return Weights(neighbours=_nearest(candidate, taken.matrix))
+            return Weights(neighbours=_nearest(candidate, taken))
         case "ease":
-            return Weights(dense=_ease(candidate, taken.matrix))
+            return Weights(dense=_ease(candidate, taken))
 
 
-def _ease(candidate: Candidate, matrix: sparse.csr_matrix) -> NDArray[np.float32]:
+def _itself(candidate: Candidate, taken: Taken) -> NDArray[np.float32]:
+    """Return what each item of a history adds to itself."""
+    if not candidate.again:
+        return np.zeros(len(taken.items), dtype=np.float32)
+    return np.where(taken.lasts, _LASTS, candidate.again).astype(np.float32)
+
+
+def _ease(candidate: Candidate, taken: Taken) -> NDArray[np.float32]:
+    matrix = taken.matrix
     gram = (matrix.T @ matrix).toarray().astype(np.float32)
     diagonal = np.diag_indices_from(gram)
     gram[diagonal] += np.float32(candidate.shrink)
@@ -115,14 +125,13 @@ def _ease(candidate: Candidate, matrix: sparse.csr_matrix) -> NDArray[np.float32
     inverse = np.tril(inverse)
     inverse += np.tril(inverse, -1).T
     weights = -inverse / inverse[diagonal]
-    weights[diagonal] = candidate.again
+    weights[diagonal] = _itself(candidate, taken)
     return np.ascontiguousarray(weights, dtype=np.float32)
 
 
-def _nearest(
-    candidate: Candidate, matrix: sparse.csr_matrix
-) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
-    together = sparse.csr_matrix(matrix.T @ matrix)
+def _nearest(candidate: Candidate, taken: Taken) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+    together = sparse.csr_matrix(taken.matrix.T @ taken.matrix)
+    itself = _itself(candidate, taken)
     norms = np.sqrt(together.diagonal())
     items, k = len(norms), candidate.neighbours
     places, numbers = np.zeros((items, k + 1), np.int64), np.zeros((items, k + 1), np.float32)
@@ -133,5 +142,5 @@ def _nearest(
         alike = counts / (norms[item] * norms[others] + candidate.shrink)
         best = np.lexsort((others, -alike))[:k]
         places[item, : len(best)], numbers[item, : len(best)] = others[best], alike[best]
-        places[item, k], numbers[item, k] = item, candidate.again
+        places[item, k], numbers[item, k] = item, itself[item]
     return places, numbers

@@ -10,6 +10,7 @@ from onnx import TensorProto
 from linewright.model.export.onnx_writer import Graph
 from linewright.model.list_loss import CUT
 from linewright.model.recommend.candidates import Weights
+from linewright.model.tasks.explore import POOL
 from linewright.model.tasks.item_lists import MORE
 
 LOOKED_AT = 256
@@ -35,11 +36,13 @@ class Lists:
     """The category of each item, if a list may have few of one."""
     at_most: int = 0
     """How many of one category; 0 for any number. Items of no known category, the empty text, count as one each."""
+    allowed: NDArray[np.bool_] | None = None
+    """Which items may be listed, shape (items,); `None` if all may."""
 
     @property
     def ranks(self) -> int:
-        """How long ranked lists are: metrics look at `CUT` ranks also where fewer are shown."""
-        return max(1, min(max(self.shown, CUT), len(self.shares)))
+        """How long ranked lists are: a list is drawn from `POOL` times as many items as it shows, and metrics look at `CUT` ranks."""
+        return max(1, min(max(self.shown * POOL, CUT), len(self.shares)))
 
     @property
     def outputs(self) -> int:
@@ -56,7 +59,11 @@ def to_graph(weights: Weights, lists: Lists) -> bytes:
     graph, items = Graph(), len(lists.shares)
     shares = np.concatenate([[np.float32(0)], lists.shares]).astype(np.float32)
     base = shares.copy()
-    base[0] = _NEVER
+    barred = np.zeros(len(base), dtype=np.bool_)
+    barred[0] = True
+    if lists.allowed is not None:
+        barred[1:] = ~lists.allowed
+    base[barred] = _NEVER
     whole = graph.add("Cast", "x", to=TensorProto.INT64)
     is_read = graph.cast(graph.add("Greater", whole, graph.constant(0, np.int64)), "float")
     used = graph.add("ReduceSum", is_read, graph.constant([1], np.int64), keepdims=1)
@@ -75,7 +82,7 @@ def to_graph(weights: Weights, lists: Lists) -> bytes:
         scores = popular
     else:
         tie = (_TIE * shares / max(float(shares.max()), 1e-9)).astype(np.float32)
-        tie[0] = _NEVER
+        tie[barred] = _NEVER
         own = graph.add("Add", total, graph.constant(tie[np.newaxis], np.float32))
         scores = graph.add("Where", graph.add("Greater", used, graph.constant(0, np.float32)), own, popular)
     if not lists.again:

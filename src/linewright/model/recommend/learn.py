@@ -42,6 +42,10 @@ class HistoryRows:
     """Shape (n,): when, in any unit."""
     categories: Sequence[str | None] = ()
     """Lists of the category of each item of a label, `None` if a row does not tell it; empty unless a rule needs them."""
+    weights: tuple[Sequence[str | None], ...] = ()
+    """Lists of the weight of each item of a history, and of a label, `None` if a row does not tell them; empty if all count alike."""
+    allowed: frozenset[str] | None = None
+    """Items that may be listed; `None` if all may."""
 
     def some(self, rows: NDArray[np.int64]) -> "HistoryRows":
         """Return some of the rows."""
@@ -53,6 +57,7 @@ class HistoryRows:
             labels=[self.labels[row] for row in places],
             at=self.at[rows],
             categories=[self.categories[row] for row in places] if self.categories else (),
+            weights=tuple([column[row] for row in places] for column in self.weights),
         )
 
 
@@ -145,7 +150,7 @@ def popular_graph(rows: HistoryRows, spec: RecommendSpec) -> tuple[bytes, int]:
 
 
 def _taken(rows: HistoryRows) -> Taken:
-    taken = taken_by(rows.users, [rows.histories, rows.labels])
+    taken = taken_by(rows.users, [rows.histories, rows.labels], rows.weights)
     if len(taken.items) < 2:
         raise SpecError(
             "there are fewer than two items to choose from",
@@ -168,7 +173,21 @@ def _lists(rows: HistoryRows, taken: Taken, spec: RecommendSpec) -> Lists:
         again=spec.again,
         categories=[newest.get(item, "") for item in taken.items] if newest else (),
         at_most=next(iter(spec.at_most.values()), 0),
+        allowed=None if rows.allowed is None else _may_be_listed(taken, rows.allowed),
     )
+
+
+def _may_be_listed(taken: Taken, allowed: frozenset[str]) -> NDArray[np.bool_]:
+    found = np.array([item in allowed for item in taken.items])
+    if not found.any():
+        raise SpecError(
+            "none of the items that may be listed is in the training rows",
+            where="recommend.allowed",
+            found=min(allowed),
+            allowed=f"items such as {taken.items[0]!r}",
+            hint="look whether both columns spell items alike",
+        )
+    return found
 
 
 def _losses(graph: bytes, lists: Lists, x: NDArray[np.float32], target: NDArray[Any]) -> Floats:

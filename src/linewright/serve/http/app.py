@@ -465,6 +465,7 @@ class App:
                 self._mirrors,
                 self._outages_of(name).count if live.answers_unlogged else None,
                 LocalArtifacts(self._state / "artifacts"),
+                live.explore,
             )
             return await work(loaded)
         finally:

@@ -292,7 +292,7 @@ def to_answer(
     """
     outputs = _outputs(package, ids=ids, answers=answers)
     if explained:
-        outputs += _explanation(explained)
+        outputs += _explanation(explained, is_list=bool(package.encoder.items))
     if asked.outputs is not None:
         by_name = {output["name"]: output for output in outputs}
         outputs = [by_name[wanted.name] for wanted in asked.outputs]
@@ -424,8 +424,10 @@ def _as_json(answers: Sequence[Mapping[str, Any]], part: str) -> list[str]:
     return [msgspec.json.encode(answer[part]).decode() for answer in answers]
 
 
-def _explanation(explained: Sequence[Mapping[str, Any]]) -> list[Output]:
-    """Return what contributed as tensors; a column that the model of a row does not read has contributed nothing to it."""
+def _explanation(explained: Sequence[Mapping[str, Any]], *, is_list: bool = False) -> list[Output]:
+    """Return what contributed as tensors; a column that the model of a row does not read has contributed nothing to it. Of lists it is JSON."""
+    if is_list:
+        return [_output(name, "BYTES", [len(explained)], _as_json(explained, name)) for name in EXPLANATION]
     first = explained[0]
     classes = list(first["score"]) if isinstance(first["score"], dict) else []
     by_class = [

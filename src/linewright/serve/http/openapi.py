@@ -436,6 +436,11 @@ def _prediction(package: Package, line: str) -> Schema:
             "minimum": 0,
             "description": "Items of the history that the model knows; of none, items are ranked by popularity.",
         }
+        said = "How likely each item was shown at its position; there if the line explores."
+        properties["propensities"] = {**_list(_SHARE), "description": said}
+        properties["explored"] = {**_TRUTH, "description": "Whether the list was drawn."}
+        properties["explore"] = {**_SHARE, "description": "The share of the lists that is drawn."}
+        optional += ["propensities", "explored", "explore"]
     elif package.encoder.window is not None:
         properties |= _steps(len(package.encoder.window.steps))
     else:

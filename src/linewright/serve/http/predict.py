@@ -99,6 +99,8 @@ class Loaded(NamedTuple):
     """Told how many rows are answered though the log cannot be written; `None` where they are refused then."""
     keep: Keeper | None = None
     """Keeps pictures that are sent; `None` where none can be kept."""
+    explore: float = 0.0
+    """Share of the lists that is drawn."""
 
     @property
     def tried(self) -> Canary | Shadow | None:
@@ -183,7 +185,7 @@ def answer(
     ids = uuids7(len(rows)) if request is None else ids_from(first_of_many(uuid7()), len(rows))
     keys = spell_all(column_of(whole, package.key)) if package.key else [None] * len(rows)
     units, mine = _parted(loaded, whole, keys, ids)
-    parts = _parts(loaded, rows, whole, mine, place)
+    parts = _parts(loaded, rows, whole, mine, place, ids=ids)
     said = parts[0].said if len(parts) == 1 else _together(parts, len(rows))
     arms = _arms(parts, len(rows))
     explained = _explained(loaded.line, parts, rows, occlude=occlude) if explain else ()
@@ -307,22 +309,35 @@ def _parted(
 
 
 def _parts(
-    loaded: Loaded, rows: Sequence[Row], whole: Sequence[Row], mine: list[int], place: Place
+    loaded: Loaded,
+    rows: Sequence[Row],
+    whole: Sequence[Row],
+    mine: list[int],
+    place: Place,
+    *,
+    ids: Sequence[str],
 ) -> list[_Part]:
     """Return who answers what; where a canary fails, the champion answers its rows too.
 
     The champion gets them `whole`, with what its `table.sql` makes of them.
     """
     canary = loaded.canary
-    tried = _tried(loaded, canary, [rows[row] for row in mine]) if canary is not None and mine else None
+    tried = None
+    if canary is not None and mine:
+        tried = _tried(loaded, canary, [rows[row] for row in mine], [ids[row] for row in mine])
     if canary is None or tried is None:
-        said = _champions(loaded, whole, place)
+        said = _champions(loaded, whole, ids, place)
         return [_Part(range(len(rows)), loaded.arm, loaded.scorer, said)]
     of_canary = _Part(mine, canary.arm, canary.scorer, tried)
     others = sorted(set(range(len(rows))) - set(mine))
     if not others:
         return [of_canary]
-    rest = _champions(loaded, [whole[row] for row in others], lambda row, column: place(others[row], column))
+    rest = _champions(
+        loaded,
+        [whole[row] for row in others],
+        [ids[row] for row in others],
+        lambda row, column: place(others[row], column),
+    )
     return [of_canary, _Part(others, loaded.arm, loaded.scorer, rest)]
 
 
@@ -349,25 +364,25 @@ def _explained(
     explained = [dict[str, Any]()] * len(rows)
     for part in parts:
         mine = [rows[row] for row in part.rows] if occlude and part.scorer.reads_files else ()
-        told = part.scorer.explain(part.said.x, name=f"{line}@{part.arm.model}", rows=mine)
+        told = part.scorer.explain(part.said.x, part.said.answers, name=f"{line}@{part.arm.model}", rows=mine)
         for row, one in zip(part.rows, told, strict=True):
             explained[row] = one
     return explained
 
 
-def _champions(loaded: Loaded, rows: Sequence[Row], place: Place) -> _Said:
+def _champions(loaded: Loaded, rows: Sequence[Row], ids: Sequence[str], place: Place) -> _Said:
     begun = thread_time()
-    said = _scored(loaded.scorer, rows, place)
+    said = _scored(loaded, loaded.scorer, rows, ids, place)
     if loaded.tried is not None:
         loaded.guard.took(loaded.line, loaded.tried, len(rows), thread_time() - begun, champion=True)
     return said
 
 
-def _tried(loaded: Loaded, canary: Canary, rows: Sequence[Row]) -> _Said | None:
+def _tried(loaded: Loaded, canary: Canary, rows: Sequence[Row], ids: Sequence[str]) -> _Said | None:
     """Return what a canary says; `None` where it cannot."""
     begun = thread_time()
     try:
-        said = _scored(canary.scorer, canary.scorer.completed(rows, in_rows), in_rows)
+        said = _scored(loaded, canary.scorer, canary.scorer.completed(rows, in_rows), ids, in_rows)
     except RequestError as error:
         # The champion decides what a row has to be. Where it refuses one as well, the client is wrong, not the canary.
         with suppress(RequestError):
@@ -381,9 +396,9 @@ def _tried(loaded: Loaded, canary: Canary, rows: Sequence[Row]) -> _Said | None:
     return said
 
 
-def _scored(scorer: Scorer, rows: Sequence[Row], place: Place) -> _Said:
+def _scored(loaded: Loaded, scorer: Scorer, rows: Sequence[Row], ids: Sequence[str], place: Place) -> _Said:
     x = scorer.matrix(rows, place=place)
-    return _Said(x, scorer.answers(x), scorer.warnings(x, rows))
+    return _Said(x, scorer.answers(x, ids=ids, explore=loaded.explore), scorer.warnings(x, rows))
 
 
 def read_ask(body: bytes, scorer: Scorer | None = None) -> Ask:

@@ -60,6 +60,11 @@ class Live:
         return self.wanted is not None and self.wanted.when_log_fails == "serve-unlogged"
 
     @property
+    def explore(self) -> float:
+        """Share of its lists that is drawn."""
+        return 0.0 if self.wanted is None else self.wanted.explore
+
+    @property
     def model(self) -> str | None:
         """The model that answers, as LINE@VERSION."""
         return f"{self.line}@{self.arm.model}" if self.arm else None

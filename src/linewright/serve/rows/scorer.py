@@ -12,6 +12,7 @@ from linewright.features.encode import FIRST_CODE, MISSING_CODE, Columns, encode
 from linewright.features.facts import Arithmetic, Category, Encoding, Number, Raw
 from linewright.model.explanation_text import cannot_be_explained
 from linewright.model.facts import Limit, Package, RequestColumn
+from linewright.model.onnx.list_contributions import in_list
 from linewright.model.package.model import Model, golden_differences, read_golden
 from linewright.serve.rows.matrix import MatrixReader
 from linewright.serve.rows.occlusion import occlusions
@@ -19,6 +20,7 @@ from linewright.serve.rows.reader import TIMES, Place, RowReader, converter, in_
 from linewright.serve.rows.request_columns import Needs
 from linewright.serve.rows.scalars import shown, spell
 from linewright.serve.rows.typed import Row, TypedBodies, TypedRow, Unusual, typed_bodies
+from linewright.text.lists import read_list, spelled
 
 TOLERANCE = 1e-6
 """Largest difference of a golden answer: processors round the last bits of a sum differently."""
@@ -88,6 +90,7 @@ class Scorer:
         self._limits = {limit.column: limit for limit in limits}
         ends = [_ends(each, self._limits.get(each.column)) for each in model.package.encoder.encodings]
         self._unread = [one for one in limits if one.seen is not None]
+        self._items = frozenset(model.package.encoder.items)
         self._complete = np.array([self._is_complete(each) for each in model.package.encoder.encodings])
         self._low, self._high = np.array(ends, dtype=np.float32).reshape(-1, 2).T
         self.form = form_of(model.package, limits, known)
@@ -169,17 +172,26 @@ class Scorer:
         """Return the matrix that the model reads."""
         return encode(self.model.package.encoder, columns, self.model.readers)
 
-    def answers(self, x: NDArray[np.float32]) -> list[dict[str, Any]]:
-        """Return one answer a row of the matrix."""
-        return self.model.answers(self.model.scores(x))
+    def answers(
+        self, x: NDArray[np.float32], *, ids: Sequence[str] = (), explore: float = 0.0
+    ) -> list[dict[str, Any]]:
+        """Return one answer a row of the matrix; `ids` and `explore` as for `Model.answers`."""
+        return self.model.answers(self.model.scores(x), ids=ids, explore=explore)
 
     def explain(
-        self, x: NDArray[np.float32], *, name: str = "", rows: Sequence[Row] = ()
+        self,
+        x: NDArray[np.float32],
+        answers: Sequence[Mapping[str, Any]] = (),
+        *,
+        name: str = "",
+        rows: Sequence[Row] = (),
     ) -> list[dict[str, Any]]:
         """Return what each column contributed to each row of the matrix; see `Model.explain`.
 
         Parameters
         ----------
+        answers
+            To the same rows: of lists, the items in them are explained (default: all that could have been shown).
         name
             What who asks calls the model, LINE@VERSION, for errors to name; the package itself knows its digest alone.
         rows
@@ -190,6 +202,8 @@ class Scorer:
         seen = [{"occlusion": one} if one else {} for one in seen]
         try:
             told = self.model.explain(x)
+            if self._items and answers:
+                return [in_list(one, said) for one, said in zip(told, answers, strict=True)]
             return [{**one, **more} for one, more in zip(told, seen, strict=True)] if seen else told
         except RequestError as error:
             reason = error.details.get("not_explained")
@@ -200,7 +214,7 @@ class Scorer:
             raise cannot_be_explained(reason, model=name, line=name.partition("@")[0]) from error
 
     def warnings(self, x: NDArray[np.float32], rows: Sequence[Row]) -> dict[int, list[str]]:
-        """Say, by row, which values the contract does not allow or the model does not know.
+        """Say, by row, which values the contract does not allow or the model does not know; of a history how many items.
 
         Parameters
         ----------
@@ -209,6 +223,22 @@ class Scorer:
         rows
             The rows as JSON values.
         """
+        said = self._unusual(x, rows)
+        if self._items:
+            for number, row in enumerate(rows):
+                if text := self._unknown_items(row):
+                    said.setdefault(number, []).append(text)
+        return said
+
+    def _unknown_items(self, row: Row) -> str:
+        """Say how many items of a history the model does not know; empty if it knows all."""
+        column = self.model.package.encoder.columns[0]
+        value = row.get(column)
+        items = set(read_list(value) if isinstance(value, str) else spelled(value or []))
+        unknown = len(items - self._items)
+        return f"{column}: the model does not know {unknown:,} of {len(items):,} items" if unknown else ""
+
+    def _unusual(self, x: NDArray[np.float32], rows: Sequence[Row]) -> dict[int, list[str]]:
         if x.dtype.names is not None:
             # A model that reads raw columns has no codes to look at; only the contract can doubt, row by row.
             doubtful = np.full(len(x), bool(self._limits))

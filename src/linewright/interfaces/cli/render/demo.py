@@ -7,11 +7,11 @@ from collections.abc import Callable, Iterator, Mapping
 
 from linewright.interfaces.cli.render.dispatch import renderer
 from linewright.interfaces.cli.words import short
-from linewright.operations.demo import Demo, Sight
+from linewright.operations.demo import Demo, ShopDemo, Sight
 from linewright.people.account import of_all_answers
 from linewright.text.numbers import count
 from linewright.text.sparkline import sparkline
-from linewright.worlds.life import Life, Moment
+from linewright.worlds.life import Life, Moment, ShopLife
 from linewright.worlds.story import THIN, caption, gains, in_whole
 
 _CONSOLE = "http://127.0.0.1:8080"
@@ -50,6 +50,39 @@ def demo_text(demo: Demo) -> str:
             *_left(demo),
         ]
     )
+
+
+@renderer.register
+def shop_text(demo: ShopDemo) -> str:
+    """Tell what lists were worth, and what the line itself found of that."""
+    folder, life = shlex.quote(demo.factory), demo.life
+    sums = {"the line": demo.value, "popular items": demo.popular, "best possible (true chances)": demo.best}
+    lists, drawn = (sum(getattr(day, name) for day in life.days) for name in ("lists", "drawn"))
+    return "\n".join(
+        [
+            f"{lists:,} lists were shown in {count(len(life.days), 'day')}, {drawn:,} of them drawn.",
+            "Items taken of a list, by the true probabilities:",
+            *(f"  {name:<30} {value:5.2f}" for name, value in sums.items()),
+            *_estimated(life),
+            "",
+            f"{demo.seconds:.0f} s for {count(len(life.days), 'day')}. It is yours to look around in:",
+            f"  {demo.picture}",
+            f"  linewright card {life.champion} --factory {folder}",
+            f"  linewright up --factory {folder}",
+            "With your own events, in an empty folder:",
+            "  linewright new NAME --data FILE --label ITEM --task recommend",
+        ]
+    )
+
+
+def _estimated(life: ShopLife) -> Iterator[str]:
+    found = life.estimate
+    if found is None or found.value is None or found.low is None or found.high is None:
+        return
+    yield ""
+    yield f"What the line itself found of the lists of {life.champion}, from {found.lists:,} lists and what was taken of them:"
+    yield f"  {'estimate':<30} {found.value:5.2f}  ({found.low:.2f} to {found.high:.2f})"
+    yield f"  {'by the world':<30} {life.true_value:5.2f}"
 
 
 def _left(demo: Demo) -> Iterator[str]:

@@ -124,6 +124,8 @@ def _explained_text(explained: Mapping[str, Any] | None, computed: Mapping[str, 
         return []
     score, base, contributions = (explained[name] for name in ("score", "base", "contributions"))
     about = ""
+    if isinstance(computed["prediction"], list):
+        return [_reasons_text(item, contributions[item]) for item in computed["prediction"][:_SHOWN]]
     if isinstance(score, dict):
         answered = computed["prediction"]
         score, base, contributions = score[answered], base[answered], contributions[answered]
@@ -139,6 +141,12 @@ def _explained_text(explained: Mapping[str, Any] | None, computed: Mapping[str, 
         *(f"    {name:<{width}}  {value:+.4g}" for name, value in largest[:_SHOWN]),
         *([said_rest] if rest else []),
     ]
+
+
+def _reasons_text(item: str, parts: Mapping[str, float]) -> str:
+    """Say which items of the history put an item into a list."""
+    said = ", ".join(f"{name} {part:+.4g}" for name, part in list(parts.items())[:3])
+    return f"  {item}: {said or 'popular'}"
 
 
 def _json(value: object) -> str:

@@ -13,7 +13,7 @@ from linewright.line.runs.run_log import ShownLog
 from linewright.model.card.missed_classes import unfound_in_words
 from linewright.model.evaluate.coverage_text import ONE_IN, is_surely_less, percent_in_words, range_in_words
 from linewright.model.evaluate.reliability_text import is_off, off_in_words
-from linewright.model.facts import ROWS_OF_VALUE, VALUE, Metric
+from linewright.model.facts import ROWS_OF_VALUE, VALUE, ListValue, Metric
 from linewright.operations.run import Cancelled, FailedRun, Ran
 from linewright.store.clock import said
 from linewright.text.numbers import count, few_in_words, in_digits
@@ -36,6 +36,7 @@ def run_text(ran: RunResult) -> str:
             *([f"  sites    {ran.shared}"] if ran.shared else []),
             *([f"  texts    {ran.understood}"] if ran.understood else []),
             *([f"  pictures {ran.pictures}"] if ran.pictures else []),
+            *([f"  lists    {_lists_text(ran.lists)}"] if ran.lists else []),
             *(f"  sql      {said}" for said in (sql_in_words(ran.row_sql) if ran.row_sql else ())),
             *_leaderboard(ran),
             f"  digest   {ran.digest}",
@@ -46,6 +47,20 @@ def run_text(ran: RunResult) -> str:
             *metrics_text(ran.metrics, ran.currency),
             f"Next: {' or '.join(ran.next)}",
         ]
+    )
+
+
+def _lists_text(found: ListValue) -> str:
+    """Say what lists are worth by those that were shown."""
+    rows = f"{count(found.lists, 'list')} that were shown and have a label, {found.drawn:,} of them drawn"
+    if found.value is None or found.low is None or found.high is None:
+        return f"{rows}; {found.supported:.0%} of the positions of its lists could have been shown, {found.matched:,} were by chance: too few to say what they are worth"
+    if found.more is None or found.more_low is None or found.more_high is None:
+        return rows
+    return (
+        f"{in_digits(found.value, 3)} items would be taken of one of its lists ({in_digits(found.low, 3)} to {in_digits(found.high, 3)}), "
+        f"{in_digits(found.shown, 3)} were of the {rows}: a difference of {in_digits(found.more, 3)} "
+        f"({in_digits(found.more_low, 3)} to {in_digits(found.more_high, 3)})"
     )
 
 
