@@ -185,10 +185,13 @@ def test_short_and_zero_series_get_the_naive_forecast(scorer, recent, said):
         (row(7), "recent: not a value of this column"),
         (row([1e300, 2.0]), "too large"),
         (row([1.0], day="9999-12-31"), r"rows\[0\].day: the times of the steps ahead cannot be said"),
-        (row([1.0], day=None), "day: a value is needed"),
+        (row([1.0], day=None), "day: a row does not say when its newest value was"),
         (row([1.0], promo=[0, 0]), "a number for each step.*7 numbers"),
-        ({"store": "new", "recent": [1.0], "promo": AHEAD}, "day: the column is needed"),
-        ({"day": "2025-06-01", "promo": AHEAD}, "recent: the column is needed"),
+        (
+            {"store": "new", "recent": [1.0], "promo": AHEAD},
+            "day: a row does not say when its newest value was",
+        ),
+        ({"day": "2025-06-01", "promo": AHEAD}, "recent: a row has no recent value"),
     ],
 )
 def test_what_cannot_be_answered_is_refused_with_its_place(scorer, asked, match):

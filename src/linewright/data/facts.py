@@ -126,6 +126,14 @@ class Breach(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Name of the file that this row stands in, where the source is several."""
 
 
+class SeriesValues(Result, frozen=True, kw_only=True, tag="series_values"):
+    """The newest values of each series of a line that forecasts, from which an endpoint answers if a request names the series alone."""
+
+    series: int
+    blob: str
+    """Digest of what `text.newest_values` writes."""
+
+
 class Quarantine(Result, frozen=True, kw_only=True, tag="quarantine"):
     """The rows that a contract kept out, with the rule that caught each."""
 
@@ -224,6 +232,8 @@ class Ingested(Result, frozen=True, kw_only=True, tag="ingested"):
     """Digest of the `AnnotatedRows` whose labels rows got that the sources have without one; `None` where people labelled none."""
     labelled: int = 0
     """Rows whose label is that of people."""
+    series: str | None = None
+    """Digest of the `SeriesValues`; `None` if the line does not forecast, or has more values than an endpoint keeps."""
 
 
 class ByGroup(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="group"):

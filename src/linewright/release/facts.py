@@ -67,6 +67,13 @@ class Configured(Event, frozen=True, kw_only=True, tag="configured"):
     when_log_fails: WhenLogFails
 
 
+class SeriesRead(Event, frozen=True, kw_only=True, tag="series_read"):
+    """A run has read other values of the series of a line: from now on its endpoints answer from these if a request names a series alone."""
+
+    values: str
+    """Digest of the `SeriesValues`."""
+
+
 class Refused(Event, frozen=True, kw_only=True, tag="refused"):
     """A candidate was not promoted."""
 
@@ -235,4 +242,6 @@ class Serving(msgspec.Struct, frozen=True, kw_only=True):
     go: bool = False
     """Whether the line answers only while `LINE.go` is beside this file, see `release.stop`; older files know of no such file."""
     when_log_fails: WhenLogFails = "refuse"
+    series: str | None = None
+    """Digest of the bytes of the newest values of each series, as `text.newest_values` writes them; `None` if the line forecasts none."""
     version: int = 1

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import cast
 
 import numpy as np
 import polars as pl
@@ -9,7 +10,8 @@ import polars as pl
 from linewright.data.facts import Column
 from linewright.data.spec import RECENT, UNTIL, DataSpec, ForecastSpec
 from linewright.errors import SpecError
-from linewright.text.lists import to_numbers_text
+from linewright.text.lists import spelled, to_numbers_text
+from linewright.text.newest_values import MOST_VALUES, NewestValues
 from linewright.text.steps import season_of, step_numbers, step_of
 
 MOST_ROWS = 20_000
@@ -128,6 +130,39 @@ def rows_of_series(
         if name != UNTIL
         else Column(name=UNTIL, type=described[time].type, nullable=False, format=described[time].format)
         for name in names
+    )
+
+
+def newest_values(frame: pl.DataFrame, columns: Sequence[Column], data: DataSpec) -> NewestValues | None:
+    """Return the newest values of each series, as many as are read of one; `None` if there are none, or more than an endpoint keeps.
+
+    Parameters
+    ----------
+    frame, columns, data
+        As for `rows_of_series`, which refuses what is wrong with them.
+    """
+    spec, time = data.forecast, data.table.time
+    if spec is None or time is None:
+        return None
+    series = _series(frame, data)
+    steps = steps_of(spec, _typical(series), is_number=not frame[time].dtype.is_temporal())
+    if not series or sum(min(len(one.values), steps.recent) for one in series) > MOST_VALUES:
+        return None
+    grids = [_grid(one, steps) for one in series]
+    kept = [one.values[-steps.recent :] for one in grids]
+    if sum(map(len, kept)) > MOST_VALUES:
+        return None
+    names = [() if one.name is None else tuple(spelled([cast("str", one.name)])) for one in grids]
+    return NewestValues.of(
+        keys=() if data.table.group is None else (data.table.group,),
+        time=time,
+        type=next(column.type for column in columns if column.name == time),
+        label=data.label.column,
+        every=steps.every,
+        max_age=spec.max_age,
+        series=[
+            (name, int(one.at[-1]), values) for name, one, values in zip(names, grids, kept, strict=True)
+        ],
     )
 
 

@@ -84,6 +84,7 @@ def _ingest_inputs(work: Work) -> dict[str, str]:
         "sources": sorted(spec.sources),
         **({"checks": said} if (said := spec.checks.model_dump(mode="json", exclude_defaults=True)) else {}),
         **_of_task(spec),
+        **_of_answers(spec),
     }
     return {f"source:{name}": work.sources[name] for name in spec.sources} | {
         "table and contract": digest_of(asked),
@@ -104,7 +105,17 @@ def _label(spec: LineSpec, *without: str) -> dict[str, Any]:
 def _of_task(spec: LineSpec) -> dict[str, Any]:
     """Return the section of a task that has one: it makes the rows, and the answers."""
     sections = {"recommend": spec.recommend, "forecast": spec.forecast}
-    return {name: one.model_dump(mode="json") for name, one in sections.items() if one is not None}
+    return {
+        name: one.model_dump(mode="json", exclude={"max_age"})
+        for name, one in sections.items()
+        if one is not None
+    }
+
+
+def _of_answers(spec: LineSpec) -> dict[str, Any]:
+    """Return what is said of the values that endpoints keep, and trains nothing."""
+    max_age = None if spec.forecast is None else spec.forecast.max_age
+    return {} if max_age is None else {"max_age": max_age}
 
 
 def _asked_of_rows(contract: ContractSpec) -> dict[str, Any]:

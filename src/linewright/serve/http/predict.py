@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
 from time import thread_time
+from types import MappingProxyType
 from typing import Annotated, Any, Literal, NamedTuple
 
 import msgspec
@@ -24,6 +25,7 @@ from linewright.serve.log.writer import PredictionLog
 from linewright.serve.models.canary import Guard, is_canary
 from linewright.serve.models.shadow import Mirrors
 from linewright.serve.models.state import Canary, Shadow
+from linewright.serve.rows.known_series import KnownSeries, Newest, with_ages
 from linewright.serve.rows.reader import Place, in_rows
 from linewright.serve.rows.scalars import spell, spell_all
 from linewright.serve.rows.scorer import Scorer
@@ -98,6 +100,8 @@ class Loaded(NamedTuple):
     """Told how many rows are answered though the log cannot be written; `None` where they are refused then."""
     keep: Keeper | None = None
     """Keeps pictures that are sent; `None` where none can be kept."""
+    series: KnownSeries | None = None
+    """The newest values of series, for rows that have none."""
 
     @property
     def tried(self) -> Canary | Shadow | None:
@@ -134,6 +138,8 @@ class Answered(NamedTuple):
     """The model that answered each row."""
     explained: Sequence[dict[str, Any]] = ()
     """One a row where it was asked for, else none."""
+    newest: Mapping[int, Newest] = MappingProxyType({})
+    """By row that named a series alone, what is said of the values that it got."""
     durability: Durability = "buffered"
 
 
@@ -172,6 +178,11 @@ def answer(
     if loaded.scorer.reads_files and loaded.keep is not None:
         rows = to_log = keep_sent(rows, loaded.scorer.model.pictures, loaded.keep, place)
     received, package = loaded.now(), loaded.package
+    newest: Mapping[int, Newest] = {}
+    if loaded.series is not None:
+        filled = loaded.series.fill(rows, package, now=received, place=place)
+        if newest := filled.newest:
+            rows = to_log = filled.rows
     whole = loaded.scorer.completed(rows, place)
     request = to_log if isinstance(to_log, bytes) and loaded.tried is None and len(rows) >= MANY else None
     ids = uuids7(len(rows)) if request is None else ids_from(first_of_many(uuid7()), len(rows))
@@ -181,7 +192,8 @@ def answer(
     said = parts[0].said if len(parts) == 1 else _together(parts, len(rows))
     arms = _arms(parts, len(rows))
     explained = _explained(loaded.line, parts, len(rows)) if explain else ()
-    answered = Answered(ids, keys, said.answers, said.warnings, arms, explained)
+    warnings = with_ages(said.warnings, newest)
+    answered = Answered(ids, keys, said.answers, warnings, arms, explained, newest)
     form = _Form(loaded, received, "durable" if durable else "buffered")
     if request is None:
         texts = row_texts(to_log) if isinstance(to_log, bytes) else rows if to_log is None else to_log
@@ -449,6 +461,8 @@ def to_predictions(loaded: Loaded, answered: Answered, start: int, end: int) -> 
         one |= answered.answers[row]
         if answered.explained:
             one |= answered.explained[row]
+        if (newest := answered.newest.get(row)) is not None:
+            one |= {"newest": newest.newest, "age": newest.age}
         if row in answered.warnings:
             one["warnings"] = answered.warnings[row]
         if (arm := answered.arms[row]) is not first:
@@ -490,6 +504,7 @@ def infer(loaded: Loaded, log: PredictionLog, asked: oip.Asked) -> Response:
             answers=answered.answers,
             explained=answered.explained,
             durability=answered.durability,
+            newest=answered.newest,
         ),
     )
 
