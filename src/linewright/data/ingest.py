@@ -165,7 +165,9 @@ def in_rows(checked: Checked, data: DataSpec, served: Sequence[Mapping[str, Any]
         rules = {
             one.name: ColumnRule.model_validate({"type": one.type, "format": one.format}) for one in columns
         }
-        more = read_served(served, rules, data).select(frame.columns)
+        group, several = str(data.table.group), len(data.table.groups) > 1
+        rows = [{**row, group: data.table.group_of(row)} for row in served] if several else served
+        more = read_served(rows, rules, data).select(frame.columns)
         if data.forecast is not None:  # of what the source tells by now, it is right
             same = [name for name in (data.table.group, data.table.time) if name is not None]
             more = more.join(frame, on=same, how="anti")

@@ -2,15 +2,16 @@
 
 import codecs
 import re
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from datetime import date, datetime
 from importlib.metadata import EntryPoint, entry_points
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field
 
 from linewright.errors import SpecError
-from linewright.spec import OneOf, Spec
+from linewright.spec import OneOf, OrNames, Spec
+from linewright.text.lists import read_list, spelled, to_list_text
 from linewright.text.suggest import nearest
 
 _ENCODINGS = ("utf-8", "utf-16", "latin-1", "cp1252", "ascii")
@@ -251,6 +252,10 @@ AnySource = Annotated[SourceSpec, OneOf(source_specs)]
 """A source of any kind in the table."""
 
 
+Group = Annotated[str, OrNames(most=5, to_text=to_list_text)]
+"""A column, or several: these stand as the text of their list, which also names the column that holds all of them."""
+
+
 class TableSpec(Spec):
     """How the sources become the one table that the line works on."""
 
@@ -264,9 +269,9 @@ class TableSpec(Spec):
     """Column that says when the row happened; never a feature."""
     known: str | None = None
     """Column that says when the row could have been known (default: `time`)."""
-    group: str | None = None
+    group: Group | None = None
     """Column whose rows belong together (a patient, a machine); a group is never split between training and
-    test, unless the split is by time."""
+    test, unless the split is by time. Of a line that forecasts it is the series, which several columns may name, e.g. ``[store, product]``."""
     subject: str | None = None
     """Column that names the person a row is about."""
     weight: str | None = None
@@ -275,6 +280,24 @@ class TableSpec(Spec):
     """Columns that stay in the table and are never used by the model."""
     zone: str | None = None
     """IANA time zone of naive times in `time` and `known` (default: UTC)."""
+
+    @property
+    def groups(self) -> tuple[str, ...]:
+        """The columns that `group` names.
+
+        Examples
+        --------
+        >>> TableSpec(group="store").groups, TableSpec.model_validate({"group": ["store", "product"]}).groups
+        (('store',), ('store', 'product'))
+        """
+        if self.group is None:
+            return ()
+        return tuple(read_list(self.group)) if self.group.startswith('["') else (self.group,)
+
+    def group_of(self, row: Mapping[str, Any]) -> str | None:
+        """Return what a row has in `group`, where several columns make it; `None` if one is missing."""
+        names = spelled([row.get(name) for name in self.groups])
+        return to_list_text(names) if len(names) == len(self.groups) else None
 
 
 class LabelSpec(Spec):

@@ -335,7 +335,9 @@ def _narrow(text: pl.Series, data: DataSpec) -> pl.Series:
 def _named(data: DataSpec) -> Iterator[tuple[str, str]]:
     """Every column that the line names outside its contract, with the place that names it."""
     table, label = data.table, data.label
-    for part in ("key", "time", "known", "group", "subject", "weight"):
+    for name in table.groups:
+        yield name, "table.group"
+    for part in ("key", "time", "known", "subject", "weight"):
         name = getattr(table, part)
         if name is not None:
             yield name, f"table.{part}"
@@ -403,7 +405,7 @@ def _demanded(name: str, rule: ColumnRule, data: DataSpec) -> ColumnRule:
         demands |= {"nullable": False, "min": max(rule.min, 0) if isinstance(rule.min, (int, float)) else 0}
     if data.recommend is not None and name in {data.table.group, data.label.column}:
         demands["nullable"] = False  # an event is of a user and an item
-    if data.forecast is not None and name == data.table.group:
+    if data.forecast is not None and name in data.table.groups:
         demands["nullable"] = False
     if demands and (rule.on_breach or data.contract.on_breach) == "warn":
         demands["on_breach"] = "quarantine"  # the line relies on these: a warning would let the row in

@@ -101,8 +101,9 @@ def _columns(spec: LineSpec) -> Iterator[Problem]:
         elif column is not None:
             taken[column] = path
     kept_apart = {column: path for column, path in taken.items() if path != ("table", "key")}
-    if table.group in kept_apart:
-        yield _twice(("table", "group"), table.group, kept_apart[table.group])
+    for name in table.groups:
+        if name in kept_apart:
+            yield _twice(("table", "group"), name, kept_apart[name])
     for index, column in enumerate(table.exclude):
         if column == spec.label.column:
             hint = "the label is never a feature; remove it from 'exclude'"
@@ -654,7 +655,7 @@ def _share(spec: LineSpec) -> Iterator[Problem]:
 
 def _release(spec: LineSpec) -> Iterator[Problem]:
     release, table = spec.release, spec.table
-    named = [one for one in (table.key, table.group, table.subject) if one is not None]
+    named = [one for one in (table.key, *table.groups, table.subject) if one is not None]
     columns = [*spec.contract.columns, *(one for one in named if one not in spec.contract.columns)]
     if release.unit is not None and spec.contract.columns and release.unit not in columns:
         yield Problem(

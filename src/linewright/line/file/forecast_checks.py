@@ -19,6 +19,14 @@ def forecasts(spec: LineSpec) -> Iterator[Problem]:
         says="a line that forecasts says how many steps ahead",
         example="forecast: {horizon: 14}",
     )
+    if len(spec.table.groups) > 1 and spec.train.task != _TASK:
+        yield Problem(
+            path=("table", "group"),
+            what="several columns name a series, and only of lines that forecast",
+            found=", ".join(spec.table.groups),
+            allowed="one column",
+            hint="make one of them in table.sql",
+        )
     if spec.train.task != _TASK or spec.forecast is None:
         return
     if spec.table.time is None:
@@ -34,7 +42,7 @@ def forecasts(spec: LineSpec) -> Iterator[Problem]:
 
 def _columns(spec: LineSpec) -> Iterator[Problem]:
     table, known = spec.table, spec.forecast.known_ahead if spec.forecast else ()
-    names = [name for name in (table.group, table.time, spec.label.column) if name is not None]
+    names = [name for name in (*table.groups, table.time, spec.label.column) if name is not None]
     for name in known:
         if name in names or known.count(name) > 1:
             yield Problem(

@@ -1,5 +1,6 @@
 """What came of forecasts that were logged: newer values say it, so that no feedback is needed."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -36,7 +37,7 @@ def settle(work: Work, dataset: str, spec: ForecastSpec) -> int:
 
     A forecast that has a label already keeps it.
     """
-    factory, group, time = work.factory, work.spec.table.group, str(work.spec.table.time)
+    factory, time = work.factory, str(work.spec.table.time)
     feedback = factory.labels_of(work.spec.line)
     waiting: dict[str, list[Prediction]] = {}
     for record, label in feedback.labelled(known_by=factory.now()):
@@ -56,7 +57,7 @@ def settle(work: Work, dataset: str, spec: ForecastSpec) -> int:
         read = converter(column, frozenset(package.missing))
         labels: list[dict[str, Any]] = []
         for record in records:
-            values = came.get("" if group is None else str(record.row.get(group)), {})
+            values = came.get(_series_of(work, record.row), {})
             at = read(record.row.get(time))
             start = int(step_numbers(np.array([at], dtype=np.int64), every_in(window.steps))[0])
             ahead = [values.get(start + step) for step in range(1, len(window.steps) + 1)]
@@ -65,6 +66,14 @@ def settle(work: Work, dataset: str, spec: ForecastSpec) -> int:
         for begin in range(0, len(labels), MAX_LABELS):
             kept += feedback.accept(labels[begin : begin + MAX_LABELS], package=package)["accepted"]
     return kept
+
+
+def _series_of(work: Work, row: Mapping[str, Any]) -> str:
+    """Return the series of a row that was logged, as rows of the dataset name it."""
+    table = work.spec.table
+    if len(table.groups) > 1:
+        return table.group_of(row) or ""
+    return "" if table.group is None else str(row.get(table.group))
 
 
 def _came(work: Work, frame: pl.DataFrame, spec: ForecastSpec) -> dict[str, dict[int, float]]:

@@ -398,6 +398,7 @@ def request_columns(
     Of those that are `needed` a value is never missing, for the model has no answer without.
     """
     used, dataset, rows = set(trained.encoder.columns), work.dataset, work.ingested.row_sql
+    made = {work.spec.table.group} - {*work.spec.table.groups}
     window = trained.encoder.window
     # A request that names a series alone gets the values that are known.
     known = set() if window is None else {window.recent, window.time}
@@ -412,6 +413,7 @@ def request_columns(
             optional=column.name in optional,
         )
         for column in dataset.columns
+        if column.name not in made
     )
     names = [column.name for column in dataset.columns]
     return of_table if rows is None else (*of_table, *source_columns(rows, names))

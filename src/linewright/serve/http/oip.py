@@ -296,13 +296,13 @@ def to_answer(
         Of rows that named a series alone, what is said of its newest values: parameters of ``times``, null for other rows.
     """
     outputs = _outputs(package, ids=ids, answers=answers)
-    if newest:
-        said = [newest.get(row) for row in range(len(ids))]
-        about = {
-            "newest": [one and one.newest for one in said],
-            "age": [None if one is None else one.age for one in said],
-        }
-        outputs = [{**one, "parameters": about} if one["name"] == "times" else one for one in outputs]
+    for one in outputs if newest else ():
+        if one["name"] == "times":
+            said = [newest.get(row) for row in range(len(ids))]
+            one["parameters"] = {
+                "newest": [each and each.newest for each in said],
+                "age": [each and each.age for each in said],
+            }
     if explained:
         outputs += _explanation(explained)
     if asked.outputs is not None:
