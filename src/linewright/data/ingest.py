@@ -166,6 +166,8 @@ def in_rows(checked: Checked, data: DataSpec, served: Sequence[Mapping[str, Any]
             one.name: ColumnRule.model_validate({"type": one.type, "format": one.format}) for one in columns
         }
         group, several = str(data.table.group), len(data.table.groups) > 1
+        if data.forecast is not None:  # a sum of series is none
+            served = [row for row in served if data.table.group_of(row) is not None]
         rows = [{**row, group: data.table.group_of(row)} for row in served] if several else served
         more = read_served(rows, rules, data).select(frame.columns)
         if data.forecast is not None:  # of what the source tells by now, it is right

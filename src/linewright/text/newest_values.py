@@ -145,8 +145,11 @@ class NewestValues:
         """Return which series has a name; `None` if none has."""
         return self._places.get(name)
 
+    def array_at(self, place: int) -> NDArray[np.float64]:
+        """Return the values of a series."""
+        start = int(self.ends[place - 1]) if place else 0
+        return self.values[start : int(self.ends[place])]
+
     def values_at(self, place: int) -> list[float | None]:
         """Return the values of a series as JSON has them."""
-        start = int(self.ends[place - 1]) if place else 0
-        values = self.values[start : int(self.ends[place])]
-        return [None if one != one else one for one in values.tolist()]  # noqa: PLR0124 -- NaN
+        return [None if one != one else one for one in self.array_at(place).tolist()]  # noqa: PLR0124 -- NaN

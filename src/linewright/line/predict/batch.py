@@ -23,7 +23,13 @@ from linewright.line.factory import Factory
 from linewright.line.file.factory_file import FACTORY_FILE
 from linewright.line.predict.broken_rows import Places
 from linewright.line.predict.input_file import Handed, open_handed
-from linewright.line.predict.known_rows import HandedSeries, series_known, with_known
+from linewright.line.predict.known_rows import (
+    HandedSeries,
+    series_known,
+    to_columns_of_answers,
+    with_known,
+    with_sums,
+)
 from linewright.line.predict.output_file import AnswersFile, to_table
 from linewright.line.predict.request_rows import MOST_NAMED, Asked, AskedPart, look_through
 from linewright.line.predict.sql_columns import with_made
@@ -294,6 +300,9 @@ def _answer(
     package, scorer, frame = loaded.package, loaded.scorer, part.frame
     x = scorer.encode(to_columns(frame, package.encoder.columns))
     rows, answers = json_rows(frame, package.encoder.lists), scorer.answers(x)
+    numbers: list[int] = part.rows.tolist()
+    if known is not None:
+        answers = with_sums(known, scorer, numbers, answers)
     explained = scorer.explain(x, name=f"{loaded.line}@{loaded.arm.model}") if explain else ()
     ids: list[str] = []
     for records in _records(context, loaded, rows, answers):
@@ -301,16 +310,13 @@ def _answer(
         ids += ids_from(records.first, records.many)
     warnings = scorer.warnings(x, rows)
     if known is not None:
-        newest = {n: known.newest[row] for n, row in enumerate(part.rows.tolist()) if row in known.newest}
+        newest = {n: known.newest[row] for n, row in enumerate(numbers) if row in known.newest}
         warnings = with_ages(warnings, newest)
-        if known.are_all_filled:
-            answers = [
-                {**one, "newest": newest[n].newest, "age": newest[n].age} for n, one in enumerate(answers)
-            ]
+        answers = to_columns_of_answers(known, numbers, answers)
     table = to_table(
         frame,
         key=package.key,
-        numbers=[places.number(row) for row in part.rows.tolist()],
+        numbers=[places.number(row) for row in numbers],
         ids=ids,
         answers=[one | why for one, why in zip(answers, explained, strict=True)] if explained else answers,
         warnings=warnings,

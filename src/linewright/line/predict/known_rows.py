@@ -14,6 +14,8 @@ from linewright.model.facts import Package
 from linewright.release.promotion import series_blob
 from linewright.serve.rows.known_series import KnownSeries, Newest
 from linewright.serve.rows.reader import in_rows
+from linewright.serve.rows.scorer import Scorer
+from linewright.serve.rows.series_sums import SumRow, answer_of
 from linewright.text.lists import to_numbers_text
 
 _AT_ONCE = 4_096
@@ -35,6 +37,9 @@ class HandedSeries(Handed):
     newest: dict[int, Newest] = field(default_factory=dict[int, Newest])
     """What is said of the values that rows of the part that was given last got, by their number in the file."""
 
+    sums: dict[int, SumRow] = field(default_factory=dict[int, SumRow])
+    """Rows of that part that ask for a sum of series."""
+
     @property
     def _window(self) -> Window:
         assert self.package is not None and self.package.encoder.window is not None  # noqa: S101, PT018
@@ -51,6 +56,11 @@ class HandedSeries(Handed):
         """Whether the file has no recent values at all."""
         return self._window.recent not in self.source.columns
 
+    @property
+    def has_sums(self) -> bool:
+        """Whether the model answers sums."""
+        return bool(self._window.levels)
+
     def parts(self) -> Iterator[HandedPart]:
         """Give the rows, some at a time, as `Handed.parts` does."""
         start = 0
@@ -59,6 +69,7 @@ class HandedSeries(Handed):
             for begin in range(0, max(part.frame.height, 1), _AT_ONCE):
                 frame = part.frame[begin : begin + _AT_ONCE]
                 self.newest.clear()
+                self.sums.clear()
                 faults: dict[int, RequestError] = {}
                 filled = self._filled(frame, faults, start + begin)
                 yield HandedPart(filled, ragged, faults)
@@ -96,9 +107,38 @@ class HandedSeries(Handed):
             self._fill(rows, some[middle:], faults, start)
             return
         for place, row in enumerate(some):
-            rows[row] = dict(cast("Mapping[str, Any]", filled.rows[place]))
+            made = filled.rows[place]
+            rows[row] = dict(cast("Mapping[str, Any]", made))
+            if isinstance(made, SumRow):
+                self.sums[start + row] = made
             if place in filled.newest:
                 self.newest[start + row] = filled.newest[place]
+
+
+def with_sums(
+    known: HandedSeries, scorer: Scorer, rows: Sequence[int], answers: list[dict[str, Any]]
+) -> list[dict[str, Any]]:
+    """Return answers to rows of the part that was given last; those that ask for a sum get that of their series."""
+    return [
+        answer_of(scorer, known.sums[row], in_rows, row) if row in known.sums else one
+        for row, one in zip(rows, answers, strict=True)
+    ]
+
+
+def to_columns_of_answers(
+    known: HandedSeries, rows: Sequence[int], answers: Sequence[dict[str, Any]]
+) -> list[dict[str, Any]]:
+    """Return answers with the same fields each, for a file: how old values are if it brings none, how many series if it may ask for sums."""
+    found = [{name: value for name, value in one.items() if name not in _LOGGED_ALONE} for one in answers]
+    if known.has_sums:
+        found = [{**own, "series": one.get("series", 1)} for own, one in zip(found, answers, strict=True)]
+    if known.are_all_filled:
+        ages = [known.newest[row] for row in rows]
+        found = [{**own, "newest": age.newest, "age": age.age} for own, age in zip(found, ages, strict=True)]
+    return found
+
+
+_LOGGED_ALONE = frozenset({"series", "values"})
 
 
 def with_known(handed: Handed, package: Package, series: KnownSeries, *, now: str) -> HandedSeries:

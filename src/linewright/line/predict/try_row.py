@@ -25,6 +25,7 @@ from linewright.model.task_facts import has_classes
 from linewright.release.promotion import limits_of
 from linewright.serve.rows.known_series import newest_time, with_ages
 from linewright.serve.rows.scorer import Scorer
+from linewright.serve.rows.series_sums import score_rows
 from linewright.store.protocols import Version
 from linewright.text.numbers import figure
 
@@ -206,8 +207,8 @@ def try_row(factory: Factory, line: str, row: Mapping[str, Any]) -> Tried:
     series = series_known(factory, served.version.line)
     filled = series.fill([asked], served.package, now=factory.now(), place=_place)
     asked = dict(cast("Mapping[str, Any]", filled.rows[0]))
-    x = scorer.matrix([asked], place=_place)
-    answer, name = scorer.answers(x)[0], f"{line}@{served.version.version}"
+    x, answers = score_rows(scorer, filled.rows, _place)
+    answer, name = answers[0], f"{line}@{served.version.version}"
     if (newest := filled.newest.get(0)) is not None:
         answer |= {"newest": newest.newest, "age": newest.age}
     try:

@@ -17,7 +17,7 @@ from linewright.line.check.amounts import amounts_of_rows
 from linewright.line.run_context import Work, compared_by, headline
 from linewright.line.split_rows import label_text, read_rows, weights
 from linewright.line.steps.explained_inputs import inputs_of
-from linewright.line.steps.forecast import naive_scores, series_of
+from linewright.line.steps.forecast import naive_scores, qualities_of_sums, series_of
 from linewright.line.steps.ingest import answered
 from linewright.line.steps.recommend import popular_lists, users_of
 from linewright.line.steps.rival import BASELINE, rival_of
@@ -185,7 +185,11 @@ def evaluate_step(work: Work) -> Evaluation:
         raw_scores=None if package.calibration.method == "none" else asked.model.raw_scores(asked.x),
     )
     if work.trained.encoder.listed:  # no columns explain it
-        return msgspec.structs.replace(measured, explanation=work.metadata.keep(work.explanation))
+        return msgspec.structs.replace(
+            measured,
+            explanation=work.metadata.keep(work.explanation),
+            sums=qualities_of_sums(work, rows.truth, rows.scores),
+        )
     told = with_missed(work.explanation, asked.model, asked.held_out, seed=rows.seed)
     plain = _plain(work, rows)
     return msgspec.structs.replace(

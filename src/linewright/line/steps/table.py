@@ -105,11 +105,16 @@ def _label(spec: LineSpec, *without: str) -> dict[str, Any]:
 def _of_task(spec: LineSpec) -> dict[str, Any]:
     """Return the section of a task that has one: it makes the rows, and the answers."""
     sections = {"recommend": spec.recommend, "forecast": spec.forecast}
-    return {
+    said = {
         name: one.model_dump(mode="json", exclude={"max_age"})
         for name, one in sections.items()
         if one is not None
     }
+    if (
+        spec.forecast is not None and spec.forecast.reconcile is None
+    ):  # words of a later version, see `_label`
+        del said["forecast"]["reconcile"], said["forecast"]["levels"]
+    return said
 
 
 def _of_answers(spec: LineSpec) -> dict[str, Any]:

@@ -30,6 +30,7 @@ from linewright.serve.rows.reader import Place, in_rows
 from linewright.serve.rows.scalars import spell, spell_all
 from linewright.serve.rows.scorer import Scorer
 from linewright.serve.rows.sent_files import Keeper, keep_sent
+from linewright.serve.rows.series_sums import score_rows
 from linewright.serve.rows.similar import similar_items
 from linewright.serve.rows.typed import Row, TypedRow, Unusual, column_of
 from linewright.store.clock import now_utc, uuid7, uuids7
@@ -385,8 +386,8 @@ def _tried(loaded: Loaded, canary: Canary, rows: Sequence[Row]) -> _Said | None:
 
 
 def _scored(scorer: Scorer, rows: Sequence[Row], place: Place) -> _Said:
-    x = scorer.matrix(rows, place=place)
-    return _Said(x, scorer.answers(x), scorer.warnings(x, rows))
+    x, answers = score_rows(scorer, rows, place)
+    return _Said(x, answers, scorer.warnings(x, rows))
 
 
 def read_ask(body: bytes, scorer: Scorer | None = None) -> Ask:

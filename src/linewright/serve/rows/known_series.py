@@ -5,16 +5,20 @@ from threading import Lock
 from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from linewright.errors import Corrupt, RequestError
 from linewright.features.facts import Window
+from linewright.features.series import fill_gaps
 from linewright.model.facts import Package
-from linewright.serve.rows.reader import MAX_ROWS, Place, converter
+from linewright.serve.rows.reader import MAX_ROWS, Place, converter, in_rows
 from linewright.serve.rows.scalars import shown, spell
+from linewright.serve.rows.series_sums import SumRow
 from linewright.serve.rows.typed import Row, TypedRow, Unusual
 from linewright.text.newest_values import NewestValues
 from linewright.text.steps import every_in, step_numbers
 
+_NEVER = "1970-01-01T00:00:00Z"
 MOST_FILLED = 2_000_000
 """Values that the rows of one request get: each is logged with the row."""
 
@@ -53,6 +57,7 @@ class KnownSeries:
     def __init__(self, digest: str | None, get: Callable[[str], bytes]) -> None:
         self.digest, self._get = digest, get
         self._values: NewestValues | None = None
+        self._parts: dict[tuple[int, ...], dict[tuple[str, ...], NDArray[np.int64]]] = {}
         self._lock = Lock()
 
     def __eq__(self, other: object) -> bool:
@@ -133,7 +138,7 @@ class KnownSeries:
                 if values is None
                 else "send them until a newer model serves",
             )
-        reading = _Reading(values, window, package, now, place)
+        reading = _Reading(self, values, package, now, place)
         done: list[Any] = list(rows)
         newest: dict[int, Newest] = {}
         left = MOST_FILLED
@@ -150,14 +155,55 @@ class KnownSeries:
                 )
         return Filled(done, newest)
 
+    def sum_again(self, row: Row, package: Package) -> Row:
+        """Return a row that was answered as a sum of these values, as it was answered.
+
+        Raises
+        ------
+        NotFound, Corrupt
+            If the values are not kept any more.
+        RequestError
+            If they are not those that it was answered from.
+        """
+        return self._reading(package).sum_row(row, 0)[0]
+
+    def names_of_parts(self, row: Row, package: Package) -> list[tuple[str, ...]]:
+        """Return the names of the series of a sum that was answered from these values.
+
+        Raises
+        ------
+        NotFound, Corrupt, RequestError
+            As `sum_again` does.
+        """
+        return self._reading(package).names_of_parts(row)
+
+    def _reading(self, package: Package) -> "_Reading":
+        values, window = self.read(), package.encoder.window
+        if values is None or window is None or not _fits(values, window, package):
+            raise RequestError("these values are not those of the answer", where=str(self.digest))
+        return _Reading(self, values, package, _NEVER, in_rows)
+
+    def parts(self, values: NewestValues, keys: tuple[int, ...], name: tuple[str, ...]) -> NDArray[np.int64]:
+        """Return the places of the series that have these names in the columns of these numbers."""
+        with self._lock:
+            if keys not in self._parts:
+                found: dict[tuple[str, ...], list[int]] = {}
+                for at, one in enumerate(values.names):
+                    found.setdefault(tuple(one[key] for key in keys), []).append(at)
+                self._parts[keys] = {own: np.array(at, dtype=np.int64) for own, at in found.items()}
+            return self._parts[keys].get(name, np.empty(0, dtype=np.int64))
+
 
 class _Reading:
     """Fills rows of one request."""
 
     def __init__(
-        self, values: NewestValues, window: Window, package: Package, now: str, place: Place
+        self, known: KnownSeries, values: NewestValues, package: Package, now: str, place: Place
     ) -> None:
-        self._values, self._window, self._place = values, window, place
+        window = package.encoder.window
+        assert window is not None  # noqa: S101 -- asked by its users
+        self._known, self._values, self._window, self._place = known, values, window, place
+        self._levels = {frozenset(one.keys) for one in window.levels}
         self._every = every_in(window.steps)
         column = next(one for one in package.columns if one.name == window.time)
         self._read_time = converter(column, frozenset(package.missing))
@@ -171,6 +217,12 @@ class _Reading:
     def filled(self, row: Row, number: int, missing: set[str]) -> tuple[Mapping[str, Any], Newest, int]:
         values, window = self._values, self._window
         name = tuple(spell(row.get(key)) for key in values.keys)
+        if None in name and frozenset(self._keys_of(row)) in self._levels:
+            filled, moment, used = self.sum_row(row, number)
+            newest = time_in_row(moment, values.type)
+            self._check_time(row, number, moment, newest, missing)
+            age = self._age(moment)
+            return filled, Newest(newest, age, self._warning(age, newest, number)), used
         if None in name:
             key = values.keys[name.index(None)]
             raise RequestError(
@@ -194,6 +246,67 @@ class _Reading:
         recent = values.values_at(at)[-window.length :]
         kept = row if isinstance(row, dict) else {}
         return {**kept, window.time: newest, window.recent: recent}, Newest(newest, age, warning), len(recent)
+
+    def _keys_of(self, row: Row) -> tuple[str, ...]:
+        """Return the columns that name a series and that a row has."""
+        return tuple(key for key in self._values.keys if spell(row.get(key)) is not None)
+
+    def names_of_parts(self, row: Row) -> list[tuple[str, ...]]:
+        """Return the names of the series of a sum."""
+        return [self._values.names[place] for place in self._parts_of(row, 0)[0].tolist()]
+
+    def _parts_of(self, row: Row, number: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Return the series of a sum that have not ended, and how many steps late the newest value of each is."""
+        values, keys = self._values, self._keys_of(row)
+        name = tuple(str(spell(row.get(key))) for key in keys)
+        places = self._known.parts(values, tuple(values.keys.index(key) for key in keys), name)
+        if not len(places):
+            raise RequestError(
+                "nothing is known of such series",
+                where=self._place(number, keys[-1] if keys else ""),
+                found=shown(", ".join(name)),
+            )
+        steps = step_numbers(values.at[places], self._every)
+        late = steps.max() - steps
+        lives = late <= len(self._window.steps)
+        return places[lives], late[lives]
+
+    def sum_row(self, row: Row, number: int) -> tuple[SumRow, int, int]:
+        """Return a row that asks for a sum with its series, the time of their newest value, and how many values were read.
+
+        A series whose newest value is more steps older than are said ahead has ended; one that is less late has no value since.
+        """
+        values, window = self._values, self._window
+        places, late = self._parts_of(row, number)
+        if len(places) * window.length > MOST_FILLED:
+            raise RequestError(
+                "a sum of so many series is not answered",
+                where=self._place(number, ""),
+                found=f"{len(places):,} series",
+                allowed=f"series that read {MOST_FILLED:,} values together",
+                hint="ask for the sums of which it is made",
+            )
+        moment = int(values.at[places].max())
+        time = time_in_row(moment, values.type)
+        recent = np.full((len(places), window.length), np.nan)
+        for one, (at, behind) in enumerate(zip(places.tolist(), late.tolist(), strict=True)):
+            own = values.array_at(at)[-window.length :]
+            end = window.length - behind
+            kept = own[-end:] if end > 0 else own[:0]
+            recent[one, end - len(kept) : end] = kept
+        series = [
+            {window.time: time, window.recent: [None if v != v else v for v in one[_first(one) :]]}  # noqa: PLR0124 -- NaN
+            for one in recent.tolist()
+        ]
+        total = np.nansum(fill_gaps(recent), axis=0)[int((~np.isnan(recent)).any(axis=0).argmax()) :]
+        kept_row = row if isinstance(row, dict) else {}
+        made = SumRow(
+            {**kept_row, window.time: time, window.recent: total.tolist()},
+            keys=frozenset(self._keys_of(row)),
+            series=series,
+            values=str(self._known.digest),
+        )
+        return made, moment, len(places) * window.length
 
     def _check_time(self, row: Row, number: int, moment: int, newest: str | int, missing: set[str]) -> None:
         """Refuse a row whose time is not that of the newest value: what it says of the steps ahead is meant for others."""
@@ -262,9 +375,18 @@ def _is_missing(value: object, missing: set[str]) -> bool:
     return value is None or (isinstance(value, str) and value.strip() in missing)
 
 
+def _first(values: Sequence[float]) -> int:
+    """Return where the first value is that is no NaN."""
+    return next((place for place, value in enumerate(values) if value == value), len(values))  # noqa: PLR0124
+
+
 def newest_time(values: NewestValues, place: int) -> str | int:
     """Return the time of the newest value of a series, as a request has it."""
-    moment, kind = int(values.at[place]), values.type
+    return time_in_row(int(values.at[place]), values.type)
+
+
+def time_in_row(moment: int, kind: str) -> str | int:
+    """Return a time, in microseconds since 1970 or a number, as a request has it."""
     if kind not in {"date", "datetime"}:
         return moment
     text = str(np.datetime64(moment, "us"))
