@@ -667,7 +667,9 @@ class App:
 def inline_rows(loaded: Loaded) -> int:
     """Return up to how many rows are answered at once: of series fewer, for a short row may read as many values as a long one."""
     window = loaded.package.encoder.window
-    return INLINE_ROWS if window is None else max(1, _INLINE_VALUES // window.length)
+    if window is None:
+        return INLINE_ROWS
+    return 0 if window.levels else max(1, _INLINE_VALUES // window.length)  # a sum may be of thousands
 
 
 async def _in_thread(pool: ThreadPoolExecutor | None, work: Callable[[], T]) -> T:
