@@ -308,6 +308,9 @@ class LabelSpec(Spec):
     event: str | None = None
     """For how long it takes: column that is true (or 1) if it happened at the time in `column`, and false (or 0) if it had not
     happened by then. The two become one label, ``12.5`` or ``12.5+``."""
+    start: str | None = None
+    """For how long it takes: column of the time from which on the row was seen, if that was not 0. Before it nobody would have known of the row,
+    so that it survived nothing then: patients who came late, or several rows of one machine, each for the time in which its columns held."""
     positive: str | None = None
     """For two classes: the value whose probability is predicted, as spelled in the data."""
     delay: Duration | None = None

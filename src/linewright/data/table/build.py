@@ -171,7 +171,8 @@ def build_table(
     named = dict(_named(data))
     _refuse_unknown(named | _named_event(data), columns, data)
     if data.label.event is not None:
-        columns, batches = [name for name in columns if name != data.label.event], timed(batches, data.label)
+        gone = {data.label.event, data.label.start}
+        columns, batches = [name for name in columns if name not in gone], timed(batches, data.label)
         if isinstance(rows, Raw):
             rows = replace(rows, frame=with_one_label(rows.frame, data.label))
             batches = rows.batches
@@ -355,7 +356,8 @@ def _named(data: DataSpec) -> Iterator[tuple[str, str]]:
 
 
 def _named_event(data: DataSpec) -> dict[str, str]:
-    return {} if data.label.event is None else {data.label.event: "label.event"}
+    parts = {"label.event": data.label.event, "label.start": data.label.start}
+    return {name: where for where, name in parts.items() if name is not None}
 
 
 def _refuse_unknown(named: Mapping[str, str], columns: Sequence[str], data: DataSpec) -> None:

@@ -97,8 +97,9 @@ def _ingest_inputs(work: Work) -> dict[str, str]:
 def _label(spec: LineSpec, *without: str) -> dict[str, Any]:
     """Return what a line file says of the label; a word of a later version counts only if it is used, so that no line runs again for it."""
     said = spec.label.model_dump(mode="json", exclude=set(without))
-    if said["event"] is None:
-        del said["event"]
+    for later in ("event", "start"):
+        if said[later] is None:
+            del said[later]
     return said
 
 
