@@ -490,6 +490,18 @@ class SumQuality(msgspec.Struct, frozen=True, kw_only=True):
     """How far errors of series were held to go together, see `Level`."""
 
 
+class Misread(msgspec.Struct, frozen=True, kw_only=True):
+    """A picture of the test part that was answered wrongly."""
+
+    row: int
+    """Number of the row in the dataset, from 0."""
+    truth: int
+    answer: int
+    """Codes of classes."""
+    probability: float
+    """Of the answer."""
+
+
 class Evaluation(Result, frozen=True, kw_only=True, tag="evaluation"):
     """How good a package is on the test part."""
 
@@ -528,6 +540,8 @@ class Evaluation(Result, frozen=True, kw_only=True, tag="evaluation"):
     """What a plain linear model reaches on these rows; `None` of a linear model, and of one that was imported."""
     sums: tuple[SumQuality, ...] = ()
     """Of forecasts whose sums are answered: how good these are at each level; empty of others."""
+    misread: tuple[Misread, ...] = ()
+    """Pictures of the test part that were answered wrongly, the surest answers first, at most 12; empty of models that read none."""
 
     @property
     def only_answer(self) -> int | None:

@@ -25,7 +25,7 @@ from linewright.model.evaluate.against_linear import beside_linear
 from linewright.model.evaluate.decision_changes import redecided
 from linewright.model.evaluate.measure import evaluate, measured_of
 from linewright.model.explain.report import HeldOut, with_missed
-from linewright.model.facts import Certificate, ClusterKind, Evaluation, Package, Plain, Trained
+from linewright.model.facts import Certificate, ClusterKind, Evaluation, Misread, Package, Plain, Trained
 from linewright.model.gate_reasons import Same
 from linewright.model.gates.certify import Rival, certify
 from linewright.model.metrics.definitions import metric
@@ -39,7 +39,9 @@ from linewright.model.tasks.threshold import choose_threshold
 from linewright.model.tasks.value import Amounts
 from linewright.model.train.scored_rows import from_bytes
 from linewright.store.values import digest_of
+from linewright.text.numbers import figure
 
+MOST_MISREAD = 12
 FEWEST_SERIES = 20
 """Series from which on they are what is drawn; of fewer, blocks of time are."""
 
@@ -196,6 +198,26 @@ def evaluate_step(work: Work) -> Evaluation:
         measured,
         explanation=work.metadata.keep(told),
         plain=plain,
+        misread=_misread(work, asked),
+    )
+
+
+def _misread(work: Work, asked: Asked) -> tuple[Misread, ...]:
+    """Return the pictures that were answered wrongly, the surest answers first."""
+    rows = asked.rows
+    if not asked.model.package.encoder.pictures or not work.rules.is_class:
+        return ()
+    answers = rows.said.decided.astype(np.int64)
+    wrong = np.flatnonzero(answers != rows.truth)
+    sure = rows.scores[wrong, answers[wrong]]
+    return tuple(
+        Misread(
+            row=int(work.rows.test[one]),
+            truth=int(rows.truth[one]),
+            answer=int(answers[one]),
+            probability=figure(float(rows.scores[one, answers[one]])),
+        )
+        for one in wrong[np.argsort(-sure, kind="stable")][:MOST_MISREAD].tolist()
     )
 
 
