@@ -167,9 +167,9 @@ def test_rows_of_a_machine_for_each_time_its_columns_held(tmp_path: Path):
     ("old", "new", "match"),
     [
         ("task: survival", "task: regression", "from which on a row is seen is for labels that are times"),
-        ("start: since", "start: hours", "a column of its own"),
+        ("start: since", "start: hours", "is another column"),
         ("start: since", "start: begun", "no column 'begun'"),
-        ("start: since", "start: key", "a column of its own"),
+        ("start: since", "start: key", "is another column"),
     ],
 )
 def test_a_start_that_is_none_is_refused(tmp_path: Path, old: str, new: str, match: str):

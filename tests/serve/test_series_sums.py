@@ -216,5 +216,5 @@ def test_several_columns_name_series_alone(tmp_path: Path):
 def test_a_sum_of_too_many_series_is_refused(factory: Factory, monkeypatch):
     monkeypatch.setattr("linewright.serve.rows.known_series.MOST_FILLED", 1000)
 
-    with pytest.raises(RequestError, match="a sum of so many series is not answered"):
+    with pytest.raises(RequestError, match="a sum of too many series"):
         try_row(factory, stores.LINE, {})

@@ -483,7 +483,7 @@ class ForecastSpec(Spec):
     known_ahead: Annotated[tuple[str, ...], Field(max_length=8)] = ()
     """Columns of numbers that are known before the values are, such as a price or a holiday; a request sends them for each step."""
     reconcile: Literal["bottom_up"] | None = None
-    """``bottom_up``: sums of series are answered too, as the sums of their forecasts; `levels` says which."""
+    """``bottom_up``: sums of series are predicted too, as the sums of their forecasts; `levels` says which."""
     levels: Annotated[tuple[tuple[str, ...], ...], Field(max_length=8)] = ()
     """Which columns of `table.group` name a sum, e.g. ``[[store], []]``: each store, and all together."""
     max_age: Annotated[int, Field(ge=0)] | None = None

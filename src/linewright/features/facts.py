@@ -185,7 +185,7 @@ class Window(msgspec.Struct, frozen=True, kw_only=True):
     length: int
     """Values that are read."""
     levels: tuple["Level", ...] = ()
-    """Sums of series that are answered too."""
+    """Sums of series that are predicted too."""
 
 
 class Level(msgspec.Struct, frozen=True, kw_only=True):

@@ -483,7 +483,7 @@ class SumQuality(msgspec.Struct, frozen=True, kw_only=True):
     """Different ones."""
     times: int
     error: float | None
-    """Mean absolute error over that of the naive forecasts with season, summed alike; `None` if these are right or there are no sums."""
+    """Mean absolute error over that of the naive forecasts with season, summed alike; `None` if these are right, or without sums."""
     coverage: float | None
     """Share of the sums that lie in their 90 % interval; `None` without sums."""
     shared: float
@@ -491,11 +491,11 @@ class SumQuality(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Misread(msgspec.Struct, frozen=True, kw_only=True):
-    """A picture of the test part that was answered wrongly."""
+    """A picture of the test part that was misread."""
 
     row: int
     """Number of the row in the dataset, from 0."""
-    truth: int
+    label: int
     answer: int
     """Codes of classes."""
     probability: float
@@ -539,9 +539,9 @@ class Evaluation(Result, frozen=True, kw_only=True, tag="evaluation"):
     plain: Plain | None = None
     """What a plain linear model reaches on these rows; `None` of a linear model, and of one that was imported."""
     sums: tuple[SumQuality, ...] = ()
-    """Of forecasts whose sums are answered: how good these are at each level; empty of others."""
+    """Of forecasts with sums: how good these are at each level; empty of others."""
     misread: tuple[Misread, ...] = ()
-    """Pictures of the test part that were answered wrongly, the surest answers first, at most 12; empty of models that read none."""
+    """Pictures of the test part that were misread, the most probable answers first, at most 12; empty of models that read none."""
 
     @property
     def only_answer(self) -> int | None:

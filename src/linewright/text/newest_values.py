@@ -59,9 +59,9 @@ class NewestValues:
     at: NDArray[np.int64]
     """Time of the newest value of each series: microseconds since 1970, or a number; shape (n,)."""
     ends: NDArray[np.int64]
-    """Where the values of each series end among all, shape (n,)."""
+    """Ends of the series among all values, shape (n,)."""
     values: NDArray[np.float64]
-    """Those of one series after those of the other, the newest last; NaN where a step has none."""
+    """Those of one series after those of the other, the newest last; NaN for a step without one."""
 
     @classmethod
     def of(
@@ -116,7 +116,7 @@ class NewestValues:
         try:
             head = msgspec.json.decode(line, type=_Head)
         except (msgspec.MsgspecError, UnicodeDecodeError) as error:
-            raise ValueError(f"these are no values of series: {error}") from error
+            raise ValueError(f"not the values of series: {error}") from error
         n = len(head.names)
         if len(rest) < 16 * n or len(rest) % 8:
             raise ValueError("values of series are missing")

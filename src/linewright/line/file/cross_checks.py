@@ -543,7 +543,7 @@ def _start(spec: LineSpec) -> Iterator[Problem]:
     if start is not None and start in others:
         yield Problem(
             path=("label", "start"),
-            what="the time from which on a row is seen is a column of its own",
+            what="the time from which on a row is seen is another column",
             found=start,
             hint="name another column",
         )

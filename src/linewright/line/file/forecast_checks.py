@@ -71,7 +71,7 @@ def _columns(spec: LineSpec) -> Iterator[Problem]:
 
 
 def _levels(spec: LineSpec) -> Iterator[Problem]:
-    """Give what is wrong with the sums that are to be answered."""
+    """Give what is wrong with the sums that are to be predicted."""
     forecast, groups = spec.forecast, spec.table.groups
     if forecast is None:
         return

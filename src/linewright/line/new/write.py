@@ -380,7 +380,7 @@ def _check_way(
 
 
 def _events_in(seen: Mapping[str, Seen], given: GivenRoles) -> Iterator[Finding]:
-    """Say that a table is one of events, where no task was named."""
+    """Say that a table is one of events, if no task was named."""
     if (found := find_events(seen, given)) is not None:
         user, item, time = found
         yield _note("events", item, user=user, item=item, time=time)

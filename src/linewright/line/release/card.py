@@ -100,7 +100,7 @@ def _example(factory: Factory, package: Package) -> Example | None:
 def _names_of_misread(
     factory: Factory, line: str, evidence: Evidence, spec: Mapping[str, Any]
 ) -> tuple[str, ...]:
-    """Return the keys of the pictures that were answered wrongly, or their digests; none for who may not see rows."""
+    """Return the keys of the pictures that were misread, or their digests; none for who may not see rows."""
     found = evidence.evaluation.misread if evidence.evaluation else ()
     if not found or not factory.may("view-rows", line):
         return ()

@@ -203,7 +203,7 @@ def evaluate_step(work: Work) -> Evaluation:
 
 
 def _misread(work: Work, asked: Asked) -> tuple[Misread, ...]:
-    """Return the pictures that were answered wrongly, the surest answers first."""
+    """Return the pictures that were misread, the most probable answers first."""
     rows = asked.rows
     if not asked.model.package.encoder.pictures or not work.rules.is_class:
         return ()
@@ -213,7 +213,7 @@ def _misread(work: Work, asked: Asked) -> tuple[Misread, ...]:
     return tuple(
         Misread(
             row=int(work.rows.test[one]),
-            truth=int(rows.truth[one]),
+            label=int(rows.truth[one]),
             answer=int(answers[one]),
             probability=figure(float(rows.scores[one, answers[one]])),
         )

@@ -34,7 +34,7 @@ def confusion(facts: CardFacts) -> Section | None:
 
 
 def misread(facts: CardFacts) -> Section | None:
-    """Return which pictures of the test part were answered wrongly; `None` if there are none."""
+    """Return which pictures of the test part were misread; `None` if there are none."""
     found = facts.evaluation.misread if facts.evaluation else ()
     if not found:
         return None
@@ -46,9 +46,9 @@ def misread(facts: CardFacts) -> Section | None:
             say("misread.read", facts.evaluation_digest, shown=len(found), named=bool(facts.misread)),
         ),
         table=Table(
-            head=("Picture" if facts.misread else "Row", "Is", "Answered", "Probability"),
+            head=("Picture" if facts.misread else "Row", "Label", "Answer", "Probability"),
             rows=tuple(
-                (name, classes[one.truth], classes[one.answer], f"{one.probability:.0%}")
+                (name, classes[one.label], classes[one.answer], f"{one.probability:.0%}")
                 for name, one in zip(names, found, strict=True)
             ),
         ),

@@ -60,7 +60,7 @@ def _of_sums(facts: CardFacts) -> Iterator[Statement]:
 
 
 def _sums(facts: CardFacts) -> Table | None:
-    """Return how good sums of forecasts are at each level; `None` if none are answered."""
+    """Return how good sums of forecasts are at each level; `None` if there are none."""
     found = facts.evaluation.sums if facts.evaluation else ()
     if not found:
         return None

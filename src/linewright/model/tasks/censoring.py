@@ -293,7 +293,7 @@ def brier_at_times(places: Places, left: Floats) -> Floats:
     -------
     float64 array, shape (n, k)
         0 if a row was censored before a time. Its mean over rows estimates that of rows without censoring. A row that is seen from some
-        time on is judged from there on, by what is left then of what was left at that time, and counts for those that have not come yet.
+        time on counts from there on, by what is left then of what was left at that time, and counts for those that have not come yet.
 
     References
     ----------
@@ -323,7 +323,7 @@ def brier_at_times(places: Places, left: Floats) -> Floats:
 
 
 def _left_at(left: Floats, places: Floats) -> Floats:
-    """Return what each row has left at a place of its own, shape (n, 1)."""
+    """Return what each row has left at its own place, shape (n, 1)."""
     whole = np.concatenate([np.ones_like(left[:, :1]), left], axis=1)
     within = np.clip(places, 0.0, left.shape[1])
     low = np.minimum(within.astype(np.int64), left.shape[1] - 1)

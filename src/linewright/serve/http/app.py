@@ -665,7 +665,7 @@ class App:
 
 
 def inline_rows(loaded: Loaded) -> int:
-    """Return up to how many rows are answered at once: of series fewer, for a short row may read as many values as a long one."""
+    """Return up to how many rows are computed at once: of series fewer, for a short row may read as many values as a long one."""
     window = loaded.package.encoder.window
     if window is None:
         return INLINE_ROWS

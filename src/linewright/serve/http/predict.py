@@ -128,7 +128,7 @@ class Loaded(NamedTuple):
 
 
 class Answered(NamedTuple):
-    """Rows that were answered."""
+    """Rows and their answers."""
 
     ids: list[str]
     keys: Sequence[str | None]
@@ -136,7 +136,7 @@ class Answered(NamedTuple):
     warnings: dict[int, list[str]]
     """By row; rows that raise no doubt are left out."""
     arms: list[Arm]
-    """The model that answered each row."""
+    """The model of each answer."""
     explained: Sequence[dict[str, Any]] = ()
     """One a row where it was asked for, else none."""
     newest: Mapping[int, Newest] = MappingProxyType({})

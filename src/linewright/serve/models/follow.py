@@ -342,7 +342,7 @@ class Lines:
         try:
             if series is not None:
                 series.read()
-        except (LinewrightError, OSError) as error:  # each request that needs them tries again, and is told
+        except (LinewrightError, OSError) as error:  # each request that needs them tries again
             self._tell(
                 {"event": "series-unreadable", "line": line, "because": f"{type(error).__name__}: {error}"}
             )

@@ -118,7 +118,7 @@ class KnownSeries:
             If the rows are typed, and one has no values.
         """
         window = package.encoder.window
-        if window is None or len(rows) > MAX_ROWS:  # of so many, whoever reads them says so
+        if window is None or len(rows) > MAX_ROWS:  # the reader refuses so many
             return Filled(rows, {})
         missing = {"", *package.missing}
         without = [number for number, row in enumerate(rows) if _is_missing(row.get(window.recent), missing)]
@@ -156,19 +156,19 @@ class KnownSeries:
         return Filled(done, newest)
 
     def sum_again(self, row: Row, package: Package) -> Row:
-        """Return a row that was answered as a sum of these values, as it was answered.
+        """Return a row that asked for a sum of these values, as it was then.
 
         Raises
         ------
         NotFound, Corrupt
             If the values are not kept any more.
         RequestError
-            If they are not those that it was answered from.
+            If they are not those of its answer.
         """
         return self._reading(package).sum_row(row, 0)[0]
 
     def names_of_parts(self, row: Row, package: Package) -> list[tuple[str, ...]]:
-        """Return the names of the series of a sum that was answered from these values.
+        """Return the names of the series of a sum of these values.
 
         Raises
         ------
@@ -280,7 +280,7 @@ class _Reading:
         places, late = self._parts_of(row, number)
         if len(places) * window.length > MOST_FILLED:
             raise RequestError(
-                "a sum of so many series is not answered",
+                "a sum of too many series",
                 where=self._place(number, ""),
                 found=f"{len(places):,} series",
                 allowed=f"series that read {MOST_FILLED:,} values together",
@@ -376,7 +376,7 @@ def _is_missing(value: object, missing: set[str]) -> bool:
 
 
 def _first(values: Sequence[float]) -> int:
-    """Return where the first value is that is no NaN."""
+    """Return the place of the first value that is not NaN."""
     return next((place for place, value in enumerate(values) if value == value), len(values))  # noqa: PLR0124
 
 

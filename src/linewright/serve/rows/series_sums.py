@@ -1,4 +1,4 @@
-"""Sums of the forecasts of several series, bottom up: the series are answered, and their answers added up."""
+"""Sums of the forecasts of several series, bottom up: each series is predicted, and the answers are added up."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -25,7 +25,7 @@ class SumRow(dict[str, Any]):
     series
         Rows of the series.
     values
-        Digest of the bytes that told their values.
+        Digest of the bytes with their values.
     """
 
     def __init__(
@@ -43,7 +43,7 @@ class SumRow(dict[str, Any]):
 def score_rows(
     scorer: Scorer, rows: Sequence[Row], place: Place
 ) -> tuple[NDArray[Any], list[dict[str, Any]]]:
-    """Return the matrix of rows, and their answers; `SumRow` is answered by its series.
+    """Return the matrix of rows, and their answers; that of a `SumRow` is made of its series.
 
     Raises
     ------
@@ -54,7 +54,7 @@ def score_rows(
     if not sums:
         x = scorer.matrix(rows, place=place)
         return x, scorer.answers(x)
-    # What else is in the row is checked with it; its own forecast, of the sum of the values, is not what is answered.
+    # What else is in the row is checked with it; its own forecast, of the sum of the values, is not the answer.
     x = scorer.matrix(rows, place=place)
     answers = scorer.answers(x)
     for number in sums:
