@@ -76,7 +76,7 @@ def row(recent: object, **more: object) -> dict[str, object]:
     return {"store": "new", "day": "2025-06-01", "recent": recent, "promo": AHEAD, **more}
 
 
-def series_spec(horizon: int, **more: str) -> DataSpec:
+def series_spec(horizon: int, **more: object) -> DataSpec:
     return DataSpec.model_validate(
         {
             "sources": {"s": {"file": "s.csv"}},
@@ -413,6 +413,17 @@ def test_rows_are_made_of_days_without_weekends(horizon: int):
 
     assert 400 <= rows.height
     assert rows["at"].dt.weekday().max() <= 5
+
+
+def test_plain_numbers_have_no_age():
+    """Nobody knows how long ago step 40 was."""
+    frame = pl.DataFrame({"at": range(40), "y": np.arange(40.0)})
+    columns = (
+        Column(name="at", type="integer", nullable=False),
+        Column(name="y", type="number", nullable=False),
+    )
+    with pytest.raises(SpecError, match=r"plain numbers"):
+        rows_of_series(frame, columns, series_spec(3, max_age=2))
 
 
 def test_values_far_apart_say_what_to_change():

@@ -10,7 +10,7 @@ import polars as pl
 import pytest
 import stores
 
-from linewright.errors import Corrupt, RequestError
+from linewright.errors import Corrupt, NotFound, RequestError, Transient
 from linewright.line.detached.folder import ready_to_serve
 from linewright.line.factory import Factory
 from linewright.line.predict.batch import predict_file
@@ -209,6 +209,16 @@ def test_broken_bytes_are_said_and_tried_again(package):
     assert [1.0] * 3 == known.fill([{"day": "1970-01-01"}], package, now=NOW, place=place).rows[0].get(
         "recent"
     )
+
+
+def test_values_that_are_gone_are_no_fault_of_the_client(package):
+    """503, and the next request tries again."""
+
+    def get(digest: str) -> bytes:
+        raise NotFound("no artifact has that digest", where=digest)
+
+    with pytest.raises(Transient, match=r"are not there.*send them in 'recent'"):
+        KnownSeries("a", get).fill([row()], package, now=NOW, place=place)
 
 
 def test_an_endpoint_knows_the_values_of_a_run_that_promoted_nothing(tmp_path: Path, start):

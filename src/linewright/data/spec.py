@@ -3,6 +3,7 @@
 import codecs
 import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import suppress
 from datetime import date, datetime
 from importlib.metadata import EntryPoint, entry_points
 from typing import Annotated, Any, ClassVar, Literal
@@ -292,7 +293,10 @@ class TableSpec(Spec):
         """
         if self.group is None:
             return ()
-        return tuple(read_list(self.group)) if self.group.startswith('["') else (self.group,)
+        if self.group.startswith('["'):
+            with suppress(ValueError):  # a column may have any name
+                return tuple(read_list(self.group))
+        return (self.group,)
 
     def group_of(self, row: Mapping[str, Any]) -> str | None:
         """Return what a row has in `group`, where several columns make it; `None` if one is missing."""

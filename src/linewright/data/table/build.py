@@ -336,12 +336,11 @@ def _narrow(text: pl.Series, data: DataSpec) -> pl.Series:
 def _named(data: DataSpec) -> Iterator[tuple[str, str]]:
     """Every column that the line names outside its contract, with the place that names it."""
     table, label = data.table, data.label
-    for name in table.groups:
-        yield name, "table.group"
-    for part in ("key", "time", "known", "subject", "weight"):
-        name = getattr(table, part)
-        if name is not None:
-            yield name, f"table.{part}"
+    for part in ("key", "time", "known", "group", "subject", "weight"):
+        names = table.groups if part == "group" else (getattr(table, part),)
+        for name in names:
+            if name is not None:
+                yield name, f"table.{part}"
     for number, name in enumerate(table.exclude):
         yield name, f"table.exclude[{number}]"
     for number, name in enumerate(data.checks.known):

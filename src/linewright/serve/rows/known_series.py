@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from linewright.errors import Corrupt, RequestError
+from linewright.errors import Corrupt, NotFound, RequestError, Transient
 from linewright.features.facts import Window
 from linewright.features.series import fill_gaps
 from linewright.model.facts import Package
@@ -114,6 +114,8 @@ class KnownSeries:
         ------
         RequestError
             If nothing is known of a series, the newest value is older than the line allows, or a row says another time.
+        Transient
+            If the values are not there.
         Unusual
             If the rows are typed, and one has no values.
         """
@@ -126,7 +128,14 @@ class KnownSeries:
             return Filled(rows, {})
         if isinstance(rows[0], TypedRow):
             raise Unusual
-        values = self.read()
+        try:
+            values = self.read()
+        except NotFound as error:
+            raise Transient(
+                "the newest values of the series are not there",
+                where=str(self.digest),
+                hint=f"send them in {window.recent!r}; the next run of the line that reads others keeps these",
+            ) from error
         if values is None or not _fits(values, window, package):
             raise RequestError(
                 "no values are known that this model could read, so a row has to bring its own"
