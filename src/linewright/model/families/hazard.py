@@ -202,7 +202,8 @@ def by_interval(
     >>> by_interval(np.zeros((1, 1), np.float32), np.array([-2 + 0.5j]), np.ones(1), 2)[2].tolist()
     [0.5, 1.0]
     """
-    at, happened, entry = (one[:, np.newaxis] for one in seen_in(places))
+    to, there, since = seen_in(places)
+    at, happened, entry = to[:, np.newaxis], there[:, np.newaxis], since[:, np.newaxis]
     number = np.arange(intervals)
     # It happens in the interval whose end is the first not before it.
     happens = happened & (np.maximum(np.ceil(at) - 1, 0) == number)

@@ -207,8 +207,8 @@ def places_of(
 
 def seen_in(places: Places) -> tuple[Floats, npt.NDArray[np.bool_], Floats]:
     """Return where rows were seen to, whether it happened there, and from where on they were seen, each of shape (n,)."""
-    signed = places.real
-    entry = places.imag if np.iscomplexobj(places) else np.zeros(len(places))
+    signed: Floats = np.real(places)
+    entry: Floats = np.imag(places) if np.iscomplexobj(places) else np.zeros(len(places))
     return np.abs(signed), ~np.signbit(signed), entry
 
 
@@ -253,7 +253,7 @@ def kaplan_meier_with_error(places: Places, weight: Floats, k: int) -> tuple[Flo
 def _still_seen(moments: Floats, at: Floats, entry: Floats, weight: Floats) -> Floats:
     """Return the weight of the rows that are seen at each moment: that came before it, and are there up to it at least."""
     last = np.bincount(np.searchsorted(moments, at), weights=weight, minlength=len(moments))
-    seen = np.cumsum(last[::-1])[::-1]
+    seen: Floats = np.cumsum(last[::-1].astype(np.float64))[::-1]
     if not entry.any():
         return seen
     # A row that comes at a moment is seen from the next one on.
@@ -305,7 +305,8 @@ def brier_at_times(places: Places, left: Floats) -> Floats:
     >>> brier_at_times(np.array([0.5, 1.5]), np.array([[0.2, 0.1], [0.9, 0.5]])).round(2).tolist()
     [[0.04, 0.01], [0.01, 0.25]]
     """
-    at, happened, entry = (one[:, np.newaxis] for one in seen_in(places))
+    to, there, since = seen_in(places)
+    at, happened, entry = to[:, np.newaxis], there[:, np.newaxis], since[:, np.newaxis]
     horizons = np.arange(1, left.shape[1] + 1, dtype=np.float64)
     is_gone = happened & (at <= horizons)
     is_left = ~is_gone & (at >= horizons)
