@@ -14,13 +14,18 @@ from linewright.data.facts import Dataset
 from linewright.errors import RequestError, SpecError
 from linewright.line.factory import Factory
 from linewright.line.predict.batch import predict_file
+from linewright.line.predict.known_rows import series_known
 from linewright.line.predict.replay import replay_prediction
 from linewright.line.predict.try_row import request_form, try_row
 from linewright.line.rebuild.compare import rebuild
 from linewright.line.record.registry import find_model
 from linewright.line.runs.execute import execute_inline
+from linewright.model.facts import Package
 from linewright.operations.evidence import card
+from linewright.serve.rows.known_series import KnownSeries
+from linewright.serve.rows.series_sums import SumRow
 from linewright.text.lists import read_numbers
+from linewright.text.newest_values import NewestValues
 
 LEVELS = "reconcile: bottom_up, levels: [[region], []]"
 
@@ -124,6 +129,45 @@ def test_a_file_asks_for_sums_too(factory: Factory, tmp_path: Path):
     assert 24 == answers["series"][2]
     for one in answers["id"]:
         assert 0 == replay_prediction(factory, one).difference
+
+
+def test_tensors_ask_for_a_sum(served):
+    """A column that is null, or not sent, is one over which is summed."""
+    tensor = {"name": "region", "shape": [2], "datatype": "INT64", "data": [1, None]}
+    status, _, answer = served.ask("POST", f"/v2/models/{stores.LINE}/infer", {"inputs": [tensor]})
+    outputs = {one["name"]: one for one in answer["outputs"]}
+    plain = served.predict({"region": 1}, {}, line=stores.LINE)["predictions"]
+
+    assert 200 == status
+    assert [one["prediction"] for one in plain] == [
+        read_numbers(one) for one in outputs["prediction"]["data"]
+    ]
+
+
+def test_a_series_that_ended_is_left_out_and_one_that_is_late_is_not(factory: Factory):
+    """A closed store sells nothing more; one whose report of yesterday lacks does."""
+    day, values = 86_400_000_000, series_known(factory, stores.LINE).read()
+    assert values is not None
+    names = [name for name in values.names if name[0] == "1"]
+    late = {names[0]: 30, names[1]: 2}
+    series = [
+        (name, int(values.at[place]) - late.get(name, 0) * day, values.array_at(place))
+        for place, name in enumerate(values.names)
+    ]
+    made = NewestValues.of(
+        keys=values.keys, time="day", type="date", label="amount", every="1d", max_age=None, series=series
+    )
+    package = factory.metadata.get(find_model(factory, stores.LINE).digest, Package)
+    known = KnownSeries("a", lambda _: made.to_bytes())
+    (row,) = known.fill(
+        [{"region": 1}], package, now="2025-05-22T00:00:00Z", place=lambda _, column: column
+    ).rows
+
+    assert isinstance(row, SumRow)
+    assert len(names) - 1 == len(row.series)
+    assert [None, None] == row.series[0]["recent"][-2:]
+    assert None not in row.series[1]["recent"][-2:]
+    assert [name for name in names if late.get(name) != 30] == known.names_of_parts(row, package)
 
 
 def test_a_form_has_a_field_for_each_column_of_the_name(factory: Factory):
