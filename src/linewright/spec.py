@@ -131,3 +131,50 @@ class OneOf:
         """Describe the specs that are in the table now."""
         del core
         return handler(core_schema.union_schema([one.__pydantic_core_schema__ for one in self.specs(())]))
+
+
+@dataclass(frozen=True)
+class OrNames:
+    """Marks a name that may also be a list of names, which is kept as one text."""
+
+    most: int
+    """Names of a list."""
+    to_text: Callable[[Sequence[str]], str]
+    """Makes the text."""
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        """Take a list of names as its text."""
+
+        def as_text(value: Any) -> Any:
+            return self.to_text(self.checked(value)) if isinstance(value, list | tuple) else value
+
+        return core_schema.no_info_before_validator_function(as_text, handler(source))
+
+    def checked(self, names: Any) -> Sequence[str]:
+        """Return names if they are a list as it may be.
+
+        Raises
+        ------
+        ValueError
+            If they are not.
+        """
+        given = cast("Sequence[Any]", names)
+        if (
+            not all(isinstance(name, str) for name in given)
+            or not 2 <= len({*given}) == len(given) <= self.most
+        ):
+            raise ValueError(self.allowed)
+        return given
+
+    @property
+    def allowed(self) -> str:
+        """What may be said."""
+        return f"a name, or a list of 2 to {self.most} different ones"
+
+    def __get_pydantic_json_schema__(
+        self, core: CoreSchema, handler: GetJsonSchemaHandler
+    ) -> JsonSchemaValue:
+        """Describe both forms."""
+        name = handler(core)
+        names = {"type": "array", "items": {"type": "string"}, "minItems": 2, "maxItems": self.most}
+        return {"anyOf": [name, {**names, "uniqueItems": True}]}

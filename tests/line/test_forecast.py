@@ -76,7 +76,7 @@ def row(recent: object, **more: object) -> dict[str, object]:
     return {"store": "new", "day": "2025-06-01", "recent": recent, "promo": AHEAD, **more}
 
 
-def series_spec(horizon: int, **more: str) -> DataSpec:
+def series_spec(horizon: int, **more: object) -> DataSpec:
     return DataSpec.model_validate(
         {
             "sources": {"s": {"file": "s.csv"}},
@@ -185,10 +185,13 @@ def test_short_and_zero_series_get_the_naive_forecast(scorer, recent, said):
         (row(7), "recent: not a value of this column"),
         (row([1e300, 2.0]), "too large"),
         (row([1.0], day="9999-12-31"), r"rows\[0\].day: the times of the steps ahead cannot be said"),
-        (row([1.0], day=None), "day: a value is needed"),
+        (row([1.0], day=None), "day: a row does not say when its newest value was"),
         (row([1.0], promo=[0, 0]), "a number for each step.*7 numbers"),
-        ({"store": "new", "recent": [1.0], "promo": AHEAD}, "day: the column is needed"),
-        ({"day": "2025-06-01", "promo": AHEAD}, "recent: the column is needed"),
+        (
+            {"store": "new", "recent": [1.0], "promo": AHEAD},
+            "day: a row does not say when its newest value was",
+        ),
+        ({"day": "2025-06-01", "promo": AHEAD}, "recent: a row has no recent value"),
     ],
 )
 def test_what_cannot_be_answered_is_refused_with_its_place(scorer, asked, match):
@@ -410,6 +413,17 @@ def test_rows_are_made_of_days_without_weekends(horizon: int):
 
     assert 400 <= rows.height
     assert rows["at"].dt.weekday().max() <= 5
+
+
+def test_plain_numbers_have_no_age():
+    """Nobody knows how long ago step 40 was."""
+    frame = pl.DataFrame({"at": range(40), "y": np.arange(40.0)})
+    columns = (
+        Column(name="at", type="integer", nullable=False),
+        Column(name="y", type="number", nullable=False),
+    )
+    with pytest.raises(SpecError, match=r"plain numbers"):
+        rows_of_series(frame, columns, series_spec(3, max_age=2))
 
 
 def test_values_far_apart_say_what_to_change():

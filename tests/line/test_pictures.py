@@ -288,6 +288,31 @@ def test_the_card_of_a_model_of_pictures_can_be_read(shapes):
     assert "1 column" in card
 
 
+def test_the_card_names_the_pictures_that_it_misreads(shapes):
+    """So that somebody looks at them; who may not see rows gets numbers."""
+    path = shapes.path_of(drawn.LINE)
+    path.write_text(
+        path.read_text().replace("budget: quick", "budget: quick, split: {by: random, test: 0.4, salt: b}")
+    )
+    moved = sorted((shapes.root / "pictures" / "square").glob("*.png"))[:12]
+    for picture in moved:  # somebody put them into the wrong folder
+        picture.rename(shapes.root / "pictures" / "circle" / picture.name)
+    execute(shapes, drawn.LINE)
+    version = find_model(shapes, f"{drawn.LINE}@2")
+    facts = card_facts(shapes, version)
+    card = card_markdown(facts)
+    shapes.identity = Identity(actor="who", scopes=(Scope(permissions=frozenset({"view"}), lines=None),))
+    hidden = card_facts(shapes, version)
+
+    assert 0 < len(facts.evaluation.misread) == len(facts.misread) <= 12
+    assert {f"circle/{one.name}" for one in moved} & {*facts.misread}
+    assert all(f"| {name} |" in card for name in facts.misread)
+    sure = [one.probability for one in facts.evaluation.misread]
+    assert sorted(sure, reverse=True) == sure
+    assert () == hidden.misread
+    assert not any(name in card_markdown(hidden) for name in facts.misread)
+
+
 def test_monitors_watch_what_pictures_look_like(shapes):
     """A camera that is out of focus, or a lamp that went out, shows before any label comes; a digest says nothing."""
     reference = make_reference(shapes, shapes.line(drawn.LINE), find_model(shapes, f"{drawn.LINE}@1"))

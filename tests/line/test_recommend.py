@@ -1,9 +1,10 @@
 """A line that recommends goes the whole way: events, histories, gates, answers, labels, monitors, rebuild."""
 
 from collections.abc import Iterator
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import numpy as np
 import polars as pl
 import pytest
 import shop
@@ -11,6 +12,7 @@ import shop
 from linewright.data.dataset.event_time import known_at, moments
 from linewright.data.dataset.version import read_dataset
 from linewright.data.facts import Column, Dataset
+from linewright.data.finding_text import finding_in_words
 from linewright.data.profile.roles import GivenRoles
 from linewright.data.spec import DataSpec
 from linewright.data.table.event_rows import rows_of_events
@@ -368,6 +370,51 @@ def test_new_finds_user_and_time_and_leaves_out_what_was_given_back(tmp_path: Pa
     assert ("recommend", "customer", "at") == (made.task, made.group, made.time)
     assert "# 300 rows have no customer; 5 give something back" in text
     assert ran.promoted
+
+
+def rated(root: Path) -> Path:
+    """Write ratings as public sets have them: times are Unix seconds, and a user rates many films in one evening."""
+    chance, rows = np.random.default_rng(1), list[tuple[int, int, int, int]]()
+    for user in range(60):
+        second = 874_724_710 + int(chance.integers(0, 10_000_000))
+        for film in chance.permutation(80)[:30].tolist():
+            rows.append((user + 1, film + 1, int(chance.integers(1, 6)), second))
+            second += 40
+    names = ["user_id", "movie_id", "rating", "timestamp"]
+    pl.DataFrame(rows, schema=names, orient="row").write_csv(root / "ratings.csv")
+    return root / "ratings.csv"
+
+
+@pytest.mark.parametrize("label", ["movie_id", "rating"])
+def test_new_proposes_to_recommend_from_events(tmp_path: Path, label: str):
+    """Who does not know the word is told it, whichever column they name."""
+    made = new_line(tmp_path, "films", rated(tmp_path), GivenRoles(label=label))
+    found = [one for one in made.findings if one.check == "events"]
+
+    assert [("movie_id",)] == [one.columns for one in found]
+    assert "--label movie_id --task recommend" in finding_in_words(found[0])
+
+
+def test_new_proposes_nothing_of_a_table_that_has_no_events(tmp_path: Path):
+    """One row a user is no history."""
+    pl.read_csv(rated(tmp_path)).unique("user_id").write_csv(tmp_path / "once.csv")
+    made = new_line(tmp_path, "films", tmp_path / "once.csv", GivenRoles(label="movie_id"))
+
+    assert not [one for one in made.findings if one.check == "events"]
+
+
+def test_new_makes_an_evening_one_moment_and_names_the_rating(tmp_path: Path):
+    """Each of very many moments would be a row, and a run takes minutes in place of seconds."""
+    made = new_line(tmp_path, "films", rated(tmp_path), GivenRoles(label="movie_id"), task="recommend")
+    text = Path(made.path).read_text()
+    with Factory.create(tmp_path, now=Clock(datetime(1999, 1, 1, tzinfo=UTC))) as factory:
+        ran = execute_inline(factory, "films")
+        rows = read_dataset(factory.metadata.get(ran.dataset, Dataset), factory.artifacts, factory.metadata)
+
+    assert "every: 1d  # a user has events at" in text
+    assert "# rating is not used: each event counts alike" in text
+    assert 'where "rating" >=' in text
+    assert rows.height < 200
 
 
 @pytest.mark.parametrize(

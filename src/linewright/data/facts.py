@@ -126,6 +126,14 @@ class Breach(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Name of the file that this row stands in, where the source is several."""
 
 
+class SeriesValues(Result, frozen=True, kw_only=True, tag="series_values"):
+    """The newest values of each series of a line that forecasts, from which an endpoint answers if a request names the series alone."""
+
+    series: int
+    blob: str
+    """Digest of what `text.newest_values` writes."""
+
+
 class Quarantine(Result, frozen=True, kw_only=True, tag="quarantine"):
     """The rows that a contract kept out, with the rule that caught each."""
 
@@ -226,6 +234,8 @@ class Ingested(Result, frozen=True, kw_only=True, tag="ingested"):
     """Rows whose label is that of people."""
     allowed: tuple[str, ...] | None = None
     """Items that may be listed, ascending; `None` if all may."""
+    series: str | None = None
+    """Digest of the `SeriesValues`; `None` if the line does not forecast, or has more values than an endpoint keeps."""
 
 
 class ByGroup(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="group"):

@@ -96,6 +96,7 @@ TEMPLATES: Mapping[str, str] = {
     "year-month": "together they say when a row happened, in {months:n} different months{label:moved}: "
     + _TIME,
     # What `new` says of the file, and `check` of the line file.
+    "events": "with {user!r} and {time!r} it tells who took what and when: to recommend items, run it again with --label {item} --task recommend",
     "renamed": "the header has {name!r} for an earlier column too, so this one is named anew, in sources",
     "doubtful-comma": '{value} may be {point} or {whole}, so the values are no numbers yet: say decimal: "," in the source, or '
     "replace({sql}, ',', '') in table.sql",
@@ -118,7 +119,7 @@ TEMPLATES: Mapping[str, str] = {
 """By the id of a check, or by ``id/form``. The names in braces are those of its evidence."""
 
 
-_OF_NEW = frozenset({"renamed", "doubtful-comma"})
+_OF_NEW = frozenset({"renamed", "doubtful-comma", "events"})
 
 
 class _Words(string.Formatter):

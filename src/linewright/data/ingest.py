@@ -11,14 +11,14 @@ from linewright.data.checks.registry import check_read
 from linewright.data.contract.check import Checked, Forgotten, breach, check
 from linewright.data.contract.references import referred_column
 from linewright.data.dataset.version import write_dataset
-from linewright.data.facts import MOST_LABELS, Ingested, Quarantine
+from linewright.data.facts import MOST_LABELS, Ingested, Quarantine, SeriesValues
 from linewright.data.kept_files import CheckFile, keep_files
 from linewright.data.read.file.paths import fixed_folder
 from linewright.data.read.source import Source, open_source, whole
 from linewright.data.spec import ColumnRule, DataSpec, table_sources
 from linewright.data.table.build import build_table, read_served
 from linewright.data.table.event_rows import rows_of_events
-from linewright.data.table.series_rows import rows_of_series
+from linewright.data.table.series_rows import newest_values, rows_of_series
 from linewright.data.types import cast
 from linewright.engine.context import Context, Progress
 from linewright.errors import SpecError
@@ -103,7 +103,7 @@ def ingest(
     quarantine = _keep_quarantine(context, checked)
     if checked.stop is not None:
         raise breach(checked, quarantine)
-    checked = in_rows(checked, data, served)
+    of_table, checked = checked, in_rows(checked, data, served)
     order = tuple(dict.fromkeys(name for name in (data.table.time, data.table.key) if name is not None))
     # Rows that were answered come after those of the sources, whatever these are sorted by.
     findings = check_read(checked.frame, checked.columns, data, is_ordered=not served)
@@ -120,6 +120,7 @@ def ingest(
         annotated=labels.annotated if labels else None,
         labelled=_labelled(checked.frame, labels.rows, data) if labels else 0,
         allowed=_allowed(sources, data),
+        series=_keep_series(context, of_table, data),
     )
     context.metadata.keep(ingested)
     says = f"kept {dataset.rows:,} rows"
@@ -168,7 +169,11 @@ def in_rows(checked: Checked, data: DataSpec, served: Sequence[Mapping[str, Any]
         rules = {
             one.name: ColumnRule.model_validate({"type": one.type, "format": one.format}) for one in columns
         }
-        more = read_served(served, rules, data).select(frame.columns)
+        group, several = str(data.table.group), len(data.table.groups) > 1
+        if data.forecast is not None:  # a sum of series is none
+            served = [row for row in served if data.table.group_of(row) is not None]
+        rows = [{**row, group: data.table.group_of(row)} for row in served] if several else served
+        more = read_served(rows, rules, data).select(frame.columns)
         if data.forecast is not None:  # of what the source tells by now, it is right
             same = [name for name in (data.table.group, data.table.time) if name is not None]
             more = more.join(frame, on=same, how="anti")
@@ -210,6 +215,14 @@ def _labelled(frame: pl.DataFrame, given: pl.DataFrame, data: DataSpec) -> int:
     rows = frame.filter(pl.col(data.label.column).is_not_null()).select(columns)
     those = given.select(pl.col(name).cast(kind, strict=False) for name, kind in rows.schema.items())
     return rows.join(those, on=columns, how="semi", nulls_equal=True).height
+
+
+def _keep_series(context: Context, checked: Checked, data: DataSpec) -> str | None:
+    found = None if data.forecast is None else newest_values(checked.frame, checked.columns, data)
+    if found is None:
+        return None
+    blob = context.artifacts.put(found.to_bytes())
+    return context.metadata.keep(SeriesValues(series=len(found.names), blob=blob))
 
 
 def _keep_quarantine(context: Context, checked: Checked) -> str | None:

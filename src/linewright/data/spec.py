@@ -2,15 +2,17 @@
 
 import codecs
 import re
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import suppress
 from datetime import date, datetime
 from importlib.metadata import EntryPoint, entry_points
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field
 
 from linewright.errors import SpecError
-from linewright.spec import OneOf, Spec
+from linewright.spec import OneOf, OrNames, Spec
+from linewright.text.lists import read_list, spelled, to_list_text
 from linewright.text.suggest import nearest
 
 _ENCODINGS = ("utf-8", "utf-16", "latin-1", "cp1252", "ascii")
@@ -254,6 +256,10 @@ AnySource = Annotated[SourceSpec, OneOf(source_specs)]
 """A source of any kind in the table."""
 
 
+Group = Annotated[str, OrNames(most=5, to_text=to_list_text)]
+"""A column, or several: these stand as the text of their list, which also names the column that holds all of them."""
+
+
 class TableSpec(Spec):
     """How the sources become the one table that the line works on."""
 
@@ -267,9 +273,9 @@ class TableSpec(Spec):
     """Column that says when the row happened; never a feature."""
     known: str | None = None
     """Column that says when the row could have been known (default: `time`)."""
-    group: str | None = None
+    group: Group | None = None
     """Column whose rows belong together (a patient, a machine); a group is never split between training and
-    test, unless the split is by time."""
+    test, unless the split is by time. Of a line that forecasts it is the series, which several columns may name, e.g. ``[store, product]``."""
     subject: str | None = None
     """Column that names the person a row is about."""
     weight: str | None = None
@@ -278,6 +284,27 @@ class TableSpec(Spec):
     """Columns that stay in the table and are never used by the model."""
     zone: str | None = None
     """IANA time zone of naive times in `time` and `known` (default: UTC)."""
+
+    @property
+    def groups(self) -> tuple[str, ...]:
+        """The columns that `group` names.
+
+        Examples
+        --------
+        >>> TableSpec(group="store").groups, TableSpec.model_validate({"group": ["store", "product"]}).groups
+        (('store',), ('store', 'product'))
+        """
+        if self.group is None:
+            return ()
+        if self.group.startswith('["'):
+            with suppress(ValueError):  # a column may have any name
+                return tuple(read_list(self.group))
+        return (self.group,)
+
+    def group_of(self, row: Mapping[str, Any]) -> str | None:
+        """Return what a row has in `group`, where several columns make it; `None` if one is missing."""
+        names = spelled([row.get(name) for name in self.groups])
+        return to_list_text(names) if len(names) == len(self.groups) else None
 
 
 class LabelSpec(Spec):
@@ -288,6 +315,9 @@ class LabelSpec(Spec):
     event: str | None = None
     """For how long it takes: column that is true (or 1) if it happened at the time in `column`, and false (or 0) if it had not
     happened by then. The two become one label, ``12.5`` or ``12.5+``."""
+    start: str | None = None
+    """For how long it takes: column of the time from which on the row was seen, if that was not 0. Before it nobody would have known of the row,
+    so that it survived nothing then: patients who came late, or several rows of one machine, each for the time in which its columns held."""
     positive: str | None = None
     """For two classes: the value whose probability is predicted, as spelled in the data."""
     delay: Duration | None = None
@@ -464,6 +494,13 @@ class ForecastSpec(Spec):
     """How many of the newest values are read (default: 6 seasons, at least 120)."""
     known_ahead: Annotated[tuple[str, ...], Field(max_length=8)] = ()
     """Columns of numbers that are known before the values are, such as a price or a holiday; a request sends them for each step."""
+    reconcile: Literal["bottom_up"] | None = None
+    """``bottom_up``: sums of series are predicted too, as the sums of their forecasts; `levels` says which."""
+    levels: Annotated[tuple[tuple[str, ...], ...], Field(max_length=8)] = ()
+    """Which columns of `table.group` name a sum, e.g. ``[[store], []]``: each store, and all together."""
+    max_age: Annotated[int, Field(ge=0)] | None = None
+    """How many steps old the newest known value may be if a request names a series without its recent values (default: any, and an answer
+    whose steps have all passed has a warning)."""
 
 
 RECENT, UNTIL = "recent", "until"

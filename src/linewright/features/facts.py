@@ -184,6 +184,17 @@ class Window(msgspec.Struct, frozen=True, kw_only=True):
     """After how many steps it comes again; 1 for never."""
     length: int
     """Values that are read."""
+    levels: tuple["Level", ...] = ()
+    """Sums of series that are predicted too."""
+
+
+class Level(msgspec.Struct, frozen=True, kw_only=True):
+    """Sums of the series that are alike in some of the columns that name them."""
+
+    keys: tuple[str, ...]
+    """These columns; none for the sum of all."""
+    shared: float
+    """How far the errors of the series go together, from 0 (not at all) to 1 (they add up): what 90 % of the sums of a backtest keep to."""
 
 
 class Raw(msgspec.Struct, frozen=True, kw_only=True, tag="raw", tag_field="encoding"):

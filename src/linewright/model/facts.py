@@ -507,6 +507,34 @@ FEW_TESTED = 5
 """Test rows of a class, below which what they show of it is chance."""
 
 
+class SumQuality(msgspec.Struct, frozen=True, kw_only=True):
+    """How good the sums of forecasts are at one level, on the test rows of one time each."""
+
+    keys: tuple[str, ...]
+    """Columns that name a sum; none for all series."""
+    sums: int
+    """Different ones."""
+    times: int
+    error: float | None
+    """Mean absolute error over that of the naive forecasts with season, summed alike; `None` if these are right, or without sums."""
+    coverage: float | None
+    """Share of the sums that lie in their 90 % interval; `None` without sums."""
+    shared: float
+    """How far errors of series were held to go together, see `Level`."""
+
+
+class Misread(msgspec.Struct, frozen=True, kw_only=True):
+    """A picture of the test part that was misread."""
+
+    row: int
+    """Number of the row in the dataset, from 0."""
+    label: int
+    answer: int
+    """Codes of classes."""
+    probability: float
+    """Of the answer."""
+
+
 class Evaluation(Result, frozen=True, kw_only=True, tag="evaluation"):
     """How good a package is on the test part."""
 
@@ -543,6 +571,10 @@ class Evaluation(Result, frozen=True, kw_only=True, tag="evaluation"):
     numbers."""
     plain: Plain | None = None
     """What a plain linear model reaches on these rows; `None` of a linear model, and of one that was imported."""
+    sums: tuple[SumQuality, ...] = ()
+    """Of forecasts with sums: how good these are at each level; empty of others."""
+    misread: tuple[Misread, ...] = ()
+    """Pictures of the test part that were misread, the most probable answers first, at most 12; empty of models that read none."""
 
     @property
     def only_answer(self) -> int | None:

@@ -309,7 +309,8 @@ def profile(factory: Factory, line: str, /, *, dataset: str | None = None) -> Pr
     """
     digest, found = _version_of(factory, line, dataset)
     table = factory.line(line).table
-    hidden = [name for name in (table.key, table.group, table.subject) if name is not None]
+    named = (table.key, *table.groups, table.group, table.subject)
+    hidden = list(dict.fromkeys(name for name in named if name is not None))
     types = {column.name: column.type for column in found.columns}
     frame = read_dataset(found, factory.artifacts, factory.metadata)
     return Profile(

@@ -3,8 +3,8 @@
 from pathlib import Path
 
 from linewright.engine.context import Context
-from linewright.release.facts import Configured, WhenLogFails
-from linewright.release.promotion import explored_share, project, when_log_fails
+from linewright.release.facts import Configured, SeriesRead, WhenLogFails
+from linewright.release.promotion import explored_share, newest_series, project, when_log_fails
 
 
 def configure(
@@ -37,6 +37,28 @@ def configure(
         line=line,
         when_log_fails=log_fails,
         explore=explore,
+    )
+    context.metadata.record(event)
+    project(context.metadata, serving_dir, line)
+    return event
+
+
+def tell_series(context: Context, serving_dir: Path, line: str, values: str) -> SeriesRead | None:
+    """Have endpoints of a line answer from newer values of its series; return the event if that is news, else `None`.
+
+    Parameters
+    ----------
+    values
+        Digest of the `SeriesValues` that a run has read.
+    """
+    if newest_series(context.metadata, line) == values:
+        return None
+    event = SeriesRead(
+        at=context.now(),
+        by=context.actor,
+        because="a run has read newer values",
+        line=line,
+        values=values,
     )
     context.metadata.record(event)
     project(context.metadata, serving_dir, line)

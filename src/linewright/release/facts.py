@@ -69,6 +69,13 @@ class Configured(Event, frozen=True, kw_only=True, tag="configured"):
     """Share of the lists that is drawn."""
 
 
+class SeriesRead(Event, frozen=True, kw_only=True, tag="series_read"):
+    """A run has read other values of the series of a line: from now on its endpoints answer from these if a request names a series alone."""
+
+    values: str
+    """Digest of the `SeriesValues`."""
+
+
 class Refused(Event, frozen=True, kw_only=True, tag="refused"):
     """A candidate was not promoted."""
 
@@ -239,4 +246,6 @@ class Serving(msgspec.Struct, frozen=True, kw_only=True):
     when_log_fails: WhenLogFails = "refuse"
     explore: float = 0.0
     """Share of the lists that is drawn; 0 for lines of other tasks."""
+    series: str | None = None
+    """Digest of the bytes of the newest values of each series, as `text.newest_values` writes them; `None` if the line forecasts none."""
     version: int = 1

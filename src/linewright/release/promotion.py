@@ -13,6 +13,7 @@ from typing import Literal, TypeVar
 
 import msgspec
 
+from linewright.data.facts import SeriesValues
 from linewright.engine.context import Context
 from linewright.errors import Conflict, GateRefused, LinewrightError, NotFound, RequestError
 from linewright.model.facts import Certificate, Limit, Package, Registered
@@ -27,6 +28,7 @@ from linewright.release.facts import (
     Refused,
     RolledBack,
     Rollout,
+    SeriesRead,
     Serving,
     WhenLogFails,
     Withdrawn,
@@ -613,6 +615,18 @@ def explored_share(metadata: MetadataReader, line: str) -> float:
     return newest[0].explore if newest else 0.0
 
 
+def newest_series(metadata: MetadataReader, line: str) -> str | None:
+    """Return the digest of the newest `SeriesValues` of a line; `None` if no run has read any."""
+    newest = metadata.events(SeriesRead, line=line, newest_first=True, limit=1)
+    return newest[0].values if newest else None
+
+
+def series_blob(metadata: MetadataReader, line: str) -> str | None:
+    """Return the digest of the bytes of the newest values of the series of a line; `None` if there are none."""
+    values = newest_series(metadata, line)
+    return None if values is None else metadata.get(values, SeriesValues).blob
+
+
 def _serving(metadata: MetadataReader, line: str) -> Serving:
     now, canary = metadata.pointer(line), canary_of(metadata, line)
     champion = None
@@ -631,6 +645,7 @@ def _serving(metadata: MetadataReader, line: str) -> Serving:
         go=True,
         when_log_fails=when_log_fails(metadata, line),
         explore=explored_share(metadata, line),
+        series=series_blob(metadata, line),
     )
     if canary is None:
         return serving

@@ -14,7 +14,7 @@ from linewright.data.profile.column import Seen, as_declared
 from linewright.data.profile.label import describe_label
 from linewright.data.profile.roles import declared_roles
 from linewright.data.spec import DataSpec, LabelSpec
-from linewright.data.table.survival_labels import CENSORED
+from linewright.data.table.survival_labels import end_of
 from linewright.errors import RequestError
 
 SUSPICIONS: tuple[ColumnCheck, ...] = (
@@ -126,8 +126,7 @@ def seen_as_declared(frame: pl.DataFrame, columns: Iterable[Column], label: Labe
     Of a label that is a time, whether it was censored is left out: it is looked at as a number.
     """
     if label.event is not None:
-        time = pl.col(label.column).cast(pl.String).str.strip_suffix(CENSORED).cast(pl.Float64, strict=False)
-        frame = frame.with_columns(time)
+        frame = frame.with_columns(end_of(pl.col(label.column)))
         columns = [replace(one, type="number") if one.name == label.column else one for one in columns]
     return {
         column.name: as_declared(column.name, column.type, frame[column.name])

@@ -200,7 +200,7 @@ def _guess_time(free: Columns) -> tuple[str | None, str]:
         return best.name, f"{best.type}s from {low} to {high}{others}"
     for column in free.values():
         if column.type in NUMBERS and not column.missing and {"time", "timestamp", "ts"} & set(column.words):
-            if _is_unix(column):
+            if is_unix(column):
                 return column.name, "whole numbers that read as Unix seconds"
             if column.distinct > _FEW and column.values.is_sorted():
                 return column.name, "numbers that never fall from row to row"
@@ -210,13 +210,14 @@ def _guess_time(free: Columns) -> tuple[str | None, str]:
 def time_doubt(column: Seen) -> dict[str, int | float | str]:
     """Return the range of a column of plain numbers that may not be a time; nothing where it reads as one."""
     is_named = (TIME_WORDS | COUNTED) & set(column.words)
-    if column.type not in NUMBERS or is_named or _is_unix(column) or column.values.is_sorted():
+    if column.type not in NUMBERS or is_named or is_unix(column) or column.values.is_sorted():
         return {}
     low, high = map(str, column.ends)
     return {"low": low, "high": high}
 
 
-def _is_unix(column: Seen) -> bool:
+def is_unix(column: Seen) -> bool:
+    """Return whether whole numbers are likely seconds since 1970, of the last decades."""
     low, high = column.ends
     first, last = _UNIX_SECONDS
     return column.type == "integer" and column.present > 0 and low >= first and high <= last

@@ -171,7 +171,8 @@ def build_table(
     named = dict(_named(data))
     _refuse_unknown(named | _named_event(data), columns, data)
     if data.label.event is not None:
-        columns, batches = [name for name in columns if name != data.label.event], timed(batches, data.label)
+        gone = {data.label.event, data.label.start}
+        columns, batches = [name for name in columns if name not in gone], timed(batches, data.label)
         if isinstance(rows, Raw):
             rows = replace(rows, frame=with_one_label(rows.frame, data.label))
             batches = rows.batches
@@ -336,9 +337,10 @@ def _named(data: DataSpec) -> Iterator[tuple[str, str]]:
     """Every column that the line names outside its contract, with the place that names it."""
     table, label = data.table, data.label
     for part in ("key", "time", "known", "group", "subject", "weight"):
-        name = getattr(table, part)
-        if name is not None:
-            yield name, f"table.{part}"
+        names = table.groups if part == "group" else (getattr(table, part),)
+        for name in names:
+            if name is not None:
+                yield name, f"table.{part}"
     for number, name in enumerate(table.exclude):
         yield name, f"table.exclude[{number}]"
     for number, name in enumerate(data.checks.known):
@@ -353,7 +355,8 @@ def _named(data: DataSpec) -> Iterator[tuple[str, str]]:
 
 
 def _named_event(data: DataSpec) -> dict[str, str]:
-    return {} if data.label.event is None else {data.label.event: "label.event"}
+    parts = {"label.event": data.label.event, "label.start": data.label.start}
+    return {name: where for where, name in parts.items() if name is not None}
 
 
 def _refuse_unknown(named: Mapping[str, str], columns: Sequence[str], data: DataSpec) -> None:
@@ -403,7 +406,7 @@ def _demanded(name: str, rule: ColumnRule, data: DataSpec) -> ColumnRule:
         demands |= {"nullable": False, "min": max(rule.min, 0) if isinstance(rule.min, (int, float)) else 0}
     if data.recommend is not None and name in {data.table.group, data.label.column}:
         demands["nullable"] = False  # an event is of a user and an item
-    if data.forecast is not None and name == data.table.group:
+    if data.forecast is not None and name in data.table.groups:
         demands["nullable"] = False
     if demands and (rule.on_breach or data.contract.on_breach) == "warn":
         demands["on_breach"] = "quarantine"  # the line relies on these: a warning would let the row in

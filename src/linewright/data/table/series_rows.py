@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import cast
 
 import numpy as np
 import polars as pl
@@ -9,7 +10,8 @@ import polars as pl
 from linewright.data.facts import Column
 from linewright.data.spec import RECENT, UNTIL, DataSpec, ForecastSpec
 from linewright.errors import SpecError
-from linewright.text.lists import to_numbers_text
+from linewright.text.lists import read_list, spelled, to_list_text, to_numbers_text
+from linewright.text.newest_values import MOST_VALUES, NewestValues
 from linewright.text.steps import season_of, step_numbers, step_of
 
 MOST_ROWS = 20_000
@@ -85,10 +87,18 @@ def rows_of_series(
             allowed="the column of the dates, times or whole numbers of the values",
         )
     group, label = data.table.group, data.label.column
-    names = [*([group] if group else []), time, RECENT, *spec.known_ahead, UNTIL, label]
+    keys = [name for name in data.table.groups if name != group]
+    names = [*keys, *([group] if group else []), time, RECENT, *spec.known_ahead, UNTIL, label]
     _refuse_names(names, frame)
     series = _series(frame, data)
     steps = steps_of(spec, _typical(series), is_number=not frame[time].dtype.is_temporal())
+    if spec.max_age is not None and not frame[time].dtype.is_temporal():
+        raise SpecError(
+            "how old a value is follows from its date or time, and these times are plain numbers",
+            where="forecast.max_age",
+            found=spec.max_age,
+            hint="remove it, or make a date of the number in table.sql",
+        )
     grids = [_grid(one, steps) for one in series]
     cells = list(_cells(grids, spec, steps))
     if not cells:
@@ -110,7 +120,14 @@ def rows_of_series(
         )
     made: dict[str, pl.Series] = {}
     if group:
-        made[group] = pl.Series(group, [one.grid.name for one in cells], dtype=frame[group].dtype)
+        dtype = pl.String if keys else frame[group].dtype
+        made[group] = pl.Series(group, [one.grid.name for one in cells], dtype=dtype)
+    if keys:
+        first = _with_series(frame, data).unique(group, keep="first", maintain_order=True)
+        of_name = {row[0]: row[1:] for row in first.select(group, *keys).iter_rows()}
+        for number, name in enumerate(keys):
+            values = [of_name[one.grid.name][number] for one in cells]
+            made[name] = pl.Series(name, values, dtype=frame[name].dtype)
     for name, place in ((time, "at"), (UNTIL, "until")):
         made[name] = _times(name, [getattr(one, place) for one in cells], frame[time].dtype)
     made[RECENT] = pl.Series(RECENT, [to_numbers_text(one.recent) for one in cells], dtype=pl.String)
@@ -124,10 +141,49 @@ def rows_of_series(
     return found.sort(order, maintain_order=True), tuple(
         Column(name=name, type="numbers", nullable=False)
         if name in lists
+        else Column(name=name, type="text", nullable=False)
+        if name == group and keys
         else described[time if name == UNTIL else name]
         if name != UNTIL
         else Column(name=UNTIL, type=described[time].type, nullable=False, format=described[time].format)
         for name in names
+    )
+
+
+def newest_values(frame: pl.DataFrame, columns: Sequence[Column], data: DataSpec) -> NewestValues | None:
+    """Return the newest values of each series, as many as are read of one; `None` if there are none, or more than an endpoint keeps.
+
+    Parameters
+    ----------
+    frame, columns, data
+        As for `rows_of_series`, which refuses what is wrong with them.
+    """
+    spec, time = data.forecast, data.table.time
+    if spec is None or time is None:
+        return None
+    series = _series(frame, data)
+    steps = steps_of(spec, _typical(series), is_number=not frame[time].dtype.is_temporal())
+    if not series or sum(min(len(one.values), steps.recent) for one in series) > MOST_VALUES:
+        return None
+    grids = [_grid(one, steps) for one in series]
+    kept = [one.values[-steps.recent :] for one in grids]
+    if sum(map(len, kept)) > MOST_VALUES:
+        return None
+    keys = data.table.groups
+    names = [
+        tuple(read_list(str(one.name)) if len(keys) > 1 else spelled([cast("str", one.name)])) if keys else ()
+        for one in grids
+    ]
+    return NewestValues.of(
+        keys=keys,
+        time=time,
+        type=next(column.type for column in columns if column.name == time),
+        label=data.label.column,
+        every=steps.every,
+        max_age=spec.max_age,
+        series=[
+            (name, int(one.at[-1]), values) for name, one, values in zip(names, grids, kept, strict=True)
+        ],
     )
 
 
@@ -197,7 +253,11 @@ def _series(frame: pl.DataFrame, data: DataSpec) -> list[_Series]:
     spec, time, group, label = data.forecast, str(data.table.time), data.table.group, data.label.column
     assert spec is not None  # noqa: S101 -- asked by its only user
     wanted = [*([group] if group else []), time, label, *spec.known_ahead]
-    there = frame.select(wanted).filter(pl.col(label).is_not_null() & pl.col(time).is_not_null())
+    there = (
+        _with_series(frame, data)
+        .select(wanted)
+        .filter(pl.col(label).is_not_null() & pl.col(time).is_not_null())
+    )
     if group:
         there = there.filter(pl.col(group).is_not_null())
     for name in (label, *spec.known_ahead):
@@ -228,6 +288,20 @@ def _series(frame: pl.DataFrame, data: DataSpec) -> list[_Series]:
         if part.height
     ]
     return sorted(found, key=lambda one: str(one.name))
+
+
+def _with_series(frame: pl.DataFrame, data: DataSpec) -> pl.DataFrame:
+    """Return values with one column that names the series, where several do."""
+    group, keys = data.table.group, data.table.groups
+    if group is None or len(keys) < 2:
+        return frame
+    if group in frame.columns:
+        raise SpecError(
+            "a column has the name of what several columns make", where="table.group", found=group
+        )
+    rows = frame.select(keys).iter_rows()
+    names = [None if None in row else to_list_text(spelled(row)) for row in rows]
+    return frame.with_columns(pl.Series(group, names, dtype=pl.String))
 
 
 def _typical(series: Sequence[_Series]) -> float:

@@ -104,8 +104,9 @@ def write_folder(factory: Factory, model: str, folder: Path) -> DetachedFolder:
             known=now.known,
             when_log_fails=now.when_log_fails,
             explore=now.explore,
+            series=now.series,
         ),
-        artifacts=(version.digest, *read.loaded),
+        artifacts=(version.digest, *read.loaded, *([now.series] if now.series else [])),
     )
     body = msgspec.json.format(msgspec.json.encode(says), indent=2) + b"\n"
     draft = folder.with_name(f".{folder.name}.{os.getpid()}.new")

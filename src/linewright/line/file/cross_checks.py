@@ -102,8 +102,9 @@ def _columns(spec: LineSpec) -> Iterator[Problem]:
         elif column is not None:
             taken[column] = path
     kept_apart = {column: path for column, path in taken.items() if path != ("table", "key")}
-    if table.group in kept_apart:
-        yield _twice(("table", "group"), table.group, kept_apart[table.group])
+    for name in table.groups:
+        if name in kept_apart:
+            yield _twice(("table", "group"), name, kept_apart[name])
     for index, column in enumerate(table.exclude):
         if column == spec.label.column:
             hint = "the label is never a feature; remove it from 'exclude'"
@@ -488,14 +489,19 @@ def _times(spec: LineSpec, task: str) -> Iterator[Problem]:
                 what=f"by when to act is said of labels that are times, and the task is {task}",
                 hint="remove the section; what decisions between two classes are worth is said by value",
             )
-        if label.event is not None:
-            yield Problem(
-                path=("label", "event"),
-                what=f"a column that says what happened is for labels that are times, and the task is {task}",
-                found=label.event,
-                hint="remove it, or write task: survival (of machines: rul)",
-            )
+        for word, found, what in (
+            ("event", label.event, "a column that says what happened"),
+            ("start", label.start, "a time from which on a row is seen"),
+        ):
+            if found is not None:
+                yield Problem(
+                    path=("label", word),
+                    what=f"{what} is for labels that are times, and the task is {task}",
+                    found=found,
+                    hint="remove it, or write task: survival (of machines: rul)",
+                )
         return
+    yield from _start(spec)
     if label.event is None:
         yield Problem(
             path=("label", "column"),
@@ -518,14 +524,30 @@ def _times(spec: LineSpec, task: str) -> Iterator[Problem]:
                 allowed="none",
                 hint="remove it",
             )
-    for name, place in ((label.column, "label.column"), (label.event, "label.event")):
+    for name, place in (
+        (label.column, "label.column"),
+        (label.event, "label.event"),
+        (label.start, "label.start"),
+    ):
         if name in spec.contract.columns:
             yield Problem(
                 path=("contract", "columns", name),
-                what=f"the contract names {place}; the two columns of a time become one label, which needs no rules",
+                what=f"the contract names {place}; the columns of a time become one label, which needs no rules",
                 found=name,
                 hint="remove it from the contract",
             )
+
+
+def _start(spec: LineSpec) -> Iterator[Problem]:
+    table, label, start = spec.table, spec.label, spec.label.start
+    others = (label.column, label.event, table.key, table.time, table.weight, *table.groups, table.subject)
+    if start is not None and start in others:
+        yield Problem(
+            path=("label", "start"),
+            what="the time from which on a row is seen is another column",
+            found=start,
+            hint="name another column",
+        )
 
 
 def _value(spec: LineSpec) -> Iterator[Problem]:
@@ -684,7 +706,7 @@ def _pictures(spec: LineSpec) -> Iterator[Problem]:
 
 def _release(spec: LineSpec) -> Iterator[Problem]:
     release, table = spec.release, spec.table
-    named = [one for one in (table.key, table.group, table.subject) if one is not None]
+    named = [one for one in (table.key, *table.groups, table.subject) if one is not None]
     columns = [*spec.contract.columns, *(one for one in named if one not in spec.contract.columns)]
     if release.unit is not None and spec.contract.columns and release.unit not in columns:
         yield Problem(

@@ -19,6 +19,14 @@ def forecasts(spec: LineSpec) -> Iterator[Problem]:
         says="a line that forecasts says how many steps ahead",
         example="forecast: {horizon: 14}",
     )
+    if len(spec.table.groups) > 1 and spec.train.task != _TASK:
+        yield Problem(
+            path=("table", "group"),
+            what="several columns name a series, and only of lines that forecast",
+            found=", ".join(spec.table.groups),
+            allowed="one column",
+            hint="make one of them in table.sql",
+        )
     if spec.train.task != _TASK or spec.forecast is None:
         return
     if spec.table.time is None:
@@ -29,12 +37,13 @@ def forecasts(spec: LineSpec) -> Iterator[Problem]:
             hint="add table.time",
         )
     yield from _columns(spec)
+    yield from _levels(spec)
     yield from _left_out(spec)
 
 
 def _columns(spec: LineSpec) -> Iterator[Problem]:
     table, known = spec.table, spec.forecast.known_ahead if spec.forecast else ()
-    names = [name for name in (table.group, table.time, spec.label.column) if name is not None]
+    names = [name for name in (*table.groups, table.time, spec.label.column) if name is not None]
     for name in known:
         if name in names or known.count(name) > 1:
             yield Problem(
@@ -59,6 +68,37 @@ def _columns(spec: LineSpec) -> Iterator[Problem]:
                 found=spec.forecast.recent,
                 allowed=f"at least {least}",
             )
+
+
+def _levels(spec: LineSpec) -> Iterator[Problem]:
+    """Give what is wrong with the sums that are to be predicted."""
+    forecast, groups = spec.forecast, spec.table.groups
+    if forecast is None:
+        return
+    if (forecast.reconcile is None) != (not forecast.levels):
+        yield Problem(
+            path=("forecast", "levels" if forecast.reconcile else "reconcile"),
+            what="sums need to know how they are made, and which they are",
+            allowed="reconcile: bottom_up and levels, e.g. [[store], []]",
+            hint="add the other word, or remove this one",
+        )
+    seen = set[frozenset[str]]()
+    for number, level in enumerate(forecast.levels):
+        if len({*level}) < len(level) or not {*level} < {*groups} or frozenset(level) in seen:
+            yield Problem(
+                path=("forecast", "levels", number),
+                what="a level is named by some of the columns of table.group, not all, and stands once",
+                found=", ".join(level) or "[]",
+                allowed=", ".join(groups),
+            )
+        seen.add(frozenset(level))
+    if forecast.levels and forecast.known_ahead:
+        yield Problem(
+            path=("forecast", "levels"),
+            what="a request for a sum cannot bring what is known ahead of each of its series",
+            found=", ".join(forecast.known_ahead),
+            hint="remove known_ahead, or ask for the series and add up",
+        )
 
 
 def _left_out(spec: LineSpec) -> Iterator[Problem]:

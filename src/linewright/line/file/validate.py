@@ -21,7 +21,7 @@ from linewright.line.file.mistakes import ROOT, Mistake, Mistakes, did_you_mean,
 from linewright.line.file.yaml_nodes import Entries, Items, Node, Scalar
 from linewright.line.spec import LINE_NAME
 from linewright.people.spec import ADDRESS, GOAL_LINES, GOAL_NAME, ISSUER, ORIGIN, SCOPE, SECRET, SERVER, URL
-from linewright.spec import OneOf, OneWord, Spec, descriptions, first_required
+from linewright.spec import OneOf, OneWord, OrNames, Spec, descriptions, first_required
 from linewright.text.suggest import nearest
 
 S = TypeVar("S", bound=Spec)
@@ -122,7 +122,19 @@ def _fit(kind: Any, node: Node, at: _Place) -> Any:
         if isinstance(node, Entries):
             return _fit_model(base, node, at)
         return base() if _is_left_empty(node) and _needs_nothing(base) else _not_a_mapping(base, node, at)
+    if isinstance(node, Items) and (one := next((p for p in constraints if isinstance(p, OrNames)), None)):
+        return _fit_names(one, node, at)
     return _fit_leaf([kind], node, at)
+
+
+def _fit_names(kind: OrNames, node: Items, at: _Place) -> Any:
+    names = _fit_items(str, node, at)
+    if names is UNFIT:
+        return UNFIT
+    try:
+        return kind.to_text(kind.checked(names))
+    except ValueError as error:
+        return at.wrong(node, f"{at.name} cannot have this value", found=", ".join(names), allowed=str(error))
 
 
 def _parts(kind: Any) -> tuple[Any, list[Any]]:

@@ -77,7 +77,8 @@ def _networks(body: dict[str, Any]) -> tuple[str, ...]:
 _NEEDS: Mapping[str, Callable[[str, dict[str, Any]], Needs]] = {
     "dataset": lambda _, body: Needs(contents=tuple(chunk["content"] for chunk in body["chunks"])),
     "quarantine": lambda _, body: Needs(blobs=(body["blob"],)),
-    "ingested": _results("dataset", "quarantine"),
+    "ingested": _results("dataset", "quarantine", "series"),
+    "series_values": lambda _, body: Needs(blobs=(body["blob"],)),
     "split": lambda _, body: Needs(results=(body["dataset"],), blobs=(body["parts"],)),
     "trained": lambda _, body: Needs(
         results=(body["dataset"], body["split"]), blobs=(body["native"], *_given(body))
@@ -123,5 +124,6 @@ _EVENTS: Mapping[str, tuple[str, ...]] = {
     "sealed": ("segment",),
     "accounted": ("account",),
     "rebuilt": ("package",),
+    "series_read": ("values",),
 }
 """Fields of each kind of event that name a result, or several by name."""

@@ -30,7 +30,7 @@ from linewright.line.spec import KeepSpec, LineSpec
 from linewright.line.value.update import keep_account, kept_ledger
 from linewright.model.facts import Registered
 from linewright.release.facts import Promoted, RolledBack
-from linewright.release.promotion import canary_of
+from linewright.release.promotion import canary_of, newest_series
 from linewright.serve.facts import Checkpointed, Segment
 from linewright.serve.feedback.changes import NONE, Chained
 from linewright.serve.feedback.remove import Gone as Removed
@@ -122,13 +122,15 @@ class _Plan:
     datasets: tuple[str, ...] = ()
     models: tuple[str, ...] = ()
     quarantines: tuple[str, ...] = ()
+    series: tuple[str, ...] = ()
+    """Newest values of series; the next run reads others."""
     runs: tuple[str, ...] = ()
     held: tuple[Held, ...] = ()
 
     @property
     def results(self) -> tuple[str, ...]:
         """Digests of the results whose bytes go."""
-        return tuple(sorted((*self.datasets, *self.quarantines, *self.segments)))
+        return tuple(sorted((*self.datasets, *self.quarantines, *self.segments, *self.series)))
 
     def retired(self, labels: int | None) -> Retired:
         """Return it as a result for people, with how many labels went."""
@@ -229,7 +231,7 @@ def blobs_that_go(factory: Factory, planned: Collection[str] = ()) -> set[str]:
     return dead - live
 
 
-_WITH_ROWS = frozenset({"dataset", "quarantine", "segment"})
+_WITH_ROWS = frozenset({"dataset", "quarantine", "segment", "series_values"})
 """Kinds of results whose bytes are rows."""
 
 
@@ -253,6 +255,8 @@ def _plan(factory: Factory, spec: LineSpec, keep: KeepSpec) -> _Plan:
         and (read.dataset in datasets or run in ended)
     }
     newest = {read.quarantine for _, read in readings[:1]}
+    stays = {read.series for _, read in readings if read.dataset not in {*datasets, *known.at}}
+    series = {read.series for _, read in readings if read.series is not None and read.dataset in datasets}
     models = factory.metadata.events(Registered, line=line) if datasets else []
     return _Plan(
         line=line,
@@ -261,6 +265,7 @@ def _plan(factory: Factory, spec: LineSpec, keep: KeepSpec) -> _Plan:
         datasets=datasets,
         models=tuple(f"{line}@{one.model}" for one in models if _dataset_of(factory, one) in set(datasets)),
         quarantines=tuple(sorted(quarantines - newest)),
+        series=tuple(sorted(series - stays - {newest_series(factory.metadata, line)})),
         runs=tuple(noted(factory.engine_url, ended)) if ended else (),
         held=held,
     )

@@ -3,10 +3,11 @@
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
+import msgspec
 import polars as pl
 
 from linewright.data.profile.column import UNUSABLE, Seen, words_of
-from linewright.data.profile.roles import GivenRoles, choose_roles
+from linewright.data.profile.roles import GivenRoles, choose_roles, is_unix
 from linewright.data.spec import HISTORY, NUMBERS, SourceSpec
 from linewright.errors import RequestError
 from linewright.line.new.draft import sources_without_comment
@@ -26,11 +27,32 @@ _USERS = (
     "patient",
     "subscriber",
 )
+_ITEMS = (
+    "item",
+    "product",
+    "movie",
+    "film",
+    "track",
+    "song",
+    "article",
+    "sku",
+    "stock",
+    "book",
+    "page",
+    "video",
+    "isbn",
+)
+_LIKED = ("rating", "stars", "score", "review", "grade")
+_MOST_GRADES = 21
 _AMOUNTS = ("quantity", "qty", "amount", "units", "count")
 _OFTEN = 0.1
 """Share of a user's events that are of an item which the user had before, from which on items may be listed again."""
 _MOST_A_DAY = 3.0
 """Moments of a user in a day, on average, from which on a day is one moment."""
+_MANY_MOMENTS, _SOME_A_DAY = 20_000, 1.5
+"""The same for tables of very many moments, of which each would be a row."""
+_LEAST_EACH, _LEAST_ITEMS = 3.0, 20
+"""Events of a user, on average, and different items, from which on a table is one of events."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,11 +75,21 @@ class _Events:
     time_because: str
     amount: Seen | None
     """A column of amounts, some of them below 1: what was given back."""
+    liked: Seen | None
+    """A column that says how much users liked what they took; it is not used."""
+
+    @property
+    def is_unix(self) -> bool:
+        """Whether times are Unix seconds."""
+        return is_unix(self.time)
 
     @property
     def frame(self) -> pl.DataFrame:
         """User, item and time of the events that count."""
-        kept = {"user": self.user.values, "item": self.item.values.cast(pl.String), "time": self.time.values}
+        time = self.time.values
+        if self.is_unix:
+            time = pl.from_epoch(time, time_unit="s")
+        kept = {"user": self.user.values, "item": self.item.values.cast(pl.String), "time": time}
         frame = pl.DataFrame({name: values.alias(name) for name, values in kept.items()})
         if self.amount is not None:
             frame = frame.filter(self.amount.values > 0)
@@ -125,7 +157,47 @@ def _events(seen: Mapping[str, Seen], given: GivenRoles) -> _Events:
         time=seen[time],
         time_because="you named it" if given.time else roles.time_because,
         amount=amount,
+        liked=next((one for one in others.values() if _says_liked(one)), None),
     )
+
+
+def _says_liked(column: Seen) -> bool:
+    return (
+        column.type in NUMBERS
+        and bool({*words_of(column.name)} & {*_LIKED})
+        and 1 < column.distinct <= _MOST_GRADES
+    )
+
+
+def find_events(seen: Mapping[str, Seen], given: GivenRoles) -> tuple[str, str, str] | None:
+    """Return user, item and time of a table that tells who took what and when, by the names of its columns; `None` of another."""
+    if given.label not in seen or given.key is not None:
+        return None
+    try:
+        events = _events(seen, _with_item(seen, given))
+    except RequestError:  # it is not clear which is which
+        return None
+    users, items = max(events.user.distinct, 1), events.item.distinct
+    is_one = (
+        events.item.present / users >= _LEAST_EACH
+        and items >= _LEAST_ITEMS
+        and events.item.present > 2 * items
+    )
+    return (events.user.name, events.item.name, events.time.name) if is_one else None
+
+
+def _with_item(seen: Mapping[str, Seen], given: GivenRoles) -> GivenRoles:
+    """Return the roles with the item as the label, by its name; as they are if the label is none that rates or counts."""
+    if {*words_of(given.label)} & {*_ITEMS}:
+        return given
+    named = [
+        name
+        for name, one in seen.items()
+        if {*words_of(name)} & {*_ITEMS} and one.type in {"integer", "category", "text"}
+    ]
+    if len(named) == 1 and _says_liked(seen[given.label]):
+        return msgspec.structs.replace(given, label=named[0])
+    raise RequestError("no column names items", where="--label", found=given.label)
 
 
 def _alone(given: GivenRoles) -> GivenRoles:
@@ -169,15 +241,26 @@ def _head(name: str, events: _Events) -> Iterator[str]:
 
 def _table(events: _Events, source: str) -> Iterator[str]:
     yield "table:"
+    if events.liked is not None:
+        name = events.liked.name
+        yield (
+            f"  # {quoted(name)} is not used: each event counts alike. To learn from what was liked alone, add to the sql: "
+            f"where {_in_sql(name)} >= {_good(events.liked)}"
+        )
     lacking = [one for one in (events.user, events.item, events.time) if one.missing]
     wanted = [f"{_in_sql(one.name)} is not null" for one in lacking]
     reasons = [f"{one.missing:,} rows have no {one.name}" for one in lacking]
     if events.amount is not None:
         wanted.append(f"{_in_sql(events.amount.name)} > 0")
         reasons.append(f"{int((events.amount.values <= 0).sum()):,} give something back")
-    if wanted:
-        names = ", ".join(_in_sql(one.name) for one in (events.user, events.item, events.time))
-        sql = " ".join(["select", names, "from", source, "where", " and ".join(wanted)])
+    if events.is_unix:
+        reasons.append(f"{events.time.name} is in Unix seconds")
+    if wanted or events.is_unix:
+        time = _in_sql(events.time.name)
+        made = f"make_timestamp({time} * 1000000) as {time}" if events.is_unix else time
+        names = ", ".join([_in_sql(events.user.name), _in_sql(events.item.name), made])
+        where = ["where", " and ".join(wanted)] if wanted else []
+        sql = " ".join(["select", names, "from", source, *where])
         yield f"  sql: {quoted_sentence(sql)}  # {'; '.join(reasons)}"
     yield f"  group: {quoted(events.user.name)}  # the user: {events.user_because}"
     yield f"  time: {quoted(events.time.name)}  # {events.time_because}"
@@ -194,6 +277,7 @@ def _rest(events: _Events) -> Iterator[str]:
     yield "  columns:"
     for one in (events.user, events.item, events.time):
         kind = "category" if one is events.item else one.type
+        kind = "datetime" if one is events.time and events.is_unix else kind
         words = [f"type: {kind}"]
         if one is events.time and one.format:
             words.append(f"format: {quoted_sentence(one.format)}")
@@ -225,6 +309,14 @@ def _every(frame: pl.DataFrame) -> tuple[str, str] | None:
     days = frame.with_columns(day=pl.col("time").dt.date())
     moments, spans = frame.unique(["user", "time"]).height, days.unique(["user", "day"]).height
     a_day = moments / max(spans, 1)
-    if a_day < _MOST_A_DAY:
+    if a_day < (_SOME_A_DAY if moments > _MANY_MOMENTS else _MOST_A_DAY):
         return None
-    return "1d", f"a user has events at {a_day:.0f} times of a day, which are one moment"
+    return (
+        "1d",
+        f"a user has events at {a_day:.1f} times of a day, which are one moment; without it there are {moments:,}",
+    )
+
+
+def _good(liked: Seen) -> str:
+    """Return the grade that about the better half has at least."""
+    return f"{float(liked.values.drop_nulls().cast(pl.Float64).quantile(0.5, 'higher') or 0):g}"

@@ -2,7 +2,7 @@
 
 import os
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -40,7 +40,7 @@ from linewright.line.check.report import rows_of
 from linewright.line.engines import SENTENCES, absent_modules, check_engine
 from linewright.line.file.read import parse_line
 from linewright.line.new.draft import Draft, source_name, write_draft
-from linewright.line.new.event_draft import draft_events
+from linewright.line.new.event_draft import draft_events, find_events
 from linewright.line.new.imported_model import COLUMNS, bring
 from linewright.line.new.picture_folder import draft_pictures, pictures_in
 from linewright.line.new.series_draft import draft_series
@@ -203,6 +203,7 @@ def new_line(
             *(finding for column in profile.columns for finding in column.findings),
             *draft.doubtful_commas,
             *(_note("renamed", column, name=name) for column, name in renamed.items()),
+            *_events_in(seen, given),
             *of_rows,
         ),
         excluded=tuple(excluded),
@@ -380,6 +381,13 @@ def _check_way(
             allowed="FILE.py:FUNCTION, the file in the factory's folder",
         )
     check_engine(root.resolve(), TrainSpec.model_validate({"python": python, "engine": engine}))
+
+
+def _events_in(seen: Mapping[str, Seen], given: GivenRoles) -> Iterator[Finding]:
+    """Say that a table is one of events, if no task was named."""
+    if (found := find_events(seen, given)) is not None:
+        user, item, time = found
+        yield _note("events", item, user=user, item=item, time=time)
 
 
 def _note(check: str, column: str, **evidence: str) -> Finding:

@@ -22,7 +22,14 @@ from linewright.features.learn import to_columns
 from linewright.line.factory import Factory
 from linewright.line.file.factory_file import FACTORY_FILE
 from linewright.line.predict.broken_rows import Places
-from linewright.line.predict.input_file import open_handed
+from linewright.line.predict.input_file import Handed, open_handed
+from linewright.line.predict.known_rows import (
+    HandedSeries,
+    series_known,
+    to_columns_of_answers,
+    with_known,
+    with_sums,
+)
 from linewright.line.predict.output_file import AnswersFile, to_table
 from linewright.line.predict.request_rows import MOST_NAMED, Asked, AskedPart, look_through
 from linewright.line.predict.sql_columns import with_made
@@ -37,6 +44,7 @@ from linewright.serve.facts import Predictions
 from linewright.serve.http.predict import Loaded
 from linewright.serve.log.ids import first_of_many, ids_from
 from linewright.serve.log.writer import PredictionLog
+from linewright.serve.rows.known_series import with_ages
 from linewright.serve.rows.scalars import spell_all
 from linewright.serve.rows.scorer import Scorer
 from linewright.store.protocols import Version
@@ -102,7 +110,10 @@ def predict_file(
         loaded = _load(factory, version)
         log = files.enter_context(closing(PredictionLog(factory.state / "log" / loaded.line)))
         handed = open_handed(factory, version.line, file, like=_source_of(loaded.package))
-        asked = look_through(with_made(handed, loaded.scorer), loaded.package, strict=strict)
+        known = _with_known(factory, handed, loaded)
+        asked = look_through(
+            with_made(handed, loaded.scorer) if known is None else known, loaded.package, strict=strict
+        )
         pictures = [one for one in loaded.package.columns if one.type == "file" and one.role == "feature"]
         homes = [file if file.is_dir() else file.parent]
         # Entered last, so that it is there before the answers are.
@@ -120,7 +131,14 @@ def predict_file(
                 some = AskedPart(frame[start : start + CHUNK], part.rows[start : start + CHUNK], None)
                 answers.write(
                     _answer(
-                        factory.context, loaded, log, some, places=asked.places, done=done, explain=explain
+                        factory.context,
+                        loaded,
+                        log,
+                        some,
+                        known,
+                        places=asked.places,
+                        done=done,
+                        explain=explain,
                     )
                 )
                 if asked.rows > CHUNK:
@@ -228,6 +246,13 @@ def _load(factory: Factory, version: Version) -> Loaded:
     return Loaded(version.line, generation, Arm(model=version.version, package=version.digest), scorer)
 
 
+def _with_known(factory: Factory, handed: Handed, loaded: Loaded) -> HandedSeries | None:
+    """Return the rows of a file with what is known of their series; `None` if the model reads no series."""
+    if loaded.package.encoder.window is None:
+        return None
+    return with_known(handed, loaded.package, series_known(factory, loaded.line), now=factory.now())
+
+
 def _refuse_precious(factory: Factory, file: Path, out: Path) -> None:
     """Refuse to write answers over the rows that were asked, a source, or the factory's own files."""
     target = real(out)
@@ -266,6 +291,7 @@ def _answer(
     loaded: Loaded,
     log: PredictionLog,
     part: AskedPart,
+    known: HandedSeries | None,
     *,
     places: Places,
     done: _Done,
@@ -277,16 +303,23 @@ def _answer(
     rows, answers = json_rows(frame, package.encoder.lists), scorer.answers(x)
     if explain and package.encoder.items:
         raise cannot_be_explained("lists-items", model=f"{loaded.line}@{loaded.arm.model}", line=loaded.line)
+    numbers: list[int] = part.rows.tolist()
+    if known is not None:
+        answers = with_sums(known, scorer, numbers, answers)
     explained = scorer.explain(x, name=f"{loaded.line}@{loaded.arm.model}") if explain else ()
     ids: list[str] = []
     for records in _records(context, loaded, rows, answers):
         log.append_request(records)
         ids += ids_from(records.first, records.many)
     warnings = scorer.warnings(x, rows)
+    if known is not None:
+        newest = {n: known.newest[row] for n, row in enumerate(numbers) if row in known.newest}
+        warnings = with_ages(warnings, newest)
+        answers = to_columns_of_answers(known, numbers, answers)
     table = to_table(
         frame,
         key=package.key,
-        numbers=[places.number(row) for row in part.rows.tolist()],
+        numbers=[places.number(row) for row in numbers],
         ids=ids,
         answers=[one | why for one, why in zip(answers, explained, strict=True)] if explained else answers,
         warnings=warnings,

@@ -11,7 +11,10 @@ from linewright.line.factory import Factory
 from linewright.line.record.lookup import find_prediction
 from linewright.model.package.model import answer_difference, load
 from linewright.serve.facts import Replaced, Truth
+from linewright.serve.rows.known_series import KnownSeries
+from linewright.serve.rows.reader import in_rows
 from linewright.serve.rows.scorer import TOLERANCE, Scorer
+from linewright.serve.rows.series_sums import score_rows
 
 
 class Replayed(msgspec.Struct, frozen=True, kw_only=True):
@@ -68,9 +71,14 @@ def replay_prediction(factory: Factory, identity: str, *, explain: bool = False)
         )
     record, truth = found
     scorer = Scorer(load(record.digest, factory.artifacts.get), answered=True)
-    x = scorer.matrix([record.row])
+    row = record.row
+    if (values := record.answer.get("values")) is not None:  # a sum of series
+        row = KnownSeries(values, factory.artifacts.get).sum_again(row, scorer.model.package)
     # A list that was shown may have been drawn, by the id of its prediction.
-    said = scorer.answers(x, ids=[record.id], explore=record.answer.get("explore", 0.0))[0]
+    x, answers = score_rows(
+        scorer, [row], in_rows, ids=[record.id], explore=record.answer.get("explore", 0.0)
+    )
+    said = answers[0]
     computed = msgspec.json.decode(msgspec.json.encode(said))  # as the log has it
     name = f"{record.line}@{record.model}"
     return Replayed(

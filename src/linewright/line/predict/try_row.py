@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from datetime import date, datetime
 from itertools import islice
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import msgspec
 import numpy as np
@@ -17,12 +17,15 @@ from linewright.data.facts import Dataset
 from linewright.errors import LinewrightError, RequestError
 from linewright.features.facts import Category, Frequency
 from linewright.line.factory import Factory
+from linewright.line.predict.known_rows import series_known
 from linewright.line.record.registry import find_model
 from linewright.model.facts import Limit, Package, RequestColumn, Trained
 from linewright.model.package.model import load, read_golden
 from linewright.model.task_facts import has_classes
 from linewright.release.promotion import limits_of
+from linewright.serve.rows.known_series import newest_time, with_ages
 from linewright.serve.rows.scorer import Scorer
+from linewright.serve.rows.series_sums import score_rows
 from linewright.store.protocols import Version
 from linewright.text.numbers import figure
 
@@ -116,6 +119,7 @@ def request_form(factory: Factory, line: str) -> RequestForm:
     """Return what a row that asks the champion of a line may hold, with one that it knows as the example."""
     served = _served(factory, line)
     package, example = served.package, dict[str, Any]()
+    known = _known_fields(factory, served)
     with suppress(LinewrightError):  # without its golden rows a form has no example
         rows = read_golden(package, factory.artifacts.get).rows
         example = rows[0] if rows else example
@@ -128,11 +132,45 @@ def request_form(factory: Factory, line: str) -> RequestForm:
         label=package.label,
         task=package.task,
         classes=package.classes if has_classes(package.task) else (),
-        fields=tuple(
-            _field(each, served.limits.get(each.name), levels.get(each.name, ()), example.get(each.name))
-            for each in package.columns
-            if each.role == "feature"
+        fields=(
+            *(one for one in known if one.name not in package.encoder.columns),
+            *(
+                next((one for one in known if one.name == each.name), None)
+                or _field(
+                    each, served.limits.get(each.name), levels.get(each.name, ()), example.get(each.name)
+                )
+                for each in package.columns
+                if each.role == "feature"
+            ),
         ),
+    )
+
+
+def _known_fields(factory: Factory, served: _Served) -> tuple[RequestField, ...]:
+    """Return the fields of a series whose newest values are known: its name; its values and their time may be left empty."""
+    package, window = served.package, served.package.encoder.window
+    if window is None or (values := series_known(factory, served.version.line).read()) is None:
+        return ()
+    columns = {column.name: column for column in package.columns}
+    if not values.names or not {*values.keys, window.time, window.recent} <= columns.keys():
+        return ()
+    newest = newest_time(values, 0)
+    examples = {window.time: newest if window.known else None, window.recent: None}
+    examples |= dict(zip(values.keys, values.names[0], strict=True))
+    allowed = {
+        key: tuple(islice(sorted({name[place] for name in values.names}), MOST_LEVELS))
+        for place, key in enumerate(values.keys)
+    }
+    return tuple(
+        RequestField(
+            name=name,
+            type=columns[name].type,
+            is_needed=False,
+            nullable=True,
+            allowed=allowed.get(name, ()),
+            example=example,
+        )
+        for name, example in examples.items()
     )
 
 
@@ -166,8 +204,13 @@ def try_row(factory: Factory, line: str, row: Mapping[str, Any]) -> Tried:
     scorer = Scorer(load(served.version.digest, factory.artifacts.get), limits)
     types = {each.name: each.type for each in served.package.columns}
     asked = {name: _typed(value, types.get(name, "text")) for name, value in row.items()}
-    x = scorer.matrix([asked], place=_place)
-    answer, name = scorer.answers(x)[0], f"{line}@{served.version.version}"
+    series = series_known(factory, served.version.line)
+    filled = series.fill([asked], served.package, now=factory.now(), place=_place)
+    asked = dict(cast("Mapping[str, Any]", filled.rows[0]))
+    x, answers = score_rows(scorer, filled.rows, _place)
+    answer, name = answers[0], f"{line}@{served.version.version}"
+    if (newest := filled.newest.get(0)) is not None:
+        answer |= {"newest": newest.newest, "age": newest.age}
     try:
         explained = scorer.explain(x, [answer], name=name, rows=[asked])[0]
     except RequestError as error:
@@ -181,7 +224,7 @@ def try_row(factory: Factory, line: str, row: Mapping[str, Any]) -> Tried:
         digest=served.version.digest,
         row=asked,
         answer=answer,
-        warnings=tuple(scorer.warnings(x, [asked]).get(0, ())),
+        warnings=tuple(with_ages(scorer.warnings(x, [asked]), filled.newest).get(0, ())),
         explained=explained,
         changes=changes,
         looked_at=looked_at,

@@ -1,13 +1,15 @@
 """The facts of a model card, gathered from the record."""
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from linewright.data.dataset.version import read_dataset
 from linewright.data.facts import Dataset
 from linewright.line.factory import Factory
 from linewright.line.facts import Declared
 from linewright.line.record.alerts import proposal_because
-from linewright.line.record.evidence import accepted_of, evidence_of
+from linewright.line.record.evidence import Evidence, accepted_of, evidence_of
 from linewright.line.record.registry import declared_before, is_made_elsewhere, lists_valued, rebuilt_of
 from linewright.line.release.excluded_columns import in_spite, unequal
 from linewright.line.release.excluded_text import unequal_in_words
@@ -58,6 +60,7 @@ def card_facts(factory: Factory, version: Version) -> CardFacts:
         decision_digest=digests.get("decision"),
         evaluation=evidence.evaluation,
         evaluation_digest=digests.get("evaluation"),
+        misread=() if dropped else _names_of_misread(factory, version.line, evidence, spec),
         explanation=evidence.explanation,
         explanation_digest=digests.get("explanation"),
         certificate=evidence.certificate,
@@ -96,6 +99,18 @@ def _example(factory: Factory, package: Package) -> Example | None:
         return None
     golden = read_golden(package, factory.artifacts.get)
     return Example(row=dict(golden.rows[0]), answer=dict(golden.predictions[0])) if golden.rows else None
+
+
+def _names_of_misread(
+    factory: Factory, line: str, evidence: Evidence, spec: Mapping[str, Any]
+) -> tuple[str, ...]:
+    """Return the keys of the pictures that were misread, or their digests; none for who may not see rows."""
+    found = evidence.evaluation.misread if evidence.evaluation else ()
+    if not found or not factory.may("view-rows", line):
+        return ()
+    key = spec.get("table", {}).get("key") or evidence.package.encoder.pictures[0].column
+    names = read_dataset(evidence.dataset, factory.artifacts, factory.metadata, [key])[key]
+    return tuple(str(names[one.row]) for one in found)
 
 
 def _events(factory: Factory, version: Version) -> tuple[Event, ...]:

@@ -2,12 +2,13 @@
 
 from collections.abc import Sequence
 
+from linewright.data.facts import Ingested
 from linewright.line.factory import Factory
 from linewright.line.record.alerts import open_alerts
 from linewright.line.record.registry import find_model
 from linewright.line.spec import LineSpec
-from linewright.release.endpoint_settings import configure
-from linewright.release.facts import Configured, WhenLogFails
+from linewright.release.endpoint_settings import configure, tell_series
+from linewright.release.facts import Configured, SeriesRead, WhenLogFails
 from linewright.release.promotion import when_log_fails
 from linewright.serve.facts import Outage
 from linewright.serve.log.outages import Found, outages_of
@@ -25,6 +26,13 @@ def follow_file(factory: Factory, spec: LineSpec) -> Configured | None:
         log_fails=spec.release.when_log_fails,
         explore=spec.recommend.explore if spec.recommend else 0.0,
     )
+
+
+def follow_series(factory: Factory, line: str, read: Ingested) -> SeriesRead | None:
+    """Have endpoints of a line that forecasts know the newest values that a run has read; return the event if that is news, else `None`."""
+    if read.series is None:
+        return None
+    return tell_series(factory.context, factory.serving, line, read.series)
 
 
 def tend_log(factory: Factory, line: str) -> Alerted | Cleared | None:

@@ -30,7 +30,7 @@ class Gone:
                 self.segments.setdefault(event.line, set()).update(event.segments)
             case Finished() if self.at and event.ingested is not None:
                 read = metadata.get(event.ingested, Ingested)
-                for digest in (read.dataset, read.quarantine or ""):
+                for digest in (read.dataset, read.quarantine or "", read.series or ""):
                     self.at.pop(digest, None)
             case _:
                 pass

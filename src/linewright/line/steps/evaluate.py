@@ -17,7 +17,7 @@ from linewright.line.check.amounts import amounts_of_rows
 from linewright.line.run_context import Work, compared_by, headline
 from linewright.line.split_rows import label_text, read_rows, weights
 from linewright.line.steps.explained_inputs import inputs_of
-from linewright.line.steps.forecast import naive_scores, series_of
+from linewright.line.steps.forecast import naive_scores, qualities_of_sums, series_of
 from linewright.line.steps.ingest import answered
 from linewright.line.steps.recommend import popular_lists, users_of
 from linewright.line.steps.rival import BASELINE, rival_of
@@ -25,7 +25,7 @@ from linewright.model.evaluate.against_linear import beside_linear
 from linewright.model.evaluate.decision_changes import redecided
 from linewright.model.evaluate.measure import evaluate, measured_of
 from linewright.model.explain.report import HeldOut, with_missed
-from linewright.model.facts import Certificate, ClusterKind, Evaluation, Package, Plain, Trained
+from linewright.model.facts import Certificate, ClusterKind, Evaluation, Misread, Package, Plain, Trained
 from linewright.model.gate_reasons import Same
 from linewright.model.gates.certify import Rival, certify
 from linewright.model.metrics.definitions import metric
@@ -39,7 +39,9 @@ from linewright.model.tasks.threshold import choose_threshold
 from linewright.model.tasks.value import Amounts
 from linewright.model.train.scored_rows import from_bytes
 from linewright.store.values import digest_of
+from linewright.text.numbers import figure
 
+MOST_MISREAD = 12
 FEWEST_SERIES = 20
 """Series from which on they are what is drawn; of fewer, blocks of time are."""
 
@@ -185,13 +187,37 @@ def evaluate_step(work: Work) -> Evaluation:
         raw_scores=None if package.calibration.method == "none" else asked.model.raw_scores(asked.x),
     )
     if work.trained.encoder.listed:  # no columns explain it
-        return msgspec.structs.replace(measured, explanation=work.metadata.keep(work.explanation))
+        return msgspec.structs.replace(
+            measured,
+            explanation=work.metadata.keep(work.explanation),
+            sums=qualities_of_sums(work, rows.truth, rows.scores),
+        )
     told = with_missed(work.explanation, asked.model, asked.held_out, seed=rows.seed)
     plain = _plain(work, rows)
     return msgspec.structs.replace(
         measured,
         explanation=work.metadata.keep(told),
         plain=plain,
+        misread=_misread(work, asked),
+    )
+
+
+def _misread(work: Work, asked: Asked) -> tuple[Misread, ...]:
+    """Return the pictures that were misread, the most probable answers first."""
+    rows = asked.rows
+    if not asked.model.package.encoder.pictures or not work.rules.is_class:
+        return ()
+    answers = rows.said.decided.astype(np.int64)
+    wrong = np.flatnonzero(answers != rows.truth)
+    sure = rows.scores[wrong, answers[wrong]]
+    return tuple(
+        Misread(
+            row=int(work.rows.test[one]),
+            label=int(rows.truth[one]),
+            answer=int(answers[one]),
+            probability=figure(float(rows.scores[one, answers[one]])),
+        )
+        for one in wrong[np.argsort(-sure, kind="stable")][:MOST_MISREAD].tolist()
     )
 
 

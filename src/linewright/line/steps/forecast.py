@@ -1,5 +1,6 @@
 """What the steps of a line that forecasts do with its rows."""
 
+from collections.abc import Sequence
 from importlib.metadata import version
 
 import numpy as np
@@ -8,16 +9,17 @@ from linewright.data.dataset.event_time import moments
 from linewright.data.spec import RECENT, ForecastSpec
 from linewright.data.table.series_rows import Steps
 from linewright.features.encode import layout_of
-from linewright.features.facts import Encoder, SeriesPart, Window
+from linewright.features.facts import Encoder, Level, SeriesPart, Window
 from linewright.line.run_context import Work
 from linewright.line.split_rows import label_text
 from linewright.line.steps.forecast_labels import steps_in
-from linewright.model.facts import Calibration, Trained
+from linewright.model.facts import Calibration, SumQuality, Trained
 from linewright.model.forecast.cuts import SeriesRows
 from linewright.model.forecast.learn import learn_forecast
+from linewright.model.forecast.sums import quality_of_sums
 from linewright.model.tasks.horizons import MORE
-from linewright.text.lists import read_numbers
-from linewright.text.steps import step_names, step_numbers
+from linewright.text.lists import read_numbers, spelled, to_list_text
+from linewright.text.steps import every_in, step_names, step_numbers
 
 _LIBRARIES = ("lightgbm", "numpy", "onnx")
 
@@ -28,7 +30,10 @@ def train_forecast(work: Work, spec: ForecastSpec) -> Trained:
     steps = steps_in(work.rows.frame, work.spec, spec)
     seed = context.seed(work.known["split"])
     taught = _series_rows(work, rows, spec, steps)
-    found = learn_forecast(taught, season=steps.season, seed=seed, report=context.report)
+    levels = [sums_of(work, rows, keys) for keys in spec.levels]
+    of_series = [_of_series(taught.series, one) for one in levels]
+    found = learn_forecast(taught, season=steps.season, seed=seed, levels=of_series, report=context.report)
+    shared = dict(zip(spec.levels, found.shared, strict=True))
     there = ~np.isnan(taught.target)
     means = np.where(there, taught.target, 0.0).sum(axis=0) / np.maximum(there.sum(axis=0), 1)
     return Trained(
@@ -36,7 +41,12 @@ def train_forecast(work: Work, spec: ForecastSpec) -> Trained:
         split=work.known["split"],
         task=work.rules.name,
         classes=(),
-        encoder=_encoder(work, spec, steps),
+        encoder=_encoder(
+            work,
+            spec,
+            steps,
+            levels=tuple(Level(keys=keys, shared=one) for keys, one in shared.items()),
+        ),
         trials=found.trials,
         chosen=found.trials[0].name,
         reason=found.reason,
@@ -74,7 +84,46 @@ def series_of(work: Work, rows: np.ndarray) -> np.ndarray:
     return np.unique(np.asarray(names, dtype=object).astype(str), return_inverse=True)[1]
 
 
-def _encoder(work: Work, spec: ForecastSpec, steps: Steps) -> Encoder:
+def qualities_of_sums(work: Work, target: np.ndarray, scores: np.ndarray) -> tuple[SumQuality, ...]:
+    """Return how good the sums of the forecasts of the test rows are, level by level."""
+    window = work.trained.encoder.window
+    rows, time = work.rows.test, str(work.spec.table.time)
+    if window is None or not window.levels:
+        return ()
+    series = series_of(work, rows)
+    at = step_numbers(moments(work.rows.frame[rows][time]).astype(np.int64), every_in(window.steps))
+    return tuple(
+        quality_of_sums(
+            target,
+            scores,
+            at,
+            _of_series(series, sums_of(work, rows, one.keys)),
+            series,
+            keys=one.keys,
+            shared=one.shared,
+        )
+        for one in window.levels
+    )
+
+
+def sums_of(work: Work, rows: np.ndarray, keys: Sequence[str]) -> np.ndarray:
+    """Return a number for the sum that each row is part of, where sums are of the series that are alike in `keys`."""
+    frame = work.rows.frame[rows]
+    names = [to_list_text(spelled(row)) for row in frame.select(keys).iter_rows()] if keys else []
+    return (
+        np.unique(np.asarray(names, dtype=str), return_inverse=True)[1]
+        if keys
+        else np.zeros(len(rows), dtype=np.int64)
+    )
+
+
+def _of_series(series: np.ndarray, sums: np.ndarray) -> np.ndarray:
+    """Return the sum that each series is part of, from those of its rows."""
+    first = np.unique(series, return_index=True)[1]
+    return sums[first]
+
+
+def _encoder(work: Work, spec: ForecastSpec, steps: Steps, *, levels: tuple[Level, ...]) -> Encoder:
     window = Window(
         recent=RECENT,
         time=str(work.spec.table.time),
@@ -82,6 +131,7 @@ def _encoder(work: Work, spec: ForecastSpec, steps: Steps) -> Encoder:
         steps=step_names(steps.every, spec.horizon),
         season=steps.season,
         length=steps.recent,
+        levels=levels,
     )
     layout = layout_of(window)
     names = [RECENT] * layout.width

@@ -1,5 +1,6 @@
 """What came of forecasts that were logged: newer values say it, so that no feedback is needed."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -10,14 +11,16 @@ from linewright.data.dataset.version import read_dataset
 from linewright.data.facts import Dataset
 from linewright.data.spec import RECENT, UNTIL, ForecastSpec
 from linewright.data.table.series_rows import Steps, steps_of
+from linewright.errors import NotFound, RequestError
 from linewright.line.run_context import Work
 from linewright.line.spec import LineSpec
 from linewright.line.split_rows import label_text
 from linewright.model.facts import Package
 from linewright.serve.facts import Prediction
 from linewright.serve.feedback.parse import MAX_LABELS
+from linewright.serve.rows.known_series import KnownSeries
 from linewright.serve.rows.reader import converter
-from linewright.text.lists import read_numbers
+from linewright.text.lists import read_numbers, to_list_text
 from linewright.text.steps import every_in, step_numbers
 
 
@@ -36,7 +39,7 @@ def settle(work: Work, dataset: str, spec: ForecastSpec) -> int:
 
     A forecast that has a label already keeps it.
     """
-    factory, group, time = work.factory, work.spec.table.group, str(work.spec.table.time)
+    factory, time = work.factory, str(work.spec.table.time)
     feedback = factory.labels_of(work.spec.line)
     waiting: dict[str, list[Prediction]] = {}
     for record, label in feedback.labelled(known_by=factory.now()):
@@ -56,7 +59,7 @@ def settle(work: Work, dataset: str, spec: ForecastSpec) -> int:
         read = converter(column, frozenset(package.missing))
         labels: list[dict[str, Any]] = []
         for record in records:
-            values = came.get("" if group is None else str(record.row.get(group)), {})
+            values = _values_of(work, record, package, came)
             at = read(record.row.get(time))
             start = int(step_numbers(np.array([at], dtype=np.int64), every_in(window.steps))[0])
             ahead = [values.get(start + step) for step in range(1, len(window.steps) + 1)]
@@ -65,6 +68,31 @@ def settle(work: Work, dataset: str, spec: ForecastSpec) -> int:
         for begin in range(0, len(labels), MAX_LABELS):
             kept += feedback.accept(labels[begin : begin + MAX_LABELS], package=package)["accepted"]
     return kept
+
+
+def _values_of(
+    work: Work, record: Prediction, package: Package, came: Mapping[str, dict[int, float]]
+) -> dict[int, float]:
+    """Return what came of the series of an answer by the number of the step; of a sum where each of its series has a value."""
+    digest = record.answer.get("values")
+    if digest is None:
+        return came.get(_series_of(work, record.row), {})
+    try:
+        names = KnownSeries(digest, work.factory.artifacts.get).names_of_parts(record.row, package)
+    except (NotFound, RequestError):  # kept no longer: nobody knows which series it was made of
+        return {}
+    is_one = len(work.spec.table.groups) == 1
+    parts = [came.get(name[0] if is_one else to_list_text(name), {}) for name in names]
+    steps = set(parts[0]).intersection(*parts[1:]) if parts else set[int]()
+    return {step: sum(part[step] for part in parts) for step in sorted(steps)}
+
+
+def _series_of(work: Work, row: Mapping[str, Any]) -> str:
+    """Return the series of a row that was logged, as rows of the dataset name it."""
+    table = work.spec.table
+    if len(table.groups) > 1:
+        return table.group_of(row) or ""
+    return "" if table.group is None else str(row.get(table.group))
 
 
 def _came(work: Work, frame: pl.DataFrame, spec: ForecastSpec) -> dict[str, dict[int, float]]:

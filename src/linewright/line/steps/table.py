@@ -85,6 +85,7 @@ def _ingest_inputs(work: Work) -> dict[str, str]:
         "sources": sorted(spec.sources),
         **({"checks": said} if (said := spec.checks.model_dump(mode="json", exclude_defaults=True)) else {}),
         **_of_task(spec),
+        **_of_answers(spec),
     }
     return {f"source:{name}": work.sources[name] for name in spec.sources} | {
         "table and contract": digest_of(asked),
@@ -97,28 +98,36 @@ def _ingest_inputs(work: Work) -> dict[str, str]:
 def _label(spec: LineSpec, *without: str) -> dict[str, Any]:
     """Return what a line file says of the label; a word of a later version counts only if it is used, so that no line runs again for it."""
     said = spec.label.model_dump(mode="json", exclude=set(without))
-    if said["event"] is None:
-        del said["event"]
+    for later in ("event", "start"):
+        if said[later] is None:
+            del said[later]
     return said
 
 
-_OF_ENDPOINTS = frozenset({"explore"})
+_OF_ENDPOINTS = frozenset({"explore", "max_age"})
 """Fields of a section that change neither rows nor models."""
-_LATER = frozenset({"allowed"})
+_LATER = frozenset({"allowed", "reconcile", "levels"})
 """Fields of a section that 0.1.0 did not have: they are in a key if they are used."""
 
 
 def _of_task(spec: LineSpec) -> dict[str, Any]:
     """Return the section of a task that has one: it makes the rows, and the answers."""
     sections = {"recommend": spec.recommend, "forecast": spec.forecast}
-    asked = {name: one.model_dump(mode="json") for name, one in sections.items() if one is not None}
-    if (said := asked.get("recommend")) is not None:
-        asked["recommend"] = {
-            name: value
-            for name, value in said.items()
-            if name not in _OF_ENDPOINTS and (value or name not in _LATER)
+    return {
+        name: {
+            field: value
+            for field, value in one.model_dump(mode="json").items()
+            if field not in _OF_ENDPOINTS and (value or field not in _LATER)
         }
-    return asked
+        for name, one in sections.items()
+        if one is not None
+    }
+
+
+def _of_answers(spec: LineSpec) -> dict[str, Any]:
+    """Return what is said of the values that endpoints keep, and trains nothing."""
+    max_age = None if spec.forecast is None else spec.forecast.max_age
+    return {} if max_age is None else {"max_age": max_age}
 
 
 def _asked_of_rows(contract: ContractSpec) -> dict[str, Any]:

@@ -446,17 +446,22 @@ def request_columns(
     Of those that are `needed` a value is never missing, for the model has no answer without.
     """
     used, dataset, rows = set(trained.encoder.columns), work.dataset, work.ingested.row_sql
-    optional = (used & set(optional_columns(work.spec))) - set(needed)
+    made = {work.spec.table.group} - {*work.spec.table.groups}
+    window = trained.encoder.window
+    # A request that names a series alone gets the values that are known.
+    known = set() if window is None else {window.recent, window.time}
+    optional = ((used & set(optional_columns(work.spec))) - set(needed)) | known
     of_table = tuple(
         RequestColumn(
             name=column.name,
             type=column.type,
-            nullable=column.nullable and column.name not in needed,
+            nullable=(column.nullable and column.name not in needed) or column.name in known,
             role="feature" if column.name in used else "carried",
             format=column.format,
             optional=column.name in optional,
         )
         for column in dataset.columns
+        if column.name not in made
     )
     names = [column.name for column in dataset.columns]
     return of_table if rows is None else (*of_table, *source_columns(rows, names))

@@ -33,6 +33,28 @@ def confusion(facts: CardFacts) -> Section | None:
     )
 
 
+def misread(facts: CardFacts) -> Section | None:
+    """Return which pictures of the test part were misread; `None` if there are none."""
+    found = facts.evaluation.misread if facts.evaluation else ()
+    if not found:
+        return None
+    names = facts.misread or tuple(f"{one.row + 1:,}" for one in found)
+    classes = facts.package.classes
+    return Section(
+        name="misread",
+        statements=(
+            say("misread.read", facts.evaluation_digest, shown=len(found), named=bool(facts.misread)),
+        ),
+        table=Table(
+            head=("Picture" if facts.misread else "Row", "Label", "Answer", "Probability"),
+            rows=tuple(
+                (name, classes[one.label], classes[one.answer], f"{one.probability:.0%}")
+                for name, one in zip(names, found, strict=True)
+            ),
+        ),
+    )
+
+
 def _statements(evaluation: Evaluation, classes: Sequence[str], cited: str | None) -> Iterator[Statement]:
     counts, is_two = evaluation.confusion, len(classes) == 2
     if evaluation.only_answer is not None:

@@ -1,13 +1,13 @@
 """The chart of a forecast: the recent values of a row, the forecast of the next ones with their intervals, and what came."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, cast
 
 import msgspec
 
 from linewright.charts import Axis, Line, LineChart, Point
-from linewright.model.card.parts import CardFacts, Plot, Section, Table, say
+from linewright.model.card.parts import CardFacts, Plot, Section, Statement, Table, say
 from linewright.text.lists import read_numbers
 from linewright.text.numbers import in_words
 
@@ -29,7 +29,9 @@ def forecast(facts: CardFacts) -> Section | None:
         name="steps",
         statements=(
             say("steps.read", season=window.season, values=answer["recent_used"], horizon=len(window.steps)),
+            *_of_sums(facts),
         ),
+        lead=_sums(facts),
         plots=(
             Plot(
                 title=say("steps.drawn"),
@@ -44,6 +46,35 @@ def forecast(facts: CardFacts) -> Section | None:
                 (str(time), *(in_words(one) for one in numbers))
                 for time, *numbers in zip(*parts, strict=True)
             ),
+        ),
+    )
+
+
+def _of_sums(facts: CardFacts) -> Iterator[Statement]:
+    found = facts.evaluation.sums if facts.evaluation else ()
+    if found:
+        yield say("steps.sums", facts.evaluation_digest)
+    for one in found:
+        if one.shared == 1:
+            yield say("steps.add_up", facts.evaluation_digest, keys=one.keys)
+
+
+def _sums(facts: CardFacts) -> Table | None:
+    """Return how good sums of forecasts are at each level; `None` if there are none."""
+    found = facts.evaluation.sums if facts.evaluation else ()
+    if not found:
+        return None
+    return Table(
+        head=("Sum by", "Sums", "Times", "Error / naive error", "In the 90 % interval"),
+        rows=tuple(
+            (
+                ", ".join(one.keys) or say("steps.all"),
+                f"{one.sums:,}",
+                f"{one.times:,}",
+                "-" if one.error is None else in_words(one.error),
+                "-" if one.coverage is None else f"{one.coverage:.0%}",
+            )
+            for one in found
         ),
     )
 

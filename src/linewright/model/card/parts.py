@@ -51,6 +51,8 @@ class CardFacts(msgspec.Struct, frozen=True, kw_only=True):
     decision_digest: str | None = None
     evaluation: Evaluation | None = None
     evaluation_digest: str | None = None
+    misread: tuple[str, ...] = ()
+    """Names of the pictures that `Evaluation.misread` tells of, for who may see rows; empty for others."""
     explanation: Explanation | None = None
     explanation_digest: str | None = None
     certificate: Certificate | None = None

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from linewright.data.breach_text import breaches_in_words
 from linewright.data.facts import Finding
-from linewright.model.card.classes import confusion
+from linewright.model.card.classes import confusion, misread
 from linewright.model.card.decisions import decisions
 from linewright.model.card.explanation import moved, needed, plotted, weak
 from linewright.model.card.forecast_chart import forecast
@@ -41,6 +41,7 @@ def card_of(facts: CardFacts) -> Card:
         *fairness(facts),
         _metrics(facts),
         confusion(facts),
+        misread(facts),
         survival(facts),
         forecast(facts),
         lists(facts),

@@ -12,6 +12,7 @@ from linewright.model.families.linear import Linear, LinearFitted
 from linewright.model.families.raw_linear import Straight, fit_straight
 from linewright.model.tasks import link_of
 from linewright.model.tasks import task as rules_of
+from linewright.model.tasks.censoring import seen_in
 from linewright.model.tasks.links import HAZARD, Floats, Matrix
 
 MOST_ROWS, MOST_CELLS = 20_000, 4_000_000
@@ -103,7 +104,7 @@ def fit_linear(
 
 def _can_learn(target: npt.NDArray[Any], task: Task) -> bool:
     if link_of(task) is HAZARD:
-        return not np.signbit(target).all()
+        return bool(seen_in(target)[1].any())
     return not link_of(task).is_class or len(np.unique(target)) > 1
 
 

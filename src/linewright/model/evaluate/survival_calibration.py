@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from linewright.model.facts import LeftAt
-from linewright.model.tasks.censoring import brier_at_times, grid_read, kaplan_meier_with_error
+from linewright.model.tasks.censoring import brier_at_times, expected_left, grid_read, kaplan_meier_with_error
 from linewright.text.numbers import figure
 
 Floats = npt.NDArray[np.float64]
@@ -52,7 +52,7 @@ def _all(
     grid = grid_read(classes)
     own, other = (weight @ brier_at_times(places, said) / weight.sum() for said in (left, baseline))
     seen, low, high = seen_left(places, weight, len(grid))
-    said = weight @ left / weight.sum()
+    said = expected_left(places, left, weight)
     for k, time in enumerate(grid.tolist()):
         yield LeftAt(
             time=time,
@@ -75,7 +75,11 @@ def _thirds(places: Floats, left: Floats, weight: Floats, classes: Sequence[str]
     at = np.unique(np.round(np.linspace(0, len(grid), TIMES + 2)[1:-1]).astype(np.int64).clip(1) - 1)
     for third, rows in enumerate(np.array_split(order, 3), start=1):
         seen, low, high = seen_left(places[rows], weight[rows], len(grid))
-        said = weight[rows] @ left[rows] / weight[rows].sum() if weight[rows].any() else np.zeros(len(grid))
+        said = (
+            expected_left(places[rows], left[rows], weight[rows])
+            if weight[rows].any()
+            else np.zeros(len(grid))
+        )
         for k in at.tolist():
             yield LeftAt(
                 time=float(grid[k]),

@@ -25,6 +25,7 @@ from linewright.model.families.forest import Flags, Forest, Ints, fused, trees_i
 from linewright.model.families.lightgbm import BoostedFitted
 from linewright.model.families.linear import LinearFitted, LinearNative
 from linewright.model.families.xgboost import XGBoostFitted
+from linewright.model.tasks.censoring import seen_in
 from linewright.model.tasks.links import HAZARD, LOGISTIC, Floats, Matrix, Valid
 
 Binary = BoostedFitted | LinearFitted | XGBoostFitted
@@ -175,7 +176,7 @@ def _of_intervals(settings: Mapping[str, Any], times: float) -> dict[str, Any]:
 
 
 def by_interval(
-    x: Matrix, places: Floats, weight: Floats, intervals: int
+    x: Matrix, places: npt.NDArray[Any], weight: Floats, intervals: int
 ) -> tuple[Matrix, npt.NDArray[np.int64], Floats]:
     """Return a row for each row and interval that it was seen in, whether it happened in it, and what that counts.
 
@@ -195,13 +196,19 @@ def by_interval(
     >>> rows, happens, mass = by_interval(np.zeros((2, 1), np.float32), np.array([1.5, -0.5]), np.ones(2), 2)
     >>> rows.tolist(), happens.tolist(), mass.tolist()
     ([[0.0, 0.0], [0.0, 1.0], [0.0, 0.0]], [0, 1, 0], [1.0, 1.0, 0.5])
+
+    One that came in the middle of the first.
+
+    >>> by_interval(np.zeros((1, 1), np.float32), np.array([-2 + 0.5j]), np.ones(1), 2)[2].tolist()
+    [0.5, 1.0]
     """
-    at, happened = np.abs(places)[:, np.newaxis], ~np.signbit(places)[:, np.newaxis]
+    to, there, since = seen_in(places)
+    at, happened, entry = to[:, np.newaxis], there[:, np.newaxis], since[:, np.newaxis]
     number = np.arange(intervals)
     # It happens in the interval whose end is the first not before it.
     happens = happened & (np.maximum(np.ceil(at) - 1, 0) == number)
-    # The interval in which it happens counts whole, even if that was in its middle.
-    seen = np.where(happens, 1.0, np.clip(at - number, 0.0, 1.0))
+    # The interval in which it happens counts whole, even if that was in its middle. Before a row came it survived nothing.
+    seen = np.where(happens, 1.0, np.clip(at - number, 0.0, 1.0) - np.clip(entry - number, 0.0, 1.0))
     row, interval = np.nonzero(seen > _SHORTEST)
     rows = np.column_stack([x[row], interval.astype(np.float32)])
     return rows, happens[row, interval].astype(np.int64), weight[row] * seen[row, interval]

@@ -32,6 +32,8 @@ class Whole:
     values: Floats
     known: Floats
     """Shape (columns known ahead, steps)."""
+    start: int = 0
+    """Number of the step of the first value."""
 
 
 def whole_series(rows: SeriesRows) -> list[Whole]:
@@ -53,7 +55,7 @@ def whole_series(rows: SeriesRows) -> list[Whole]:
             known[:, place : place + horizon] = rows.known[row]
         there = np.flatnonzero(~np.isnan(values))
         part = slice(int(there[0]), int(there[-1]) + 1) if len(there) else slice(0, 0)
-        found.append(Whole(values=values[part], known=known[:, part]))
+        found.append(Whole(values=values[part], known=known[:, part], start=base + part.start))
     return found
 
 

@@ -1,6 +1,6 @@
 """Learn a forecast: trees over all series and Theta, weighed by a backtest whose errors also say how wide intervals are."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import lightgbm as lgb
@@ -15,6 +15,7 @@ from linewright.model.families.forest import Forest
 from linewright.model.families.lightgbm_format import exact_text, forest_of
 from linewright.model.forecast.cuts import SeriesRows, Whole, cuts_of, whole_series
 from linewright.model.forecast.graph import ALLOWED, Combination, to_graph, trees_input
+from linewright.model.forecast.sums import shared_errors
 from linewright.model.onnx.session import open_graph
 from linewright.model.reasons import Alternative, ChosenReason, LowestLoss
 from linewright.model.tasks.horizons import COVERED, Horizons
@@ -31,6 +32,8 @@ _FEWEST_STEPS = 2_000
 _ROUNDS = 200
 _WEIGHTS = (0.0, 0.25, 0.5, 0.75, 1.0)
 _FAR = 5.0
+_MOST_TIMES, _MOST_ROWS_OF_SUMS = 120, 40_000
+"""Latest times at which sums are compared, and rows of all series at these."""
 _SETTINGS = {
     "objective": "l1",
     "num_leaves": 31,
@@ -53,6 +56,8 @@ class Forecaster:
     """Best first."""
     reason: ChosenReason
     executed: Executed
+    shared: tuple[float, ...]
+    """Of each level, see `shared_errors`."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -87,6 +92,7 @@ def learn_forecast(
     *,
     season: int,
     seed: int,
+    levels: Sequence[NDArray[np.int64]] = (),
     report: Callable[[Progress], None] = lambda _: None,
 ) -> Forecaster:
     """Learn from rows of series.
@@ -102,6 +108,8 @@ def learn_forecast(
         After how many steps it comes again; 1 for never.
     seed
         Of the choice of cuts, and of trees.
+    levels
+        Of each level, the number of the sum that each series is part of.
 
     Raises
     ------
@@ -122,7 +130,7 @@ def learn_forecast(
     length, horizon = rows.values.shape[1], rows.target.shape[1]
     layout = Layout(horizon=horizon, season=season, known=rows.known.shape[1])
     wholes = whole_series(rows)
-    latest, earlier = _backtest_cuts(wholes, horizon)
+    latest, earlier = _backtest_cuts(wholes, horizon, at_least=_cuts_of_sums(len(wholes)) if levels else 1)
     if not sum(map(len, latest)):
         raise SpecError("no series has values ahead to learn from", where="table", hint="bring longer series")
     report(Progress(step="train", says="theta: the latest cuts of each series", done=0, of=3))
@@ -143,6 +151,7 @@ def learn_forecast(
             losses |= {"theta+trees": _losses(held, mixed[weight])}
         theta = mixed[weight]
     widths = _widths(held, theta)
+    shared = _shared(held, theta, widths, [one.start for one in wholes], levels)
     forest, again = None, None
     if weight > 0:
         report(Progress(step="train", says="trees: all training rows", done=2, of=3))
@@ -165,6 +174,7 @@ def learn_forecast(
         layout=layout,
         trials=_trials(losses, name, held.rows.series, weight),
         reason=_reason(losses, name, held.rows.series),
+        shared=shared,
         executed=Executed(
             folds=1,
             of=1,
@@ -183,11 +193,31 @@ def _first_cut(one: Whole) -> int:
     return min(4, max(len(one.values) - 1, 1))
 
 
+def _cuts_of_sums(series: int) -> int:
+    """Return how many cuts of each series a backtest of sums has."""
+    return max(1, min(_MOST_TIMES, _MOST_ROWS_OF_SUMS // max(series, 1)))
+
+
+def _shared(
+    held: _Encoded,
+    z: Floats,
+    widths: Sequence[float],
+    starts: Sequence[int],
+    levels: Sequence[NDArray[np.int64]],
+) -> tuple[float, ...]:
+    """Return of each level how far errors go together, in the cuts of a backtest."""
+    rows = held.rows
+    errors = rows.target - held.values(z)
+    spread = held.part("spread") * np.asarray(widths)
+    at = np.asarray(starts, dtype=np.int64)[rows.series] + rows.at - 1
+    return tuple(figure(shared_errors(errors, spread, at, level, rows.series)) for level in levels)
+
+
 def _backtest_cuts(
-    wholes: list[Whole], horizon: int
+    wholes: list[Whole], horizon: int, *, at_least: int = 1
 ) -> tuple[list[NDArray[np.int64]], list[NDArray[np.int64]]]:
     """Return the latest cuts of each series, and those whose values ahead end before the first of these."""
-    wanted = -(-COMPARED // max(len(wholes), 1))
+    wanted = max(at_least, -(-COMPARED // max(len(wholes), 1)))
     latest, earlier = [], []
     for one in wholes:
         last = len(one.values) - horizon

@@ -385,7 +385,7 @@ def class_units(
     codes: npt.NDArray[Any], weight: Floats, clusters: npt.NDArray[Any] | None, *, classes: int
 ) -> list[int]:
     """Count the rows, or groups, of weight above 0 in each of at least `classes` classes; none for numbers."""
-    if codes.dtype.kind == "f":
+    if codes.dtype.kind in "fc":
         return []
     classes = max(classes, int(codes.max(initial=-1)) + 1)
     return [count_units(np.flatnonzero((codes == code) & (weight > 0)), clusters) for code in range(classes)]

@@ -7,7 +7,7 @@ import numpy.typing as npt
 
 from linewright.model.metrics.definitions import Floats, MetricRule, Statistic, divide
 from linewright.model.task_facts import METRIC_FACTS
-from linewright.model.tasks.censoring import brier_at_times, share_seen
+from linewright.model.tasks.censoring import brier_at_times, seen_in, share_seen
 
 Places = npt.NDArray[Any]
 """Where times stand on the grid, negative where they are censored."""
@@ -32,11 +32,11 @@ def _concordance(places: Places, left: Floats) -> Statistic:
     .. [1] H. Uno, T. Cai, M. J. Pencina, R. B. D'Agostino and L. J. Wei, On the C-statistics for evaluating overall adequacy of risk
        prediction procedures with censored survival data, Statistics in Medicine 30 (2011), 1105-1117.
     """
-    at, happened, life = np.abs(places), ~np.signbit(places), left.sum(axis=1)
+    (at, happened, entry), life = seen_in(places), left.sum(axis=1)
     counts = np.where(happened & (at <= left.shape[1]), share_seen(places, at) ** -2.0, 0.0)
     parts = max(1, -(-len(places) * len(places) // _MOST_PAIRS))
     blocks = [np.arange(start, len(places), parts) for start in range(min(parts, len(places)))]
-    known = [_pairs(at[rows], happened[rows], life[rows], counts[rows]) for rows in blocks]
+    known = [_pairs(at[rows], happened[rows], entry[rows], life[rows], counts[rows]) for rows in blocks]
 
     def concordant(weights: Floats) -> Floats:
         right, every = np.zeros(len(weights)), np.zeros(len(weights))
@@ -50,10 +50,11 @@ def _concordance(places: Places, left: Floats) -> Statistic:
 
 
 def _pairs(
-    at: Floats, happened: npt.NDArray[np.bool_], life: Floats, counts: Floats
+    at: Floats, happened: npt.NDArray[np.bool_], entry: Floats, life: Floats, counts: Floats
 ) -> tuple[Floats, Floats]:
     """Return for each pair what it counts if it is put in order (a tie by half), and what it counts."""
     is_later = (at > at[:, np.newaxis]) | ((at == at[:, np.newaxis]) & ~happened)
+    is_later &= entry < at[:, np.newaxis]  # who had not come yet was not left
     pairs = np.where(is_later, counts[:, np.newaxis], 0.0)
     order = (life > life[:, np.newaxis]) + 0.5 * (life == life[:, np.newaxis])
     return pairs * order, pairs

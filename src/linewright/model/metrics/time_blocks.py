@@ -68,7 +68,7 @@ def blocks_in_time(truth: npt.NDArray[Any], scores: Iterable[Floats]) -> npt.NDA
 def _errors(truth: npt.NDArray[Any], scores: Floats) -> Floats:
     if scores.ndim == 1:
         return np.abs(truth - scores)
-    if truth.dtype.kind == "f":  # places of times, and curves
+    if truth.dtype.kind in "fc":  # places of times, and curves
         return brier_at_times(truth, scores).mean(axis=1)
     return 1 - scores[np.arange(len(truth)), truth]
 

@@ -3,9 +3,13 @@
 A label is a text, as R prints a ``Surv``: ``"12.5"`` happened at 12.5, ``"12.5+"`` had not happened by 12.5, when it was last seen. A
 *place* is the position of a time on a grid of k rising times: 3.25 is a quarter of the way from the third to the fourth, and a time beyond
 the last stands between k and k + 1. Places of times that are censored are negative (that of a censored 0 is -0.0).
+
+A row may be seen only from some time on, ``"(5,12.5]"`` or ``"(5,12.5+]"``: before 5 nobody would have known of it, so that it survived nothing then
+(left truncation). Its place is a complex number, whose imaginary part is the place of that time.
 """
 
 import math
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -15,6 +19,8 @@ import numpy.typing as npt
 from linewright.errors import SpecError
 
 Floats = npt.NDArray[np.float64]
+Places = npt.NDArray[Any]
+"""Float64, or complex128 if rows are seen from some time on."""
 CENSORED = "+"
 """What stands behind a time at which it had not happened yet."""
 MOST_TIMES = 20
@@ -25,6 +31,7 @@ _ROUND = (1.0, 1.5, 2.0, 2.5, 3.0, 4.0, 5.0, 6.0, 8.0, 10.0)
 _MOST_BEFORE_FIRST = 0.5
 _SMALLEST_SHARE = 0.05
 """A row stands for at most so many others that were censored: one over it."""
+_MOST, _TINY = 1 / _SMALLEST_SHARE, 1e-12
 
 
 def spell_time(time: float, *, happened: bool) -> str:
@@ -39,6 +46,38 @@ def spell_time(time: float, *, happened: bool) -> str:
     return f"{number}{'' if happened else CENSORED}"
 
 
+def spell_span(entry: float, time: float, *, happened: bool) -> str:
+    """Return the label of a row that is seen from some time on.
+
+    Examples
+    --------
+    >>> spell_span(5.0, 12.5, happened=False), spell_span(0.0, 30.0, happened=True)
+    ('(5,12.5+]', '30')
+    """
+    text = spell_time(time, happened=happened)
+    return f"({spell_time(entry, happened=True)},{text}]" if entry > 0 else text
+
+
+def read_span(label: object) -> tuple[float, float, bool] | None:
+    """Return from when on a row is seen, 0 if a label does not say it, and what `read_time` returns.
+
+    Examples
+    --------
+    >>> read_span("(5,12.5+]"), read_span("30"), read_span("(5,5]")
+    ((5.0, 12.5, False), (0.0, 30.0, True), None)
+    """
+    if not (isinstance(label, str) and (found := _SPAN.fullmatch(label.strip()))):
+        said = _read_plain(label)
+        return None if said is None else (0.0, *said)
+    entry, said = _read_plain(found[1]), _read_plain(found[2])
+    if entry is None or said is None or not entry[1] or not entry[0] < said[0]:
+        return None
+    return entry[0], *said
+
+
+_SPAN = re.compile(r"\(([^,+]{1,40}),([^,]{1,40})\]")
+
+
 def read_time(label: object) -> tuple[float, bool] | None:
     """Return the time that a label says, and whether it happened then; `None` if it says none.
 
@@ -49,9 +88,14 @@ def read_time(label: object) -> tuple[float, bool] | None:
 
     Examples
     --------
-    >>> read_time("12.5+"), read_time(3), read_time({"time": 4, "event": False}), read_time("soon")
-    ((12.5, False), (3.0, True), (4.0, False), None)
+    >>> read_time("12.5+"), read_time(3), read_time({"time": 4, "event": False}), read_time("soon"), read_time("(5,9]")
+    ((12.5, False), (3.0, True), (4.0, False), None, (9.0, True))
     """
+    said = read_span(label)
+    return None if said is None else said[1:]
+
+
+def _read_plain(label: object) -> tuple[float, bool] | None:
     happened: object = True
     if isinstance(label, Mapping):
         if set(label) != {"time", "event"}:
@@ -72,8 +116,8 @@ def read_time(label: object) -> tuple[float, bool] | None:
     return (time + 0.0, bool(happened)) if math.isfinite(time) and time >= 0 else None
 
 
-def read_times(labels: Iterable[Any], *, name: str) -> tuple[Floats, npt.NDArray[np.bool_]]:
-    """Return the times that labels say, and whether it happened then, each of shape (n,).
+def read_times(labels: Iterable[Any], *, name: str) -> tuple[Floats, npt.NDArray[np.bool_], Floats]:
+    """Return the times that labels say, whether it happened then, and from when on rows are seen, each of shape (n,).
 
     Raises
     ------
@@ -81,7 +125,7 @@ def read_times(labels: Iterable[Any], *, name: str) -> tuple[Floats, npt.NDArray
         If a label says no time of at least 0; `name` is that of the task.
     """
     texts = list(labels)
-    known = {text: read_time(text) for text in set(texts)}
+    known = {text: read_span(text) for text in set(texts)}
     found = [known[text] for text in texts]
     for row, (text, one) in enumerate(zip(texts, found, strict=True)):
         if one is None:
@@ -92,8 +136,14 @@ def read_times(labels: Iterable[Any], *, name: str) -> tuple[Floats, npt.NDArray
                 allowed='"12.5" or "12.5+"',
                 hint="name the column of times as label.column and that of what happened as label.event",
             )
-    times = np.array([one[0] for one in found if one is not None], dtype=np.float64)
-    return times, np.array([one[1] for one in found if one is not None], dtype=np.bool_)
+    entries, times, happened = (
+        zip(*(one for one in found if one is not None), strict=True) if found else ((), (), ())
+    )
+    return (
+        np.array(times, dtype=np.float64),
+        np.array(happened, dtype=np.bool_),
+        np.array(entries, dtype=np.float64),
+    )
 
 
 def grid_of(times: Floats, happened: npt.NDArray[np.bool_]) -> Floats:
@@ -135,18 +185,38 @@ def _round_step(least: float, *, is_whole: bool) -> float:
     )
 
 
-def places_of(times: Floats, happened: npt.NDArray[np.bool_], grid: Floats) -> Floats:
-    """Return where times stand on a grid.
+def places_of(
+    times: Floats, happened: npt.NDArray[np.bool_], grid: Floats, entries: Floats | None = None
+) -> Places:
+    """Return where times stand on a grid; complex numbers if rows are seen from some time on.
 
     Examples
     --------
     >>> places_of(np.array([5.0, 15.0, 40.0]), np.array([True, False, True]), np.array([10.0, 20.0])).tolist()
     [0.5, -1.5, 2.5]
+    >>> places_of(np.array([15.0]), np.array([False]), np.array([10.0, 20.0]), np.array([5.0])).tolist()
+    [(-1.5+0.5j)]
     """
+    signed = np.copysign(_on_grid(times, grid), np.where(happened, 1.0, -1.0))
+    if entries is None or not entries.any():
+        return signed
+    found = np.empty(len(signed), dtype=np.complex128)
+    found.real, found.imag = signed, _on_grid(entries, grid)
+    return found
+
+
+def seen_in(places: Places) -> tuple[Floats, npt.NDArray[np.bool_], Floats]:
+    """Return where rows were seen to, whether it happened there, and from where on they were seen, each of shape (n,)."""
+    signed: Floats = np.real(places)
+    entry: Floats = np.imag(places) if np.iscomplexobj(places) else np.zeros(len(places))
+    return np.abs(signed), ~np.signbit(signed), entry
+
+
+def _on_grid(times: Floats, grid: Floats) -> Floats:
     k = len(grid)
     inside = np.interp(times, [0.0, *grid], np.arange(k + 1))
     beyond = k + 1 - grid[-1] / np.maximum(times, grid[-1])
-    return np.copysign(np.where(times > grid[-1], beyond, inside), np.where(happened, 1.0, -1.0))
+    return np.where(times > grid[-1], beyond, inside)
 
 
 def times_at(places: Floats, grid: Floats) -> Floats:
@@ -154,7 +224,7 @@ def times_at(places: Floats, grid: Floats) -> Floats:
     return np.interp(places, np.arange(len(grid) + 1), [0.0, *grid])
 
 
-def kaplan_meier(places: Floats, weight: Floats, k: int) -> Floats:
+def kaplan_meier(places: Places, weight: Floats, k: int) -> Floats:
     """Return the share that is left at each of `k` times, as Kaplan and Meier estimate it: shape (k,).
 
     Examples
@@ -166,13 +236,12 @@ def kaplan_meier(places: Floats, weight: Floats, k: int) -> Floats:
     return left
 
 
-def kaplan_meier_with_error(places: Floats, weight: Floats, k: int) -> tuple[Floats, Floats]:
+def kaplan_meier_with_error(places: Places, weight: Floats, k: int) -> tuple[Floats, Floats]:
     """Return what `kaplan_meier` does, and the standard error of each share relative to the share (Greenwood), both of shape (k,)."""
-    at, happened = np.abs(places), ~np.signbit(places)
+    at, happened, entry = seen_in(places)
     moments, of = np.unique(at, return_inverse=True)
     gone = np.bincount(of, weights=weight * happened, minlength=len(moments))
-    every = np.bincount(of, weights=weight, minlength=len(moments))
-    seen = np.cumsum(every[::-1])[::-1]
+    seen = _still_seen(moments, at, entry, weight)
     left = np.cumprod(1 - np.divide(gone, seen, out=np.zeros(len(moments)), where=seen > 0))
     spread = np.divide(gone, seen * (seen - gone), out=np.zeros(len(moments)), where=seen > gone)
     reached = np.searchsorted(moments, np.arange(1, k + 1), side="right")
@@ -181,24 +250,37 @@ def kaplan_meier_with_error(places: Floats, weight: Floats, k: int) -> tuple[Flo
     )
 
 
-def share_seen(places: Floats, asked: Floats) -> Floats:
+def _still_seen(moments: Floats, at: Floats, entry: Floats, weight: Floats) -> Floats:
+    """Return the weight of the rows that are seen at each moment: that came before it, and are there up to it at least."""
+    last = np.bincount(np.searchsorted(moments, at), weights=weight, minlength=len(moments))
+    seen: Floats = np.cumsum(last[::-1].astype(np.float64))[::-1]
+    if not entry.any():
+        return seen
+    # A row that comes at a moment is seen from the next one on.
+    first = np.where(entry > 0, np.searchsorted(moments, entry, side="right"), 0)
+    comes = np.bincount(first, weights=weight, minlength=len(moments) + 1)
+    return seen - (weight.sum() - np.cumsum(comes)[: len(moments)])
+
+
+def share_seen(places: Places, asked: Floats) -> Floats:
     """Return the share of rows that would still be seen just before each of the asked places, had nothing happened.
 
     It is Kaplan's and Meier's estimate of the censoring, at least 0.05: one over it weights what was seen so that it stands for what
     was not.
     """
-    at, censored = np.abs(places), np.signbit(places)
+    at, happened, entry = seen_in(places)
+    censored = ~happened
     moments, of = np.unique(at, return_inverse=True)
     hidden = np.bincount(of, weights=censored, minlength=len(moments))
     every = np.bincount(of, minlength=len(moments))
     # Of what happened and what was censored at one time, the former came first.
-    seen = np.cumsum(every[::-1])[::-1] - (every - hidden)
+    seen = _still_seen(moments, at, entry, np.ones(len(at))) - (every - hidden)
     left = np.cumprod(1 - np.divide(hidden, seen, out=np.zeros(len(moments)), where=seen > 0))
     before = np.searchsorted(moments, asked, side="left")
     return np.maximum(np.concatenate([[1.0], left])[before], _SMALLEST_SHARE)
 
 
-def brier_at_times(places: Floats, left: Floats) -> Floats:
+def brier_at_times(places: Places, left: Floats) -> Floats:
     """Return what each row adds to the Brier score at each time, weighted by the inverse probability of censoring [1]_.
 
     Parameters
@@ -210,7 +292,8 @@ def brier_at_times(places: Floats, left: Floats) -> Floats:
     Returns
     -------
     float64 array, shape (n, k)
-        0 if a row was censored before a time. Its mean over rows estimates that of rows without censoring.
+        0 if a row was censored before a time. Its mean over rows estimates that of rows without censoring. A row that is seen from some
+        time on counts from there on, by what is left then of what was left at that time, and counts for those that have not come yet.
 
     References
     ----------
@@ -222,13 +305,53 @@ def brier_at_times(places: Floats, left: Floats) -> Floats:
     >>> brier_at_times(np.array([0.5, 1.5]), np.array([[0.2, 0.1], [0.9, 0.5]])).round(2).tolist()
     [[0.04, 0.01], [0.01, 0.25]]
     """
-    at, happened = np.abs(places)[:, np.newaxis], ~np.signbit(places)[:, np.newaxis]
+    to, there, since = seen_in(places)
+    at, happened, entry = to[:, np.newaxis], there[:, np.newaxis], since[:, np.newaxis]
     horizons = np.arange(1, left.shape[1] + 1, dtype=np.float64)
     is_gone = happened & (at <= horizons)
     is_left = ~is_gone & (at >= horizons)
     of_gone = 1 / share_seen(places, at)
     of_left = 1 / share_seen(places, horizons)
+    if entry.any():
+        came = entry < horizons
+        # Just behind the place: what is censored at the moment at which a row comes is not of its time.
+        before = np.where(entry > 0, share_seen(places, np.nextafter(entry, np.inf)), 1.0)
+        of_gone, of_left = np.minimum(of_gone * before, _MOST), np.minimum(of_left * before, _MOST)
+        left = np.clip(left / np.maximum(_left_at(left, entry), _TINY), 0.0, 1.0)
+        many = len(left) / np.maximum(came.sum(axis=0), 1)
+        of_gone, of_left = of_gone * came * many, of_left * came * many
     return np.where(is_gone, of_gone * left**2, 0.0) + np.where(is_left, of_left * (1 - left) ** 2, 0.0)
+
+
+def _left_at(left: Floats, places: Floats) -> Floats:
+    """Return what each row has left at its own place, shape (n, 1)."""
+    whole = np.concatenate([np.ones_like(left[:, :1]), left], axis=1)
+    within = np.clip(places, 0.0, left.shape[1])
+    low = np.minimum(within.astype(np.int64), left.shape[1] - 1)
+    before, after = np.take_along_axis(whole, low, axis=1), np.take_along_axis(whole, low + 1, axis=1)
+    return before + (after - before) * (within - low)
+
+
+def expected_left(places: Places, left: Floats, weight: Floats) -> Floats:
+    """Return what curves say is left of the rows that were seen, comparable with `kaplan_meier`: shape (k,).
+
+    It is their mean, unless rows are seen from some time on: then the share that goes in each interval is that of the rows that were seen in it.
+
+    Examples
+    --------
+    >>> expected_left(np.array([1.0, -2.0]), np.array([[0.8, 0.4], [0.6, 0.3]]), np.ones(2)).round(2).tolist()
+    [0.7, 0.35]
+    >>> expected_left(np.array([1 + 0j, -2 + 1j]), np.array([[0.8, 0.4], [0.6, 0.3]]), np.ones(2)).round(2).tolist()
+    [0.8, 0.4]
+    """
+    at, _, entry = seen_in(places)
+    if not entry.any():
+        return weight @ left / weight.sum()
+    before = np.concatenate([np.ones_like(left[:, :1]), left[:, :-1]], axis=1)
+    goes = 1 - left / np.maximum(before, _TINY)
+    number = np.arange(left.shape[1])
+    seen = weight[:, np.newaxis] * ((entry[:, np.newaxis] < number + 1) & (at[:, np.newaxis] > number))
+    return np.cumprod(1 - (seen * goes).sum(axis=0) / np.maximum(seen.sum(axis=0), _TINY))
 
 
 def left_between(left: Floats, grid: Floats, asked: Floats) -> Floats:

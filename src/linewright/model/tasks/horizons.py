@@ -138,6 +138,19 @@ def shares_covered(target: NDArray[Any], scores: NDArray[Any]) -> Floats:
     return _mean(np.where(np.isnan(came), np.nan, inside))
 
 
+def width_of_sum(widths: Floats, shared: float) -> Floats:
+    """Return the half-widths of a sum, shape (horizon,), of those of its series, shape (n, horizon).
+
+    It is the root of ``(1 - shared) * sum(w ** 2) + shared * sum(w) ** 2``: at 0 that of errors that have nothing to do with each other, at 1 their sum.
+
+    Examples
+    --------
+    >>> width_of_sum(np.array([[3.0], [4.0]]), 0.0).tolist(), width_of_sum(np.array([[3.0], [4.0]]), 1.0).tolist()
+    ([5.0], [7.0])
+    """
+    return np.sqrt((1 - shared) * (widths**2).sum(axis=0) + shared * widths.sum(axis=0) ** 2)
+
+
 def horizons_of(answers: Sequence[Mapping[str, Any]]) -> Floats:
     """Return the scores that answers tell.
 

@@ -18,8 +18,9 @@ from linewright.model.tasks.censoring import (
     kaplan_meier,
     left_between,
     places_of,
-    read_time,
+    read_span,
     read_times,
+    spell_span,
     spell_time,
     times_at,
 )
@@ -67,7 +68,7 @@ class Survival(TaskRules):
                 hint="remove `positive`: label.event says what happened",
             )
         count_labels(labels)
-        times, happened = read_times(labels, name=self.name)
+        times, happened, _ = read_times(labels, name=self.name)
         grid = grid_of(times, happened)
         if not len(grid):
             raise SpecError(
@@ -79,15 +80,15 @@ class Survival(TaskRules):
             )
         return tuple(spell_time(time, happened=True) for time in grid.tolist())
 
-    def target(self, labels: Sequence[str] | NDArray[Any], classes: tuple[str, ...]) -> NDArray[np.float64]:
-        """Return the place of each label on the grid of times, negative if it is censored."""
-        times, happened = read_times(labels, name=self.name)
-        return places_of(times, happened, grid_read(classes))
+    def target(self, labels: Sequence[str] | NDArray[Any], classes: tuple[str, ...]) -> NDArray[Any]:
+        """Return the place of each label on the grid of times, as `censoring` has it."""
+        times, happened, entries = read_times(labels, name=self.name)
+        return places_of(times, happened, grid_read(classes), entries)
 
     def spelled(self, value: object) -> str:
         """Return what feedback says as a label, e.g. ``"12.5+"``; empty if it is not a time."""
-        said = read_time(value)
-        return "" if said is None else spell_time(said[0], happened=said[1])
+        said = read_span(value)
+        return "" if said is None else spell_span(said[0], said[1], happened=said[2])
 
     def baseline(
         self,

@@ -3,7 +3,7 @@
 Work is counted, never timed, so that equal tables get equal plans on any machine.
 """
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from math import ceil, inf, log2
 from types import MappingProxyType
@@ -258,7 +258,21 @@ def planned(budget: Budget, size: Size, also: Collection[str] = ()) -> tuple[Set
     settings = (settings[0], *(one for one in ALSO if one.family in also), *settings[1:])
     if isinstance(budget, TrialsBudget):
         settings = settings[: budget.trials]
-    return tuple(sized(setting, budget, size) for setting in settings)
+    fitted = tuple(sized(setting, budget, size) for setting in settings)
+    return fitted if isinstance(budget, TrialsBudget) else (*fitted, *_loose(settings, size))
+
+
+def _loose(settings: Sequence[Setting], size: Size) -> Iterator[Setting]:
+    """Give the plain linear model of a wide table as it is of any other: columns of pictures and texts say much together, and folds decide.
+
+    Examples
+    --------
+    >>> [one.settings["c"] for one in planned("quick", Size(rows=600, width=2_500, outputs=1)) if one.family == "linear"]
+    [0.003, 0.3]
+    """
+    for one in settings:
+        if one.name == "lin" and size.width > _WIDE:
+            yield replace(one, name="lin.loose")
 
 
 def _bought(budget: Budget) -> Bought:

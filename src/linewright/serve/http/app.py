@@ -78,6 +78,7 @@ from linewright.store.names import file_of, is_line_name, line_path
 
 INLINE_ROWS = 64
 INLINE_BYTES = 32_768
+_INLINE_VALUES = 4_096
 """Larger requests are computed in a thread, as are those that wait for the disk or are explained, so that small ones beside
 them do not wait."""
 GC_THRESHOLD = (5_000, 10, 10)
@@ -466,6 +467,7 @@ class App:
                 self._outages_of(name).count if live.answers_unlogged else None,
                 LocalArtifacts(self._state / "artifacts"),
                 live.explore,
+                live.series,
             )
             return await work(loaded)
         finally:
@@ -585,7 +587,7 @@ class App:
                 small=False,
                 aside=ask.durable or ask.explain,
             )
-        if 0 < len(ask.rows) <= INLINE_ROWS and not (ask.durable or ask.explain):
+        if 0 < len(ask.rows) <= inline_rows(loaded) and not (ask.durable or ask.explain):
             return self._together.predict(loaded, ask)
         work = partial(answer.predict, loaded, self._log(loaded.line), ask)
         if ask.durable and not ask.explain and ask.rows:
@@ -632,7 +634,7 @@ class App:
         gate.owe(len(asked.rows))
         work = partial(answer.infer, loaded, self._log(loaded.line), asked)
         aside = asked.durable or asked.explain
-        is_small = len(asked.rows) <= INLINE_ROWS and not aside
+        is_small = len(asked.rows) <= inline_rows(loaded) and not aside
         if loaded.scorer.is_slow:
             response = await self._compute(work, small=False, aside=aside)
         elif asked.durable and not asked.explain:
@@ -663,6 +665,14 @@ class App:
         told = added(await self._told_by_all())
         text = Metrics(told.tallies).exposition(told.samples)
         return Response(body=text.encode(), media_type="text/plain; version=0.0.4; charset=utf-8")
+
+
+def inline_rows(loaded: Loaded) -> int:
+    """Return up to how many rows are computed at once: of series fewer, for a short row may read as many values as a long one."""
+    window = loaded.package.encoder.window
+    if window is None:
+        return INLINE_ROWS
+    return 0 if window.levels else max(1, _INLINE_VALUES // window.length)  # a sum may be of thousands
 
 
 async def _in_thread(pool: ThreadPoolExecutor | None, work: Callable[[], T]) -> T:

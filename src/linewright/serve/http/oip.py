@@ -6,6 +6,7 @@ column contributed, as further outputs. Of the protocol's own extensions there i
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import msgspec
@@ -18,6 +19,7 @@ from linewright.serve.answers import Datatype, Durability, InferAnswer, Model, O
 from linewright.serve.http import oip_binary
 from linewright.serve.http.oip_binary import Blobs
 from linewright.serve.http.request import Response, read_json
+from linewright.serve.rows.known_series import Newest
 from linewright.serve.rows.reader import MAX_ROWS, Place, check_known
 from linewright.serve.rows.request_columns import Needs
 from linewright.serve.rows.scalars import kind_of
@@ -280,6 +282,7 @@ def to_answer(
     answers: Sequence[Mapping[str, Any]],
     explained: Sequence[Mapping[str, Any]] = (),
     durability: Durability,
+    newest: Mapping[int, Newest] = MappingProxyType({}),
 ) -> InferAnswer:
     """Return the answer to a request; only the outputs that it asked for, all where it did not say.
 
@@ -289,8 +292,17 @@ def to_answer(
         As `Model.explain` gives it, one a row where it was asked for.
     versions
         The version that answered each row, where there are two because a canary runs: one output more says it.
+    newest
+        Of rows that named a series alone, what is said of its newest values: parameters of ``times``, null for other rows.
     """
     outputs = _outputs(package, ids=ids, answers=answers)
+    for one in outputs if newest else ():
+        if one["name"] == "times":
+            said = [newest.get(row) for row in range(len(ids))]
+            one["parameters"] = {
+                "newest": [each and each.newest for each in said],
+                "age": [each and each.age for each in said],
+            }
     if explained:
         outputs += _explanation(explained, is_list=bool(package.encoder.items))
     if asked.outputs is not None:

@@ -412,7 +412,7 @@ def _schemas_of(live: Live, form: RequestForm) -> Iterator[tuple[str, Schema]]:
 
 def _prediction(package: Package, line: str) -> Schema:
     properties: dict[str, Schema] = {"id": {**_TEXT, "description": "Feedback refers to it."}}
-    optional = ["key", "warnings", "model", "digest", *_EXPLAINED]
+    optional = ["key", "warnings", "model", "digest", "newest", "age", "series", "values", *_EXPLAINED]
     if package.key is not None:
         properties["key"] = {**_TEXT, "description": f"The row's {package.key}."}
     if _is_class(package):
@@ -498,6 +498,17 @@ def _steps(horizon: int) -> dict[str, Schema]:
         "naive": one(_NUMBER, "The newest value with its season, for comparison."),
         "scale": {**_NUMBER, "description": "What scaled errors are divided by."},
         "recent_used": {"type": "integer", "minimum": 0, "description": "Recent values that were read."},
+        "newest": {
+            "type": ["string", "integer"],
+            "description": "If the row named a series alone: the time of its newest known value.",
+        },
+        "age": {"type": ["integer", "null"], "description": "Steps since then; null for plain numbers."},
+        "series": {
+            "type": "integer",
+            "minimum": 1,
+            "description": "If the row asked for a sum: of how many series.",
+        },
+        "values": {**_TEXT, "description": "Of a sum: digest of the values that it was made from."},
     }
 
 

@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
 from time import thread_time
+from types import MappingProxyType
 from typing import Annotated, Any, Literal, NamedTuple
 
 import msgspec
@@ -24,11 +25,13 @@ from linewright.serve.log.writer import PredictionLog
 from linewright.serve.models.canary import Guard, is_canary
 from linewright.serve.models.shadow import Mirrors
 from linewright.serve.models.state import Canary, Shadow
+from linewright.serve.rows.known_series import KnownSeries, Newest, with_ages
 from linewright.serve.rows.occlusion import check_occluded
 from linewright.serve.rows.reader import Place, in_rows
 from linewright.serve.rows.scalars import spell, spell_all
 from linewright.serve.rows.scorer import Scorer
 from linewright.serve.rows.sent_files import Keeper, keep_sent
+from linewright.serve.rows.series_sums import score_rows
 from linewright.serve.rows.similar import similar_items
 from linewright.serve.rows.typed import Row, TypedRow, Unusual, column_of
 from linewright.store.clock import now_utc, uuid7, uuids7
@@ -101,6 +104,8 @@ class Loaded(NamedTuple):
     """Keeps pictures that are sent; `None` where none can be kept."""
     explore: float = 0.0
     """Share of the lists that is drawn."""
+    series: KnownSeries | None = None
+    """The newest values of series, for rows that have none."""
 
     @property
     def tried(self) -> Canary | Shadow | None:
@@ -126,7 +131,7 @@ class Loaded(NamedTuple):
 
 
 class Answered(NamedTuple):
-    """Rows that were answered."""
+    """Rows and their answers."""
 
     ids: list[str]
     keys: Sequence[str | None]
@@ -134,9 +139,11 @@ class Answered(NamedTuple):
     warnings: dict[int, list[str]]
     """By row; rows that raise no doubt are left out."""
     arms: list[Arm]
-    """The model that answered each row."""
+    """The model of each answer."""
     explained: Sequence[dict[str, Any]] = ()
     """One a row where it was asked for, else none."""
+    newest: Mapping[int, Newest] = MappingProxyType({})
+    """By row that named a series alone, what is said of the values that it got."""
     durability: Durability = "buffered"
 
 
@@ -180,6 +187,11 @@ def answer(
     if loaded.scorer.reads_files and loaded.keep is not None:
         rows = to_log = keep_sent(rows, loaded.scorer.model.pictures, loaded.keep, place)
     received, package = loaded.now(), loaded.package
+    newest: Mapping[int, Newest] = {}
+    if loaded.series is not None:
+        filled = loaded.series.fill(rows, package, now=received, place=place)
+        if newest := filled.newest:
+            rows = to_log = filled.rows
     whole = loaded.scorer.completed(rows, place)
     request = to_log if isinstance(to_log, bytes) and loaded.tried is None and len(rows) >= MANY else None
     ids = uuids7(len(rows)) if request is None else ids_from(first_of_many(uuid7()), len(rows))
@@ -189,7 +201,8 @@ def answer(
     said = parts[0].said if len(parts) == 1 else _together(parts, len(rows))
     arms = _arms(parts, len(rows))
     explained = _explained(loaded.line, parts, rows, occlude=occlude) if explain else ()
-    answered = Answered(ids, keys, said.answers, said.warnings, arms, explained)
+    warnings = with_ages(said.warnings, newest)
+    answered = Answered(ids, keys, said.answers, warnings, arms, explained, newest)
     form = _Form(loaded, received, "durable" if durable else "buffered")
     if request is None:
         texts = row_texts(to_log) if isinstance(to_log, bytes) else rows if to_log is None else to_log
@@ -259,7 +272,9 @@ def _append(loaded: Loaded, log: PredictionLog, records: list[Prediction], *, du
     size = log.append(records, durable=durable)
     # What no log has is not mirrored: a copy is without its row, which the log has.
     if loaded.shadow is not None and loaded.mirrors is not None and loaded.tried is not None:
-        loaded.mirrors.offer(loaded.line, loaded.shadow, loaded.tried, records, size)
+        # A sum is made of other rows, which no copy has.
+        single = [one for one in records if "values" not in one.answer]
+        loaded.mirrors.offer(loaded.line, loaded.shadow, loaded.tried, single, size)
 
 
 def _kept(
@@ -397,8 +412,8 @@ def _tried(loaded: Loaded, canary: Canary, rows: Sequence[Row], ids: Sequence[st
 
 
 def _scored(loaded: Loaded, scorer: Scorer, rows: Sequence[Row], ids: Sequence[str], place: Place) -> _Said:
-    x = scorer.matrix(rows, place=place)
-    return _Said(x, scorer.answers(x, ids=ids, explore=loaded.explore), scorer.warnings(x, rows))
+    x, answers = score_rows(scorer, rows, place, ids=ids, explore=loaded.explore)
+    return _Said(x, answers, scorer.warnings(x, rows))
 
 
 def read_ask(body: bytes, scorer: Scorer | None = None) -> Ask:
@@ -473,6 +488,8 @@ def to_predictions(loaded: Loaded, answered: Answered, start: int, end: int) -> 
         one |= answered.answers[row]
         if answered.explained:
             one |= answered.explained[row]
+        if (newest := answered.newest.get(row)) is not None:
+            one |= {"newest": newest.newest, "age": newest.age}
         if row in answered.warnings:
             one["warnings"] = answered.warnings[row]
         if (arm := answered.arms[row]) is not first:
@@ -522,6 +539,7 @@ def infer(loaded: Loaded, log: PredictionLog, asked: oip.Asked) -> Response:
             answers=answered.answers,
             explained=answered.explained,
             durability=answered.durability,
+            newest=answered.newest,
         ),
     )
 

@@ -22,13 +22,14 @@ from typing import NamedTuple
 
 import msgspec
 
-from linewright.errors import Transient
+from linewright.errors import LinewrightError, Transient
 from linewright.model.package.model import load, read_package
 from linewright.release.facts import Arm, Serving
 from linewright.release.halt_file import may_answer
 from linewright.serve.models.canary_failure import Trouble, note_trouble, trouble_with
 from linewright.serve.models.memory import Memory, cost_of, give_back, usual_budget
 from linewright.serve.models.state import Canary, Live, Shadow, kept, still_wanted
+from linewright.serve.rows.known_series import KnownSeries
 from linewright.serve.rows.scorer import RequestForm, Scorer, form_of
 from linewright.store.names import is_line_name, line_path
 from linewright.store.values import decoder
@@ -303,6 +304,7 @@ class Lines:
                 self._refuse(line, f"its pointer cannot be read: {error}")
             return
         self._retry_at.pop(line, None)
+        series = self._series(serving)
         with self._lock:
             now = self._live.get(line) or Live(line=line)
             # A halt holds at once, whatever becomes of the model beside it.
@@ -312,7 +314,10 @@ class Lines:
             scorer = None if now.scorer is None else now.scorer.knowing(serving.known)
             resting = tuple(still_wanted(now.resting, serving))
             canary, shadow = kept(now.canary, serving), self._shadow(serving)
-            self._put(replace(now, scorer=scorer, canary=canary, shadow=shadow, resting=resting))
+            series = series.unread() if resting else series
+            self._put(
+                replace(now, scorer=scorer, canary=canary, shadow=shadow, resting=resting, series=series)
+            )
         model = serving.champion.model if serving.champion else None
         self._tell(
             {
@@ -323,6 +328,24 @@ class Lines:
                 "halt": now.halt,
             }
         )
+
+    def _series(self, serving: Serving) -> KnownSeries:
+        """Return the newest values of a line's series, in memory: a request would have to wait for them."""
+        before = self._live.get(serving.line)
+        if before is not None and before.series is not None and before.series.digest == serving.series:
+            return before.series
+        series = KnownSeries(serving.series, self._get)
+        self._read_ahead(serving.line, series)
+        return series
+
+    def _read_ahead(self, line: str, series: KnownSeries | None) -> None:
+        try:
+            if series is not None:
+                series.read()
+        except (LinewrightError, OSError) as error:  # each request that needs them tries again
+            self._tell(
+                {"event": "series-unreadable", "line": line, "because": f"{type(error).__name__}: {error}"}
+            )
 
     def _shadow(self, serving: Serving) -> Shadow | None:
         """Return the shadow that a pointer wants, unless the candidate was taken out of service here."""
@@ -480,6 +503,7 @@ class Lines:
             self._lose(live, f"{type(error).__name__}: {error}")
             return
         canary = self._canary_again(live)
+        self._read_ahead(line, live.series)
         with self._lock:
             now = self._live.get(line)
             if now is not None and now.wanted is not None and now.resting == live.resting:

@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 
 from linewright.release.facts import Arm, Serving
 from linewright.serve.models.memory import cost_of
+from linewright.serve.rows.known_series import KnownSeries
 from linewright.serve.rows.scorer import Scorer
 
 
@@ -51,6 +52,8 @@ class Live:
     """By role what answers, where its models were let go: the champion, and whatever is beside it. They go and come together."""
     wanted: Serving | None = None
     """The newest pointer; `None` where the file could not be read yet."""
+    series: KnownSeries | None = None
+    """The newest values of its series; `None` until its pointer was read."""
     refused: str | None = None
     """Why the wanted model, or the pointer, was not taken over."""
 
@@ -87,7 +90,8 @@ class Live:
     def bytes_loaded(self) -> int:
         """What its models take, estimated."""
         loaded = (self.scorer, self.canary.scorer if self.canary is not None else None)
-        return sum(cost_of(scorer.form.package) for scorer in loaded if scorer is not None)
+        values = self.series.bytes_read if self.series is not None and self.scorer is not None else 0
+        return sum(cost_of(scorer.form.package) for scorer in loaded if scorer is not None) + values
 
     @property
     def is_settled(self) -> bool:
@@ -99,7 +103,8 @@ class Live:
 
     def rested(self) -> "Live":
         """Return the line without its models, which answer again once they are loaded."""
-        return replace(self, scorer=None, canary=None, resting=self.arms)
+        series = None if self.series is None else self.series.unread()
+        return replace(self, scorer=None, canary=None, resting=self.arms, series=series)
 
     @property
     def tried(self) -> Arm | None:
