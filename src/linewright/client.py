@@ -90,7 +90,7 @@ class Predicted(msgspec.Struct, frozen=True, kw_only=True):
     score: float | dict[str, float] | None = None
     """Where explanations were asked for: what the model adds up, before calibration; for several classes by class."""
     score_unit: str = ""
-    """``log-odds`` of the positive class, ``log-weight`` of each class, or ``value``."""
+    """``log-odds`` of the positive class, ``log-weight`` of each class, ``value``, or of anomalies ``share of good rows``."""
     base: float | dict[str, float] | None = None
     """The score that knows no column; for several classes by class."""
     contributions: dict[str, float | dict[str, float]] = {}

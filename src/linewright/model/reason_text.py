@@ -6,6 +6,7 @@ from typing import assert_never
 
 from linewright.model.facts import MemberOf, Recent, Sample, Shared, Task, Trained
 from linewright.model.reasons import (
+    Alarms,
     Alternative,
     BestF1,
     BestMetric,
@@ -15,11 +16,13 @@ from linewright.model.reasons import (
     ChosenReason,
     EarnedMost,
     Fastest,
+    FoundMost,
     LikelierClass,
     LowestLoss,
     MadeElsewhere,
     Named,
     NamedInFile,
+    NothingFaulty,
     NoPositive,
     Offer,
     PairsGain,
@@ -27,6 +30,7 @@ from linewright.model.reasons import (
     SmallCosts,
     Sum,
     ThresholdReason,
+    WorthMost,
 )
 from linewright.model.task_facts import task_facts
 from linewright.text.numbers import in_digits, in_tenths, in_words
@@ -107,6 +111,14 @@ def threshold_in_words(reason: ThresholdReason) -> str:
     'no out-of-fold row is positive, so nothing speaks against one half'
     """
     match reason:
+        case Alarms():
+            known = f"; {reason.needed:,} faulty training rows would set it by the declared amounts, and {reason.faulty:,} are known"
+            return f"{100 * reason.share:g} % of good rows may alarm{known if reason.needed else ''}"
+        case WorthMost():
+            return (
+                f"worth most by the declared amounts on {reason.rows:,} training rows, {reason.faulty:,} of them faulty: alarms from there "
+                f"added {reason.added:,.0f}"
+            )
         case LikelierClass():
             return "the likelier class is answered, as nothing says what decisions are worth"
         case NoPositive():
@@ -166,6 +178,16 @@ def _choice(reason: ChosenReason, task: Task, members: Sequence[MemberOf]) -> st
         case Offer():
             return (
                 f"{_named(choice.by)}: out-of-fold {word} {_own(choice.loss, task)} on {choice.rows:,} rows"
+            )
+        case FoundMost():
+            other = f"; {choice.next} has {in_digits(choice.next_value, 4)}" if choice.next and choice.next_value is not None else ""
+            return (
+                f"highest average precision on {choice.rows:,} training rows, {choice.faulty:,} of them faulty: "
+                f"{in_digits(choice.value, 4)}{other}"
+            )
+        case NothingFaulty():
+            return (
+                f"the default: {choice.faulty:,} training rows are known to be faulty, and {choice.needed:,} are needed to compare models"
             )
         case MadeElsewhere():
             return "the line file names an imported model, so none was trained here"

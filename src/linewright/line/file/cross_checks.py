@@ -9,6 +9,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError, available_timezones
 
 from linewright.data.finding_text import check_ids
 from linewright.data.spec import ColumnRule, duration_micros, referred_source, table_sources
+from linewright.line.file.anomaly_checks import finds_anomalies
 from linewright.line.file.forecast_checks import forecasts
 from linewright.line.file.mistakes import Mistake, Mistakes, Path, did_you_mean, dotted, either, nearest
 from linewright.line.file.problem import Problem
@@ -43,6 +44,7 @@ def check_sections(spec: LineSpec, root: Entries, mistakes: Mistakes) -> None:
         _checks(spec),
         recommends(spec),
         forecasts(spec),
+        finds_anomalies(spec),
     )
     for problems in (
         *checks,

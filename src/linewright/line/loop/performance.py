@@ -115,7 +115,7 @@ def _matured(closing: Closing) -> tuple[str, str, Iterable[tuple[Prediction, Tru
 def confirmations_of(closing: Closing) -> Confirmations | None:
     """Count the positives that are confirmed by now in the last windows, beside those that the model expects."""
     package, past, champion = closing.model.package, closing.past, closing.champion.digest
-    if not task(package.task).has_positive:
+    if not task(package.task).has_positive or task(package.task).learns_good:  # scores promise no number of them
         return None
     young = [
         i for i in range(max(0, len(past) - _looked_back(closing)), len(past)) if past[i].package == champion

@@ -21,6 +21,7 @@ from linewright.line.predict.batch import json_rows
 from linewright.line.run_context import CODE_FILE, Work, chosen_by, missing_texts, optional_columns
 from linewright.line.split_rows import label_text, weights
 from linewright.line.steps.adopt import adopt, adopted_graph, parity_of_adopted
+from linewright.line.steps.anomaly import train_anomaly
 from linewright.line.steps.forecast import train_forecast
 from linewright.line.steps.ingest import moments_of_rows
 from linewright.line.steps.other_sites import PeerRows, compared, peer_rows
@@ -55,6 +56,8 @@ def train_step(work: Work) -> Trained:
         return train_recommender(work, work.spec.recommend)
     if work.spec.forecast is not None:
         return train_forecast(work, work.spec.forecast)
+    if work.spec.anomaly is not None:
+        return train_anomaly(work)
     rules, context = work.rules, work.factory.context
     seed = context.seed(work.known["split"])
     taught = _taught(work, seed)

@@ -21,6 +21,7 @@ from linewright.model.explanation_text import cannot_be_explained
 from linewright.model.facts import Calibration, CalibrationMethod, Package, RequestColumn, Trained
 from linewright.model.onnx.contributions import Explainer, open_explainer, sources_of, to_answers
 from linewright.model.onnx.session import LISTS_AT_ONCE, ROWS_AT_ONCE, Graph, Input, open_graph
+from linewright.model.onnx.typical import typical_of, why_odd
 from linewright.model.pictures import Files, KeptBy, readers_of
 from linewright.model.tasks import task
 from linewright.model.tasks.links import HAZARD
@@ -62,6 +63,7 @@ class Model:
         """What reads the pictures of each column."""
         self._rules, self._feed = task(package.task), Feed(package.encoder)
         self._explainer: Explainer | None = None
+        self._typical: NDArray[np.float32] | None = None
         self._names = package.classes or package.encoder.listed
         self._is_wide = bool(self._names)
         self.band = package.band
@@ -130,7 +132,7 @@ class Model:
             ``score``, in the unit that ``score_unit`` names: ``log-odds`` of the positive class; a ``log-weight`` by class,
             of which the probabilities are the softmax; or ``value``, the prediction. ``base``: the score that knows no
             column. ``contributions`` by column, which add up with the base to the score within 1e-6 of the largest of them.
-            For trees exact Shapley values (see `model.onnx.shapley`), for linear models what differs from the mean row; a column
+            Of anomalies they need not add up (`model.onnx.typical`). For trees exact Shapley values (see `model.onnx.shapley`), for linear models what differs from the mean row; a column
             that the model does not read has none, and days between two columns have an entry of their own.
 
         Raises
@@ -145,6 +147,8 @@ class Model:
             raise cannot_be_explained("lists-items", model=self.digest)
         if package.encoder.window is not None:
             raise cannot_be_explained("says-steps", model=self.digest)
+        if self._rules.learns_good:
+            return self._why_odd(x)
         raw = self._graph.run(self._feed.of(x), len(x))
         if self._explainer is None:
             # Read when first asked for; two threads that ask at once read twice and alike.
@@ -166,6 +170,16 @@ class Model:
         return to_answers(
             explained, task=package.task, classes=package.classes, sources=sources_of(package.encoder)
         )
+
+
+    def _why_odd(self, x: NDArray[np.float32]) -> list[dict[str, Any]]:
+        """Explain by columns that are put to what they are in a typical row; of a picture, say which parts of it are odd."""
+        encoder = self.package.encoder
+        if self._typical is None:
+            width = len(encoder.encodings)
+            self._typical = typical_of(self._graph.data, width=width, where=self.digest)
+        self._feed.of(x)  # refuses rows of another form
+        return why_odd(lambda rows: self.scores(rows)[:, 1], x, self._typical, sources_of(encoder))
 
 
 def inputs_of(encoder: Encoder) -> list[Input]:
@@ -326,7 +340,7 @@ def largest_difference(answers: Sequence[Mapping[str, Any]], expected: Sequence[
     if len(answers) != len(expected):
         return inf
     # A graph adds float32 numbers: an answer near 0 among large ones is as exact as they are.
-    others = ("probabilities", "survival", "scores", "times")
+    others = ("probabilities", "survival", "score", "scores", "times")
     numbers = [one["prediction"] for one in expected if not any(name in one for name in others)]
     unit = 0.1 * max(map(abs, numbers), default=0.0)
     return max((answer_difference(a, e, unit) for a, e in zip(answers, expected, strict=True)), default=0.0)
@@ -343,6 +357,8 @@ def answer_difference(answer: Mapping[str, Any], expected: Mapping[str, Any], un
         return max((abs(a - b) / max(1.0, abs(b)) for a, b in pairs), default=0.0)
     if "times" in expected:
         return _steps_difference(answer, expected)
+    if "score" in expected:
+        return abs(answer["score"] - expected["score"])
     shares = next((name for name in ("probabilities", "survival") if name in answer), None)
     if shares is None:
         truth = expected["prediction"]

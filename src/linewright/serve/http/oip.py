@@ -13,7 +13,7 @@ from msgspec import UNSET, UnsetType
 
 from linewright.errors import RequestError
 from linewright.model.facts import Package, RequestColumn
-from linewright.model.task_facts import has_times
+from linewright.model.task_facts import has_times, learns_good
 from linewright.serve.answers import Datatype, Durability, InferAnswer, Model, Output, OutputName, TensorPlace
 from linewright.serve.http import oip_binary
 from linewright.serve.http.oip_binary import Blobs
@@ -292,7 +292,8 @@ def to_answer(
     """
     outputs = _outputs(package, ids=ids, answers=answers)
     if explained:
-        outputs += _explanation(explained)
+        there = {one["name"] for one in outputs}  # an anomaly has its score anyway
+        outputs += [one for one in _explanation(explained) if one["name"] not in there]
     if asked.outputs is not None:
         by_name = {output["name"]: output for output in outputs}
         outputs = [by_name[wanted.name] for wanted in asked.outputs]
@@ -409,6 +410,9 @@ def _outputs(package: Package, *, ids: Sequence[str], answers: Sequence[Mapping[
         ]
         if package.maintenance is not None:
             outputs.insert(3, _output("act_by", "BYTES", [n], _as_json(answers, "act_by")))
+    elif learns_good(package.task):
+        about = {"classes": classes, "threshold": package.threshold}
+        outputs.insert(1, _output("score", "FP64", [n], [answer["score"] for answer in answers], **about))
     elif is_class:
         shares = [answer["probabilities"][name] for answer in answers for name in classes]
         about = {"classes": classes, "threshold": package.threshold}

@@ -15,7 +15,7 @@ import msgspec
 from linewright import __version__
 from linewright.errors import LinewrightError, RequestError
 from linewright.model.facts import Package, RequestColumn
-from linewright.model.task_facts import has_times
+from linewright.model.task_facts import has_times, learns_good
 from linewright.serve import answers
 from linewright.serve.feedback.parse import MAX_LABELS
 from linewright.serve.http import oip, oip_binary
@@ -338,7 +338,7 @@ _EXPLAINED: Mapping[str, Schema] = {
         **_SCORE,
         "description": "Base and contributions together; there where it is asked to be explained.",
     },
-    "score_unit": {"enum": ["log-odds", "log-weight", "value"]},
+    "score_unit": {"enum": ["log-odds", "log-weight", "value", "share of good rows"]},
     "base": _SCORE,
     "contributions": {"type": "object", "additionalProperties": _SCORE, "description": "By column."},
 }
@@ -411,7 +411,10 @@ def _prediction(package: Package, line: str) -> Schema:
         properties["key"] = {**_TEXT, "description": f"The row's {package.key}."}
     if _is_class(package):
         properties["prediction"] = _named(".Class", line)
-        properties["probabilities"] = _object(dict.fromkeys(package.classes, _SHARE))
+        if learns_good(package.task):
+            optional.remove("score")
+        else:
+            properties["probabilities"] = _object(dict.fromkeys(package.classes, _SHARE))
     elif has_times(package.task):
         properties["prediction"] = {"type": "number", "description": "How long until it happens."}
         properties["beyond"] = {**_TRUTH, "description": "Whether more than half is left at the last time."}
@@ -438,7 +441,7 @@ def _prediction(package: Package, line: str) -> Schema:
         positive = package.classes[-1] if package.classes else ""
         properties["threshold"] = {
             **_SHARE,
-            "description": f"The class is {positive} at and above this probability.",
+            "description": f"The class is {positive} at and above this {'score' if learns_good(package.task) else 'probability'}.",
         }
     if package.half_width is not None:
         properties["interval"] = {
@@ -453,6 +456,8 @@ def _prediction(package: Package, line: str) -> Schema:
     }
     canary = "Where another model answered this row than the request's first: a canary is tried."
     properties |= {"model": {**_TEXT, "description": canary}, "digest": _TEXT, **_EXPLAINED}
+    if learns_good(package.task):
+        properties["score"] = {**_SHARE, "description": "The share of good training rows that are less odd."}
     return _object(properties, *optional)
 
 
