@@ -241,7 +241,12 @@ def readers_of(
     """
     if encoder.pictures and files is None:
         raise Terminal("nothing says where the pictures are", where=f"column {encoder.pictures[0].column!r}")
-    return {one.column: PictureReader(one, files, kept) for one in encoder.pictures if files is not None}
+    # A backbone that was learned here is of one model: what it says is not worth keeping.
+    return {
+        one.column: PictureReader(one, files, kept if one.grid is None else None)
+        for one in encoder.pictures
+        if files is not None
+    }
 
 
 def picture_of(
@@ -258,3 +263,21 @@ def picture_of(
     made = import_module("linewright.plugins.efficientnet_lite0")
     picture = Picture(column=column, backbone=artifacts.put(made.graph(side)), side=side, width=made.WIDTH)
     return picture, PictureReader(picture, artifacts.get, kept)
+
+
+def patches_of(
+    column: str, artifacts: Artifacts, kept: KeptBy | None = None, *, side: int = 128
+) -> tuple[Picture, PictureReader, int]:
+    """Return how pictures become patches of 64 numbers, what reads them, and how many patches a side of a picture has.
+
+    Parameters
+    ----------
+    side
+        Pixels of a side, a multiple of 32.
+    """
+    decoder()
+    made = import_module("linewright.plugins.efficientnet_lite0")
+    patches = made.grid(side)
+    width = patches * patches * made.PROJECTIONS
+    picture = Picture(column=column, backbone=artifacts.put(made.patches(side)), side=side, width=width)
+    return picture, PictureReader(picture, artifacts.get, kept), patches

@@ -208,7 +208,7 @@ def _spread(closing: Closing, rule: MetricRule, rows: _Rows) -> Spread:
     blocks = _blocks(package, truth, said)
     (spread,) = spreads(
         [measure_of(rule, truth, said.used_by(rule), weight=weight, clusters=blocks)],
-        units=[max(units_of(package.task, truth, weight, blocks, by_class=rule.by_class), 2)],
+        units=[max(units_of(package.task, truth, weight, blocks, by_class=rule.by_class, of_class=rule.of_class), 2)],
         weight=weight,
         clusters=blocks,
         seed=seed,

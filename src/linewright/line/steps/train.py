@@ -325,9 +325,16 @@ def _require_values(trained: Trained, refuses: Sequence[int], x: np.ndarray) -> 
         if without := int(np.isnan(x[:, place]).sum()):
             column = trained.encoder.encodings[place].column
             raise RequestError(
-                f"the estimator does not answer rows without a value in {column!r}, and {count(without, 'test row')} have none",
-                where="train.python" if trained.estimated and trained.estimated.code else "train.engine",
-                hint=f"put a step that fills missing numbers before the estimator, or declare contract.columns.{column}: {{nullable: false}}",
+                f"the {'estimator' if trained.estimated else 'model'} does not answer rows without a value in {column!r}, and "
+                f"{count(without, 'test row')} have none",
+                where=f"contract.columns.{column}"
+                if trained.estimated is None
+                else "train.python"
+                if trained.estimated.code
+                else "train.engine",
+                hint=f"declare contract.columns.{column}: {{nullable: false}}"
+                if trained.estimated is None
+                else f"put a step that fills missing numbers before the estimator, or declare contract.columns.{column}: {{nullable: false}}",
             )
 
 

@@ -21,7 +21,7 @@ from linewright.model.reasons import ChosenReason, FoundMost, NothingFaulty
 from linewright.model.tasks.links import ODDITY, Floats, Matrix
 
 Family = Literal["isolation_forest", "nearest_neighbours"]
-FAMILIES: tuple[Family, ...] = ("isolation_forest", "nearest_neighbours")
+FAMILIES: tuple[Family, ...] = ("nearest_neighbours", "isolation_forest")
 """The first is taken where too few rows are known to be faulty to compare them."""
 FEWEST_FAULTY = 10
 """Faulty training rows from which on families are compared."""
@@ -184,7 +184,7 @@ def _judged(
 
 def _trial(family: Family, oddity: Floats, rows: TaughtRows, is_kept: NDArray[np.bool_]) -> Trial:
     asked = np.flatnonzero(is_kept & np.isfinite(oddity))
-    settings = {"trees": 100, "sample": 256} if family == FAMILIES[0] else {"rows": BANK, "neighbours": NEIGHBOURS}
+    settings = {"trees": 100, "sample": 256} if family == "isolation_forest" else {"rows": BANK, "neighbours": NEIGHBOURS}
     return trial_of(family, oddity[asked], rows.is_faulty[asked], settings=settings, seed=rows.seed)
 
 

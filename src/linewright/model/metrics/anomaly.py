@@ -24,6 +24,7 @@ OF_ANOMALY = (
         uses="decision",
         is_bounded=True,
         guess="rate",
+        of_class=0,
         prepare=_false_positive_rate,
     ),
 )

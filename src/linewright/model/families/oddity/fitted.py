@@ -99,6 +99,11 @@ class OddityFitted:
         if not fits:
             raise Corrupt("not a model of odd rows: its parts do not fit together", where="native model")
 
+    @property
+    def refuses(self) -> tuple[int, ...]:
+        """Columns of the matrix without whose number it does not answer."""
+        return self.native.judge.parts if isinstance(self.native.judge, Given) else ()
+
     def scores(self, x: Matrix) -> Floats:
         """Return the share of good rows that are less odd than each row beside what is left to 1, shape (n, 2)."""
         step = max(1, _AT_ONCE // max(len(self.bank), len(self.native.ladder.at), 512))
