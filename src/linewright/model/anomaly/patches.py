@@ -24,8 +24,10 @@ from linewright.model.families.oddity.ladder import learn_ladder
 from linewright.model.families.oddity.prepared import Prepared
 from linewright.model.tasks.links import Matrix
 
-BANK = 12_000
-"""Patches of good pictures that are kept."""
+BANK, DRAWN = 6_000, 60_000
+"""Patches of good pictures that are kept, and of which they are chosen."""
+_ROUNDS = 4
+_AT_ONCE = 4_096
 ODDEST = 0.05
 """A picture is as odd as the mean of this share of its patches, the oddest."""
 MOST_TAUGHT, MOST_JUDGED = 5_000, 2_000
@@ -84,11 +86,12 @@ def learn_patches(rows: TaughtPictures, read: Read, *, report: Callable[[Progres
         return read([rows.digests[place] for place in places.tolist()]).reshape(len(places), each, -1)
 
     report(Progress(step="train", says=f"{NAME}: {len(taught):,} good pictures", done=0, of=2))
-    # Which patches are kept is drawn before pictures are read, so that only these are in memory.
-    kept = np.sort(chance.permutation(len(taught) * each)[:BANK])
-    parts = [patches_of(taught[[place]])[0, kept[kept // each == place] % each] for place in range(len(taught))]
-    bank = np.concatenate(parts)
-    owners = rows.groups[taught[kept // each]]
+    # Which patches may be kept is drawn before pictures are read, so that only these are in memory.
+    drawn = np.sort(chance.permutation(len(taught) * each)[:DRAWN])
+    parts = [patches_of(taught[[place]])[0, drawn[drawn // each == place] % each] for place in range(len(taught))]
+    patches = np.concatenate(parts)
+    kept = coreset(patches, BANK, chance)
+    bank, owners = patches[kept], rows.groups[taught[drawn[kept] // each]]
     report(Progress(step="train", says=f"{NAME}: {len(judged):,} pictures judged", done=1, of=2))
     lengths = (bank**2).sum(axis=1)
     oddest = max(1, round(ODDEST * each))
@@ -127,6 +130,37 @@ def learn_patches(rows: TaughtPictures, read: Read, *, report: Callable[[Progres
             rows=len(taught),
         ),
     )
+
+
+def coreset(patches: Matrix, most: int, chance: np.random.Generator) -> NDArray[np.int64]:
+    """Return which patches stand for all: a quarter of them drawn, then thrice as many that are far from those before.
+
+    Half of the farthest are taken each time, by chance, so that one odd corner does not fill the bank.
+
+    Parameters
+    ----------
+    patches : float32 array, shape (n, numbers of a patch)
+    most
+        How many are kept at most.
+
+    Returns
+    -------
+    int64 array, ascending
+    """
+    if len(patches) <= most:
+        return np.arange(len(patches))
+    order, step = chance.permutation(len(patches)), most // _ROUNDS
+    kept, left = order[:step], np.sort(order[step:])
+    while len(kept) < most:
+        bank = patches[kept]
+        lengths = (bank**2).sum(axis=1)
+        starts = range(0, len(left), _AT_ONCE)
+        apart = np.concatenate([nearest(patches[left[i : i + _AT_ONCE]], bank, lengths) for i in starts])
+        take = min(step, most - len(kept))
+        farthest = left[np.argsort(-apart, kind="stable")[: 2 * take]]
+        taken = chance.permutation(farthest)[:take]
+        kept, left = np.concatenate([kept, taken]), np.setdiff1d(left, taken)
+    return np.sort(kept)
 
 
 def nearest(patches: Matrix, bank: Matrix, lengths: Matrix) -> Matrix:
