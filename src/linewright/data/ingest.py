@@ -180,7 +180,9 @@ def good_or_faulty(checked: Checked, data: DataSpec) -> Checked:
     """Return rows each of which is labelled: those without a label are taken for good."""
     frame = with_good(checked.frame, data.label)
     columns = tuple(
-        Column(name=one.name, type="category", nullable=one.nullable) if one.name == data.label.column else one
+        Column(name=one.name, type="category", nullable=one.nullable)
+        if one.name == data.label.column
+        else one
         for one in checked.columns
     )
     return replace(checked, frame=frame, columns=columns)

@@ -22,8 +22,8 @@ from linewright.model.reasons import (
     MadeElsewhere,
     Named,
     NamedInFile,
-    NothingFaulty,
     NoPositive,
+    NothingFaulty,
     Offer,
     PairsGain,
     PairsUnsure,
@@ -182,15 +182,17 @@ def _choice(reason: ChosenReason, task: Task, members: Sequence[MemberOf]) -> st
                 f"{_named(choice.by)}: out-of-fold {word} {_own(choice.loss, task)} on {choice.rows:,} rows"
             )
         case FoundMost():
-            other = f"; {choice.next} has {in_digits(choice.next_value, 4)}" if choice.next and choice.next_value is not None else ""
+            other = (
+                f"; {choice.next} has {in_digits(choice.next_value, 4)}"
+                if choice.next and choice.next_value is not None
+                else ""
+            )
             return (
                 f"highest average precision on {choice.rows:,} training rows, {choice.faulty:,} of them faulty: "
                 f"{in_digits(choice.value, 4)}{other}"
             )
         case NothingFaulty():
-            return (
-                f"the default: {choice.faulty:,} training rows are known to be faulty, and {choice.needed:,} are needed to compare models"
-            )
+            return f"the default: {choice.faulty:,} training rows are known to be faulty, and {choice.needed:,} are needed to compare models"
         case MadeElsewhere():
             return "the line file names an imported model, so none was trained here"
         case _:

@@ -13,13 +13,21 @@ _TASK = "anomaly"
 def finds_anomalies(spec: LineSpec) -> Iterator[Problem]:
     """Give each contradiction of a line that looks for anomalies, or that has the section without the task."""
     yield from section_and_task(
-        spec, _TASK, spec.anomaly, says="a line that looks for anomalies says how many alarms are allowed", example="anomaly: {}"
+        spec,
+        _TASK,
+        spec.anomaly,
+        says="a line that looks for anomalies says how many alarms are allowed",
+        example="anomaly: {}",
     )
     if spec.train.task != _TASK or spec.anomaly is None:
         return
     train = spec.train
     said: tuple[Refused, ...] = (
-        (("table", "weight"), spec.table.weight, "each good row counts once; leave out what shall not in table.sql"),
+        (
+            ("table", "weight"),
+            spec.table.weight,
+            "each good row counts once; leave out what shall not in table.sql",
+        ),
         (("label", "columns"), spec.label.columns, "the label is one column"),
         (("label", "event"), spec.label.event, "a fault does not take time"),
         (("train", "model"), train.model, "a model of a file says no shares of good rows yet"),
@@ -29,7 +37,11 @@ def finds_anomalies(spec: LineSpec) -> Iterator[Problem]:
             train.engine if train.engine != "built-in" else None,
             "other engines learn from both classes",
         ),
-        (("train", "share"), train.share if train.share != "alone" else None, "each site learns from its own good rows"),
+        (
+            ("train", "share"),
+            train.share if train.share != "alone" else None,
+            "each site learns from its own good rows",
+        ),
         (("train", "also"), train.also or None, "isolation forests and distances are tried"),
     )
     yield from refused(_TASK, said)

@@ -71,7 +71,11 @@ def positive_of(answer: Mapping[str, Any]) -> str | None:
     >>> positive_of({"prediction": "no", "probabilities": {"no": 0.9, "yes": 0.1}, "threshold": 0.3})
     'yes'
     """
-    return next(reversed(answer["probabilities"])) if "threshold" in answer and "probabilities" in answer else None
+    return (
+        next(reversed(answer["probabilities"]))
+        if "threshold" in answer and "probabilities" in answer
+        else None
+    )
 
 
 def probability_of(answer: Mapping[str, Any]) -> float | None:

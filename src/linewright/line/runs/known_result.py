@@ -147,7 +147,11 @@ def _result(work: Work, *, run: str, did: tuple[str, ...]) -> RunResult:
         else "",
         unfound={work.package.classes[code]: rows for code, rows in work.evaluation.unfound.items()},
         reliability=work.evaluation.reliability,
-        few_tested=tuple((work.package.classes[code], rows) for code, rows in work.evaluation.few if rows or not work.task.learns_good),
+        few_tested=tuple(
+            (work.package.classes[code], rows)
+            for code, rows in work.evaluation.few
+            if rows or not work.task.learns_good
+        ),
         undecided=undecided_in_words(certificate),
         coverage=work.evaluation.coverage,
         beyond=work.evaluation.beyond,

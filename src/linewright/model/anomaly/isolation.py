@@ -1,13 +1,14 @@
 """Isolation forests, as plain arrays of their trees."""
 
+from typing import Any
+
 import numpy as np
 from sklearn.ensemble import IsolationForest
-from sklearn.ensemble._iforest import _average_path_length as path_length
 
 from linewright.model.families.forest import Forest
 from linewright.model.families.oddity.fitted import Isolation
 from linewright.model.families.tree_arrays import to_grown
-from linewright.model.tasks.links import Matrix
+from linewright.model.tasks.links import Floats, Matrix
 
 TREES = 100
 SAMPLE = 256
@@ -22,7 +23,8 @@ def grow(rows: Matrix, *, seed: int) -> Isolation:
     rows : float32 array, shape (n, width)
         What `Prepared.apply` gives.
     """
-    made = IsolationForest(n_estimators=TREES, max_samples=min(SAMPLE, len(rows)), random_state=seed, n_jobs=1)
+    sample: Any = min(SAMPLE, len(rows))
+    made = IsolationForest(n_estimators=TREES, max_samples=sample, random_state=seed, n_jobs=1)
     made.fit(rows)
     parts = [one.tree_ for one in made.estimators_]
     sizes = [one.node_count for one in parts]
@@ -58,7 +60,18 @@ def grow(rows: Matrix, *, seed: int) -> Isolation:
         output=np.zeros(n, dtype=np.int64),
         offset=np.zeros(1),
     )
-    native = to_grown(
-        forest, task="anomaly", width=rows.shape[1], link="margin", refuses=(), witness=None
-    )
+    native = to_grown(forest, task="anomaly", width=rows.shape[1], link="margin", refuses=(), witness=None)
     return Isolation(trees=native)
+
+
+def path_length(rows: Floats) -> Floats:
+    """Return how many splits it takes on average to part so many rows by chance: those that a leaf still holds.
+
+    Examples
+    --------
+    >>> path_length(np.array([1.0, 2.0, 256.0])).round(2).tolist()
+    [0.0, 1.0, 10.24]
+    """
+    many = np.maximum(rows, 3.0)
+    long = 2 * (np.log(many - 1) + np.euler_gamma) - 2 * (many - 1) / many
+    return np.where(rows <= 1, 0.0, np.where(rows <= 2, 1.0, long))

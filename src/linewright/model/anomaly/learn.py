@@ -28,8 +28,9 @@ FEWEST_FAULTY = 10
 FEWEST_GOOD = 30
 MOST_GOOD, MOST_FAULTY = 50_000, 5_000
 """Rows that are learned from, or compared by: of more, so many are drawn."""
-BANK = 2_000
-"""Good rows that a model of distances keeps."""
+BANK, CELLS = 2_000, 400_000
+"""Good rows that a model of distances keeps, and the most numbers that it has: of wide tables fewer rows, but at least `FEWEST_KEPT`."""
+FEWEST_KEPT = 200
 NEIGHBOURS = 5
 _FORGET = Ladder(at=(0.0,), share=(0.0,), scale=1.0)
 Fold = tuple[NDArray[np.int64], NDArray[np.int64]]
@@ -84,7 +85,10 @@ def learn_anomaly(rows: TaughtRows, *, report: Callable[[Progress], None]) -> Le
     require_good(int((~rows.is_faulty).sum()))
     chance = np.random.default_rng(rows.seed)
     is_kept = np.zeros(len(rows.x), dtype=np.bool_)
-    for places, most in ((np.flatnonzero(~rows.is_faulty), MOST_GOOD), (np.flatnonzero(rows.is_faulty), MOST_FAULTY)):
+    for places, most in (
+        (np.flatnonzero(~rows.is_faulty), MOST_GOOD),
+        (np.flatnonzero(rows.is_faulty), MOST_FAULTY),
+    ):
         is_kept[chance.permutation(places)[:most]] = True
     faulty = int((is_kept & rows.is_faulty).sum())
     families = FAMILIES if faulty >= FEWEST_FAULTY else FAMILIES[:1]
@@ -184,7 +188,11 @@ def _judged(
 
 def _trial(family: Family, oddity: Floats, rows: TaughtRows, is_kept: NDArray[np.bool_]) -> Trial:
     asked = np.flatnonzero(is_kept & np.isfinite(oddity))
-    settings = {"trees": 100, "sample": 256} if family == "isolation_forest" else {"rows": BANK, "neighbours": NEIGHBOURS}
+    settings = (
+        {"trees": 100, "sample": 256}
+        if family == "isolation_forest"
+        else {"rows": BANK, "neighbours": NEIGHBOURS}
+    )
     return trial_of(family, oddity[asked], rows.is_faulty[asked], settings=settings, seed=rows.seed)
 
 
@@ -199,7 +207,11 @@ def trial_of(
     """Return a trial whose loss is 1 less the average precision, with its interval; 1 where too few rows are faulty."""
     low = high = value = 0.0
     if is_faulty.sum() >= FEWEST_FAULTY:
-        rule, truth, weight = metric("average_precision", "anomaly"), is_faulty.astype(np.int64), np.ones(len(oddity))
+        rule, truth, weight = (
+            metric("average_precision", "anomaly"),
+            is_faulty.astype(np.int64),
+            np.ones(len(oddity)),
+        )
         said = ODDITY.to_scores(oddity)
         (spread,) = spreads(
             [measure_of(rule, truth, said, weight=weight, clusters=None)],
@@ -239,7 +251,6 @@ def _fitted(family: Family, rows: TaughtRows, taken: Rows) -> OddityFitted:
 def _judge(family: Family, numbers: Matrix, seed: int) -> Judge:
     if family == "isolation_forest":
         return grow(numbers, seed=seed)
-    kept = np.sort(np.random.default_rng(seed).permutation(len(numbers))[:BANK])
-    return Nearest(
-        rows=numbers[kept].astype("<f4").tobytes(), neighbours=min(NEIGHBOURS, len(kept))
-    )
+    most = min(BANK, max(FEWEST_KEPT, CELLS // numbers.shape[1]))
+    kept = np.sort(np.random.default_rng(seed).permutation(len(numbers))[:most])
+    return Nearest(rows=numbers[kept].astype("<f4").tobytes(), neighbours=min(NEIGHBOURS, len(kept)))

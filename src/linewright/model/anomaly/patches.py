@@ -10,6 +10,7 @@ References
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import onnx
@@ -17,7 +18,7 @@ from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
 from linewright.engine.context import Progress
-from linewright.model.anomaly.learn import FEWEST_FAULTY, Learned, reason_of, require_good, trial_of
+from linewright.model.anomaly.learn import Learned, reason_of, require_good, trial_of
 from linewright.model.facts import Executed, MemberOf
 from linewright.model.families.oddity.fitted import Given, OddityFitted, OddityNative
 from linewright.model.families.oddity.ladder import learn_ladder
@@ -83,12 +84,14 @@ def learn_patches(rows: TaughtPictures, read: Read, *, report: Callable[[Progres
     each = rows.grid * rows.grid
 
     def patches_of(places: NDArray[np.int64]) -> Matrix:
-        return read([rows.digests[place] for place in places.tolist()]).reshape(len(places), each, -1)
+        return read([str(rows.digests[place]) for place in places.tolist()]).reshape(len(places), each, -1)
 
     report(Progress(step="train", says=f"{NAME}: {len(taught):,} good pictures", done=0, of=2))
     # Which patches may be kept is drawn before pictures are read, so that only these are in memory.
     drawn = np.sort(chance.permutation(len(taught) * each)[:DRAWN])
-    parts = [patches_of(taught[[place]])[0, drawn[drawn // each == place] % each] for place in range(len(taught))]
+    parts = [
+        patches_of(taught[[place]])[0, drawn[drawn // each == place] % each] for place in range(len(taught))
+    ]
     patches = np.concatenate(parts)
     kept = coreset(patches, BANK, chance)
     bank, owners = patches[kept], rows.groups[taught[drawn[kept] // each]]
@@ -124,7 +127,9 @@ def learn_patches(rows: TaughtPictures, read: Read, *, report: Callable[[Progres
             native=OddityFitted(native).to_native(),
             trials=(trial,),
             chosen=NAME,
-            reason=reason_of((trial,), faulty=int((is_known & rows.is_faulty).sum()), rows=int(is_known.sum())),
+            reason=reason_of(
+                (trial,), faulty=int((is_known & rows.is_faulty).sum()), rows=int(is_known.sum())
+            ),
             executed=Executed(folds=1, of=1, members=(MemberOf(trial=NAME, weight=1.0, rounds=0),)),
             score=np.where(is_known, ladder.scores(np.nan_to_num(oddity)), np.nan),
             rows=len(taught),
@@ -204,7 +209,7 @@ def detector(patches: bytes, bank: Matrix, *, grid: int) -> bytes:
         graph.initializer.append(numpy_helper.from_array(values, name))
         return name
 
-    def add(kind: str, *inputs: str, output: str, **attributes: int) -> str:
+    def add(kind: str, *inputs: str, output: str, **attributes: Any) -> str:
         graph.node.append(helper.make_node(kind, list(inputs), [output], **attributes))
         return output
 

@@ -184,7 +184,11 @@ def _measure(measured: Sequence[MetricRule], said: Said, rows: EvaluationRows) -
         [replace(one, bounds=UNBOUNDED, unseen=None) if is_constant else one for one in measures],
         # With 2 units bounds are as far apart as the rows can say.
         units=[
-            max(units_of(rows.task, truth, weight, clusters, by_class=rule.by_class, of_class=rule.of_class), 2) for rule in measured
+            max(
+                units_of(rows.task, truth, weight, clusters, by_class=rule.by_class, of_class=rule.of_class),
+                2,
+            )
+            for rule in measured
         ],
         weight=weight,
         clusters=clusters,

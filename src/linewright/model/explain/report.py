@@ -105,9 +105,7 @@ def explanation(model: Model, rows: HeldOut, *, split: str, seed: int) -> Explan
     )
     # Half of the good rows are odder than the others: that is no weakness.
     looked = [] if rules.learns_good else [likely[place].at(sliced) for place in order]
-    weak = weak_slices(
-        everything.at(sliced), looked, answers=None if answers is None else answers[sliced]
-    )
+    weak = weak_slices(everything.at(sliced), looked, answers=None if answers is None else answers[sliced])
     # Few texts are spelled alike in several rows, and those say nothing of the words that the others are told by.
     texts = {column.name for column in model.package.columns if column.type == "text"}
     needed = (chosen[place] for place in order if made[place].rise > 0 and chosen[place].name not in texts)

@@ -29,7 +29,9 @@ def oddity_to_onnx(fitted: OddityFitted) -> bytes:
         case Nearest():
             found = _distance(graph, fitted.bank, judge.neighbours, _prepared(graph, native.prepared))
         case _:
-            raise Terminal("a family that cannot be exported", where="ONNX export", found=type(judge).__name__)
+            raise Terminal(
+                "a family that cannot be exported", where="ONNX export", found=type(judge).__name__
+            )
     odd = _climbed(graph, native.ladder, found)
     both = graph.add("Concat", graph.add("Sub", graph.constant([1.0]), odd), odd, axis=1)
     answer(graph, both, ())

@@ -93,7 +93,9 @@ class Rows:
 
     def units(self, rule: MetricRule) -> int:
         """Return how many independent units a metric rests on."""
-        return units_of(self.task, self.truth, self.weight, self.clusters, by_class=rule.by_class, of_class=rule.of_class)
+        return units_of(
+            self.task, self.truth, self.weight, self.clusters, by_class=rule.by_class, of_class=rule.of_class
+        )
 
 
 def judge(gate: GateSpec, rows: Rows) -> Outcome:

@@ -32,7 +32,9 @@ def typical_of(graph: bytes, *, width: int, where: str) -> NDArray[np.float32]:
     try:
         said = decoder(list[float | None]).decode(read_parts(graph).metadata[TYPICAL])
     except (KeyError, msgspec.MsgspecError) as error:
-        raise Corrupt("the graph does not say what a typical row is", where=where, found=str(error)) from error
+        raise Corrupt(
+            "the graph does not say what a typical row is", where=where, found=str(error)
+        ) from error
     if len(said) != width:
         raise Corrupt("the typical row is of another form than the model reads", where=where, found=len(said))
     return np.array([np.nan if one is None else one for one in said], dtype=np.float32)
@@ -89,3 +91,32 @@ def why_odd(
             for score, column in zip(own.tolist(), moved.T, strict=True)
         ]
     return told
+
+
+def heat_maps(scores: Scores, x: NDArray[np.float32], grid: int) -> list[list[list[float]]]:
+    """Return how odd each part of pictures is: the score of a picture whose oddest parts are all as odd as that part.
+
+    Parameters
+    ----------
+    scores
+        As for `why_odd`.
+    x : float32 array, shape (n, grid * grid)
+        How odd each part of each picture is, row by row.
+    grid
+        Parts of a side.
+
+    Returns
+    -------
+    list, one a picture
+        Of rows of scores, four digits each.
+
+    Examples
+    --------
+    >>> heat_maps(lambda rows: rows.max(axis=1).astype(np.float64), np.array([[0, 0.25, 0.5, 1]], np.float32), 2)
+    [[[0.0, 0.25], [0.5, 1.0]]]
+    """
+    maps: list[list[list[float]]] = []
+    for row in x:
+        of_parts = scores(np.repeat(row[:, np.newaxis], len(row), axis=1))
+        maps.append(of_parts.round(4).reshape(grid, grid).tolist())
+    return maps

@@ -21,7 +21,7 @@ from linewright.model.explanation_text import cannot_be_explained
 from linewright.model.facts import Calibration, CalibrationMethod, Package, RequestColumn, Trained
 from linewright.model.onnx.contributions import Explainer, open_explainer, sources_of, to_answers
 from linewright.model.onnx.session import LISTS_AT_ONCE, ROWS_AT_ONCE, Graph, Input, open_graph
-from linewright.model.onnx.typical import typical_of, why_odd
+from linewright.model.onnx.typical import heat_maps, typical_of, why_odd
 from linewright.model.pictures import Files, KeptBy, readers_of
 from linewright.model.tasks import task
 from linewright.model.tasks.links import HAZARD
@@ -34,6 +34,7 @@ SMALLEST = 1e-30
 _FEW = 8
 """Rows up to which they are calibrated one by one."""
 _NEWEST = 1
+_EXPLAINED_BYTES = 2e9
 _EXPLAINED = 1e-5
 """How far what an explanation adds up to may be from the answer; of numbers relative to the largest of what is added up, for graphs add in
 float32."""
@@ -171,7 +172,6 @@ class Model:
             explained, task=package.task, classes=package.classes, sources=sources_of(package.encoder)
         )
 
-
     def _why_odd(self, x: NDArray[np.float32]) -> list[dict[str, Any]]:
         """Explain by columns that are put to what they are in a typical row; of a picture, say which parts of it are odd."""
         encoder = self.package.encoder
@@ -179,7 +179,30 @@ class Model:
             width = len(encoder.encodings)
             self._typical = typical_of(self._graph.data, width=width, where=self.digest)
         self._feed.of(x)  # refuses rows of another form
-        return why_odd(lambda rows: self.scores(rows)[:, 1], x, self._typical, sources_of(encoder))
+        told = why_odd(self._oddity, x, self._typical, sources_of(encoder))
+        maps = [
+            (one.column, heat_maps(self._oddity, x, one.grid))
+            for one in encoder.pictures
+            if one.grid is not None
+        ]
+        return (
+            [{**one, "heat_map": {name: each[row] for name, each in maps}} for row, one in enumerate(told)]
+            if maps
+            else told
+        )
+
+    @property
+    def most_explained(self) -> int:
+        """Rows that are explained in about a second, at least 1: of anomalies each column of each row asks the graph twice."""
+        if not self._rules.learns_good:
+            return 2**31
+        columns = len(self.package.encoder.columns) + sum(
+            one.grid or 0 for one in self.package.encoder.pictures
+        )
+        return max(1, int(_EXPLAINED_BYTES / (self.package.graph_bytes * columns)))
+
+    def _oddity(self, rows: NDArray[np.float32]) -> NDArray[np.float64]:
+        return self.scores(rows)[:, 1]
 
 
 def inputs_of(encoder: Encoder) -> list[Input]:

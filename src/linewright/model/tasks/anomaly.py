@@ -83,9 +83,7 @@ class Anomaly(ClassRules):
 
     def purpose(self, label: str, classes: tuple[str, ...]) -> str:
         """Say that it answers how odd a row is."""
-        return (
-            f"How odd a row is beside those that are {classes[0]!r}, and whether {label} is {classes[1]!r}, decided from it."
-        )
+        return f"How odd a row is beside those that are {classes[0]!r}, and whether {label} is {classes[1]!r}, decided from it."
 
 
 ANOMALY = Anomaly()

@@ -5,7 +5,16 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from linewright.model.reasons import Alarms, BestF1, BreakEven, EarnedMost, Judging, NoPositive, ThresholdReason, WorthMost
+from linewright.model.reasons import (
+    Alarms,
+    BestF1,
+    BreakEven,
+    EarnedMost,
+    Judging,
+    NoPositive,
+    ThresholdReason,
+    WorthMost,
+)
 from linewright.model.tasks.value import Amounts, Floats
 
 FEWEST_FAULTY = 10

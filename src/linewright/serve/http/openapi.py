@@ -411,10 +411,7 @@ def _prediction(package: Package, line: str) -> Schema:
         properties["key"] = {**_TEXT, "description": f"The row's {package.key}."}
     if _is_class(package):
         properties["prediction"] = _named(".Class", line)
-        if learns_good(package.task):
-            optional.remove("score")
-        else:
-            properties["probabilities"] = _object(dict.fromkeys(package.classes, _SHARE))
+        properties |= _of_classes(package)
     elif has_times(package.task):
         properties["prediction"] = {"type": "number", "description": "How long until it happens."}
         properties["beyond"] = {**_TRUTH, "description": "Whether more than half is left at the last time."}
@@ -441,7 +438,7 @@ def _prediction(package: Package, line: str) -> Schema:
         positive = package.classes[-1] if package.classes else ""
         properties["threshold"] = {
             **_SHARE,
-            "description": f"The class is {positive} at and above this {'score' if learns_good(package.task) else 'probability'}.",
+            "description": f"The class is {positive} at and above it.",
         }
     if package.half_width is not None:
         properties["interval"] = {
@@ -456,9 +453,23 @@ def _prediction(package: Package, line: str) -> Schema:
     }
     canary = "Where another model answered this row than the request's first: a canary is tried."
     properties |= {"model": {**_TEXT, "description": canary}, "digest": _TEXT, **_EXPLAINED}
+    if not learns_good(package.task):
+        return _object(properties, *optional)
+    properties |= _of_anomaly(package)
+    return _object(properties, *(name for name in (*optional, "heat_map") if name != "score"))
+
+
+def _of_classes(package: Package) -> dict[str, Schema]:
     if learns_good(package.task):
-        properties["score"] = {**_SHARE, "description": "The share of good training rows that are less odd."}
-    return _object(properties, *optional)
+        return {}
+    return {"probabilities": _object(dict.fromkeys(package.classes, _SHARE))}
+
+
+def _of_anomaly(package: Package) -> dict[str, Schema]:
+    """Return what an answer says beside its class; of pictures an explanation has a heat map."""
+    score = {**_SHARE, "description": "The share of good training rows that are less odd."}
+    maps = {one.column: _list(_list(_SHARE)) for one in package.encoder.pictures if one.grid is not None}
+    return {"score": score} | ({"heat_map": _object(maps)} if maps else {})
 
 
 _NUMBER: Schema = {"type": "number"}
@@ -524,7 +535,10 @@ def _label(package: Package, line: str) -> Schema:
 
 
 def _infer(package: Package, line: str) -> Schema:
-    output = _filled(oip.Wanted, name={"enum": [*oip.output_names(package), *oip.EXPLANATION]})
+    output = _filled(
+        oip.Wanted,
+        name={"enum": [*dict.fromkeys([*oip.output_names(package), *oip.explanation_of(package)])]},
+    )
     tensors = [_tensor(column, line) for column in package.columns]
     parameters = ("durable", "explain", "binary_data_output")
     return _filled(

@@ -175,6 +175,14 @@ class Scorer:
         name
             What who asks calls the model, LINE@VERSION, for errors to name; the package itself knows its digest alone.
         """
+        if len(x) > (most := self.model.most_explained):
+            raise RequestError(
+                "too many rows to explain in one request: each column of each is put to what is typical",
+                where="explain",
+                found=len(x),
+                allowed=f"at most {most} rows of this model",
+                hint="send them in several requests, or without `explain`",
+            )
         try:
             return self.model.explain(x)
         except RequestError as error:

@@ -130,7 +130,9 @@ class OddityFitted:
             return {}
         found, prepared = self._trees.cuts(), self.native.prepared
         return {
-            column: np.unique((found[place] / prepared.factor[place] + prepared.centre[place]).astype(np.float32))
+            column: np.unique(
+                (found[place] / prepared.factor[place] + prepared.centre[place]).astype(np.float32)
+            )
             for place, column in enumerate(prepared.numbers)
             if place in found
         }
