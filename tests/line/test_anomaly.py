@@ -276,7 +276,7 @@ def test_it_is_served_told_the_truth_and_rebuilt(made: Path):
     replayed = command(made, "replay", "--prediction", odd["id"])
     assert 0 == replayed.returncode, replayed.stderr
     card = command(made, "card", "parts")
-    assert "It is no probability" in card.stdout
+    assert "It is not the probability" in card.stdout
     rebuilt = command(made, "rebuild", "parts")
     assert "R0" == json.loads(rebuilt.stdout)["level"]
 

@@ -466,7 +466,7 @@ class AnomalySpec(Spec):
     """What a line with `train.task: anomaly` takes for good, and how often it may be wrong about that."""
 
     alarms: Annotated[float, Field(gt=0, le=0.5)] = 0.01
-    """Share of good rows that may be answered as faulty. Where `value` says what decisions are worth and enough training rows are
+    """Share of good rows that may be called faulty. Where `value` says what decisions are worth and enough training rows are
     known to be faulty, these set the threshold instead."""
 
 
@@ -488,7 +488,7 @@ class DataSpec(Spec):
     forecast: ForecastSpec | None = None
     """For `train.task: forecast`: how values become rows, and how far ahead an answer says them."""
     anomaly: AnomalySpec | None = None
-    """For `train.task: anomaly`: how often good rows may be answered as faulty."""
+    """For `train.task: anomaly`: how often good rows may be called faulty."""
     on_new_column: Literal["ignore", "warn", "stop"] = "warn"
     """What a column that the contract does not name does; it is never a feature."""
 

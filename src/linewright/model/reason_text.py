@@ -112,10 +112,10 @@ def threshold_in_words(reason: ThresholdReason) -> str:
     """
     match reason:
         case Alarms():
-            told = f"{100 * reason.share:g} % of good rows may alarm"
+            share = f"{100 * reason.share:g} % of good rows may alarm"
             if reason.needed is None:
-                return told
-            return f"{told}; {reason.needed:,} faulty training rows would set it by the declared amounts, and {reason.faulty:,} are known"
+                return share
+            return f"{share}; {reason.needed:,} faulty training rows would set it by the declared amounts, and {reason.faulty:,} are known"
         case WorthMost():
             return (
                 f"worth most by the declared amounts on {reason.rows:,} training rows, {reason.faulty:,} of them faulty: alarms from there "

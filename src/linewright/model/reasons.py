@@ -126,10 +126,10 @@ class FoundMost(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag
     """Of models that learned from good rows alone, no other has a higher average precision on rows that are known to be faulty."""
 
     value: float
-    """Its average precision, good rows judged by folds that did not learn from them."""
+    """Its average precision, good rows scored by folds that did not learn from them."""
     faulty: int
     rows: int
-    """Rows that judged, the faulty ones among them."""
+    """Rows that were scored, the faulty ones among them."""
     next: str | None
     """The other that was tried."""
     next_value: float | None

@@ -48,7 +48,7 @@ def finds_anomalies(spec: LineSpec) -> Iterator[Problem]:
     if spec.label.column in spec.table.exclude:
         yield Problem(
             path=("table", "exclude"),
-            what="the label is no feature anyway",
+            what="no model uses the label as a feature",
             found=spec.label.column,
             hint="remove it from the list",
         )

@@ -467,7 +467,7 @@ def _train(draft: Draft) -> Iterator[str]:
     if draft.odd is not None:
         yield from _beside(
             [
-                (f"task: {TASK}", "good rows alone are learned from: how odd a row is beside them"),
+                (f"task: {TASK}", "good rows alone are learned from: how odd a row is, compared with them"),
                 _split(draft),
             ],
             indent="  ",

@@ -41,7 +41,7 @@ def odd_rows(frame: pl.DataFrame, given: GivenRoles) -> OddRows:
     Raises
     ------
     RequestError
-        If there is no such column, or the labels do not say what is good.
+        If the column does not exist, or the labels do not say what is good.
     """
     name = given.label or (UNNAMED if UNNAMED in frame.columns else "")
     if given.positive is not None and not name:

@@ -112,14 +112,14 @@ def draft_pictures(
             hint="put the pictures of all these folders into one folder for each class; the split is made here",
         )
     is_flat = all("/" not in one for one in names)
-    if is_odd or is_flat or len(set(labels)) < 2:
+    if is_odd or (len(set(labels)) < 2 and not is_flat):
         return _of_odd(name, names, labels, given, written=written, is_deep=is_deep)
     if any("/" not in one for one in names):
         raise RequestError(
             "nothing says what the pictures show: they are not in a folder for each class",
             where="--data",
             found=str(folder),
-            hint="sort them into one folder for each class; or write a table with a column of paths and a column of labels",
+            hint="sort them into one folder for each class; if all are good, --task anomaly learns from these; or write a table with a column of paths and a column of labels",
         )
     column = LABEL if is_deep else FOLDER
     values = pl.Series(column, labels)
@@ -229,7 +229,7 @@ def _lines_of_odd(
     if len(folders) > 1:
         yield f"label: {{column: {STATE}, positive: {quoted_sentence(faulty)}}}  # faulty pictures teach nothing; they are measured by"
     else:
-        yield f"# No label: all pictures are taken for good. Pictures in a second folder, {FAULTY} say, would be measured by; make the line anew then."
+        yield f"# No label: all pictures are taken for good. Pictures in a second folder, {FAULTY} say, would be measured by; make another line then."
     yield "contract:"
     yield "  columns:"
     yield "    name: {type: text, nullable: warn, unique: true}"

@@ -138,11 +138,11 @@ def _named(groups: Sequence[str | None]) -> list[str]:
 
 def _scored(learned: Learned, rows: np.ndarray) -> bytes:
     """Return the rows that the threshold will be chosen by."""
-    judged = np.flatnonzero(np.isfinite(learned.score))
+    scored = np.flatnonzero(np.isfinite(learned.score))
     return to_bytes(
         Scored(
-            rows=rows[judged].astype(np.int64),
-            probability=learned.score[judged],
-            weight=np.ones(len(judged)),
+            rows=rows[scored].astype(np.int64),
+            probability=learned.score[scored],
+            weight=np.ones(len(scored)),
         )
     )

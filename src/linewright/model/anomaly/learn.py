@@ -12,7 +12,7 @@ from linewright.engine.context import Progress
 from linewright.errors import SpecError
 from linewright.model.anomaly.isolation import grow
 from linewright.model.facts import Executed, MemberOf, Trial
-from linewright.model.families.oddity.fitted import Judge, Nearest, OddityFitted, OddityNative
+from linewright.model.families.oddity.fitted import Method, Nearest, OddityFitted, OddityNative
 from linewright.model.families.oddity.ladder import Ladder, learn_ladder
 from linewright.model.families.oddity.prepared import prepare, typical_row
 from linewright.model.metrics.definitions import metric
@@ -46,7 +46,7 @@ class TaughtRows:
     is_faulty: NDArray[np.bool_]
     categorical: tuple[int, ...]
     folds: Sequence[Fold]
-    """Positions to learn from and to judge; no row is judged twice."""
+    """Positions to learn from and to method; no row is scored twice."""
     seed: int
 
 
@@ -61,7 +61,7 @@ class Learned:
     reason: ChosenReason
     executed: Executed
     score: Floats
-    """Scores of the training rows by models that did not learn from them, shape (n,); NaN of rows that none judged."""
+    """Scores of the training rows by models that did not learn from them, shape (n,); NaN of rows that none scored."""
     rows: int
     """Good rows that it learned from."""
 
@@ -73,7 +73,7 @@ def learn_anomaly(rows: TaughtRows, *, report: Callable[[Progress], None]) -> Le
     ----------
     rows
         At least `FEWEST_GOOD` of them good. Of faulty rows nothing is learned; if there are `FEWEST_FAULTY`, the family that has the higher
-        average precision on them, beside good rows of other folds, is chosen.
+        average precision on them and the good rows of other folds is chosen.
     report
         Told of each fit before it starts.
 
@@ -101,9 +101,9 @@ def learn_anomaly(rows: TaughtRows, *, report: Callable[[Progress], None]) -> Le
         done += 1
         return _fitted(family, rows, taken)
 
-    judged = [_judged(family, rows, is_kept, fitted) for family in families]
+    scored = [_scored(family, rows, is_kept, fitted) for family in families]
     ranked = sorted(
-        ((_trial(family, oddity, rows, is_kept), oddity) for family, oddity in judged),
+        ((_trial(family, oddity, rows, is_kept), oddity) for family, oddity in scored),
         key=lambda one: one[0].loss,
     )
     trials, oddity = tuple(trial for trial, _ in ranked), ranked[0][1]
@@ -163,7 +163,7 @@ def reason_of(trials: Sequence[Trial], *, faulty: int, rows: int) -> ChosenReaso
     )
 
 
-def _judged(
+def _scored(
     family: Family,
     rows: TaughtRows,
     is_kept: NDArray[np.bool_],
@@ -176,10 +176,10 @@ def _judged(
         taken = taught[is_kept[taught] & ~rows.is_faulty[taught]]
         if len(taken) < FEWEST_GOOD // 2:
             continue  # the first blocks of time
-        judge = fit(family, taken)
+        method = fit(family, taken)
         asked = held[is_kept[held] & ~rows.is_faulty[held]]
-        oddity[asked] = judge.oddity(rows.x[asked])
-        of_faulty.append(judge.oddity(rows.x[faulty]))
+        oddity[asked] = method.oddity(rows.x[asked])
+        of_faulty.append(method.oddity(rows.x[faulty]))
     if not of_faulty:
         require_good(0)
     oddity[faulty] = np.mean(of_faulty, axis=0)
@@ -241,14 +241,14 @@ def _fitted(family: Family, rows: TaughtRows, taken: Rows) -> OddityFitted:
             task="anomaly",
             width=rows.x.shape[1],
             prepared=prepared,
-            judge=_judge(family, numbers, rows.seed),
+            method=_method(family, numbers, rows.seed),
             ladder=_FORGET,
             typical=typical_row(x, rows.categorical),
         )
     )
 
 
-def _judge(family: Family, numbers: Matrix, seed: int) -> Judge:
+def _method(family: Family, numbers: Matrix, seed: int) -> Method:
     if family == "isolation_forest":
         return grow(numbers, seed=seed)
     most = min(BANK, max(FEWEST_KEPT, CELLS // numbers.shape[1]))

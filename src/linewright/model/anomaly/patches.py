@@ -31,7 +31,7 @@ _ROUNDS = 4
 _AT_ONCE = 4_096
 ODDEST = 0.05
 """A picture is as odd as the mean of this share of its patches, the oddest."""
-MOST_TAUGHT, MOST_JUDGED = 5_000, 2_000
+MOST_TAUGHT, MOST_SCORED = 5_000, 2_000
 """Good pictures that patches are drawn from, and by which scores are set."""
 NAME = "patches"
 Read = Callable[[Sequence[str]], Matrix]
@@ -44,7 +44,7 @@ class TaughtPictures:
     digests: Sequence[str]
     is_faulty: NDArray[np.bool_]
     groups: NDArray[np.int64]
-    """A number for the group of each; patches of one group do not judge it."""
+    """A number for the group of each; patches of one group do not method it."""
     grid: int
     """Patches of a side."""
     seed: int
@@ -80,7 +80,7 @@ def learn_patches(rows: TaughtPictures, read: Read, *, report: Callable[[Progres
     require_good(len(good))
     chance = np.random.default_rng(rows.seed)
     taught = np.sort(chance.permutation(good)[:MOST_TAUGHT])
-    judged = np.sort(np.concatenate([chance.permutation(part)[:MOST_JUDGED] for part in (good, faulty)]))
+    scored = np.sort(np.concatenate([chance.permutation(part)[:MOST_SCORED] for part in (good, faulty)]))
     each = rows.grid * rows.grid
 
     def patches_of(places: NDArray[np.int64]) -> Matrix:
@@ -95,12 +95,12 @@ def learn_patches(rows: TaughtPictures, read: Read, *, report: Callable[[Progres
     patches = np.concatenate(parts)
     kept = coreset(patches, BANK, chance)
     bank, owners = patches[kept], rows.groups[taught[drawn[kept] // each]]
-    report(Progress(step="train", says=f"{NAME}: {len(judged):,} pictures judged", done=1, of=2))
+    report(Progress(step="train", says=f"{NAME}: {len(scored):,} pictures scored", done=1, of=2))
     lengths = (bank**2).sum(axis=1)
     oddest = max(1, round(ODDEST * each))
     oddity = np.full(len(rows.digests), np.nan)
     typical: list[Matrix] = []
-    for place in judged.tolist():
+    for place in scored.tolist():
         others = owners != rows.groups[place]
         if not others.any():
             continue
@@ -117,7 +117,7 @@ def learn_patches(rows: TaughtPictures, read: Read, *, report: Callable[[Progres
         task="anomaly",
         width=each,
         prepared=Prepared(numbers=(), centre=(), factor=(), levels=()),
-        judge=Given(parts=tuple(range(each)), oddest=oddest),
+        method=Given(parts=tuple(range(each)), oddest=oddest),
         ladder=ladder,
         typical=tuple(np.median(typical, axis=0).astype(np.float64).tolist()),
     )

@@ -103,7 +103,7 @@ def explanation(model: Model, rows: HeldOut, *, split: str, seed: int) -> Explan
     answers = _answers(
         rows.scores, len(model.package.classes) if rules.is_class or rows.scores.ndim == 1 else 3
     )
-    # Half of the good rows are odder than the others: that is no weakness.
+    # Half of the good rows are odder than the others: that is not a weakness.
     looked = [] if rules.learns_good else [likely[place].at(sliced) for place in order]
     weak = weak_slices(everything.at(sliced), looked, answers=None if answers is None else answers[sliced])
     # Few texts are spelled alike in several rows, and those say nothing of the words that the others are told by.

@@ -16,21 +16,21 @@ from linewright.model.onnx.typical import ODD, TYPICAL
 def oddity_to_onnx(fitted: OddityFitted) -> bytes:
     """Return the graph of a model of odd rows, from the encoded matrix to the two scores."""
     native, graph = fitted.native, Graph()
-    judge = native.judge
-    match judge:
+    method = native.method
+    match method:
         case Given():
-            parts = graph.add("Cast", graph.columns("x", list(judge.parts)), to=TensorProto.DOUBLE)
-            oddest, _ = graph.top(parts, judge.oddest)
+            parts = graph.add("Cast", graph.columns("x", list(method.parts)), to=TensorProto.DOUBLE)
+            oddest, _ = graph.top(parts, method.oddest)
             found = graph.add("ReduceMean", oddest, axes=[1], keepdims=1)
         case Isolation():
             found = write_forest(
-                graph, GrownFitted(judge.trees).forest(), x=_prepared(graph, native.prepared)
+                graph, GrownFitted(method.trees).forest(), x=_prepared(graph, native.prepared)
             )
         case Nearest():
-            found = _distance(graph, fitted.bank, judge.neighbours, _prepared(graph, native.prepared))
+            found = _distance(graph, fitted.bank, method.neighbours, _prepared(graph, native.prepared))
         case _:
             raise Terminal(
-                "a family that cannot be exported", where="ONNX export", found=type(judge).__name__
+                "a family that cannot be exported", where="ONNX export", found=type(method).__name__
             )
     odd = _climbed(graph, native.ladder, found)
     both = graph.add("Concat", graph.add("Sub", graph.constant([1.0]), odd), odd, axis=1)

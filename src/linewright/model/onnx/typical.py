@@ -69,7 +69,7 @@ def why_odd(
     names = list(dict.fromkeys(sources))
     places = [[at for at, one in enumerate(sources) if one == name] for name in names]
     (base,) = scores(typical[np.newaxis]).tolist()
-    told: list[dict[str, Any]] = []
+    explained: list[dict[str, Any]] = []
     step = max(1, _AT_ONCE // max(1, 2 * len(names) * x.shape[1]))
     for start in range(0, len(x), step):
         rows = x[start : start + step]
@@ -81,7 +81,7 @@ def why_odd(
             alone[number][:, at] = rows[:, at]
         both = scores(np.concatenate([without, alone]).reshape(-1, x.shape[1])).reshape(2, len(names), -1)
         moved = ((own - both[0]) + (both[1] - base)) / 2
-        told += [
+        explained += [
             {
                 "score": score,
                 "score_unit": ODDITY.unit,
@@ -90,7 +90,7 @@ def why_odd(
             }
             for score, column in zip(own.tolist(), moved.T, strict=True)
         ]
-    return told
+    return explained
 
 
 def heat_maps(scores: Scores, x: NDArray[np.float32], grid: int) -> list[list[list[float]]]:

@@ -179,17 +179,17 @@ class Model:
             width = len(encoder.encodings)
             self._typical = typical_of(self._graph.data, width=width, where=self.digest)
         self._feed.of(x)  # refuses rows of another form
-        told = why_odd(self._oddity, x, self._typical, sources_of(encoder))
+        explained = why_odd(self._oddity, x, self._typical, sources_of(encoder))
         maps = [
             (one.column, heat_maps(self._oddity, x, one.grid))
             for one in encoder.pictures
             if one.grid is not None
         ]
-        return (
-            [{**one, "heat_map": {name: each[row] for name, each in maps}} for row, one in enumerate(told)]
-            if maps
-            else told
-        )
+        if not maps:
+            return explained
+        return [
+            {**one, "heat_map": {name: each[row] for name, each in maps}} for row, one in enumerate(explained)
+        ]
 
     @property
     def most_explained(self) -> int:

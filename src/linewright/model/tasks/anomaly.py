@@ -19,7 +19,7 @@ DEFAULT_THRESHOLD = 0.99
 class Anomaly(ClassRules):
     """Rules of the anomaly task: classes are (good, faulty), scores are (n, 2), of which the second says how odd a row is.
 
-    That is the share of the good training rows that are less odd, from 0 to 1. It is no probability of a fault: nothing but good rows is
+    That is the share of the good training rows that are less odd, from 0 to 1. It is not the probability of a fault: nothing but good rows is
     learned from. Beyond the oddest of them it still rises, so that rows of which each is odder than all of them have an order.
 
     Examples
@@ -83,7 +83,7 @@ class Anomaly(ClassRules):
 
     def purpose(self, label: str, classes: tuple[str, ...]) -> str:
         """Say that it answers how odd a row is."""
-        return f"How odd a row is beside those that are {classes[0]!r}, and whether {label} is {classes[1]!r}, decided from it."
+        return f"How odd a row is, compared with those that are {classes[0]!r}, and whether {label} is {classes[1]!r}, decided from it."
 
 
 ANOMALY = Anomaly()

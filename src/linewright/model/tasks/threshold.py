@@ -81,7 +81,7 @@ def choose_alarm_threshold(
     *,
     alarms: float,
 ) -> Threshold:
-    """Choose from which score on a row is answered as faulty.
+    """Choose from which score on a row is called faulty.
 
     Parameters
     ----------

@@ -466,7 +466,7 @@ def _of_classes(package: Package) -> dict[str, Schema]:
 
 
 def _of_anomaly(package: Package) -> dict[str, Schema]:
-    """Return what an answer says beside its class; of pictures an explanation has a heat map."""
+    """Return what an answer says in addition to its class; of pictures an explanation has a heat map."""
     score = {**_SHARE, "description": "The share of good training rows that are less odd."}
     maps = {one.column: _list(_list(_SHARE)) for one in package.encoder.pictures if one.grid is not None}
     return {"score": score} | ({"heat_map": _object(maps)} if maps else {})

@@ -47,7 +47,7 @@ class Given(msgspec.Struct, frozen=True, kw_only=True, tag="given", tag_field="k
     """How many are averaged."""
 
 
-Judge = Isolation | Nearest | Given
+Method = Isolation | Nearest | Given
 
 
 class OddityNative(msgspec.Struct, frozen=True, kw_only=True, tag="oddity", tag_field="family"):
@@ -57,7 +57,7 @@ class OddityNative(msgspec.Struct, frozen=True, kw_only=True, tag="oddity", tag_
     width: int
     """Columns of the matrix that it reads."""
     prepared: Prepared
-    judge: Judge
+    method: Method
     ladder: Ladder
     typical: tuple[float, ...]
     """What each column of the matrix is in a typical good row."""
@@ -76,7 +76,7 @@ class OddityFitted:
 
     def __init__(self, native: OddityNative) -> None:
         self.native = native
-        prepared, judge, ladder = native.prepared, native.judge, native.ladder
+        prepared, method, ladder = native.prepared, native.method, native.ladder
         used = {*prepared.numbers, *(column for column, _ in prepared.levels)}
         fits = (
             len(prepared.numbers) == len(prepared.centre) == len(prepared.factor)
@@ -85,27 +85,27 @@ class OddityFitted:
             and 0 < len(ladder.at) == len(ladder.share)
             and all(low < high for low, high in zip(ladder.at, ladder.at[1:], strict=False))
         )
-        self._trees = GrownFitted(judge.trees).forest() if isinstance(judge, Isolation) else None
-        if isinstance(judge, Isolation):
-            fits = fits and judge.trees.width == prepared.width
+        self._trees = GrownFitted(method.trees).forest() if isinstance(method, Isolation) else None
+        if isinstance(method, Isolation):
+            fits = fits and method.trees.width == prepared.width
         self.bank = np.empty((0, prepared.width), dtype=np.float32)
-        if isinstance(judge, Nearest):
-            fits = fits and len(judge.rows) % (4 * prepared.width) == 0
+        if isinstance(method, Nearest):
+            fits = fits and len(method.rows) % (4 * prepared.width) == 0
             if fits:
-                self.bank = np.frombuffer(judge.rows, dtype="<f4").reshape(-1, prepared.width)
-            fits = fits and 0 < judge.neighbours <= len(self.bank)
-        if isinstance(judge, Given):
-            fits = fits and 0 < judge.oddest <= len(judge.parts) and max(judge.parts) < native.width
+                self.bank = np.frombuffer(method.rows, dtype="<f4").reshape(-1, prepared.width)
+            fits = fits and 0 < method.neighbours <= len(self.bank)
+        if isinstance(method, Given):
+            fits = fits and 0 < method.oddest <= len(method.parts) and max(method.parts) < native.width
         if not fits:
             raise Corrupt("not a model of odd rows: its parts do not fit together", where="native model")
 
     @property
     def refuses(self) -> tuple[int, ...]:
         """Columns of the matrix without whose number it does not answer."""
-        return self.native.judge.parts if isinstance(self.native.judge, Given) else ()
+        return self.native.method.parts if isinstance(self.native.method, Given) else ()
 
     def scores(self, x: Matrix) -> Floats:
-        """Return the share of good rows that are less odd than each row beside what is left to 1, shape (n, 2)."""
+        """Return the share of good rows that are less odd than each row, after 1 less that share, shape (n, 2)."""
         step = max(1, _AT_ONCE // max(len(self.bank), len(self.native.ladder.at), 512))
         parts = [
             self.native.ladder.scores(self.oddity(x[start : start + step]))
@@ -114,15 +114,15 @@ class OddityFitted:
         return ODDITY.to_scores(np.concatenate([np.empty(0), *parts]))
 
     def oddity(self, x: Matrix) -> Floats:
-        """Return how odd rows are, in the unit of the judge, shape (n,)."""
-        judge = self.native.judge
-        if isinstance(judge, Given):
-            parts = x[:, list(judge.parts)].astype(np.float64)
-            return np.sort(parts, axis=1)[:, -judge.oddest :].mean(axis=1)
+        """Return how odd rows are, in the unit of the method, shape (n,)."""
+        method = self.native.method
+        if isinstance(method, Given):
+            parts = x[:, list(method.parts)].astype(np.float64)
+            return np.sort(parts, axis=1)[:, -method.oddest :].mean(axis=1)
         rows = self.native.prepared.apply(x)
         if self._trees is not None:
             return added_up(self._trees, rows)[:, 0]
-        return distances(rows, self.bank, judge.neighbours if isinstance(judge, Nearest) else 1)
+        return distances(rows, self.bank, method.neighbours if isinstance(method, Nearest) else 1)
 
     def cuts(self) -> Mapping[int, npt.NDArray[np.float32]]:
         """Return the bounds of trees by column of numbers; distances have none."""
