@@ -217,6 +217,8 @@ class _Seen:
 _SEEN = _Seen()
 
 
+MOST_OPENED = 32
+"""Backbones that stay open. Each training on good pictures makes another one, of some megabytes."""
 _OPENED: dict[str, onnxruntime.InferenceSession] = {}
 
 
@@ -226,6 +228,8 @@ def _session(backbone: str, files: Files) -> onnxruntime.InferenceSession:
         graph = files(backbone)
         check_graph(graph)
         found = _OPENED.setdefault(backbone, open_session(graph, backbone, all_rewrites=True))
+        for oldest in list(_OPENED)[:-MOST_OPENED]:
+            _OPENED.pop(oldest, None)
     return found
 
 

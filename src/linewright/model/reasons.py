@@ -243,7 +243,7 @@ class Alarms(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="a
     faulty: int
     """Training rows that are known to be faulty."""
     needed: int | None = None
-    """Where amounts were declared: so many would set the threshold by them."""
+    """If amounts were declared: so many would set the threshold by them."""
 
 
 class WorthMost(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="worth-most"):

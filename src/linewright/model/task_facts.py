@@ -25,7 +25,7 @@ class TaskFacts:
     has_positive: bool = False
     """Whether one of two classes is looked for."""
     learns_good: bool = False
-    """Whether only rows of the other class are learned from, so that scores are no probabilities."""
+    """Whether only rows of the other class are learned from, so that scores do not promise shares of it."""
 
 
 TASK_FACTS: Mapping[str, TaskFacts] = MappingProxyType(

@@ -5,7 +5,7 @@ from collections.abc import Collection
 from linewright.errors import SpecError
 
 GOOD, FAULTY = "good", "faulty"
-"""What rows are called where the data do not say."""
+"""What rows are called if the data do not say."""
 _PAIRS = (
     (GOOD, FAULTY),
     ("good", "bad"),

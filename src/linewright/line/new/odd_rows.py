@@ -22,7 +22,7 @@ class OddRows(NamedTuple):
     """With a label in each row; if no row is known to be faulty, one that means nothing."""
     given: GivenRoles
     label: str
-    """Line of the file; a comment if there is no label."""
+    """Line of the file; a comment if the table has none."""
     because: str
     is_labelled: bool
     """Whether rows are known to be faulty."""

@@ -52,7 +52,7 @@ from linewright.text.numbers import share_in_words
 from linewright.text.suggest import listed, nearest
 
 NewTask = Literal["auto", "recommend", "forecast", "anomaly"]
-"""What `new` may be told to make."""
+"""Kinds of lines that `new` makes."""
 _TEST = 0.2
 _HEAD = 1 << 16
 

@@ -384,7 +384,7 @@ def loss_of(record: Prediction, truth: Truth, half_width: float | None) -> float
         wrong = sum((share - (name == truth.label)) ** 2 for name, share in probabilities.items())
         return min(1.0, wrong / 2)
     if "score" in answer and record.threshold is not None:
-        # Scores are no probabilities: an answer is right or wrong.
+        # A score does not promise a share: an answer is right or wrong.
         return float(answer["prediction"] != truth.label)
     if "survival" in answer:
         return _of_curve(answer["survival"], truth.label)

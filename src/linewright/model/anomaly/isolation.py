@@ -60,7 +60,7 @@ def grow(rows: Matrix, *, seed: int) -> Isolation:
         output=np.zeros(n, dtype=np.int64),
         offset=np.zeros(1),
     )
-    native = to_grown(forest, task="anomaly", width=rows.shape[1], link="margin", refuses=(), witness=None)
+    native = to_grown(forest, task="anomaly", width=rows.shape[1], link="margin", refuses=())
     return Isolation(trees=native)
 
 

@@ -75,7 +75,7 @@ def learn_anomaly(rows: TaughtRows, *, report: Callable[[Progress], None]) -> Le
         At least `FEWEST_GOOD` of them good. Of faulty rows nothing is learned; if there are `FEWEST_FAULTY`, the family that has the higher
         average precision on them and the good rows of other folds is chosen.
     report
-        Told of each fit before it starts.
+        Hears of each fit before it starts.
 
     Raises
     ------
@@ -207,14 +207,14 @@ def trial_of(
     """Return a trial whose loss is 1 less the average precision, with its interval; 1 where too few rows are faulty."""
     low = high = value = 0.0
     if is_faulty.sum() >= FEWEST_FAULTY:
-        rule, truth, weight = (
+        rule, codes, weight = (
             metric("average_precision", "anomaly"),
             is_faulty.astype(np.int64),
             np.ones(len(oddity)),
         )
         said = ODDITY.to_scores(oddity)
         (spread,) = spreads(
-            [measure_of(rule, truth, said, weight=weight, clusters=None)],
+            [measure_of(rule, codes, said, weight=weight, clusters=None)],
             units=[int(is_faulty.sum())],
             weight=weight,
             clusters=None,

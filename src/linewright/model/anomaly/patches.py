@@ -69,7 +69,7 @@ def learn_patches(rows: TaughtPictures, read: Read, *, report: Callable[[Progres
     read
         Returns the numbers of the patches of pictures, float32, shape (n, patches * numbers of a patch).
     report
-        Told of each step forward.
+        Hears of each step forward.
 
     Raises
     ------

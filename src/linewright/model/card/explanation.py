@@ -31,7 +31,9 @@ def _weak(facts: CardFacts) -> Iterator[Statement]:
     for one in found.slices:
         kind = "weak.slice" if one.answered is None or one.true is None else f"weak.slice{of}"
         yield say(kind, cited, one=one, loss=found.loss, positive=facts.positive)
-    if found.slices:
+    if learns_good(facts.package.task):
+        yield say("weak.odd")
+    elif found.slices:
         yield say("weak.how", found=found)
     elif found.looked_at:
         yield say("weak.nowhere", cited, found=found)

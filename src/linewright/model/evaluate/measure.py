@@ -84,7 +84,7 @@ def evaluate(
     names = measured_of(task, headline, has_value=rows.amounts is not None)
     rules = rules_of(task)
     if rules.learns_good and not (truth == 1).any():
-        # Where no row is known to be faulty, all that is known is how many good ones alarm.
+        # All that is known is how many good rows alarm.
         names = tuple(name for name in names if name in OF_GOOD_ROWS)
     measured = [metric(name, task) for name in names]
     own, baseline = _measure(measured, rows.said, rows), _measure(measured, rows.guess, rows)

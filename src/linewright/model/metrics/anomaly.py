@@ -10,8 +10,8 @@ from linewright.model.metrics.definitions import MetricRule, Statistic, divide
 Floats = NDArray[np.float64]
 
 
-def _false_positive_rate(truth: NDArray[Any], decided: NDArray[Any]) -> Statistic:
-    rows = np.flatnonzero(truth == 0)
+def _false_positive_rate(codes: NDArray[Any], decided: NDArray[Any]) -> Statistic:
+    rows = np.flatnonzero(codes == 0)
     said = decided[:, 1] if decided.ndim == 2 else (decided == 1).astype(np.float64)
     return lambda weights: divide(weights[:, rows] @ said[rows], weights[:, rows].sum(axis=1))
 

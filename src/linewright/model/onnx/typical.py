@@ -15,7 +15,7 @@ from linewright.store.values import decoder
 ODD = "linewright.oddity"
 """Name of graphs that say how odd rows are."""
 TYPICAL = "linewright.typical"
-"""In their metadata: what each column of the matrix is in a typical row; null where it is missing."""
+"""In their metadata: what each column of the matrix is in a typical row; null if it is missing."""
 _AT_ONCE = 1 << 21
 """Numbers of the largest matrix that is made."""
 Scores = Callable[[NDArray[np.float32]], NDArray[np.float64]]

@@ -50,7 +50,7 @@ class Anomaly(ClassRules):
         return (scores[:, 1] - (target == 1)) ** 2
 
     def decide(self, scores: NDArray[np.float64], threshold: float | None) -> NDArray[np.int64]:
-        """Return 1 where a score is at least `threshold` (0.99 if `None`)."""
+        """Return 1 for scores of at least `threshold` (0.99 if `None`)."""
         return (scores[:, 1] >= (DEFAULT_THRESHOLD if threshold is None else threshold)).astype(np.int64)
 
     def answers(

@@ -91,7 +91,7 @@ def choose_alarm_threshold(
         1 for rows that are known to be faulty.
     weight : float64 array, shape (n,)
     amounts
-        What decisions on each row are worth; `None` where the line does not say.
+        What decisions on each row are worth; `None` if the line does not say.
     alarms
         Share of good rows that may alarm, in (0, 1).
 
