@@ -166,7 +166,7 @@ def test_known_faults_teach_nothing(line: tuple[Factory, Clock]):
     execute_inline(factory, "parts")
     after = fitted_of(factory).native
 
-    assert isinstance(before.judge, Nearest)
+    assert isinstance(before.method, Nearest)
     assert before == after
 
 
