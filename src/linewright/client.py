@@ -94,11 +94,13 @@ class Predicted(msgspec.Struct, frozen=True, kw_only=True):
     digest: str | None = None
     """The model that answered this row, where it is another than the one that the answer names: a canary."""
     score: float | dict[str, float] | None = None
-    """Where explanations were asked for: what the model adds up, before calibration; for several classes by class."""
+    """Of anomalies the share of good training rows that are less odd. Else where explanations were asked for: what the model adds up, before calibration; for several classes by class."""
     score_unit: str = ""
-    """``log-odds`` of the positive class, ``log-weight`` of each class, or ``value``."""
+    """``log-odds`` of the positive class, ``log-weight`` of each class, ``value``, or of anomalies ``share of good rows``."""
     base: float | dict[str, float] | None = None
     """The score that knows no column; for several classes by class."""
+    heat_map: dict[str, tuple[tuple[float, ...], ...]] = {}
+    """Of anomalies in pictures, by column: the score of each part, row by row."""
     contributions: dict[str, float | dict[str, float]] = {}
     """What each column added to the base, which adds up to the score; for several classes by class, then by column."""
     occlusion: dict[str, Any] = {}

@@ -22,6 +22,12 @@ class Spec(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     @classmethod
+    def implied(cls, said: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Return what a file that says these words means without saying it, by word; by default nothing."""
+        del said
+        return {}
+
+    @classmethod
     def __get_pydantic_json_schema__(
         cls, core_schema: CoreSchema, handler: GetJsonSchemaHandler, /
     ) -> JsonSchemaValue:

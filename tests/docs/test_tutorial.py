@@ -52,6 +52,7 @@ READINGS = (
     ("docs/how-to/watching.md",),
     ("docs/how-to/annotation.md",),
     ("docs/how-to/pictures.md",),
+    ("docs/how-to/anomaly.md",),
     ("docs/how-to/forecast.md",),
     ("README.md",),
     ("CONTRIBUTING.md",),

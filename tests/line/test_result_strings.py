@@ -309,6 +309,7 @@ NAMES = frozenset(
         "model.Adopted.classes",
         "model.Adopted.output",
         "model.Alternative.name",
+        "model.FoundMost.next",
         "model.ChosenByAutoGluon.model",
         "model.Contribution.column",
         "model.Contribution.down",

@@ -9,6 +9,7 @@ from toy_task import COUNT, ORDINAL, installed_tasks
 from linewright.errors import SpecError
 from linewright.model import task_names
 from linewright.model.tasks import TaskRules, task
+from linewright.model.tasks.anomaly import ANOMALY
 from linewright.model.tasks.binary import BINARY
 from linewright.model.tasks.multiclass import MULTICLASS
 from linewright.model.tasks.regression import REGRESSION
@@ -24,6 +25,16 @@ class TestBinary(TaskContract):
     @pytest.fixture
     def labels(self) -> tuple[str, ...]:
         return ("no", "yes")
+
+
+class TestAnomaly(TaskContract):
+    @pytest.fixture
+    def rules(self) -> TaskRules:
+        return ANOMALY
+
+    @pytest.fixture
+    def labels(self) -> tuple[str, ...]:
+        return ("good", "faulty")
 
 
 class TestMulticlass(TaskContract):

@@ -25,7 +25,16 @@ ONE_LABEL = [name for name in TASKS if name not in {"recommend", "forecast"}]
 
 def test_every_task_is_found_by_its_name():
     """The line file names them."""
-    assert ["binary", "multiclass", "regression", "survival", "rul", "recommend", "forecast"] == list(TASKS)
+    assert [
+        "binary",
+        "multiclass",
+        "regression",
+        "survival",
+        "rul",
+        "recommend",
+        "forecast",
+        "anomaly",
+    ] == list(TASKS)
     assert all(name == task(name).name for name in TASKS)
 
 
@@ -251,6 +260,7 @@ def test_the_headline_metric_comes_first():
         *["integrated_brier_score"] * 2,
         "ndcg@10",
         "mase",
+        "average_precision",
     ) == tuple(task(name).metrics[0] for name in TASKS)
 
 

@@ -11,13 +11,14 @@ from linewright.data.checks.registry import check_read
 from linewright.data.contract.check import Checked, Forgotten, breach, check
 from linewright.data.contract.references import referred_column
 from linewright.data.dataset.version import write_dataset
-from linewright.data.facts import MOST_LABELS, Ingested, Quarantine, SeriesValues
+from linewright.data.facts import MOST_LABELS, Column, Ingested, Quarantine, SeriesValues
 from linewright.data.kept_files import CheckFile, keep_files
 from linewright.data.read.file.paths import fixed_folder
 from linewright.data.read.source import Source, open_source, whole
 from linewright.data.spec import ColumnRule, DataSpec, table_sources
 from linewright.data.table.build import build_table, read_served
 from linewright.data.table.event_rows import rows_of_events
+from linewright.data.table.good_rows import with_good
 from linewright.data.table.series_rows import newest_values, rows_of_series
 from linewright.data.types import cast
 from linewright.engine.context import Context, Progress
@@ -161,6 +162,8 @@ def check_sources(
 
 def in_rows(checked: Checked, data: DataSpec, served: Sequence[Mapping[str, Any]] = ()) -> Checked:
     """Return events as rows, with rows of the log whose label is known; all else as it is."""
+    if data.anomaly is not None:
+        return good_or_faulty(checked, data)
     if data.recommend is None and data.forecast is None:
         return checked
     make = rows_of_events if data.forecast is None else rows_of_series
@@ -180,6 +183,18 @@ def in_rows(checked: Checked, data: DataSpec, served: Sequence[Mapping[str, Any]
         frame = pl.concat([frame, more])
     # What SQL makes of one row of a source is not in a request, whose rows have another form.
     return replace(checked, frame=frame, columns=columns, row_sql=None)
+
+
+def good_or_faulty(checked: Checked, data: DataSpec) -> Checked:
+    """Return rows each of which is labelled: those without a label are taken for good."""
+    frame = with_good(checked.frame, data.label)
+    columns = tuple(
+        Column(name=one.name, type="category", nullable=one.nullable)
+        if one.name == data.label.column
+        else one
+        for one in checked.columns
+    )
+    return replace(checked, frame=frame, columns=columns)
 
 
 def labels_of(values: pl.Series) -> tuple[str, ...]:

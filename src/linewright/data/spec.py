@@ -507,6 +507,14 @@ RECENT, UNTIL = "recent", "until"
 """Columns that hold the newest values of a series, and the time of the last step that is said ahead."""
 
 
+class AnomalySpec(Spec):
+    """What a line with `train.task: anomaly` takes for good, and how often it may be wrong about that."""
+
+    alarms: Annotated[float, Field(gt=0, le=0.5)] = 0.01
+    """Share of good rows that may be called faulty. Where `value` says what decisions are worth and enough training rows are
+    known to be faulty, these set the threshold instead."""
+
+
 class DataSpec(Spec):
     """Everything that the data room is asked for."""
 
@@ -524,6 +532,8 @@ class DataSpec(Spec):
     """For `train.task: recommend`: how events become rows, and what an answer lists."""
     forecast: ForecastSpec | None = None
     """For `train.task: forecast`: how values become rows, and how far ahead an answer says them."""
+    anomaly: AnomalySpec | None = None
+    """For `train.task: anomaly`: how often good rows may be called faulty."""
     on_new_column: Literal["ignore", "warn", "stop"] = "warn"
     """What a column that the contract does not name does; it is never a feature."""
 

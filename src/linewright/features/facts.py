@@ -147,7 +147,7 @@ class PicturePart(msgspec.Struct, frozen=True, kw_only=True, tag="picture_part",
     """Place among `LOOKS` and the numbers of the backbone, in this order."""
 
 
-class Picture(msgspec.Struct, frozen=True, kw_only=True):
+class Picture(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """How a column of pictures becomes numbers; see `features.picture`."""
 
     column: str
@@ -157,6 +157,8 @@ class Picture(msgspec.Struct, frozen=True, kw_only=True):
     """Pictures are scaled to squares of so many pixels."""
     width: int
     """How many numbers the backbone gives."""
+    grid: int | None = None
+    """Of a backbone that was learned here, and says how odd each part of a picture is: a side of the grid of parts, row by row."""
 
 
 class SeriesPart(msgspec.Struct, frozen=True, kw_only=True, tag="series_part", tag_field="encoding"):

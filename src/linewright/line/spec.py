@@ -1,10 +1,11 @@
 """The line file: one readable declaration from sources to monitors."""
 
-from typing import Annotated
+from collections.abc import Mapping
+from typing import Annotated, Any
 
 from pydantic import Field
 
-from linewright.data.spec import DataSpec
+from linewright.data.spec import AnomalySpec, DataSpec, LabelSpec
 from linewright.model.spec import BeatsGate, GateSpec, MaintenanceSpec, TrainSpec, ValueSpec
 from linewright.people.spec import ChangesSpec, Notify
 from linewright.release.spec import ReleaseSpec
@@ -30,8 +31,20 @@ class KeepSpec(Spec):
     """Age from which go the plans and the rows in quarantine of runs that have ended, but for those of registered models."""
 
 
+UNNAMED = "label"
+"""Label column of a line that looks for anomalies and names none; the table need not have it."""
+
+
 class LineSpec(DataSpec):
     """One production line, as its file says."""
+
+    @classmethod
+    def implied(cls, said: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Return the label and the section of a line that looks for anomalies: it needs neither."""
+        train = said.get("train")
+        if not isinstance(train, TrainSpec) or train.task != "anomaly":
+            return {}
+        return {"label": LabelSpec(column=UNNAMED), "anomaly": AnomalySpec()}
 
     line: Annotated[str, Field(pattern=LINE_NAME)]
     """The line's name, as in `lines/NAME.yaml`: small letters, digits and hyphens. The line of a site is `LINE.SITE`."""

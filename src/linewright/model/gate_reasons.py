@@ -134,6 +134,8 @@ Advice = Literal[
     "known-enough",
     "no-better",
     "change",
+    "nothing-faulty",
 ]
 """What to do: wait for more rows; look at columns and labels first; look at them, since waiting is in vain; look at what is compared, or
-wait; look at what is compared; expect that it may be worse; change columns or settings."""
+wait; look at what is compared; expect that it may be worse; change columns or settings; label faulty rows, or
+approve it."""

@@ -29,8 +29,8 @@ READING = 2
 """Raised when a picture becomes other numbers."""
 MOST_KEPT = 24_000_000
 """Bytes of numbers that are kept in memory: those of 4,000 pictures, as the backbone of the extra has them."""
-MOST_OPENED = 8
-"""Backbones that are ready at a time."""
+MOST_OPENED = 32
+"""Backbones that are ready at a time. Each training on good pictures makes another one, of some megabytes."""
 
 
 class Kept(Protocol):
@@ -279,7 +279,12 @@ def picture_readers(
     """
     if encoder.pictures and files is None:
         raise Terminal("nothing says where the pictures are", where=f"column {encoder.pictures[0].column!r}")
-    return {one.column: PictureReader(one, files, kept) for one in encoder.pictures if files is not None}
+    # A backbone that was learned here is of one model: what it says is not worth keeping.
+    return {
+        one.column: PictureReader(one, files, kept if one.grid is None else None)
+        for one in encoder.pictures
+        if files is not None
+    }
 
 
 def picture_of(
@@ -310,3 +315,21 @@ def picture_through(
     """Return how the pictures of a column become numbers by a backbone that is kept, and what reads them."""
     picture = Picture(column=column, backbone=backbone, side=side, width=width)
     return picture, PictureReader(picture, artifacts.get, kept)
+
+
+def patches_of(
+    column: str, artifacts: Artifacts, kept: KeptBy | None = None, *, side: int = 128
+) -> tuple[Picture, PictureReader, int]:
+    """Return how pictures become patches of 64 numbers, what reads them, and how many patches a side of a picture has.
+
+    Parameters
+    ----------
+    side
+        Pixels of a side, a multiple of 32.
+    """
+    decoder()
+    made = import_module("linewright.plugins.efficientnet_lite0")
+    patches = made.grid(side)
+    width = patches * patches * made.PROJECTIONS
+    picture = Picture(column=column, backbone=artifacts.put(made.patches(side)), side=side, width=width)
+    return picture, PictureReader(picture, artifacts.get, kept), patches

@@ -6,6 +6,7 @@ from typing import assert_never
 
 from linewright.model.facts import MemberOf, PicturesRead, Recent, Sample, Shared, Task, Trained, Understood
 from linewright.model.reasons import (
+    Alarms,
     Alternative,
     BestF1,
     BestMetric,
@@ -15,18 +16,21 @@ from linewright.model.reasons import (
     ChosenReason,
     EarnedMost,
     Fastest,
+    FoundMost,
     LikelierClass,
     LowestLoss,
     MadeElsewhere,
     Named,
     NamedInFile,
     NoPositive,
+    NothingFaulty,
     Offer,
     PairsGain,
     PairsUnsure,
     SmallCosts,
     Sum,
     ThresholdReason,
+    WorthMost,
 )
 from linewright.model.task_facts import task_facts
 from linewright.text.numbers import in_digits, in_tenths, in_words
@@ -154,6 +158,16 @@ def threshold_in_words(reason: ThresholdReason) -> str:
     'no out-of-fold row is positive, so nothing speaks against one half'
     """
     match reason:
+        case Alarms():
+            share = f"{100 * reason.share:g} % of good rows may alarm"
+            if reason.needed is None:
+                return share
+            return f"{share}; {reason.needed:,} faulty training rows would set it by the declared amounts, and {reason.faulty:,} are known"
+        case WorthMost():
+            return (
+                f"worth most by the declared amounts on {reason.rows:,} training rows, {reason.faulty:,} of them faulty: alarms from there "
+                f"added {reason.added:,.0f}"
+            )
         case LikelierClass():
             return "the likelier class is answered, as nothing says what decisions are worth"
         case NoPositive():
@@ -214,6 +228,18 @@ def _choice(reason: ChosenReason, task: Task, members: Sequence[MemberOf]) -> st
             return (
                 f"{_named(choice.by)}: out-of-fold {word} {_own(choice.loss, task)} on {choice.rows:,} rows"
             )
+        case FoundMost():
+            other = (
+                f"; {choice.next} has {in_digits(choice.next_value, 4)}"
+                if choice.next and choice.next_value is not None
+                else ""
+            )
+            return (
+                f"highest average precision on {choice.rows:,} training rows, {choice.faulty:,} of them faulty: "
+                f"{in_digits(choice.value, 4)}{other}"
+            )
+        case NothingFaulty():
+            return f"the default: {choice.faulty:,} training rows are known to be faulty, and {choice.needed:,} are needed to compare models"
         case MadeElsewhere():
             return "the line file names an imported model, so none was trained here"
         case _:

@@ -122,7 +122,28 @@ class MadeElsewhere(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind",
     """The line file names an imported model."""
 
 
-Choice = LowestLoss | Fastest | Sum | BestMetric | Offer | MadeElsewhere
+class FoundMost(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="found-most"):
+    """Of models that learned from good rows alone, no other has a higher average precision on rows that are known to be faulty."""
+
+    value: float
+    """Its average precision, good rows scored by folds that did not learn from them."""
+    faulty: int
+    rows: int
+    """Rows that were scored, the faulty ones among them."""
+    next: str | None
+    """The other that was tried."""
+    next_value: float | None
+
+
+class NothingFaulty(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="nothing-faulty"):
+    """Too few training rows are known to be faulty to compare models by; the default was taken."""
+
+    faulty: int
+    needed: int
+    rows: int
+
+
+Choice = LowestLoss | Fastest | Sum | BestMetric | Offer | MadeElsewhere | FoundMost | NothingFaulty
 
 
 class SmallCosts(msgspec.Struct, frozen=True, kw_only=True):
@@ -215,4 +236,24 @@ class BreakEven(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag
     """What alarms from there added on these rows."""
 
 
-ThresholdReason = LikelierClass | NoPositive | BestF1 | EarnedMost | BreakEven
+class Alarms(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="alarms"):
+    """The share of good rows that may alarm was declared, or is the default."""
+
+    share: float
+    faulty: int
+    """Training rows that are known to be faulty."""
+    needed: int | None = None
+    """If amounts were declared: so many would set the threshold by them."""
+
+
+class WorthMost(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="worth-most"):
+    """By the declared amounts no other threshold was worth more on these rows."""
+
+    faulty: int
+    rows: int
+    """Rows, the faulty ones among them."""
+    added: float
+    """What alarms from there added to leaving all rows alone, in the declared currency."""
+
+
+ThresholdReason = Alarms | WorthMost | LikelierClass | NoPositive | BestF1 | EarnedMost | BreakEven

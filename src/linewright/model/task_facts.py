@@ -24,6 +24,8 @@ class TaskFacts:
     """Whether it is a squared error, which people read as its root."""
     has_positive: bool = False
     """Whether one of two classes is looked for."""
+    learns_good: bool = False
+    """Whether only rows of the other class are learned from, so that scores do not promise shares of it."""
 
 
 TASK_FACTS: Mapping[str, TaskFacts] = MappingProxyType(
@@ -80,6 +82,14 @@ TASK_FACTS: Mapping[str, TaskFacts] = MappingProxyType(
                 label="values",
                 loss_name="scaled error",
             ),
+            TaskFacts(
+                name="anomaly",
+                metrics=("average_precision", "roc_auc", "precision", "recall", "false_positive_rate"),
+                label="two",
+                loss_name="squared error of the score",
+                has_positive=True,
+                learns_good=True,
+            ),
         )
     }
 )
@@ -113,6 +123,11 @@ def facts_of(rules: Any) -> TaskFacts:
 def has_times(task: str) -> bool:
     """Return whether labels of a task are times that may be censored, and its answers curves over the times of a package's `classes`."""
     return task_facts(task).label == "time"
+
+
+def learns_good(task: str) -> bool:
+    """Return whether answers have a score of how odd a row is, in place of probabilities."""
+    return task_facts(task).learns_good
 
 
 def has_classes(task: str) -> bool:
@@ -164,7 +179,7 @@ METRIC_FACTS: Mapping[str, MetricFacts] = MappingProxyType(
             _metric("precision", "binary"),
             _metric("recall", "binary"),
             _metric("f1_macro", *_ALL),
-            _metric(VALUE, "binary", is_bounded=False),
+            _metric(VALUE, "binary", "anomaly", is_bounded=False),
             _metric("rmse", "regression", greater_is_better=False, is_bounded=False),
             _metric("mse", "regression", greater_is_better=False, is_bounded=False),
             _metric("mae", "regression", greater_is_better=False, is_bounded=False),
@@ -181,6 +196,7 @@ METRIC_FACTS: Mapping[str, MetricFacts] = MappingProxyType(
                 for name in ("mase", "owa", "smape", "pinball")
             ),
             _metric("coverage", "forecast"),
+            _metric("false_positive_rate", "anomaly", greater_is_better=False),
         )
     }
 )

@@ -15,6 +15,7 @@ TASKS: Mapping[str, str] = {
     "rul": "linewright.model.tasks.survival:RUL",
     "recommend": "linewright.model.tasks.recommend:RECOMMEND",
     "forecast": "linewright.model.tasks.forecast:FORECAST",
+    "anomaly": "linewright.model.tasks.anomaly:ANOMALY",
 }
 """``module:NAME`` of the rules of each task that is built in."""
 PLUGINS = "linewright.tasks"

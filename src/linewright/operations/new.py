@@ -5,7 +5,7 @@ from typing import Literal
 
 from linewright.data.profile.roles import GivenRoles
 from linewright.line.factory import Factory
-from linewright.line.new.write import NewLine, new_line
+from linewright.line.new.write import NewLine, NewTask, new_line
 from linewright.operations.declaration.declare import operation
 from linewright.people.facts import LineMade
 from linewright.store.values import digest_of_bytes
@@ -36,7 +36,7 @@ def new(
     columns: tuple[str, ...] = (),
     python: str | None = None,
     engine: Literal["built-in", "flaml", "autogluon"] = "built-in",
-    task: Literal["auto", "recommend", "forecast"] = "auto",
+    task: NewTask = "auto",
 ) -> NewLine:
     """Look at a table and write a line file for it, each choice with its reason.
 
@@ -72,7 +72,7 @@ def new(
     engine
         What chooses and fits the model: built-in, or one of the extras flaml and autogluon.
     task
-        `recommend` for a table of events: the label is the item that was taken, the group the user; `forecast` for values of series: the group is the series. By default the label decides.
+        `recommend` for a table of events: the label is the item that was taken, the group the user; `forecast` for values of series: the group is the series; `anomaly` to learn from good rows or pictures alone: no label is needed. By default the label decides.
     """
     made = new_line(
         factory.root,

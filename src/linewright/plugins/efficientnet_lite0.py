@@ -13,7 +13,7 @@ import hashlib
 import io
 import pickle  # noqa: TID251 -- the weights are one; it is read by an allow-list, when a line is trained and never on the serve path
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -42,6 +42,12 @@ _POOLED = (2, 4, 6)
 """Stages whose ends are pooled: textures, parts, things."""
 WIDTH = 3 * sum(_STAGES[stage][3] for stage in _POOLED)
 """Numbers of a picture: mean, maximum and standard deviation of each channel at each of these depths."""
+_PATCHED = 4
+"""Stage whose end says what each patch of a picture looks like: 16 pixels of a side, 112 channels."""
+_STRIDE = 16
+PROJECTIONS = 64
+"""Numbers of a patch: random projections of its channels, drawn from `SEED`."""
+SEED = 20_190_529
 _EPSILON = 1e-3
 _OPSET = 18
 
@@ -68,6 +74,24 @@ def graph(size: int) -> bytes:
     """
     made = _Graph(_weights(), size)
     return made.to_bytes()
+
+
+def patches(size: int) -> bytes:
+    """Return an ONNX graph: ``pixels``, uint8 of shape (n, size, size, 3) in RGB, to ``features``, float32 of shape (n, (size / 16)² * 64).
+
+    A picture is a grid of patches, row by row, and each patch 64 numbers: random projections of what the network makes of it in the middle,
+    nearly as far apart as the whole is [1]_.
+
+    References
+    ----------
+    .. [1] W. B. Johnson and J. Lindenstrauss, Extensions of Lipschitz mappings into a Hilbert space, 1984.
+    """
+    return _Graph(_weights(), size).of_patches()
+
+
+def grid(size: int) -> int:
+    """Return how many patches a side of a picture of so many pixels has."""
+    return size // _STRIDE
 
 
 @cache
@@ -157,6 +181,25 @@ class _Graph:
         self._names = 0
 
     def to_bytes(self) -> bytes:
+        pooled: list[str] = []
+        for stage, x in enumerate(self._ends(len(_STAGES))):
+            if stage in _POOLED:
+                pooled += self._pool(x)
+        self._nodes.append(helper.make_node("Concat", pooled, ["features"], axis=1))
+        return self._finished(WIDTH)
+
+    def of_patches(self) -> bytes:
+        channels, side = _STAGES[_PATCHED][3], grid(self._size)
+        x = self._node("Transpose", [*self._ends(_PATCHED + 1)][-1], perm=[0, 2, 3, 1])
+        drawn = np.random.default_rng(SEED).normal(size=(channels, PROJECTIONS)) / np.sqrt(PROJECTIONS)
+        x = self._node("MatMul", x, self._constant(drawn.astype(np.float32)))
+        width = side * side * PROJECTIONS
+        shape = self._constant(np.array([-1, width], dtype=np.int64))
+        self._nodes.append(helper.make_node("Reshape", [x, shape], ["features"]))
+        return self._finished(width)
+
+    def _ends(self, stages: int) -> Iterator[str]:
+        """Put the first stages together, and give what comes out of each before the next one follows."""
         side = self._size
         x = self._node("Cast", "pixels", to=TensorProto.FLOAT)
         x = self._node("Sub", x, self._constant(np.float32(127)))
@@ -164,9 +207,8 @@ class _Graph:
         x = self._node("Transpose", x, perm=[0, 3, 1, 2])
         x, side = self._convolve(x, side, "_conv_stem", "_bn0", stride=2)
         x = self._capped(x)
-        pooled: list[str] = []
         block, channels = 0, 32
-        for stage, (repeats, stride, widens, out) in enumerate(_STAGES):
+        for repeats, stride, widens, out in _STAGES[:stages]:
             for i in range(repeats):
                 x, side = self._block(
                     x,
@@ -177,14 +219,14 @@ class _Graph:
                     adds=i > 0 and channels == out,
                 )
                 block, channels = block + 1, out
-            if stage in _POOLED:
-                pooled += self._pool(x)
-        self._nodes.append(helper.make_node("Concat", pooled, ["features"], axis=1))
+            yield x
+
+    def _finished(self, width: int) -> bytes:
         graph = helper.make_graph(
             self._nodes,
             "efficientnet-lite0",
             [helper.make_tensor_value_info("pixels", TensorProto.UINT8, ["n", self._size, self._size, 3])],
-            [helper.make_tensor_value_info("features", TensorProto.FLOAT, ["n", WIDTH])],
+            [helper.make_tensor_value_info("features", TensorProto.FLOAT, ["n", width])],
             self._constants,
         )
         model = helper.make_model(

@@ -32,6 +32,7 @@ OutputName = Literal[
     "contributions",
     "base",
     "score",
+    "heat_map",
 ]
 
 

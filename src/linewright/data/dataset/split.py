@@ -483,7 +483,8 @@ def _straddling(frame: pl.DataFrame, is_test: np.ndarray, data: DataSpec) -> int
 
 def _is_class(label: pl.Series, data: DataSpec) -> bool:
     """Return whether a label has classes, as far as the table tells."""
-    if data.recommend is not None or data.forecast is not None or data.label.event is not None:
+    made = (data.recommend, data.forecast, data.anomaly, data.label.event)
+    if any(one is not None for one in made):  # of anomalies good rows are enough
         return False
     return (
         data.label.positive is not None

@@ -12,6 +12,7 @@ from linewright.data.facts import Breach, Column, RowSql
 from linewright.data.read.batches import Batch, Held, Ragged, ahead, refuse_patterns
 from linewright.data.read.source import Raw, Source, clean, whole
 from linewright.data.spec import ColumnRule, DataSpec
+from linewright.data.table.good_rows import unlabelled, without_label
 from linewright.data.table.survival_labels import timed, with_one_label
 from linewright.data.types import Typing, cast, cast_all, infer, known_zone
 from linewright.errors import ContractBreach, SpecError
@@ -168,6 +169,11 @@ def build_table(
     else:
         frames, rows = {}, source
     columns, batches = rows.columns, rows.batches
+    if data.anomaly is not None and data.label.column not in columns:
+        columns, batches = [*columns, data.label.column], unlabelled(batches, data.label.column)
+        if isinstance(rows, Raw):
+            rows = replace(rows, frame=without_label(rows.frame, data.label.column))
+            batches = rows.batches
     named = dict(_named(data))
     _refuse_unknown(named | _named_event(data), columns, data)
     if data.label.event is not None:
@@ -432,7 +438,7 @@ def _narrowest(found: pl.Series, data: DataSpec, *, is_text: bool) -> ColumnRule
     # Where the source or the SQL says that it is text, text that looks like numbers stays text; and a class is
     # answered as it is spelled in the data, so that a label of text is no boolean.
     is_label = inferred.type == "boolean" and found.name == data.label.column
-    if data.label.event is not None and found.name == data.label.column:
+    if (data.label.event is not None or data.anomaly is not None) and found.name == data.label.column:
         return ColumnRule(type="category")
     if found.dtype == pl.String and (is_label or not (is_text or inferred.type == "text")):
         return ColumnRule(type="category")

@@ -50,6 +50,10 @@ def uncertainty_of(answer: Mapping[str, Any]) -> float:
     >>> uncertainty_of({"prediction": 2.0, "interval": [1.0, 3.5, 0.9]}), uncertainty_of({"prediction": 2.0})
     (2.5, 0.0)
     """
+    if (
+        "score" in answer and "threshold" in answer
+    ):  # of an anomaly: the nearer to where alarms begin, the less sure
+        return 1 - min(1.0, abs(float(answer["score"]) - float(answer["threshold"])))
     shares = answer.get("probabilities")
     if shares and len(shares) > 1:
         p = np.array(list(shares.values()), dtype=np.float64)

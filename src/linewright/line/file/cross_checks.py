@@ -9,6 +9,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError, available_timezones
 
 from linewright.data.finding_text import check_ids
 from linewright.data.spec import ColumnRule, duration_micros, referred_source, table_sources
+from linewright.line.file.anomaly_checks import finds_anomalies
 from linewright.line.file.forecast_checks import forecasts
 from linewright.line.file.mistakes import Mistake, Mistakes, Path, did_you_mean, dotted, either, nearest
 from linewright.line.file.problem import Problem
@@ -23,6 +24,7 @@ from linewright.model.task_facts import (
     TASK_FACTS,
     MetricFacts,
     known_metric,
+    learns_good,
     metrics_known_to,
     task_facts,
 )
@@ -43,6 +45,7 @@ def check_sections(spec: LineSpec, root: Entries, mistakes: Mistakes) -> None:
         _checks(spec),
         recommends(spec),
         forecasts(spec),
+        finds_anomalies(spec),
     )
     for problems in (
         *checks,
@@ -635,8 +638,10 @@ def _sentences(spec: LineSpec) -> Iterator[Problem]:
         f"share: {spec.train.share}": spec.train.share != "alone",
         "recommend": spec.recommend is not None,
         "forecast": spec.forecast is not None,
-        f"task: {spec.train.task}": spec.train.task != AUTO
-        and task_facts(spec.train.task).label not in {"two", "classes", "number"},
+        f"task: {spec.train.task}": _learns_good(spec)
+        or (
+            spec.train.task != AUTO and task_facts(spec.train.task).label not in {"two", "classes", "number"}
+        ),
     }
     if said := [name for name, is_said in forbids.items() if is_said]:
         yield Problem(
@@ -675,6 +680,10 @@ def _share(spec: LineSpec) -> Iterator[Problem]:
         )
 
 
+def _learns_good(spec: LineSpec) -> bool:
+    return spec.train.task != AUTO and learns_good(spec.train.task)
+
+
 def _pictures(spec: LineSpec) -> Iterator[Problem]:
     model = spec.train.model
     if model is not None and not spec.reads_pictures and (model.scale is not None or model.size is not None):
@@ -689,6 +698,7 @@ def _pictures(spec: LineSpec) -> Iterator[Problem]:
         "train.model, which has scale and size of its own": spec.train.model is not None,
         "recommend": spec.recommend is not None,
         "forecast": spec.forecast is not None,
+        f"task: {spec.train.task}": _learns_good(spec),
     }
     if said := [name for name, is_said in forbids.items() if is_said]:
         yield Problem(

@@ -170,6 +170,7 @@ def _fit_model(spec: type[Spec], node: Entries, at: _Place) -> Any:
         else:
             values[word] = _unknown_word(spec, key, value, at)
             meant.add(nearest(word, fields))
+    values = {**spec.implied(values), **values}
     for word, field in fields.items():
         # A misspelt word is told once: not also as the absence of what it meant.
         if field.is_required() and word not in values and word not in meant:

@@ -115,7 +115,9 @@ def _matured(closing: Closing) -> tuple[str, str, Iterable[tuple[Prediction, Tru
 def confirmations_of(closing: Closing) -> Confirmations | None:
     """Count the positives that are confirmed by now in the last windows, beside those that the model expects."""
     package, past, champion = closing.model.package, closing.past, closing.champion.digest
-    if not task(package.task).has_positive:
+    if (
+        not task(package.task).has_positive or task(package.task).learns_good
+    ):  # scores promise no number of them
         return None
     young = [
         i for i in range(max(0, len(past) - _looked_back(closing)), len(past)) if past[i].package == champion
@@ -208,7 +210,12 @@ def _spread(closing: Closing, rule: MetricRule, rows: _Rows) -> Spread:
     blocks = _blocks(package, truth, said)
     (spread,) = spreads(
         [measure_of(rule, truth, said.used_by(rule), weight=weight, clusters=blocks)],
-        units=[max(units_of(package.task, truth, weight, blocks, by_class=rule.by_class), 2)],
+        units=[
+            max(
+                units_of(package.task, truth, weight, blocks, by_class=rule.by_class, of_class=rule.of_class),
+                2,
+            )
+        ],
         weight=weight,
         clusters=blocks,
         seed=seed,

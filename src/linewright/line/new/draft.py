@@ -14,6 +14,7 @@ from linewright.data.profile.roles import is_time_name
 from linewright.data.read.file.sniff import Commas
 from linewright.data.spec import NUMBERS, FileSource, SourceSpec
 from linewright.line.new.imported_model import Brought
+from linewright.line.new.odd_rows import TASK, OddRows
 from linewright.model.spec import FEW_LABELS
 from linewright.model.task_facts import task_of
 from linewright.model.tasks import task as rules_of
@@ -68,6 +69,18 @@ class Draft:
     """Whether the extra is installed by which an encoder of sentences reads texts."""
     of_rows: tuple[Finding, ...] = ()
     """What the checks of rows found."""
+    odd: OddRows | None = None
+    """Where good rows alone are learned from: their label."""
+
+    @property
+    def task(self) -> str:
+        """What kind of answer it gives."""
+        return task_of(self.profile.label.form) if self.odd is None else TASK
+
+    @property
+    def has_meaning(self) -> bool:
+        """Whether labels say something of the rows."""
+        return self.odd is None or self.odd.is_labelled
 
     @property
     def by_user(self) -> bool:
@@ -126,7 +139,8 @@ def _head(draft: Draft) -> Iterator[str]:
         yield _comment("NOTE: no column is left that a model can learn from, so a run will say so and stop.")
     yield f"line: {quoted(draft.name)}"
     file = draft.source.describe().rsplit("/", 1)[-1]
-    yield f"about: {quoted_sentence(f'Predict {profile.label.column} from {file}')}"
+    about = f"Predict {profile.label.column} from {file}" if draft.odd is None else f"Find odd rows of {file}"
+    yield f"about: {quoted_sentence(about)}"
 
 
 def looked_at(rows: int, of: int) -> str:
@@ -319,6 +333,9 @@ def _counts_time(column: ColumnProfile) -> bool:
 
 def _label(draft: Draft) -> Iterator[str]:
     label = draft.profile.label
+    if draft.odd is not None:
+        yield f"{draft.odd.label}  {_comment(draft.odd.because)}"
+        return
     words = [f"column: {quoted(label.column)}"]
     reasons: list[str] = []
     if draft.event is not None:
@@ -450,6 +467,15 @@ def _train(draft: Draft) -> Iterator[str]:
     label = draft.profile.label
     rules = rules_of(task_of(label.form))
     yield "train:"
+    if draft.odd is not None:
+        yield from _beside(
+            [
+                (f"task: {TASK}", "good rows alone are learned from: how odd a row is, compared with them"),
+                _split(draft),
+            ],
+            indent="  ",
+        )
+        return
     lines = [
         (f"task: {rules.name}", f"{quoted(label.column)} has {label.because}"),
         (f"metric: {rules.metrics[0]}", rules.headline_because),
@@ -542,6 +568,9 @@ def _model(brought: Brought) -> Iterator[str]:
 
 def _gates(draft: Draft) -> Iterator[str]:
     label = draft.profile.label
+    if draft.odd is not None:
+        yield from _gates_of_odd(draft.odd)
+        return
     yield "gates:"
     yield from _beside(
         [
@@ -571,6 +600,21 @@ def _gates(draft: Draft) -> Iterator[str]:
             "- {metric: r2, at_least: 0.5}  # a bar of your own: the share of the variance that is explained",
             indent="  ",
         )
+
+
+def _gates_of_odd(odd: OddRows) -> Iterator[str]:
+    yield "gates:"
+    because = (
+        "better than what serves, on rows that neither has seen; at first, than the baseline"
+        if odd.is_labelled
+        else "nothing can be compared while no row is known to be faulty: then a person approves the model"
+    )
+    yield f"  - {{beats: champion, confidence: 0.95}}  {_comment(because)}"
+    yield _comment(
+        "- {metric: false_positive_rate, at_most: 0.05}  # share of good rows that alarm; it needs no faulty row",
+        indent="  ",
+    )
+    yield _comment("anomaly: {alarms: 0.01}  # share of good rows that may alarm: sets the threshold")
 
 
 def _later(draft: Draft) -> Iterator[str]:

@@ -15,17 +15,21 @@ from linewright.data.profile.column import as_declared
 from linewright.data.profile.label import LabelProfile, describe_label
 from linewright.data.profile.roles import ENOUGH_GROUPS, GivenRoles
 from linewright.data.read.files_source import PATIENT, patient_of
-from linewright.errors import RequestError
+from linewright.errors import RequestError, SpecError
 from linewright.line.new.draft import source_name
+from linewright.line.new.odd_rows import TASK
 from linewright.model.pictures import decoded
 from linewright.model.task_facts import task_of
 from linewright.model.tasks import task as rules_of
+from linewright.text.good_and_faulty import FAULTY, good_and_faulty
 from linewright.text.numbers import count
 from linewright.text.quoting import quoted, quoted_sentence
 
 ENDINGS = frozenset({".dcm", ".dicom", ".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".bmp"})
-FOLDER, LABEL, THING = "folder", "label", "thing"
+FOLDER, LABEL, THING, STATE = "folder", "label", "thing", "state"
 _DICOM = frozenset({".dcm", ".dicom"})
+_GOOD = frozenset({"good", "ok", "normal", "free", "pass"})
+"""Names of the one folder of several whose pictures are good."""
 _MOSTLY = 0.5
 _LOOKED_AT = 200
 """Pictures that are opened; a run opens all."""
@@ -58,7 +62,8 @@ class PictureDraft(NamedTuple):
     """The line file of a folder of pictures."""
 
     text: str
-    label: LabelProfile
+    label: LabelProfile | None
+    """`None` where good pictures alone are learned from."""
     group: str | None
     split: str
     rows: int
@@ -69,7 +74,7 @@ class PictureDraft(NamedTuple):
     @property
     def task(self) -> str:
         """What kind of answer it gives."""
-        return task_of(self.label.form)
+        return TASK if self.label is None else task_of(self.label.form)
 
 
 def draft_pictures(
@@ -80,6 +85,7 @@ def draft_pictures(
     *,
     written: str,
     model: tuple[Path, Path] | None = None,
+    is_odd: bool = False,
 ) -> PictureDraft:
     """Look at a folder of pictures and return the line file for it, each choice with its reason as a comment.
 
@@ -95,6 +101,8 @@ def draft_pictures(
         The folder as the line file names it.
     model
         Folder of the factory, and file of a network that takes the place of training.
+    is_odd
+        Whether good pictures alone are learned from; so it is, too, if there is but one folder.
 
     Raises
     ------
@@ -114,12 +122,15 @@ def draft_pictures(
             allowed="one folder for each class",
             hint="put the pictures of all these folders into one folder for each class; the split is made here",
         )
-    if len(set(labels)) < 2 or any("/" not in one for one in names):
+    is_flat = all("/" not in one for one in names)
+    if is_odd or (len(set(labels)) < 2 and not is_flat):
+        return _of_odd(name, names, labels, given, written=written, is_deep=is_deep)
+    if any("/" not in one for one in names):
         raise RequestError(
             "nothing says what the pictures show: they are not in a folder for each class",
             where="--data",
             found=str(folder),
-            hint="sort them into one folder for each class; or write a table with a column of paths and a column of labels",
+            hint="sort them into one folder for each class; if all are good, --task anomaly learns from these; or write a table with a column of paths and a column of labels",
         )
     column = LABEL if is_deep else FOLDER
     values = pl.Series(column, labels)
@@ -149,6 +160,118 @@ def draft_pictures(
         findings=() if group else (ask,),
         model=brought.file if brought else None,
     )
+
+
+def _of_odd(
+    name: str, names: Sequence[str], labels: Sequence[str], given: GivenRoles, *, written: str, is_deep: bool
+) -> PictureDraft:
+    """Return the line file of pictures of which most are good: all of them, or those of one folder."""
+    folders = sorted(set(labels)) if all("/" in one for one in names) else []
+    good, faulty = _good_folder(folders, given.positive)
+    group = (_folder_of_thing(names) if is_deep else None) or _group_in(names)
+    lines = _lines_of_odd(
+        name,
+        written=written,
+        folders=folders,
+        good=good,
+        faulty=faulty,
+        group=group,
+        is_deep=is_deep,
+        rows=len(names),
+    )
+    ask = Finding(check="group", severity="ask", columns=("name",), evidence={"form": "pictures", "same": ()})
+    return PictureDraft(
+        text="\n".join(lines) + "\n",
+        label=None,
+        group=group[0] if group else None,
+        split="group" if group else "random",
+        rows=len(names),
+        findings=() if group else (ask,),
+    )
+
+
+def _good_folder(folders: Sequence[str], positive: str | None) -> tuple[str, str]:
+    """Return the folder of good pictures, and what the others are called.
+
+    Raises
+    ------
+    RequestError
+        If the names of the folders do not say which is good.
+    """
+    known = [one for one in folders if one.lower() in _GOOD]
+    if len(folders) > 2 and len(known) == 1 and positive is None:
+        return known[0], FAULTY if known[0] != FAULTY else "other"
+    try:
+        return good_and_faulty(folders, positive)
+    except SpecError as error:
+        raise RequestError(
+            "the names of the folders do not say which has the good pictures",
+            where="--data",
+            found=", ".join(folders)[:200],
+            allowed="one folder, two of which --positive names the faulty one, or several of which one is called good",
+            hint="call the folder of good pictures `good`, or put all good ones into one folder",
+        ) from error
+
+
+def _lines_of_odd(
+    name: str,
+    *,
+    written: str,
+    folders: Sequence[str],
+    good: str,
+    faulty: str,
+    group: tuple[str, str, str] | None,
+    is_deep: bool,
+    rows: int,
+) -> Iterator[str]:
+    source = source_name(name)
+    yield f"# Written by `linewright new` from a look at {count(rows, 'picture')}. Each choice has its reason; change what you know better."
+    yield f"# Next: linewright run {name}"
+    yield f"line: {quoted(name)}"
+    yield f"about: {quoted_sentence('Find pictures that are unlike the good ones, and where')}"
+    yield "sources:"
+    yield f"  {source}: {{files: {quoted_sentence(written)}}}  # a row a picture: its name below the folder, its bytes, and its folder"
+    yield "table:"
+    made = ["name", "file"]
+    if len(folders) > 1:
+        of = "split_part(name, '/', 1)" if is_deep else "folder"
+        spelled = good.replace("'", "''")
+        made.append(
+            f"case when {of} = '{spelled}' then '{spelled}' else '{faulty.replace(chr(39), chr(39) * 2)}' end as {STATE}"
+        )
+    if group:
+        made.append(f"{group[1]} as {group[0]}")
+    sql = " ".join(["select", ", ".join(made), "from", source])
+    yield f"  sql: {quoted_sentence(sql)}"
+    yield "  key: name"
+    if group:
+        yield f"  group: {group[0]}  # {group[2]}; no group is in both parts"
+    else:
+        yield "  # No name says which pictures belong together. If several show one part or batch, write a column of SQL and group: COLUMN."
+    if len(folders) > 1:
+        yield f"label: {{column: {STATE}, positive: {quoted_sentence(faulty)}}}  # faulty pictures teach nothing; they are measured by"
+    else:
+        yield f"# No label: all pictures are taken for good. Pictures in a second folder, {FAULTY} say, would be measured by; make another line then."
+    yield "contract:"
+    yield "  columns:"
+    yield "    name: {type: text, nullable: warn, unique: true}"
+    yield "    file: {type: file, nullable: false}"
+    if len(folders) > 1:
+        yield f"    {STATE}: {{type: category, allowed: [{quoted_sentence(good)}, {quoted_sentence(faulty)}]}}"
+    yield "checks: {disable: [sorted]}  # pictures come in the order of their folders, and the split does not go by it"
+    yield "train:"
+    because = (
+        "there is one folder, of good pictures"
+        if len(folders) < 2
+        else "good pictures alone are learned from"
+    )
+    yield f"  task: {TASK}  # {because}"
+    yield f"  split: {{by: {'group' if group else 'random'}, test: 0.2}}"
+    yield "gates:"
+    yield "  - {beats: champion, confidence: 0.95}  # while no picture is known to be faulty nothing can be compared: a person approves"
+    yield "  # - {metric: false_positive_rate, at_most: 0.05}  # share of good pictures that alarm; it needs no faulty one"
+    yield "# anomaly: {alarms: 0.01}  # share of good pictures that may alarm: sets the threshold"
+    yield "# watch: {every: 1h}  # under `up`, each hour's pictures (size, brightness, contrast, sharpness) and answers are compared with the test part's"
 
 
 def _refuse_others(given: GivenRoles) -> None:

@@ -42,14 +42,17 @@ from linewright.line.file.read import parse_line
 from linewright.line.new.draft import Draft, source_name, write_draft
 from linewright.line.new.event_draft import draft_events, find_events
 from linewright.line.new.imported_model import COLUMNS, bring
+from linewright.line.new.odd_rows import TASK as ODD
+from linewright.line.new.odd_rows import OddRows, odd_rows
 from linewright.line.new.picture_folder import draft_pictures, pictures_in
 from linewright.line.new.series_draft import draft_series
 from linewright.model.spec import FUNCTION, TrainSpec
-from linewright.model.task_facts import task_of
 from linewright.store.rights import as_asked, make_asked_folder
 from linewright.text.numbers import share_in_words
 from linewright.text.suggest import listed, nearest
 
+NewTask = Literal["auto", "recommend", "forecast", "anomaly"]
+"""Kinds of lines that `new` makes."""
 _TEST = 0.2
 _HEAD = 1 << 16
 
@@ -90,7 +93,7 @@ def new_line(
     columns: Sequence[str] = (),
     python: str | None = None,
     engine: Literal["built-in", "flaml", "autogluon"] = "built-in",
-    task: Literal["auto", "recommend", "forecast"] = "auto",
+    task: NewTask = "auto",
 ) -> NewLine:
     """Look at a table and write ``lines/NAME.yaml``, each choice with its reason as a comment.
 
@@ -113,6 +116,7 @@ def new_line(
         What chooses and fits the model, as in the section ``train`` of a line file.
     task
         ``recommend`` for a table of events: then the label is the item, and the group the user. ``forecast`` for values of series: the group is the series.
+        ``anomaly`` to learn from good rows alone: then no label is needed.
 
     Returns
     -------
@@ -140,9 +144,12 @@ def new_line(
             folder=folder,
             given=given,
             model=model,
-            is_trained=python is None and engine == "built-in" and task == "auto",
+            is_trained=python is None
+            and engine == "built-in"
+            and task in ({"auto", ODD} if model is None else {"auto"}),
+            is_odd=task == ODD,
         )
-    source, is_outside, renamed = _source(root, data, given.label)
+    source, is_outside, renamed = _source(root, data, given.label, needs_label=task != ODD)
     opened = open_source(source_name(name), source, root)
     frame, rows = sample(opened)
     if not frame.height:
@@ -157,11 +164,14 @@ def new_line(
         missing = {}
     elif missing:
         source, frame = spelled, clean(frame, spelled.missing_texts)
-    if task != "auto":
+    if task in {"recommend", "forecast"}:
         seen = see_all(frame, names=(given.key, given.group))
         return _of_events_or_series(path, task, source, seen, given, rows=rows)
     where = partial(place_of, replace(opened, decimal="," if with_comma.decimal else opened.decimal))
+    frame, given, odd = _as_odd(frame, given, task)
     seen, profile = _looked_at(frame, given, where, source_name(name))
+    if odd is not None:
+        profile = odd.without_label(profile)
     brought = None
     if model is not None:
         brought, profile = bring(root, model, profile, given.exclude, columns)
@@ -184,10 +194,12 @@ def new_line(
         engine=engine,
         event=given.event,
         has_sentences=not absent_modules(SENTENCES),
+        odd=odd,
     )
     # The line as it would be is looked at as `check` does, so that both find the same.
     text = write_draft(draft)
-    of_rows = check_rows(rows_of(parse_line(text, name=str(path)), seen, where))
+    declared = parse_line(text, name=str(path))
+    of_rows = check_rows(rows_of(declared, seen, where)) if draft.has_meaning else ()
     if of_rows:
         # Only then is it another text, and to read one with thousands of columns takes seconds.
         text = write_draft(replace(draft, of_rows=of_rows))
@@ -195,7 +207,7 @@ def new_line(
     _write(path, text)
     return NewLine(
         path=str(path),
-        task=task_of(profile.label.form),
+        task=draft.task,
         rows=profile.rows,
         of=rows,
         columns=len(profile.columns),
@@ -215,6 +227,15 @@ def new_line(
         by=python or (engine if engine != "built-in" else ""),
         reads=brought.columns if brought else (),
     )
+
+
+def _as_odd(
+    frame: pl.DataFrame, given: GivenRoles, task: str
+) -> tuple[pl.DataFrame, GivenRoles, OddRows | None]:
+    if task != ODD:
+        return frame, given, None
+    odd = odd_rows(frame, given)
+    return odd.frame, odd.given, odd
 
 
 def _looked_at(
@@ -269,6 +290,7 @@ def _of_pictures(
     given: GivenRoles,
     model: Path | None,
     is_trained: bool,
+    is_odd: bool,
 ) -> NewLine:
     """Write the line file of a folder of pictures."""
     if not is_trained:
@@ -280,7 +302,9 @@ def _of_pictures(
     home = root.resolve()
     real = folder.resolve()
     written = real.relative_to(home).as_posix() if real.is_relative_to(home) else str(real)
-    draft = draft_pictures(name, files, folder, given, written=written, model=model and (home, model))
+    draft = draft_pictures(
+        name, files, folder, given, written=written, model=model and (home, model), is_odd=is_odd
+    )
     parse_line(draft.text, name=str(path))
     _write(path, draft.text)
     return NewLine(
@@ -315,6 +339,8 @@ def _refuse_with_many(
         "--python": python,
         "--engine": None if engine == "built-in" else engine,
     }
+    if task == ODD:
+        said = {name: value for name, value in said.items() if name not in {"--positive", "--key"}}
     wrong = [name for name, value in said.items() if value is not None]
     if wrong:
         raise RequestError(
@@ -323,6 +349,8 @@ def _refuse_with_many(
             found=str(said[wrong[0]]),
             allowed="--label ITEM, --group USER, --time WHEN"
             if task == "recommend"
+            else "--label COLUMN, --positive VALUE, --key COLUMN, --time COLUMN, --group COLUMN, --exclude COLUMNS"
+            if task == ODD
             else "--label VALUE, --group SERIES, --time WHEN",
             hint="leave it out",
         )
@@ -415,13 +443,15 @@ def _exists(path: Path) -> Conflict:
     )
 
 
-def _source(root: Path, data: Path, label: str) -> tuple[SourceSpec, bool, dict[str, str]]:
+def _source(
+    root: Path, data: Path, label: str, *, needs_label: bool = True
+) -> tuple[SourceSpec, bool, dict[str, str]]:
     """Return how the data are read, whether they lie outside the factory, and new names of columns whose name an earlier one has."""
-    if not label:
+    if not label and needs_label:
         raise RequestError(
             "a table does not say by itself what is to be predicted",
             where="--label",
-            hint="name the column: --label COLUMN; only a folder of pictures needs none",
+            hint="name the column: --label COLUMN; a folder of pictures needs none, nor does --task anomaly",
         )
     files = files_of(str(data.expanduser()), Path.cwd(), "--data")
     found, home = Path(os.path.abspath(data.expanduser())), root.resolve()  # noqa: PTH100 -- may be a pattern

@@ -71,11 +71,15 @@ def positive_of(answer: Mapping[str, Any]) -> str | None:
     >>> positive_of({"prediction": "no", "probabilities": {"no": 0.9, "yes": 0.1}, "threshold": 0.3})
     'yes'
     """
-    return next(reversed(answer["probabilities"])) if "threshold" in answer else None
+    return (
+        next(reversed(answer["probabilities"]))
+        if "threshold" in answer and "probabilities" in answer
+        else None
+    )
 
 
 def probability_of(answer: Mapping[str, Any]) -> float | None:
-    """Return the probability of the class that a binary model looks for, else of the predicted one; `None` of numbers.
+    """Return the probability of the class that a binary model looks for, else of the predicted one; of an anomaly its score; `None` of numbers.
 
     Examples
     --------
@@ -88,7 +92,7 @@ def probability_of(answer: Mapping[str, Any]) -> float | None:
     """
     shares = answer.get("probabilities")
     if not shares:
-        return None
+        return answer.get("score")
     return shares.get(positive_of(answer) or answer.get("prediction"))
 
 

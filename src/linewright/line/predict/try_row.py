@@ -322,6 +322,8 @@ def _weights(contributions: Mapping[str, Any], predicted: object) -> dict[str, f
 
 
 def _probability(answer: Mapping[str, Any], classes: Sequence[str]) -> float:
+    if "probabilities" not in answer:
+        return float(answer["score"])
     named = classes[-1] if len(classes) == 2 else answer["prediction"]
     return float(answer["probabilities"][named])
 

@@ -305,6 +305,8 @@ def _loss_name(package: Package) -> str:
         return "symmetric error"
     if package.encoder.items:
         return task_facts(package.task).loss_name
+    if task_facts(package.task).learns_good:
+        return "share of wrong answers"
     return "Brier score" if package.classes else "relative error"
 
 
@@ -381,6 +383,9 @@ def loss_of(record: Prediction, truth: Truth, half_width: float | None) -> float
             return None
         wrong = sum((share - (name == truth.label)) ** 2 for name, share in probabilities.items())
         return min(1.0, wrong / 2)
+    if "score" in answer and record.threshold is not None:
+        # A score does not promise a share: an answer is right or wrong.
+        return float(answer["prediction"] != truth.label)
     if "survival" in answer:
         return _of_curve(answer["survival"], truth.label)
     if answer.get("explored"):

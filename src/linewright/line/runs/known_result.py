@@ -158,7 +158,11 @@ def _result(work: Work, *, run: str, did: tuple[str, ...]) -> RunResult:
         unfound={work.package.classes[code]: rows for code, rows in work.evaluation.unfound.items()},
         reliability=work.evaluation.reliability,
         lists=None if valued is None else valued.found,
-        few_tested=tuple((work.package.classes[code], rows) for code, rows in work.evaluation.few),
+        few_tested=tuple(
+            (work.package.classes[code], rows)
+            for code, rows in work.evaluation.few
+            if rows or not work.task.learns_good
+        ),
         undecided=undecided_in_words(certificate),
         coverage=work.evaluation.coverage,
         beyond=work.evaluation.beyond,

@@ -12,7 +12,7 @@ from linewright.model.facts import Decision, Maintenance, Package
 from linewright.model.package.model import keep_package, load, open_model, read_golden
 from linewright.model.reasons import LikelierClass
 from linewright.model.tasks import task as rules_of
-from linewright.model.tasks.threshold import Threshold, choose_threshold
+from linewright.model.tasks.threshold import Threshold, choose_alarm_threshold, choose_threshold
 from linewright.model.train.scored_rows import from_bytes
 from linewright.model.value_amounts import value_of
 from linewright.serve.rows.scorer import Scorer
@@ -68,6 +68,15 @@ def _chosen(work: Work) -> tuple[Threshold, int]:
         return Threshold(at=0.5, reason=LikelierClass()), 0
     scored = from_bytes(work.factory.artifacts.get(str(trained.scored)))
     frame = work.rows.frame[scored.rows]
+    if work.spec.anomaly is not None:
+        found = choose_alarm_threshold(
+            scored.probability,
+            work.rules.target(label_text(frame, work.spec.label.column), trained.classes).astype("int64"),
+            scored.weight,
+            None if value is None else amounts_in(frame, value),
+            alarms=work.spec.anomaly.alarms,
+        )
+        return found, len(scored.rows)
     found = choose_threshold(
         scored.probability,
         work.rules.target(label_text(frame, work.spec.label.column), trained.classes).astype("int64"),
@@ -81,5 +90,5 @@ def _chosen(work: Work) -> tuple[Threshold, int]:
 def _decided(answer: dict[str, Any], package: Package, threshold: float) -> dict[str, Any]:
     """Return the answer to a golden row as it is with a threshold: its probabilities stay."""
     other, positive = package.classes
-    is_positive = answer["probabilities"][positive] >= threshold
+    is_positive = rules_of(package.task).said([answer], package.classes)[0, 1] >= threshold
     return {**answer, "prediction": positive if is_positive else other, "threshold": threshold}

@@ -39,7 +39,7 @@ def explain_step(work: Work) -> Explanation:
 def _linear(work: Work, x: np.ndarray, seed: int) -> Linear | None:
     """Ask a plain linear model; nothing where the model is one, or was imported and reads columns in its own way."""
     trained, rules, artifacts = work.trained, work.rules, work.factory.artifacts
-    if trained.adopted or is_plain(trained):
+    if rules.learns_good or trained.adopted or is_plain(trained):
         return None
     rows = work.rows.train[rows_to_learn(len(work.rows.train), x.shape[1], seed=seed)]
     frame = work.rows.frame[rows]

@@ -83,6 +83,8 @@ def _ingest_inputs(work: Work) -> dict[str, str]:
         "contract": _asked_of_rows(spec.contract),
         "on_new_column": spec.on_new_column,
         "sources": sorted(spec.sources),
+        # Rows without a label are good, and which they are hangs on how faulty ones are called.
+        **({"faulty": spec.label.positive or ""} if spec.anomaly is not None else {}),
         **({"checks": said} if (said := spec.checks.model_dump(mode="json", exclude_defaults=True)) else {}),
         **_of_task(spec),
         **_of_answers(spec),
@@ -237,7 +239,10 @@ def _decide_inputs(work: Work) -> dict[str, str]:
     return {
         "package": work.known["package"],
         "value": digest_of(value.model_dump(mode="json", exclude={"against"}) if value else None),
-    } | ({"maintenance": digest_of(maintenance.model_dump(mode="json"))} if maintenance else {})
+    } | (
+        ({"maintenance": digest_of(maintenance.model_dump(mode="json"))} if maintenance else {})
+        | ({"anomaly": digest_of(work.spec.anomaly.model_dump(mode="json"))} if work.spec.anomaly else {})
+    )
 
 
 def _evaluate_inputs(work: Work) -> dict[str, str]:

@@ -21,6 +21,7 @@ from linewright.line.predict.batch import json_rows
 from linewright.line.run_context import CODE_FILE, Work, chosen_by, missing_texts, optional_columns
 from linewright.line.split_rows import label_text, weights
 from linewright.line.steps.adopt import adopt, adopted_graph, parity_of_adopted
+from linewright.line.steps.anomaly import train_anomaly
 from linewright.line.steps.forecast import train_forecast
 from linewright.line.steps.ingest import moments_of_rows
 from linewright.line.steps.other_sites import PeerRows, compared, peer_rows
@@ -68,6 +69,8 @@ def train_step(work: Work) -> Trained:
         return train_recommender(work, work.spec.recommend)
     if work.spec.forecast is not None:
         return train_forecast(work, work.spec.forecast)
+    if work.spec.anomaly is not None:
+        return train_anomaly(work)
     rules, context = work.rules, work.factory.context
     seed = context.seed(work.known["split"])
     taught = _taught(work, seed)
@@ -432,9 +435,16 @@ def _require_values(trained: Trained, refuses: Sequence[int], x: np.ndarray) -> 
         if without := int(np.isnan(x[:, place]).sum()):
             column = trained.encoder.encodings[place].column
             raise RequestError(
-                f"the estimator does not answer rows without a value in {column!r}, and {count(without, 'test row')} have none",
-                where="train.python" if trained.estimated and trained.estimated.code else "train.engine",
-                hint=f"put a step that fills missing numbers before the estimator, or declare contract.columns.{column}: {{nullable: false}}",
+                f"the {'estimator' if trained.estimated else 'model'} does not answer rows without a value in {column!r}, and "
+                f"{count(without, 'test row')} have none",
+                where=f"contract.columns.{column}"
+                if trained.estimated is None
+                else "train.python"
+                if trained.estimated.code
+                else "train.engine",
+                hint=f"declare contract.columns.{column}: {{nullable: false}}"
+                if trained.estimated is None
+                else f"put a step that fills missing numbers before the estimator, or declare contract.columns.{column}: {{nullable: false}}",
             )
 
 

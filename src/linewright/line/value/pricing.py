@@ -204,7 +204,7 @@ def _is_same_model(one: Package, other: Package) -> bool:
 
 
 def _probability(record: Prediction, package: Package) -> float:
-    return float(record.answer["probabilities"][package.classes[-1]])
+    return float(task(package.task).said([record.answer], package.classes)[0, 1])
 
 
 def _threshold(package: Package) -> float:

@@ -10,6 +10,7 @@ import polars as pl
 
 from linewright.data.dataset.version import read_dataset
 from linewright.data.facts import TEST, Dataset, Split
+from linewright.data.spec import AnomalySpec
 from linewright.errors import RequestError
 from linewright.features.encode_table import encode_table
 from linewright.line.factory import Factory
@@ -23,7 +24,7 @@ from linewright.model.package.model import load
 from linewright.model.reason_text import threshold_in_words
 from linewright.model.spec import ValueSpec
 from linewright.model.tasks import task as rules_of
-from linewright.model.tasks.threshold import choose_threshold
+from linewright.model.tasks.threshold import Threshold, choose_alarm_threshold, choose_threshold
 from linewright.model.tasks.value import Amounts, amounts_of, require_stakes
 from linewright.model.train.scored_rows import Scored, from_bytes
 from linewright.model.value_amounts import WORDS, columns_of
@@ -165,13 +166,7 @@ def what_if(factory: Factory, line: str, asked: Mapping[str, str | None], curren
     trained = factory.metadata.get(package.trained, Trained)
     test, training = _rows(factory, version.digest, package, trained, value)
     require_stakes(test.amounts, value)
-    chosen = choose_threshold(
-        training[0].probability,
-        training[0].target,
-        training[1],
-        training[0].amounts,
-        of="out-of-fold" if trained.adopted is None else "training",
-    )
+    chosen = _chosen(factory, line, training, package, trained)
     before = 0.5 if package.threshold is None else package.threshold
     now, then = test.decisions(before), test.decisions(chosen.at)
     moved = test.worth(chosen.at) - test.worth(before)
@@ -301,6 +296,24 @@ def _of(
         probability=np.asarray(probability, dtype=np.float64),
         target=np.asarray(target).astype(np.int64),
         amounts=amounts_of(value, frame.height, read),
+    )
+
+
+def _chosen(
+    factory: Factory, line: str, training: tuple[_Rows, np.ndarray], package: Package, trained: Trained
+) -> Threshold:
+    rows, weight = training
+    if rules_of(package.task).learns_good:
+        anomaly = factory.line(line).anomaly or AnomalySpec()
+        return choose_alarm_threshold(
+            rows.probability, rows.target, weight, rows.amounts, alarms=anomaly.alarms
+        )
+    return choose_threshold(
+        rows.probability,
+        rows.target,
+        weight,
+        rows.amounts,
+        of="out-of-fold" if trained.adopted is None else "training",
     )
 
 

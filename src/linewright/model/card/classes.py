@@ -69,8 +69,8 @@ def _statements(evaluation: Evaluation, classes: Sequence[str], cited: str | Non
     found = found_by_class(counts)
     if not is_two and any(one.is_hardly_found for one in found):
         yield say("confusion.hardly", cited, found=found, classes=classes)
-    if evaluation.few:
-        yield say("confusion.few", cited, classes=[(classes[code], rows) for code, rows in evaluation.few])
+    if few := [(classes[code], rows) for code, rows in evaluation.few if rows or not is_two]:
+        yield say("confusion.few", cited, classes=few)
     if not is_two:
         apart = [one for one in evaluation.expected if is_surely_apart(one)]
         yield from (say("confusion.promised", cited, expected=one, classes=classes) for one in apart)

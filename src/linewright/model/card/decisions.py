@@ -11,6 +11,7 @@ from linewright.model.evaluate.coverage_text import (
 )
 from linewright.model.evaluate.reliability_text import is_off
 from linewright.model.facts import Evaluation, Reliability
+from linewright.model.task_facts import learns_good
 from linewright.model.tasks import task as rules_of
 from linewright.text.numbers import in_words
 
@@ -29,7 +30,9 @@ def decisions(facts: CardFacts) -> Section:
 
 def _statements(facts: CardFacts, reliability: Reliability | None) -> Iterator[Statement]:
     package, measured = facts.package, facts.evaluation_digest
-    if package.classes or package.calibration.method == "clip":
+    if learns_good(package.task):
+        yield say("decisions.odd", facts.package.trained)
+    elif package.classes or package.calibration.method == "clip":
         yield _calibration(facts, reliability)
     if facts.trained.adopted and _is_worse_than_none(facts.evaluation):
         yield say("decisions.worse_than_none", measured)
@@ -37,7 +40,8 @@ def _statements(facts: CardFacts, reliability: Reliability | None) -> Iterator[S
         yield say("decisions.reliability", measured, found=reliability, positive=_whose(facts))
     if package.threshold is not None and facts.decision is not None:
         reason = facts.decision.reason
-        yield say("decisions.threshold", facts.decision_digest, package=package, reason=reason)
+        kind = "decisions.alarms" if learns_good(package.task) else "decisions.threshold"
+        yield say(kind, facts.decision_digest, package=package, reason=reason)
     if facts.certificate and (found := facts.certificate.redecided):
         yield say("decisions.redecided", facts.certificate_digest, found=found, classes=package.classes)
     if package.maintenance is not None:

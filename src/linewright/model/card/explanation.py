@@ -8,7 +8,7 @@ from operator import itemgetter
 from linewright.model.card.parts import CardFacts, Section, Statement, Table, Text, say, that_hold
 from linewright.model.card.plots import apart, plot_of, said_apart, said_place
 from linewright.model.facts import Contribution, Dependence, Explanation, Missed, Point, Shuffled
-from linewright.model.task_facts import has_classes, has_times
+from linewright.model.task_facts import has_classes, has_times, learns_good
 from linewright.text.numbers import in_words
 
 MOST_SHOWN = 12
@@ -31,7 +31,9 @@ def _weak(facts: CardFacts) -> Iterator[Statement]:
     for one in found.slices:
         kind = "weak.slice" if one.answered is None or one.true is None else f"weak.slice{of}"
         yield say(kind, cited, one=one, loss=found.loss, positive=facts.positive)
-    if found.slices:
+    if learns_good(facts.package.task):
+        yield say("weak.odd")
+    elif found.slices:
         yield say("weak.how", found=found)
     elif found.looked_at:
         yield say("weak.nowhere", cited, found=found)
@@ -118,6 +120,8 @@ def moved(facts: CardFacts) -> Section | None:
         return Section(name="moved", statements=(say("moved.nothing", cited),))
     score, method = _score(facts, found.unit), facts.package.calibration.method
     kind = "moved.added_to_odds" if found.unit == "log-odds" else "moved.added"
+    if learns_good(facts.package.task):
+        kind = "moved.odd"
     # Of several classes none is said: what raises one lowers another.
     ways = [_way(one) for one in shown]
     return Section(
@@ -185,6 +189,8 @@ def _effects(facts: CardFacts, found: Explanation) -> Statement:
     if has_times(facts.package.task):
         return say("plots.each_time", cited, rows=rows)
     average = found.dependence[0].average[0]
+    if learns_good(facts.package.task):
+        return say("plots.odd", cited, average=average, rows=rows)
     if classes:
         return say("plots.one_class", cited, positive=facts.positive, average=average, rows=rows)
     return say("plots.number", cited, label=facts.package.label, average=average, rows=rows)

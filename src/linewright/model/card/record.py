@@ -6,7 +6,7 @@ from linewright.model.card.parts import CardFacts, Section, Statement, Table, Te
 from linewright.model.facts import Certificate, GroupRates
 from linewright.model.gate_reasons import BeatsFound, FairnessFound
 from linewright.model.gates.text import gate_in_words, outcome_in_words
-from linewright.model.task_facts import has_classes
+from linewright.model.task_facts import has_classes, learns_good
 from linewright.store.values import Event
 
 
@@ -129,7 +129,10 @@ def _unexamined(facts: CardFacts) -> Iterator[Statement]:
         has_interval, is_class = facts.package.half_width is not None, has_classes(facts.package.task)
         yield from that_hold(
             (has_interval and not found.coverage, say("limits.coverage", facts.evaluation_digest)),
-            (is_class and not found.reliability, say("limits.reliability", facts.evaluation_digest)),
+            (
+                is_class and not learns_good(facts.package.task) and not found.reliability,
+                say("limits.reliability", facts.evaluation_digest),
+            ),
         )
     if not (facts.dropped or facts.forgotten or _has(facts, "rebuilt")):
         yield say("limits.rebuilt", trained)

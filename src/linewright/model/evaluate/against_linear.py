@@ -59,7 +59,11 @@ def _compared(rules: Sequence[MetricRule], rows: EvaluationRows, linear: Said) -
             for rule, (said, ours) in zip(rules, used, strict=True)
         ],
         units=[
-            max(units_of(rows.task, truth, weight, clusters, by_class=rule.by_class), 2) for rule in rules
+            max(
+                units_of(rows.task, truth, weight, clusters, by_class=rule.by_class, of_class=rule.of_class),
+                2,
+            )
+            for rule in rules
         ],
         weight=weight,
         clusters=clusters,

@@ -27,6 +27,8 @@ from linewright.model.tasks import task as rules_of
 from linewright.model.tasks.prediction_interval import ends
 
 Answers = npt.NDArray[Any]
+OF_GOOD_ROWS = ("false_positive_rate",)
+"""Metrics of anomalies that rows which are all good define."""
 
 
 def evaluate(
@@ -79,9 +81,12 @@ def evaluate(
     """
     task, truth, scores, weight, clusters = rows.task, rows.truth, rows.scores, rows.weight, rows.clusters
     _require_rows(truth, weight, rows.split)
-    measured = [
-        metric(name, task) for name in measured_of(task, headline, has_value=rows.amounts is not None)
-    ]
+    names = measured_of(task, headline, has_value=rows.amounts is not None)
+    rules = rules_of(task)
+    if rules.learns_good and not (truth == 1).any():
+        # All that is known is how many good rows alarm.
+        names = tuple(name for name in names if name in OF_GOOD_ROWS)
+    measured = [metric(name, task) for name in names]
     own, baseline = _measure(measured, rows.said, rows), _measure(measured, rows.guess, rows)
     if own[0] is None:
         raise ContractBreach(
@@ -93,7 +98,6 @@ def evaluate(
     coverage = bias = beyond = reliability = None
     expected: tuple[Expected, ...] = ()
     parts: tuple[CoverageAt, ...] = ()
-    rules = rules_of(task)
     if rules.has_interval:
         is_in_time = rows.cluster_kind == "block"
         bias = measure_bias(
@@ -107,7 +111,7 @@ def evaluate(
             coverage = measure_coverage(is_inside, **known)
             beyond = measure_beyond(is_below, is_above, **known)
             parts = measure_parts(is_inside, scores, **known)
-    if rules.is_class:
+    if rules.is_class and not rules.learns_good:
         reliability = measure_reliability(
             truth, scores, raw_scores, weight=weight, clusters=clusters, seed=rows.seed
         )
@@ -180,7 +184,11 @@ def _measure(measured: Sequence[MetricRule], said: Said, rows: EvaluationRows) -
         [replace(one, bounds=UNBOUNDED, unseen=None) if is_constant else one for one in measures],
         # With 2 units bounds are as far apart as the rows can say.
         units=[
-            max(units_of(rows.task, truth, weight, clusters, by_class=rule.by_class), 2) for rule in measured
+            max(
+                units_of(rows.task, truth, weight, clusters, by_class=rule.by_class, of_class=rule.of_class),
+                2,
+            )
+            for rule in measured
         ],
         weight=weight,
         clusters=clusters,

@@ -103,11 +103,9 @@ def explanation(model: Model, rows: HeldOut, *, split: str, seed: int) -> Explan
     answers = _answers(
         rows.scores, len(model.package.classes) if rules.is_class or rows.scores.ndim == 1 else 3
     )
-    weak = weak_slices(
-        everything.at(sliced),
-        [likely[place].at(sliced) for place in order],
-        answers=None if answers is None else answers[sliced],
-    )
+    # Half of the good rows are odder than the others: that is not a weakness.
+    looked = [] if rules.learns_good else [likely[place].at(sliced) for place in order]
+    weak = weak_slices(everything.at(sliced), looked, answers=None if answers is None else answers[sliced])
     # Few texts are spelled alike in several rows, and those say nothing of the words that the others are told by.
     texts = {column.name for column in model.package.columns if column.type == "text"}
     needed = (chosen[place] for place in order if made[place].rise > 0 and chosen[place].name not in texts)

@@ -8,6 +8,7 @@ import numpy.typing as npt
 
 from linewright.errors import SpecError, Terminal
 from linewright.model.facts import Parity
+from linewright.model.families.oddity.fitted import OddityFitted
 from linewright.model.families.onnx_model import WholeFitted
 from linewright.model.families.reference_outputs import unit_of
 from linewright.model.families.trainer import Fitted
@@ -94,6 +95,8 @@ def parity(native: Fitted, model: Model, *, x: Matrix, seed: int) -> Parity:
 
 def refused_by(native: Fitted) -> tuple[int, ...]:
     """Return the columns of the matrix without whose number a model does not answer."""
+    if isinstance(native, OddityFitted):
+        return native.refuses
     return native.native.refuses if isinstance(native, GrownFitted | WholeFitted) else ()
 
 

@@ -20,6 +20,7 @@ from linewright.model.families.hazard import HazardFitted, HazardNative
 from linewright.model.families.lightgbm import Boosted, BoostedFitted, BoostedNative
 from linewright.model.families.lightgbm_format import wider_text
 from linewright.model.families.linear import Linear, LinearFitted, LinearNative
+from linewright.model.families.oddity.fitted import OddityFitted, OddityNative
 from linewright.model.families.onnx_model import WholeFitted, WholeNative
 from linewright.model.families.tree_arrays import GrownFitted, GrownNative
 from linewright.model.families.xgboost import XGBoost, XGBoostFitted, XGBoostNative
@@ -127,7 +128,16 @@ Converted = GrownNative | WholeNative
 
 def read_native(
     data: bytes,
-) -> BoostedFitted | LinearFitted | XGBoostFitted | HazardFitted | EnsembleFitted | GrownFitted | WholeFitted:
+) -> (
+    BoostedFitted
+    | LinearFitted
+    | XGBoostFitted
+    | HazardFitted
+    | OddityFitted
+    | EnsembleFitted
+    | GrownFitted
+    | WholeFitted
+):
     """Return the fitted model that `Fitted.to_native` wrote. Nothing in it is executed.
 
     Raises
@@ -135,7 +145,9 @@ def read_native(
     Corrupt
         If `data` is not a native model of a known family, or an ensemble of such.
     """
-    native = _decoded(data, Single | HazardNative | EnsembleNative | Converted)
+    native = _decoded(data, Single | HazardNative | OddityNative | EnsembleNative | Converted)
+    if isinstance(native, OddityNative):
+        return OddityFitted(native)
     if isinstance(native, GrownNative):
         return GrownFitted(native)
     if isinstance(native, WholeNative):

@@ -60,7 +60,7 @@ def to_grown(
     width: int,
     link: Literal["margin", "share"],
     refuses: tuple[int, ...],
-    witness: Witness | None,
+    witness: Witness | None = None,
 ) -> GrownNative:
     """Return a forest without codes as plain data."""
     return GrownNative(

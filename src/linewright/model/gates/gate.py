@@ -93,7 +93,9 @@ class Rows:
 
     def units(self, rule: MetricRule) -> int:
         """Return how many independent units a metric rests on."""
-        return units_of(self.task, self.truth, self.weight, self.clusters, by_class=rule.by_class)
+        return units_of(
+            self.task, self.truth, self.weight, self.clusters, by_class=rule.by_class, of_class=rule.of_class
+        )
 
 
 def judge(gate: GateSpec, rows: Rows) -> Outcome:
@@ -280,7 +282,8 @@ def _claim(
 ) -> Claim:
     """Return what is known of the candidate's metric, or of how much better it is than a rival's (then the bar must be passed)."""
     claim = partial(Claim, bar=bar, rises=rises, is_strict=rival is not None)
-    if not rows.weight.sum() > 0:
+    is_unknown = rules_of(rows.task).learns_good and rule.of_class is None and not (rows.truth == 1).any()
+    if is_unknown or not rows.weight.sum() > 0:
         return claim(value=math.nan, low=math.nan, high=math.nan)
     own = rows.candidate.used_by(rule)
     alike = rival is not None and are_alike(rule, own, rival.used_by(rule), weight=rows.weight)

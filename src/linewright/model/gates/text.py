@@ -55,6 +55,8 @@ _ADVICE: Mapping[Advice, str] = {
     "known-enough": f"{_KNOWS}; waiting for more {{rows}} is in vain.",
     "no-better": "It does no better than the champion on these rows, and more {rows} may as well show that it does worse.",
     "change": "Waiting for more {rows} is in vain: change columns or settings, or let in what is as good with a margin below 0.",
+    "nothing-faulty": "No test row is known to be faulty, so nothing can be compared: label some, or let one who knows the model approve it "
+    "(promote it with --force and --because). The gate {{metric: false_positive_rate, at_most: 0.05}} needs good rows alone.",
 }
 _AWAITED: Mapping[bool, Mapping[str, str]] = MappingProxyType(
     {

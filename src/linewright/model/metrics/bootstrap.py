@@ -356,7 +356,13 @@ def _times_taken(n: int, clusters: npt.NDArray[Any] | None, *, draws: int, seed:
 
 
 def units_of(
-    task: Task, truth: npt.NDArray[Any], weight: Floats, clusters: npt.NDArray[Any] | None, *, by_class: bool
+    task: Task,
+    truth: npt.NDArray[Any],
+    weight: Floats,
+    clusters: npt.NDArray[Any] | None,
+    *,
+    by_class: bool,
+    of_class: int | None = None,
 ) -> int:
     """Count the independent units that a metric rests on.
 
@@ -366,6 +372,8 @@ def units_of(
         As for the metric; rows of weight 0 do not count.
     by_class
         Whether the metric takes each class apart (``balanced_accuracy``); then it rests on the rarest class there is.
+    of_class
+        The class that it is about, if no row of another one counts.
 
     Returns
     -------
@@ -374,6 +382,8 @@ def units_of(
     """
     rules = rules_of(task)
     counts = class_units(truth, weight, clusters, classes=2 if rules.has_positive else 0)
+    if of_class is not None:
+        return counts[of_class]
     if rules.has_positive:
         return min(counts)
     if rules.is_class and by_class:

@@ -55,6 +55,8 @@ class MetricRule(MetricFacts):
     without knowledge gives at its best, each class as often as the model beside it does, at random."""
     by_class: bool = False
     """Whether each class counts alike however rare it is."""
+    of_class: int | None = None
+    """The class of the rows that it is about; `None` for all."""
     drawn: Callable[[Truth, npt.NDArray[Any], Floats], Statistic] | None = None
     """As `prepare`, of rows with such weights that are drawn again and again, where a draw may lose what the metric is made of."""
     parts: Callable[[Truth, npt.NDArray[Any], Floats], Floats] | None = None

@@ -22,6 +22,7 @@ from linewright.model.facts import Calibration, CalibrationMethod, Package, Requ
 from linewright.model.onnx.contributions import Explainer, open_explainer, sources_of, to_answers
 from linewright.model.onnx.list_contributions import ListExplainer
 from linewright.model.onnx.session import LISTS_AT_ONCE, ROWS_AT_ONCE, Graph, Input, open_graph
+from linewright.model.onnx.typical import heat_maps, typical_of, why_odd
 from linewright.model.pictures import Files, KeptBy, PictureReader
 from linewright.model.readers import readers_of
 from linewright.model.tasks import task
@@ -36,6 +37,7 @@ SMALLEST = 1e-30
 _FEW = 8
 """Rows up to which they are calibrated one by one."""
 _NEWEST = 1
+_EXPLAINED_BYTES = 2e9
 _EXPLAINED = 1e-5
 """How far what an explanation adds up to may be from the answer; of numbers relative to the largest of what is added up, for graphs add in
 float32."""
@@ -67,6 +69,7 @@ class Model:
         self._rules, self._feed = task(package.task), Feed(package.encoder)
         self._explainer: Explainer | None = None
         self._list_explainer: ListExplainer | None = None
+        self._typical: NDArray[np.float32] | None = None
         self._names = package.classes or package.encoder.listed
         self._is_wide = bool(self._names)
         self.band = package.band
@@ -145,9 +148,9 @@ class Model:
             ``score``, in the unit that ``score_unit`` names: ``log-odds`` of the positive class; a ``log-weight`` by class,
             of which the probabilities are the softmax; or ``value``, the prediction. ``base``: the score that knows no
             column. ``contributions`` by column, which add up with the base to the score within 1e-6 of the largest of them.
-            For trees exact Shapley values (see `model.onnx.shapley`), for linear models what differs from the mean row; a column
-            that the model does not read has none, and days between two columns have an own entry. Of a list, by item, what each
-            item of the history added to its score; the base is what popularity adds.
+            Of anomalies they need not add up (`model.onnx.typical`). For trees exact Shapley values (see `model.onnx.shapley`), for linear
+            models what differs from the mean row; a column that the model does not read has none, and days between two columns have an own
+            entry. Of a list, by item, what each item of the history added to its score; the base is what popularity adds.
 
         Raises
         ------
@@ -163,6 +166,8 @@ class Model:
             return self._list_explainer.explain(x, self.scores(x))
         if package.encoder.window is not None:
             raise cannot_be_explained("says-steps", model=self.digest)
+        if self._rules.learns_good:
+            return self._why_odd(x)
         raw = self._graph.run(self._feed.of(x), len(x))
         if self._explainer is None:
             # Read when first asked for; two threads that ask at once read twice and alike.
@@ -184,6 +189,38 @@ class Model:
         return to_answers(
             explained, task=package.task, classes=package.classes, sources=sources_of(package.encoder)
         )
+
+    def _why_odd(self, x: NDArray[np.float32]) -> list[dict[str, Any]]:
+        """Explain by columns that are put to what they are in a typical row; of a picture, say which parts of it are odd."""
+        encoder = self.package.encoder
+        if self._typical is None:
+            width = len(encoder.encodings)
+            self._typical = typical_of(self._graph.data, width=width, where=self.digest)
+        self._feed.of(x)  # refuses rows of another form
+        explained = why_odd(self._oddity, x, self._typical, sources_of(encoder))
+        maps = [
+            (one.column, heat_maps(self._oddity, x, one.grid))
+            for one in encoder.pictures
+            if one.grid is not None
+        ]
+        if not maps:
+            return explained
+        return [
+            {**one, "heat_map": {name: each[row] for name, each in maps}} for row, one in enumerate(explained)
+        ]
+
+    @property
+    def most_explained(self) -> int:
+        """Rows that are explained in about a second, at least 1: of anomalies each column of each row asks the graph twice."""
+        if not self._rules.learns_good:
+            return 2**31
+        columns = len(self.package.encoder.columns) + sum(
+            one.grid or 0 for one in self.package.encoder.pictures
+        )
+        return max(1, int(_EXPLAINED_BYTES / (self.package.graph_bytes * columns)))
+
+    def _oddity(self, rows: NDArray[np.float32]) -> NDArray[np.float64]:
+        return self.scores(rows)[:, 1]
 
 
 def inputs_of(encoder: Encoder) -> list[Input]:
@@ -344,7 +381,7 @@ def largest_difference(answers: Sequence[Mapping[str, Any]], expected: Sequence[
     if len(answers) != len(expected):
         return inf
     # A graph adds float32 numbers: an answer near 0 among large ones is as exact as they are.
-    others = ("probabilities", "survival", "scores", "times")
+    others = ("probabilities", "survival", "score", "scores", "times")
     numbers = [one["prediction"] for one in expected if not any(name in one for name in others)]
     unit = 0.1 * max(map(abs, numbers), default=0.0)
     return max((answer_difference(a, e, unit) for a, e in zip(answers, expected, strict=True)), default=0.0)
@@ -361,6 +398,8 @@ def answer_difference(answer: Mapping[str, Any], expected: Mapping[str, Any], un
         return max((abs(a - b) / max(1.0, abs(b)) for a, b in pairs), default=0.0)
     if "times" in expected:
         return _steps_difference(answer, expected)
+    if "score" in expected:
+        return abs(answer["score"] - expected["score"])
     shares = next((name for name in ("probabilities", "survival") if name in answer), None)
     if shares is None:
         truth = expected["prediction"]

@@ -112,6 +112,17 @@ class _Hazard(Link):
         return _logs(before - scores) - _logs(scores)
 
 
+class _Oddity(Link):
+    def to_scores(self, margins: Floats) -> Floats:
+        odd = _only(margins)
+        return np.column_stack([1 - odd, odd])
+
+    def to_margins(self, scores: Floats) -> Floats:
+        return scores[:, 1]
+
+
+ODDITY = _Oddity(name="oddity", unit="share of good rows", native="binary", is_class=True)
+"""Good and faulty, by the share of good rows that are less odd."""
 SOFTMAX = _Softmax(name="softmax", unit="log-weight", native="multiclass", is_class=True)
 """Classes, by a margin each."""
 HAZARD = _Hazard(name="hazard", unit="log-odds of the hazard", native="binary", is_class=False)

@@ -49,6 +49,8 @@ class TaskRules(ABC):
     """Fewest and most classes that a model may have."""
     has_positive: ClassVar[bool] = False
     """Whether one of two classes is looked for: then there is a threshold, and decisions may have a value."""
+    learns_good: ClassVar[bool] = False
+    """Whether only rows that are not positive are learned from; there may be none, and scores do not promise shares of them."""
     has_interval: ClassVar[bool] = False
     """Whether predictions are numbers with a prediction interval, whose coverage and bias are measured."""
     calibrations: ClassVar[tuple[CalibrationMethod, ...]] = ()

@@ -5,9 +5,20 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from linewright.model.reasons import BestF1, BreakEven, EarnedMost, Judging, NoPositive, ThresholdReason
+from linewright.model.reasons import (
+    Alarms,
+    BestF1,
+    BreakEven,
+    EarnedMost,
+    Judging,
+    NoPositive,
+    ThresholdReason,
+    WorthMost,
+)
 from linewright.model.tasks.value import Amounts, Floats
 
+FEWEST_FAULTY = 10
+"""Rows that are known to be faulty, from which on amounts set the threshold of odd rows."""
 _TIE = 1e-12
 _RISK = 0.05
 """How often luck alone may move a threshold away from where the declared amounts break even."""
@@ -60,6 +71,55 @@ def choose_threshold(
     if amounts is None:
         return _best_f1(probability, target, weight, of)
     return _best_value(probability, target, weight, amounts, of)
+
+
+def choose_alarm_threshold(
+    score: Floats,
+    target: npt.NDArray[np.int64],
+    weight: Floats,
+    amounts: Amounts | None,
+    *,
+    alarms: float,
+) -> Threshold:
+    """Choose from which score on a row is called faulty.
+
+    Parameters
+    ----------
+    score : float64 array, shape (n,)
+        Shares of good rows that are less odd, in [0, 1).
+    target : int64 array, shape (n,)
+        1 for rows that are known to be faulty.
+    weight : float64 array, shape (n,)
+    amounts
+        What decisions on each row are worth; `None` if the line does not say.
+    alarms
+        Share of good rows that may alarm, in (0, 1).
+
+    Returns
+    -------
+    Threshold
+        With `amounts` and at least `FEWEST_FAULTY` faulty rows, that by which decisions on these rows are worth most; of equally good ones
+        that with the fewest alarms. Else 1 less `alarms`: scores are shares of good rows.
+
+    Examples
+    --------
+    >>> choose_alarm_threshold(np.array([0.1, 0.9]), np.array([0, 1]), np.ones(2), None, alarms=0.05).at
+    0.95
+    """
+    faulty = int((target == 1).sum())
+    if amounts is None or faulty < FEWEST_FAULTY:
+        needed = None if amounts is None else FEWEST_FAULTY
+        reason = Alarms(share=alarms, faulty=faulty, needed=needed)
+        return Threshold(at=round(1 - alarms, 12), reason=reason)
+    added = weight * np.where(target == 1, amounts.gain, -amounts.cost)
+    steps = _steps(score, weight, added)
+    best = int(np.argmax(steps.amount >= steps.amount.max() - _TIE * np.abs(added).sum()))
+    if steps.amount[best] <= 0:  # no alarm pays on these rows
+        return Threshold(at=1.0, reason=WorthMost(faulty=faulty, rows=len(target), added=0.0))
+    return Threshold(
+        at=steps.cut(best),
+        reason=WorthMost(faulty=faulty, rows=len(target), added=float(f"{steps.amount[best]:.10g}")),
+    )
 
 
 def _best_f1(probability: Floats, target: npt.NDArray[np.int64], weight: Floats, of: Judging) -> Threshold:

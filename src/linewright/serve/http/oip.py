@@ -14,7 +14,7 @@ from msgspec import UNSET, UnsetType
 
 from linewright.errors import RequestError
 from linewright.model.facts import Package, RequestColumn
-from linewright.model.task_facts import has_times
+from linewright.model.task_facts import has_times, learns_good
 from linewright.serve.answers import Datatype, Durability, InferAnswer, Model, Output, OutputName, TensorPlace
 from linewright.serve.http import oip_binary
 from linewright.serve.http.oip_binary import Blobs
@@ -27,6 +27,14 @@ from linewright.serve.rows.scalars import kind_of
 EXTENSIONS = ("binary_tensor_data", "null-data", "id-output", "durable-parameter", "explain-parameter")
 EXPLANATION = ("contributions", "base", "score")
 """Outputs of a request that asks to be explained; the metadata name those alone that every request can get."""
+
+
+def explanation_of(package: Package) -> tuple[str, ...]:
+    """Return the outputs of a request that asks to be explained: of anomalies in pictures a heat map, too."""
+    has_map = any(one.grid is not None for one in package.encoder.pictures)
+    return (*EXPLANATION, "heat_map") if has_map else EXPLANATION
+
+
 _ELSEWHERE = ("shared_memory_region", "classification")
 """Parameters of extensions that are not here: what they ask for must not be taken for something else."""
 
@@ -304,7 +312,9 @@ def to_answer(
                 "age": [each and each.age for each in said],
             }
     if explained:
-        outputs += _explanation(explained, is_list=bool(package.encoder.items))
+        there = {one["name"] for one in outputs}  # an anomaly has its score anyway
+        told = _explanation(explained, is_list=bool(package.encoder.items))
+        outputs += [one for one in told if one["name"] not in there]
     if asked.outputs is not None:
         by_name = {output["name"]: output for output in outputs}
         outputs = [by_name[wanted.name] for wanted in asked.outputs]
@@ -375,17 +385,18 @@ def check_outputs(asked: Asked, package: Package) -> None:
     infer = asked.infer
     wanted = [output.name for output in infer.outputs or []]
     _check_once(wanted, "outputs")
-    names = [*output_names(package), *(EXPLANATION if asked.explain else ())]
+    explanation = explanation_of(package)
+    names = [*output_names(package), *(explanation if asked.explain else ())]
     for output in infer.outputs or []:
         if output.name not in names:
             raise _no_output(output.name, names)
         _check_parameters(output.parameters, f"outputs[{output.name}]")
-    if asked.explain and infer.outputs is not None and not set(EXPLANATION) & set(wanted):
+    if asked.explain and infer.outputs is not None and not set(explanation) & set(wanted):
         raise RequestError(
             "an explanation is asked for, and no output that holds one",
             where="outputs",
             found=", ".join(wanted)[:100],
-            allowed=", ".join(EXPLANATION),
+            allowed=", ".join(explanation),
             hint="name one of them too, or leave out `outputs`",
         )
     for name in names:
@@ -421,6 +432,9 @@ def _outputs(package: Package, *, ids: Sequence[str], answers: Sequence[Mapping[
         ]
         if package.maintenance is not None:
             outputs.insert(3, _output("act_by", "BYTES", [n], _as_json(answers, "act_by")))
+    elif learns_good(package.task):
+        about = {"classes": classes, "threshold": package.threshold}
+        outputs.insert(1, _output("score", "FP64", [n], [answer["score"] for answer in answers], **about))
     elif is_class:
         shares = [answer["probabilities"][name] for answer in answers for name in classes]
         about = {"classes": classes, "threshold": package.threshold}
@@ -441,6 +455,15 @@ def _explanation(explained: Sequence[Mapping[str, Any]], *, is_list: bool = Fals
     if is_list:
         return [_output(name, "BYTES", [len(explained)], _as_json(explained, name)) for name in EXPLANATION]
     first = explained[0]
+    maps: list[Output] = []
+    if all("heat_map" in one for one in explained):
+        columns = list(first["heat_map"])
+        grid = len(first["heat_map"][columns[0]])
+        cells = [
+            cell for one in explained for name in columns for line in one["heat_map"][name] for cell in line
+        ]
+        shape = [len(explained), len(columns), grid, grid]
+        maps = [_output("heat_map", "FP64", shape, cells, columns=columns)]
     classes = list(first["score"]) if isinstance(first["score"], dict) else []
     by_class = [
         [one["contributions"][name] for name in classes] if classes else [one["contributions"]]
@@ -455,6 +478,7 @@ def _explanation(explained: Sequence[Mapping[str, Any]], *, is_list: bool = Fals
         _output("contributions", "FP64", [*shape, len(columns)], parts, columns=columns, **about),
         _output("base", "FP64", shape, _by_class(explained, "base", classes), **about),
         _output("score", "FP64", shape, _by_class(explained, "score", classes), **about),
+        *maps,
     ]
 
 

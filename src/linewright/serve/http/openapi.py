@@ -15,7 +15,7 @@ import msgspec
 from linewright import __version__
 from linewright.errors import LinewrightError, RequestError
 from linewright.model.facts import Package, RequestColumn
-from linewright.model.task_facts import has_times
+from linewright.model.task_facts import has_times, learns_good
 from linewright.serve import answers
 from linewright.serve.feedback.parse import MAX_LABELS
 from linewright.serve.http import oip, oip_binary
@@ -338,7 +338,7 @@ _EXPLAINED: Mapping[str, Schema] = {
         **_SCORE,
         "description": "Base and contributions together; there where it is asked to be explained.",
     },
-    "score_unit": {"enum": ["log-odds", "log-weight", "value"]},
+    "score_unit": {"enum": ["log-odds", "log-weight", "value", "share of good rows"]},
     "base": _SCORE,
     "contributions": {"type": "object", "additionalProperties": _SCORE, "description": "By column."},
     "occlusion": {
@@ -417,7 +417,7 @@ def _prediction(package: Package, line: str) -> Schema:
         properties["key"] = {**_TEXT, "description": f"The row's {package.key}."}
     if _is_class(package):
         properties["prediction"] = _named(".Class", line)
-        properties["probabilities"] = _object(dict.fromkeys(package.classes, _SHARE))
+        properties |= _of_classes(package)
     elif has_times(package.task):
         properties["prediction"] = {"type": "number", "description": "How long until it happens."}
         properties["beyond"] = {**_TRUTH, "description": "Whether more than half is left at the last time."}
@@ -449,7 +449,7 @@ def _prediction(package: Package, line: str) -> Schema:
         positive = package.classes[-1] if package.classes else ""
         properties["threshold"] = {
             **_SHARE,
-            "description": f"The class is {positive} at and above this probability.",
+            "description": f"The class is {positive} at and above it.",
         }
     if package.half_width is not None:
         properties["interval"] = {
@@ -464,7 +464,23 @@ def _prediction(package: Package, line: str) -> Schema:
     }
     canary = "Where another model answered this row than the request's first: a canary is tried."
     properties |= {"model": {**_TEXT, "description": canary}, "digest": _TEXT, **_EXPLAINED}
-    return _object(properties, *optional)
+    if not learns_good(package.task):
+        return _object(properties, *optional)
+    properties |= _of_anomaly(package)
+    return _object(properties, *(name for name in (*optional, "heat_map") if name != "score"))
+
+
+def _of_classes(package: Package) -> dict[str, Schema]:
+    if learns_good(package.task):
+        return {}
+    return {"probabilities": _object(dict.fromkeys(package.classes, _SHARE))}
+
+
+def _of_anomaly(package: Package) -> dict[str, Schema]:
+    """Return what an answer says in addition to its class; of pictures an explanation has a heat map."""
+    score = {**_SHARE, "description": "The share of good training rows that are less odd."}
+    maps = {one.column: _list(_list(_SHARE)) for one in package.encoder.pictures if one.grid is not None}
+    return {"score": score} | ({"heat_map": _object(maps)} if maps else {})
 
 
 _NUMBER: Schema = {"type": "number"}
@@ -541,7 +557,10 @@ def _label(package: Package, line: str) -> Schema:
 
 
 def _infer(package: Package, line: str) -> Schema:
-    output = _filled(oip.Wanted, name={"enum": [*oip.output_names(package), *oip.EXPLANATION]})
+    output = _filled(
+        oip.Wanted,
+        name={"enum": [*dict.fromkeys([*oip.output_names(package), *oip.explanation_of(package)])]},
+    )
     tensors = [_tensor(column, line) for column in package.columns]
     parameters = ("durable", "explain", "binary_data_output")
     return _filled(

@@ -14,6 +14,7 @@ from linewright.model.explanation_text import cannot_be_explained
 from linewright.model.facts import Limit, Package, RequestColumn
 from linewright.model.onnx.list_contributions import in_list
 from linewright.model.package.model import Model, golden_differences, read_golden
+from linewright.model.task_facts import learns_good
 from linewright.serve.rows.matrix import MatrixReader
 from linewright.serve.rows.occlusion import occlusions
 from linewright.serve.rows.reader import TIMES, Place, RowReader, converter, in_rows, placed
@@ -198,7 +199,18 @@ class Scorer:
             The rows as JSON values. With them, what is said of rows with pictures has ``occlusion``, by column what their parts say for
             the answer (see `serve.rows.occlusion`); of a model that does not say what columns contributed, it is all that is said.
         """
-        seen = occlusions(self.model, x, rows) if self.reads_files and rows else []
+        if len(x) > (most := self.model.most_explained):
+            raise RequestError(
+                "too many rows to explain in one request: each column of each is put to what is typical",
+                where="explain",
+                found=len(x),
+                allowed=f"at most {most} rows of this model",
+                hint="send them in several requests, or without `explain`",
+            )
+        occludes = self.reads_files and not learns_good(
+            self.model.package.task
+        )  # what is odd has a map of its own
+        seen = occlusions(self.model, x, rows) if occludes and rows else []
         seen = [{"occlusion": one} if one else {} for one in seen]
         try:
             told = self.model.explain(x)

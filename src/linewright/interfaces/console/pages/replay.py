@@ -14,8 +14,8 @@ def _apart(values: Mapping[str, str]) -> Mapping[str, tuple[str, Mapping[str, An
 
 def read(ask: Ask, values: Mapping[str, str]) -> Mapping[str, Any]:
     """Return the pictures of the row that was answered."""
-    shown = ask("show", id=values["id"])
-    body = shown.body if shown.kind == "prediction" else {}
+    shown = None if values["plain"] else ask("show", id=values["id"])
+    body = shown.body if shown is not None and shown.kind == "prediction" else {}
     pictures = pictures_of(ask, body["line"], body["row"], body["id"]) if body else {}
     return {"pictures": pictures, "occlusion": occlusion_map}
 

@@ -1,0 +1,1 @@
+"""Learning what good rows are like, and choosing how."""
