@@ -102,7 +102,7 @@ def test_a_change_of_the_network_names_another_file(shapes):
         ("pictures: {backbone: none.onnx, scale: unit}", "there is no such file"),
         ("pictures: {backbone: net.onnx}", "nothing says how pixels become"),
         ("pictures: {sizes: [100]}", "multiples of 32"),
-        ("pictures: {scale: unit}", "of a network of your own"),
+        ("pictures: {scale: unit}", "describe your own network"),
         ("pictures: {}, model: {file: net.onnx}", "has no meaning with train.model"),
     ],
 )

@@ -89,10 +89,10 @@ def _with_external_data():
             lambda: network(operator="RandomNormalLike"),
             "operators that are not read: found 'RandomNormalLike'",
         ),
-        (lambda: network(channels=4), "the input of the network is no picture"),
-        (lambda: network(dtype=TensorProto.DOUBLE), r"no picture|cannot run|can run"),
+        (lambda: network(channels=4), "the input of the network is not a picture"),
+        (lambda: network(dtype=TensorProto.DOUBLE), r"not a picture|cannot run|can run"),
         (lambda: network(batch=8, side=32), "n is free or 1"),
-        (lambda: network(side=2_000), "the input of the network is no picture"),
+        (lambda: network(side=2_000), "the input of the network is not a picture"),
     ],
 )
 def test_what_is_no_network_of_pictures_is_refused(data, what):

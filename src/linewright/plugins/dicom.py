@@ -1,6 +1,6 @@
 """Decode DICOM pictures with pydicom, within limits; extra ``dicom``.
 
-What a file says of persons is not read: only the tags that pixels hang on are, and the id of the patient where a hash of it is asked for.
+What a file says of persons is not read: only the tags that pixels hang on are, and the id of the patient to make a hash of it.
 """
 
 import hashlib
@@ -29,7 +29,7 @@ SYNTAXES = {
     "1.2.840.10008.1.2.2": "explicit big endian",
     _RLE: "RLE",
 }
-"""Transfer syntaxes that are read. Deflated files may be bombs, and the others need decoders of their own, each a way in."""
+"""Transfer syntaxes that are read. Deflated files may be bombs, and the others need native decoders, each a way in."""
 _MOST_RLE = 4_000_000
 """Bytes of a file whose pixels are run lengths: these are read one by one."""
 _MOST_READS = 200_000
@@ -260,7 +260,7 @@ def _windowed(values: NDArray[Any], read: Any, where: str) -> NDArray[Any]:
 
 
 def _first(value: Any) -> float:
-    # A tag of several values is a list of its own kind.
+    # A tag of several values is not a plain list.
     found: Any = value[0] if hasattr(value, "append") else value
     return float(found)
 

@@ -695,7 +695,7 @@ def _pictures(spec: LineSpec) -> Iterator[Problem]:
     if spec.train.pictures is None:
         return
     forbids = {
-        "train.model, which has scale and size of its own": spec.train.model is not None,
+        "train.model, which has its own scale and size": spec.train.model is not None,
         "recommend": spec.recommend is not None,
         "forecast": spec.forecast is not None,
         f"task: {spec.train.task}": _learns_good(spec),

@@ -1,4 +1,4 @@
-"""Adopting a network that reads pictures, where another line would train a model on what a backbone makes of them."""
+"""Take an imported network that reads pictures, instead of training a model on the features of a backbone."""
 
 from collections.abc import Sequence
 
@@ -131,13 +131,19 @@ def _classes(work: Work, asked: ModelSpec, labels: Sequence[str]) -> tuple[tuple
     return rules.classes([*labels, *sorted(set(spelled) - set(labels))], work.spec.label.positive), spelled
 
 
-def head_of(trained: Trained, adopted: Adopted) -> bytes:
+def form_of(trained: Trained) -> Adopted:
+    """Return how the answers of an imported model are read."""
+    return trained.adopted or Adopted(output="", classes=(), widths=())
+
+
+def head_of(trained: Trained) -> bytes:
     """Return the graph of the package: from what the network gives to the answers."""
-    order = [adopted.classes.index(name) for name in trained.classes]
-    return to_head(adopted.form, order, before=len(LOOKS), width=adopted.widths[0])
+    form = form_of(trained)
+    order = [form.classes.index(name) for name in trained.classes]
+    return to_head(form.form, order, before=len(LOOKS), width=form.widths[0])
 
 
-def parity_of_network(work: Work, adopted: Adopted, model: Model) -> Parity:
+def parity_of_network(work: Work, model: Model) -> Parity:
     """Compare the answers of a package with those of the file, which gets pixels that are scaled by hand.
 
     Raises
@@ -150,19 +156,19 @@ def parity_of_network(work: Work, adopted: Adopted, model: Model) -> Parity:
         work.spec.train.model or ModelSpec(file=""),
         work.factory.artifacts,
     )
-    (picture,) = trained.encoder.pictures
+    form, (picture,) = form_of(trained), trained.encoder.pictures
     rows = work.rows.frame[work.rows.test[:COMPARED]]
     rows = rows.filter(pl.col(picture.column).is_not_null())
     given = GivenNetwork(
         artifacts.get(trained.native),
-        output=adopted.output,
+        output=form.output,
         side=picture.side,
         scale=asked.scale,
         where=f"{WHERE}.file",
     )
     raw = given.answers([artifacts.get(digest) for digest in rows[picture.column]])
-    order = [adopted.classes.index(name) for name in trained.classes]
-    expected = to_scores(raw, adopted.form, order) if len(raw) else np.empty(0)
+    order = [form.classes.index(name) for name in trained.classes]
+    expected = to_scores(raw, form.form, order) if len(raw) else np.empty(0)
     readers = readers_of(trained.encoder, artifacts.get, work.factory.features_of)
     found = model.scores(encode_table(trained.encoder, rows, readers=readers)) if len(raw) else np.empty(0)
     unit = 1.0 if trained.classes else np.maximum(1.0, np.abs(expected))

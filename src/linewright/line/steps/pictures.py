@@ -1,4 +1,4 @@
-"""How the pictures of a line become numbers: by which network, and at which size, which folds decide where the line file names several."""
+"""How the pictures of a line become numbers: by which network, and at which size, which folds decide if the line file names several."""
 
 from collections.abc import Callable
 from functools import partial
@@ -24,7 +24,7 @@ Losses = Callable[[Look], np.ndarray]
 
 
 def choose_pictures(work: Work, losses: Losses) -> tuple[Look, PicturesRead | None]:
-    """Return how pictures become numbers, and what decided it; `None` where the line file says nothing of it.
+    """Return how pictures become numbers, and what decided it; `None` if the line file says nothing of it.
 
     Of several sizes the smallest is taken, but for larger ones whose loss is lower by more than one standard error of the paired difference.
 

@@ -232,7 +232,7 @@ def _losses(work: Work, taught: "_Taught", seed: int, look: Look) -> np.ndarray:
         encoder=encoder,
         task=work.rules.name,
         classes=taught.classes,
-        folds=[(learned, judged) for learned, judged in pairs if len(learned) and len(judged)],
+        folds=[(learned, held) for learned, held in pairs if len(learned) and len(held)],
         seed=seed,
     )
     context = work.factory.context

@@ -56,14 +56,14 @@ def tried(data: bytes, *, where: str, patience_s: float | None = None) -> Given:
 
 
 def tried_backbone(data: bytes, asked: PicturesSpec, *, side: int | None, where: str) -> None:
-    """Have a network read a picture, in a process of its own.
+    """Have a network read a picture, in a separate process.
 
     Parameters
     ----------
     asked
         What the line file says of it.
     side
-        Size that is asked for.
+        Requested size.
 
     Raises
     ------
@@ -75,7 +75,7 @@ def tried_backbone(data: bytes, asked: PicturesSpec, *, side: int | None, where:
 
 
 def tried_network(data: bytes, *, where: str) -> Network:
-    """Return what a network says about itself, after it read a picture, in any scale, in a process of its own.
+    """Return what a network says about itself, after it read a picture, in any scale, in a separate process.
 
     Raises
     ------
