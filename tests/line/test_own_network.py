@@ -28,6 +28,8 @@ from linewright.model.facts import Package, Trained
 from linewright.model.package.model import load
 from linewright.serve.rows.scorer import Scorer
 
+pytestmark = pytest.mark.usefixtures("processes")
+
 LINE = "lamps"
 GIVEN = GivenRoles(label="")
 

@@ -706,6 +706,15 @@ def _pictures(spec: LineSpec) -> Iterator[Problem]:
             what=f"how pictures become numbers has no meaning with {either(said)}",
             hint="remove one of the two",
         )
+    task = spec.train.task
+    is_time = spec.label.event is not None or (task != AUTO and task_facts(task).label == "time")
+    if len(spec.train.pictures.sizes) > 1 and is_time:
+        yield Problem(
+            path=("train", "pictures", "sizes"),
+            what="sizes are not compared for labels that are times",
+            found=", ".join(map(str, spec.train.pictures.sizes)),
+            allowed="one size",
+        )
     if not spec.reads_pictures:
         yield Problem(
             path=("train", "pictures"),

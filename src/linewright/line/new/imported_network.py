@@ -92,7 +92,7 @@ def bring_network(
     step = max(1, len(pictures) // _TRIED)
     some = range(0, len(pictures), step)
     files = [pictures[place].read_bytes() for place in some]
-    truth = np.array([classes.index(labels[place]) for place in some] if classes else [], dtype=np.int64)
+    places = np.array([classes.index(labels[place]) for place in some] if classes else [], dtype=np.int64)
     scales: tuple[Scale, ...] = ("bytes",) if network.dtype == "uint8" else tuple(MEANS_AND_SPREADS)
     tried: dict[Scale, tuple[float, float]] = {}
     for scale in scales if classes else scales[:1]:
@@ -101,8 +101,8 @@ def bring_network(
         form = form_of_answers(raw, classes=len(classes), where=where)
         if classes:
             scores = to_scores(raw, form, range(len(classes)))
-            loss = -np.log(np.maximum(scores[np.arange(len(truth)), truth], _SMALLEST)).mean()
-            tried[scale] = (float(loss), float((scores.argmax(axis=1) == truth).mean()))
+            loss = -np.log(np.maximum(scores[np.arange(len(places)), places], _SMALLEST)).mean()
+            tried[scale] = (float(loss), float((scores.argmax(axis=1) == places).mean()))
     if not classes and network.dtype != "uint8":
         scale_of(network, None, where=where)  # nothing tells which fits
     best = min(tried, key=lambda scale: tried[scale][0]) if tried else None

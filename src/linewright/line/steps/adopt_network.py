@@ -11,6 +11,7 @@ from linewright.features.encode_table import encode_table
 from linewright.features.facts import LOOKS, Encoder, PicturePart
 from linewright.line.run_context import MODEL_FILE, Work, chosen_by
 from linewright.line.split_rows import label_text, weights
+from linewright.line.steps.pictures import COMPARED
 from linewright.model.facts import Adopted, Calibration, Parity, Trained
 from linewright.model.imported.network import (
     OTHERWISE,
@@ -31,7 +32,7 @@ from linewright.model.tasks.prediction_interval import fit_band, half_width
 from linewright.model.train.scored_rows import Scored, to_bytes
 
 WHERE = MODEL_FILE
-COMPARED = 256
+MOST_COMPARED = 256
 """Test pictures that the package and the file are both asked about."""
 ALLOWED = 1e-3
 """Largest difference in a probability, or relative to a number: a network that is rewritten for a processor rounds otherwise."""
@@ -66,6 +67,13 @@ def adopt_network(work: Work, asked: ModelSpec, data: bytes, column: str) -> Tra
         If it cannot read the pictures, or its answers are not those of the line's task.
     """
     spec, rules, artifacts = work.spec, work.rules, work.factory.artifacts
+    if work.task.label not in COMPARED:
+        raise RequestError(
+            "an imported network predicts classes or numbers",
+            where=WHERE,
+            found=f"task {rules.name}",
+            allowed="binary, multiclass, regression",
+        )
     network = look_at_network(data, where=f"{WHERE}.file")
     (output, *_) = outputs_of(network, [asked.output] if asked.output else [], where=f"{WHERE}.output")
     made = to_backbone(
@@ -157,7 +165,7 @@ def parity_of_network(work: Work, model: Model) -> Parity:
         work.factory.artifacts,
     )
     form, (picture,) = form_of(trained), trained.encoder.pictures
-    rows = work.rows.frame[work.rows.test[:COMPARED]]
+    rows = work.rows.frame[work.rows.test[:MOST_COMPARED]]
     rows = rows.filter(pl.col(picture.column).is_not_null())
     given = GivenNetwork(
         artifacts.get(trained.native),

@@ -158,11 +158,18 @@ def _read_pictures(data: bytes, pictures: str, where: str) -> Any:
     how = msgspec.json.decode(pictures, type=_Pictures)
     network = look_at_network(data, where=where)
     asked = PicturesSpec.model_validate(how.asked, strict=False)
-    if how.is_guessed:
-        scale = "bytes" if network.dtype == "uint8" else "unit"
-        asked = PicturesSpec(backbone=where, scale=scale, outputs=network.outputs)
-    backbone_of(data, asked, side=how.side, otherwise=OTHERWISE, where=where)
-    return msgspec.to_builtins(network)
+    problem: RequestError | None = None
+    for output in network.outputs if how.is_guessed else asked.outputs[:1] or (None,):
+        if output is not None and how.is_guessed:
+            scale = "bytes" if network.dtype == "uint8" else "unit"
+            asked = PicturesSpec(backbone=where, scale=scale, outputs=(output,))
+        try:
+            backbone_of(data, asked, side=how.side, otherwise=OTHERWISE, where=where)
+        except RequestError as error:
+            problem = error
+        else:
+            return msgspec.to_builtins(network)
+    raise problem or RequestError("the network gives no numbers", where=where)
 
 
 def _answer(graph: bytes, given: Given, where: str) -> None:
