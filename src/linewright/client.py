@@ -104,7 +104,7 @@ class Predicted(msgspec.Struct, frozen=True, kw_only=True):
     contributions: dict[str, float | dict[str, float]] = {}
     """What each column added to the base, which adds up to the score; for several classes by class, then by column."""
     occlusion: dict[str, Any] = {}
-    """By column of pictures: ``of``, the class that was answered, and ``patches``, rows of parts from the top, with by how much its probability
+    """By column of pictures: ``of``, the predicted class, and ``patches``, rows of parts from the top, with by how much its probability
     is less without the part."""
 
 

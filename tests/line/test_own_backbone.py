@@ -11,6 +11,7 @@ from linewright.errors import LinewrightError
 from linewright.line.approvals.line_file import _reads_the_same
 from linewright.line.check.report import check_line
 from linewright.line.factory import Factory, quiet
+from linewright.line.file.read import parse_line
 from linewright.line.maintenance.backup import make_backup
 from linewright.line.maintenance.gc import collect
 from linewright.line.predict.batch import predict_file
@@ -20,6 +21,8 @@ from linewright.line.runs.execute import execute
 from linewright.line.runs.plan import make_plan
 from linewright.model.facts import Package, Trained
 from linewright.model.reason_text import pictures_in_words
+
+pytestmark = pytest.mark.usefixtures("processes")
 
 ASKED = "pictures: {backbone: net.onnx, sizes: [32, 64], scale: unit}"
 
@@ -102,7 +105,7 @@ def test_a_change_of_the_network_names_another_file(shapes):
         ("pictures: {backbone: none.onnx, scale: unit}", "there is no such file"),
         ("pictures: {backbone: net.onnx}", "nothing says how pixels become"),
         ("pictures: {sizes: [100]}", "multiples of 32"),
-        ("pictures: {scale: unit}", "of a network of your own"),
+        ("pictures: {scale: unit}", "describe your own network"),
         ("pictures: {}, model: {file: net.onnx}", "has no meaning with train.model"),
     ],
 )
@@ -114,3 +117,14 @@ def test_what_does_not_fit_is_refused_before_a_run(tmp_path, asked, what):
     with Factory.create(tmp_path) as factory, pytest.raises(LinewrightError, match=what) as refused:
         check_line(factory, drawn.LINE)
     assert "shapes.yaml:11:" in str(refused.value)
+
+
+def test_sizes_are_not_compared_for_times():
+    """Their labels are not classes or numbers of which a loss is taken row by row."""
+    text = drawn.FILE.replace(
+        "train: {task: binary, metric: roc_auc, ", "train: {pictures: {sizes: [64, 96]}, "
+    )
+    text = text.replace("label: {column: shape, positive: square}", "label: {column: days, event: failed}")
+
+    with pytest.raises(LinewrightError, match="sizes are not compared for labels that are times"):
+        parse_line(text.partition("gates:")[0], name="lines/shapes.yaml")

@@ -28,6 +28,8 @@ from linewright.model.facts import Package, Trained
 from linewright.model.package.model import load
 from linewright.serve.rows.scorer import Scorer
 
+pytestmark = pytest.mark.usefixtures("processes")
+
 LINE = "lamps"
 GIVEN = GivenRoles(label="")
 
@@ -126,7 +128,7 @@ def test_layouts_types_and_probabilities_are_read_alike(tmp_path, layout, dtype)
     ("data", "what"),
     [
         (lambda: network(classes=3, side=32), "another number of answers than there are folders"),
-        (lambda: network(side=32), "no row of answers"),
+        (lambda: network(side=32), "not a row of predictions"),
         (lambda: b"no network", "not an ONNX file"),
         (lambda: network(classes=2, side=32, ends="Sigmoid"), "neither probabilities nor logits"),
     ],

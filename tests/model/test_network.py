@@ -17,6 +17,7 @@ from linewright.model.imported.network import (
     side_of,
     to_backbone,
 )
+from linewright.model.imported.sandbox import tried_network
 from linewright.model.spec import PicturesSpec
 
 PIXELS = np.random.default_rng(1).integers(0, 256, (1, 32, 32, 3)).astype(np.uint8)
@@ -89,10 +90,10 @@ def _with_external_data():
             lambda: network(operator="RandomNormalLike"),
             "operators that are not read: found 'RandomNormalLike'",
         ),
-        (lambda: network(channels=4), "the input of the network is no picture"),
-        (lambda: network(dtype=TensorProto.DOUBLE), r"no picture|cannot run|can run"),
+        (lambda: network(channels=4), "the input of the network is not a picture"),
+        (lambda: network(dtype=TensorProto.DOUBLE), r"not a picture|cannot run|can run"),
         (lambda: network(batch=8, side=32), "n is free or 1"),
-        (lambda: network(side=2_000), "the input of the network is no picture"),
+        (lambda: network(side=2_000), "the input of the network is not a picture"),
     ],
 )
 def test_what_is_no_network_of_pictures_is_refused(data, what):
@@ -133,3 +134,14 @@ def test_a_network_that_fails_on_a_picture_is_refused():
             where="net",
         )
     assert 4 == len(dims)
+
+
+@pytest.mark.usefixtures("processes")
+def test_an_output_that_is_no_row_hides_no_other():
+    """`new` looks for the one that has the answers."""
+    model = onnx.load_model_from_string(network(classes=3, side=32))
+    model.graph.node.append(onnx.helper.make_node("ReduceMean", ["logits"], ["loss"], keepdims=0))
+    model.graph.output.insert(0, onnx.helper.make_tensor_value_info("loss", TensorProto.FLOAT, []))
+
+    seen = tried_network(model.SerializeToString(), where="net")
+    assert ("loss", "logits") == seen.outputs

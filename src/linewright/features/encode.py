@@ -146,7 +146,7 @@ def encode(encoder: Encoder, columns: Columns, readers: Readers = MappingProxyTy
         **readers,
         **histories_of(encoder),
     }
-    fill(matrix, encoder, parted(encoder, range(len(encoder.encodings))), columns, all_readers)
+    fill(matrix, encoder, group_places(encoder, range(len(encoder.encodings))), columns, all_readers)
     return matrix
 
 
@@ -176,7 +176,7 @@ class Places:
     """By the column whose texts, pictures or histories are read: which of their numbers are taken, and the places that they go to."""
 
 
-def parted(encoder: Encoder, places: Iterable[int]) -> Places:
+def group_places(encoder: Encoder, places: Iterable[int]) -> Places:
     """Part places of the matrix of an encoder, for `fill`."""
     alone: list[int] = []
     of_series: list[int] = []

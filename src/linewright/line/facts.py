@@ -427,7 +427,7 @@ class RunResult(msgspec.Struct, frozen=True, kw_only=True):
     understood: str = ""
     """If its line file says `train.sentences`: whether an encoder of sentences reads its texts, and why; else empty."""
     pictures: str = ""
-    """At which size pictures are read, and what decided it, where the line file says something of it."""
+    """At which size pictures are read, and what decided it, if the line file has `train.pictures`."""
     sample: str = ""
     """Where it learned from a part of very many rows: from which."""
     trials: tuple[Trial, ...] = ()

@@ -241,7 +241,7 @@ def read_backbone(root: Path, backbone: str) -> bytes:
     Raises
     ------
     SpecError
-        If there is no such file.
+        If the file does not exist.
     """
     path = root / backbone
     if not path.is_file():

@@ -228,12 +228,12 @@ class SizeTried(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class PicturesRead(msgspec.Struct, frozen=True, kw_only=True):
-    """How the pictures of a line became numbers, where its line file says something of it."""
+    """How the pictures of a line became numbers, if its line file says something of it."""
 
     side: int
     """Pictures are scaled to squares of so many pixels."""
     tried: tuple[SizeTried, ...] = ()
-    """The sizes that were compared, the smallest first; none where there was one."""
+    """The sizes that were compared, the smallest first; none if there was one."""
     rows: int = 0
     """Training rows on which they were compared."""
     gain: float | None = None
@@ -288,8 +288,9 @@ class Trained(Result, frozen=True, kw_only=True, tag="trained"):
     """For an imported model: `native` is its ONNX file, which rows it has learned from is not known, and
     the training part counts as seen by it."""
     shared: Shared | None = None
-    understood: Understood | None = None
     """Of a site whose line file says `train.share`: what came of it."""
+    understood: Understood | None = None
+    """Of a line file that says `train.sentences`: what came of it."""
     pictures: PicturesRead | None = None
     """Of a line file that says `train.pictures`: what came of it."""
 

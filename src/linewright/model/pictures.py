@@ -211,7 +211,7 @@ def decoder() -> Any:
 
 
 _DICOM = slice(128, 132)
-"""Where a file of DICOM says that it is one."""
+"""The place of the mark of DICOM in a file."""
 
 
 def decoded(data: bytes, where: str) -> Any:

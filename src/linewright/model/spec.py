@@ -49,15 +49,15 @@ class PicturesSpec(Spec):
     """How pictures become numbers."""
 
     backbone: str | None = None
-    """File of a network of your own, in ONNX: path, relative to the factory folder or absolute (default: EfficientNet-Lite0). It reads one
+    """ONNX file with your network: path, relative to the factory folder or absolute (default: EfficientNet-Lite0). It reads one
     picture, NCHW or NHWC."""
     sizes: Annotated[tuple[Side, ...], Field(max_length=4)] = ()
     """Sides in pixels of the squares that pictures are scaled to; of several, folds decide. EfficientNet-Lite0 takes multiples of 32
-    (default: 128, or what the network of your own reads)."""
+    (default: 128, or what your own network reads)."""
     scale: Scale | None = None
-    """Of a network of your own that reads numbers, how pixels become these."""
+    """For your own network that reads numbers: how pixels become these."""
     outputs: tuple[str, ...] = ()
-    """Of a network of your own, the outputs that are read; of maps, mean, largest and standard deviation (default: the one that there is)."""
+    """For your own network: the outputs that are read; of maps, mean, largest and standard deviation (default: the one that there is)."""
 
     @model_validator(mode="after")
     def _fits(self) -> "PicturesSpec":
@@ -66,7 +66,7 @@ class PicturesSpec(Spec):
             if wrong:
                 raise ValueError(f"sizes: EfficientNet-Lite0 takes multiples of 32, not {wrong[0]}")
             if self.scale is not None or self.outputs:
-                raise ValueError("scale and outputs are of a network of your own, which backbone names")
+                raise ValueError("scale and outputs describe your own network, which backbone names")
         return self
 
 

@@ -1,6 +1,6 @@
 """Decode DICOM pictures with pydicom, within limits; extra ``dicom``.
 
-What a file says of persons is not read: only the tags that pixels hang on are, and the id of the patient where a hash of it is asked for.
+What a file says of persons is not read: only the tags that pixels hang on are, and the id of the patient to make a hash of it.
 """
 
 import hashlib
@@ -29,7 +29,7 @@ SYNTAXES = {
     "1.2.840.10008.1.2.2": "explicit big endian",
     _RLE: "RLE",
 }
-"""Transfer syntaxes that are read. Deflated files may be bombs, and the others need decoders of their own, each a way in."""
+"""Transfer syntaxes that are read. Deflated files may be bombs, and the others need native decoders, each a way in."""
 _MOST_RLE = 4_000_000
 """Bytes of a file whose pixels are run lengths: these are read one by one."""
 _MOST_READS = 200_000
@@ -225,10 +225,12 @@ def _shown(read: Any, pixels: NDArray[Any], where: str) -> NDArray[np.uint8]:
         float(default if (said := read.get(name)) is None else said)
         for name, default in (("RescaleSlope", 1), ("RescaleIntercept", 0))
     )
+    # What each number becomes is computed once: a large picture would take its memory several times.
+    values = np.arange(256**pixels.dtype.itemsize, dtype=f"u{pixels.dtype.itemsize}").view(pixels.dtype)
     if "WindowCenter" in read and "WindowWidth" in read:
-        share = _windowed(pixels * np.float32(slope) + np.float32(intercept), read, where)
+        share = _windowed(values * slope + intercept, read, where)
     elif int(read.BitsStored) <= 8 and not int(read.get("PixelRepresentation") or 0):
-        share = pixels / np.float32(2 ** int(read.BitsStored) - 1)
+        share = values / (2 ** int(read.BitsStored) - 1)
     else:
         raise _refused(
             "the picture has no window, so it is not known how bright it is",
@@ -237,10 +239,11 @@ def _shown(read: Any, pixels: NDArray[Any], where: str) -> NDArray[np.uint8]:
             "a window (0028,1050) and (0028,1051), or 8 bits",
             hint="put the same window into all pictures, also those of requests",
         )
-    grey = (share.clip(0, 1) * 255).round()
+    shades = (share.clip(0, 1) * 255).round().astype(np.uint8)
     if str(read.PhotometricInterpretation) == "MONOCHROME1":
-        grey = 255 - grey
-    return np.repeat(grey.astype(np.uint8)[..., np.newaxis], 3, axis=2)
+        shades = 255 - shades
+    grey = shades[pixels.view(f"u{pixels.dtype.itemsize}")]
+    return np.repeat(grey[..., np.newaxis], 3, axis=2)
 
 
 def _windowed(values: NDArray[Any], read: Any, where: str) -> NDArray[Any]:
@@ -260,7 +263,7 @@ def _windowed(values: NDArray[Any], read: Any, where: str) -> NDArray[Any]:
 
 
 def _first(value: Any) -> float:
-    # A tag of several values is a list of its own kind.
+    # A tag of several values is not a plain list.
     found: Any = value[0] if hasattr(value, "append") else value
     return float(found)
 

@@ -35,7 +35,7 @@ class FileRows:
     """Names of the columns."""
 
     def batches(self) -> Iterator[Batch]:
-        """Give the rows: paths; a file is opened only where its patient is asked for."""
+        """Give the rows: paths; a file is opened only for its patient."""
         schema: dict[str, type[pl.String]] = dict.fromkeys(self.columns, pl.String)
         for start in range(0, max(len(self.files), 1), _AT_ONCE):
             some = self.files[start : start + _AT_ONCE]
@@ -85,7 +85,7 @@ def _columns(spec: FilesSource) -> tuple[str, ...]:
 
 
 def patient_of(file: Path) -> str | None:
-    """Return a hash of the id of the patient whom a file of DICOM is about; `None` if it says none, or is no such file.
+    """Return a hash of the id of the patient whom a file of DICOM is about; `None` if it names none, or is not DICOM.
 
     Raises
     ------

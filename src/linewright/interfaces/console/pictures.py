@@ -87,7 +87,7 @@ def heat_map(
     Examples
     --------
     >>> png = "iVBORw0KGgoAAAANSUhEUgAAAEAAAAAwCAIAAAAuKetIAAAA"
-    >>> drawn = heat_map([[0.0, 1.0]], f"data:image/png;base64,{png}", title="where the fault is")
+    >>> drawn = heat_map([[0.0, 1.0]], f"data:image/png;base64,{png}", title="place of the fault")
     >>> 'viewBox="0 0 64 48"' in drawn, drawn.count("<rect"), "<td>1.00</td>" in drawn
     (True, 1, True)
     """

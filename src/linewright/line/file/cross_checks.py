@@ -695,7 +695,7 @@ def _pictures(spec: LineSpec) -> Iterator[Problem]:
     if spec.train.pictures is None:
         return
     forbids = {
-        "train.model, which has scale and size of its own": spec.train.model is not None,
+        "train.model, which has its own scale and size": spec.train.model is not None,
         "recommend": spec.recommend is not None,
         "forecast": spec.forecast is not None,
         f"task: {spec.train.task}": _learns_good(spec),
@@ -705,6 +705,15 @@ def _pictures(spec: LineSpec) -> Iterator[Problem]:
             path=("train", "pictures"),
             what=f"how pictures become numbers has no meaning with {either(said)}",
             hint="remove one of the two",
+        )
+    task = spec.train.task
+    is_time = spec.label.event is not None or (task != AUTO and task_facts(task).label == "time")
+    if len(spec.train.pictures.sizes) > 1 and is_time:
+        yield Problem(
+            path=("train", "pictures", "sizes"),
+            what="sizes are not compared for labels that are times",
+            found=", ".join(map(str, spec.train.pictures.sizes)),
+            allowed="one size",
         )
     if not spec.reads_pictures:
         yield Problem(

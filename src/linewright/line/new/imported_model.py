@@ -128,7 +128,7 @@ def read_model(file: Path) -> tuple[Path, bytes]:
     Raises
     ------
     RequestError
-        If there is no such file, or it is too large.
+        If the file does not exist, or is too large.
     """
     found = file.expanduser().resolve()
     if not found.is_file():

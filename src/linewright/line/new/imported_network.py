@@ -22,12 +22,12 @@ from linewright.text.numbers import count, share_in_words
 from linewright.text.quoting import quoted_sentence
 
 _TRIED = 64
-"""Pictures that are answered in each way."""
+"""Pictures that are predicted in each way."""
 _SMALLEST = 1e-12
 
 
 @dataclass(frozen=True, kw_only=True)
-class BroughtNetwork:
+class ImportedNetwork:
     """A network, as the line file says it."""
 
     file: str
@@ -35,7 +35,7 @@ class BroughtNetwork:
     is_outside: bool
     """Whether it lies outside the factory's folder."""
     output: str | None
-    """Its output, where it has several."""
+    """Its output, if it has several."""
     scale: Scale | None
     """How pixels become what it reads; `None` for one that reads bytes."""
     classes: tuple[str, ...]
@@ -65,7 +65,7 @@ class BroughtNetwork:
 
 def bring_network(
     root: Path, file: Path, pictures: Sequence[Path], labels: Sequence[str], *, is_class: bool
-) -> BroughtNetwork:
+) -> ImportedNetwork:
     """Look at a network, and have it answer some pictures in each way that it may read them.
 
     Parameters
@@ -82,7 +82,7 @@ def bring_network(
     Raises
     ------
     RequestError, Denied
-        If there is no such file, or it is no network that can answer these pictures.
+        If the file does not exist, or is not a network for these pictures.
     """
     found, data = read_model(file)
     where = f"{OPTION} {file}"
@@ -92,7 +92,7 @@ def bring_network(
     step = max(1, len(pictures) // _TRIED)
     some = range(0, len(pictures), step)
     files = [pictures[place].read_bytes() for place in some]
-    truth = np.array([classes.index(labels[place]) for place in some] if classes else [], dtype=np.int64)
+    places = np.array([classes.index(labels[place]) for place in some] if classes else [], dtype=np.int64)
     scales: tuple[Scale, ...] = ("bytes",) if network.dtype == "uint8" else tuple(MEANS_AND_SPREADS)
     tried: dict[Scale, tuple[float, float]] = {}
     for scale in scales if classes else scales[:1]:
@@ -101,15 +101,15 @@ def bring_network(
         form = form_of_answers(raw, classes=len(classes), where=where)
         if classes:
             scores = to_scores(raw, form, range(len(classes)))
-            loss = -np.log(np.maximum(scores[np.arange(len(truth)), truth], _SMALLEST)).mean()
-            tried[scale] = (float(loss), float((scores.argmax(axis=1) == truth).mean()))
+            loss = -np.log(np.maximum(scores[np.arange(len(places)), places], _SMALLEST)).mean()
+            tried[scale] = (float(loss), float((scores.argmax(axis=1) == places).mean()))
     if not classes and network.dtype != "uint8":
         scale_of(network, None, where=where)  # nothing tells which fits
     best = min(tried, key=lambda scale: tried[scale][0]) if tried else None
     home = root.resolve()
     is_outside = not found.is_relative_to(home)
     made_by = " ".join(word for word in (network.producer, network.producer_version) if word)
-    return BroughtNetwork(
+    return ImportedNetwork(
         file=str(found) if is_outside else found.relative_to(home).as_posix(),
         is_outside=is_outside,
         output=output if len(network.outputs) > 1 else None,

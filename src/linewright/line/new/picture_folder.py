@@ -136,12 +136,12 @@ def draft_pictures(
     values = pl.Series(column, labels)
     label = describe_label(values, as_declared(column, "category", values), given.positive)
     group = _patient_in(files) or (_folder_of_thing(names) if is_deep else None) or _group_in(names)
-    brought = None
+    imported = None
     if model is not None:
         # What reads files of networks takes long to import, and few bring one.
         bring = import_module("linewright.line.new.imported_network").bring_network
-        brought = bring(*model, files, labels, is_class=rules_of(task_of(label.form)).is_class)
-    train = tuple(brought.lines()) if brought else tuple(_train(side))
+        imported = bring(*model, files, labels, is_class=rules_of(task_of(label.form)).is_class)
+    train = tuple(imported.lines()) if imported else tuple(_train(side))
     text = (
         "\n".join(
             _lines(
@@ -158,7 +158,7 @@ def draft_pictures(
         split="group" if group else "random",
         rows=len(names),
         findings=() if group else (ask,),
-        model=brought.file if brought else None,
+        model=imported.file if imported else None,
     )
 
 

@@ -297,7 +297,7 @@ def _of_pictures(
         raise RequestError(
             "a line on pictures is trained by the built-in engine",
             where="--python, --engine or --task",
-            hint="leave it out; a network of your own is named by --model",
+            hint="leave it out; --model names your own network",
         )
     home = root.resolve()
     real = folder.resolve()

@@ -35,7 +35,7 @@ class Replayed(msgspec.Struct, frozen=True, kw_only=True):
     label_before: tuple[Replaced, ...] = ()
     """What was held to be true before it was corrected, the earliest first."""
     explained: dict[str, Any] | None = None
-    """Where it was asked for: ``score``, ``score_unit``, ``base`` and ``contributions``, and of pictures ``occlusion``, as `Scorer.explain`
+    """If it was requested: ``score``, ``score_unit``, ``base`` and ``contributions``, and of pictures ``occlusion``, as `Scorer.explain`
     has them."""
 
     @property

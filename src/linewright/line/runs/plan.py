@@ -75,15 +75,15 @@ def begin(factory: Factory, spec: LineSpec, *, as_of: str | None = None) -> Work
             found=spec.train.share,
             allowed="alone, on a line that retrains",
         )
-    beside: dict[str, bytes] = {}
+    files: dict[str, bytes] = {}
     if spec.train.python is not None:
-        beside[CODE_FILE] = read_code_file(factory.root, spec.train.python)
+        files[CODE_FILE] = read_code_file(factory.root, spec.train.python)
     if work.adopts is not None:
-        beside[MODEL_FILE] = read_model_file(factory, work.adopts)
+        files[MODEL_FILE] = read_model_file(factory, work.adopts)
     elif spec.train.pictures is not None and spec.train.pictures.backbone is not None:
-        beside[BACKBONE_FILE] = read_backbone(factory.root, spec.train.pictures.backbone)
+        files[BACKBONE_FILE] = read_backbone(factory.root, spec.train.pictures.backbone)
     return replace(
-        work, sources={**sources, **peers, **{name: digest_of_bytes(data) for name, data in beside.items()}}
+        work, sources={**sources, **peers, **{name: digest_of_bytes(data) for name, data in files.items()}}
     )
 
 

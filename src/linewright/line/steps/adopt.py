@@ -11,7 +11,13 @@ from linewright.features.encode import encode
 from linewright.features.learn import to_columns
 from linewright.line.run_context import MODEL_FILE, Work, chosen_by, planned_bytes, read_model_file
 from linewright.line.split_rows import label_text, weights
-from linewright.line.steps.adopt_network import adopt_network, head_of, parity_of_network, picture_column
+from linewright.line.steps.adopt_network import (
+    adopt_network,
+    form_of,
+    head_of,
+    parity_of_network,
+    picture_column,
+)
 from linewright.model.export.parity import parity
 from linewright.model.facts import Adopted, Calibration, Parity, Trained
 from linewright.model.imported.adopt import adopted_parity, to_package_graph
@@ -98,8 +104,9 @@ def _scored(work: Work, scores: np.ndarray, weight: np.ndarray) -> bytes:
 
 def given_model(trained: Trained, data: bytes) -> GivenModel:
     """Return the file that an adopted model came from, ready to answer."""
-    adopted = trained.adopted or Adopted(output="", classes=(), widths=())
-    return GivenModel(data, adopted, encoder=trained.encoder, classes=trained.classes, where=f"{WHERE}.file")
+    return GivenModel(
+        data, form_of(trained), encoder=trained.encoder, classes=trained.classes, where=f"{WHERE}.file"
+    )
 
 
 def parity_of_adopted(work: Work, data: bytes, model: Model, x: np.ndarray, *, seed: int) -> Parity:
@@ -113,8 +120,8 @@ def parity_of_adopted(work: Work, data: bytes, model: Model, x: np.ndarray, *, s
         If they differ.
     """
     trained = work.trained
-    if trained.encoder.pictures and trained.adopted is not None:
-        return parity_of_network(work, trained.adopted, model)
+    if trained.encoder.pictures:
+        return parity_of_network(work, model)
     sums = read_foreign(data, where=f"{WHERE}.file")
     if sums is None or trained.adopted is None:
         return adopted_parity(given_model(trained, data), model, x)
@@ -129,12 +136,11 @@ def parity_of_adopted(work: Work, data: bytes, model: Model, x: np.ndarray, *, s
 
 def adopted_graph(trained: Trained, data: bytes, x: np.ndarray) -> bytes:
     """Return the graph of the package of an adopted model; `x` are a few encoded rows."""
-    adopted = trained.adopted or Adopted(output="", classes=(), widths=())
     if trained.encoder.pictures:
-        return head_of(trained, adopted)
+        return head_of(trained)
     return to_package_graph(
         data,
-        adopted,
+        form_of(trained),
         encoder=trained.encoder,
         classes=trained.classes,
         columns=given_model(trained, data).answers(x[:2]).shape[1],

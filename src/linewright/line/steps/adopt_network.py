@@ -1,4 +1,4 @@
-"""Adopting a network that reads pictures, where another line would train a model on what a backbone makes of them."""
+"""Take an imported network that reads pictures, instead of training a model on the features of a backbone."""
 
 from collections.abc import Sequence
 
@@ -11,6 +11,7 @@ from linewright.features.encode_table import encode_table
 from linewright.features.facts import LOOKS, Encoder, PicturePart
 from linewright.line.run_context import MODEL_FILE, Work, chosen_by
 from linewright.line.split_rows import label_text, weights
+from linewright.line.steps.pictures import COMPARED
 from linewright.model.facts import Adopted, Calibration, Parity, Trained
 from linewright.model.imported.network import (
     OTHERWISE,
@@ -31,7 +32,7 @@ from linewright.model.tasks.prediction_interval import fit_band, half_width
 from linewright.model.train.scored_rows import Scored, to_bytes
 
 WHERE = MODEL_FILE
-COMPARED = 256
+MOST_COMPARED = 256
 """Test pictures that the package and the file are both asked about."""
 ALLOWED = 1e-3
 """Largest difference in a probability, or relative to a number: a network that is rewritten for a processor rounds otherwise."""
@@ -66,6 +67,13 @@ def adopt_network(work: Work, asked: ModelSpec, data: bytes, column: str) -> Tra
         If it cannot read the pictures, or its answers are not those of the line's task.
     """
     spec, rules, artifacts = work.spec, work.rules, work.factory.artifacts
+    if work.task.label not in COMPARED:
+        raise RequestError(
+            "an imported network predicts classes or numbers",
+            where=WHERE,
+            found=f"task {rules.name}",
+            allowed="binary, multiclass, regression",
+        )
     network = look_at_network(data, where=f"{WHERE}.file")
     (output, *_) = outputs_of(network, [asked.output] if asked.output else [], where=f"{WHERE}.output")
     made = to_backbone(
@@ -131,13 +139,19 @@ def _classes(work: Work, asked: ModelSpec, labels: Sequence[str]) -> tuple[tuple
     return rules.classes([*labels, *sorted(set(spelled) - set(labels))], work.spec.label.positive), spelled
 
 
-def head_of(trained: Trained, adopted: Adopted) -> bytes:
+def form_of(trained: Trained) -> Adopted:
+    """Return how the answers of an imported model are read."""
+    return trained.adopted or Adopted(output="", classes=(), widths=())
+
+
+def head_of(trained: Trained) -> bytes:
     """Return the graph of the package: from what the network gives to the answers."""
-    order = [adopted.classes.index(name) for name in trained.classes]
-    return to_head(adopted.form, order, before=len(LOOKS), width=adopted.widths[0])
+    form = form_of(trained)
+    order = [form.classes.index(name) for name in trained.classes]
+    return to_head(form.form, order, before=len(LOOKS), width=form.widths[0])
 
 
-def parity_of_network(work: Work, adopted: Adopted, model: Model) -> Parity:
+def parity_of_network(work: Work, model: Model) -> Parity:
     """Compare the answers of a package with those of the file, which gets pixels that are scaled by hand.
 
     Raises
@@ -150,19 +164,19 @@ def parity_of_network(work: Work, adopted: Adopted, model: Model) -> Parity:
         work.spec.train.model or ModelSpec(file=""),
         work.factory.artifacts,
     )
-    (picture,) = trained.encoder.pictures
-    rows = work.rows.frame[work.rows.test[:COMPARED]]
+    form, (picture,) = form_of(trained), trained.encoder.pictures
+    rows = work.rows.frame[work.rows.test[:MOST_COMPARED]]
     rows = rows.filter(pl.col(picture.column).is_not_null())
     given = GivenNetwork(
         artifacts.get(trained.native),
-        output=adopted.output,
+        output=form.output,
         side=picture.side,
         scale=asked.scale,
         where=f"{WHERE}.file",
     )
     raw = given.answers([artifacts.get(digest) for digest in rows[picture.column]])
-    order = [adopted.classes.index(name) for name in trained.classes]
-    expected = to_scores(raw, adopted.form, order) if len(raw) else np.empty(0)
+    order = [form.classes.index(name) for name in trained.classes]
+    expected = to_scores(raw, form.form, order) if len(raw) else np.empty(0)
     readers = readers_of(trained.encoder, artifacts.get, work.factory.features_of)
     found = model.scores(encode_table(trained.encoder, rows, readers=readers)) if len(raw) else np.empty(0)
     unit = 1.0 if trained.classes else np.maximum(1.0, np.abs(expected))

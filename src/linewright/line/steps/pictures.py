@@ -1,4 +1,4 @@
-"""How the pictures of a line become numbers: by which network, and at which size, which folds decide where the line file names several."""
+"""How the pictures of a line become numbers: by which network, and at which size, which folds decide if the line file names several."""
 
 from collections.abc import Callable
 from functools import partial
@@ -6,6 +6,7 @@ from importlib import import_module
 
 import numpy as np
 
+from linewright.errors import SpecError
 from linewright.features.learn import Look
 from linewright.line.run_context import BACKBONE_FILE, Work, planned_bytes, read_backbone
 from linewright.line.steps.two_ways import compare_losses
@@ -17,14 +18,18 @@ SIDE = 128
 """Of the squares that pictures are scaled to for the backbone of the extra, where nothing says it."""
 MOST_COMPARED = 4_000
 """Training rows on which sizes are compared."""
+COMPARED = frozenset({"two", "classes", "number"})
+"""Labels whose losses are compared."""
 WHERE = BACKBONE_FILE
 
 Losses = Callable[[Look], np.ndarray]
-"""Returns the out-of-fold loss of each row, NaN where no fold judged it."""
+"""Returns the out-of-fold loss of each row, NaN for rows of no fold."""
 
 
-def choose_pictures(work: Work, losses: Losses) -> tuple[Look, PicturesRead | None]:
-    """Return how pictures become numbers, and what decided it; `None` where the line file says nothing of it.
+def choose_pictures(
+    work: Work, losses: Losses, units: Callable[[], np.ndarray | None]
+) -> tuple[Look, PicturesRead | None]:
+    """Return how pictures become numbers, and what decided it; `None` if the line file says nothing of it.
 
     Of several sizes the smallest is taken, but for larger ones whose loss is lower by more than one standard error of the paired difference.
 
@@ -32,6 +37,8 @@ def choose_pictures(work: Work, losses: Losses) -> tuple[Look, PicturesRead | No
     ----------
     losses
         Tries one way on rows, the same for each.
+    units
+        Returns of which group each of these rows is; `None` if rows are independent.
     """
     spec = work.spec.train.pictures
     if spec is None:
@@ -43,13 +50,20 @@ def choose_pictures(work: Work, losses: Losses) -> tuple[Look, PicturesRead | No
     if len(ways) == 1:
         ((side, look),) = ways.items()
         return look, PicturesRead(side=side, backbone=digest)
-    tried = {side: losses(look) for side, look in ways.items()}
+    if work.task.label not in COMPARED:
+        raise SpecError(
+            "sizes are not compared for this task",
+            where=f"{WHERE}.sizes",
+            found=", ".join(map(str, ways)),
+            allowed="one size",
+        )
+    tried, of = {side: losses(look) for side, look in ways.items()}, units()
     best, *larger = tried
     gain: float | None = None
     error: float | None = None
     rows = 0
     for side in larger:
-        found = compare_losses(tried[best], tried[side])
+        found = compare_losses(tried[best], tried[side], of)
         gain, error, rows = found.gain, found.standard_error, found.rows
         if found.is_other_better:
             best = side

@@ -212,14 +212,31 @@ def _train(
 
 def _pictures(work: Work, taught: "_Taught", seed: int) -> tuple[Look, PicturesRead | None]:
     """Return how pictures become numbers: decided once, on the line's own rows."""
-    return work.once("pictures", lambda: choose_pictures(work, partial(_losses, work, taught, seed)))
+    return work.once(
+        "pictures",
+        lambda: choose_pictures(
+            work, partial(_losses, work, taught, seed), partial(_units, work, taught, seed)
+        ),
+    )
+
+
+def _some(taught: "_Taught", seed: int) -> np.ndarray:
+    """Return the places of the rows that sizes of pictures are compared on."""
+    return np.sort(np.random.Generator(np.random.PCG64(seed)).permutation(len(taught.rows))[:MOST_COMPARED])
+
+
+def _units(work: Work, taught: "_Taught", seed: int) -> np.ndarray | None:
+    """Return of which group each of these rows is."""
+    groups = _groups_of(work)
+    return (
+        None if groups is None else groups[np.searchsorted(work.rows.train, taught.rows[_some(taught, seed)])]
+    )
 
 
 def _losses(work: Work, taught: "_Taught", seed: int, look: Look) -> np.ndarray:
     """Return the out-of-fold losses of one quick model, of all rows that are learned from or a part of very many."""
-    n = len(taught.rows)
-    kept = np.sort(np.random.Generator(np.random.PCG64(seed)).permutation(n)[:MOST_COMPARED])
-    place = np.full(n, -1)
+    kept = _some(taught, seed)
+    place = np.full(len(taught.rows), -1)
     place[kept] = np.arange(len(kept))
     pairs = [
         tuple(part[part >= 0] for part in (place[a], place[b])) for a, b in _fold_positions(work, taught)
@@ -232,7 +249,7 @@ def _losses(work: Work, taught: "_Taught", seed: int, look: Look) -> np.ndarray:
         encoder=encoder,
         task=work.rules.name,
         classes=taught.classes,
-        folds=[(learned, judged) for learned, judged in pairs if len(learned) and len(judged)],
+        folds=[(learned, held) for learned, held in pairs if len(learned) and len(held)],
         seed=seed,
     )
     context = work.factory.context

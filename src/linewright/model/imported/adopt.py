@@ -36,7 +36,7 @@ _KINDS = {
 
 
 def to_package_graph(
-    data: bytes, adopted: Adopted, *, encoder: Encoder, classes: Sequence[str], columns: int, where: str
+    data: bytes, form: Adopted, *, encoder: Encoder, classes: Sequence[str], columns: int, where: str
 ) -> bytes:
     """Return the graph of a package that answers as the file does.
 
@@ -44,7 +44,7 @@ def to_package_graph(
     ----------
     data
         The file's bytes.
-    adopted
+    form
         How its answers are read.
     encoder
         What makes the package's rows.
@@ -69,9 +69,9 @@ def to_package_graph(
     del graph.node[:]
     graph.node.extend(kept)
     rename(graph)
-    entry = list(_entry([OURS + name for name in names], adopted.widths, encoder))
-    order = [adopted.classes.index(name) for name in classes]
-    ends = _Ending(OURS + maps.get(adopted.output, adopted.output))
+    entry = list(_entry([OURS + name for name in names], form.widths, encoder))
+    order = [form.classes.index(name) for name in classes]
+    ends = _Ending(OURS + maps.get(form.output, form.output))
     ends.to_scores(order, columns)
     body = list(graph.node)
     whole = helper.make_graph(

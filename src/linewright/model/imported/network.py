@@ -61,7 +61,7 @@ class Network(msgspec.Struct, frozen=True, kw_only=True):
     layout: Literal["NCHW", "NHWC"]
     channels: Literal[1, 3]
     side: int | None
-    """Of the squares that it reads; `None` where any will do."""
+    """Of the squares that it reads; `None` if any will do."""
     outputs: tuple[str, ...]
     """Those that hold numbers."""
     producer: str
@@ -81,7 +81,7 @@ def look_at_network(data: bytes, *, where: str) -> Network:
     Raises
     ------
     RequestError
-        If it is no ONNX file that can run, has operators that networks do not need, or reads something else than one square picture at
+        If it is not an ONNX file that can run, has operators that networks do not need, or reads something else than one square picture at
         a time: uint8 or float32, NCHW or NHWC, of 1 or 3 channels.
     Denied
         If it could reach outside of itself: data in other files, operators outside of the ONNX standard, functions.
@@ -128,7 +128,7 @@ def _of_input(value: ValueInfoProto, outputs: tuple[str, ...], model: ModelProto
     form = _layout(dims)
     if form is None or dtype is None:
         raise RequestError(
-            "the input of the network is no picture",
+            "the input of the network is not a picture",
             where=f"{where}: input {value.name!r}",
             found=f"{helper.tensor_dtype_to_string(tensor.elem_type)} {['n' if one is None else one for one in dims]}",
             allowed="uint8 or float of shape [n, 3, side, side] or [n, side, side, 3], or with 1 for grey; n is free or 1",
@@ -167,7 +167,7 @@ def side_of(network: Network, asked: int | None, *, where: str, otherwise: int) 
     Raises
     ------
     RequestError
-        If another one is asked for than the network reads.
+        If the network reads another one.
     """
     if network.side is not None and asked not in {None, network.side}:
         raise RequestError(
@@ -235,7 +235,7 @@ class Backbone(NamedTuple):
 def backbone_of(
     data: bytes, asked: PicturesSpec, *, side: int | None, otherwise: int, where: str
 ) -> Backbone:
-    """Return the backbone that a line file asks for.
+    """Return the backbone that a line file requests.
 
     Parameters
     ----------
@@ -244,14 +244,14 @@ def backbone_of(
     asked
         What the line file says.
     side, otherwise
-        Size in pixels that is asked for; and the one where nothing says it.
+        Requested size in pixels; and the default.
     where
         What errors name.
 
     Raises
     ------
     RequestError, Denied
-        As `to_backbone`; or if the file and what is asked for do not fit together.
+        As `to_backbone`; or if the file and what is requested do not fit together.
     """
     network = look_at_network(data, where=where)
     found = side_of(network, side, where=where, otherwise=otherwise)
@@ -297,7 +297,7 @@ def to_backbone(
     ranks = _ranks(model, network, outputs, side, where)
     if not is_pooled and ranks != [2] * len(ranks):
         raise RequestError(
-            "an output of the network is no row of answers",
+            "an output of the network is not a row of predictions",
             where=where,
             found=", ".join(outputs),
             allowed="shape [n, classes], or [n, 1] for a number",
@@ -329,11 +329,11 @@ def _ranks(model: ModelProto, network: Network, outputs: Sequence[str], side: in
         (1, network.channels, side, side) if network.layout == "NCHW" else (1, side, side, network.channels)
     )
     blank = np.zeros(shape, np.uint8 if network.dtype == "uint8" else np.float32)
-    found = _answered(model.SerializeToString(), {network.input: blank}, outputs, where)
+    found = _outputs(model.SerializeToString(), {network.input: blank}, outputs, where)
     for name, one in zip(outputs, found, strict=True):
         if one.ndim not in {2, 3, 4} or one.shape[0] != 1:
             raise RequestError(
-                "an output of the network is no row of numbers",
+                "an output of the network is not a row of numbers",
                 where=f"{where}: output {name!r}",
                 found=f"shape {list(one.shape)} for one picture",
                 allowed="[n, numbers], maps [n, channels, height, width], or tokens [n, tokens, numbers]",
@@ -344,7 +344,7 @@ def _ranks(model: ModelProto, network: Network, outputs: Sequence[str], side: in
 def _width(graph: bytes, side: int, where: str) -> int:
     chance = np.random.Generator(np.random.PCG64(0))
     pixels = chance.integers(0, 256, (1, side, side, 3)).astype(np.uint8)
-    (numbers,) = _answered(graph, {"pixels": pixels}, ["features"], where)
+    (numbers,) = _outputs(graph, {"pixels": pixels}, ["features"], where)
     if not np.isfinite(numbers).all():
         raise RequestError(
             "the network has no finite answer", where=where, hint="look at the scale of its input"
@@ -360,7 +360,7 @@ def _width(graph: bytes, side: int, where: str) -> int:
     return int(numbers.shape[1])
 
 
-def _answered(
+def _outputs(
     graph: bytes, feed: Mapping[str, npt.NDArray[Any]], outputs: Sequence[str], where: str
 ) -> list[npt.NDArray[Any]]:
     try:

@@ -28,7 +28,7 @@ def form_of_answers(raw: npt.NDArray[Any], *, classes: int, where: str) -> Answe
     raw : float array, shape (n, width)
         What it gave for pictures of the data.
     classes
-        Of the line; 0 where numbers are asked for.
+        Of the line; 0 for numbers.
     where
         What errors name.
 
@@ -126,7 +126,7 @@ def to_head(form: AnswerForm, order: Sequence[int], *, before: int, width: int) 
     add("Gather", at, "order", output="y", axis=1)
     graph = helper.make_graph(
         nodes,
-        "adopted",
+        "network",
         [helper.make_tensor_value_info("x", TensorProto.FLOAT, ["n", before + width])],
         [helper.make_tensor_value_info("y", TensorProto.FLOAT, ["n", len(order) or 1])],
         constants,
@@ -166,7 +166,7 @@ class GivenNetwork:
         Raises
         ------
         RequestError
-            If one is no picture, or the network fails on one.
+            If one is not a picture, or the network fails on one.
         """
         found: list[npt.NDArray[Any]] = []
         for data in files:

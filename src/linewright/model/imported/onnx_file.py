@@ -279,7 +279,7 @@ def spelled_classes(
     Parameters
     ----------
     own
-        Classes that the model says, in that order; empty where it does not.
+        Classes that the model says, in that order; empty if it does not.
     labels
         The different labels of the data.
     said
@@ -316,7 +316,7 @@ class GivenModel:
     ----------
     data
         The file's bytes.
-    adopted
+    form
         How its answers are read.
     encoder
         What makes its rows.
@@ -327,15 +327,15 @@ class GivenModel:
     """
 
     def __init__(
-        self, data: bytes, adopted: Adopted, *, encoder: Encoder, classes: Sequence[str], where: str
+        self, data: bytes, form: Adopted, *, encoder: Encoder, classes: Sequence[str], where: str
     ) -> None:
         data = as_onnx(data, where)
         check_graph(data)
         self._session = open_session(data, where)
         # The runtime gives a map with its classes sorted, which is not always the order of the probabilities.
         self._keys = _classes(onnx.load_model_from_string(data))
-        self._adopted, self._encoder, self._where = adopted, encoder, where
-        self._order = [adopted.classes.index(name) for name in classes]
+        self._form, self._encoder, self._where = form, encoder, where
+        self._order = [form.classes.index(name) for name in classes]
 
     def scores(self, x: npt.NDArray[Any]) -> Floats:
         """Return scores of encoded rows, as `Model.scores` does for its package.
@@ -363,7 +363,7 @@ class GivenModel:
     def answers(self, x: npt.NDArray[Any]) -> Floats:
         """Return what the output holds, shape (n, columns)."""
         try:
-            found = self._session.run([self._adopted.output], self._feed(x))[0]
+            found = self._session.run([self._form.output], self._feed(x))[0]
         except ERRORS as error:
             raise RequestError(
                 "the model failed on rows of the data", where=self._where, found=str(error)[:500]
@@ -379,8 +379,8 @@ class GivenModel:
         names = [node.name for node in self._session.get_inputs()]
         if not self._encoder.is_raw:
             return {names[0]: parts[0]}
-        ends = np.cumsum(self._adopted.widths).tolist()
-        spans = zip(names, self._adopted.widths, ends, strict=True)
+        ends = np.cumsum(self._form.widths).tolist()
+        spans = zip(names, self._form.widths, ends, strict=True)
         return {name: np.hstack(parts[end - width : end]) for name, width, end in spans}
 
     def _numbers(self, raw: Floats) -> Floats:
@@ -392,7 +392,7 @@ class GivenModel:
 
     def _unlike(self, found: str, allowed: str) -> RequestError:
         return RequestError(
-            f"output {self._adopted.output!r} of the model is not what the task needs",
+            f"output {self._form.output!r} of the model is not what the task needs",
             where=self._where,
             found=found,
             allowed=allowed,

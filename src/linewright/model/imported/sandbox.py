@@ -56,14 +56,14 @@ def tried(data: bytes, *, where: str, patience_s: float | None = None) -> Given:
 
 
 def tried_backbone(data: bytes, asked: PicturesSpec, *, side: int | None, where: str) -> None:
-    """Have a network read a picture, in a process of its own.
+    """Have a network read a picture, in a separate process.
 
     Parameters
     ----------
     asked
         What the line file says of it.
     side
-        Size that is asked for.
+        Requested size.
 
     Raises
     ------
@@ -75,7 +75,7 @@ def tried_backbone(data: bytes, asked: PicturesSpec, *, side: int | None, where:
 
 
 def tried_network(data: bytes, *, where: str) -> Network:
-    """Return what a network says about itself, after it read a picture, in any scale, in a process of its own.
+    """Return what a network says about itself, after it read a picture, in any scale, in a separate process.
 
     Raises
     ------
@@ -158,11 +158,18 @@ def _read_pictures(data: bytes, pictures: str, where: str) -> Any:
     how = msgspec.json.decode(pictures, type=_Pictures)
     network = look_at_network(data, where=where)
     asked = PicturesSpec.model_validate(how.asked, strict=False)
-    if how.is_guessed:
-        scale = "bytes" if network.dtype == "uint8" else "unit"
-        asked = PicturesSpec(backbone=where, scale=scale, outputs=network.outputs)
-    backbone_of(data, asked, side=how.side, otherwise=OTHERWISE, where=where)
-    return msgspec.to_builtins(network)
+    problem: RequestError | None = None
+    for output in network.outputs if how.is_guessed else asked.outputs[:1] or (None,):
+        if output is not None and how.is_guessed:
+            scale = "bytes" if network.dtype == "uint8" else "unit"
+            asked = PicturesSpec(backbone=where, scale=scale, outputs=(output,))
+        try:
+            backbone_of(data, asked, side=how.side, otherwise=OTHERWISE, where=where)
+        except RequestError as error:
+            problem = error
+        else:
+            return msgspec.to_builtins(network)
+    raise problem or RequestError("the network gives no numbers", where=where)
 
 
 def _answer(graph: bytes, given: Given, where: str) -> None:

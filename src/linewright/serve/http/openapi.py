@@ -344,7 +344,7 @@ _EXPLAINED: Mapping[str, Schema] = {
     "occlusion": {
         "type": "object",
         "additionalProperties": {"type": "object"},
-        "description": "By column of pictures: `of`, the class that was answered, and `patches`, rows of parts from the top, with by how "
+        "description": "By column of pictures: `of`, the predicted class, and `patches`, rows of parts from the top, with by how "
         "much its probability is less without the part.",
     },
 }

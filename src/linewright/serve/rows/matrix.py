@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from linewright.errors import RequestError
-from linewright.features.encode import LARGEST, Readers, fill, histories_of, parted
+from linewright.features.encode import LARGEST, Readers, fill, group_places, histories_of
 from linewright.features.encode_rows import Cell, cell_of, known_cells, to_matrix
 from linewright.features.facts import Arithmetic, Encoder, Encoding, Number, Operation, partner
 from linewright.features.pair_arithmetic import together
@@ -78,7 +78,7 @@ class MatrixReader:
         self._is_plain = not added
         self._by_column = [j for j in range(self._width) if j not in placed]
         self._names = {name for j in self._by_column for name in _columns_of(encoder.encodings[j])}
-        self._filled = parted(encoder, self._by_column)
+        self._filled = group_places(encoder, self._by_column)
         if encoder.window is not None:
             self._names.update(encoder.columns)
         self._readers: Readers = {

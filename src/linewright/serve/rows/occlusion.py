@@ -1,4 +1,4 @@
-"""What the parts of a picture say for its answer: each part in turn gets the mean colour of the picture, and the picture is answered again."""
+"""What the parts of a picture say for its answer: each part in turn gets the mean colour of the picture, and the picture is predicted again."""
 
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -15,11 +15,11 @@ from linewright.model.pictures import PictureReader
 from linewright.serve.rows.typed import Row
 
 GRIDS = (4, 8)
-"""Parts of a side: the first of all pictures, the next where there is time for it."""
+"""Parts of a side: the first of all pictures, the next if time allows."""
 MOST_SECONDS = 4.0
 """Of one request."""
 MOST_OCCLUDED = 8
-"""Rows of a request: each is answered up to 80 times."""
+"""Rows of a request: each is predicted up to 80 times."""
 
 
 def check_occluded(rows: int, where: str) -> None:
@@ -63,9 +63,9 @@ def occlusions(
     Returns
     -------
     list of dict, one a row
-        By column of pictures ``of``, the class that was answered (`None` of numbers), and ``patches``: rows of parts from the top, each from
+        By column of pictures ``of``, the predicted class (`None` of numbers), and ``patches``: rows of parts from the top, each from
         the left, with by how much the probability of that class, or the number, is less without the part; of classes ``log_odds`` too, the
-        same of its log-odds, which tell parts apart where the answer is sure. Empty for a row without a picture,
+        same of its log-odds, which tell parts apart even if the answer is sure. Empty for a row without a picture,
         for one whose picture is there no longer, and for those that time does not suffice for.
     """
     end, answers = clock() + MOST_SECONDS, model.answers(model.scores(x))
@@ -124,5 +124,5 @@ def _patches(
     return {"of": of, "patches": _less(scores[:, place], grid), "log_odds": _less(odds, grid)}
 
 
-def _less(told: NDArray[np.float64], grid: int) -> list[list[float]]:
-    return ((told[0] - told[1:]).round(6).reshape(grid, grid) + 0.0).tolist()
+def _less(values: NDArray[np.float64], grid: int) -> list[list[float]]:
+    return ((values[0] - values[1:]).round(6).reshape(grid, grid) + 0.0).tolist()

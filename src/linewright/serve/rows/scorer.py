@@ -213,10 +213,10 @@ class Scorer:
         seen = occlusions(self.model, x, rows) if occludes and rows else []
         seen = [{"occlusion": one} if one else {} for one in seen]
         try:
-            told = self.model.explain(x)
+            by_column = self.model.explain(x)
             if self._items and answers:
-                return [in_list(one, said) for one, said in zip(told, answers, strict=True)]
-            return [{**one, **more} for one, more in zip(told, seen, strict=True)] if seen else told
+                return [in_list(one, said) for one, said in zip(by_column, answers, strict=True)]
+            return [{**one, **more} for one, more in zip(by_column, seen, strict=True)] if seen else by_column
         except RequestError as error:
             reason = error.details.get("not_explained")
             if reason is not None and seen and all(seen):

@@ -241,7 +241,7 @@ def is_json_lines(path: Path, spec: FileSource, where: str) -> bool:
     Raises
     ------
     SpecError, RequestError
-        If it is no text in that encoding.
+        If it is not text in that encoding.
     """
     return looks_like_json_lines(_head(path, spec, where))
 

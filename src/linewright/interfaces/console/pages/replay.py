@@ -13,7 +13,7 @@ def _apart(values: Mapping[str, str]) -> Mapping[str, tuple[str, Mapping[str, An
 
 
 def read(ask: Ask, values: Mapping[str, str]) -> Mapping[str, Any]:
-    """Return the pictures of the row that was answered."""
+    """Return the pictures of the predicted row."""
     shown = None if values["plain"] else ask("show", id=values["id"])
     body = shown.body if shown is not None and shown.kind == "prediction" else {}
     pictures = pictures_of(ask, body["line"], body["row"], body["id"]) if body else {}
