@@ -8,7 +8,7 @@ import numpy as np
 
 from linewright.data.facts import Split
 from linewright.data.spec import HISTORY
-from linewright.errors import NotFound
+from linewright.errors import Corrupt, NotFound
 from linewright.line.factory import Factory
 from linewright.line.run_context import Work
 from linewright.line.spec import LineSpec
@@ -22,6 +22,7 @@ from linewright.store.clock import text_of
 from linewright.store.protocols import Version
 from linewright.text.lists import read_list
 from linewright.text.times import from_epoch
+from linewright.watch.facts import Watched
 
 MOST_LISTS = 50_000
 """Lists that are looked at, the latest."""
@@ -48,7 +49,7 @@ def value_lists(
     run
         The run that made the model, if one did just now.
     after
-        Place of the prediction log behind which to look (default: all of it).
+        Place of the prediction log behind which to look (default: where the first list may be of which the model has learned nothing).
 
     Returns
     -------
@@ -63,6 +64,9 @@ def value_lists(
     if since is None:
         return None
     now = factory.now()
+    if after is None:
+        windows = metadata.events(Watched, line=spec.line, newest_first=True)
+        after = next((one.position for one in windows if one.end <= since), None)
     logged: deque[_Logged] = deque(maxlen=MOST_LISTS)
     for record, label in factory.labels_of(spec.line).labelled_since(after, known_by=now):
         is_shown = record.via == "endpoint" and record.arm != "shadow"
@@ -117,7 +121,7 @@ def _value(factory: Factory, package: str, logged: Sequence[_Logged]) -> ListVal
     for digest, ones in by_model.items():
         try:
             model = load(digest, factory.artifacts.get)
-        except NotFound:
+        except (NotFound, Corrupt):  # `verify` tells of bytes that are not what was stored
             continue
         of_model = [one.record.row.get(HISTORY) for one in ones]
         found = pools(_scores(model, of_model), model.package.encoder.items)
