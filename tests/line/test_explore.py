@@ -22,8 +22,10 @@ from linewright.line.predict.batch import predict_file
 from linewright.line.predict.replay import replay_prediction
 from linewright.line.rebuild.compare import rebuild
 from linewright.line.record.registry import find_model, lists_valued
+from linewright.line.release.list_value import value_lists
 from linewright.line.release.rollout import loss_of
 from linewright.line.runs.execute import execute_inline
+from linewright.model.facts import ListsValued
 from linewright.model.package.model import load
 from linewright.operations.evidence import card
 from linewright.serve.facts import Prediction, Truth
@@ -111,6 +113,15 @@ def test_the_lists_of_the_champion_are_valued_when_a_window_closes(shown):
     assert f"By {ROWS:,} lists that were shown since" in text
     assert "doubly robust off-policy estimate" in text
     assert "| Popular item | Users who took it |" in text
+
+
+def test_a_window_without_news_records_nothing(shown):
+    """A line that nobody asks for a year would else have an event for each day of it."""
+    factory, events = shown.factory, shown.factory.metadata.events
+    before = len(events(ListsValued, line=shop.LINE))
+
+    assert value_lists(factory, factory.line(shop.LINE), find_model(factory, shop.LINE)) is None
+    assert before == len(events(ListsValued, line=shop.LINE))
 
 
 def test_drawn_lists_do_not_judge_the_model(shown):

@@ -10,6 +10,7 @@ from linewright.data.facts import Split
 from linewright.data.spec import HISTORY
 from linewright.errors import Corrupt, NotFound
 from linewright.line.factory import Factory
+from linewright.line.record.registry import lists_valued
 from linewright.line.run_context import Work
 from linewright.line.spec import LineSpec
 from linewright.model.evaluate.list_value import FEWEST_LISTS, ShownList, value_of_lists
@@ -54,7 +55,7 @@ def value_lists(
     Returns
     -------
     ListsValued or None
-        `None` if the line does not explore, or no list of which the model has learned nothing has a label.
+        `None` if the line does not explore, if no list of which the model has learned nothing has a label, or if a window brought no news.
     """
     if spec.recommend is None or not spec.recommend.explore:
         return None
@@ -75,6 +76,9 @@ def value_lists(
     found = _value(factory, version.digest, logged)
     if found is None:
         return None
+    before = lists_valued(metadata, spec.line, package=version.digest)
+    if run is None and before is not None and before.found == found:
+        return None  # no news since the last window
     event = ListsValued(
         at=now,
         by=factory.context.actor,
