@@ -1,11 +1,13 @@
 """A line that explores: lists are drawn at the endpoint, logged with their propensities, and other lists are valued from what was taken."""
 
+import json
 import time
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
 from typing import NamedTuple
 
+import httpx
 import polars as pl
 import pytest
 import shop
@@ -20,8 +22,10 @@ from linewright.line.predict.batch import predict_file
 from linewright.line.predict.replay import replay_prediction
 from linewright.line.rebuild.compare import rebuild
 from linewright.line.record.registry import find_model, lists_valued
+from linewright.line.release.list_value import value_lists
 from linewright.line.release.rollout import loss_of
 from linewright.line.runs.execute import execute_inline
+from linewright.model.facts import ListsValued
 from linewright.model.package.model import load
 from linewright.operations.evidence import card
 from linewright.serve.facts import Prediction, Truth
@@ -111,6 +115,15 @@ def test_the_lists_of_the_champion_are_valued_when_a_window_closes(shown):
     assert "| Popular item | Users who took it |" in text
 
 
+def test_a_window_without_news_records_nothing(shown):
+    """A line that nobody asks for a year would else have an event for each day of it."""
+    factory, events = shown.factory, shown.factory.metadata.events
+    before = len(events(ListsValued, line=shop.LINE))
+
+    assert value_lists(factory, factory.line(shop.LINE), find_model(factory, shop.LINE)) is None
+    assert before == len(events(ListsValued, line=shop.LINE))
+
+
 def test_drawn_lists_do_not_judge_the_model(shown):
     """Chance made them: a monitor that counted them would be told of a worse model."""
     (watched,) = shown.factory.metadata.events(Watched, line=shop.LINE)
@@ -166,6 +179,33 @@ def test_a_share_that_would_be_most_of_the_lists_is_refused(tmp_path: Path, shar
     factory, _ = shop.make_shop(tmp_path / "factory", more=f", explore: {share}")
     with factory, pytest.raises(SpecError, match="explore"):
         execute_inline(factory, shop.LINE)
+
+
+def test_labels_do_not_start_a_training_that_learns_nothing_from_them(tmp_path: Path):
+    """A trigger that brings no new rows would train the same model for ever."""
+    factory, _ = shop.make_shop(tmp_path / "factory", more=", explore: 0.1")
+    path = factory.path_of(shop.LINE)
+    path.write_text(path.read_text() + "retrain: {when: [{labels: 200}]}\n")
+    with factory, pytest.raises(SpecError, match="does not learn from what was taken of its lists"):
+        execute_inline(factory, shop.LINE)
+
+
+def test_reasons_come_over_both_protocols(shown):
+    """Of the items that are shown, also of a drawn list; over OIP as JSON, as lists are."""
+    rows = [{"history": ["k1-1", "k1-2"]}] * 40
+    data = [{"name": "history", "shape": [1], "datatype": "BYTES", "data": ['["k1-1","k1-2"]']}]
+    with endpoint(shown.factory) as url, Client(url) as client:
+        answers = client.predict(shop.LINE, rows, explain=True).predictions
+        told = httpx.post(
+            f"{url}/v2/models/{shop.LINE}/infer", json={"inputs": data, "parameters": {"explain": True}}
+        )
+    outputs = {one["name"]: one["data"][0] for one in told.json()["outputs"]}
+    parts = json.loads(outputs["contributions"])
+
+    assert any(one.explored for one in answers)
+    assert all(list(one.contributions) == list(one.prediction) for one in answers)
+    assert 200 == told.status_code
+    assert json.loads(outputs["prediction"]) == list(parts)
 
 
 # Items that may be listed

@@ -8,6 +8,7 @@ from linewright.line.file.problem import Problem
 from linewright.line.file.task_section import Refused, refused, section_and_task, split_by_time, unit_of_group
 from linewright.line.spec import LineSpec
 from linewright.model.spec import AUTO
+from linewright.watch.spec import LabelsTrigger
 
 _TASK = "recommend"
 _HEADLINES = ("ndcg@10", "recall@10")
@@ -56,6 +57,15 @@ def _parts(spec: LineSpec) -> Iterator[Problem]:
             found=allowed,
             allowed=", ".join(f"{name}.COLUMN" for name in spec.sources),
             hint="name a column of another source, e.g. stock.item",
+        )
+    starts = spec.retrain.when if spec.retrain else ()
+    if spec.recommend and spec.recommend.explore and any(isinstance(one, LabelsTrigger) for one in starts):
+        yield Problem(
+            path=("retrain", "when"),
+            what="a line that explores does not learn from what was taken of its lists, so labels bring no new rows",
+            found="labels",
+            allowed="drift, performance, {every: 7d}",
+            hint="train by time: new purchases come from the source",
         )
     if HISTORY in {table.group, table.time, spec.label.column}:
         yield Problem(

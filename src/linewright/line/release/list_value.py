@@ -8,8 +8,9 @@ import numpy as np
 
 from linewright.data.facts import Split
 from linewright.data.spec import HISTORY
-from linewright.errors import NotFound
+from linewright.errors import Corrupt, NotFound
 from linewright.line.factory import Factory
+from linewright.line.record.registry import lists_valued
 from linewright.line.run_context import Work
 from linewright.line.spec import LineSpec
 from linewright.model.evaluate.list_value import FEWEST_LISTS, ShownList, value_of_lists
@@ -22,6 +23,7 @@ from linewright.store.clock import text_of
 from linewright.store.protocols import Version
 from linewright.text.lists import read_list
 from linewright.text.times import from_epoch
+from linewright.watch.facts import Watched
 
 MOST_LISTS = 50_000
 """Lists that are looked at, the latest."""
@@ -48,12 +50,12 @@ def value_lists(
     run
         The run that made the model, if one did just now.
     after
-        Place of the prediction log behind which to look (default: all of it).
+        Place of the prediction log behind which to look (default: where the first list may be of which the model has learned nothing).
 
     Returns
     -------
     ListsValued or None
-        `None` if the line does not explore, or no list of which the model has learned nothing has a label.
+        `None` if the line does not explore, if no list of which the model has learned nothing has a label, or if a window brought no news.
     """
     if spec.recommend is None or not spec.recommend.explore:
         return None
@@ -63,6 +65,9 @@ def value_lists(
     if since is None:
         return None
     now = factory.now()
+    if after is None:
+        windows = metadata.events(Watched, line=spec.line, newest_first=True)
+        after = next((one.position for one in windows if one.end <= since), None)
     logged: deque[_Logged] = deque(maxlen=MOST_LISTS)
     for record, label in factory.labels_of(spec.line).labelled_since(after, known_by=now):
         is_shown = record.via == "endpoint" and record.arm != "shadow"
@@ -71,6 +76,9 @@ def value_lists(
     found = _value(factory, version.digest, logged)
     if found is None:
         return None
+    before = lists_valued(metadata, spec.line, package=version.digest)
+    if run is None and before is not None and before.found == found:
+        return None  # no news since the last window
     event = ListsValued(
         at=now,
         by=factory.context.actor,
@@ -117,7 +125,7 @@ def _value(factory: Factory, package: str, logged: Sequence[_Logged]) -> ListVal
     for digest, ones in by_model.items():
         try:
             model = load(digest, factory.artifacts.get)
-        except NotFound:
+        except (NotFound, Corrupt):  # `verify` tells of bytes that are not what was stored
             continue
         of_model = [one.record.row.get(HISTORY) for one in ones]
         found = pools(_scores(model, of_model), model.package.encoder.items)
