@@ -13,6 +13,8 @@ import stores
 from linewright.errors import Corrupt, NotFound, RequestError, Transient
 from linewright.line.detached.folder import ready_to_serve
 from linewright.line.factory import Factory
+from linewright.line.maintenance.gc import collect
+from linewright.line.maintenance.verify import verify_factory
 from linewright.line.predict.batch import predict_file
 from linewright.line.predict.known_rows import series_known
 from linewright.line.predict.replay import replay_prediction
@@ -219,6 +221,30 @@ def test_values_that_are_gone_are_no_fault_of_the_client(package):
 
     with pytest.raises(Transient, match=r"are not there.*send them in 'recent'"):
         KnownSeries("a", get).fill([row()], package, now=NOW, place=place)
+
+
+def test_values_that_are_kept_no_longer_go_with_their_dataset(tmp_path: Path):
+    """The newest stay, for endpoints answer from them; nothing is missed afterwards."""
+    made, clock = stores.make_stores(tmp_path / "factory", more="", days=100)
+    path = made.path_of(stores.LINE)
+    path.write_text(path.read_text() + "keep: {datasets: 1}\n")
+    with made:
+        blobs: list[str] = []
+        for days in (100, 101, 102, 103):
+            stores.sales(days).write_csv(made.root / "sales.csv")
+            clock.at += timedelta(days=1)
+            execute_inline(made, stores.LINE)
+            blobs.append(str(series_known(made, stores.LINE).digest))
+        collect(made, grace_s=0, dry_run=False)
+        there = [made.artifacts.has(one) for one in blobs]
+        found = verify_factory(made)
+        tried = try_row(made, stores.LINE, {"store": "s03"})
+
+    assert 4 == len({*blobs})
+    assert there[-1]
+    assert not all(there)
+    assert [] == [*found.problems]
+    assert "2025-04-13" == tried.answer["newest"]
 
 
 def test_an_endpoint_knows_the_values_of_a_run_that_promoted_nothing(tmp_path: Path, start):
