@@ -14,6 +14,7 @@ from linewright.line.loop.worker import tend_inline
 from linewright.line.predict.batch import predict_file
 from linewright.line.record.alerts import open_alerts
 from linewright.line.runs.execute import execute_inline
+from linewright.operations.check import check
 from linewright.operations.status import status
 from linewright.watch.facts import Alerted
 from linewright.worlds.living import Clock
@@ -116,3 +117,31 @@ def test_status_and_alerts_name_the_sensor(factory: Factory):
     assert told
     assert json.loads(json.dumps(line.alerts)) == line.alerts
     assert f"sensor {told[0].column!r} of {told[0].group!r}" in result_text(status(factory, "wear"))
+
+
+def test_in_a_plant_whose_sensors_work_hardly_any_is_named(tmp_path: Path):
+    """An alarm that is not true is one that nobody reads the next time."""
+    world = MachinesWorld(6, faults=False, parameters=SMALL)
+    root = make(tmp_path / "factory", world)
+    clock = Clock(START)
+    with Factory.open(root, now=clock) as factory:
+        plant = world.live("lyon")
+        while plant.day < world.days:
+            morning = plant.morning()
+            answer(factory, clock, morning.readings, morning.day)
+            plant.end(plant.days_run >= 45)
+
+        assert [] == [one.because for one in factory.metadata.events(Alerted) if one.monitor == "sensor"]
+
+
+def test_the_training_rows_are_looked_at_too(tmp_path: Path):
+    """A model that learned from another unit is worse wherever it serves."""
+    world = MachinesWorld(5, parameters=SMALL)
+    (tmp_path / "lines").mkdir()
+    world.history("lyon", every=1).write_csv(tmp_path / "history.csv")
+    (tmp_path / "lines" / "wear.yaml").write_text(LINE.replace("WATCH", ""))
+    with Factory.create(tmp_path) as factory:
+        told = result_text(check(factory, "wear"))
+
+    assert "temperature" in told
+    assert "a sensor that fails, and not what it measures" in told

@@ -38,7 +38,7 @@ def status_text(status: Status) -> str:
 
 def _sites_text(lines: Iterable[LineStatus]) -> str:
     """Say how the lines of sites stand, a row for each."""
-    header = ("site", "ring", "serves", "threshold", "answers", "labels", "realised", "alerts", "")
+    header = ("site", "ring", "serves", "threshold", "answers", "labels", "realised", "alerts", "sensors", "")
     rows = [
         (
             line.line,
@@ -49,6 +49,7 @@ def _sites_text(lines: Iterable[LineStatus]) -> str:
             f"{line.labels:,}",
             _realised_briefly(line.realised),
             f"{line.alerts}",
+            f"{line.sensor_faults} fail" if line.sensor_faults else "-",
             _needs(line),
         )
         for line in lines
@@ -107,6 +108,7 @@ def _status_text(line: LineStatus) -> str:
     told = [*_champion_text(line), *_waiting_text(line), *_runs_text(line)]
     if line.champion is not None:
         told += _counts_text(line)
+    told += [f"  {says}" for says in line.sensors]
     if line.clock_ahead_until:
         told.append(
             f"  the clock was once ahead: the record reaches up to {said(line.clock_ahead_until)}, beyond now; "
