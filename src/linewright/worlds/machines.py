@@ -92,10 +92,7 @@ class Ranges(Spec):
         because="plants are calibrated by different people",
     )
     fault_gap: Range = Range(
-        low=600,
-        high=900,
-        unit="days between faults of a sensor",
-        because="several sensors of a plant a season",
+        low=1500, high=2500, unit="days between faults of a sensor", because="one or two sensors of a plant a month"
     )
 
 
