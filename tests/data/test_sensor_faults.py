@@ -37,6 +37,9 @@ SOUND: dict[str, Callable[[np.random.Generator], Table]] = {
     "constant": lambda _: np.full((MACHINES, READINGS), 7.0),
     "constant in each machine": lambda rng: np.tile(rng.normal(size=(MACHINES, 1)), (1, READINGS)),
     "a counter": lambda _: np.tile(np.arange(READINGS, dtype=float), (MACHINES, 1)),
+    "a counter that begins anew": lambda rng: (
+        (np.arange(READINGS)[None, :] + rng.integers(20, 45, (MACHINES, 1))) % 55
+    ).astype(float),
     "mostly zero": lambda rng: np.where(rng.random((MACHINES, READINGS)) < 0.05, 5.0, 0.0),
     "a setting that is changed at times": lambda rng: np.repeat(
         rng.integers(0, 5, (MACHINES, READINGS // 20)), 20, axis=1

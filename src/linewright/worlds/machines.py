@@ -33,8 +33,8 @@ SITES = (
     "lyon", "turin", "porto", "metz", "gent", "bilbao", "graz", "aarhus", "lodz", "brno", "cork", "tartu",
 )  # fmt: skip
 SENSORS = ("vibration", "temperature", "pressure")
-START = datetime(2025, 1, 6, 6, tzinfo=UTC)
-"""When the sensors are read on day 0, a Monday; then each day at that time."""
+START = datetime(2025, 1, 2, 6, tzinfo=UTC)
+"""When the sensors are read on day 0, a Thursday, on which windows of a week begin; then each day at that time."""
 FAILURE = -1_200_000
 """Cents for a failure: repair, and a day without the machine."""
 MAINTENANCE = -150_000
@@ -92,7 +92,10 @@ class Ranges(Spec):
         because="plants are calibrated by different people",
     )
     fault_gap: Range = Range(
-        low=1500, high=2500, unit="days between faults of a sensor", because="one or two sensors of a plant a month"
+        low=1500,
+        high=2500,
+        unit="days between faults of a sensor",
+        because="one or two sensors of a plant a month",
     )
 
 
@@ -345,6 +348,8 @@ class MachinesWorld:
         Whether sensors fail. Machines, loads and noise are the same either way.
     parameters
         `None` means those of the seed. Tests make smaller worlds.
+    sites
+        Its plants: the twelve, or some of them. What happens at one is the same whichever others there are.
 
     Examples
     --------
@@ -354,10 +359,16 @@ class MachinesWorld:
     """
 
     start = START
-    sites = SITES
 
-    def __init__(self, seed: int, *, faults: bool = True, parameters: Parameters | None = None) -> None:
-        self.seed, self.has_faults = seed, faults
+    def __init__(
+        self,
+        seed: int,
+        *,
+        faults: bool = True,
+        parameters: Parameters | None = None,
+        sites: tuple[str, ...] = SITES,
+    ) -> None:
+        self.seed, self.has_faults, self.sites = seed, faults, sites
         self.parameters = p = draw(seed) if parameters is None else parameters
         self.days = p.history_days + p.live_days
         self.go_live = p.history_days
@@ -372,8 +383,8 @@ class MachinesWorld:
         RequestError
             If the world has no such site.
         """
-        if site not in SITES:
-            raise RequestError("the world has no such site", found=site, allowed=", ".join(SITES))
+        if site not in self.sites:
+            raise RequestError("the world has no such site", found=site, allowed=", ".join(self.sites))
         return Plant(self, site)
 
     def history(self, site: str, *, every: int = 7) -> pl.DataFrame:

@@ -10,10 +10,10 @@ that judge them come from it too. The first ring tries one of them on live rows,
 from collections import deque
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
+from functools import partial
 from pathlib import Path
 from time import monotonic, sleep
-from typing import Literal
 
 import msgspec
 import numpy as np
@@ -37,81 +37,28 @@ from linewright.worlds.costs import Bools
 from linewright.worlds.endpoint import endpoint, wait_for
 from linewright.worlds.living import Clock
 from linewright.worlds.machines import FAILURE, MAINTENANCE, MachinesWorld, Plant, SensorEpisode
+from linewright.worlds.season import Moment, Season, SiteSeason
 from linewright.worlds.upkeep import best_interval, best_possible, run_to_failure, spend
 
 TEMPLATE = "wear"
-DAYS = 56
+DAYS = 57
 """Live days."""
 RELEASE = 30
 """Live day on which the history is exported anew."""
 RINGS = (("lyon",), ("turin", "porto", "metz"))
 """The first rings; the other sites are the last one."""
-BAKE = 10
+BAKE = 14
 """Days that a ring serves, or tries a candidate."""
 BEFORE = 40
 """Days after which a machine is maintained while no model serves at its site, or a sensor of it is known to fail."""
 AGAIN = 10
 """Days after a maintenance in which nobody comes again."""
-_KNOWN = 5
+_KNOWN = 6
 """Days after which a reading is labelled for the first time: its machine has not failed by then."""
-_MONTH = 30
+_MONTH, _WEEK = 30, 7
 _QUIET_S = 10.0
 
 Report = Callable[[Progress], None]
-
-
-class Moment(msgspec.Struct, frozen=True, kw_only=True):
-    """Something that happened on a live day."""
-
-    day: int
-    kind: Literal["served", "sensor", "released", "tried", "halted"]
-    site: str
-    """Empty if it is about all of them."""
-    says: str
-    """One sentence for people."""
-
-
-class SiteSeason(msgspec.Struct, frozen=True, kw_only=True):
-    """What happened at one site."""
-
-    site: str
-    ring: int
-    served_from: int | None
-    """Live day from which on a model answered; `None` if none did."""
-    models: tuple[int, ...]
-    """Versions that answered there or were tried, in order."""
-    faults: int
-    """Faults of its sensors that began while a model served, and could be seen for as long as it takes."""
-    named: int
-    """Those of them that were named: the right kind, sensor and machine."""
-    false: int
-    """Faults that were named and are none."""
-
-
-class Season(msgspec.Struct, frozen=True, kw_only=True):
-    """What happened to a template in the world. Money is in whole cents; costs are negative."""
-
-    seed: int
-    currency: str
-    days: tuple[int, ...]
-    """What each live day cost."""
-    interval: int
-    """Days of the fixed interval that was best in hindsight."""
-    fixed: tuple[int, ...]
-    """The same, had every machine been maintained after it."""
-    never: int
-    """What it had cost to repair only what fails."""
-    best: int
-    """What it had cost to maintain by the true wear."""
-    failures: int
-    maintained: int
-    sites: tuple[SiteSeason, ...]
-    moments: tuple[Moment, ...]
-
-    @property
-    def saved(self) -> int:
-        """Cents that it cost less than the best fixed interval."""
-        return sum(self.days) - sum(self.fixed)
 
 
 def write_template(world: MachinesWorld, root: Path, *, watch: bool = True) -> None:
@@ -121,7 +68,7 @@ def write_template(world: MachinesWorld, root: Path, *, watch: bool = True) -> N
     for site in world.sites:
         world.history(site).write_csv(root / "data" / f"{site}.csv")
     text = _TEMPLATE.format(
-        rings=", ".join(f"[{', '.join(ring)}]" for ring in RINGS),
+        rings=", ".join(f"[{', '.join(ring)}]" for ring in _rings(world)),
         bake=BAKE,
         failure=FAILURE / 100,
         maintenance=MAINTENANCE / 100,
@@ -161,7 +108,15 @@ release: {{rollout: shadow, bake: {bake}d, rings: [{rings}, rest]}}
 """
 
 
-def live(world: MachinesWorld, root: Path, *, report: Report, days: int = DAYS) -> Season:
+def _rings(world: MachinesWorld) -> list[list[str]]:
+    """Return the first rings, of the sites that the world has."""
+    rings = [[site for site in ring if site in world.sites] for ring in RINGS]
+    return [ring for ring in rings if ring]
+
+
+def live(
+    world: MachinesWorld, root: Path, *, report: Report, days: int = DAYS, release: int | None = RELEASE
+) -> Season:
     """Make a template of a world's history and live through its days.
 
     Parameters
@@ -174,6 +129,8 @@ def live(world: MachinesWorld, root: Path, *, report: Report, days: int = DAYS) 
         Called with each step of long work.
     days
         Live days.
+    release
+        Live day on which the history is exported anew; `None`: on none.
 
     Raises
     ------
@@ -183,7 +140,7 @@ def live(world: MachinesWorld, root: Path, *, report: Report, days: int = DAYS) 
     clock = Clock(_instant(world, 0))
     write_template(world, root)
     with Factory.create(root, report=report, actor="linewright", now=clock) as factory:
-        living = _Living(world, factory, clock, report)
+        living = _Living(world, factory, clock, report, release)
         living.run_all()
         with endpoint(factory) as url, Client(url) as client:
             for day in range(days):
@@ -191,7 +148,7 @@ def live(world: MachinesWorld, root: Path, *, report: Report, days: int = DAYS) 
                 report(
                     Progress(
                         step=f"day {day}",
-                        says=f"{len(living.serving)} of 12 sites serve",
+                        says=f"{len(living.serving)} of {len(world.sites)} sites serve",
                         done=day + 1,
                         of=days,
                     )
@@ -234,6 +191,7 @@ class _Living:
     factory: Factory
     clock: Clock
     report: Report
+    release: int | None
     moments: list[Moment] = field(default_factory=list[Moment])
     spent: list[int] = field(default_factory=list[int])
 
@@ -251,11 +209,12 @@ class _Living:
             ran = execute_inline(self.factory, _line(site))
             if ran.verdict == "reject":
                 raise Terminal("a model was not passed by its gates", where=_line(site), found=ran.because)
-        self._say(0, "served", RINGS[0][0], "the first ring serves the first models")
+        for site in _rings(self.world)[0]:
+            self._say(0, "served", site, "the first ring serves the first models")
 
     def day(self, day: int, client: Client) -> None:
         """Live through a day at all sites: readings in the morning, then work, and in the evening what is due."""
-        if day == RELEASE:
+        if day == self.release:
             self._export_anew(day)
         before = sum(one.plant.cents for one in self.sites.values())
         self.clock.at = _instant(self.world, day)
@@ -326,7 +285,7 @@ class _Living:
             self._say(day, "served", site, f"{spec.line}@{began.model} serves: {began.because}")
         if isinstance(began, Deployed):
             self._say(day, "tried", site, f"{spec.line}@{began.model} is tried")
-        if (day + 1) % 7 == 0:
+        if (self.world.go_live + day) % _WEEK == 0:
             told = {one.id for one in metadata.events(Alerted, line=spec.line)}
             tend_inline(self.factory, spec.line)
             for one in metadata.events(Alerted, line=spec.line):
@@ -392,6 +351,7 @@ class _Living:
         metadata, line = self.factory.metadata, _line(site)
         named = [each for each in metadata.events(Alerted, line=line) if each.monitor == "sensor"]
         episodes = self.world.faults(site)
+        is_about = partial(_is_about, start=self.world.start)
         seen = [each for each in episodes if self._could_be_seen(each, one)]
         versions = [
             each.model
@@ -403,8 +363,8 @@ class _Living:
             served_from=one.served_from,
             models=tuple(sorted(set(versions))),
             faults=len(seen),
-            named=sum(any(_is_about(alert, each) for alert in named) for each in seen),
-            false=sum(not any(_is_about(alert, each) for each in episodes) for alert in named),
+            named=sum(any(is_about(alert, each) for alert in named) for each in seen),
+            false=sum(not any(is_about(alert, each) for each in episodes) for alert in named),
         )
 
     def _could_be_seen(self, episode: SensorEpisode, one: _Site) -> bool:
@@ -412,25 +372,25 @@ class _Living:
         if one.served_from is None:
             return False
         first = self.world.go_live + one.served_from + 20
-        window = (min(episode.end, one.plant.day) - self.world.go_live) // 7 * 7 + self.world.go_live
+        window = min(episode.end, one.plant.day - 1) // _WEEK * _WEEK
         return episode.start >= first and window - episode.start >= _KNOWN
 
 
-def _is_about(alert: Alerted, episode: SensorEpisode) -> bool:
+def _is_about(alert: Alerted, episode: SensorEpisode, start: datetime) -> bool:
     words = {
         "stuck": "is stuck at",
         "missing": "sends no value",
         "spike": "spike",
         "unit": "sends numbers in",
     }
-    return (alert.group, alert.column) == (episode.machine, episode.sensor) and words[
-        episode.kind
-    ] in alert.because
+    since = (datetime.fromisoformat(alert.since) - start).days
+    is_there = (alert.group, alert.column) == (episode.machine, episode.sensor)
+    return is_there and words[episode.kind] in alert.because and episode.start - 1 <= since < episode.end
 
 
 def _line(site: str) -> str:
     return f"{TEMPLATE}.{site}"
 
 
-def _instant(world: MachinesWorld, day: int):  # noqa: ANN202
+def _instant(world: MachinesWorld, day: int) -> datetime:
     return world.start + timedelta(days=world.go_live + day)

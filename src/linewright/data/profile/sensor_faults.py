@@ -43,14 +43,17 @@ _FEWEST_BEFORE = 10
 """Readings before a fault that show what is usual in a group."""
 _INNER = 0.02
 """Share of the readings of a group on each side that do not count for its range."""
+_OUTSIDE, _BACK = 0.1, 0.5
+"""Widths of the range of the other groups beyond it: from where on a value is outside of it, and up to where one that is changed back is not."""
 _TRIMMED = 0.25
 """Share of the other groups on each side whose ranges do not count."""
-_STEP = 8.0
-"""Steps from one reading to the next, in the usual ones, that a change of units leaves, at most."""
+_STAYS, _JUMP = 3.0, 4.0
+"""Usual steps from one reading to the next that a change of units leaves when it is changed back, at most, and that it makes, at least."""
 _NEAR, _OUT, _ALARMS = 0.10, 0.03, 0.01
 """Shares of readings beyond the two quantiles that the tail is drawn through; readings beyond what is far, by chance."""
 _FAR, _BEYOND = 8.0, 0.25
-"""Usual distances from those around it, and widths of the range of the other groups beyond that range, that make a spike, at least."""
+"""Usual distances from those around it, and widths of the range of the other groups beyond that range, that make a spike, at least. It is
+at least the width of that range away from those around it too."""
 _APART = 20
 """Readings between two spikes of one fault, at most."""
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -199,6 +202,13 @@ class _Series:
         return 1.4826 * float(np.median(np.abs(np.diff(self.known)))) if len(self.known) > 1 else 0.0
 
     @cached_property
+    def is_counter(self) -> bool:
+        """Whether it mostly rises by one and the same step: it counts, and begins anew at times."""
+        steps = np.diff(self.known)
+        usual = float(np.median(steps)) if len(steps) else 0.0
+        return usual != 0 and bool(np.median(np.abs(steps - usual)) == 0)
+
+    @cached_property
     def range(self) -> tuple[float, float]:
         """Low and high of its values, but for the outermost."""
         low, high = np.quantile(self.known, [_INNER, 1 - _INNER])
@@ -218,14 +228,16 @@ class _Column:
         self._longest_stuck = np.array([max((run.length for run in one.stuck), default=0) for one in series])
         self._longest_gap = np.array([max((run.length for run in one.gaps), default=0) for one in series])
         self._ranges = np.array([one.range for one in series])
+        self._is_counted = float(np.median([one.is_counter for one in series])) >= 0.5
         self._far = self._how_far()
 
     def faults_of(self, k: int) -> Iterator[SensorFault]:
         """Give the faults of one group, in the order of their kinds and of time."""
         yield from self._stuck(k)
         yield from self._missing(k)
-        yield from self._units(k)
-        yield from self._spikes(k)
+        if not self._is_counted:
+            yield from self._units(k)
+            yield from self._spikes(k)
 
     def _stuck(self, k: int) -> Iterator[SensorFault]:
         one = self.series[k]
@@ -284,34 +296,51 @@ class _Column:
             )
 
     def _changes(self, k: int) -> Iterator["_Change"]:
-        one, known = self.series[k], self.series[k].known
-        reach = self._reach(k)
+        """Give the runs of values outside of what any group shows that one conversion brings back."""
+        known, reach = self.series[k].known, self._reach(k)
         if reach is None:
             return
         low, high = reach
-        slack = 0.1 * (high - low)
-        if not high > low:
-            return
+        slack, wide = _OUTSIDE * (high - low), _BACK * (high - low)
         outside = (known < low - slack) | (known > high + slack)
-        if outside.sum() < _FEWEST_UNIT:
+        if not high > low or outside.sum() < _FEWEST_UNIT:
             return
         for conversion, (factor, added) in CONVERSIONS.items():
             back = (known - added) / factor
-            could = outside & (back >= low - slack) & (back <= high + slack)
+            could = outside & (back >= low - wide) & (back <= high + wide)
             for run in _runs(_bridged(could, outside)):
                 if int(could[run.start : run.end].sum()) < _FEWEST_UNIT:
                     continue
-                before = known[: run.start][~outside[: run.start]][-_FEWEST_BEFORE:]
-                if len(before) < _FEWEST_BEFORE:
-                    if (self.name, one.group) in self._going_on:
-                        yield _Change(conversion, run, float(np.median(self._ranges)), 0.0)
-                    continue
-                first = float(np.median(back[run.start : run.start + 5]))
-                miss = min(
-                    abs(first - float(np.median(before[-5:]))), abs(first - float(known[run.start - 1]))
-                )
-                if not outside[run.start - 1] and miss <= max(_STEP * self._step(k), (high - low) / 2):
-                    yield _Change(conversion, run, float(np.median(before)), miss)
+                if not self._is_shown(k, known[run.start : run.end]):
+                    yield from self._change(k, conversion, run, back, outside)
+
+    def _change(
+        self, k: int, conversion: Conversion, run: _Run, back: Floats, outside: Bools
+    ) -> Iterator["_Change"]:
+        """Give the change of units at the start of a run, if there was one: a step at once, and none left when it is changed back."""
+        one, known = self.series[k], self.series[k].known
+        before = known[: run.start][~outside[: run.start]][-_FEWEST_BEFORE:]
+        if len(before) < _FEWEST_BEFORE:
+            if (self.name, one.group) in self._going_on:
+                yield _Change(conversion, run, float(np.median(self._ranges)), 0.0)
+            return
+        step, last, first = self._step(k), float(known[run.start - 1]), slice(run.start, run.start + 5)
+        # Maintenance may come about the same time: then the first readings are another level in the same unit.
+        miss = min(
+            abs(float(np.median(back[first])) - float(np.median(before[-5:]))),
+            abs(float(back[run.start]) - last),
+        )
+        is_sudden = not outside[run.start - 1] and abs(float(known[run.start]) - last) >= _JUMP * step
+        if is_sudden and miss <= max(_STAYS * step, _BACK * float(np.ptp(self._reach(k) or (0.0, 0.0)))):
+            yield _Change(conversion, run, float(np.median(before)), miss)
+
+    def _is_shown(self, k: int, values: Floats) -> bool:
+        """Return whether other groups show such values too: then they are in the unit of the column."""
+        low, high = float(values.min()), float(values.max())
+        shown = [
+            int(((one.known >= low) & (one.known <= high)).sum()) >= _FEWEST_UNIT // 2 for one in self.series
+        ]
+        return sum(shown) - shown[k] > max(_COMMON_GROUPS, _COMMON * (len(shown) - 1))
 
     def _reach(self, k: int) -> tuple[float, float] | None:
         """Return the range of what other groups show; a quarter of them on each side may be broken themselves."""
@@ -336,7 +365,7 @@ class _Column:
             return
         low, high = reach
         slack = _BEYOND * (high - low)
-        far = np.abs(one.off) > max(self._far, _FAR) * self._scale(one)
+        far = np.abs(one.off) > max(max(self._far, _FAR) * self._scale(one), high - low)
         around = one.known - one.off
         far &= (one.known < low - slack) | (one.known > high + slack)
         far &= (around >= low - slack) & (around <= high + slack)
