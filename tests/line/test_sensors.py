@@ -4,19 +4,28 @@ import json
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 import pytest
 
+from linewright.errors import SpecError
 from linewright.interfaces.cli.render.dispatch import result_text
 from linewright.line.factory import Factory
+from linewright.line.file.read import parse_line
+from linewright.line.loop.sensors import Readings, sensor_columns
+from linewright.line.loop.window import Closing
 from linewright.line.loop.worker import tend_inline
 from linewright.line.predict.batch import predict_file
 from linewright.line.record.alerts import open_alerts
 from linewright.line.runs.execute import execute_inline
+from linewright.model.facts import Package
+from linewright.model.package.model import load
 from linewright.operations.check import check
 from linewright.operations.status import status
+from linewright.serve.facts import Prediction
 from linewright.watch.facts import Alerted
+from linewright.watch.spec import WatchSpec
 from linewright.worlds.living import Clock
 from linewright.worlds.machines import START, MachinesWorld, Parameters
 
@@ -145,3 +154,104 @@ def test_the_training_rows_are_looked_at_too(tmp_path: Path):
 
     assert "temperature" in told
     assert "a sensor that fails, and not what it measures" in told
+
+
+@pytest.fixture
+def readings(lived: Path) -> Iterator[Readings]:
+    """Give the readings of a line as they are when a window is closed, empty."""
+    with Factory.open(lived, now=Clock(START + timedelta(days=400))) as factory:
+        spec, champion = factory.line("wear"), factory.metadata.versions("wear")[0]
+        closing = Closing(
+            factory=factory,
+            spec=spec,
+            watch=spec.watch or WatchSpec(),
+            champion=champion,
+            model=load(champion.digest, factory.artifacts.get),
+            past=(),
+            position={},
+            start="",
+            end="",
+        )
+        one = Readings.before(closing)
+        one.held.clear()
+        yield one
+
+
+def row(**changes: Any) -> Prediction:
+    told = {
+        "machine": "m1",
+        "read_at": "2026-01-01T06:00:00Z",
+        "load": 0.5,
+        "vibration": 1.5,
+        "temperature": 20,
+        "pressure": 5,
+    }
+    return Prediction(
+        id="", line="wear", generation=1, model=1, digest="", at="", key=None, row=told | changes, answer={}, threshold=None
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"machine": None},
+        {"machine": "m" * 500},
+        {"machine": ["m"]},
+        {"read_at": None},
+        {"read_at": "yesterday"},
+        {"read_at": "9999-12-31T00:00:00Z"},
+        {"read_at": 7},
+        {"vibration": "much"},
+        {"vibration": {"x": 1}},
+    ],
+)
+def test_a_row_that_is_no_reading_is_left_out(readings: Readings, changes: dict[str, Any]):
+    """Clients send what they like; a window closes all the same."""
+    readings.add([row(**changes)])
+
+    assert not readings.held
+
+
+def test_what_is_remembered_is_bounded_whatever_is_sent(readings: Readings):
+    """A client that makes up a machine for each row fills no memory."""
+    readings.add(row(machine=f"m{number}") for number in range(3_000))
+    readings.add(row(read_at=f"2026-01-01T{number // 60:02}:{number % 60:02}:00Z") for number in range(900))
+
+    assert 1_000 == len(readings.held)
+    assert 1 == len(readings.held["m0"])
+    assert max(map(len, readings.held.values())) <= 120
+    assert () == readings.findings()
+
+
+@pytest.mark.parametrize(
+    ("table", "sensors", "says"),
+    [
+        ("key: reading, time: read_at", "[vibration]", "the table has no group"),
+        ("key: reading, group: machine", "[vibration]", "the table has no time"),
+        ("key: reading, time: read_at, group: machine, subject: owner", "[vibration]", "table.subject"),
+        ("key: reading, time: read_at, group: machine", "[vibrations]", "no column of numbers.*vibrations"),
+        ("key: reading, time: read_at, group: machine", "[machine]", "no column of numbers.*machine"),
+    ],
+)
+def test_sensors_that_cannot_be_watched_are_refused(table: str, sensors: str, says: str):
+    """Who believes that sensors are watched must not find out later that they were not."""
+    text = LINE.replace("WATCH", f"sensors: {sensors}").replace(
+        "key: reading, time: read_at, group: machine", table
+    )
+    columns = "contract: {columns: {vibration: {type: number}, machine: {type: category}, reading: {type: category}, read_at: {type: datetime}}}\n"
+
+    with pytest.raises(SpecError, match=says):
+        parse_line(text + columns, name="lines/wear.yaml")
+
+
+def test_sensors_are_watched_unless_the_file_says_otherwise(lived: Path):
+    with Factory.open(lived) as factory:
+        spec = factory.line("wear")
+        package = factory.metadata.get(factory.metadata.versions("wear")[0].digest, Package)
+
+        assert ("days_run", "load", "pressure", "temperature", "vibration") == sensor_columns(spec, package)
+        for watch, expected in (({"sensors": []}, ()), ({"sensors": ["load"]}, ("load",))):
+            asked = spec.model_copy(update={"watch": WatchSpec.model_validate(watch)})
+            assert expected == sensor_columns(asked, package)
+        people = spec.model_copy(update={"table": spec.table.model_copy(update={"subject": "owner"})})
+        assert () == sensor_columns(people, package)

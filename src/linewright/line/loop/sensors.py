@@ -30,6 +30,8 @@ _MOST_ROWS = 20_000
 _MOST_WINDOWS = 2_000
 _MOST_READINGS, _MOST_GROUPS, _MOST_COLUMNS = 120, 1_000, 100
 """Newest readings of a group, groups, and columns that are looked at."""
+_MOST_SERIES = 4_000
+"""Columns times groups that are looked at, about two seconds of a processor: of more, the groups with the most readings."""
 _LONGEST_GROUP = 200
 """Characters of the name of a group; a longer one is looked at by nobody."""
 _MOST_FINDINGS = 50
@@ -64,9 +66,10 @@ class Readings:
     _numbers: Mapping[str, Read]
     _latest: int
     """Microseconds since 1970; readings from later do not count."""
-    _by_group: dict[str, deque[tuple[int, tuple[float, ...]]]] = field(
+    held: dict[str, deque[tuple[int, tuple[float, ...]]]] = field(
         default_factory=dict[str, deque[tuple[int, tuple[float, ...]]]]
     )
+    """The newest readings by group, in the order of the log."""
 
     @classmethod
     def before(cls, closing: Closing) -> "Readings":
@@ -105,11 +108,11 @@ class Readings:
                 values = tuple(self._number(name, row) for name in self.columns)
             except (ValueError, TypeError, OverflowError):
                 continue
-            if group not in self._by_group:
-                if len(self._by_group) >= _MOST_GROUPS:
+            if group not in self.held:
+                if len(self.held) >= _MOST_GROUPS:
                     continue
-                self._by_group[group] = deque(maxlen=_MOST_READINGS)
-            self._by_group[group].append((at, values))
+                self.held[group] = deque(maxlen=_MOST_READINGS)
+            self.held[group].append((at, values))
 
     def _number(self, name: str, row: Mapping[str, Any]) -> float:
         value = self._numbers[name](row.get(name))
@@ -117,7 +120,9 @@ class Readings:
 
     def findings(self) -> tuple[Finding, ...]:
         """Return the faults of sensors that go on, those that began first before others."""
-        rows = [(group, *one) for group, held in self._by_group.items() for one in held]
+        most = _MOST_SERIES // max(1, len(self.columns))
+        groups = sorted(self.held, key=lambda group: (-len(self.held[group]), group))[:most]
+        rows = [(group, *one) for group in groups for one in self.held[group]]
         if not rows:
             return ()
         line, factory = self.closing.spec.line, self.closing.factory
