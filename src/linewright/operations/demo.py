@@ -275,7 +275,7 @@ def _machines(factory: Factory, kind: type[Any], seed: int, *, attack: bool, beg
 
 
 _OTHERS: Mapping[str, Callable[..., MachinesDemo | ShopDemo]] = {"machines": _machines, "shop": _shop}
-"""Worlds whose lives are told in another way than that of `fraud`."""
+"""Worlds whose lives have another form than that of `fraud`."""
 
 
 def _day_of(life: Life, kind: str) -> int | None:

@@ -1,7 +1,7 @@
 """The world `machines`: twelve plants whose machines wear out, are maintained or fail, and whose sensors fail too.
 
 Of each machine only sensors are seen. Its **wear** is hidden: it grows by a gamma step a day (van Noortwijk, "A survey of the
-application of gamma processes in maintenance", 2009), faster under load and in heat, by a factor of its own after each
+application of gamma processes in maintenance", 2009), faster under load and in heat, by another factor after each
 maintenance. It fails in a day with the probability ``1 - exp(-h)``, ``h`` a power of the wear. Maintenance and repair make it as
 new. A machine that is maintained before it fails is never seen to fail: rows are censored by construction.
 
@@ -80,7 +80,7 @@ class Ranges(Spec):
         because="some last twice as long as others, which no fixed interval knows",
     )
     risk: Range = Range(
-        low=0.25, high=0.35, unit="hazard a day where the wear is 1", because="it fails within days"
+        low=0.25, high=0.35, unit="hazard a day at a wear of 1", because="it fails within days"
     )
     noise: Range = Range(
         low=0.8, high=1.2, unit="factor on the noise of the sensors", because="a reading tells wear, roughly"
@@ -447,7 +447,7 @@ class MachinesWorld:
         return mornings, (days, failed)
 
     def _history(self, plant: Plant) -> Iterator[tuple[Morning, Bools, Bools]]:
-        """Live through the history: each machine is maintained after an interval drawn anew, if it has not failed before."""
+        """Live through the history: each machine is maintained after an interval drawn each time, if it has not failed before."""
         chance = stream(self.seed, "intervals", plant.site)
         due = chance.integers(40, 130, self.parameters.machines)
         while plant.day < self.go_live:

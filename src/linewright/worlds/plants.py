@@ -3,8 +3,8 @@
 Every step is the product's own, as in `worlds.living`: files, training, gates, rings, an endpoint on loopback, the prediction log,
 labels that are censored, monitors. Only the clock is the world's.
 
-On one day somebody exports the history anew, with lives in months instead of days. Models of that export pass their gates, since the rows
-that judge them come from it too. The first ring tries one of them on live rows, and no other site sees it.
+On one day somebody exports the history again, with lives in months instead of days. Models of that export pass their gates, since the rows
+of their gates come from it too. The first ring tries one of them on live rows, and no other site sees it.
 """
 
 from collections import deque
@@ -44,7 +44,7 @@ TEMPLATE = "wear"
 DAYS = 57
 """Live days."""
 RELEASE = 30
-"""Live day on which the history is exported anew."""
+"""Live day on which the history is exported again."""
 RINGS = (("lyon",), ("turin", "porto", "metz"))
 """The first rings; the other sites are the last one."""
 BAKE = 14
@@ -130,7 +130,7 @@ def live(
     days
         Live days.
     release
-        Live day on which the history is exported anew; `None`: on none.
+        Live day on which the history is exported again; `None`: on none.
 
     Raises
     ------
@@ -286,14 +286,14 @@ class _Living:
         if isinstance(began, Deployed):
             self._say(day, "tried", site, f"{spec.line}@{began.model} is tried")
         if (self.world.go_live + day) % _WEEK == 0:
-            told = {one.id for one in metadata.events(Alerted, line=spec.line)}
+            known = {one.id for one in metadata.events(Alerted, line=spec.line)}
             tend_inline(self.factory, spec.line)
             for one in metadata.events(Alerted, line=spec.line):
-                if one.id not in told and one.monitor == "sensor":
+                if one.id not in known and one.monitor == "sensor":
                     self._say(day, "sensor", site, one.because)
 
     def _wait_for_copies(self, line: str) -> None:
-        """Wait until the candidate has answered its copies of the day: it does so beside the endpoint, by the clock of the machine."""
+        """Wait until the candidate has no copies of the day left: it gets them apart from the endpoint, by the clock of the machine."""
         folder, seen, until = self.factory.copies_of(line), -1, monotonic() + _QUIET_S
         while monotonic() < until:
             size = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
@@ -317,7 +317,7 @@ class _Living:
             day,
             "released",
             "",
-            "the history is exported anew, with lives in months instead of days, and all sites train by it",
+            "the history is exported again, with lives in months instead of days, and all sites train by it",
         )
         for site in self.world.sites:
             ran = execute_inline(self.factory, _line(site))
@@ -330,7 +330,7 @@ class _Living:
         self.report(Progress(step=f"day {day}", says=f"{kind} {site}: {says}", stays=True))
 
     def season(self, days: int) -> Season:
-        """Return what happened, beside what other policies had cost on the same days."""
+        """Return what happened, and what other policies had cost on the same days."""
         interval, fixed = best_interval(self.world, days=days)
         plants = [one.plant for one in self.sites.values()]
         return Season(

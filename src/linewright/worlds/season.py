@@ -22,9 +22,9 @@ class SiteSeason(msgspec.Struct, frozen=True, kw_only=True):
     site: str
     ring: int
     served_from: int | None
-    """Live day from which on a model answered; `None` if none did."""
+    """Live day from which on a model served; `None` if none did."""
     models: tuple[int, ...]
-    """Versions that answered there or were tried, in order."""
+    """Versions that served there or were tried, in order."""
     faults: int
     """Faults of its sensors that began while a model served, and could be seen for as long as it takes."""
     named: int

@@ -1,4 +1,4 @@
-"""Sensors that fail in rows of a group and a time: what a model learns from these rows is no fault of a machine."""
+"""Sensors that fail in rows of a group and a time: a model that learns from these rows takes them for faults of machines."""
 
 from collections.abc import Iterator
 from itertools import groupby
@@ -56,16 +56,16 @@ class SensorFaults(RowCheck):
         found = find_sensor_faults(frame["group"].to_list(), frame["micros"].to_numpy(), values)
         found.sort(key=lambda one: (columns.index(one.column), one.fault, one.since))
         for (column, fault), faults in groupby(found, lambda one: (one.column, one.fault)):
-            told = list(faults)
-            groups = tuple(dict.fromkeys(one.group for one in told))
+            shown = list(faults)
+            groups = tuple(dict.fromkeys(one.group for one in shown))
             yield self.finding(
                 (column,),
                 form=fault,
-                rows=sum(one.readings for one in told),
+                rows=sum(one.readings for one in shown),
                 groups=groups[:_MOST_NAMED],
                 count=len(groups),
                 by=table.group,
-                since=told[0].since[:10],
-                value=told[0].value,
-                usual=told[0].usual,
+                since=shown[0].since[:10],
+                value=shown[0].value,
+                usual=shown[0].usual,
             )

@@ -1,7 +1,7 @@
 """Sensors that fail while what they measure does not: stuck, spikes, another unit, missing.
 
 A reading belongs to a group (a machine) and a time. What is usual is learned from the readings themselves: from those of the group
-outside of the fault, and from the other groups. Four things are told apart, and from a fault of the machine, which changes what is measured
+outside of the fault, and from the other groups. Four things are distinguished from each other, and from a fault of the machine, which changes what is measured
 step by step, and can come back:
 
 - *stuck*: the same number again and again, so often that it has no chance by how often numbers of that column repeat.
@@ -99,7 +99,7 @@ def find_sensor_faults(
     micros
         When it was taken, microseconds since 1970 (UTC), shape (n,). In any order; of readings of a group at one time the last counts.
     columns
-        Numbers by column, shape (n,); NaN where there is none.
+        Numbers by column, shape (n,); NaN for none.
     going_on
         Columns and groups of faults that are known to be going on: of them readings before the fault are not asked for.
 
@@ -203,7 +203,7 @@ class _Series:
 
     @cached_property
     def is_counter(self) -> bool:
-        """Whether it mostly rises by one and the same step: it counts, and begins anew at times."""
+        """Whether it mostly rises by one and the same step: it counts, and starts again at times."""
         steps = np.diff(self.known)
         usual = float(np.median(steps)) if len(steps) else 0.0
         return usual != 0 and bool(np.median(np.abs(steps - usual)) == 0)
@@ -388,7 +388,7 @@ class _Column:
         return float(np.median([one.spread for one in self.series]))
 
     def _how_far(self) -> float:
-        """Return how far a reading has to be from those around it, in the usual distance; infinite where the column has no such thing."""
+        """Return how far a reading has to be from those around it, in the usual distance; infinite if the column has no such thing."""
         if self._usual_spread <= 0:
             return math.inf
         sizes = [np.abs(one.off) / self._scale(one) for one in self.series if len(one.off) >= FEWEST]

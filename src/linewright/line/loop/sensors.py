@@ -1,4 +1,4 @@
-"""What the monitor of sensors sees: the newest readings of each group, as rows that were answered have them.
+"""What the monitor of sensors sees: the newest readings of each group, as the rows of requests have them.
 
 A reading is a row that names its group and its time, as the columns `table.group` and `table.time`. Of each group the newest readings are
 looked at, back through as many windows as it takes; so a window may be shorter than the time between two readings.
@@ -134,11 +134,11 @@ class Readings:
             {name: values[:, place] for place, name in enumerate(self.columns)},
             going_on=frozenset((str(column), str(group)) for column, group in known),
         )
-        # Of one sensor the newest fault is told: it is one alert.
+        # One alert a sensor: its newest fault.
         newest = {
             (one.column, one.group): one for one in sorted(found, key=lambda one: one.since) if one.goes_on
         }
-        told = sorted(newest.values(), key=lambda one: (one.since, one.column, one.group))[:_MOST_FINDINGS]
+        oldest = sorted(newest.values(), key=lambda one: (one.since, one.column, one.group))[:_MOST_FINDINGS]
         return tuple(
             Finding(
                 monitor="sensor",
@@ -149,7 +149,7 @@ class Readings:
                 since=one.since,
                 found=one,
             )
-            for one in told
+            for one in oldest
         )
 
 
@@ -162,7 +162,7 @@ def _reader(spec: LineSpec, name: str, kind: str) -> Read:
 
 
 def _place_before(closing: Closing) -> Mapping[str, int] | None:
-    """Return the place of the log from which on the rows of earlier windows are enough; `None` where there are none."""
+    """Return the place of the log from which on the rows of earlier windows are enough; `None` if there are none."""
     events = closing.factory.metadata.events(
         Watched, line=closing.spec.line, newest_first=True, limit=_MOST_WINDOWS
     )

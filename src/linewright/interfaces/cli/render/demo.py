@@ -88,7 +88,7 @@ def _estimated(life: ShopLife) -> Iterator[str]:
 
 @renderer.register
 def machines_text(demo: MachinesDemo) -> str:
-    """Tell what planning saved, where the bad release was halted, and which sensors were named."""
+    """Tell what planning saved, which site halted the bad release, and which sensors were named."""
     folder, season = shlex.quote(demo.factory), demo.season
     sums = {
         "planned by remaining life": demo.spent,
@@ -98,10 +98,10 @@ def machines_text(demo: MachinesDemo) -> str:
     }
     amounts = [in_whole(one) for one in sums.values()]
     halted = "was not halted" if demo.halted_day is None else f"was halted on day {demo.halted_day}"
-    told = [one for one in season.moments if one.kind != "served"]
+    shown = [one for one in season.moments if one.kind != "served"]
     return "\n".join(
         [
-            *(line for one in told for line in _season_text(one)),
+            *(line for one in shown for line in _season_text(one)),
             "",
             f"Maintenance and failures of {len(season.sites)} plants in {count(len(season.days), 'day')}:",
             *(
