@@ -22,9 +22,12 @@ from linewright.line.runs.execute import execute_inline
 from linewright.model.facts import Package
 from linewright.model.package.model import load
 from linewright.operations.check import check
+from linewright.operations.evidence import why
 from linewright.operations.status import status
+from linewright.operations.watch import alert
 from linewright.serve.facts import Prediction
 from linewright.watch.facts import Alerted
+from linewright.watch.retrain_proposal import SHIFTS
 from linewright.watch.spec import WatchSpec
 from linewright.worlds.living import Clock
 from linewright.worlds.machines import START, MachinesWorld, Parameters
@@ -255,3 +258,15 @@ def test_sensors_are_watched_unless_the_file_says_otherwise(lived: Path):
             assert expected == sensor_columns(asked, package)
         people = spec.model_copy(update={"table": spec.table.model_copy(update={"subject": "owner"})})
         assert () == sensor_columns(people, package)
+
+
+def test_an_alert_about_a_sensor_is_shown_with_its_machine_and_asks_for_no_training(factory: Factory):
+    """A model that is trained again does not repair a sensor."""
+    told = next(one for one in open_alerts(factory, "wear") if one.monitor == "sensor")
+    shown = alert(factory, told.id)
+
+    assert (told.column, told.group) == (shown.alert.column, shown.alert.group)
+    assert told.because in result_text(shown)
+    assert told.because in result_text(why(factory, told.id))
+    assert "sensor" not in SHIFTS
+    assert not shown.has_rows

@@ -44,7 +44,7 @@ _FEWEST_BEFORE = 10
 _INNER = 0.02
 """Share of the readings of a group on each side that do not count for its range."""
 _OUTSIDE, _BACK = 0.1, 0.5
-"""Widths of the range of the other groups beyond it: from where on a value is outside of it, and up to where one that is changed back is not."""
+"""Widths of the range of the other groups beyond it: from where on a value is outside of it, and how far one that is changed back may lie outside."""
 _TRIMMED = 0.25
 """Share of the other groups on each side whose ranges do not count."""
 _STAYS, _JUMP = 3.0, 4.0

@@ -73,7 +73,7 @@ class Readings:
 
     @classmethod
     def before(cls, closing: Closing) -> "Readings":
-        """Return the readings of the windows before the one that is being closed; empty where no sensors are watched."""
+        """Return the readings of the windows before the one that is being closed; empty if no sensors are watched."""
         spec, package = closing.spec, closing.model.package
         columns = sensor_columns(spec, package)
         time = _reader(spec, spec.table.time or "", "datetime")

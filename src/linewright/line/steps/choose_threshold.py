@@ -76,7 +76,7 @@ def _as_new(work: Work, package: Package, amounts: Maintenance) -> Maintenance:
         files=work.factory.artifacts.get,
         kept=work.factory.features_of,
     )
-    scores = model.scores(encode_table(package.encoder, frame, pictures=model.pictures))
+    scores = model.scores(encode_table(package.encoder, frame, readers=model.readers))
     return work.rules.as_new(scores, package.classes, amounts)
 
 
