@@ -105,10 +105,10 @@ def delivery_text(one: Delivery) -> str:
 
 
 def _status_text(line: LineStatus) -> str:
-    told = [*_champion_text(line), *_waiting_text(line), *_runs_text(line)]
+    sensors = (f"  {says}" for says in line.sensors)
+    told = [*_champion_text(line), *_waiting_text(line), *_runs_text(line), *sensors]
     if line.champion is not None:
         told += _counts_text(line)
-    told += [f"  {says}" for says in line.sensors]
     if line.clock_ahead_until:
         told.append(
             f"  the clock was once ahead: the record reaches up to {said(line.clock_ahead_until)}, beyond now; "
