@@ -73,7 +73,7 @@ class Predicted(msgspec.Struct, frozen=True, kw_only=True):
     beyond: bool = False
     """For times: whether more than half is left at the last of them."""
     act_by: float | None = None
-    """For times of a line with `maintenance`: the time at which coming before a failure costs least; `None`: not before the last."""
+    """For times of a line with `maintenance`: the time at which coming before a failure costs least, 0 is now; `None`: not before the last."""
     threshold: float | None = None
     """For two classes: the positive one is answered at this probability and above."""
     interval: tuple[float, float, float] | None = None

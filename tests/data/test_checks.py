@@ -254,6 +254,17 @@ def labelled(frame: pl.DataFrame, where: pl.Expr) -> pl.DataFrame:
 KIND = {"kind": lambda _, y: ["abcd"[i % 4] for i in range(len(y))]}
 COPIED = pl.concat([table(rows=300)] * 3).sample(fraction=1, shuffle=True, seed=1)
 STRAY = table().with_columns(y=pl.Series(["abc", *table()["y"].to_list()[1:]]))
+READ = pl.DataFrame(
+    {
+        "machine": [f"m{i // 60}" for i in range(480)],
+        "at": [f"2026-03-{1 + i % 60 // 24:02}T{i % 60 % 24:02}:00:00Z" for i in range(480)],
+        "heat": [
+            40.5 if i // 60 == 2 and i % 60 >= 30 else 40 + round(float(x), 3)
+            for i, x in enumerate(np.random.default_rng(4).normal(size=480))
+        ],
+        "y": [str(i % 7 % 2) for i in range(480)],
+    }
+)
 RARE_CLASS = table("multiclass").with_columns(
     y=pl.Series(["odd"] * 6 + table("multiclass")["y"].to_list()[6:])
 )
@@ -273,6 +284,7 @@ ROW_CASES: list[tuple[str, pl.DataFrame, dict[str, Any], str, str]] = [
     ("one-sided", table(rows=200, share=0.006), {}, "a run would stop there", ""),
     ("group", table(bed=blocks(6), size=lambda _, y: [i // 6 * 37 % 50 for i in range(len(y))]), {}, "in 6 rows", "bed"),
     ("group", table(shop_id=lambda *_: SHOPS, town=lambda *_: SHOPS % 7), {}, "with the name of a thing", "shop_id"),
+    ("sensor-fault", READ, {"table": {"group": "machine", "time": "at"}}, "it stays at one number in 30 rows ('machine' m2; 1 in all), first on 2026-03-02", ""),
     ("group", table(nr=lambda *_: MANY, sex=lambda *_: MANY % 2, site=lambda *_: MANY % 9), {}, "rows each", "nr"),
 ]  # fmt: skip
 

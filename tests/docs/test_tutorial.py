@@ -45,6 +45,7 @@ READINGS = (
         "docs/reference/endpoint.md",
         "docs/how-to/people.md",
     ),
+    ("docs/tutorial/machines.md",),
     ("docs/how-to/own-model.md",),
     ("docs/how-to/own-estimator.md",),
     ("docs/how-to/recommend.md",),

@@ -296,6 +296,19 @@ def test_who_acts_by_the_answer_pays_less_than_who_waits_or_comes_at_fixed_times
     assert acted > 0.5 * a_cycle(np.full(len(rate), np.inf))
 
 
+def test_what_is_worn_is_due_at_once_though_its_hazard_rises_no_more():
+    """Acting makes it new: a machine that is about to fail is not left alone because it is no more likely to fail later."""
+    grid = np.arange(10.0, 210.0, 10.0)
+    new, worn = np.exp(-((grid / 100) ** 4)), np.exp(-grid / 20)
+    amounts = Maintenance(currency="EUR", failure=-50_000.0, inspection=-2_000.0)
+    names = tuple(map(str, grid))
+    measured = RUL.as_new(np.stack([new] * 9 + [worn]), names, amounts)
+
+    assert [None] == RUL.act_by(worn[np.newaxis], names, amounts)
+    assert [0.0] == RUL.act_by(worn[np.newaxis], names, measured)
+    assert RUL.act_by(new[np.newaxis], names, amounts) == RUL.act_by(new[np.newaxis], names, measured)
+
+
 def test_what_does_not_wear_out_is_left_alone():
     """With an even hazard coming early gains nothing."""
     grid = np.arange(10.0, 210.0, 10.0)

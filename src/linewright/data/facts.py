@@ -78,6 +78,55 @@ class Finding(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What mends it, where the line file can."""
 
 
+SensorFaultKind = Literal["stuck", "missing", "unit", "spike"]
+Conversion = Literal[
+    "mm-inch",
+    "inch-mm",
+    "celsius-fahrenheit",
+    "fahrenheit-celsius",
+    "celsius-kelvin",
+    "kelvin-celsius",
+    "bar-psi",
+    "psi-bar",
+    "psi-kpa",
+    "kpa-psi",
+    "by-10",
+    "by-0.1",
+    "by-60",
+    "by-1/60",
+    "by-100",
+    "by-0.01",
+    "by-1000",
+    "by-0.001",
+]
+"""From which unit to which, or by what numbers are multiplied."""
+
+
+class SensorFault(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="sensor-fault"):
+    """A sensor of a group (a machine) that failed, and not what it measures."""
+
+    fault: SensorFaultKind
+    column: str
+    group: str
+    """Value of the column `table.group`."""
+    since: str
+    """Time of the first reading that shows it, UTC."""
+    until: str
+    """Time of the last one."""
+    readings: int
+    """Readings that show it: of `spike` the spikes, else all from the first to the last."""
+    needed: int
+    """Readings from which it is sure."""
+    value: float | None = None
+    """What it is stuck at, the farthest spike, the median in the other unit; `None` of `missing`."""
+    usual: float | None = None
+    """Of `spike` and `unit`, the median before, or of the group."""
+    conversion: Conversion | None = None
+    """Of `unit`, which conversion explains the numbers."""
+    goes_on: bool = False
+    """Whether the newest readings of the group show it."""
+
+
 BreachKind = Literal[
     "type",
     "missing",

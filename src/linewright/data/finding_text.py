@@ -30,6 +30,10 @@ _TIME = (
     "a test part drawn at random then does not show how a model does on rows to come; if that is what it is for, write it as the "
     "time; if not, split: {{by: {by}}} (under train) says so"
 )
+_SENSOR = (
+    "in {rows:rows} ({by!r} {groups:names}; {count:n} in all), first on {since}: a sensor that fails, and not what it measures; a range "
+    "in the contract sets such rows aside"
+)
 
 TEMPLATES: Mapping[str, str] = {
     "unusable": "{because}",
@@ -95,6 +99,10 @@ TEMPLATES: Mapping[str, str] = {
     + _TIME,
     "year-month": "together they say when a row happened, in {months:n} different months{label:moved}: "
     + _TIME,
+    "sensor-fault/stuck": f"it stays at one number {_SENSOR}",
+    "sensor-fault/missing": f"it is missing {_SENSOR}",
+    "sensor-fault/spike": f"it has spikes, such as {{value:.4g}} where {{usual:.4g}} is usual, {_SENSOR}",
+    "sensor-fault/unit": f"it is in another unit, about {{value:.4g}} instead of {{usual:.4g}}, {_SENSOR}",
     # What `new` says of the file, and `check` of the line file.
     "events": "with {user!r} and {time!r} it tells who took what and when: to recommend items, run it again with --label {item} --task recommend",
     "renamed": "the header has {name!r} for an earlier column too, so this one is named anew, in sources",

@@ -174,12 +174,15 @@ class Value(msgspec.Struct, frozen=True, kw_only=True):
     true_negative: float | str
 
 
-class Maintenance(msgspec.Struct, frozen=True, kw_only=True):
+class Maintenance(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What a failure and coming before it were declared to be worth, see `MaintenanceSpec`."""
 
     currency: str
     failure: float
     inspection: float
+    rate: float | None = None
+    """What each unit of time costs, at best, of what is as good as new, at least 0; `None` in older packages.
+    Acting makes something as good as new: it is time as soon as going on costs more."""
 
 
 class Shared(msgspec.Struct, frozen=True, kw_only=True):

@@ -33,6 +33,7 @@ from linewright.store.rights import as_asked
 from linewright.worlds import load
 from linewright.worlds.life import Day, Life, Moment, ShopDay, ShopLife
 from linewright.worlds.picture import to_svg
+from linewright.worlds.season import Season
 from linewright.worlds.story import first, worth
 
 PICTURE = "life.svg"
@@ -110,6 +111,36 @@ class ShopDemo(msgspec.Struct, frozen=True, kw_only=True):
     seconds: float
 
 
+class MachinesDemo(msgspec.Struct, frozen=True, kw_only=True):
+    """What happened in the demo of the world `machines`. Money is in whole cents; costs are negative."""
+
+    factory: str
+    """Folder of the factory that it leaves."""
+    picture: str
+    """The season as an SVG."""
+    currency: str
+    spent: int
+    """What failures and planned maintenance cost."""
+    fixed: int
+    """The same at the fixed interval that was best in hindsight."""
+    never: int
+    """The same, had only failures been repaired."""
+    best: int
+    """The same by the true wear, which only the world knows."""
+    halted_day: int | None
+    """Live day on which the bad release was halted; `None` if it was not."""
+    seen_by: int
+    """Sites that saw it."""
+    faults: int
+    """Faults of sensors that could be seen for long enough."""
+    named: int
+    """Those that were named."""
+    false: int
+    """Faults that were named and are none."""
+    season: Season
+    seconds: float
+
+
 @operation(permission="manage", effect="act", local=True, anywhere=True)
 def demo(
     factory: Factory,
@@ -118,7 +149,7 @@ def demo(
     *,
     attack: bool = True,
     seed: Annotated[int, Meta(ge=0, lt=2**31)] = 1,
-) -> Demo | ShopDemo:
+) -> Demo | MachinesDemo | ShopDemo:
     """Show the whole life of a line on this machine: training, serving, an attack, the alarm, the retraining.
 
     The world simulates data and time; everything else is what your own lines do. It leaves a factory that `up` serves. It
@@ -128,7 +159,8 @@ def demo(
     Parameters
     ----------
     world
-        Name of the world: `fraud`, or `shop`, where lists are shown and some of them are drawn.
+        Name of the world: `fraud`; `shop`, where lists are shown and some of them are drawn; or `machines`, twelve plants that plan
+        maintenance by remaining life.
     attack
         Whether something happens; without it nothing should be found.
     seed
@@ -136,8 +168,8 @@ def demo(
     """
     began = time.monotonic()
     kind = load(world)
-    if world == "shop":
-        return _shop(factory, kind, seed, attack=attack, began=began)
+    if world in _OTHERS:
+        return _OTHERS[world](factory, kind, seed, attack=attack, began=began)
     root = _new_folder(factory.root)
     lived = kind(seed, attack=attack)
 
@@ -210,6 +242,40 @@ def _shop(factory: Factory, kind: type[Any], seed: int, *, attack: bool, began: 
         life=life,
         seconds=time.monotonic() - began,
     )
+
+
+def _machines(factory: Factory, kind: type[Any], seed: int, *, attack: bool, began: float) -> MachinesDemo:
+    """Live a season of twelve plants; without an attack no sensor fails, and no release is bad."""
+    root = _new_folder(factory.root)
+    plants, drawing = (import_module(f"linewright.worlds.{name}") for name in ("plants", "season_picture"))
+    more = {} if attack else {"release": None}
+    season: Season = plants.live(kind(seed, faults=attack), root, report=factory.report, **more)
+    picture = root / PICTURE
+    picture.write_text(drawing.to_svg(season), encoding="utf-8")
+    as_asked(picture)
+    faults, named, false = (
+        sum(getattr(site, name) for site in season.sites) for name in ("faults", "named", "false")
+    )
+    return MachinesDemo(
+        factory=str(root),
+        picture=str(picture),
+        currency=season.currency,
+        spent=sum(season.days),
+        fixed=sum(season.fixed),
+        never=season.never,
+        best=season.best,
+        halted_day=next((one.day for one in season.moments if one.kind == "halted"), None),
+        seen_by=len({one.site for one in season.moments if one.kind == "tried"}),
+        faults=faults,
+        named=named,
+        false=false,
+        season=season,
+        seconds=time.monotonic() - began,
+    )
+
+
+_OTHERS: Mapping[str, Callable[..., MachinesDemo | ShopDemo]] = {"machines": _machines, "shop": _shop}
+"""Worlds whose lives have another form than that of `fraud`."""
 
 
 def _day_of(life: Life, kind: str) -> int | None:

@@ -43,6 +43,8 @@ from linewright.serve.log.segments import Damage
 from linewright.store.clock import said
 from linewright.watch.facts import FEWEST_LABELS, Alerted, Performance
 
+_SENSORS_SHOWN = 5
+
 
 class Realised(msgspec.Struct, frozen=True, kw_only=True):
     """How good the champion's predictions turned out to be, by the newest closed window that could tell."""
@@ -147,6 +149,10 @@ class LineStatus(msgspec.Struct, frozen=True, kw_only=True):
     alerts: int
     """Those that are not over."""
     proposals: int
+    sensor_faults: int = 0
+    """Those of the open alerts that are about a sensor that fails, and not what it measures."""
+    sensors: tuple[str, ...] = ()
+    """What the first five of them say."""
     halt_recorded: bool = True
     """Whether the record knows of the halt; `False` for one that it could not take up yet."""
     uncounted: str | None = None
@@ -345,6 +351,7 @@ def _line_status(
     champion = None if newest is None or newest.is_outdated else newest
     challenging = challenger_of(factory, name)
     challenger, alerts = digests.get(challenging), open_alerts(factory, name)
+    sensors = [one.because for one in alerts if one.monitor == "sensor"]
     is_tried = canary_of(metadata, name) is not None
     waits = waits_because(factory, name, found.get(challenger)) if challenger and not is_tried else None
     proposed = promotions_of(factory, name).get(challenger) if challenger else None
@@ -369,6 +376,8 @@ def _line_status(
         labels=labels,
         uncounted=uncounted,
         alerts=len(alerts),
+        sensor_faults=len(sensors),
+        sensors=tuple(sensors[:_SENSORS_SHOWN]),
         proposals=int(proposal is not None),
         clock_ahead_until=ahead_until(factory, name),
         log_fails=log_fails(factory, name) if name in reading.troubled else None,

@@ -46,6 +46,8 @@ class AlertLine(msgspec.Struct, frozen=True, kw_only=True):
     line: str
     monitor: str
     column: str | None
+    group: str | None = None
+    """Of a sensor, what it is a sensor of: a value of the column `table.group`."""
     at: str
     since: str
     because: str
@@ -132,6 +134,7 @@ def _alert_line(one: Alerted, ended: Mapping[str, str]) -> AlertLine:
         line=one.line,
         monitor=one.monitor,
         column=one.column,
+        group=one.group,
         at=one.at,
         since=one.since,
         because=one.because,

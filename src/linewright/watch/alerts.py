@@ -7,6 +7,9 @@ from linewright.store.values import digest_of
 from linewright.watch.facts import Alerted, Cleared, Finding, Monitor, Watched
 from linewright.watch.finding_text import finding_in_words
 
+OF_NO_MODEL: Monitor = "sensor"
+"""Monitor whose findings are about rows, whichever model answers them."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class News:
@@ -61,11 +64,12 @@ def news(
 
 def alert_id(line: str, package: str, finding: Finding) -> str:
     """Return the id of the alert that a finding becomes: the same in any folder and after any resume."""
-    return digest_of([line, package, finding.monitor, finding.column, finding.since])
+    about = [line, package, finding.monitor, finding.column, finding.since]
+    return digest_of(about if finding.group is None else [*about, finding.group])
 
 
-def _about(what: Alerted | Finding) -> tuple[str, str | None]:
-    return what.monitor, what.column
+def _about(what: Alerted | Finding) -> tuple[str, str | None, str | None]:
+    return what.monitor, what.column, what.group
 
 
 def _why_over(
@@ -74,7 +78,7 @@ def _why_over(
     windows: int,
     is_over: Callable[[Alerted, Sequence[Watched]], bool],
 ) -> str | None:
-    if watched[-1].package != alert.package:
+    if watched[-1].package != alert.package and alert.monitor != OF_NO_MODEL:
         return "another model serves"
     quiet = _quiet(alert, watched)
     if len(quiet) < windows or not is_over(alert, quiet):
@@ -95,6 +99,8 @@ def _quiet(alert: Alerted, watched: Sequence[Watched]) -> list[Watched]:
 
 
 def _tells(watched: Watched, alert: Alerted) -> bool:
+    if alert.monitor == OF_NO_MODEL:
+        return watched.n > 0 and watched.end > alert.since
     if watched.package != alert.package or watched.start < alert.since:
         return False
     return watched.performance is not None if alert.monitor == "performance" else watched.n > 0
@@ -121,6 +127,7 @@ def _alert(finding: Finding, newest: Watched) -> Alerted:
         package=newest.package,
         monitor=finding.monitor,
         column=finding.column,
+        group=finding.group,
         value=finding.value,
         bar=finding.bar,
         evidence=_evidence(finding.monitor, newest),

@@ -9,6 +9,7 @@ from typing import Literal
 
 import msgspec
 
+from linewright.data.facts import SensorFault
 from linewright.store.values import Event, Result
 
 Kind = Literal["number", "category"]
@@ -24,6 +25,7 @@ Monitor = Literal[
     "retraining",
     "log",
     "clock",
+    "sensor",
 ]
 Trigger = Literal["drift", "performance", "labels", "every"]
 
@@ -207,15 +209,17 @@ class Finding(msgspec.Struct, frozen=True, kw_only=True):
     monitor: Monitor
     column: str | None = None
     """`None` where it is about the predictions, the traffic or the performance."""
+    group: str | None = None
+    """Of a sensor, what it is a sensor of: a value of the column `table.group`."""
     value: float
-    """The pooled PSI (debiased), the number of rows, or the metric."""
+    """The pooled PSI (debiased), the number of rows, the metric, or the readings of a sensor that show it."""
     bar: float
-    """The PSI worth naming, the usual number of rows, or the metric's bar."""
+    """The PSI worth naming, the usual number of rows, the metric's bar, or the readings from which it is sure."""
     since: str
-    """Start of the first window that shows it."""
+    """Start of the first window that shows it; of a sensor, time of the first reading."""
     made: str | None = None
     """As `Performance.made` has it."""
-    found: Shifted | Volume | BeyondBar | Surplus
+    found: Shifted | Volume | BeyondBar | Surplus | SensorFault
     """What its figures mean."""
 
 
@@ -241,10 +245,12 @@ class Alerted(Event, frozen=True, kw_only=True, tag="alerted"):
     """People were told of a finding, once. `because` is the finding's sentence."""
 
     id: str
-    """Digest of (line, package, monitor, column, since)."""
+    """Digest of (line, package, monitor, column, since), and the group if there is one."""
     package: str
     monitor: Monitor
     column: str | None
+    group: str | None = None
+    """As `Finding.group` has it."""
     value: float
     bar: float
     evidence: str

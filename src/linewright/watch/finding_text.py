@@ -2,6 +2,7 @@
 
 from typing import assert_never
 
+from linewright.data.facts import SensorFault
 from linewright.store.clock import said
 from linewright.text.numbers import count
 from linewright.watch.facts import BeyondBar, Finding, Shifted, Surplus, Volume
@@ -31,6 +32,8 @@ def finding_in_words(finding: Finding) -> str:
                 f"{finding.value:,.0f} positives are confirmed since {said(finding.since)}, the model expects {finding.bar:,.0f}: it does "
                 "not see what happens now"
             )
+        case SensorFault():
+            return sensor_fault_in_words(found)
         case _:
             assert_never(found)
 
@@ -48,6 +51,51 @@ def _shifted(finding: Finding, found: Shifted) -> str:
             return "the predictions have drifted"
         case _:
             return f"{finding.column!r} has drifted"
+
+
+_CONVERSIONS = {
+    "mm-inch": "in inches instead of millimetres (divided by 25.4)",
+    "inch-mm": "in millimetres instead of inches (times 25.4)",
+    "celsius-fahrenheit": "in degrees Fahrenheit instead of Celsius",
+    "fahrenheit-celsius": "in degrees Celsius instead of Fahrenheit",
+    "celsius-kelvin": "in kelvins instead of degrees Celsius",
+    "kelvin-celsius": "in degrees Celsius instead of kelvins",
+    "bar-psi": "in psi instead of bar (times 14.5)",
+    "psi-bar": "in bar instead of psi (divided by 14.5)",
+    "psi-kpa": "in kPa instead of psi (times 6.89)",
+    "kpa-psi": "in psi instead of kPa (divided by 6.89)",
+}
+
+
+def sensor_fault_in_words(found: SensorFault) -> str:
+    """Say which sensor of which group fails, and how.
+
+    Examples
+    --------
+    >>> fault = SensorFault(
+    ...     fault="stuck", column="vibration", group="7", since="2026-03-02T06:00:00.000000Z", until="2026-03-20T06:00:00.000000Z",
+    ...     readings=19, needed=5, value=2.314,
+    ... )
+    >>> sensor_fault_in_words(fault)
+    "sensor 'vibration' of '7' is stuck at 2.314 since 2026-03-02 06:00:00Z (19 readings): not a machine fault"
+    """
+    head, since = f"sensor {found.column!r} of {found.group!r}", f"since {said(found.since)}"
+    readings = count(found.readings, "reading")
+    value, usual = f"{found.value or 0:.4g}", f"{found.usual or 0:.4g}"
+    match found.fault:
+        case "stuck":
+            says = f"is stuck at {value} {since} ({readings})"
+        case "missing":
+            says = f"sends no value {since} ({readings})"
+        case "spike":
+            says = (
+                f"has {count(found.readings, 'spike')} {since}, the farthest {value} where {usual} is usual"
+            )
+        case "unit":
+            conversion = found.conversion or ""
+            unit = _CONVERSIONS.get(conversion, f"in another unit (times {conversion.removeprefix('by-')})")
+            says = f"sends numbers {unit} {since} ({readings}), about {value} instead of {usual}"
+    return f"{head} {says}: not a machine fault"
 
 
 def _percent(share: float | None) -> str:

@@ -40,6 +40,9 @@ class WatchSpec(Spec):
     """Drift of columns and predictions."""
     performance: PerformanceSpec | None = PerformanceSpec()
     """Realised performance, as labels arrive."""
+    sensors: tuple[str, ...] | None = None
+    """Columns of numbers that are looked at for faults of sensors, group by group (`table.group`, `table.time`). Null looks at all of them,
+    unless `table.subject` says that rows are about people; an empty list at none."""
     alert_budget: Annotated[str, Field(pattern=r"^\d+ per \d+(\.\d+)?(h|d|w)$")] = "1 per 90d"
     """False alarms that are acceptable; it sets how sure a monitor must be."""
 

@@ -26,6 +26,11 @@ WORLDS: Mapping[str, Entry] = {
         kind="FraudWorld",
         summary="Card payments; from one day on a new kind of fraud, which no model has seen.",
     ),
+    "machines": Entry(
+        module="linewright.worlds.machines",
+        kind="MachinesWorld",
+        summary="Twelve plants whose machines wear out, and whose sensors fail by themselves.",
+    ),
     "shop": Entry(
         module="linewright.worlds.shop",
         kind="ShopWorld",

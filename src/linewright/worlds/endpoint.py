@@ -2,7 +2,7 @@
 
 import threading
 from collections.abc import Generator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from time import monotonic, sleep
 
 from linewright.client import Client
@@ -47,8 +47,9 @@ def wait_for(client: Client, model: str) -> None:
     """
     line, deadline = model.partition("@")[0], monotonic() + 10.0
     while monotonic() < deadline:
-        if client.model(line) == model:
-            return
+        with suppress(Terminal):  # it serves no model of the line yet
+            if client.model(line) == model:
+                return
         sleep(0.02)
     raise Terminal("the endpoint does not serve what was promoted", where=line, allowed=model)
 

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 import polars as pl
 from msgspec.structs import replace
 
-from linewright.data.checks import derived, group, labels, leaks, order, repeats, values
+from linewright.data.checks import derived, group, labels, leaks, order, repeats, sensors, values
 from linewright.data.checks.columns import ColumnCheck, Columns, sampled
 from linewright.data.checks.rows import RowCheck, Rows
 from linewright.data.column_roles import LEARNABLE
@@ -52,6 +52,7 @@ ROW_CHECKS: tuple[RowCheck, ...] = (
     labels.StrayClasses(),
     labels.FewRows(),
     labels.OneSided(),
+    sensors.SensorFaults(),
 )
 _ASKED_OF_ROWS = (group.Group(), order.TimeOrder(), order.YearMonth())
 _ABOUT_KNOWLEDGE = frozenset(one.id for one in SUSPICIONS)

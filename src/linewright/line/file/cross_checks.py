@@ -7,8 +7,9 @@ from datetime import date, datetime
 from pathlib import PurePath
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError, available_timezones
 
+from linewright.data.column_roles import roles
 from linewright.data.finding_text import check_ids
-from linewright.data.spec import ColumnRule, duration_micros, referred_source, table_sources
+from linewright.data.spec import NUMBERS, ColumnRule, duration_micros, referred_source, table_sources
 from linewright.line.file.anomaly_checks import finds_anomalies
 from linewright.line.file.forecast_checks import forecasts
 from linewright.line.file.mistakes import Mistake, Mistakes, Path, did_you_mean, dotted, either, nearest
@@ -588,6 +589,46 @@ def _loop(spec: LineSpec) -> Iterator[Problem]:
                 path=path, what="a duration of nothing", found=text, allowed="a longer one, e.g. 1h"
             )
     yield from _performance(spec)
+    yield from _sensors(spec)
+
+
+def _sensors(spec: LineSpec) -> Iterator[Problem]:
+    """Find sensors that cannot be watched: a fault is seen in the readings of a group, one after the other."""
+    if spec.watch is None or not spec.watch.sensors:
+        return
+    table = spec.table
+    without = next((word for word in ("group", "time") if getattr(table, word) is None), None)
+    if without is not None:
+        yield Problem(
+            path=("watch", "sensors"),
+            what=f"faults of sensors are seen from reading to reading, and the table has no {without}",
+            hint=f"name the column in table.{without}",
+        )
+    for section, forbids in {
+        "table.subject": table.subject is not None,
+        "recommend": spec.recommend is not None,
+        "forecast": spec.forecast is not None,
+    }.items():
+        if forbids:
+            yield Problem(
+                path=("watch", "sensors"),
+                what=f"sensors are not watched on a line with {section}",
+                hint=f"leave out watch.sensors, or {section}",
+            )
+    taken = {name for name in roles(spec).values() if name} | set(table.exclude)
+    for index, name in enumerate(spec.watch.sensors):
+        rule = spec.contract.columns.get(name)
+        if name in taken or (spec.contract.columns and (rule is None or rule.type not in NUMBERS)):
+            yield Problem(
+                path=("watch", "sensors", index),
+                what="no column of numbers that the model may use",
+                found=name,
+                allowed=", ".join(
+                    one
+                    for one, each in spec.contract.columns.items()
+                    if each.type in NUMBERS and one not in taken
+                ),
+            )
 
 
 def _keep(spec: LineSpec) -> Iterator[Problem]:

@@ -23,6 +23,7 @@ from linewright.line.loop.reference import (
     reference_for,
     seen_by,
 )
+from linewright.line.loop.sensors import Readings
 from linewright.line.loop.window import Closing
 from linewright.line.record.alerts import WINDOWLESS, newest_of, open_alerts
 from linewright.line.record.clock_skew import clock_alert, tend_clock
@@ -100,11 +101,12 @@ def close_window(
         end=end,
     )
     reference = reference_for(factory, spec, champion, make_reference)
-    window, position = _count(closing, reference)
+    sensors = Readings.before(closing)
+    window, position = _count(closing, reference, sensors)
     judged = _Judged(
         window=window, performance=performance_of(closing), confirmations=confirmations_of(closing)
     )
-    watched = _record(closing, reference, judged, position)
+    watched = _record(closing, reference, judged, position, sensors)
     remembered = closing.past[-REMEMBERED].position if len(closing.past) >= REMEMBERED else None
     value_lists(factory, spec, champion, after=remembered)
     return watched
@@ -156,12 +158,16 @@ def _record(
     reference: Reference,
     judged: _Judged,
     position: Mapping[str, int],
+    sensors: Readings,
 ) -> Watched:
     window, performance, confirmations = judged.window, judged.performance, judged.confirmations
     factory, past = closing.factory, closing.past
     context, metadata, line = factory.context, factory.metadata, closing.spec.line
     windows = [*(metadata.get(one.window, Window) for one in past[-REMEMBERED:]), window]
-    findings = find(reference, windows, closing.watch, performance, confirmations)
+    findings = (
+        *find(reference, windows, closing.watch, performance, confirmations),
+        *sensors.findings(),
+    )
     watched = Watched(
         at=context.now(),
         by=context.actor,
@@ -210,13 +216,14 @@ def _by_now(factory: Factory, line: str) -> list[Alerted]:
 # Counting
 
 
-def _count(closing: Closing, reference: Reference) -> tuple[Window, dict[str, int]]:
+def _count(closing: Closing, reference: Reference, sensors: Readings) -> tuple[Window, dict[str, int]]:
     spec, model = closing.spec, closing.model
     position = dict(closing.position)
     seen = seen_by(model.package.encoder)
     tally, scorer = Tally(reference, seen=seen), Scorer(model, answered=True)
     records = _until(closing.factory, spec.line, position, closing.end)
     while batch := list(islice(records, _BATCH)):
+        sensors.add(batch)
         ours = [one for one in batch if one.digest == model.digest]
         if ours:
             columns = scorer.read([one.row for one in ours])

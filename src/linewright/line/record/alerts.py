@@ -20,6 +20,9 @@ E = TypeVar("E", bound=Event)
 WINDOWLESS = frozenset[Monitor]({"retraining", "log", "clock"})
 """Monitors that look at no window, so that no window can show what they found, or that it is over."""
 
+BESIDE_THE_MODEL = WINDOWLESS | frozenset[Monitor]({"sensor"})
+"""Monitors whose findings do not mean that the world is another one than the model has learned."""
+
 
 def open_alerts(factory: Factory, line: str) -> list[Alerted]:
     """Return the alerts of a line that are not over, oldest first."""

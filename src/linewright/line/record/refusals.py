@@ -2,7 +2,7 @@
 
 from linewright.line.factory import Factory
 from linewright.line.facts import Accepted, Finished
-from linewright.line.record.alerts import WINDOWLESS, newest_of, open_alerts, runs_newest_first
+from linewright.line.record.alerts import BESIDE_THE_MODEL, newest_of, open_alerts, runs_newest_first
 from linewright.model.facts import Certificate
 from linewright.release.facts import Promoted, RolledBack, Withdrawn
 from linewright.watch.facts import Alerted, RetrainProposal
@@ -30,7 +30,7 @@ def refusals(factory: Factory, line: str) -> list[Finished]:
         if finished.certificate is None or finished.certificate not in {one.certificate for one in found}:
             found.append(finished)
     last = found[0].at if found else ""
-    alerts = [one for one in open_alerts(factory, line) if one.monitor not in WINDOWLESS]
+    alerts = [one for one in open_alerts(factory, line) if one.monitor not in BESIDE_THE_MODEL]
     moves = [newest_of(factory, line, Promoted), newest_of(factory, line, RolledBack)]
     return [] if any(one is not None and one.at > last for one in (*alerts, *moves)) else found
 
@@ -49,7 +49,7 @@ def undecided(factory: Factory, line: str, *, before: str) -> int:
     """
     metadata = factory.metadata
     moves = [*metadata.events(Promoted, line=line), *metadata.events(RolledBack, line=line)]
-    findings = [one for one in metadata.events(Alerted, line=line) if one.monitor not in WINDOWLESS]
+    findings = [one for one in metadata.events(Alerted, line=line) if one.monitor not in BESIDE_THE_MODEL]
     since = max((one.at for one in (*moves, *findings) if one.at < before), default="")
     asked = {one.run for one in runs_newest_first(factory, line) if _has_finding(factory, one)}
     return sum(

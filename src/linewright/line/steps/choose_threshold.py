@@ -5,6 +5,7 @@ from typing import Any
 import msgspec
 from msgspec.structs import replace
 
+from linewright.features.encode_table import encode_table
 from linewright.line.check.amounts import amounts_in
 from linewright.line.run_context import Work
 from linewright.line.split_rows import label_text
@@ -16,6 +17,9 @@ from linewright.model.tasks.threshold import Threshold, choose_alarm_threshold, 
 from linewright.model.train.scored_rows import from_bytes
 from linewright.model.value_amounts import value_of
 from linewright.serve.rows.scorer import Scorer
+
+_MOST_ROWS = 20_000
+"""Training rows that show what is as good as new, at most."""
 
 
 def decide_step(work: Work) -> Decision:
@@ -51,7 +55,7 @@ def _maintained(work: Work, package: Package) -> str:
     if declared is None:
         return work.parity.package
     artifacts = work.factory.artifacts
-    amounts = Maintenance(**declared.model_dump())
+    amounts = _as_new(work, package, Maintenance(**declared.model_dump()))
     golden = read_golden(package, artifacts.get)
     answers = open_model(replace(package, maintenance=amounts), artifacts.get(package.graph))
     predictions = Scorer(answers).score(list(golden.rows)) if golden.rows else []
@@ -60,6 +64,20 @@ def _maintained(work: Work, package: Package) -> str:
     digest = keep_package(kept, artifacts, work.metadata)
     Scorer(load(digest, artifacts.get)).check_golden(artifacts.get)
     return digest
+
+
+def _as_new(work: Work, package: Package, amounts: Maintenance) -> Maintenance:
+    """Measure on training rows what a unit of time costs of what is as good as new."""
+    frame = work.rows.frame[work.rows.train]
+    frame = frame[:: max(-(-frame.height // _MOST_ROWS), 1)]
+    model = open_model(
+        package,
+        work.factory.artifacts.get(package.graph),
+        files=work.factory.artifacts.get,
+        kept=work.factory.features_of,
+    )
+    scores = model.scores(encode_table(package.encoder, frame, readers=model.readers))
+    return work.rules.as_new(scores, package.classes, amounts)
 
 
 def _chosen(work: Work) -> tuple[Threshold, int]:

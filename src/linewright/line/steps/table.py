@@ -240,7 +240,7 @@ def _decide_inputs(work: Work) -> dict[str, str]:
         "package": work.known["package"],
         "value": digest_of(value.model_dump(mode="json", exclude={"against"}) if value else None),
     } | (
-        ({"maintenance": digest_of(maintenance.model_dump(mode="json"))} if maintenance else {})
+        ({"maintenance": digest_of(["as-new", maintenance.model_dump(mode="json")])} if maintenance else {})
         | ({"anomaly": digest_of(work.spec.anomaly.model_dump(mode="json"))} if work.spec.anomaly else {})
     )
 

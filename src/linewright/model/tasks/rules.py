@@ -160,6 +160,13 @@ class TaskRules(ABC):
         del classes, amounts
         return [None] * len(scores)
 
+    def as_new(
+        self, scores: NDArray[np.float64], classes: tuple[str, ...], amounts: Maintenance
+    ) -> Maintenance:
+        """Return the amounts with what a unit of time costs of what is as good as new, by the scores of many rows, shape (n, k), n > 0."""
+        del scores, classes
+        return amounts
+
     @abstractmethod
     def watched(self, answers: Sequence[Mapping[str, Any]], classes: tuple[str, ...]) -> NDArray[Any]:
         """Return what monitors compare of answers, shape (n,): numbers (float64), or classes (object)."""

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
 import numpy as np
+from msgspec.structs import replace
 from numpy.typing import NDArray
 
 from linewright.data.facts import LabelForm
@@ -26,6 +27,9 @@ from linewright.model.tasks.censoring import (
 )
 from linewright.model.tasks.links import HAZARD, Link
 from linewright.model.tasks.rules import TaskRules, count_labels, repeat, total_weight
+
+_AS_NEW = 0.1
+"""Share of the rows that count as new: those that cost least in each unit of time."""
 
 
 class Survival(TaskRules):
@@ -144,7 +148,11 @@ class Survival(TaskRules):
     def act_by(
         self, scores: NDArray[np.float64], classes: tuple[str, ...], amounts: Maintenance
     ) -> list[float | None]:
-        """Return the time at which coming costs least for each unit of time that is gained [1]_; `None`: not before the last time.
+        """Return the time at which coming costs least; 0 is now, `None`: not before the last time.
+
+        Acting makes it as good as new. So it pays to wait for as long as that costs less than what is as good as new costs in the same
+        time, `amounts.rate`: the time has the least ``cost - rate * life``. Without that rate each row counts as new itself, and the time
+        is that of the least ``cost / life``, which is age replacement [1]_.
 
         References
         ----------
@@ -152,17 +160,29 @@ class Survival(TaskRules):
 
         Examples
         --------
-        It wears out about time 20, and comes without warning.
+        It wears out about time 20, and comes without warning; the third row is worn.
 
         >>> amounts = Maintenance(currency="EUR", failure=-50_000.0, inspection=-800.0)
-        >>> SURVIVAL.act_by(np.array([[1.0, 0.99, 0.3], [0.7, 0.49, 0.343]]), ("10", "20", "30"), amounts)
+        >>> curves = np.array([[1.0, 0.99, 0.3], [0.7, 0.49, 0.343]])
+        >>> SURVIVAL.act_by(curves, ("10", "20", "30"), amounts)
         [20.0, None]
+        >>> SURVIVAL.act_by(curves, ("10", "20", "30"), SURVIVAL.as_new(curves, ("10", "20", "30"), amounts))
+        [20.0, 0.0]
         """
         grid = grid_read(classes)
-        cost = amounts.failure * (scores - 1) - amounts.inspection * scores
-        rate = cost / np.maximum(_lives(scores, grid), np.finfo(np.float64).tiny)
-        best = rate.argmin(axis=1).tolist()
-        return [float(grid[k]) if k < len(grid) - 1 else None for k in best]
+        cost, lives = _costs(scores, amounts), _lives(scores, grid)
+        rate = (cost / lives).min(axis=1, keepdims=True) if amounts.rate is None else amounts.rate
+        net = np.concatenate([np.full((len(scores), 1), -amounts.inspection), cost - rate * lives], axis=1)
+        times = [0.0, *grid.tolist()]
+        return [times[k] if k < len(grid) else None for k in net.argmin(axis=1).tolist()]
+
+    def as_new(
+        self, scores: NDArray[np.float64], classes: tuple[str, ...], amounts: Maintenance
+    ) -> Maintenance:
+        """Return the amounts with what a unit of time costs of what is as good as new: a tenth of the rows cost less if each acts at its best."""
+        rates = (_costs(scores, amounts) / _lives(scores, grid_read(classes))).min(axis=1)
+        rate = float(np.quantile(rates, _AS_NEW, method="inverted_cdf"))
+        return replace(amounts, rate=float(f"{rate:.6g}"))  # the last digits are those of a processor
 
     def watched(self, answers: Sequence[Mapping[str, Any]], classes: tuple[str, ...]) -> NDArray[Any]:
         """Return the times."""
@@ -226,6 +246,11 @@ def _lives(scores: NDArray[np.float64], grid: NDArray[np.float64]) -> NDArray[np
     whole = np.concatenate([np.ones((len(scores), 1)), scores], axis=1)
     widths = np.diff(np.concatenate([[0.0], grid]))
     return np.cumsum((whole[:, :-1] + whole[:, 1:]) / 2 * widths, axis=1)
+
+
+def _costs(scores: NDArray[np.float64], amounts: Maintenance) -> NDArray[np.float64]:
+    """Return what a cycle costs that ends at each time, if it has not failed before, shape (n, k)."""
+    return amounts.failure * (scores - 1) - amounts.inspection * scores
 
 
 SURVIVAL = Survival()

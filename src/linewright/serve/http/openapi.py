@@ -425,7 +425,7 @@ def _prediction(package: Package, line: str) -> Schema:
         if package.maintenance is not None:
             properties["act_by"] = {
                 "type": ["number", "null"],
-                "description": "The time at which coming before a failure costs least; null: not before the last time.",
+                "description": "The time at which coming before a failure costs least, 0 is now; null: not before the last time.",
             }
         properties["survival"] = {**left, "description": "The share that is left, by time; it never rises."}
     elif package.encoder.items:

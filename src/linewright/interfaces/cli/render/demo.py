@@ -7,11 +7,12 @@ from collections.abc import Callable, Iterator, Mapping
 
 from linewright.interfaces.cli.render.dispatch import renderer
 from linewright.interfaces.cli.words import short
-from linewright.operations.demo import Demo, ShopDemo, Sight
+from linewright.operations.demo import Demo, MachinesDemo, ShopDemo, Sight
 from linewright.people.account import of_all_answers
 from linewright.text.numbers import count
 from linewright.text.sparkline import sparkline
 from linewright.worlds.life import Life, Moment, ShopLife
+from linewright.worlds.season import Moment as SeasonMoment
 from linewright.worlds.story import THIN, caption, gains, in_whole
 
 _CONSOLE = "http://127.0.0.1:8080"
@@ -83,6 +84,53 @@ def _estimated(life: ShopLife) -> Iterator[str]:
     yield f"What the line itself found of the lists of {life.champion}, from {found.lists:,} lists and what was taken of them:"
     yield f"  {'estimate':<30} {found.value:5.2f}  ({found.low:.2f} to {found.high:.2f})"
     yield f"  {'by the world':<30} {life.true_value:5.2f}"
+
+
+@renderer.register
+def machines_text(demo: MachinesDemo) -> str:
+    """Tell what planning saved, which site halted the bad release, and which sensors were named."""
+    folder, season = shlex.quote(demo.factory), demo.season
+    sums = {
+        "planned by remaining life": demo.spent,
+        f"fixed interval ({season.interval} days, the best in hindsight)": demo.fixed,
+        "only failures repaired": demo.never,
+        "best possible (true wear)": demo.best,
+    }
+    amounts = [in_whole(one) for one in sums.values()]
+    halted = "was not halted" if demo.halted_day is None else f"was halted on day {demo.halted_day}"
+    shown = [one for one in season.moments if one.kind != "served"]
+    return "\n".join(
+        [
+            *(line for one in shown for line in _season_text(one)),
+            "",
+            f"Maintenance and failures of {len(season.sites)} plants in {count(len(season.days), 'day')}:",
+            *(
+                f"  {name:<48} {demo.currency} {amount:>{max(map(len, amounts))}}"
+                for name, amount in zip(sums, amounts, strict=True)
+            ),
+            f"The bad release {halted}; {demo.seen_by} of {len(season.sites)} sites saw it.",
+            f"{demo.named} of {count(demo.faults, 'sensor fault')} named, {demo.false} that are none.",
+            "",
+            f"{demo.seconds:.0f} s for {count(len(season.days), 'day')}. It is yours to look around in:",
+            f"  {demo.picture}",
+            f"  linewright status --sites --factory {folder}",
+            f"  linewright up --factory {folder}",
+            "With your own machines, in an empty folder:",
+            "  linewright new NAME --data FILE --label DAYS --event FAILED",
+        ]
+    )
+
+
+def _season_text(one: SeasonMoment) -> list[str]:
+    head = f"day {one.day:>3}  {one.kind:<9} "
+    says = f"{one.site}: {one.says}" if one.site else one.says
+    return textwrap.wrap(
+        f"{head}{says}",
+        _WIDTH,
+        subsequent_indent=" " * len(head),
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
 
 
 def _left(demo: Demo) -> Iterator[str]:

@@ -38,7 +38,7 @@ def status_text(status: Status) -> str:
 
 def _sites_text(lines: Iterable[LineStatus]) -> str:
     """Say how the lines of sites stand, a row for each."""
-    header = ("site", "ring", "serves", "threshold", "answers", "labels", "realised", "alerts", "")
+    header = ("site", "ring", "serves", "threshold", "answers", "labels", "realised", "alerts", "sensors", "")
     rows = [
         (
             line.line,
@@ -49,6 +49,7 @@ def _sites_text(lines: Iterable[LineStatus]) -> str:
             f"{line.labels:,}",
             _realised_briefly(line.realised),
             f"{line.alerts}",
+            f"{line.sensor_faults} fail" if line.sensor_faults else "-",
             _needs(line),
         )
         for line in lines
@@ -104,7 +105,8 @@ def delivery_text(one: Delivery) -> str:
 
 
 def _status_text(line: LineStatus) -> str:
-    told = [*_champion_text(line), *_waiting_text(line), *_runs_text(line)]
+    sensors = (f"  {says}" for says in line.sensors)
+    told = [*_champion_text(line), *_waiting_text(line), *_runs_text(line), *sensors]
     if line.champion is not None:
         told += _counts_text(line)
     if line.clock_ahead_until:
