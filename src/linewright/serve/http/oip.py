@@ -6,7 +6,6 @@ column contributed, as further outputs. Of the protocol's own extensions there i
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import msgspec
@@ -290,7 +289,6 @@ def to_answer(
     answers: Sequence[Mapping[str, Any]],
     explained: Sequence[Mapping[str, Any]] = (),
     durability: Durability,
-    newest: Mapping[int, Newest] = MappingProxyType({}),
 ) -> InferAnswer:
     """Return the answer to a request; only the outputs that it asked for, all where it did not say.
 
@@ -300,17 +298,8 @@ def to_answer(
         As `Model.explain` gives it, one a row where it was asked for.
     versions
         The version that answered each row, where there are two because a canary runs: one output more says it.
-    newest
-        Of rows that named a series alone, what is said of its newest values: parameters of ``times``, null for other rows.
     """
     outputs = _outputs(package, ids=ids, answers=answers)
-    for one in outputs if newest else ():
-        if one["name"] == "times":
-            said = [newest.get(row) for row in range(len(ids))]
-            one["parameters"] = {
-                "newest": [each and each.newest for each in said],
-                "age": [each and each.age for each in said],
-            }
     if explained:
         there = {one["name"] for one in outputs}  # an anomaly has its score anyway
         told = _explanation(explained, is_list=bool(package.encoder.items))
@@ -327,6 +316,17 @@ def to_answer(
         "outputs": outputs,
     }
     return answer if asked.id is None else {"id": asked.id, **answer}
+
+
+def add_ages(answer: InferAnswer, newest: Mapping[int, Newest]) -> None:
+    """Say of rows that named a series alone how old its newest value is: parameters of ``times``, null for other rows."""
+    for one in answer["outputs"] if newest else ():
+        if one["name"] == "times":
+            said = [newest.get(row) for row in range(one["shape"][0])]
+            one["parameters"] = {
+                "newest": [each and each.newest for each in said],
+                "age": [each and each.age for each in said],
+            }
 
 
 def to_response(asked: Infer, answer: InferAnswer) -> Response:

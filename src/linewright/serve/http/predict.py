@@ -526,22 +526,20 @@ def infer(loaded: Loaded, log: PredictionLog, asked: oip.Asked) -> Response:
         occlude=False,  # tensors have no place for parts of pictures
     )
     first = _only(answered.arms) or loaded.front
-    return oip.to_response(
+    told = oip.to_answer(
         asked.infer,
-        oip.to_answer(
-            asked.infer,
-            line=loaded.line,
-            version=first.model,
-            digest=first.package,
-            versions=None if _only(answered.arms) else [arm.model for arm in answered.arms],
-            package=loaded.package,
-            ids=answered.ids,
-            answers=answered.answers,
-            explained=answered.explained,
-            durability=answered.durability,
-            newest=answered.newest,
-        ),
+        line=loaded.line,
+        version=first.model,
+        digest=first.package,
+        versions=None if _only(answered.arms) else [arm.model for arm in answered.arms],
+        package=loaded.package,
+        ids=answered.ids,
+        answers=answered.answers,
+        explained=answered.explained,
+        durability=answered.durability,
     )
+    oip.add_ages(told, answered.newest)
+    return oip.to_response(asked.infer, told)
 
 
 def similar(body: bytes, loaded: Loaded) -> Response:
