@@ -79,6 +79,7 @@ DIGESTS = frozenset(
         "model.Package.graph",
         "model.Package.trained",
         "model.Parity.package",
+        "model.PicturesRead.backbone",
         "model.Registered.computed_in",
         "model.Registered.decision",
         "model.Registered.ingested",
