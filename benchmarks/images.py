@@ -255,7 +255,7 @@ def of_task(task: Task, data: Path) -> list[str]:
             codes = {name: code for code, name in enumerate(package.classes)}
             tested = rows.tested
             truth = np.array([codes[one] for one in label_text(tested, package.label)])
-            scores = model.scores(encode_table(package.encoder, tested, pictures=model.pictures))
+            scores = model.scores(encode_table(package.encoder, tested, readers=model.readers))
             everything = _all_rows(factory, task.name)
             learned = everything.filter(~pl.col("name").is_in(tested["name"].implode()))
             taught = np.array([codes[one] for one in label_text(learned, package.label)])
