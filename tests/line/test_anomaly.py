@@ -153,6 +153,25 @@ def test_its_models_are_trained_gated_watched_and_trained_again(line: tuple[Fact
     assert (DAYS + 2) * A_DAY == factory.metadata.get(retrained.dataset, Dataset).rows
 
 
+def test_days_on_which_all_was_good_raise_no_alert(line: tuple[Factory, Clock]):
+    """An average precision of 0 would look as if the model had broken."""
+    factory, clock = line
+    execute_inline(factory, "parts")
+    good = rows(DAYS).filter(pl.col("truth") == "good")
+    clock.at = START + timedelta(days=DAYS, hours=23, minutes=50)
+    good.drop("state", "truth").write_csv(factory.root / "asked.csv")
+    predict_file(factory, "parts", factory.root / "asked.csv", factory.root / "answers.csv")
+    good.select("key", state="truth").write_csv(factory.root / "truth.csv")
+    hand_in(factory, "parts", factory.root / "truth.csv")
+    clock.at = START + timedelta(days=DAYS + 1, seconds=1)
+    tend_inline(factory, "parts")
+    watched = factory.metadata.events(Watched, line="parts")
+    (measured,) = [factory.metadata.get(one.performance, Performance) for one in watched if one.performance]
+
+    assert len(good) == measured.labelled
+    assert measured.value is None
+
+
 def test_known_faults_teach_nothing(line: tuple[Factory, Clock]):
     """A model that has seen them would take them for usual."""
     factory, _ = line
@@ -191,6 +210,13 @@ def test_without_a_label_it_is_approved_by_a_person(line: tuple[Factory, Clock])
 
     rewrite(factory, "watch:", "gates:\n  - {metric: false_positive_rate, at_most: 0.1}\nwatch:")
     assert execute_inline(factory, "parts").promoted
+
+    # Nor can it be compared with the champion.
+    rewrite(factory, "gates:\n  - {metric: false_positive_rate, at_most: 0.1}\n", "")
+    pl.concat(map(rows, range(DAYS + 1))).drop("state").write_csv(factory.root / "history.csv")
+    again = execute_inline(factory, "parts")
+    assert (False, "need-more-data") == (again.promoted, again.verdict)
+    assert "No test row is known to be faulty" in again.because
 
 
 def test_amounts_set_where_alarms_begin(line: tuple[Factory, Clock]):

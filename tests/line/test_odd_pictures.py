@@ -10,6 +10,8 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 import pytest
+from control import factory_up
+from msgspec.structs import replace
 from PIL import Image, ImageDraw
 from templates import copied, made_once
 
@@ -34,6 +36,7 @@ from linewright.serve.log.segments import read_log
 from linewright.serve.log.writer import PredictionLog
 from linewright.serve.models.follow import Lines
 from linewright.serve.rows.reader import in_rows
+from linewright.serve.rows.scorer import Scorer
 
 LINE = "plates"
 FILE = """\
@@ -169,6 +172,33 @@ def test_it_answers_pictures_and_refuses_what_is_none(plates: Factory):
     assert {"file"} == set(told.explained[0]["heat_map"])
     logged = [one.record.answer for one in read_log(plates.state / "log" / LINE)]
     assert {"prediction", "score", "threshold"} == set(logged[-1])
+
+
+def test_many_rows_of_a_wide_table_are_not_explained_at_once(plates: Factory):
+    """Each column of each row asks the graph twice: a body of some kilobytes would hold the endpoint up for minutes."""
+    model = load(find_model(plates, LINE).digest, plates.artifacts.get)
+    model.package = replace(model.package, graph_bytes=1 << 30)
+    x = np.zeros((2, len(model.package.encoder.encodings)), dtype=np.float32)
+
+    assert 1 == model.most_explained
+    with pytest.raises(RequestError, match="too many rows to explain"):
+        Scorer(model).explain(x)
+
+
+def test_pages_draw_the_map_over_the_picture(plates: Factory):
+    """Who looks at an answer sees which part is odd."""
+    file = plates.root / "later" / "hole.png"
+    file.parent.mkdir()
+    file.write_bytes(encoded(plate(8_100, (44, 4))))
+    predict_file(plates, LINE, file.parent, plates.root / "answers.csv")
+    (record,) = [one.record for one in read_log(plates.state / "log" / LINE)]
+    with factory_up(plates.root, forked=True) as up:
+        replayed = up.get(f"/predictions/{record.id}/replay").text
+        tried = up.get(f"/lines/{LINE}/try?c.file={record.row['file']}&prediction={record.id}").text
+
+    for page in (replayed, tried):
+        assert 'class="heat"' in page
+        assert 'class="odd"' in page
 
 
 def test_try_it_says_where(plates: Factory):

@@ -584,6 +584,8 @@ class Evaluation(Result, frozen=True, kw_only=True, tag="evaluation"):
     def only_answer(self) -> int | None:
         """Code of the class that every test row got; `None` where there are more, or numbers."""
         answered = {code for row in self.confusion for code, rows in enumerate(row) if rows}
+        if self.metrics and self.metrics[0].name == "false_positive_rate":  # of good rows alone
+            return None
         return answered.pop() if len(answered) == 1 else None
 
     @property

@@ -256,4 +256,4 @@ class WorthMost(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag
     """What alarms from there added to leaving all rows alone, in the declared currency."""
 
 
-ThresholdReason = Alarms | WorthMost | LikelierClass | NoPositive | BestF1 | EarnedMost | BreakEven
+ThresholdReason = LikelierClass | NoPositive | BestF1 | EarnedMost | BreakEven | Alarms | WorthMost

@@ -13,6 +13,7 @@ from linewright.model.facts import Package, RequestColumn
 from linewright.model.task_facts import task_facts
 from linewright.serve.feedback.parse import AllowedLabels
 from linewright.store.protocols import Version
+from linewright.text.good_and_faulty import good_and_faulty
 
 
 class _OfTable(msgspec.Struct, frozen=True, kw_only=True):
@@ -89,6 +90,8 @@ def _of_table(spec: LineSpec, dataset: Dataset, ingested: Ingested) -> _OfTable:
     task = resolve_task(spec, dataset, labels)
     is_class = task_facts(task).label != "number"
     classes = labels if is_class else ()
+    if spec.anomaly is not None:  # rows may all be good
+        classes = good_and_faulty(labels, spec.label.positive)
     if is_class and len(classes) < 2:
         raise NotFound(
             "nothing says which classes there are",

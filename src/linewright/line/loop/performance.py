@@ -71,7 +71,8 @@ def performance_of(closing: Closing) -> Performance | None:
     if not total:
         return None
     judged_rows = _Rows(answers=answers, labels=labels, amounts=_amounts(closing, rule, priced, len(labels)))
-    spread = _spread(closing, rule, judged_rows) if labels else None
+    is_measured = bool(labels) and _says_something(rule, labels, closing.model.package)
+    spread = _spread(closing, rule, judged_rows) if is_measured else None
     low, high = spread.interval() if spread else (np.nan, np.nan)
     found = judged(closing.factory, closing.spec.line).get(closing.champion.digest)
     certified = certified_metric(closing.factory, found, rule.name)
@@ -90,10 +91,17 @@ def performance_of(closing: Closing) -> Performance | None:
         certified=certified.value if certified else None,
         promised=(certified.low if rule.greater_is_better else certified.high) if certified else None,
         greater_is_better=rule.greater_is_better,
-        guess=_finite(_guess(closing, rule, judged_rows)) if labels else None,
+        guess=_finite(_guess(closing, rule, judged_rows)) if is_measured else None,
         arrived=closing.spec.label.delay is None,
         made=sorted(made)[len(made) // 10] if made and closing.spec.label.delay is None else None,
     )
+
+
+def _says_something(rule: MetricRule, labels: Sequence[str | float], package: Package) -> bool:
+    """Return whether labels can be measured by: of anomalies, good rows alone do not say how well faulty ones are found."""
+    if not task(package.task).learns_good or rule.of_class is not None:
+        return True
+    return package.classes[-1] in labels
 
 
 def _matured(closing: Closing) -> tuple[str, str, Iterable[tuple[Prediction, Truth | None]]] | None:

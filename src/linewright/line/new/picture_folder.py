@@ -232,7 +232,7 @@ def _lines_of_odd(
     yield "sources:"
     yield f"  {source}: {{files: {quoted_sentence(written)}}}  # a row a picture: its name below the folder, its bytes, and its folder"
     yield "table:"
-    made = ["name", "file"]
+    made = ["name", "file", FOLDER]
     if len(folders) > 1:
         of = "split_part(name, '/', 1)" if is_deep else "folder"
         spelled = good.replace("'", "''")
@@ -248,6 +248,7 @@ def _lines_of_odd(
         yield f"  group: {group[0]}  # {group[2]}; no group is in both parts"
     else:
         yield "  # No name says which pictures belong together. If several show one part or batch, write a column of SQL and group: COLUMN."
+    yield f"  exclude: [{FOLDER}]  # which pictures lie in the same one says nothing of what they show"
     if len(folders) > 1:
         yield f"label: {{column: {STATE}, positive: {quoted_sentence(faulty)}}}  # faulty pictures teach nothing; they are measured by"
     else:

@@ -1,10 +1,10 @@
 """What the step ``train`` does of a line that looks for anomalies."""
 
 from collections.abc import Sequence
-from functools import partial
 from importlib.metadata import version
 
 import numpy as np
+from threadpoolctl import threadpool_limits
 
 from linewright.data.column_roles import feature_columns
 from linewright.data.dataset.split import folds
@@ -18,8 +18,7 @@ from linewright.line.split_rows import label_text
 from linewright.model.anomaly.learn import Learned, TaughtRows, learn_anomaly, require_good
 from linewright.model.anomaly.patches import TaughtPictures, detector, learn_patches
 from linewright.model.facts import Calibration, Trained
-from linewright.model.pictures import patches_of, picture_of
-from linewright.model.readers import readers_of
+from linewright.model.pictures import patches_of
 from linewright.model.train.scored_rows import Scored, to_bytes
 
 _LIBRARIES = ("numpy", "onnx", "scikit-learn")
@@ -42,7 +41,9 @@ def train_anomaly(work: Work) -> Trained:
             hint="exclude the other columns, or make a line for each",
         )
     learn_from = _of_pictures if files else _of_table
-    encoder, learned = learn_from(work, columns, rows, target == 1)
+    # Sums of several threads would round otherwise on another number of processors.
+    with threadpool_limits(1):
+        encoder, learned = learn_from(work, columns, rows, target == 1)
     context = work.factory.context
     return Trained(
         dataset=work.ingested.dataset,
@@ -72,11 +73,10 @@ def _seed(work: Work) -> int:
 def _of_table(
     work: Work, columns: Sequence[Column], rows: np.ndarray, is_faulty: np.ndarray
 ) -> tuple[Encoder, Learned]:
-    context, kept, spec = work.factory.context, work.factory.features_of, work.spec
+    spec = work.spec
     features = work.rows.frame.select([*(column.name for column in columns), spec.label.column])[rows]
-    picture = partial(picture_of, artifacts=context.artifacts, kept=kept)
-    encoder = learn(features.filter(~is_faulty), columns, picture)
-    x = encode_table(encoder, features, readers=readers_of(encoder, context.artifacts.get, kept))
+    encoder = learn(features.filter(~is_faulty), columns)
+    x = encode_table(encoder, features)
     place = np.full(work.rows.frame.height, -1)
     place[rows] = np.arange(len(rows))
     pairs = folds(work.rows.frame, work.split, spec, spec.train.fold_count, parts=work.rows.parts)
@@ -87,7 +87,7 @@ def _of_table(
         folds=[(place[learned], place[held]) for learned, held in pairs],
         seed=_seed(work),
     )
-    return encoder, learn_anomaly(taught, report=context.report)
+    return encoder, learn_anomaly(taught, report=work.factory.context.report)
 
 
 def _of_pictures(

@@ -155,16 +155,19 @@ def coreset(patches: Matrix, most: int, chance: np.random.Generator) -> NDArray[
     if len(patches) <= most:
         return np.arange(len(patches))
     order, step = chance.permutation(len(patches)), most // _ROUNDS
-    kept, left = order[:step], np.sort(order[step:])
+    kept = taken = order[:step]
+    apart = np.full(len(patches), np.inf, dtype=np.float32)
     while len(kept) < most:
-        bank = patches[kept]
+        bank = patches[taken]
         lengths = (bank**2).sum(axis=1)
-        starts = range(0, len(left), _AT_ONCE)
-        apart = np.concatenate([nearest(patches[left[i : i + _AT_ONCE]], bank, lengths) for i in starts])
+        for start in range(0, len(patches), _AT_ONCE):
+            part = slice(start, start + _AT_ONCE)
+            apart[part] = np.minimum(apart[part], nearest(patches[part], bank, lengths))
+        apart[kept] = -1  # at a distance of 0 but for rounding
         take = min(step, most - len(kept))
-        farthest = left[np.argsort(-apart, kind="stable")[: 2 * take]]
-        taken = chance.permutation(farthest)[:take]
-        kept, left = np.concatenate([kept, taken]), np.setdiff1d(left, taken)
+        farthest = np.argsort(-apart, kind="stable")[: 2 * take]
+        taken = chance.permutation(farthest[apart[farthest] >= 0])[:take]
+        kept = np.concatenate([kept, taken])
     return np.sort(kept)
 
 
