@@ -127,7 +127,7 @@ def lived(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Season]:
         parameters=Parameters(**{**vars(SMALL), "history_days": 301, "fault_gap": 200}),
         sites=FEW,
     )
-    return root, live(world, root, report=lambda _: None, days=51, release=30)
+    return root, live(world, root, report=lambda _: None, days=57, release=35)
 
 
 def test_a_bad_release_is_halted_in_the_first_ring_and_no_other_site_sees_it(lived: tuple[Path, Season]):

@@ -43,11 +43,11 @@ from linewright.worlds.upkeep import best_interval, best_possible, run_to_failur
 TEMPLATE = "wear"
 DAYS = 57
 """Live days."""
-RELEASE = 30
-"""Live day on which the history is exported again."""
+RELEASE = 35
+"""Live day on which the history is exported again: by then the first models serve in all rings."""
 RINGS = (("lyon",), ("turin", "porto", "metz"))
 """The first rings; the other sites are the last one."""
-BAKE = 14
+BAKE = 17
 """Days that a ring serves, or tries a candidate."""
 BEFORE = 40
 """Days after which a machine is maintained while no model serves at its site, or a sensor of it is known to fail."""

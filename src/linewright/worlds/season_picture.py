@@ -4,7 +4,7 @@ from itertools import accumulate
 
 from linewright.charts.sheet import Scale, Sheet, round_ticks, text_width
 from linewright.worlds.season import Moment, Season
-from linewright.worlds.story import compared, in_whole
+from linewright.worlds.story import in_whole
 
 WIDTH, HEIGHT = 960, 560
 _LEFT, _RIGHT = 96.0, 944.0
@@ -32,13 +32,14 @@ def caption(season: Season) -> str:
     faults, named = (sum(getattr(site, name) for site in season.sites) for name in ("faults", "named"))
     halted = [one for one in season.moments if one.kind == "halted"]
     seen = {one.site for one in season.moments if one.kind == "tried"}
-    money = compared(season.saved, season.currency)
+    more = "saved" if season.saved >= 0 else "lost"
     released = (
-        f"bad release halted at {halted[0].site} on day {halted[0].day}, seen by {len(seen)} of {len(season.sites)} sites"
+        f"bad release halted at {halted[0].site} on day {halted[0].day}, seen by {len(seen)} of {len(season.sites)}"
         if halted
-        else "no release was halted"
+        else "no release halted"
     )
-    return f"Planned maintenance: {money} than the best fixed interval · {released} · {named} of {faults} sensor faults named"
+    money = f"{season.currency} {in_whole(abs(season.saved))} {more} by planning"
+    return f"{money} · {released} · {named} of {faults} sensor faults named"
 
 
 def tell(season: Season) -> str:

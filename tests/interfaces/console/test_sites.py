@@ -100,5 +100,5 @@ def test_a_template_is_a_group_with_a_row_by_site(tmp_path: Path):
     shown = pages_of(root)("/?by=template").text
 
     assert "inspect 3 lines" in shown
-    assert "Line Ring Threshold Needs" in shown
+    assert "Line Ring Threshold Sensors that fail Needs" in shown
     assert ["1", "3", "2"] == re.findall(r"inspect\.\w+ quality site:\w+ (\d)", shown)
