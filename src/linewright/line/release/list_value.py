@@ -55,7 +55,7 @@ def value_lists(
     Returns
     -------
     ListsValued or None
-        `None` if the line does not explore, if no list of which the model has learned nothing has a label, or if a window brought no news.
+        `None` if the line does not explore, if no list of which the model has learned nothing has a label, or if a window has nothing new.
     """
     if spec.recommend is None or not spec.recommend.explore:
         return None

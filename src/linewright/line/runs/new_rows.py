@@ -95,7 +95,7 @@ def _outweighed(work: Work, before: str, known: str | None) -> tuple[int, int]:
 
 
 def _told(work: Work, known_by: str | None, columns: list[str]) -> pl.DataFrame:
-    """Return the rows that were answered and whose truth was known at an instant; none before the first."""
+    """Return the rows that were answered and whose label was known at an instant; none before the first."""
     rows = [] if known_by is None else served_rows(work.factory, work.spec, known_by)
     used = _used(work, columns)
     frame = in_types_of([one for one in work.dataset.columns if one.name in used], rows, work.spec)

@@ -72,7 +72,7 @@ def given_labels(work: Work) -> GivenLabels | None:
 def served_rows(
     factory: Factory, spec: LineSpec, as_of: str, *, is_known: bool = True
 ) -> list[dict[str, Any]]:
-    """Return the rows that were answered and whose truth was known at an instant, with it; or those of unknown truth.
+    """Return the rows that were answered and whose label was known at an instant, with it; or those without one.
 
     A line that explores has none: what was taken of lists favours the model that showed them. They are valued by their
     propensities (`line.release.list_value`).

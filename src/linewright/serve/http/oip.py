@@ -302,8 +302,8 @@ def to_answer(
     outputs = _outputs(package, ids=ids, answers=answers)
     if explained:
         there = {one["name"] for one in outputs}  # an anomaly has its score anyway
-        told = _explanation(explained, is_list=bool(package.encoder.items))
-        outputs += [one for one in told if one["name"] not in there]
+        explanation = _explanation(explained, is_list=bool(package.encoder.items))
+        outputs += [one for one in explanation if one["name"] not in there]
     if asked.outputs is not None:
         by_name = {output["name"]: output for output in outputs}
         outputs = [by_name[wanted.name] for wanted in asked.outputs]

@@ -526,7 +526,7 @@ def infer(loaded: Loaded, log: PredictionLog, asked: oip.Asked) -> Response:
         occlude=False,  # tensors have no place for parts of pictures
     )
     first = _only(answered.arms) or loaded.front
-    told = oip.to_answer(
+    made = oip.to_answer(
         asked.infer,
         line=loaded.line,
         version=first.model,
@@ -538,8 +538,8 @@ def infer(loaded: Loaded, log: PredictionLog, asked: oip.Asked) -> Response:
         explained=answered.explained,
         durability=answered.durability,
     )
-    oip.add_ages(told, answered.newest)
-    return oip.to_response(asked.infer, told)
+    oip.add_ages(made, answered.newest)
+    return oip.to_response(asked.infer, made)
 
 
 def similar(body: bytes, loaded: Loaded) -> Response:
