@@ -205,6 +205,6 @@ def test_a_line_file_without_the_package_names_what_there_is(site: Path, tmp_pat
 
     assert 0 != checked.returncode
     assert (
-        "found 'ordinal', allowed: auto, binary, multiclass, regression, survival, rul, recommend or forecast"
+        "found 'ordinal', allowed: auto, binary, multiclass, regression, survival, rul, recommend, forecast or anomaly"
         in said
     )

@@ -18,6 +18,7 @@ from sklearn.metrics import average_precision_score
 
 from linewright.errors import RequestError
 from linewright.store.values import digest_of
+from linewright.worlds import shop
 from linewright.worlds.fraud import LABEL_DELAY, RANGES, START, FraudWorld, Ranges, draw
 from linewright.worlds.payments import AGES, CATEGORIES, CHANNELS, COUNTRIES, DEVICES, HOMES, SEXES
 
@@ -387,8 +388,12 @@ def test_the_page_about_worlds_has_the_committed_ranges():
     """A table written by hand is wrong a month later."""
     page = (Path(__file__).parents[2] / "docs" / "explanation" / "worlds.md").read_text()
     rows = re.findall(r"^\| `(\w+)` \| ([\d.]+) \| ([\d.]+) \| (.+) \|$", page, flags=re.MULTILINE)
-    bounds = {name: getattr(RANGES, name) for name in Ranges.model_fields}
+    bounds = [
+        (name, getattr(ranges, name))
+        for ranges in (RANGES, shop.RANGES)
+        for name in type(ranges).model_fields
+    ]
 
-    assert {(name, b.low, b.high, b.unit) for name, b in bounds.items()} == {
+    assert {(name, b.low, b.high, b.unit) for name, b in bounds} == {
         (name, float(low), float(high), unit) for name, low, high, unit in rows
     }

@@ -41,8 +41,8 @@ class WatchSpec(Spec):
     performance: PerformanceSpec | None = PerformanceSpec()
     """Realised performance, as labels arrive."""
     sensors: tuple[str, ...] | None = None
-    """Columns of numbers that are looked at for faults of sensors, group by group (`table.group`, `table.time`). Null looks at all of them,
-    unless `table.subject` says that rows are about people; an empty list at none."""
+    """Columns of numbers that are looked at for faults of sensors, group by group (`table.group`, `table.time`). Null looks at all of them
+    if the line predicts times (`survival`, `rul`) and no `table.subject` says that rows are about people; an empty list at none."""
     alert_budget: Annotated[str, Field(pattern=r"^\d+ per \d+(\.\d+)?(h|d|w)$")] = "1 per 90d"
     """False alarms that are acceptable; it sets how sure a monitor must be."""
 

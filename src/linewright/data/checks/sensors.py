@@ -19,7 +19,7 @@ _MOST_NAMED = 5
 
 
 class SensorFaults(RowCheck):
-    """A column of numbers that is stuck, has spikes, another unit or gaps in some groups for some time."""
+    """A column of numbers that is stuck, has spikes, another unit or gaps in some groups for some time, on lines that predict times."""
 
     id = "sensor-fault"
     severity = "warn"
@@ -28,6 +28,8 @@ class SensorFaults(RowCheck):
         """Give for each column and kind of fault the groups that show it."""
         table = rows.data.table
         if table.group is None or table.time is None or table.subject is not None:
+            return
+        if rows.data.label.event is None:  # else a group is a customer as often as a machine
             return
         group, time = rows.seen.get(table.group), rows.seen.get(table.time)
         if group is None or time is None or UNUSABLE in {group.type, time.type} or time.type not in TIMES:

@@ -104,7 +104,7 @@ def parse_line(text: str, *, name: str, site: str = "") -> LineSpec:
     >>> parse_line("line: a\nsources: {a: {file: a.csv}}\nlabel: {colum: y}\n", name="lines/a.yaml")
     Traceback (most recent call last):
         ...
-    linewright.errors.SpecError: lines/a.yaml:3:9: unknown word in 'label': found 'colum', allowed: column, event, positive, delay, known, columns. Next: did you mean 'column'?
+    linewright.errors.SpecError: lines/a.yaml:3:9: unknown word in 'label': found 'colum', allowed: column, event, start, positive, delay, known, columns. Next: did you mean 'column'?
     """
     mistakes = Mistakes(name, site=site)
     root = read_nodes(text, mistakes)

@@ -19,6 +19,7 @@ from linewright.line.record.alerts import open_alerts
 from linewright.line.run_context import missing_texts
 from linewright.line.spec import LineSpec
 from linewright.model.facts import Package, RequestColumn
+from linewright.model.task_facts import has_times
 from linewright.serve.facts import Prediction
 from linewright.serve.log.segments import read_log
 from linewright.serve.rows.reader import converter
@@ -43,12 +44,14 @@ Read = Callable[[object], Any]
 
 
 def sensor_columns(spec: LineSpec, package: Package) -> tuple[str, ...]:
-    """Return the columns whose sensors are watched, sorted: numbers without a role, unless the line file names some; none where nothing can be said."""
+    """Return the columns whose sensors are watched, sorted: those that the line file names, else of lines that predict times all numbers without a role."""
     watch, table = spec.watch, spec.table
     if watch is None or table.group is None or table.time is None:
         return ()
     if table.subject is not None or spec.recommend is not None or spec.forecast is not None:
         return ()
+    if watch.sensors is None and not has_times(package.task):
+        return ()  # a group is a customer as often as a machine, whose numbers come from no sensor
     barred = {name for name in roles(spec).values() if name} | set(table.exclude)
     numbers = sorted(one.name for one in package.columns if one.type in NUMBERS and one.name not in barred)
     wanted = numbers if watch.sensors is None else [name for name in numbers if name in watch.sensors]

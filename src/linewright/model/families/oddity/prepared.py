@@ -55,7 +55,7 @@ def prepare(x: Matrix, categorical: tuple[int, ...]) -> Prepared:
     Examples
     --------
     >>> made = prepare(np.array([[1, 2], [3, 2], [5, 3]], dtype=np.float32), (1,))
-    >>> made.apply(np.array([[3, 2], [np.nan, 0]], dtype=np.float32)).round(2).tolist()
+    >>> made.apply(np.array([[3, 2], [np.nan, 0]], dtype=np.float32)).astype(float).round(2).tolist()
     [[0.0, 0.0, 0.0, 0.0, 0.71, 0.0], [0.0, 1.0, 0.71, 0.0, 0.0, 0.0]]
     """
     numbers = [column for column in range(x.shape[1]) if column not in categorical]
