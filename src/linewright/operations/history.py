@@ -125,6 +125,8 @@ _DECISIONS: tuple[type[Event], ...] = (
 )
 _EVIDENCE = ("certificate", "evidence", "proposal", "id", "alert", "file")
 """Fields that name what an event rests on, the best first."""
+_ABOUT: Mapping[type[Event], tuple[str, ...]] = {Commented: ("about",), Alerted: ("id",), Cleared: ("alert",)}
+"""The same of events that are about something that has a page of its own."""
 
 
 @operation(permission="view", effect="read")
@@ -175,7 +177,7 @@ def _models_proposed(factory: Factory, line: str) -> Mapping[str, int]:
 def _entry_of(event: Event, models: Mapping[str, int]) -> HistoryEntry:
     proposed = getattr(event, "id" if isinstance(event, ChangeProposed) else "proposal", None)
     model, before = getattr(event, "model", models.get(proposed or "")), getattr(event, "before", None)
-    named = ("about",) if isinstance(event, Commented) else _EVIDENCE
+    named = _ABOUT.get(type(event), _EVIDENCE)
     return HistoryEntry(
         at=event.at,
         kind=str(event.__struct_config__.tag),

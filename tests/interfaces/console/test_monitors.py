@@ -120,3 +120,11 @@ def test_alerts_that_are_over_are_listed_where_they_are_asked_for(tmp_path_facto
     assert not links & set(get("/alerts", role="viewer").links)
     assert links <= set(get("/alerts?over=1", role="viewer").links)
     assert not links & set(get("/alerts?over=1", role="viewer", lines=("other",)).links)
+
+
+def test_the_history_of_a_line_leads_to_its_alerts(get, watched):
+    """Each link of it is a page."""
+    links = {link for link in get("/lines/claims", role="viewer").links if link.startswith("/alerts/")}
+
+    assert links
+    assert links <= {f"/alerts/{one}" for one in watched[1].values()}
