@@ -126,7 +126,7 @@ _DECISIONS: tuple[type[Event], ...] = (
 _EVIDENCE = ("certificate", "evidence", "proposal", "id", "alert", "file")
 """Fields that name what an event rests on, the best first."""
 _ABOUT: Mapping[type[Event], tuple[str, ...]] = {Commented: ("about",), Alerted: ("id",), Cleared: ("alert",)}
-"""The same of events that are about something that has a page of its own."""
+"""The same of events whose subject has a page."""
 
 
 @operation(permission="view", effect="read")
