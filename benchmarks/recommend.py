@@ -33,7 +33,7 @@ from linewright.features.facts import Encoder, HistoryItem
 from linewright.interfaces.python.factory import Factory
 from linewright.line.record.registry import find_model
 from linewright.line.runs.execute import execute_inline
-from linewright.model.evaluate.list_value import ShownList, value_of_lists
+from linewright.model.evaluate.off_policy import ShownList, value_of_lists
 from linewright.model.facts import Calibration, Package, RequestColumn, Trained
 from linewright.model.package.model import Model, load, open_model
 from linewright.model.recommend.candidates import Weights
@@ -42,7 +42,7 @@ from linewright.model.tasks.explore import explored, pools
 from linewright.serve.rows.scorer import Scorer
 from linewright.store.values import digest_of_bytes
 from linewright.worlds.shop import ShopWorld
-from linewright.worlds.shopping import popular_items
+from linewright.worlds.shop_life import popular_items
 
 Floats = NDArray[np.float64]
 FILE = "online_retail_dec2010_feb2011.csv.gz"

@@ -28,7 +28,7 @@ from linewright.line.factory import Factory
 from linewright.line.record.registry import find_model
 from linewright.line.runs.execute import execute_inline
 from linewright.line.split_rows import read_rows
-from linewright.model.facts import Trained, Understood
+from linewright.model.facts import SentenceEncoderChoice, Trained
 from linewright.model.package.model import load
 
 JUDGED = 2_000
@@ -120,9 +120,9 @@ def _draw(frame: pl.DataFrame, labels: int, seed: int) -> dict[str, float]:
                 scores = model.scores(encode_table(model.package.encoder, others, readers=model.readers))
                 found[way] = float(average_precision_score(wanted, scores[:, 1]))
                 trained = factory.metadata.get(model.package.trained, Trained)
-            understood = trained.understood
-            assert isinstance(understood, Understood)
-            found["chose"] = float(understood.choice == "sentences")
+            sentence_encoder = trained.sentence_encoder
+            assert isinstance(sentence_encoder, SentenceEncoderChoice)
+            found["chose"] = float(sentence_encoder.choice == "sentences")
             learned = _learned(factory, trained)
     rival: Any = make_pipeline(
         TfidfVectorizer(ngram_range=(1, 2)), LogisticRegression(C=10.0, max_iter=1_000)

@@ -26,7 +26,7 @@ from linewright.line.record.registry import find_model
 from linewright.line.release.rollout import loss_of
 from linewright.line.runs.execute import execute_inline
 from linewright.model.facts import Decision, Package, Trained
-from linewright.model.families.oddity.fitted import Nearest, OddityFitted
+from linewright.model.families.anomaly.fitted import Nearest, OddityFitted
 from linewright.model.families.trainer import read_native
 from linewright.model.reasons import Alarms, FoundMost, NothingFaulty, WorthMost
 from linewright.serve.facts import Prediction, Truth

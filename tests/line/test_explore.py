@@ -22,7 +22,7 @@ from linewright.line.predict.batch import predict_file
 from linewright.line.predict.replay import replay_prediction
 from linewright.line.rebuild.compare import rebuild
 from linewright.line.record.registry import find_model, lists_valued
-from linewright.line.release.list_value import value_lists
+from linewright.line.release.off_policy import value_lists
 from linewright.line.release.rollout import loss_of
 from linewright.line.runs.execute import execute_inline
 from linewright.model.facts import ListsValued

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy.special import expit
 
-from linewright.model.evaluate.list_value import ShownList, value_of_lists
+from linewright.model.evaluate.off_policy import ShownList, value_of_lists
 from linewright.model.tasks.explore import POOL, explored
 
 NAMES = tuple("abcdefghij")

@@ -16,8 +16,8 @@ from linewright.line.factory import Factory
 from linewright.line.maintenance.gc import collect
 from linewright.line.maintenance.verify import verify_factory
 from linewright.line.predict.batch import predict_file
-from linewright.line.predict.known_rows import series_known
 from linewright.line.predict.replay import replay_prediction
+from linewright.line.predict.rows_by_series import series_known
 from linewright.line.predict.try_row import request_form, try_row
 from linewright.line.record.registry import find_model
 from linewright.line.runs.execute import execute_inline

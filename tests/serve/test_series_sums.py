@@ -14,8 +14,8 @@ from linewright.data.facts import Dataset
 from linewright.errors import RequestError, SpecError
 from linewright.line.factory import Factory
 from linewright.line.predict.batch import predict_file
-from linewright.line.predict.known_rows import series_known
 from linewright.line.predict.replay import replay_prediction
+from linewright.line.predict.rows_by_series import series_known
 from linewright.line.predict.try_row import request_form, try_row
 from linewright.line.rebuild.compare import rebuild
 from linewright.line.record.registry import find_model

@@ -10,7 +10,7 @@ from linewright.line.factory import Factory
 from linewright.operations.demo import ShopDemo, demo
 from linewright.worlds.life import ShopLife
 from linewright.worlds.shop import Parameters, ShopWorld
-from linewright.worlds.shopping import EXPLORE, live, to_svg
+from linewright.worlds.shop_life import EXPLORE, live, to_svg
 
 SMALL = Parameters(
     customers=150,

@@ -18,7 +18,7 @@ from linewright.data.read.source import Source, open_source, whole
 from linewright.data.spec import ColumnRule, DataSpec, table_sources
 from linewright.data.table.build import build_table, read_served
 from linewright.data.table.event_rows import rows_of_events
-from linewright.data.table.good_rows import with_good
+from linewright.data.table.good_labels import with_good
 from linewright.data.table.series_rows import newest_values, rows_of_series
 from linewright.data.types import cast
 from linewright.engine.context import Context, Progress

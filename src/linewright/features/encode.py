@@ -112,7 +112,7 @@ def encode(encoder: Encoder, columns: Columns, readers: Readers = MappingProxyTy
     columns
         At least `encoder.columns`, all of one length n; others are not looked at.
     readers
-        What reads the columns of `encoder.pictures` and `encoder.sentences`, see `model.readers`.
+        What reads the columns of `encoder.pictures` and `encoder.sentences`, see `model.column_readers`.
 
     Returns
     -------

@@ -88,7 +88,7 @@ class TextPart(msgspec.Struct, frozen=True, kw_only=True, tag="text_part", tag_f
 
     column: str
     part: int
-    """Place among `SHAPES`, directions and words, in this order, and behind them the numbers of its `Sentences`, if there are any."""
+    """Place among `SHAPES`, directions and words, in this order, and behind them the numbers of its `SentenceEncoder`, if there are any."""
 
 
 class Text(msgspec.Struct, frozen=True, kw_only=True):
@@ -112,8 +112,8 @@ class Text(msgspec.Struct, frozen=True, kw_only=True):
         return len(SHAPES) + self.topics + len(self.words) // 2
 
 
-class Sentences(msgspec.Struct, frozen=True, kw_only=True):
-    """An encoder of sentences that reads a column of texts, as well as its `Text`; see `model.sentences`."""
+class SentenceEncoder(msgspec.Struct, frozen=True, kw_only=True):
+    """An encoder of sentences that reads a column of texts, as well as its `Text`; see `model.sentence_encoder`."""
 
     column: str
     model: str
@@ -233,7 +233,7 @@ class Encoder(msgspec.Struct, frozen=True, kw_only=True):
     """One for each column of texts that is read."""
     pictures: tuple[Picture, ...] = ()
     """One for each column of pictures that is read."""
-    sentences: tuple[Sentences, ...] = ()
+    sentences: tuple[SentenceEncoder, ...] = ()
     """One for each column of texts that an encoder of sentences reads, too."""
 
     @property

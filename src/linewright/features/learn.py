@@ -39,7 +39,7 @@ from linewright.features.facts import (
     Number,
     Picture,
     PicturePart,
-    Sentences,
+    SentenceEncoder,
     Text,
     TextPart,
 )
@@ -118,7 +118,7 @@ def _to_micros(series: pl.Series) -> NDArray[np.int64]:
 
 Look = Callable[[str], tuple[Picture, Reader]]
 """Returns how the pictures of a column become numbers, and what reads them."""
-Understand = Callable[[Text], tuple[Sentences, Reader]]
+FindEncoder = Callable[[Text], tuple[SentenceEncoder, Reader]]
 """Returns the encoder of sentences that reads a column of texts, and what reads them by it and by their grams."""
 
 
@@ -126,7 +126,7 @@ def learn(
     frame: pl.DataFrame,
     columns: Sequence[Column],
     look: Look | None = None,
-    understand: Understand | None = None,
+    find_encoder: FindEncoder | None = None,
 ) -> Encoder:
     """Learn how to encode `columns` from training rows.
 
@@ -138,7 +138,7 @@ def learn(
         The feature columns, with the types of the contract, in the order of the table.
     look
         Says how pictures are read; asked for each column of files.
-    understand
+    find_encoder
         Says which encoder of sentences reads texts too; asked for each column of texts. Without it grams alone do.
 
     Returns
@@ -164,15 +164,15 @@ def learn(
     used = [column for column in columns if column.name in values and not _is_empty(values[column.name])]
     texts: list[Text] = []
     pictures: list[Picture] = []
-    sentences: list[Sentences] = []
+    sentences: list[SentenceEncoder] = []
     encodings: list[Encoding] = []
     for column in used:
         of = values[column.name]
         if column.type == "text" and isinstance(of, Levels):
             texts.append(_learn_text(column.name, of.levels, rows=frame.height))
             reader: Reader = TextReader(texts[-1])
-            if understand is not None:
-                encoder, reader = understand(texts[-1])
+            if find_encoder is not None:
+                encoder, reader = find_encoder(texts[-1])
                 sentences.append(encoder)
             encodings += _varied(column.name, TextPart, reader, of)
         elif column.type == "file" and isinstance(of, Levels) and look is not None:

@@ -424,7 +424,7 @@ class RunResult(msgspec.Struct, frozen=True, kw_only=True):
     """What the candidate is made of, and why."""
     shared: str = ""
     """Of a site whose line file says `train.share`: whether its model learned from rows of other sites, and why; else empty."""
-    understood: str = ""
+    sentence_encoder: str = ""
     """If its line file says `train.sentences`: whether an encoder of sentences reads its texts, and why; else empty."""
     pictures: str = ""
     """At which size pictures are read, and what decided it, if the line file has `train.pictures`."""

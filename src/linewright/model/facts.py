@@ -204,7 +204,7 @@ class Shared(msgspec.Struct, frozen=True, kw_only=True):
     """Of `gain`, row by row."""
 
 
-class Understood(msgspec.Struct, frozen=True, kw_only=True):
+class SentenceEncoderChoice(msgspec.Struct, frozen=True, kw_only=True):
     """Whether an encoder of sentences reads the texts of a model as well as their grams, and what decided it."""
 
     choice: Literal["grams", "sentences"]
@@ -292,7 +292,7 @@ class Trained(Result, frozen=True, kw_only=True, tag="trained"):
     the training part counts as seen by it."""
     shared: Shared | None = None
     """Of a site whose line file says `train.share`: what came of it."""
-    understood: Understood | None = None
+    sentence_encoder: SentenceEncoderChoice | None = None
     """Of a line file that says `train.sentences`: what came of it."""
     pictures: PicturesRead | None = None
     """Of a line file that says `train.pictures`: what came of it."""
@@ -923,7 +923,7 @@ class Registered(Event, frozen=True, kw_only=True, tag="registered"):
 
 
 class ListValue(msgspec.Struct, frozen=True, kw_only=True):
-    """How many items are taken of the lists of a model, from lists that were shown; see `model.evaluate.list_value`."""
+    """How many items are taken of the lists of a model, from lists that were shown; see `model.evaluate.off_policy`."""
 
     lists: int
     """Lists that were shown and whose label is known."""

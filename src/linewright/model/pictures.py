@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from linewright.errors import NotFound, RequestError, Terminal
 from linewright.features.facts import LOOKS, Encoder, Picture
-from linewright.model.last_numbers import LastNumbers, Numbers
+from linewright.model.numbers_cache import Numbers, NumbersCache
 from linewright.model.onnx.session import check_graph, open_session
 from linewright.store.protocols import Artifacts
 from linewright.store.values import digest_of
@@ -250,7 +250,7 @@ def check_picture(data: bytes, where: str) -> None:
     decoded(data, where)
 
 
-_SEEN = LastNumbers[tuple[str, str]](MOST_KEPT)
+_SEEN = NumbersCache[tuple[str, str]](MOST_KEPT)
 
 
 _OPENED: dict[str, onnxruntime.InferenceSession] = {}

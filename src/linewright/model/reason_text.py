@@ -4,7 +4,16 @@ import math
 from collections.abc import Sequence
 from typing import assert_never
 
-from linewright.model.facts import MemberOf, PicturesRead, Recent, Sample, Shared, Task, Trained, Understood
+from linewright.model.facts import (
+    MemberOf,
+    PicturesRead,
+    Recent,
+    Sample,
+    SentenceEncoderChoice,
+    Shared,
+    Task,
+    Trained,
+)
 from linewright.model.reasons import (
     Alarms,
     Alternative,
@@ -73,14 +82,14 @@ def recent_in_words(recent: Recent, task: Task) -> str:
     )
 
 
-def understood_in_words(found: Understood) -> str:
+def sentence_encoder_in_words(found: SentenceEncoderChoice) -> str:
     """Say whether an encoder of sentences reads the texts of a model, and what decided it.
 
     Examples
     --------
-    >>> understood_in_words(Understood(choice="sentences", labels=80))
+    >>> sentence_encoder_in_words(SentenceEncoderChoice(choice="sentences", labels=80))
     'an encoder of sentences reads its texts too, as the line file says'
-    >>> understood_in_words(Understood(choice="grams", labels=2400))
+    >>> sentence_encoder_in_words(SentenceEncoderChoice(choice="grams", labels=2400))
     'no encoder of sentences was tried: with 2,400 labels grams alone are as good'
     """
     if not found.compared:

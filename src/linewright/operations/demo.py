@@ -225,7 +225,7 @@ def _shop(factory: Factory, kind: type[Any], seed: int, *, attack: bool, began: 
             Progress(step=f"day {day.day}", says=says, done=day.day + 1, of=lived.days - lived.go_live)
         )
 
-    shopping = import_module("linewright.worlds.shopping")
+    shopping = import_module("linewright.worlds.shop_life")
     life: ShopLife = shopping.live(lived, root, report=factory.report, watcher=watcher)
     picture = root / PICTURE
     picture.write_text(shopping.to_svg(life), encoding="utf-8")

@@ -7,8 +7,8 @@ import msgspec
 
 from linewright.line.annotate.questions import visible_question
 from linewright.line.factory import Factory
+from linewright.line.predict.picture_rights import note_sent, require_seen
 from linewright.line.predict.pictures import KeptPicture, ShownPicture, keep_picture, show_picture
-from linewright.line.predict.seen_pictures import note_sent, require_seen
 from linewright.operations.declaration.declare import operation
 
 Side = Annotated[int, msgspec.Meta(ge=16, le=1024, description="16 to 1,024 pixels")]

@@ -20,7 +20,7 @@ import math
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
 from functools import lru_cache
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import polars as pl
@@ -49,7 +49,7 @@ from linewright.worlds.payments import (
     people,
     shops,
 )
-from linewright.worlds.random_streams import Range, stream
+from linewright.worlds.random_streams import Range, draw_parameters, stream
 
 Ints = NDArray[np.int64]
 
@@ -173,11 +173,8 @@ class Parameters:
 
 
 def draw(seed: int, ranges: Ranges = RANGES) -> Parameters:
-    """Return the parameters of the world with this seed. Each has its own stream, so a new one moves no other."""
-    values: dict[str, Any] = {
-        name: getattr(ranges, name).draw(stream(seed, "parameter", name)) for name in Ranges.model_fields
-    }
-    return Parameters(**values)
+    """Return the parameters of the world with this seed."""
+    return draw_parameters(Parameters, seed, ranges)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

@@ -13,7 +13,7 @@ All chance is drawn in advance, by plant, machine and day, so two policies of ma
 
 from collections.abc import Callable, Iterator, Mapping
 from copy import copy
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any, Literal, NamedTuple
 
@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 from linewright.errors import RequestError
 from linewright.spec import Spec
 from linewright.worlds.costs import Bools, Floats
-from linewright.worlds.random_streams import Range, stream
+from linewright.worlds.random_streams import Range, draw_parameters, stream
 
 Ints = NDArray[np.int64]
 FaultKind = Literal["stuck", "spike", "unit", "missing"]
@@ -118,12 +118,8 @@ class Parameters:
 
 
 def draw(seed: int, ranges: Ranges = RANGES) -> Parameters:
-    """Return the parameters of the world with this seed. Each has its own stream, so a new one moves no other."""
-    values: dict[str, Any] = {
-        one.name: getattr(ranges, one.name).draw(stream(seed, "parameter", one.name))
-        for one in fields(Parameters)
-    }
-    return Parameters(**values)
+    """Return the parameters of the world with this seed."""
+    return draw_parameters(Parameters, seed, ranges)
 
 
 @dataclass(frozen=True, kw_only=True)

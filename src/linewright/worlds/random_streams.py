@@ -1,11 +1,15 @@
 """Chance in worlds: independent streams by name, and committed ranges of parameters."""
 
 import hashlib
+from collections.abc import Callable
+from typing import TypeVar
 
 import numpy as np
 
 from linewright.errors import RequestError
 from linewright.spec import Spec
+
+P = TypeVar("P")
 
 
 def stream(seed: int, *purpose: object) -> np.random.Generator:
@@ -55,3 +59,21 @@ class Range(Spec):
         if self.whole:
             return int(rng.integers(int(self.low), int(self.high), endpoint=True))
         return float(rng.uniform(self.low, self.high))
+
+
+def draw_parameters(kind: Callable[..., P], seed: int, ranges: Spec) -> P:
+    """Return the parameters of a world from its ranges. Each has its own stream, so a new one moves no other.
+
+    Parameters
+    ----------
+    kind
+        What holds the parameters; it takes each by name.
+    ranges
+        A `Range` by the name of each parameter.
+    """
+    return kind(
+        **{
+            name: getattr(ranges, name).draw(stream(seed, "parameter", name))
+            for name in type(ranges).model_fields
+        }
+    )

@@ -16,7 +16,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from functools import cached_property
-from typing import Any
 
 import numpy as np
 import polars as pl
@@ -25,7 +24,7 @@ from scipy.special import expit
 
 from linewright.errors import RequestError
 from linewright.spec import Spec
-from linewright.worlds.random_streams import Range, stream
+from linewright.worlds.random_streams import Range, draw_parameters, stream
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -130,11 +129,8 @@ class Parameters:
 
 
 def draw(seed: int, ranges: Ranges = RANGES) -> Parameters:
-    """Return the parameters of the world with this seed. Each has its own stream, so a new one moves no other."""
-    values: dict[str, Any] = {
-        name: getattr(ranges, name).draw(stream(seed, "parameter", name)) for name in Ranges.model_fields
-    }
-    return Parameters(**values)
+    """Return the parameters of the world with this seed."""
+    return draw_parameters(Parameters, seed, ranges)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

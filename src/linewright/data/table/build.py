@@ -12,7 +12,7 @@ from linewright.data.facts import Breach, Column, RowSql
 from linewright.data.read.batches import Batch, Held, Ragged, ahead, refuse_patterns
 from linewright.data.read.source import Raw, Source, clean, whole
 from linewright.data.spec import ColumnRule, DataSpec
-from linewright.data.table.good_rows import unlabelled, without_label
+from linewright.data.table.good_labels import unlabelled, without_label
 from linewright.data.table.survival_labels import timed, with_one_label
 from linewright.data.types import Typing, cast, cast_all, infer, known_zone
 from linewright.errors import ContractBreach, SpecError

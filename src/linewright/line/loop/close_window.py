@@ -27,7 +27,7 @@ from linewright.line.loop.sensors import Readings
 from linewright.line.loop.window import Closing
 from linewright.line.record.alerts import WINDOWLESS, newest_of, open_alerts
 from linewright.line.record.clock_skew import clock_alert, tend_clock
-from linewright.line.release.list_value import value_lists
+from linewright.line.release.off_policy import value_lists
 from linewright.line.spec import LineSpec
 from linewright.model.package.model import load
 from linewright.release.facts import Promoted

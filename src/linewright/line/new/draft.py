@@ -13,8 +13,8 @@ from linewright.data.profile.column import UNUSABLE, words_of
 from linewright.data.profile.roles import is_time_name
 from linewright.data.read.file.sniff import Commas
 from linewright.data.spec import NUMBERS, FileSource, SourceSpec
+from linewright.line.new.anomaly_draft import TASK, LabelledRows
 from linewright.line.new.imported_model import Brought
-from linewright.line.new.odd_rows import TASK, OddRows
 from linewright.model.spec import FEW_LABELS
 from linewright.model.task_facts import task_of
 from linewright.model.tasks import task as rules_of
@@ -69,7 +69,7 @@ class Draft:
     """Whether the extra is installed by which an encoder of sentences reads texts."""
     of_rows: tuple[Finding, ...] = ()
     """What the checks of rows found."""
-    odd: OddRows | None = None
+    odd: LabelledRows | None = None
     """Where good rows alone are learned from: their label."""
 
     @property
@@ -602,7 +602,7 @@ def _gates(draft: Draft) -> Iterator[str]:
         )
 
 
-def _gates_of_odd(odd: OddRows) -> Iterator[str]:
+def _gates_of_odd(odd: LabelledRows) -> Iterator[str]:
     yield "gates:"
     because = (
         "better than what serves, on rows that neither has seen; at first, than the baseline"

@@ -16,8 +16,8 @@ from linewright.data.profile.label import LabelProfile, describe_label
 from linewright.data.profile.roles import ENOUGH_GROUPS, GivenRoles
 from linewright.data.read.files_source import PATIENT, patient_of
 from linewright.errors import RequestError, SpecError
+from linewright.line.new.anomaly_draft import TASK
 from linewright.line.new.draft import source_name
-from linewright.line.new.odd_rows import TASK
 from linewright.model.pictures import decoded
 from linewright.model.task_facts import task_of
 from linewright.model.tasks import task as rules_of

@@ -39,11 +39,11 @@ from linewright.errors import Conflict, RequestError
 from linewright.line.check.report import rows_of
 from linewright.line.engines import SENTENCES, absent_modules, check_engine
 from linewright.line.file.read import parse_line
+from linewright.line.new.anomaly_draft import TASK as ODD
+from linewright.line.new.anomaly_draft import LabelledRows, with_labels
 from linewright.line.new.draft import Draft, source_name, write_draft
 from linewright.line.new.event_draft import draft_events, find_events
 from linewright.line.new.imported_model import COLUMNS, bring
-from linewright.line.new.odd_rows import TASK as ODD
-from linewright.line.new.odd_rows import OddRows, odd_rows
 from linewright.line.new.picture_folder import draft_pictures, pictures_in
 from linewright.line.new.series_draft import draft_series
 from linewright.model.spec import FUNCTION, TrainSpec
@@ -231,10 +231,10 @@ def new_line(
 
 def _as_odd(
     frame: pl.DataFrame, given: GivenRoles, task: str
-) -> tuple[pl.DataFrame, GivenRoles, OddRows | None]:
+) -> tuple[pl.DataFrame, GivenRoles, LabelledRows | None]:
     if task != ODD:
         return frame, given, None
-    odd = odd_rows(frame, given)
+    odd = with_labels(frame, given)
     return odd.frame, odd.given, odd
 
 

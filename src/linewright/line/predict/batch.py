@@ -23,15 +23,15 @@ from linewright.line.factory import Factory
 from linewright.line.file.factory_file import FACTORY_FILE
 from linewright.line.predict.broken_rows import Places
 from linewright.line.predict.input_file import Handed, open_handed
-from linewright.line.predict.known_rows import (
+from linewright.line.predict.output_file import AnswersFile, to_table
+from linewright.line.predict.request_rows import MOST_NAMED, Asked, AskedPart, look_through
+from linewright.line.predict.rows_by_series import (
     HandedSeries,
     series_known,
     to_columns_of_answers,
     with_known,
     with_sums,
 )
-from linewright.line.predict.output_file import AnswersFile, to_table
-from linewright.line.predict.request_rows import MOST_NAMED, Asked, AskedPart, look_through
 from linewright.line.predict.sql_columns import with_made
 from linewright.line.record.registry import find_model
 from linewright.model.explanation_text import cannot_be_explained

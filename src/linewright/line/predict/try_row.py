@@ -17,7 +17,7 @@ from linewright.data.facts import Dataset
 from linewright.errors import LinewrightError, RequestError
 from linewright.features.facts import Category, Frequency
 from linewright.line.factory import Factory
-from linewright.line.predict.known_rows import series_known
+from linewright.line.predict.rows_by_series import series_known
 from linewright.line.record.registry import find_model
 from linewright.model.facts import Limit, Package, RequestColumn, Trained
 from linewright.model.package.model import load, read_golden

@@ -16,9 +16,9 @@ from linewright.model.reason_text import (
     pictures_in_words,
     recent_in_words,
     sample_in_words,
+    sentence_encoder_in_words,
     shared_in_words,
     threshold_in_words,
-    understood_in_words,
 )
 from linewright.store.protocols import Metadata
 from linewright.watch.facts import RetrainProposal
@@ -50,8 +50,8 @@ def _trained(body: dict[str, Any]) -> dict[str, Any]:
         told["sample_because"] = sample_in_words(trained.sample)
     if trained.shared:
         told["shared_because"] = shared_in_words(trained.shared)
-    if trained.understood:
-        told["understood_because"] = understood_in_words(trained.understood)
+    if trained.sentence_encoder:
+        told["sentence_encoder_because"] = sentence_encoder_in_words(trained.sentence_encoder)
     if trained.pictures:
         told["pictures_because"] = pictures_in_words(trained.pictures)
     if trained.recent:

@@ -28,8 +28,8 @@ from linewright.model.reason_text import (
     chosen_in_words,
     pictures_in_words,
     sample_in_words,
+    sentence_encoder_in_words,
     shared_in_words,
-    understood_in_words,
 )
 from linewright.release.facts import Promoted
 
@@ -128,7 +128,9 @@ def _result(work: Work, *, run: str, did: tuple[str, ...]) -> RunResult:
         model="" if work.trained.adopted else f"{work.trained.chosen}: {chosen_in_words(work.trained)}",
         sample=sample_in_words(work.trained.sample) if work.trained.sample else "",
         shared=shared_in_words(work.trained.shared) if work.trained.shared else "",
-        understood=understood_in_words(work.trained.understood) if work.trained.understood else "",
+        sentence_encoder=sentence_encoder_in_words(work.trained.sentence_encoder)
+        if work.trained.sentence_encoder
+        else "",
         pictures=pictures_in_words(work.trained.pictures) if work.trained.pictures else "",
         trials=work.trained.trials,
         members=() if work.trained.executed is None else work.trained.executed.members,

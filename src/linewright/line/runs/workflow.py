@@ -22,7 +22,7 @@ from linewright.errors import LinewrightError, Terminal, Transient
 from linewright.line.check.dataset_checks import kept_promises
 from linewright.line.factory import Factory
 from linewright.line.facts import Declared, Finished, Plan
-from linewright.line.release.list_value import value_candidate
+from linewright.line.release.off_policy import value_candidate
 from linewright.line.release.promote_or_hold import release
 from linewright.line.run_context import Work
 from linewright.line.runs.plan import begin

@@ -12,6 +12,7 @@ from linewright.features.facts import LOOKS, Encoder, PicturePart
 from linewright.line.run_context import MODEL_FILE, Work, chosen_by
 from linewright.line.split_rows import label_text, weights
 from linewright.line.steps.pictures import COMPARED
+from linewright.model.column_readers import readers_of
 from linewright.model.facts import Adopted, Calibration, Parity, Trained
 from linewright.model.imported.network import (
     OTHERWISE,
@@ -25,7 +26,6 @@ from linewright.model.imported.network_answers import GivenNetwork, form_of_answ
 from linewright.model.imported.onnx_file import spelled_classes
 from linewright.model.package.model import Model
 from linewright.model.pictures import picture_through
-from linewright.model.readers import readers_of
 from linewright.model.reasons import ChosenReason, MadeElsewhere
 from linewright.model.spec import ModelSpec
 from linewright.model.tasks.prediction_interval import fit_band, half_width

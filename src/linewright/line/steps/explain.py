@@ -7,10 +7,10 @@ from linewright.features.encode_table import encode_table
 from linewright.line.run_context import Work
 from linewright.line.split_rows import label_text, weights
 from linewright.line.steps.evaluate import ask_test_rows
+from linewright.model.column_readers import readers_of
 from linewright.model.evaluate.linear_baseline import fit_linear, is_plain, rows_to_learn
 from linewright.model.explain.report import explanation
 from linewright.model.facts import Explanation, Linear
-from linewright.model.readers import readers_of
 from linewright.model.train.scored_rows import Scored, to_bytes
 
 

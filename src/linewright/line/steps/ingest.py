@@ -75,7 +75,7 @@ def served_rows(
     """Return the rows that were answered and whose label was known at an instant, with it; or those without one.
 
     A line that explores has none: what was taken of lists favours the model that showed them. They are valued by their
-    propensities (`line.release.list_value`).
+    propensities (`line.release.off_policy`).
     """
     if is_known and spec.recommend is not None and spec.recommend.explore:
         return []

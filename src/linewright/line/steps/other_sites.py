@@ -19,7 +19,7 @@ from linewright.line.record.other_sites import PEER
 from linewright.line.run_context import Work
 from linewright.line.spec import LineSpec
 from linewright.line.split_rows import label_text, weights
-from linewright.line.steps.two_ways import compare
+from linewright.line.steps.compare_trainings import compare
 from linewright.model.facts import Shared
 from linewright.model.train.fit import Training
 

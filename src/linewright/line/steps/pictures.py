@@ -9,7 +9,7 @@ import numpy as np
 from linewright.errors import SpecError
 from linewright.features.learn import Look
 from linewright.line.run_context import BACKBONE_FILE, Work, planned_bytes, read_backbone
-from linewright.line.steps.two_ways import compare_losses
+from linewright.line.steps.compare_trainings import compare_losses
 from linewright.model.facts import PicturesRead, SizeTried
 from linewright.model.pictures import picture_of, picture_through
 from linewright.model.spec import PicturesSpec

@@ -22,12 +22,13 @@ from linewright.line.run_context import CODE_FILE, Work, chosen_by, missing_text
 from linewright.line.split_rows import label_text, weights
 from linewright.line.steps.adopt import adopt, adopted_graph, parity_of_adopted
 from linewright.line.steps.anomaly import train_anomaly
+from linewright.line.steps.compare_trainings import compare, row_losses
 from linewright.line.steps.forecast import train_forecast
 from linewright.line.steps.ingest import moments_of_rows
 from linewright.line.steps.other_sites import PeerRows, compared, peer_rows
 from linewright.line.steps.pictures import MOST_COMPARED, choose_pictures
 from linewright.line.steps.recommend import train_recommender
-from linewright.line.steps.two_ways import compare, row_losses
+from linewright.model.column_readers import readers_of
 from linewright.model.export.parity import parity, refused_by
 from linewright.model.export.to_onnx import to_onnx
 from linewright.model.facts import (
@@ -36,17 +37,16 @@ from linewright.model.facts import (
     PicturesRead,
     RequestColumn,
     Sample,
+    SentenceEncoderChoice,
     Shared,
     Trained,
-    Understood,
 )
 from linewright.model.families.trainer import TRAINERS, read_native
 from linewright.model.forecast.parity import parity_of_steps
 from linewright.model.metrics.definitions import metric
 from linewright.model.package.model import Model, build, keep_package, load, open_model
-from linewright.model.readers import readers_of
 from linewright.model.recommend.parity import parity_of_lists
-from linewright.model.sentences import sentences_of
+from linewright.model.sentence_encoder import sentence_encoder_of
 from linewright.model.spec import FEW_LABELS, TrainSpec, TrialsBudget
 from linewright.model.tasks.links import HAZARD
 from linewright.model.train.fit import Training, TrainingRows, train
@@ -74,7 +74,7 @@ def train_step(work: Work) -> Trained:
     rules, context = work.rules, work.factory.context
     seed = context.seed(work.known["split"])
     taught = _taught(work, seed)
-    training, shared, understood = _trained(work, taught, seed)
+    training, shared, sentence_encoder = _trained(work, taught, seed)
     own = slice(len(taught.rows))
     return Trained(
         dataset=work.ingested.dataset,
@@ -104,22 +104,24 @@ def train_step(work: Work) -> Trained:
         band=training.band,
         scored=context.artifacts.put(_scored(training, taught.rows)) if rules.has_positive else None,
         shared=shared,
-        understood=understood,
+        sentence_encoder=sentence_encoder,
         pictures=_pictures(work, taught, seed)[1],
     )
 
 
-def _trained(work: Work, taught: "_Taught", seed: int) -> tuple[Training, Shared | None, Understood | None]:
+def _trained(
+    work: Work, taught: "_Taught", seed: int
+) -> tuple[Training, Shared | None, SentenceEncoderChoice | None]:
     """Train in the way that the line file says, or in two ways; return what serves better, and what decided."""
     if work.spec.train.share != "alone":
         return *_trained_at_site(work, taught, seed), None
     if work.spec.train.sentences != "never":
-        training, understood = _trained_on_texts(work, taught, seed)
-        return training, None, understood
+        training, sentence_encoder = _trained_on_texts(work, taught, seed)
+        return training, None, sentence_encoder
     return _train(work, taught, seed), None, None
 
 
-def _trained_on_texts(work: Work, taught: "_Taught", seed: int) -> tuple[Training, Understood]:
+def _trained_on_texts(work: Work, taught: "_Taught", seed: int) -> tuple[Training, SentenceEncoderChoice]:
     """Train with an encoder of sentences, without, or both ways."""
     if not any(column.type == "text" for column in feature_columns(work.spec, work.dataset)):
         raise SpecError(
@@ -130,9 +132,11 @@ def _trained_on_texts(work: Work, taught: "_Taught", seed: int) -> tuple[Trainin
         )
     choice, labels = work.spec.train.sentences, len(taught.rows)
     if choice == "always":
-        return _train(work, taught, seed, with_sentences=True), Understood(choice="sentences", labels=labels)
+        return _train(work, taught, seed, with_sentences=True), SentenceEncoderChoice(
+            choice="sentences", labels=labels
+        )
     if labels > FEW_LABELS:
-        return _train(work, taught, seed), Understood(choice="grams", labels=labels)
+        return _train(work, taught, seed), SentenceEncoderChoice(choice="grams", labels=labels)
     without, training = _train(work, taught, seed), _train(work, taught, seed, with_sentences=True)
     groups = _groups_of(work)
     found = compare(
@@ -143,7 +147,7 @@ def _trained_on_texts(work: Work, taught: "_Taught", seed: int) -> tuple[Trainin
     )
     # Not by more than a standard error: of few labels that is wide, and on the tables of the benchmark it was better or as good.
     is_better = found.gain > 0
-    return training if is_better else without, Understood(
+    return training if is_better else without, SentenceEncoderChoice(
         choice="sentences" if is_better else "grams",
         labels=labels,
         compared=found.rows,
@@ -345,7 +349,7 @@ def _encoded(
     artifacts = work.factory.artifacts
     kept = work.factory.features_of
     encoder = learn(
-        features, columns, look, partial(sentences_of, artifacts=artifacts) if with_sentences else None
+        features, columns, look, partial(sentence_encoder_of, artifacts=artifacts) if with_sentences else None
     )
     return encoder, encode_table(encoder, features, readers=readers_of(encoder, artifacts.get, kept))
 

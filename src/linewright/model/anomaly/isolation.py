@@ -5,8 +5,8 @@ from typing import Any
 import numpy as np
 from sklearn.ensemble import IsolationForest
 
+from linewright.model.families.anomaly.fitted import Isolation
 from linewright.model.families.forest import Forest
-from linewright.model.families.oddity.fitted import Isolation
 from linewright.model.families.tree_arrays import to_grown
 from linewright.model.tasks.links import Floats, Matrix
 

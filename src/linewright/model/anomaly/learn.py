@@ -12,9 +12,9 @@ from linewright.engine.context import Progress
 from linewright.errors import SpecError
 from linewright.model.anomaly.isolation import grow
 from linewright.model.facts import Executed, MemberOf, Trial
-from linewright.model.families.oddity.fitted import Method, Nearest, OddityFitted, OddityNative
-from linewright.model.families.oddity.ladder import Ladder, learn_ladder
-from linewright.model.families.oddity.prepared import prepare, typical_row
+from linewright.model.families.anomaly.empirical_cdf import EmpiricalCdf, learn_cdf
+from linewright.model.families.anomaly.fitted import Method, Nearest, OddityFitted, OddityNative
+from linewright.model.families.anomaly.prepared import prepare, typical_row
 from linewright.model.metrics.definitions import metric
 from linewright.model.metrics.estimate import measure_of, spreads
 from linewright.model.reasons import ChosenReason, FoundMost, NothingFaulty
@@ -32,7 +32,7 @@ BANK, CELLS = 2_000, 400_000
 """Good rows that a model of distances keeps, and the most numbers that it has: of wide tables fewer rows, but at least `FEWEST_KEPT`."""
 FEWEST_KEPT = 200
 NEIGHBOURS = 5
-_FORGET = Ladder(at=(0.0,), share=(0.0,), scale=1.0)
+_FORGET = EmpiricalCdf(at=(0.0,), share=(0.0,), scale=1.0)
 Fold = tuple[NDArray[np.int64], NDArray[np.int64]]
 Rows = NDArray[np.int64]
 
@@ -110,10 +110,10 @@ def learn_anomaly(rows: TaughtRows, *, report: Callable[[Progress], None]) -> Le
     family: Family = next(one for one in families if one == trials[0].family)
     good = np.flatnonzero(is_kept & ~rows.is_faulty)
     final = fitted(family, good)
-    ladder = learn_ladder(oddity[good][np.isfinite(oddity[good])])
-    whole = OddityFitted(replace(final.native, ladder=ladder))
+    cdf = learn_cdf(oddity[good][np.isfinite(oddity[good])])
+    whole = OddityFitted(replace(final.native, cdf=cdf))
     score = np.full(len(rows.x), np.nan)
-    score[good] = ladder.scores(oddity[good])
+    score[good] = cdf.scores(oddity[good])
     places = np.flatnonzero(is_kept & rows.is_faulty)
     score[places] = whole.scores(rows.x[places])[:, 1]
     return Learned(
@@ -242,7 +242,7 @@ def _fitted(family: Family, rows: TaughtRows, taken: Rows) -> OddityFitted:
             width=rows.x.shape[1],
             prepared=prepared,
             method=_method(family, numbers, rows.seed),
-            ladder=_FORGET,
+            cdf=_FORGET,
             typical=typical_row(x, rows.categorical),
         )
     )

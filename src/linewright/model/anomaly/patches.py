@@ -20,9 +20,9 @@ from onnx import TensorProto, helper, numpy_helper
 from linewright.engine.context import Progress
 from linewright.model.anomaly.learn import Learned, reason_of, require_good, trial_of
 from linewright.model.facts import Executed, MemberOf
-from linewright.model.families.oddity.fitted import Given, OddityFitted, OddityNative
-from linewright.model.families.oddity.ladder import learn_ladder
-from linewright.model.families.oddity.prepared import Prepared
+from linewright.model.families.anomaly.empirical_cdf import learn_cdf
+from linewright.model.families.anomaly.fitted import Given, OddityFitted, OddityNative
+from linewright.model.families.anomaly.prepared import Prepared
 from linewright.model.tasks.links import Matrix
 
 BANK, DRAWN = 6_000, 60_000
@@ -110,7 +110,7 @@ def learn_patches(rows: TaughtPictures, read: Read, *, report: Callable[[Progres
             typical.append(found)
     is_known = np.isfinite(oddity)
     require_good(int((is_known & ~rows.is_faulty).sum()))
-    ladder = learn_ladder(oddity[is_known & ~rows.is_faulty])
+    cdf = learn_cdf(oddity[is_known & ~rows.is_faulty])
     settings = {"grid": rows.grid, "numbers": bank.shape[1], "bank": len(bank), "oddest": oddest}
     trial = trial_of(NAME, oddity[is_known], rows.is_faulty[is_known], settings=settings, seed=rows.seed)
     native = OddityNative(
@@ -118,7 +118,7 @@ def learn_patches(rows: TaughtPictures, read: Read, *, report: Callable[[Progres
         width=each,
         prepared=Prepared(numbers=(), centre=(), factor=(), levels=()),
         method=Given(parts=tuple(range(each)), oddest=oddest),
-        ladder=ladder,
+        cdf=cdf,
         typical=tuple(np.median(typical, axis=0).astype(np.float64).tolist()),
     )
     return LearnedPatches(
@@ -131,7 +131,7 @@ def learn_patches(rows: TaughtPictures, read: Read, *, report: Callable[[Progres
                 (trial,), faulty=int((is_known & rows.is_faulty).sum()), rows=int(is_known.sum())
             ),
             executed=Executed(folds=1, of=1, members=(MemberOf(trial=NAME, weight=1.0, rounds=0),)),
-            score=np.where(is_known, ladder.scores(np.nan_to_num(oddity)), np.nan),
+            score=np.where(is_known, cdf.scores(np.nan_to_num(oddity)), np.nan),
             rows=len(taught),
         ),
     )

@@ -64,7 +64,10 @@ def _statements(facts: CardFacts, others: int) -> tuple[Statement, ...]:
         (trained.sample, say("leaderboard.sample", cited, found=trained.sample)),
         (trained.recent, say("leaderboard.recent", cited, found=trained.recent, task=trained.task)),
         (trained.shared, say("leaderboard.shared", cited, found=trained.shared)),
-        (trained.understood, say("leaderboard.understood", cited, found=trained.understood)),
+        (
+            trained.sentence_encoder,
+            say("leaderboard.sentence_encoder", cited, found=trained.sentence_encoder),
+        ),
         (trained.pictures, say("leaderboard.pictures", cited, found=trained.pictures)),
         (True, say("leaderboard.losses", cited)),
         (is_squared, say("leaderboard.squared", cited, rmse=measured.get("rmse"))),

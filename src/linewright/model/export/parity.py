@@ -8,7 +8,7 @@ import numpy.typing as npt
 
 from linewright.errors import SpecError, Terminal
 from linewright.model.facts import Parity
-from linewright.model.families.oddity.fitted import OddityFitted
+from linewright.model.families.anomaly.fitted import OddityFitted
 from linewright.model.families.onnx_model import WholeFitted
 from linewright.model.families.reference_outputs import unit_of
 from linewright.model.families.trainer import Fitted

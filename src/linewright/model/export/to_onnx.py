@@ -15,15 +15,15 @@ import numpy as np
 from onnx import TensorProto
 
 from linewright.errors import Terminal
-from linewright.model.export.oddity_graph import oddity_to_onnx
+from linewright.model.export.anomaly_graph import oddity_to_onnx
 from linewright.model.export.onnx_writer import Graph, answer, write_forest, write_scores
+from linewright.model.families.anomaly.fitted import OddityFitted
 from linewright.model.families.ensemble import EnsembleFitted, Member
 from linewright.model.families.fitted import Fitted
 from linewright.model.families.forest import fused
 from linewright.model.families.hazard import HazardFitted
 from linewright.model.families.lightgbm import BoostedFitted
 from linewright.model.families.linear import BEND, FAR, LinearFitted, LinearNative
-from linewright.model.families.oddity.fitted import OddityFitted
 from linewright.model.families.onnx_model import WholeFitted
 from linewright.model.families.trainer import read_native
 from linewright.model.families.tree_arrays import OPINION, GrownFitted

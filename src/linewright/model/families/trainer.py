@@ -14,13 +14,13 @@ from msgspec.structs import replace
 
 from linewright.errors import Corrupt
 from linewright.model.facts import Task
+from linewright.model.families.anomaly.fitted import OddityFitted, OddityNative
 from linewright.model.families.ensemble import EnsembleFitted, EnsembleNative, Member
 from linewright.model.families.fitted import Fitted
 from linewright.model.families.hazard import HazardFitted, HazardNative
 from linewright.model.families.lightgbm import Boosted, BoostedFitted, BoostedNative
 from linewright.model.families.lightgbm_format import wider_text
 from linewright.model.families.linear import Linear, LinearFitted, LinearNative
-from linewright.model.families.oddity.fitted import OddityFitted, OddityNative
 from linewright.model.families.onnx_model import WholeFitted, WholeNative
 from linewright.model.families.tree_arrays import GrownFitted, GrownNative
 from linewright.model.families.xgboost import XGBoost, XGBoostFitted, XGBoostNative

@@ -17,14 +17,14 @@ from numpy.typing import NDArray
 from linewright.data.facts import RowSql
 from linewright.errors import Corrupt, RequestError, Terminal
 from linewright.features.facts import Encoder, Raw
+from linewright.model.column_readers import readers_of
 from linewright.model.explanation_text import cannot_be_explained
 from linewright.model.facts import Calibration, CalibrationMethod, Package, RequestColumn, Trained
+from linewright.model.onnx.anomaly_explanation import heat_maps, typical_of, why_odd
 from linewright.model.onnx.contributions import Explainer, open_explainer, sources_of, to_answers
 from linewright.model.onnx.list_contributions import ListExplainer
 from linewright.model.onnx.session import LISTS_AT_ONCE, ROWS_AT_ONCE, Graph, Input, open_graph
-from linewright.model.onnx.typical import heat_maps, typical_of, why_odd
 from linewright.model.pictures import Files, KeptBy, PictureReader
-from linewright.model.readers import readers_of
 from linewright.model.tasks import task
 from linewright.model.tasks.explore import explored
 from linewright.model.tasks.links import HAZARD
@@ -148,7 +148,7 @@ class Model:
             ``score``, in the unit that ``score_unit`` names: ``log-odds`` of the positive class; a ``log-weight`` by class,
             of which the probabilities are the softmax; or ``value``, the prediction. ``base``: the score that knows no
             column. ``contributions`` by column, which add up with the base to the score within 1e-6 of the largest of them.
-            Of anomalies they need not add up (`model.onnx.typical`). For trees exact Shapley values (see `model.onnx.shapley`), for linear
+            Of anomalies they need not add up (`model.onnx.anomaly_explanation`). For trees exact Shapley values (see `model.onnx.shapley`), for linear
             models what differs from the mean row; a column that the model does not read has none, and days between two columns have an own
             entry. Of a list, by item, what each item of the history added to its score; the base is what popularity adds.
 

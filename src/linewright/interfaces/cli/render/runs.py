@@ -34,7 +34,7 @@ def run_text(ran: RunResult) -> str:
             *([f"  model    {ran.model}"] if ran.model else []),
             *([f"  rows     {ran.sample}"] if ran.sample else []),
             *([f"  sites    {ran.shared}"] if ran.shared else []),
-            *([f"  texts    {ran.understood}"] if ran.understood else []),
+            *([f"  texts    {ran.sentence_encoder}"] if ran.sentence_encoder else []),
             *([f"  pictures {ran.pictures}"] if ran.pictures else []),
             *([f"  lists    {_lists_text(ran.lists)}"] if ran.lists else []),
             *(f"  sql      {said}" for said in (sql_in_words(ran.row_sql) if ran.row_sql else ())),

@@ -12,9 +12,9 @@ import numpy as np
 import onnxruntime
 
 from linewright.errors import Terminal
-from linewright.features.facts import Sentences, Text
+from linewright.features.facts import SentenceEncoder, Text
 from linewright.features.text import TextReader
-from linewright.model.last_numbers import LastNumbers, Numbers
+from linewright.model.numbers_cache import Numbers, NumbersCache
 from linewright.model.onnx.session import check_graph, open_session
 from linewright.store.protocols import Artifacts
 from linewright.store.values import digest_of
@@ -39,7 +39,7 @@ class SentenceReader:
         Returns the bytes of the encoder.
     """
 
-    def __init__(self, text: Text, sentences: Sentences, files: Files) -> None:
+    def __init__(self, text: Text, sentences: SentenceEncoder, files: Files) -> None:
         self._grams, self._sentences, self._files = TextReader(text), sentences, files
         self.missing: Numbers = np.concatenate(
             [self._grams.missing, np.zeros((1, sentences.width), dtype=np.float32)], axis=1
@@ -101,10 +101,10 @@ def plugin() -> Any:
         ) from error
 
 
-def sentences_of(text: Text, artifacts: Artifacts) -> tuple[Sentences, SentenceReader]:
+def sentence_encoder_of(text: Text, artifacts: Artifacts) -> tuple[SentenceEncoder, SentenceReader]:
     """Return how the texts of a column become numbers by the encoder of the extra; its bytes are kept."""
     made = plugin()
-    found = Sentences(
+    found = SentenceEncoder(
         column=text.column,
         model=artifacts.put(made.graph()),
         tokenizer=artifacts.put(made.tokenizer()),
@@ -113,7 +113,7 @@ def sentences_of(text: Text, artifacts: Artifacts) -> tuple[Sentences, SentenceR
     return found, SentenceReader(text, found, artifacts.get)
 
 
-_SEEN = LastNumbers[str](MOST_KEPT)
+_SEEN = NumbersCache[str](MOST_KEPT)
 
 
 _OPENED: dict[tuple[str, str], _Encoder] = {}

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 _SMALLEST = 1e-15
 
 
-class TwoWays(NamedTuple):
+class Comparison(NamedTuple):
     """How two trainings predicted the rows that both of them held out."""
 
     rows: int
@@ -32,7 +32,7 @@ def compare(
     other: NDArray[np.float64],
     target: NDArray[Any],
     units: NDArray[Any] | None = None,
-) -> TwoWays:
+) -> Comparison:
     """Compare the scores of two trainings, row by row, or unit by unit.
 
     Parameters
@@ -54,7 +54,7 @@ def compare(
 
 def compare_losses(
     losses: NDArray[np.float64], other: NDArray[np.float64], units: NDArray[Any] | None = None
-) -> TwoWays:
+) -> Comparison:
     """Compare the losses of two trainings, each of shape (n,) with NaN for rows of no fold; see `compare`."""
     known = np.isfinite(losses) & np.isfinite(other)
     first, second = losses[known], other[known]
@@ -64,7 +64,7 @@ def compare_losses(
     sums = np.bincount(of, weights=difference - gain) if len(difference) else np.empty(0)
     many = len(sums)
     error = sqrt(float((sums**2).sum()) * many / (many - 1)) / len(difference) if many > 1 else float("inf")
-    return TwoWays(
+    return Comparison(
         rows=len(difference),
         loss=float(first.mean()) if len(first) else None,
         other_loss=float(second.mean()) if len(second) else None,

@@ -10,7 +10,7 @@ _CLOSEST = 1e-4
 """Knots are apart by so much of their range, and by so much: rounding moves a score by less than 1e-5."""
 
 
-class Ladder(msgspec.Struct, frozen=True, kw_only=True):
+class EmpiricalCdf(msgspec.Struct, frozen=True, kw_only=True):
     """Shares of good rows, straight between knots; above the last a score still rises, towards 1."""
 
     at: tuple[float, ...]
@@ -30,7 +30,7 @@ class Ladder(msgspec.Struct, frozen=True, kw_only=True):
 
         Examples
         --------
-        >>> Ladder(at=(1.0, 2.0), share=(0.0, 0.5), scale=1.0).scores(np.array([0.0, 1.5, 2.0, 3.0])).tolist()
+        >>> EmpiricalCdf(at=(1.0, 2.0), share=(0.0, 0.5), scale=1.0).scores(np.array([0.0, 1.5, 2.0, 3.0])).tolist()
         [0.0, 0.25, 0.5, 0.75]
         """
         start, inverse, rise = self.steps()
@@ -39,12 +39,12 @@ class Ladder(msgspec.Struct, frozen=True, kw_only=True):
         return inside + (1 - self.share[-1]) * (beyond / (1 + beyond))
 
 
-def learn_ladder(oddity: Floats) -> Ladder:
+def learn_cdf(oddity: Floats) -> EmpiricalCdf:
     """Learn the shares from how odd good rows are that the model did not learn from.
 
     Examples
     --------
-    >>> learn_ladder(np.array([3.0, 1.0, 2.0])).share
+    >>> learn_cdf(np.array([3.0, 1.0, 2.0])).share
     (0.0, 0.25, 0.5)
     """
     ordered = np.sort(oddity)
@@ -62,7 +62,7 @@ def learn_ladder(oddity: Floats) -> Ladder:
     chosen.reverse()
     share = first[chosen] / (len(ordered) + 1)
     middle = float(ordered[len(ordered) // 2])
-    return Ladder(
+    return EmpiricalCdf(
         at=tuple(values[chosen].tolist()),
         share=tuple((share - share[0]).tolist()),
         scale=max(float(values[-1]) - middle, 10 * gap),

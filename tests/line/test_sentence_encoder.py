@@ -97,7 +97,7 @@ THINGS = [
     "plate",
     "bottle",
     "bucket",
-    "ladder",
+    "cdf",
     "drill",
     "saw",
     "brush",
@@ -189,7 +189,7 @@ def learned(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Factory,
 def test_the_folds_decide_and_the_card_says_why(learned):
     """Words that a model has not seen mean something to who has read other texts."""
     factory, ran = learned
-    found = trained(factory, ran).understood
+    found = trained(factory, ran).sentence_encoder
 
     assert found is not None
     assert "sentences" == found.choice
@@ -239,7 +239,7 @@ def test_a_line_without_the_word_stays_as_it_was(learned, tmp_path):
         text = factory.path_of(LINE).read_text().replace("train: {", "train: {sentences: never, ")
         changed = parse_line(text, name=str(factory.path_of(LINE)))
 
-        assert trained(factory, ran).understood is None
+        assert trained(factory, ran).sentence_encoder is None
         assert () == factory.metadata.get(ran.digest, Package).encoder.sentences
         assert () == make_plan(factory, changed).changes
     roc = {one.name: one.value for one in ran.metrics}["roc_auc"]
@@ -251,7 +251,7 @@ def test_many_labels_need_no_encoder(tmp_path, monkeypatch):
     """With them grams are as good, and take a hundredth of the time."""
     monkeypatch.setattr("linewright.line.steps.train.FEW_LABELS", 50)
     with Factory.create(written(tmp_path / "factory", "auto")) as factory:
-        found = trained(factory, execute_inline(factory, LINE)).understood
+        found = trained(factory, execute_inline(factory, LINE)).sentence_encoder
 
     assert found is not None
     assert ("grams", 0) == (found.choice, found.compared)

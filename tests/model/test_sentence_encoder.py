@@ -5,8 +5,8 @@ import pytest
 
 from linewright.errors import Corrupt
 from linewright.features.learn_text import learn_text
-from linewright.line.steps.two_ways import compare
-from linewright.model.sentences import SentenceReader, sentences_of
+from linewright.line.steps.compare_trainings import compare
+from linewright.model.sentence_encoder import SentenceReader, sentence_encoder_of
 from linewright.plugins import minilm
 from linewright.store.local import LocalArtifacts
 
@@ -15,7 +15,7 @@ from linewright.store.local import LocalArtifacts
 def reader(tmp_path_factory) -> SentenceReader:
     artifacts = LocalArtifacts(tmp_path_factory.mktemp("bytes"))
     text = learn_text("text", sorted(["a fast car", "a quick ride", "a bowl of soup"]), rows=3)
-    return sentences_of(text, artifacts)[1]
+    return sentence_encoder_of(text, artifacts)[1]
 
 
 def test_texts_that_mean_the_same_are_near(reader):

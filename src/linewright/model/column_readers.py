@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from linewright.errors import Terminal
 from linewright.features.facts import Encoder
 from linewright.model.pictures import Files, KeptBy, PictureReader, picture_readers
-from linewright.model.sentences import SentenceReader
+from linewright.model.sentence_encoder import SentenceReader
 
 
 def readers_of(

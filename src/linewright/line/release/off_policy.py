@@ -13,7 +13,7 @@ from linewright.line.factory import Factory
 from linewright.line.record.registry import lists_valued
 from linewright.line.run_context import Work
 from linewright.line.spec import LineSpec
-from linewright.model.evaluate.list_value import FEWEST_LISTS, ShownList, value_of_lists
+from linewright.model.evaluate.off_policy import FEWEST_LISTS, ShownList, value_of_lists
 from linewright.model.facts import ListsValued, ListValue, Package, Trained
 from linewright.model.package.model import Model, load
 from linewright.model.tasks.explore import pools

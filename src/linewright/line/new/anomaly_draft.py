@@ -15,7 +15,7 @@ from linewright.text.quoting import quoted, quoted_sentence
 TASK = "anomaly"
 
 
-class OddRows(NamedTuple):
+class LabelledRows(NamedTuple):
     """A table as the checks of two classes look at it, and its label as the line file says it."""
 
     frame: pl.DataFrame
@@ -35,7 +35,7 @@ class OddRows(NamedTuple):
         return replace(profile, columns=columns, order="")
 
 
-def odd_rows(frame: pl.DataFrame, given: GivenRoles) -> OddRows:
+def with_labels(frame: pl.DataFrame, given: GivenRoles) -> LabelledRows:
     """Return a table each of whose rows has a label.
 
     Raises
@@ -54,7 +54,7 @@ def odd_rows(frame: pl.DataFrame, given: GivenRoles) -> OddRows:
     if not name:
         says = "# label: {column: COLUMN, positive: VALUE}"
         because = "if a column says which rows are known to be faulty: they are left out of what is learned, and measured by"
-        return OddRows(
+        return LabelledRows(
             _alternating(frame, UNNAMED),
             replace(given, label=UNNAMED, positive=None),
             says,
@@ -83,14 +83,14 @@ def odd_rows(frame: pl.DataFrame, given: GivenRoles) -> OddRows:
     known = int((filled == faulty).sum())
     because = f"{known:,} rows are known to be faulty; those without a label count as {good!r}"
     if not known or known == len(filled):
-        return OddRows(
+        return LabelledRows(
             _alternating(frame, name),
             replace(given, label=name, positive=None),
             label,
             because,
             is_labelled=False,
         )
-    return OddRows(
+    return LabelledRows(
         frame.with_columns(filled),
         replace(given, label=name, positive=faulty),
         label,

@@ -6,11 +6,11 @@ from onnx import TensorProto
 
 from linewright.errors import Terminal
 from linewright.model.export.onnx_writer import Graph, answer, write_forest
-from linewright.model.families.oddity.fitted import NEAREST, Given, Isolation, Nearest, OddityFitted
-from linewright.model.families.oddity.ladder import Ladder
-from linewright.model.families.oddity.prepared import FAR, LEVEL, Prepared
+from linewright.model.families.anomaly.empirical_cdf import EmpiricalCdf
+from linewright.model.families.anomaly.fitted import NEAREST, Given, Isolation, Nearest, OddityFitted
+from linewright.model.families.anomaly.prepared import FAR, LEVEL, Prepared
 from linewright.model.families.tree_arrays import GrownFitted
-from linewright.model.onnx.typical import ODD, TYPICAL
+from linewright.model.onnx.anomaly_explanation import ODD, TYPICAL
 
 
 def oddity_to_onnx(fitted: OddityFitted) -> bytes:
@@ -32,7 +32,7 @@ def oddity_to_onnx(fitted: OddityFitted) -> bytes:
             raise Terminal(
                 "a family that cannot be exported", where="ONNX export", found=type(method).__name__
             )
-    odd = _climbed(graph, native.ladder, found)
+    odd = _climbed(graph, native.cdf, found)
     both = graph.add("Concat", graph.add("Sub", graph.constant([1.0]), odd), odd, axis=1)
     answer(graph, both, ())
     graph.metadata[TYPICAL] = msgspec.json.encode(native.typical).decode()
@@ -73,15 +73,15 @@ def _distance(graph: Graph, bank: np.ndarray, neighbours: int, rows: str) -> str
     return graph.add("ReduceMean", graph.add("Sqrt", apart), axes=[1], keepdims=1)
 
 
-def _climbed(graph: Graph, ladder: Ladder, oddity: str) -> str:
-    """Say `Ladder.scores`: [n, 1]."""
-    past = graph.add("Sub", oddity, graph.constant([ladder.at[-1]]))
-    beyond = graph.add("Max", graph.add("Div", past, graph.constant([ladder.scale])), graph.constant(0.0))
+def _climbed(graph: Graph, cdf: EmpiricalCdf, oddity: str) -> str:
+    """Say `EmpiricalCdf.scores`: [n, 1]."""
+    past = graph.add("Sub", oddity, graph.constant([cdf.at[-1]]))
+    beyond = graph.add("Max", graph.add("Div", past, graph.constant([cdf.scale])), graph.constant(0.0))
     share = graph.add("Div", beyond, graph.add("Add", beyond, graph.constant([1.0])))
-    rest = graph.add("Mul", share, graph.constant([1 - ladder.share[-1]]))
-    if len(ladder.at) == 1:
+    rest = graph.add("Mul", share, graph.constant([1 - cdf.share[-1]]))
+    if len(cdf.at) == 1:
         return rest
-    start, inverse, rise = ladder.steps()
+    start, inverse, rise = cdf.steps()
     done = graph.add("Mul", graph.add("Sub", oddity, graph.constant(start)), graph.constant(inverse))
     inside = graph.add("Clip", done, graph.constant(0.0), graph.constant(1.0))
     return graph.add("Add", graph.add("MatMul", inside, graph.constant(rise[:, np.newaxis])), rest)

@@ -11,12 +11,12 @@ Numbers = NDArray[np.float32]
 K = TypeVar("K")
 
 
-class LastNumbers(Generic[K]):
+class NumbersCache(Generic[K]):
     """Numbers by a key; the least recently used give way. Safe to use from several threads.
 
     Examples
     --------
-    >>> kept = LastNumbers[str](most_bytes=8)
+    >>> kept = NumbersCache[str](most_bytes=8)
     >>> kept.put("a", np.ones(2, np.float32)); kept.put("b", np.zeros(2, np.float32))
     >>> kept.get("a"), kept.get("b").tolist()
     (None, [0.0, 0.0])

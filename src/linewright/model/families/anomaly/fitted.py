@@ -8,8 +8,8 @@ import numpy.typing as npt
 
 from linewright.errors import Corrupt
 from linewright.model.facts import Task
-from linewright.model.families.oddity.ladder import Ladder
-from linewright.model.families.oddity.prepared import Prepared
+from linewright.model.families.anomaly.empirical_cdf import EmpiricalCdf
+from linewright.model.families.anomaly.prepared import Prepared
 from linewright.model.families.tree_arrays import GrownFitted, GrownNative, added_up
 from linewright.model.tasks.links import ODDITY, Floats, Matrix
 
@@ -58,7 +58,7 @@ class OddityNative(msgspec.Struct, frozen=True, kw_only=True, tag="oddity", tag_
     """Columns of the matrix that it reads."""
     prepared: Prepared
     method: Method
-    ladder: Ladder
+    cdf: EmpiricalCdf
     typical: tuple[float, ...]
     """What each column of the matrix is in a typical good row."""
 
@@ -76,14 +76,14 @@ class OddityFitted:
 
     def __init__(self, native: OddityNative) -> None:
         self.native = native
-        prepared, method, ladder = native.prepared, native.method, native.ladder
+        prepared, method, cdf = native.prepared, native.method, native.cdf
         used = {*prepared.numbers, *(column for column, _ in prepared.levels)}
         fits = (
             len(prepared.numbers) == len(prepared.centre) == len(prepared.factor)
             and all(0 <= column < native.width for column in used)
             and len(native.typical) == native.width
-            and 0 < len(ladder.at) == len(ladder.share)
-            and all(low < high for low, high in zip(ladder.at, ladder.at[1:], strict=False))
+            and 0 < len(cdf.at) == len(cdf.share)
+            and all(low < high for low, high in zip(cdf.at, cdf.at[1:], strict=False))
         )
         self._trees = GrownFitted(method.trees).forest() if isinstance(method, Isolation) else None
         if isinstance(method, Isolation):
@@ -106,10 +106,9 @@ class OddityFitted:
 
     def scores(self, x: Matrix) -> Floats:
         """Return the share of good rows that are less odd than each row, after 1 less that share, shape (n, 2)."""
-        step = max(1, _AT_ONCE // max(len(self.bank), len(self.native.ladder.at), 512))
+        step = max(1, _AT_ONCE // max(len(self.bank), len(self.native.cdf.at), 512))
         parts = [
-            self.native.ladder.scores(self.oddity(x[start : start + step]))
-            for start in range(0, len(x), step)
+            self.native.cdf.scores(self.oddity(x[start : start + step])) for start in range(0, len(x), step)
         ]
         return ODDITY.to_scores(np.concatenate([np.empty(0), *parts]))
 
