@@ -9,10 +9,12 @@ import polars as pl
 import pytest
 import stores
 
+from linewright.client import Client
 from linewright.data.dataset.version import read_dataset
 from linewright.data.facts import Dataset
 from linewright.errors import RequestError, SpecError
 from linewright.line.factory import Factory
+from linewright.line.loop.worker import tend_inline
 from linewright.line.predict.batch import predict_file
 from linewright.line.predict.replay import replay_prediction
 from linewright.line.predict.rows_by_series import series_known
@@ -26,6 +28,8 @@ from linewright.serve.rows.known_series import KnownSeries
 from linewright.serve.rows.series_sums import SumRow
 from linewright.text.lists import read_numbers
 from linewright.text.newest_values import NewestValues
+from linewright.watch.facts import Watched
+from linewright.worlds.endpoint import endpoint
 
 LEVELS = "reconcile: bottom_up, levels: [[region], []]"
 
@@ -262,3 +266,23 @@ def test_a_sum_of_too_many_series_is_refused(factory: Factory, monkeypatch):
 
     with pytest.raises(RequestError, match="a sum of too many series"):
         try_row(factory, stores.LINE, {})
+
+
+def test_sums_are_no_drift_of_the_series(tmp_path: Path):
+    """A dashboard that asks for totals would else look like stores that sell many times as much, and start trainings."""
+    made, clock = make(tmp_path / "factory")
+    path = made.path_of(stores.LINE)
+    path.write_text(path.read_text().replace("{every: 1d}", "{every: 1d, drift: {windows: 1}}"))
+    names = sales().select("region", "store").unique(maintain_order=True).to_dicts()
+    with made:
+        execute_inline(made, stores.LINE)
+        with endpoint(made) as url, Client(url) as client:
+            client.predict(stores.LINE, names * 12)
+            client.predict(stores.LINE, [{}] * 100)
+            client.predict(stores.LINE, [{"region": 1}] * 100)
+        clock.at += timedelta(days=1)
+        tend_inline(made, stores.LINE)
+        (watched,) = made.metadata.events(Watched, line=stores.LINE)
+
+    assert () == watched.findings
+    assert 12 * len(names) == watched.n

@@ -43,6 +43,16 @@ class Prediction(msgspec.Struct, frozen=True, kw_only=True):
     """``buffered``: survives the kill of any process; ``durable``: survives power loss."""
     via: Literal["endpoint", "batch", "replay"] = "endpoint"
 
+    @property
+    def is_sum(self) -> bool:
+        """Whether it is a sum of forecasts: its row is that of no series."""
+        return "values" in self.answer
+
+    @property
+    def is_judged(self) -> bool:
+        """Whether it says how a model does: a list that chance made says nothing of it, a sum nothing of the series that models learn from."""
+        return not self.is_sum and not self.answer.get("explored")
+
 
 class LoggedAnswer(msgspec.Struct, frozen=True, kw_only=True):
     """What lists show of a `Prediction`: all but the row, which takes longest to read."""

@@ -224,7 +224,7 @@ def _count(closing: Closing, reference: Reference, sensors: Readings) -> tuple[W
     records = _until(closing.factory, spec.line, position, closing.end)
     while batch := list(islice(records, _BATCH)):
         sensors.add(batch)
-        ours = [one for one in batch if one.digest == model.digest]
+        ours = [one for one in batch if one.digest == model.digest and one.is_judged]
         if ours:
             columns = scorer.read([one.row for one in ours])
             tally.add(

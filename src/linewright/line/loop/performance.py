@@ -54,7 +54,7 @@ def performance_of(closing: Closing) -> Performance | None:
     total, answers, labels, made = 0, list[dict[str, Any]](), list[str | float](), list[str]()
     priced: dict[str, list[float]] = {name: [] for name in needed}
     for record, known in pairs:
-        if record.digest == closing.model.digest and not record.answer.get("explored"):
+        if record.digest == closing.model.digest and record.is_judged:
             total += 1
             # A row that was sent without its amount cannot be priced: it counts as one whose label is not known.
             amounts = {name: as_amount(record.row.get(name)) for name in needed}

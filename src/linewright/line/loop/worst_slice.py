@@ -223,7 +223,7 @@ def _logged(factory: Factory, alert: Alerted, windows: Sequence[Watched]) -> Ite
         known_by=factory.now(), after=before, until=windows[-1].position
     )
     for record, _ in found:
-        if record.digest == alert.package and record.row and record.at >= alert.since:
+        if record.digest == alert.package and record.row and record.is_judged and record.at >= alert.since:
             yield record
 
 
@@ -245,7 +245,13 @@ def _labelled(factory: Factory, alert: Alerted) -> Iterable[tuple[Prediction, st
     )
     for record, label in found:
         is_then = arrived or start <= record.at < end
-        if label is not None and is_then and record.digest == alert.package and record.row:
+        if (
+            label is not None
+            and is_then
+            and record.digest == alert.package
+            and record.row
+            and record.is_judged
+        ):
             yield record, str(label.label)
 
 

@@ -84,7 +84,7 @@ def served_rows(
     found = [
         (record, truth)
         for record, truth in factory.labels_of(spec.line).labelled(known_by=as_of)
-        if (truth is not None) == is_known and (is_known or record.at <= as_of)
+        if (truth is not None) == is_known and (is_known or record.at <= as_of) and not record.is_sum
     ]
     rows: list[dict[str, Any]] = []
     is_text = cache(partial(_has_key_of_text, factory))

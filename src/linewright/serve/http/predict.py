@@ -273,7 +273,7 @@ def _append(loaded: Loaded, log: PredictionLog, records: list[Prediction], *, du
     # What no log has is not mirrored: a copy is without its row, which the log has.
     if loaded.shadow is not None and loaded.mirrors is not None and loaded.tried is not None:
         # A sum is made of other rows, which no copy has.
-        single = [one for one in records if "values" not in one.answer]
+        single = [one for one in records if not one.is_sum]
         loaded.mirrors.offer(loaded.line, loaded.shadow, loaded.tried, single, size)
 
 
