@@ -243,6 +243,23 @@ def test_only_items_of_the_table_are_listed_and_a_run_reads_it_again(tmp_path: P
     assert "R0" == level
 
 
+def test_what_is_out_of_stock_is_no_merit_of_the_champion(tmp_path: Path):
+    """Its lists had an eighth more items to be right with, so that it would list for ever what nobody can have."""
+    factory, _ = shop.make_shop(tmp_path / "factory")
+    every = [shop.item(kind, number) for kind in range(shop.KINDS) for number in range(shop.OF_KIND)]
+    allow(factory, every)
+    path = factory.path_of(shop.LINE)
+    path.write_text(path.read_text() + "gates: [{beats: champion, margin: -0.03}]\n")
+    with factory:
+        execute_inline(factory, shop.LINE)
+        pl.DataFrame({"item": [one for one in every if not one.endswith("-0")]}).write_csv(
+            factory.root / "stock.csv"
+        )
+        ran = execute_inline(factory, shop.LINE)
+
+    assert ran.promoted, ran.because
+
+
 @pytest.mark.parametrize(
     ("items", "column", "match"),
     [

@@ -34,7 +34,7 @@ from linewright.model.metrics.predictions import say
 from linewright.model.metrics.time_blocks import blocks_in_time
 from linewright.model.package.model import Model, load
 from linewright.model.spec import BeatsGate, FairnessGate
-from linewright.model.tasks.item_lists import recoded
+from linewright.model.tasks.item_lists import recoded, with_only
 from linewright.model.tasks.threshold import choose_threshold
 from linewright.model.tasks.value import Amounts
 from linewright.model.train.scored_rows import from_bytes
@@ -273,7 +273,11 @@ def gate_step(work: Work) -> Certificate:
     if rival_scores is not None and champion is not None and champion.encoder.items:
         # Each model codes items by itself.
         more_items = tuple(sorted({*champion.encoder.items} - {*trained.encoder.items}))
-        rival_scores = recoded(rival_scores, champion.encoder.items, (*trained.encoder.listed, *more_items))
+        names = (*trained.encoder.listed, *more_items)
+        rival_scores = recoded(rival_scores, champion.encoder.items, names)
+        if (allowed := work.ingested.allowed) is not None:
+            # A champion earns nothing by what may not be listed any more.
+            rival_scores = with_only(rival_scores, {names.index(item) + 1 for item in {*allowed} & {*names}})
     asked = ask_test_rows(
         work,
         package,

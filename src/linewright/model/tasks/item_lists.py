@@ -1,6 +1,6 @@
 """The form of what a recommender says of rows: a matrix whose columns are ranks, so that it is cut by rows like any other scores."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -126,3 +126,21 @@ def recoded(scores: Floats, items: Sequence[str], others: Sequence[str]) -> Floa
     table = np.array([NOTHING, *(code[item] for item in items)])
     lists = ItemLists(scores)
     return np.hstack([table[lists.items.astype(np.int64)], scores[:, lists.ranks :]])
+
+
+def with_only(scores: Floats, codes: Collection[int]) -> Floats:
+    """Return lists without the items that have other codes; what stands behind one moves up.
+
+    Examples
+    --------
+    >>> with_only(np.array([[2, 5, 0.9, 0.3, 0.1, 0.2, 1, 9, 2]]), {5}).tolist()
+    [[5.0, 0.0, 0.3, 0.0, 0.2, 0.0, 1.0, 9.0, 2.0]]
+    """
+    lists = ItemLists(scores)
+    is_kept = np.isin(lists.items, [*codes])
+    order = np.argsort(~is_kept, axis=1, kind="stable")
+    parts = (
+        np.take_along_axis(np.where(is_kept, part, 0.0), order, axis=1)
+        for part in (lists.items, lists.values, lists.shares)
+    )
+    return np.hstack([*parts, scores[:, 3 * lists.ranks :]])
