@@ -1,6 +1,7 @@
 """What came of forecasts that were logged: newer values say it, so that no feedback is needed."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import lru_cache, partial
 from typing import Any
 
 import numpy as np
@@ -50,6 +51,9 @@ def settle(work: Work, dataset: str, spec: ForecastSpec) -> int:
     frame = read_dataset(work.metadata.get(dataset, Dataset), factory.artifacts, work.metadata)
     came = _came(work, frame, spec)
     kept = 0
+    known = lru_cache(1)(
+        partial(KnownSeries, get=factory.artifacts.get)
+    )  # sums of a day are of the same values
     for digest, records in waiting.items():
         package = work.metadata.get(digest, Package)
         window = package.encoder.window
@@ -59,7 +63,7 @@ def settle(work: Work, dataset: str, spec: ForecastSpec) -> int:
         read = converter(column, frozenset(package.missing))
         labels: list[dict[str, Any]] = []
         for record in records:
-            values = _values_of(work, record, package, came)
+            values = _values_of(work, record, package, came, known)
             at = read(record.row.get(time))
             start = int(step_numbers(np.array([at], dtype=np.int64), every_in(window.steps))[0])
             ahead = [values.get(start + step) for step in range(1, len(window.steps) + 1)]
@@ -71,14 +75,18 @@ def settle(work: Work, dataset: str, spec: ForecastSpec) -> int:
 
 
 def _values_of(
-    work: Work, record: Prediction, package: Package, came: Mapping[str, dict[int, float]]
+    work: Work,
+    record: Prediction,
+    package: Package,
+    came: Mapping[str, dict[int, float]],
+    known: Callable[[str], KnownSeries],
 ) -> dict[int, float]:
     """Return what came of the series of an answer by the number of the step; of a sum where each of its series has a value."""
     digest = record.answer.get("values")
     if digest is None:
         return came.get(_series_of(work, record.row), {})
     try:
-        names = KnownSeries(digest, work.factory.artifacts.get).names_of_parts(record.row, package)
+        names = known(digest).names_of_parts(record.row, package)
     except (NotFound, RequestError):  # kept no longer: nobody knows which series it was made of
         return {}
     is_one = len(work.spec.table.groups) == 1
