@@ -30,9 +30,7 @@ _TIME = (
     "a test part drawn at random then does not show how a model does on rows to come; if that is what it is for, write it as the "
     "time; if not, split: {{by: {by}}} (under train) says so"
 )
-_SENSOR = (
-    "in {rows:rows} of {count:groups} ({by!r} {groups:names}), first on {since}: a sensor that fails, and not what it measures"
-)
+_SENSOR = "in {rows:rows} of {count:groups} ({by!r} {groups:names}), first on {since}: a sensor that fails, and not what it measures"
 _NARROWER = "a range in the contract that is too narrow for such values sets these rows aside (quarantine)"
 
 TEMPLATES: Mapping[str, str] = {
