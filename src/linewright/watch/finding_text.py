@@ -102,7 +102,9 @@ def sensor_fault_in_words(found: SensorFault) -> str:
             unit = _CONVERSIONS.get(conversion, f"in another unit (times {conversion.removeprefix('by-')})")
             says = f"sends numbers {unit} {since} ({readings}), about {value} instead of {usual}"
     stands_still = found.fault == "stuck" and found.value == 0
-    return f"{head} {says}: {'it fails, or the machine stands still' if stands_still else 'not a machine fault'}"
+    return (
+        f"{head} {says}: {'it fails, or the machine stands still' if stands_still else 'not a machine fault'}"
+    )
 
 
 def _percent(share: float | None) -> str:
