@@ -284,7 +284,7 @@ ROW_CASES: list[tuple[str, pl.DataFrame, dict[str, Any], str, str]] = [
     ("one-sided", table(rows=200, share=0.006), {}, "a run would stop there", ""),
     ("group", table(bed=blocks(6), size=lambda _, y: [i // 6 * 37 % 50 for i in range(len(y))]), {}, "in 6 rows", "bed"),
     ("group", table(shop_id=lambda *_: SHOPS, town=lambda *_: SHOPS % 7), {}, "with the name of a thing", "shop_id"),
-    ("sensor-fault", READ, {"table": {"group": "machine", "time": "at"}, "label": {"column": "y", "event": "failed"}}, "it stays at one number in 30 rows ('machine' m2; 1 in all), first on 2026-03-02", ""),
+    ("sensor-fault", READ, {"table": {"group": "machine", "time": "at"}, "label": {"column": "y", "event": "failed"}}, "it stays at one number in 30 rows of 1 group ('machine' m2), first on 2026-03-02: a sensor that fails, and not what it measures; no contract tells", ""),
     ("group", table(nr=lambda *_: MANY, sex=lambda *_: MANY % 2, site=lambda *_: MANY % 9), {}, "rows each", "nr"),
 ]  # fmt: skip
 

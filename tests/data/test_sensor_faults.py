@@ -131,6 +131,15 @@ def test_a_unit_that_is_known_to_be_wrong_stays_so_when_nobody_remembers_the_rig
     assert "celsius-fahrenheit" == found.conversion
 
 
+@pytest.mark.parametrize("large", [1e300, 1.7e308, -1.7e308])
+@pytest.mark.parametrize("level", [1.0, 1e-200])
+def test_numbers_that_nothing_measures_end_in_no_error(large: float, level: float):
+    """A tail through them is so heavy that its power law exceeds what a float holds."""
+    table = noise(level=0.0) * level
+    table[:, ::20], table[:, ::40] = large, -large
+    assert find(table) == []
+
+
 def test_the_order_of_rows_says_nothing():
     table = noise()
     table[1, 40:] = table[1, 39]

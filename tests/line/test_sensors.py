@@ -226,6 +226,27 @@ def test_what_is_remembered_is_bounded_whatever_is_sent(readings: Readings):
     assert () == readings.findings()
 
 
+def test_a_reading_that_is_asked_about_again_and_again_takes_the_place_of_no_other(readings: Readings):
+    """A page that asks each minute about machines that are read each hour leaves what was read before in sight."""
+    times = [f"2026-01-{day:02}T{hour:02}:00:00Z" for day in range(1, 6) for hour in range(24)]
+    readings.add(
+        row(
+            machine=machine,
+            read_at=at,
+            vibration=7.25 if machine == "m3" and number >= 60 else 1 + number % 7 / 9,
+        )
+        for machine in ("m1", "m2", "m3", "m4")
+        for number, at in enumerate(times)
+        for _ in range(60)
+    )
+    readings.add(row(machine="m3", read_at=f"2025-12-{day:02}T06:00:00Z") for day in range(1, 31))
+
+    assert {120} == set(map(len, readings.held.values()))
+    assert [("vibration", "m3", times[60][:19])] == [
+        (one.column, one.group, one.since[:19]) for one in readings.findings()
+    ]
+
+
 @pytest.mark.parametrize(
     ("table", "sensors", "says"),
     [

@@ -25,8 +25,12 @@ from linewright.line.predict.label_file import hand_in
 from linewright.line.record.registry import find_model
 from linewright.line.release.rollout import loss_of
 from linewright.line.runs.execute import execute_inline
+from linewright.line.steps import choose_threshold
 from linewright.model.facts import Package, Trained
+from linewright.model.package.model import load
+from linewright.model.tasks.survival import RUL
 from linewright.serve.facts import Prediction, Truth
+from linewright.serve.rows.scorer import Scorer
 from linewright.watch.facts import Performance, Watched
 from linewright.worlds.living import Clock
 
@@ -275,6 +279,32 @@ def test_what_does_not_fit_is_refused_before_anything_runs(written: str, instead
     with pytest.raises(LinewrightError, match=message):
         parse_line(SOUND.replace(written, instead), name="pumps.yaml")
     parse_line(SOUND, name="pumps.yaml")
+
+
+def test_what_is_as_good_as_new_is_measured_on_rows_of_all_machines(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """Machines are read in turn: every second row is of a hot one, whose time costs more."""
+    hot = pl.Series([2.0, -2.0] * (A_DAY * DAYS // 2))
+    table = pl.concat(map(rows, range(DAYS))).with_columns(
+        heat=hot, hours=(pl.col("hours") * (-0.9 * (hot - pl.col("heat"))).exp()).round(1)
+    )
+    (tmp_path / "lines").mkdir()
+    table.write_csv(tmp_path / "history.csv")
+    text = LINE.replace("TASK", "rul").replace("split: {by: random}", "split: {by: time}")
+    (tmp_path / "lines" / "pumps.yaml").write_text(
+        f"{text}maintenance: {{failure: -5000, inspection: -800}}\n"
+    )
+    monkeypatch.setattr(choose_threshold, "_MOST_ROWS", A_DAY * DAYS // 2)
+    with Factory.create(tmp_path) as factory:
+        model = load(execute_inline(factory, "pumps").digest, factory.artifacts.get)
+    curves = [one["survival"] for one in Scorer(model).score(table.select("heat", "maker").to_dicts())]
+    scores, amounts = np.array([list(one.values()) for one in curves]), model.package.maintenance
+
+    assert amounts is not None
+    assert amounts.rate == pytest.approx(
+        RUL.as_new(scores, model.package.classes, amounts).rate or 0, rel=0.01
+    )
 
 
 def test_what_a_failure_costs_is_refused_of_another_task():

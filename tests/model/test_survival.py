@@ -309,6 +309,17 @@ def test_what_is_worn_is_due_at_once_though_its_hazard_rises_no_more():
     assert RUL.act_by(new[np.newaxis], names, amounts) == RUL.act_by(new[np.newaxis], names, measured)
 
 
+def test_a_row_with_a_weight_counts_as_so_many():
+    """What is as good as new costs what a tenth of the weight costs less than, and not a tenth of the rows."""
+    names, amounts = ("10", "20"), Maintenance(currency="EUR", failure=-50_000.0, inspection=-2_000.0)
+    curves = np.array([[1.0, 0.9], [0.9, 0.5], [0.6, 0.2]])
+
+    weighted = RUL.as_new(curves, names, amounts, np.array([1.0, 2.0, 37.0]))
+
+    assert weighted == RUL.as_new(curves.repeat([1, 2, 37], axis=0), names, amounts)
+    assert weighted != RUL.as_new(curves, names, amounts)
+
+
 def test_what_does_not_wear_out_is_left_alone():
     """With an even hazard coming early gains nothing."""
     grid = np.arange(10.0, 210.0, 10.0)

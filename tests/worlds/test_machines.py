@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -15,7 +16,7 @@ from linewright.operations.demo import MachinesDemo
 from linewright.operations.status import status
 from linewright.worlds.machines import RANGES, SENSORS, SITES, MachinesWorld, Parameters, Ranges, draw
 from linewright.worlds.plants import live
-from linewright.worlds.season import Season
+from linewright.worlds.season import Moment, Season
 from linewright.worlds.season_picture import caption, tell, to_svg
 from linewright.worlds.upkeep import at_wear, best_interval, best_possible, every, run_to_failure, spend
 
@@ -154,6 +155,30 @@ def test_sensors_that_fail_are_named_at_each_site(lived: tuple[Path, Season]):
     assert faults >= 3
     assert named == faults
     assert 0 == false
+
+
+@pytest.mark.parametrize(
+    ("kinds", "says"),
+    [
+        ([], "No release was bad."),
+        (["released"], "The bad release was not halted; 1 of 0 sites tried it."),
+        (["released", "halted"], "The bad release was halted on day 38; 1 of 0 sites tried it."),
+    ],
+)
+def test_what_the_demo_tells_of_a_release_is_what_happened(kinds: list[Any], says: str):
+    """Without an attack no release is bad, and none had to be halted."""
+    moments = tuple(Moment(day=38, kind=kind, site="", says="so") for kind in kinds)
+    season = Season(
+        seed=1, currency="EUR", days=(), interval=30, fixed=(), never=0, best=0, failures=0, maintained=0, sites=(), moments=moments
+    )  # fmt: skip
+    demo = MachinesDemo(
+        factory="f", picture="life.svg", currency="EUR", spent=0, fixed=0, never=0, best=0,
+        halted_day=38 if "halted" in kinds else None, seen_by=1, faults=1, named=1, false=2, season=season, seconds=1.0,
+    )  # fmt: skip
+    text = result_text(demo)
+
+    assert says in text
+    assert "Sensors: 1 fault, 1 of them named; 2 false alarms." in text
 
 
 def test_the_picture_shows_the_season_and_equal_seasons_have_equal_pictures(lived: tuple[Path, Season]):

@@ -30,10 +30,8 @@ _TIME = (
     "a test part drawn at random then does not show how a model does on rows to come; if that is what it is for, write it as the "
     "time; if not, split: {{by: {by}}} (under train) says so"
 )
-_SENSOR = (
-    "in {rows:rows} ({by!r} {groups:names}; {count:n} in all), first on {since}: a sensor that fails, and not what it measures; a range "
-    "in the contract sets such rows aside"
-)
+_SENSOR = "in {rows:rows} of {count:groups} ({by!r} {groups:names}), first on {since}: a sensor that fails, and not what it measures"
+_NARROWER = "a range in the contract that is too narrow for such values sets these rows aside (quarantine)"
 
 TEMPLATES: Mapping[str, str] = {
     "unusable": "{because}",
@@ -99,10 +97,10 @@ TEMPLATES: Mapping[str, str] = {
     + _TIME,
     "year-month": "together they say when a row happened, in {months:n} different months{label:moved}: "
     + _TIME,
-    "sensor-fault/stuck": f"it stays at one number {_SENSOR}",
-    "sensor-fault/missing": f"it is missing {_SENSOR}",
-    "sensor-fault/spike": f"it has spikes, such as {{value:.4g}} where {{usual:.4g}} is usual, {_SENSOR}",
-    "sensor-fault/unit": f"it is in another unit, about {{value:.4g}} instead of {{usual:.4g}}, {_SENSOR}",
+    "sensor-fault/stuck": f"it stays at one number {_SENSOR}; no contract tells such rows from sound ones, so leave them out of the source if the model should not learn from them",
+    "sensor-fault/missing": f"it is missing {_SENSOR}; `nullable: false` in the contract sets these rows aside (quarantine)",
+    "sensor-fault/spike": f"it has spikes, such as {{value:.4g}} where {{usual:.4g}} is usual, {_SENSOR}; {_NARROWER}",
+    "sensor-fault/unit": f"it is in another unit, about {{value:.4g}} instead of {{usual:.4g}}, {_SENSOR}; {_NARROWER}",
     # What `new` says of the file, and `check` of the line file.
     "events": "with {user!r} and {time!r} it tells who took what and when: to recommend items, run it again with --label {item} --task recommend",
     "renamed": "the header has {name!r} for an earlier column too, so this one is named anew, in sources",

@@ -72,12 +72,18 @@ def sensor_fault_in_words(found: SensorFault) -> str:
 
     Examples
     --------
+    >>> from msgspec.structs import replace
     >>> fault = SensorFault(
     ...     fault="stuck", column="vibration", group="7", since="2026-03-02T06:00:00.000000Z", until="2026-03-20T06:00:00.000000Z",
     ...     readings=19, needed=5, value=2.314,
     ... )
     >>> sensor_fault_in_words(fault)
     "sensor 'vibration' of '7' is stuck at 2.314 since 2026-03-02 06:00:00Z (19 readings): not a machine fault"
+
+    A machine that is switched off runs and draws nothing, and no sensor has to fail for that.
+
+    >>> sensor_fault_in_words(replace(fault, value=0.0))
+    "sensor 'vibration' of '7' is stuck at 0 since 2026-03-02 06:00:00Z (19 readings): it fails, or the machine stands still"
     """
     head, since = f"sensor {found.column!r} of {found.group!r}", f"since {said(found.since)}"
     readings = count(found.readings, "reading")
@@ -95,7 +101,10 @@ def sensor_fault_in_words(found: SensorFault) -> str:
             conversion = found.conversion or ""
             unit = _CONVERSIONS.get(conversion, f"in another unit (times {conversion.removeprefix('by-')})")
             says = f"sends numbers {unit} {since} ({readings}), about {value} instead of {usual}"
-    return f"{head} {says}: not a machine fault"
+    stands_still = found.fault == "stuck" and found.value == 0
+    return (
+        f"{head} {says}: {'it fails, or the machine stands still' if stands_still else 'not a machine fault'}"
+    )
 
 
 def _percent(share: float | None) -> str:

@@ -5,7 +5,8 @@ labels through feedback, monitors, certificates. Only the clock is the world's.
 """
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time, timedelta
 from pathlib import Path
@@ -66,6 +67,22 @@ class Clock:
         return text_of(self.at)
 
 
+@contextmanager
+def first_model(factory: Factory, line: str) -> Generator[tuple[Model, Client]]:
+    """Train the first model of a line, and serve it; give it with a client of the endpoint.
+
+    Raises
+    ------
+    Terminal
+        If it was refused, or the endpoint does not start.
+    """
+    ran = execute_inline(factory, line)
+    if not ran.promoted:
+        raise Terminal("the first model was not promoted", where=line, found=ran.because)
+    with endpoint(factory) as url, Client(url) as client:
+        yield load(ran.digest, factory.artifacts.get), client
+
+
 def live(world: FraudWorld, root: Path, *, report: Report, watcher: Watcher) -> Life:
     """Make a line of a world's history and live through its days.
 
@@ -85,14 +102,11 @@ def live(world: FraudWorld, root: Path, *, report: Report, watcher: Watcher) -> 
     Terminal
         If the first model was refused, or the endpoint does not start.
     """
-    clock = Clock(_instant(world.day(world.go_live).date))
+    clock = Clock(midnight(world.day(world.go_live).date))
     _write_line(world, root)
     with Factory.create(root, report=report, actor="linewright", now=clock) as factory:
-        first = execute_inline(factory, LINE)
-        if not first.promoted:
-            raise Terminal("the first model was not promoted", where=LINE, found=first.because)
-        with endpoint(factory) as url, Client(url) as client:
-            living = _Living(world, factory, clock, client, load(first.digest, factory.artifacts.get))
+        with first_model(factory, LINE) as (first, client):
+            living = _Living(world, factory, clock, client, first)
             for number in range(world.go_live, world.days):
                 day, moments = living.day(number)
                 watcher(day, moments)
@@ -129,7 +143,6 @@ def _declared(drafted: str, world: FraudWorld) -> str:
     """Return what `new` wrote, with what only a person can know."""
     value = ", ".join(f"{name}: {amount}" for name, amount in world.stakes.value_section().items())
     text = drafted.replace('positive: "yes"}', f'positive: "yes", delay: {world.label_delay.days}d}}', 1)
-    text = text.replace("budget: normal ", "budget: normal ", 1)
     text = re.sub(r"budget: normal +#.*", _BUDGET, text, count=1)
     kept = [
         line
@@ -168,7 +181,7 @@ class _Living:
         decided = self._answer(today.payments, today.date)
         model = self._champion()
         self._bring_labels(number, today.date)
-        self.clock.at = _instant(today.date) + timedelta(days=1, seconds=1)
+        self.clock.at = midnight(today.date) + timedelta(days=1, seconds=1)
         moments = [*self._attack(number), *self._tend(live_day)]
         stakes = self.world.stakes
         day = Day(
@@ -252,5 +265,6 @@ def _said(ran: RunResult, live_day: int) -> list[Moment]:
     return [Moment(day=live_day, kind=kind, says=f"{ran.candidate}: {ran.because}", evidence=ran.certificate)]
 
 
-def _instant(day: date) -> datetime:
+def midnight(day: date) -> datetime:
+    """Return the first instant of a day, UTC."""
     return datetime.combine(day, time(), tzinfo=UTC)

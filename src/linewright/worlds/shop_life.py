@@ -4,7 +4,7 @@ import itertools
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import UTC, datetime, time, timedelta
 from pathlib import Path
 
 from linewright.charts import Axis, Line, LineChart, Mark, Point
@@ -12,7 +12,6 @@ from linewright.charts import to_svg as draw
 from linewright.client import Client
 from linewright.data.profile.roles import GivenRoles
 from linewright.engine.context import Progress
-from linewright.errors import Terminal
 from linewright.line.factory import Factory
 from linewright.line.loop.worker import tend_inline
 from linewright.line.new.write import new_line
@@ -22,9 +21,9 @@ from linewright.model.package.model import Model, load
 from linewright.serve.rows.scorer import Scorer
 from linewright.store.clock import text_of
 from linewright.store.rights import make_asked_folder
-from linewright.worlds.endpoint import endpoint, wait_for
+from linewright.worlds.endpoint import wait_for
 from linewright.worlds.life import ShopDay, ShopLife
-from linewright.worlds.living import Clock
+from linewright.worlds.living import Clock, first_model, midnight
 from linewright.worlds.shop import ShopWorld
 
 LINE = "shop"
@@ -55,13 +54,10 @@ def live(world: ShopWorld, root: Path, *, report: Report, watcher: Callable[[Sho
     Terminal
         If the first model was refused, or the endpoint does not start.
     """
-    clock = Clock(_instant(world.day(world.go_live).date))
+    clock = Clock(midnight(world.day(world.go_live).date))
     _write_line(world, root)
     with Factory.create(root, report=report, actor="linewright", now=clock) as factory:
-        first = execute_inline(factory, LINE)
-        if not first.promoted:
-            raise Terminal("the first model was not promoted", where=LINE, found=first.because)
-        with endpoint(factory) as url, Client(url) as client:
+        with first_model(factory, LINE) as (_, client):
             shopping = _Shopping(world=world, factory=factory, clock=clock, client=client)
             for number in range(world.go_live, world.days):
                 watcher(shopping.day(number))
@@ -120,7 +116,7 @@ class _Shopping:
         self.client.feedback(
             LINE, [{"id": one, "label": items} for one, items in zip(ids, taken, strict=True)]
         )
-        self.clock.at = _instant(today.date) + timedelta(days=1, seconds=1)
+        self.clock.at = midnight(today.date) + timedelta(days=1, seconds=1)
         tend_inline(self.factory, LINE)
         popular = popular_items(world, before=number)[: len(lists[0])]
         done = ShopDay(
@@ -167,17 +163,13 @@ class _Shopping:
         scorer, taken, lists = Scorer(model), 0.0, 0
         for number in range(self.world.go_live, self.world.days):
             today = self.world.day(number)
-            if text_of(_instant(today.date)) < since:
+            if text_of(midnight(today.date)) < since:
                 continue
             asked = [{"history": history} for history in today.visits["history"].to_list()]
             said = [one["prediction"] for one in scorer.score(asked)]
             taken += self.world.value(today, said) * len(said)
             lists += len(said)
         return taken / max(lists, 1)
-
-
-def _instant(day: date) -> datetime:
-    return datetime.combine(day, time(), tzinfo=UTC)
 
 
 def to_svg(life: ShopLife) -> str:

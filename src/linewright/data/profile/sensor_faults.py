@@ -59,6 +59,8 @@ _APART = 20
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _AFTER = 2
 """Readings after a spike that show that it was one."""
+_LARGEST = 1e100
+"""Numbers beyond it count as it, and distances below its inverse as none: no sensor measures so much, and no sum of them overflows."""
 
 CONVERSIONS: Mapping[Conversion, tuple[float, float]] = {
     "mm-inch": (1 / 25.4, 0.0),
@@ -126,6 +128,7 @@ def find_sensor_faults(
     found: list[SensorFault] = []
     for name in sorted(columns):
         values = columns[name][order].astype(np.float64)
+        values = np.where(np.isfinite(values), np.clip(values, -_LARGEST, _LARGEST), np.nan)
         series = [
             _Series(str(names[k]), times[a:b], values[a:b])
             for k, (a, b) in enumerate(pairwise(ends.tolist()))
@@ -389,7 +392,7 @@ class _Column:
 
     def _how_far(self) -> float:
         """Return how far a reading has to be from those around it, in the usual distance; infinite if the column has no such thing."""
-        if self._usual_spread <= 0:
+        if self._usual_spread <= 1 / _LARGEST:
             return math.inf
         sizes = [np.abs(one.off) / self._scale(one) for one in self.series if len(one.off) >= FEWEST]
         if not sizes:
@@ -398,8 +401,9 @@ class _Column:
         if not 0 < near < out:
             return math.inf
         readings = sum(len(one) for one in sizes)
-        slope = math.log(_NEAR / _OUT) / math.log(out / near)
-        return out * max(1.0, readings * _OUT / _ALARMS) ** (1 / slope)
+        steepness = math.log(_NEAR / _OUT) / (math.log(out) - math.log(near))
+        log_far = math.log(out) + math.log(max(1.0, readings * _OUT / _ALARMS)) / steepness
+        return math.exp(log_far) if log_far < math.log(_LARGEST) else math.inf
 
     def _fault(
         self,

@@ -4,7 +4,6 @@ A reading is a row that names its group and its time, as the columns `table.grou
 looked at, back through as many windows as it takes; so a window may be shorter than the time between two readings.
 """
 
-from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -69,10 +68,10 @@ class Readings:
     _numbers: Mapping[str, Read]
     _latest: int
     """Microseconds since 1970; readings from later do not count."""
-    held: dict[str, deque[tuple[int, tuple[float, ...]]]] = field(
-        default_factory=dict[str, deque[tuple[int, tuple[float, ...]]]]
+    held: dict[str, dict[int, tuple[float, ...]]] = field(
+        default_factory=dict[str, dict[int, tuple[float, ...]]]
     )
-    """The newest readings by group, in the order of the log."""
+    """The newest readings by group, by their time: one that is asked about again is the same reading."""
 
     @classmethod
     def before(cls, closing: Closing) -> "Readings":
@@ -114,8 +113,11 @@ class Readings:
             if group not in self.held:
                 if len(self.held) >= _MOST_GROUPS:
                     continue
-                self.held[group] = deque(maxlen=_MOST_READINGS)
-            self.held[group].append((at, values))
+                self.held[group] = {}
+            held = self.held[group]
+            held[at] = values
+            if len(held) > _MOST_READINGS:
+                del held[min(held)]
 
     def _number(self, name: str, row: Mapping[str, Any]) -> float:
         value = self._numbers[name](row.get(name))
@@ -125,7 +127,7 @@ class Readings:
         """Return the faults of sensors that go on, those that began first before others."""
         most = _MOST_SERIES // max(1, len(self.columns))
         groups = sorted(self.held, key=lambda group: (-len(self.held[group]), group))[:most]
-        rows = [(group, *one) for group in groups for one in self.held[group]]
+        rows = [(group, *one) for group in groups for one in self.held[group].items()]
         if not rows:
             return ()
         line, factory = self.closing.spec.line, self.closing.factory

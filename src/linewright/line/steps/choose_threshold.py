@@ -3,12 +3,13 @@
 from typing import Any
 
 import msgspec
+import numpy as np
 from msgspec.structs import replace
 
 from linewright.features.encode_table import encode_table
 from linewright.line.check.amounts import amounts_in
 from linewright.line.run_context import Work
-from linewright.line.split_rows import label_text
+from linewright.line.split_rows import label_text, weights
 from linewright.model.facts import Decision, Maintenance, Package
 from linewright.model.package.model import keep_package, load, open_model, read_golden
 from linewright.model.reasons import LikelierClass
@@ -69,7 +70,8 @@ def _maintained(work: Work, package: Package) -> str:
 def _as_new(work: Work, package: Package, amounts: Maintenance) -> Maintenance:
     """Measure on training rows what a unit of time costs of what is as good as new."""
     frame = work.rows.frame[work.rows.train]
-    frame = frame[:: max(-(-frame.height // _MOST_ROWS), 1)]
+    if frame.height > _MOST_ROWS:  # by chance: every k-th row may be of one and the same machine
+        frame = frame[np.sort(np.random.default_rng(0).choice(frame.height, _MOST_ROWS, replace=False))]
     model = open_model(
         package,
         work.factory.artifacts.get(package.graph),
@@ -77,7 +79,7 @@ def _as_new(work: Work, package: Package, amounts: Maintenance) -> Maintenance:
         kept=work.factory.features_of,
     )
     scores = model.scores(encode_table(package.encoder, frame, readers=model.readers))
-    return work.rules.as_new(scores, package.classes, amounts)
+    return work.rules.as_new(scores, package.classes, amounts, weights(frame, work.spec))
 
 
 def _chosen(work: Work) -> tuple[Threshold, int]:

@@ -161,10 +161,14 @@ class TaskRules(ABC):
         return [None] * len(scores)
 
     def as_new(
-        self, scores: NDArray[np.float64], classes: tuple[str, ...], amounts: Maintenance
+        self,
+        scores: NDArray[np.float64],
+        classes: tuple[str, ...],
+        amounts: Maintenance,
+        weight: NDArray[np.float64] | None = None,
     ) -> Maintenance:
         """Return the amounts with what a unit of time costs of what is as good as new, by the scores of many rows, shape (n, k), n > 0."""
-        del scores, classes
+        del scores, classes, weight
         return amounts
 
     @abstractmethod

@@ -177,11 +177,15 @@ class Survival(TaskRules):
         return [times[k] if k < len(grid) else None for k in net.argmin(axis=1).tolist()]
 
     def as_new(
-        self, scores: NDArray[np.float64], classes: tuple[str, ...], amounts: Maintenance
+        self,
+        scores: NDArray[np.float64],
+        classes: tuple[str, ...],
+        amounts: Maintenance,
+        weight: NDArray[np.float64] | None = None,
     ) -> Maintenance:
-        """Return the amounts with what a unit of time costs of what is as good as new: a tenth of the rows cost less if each acts at its best."""
+        """Return the amounts with what a unit of time costs of what is as good as new: a tenth of the rows, by weight, cost less if each acts at its best."""
         rates = (_costs(scores, amounts) / _lives(scores, grid_read(classes))).min(axis=1)
-        rate = float(np.quantile(rates, _AS_NEW, method="inverted_cdf"))
+        rate = float(np.quantile(rates, _AS_NEW, method="inverted_cdf", weights=weight))
         return replace(amounts, rate=float(f"{rate:.6g}"))  # the last digits are those of a processor
 
     def watched(self, answers: Sequence[Mapping[str, Any]], classes: tuple[str, ...]) -> NDArray[Any]:

@@ -97,7 +97,6 @@ def machines_text(demo: MachinesDemo) -> str:
         "best possible (true wear)": demo.best,
     }
     amounts = [in_whole(one) for one in sums.values()]
-    halted = "was not halted" if demo.halted_day is None else f"was halted on day {demo.halted_day}"
     shown = [one for one in season.moments if one.kind != "served"]
     return "\n".join(
         [
@@ -108,8 +107,8 @@ def machines_text(demo: MachinesDemo) -> str:
                 f"  {name:<48} {demo.currency} {amount:>{max(map(len, amounts))}}"
                 for name, amount in zip(sums, amounts, strict=True)
             ),
-            f"The bad release {halted}; {demo.seen_by} of {len(season.sites)} sites saw it.",
-            f"{demo.named} of {count(demo.faults, 'sensor fault')} named, {demo.false} that are none.",
+            _released(demo),
+            f"Sensors: {count(demo.faults, 'fault')}, {demo.named:,} of them named; {count(demo.false, 'false alarm')}.",
             "",
             f"{demo.seconds:.0f} s for {count(len(season.days), 'day')}. It is yours to look around in:",
             f"  {demo.picture}",
@@ -119,6 +118,13 @@ def machines_text(demo: MachinesDemo) -> str:
             "  linewright new NAME --data FILE --label DAYS --event FAILED",
         ]
     )
+
+
+def _released(demo: MachinesDemo) -> str:
+    if not any(one.kind == "released" for one in demo.season.moments):
+        return "No release was bad."
+    halted = "was not halted" if demo.halted_day is None else f"was halted on day {demo.halted_day}"
+    return f"The bad release {halted}; {demo.seen_by} of {count(len(demo.season.sites), 'site')} tried it."
 
 
 def _season_text(one: SeasonMoment) -> list[str]:

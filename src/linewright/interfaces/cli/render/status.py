@@ -67,12 +67,17 @@ def _realised_briefly(found: Realised | None) -> str:
 
 def _needs(line: LineStatus) -> str:
     """Say in a few words what of a line needs somebody, or goes on."""
+    is_judged = None not in {line.challenger, line.challenger_verdict}
     found = {
         "its file is wrong": line.trouble is not None,
         "halted": line.halted,
         "its run failed": line.failed is not None,
         f"{line.canary.model if line.canary else ''} is tried": line.canary is not None,
         f"{line.challenger}: {line.waits}": line.waits is not None and line.canary is None,
+        f"{line.challenger}: {line.challenger_verdict}": is_judged
+        and line.waits is None
+        and line.canary is None
+        and line.turned_down is None,
     }
     return ", ".join(word for word, is_so in found.items() if is_so)
 
@@ -105,8 +110,7 @@ def delivery_text(one: Delivery) -> str:
 
 
 def _status_text(line: LineStatus) -> str:
-    sensors = (f"  {says}" for says in line.sensors)
-    told = [*_champion_text(line), *_waiting_text(line), *_runs_text(line), *sensors]
+    told = [*_champion_text(line), *_waiting_text(line), *_runs_text(line), *_sensors_text(line)]
     if line.champion is not None:
         told += _counts_text(line)
     if line.clock_ahead_until:
@@ -206,6 +210,12 @@ def _runs_text(line: LineStatus) -> Iterator[str]:
     if line.failed:
         run = line.failed
         yield f"  run {run.run}, begun {said(run.at)}, failed: {run.because}"
+
+
+def _sensors_text(line: LineStatus) -> Iterator[str]:
+    yield from (f"  {says}" for says in line.sensors)
+    if more := line.sensor_faults - len(line.sensors):
+        yield f"  {count(more, 'more sensor fails', 'more sensors fail')}: linewright alerts {line.line}"
 
 
 def _counts_text(line: LineStatus) -> Iterator[str]:
