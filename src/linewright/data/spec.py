@@ -501,6 +501,9 @@ class ForecastSpec(Spec):
     max_age: Annotated[int, Field(ge=0)] | None = None
     """How many steps old the newest known value may be if a request names a series without its recent values (default: any, and an answer
     whose steps have all passed has a warning)."""
+    remember: bool = False
+    """Whether newer values that requests to the endpoint bring are remembered: a later request that names the series alone is then answered
+    from them too (default: only from what a run has read)."""
 
 
 RECENT, UNTIL = "recent", "until"

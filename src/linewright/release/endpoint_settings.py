@@ -1,10 +1,11 @@
 """How endpoints of a line serve, as its file says: recorded where that changes, so that they need not read the file."""
 
+from collections.abc import Mapping
 from pathlib import Path
 
 from linewright.engine.context import Context
 from linewright.release.facts import Configured, SeriesRead, WhenLogFails
-from linewright.release.promotion import explored_share, newest_series, project, when_log_fails
+from linewright.release.promotion import explored_share, project, series_of_run, when_log_fails
 
 
 def configure(
@@ -51,14 +52,30 @@ def tell_series(context: Context, serving_dir: Path, line: str, values: str) -> 
     values
         Digest of the `SeriesValues` that a run has read.
     """
-    if newest_series(context.metadata, line) == values:
+    if series_of_run(context.metadata, line) == values:
         return None
+    return publish_series(context, serving_dir, line, because="a run has read newer values", values=values)
+
+
+def publish_series(
+    context: Context,
+    serving_dir: Path,
+    line: str,
+    *,
+    because: str,
+    values: str,
+    base: str | None = None,
+    position: Mapping[str, int] | None = None,
+) -> SeriesRead:
+    """Have endpoints of a line answer from other values of its series; the rest is as in `SeriesRead`."""
     event = SeriesRead(
         at=context.now(),
         by=context.actor,
-        because="a run has read newer values",
+        because=because,
         line=line,
         values=values,
+        base=base,
+        position=dict(position or {}),
     )
     context.metadata.record(event)
     project(context.metadata, serving_dir, line)

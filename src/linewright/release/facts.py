@@ -70,10 +70,14 @@ class Configured(Event, frozen=True, kw_only=True, tag="configured"):
 
 
 class SeriesRead(Event, frozen=True, kw_only=True, tag="series_read"):
-    """A run has read other values of the series of a line: from now on its endpoints answer from these if a request names a series alone."""
+    """There are other values of the series of a line: from now on its endpoints answer from these if a request names a series alone."""
 
     values: str
-    """Digest of the `SeriesValues`."""
+    """Digest of the `SeriesValues`: those that a run has read, or newer ones of requests that go on with them."""
+    base: str | None = None
+    """Digest of the `SeriesValues` of the run that values of requests go on with; `None` if `values` are those of a run."""
+    position: dict[str, int] = {}
+    """Of values of requests: place of the prediction log, by segment, up to which it was read for them."""
 
 
 class Refused(Event, frozen=True, kw_only=True, tag="refused"):

@@ -616,9 +616,19 @@ def explored_share(metadata: MetadataReader, line: str) -> float:
 
 
 def newest_series(metadata: MetadataReader, line: str) -> str | None:
-    """Return the digest of the newest `SeriesValues` of a line; `None` if no run has read any."""
+    """Return the digest of the `SeriesValues` from which endpoints of a line answer; `None` if no run has read any."""
     newest = metadata.events(SeriesRead, line=line, newest_first=True, limit=1)
     return newest[0].values if newest else None
+
+
+def series_of_run(metadata: MetadataReader, line: str) -> str | None:
+    """Return the digest of the newest `SeriesValues` that a run of a line has read; `None` if none has read any."""
+    newest = metadata.events(SeriesRead, line=line, newest_first=True, limit=2)
+    if not newest:
+        return None
+    # Of a run that told of its values while newer ones were put behind those of the run before.
+    told = next((one.values for one in newest if one.base is None), None)
+    return told or newest[0].base
 
 
 def series_blob(metadata: MetadataReader, line: str) -> str | None:

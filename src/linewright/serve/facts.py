@@ -42,6 +42,8 @@ class Prediction(msgspec.Struct, frozen=True, kw_only=True):
     durability: Literal["buffered", "durable"] = "buffered"
     """``buffered``: survives the kill of any process; ``durable``: survives power loss."""
     via: Literal["endpoint", "batch", "replay"] = "endpoint"
+    known: str | msgspec.UnsetType = msgspec.UNSET
+    """Digest of the newest values of series from which the row got its own, as it named a series alone; left out of other records."""
 
     @property
     def is_sum(self) -> bool:

@@ -8,6 +8,8 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from linewright.text.steps import step_numbers
+
 MOST_VALUES = 5_000_000
 """Values of all series together that are kept: 40 MB in memory."""
 
@@ -20,6 +22,7 @@ class _Head(msgspec.Struct, frozen=True, kw_only=True):
     every: str
     max_age: int | None
     names: tuple[tuple[str, ...], ...]
+    base: str | msgspec.UnsetType = msgspec.UNSET
     version: int = 1
 
 
@@ -62,6 +65,8 @@ class NewestValues:
     """Ends of the series among all values, shape (n,)."""
     values: NDArray[np.float64]
     """Those of one series after those of the other, the newest last; NaN for a step without one."""
+    base: str | None = None
+    """Digest of the bytes whose series these values go on with; `None` if they stand by themselves."""
 
     @classmethod
     def of(
@@ -99,6 +104,7 @@ class NewestValues:
             every=self.every,
             max_age=self.max_age,
             names=self.names,
+            base=self.base or msgspec.UNSET,
         )
         arrays = (self.at.astype("<i8"), self.ends.astype("<i8"), self.values.astype("<f8"))
         return b"\n".join([msgspec.json.encode(head), b"".join(one.tobytes() for one in arrays)])
@@ -135,6 +141,48 @@ class NewestValues:
             at=at,
             ends=ends,
             values=values,
+            base=head.base or None,
+        )
+
+    def followed_by(self, newer: "NewestValues") -> "NewestValues":
+        """Return the values of these series with those of `newer` behind them, as many as the longest series has now.
+
+        Examples
+        --------
+        >>> def made(at, values):
+        ...     return NewestValues.of(
+        ...         keys=("store",),
+        ...         time="n",
+        ...         type="integer",
+        ...         label="sold",
+        ...         every="1",
+        ...         max_age=None,
+        ...         series=[(("a",), at, np.array(values))],
+        ...     )
+        >>> both = made(7, [5.0, 6.0, 7.0]).followed_by(made(9, [9.0]))
+        >>> both.values_at(0), both.at.tolist()
+        ([7.0, None, 9.0], [9])
+        """
+        most = int(np.diff(self.ends, prepend=0).max(initial=0))
+        series: list[tuple[tuple[str, ...], int, NDArray[np.float64]]] = []
+        for place, name in enumerate(self.names):
+            at, values, later = int(self.at[place]), self.array_at(place), newer.place(name)
+            if later is not None:
+                moment, own = int(newer.at[later]), newer.array_at(later)
+                then, now = step_numbers(np.array([at, moment], dtype=np.int64), self.every).tolist()
+                own = own[max(len(own) - (now - then), 0) :]
+                gap = min(max(now - then - len(own), 0), most)
+                values = np.concatenate([values, np.full(gap, np.nan), own])[-most:]
+                at = max(at, moment)
+            series.append((name, at, values))
+        return NewestValues.of(
+            keys=self.keys,
+            time=self.time,
+            type=self.type,
+            label=self.label,
+            every=self.every,
+            max_age=self.max_age,
+            series=series,
         )
 
     @cached_property

@@ -15,6 +15,7 @@ from linewright.model.facts import Package
 from linewright.release.facts import Arm, Serving
 from linewright.release.promotion import limits_of, recorded
 from linewright.serve.files import write_whole
+from linewright.serve.rows.known_series import parts_of
 from linewright.store.disk import explained, sync_folder
 from linewright.store.local import LocalArtifacts
 from linewright.store.names import is_line_name, line_path
@@ -106,7 +107,11 @@ def write_folder(factory: Factory, model: str, folder: Path) -> DetachedFolder:
             explore=now.explore,
             series=now.series,
         ),
-        artifacts=(version.digest, *read.loaded, *([now.series] if now.series else [])),
+        artifacts=(
+            version.digest,
+            *read.loaded,
+            *(parts_of(now.series, factory.artifacts.get) if now.series else ()),
+        ),
     )
     body = msgspec.json.format(msgspec.json.encode(says), indent=2) + b"\n"
     draft = folder.with_name(f".{folder.name}.{os.getpid()}.new")

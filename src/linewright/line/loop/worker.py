@@ -32,6 +32,7 @@ from linewright.line.record.clock_skew import clock_alert, tend_clock
 from linewright.line.record.disk_space import MAKE_ROOM, WARNED_H, disk_in_words, forecast
 from linewright.line.release.endpoint import follow_file, tend_log
 from linewright.line.release.next_ring import tend_ring
+from linewright.line.release.remembered_values import next_look, remember_values
 from linewright.line.release.rings import RingWait
 from linewright.line.release.rollout import is_trial_open, tend_canary
 from linewright.line.runs.execute import execute_inline, start
@@ -49,7 +50,16 @@ from linewright.watch.facts import Watched
 LOOK_S = 0.5
 """How often lines are looked at; a window closes at most so much later than it ends, but for the seconds in which a
 segment of the log is sealed."""
-_REST = {"log": 20.0, "clock": 20.0, "watch": 0.0, "canary": 4.0, "ring": 20.0, "retrain": 20.0, "seal": 5.0}
+_REST = {
+    "log": 20.0,
+    "clock": 20.0,
+    "values": 20.0,
+    "watch": 0.0,
+    "canary": 4.0,
+    "ring": 20.0,
+    "retrain": 20.0,
+    "seal": 5.0,
+}
 """How long to look away from all lines, for each second that looks at them took: a window that is closed was work to do, but what
 a proposal waits for is looked up in the log again and again, and sealing can wait. So a thousand lines that wait for something take
 no larger share of a core than one."""
@@ -89,6 +99,7 @@ def tend_inline(factory: Factory, line: str) -> tuple[Watched | None, RunResult 
     follow_file(factory, spec)
     tend_log(factory, line)
     tend_clock(factory, line)
+    remember_values(factory, spec)
     watched = close_window(factory, spec)
     tend_canary(factory, spec)
     tend_ring(factory, spec)
@@ -149,6 +160,7 @@ class Tending(PollingThread):
         self._duties = (
             _Duty("log", self._log, ("file", "record", "outage")),
             _Duty("clock", self._clock, ("file", "record")),
+            _Duty("values", self._values, ("file", "record")),
             _Duty("watch", self._watch, ("file", "record")),
             _Duty("canary", self._canary, ("file", "record")),
             _Duty("ring", self._ring, ("file", "record")),
@@ -309,6 +321,10 @@ class Tending(PollingThread):
             self._told_of.add(told.id)
             factory.report(Progress(step="clock", says=f"{spec.line}: {told.because}", stays=True))
         return _AT_ONCE
+
+    def _values(self, factory: Factory, spec: LineSpec) -> str | None:
+        remember_values(factory, spec)
+        return next_look(factory, spec)
 
     def _watch(self, factory: Factory, spec: LineSpec) -> str | None:
         began = factory.now()  # a window that ends during this look is closed by the next one

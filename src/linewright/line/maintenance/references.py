@@ -124,6 +124,6 @@ _EVENTS: Mapping[str, tuple[str, ...]] = {
     "sealed": ("segment",),
     "accounted": ("account",),
     "rebuilt": ("package",),
-    "series_read": ("values",),
+    "series_read": ("values", "base"),
 }
 """Fields of each kind of event that name a result, or several by name."""

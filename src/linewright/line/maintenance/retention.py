@@ -6,7 +6,7 @@ next time does the rest: all of it follows from the event.
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import chain
+from itertools import chain, pairwise
 from typing import Literal
 
 import msgspec
@@ -29,8 +29,8 @@ from linewright.line.retention.dropped import Gone, gone
 from linewright.line.spec import KeepSpec, LineSpec
 from linewright.line.value.update import keep_account, kept_ledger
 from linewright.model.facts import Registered
-from linewright.release.facts import Promoted, RolledBack
-from linewright.release.promotion import canary_of, newest_series
+from linewright.release.facts import Promoted, RolledBack, SeriesRead
+from linewright.release.promotion import canary_of, newest_series, series_of_run
 from linewright.serve.facts import Checkpointed, Segment
 from linewright.serve.feedback.changes import NONE, Chained
 from linewright.serve.feedback.remove import Gone as Removed
@@ -265,10 +265,28 @@ def _plan(factory: Factory, spec: LineSpec, keep: KeepSpec) -> _Plan:
         datasets=datasets,
         models=tuple(f"{line}@{one.model}" for one in models if _dataset_of(factory, one) in set(datasets)),
         quarantines=tuple(sorted(quarantines - newest)),
-        series=tuple(sorted(series - stays - {newest_series(factory.metadata, line)})),
+        series=tuple(
+            sorted((series - stays | _superseded(factory, spec, keep, known)) - _answered_from(factory, line))
+        ),
         runs=tuple(noted(factory.engine_url, ended)) if ended else (),
         held=held,
     )
+
+
+def _answered_from(factory: Factory, line: str) -> set[str | None]:
+    """Return the newest values of series from which endpoints of a line answer."""
+    return {newest_series(factory.metadata, line), series_of_run(factory.metadata, line)}
+
+
+def _superseded(factory: Factory, spec: LineSpec, keep: KeepSpec, known: Gone) -> set[str]:
+    """Return the values of requests that were published before rows of the log that go: no answer that stays is of them."""
+    at = log_before(spec, keep, factory.now())
+    told = factory.metadata.events(SeriesRead, line=spec.line) if at is not None else []
+    return {
+        before.values
+        for before, after in pairwise(told)
+        if before.base not in {None, before.values} and after.at < str(at) and before.values not in known.at
+    }
 
 
 def unfinished(factory: Factory, line: str) -> set[str]:

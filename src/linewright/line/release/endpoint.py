@@ -6,6 +6,7 @@ from linewright.data.facts import Ingested
 from linewright.line.factory import Factory
 from linewright.line.record.alerts import open_alerts
 from linewright.line.record.registry import find_model
+from linewright.line.release.remembered_values import remember_values
 from linewright.line.spec import LineSpec
 from linewright.release.endpoint_settings import configure, tell_series
 from linewright.release.facts import Configured, SeriesRead, WhenLogFails
@@ -28,11 +29,12 @@ def follow_file(factory: Factory, spec: LineSpec) -> Configured | None:
     )
 
 
-def follow_series(factory: Factory, line: str, read: Ingested) -> SeriesRead | None:
-    """Have endpoints of a line that forecasts know the newest values that a run has read; return the event if that is news, else `None`."""
+def follow_series(factory: Factory, spec: LineSpec, read: Ingested) -> SeriesRead | None:
+    """Have endpoints of a line that forecasts know the newest values that a run has read, with newer ones of requests behind them; return the event if that is news, else `None`."""
     if read.series is None:
         return None
-    return tell_series(factory.context, factory.serving, line, read.series)
+    told = tell_series(factory.context, factory.serving, spec.line, read.series)
+    return remember_values(factory, spec) or told
 
 
 def tend_log(factory: Factory, line: str) -> Alerted | Cleared | None:

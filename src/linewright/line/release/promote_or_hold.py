@@ -60,7 +60,7 @@ def release(work: Work, run: str) -> bool:
         ),
     )
     follow_file(work.factory, work.spec)
-    follow_series(work.factory, line, work.ingested)
+    follow_series(work.factory, work.spec, work.ingested)
     if is_champion(work, certificate.package):
         project(
             work.metadata, work.factory.serving, line

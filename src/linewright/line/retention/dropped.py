@@ -7,10 +7,11 @@ from linewright.data.dataset.blobs import is_whole
 from linewright.data.facts import Dataset, Ingested
 from linewright.line.factory import Factory
 from linewright.line.facts import Dropped, Finished, Forgotten
+from linewright.release.facts import SeriesRead
 from linewright.store.protocols import MetadataReader
 from linewright.store.values import Event, decoder
 
-_KINDS: Mapping[str, type[Event]] = {"dropped": Dropped, "finished": Finished}
+_KINDS: Mapping[str, type[Event]] = {"dropped": Dropped, "finished": Finished, "series_read": SeriesRead}
 
 
 @dataclass
@@ -32,6 +33,8 @@ class Gone:
                 read = metadata.get(event.ingested, Ingested)
                 for digest in (read.dataset, read.quarantine or "", read.series or ""):
                     self.at.pop(digest, None)
+            case SeriesRead():
+                self.at.pop(event.values, None)
             case _:
                 pass
 

@@ -106,7 +106,7 @@ def _label(spec: LineSpec, *without: str) -> dict[str, Any]:
     return said
 
 
-_OF_ENDPOINTS = frozenset({"explore", "max_age"})
+_OF_ENDPOINTS = frozenset({"explore", "max_age", "remember"})
 """Fields of a section that change neither rows nor models."""
 _LATER = frozenset({"allowed", "reconcile", "levels"})
 """Fields of a section that 0.1.0 did not have: they are in a key if they are used."""

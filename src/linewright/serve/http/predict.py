@@ -228,6 +228,7 @@ class _Form(NamedTuple):
         thresholds: Mapping[int, float | None],
     ) -> list[Prediction]:
         loaded = self.loaded
+        known = (None if loaded.series is None else loaded.series.digest) or msgspec.UNSET
         return [
             Prediction(
                 id=identity,
@@ -243,9 +244,10 @@ class _Form(NamedTuple):
                 answer=told,
                 threshold=thresholds[arm.model],
                 durability=self.durability,
+                known=known if number in answered.newest else msgspec.UNSET,
             )
-            for identity, arm, key, unit, row, told in zip(
-                answered.ids, answered.arms, answered.keys, units, rows, answered.answers, strict=True
+            for number, (identity, arm, key, unit, row, told) in enumerate(
+                zip(answered.ids, answered.arms, answered.keys, units, rows, answered.answers, strict=True)
             )
         ]
 

@@ -79,7 +79,7 @@ class KnownSeries:
         with self._lock:
             if self._values is None:
                 try:
-                    self._values = NewestValues.read(self._get(self.digest))
+                    self._values = read_whole(self.digest, self._get)
                 except ValueError as error:
                     raise Corrupt(
                         str(error), where=self.digest, hint="run the line again: linewright run LINE"
@@ -136,7 +136,7 @@ class KnownSeries:
                 where=str(self.digest),
                 hint=f"send them in {window.recent!r}; the next run of the line that reads others keeps these",
             ) from error
-        if values is None or not _fits(values, window, package):
+        if values is None or not fits(values, window, package):
             raise RequestError(
                 "no values are known that this model could read, so a row has to bring its own"
                 if values is None
@@ -188,7 +188,7 @@ class KnownSeries:
 
     def _reading(self, package: Package) -> "_Reading":
         values, window = self.read(), package.encoder.window
-        if values is None or window is None or not _fits(values, window, package):
+        if values is None or window is None or not fits(values, window, package):
             raise RequestError("these values are not those of the answer", where=str(self.digest))
         return _Reading(self, values, package, _NEVER, in_rows)
 
@@ -365,13 +365,38 @@ class _Reading:
         return f"{self._label}: the newest value that is known, of {newest}, is {age:,} steps old: all steps that are said have passed"
 
 
+def read_whole(digest: str, get: Callable[[str], bytes]) -> NewestValues:
+    """Return the values of a digest; those that go on with others with these before them.
+
+    Raises
+    ------
+    ValueError, NotFound
+        If it is something else, or missing.
+    """
+    values = NewestValues.read(get(digest))
+    return values if values.base is None else NewestValues.read(get(values.base)).followed_by(values)
+
+
+def parts_of(digest: str, get: Callable[[str], bytes]) -> tuple[str, ...]:
+    """Return the digests of all bytes that the values of a digest are made of.
+
+    Raises
+    ------
+    ValueError, NotFound
+        As `read_whole` does.
+    """
+    base = NewestValues.read(get(digest)).base
+    return (digest,) if base is None else (digest, base)
+
+
 def with_ages(warnings: Mapping[int, list[str]], newest: Mapping[int, Newest]) -> dict[int, list[str]]:
     """Return warnings by row, with those about values that are too old for all steps."""
     old = {row: [one.warning] for row, one in newest.items() if one.warning}
     return {row: [*warnings.get(row, []), *old.get(row, [])] for row in sorted({*warnings, *old})}
 
 
-def _fits(values: NewestValues, window: Window, package: Package) -> bool:
+def fits(values: NewestValues, window: Window, package: Package) -> bool:
+    """Return whether a model reads such values."""
     names = {column.name for column in package.columns}
     return (values.time, values.label, values.every) == (
         window.time,

@@ -1,0 +1,390 @@
+"""Newer values that requests to an endpoint brought: read from the prediction log, and put behind those that the last run has read.
+
+One process does it for all endpoints of a line. Values of the run are never changed: what a request says counts for later steps alone, and
+only if its older values are those that are known. A row that got its values from here says nothing new (`Prediction.known`).
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from typing import Any, NamedTuple
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from linewright.data.facts import SeriesValues
+from linewright.errors import NotFound, SpecError
+from linewright.line.factory import Factory
+from linewright.line.file.factory_file import read_factory_file
+from linewright.line.file.retention import kept_of, log_before
+from linewright.line.instants import earlier
+from linewright.line.spec import LineSpec
+from linewright.model.facts import Package
+from linewright.release.endpoint_settings import publish_series
+from linewright.release.facts import SeriesRead
+from linewright.release.promotion import series_of_run
+from linewright.serve.facts import Prediction
+from linewright.serve.log.segments import lengths, read_log
+from linewright.serve.rows.known_series import fits
+from linewright.serve.rows.reader import converter
+from linewright.serve.rows.scalars import spell
+from linewright.store.clock import later
+from linewright.text.lists import read_numbers
+from linewright.text.newest_values import MOST_VALUES, NewestValues
+from linewright.text.numbers import count
+from linewright.text.steps import DAY, micros_of_step, step_numbers
+
+LOOK_MICROS = 5_000_000
+"""How long after a look the next one is, in microseconds."""
+_SETTLED = "1s"
+"""How old a record is that is read: what several processes wrote until then is there."""
+_LATEST_MICROS = 600_000_000
+"""When values are published at the latest though they are longer than the log has grown, in microseconds."""
+_UNPUBLISHED_BYTES = 2**20
+"""Of the log without newer values, after which it is kept how far it was read."""
+_LOOKED_BACK = 50
+_CLOSE = 1e-9
+
+
+def remember_values(factory: Factory, spec: LineSpec) -> SeriesRead | None:
+    """Have endpoints know newer values that requests brought, or no such values where the line says so no longer; return the event if that is news.
+
+    It may be called at any time, again and again, and be killed: what was read is recorded with the place up to which it was.
+
+    Raises
+    ------
+    SpecError
+        If there are more values than an endpoint keeps.
+    """
+    told = factory.metadata.events(SeriesRead, line=spec.line, newest_first=True, limit=1)
+    run = series_of_run(factory.metadata, spec.line)
+    if not told or run is None:
+        return None
+    if not remembers(spec):
+        if told[0].base is None:
+            return None
+        because = "`forecast.remember` is off: values of requests are not remembered"
+        return publish_series(factory.context, factory.serving, spec.line, because=because, values=run)
+    if told[0].base == run and not _is_due(factory, told[0]):
+        return None
+    values = NewestValues.read(factory.artifacts.get(factory.metadata.get(run, SeriesValues).blob))
+    if values.type not in {"date", "datetime"}:
+        return None
+    known = _Known(factory=factory, spec=spec, run=run, values=values)
+    before = _last(factory, spec.line)
+    if before is not None:
+        known.take(before)
+    known.read_log()
+    return _publish(known, told[0])
+
+
+def next_look(factory: Factory, spec: LineSpec) -> str | None:
+    """Return when it is to be looked for newer values again; `None` for never."""
+    return later(factory.now(), LOOK_MICROS) if remembers(spec) else None
+
+
+def remembers(spec: LineSpec) -> bool:
+    """Return whether a line remembers values of requests."""
+    return spec.forecast is not None and spec.forecast.remember
+
+
+def _is_due(factory: Factory, told: SeriesRead) -> bool:
+    """Return whether the log has grown by as much as was published last, so that what is published takes no more room than the log; or it is time."""
+    grown = _grown(factory, told)
+    if grown <= 0:
+        return False
+    blob = factory.metadata.get(told.values, SeriesValues).blob
+    size = factory.artifacts.path(blob).stat().st_size if told.values != told.base else 0
+    return grown >= size or factory.now() >= later(told.at, _LATEST_MICROS) or factory.now() < told.at
+
+
+def _grown(factory: Factory, told: SeriesRead) -> int:
+    ends = lengths(factory.log_of(told.line), factory.sealed_of(told.line))
+    return sum(end - told.position.get(name, 0) for name, end in ends.items())
+
+
+def _last(factory: Factory, line: str) -> SeriesRead | None:
+    """Return the event with which values of requests were published last; without it, the log is read from its beginning."""
+    found = factory.metadata.events(SeriesRead, line=line, newest_first=True, limit=_LOOKED_BACK)
+    return next((one for one in found if one.base is not None), None)
+
+
+def _publish(known: "_Known", told: SeriesRead) -> SeriesRead | None:
+    factory, line = known.factory, known.spec.line
+    made = known.made()
+    values = known.run
+    if made is not None:
+        blob = factory.artifacts.put(made.to_bytes())
+        values = factory.metadata.keep(SeriesValues(series=len(made.names), blob=blob))
+    is_same = (told.values, told.base) == (values, known.run)
+    if is_same and _grown(factory, told) < _UNPUBLISHED_BYTES:
+        return None
+    return publish_series(
+        factory.context,
+        factory.serving,
+        line,
+        because=known.says(),
+        values=values,
+        base=known.run,
+        position=known.position,
+    )
+
+
+class _Cell(NamedTuple):
+    at: str
+    """When its row came; empty for one that was published before."""
+    id: str
+    value: float
+
+
+@dataclass
+class _Newer:
+    """Newer values of one series."""
+
+    cells: dict[int, _Cell] = field(default_factory=dict[int, _Cell])
+    """By the number of the step."""
+    times: dict[int, int] = field(default_factory=dict[int, int])
+    """Times of steps that were the newest of a row, in microseconds."""
+
+
+class _Said(NamedTuple):
+    """What a row says of a series."""
+
+    place: int
+    moment: int
+    """Time of its newest value."""
+    step: int
+    values: NDArray[np.float64]
+
+
+@dataclass(kw_only=True)
+class _Known:
+    """The values of a run, and newer ones."""
+
+    factory: Factory
+    spec: LineSpec
+    run: str
+    values: NewestValues
+    newer: dict[int, _Newer] = field(default_factory=dict[int, _Newer])
+    position: dict[str, int] = field(default_factory=dict[str, int])
+    rows: int = 0
+    refused: int = 0
+    """Rows with newer values that do not count."""
+    readers: dict[str, "_Reader | None"] = field(default_factory=dict[str, "_Reader | None"])
+
+    @cached_property
+    def steps(self) -> NDArray[np.int64]:
+        """Number of the step of the newest value of each series of the run."""
+        return step_numbers(self.values.at, self.values.every)
+
+    @cached_property
+    def most(self) -> int:
+        """How many values of a series are kept."""
+        return int(np.diff(self.values.ends, prepend=0).max(initial=0))
+
+    def take(self, before: SeriesRead) -> None:
+        """Take what was published before, as far as the run has not read later values."""
+        if before.values != before.base:
+            try:
+                blob = self.factory.metadata.get(before.values, SeriesValues).blob
+                made = NewestValues.read(self.factory.artifacts.get(blob))
+            except NotFound:  # kept no longer: what the log still has is read again
+                return
+            if (made.keys, made.every, made.label) == (
+                self.values.keys,
+                self.values.every,
+                self.values.label,
+            ):
+                self._take(made)
+        self.position = dict(before.position)
+
+    def _take(self, made: NewestValues) -> None:
+        for at, name in enumerate(made.names):
+            place = self.values.place(name)
+            if place is None:
+                continue
+            moment, values = int(made.at[at]), made.array_at(at)
+            step = int(step_numbers(made.at[at : at + 1], made.every)[0])
+            self._add(_Said(place, moment, step, values), "", "")
+
+    def read_log(self) -> None:
+        """Read the rows that came since."""
+        for record in self._records():
+            if record.via != "endpoint" or record.is_sum or record.known is not msgspec.UNSET:
+                continue
+            said = self._said(record)
+            if said is None or said.step <= self.steps[said.place]:
+                continue
+            if self._counts(said, record):
+                self._add(said, record.at, record.id)
+                self.rows += 1
+            else:
+                self.refused += 1
+
+    def _records(self) -> Iterator[Prediction]:
+        """Iterate over the records behind `position`, and move it along; a record of a clock that was set back is read now."""
+        now = self.factory.now()
+        end, done = earlier(now, _SETTLED), set[str]()
+        sealed = self.factory.sealed_of(self.spec.line)
+        for one in read_log(self.factory.log_of(self.spec.line), dict(self.position), sealed=sealed):
+            if one.segment in done:
+                continue
+            if end <= one.record.at <= now:
+                done.add(one.segment)
+                continue
+            self.position[one.segment] = one.end
+            yield one.record
+
+    def _said(self, record: Prediction) -> _Said | None:
+        if record.digest not in self.readers:
+            package = self.factory.metadata.get(record.digest, Package)
+            self.readers[record.digest] = _Reader.of(package, self.values)
+        reader = self.readers[record.digest]
+        name = tuple(spell(record.row.get(key)) for key in self.values.keys)
+        place = None if None in name else self.values.place(tuple(map(str, name)))
+        found = None if reader is None or place is None else reader.read(record.row)
+        if found is None or place is None:
+            return None
+        moment, values = found
+        step = int(step_numbers(np.array([moment], dtype=np.int64), self.values.every)[0])
+        return _Said(place, moment, step, values)
+
+    def _counts(self, said: _Said, record: Prediction) -> bool:
+        """Return whether a row counts: its time has come, its newer values keep the contract, and its older ones are those that are known."""
+        came = int(np.datetime64(record.at.removesuffix("Z"), "us").astype(np.int64))
+        if said.moment > came + max(micros_of_step(self.values.every), DAY):
+            return False
+        values, first = said.values, said.step - len(said.values) + 1
+        newer = values[max(int(self.steps[said.place]) + 1 - first, 0) :]
+        low, high = self._allowed
+        if (newer < low).any() or (newer > high).any():  # no NaN is
+            return False
+        known = self._known_at(said.place, first, len(values))
+        both = ~np.isnan(known) & ~np.isnan(values)
+        same = np.isclose(known[both], values[both], rtol=_CLOSE, atol=_CLOSE)
+        return bool(len(same)) and bool(same.mean() >= 0.5)
+
+    @cached_property
+    def _allowed(self) -> tuple[float, float]:
+        """Ends of what the contract allows of a value."""
+        rule = self.spec.contract.columns.get(self.values.label)
+        ends = (None, None) if rule is None else (rule.min, rule.max)
+        low, high = (float(one) if isinstance(one, int | float) else np.nan for one in ends)
+        return low, high
+
+    def _known_at(self, place: int, first: int, length: int) -> NDArray[np.float64]:
+        """Return what is known of some steps of a series, NaN where nothing is."""
+        found = np.full(length, np.nan)
+        own = self.values.array_at(place)
+        start = int(self.steps[place]) - len(own) + 1
+        begin, end = max(first, start), min(first + length, start + len(own))
+        if begin < end:
+            found[begin - first : end - first] = own[begin - start : end - start]
+        newer = self.newer.get(place)
+        for step, cell in ({} if newer is None else newer.cells).items():
+            if first <= step < first + length:
+                found[step - first] = cell.value
+        return found
+
+    def _add(self, said: _Said, at: str, identity: str) -> None:
+        newer = self.newer.setdefault(said.place, _Newer())
+        values = said.values[-self.most :]
+        first, last = said.step - len(values) + 1, int(self.steps[said.place])
+        for step, value in enumerate(values.tolist(), start=first):
+            if step <= last or value != value:  # noqa: PLR0124 -- NaN
+                continue
+            before = newer.cells.get(step)
+            if before is None or (before.at, before.id) <= (at, identity):
+                newer.cells[step] = _Cell(at, identity, value)
+                if step == said.step:
+                    newer.times[step] = said.moment
+
+    def made(self) -> NewestValues | None:
+        """Return the newer values, to be put behind those of the run; `None` if there are none.
+
+        Raises
+        ------
+        SpecError
+            If both together are more than an endpoint keeps.
+        """
+        series = [found for place, one in sorted(self.newer.items()) if (found := self._series(place, one))]
+        if not series:
+            return None
+        values, blob = self.values, self.factory.metadata.get(self.run, SeriesValues).blob
+        made = NewestValues.of(
+            keys=values.keys,
+            time=values.time,
+            type=values.type,
+            label=values.label,
+            every=values.every,
+            max_age=values.max_age,
+            series=series,
+        )
+        if len(values.followed_by(made).values) > MOST_VALUES:
+            raise SpecError(
+                "more values than an endpoint keeps",
+                where="forecast.remember",
+                found=f"{len(values.names):,} series",
+                allowed=f"{MOST_VALUES:,} values of all series",
+                hint="remove it, or say a smaller forecast.recent",
+            )
+        return replace(made, base=blob)
+
+    def _series(self, place: int, newer: _Newer) -> tuple[tuple[str, ...], int, NDArray[np.float64]] | None:
+        first = max((int(self.steps[place]) + 1, self._kept_from))
+        steps = [step for step in newer.cells if step >= first]
+        newest = max((step for step in steps if step in newer.times), default=None)
+        if newest is None:
+            return None
+        first = max(first, newest - self.most + 1)
+        values = np.full(newest - first + 1, np.nan)
+        for step in steps:
+            if first <= step <= newest:
+                values[step - first] = newer.cells[step].value
+        return self.values.names[place], newer.times[newest], values
+
+    @cached_property
+    def _kept_from(self) -> int:
+        """The first step whose values may be kept: nothing outlives the rows that brought it."""
+        spec = self.spec
+        at = log_before(spec, kept_of(spec, read_factory_file(self.factory.root).keep), self.factory.now())
+        if at is None:
+            return -(2**62)
+        moment = int(np.datetime64(at.removesuffix("Z"), "us").astype(np.int64))
+        return int(step_numbers(np.array([moment], dtype=np.int64), self.values.every)[0]) + 1
+
+    def says(self) -> str:
+        """Say it in a line."""
+        left = f"; {count(self.refused, 'row')} with newer values did not count" if self.refused else ""
+        return f"{count(self.rows, 'row')} of requests brought newer values{left}"
+
+
+class _Reader(NamedTuple):
+    """Reads rows that one model answered."""
+
+    read_time: Any
+    read_recent: Any
+    time: str
+    recent: str
+
+    @classmethod
+    def of(cls, package: Package, values: NewestValues) -> "_Reader | None":
+        window = package.encoder.window
+        if window is None or not fits(values, window, package):
+            return None
+        columns, missing = {one.name: one for one in package.columns}, frozenset(package.missing)
+        return cls(
+            converter(columns[window.time], missing),
+            converter(columns[window.recent], missing),
+            window.time,
+            window.recent,
+        )
+
+    def read(self, row: Mapping[str, Any]) -> tuple[int, NDArray[np.float64]] | None:
+        """Return the time of the newest value, and the values; `None` if the newest is missing."""
+        moment, recent = self.read_time(row.get(self.time)), self.read_recent(row.get(self.recent))
+        if moment is None or recent is None:
+            return None
+        values = np.array(read_numbers(recent), dtype=np.float64)
+        return None if not len(values) or np.isnan(values[-1]) else (int(moment), values)
