@@ -415,15 +415,16 @@ def test_rows_are_made_of_days_without_weekends(horizon: int):
     assert rows["at"].dt.weekday().max() <= 5
 
 
-def test_plain_numbers_have_no_age():
-    """Nobody knows how long ago step 40 was."""
+@pytest.mark.parametrize("more", [{"max_age": 2}, {"remember": True}])
+def test_plain_numbers_have_no_age(more):
+    """Nobody knows how long ago step 40 was, or whether its time has come."""
     frame = pl.DataFrame({"at": range(40), "y": np.arange(40.0)})
     columns = (
         Column(name="at", type="integer", nullable=False),
         Column(name="y", type="number", nullable=False),
     )
     with pytest.raises(SpecError, match=r"plain numbers"):
-        rows_of_series(frame, columns, series_spec(3, max_age=2))
+        rows_of_series(frame, columns, series_spec(3, **more))
 
 
 def test_values_far_apart_say_what_to_change():

@@ -140,6 +140,8 @@ DIGESTS = frozenset(
         "release.Refused.package",
         "release.Refused.run",
         "release.RolledBack.package",
+        "release.SeriesRead.base",
+        "release.SeriesRead.position",
         "release.SeriesRead.values",
         "release.Trial.package",
         "release.Trial.rival",

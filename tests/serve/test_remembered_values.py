@@ -12,11 +12,15 @@ import polars as pl
 import pytest
 import stores
 
+from linewright.line.detached.folder import ready_to_serve
 from linewright.line.factory import Factory
 from linewright.line.loop.worker import tend_inline
+from linewright.line.maintenance.gc import collect
+from linewright.line.maintenance.verify import verify_factory
 from linewright.line.predict.replay import replay_prediction
 from linewright.line.predict.rows_by_series import series_known
 from linewright.line.runs.execute import execute_inline
+from linewright.operations.detached import detach
 from linewright.release.facts import SeriesRead
 from linewright.serve.rows.known_series import newest_time
 from linewright.worlds.endpoint import endpoint
@@ -52,12 +56,12 @@ class World(NamedTuple):
     url: str
 
     def ask(self, *rows: dict[str, object]) -> list[dict[str, Any]]:
-        request = urllib.request.Request(
+        request = urllib.request.Request(  # noqa: S310 -- of the test itself
             f"{self.url}/v1/lines/{stores.LINE}/predict",
             json.dumps({"rows": rows}).encode(),
             {"Content-Type": "application/json"},
         )
-        with urllib.request.urlopen(request, timeout=20) as answer:
+        with urllib.request.urlopen(request, timeout=20) as answer:  # noqa: S310 -- as above
             return json.load(answer)["predictions"]
 
     def tend(self) -> None:
@@ -168,7 +172,7 @@ def test_what_is_doubtful_is_answered_and_not_remembered(world: World, row: dict
     assert before == world.known("s06")
 
 
-def test_only_a_line_that_says_so_remembers(make_world):
+def test_only_a_line_that_says_so_remembers(make_world: Callable[..., World]):
     """And one that says so no longer answers from its run again."""
     world = make_world(more="")
     world.ask(sent("s03"))
@@ -187,7 +191,7 @@ def test_only_a_line_that_says_so_remembers(make_world):
     assert first == world.known("s03")
 
 
-def test_what_a_run_reads_counts_and_newer_values_stay_behind_it(make_world):
+def test_what_a_run_reads_counts_and_newer_values_stay_behind_it(make_world: Callable[..., World]):
     """Also in another process, which knows from the record how far the log was read."""
     world = make_world()
     world.ask(sent("s03", DAYS + 1, newest=1.0), sent("s04"))
@@ -205,3 +209,68 @@ def test_what_a_run_reads_counts_and_newer_values_stay_behind_it(make_world):
     assert values_of("s03", DAYS + 2)[-20:] == values[-20:]
     assert day(DAYS) == world.known("s09")[0]
     assert len(events) == len(after)
+
+
+def test_sums_and_detached_endpoints_are_answered_from_it_too(
+    make_world: Callable[..., World], tmp_path: Path, start
+):
+    """The answer of a sum names the values that it is of, so that it is computed again from these."""
+    world = make_world(more=", remember: true, reconcile: bottom_up, levels: [[]]")
+    world.ask(*[sent(f"s{store:02}") for store in range(stores.STORES)])
+    world.tend()
+    total = world.ask({})[0]
+    world.ask(sent("s03", DAYS + 3))
+    world.tend()
+    replayed = replay_prediction(world.factory, total["id"])
+    away = start(ready_to_serve(Path(detach(world.factory, f"{stores.LINE}@1", tmp_path / "site").folder)))
+    away.wait_for(lambda: away.ask("GET", "/v2/health/ready")[0] == 200, within_s=20)
+
+    assert (day(DAYS + 1), stores.STORES) == (total["newest"], total["series"])
+    assert 0 == replayed.difference
+    assert day(DAYS + 2) == away.predict({"store": "s03"}, line=stores.LINE)["predictions"][0]["newest"]
+
+
+def test_nothing_outlives_the_rows_that_brought_it(make_world: Callable[..., World]):
+    """And the values that were published before go with the log, but for those that are answered from."""
+    world = make_world(end="keep: {log: 9d}\n")
+    metadata, artifacts = world.factory.metadata, world.factory.artifacts
+    world.ask(sent("s03"), sent("s04"))
+    world.tend()
+    first = series_known(world.factory, stores.LINE).digest
+    world.clock.at += timedelta(days=5)
+    world.ask(sent("s04", DAYS + 9))
+    world.tend()
+    newest = world.known("s03")[0], world.known("s04")[0]
+    world.clock.at += timedelta(days=10)
+    world.ask(sent("s05", DAYS + 19))
+    world.tend()
+    after = [world.known(store)[0] for store in ("s03", "s04", "s05")]
+    collect(world.factory, grace_s=0, dry_run=False)
+    told = metadata.events(SeriesRead, line=stores.LINE)[-1]
+
+    assert (day(DAYS + 1), day(DAYS + 8)) == newest
+    assert [day(DAYS - 1), day(DAYS - 1), day(DAYS + 18)] == after
+    assert not artifacts.has(str(first))
+    assert told.base is not None
+    assert after[2] == world.ask({"store": "s05"})[0]["newest"]
+    assert [] == [*verify_factory(world.factory).problems]
+
+
+def test_it_trains_nothing_and_takes_no_more_room_than_the_log(make_world: Callable[..., World]):
+    """What is known is published again once the log has grown by as much, or after ten minutes."""
+    world = make_world(more="")
+    before = execute_inline(world.factory, stores.LINE)
+    path = world.factory.path_of(stores.LINE)
+    path.write_text(path.read_text().replace("horizon: 7", "horizon: 7, remember: true"))
+    after = execute_inline(world.factory, stores.LINE)
+    world.ask(*[sent(f"s{store:02}") for store in range(stores.STORES)])
+    world.tend()
+    world.ask({"store": "s03", "day": day(DAYS + 2), "recent": values_of("s03", DAYS + 3)[-8:]})
+    world.clock.at += timedelta(minutes=1)
+    tend_inline(world.factory, stores.LINE)
+    waits = world.known("s03")[0]
+    world.tend()
+
+    assert (before.dataset, before.model) == (after.dataset, after.model)
+    assert day(DAYS + 1) == waits
+    assert day(DAYS + 2) == world.known("s03")[0]

@@ -76,7 +76,7 @@ class SeriesRead(Event, frozen=True, kw_only=True, tag="series_read"):
     """Digest of the `SeriesValues`: those that a run has read, or newer ones of requests that go on with them."""
     base: str | None = None
     """Digest of the `SeriesValues` of the run that values of requests go on with; `None` if `values` are those of a run."""
-    position: dict[str, int] = {}
+    position: dict[str, int] = {}  # noqa: RUF012 -- msgspec copies it
     """Of values of requests: place of the prediction log, by segment, up to which it was read for them."""
 
 

@@ -92,11 +92,13 @@ def rows_of_series(
     _refuse_names(names, frame)
     series = _series(frame, data)
     steps = steps_of(spec, _typical(series), is_number=not frame[time].dtype.is_temporal())
-    if spec.max_age is not None and not frame[time].dtype.is_temporal():
+    ages = {"max_age": spec.max_age, "remember": spec.remember or None}
+    used = next((name for name, value in ages.items() if value is not None), None)
+    if used is not None and not frame[time].dtype.is_temporal():
         raise SpecError(
             "how old a value is follows from its date or time, and these times are plain numbers",
-            where="forecast.max_age",
-            found=spec.max_age,
+            where=f"forecast.{used}",
+            found=ages[used],
             hint="remove it, or make a date of the number in table.sql",
         )
     grids = [_grid(one, steps) for one in series]

@@ -83,6 +83,8 @@ class Retired(msgspec.Struct, frozen=True, kw_only=True):
     models: tuple[str, ...] = ()
     """Models, as LINE@VERSION, that cannot be rebuilt any more."""
     quarantines: int = 0
+    series: int = 0
+    """Newest values of series, which newer ones have replaced."""
     runs: int = 0
     held: tuple[Held, ...] = ()
     results: tuple[str, ...] = ()
@@ -93,7 +95,7 @@ class Retired(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def is_something(self) -> bool:
         """Whether anything goes."""
-        return bool(self.segments or self.datasets or self.quarantines or self.runs)
+        return bool(self.segments or self.datasets or self.quarantines or self.series or self.runs)
 
 
 def retired_in_words(retired: Retired) -> str:
@@ -103,6 +105,7 @@ def retired_in_words(retired: Retired) -> str:
         (retired.segments, f"{count(retired.predictions, 'prediction')} with {labels}"),
         (len(retired.datasets), count(len(retired.datasets), "dataset version")),
         (retired.quarantines, f"the rows of {count(retired.quarantines, 'quarantine')}"),
+        (retired.series, f"{count(retired.series, 'version')} of the newest values of series"),
         (retired.runs, f"the engine's notes of {count(retired.runs, 'run')}"),
     )
     said = ", ".join(text for number, text in parts if number) or "nothing"
@@ -142,6 +145,7 @@ class _Plan:
             datasets=self.datasets,
             models=self.models,
             quarantines=len(self.quarantines),
+            series=len(self.series),
             runs=len(self.runs),
             held=self.held,
             results=self.results,

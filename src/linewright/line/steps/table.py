@@ -128,8 +128,13 @@ def _of_task(spec: LineSpec) -> dict[str, Any]:
 
 def _of_answers(spec: LineSpec) -> dict[str, Any]:
     """Return what is said of the values that endpoints keep, and trains nothing."""
-    max_age = None if spec.forecast is None else spec.forecast.max_age
-    return {} if max_age is None else {"max_age": max_age}
+    asked = spec.forecast
+    if asked is None:
+        return {}
+    return {
+        **({} if asked.max_age is None else {"max_age": asked.max_age}),
+        **({"remember": True} if asked.remember else {}),
+    }
 
 
 def _asked_of_rows(contract: ContractSpec) -> dict[str, Any]:
