@@ -502,8 +502,8 @@ class ForecastSpec(Spec):
     """How many steps old the newest known value may be if a request names a series without its recent values (default: any, and an answer
     whose steps have all passed has a warning)."""
     remember: bool = False
-    """Whether newer values that requests to the endpoint bring are remembered: a later request that names the series alone is then answered
-    from them too (default: only from what a run has read)."""
+    """Whether newer values in requests to the endpoint are remembered, so that a later request that names the series alone gets them (default:
+    it gets those that a run has read)."""
 
 
 RECENT, UNTIL = "recent", "until"

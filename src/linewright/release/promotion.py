@@ -626,9 +626,9 @@ def series_of_run(metadata: MetadataReader, line: str) -> str | None:
     newest = metadata.events(SeriesRead, line=line, newest_first=True, limit=2)
     if not newest:
         return None
-    # Of a run that told of its values while newer ones were put behind those of the run before.
-    told = next((one.values for one in newest if one.base is None), None)
-    return told or newest[0].base
+    # The run may have ended while newer values were put behind those of the run before.
+    read = next((one.values for one in newest if one.base is None), None)
+    return read or newest[0].base
 
 
 def series_blob(metadata: MetadataReader, line: str) -> str | None:

@@ -270,14 +270,14 @@ def _plan(factory: Factory, spec: LineSpec, keep: KeepSpec) -> _Plan:
         models=tuple(f"{line}@{one.model}" for one in models if _dataset_of(factory, one) in set(datasets)),
         quarantines=tuple(sorted(quarantines - newest)),
         series=tuple(
-            sorted((series - stays | _superseded(factory, spec, keep, known)) - _answered_from(factory, line))
+            sorted((series - stays | _superseded(factory, spec, keep, known)) - _in_use(factory, line))
         ),
         runs=tuple(noted(factory.engine_url, ended)) if ended else (),
         held=held,
     )
 
 
-def _answered_from(factory: Factory, line: str) -> set[str | None]:
+def _in_use(factory: Factory, line: str) -> set[str | None]:
     """Return the newest values of series from which endpoints of a line answer."""
     return {newest_series(factory.metadata, line), series_of_run(factory.metadata, line)}
 
@@ -285,10 +285,10 @@ def _answered_from(factory: Factory, line: str) -> set[str | None]:
 def _superseded(factory: Factory, spec: LineSpec, keep: KeepSpec, known: Gone) -> set[str]:
     """Return the values of requests that were published before rows of the log that go: no answer that stays is of them."""
     at = log_before(spec, keep, factory.now())
-    told = factory.metadata.events(SeriesRead, line=spec.line) if at is not None else []
+    read = factory.metadata.events(SeriesRead, line=spec.line) if at is not None else []
     return {
         before.values
-        for before, after in pairwise(told)
+        for before, after in pairwise(read)
         if before.base not in {None, before.values} and after.at < str(at) and before.values not in known.at
     }
 

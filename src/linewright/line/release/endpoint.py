@@ -33,8 +33,8 @@ def follow_series(factory: Factory, spec: LineSpec, read: Ingested) -> SeriesRea
     """Have endpoints of a line that forecasts know the newest values that a run has read, with newer ones of requests behind them; return the event if that is news, else `None`."""
     if read.series is None:
         return None
-    told = tell_series(factory.context, factory.serving, spec.line, read.series)
-    return remember_values(factory, spec) or told
+    news = tell_series(factory.context, factory.serving, spec.line, read.series)
+    return remember_values(factory, spec) or news
 
 
 def tend_log(factory: Factory, line: str) -> Alerted | Cleared | None:

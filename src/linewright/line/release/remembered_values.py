@@ -1,4 +1,4 @@
-"""Newer values that requests to an endpoint brought: read from the prediction log, and put behind those that the last run has read.
+"""Newer values of requests to an endpoint: read from the prediction log, and put behind those that the last run has read.
 
 One process does it for all endpoints of a line. Values of the run are never changed: what a request says counts for later steps alone, and
 only if its older values are those that are known. A row that got its values from here says nothing new (`Prediction.known`).
@@ -19,6 +19,7 @@ from linewright.line.factory import Factory
 from linewright.line.file.factory_file import read_factory_file
 from linewright.line.file.retention import kept_of, log_before
 from linewright.line.instants import earlier
+from linewright.line.record.alerts import newest_of
 from linewright.line.spec import LineSpec
 from linewright.model.facts import Package
 from linewright.release.endpoint_settings import publish_series
@@ -48,7 +49,7 @@ _CLOSE = 1e-9
 
 
 def remember_values(factory: Factory, spec: LineSpec) -> SeriesRead | None:
-    """Have endpoints know newer values that requests brought, or no such values where the line says so no longer; return the event if that is news.
+    """Have endpoints know newer values of requests, or no longer if the line does not say so; return the event if that is news.
 
     It may be called at any time, again and again, and be killed: what was read is recorded with the place up to which it was.
 
@@ -57,16 +58,16 @@ def remember_values(factory: Factory, spec: LineSpec) -> SeriesRead | None:
     SpecError
         If there are more values than an endpoint keeps.
     """
-    told = factory.metadata.events(SeriesRead, line=spec.line, newest_first=True, limit=1)
+    newest = newest_of(factory, spec.line, SeriesRead)
     run = series_of_run(factory.metadata, spec.line)
-    if not told or run is None:
+    if newest is None or run is None:
         return None
     if not remembers(spec):
-        if told[0].base is None:
+        if newest.base is None:
             return None
         because = "`forecast.remember` is off: values of requests are not remembered"
         return publish_series(factory.context, factory.serving, spec.line, because=because, values=run)
-    if told[0].base == run and not _is_due(factory, told[0]):
+    if newest.base == run and not _is_due(factory, newest):
         return None
     values = NewestValues.read(factory.artifacts.get(factory.metadata.get(run, SeriesValues).blob))
     if values.type not in {"date", "datetime"}:
@@ -76,7 +77,7 @@ def remember_values(factory: Factory, spec: LineSpec) -> SeriesRead | None:
     if before is not None:
         known.take(before)
     known.read_log()
-    return _publish(known, told[0])
+    return _publish(known, newest)
 
 
 def next_look(factory: Factory, spec: LineSpec) -> str | None:
@@ -89,19 +90,19 @@ def remembers(spec: LineSpec) -> bool:
     return spec.forecast is not None and spec.forecast.remember
 
 
-def _is_due(factory: Factory, told: SeriesRead) -> bool:
+def _is_due(factory: Factory, newest: SeriesRead) -> bool:
     """Return whether the log has grown by as much as was published last, so that what is published takes no more room than the log; or it is time."""
-    grown = _grown(factory, told)
+    grown = _grown(factory, newest)
     if grown <= 0:
         return False
-    blob = factory.metadata.get(told.values, SeriesValues).blob
-    size = factory.artifacts.path(blob).stat().st_size if told.values != told.base else 0
-    return grown >= size or factory.now() >= later(told.at, _LATEST_MICROS) or factory.now() < told.at
+    blob = factory.metadata.get(newest.values, SeriesValues).blob
+    size = factory.artifacts.path(blob).stat().st_size if newest.values != newest.base else 0
+    return grown >= size or factory.now() >= later(newest.at, _LATEST_MICROS) or factory.now() < newest.at
 
 
-def _grown(factory: Factory, told: SeriesRead) -> int:
-    ends = lengths(factory.log_of(told.line), factory.sealed_of(told.line))
-    return sum(end - told.position.get(name, 0) for name, end in ends.items())
+def _grown(factory: Factory, newest: SeriesRead) -> int:
+    ends = lengths(factory.log_of(newest.line), factory.sealed_of(newest.line))
+    return sum(end - newest.position.get(name, 0) for name, end in ends.items())
 
 
 def _last(factory: Factory, line: str) -> SeriesRead | None:
@@ -110,15 +111,15 @@ def _last(factory: Factory, line: str) -> SeriesRead | None:
     return next((one for one in found if one.base is not None), None)
 
 
-def _publish(known: "_Known", told: SeriesRead) -> SeriesRead | None:
+def _publish(known: "_Known", newest: SeriesRead) -> SeriesRead | None:
     factory, line = known.factory, known.spec.line
     made = known.made()
     values = known.run
     if made is not None:
         blob = factory.artifacts.put(made.to_bytes())
         values = factory.metadata.keep(SeriesValues(series=len(made.names), blob=blob))
-    is_same = (told.values, told.base) == (values, known.run)
-    if is_same and _grown(factory, told) < _UNPUBLISHED_BYTES:
+    is_same = (newest.values, newest.base) == (values, known.run)
+    if is_same and _grown(factory, newest) < _UNPUBLISHED_BYTES:
         return None
     return publish_series(
         factory.context,
@@ -346,7 +347,7 @@ class _Known:
 
     @cached_property
     def _kept_from(self) -> int:
-        """The first step whose values may be kept: nothing outlives the rows that brought it."""
+        """The first step whose values may be kept: nothing outlives the rows that had it."""
         spec = self.spec
         at = log_before(spec, kept_of(spec, read_factory_file(self.factory.root).keep), self.factory.now())
         if at is None:
@@ -357,11 +358,11 @@ class _Known:
     def says(self) -> str:
         """Say it in a line."""
         left = f"; {count(self.refused, 'row')} with newer values did not count" if self.refused else ""
-        return f"{count(self.rows, 'row')} of requests brought newer values{left}"
+        return f"{count(self.rows, 'row')} of requests had newer values{left}"
 
 
 class _Reader(NamedTuple):
-    """Reads rows that one model answered."""
+    """Reads rows of one model."""
 
     read_time: Any
     read_recent: Any

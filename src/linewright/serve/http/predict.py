@@ -252,7 +252,7 @@ class _Form(NamedTuple):
         ]
 
     def together(self, answered: "Answered", request: bytes) -> Predictions:
-        """Return the records of one request that the champion has answered alone."""
+        """Return the records of one request to the champion alone."""
         loaded, package = self.loaded, self.loaded.scorer.model.package
         return Predictions(
             many=len(answered.ids),
