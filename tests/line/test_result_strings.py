@@ -194,6 +194,7 @@ INSTANTS = frozenset(
         "people.DaySums.day",
         "people.ValueAccount.as_of",
         "release.Halted.stopped",
+        "release.SeriesRead.labels",
         "release.Trial.since",
         "release.Trial.until",
         "serve.Outage.since",

@@ -19,7 +19,9 @@ from linewright.line.maintenance.gc import collect
 from linewright.line.maintenance.verify import verify_factory
 from linewright.line.predict.replay import replay_prediction
 from linewright.line.predict.rows_by_series import series_known
+from linewright.line.record.registry import find_model
 from linewright.line.runs.execute import execute_inline
+from linewright.model.facts import Package
 from linewright.operations.detached import detach
 from linewright.release.facts import SeriesRead
 from linewright.serve.rows.known_series import newest_time
@@ -170,6 +172,28 @@ def test_what_is_doubtful_is_answered_and_not_remembered(world: World, row: dict
     world.tend()
 
     assert before == world.known("s06")
+
+
+def test_labels_of_a_forecast_are_newer_values_too(world: World):
+    """Of a row that got its values from here as of any other; a correction counts, and what nobody can know does not."""
+    came = values_of("s10", DAYS + 3)
+    one, two = world.ask({"store": "s10"}, {"store": "s11"})
+    feedback = world.factory.labels_of(stores.LINE)
+    package = world.factory.metadata.get(find_model(world.factory, stores.LINE).digest, Package)
+    labels = [
+        {"id": one["id"], "label": [*came[DAYS:], None, None, None, None]},
+        {"id": two["id"], "label": [1.0] * stores.HORIZON},
+    ]
+    feedback.accept(labels, package=package)
+    world.tend()
+    first = world.known("s10")
+    mended = {"id": one["id"], "label": [9.0, *labels[0]["label"][1:]], "corrects": labels[0]["label"]}
+    feedback.accept([mended], package=package)
+    world.tend()
+
+    assert (day(DAYS + 2), came[-10:]) == (first[0], first[1][-10:])
+    assert [9.0, *came[DAYS + 1 :]] == world.known("s10")[1][-3:]
+    assert day(DAYS - 1) == world.known("s11")[0]
 
 
 def test_only_a_line_that_says_so_remembers(make_world: Callable[..., World]):

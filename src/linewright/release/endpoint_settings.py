@@ -66,6 +66,7 @@ def publish_series(
     values: str,
     base: str | None = None,
     position: Mapping[str, int] | None = None,
+    labels: str | None = None,
 ) -> SeriesRead:
     """Have endpoints of a line answer from other values of its series; the rest is as in `SeriesRead`."""
     event = SeriesRead(
@@ -76,6 +77,7 @@ def publish_series(
         values=values,
         base=base,
         position=dict(position or {}),
+        labels=labels,
     )
     context.metadata.record(event)
     project(context.metadata, serving_dir, line)

@@ -78,6 +78,8 @@ class SeriesRead(Event, frozen=True, kw_only=True, tag="series_read"):
     """Digest of the `SeriesValues` of the run that values of requests go on with; `None` if `values` are those of a run."""
     position: dict[str, int] = {}  # noqa: RUF012 -- msgspec copies it
     """Of values of requests: place of the prediction log, by segment, up to which it was read for them."""
+    labels: str | None = None
+    """Of values of requests: instant up to which labels of forecasts were read for them, UTC."""
 
 
 class Refused(Event, frozen=True, kw_only=True, tag="refused"):

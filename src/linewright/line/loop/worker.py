@@ -160,7 +160,7 @@ class Tending(PollingThread):
         self._duties = (
             _Duty("log", self._log, ("file", "record", "outage")),
             _Duty("clock", self._clock, ("file", "record")),
-            _Duty("values", self._values, ("file", "record")),
+            _Duty("values", self._values, ("file", "record", "labels")),
             _Duty("watch", self._watch, ("file", "record")),
             _Duty("canary", self._canary, ("file", "record")),
             _Duty("ring", self._ring, ("file", "record")),

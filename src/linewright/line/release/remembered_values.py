@@ -1,11 +1,12 @@
-"""Newer values of requests to an endpoint: read from the prediction log, and put behind those that the last run has read.
+"""Newer values of requests to an endpoint, and of labels of its forecasts: read from the log, and put behind those that the last run has read.
 
 One process does it for all endpoints of a line. Values of the run are never changed: what a request says counts for later steps alone, and
 only if its older values are those that are known. A row that got its values from here says nothing new (`Prediction.known`).
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
 from functools import cached_property
 from typing import Any, NamedTuple
 
@@ -30,7 +31,8 @@ from linewright.serve.log.segments import lengths, read_log
 from linewright.serve.rows.known_series import fits
 from linewright.serve.rows.reader import converter
 from linewright.serve.rows.scalars import spell
-from linewright.store.clock import later
+from linewright.store.clock import later, text_of
+from linewright.store.names import line_path
 from linewright.text.lists import read_numbers
 from linewright.text.newest_values import MOST_VALUES, NewestValues
 from linewright.text.numbers import count
@@ -77,6 +79,7 @@ def remember_values(factory: Factory, spec: LineSpec) -> SeriesRead | None:
     if before is not None:
         known.take(before)
     known.read_log()
+    known.read_labels("" if before is None else before.labels or "")
     return _publish(known, newest)
 
 
@@ -92,12 +95,24 @@ def remembers(spec: LineSpec) -> bool:
 
 def _is_due(factory: Factory, newest: SeriesRead) -> bool:
     """Return whether the log has grown by as much as was published last, so that what is published takes no more room than the log; or it is time."""
-    grown = _grown(factory, newest)
-    if grown <= 0:
-        return False
+    grown, is_late = _grown(factory, newest), _is_late(factory, newest)
+    if is_late or grown <= 0:
+        return is_late and (grown > 0 or _has_labels(factory, newest))
     blob = factory.metadata.get(newest.values, SeriesValues).blob
-    size = factory.artifacts.path(blob).stat().st_size if newest.values != newest.base else 0
-    return grown >= size or factory.now() >= later(newest.at, _LATEST_MICROS) or factory.now() < newest.at
+    return grown >= (factory.artifacts.path(blob).stat().st_size if newest.values != newest.base else 0)
+
+
+def _is_late(factory: Factory, newest: SeriesRead) -> bool:
+    return not newest.at <= factory.now() < later(newest.at, _LATEST_MICROS)
+
+
+def _has_labels(factory: Factory, newest: SeriesRead) -> bool:
+    """Return whether the file of the labels has changed since they were read."""
+    try:
+        changed = line_path(factory.state / "feedback", newest.line, ".sqlite").stat().st_mtime
+    except FileNotFoundError:
+        return False
+    return text_of(datetime.fromtimestamp(changed, UTC)) >= (newest.labels or "")
 
 
 def _grown(factory: Factory, newest: SeriesRead) -> int:
@@ -119,7 +134,7 @@ def _publish(known: "_Known", newest: SeriesRead) -> SeriesRead | None:
         blob = factory.artifacts.put(made.to_bytes())
         values = factory.metadata.keep(SeriesValues(series=len(made.names), blob=blob))
     is_same = (newest.values, newest.base) == (values, known.run)
-    if is_same and _grown(factory, newest) < _UNPUBLISHED_BYTES:
+    if is_same and not _is_late(factory, newest) and _grown(factory, newest) < _UNPUBLISHED_BYTES:
         return None
     return publish_series(
         factory.context,
@@ -129,6 +144,7 @@ def _publish(known: "_Known", newest: SeriesRead) -> SeriesRead | None:
         values=values,
         base=known.run,
         position=known.position,
+        labels=known.end,
     )
 
 
@@ -170,9 +186,15 @@ class _Known:
     newer: dict[int, _Newer] = field(default_factory=dict[int, _Newer])
     position: dict[str, int] = field(default_factory=dict[str, int])
     rows: int = 0
+    labels: int = 0
     refused: int = 0
     """Rows with newer values that do not count."""
     readers: dict[str, "_Reader | None"] = field(default_factory=dict[str, "_Reader | None"])
+
+    @cached_property
+    def end(self) -> str:
+        """The instant up to which is read."""
+        return earlier(self.factory.now(), _SETTLED)
 
     @cached_property
     def steps(self) -> NDArray[np.int64]:
@@ -215,18 +237,33 @@ class _Known:
             if record.via != "endpoint" or record.is_sum or record.known is not msgspec.UNSET:
                 continue
             said = self._said(record)
-            if said is None or said.step <= self.steps[said.place]:
+            if said is None:
                 continue
-            if self._counts(said, record):
+            if self._counts(said, record.at):
                 self._add(said, record.at, record.id)
                 self.rows += 1
             else:
                 self.refused += 1
 
+    def read_labels(self, since: str) -> None:
+        """Read labels that came since an instant: they are values of the steps ahead of a row."""
+        feedback = self.factory.labels_of(self.spec.line)
+        for record, label in feedback.arrived(since, self.end, after=self.position):
+            said = None if record.is_sum else self._said(record, len(record.answer["times"]))
+            ahead = None if said is None else _ahead(said, record, str(label.label))
+            if said is None or ahead is None or ahead.step <= self.steps[ahead.place]:
+                continue
+            if self._counts(
+                ahead._replace(values=np.concatenate([said.values, ahead.values])), label.received
+            ):
+                self._add(ahead, label.received, record.id)
+                self.labels += 1
+            else:
+                self.refused += 1
+
     def _records(self) -> Iterator[Prediction]:
         """Iterate over the records behind `position`, and move it along; a record of a clock that was set back is read now."""
-        now = self.factory.now()
-        end, done = earlier(now, _SETTLED), set[str]()
+        now, end, done = self.factory.now(), self.end, set[str]()
         sealed = self.factory.sealed_of(self.spec.line)
         for one in read_log(self.factory.log_of(self.spec.line), dict(self.position), sealed=sealed):
             if one.segment in done:
@@ -237,23 +274,24 @@ class _Known:
             self.position[one.segment] = one.end
             yield one.record
 
-    def _said(self, record: Prediction) -> _Said | None:
+    def _said(self, record: Prediction, ahead: int = 0) -> _Said | None:
+        """Return what a row says of a series; `None` if so many steps behind it are none that the run has not read."""
         if record.digest not in self.readers:
             package = self.factory.metadata.get(record.digest, Package)
             self.readers[record.digest] = _Reader.of(package, self.values)
         reader = self.readers[record.digest]
         name = tuple(spell(record.row.get(key)) for key in self.values.keys)
         place = None if None in name else self.values.place(tuple(map(str, name)))
-        found = None if reader is None or place is None else reader.read(record.row)
-        if found is None or place is None:
+        moment = None if reader is None else reader.read_time(record.row.get(self.values.time))
+        if reader is None or place is None or moment is None:
             return None
-        moment, values = found
         step = int(step_numbers(np.array([moment], dtype=np.int64), self.values.every)[0])
-        return _Said(place, moment, step, values)
+        values = reader.values(record.row) if step + ahead > self.steps[place] else None
+        return None if values is None else _Said(place, int(moment), step, values)
 
-    def _counts(self, said: _Said, record: Prediction) -> bool:
-        """Return whether a row counts: its time has come, its newer values keep the contract, and its older ones are those that are known."""
-        came = int(np.datetime64(record.at.removesuffix("Z"), "us").astype(np.int64))
+    def _counts(self, said: _Said, at: str) -> bool:
+        """Return whether a row that came at an instant counts: its time has come, its newer values keep the contract, and its older ones are those that are known."""
+        came = int(np.datetime64(at.removesuffix("Z"), "us").astype(np.int64))
         if said.moment > came + max(micros_of_step(self.values.every), DAY):
             return False
         values, first = said.values, said.step - len(said.values) + 1
@@ -357,20 +395,33 @@ class _Known:
 
     def says(self) -> str:
         """Say it in a line."""
-        left = f"; {count(self.refused, 'row')} with newer values did not count" if self.refused else ""
-        return f"{count(self.rows, 'row')} of requests had newer values{left}"
+        left = f"; {count(self.refused, 'other')} did not count" if self.refused else ""
+        return (
+            f"{count(self.rows, 'row')} of requests and {count(self.labels, 'label')} had newer values{left}"
+        )
+
+
+def _ahead(said: _Said, record: Prediction, label: str) -> _Said | None:
+    """Return what a label says of the steps ahead of a row; `None` if it says nothing."""
+    values = np.array(read_numbers(label), dtype=np.float64)
+    there = np.flatnonzero(~np.isnan(values))
+    if not len(there) or len(values) > len(record.answer["times"]):
+        return None
+    last = int(there[-1])
+    moment = np.datetime64(str(record.answer["times"][last]).removesuffix("Z"), "us").astype(np.int64)
+    return _Said(said.place, int(moment), said.step + last + 1, values[: last + 1])
 
 
 class _Reader(NamedTuple):
     """Reads rows of one model."""
 
-    read_time: Any
-    read_recent: Any
-    time: str
+    read_time: Callable[[object], Any]
+    read_recent: Callable[[object], Any]
     recent: str
 
     @classmethod
     def of(cls, package: Package, values: NewestValues) -> "_Reader | None":
+        """Return what reads rows of a model; `None` if it reads other values."""
         window = package.encoder.window
         if window is None or not fits(values, window, package):
             return None
@@ -378,14 +429,11 @@ class _Reader(NamedTuple):
         return cls(
             converter(columns[window.time], missing),
             converter(columns[window.recent], missing),
-            window.time,
             window.recent,
         )
 
-    def read(self, row: Mapping[str, Any]) -> tuple[int, NDArray[np.float64]] | None:
-        """Return the time of the newest value, and the values; `None` if the newest is missing."""
-        moment, recent = self.read_time(row.get(self.time)), self.read_recent(row.get(self.recent))
-        if moment is None or recent is None:
-            return None
-        values = np.array(read_numbers(recent), dtype=np.float64)
-        return None if not len(values) or np.isnan(values[-1]) else (int(moment), values)
+    def values(self, row: Mapping[str, Any]) -> NDArray[np.float64] | None:
+        """Return the recent values of a row; `None` if the newest is missing."""
+        recent = self.read_recent(row.get(self.recent))
+        values = np.array([] if recent is None else read_numbers(recent), dtype=np.float64)
+        return None if not len(values) or np.isnan(values[-1]) else values
