@@ -1,12 +1,14 @@
 """What endpoints of a line do while its prediction log fails, and that people are told of it."""
 
 from collections.abc import Sequence
+from contextlib import suppress
 
 from linewright.data.facts import Ingested
+from linewright.errors import SpecError
 from linewright.line.factory import Factory
 from linewright.line.record.alerts import open_alerts
 from linewright.line.record.registry import find_model
-from linewright.line.release.remembered_values import remember_values
+from linewright.line.release.remembered_values import keep_remembered
 from linewright.line.spec import LineSpec
 from linewright.release.endpoint_settings import configure, tell_series
 from linewright.release.facts import Configured, SeriesRead, WhenLogFails
@@ -34,7 +36,9 @@ def follow_series(factory: Factory, spec: LineSpec, read: Ingested) -> SeriesRea
     if read.series is None:
         return None
     news = tell_series(factory.context, factory.serving, spec.line, read.series)
-    return remember_values(factory, spec) or news
+    with suppress(SpecError):  # the worker says so; the run has nothing to do with it
+        return keep_remembered(factory, spec) or news
+    return news
 
 
 def tend_log(factory: Factory, line: str) -> Alerted | Cleared | None:

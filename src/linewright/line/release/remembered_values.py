@@ -5,6 +5,7 @@ only if its older values are those that are known. A row that got its values fro
 """
 
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import cached_property
@@ -46,6 +47,8 @@ _LATEST_MICROS = 600_000_000
 """When values are published at the latest though they are longer than the log has grown, in microseconds."""
 _UNPUBLISHED_BYTES = 2**20
 """Of the log without newer values, after which it is kept how far it was read."""
+_MICROS_PER_BYTE = 1.0
+"""How long endpoints rest from reading newer values, for each byte of those of the run."""
 _LOOKED_BACK = 50
 _CLOSE = 1e-9
 
@@ -60,7 +63,7 @@ def remember_values(factory: Factory, spec: LineSpec) -> SeriesRead | None:
     SpecError
         If there are more values than an endpoint keeps.
     """
-    newest = newest_of(factory, spec.line, SeriesRead)
+    newest = None if spec.forecast is None else newest_of(factory, spec.line, SeriesRead)
     run = series_of_run(factory.metadata, spec.line)
     if newest is None or run is None:
         return None
@@ -71,15 +74,32 @@ def remember_values(factory: Factory, spec: LineSpec) -> SeriesRead | None:
         return publish_series(factory.context, factory.serving, spec.line, because=because, values=run)
     if newest.base == run and not _is_due(factory, newest):
         return None
-    values = NewestValues.read(factory.artifacts.get(factory.metadata.get(run, SeriesValues).blob))
-    if values.type not in {"date", "datetime"}:
+    known, before = _known(factory, spec, run), _last(factory, spec.line)
+    if known is None:
         return None
-    known = _Known(factory=factory, spec=spec, run=run, values=values)
-    before = _last(factory, spec.line)
     if before is not None:
         known.take(before)
     known.read_log()
-    known.read_labels("" if before is None else before.labels or "")
+    if before is None or before.labels is None or _has_labels(factory, before):
+        known.read_labels()
+    return _publish(known, newest)
+
+
+def keep_remembered(factory: Factory, spec: LineSpec) -> SeriesRead | None:
+    """Put what is remembered behind the values that a run has just read; return the event if that is news. The log is not read.
+
+    Raises
+    ------
+    SpecError
+        As `remember_values` does.
+    """
+    newest, before = newest_of(factory, spec.line, SeriesRead), _last(factory, spec.line)
+    if not remembers(spec) or newest is None or newest.base is not None or before is None:
+        return None
+    known = _known(factory, spec, newest.values)
+    if known is None:
+        return None
+    known.take(before)
     return _publish(known, newest)
 
 
@@ -95,11 +115,18 @@ def remembers(spec: LineSpec) -> bool:
 
 def _is_due(factory: Factory, newest: SeriesRead) -> bool:
     """Return whether the log has grown by as much as was published last, so that what is published takes no more room than the log; or it is time."""
-    grown, is_late = _grown(factory, newest), _is_late(factory, newest)
-    if is_late or grown <= 0:
-        return is_late and (grown > 0 or _has_labels(factory, newest))
-    blob = factory.metadata.get(newest.values, SeriesValues).blob
-    return grown >= (factory.artifacts.path(blob).stat().st_size if newest.values != newest.base else 0)
+    grown = _grown(factory, newest)
+    if _is_late(factory, newest):
+        return grown > 0 or _has_labels(factory, newest)
+    least = _bytes_of(factory, newest.values) if newest.values != newest.base else 1
+    if grown < least:
+        return False
+    rests = round(_bytes_of(factory, str(newest.base)) * _MICROS_PER_BYTE)
+    return factory.now() >= later(newest.at, rests)
+
+
+def _bytes_of(factory: Factory, values: str) -> int:
+    return factory.artifacts.path(factory.metadata.get(values, SeriesValues).blob).stat().st_size
 
 
 def _is_late(factory: Factory, newest: SeriesRead) -> bool:
@@ -126,6 +153,13 @@ def _last(factory: Factory, line: str) -> SeriesRead | None:
     return next((one for one in found if one.base is not None), None)
 
 
+def _known(factory: Factory, spec: LineSpec, run: str) -> "_Known | None":
+    """Return the values of a run, to put newer ones behind them; `None` if their times are plain numbers, which no clock shows."""
+    values = NewestValues.read(factory.artifacts.get(factory.metadata.get(run, SeriesValues).blob))
+    is_timed = values.type in {"date", "datetime"}
+    return _Known(factory=factory, spec=spec, run=run, values=values) if is_timed else None
+
+
 def _publish(known: "_Known", newest: SeriesRead) -> SeriesRead | None:
     factory, line = known.factory, known.spec.line
     made = known.made()
@@ -144,7 +178,7 @@ def _publish(known: "_Known", newest: SeriesRead) -> SeriesRead | None:
         values=values,
         base=known.run,
         position=known.position,
-        labels=known.end,
+        labels=known.labels_until,
     )
 
 
@@ -187,6 +221,7 @@ class _Known:
     position: dict[str, int] = field(default_factory=dict[str, int])
     rows: int = 0
     labels: int = 0
+    labels_until: str = ""
     refused: int = 0
     """Rows with newer values that do not count."""
     readers: dict[str, "_Reader | None"] = field(default_factory=dict[str, "_Reader | None"])
@@ -220,7 +255,7 @@ class _Known:
                 self.values.label,
             ):
                 self._take(made)
-        self.position = dict(before.position)
+        self.position, self.labels_until = dict(before.position), before.labels or ""
 
     def _take(self, made: NewestValues) -> None:
         for at, name in enumerate(made.names):
@@ -245,11 +280,11 @@ class _Known:
             else:
                 self.refused += 1
 
-    def read_labels(self, since: str) -> None:
-        """Read labels that came since an instant: they are values of the steps ahead of a row."""
+    def read_labels(self) -> None:
+        """Read labels that came since: they are values of the steps ahead of a row."""
         feedback = self.factory.labels_of(self.spec.line)
-        for record, label in feedback.arrived(since, self.end, after=self.position):
-            said = None if record.is_sum else self._said(record, len(record.answer["times"]))
+        for record, label in feedback.arrived(self.labels_until, self.end, after=self.position):
+            said = None if record.is_sum else self._said(record, len(record.answer.get("times", ())))
             ahead = None if said is None else _ahead(said, record, str(label.label))
             if said is None or ahead is None or ahead.step <= self.steps[ahead.place]:
                 continue
@@ -260,6 +295,7 @@ class _Known:
                 self.labels += 1
             else:
                 self.refused += 1
+        self.labels_until = self.end
 
     def _records(self) -> Iterator[Prediction]:
         """Iterate over the records behind `position`, and move it along; a record of a clock that was set back is read now."""
@@ -282,12 +318,12 @@ class _Known:
         reader = self.readers[record.digest]
         name = tuple(spell(record.row.get(key)) for key in self.values.keys)
         place = None if None in name else self.values.place(tuple(map(str, name)))
-        moment = None if reader is None else reader.read_time(record.row.get(self.values.time))
+        moment = None if reader is None or place is None else reader.time_of(record.row)
         if reader is None or place is None or moment is None:
             return None
         step = int(step_numbers(np.array([moment], dtype=np.int64), self.values.every)[0])
-        values = reader.values(record.row) if step + ahead > self.steps[place] else None
-        return None if values is None else _Said(place, int(moment), step, values)
+        values = reader.recent_of(record.row) if step + ahead > self.steps[place] else None
+        return None if values is None else _Said(place, moment, step, values)
 
     def _counts(self, said: _Said, at: str) -> bool:
         """Return whether a row that came at an instant counts: its time has come, its newer values keep the contract, and its older ones are those that are known."""
@@ -338,6 +374,10 @@ class _Known:
                 newer.cells[step] = _Cell(at, identity, value)
                 if step == said.step:
                     newer.times[step] = said.moment
+        if len(newer.cells) > 4 * self.most:
+            oldest = max(newer.times) - self.most
+            newer.cells = {step: cell for step, cell in newer.cells.items() if step > oldest}
+            newer.times = {step: time for step, time in newer.times.items() if step > oldest}
 
     def made(self) -> NewestValues | None:
         """Return the newer values, to be put behind those of the run; `None` if there are none.
@@ -417,6 +457,7 @@ class _Reader(NamedTuple):
 
     read_time: Callable[[object], Any]
     read_recent: Callable[[object], Any]
+    time: str
     recent: str
 
     @classmethod
@@ -429,11 +470,20 @@ class _Reader(NamedTuple):
         return cls(
             converter(columns[window.time], missing),
             converter(columns[window.recent], missing),
+            window.time,
             window.recent,
         )
 
-    def values(self, row: Mapping[str, Any]) -> NDArray[np.float64] | None:
+    def time_of(self, row: Mapping[str, Any]) -> int | None:
+        """Return the time of the newest value of a row, in microseconds since 1970; `None` if it has none."""
+        with suppress(ValueError, TypeError, OverflowError):  # a log that was taken over may have anything
+            time = self.read_time(row.get(self.time))
+            return None if time is None else int(time)
+        return None
+
+    def recent_of(self, row: Mapping[str, Any]) -> NDArray[np.float64] | None:
         """Return the recent values of a row; `None` if the newest is missing."""
-        recent = self.read_recent(row.get(self.recent))
-        values = np.array([] if recent is None else read_numbers(recent), dtype=np.float64)
+        values = np.empty(0)
+        with suppress(ValueError, TypeError, OverflowError):
+            values = np.array(read_numbers(self.read_recent(row.get(self.recent)) or "[]"), dtype=np.float64)
         return None if not len(values) or np.isnan(values[-1]) else values
