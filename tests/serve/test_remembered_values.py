@@ -4,6 +4,7 @@ import json
 import time
 import urllib.request
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from datetime import timedelta
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -14,7 +15,7 @@ import stores
 
 from linewright.line.detached.folder import ready_to_serve
 from linewright.line.factory import Factory
-from linewright.line.loop.worker import tend_inline
+from linewright.line.loop.worker import Tending, tend_inline
 from linewright.line.maintenance.gc import collect
 from linewright.line.maintenance.verify import verify_factory
 from linewright.line.predict.replay import replay_prediction
@@ -50,6 +51,10 @@ def sent(store: str, days: int = DAYS + 2, *, newest: float | None = None) -> di
         "day": day(days - 1),
         "recent": values if newest is None else [*values[:-1], newest],
     }
+
+
+class Idle:
+    """An engine that is asked for nothing."""
 
 
 class World(NamedTuple):
@@ -298,3 +303,23 @@ def test_it_trains_nothing_and_takes_no_more_room_than_the_log(make_world: Calla
     assert (before.dataset, before.model) == (after.dataset, after.model)
     assert day(DAYS + 1) == waits
     assert day(DAYS + 2) == world.known("s03")[0]
+
+
+def test_all_processes_of_an_endpoint_know_it_also_after_a_kill(tmp_path: Path, start):
+    """The worker of `up` tends the line; processes share nothing but the disk."""
+    made, _ = make(tmp_path / "factory")
+    with made:
+        assert execute_inline(made, stores.LINE).promoted
+    running = start(made.state, workers=2)
+    running.wait_for(lambda: running.ask("GET", "/v2/health/ready")[0] == 200, within_s=20)
+    running.predict(sent("s03"), line=stores.LINE)
+    running.close()
+    begun = start(made.state, workers=2)
+    begun.wait_for(lambda: begun.ask("GET", "/v2/health/ready")[0] == 200, within_s=20)
+
+    def newest() -> str:
+        begun.hang_up()
+        return begun.predict({"store": "s03"}, line=stores.LINE)["predictions"][0]["newest"]
+
+    with closing(Tending(lambda: Factory.open(made.root), Idle(), every_s=0.05)):
+        begun.wait_for(lambda: all(newest() == day(DAYS + 1) for _ in range(8)), within_s=30)
