@@ -566,6 +566,7 @@ RECORDS = st.builds(
     row=st.dictionaries(TEXT, VALUES, max_size=3),
     answer=st.dictionaries(TEXT, VALUES, max_size=2),
     threshold=st.none() | st.floats(allow_nan=False, allow_infinity=False),
+    known=st.just(msgspec.UNSET) | TEXT,
 ).map(msgspec.json.encode)
 STRANGE = st.sampled_from(
     [
@@ -595,6 +596,22 @@ def test_what_this_version_writes_needs_no_second_copy(factory):
     _, _, payloads = given_back(frames, factory.root)
 
     assert [None] * 20 == payloads
+
+
+def test_a_row_that_got_its_values_from_what_is_known_is_kept_once_too(factory):
+    """And a file that was written before rows said so gives back the same."""
+    record = next(read_log(factory.log_of(LINE))).record
+    both = [record, msgspec.structs.replace(record, known="sha256:a")]
+    frames = frames_of([msgspec.json.encode(one) for one in both])
+    _, groups, payloads = given_back(frames, factory.root)
+    table = pq.read_table(factory.root / "segment.parquet")
+    pq.write_table(table.drop_columns(["known"])[:1], factory.root / "older.parquet")
+    with pq.ParquetFile(factory.root / "older.parquet") as older:
+        before = list(read_groups(older, "a.log"))
+
+    assert [None] * 2 == payloads
+    assert [frames] == groups
+    assert [frames[:1]] == before
 
 
 def test_the_columns_are_the_fields_of_a_record():

@@ -72,10 +72,17 @@ class World(NamedTuple):
             return json.load(answer)["predictions"]
 
     def tend(self) -> None:
-        """Look after the line once, and wait until the endpoint knows what it says."""
+        """Look after the line once, when it is time for what is known to be published."""
         self.clock.at += timedelta(minutes=11)
         tend_inline(self.factory, stores.LINE)
-        time.sleep(0.6)
+
+    def ask_until(self, newest: str, **row: object) -> dict[str, Any]:
+        """Return the answer to a row that names a series or a sum alone, once its newest value is of a day."""
+        until = time.monotonic() + 20
+        while (answer := self.ask(row)[0])["newest"] != newest:
+            assert time.monotonic() < until, answer
+            time.sleep(0.05)
+        return answer
 
     def known(self, store: str) -> tuple[str | int, list[float | None]]:
         """Return the time of the newest known value of a store, and its values."""
@@ -123,7 +130,7 @@ def test_a_request_that_names_a_series_alone_gets_what_an_earlier_one_brought(wo
     """Its row in the log has the values, so that it is computed again as any other."""
     before, brought = (*world.ask({"store": "s03"}), *world.ask(sent("s03")))
     world.tend()
-    after = world.ask({"store": "s03"})[0]
+    after = world.ask_until(day(DAYS + 1), store="s03")
     replayed = replay_prediction(world.factory, after["id"])
 
     assert (day(DAYS - 1), day(DAYS + 1)) == (before["newest"], after["newest"])
@@ -142,7 +149,7 @@ def test_what_came_last_counts_and_an_echo_of_what_was_known_does_not(world: Wor
     first = world.known("s05")[1][-1]
     world.ask(sent("s05", newest=52.0))
     world.clock.at += timedelta(seconds=1)
-    echo = world.ask({"store": "s05"})[0]
+    echo = world.ask_until(day(DAYS + 1), store="s05")
     world.tend()
 
     assert 50.0 == first == replay_prediction(world.factory, echo["id"]).row["recent"][-1]
@@ -247,7 +254,7 @@ def test_sums_and_detached_endpoints_are_answered_from_it_too(
     world = make_world(more=", remember: true, reconcile: bottom_up, levels: [[]]")
     world.ask(*[sent(f"s{store:02}") for store in range(stores.STORES)])
     world.tend()
-    total = world.ask({})[0]
+    total = world.ask_until(day(DAYS + 1))
     world.ask(sent("s03", DAYS + 3))
     world.tend()
     replayed = replay_prediction(world.factory, total["id"])
@@ -281,7 +288,7 @@ def test_nothing_outlives_the_rows_that_brought_it(make_world: Callable[..., Wor
     assert [day(DAYS - 1), day(DAYS - 1), day(DAYS + 18)] == after
     assert not artifacts.has(str(first))
     assert told.base is not None
-    assert after[2] == world.ask({"store": "s05"})[0]["newest"]
+    assert world.ask_until(after[2], store="s05")
     assert [] == [*verify_factory(world.factory).problems]
 
 

@@ -47,6 +47,7 @@ class _Cells(msgspec.Struct, frozen=True, kw_only=True):
     threshold: float | None
     durability: Literal["buffered", "durable"] = "buffered"
     via: Literal["endpoint", "batch", "replay"] = "endpoint"
+    known: str | None = None
 
 
 class _Request(msgspec.Struct, frozen=True, kw_only=True):
@@ -99,6 +100,7 @@ _TYPES: Mapping[str, pa.DataType] = {
     "threshold": pa.float64(),
     "durability": pa.string(),
     "via": pa.string(),
+    "known": pa.string(),
 }
 _SCHEMA = pa.schema(
     [
@@ -233,6 +235,8 @@ def read_groups(parquet: pyarrow.parquet.ParquetFile, segment: str, start: int =
 
 def _frames(table: pa.Table, segment: str) -> list[Frame]:
     table = table.set_column(table.schema.get_field_index("at"), "at", table.column("at").cast(pa.int64()))
+    if "known" not in table.column_names:  # written when no row said what it got its values from
+        table = table.add_column(len(_TYPES), "known", pa.nulls(len(table), pa.string()))
     if "request" not in table.column_names:  # written when each frame held one record
         table = table.append_column("request", pa.nulls(len(table), pa.string()))
     offsets, *columns, payloads, requests = (column.to_pylist() for column in table.itercolumns())
@@ -256,6 +260,8 @@ def _payload(cells: Sequence[Any]) -> bytes:
     found = dict(zip(_TYPES, cells, strict=True))
     found["at"] = _text(found["at"])
     found["row"], found["answer"] = msgspec.Raw(found["row"]), msgspec.Raw(found["answer"])
+    if found["known"] is None:  # it is left out of other records
+        del found["known"]
     return _ENCODER.encode(found)
 
 
