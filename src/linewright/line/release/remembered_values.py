@@ -425,7 +425,7 @@ class _Known:
 
     @cached_property
     def _kept_from(self) -> int:
-        """The first step whose values may be kept: nothing outlives the rows that had it."""
+        """The first step whose values may be kept: older ones go with the log."""
         spec = self.spec
         at = log_before(spec, kept_of(spec, read_factory_file(self.factory.root).keep), self.factory.now())
         if at is None:
