@@ -21,6 +21,7 @@ from linewright.line.maintenance.verify import verify_factory
 from linewright.line.predict.replay import replay_prediction
 from linewright.line.predict.rows_by_series import series_known
 from linewright.line.record.registry import find_model
+from linewright.line.release import remembered_values
 from linewright.line.runs.execute import execute_inline
 from linewright.model.facts import Package
 from linewright.operations.detached import detach
@@ -245,6 +246,24 @@ def test_what_a_run_reads_counts_and_newer_values_stay_behind_it(make_world: Cal
     assert values_of("s03", DAYS + 2)[-20:] == values[-20:]
     assert day(DAYS) == world.known("s09")[0]
     assert len(events) == len(after)
+
+
+def test_endpoints_rest_from_reading_many_values(
+    make_world: Callable[..., World], monkeypatch: pytest.MonkeyPatch
+):
+    """Each publication has each process read those of the run again: 40 MB of them at most each 40 s."""
+    world = make_world()
+    world.ask(sent("s03"))
+    world.tend()
+    monkeypatch.setattr(remembered_values, "_MICROS_PER_BYTE", 8_000.0)
+    world.ask(sent("s04"), sent("s05"))
+    seen: list[str | int] = []
+    for _ in range(3):
+        world.clock.at += timedelta(minutes=1)
+        tend_inline(world.factory, stores.LINE)
+        seen.append(world.known("s04")[0])
+
+    assert [day(DAYS - 1), day(DAYS - 1), day(DAYS + 1)] == seen
 
 
 def test_sums_and_detached_endpoints_are_answered_from_it_too(

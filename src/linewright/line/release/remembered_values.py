@@ -357,20 +357,19 @@ class _Known:
         if begin < end:
             found[begin - first : end - first] = own[begin - start : end - start]
         newer = self.newer.get(place)
-        for step, cell in ({} if newer is None else newer.cells).items():
-            if first <= step < first + length:
-                found[step - first] = cell.value
+        cells = {} if newer is None else newer.cells
+        for step in range(max(int(self.steps[place]) + 1, first), first + length):
+            if step in cells:
+                found[step - first] = cells[step].value
         return found
 
     def _add(self, said: _Said, at: str, identity: str) -> None:
         newer = self.newer.setdefault(said.place, _Newer())
-        values = said.values[-self.most :]
-        first, last = said.step - len(values) + 1, int(self.steps[said.place])
-        for step, value in enumerate(values.tolist(), start=first):
-            if step <= last or value != value:  # noqa: PLR0124 -- NaN
-                continue
+        many = min(said.step - int(self.steps[said.place]), self.most)
+        values = said.values[-many:] if many > 0 else said.values[:0]
+        for step, value in enumerate(values.tolist(), start=said.step - len(values) + 1):
             before = newer.cells.get(step)
-            if before is None or (before.at, before.id) <= (at, identity):
+            if value == value and (before is None or (before.at, before.id) <= (at, identity)):  # noqa: PLR0124 -- NaN
                 newer.cells[step] = _Cell(at, identity, value)
                 if step == said.step:
                     newer.times[step] = said.moment
