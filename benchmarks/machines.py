@@ -193,11 +193,13 @@ def print_rings(seeds: range) -> None:
         tried = {one.site for one in season.moments if one.kind == "tried"}
         stopped = [one for one in season.moments if one.kind == "halted"]
         halted += bool(stopped)
-        only += tried == {"lyon"} and all(site.models == (1,) for site in season.sites if site.site != "lyon")
+        # A site whose first model passed no gate has none.
+        only += tried == {"lyon"} and all({*one.models} <= {1} for one in season.sites if one.site != "lyon")
+        serving = sum(one.served_from is not None for one in season.sites)
         faults, named = (sum(getattr(site, name) for site in season.sites) for name in ("faults", "named"))
         print(
             f"rings, seed {seed}: tried at {', '.join(sorted(tried)) or 'none'}, halted {[f'{one.site} day {one.day}' for one in stopped]}, "
-            f"{named} of {faults} sensors named, saved {season.saved / 1e5:,.0f} thousand EUR, {time.monotonic() - begin:.0f} s",
+            f"{serving} of {len(season.sites)} sites have a model, {named} of {faults} sensors named, saved {season.saved / 1e5:,.0f} thousand EUR, {time.monotonic() - begin:.0f} s",
             flush=True,
         )
     print(
