@@ -59,11 +59,13 @@ def learn_cdf(oddity: Floats) -> EmpiricalCdf:
     for place in kept[-2::-1].tolist():
         if values[chosen[-1]] - values[place] >= gap:
             chosen.append(place)
+    # The lowest knot has share 0, also if many good rows are within `gap` above it.
+    chosen[-1] = 0
     chosen.reverse()
     share = first[chosen] / (len(ordered) + 1)
     middle = float(ordered[len(ordered) // 2])
     return EmpiricalCdf(
         at=tuple(values[chosen].tolist()),
-        share=tuple((share - share[0]).tolist()),
+        share=tuple(share.tolist()),
         scale=max(float(values[-1]) - middle, 10 * gap),
     )
