@@ -1,13 +1,14 @@
 """Texts of few labels: an encoder of sentences knows words that no training text had, and is used if folds say that it is better."""
 
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import numpy as np
 import polars as pl
 import pytest
 
-from linewright.errors import SpecError
+from linewright.errors import RequestError, SpecError
 from linewright.interfaces.cli.render.dispatch import result_text
 from linewright.line.detached.folder import read_folder, ready_to_serve
 from linewright.line.factory import Factory
@@ -20,6 +21,11 @@ from linewright.model.facts import Package, Trained
 from linewright.model.package.model import load
 from linewright.operations.detached import detach
 from linewright.operations.evidence import card, rebuild
+from linewright.release.facts import Arm
+from linewright.serve.http.predict import Loaded, answer
+from linewright.serve.log.writer import PredictionLog
+from linewright.serve.rows import sent_texts
+from linewright.serve.rows.reader import in_rows
 from linewright.serve.rows.scorer import Scorer
 
 ANIMALS = [
@@ -270,3 +276,24 @@ def test_what_it_cannot_be_used_with_is_refused(tmp_path, old, new, says):
     path.write_text(path.read_text().replace(old, new))
     with Factory.create(root) as factory, pytest.raises(SpecError, match=says):
         execute_inline(factory, LINE)
+
+
+def test_a_request_has_so_many_texts_that_others_need_not_wait_for_minutes(learned, tmp_path, monkeypatch):
+    """An endpoint computes one large request at a time; ten thousand long texts would take it a quarter of an hour."""
+    factory, ran = learned
+    scorer = Scorer(load(ran.digest, factory.artifacts.get))
+    loaded = Loaded(LINE, 1, Arm(model=1, package=ran.digest), scorer)
+    log = PredictionLog(tmp_path / "log")
+    monkeypatch.setattr(sent_texts, "MOST_TEXTS", 3)
+    monkeypatch.setattr(sent_texts, "MOST_TOKENS", 40)
+
+    def ask(*texts: str | int) -> int:
+        return len(answer(loaded, log, [{"text": text} for text in texts], in_rows).answers)
+
+    with closing(log):
+        assert 4 == ask("one here", "two here", "three here", "three here")
+        assert 6 == ask("one here", "two here", "three here", "four here", "five here", 6)
+        with pytest.raises(RequestError, match="more than 3 texts"):
+            ask("seven", "eight", "nine", 10)
+        with pytest.raises(RequestError, match="more than 40 tokens"):
+            ask("a! b? " * 20)

@@ -4,7 +4,7 @@ Grams (`features.text`) say which words a text has; an encoder says what it mean
 texts had. What a text becomes hangs on the text, the encoder and the libraries that read it alone.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from importlib import import_module
 from typing import Any
 
@@ -52,17 +52,27 @@ class SentenceReader:
         said = np.stack(found) if found else np.empty((0, self._sentences.width), dtype=np.float32)
         return np.concatenate([self._grams.read(texts), said], axis=1)
 
+    def unread_tokens(self, texts: Iterable[str]) -> Iterator[int]:
+        """Give the number of tokens of each text whose numbers are not in memory: `read` takes half a millisecond for a token."""
+        for text in texts:
+            read = text[:_MOST_CHARACTERS].encode("utf-8", "replace")
+            if _SEEN.get(self._key(read)) is None:
+                yield self._encoder().tokens(read.decode())
+
     def _of(self, text: str) -> Numbers:
-        read = text[:_MOST_CHARACTERS]
-        key = digest_of(
-            [self._sentences.model, self._sentences.tokenizer, read.encode("utf-8", "replace").hex()]
-        )
+        read = text[:_MOST_CHARACTERS].encode("utf-8", "replace")
+        key = self._key(read)
         known = _SEEN.get(key)
         if known is None:
-            encoder = _encoder(self._sentences.model, self._sentences.tokenizer, self._files)
-            known = encoder.numbers(read.encode("utf-8", "replace").decode())
+            known = self._encoder().numbers(read.decode())
             _SEEN.put(key, known)
         return known
+
+    def _key(self, read: bytes) -> str:
+        return digest_of([self._sentences.model, self._sentences.tokenizer, read.hex()])
+
+    def _encoder(self) -> "_Encoder":
+        return _encoder(self._sentences.model, self._sentences.tokenizer, self._files)
 
 
 class _Encoder:
@@ -72,6 +82,10 @@ class _Encoder:
         check_graph(graph)
         self._session: onnxruntime.InferenceSession = open_session(graph, where, all_rewrites=True)
         self._tokens = plugin().reader(tokenizer)
+
+    def tokens(self, text: str) -> int:
+        """Return how many tokens of a text are read."""
+        return len(self._tokens.encode(text).ids)
 
     def numbers(self, text: str) -> Numbers:
         """Return the mean vector of the tokens of a text, scaled to length 1."""

@@ -31,6 +31,7 @@ from linewright.serve.rows.reader import Place, in_rows
 from linewright.serve.rows.scalars import spell, spell_all
 from linewright.serve.rows.scorer import Scorer
 from linewright.serve.rows.sent_files import Keeper, keep_sent
+from linewright.serve.rows.sent_texts import check_texts
 from linewright.serve.rows.series_sums import score_rows
 from linewright.serve.rows.similar import similar_items
 from linewright.serve.rows.typed import Row, TypedRow, Unusual, column_of
@@ -414,6 +415,7 @@ def _tried(loaded: Loaded, canary: Canary, rows: Sequence[Row], ids: Sequence[st
 
 
 def _scored(loaded: Loaded, scorer: Scorer, rows: Sequence[Row], ids: Sequence[str], place: Place) -> _Said:
+    check_texts(rows, scorer.model.readers)
     x, answers = score_rows(scorer, rows, place, ids=ids, explore=loaded.explore)
     return _Said(x, answers, scorer.warnings(x, rows))
 
