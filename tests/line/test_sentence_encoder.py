@@ -1,8 +1,10 @@
 """Texts of few labels: an encoder of sentences knows words that no training text had, and is used if folds say that it is better."""
 
+import asyncio
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
+from threading import current_thread
 
 import numpy as np
 import polars as pl
@@ -22,11 +24,14 @@ from linewright.model.package.model import load
 from linewright.operations.detached import detach
 from linewright.operations.evidence import card, rebuild
 from linewright.release.facts import Arm
-from linewright.serve.http.predict import Loaded, answer
+from linewright.serve.http.app import App
+from linewright.serve.http.predict import Ask, Loaded, answer
 from linewright.serve.log.writer import PredictionLog
+from linewright.serve.models.state import Canary
 from linewright.serve.rows import sent_texts
 from linewright.serve.rows.reader import in_rows
 from linewright.serve.rows.scorer import Scorer
+from linewright.store.clock import now_utc
 
 ANIMALS = [
     "dog",
@@ -297,3 +302,30 @@ def test_a_request_has_so_many_texts_that_others_need_not_wait_for_minutes(learn
             ask("seven", "eight", "nine", 10)
         with pytest.raises(RequestError, match="more than 40 tokens"):
             ask("a! b? " * 20)
+
+
+def test_the_loop_of_an_endpoint_does_not_wait_for_a_candidate_that_reads_sentences(learned, tmp_path):
+    """Its champion answers at once; the canary beside it takes milliseconds for a row."""
+    factory, ran = learned
+    slow = Scorer(load(ran.digest, factory.artifacts.get))
+    with Factory.create(written(tmp_path / "factory", "")) as other:
+        plain = execute_inline(other, LINE)
+        quick = Scorer(load(plain.digest, other.artifacts.get))
+    canary = Canary(arm=Arm(model=2, package=ran.digest, share=0.5), scorer=slow, salt="s", unit=None)
+    tried = Loaded(LINE, 1, Arm(model=1, package=plain.digest), quick, canary=canary)
+    threads: list[str] = []
+    log = PredictionLog(tmp_path / "log")
+    app = App(tmp_path / "state", factory.artifacts.get, tell=lambda _: None)
+    app._logs[LINE] = log
+
+    async def ask() -> None:
+        rows = [{"text": f"They have an old {number}"} for number in range(8)]
+        await app._predict(
+            Ask(rows), tried._replace(now=lambda: threads.append(current_thread().name) or now_utc())
+        )
+
+    asyncio.run(ask())
+    log.close()
+
+    assert threads
+    assert threads[0].startswith("compute")

@@ -581,7 +581,7 @@ class App:
         return columns if any(column.type == "file" for column in columns) else ()
 
     def _predict(self, ask: answer.Ask, loaded: Loaded) -> Awaitable[Response]:
-        if loaded.scorer.is_slow:
+        if loaded.is_slow:
             return self._compute(
                 partial(answer.predict, loaded, self._log(loaded.line), ask),
                 small=False,
@@ -635,7 +635,7 @@ class App:
         work = partial(answer.infer, loaded, self._log(loaded.line), asked)
         aside = asked.durable or asked.explain
         is_small = len(asked.rows) <= inline_rows(loaded) and not aside
-        if loaded.scorer.is_slow:
+        if loaded.is_slow:
             response = await self._compute(work, small=False, aside=aside)
         elif asked.durable and not asked.explain:
             response = await _in_thread(self._durable, work)

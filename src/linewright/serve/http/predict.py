@@ -119,6 +119,11 @@ class Loaded(NamedTuple):
         return self.scorer if self.tried is None else None
 
     @property
+    def is_slow(self) -> bool:
+        """Whether a row takes milliseconds, with the champion or with a canary beside it."""
+        return self.scorer.is_slow or (self.canary is not None and self.canary.scorer.is_slow)
+
+    @property
     def front(self) -> Arm:
         """The model that a request meets: the champion, but for a candidate that answers all rows."""
         canary = self.canary
