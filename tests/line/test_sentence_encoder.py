@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 from threading import current_thread
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -19,6 +20,7 @@ from linewright.line.file.read import parse_line
 from linewright.line.maintenance.gc import collect
 from linewright.line.runs.execute import execute_inline
 from linewright.line.runs.plan import make_plan
+from linewright.line.steps import compare_trainings
 from linewright.model.facts import Package, Trained
 from linewright.model.package.model import load
 from linewright.operations.detached import detach
@@ -329,3 +331,25 @@ def test_the_loop_of_an_endpoint_does_not_wait_for_a_candidate_that_reads_senten
 
     assert threads
     assert threads[0].startswith("compute")
+
+
+def test_weights_count_in_what_decides(tmp_path, monkeypatch):
+    """Models are trained and judged by them, so the encoder is chosen by them."""
+    weights: list[object] = []
+    found = compare_trainings.compare
+
+    def compare(*given: Any, weight: np.ndarray) -> compare_trainings.Comparison:
+        weights.extend(np.unique(weight).tolist())
+        return found(*given, weight=weight)
+
+    monkeypatch.setattr("linewright.line.steps.train.compare", compare)
+    root = written(tmp_path / "factory", "auto")
+    letters().with_row_index().with_columns(counts=pl.col("index") % 2 + 1).drop("index").write_csv(
+        root / "letters.csv"
+    )
+    path = root / "lines" / f"{LINE}.yaml"
+    path.write_text(path.read_text().replace("contract:", "table: {weight: counts}\ncontract:"))
+    with Factory.create(root) as factory:
+        execute_inline(factory, LINE)
+
+    assert [1, 2] == weights

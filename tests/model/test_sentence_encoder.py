@@ -69,3 +69,17 @@ def test_two_ways_are_compared_by_units():
     assert by_row.standard_error < by_unit.standard_error / 3
     assert np.isinf(compare(first, other, target, np.zeros(400)).standard_error)
     assert 0 == compare(np.full(2, np.nan), np.zeros(2), np.zeros(2)).rows
+
+
+def test_two_ways_are_compared_by_the_weights_of_rows():
+    """A row of weight 3 counts as three of the same unit, and what does not count decides nothing."""
+    chance = np.random.default_rng(2)
+    target, first, other = chance.normal(size=(3, 40))
+    weight = chance.integers(0, 4, 40)
+    copies, names = np.repeat(np.arange(40), weight), np.arange(40)
+    found = compare(first, other, target, names, weight=weight.astype(np.float64))
+    copied = compare(first[copies], other[copies], target[copies], names[copies])
+
+    assert int((weight > 0).sum()) == found.rows
+    assert pytest.approx(copied[1:]) == found[1:]
+    assert 0 == compare(first, other, target, weight=np.zeros(40)).rows

@@ -14,7 +14,7 @@ class Comparison(NamedTuple):
 
     rows: int
     loss: float | None
-    """Mean loss of the first, log-loss or squared error of numbers; `None` without such rows."""
+    """Mean loss of the first by the weights of rows, log-loss or squared error of numbers; `None` without such rows."""
     other_loss: float | None
     gain: float
     """By how much less the other loses."""
@@ -32,6 +32,8 @@ def compare(
     other: NDArray[np.float64],
     target: NDArray[Any],
     units: NDArray[Any] | None = None,
+    *,
+    weight: NDArray[np.float64] | None = None,
 ) -> Comparison:
     """Compare the scores of two trainings, row by row, or unit by unit.
 
@@ -43,34 +45,54 @@ def compare(
         Places of classes, or numbers.
     units : array, shape (n,), optional
         Of which unit each row is; rows of one unit are not independent.
+    weight : float64 array, shape (n,), at least 0, optional
+        How much each row counts (default: 1).
 
     Examples
     --------
     >>> compare(np.zeros(4), np.full(4, 0.9), np.array([1.0, 1.0, 0.9, 1.1])).is_other_better
     True
     """
-    return compare_losses(row_losses(scores, target), row_losses(other, target), units)
+    return compare_losses(row_losses(scores, target), row_losses(other, target), units, weight=weight)
 
 
 def compare_losses(
-    losses: NDArray[np.float64], other: NDArray[np.float64], units: NDArray[Any] | None = None
+    losses: NDArray[np.float64],
+    other: NDArray[np.float64],
+    units: NDArray[Any] | None = None,
+    *,
+    weight: NDArray[np.float64] | None = None,
 ) -> Comparison:
     """Compare the losses of two trainings, each of shape (n,) with NaN for rows of no fold; see `compare`."""
-    known = np.isfinite(losses) & np.isfinite(other)
-    first, second = losses[known], other[known]
-    difference = first - second
-    gain = float(difference.mean()) if len(difference) else 0.0
+    counted = np.ones(len(losses)) if weight is None else weight
+    known = np.isfinite(losses) & np.isfinite(other) & (counted > 0)
+    counted, difference = counted[known], losses[known] - other[known]
+    total = float(counted.sum())
+    gain = float((counted * difference).sum()) / total if total else 0.0
     of = np.arange(len(difference)) if units is None else np.unique(units[known], return_inverse=True)[1]
-    sums = np.bincount(of, weights=difference - gain) if len(difference) else np.empty(0)
+    sums = np.bincount(of, weights=counted * (difference - gain))
     many = len(sums)
-    error = sqrt(float((sums**2).sum()) * many / (many - 1)) / len(difference) if many > 1 else float("inf")
+    error = sqrt(float((sums**2).sum()) * many / (many - 1)) / total if many > 1 else float("inf")
     return Comparison(
         rows=len(difference),
-        loss=float(first.mean()) if len(first) else None,
-        other_loss=float(second.mean()) if len(second) else None,
+        loss=mean_loss(losses[known], counted),
+        other_loss=mean_loss(other[known], counted),
         gain=gain,
         standard_error=error,
     )
+
+
+def mean_loss(losses: NDArray[np.float64], weight: NDArray[np.float64]) -> float | None:
+    """Return the mean of losses by the weights of rows; `None` without rows that have a loss.
+
+    Examples
+    --------
+    >>> mean_loss(np.array([1.0, 3.0, np.nan]), np.array([3.0, 1.0, 1.0]))
+    1.5
+    """
+    counted = np.where(np.isfinite(losses), weight, 0.0)
+    total = float(counted.sum())
+    return float((counted * np.nan_to_num(losses)).sum()) / total if total else None
 
 
 def row_losses(scores: NDArray[np.float64], target: NDArray[Any]) -> NDArray[np.float64]:

@@ -104,13 +104,15 @@ def _require_alike(line: str, columns: Sequence[Column], dataset: Dataset, work:
             )
 
 
-def compared(alone: Training, together: Training, *, target: np.ndarray, peers: PeerRows) -> Shared:
+def compared(
+    alone: Training, together: Training, *, target: np.ndarray, weight: np.ndarray, peers: PeerRows
+) -> Shared:
     """Compare two trainings on the site's own rows that both predicted, each by models that did not see the row.
 
     Together is chosen if its loss is lower by more than one standard error of the paired difference.
     """
     n = len(target)
-    found = compare(alone.out_of_fold[:n], together.out_of_fold[:n], target)
+    found = compare(alone.out_of_fold[:n], together.out_of_fold[:n], target, weight=weight)
     return Shared(
         choice="together" if found.is_other_better else "alone",
         sites=peers.sites,

@@ -3,13 +3,14 @@
 from collections.abc import Callable
 from functools import partial
 from importlib import import_module
+from typing import NamedTuple
 
 import numpy as np
 
 from linewright.errors import SpecError
 from linewright.features.learn import Look
 from linewright.line.run_context import BACKBONE_FILE, Work, planned_bytes, read_backbone
-from linewright.line.steps.compare_trainings import compare_losses
+from linewright.line.steps.compare_trainings import compare_losses, mean_loss
 from linewright.model.facts import PicturesRead, SizeTried
 from linewright.model.pictures import picture_of, picture_through
 from linewright.model.spec import PicturesSpec
@@ -26,8 +27,16 @@ Losses = Callable[[Look], np.ndarray]
 """Returns the out-of-fold loss of each row, NaN for rows of no fold."""
 
 
+class ComparedRows(NamedTuple):
+    """The rows that sizes are compared on."""
+
+    units: np.ndarray | None
+    """Of which group each is; `None` if rows are independent."""
+    weight: np.ndarray
+
+
 def choose_pictures(
-    work: Work, losses: Losses, units: Callable[[], np.ndarray | None]
+    work: Work, losses: Losses, rows: Callable[[], ComparedRows]
 ) -> tuple[Look, PicturesRead | None]:
     """Return how pictures become numbers, and what decided it; `None` if the line file says nothing of it.
 
@@ -37,8 +46,8 @@ def choose_pictures(
     ----------
     losses
         Tries one way on rows, the same for each.
-    units
-        Returns of which group each of these rows is; `None` if rows are independent.
+    rows
+        Returns what else is known of these rows.
     """
     spec = work.spec.train.pictures
     if spec is None:
@@ -57,20 +66,24 @@ def choose_pictures(
             found=", ".join(map(str, ways)),
             allowed="one size",
         )
-    tried, of = {side: losses(look) for side, look in ways.items()}, units()
+    tried, of = {side: losses(look) for side, look in ways.items()}, rows()
     best, *larger = tried
     gain: float | None = None
     error: float | None = None
-    rows = 0
+    compared = 0
     for side in larger:
-        found = compare_losses(tried[best], tried[side], of)
-        gain, error, rows = found.gain, found.standard_error, found.rows
+        found = compare_losses(tried[best], tried[side], of.units, weight=of.weight)
+        gain, error, compared = found.gain, found.standard_error, found.rows
         if found.is_other_better:
             best = side
     return ways[best], PicturesRead(
         side=best,
-        tried=tuple(SizeTried(side=side, loss=float(np.nanmean(found))) for side, found in tried.items()),
-        rows=rows,
+        tried=tuple(
+            SizeTried(side=side, loss=loss)
+            for side, found in tried.items()
+            if (loss := mean_loss(found, of.weight)) is not None
+        ),
+        rows=compared,
         gain=gain,
         standard_error=error if error is not None and np.isfinite(error) else None,
         backbone=digest,

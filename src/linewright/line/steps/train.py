@@ -26,7 +26,7 @@ from linewright.line.steps.compare_trainings import compare, row_losses
 from linewright.line.steps.forecast import train_forecast
 from linewright.line.steps.ingest import moments_of_rows
 from linewright.line.steps.other_sites import PeerRows, compared, peer_rows
-from linewright.line.steps.pictures import MOST_COMPARED, choose_pictures
+from linewright.line.steps.pictures import MOST_COMPARED, ComparedRows, choose_pictures
 from linewright.line.steps.recommend import train_recommender
 from linewright.model.column_readers import readers_of
 from linewright.model.export.parity import parity, refused_by
@@ -144,6 +144,7 @@ def _trained_on_texts(work: Work, taught: "_Taught", seed: int) -> tuple[Trainin
         training.out_of_fold,
         taught.target,
         None if groups is None else groups[np.searchsorted(work.rows.train, taught.rows)],
+        weight=taught.weight,
     )
     # Not by more than a standard error: of few labels that is wide, and on the tables of the benchmark it was better or as good.
     is_better = found.gain > 0
@@ -170,7 +171,7 @@ def _trained_at_site(work: Work, taught: "_Taught", seed: int) -> tuple[Training
     if share == "together":
         return together, Shared(choice="together", sites=peers.sites, rows=len(peers.target))
     alone = _train(work, taught, seed)
-    shared = compared(alone, together, target=taught.target, peers=peers)
+    shared = compared(alone, together, target=taught.target, weight=taught.weight, peers=peers)
     return together if shared.choice == "together" else alone, shared
 
 
@@ -219,7 +220,7 @@ def _pictures(work: Work, taught: "_Taught", seed: int) -> tuple[Look, PicturesR
     return work.once(
         "pictures",
         lambda: choose_pictures(
-            work, partial(_losses, work, taught, seed), partial(_units, work, taught, seed)
+            work, partial(_losses, work, taught, seed), partial(_compared_rows, work, taught, seed)
         ),
     )
 
@@ -229,11 +230,11 @@ def _some(taught: "_Taught", seed: int) -> np.ndarray:
     return np.sort(np.random.Generator(np.random.PCG64(seed)).permutation(len(taught.rows))[:MOST_COMPARED])
 
 
-def _units(work: Work, taught: "_Taught", seed: int) -> np.ndarray | None:
-    """Return of which group each of these rows is."""
-    groups = _groups_of(work)
-    return (
-        None if groups is None else groups[np.searchsorted(work.rows.train, taught.rows[_some(taught, seed)])]
+def _compared_rows(work: Work, taught: "_Taught", seed: int) -> ComparedRows:
+    groups, kept = _groups_of(work), _some(taught, seed)
+    return ComparedRows(
+        units=None if groups is None else groups[np.searchsorted(work.rows.train, taught.rows[kept])],
+        weight=taught.weight[kept],
     )
 
 
