@@ -43,6 +43,22 @@ def finds_anomalies(spec: LineSpec) -> Iterator[Problem]:
             "each site learns from its own good rows",
         ),
         (("train", "also"), train.also or None, "isolation forests and distances are tried"),
+        (
+            ("train", "budget"),
+            train.budget if train.budget != "normal" else None,
+            "the same few models are tried in each case",
+        ),
+        (
+            ("train", "prefer"),
+            train.prefer if train.prefer != "accuracy" else None,
+            "there is one model, and no sum of several",
+        ),
+        (("train", "max_seconds"), train.max_seconds, "training has a fixed limit of rows, and takes minutes"),
+        (
+            ("train", "folds"),
+            train.folds if spec.reads_pictures else None,
+            "a picture is measured by patches of the other pictures",
+        ),
     )
     yield from refused(_TASK, said)
     if spec.label.column in spec.table.exclude:
