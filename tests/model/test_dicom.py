@@ -2,7 +2,9 @@
 
 import struct
 import time
+import tracemalloc
 import warnings
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -83,6 +85,10 @@ def test_bytes_and_colours_are_as_they_are():
         (lambda: _file("rtplan.dcm"), "no picture"),
         (lambda: _file("MR_truncated.dcm"), "broken"),
         (lambda: scan(RAMP, WindowCenter=1, WindowWidth=0), "the window of the picture is none"),
+        (
+            lambda: scan(RAMP, RescaleSlope="1234", **WINDOW).replace(b"1234", b"nan "),
+            "brightness of the picture is no number",
+        ),
         (lambda: scan(RAMP, **WINDOW)[:700], "broken"),
         (lambda: b"\0" * 128 + b"DICM", "compressed in a way"),
         (lambda: b"\0" * 128 + b"DICM" + b"\x02\0\x10\0UN" + b"\xff" * 20, "compressed in a way"),
@@ -112,6 +118,35 @@ def test_no_error_says_whose_picture_it_is():
 
     assert len(said) > 5
     assert not [one for one in said if "Doe" in one or "MRN" in one]
+
+
+def _element(kind: bytes, value: bytes, *, element: int = 0x0010) -> bytes:
+    return struct.pack("<HH2sH", 0x0002, element, kind, len(value)) + value
+
+
+@pytest.mark.parametrize("is_hidden", [False, True])
+def test_what_says_that_it_is_deflated_elsewhere_is_not_inflated(is_hidden):
+    """A megabyte may become a gigabyte; pydicom takes the last syntax, and reads a type that is none as a length."""
+    bomb, plain, deflated = (
+        zlib.compressobj(9, wbits=-15),
+        b"1.2.840.10008.1.2.1\0",
+        b"1.2.840.10008.1.2.1.99",
+    )
+    packed = b"".join(bomb.compress(bytes(2**20)) for _ in range(64)) + bomb.flush()
+    # One reader skips the value of the first element, and the other reads an element in it that covers what follows.
+    inside = _element(b"UI", plain) + struct.pack("<HH2sHI", 0x0002, 0x0100, b"OB", 0, 30)
+    usual = _element(b"UI", b"1.2\0", element=0x0002)
+    hidden = usual + struct.pack("<HHI", 0x0002, 0x0003, len(inside)) + inside
+    first = hidden if is_hidden else _element(b"UI", plain)
+    data = b"\0" * 128 + b"DICM" + first + _element(b"UI", deflated) + packed
+    tracemalloc.start()
+    with pytest.raises(RequestError):
+        decode(data, "there")
+    most = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+
+    assert patient(data) is None
+    assert most < 2**23
 
 
 def test_a_file_of_very_many_tags_ends_soon():

@@ -8,7 +8,6 @@ import io
 import logging
 import struct
 import warnings
-from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -36,6 +35,8 @@ _MOST_READS = 200_000
 """Of a file, before its pixels are decoded: a few for each tag."""
 _FORMS = ("MONOCHROME1", "MONOCHROME2", "RGB")
 _SYNTAX, _META = (0x0002, 0x0010), 0x0002
+_START = 132
+"""Of the meta information, behind 128 bytes of anything and the mark."""
 _LONG = (b"OB", b"OD", b"OF", b"OL", b"OV", b"OW", b"SQ", b"SV", b"UC", b"UN", b"UR", b"UT", b"UV")
 """Types whose length has four bytes, after two that are empty."""
 _TAGS = [
@@ -103,7 +104,7 @@ def decode(data: bytes, where: str) -> Decoded:
     """
     if len(data) > MOST_BYTES:
         raise _refused("the picture is too large", where, f"{len(data):,} bytes", f"{MOST_BYTES:,} bytes")
-    syntax = _syntax(data, where)
+    syntax, data = _with_plain_meta(data, where)
     if syntax == _RLE and len(data) > _MOST_RLE:
         raise _refused(
             "the picture is too large for run lengths", where, f"{len(data):,} bytes", f"{_MOST_RLE:,} bytes"
@@ -137,7 +138,7 @@ def patient(data: bytes) -> str | None:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            _syntax(data, "")
+            _, data = _with_plain_meta(data, "")
             tags = ["SpecificCharacterSet", "PatientID", "IssuerOfPatientID"]
             read = pydicom.dcmread(_Counted(data), stop_before_pixels=True, specific_tags=list(tags))
             found = [str(read.get(tag) or "").strip() for tag in tags[:0:-1]]
@@ -148,9 +149,12 @@ def patient(data: bytes) -> str | None:
     return hashlib.sha256("\0".join(("linewright patient", *found)).encode()).hexdigest()[:16]
 
 
-def _syntax(data: bytes, where: str) -> str:
-    """Return the transfer syntax, before anything else of the file is read."""
-    found = next((value for tag, value in _meta(data) if tag == _SYNTAX), b"")
+def _with_plain_meta(data: bytes, where: str) -> tuple[str, bytes]:
+    """Return the transfer syntax, before anything else of the file is read, and the file with that as its only meta information.
+
+    So pydicom cannot find another one in the same bytes, such as the last of several, and inflate what follows.
+    """
+    found, end = _meta(data)
     syntax = found.rstrip(b"\0 ").decode("ascii", errors="replace")
     if syntax not in SYNTAXES:
         raise _refused(
@@ -160,22 +164,27 @@ def _syntax(data: bytes, where: str) -> str:
             ", ".join(SYNTAXES.values()),
             hint="decompress it, for example with gdcmconv --raw",
         )
-    return syntax
+    value = syntax.encode() + b"\0" * (len(syntax) % 2)
+    plain = struct.pack("<HH2sH", *_SYNTAX, b"UI", len(value)) + value
+    return syntax, b"".join((data[:_START], plain, data[end:]))
 
 
-def _meta(data: bytes) -> Iterator[tuple[tuple[int, int], bytes]]:
-    at = 132
+def _meta(data: bytes) -> tuple[bytes, int]:
+    """Return the first transfer syntax, empty if there is none, and where the meta information ends."""
+    found, at = b"", _START
     while at + 8 <= len(data):
         group, element = struct.unpack_from("<HH", data, at)
         if group != _META:
-            return
+            break
         kind = data[at + 4 : at + 6]
         start, form = (at + 12, "<I") if kind in _LONG else (at + 8, "<H")
         if start > len(data):
-            return
+            break
         (length,) = struct.unpack_from(form, data, start - struct.calcsize(form))
-        yield (group, element), data[start : start + min(length, 64)]
+        if (group, element) == _SYNTAX and not found:
+            found = data[start : start + min(length, 64)]
         at = start + length
+    return found, at
 
 
 def _check(read: Any, where: str) -> None:
@@ -238,6 +247,10 @@ def _shown(read: Any, pixels: NDArray[Any], where: str) -> NDArray[np.uint8]:
             f"{int(read.BitsStored)} bits",
             "a window (0028,1050) and (0028,1051), or 8 bits",
             hint="put the same window into all pictures, also those of requests",
+        )
+    if np.isnan(share).any():
+        raise _refused(
+            "the brightness of the picture is no number", where, "its slope or intercept", "a number"
         )
     shades = (share.clip(0, 1) * 255).round().astype(np.uint8)
     if str(read.PhotometricInterpretation) == "MONOCHROME1":

@@ -53,7 +53,11 @@ def finds_anomalies(spec: LineSpec) -> Iterator[Problem]:
             train.prefer if train.prefer != "accuracy" else None,
             "there is one model, and no sum of several",
         ),
-        (("train", "max_seconds"), train.max_seconds, "training has a fixed limit of rows, and takes minutes"),
+        (
+            ("train", "max_seconds"),
+            train.max_seconds,
+            "training has a fixed limit of rows, and takes minutes",
+        ),
         (
             ("train", "folds"),
             train.folds if spec.reads_pictures else None,
