@@ -244,6 +244,28 @@ def test_amounts_set_where_alarms_begin(line: tuple[Factory, Clock]):
     assert by_amounts.threshold < 0.95
 
 
+def test_a_file_is_explained_although_it_has_more_rows_than_one_request_may_have(
+    line: tuple[Factory, Clock], monkeypatch: pytest.MonkeyPatch
+):
+    """Each row is explained as it would be alone."""
+    factory, _ = line
+    execute_inline(factory, "parts")
+    monkeypatch.setattr("linewright.model.package.model._EXPLAINED_BYTES", 2e6)
+    asked = rows(DAYS).drop("state", "truth")
+    asked.write_csv(factory.root / "asked.csv")
+    asked[-1:].write_csv(factory.root / "last.csv")
+    for name in ("asked", "last"):
+        predict_file(
+            factory, "parts", factory.root / f"{name}.csv", factory.root / f"{name}-a.csv", explain=True
+        )
+    answers, alone = (pl.read_csv(factory.root / f"{name}-a.csv") for name in ("asked", "last"))
+    same = [name for name in alone.columns if name not in {"row", "id"}]
+
+    assert asked.height == answers.height
+    assert answers[-1:].select(same).equals(alone.select(same))
+    assert any("contribution" in name for name in same)
+
+
 @pytest.fixture
 def made(line: tuple[Factory, Clock]) -> Path:
     """Make a model of the line by a command."""

@@ -306,7 +306,14 @@ def _answer(
     numbers: list[int] = part.rows.tolist()
     if known is not None:
         answers = with_sums(known, scorer, numbers, answers)
-    explained = scorer.explain(x, name=f"{loaded.line}@{loaded.arm.model}") if explain else ()
+    # A request has a limit of rows to explain; a file is explained part by part.
+    parts = range(0, len(x), scorer.model.most_explained) if explain else ()
+    name = f"{loaded.line}@{loaded.arm.model}"
+    explained = [
+        one
+        for start in parts
+        for one in scorer.explain(x[start : start + scorer.model.most_explained], name=name)
+    ]
     ids: list[str] = []
     for records in _records(context, loaded, rows, answers):
         log.append_request(records)
