@@ -285,6 +285,14 @@ def test_what_it_cannot_be_used_with_is_refused(tmp_path, old, new, says):
         execute_inline(factory, LINE)
 
 
+@pytest.mark.parametrize("word", ["sentences: auto", "sentences: always", "share: auto"])
+def test_labels_that_are_times_are_refused(word):
+    """Two ways are compared by losses that times do not have; the columns say that they are times, also without a task."""
+    text = FILE.replace('positive: "yes"', "event: died").replace("task: binary, SENTENCES", f"{word},")
+    with pytest.raises(SpecError, match=r"cannot be .* yet with .*label\.event"):
+        parse_line(text, name=f"{LINE}.yaml")
+
+
 def test_a_request_has_so_many_texts_that_others_need_not_wait_for_minutes(learned, tmp_path, monkeypatch):
     """An endpoint computes one large request at a time; ten thousand long texts would take it a quarter of an hour."""
     factory, ran = learned

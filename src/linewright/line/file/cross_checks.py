@@ -679,6 +679,7 @@ def _sentences(spec: LineSpec) -> Iterator[Problem]:
         f"share: {spec.train.share}": spec.train.share != "alone",
         "recommend": spec.recommend is not None,
         "forecast": spec.forecast is not None,
+        "label.event": spec.label.event is not None,
         f"task: {spec.train.task}": _learns_good(spec)
         or (
             spec.train.task != AUTO and task_facts(spec.train.task).label not in {"two", "classes", "number"}
@@ -708,6 +709,7 @@ def _share(spec: LineSpec) -> Iterator[Problem]:
         "table.subject": spec.table.subject is not None,
         "retrain": spec.retrain is not None,
         "recommend": spec.recommend is not None,
+        "label.event": spec.label.event is not None,
         f"task: {spec.train.task}": spec.train.task != AUTO
         and task_facts(spec.train.task).label not in {"two", "classes", "number"},
     }
