@@ -87,7 +87,7 @@ def test_bytes_and_colours_are_as_they_are():
         (lambda: scan(RAMP, WindowCenter=1, WindowWidth=0), "the window of the picture is none"),
         (
             lambda: scan(RAMP, RescaleSlope="1234", **WINDOW).replace(b"1234", b"nan "),
-            "brightness of the picture is no number",
+            "brightness of the picture is not a number",
         ),
         (lambda: scan(RAMP, **WINDOW)[:700], "broken"),
         (lambda: b"\0" * 128 + b"DICM", "compressed in a way"),

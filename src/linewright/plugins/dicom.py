@@ -250,7 +250,7 @@ def _shown(read: Any, pixels: NDArray[Any], where: str) -> NDArray[np.uint8]:
         )
     if np.isnan(share).any():
         raise _refused(
-            "the brightness of the picture is no number", where, "its slope or intercept", "a number"
+            "the brightness of the picture is not a number", where, "its slope or intercept", "a number"
         )
     shades = (share.clip(0, 1) * 255).round().astype(np.uint8)
     if str(read.PhotometricInterpretation) == "MONOCHROME1":
