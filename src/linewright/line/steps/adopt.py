@@ -9,8 +9,7 @@ from linewright.data.column_roles import feature_columns
 from linewright.errors import RequestError
 from linewright.features.encode import encode
 from linewright.features.learn import to_columns
-from linewright.line.run_context import MODEL_FILE, Work, chosen_by, planned_bytes, read_model_file
-from linewright.line.split_rows import label_text, weights
+from linewright.line.run_context import MODEL_FILE, Work, planned_bytes, read_model_file
 from linewright.line.steps.adopt_network import (
     adopt_network,
     form_of,
@@ -18,8 +17,9 @@ from linewright.line.steps.adopt_network import (
     parity_of_network,
     picture_column,
 )
+from linewright.line.steps.imported_model import classes_of_imported, trained_elsewhere
 from linewright.model.export.parity import parity
-from linewright.model.facts import Adopted, Calibration, Parity, Trained
+from linewright.model.facts import Adopted, Parity, Trained
 from linewright.model.imported.adopt import adopted_parity, to_package_graph
 from linewright.model.imported.booster_file import read_foreign
 from linewright.model.imported.library_model import LibraryModel
@@ -29,20 +29,16 @@ from linewright.model.imported.onnx_file import (
     choose_output,
     look_at,
     require_answers,
-    spelled_classes,
 )
 from linewright.model.package.model import Model
-from linewright.model.reasons import ChosenReason, MadeElsewhere
 from linewright.model.spec import ModelSpec
-from linewright.model.tasks.prediction_interval import fit_band, half_width
-from linewright.model.train.scored_rows import Scored, to_bytes
 
 WHERE = "train.model"
 
 
 def adopt(work: Work, asked: ModelSpec) -> Trained:
     """Take the model that the line file names: read it safely, and find its columns, classes and threshold."""
-    spec, rules, context = work.spec, work.rules, work.factory.context
+    spec, rules = work.spec, work.rules
     data = planned_bytes(work, MODEL_FILE, asked.file, partial(read_model_file, work.factory, asked))
     if (column := picture_column(work)) is not None:
         return adopt_network(work, asked, data, column)
@@ -60,46 +56,21 @@ def adopt(work: Work, asked: ModelSpec) -> Trained:
             hint="bring a model that does without it, or take it out of table.exclude",
         )
     encoder = encoder_of(found, types, asked.missing)
-    frame = work.rows.frame[work.rows.train]
-    labels, weight = label_text(frame, spec.label.column), weights(frame, spec)
     require_answers(given, rules.name, where=f"{WHERE}.file")
     output = choose_output(given, rules.name, wanted=asked.output, where=f"{WHERE}.output")
-    spelled = (
-        spelled_classes(given.classes, labels, said=asked.classes, where=f"{WHERE}.classes")
-        if rules.is_class
-        else ()
-    )
-    # A class that the data lack still has its place among the model's answers.
-    classes = rules.classes([*labels, *sorted(set(spelled) - set(labels))], spec.label.positive)
-    target = rules.target(labels, classes)
+    classes, spelled = classes_of_imported(work, asked, given.classes, where=f"{WHERE}.classes")
     adopted = Adopted(output=output.name, classes=spelled, widths=found.widths)
     model = GivenModel(data, adopted, encoder=encoder, classes=classes, where=f"{WHERE}.file")
-    scores = model.scores(encode(encoder, to_columns(frame, encoder.columns)))
-    return Trained(
-        dataset=work.ingested.dataset,
-        split=work.known["split"],
-        task=rules.name,
+    frame = work.rows.frame[work.rows.train]
+    return trained_elsewhere(
+        work,
+        data,
+        model.scores(encode(encoder, to_columns(frame, encoder.columns))),
+        adopted=adopted,
         classes=classes,
         encoder=encoder,
-        trials=(),
-        chosen="adopted",
-        reason=ChosenReason(choice=MadeElsewhere()),
-        native=context.artifacts.put(data),
-        calibration=Calibration(),
-        half_width=half_width(np.abs(target - scores), weight) if rules.has_interval else None,
-        band=fit_band(scores, target.astype(np.float64), weight) if rules.has_interval else None,
-        baseline=rules.baseline(target, weight, classes, metric=chosen_by(work)),
-        rows=0,
-        seed=0,
         libraries={given.producer: given.producer_version} if given.producer else {},
-        scored=context.artifacts.put(_scored(work, scores, weight)) if rules.has_positive else None,
-        adopted=adopted,
     )
-
-
-def _scored(work: Work, scores: np.ndarray, weight: np.ndarray) -> bytes:
-    """Return what the threshold will be chosen by: all training rows, since nobody knows which of them it has learned from."""
-    return to_bytes(Scored(rows=work.rows.train.astype(np.int64), probability=scores[:, 1], weight=weight))
 
 
 def given_model(trained: Trained, data: bytes) -> GivenModel:

@@ -1,7 +1,5 @@
 """Take an imported network that reads pictures, instead of training a model on the features of a backbone."""
 
-from collections.abc import Sequence
-
 import numpy as np
 import polars as pl
 
@@ -9,11 +7,11 @@ from linewright.data.column_roles import feature_columns
 from linewright.errors import RequestError, Terminal
 from linewright.features.encode_table import encode_table
 from linewright.features.facts import LOOKS, Encoder, PicturePart
-from linewright.line.run_context import MODEL_FILE, Work, chosen_by
-from linewright.line.split_rows import label_text, weights
+from linewright.line.run_context import MODEL_FILE, Work
+from linewright.line.steps.imported_model import classes_of_imported, trained_elsewhere
 from linewright.line.steps.pictures import COMPARED
 from linewright.model.column_readers import readers_of
-from linewright.model.facts import Adopted, Calibration, Parity, Trained
+from linewright.model.facts import Adopted, Parity, Trained
 from linewright.model.imported.network import (
     OTHERWISE,
     look_at_network,
@@ -23,13 +21,9 @@ from linewright.model.imported.network import (
     to_backbone,
 )
 from linewright.model.imported.network_answers import GivenNetwork, form_of_answers, to_head, to_scores
-from linewright.model.imported.onnx_file import spelled_classes
 from linewright.model.package.model import Model
 from linewright.model.pictures import picture_through
-from linewright.model.reasons import ChosenReason, MadeElsewhere
 from linewright.model.spec import ModelSpec
-from linewright.model.tasks.prediction_interval import fit_band, half_width
-from linewright.model.train.scored_rows import Scored, to_bytes
 
 WHERE = MODEL_FILE
 MOST_COMPARED = 256
@@ -66,12 +60,12 @@ def adopt_network(work: Work, asked: ModelSpec, data: bytes, column: str) -> Tra
     RequestError, Denied
         If it cannot read the pictures, or its answers are not those of the line's task.
     """
-    spec, rules, artifacts = work.spec, work.rules, work.factory.artifacts
+    artifacts = work.factory.artifacts
     if work.task.label not in COMPARED:
         raise RequestError(
             "an imported network predicts classes or numbers",
             where=WHERE,
-            found=f"task {rules.name}",
+            found=f"task {work.rules.name}",
             allowed="binary, multiclass, regression",
         )
     network = look_at_network(data, where=f"{WHERE}.file")
@@ -96,47 +90,19 @@ def adopt_network(work: Work, asked: ModelSpec, data: bytes, column: str) -> Tra
     encoder = Encoder(
         encodings=tuple(PicturePart(column=column, part=part) for part in parts), pictures=(picture,)
     )
-    frame = work.rows.frame[work.rows.train]
-    labels, weight = label_text(frame, spec.label.column), weights(frame, spec)
-    classes, spelled = _classes(work, asked, labels)
-    target = rules.target(labels, classes)
-    raw = encode_table(encoder, frame, readers={column: reader})[:, len(LOOKS) :]
+    classes, spelled = classes_of_imported(work, asked, (), where=f"{WHERE}.classes")
+    rows = work.rows.frame[work.rows.train]
+    raw = encode_table(encoder, rows, readers={column: reader})[:, len(LOOKS) :]
     form = form_of_answers(raw, classes=len(classes), where=f"{WHERE}.file: output {output!r}")
-    scores = to_scores(raw, form, [spelled.index(name) for name in classes])
-    return Trained(
-        dataset=work.ingested.dataset,
-        split=work.known["split"],
-        task=rules.name,
+    return trained_elsewhere(
+        work,
+        data,
+        to_scores(raw, form, [spelled.index(name) for name in classes]),
+        adopted=Adopted(output=output, classes=spelled, widths=(made.width,), form=form),
         classes=classes,
         encoder=encoder,
-        trials=(),
-        chosen="adopted",
-        reason=ChosenReason(choice=MadeElsewhere()),
-        native=artifacts.put(data),
-        calibration=Calibration(),
-        half_width=half_width(np.abs(target - scores), weight) if rules.has_interval else None,
-        band=fit_band(scores, target.astype(np.float64), weight) if rules.has_interval else None,
-        baseline=rules.baseline(target, weight, classes, metric=chosen_by(work)),
-        rows=0,
-        seed=0,
         libraries={network.producer: network.producer_version} if network.producer else {},
-        scored=artifacts.put(
-            to_bytes(Scored(rows=work.rows.train.astype(np.int64), probability=scores[:, 1], weight=weight))
-        )
-        if rules.has_positive
-        else None,
-        adopted=Adopted(output=output, classes=spelled, widths=(made.width,), form=form),
     )
-
-
-def _classes(work: Work, asked: ModelSpec, labels: Sequence[str]) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Return the classes in the order of the task, and in that of the network."""
-    rules = work.rules
-    if not rules.is_class:
-        return (), ()
-    spelled = spelled_classes((), labels, said=asked.classes, where=f"{WHERE}.classes")
-    # A class that the data lack still has its place among the answers.
-    return rules.classes([*labels, *sorted(set(spelled) - set(labels))], work.spec.label.positive), spelled
 
 
 def form_of(trained: Trained) -> Adopted:
