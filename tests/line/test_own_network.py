@@ -3,10 +3,11 @@
 from pathlib import Path
 
 import numpy as np
+import onnx
 import polars as pl
 import pytest
 from networks import brightness, network
-from onnx import TensorProto
+from onnx import TensorProto, helper
 from PIL import Image
 from templates import copied, made_once
 
@@ -107,6 +108,19 @@ def test_its_pictures_are_watched(lamps):
     reference = make_reference(lamps, lamps.line(LINE), find_model(lamps, LINE))
 
     assert {f"file:{look}" for look in LOOKS} == {one.name for one in reference.columns}
+
+
+def test_a_scale_that_gives_no_answers_is_not_the_one(tmp_path):
+    """A network whose answers overflow for numbers that it does not read is read as it was meant."""
+    _draw(tmp_path / "pictures", 40)
+    made = onnx.load_from_string(brightness())
+    made.graph.node.append(helper.make_node("Exp", ["logits"], ["powers"]))
+    made.graph.output[0].name = "powers"
+    (tmp_path / "net.onnx").write_bytes(made.SerializeToString())
+    Factory.create(tmp_path).close()
+    new_line(tmp_path, LINE, tmp_path / "pictures", GIVEN, model=tmp_path / "net.onnx")
+
+    assert "scale: unit" in (tmp_path / "lines" / f"{LINE}.yaml").read_text()
 
 
 @pytest.mark.parametrize("layout", ["NCHW", "NHWC"])

@@ -95,14 +95,21 @@ def bring_network(
     places = np.array([classes.index(labels[place]) for place in some] if classes else [], dtype=np.int64)
     scales: tuple[Scale, ...] = ("bytes",) if network.dtype == "uint8" else tuple(MEANS_AND_SPREADS)
     tried: dict[Scale, tuple[float, float]] = {}
+    problem: RequestError | None = None
     for scale in scales if classes else scales[:1]:
         given = GivenNetwork(data, output=output, side=side, scale=scale, where=where)
-        raw = given.answers(files)
-        form = form_of_answers(raw, classes=len(classes), where=where)
+        try:
+            raw = given.answers(files)
+            form = form_of_answers(raw, classes=len(classes), where=where)
+        except RequestError as error:  # of numbers that it does not read nothing sensible may come
+            problem = error
+            continue
         if classes:
             scores = to_scores(raw, form, range(len(classes)))
             loss = -np.log(np.maximum(scores[np.arange(len(places)), places], _SMALLEST)).mean()
             tried[scale] = (float(loss), float((scores.argmax(axis=1) == places).mean()))
+    if problem is not None and not tried:
+        raise problem
     if not classes and network.dtype != "uint8":
         scale_of(network, None, where=where)  # nothing tells which fits
     best = min(tried, key=lambda scale: tried[scale][0]) if tried else None
