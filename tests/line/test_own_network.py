@@ -165,6 +165,8 @@ def test_a_network_that_does_not_fit_leaves_no_line_file(tmp_path, data, what):
         ('classes: ["bright"]', "no class of the model"),
         ("size: 64", "pictures of one size"),
         ('output: "maps"', "no such output"),
+        ('columns: ["file"]', "a model that reads a table"),
+        ('missing: "none"', "a model that reads a table"),
     ],
 )
 def test_what_a_line_file_says_wrong_of_it_is_refused(lamps, said, what):

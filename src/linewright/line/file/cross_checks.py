@@ -735,6 +735,13 @@ def _pictures(spec: LineSpec) -> Iterator[Problem]:
             what="scale and size are of a network that reads pictures, and the contract declares no column of them",
             hint="declare it: contract: {columns: {file: {type: file, nullable: false}}}",
         )
+    if model is not None and spec.reads_pictures and (model.columns or model.missing):
+        yield Problem(
+            path=("train", "model", "columns" if model.columns else "missing"),
+            what="columns and missing are of a model that reads a table, and a network reads one picture",
+            found=", ".join(model.columns) or model.missing,
+            hint="remove it; or put the column of pictures into table.exclude",
+        )
     if spec.train.pictures is None:
         return
     forbids = {
