@@ -6,6 +6,7 @@ import struct
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from http.client import HTTPConnection
+from pathlib import Path
 from time import monotonic
 
 import drawn
@@ -14,12 +15,17 @@ import pytest
 from hostile_pictures import hostile_pictures
 from PIL import Image
 
+from linewright.errors import RequestError
+from linewright.features.facts import Picture
 from linewright.line.factory import Factory
 from linewright.line.record.registry import find_model
 from linewright.line.steps.ingest import served_rows
 from linewright.model.package.model import load
+from linewright.model.pictures import PictureReader
 from linewright.serve.rows.occlusion import occlusions
+from linewright.serve.rows.reader import in_rows
 from linewright.serve.rows.scorer import Scorer
+from linewright.serve.rows.sent_files import keep_sent
 from linewright.store.local import LocalArtifacts
 from linewright.store.values import digest_of_bytes
 
@@ -251,6 +257,14 @@ def test_a_request_has_at_most_a_thousand_pictures_that_are_new(served):
 
     assert 422 == status
     assert ("rows", "1,001", "1,000") == (told["where"], told["found"], told["allowed"])
+
+
+def test_of_pictures_that_a_network_reads_large_a_request_has_fewer():
+    """A square of 1,024 pixels takes a network 64 times as long as one of 128, however small the file is."""
+    reader = PictureReader(Picture(column="file", backbone="", side=1_024, width=1), lambda _: b"")
+    rows = [{"file": _text(_one_of_many(number))} for number in range(16)]
+    with pytest.raises(RequestError, match="15 that a network reads at 1024 pixels"):
+        keep_sent(rows, {"file": reader}, LocalArtifacts(Path()), in_rows)
 
 
 def test_tensors_of_pictures_do_not_keep_others_waiting(served):

@@ -69,6 +69,11 @@ class PictureReader:
         self.missing: Numbers = np.full((1, len(LOOKS) + picture.width), np.nan, dtype=np.float32)
         """The numbers of no picture."""
 
+    @property
+    def side(self) -> int:
+        """Pixels of a side of the squares that the backbone reads."""
+        return self._picture.side
+
     def read(self, digests: Sequence[str]) -> Numbers:
         """Return the numbers of pictures, shape (n, 5 + width).
 

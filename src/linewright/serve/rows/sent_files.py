@@ -35,7 +35,8 @@ _PREFIX = "data:"
 MOST_PIXELS = 100_000_000
 """Of all pictures of a request that are decoded: they take about a second."""
 MOST_PICTURES = 1_000
-"""Of a request that are decoded: the backbone takes some milliseconds for each."""
+"""Of a request that are decoded, at 128 pixels: the backbone takes some milliseconds for each. Of larger squares as many as have as many pixels."""
+_SIDE = 128
 ALLOWED = "a picture in base64, or the digest of one that was sent before"
 
 
@@ -95,12 +96,14 @@ def _take(
     keep: Keeper,
 ) -> None:
     """Decode pictures, each given by its column and digest with its place, and compute their numbers."""
-    if len(unknown) > MOST_PICTURES:
+    side = max((readers[name].side for name, _ in unknown), default=_SIDE)
+    most = MOST_PICTURES * _SIDE**2 // max(side, _SIDE) ** 2
+    if len(unknown) > most:
         raise RequestError(
             "one request has too many pictures whose numbers are not in memory",
             where="rows",
             found=f"{len(unknown):,}",
-            allowed=f"{MOST_PICTURES:,}",
+            allowed=f"{most:,}" if side <= _SIDE else f"{most:,} that a network reads at {side} pixels",
             hint="send them in several requests",
         )
     total = 0
