@@ -16,10 +16,12 @@ import pytest
 from ports import free_port
 
 from linewright.data.facts import Dataset
+from linewright.data.profile.roles import GivenRoles
 from linewright.errors import LinewrightError
 from linewright.line.factory import Factory
 from linewright.line.file.read import parse_line
 from linewright.line.loop.worker import tend_inline
+from linewright.line.new.write import new_line
 from linewright.line.predict.batch import predict_file
 from linewright.line.predict.label_file import hand_in
 from linewright.line.record.registry import find_model
@@ -417,6 +419,13 @@ def test_too_few_rows_are_refused(line: tuple[Factory, Clock]):
 
     with pytest.raises(LinewrightError, match="too few good training rows"):
         execute_inline(factory, "parts")
+
+
+def test_one_row_is_refused_before_a_line_file_is_written(tmp_path: Path):
+    """And not because of a label that the table does not have."""
+    (tmp_path / "one.csv").write_text("a,b\n1,2\n")
+    with pytest.raises(LinewrightError, match="one row does not say what is usual"):
+        new_line(tmp_path, "one", tmp_path / "one.csv", GivenRoles(label=""), task="anomaly")
 
 
 def test_columns_without_values_and_repeated_rows_are_learned_from(line: tuple[Factory, Clock]):

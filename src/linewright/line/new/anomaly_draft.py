@@ -41,7 +41,7 @@ def with_labels(frame: pl.DataFrame, given: GivenRoles) -> LabelledRows:
     Raises
     ------
     RequestError
-        If the column does not exist, or the labels do not say what is good.
+        If the column does not exist, the labels do not say what is good, or there is one row.
     """
     name = given.label or (UNNAMED if UNNAMED in frame.columns else "")
     if given.positive is not None and not name:
@@ -50,6 +50,14 @@ def with_labels(frame: pl.DataFrame, given: GivenRoles) -> LabelledRows:
             where="--positive",
             found=given.positive,
             hint="name its column: --label COLUMN",
+        )
+    if frame.height < 2:
+        raise RequestError(
+            "one row does not say what is usual",
+            where="--data",
+            found="1 row",
+            allowed="at least 30 good training rows",
+            hint="bring more rows",
         )
     if not name:
         says = "# label: {column: COLUMN, positive: VALUE}"
