@@ -34,6 +34,7 @@ def tried(name, margins, about, *, milliseconds=10.0):
         scores=link_of(about.task).to_scores(margins),
         loss=about.loss(margins),
         rounds=10,
+        stopped=(10,),
         milliseconds=milliseconds,
     )
 

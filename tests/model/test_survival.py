@@ -6,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from linewright.errors import SpecError
+from linewright.features.facts import Encoder, Number
 from linewright.model.evaluate.linear_baseline import fit_linear
 from linewright.model.evaluate.survival_calibration import measure_left, seen_left
 from linewright.model.export.onnx_writer import Graph, answer, write_scores
@@ -20,6 +21,7 @@ from linewright.model.families.xgboost import XGBoost
 from linewright.model.metrics.definitions import metric
 from linewright.model.onnx.session import open_graph
 from linewright.model.package.model import calibrate
+from linewright.model.spec import TrainSpec
 from linewright.model.tasks.censoring import (
     brier_at_times,
     grid_read,
@@ -32,7 +34,9 @@ from linewright.model.tasks.censoring import (
 from linewright.model.tasks.links import HAZARD
 from linewright.model.tasks.survival import RUL, SURVIVAL
 from linewright.model.train.calibrate import fit_calibration
+from linewright.model.train.fit import Training, TrainingRows, train
 from linewright.model.train.settings import SETTINGS
+from linewright.testing.trainers import ScriptedTrainer
 
 Floats = np.ndarray
 ROWS = 3_000
@@ -380,3 +384,49 @@ def test_where_nothing_happened_the_hazard_is_small_and_the_same_for_all(family)
     assert np.allclose(model.scores(x), model.scores(x)[0], atol=1e-4)
     assert 0.97 < model.scores(x).min() < 1
     assert plain is None
+
+
+class Stopping(ScriptedTrainer):
+    """Stops after other rounds on each fold."""
+
+    def fit(self, *arguments, **named):
+        found = super().fit(*arguments, **named)
+        if named["rounds"] is None:
+            found.rounds = 10 * len(self.asked)
+        return found
+
+
+def searched(world: World, trees: Stopping) -> Training:
+    classes = SURVIVAL.classes(world.labels, None)
+    n = len(world.x)
+    part = np.arange(n) % 5
+    rows = TrainingRows(
+        x=world.x,
+        target=SURVIVAL.target(world.labels, classes),
+        weight=np.ones(n),
+        encoder=Encoder(encodings=tuple(Number(column=f"c{i}") for i in range(3))),
+        task="survival",
+        classes=classes,
+        folds=[(np.flatnonzero(part != i), np.flatnonzero(part == i)) for i in range(5)],
+        seed=1,
+    )
+    trainers = {"linear": ScriptedTrainer(slope=(0.4,), offset=(-2.0,)), "lightgbm": trees}
+    return train(rows, TrainSpec(budget="quick"), report=lambda _: None, trainers=trainers, workers=1)
+
+
+@pytest.mark.parametrize(
+    ("rows", "slope", "again"),
+    [(300, 0.8, [35, 32, 30, 28, 25]), (300, 0.1, []), (2_001, 0.8, [])],
+    ids=["may be the best", "cannot be", "many rows"],
+)
+def test_with_few_rows_a_fold_is_validated_with_the_rounds_of_the_others(rows, slope, again):
+    """Early stopping takes the best round on the validation rows: its loss there is optimistic, and linear models would lose to it by chance."""
+    trees = Stopping(slope=(slope,), offset=(-2.0,))
+    training = searched(World(rows, censored=1.0, seed=6), trees)
+    refits = int(training.chosen == "lgb_s")
+
+    assert [None] * 5 == [one["rounds"] for one in trees.asked[:5]]
+    assert [*again, *[33] * refits] == [one["rounds"] for one in trees.asked[5:]]
+    assert all(one["valid"] is None for one in trees.asked[5:])
+    assert 33 == next(one for one in training.trials if one.name == "lgb_s").rounds
+    assert ("lgb_s" if slope > 0.4 else "lin") == training.chosen

@@ -52,6 +52,9 @@ class Tried:
     loss: Floats
     """Loss of each judged row."""
     rounds: int
+    """Of the fit to all rows."""
+    stopped: tuple[int, ...]
+    """Rounds after which each fold stopped; 0 for families without rounds."""
     milliseconds: float
     """About what an answer to 10,000 rows costs, counted from trees and leaves."""
 
