@@ -18,6 +18,7 @@ from linewright.line.factory import Factory
 from linewright.line.file.factory_file import FACTORY_FILE
 from linewright.line.proposals.record import live_of
 from linewright.line.record.alerts import open_alerts
+from linewright.line.spec import LineSpec
 from linewright.line.value.account import value_account
 from linewright.operations.annotate import annotate_queue, annotate_status
 from linewright.operations.declaration.declare import operation
@@ -46,14 +47,22 @@ class Sight(msgspec.Struct, frozen=True, kw_only=True):
 
     line: str
     kind: Literal[
-        "account", "alerts", "refused", "rollout", "proposal", "unlabelled", "questions", "comments"
+        "answers",
+        "account",
+        "alerts",
+        "refused",
+        "rollout",
+        "proposal",
+        "unlabelled",
+        "questions",
+        "comments",
     ]
-    """A value account; open alerts; a candidate that its gates refused; one in a rollout; a promotion that waits for an approval; answers
+    """Answers that the console draws in a way of its own; a value account; open alerts; a candidate that its gates refused; one in a rollout; a promotion that waits for an approval; answers
     without a label; questions that wait for annotators (then `unlabelled` is left out); comments."""
     about: str = ""
-    """Of `alerts` the first column; of `refused`, `rollout` and `proposal` the candidate, as LINE@VERSION."""
+    """Of `answers` what is drawn; of `alerts` the first column; of `refused`, `rollout` and `proposal` the candidate, as LINE@VERSION."""
     count: int = 1
-    """Answers of the account, alerts, answers without a label, questions, comments."""
+    """Answers, answers of the account, alerts, answers without a label, questions, comments."""
     share: float | None = None
     """Of `rollout`, the share of the rows that the candidate answers."""
 
@@ -301,8 +310,12 @@ goals:
   - {name: Trusted labels, kpi: cost, target: 25}
 """
 _ROLES: Mapping[str, Role] = {"ada": "engineer", "grace": "approver"}
+_OF_LEE = ("cultivars", "digits", "payments", "sales", "shop")
 _QUESTIONS = 60
 """At most so many answers of `tumours` are queued for annotators."""
+_PICTURES = 20
+"""The same of `digits`."""
+_READ_DIGIT = "Which digit is it? Skip a picture that you cannot read."
 _CONSENT = "Your labels, your name and the time that each label took are kept in this factory, and the model learns from them."
 _INSTRUCTIONS = (
     "Is the sample malignant? The nuclei of malignant ones are larger and less regular: most have a mean_radius above 15 and a mean_concavity "
@@ -340,7 +353,9 @@ def add_lines(root: Path, now: str, *, report: Callable[[Progress], None]) -> tu
     tuple of MemberLine
         Who may sign in, by name; nobody has a password yet.
     """
-    shipped, living = (import_module(f"linewright.worlds.{name}") for name in ("shipped", "living"))
+    shipped, beyond, living = (
+        import_module(f"linewright.worlds.{name}") for name in ("shipped", "beyond_tables", "living")
+    )
     present = datetime.fromisoformat(now)
     clock = living.Clock(shipped.begin_of(present))
     with Factory.open(root, report=report, actor="linewright", now=clock) as factory:
@@ -348,12 +363,11 @@ def add_lines(root: Path, now: str, *, report: Callable[[Progress], None]) -> tu
         for name, role in _ROLES.items():
             member_add(factory, name, role=role)
         with _signed_in(factory, "ada") as ada, _signed_in(factory, "grace") as grace:
-            shipped.live(factory, ada, clock, now=present)
-            member_add(factory, "lee", role="analyst", lines=_existing(factory, "cultivars", "payments"))
-            member_add(factory, "noor", role="annotator", lines=("tumours",))
-            annotate_queue(
-                ada, "tumours", size=_QUESTIONS, instructions=_INSTRUCTIONS, consent=_CONSENT, columns=_SHOWN
-            )
+            others = beyond.companions(factory, clock, present, report=report)
+            shipped.live(factory, ada, clock, now=present, companions=others)
+            member_add(factory, "lee", role="analyst", lines=_existing(factory, *_OF_LEE))
+            member_add(factory, "noor", role="annotator", lines=_existing(factory, "tumours", "digits"))
+            _ask_annotators(ada)
             _talk(factory, ada, grace)
         return member_list(factory).members
 
@@ -370,6 +384,14 @@ def _set_goals(factory: Factory) -> None:
 
 def _existing(factory: Factory, *lines: str) -> tuple[str, ...]:
     return tuple(name for name in lines if name in factory.names())
+
+
+def _ask_annotators(ada: Factory) -> None:
+    annotate_queue(
+        ada, "tumours", size=_QUESTIONS, instructions=_INSTRUCTIONS, consent=_CONSENT, columns=_SHOWN
+    )
+    if _existing(ada, "digits"):
+        annotate_queue(ada, "digits", size=_PICTURES, instructions=_READ_DIGIT, consent=_CONSENT)
 
 
 @contextmanager
@@ -410,9 +432,11 @@ def _sights(root: Path) -> tuple[Sight, ...]:
 
 def sights_of(factory: Factory, line: str) -> Iterator[Sight]:
     """Iterate over what is to be seen of a line, by its record."""
-    metadata = factory.metadata
+    metadata, spec = factory.metadata, factory.line(line)
     predictions, labels = factory.labels_of(line).counts()
-    if factory.line(line).value is not None:
+    if drawn := _drawn(spec):
+        yield Sight(line=line, kind="answers", about=drawn, count=predictions)
+    if spec.value is not None:
         yield Sight(line=line, kind="account", count=predictions)
     if alerts := open_alerts(factory, line):
         yield Sight(line=line, kind="alerts", about=alerts[0].column or "", count=len(alerts))
@@ -423,6 +447,15 @@ def sights_of(factory: Factory, line: str) -> Iterator[Sight]:
         yield Sight(line=line, kind="unlabelled", count=predictions - labels)
     if said := metadata.events(Commented, line=line):
         yield Sight(line=line, kind="comments", count=len(said))
+
+
+def _drawn(spec: LineSpec) -> str:
+    """Return what the console draws for the answers of a line; empty for rows of a table with one answer each."""
+    task = spec.train.task or ""
+    if any(rule.type == "file" for rule in spec.contract.columns.values()):
+        return "heat maps" if task == "anomaly" else "pictures"
+    drawn = {"recommend": "lists", "forecast": "forecasts", "survival": "curves", "rul": "curves"}
+    return drawn.get(task, "")
 
 
 def _candidates_of(factory: Factory, line: str) -> Iterator[Sight]:

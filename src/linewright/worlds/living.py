@@ -76,11 +76,23 @@ def first_model(factory: Factory, line: str) -> Generator[tuple[Model, Client]]:
     Terminal
         If it was refused, or the endpoint does not start.
     """
+    ran = run_first(factory, line)
+    with endpoint(factory) as url, Client(url) as client:
+        yield load(ran.digest, factory.artifacts.get), client
+
+
+def run_first(factory: Factory, line: str) -> RunResult:
+    """Train the first model of a line, which serves from then on.
+
+    Raises
+    ------
+    Terminal
+        If it was refused.
+    """
     ran = execute_inline(factory, line)
     if not ran.promoted:
         raise Terminal("the first model was not promoted", where=line, found=ran.because)
-    with endpoint(factory) as url, Client(url) as client:
-        yield load(ran.digest, factory.artifacts.get), client
+    return ran
 
 
 def live(world: FraudWorld, root: Path, *, report: Report, watcher: Watcher) -> Life:

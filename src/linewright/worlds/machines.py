@@ -222,7 +222,7 @@ class Plant:
         self._require_day()
         frame: dict[str, Any] = {
             "reading": [f"{name}-{self.day:03}" for name in self.names],
-            "read_at": [START + timedelta(days=self.day)] * len(self.names),
+            "read_at": [self.world.start + timedelta(days=self.day)] * len(self.names),
             "machine": self.names,
             "days_run": self.days_run.copy(),
             "load": self._chance.load[:, self.day].round(3),
@@ -346,6 +346,8 @@ class MachinesWorld:
         `None` means those of the seed. Tests make smaller worlds.
     sites
         Its plants: the twelve, or some of them. What happens at one is the same whichever others there are.
+    start
+        When the sensors are read on day 0; the seasons begin with it.
 
     Examples
     --------
@@ -354,8 +356,6 @@ class MachinesWorld:
     (12, ['days', 'failed'])
     """
 
-    start = START
-
     def __init__(
         self,
         seed: int,
@@ -363,8 +363,9 @@ class MachinesWorld:
         faults: bool = True,
         parameters: Parameters | None = None,
         sites: tuple[str, ...] = SITES,
+        start: datetime = START,
     ) -> None:
-        self.seed, self.has_faults, self.sites = seed, faults, sites
+        self.seed, self.has_faults, self.sites, self.start = seed, faults, sites, start
         self.parameters = p = draw(seed) if parameters is None else parameters
         self.days = p.history_days + p.live_days
         self.go_live = p.history_days

@@ -56,23 +56,32 @@ AGAIN = 10
 _KNOWN = 6
 """Days after which a reading is labelled for the first time: its machine has not failed by then."""
 _MONTH, _WEEK = 30, 7
+_WATCH = "{every: 7d}"
 _QUIET_S = 10.0
 
 Report = Callable[[Progress], None]
 
 
-def write_template(world: MachinesWorld, root: Path, *, watch: bool = True) -> None:
-    """Write the history of each site, and the template that declares its line."""
+def write_template(world: MachinesWorld, root: Path, *, bake: int = BAKE, watch: str = _WATCH) -> None:
+    """Write the history of each site, and the template that declares its line.
+
+    Parameters
+    ----------
+    bake
+        Days that a ring serves before the next one begins.
+    watch
+        The section `watch` of the template.
+    """
     make_asked_folder(root / "data")
     (root / "lines").mkdir(parents=True, exist_ok=True)
     for site in world.sites:
         world.history(site).write_csv(root / "data" / f"{site}.csv")
     text = _TEMPLATE.format(
         rings=", ".join(f"[{', '.join(ring)}]" for ring in _rings(world)),
-        bake=BAKE,
+        bake=bake,
         failure=FAILURE / 100,
         maintenance=MAINTENANCE / 100,
-        watch="watch: {every: 7d}\n" if watch else "",
+        watch=watch,
         sites="\n".join(
             f"  {site}: {{sources: {{readings: {{file: data/{site}.csv}}}}}}" for site in world.sites
         ),
@@ -103,7 +112,8 @@ gates:
   - {{beats: champion}}
 maintenance: {{currency: EUR, failure: {failure:.0f}, inspection: {maintenance:.0f}}}
 release: {{rollout: shadow, bake: {bake}d, rings: [{rings}, rest]}}
-{watch}sites:
+watch: {watch}
+sites:
 {sites}
 """
 
@@ -140,7 +150,7 @@ def live(
     clock = Clock(_instant(world, 0))
     write_template(world, root)
     with Factory.create(root, report=report, actor="linewright", now=clock) as factory:
-        living = _Living(world, factory, clock, report, release)
+        living = Plants(world, factory, clock, report, release)
         living.run_all()
         with endpoint(factory) as url, Client(url) as client:
             for day in range(days):
@@ -186,12 +196,14 @@ class _Site:
 
 
 @dataclass
-class _Living:
+class Plants:
+    """The plants of a world that plan their maintenance by the lines of a factory."""
+
     world: MachinesWorld
     factory: Factory
     clock: Clock
     report: Report
-    release: int | None
+    release: int | None = None
     moments: list[Moment] = field(default_factory=list[Moment])
     spent: list[int] = field(default_factory=list[int])
 
@@ -218,13 +230,17 @@ class _Living:
             self._export_anew(day)
         before = sum(one.plant.cents for one in self.sites.values())
         self.clock.at = _instant(self.world, day)
-        self._look_for_champions(day, client)
-        for site, one in self.sites.items():
-            self._work(site, one, client)
+        self.work(day, client)
         self.spent.append(sum(one.plant.cents for one in self.sites.values()) - before)
         self.clock.at = _instant(self.world, day) + timedelta(hours=18, seconds=1)
         for site in self.world.sites:
             self._tend(day, site)
+
+    def work(self, day: int, client: Client) -> None:
+        """Let all sites ask about their machines and work for a day; `day` is counted from going live."""
+        self._look_for_champions(day, client)
+        for site, one in self.sites.items():
+            self._work(site, one, client)
 
     def _look_for_champions(self, day: int, client: Client) -> None:
         for site, one in self.sites.items():

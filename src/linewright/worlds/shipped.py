@@ -8,14 +8,13 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import polars as pl
 from sklearn import datasets as shipped
 
 from linewright.client import Client
 from linewright.data.profile.roles import GivenRoles
-from linewright.errors import Terminal
 from linewright.line.factory import Factory
 from linewright.line.loop.worker import tend_inline
 from linewright.line.new.write import new_line
@@ -23,7 +22,7 @@ from linewright.line.runs.execute import execute_inline
 from linewright.line.value.update import keep_account
 from linewright.store.rights import make_asked_folder
 from linewright.worlds.endpoint import endpoint, wait_for
-from linewright.worlds.living import Clock
+from linewright.worlds.living import Clock, run_first
 
 DAYS = 6
 """Days before today on which the lines begin."""
@@ -161,7 +160,28 @@ def begin_of(now: datetime) -> datetime:
     return _midnight(now) - timedelta(days=DAYS) + timedelta(hours=9)
 
 
-def live(factory: Factory, engineer: Factory, clock: Clock, *, now: datetime) -> None:
+class Companion(Protocol):
+    """Lines of another kind that live the same week."""
+
+    lines: tuple[str, ...]
+
+    def begin(self) -> None:
+        """Write their data and files, and let their first models serve."""
+        ...
+
+    def day(self, client: Client, number: int) -> None:
+        """Let requests and labels of a day come in; days are counted from 0, and there are `DAYS` - 1."""
+        ...
+
+
+def live(
+    factory: Factory,
+    engineer: Factory,
+    clock: Clock,
+    *,
+    now: datetime,
+    companions: Sequence[Companion] = (),
+) -> None:
     """Make the lines, and live the week up to now.
 
     Parameters
@@ -174,6 +194,8 @@ def live(factory: Factory, engineer: Factory, clock: Clock, *, now: datetime) ->
         Stands at `begin_of` the present, and at the present in the end.
     now
         The present, UTC.
+    companions
+        Lines that live with them.
 
     Raises
     ------
@@ -181,10 +203,13 @@ def live(factory: Factory, engineer: Factory, clock: Clock, *, now: datetime) ->
         If a first model was not promoted, or the endpoint does not start.
     """
     rows = {one.line: _begin(factory, one) for one in LINES}
-    week = _Week(factory, engineer, clock, now, rows)
+    for one in companions:
+        one.begin()
+    week = _Week(factory, engineer, clock, now, rows, companions)
     with endpoint(factory) as url, Client(url) as client:
-        for one in LINES:
-            wait_for(client, f"{one.line}@1")
+        for line in week.lines:
+            if champion := factory.metadata.pointer(line).champion:
+                wait_for(client, f"{line}@{champion}")
         for before in range(DAYS - 1, 0, -1):
             week.day(client, _midnight(now) - timedelta(days=before), DAYS - 1 - before)
     week.begin_rollout()
@@ -206,9 +231,7 @@ def _begin(factory: Factory, one: ShippedLine) -> list[dict[str, Any]]:
     )
     path = Path(made.path)
     path.write_text(_declared(path.read_text(encoding="utf-8"), one), encoding="utf-8")
-    ran = execute_inline(factory, one.line)
-    if not ran.promoted:
-        raise Terminal("the first model was not promoted", where=one.line, found=ran.because)
+    run_first(factory, one.line)
     return frame.tail(-one.rows).to_dicts()
 
 
@@ -220,10 +243,16 @@ class _Week:
     now: datetime
     rows: Mapping[str, list[dict[str, Any]]]
     """Of each line, the rows for the next requests, with their labels."""
+    companions: Sequence[Companion]
     unlabelled: dict[str, list[list[dict[str, Any]]]] = field(
         default_factory=lambda: {one.line: [] for one in LINES}
     )
     """Of each line, the rows of each day whose labels have not come."""
+
+    @property
+    def lines(self) -> list[str]:
+        """Names of all lines that live the week."""
+        return [*(one.line for one in LINES), *(line for one in self.companions for line in one.lines)]
 
     def day(self, client: Client, midnight: datetime, number: int) -> None:
         """Live through one day: requests and labels come in, and at its end the lines are tended."""
@@ -233,6 +262,9 @@ class _Week:
             if one is TUMOURS and number >= NORMAL_DAYS:
                 asked = [_moved(row) for row in asked]
             self._ask(client, one, asked)
+        for companion in self.companions:
+            self._at(midnight + timedelta(hours=14))
+            companion.day(client, number)
         self._at(midnight + timedelta(hours=16))
         for one in (TUMOURS, PROGRESSION):
             if number >= _LABELS_AFTER:
@@ -240,8 +272,8 @@ class _Week:
         if number == 0:
             self._try_cheaper()
         self._at(midnight + timedelta(days=1, seconds=1))
-        for one in LINES:
-            tend_inline(self.factory, one.line)
+        for line in self.lines:
+            tend_inline(self.factory, line)
 
     def begin_rollout(self) -> None:
         """Let a candidate of `cultivars` pass its gate: its canary begins."""

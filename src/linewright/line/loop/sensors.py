@@ -6,6 +6,7 @@ looked at, back through as many windows as it takes; so a window may be shorter 
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import numpy as np
@@ -22,7 +23,6 @@ from linewright.model.task_facts import has_times
 from linewright.serve.facts import Prediction
 from linewright.serve.log.segments import read_log
 from linewright.serve.rows.reader import converter
-from linewright.store.clock import later
 from linewright.watch.facts import Finding, Watched
 
 _MOST_ROWS = 20_000
@@ -36,8 +36,9 @@ _LONGEST_GROUP = 200
 """Characters of the name of a group; a longer one is looked at by nobody."""
 _MOST_FINDINGS = 50
 """Findings of a window, at most: those that began first."""
-_AHEAD = 24 * 3_600_000_000
-"""Microseconds that the clock of a sensor may be ahead: a reading from later is of a wrong clock."""
+_AHEAD = timedelta(days=1)
+"""How far the clock of a sensor may be ahead: a reading from later is of a wrong clock."""
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 Read = Callable[[object], Any]
 
@@ -78,15 +79,14 @@ class Readings:
         """Return the readings of the windows before the one that is being closed; empty if no sensors are watched."""
         spec, package = closing.spec, closing.model.package
         columns = sensor_columns(spec, package)
-        time = _reader(spec, spec.table.time or "", "datetime")
-        ends = time(later(closing.factory.now(), _AHEAD))
+        latest = datetime.fromisoformat(closing.factory.now()) + _AHEAD
         read = cls(
             closing,
             columns,
             _reader(spec, spec.table.group or "", "category"),
-            time,
+            _reader(spec, spec.table.time or "", "datetime"),
             {name: _reader(spec, name, "number") for name in columns},
-            int(ends),
+            (latest - _EPOCH) // timedelta(microseconds=1),
         )
         if columns and (after := _place_before(closing)) is not None:
             factory = closing.factory

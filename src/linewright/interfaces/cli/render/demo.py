@@ -159,7 +159,15 @@ def _left(demo: Demo) -> Iterator[str]:
     yield f"  linewright up --factory {folder}"
 
 
+_DRAWN: Mapping[str, Callable[[int], str]] = {
+    "pictures": lambda number: f"{count(number, 'picture')} that were classified",
+    "heat maps": lambda number: f"{count(number, 'picture')} with a heat map each",
+    "lists": lambda number: f"{count(number, 'list')} with reasons",
+    "forecasts": lambda number: f"{count(number, 'forecast')}, drawn as fans",
+    "curves": lambda number: count(number, "survival curve"),
+}
 _SIGHTS: Mapping[str, Callable[[Sight], str]] = {
+    "answers": lambda one: _DRAWN[one.about](one.count),
     "account": lambda one: f"a value account of {count(one.count, 'answer')}",
     "alerts": lambda one: (
         f"{count(one.count, 'open alert')}" + (f" (first '{one.about}')" if one.about else "")
