@@ -19,6 +19,7 @@ from linewright.line.loop.worker import tend_inline
 from linewright.line.predict.batch import predict_file
 from linewright.line.record.alerts import open_alerts
 from linewright.line.runs.execute import execute_inline
+from linewright.line.spec import LineSpec
 from linewright.model.facts import Package
 from linewright.model.package.model import load
 from linewright.operations.check import check
@@ -159,23 +160,26 @@ def test_the_training_rows_are_looked_at_too(tmp_path: Path):
     assert "a sensor that fails, and not what it measures" in told
 
 
+def closing_of(factory: Factory, spec: LineSpec) -> Closing:
+    champion = factory.metadata.versions("wear")[0]
+    return Closing(
+        factory=factory,
+        spec=spec,
+        watch=spec.watch or WatchSpec(),
+        champion=champion,
+        model=load(champion.digest, factory.artifacts.get),
+        past=(),
+        position={},
+        start="",
+        end="",
+    )
+
+
 @pytest.fixture
 def readings(lived: Path) -> Iterator[Readings]:
     """Give the readings of a line as they are when a window is closed, empty."""
     with Factory.open(lived, now=Clock(START + timedelta(days=400))) as factory:
-        spec, champion = factory.line("wear"), factory.metadata.versions("wear")[0]
-        closing = Closing(
-            factory=factory,
-            spec=spec,
-            watch=spec.watch or WatchSpec(),
-            champion=champion,
-            model=load(champion.digest, factory.artifacts.get),
-            past=(),
-            position={},
-            start="",
-            end="",
-        )
-        one = Readings.before(closing)
+        one = Readings.before(closing_of(factory, factory.line("wear")))
         one.held.clear()
         yield one
 
@@ -213,6 +217,20 @@ def test_a_row_that_is_no_reading_is_left_out(readings: Readings, changes: dict[
     readings.add([row(**changes)])
 
     assert not readings.held
+
+
+@pytest.mark.parametrize(
+    ("rule", "read_at"),
+    [("{type: date}", "2026-01-01"), ('{type: datetime, format: "%d/%m/%Y %H:%M"}', "01/01/2026 06:00")],
+)
+def test_a_window_closes_whatever_form_times_have(lived: Path, rule: str, read_at: str):
+    """Tables of days, or of times as a country writes them, are watched too; a reading of the day after tomorrow is not."""
+    text = (lived / "lines" / "wear.yaml").read_text() + f"contract: {{columns: {{read_at: {rule}}}}}\n"
+    with Factory.open(lived, now=Clock(START + timedelta(days=400))) as factory:
+        read = Readings.before(closing_of(factory, parse_line(text, name="wear")))
+    read.add([row(read_at=read_at), row(machine="m2", read_at=read_at.replace("2026", "2027"))])
+
+    assert {"m1"} == set(read.held)
 
 
 def test_what_is_remembered_is_bounded_whatever_is_sent(readings: Readings):

@@ -1,10 +1,14 @@
-"""Lines on data that scikit-learn ships: what the demo promises to show is there, and stays there for days."""
+"""The lines that the demo adds: what it promises to show is there, and stays there for days."""
 
+import json
 import re
 import shutil
 from datetime import UTC, datetime, timedelta
+from io import BytesIO
 
+import numpy as np
 import pytest
+from PIL import Image
 
 from linewright.line.factory import Factory
 from linewright.line.loop.retraining import retraining_due, waits_of
@@ -17,15 +21,20 @@ from linewright.line.release.trial_time import step_end
 from linewright.operations.annotate import annotate_status
 from linewright.operations.care.audit import audit_verify
 from linewright.operations.care.maintenance import verify
+from linewright.operations.check import check
 from linewright.operations.demo import add_lines, sights_of
+from linewright.operations.evidence import replay
 from linewright.operations.people.inbox import inbox
 from linewright.operations.plan import plan
 from linewright.operations.value import goals
-from linewright.people.facts import Commented
-from linewright.release.facts import Refused
+from linewright.people.facts import Commented, QuestionsQueued
+from linewright.release.facts import Promoted, Refused
 from linewright.release.promotion import canary_of
 from linewright.serve.access.accounts import read_accounts
+from linewright.serve.log.segments import read_log
 from linewright.store.clock import text_of
+from linewright.watch.facts import Performance, Watched
+from linewright.worlds import beyond_tables
 from linewright.worlds.living import Clock
 from linewright.worlds.shipped import LINES
 
@@ -143,15 +152,15 @@ def test_whoever_looks_after_the_lines_has_nothing_to_do(lived, tmp_path):
     """What is there to see is still there when somebody has opened the console, and the day after."""
     root = shutil.copytree(lived[0], tmp_path / "factory")
     with Factory.open(root, now=Clock(NOW + timedelta(minutes=5))) as factory:
-        before = [tuple(sights_of(factory, one.line)) for one in LINES]
+        before = [tuple(sights_of(factory, line)) for line in factory.names()]
         for hours in (0, 30):
             factory.now.at += timedelta(hours=hours)
-            for one in LINES:
-                _, ran = tend_inline(factory, one.line)
+            for line in factory.names():
+                _, ran = tend_inline(factory, line)
                 assert ran is None
-                assert retraining_due(factory, spec(factory, one.line)) is None
+                assert retraining_due(factory, spec(factory, line)) is None
 
-        assert before == [tuple(sights_of(factory, one.line)) for one in LINES]
+        assert before == [tuple(sights_of(factory, line)) for line in factory.names()]
 
 
 def test_everything_is_as_the_record_says(factory):
@@ -159,3 +168,116 @@ def test_everything_is_as_the_record_says(factory):
     assert verify(factory).exit_code == 0
     assert audit_verify(factory).exit_code == 0
     assert [one.line for one in plan(factory).plans if one.changes] == []
+    assert [one.line for one in check(factory).lines if one.exit_code] == []
+
+
+def records(factory, line):
+    return [one.record for one in read_log(factory.log_of(line))]
+
+
+def test_each_use_has_a_line_with_answers_and_a_view_of_its_own(factory):
+    """Who wonders what a forecast looks like in the console opens one."""
+    seen = {
+        one.line: one.about
+        for name in factory.names()
+        for one in sights_of(factory, name)
+        if one.kind == "answers" and one.count > 0
+    }
+
+    assert seen == {
+        "digits": "pictures",
+        "zeros": "heat maps",
+        "shop": "lists",
+        "sales": "forecasts",
+        "wear.lyon": "curves",
+        "wear.turin": "curves",
+        "wear.porto": "curves",
+    }
+
+
+def test_annotators_are_asked_about_pictures(factory):
+    """Those that the model is unsure of, of the days whose labels have not come."""
+    (queued,) = factory.metadata.events(QuestionsQueued, line="digits")
+
+    assert 20 == queued.questions == annotate_status(factory, "digits").open
+    assert factory.labels_of("digits").counts().labelled > 0
+
+
+def test_pictures_with_a_blot_are_found_and_the_heat_map_is_odd_there(factory):
+    """A heat map that is odd anywhere else explains nothing."""
+    answers = records(factory, "zeros")
+    found = [one for one in answers if one.answer["prediction"] == "faulty"]
+    hottest = replay(factory, prediction=found[0].id, explain=True)
+    ((column, parts),) = hottest.explained["heat_map"].items()
+    picture = np.asarray(Image.open(BytesIO(factory.artifacts.get(hottest.row[column]))), dtype=float)
+    is_odd = np.kron(np.array(parts) >= hottest.computed["threshold"], np.ones((16, 16))) > 0
+
+    assert 5 <= len(found) < len(answers) / 2
+    assert 0 < is_odd.mean() < 0.4
+    assert picture[is_odd].mean() < picture[~is_odd].mean()
+
+
+def test_lists_are_taken_from_and_some_are_drawn(factory):
+    answers = records(factory, "shop")
+    counts = factory.labels_of("shop").counts()
+
+    assert counts.predictions == counts.labelled == len(answers)
+    assert any(one.answer["explored"] for one in answers)
+    assert all(one.answer["history_used"] for one in answers[:10])
+
+
+def test_forecasts_of_the_first_day_came_true_and_those_of_the_last_are_open(factory):
+    """The fan is drawn with what came of it."""
+    labels = factory.labels_of("sales")
+    answers = records(factory, "sales")
+    known = {
+        one.id: json.loads(str(truth.label))
+        for one, truth in labels.labelled(known_by=factory.now())
+        if truth is not None
+    }
+    early = [one for one in answers if one.id in known]
+    held = [
+        low <= came <= high
+        for one in early
+        for low, came, high in zip(one.answer["low"], known[one.id], one.answer["high"], strict=True)
+    ]
+
+    assert (8, 16) == (len(early), len(answers))
+    assert np.mean(held) > 0.7
+
+
+def test_sites_serve_one_ring_after_the_other(factory):
+    """The factory page has three sites by one template, and answers that say when to act."""
+    served = {
+        site: factory.metadata.events(Promoted, line=f"wear.{site}")[0].at
+        for site in ("lyon", "turin", "porto")
+    }
+
+    assert served["lyon"] < served["turin"]
+    assert served["lyon"] < served["porto"]
+    assert all("act_by" in one.answer for one in records(factory, "wear.lyon"))
+
+
+def test_labels_that_are_too_young_to_tell_are_no_perfect_quality(factory):
+    """A machine that was maintained the day after an answer says nothing of the curve, whose first time came later."""
+    measured = [
+        factory.metadata.get(one.performance, Performance)
+        for one in factory.metadata.events(Watched, line="wear.lyon")
+        if one.performance
+    ]
+
+    assert any(one.labelled for one in measured)
+    assert not any(one.value is not None for one in measured)
+
+
+def test_without_the_extra_for_pictures_their_lines_are_left_out(tmp_path, monkeypatch):
+    """What `pip install linewright` gives lives through the demo all the same."""
+    told = []
+    monkeypatch.setattr(beyond_tables, "find_spec", lambda name: None if name == "PIL" else name)
+    with Factory.create(tmp_path / "factory") as factory:
+        found = beyond_tables.companions(factory, Clock(NOW), NOW, report=told.append)
+
+    assert [line for one in found for line in one.lines][:2] == ["shop", "sales"]
+    (said,) = told
+    assert "linewright[vision]" in said.says
+    assert said.stays

@@ -63,7 +63,7 @@ def _write(factory: Factory, line: str, text: str) -> None:
 
 # Pictures
 
-_SIDE = 64
+_SIDE = 128
 """Pixels of a side of a picture; the digits of scikit-learn have 8."""
 _WHITE, _INK = 255, 15.9
 

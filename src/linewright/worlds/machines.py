@@ -347,7 +347,7 @@ class MachinesWorld:
     sites
         Its plants: the twelve, or some of them. What happens at one is the same whichever others there are.
     start
-        When the sensors are read on day 0; the seasons begin with it.
+        When the sensors are read on day 0. Nothing but `read_at` follows from it.
 
     Examples
     --------

@@ -18,7 +18,9 @@ from linewright.model.metrics.definitions import MetricRule, metric
 from linewright.model.metrics.estimate import measure_of, spreads
 from linewright.model.metrics.predictions import Said, guess, say
 from linewright.model.metrics.time_blocks import blocks_in_time
+from linewright.model.task_facts import has_times
 from linewright.model.tasks import task
+from linewright.model.tasks.censoring import seen_in
 from linewright.model.tasks.horizons import horizons_of
 from linewright.model.tasks.item_lists import lists_of
 from linewright.model.tasks.value import Amounts, amounts_of
@@ -98,7 +100,14 @@ def performance_of(closing: Closing) -> Performance | None:
 
 
 def _says_something(rule: MetricRule, labels: Sequence[str | float], package: Package) -> bool:
-    """Return whether labels can be measured by: of anomalies, good rows alone do not say how well faulty ones are found."""
+    """Return whether labels can be measured by.
+
+    Of anomalies, good rows alone do not say how well faulty ones are found. Of times, rows that were all censored before the first time of
+    the curves say nothing of any.
+    """
+    if has_times(package.task):
+        seen_to, happened, _ = seen_in(_truth(labels, package))
+        return bool((happened | (seen_to >= 1)).any())
     if not task(package.task).learns_good or rule.of_class is not None:
         return True
     return package.classes[-1] in labels

@@ -42,6 +42,7 @@ def read(ask: Ask, values: Mapping[str, str]) -> Mapping[str, Any]:
         "models": ask("models", line=line).models,
         "classes": classes,
         "positive": positive,
+        "is_scored": "score" in answer,
         "rows": _rows(found.predictions, positive),
         "most_rows": MOST_ROWS,
         "is_filtered": any(values[name] for name in _QUERY),
