@@ -94,6 +94,10 @@ def test_it_ends_with_what_there_is_to_see_and_how_to_open_it():
         Sight(line="wine", kind="questions", count=40),
         Sight(line="wine", kind="comments", count=1),
         Sight(line="cards", kind="unlabelled", count=60),
+        *(
+            Sight(line="more", kind="answers", about=about, count=number)
+            for number, about in enumerate(("pictures", "heat maps", "lists", "forecasts", "curves"), 1)
+        ),
     )
     ada = MemberLine(member="ada", roles=("engineer",), created="", tokens=0, has_password=False, provider="")
     text = result_text(a_demo(sights=sights, members=(ada,)))
@@ -106,6 +110,8 @@ There is to see in it:
   parts    parts@2, refused by its gate; parts@3 in a rollout, on 25% of the rows
   wine     wine@2 waits for an approval; 40 questions for annotators; 1 comment
   cards    60 answers without a label
+  more     1 picture, each with its class; 2 pictures, each with a heat map; 3 lists with reasons; 4
+           forecasts, drawn as fans; 5 survival curves
   members  ada (engineer): `linewright member invite NAME` lets one sign in
 Open it: its console is at http://127.0.0.1:8080, and `up` prints the link that signs you in.
   linewright up --factory demo-factory"""

@@ -148,6 +148,11 @@ def test_there_is_something_to_see_beside_the_life(lived):
         ("tumours", "questions"),
         ("cultivars", "rollout"),
         ("progression", "proposal"),
+        ("digits", "questions"),
+        ("zeros", "answers"),
+        ("shop", "answers"),
+        ("sales", "answers"),
+        ("wear.lyon", "answers"),
     } <= seen
     assert ("ada", "grace", "lee", "noor") == tuple(one.member for one in told.members)
     assert {False} == {bool(one.changes) for one in plans}

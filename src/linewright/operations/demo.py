@@ -57,7 +57,7 @@ class Sight(msgspec.Struct, frozen=True, kw_only=True):
         "questions",
         "comments",
     ]
-    """Answers that the console draws in a way of its own; a value account; open alerts; a candidate that its gates refused; one in a rollout; a promotion that waits for an approval; answers
+    """Answers that are more than a value in a table; a value account; open alerts; a candidate that its gates refused; one in a rollout; a promotion that waits for an approval; answers
     without a label; questions that wait for annotators (then `unlabelled` is left out); comments."""
     about: str = ""
     """Of `answers` what is drawn; of `alerts` the first column; of `refused`, `rollout` and `proposal` the candidate, as LINE@VERSION."""
@@ -163,7 +163,7 @@ def demo(
 
     The world simulates data and time; everything else is what your own lines do. It leaves a factory that `up` serves. It
     also has lines on data that scikit-learn ships, with an alert, a rollout, a promotion that waits for an approval, questions for
-    annotators, and members.
+    annotators, and members; and lines on pictures, lists, forecasts and sites.
 
     Parameters
     ----------
@@ -337,7 +337,7 @@ tags: [bank, cards]"""
 
 
 def add_lines(root: Path, now: str, *, report: Callable[[Progress], None]) -> tuple[MemberLine, ...]:
-    """Add to a factory members, goals, and lines on data that scikit-learn ships.
+    """Add to a factory members, goals, and lines for each use of the product.
 
     Parameters
     ----------

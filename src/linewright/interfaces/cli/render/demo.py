@@ -160,8 +160,8 @@ def _left(demo: Demo) -> Iterator[str]:
 
 
 _DRAWN: Mapping[str, Callable[[int], str]] = {
-    "pictures": lambda number: f"{count(number, 'picture')} that were classified",
-    "heat maps": lambda number: f"{count(number, 'picture')} with a heat map each",
+    "pictures": lambda number: f"{count(number, 'picture')}, each with its class",
+    "heat maps": lambda number: f"{count(number, 'picture')}, each with a heat map",
     "lists": lambda number: f"{count(number, 'list')} with reasons",
     "forecasts": lambda number: f"{count(number, 'forecast')}, drawn as fans",
     "curves": lambda number: count(number, "survival curve"),
