@@ -9,6 +9,7 @@ from io import BytesIO
 import numpy as np
 import pytest
 from PIL import Image
+from shown_pages import pages_of
 
 from linewright.line.factory import Factory
 from linewright.line.loop.retraining import retraining_due, waits_of
@@ -268,6 +269,23 @@ def test_labels_that_are_too_young_to_tell_are_no_perfect_quality(factory):
 
     assert any(one.labelled for one in measured)
     assert not any(one.value is not None for one in measured)
+
+
+def test_pages_of_answers_name_what_they_show(lived, factory, tmp_path):
+    """A share of good rows is no probability, and what a column adds makes a number of days no more probable."""
+    answer = records(factory, "wear.lyon")[0].id
+    get = pages_of(shutil.copytree(lived[0], tmp_path / "factory"))
+    pages = {line: get(f"/lines/{line}/predictions") for line in ("digits", "zeros", "sales")}
+    headings = {line: re.findall(r'<th scope="col"[^>]*>([^<]*)', page.html) for line, page in pages.items()}
+    explained = get(f"/predictions/{answer}/replay").text
+
+    assert {200} == {page.status for page in pages.values()}, pages["digits"].text
+    common = ["Id", "At", "Key", "Model", "Answer", "Label"]
+    assert [*common[:5], "Probability", "Label"] == headings["digits"]
+    assert [*common[:5], "Good rows that are less odd", "Label"] == headings["zeros"]
+    assert common == headings["sales"]
+    assert "shortens the time" in explained
+    assert "more probable" not in explained
 
 
 def test_without_the_extra_for_pictures_their_lines_are_left_out(tmp_path, monkeypatch):
