@@ -125,13 +125,13 @@ about: "Read the last digit of a meter from its picture, so that nobody types it
 owner: lee
 tags: [meters, pictures]
 sources: {digits: {files: data/digits}}  # a row a picture: its name below the folder, its bytes, and its folder
-table: {key: name}
-label: {column: folder}
+table: {sql: "select name, file, folder as digit from digits", key: name}
+label: {column: digit}
 contract:
   columns:
     name: {type: text, unique: true}
     file: {type: file, nullable: false}
-    folder: {type: category, allowed: ["3", "5", "8", "9"]}
+    digit: {type: category, allowed: ["3", "5", "8", "9"]}
 checks: {disable: [sorted]}  # pictures come in the order of their folders, and the split does not go by it
 train: {task: multiclass, metric: log_loss, budget: quick}
 gates:
@@ -179,13 +179,13 @@ about: "Find stamps that came out badly by good ones alone, and say where"
 owner: ada
 tags: [stamps, pictures]
 sources: {zeros: {files: data/zeros}}
-table: {key: name}
-label: {column: folder, positive: faulty}
+table: {sql: "select name, file, folder as state from zeros", key: name}
+label: {column: state, positive: faulty}
 contract:
   columns:
     name: {type: text, unique: true}
     file: {type: file, nullable: false}
-    folder: {type: category, allowed: [good, faulty]}
+    state: {type: category, allowed: [good, faulty]}
 checks: {disable: [sorted]}
 train: {task: anomaly, split: {by: random, test: 0.4}}  # faulty ones are never learned from: they measure
 gates:
