@@ -14,6 +14,7 @@ from shown_pages import pages_of
 from linewright.line.factory import Factory
 from linewright.line.loop.retraining import retraining_due, waits_of
 from linewright.line.loop.worker import tend_inline
+from linewright.line.predict.label_file import hand_in
 from linewright.line.proposals.record import live_of
 from linewright.line.proposals.rules import voters
 from linewright.line.record.alerts import open_alerts
@@ -259,16 +260,25 @@ def test_sites_serve_one_ring_after_the_other(factory):
     assert all("act_by" in one.answer for one in records(factory, "wear.lyon"))
 
 
-def test_labels_that_are_too_young_to_tell_are_no_perfect_quality(factory):
-    """A machine that was maintained the day after an answer says nothing of the curve, whose first time came later."""
-    measured = [
-        factory.metadata.get(one.performance, Performance)
-        for one in factory.metadata.events(Watched, line="wear.lyon")
-        if one.performance
-    ]
+def test_labels_that_are_too_young_to_tell_are_no_perfect_quality(lived, tmp_path):
+    """That a machine worked two days after an answer says nothing of a curve whose first time is the fourth day."""
+    root, known = shutil.copytree(lived[0], tmp_path / "factory"), tmp_path / "known.csv"
+    clock = Clock(NOW + timedelta(minutes=5))
+    with Factory.open(root, now=clock) as factory:
+        keys = [str(one.key) for one in records(factory, "wear.porto")]
+        measured = []
+        for part, label in ((keys[:4], "2+"), (keys[4:8], "30")):
+            known.write_text("".join(["key,label\n", *(f"{key},{label}\n" for key in part)]))
+            hand_in(factory, "wear.porto", known)
+            clock.at += timedelta(days=1)
+            tend_inline(factory, "wear.porto")
+            last = factory.metadata.events(Watched, line="wear.porto", newest_first=True, limit=1)[0]
+            measured.append(factory.metadata.get(last.performance, Performance))
 
-    assert any(one.labelled for one in measured)
-    assert not any(one.value is not None for one in measured)
+    young, telling = measured
+    assert (4, None) == (young.labelled, young.value)
+    assert 4 == telling.labelled
+    assert telling.value > 0
 
 
 def test_pages_of_answers_name_what_they_show(lived, factory, tmp_path):
