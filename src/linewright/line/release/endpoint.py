@@ -2,13 +2,13 @@
 
 from collections.abc import Sequence
 from contextlib import suppress
+from importlib import import_module
 
 from linewright.data.facts import Ingested
 from linewright.errors import SpecError
 from linewright.line.factory import Factory
 from linewright.line.record.alerts import open_alerts
 from linewright.line.record.registry import find_model
-from linewright.line.release.remembered_values import keep_remembered
 from linewright.line.spec import LineSpec
 from linewright.release.endpoint_settings import configure, tell_series
 from linewright.release.facts import Configured, SeriesRead, WhenLogFails
@@ -36,8 +36,11 @@ def follow_series(factory: Factory, spec: LineSpec, read: Ingested) -> SeriesRea
     if read.series is None:
         return None
     news = tell_series(factory.context, factory.serving, spec.line, read.series)
+    remembered = import_module(
+        "linewright.line.release.remembered_values"
+    )  # brings numpy, which `status` does not need
     with suppress(SpecError):  # the worker says so; the run has nothing to do with it
-        return keep_remembered(factory, spec) or news
+        return remembered.keep_remembered(factory, spec) or news
     return news
 
 
