@@ -33,6 +33,8 @@ from linewright.store.rights import as_asked, make_asked_folder
 
 FACTORY_FILE = "factory.yaml"
 
+HOST = r"^(/\S+|[A-Za-z0-9._:%-]+)$"
+"""A name, an address or the folder of a socket."""
 SIZE = r"^\d+(\.\d+)? ?[KMGT]i?B$"
 """A size in bytes, as text."""
 _SHARE = 0.75
@@ -153,6 +155,9 @@ class FactoryFile(Spec):
     """What lines are to reach together."""
     approve: ApproveSpec = ApproveSpec()
     """Who may approve what members ask of the whole factory."""
+    hosts: tuple[Annotated[str, Field(pattern=HOST)], ...] = ()
+    """Servers whose databases sources may be read from: names, addresses, or folders of sockets. One of this machine or a link-local address
+    is read from only if that itself is named, as `localhost`, say (default: none)."""
     cors: CorsSpec = CorsSpec()
     """Which pages of other sites may ask the servers (default: none)."""
 

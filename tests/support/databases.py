@@ -1,0 +1,85 @@
+"""Real servers of databases, for tests: they listen on this machine alone, let in by password, and are gone afterwards."""
+
+import os
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from ports import free_port
+
+ROOT = 0
+PASSWORD = "S3cret-%40-pg"  # noqa: S105 -- of a server that lives for a test
+"""As a URL has it; it stands for ``S3cret-@-pg``."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Server:
+    """A server that runs."""
+
+    scheme: str
+    port: int
+    folder: Path
+    user: str
+    password: str = PASSWORD
+
+    def url(self, database: str = "", *, host: str = "localhost", password: str | None = None) -> str:
+        """URL of a database, as a source's `at` stands for it."""
+        return f"{self.scheme}://{self.user}:{password or self.password}@{host}:{self.port}/{database}"
+
+
+def postgres_programs() -> Path | None:
+    """Return the folder that holds `initdb` and `pg_ctl`, the newest first; `None` where there is none."""
+    installed = sorted(
+        Path("/usr/lib/postgresql").glob("*/bin"), key=lambda path: int(path.parent.name), reverse=True
+    )
+    on_path = shutil.which("pg_ctl")
+    candidates = [*installed, *([Path(on_path).parent] if on_path else [])]
+    return next(
+        (path for path in candidates if (path / "initdb").exists() and (path / "pg_ctl").exists()), None
+    )
+
+
+def run_as_nobody(*command: str | Path) -> None:
+    """Run a program; PostgreSQL refuses to run as root, so in containers it runs as whoever owns nothing."""
+    user = "nobody" if os.getuid() == ROOT else None
+    subprocess.run(
+        command, check=True, stdout=subprocess.DEVNULL, user=user, extra_groups=[] if user else None, cwd="/"
+    )
+
+
+@contextmanager
+def postgres_server() -> Iterator[Server]:
+    """Run a PostgreSQL that listens on the loopback address and asks for a password."""
+    programs = postgres_programs()
+    if programs is None:
+        pytest.skip("needs PostgreSQL's initdb and pg_ctl (apt-get install postgresql)")
+    folder = Path(tempfile.mkdtemp(prefix="pg-"))
+    data, file, port = folder / "data", folder / "password", free_port()
+    file.write_text(PASSWORD.replace("%40", "@"))
+    file.chmod(0o644)
+    if os.getuid() == ROOT:
+        shutil.chown(folder, "nobody")
+    run_as_nobody(
+        programs / "initdb",
+        "--no-sync",
+        "--auth=scram-sha-256",
+        "--username=reader",
+        f"--pwfile={file}",
+        "--encoding=UTF8",
+        "-D",
+        data,
+    )
+    settings = (
+        f"-c listen_addresses=127.0.0.1 -c port={port} -c unix_socket_directories={folder} -c fsync=off"
+    )
+    run_as_nobody(programs / "pg_ctl", "start", "-w", "-D", data, "-l", folder / "log", "-o", settings)
+    try:
+        yield Server(scheme="postgresql", port=port, folder=folder, user="reader")
+    finally:
+        run_as_nobody(programs / "pg_ctl", "stop", "-w", "-m", "immediate", "-D", data)
+        shutil.rmtree(folder)
