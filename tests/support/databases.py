@@ -2,10 +2,12 @@
 
 import os
 import shutil
+import socket
 import subprocess
 import tempfile
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -44,11 +46,17 @@ def postgres_programs() -> Path | None:
     )
 
 
-def run_as_nobody(*command: str | Path) -> None:
+def run_as_nobody(*command: str | Path, scratch: Path | None = None) -> None:
     """Run a program; PostgreSQL refuses to run as root, so in containers it runs as whoever owns nothing."""
     user = "nobody" if os.getuid() == ROOT else None
     subprocess.run(
-        command, check=True, stdout=subprocess.DEVNULL, user=user, extra_groups=[] if user else None, cwd="/"
+        command,
+        check=True,
+        stdout=subprocess.DEVNULL,
+        user=user,
+        extra_groups=[] if user else None,
+        cwd="/",
+        env={**os.environ, "TMPDIR": str(scratch)} if scratch else None,
     )
 
 
@@ -83,3 +91,63 @@ def postgres_server() -> Iterator[Server]:
     finally:
         run_as_nobody(programs / "pg_ctl", "stop", "-w", "-m", "immediate", "-D", data)
         shutil.rmtree(folder)
+
+
+def mariadb_programs() -> tuple[str, str] | None:
+    """Return `mariadbd` and what makes its folder; `None` where they are not installed."""
+    path = f"{os.environ.get('PATH', '')}:/usr/sbin"
+    server, maker = shutil.which("mariadbd", path=path), shutil.which("mariadb-install-db", path=path)
+    return (server, maker) if server and maker else None
+
+
+@contextmanager
+def mariadb_server() -> Iterator[Server]:
+    """Run a MariaDB that listens on the loopback address and asks for a password."""
+    programs = mariadb_programs()
+    if programs is None:
+        pytest.skip("needs mariadbd (apt-get install mariadb-server)")
+    server, maker = programs
+    folder = Path(tempfile.mkdtemp(prefix="my-"))
+    data, start, port = folder / "data", folder / "start.sql", free_port()
+    password = PASSWORD.replace("%40", "@")
+    statements = (
+        f"create user reader@'%' identified by '{password}'",
+        "grant all on *.* to reader@'%'",
+        "create database shop",
+    )
+    start.write_text("".join(f"{one};\n" for one in statements))  # one a line, as this server wants it
+    if os.getuid() == ROOT:
+        shutil.chown(folder, "nobody")
+    run_as_nobody(
+        maker,
+        "--no-defaults",
+        f"--datadir={data}",
+        "--auth-root-authentication-method=normal",
+        "--skip-test-db",
+        scratch=folder,
+    )
+    user = "nobody" if os.getuid() == ROOT else None
+    command = [
+        server, "--no-defaults", f"--datadir={data}", f"--port={port}", "--bind-address=127.0.0.1", f"--socket={folder}/s",
+        f"--pid-file={folder}/pid", "--skip-name-resolve", f"--tmpdir={folder}", f"--init-file={start}", "--innodb-flush-log-at-trx-commit=0", "--innodb-buffer-pool-size=16M",
+    ]  # fmt: skip
+    with (folder / "log").open("wb") as log:
+        process = subprocess.Popen(
+            command, stdout=log, stderr=log, user=user, extra_groups=[] if user else None, cwd="/"
+        )
+    try:
+        _wait_for(port, process, folder)
+        yield Server(scheme="mysql", port=port, folder=folder, user="reader")
+    finally:
+        process.kill()
+        process.wait()
+        shutil.rmtree(folder)
+
+
+def _wait_for(port: int, process: subprocess.Popen[bytes], folder: Path) -> None:
+    until = time.monotonic() + 60
+    while time.monotonic() < until and process.poll() is None:
+        with suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
+            return
+        time.sleep(0.1)
+    raise RuntimeError((folder / "log").read_text())

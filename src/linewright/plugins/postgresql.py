@@ -5,7 +5,6 @@ import re
 import socket
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager, suppress
-from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import polars as pl
@@ -21,8 +20,10 @@ from linewright.data.read.sql.answer import (
     Answer,
     Asked,
     Portions,
+    condition_since,
     refuse_twins,
     to_frame,
+    wrapped,
 )
 from linewright.data.read.sql.typed import INTEGER, NUMBER, TEXT, ColumnType, decimal
 from linewright.data.read.watch import Watch
@@ -113,35 +114,22 @@ class PostgreSql:
             connection.close()
 
     def since(self, query: str, column: str, of: ColumnType, value: float | str) -> str:
-        """Have the server leave out rows before a value, with a day's margin for times, whose zones differ."""
-        name = '"{}"'.format(column.replace('"', '""'))
-        match of.kind, value:
-            case ("integer" | "decimal" | "number", int() | float()):
-                condition = f"{name} >= {value!r}"
-            case ("date" | "datetime" | "instant", str()):
-                try:
-                    at = datetime.fromisoformat(value)
-                    at = (at.astimezone(UTC).replace(tzinfo=None) if at.tzinfo else at) - timedelta(days=1)
-                except (ValueError, OverflowError):
-                    return query
-                condition = f"{name} >= '{at.isoformat()}'"
-            case ("text", str()) if "\0" not in value:
-                quoted = value.replace("'", "''")
-                # Blanks before a text are removed later, so that it may come to stand behind the cursor.
-                condition = (
-                    f"cast({name} as text) collate \"C\" >= '{quoted}' or cast({name} as text) !~ '^[!-~]'"
-                )
-            case _:
-                return query
-        inner = query.strip().rstrip(";")
-        return f"select * from (\n{inner}\n) as linewright_q where {condition} or {name} is null"  # noqa: S608 -- `ask` trusts no query
+        """Have the server leave out what is surely before a value."""
+        name = _quoted(column)
+        # Blanks before a text are removed later, so that it may come to stand behind the cursor.
+        text = f"cast({name} as text) collate \"C\" >= {{0}} or cast({name} as text) !~ '^[!-~]'"
+        condition = condition_since(name, of, value, text=text)
+        return query if condition is None else wrapped(query, condition)
 
     def quoted(self, table: str) -> str:
         """Return a name with its schema in quotes where it needs them."""
         return ".".join(
-            part if re.fullmatch(r"[a-z_][a-z0-9_]*", part) else '"{}"'.format(part.replace('"', '""'))
-            for part in table.split(".", 1)
+            part if re.fullmatch(r"[a-z_][a-z0-9_]*", part) else _quoted(part) for part in table.split(".", 1)
         )
+
+
+def _quoted(name: str) -> str:
+    return '"{}"'.format(name.replace('"', '""'))
 
 
 def _connected(asked: Asked) -> psycopg.Connection[Any]:
@@ -156,7 +144,9 @@ def _connected(asked: Asked) -> psycopg.Connection[Any]:
     adapters = AdaptersMap()
     adapters.register_loader(0, TextLoader)
     adapters.register_dumper(int, IntDumper)  # for how many rows a cursor fetches
-    place: dict[str, Any] = {} if url.host.startswith("/") else {"hostaddr": asked.address}
+    said: dict[str, Any] = {**url.options}
+    if not url.host.startswith("/"):
+        said["hostaddr"] = asked.address
     try:
         return psycopg.connect(
             host=url.host,
@@ -169,7 +159,7 @@ def _connected(asked: Asked) -> psycopg.Connection[Any]:
             client_encoding="UTF8",
             autocommit=True,
             context=adapters,
-            **(place | dict(url.options)),
+            **said,
         )
     except (psycopg.Error, UnicodeError, OSError) as error:
         says = str(error)
@@ -248,8 +238,9 @@ def _other(column: str, kind: tuple[str, str, str] | None, asked: Asked) -> Colu
     if form == "e" or name in _TEXTS:
         return TEXT
     key = "array" if category == "A" else "range" if form in {"r", "m"} else name
-    quoted = '"{}"'.format(column.replace('"', '""'))
-    instead = _INSTEAD.get(key, "cast({0} as text) as {0}").format(quoted, re.sub(r"\W", "_", column))
+    instead = _INSTEAD.get(key, "cast({0} as text) as {0}").format(
+        _quoted(column), re.sub(r"\W", "_", column)
+    )
     raise asked.not_held(column, name, instead)
 
 
@@ -262,7 +253,7 @@ def _frames(
         given += len(rows)
         if given > asked.limits.rows:
             raise too_many_rows(asked.where, asked.limits.rows)
-        frame = to_frame(rows, types, where=f"{asked.where}.sql")
+        frame = to_frame(rows, types, where=f"{asked.where}.sql", text="text")
         portions.hear(frame)
         yield frame
         watch.hear()

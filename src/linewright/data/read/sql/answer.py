@@ -3,13 +3,14 @@
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from typing import Protocol
 
 import polars as pl
 
 from linewright.data.read.sql.typed import ColumnType, typed
 from linewright.data.spec import QueryLimits
-from linewright.errors import RequestError, SpecError, Transient
+from linewright.errors import LinewrightError, RequestError, SpecError, Transient
 from linewright.text.database_url import DatabaseUrl
 from linewright.text.suggest import listed
 
@@ -19,6 +20,8 @@ GRACE_S = 2.0
 """Seconds that a server may take to end a query by itself, before its connection is cut."""
 MOST_ROWS = 10_000
 """Rows that are fetched at once, at most."""
+_MARGIN = 1e-6
+"""How much less than a number is asked of a database, as a share of it."""
 _FIRST_ROWS = 200
 _BYTES = 1 << 22
 """Bytes of text that are fetched at once, about."""
@@ -55,9 +58,10 @@ class Asked:
             hint="nothing of this source was kept; look whether the server is up and reached from here, then try again",
         )
 
-    def took_long(self) -> Transient:
-        """Return what to say of a query that gave no row for too long."""
-        return Transient(
+    def took_long(self, *, is_here: bool = False) -> LinewrightError:
+        """Return what to say of a query that gave no row for too long; on a file that is here it will not do better."""
+        kind = SpecError if is_here else Transient
+        return kind(
             f"source {self.name!r} gave no row for {self.limits.seconds:g} s, and its query was ended",
             where=f"{self.where}.sql",
             found=self.url.place,
@@ -151,13 +155,13 @@ class Portions:
 
 
 def to_frame(
-    rows: Sequence[Sequence[str | None]], types: dict[str, ColumnType], *, where: str
+    rows: Sequence[Sequence[str | None]], types: dict[str, ColumnType], *, where: str, text: str
 ) -> pl.DataFrame:
-    """Return rows of texts as a table."""
+    """Return rows of texts as a table; `text` is what the database calls the type of texts in a cast."""
     columns = list(zip(*rows, strict=True)) if rows else [()] * len(types)
     return pl.DataFrame(
         [
-            typed(name, texts, of, where=where)
+            typed(name, texts, of, where=where, text=text)
             for (name, of), texts in zip(types.items(), columns, strict=True)
         ]
     )
@@ -172,3 +176,42 @@ def refuse_twins(names: Sequence[str], where: str) -> None:
             found=", ".join(names),
             hint="name them with AS",
         )
+
+
+def condition_since(name: str, of: ColumnType, value: float | str, *, text: str) -> str | None:
+    """Return a condition in SQL that holds of each row at or after a value, and maybe of some before it; `None` where there is none.
+
+    Parameters
+    ----------
+    name
+        The column, quoted.
+    value
+        What the column is to have at least, as in `data.read.reader.Cursor`.
+    text
+        The condition for texts, with ``{0}`` for the value in quotes; the order is that of bytes.
+    """
+    match of.kind, value:
+        case (("integer" | "unsigned"), int() | float()):
+            condition = f"{name} >= {value!r}"
+        case (("decimal" | "number"), int() | float()):
+            # Short floats, and sums of many digits, are read a little larger than the database compares them.
+            condition = f"{name} >= {value - abs(value) * _MARGIN!r}"
+        case (("date" | "datetime" | "instant"), str()):
+            try:
+                at = datetime.fromisoformat(value)
+                # Times are compared as texts, whatever their zones are.
+                at = (at.astimezone(UTC).replace(tzinfo=None) if at.tzinfo else at) - timedelta(days=1)
+            except (ValueError, OverflowError):
+                return None
+            condition = f"{name} >= '{at.isoformat(sep=' ')}'"
+        case "text", str() if "\0" not in value:
+            condition = text.format("'{}'".format(value.replace("'", "''")))
+        case _:
+            return None
+    return f"{condition} or {name} is null"
+
+
+def wrapped(query: str, condition: str) -> str:
+    """Return a query for those rows of another one of which a condition holds."""
+    inner = query.strip().rstrip(";")
+    return f"select * from (\n{inner}\n) as linewright_q where {condition}"  # noqa: S608 -- no `Database` trusts a query

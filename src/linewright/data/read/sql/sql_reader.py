@@ -32,6 +32,8 @@ class _Kind(NamedTuple):
 
 DATABASES: Mapping[str, _Kind] = {
     "postgresql": _Kind("linewright.plugins.postgresql:PostgreSql", "postgresql"),
+    "mysql": _Kind("linewright.plugins.mysql:MySql", "mysql"),
+    "duckdb": _Kind("linewright.data.read.sql.duckdb_file:DuckDbFile", ""),
 }
 """The kinds of databases, by the scheme of their URLs."""
 _HELD = 1 << 25

@@ -62,10 +62,17 @@ def decimal(precision: int, scale: int) -> ColumnType:
     return ColumnType(kind="decimal", precision=precision, scale=scale)
 
 
-def typed(name: str, texts: Sequence[str | None], of: ColumnType, *, where: str) -> pl.Series:
+def typed(
+    name: str, texts: Sequence[str | None], of: ColumnType, *, where: str, text: str = "text"
+) -> pl.Series:
     """Return texts of a database as a column.
 
     NaN is no value, as in all sources. Infinite numbers stay.
+
+    Parameters
+    ----------
+    text
+        What the database calls the type of texts in a cast.
 
     Raises
     ------
@@ -88,22 +95,25 @@ def typed(name: str, texts: Sequence[str | None], of: ColumnType, *, where: str)
             and not (column.filter(lost).str.to_lowercase() != "nan").any()
         ):
             return values
-        raise SpecError(
-            f"column {name!r} has a value that no {_WORDS.get(of.kind, of.kind)} of a table can be",
-            where=where,
-            found=first[:80],
-            hint=f"write {_instead(name, first)} in the query",
-        )
+        raise no_value(name, of, first, where=where, text=text)
     return values
 
 
-_WORDS = {"instant": "time", "datetime": "time", "unsigned": "integer"}
+_WORDS = {"instant": "time", "datetime": "time", "unsigned": "integer", "decimal": "number"}
 
 
-def _instead(name: str, value: str) -> str:
-    if value in {"infinity", "-infinity"} or value.startswith("0000-00-00"):
-        return f"nullif({name}, '{value}') as {name}, or cast({name} as text) as {name}"
-    return f"cast({name} as text) as {name}, or leave the row out"
+def no_value(name: str, of: ColumnType, found: str, *, where: str, text: str) -> SpecError:
+    """Return what to say of a value that a column of its type cannot hold."""
+    if found in {"infinity", "-infinity"} or found.startswith("0000-00-00"):
+        instead = f"nullif({name}, '{found}') as {name}, or cast({name} as {text}) as {name}"
+    else:
+        instead = f"cast({name} as {text}) as {name}, or leave its row out"
+    return SpecError(
+        f"column {name!r} has a value that no {_WORDS.get(of.kind, of.kind)} of a table can be",
+        where=where,
+        found=found[:80],
+        hint=f"write {instead} in the query",
+    )
 
 
 def _cast(column: pl.Series, of: ColumnType) -> pl.Series:
