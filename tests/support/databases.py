@@ -10,7 +10,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
+from urllib.parse import unquote
 
+import psycopg
 import pytest
 from ports import free_port
 
@@ -93,6 +96,24 @@ def postgres_server() -> Iterator[Server]:
         shutil.rmtree(folder)
 
 
+def allow(root: Path) -> None:
+    """Let sources read from this machine: in a folder, and in the one beside it that a copy of its files goes to."""
+    for folder in (root, root.parent / "there"):
+        if folder.is_dir():
+            (folder / "factory.yaml").write_text("format: 1\nhosts: [localhost]\n")
+
+
+@contextmanager
+def at_postgres(server: Server, monkeypatch: pytest.MonkeyPatch) -> Iterator[psycopg.Connection]:
+    """Connect to an empty database, which `env:TEST_DB` names."""
+    with psycopg.connect(server.url("postgres"), autocommit=True) as connection:
+        connection.execute("drop database if exists shop with (force)")
+        connection.execute("create database shop")
+    monkeypatch.setenv("TEST_DB", server.url("shop"))
+    with psycopg.connect(server.url("shop"), autocommit=True) as connection:
+        yield connection
+
+
 def mariadb_programs() -> tuple[str, str] | None:
     """Return `mariadbd` and what makes its folder; `None` where they are not installed."""
     path = f"{os.environ.get('PATH', '')}:/usr/sbin"
@@ -103,6 +124,7 @@ def mariadb_programs() -> tuple[str, str] | None:
 @contextmanager
 def mariadb_server() -> Iterator[Server]:
     """Run a MariaDB that listens on the loopback address and asks for a password."""
+    pytest.importorskip("pymysql")
     programs = mariadb_programs()
     if programs is None:
         pytest.skip("needs mariadbd (apt-get install mariadb-server)")
@@ -151,3 +173,22 @@ def _wait_for(port: int, process: subprocess.Popen[bytes], folder: Path) -> None
             return
         time.sleep(0.1)
     raise RuntimeError((folder / "log").read_text())
+
+
+@contextmanager
+def at_mariadb(server: Server, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+    """Connect to an empty database, which `env:TEST_DB` names."""
+    import pymysql
+
+    monkeypatch.setenv("TEST_DB", server.url("shop"))
+    password = unquote(server.password)
+    with (
+        pymysql.connect(
+            host="127.0.0.1", port=server.port, user=server.user, password=password, autocommit=True
+        ) as connection,
+        connection.cursor() as cursor,
+    ):
+        cursor.execute("drop database if exists shop")
+        cursor.execute("create database shop character set utf8mb4")
+        cursor.execute("use shop")
+        yield cursor
