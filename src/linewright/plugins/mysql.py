@@ -4,7 +4,8 @@ import re
 import socket
 from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from itertools import islice, pairwise
+from functools import partial
+from itertools import pairwise
 from typing import Any
 
 import polars as pl
@@ -91,15 +92,20 @@ class MySql:
     """Asks MariaDB or MySQL."""
 
     port = 3306
+    tables = "select table_name from information_schema.tables where table_schema = database() order by 1 limit 100"
 
     @contextmanager
     def ask(self, asked: Asked) -> Generator[Answer]:
         """Read one SELECT, unbuffered, in a read-only transaction that sees one state of the database."""
         _require_select(asked)
-        connection, cut = _connected(asked)
+        connection, twin = _connected(asked)
         rows: Any = connection.cursor(SSCursor)
         try:
-            with Watch(cut, asked.limits.seconds) as watch, _explained(asked, watch):
+            with (
+                twin,
+                Watch(partial(_cut, twin), asked.limits.seconds) as watch,
+                _explained(asked, connection, watch),
+            ):
                 with connection.cursor() as cursor:
                     for statement in (_modes(cursor), *_SESSION):
                         cursor.execute(statement)
@@ -164,8 +170,13 @@ def _modes(cursor: Any) -> str:
     return "set session sql_mode = '{}'".format(",".join(kept).replace("'", ""))
 
 
-def _connected(asked: Asked) -> tuple[Any, Any]:
-    """Return a connection, and what ends it from another thread."""
+def _cut(stream: socket.socket) -> None:
+    with suppress(OSError):
+        stream.shutdown(socket.SHUT_RDWR)
+
+
+def _connected(asked: Asked) -> tuple[Any, socket.socket]:
+    """Return a connection, and its socket once more: by TLS the driver makes it another one, and another thread is to end it."""
     url = asked.url
     if wrong := sorted(url.options.keys() - _OPTIONS):
         raise SpecError(
@@ -174,7 +185,9 @@ def _connected(asked: Asked) -> tuple[Any, Any]:
             found=", ".join(wrong),
             allowed=", ".join(sorted(_OPTIONS)),
         )
-    secure = {"ssl_ca": url.options["ssl_ca"], "ssl_verify_identity": True} if "ssl_ca" in url.options else {}
+    how: dict[str, Any] = {"conv": encoders}  # all values come as texts
+    if "ssl_ca" in url.options:
+        how |= {"ssl_ca": url.options["ssl_ca"], "ssl_verify_identity": True}
     try:
         if url.host.startswith("/"):
             stream = socket.socket(socket.AF_UNIX)
@@ -185,37 +198,36 @@ def _connected(asked: Asked) -> tuple[Any, Any]:
     except OSError as error:
         raise asked.is_out(error.strerror or error) from None
 
-    def cut() -> None:
-        with suppress(OSError):
-            stream.shutdown(socket.SHUT_RDWR)
-
+    twin = stream.dup()
     try:
-        with Watch(cut, CONNECT_S):
+        with Watch(partial(_cut, twin), CONNECT_S):
             connection = pymysql.Connection(
                 host=url.host,
                 user=url.user,
                 password=url.password,
                 database=url.database or None,
                 charset="utf8mb4",
-                conv=encoders,  # all values come as texts
                 defer_connect=True,
                 read_timeout=max(CONNECT_S, asked.limits.seconds + GRACE_S),
-                **secure,
+                **how,
             )
             connection.connect(stream)
     except (pymysql.Error, OSError, ValueError, RuntimeError) as error:
         stream.close()
+        twin.close()
         number = error.args[0] if error.args and isinstance(error.args[0], int) else 0
         says = error.args[-1] if number else error
         raise (asked.not_let_in(says) if number in _LET_IN else asked.is_out(says)) from None
-    return connection, cut
+    return connection, twin
 
 
 @contextmanager
-def _explained(asked: Asked, watch: Watch) -> Generator[None]:
+def _explained(asked: Asked, connection: Any, watch: Watch) -> Generator[None]:
     try:
         yield
     except pymysql.Error as error:
+        if watch.has_ended:
+            _end_query(asked, connection.thread_id())
         raise _error(error, asked, watch) from None
     except UnicodeError as error:
         raise asked.fails(error) from None
@@ -231,13 +243,21 @@ def _error(error: pymysql.Error, asked: Asked, watch: Watch) -> LinewrightError:
     return asked.fails(says, _tables(asked))
 
 
+def _end_query(asked: Asked, thread: int) -> None:
+    """Have the server end what it does for a connection that nobody listens to any more."""
+    with suppress(LinewrightError, pymysql.Error):
+        connection, twin = _connected(asked)
+        with twin, connection, connection.cursor() as cursor:
+            cursor.execute(f"kill {int(thread)}")
+
+
 def _tables(asked: Asked) -> Sequence[str]:
     """Return the tables that there are; the connection of the query is of no use any more."""
     with suppress(LinewrightError, pymysql.Error):
-        connection, _ = _connected(asked)
-        with connection, connection.cursor() as cursor:
-            cursor.execute("show tables")
-            return [str(name) for (name,) in islice(cursor.fetchall(), 100)]
+        connection, twin = _connected(asked)
+        with twin, connection, connection.cursor() as cursor:
+            cursor.execute(MySql.tables)
+            return [str(name) for (name,) in cursor.fetchall()]
     return []
 
 

@@ -92,6 +92,7 @@ class PostgreSql:
     """Asks PostgreSQL."""
 
     port = 5432
+    tables = _TABLES
 
     @contextmanager
     def ask(self, asked: Asked) -> Generator[Answer]:

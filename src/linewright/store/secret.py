@@ -31,7 +31,7 @@ def read_secret(reference: str, root: Path, *, where: str) -> str:
     try:
         found = os.environ[name] if kind == "env" else _text(root / name)
     except KeyError as error:
-        hint = f"set {name} where `linewright up` is started"
+        hint = f"set {name} where linewright is started"
         raise SpecError(
             "no variable of the environment has that name", where=where, found=reference, hint=hint
         ) from error

@@ -7,13 +7,15 @@ from urllib.parse import unquote
 
 SCHEMES = ("postgresql", "mysql", "duckdb")
 FORMS = "postgresql://USER:PASSWORD@HOST:PORT/DATABASE, mysql:// with the same parts, or duckdb:///PATH"
+HOST = r"^(/\S+|[A-Za-z0-9._:%-]+)$"
+"""A name or an address, or the folder of a socket, as a file lists them."""
 _SAFE = r"[^\s:/?#@\[\]]"
 _URL = re.compile(
     rf"(?P<scheme>[a-z][a-z0-9+]*)://(?:(?P<user>{_SAFE}*)(?::(?P<password>{_SAFE}*))?@)?"
     rf"(?P<host>\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]*)(?::(?P<port>[0-9]{{1,5}}))?"
     r"(?:/(?P<database>[^\s?#@]*))?(?:\?(?P<options>[^\s#@]*))?"
 )
-_OPTION = re.compile(r"(?P<name>[a-z_]+)=(?P<value>[^=]*)")
+_OPTION = re.compile(r"(?P<name>[a-z_]+)=(?P<value>.*)")
 
 
 @dataclass(frozen=True, kw_only=True)

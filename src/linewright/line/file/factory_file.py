@@ -30,11 +30,10 @@ from linewright.serve.limits import CONCURRENT, AllLimits, Limits
 from linewright.serve.models.memory import to_bytes, usual_budget
 from linewright.spec import Spec
 from linewright.store.rights import as_asked, make_asked_folder
+from linewright.text.database_url import HOST
 
 FACTORY_FILE = "factory.yaml"
 
-HOST = r"^(/\S+|[A-Za-z0-9._:%-]+)$"
-"""A name, an address or the folder of a socket."""
 SIZE = r"^\d+(\.\d+)? ?[KMGT]i?B$"
 """A size in bytes, as text."""
 _SHARE = 0.75

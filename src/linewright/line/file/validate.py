@@ -22,6 +22,7 @@ from linewright.line.file.yaml_nodes import Entries, Items, Node, Scalar
 from linewright.line.spec import LINE_NAME
 from linewright.people.spec import ADDRESS, GOAL_LINES, GOAL_NAME, ISSUER, ORIGIN, SCOPE, SERVER, URL
 from linewright.spec import SECRET, OneOf, OneWord, OrNames, Spec, descriptions, first_required
+from linewright.text.database_url import HOST
 from linewright.text.suggest import nearest
 
 S = TypeVar("S", bound=Spec)
@@ -38,7 +39,7 @@ FORMS: Final = {
     SECRET: "env:NAME or file:PATH, which say where it is",
     URL: "https://HOST/PATH without a name or password, or env:NAME or file:PATH where that is",
     SERVER: "HOST:PORT, such as smtp.example.com:587",
-    r"^(/\S+|[A-Za-z0-9._:%-]+)$": "the name or address of a host, such as db.example.com, or the folder of a socket",
+    HOST: "the name or address of a host, such as db.example.com, or the folder of a socket",
     ADDRESS: "an e-mail address",
     ISSUER: "https://HOST[/PATH], without a name, a query or a fragment",
     SCOPE: "a word of visible ASCII characters",

@@ -116,6 +116,8 @@ class Database(Protocol):
 
     port: int
     """The usual port; 0 for files."""
+    tables: str
+    """A query for the names of the tables, in one column, sorted, at most 100."""
 
     def ask(self, asked: Asked) -> AbstractContextManager[Answer]:
         """Carry out one SELECT in a read-only snapshot.

@@ -8,7 +8,6 @@ from typing import cast
 import duckdb
 import polars as pl
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from linewright.data.read.limits import most_held, too_many_rows
 from linewright.data.read.sql.answer import Answer, Asked, condition_since, refuse_twins, wrapped
@@ -54,6 +53,7 @@ class DuckDbFile:
     """Asks a file of DuckDB."""
 
     port = 0
+    tables = "select table_name from information_schema.tables order by 1 limit 100"
 
     @contextmanager
     def ask(self, asked: Asked) -> Generator[Answer]:
@@ -122,7 +122,7 @@ def _opened(path: Path, asked: Asked) -> Generator[duckdb.DuckDBPyConnection]:
 
 def _tables(connection: duckdb.DuckDBPyConnection) -> list[str]:
     with suppress(duckdb.Error):
-        found = connection.execute("select table_name from information_schema.tables order by 1 limit 100")
+        found = connection.execute(DuckDbFile.tables)
         return [str(name) for (name,) in found.fetchall()]
     return []
 
@@ -173,6 +173,5 @@ def _refuse_endless(column: pa.Array, name: str, of: ColumnType, asked: Asked) -
     else:
         unit = {"s": 86_400, "ms": 86_400_000, "us": _DAY, "ns": 1_000 * _DAY}[column.type.unit]
         days = column.cast(pa.int64())
-    least, most = pc.min(days).as_py(), pc.max(days).as_py()
-    if least is not None and not (_FIRST * unit <= least and most < (_LAST + 1) * unit):
+    if not pl.Series(values=days).is_between(_FIRST * unit, (_LAST + 1) * unit - 1).all():
         raise no_value(name, of, "an infinite or very far time", where=f"{asked.where}.sql", text="varchar")

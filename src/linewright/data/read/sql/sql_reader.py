@@ -3,7 +3,7 @@
 import tempfile
 from collections.abc import Generator, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from hashlib import sha256
 from importlib import import_module
 from pathlib import Path
@@ -26,14 +26,16 @@ from linewright.store.values import digest_of
 class _Kind(NamedTuple):
     database: str
     """``module:class`` of its `Database`."""
-    extra: str
-    """What brings its driver."""
+    extra: str = ""
+    """What brings its driver, where Linewright itself does not."""
 
 
+MOST_TABLES = 100
+"""Names of tables that `tables_of` gives."""
 DATABASES: Mapping[str, _Kind] = {
     "postgresql": _Kind("linewright.plugins.postgresql:PostgreSql", "postgresql"),
     "mysql": _Kind("linewright.plugins.mysql:MySql", "mysql"),
-    "duckdb": _Kind("linewright.data.read.sql.duckdb_file:DuckDbFile", ""),
+    "duckdb": _Kind("linewright.data.read.sql.duckdb_file:DuckDbFile"),
 }
 """The kinds of databases, by the scheme of their URLs."""
 _HELD = 1 << 25
@@ -128,6 +130,18 @@ def database_of(scheme: str, where: str) -> Database:
         ) from error
 
 
+def tables_of(spec: SqlSource, root: Path, where: str) -> list[str]:
+    """Return the names of the tables and views of a database, sorted, at most `MOST_TABLES`; those of other schemas with them before a dot."""
+    database, asked = _asked(spec, root, where)
+    with _answered(database, replace(asked, sql=database.tables)) as answer:
+        return pl.concat([answer.empty, *answer.frames]).to_series().to_list()
+
+
+def quoted(spec: SqlSource, root: Path, name: str) -> str:
+    """Return the name of a table, which may have a schema before a dot, or of a column as the SQL of a database has it."""
+    return database_of(url_of(spec, root, "").scheme, "").quoted(name)
+
+
 def _asked(spec: SqlSource, root: Path, where: str) -> tuple[Database, Asked]:
     url = url_of(spec, root, where)
     database = database_of(url.scheme, f"{where}.at")
@@ -158,7 +172,7 @@ def _since(database: Database, asked: Asked, since: Cursor) -> Asked:
     if of is None:
         return asked  # `rows_since` says what there is
     sql = database.since(asked.sql, since.column, of, since.value)
-    return Asked(url=asked.url, address=asked.address, sql=sql, limits=asked.limits, where=asked.where)
+    return replace(asked, sql=sql)
 
 
 def _scratch(root: Path) -> Path:
