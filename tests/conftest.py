@@ -13,7 +13,7 @@ import psycopg
 import pytest
 import tiers
 from _pytest.doctest import DoctestModule
-from databases import ROOT, postgres_programs, run_as_nobody
+from databases import ROOT, Server, mariadb_server, postgres_programs, postgres_server, run_as_nobody
 from hypothesis import settings
 
 # The same examples each time; `--hypothesis-profile default` looks for new ones.
@@ -153,6 +153,20 @@ def postgres_url() -> Iterator[str]:
     finally:
         run_as_nobody(programs / "pg_ctl", "stop", "-w", "-m", "immediate", "-D", data)
         shutil.rmtree(folder)
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Server]:
+    """Run a PostgreSQL that listens on the loopback address and asks for a password."""
+    with postgres_server() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def mariadb() -> Iterator[Server]:
+    """Run a MariaDB that does."""
+    with mariadb_server() as server:
+        yield server
 
 
 @pytest.fixture

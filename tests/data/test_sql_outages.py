@@ -3,13 +3,12 @@
 import select
 import socket
 import threading
-from collections.abc import Iterator
 from pathlib import Path
 from time import monotonic
 
 import psycopg
 import pytest
-from databases import Server, allow, at_mariadb, at_postgres, mariadb_server, postgres_server
+from databases import Server, allow, at_mariadb, at_postgres
 from ports import free_port
 
 from linewright.data.read.reader import column_names, fingerprint
@@ -21,20 +20,9 @@ from linewright.store.secret import shown_place
 from linewright.text.database_url import read_database_url
 
 
-@pytest.fixture(scope="module")
-def postgres() -> Iterator[Server]:
-    with postgres_server() as server:
-        yield server
-
-
-@pytest.fixture(scope="module")
-def mariadb() -> Iterator[Server]:
-    with mariadb_server() as server:
-        yield server
-
-
 @pytest.fixture(params=["postgres", "mariadb"])
-def server(request: pytest.FixtureRequest) -> Server:
+def server(request: pytest.FixtureRequest, processes: None) -> Server:
+    del processes
     return request.getfixturevalue(request.param)
 
 

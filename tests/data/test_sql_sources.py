@@ -8,16 +8,10 @@ import duckdb
 import polars as pl
 import psycopg
 import pytest
-from databases import Server, allow, at_mariadb, at_postgres, mariadb_server, postgres_server
+from databases import Server, allow, at_mariadb, at_postgres
 
 from linewright.data.spec import SourceSpec, SqlSource
 from linewright.testing.sources import SourceContract, Texts, Write
-
-
-@pytest.fixture(scope="module")
-def postgres() -> Iterator[Server]:
-    with postgres_server() as server:
-        yield server
 
 
 @pytest.fixture
@@ -44,12 +38,6 @@ class TestPostgres(SourceContract):
             return SqlSource(sql=query, at="env:TEST_DB")
 
         return write
-
-
-@pytest.fixture(scope="module")
-def mariadb() -> Iterator[Server]:
-    with mariadb_server() as server:
-        yield server
 
 
 @pytest.fixture

@@ -2,7 +2,6 @@
 
 # ruff: noqa: S608 -- the names and values are those of these tests
 
-from collections.abc import Iterator
 from datetime import UTC, date, datetime, time
 from decimal import Decimal
 from pathlib import Path
@@ -11,7 +10,7 @@ from typing import Any
 import duckdb
 import polars as pl
 import pytest
-from databases import Server, allow, at_mariadb, at_postgres, mariadb_server, postgres_server
+from databases import allow, at_mariadb, at_postgres
 
 from linewright.data.read.source import open_source
 from linewright.data.spec import SqlSource
@@ -96,18 +95,6 @@ POSTGRES_ENDLESS = (
     ("timestamptz", "'0044-03-15 BC'"),
     ("time", "'24:00'"),
 )
-
-
-@pytest.fixture(scope="module")
-def postgres() -> Iterator[Server]:
-    with postgres_server() as server:
-        yield server
-
-
-@pytest.fixture(scope="module")
-def mariadb() -> Iterator[Server]:
-    with mariadb_server() as server:
-        yield server
 
 
 def read(query: str, root: Path) -> pl.DataFrame:

@@ -47,6 +47,8 @@ _INSTEAD = {
 _FIRST, _LAST = -719_162, 2_932_896
 """The first day of the year 1 and the last one of 9999, in days from 1970; days beyond stand for infinity, too."""
 _DAY = 86_400_000_000
+_ENDLESS = 2**63 - 1
+"""How the infinite time is held."""
 
 
 class DuckDbFile:
@@ -173,5 +175,6 @@ def _refuse_endless(column: pa.Array, name: str, of: ColumnType, asked: Asked) -
     else:
         unit = {"s": 86_400, "ms": 86_400_000, "us": _DAY, "ns": 1_000 * _DAY}[column.type.unit]
         days = column.cast(pa.int64())
-    if not pl.Series(values=days).is_between(_FIRST * unit, (_LAST + 1) * unit - 1).all():
+    first, last = max(_FIRST * unit, 1 - _ENDLESS), min((_LAST + 1) * unit, _ENDLESS) - 1
+    if not pl.Series(values=days).is_between(first, last).all():
         raise no_value(name, of, "an infinite or very far time", where=f"{asked.where}.sql", text="varchar")
