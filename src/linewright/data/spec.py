@@ -209,7 +209,7 @@ class SqlSource(SourceSpec):
     """How much the query may give, and how long it may take."""
 
     def describe(self) -> str:
-        """Name host and database where the URL can be found from here, else the place of the URL."""
+        """Name host and database if the URL can be found from here, else the reference."""
         return f"a query on {shown_place(self.at)}"
 
 

@@ -68,7 +68,7 @@ _OTHERS = {
     FIELD_TYPE.NULL: TEXT,
 }
 _MODES = ("NO_BACKSLASH_ESCAPES", "ANSI_QUOTES")
-"""What would change where a text of a query ends."""
+"""Modes that change how the quotes of a query are read."""
 _SESSION = (
     "set session time_zone = '+00:00'",
     "set session transaction isolation level repeatable read",
@@ -116,7 +116,7 @@ class MySql:
             _leave(connection, rows)
 
     def since(self, query: str, column: str, of: ColumnType, value: float | str) -> str:
-        """Have the server leave out what is surely before a value; all rows where that would lose the order of the query."""
+        """Have the server leave out rows before a value; all rows are read if that would lose the order of the query."""
         if re.search(r"\border\s+by\b", query, re.IGNORECASE):
             return query
         name = _quoted(column)
@@ -127,7 +127,7 @@ class MySql:
         return query if condition is None else wrapped(query, condition)
 
     def quoted(self, table: str) -> str:
-        """Return a name with its database in quotes where it needs them."""
+        """Return a name with its database in quotes if it needs them."""
         return ".".join(
             part if re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", part) else _quoted(part)
             for part in table.split(".", 1)
@@ -152,7 +152,7 @@ def _require_select(asked: Asked) -> None:
     text = asked.sql.strip().rstrip(";")
     for found in _SCANNED.finditer(text):
         if found["mark"] in {";", "/*"}:
-            raise asked.fails("only one statement is carried out, without comments that are carried out too")
+            raise asked.fails("only one statement may be sent, without executable comments")
         if found["word"] or found["mark"]:
             words.append(found[0].lower())
     first = next((word for word in words if word != "("), "")

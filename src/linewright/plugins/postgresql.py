@@ -31,7 +31,7 @@ from linewright.errors import LinewrightError, SpecError
 
 _CURSOR = "linewright_rows"
 _OPTIONS = frozenset({"sslmode", "sslrootcert", "sslcert", "sslkey"})
-"""What a URL may say beside where the database is; others, such as `hostaddr`, would reach another one."""
+"""Options that a URL may have; others, such as `hostaddr`, would reach another server."""
 _NUMERIC = 1700
 _VARHDRSZ = 4
 """What PostgreSQL adds to precision and scale of a numeric."""
@@ -115,7 +115,7 @@ class PostgreSql:
             connection.close()
 
     def since(self, query: str, column: str, of: ColumnType, value: float | str) -> str:
-        """Have the server leave out what is surely before a value."""
+        """Have the server leave out rows before a value."""
         name = _quoted(column)
         # Blanks before a text are removed later, so that it may come to stand behind the cursor.
         text = f"cast({name} as text) collate \"C\" >= {{0}} or cast({name} as text) !~ '^[!-~]'"
@@ -123,7 +123,7 @@ class PostgreSql:
         return query if condition is None else wrapped(query, condition)
 
     def quoted(self, table: str) -> str:
-        """Return a name with its schema in quotes where it needs them."""
+        """Return a name with its schema in quotes if it needs them."""
         return ".".join(
             part if re.fullmatch(r"[a-z_][a-z0-9_]*", part) else _quoted(part) for part in table.split(".", 1)
         )
@@ -227,7 +227,7 @@ def _types(
 
 
 def _numeric(modifier: int) -> ColumnType:
-    """Return the type of numeric(precision, scale) by what the server says of it: -1 where it is not said, as of sums."""
+    """Return the type of numeric(precision, scale) by what the server says of it: -1 if it says nothing, as of sums."""
     if modifier < _VARHDRSZ:
         return NUMBER
     precision, scale = (modifier - _VARHDRSZ) >> 16, (modifier - _VARHDRSZ) & 0x7FF

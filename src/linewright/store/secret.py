@@ -36,7 +36,7 @@ def read_secret(reference: str, root: Path, *, where: str) -> str:
             "no variable of the environment has that name", where=where, found=reference, hint=hint
         ) from error
     except (OSError, ValueError) as error:
-        says = getattr(error, "strerror", None) or "it is no text"
+        says = getattr(error, "strerror", None) or "it is not text"
         hint = f"put it there, readable for its owner alone; paths start from {root}"
         raise SpecError(
             f"the file with the secret cannot be read: {says}", where=where, found=reference, hint=hint

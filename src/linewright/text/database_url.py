@@ -1,4 +1,4 @@
-"""URLs of databases, read strictly: what is not surely host and database may be a part of a password."""
+"""URLs of databases, read strictly: anything but host and database may be a part of a password."""
 
 import re
 from collections.abc import Mapping
@@ -63,7 +63,7 @@ def read_database_url(text: str) -> DatabaseUrl:
     """
     found = _URL.fullmatch(text)
     if found is None:
-        raise ValueError("this is no URL of a database")
+        raise ValueError("this cannot be read as the URL of a database")
     scheme = found["scheme"].partition("+")[0].replace("mariadb", "mysql")
     if scheme == "postgres":
         scheme = "postgresql"

@@ -10,7 +10,7 @@ from linewright.spec import SECRET
 from linewright.text.suggest import listed, nearest
 
 _URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:/(?!$)\S*")
-"""A URL as a path has it, which knows one slash where there were two."""
+"""A URL as a path has it, with one slash for two."""
 
 
 def table_source(root: Path, data: Path, table: str | None) -> SqlSource | None:
@@ -29,7 +29,7 @@ def table_source(root: Path, data: Path, table: str | None) -> SqlSource | None:
             "a URL stands in the list of processes and in the history of the shell, with the password that is in it",
             where="--data",
             found=said.partition(":")[0] + "://…",
-            allowed="env:NAME or file:PATH, where the URL is; or files of tables",
+            allowed="env:NAME or file:PATH, which hold the URL; or files of tables",
             hint="put the URL into a variable, say DB, and write: --data env:DB --table TABLE; change a password that others may have seen",
         )
     if table is not None:
@@ -37,7 +37,7 @@ def table_source(root: Path, data: Path, table: str | None) -> SqlSource | None:
             "only a database has tables to choose from",
             where="--table",
             found=table,
-            hint="name where the URL of the database is: --data env:NAME; or leave --table out",
+            hint="name the URL of the database with --data env:NAME, or leave --table out",
         )
     return None
 

@@ -1,1 +1,1 @@
-"""Queries on databases; what asks one kind of them has a file of its own."""
+"""Queries on databases; one file for each kind."""

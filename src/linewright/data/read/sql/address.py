@@ -33,7 +33,7 @@ def url_of(spec: SqlSource, root: Path, where: str) -> DatabaseUrl:
             f"what {spec.at} holds is not used: {error}",
             where=f"{where}.at",
             allowed=FORMS,
-            hint="write what is no letter or digit of user and password with its percent code, such as %40 for @",
+            hint="in user and password, write all but letters and digits with percent codes, such as %40 for @",
         ) from None  # the text is a secret
     if url.scheme not in SCHEMES:
         raise SpecError(
@@ -84,7 +84,7 @@ def address_of(url: DatabaseUrl, root: Path, *, port: int, where: str) -> str:
 
 
 def _is_near(address: str) -> bool:
-    """Return whether an address is of this machine or its link: what listens there often trusts whoever asks."""
+    """Return whether an address is of this machine or its link: services there often ask for no password."""
     one = ip_address(address.partition("%")[0])
     one = getattr(one, "ipv4_mapped", None) or one
     return one.is_loopback or one.is_link_local or one.is_unspecified or one.is_multicast or one.is_reserved
@@ -96,7 +96,7 @@ def _allowed(root: Path) -> tuple[str, ...]:
         hosts = said.get("hosts") or ()
         return tuple(str(host).lower() if not str(host).startswith("/") else str(host) for host in hosts)
     except (OSError, ValueError, YAMLError, AttributeError, TypeError):
-        return ()  # whoever reads the whole file says what is wrong with it
+        return ()  # `read_factory_file` says what is wrong with it
 
 
 def _refused(host: str, allowed: Sequence[str], where: str, *, name: str = "") -> SpecError:

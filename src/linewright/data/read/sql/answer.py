@@ -21,7 +21,7 @@ GRACE_S = 2.0
 MOST_ROWS = 10_000
 """Rows that are fetched at once, at most."""
 _MARGIN = 1e-6
-"""How much less than a number is asked of a database, as a share of it."""
+"""How far below a number a database starts to give rows, as a share of the number."""
 _FIRST_ROWS = 200
 _BYTES = 1 << 22
 """Bytes of text that are fetched at once, about."""
@@ -29,7 +29,7 @@ _BYTES = 1 << 22
 
 @dataclass(frozen=True, kw_only=True)
 class Asked:
-    """A query, and whom it is asked."""
+    """A query, and the database that it goes to."""
 
     url: DatabaseUrl
     address: str
@@ -69,7 +69,7 @@ class Asked:
         )
 
     def fails(self, error: object, tables: Sequence[str] = ()) -> SpecError:
-        """Return what to say of a query that cannot be carried out."""
+        """Return what to say of a query that the database refuses."""
         return SpecError(
             f"the query fails: {self.scrubbed(error)}",
             where=f"{self.where}.sql",
@@ -120,7 +120,7 @@ class Database(Protocol):
     """A query for the names of the tables, in one column, sorted, at most 100."""
 
     def ask(self, asked: Asked) -> AbstractContextManager[Answer]:
-        """Carry out one SELECT in a read-only snapshot.
+        """Run one SELECT in a read-only snapshot.
 
         Raises
         ------
@@ -181,7 +181,7 @@ def refuse_twins(names: Sequence[str], where: str) -> None:
 
 
 def condition_since(name: str, of: ColumnType, value: float | str, *, text: str) -> str | None:
-    """Return a condition in SQL that holds of each row at or after a value, and maybe of some before it; `None` where there is none.
+    """Return a condition in SQL that holds of each row at or after a value, and maybe of some before it; `None` if no condition can say so.
 
     Parameters
     ----------

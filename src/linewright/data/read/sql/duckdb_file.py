@@ -63,7 +63,7 @@ class DuckDbFile:
         path = Path(asked.address)
         if not path.is_file():
             raise RequestError(
-                "this is not a file" if path.exists() else "there is no such file",
+                "this is not a file" if path.exists() else "the file does not exist",
                 where=f"{asked.where}.at",
                 found=asked.url.database,
                 allowed="a database file",
@@ -87,7 +87,7 @@ class DuckDbFile:
                 raise asked.fails(error, _tables(connection)) from None
 
     def since(self, query: str, column: str, of: ColumnType, value: float | str) -> str:
-        """Have DuckDB leave out what is surely before a value."""
+        """Have DuckDB leave out rows before a value."""
         name = _quoted(column)
         text = f"{name} >= {{0}} or not regexp_matches({name}, '^[!-~]')"
         condition = condition_since(name, of, value, text=text)

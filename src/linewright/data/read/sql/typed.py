@@ -67,7 +67,7 @@ def typed(
 ) -> pl.Series:
     """Return texts of a database as a column.
 
-    NaN is no value, as in all sources. Infinite numbers stay.
+    NaN becomes null, as in all sources. Infinite numbers stay.
 
     Parameters
     ----------
