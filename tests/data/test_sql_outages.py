@@ -13,6 +13,7 @@ from ports import free_port
 
 from linewright.data.read.reader import column_names, fingerprint
 from linewright.data.read.source import open_source
+from linewright.data.read.sql import sql_reader
 from linewright.data.spec import QueryLimits, SqlSource
 from linewright.errors import LinewrightError, RequestError, SpecError, Transient
 from linewright.line.file.factory_file import parse_factory_file
@@ -309,14 +310,14 @@ def test_options_of_a_url_reach_no_other_server(postgres, tmp_path, monkeypatch)
 
 
 SECRETS = (
-    "postgresql://ann:Pa55-w0rd@db.example.com:5432/shop",
-    "postgresql://ann:Pa55/w0rd@db.example.com/shop",
-    "postgresql://ann:Pa55#w0rd@db.example.com/shop",
-    "postgresql://ann:Pa55?w0rd@db.example.com/shop",
-    "postgresql://ann:Pa55@w0rd@db.example.com/shop",
+    "postgresql://zoe7:Pa55-w0rd@db.example.com:5432/shop",
+    "postgresql://zoe7:Pa55/w0rd@db.example.com/shop",
+    "postgresql://zoe7:Pa55#w0rd@db.example.com/shop",
+    "postgresql://zoe7:Pa55?w0rd@db.example.com/shop",
+    "postgresql://zoe7:Pa55@w0rd@db.example.com/shop",
     "postgresql://Pa55:w0rd@db.example.com:99999/shop",
     "Pa55-w0rd",
-    "ftp://ann:Pa55-w0rd@db.example.com",
+    "ftp://zoe7:Pa55-w0rd@db.example.com",
     "postgresql://db.example.com/shop?password=Pa55-w0rd",
 )
 
@@ -330,7 +331,7 @@ def test_nothing_of_a_url_is_shown_but_its_place(tmp_path, monkeypatch, url):
 
     assert "Pa55" not in shown
     assert "w0rd" not in shown
-    assert "ann" not in shown
+    assert "zoe7" not in shown
 
 
 def test_hosts_are_names_and_addresses():
@@ -370,3 +371,11 @@ def test_parts_of_a_url_are_decoded():
         url.database,
         url.options,
     )
+
+
+@pytest.mark.usefixtures("database")
+def test_each_address_of_a_name_is_tried(tmp_path, monkeypatch):
+    """`localhost` often is ::1 first, and servers often listen on 127.0.0.1 alone."""
+    monkeypatch.setattr(sql_reader, "addresses_of", lambda *_, **__: ("::1", "127.0.0.1"))
+
+    assert ("id", "name") == column_names("s", source(), tmp_path)

@@ -3,13 +3,21 @@
 import json
 import os
 import subprocess
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import commands
 import psycopg
 import pytest
-from databases import Server, at_postgres
+from databases import Server, allow, at_postgres
+
+from linewright.data.dataset.version import read_dataset
+from linewright.data.facts import Dataset
+from linewright.line.factory import Factory
+from linewright.line.runs.execute import execute_inline
+from linewright.line.runs.plan import make_plan
+from linewright.line.runs.plan_text import changes_in_words
 
 ROWS = 400
 PASSWORDS = (b"S3cret-@-pg", b"S3cret-%40-pg", b"Wr0ng-pass")
@@ -114,3 +122,67 @@ def test_a_table_of_a_database_becomes_a_promoted_model(
 
     assert {"printed", "churn.tar", "metadata.sqlite"} <= {path.name for path in kept}
     assert [] == found
+
+
+LINE = """
+line: transfers
+sources: {accounts: {sql: "select * from accounts order by id", at: env:TEST_DB}}
+table: {key: id}
+label: {column: is_good}
+train: {budget: quick}
+"""
+
+
+@pytest.fixture
+def written(postgres: Server, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Fill a table, and move money from one account to another all the time: together they always have the same."""
+    with at_postgres(postgres, monkeypatch) as database:
+        database.execute("create table accounts (id int primary key, amount int, is_good boolean)")
+        database.execute("insert into accounts select i, i, i > 150 from generate_series(1, 300) as i")
+    ended = threading.Event()
+
+    def write() -> None:
+        with psycopg.connect(postgres.url("shop"), autocommit=True) as other:
+            moved = 0
+            while not ended.wait(0.01):
+                moved += 1
+                with other.transaction():
+                    other.execute("update accounts set amount = amount + 1 where id = %s", [1 + moved % 150])
+                    other.execute(
+                        "update accounts set amount = amount - 1 where id = %s", [151 + moved % 150]
+                    )
+
+    writer = threading.Thread(target=write)
+    writer.start()
+    yield
+    ended.set()
+    writer.join()
+
+
+@pytest.mark.usefixtures("written")
+def test_a_run_takes_one_moment_of_a_table_that_others_write_to(
+    postgres: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The plan saw other rows than the run reads, and there are others yet when it has ended."""
+    with Factory.create(tmp_path) as factory:
+        allow(tmp_path)
+        file = tmp_path / "lines" / "transfers.yaml"
+        file.write_text(LINE)
+        result = execute_inline(factory, "transfers")
+        dataset = factory.metadata.get(result.dataset, Dataset)
+        rows = read_dataset(dataset, factory.artifacts, factory.metadata)
+
+        assert "ingest" in result.did
+        assert 300 == rows.height
+        assert 300 * 301 // 2 == rows["amount"].sum()
+
+        (change, *_) = make_plan(factory, factory.line("transfers")).changes
+        assert "ingest" == change.step
+        assert "source 'accounts' changed" in changes_in_words((change,))[0].because
+
+        # The variable got another name: what cannot be read any more is no reason to fail.
+        monkeypatch.setenv("OTHER_DB", postgres.url("shop"))
+        monkeypatch.delenv("TEST_DB")
+        file.write_text(LINE.replace("TEST_DB", "OTHER_DB"))
+
+        assert "ingest" == make_plan(factory, factory.line("transfers")).changes[0].step

@@ -87,6 +87,8 @@ class SourceSpec(Spec):
     """``module:class`` of its `data.read.reader.SourceReader`; imported when a source of this kind is read."""
     places: ClassVar[tuple[str, ...]] = ()
     """Words that name files of this machine. They do not matter for what the source holds."""
+    is_live: ClassVar[bool] = False
+    """Whether others may write to it at any time: a run then reads it once, and what it read counts. Its reader is a `LiveReader`."""
 
     @property
     def local_files(self) -> tuple[str, ...]:
@@ -199,6 +201,7 @@ class SqlSource(SourceSpec):
     """The result of a query on a database: PostgreSQL, MariaDB or MySQL on a server, or a file of DuckDB."""
 
     reader: ClassVar[str] = "linewright.data.read.sql.sql_reader:SqlReader"
+    is_live: ClassVar[bool] = True
 
     sql: str
     """One SELECT statement; it is read in one read-only transaction, and nothing is written."""

@@ -175,6 +175,23 @@ def _cut(stream: socket.socket) -> None:
         stream.shutdown(socket.SHUT_RDWR)
 
 
+def _stream(asked: Asked) -> socket.socket:
+    """Connect to the first address that answers."""
+    url, last = asked.url, OSError("no address")
+    for address in asked.addresses:
+        try:
+            if not address.startswith("/"):
+                return socket.create_connection((address, url.port or MySql.port), CONNECT_S)
+            stream = socket.socket(socket.AF_UNIX)
+            stream.settimeout(CONNECT_S)
+            stream.connect(address)
+        except OSError as error:
+            last = error
+        else:
+            return stream
+    raise asked.is_out(last.strerror or last)
+
+
 def _connected(asked: Asked) -> tuple[Any, socket.socket]:
     """Return a connection, and its socket once more: by TLS the driver makes it another one, and another thread is to end it."""
     url = asked.url
@@ -188,16 +205,7 @@ def _connected(asked: Asked) -> tuple[Any, socket.socket]:
     how: dict[str, Any] = {"conv": encoders}  # all values come as texts
     if "ssl_ca" in url.options:
         how |= {"ssl_ca": url.options["ssl_ca"], "ssl_verify_identity": True}
-    try:
-        if url.host.startswith("/"):
-            stream = socket.socket(socket.AF_UNIX)
-            stream.settimeout(CONNECT_S)
-            stream.connect(url.host)
-        else:
-            stream = socket.create_connection((asked.address, url.port or MySql.port), CONNECT_S)
-    except OSError as error:
-        raise asked.is_out(error.strerror or error) from None
-
+    stream = _stream(asked)
     twin = stream.dup()
     try:
         with Watch(partial(_cut, twin), CONNECT_S):

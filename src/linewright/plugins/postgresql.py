@@ -147,10 +147,10 @@ def _connected(asked: Asked) -> psycopg.Connection[Any]:
     adapters.register_dumper(int, IntDumper)  # for how many rows a cursor fetches
     said: dict[str, Any] = {**url.options}
     if not url.host.startswith("/"):
-        said["hostaddr"] = asked.address
+        said["hostaddr"] = ",".join(asked.addresses)
     try:
         return psycopg.connect(
-            host=url.host,
+            host=",".join([url.host] * len(asked.addresses)),
             port=url.port or PostgreSql.port,
             dbname=url.database,
             user=url.user or None,

@@ -46,8 +46,8 @@ def url_of(spec: SqlSource, root: Path, where: str) -> DatabaseUrl:
     return url
 
 
-def address_of(url: DatabaseUrl, root: Path, *, port: int, where: str) -> str:
-    """Return the address to connect to, so that a name cannot come to mean another machine between check and use.
+def addresses_of(url: DatabaseUrl, root: Path, *, port: int, where: str) -> tuple[str, ...]:
+    """Return the addresses to connect to, the best first, so that a name cannot come to mean another machine between check and use.
 
     Parameters
     ----------
@@ -66,7 +66,7 @@ def address_of(url: DatabaseUrl, root: Path, *, port: int, where: str) -> str:
     if url.host not in allowed:
         raise _refused(url.host, allowed, where)
     if url.host.startswith("/"):
-        return url.host
+        return (url.host,)
     try:
         found = socket.getaddrinfo(url.host, url.port or port, type=socket.SOCK_STREAM)
     except (OSError, UnicodeError) as error:
@@ -76,11 +76,11 @@ def address_of(url: DatabaseUrl, root: Path, *, port: int, where: str) -> str:
             found=url.host,
             hint="look at its name, and whether this machine's name server knows it; then try again",
         ) from error
-    addresses = [str(one[4][0]) for one in found]
+    addresses = tuple(dict.fromkeys(str(one[4][0]) for one in found))
     for address in addresses:
         if _is_near(address) and url.host != _HERE and address not in allowed:
             raise _refused(address, allowed, where, name=url.host)
-    return addresses[0]
+    return addresses
 
 
 def _is_near(address: str) -> bool:

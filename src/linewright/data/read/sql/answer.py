@@ -32,8 +32,8 @@ class Asked:
     """A query, and the database that it goes to."""
 
     url: DatabaseUrl
-    address: str
-    """Address of the server; folder of its socket; or path of the file."""
+    addresses: tuple[str, ...]
+    """Addresses of the server, the best first; the folder of its socket; or the path of the file."""
     sql: str
     limits: QueryLimits
     where: str

@@ -60,7 +60,7 @@ class DuckDbFile:
     @contextmanager
     def ask(self, asked: Asked) -> Generator[Answer]:
         """Open the file to read it, without a way to other files."""
-        path = Path(asked.address)
+        path = Path(asked.addresses[0])
         if not path.is_file():
             raise RequestError(
                 "this is not a file" if path.exists() else "the file does not exist",

@@ -6,17 +6,18 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from hashlib import sha256
 from importlib import import_module
+from itertools import chain
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import polars as pl
 
-from linewright.data.read.batches import Batch, refuse_patterns, size_of
+from linewright.data.read.batches import BATCH, Batch, refuse_patterns, size_of
 from linewright.data.read.reader import Cursor
 from linewright.data.read.source import Source
 from linewright.data.read.spill import Spool
-from linewright.data.read.sql.address import address_of, url_of
+from linewright.data.read.sql.address import addresses_of, url_of
 from linewright.data.read.sql.answer import Answer, Asked, Database
 from linewright.data.spec import SqlSource
 from linewright.errors import RequestError, Terminal
@@ -90,6 +91,12 @@ class SqlReader:
             name=name, columns=rows.columns, is_text=False, parts=(rows,), missing=spec.missing_texts
         )
 
+    def read(self, name: str, spec: SqlSource, root: Path) -> tuple[Source, str]:
+        """Run the query once, and return its rows with their fingerprint."""
+        source = self.open(name, spec, root, size=BATCH)
+        frames = (batch.frame for part in source.parts for batch in part.batches())
+        return source, _digest(frames)
+
     def fingerprint(self, spec: SqlSource, root: Path, where: str) -> str:
         """Return a digest of the rows of the query.
 
@@ -97,10 +104,7 @@ class SqlReader:
         """
         database, asked = _asked(spec, root, where)
         with _answered(database, asked) as answer:
-            hashed = _Hashed(answer.empty)
-            for frame in answer.frames:
-                hashed.add(frame)
-        return digest_of({"rows": hashed.digest()})
+            return _digest(chain([answer.empty], answer.frames))
 
     def columns(self, name: str, spec: SqlSource, root: Path) -> tuple[str, ...]:
         """Return the names of the columns; the database says them before the first row."""
@@ -146,10 +150,10 @@ def _asked(spec: SqlSource, root: Path, where: str) -> tuple[Database, Asked]:
     url = url_of(spec, root, where)
     database = database_of(url.scheme, f"{where}.at")
     if database.port:
-        address = address_of(url, root, port=database.port, where=f"{where}.at")
+        addresses = addresses_of(url, root, port=database.port, where=f"{where}.at")
     else:
-        address = str(root / url.database)
-    return database, Asked(url=url, address=address, sql=spec.sql, limits=spec.limits, where=where)
+        addresses = (str(root / url.database),)
+    return database, Asked(url=url, addresses=addresses, sql=spec.sql, limits=spec.limits, where=where)
 
 
 @contextmanager
@@ -180,36 +184,37 @@ def _scratch(root: Path) -> Path:
     return state / "scratch" if state.is_dir() else Path(tempfile.gettempdir())
 
 
-class _Hashed:
-    """A digest of rows that does not depend on how many come at a time, nor on how memory holds them."""
+def _digest(frames: Iterator[pl.DataFrame]) -> str:
+    """Return a digest of rows that does not depend on how many come at a time, nor on how memory holds them."""
+    columns: list[_HashedColumn] = []
+    for frame in frames:
+        columns = columns or [_HashedColumn(column) for column in frame.iter_columns()]
+        for hashed, column in zip(columns, frame.iter_columns(), strict=True):
+            hashed.add(column)
+    return digest_of({"columns": [one.digest() for one in columns]})
 
-    def __init__(self, empty: pl.DataFrame) -> None:
-        self._columns: list[tuple[Any, ...]] = [
-            (sha256(ascii((name, str(dtype))).encode()), sha256(), sha256())
-            for name, dtype in empty.schema.items()
-        ]
 
-    def add(self, frame: pl.DataFrame) -> None:
-        """Take some more rows."""
-        for (values, gaps, lengths), column in zip(self._columns, frame.iter_columns(), strict=True):
-            gaps.update(column.is_null().to_numpy().tobytes())
-            if column.dtype == pl.String:
-                texts = column.fill_null("")
-                lengths.update(texts.str.len_bytes().to_numpy().astype("<u4").tobytes())
-                values.update("".join(texts).encode())
-            elif column.dtype.is_decimal():
-                texts = column.cast(pl.String).fill_null("")
-                lengths.update(texts.str.len_bytes().to_numpy().astype("<u4").tobytes())
-                values.update("".join(texts).encode())
-            else:
-                held = column.to_physical()
-                plain = held.fill_null(False if held.dtype == pl.Boolean else 0).to_numpy()
-                values.update(np.ascontiguousarray(plain).tobytes())
+class _HashedColumn:
+    """A digest of a column: name and type, values, lengths of texts, and which values are missing."""
 
-    def digest(self) -> str:
-        """Return the digest."""
-        whole = sha256()
-        for parts in self._columns:
-            for part in parts:
-                whole.update(part.digest())
-        return whole.hexdigest()
+    def __init__(self, column: pl.Series) -> None:
+        self._name = ascii((column.name, str(column.dtype)))
+        self._values, self._lengths, self._gaps = sha256(), sha256(), sha256()
+
+    def add(self, column: pl.Series) -> None:
+        """Take some more values."""
+        self._gaps.update(column.is_null().to_numpy().tobytes())
+        if column.dtype.is_decimal():
+            column = column.cast(pl.String)
+        if column.dtype == pl.String:
+            texts = column.fill_null("")
+            self._lengths.update(texts.str.len_bytes().to_numpy().astype("<u4").tobytes())
+            self._values.update("".join(texts).encode())
+            return
+        held = column.to_physical()
+        nothing = False if held.dtype == pl.Boolean else 0
+        self._values.update(np.ascontiguousarray(held.fill_null(nothing).to_numpy()).tobytes())
+
+    def digest(self) -> tuple[str, ...]:
+        """Return the digests."""
+        return self._name, *(one.hexdigest() for one in (self._values, self._lengths, self._gaps))
