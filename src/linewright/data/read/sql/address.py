@@ -1,4 +1,4 @@
-"""Where a database is, and whether it may be asked: `hosts` of ``factory.yaml`` names whom a query may reach."""
+"""The address of a database: its URL, and the hosts that `hosts` of ``factory.yaml`` allows."""
 
 import socket
 from collections.abc import Sequence
