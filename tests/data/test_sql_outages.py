@@ -6,15 +6,17 @@ import threading
 from pathlib import Path
 from time import monotonic
 
+import duckdb
 import psycopg
 import pytest
 from databases import Server, allow, at_mariadb, at_postgres
 from ports import free_port
 
+from linewright.data.ingest import check_sources
 from linewright.data.read.reader import column_names, fingerprint
 from linewright.data.read.source import open_source
 from linewright.data.read.sql import sql_reader
-from linewright.data.spec import QueryLimits, SqlSource
+from linewright.data.spec import DataSpec, LabelSpec, QueryLimits, SqlSource, TableSpec
 from linewright.errors import LinewrightError, RequestError, SpecError, Transient
 from linewright.line.file.factory_file import parse_factory_file
 from linewright.store.secret import shown_place
@@ -379,3 +381,41 @@ def test_each_address_of_a_name_is_tried(tmp_path, monkeypatch):
     monkeypatch.setattr(sql_reader, "addresses_of", lambda *_, **__: ("::1", "127.0.0.1"))
 
     assert ("id", "name") == column_names("s", source(), tmp_path)
+
+
+def test_a_url_may_be_in_a_file(database, tmp_path):
+    """Relative paths start from the factory's folder."""
+    (tmp_path / "db.url").write_text(database.url("shop") + "\n")
+    allow(tmp_path)
+    spec = SqlSource(sql="select * from customers", at="file:db.url")
+
+    assert ("id", "name") == column_names("s", spec, tmp_path)
+    assert "a query on file:db.url" == spec.describe()
+    assert f"a query on localhost:{database.port}/shop" == source().describe()
+
+
+@pytest.mark.usefixtures("database")
+def test_tables_of_different_databases_are_joined(tmp_path, monkeypatch):
+    """Each comes in its own types, so that an exact number stays one."""
+    allow(tmp_path)
+    with duckdb.connect(tmp_path / "a.duckdb") as other:
+        other.execute(
+            "create table paid as select i as id, (i / 4)::decimal(10, 2) as amount from range(1, 101) as q(i)"
+        )
+    monkeypatch.setenv("OTHER_DB", "duckdb:///a.duckdb")
+    sources = {
+        "customers": source(),
+        "paid": SqlSource(sql="select * from paid order by id", at="env:OTHER_DB"),
+    }
+    table = TableSpec(
+        sql="select id, name, amount, amount > 20 as y from customers join paid using (id) order by id"
+    )
+    data = DataSpec(sources=sources, table=table, label=LabelSpec(column="y"))
+
+    checked = check_sources([open_source(name, one, tmp_path) for name, one in sources.items()], data)
+
+    assert 100 == checked.frame.height
+    assert {"id": "integer", "name": "category", "amount": "number", "y": "boolean"} == {
+        one.name: one.type for one in checked.columns
+    }
+    assert 0.25 * 5050 == checked.frame["amount"].sum()

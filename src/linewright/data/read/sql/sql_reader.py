@@ -113,7 +113,7 @@ class SqlReader:
     def fingerprint(self, spec: SqlSource, root: Path, where: str) -> str:
         """Return a digest of the rows of the query.
 
-        It costs one pass over all of them: as much as reading does, about 5 seconds of processor time for a million rows of ten columns.
+        It costs one pass over all of them: as much as reading does, about 3 seconds of processor time for a million rows of ten columns.
         """
         database, asked = _asked(spec, root, where)
         with _answered(database, asked) as answer:
@@ -216,7 +216,9 @@ class _HashedColumn:
     """A digest of a column: name and type, values, lengths of texts, and which values are missing."""
 
     def __init__(self, column: pl.Series) -> None:
-        self._name = ascii((column.name, str(column.dtype)))
+        kind = column.dtype
+        said = (str(kind.base_type()), getattr(kind, "scale", None), getattr(kind, "time_zone", None))
+        self._name = ascii((column.name, *said))
         self._values, self._lengths, self._gaps = sha256(), sha256(), sha256()
 
     def add(self, column: pl.Series) -> None:
