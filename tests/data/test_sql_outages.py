@@ -297,7 +297,7 @@ def test_a_name_that_comes_to_mean_this_machine_is_refused(tmp_path, monkeypatch
     monkeypatch.setattr(socket, "getaddrinfo", found)
     for name, address in addresses.items():
         (tmp_path / "factory.yaml").write_text(f"format: 1\nhosts: [{name}]\n")
-        monkeypatch.setenv("TEST_DB", f"mysql://u:p@{name}/d")
+        monkeypatch.setenv("TEST_DB", f"postgresql://u:p@{name}/d")
         with pytest.raises(SpecError, match="this machine or its link") as error:
             open_source("s", source(), tmp_path)
 
