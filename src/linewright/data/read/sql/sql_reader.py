@@ -113,7 +113,8 @@ class SqlReader:
     def fingerprint(self, spec: SqlSource, root: Path, where: str) -> str:
         """Return a digest of the rows of the query.
 
-        It costs one pass over all of them: as much as reading does, about 3 seconds of processor time for a million rows of ten columns.
+        It costs one pass over all of them: as much as reading does, about 3 seconds of processor time for a million rows of ten columns of
+        PostgreSQL, and 7 of MariaDB.
         """
         database, asked = _asked(spec, root, where)
         with _answered(database, asked) as answer:
