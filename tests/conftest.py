@@ -4,7 +4,6 @@ import ctypes
 import gc
 import os
 import shutil
-import subprocess
 import tempfile
 from collections.abc import Generator, Iterator
 from pathlib import Path
@@ -14,6 +13,7 @@ import psycopg
 import pytest
 import tiers
 from _pytest.doctest import DoctestModule
+from databases import ROOT, Server, mariadb_server, postgres_programs, postgres_server, run_as_nobody
 from hypothesis import settings
 
 # The same examples each time; `--hypothesis-profile default` looks for new ones.
@@ -35,7 +35,6 @@ if hasattr(_LIBC := ctypes.CDLL(None), "mallopt"):
     _LIBC.mallopt(_M_TOP_PAD, 2**26)
     _LIBC.mallopt(_M_MMAP_THRESHOLD, 2**25)
 
-_ROOT = 0
 _EXAMPLES = "_hypothesis_internal_use_settings"
 """Where `hypothesis.settings` puts what it is given, and `given` looks for it when the test is called."""
 _TESTS = Path(__file__).parent
@@ -133,47 +132,41 @@ def processes() -> None:
     """Say of a test that it starts processes, where nothing that it names does."""
 
 
-def _postgres_programs() -> Path | None:
-    """Return the folder that holds `initdb` and `pg_ctl`, the newest first; `None` where there is none."""
-    installed = sorted(
-        Path("/usr/lib/postgresql").glob("*/bin"), key=lambda path: int(path.parent.name), reverse=True
-    )
-    on_path = shutil.which("pg_ctl")
-    candidates = [*installed, *([Path(on_path).parent] if on_path else [])]
-    return next(
-        (path for path in candidates if (path / "initdb").exists() and (path / "pg_ctl").exists()), None
-    )
-
-
-def _run(*command: str | Path) -> None:
-    # PostgreSQL refuses to run as root, so in containers it runs as whoever owns nothing.
-    user = "nobody" if os.getuid() == _ROOT else None
-    subprocess.run(
-        command, check=True, stdout=subprocess.DEVNULL, user=user, extra_groups=[] if user else None, cwd="/"
-    )
-
-
 @pytest.fixture(scope="session")
 def postgres_url() -> Iterator[str]:
     """URL of a private PostgreSQL that listens on a Unix socket in a temporary folder only."""
-    programs = _postgres_programs()
+    programs = postgres_programs()
     if programs is None:
         pytest.skip("needs PostgreSQL's initdb and pg_ctl (apt-get install postgresql)")
     # Not `tmp_path_factory`: its folders are closed to other users, and a socket's path must be short.
     folder = Path(tempfile.mkdtemp(prefix="pg-"))
-    if os.getuid() == _ROOT:
+    if os.getuid() == ROOT:
         shutil.chown(folder, "nobody")
     data = folder / "data"
     settings = f"-c listen_addresses= -c unix_socket_directories={folder} -c fsync=off -c max_connections=200"
-    _run(
+    run_as_nobody(
         programs / "initdb", "--no-sync", "--auth=trust", "--username=postgres", "--encoding=UTF8", "-D", data
     )
-    _run(programs / "pg_ctl", "start", "-w", "-D", data, "-l", folder / "log", "-o", settings)
+    run_as_nobody(programs / "pg_ctl", "start", "-w", "-D", data, "-l", folder / "log", "-o", settings)
     try:
         yield f"postgresql+psycopg://postgres@/postgres?host={folder}"
     finally:
-        _run(programs / "pg_ctl", "stop", "-w", "-m", "immediate", "-D", data)
+        run_as_nobody(programs / "pg_ctl", "stop", "-w", "-m", "immediate", "-D", data)
         shutil.rmtree(folder)
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Server]:
+    """Run a PostgreSQL that listens on the loopback address and asks for a password."""
+    with postgres_server() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def mariadb() -> Iterator[Server]:
+    """Run a MariaDB that does."""
+    with mariadb_server() as server:
+        yield server
 
 
 @pytest.fixture

@@ -7,13 +7,17 @@ from dataclasses import dataclass
 from functools import cache
 from itertools import pairwise
 from textwrap import dedent
-from typing import Any, cast
+from typing import Annotated, Any, cast
 
-from pydantic import BaseModel, ConfigDict, GetCoreSchemaHandler, GetJsonSchemaHandler
+from pydantic import BaseModel, ConfigDict, Field, GetCoreSchemaHandler, GetJsonSchemaHandler
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema, core_schema
 
 from linewright.errors import SpecError
+
+SECRET = r"^(env|file):\S+$"  # noqa: S105 -- a pattern
+"""Where a secret is: a variable of the environment, or a file."""
+Secret = Annotated[str, Field(pattern=SECRET)]
 
 
 class Spec(BaseModel):

@@ -18,6 +18,7 @@ from linewright.data.spec import (
     FilesSource,
     SourceSpec,
     SqliteSource,
+    SqlSource,
     source_specs,
 )
 from linewright.errors import SpecError
@@ -150,7 +151,9 @@ def test_the_schema_and_mistakes_name_the_kinds_of_packages_too():
     """A person who installed a package finds its words where those of the others are."""
     with pytest.raises(SpecError, match=r"'toyy'.*did you mean 'toy'"):
         parse_line(LINE % "toyy: a.toy", name="lines/a.yaml")
-    with pytest.raises(SpecError, match="allowed: one with 'file', 'files', 'sqlite', 'listed' or 'toy'"):
+    with pytest.raises(
+        SpecError, match="allowed: one with 'file', 'files', 'sqlite', 'sql', 'listed' or 'toy'"
+    ):
         parse_line(LINE % "x: 1", name="lines/a.yaml")
 
     assert {"FileSource", "SqliteSource", "ToySource", "ListedSource"} <= schema()["$defs"].keys()
@@ -158,7 +161,7 @@ def test_the_schema_and_mistakes_name_the_kinds_of_packages_too():
 
 def test_a_kind_of_no_package_is_refused_with_those_that_there_are():
     """A factory that was copied to another machine lacks the package there."""
-    with pytest.raises(SpecError, match="allowed: one with 'file', 'files' or 'sqlite'"):
+    with pytest.raises(SpecError, match="allowed: one with 'file', 'files', 'sqlite' or 'sql'"):
         parse_line(LINE % "toy: a.toy", name="lines/a.yaml")
     with pytest.raises(SpecError, match="install the package that brings it"):
         DataSpec.model_validate({"sources": {"s": {"toy": "a.toy"}}, "label": {"column": "y"}})
@@ -184,5 +187,5 @@ def test_a_package_that_cannot_be_loaded_is_named(tmp_path, monkeypatch):
         with pytest.raises(SpecError, match=why):
             parse_line(LINE % "toy: a.toy", name="lines/a.yaml")
 
-        assert (FileSource, FilesSource, SqliteSource) == source_specs(("file",))
+        assert (FileSource, FilesSource, SqliteSource, SqlSource) == source_specs(("file",))
         assert FileSource(file="a.csv") == parse_line(LINE % "file: a.csv", name="lines/a.yaml").sources["s"]

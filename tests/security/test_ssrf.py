@@ -22,12 +22,16 @@ LINE = "line: claims\nsources: {{t: {source}}}\nlabel: {{column: y, positive: 'y
         '{file: "s3://bucket/t.csv"}',
         f'{{sqlite: "{METADATA}", query: "select 1 as y"}}',
         '{sqlite: "file:x.db?vfs=http", query: "select 1 as y"}',
+        f'{{sql: "select 1 as y", at: "{METADATA}"}}',
+        '{sql: "select 1 as y", at: "postgresql://169.254.169.254/x"}',
+        '{sql: "select 1 as y", at: "file:url"}',
     ],
 )
 def test_a_source_is_no_url(source, tmp_path):
     """ShellTorch, CVE-2023-43654: an address that a caller gives is fetched by the server."""
     with Factory.create(tmp_path / "factory") as factory:
         (factory.root / "lines" / "claims.yaml").write_text(LINE.format(source=source))
+        (factory.root / "url").write_text("mysql://169.254.169.254:80/latest")
 
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr("socket.socket.connect", lambda *_: pytest.fail("it connects"))

@@ -47,6 +47,7 @@ def ingest(
     forgotten: Forgotten | None = None,
     labels: GivenLabels | None = None,
     check_file: CheckFile | None = None,
+    opened: Mapping[str, Source] | None = None,
 ) -> Ingested:
     """Read the sources, make the table, apply the contract and keep what passed as a dataset version.
 
@@ -70,6 +71,8 @@ def ingest(
         What people labelled, see `build_table`.
     check_file
         Looks at each file that a row names, see `keep_files`.
+    opened
+        Sources that are open already, by name.
 
     Returns
     -------
@@ -84,7 +87,8 @@ def ingest(
         If a source cannot be read, or does not have what the line names.
     """
     steps = len(data.sources) + 2
-    sources = [open_source(name, source, root) for name, source in data.sources.items()]
+    ready = opened or {}
+    sources = [ready.get(name) or open_source(name, source, root) for name, source in data.sources.items()]
 
     def heard(rows: int) -> None:
         says = f"read {rows:,} rows of {' and '.join(data.sources)}"

@@ -11,7 +11,8 @@ from typing import Annotated, Any, ClassVar, Literal
 from pydantic import Field
 
 from linewright.errors import SpecError
-from linewright.spec import OneOf, OrNames, Spec
+from linewright.spec import OneOf, OrNames, Secret, Spec
+from linewright.store.secret import shown_place
 from linewright.text.lists import read_list, spelled, to_list_text
 from linewright.text.suggest import nearest
 
@@ -86,6 +87,8 @@ class SourceSpec(Spec):
     """``module:class`` of its `data.read.reader.SourceReader`; imported when a source of this kind is read."""
     places: ClassVar[tuple[str, ...]] = ()
     """Words that name files of this machine. They do not matter for what the source holds."""
+    is_live: ClassVar[bool] = False
+    """Whether others may write to it at any time: a run then reads it once, and what it read counts. Its reader is a `LiveReader`."""
 
     @property
     def local_files(self) -> tuple[str, ...]:
@@ -194,6 +197,25 @@ class SqliteSource(SourceSpec):
         return f"a query on {self.sqlite}"
 
 
+class SqlSource(SourceSpec):
+    """The result of a query on a database: PostgreSQL, MariaDB or MySQL on a server, or a file of DuckDB."""
+
+    reader: ClassVar[str] = "linewright.data.read.sql.sql_reader:SqlReader"
+    is_live: ClassVar[bool] = True
+
+    sql: str
+    """One SELECT statement; it is read in one read-only transaction, and nothing is written."""
+    at: Secret
+    """`env:NAME` or `file:PATH` of the database's URL: ``postgresql://USER:PASSWORD@HOST:PORT/DATABASE``, ``mysql://`` with the same parts, or
+    ``duckdb:///PATH``. `hosts` in `factory.yaml` names the hosts that may be read from."""
+    limits: QueryLimits = QueryLimits()
+    """How much the query may give, and how long it may take."""
+
+    def describe(self) -> str:
+        """Name host and database if the URL can be found from here, else the reference."""
+        return f"a query on {shown_place(self.at)}"
+
+
 class FilesSource(SourceSpec):
     """Files that are rows themselves, such as pictures: a row a file, in the order of their paths.
 
@@ -213,7 +235,12 @@ class FilesSource(SourceSpec):
     """How many files it may have."""
 
 
-SOURCES: dict[str, type[SourceSpec]] = {"file": FileSource, "files": FilesSource, "sqlite": SqliteSource}
+SOURCES: dict[str, type[SourceSpec]] = {
+    "file": FileSource,
+    "files": FilesSource,
+    "sqlite": SqliteSource,
+    "sql": SqlSource,
+}
 """The kinds of sources, by the word that names them. An installed package adds a kind by an entry point of the group `PLUGINS`."""
 PLUGINS = "linewright.sources"
 """Group of entry points, each ``WORD = module:class`` of a `SourceSpec`."""

@@ -43,6 +43,9 @@ MODEL_FILE = "train.model"
 BACKBONE_FILE = "train.pictures"
 """Name under which `Work.sources` has the fingerprint of a network of one's own that reads pictures."""
 
+LIVE = "live sources"
+"""Under which `Work.once` has the sources, by name, that others may write to, as a run has read them."""
+
 CODE_FILE = "train.python"
 """Name under which `Work.sources` has the fingerprint of the file with a user's own estimator."""
 

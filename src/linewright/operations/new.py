@@ -37,6 +37,7 @@ def new(
     python: str | None = None,
     engine: Literal["built-in", "flaml", "autogluon"] = "built-in",
     task: NewTask = "auto",
+    table: str | None = None,
 ) -> NewLine:
     """Look at a table and write a line file for it, each choice with its reason.
 
@@ -46,7 +47,7 @@ def new(
         Name of the line: small letters, digits and hyphens.
     data
         File of CSV, JSON lines (each packed or not) or Parquet; a folder of such files, or a pattern in quotes; or a folder with a folder
-        of pictures for each class.
+        of pictures for each class. Or `env:NAME` or `file:PATH` of the URL of a database, with --table.
     label
         Column to predict; of pictures, by default the names of their folders.
     event
@@ -73,6 +74,8 @@ def new(
         What chooses and fits the model: built-in, or one of the extras flaml and autogluon.
     task
         `recommend` for a table of events: the label is the item that was taken, the group the user; `forecast` for values of series: the group is the series; `anomaly` to learn from good rows or pictures alone: no label is needed. By default the label decides.
+    table
+        Table of the database that --data names, such as customers or sales.customers.
     """
     made = new_line(
         factory.root,
@@ -93,6 +96,7 @@ def new(
         python=python,
         engine=engine,
         task=task,
+        table=table,
     )
     with Factory.create(factory.root, identity=factory.identity) as opened:
         if member := opened.identity.member:

@@ -24,8 +24,8 @@ import msgspec
 from linewright.errors import SpecError
 from linewright.people.connection import Answer, Connection, Deadline, Unanswered
 from linewright.people.messages import Message, cloud_event
-from linewright.people.secret import read_secret
 from linewright.people.spec import DestinationSpec, EmailSpec, SlackSpec, WebhookSpec
+from linewright.store.secret import read_secret
 
 SEND_S = 10.0
 """Seconds that a POST may take, from the connection to the answer; a receiver that needs longer should answer first and work then."""

@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 from pydantic import Field, model_validator
 
 from linewright.data.spec import Duration
-from linewright.spec import Spec
+from linewright.spec import Secret, Spec
 from linewright.store.names import LINE
 
 Topic = Literal[
@@ -26,8 +26,6 @@ Topic = Literal[
 want an approval; promotions, rollbacks, trials beside the champion; halts; runs that failed."""
 TOPICS: tuple[Topic, ...] = get_args(Topic)
 
-SECRET = r"^(env|file):\S+$"  # noqa: S105 -- a pattern
-"""Where a secret is: a variable of the environment, or a file."""
 URL = r"^(https?://[^\s/@]+(/\S*)?|(env|file):\S+)$"
 ORIGIN = r"^(https://[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*|http://localhost)(:[1-9][0-9]{0,4})?$"
 """Of a page: no path, no pattern, and in small letters, as browsers send it."""
@@ -43,7 +41,6 @@ GOAL_LINES = rf"^(tag:\S(.*\S)?|{LINE})$"
 MOST = 1e12
 """The largest price and target, in the currency: what is added up of them stays a number, whatever the currency."""
 
-Secret = Annotated[str, Field(pattern=SECRET)]
 Address = Annotated[str, Field(pattern=ADDRESS)]
 
 

@@ -26,10 +26,10 @@ from joserfc.jwk import ECKey, OKPKey, RSAKey
 
 from linewright.errors import LinewrightError, Terminal, Transient, Unauthenticated, from_json
 from linewright.people.connection import Answer, Connection, Unanswered
-from linewright.people.secret import read_secret
 from linewright.people.spec import OidcSpec
 from linewright.serve.access.provider_members import Begun, Vouched
 from linewright.serve.origin import is_loopback
+from linewright.store.secret import read_secret
 
 ALGORITHMS = ("RS256", "PS256", "ES256", "EdDSA")
 """Signatures that count: none that somebody without the provider's private key can make."""

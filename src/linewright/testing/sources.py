@@ -11,7 +11,7 @@ import pytest
 
 from linewright.data.read.cursor import rows_since
 from linewright.data.read.file.paths import files_of
-from linewright.data.read.reader import Cursor, column_names, fingerprint
+from linewright.data.read.reader import Cursor, column_names, fingerprint, read_live
 from linewright.data.read.source import open_source
 from linewright.data.spec import DataSpec, SourceSpec, source_specs
 from linewright.errors import RequestError, SpecError
@@ -87,6 +87,18 @@ class SourceContract:
         shutil.copytree(here, there)
 
         assert fingerprint(spec, here, "sources.s") == fingerprint(spec, there, "sources.s")
+
+    def test_one_that_others_write_to_is_read_with_its_fingerprint(
+        self, write: Write, tmp_path: Path
+    ) -> None:
+        """A run names what it read, and by the time of a second look that may be something else."""
+        spec = write(tmp_path, ROWS)
+        if not spec.is_live:
+            pytest.skip("a second look sees the same")
+        source, seen = read_live("s", spec, tmp_path)
+
+        assert fingerprint(spec, tmp_path, "sources.s") == seen
+        assert list(ROWS["id"]) == [key for batch in source.batches() for key in batch.frame["id"]]
 
     def test_its_fingerprint_moves_with_every_value(self, write: Write, tmp_path: Path) -> None:
         """A run whose inputs did not move does nothing, so a change that it missed would be lost."""

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from linewright.data.spec import SourceSpec
 
@@ -62,6 +62,27 @@ class SourceReader(Protocol):
     def columns(self, name: str, spec: Any, root: Path) -> tuple[str, ...]:
         """Return the names of the columns if a header has them; nothing if only the rows would tell."""
         ...
+
+
+class LiveReader(SourceReader, Protocol):
+    """Reads a kind of source that others may write to at any time (`SourceSpec.is_live`)."""
+
+    def read(self, name: str, spec: Any, root: Path) -> "tuple[Source, str]":
+        """Return the rows as they are now, as `open` does, and the fingerprint of just these rows: one read for both."""
+        ...
+
+
+def read_live(name: str, spec: SourceSpec, root: Path) -> "tuple[Source, str]":
+    """Return the rows of a source that others may write to, and their fingerprint.
+
+    Raises
+    ------
+    SpecError, RequestError
+        If it cannot be read.
+    Transient
+        If it cannot be read now.
+    """
+    return cast("LiveReader", reader_of(spec)).read(name, spec, root)
 
 
 def reader_of(spec: SourceSpec) -> SourceReader:

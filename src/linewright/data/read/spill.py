@@ -21,6 +21,8 @@ class Spool:
     ----------
     folder
         Where files may lie; they are as large as the rows. `None` keeps all rows in memory.
+    held
+        Bytes that are held in memory before they go to a file.
 
     Examples
     --------
@@ -32,8 +34,8 @@ class Spool:
     [1, 3]
     """
 
-    def __init__(self, folder: Path | None) -> None:
-        self._folder = folder
+    def __init__(self, folder: Path | None, *, held: int = _HELD) -> None:
+        self._folder, self._most = folder, held
         self._mapped: list[pl.DataFrame] = []
         self._held: list[pl.DataFrame] = []
         self._bytes = 0
@@ -42,7 +44,7 @@ class Spool:
         """Add rows at the end."""
         self._held.append(rows)
         self._bytes += size_of(rows)
-        if self._folder is not None and self._bytes > _HELD:
+        if self._folder is not None and self._bytes > self._most:
             self._mapped.append(_mapped(pl.concat(self._held, rechunk=True), self._folder))
             self._held, self._bytes = [], 0
 

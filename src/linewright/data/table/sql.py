@@ -1,15 +1,13 @@
 """SQL of the line file, run by a DuckDB that sees the tables it is given and nothing else."""
 
-import threading
 from collections.abc import Generator, Mapping
 from contextlib import contextmanager
-from time import monotonic
-from typing import Self
 
 import duckdb
 import pyarrow as pa
 
 from linewright.data.read.limits import most_held, too_large, too_many_rows
+from linewright.data.read.watch import Watch
 from linewright.data.spec import QueryLimits
 from linewright.errors import SpecError
 
@@ -21,8 +19,6 @@ _CONFIG: dict[str, str | bool | int | float | list[str]] = {
 }
 _ROWS = 8_192
 """Rows that come at once; DuckDB does not count what they take as its own memory."""
-_LOOK_S = 0.2
-"""How often, at least, a query that gives no row is looked after."""
 
 
 def select(
@@ -44,7 +40,7 @@ def select(
     SpecError, RequestError
         If it fails, is anything but one SELECT, or goes beyond its limits or memory.
     """
-    with _opened(tables) as connection, _Watch(connection, limits.seconds) as watch:
+    with _opened(tables) as connection, Watch(connection.interrupt, limits.seconds) as watch:
         try:
             kinds = [statement.type for statement in connection.extract_statements(sql)]
             if kinds != [duckdb.StatementType.SELECT]:
@@ -62,7 +58,7 @@ def select(
             ) from error
 
 
-def _gathered(answer: pa.RecordBatchReader, watch: "_Watch", where: str, limits: QueryLimits) -> pa.Table:
+def _gathered(answer: pa.RecordBatchReader, watch: Watch, where: str, limits: QueryLimits) -> pa.Table:
     found, rows, size, most = list[pa.RecordBatch](), 0, 0, most_held()
     for batch in answer:
         watch.hear()
@@ -77,35 +73,6 @@ def _gathered(answer: pa.RecordBatchReader, watch: "_Watch", where: str, limits:
 
 def _limits_of(where: str) -> str:
     return f"{where.rpartition('.')[0]}.limits"
-
-
-class _Watch:
-    """Interrupts a query that gives no row for so many seconds."""
-
-    def __init__(self, connection: duckdb.DuckDBPyConnection, seconds: float) -> None:
-        self._connection, self._seconds = connection, seconds
-        self._until = monotonic() + seconds
-        self._is_done = threading.Event()
-        self._thread = threading.Thread(target=self._look, name="sql", daemon=True)
-        self.has_ended = False
-
-    def hear(self) -> None:
-        """Take note of some rows."""
-        self._until = monotonic() + self._seconds
-
-    def _look(self) -> None:
-        while not self._is_done.wait(min(self._seconds, _LOOK_S)):
-            if monotonic() > self._until:
-                self.has_ended = True
-                self._connection.interrupt()  # again and again: the first may come before there is what it interrupts
-
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._is_done.set()
-        self._thread.join()
 
 
 @contextmanager

@@ -30,6 +30,7 @@ from linewright.serve.limits import CONCURRENT, AllLimits, Limits
 from linewright.serve.models.memory import to_bytes, usual_budget
 from linewright.spec import Spec
 from linewright.store.rights import as_asked, make_asked_folder
+from linewright.text.database_url import HOST
 
 FACTORY_FILE = "factory.yaml"
 
@@ -153,6 +154,9 @@ class FactoryFile(Spec):
     """What lines are to reach together."""
     approve: ApproveSpec = ApproveSpec()
     """Who may approve what members ask of the whole factory."""
+    hosts: tuple[Annotated[str, Field(pattern=HOST)], ...] = ()
+    """Servers whose databases sources may be read from: names, addresses, or folders of sockets. One of this machine or a link-local address
+    is read from only if that itself is named, as `localhost`, say (default: none)."""
     cors: CorsSpec = CorsSpec()
     """Which pages of other sites may ask the servers (default: none)."""
 

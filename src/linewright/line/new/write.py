@@ -41,6 +41,7 @@ from linewright.line.engines import SENTENCES, absent_modules, check_engine
 from linewright.line.file.read import parse_line
 from linewright.line.new.anomaly_draft import TASK as ODD
 from linewright.line.new.anomaly_draft import LabelledRows, with_labels
+from linewright.line.new.database_table import in_order, table_source
 from linewright.line.new.draft import Draft, source_name, write_draft
 from linewright.line.new.event_draft import draft_events, find_events
 from linewright.line.new.imported_model import COLUMNS, bring
@@ -94,6 +95,7 @@ def new_line(
     python: str | None = None,
     engine: Literal["built-in", "flaml", "autogluon"] = "built-in",
     task: NewTask = "auto",
+    table: str | None = None,
 ) -> NewLine:
     """Look at a table and write ``lines/NAME.yaml``, each choice with its reason as a comment.
 
@@ -105,7 +107,7 @@ def new_line(
         Name of the line.
     data
         file of CSV, JSON lines (each packed or not) or Parquet, a folder of such files, or a pattern; or a folder with a folder of pictures
-        for each class. A relative path starts from the current folder.
+        for each class. A relative path starts from the current folder. Or ``env:NAME`` or ``file:PATH`` of the URL of a database.
     given
         What a person says of the columns.
     model
@@ -117,6 +119,8 @@ def new_line(
     task
         ``recommend`` for a table of events: then the label is the item, and the group the user. ``forecast`` for values of series: the group is the series.
         ``anomaly`` to learn from good rows alone: then no label is needed.
+    table
+        Of a database: the table, which may have a schema before a dot.
 
     Returns
     -------
@@ -149,7 +153,7 @@ def new_line(
             and task in ({"auto", ODD} if model is None else {"auto"}),
             is_odd=task == ODD,
         )
-    source, is_outside, renamed = _source(root, data, given.label, needs_label=task != ODD)
+    source, is_outside, renamed = _source(root, data, given.label, table=table, needs_label=task != ODD)
     opened = open_source(source_name(name), source, root)
     frame, rows = sample(opened)
     if not frame.height:
@@ -180,7 +184,7 @@ def new_line(
     excluded = {name: why for name, why in _excluded(profile, given.exclude).items() if name not in read}
     draft = Draft(
         name=name,
-        source=source,
+        source=in_order(source, root, profile.roles.key),
         is_outside=is_outside,
         missing=missing,
         commas=with_comma,
@@ -444,7 +448,7 @@ def _exists(path: Path) -> Conflict:
 
 
 def _source(
-    root: Path, data: Path, label: str, *, needs_label: bool = True
+    root: Path, data: Path, label: str, *, table: str | None, needs_label: bool = True
 ) -> tuple[SourceSpec, bool, dict[str, str]]:
     """Return how the data are read, whether they lie outside the factory, and new names of columns whose name an earlier one has."""
     if not label and needs_label:
@@ -453,6 +457,8 @@ def _source(
             where="--label",
             hint="name the column: --label COLUMN; a folder of pictures needs none, nor does --task anomaly",
         )
+    if (of_database := table_source(root, data, table)) is not None:
+        return of_database, False, {}
     files = files_of(str(data.expanduser()), Path.cwd(), "--data")
     found, home = Path(os.path.abspath(data.expanduser())), root.resolve()  # noqa: PTH100 -- may be a pattern
     found = found.resolve() if len(files) == 1 or found.is_dir() else found.parent.resolve() / found.name

@@ -42,13 +42,17 @@ class Standing:
     """Digest of its result; `None` where it has to run."""
 
 
-def begin(factory: Factory, spec: LineSpec, *, as_of: str | None = None) -> Work:
+def begin(
+    factory: Factory, spec: LineSpec, *, as_of: str | None = None, live: Mapping[str, str] | None = None
+) -> Work:
     """Look at the sources as they are now, and return the work that a run would do.
 
     Parameters
     ----------
     as_of
         For a retraining: the instant whose knowledge counts (default: that of the line's last retraining).
+    live
+        Fingerprints of sources that others may write to, by name, instead of those of now.
 
     Raises
     ------
@@ -57,7 +61,7 @@ def begin(factory: Factory, spec: LineSpec, *, as_of: str | None = None) -> Work
     """
     refuse(unsupported(spec, factory.path_of(spec.line)))
     sources = {
-        name: fingerprint(source, factory.root, f"sources.{name}")
+        name: (live or {}).get(name) or fingerprint(source, factory.root, f"sources.{name}")
         for name, source in sorted(spec.sources.items())
     }
     work = Work(
@@ -225,5 +229,8 @@ def _moved_options(part: str, before: str | None, work: Work) -> list[str]:
     moved = {
         option: getattr(was, option) for option in options if getattr(was, option) != getattr(now, option)
     }
-    is_only_that = moved and fingerprint(now.model_copy(update=moved), work.factory.root) == before
+    try:
+        is_only_that = moved and fingerprint(now.model_copy(update=moved), work.factory.root) == before
+    except LinewrightError:  # a query over a table that was renamed, or a variable that is not set any more
+        return []
     return [*moved] if is_only_that else []

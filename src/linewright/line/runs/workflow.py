@@ -5,6 +5,7 @@ It takes and returns digests only. It first looks for its result by key, so a st
 """
 
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 from functools import partial
 from typing import Any, cast
 
@@ -15,6 +16,7 @@ from linewright.data.breach_text import joined
 from linewright.data.checks.order import TimeOrder, YearMonth
 from linewright.data.dataset.split import breaches_of, known_by_heart
 from linewright.data.facts import Breach, Finding, Ingested
+from linewright.data.read.reader import read_live
 from linewright.engine.context import Progress
 from linewright.engine.protocol import Json, Step, Workflow
 from linewright.engine.usage import Begun, Meter, Usage
@@ -24,7 +26,7 @@ from linewright.line.factory import Factory
 from linewright.line.facts import Declared, Finished, Plan
 from linewright.line.release.off_policy import value_candidate
 from linewright.line.release.promote_or_hold import release
-from linewright.line.run_context import Work
+from linewright.line.run_context import LIVE, Work
 from linewright.line.runs.plan import begin
 from linewright.line.runs.record import WORKFLOW, accept, finish
 from linewright.line.runs.usage import RunMeter
@@ -114,6 +116,11 @@ def _carry_out(step: LineStep, work: Work) -> dict[str, Any]:
     inputs = step.inputs(work)
     key = step.key(inputs)
     digest = settled(step, key, work)
+    if digest is None and step.reads_sources and any(one.is_live for one in work.spec.sources.values()):
+        work = _with_live_sources(work)
+        inputs = step.inputs(work)
+        key = step.key(inputs)
+        digest = settled(step, key, work)
     computed = digest is None
     if digest is None:
         if step.reads_sources:
@@ -187,8 +194,18 @@ def _asked_before(work: Work) -> frozenset[tuple[str, tuple[str, ...]]]:
     return frozenset((one.check, one.columns) for one in findings if one.severity == "ask")
 
 
+def _with_live_sources(work: Work) -> Work:
+    """Read each source that others may write to, once: what it holds at this moment counts, whatever the plan has seen."""
+    factory, sources = work.factory, work.spec.sources
+    read = {name: read_live(name, one, factory.root) for name, one in sorted(sources.items()) if one.is_live}
+    after = replace(work, sources={**work.sources, **{name: seen for name, (_, seen) in read.items()}})
+    after.once(LIVE, lambda: {name: source for name, (source, _) in read.items()})
+    return after
+
+
 def _check_sources(work: Work) -> None:
-    now = begin(work.factory, work.spec).sources
+    live = {name: work.sources[name] for name, one in work.spec.sources.items() if one.is_live}
+    now = begin(work.factory, work.spec, live=live).sources
     moved = [name for name, fingerprint in work.sources.items() if now.get(name) != fingerprint]
     if moved:
         raise Transient(

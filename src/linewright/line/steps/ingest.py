@@ -21,7 +21,7 @@ from linewright.line.check.dataset_checks import before_of, recalled
 from linewright.line.factory import Factory
 from linewright.line.predict.sql_columns import rows_with_made
 from linewright.line.retention.forgotten_rows import are_forgotten
-from linewright.line.run_context import Work, missing_texts
+from linewright.line.run_context import LIVE, Work, missing_texts
 from linewright.line.spec import LineSpec
 from linewright.line.steps.forecast_labels import settle
 from linewright.model.facts import Package, RequestColumn
@@ -46,6 +46,7 @@ def ingest_step(work: Work) -> Ingested:
             forgotten=are_forgotten(factory, work.spec.line),
             labels=given_labels(work),
             check_file=check_picture,
+            opened=work.once(LIVE, dict),
         )
     except (SpecError, ContractBreach) as error:
         if error.details.get("quarantine"):

@@ -1,10 +1,13 @@
 """Secrets are read where they are named, each time that one is used: a new one needs no restart."""
 
 import os
+from contextlib import suppress
 from pathlib import Path
 
 from linewright.errors import SpecError
+from linewright.text.database_url import read_database_url
 
+_LONGEST = 150
 _MOST_BYTES = 64 * 1024
 """Of a file with a secret: more than any has."""
 
@@ -28,12 +31,12 @@ def read_secret(reference: str, root: Path, *, where: str) -> str:
     try:
         found = os.environ[name] if kind == "env" else _text(root / name)
     except KeyError as error:
-        hint = f"set {name} where `linewright up` is started"
+        hint = f"set {name} where linewright is started"
         raise SpecError(
             "no variable of the environment has that name", where=where, found=reference, hint=hint
         ) from error
     except (OSError, ValueError) as error:
-        says = getattr(error, "strerror", None) or "it is no text"
+        says = getattr(error, "strerror", None) or "it is not text"
         hint = f"put it there, readable for its owner alone; paths start from {root}"
         raise SpecError(
             f"the file with the secret cannot be read: {says}", where=where, found=reference, hint=hint
@@ -41,6 +44,26 @@ def read_secret(reference: str, root: Path, *, where: str) -> str:
     if not found.strip():
         raise SpecError("the secret is empty", where=where, found=reference)
     return found.strip()
+
+
+def shown_place(reference: str) -> str:
+    """Return host and database of a URL that a reference stands for, without user, password and options; else the reference itself.
+
+    It does not fail: what it says is for people. A file whose path is relative is not looked for.
+
+    Examples
+    --------
+    >>> os.environ["DOC_DB"] = "postgresql://ann:secret@db.example.com:5433/shop?sslmode=require"
+    >>> shown_place("env:DOC_DB"), shown_place("env:NOT_SET")
+    ('db.example.com:5433/shop', 'env:NOT_SET')
+    """
+    kind, _, name = reference.partition(":")
+    if kind == "env" or Path(name).is_absolute():
+        with suppress(SpecError, ValueError):
+            place = read_database_url(read_secret(reference, Path(), where="")).place
+            if place.isprintable() and 0 < len(place) <= _LONGEST:
+                return place
+    return reference
 
 
 def _text(path: Path) -> str:

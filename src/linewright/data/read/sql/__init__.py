@@ -1,0 +1,1 @@
+"""Queries on databases; one file for each kind."""

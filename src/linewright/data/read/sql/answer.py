@@ -1,0 +1,219 @@
+"""What asking a database gives: the types of the columns, and the rows, some at a time."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Protocol
+
+import polars as pl
+
+from linewright.data.read.sql.typed import ColumnType, typed
+from linewright.data.spec import QueryLimits
+from linewright.errors import LinewrightError, RequestError, SpecError, Transient
+from linewright.text.database_url import DatabaseUrl
+from linewright.text.suggest import listed
+
+CONNECT_S = 10
+"""Seconds that a server may take to let somebody in."""
+GRACE_S = 2.0
+"""Seconds that a server may take to end a query by itself, before its connection is cut."""
+MOST_ROWS = 10_000
+"""Rows that are fetched at once, at most."""
+_MARGIN = 1e-6
+"""How far below a number a database starts to give rows, as a share of the number."""
+_FIRST_ROWS = 200
+_BYTES = 1 << 22
+"""Bytes of text that are fetched at once, about."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Asked:
+    """A query, and the database that it goes to."""
+
+    url: DatabaseUrl
+    addresses: tuple[str, ...]
+    """Addresses of the server, the best first; the folder of its socket; or the path of the file."""
+    sql: str
+    limits: QueryLimits
+    where: str
+    """Place of the source in the line file, for messages."""
+
+    @property
+    def name(self) -> str:
+        """Name of the source in the line file."""
+        return self.where.removeprefix("sources.")
+
+    def scrubbed(self, error: object) -> str:
+        """Return what a driver says, on one line, without what is secret."""
+        text = " ".join(str(error).split())
+        return text.replace(self.url.password, "…") if self.url.password else text
+
+    def is_out(self, error: object) -> Transient:
+        """Return what to say of a server that does not answer, or breaks off."""
+        return Transient(
+            f"the database of source {self.name!r} does not answer as it should: {self.scrubbed(error)}",
+            where=f"{self.where}.at",
+            found=self.url.place,
+            hint="nothing of this source was kept; look whether the server is up and reached from here, then try again",
+        )
+
+    def took_long(self, *, is_here: bool = False) -> LinewrightError:
+        """Return what to say of a query that gave no row for too long; on a file that is here it will not do better."""
+        kind = SpecError if is_here else Transient
+        return kind(
+            f"source {self.name!r} gave no row for {self.limits.seconds:g} s, and its query was ended",
+            where=f"{self.where}.sql",
+            found=self.url.place,
+            hint=f"try again, ask for less, or allow more by {self.where}.limits.seconds",
+        )
+
+    def fails(self, error: object, tables: Sequence[str] = ()) -> SpecError:
+        """Return what to say of a query that the database refuses."""
+        return SpecError(
+            f"the query fails: {self.scrubbed(error)}",
+            where=f"{self.where}.sql",
+            allowed="one SELECT that writes nothing, over tables that the user may read",
+            hint=f"the database has {listed(tables)}" if tables else "",
+        )
+
+    def not_let_in(self, error: object) -> RequestError:
+        """Return what to say of a server that refuses the user, the password or the database."""
+        return RequestError(
+            f"the database of source {self.name!r} lets nobody in with this: {self.scrubbed(error)}",
+            where=f"{self.where}.at",
+            found=self.url.place,
+            hint="look at user, password and database in the URL",
+        )
+
+    def not_held(self, column: str, of: str, instead: str) -> SpecError:
+        """Return what to say of a column whose type no table can hold."""
+        return SpecError(
+            f"column {column!r} has a type that is not read: {of}",
+            where=f"{self.where}.sql",
+            found=of,
+            hint=f"leave the column out, or write {instead} in the query",
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Answer:
+    """The rows of a query, read once."""
+
+    types: dict[str, ColumnType]
+    """Types of the columns, by name, in order."""
+    frames: Iterator[pl.DataFrame]
+    """The rows, some at a time."""
+
+    @property
+    def empty(self) -> pl.DataFrame:
+        """A table without rows."""
+        return pl.DataFrame(schema={name: of.dtype for name, of in self.types.items()})
+
+
+class Database(Protocol):
+    """Asks one kind of database; it has no state."""
+
+    port: int
+    """The usual port; 0 for files."""
+    tables: str
+    """A query for the names of the tables, in one column, sorted, at most 100."""
+
+    def ask(self, asked: Asked) -> AbstractContextManager[Answer]:
+        """Run one SELECT in a read-only snapshot.
+
+        Raises
+        ------
+        SpecError, RequestError
+            If it fails in the same way each time: it says what to change.
+        Transient
+            If the server is not there, is slow, or breaks off.
+        """
+        ...
+
+    def since(self, query: str, column: str, of: ColumnType, value: float | str) -> str:
+        """Return a query for rows of another one, at least those from a value of a column on and those without a value there.
+
+        It may return the query as it is.
+        """
+        ...
+
+    def quoted(self, table: str) -> str:
+        """Return the name of a table, which may have a schema before a dot, as SQL has it."""
+        ...
+
+
+class Portions:
+    """How many rows to fetch next, so that about as many bytes come each time."""
+
+    def __init__(self) -> None:
+        self.rows = _FIRST_ROWS
+
+    def hear(self, frame: pl.DataFrame) -> None:
+        """Take note of some rows."""
+        if frame.height:
+            width = max(int(frame.estimated_size()) // frame.height, 1)
+            self.rows = max(1, min(MOST_ROWS, 4 * self.rows, _BYTES // width))
+
+
+def to_frame(
+    rows: Sequence[Sequence[str | None]], types: dict[str, ColumnType], *, where: str, text: str
+) -> pl.DataFrame:
+    """Return rows of texts as a table; `text` is what the database calls the type of texts in a cast."""
+    columns = list(zip(*rows, strict=True)) if rows else [()] * len(types)
+    return pl.DataFrame(
+        [
+            typed(name, texts, of, where=where, text=text)
+            for (name, of), texts in zip(types.items(), columns, strict=True)
+        ]
+    )
+
+
+def refuse_twins(names: Sequence[str], where: str) -> None:
+    """Refuse columns of the same name."""
+    if len(set(names)) < len(names):
+        raise SpecError(
+            "two columns have the same name",
+            where=f"{where}.sql",
+            found=", ".join(names),
+            hint="name them with AS",
+        )
+
+
+def condition_since(name: str, of: ColumnType, value: float | str, *, text: str) -> str | None:
+    """Return a condition in SQL that holds of each row at or after a value, and maybe of some before it; `None` if no condition can say so.
+
+    Parameters
+    ----------
+    name
+        The column, quoted.
+    value
+        What the column is to have at least, as in `data.read.reader.Cursor`.
+    text
+        The condition for texts, with ``{0}`` for the value in quotes; the order is that of bytes.
+    """
+    match of.kind, value:
+        case (("integer" | "unsigned"), int() | float()):
+            condition = f"{name} >= {value!r}"
+        case (("decimal" | "number"), int() | float()):
+            # Short floats, and sums of many digits, are read a little larger than the database compares them.
+            condition = f"{name} >= {value - abs(value) * _MARGIN!r}"
+        case (("date" | "datetime" | "instant"), str()):
+            try:
+                at = datetime.fromisoformat(value)
+                # Times are compared as texts, whatever their zones are.
+                at = (at.astimezone(UTC).replace(tzinfo=None) if at.tzinfo else at) - timedelta(days=1)
+            except (ValueError, OverflowError):
+                return None
+            condition = f"{name} >= '{at.isoformat(sep=' ')}'"
+        case "text", str() if "\0" not in value:
+            condition = text.format("'{}'".format(value.replace("'", "''")))
+        case _:
+            return None
+    return f"{condition} or {name} is null"
+
+
+def wrapped(query: str, condition: str) -> str:
+    """Return a query for those rows of another one of which a condition holds."""
+    inner = query.strip().rstrip(";")
+    return f"select * from (\n{inner}\n) as linewright_q where {condition}"  # noqa: S608 -- no `Database` trusts a query

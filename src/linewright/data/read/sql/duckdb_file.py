@@ -1,0 +1,180 @@
+"""Queries on files of DuckDB."""
+
+from collections.abc import Generator, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import cast
+
+import duckdb
+import polars as pl
+import pyarrow as pa
+
+from linewright.data.read.limits import most_held, too_many_rows
+from linewright.data.read.sql.answer import Answer, Asked, condition_since, refuse_twins, wrapped
+from linewright.data.read.sql.typed import INTEGER, NUMBER, TEXT, ColumnType, decimal, no_value
+from linewright.data.read.watch import Watch
+from linewright.errors import RequestError
+from linewright.text.suggest import near_file
+
+_CONFIG: dict[str, str | bool | int | float | list[str]] = {
+    "autoinstall_known_extensions": False,
+    "autoload_known_extensions": False,
+    "enable_external_access": False,
+    "threads": 1,  # so that the same rows come in the same order
+}
+_ROWS = 8_192
+_TYPES = {
+    **dict.fromkeys(
+        ("TINYINT", "SMALLINT", "INTEGER", "BIGINT", "UTINYINT", "USMALLINT", "UINTEGER"), INTEGER
+    ),
+    **dict.fromkeys(("FLOAT", "DOUBLE"), NUMBER),
+    **dict.fromkeys(("VARCHAR", "UUID", "JSON", '"NULL"'), TEXT),
+    **dict.fromkeys(
+        ("TIMESTAMP", "TIMESTAMP_S", "TIMESTAMP_MS", "TIMESTAMP_NS"), ColumnType(kind="datetime")
+    ),
+    "UBIGINT": ColumnType(kind="unsigned"),
+    "HUGEINT": decimal(38, 0),
+    "BOOLEAN": ColumnType(kind="boolean"),
+    "DATE": ColumnType(kind="date"),
+    "TIME": ColumnType(kind="time"),
+    "TIMESTAMP WITH TIME ZONE": ColumnType(kind="instant"),
+}
+"""Types that a table can hold, as DuckDB calls them."""
+_INSTEAD = {
+    "BLOB": "hex({0}) as {0}",
+    "INTERVAL": "epoch({0}) as {0}",
+}
+_FIRST, _LAST = -719_162, 2_932_896
+"""The first day of the year 1 and the last one of 9999, in days from 1970; days beyond stand for infinity, too."""
+_DAY = 86_400_000_000
+_ENDLESS = 2**63 - 1
+"""How the infinite time is held."""
+
+
+class DuckDbFile:
+    """Asks a file of DuckDB."""
+
+    port = 0
+    tables = "select table_name from information_schema.tables order by 1 limit 100"
+
+    @contextmanager
+    def ask(self, asked: Asked) -> Generator[Answer]:
+        """Open the file to read it, without a way to other files."""
+        path = Path(asked.addresses[0])
+        if not path.is_file():
+            raise RequestError(
+                "this is not a file" if path.exists() else "the file does not exist",
+                where=f"{asked.where}.at",
+                found=asked.url.database,
+                allowed="a database file",
+                hint=near_file(path, written=asked.url.database)
+                or f"paths start from the factory's folder: {path}",
+            )
+        with _opened(path, asked) as connection:
+            watch = Watch(connection.interrupt, asked.limits.seconds)
+            try:
+                with watch:
+                    kinds = [one.type for one in connection.extract_statements(asked.sql)]
+                    if kinds != [duckdb.StatementType.SELECT]:
+                        raise asked.fails("this is not one SELECT")
+                    relation = connection.sql(asked.sql)
+                    refuse_twins(relation.columns, asked.where)
+                    types = _types(relation, asked)
+                    yield Answer(types=types, frames=_frames(relation, types, asked, watch))
+            except (duckdb.Error, pa.ArrowException) as error:
+                if watch.has_ended:
+                    raise asked.took_long(is_here=True) from None
+                raise asked.fails(error, _tables(connection)) from None
+
+    def since(self, query: str, column: str, of: ColumnType, value: float | str) -> str:
+        """Have DuckDB leave out rows before a value."""
+        name = _quoted(column)
+        text = f"{name} >= {{0}} or not regexp_matches({name}, '^[!-~]')"
+        condition = condition_since(name, of, value, text=text)
+        return query if condition is None else wrapped(query, condition)
+
+    def quoted(self, table: str) -> str:
+        """Return a name with its schema in quotes."""
+        return ".".join(map(_quoted, table.split(".", 1)))
+
+
+def _quoted(name: str) -> str:
+    return '"{}"'.format(name.replace('"', '""'))
+
+
+@contextmanager
+def _opened(path: Path, asked: Asked) -> Generator[duckdb.DuckDBPyConnection]:
+    try:
+        connection = duckdb.connect(
+            path, read_only=True, config={**_CONFIG, "memory_limit": f"{most_held()}B"}
+        )
+    except duckdb.Error as error:
+        if "lock" in str(error):  # who writes keeps everybody out
+            raise asked.is_out(error) from None
+        raise RequestError(
+            f"this is not a DuckDB file that can be read here: {asked.scrubbed(error)}",
+            where=f"{asked.where}.at",
+        ) from None
+    with connection:
+        connection.execute("SET TimeZone='UTC'")
+        connection.execute("SET enable_progress_bar=false")  # it would be printed
+        connection.execute("SET lock_configuration=true")
+        yield connection
+
+
+def _tables(connection: duckdb.DuckDBPyConnection) -> list[str]:
+    with suppress(duckdb.Error):
+        found = connection.execute(DuckDbFile.tables)
+        return [str(name) for (name,) in found.fetchall()]
+    return []
+
+
+def _types(relation: duckdb.DuckDBPyRelation, asked: Asked) -> dict[str, ColumnType]:
+    return {
+        name: _type(name, str(kind), asked)
+        for name, kind in zip(relation.columns, relation.types, strict=True)
+    }
+
+
+def _type(name: str, kind: str, asked: Asked) -> ColumnType:
+    if kind in _TYPES:
+        return _TYPES[kind]
+    if kind.startswith("ENUM("):
+        return TEXT
+    if kind.startswith("DECIMAL("):
+        precision, scale = kind.removeprefix("DECIMAL(").rstrip(")").split(",")
+        return decimal(int(precision), int(scale))
+    instead = (
+        "to_json({0}) as {0}" if kind.endswith("]") else _INSTEAD.get(kind, "cast({0} as varchar) as {0}")
+    )
+    raise asked.not_held(name, kind, instead.format(_quoted(name)))
+
+
+def _frames(
+    relation: duckdb.DuckDBPyRelation, types: dict[str, ColumnType], asked: Asked, watch: Watch
+) -> Iterator[pl.DataFrame]:
+    given = 0
+    for rows in relation.to_arrow_reader(_ROWS):
+        watch.hear()
+        given += rows.num_rows
+        if given > asked.limits.rows:
+            raise too_many_rows(asked.where, asked.limits.rows)
+        for name, of in types.items():
+            _refuse_endless(rows.column(name), name, of, asked)
+        frame = cast("pl.DataFrame", pl.from_arrow(rows))
+        yield frame.select(pl.nth(number).cast(of.dtype) for number, of in enumerate(types.values()))
+        watch.hear()
+
+
+def _refuse_endless(column: pa.Array, name: str, of: ColumnType, asked: Asked) -> None:
+    """Refuse infinite days and times, and those of years that a table cannot hold."""
+    if of.kind not in {"date", "datetime", "instant"}:
+        return
+    if of.kind == "date":
+        days, unit = column.cast(pa.int32()), 1
+    else:
+        unit = {"s": 86_400, "ms": 86_400_000, "us": _DAY, "ns": 1_000 * _DAY}[column.type.unit]
+        days = column.cast(pa.int64())
+    first, last = max(_FIRST * unit, 1 - _ENDLESS), min((_LAST + 1) * unit, _ENDLESS) - 1
+    if not pl.Series(values=days).is_between(first, last).all():
+        raise no_value(name, of, "an infinite or very far time", where=f"{asked.where}.sql", text="varchar")

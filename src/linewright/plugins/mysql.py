@@ -1,0 +1,307 @@
+"""Queries on MariaDB and MySQL, whose rows come as they are read."""
+
+import re
+import socket
+from collections.abc import Generator, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from functools import partial
+from itertools import pairwise
+from typing import Any
+
+import polars as pl
+import pymysql
+from pymysql.constants import FIELD_TYPE, FLAG
+from pymysql.converters import encoders
+from pymysql.cursors import SSCursor
+
+from linewright.data.read.limits import too_many_rows
+from linewright.data.read.sql.answer import (
+    CONNECT_S,
+    GRACE_S,
+    Answer,
+    Asked,
+    Portions,
+    condition_since,
+    refuse_twins,
+    to_frame,
+    wrapped,
+)
+from linewright.data.read.sql.typed import INTEGER, NUMBER, TEXT, ColumnType, decimal
+from linewright.data.read.watch import Watch
+from linewright.errors import LinewrightError, SpecError
+
+_OPTIONS = frozenset({"ssl_ca"})
+_BINARY = 63
+"""The character set of bytes."""
+_WHOLE = frozenset(
+    {
+        FIELD_TYPE.TINY,
+        FIELD_TYPE.SHORT,
+        FIELD_TYPE.LONG,
+        FIELD_TYPE.LONGLONG,
+        FIELD_TYPE.INT24,
+        FIELD_TYPE.YEAR,
+    }
+)
+_TEXTS = frozenset(
+    {
+        FIELD_TYPE.VARCHAR,
+        FIELD_TYPE.VAR_STRING,
+        FIELD_TYPE.STRING,
+        FIELD_TYPE.BLOB,
+        FIELD_TYPE.TINY_BLOB,
+        FIELD_TYPE.MEDIUM_BLOB,
+        FIELD_TYPE.LONG_BLOB,
+    }
+)
+_OTHERS = {
+    FIELD_TYPE.FLOAT: NUMBER,
+    FIELD_TYPE.DOUBLE: NUMBER,
+    FIELD_TYPE.DATE: ColumnType(kind="date"),
+    FIELD_TYPE.NEWDATE: ColumnType(kind="date"),
+    FIELD_TYPE.DATETIME: ColumnType(kind="datetime"),
+    FIELD_TYPE.TIMESTAMP: ColumnType(kind="instant"),
+    FIELD_TYPE.TIME: ColumnType(kind="time"),
+    FIELD_TYPE.JSON: TEXT,
+    FIELD_TYPE.ENUM: TEXT,
+    FIELD_TYPE.SET: TEXT,
+    FIELD_TYPE.NULL: TEXT,
+}
+_MODES = ("NO_BACKSLASH_ESCAPES", "ANSI_QUOTES")
+"""Modes that change how the quotes of a query are read."""
+_SESSION = (
+    "set session time_zone = '+00:00'",
+    "set session transaction isolation level repeatable read",
+    "start transaction with consistent snapshot, read only",
+)
+_LET_IN = frozenset({1044, 1045, 1049, 1130, 1251, 1698, 2059})
+"""Numbers of errors of user, password and database."""
+_LOST = frozenset({1040, 1053, 1152, 1158, 1159, 1160, 1161, 1184, 1203, 1205, 1213, 1226, 1927})
+"""Numbers of errors that may not come the next time."""
+_CLIENT = 2000
+"""From here on errors are the client's: it found no server, or lost it."""
+_TIMED_OUT = frozenset({1317, 1969, 3024})
+_SCANNED = re.compile(
+    r"""(?P<skipped>'(?:[^'\\]|\\.|'')*'|"(?:[^"\\]|\\.|"")*"|`[^`]*`|--(?=\s|$)[^\n]*|\#[^\n]*|/\*(?![!M]).*?\*/|\s+)"""
+    r"|(?P<word>\w+)|(?P<mark>/\*|.)",
+    re.DOTALL,
+)
+
+
+class MySql:
+    """Asks MariaDB or MySQL."""
+
+    port = 3306
+    tables = "select table_name from information_schema.tables where table_schema = database() order by 1 limit 100"
+
+    @contextmanager
+    def ask(self, asked: Asked) -> Generator[Answer]:
+        """Read one SELECT, unbuffered, in a read-only transaction that sees one state of the database."""
+        _require_select(asked)
+        connection, twin = _connected(asked)
+        rows: Any = connection.cursor(SSCursor)
+        try:
+            with (
+                twin,
+                Watch(partial(_cut, twin), asked.limits.seconds) as watch,
+                _explained(asked, connection, watch),
+            ):
+                with connection.cursor() as cursor:
+                    for statement in (_modes(cursor), *_SESSION):
+                        cursor.execute(statement)
+                rows.execute(asked.sql.strip().rstrip(";"))
+                types = _types(rows, asked)
+                yield Answer(types=types, frames=_frames(rows, types, asked, watch))
+        finally:
+            _leave(connection, rows)
+
+    def since(self, query: str, column: str, of: ColumnType, value: float | str) -> str:
+        """Have the server leave out rows before a value; all rows are read if that would lose the order of the query."""
+        if re.search(r"\border\s+by\b", query, re.IGNORECASE):
+            return query
+        name = _quoted(column)
+        escaped = value.replace("\\", "\\\\") if isinstance(value, str) else value
+        bytes_of = "cast(convert({0} using utf8mb4) as binary)"
+        text = f"{bytes_of.format(name)} >= {bytes_of} or {name} not regexp '^[!-~]'"
+        condition = condition_since(name, of, escaped, text=text)
+        return query if condition is None else wrapped(query, condition)
+
+    def quoted(self, table: str) -> str:
+        """Return a name with its database in quotes if it needs them."""
+        return ".".join(
+            part if re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", part) else _quoted(part)
+            for part in table.split(".", 1)
+        )
+
+
+def _quoted(name: str) -> str:
+    return "`{}`".format(name.replace("`", "``"))
+
+
+def _leave(connection: Any, rows: Any) -> None:
+    """Close a connection at once: all public ways read the rest of the rows before."""
+    connection._force_close()  # noqa: SLF001
+    if (result := rows._result) is not None:  # noqa: SLF001
+        result.unbuffered_active = False
+    rows.close()
+
+
+def _require_select(asked: Asked) -> None:
+    """Refuse what is not one SELECT: a read-only transaction of this server may still write files, and lock rows."""
+    words = list[str]()
+    text = asked.sql.strip().rstrip(";")
+    for found in _SCANNED.finditer(text):
+        if found["mark"] in {";", "/*"}:
+            raise asked.fails("only one statement may be sent, without executable comments")
+        if found["word"] or found["mark"]:
+            words.append(found[0].lower())
+    first = next((word for word in words if word != "("), "")
+    pairs = {*pairwise(words)}
+    if first not in {"select", "with", "values"} or "into" in words:
+        raise asked.fails("this is not one SELECT that writes nothing")
+    if pairs & {("for", "update"), ("for", "share"), ("lock", "in")}:
+        raise asked.fails("this would lock rows")
+
+
+def _modes(cursor: Any) -> str:
+    cursor.execute("select @@session.sql_mode")
+    ((said,),) = cursor.fetchall()
+    kept = [mode for mode in str(said).split(",") if mode not in _MODES]
+    return "set session sql_mode = '{}'".format(",".join(kept).replace("'", ""))
+
+
+def _cut(stream: socket.socket) -> None:
+    with suppress(OSError):
+        stream.shutdown(socket.SHUT_RDWR)
+
+
+def _stream(asked: Asked) -> socket.socket:
+    """Connect to the first address that answers."""
+    url, last = asked.url, OSError("no address")
+    for address in asked.addresses:
+        try:
+            if not address.startswith("/"):
+                return socket.create_connection((address, url.port or MySql.port), CONNECT_S)
+            stream = socket.socket(socket.AF_UNIX)
+            stream.settimeout(CONNECT_S)
+            stream.connect(address)
+        except OSError as error:
+            last = error
+        else:
+            return stream
+    raise asked.is_out(last.strerror or last)
+
+
+def _connected(asked: Asked) -> tuple[Any, socket.socket]:
+    """Return a connection, and its socket once more: by TLS the driver makes it another one, and another thread is to end it."""
+    url = asked.url
+    if wrong := sorted(url.options.keys() - _OPTIONS):
+        raise SpecError(
+            "the URL has options that are not taken",
+            where=f"{asked.where}.at",
+            found=", ".join(wrong),
+            allowed=", ".join(sorted(_OPTIONS)),
+        )
+    how: dict[str, Any] = {"conv": encoders}  # all values come as texts
+    if "ssl_ca" in url.options:
+        how |= {"ssl_ca": url.options["ssl_ca"], "ssl_verify_identity": True}
+    stream = _stream(asked)
+    twin = stream.dup()
+    try:
+        with Watch(partial(_cut, twin), CONNECT_S):
+            connection = pymysql.Connection(
+                host=url.host,
+                user=url.user,
+                password=url.password,
+                database=url.database or None,
+                charset="utf8mb4",
+                defer_connect=True,
+                read_timeout=max(CONNECT_S, asked.limits.seconds + GRACE_S),
+                **how,
+            )
+            connection.connect(stream)
+    except (pymysql.Error, OSError, ValueError, RuntimeError) as error:
+        stream.close()
+        twin.close()
+        number = error.args[0] if error.args and isinstance(error.args[0], int) else 0
+        says = error.args[-1] if number else error
+        raise (asked.not_let_in(says) if number in _LET_IN else asked.is_out(says)) from None
+    return connection, twin
+
+
+@contextmanager
+def _explained(asked: Asked, connection: Any, watch: Watch) -> Generator[None]:
+    try:
+        yield
+    except pymysql.Error as error:
+        if watch.has_ended:
+            _end_query(asked, connection.thread_id())
+        raise _error(error, asked, watch) from None
+    except UnicodeError as error:
+        raise asked.fails(error) from None
+
+
+def _error(error: pymysql.Error, asked: Asked, watch: Watch) -> LinewrightError:
+    number = error.args[0] if error.args and isinstance(error.args[0], int) else 0
+    if watch.has_ended or number in _TIMED_OUT or "timed out" in str(error):
+        return asked.took_long()
+    says = error.args[-1]
+    if not number or number >= _CLIENT or number in _LOST:
+        return asked.is_out(says)
+    return asked.fails(says, _tables(asked))
+
+
+def _end_query(asked: Asked, thread: int) -> None:
+    """Have the server end what it does for a connection that nobody listens to any more."""
+    with suppress(LinewrightError, pymysql.Error):
+        connection, twin = _connected(asked)
+        with twin, connection, connection.cursor() as cursor:
+            cursor.execute(f"kill {int(thread)}")
+
+
+def _tables(asked: Asked) -> Sequence[str]:
+    """Return the tables that there are; the connection of the query is of no use any more."""
+    with suppress(LinewrightError, pymysql.Error):
+        connection, twin = _connected(asked)
+        with twin, connection, connection.cursor() as cursor:
+            cursor.execute(MySql.tables)
+            return [str(name) for (name,) in cursor.fetchall()]
+    return []
+
+
+def _types(cursor: Any, asked: Asked) -> dict[str, ColumnType]:
+    fields = cursor._result.fields  # noqa: SLF001 -- nothing else says what is unsigned
+    refuse_twins([field.name for field in fields], asked.where)
+    return {field.name: _type(field, asked) for field in fields}
+
+
+def _type(field: Any, asked: Asked) -> ColumnType:
+    kind, is_unsigned = field.type_code, bool(field.flags & FLAG.UNSIGNED)
+    if kind in _WHOLE:
+        return ColumnType(kind="unsigned") if is_unsigned and kind == FIELD_TYPE.LONGLONG else INTEGER
+    if kind in {FIELD_TYPE.DECIMAL, FIELD_TYPE.NEWDECIMAL}:
+        # The length is that of the text: with a sign and a point.
+        return decimal(field.length - (not is_unsigned) - (field.scale > 0), field.scale)
+    if kind in _OTHERS:
+        return _OTHERS[kind]
+    if kind in _TEXTS and field.charsetnr != _BINARY:
+        return TEXT
+    name = _quoted(field.name)
+    if kind == FIELD_TYPE.BIT:
+        raise asked.not_held(field.name, "bit", f"{name} + 0 as {name}")
+    if kind == FIELD_TYPE.GEOMETRY:
+        raise asked.not_held(field.name, "geometry", f"st_astext({name}) as {name}")
+    raise asked.not_held(field.name, "bytes", f"hex({name}) as {name}")
+
+
+def _frames(cursor: Any, types: dict[str, ColumnType], asked: Asked, watch: Watch) -> Iterator[pl.DataFrame]:
+    portions, given = Portions(), 0
+    while rows := cursor.fetchmany(portions.rows):
+        watch.hear()
+        given += len(rows)
+        if given > asked.limits.rows:
+            raise too_many_rows(asked.where, asked.limits.rows)
+        frame = to_frame(rows, types, where=f"{asked.where}.sql", text="char")
+        portions.hear(frame)
+        yield frame
+        watch.hear()

@@ -1,0 +1,260 @@
+"""Queries on PostgreSQL, through a cursor of the server."""
+
+import os
+import re
+import socket
+from collections.abc import Generator, Iterator
+from contextlib import contextmanager, suppress
+from typing import Any
+
+import polars as pl
+import psycopg
+from psycopg.adapt import AdaptersMap
+from psycopg.types.numeric import IntDumper
+from psycopg.types.string import TextLoader
+
+from linewright.data.read.limits import too_many_rows
+from linewright.data.read.sql.answer import (
+    CONNECT_S,
+    GRACE_S,
+    Answer,
+    Asked,
+    Portions,
+    condition_since,
+    refuse_twins,
+    to_frame,
+    wrapped,
+)
+from linewright.data.read.sql.typed import INTEGER, NUMBER, TEXT, ColumnType, decimal
+from linewright.data.read.watch import Watch
+from linewright.errors import LinewrightError, SpecError
+
+_CURSOR = "linewright_rows"
+_OPTIONS = frozenset({"sslmode", "sslrootcert", "sslcert", "sslkey"})
+"""Options that a URL may have; others, such as `hostaddr`, would reach another server."""
+_NUMERIC = 1700
+_VARHDRSZ = 4
+"""What PostgreSQL adds to precision and scale of a numeric."""
+_TYPES = {
+    **dict.fromkeys((20, 21, 23, 26), INTEGER),
+    **dict.fromkeys((700, 701), NUMBER),
+    # bool, date, timestamp, timestamptz, time
+    16: ColumnType(kind="boolean"),
+    1082: ColumnType(kind="date"),
+    1114: ColumnType(kind="datetime"),
+    1184: ColumnType(kind="instant"),
+    1083: ColumnType(kind="time"),
+    # "char", name, text, json, xml, cidr, macaddr8, unknown, macaddr, inet, char, varchar, bit, varbit, uuid, jsonb
+    **dict.fromkeys(
+        (18, 19, 25, 114, 142, 650, 774, 705, 829, 869, 1042, 1043, 1560, 1562, 2950, 3802), TEXT
+    ),
+}
+"""Types that a table can hold, by the number that PostgreSQL gives them."""
+_TEXTS = frozenset({"citext", "ltree"})
+"""Types of extensions that are texts."""
+_INSTEAD = {
+    "money": "cast({0} as numeric) as {0}",
+    "interval": "extract(epoch from {0}) as {0}",
+    "bytea": "encode({0}, 'hex') as {0}",
+    "array": "to_json({0}) as {0}",
+    "range": "lower({0}) as {1}_from, upper({0}) as {1}_to",
+}
+_TRANSIENT = ("08", "40", "53", "55", "57", "58", "72", "XX")
+"""First letters of SQLSTATE of what may be otherwise the next time: connection, conflict, resources, locks, operator, system."""
+_NOT_NOW = (
+    "starting up",
+    "shutting down",
+    "recovery",
+    "too many",
+    "remaining connection slots",
+    "not yet accepting",
+)
+_SESSION = (
+    "begin isolation level repeatable read, read only",
+    "set local timezone = 'UTC'",
+    "set local datestyle = 'ISO, YMD'",
+    "set local extra_float_digits = 1",
+    # The same rows come in the same order.
+    "set local synchronize_seqscans = off",
+    "set local max_parallel_workers_per_gather = 0",
+)
+_TABLES = """
+    select case when table_schema = any(current_schemas(false)) then table_name else table_schema || '.' || table_name end
+    from information_schema.tables where table_schema not in ('pg_catalog', 'information_schema') order by 1 limit 100
+"""
+_KINDS = """
+    select t.oid::int8, t.typname, t.typtype, t.typcategory
+    from pg_catalog.pg_type t where t.oid::int8 = any(string_to_array('{}', ',')::int8[])
+"""
+
+
+class PostgreSql:
+    """Asks PostgreSQL."""
+
+    port = 5432
+    tables = _TABLES
+
+    @contextmanager
+    def ask(self, asked: Asked) -> Generator[Answer]:
+        """Open a cursor in a read-only transaction that sees one state of the database."""
+        connection = _connected(asked)
+        try:
+            with (
+                Watch(_cut(connection), asked.limits.seconds + GRACE_S) as watch,
+                _explained(asked, connection, watch),
+            ):
+                millis = max(1, round(asked.limits.seconds * 1000))
+                for statement in (*_SESSION, f"set local statement_timeout = {millis}"):
+                    connection.execute(statement.encode())
+                with psycopg.ServerCursor(connection, _CURSOR) as cursor:
+                    # The protocol takes one statement, and a cursor is of a SELECT that writes nothing.
+                    cursor.execute(asked.sql.strip().rstrip(";").encode())
+                    types = _types(connection, cursor, asked)
+                    yield Answer(types=types, frames=_frames(cursor, types, asked, watch))
+        finally:
+            connection.close()
+
+    def since(self, query: str, column: str, of: ColumnType, value: float | str) -> str:
+        """Have the server leave out rows before a value."""
+        name = _quoted(column)
+        # Blanks before a text are removed later, so that it may come to stand behind the cursor.
+        text = f"cast({name} as text) collate \"C\" >= {{0}} or cast({name} as text) !~ '^[!-~]'"
+        condition = condition_since(name, of, value, text=text)
+        return query if condition is None else wrapped(query, condition)
+
+    def quoted(self, table: str) -> str:
+        """Return a name with its schema in quotes if it needs them."""
+        return ".".join(
+            part if re.fullmatch(r"[a-z_][a-z0-9_]*", part) else _quoted(part) for part in table.split(".", 1)
+        )
+
+
+def _quoted(name: str) -> str:
+    return '"{}"'.format(name.replace('"', '""'))
+
+
+def _connected(asked: Asked) -> psycopg.Connection[Any]:
+    url = asked.url
+    if wrong := sorted(url.options.keys() - _OPTIONS):
+        raise SpecError(
+            "the URL has options that are not taken",
+            where=f"{asked.where}.at",
+            found=", ".join(wrong),
+            allowed=", ".join(sorted(_OPTIONS)),
+        )
+    adapters = AdaptersMap()
+    adapters.register_loader(0, TextLoader)
+    adapters.register_dumper(int, IntDumper)  # for how many rows a cursor fetches
+    said: dict[str, Any] = {**url.options}
+    if not url.host.startswith("/"):
+        said["hostaddr"] = ",".join(asked.addresses)
+    try:
+        return psycopg.connect(
+            host=",".join([url.host] * len(asked.addresses)),
+            port=url.port or PostgreSql.port,
+            dbname=url.database,
+            user=url.user or None,
+            password=url.password or None,
+            connect_timeout=CONNECT_S,
+            application_name="linewright",
+            client_encoding="UTF8",
+            autocommit=True,
+            context=adapters,
+            **said,
+        )
+    except (psycopg.Error, UnicodeError, OSError) as error:
+        says = str(error)
+        is_refused = "FATAL" in says and not any(part in says for part in _NOT_NOW)
+        # From none: the error of the driver names what it was called with.
+        raise (asked.not_let_in(error) if is_refused or "password" in says else asked.is_out(error)) from None
+
+
+def _cut(connection: psycopg.Connection[Any]) -> Any:
+    """Return what ends a connection from another thread."""
+
+    def cut() -> None:
+        with suppress(OSError, psycopg.Error), socket.socket(fileno=os.dup(connection.fileno())) as one:
+            one.shutdown(socket.SHUT_RDWR)
+
+    return cut
+
+
+@contextmanager
+def _explained(asked: Asked, connection: psycopg.Connection[Any], watch: Watch) -> Generator[None]:
+    """Say what a failed query means for who reads."""
+    try:
+        yield
+    except psycopg.Error as error:
+        raise _error(error, asked, connection, watch) from None
+    except UnicodeError as error:
+        raise asked.fails(error) from None
+
+
+def _error(
+    error: psycopg.Error, asked: Asked, connection: psycopg.Connection[Any], watch: Watch
+) -> LinewrightError:
+    state = error.sqlstate or ""
+    if watch.has_ended or state == "57014":
+        return asked.took_long()
+    if state.startswith(_TRANSIENT) or not state or connection.broken:
+        return asked.is_out(error)
+    tables: list[str] = []
+    with suppress(psycopg.Error):
+        connection.execute(b"rollback")
+        tables = [str(name) for (name,) in connection.execute(_TABLES.encode())]
+    return asked.fails(error.diag.message_primary or error, tables)
+
+
+def _types(
+    connection: psycopg.Connection[Any], cursor: psycopg.ServerCursor[Any], asked: Asked
+) -> dict[str, ColumnType]:
+    columns = cursor.description or []
+    refuse_twins([column.name for column in columns], asked.where)
+    others = {column.type_code for column in columns} - _TYPES.keys() - {_NUMERIC}
+    kinds: dict[int, tuple[str, str, str]] = {}
+    if others:
+        said = connection.execute(_KINDS.format(",".join(map(str, others))).encode())
+        kinds = {int(oid): (name, kind, category) for oid, name, kind, category in said}
+    found: dict[str, ColumnType] = {}
+    for number, column in enumerate(columns):
+        if column.type_code == _NUMERIC:
+            found[column.name] = _numeric(cursor.pgresult.fmod(number) if cursor.pgresult else -1)
+        else:
+            found[column.name] = _TYPES.get(column.type_code) or _other(
+                column.name, kinds.get(column.type_code), asked
+            )
+    return found
+
+
+def _numeric(modifier: int) -> ColumnType:
+    """Return the type of numeric(precision, scale) by what the server says of it: -1 if it says nothing, as of sums."""
+    if modifier < _VARHDRSZ:
+        return NUMBER
+    precision, scale = (modifier - _VARHDRSZ) >> 16, (modifier - _VARHDRSZ) & 0x7FF
+    return decimal(precision, scale - 0x800 if scale & 0x400 else scale)
+
+
+def _other(column: str, kind: tuple[str, str, str] | None, asked: Asked) -> ColumnType:
+    name, form, category = kind or ("of an unknown type", "", "")
+    if form == "e" or name in _TEXTS:
+        return TEXT
+    key = "array" if category == "A" else "range" if form in {"r", "m"} else name
+    instead = _INSTEAD.get(key, "cast({0} as text) as {0}").format(
+        _quoted(column), re.sub(r"\W", "_", column)
+    )
+    raise asked.not_held(column, name, instead)
+
+
+def _frames(
+    cursor: psycopg.ServerCursor[Any], types: dict[str, ColumnType], asked: Asked, watch: Watch
+) -> Iterator[pl.DataFrame]:
+    portions, given = Portions(), 0
+    while rows := cursor.fetchmany(portions.rows):
+        watch.hear()
+        given += len(rows)
+        if given > asked.limits.rows:
+            raise too_many_rows(asked.where, asked.limits.rows)
+        frame = to_frame(rows, types, where=f"{asked.where}.sql", text="text")
+        portions.hear(frame)
+        yield frame
+        watch.hear()

@@ -1,0 +1,421 @@
+"""Databases that are not there, are slow, break off or say no; hosts that may not be asked; passwords that nobody repeats."""
+
+import select
+import socket
+import threading
+from pathlib import Path
+from time import monotonic
+
+import duckdb
+import psycopg
+import pytest
+from databases import Server, allow, at_mariadb, at_postgres
+from ports import free_port
+
+from linewright.data.ingest import check_sources
+from linewright.data.read.reader import column_names, fingerprint
+from linewright.data.read.source import open_source
+from linewright.data.read.sql import sql_reader
+from linewright.data.spec import DataSpec, LabelSpec, QueryLimits, SqlSource, TableSpec
+from linewright.errors import LinewrightError, RequestError, SpecError, Transient
+from linewright.line.file.factory_file import parse_factory_file
+from linewright.store.secret import shown_place
+from linewright.text.database_url import read_database_url
+
+
+@pytest.fixture(params=["postgres", "mariadb"])
+def server(request: pytest.FixtureRequest, processes: None) -> Server:
+    del processes
+    return request.getfixturevalue(request.param)
+
+
+@pytest.fixture
+def database(server: Server, monkeypatch: pytest.MonkeyPatch) -> Server:
+    """Fill a table of 20,000 rows."""
+    numbers = (
+        "select seq from seq_1_to_20000" if server.scheme == "mysql" else "select generate_series(1, 20000)"
+    )
+    at = at_mariadb if server.scheme == "mysql" else at_postgres
+    with at(server, monkeypatch) as connection:
+        connection.execute("create table customers (id int, name varchar(20))")
+        connection.execute(f"insert into customers select q.*, 'somebody' from ({numbers}) as q")  # noqa: S608
+    return server
+
+
+def source(sql: str = "select * from customers", *, seconds: float = 20, rows: int = 10**6) -> SqlSource:
+    return SqlSource(sql=sql, at="env:TEST_DB", limits=QueryLimits(rows=rows, seconds=seconds))
+
+
+def refused(spec: SqlSource, root: Path, kind: type[LinewrightError]) -> LinewrightError:
+    allow(root)
+    with pytest.raises(kind) as found:
+        open_source("claims", spec, root)
+    assert kind is type(found.value)
+    return found.value
+
+
+class Between(threading.Thread):
+    """Stands between a client and a server: after so many bytes of answers nothing comes any more, or the connection breaks off."""
+
+    def __init__(self, server: Server, *, most: int, drops: bool) -> None:
+        super().__init__()
+        self._server, self._most, self._drops = server, most, drops
+        self._listening = socket.create_server(("127.0.0.1", 0))
+        self.port: int = self._listening.getsockname()[1]
+        self._other: dict[socket.socket, socket.socket] = {}
+        self._left: dict[socket.socket, int] = {}
+        self._is_ended = threading.Event()
+
+    def run(self) -> None:
+        while not self._is_ended.is_set():
+            for one in select.select([self._listening, *self._other], [], [], 0.05)[0]:
+                if one is self._listening:
+                    client, behind = (
+                        one.accept()[0],
+                        socket.create_connection(("127.0.0.1", self._server.port)),
+                    )
+                    self._other |= {client: behind, behind: client}
+                    self._left[behind] = self._most
+                elif one in self._other:
+                    self._pass_on(one)
+        for one in (self._listening, *self._other, *self._left):
+            one.close()
+
+    def _pass_on(self, one: socket.socket) -> None:
+        other = self._other[one]
+        try:
+            data = one.recv(4096)
+            if one in self._left:
+                self._left[one] -= len(data)
+            if data and self._left.get(one, 0) >= 0:
+                other.sendall(data)
+                return
+        except OSError:
+            data = b""
+        if data and not self._drops:
+            del self._other[one]  # it is not listened to any more
+            return
+        for each in (one, other):
+            self._other.pop(each, None)
+            each.close()
+
+    def __enter__(self) -> int:
+        self.start()
+        return self.port
+
+    def __exit__(self, *_: object) -> None:
+        self._is_ended.set()
+        self.join()
+
+
+def test_a_server_that_is_not_there_is_named_and_may_be_back_later(database, tmp_path, monkeypatch):
+    monkeypatch.setenv("TEST_DB", database.url("shop").replace(f":{database.port}/", f":{free_port()}/"))
+
+    error = refused(source(), tmp_path, Transient)
+
+    assert 6 == error.exit_code
+    assert "source 'claims'" in error.what
+    assert "sources.claims.at" == error.where
+    with pytest.raises(Transient, match="source 'claims'"):
+        fingerprint(source(), tmp_path, "sources.claims")
+
+
+@pytest.mark.parametrize("most", [0, 60, 5_000, 100_000])
+def test_an_answer_that_breaks_off_gives_no_half_of_the_rows(database, tmp_path, monkeypatch, most):
+    """At the greeting, at the password, at the first rows, in the midst of them."""
+    with Between(database, most=most, drops=True) as port:
+        monkeypatch.setenv("TEST_DB", database.url("shop").replace(f":{database.port}/", f":{port}/"))
+        error = refused(source(), tmp_path, Transient)
+
+    assert "source 'claims'" in error.what
+    assert "nothing of this source was kept" in error.hint
+
+
+@pytest.mark.parametrize("most", [5_000, 100_000])
+def test_a_server_that_falls_silent_is_left_in_time(database, tmp_path, monkeypatch, most):
+    with Between(database, most=most, drops=False) as port:
+        monkeypatch.setenv("TEST_DB", database.url("shop").replace(f":{database.port}/", f":{port}/"))
+        began = monotonic()
+        error = refused(source(seconds=1), tmp_path, Transient)
+
+    assert monotonic() - began < 10
+    assert "sources.claims.limits.seconds" in error.hint
+
+
+def test_a_query_that_takes_too_long_is_ended_at_the_server_too(database, tmp_path):
+    is_mysql = database.scheme == "mysql"
+    slow = "select sleep(20) as x" if is_mysql else "select 1 as x from pg_sleep(20)"
+    began = monotonic()
+
+    error = refused(source(slow, seconds=0.5), tmp_path, Transient)
+
+    assert monotonic() - began < 10
+    assert "gave no row for 0.5 s" in error.what
+    running = (
+        "select info from information_schema.processlist where info like 'select sleep%' and command = 'Query'"
+        if is_mysql
+        else "select query from pg_stat_activity where query like '%pg_sleep(20)' and state = 'active'"
+    )
+    (left,) = open_source("s", source(running), tmp_path).batches()
+    assert 0 == left.frame.height
+
+
+def test_what_will_fail_again_is_said_with_what_to_change(database, tmp_path, monkeypatch):
+    """Exit 2, the place in the line file, and the tables that there are."""
+    error = refused(source("select * from custmers"), tmp_path, SpecError)
+
+    assert 2 == error.exit_code
+    assert "sources.claims.sql" == error.where
+    assert "the database has customers" in error.hint
+    assert "more than 1,000 rows" in str(refused(source(rows=1000), tmp_path, RequestError))
+    assert "limits.rows" in refused(source(rows=1000), tmp_path, RequestError).hint
+    assert "name them with AS" in refused(source("select id, id from customers"), tmp_path, SpecError).hint
+    for changed in ({"password": "wrong"}, {"database": "nowhere"}):
+        said = {"database": "shop", **changed}
+        monkeypatch.setenv("TEST_DB", database.url(said["database"], password=said.get("password")))
+        error = refused(source(), tmp_path, RequestError)
+
+        assert "lets nobody in" in error.what
+        assert f"localhost:{database.port}/{said['database']}" == error.found
+
+
+WRITING = (
+    "insert into customers values (1, 'x')",
+    "delete from customers",
+    "select 1; delete from customers",
+    "select 1 as x; commit; drop table customers",
+    "drop table customers",
+    "select * into other from customers",
+    "set @x = 1",
+)
+WRITING_MARIADB = (
+    "select * from customers into outfile '/tmp/linewright-test'",
+    "select 1 into @x",
+    "select * from customers for update",
+    "select * from customers lock in share mode",
+    "select 1 /*! into outfile '/tmp/linewright-test' */",
+)
+WRITING_POSTGRES = (
+    "with gone as (delete from customers returning *) select * from gone",
+    "select set_config('transaction_read_only', 'off', false)",
+    "copy customers to stdout",
+    "select nextval('counted')",
+)
+
+
+def test_only_one_select_is_carried_out_and_nothing_is_written(database, tmp_path):
+    is_mysql = database.scheme == "mysql"
+    for query in (*WRITING, *(WRITING_MARIADB if is_mysql else WRITING_POSTGRES)):
+        refused(source(query), tmp_path, SpecError)
+
+    many = open_source("s", source("select count(*) as n from customers;  "), tmp_path)
+
+    assert [20_000] == [n for batch in many.batches() for n in batch.frame["n"]]
+    quoted = "select ';into' as a -- ; into\n, \"it's\" as b" if is_mysql else "select ';into' as a -- ; into"
+    open_source("s", source(quoted), tmp_path)
+    if is_mysql:
+        escaped = open_source("s", source("select 'a\\'; delete from customers -- ' as a"), tmp_path)
+
+        assert ["a'; delete from customers --"] == [
+            a for batch in escaped.batches() for a in batch.frame["a"]
+        ]
+    else:
+        # What PostgreSQL lets a read-only transaction do is never committed.
+        open_source("s", source("select lo_create(1) as x"), tmp_path)
+        found = open_source("s", source("select count(*) as n from pg_largeobject_metadata"), tmp_path)
+
+        assert [0] == [n for batch in found.batches() for n in batch.frame["n"]]
+
+
+def test_the_rows_are_of_one_moment(postgres, tmp_path, monkeypatch):
+    """A writer who commits while rows are fetched changes none of them."""
+    with at_postgres(postgres, monkeypatch) as connection:
+        connection.execute("create table t (id int, version int)")
+        connection.execute("insert into t select n, 0 from generate_series(1, 200000) n")
+        ended = threading.Event()
+
+        def write() -> None:
+            with psycopg.connect(postgres.url("shop"), autocommit=True) as other:
+                while not ended.is_set():
+                    other.execute("update t set version = version + 1 where id % 100 = 0")
+
+        writer = threading.Thread(target=write)
+        writer.start()
+        try:
+            allow(tmp_path)
+            spec = source("select id % 100 = 0 as is_written, version from t")
+            for _ in range(2):
+                read = [batch.frame for batch in open_source("s", spec, tmp_path).batches()]
+                versions = {row for frame in read for row in frame.unique().rows()}
+
+                assert 2 == len(versions), versions
+        finally:
+            ended.set()
+            writer.join()
+
+
+HOSTS = (
+    ("db.example.com", (), "db.example.com"),
+    ("127.0.0.1", ("localhost",), "127.0.0.1"),
+    ("[::1]", ("127.0.0.1",), "::1"),
+    ("169.254.169.254", ("db.example.com",), "169.254.169.254"),
+    ("2130706433", ("db.example.com",), "2130706433"),
+)
+
+
+def test_only_hosts_that_factory_yaml_names_are_asked(tmp_path, monkeypatch):
+    """A line file of somebody else's must not ask what listens on this machine or beside it."""
+    for host, allowed, found in HOSTS:
+        (tmp_path / "factory.yaml").write_text(f"format: 1\nhosts: [{', '.join(allowed)}]\n")
+        monkeypatch.setenv("TEST_DB", f"postgresql://u:p@{host}/d")
+        with pytest.raises(SpecError) as error:
+            open_source("s", source(), tmp_path)
+
+        assert found == error.value.found
+        assert f"hosts: [{', '.join((*allowed, found))}]" in error.value.hint
+    for folder in (
+        "postgresql:///d?host=/run/a",
+        "postgresql://u:p@/d?hostaddr=127.0.0.1&host=/run/a",
+        "postgresql:///d",
+    ):
+        monkeypatch.setenv("TEST_DB", folder)
+        with pytest.raises(SpecError, match="may not be read from"):
+            open_source("s", source(), tmp_path)
+
+
+def test_a_name_that_comes_to_mean_this_machine_is_refused(tmp_path, monkeypatch):
+    """Who owns a name decides what it stands for, at each look."""
+    addresses = {
+        "inside.example.com": "127.0.0.1",
+        "link.example.com": "169.254.1.1",
+        "six.example.com": "::ffff:127.0.0.1",
+    }
+
+    def found(host: str, port: int, **_: object) -> list[tuple[object, ...]]:
+        return [(None, None, None, "", (addresses[host], port))]
+
+    monkeypatch.setattr(socket, "getaddrinfo", found)
+    for name, address in addresses.items():
+        (tmp_path / "factory.yaml").write_text(f"format: 1\nhosts: [{name}]\n")
+        monkeypatch.setenv("TEST_DB", f"postgresql://u:p@{name}/d")
+        with pytest.raises(SpecError, match="this machine or its link") as error:
+            open_source("s", source(), tmp_path)
+
+        assert address == error.value.found
+
+
+def test_options_of_a_url_reach_no_other_server(postgres, tmp_path, monkeypatch):
+    for option in ("hostaddr=10.0.0.1", "service=x", "options=-cx=y", "passfile=/etc/passwd", "host=/run/a"):
+        monkeypatch.setenv("TEST_DB", f"{postgres.url('postgres')}?{option}")
+
+        assert "options that are not taken" in refused(source(), tmp_path, SpecError).what
+
+
+SECRETS = (
+    "postgresql://zoe7:Pa55-w0rd@db.example.com:5432/shop",
+    "postgresql://zoe7:Pa55/w0rd@db.example.com/shop",
+    "postgresql://zoe7:Pa55#w0rd@db.example.com/shop",
+    "postgresql://zoe7:Pa55?w0rd@db.example.com/shop",
+    "postgresql://zoe7:Pa55@w0rd@db.example.com/shop",
+    "postgresql://Pa55:w0rd@db.example.com:99999/shop",
+    "Pa55-w0rd",
+    "ftp://zoe7:Pa55-w0rd@db.example.com",
+    "postgresql://db.example.com/shop?password=Pa55-w0rd",
+)
+
+
+@pytest.mark.parametrize("url", SECRETS)
+def test_nothing_of_a_url_is_shown_but_its_place(tmp_path, monkeypatch, url):
+    """Whatever is wrong with it: a part that is not understood may be the password."""
+    monkeypatch.setenv("TEST_DB", url)
+    error = refused(source(), tmp_path, SpecError)
+    shown = f"{error} {error.to_json()} {shown_place('env:TEST_DB')} {source().describe()}"
+
+    assert "Pa55" not in shown
+    assert "w0rd" not in shown
+    assert "zoe7" not in shown
+
+
+def test_hosts_are_names_and_addresses():
+    assert ("db.example.com", "::1", "/run/postgresql") == parse_factory_file(
+        "format: 1\nhosts: [db.example.com, '::1', /run/postgresql]\n", name="f"
+    ).hosts
+    with pytest.raises(SpecError, match="name or address of a host"):
+        parse_factory_file("format: 1\nhosts: ['postgresql://db.example.com']\n", name="f")
+
+
+def test_a_driver_that_is_missing_is_named(tmp_path, monkeypatch):
+    import sys
+
+    monkeypatch.setitem(sys.modules, "pymysql", None)
+    monkeypatch.delitem(sys.modules, "linewright.plugins.mysql", raising=False)
+    monkeypatch.setenv("TEST_DB", "mysql://u:p@localhost/d")
+
+    assert "pip install 'linewright[mysql]'" in refused(source(), tmp_path, RequestError).hint
+
+
+@pytest.mark.usefixtures("database")
+def test_columns_are_known_without_rows(tmp_path):
+    allow(tmp_path)
+
+    assert ("id", "name") == column_names("s", source(), tmp_path)
+
+
+def test_parts_of_a_url_are_decoded():
+    url = read_database_url("mariadb://a%40b:c%2Fd@[::1]:3307/my%20shop?ssl_ca=/a/b.pem")
+
+    assert ("mysql", "a@b", "c/d", "::1", 3307, "my shop", {"ssl_ca": "/a/b.pem"}) == (
+        url.scheme,
+        url.user,
+        url.password,
+        url.host,
+        url.port,
+        url.database,
+        url.options,
+    )
+
+
+@pytest.mark.usefixtures("database")
+def test_each_address_of_a_name_is_tried(tmp_path, monkeypatch):
+    """`localhost` often is ::1 first, and servers often listen on 127.0.0.1 alone."""
+    monkeypatch.setattr(sql_reader, "addresses_of", lambda *_, **__: ("::1", "127.0.0.1"))
+
+    assert ("id", "name") == column_names("s", source(), tmp_path)
+
+
+def test_a_url_may_be_in_a_file(database, tmp_path):
+    """Relative paths start from the factory's folder."""
+    (tmp_path / "db.url").write_text(database.url("shop") + "\n")
+    allow(tmp_path)
+    spec = SqlSource(sql="select * from customers", at="file:db.url")
+
+    assert ("id", "name") == column_names("s", spec, tmp_path)
+    assert "a query on file:db.url" == spec.describe()
+    assert f"a query on localhost:{database.port}/shop" == source().describe()
+
+
+@pytest.mark.usefixtures("database")
+def test_tables_of_different_databases_are_joined(tmp_path, monkeypatch):
+    """Each comes in its own types, so that an exact number stays one."""
+    allow(tmp_path)
+    with duckdb.connect(tmp_path / "a.duckdb") as other:
+        other.execute(
+            "create table paid as select i as id, (i / 4)::decimal(10, 2) as amount from range(1, 101) as q(i)"
+        )
+    monkeypatch.setenv("OTHER_DB", "duckdb:///a.duckdb")
+    sources = {
+        "customers": source(),
+        "paid": SqlSource(sql="select * from paid order by id", at="env:OTHER_DB"),
+    }
+    table = TableSpec(
+        sql="select id, name, amount, amount > 20 as y from customers join paid using (id) order by id"
+    )
+    data = DataSpec(sources=sources, table=table, label=LabelSpec(column="y"))
+
+    checked = check_sources([open_source(name, one, tmp_path) for name, one in sources.items()], data)
+
+    assert 100 == checked.frame.height
+    assert {"id": "integer", "name": "category", "amount": "number", "y": "boolean"} == {
+        one.name: one.type for one in checked.columns
+    }
+    assert 0.25 * 5050 == checked.frame["amount"].sum()
