@@ -46,7 +46,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "--lives",
         type=int,
         default=1,
-        help="worlds of tests/worlds/test_lives.py with an attack, and without",
+        help="worlds of tests/worlds/test_lives.py with an attack, and without; seeds of tests/line/test_rings.py, at least two",
     )
     parser.addoption(
         "--most-examples", type=int, help="examples of a law, at most (default: what each law says)"

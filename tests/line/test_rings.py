@@ -47,6 +47,12 @@ def plants(tmp_path: Path, served: Path) -> Iterator[Plants]:
         yield one
 
 
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Draw the rows by two seeds; `--lives 20` takes twenty, as `benchmarks/machines.py` does."""
+    if "seed" in metafunc.fixturenames:
+        metafunc.parametrize("seed", range(1, max(2, metafunc.config.getoption("--lives")) + 1))
+
+
 def renew(plants: Plants, *, seed: int = 0) -> None:
     """Let the template ask for other models, of a world that has turned, and run all sites."""
     write_history(plants.factory.root, 1800, turned=True, seed=seed)
@@ -79,7 +85,6 @@ def test_a_worse_release_is_halted_in_the_first_ring_and_no_other_site_sees_it(p
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("seed", range(1, 21))
 def test_over_seeds_a_worse_release_never_leaves_the_first_ring(tmp_path: Path, seed: int):
     """What a plant is promised holds whatever the rows are."""
     with plants_in(make_plants(tmp_path / "factory", seed=seed)) as plants:
