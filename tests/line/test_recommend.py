@@ -403,6 +403,23 @@ def test_new_proposes_nothing_of_a_table_that_has_no_events(tmp_path: Path):
     assert not [one for one in made.findings if one.check == "events"]
 
 
+def test_new_names_a_column_of_which_lists_may_have_so_many(tmp_path: Path):
+    """Each film has one studio, and several moods; who knows no word for it would not find `at_most`."""
+    table = pl.read_csv(rated(tmp_path)).with_columns(
+        studio=pl.format("s{}", pl.col("movie_id") % 5), mood=pl.format("m{}", pl.int_range(pl.len()) % 3)
+    )
+    table.write_csv(tmp_path / "rated.csv")
+    made = new_line(tmp_path, "films", tmp_path / "rated.csv", GivenRoles(label="movie_id"), task="recommend")
+    path = Path(made.path)
+    path.write_text(path.read_text().replace("# at_most: {studio: 3}", "at_most: {studio: 1}"))
+    with Factory.create(tmp_path, now=Clock(datetime(1999, 1, 1, tzinfo=UTC))) as factory:
+        model = load(execute_inline(factory, "films").digest, factory.artifacts.get)
+    items = Scorer(model).score([{"history": ["1"]}])[0]["prediction"]
+
+    assert len(items) == len({int(one) % 5 for one in items}) > 1
+    assert "mood" not in path.read_text()
+
+
 def test_new_makes_an_evening_one_moment_and_names_the_rating(tmp_path: Path):
     """Each of very many moments would be a row, and a run takes minutes in place of seconds."""
     made = new_line(tmp_path, "films", rated(tmp_path), GivenRoles(label="movie_id"), task="recommend")

@@ -26,6 +26,12 @@ _USERS = (
     "session",
     "patient",
     "subscriber",
+    "listener",
+    "reader",
+    "viewer",
+    "player",
+    "shopper",
+    "guest",
 )
 _ITEMS = (
     "item",
@@ -77,6 +83,8 @@ class _Events:
     """A column of amounts, some of them below 1: what was given back."""
     liked: Seen | None
     """A column that says how much users liked what they took; it is not used."""
+    categories: tuple[str, ...]
+    """Columns that have one value for each item, and few values."""
 
     @property
     def is_unix(self) -> bool:
@@ -158,7 +166,19 @@ def _events(seen: Mapping[str, Seen], given: GivenRoles) -> _Events:
         time_because="you named it" if given.time else roles.time_because,
         amount=amount,
         liked=next((one for one in others.values() if _says_liked(one)), None),
+        categories=tuple(
+            one.name
+            for one in others.values()
+            if one.name not in {user.name, time} and _is_category(one, item)
+        ),
     )
+
+
+def _is_category(column: Seen, item: Seen) -> bool:
+    if column.type != "category" or column.missing or not 1 < column.distinct <= item.distinct / 2:
+        return False
+    pairs = pl.DataFrame({"item": item.values, "of": column.values}).drop_nulls().unique()
+    return pairs.height == item.distinct
 
 
 def _says_liked(column: Seen) -> bool:
@@ -258,7 +278,8 @@ def _table(events: _Events, source: str) -> Iterator[str]:
     if wanted or events.is_unix:
         time = _in_sql(events.time.name)
         made = f"make_timestamp({time} * 1000000) as {time}" if events.is_unix else time
-        names = ", ".join([_in_sql(events.user.name), _in_sql(events.item.name), made])
+        others = map(_in_sql, (events.user.name, events.item.name, *events.categories))
+        names = ", ".join([*others, made])
         where = ["where", " and ".join(wanted)] if wanted else []
         sql = " ".join(["select", names, "from", source, *where])
         yield f"  sql: {quoted_sentence(sql)}  # {'; '.join(reasons)}"
@@ -282,6 +303,8 @@ def _rest(events: _Events) -> Iterator[str]:
         if one is events.time and one.format:
             words.append(f"format: {quoted_sentence(one.format)}")
         yield f"    {quoted(one.name)}: {{{', '.join(words)}}}"
+    for name in events.categories:
+        yield f"    {quoted(name)}: {{type: category}}  # each item has one"
     yield "on_new_column: ignore  # other columns say nothing of who took what"
     yield "train:"
     yield "  task: recommend  # popularity, item-kNN and EASE are compared on the latest training rows, all items ranked"
@@ -295,7 +318,8 @@ def _rest(events: _Events) -> Iterator[str]:
     yield "  items: 10  # an answer lists so many"
     if (every := _every(frame)) is not None:
         yield f"  every: {every[0]}  # {every[1]}"
-    yield "  # at_most: {CATEGORY: 3}  # at most so many of one category, by a column of the events"
+    category = next(map(quoted, events.categories), "CATEGORY")
+    yield f"  # at_most: {{{category}: 3}}  # at most so many of one category, by a column of the events"
     yield "gates:"
     yield "  - {beats: champion, confidence: 0.95}  # better than what serves, user by user; at first, than popular items"
     yield "# watch: {every: 1d}  # under `up`, histories and lists are compared with those of the test part, and lists with what was taken"
