@@ -70,3 +70,17 @@ def test_a_logged_list_is_shown_and_computed_again_with_its_reasons(get, shown):
 @pytest.mark.parametrize("path", ["", "/predictions", "/versions/1"])
 def test_the_other_pages_of_the_line_are_there(get, path):
     assert 200 == get(f"/lines/shop{path}").status
+
+
+def test_a_list_of_a_line_that_explores_nothing_is_shown_too(tmp_path: Path):
+    """Its answers do not say that they were not drawn."""
+    factory, clock = shop.make_shop(tmp_path / "factory")
+    with factory:
+        execute_inline(factory, shop.LINE)
+        with endpoint(factory) as url, Client(url) as client:
+            clock.at += timedelta(minutes=1)
+            (answer,) = client.predict(shop.LINE, [{"customer": "c001", "history": ["k1-1"]}]).predictions
+    page = pages_of(factory.root)(f"/predictions/{answer.id}")
+
+    assert 200 == page.status
+    assert answer.prediction[0] in page.text
