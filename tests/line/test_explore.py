@@ -260,6 +260,23 @@ def test_what_is_out_of_stock_is_no_merit_of_the_champion(tmp_path: Path):
     assert ran.promoted, ran.because
 
 
+def test_a_rule_that_limits_lists_holds_for_the_champion_too(tmp_path: Path):
+    """Its lists of one kind alone had more to be right with, so that a shop could never ask for variety."""
+    factory, _ = shop.make_shop(tmp_path / "factory")
+    path = factory.path_of(shop.LINE)
+    with factory:
+        execute_inline(factory, shop.LINE)
+        path.write_text(
+            path.read_text()
+            .replace("{items: 5", "{at_most: {kind: 1}, items: 5")
+            .replace(", exclude: [kind]", "")
+            + "gates: [{beats: champion, margin: -0.03}]\n"
+        )
+        ran = execute_inline(factory, shop.LINE)
+
+    assert ran.promoted, ran.because
+
+
 @pytest.mark.parametrize(
     ("items", "column", "match"),
     [

@@ -19,7 +19,7 @@ from linewright.line.split_rows import label_text, read_rows, weights
 from linewright.line.steps.explained_inputs import inputs_of
 from linewright.line.steps.forecast import naive_scores, qualities_of_sums, series_of
 from linewright.line.steps.ingest import answered
-from linewright.line.steps.recommend import popular_lists, users_of
+from linewright.line.steps.recommend import by_rules, popular_lists, users_of
 from linewright.line.steps.rival import BASELINE, rival_of
 from linewright.model.evaluate.against_linear import beside_linear
 from linewright.model.evaluate.decision_changes import redecided
@@ -34,7 +34,7 @@ from linewright.model.metrics.predictions import say
 from linewright.model.metrics.time_blocks import blocks_in_time
 from linewright.model.package.model import Model, load
 from linewright.model.spec import BeatsGate, FairnessGate
-from linewright.model.tasks.item_lists import recoded, with_only
+from linewright.model.tasks.item_lists import recoded
 from linewright.model.tasks.threshold import choose_threshold
 from linewright.model.tasks.value import Amounts
 from linewright.model.train.scored_rows import from_bytes
@@ -275,9 +275,8 @@ def gate_step(work: Work) -> Certificate:
         more_items = tuple(sorted({*champion.encoder.items} - {*trained.encoder.items}))
         names = (*trained.encoder.listed, *more_items)
         rival_scores = recoded(rival_scores, champion.encoder.items, names)
-        if (allowed := work.ingested.allowed) is not None:
-            # A champion earns nothing by what may not be listed any more.
-            rival_scores = with_only(rival_scores, {names.index(item) + 1 for item in {*allowed} & {*names}})
+        if work.spec.recommend is not None:
+            rival_scores = by_rules(work, work.spec.recommend, rival_scores, names)
     asked = ask_test_rows(
         work,
         package,

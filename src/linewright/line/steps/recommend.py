@@ -1,5 +1,6 @@
 """What the steps of a line that recommends do with its rows."""
 
+from collections.abc import Sequence
 from importlib.metadata import version
 
 import numpy as np
@@ -11,7 +12,8 @@ from linewright.line.run_context import Work
 from linewright.line.split_rows import label_text
 from linewright.model.facts import Calibration, Trained
 from linewright.model.onnx.session import LISTS_AT_ONCE, open_graph
-from linewright.model.recommend.learn import HistoryRows, learn_recommender, popular_graph
+from linewright.model.recommend.learn import HistoryRows, categories_of, learn_recommender, popular_graph
+from linewright.model.tasks.item_lists import with_at_most, with_only
 
 _LIBRARIES = ("numpy", "onnx", "scipy")
 
@@ -49,6 +51,26 @@ def popular_lists(work: Work, spec: RecommendSpec, x: np.ndarray) -> np.ndarray:
     graph, outputs = popular_graph(_history_rows(work, work.rows.train, spec), spec)
     opened = open_graph(graph, inputs=[("x", "float", spec.history)], outputs=outputs, at_once=LISTS_AT_ONCE)
     return opened.run({"x": x}, len(x)).astype(np.float64)
+
+
+def by_rules(work: Work, spec: RecommendSpec, lists: np.ndarray, items: Sequence[str]) -> np.ndarray:
+    """Return the lists of another model by the rules of this line: it earns nothing by what may not be listed any more.
+
+    Parameters
+    ----------
+    lists
+        As scores, see `model.tasks.item_lists`.
+    items
+        Names by code, the first of code 1.
+    """
+    if (allowed := work.ingested.allowed) is not None:
+        wanted = frozenset(allowed)
+        lists = with_only(lists, {code for code, item in enumerate(items, start=1) if item in wanted})
+    rows = _history_rows(work, work.rows.train, spec)
+    known = categories_of(rows.labels, rows.categories)
+    for most in spec.at_most.values():
+        lists = with_at_most(lists, [known.get(item, "") for item in items], most)
+    return lists
 
 
 def users_of(work: Work, rows: np.ndarray) -> np.ndarray:

@@ -162,10 +162,7 @@ def _taken(rows: HistoryRows) -> Taken:
 
 
 def _lists(rows: HistoryRows, taken: Taken, spec: RecommendSpec) -> Lists:
-    newest: dict[str, str] = {}
-    for label, categories in zip(rows.labels, rows.categories, strict=bool(rows.categories)):
-        if categories is not None:
-            newest.update(zip(read_spelled(label), read_spelled(categories), strict=True))
+    newest = categories_of(rows.labels, rows.categories)
     return Lists(
         shares=taken.shares,
         length=spec.history,
@@ -175,6 +172,15 @@ def _lists(rows: HistoryRows, taken: Taken, spec: RecommendSpec) -> Lists:
         at_most=next(iter(spec.at_most.values()), 0),
         allowed=None if rows.allowed is None else _may_be_listed(taken, rows.allowed),
     )
+
+
+def categories_of(labels: Sequence[str], categories: Sequence[str | None]) -> dict[str, str]:
+    """Return the category of each item, the newest one that the rows tell: lists of items, and of their categories if a row tells them."""
+    newest: dict[str, str] = {}
+    for label, of in zip(labels, categories, strict=bool(categories)):
+        if of is not None:
+            newest.update(zip(read_spelled(label), read_spelled(of), strict=True))
+    return newest
 
 
 def _may_be_listed(taken: Taken, allowed: frozenset[str]) -> NDArray[np.bool_]:

@@ -136,8 +136,35 @@ def with_only(scores: Floats, codes: Collection[int]) -> Floats:
     >>> with_only(np.array([[2, 5, 0.9, 0.3, 0.1, 0.2, 1, 9, 2]]), {5}).tolist()
     [[5.0, 0.0, 0.3, 0.0, 0.2, 0.0, 1.0, 9.0, 2.0]]
     """
+    return _kept(scores, np.isin(ItemLists(scores).items, [*codes]))
+
+
+def with_at_most(scores: Floats, categories: Sequence[str], most: int) -> Floats:
+    """Return lists with at most so many items of one category; what stands behind one that is left out moves up.
+
+    Parameters
+    ----------
+    categories
+        That of each item, by its code less one; of an empty one any number is listed.
+
+    Examples
+    --------
+    >>> lists = np.array([[1, 2, 3, 0.9, 0.5, 0.3, 0.1, 0.2, 0.1, 1, 9, 3]])
+    >>> with_at_most(lists, ["red", "red", "blue"], 1)[:, :3].tolist()
+    [[1.0, 3.0, 0.0]]
+    """
+    number = {name: place for place, name in enumerate(sorted({*categories} - {""}), start=1)}
+    table = np.array([0, *(number.get(name, 0) for name in categories)])
+    of = table[ItemLists(scores).items.astype(np.int64)]
+    is_kept = np.ones(of.shape, dtype=bool)
+    for rank in range(1, of.shape[1]):
+        before = (of[:, :rank] == of[:, [rank]]).sum(axis=1)
+        is_kept[:, rank] = (of[:, rank] == 0) | (before < most)
+    return _kept(scores, is_kept)
+
+
+def _kept(scores: Floats, is_kept: NDArray[np.bool_]) -> Floats:
     lists = ItemLists(scores)
-    is_kept = np.isin(lists.items, [*codes])
     order = np.argsort(~is_kept, axis=1, kind="stable")
     parts = (
         np.take_along_axis(np.where(is_kept, part, 0.0), order, axis=1)
