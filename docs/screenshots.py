@@ -35,6 +35,8 @@ SIZES = {"desktop": (1280, 900), "phone": (390, 844)}
 SCHEMES = ("light", "dark")
 LINE, LABELLED = "payments", "tumours"
 """Lines of the demo: the lived one, and the one with questions for annotators."""
+USES = ("digits", "zeros", "shop", "sales", "wear.lyon")
+"""Lines of other uses: an answer of each has a view of its own."""
 AT_ONCE = 3
 """Pages that load at once: two wait for the server, which carries out two long operations at once, while one is drawn."""
 PATIENCE_MS = 120_000
@@ -172,9 +174,17 @@ def addresses(cookies: dict[str, str], base: str) -> dict[str, str]:
                     seen.add(route.name)
                     if route.page.apart is none_apart:
                         waiting.append(link)
+        answers = {f"prediction-{line}": first_answer(client, line) for line in USES}
     fixed = {name: path for name, path in of_line.items() if "{" not in path}
     found = fixed | found | known | {name: path for name, path in fixed.items() if LABELLED in path}
-    return found | parts_of(found)
+    sites = {"factory-sites": "/?by=site"}
+    return found | parts_of(found) | sites | {name: path for name, path in answers.items() if path}
+
+
+def first_answer(client: httpx.Client, line: str) -> str:
+    """Return the address of the first answer that the list of a line has; nothing if there is none."""
+    links = re.findall(r'href="(/predictions/[^"#]*)"', client.get(f"/lines/{line}/predictions").text)
+    return unescape(next(iter(links), ""))
 
 
 def parts_of(found: dict[str, str]) -> dict[str, str]:
