@@ -194,6 +194,12 @@ WRITING_MARIADB = (
     "select * from customers for update",
     "select * from customers lock in share mode",
     "select 1 /*! into outfile '/tmp/linewright-test' */",
+    "select 1.5into outfile '/tmp/linewright-test'",
+    "select 1e5into outfile '/tmp/linewright-test'",
+    "select 1 --\u00a0 x into outfile '/tmp/linewright-test' from (select 1 as `\u00a0`) as q",
+    "select 1 --\x01 '\n into outfile \"/tmp/linewright-test\" -- '",
+    "select 1 --\0 '\n into outfile \"/tmp/linewright-test\" -- '",
+    "select 1.5for update",
 )
 WRITING_POSTGRES = (
     "with gone as (delete from customers returning *) select * from gone",
@@ -225,6 +231,23 @@ def test_only_one_select_is_carried_out_and_nothing_is_written(database, tmp_pat
         found = open_source("s", source("select count(*) as n from pg_largeobject_metadata"), tmp_path)
 
         assert [0] == [n for batch in found.batches() for n in batch.frame["n"]]
+
+
+@pytest.mark.parametrize("mode", ["ANSI", "ORACLE"])
+def test_quotes_of_mariadb_mean_texts_whatever_the_server_is_set_to(mariadb, tmp_path, monkeypatch, mode):
+    """In double quotes that were a name, a backslash would end what is skipped as a text, and what follows would be carried out."""
+    query = "select 1 as \"a\\\" into outfile '/tmp/linewright-test' -- \""
+    allow(tmp_path)
+    with at_mariadb(mariadb, monkeypatch) as cursor:
+        cursor.execute("select @@global.sql_mode")
+        ((before,),) = cursor.fetchall()
+        cursor.execute(f"set global sql_mode = '{mode}'")
+        try:
+            found = open_source("s", source(query), tmp_path)
+        finally:
+            cursor.execute(f"set global sql_mode = '{before}'")
+
+    assert ("a\" into outfile '/tmp/linewright-test' -- ",) == found.columns
 
 
 def test_the_rows_are_of_one_moment(postgres, tmp_path, monkeypatch):

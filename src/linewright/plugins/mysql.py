@@ -67,8 +67,10 @@ _OTHERS = {
     FIELD_TYPE.SET: TEXT,
     FIELD_TYPE.NULL: TEXT,
 }
-_MODES = ("NO_BACKSLASH_ESCAPES", "ANSI_QUOTES")
-"""Modes that change how the quotes of a query are read."""
+_MODES = frozenset(
+    {"NO_BACKSLASH_ESCAPES", "ANSI_QUOTES", "ANSI", "DB2", "MAXDB", "MSSQL", "ORACLE", "POSTGRESQL"}
+)
+"""Modes that change how the quotes of a query are read, and those that stand for others with one of these among them."""
 _SESSION = (
     "set session time_zone = '+00:00'",
     "set session transaction isolation level repeatable read",
@@ -82,10 +84,11 @@ _CLIENT = 2000
 """From here on errors are the client's: it found no server, or lost it."""
 _TIMED_OUT = frozenset({1317, 1969, 3024})
 _SCANNED = re.compile(
-    r"""(?P<skipped>'(?:[^'\\]|\\.|'')*'|"(?:[^"\\]|\\.|"")*"|`[^`]*`|--(?=\s|$)[^\n]*|\#[^\n]*|/\*(?![!M]).*?\*/|\s+)"""
-    r"|(?P<word>\w+)|(?P<mark>/\*|.)",
-    re.DOTALL,
+    r"""(?P<skipped>'(?:[^'\\]|\\.|'')*'|"(?:[^"\\]|\\.|"")*"|`[^`]*`|--(?=[\x01-\x20\x7f]|$)[^\n]*|\#[^\n]*|/\*(?![!M]).*?\*/|\s+)"""
+    r"|(?P<number>[0-9]+(?:[eE][0-9]+)?)|(?P<word>\w+)|(?P<mark>/\*|.)",
+    re.DOTALL | re.ASCII,
 )
+"""Parts of a query as this server reads them: a number ends before a letter, and after ``--`` comes a blank or a control character of ASCII."""
 
 
 class MySql:
@@ -151,7 +154,7 @@ def _require_select(asked: Asked) -> None:
     words = list[str]()
     text = asked.sql.strip().rstrip(";")
     for found in _SCANNED.finditer(text):
-        if found["mark"] in {";", "/*"}:
+        if found["mark"] in {";", "/*", "\0"}:
             raise asked.fails("only one statement may be sent, without executable comments")
         if found["word"] or found["mark"]:
             words.append(found[0].lower())
