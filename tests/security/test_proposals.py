@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import commands
+import duckdb
 import httpx
 import pytest
 import small
@@ -418,6 +419,23 @@ def test_a_first_file_is_its_authors_to_correct_until_there_is_a_model(factory):
     factory.metadata.register("first", package, at=factory.now())
     with by(factory, "eve") as eve:
         assert "open" == propose(eve, "first", text + "owner: eve\n", because="late").state
+
+
+def test_a_query_that_nobody_has_approved_is_not_carried_out_for_who_may_only_plan(factory, monkeypatch):
+    """What a database says of a query shows values of its tables."""
+    file = factory.root / "people.duckdb"
+    with duckdb.connect(file) as database:
+        database.execute("create table people as select 'Ann Lee' as name")
+    monkeypatch.setenv("PEOPLE_DB", f"duckdb:///{file}")
+    source = 'sources: {people: {sql: "select cast(name as int) as claim from people", at: env:PEOPLE_DB}}'
+    text = changed(factory, "").replace("sources: {claims: {file: claims.csv}}", source)
+    member_add(factory, "ben", role="analyst", lines=(LINE,))
+    with by(factory, "ben") as ben:
+        done = propose(ben, LINE, text, because="more data")
+
+        assert ("open", None) == (done.state, done.plan)
+    with by(factory, "eve") as eve, pytest.raises(SpecError, match="Ann Lee"):
+        propose(eve, LINE, text, because="more data")
 
 
 def test_a_proposal_of_another_line_is_as_one_that_is_not_there(factory):

@@ -107,6 +107,18 @@ def _is_own_draft(factory: Factory, change: LineChange) -> bool:
     return change.before in {*made, *changed}
 
 
+def may_read(factory: Factory, spec: LineSpec) -> bool:
+    """Return whether who asks may have the sources of a line read as a text says that nobody has approved.
+
+    An error of a database shows values of its tables, so another query than that in force is for those who may train the line.
+    """
+    before = spec_in_force(factory, spec.line)
+    held = [] if before is None else [*before.sources.values()]
+    return factory.may("run", spec.line) or all(
+        one in held for one in spec.sources.values() if one.is_live
+    )
+
+
 def _reads_the_same(before: LineSpec, after: LineSpec) -> bool:
     """Return whether a line file names the same files, secrets and approvers as before."""
 

@@ -3,7 +3,7 @@
 import msgspec
 
 from linewright.errors import RequestError
-from linewright.line.approvals.line_file import propose_file, read_proposed
+from linewright.line.approvals.line_file import may_read, propose_file, read_proposed
 from linewright.line.approvals.vote import apply_unless_it_waits
 from linewright.line.factory import Factory
 from linewright.operations.changes.proposals import ProposalLine, line_of
@@ -16,6 +16,7 @@ class ProposedFile(ProposalLine, frozen=True, kw_only=True):
     """A line file that was proposed, and what a run of it would change."""
 
     plan: PlanResult | None = None
+    """`None` if it asks a database something else, and whoever proposes may not train the line: then nothing is read."""
 
 
 @operation(permission="plan", effect="propose", expensive=True)
@@ -25,7 +26,7 @@ def propose(factory: Factory, line: str, file: LineText, /, *, because: str = ""
     `changes` of the file in force says who may approve it. The file is checked as `check` does but for the data, and its exact text is
     kept. The approval replaces the file only if it is still the one that this was proposed on. While the line has no model, its author
     needs no approval to change what it does with the same data, and the file is replaced at once; the owner of the factory, who may write to
-    the file itself, never needs one.
+    the file itself, never needs one. A query that is not in the file in force is only carried out for those who may run the line.
 
     Parameters
     ----------
@@ -41,7 +42,7 @@ def propose(factory: Factory, line: str, file: LineText, /, *, because: str = ""
             "whoever is to approve a change wants to know why", where="--because", hint='add --because "why"'
         )
     spec = read_proposed(factory, line, file)
-    plan = planned(factory, spec)
+    plan = planned(factory, spec) if may_read(factory, spec) else None
     look = apply_unless_it_waits(factory, propose_file(factory, spec, file, because=because))
     found = line_of(factory, look, ProposedFile)
     return msgspec.structs.replace(found, plan=plan)
