@@ -151,9 +151,13 @@ def test_duckdb_gives_only_rows_since_a_cursor(tmp_path, monkeypatch):
     )
     with duckdb.connect(tmp_path / "a.duckdb") as database:
         database.execute(f"create table t as select {columns} from range(1, 1001) as q(n)")  # noqa: S608
+        database.execute("create table u as select 1 as id, 'b' as \"{0} {name}\"")
     monkeypatch.setenv("TEST_DB", "duckdb:///a.duckdb")
 
     check_pushed_down(SqlSource(sql="select * from t order by id", at="env:TEST_DB"), tmp_path, at_most=12)
+
+    odd = SqlSource(sql="select * from u", at="env:TEST_DB")
+    assert (1, [1]) == read_since(odd, tmp_path, "{0} {name}", "a")
 
 
 READ_AND_MEASURED = """

@@ -124,9 +124,12 @@ class MySql:
             return query
         name = _quoted(column)
         escaped = value.replace("\\", "\\\\") if isinstance(value, str) else value
-        bytes_of = "cast(convert({0} using utf8mb4) as binary)"
-        text = f"{bytes_of.format(name)} >= {bytes_of} or {name} not regexp '^[!-~]'"
-        condition = condition_since(name, of, escaped, text=text)
+        condition = condition_since(
+            name,
+            of,
+            escaped,
+            text=lambda least: f"{_bytes_of(name)} >= {_bytes_of(least)} or {name} not regexp '^[!-~]'",
+        )
         return query if condition is None else wrapped(query, condition)
 
     def quoted(self, table: str) -> str:
@@ -139,6 +142,10 @@ class MySql:
 
 def _quoted(name: str) -> str:
     return "`{}`".format(name.replace("`", "``"))
+
+
+def _bytes_of(text: str) -> str:
+    return f"cast(convert({text} using utf8mb4) as binary)"
 
 
 def _leave(connection: Any, rows: Any) -> None:

@@ -118,8 +118,12 @@ class PostgreSql:
         """Have the server leave out rows before a value."""
         name = _quoted(column)
         # Blanks before a text are removed later, so that it may come to stand behind the cursor.
-        text = f"cast({name} as text) collate \"C\" >= {{0}} or cast({name} as text) !~ '^[!-~]'"
-        condition = condition_since(name, of, value, text=text)
+        condition = condition_since(
+            name,
+            of,
+            value,
+            text=lambda least: f"cast({name} as text) collate \"C\" >= {least} or cast({name} as text) !~ '^[!-~]'",
+        )
         return query if condition is None else wrapped(query, condition)
 
     def quoted(self, table: str) -> str:

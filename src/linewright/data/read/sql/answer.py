@@ -1,6 +1,6 @@
 """What asking a database gives: the types of the columns, and the rows, some at a time."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -180,7 +180,9 @@ def refuse_twins(names: Sequence[str], where: str) -> None:
         )
 
 
-def condition_since(name: str, of: ColumnType, value: float | str, *, text: str) -> str | None:
+def condition_since(
+    name: str, of: ColumnType, value: float | str, *, text: Callable[[str], str]
+) -> str | None:
     """Return a condition in SQL that holds of each row at or after a value, and maybe of some before it; `None` if no condition can say so.
 
     Parameters
@@ -190,7 +192,7 @@ def condition_since(name: str, of: ColumnType, value: float | str, *, text: str)
     value
         What the column is to have at least, as in `data.read.reader.Cursor`.
     text
-        The condition for texts, with ``{0}`` for the value in quotes; the order is that of bytes.
+        Returns the condition for texts from the value in quotes; the order is that of bytes.
     """
     match of.kind, value:
         case (("integer" | "unsigned"), int() | float()):
@@ -207,7 +209,7 @@ def condition_since(name: str, of: ColumnType, value: float | str, *, text: str)
                 return None
             condition = f"{name} >= '{at.isoformat(sep=' ')}'"
         case "text", str() if "\0" not in value:
-            condition = text.format("'{}'".format(value.replace("'", "''")))
+            condition = text("'{}'".format(value.replace("'", "''")))
         case _:
             return None
     return f"{condition} or {name} is null"

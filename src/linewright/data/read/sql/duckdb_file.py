@@ -89,8 +89,9 @@ class DuckDbFile:
     def since(self, query: str, column: str, of: ColumnType, value: float | str) -> str:
         """Have DuckDB leave out rows before a value."""
         name = _quoted(column)
-        text = f"{name} >= {{0}} or not regexp_matches({name}, '^[!-~]')"
-        condition = condition_since(name, of, value, text=text)
+        condition = condition_since(
+            name, of, value, text=lambda least: f"{name} >= {least} or not regexp_matches({name}, '^[!-~]')"
+        )
         return query if condition is None else wrapped(query, condition)
 
     def quoted(self, table: str) -> str:
