@@ -3,6 +3,7 @@
 import select
 import socket
 import threading
+from contextlib import suppress
 from pathlib import Path
 from time import monotonic
 
@@ -129,6 +130,35 @@ def test_an_answer_that_breaks_off_gives_no_half_of_the_rows(database, tmp_path,
 
     assert "source 'claims'" in error.what
     assert "nothing of this source was kept" in error.hint
+
+
+GREETING = b"\x0a5.5.5\0" + bytes(12) + b"\xff\xf7\x2d\x02\0\xff\x81\x15" + bytes(23) + b"mysql_native_password\0"
+FINE = b"\0\0\0\x02\0\0\0"
+WANTS_FILE = b"\xfb/etc/passwd"
+
+
+@pytest.mark.parametrize("said", [(b"\x0a",), (GREETING, FINE, FINE, WANTS_FILE), (GREETING, FINE, FINE, FINE)])
+def test_a_server_that_sends_what_is_no_answer_gets_no_file_and_is_named(tmp_path, monkeypatch, said):
+    pytest.importorskip("pymysql")
+    listening = socket.create_server(("127.0.0.1", 0))
+    listening.settimeout(5)
+
+    def serve() -> None:
+        connection, _ = listening.accept()
+        with connection, suppress(OSError):
+            for turn, packet in enumerate(said):
+                number = turn and (int.from_bytes(connection.recv(2048)[3:4]) + 1)
+                connection.sendall(len(packet).to_bytes(3, "little") + bytes([number]) + packet)
+
+    thread = threading.Thread(target=serve)
+    thread.start()
+    monkeypatch.setenv("TEST_DB", f"mysql://reader:abc123@localhost:{listening.getsockname()[1]}/shop")
+
+    error = refused(source(), tmp_path, Transient)
+    thread.join()
+    listening.close()
+
+    assert "does not answer as it should" in str(error)
 
 
 @pytest.mark.parametrize("most", [5_000, 100_000])

@@ -2,6 +2,7 @@
 
 import re
 import socket
+import struct
 from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from functools import partial
@@ -82,6 +83,8 @@ _LOST = frozenset({1040, 1053, 1152, 1158, 1159, 1160, 1161, 1184, 1203, 1205, 1
 """Numbers of errors that may not come the next time."""
 _CLIENT = 2000
 """From here on errors are the client's: it found no server, or lost it."""
+_UNSOUND = (RuntimeError, ValueError, LookupError, AttributeError, AssertionError, TypeError, struct.error)
+"""What the driver raises of packets that no server should send, such as one that asks for a file of this machine."""
 _TIMED_OUT = frozenset({1317, 1969, 3024})
 _SCANNED = re.compile(
     r"""(?P<skipped>'(?:[^'\\]|\\.|'')*'|"(?:[^"\\]|\\.|"")*"|`[^`]*`|--(?=[\x01-\x20\x7f]|$)[^\n]*|\#[^\n]*|/\*(?![!M]).*?\*/|\s+)"""
@@ -109,11 +112,12 @@ class MySql:
                 Watch(partial(_cut, twin), asked.limits.seconds) as watch,
                 _explained(asked, connection, watch),
             ):
-                with connection.cursor() as cursor:
-                    for statement in (_modes(cursor), *_SESSION):
-                        cursor.execute(statement)
-                rows.execute(asked.sql.strip().rstrip(";"))
-                types = _types(rows, asked)
+                with _sound(asked):
+                    with connection.cursor() as cursor:
+                        for statement in (_modes(cursor), *_SESSION):
+                            cursor.execute(statement)
+                    rows.execute(asked.sql.strip().rstrip(";"))
+                    types = _types(rows, asked)
                 yield Answer(types=types, frames=_frames(rows, types, asked, watch))
         finally:
             _leave(connection, rows)
@@ -230,13 +234,24 @@ def _connected(asked: Asked) -> tuple[Any, socket.socket]:
                 **how,
             )
             connection.connect(stream)
-    except (pymysql.Error, OSError, ValueError, RuntimeError) as error:
+    except (pymysql.Error, OSError, *_UNSOUND) as error:
         stream.close()
         twin.close()
         number = error.args[0] if error.args and isinstance(error.args[0], int) else 0
         says = error.args[-1] if number else error
         raise (asked.not_let_in(says) if number in _LET_IN else asked.is_out(says)) from None
     return connection, twin
+
+
+@contextmanager
+def _sound(asked: Asked) -> Generator[None]:
+    """Say of a server that sends what is no answer that it does; none is given a file of this machine."""
+    try:
+        yield
+    except (LinewrightError, pymysql.Error, UnicodeError):
+        raise
+    except _UNSOUND as error:
+        raise asked.is_out(f"it sends what is no answer ({error})") from None
 
 
 @contextmanager
@@ -306,7 +321,11 @@ def _type(field: Any, asked: Asked) -> ColumnType:
 
 def _frames(cursor: Any, types: dict[str, ColumnType], asked: Asked, watch: Watch) -> Iterator[pl.DataFrame]:
     portions, given = Portions(), 0
-    while rows := cursor.fetchmany(portions.rows):
+    while True:
+        with _sound(asked):
+            rows = cursor.fetchmany(portions.rows)
+        if not rows:
+            return
         watch.hear()
         given += len(rows)
         if given > asked.limits.rows:
