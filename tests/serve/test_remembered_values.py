@@ -209,6 +209,21 @@ def test_labels_of_a_forecast_are_newer_values_too(world: World):
     assert day(DAYS - 1) == world.known("s11")[0]
 
 
+def test_a_long_log_is_read_in_several_looks(world: World, monkeypatch: pytest.MonkeyPatch):
+    """All lines wait for the thread that looks; a kill loses what one look has read."""
+    world.tend()
+    monkeypatch.setattr(remembered_values, "_MOST_READ", 1)
+    for store in ("s07", "s08", "s09"):
+        world.ask(sent(store))
+    seen = list[list[str | int]]()
+    for _ in range(3):
+        world.tend()
+        seen.append([world.known(store)[0] for store in ("s07", "s08", "s09")])
+
+    old, new = day(DAYS - 1), day(DAYS + 1)
+    assert [[new, old, old], [new, new, old], [new, new, new]] == seen
+
+
 def test_only_a_line_that_says_so_remembers(make_world: Callable[..., World]):
     """And one that says so no longer answers from its run again."""
     world = make_world(more="")

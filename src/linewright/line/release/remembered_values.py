@@ -49,6 +49,9 @@ _UNPUBLISHED_BYTES = 2**20
 """Of the log without newer values, after which it is kept how far it was read."""
 _MICROS_PER_BYTE = 1.0
 """How long endpoints rest from reading newer values, for each byte of those of the run."""
+_MOST_READ = 2**26
+"""Bytes of the log that one look reads, some seconds of work: a long log is read in several, so that all else goes on meanwhile and a kill
+loses little."""
 _LOOKED_BACK = 50
 _CLOSE = 1e-9
 
@@ -79,8 +82,8 @@ def remember_values(factory: Factory, spec: LineSpec) -> SeriesRead | None:
         return None
     if before is not None:
         known.take(before)
-    known.read_log()
-    if before is None or before.labels is None or _has_labels(factory, before):
+    is_whole = known.read_log()
+    if is_whole and (before is None or before.labels is None or _has_labels(factory, before)):
         known.read_labels()
     return _publish(known, newest)
 
@@ -219,6 +222,8 @@ class _Known:
     values: NewestValues
     newer: dict[int, _Newer] = field(default_factory=dict[int, _Newer])
     position: dict[str, int] = field(default_factory=dict[str, int])
+    read: int = 0
+    """Bytes of the log that were read."""
     rows: int = 0
     labels: int = 0
     labels_until: str = ""
@@ -266,8 +271,8 @@ class _Known:
             step = int(step_numbers(made.at[at : at + 1], made.every)[0])
             self._add(_Said(place, moment, step, values), "", "")
 
-    def read_log(self) -> None:
-        """Read the rows that came since."""
+    def read_log(self) -> bool:
+        """Read the rows that came since, up to `_MOST_READ` bytes; return whether that is all of them."""
         for record in self._records():
             if record.via != "endpoint" or record.is_sum or record.known is not msgspec.UNSET:
                 continue
@@ -279,6 +284,7 @@ class _Known:
                 self.rows += 1
             else:
                 self.refused += 1
+        return self.read < _MOST_READ
 
     def read_labels(self) -> None:
         """Read labels that came since: they are values of the steps ahead of a row."""
@@ -307,6 +313,10 @@ class _Known:
             if end <= one.record.at <= now:
                 done.add(one.segment)
                 continue
+            before = self.position.get(one.segment, 0)
+            if self.read >= _MOST_READ and one.end > before:  # records that were written together end together
+                return
+            self.read += one.end - before
             self.position[one.segment] = one.end
             yield one.record
 
