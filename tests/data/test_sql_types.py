@@ -284,5 +284,6 @@ def test_each_type_of_duckdb_comes_right_or_is_refused_by_name(tmp_path, monkeyp
 
         assert instead in error.hint
         assert expected == read(f"select {instead} from (select {sql} as x)", tmp_path).item()
-    for sql in ("date 'infinity'", "timestamp '-infinity'", "timestamptz 'infinity'", "date '12000-01-01'"):
+    far = ("date 'infinity'", "timestamp '-infinity'", "timestamptz 'infinity'", "date '12000-01-01'")
+    for sql in (*far, "time '24:00:00'"):
         assert "cast(x as varchar) as x" in refusal(f"select {sql} as x", tmp_path).hint

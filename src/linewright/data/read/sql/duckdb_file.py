@@ -163,7 +163,11 @@ def _frames(
         for name, of in types.items():
             _refuse_endless(rows.column(name), name, of, asked)
         frame = cast("pl.DataFrame", pl.from_arrow(rows))
-        yield frame.select(pl.nth(number).cast(of.dtype) for number, of in enumerate(types.values()))
+        frame = frame.select(pl.nth(number).cast(of.dtype) for number, of in enumerate(types.values()))
+        for (name, of), column in zip(types.items(), frame.iter_columns(), strict=True):
+            if column.null_count() > rows.column(name).null_count:
+                raise no_value(name, of, "a value beyond it", where=f"{asked.where}.sql", text="varchar")
+        yield frame
         watch.hear()
 
 
