@@ -170,7 +170,9 @@ def to_frame(
 
 
 def refuse_twins(names: Sequence[str], where: str) -> None:
-    """Refuse columns of the same name."""
+    """Refuse columns of the same name, and those without one."""
+    if "" in names:
+        raise SpecError("a column has no name", where=f"{where}.sql", hint="name it with AS")
     if len(set(names)) < len(names):
         raise SpecError(
             "two columns have the same name",
