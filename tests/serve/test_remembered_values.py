@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 import polars as pl
 import pytest
 import stores
+from msgspec.structs import replace
 
 from linewright.line.detached.folder import ready_to_serve
 from linewright.line.factory import Factory
@@ -344,6 +345,25 @@ def test_it_trains_nothing_and_takes_no_more_room_than_the_log(make_world: Calla
     assert (before.dataset, before.model) == (after.dataset, after.model)
     assert day(DAYS + 1) == waits
     assert day(DAYS + 2) == world.known("s03")[0]
+
+
+def test_an_event_that_names_many_segments_is_not_written_for_each_row(make_world: Callable[..., World]):
+    """Events stay for good. Of segments that went with `keep`, the next one says nothing."""
+    world = make_world()
+    world.ask(sent("s03"))
+    world.tend()
+    metadata, context = world.factory.metadata, world.factory.context
+    last = metadata.events(SeriesRead, line=stores.LINE)[-1]
+    gone = {f"2020-01-01T00:00:00.{number:06}Z-gone.log": 1 for number in range(500)}
+    metadata.record(replace(last, at=context.now(), position={**last.position, **gone}))
+    world.ask(sent("s04"))
+    world.clock.at += timedelta(minutes=1)
+    tend_inline(world.factory, stores.LINE)
+    waits = world.known("s04")[0]
+    world.tend()
+
+    assert [day(DAYS - 1), day(DAYS + 1)] == [waits, world.known("s04")[0]]
+    assert last.position.keys() == metadata.events(SeriesRead, line=stores.LINE)[-1].position.keys()
 
 
 def test_all_processes_of_an_endpoint_know_it_also_after_a_kill(tmp_path: Path, start):

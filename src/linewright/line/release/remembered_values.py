@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 import numpy as np
+from msgspec.json import encode
 from numpy.typing import NDArray
 
 from linewright.data.facts import SeriesValues
@@ -117,12 +118,15 @@ def remembers(spec: LineSpec) -> bool:
 
 
 def _is_due(factory: Factory, newest: SeriesRead) -> bool:
-    """Return whether the log has grown by as much as was published last, so that what is published takes no more room than the log; or it is time."""
+    """Return whether the log has grown by as much as was published last, so that what is published takes no more room than the log; or it is time.
+
+    The event counts too: it stays for good, and names each segment of the log.
+    """
     grown = _grown(factory, newest)
     if _is_late(factory, newest):
         return grown > 0 or _has_labels(factory, newest)
-    least = _bytes_of(factory, newest.values) if newest.values != newest.base else 1
-    if grown < least:
+    least = _bytes_of(factory, newest.values) + len(encode(newest))
+    if grown < (least if newest.values != newest.base else 1):
         return False
     rests = round(_bytes_of(factory, str(newest.base)) * _MICROS_PER_BYTE)
     return factory.now() >= later(newest.at, rests)
@@ -146,8 +150,12 @@ def _has_labels(factory: Factory, newest: SeriesRead) -> bool:
 
 
 def _grown(factory: Factory, newest: SeriesRead) -> int:
-    ends = lengths(factory.log_of(newest.line), factory.sealed_of(newest.line))
+    ends = _ends(factory, newest.line)
     return sum(end - newest.position.get(name, 0) for name, end in ends.items())
+
+
+def _ends(factory: Factory, line: str) -> dict[str, int]:
+    return lengths(factory.log_of(line), factory.sealed_of(line))
 
 
 def _last(factory: Factory, line: str) -> SeriesRead | None:
@@ -173,6 +181,7 @@ def _publish(known: "_Known", newest: SeriesRead) -> SeriesRead | None:
     is_same = (newest.values, newest.base) == (values, known.run)
     if is_same and not _is_late(factory, newest) and _grown(factory, newest) < _UNPUBLISHED_BYTES:
         return None
+    there = _ends(factory, line)  # segments that are kept no longer need no place
     return publish_series(
         factory.context,
         factory.serving,
@@ -180,7 +189,7 @@ def _publish(known: "_Known", newest: SeriesRead) -> SeriesRead | None:
         because=known.says(),
         values=values,
         base=known.run,
-        position=known.position,
+        position={name: end for name, end in known.position.items() if name in there},
         labels=known.labels_until,
     )
 
