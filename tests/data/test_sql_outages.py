@@ -3,6 +3,7 @@
 import select
 import socket
 import threading
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 from time import monotonic
@@ -132,33 +133,56 @@ def test_an_answer_that_breaks_off_gives_no_half_of_the_rows(database, tmp_path,
     assert "nothing of this source was kept" in error.hint
 
 
-GREETING = b"\x0a5.5.5\0" + bytes(12) + b"\xff\xf7\x2d\x02\0\xff\x81\x15" + bytes(23) + b"mysql_native_password\0"
+GREETING = b"\x0a5.5.5\0" + bytes(13) + b"\xff\xf7\x2d\x02\0\xff\x81\x15" + bytes(23) + b"mysql_native_password\0"
 FINE = b"\0\0\0\x02\0\0\0"
 WANTS_FILE = b"\xfb/etc/passwd"
 
 
-@pytest.mark.parametrize("said", [(b"\x0a",), (GREETING, FINE, FINE, WANTS_FILE), (GREETING, FINE, FINE, FINE)])
-def test_a_server_that_sends_what_is_no_answer_gets_no_file_and_is_named(tmp_path, monkeypatch, said):
+@pytest.fixture
+def say(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., list[bytes]]]:
+    """Give a function that has a server of the test's say some packets, and returns what it will have heard."""
     pytest.importorskip("pymysql")
     listening = socket.create_server(("127.0.0.1", 0))
     listening.settimeout(5)
+    threads: list[threading.Thread] = []
 
-    def serve() -> None:
+    def serve(said: Sequence[bytes], heard: list[bytes]) -> None:
         connection, _ = listening.accept()
+        connection.settimeout(5)
         with connection, suppress(OSError):
-            for turn, packet in enumerate(said):
-                number = turn and (int.from_bytes(connection.recv(2048)[3:4]) + 1)
+            number = 0
+            for packet in said:
                 connection.sendall(len(packet).to_bytes(3, "little") + bytes([number]) + packet)
+                heard.append(connection.recv(2048))
+                number = (heard[-1][3:4] or b"\0")[0] + 1
 
-    thread = threading.Thread(target=serve)
-    thread.start()
-    monkeypatch.setenv("TEST_DB", f"mysql://reader:abc123@localhost:{listening.getsockname()[1]}/shop")
+    def say(*said: bytes) -> list[bytes]:
+        monkeypatch.setenv("TEST_DB", f"mysql://reader:abc123@localhost:{listening.getsockname()[1]}/shop")
+        heard: list[bytes] = []
+        threads.append(threading.Thread(target=serve, args=(said, heard)))
+        threads[-1].start()
+        return heard
 
-    error = refused(source(), tmp_path, Transient)
-    thread.join()
+    yield say
+    for one in threads:
+        one.join()
     listening.close()
 
-    assert "does not answer as it should" in str(error)
+
+@pytest.mark.parametrize("said", [(b"\x0a",), (GREETING, FINE, FINE, FINE, WANTS_FILE), (GREETING, FINE, FINE, FINE, FINE)])
+def test_a_server_that_sends_what_is_no_answer_gets_no_file_and_is_named(tmp_path, say, said):
+    say(*said)
+
+    assert "does not answer as it should" in str(refused(source(), tmp_path, Transient))
+
+
+@pytest.mark.parametrize("way", [b"mysql_clear_password", b"dialog"])
+def test_the_password_of_mariadb_is_not_sent_in_the_open(tmp_path, say, way):
+    """Who stands between and asks for it as if they were the server gets none."""
+    heard = say(GREETING, b"\xfe" + way + b"\0\x05Password: ", FINE)
+
+    assert "add ssl_ca" in refused(source(), tmp_path, RequestError).what
+    assert b"abc123" not in b"".join(heard)
 
 
 @pytest.mark.parametrize("most", [5_000, 100_000])

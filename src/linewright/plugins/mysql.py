@@ -77,7 +77,10 @@ _SESSION = (
     "set session transaction isolation level repeatable read",
     "start transaction with consistent snapshot, read only",
 )
-_LET_IN = frozenset({1044, 1045, 1049, 1130, 1251, 1698, 2059})
+_NO_WAY_IN = 2059
+_BARE = ("mysql_clear_password", "dialog", "mysql_old_password")
+"""Ways to log in that send the password, or what is as good."""
+_LET_IN = frozenset({1044, 1045, 1049, 1130, 1251, 1698, _NO_WAY_IN})
 """Numbers of errors of user, password and database."""
 _LOST = frozenset({1040, 1053, 1152, 1158, 1159, 1160, 1161, 1184, 1203, 1205, 1213, 1226, 1927})
 """Numbers of errors that may not come the next time."""
@@ -92,6 +95,16 @@ _SCANNED = re.compile(
     re.DOTALL | re.ASCII,
 )
 """Parts of a query as this server reads them: a number ends before a letter, and after ``--`` comes a blank or a control character of ASCII."""
+
+
+class _Refused:
+    """Ways in that would tell the password to whoever stands between: an impostor needs only to ask for one of them."""
+
+    def __init__(self, connection: Any) -> None:
+        del connection
+        raise pymysql.OperationalError(
+            _NO_WAY_IN, "it asks for the password itself, which is only sent by TLS or socket: add ssl_ca to the URL"
+        )
 
 
 class MySql:
@@ -219,6 +232,8 @@ def _connected(asked: Asked) -> tuple[Any, socket.socket]:
     how: dict[str, Any] = {"conv": encoders}  # all values come as texts
     if "ssl_ca" in url.options:
         how |= {"ssl_ca": url.options["ssl_ca"], "ssl_verify_identity": True}
+    elif not url.host.startswith("/"):
+        how["auth_plugin_map"] = dict.fromkeys(_BARE, _Refused)
     stream = _stream(asked)
     twin = stream.dup()
     try:
