@@ -133,7 +133,9 @@ def test_an_answer_that_breaks_off_gives_no_half_of_the_rows(database, tmp_path,
     assert "nothing of this source was kept" in error.hint
 
 
-GREETING = b"\x0a5.5.5\0" + bytes(13) + b"\xff\xf7\x2d\x02\0\xff\x81\x15" + bytes(23) + b"mysql_native_password\0"
+GREETING = (
+    b"\x0a5.5.5\0" + bytes(13) + b"\xff\xf7\x2d\x02\0\xff\x81\x15" + bytes(23) + b"mysql_native_password\0"
+)
 FINE = b"\0\0\0\x02\0\0\0"
 WANTS_FILE = b"\xfb/etc/passwd"
 
@@ -169,7 +171,9 @@ def say(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., list[bytes]]]
     listening.close()
 
 
-@pytest.mark.parametrize("said", [(b"\x0a",), (GREETING, FINE, FINE, FINE, WANTS_FILE), (GREETING, FINE, FINE, FINE, FINE)])
+@pytest.mark.parametrize(
+    "said", [(b"\x0a",), (GREETING, FINE, FINE, FINE, WANTS_FILE), (GREETING, FINE, FINE, FINE, FINE)]
+)
 def test_a_server_that_sends_what_is_no_answer_gets_no_file_and_is_named(tmp_path, say, said):
     say(*said)
 
@@ -225,7 +229,9 @@ def test_what_will_fail_again_is_said_with_what_to_change(database, tmp_path, mo
     assert "limits.rows" in refused(source(rows=1000), tmp_path, RequestError).hint
     assert "name them with AS" in refused(source("select id, id from customers"), tmp_path, SpecError).hint
     if database.scheme == "mysql":
-        assert "name it with AS" in refused(source("select id as `` from customers"), tmp_path, SpecError).hint
+        assert (
+            "name it with AS" in refused(source("select id as `` from customers"), tmp_path, SpecError).hint
+        )
     for changed in ({"password": "wrong"}, {"database": "nowhere"}):
         said = {"database": "shop", **changed}
         monkeypatch.setenv("TEST_DB", database.url(said["database"], password=said.get("password")))
@@ -292,7 +298,7 @@ def test_only_one_select_is_carried_out_and_nothing_is_written(database, tmp_pat
 @pytest.mark.parametrize("mode", ["ANSI", "ORACLE"])
 def test_quotes_of_mariadb_mean_texts_whatever_the_server_is_set_to(mariadb, tmp_path, monkeypatch, mode):
     """In double quotes that were a name, a backslash would end what is skipped as a text, and what follows would be carried out."""
-    query = "select 1 as \"a\\\" into outfile '/tmp/linewright-test' -- \""
+    query = 'select 1 as "a\\" into outfile \'/tmp/linewright-test\' -- "'
     allow(tmp_path)
     with at_mariadb(mariadb, monkeypatch) as cursor:
         cursor.execute("select @@global.sql_mode")

@@ -98,12 +98,13 @@ _SCANNED = re.compile(
 
 
 class _Refused:
-    """Ways in that would tell the password to whoever stands between: an impostor needs only to ask for one of them."""
+    """Ways in that would tell the password to who stands between: an impostor needs only to ask for one of them."""
 
     def __init__(self, connection: Any) -> None:
         del connection
         raise pymysql.OperationalError(
-            _NO_WAY_IN, "it asks for the password itself, which is only sent by TLS or socket: add ssl_ca to the URL"
+            _NO_WAY_IN,
+            "it asks for the password itself, which is only sent by TLS or socket: add ssl_ca to the URL",
         )
 
 
@@ -260,7 +261,7 @@ def _connected(asked: Asked) -> tuple[Any, socket.socket]:
 
 @contextmanager
 def _sound(asked: Asked) -> Generator[None]:
-    """Say of a server that sends what is no answer that it does; none is given a file of this machine."""
+    """Say of a server that it sends packets of another kind; it is given no file of this machine."""
     try:
         yield
     except (LinewrightError, pymysql.Error, UnicodeError):

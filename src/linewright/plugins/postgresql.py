@@ -122,7 +122,9 @@ class PostgreSql:
             name,
             of,
             value,
-            text=lambda least: f"cast({name} as text) collate \"C\" >= {least} or cast({name} as text) !~ '^[!-~]'",
+            text=lambda least: (
+                f"cast({name} as text) collate \"C\" >= {least} or cast({name} as text) !~ '^[!-~]'"
+            ),
         )
         return query if condition is None else wrapped(query, condition)
 

@@ -114,9 +114,7 @@ def may_read(factory: Factory, spec: LineSpec) -> bool:
     """
     before = spec_in_force(factory, spec.line)
     held = [] if before is None else [*before.sources.values()]
-    return factory.may("run", spec.line) or all(
-        one in held for one in spec.sources.values() if one.is_live
-    )
+    return factory.may("run", spec.line) or all(one in held for one in spec.sources.values() if one.is_live)
 
 
 def _reads_the_same(before: LineSpec, after: LineSpec) -> bool:

@@ -323,7 +323,9 @@ class _Known:
                 done.add(one.segment)
                 continue
             before = self.position.get(one.segment, 0)
-            if self.read >= _MOST_READ and one.end > before:  # records that were written together end together
+            if (
+                self.read >= _MOST_READ and one.end > before
+            ):  # records that were written together end together
                 return
             self.read += one.end - before
             self.position[one.segment] = one.end

@@ -16,7 +16,7 @@ class ProposedFile(ProposalLine, frozen=True, kw_only=True):
     """A line file that was proposed, and what a run of it would change."""
 
     plan: PlanResult | None = None
-    """`None` if it asks a database something else, and whoever proposes may not train the line: then nothing is read."""
+    """`None` if it asks a database something else, and who proposes may not train the line: then nothing is read."""
 
 
 @operation(permission="plan", effect="propose", expensive=True)
@@ -26,7 +26,7 @@ def propose(factory: Factory, line: str, file: LineText, /, *, because: str = ""
     `changes` of the file in force says who may approve it. The file is checked as `check` does but for the data, and its exact text is
     kept. The approval replaces the file only if it is still the one that this was proposed on. While the line has no model, its author
     needs no approval to change what it does with the same data, and the file is replaced at once; the owner of the factory, who may write to
-    the file itself, never needs one. A query that is not in the file in force is only carried out for those who may run the line.
+    the file itself, never needs one. A query that is not in the file in force is only sent for those who may run the line.
 
     Parameters
     ----------
