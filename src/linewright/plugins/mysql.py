@@ -267,7 +267,7 @@ def _sound(asked: Asked) -> Generator[None]:
     except (LinewrightError, pymysql.Error, UnicodeError):
         raise
     except _UNSOUND as error:
-        raise asked.is_out(f"it sends what is no answer ({error})") from None
+        raise asked.is_out(f"it sends what it should not ({error})") from None
 
 
 @contextmanager
