@@ -14,6 +14,7 @@ from databases import Server, allow, at_mariadb, at_postgres
 
 from linewright.data.read.cursor import rows_since
 from linewright.data.read.reader import Cursor, reader_of
+from linewright.data.read.sql import sql_reader
 from linewright.data.spec import SourceSpec, SqlSource
 from linewright.errors import RequestError
 from linewright.testing.sources import SourceContract, Texts, Write
@@ -158,6 +159,18 @@ def test_duckdb_gives_only_rows_since_a_cursor(tmp_path, monkeypatch):
 
     odd = SqlSource(sql="select * from u", at="env:TEST_DB")
     assert (1, [1]) == read_since(odd, tmp_path, "{0} {name}", "a")
+
+
+def test_few_rows_are_fetched_until_it_is_known_how_long_they_are(shop_at_postgres, tmp_path):
+    """200 documents of a megabyte each would take a gigabyte on their way to a table."""
+    del shop_at_postgres
+    allow(tmp_path)
+    query = "select repeat('x', 1000000) as document from generate_series(1, 300)"
+    database, asked = sql_reader._asked(SqlSource(sql=query, at="env:TEST_DB"), tmp_path, "sources.s")
+    with database.ask(asked) as answer:
+        sizes = [next(answer.frames).estimated_size() for _ in range(2)]
+
+    assert max(sizes) <= 10_000_100
 
 
 READ_AND_MEASURED = """

@@ -22,7 +22,8 @@ MOST_ROWS = 10_000
 """Rows that are fetched at once, at most."""
 _MARGIN = 1e-6
 """How far below a number a database starts to give rows, as a share of the number."""
-_FIRST_ROWS = 200
+_FIRST_ROWS = 10
+"""Of what nobody knows yet how long the texts are: documents may have megabytes."""
 _BYTES = 1 << 22
 """Bytes of text that are fetched at once, about."""
 
