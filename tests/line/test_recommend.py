@@ -25,9 +25,11 @@ from linewright.line.predict.batch import predict_file
 from linewright.line.predict.label_file import hand_in
 from linewright.line.predict.try_row import request_form, try_row
 from linewright.line.rebuild.compare import rebuild
+from linewright.line.record.evidence import explain
 from linewright.line.record.registry import find_model
 from linewright.line.runs.execute import execute_inline
 from linewright.line.runs.plan import make_plan
+from linewright.line.steps.table import STEPS
 from linewright.model.facts import Certificate, Package, Trained
 from linewright.model.package.model import load
 from linewright.operations.evidence import card
@@ -347,6 +349,27 @@ def test_the_card_says_what_events_became(trained):
     assert "events were read. Each row is a moment of one user" in text
     assert "kept out" not in text
     assert "there are too few test rows" not in text
+    assert "It was compared with the popular items, on 182 rows" in text
+    assert "| Metric | This model | 95 % interval | Popular items |" in text
+    assert "its scores have parts by item of the history" in text
+
+
+def test_the_evidence_says_nothing_of_classes_numbers_or_columns(trained):
+    """No test row was shuffled, and no threshold is missing."""
+    factory, _ = trained
+    claims = [explain(factory, "shop@1")]
+    for claim in claims:
+        claims += claim.rests_on
+    said = {one.kind: one.says for one in claims}
+
+    assert "no threshold: what is answered does not depend on one" == said["decision"]
+    assert said["explanation"].startswith("nothing by column: a list of items comes of a history alone")
+
+
+def test_a_run_chooses_a_threshold_only_where_there_is_one():
+    doing = {step.name: step.doing for step in STEPS}
+
+    assert "choosing the threshold, if there is one" == doing["decide"]
 
 
 def test_new_finds_user_and_time_and_leaves_out_what_was_given_back(tmp_path: Path):

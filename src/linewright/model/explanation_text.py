@@ -22,7 +22,7 @@ from linewright.text.years import say_year
 
 NOT_EXPLAINED: Mapping[NotExplained, str] = {
     "adds-no-scores": "the estimator of the line does not add up scores, so that no column has a part of them",
-    "lists-items": "a list of items comes of a history alone, and its scores have no parts by column",
+    "lists-items": "a list of items comes of a history alone, and its scores have parts by item of the history",
     "says-steps": "a forecast comes from the recent values alone, and no column has a part of its steps",
     "imported": "an imported model does not say how its training rows are distributed, which an explanation needs",
 }

@@ -26,6 +26,8 @@ class TaskFacts:
     """Whether one of two classes is looked for."""
     learns_good: bool = False
     """Whether only rows of the other class are learned from, so that scores do not promise shares of it."""
+    baseline_name: str = "prediction without features"
+    """What people call that which the first candidate is held against."""
 
 
 TASK_FACTS: Mapping[str, TaskFacts] = MappingProxyType(
@@ -75,12 +77,14 @@ TASK_FACTS: Mapping[str, TaskFacts] = MappingProxyType(
                 metrics=("ndcg@10", "recall@10", "coverage@10", "novelty@10"),
                 label="items",
                 loss_name="1 - ndcg@10",
+                baseline_name="popular items",
             ),
             TaskFacts(
                 name="forecast",
                 metrics=("mase", "owa", "smape", "pinball", "coverage"),
                 label="values",
                 loss_name="scaled error",
+                baseline_name="seasonal naive forecast",
             ),
             TaskFacts(
                 name="anomaly",

@@ -56,3 +56,20 @@ def test_a_logged_forecast_is_drawn_with_the_way_to_try_it(get, root):
 @pytest.mark.parametrize("path", ["predictions", "versions/1", "datasets", ""])
 def test_the_other_pages_of_the_line_are_there(get, path):
     assert 200 == get(f"/lines/sales/{path}".rstrip("/")).status
+
+
+def test_a_version_names_the_naive_forecast_and_no_columns(get):
+    """What the gates held it against is not a prediction without features, and its answers are no classes."""
+    said = get(f"/lines/{stores.LINE}/versions/1").text
+
+    assert " Seasonal naive forecast " in said
+    assert "slices are by column, and it reads a list" in said
+    for untrue in ("Its answers are numbers", "too few test rows", "Without features"):
+        assert untrue not in said
+
+
+def test_its_decisions_have_no_value_and_time_tells_the_labels(get):
+    offered = get(f"/lines/{stores.LINE}").links
+
+    assert f"/lines/{stores.LINE}/try" in offered
+    assert not {f"/lines/{stores.LINE}/{page}" for page in ("value", "label", "labels")} & {*offered}

@@ -84,3 +84,26 @@ def test_a_list_of_a_line_that_explores_nothing_is_shown_too(tmp_path: Path):
 
     assert 200 == page.status
     assert answer.prediction[0] in page.text
+
+
+def test_a_version_says_nothing_of_numbers_columns_or_features(get):
+    """Its answers are lists, made of a list: none of what other models lack is said of it."""
+    said = get("/lines/shop/versions/1").text
+
+    assert " Popular items " in said
+    assert "slices are by column, and it reads a list" in said
+    for untrue in (
+        "Its answers are numbers",
+        "too few test rows",
+        "Without features",
+        "No column was shuffled",
+    ):
+        assert untrue not in said
+
+
+def test_only_what_a_line_of_lists_has_a_use_for_is_offered(get):
+    """Its decisions have no value, and nobody can say for a user what comes."""
+    offered = get("/lines/shop").links
+
+    assert "/lines/shop/try" in offered
+    assert not {f"/lines/shop/{page}" for page in ("value", "label", "labels")} & {*offered}

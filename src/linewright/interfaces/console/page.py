@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 from linewright.errors import LinewrightError, RequestError
 from linewright.interfaces.console.fleet import Fleet
+from linewright.model.task_facts import TaskFacts
 from linewright.operations.declaration.declare import Operation, lines_named
 from linewright.serve.access.rights import Identity, Permission
 
@@ -33,6 +34,8 @@ class Entry(NamedTuple):
     """Name of a page in whose place in the navigation it stands, for those who may see the whole factory and not that page."""
     tab: str = ""
     """What the tab on the pages of a line says; empty for pages that have none."""
+    fits: Callable[[TaskFacts], bool] | None = None
+    """Of which tasks lines have that tab (default: of all)."""
 
 
 class Rows(NamedTuple):

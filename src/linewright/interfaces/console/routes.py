@@ -33,6 +33,8 @@ from linewright.interfaces.console.inbox_cache import InboxCache, Seen
 from linewright.interfaces.console.page import Ask, Page, Route
 from linewright.interfaces.console.saved_page import whole_page
 from linewright.interfaces.console.table import find, routes, view_address
+from linewright.model.spec import AUTO
+from linewright.model.task_facts import TaskFacts, task_facts
 from linewright.operations.declaration.declare import Operation
 from linewright.serve.access.one_time import OneTime
 from linewright.serve.access.rights import Identity, owner
@@ -421,7 +423,7 @@ class Console:
         asks = ask or Ask(None, identity or Identity(actor="", scopes=()), self._operations)
         nav = [] if identity is None else self._navigation(identity)
         line = request.path_params.get("line")
-        tabs = [] if identity is None or line is None else self._tabs(identity, line)
+        tabs = [] if identity is None or line is None else self._tabs(asks, identity, line)
         fragment = request.headers.get("x-fragment")
         defaults = dict[str, Any]()
         defaults |= {"note": None, "page": "", "is_live": False, "saves": False, "error": None, "charts": []}
@@ -481,12 +483,14 @@ class Console:
             for other in entries
         )
 
-    def _tabs(self, identity: Identity, line: str) -> list[tuple[str, Route]]:
-        """Return the pages of a line that somebody may see, with their addresses."""
+    def _tabs(self, ask: Ask, identity: Identity, line: str) -> list[tuple[str, Route]]:
+        """Return the pages of a line that somebody may see and its task has a use for, with their addresses."""
+        task = _task_of(ask, line)
         return [
             (route.entry.path.replace("{line}", quote(line)), route)
             for route in self.routes
             if route.entry.tab and identity.allows(route.entry.permission, line)
+            if task is None or route.entry.fits is None or route.entry.fits(task)
         ]
 
     def _watch(self, route: Route, request: Request, values: Mapping[str, str], have: str) -> Response:
@@ -702,3 +706,11 @@ def to_sign_in(scope: Mapping[str, Any]) -> Response:
         html = f'<!DOCTYPE html><meta charset="utf-8"><meta http-equiv="refresh" content="0;url={quote(here, safe="/?=&%")}"><title>Linewright</title>'
         return Response(html, headers={"content-security-policy": POLICY}, media_type=_HTML)
     return _go("/sign-in" if here == "/" else f"/sign-in?{urlencode({'next': here})}")
+
+
+def _task_of(ask: Ask, line: str) -> TaskFacts | None:
+    """Return the facts of the task of a line; `None` if its file leaves it open, or cannot be read."""
+    with suppress(LinewrightError):
+        name = AUTO if ask.factory is None else ask.factory.line(line).train.task
+        return None if name == AUTO else task_facts(name)
+    return None

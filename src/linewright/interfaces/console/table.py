@@ -8,6 +8,16 @@ from urllib.parse import parse_qs, parse_qsl, unquote, urlencode, urlsplit
 
 from linewright.errors import RequestError
 from linewright.interfaces.console.page import Entry, Route
+from linewright.model.task_facts import TaskFacts
+
+
+def _decides(task: TaskFacts) -> bool:
+    return task.has_positive
+
+
+def _is_known_to_people(task: TaskFacts) -> bool:
+    return task.label not in {"items", "values"}  # only time says what comes
+
 
 PAGES = {
     "factory": Entry("factory", "/", "view", "Factory", "look"),
@@ -25,7 +35,7 @@ PAGES = {
     "new": Entry("new", "/new", "run", "New line"),
     "line": Entry("line", "/lines/{line}", "view", "Line", tab="Overview"),
     "release": Entry("release", "/lines/{line}/release", "view", "Release", tab="Release"),
-    "line-value": Entry("line_value", "/lines/{line}/value", "view", "Value", tab="Value"),
+    "line-value": Entry("line_value", "/lines/{line}/value", "view", "Value", tab="Value", fits=_decides),
     "account": Entry("account", "/lines/{line}/value/account", "view", "What decisions were worth"),
     "what-if": Entry("what_if", "/lines/{line}/value/what-if", "view", "What other amounts would change"),
     "try": Entry("try_row", "/lines/{line}/try", "predict", "Try it", tab="Try it"),
@@ -48,8 +58,12 @@ PAGES = {
     "card": Entry("card", "/lines/{line}/versions/{version}/card", "view", "Card"),
     "rows": Entry("rows", "/lines/{line}/datasets/{digest}/rows", "view-rows", "Rows"),
     "evidence": Entry("evidence", "/evidence/{id}", "view", "Evidence"),
-    "label": Entry("label", "/lines/{line}/label", "annotate", "Annotate", tab="Annotate"),
-    "labels": Entry("labels", "/lines/{line}/labels", "view", "Labels", tab="Labels"),
+    "label": Entry(
+        "label", "/lines/{line}/label", "annotate", "Annotate", tab="Annotate", fits=_is_known_to_people
+    ),
+    "labels": Entry(
+        "labels", "/lines/{line}/labels", "view", "Labels", tab="Labels", fits=_is_known_to_people
+    ),
     "run": Entry("run", "/runs/{run}", "view", "Run"),
 }
 """Name of each page → its row."""

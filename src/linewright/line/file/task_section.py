@@ -26,7 +26,7 @@ def section_and_task(
     if spec.train.task != task and section is not None:
         yield Problem(
             path=(task,),
-            what=f"the section is for lines that {task}",
+            what=f"the section is for lines with task: {task}",
             found=spec.train.task,
             hint=f"write train: {{task: {task}}}, or remove the section",
         )
@@ -38,7 +38,7 @@ def refused(task: str, said: Iterable[Refused]) -> Iterator[Problem]:
     """Give a contradiction for each place that says something which has no meaning for the task."""
     for path, value, why in said:
         if value is not None:
-            yield Problem(path=path, what=f"this is not for lines that {task}: {why}", hint="remove it")
+            yield Problem(path=path, what=f"this is not for lines with task: {task}, {why}", hint="remove it")
 
 
 def split_by_time(spec: LineSpec, *, shows: str) -> Iterator[Problem]:

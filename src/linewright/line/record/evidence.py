@@ -14,6 +14,7 @@ from linewright.line.facts import Accepted, Finished
 from linewright.line.record.alerts import find_alert, proposal_because
 from linewright.line.record.registry import find_model, is_made_elsewhere, judged, recorded, registration_of
 from linewright.line.retention.dropped import dropped_at, forgotten_at
+from linewright.model.explanation_text import NOT_EXPLAINED
 from linewright.model.facts import (
     Certificate,
     Decision,
@@ -361,11 +362,13 @@ def _certificate(body: dict[str, Any]) -> str:
 def _decision(body: dict[str, Any]) -> str:
     decision = msgspec.convert(body, Decision)
     if decision.threshold is None or decision.reason is None:
-        return "no threshold: the likeliest class, or the number itself, is answered"
+        return "no threshold: what is answered does not depend on one"
     return f"the positive class begins at {decision.threshold:.4g}: {threshold_in_words(decision.reason)}"
 
 
 def _explanation(body: dict[str, Any]) -> str:
+    if why := body.get("not_explained") if not body["rows"] else None:
+        return f"nothing by column: {NOT_EXPLAINED[why]}"
     most = [one["columns"][0] for one in body["shuffled"] if one["low"] > 0][:3]
     needs = f"needs {', '.join(most)} most" if most else "surely needs no column alone"
     weak = f"; {count(len(body['slices']), 'weak slice')}" if body["slices"] else ""

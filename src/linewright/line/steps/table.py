@@ -318,7 +318,7 @@ STEPS = (
     LineStep(
         name="decide",
         code=1,
-        doing="choosing the threshold",
+        doing="choosing the threshold, if there is one",
         inputs=_decide_inputs,
         carried_out_by="linewright.line.steps.choose_threshold:decide_step",
         notes_environment=True,

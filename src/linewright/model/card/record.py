@@ -6,7 +6,7 @@ from linewright.model.card.parts import CardFacts, Section, Statement, Table, Te
 from linewright.model.facts import Certificate, GroupRates
 from linewright.model.gate_reasons import BeatsFound, FairnessFound
 from linewright.model.gates.text import gate_in_words, outcome_in_words
-from linewright.model.task_facts import has_classes, learns_good
+from linewright.model.task_facts import has_classes, learns_good, task_facts
 from linewright.store.values import Event
 
 
@@ -65,10 +65,15 @@ def _set_aside(facts: CardFacts, verdict: str) -> tuple[Statement, ...]:
 def _compared(facts: CardFacts, found: Certificate) -> Iterator[Statement]:
     rival = None if found.rival == "baseline" else found.rival
     is_alone = not any(isinstance(one.found, BeatsFound) for one in found.outcomes)
-    kind = "certificate.alone" if is_alone else "certificate.compared"
     rows = "alone" if is_alone else "rival unknown" if facts.rival_adopted else "neither"
     rows = "unknown" if facts.trained.adopted else rows
-    yield say(kind, facts.certificate_digest, rival, found=found, rows=rows)
+    if is_alone:
+        yield say("certificate.alone", facts.certificate_digest, rival, found=found, rows=rows)
+    else:
+        name = task_facts(facts.package.task).baseline_name
+        yield say(
+            "certificate.compared", facts.certificate_digest, rival, found=found, rows=rows, baseline=name
+        )
     if facts.unequal:
         command = None if facts.champion == facts.version else facts.in_spite
         yield say("certificate.unequal", rival, facts.declared, how=facts.unequal, command=command)

@@ -27,7 +27,7 @@ from linewright.model.card.record import certificate, fairness, limits, standing
 from linewright.model.card.survival_section import survival
 from linewright.model.facts import Metric, Task
 from linewright.model.metrics.definitions import find_metric
-from linewright.model.task_facts import has_classes
+from linewright.model.task_facts import has_classes, task_facts
 from linewright.model.tasks import task as rules_of
 from linewright.text.numbers import in_words
 
@@ -129,11 +129,12 @@ def _metrics(facts: CardFacts) -> Section | None:
         (plain, say("metrics.linear", cited, found=plain, rows=learned)),
     )
     baseline = {metric.name: metric for metric in evaluation.baseline}
+    held_against = task_facts(facts.package.task).baseline_name.capitalize()
     return Section(
         name="metrics",
         statements=statements,
         table=Table(
-            head=("Metric", "This model", "95 % interval", "Without features", "95 % interval"),
+            head=("Metric", "This model", "95 % interval", held_against, "95 % interval"),
             rows=tuple(
                 (_name(metric, facts.package.task), *_cells(metric), *_cells(baseline.get(metric.name)))
                 for metric in evaluation.metrics

@@ -49,6 +49,7 @@ class Forecast(TaskRules):
     measures = "linewright.model.metrics.forecast:OF_FORECAST"
     objective = "mase"
     loss_name = TASK_FACTS["forecast"].loss_name
+    baseline_name = TASK_FACTS["forecast"].baseline_name
     label: ClassVar[LabelForm] = TASK_FACTS["forecast"].label
     link: ClassVar[Link] = IDENTITY
     class_limits: ClassVar[tuple[float, float]] = (0, 0)

@@ -40,6 +40,7 @@ class Recommend(TaskRules):
     measures = "linewright.model.metrics.ranking:OF_RECOMMEND"
     objective = "ndcg@10"
     loss_name = TASK_FACTS["recommend"].loss_name
+    baseline_name = TASK_FACTS["recommend"].baseline_name
     label: ClassVar[LabelForm] = TASK_FACTS["recommend"].label
     link: ClassVar[Link] = IDENTITY
     class_limits: ClassVar[tuple[float, float]] = (0, 0)

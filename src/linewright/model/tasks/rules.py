@@ -51,6 +51,8 @@ class TaskRules(ABC):
     """Whether one of two classes is looked for: then there is a threshold, and decisions may have a value."""
     learns_good: ClassVar[bool] = False
     """Whether only rows that are not positive are learned from; there may be none, and scores do not promise shares of them."""
+    baseline_name: ClassVar[str] = "prediction without features"
+    """What people call that which the first candidate is held against: as a rule, what `baseline` returns."""
     has_interval: ClassVar[bool] = False
     """Whether predictions are numbers with a prediction interval, whose coverage and bias are measured."""
     calibrations: ClassVar[tuple[CalibrationMethod, ...]] = ()

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from linewright.interfaces.console.page import Ask, Page
+from linewright.model.task_facts import task_facts
 
 _PARTS = ("certificate", "evaluation", "explanation", "decision", "trained", "split", "dataset")
 
@@ -19,6 +20,9 @@ def read(ask: Ask, values: Mapping[str, str]) -> Mapping[str, Any]:
     listed = ask("models", line=line).models
     wanted = next(each for each in listed if each.version == model["version"]["version"])
     certificate = ask("show", id=digests["certificate"]).body if "certificate" in digests else None
+    parts: dict[str, Any] = {
+        part: ask("show", id=digests[part]).body if part in digests else None for part in _PARTS
+    }
     return {
         "name": name,
         "model": model,
@@ -26,7 +30,8 @@ def read(ask: Ask, values: Mapping[str, str]) -> Mapping[str, Any]:
         "listed": wanted,
         "rival": next((each for each in listed if certificate and each.digest == certificate["rival"]), None),
         "approvals": [each for each in ask("proposals", line=line, all=True).proposals if each.model == name],
-        **{part: ask("show", id=digests[part]).body if part in digests else None for part in _PARTS},
+        **parts,
+        "task": task_facts(parts["trained"]["task"]),
         "history": ask("history", line=line, about=wanted.version, limit=_MOST).entries,
         "comments": ask("comments", line=line, about=values["version"]).comments,
         "was_champion": any(
