@@ -314,7 +314,13 @@ def _rest(events: _Events) -> Iterator[str]:
     frame = events.frame
     share = 1 - frame.unique(["user", "item"]).height / max(frame.height, 1)
     again = share >= _OFTEN
-    yield f"  again: {str(again).lower()}  # {share_in_words(share)} of the events are of an item that the user took before"
+    follows = (
+        "lists may begin with what was just taken; `false` lists only new items"
+        if again
+        else "lists have only items that are new to the user; `true` may list those of the history too"
+    )
+    found = f"{share_in_words(share)} of the events are of an item that the user took before"
+    yield f"  again: {str(again).lower()}  # {found}, so {follows}"
     yield "  items: 10  # an answer lists so many"
     if (every := _every(frame)) is not None:
         yield f"  every: {every[0]}  # {every[1]}"
