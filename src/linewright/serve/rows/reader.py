@@ -4,6 +4,7 @@ Blanks around a text are removed, and the texts that mean "no value" in the sour
 column that the contract does not name, or a number that is not finite is refused with its place.
 """
 
+import json
 from collections.abc import Callable, Container, Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from difflib import get_close_matches
@@ -13,7 +14,7 @@ from typing import Any, TypeVar
 from linewright.errors import RequestError, Terminal
 from linewright.features.encode import Columns, Values
 from linewright.model.facts import RequestColumn
-from linewright.serve.rows.request_columns import Needs
+from linewright.serve.rows.request_columns import HOW_LISTS_ARE_SENT, Needs
 from linewright.serve.rows.scalars import as_number, kind_of, shown
 from linewright.serve.rows.typed import Row, column_of
 from linewright.serve.rows.values import KINDS, Excess, check_all_carried, check_carried
@@ -21,6 +22,8 @@ from linewright.serve.rows.values import KINDS, Excess, check_all_carried, check
 MAX_ROWS = 10_000
 TIMES = frozenset({"date", "datetime"})
 MAX_MISTAKES = 20
+_MOST_REPEATED = 40
+"""Characters of a text that a hint says again."""
 
 T = TypeVar("T")
 Place = Callable[[int, str], str]
@@ -180,7 +183,9 @@ class RowReader:
                 continue
             if missing and not column.nullable and (column.name in row or self._needs is None):
                 what = "a value is needed" if column.name in row else "the column is needed"
-                gone.append((column.name, _mistake(what, None, allowed)))
+                gone.append(
+                    (column.name, _mistake(what, None, allowed, HOW_LISTS_ARE_SENT.get(column.type, "")))
+                )
         yield from gone  # behind what is there and wrong: many columns may be left out
 
     def _allowed(self, name: str) -> str:
@@ -243,12 +248,24 @@ def _right_form(value: object, column: RequestColumn) -> str:
             return as_number(value)
         case "boolean" if isinstance(value, (str, int, float)):
             return "send true or false, without quotes"
+        case "list" | "numbers" if isinstance(value, str):
+            if value.lstrip().startswith("["):
+                return "not a JSON list; send the list itself, without quotes around it"
+            return (
+                "send a list, e.g. [1, 2.5]"
+                if column.type == "numbers"
+                else f"send a list: [{_quoted(value)}]"
+            )
         case "date" | "datetime" if isinstance(value, str):
             example = "2026-01-31" if column.type == "date" else "2026-01-31T12:00:00Z"
             form = f"{column.format}, or " if column.format else ""
             return f'send it as {form}ISO 8601, e.g. "{example}"'
         case _:
             return ""
+
+
+def _quoted(value: str) -> str:
+    return json.dumps(value if len(value) <= _MOST_REPEATED else "…", ensure_ascii=False)
 
 
 def _unknown(name: str, known: Mapping[str, RequestColumn]) -> dict[str, Any]:

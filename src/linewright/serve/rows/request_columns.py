@@ -22,6 +22,11 @@ from linewright.serve.rows.values import KINDS
 
 _MOST_SHAPES = 256
 """Sets of names whose needs are kept."""
+HOW_LISTS_ARE_SENT: Mapping[str, str] = {
+    "list": "send it: the items that the user had, the newest last; [] is a history of nothing",
+    "numbers": "send it: the recent values, the newest last",
+}
+"""Hints, by type of column; the contract has no such columns, for rows are made of the table."""
 _INTEGERS = {"TINYINT", "SMALLINT", "INTEGER", "BIGINT", "UTINYINT", "USMALLINT", "UINTEGER", "UBIGINT"}
 
 Place = Callable[[int, str], str]
@@ -123,6 +128,8 @@ class Needs:
             return f"`table.sql` makes {', '.join(map(repr, makes))} of it; send it, or what is made of it"
         if name in self.must_be_sent:
             return f"send it: {self.must_be_sent[name]}"
+        if hint := HOW_LISTS_ARE_SENT.get(self._types[name]):
+            return hint
         return "send it, or null where it may be missing; a column that contract.columns names `nullable: true` may be left out"
 
     def completed(self, rows: Any, place: Place) -> Any:
