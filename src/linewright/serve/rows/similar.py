@@ -5,6 +5,8 @@ from difflib import get_close_matches
 from typing import Any
 
 from linewright.errors import RequestError
+from linewright.model.tasks.explore import pools
+from linewright.model.tasks.item_lists import ItemLists
 from linewright.serve.rows.scalars import shown, spell
 from linewright.serve.rows.scorer import Scorer
 
@@ -40,8 +42,9 @@ def similar_items(scorer: Scorer, items: Sequence[object]) -> list[dict[str, Any
     among = frozenset(known)
     asked = [_known(number, item, among) for number, item in enumerate(items)]
     column = scorer.model.package.encoder.columns[0]
-    answers = scorer.answers(scorer.matrix([{column: [item]} for item in asked]))
-    return [_others(item, answer) for item, answer in zip(asked, answers, strict=True)]
+    scores = scorer.model.scores(scorer.matrix([{column: [item]} for item in asked]))
+    most = int(ItemLists(scores).shown[0])
+    return [_others(item, pool, most) for item, pool in zip(asked, pools(scores, known), strict=True)]
 
 
 def _known(number: int, item: object, known: frozenset[str]) -> str:
@@ -62,7 +65,6 @@ def _known(number: int, item: object, known: frozenset[str]) -> str:
     return text
 
 
-def _others(item: str, answer: dict[str, Any]) -> dict[str, Any]:
-    pairs = zip(answer["prediction"], answer["scores"], strict=True)
-    kept = [(other, score) for other, score in pairs if other != item]
+def _others(item: str, pool: Sequence[tuple[str, float]], most: int) -> dict[str, Any]:
+    kept = [(other, score) for other, score in pool if other != item][:most]
     return {"item": item, "items": [other for other, _ in kept], "scores": [score for _, score in kept]}
