@@ -355,7 +355,7 @@ def test_a_canary_is_wrong_or_right():
 @pytest.mark.parametrize(
     ("written", "instead", "message"),
     [
-        ("task: anomaly", "task: binary", "the section is for lines that anomaly"),
+        ("task: anomaly", "task: binary", "the section is for lines with task: anomaly"),
         ("folds: 2", "engine: flaml", "other engines learn from both classes"),
         ("key: key", "key: key, weight: w", "each good row counts once"),
         ("folds: 2", "budget: thorough", "the same few models"),

@@ -170,6 +170,38 @@ def test_items_that_the_model_does_not_know_are_told(scorer):
     } == told
 
 
+@pytest.mark.parametrize(
+    ("row", "hint"),
+    [
+        ({"history": "k1-1"}, r'send a list: \["k1-1"\]$'),
+        ({"history": '["k1-1"'}, "send the list itself, without quotes around it$"),
+        ({"history": "k" * 200}, r'send a list: \["…"\]$'),
+        ({"history": None}, r"\[\] is a history of nothing$"),
+        ({"customer": "c001"}, r"\[\] is a history of nothing$"),
+    ],
+)
+def test_who_sends_no_list_is_told_how_one_looks(scorer, row, hint):
+    """And is not sent to columns of the contract, which has no history."""
+    with pytest.raises(RequestError, match=hint) as caught:
+        scorer.score([row])
+
+    assert "contract.columns" not in str(caught.value)
+
+
+def test_as_many_similar_items_as_a_list_has_also_where_it_may_have_the_item_itself(tmp_path: Path):
+    """The item itself is left out before the list is cut."""
+    factory, _ = shop.make_shop(tmp_path / "factory", more=", again: true")
+    with factory:
+        execute_inline(factory, shop.LINE)
+        scorer = Scorer(load(find_model(factory, shop.LINE).digest, factory.artifacts.get))
+    every = [shop.item(kind, 0) for kind in range(shop.KINDS)]
+    found = similar_items(scorer, every)
+
+    assert every == [one["item"] for one in found]
+    assert {5} == {len(one["items"]) for one in found} == {len(one["scores"]) for one in found}
+    assert not [one for one in found if one["item"] in one["items"]]
+
+
 def test_similar_items_are_of_one_kind(scorer):
     """A page of an item shows what goes with it."""
     (found,) = similar_items(scorer, ["k4-3"])
@@ -392,6 +424,8 @@ def test_new_finds_user_and_time_and_leaves_out_what_was_given_back(tmp_path: Pa
 
     assert ("recommend", "customer", "at") == (made.task, made.group, made.time)
     assert "# 300 rows have no customer; 5 give something back" in text
+    assert "again: true  # " in text
+    assert "took before, so lists may begin with what was just taken; `false` lists only new items" in text
     assert ran.promoted
 
 
@@ -452,6 +486,10 @@ def test_new_makes_an_evening_one_moment_and_names_the_rating(tmp_path: Path):
         rows = read_dataset(factory.metadata.get(ran.dataset, Dataset), factory.artifacts, factory.metadata)
 
     assert "every: 1d  # a user has events at" in text
+    assert "again: false  # " in text
+    assert (
+        "so lists have only items that are new to the user; `true` may list those of the history too" in text
+    )
     assert "# rating is not used: each event counts alike" in text
     assert 'where "rating" >=' in text
     assert rows.height < 200
@@ -485,7 +523,12 @@ def test_new_asks_for_what_it_cannot_tell(tmp_path: Path, given: dict[str, str],
         ("group: customer", "group: customer, subject: kind", "nobody else could be forgotten"),
         ("budget: quick", "budget: quick, split: {by: random}", "not by time"),
         ("watch:", "gates: [{fairness: kind, at_most: 0.1}]\nwatch:", "fairness"),
-        ("history: 20", "history: 20, at_most: {kid: 2}", "kid"),
+        ("history: 20", "history: 20, at_most: {kid: 2}", "did you mean 'kind'"),
+        (
+            "history: 20",
+            "history: 20, at_most: {artist: 2}",
+            r"add artist: \{type: category\} under contract.columns",
+        ),
     ],
 )
 def test_what_makes_no_sense_is_refused_with_its_place(tmp_path: Path, old: str, new: str, match: str):

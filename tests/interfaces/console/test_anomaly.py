@@ -1,7 +1,6 @@
 """A version of a line that looks for anomalies in the console."""
 
 import random
-from pathlib import Path
 
 import pytest
 from shown_pages import Get, pages_of

@@ -8,6 +8,7 @@ from linewright.line.file.problem import Problem
 from linewright.line.file.task_section import Refused, refused, section_and_task, split_by_time, unit_of_group
 from linewright.line.spec import LineSpec
 from linewright.model.spec import AUTO
+from linewright.text.quoting import quoted
 from linewright.watch.spec import LabelsTrigger
 
 _TASK = "recommend"
@@ -47,7 +48,8 @@ def _parts(spec: LineSpec) -> Iterator[Problem]:
                 what="the contract has no such column",
                 found=category,
                 allowed=", ".join(columns),
-                hint=did_you_mean(category, columns),
+                hint=did_you_mean(category, columns)
+                or f"if the events have it, add {quoted(category)}: {{type: category}} under contract.columns",
             )
     allowed = spec.recommend.allowed if spec.recommend else None
     if allowed is not None and referred_source(allowed, list(spec.sources)) is None:
