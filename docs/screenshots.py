@@ -120,9 +120,20 @@ async def take_all(chromium: str, base: str, link: str, out: Path) -> None:
         }
         left = sorted(found, key=lambda name: name not in slow)
         left.reverse()
-        print("| page | s |\n|---|---:|")
-        await asyncio.gather(*(take_some(context, found, left, out) for _ in range(AT_ONCE)))
+        state = await context.storage_state()
         await browser.close()
+        print("| page | s |\n|---|---:|")
+
+        async def take_in_own_browser() -> None:
+            # Pages of one browser that change their sizes at once come out as tiles of each other now and then.
+            own = await playwright.chromium.launch(executable_path=chromium, args=list(ARGUMENTS))
+            session = await own.new_context(
+                base_url=base, locale="en-GB", timezone_id="UTC", storage_state=state
+            )
+            await take_some(session, found, left, out)
+            await own.close()
+
+        await asyncio.gather(*(take_in_own_browser() for _ in range(AT_ONCE)))
     for name in PAGES.keys() - found:
         print(f"No page of the factory leads to {name!r}: there is no picture of it.")
 
