@@ -16,19 +16,19 @@ from pymysql.converters import encoders
 from pymysql.cursors import SSCursor
 
 from linewright.data.read.limits import too_many_rows
-from linewright.data.read.sql.answer import (
+from linewright.data.read.query_timeout import QueryTimeout
+from linewright.data.read.sql.column_types import INTEGER, NUMBER, TEXT, ColumnType, decimal
+from linewright.data.read.sql.database import (
     CONNECT_S,
     GRACE_S,
-    Answer,
-    Asked,
-    Portions,
+    DatabaseQuery,
+    FetchSize,
+    QueryResult,
     condition_since,
     refuse_twins,
     to_frame,
     wrapped,
 )
-from linewright.data.read.sql.typed import INTEGER, NUMBER, TEXT, ColumnType, decimal
-from linewright.data.read.watch import Watch
 from linewright.errors import LinewrightError, SpecError
 
 _OPTIONS = frozenset({"ssl_ca"})
@@ -115,7 +115,7 @@ class MySql:
     tables = "select table_name from information_schema.tables where table_schema = database() order by 1 limit 100"
 
     @contextmanager
-    def ask(self, asked: Asked) -> Generator[Answer]:
+    def ask(self, asked: DatabaseQuery) -> Generator[QueryResult]:
         """Read one SELECT, unbuffered, in a read-only transaction that sees one state of the database."""
         _require_select(asked)
         connection, twin = _connected(asked)
@@ -123,8 +123,8 @@ class MySql:
         try:
             with (
                 twin,
-                Watch(partial(_cut, twin), asked.limits.seconds) as watch,
-                _explained(asked, connection, watch),
+                QueryTimeout(partial(_cut, twin), asked.limits.seconds) as timeout,
+                _explained(asked, connection, timeout),
             ):
                 with _sound(asked):
                     with connection.cursor() as cursor:
@@ -132,7 +132,7 @@ class MySql:
                             cursor.execute(statement)
                     rows.execute(asked.sql.strip().rstrip(";"))
                     types = _types(rows, asked)
-                yield Answer(types=types, frames=_frames(rows, types, asked, watch))
+                yield QueryResult(types=types, frames=_frames(rows, types, asked, timeout))
         finally:
             _leave(connection, rows)
 
@@ -174,21 +174,21 @@ def _leave(connection: Any, rows: Any) -> None:
     rows.close()
 
 
-def _require_select(asked: Asked) -> None:
+def _require_select(asked: DatabaseQuery) -> None:
     """Refuse what is not one SELECT: a read-only transaction of this server may still write files, and lock rows."""
     words = list[str]()
     text = asked.sql.strip().rstrip(";")
     for found in _SCANNED.finditer(text):
         if found["mark"] in {";", "/*", "\0"}:
-            raise asked.fails("only one statement may be sent, without executable comments")
+            raise asked.query_error("only one statement may be sent, without executable comments")
         if found["word"] or found["mark"]:
             words.append(found[0].lower())
     first = next((word for word in words if word != "("), "")
     pairs = {*pairwise(words)}
     if first not in {"select", "with", "values"} or "into" in words:
-        raise asked.fails("this is not one SELECT that writes nothing")
+        raise asked.query_error("this is not one SELECT that writes nothing")
     if pairs & {("for", "update"), ("for", "share"), ("lock", "in")}:
-        raise asked.fails("this would lock rows")
+        raise asked.query_error("this would lock rows")
 
 
 def _modes(cursor: Any) -> str:
@@ -203,7 +203,7 @@ def _cut(stream: socket.socket) -> None:
         stream.shutdown(socket.SHUT_RDWR)
 
 
-def _stream(asked: Asked) -> socket.socket:
+def _stream(asked: DatabaseQuery) -> socket.socket:
     """Connect to the first address that answers."""
     url, last = asked.url, OSError("no address")
     for address in asked.addresses:
@@ -217,10 +217,10 @@ def _stream(asked: Asked) -> socket.socket:
             last = error
         else:
             return stream
-    raise asked.is_out(last.strerror or last)
+    raise asked.unavailable_error(last.strerror or last)
 
 
-def _connected(asked: Asked) -> tuple[Any, socket.socket]:
+def _connected(asked: DatabaseQuery) -> tuple[Any, socket.socket]:
     """Return a connection, and its socket once more: by TLS the driver makes it another one, and another thread is to end it."""
     url = asked.url
     if wrong := sorted(url.options.keys() - _OPTIONS):
@@ -238,7 +238,7 @@ def _connected(asked: Asked) -> tuple[Any, socket.socket]:
     stream = _stream(asked)
     twin = stream.dup()
     try:
-        with Watch(partial(_cut, twin), CONNECT_S):
+        with QueryTimeout(partial(_cut, twin), CONNECT_S):
             connection = pymysql.Connection(
                 host=url.host,
                 user=url.user,
@@ -255,44 +255,44 @@ def _connected(asked: Asked) -> tuple[Any, socket.socket]:
         twin.close()
         number = error.args[0] if error.args and isinstance(error.args[0], int) else 0
         says = error.args[-1] if number else error
-        raise (asked.not_let_in(says) if number in _LET_IN else asked.is_out(says)) from None
+        raise (asked.login_error(says) if number in _LET_IN else asked.unavailable_error(says)) from None
     return connection, twin
 
 
 @contextmanager
-def _sound(asked: Asked) -> Generator[None]:
+def _sound(asked: DatabaseQuery) -> Generator[None]:
     """Say of a server that it sends packets of another kind; it is given no file of this machine."""
     try:
         yield
     except (LinewrightError, pymysql.Error, UnicodeError):
         raise
     except _UNSOUND as error:
-        raise asked.is_out(f"it sends what it should not ({error})") from None
+        raise asked.unavailable_error(f"it sends what it should not ({error})") from None
 
 
 @contextmanager
-def _explained(asked: Asked, connection: Any, watch: Watch) -> Generator[None]:
+def _explained(asked: DatabaseQuery, connection: Any, timeout: QueryTimeout) -> Generator[None]:
     try:
         yield
     except pymysql.Error as error:
-        if watch.has_ended:
+        if timeout.has_ended:
             _end_query(asked, connection.thread_id())
-        raise _error(error, asked, watch) from None
+        raise _error(error, asked, timeout) from None
     except UnicodeError as error:
-        raise asked.fails(error) from None
+        raise asked.query_error(error) from None
 
 
-def _error(error: pymysql.Error, asked: Asked, watch: Watch) -> LinewrightError:
+def _error(error: pymysql.Error, asked: DatabaseQuery, timeout: QueryTimeout) -> LinewrightError:
     number = error.args[0] if error.args and isinstance(error.args[0], int) else 0
-    if watch.has_ended or number in _TIMED_OUT or "timed out" in str(error):
-        return asked.took_long()
+    if timeout.has_ended or number in _TIMED_OUT or "timed out" in str(error):
+        return asked.timeout_error()
     says = error.args[-1]
     if not number or number >= _CLIENT or number in _LOST:
-        return asked.is_out(says)
-    return asked.fails(says, _tables(asked))
+        return asked.unavailable_error(says)
+    return asked.query_error(says, _tables(asked))
 
 
-def _end_query(asked: Asked, thread: int) -> None:
+def _end_query(asked: DatabaseQuery, thread: int) -> None:
     """Have the server end what it does for a connection that nobody listens to any more."""
     with suppress(LinewrightError, pymysql.Error):
         connection, twin = _connected(asked)
@@ -300,7 +300,7 @@ def _end_query(asked: Asked, thread: int) -> None:
             cursor.execute(f"kill {int(thread)}")
 
 
-def _tables(asked: Asked) -> Sequence[str]:
+def _tables(asked: DatabaseQuery) -> Sequence[str]:
     """Return the tables that there are; the connection of the query is of no use any more."""
     with suppress(LinewrightError, pymysql.Error):
         connection, twin = _connected(asked)
@@ -310,13 +310,13 @@ def _tables(asked: Asked) -> Sequence[str]:
     return []
 
 
-def _types(cursor: Any, asked: Asked) -> dict[str, ColumnType]:
+def _types(cursor: Any, asked: DatabaseQuery) -> dict[str, ColumnType]:
     fields = cursor._result.fields  # noqa: SLF001 -- nothing else says what is unsigned
     refuse_twins([field.name for field in fields], asked.where)
     return {field.name: _type(field, asked) for field in fields}
 
 
-def _type(field: Any, asked: Asked) -> ColumnType:
+def _type(field: Any, asked: DatabaseQuery) -> ColumnType:
     kind, is_unsigned = field.type_code, bool(field.flags & FLAG.UNSIGNED)
     if kind in _WHOLE:
         return ColumnType(kind="unsigned") if is_unsigned and kind == FIELD_TYPE.LONGLONG else INTEGER
@@ -329,24 +329,26 @@ def _type(field: Any, asked: Asked) -> ColumnType:
         return TEXT
     name = _quoted(field.name)
     if kind == FIELD_TYPE.BIT:
-        raise asked.not_held(field.name, "bit", f"{name} + 0 as {name}")
+        raise asked.type_error(field.name, "bit", f"{name} + 0 as {name}")
     if kind == FIELD_TYPE.GEOMETRY:
-        raise asked.not_held(field.name, "geometry", f"st_astext({name}) as {name}")
-    raise asked.not_held(field.name, "bytes", f"hex({name}) as {name}")
+        raise asked.type_error(field.name, "geometry", f"st_astext({name}) as {name}")
+    raise asked.type_error(field.name, "bytes", f"hex({name}) as {name}")
 
 
-def _frames(cursor: Any, types: dict[str, ColumnType], asked: Asked, watch: Watch) -> Iterator[pl.DataFrame]:
-    portions, given = Portions(), 0
+def _frames(
+    cursor: Any, types: dict[str, ColumnType], asked: DatabaseQuery, timeout: QueryTimeout
+) -> Iterator[pl.DataFrame]:
+    fetch, given = FetchSize(), 0
     while True:
         with _sound(asked):
-            rows = cursor.fetchmany(portions.rows)
+            rows = cursor.fetchmany(fetch.rows)
         if not rows:
             return
-        watch.hear()
+        timeout.restart()
         given += len(rows)
         if given > asked.limits.rows:
             raise too_many_rows(asked.where, asked.limits.rows)
         frame = to_frame(rows, types, where=f"{asked.where}.sql", text="char")
-        portions.hear(frame)
+        fetch.adapt(frame)
         yield frame
-        watch.hear()
+        timeout.restart()

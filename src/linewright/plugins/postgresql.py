@@ -14,19 +14,19 @@ from psycopg.types.numeric import IntDumper
 from psycopg.types.string import TextLoader
 
 from linewright.data.read.limits import too_many_rows
-from linewright.data.read.sql.answer import (
+from linewright.data.read.query_timeout import QueryTimeout
+from linewright.data.read.sql.column_types import INTEGER, NUMBER, TEXT, ColumnType, decimal
+from linewright.data.read.sql.database import (
     CONNECT_S,
     GRACE_S,
-    Answer,
-    Asked,
-    Portions,
+    DatabaseQuery,
+    FetchSize,
+    QueryResult,
     condition_since,
     refuse_twins,
     to_frame,
     wrapped,
 )
-from linewright.data.read.sql.typed import INTEGER, NUMBER, TEXT, ColumnType, decimal
-from linewright.data.read.watch import Watch
 from linewright.errors import LinewrightError, SpecError
 
 _CURSOR = "linewright_rows"
@@ -95,13 +95,13 @@ class PostgreSql:
     tables = _TABLES
 
     @contextmanager
-    def ask(self, asked: Asked) -> Generator[Answer]:
+    def ask(self, asked: DatabaseQuery) -> Generator[QueryResult]:
         """Open a cursor in a read-only transaction that sees one state of the database."""
         connection = _connected(asked)
         try:
             with (
-                Watch(_cut(connection), asked.limits.seconds + GRACE_S) as watch,
-                _explained(asked, connection, watch),
+                QueryTimeout(_cut(connection), asked.limits.seconds + GRACE_S) as timeout,
+                _explained(asked, connection, timeout),
             ):
                 millis = max(1, round(asked.limits.seconds * 1000))
                 for statement in (*_SESSION, f"set local statement_timeout = {millis}"):
@@ -110,7 +110,7 @@ class PostgreSql:
                     # The protocol takes one statement, and a cursor is of a SELECT that writes nothing.
                     cursor.execute(asked.sql.strip().rstrip(";").encode())
                     types = _types(connection, cursor, asked)
-                    yield Answer(types=types, frames=_frames(cursor, types, asked, watch))
+                    yield QueryResult(types=types, frames=_frames(cursor, types, asked, timeout))
         finally:
             connection.close()
 
@@ -139,7 +139,7 @@ def _quoted(name: str) -> str:
     return '"{}"'.format(name.replace('"', '""'))
 
 
-def _connected(asked: Asked) -> psycopg.Connection[Any]:
+def _connected(asked: DatabaseQuery) -> psycopg.Connection[Any]:
     url = asked.url
     if wrong := sorted(url.options.keys() - _OPTIONS):
         raise SpecError(
@@ -172,7 +172,9 @@ def _connected(asked: Asked) -> psycopg.Connection[Any]:
         says = str(error)
         is_refused = "FATAL" in says and not any(part in says for part in _NOT_NOW)
         # From none: the error of the driver names what it was called with.
-        raise (asked.not_let_in(error) if is_refused or "password" in says else asked.is_out(error)) from None
+        raise (
+            asked.login_error(error) if is_refused or "password" in says else asked.unavailable_error(error)
+        ) from None
 
 
 def _cut(connection: psycopg.Connection[Any]) -> Any:
@@ -186,33 +188,35 @@ def _cut(connection: psycopg.Connection[Any]) -> Any:
 
 
 @contextmanager
-def _explained(asked: Asked, connection: psycopg.Connection[Any], watch: Watch) -> Generator[None]:
+def _explained(
+    asked: DatabaseQuery, connection: psycopg.Connection[Any], timeout: QueryTimeout
+) -> Generator[None]:
     """Say what a failed query means for who reads."""
     try:
         yield
     except psycopg.Error as error:
-        raise _error(error, asked, connection, watch) from None
+        raise _error(error, asked, connection, timeout) from None
     except UnicodeError as error:
-        raise asked.fails(error) from None
+        raise asked.query_error(error) from None
 
 
 def _error(
-    error: psycopg.Error, asked: Asked, connection: psycopg.Connection[Any], watch: Watch
+    error: psycopg.Error, asked: DatabaseQuery, connection: psycopg.Connection[Any], timeout: QueryTimeout
 ) -> LinewrightError:
     state = error.sqlstate or ""
-    if watch.has_ended or state == "57014":
-        return asked.took_long()
+    if timeout.has_ended or state == "57014":
+        return asked.timeout_error()
     if state.startswith(_TRANSIENT) or not state or connection.broken:
-        return asked.is_out(error)
+        return asked.unavailable_error(error)
     tables: list[str] = []
     with suppress(psycopg.Error):
         connection.execute(b"rollback")
         tables = [str(name) for (name,) in connection.execute(_TABLES.encode())]
-    return asked.fails(error.diag.message_primary or error, tables)
+    return asked.query_error(error.diag.message_primary or error, tables)
 
 
 def _types(
-    connection: psycopg.Connection[Any], cursor: psycopg.ServerCursor[Any], asked: Asked
+    connection: psycopg.Connection[Any], cursor: psycopg.ServerCursor[Any], asked: DatabaseQuery
 ) -> dict[str, ColumnType]:
     columns = cursor.description or []
     refuse_twins([column.name for column in columns], asked.where)
@@ -240,7 +244,7 @@ def _numeric(modifier: int) -> ColumnType:
     return decimal(precision, scale - 0x800 if scale & 0x400 else scale)
 
 
-def _other(column: str, kind: tuple[str, str, str] | None, asked: Asked) -> ColumnType:
+def _other(column: str, kind: tuple[str, str, str] | None, asked: DatabaseQuery) -> ColumnType:
     name, form, category = kind or ("of an unknown type", "", "")
     if form == "e" or name in _TEXTS:
         return TEXT
@@ -248,19 +252,22 @@ def _other(column: str, kind: tuple[str, str, str] | None, asked: Asked) -> Colu
     instead = _INSTEAD.get(key, "cast({0} as text) as {0}").format(
         _quoted(column), re.sub(r"\W", "_", column)
     )
-    raise asked.not_held(column, name, instead)
+    raise asked.type_error(column, name, instead)
 
 
 def _frames(
-    cursor: psycopg.ServerCursor[Any], types: dict[str, ColumnType], asked: Asked, watch: Watch
+    cursor: psycopg.ServerCursor[Any],
+    types: dict[str, ColumnType],
+    asked: DatabaseQuery,
+    timeout: QueryTimeout,
 ) -> Iterator[pl.DataFrame]:
-    portions, given = Portions(), 0
-    while rows := cursor.fetchmany(portions.rows):
-        watch.hear()
+    fetch, given = FetchSize(), 0
+    while rows := cursor.fetchmany(fetch.rows):
+        timeout.restart()
         given += len(rows)
         if given > asked.limits.rows:
             raise too_many_rows(asked.where, asked.limits.rows)
         frame = to_frame(rows, types, where=f"{asked.where}.sql", text="text")
-        portions.hear(frame)
+        fetch.adapt(frame)
         yield frame
-        watch.hear()
+        timeout.restart()

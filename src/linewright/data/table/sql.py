@@ -7,7 +7,7 @@ import duckdb
 import pyarrow as pa
 
 from linewright.data.read.limits import most_held, too_large, too_many_rows
-from linewright.data.read.watch import Watch
+from linewright.data.read.query_timeout import QueryTimeout
 from linewright.data.spec import QueryLimits
 from linewright.errors import SpecError
 
@@ -40,14 +40,14 @@ def select(
     SpecError, RequestError
         If it fails, is anything but one SELECT, or goes beyond its limits or memory.
     """
-    with _opened(tables) as connection, Watch(connection.interrupt, limits.seconds) as watch:
+    with _opened(tables) as connection, QueryTimeout(connection.interrupt, limits.seconds) as timeout:
         try:
             kinds = [statement.type for statement in connection.extract_statements(sql)]
             if kinds != [duckdb.StatementType.SELECT]:
                 raise SpecError(f"{where} is one SELECT", where=where, found=sql[:200])
-            return _gathered(connection.sql(sql).to_arrow_reader(_ROWS), watch, where, limits)
+            return _gathered(connection.sql(sql).to_arrow_reader(_ROWS), timeout, where, limits)
         except (duckdb.Error, pa.ArrowException, OSError) as error:
-            if watch.has_ended:
+            if timeout.has_ended:
                 raise SpecError(
                     f"the SQL gave no row for {limits.seconds:g} s, and was ended",
                     where=where,
@@ -58,10 +58,12 @@ def select(
             ) from error
 
 
-def _gathered(answer: pa.RecordBatchReader, watch: Watch, where: str, limits: QueryLimits) -> pa.Table:
+def _gathered(
+    answer: pa.RecordBatchReader, timeout: QueryTimeout, where: str, limits: QueryLimits
+) -> pa.Table:
     found, rows, size, most = list[pa.RecordBatch](), 0, 0, most_held()
     for batch in answer:
-        watch.hear()
+        timeout.restart()
         found.append(batch)
         rows, size = rows + batch.num_rows, size + batch.nbytes
         if rows > limits.rows:

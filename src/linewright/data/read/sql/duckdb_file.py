@@ -10,9 +10,15 @@ import polars as pl
 import pyarrow as pa
 
 from linewright.data.read.limits import most_held, too_many_rows
-from linewright.data.read.sql.answer import Answer, Asked, condition_since, refuse_twins, wrapped
-from linewright.data.read.sql.typed import INTEGER, NUMBER, TEXT, ColumnType, decimal, no_value
-from linewright.data.read.watch import Watch
+from linewright.data.read.query_timeout import QueryTimeout
+from linewright.data.read.sql.column_types import INTEGER, NUMBER, TEXT, ColumnType, decimal, no_value
+from linewright.data.read.sql.database import (
+    DatabaseQuery,
+    QueryResult,
+    condition_since,
+    refuse_twins,
+    wrapped,
+)
 from linewright.errors import RequestError
 from linewright.text.suggest import near_file
 
@@ -58,7 +64,7 @@ class DuckDbFile:
     tables = "select table_name from information_schema.tables order by 1 limit 100"
 
     @contextmanager
-    def ask(self, asked: Asked) -> Generator[Answer]:
+    def ask(self, asked: DatabaseQuery) -> Generator[QueryResult]:
         """Open the file to read it, without a way to other files."""
         path = Path(asked.addresses[0])
         if not path.is_file():
@@ -71,20 +77,20 @@ class DuckDbFile:
                 or f"paths start from the factory's folder: {path}",
             )
         with _opened(path, asked) as connection:
-            watch = Watch(connection.interrupt, asked.limits.seconds)
+            timeout = QueryTimeout(connection.interrupt, asked.limits.seconds)
             try:
-                with watch:
+                with timeout:
                     kinds = [one.type for one in connection.extract_statements(asked.sql)]
                     if kinds != [duckdb.StatementType.SELECT]:
-                        raise asked.fails("this is not one SELECT")
+                        raise asked.query_error("this is not one SELECT")
                     relation = connection.sql(asked.sql)
                     refuse_twins(relation.columns, asked.where)
                     types = _types(relation, asked)
-                    yield Answer(types=types, frames=_frames(relation, types, asked, watch))
+                    yield QueryResult(types=types, frames=_frames(relation, types, asked, timeout))
             except (duckdb.Error, pa.ArrowException) as error:
-                if watch.has_ended:
-                    raise asked.took_long(is_here=True) from None
-                raise asked.fails(error, _tables(connection)) from None
+                if timeout.has_ended:
+                    raise asked.timeout_error(is_here=True) from None
+                raise asked.query_error(error, _tables(connection)) from None
 
     def since(self, query: str, column: str, of: ColumnType, value: float | str) -> str:
         """Have DuckDB leave out rows before a value."""
@@ -104,14 +110,14 @@ def _quoted(name: str) -> str:
 
 
 @contextmanager
-def _opened(path: Path, asked: Asked) -> Generator[duckdb.DuckDBPyConnection]:
+def _opened(path: Path, asked: DatabaseQuery) -> Generator[duckdb.DuckDBPyConnection]:
     try:
         connection = duckdb.connect(
             path, read_only=True, config={**_CONFIG, "memory_limit": f"{most_held()}B"}
         )
     except duckdb.Error as error:
         if "lock" in str(error):  # who writes keeps everybody out
-            raise asked.is_out(error) from None
+            raise asked.unavailable_error(error) from None
         raise RequestError(
             f"this is not a DuckDB file that can be read here: {asked.scrubbed(error)}",
             where=f"{asked.where}.at",
@@ -130,14 +136,14 @@ def _tables(connection: duckdb.DuckDBPyConnection) -> list[str]:
     return []
 
 
-def _types(relation: duckdb.DuckDBPyRelation, asked: Asked) -> dict[str, ColumnType]:
+def _types(relation: duckdb.DuckDBPyRelation, asked: DatabaseQuery) -> dict[str, ColumnType]:
     return {
         name: _type(name, str(kind), asked)
         for name, kind in zip(relation.columns, relation.types, strict=True)
     }
 
 
-def _type(name: str, kind: str, asked: Asked) -> ColumnType:
+def _type(name: str, kind: str, asked: DatabaseQuery) -> ColumnType:
     if kind in _TYPES:
         return _TYPES[kind]
     if kind.startswith("ENUM("):
@@ -148,15 +154,18 @@ def _type(name: str, kind: str, asked: Asked) -> ColumnType:
     instead = (
         "to_json({0}) as {0}" if kind.endswith("]") else _INSTEAD.get(kind, "cast({0} as varchar) as {0}")
     )
-    raise asked.not_held(name, kind, instead.format(_quoted(name)))
+    raise asked.type_error(name, kind, instead.format(_quoted(name)))
 
 
 def _frames(
-    relation: duckdb.DuckDBPyRelation, types: dict[str, ColumnType], asked: Asked, watch: Watch
+    relation: duckdb.DuckDBPyRelation,
+    types: dict[str, ColumnType],
+    asked: DatabaseQuery,
+    timeout: QueryTimeout,
 ) -> Iterator[pl.DataFrame]:
     given = 0
     for rows in relation.to_arrow_reader(_ROWS):
-        watch.hear()
+        timeout.restart()
         given += rows.num_rows
         if given > asked.limits.rows:
             raise too_many_rows(asked.where, asked.limits.rows)
@@ -168,10 +177,10 @@ def _frames(
             if column.null_count() > rows.column(name).null_count:
                 raise no_value(name, of, "a value beyond it", where=f"{asked.where}.sql", text="varchar")
         yield frame
-        watch.hear()
+        timeout.restart()
 
 
-def _refuse_endless(column: pa.Array, name: str, of: ColumnType, asked: Asked) -> None:
+def _refuse_endless(column: pa.Array, name: str, of: ColumnType, asked: DatabaseQuery) -> None:
     """Refuse infinite days and times, and those of years that a table cannot hold."""
     if of.kind not in {"date", "datetime", "instant"}:
         return

@@ -19,7 +19,7 @@ from linewright.data.read.reader import Cursor
 from linewright.data.read.source import Source
 from linewright.data.read.spill import Spool
 from linewright.data.read.sql.address import addresses_of, url_of
-from linewright.data.read.sql.answer import MOST_ROWS, Answer, Asked, Database
+from linewright.data.read.sql.database import MOST_ROWS, Database, DatabaseQuery, QueryResult
 from linewright.data.spec import SqlSource
 from linewright.errors import RequestError, Terminal
 from linewright.store.values import digest_of
@@ -165,18 +165,20 @@ def quoted(spec: SqlSource, root: Path, name: str) -> str:
     return database_of(url_of(spec, root, "").scheme, "").quoted(name)
 
 
-def _asked(spec: SqlSource, root: Path, where: str) -> tuple[Database, Asked]:
+def _asked(spec: SqlSource, root: Path, where: str) -> tuple[Database, DatabaseQuery]:
     url = url_of(spec, root, where)
     database = database_of(url.scheme, f"{where}.at")
     if database.port:
         addresses = addresses_of(url, root, port=database.port, where=f"{where}.at")
     else:
         addresses = (str(root / url.database),)
-    return database, Asked(url=url, addresses=addresses, sql=spec.sql, limits=spec.limits, where=where)
+    return database, DatabaseQuery(
+        url=url, addresses=addresses, sql=spec.sql, limits=spec.limits, where=where
+    )
 
 
 @contextmanager
-def _answered(database: Database, asked: Asked) -> Generator[Answer]:
+def _answered(database: Database, asked: DatabaseQuery) -> Generator[QueryResult]:
     try:
         with database.ask(asked) as answer:
             yield answer
@@ -189,7 +191,7 @@ def _answered(database: Database, asked: Asked) -> Generator[Answer]:
         ) from error
 
 
-def _since(database: Database, asked: Asked, since: Cursor) -> Asked:
+def _since(database: Database, asked: DatabaseQuery, since: Cursor) -> DatabaseQuery:
     with database.ask(asked) as answer:
         of = answer.types.get(since.column)
     if of is None:

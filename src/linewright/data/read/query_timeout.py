@@ -1,4 +1,4 @@
-"""Ends what gives no row for too long."""
+"""The time that a query may take to give one more row."""
 
 import threading
 from collections.abc import Callable
@@ -9,7 +9,7 @@ _LOOK_S = 0.2
 """How often, at least, a query that gives no row is looked after."""
 
 
-class Watch:
+class QueryTimeout:
     """Ends a query that gives no row for so many seconds.
 
     Parameters
@@ -25,8 +25,8 @@ class Watch:
         self._thread = threading.Thread(target=self._look, name="sql", daemon=True)
         self.has_ended = False
 
-    def hear(self) -> None:
-        """Take note of some rows."""
+    def restart(self) -> None:
+        """Begin to wait anew, since rows came."""
         self._until = monotonic() + self._seconds
 
     def _look(self) -> None:

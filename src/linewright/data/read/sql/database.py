@@ -1,4 +1,4 @@
-"""What asking a database gives: the types of the columns, and the rows, some at a time."""
+"""What each kind of database is asked: a query with its limits, and its result, with the errors that all of them say alike."""
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
@@ -8,7 +8,7 @@ from typing import Protocol
 
 import polars as pl
 
-from linewright.data.read.sql.typed import ColumnType, typed
+from linewright.data.read.sql.column_types import ColumnType, typed
 from linewright.data.spec import QueryLimits
 from linewright.errors import LinewrightError, RequestError, SpecError, Transient
 from linewright.text.database_url import DatabaseUrl
@@ -29,7 +29,7 @@ _BYTES = 1 << 22
 
 
 @dataclass(frozen=True, kw_only=True)
-class Asked:
+class DatabaseQuery:
     """A query, and the database that it goes to."""
 
     url: DatabaseUrl
@@ -50,7 +50,7 @@ class Asked:
         text = " ".join(str(error).split())
         return text.replace(self.url.password, "…") if self.url.password else text
 
-    def is_out(self, error: object) -> Transient:
+    def unavailable_error(self, error: object) -> Transient:
         """Return what to say of a server that does not answer, or breaks off."""
         return Transient(
             f"the database of source {self.name!r} does not answer as it should: {self.scrubbed(error)}",
@@ -59,7 +59,7 @@ class Asked:
             hint="nothing of this source was kept; look whether the server is up and reached from here, then try again",
         )
 
-    def took_long(self, *, is_here: bool = False) -> LinewrightError:
+    def timeout_error(self, *, is_here: bool = False) -> LinewrightError:
         """Return what to say of a query that gave no row for too long; on a file that is here it will not do better."""
         kind = SpecError if is_here else Transient
         return kind(
@@ -69,7 +69,7 @@ class Asked:
             hint=f"try again, ask for less, or allow more by {self.where}.limits.seconds",
         )
 
-    def fails(self, error: object, tables: Sequence[str] = ()) -> SpecError:
+    def query_error(self, error: object, tables: Sequence[str] = ()) -> SpecError:
         """Return what to say of a query that the database refuses."""
         return SpecError(
             f"the query fails: {self.scrubbed(error)}",
@@ -78,7 +78,7 @@ class Asked:
             hint=f"the database has {listed(tables)}" if tables else "",
         )
 
-    def not_let_in(self, error: object) -> RequestError:
+    def login_error(self, error: object) -> RequestError:
         """Return what to say of a server that refuses the user, the password or the database."""
         return RequestError(
             f"the database of source {self.name!r} lets nobody in with this: {self.scrubbed(error)}",
@@ -87,7 +87,7 @@ class Asked:
             hint="look at user, password and database in the URL",
         )
 
-    def not_held(self, column: str, of: str, instead: str) -> SpecError:
+    def type_error(self, column: str, of: str, instead: str) -> SpecError:
         """Return what to say of a column whose type no table can hold."""
         return SpecError(
             f"column {column!r} has a type that is not read: {of}",
@@ -98,7 +98,7 @@ class Asked:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Answer:
+class QueryResult:
     """The rows of a query, read once."""
 
     types: dict[str, ColumnType]
@@ -120,7 +120,7 @@ class Database(Protocol):
     tables: str
     """A query for the names of the tables, in one column, sorted, at most 100."""
 
-    def ask(self, asked: Asked) -> AbstractContextManager[Answer]:
+    def ask(self, asked: DatabaseQuery) -> AbstractContextManager[QueryResult]:
         """Run one SELECT in a read-only snapshot.
 
         Raises
@@ -144,14 +144,14 @@ class Database(Protocol):
         ...
 
 
-class Portions:
+class FetchSize:
     """How many rows to fetch next, so that about as many bytes come each time."""
 
     def __init__(self) -> None:
         self.rows = _FIRST_ROWS
 
-    def hear(self, frame: pl.DataFrame) -> None:
-        """Take note of some rows."""
+    def adapt(self, frame: pl.DataFrame) -> None:
+        """Fetch more at once after short rows, fewer after long ones."""
         if frame.height:
             width = max(int(frame.estimated_size()) // frame.height, 1)
             self.rows = max(1, min(MOST_ROWS, 4 * self.rows, _BYTES // width))
