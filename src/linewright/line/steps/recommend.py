@@ -66,9 +66,9 @@ def by_rules(work: Work, spec: RecommendSpec, lists: np.ndarray, items: Sequence
     if (allowed := work.ingested.allowed) is not None:
         wanted = frozenset(allowed)
         lists = with_only(lists, {code for code, item in enumerate(items, start=1) if item in wanted})
-    rows = _history_rows(work, work.rows.train, spec)
-    known = categories_of(rows.labels, rows.categories)
-    for most in spec.at_most.values():
+    frame = work.rows.frame[work.rows.train]
+    for category, most in spec.at_most.items():
+        known = categories_of(label_text(frame, work.spec.label.column), label_text(frame, category))
         lists = with_at_most(lists, [known.get(item, "") for item in items], most)
     return lists
 
