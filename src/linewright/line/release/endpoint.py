@@ -1,4 +1,4 @@
-"""What endpoints of a line do while its prediction log fails, and that people are told of it."""
+"""What a run and the worker tell the endpoints of a line: how to serve, which values of series are the newest; and alerts of a prediction log that fails."""
 
 from collections.abc import Sequence
 from contextlib import suppress
