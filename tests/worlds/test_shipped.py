@@ -36,7 +36,7 @@ from linewright.serve.access.accounts import read_accounts
 from linewright.serve.log.segments import read_log
 from linewright.store.clock import text_of
 from linewright.watch.facts import Performance, Watched
-from linewright.worlds import beyond_tables
+from linewright.worlds import demo_tasks
 from linewright.worlds.living import Clock
 from linewright.worlds.shipped import LINES
 
@@ -301,9 +301,9 @@ def test_pages_of_answers_name_what_they_show(lived, factory, tmp_path):
 def test_without_the_extra_for_pictures_their_lines_are_left_out(tmp_path, monkeypatch):
     """What `pip install linewright` gives lives through the demo all the same."""
     told = []
-    monkeypatch.setattr(beyond_tables, "find_spec", lambda name: None if name == "PIL" else name)
+    monkeypatch.setattr(demo_tasks, "find_spec", lambda name: None if name == "PIL" else name)
     with Factory.create(tmp_path / "factory") as factory:
-        found = beyond_tables.companions(factory, Clock(NOW), NOW, report=told.append)
+        found = demo_tasks.demo_lines(factory, Clock(NOW), NOW, report=told.append)
 
     assert [line for one in found for line in one.lines][:2] == ["shop", "sales"]
     (said,) = told

@@ -353,8 +353,8 @@ def add_lines(root: Path, now: str, *, report: Callable[[Progress], None]) -> tu
     tuple of MemberLine
         Who may sign in, by name; nobody has a password yet.
     """
-    shipped, beyond, living = (
-        import_module(f"linewright.worlds.{name}") for name in ("shipped", "beyond_tables", "living")
+    shipped, demo_tasks, living = (
+        import_module(f"linewright.worlds.{name}") for name in ("shipped", "demo_tasks", "living")
     )
     present = datetime.fromisoformat(now)
     clock = living.Clock(shipped.begin_of(present))
@@ -363,8 +363,8 @@ def add_lines(root: Path, now: str, *, report: Callable[[Progress], None]) -> tu
         for name, role in _ROLES.items():
             member_add(factory, name, role=role)
         with _signed_in(factory, "ada") as ada, _signed_in(factory, "grace") as grace:
-            others = beyond.companions(factory, clock, present, report=report)
-            shipped.live(factory, ada, clock, now=present, companions=others)
+            others = demo_tasks.demo_lines(factory, clock, present, report=report)
+            shipped.live(factory, ada, clock, now=present, others=others)
             member_add(factory, "lee", role="analyst", lines=_existing(factory, *_OF_LEE))
             member_add(factory, "noor", role="annotator", lines=_existing(factory, "tumours", "digits"))
             _ask_annotators(ada)

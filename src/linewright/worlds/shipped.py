@@ -160,8 +160,8 @@ def begin_of(now: datetime) -> datetime:
     return _midnight(now) - timedelta(days=DAYS) + timedelta(hours=9)
 
 
-class Companion(Protocol):
-    """Lines of another kind that live the same week."""
+class DemoLines(Protocol):
+    """One or more lines of a task beyond tables, which live the same week."""
 
     lines: tuple[str, ...]
 
@@ -180,7 +180,7 @@ def live(
     clock: Clock,
     *,
     now: datetime,
-    companions: Sequence[Companion] = (),
+    others: Sequence[DemoLines] = (),
 ) -> None:
     """Make the lines, and live the week up to now.
 
@@ -194,7 +194,7 @@ def live(
         Stands at `begin_of` the present, and at the present in the end.
     now
         The present, UTC.
-    companions
+    others
         Lines that live with them.
 
     Raises
@@ -203,9 +203,9 @@ def live(
         If a first model was not promoted, or the endpoint does not start.
     """
     rows = {one.line: _begin(factory, one) for one in LINES}
-    for one in companions:
+    for one in others:
         one.begin()
-    week = _Week(factory, engineer, clock, now, rows, companions)
+    week = _Week(factory, engineer, clock, now, rows, others)
     with endpoint(factory) as url, Client(url) as client:
         for line in week.lines:
             if champion := factory.metadata.pointer(line).champion:
@@ -243,7 +243,7 @@ class _Week:
     now: datetime
     rows: Mapping[str, list[dict[str, Any]]]
     """Of each line, the rows for the next requests, with their labels."""
-    companions: Sequence[Companion]
+    others: Sequence[DemoLines]
     unlabelled: dict[str, list[list[dict[str, Any]]]] = field(
         default_factory=lambda: {one.line: [] for one in LINES}
     )
@@ -252,7 +252,7 @@ class _Week:
     @property
     def lines(self) -> list[str]:
         """Names of all lines that live the week."""
-        return [*(one.line for one in LINES), *(line for one in self.companions for line in one.lines)]
+        return [*(one.line for one in LINES), *(line for one in self.others for line in one.lines)]
 
     def day(self, client: Client, midnight: datetime, number: int) -> None:
         """Live through one day: requests and labels come in, and at its end the lines are tended."""
@@ -262,9 +262,9 @@ class _Week:
             if one is TUMOURS and number >= NORMAL_DAYS:
                 asked = [_moved(row) for row in asked]
             self._ask(client, one, asked)
-        for companion in self.companions:
+        for other in self.others:
             self._at(midnight + timedelta(hours=14))
-            companion.day(client, number)
+            other.day(client, number)
         self._at(midnight + timedelta(hours=16))
         for one in (TUMOURS, PROGRESSION):
             if number >= _LABELS_AFTER:
