@@ -42,7 +42,7 @@ def table_source(root: Path, data: Path, table: str | None) -> SqlSource | None:
     return None
 
 
-def in_order(source: SourceSpec, root: Path, key: str | None) -> SourceSpec:
+def ordered_by_key(source: SourceSpec, root: Path, key: str | None) -> SourceSpec:
     """Return a source whose query orders its rows by the key, so that they stay in their order when rows are written."""
     if not isinstance(source, SqlSource) or key is None:
         return source

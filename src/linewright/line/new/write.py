@@ -41,7 +41,7 @@ from linewright.line.engines import SENTENCES, absent_modules, check_engine
 from linewright.line.file.read import parse_line
 from linewright.line.new.anomaly_draft import TASK as ODD
 from linewright.line.new.anomaly_draft import LabelledRows, with_labels
-from linewright.line.new.database_table import in_order, table_source
+from linewright.line.new.database_table import ordered_by_key, table_source
 from linewright.line.new.draft import Draft, source_name, write_draft
 from linewright.line.new.event_draft import draft_events, find_events
 from linewright.line.new.imported_model import COLUMNS, bring
@@ -184,7 +184,7 @@ def new_line(
     excluded = {name: why for name, why in _excluded(profile, given.exclude).items() if name not in read}
     draft = Draft(
         name=name,
-        source=in_order(source, root, profile.roles.key),
+        source=ordered_by_key(source, root, profile.roles.key),
         is_outside=is_outside,
         missing=missing,
         commas=with_comma,

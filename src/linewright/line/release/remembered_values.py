@@ -78,15 +78,15 @@ def remember_values(factory: Factory, spec: LineSpec) -> SeriesRead | None:
         return publish_series(factory.context, factory.serving, spec.line, because=because, values=run)
     if newest.base == run and not _is_due(factory, newest):
         return None
-    known, before = _known(factory, spec, run), _last(factory, spec.line)
-    if known is None:
+    newer, before = _begin(factory, spec, run), _last(factory, spec.line)
+    if newer is None:
         return None
     if before is not None:
-        known.take(before)
-    is_whole = known.read_log()
+        newer.continue_from(before)
+    is_whole = newer.read_log()
     if is_whole and (before is None or before.labels is None or _has_labels(factory, before)):
-        known.read_labels()
-    return _publish(known, newest)
+        newer.read_labels()
+    return _publish(newer, newest)
 
 
 def keep_remembered(factory: Factory, spec: LineSpec) -> SeriesRead | None:
@@ -100,11 +100,11 @@ def keep_remembered(factory: Factory, spec: LineSpec) -> SeriesRead | None:
     newest, before = newest_of(factory, spec.line, SeriesRead), _last(factory, spec.line)
     if not remembers(spec) or newest is None or newest.base is not None or before is None:
         return None
-    known = _known(factory, spec, newest.values)
-    if known is None:
+    newer = _begin(factory, spec, newest.values)
+    if newer is None:
         return None
-    known.take(before)
-    return _publish(known, newest)
+    newer.continue_from(before)
+    return _publish(newer, newest)
 
 
 def next_look(factory: Factory, spec: LineSpec) -> str | None:
@@ -164,21 +164,21 @@ def _last(factory: Factory, line: str) -> SeriesRead | None:
     return next((one for one in found if one.base is not None), None)
 
 
-def _known(factory: Factory, spec: LineSpec, run: str) -> "_Known | None":
-    """Return the values of a run, to put newer ones behind them; `None` if their times are plain numbers, which no clock shows."""
+def _begin(factory: Factory, spec: LineSpec, run: str) -> "_NewerValues | None":
+    """Begin with the values of a run, to put newer ones behind them; `None` if their times are plain numbers, which no clock shows."""
     values = NewestValues.read(factory.artifacts.get(factory.metadata.get(run, SeriesValues).blob))
     is_timed = values.type in {"date", "datetime"}
-    return _Known(factory=factory, spec=spec, run=run, values=values) if is_timed else None
+    return _NewerValues(factory=factory, spec=spec, run=run, values=values) if is_timed else None
 
 
-def _publish(known: "_Known", newest: SeriesRead) -> SeriesRead | None:
-    factory, line = known.factory, known.spec.line
-    made = known.made()
-    values = known.run
+def _publish(newer: "_NewerValues", newest: SeriesRead) -> SeriesRead | None:
+    factory, line = newer.factory, newer.spec.line
+    made = newer.to_publish()
+    values = newer.run
     if made is not None:
         blob = factory.artifacts.put(made.to_bytes())
         values = factory.metadata.keep(SeriesValues(series=len(made.names), blob=blob))
-    is_same = (newest.values, newest.base) == (values, known.run)
+    is_same = (newest.values, newest.base) == (values, newer.run)
     if is_same and not _is_late(factory, newest) and _grown(factory, newest) < _UNPUBLISHED_BYTES:
         return None
     there = _ends(factory, line)  # segments that are kept no longer need no place
@@ -186,15 +186,15 @@ def _publish(known: "_Known", newest: SeriesRead) -> SeriesRead | None:
         factory.context,
         factory.serving,
         line,
-        because=known.says(),
+        because=newer.says(),
         values=values,
-        base=known.run,
-        position={name: end for name, end in known.position.items() if name in there},
-        labels=known.labels_until,
+        base=newer.run,
+        position={name: end for name, end in newer.position.items() if name in there},
+        labels=newer.labels_until,
     )
 
 
-class _Cell(NamedTuple):
+class _NewerValue(NamedTuple):
     at: str
     """When its row came; empty for one that was published before."""
     id: str
@@ -202,16 +202,16 @@ class _Cell(NamedTuple):
 
 
 @dataclass
-class _Newer:
+class _NewerOfSeries:
     """Newer values of one series."""
 
-    cells: dict[int, _Cell] = field(default_factory=dict[int, _Cell])
+    cells: dict[int, _NewerValue] = field(default_factory=dict[int, _NewerValue])
     """By the number of the step."""
     times: dict[int, int] = field(default_factory=dict[int, int])
     """Times of steps that were the newest of a row, in microseconds."""
 
 
-class _Said(NamedTuple):
+class _ValuesOfRow(NamedTuple):
     """What a row says of a series."""
 
     place: int
@@ -222,14 +222,14 @@ class _Said(NamedTuple):
 
 
 @dataclass(kw_only=True)
-class _Known:
+class _NewerValues:
     """The values of a run, and newer ones."""
 
     factory: Factory
     spec: LineSpec
     run: str
     values: NewestValues
-    newer: dict[int, _Newer] = field(default_factory=dict[int, _Newer])
+    newer: dict[int, _NewerOfSeries] = field(default_factory=dict[int, _NewerOfSeries])
     position: dict[str, int] = field(default_factory=dict[str, int])
     read: int = 0
     """Bytes of the log that were read."""
@@ -255,7 +255,7 @@ class _Known:
         """How many values of a series are kept."""
         return int(np.diff(self.values.ends, prepend=0).max(initial=0))
 
-    def take(self, before: SeriesRead) -> None:
+    def continue_from(self, before: SeriesRead) -> None:
         """Take what was published before, as far as the run has not read later values."""
         if before.values != before.base:
             try:
@@ -278,7 +278,7 @@ class _Known:
                 continue
             moment, values = int(made.at[at]), made.array_at(at)
             step = int(step_numbers(made.at[at : at + 1], made.every)[0])
-            self._add(_Said(place, moment, step, values), "", "")
+            self._add(_ValuesOfRow(place, moment, step, values), "", "")
 
     def read_log(self) -> bool:
         """Read the rows that came since, up to `_MOST_READ` bytes; return whether that is all of them."""
@@ -331,7 +331,7 @@ class _Known:
             self.position[one.segment] = one.end
             yield one.record
 
-    def _said(self, record: Prediction, ahead: int = 0) -> _Said | None:
+    def _said(self, record: Prediction, ahead: int = 0) -> _ValuesOfRow | None:
         """Return what a row says of a series; `None` if so many steps behind it are none that the run has not read."""
         if record.digest not in self.readers:
             package = self.factory.metadata.get(record.digest, Package)
@@ -344,9 +344,9 @@ class _Known:
             return None
         step = int(step_numbers(np.array([moment], dtype=np.int64), self.values.every)[0])
         values = reader.recent_of(record.row) if step + ahead > self.steps[place] else None
-        return None if values is None else _Said(place, moment, step, values)
+        return None if values is None else _ValuesOfRow(place, moment, step, values)
 
-    def _counts(self, said: _Said, at: str) -> bool:
+    def _counts(self, said: _ValuesOfRow, at: str) -> bool:
         """Return whether a row that came at an instant counts: its time has come, its newer values keep the contract, and its older ones are those that are known."""
         came = int(np.datetime64(at.removesuffix("Z"), "us").astype(np.int64))
         if said.moment > came + max(micros_of_step(self.values.every), DAY):
@@ -384,14 +384,14 @@ class _Known:
                 found[step - first] = cells[step].value
         return found
 
-    def _add(self, said: _Said, at: str, identity: str) -> None:
-        newer = self.newer.setdefault(said.place, _Newer())
+    def _add(self, said: _ValuesOfRow, at: str, identity: str) -> None:
+        newer = self.newer.setdefault(said.place, _NewerOfSeries())
         many = min(said.step - int(self.steps[said.place]), self.most)
         values = said.values[-many:] if many > 0 else said.values[:0]
         for step, value in enumerate(values.tolist(), start=said.step - len(values) + 1):
             before = newer.cells.get(step)
             if value == value and (before is None or (before.at, before.id) <= (at, identity)):  # noqa: PLR0124 -- NaN
-                newer.cells[step] = _Cell(at, identity, value)
+                newer.cells[step] = _NewerValue(at, identity, value)
                 if step == said.step:
                     newer.times[step] = said.moment
         if len(newer.cells) > 4 * self.most:
@@ -399,7 +399,7 @@ class _Known:
             newer.cells = {step: cell for step, cell in newer.cells.items() if step > oldest}
             newer.times = {step: time for step, time in newer.times.items() if step > oldest}
 
-    def made(self) -> NewestValues | None:
+    def to_publish(self) -> NewestValues | None:
         """Return the newer values, to be put behind those of the run; `None` if there are none.
 
         Raises
@@ -430,7 +430,9 @@ class _Known:
             )
         return replace(made, base=blob)
 
-    def _series(self, place: int, newer: _Newer) -> tuple[tuple[str, ...], int, NDArray[np.float64]] | None:
+    def _series(
+        self, place: int, newer: _NewerOfSeries
+    ) -> tuple[tuple[str, ...], int, NDArray[np.float64]] | None:
         first = max((int(self.steps[place]) + 1, self._kept_from))
         steps = [step for step in newer.cells if step >= first]
         newest = max((step for step in steps if step in newer.times), default=None)
@@ -461,7 +463,7 @@ class _Known:
         )
 
 
-def _ahead(said: _Said, record: Prediction, label: str) -> _Said | None:
+def _ahead(said: _ValuesOfRow, record: Prediction, label: str) -> _ValuesOfRow | None:
     """Return what a label says of the steps ahead of a row; `None` if it says nothing."""
     values = np.array(read_numbers(label), dtype=np.float64)
     there = np.flatnonzero(~np.isnan(values))
@@ -469,7 +471,7 @@ def _ahead(said: _Said, record: Prediction, label: str) -> _Said | None:
         return None
     last = int(there[-1])
     moment = np.datetime64(str(record.answer["times"][last]).removesuffix("Z"), "us").astype(np.int64)
-    return _Said(said.place, int(moment), said.step + last + 1, values[: last + 1])
+    return _ValuesOfRow(said.place, int(moment), said.step + last + 1, values[: last + 1])
 
 
 class _Reader(NamedTuple):
