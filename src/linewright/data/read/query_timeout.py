@@ -26,7 +26,7 @@ class QueryTimeout:
         self.has_ended = False
 
     def restart(self) -> None:
-        """Begin to wait anew, since rows came."""
+        """Give the full time again, since rows came."""
         self._until = monotonic() + self._seconds
 
     def _look(self) -> None:

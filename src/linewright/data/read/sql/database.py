@@ -1,4 +1,4 @@
-"""What each kind of database is asked: a query with its limits, and its result, with the errors that all of them say alike."""
+"""A query on a database with its limits, its result, and the errors that databases of all kinds share."""
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
