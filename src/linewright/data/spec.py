@@ -1,7 +1,6 @@
 """What a line file may say about its data."""
 
 import codecs
-import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
 from datetime import date, datetime
@@ -27,34 +26,6 @@ OnWhole = Literal["stop", "warn"]
 """What a breach can do where no single row is to blame."""
 Duration = Annotated[str, Field(pattern=r"^\d+(\.\d+)?(us|ms|s|m|h|d|w)$")]
 """A number and a unit (us, ms, s, m, h, d, w), e.g. ``45d``."""
-
-_MICROS = {
-    "us": 1,
-    "ms": 10**3,
-    "s": 10**6,
-    "m": 60 * 10**6,
-    "h": 3600 * 10**6,
-    "d": 86_400 * 10**6,
-    "w": 604_800 * 10**6,
-    "y": 365 * 86_400 * 10**6,
-}
-
-
-def duration_micros(text: str) -> int:
-    """Return a duration such as ``45d`` in microseconds.
-
-    Examples
-    --------
-    >>> duration_micros("1.5h")
-    5400000000
-    """
-    parts = re.fullmatch(r"([0-9.]+)([a-z]+)", text)
-    if parts is None or parts[2] not in _MICROS:
-        raise SpecError(
-            "this is no duration", found=text, allowed="a number and us, ms, s, m, h, d or w, e.g. 45d"
-        )
-    return round(float(parts[1]) * _MICROS[parts[2]])
-
 
 MOST_ROWS = 100_000_000
 """Rows that a source may have where nobody says otherwise: several times what a machine's memory holds of an honest table."""
