@@ -19,6 +19,7 @@ from linewright.text.durations import duration_micros
 Kind = Literal[
     "predict",
     "feedback",
+    "push",
     "metrics",
     "agent",
     "viewer",
@@ -89,7 +90,7 @@ def token_create(
     name
         How lists and the record name it.
     kind
-        What it may do: predict, send labels (feedback), read metrics, look and predict (agent), or what a role may.
+        What it may do: predict, send labels (feedback), send rows of sources (push), read metrics, look and predict (agent), or what a role may.
     lines
         Names of the lines that it is for (default: the whole factory).
     tags
