@@ -135,6 +135,14 @@ class _SimilarAnswer(msgspec.Struct, frozen=True, kw_only=True):
     similar: tuple[Similar, ...]
 
 
+class Pushed(msgspec.Struct, frozen=True, kw_only=True):
+    """What became of rows that were sent to a source."""
+
+    accepted: int
+    repeated: int
+    """Rows that were there already; they are not kept twice."""
+
+
 class Kept(msgspec.Struct, frozen=True, kw_only=True):
     """What became of labels."""
 
@@ -285,6 +293,26 @@ class Client:
         headers = {} if idempotency_key is None else {"Idempotency-Key": idempotency_key}
         path = f"/v1/lines/{quote(line, safe='')}/feedback"
         return self._ask("POST", path, Kept, {"labels": _rows(labels, "labels")}, headers)
+
+    def push(self, source: str, rows: Table) -> Pushed:
+        """Send rows to a source that lines read; when this returns they survive power loss.
+
+        Parameters
+        ----------
+        source
+            What line files have behind `push`.
+        rows
+            At most 10,000, in any form that `predict` takes; a row that is sent again is not kept twice.
+
+        Raises
+        ------
+        RequestError
+            If a row does not fit, or no line has such a source. None of the rows is kept then.
+        Transient
+            If the endpoint cannot be reached or asks to try again later.
+        """
+        path = f"/v1/sources/{quote(source, safe='')}/rows"
+        return self._ask("POST", path, Pushed, {"rows": _rows(rows, "rows")})
 
     def model(self, line: str) -> str:
         """Return which model of a line serves now, as LINE@VERSION."""

@@ -16,6 +16,7 @@ from linewright.data.spec import (
     DataSpec,
     FileSource,
     FilesSource,
+    PushSource,
     SourceSpec,
     SqliteSource,
     SqlSource,
@@ -23,6 +24,8 @@ from linewright.data.spec import (
 )
 from linewright.errors import SpecError
 from linewright.line.file.read import parse_line, schema
+from linewright.serve.rows.pushed import to_new_rows
+from linewright.store.pushed_rows import Columns, PushedRows
 from linewright.testing.sources import SourceContract, Texts, Write
 
 
@@ -94,6 +97,25 @@ class TestSqlite(SourceContract):
         return write
 
 
+class TestPushed(SourceContract):
+    names_columns = False
+
+    @pytest.fixture
+    def write(self) -> Write:
+        def write(root: Path, texts: Texts) -> SourceSpec:
+            state = root / ".linewright"
+            state.mkdir(exist_ok=True)
+            spec = PushSource(push="a", key=next(iter(texts)), known=False)
+            pushed = PushedRows.of(state, spec.push)
+            pushed.file.unlink(missing_ok=True)
+            pushed.open_for(Columns(spec.key))
+            rows = [dict(zip(texts, row, strict=True)) for row in rows_of(texts)]
+            pushed.keep(to_new_rows(rows, pushed.columns) if rows else [])
+            return spec
+
+        return write
+
+
 def test_a_database_gives_only_its_rows_since_a_cursor(tmp_path):
     """Of a table of years, a day is read."""
     with closing(sqlite3.connect(tmp_path / "a.db")) as database, database:
@@ -152,7 +174,7 @@ def test_the_schema_and_mistakes_name_the_kinds_of_packages_too():
     with pytest.raises(SpecError, match=r"'toyy'.*did you mean 'toy'"):
         parse_line(LINE % "toyy: a.toy", name="lines/a.yaml")
     with pytest.raises(
-        SpecError, match="allowed: one with 'file', 'files', 'sqlite', 'sql', 'listed' or 'toy'"
+        SpecError, match="allowed: one with 'file', 'files', 'sqlite', 'sql', 'push', 'listed' or 'toy'"
     ):
         parse_line(LINE % "x: 1", name="lines/a.yaml")
 
@@ -161,7 +183,7 @@ def test_the_schema_and_mistakes_name_the_kinds_of_packages_too():
 
 def test_a_kind_of_no_package_is_refused_with_those_that_there_are():
     """A factory that was copied to another machine lacks the package there."""
-    with pytest.raises(SpecError, match="allowed: one with 'file', 'files', 'sqlite' or 'sql'"):
+    with pytest.raises(SpecError, match="allowed: one with 'file', 'files', 'sqlite', 'sql' or 'push'"):
         parse_line(LINE % "toy: a.toy", name="lines/a.yaml")
     with pytest.raises(SpecError, match="install the package that brings it"):
         DataSpec.model_validate({"sources": {"s": {"toy": "a.toy"}}, "label": {"column": "y"}})
@@ -187,5 +209,5 @@ def test_a_package_that_cannot_be_loaded_is_named(tmp_path, monkeypatch):
         with pytest.raises(SpecError, match=why):
             parse_line(LINE % "toy: a.toy", name="lines/a.yaml")
 
-        assert (FileSource, FilesSource, SqliteSource, SqlSource) == source_specs(("file",))
+        assert (FileSource, FilesSource, SqliteSource, SqlSource, PushSource) == source_specs(("file",))
         assert FileSource(file="a.csv") == parse_line(LINE % "file: a.csv", name="lines/a.yaml").sources["s"]

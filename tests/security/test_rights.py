@@ -401,7 +401,7 @@ def test_the_page_on_rights_has_the_roles_as_they_are():
         "predict",
         "label annotate",
         "plan",
-        "run release",
+        "run release push",
         "halt",
         "approve",
         "manage",

@@ -116,7 +116,7 @@ def test_each_line_that_serves_is_described_with_its_own_columns(served):
         path for path in paths if path.endswith("/predict")
     }
     assert {"post"} == set(paths["/v2/models/claims/versions/1/infer"])
-    assert not any("empty" in path or "{" in path for path in paths)
+    assert not any("empty" in path or "{line}" in path for path in paths)
     assert served.ask("GET", "/v1/lines/claims/schema")[2] == {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         **schemas["claims.Row"],

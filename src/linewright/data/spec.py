@@ -1,7 +1,6 @@
 """What a line file may say about its data."""
 
 import codecs
-import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
 from datetime import date, datetime
@@ -12,6 +11,7 @@ from pydantic import Field
 
 from linewright.errors import SpecError
 from linewright.spec import OneOf, OrNames, Secret, Spec
+from linewright.store.pushed_rows import ENDING, FOLDER, SOURCE
 from linewright.store.secret import shown_place
 from linewright.text.lists import read_list, spelled, to_list_text
 from linewright.text.suggest import nearest
@@ -27,34 +27,6 @@ OnWhole = Literal["stop", "warn"]
 """What a breach can do where no single row is to blame."""
 Duration = Annotated[str, Field(pattern=r"^\d+(\.\d+)?(us|ms|s|m|h|d|w)$")]
 """A number and a unit (us, ms, s, m, h, d, w), e.g. ``45d``."""
-
-_MICROS = {
-    "us": 1,
-    "ms": 10**3,
-    "s": 10**6,
-    "m": 60 * 10**6,
-    "h": 3600 * 10**6,
-    "d": 86_400 * 10**6,
-    "w": 604_800 * 10**6,
-    "y": 365 * 86_400 * 10**6,
-}
-
-
-def duration_micros(text: str) -> int:
-    """Return a duration such as ``45d`` in microseconds.
-
-    Examples
-    --------
-    >>> duration_micros("1.5h")
-    5400000000
-    """
-    parts = re.fullmatch(r"([0-9.]+)([a-z]+)", text)
-    if parts is None or parts[2] not in _MICROS:
-        raise SpecError(
-            "this is no duration", found=text, allowed="a number and us, ms, s, m, h, d or w, e.g. 45d"
-        )
-    return round(float(parts[1]) * _MICROS[parts[2]])
-
 
 MOST_ROWS = 100_000_000
 """Rows that a source may have where nobody says otherwise: several times what a machine's memory holds of an honest table."""
@@ -235,11 +207,45 @@ class FilesSource(SourceSpec):
     """How many files it may have."""
 
 
+class PushSource(SourceSpec):
+    """Rows that other programs send to the endpoint: ``POST /v1/sources/NAME/rows``, where NAME is the value of `push`.
+
+    Rows can be sent once a command has read the line file, such as `linewright check`. They lie in the state folder.
+    """
+
+    reader: ClassVar[str] = "linewright.data.read.pushed:PushedReader"
+    is_live: ClassVar[bool] = True
+
+    push: Annotated[str, Field(pattern=f"^{SOURCE}$")]
+    """Name that rows are sent to; lines with the same name read the same rows."""
+    key: str
+    """Column that says what a row is about: a later row with the same key corrects the earlier one. One that says the same again is not kept
+    twice, so rows can be sent again if no answer came."""
+    time: str | None = None
+    """Column with the time at which it happened; a row without it is refused."""
+    known: bool = True
+    """Whether rows have the column ``known``: when each came, UTC."""
+    versions: Literal["newest", "all"] = "newest"
+    """Which rows of a key are read: the newest, or corrected ones too."""
+    limits: QueryLimits = QueryLimits()
+    """How many rows may be read; the time does not matter."""
+
+    @property
+    def local_files(self) -> tuple[str, ...]:
+        """The file in the state folder."""
+        return (f".linewright/{FOLDER}/{self.push}{ENDING}",)
+
+    def describe(self) -> str:
+        """Name what rows are sent to."""
+        return f"rows sent to {self.push}"
+
+
 SOURCES: dict[str, type[SourceSpec]] = {
     "file": FileSource,
     "files": FilesSource,
     "sqlite": SqliteSource,
     "sql": SqlSource,
+    "push": PushSource,
 }
 """The kinds of sources, by the word that names them. An installed package adds a kind by an entry point of the group `PLUGINS`."""
 PLUGINS = "linewright.sources"

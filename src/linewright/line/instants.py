@@ -2,8 +2,8 @@
 
 from datetime import datetime, timedelta
 
-from linewright.data.spec import duration_micros
 from linewright.store.clock import text_of
+from linewright.text.durations import duration_micros
 
 
 def earlier(at: str, duration: str) -> str:

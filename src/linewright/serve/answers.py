@@ -180,6 +180,14 @@ class Answer(TypedDict):
     predictions: Annotated[list[dict[str, Any]], _says("One a row, in their order.")]
 
 
+class PushAnswer(TypedDict):
+    """What became of rows that were sent to a source."""
+
+    accepted: Count
+    repeated: Annotated[Count, _says("Rows that were there already; they are not kept twice.")]
+    durability: Durability
+
+
 class SimilarItems(TypedDict):
     """What goes with one item, the best first."""
 

@@ -155,7 +155,9 @@ class SourceContract:
         spec = write(here, ROWS)
         for written in spec.local_files:
             for file in files_of(written, here, "sources.s"):
-                shutil.copy(file, there / file.relative_to(here))
+                copy = there / file.relative_to(here)
+                copy.parent.mkdir(parents=True, exist_ok=True)
+                shutil.copy(file, copy)
 
         assert fingerprint(spec, here, "sources.s") == fingerprint(spec, there, "sources.s")
 

@@ -16,7 +16,7 @@ from datetime import datetime, timedelta
 
 import numpy as np
 
-from linewright.data.spec import duration_micros
+from linewright.text.durations import duration_micros
 from linewright.watch.distributions import normal
 from linewright.watch.facts import (
     FEWEST_LABELS,

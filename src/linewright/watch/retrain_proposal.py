@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from datetime import datetime
 
-from linewright.data.spec import duration_micros
+from linewright.text.durations import duration_micros
 from linewright.watch.facts import (
     Alerted,
     Monitor,

@@ -13,9 +13,10 @@ import polars as pl
 from linewright.data.contract.check import first_text
 from linewright.data.contract.sql_checks import on_whole
 from linewright.data.facts import Breach, Column, Scalar
-from linewright.data.spec import DataSpec, FreshRule, duration_micros
+from linewright.data.spec import DataSpec, FreshRule
 from linewright.data.types import cast
 from linewright.errors import SpecError
+from linewright.text.durations import duration_micros
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -5,8 +5,9 @@ from datetime import datetime
 import numpy as np
 import polars as pl
 
-from linewright.data.spec import UNTIL, DataSpec, duration_micros
+from linewright.data.spec import UNTIL, DataSpec
 from linewright.errors import SpecError
+from linewright.text.durations import duration_micros
 
 
 def moments(values: pl.Series) -> np.ndarray:

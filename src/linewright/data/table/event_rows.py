@@ -6,8 +6,9 @@ from typing import NamedTuple
 import polars as pl
 
 from linewright.data.facts import Column
-from linewright.data.spec import HISTORY, HISTORY_WEIGHT, UNTIL, DataSpec, RecommendSpec, duration_micros
+from linewright.data.spec import HISTORY, HISTORY_WEIGHT, UNTIL, DataSpec, RecommendSpec
 from linewright.errors import SpecError
+from linewright.text.durations import duration_micros
 from linewright.text.lists import to_list_text
 
 _PERIOD, _UNTIL = "\0period", "\0until"

@@ -14,7 +14,6 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from linewright.data.spec import duration_micros
 from linewright.errors import Corrupt, LinewrightError
 from linewright.line.audit.key import open_key
 from linewright.line.audit.proof import ENDING
@@ -24,6 +23,7 @@ from linewright.people.spec import AuditSpec
 from linewright.serve.files import write_whole
 from linewright.store.clock import later
 from linewright.store.disk import explained, sync_folder
+from linewright.text.durations import duration_micros
 
 FOLDER = "checkpoints"
 """In the state folder: checkpoints that some place does not have yet, and how far each is."""

@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError, available_timezones
 
 from linewright.data.column_roles import roles
 from linewright.data.finding_text import check_ids
-from linewright.data.spec import NUMBERS, ColumnRule, duration_micros, referred_source, table_sources
+from linewright.data.spec import NUMBERS, ColumnRule, referred_source, table_sources
 from linewright.line.file.anomaly_checks import finds_anomalies
 from linewright.line.file.forecast_checks import forecasts
 from linewright.line.file.mistakes import Mistake, Mistakes, Path, did_you_mean, dotted, either, nearest
@@ -30,6 +30,7 @@ from linewright.model.task_facts import (
     task_facts,
 )
 from linewright.model.value_amounts import columns_of, no_stakes, value_of
+from linewright.text.durations import duration_micros
 from linewright.watch.spec import EveryTrigger
 
 

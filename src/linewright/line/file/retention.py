@@ -3,10 +3,10 @@
 from collections.abc import Iterator, Mapping
 from datetime import datetime, timedelta
 
-from linewright.data.spec import duration_micros
 from linewright.line.file.mistakes import Path
 from linewright.line.spec import KeepSpec, LineSpec
 from linewright.store.clock import text_of
+from linewright.text.durations import duration_micros
 
 LONGEST = "1000y"
 """Ages are subtracted from the year it is now."""

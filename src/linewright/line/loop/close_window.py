@@ -11,7 +11,6 @@ from itertools import islice
 
 from msgspec.structs import replace
 
-from linewright.data.spec import duration_micros
 from linewright.line.factory import Factory
 from linewright.line.instants import earlier, later
 from linewright.line.loop.performance import confirmations_of, performance_of
@@ -36,6 +35,7 @@ from linewright.serve.log.segments import read_log
 from linewright.serve.rows.scorer import Scorer
 from linewright.store.clock import text_of
 from linewright.store.protocols import Version
+from linewright.text.durations import duration_micros
 from linewright.watch.alert_recovery import MANY, Ending
 from linewright.watch.alerts import news
 from linewright.watch.facts import Alerted, Confirmations, Performance, Reference, Watched, Window

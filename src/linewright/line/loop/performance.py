@@ -8,7 +8,6 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from linewright.data.spec import duration_micros
 from linewright.line.instants import earlier
 from linewright.line.loop.window import Closing
 from linewright.line.record.registry import certified_metric, judged
@@ -29,6 +28,7 @@ from linewright.serve.facts import Prediction, Truth
 from linewright.serve.feedback.store import TurnedOut
 from linewright.serve.log.segments import RecordsAt
 from linewright.store.values import digest_of
+from linewright.text.durations import duration_micros
 from linewright.text.lists import NO_ITEMS
 from linewright.watch.facts import Confirmations, Confirmed, Performance, Watched
 

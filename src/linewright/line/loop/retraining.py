@@ -9,7 +9,6 @@ from msgspec.structs import replace
 
 from linewright.data.dataset.served_rows import ENOUGH, ENOUGH_NUMBERS, can_judge, latest_with
 from linewright.data.dataset.split import is_hashed_to_test
-from linewright.data.spec import duration_micros
 from linewright.line.check.dataset_checks import before_of
 from linewright.line.factory import Factory
 from linewright.line.facts import Accepted, Finished
@@ -36,6 +35,7 @@ from linewright.release.facts import RolledBack
 from linewright.release.promotion import canary_of
 from linewright.serve.facts import Prediction, Truth
 from linewright.store.clock import text_of
+from linewright.text.durations import duration_micros
 from linewright.watch.facts import Alerted, Cleared, Proposed, RetrainProposal, Waiting
 from linewright.watch.retrain_proposal import propose
 from linewright.watch.spec import EveryTrigger, RetrainSpec

@@ -27,7 +27,7 @@ from linewright.errors import Conflict, Corrupt, LinewrightError, NotFound, Requ
 from linewright.line.factory import Factory
 from linewright.line.file.factory_file import FACTORY_FILE
 from linewright.line.maintenance.problem import Problem, problem_of, worst
-from linewright.line.maintenance.schemas import ANNOTATE, FEEDBACK, databases_of_lines
+from linewright.line.maintenance.schemas import ANNOTATE, FEEDBACK, PUSH, databases_of_lines
 from linewright.people.preferences import files_in
 from linewright.release.halt_file import pending
 from linewright.release.promotion import record_pending
@@ -281,6 +281,8 @@ def _sources(factory: Factory) -> tuple[tuple[str, ...], tuple[str, ...]]:
     for written in _read_by_lines(factory):
         for file in _named_by(written, factory.root):
             path = file.resolve()
+            if path.parent == factory.state / PUSH:  # its databases are copied
+                continue
             if not path.is_relative_to(factory.root) or path.is_relative_to(factory.state):
                 outside.add(written)
             elif path.is_file():
@@ -321,7 +323,7 @@ def _add_databases(factory: Factory, archive: _Archive, scratch: Path) -> Mappin
     copy_databases([factory.state / name for name in together], scratch)
     for name in together:
         archive.add(f"{STATE}/{name}", scratch / name)
-    feedback = databases_of_lines(factory.state, FEEDBACK)
+    feedback = databases_of_lines(factory.state, FEEDBACK, PUSH)
     others = [*feedback, *factory.state.glob("replies.sqlite"), *factory.state.glob("outbox.sqlite")]
     _add_copies(factory, others, archive, scratch)
     with closing(sqlite3.connect(scratch / _DATABASES[0])) as copy:

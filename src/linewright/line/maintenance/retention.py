@@ -13,7 +13,6 @@ import msgspec
 
 from linewright.data.dataset.blobs import blobs_of, instead_of
 from linewright.data.facts import Ingested
-from linewright.data.spec import duration_micros
 from linewright.engine.run_notes import noted, remove_notes
 from linewright.errors import LinewrightError
 from linewright.line.factory import Factory
@@ -35,6 +34,7 @@ from linewright.serve.facts import Checkpointed, Segment
 from linewright.serve.feedback.changes import NONE, Chained
 from linewright.serve.feedback.remove import Gone as Removed
 from linewright.serve.log.segments import lengths
+from linewright.text.durations import duration_micros
 from linewright.text.numbers import count
 from linewright.watch.facts import Watched
 

@@ -12,12 +12,14 @@ from linewright.people.annotations import schema_at as annotations_at
 from linewright.serve.feedback.store import schema_at
 from linewright.store.database import open_file
 from linewright.store.names import is_line_name
+from linewright.store.pushed_rows import FOLDER as PUSH
+from linewright.store.pushed_rows import schema_at as pushed_at
 from linewright.store.schema import Part, differences, schema_of, strangers
 from linewright.store.sql import REVISIONS
 
 METADATA, FEEDBACK = "metadata.sqlite", "feedback"
-_OF_LINES = {ANNOTATE: annotations_at, FEEDBACK: schema_at}
-"""Folders that have a database a line, and what gives the schema of a version of one."""
+_OF_LINES = {ANNOTATE: annotations_at, FEEDBACK: schema_at, PUSH: pushed_at}
+"""Folders that have a database a line, or a source, and what gives the schema of a version of one."""
 OTHERS = ("engine.sqlite", "replies.sqlite", "outbox.sqlite")
 """Databases whose schema is that of a library, or of another room: tables and indexes, and nothing that acts by itself."""
 _BUSY_S = 10.0
@@ -30,7 +32,7 @@ def databases_of(state: Path) -> Iterator[Path]:
 
 
 def databases_of_lines(state: Path, *folders: str) -> Iterator[Path]:
-    """Give the databases that each have something of one line, of some folders (default: all)."""
+    """Give the databases that each have something of one line or source, of some folders (default: all)."""
     for folder in folders or _OF_LINES:
         yield from sorted((state / folder).glob("*.sqlite"))
 

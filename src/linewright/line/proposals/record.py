@@ -7,7 +7,6 @@ from typing import NamedTuple
 import msgspec
 from msgspec.structs import replace
 
-from linewright.data.spec import duration_micros
 from linewright.engine.lock import ProcessLock
 from linewright.errors import NotFound
 from linewright.line.factory import Factory
@@ -27,6 +26,7 @@ from linewright.people.proposals import DAYS, Standing, State, standing_of
 from linewright.release.facts import Deployed, Promoted
 from linewright.store.clock import later
 from linewright.store.values import digest_of
+from linewright.text.durations import duration_micros
 
 LIVE = frozenset({"open", "approved"})
 """States of proposals that may still be applied."""

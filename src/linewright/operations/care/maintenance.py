@@ -5,7 +5,6 @@ from typing import Annotated
 
 from msgspec import Meta
 
-from linewright.data.spec import duration_micros
 from linewright.errors import RequestError
 from linewright.line.approvals.forget import propose_forgetting
 from linewright.line.factory import Factory
@@ -21,6 +20,7 @@ from linewright.line.record.registry import find_model
 from linewright.operations.changes.proposals import Waits, line_of
 from linewright.operations.declaration.declare import operation
 from linewright.operations.declaration.parameter import Duration
+from linewright.text.durations import duration_micros
 
 
 @operation(permission="manage", effect="read", expensive=True, anywhere=True)

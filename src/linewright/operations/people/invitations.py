@@ -4,13 +4,13 @@ from typing import ClassVar
 
 import msgspec
 
-from linewright.data.spec import duration_micros
 from linewright.errors import RequestError
 from linewright.line.factory import Factory
 from linewright.operations.declaration.declare import operation
 from linewright.operations.declaration.parameter import Duration
 from linewright.people.facts import MemberInvited
 from linewright.serve.access.sign_in import invite
+from linewright.text.durations import duration_micros
 
 LONGEST_DAYS = 7
 

@@ -4,7 +4,6 @@ from typing import ClassVar, Literal
 
 import msgspec
 
-from linewright.data.spec import duration_micros
 from linewright.errors import RequestError
 from linewright.line.factory import Factory
 from linewright.operations.declaration.declare import operation
@@ -15,10 +14,12 @@ from linewright.serve.access.accounts import Token, read_accounts
 from linewright.serve.access.change_accounts import change, find_token, new_token, with_token, without_token
 from linewright.serve.access.last_use import last_use
 from linewright.store.clock import later
+from linewright.text.durations import duration_micros
 
 Kind = Literal[
     "predict",
     "feedback",
+    "push",
     "metrics",
     "agent",
     "viewer",
@@ -89,7 +90,7 @@ def token_create(
     name
         How lists and the record name it.
     kind
-        What it may do: predict, send labels (feedback), read metrics, look and predict (agent), or what a role may.
+        What it may do: predict, send labels (feedback), send rows of sources (push), read metrics, look and predict (agent), or what a role may.
     lines
         Names of the lines that it is for (default: the whole factory).
     tags

@@ -13,6 +13,7 @@ Permission = Literal[
     "metrics",
     "predict",
     "label",
+    "push",
     "annotate",
     "plan",
     "run",
@@ -22,7 +23,7 @@ Permission = Literal[
     "manage",
 ]
 """What a route or an operation asks for: to see what lines do; to see rows of data, which may be personal; to read metrics; to
-predict; to send labels; to see the rows of a queue and label them; to look at data and stored bytes, which costs, and at what a run would do; to train; to change what serves;
+predict; to send labels; to send rows of sources; to see the rows of a queue and label them; to look at data and stored bytes, which costs, and at what a run would do; to train; to change what serves;
 to stop a line; to approve what others propose; to look after members, tokens and stored bytes."""
 Effect = Literal["read", "propose", "act", "destroy"]
 """What an operation does: read; keep something that changes nothing yet; change something; remove what cannot be had back."""
@@ -36,7 +37,7 @@ ROLES: Mapping[str, frozenset[str]] = {
     "viewer": _VIEWER,
     "annotator": _VIEWER | {"label", "annotate"},
     "analyst": _ANALYST,
-    "engineer": _ANALYST | {"label", "annotate", "metrics", "run", "release", "halt"},
+    "engineer": _ANALYST | {"label", "push", "annotate", "metrics", "run", "release", "halt"},
     "approver": _VIEWER | {"view-rows", "approve", "halt"},
     "admin": _VIEWER | {"view-rows", "metrics", "plan", "halt", "manage"},
 }
@@ -44,6 +45,7 @@ ROLES: Mapping[str, frozenset[str]] = {
 TOKEN_KINDS: Mapping[str, frozenset[str]] = {
     "predict": frozenset({"predict"}),
     "feedback": frozenset({"label"}),
+    "push": frozenset({"push"}),
     "metrics": frozenset({"metrics"}),
     "agent": _VIEWER | {"predict", "plan"},
 }

@@ -75,6 +75,7 @@ from linewright.store.clock import now_utc
 from linewright.store.disk import is_out_of_files, too_many_files
 from linewright.store.local import LocalArtifacts
 from linewright.store.names import file_of, is_line_name, line_path
+from linewright.store.pushed_rows import PushedRows
 
 INLINE_ROWS = 64
 INLINE_BYTES = 32_768
@@ -345,7 +346,8 @@ class App:
             )
             raise Refusal(405, error, allow=allowed)
         if permission != OPEN:
-            self._admit(request, permission, arguments[0] if arguments else None)
+            # Several lines may read a source.
+            self._admit(request, permission, arguments[0] if arguments and permission != "push" else None)
         return handler(self, request, arguments)
 
     def _admit(self, request: Request, permission: str, line: str | None) -> None:
@@ -660,6 +662,19 @@ class App:
             with self._gates.of(live.line):
                 return await _in_thread(self._labelling, work)
 
+    async def push(self, request: Request, arguments: tuple[str, ...]) -> Response:
+        """Keep rows of a source."""
+        pushed = PushedRows.of(self._state, arguments[0], now=self._now)
+        if not pushed.is_open:
+            raise NotFound(
+                "no source of that name takes rows here",
+                found=arguments[0],
+                hint=f"name it in a line file (`push: {arguments[0]}`), and let a command read it: linewright check LINE",
+            )
+        with self._budget.take() as take:
+            body = await request.read_body(take, self._body_deadline_s)
+            return await _in_thread(self._durable, partial(answer.push, pushed, body))
+
     async def metrics(self, _request: Request, _arguments: tuple[str, ...]) -> Response:
         """Give counts and times, as Prometheus reads them."""
         told = added(await self._told_by_all())
@@ -755,6 +770,7 @@ _ROUTES: tuple[tuple[str, str, Handler, Permission | Literal["open"]], ...] = (
     ("/v1/lines/{line}/similar", "POST", App.similar, "predict"),
     ("/v1/lines/{line}/feedback", "POST", App.feedback, "label"),
     ("/v1/lines/{line}/schema", "GET", App.schema, "predict"),
+    ("/v1/sources/{source}/rows", "POST", App.push, "push"),
 )
 """Each path with its method, its handler, and the right that it requires, on the line of the path if it has one."""
 _PATTERNS = tuple(

@@ -21,9 +21,11 @@ from linewright.serve.feedback.parse import MAX_LABELS
 from linewright.serve.http import oip, oip_binary
 from linewright.serve.http.predict import Body, Labels, Similar
 from linewright.serve.models.state import Live
+from linewright.serve.rows.pushed import Pushed
 from linewright.serve.rows.reader import MAX_ROWS, to_schema
 from linewright.serve.rows.request_columns import Needs
 from linewright.serve.rows.scorer import RequestForm
+from linewright.store.pushed_rows import SOURCE
 
 MOST_LINES = 100
 MOST_COLUMNS = 10_000
@@ -42,7 +44,7 @@ schema is its plainest form; a text column, say, also takes a number by its spel
 _REFUSALS: Mapping[int, str] = {
     400: "The body is not JSON, with the byte; or what came is not HTTP.",
     403: "`Host` is not this machine's name, or a page of another site asks.",
-    404: "No such line or version serves here.",
+    404: "No such line, version or source is here.",
     408: "The body did not come in time.",
     409: "A label contradicts one that is kept, or the `Idempotency-Key` came with other labels; nothing is kept.",
     413: "The body is larger than 10 MiB.",
@@ -92,6 +94,7 @@ _VERSION_TENSORS = "Answers tensors, if this version serves."
 _COUNTED = "Counts and times for Prometheus."
 _ROWS = "Answers rows; the answers are logged before they are sent."
 _SIMILAR = "Says which items go with some items, if the line recommends; nothing is logged."
+_PUSHED = "Takes rows of a source; all rows are kept, or none, before they are acknowledged."
 _TRUTHS = "Takes the truth about answers; all labels are kept, or none."
 OPERATIONS = (
     Operation("get", "/", "index", "Version, lines and routes.", "Index"),
@@ -116,6 +119,7 @@ OPERATIONS = (
     Operation("post", f"{_LINE}/predict", "predict", _ROWS, ".Answer", ".Ask"),
     Operation("post", f"{_LINE}/similar", "similar", _SIMILAR, "SimilarAnswer", "Similar"),
     Operation("post", f"{_LINE}/feedback", "feedback", _TRUTHS, "FeedbackAnswer", ".Labels", (409, 502)),
+    Operation("post", "/v1/sources/{source}/rows", "push", _PUSHED, "PushAnswer", "Pushed", (502,)),
     Operation(
         *("get", f"{_LINE}/schema", "schema", "The JSON Schema of a row.", "RowSchema"),
         media_type="application/schema+json",
@@ -289,6 +293,13 @@ _JSON_LENGTH: dict[str, Any] = {
     "schema": {"type": "integer", "minimum": 0},
 }
 _PARAMETERS: Mapping[str, dict[str, Any]] = {
+    "push": {
+        "name": "source",
+        "in": "path",
+        "required": True,
+        "description": "What a line file has behind `push`.",
+        "schema": {"type": "string", "pattern": f"^{SOURCE}$"},
+    },
     "openapi": {
         "name": "line",
         "in": "query",
@@ -360,7 +371,7 @@ _SHAPE: Schema = {
 _ANSWERS = (
     *(answers.Error, answers.Index, answers.OpenAPI, answers.Server, answers.Live, answers.Ready),
     *(answers.ModelReady, answers.Health, answers.Model, answers.InferAnswer, answers.FeedbackAnswer),
-    *(answers.SimilarAnswer, Similar),
+    *(answers.SimilarAnswer, Similar, answers.PushAnswer, Pushed),
 )
 
 

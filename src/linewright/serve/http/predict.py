@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from linewright.errors import RequestError, Transient
 from linewright.model.facts import Package
 from linewright.release.facts import Arm
-from linewright.serve.answers import Answer, Durability, SimilarAnswer, SimilarItems
+from linewright.serve.answers import Answer, Durability, PushAnswer, SimilarAnswer, SimilarItems
 from linewright.serve.facts import Prediction, Predictions
 from linewright.serve.feedback.store import Feedback
 from linewright.serve.http import oip
@@ -27,6 +27,7 @@ from linewright.serve.models.shadow import Mirrors
 from linewright.serve.models.state import Canary, Shadow
 from linewright.serve.rows.known_series import KnownSeries, Newest, with_ages
 from linewright.serve.rows.occlusion import check_occluded
+from linewright.serve.rows.pushed import ROWS_FORM, Pushed, to_new_rows
 from linewright.serve.rows.reader import Place, in_rows
 from linewright.serve.rows.scalars import spell, spell_all
 from linewright.serve.rows.scorer import Scorer
@@ -36,6 +37,7 @@ from linewright.serve.rows.series_sums import score_rows
 from linewright.serve.rows.similar import similar_items
 from linewright.serve.rows.typed import Row, TypedRow, Unusual, column_of
 from linewright.store.clock import now_utc, uuid7, uuids7
+from linewright.store.pushed_rows import PushedRows
 
 MANY = 16
 """Rows of one request from which on they are logged together."""
@@ -567,3 +569,9 @@ def accept(feedback: Feedback, body: bytes, package: Package, idempotency_key: s
     """Keep labels."""
     labels = read_json(body, Labels, form=LABELS_FORM).labels
     return to_response(feedback.accept(labels, package=package, idempotency_key=idempotency_key))
+
+
+def push(pushed: PushedRows, body: bytes) -> Response:
+    """Keep rows of a source; when it returns they survive power loss."""
+    kept = pushed.keep(to_new_rows(read_json(body, Pushed, form=ROWS_FORM).rows, pushed.columns))
+    return to_response(PushAnswer(accepted=kept.accepted, repeated=kept.repeated, durability="durable"))

@@ -1,0 +1,309 @@
+"""Rows that were pushed to a source: durable before they are acknowledged, one SQLite file a source.
+
+A row is about a key, and a later row of the same key corrects it. Rows only come: nothing is changed or removed, so what was known at a
+moment can be said ever after.
+"""
+
+import re
+import sqlite3
+from collections.abc import Callable, Collection, Generator, Iterator, Sequence
+from contextlib import closing, contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import NamedTuple
+
+from linewright.errors import Corrupt, RequestError, Terminal
+from linewright.store.clock import now_utc
+from linewright.store.disk import explain_sqlite, faults_explained, sync_folder
+from linewright.store.schema import Part, schema_of
+
+FOLDER, ENDING = "push", ".sqlite"
+"""The place of the files in the state folder, and what their names end with."""
+SOURCE = r"[a-z0-9_-]{1,63}"
+"""What the name of such a source matches as a whole."""
+BUSY_S = 10.0
+"""Longest wait, in seconds, for another process that writes rows of the same source."""
+_AT_ONCE = 10_000
+"""Rows that are fetched at once."""
+_KEYS_AT_ONCE = 500
+_TABLES = """
+CREATE TABLE source (key TEXT NOT NULL, time TEXT);
+CREATE TABLE rows (seq INTEGER PRIMARY KEY, known INTEGER NOT NULL, key TEXT NOT NULL, row TEXT NOT NULL, digest BLOB NOT NULL);
+CREATE INDEX rows_by_key ON rows (key, seq);
+PRAGMA user_version = 1;
+"""
+_VERSION = 1
+
+
+class NewRow(NamedTuple):
+    """A row to be kept."""
+
+    key: str
+    """What it is about, as text."""
+    row: str
+    """The row as JSON."""
+    digest: bytes
+    """Of what it says: rows of one key and digest say the same."""
+
+
+class PushedRow(NamedTuple):
+    """A row that was kept."""
+
+    seq: int
+    """Its number, from 1; later rows have greater ones."""
+    known: int
+    """When it came, in microseconds since 1970, UTC: never less than that of the row before."""
+    row: str
+    """The row as JSON."""
+
+
+class Kept(NamedTuple):
+    """What became of rows."""
+
+    accepted: int
+    repeated: int
+    """Rows whose key has exactly this row already; they are not kept twice."""
+
+
+class Columns(NamedTuple):
+    """Which columns of a source mean something."""
+
+    key: str
+    """What a row is about."""
+    time: str | None = None
+    """When it happened."""
+
+
+class PushedRows:
+    """The rows of one source. Safe to use from several threads and processes.
+
+    Parameters
+    ----------
+    file
+        The SQLite file; it is there once `open_for` was called.
+    now
+        The time, UTC, RFC 3339 with microseconds.
+    """
+
+    def __init__(self, file: Path, *, now: Callable[[], str] = now_utc) -> None:
+        self.file, self._now = file, now
+
+    @classmethod
+    def of(cls, state: Path, name: str, *, now: Callable[[], str] = now_utc) -> "PushedRows":
+        """Return the rows of a source, from the state folder of its factory.
+
+        Raises
+        ------
+        RequestError
+            If no source can have this name.
+        """
+        if re.fullmatch(SOURCE, name) is None:
+            raise RequestError(
+                "no source that takes rows can have this name",
+                found=name[:100],
+                allowed="a-z, 0-9, _ and hyphens, at most 63 of them",
+            )
+        return cls(state / FOLDER / f"{name}{ENDING}", now=now)
+
+    @property
+    def is_open(self) -> bool:
+        """Whether rows may be pushed to it."""
+        return self.file.is_file()
+
+    def open_for(self, columns: Columns) -> None:
+        """Let rows be pushed from now on; what was pushed stays.
+
+        Raises
+        ------
+        RequestError
+            If it has rows whose key or time is another column.
+        Transient, Terminal
+            If the file cannot be written.
+        """
+        with self._connected(makes=True) as database:
+            database.execute("BEGIN IMMEDIATE")
+            if _version(database) == 0:
+                _make(database)
+                database.execute("INSERT INTO source VALUES (?, ?)", columns)
+            elif (held := _columns(database)) != columns:
+                if database.execute("SELECT 1 FROM rows LIMIT 1").fetchone():
+                    raise RequestError(
+                        "rows were pushed to this source that have another key or time",
+                        where=self.file.name,
+                        found=_shown(columns),
+                        allowed=_shown(held),
+                        hint="give the source that reads otherwise another name after `push`",
+                    )
+                database.execute("UPDATE source SET key = ?, time = ?", columns)
+            database.execute("COMMIT")
+
+    @property
+    def columns(self) -> Columns:
+        """Which columns mean something."""
+        with self._connected() as database:
+            return _columns(database)
+
+    def keep(self, rows: Sequence[NewRow]) -> Kept:
+        """Keep rows, all of them or none: when it returns they survive power loss.
+
+        Rows whose key's newest row says the same are not kept again, so that rows may be sent again if no answer came.
+
+        Raises
+        ------
+        Transient
+            If another process holds the file for long, or the disk is full.
+        Terminal, Corrupt
+            If the file cannot be written, or is damaged.
+        """
+        with self._connected() as database:
+            database.execute("BEGIN IMMEDIATE")
+            newest = _newest(database, {row.key for row in rows})
+            new = list[NewRow]()
+            for row in rows:
+                if newest.get(row.key) != row.digest:
+                    newest[row.key] = row.digest
+                    new.append(row)
+            if new:
+                # In the transaction, which one process has at a time: who looks at the file under the same lock has seen all rows
+                # that are known by then.
+                seq, known = database.execute(
+                    "SELECT coalesce(max(seq), 0), coalesce(max(known), 0) FROM rows"
+                ).fetchone()
+                known = max(micros_of(self._now()), known + 1)
+                database.executemany(
+                    "INSERT INTO rows VALUES (?, ?, ?, ?, ?)",
+                    [(seq + number, known, *row) for number, row in enumerate(new, 1)],
+                )
+            database.execute("COMMIT")
+        return Kept(len(new), len(rows) - len(new))
+
+    @property
+    def has_rows(self) -> bool:
+        """Whether a row was kept."""
+        with self._connected() as database:
+            return database.execute("SELECT 1 FROM rows LIMIT 1").fetchone() is not None
+
+    def rows(self, *, newest: bool = False) -> Iterator[list[PushedRow]]:
+        """Give the rows that there are now, in the order in which they came, some at a time.
+
+        Parameters
+        ----------
+        newest
+            Whether of each key only the newest row is given.
+        """
+        later = "SELECT 1 FROM rows AS later WHERE later.key = rows.key AND later.seq > rows.seq AND later.seq <= :last"
+        only = f" AND NOT EXISTS ({later})" if newest else ""
+        query = f"SELECT seq, known, row FROM rows WHERE seq > :seq AND seq <= :last{only} ORDER BY seq LIMIT {_AT_ONCE}"  # noqa: S608 -- ours
+        with self._connected() as database:
+            (last,) = database.execute("SELECT coalesce(max(seq), 0) FROM rows").fetchone()
+            seq = 0
+            # Rows never change. One query for all would keep others from writing until the last row is used.
+            while some := database.execute(query, {"seq": seq, "last": last}).fetchall():
+                yield [PushedRow(*row) for row in some]
+                seq = some[-1][0]
+
+    def since(self, seq: int) -> tuple[list[PushedRow], int]:
+        """Return the rows that came after another one, and a moment: of what was known by then, all is among them or came before.
+
+        Returns
+        -------
+        rows, moment
+            The moment is in microseconds since 1970, UTC.
+        """
+        with self._connected() as database:
+            # Nobody can be about to keep a row with an earlier time: that is done under the same lock.
+            database.execute("BEGIN IMMEDIATE")
+            moment = micros_of(self._now()) - 1
+            found = database.execute(
+                "SELECT seq, known, row FROM rows WHERE seq > ? ORDER BY seq", (seq,)
+            ).fetchall()
+            database.execute("ROLLBACK")
+        return [PushedRow(*row) for row in found], moment
+
+    @contextmanager
+    def _connected(self, *, makes: bool = False) -> Generator[sqlite3.Connection]:
+        try:
+            with faults_explained():
+                if makes and not self.file.parent.is_dir():
+                    self.file.parent.mkdir(parents=True, exist_ok=True)
+                    sync_folder(self.file.parent.parent)
+                mode = "rwc" if makes else "rw"
+                with closing(
+                    sqlite3.connect(
+                        f"{self.file.resolve().as_uri()}?mode={mode}",
+                        uri=True,
+                        timeout=BUSY_S,
+                        isolation_level=None,
+                    )
+                ) as database:
+                    # EXTRA also forces the folder to the disk after a commit: with FULL, power loss can bring the journal back.
+                    database.execute("PRAGMA synchronous = EXTRA")
+                    yield database
+        except sqlite3.DatabaseError as error:
+            raise explain_sqlite(error, self.file.name, "the file of pushed rows") or Corrupt(
+                f"pushed rows cannot be read: {error}", where=self.file.name, hint="restore it from a backup"
+            ) from error
+
+
+def micros_of(instant: str) -> int:
+    """Return an instant in microseconds since 1970.
+
+    Examples
+    --------
+    >>> micros_of("1970-01-01T00:00:01.000002Z")
+    1000002
+    """
+    since = datetime.fromisoformat(instant) - datetime(1970, 1, 1, tzinfo=UTC)
+    return (since.days * 86_400 + since.seconds) * 1_000_000 + since.microseconds
+
+
+def schema_at(version: int) -> frozenset[Part]:
+    """Return the schema that a file of pushed rows of a version of its form has.
+
+    Raises
+    ------
+    Terminal
+        If it is newer than what is known here.
+    """
+    if version > _VERSION:
+        raise Terminal(
+            "pushed rows were written by a newer Linewright",
+            found=version,
+            allowed=f"up to {_VERSION}",
+            hint="upgrade this installation",
+        )
+    with closing(sqlite3.connect(":memory:", isolation_level=None)) as database:
+        _make(database)
+        return schema_of(database)
+
+
+def _make(database: sqlite3.Connection) -> None:
+    for statement in filter(str.strip, _TABLES.split(";\n")):
+        database.execute(statement)
+
+
+def _version(database: sqlite3.Connection) -> int:
+    return database.execute("PRAGMA user_version").fetchone()[0]
+
+
+def _columns(database: sqlite3.Connection) -> Columns:
+    return Columns(*database.execute("SELECT key, time FROM source").fetchone())
+
+
+def _newest(database: sqlite3.Connection, keys: Collection[str]) -> dict[str, bytes]:
+    """Return the digest of the newest row of each of some keys."""
+    found, wanted = dict[str, bytes](), sorted(keys)
+    for start in range(0, len(wanted), _KEYS_AT_ONCE):
+        some = wanted[start : start + _KEYS_AT_ONCE]
+        marks = ",".join("?" * len(some))
+        found.update(
+            database.execute(
+                f"SELECT key, digest FROM rows WHERE seq IN (SELECT max(seq) FROM rows WHERE key IN ({marks}) GROUP BY key)",  # noqa: S608 -- marks alone
+                some,
+            )
+        )
+    return found
+
+
+def _shown(columns: Columns) -> str:
+    return f"key: {columns.key}" + (f", time: {columns.time}" if columns.time else "")

@@ -1,0 +1,271 @@
+"""Rows that are sent to a source: durable before they are acknowledged, kept once, and read by lines."""
+
+import http.client
+import json
+import os
+import signal
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing, suppress
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+from linewright.client import Client
+from linewright.data.read.reader import fingerprint
+from linewright.data.read.source import read_source
+from linewright.data.spec import PushSource
+from linewright.errors import RequestError
+from linewright.line.factory import Factory
+from linewright.line.maintenance.backup import make_backup
+from linewright.line.maintenance.restore import restore_backup
+from linewright.line.runs.execute import execute_inline
+from linewright.line.runs.plan import make_plan
+from linewright.serve.access.accounts import Grant
+from linewright.serve.access.change_accounts import change, new_token, with_token
+from linewright.serve.rows.pushed import to_new_rows
+from linewright.store.pushed_rows import Columns, PushedRows
+
+ROWS = "/v1/sources/payments/rows"
+SPEC = PushSource(push="payments", key="id", time="paid_at")
+LATER = SPEC.model_copy(update={"versions": "all"})
+
+
+def payment(number: int, amount: float = 1.5, **more: object) -> dict[str, object]:
+    return {"id": number, "paid_at": "2026-05-01T10:00:00Z", "amount": amount, **more}
+
+
+@pytest.fixture
+def pushed(tmp_path: Path) -> PushedRows:
+    made = PushedRows.of(tmp_path / ".linewright", "payments")
+    made.file.parent.mkdir(parents=True)
+    made.open_for(Columns("id", "paid_at"))
+    return made
+
+
+def kept(root: Path, spec: PushSource = SPEC) -> pl.DataFrame:
+    return read_source("s", spec, root).frame
+
+
+def send(address: tuple[str, int], rows: list[dict[str, object]]) -> dict[str, object] | None:
+    """Return the answer, or nothing if the process that was asked is gone."""
+    with (
+        closing(http.client.HTTPConnection(*address, timeout=30)) as connection,
+        suppress(OSError, http.client.HTTPException),
+    ):
+        connection.request("POST", ROWS, json.dumps({"rows": rows}), {"Content-Type": "application/json"})
+        answer = connection.getresponse()
+        said = json.loads(answer.read())
+        assert answer.status == 200, said
+        return said
+    return None
+
+
+@pytest.mark.usefixtures("pushed")
+def test_rows_are_kept_once_and_corrections_are_versions(tmp_path, start):
+    """A client that got no answer sends its rows anew; one that corrects a row sends it with another value."""
+    served = start(tmp_path / ".linewright")
+    answers = [
+        served.ask("POST", ROWS, {"rows": rows})[2]
+        for rows in (
+            [payment(1), payment(2)],
+            [payment(1), payment(2), payment(3)],
+            [payment(1, 7.5)],
+            [payment(1)],
+            [payment(4), payment(4)],
+        )
+    ]
+
+    assert [(2, 0), (1, 2), (1, 0), (1, 0), (1, 1)] == [(one["accepted"], one["repeated"]) for one in answers]
+    assert {"durable"} == {one["durability"] for one in answers}
+    newest, everything = kept(tmp_path), kept(tmp_path, LATER)
+    assert [2, 3, 1, 4] == newest["id"].to_list()
+    assert [1, 2, 3, 1, 1, 4] == everything["id"].to_list()
+    assert [1.5, 1.5, 1.5, 7.5, 1.5, 1.5] == everything["amount"].to_list()
+    came = everything["known"].to_list()
+    assert came == sorted(came)
+    assert 5 == len(set(came))
+
+
+@pytest.mark.usefixtures("pushed")
+def test_what_was_acknowledged_survives_kills_of_the_processes_that_took_it(tmp_path, start):
+    """Each row that a client was told of is there once, whichever process died in between."""
+    (tmp_path / "lines").mkdir()
+    served = start(tmp_path / ".linewright", workers=2)
+    done = threading.Event()
+    acknowledged, retried = set[int](), [0]
+
+    def client(number: int) -> None:
+        for one in range(number, 10_000, 4):
+            if done.is_set():
+                return
+            rows = [payment(one * 2), payment(one * 2 + 1)]
+            while send(served.address, rows) is None:
+                retried[0] += 1
+            acknowledged.update(row["id"] for row in rows)
+
+    with ThreadPoolExecutor(4) as pool:
+        clients = [pool.submit(client, number) for number in range(4)]
+        for _ in range(2):
+            before, many = children(served.process.pid), len(acknowledged)
+            served.wait_for(lambda: len(acknowledged) > many + 20, within_s=30)  # noqa: B023
+            os.kill(before[0], signal.SIGKILL)
+            served.wait_for(lambda: len(set(children(served.process.pid)) - {before[0]}) == 2, within_s=30)  # noqa: B023
+        done.set()
+        for one in clients:
+            one.result()
+    everything = kept(tmp_path, LATER)["id"].to_list()
+
+    assert len(acknowledged) > 100
+    assert set(everything) >= acknowledged
+    assert len(everything) == len(set(everything))
+
+
+def children(pid: int) -> list[int]:
+    return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+
+WRONG = [
+    ({"paid_at": "2026-05-01"}, "rows[1].id", "what it is about"),
+    ({"id": " ", "paid_at": "2026-05-01"}, "rows[1].id", "what it is about"),
+    ({"id": 1}, "rows[1].paid_at", "when it happened"),
+    (payment(1, paid_at="yesterday"), "rows[1].paid_at", "when it happened"),
+    (payment(1, known="2026-05-01"), "rows[1].known", "says when a row came"),
+    (payment(1, tags=["a"]), "rows[1].tags", "cannot be kept"),
+    (payment(1, amount=2**63), "rows[1].amount", "cannot be kept"),
+    (payment(1, **{" ": 1}), "rows[1]", "name of a column"),
+]
+
+
+def test_a_row_that_cannot_be_kept_is_refused_with_all_others(tmp_path, pushed, start):
+    """All rows of a request are kept, or none."""
+    served = start(tmp_path / ".linewright")
+    for row, where, what in WRONG:
+        status, _, answer = served.ask("POST", ROWS, {"rows": [payment(9), row]})
+
+        assert (422, where) == (status, answer["where"])
+        assert what in answer["what"]
+    assert not pushed.has_rows
+
+
+def test_only_sources_that_a_line_file_names_take_rows(tmp_path, start):
+    """A name alone makes no file; one that could be a path is none."""
+    served = start(tmp_path / ".linewright")
+    for name, expected in (("payments", 404), ("..", 422), ("a.b", 422)):
+        assert expected == served.ask("POST", f"/v1/sources/{name}/rows", {"rows": [payment(1)]})[0]
+    (tmp_path / ".linewright").mkdir(exist_ok=True)
+    with pytest.raises(
+        RequestError, match=r"no row was sent to this source yet.*POST /v1/sources/payments/rows"
+    ):
+        kept(tmp_path)
+
+    assert 200 == served.ask("POST", ROWS, {"rows": [payment(1)]})[0]
+    assert [1] == kept(tmp_path)["id"].to_list()
+    with pytest.raises(RequestError, match=r"another key or time.*key: id, time: paid_at"):
+        kept(tmp_path, SPEC.model_copy(update={"key": "amount"}))
+
+
+def test_to_send_rows_is_a_right_of_its_own(tmp_path, pushed, start):
+    """Who may predict, or label one line, may not write what several lines learn from."""
+    del pushed
+    served, statuses = start(tmp_path / ".linewright"), dict[tuple[str, str], int]()
+    for role, lines in (
+        ("push", ()),
+        ("engineer", ()),
+        ("push", ("claims",)),
+        ("predict", ()),
+        ("feedback", ()),
+    ):
+        one = new_token(
+            name=f"{role}-{len(lines)}",
+            grant=Grant(role=role, lines=lines),
+            member="",
+            created="2026-01-01T00:00:00.000000Z",
+            expires="2999-01-01T00:00:00.000000Z",
+        )
+        change(tmp_path / ".linewright", with_token(one))
+        asked = served.ask("POST", ROWS, {"rows": [payment(1)]}, Authorization=f"Bearer {one.token}")
+        statuses[role, *lines] = asked[0]
+
+    with Client("http://{}:{}".format(*served.address)) as client:
+        told = client.push("payments", [payment(1), payment(2)])
+
+    assert (1, 1) == (told.accepted, told.repeated)
+    assert {
+        ("push",): 200,
+        ("engineer",): 200,
+        ("push", "claims"): 403,
+        ("predict",): 403,
+        ("feedback",): 403,
+    } == statuses
+
+
+def test_a_backup_has_what_was_pushed(tmp_path):
+    """It is the only copy: who sent it was told that it is kept."""
+    (tmp_path / "factory" / "lines").mkdir(parents=True)
+    with Factory.create(tmp_path / "factory") as factory:
+        pushed = PushedRows.of(factory.state, "payments")
+        pushed.open_for(Columns("id", "paid_at"))
+        pushed.keep(to_new_rows([payment(1), payment(2)], pushed.columns))
+        make_backup(factory, tmp_path / "copy.tar")
+    restore_backup(Factory(tmp_path / "new"), tmp_path / "copy.tar")
+
+    assert kept(tmp_path / "factory").equals(kept(tmp_path / "new"))
+
+
+def test_columns_have_the_types_of_their_values(tmp_path, pushed):
+    """A column of which some are text is text, spelled as it was sent; what a row lacks is null."""
+    pushed.keep(
+        to_new_rows(
+            [
+                payment(1, whole=1, mixed=1, truth=True, late=None),
+                payment(2, 3, whole=2, mixed="a", truth=False, text="x"),
+                payment(3, 2.25, whole=None, mixed=1.0, truth=None, late=4),
+            ],
+            pushed.columns,
+        )
+    )
+    frame = kept(tmp_path)
+
+    assert [1, 2, None] == frame["whole"].to_list()
+    assert ["1", "a", "1.0"] == frame["mixed"].to_list()
+    assert [True, False, None] == frame["truth"].to_list()
+    assert [None, None, 4] == frame["late"].to_list()
+    assert [None, "x", None] == frame["text"].to_list()
+    assert [1.5, 3.0, 2.25] == frame["amount"].to_list()
+    assert pl.Datetime("us", "UTC") == frame.schema["known"]
+
+
+def test_a_line_runs_on_what_was_pushed_and_again_when_more_came(tmp_path):
+    """Rows that come change the plan, rows that come twice do not."""
+    (tmp_path / "lines").mkdir()
+    (tmp_path / "lines" / "late.yaml").write_text(
+        "line: late\nsources: {payments: {push: payments, key: id, time: paid_at, known: false}}\n"
+        "table: {key: id, time: paid_at}\nlabel: {column: late}\n"
+        "train: {task: binary, budget: quick}\n"
+    )
+    with Factory.create(tmp_path) as factory:
+        with pytest.raises(RequestError, match="no row was sent"):
+            execute_inline(factory, "late")
+        pushed = PushedRows.of(factory.state, "payments")
+        rows = [
+            payment(
+                n,
+                float(n % 7),
+                paid_at=f"2026-05-{1 + n % 28:02}T10:00:00Z",
+                late="yes" if n % 7 > 3 else "no",
+            )
+            for n in range(400)
+        ]
+        pushed.keep(to_new_rows(rows, pushed.columns))
+        first = execute_inline(factory, "late")
+        pushed.keep(to_new_rows(rows[:5], pushed.columns))
+        second = execute_inline(factory, "late")
+        before = fingerprint(SPEC, tmp_path)
+        pushed.keep(to_new_rows([payment(1, 4.0, late="yes")], pushed.columns))
+
+        assert "ingest" in first.did
+        assert () == second.did
+        assert before != fingerprint(SPEC, tmp_path)
+        assert make_plan(factory, factory.line("late")).changes
