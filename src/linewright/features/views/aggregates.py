@@ -89,7 +89,7 @@ class Comparison:
         )
 
     def holds(self, value: Constant | None) -> bool | None:
-        """Return whether a value passes; `None` where there is no value to compare, as in SQL."""
+        """Return whether a value passes; `None` if it has nothing to compare, as in SQL."""
         if self.sign.startswith("is "):
             return (value is None) == (self.sign == "is null")
         if value is None:
@@ -281,7 +281,7 @@ def read_aggregate(name: str, text: str, *, where: str = "", ttl: int | None = N
     if word not in _FORMS:
         near = nearest(word, _FORMS)
         raise reader.mistake(
-            "there is no such function",
+            "unknown function",
             found=word,
             allowed=", ".join(f"{one}()" for one in _FORMS),
             hint=f"did you mean {near!r}?" if near else "make other columns in the query of the source",
@@ -321,7 +321,7 @@ def read_condition(text: str, *, where: str = "") -> Argument:
     found = reader.argument()
     reader.end()
     if not found.condition:
-        raise reader.mistake("this is no condition", allowed="e.g. status <> 'test'")
+        raise reader.mistake("not a condition", allowed="e.g. status <> 'test'")
     return found
 
 
@@ -425,7 +425,7 @@ class _Reader:
         self._take()
         kind, text = self._take()
         if kind != "duration":
-            raise self.mistake("this is no window", found=text or self._text, allowed="e.g. 30d, 12h, 15m")
+            raise self.mistake("not a window", found=text or self._text, allowed="e.g. 30d, 12h, 15m")
         micros = duration_micros(text)
         if not 0 < micros < 2**62:
             raise self.mistake("no window is so long", found=text, allowed="above 0, e.g. 30d, 12h, 15m")

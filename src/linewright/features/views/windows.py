@@ -72,7 +72,7 @@ class Values:
                 return number
 
     def at(self, places: Ints) -> "Values":
-        """Return the values at these places, null where a place is below 0."""
+        """Return the values at these places, null for places below 0."""
         if not len(self.numbers):
             return Values(kind=self.kind, numbers=np.full(len(places), np.nan), words=self.words)
         numbers = np.where(places >= 0, self.numbers[places], np.nan)
@@ -103,7 +103,7 @@ def values_of(argument: Argument, columns: Mapping[str, Values]) -> Values:
 
 
 def _holds(one: Comparison, values: Values) -> Floats:
-    """Return whether each value passes: 1, 0, or NaN where there is none to compare."""
+    """Return whether each value passes: 1, 0, or NaN if it has nothing to compare."""
     missing = np.isnan(values.numbers)
     if not one.constants:
         return (missing == (one.sign == "is null")).astype(np.float64)
@@ -143,7 +143,7 @@ class Events:
     """By `Argument.text`."""
 
     def slices(self, entities: Ints) -> Slices:
-        """Return where the events of these entities are; none for an entity below 0."""
+        """Return the range of the events of these entities; none for an entity below 0."""
         there = entities >= 0
         return np.where(there, self.starts[entities], 0), np.where(there, self.starts[entities + there], 0)
 
@@ -175,7 +175,7 @@ def events_of(
     columns
         By `Argument.text`.
     key
-        Number of what the row is about: a row with the same number, whatever its entity, replaces those known before. Without it, each row is one of its own.
+        Number of what the row is about: a row with the same number, whatever its entity, replaces those known before. Without it, each row has its own.
     is_deletion
         Rows that delete what has their key, and do not count themselves.
     is_left_out
@@ -273,7 +273,7 @@ def values_at(
     Returns
     -------
     dict
-        By the name of the column, each of shape (m,). All are null where the entity is absent. Where it is there and its window is empty, ``sum``, ``count`` and ``distinct``
+        By the name of the column, each of shape (m,). All are null if the entity is absent. If it is there and its window is empty, ``sum``, ``count`` and ``distinct``
         are 0, and the others null.
     """
     newest = newest_at(events, slices, moments) if newest is None else newest
@@ -343,7 +343,7 @@ class _Matched:
         return np.repeat(np.arange(len(self.counts)), self.counts)
 
     def reduce(self, how: np.ufunc, values: NDArray, empty: float) -> Floats:
-        """Return the values of each moment as one; `empty` where there is none."""
+        """Return the values of each moment as one; `empty` if it has none."""
         result = np.full(len(self.counts), empty)
         if len(self.filled):
             result[self.filled] = how.reduceat(values, self.starts)
