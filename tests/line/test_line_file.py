@@ -11,10 +11,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import BaseModel
+from ruamel.yaml import YAML
 
 from linewright.errors import NotFound, SpecError
+from linewright.line.file import yaml_nodes
 from linewright.line.file.factory_file import FactoryFile, read_factory_file, write_factory_file
 from linewright.line.file.read import parse_line, read_line, schema, unsupported
+from linewright.line.file.sites import sites_in
 from linewright.line.file.validate import FORMS
 from linewright.line.spec import LineSpec
 from linewright.model.spec import BeatsGate, FairnessGate, MetricGate
@@ -541,3 +544,29 @@ def test_a_factory_of_another_format_is_refused(tmp_path: Path):
         SpecError, match=r"factory\.yaml:1:9: 'format' cannot have this value: found 2, allowed: 1"
     ):
         read_factory_file(tmp_path)
+
+
+def test_a_text_is_read_once_for_all_that_is_asked_of_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """A run reads its file some times, and a file with sites is read for each; mistakes are told each time."""
+    texts: list[object] = []
+
+    class Counted(YAML):
+        def parse(self, stream: object) -> object:
+            texts.append(stream)
+            return super().parse(stream)
+
+    monkeypatch.setattr(yaml_nodes, "YAML", Counted)
+    path = tmp_path / "a.yaml"
+    path.write_text(f"{HEAD}sites: {{lyon: {{}}, turin: {{}}}}  # read once\n")
+    for _ in range(2):
+        for site in sites_in(path.read_text()):
+            assert [] == unsupported(parse_line(path.read_text(), name=str(path), site=site), path)
+    wrong = f"{HEAD}labels: 3  # read once\n"
+    said = []
+    for _ in range(2):
+        with pytest.raises(SpecError) as caught:
+            parse_line(wrong, name="a.yaml")
+        said.append(caught.value.to_json())
+
+    assert [path.read_text(), wrong] == texts
+    assert said[0] == said[1]

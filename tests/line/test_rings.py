@@ -2,6 +2,7 @@
 
 import shutil
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -42,8 +43,29 @@ def serve_all(plants: Plants) -> None:
 
 @pytest.fixture
 def plants(tmp_path: Path, served: Path) -> Iterator[Plants]:
-    with plants_in(shutil.copytree(served, tmp_path / "factory")) as one:
+    with a_month_later(shutil.copytree(served, tmp_path / "factory")) as one:
+        yield one
+
+
+@contextmanager
+def a_month_later(root: Path) -> Iterator[Plants]:
+    with plants_in(root) as one:
         one.clock.at = one.clock.at.replace(month=4)
+        yield one
+
+
+@pytest.fixture(scope="module")
+def renewed_once(tmp_path_factory: pytest.TempPathFactory, served: Path) -> Path:
+    """Make plants at which another model of the template is just tried at the first ring."""
+    root = shutil.copytree(served, tmp_path_factory.mktemp("renewed") / "factory")
+    with a_month_later(root) as plants:
+        renew(plants)
+    return root
+
+
+@pytest.fixture
+def renewed(tmp_path: Path, renewed_once: Path) -> Iterator[Plants]:
+    with a_month_later(shutil.copytree(renewed_once, tmp_path / "factory")) as one:
         yield one
 
 
@@ -64,24 +86,23 @@ def waits(plants: Plants, site: str) -> str:
     return status(plants.factory, f"inspect.{site}").lines[0].waits or ""
 
 
-def test_a_worse_release_is_halted_in_the_first_ring_and_no_other_site_sees_it(plants: Plants):
+def test_a_worse_release_is_halted_in_the_first_ring_and_no_other_site_sees_it(renewed: Plants):
     """A template that is wrong costs one plant some rows, and no other plant any."""
-    renew(plants)
-    assert ["lyon"] == plants.tried()
+    assert ["lyon"] == renewed.tried()
 
-    plants.answer("lyon", 400)  # the world has not turned: what the files said was wrong
-    plants.after(minutes=5)
-    plants.after(days=9)
-    plants.run()
-    plants.after(days=9)
+    renewed.answer("lyon", 400)  # the world has not turned: what the files said was wrong
+    renewed.after(minutes=5)
+    renewed.after(days=9)
+    renewed.run()
+    renewed.after(days=9)
 
-    assert ["quality"] == [one.trigger for one in plants.factory.metadata.events(Withdrawn)]
-    assert [1, 1, 1] == plants.champions()
-    assert {"inspect.lyon"} == {one.line for one in plants.factory.metadata.events(Deployed)}
+    assert ["quality"] == [one.trigger for one in renewed.factory.metadata.events(Withdrawn)]
+    assert [1, 1, 1] == renewed.champions()
+    assert {"inspect.lyon"} == {one.line for one in renewed.factory.metadata.events(Deployed)}
     assert "the release was halted at ring 1 (inspect.lyon): inspect.lyon@2 was withdrawn there" in waits(
-        plants, "turin"
+        renewed, "turin"
     )
-    assert "halted at ring 1" in waits(plants, "porto")
+    assert "halted at ring 1" in waits(renewed, "porto")
 
 
 @pytest.mark.slow
@@ -101,49 +122,47 @@ def test_over_seeds_a_worse_release_never_leaves_the_first_ring(tmp_path: Path, 
         assert ["quality"] == [one.trigger for one in plants.factory.metadata.events(Withdrawn)]
 
 
-def test_each_ring_begins_when_the_one_before_has_passed_its_trial(plants: Plants):
-    renew(plants)
-    assert "it waits for ring 1 (inspect.lyon), where inspect.lyon@2 is tried until" in waits(plants, "turin")
+def test_each_ring_begins_when_the_one_before_has_passed_its_trial(renewed: Plants):
+    assert "it waits for ring 1 (inspect.lyon), where inspect.lyon@2 is tried until" in waits(
+        renewed, "turin"
+    )
 
     for site, serves in (("lyon", [2, 1, 1]), ("turin", [2, 2, 1]), ("porto", [2, 2, 2])):
-        assert [site] == plants.tried()
-        plants.answer(site, 100, turned=True)
-        plants.after(minutes=61)
-        assert serves == plants.champions()
+        assert [site] == renewed.tried()
+        renewed.answer(site, 100, turned=True)
+        renewed.after(minutes=61)
+        assert serves == renewed.champions()
 
-    promoted = [one for one in plants.factory.metadata.events(Promoted) if one.model == 2]
+    promoted = [one for one in renewed.factory.metadata.events(Promoted) if one.model == 2]
     assert ["inspect.lyon", "inspect.turin", "inspect.porto"] == [one.line for one in promoted]
     assert all(one.evidence for one in promoted)
 
 
-def test_a_person_who_goes_back_at_the_first_ring_keeps_the_others_from_it(plants: Plants):
-    renew(plants)
-    plants.answer("lyon", 100, turned=True)
-    plants.clock.at = plants.clock.at.replace(hour=2)
-    tend_canary(plants.factory, plants.factory.line("inspect.lyon"))
-    rollback(plants.factory, "inspect.lyon", because="the belt stood still")
-    plants.after(days=1)
+def test_a_person_who_goes_back_at_the_first_ring_keeps_the_others_from_it(renewed: Plants):
+    renewed.answer("lyon", 100, turned=True)
+    renewed.clock.at = renewed.clock.at.replace(hour=2)
+    tend_canary(renewed.factory, renewed.factory.line("inspect.lyon"))
+    rollback(renewed.factory, "inspect.lyon", because="the belt stood still")
+    renewed.after(days=1)
 
-    assert [1, 1, 1] == plants.champions()
-    assert [] == plants.tried()
-
-
-def test_a_halted_site_holds_the_rings_behind_it(plants: Plants):
-    renew(plants)
-    halt(plants.factory, "inspect.lyon", because="smoke")
-    plants.after(days=1)
-
-    assert "ring 1 (inspect.lyon), which is halted: smoke" in waits(plants, "porto")
-    assert "ring 1 (inspect.lyon), which is halted" in result_text(status(plants.factory, "inspect.porto"))
+    assert [1, 1, 1] == renewed.champions()
+    assert [] == renewed.tried()
 
 
-def test_a_candidate_that_a_person_takes_back_at_the_first_ring_goes_no_further(plants: Plants):
-    renew(plants)
-    rollback(plants.factory, "inspect.lyon", canary=True, because="the belt stood still")
-    plants.after(days=1)
+def test_a_halted_site_holds_the_rings_behind_it(renewed: Plants):
+    halt(renewed.factory, "inspect.lyon", because="smoke")
+    renewed.after(days=1)
 
-    assert [] == plants.tried()
-    assert "inspect.lyon@2 was withdrawn there: the belt stood still" in waits(plants, "turin")
+    assert "ring 1 (inspect.lyon), which is halted: smoke" in waits(renewed, "porto")
+    assert "ring 1 (inspect.lyon), which is halted" in result_text(status(renewed.factory, "inspect.porto"))
+
+
+def test_a_candidate_that_a_person_takes_back_at_the_first_ring_goes_no_further(renewed: Plants):
+    rollback(renewed.factory, "inspect.lyon", canary=True, because="the belt stood still")
+    renewed.after(days=1)
+
+    assert [] == renewed.tried()
+    assert "inspect.lyon@2 was withdrawn there: the belt stood still" in waits(renewed, "turin")
 
 
 def test_a_candidate_that_does_not_pass_at_the_first_ring_keeps_the_others_from_it(plants: Plants):
@@ -190,12 +209,10 @@ def test_what_differs_at_one_site_waits_for_no_ring(plants: Plants):
     assert "porto" in plants.tried()
 
 
-def test_a_person_may_let_a_candidate_serve_before_its_ring(plants: Plants):
-    renew(plants)
+def test_a_person_may_let_a_candidate_serve_before_its_ring(renewed: Plants):
+    promote(renewed.factory, "inspect.porto@2", because="the line in Porto stands still otherwise")
 
-    promote(plants.factory, "inspect.porto@2", because="the line in Porto stands still otherwise")
-
-    assert [1, 1, 2] == plants.champions()
+    assert [1, 1, 2] == renewed.champions()
 
 
 def test_where_the_file_wants_approval_it_is_proposed_when_the_ring_begins(plants: Plants):

@@ -155,7 +155,8 @@ def unsupported(spec: LineSpec, path: Path | None = None) -> list[SpecError]:
     >>> [error.where for error in unsupported(parse_line(line, name="a.yaml"))]
     ['label.columns']
     """
-    root = _nodes_at(path, spec.line) if path else None
+    sections = _not_yet(spec)
+    root = _nodes_at(path, spec.line) if path and sections else None
     return [
         SpecError(
             f"{dotted(section)!r} is part of the grammar, but nothing carries it out yet",
@@ -164,7 +165,7 @@ def unsupported(spec: LineSpec, path: Path | None = None) -> list[SpecError]:
             allowed=allowed,
             hint=f"remove {dotted(section)!r} for now" if not allowed else "",
         )
-        for section, found, allowed in _not_yet(spec)
+        for section, found, allowed in sections
     ]
 
 

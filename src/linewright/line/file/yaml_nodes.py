@@ -11,6 +11,7 @@ import stat
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from pathlib import Path
 
 from ruamel.yaml import YAML
@@ -33,6 +34,8 @@ from linewright.text.suggest import near_file
 
 MAX_BYTES = 1 << 20
 MAX_DEPTH = 20
+_SHORT = 1 << 16
+"""Characters up to which what was read of a text is kept for a while."""
 QUOTE = "put a text that holds such characters into quotes"
 
 _NULLS = frozenset({"", "~", "null", "Null", "NULL"})
@@ -103,17 +106,29 @@ def _resolve(text: str) -> str | int | float | bool | None:
 
 
 def read_nodes(text: str, mistakes: Mistakes) -> Entries | None:
-    """Return the mapping that the text holds, or `None` where it holds none; what is wrong is noted."""
+    """Return the mapping that the text holds, or `None` where it holds none; what is wrong is noted.
+
+    Nobody changes what is returned: of a short text that is read again soon, it is what was read before.
+    """
+    read = _read_before if len(text) <= _SHORT else _read
+    root, noted = read(text)
+    mistakes.found += noted.found
+    mistakes.is_enough |= noted.is_enough
+    return root
+
+
+def _read(text: str) -> tuple[Entries | None, Mistakes]:
+    mistakes = Mistakes("")
     try:
         roots = _Builder(mistakes).build(YAML(typ="safe", pure=True).parse(text))
     except YAMLError as error:
         with suppress(EnoughError):
             mistakes.add(_syntax_mistake(error, text))
-        return None
+        return None, mistakes
     except EnoughError:
-        return None
+        return None, mistakes
     if roots and isinstance(roots[0], Entries):
-        return roots[0]
+        return roots[0], mistakes
     if not mistakes.found:
         mistakes.add(
             Mistake(
@@ -125,7 +140,11 @@ def read_nodes(text: str, mistakes: Mistakes) -> Entries | None:
                 allowed="a mapping with at least 'line', 'sources' and 'label'",
             )
         )
-    return None
+    return None, mistakes
+
+
+_read_before = lru_cache(maxsize=8)(_read)
+"""The last texts: the sites of a file are read one by one, and a run reads its file some times."""
 
 
 _IN_WORDS = (
