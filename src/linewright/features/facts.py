@@ -360,7 +360,7 @@ class ViewFacts(msgspec.Struct, frozen=True, kw_only=True):
     known: str | None = None
     """`None`: a row is known when it happened."""
     key: str | None = None
-    """`None`: each row is about something of its own."""
+    """`None`: no two rows are about the same."""
     deleted: str | None = None
     where: str | None = None
     """Condition, as `features.views.aggregates.read_condition` reads it; other rows do not count."""

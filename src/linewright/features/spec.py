@@ -176,7 +176,7 @@ class ViewSpec(Spec):
             name = getattr(self, place)
             if name is not None and kinds[name] not in {"date", "datetime"}:
                 raise SpecError(
-                    f"{name!r} is no time in all rows, but a {kinds[name]}",
+                    f"{name!r} is not a time in all rows: it is a {kinds[name]}",
                     where=place,
                     found=name,
                     allowed="a column of dates or times",

@@ -33,13 +33,13 @@ def read_view(root: Path, name: str) -> ViewSpec:
     NotFound
         If there is none; it names those there are.
     SpecError
-        If it is wrong; all mistakes are told, each with its place.
+        If it is wrong; it lists all mistakes, each with its place.
     """
     path = view_path(root, name)
     if "/" in name or not path.is_file():
         names = view_names(root)
         raise NotFound(
-            "there is no such feature view",
+            "unknown feature view",
             where=str(root / FOLDER),
             found=name,
             allowed=", ".join(names) or "(none yet)",
@@ -104,7 +104,7 @@ def parse_view(text: str, *, name: str, view: str) -> ViewSpec:
     Raises
     ------
     SpecError
-        If it is wrong; all mistakes are told, each with its place.
+        If it is wrong; it lists all mistakes, each with its place.
     """
     mistakes = Mistakes(name)
     spec = None
@@ -123,7 +123,8 @@ def parse_view(text: str, *, name: str, view: str) -> ViewSpec:
 def _check(spec: ViewSpec, view: str, root: Entries, mistakes: Mistakes) -> None:
     named = SpecError("the view is not named as its file", where="view", found=spec.view, allowed=view)
     of_source = [
-        SpecError(**{**one.to_parts(), "where": f"source.{one.where}"}) for one in spec.source.mistakes()
+        SpecError(one.what, where=f"source.{one.where}", found=one.found, allowed=one.allowed, hint=one.hint)
+        for one in spec.source.mistakes()
     ]
     for error in [*([] if spec.view == view else [named]), *of_source, *spec.mistakes()]:
         node = locate(root, error.where) or root

@@ -185,7 +185,7 @@ def to_micros(values: pl.Series, form: str | None, zone: str | None) -> tuple[In
 
 
 def _codes(values: pl.Series) -> Ints:
-    """Return numbers of values, one for each different one; a row without one is one of its own."""
+    """Return numbers of values, one for each different one; each row without one gets another number."""
     different = values.drop_nulls().unique().sort()
     frame = pl.DataFrame({"value": different, "number": np.arange(len(different))})
     codes = values.to_frame("value").join(frame, on="value", how="left", maintain_order="left")["number"]
