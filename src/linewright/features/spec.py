@@ -6,7 +6,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from linewright.data.spec import AnySource, ColumnType, Duration, Group, SourceSpec
+from linewright.data.spec import AnySource, ColumnType, Duration, Group, PushSource, SourceSpec
 from linewright.errors import SpecError
 from linewright.features.facts import ViewColumn, ViewFacts, ViewInput
 from linewright.features.views.aggregates import (
@@ -36,7 +36,7 @@ class ViewSpec(Spec):
     owner: str | None = None
     """Who answers for the view."""
     source: AnySource
-    """Where the rows are: a source as a line file has it."""
+    """What holds the rows: a source as in a line file."""
     entity: Group
     """Column of the source that says whom a row is about, or several; a line's table has columns of the same names."""
     time: str
@@ -144,6 +144,14 @@ class ViewSpec(Spec):
             _ = self.condition
         except SpecError as error:
             yield error
+        if isinstance(self.source, PushSource) and self.source.versions != "all":
+            yield SpecError(
+                "rows that were corrected since are needed too: they are what was known before",
+                where="source.push",
+                found=self.source.push,
+                allowed="versions: all",
+                hint="add versions: all to the source",
+            )
         if self.ttl is not None and duration_micros(self.ttl) == 0:
             yield SpecError("no row is so young", where="ttl", found=self.ttl, allowed="above 0, e.g. 90d")
 

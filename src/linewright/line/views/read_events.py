@@ -169,7 +169,7 @@ def _type(values: pl.Series, view: ViewSpec, *, is_text: bool) -> tuple[ColumnTy
     if values.null_count() == values.len():
         return view.suiting_type(values.name), None
     found = infer(values)
-    # Where the source says that it is text, text that looks like numbers stays text, as in a line's table.
+    # Text of a source with types stays text if it looks like numbers, as in a line's table.
     if values.dtype == pl.String and not is_text and found.type not in {"date", "datetime"}:
         return "category", None
     return found.type, found.format
