@@ -285,6 +285,8 @@ class Ingested(Result, frozen=True, kw_only=True, tag="ingested"):
     """Items that may be listed, ascending; `None` if all may."""
     series: str | None = None
     """Digest of the `SeriesValues`; `None` if the line does not forecast, or has more values than an endpoint keeps."""
+    views: str | None = None
+    """Digest of the `features.facts.FeatureViews` whose columns the rows have; `None` if the line names none."""
 
 
 class ByGroup(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="group"):

@@ -16,6 +16,7 @@ from linewright.data.kept_files import CheckFile, keep_files
 from linewright.data.read.file.paths import fixed_folder
 from linewright.data.read.source import Source, open_source, whole
 from linewright.data.spec import ColumnRule, DataSpec, table_sources
+from linewright.data.table.added_columns import AddedColumns
 from linewright.data.table.build import build_table, read_served
 from linewright.data.table.event_rows import rows_of_events
 from linewright.data.table.good_labels import with_good
@@ -48,6 +49,7 @@ def ingest(
     labels: GivenLabels | None = None,
     check_file: CheckFile | None = None,
     opened: Mapping[str, Source] | None = None,
+    added: AddedColumns | None = None,
 ) -> Ingested:
     """Read the sources, make the table, apply the contract and keep what passed as a dataset version.
 
@@ -73,6 +75,8 @@ def ingest(
         Looks at each file that a row names, see `keep_files`.
     opened
         Sources that are open already, by name.
+    added
+        As for `build_table`.
 
     Returns
     -------
@@ -102,6 +106,7 @@ def ingest(
         heard=heard,
         forgotten=forgotten,
         labelled=labels.rows if labels else None,
+        added=added,
     )
     says = f"{checked.frame.height:,} of {checked.rows_read:,} rows keep the contract"
     context.report(Progress(step=STEP, says=says, done=steps - 1, of=steps))
@@ -148,6 +153,7 @@ def check_sources(
     heard: Callable[[int], None] = lambda _: None,
     forgotten: Forgotten | None = None,
     labelled: pl.DataFrame | None = None,
+    added: AddedColumns | None = None,
 ) -> Checked:
     """Make the table of the sources that it is made of, and apply the contract with all of them.
 
@@ -155,11 +161,11 @@ def check_sources(
     ----------
     scratch, heard, forgotten
         As for `contract.check`.
-    labelled
+    labelled, added
         As for `build_table`.
     """
     names = table_sources(data)
-    table = build_table([one for one in sources if one.name in names], data, served, labelled)
+    table = build_table([one for one in sources if one.name in names], data, served, labelled, added=added)
     referred = [whole(one) for one in sources if one.name not in names]
     return check(table, data, referred, scratch=scratch, heard=heard, forgotten=forgotten)
 

@@ -558,6 +558,8 @@ class DataSpec(Spec):
     """Where the data is, by name."""
     table: TableSpec = TableSpec()
     """How the sources become one table."""
+    features: tuple[str, ...] = ()
+    """Feature views, `features/NAME.yaml`, whose columns each row gets as they were known at its `table.time`."""
     label: LabelSpec
     """What is predicted."""
     contract: ContractSpec = ContractSpec()

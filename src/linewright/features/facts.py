@@ -11,6 +11,8 @@ from typing import Literal
 
 import msgspec
 
+from linewright.store.values import Result
+
 
 class Number(msgspec.Struct, frozen=True, kw_only=True, tag="number", tag_field="encoding"):
     """A number as itself. Missing stays NaN."""
@@ -325,3 +327,58 @@ def _name(encoding: Encoding) -> str:
             return f"{encoding.column}-{encoding.since}" if encoding.since else f"{encoding.column}:days"
         case Arithmetic():
             return f"{encoding.column}{SIGNS[encoding.operation]}{encoding.other}"
+
+
+class ViewInput(msgspec.Struct, frozen=True, kw_only=True):
+    """A column of a source that a view reads."""
+
+    name: str
+    type: str
+    """``number``, ``integer``, ``boolean`` or ``category``, as it was found."""
+
+
+class ViewColumn(msgspec.Struct, frozen=True, kw_only=True):
+    """A column of a view."""
+
+    name: str
+    text: str
+    """What it computes, as `features.views.aggregates.read_aggregate` reads it."""
+    type: str
+    """``number``, ``integer``, ``boolean`` or ``category``."""
+
+
+class ViewFacts(msgspec.Struct, frozen=True, kw_only=True):
+    """A feature view as a model has learned from it: all that is needed to compute its columns but for the rows."""
+
+    view: str
+    entity: tuple[str, ...]
+    """Columns of the source, and of the table, that say whom a row is about; compared as they are spelled."""
+    columns: tuple[ViewColumn, ...]
+    inputs: tuple[ViewInput, ...]
+    """Columns of the source that `columns` and `where` read."""
+    time: str
+    known: str | None = None
+    """`None`: a row is known when it happened."""
+    key: str | None = None
+    """`None`: no two rows are about the same."""
+    deleted: str | None = None
+    where: str | None = None
+    """Condition, as `features.views.aggregates.read_condition` reads it; other rows do not count."""
+    zone: str | None = None
+    """IANA zone of naive times; `None` is UTC."""
+
+
+class ViewRead(msgspec.Struct, frozen=True, kw_only=True):
+    """A view as a run has read its source."""
+
+    facts: ViewFacts
+    rows: int
+    """Of the source."""
+    entities: int
+    """Different ones among them."""
+
+
+class FeatureViews(Result, frozen=True, kw_only=True, tag="feature-views"):
+    """The feature views of a line as a run has read them, in the order of the line file."""
+
+    views: tuple[ViewRead, ...]

@@ -10,6 +10,7 @@ from linewright.data.facts import Dataset, Ingested, Split
 from linewright.data.profile.label_form import form_of_many
 from linewright.data.spec import table_sources
 from linewright.errors import SpecError, Transient
+from linewright.features.facts import FeatureViews, ViewFacts
 from linewright.line.factory import Factory
 from linewright.line.record.alerts import newest_of, shift_open_at
 from linewright.line.record.refusals import undecided
@@ -108,6 +109,13 @@ class Work:
     def ingested(self) -> Ingested:
         """What reading the sources gave."""
         return self.metadata.get(self.known["ingest"], Ingested)
+
+    @cached_property
+    def views(self) -> tuple[ViewFacts, ...]:
+        """The feature views whose columns the rows have."""
+        digest = self.ingested.views
+        found = () if digest is None else self.metadata.get(digest, FeatureViews).views
+        return tuple(one.facts for one in found)
 
     @cached_property
     def dataset(self) -> Dataset:

@@ -6,7 +6,7 @@ from typing import Any, Literal
 import msgspec
 
 from linewright.data.facts import RowSql
-from linewright.features.facts import Encoder
+from linewright.features.facts import Encoder, ViewFacts
 from linewright.model.gate_reasons import Advice, BeatsFound, Found, Incomparable
 from linewright.model.reasons import ChosenReason, ThresholdReason
 from linewright.store.values import Event, Result
@@ -328,6 +328,8 @@ class Package(Result, frozen=True, kw_only=True, tag="package"):
     """Texts that mean "no value" in a request row, as in the source that it was trained on."""
     row_sql: RowSql | None = None
     """What of `table.sql` is carried out on request rows; `None` where there is no SQL."""
+    views: tuple[ViewFacts, ...] = ()
+    """Feature views some of whose columns it reads: a request need not send these."""
     encoder: Encoder
     graph: str
     """Digest of the ONNX artifact: input ``x`` float32 [n, width], or for an encoder of raw columns ``x0``, ``x1``, …

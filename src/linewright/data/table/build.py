@@ -12,6 +12,7 @@ from linewright.data.facts import Breach, Column, RowSql
 from linewright.data.read.batches import Batch, Held, Ragged, ahead, refuse_patterns
 from linewright.data.read.source import Raw, Source, clean, whole
 from linewright.data.spec import ColumnRule, DataSpec
+from linewright.data.table.added_columns import AddedColumns, added_rules, with_added
 from linewright.data.table.good_labels import unlabelled, without_label
 from linewright.data.table.survival_labels import timed, with_one_label
 from linewright.data.types import Typing, cast, cast_all, infer, known_zone
@@ -124,6 +125,8 @@ def build_table(
     data: DataSpec,
     served: Sequence[Mapping[str, Any]] = (),
     labelled: pl.DataFrame | None = None,
+    *,
+    added: AddedColumns | None = None,
 ) -> Table:
     """Join the sources and put each column in its type.
 
@@ -175,7 +178,8 @@ def build_table(
             rows = replace(rows, frame=without_label(rows.frame, data.label.column))
             batches = rows.batches
     named = dict(_named(data))
-    _refuse_unknown(named | _named_event(data), columns, data)
+    more_columns = () if added is None else tuple(added.types)
+    _refuse_unknown(named | _named_event(data), [*columns, *more_columns], data)
     if data.label.event is not None:
         gone = {data.label.event, data.label.start}
         columns, batches = [name for name in columns if name not in gone], timed(batches, data.label)
@@ -186,6 +190,11 @@ def build_table(
     used = [name for name in columns if not contract or name in contract or name in named]
     inferred = _inferred(batches, [name for name in used if name not in contract], data, source)
     rules = {name: _demanded(name, contract.get(name) or inferred[name], data) for name in used}
+    row_sql = _row_sql(frames, rows.frame, rules, data) if isinstance(rows, Raw) and frames else None
+    if added is not None:
+        of_added = added_rules(added, columns, rules, data)
+        batches = with_added(batches, added, rules, data)
+        rules |= {name: _demanded(name, rule, data) for name, rule in of_added.items()}
     for name, rule in rules.items():
         _refuse_unsuited(name, rule, data)
     more = read_served(served, rules, data) if served else pl.DataFrame()
@@ -198,7 +207,7 @@ def build_table(
         batches=batches,
         served=more,
         labelled=given,
-        row_sql=_row_sql(frames, rows.frame, rules, data) if isinstance(rows, Raw) and frames else None,
+        row_sql=row_sql,
     )
 
 

@@ -196,7 +196,7 @@ class Aggregate:
             return
         refuse_columns(self.argument, kinds, f"{where}.{self.name}")
         kind = kinds[self.argument.column] if self.argument.column else "boolean"
-        if self.function in _NUMERIC and kind not in {"number", "integer"}:
+        if self.function in NUMERIC and kind not in {"number", "integer"}:
             raise SpecError(
                 f"{self.function} is of numbers, and {self.argument.column!r} is a {kind}",
                 where=f"{where}.{self.name}",
@@ -207,7 +207,8 @@ class Aggregate:
 
 
 FUNCTIONS = tuple(_FORMS)
-_NUMERIC = frozenset(name for name, form in _FORMS.items() if form.argument == "numbers")
+NUMERIC = frozenset(name for name, form in _FORMS.items() if form.argument == "numbers")
+"""Functions of numbers."""
 
 
 def refuse_columns(argument: Argument, kinds: Mapping[str, str], where: str) -> None:

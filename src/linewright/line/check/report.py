@@ -29,6 +29,7 @@ from linewright.line.factory import Factory
 from linewright.line.file.factory_file import FACTORY_FILE, read_factory_file
 from linewright.line.file.read import placed, unsupported
 from linewright.line.file.retention import kept_of, too_short
+from linewright.line.file.view_file import read_views
 from linewright.line.retention.forgotten_rows import are_forgotten
 from linewright.line.run_context import (
     BACKBONE_FILE,
@@ -39,6 +40,8 @@ from linewright.line.run_context import (
 )
 from linewright.line.spec import KeepSpec, LineSpec
 from linewright.line.split_rows import label_text
+from linewright.line.views.read_events import read_events
+from linewright.line.views.table_columns import ViewColumns
 from linewright.model.pictures import check_picture
 from linewright.model.spec import AUTO, ModelSpec, PicturesSpec
 from linewright.model.tasks import task as rules_of
@@ -105,9 +108,14 @@ def _check_data(factory: Factory, spec: LineSpec) -> Sound:
             tried_backbone(data, pictures, side=size, where=f"{BACKBONE_FILE}.backbone")
     check_engine(factory.root, spec.train)
     sources = [open_source(name, one, factory.root) for name, one in spec.sources.items()]
+    views = [read_events(view, factory.root) for view in read_views(factory.root, spec.features)]
     try:
         checked = check_sources(
-            sources, spec, scratch=factory.scratch, forgotten=are_forgotten(factory, spec.line)
+            sources,
+            spec,
+            scratch=factory.scratch,
+            forgotten=are_forgotten(factory, spec.line),
+            added=ViewColumns(views, str(spec.table.time)) if views else None,
         )
     except (SpecError, ContractBreach) as error:
         raise recalled(error, before_of(factory, spec.line)) from error

@@ -39,6 +39,7 @@ def check_sections(spec: LineSpec, root: Entries, mistakes: Mistakes) -> None:
     checks = (
         _name(spec, mistakes.name),
         _columns(spec),
+        _features(spec),
         _sources(spec),
         _table(spec),
         _label(spec),
@@ -120,6 +121,30 @@ def _columns(spec: LineSpec) -> Iterator[Problem]:
         if times > 1:
             last = max(i for i, word in enumerate(table.exclude) if word == column)
             yield Problem(path=("table", "exclude", last), what="the column is excluded twice", found=column)
+
+
+def _features(spec: LineSpec) -> Iterator[Problem]:
+    """Features are of the time of a row, which is of one thing."""
+    if not spec.features:
+        return
+    if spec.table.time is None:
+        yield Problem(
+            path=("features",),
+            what="features are what was known at the time of a row, and no column is named as its time",
+            allowed="a line with table.time",
+            hint="add table.time",
+        )
+    for index, name in enumerate(spec.features):
+        if name in spec.features[:index]:
+            yield Problem(path=("features", index), what="the feature view is named twice", found=name)
+    for section in ("recommend", "forecast"):
+        if getattr(spec, section) is not None:
+            yield Problem(
+                path=("features",),
+                what=f"a line that {section}s makes its rows of others, which have no features",
+                found=", ".join(spec.features),
+                hint=f"remove 'features' or {section!r}",
+            )
 
 
 def _checks(spec: LineSpec) -> Iterator[Problem]:

@@ -14,7 +14,6 @@ import tarfile
 import tempfile
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing
-from itertools import chain
 from pathlib import Path
 from typing import IO, Any, cast
 
@@ -28,6 +27,7 @@ from linewright.line.factory import Factory
 from linewright.line.file.factory_file import FACTORY_FILE
 from linewright.line.maintenance.problem import Problem, problem_of, worst
 from linewright.line.maintenance.schemas import ANNOTATE, FEEDBACK, PUSH, databases_of_lines
+from linewright.line.views.sources import files_read
 from linewright.people.preferences import files_in
 from linewright.release.halt_file import pending
 from linewright.release.promotion import record_pending
@@ -298,7 +298,7 @@ def _read_by_lines(factory: Factory) -> Iterator[str]:
         if factory.trouble_with(line) is not None:
             continue
         spec = factory.line(line)
-        yield from chain.from_iterable(source.local_files for source in spec.sources.values())
+        yield from files_read(factory, spec)
         if spec.train.model is not None:
             yield spec.train.model.file
         if spec.train.pictures is not None and spec.train.pictures.backbone is not None:

@@ -46,6 +46,7 @@ from linewright.line.retention.forgotten_rows import matching
 from linewright.line.runs.run_log import forget_logs
 from linewright.line.sealed_parquet import write_segment
 from linewright.line.spec import LineSpec
+from linewright.line.views.sources import all_sources
 from linewright.model.facts import Package, Registered, Trained
 from linewright.people.annotations import Annotations, row_name
 from linewright.people.facts import RowsAnnotated
@@ -757,7 +758,7 @@ def _overlapping(file: Any, longest: int) -> Iterator[bytes]:
 def _sources(factory: Factory, spec: LineSpec) -> set[Path]:
     """Return the files that a line reads."""
     named: set[Path] = set()
-    for source in spec.sources.values():
+    for source in all_sources(factory, spec).values():
         for written in source.local_files:
             with suppress(RequestError):
                 named |= set(files_of(written, factory.root, ""))

@@ -21,6 +21,7 @@ from linewright.errors import RequestError, Transient
 from linewright.features.learn import to_columns
 from linewright.line.factory import Factory
 from linewright.line.file.factory_file import FACTORY_FILE
+from linewright.line.file.view_file import FOLDER
 from linewright.line.predict.broken_rows import Places
 from linewright.line.predict.input_file import Handed, open_handed
 from linewright.line.predict.output_file import AnswersFile, to_table
@@ -33,7 +34,9 @@ from linewright.line.predict.rows_by_series import (
     with_sums,
 )
 from linewright.line.predict.sql_columns import with_made
+from linewright.line.predict.view_columns import with_views
 from linewright.line.record.registry import find_model
+from linewright.line.views.sources import files_read
 from linewright.model.explanation_text import cannot_be_explained
 from linewright.model.facts import Package
 from linewright.model.package.model import load
@@ -112,7 +115,9 @@ def predict_file(
         handed = open_handed(factory, version.line, file, like=_source_of(loaded.package))
         known = _with_known(factory, handed, loaded)
         asked = look_through(
-            with_made(handed, loaded.scorer) if known is None else known, loaded.package, strict=strict
+            _with_columns(factory, handed, loaded) if known is None else known,
+            loaded.package,
+            strict=strict,
         )
         pictures = [one for one in loaded.package.columns if one.type == "file" and one.role == "feature"]
         homes = [file if file.is_dir() else file.parent]
@@ -253,12 +258,17 @@ def _with_known(factory: Factory, handed: Handed, loaded: Loaded) -> HandedSerie
     return with_known(handed, loaded.package, series_known(factory, loaded.line), now=factory.now())
 
 
+def _with_columns(factory: Factory, handed: Handed, loaded: Loaded) -> Handed:
+    """Return the rows of a file with what follows from them alone, then with what feature views know."""
+    return with_views(factory, loaded.line, with_made(handed, loaded.scorer), loaded.package)
+
+
 def _refuse_precious(factory: Factory, file: Path, out: Path) -> None:
     """Refuse to write answers over the rows that were asked, a source, or the factory's own files."""
     target = real(out)
     sources = [written for name in factory.names() for written in _source_files(factory, name)]
     is_source = any(is_one_of(target, written, factory.root) for written in sources)
-    own = [factory.root / "lines", factory.state, factory.root / FACTORY_FILE]
+    own = [factory.root / "lines", factory.root / FOLDER, factory.state, factory.root / FACTORY_FILE]
     passing = [real(factory.client_files), real(factory.scratch)]
     is_own = any(map(target.is_relative_to, own)) and not any(map(target.is_relative_to, passing))
     if is_source or target == real(file) or is_own:
@@ -280,10 +290,9 @@ def _refuse_precious(factory: Factory, file: Path, out: Path) -> None:
 def _source_files(factory: Factory, line: str) -> list[str]:
     """Return what a line reads, as it is written; nothing where its own file is broken, no fault of other lines."""
     try:
-        sources = factory.line(line).sources.values()
+        return list(files_read(factory, factory.line(line)))
     except RequestError:
         return []
-    return [written for source in sources for written in source.local_files]
 
 
 def _answer(

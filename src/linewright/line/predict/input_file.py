@@ -136,7 +136,7 @@ def read_handed(factory: Factory, line: str, file: Path) -> HandedWhole:
 
 
 def _opened(factory: Factory, line: str, file: Path, size: int, like: str = "") -> tuple[Source, str]:
-    spec, note = _line_as_served(factory, line)
+    spec, note = line_as_served(factory, line)
     of_files = next((source for source in spec.sources.values() if isinstance(source, FilesSource)), None)
     if file.is_dir() and of_files is not None:
         named = of_files.model_copy(update={"files": str(file.absolute())})
@@ -144,7 +144,7 @@ def _opened(factory: Factory, line: str, file: Path, size: int, like: str = "") 
     return open_file(_file_source(file, spec, like), size=size), note
 
 
-def _line_as_served(factory: Factory, line: str) -> tuple[LineSpec, str]:
+def line_as_served(factory: Factory, line: str) -> tuple[LineSpec, str]:
     """Return a line's file, or the one that was accepted last where it is broken, and what to say of that."""
     try:
         return factory.line(line), ""

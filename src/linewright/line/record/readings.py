@@ -12,11 +12,13 @@ from linewright.data.breach_text import BreachInWords, breaches_in_words
 from linewright.data.facts import AnnotatedRows, Breach, Column, Dataset, Finding, Ingested, Quarantine
 from linewright.data.finding_text import finding_in_words
 from linewright.data.read.file.paths import files_of
+from linewright.data.spec import SourceSpec
 from linewright.errors import LinewrightError
 from linewright.line.factory import Factory
 from linewright.line.facts import Accepted, Declared, Dropped, Finished, Plan
 from linewright.line.record.quarantine import reading_of
 from linewright.line.retention.dropped import dropped_at
+from linewright.line.views.sources import all_sources
 from linewright.model.facts import Registered
 from linewright.people.facts import RowsAnnotated
 from linewright.store.clock import text_of
@@ -271,7 +273,9 @@ def _rule(rule: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _sources(factory: Factory, line: str, plan: Plan, read_at: str) -> Iterator[SourceRead]:
-    specs = factory.line(line).sources if factory.trouble_with(line) is None else {}
+    specs: Mapping[str, SourceSpec] = {}
+    with suppress(LinewrightError):  # of a file that is broken or gone
+        specs = all_sources(factory, factory.line(line))
     for name, fingerprint in plan.sources.items():
         spec = specs.get(name)
         files = [] if spec is None else [one for each in spec.local_files for one in _files(factory, each)]

@@ -19,10 +19,12 @@ from linewright.errors import ContractBreach, LinewrightError, NotFound, Request
 from linewright.line.factory import Factory
 from linewright.line.facts import Accepted, Finished, Plan, RunResult
 from linewright.line.file.read import placed
+from linewright.line.file.view_file import view_path
 from linewright.line.runs.attempts import PROGRAM, Attempts, record_cancelled
 from linewright.line.runs.cancel import ask_to_cancel, forget_cancellation, require_id
 from linewright.line.runs.record import WORKFLOW, end_of, last_declared, prepare, trains_anew
 from linewright.line.spec import LineSpec
+from linewright.line.views.sources import all_sources
 from linewright.store.values import digest_of
 
 if TYPE_CHECKING:
@@ -165,9 +167,10 @@ def _may_train(factory: Factory, line: str) -> bool:
 
 def _may_have_moved(factory: Factory, spec: LineSpec, since: float) -> bool:
     """Guess whether a source changed after an instant, in seconds of Unix time: one of no file may have, a file tells."""
-    files = [source.local_files for source in spec.sources.values()]
+    files = [source.local_files for source in all_sources(factory, spec).values()]
     if not all(files):
         return True
+    files.append(tuple(str(view_path(factory.root, name)) for name in spec.features))
     paths = [factory.root / written for written in chain.from_iterable(files)]
     return any(path.is_file() and path.stat().st_mtime > since for path in paths)
 

@@ -12,6 +12,7 @@ from linewright.line.check.contradictions import contradictions_of, refuse
 from linewright.line.factory import Factory
 from linewright.line.facts import AfterStep, Change, InputsMoved, MovedInput, Plan, StepDue, VersionBefore
 from linewright.line.file.read import unsupported
+from linewright.line.file.view_file import read_views
 from linewright.line.record.alerts import last_retraining
 from linewright.line.record.other_sites import peer_datasets
 from linewright.line.release.candidate_status import release_due
@@ -27,6 +28,7 @@ from linewright.line.run_context import (
 from linewright.line.runs.record import declared, last_declared
 from linewright.line.spec import LineSpec
 from linewright.line.steps.table import STEPS, LineStep, settled
+from linewright.line.views.sources import VIEW, view_fingerprint
 from linewright.store.values import digest_of, digest_of_bytes
 
 
@@ -52,7 +54,7 @@ def begin(
     as_of
         For a retraining: the instant whose knowledge counts (default: that of the line's last retraining).
     live
-        Fingerprints of sources that others may write to, by name, instead of those of now.
+        Fingerprints of sources that others may write to, by name as in `Work.sources`, instead of those of now.
 
     Raises
     ------
@@ -64,6 +66,9 @@ def begin(
         name: (live or {}).get(name) or fingerprint(source, factory.root, f"sources.{name}")
         for name, source in sorted(spec.sources.items())
     }
+    for view in read_views(factory.root, spec.features):
+        name = VIEW + view.view
+        sources[name] = (live or {}).get(name) or view_fingerprint(view, factory.root)
     work = Work(
         factory=factory,
         spec=spec,

@@ -92,4 +92,6 @@ def _called(part: str) -> str:
         return "the moment whose labels count"
     if part == "shift since":
         return "the beginning of the shift"
+    if part.startswith("view:"):
+        return f"feature view {part.removeprefix('view:')!r}"
     return f"source {part.removeprefix('source:')!r}" if part.startswith("source:") else f"the {part}"

@@ -24,6 +24,7 @@ from linewright.errors import LinewrightError, Terminal, Transient
 from linewright.line.check.dataset_checks import kept_promises
 from linewright.line.factory import Factory
 from linewright.line.facts import Declared, Finished, Plan
+from linewright.line.file.view_file import read_views
 from linewright.line.release.off_policy import value_candidate
 from linewright.line.release.promote_or_hold import release
 from linewright.line.run_context import LIVE, Work
@@ -33,6 +34,7 @@ from linewright.line.runs.usage import RunMeter
 from linewright.line.spec import LineSpec
 from linewright.line.steps.environment import note
 from linewright.line.steps.table import STEPS, LineStep, settled
+from linewright.line.views.sources import VIEW, all_sources, read_live_view
 
 _MOST_QUESTIONS = 5
 _OF_TIME = frozenset({TimeOrder.id, YearMonth.id})
@@ -116,7 +118,7 @@ def _carry_out(step: LineStep, work: Work) -> dict[str, Any]:
     inputs = step.inputs(work)
     key = step.key(inputs)
     digest = settled(step, key, work)
-    if digest is None and step.reads_sources and any(one.is_live for one in work.spec.sources.values()):
+    if digest is None and step.reads_sources and _live(work):
         work = _with_live_sources(work)
         inputs = step.inputs(work)
         key = step.key(inputs)
@@ -194,17 +196,25 @@ def _asked_before(work: Work) -> frozenset[tuple[str, tuple[str, ...]]]:
     return frozenset((one.check, one.columns) for one in findings if one.severity == "ask")
 
 
+def _live(work: Work) -> list[str]:
+    """Return the sources that others may write to, of feature views too."""
+    return [name for name, one in all_sources(work.factory, work.spec).items() if one.is_live]
+
+
 def _with_live_sources(work: Work) -> Work:
     """Read each source that others may write to, once: what it holds at this moment counts, whatever the plan has seen."""
     factory, sources = work.factory, work.spec.sources
     read = {name: read_live(name, one, factory.root) for name, one in sorted(sources.items()) if one.is_live}
+    for view in read_views(factory.root, work.spec.features):
+        if view.source.is_live:
+            read[VIEW + view.view] = read_live_view(view, factory.root)
     after = replace(work, sources={**work.sources, **{name: seen for name, (_, seen) in read.items()}})
     after.once(LIVE, lambda: {name: source for name, (source, _) in read.items()})
     return after
 
 
 def _check_sources(work: Work) -> None:
-    live = {name: work.sources[name] for name, one in work.spec.sources.items() if one.is_live}
+    live = {name: work.sources[name] for name in _live(work)}
     now = begin(work.factory, work.spec, live=live).sources
     moved = [name for name, fingerprint in work.sources.items() if now.get(name) != fingerprint]
     if moved:

@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import cache, partial
 from typing import Any
 
+import msgspec
 import numpy as np
 import polars as pl
 
@@ -13,17 +14,23 @@ from linewright.data.dataset.split import identities, split
 from linewright.data.dataset.version import read_dataset
 from linewright.data.facts import AnnotatedRows, Column, Dataset, Ingested, Split
 from linewright.data.ingest import GivenLabels, ingest
+from linewright.data.read.source import Source
 from linewright.data.spec import ColumnRule
 from linewright.data.table.build import read_served
 from linewright.errors import ContractBreach, SpecError
+from linewright.features.facts import FeatureViews, ViewRead
 from linewright.line.check.contradictions import contradictions_of, refuse
 from linewright.line.check.dataset_checks import before_of, recalled
 from linewright.line.factory import Factory
+from linewright.line.file.view_file import read_views
 from linewright.line.predict.sql_columns import rows_with_made
 from linewright.line.retention.forgotten_rows import are_forgotten
 from linewright.line.run_context import LIVE, Work, missing_texts
 from linewright.line.spec import LineSpec
 from linewright.line.steps.forecast_labels import settle
+from linewright.line.views.read_events import ViewEvents, read_events
+from linewright.line.views.sources import VIEW
+from linewright.line.views.table_columns import ViewColumns
 from linewright.model.facts import Package, RequestColumn
 from linewright.model.pictures import check_picture
 from linewright.serve.rows.reader import converter
@@ -37,6 +44,7 @@ def ingest_step(work: Work) -> Ingested:
     factory = work.factory
     try:
         served = [] if work.as_of is None else served_rows(factory, work.spec, work.as_of)
+        views = opened_views(work)
         ingested = ingest(
             factory.context,
             work.spec,
@@ -47,14 +55,29 @@ def ingest_step(work: Work) -> Ingested:
             labels=given_labels(work),
             check_file=check_picture,
             opened=work.once(LIVE, dict),
+            added=ViewColumns(views, str(work.spec.table.time)) if views else None,
         )
     except (SpecError, ContractBreach) as error:
         if error.details.get("quarantine"):
             error.hint = f"see the rows: linewright datasets {work.spec.line} --quarantine; then {error.hint}"
         raise recalled(error, before_of(factory, work.spec.line)) from error
+    if views:
+        read = tuple(ViewRead(facts=one.facts, rows=one.rows, entities=one.entities.height) for one in views)
+        kept = factory.metadata.keep(FeatureViews(views=read))
+        ingested = msgspec.structs.replace(ingested, views=kept)
     if work.spec.forecast is not None:
         settle(work, ingested.dataset, work.spec.forecast)
     return ingested
+
+
+def opened_views(work: Work) -> list[ViewEvents]:
+    """Return the feature views of a line with their rows."""
+    opened: Mapping[str, Source] = work.once(LIVE, dict)
+    root = work.factory.root
+    return [
+        read_events(view, root, source=opened.get(VIEW + view.view))
+        for view in read_views(root, work.spec.features)
+    ]
 
 
 def given_labels(work: Work) -> GivenLabels | None:

@@ -27,6 +27,7 @@ from linewright.line.run_context import (
 )
 from linewright.line.spec import LineSpec
 from linewright.line.steps.rival import rival_of
+from linewright.line.views.sources import VIEW
 from linewright.model.spec import ModelSpec
 from linewright.store.values import Result, digest_of
 
@@ -89,12 +90,17 @@ def _ingest_inputs(work: Work) -> dict[str, str]:
         **_of_task(spec),
         **_of_answers(spec),
     }
-    return {f"source:{name}": work.sources[name] for name in spec.sources} | {
-        "table and contract": digest_of(asked),
-        **({"rows known by": work.as_of} if work.as_of else {}),
-        **({"list of those who are forgotten": forgotten} if forgotten else {}),
-        **({"labels of annotators": work.annotated.dataset} if work.annotated else {}),
-    }
+    views = {VIEW + name: work.sources[VIEW + name] for name in spec.features}
+    return (
+        views
+        | {f"source:{name}": work.sources[name] for name in spec.sources}
+        | {
+            "table and contract": digest_of(asked),
+            **({"rows known by": work.as_of} if work.as_of else {}),
+            **({"list of those who are forgotten": forgotten} if forgotten else {}),
+            **({"labels of annotators": work.annotated.dataset} if work.annotated else {}),
+        }
+    )
 
 
 def _label(spec: LineSpec, *without: str) -> dict[str, Any]:
@@ -232,6 +238,7 @@ def _package_inputs(work: Work) -> dict[str, str]:
         "missing texts": digest_of(missing_texts(work.spec)),
         "columns of a row": digest_of(work.ingested.row_sql),
         "columns that a request may leave out": digest_of(optional_columns(work.spec)),
+        **({"feature views": digest_of(facts)} if (facts := work.views) else {}),
     }
 
 

@@ -14,7 +14,7 @@ from linewright.data.dataset.split import folds
 from linewright.errors import RequestError, SpecError
 from linewright.features.encode import encode
 from linewright.features.encode_table import encode_table
-from linewright.features.facts import Encoder
+from linewright.features.facts import Encoder, ViewFacts
 from linewright.features.learn import Look, learn, to_columns
 from linewright.line.engines import engine_of, file_and_function, is_plugged, trainers_of
 from linewright.line.predict.batch import json_rows
@@ -413,6 +413,7 @@ def package_step(work: Work) -> Parity:
         columns=request_columns(work, trained, needed=needed),
         missing=missing_texts(work.spec),
         row_sql=work.ingested.row_sql,
+        views=views_of_request(work, trained),
         graph=graph,
     )
     golden = _golden(
@@ -482,7 +483,8 @@ def request_columns(
     window = trained.encoder.window
     # A request that names a series alone gets the values that are known.
     known = set() if window is None else {window.recent, window.time}
-    optional = ((used & set(optional_columns(work.spec))) - set(needed)) | known
+    of_views = {column.name for view in work.views for column in view.columns}
+    optional = ((used & (set(optional_columns(work.spec)) | of_views)) - set(needed)) | known
     of_table = tuple(
         RequestColumn(
             name=column.name,
@@ -497,6 +499,12 @@ def request_columns(
     )
     names = [column.name for column in dataset.columns]
     return of_table if rows is None else (*of_table, *source_columns(rows, names))
+
+
+def views_of_request(work: Work, trained: Trained) -> tuple[ViewFacts, ...]:
+    """Return the feature views of which the model reads a column."""
+    used = set(trained.encoder.columns)
+    return tuple(view for view in work.views if any(column.name in used for column in view.columns))
 
 
 def _golden(work: Work, model: Model) -> bytes:

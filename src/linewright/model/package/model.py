@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from linewright.data.facts import RowSql
 from linewright.errors import Corrupt, RequestError, Terminal
-from linewright.features.facts import Encoder, Raw
+from linewright.features.facts import Encoder, Raw, ViewFacts
 from linewright.model.column_readers import readers_of
 from linewright.model.explanation_text import cannot_be_explained
 from linewright.model.facts import Calibration, CalibrationMethod, Package, RequestColumn, Trained
@@ -426,6 +426,7 @@ def build(
     columns: Sequence[RequestColumn],
     missing: Sequence[str] = ("",),
     row_sql: RowSql | None = None,
+    views: Sequence[ViewFacts] = (),
     graph: bytes,
     golden: bytes,
 ) -> Package:
@@ -443,6 +444,8 @@ def build(
         Texts that mean "no value" there.
     row_sql
         What of the line's SQL is carried out on such a row.
+    views
+        Feature views whose columns such a row gets.
     graph
         The trained model as an ONNX file.
     golden
@@ -456,6 +459,7 @@ def build(
         columns=tuple(columns),
         missing=tuple(missing),
         row_sql=row_sql,
+        views=tuple(views),
         encoder=trained.encoder,
         graph=digest_of_bytes(graph),
         graph_bytes=len(graph),

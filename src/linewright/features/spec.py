@@ -1,0 +1,245 @@
+"""What a file of a feature view may say: ``features/NAME.yaml``."""
+
+from collections.abc import Iterator, Mapping
+from functools import cached_property
+from typing import Annotated
+
+from pydantic import Field
+
+from linewright.data.spec import AnySource, ColumnType, Duration, Group, PushSource, SourceSpec
+from linewright.errors import SpecError
+from linewright.features.facts import ViewColumn, ViewFacts, ViewInput
+from linewright.features.views.aggregates import (
+    NUMERIC,
+    Aggregate,
+    Argument,
+    Kind,
+    read_aggregate,
+    read_condition,
+    refuse_columns,
+)
+from linewright.spec import Spec
+from linewright.text.durations import duration_micros
+from linewright.text.lists import read_list, to_list_text
+from linewright.text.suggest import listed, nearest
+
+VIEW_NAME = r"^[a-z0-9][a-z0-9_-]{0,62}$"
+
+
+class ViewSpec(Spec):
+    """Columns about an entity, such as a customer, from rows of one source: of each moment what was known then."""
+
+    view: Annotated[str, Field(pattern=VIEW_NAME)]
+    """The view's name, as in `features/NAME.yaml`: small letters, digits, underscores and hyphens."""
+    about: str = ""
+    """One sentence for people."""
+    owner: str | None = None
+    """Who answers for the view."""
+    source: AnySource
+    """What holds the rows: a source as in a line file."""
+    entity: Group
+    """Column of the source that says whom a row is about, or several; a line's table has columns of the same names."""
+    time: str
+    """Column of the source that says when a row happened."""
+    known: str | None = None
+    """Column that says when a row could have been known (default: `time`). A row counts from then on."""
+    key: str | None = None
+    """Column that says what a row is about: a row with the same value that is known later corrects the earlier one (default: no row does)."""
+    deleted: str | None = None
+    """Column that is true in rows that delete what has their `key`."""
+    where: str | None = None
+    """Condition that rows have to satisfy, e.g. ``status <> 'test'``; others do not count."""
+    ttl: Duration | None = None
+    """How old, by `time`, the row of a ``last(…)`` may be, e.g. ``90d`` (default: any)."""
+    zone: str | None = None
+    """IANA time zone of naive times (default: UTC)."""
+    columns: Annotated[dict[str, str], Field(min_length=1, max_length=500)]
+    """Columns by name, each one of ``sum``, ``mean``, ``min``, ``max``, ``count``, ``distinct`` or ``share`` of something ``over`` a time,
+    ``last(COLUMN)`` or ``since()``: ``sum(amount) over 30d``."""
+
+    @classmethod
+    def of(cls, facts: ViewFacts, source: SourceSpec) -> "ViewSpec":
+        """Return the view that a model has learned from, with rows of a source."""
+        return cls(
+            view=facts.view,
+            source=source,
+            entity=facts.entity[0] if len(facts.entity) == 1 else to_list_text(facts.entity),
+            time=facts.time,
+            known=facts.known,
+            key=facts.key,
+            deleted=facts.deleted,
+            where=facts.where,
+            zone=facts.zone,
+            columns={column.name: column.text for column in facts.columns},
+        )
+
+    @property
+    def entities(self) -> tuple[str, ...]:
+        """The columns that `entity` names."""
+        return tuple(read_list(self.entity)) if self.entity.startswith('["') else (self.entity,)
+
+    @cached_property
+    def aggregates(self) -> tuple[Aggregate, ...]:
+        """What its columns compute.
+
+        Raises
+        ------
+        SpecError
+            If one cannot be read; it names its place, ``columns.NAME``.
+        """
+        ttl = None if self.ttl is None else duration_micros(self.ttl)
+        return tuple(
+            read_aggregate(name, text, where=f"columns.{name}", ttl=ttl)
+            for name, text in self.columns.items()
+        )
+
+    @cached_property
+    def condition(self) -> Argument | None:
+        """What rows have to satisfy.
+
+        Raises
+        ------
+        SpecError
+            If it cannot be read.
+        """
+        return None if self.where is None else read_condition(self.where, where="where")
+
+    @cached_property
+    def inputs(self) -> tuple[str, ...]:
+        """Columns of the source whose values it reads."""
+        return tuple(dict.fromkeys(name for one in self._arguments for name in one.columns))
+
+    @property
+    def named(self) -> Mapping[str, str]:
+        """Columns of the source that it names outside `columns` and `where`, by the place that names them."""
+        places = {"time": self.time, "known": self.known, "key": self.key, "deleted": self.deleted}
+        entities = {
+            "entity" if len(self.entities) == 1 else f"entity[{number}]": name
+            for number, name in enumerate(self.entities)
+        }
+        return {**entities, **{place: name for place, name in places.items() if name is not None}}
+
+    def mistakes(self) -> Iterator[SpecError]:
+        """Give what no type of a field can refuse, each with its place in the file; nothing is read for it."""
+        for name in self.columns:
+            if not name.strip() or name in self.entities:
+                yield SpecError(
+                    "a column of the view has this name already" if name.strip() else "a column needs a name",
+                    where=f"columns.{name}",
+                    found=name,
+                    hint="name it otherwise",
+                )
+            try:
+                read_aggregate(name, self.columns[name], where=f"columns.{name}")
+            except SpecError as error:
+                yield error
+        if self.deleted is not None and self.key is None:
+            yield SpecError(
+                "a row deletes what has its key, and no column is named as the key",
+                where="deleted",
+                found=self.deleted,
+                hint="add key: COLUMN",
+            )
+        try:
+            _ = self.condition
+        except SpecError as error:
+            yield error
+        if isinstance(self.source, PushSource) and self.source.versions != "all":
+            yield SpecError(
+                "rows that were corrected since are needed too: they are what was known before",
+                where="source.push",
+                found=self.source.push,
+                allowed="versions: all",
+                hint="add versions: all to the source",
+            )
+        if self.ttl is not None and duration_micros(self.ttl) == 0:
+            yield SpecError("no row is so young", where="ttl", found=self.ttl, allowed="above 0, e.g. 90d")
+
+    def refuse_source(self, kinds: Mapping[str, str]) -> None:
+        """Refuse a source that has not what the view reads.
+
+        Parameters
+        ----------
+        kinds
+            Type of each column of the source that it names, of `data.spec.ColumnType`; other columns may have any.
+
+        Raises
+        ------
+        SpecError
+            With its place in the file.
+        """
+        for place, name in self.named.items():
+            if name not in kinds:
+                near = nearest(name, kinds)
+                raise SpecError(
+                    "the source has no such column",
+                    where=place,
+                    found=name,
+                    allowed=listed(list(kinds)),
+                    hint=f"did you mean {near!r}?"
+                    if near
+                    else "name a column of the source, or make it in its query",
+                )
+        for place in ("time", "known"):
+            name = getattr(self, place)
+            if name is not None and kinds[name] not in {"date", "datetime"}:
+                raise SpecError(
+                    f"{name!r} is not a time in all rows: it is a {kinds[name]}",
+                    where=place,
+                    found=name,
+                    allowed="a column of dates or times",
+                    hint="correct the rows that have another value, or make a time of it in the query of the source",
+                )
+        if self.deleted is not None and kinds[self.deleted] not in {"boolean", "integer"}:
+            raise SpecError(
+                f"{self.deleted!r} is a {kinds[self.deleted]}",
+                where="deleted",
+                found=self.deleted,
+                allowed="true and false, or 1 and 0",
+            )
+        for one in self.aggregates:
+            one.refuse_types(kinds, "columns")
+        if self.condition is not None:
+            refuse_columns(self.condition, kinds, "where")
+
+    def suiting_type(self, name: str) -> ColumnType:
+        """Return the type that a column of the source has to have: of one without values, no other is known."""
+        if name in {self.time, self.known}:
+            return "datetime"
+        needs = {
+            one.needs for argument in self._arguments for one in argument.condition if one.column == name
+        }
+        if name == self.deleted or "boolean" in needs:
+            return "boolean"
+        of_numbers = {
+            one.argument.column for one in self.aggregates if one.argument and one.function in NUMERIC
+        }
+        return "number" if name in of_numbers or "number" in needs else "category"
+
+    @property
+    def _arguments(self) -> tuple[Argument, ...]:
+        found = (*(one.argument for one in self.aggregates), self.condition)
+        return tuple(one for one in found if one is not None)
+
+    def facts(self, kinds: Mapping[str, Kind]) -> ViewFacts:
+        """Return the view as a model learns from it.
+
+        Parameters
+        ----------
+        kinds
+            Type of each column of `inputs`.
+        """
+        return ViewFacts(
+            view=self.view,
+            entity=self.entities,
+            columns=tuple(
+                ViewColumn(name=one.name, text=one.text, type=one.kind(kinds)) for one in self.aggregates
+            ),
+            inputs=tuple(ViewInput(name=name, type=kinds[name]) for name in self.inputs),
+            time=self.time,
+            known=self.known,
+            key=self.key,
+            deleted=self.deleted,
+            where=None if self.condition is None else self.condition.text,
+            zone=self.zone,
+        )

@@ -1,0 +1,241 @@
+"""The rows of the source of a view become events, as its columns are computed from."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import cast
+
+import numpy as np
+import polars as pl
+
+from linewright.data.read.batches import Held
+from linewright.data.read.source import Source, open_source
+from linewright.data.spec import ColumnType
+from linewright.data.types import cast as cast_values
+from linewright.data.types import infer, known_zone
+from linewright.errors import LinewrightError, SpecError
+from linewright.features.facts import ViewFacts
+from linewright.features.spec import ViewSpec
+from linewright.features.views.aggregates import Kind
+from linewright.features.views.windows import Events, Flags, Ints, Values, events_of, values_of
+from linewright.line.file.view_file import placed_in_view
+
+_KINDS: Mapping[str, Kind] = {
+    "number": "number",
+    "integer": "integer",
+    "boolean": "boolean",
+    "category": "category",
+    "text": "category",
+}
+_LARGEST = 2**53
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class ViewEvents:
+    """A view with its rows."""
+
+    facts: ViewFacts
+    events: Events
+    entities: pl.DataFrame
+    """Different entities in the order of their numbers: a text column for each of `ViewFacts.entity`, of that name."""
+    rows: int
+    """Rows of the source."""
+
+    def numbers_of(self, rows: pl.DataFrame) -> Ints:
+        """Return the number of the entity of each row, -1 for one that no row of the source is about.
+
+        Parameters
+        ----------
+        rows
+            A text column for each of `ViewFacts.entity`, of that name.
+        """
+        return _numbers(rows, self.entities)
+
+
+def read_events(view: ViewSpec, root: Path, *, source: Source | None = None) -> ViewEvents:
+    """Read the source of a view.
+
+    Parameters
+    ----------
+    root
+        The factory folder, which paths start from.
+    source
+        The source, if it is open already.
+
+    Raises
+    ------
+    SpecError, RequestError
+        If the source cannot be read, or has not what the view reads; with the place in the file of the view.
+    """
+    try:
+        return _read(view, source or open_source(view.view, view.source, root))
+    except LinewrightError as error:
+        error.where = error.where.replace(f"sources.{view.view}", "source", 1)
+        raise placed_in_view(error, root, view.view) from error
+
+
+def spelled(values: pl.Series) -> pl.Series:
+    """Return the texts by which entities are compared: as an endpoint spells what is sent."""
+    return cast_values(values, "category")
+
+
+def to_series(name: str, values: Values) -> pl.Series:
+    """Return a column of a view as polars has it."""
+    numbers = pl.Series(name, values.numbers, nan_to_null=True)
+    match values.kind:
+        case "number":
+            return numbers
+        case "integer":
+            return numbers.cast(pl.Int64)
+        case "boolean":
+            return numbers.cast(pl.Boolean)
+        case "category":
+            return pl.Series(name, values.words, dtype=pl.String).gather(numbers.cast(pl.UInt32)).alias(name)
+
+
+def _read(view: ViewSpec, source: Source) -> ViewEvents:
+    known_zone(view.zone)
+    wanted = list(dict.fromkeys([*view.named.values(), *view.inputs]))
+    _refuse_lacking(view, wanted, source.columns)
+    frame = _frame(source, [name for name in wanted if name in source.columns])
+    types = {name: _type(frame[name], view, is_text=source.is_text) for name in frame.columns}
+    formats = {name: form for name, (_, form) in types.items()}
+    view.refuse_source({name: kind for name, (kind, _) in types.items()})
+    kinds: dict[str, Kind] = {name: _KINDS[types[name][0]] for name in view.inputs}
+
+    entity_columns = frame.select(spelled(frame[name]) for name in view.entities)
+    entities = entity_columns.drop_nulls().unique().sort(view.entities)
+    entity = _numbers(entity_columns, entities)
+    del entity_columns
+    time, has_time = to_micros(frame[view.time], formats[view.time], view.zone)
+    known, is_known = (
+        (time, has_time)
+        if view.known is None
+        else to_micros(frame[view.known], formats[view.known], view.zone)
+    )
+    key = None if view.key is None else _codes(frame[view.key])
+    is_deletion = None if view.deleted is None else _flags(frame[view.deleted], view.deleted)
+    values = {name: _values(frame[name], kinds[name]) for name in view.inputs}
+    rows = frame.height
+    del frame
+    arguments = {one.argument.text: one.argument for one in view.aggregates if one.argument is not None}
+    left_out = ~has_time
+    if view.condition is not None:
+        left_out |= values_of(view.condition, values).numbers != 1
+    columns = {text: values_of(argument, values) for text, argument in arguments.items()}
+    del values
+    if not is_known.all():  # what was never known corrects nothing
+        there = np.flatnonzero(is_known)
+        entity, time, known, left_out = entity[there], time[there], known[there], left_out[there]
+        key = None if key is None else key[there]
+        is_deletion = None if is_deletion is None else is_deletion[there]
+        columns = {name: one.at(there) for name, one in columns.items()}
+    events = events_of(
+        entity=entity,
+        time=time,
+        known=known,
+        key=key,
+        is_deletion=is_deletion,
+        is_left_out=left_out,
+        columns=columns,
+        entities=entities.height,
+    )
+    return ViewEvents(facts=view.facts(kinds), events=events, entities=entities, rows=rows)
+
+
+def _refuse_lacking(view: ViewSpec, wanted: Sequence[str], columns: Sequence[str]) -> None:
+    """Refuse columns that there are not, before any row is read."""
+    if not set(wanted) <= set(columns):
+        view.refuse_source({name: view.suiting_type(name) for name in columns})
+
+
+def _frame(source: Source, names: Sequence[str]) -> pl.DataFrame:
+    held, frames = Held(source.parts[0].where), list[pl.DataFrame]()
+    for batch in source.batches():
+        if batch.ragged:
+            one = batch.ragged[0]
+            raise SpecError(
+                "a row has another number of fields than the header",
+                where="source",
+                found=one.fields,
+                allowed=str(one.expected),
+                hint="put fields that hold a separator into quotes",
+            )
+        frames.append(held(batch.frame.select(names)))
+    return pl.concat(frames, rechunk=True)
+
+
+def _type(values: pl.Series, view: ViewSpec, *, is_text: bool) -> tuple[ColumnType, str | None]:
+    if values.null_count() == values.len():
+        return view.suiting_type(values.name), None
+    found = infer(values)
+    # Text of a source with types stays text if it looks like numbers, as in a line's table.
+    if values.dtype == pl.String and not is_text and found.type not in {"date", "datetime"}:
+        return "category", None
+    return found.type, found.format
+
+
+def to_micros(values: pl.Series, form: str | None, zone: str | None) -> tuple[Ints, Flags]:
+    """Return times in microseconds, and which there are; a date counts as its start."""
+    if form is not None and not any(part in form for part in ("%H", "%I", "%T")):
+        values, form = cast_values(values, "date", pattern=form), None
+    typed = cast_values(values, "datetime", pattern=form, zone=zone)
+    there = typed.is_not_null().to_numpy()
+    return typed.to_physical().fill_null(0).to_numpy(), there
+
+
+def _codes(values: pl.Series) -> Ints:
+    """Return numbers of values, one for each different one; each row without one gets another number."""
+    different = values.drop_nulls().unique().sort()
+    frame = pl.DataFrame({"value": different, "number": np.arange(len(different))})
+    codes = values.to_frame("value").join(frame, on="value", how="left", maintain_order="left")["number"]
+    own = pl.Series(np.arange(len(values)) + len(different))
+    return cast("Ints", codes.fill_null(own).cast(pl.Int64).to_numpy())
+
+
+def _numbers(rows: pl.DataFrame, entities: pl.DataFrame) -> Ints:
+    numbered = entities.with_columns(pl.Series("\0number", np.arange(entities.height)))
+    found = rows.join(numbered, on=entities.columns, how="left", maintain_order="left")["\0number"]
+    return cast("Ints", found.fill_null(-1).cast(pl.Int64).to_numpy())
+
+
+def _flags(values: pl.Series, name: str) -> Flags:
+    flags = cast_values(values, "boolean")
+    unread = flags.is_null() & values.is_not_null()
+    if unread.any():
+        raise SpecError(
+            "this is neither true nor false",
+            where="deleted",
+            found=f"{name}: {values.filter(unread)[0]}",
+            allowed="true and false, or 1 and 0",
+        )
+    return flags.fill_null(value=False).to_numpy()
+
+
+def _values(values: pl.Series, kind: Kind) -> Values:
+    if kind == "category":
+        texts = cast_values(values, "category")
+        words = texts.drop_nulls().unique().sort()
+        numbered = pl.DataFrame({"text": words, "number": np.arange(len(words), dtype=np.float64)})
+        numbers = texts.to_frame("text").join(numbered, on="text", how="left", maintain_order="left")[
+            "number"
+        ]
+        return Values(kind=kind, numbers=_floats(numbers), words=tuple(words))
+    if kind == "boolean":
+        return Values(kind=kind, numbers=_floats(cast_values(values, "boolean").cast(pl.UInt8)))
+    if kind == "integer" and values.len():
+        whole = cast_values(values, "integer")
+        largest = max(abs(cast("int", whole.min() or 0)), abs(cast("int", whole.max() or 0)))
+        if largest > _LARGEST:
+            raise SpecError(
+                f"a whole number of {values.name!r} is too large for a feature",
+                where="columns",
+                found=str(largest),
+                allowed="at most 2**53",
+                hint="make a text of it in the query of the source",
+            )
+    return Values(kind=kind, numbers=_floats(cast_values(values, "number")))
+
+
+def _floats(values: pl.Series) -> np.ndarray:
+    return values.cast(pl.Float64).fill_null(np.nan).to_numpy()

@@ -1,0 +1,158 @@
+"""A line that reads feature views, from its file to its answers."""
+
+import csv
+from datetime import datetime, timedelta
+
+import polars as pl
+import pytest
+from paid import LINE, VIEW, write, write_factory
+from templates import copied, made_once
+
+from linewright.data.dataset.version import read_dataset
+from linewright.data.facts import Dataset, Ingested
+from linewright.line.factory import Factory
+from linewright.line.facts import Finished
+from linewright.line.predict.batch import predict_file
+from linewright.line.runs.execute import execute
+from linewright.line.runs.plan import make_plan
+from linewright.model.facts import Package
+from linewright.serve.log.segments import read_log
+
+
+def made(root):
+    write_factory(root)
+    with Factory.create(root) as factory:
+        execute(factory, LINE)
+
+
+@pytest.fixture
+def root(tmp_path_factory, tmp_path):
+    return copied(made_once(tmp_path_factory, "paid", made), tmp_path / "factory")
+
+
+def rows_of(factory) -> pl.DataFrame:
+    last = next(iter(factory.metadata.events(Finished, line=LINE, newest_first=True, limit=1)))
+    ingested = factory.metadata.get(last.ingested, Ingested)
+    dataset = factory.metadata.get(ingested.dataset, Dataset)
+    return read_dataset(dataset, factory.artifacts, factory.metadata)
+
+
+def by_hand(root, customer: str, at: datetime) -> dict[str, object]:
+    """Say what was known of a customer at a moment, payment by payment."""
+    with (root / "payments.csv").open() as file:
+        payments = list(csv.DictReader(file))
+    newest: dict[str, tuple] = {}
+    for position, one in enumerate(payments):
+        known = datetime.fromisoformat(one["loaded_at"])
+        if known <= at and (one["id"] not in newest or (known, position) > newest[one["id"]][0]):
+            newest[one["id"]] = (known, position), one
+    mine = sorted(
+        (datetime.fromisoformat(one["paid_at"]), *order, one["id"])
+        for order, one in newest.values()
+        if one["customer"] == customer and one["gone"] == "false"
+    )
+    mine = [(time, newest[key][1]) for time, *_, key in mine if time <= at]
+    if not mine:
+        return dict.fromkeys(("amount_30d", "payments_7d", "merchants_30d", "card_share", "last_amount"))
+    month = [one for time, one in mine if time > at - timedelta(days=30)]
+    methods = [one["method"] for one in month if one["method"]]
+    return {
+        "amount_30d": pytest.approx(sum(float(one["amount"]) for one in month), rel=1e-12),
+        "payments_7d": sum(time > at - timedelta(days=7) for time, _ in mine),
+        "merchants_30d": len({one["merchant"] for one in month}),
+        "card_share": methods.count("card") / len(methods) if methods else None,
+        "last_amount": float(mine[-1][1]["amount"]),
+    }
+
+
+def test_training_rows_have_what_was_known_at_their_time(root):
+    """Late, corrected and deleted payments count as they were known when the order came, not as they are known today."""
+    with Factory.open(root) as factory:
+        rows = rows_of(factory)
+
+    for row in rows.head(150).iter_rows(named=True):
+        expected = by_hand(root, row["customer"], row["at"].replace(tzinfo=None))
+        assert expected == {name: row[name] for name in expected}
+    assert rows["last_method"].unique().drop_nulls().sort().to_list() == ["card", "cash"]
+    assert rows.filter(pl.col("since_last").is_null()).height > 0
+
+
+def test_a_file_needs_no_columns_of_views_and_gets_them_as_of_the_time_of_each_row(root):
+    """Else whoever asks for a file would have to compute them, in the same way."""
+    with Factory.open(root) as factory:
+        predict_file(factory, LINE, root / "ask.csv", root / "answers.csv")
+        trained = {row["order"]: row for row in rows_of(factory).iter_rows(named=True)}
+        logged = [one.record.row for one in read_log(factory.log_of(LINE))]
+        package = factory.metadata.get(factory.metadata.versions(LINE)[-1].digest, Package)
+
+    assert len(trained) == len(logged)
+    for row in logged:
+        for name in ("amount_30d", "payments_7d", "merchants_30d", "card_share", "last_method", "since_last"):
+            assert trained[row["order"]][name] == row[name]
+    assert ["customer_30d"] == [view.view for view in package.views]
+    assert all(one.optional for one in package.columns if one.name == "amount_30d")
+
+
+def test_an_unchanged_line_plans_nothing_and_a_changed_view_plans_just_the_lines_that_read_it(root):
+    """A view is an input as a source is: of those lines alone, and of what it computes, not of what is said about it."""
+    text = (root / "lines" / "orders.yaml").read_text()
+    plain = text.replace("line: orders", "line: plain").replace("features: [customer_30d]\n", "")
+    (root / "lines" / "plain.yaml").write_text(plain)
+    with Factory.open(root) as factory:
+        execute(factory, "plain")
+        assert () == make_plan(factory, factory.line(LINE)).changes
+        about = root / "features" / "customer_30d.yaml"
+        about.write_text(VIEW + "about: What a customer paid.\n")
+        assert () == make_plan(factory, factory.line(LINE)).changes
+        about.write_text(VIEW.replace("over 7d", "over 8d"))
+        changes = make_plan(factory, factory.line(LINE)).changes
+        assert ("ingest", "view:customer_30d") == (changes[0].step, changes[0].reason.inputs[0].name)
+        assert () == make_plan(factory, factory.line("plain")).changes
+        about.write_text(VIEW)
+        with (root / "payments.csv").open("a") as file:
+            file.write("X,C1,2026-09-01 00:00:00,2026-09-01 00:00:00,1,card,m1,false\n")
+        assert "ingest" == make_plan(factory, factory.line(LINE)).changes[0].step
+        assert () == make_plan(factory, factory.line("plain")).changes
+
+
+def test_rows_known_after_a_training_row_never_change_it(root):
+    """The law of knowledge time: what is loaded, corrected and deleted later is not known earlier."""
+    moment = datetime(2026, 4, 1)
+    with Factory.open(root) as factory:
+        before = rows_of(factory).filter(pl.col("at").dt.replace_time_zone(None) <= moment)
+        later = [
+            ["P1", "C1", "2026-01-05 00:00:00", "2026-04-01 00:00:00.000001", "9999", "card", "m1", "false"],
+            ["P2", "C2", "2026-01-05 00:00:00", "2026-04-02 00:00:00", "9999", "card", "m1", "true"],
+            *(
+                [
+                    f"N{n}",
+                    f"C{n}",
+                    "2026-03-20 00:00:00",
+                    "2026-04-01 00:00:01",
+                    "9999",
+                    "cash",
+                    "m77",
+                    "false",
+                ]
+                for n in range(60)
+            ),
+        ]
+        with (root / "payments.csv").open("a") as file:
+            file.writelines(",".join(row) + "\n" for row in later)
+        execute(factory, LINE)
+        after = rows_of(factory)
+
+    assert before.equals(after.filter(pl.col("at").dt.replace_time_zone(None) <= moment))
+    assert after.filter(pl.col("amount_30d") > 9999).height > 0
+
+
+def test_a_file_without_the_time_gets_features_of_now(root):
+    with Factory.open(root, now=lambda: "2026-03-01T00:00:00.000000Z") as factory:
+        write(root / "now.csv", "order,customer,basket", [["A", "C5", "20"], ["B", "nobody", "20"]])
+        done = predict_file(factory, LINE, root / "now.csv", root / "answers.csv")
+        logged = [one.record.row for one in read_log(factory.log_of(LINE))]
+
+    expected = by_hand(root, "C5", datetime(2026, 3, 1))
+    assert expected == {name: logged[0][name] for name in expected}
+    assert logged[1]["amount_30d"] is None
+    assert "features are those of now" in done["note"]

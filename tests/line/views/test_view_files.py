@@ -1,0 +1,186 @@
+"""What a file of a view may say, and what is said of each mistake in it."""
+
+import pytest
+from paid import FILE, VIEW, write, write_factory
+
+from linewright.data.ingest import check_sources
+from linewright.data.read.source import open_source
+from linewright.errors import LinewrightError, NotFound, SpecError
+from linewright.line.file.read import parse_line
+from linewright.line.file.view_file import parse_view, read_view, read_views
+from linewright.line.views.read_events import read_events
+from linewright.line.views.table_columns import ViewColumns
+
+
+def parsed(text: str):
+    return parse_view(text, name="features/customer_30d.yaml", view="customer_30d")
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("view: customer_30d", "view: other", r"yaml:1:1: the view is not named as its file: found 'other'"),
+        ("view: customer_30d", "view: A", r"yaml:1:7: 'view' cannot have this value: found 'A'"),
+        ("entity: customer\n", "", "'entity' is missing"),
+        ("known: ", "knwon: ", r"yaml:5:1: unknown word.*did you mean 'known'"),
+        ("key: id\n", "", r"yaml:6:1: a row deletes what has its key.*add key: COLUMN"),
+        ("last(amount)", "lst(amount)", r"yaml:13:3: unknown function: found 'lst'.*did you mean 'last'"),
+        ("count() over 7d", "count()", r"yaml:10:3: count needs a window"),
+        ("since_last:", "customer:", r"yaml:15:3: a column of the view has this name already"),
+        ("deleted: gone", "where: amount >", r"yaml:7:1: here should be a constant"),
+        ("deleted: gone", "ttl: 90 days", r"'ttl' cannot have this value"),
+        ("deleted: gone", "ttl: 0d", r"no row is so young"),
+        (
+            "{file: payments.csv}",
+            "{push: payments, key: id}",
+            "rows that were corrected since.*versions: all",
+        ),
+        ("{file: payments.csv}", "{fil: payments.csv}", "'source'"),
+    ],
+)
+def test_a_mistake_in_a_file_is_said_with_line_and_column(old, new, message):
+    with pytest.raises(SpecError, match=message):
+        parsed(VIEW.replace(old, new))
+
+
+def test_all_mistakes_of_a_file_are_listed():
+    with pytest.raises(SpecError) as caught:
+        parsed(VIEW.replace("sum(", "sun(").replace("count() over 7d", "count()"))
+
+    assert 2 == len(caught.value.details["errors"])
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        (
+            "sum(amount)",
+            "sum(amont)",
+            r"features/customer_30d.yaml:9:3: .*no such column: found 'amont'.*'amount'",
+        ),
+        ("sum(amount)", "sum(method)", r"yaml:9:3: sum is of numbers, and 'method' is a category"),
+        ("= 'card'", "= 3", r"compares it with another type"),
+        ("last(method)", "last(paid_at)", r"does not read columns of this type"),
+        (
+            "time: paid_at",
+            "time: payed_at",
+            r"yaml:4:1: the source has no such column: found 'payed_at'.*'paid_at'",
+        ),
+        ("known: loaded_at", "known: merchant", r"yaml:5:1: 'merchant' is not a time in all rows"),
+        ("deleted: gone", "deleted: method", r"yaml:7:1: 'method' is a category.*true and false"),
+        ("entity: customer", "entity: client", r"yaml:2:1: the source has no such column"),
+        ("file: payments.csv", "file: nothing.csv", r"features/customer_30d.yaml:3:10"),
+        ("deleted: gone", "zone: Mars/Base", "no such time zone"),
+    ],
+)
+def test_a_source_that_has_not_what_a_view_reads_is_refused(tmp_path, old, new, message):
+    write_factory(tmp_path, payments=50, orders=5)
+    (tmp_path / "features" / "customer_30d.yaml").write_text(VIEW.replace(old, new))
+    with pytest.raises(LinewrightError) as caught:
+        read_events(read_view(tmp_path, "customer_30d"), tmp_path)
+
+    caught.match(message)
+
+
+def table(root, text=FILE):
+    spec = parse_line(text, name="lines/orders.yaml")
+    views = [read_events(view, root) for view in read_views(root, spec.features)]
+    sources = [open_source(name, one, root) for name, one in spec.sources.items()]
+    return check_sources(sources, spec, added=ViewColumns(views, str(spec.table.time)))
+
+
+@pytest.mark.parametrize(
+    ("view", "line", "message"),
+    [
+        (("amount_30d", "basket"), ("", ""), "features: the table has a column 'basket' already"),
+        (("", ""), ("time: at", "time: basket"), "features are of the moment of a row"),
+        (
+            ("entity: customer", "entity: merchant"),
+            ("", ""),
+            "the table has no column 'merchant', which feature view 'customer_30d' needs",
+        ),
+        (
+            ("", ""),
+            ("train:", "contract: {columns: {late: {type: category}}}\ntrain:"),
+            "the contract does not name the column 'customer'",
+        ),
+    ],
+)
+def test_a_table_that_does_not_suit_a_view_is_refused(tmp_path, view, line, message):
+    write_factory(tmp_path, payments=50, orders=30)
+    (tmp_path / "features" / "customer_30d.yaml").write_text(VIEW.replace(*view))
+    with pytest.raises(SpecError, match=message):
+        table(tmp_path, FILE.replace(*line))
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        (", time: at", "", "no column is named as its time.*add table.time"),
+        ("[customer_30d]", "[customer_30d, customer_30d]", "the feature view is named twice"),
+        ("task: binary", "task: recommend", "a line that recommends makes its rows of others"),
+    ],
+)
+def test_a_line_that_cannot_have_features_is_refused(old, new, message):
+    text = FILE.replace(old, new).replace(
+        "task: recommend, budget: quick, folds: 2}", "task: recommend}\nrecommend: {}"
+    )
+    with pytest.raises(SpecError) as caught:
+        parse_line(text, name="lines/orders.yaml")
+
+    assert any(message.split(".*")[0] in one["message"] for one in caught.value.details["errors"])
+
+
+def test_views_that_are_not_there_or_name_a_column_twice_are_refused(tmp_path):
+    write_factory(tmp_path, payments=50, orders=5)
+    with pytest.raises(
+        NotFound, match=r"features\[0\]: unknown feature view: found 'customer'.*customer_30d"
+    ):
+        read_views(tmp_path, ["customer"])
+    (tmp_path / "features" / "again.yaml").write_text(VIEW.replace("view: customer_30d", "view: again"))
+    with pytest.raises(SpecError, match=r"features\[1\]: two views of the line have a column 'amount_30d'"):
+        read_views(tmp_path, ["customer_30d", "again"])
+
+
+def test_a_contract_may_name_columns_of_views_and_need_not(tmp_path):
+    """Those that it does not name are features all the same: the line asked for them."""
+    write_factory(tmp_path, payments=300, orders=60)
+    contract = "contract: {columns: {order: {type: category}, customer: {type: category}, at: {type: datetime}, late: {type: category},"
+    text = FILE.replace(
+        "train:", contract + " amount_30d: {type: number, max: 100, on_breach: warn}}}\ntrain:"
+    )
+    checked = table(tmp_path, text)
+
+    assert {"payments_7d", "since_last"} <= {column.name for column in checked.columns}
+    assert ["amount_30d"] == [one.column for one in checked.breaches if one.kind == "max"]
+    assert "integer" == next(column.type for column in checked.columns if column.name == "payments_7d")
+
+
+def test_entities_of_several_columns_and_of_numbers_are_found_by_their_spelling(tmp_path):
+    (tmp_path / "features").mkdir()
+    rows = [["7", "a", "2026-01-01", "1"], ["7", "b", "2026-01-02", "2"], ["8", "a", "2026-01-03", "4"]]
+    write(tmp_path / "p.csv", "shop,product,day,x", rows)
+    asked = [["7", "a", "2026-01-05", "u"], ["8", "a", "2026-01-05", "v"], ["9", "a", "2026-01-05", "u"]]
+    write(tmp_path / "t.csv", "shop,product,at,y", asked)
+    (tmp_path / "features" / "v.yaml").write_text(
+        "view: v\nentity: [shop, product]\nsource: {file: p.csv}\ntime: day\ncolumns: {x: last(x), n: count() over 3d}\n"
+    )
+    text = "line: l\nsources: {t: {file: t.csv}}\ntable: {time: at}\nfeatures: [v]\nlabel: {column: y}\n"
+    spec = parse_line(text, name="lines/l.yaml")
+    views = [read_events(view, tmp_path) for view in read_views(tmp_path, spec.features)]
+    sources = [open_source(name, one, tmp_path) for name, one in spec.sources.items()]
+    frame = check_sources(sources, spec, added=ViewColumns(views, "at")).frame.sort("shop")
+
+    assert [1, 4, None] == frame["x"].to_list()
+    # The first of January is more than three days before the fifth.
+    assert [0, 1, None] == frame["n"].to_list()
+
+
+def test_times_of_a_zone_are_those_of_the_zone(tmp_path):
+    write(tmp_path / "p.csv", "who,at,x", [["a", "01.07.2026 12:00", "1"]])
+    (tmp_path / "features").mkdir()
+    (tmp_path / "features" / "v.yaml").write_text(
+        "view: v\nentity: who\nsource: {file: p.csv}\ntime: at\nzone: Europe/Berlin\ncolumns: {x: last(x)}\n"
+    )
+
+    assert [1_782_900_000_000_000] == read_events(read_view(tmp_path, "v"), tmp_path).events.time.tolist()
