@@ -46,6 +46,56 @@ class Dataset(Result, frozen=True, kw_only=True, tag="dataset"):
     chunks: tuple[Chunk, ...]
 
 
+class HistoryColumn(msgspec.Struct, frozen=True, kw_only=True):
+    """A column of the rows of a source history."""
+
+    name: str
+    kind: str
+    """One of `data.read.sql.column_types.Kind`."""
+    precision: int = 0
+    """Of a decimal number."""
+    scale: int = 0
+
+
+class HistoryChunk(msgspec.Struct, frozen=True, kw_only=True):
+    """Some row versions of a source history."""
+
+    blob: str
+    """Digest of a Parquet file; `data.dataset.blobs.instead_of` may know another one that is in its place."""
+    rows: int
+
+
+class SourceHistory(Result, frozen=True, kw_only=True, tag="source_history"):
+    """All versions of the rows that a source gave, after a read; the one with the highest number is in force."""
+
+    source: str
+    """Digest of the source's definition: lines that define the same source share its history."""
+    number: int
+    """Counts reads that found something, from 1. `Metadata.settled` finds it by `data.read.history.key_of`."""
+    columns: tuple[HistoryColumn, ...]
+    """Of the source, in order. The chunks have three more: see `data.read.history`."""
+    chunks: tuple[HistoryChunk, ...]
+    """In the order in which the versions came."""
+    rows: int
+    """Rows of which the newest version is not a deletion."""
+    fingerprint: str
+    """Digest of those, in the order of their keys."""
+    at: str
+    """When this read began."""
+    first: str
+    """When the first read began whose rows have these columns."""
+    before: str | None = None
+    """Digest of the last history with other columns."""
+    highest: int | float | None = None
+    """The highest cursor that was seen, of those not in the future: a number, or microseconds from 1970; `None` if there were no rows."""
+    since: int | float | None = None
+    """From which cursor on the next read asks; `None`: for all rows."""
+    open: dict[str, int]
+    """Transactions that were open in the database before this read, and since when at the latest, in microseconds."""
+    looked: int
+    """When that was seen, by the clock of the database."""
+
+
 Severity = Literal["exclude", "ask", "warn", "note"]
 """What a finding asks of people. `exclude`: `new` leaves the column out by itself. `ask`: only a person knows. `warn`: it misleads, or
 a run would stop. `note`: `new` says it beside the column, and nobody else does."""

@@ -81,6 +81,11 @@ class SourceSpec(Spec):
         """Say in a few words, on one line and without secrets, what is read."""
         return ", ".join(self.local_files)
 
+    @property
+    def has_history(self) -> bool:
+        """Whether what was read is kept, so that a read asks for newer rows only. Its reader is a `HistoryReader`."""
+        return False
+
     def mistakes(self) -> Iterator[SpecError]:
         """Give what no type of a field can refuse, each with the word as its `where`; nothing is read for it."""
         return iter(())
@@ -180,8 +185,39 @@ class SqlSource(SourceSpec):
     at: Secret
     """`env:NAME` or `file:PATH` of the database's URL: ``postgresql://USER:PASSWORD@HOST:PORT/DATABASE``, ``mysql://`` with the same parts, or
     ``duckdb:///PATH``. `hosts` in `factory.yaml` names the hosts that may be read from."""
+    key: str | None = None
+    """With `cursor`: the column that tells rows apart; no two rows of the query share a value, and none lacks it."""
+    cursor: str | None = None
+    """A column that rises when a row is written, such as ``updated_at``, a time or a number. What was read is then kept: a read asks only for
+    rows from near the highest value on, and the line gets the newest version of each row, in the order of the key."""
+    lag: Duration | Annotated[int, Field(ge=0)] | None = None
+    """How far below the highest value of `cursor` a read begins: a duration for times, a number for numbers. It must be longer than any
+    transaction that writes. PostgreSQL needs none for times: it says how old the oldest open transaction is."""
+    known: str | None = None
+    """With `cursor`: a column with the time at which a row came to be known (default: when it was read)."""
     limits: QueryLimits = QueryLimits()
     """How much the query may give, and how long it may take."""
+
+    @property
+    def has_history(self) -> bool:
+        """Whether `cursor` is said."""
+        return self.cursor is not None
+
+    def mistakes(self) -> Iterator[SpecError]:
+        """Refuse a cursor without a key, and what means nothing without a cursor."""
+        if self.cursor is not None and self.key is None:
+            hint = "name the column that tells rows apart, such as key: id"
+            yield SpecError(
+                "a cursor needs a key, by which a row that changed is known", where="key", hint=hint
+            )
+        if self.cursor is None:
+            for word in ("key", "lag", "known"):
+                if getattr(self, word) is not None:
+                    yield SpecError(
+                        f"{word} means nothing without cursor",
+                        where=word,
+                        hint="say cursor: COLUMN, or leave it out",
+                    )
 
     def describe(self) -> str:
         """Name host and database if the URL can be found from here, else the reference."""

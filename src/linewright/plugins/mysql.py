@@ -5,6 +5,7 @@ import socket
 import struct
 from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager, suppress
+from datetime import datetime
 from functools import partial
 from itertools import pairwise
 from typing import Any
@@ -23,6 +24,7 @@ from linewright.data.read.sql.database import (
     GRACE_S,
     DatabaseQuery,
     FetchSize,
+    OpenTransactions,
     QueryResult,
     condition_since,
     refuse_twins,
@@ -136,9 +138,17 @@ class MySql:
         finally:
             _leave(connection, rows)
 
-    def since(self, query: str, column: str, of: ColumnType, value: float | str) -> str:
-        """Have the server leave out rows before a value; all rows are read if that would lose the order of the query."""
-        if re.search(r"\border\s+by\b", query, re.IGNORECASE):
+    def since(
+        self,
+        query: str,
+        column: str,
+        of: ColumnType,
+        value: float | str | datetime,
+        *,
+        keeps_order: bool = True,
+    ) -> str:
+        """Have the server leave out rows before a value; all rows are read if that would lose the order of the query and it counts."""
+        if keeps_order and re.search(r"\border\s+by\b", query, re.IGNORECASE):
             return query
         name = _quoted(column)
         escaped = value.replace("\\", "\\\\") if isinstance(value, str) else value
@@ -149,6 +159,20 @@ class MySql:
             text=lambda least: f"{_bytes_of(name)} >= {_bytes_of(least)} or {name} not regexp '^[!-~]'",
         )
         return query if condition is None else wrapped(query, condition)
+
+    def open_transactions(self, asked: DatabaseQuery) -> OpenTransactions | None:
+        """Return `None`: it says so only to those with the right PROCESS."""
+        del asked
+
+    def row_digest(self, names: Sequence[str]) -> str:
+        """Return a part of the MD5 of the values in quotes; -1 of a row that is too long for the server to say so."""
+        values = ", ".join(f"quote({_quoted(name)})" for name in names)
+        return f"coalesce(cast(conv(left(md5(concat_ws(',', {values})), 15), 16, 10) as signed), -1)"
+
+    def day(self, column: str, of: ColumnType) -> str:
+        """Return the days from 1970; sessions are in UTC."""
+        del of
+        return f"to_days({_quoted(column)}) - 719528"
 
     def quoted(self, table: str) -> str:
         """Return a name with its database in quotes if it needs them."""

@@ -3,8 +3,9 @@
 import os
 import re
 import socket
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager, suppress
+from datetime import datetime
 from typing import Any
 
 import polars as pl
@@ -18,9 +19,12 @@ from linewright.data.read.query_timeout import QueryTimeout
 from linewright.data.read.sql.column_types import INTEGER, NUMBER, TEXT, ColumnType, decimal
 from linewright.data.read.sql.database import (
     CONNECT_S,
+    DIGEST_MASK,
     GRACE_S,
+    ROW,
     DatabaseQuery,
     FetchSize,
+    OpenTransactions,
     QueryResult,
     condition_since,
     refuse_twins,
@@ -82,6 +86,16 @@ _TABLES = """
     select case when table_schema = any(current_schemas(false)) then table_name else table_schema || '.' || table_name end
     from information_schema.tables where table_schema not in ('pg_catalog', 'information_schema') order by 1 limit 100
 """
+_CLOCK = "select cast(extract(epoch from now()) * 1000000 as int8), pg_is_in_recovery()"
+_OPEN = """
+    select 'session ' || l.virtualxid, cast(extract(epoch from a.xact_start) * 1000000 as int8)
+    from pg_catalog.pg_locks as l left join pg_catalog.pg_stat_activity as a on a.pid = l.pid
+    where l.locktype = 'virtualxid' and l.granted and l.mode = 'ExclusiveLock' and l.pid <> pg_backend_pid()
+        and (a.datname is null or a.datname = current_database()) and a.backend_type is distinct from 'autovacuum worker'
+    union all
+    select 'prepared ' || gid, null from pg_catalog.pg_prepared_xacts where database = current_database()
+"""
+"""Every transaction holds a lock on its own number, also one that has read only so far; all users may see who holds it."""
 _KINDS = """
     select t.oid::int8, t.typname, t.typtype, t.typcategory
     from pg_catalog.pg_type t where t.oid::int8 = any(string_to_array('{}', ',')::int8[])
@@ -114,8 +128,17 @@ class PostgreSql:
         finally:
             connection.close()
 
-    def since(self, query: str, column: str, of: ColumnType, value: float | str) -> str:
-        """Have the server leave out rows before a value."""
+    def since(
+        self,
+        query: str,
+        column: str,
+        of: ColumnType,
+        value: float | str | datetime,
+        *,
+        keeps_order: bool = True,
+    ) -> str:
+        """Have the server leave out rows before a value; the order of the query stays."""
+        del keeps_order
         name = _quoted(column)
         # Blanks before a text are removed later, so that it may come to stand behind the cursor.
         condition = condition_since(
@@ -127,6 +150,38 @@ class PostgreSql:
             ),
         )
         return query if condition is None else wrapped(query, condition)
+
+    def open_transactions(self, asked: DatabaseQuery) -> OpenTransactions | None:
+        """Ask the catalogue, which any user may: who may not see when others began sees at least that they did.
+
+        A stand-by server does not know who writes.
+        """
+        connection = _connected(asked)
+        try:
+            with (
+                QueryTimeout(_cut(connection), asked.limits.seconds + GRACE_S) as timeout,
+                _explained(asked, connection, timeout),
+            ):
+                # The clock first: who is not listed afterwards begins after it.
+                ((at, is_standby),) = connection.execute(_CLOCK.encode())
+                rows = connection.execute(_OPEN.encode()).fetchall()
+        finally:
+            connection.close()
+        if is_standby == "t":
+            return None
+        return OpenTransactions(
+            at=int(at), since={str(name): None if began is None else int(began) for name, began in rows}
+        )
+
+    def row_digest(self, names: Sequence[str]) -> str:
+        """Return the server's own hash of the row as text."""
+        del names
+        return f"pg_catalog.hashtextextended(cast({ROW} as text), 0) & {DIGEST_MASK}"
+
+    def day(self, column: str, of: ColumnType) -> str:
+        """Return the days from 1970; sessions are in UTC."""
+        del of
+        return f"cast({_quoted(column)} as date) - date '1970-01-01'"
 
     def quoted(self, table: str) -> str:
         """Return a name with its schema in quotes if it needs them."""

@@ -76,6 +76,10 @@ def _networks(body: dict[str, Any]) -> tuple[str, ...]:
 
 _NEEDS: Mapping[str, Callable[[str, dict[str, Any]], Needs]] = {
     "dataset": lambda _, body: Needs(contents=tuple(chunk["content"] for chunk in body["chunks"])),
+    "source_history": lambda _, body: Needs(
+        results=(body["before"],) if body["before"] else (),
+        blobs=tuple(chunk["blob"] for chunk in body["chunks"]),
+    ),
     "quarantine": lambda _, body: Needs(blobs=(body["blob"],)),
     "ingested": _results("dataset", "quarantine", "series"),
     "series_values": lambda _, body: Needs(blobs=(body["blob"],)),

@@ -2,11 +2,12 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import cast
 
 import msgspec
 
 from linewright.data.read.reader import column_names, fingerprint
-from linewright.data.spec import SourceSpec, table_sources
+from linewright.data.spec import SourceSpec, SqlSource, table_sources
 from linewright.errors import LinewrightError, SpecError
 from linewright.line.check.contradictions import contradictions_of, refuse
 from linewright.line.factory import Factory
@@ -63,7 +64,7 @@ def begin(
     """
     refuse(unsupported(spec, factory.path_of(spec.line)))
     sources = {
-        name: (live or {}).get(name) or fingerprint(source, factory.root, f"sources.{name}")
+        name: (live or {}).get(name) or _fingerprint(factory, name, source)
         for name, source in sorted(spec.sources.items())
     }
     for view in read_views(factory.root, spec.features):
@@ -94,6 +95,17 @@ def begin(
     return replace(
         work, sources={**sources, **peers, **{name: digest_of_bytes(data) for name, data in files.items()}}
     )
+
+
+def _fingerprint(factory: Factory, name: str, source: SourceSpec) -> str:
+    if not source.has_history:
+        return fingerprint(source, factory.root, f"sources.{name}")
+    # It reads rows, and polars takes a while to import.
+    from linewright.data.history.read import kept_fingerprint  # noqa: PLC0415
+    from linewright.data.history.versions import Kept  # noqa: PLC0415
+
+    kept = Kept(factory.artifacts, factory.metadata)
+    return kept_fingerprint(name, cast("SqlSource", source), factory.root, kept, factory.now())
 
 
 def survey(work: Work) -> tuple[list[Standing], Work]:

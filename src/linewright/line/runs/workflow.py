@@ -16,7 +16,11 @@ from linewright.data.breach_text import joined
 from linewright.data.checks.order import TimeOrder, YearMonth
 from linewright.data.dataset.split import breaches_of, known_by_heart
 from linewright.data.facts import Breach, Finding, Ingested
+from linewright.data.history.read import read_kept
+from linewright.data.history.versions import Kept
 from linewright.data.read.reader import read_live
+from linewright.data.read.source import Source
+from linewright.data.spec import SourceSpec, SqlSource
 from linewright.engine.context import Progress
 from linewright.engine.protocol import Json, Step, Workflow
 from linewright.engine.usage import Begun, Meter, Usage
@@ -204,13 +208,20 @@ def _live(work: Work) -> list[str]:
 def _with_live_sources(work: Work) -> Work:
     """Read each source that others may write to, once: what it holds at this moment counts, whatever the plan has seen."""
     factory, sources = work.factory, work.spec.sources
-    read = {name: read_live(name, one, factory.root) for name, one in sorted(sources.items()) if one.is_live}
+    read = {name: _read(factory, name, one) for name, one in sorted(sources.items()) if one.is_live}
     for view in read_views(factory.root, work.spec.features):
         if view.source.is_live:
             read[VIEW + view.view] = read_live_view(view, factory.root)
     after = replace(work, sources={**work.sources, **{name: seen for name, (_, seen) in read.items()}})
     after.once(LIVE, lambda: {name: source for name, (source, _) in read.items()})
     return after
+
+
+def _read(factory: Factory, name: str, source: SourceSpec) -> tuple[Source, str]:
+    if not source.has_history:
+        return read_live(name, source, factory.root)
+    kept = Kept(factory.artifacts, factory.metadata)
+    return read_kept(name, cast("SqlSource", source), factory.root, kept, factory.now())
 
 
 def _check_sources(work: Work) -> None:

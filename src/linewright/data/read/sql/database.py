@@ -1,6 +1,6 @@
 """A query on a database with its limits, its result, and the errors that databases of all kinds share."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -112,6 +112,22 @@ class QueryResult:
         return pl.DataFrame(schema={name: of.dtype for name, of in self.types.items()})
 
 
+@dataclass(frozen=True, kw_only=True)
+class OpenTransactions:
+    """What a database says of its clock and of who writes, at one moment."""
+
+    at: int
+    """The moment by its own clock, in microseconds from 1970: what begins later begins after it."""
+    since: Mapping[str, int | None]
+    """By a name for each transaction that was open, when it began; `None` where this user may not see it."""
+
+
+DIGEST_MASK = 2**60 - 1
+"""Bits of a digest of a row."""
+PREPARED = "prepared "
+"""How names in `OpenTransactions` begin of what is left to be committed by anybody, under another name than it began with."""
+
+
 class Database(Protocol):
     """Asks one kind of database; it has no state."""
 
@@ -132,11 +148,34 @@ class Database(Protocol):
         """
         ...
 
-    def since(self, query: str, column: str, of: ColumnType, value: float | str) -> str:
+    def since(
+        self,
+        query: str,
+        column: str,
+        of: ColumnType,
+        value: float | str | datetime,
+        *,
+        keeps_order: bool = True,
+    ) -> str:
         """Return a query for rows of another one, at least those from a value of a column on and those without a value there.
 
-        It may return the query as it is.
+        It may return the query as it is, for instance where it could not keep the order of the rows and should.
         """
+        ...
+
+    def open_transactions(self, asked: DatabaseQuery) -> OpenTransactions | None:
+        """Return who writes at this moment; `None` if this kind of database, or this one, cannot tell.
+
+        A transaction whose rows a later read of this process does not see is among them, or begins after `at`.
+        """
+        ...
+
+    def row_digest(self, names: Sequence[str]) -> str:
+        """Return an expression for a digest of a row of a query called `ROW`, of at most 2**60 - 1, that has these columns."""
+        ...
+
+    def day(self, column: str, of: ColumnType) -> str:
+        """Return an expression for the day of a column of times, in UTC if they have a zone, as whole days from 1970."""
         ...
 
     def quoted(self, table: str) -> str:
@@ -184,7 +223,7 @@ def refuse_twins(names: Sequence[str], where: str) -> None:
 
 
 def condition_since(
-    name: str, of: ColumnType, value: float | str, *, text: Callable[[str], str]
+    name: str, of: ColumnType, value: float | str | datetime, *, text: Callable[[str], str]
 ) -> str | None:
     """Return a condition in SQL that holds of each row at or after a value, and maybe of some before it; `None` if no condition can say so.
 
@@ -193,7 +232,7 @@ def condition_since(
     name
         The column, quoted.
     value
-        What the column is to have at least, as in `data.read.reader.Cursor`.
+        What the column is to have at least, as in `data.read.reader.Cursor`; or a time in UTC, to which it is compared exactly.
     text
         Returns the condition for texts from the value in quotes; the order is that of bytes.
     """
@@ -203,6 +242,9 @@ def condition_since(
         case (("decimal" | "number"), int() | float()):
             # Short floats, and sums of many digits, are read a little larger than the database compares them.
             condition = f"{name} >= {value - abs(value) * _MARGIN!r}"
+        case (("date" | "datetime" | "instant"), datetime()):
+            said = value.date().isoformat() if of.kind == "date" else value.isoformat(sep=" ")
+            condition = f"{name} >= '{said}'"
         case (("date" | "datetime" | "instant"), str()):
             try:
                 at = datetime.fromisoformat(value)
@@ -218,7 +260,12 @@ def condition_since(
     return f"{condition} or {name} is null"
 
 
-def wrapped(query: str, condition: str) -> str:
-    """Return a query for those rows of another one of which a condition holds."""
+ROW = "linewright_q"
+"""Name of a query in the query around it."""
+
+
+def wrapped(query: str, condition: str = "", *, gives: str = "*") -> str:
+    """Return a query over the rows of another one, which is called `ROW`: those of which a condition holds."""
     inner = query.strip().rstrip(";")
-    return f"select * from (\n{inner}\n) as linewright_q where {condition}"  # noqa: S608 -- no `Database` trusts a query
+    where = f" where {condition}" if condition else ""
+    return f"select {gives} from (\n{inner}\n) as {ROW}{where}"  # noqa: S608 -- no `Database` trusts a query

@@ -1,7 +1,8 @@
 """Queries on files of DuckDB."""
 
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager, suppress
+from datetime import datetime
 from pathlib import Path
 from typing import cast
 
@@ -13,7 +14,10 @@ from linewright.data.read.limits import most_held, too_many_rows
 from linewright.data.read.query_timeout import QueryTimeout
 from linewright.data.read.sql.column_types import INTEGER, NUMBER, TEXT, ColumnType, decimal, no_value
 from linewright.data.read.sql.database import (
+    DIGEST_MASK,
+    ROW,
     DatabaseQuery,
+    OpenTransactions,
     QueryResult,
     condition_since,
     refuse_twins,
@@ -92,13 +96,37 @@ class DuckDbFile:
                     raise asked.timeout_error(is_here=True) from None
                 raise asked.query_error(error, _tables(connection)) from None
 
-    def since(self, query: str, column: str, of: ColumnType, value: float | str) -> str:
-        """Have DuckDB leave out rows before a value."""
+    def since(
+        self,
+        query: str,
+        column: str,
+        of: ColumnType,
+        value: float | str | datetime,
+        *,
+        keeps_order: bool = True,
+    ) -> str:
+        """Have DuckDB leave out rows before a value; the order of the query stays."""
+        del keeps_order
         name = _quoted(column)
         condition = condition_since(
             name, of, value, text=lambda least: f"{name} >= {least} or not regexp_matches({name}, '^[!-~]')"
         )
         return query if condition is None else wrapped(query, condition)
+
+    def open_transactions(self, asked: DatabaseQuery) -> OpenTransactions | None:
+        """Return that nobody writes: while a process writes, no other one can open the file."""
+        del asked
+        return OpenTransactions(at=0, since={})
+
+    def row_digest(self, names: Sequence[str]) -> str:
+        """Return a part of the MD5 of the row as text."""
+        del names
+        return f"cast(md5_number_lower(cast({ROW} as varchar)) & {DIGEST_MASK} as bigint)"
+
+    def day(self, column: str, of: ColumnType) -> str:
+        """Return the days from 1970; sessions are in UTC."""
+        del of
+        return f"date_diff('day', date '1970-01-01', cast({_quoted(column)} as date))"
 
     def quoted(self, table: str) -> str:
         """Return a name with its schema in quotes."""

@@ -40,7 +40,7 @@ DATABASES: Mapping[str, _Kind] = {
     "duckdb": _Kind("linewright.data.read.sql.duckdb_file:DuckDbFile"),
 }
 """The kinds of databases, by the scheme of their URLs."""
-_HELD = 1 << 25
+HELD = 1 << 25
 """Bytes of rows that are held in memory before they go to a file."""
 
 
@@ -89,11 +89,11 @@ class SqlReader:
     ) -> Source:
         """Run the query once; what does not fit in little memory lies in files that go with the last use of the rows."""
         where = f"sources.{name}"
-        database, asked = _asked(spec, root, where)
+        database, asked = asked_of(spec, root, where)
         if since is not None:
             asked = _since(database, asked, since)
-        spool = Spool(_scratch(root), held=_HELD)
-        with _answered(database, asked) as answer:
+        spool = Spool(scratch_of(root), held=HELD)
+        with result_of(database, asked) as answer:
             refuse_patterns(tuple(answer.types), f"{where}.sql")
             spool.add(answer.empty)
             for frame in answer.frames:
@@ -106,9 +106,7 @@ class SqlReader:
     def read(self, name: str, spec: SqlSource, root: Path) -> tuple[Source, str]:
         """Run the query once, and return its rows with their fingerprint."""
         source = self.open(name, spec, root, size=BATCH)
-        rows = cast("Rows", source.parts[0]).frame
-        starts = range(0, max(rows.height, 1), MOST_ROWS)
-        return source, _digest(rows.slice(start, MOST_ROWS) for start in starts)
+        return source, frame_digest(cast("Rows", source.parts[0]).frame)
 
     def fingerprint(self, spec: SqlSource, root: Path, where: str) -> str:
         """Return a digest of the rows of the query.
@@ -116,14 +114,14 @@ class SqlReader:
         It costs one pass over all of them: as much as reading does, about 3 seconds of processor time for a million rows of ten columns of
         PostgreSQL, and 7 of MariaDB.
         """
-        database, asked = _asked(spec, root, where)
-        with _answered(database, asked) as answer:
-            return _digest(chain([answer.empty], answer.frames))
+        database, asked = asked_of(spec, root, where)
+        with result_of(database, asked) as answer:
+            return _rows_digest(chain([answer.empty], answer.frames))
 
     def columns(self, name: str, spec: SqlSource, root: Path) -> tuple[str, ...]:
         """Return the names of the columns; the database says them before the first row."""
-        database, asked = _asked(spec, root, f"sources.{name}")
-        with _answered(database, asked) as answer:
+        database, asked = asked_of(spec, root, f"sources.{name}")
+        with result_of(database, asked) as answer:
             return tuple(answer.types)
 
 
@@ -155,8 +153,8 @@ def database_of(scheme: str, where: str) -> Database:
 
 def tables_of(spec: SqlSource, root: Path, where: str) -> list[str]:
     """Return the names of the tables and views of a database, sorted, at most `MOST_TABLES`; those of other schemas with them before a dot."""
-    database, asked = _asked(spec, root, where)
-    with _answered(database, replace(asked, sql=database.tables)) as answer:
+    database, asked = asked_of(spec, root, where)
+    with result_of(database, replace(asked, sql=database.tables)) as answer:
         return pl.concat([answer.empty, *answer.frames]).to_series().to_list()
 
 
@@ -165,7 +163,14 @@ def quoted(spec: SqlSource, root: Path, name: str) -> str:
     return database_of(url_of(spec, root, "").scheme, "").quoted(name)
 
 
-def _asked(spec: SqlSource, root: Path, where: str) -> tuple[Database, DatabaseQuery]:
+def asked_of(spec: SqlSource, root: Path, where: str) -> tuple[Database, DatabaseQuery]:
+    """Return the database of a source, and the query for it.
+
+    Raises
+    ------
+    SpecError, RequestError, Transient
+        If it cannot be found where the source says, may not be read from, or its driver is not installed.
+    """
     url = url_of(spec, root, where)
     database = database_of(url.scheme, f"{where}.at")
     if database.port:
@@ -178,7 +183,8 @@ def _asked(spec: SqlSource, root: Path, where: str) -> tuple[Database, DatabaseQ
 
 
 @contextmanager
-def _answered(database: Database, asked: DatabaseQuery) -> Generator[QueryResult]:
+def result_of(database: Database, asked: DatabaseQuery) -> Generator[QueryResult]:
+    """Give the answer to a query; a disk that is full while it is read is said as that."""
     try:
         with database.ask(asked) as answer:
             yield answer
@@ -200,12 +206,19 @@ def _since(database: Database, asked: DatabaseQuery, since: Cursor) -> DatabaseQ
     return replace(asked, sql=sql)
 
 
-def _scratch(root: Path) -> Path:
+def scratch_of(root: Path) -> Path:
+    """Return the folder for rows that are too many for memory."""
     state = root / ".linewright"
     return state / "scratch" if state.is_dir() else Path(tempfile.gettempdir())
 
 
-def _digest(frames: Iterator[pl.DataFrame]) -> str:
+def frame_digest(rows: pl.DataFrame) -> str:
+    """Return the fingerprint of a source with these rows."""
+    starts = range(0, max(rows.height, 1), MOST_ROWS)
+    return _rows_digest(rows.slice(start, MOST_ROWS) for start in starts)
+
+
+def _rows_digest(frames: Iterator[pl.DataFrame]) -> str:
     """Return a digest of rows that does not depend on how many come at a time, nor on how memory holds them."""
     columns: list[_HashedColumn] = []
     for frame in frames:

@@ -1,0 +1,348 @@
+"""Reading the newer rows of a source, and what its history then says."""
+
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from pathlib import Path
+
+import msgspec
+import polars as pl
+
+from linewright.data.facts import SourceHistory
+from linewright.data.history.cursor_start import TIMES, Start, asked_from, lag_of, start_after
+from linewright.data.history.versions import (
+    DELETED,
+    DIGEST,
+    KNOWN,
+    Kept,
+    append,
+    columns_of,
+    key_of,
+    newest,
+    newest_versions,
+    read_versions,
+    schema_of,
+    types_of,
+)
+from linewright.data.read.batches import BATCH, refuse_patterns
+from linewright.data.read.source import Source
+from linewright.data.read.spill import Spool
+from linewright.data.read.sql.column_types import ColumnType
+from linewright.data.read.sql.database import Database, DatabaseQuery, OpenTransactions, wrapped
+from linewright.data.read.sql.sql_reader import HELD, Rows, asked_of, frame_digest, result_of, scratch_of
+from linewright.data.spec import SqlSource
+from linewright.errors import Conflict, RequestError, SpecError, Transient
+from linewright.store.values import digest_of
+from linewright.text.suggest import listed, nearest
+
+_TRIES = 5
+_MANY = 1_000
+"""Rows from which on it pays to note that they need not be read again."""
+_EPOCH = datetime(1970, 1, 1)  # noqa: DTZ001 -- of times in UTC, as databases have them
+
+
+@dataclass(frozen=True, kw_only=True)
+class Increment:
+    """What a source has that its history does not have; nothing is kept yet."""
+
+    history: SourceHistory
+    """As it will be; without the chunks of `versions`, the rows and the fingerprint, unless nothing is new."""
+    before: str | None
+    """Digest of the history whose chunks it has; `None` if it begins."""
+    versions: pl.DataFrame
+    """The rows that are new or changed."""
+    asked: int
+    """Rows that the source gave."""
+    key: str
+    is_news: bool
+    """Whether there is anything to keep."""
+
+
+def source_digest(spec: SqlSource, asked: DatabaseQuery) -> str:
+    """Return the digest of what makes a history: another query, database, key, cursor or known time begins another one."""
+    return digest_of(
+        {
+            "sql": asked.sql.strip().rstrip(";"),
+            "place": f"{asked.url.scheme}://{asked.url.place}",
+            "key": spec.key,
+            "cursor": spec.cursor,
+            "known": spec.known,
+        }
+    )
+
+
+def look(name: str, spec: SqlSource, root: Path, kept: Kept, now: str) -> Increment:
+    """Ask a source for rows that its history does not have.
+
+    Raises
+    ------
+    SpecError, RequestError
+        If the query fails or has no such columns, a row lacks its key or cursor, or two rows share a key.
+    Transient
+        If the database is not there.
+    """
+    reading = _Reading.of(name, spec, root, kept, now)
+    found = newest(reading.source, kept.metadata)
+    if found is not None:
+        increment = reading.newer(*found)
+        if increment is not None:
+            return increment
+    return reading.whole(found)
+
+
+def read_kept(name: str, spec: SqlSource, root: Path, kept: Kept, now: str) -> tuple[Source, str]:
+    """Read the newer rows of a source, keep them, and return the rows that it has by now with their fingerprint.
+
+    A process that is killed meanwhile leaves the history as it was, or as it is to be.
+
+    Raises
+    ------
+    SpecError, RequestError, Transient
+        As `look` does; or if others keep on reading the same source.
+    """
+    for _ in range(_TRIES):
+        increment = look(name, spec, root, kept, now)
+        try:
+            history, rows = keep(increment, kept, root)
+        except Conflict:  # another process has read the source meanwhile
+            continue
+        where = f"sources.{name}"
+        part = Rows(frame=rows, where=where, size=BATCH)
+        source = Source(
+            name=name, columns=part.columns, is_text=False, parts=(part,), missing=spec.missing_texts
+        )
+        return source, history.fingerprint
+    raise Transient(
+        "other processes keep on reading the same source", where=f"sources.{name}", hint="try again"
+    )
+
+
+def kept_fingerprint(name: str, spec: SqlSource, root: Path, kept: Kept, now: str) -> str:
+    """Return the fingerprint of the rows that a source has by now; nothing is kept.
+
+    Raises
+    ------
+    SpecError, RequestError, Transient
+        As `look` does.
+    """
+    increment = look(name, spec, root, kept, now)
+    if not increment.versions.height and increment.before is not None:
+        return increment.history.fingerprint
+    return frame_digest(standing_rows(increment.history, increment.key, kept, root, more=increment.versions))
+
+
+def keep(increment: Increment, kept: Kept, root: Path) -> tuple[SourceHistory, pl.DataFrame]:
+    """Keep the news of a source in one step, and return its history and the rows that it has by now.
+
+    Raises
+    ------
+    Conflict
+        If the history has gone on since.
+    """
+    history = increment.history
+    rows = standing_rows(history, increment.key, kept, root, more=increment.versions)
+    if not increment.is_news:
+        return history, rows
+    history = msgspec.structs.replace(
+        history,
+        chunks=append(history.chunks, increment.versions, kept),
+        rows=rows.height,
+        fingerprint=frame_digest(rows),
+    )
+    digest = kept.metadata.keep(history)
+    kept.metadata.link({key_of(history.source, history.number): digest})
+    return history, rows
+
+
+def standing_rows(
+    history: SourceHistory,
+    key: str,
+    kept: Kept,
+    root: Path,
+    *,
+    more: pl.DataFrame | None = None,
+    known_by: str | None = None,
+) -> pl.DataFrame:
+    """Return the newest version of each row that is not deleted, in the order of the key.
+
+    Parameters
+    ----------
+    more
+        Versions after those of the history.
+    known_by
+        Only versions that were known at this instant count (default: all).
+    """
+    names = [column.name for column in history.columns]
+    newest_ones = newest_versions(history, key, kept, more=more, known_by=known_by).filter(~pl.col(DELETED))
+    spool = Spool(scratch_of(root), held=HELD)
+    spool.add(pl.DataFrame(schema=schema_of(types_of(history))).select(names))
+    start = 0
+    for part in (*read_versions(history, kept), *([] if more is None else [more])):
+        places = newest_ones["place"]
+        inside = places.filter((places >= start) & (places < start + part.height)) - start
+        spool.add(part.select(names) if len(inside) == part.height else part.select(names)[inside])
+        start += part.height
+    rows = spool.frame()
+    keys = rows[key]
+    return rows if keys.is_sorted() else rows[keys.arg_sort()]
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Reading:
+    """A read of a source."""
+
+    spec: SqlSource
+    database: Database
+    asked: DatabaseQuery
+    root: Path
+    kept: Kept
+    now: str
+    source: str
+    seen: OpenTransactions | None
+    """Who wrote before the read."""
+
+    @classmethod
+    def of(cls, name: str, spec: SqlSource, root: Path, kept: Kept, now: str) -> "_Reading":
+        database, asked = asked_of(spec, root, f"sources.{name}")
+        # Before the rows: a transaction that they do not show is open now, or begins later.
+        seen = database.open_transactions(asked)
+        source = source_digest(spec, asked)
+        return cls(
+            spec=spec, database=database, asked=asked, root=root, kept=kept, now=now, source=source, seen=seen
+        )
+
+    @property
+    def key(self) -> str:
+        return str(self.spec.key)
+
+    @property
+    def cursor(self) -> str:
+        return str(self.spec.cursor)
+
+    @property
+    def clock(self) -> int:
+        if self.seen is not None and self.seen.at:
+            return self.seen.at
+        return (datetime.fromisoformat(self.now).replace(tzinfo=None) - _EPOCH) // timedelta(microseconds=1)
+
+    def newer(self, digest: str, before: SourceHistory) -> Increment | None:
+        """Return what came since; `None` if the columns are others by now."""
+        types = types_of(before)
+        sql = self._digested(self.asked.sql, types)
+        of = types[self.cursor]
+        since = asked_from(before, of, self._lag(of))
+        if since is not None:
+            value = since if of.kind not in TIMES else _EPOCH + timedelta(microseconds=int(since))
+            sql = self.database.since(sql, self.cursor, of, value, keeps_order=False)
+        rows, found = self._rows(sql)
+        if found != types:
+            return None
+        stored = newest_versions(before, self.key, self.kept).rename({DIGEST: "stored"})
+        stored = stored.filter(pl.col(self.key).is_in(rows[self.key].implode()))
+        same = (pl.col(DIGEST) == pl.col("stored")) & (pl.col(DIGEST) >= 0) & ~pl.col(DELETED)
+        is_same = (
+            rows.select(self.key, DIGEST)
+            .join(stored, on=self.key, how="left", maintain_order="left")
+            .select(same.fill_null(value=False))
+            .to_series()
+        )
+        versions = self._versions(rows.filter(~is_same), types)
+        start = self._start(rows, types, before)
+        has_moved = (start.highest, start.since) != (before.highest, before.since)
+        is_news = bool(versions.height) or (rows.height >= _MANY and has_moved)
+        history = before if not is_news else msgspec.structs.replace(
+            before, number=before.number + 1, at=self.now, highest=start.highest, since=start.since, open=dict(start.open), looked=start.looked,
+        )  # fmt: skip
+        return Increment(
+            history=history,
+            before=digest,
+            versions=versions,
+            asked=rows.height,
+            key=self.key,
+            is_news=is_news,
+        )
+
+    def whole(self, found: tuple[str, SourceHistory] | None) -> Increment:
+        """Return all rows, as the beginning of a history."""
+        with result_of(self.database, self.asked) as answer:
+            types = dict(answer.types)
+        refuse_patterns(tuple(types), f"{self.asked.where}.sql")
+        rows, types = self._rows(self._digested(self.asked.sql, types))
+        rows = rows if rows[self.key].is_sorted() else rows.sort(self.key)
+        start = self._start(rows, types, None)
+        history = SourceHistory(
+            source=self.source, number=found[1].number + 1 if found else 1, columns=columns_of(types), chunks=(), rows=0, fingerprint="",
+            at=self.now, first=self.now, before=found[0] if found else None, highest=start.highest, since=start.since,
+            open=dict(start.open), looked=start.looked,
+        )  # fmt: skip
+        versions = self._versions(rows, types)
+        return Increment(
+            history=history, before=None, versions=versions, asked=rows.height, key=self.key, is_news=True
+        )
+
+    def _digested(self, sql: str, types: dict[str, ColumnType]) -> str:
+        return wrapped(sql, gives=f"*, {self.database.row_digest(tuple(types))} as {DIGEST}")
+
+    def _rows(self, sql: str) -> tuple[pl.DataFrame, dict[str, ColumnType]]:
+        """Return the rows of a query with their digests, and the types of the others."""
+        spool = Spool(scratch_of(self.root), held=HELD)
+        with result_of(self.database, replace(self.asked, sql=sql)) as answer:
+            types = {name: of for name, of in answer.types.items() if name != DIGEST}
+            self._require_columns(types)
+            spool.add(answer.empty)
+            for frame in answer.frames:
+                spool.add(frame)
+        rows = spool.frame()
+        self._require_sound(rows)
+        return rows, types
+
+    def _require_columns(self, types: dict[str, ColumnType]) -> None:
+        where = self.asked.where
+        for word, column in (("key", self.key), ("cursor", self.cursor), ("known", self.spec.known)):
+            if column is not None and column not in types:
+                close = nearest(column, list(types))
+                raise SpecError(
+                    "the query has no such column",
+                    where=f"{where}.{word}",
+                    found=column,
+                    allowed=listed(list(types)),
+                    hint=f"did you mean {close!r}?" if close else "",
+                )
+        if self.spec.known is not None and types[self.spec.known].kind not in TIMES:
+            raise SpecError("this column has no times", where=f"{where}.known", found=self.spec.known)
+        self._lag(types[self.cursor])
+
+    def _require_sound(self, rows: pl.DataFrame) -> None:
+        for word, column in (("key", self.key), ("cursor", self.cursor)):
+            if rows[column].null_count():
+                raise RequestError(
+                    f"{rows[column].null_count():,} rows have no {word}, and would not be known again, or never be read again",
+                    where=f"{self.asked.where}.{word}",
+                    found=column,
+                    hint=f"add to the query: where {column} is not null",
+                )
+        if rows[self.key].n_unique() < rows.height:
+            twin = rows[self.key].filter(rows[self.key].is_duplicated())[0]
+            raise RequestError(
+                "two rows of the query have the same key",
+                where=f"{self.asked.where}.key",
+                found=f"{self.key} {twin!r}",
+                hint="name a column that tells rows apart, or make one in the query",
+            )
+
+    def _versions(self, rows: pl.DataFrame, types: dict[str, ColumnType]) -> pl.DataFrame:
+        read = pl.lit(datetime.fromisoformat(self.now)).cast(pl.Datetime("us", "UTC"))
+        known = read
+        if self.spec.known is not None:
+            said = pl.col(self.spec.known)
+            if types[self.spec.known].kind != "instant":
+                said = said.cast(pl.Datetime("us")).dt.replace_time_zone("UTC")
+            known = said.fill_null(read)
+        rows = rows.with_columns(known.alias(KNOWN), pl.lit(value=False).alias(DELETED))
+        return rows.select(list(schema_of(types)))
+
+    def _start(self, rows: pl.DataFrame, types: dict[str, ColumnType], before: SourceHistory | None) -> Start:
+        of = types[self.cursor]
+        return start_after(rows[self.cursor], of, clock=self.clock, seen=self.seen, before=before)
+
+    def _lag(self, of: ColumnType) -> int | None:
+        return lag_of(self.spec, of, self.seen, is_file=not self.database.port, where=self.asked.where)

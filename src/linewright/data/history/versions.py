@@ -1,0 +1,151 @@
+"""The versions of rows that a source history has, in Parquet chunks that never change."""
+
+from collections.abc import Iterator, Sequence
+from io import BytesIO
+from typing import NamedTuple, cast
+
+import polars as pl
+
+from linewright.data.dataset.blobs import instead_of
+from linewright.data.facts import HistoryChunk, HistoryColumn, SourceHistory
+from linewright.data.read.sql.column_types import ColumnType, Kind
+from linewright.errors import NotFound
+from linewright.store.protocols import Artifacts, Metadata, MetadataReader
+
+DIGEST, KNOWN, DELETED = "linewright_digest", "linewright_known", "linewright_deleted"
+"""Columns that a version has besides: a digest of its values that the source computed, when it came to be known, and
+whether it says that the row is gone."""
+CHUNK_ROWS = 1 << 17
+"""Versions of a chunk, at most."""
+_FEWER = 2
+"""Chunks are joined until each has at least so many times the versions of the next one, so that many small reads leave few chunks."""
+
+
+class Kept(NamedTuple):
+    """Where histories are kept."""
+
+    artifacts: Artifacts
+    metadata: Metadata
+
+
+def key_of(source: str, number: int) -> str:
+    """Return the key under which `Metadata.settled` has the history of that number, by the digest of the source's definition."""
+    return f"history:{source}:{number}"
+
+
+def newest(source: str, metadata: MetadataReader) -> tuple[str, SourceHistory] | None:
+    """Return the history of a source that is in force, with its digest; `None` if nothing was read yet."""
+    low, high = 0, 1
+    while metadata.settled(key_of(source, high)) is not None:
+        low, high = high, 2 * high
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (middle, high) if metadata.settled(key_of(source, middle)) is not None else (low, middle)
+    digest = metadata.settled(key_of(source, low)) if low else None
+    return None if digest is None else (digest, metadata.get(digest, SourceHistory))
+
+
+def known_at(history: SourceHistory, at: str, metadata: MetadataReader) -> SourceHistory:
+    """Return the history whose columns the source had at an instant.
+
+    Raises
+    ------
+    NotFound
+        If nothing had been read by then.
+    """
+    while history.first > at:
+        if history.before is None:
+            raise NotFound(
+                "nothing of the source had been read by then", found=at, allowed=f"{history.first} and later"
+            )
+        history = metadata.get(history.before, SourceHistory)
+    return history
+
+
+def types_of(history: SourceHistory) -> dict[str, ColumnType]:
+    """Return the types of the source's columns, by name, in order."""
+    return {
+        one.name: ColumnType(kind=cast("Kind", one.kind), precision=one.precision, scale=one.scale)
+        for one in history.columns
+    }
+
+
+def columns_of(types: dict[str, ColumnType]) -> tuple[HistoryColumn, ...]:
+    """Return types as a history has them."""
+    return tuple(
+        HistoryColumn(name=name, kind=of.kind, precision=of.precision, scale=of.scale)
+        for name, of in types.items()
+    )
+
+
+def schema_of(types: dict[str, ColumnType]) -> dict[str, pl.DataType]:
+    """Return the types in memory of a version's columns."""
+    return {
+        **{name: of.dtype for name, of in types.items()},
+        DIGEST: pl.Int64(),
+        KNOWN: pl.Datetime("us", "UTC"),
+        DELETED: pl.Boolean(),
+    }
+
+
+def read_versions(
+    history: SourceHistory, kept: Kept, columns: Sequence[str] | None = None
+) -> Iterator[pl.DataFrame]:
+    """Give the versions, chunk by chunk, in the order in which they came; `columns` are all unless said."""
+    for chunk in history.chunks:
+        yield _read(chunk, kept, columns)
+
+
+def newest_versions(
+    history: SourceHistory,
+    key: str,
+    kept: Kept,
+    *,
+    more: pl.DataFrame | None = None,
+    known_by: str | None = None,
+) -> pl.DataFrame:
+    """Return the newest version of each row, deletions too: the columns `key`, DIGEST, DELETED, and ``place`` among all versions.
+
+    Parameters
+    ----------
+    more
+        Versions after those of the history.
+    known_by
+        Only versions that were known at this instant count (default: all).
+    """
+    parts = [pl.DataFrame(schema=_bare(history, key))]
+    parts += read_versions(history, kept, parts[0].columns)
+    rows = pl.concat(parts if more is None else [*parts, more.select(parts[0].columns)])
+    rows = rows.with_row_index("place")
+    if known_by is not None:
+        rows = rows.filter(pl.col(KNOWN) <= pl.lit(known_by).str.to_datetime(time_unit="us", time_zone="UTC"))
+    return rows.filter(pl.col(key).is_last_distinct()).select(key, DIGEST, DELETED, "place")
+
+
+def _bare(history: SourceHistory, key: str) -> dict[str, pl.DataType]:
+    schema = schema_of(types_of(history))
+    return {name: schema[name] for name in (key, DIGEST, KNOWN, DELETED)}
+
+
+def append(chunks: Sequence[HistoryChunk], versions: pl.DataFrame, kept: Kept) -> tuple[HistoryChunk, ...]:
+    """Keep versions after those of some chunks, and return the chunks of all; the last small ones are joined."""
+    chunks = list(chunks)
+    parts = [versions]
+    rows = versions.height
+    while chunks and chunks[-1].rows < _FEWER * rows and chunks[-1].rows + rows <= CHUNK_ROWS:
+        last = chunks.pop()
+        parts.insert(0, _read(last, kept, None))
+        rows += last.rows
+    joined = pl.concat(parts)
+    return (*chunks, *(_put(part, kept.artifacts) for part in joined.iter_slices(CHUNK_ROWS) if part.height))
+
+
+def _put(versions: pl.DataFrame, artifacts: Artifacts) -> HistoryChunk:
+    sink = BytesIO()
+    versions.write_parquet(sink, compression="zstd")
+    return HistoryChunk(blob=artifacts.put(sink.getvalue()), rows=versions.height)
+
+
+def _read(chunk: HistoryChunk, kept: Kept, columns: Sequence[str] | None) -> pl.DataFrame:
+    blob = instead_of(chunk.blob, kept.metadata) or chunk.blob
+    return pl.read_parquet(BytesIO(kept.artifacts.get(blob)), columns=list(columns) if columns else None)

@@ -1,0 +1,382 @@
+"""Reading the newer rows of a source, asked of real servers that start here."""
+
+import os
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import duckdb
+import polars as pl
+import psycopg
+import pytest
+from databases import Server, allow, at_mariadb, at_postgres
+
+from linewright.data.facts import SourceHistory
+from linewright.data.history import cursor_start
+from linewright.data.history.read import kept_fingerprint, look, read_kept, standing_rows
+from linewright.data.history.versions import Kept, known_at, newest
+from linewright.data.read.reader import fingerprint
+from linewright.data.spec import SqlSource
+from linewright.errors import NotFound, RequestError, SpecError
+from linewright.line.factory import Factory
+
+START = datetime(2024, 5, 1, 12)
+QUERY = "select * from t order by id"
+
+
+class Silo(NamedTuple):
+    """A database with a table of 300 rows."""
+
+    execute: Callable[[str], Any]
+    spec: SqlSource
+
+    def add(self, *keys: int, at: datetime = START + timedelta(days=1)) -> None:
+        """Add rows."""
+        rows = ", ".join(f"({key}, 1, 'new', '{at}')" for key in keys)
+        self.execute(f"insert into t values {rows}")  # noqa: S608 -- of this test
+
+    def change(self, key: int, at: datetime = START + timedelta(days=1)) -> None:
+        """Change a row."""
+        self.execute(f"update t set said = 'other', updated_at = '{at}' where id = {key}")  # noqa: S608 -- of this test
+
+    @property
+    def kind(self) -> str:
+        """The scheme of the database's URL."""
+        return os.environ["TEST_DB"].partition(":")[0]
+
+
+@pytest.fixture
+def factory(tmp_path: Path) -> Iterator[Factory]:
+    with Factory.create(tmp_path) as factory:
+        allow(tmp_path)
+        yield factory
+
+
+@pytest.fixture(params=["postgresql", "mysql", "duckdb"])
+def silo(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Silo]:
+    kind = request.param
+    spec = SqlSource(sql=QUERY, at="env:TEST_DB", key="id", cursor="updated_at", lag="0s")
+    rows = ", ".join(f"({n}, {n}.5, 'it''s {n}', '{START + timedelta(minutes=n)}')" for n in range(300))
+    make = (
+        "create table t (id int primary key, amount decimal(10, 2), said varchar(80), updated_at timestamp)",
+        f"insert into t values {rows}",  # noqa: S608 -- of this test
+    )
+    if kind == "duckdb":
+        monkeypatch.setenv("TEST_DB", "duckdb:///a.duckdb")
+
+        def execute(statement: str) -> None:
+            with duckdb.connect(tmp_path / "a.duckdb") as database:
+                database.execute(statement)
+
+        for one in make:
+            execute(one)
+        yield Silo(execute, spec)
+        return
+    server = request.getfixturevalue("postgres" if kind == "postgresql" else "mariadb")
+    with (at_postgres if kind == "postgresql" else at_mariadb)(server, monkeypatch) as connection:
+        for one in make:
+            connection.execute(one)
+        yield Silo(connection.execute, spec)
+
+
+class History:
+    """Reads a source of a factory."""
+
+    def __init__(self, factory: Factory, spec: SqlSource) -> None:
+        self.factory, self.spec = factory, spec
+        self.kept = Kept(factory.artifacts, factory.metadata)
+
+    def read(self) -> pl.DataFrame:
+        source, said = read_kept("t", self.spec, self.factory.root, self.kept, self.factory.now())
+        rows = pl.concat(batch.frame for batch in source.batches())
+        assert said == self.fingerprint()
+        return rows
+
+    def fingerprint(self) -> str:
+        return kept_fingerprint("t", self.spec, self.factory.root, self.kept, self.factory.now())
+
+    def asked(self) -> int:
+        return look("t", self.spec, self.factory.root, self.kept, self.factory.now()).asked
+
+    def of_all_rows(self) -> str:
+        plain = self.spec.model_copy(update={"key": None, "cursor": None, "lag": None, "known": None})
+        return fingerprint(plain, self.factory.root, "sources.t")
+
+
+def test_the_newer_rows_are_asked_for_and_the_table_is_that_of_a_whole_read(silo, factory):
+    """New rows, changed ones, and one that is given twice; an unchanged source costs a row."""
+    history = History(factory, silo.spec)
+
+    assert 300 == history.asked() == history.read().height
+    assert 1 == history.asked()
+    assert history.of_all_rows() == history.fingerprint()
+
+    silo.add(1000, -5)
+    silo.change(7)
+
+    assert 4 == history.asked()
+    rows = history.read()
+
+    assert [-5, *range(300), 1000] == rows["id"].to_list()
+    assert ["other"] == rows.filter(pl.col("id") == 7)["said"].to_list()
+    assert history.of_all_rows() == history.fingerprint()
+    assert 3 == history.asked()
+
+
+def test_a_row_that_comes_at_the_cursors_edge_is_read(silo, factory):
+    """Another writer may have the same time."""
+    history = History(factory, silo.spec)
+    history.read()
+    silo.add(301, at=START + timedelta(minutes=299))
+
+    assert 301 == history.read().height
+
+
+def test_versions_are_kept_and_the_table_of_a_moment_can_be_made_again(silo, factory):
+    history = History(factory, silo.spec)
+    first = history.read()
+    then = factory.now()
+    silo.change(7)
+    silo.add(301)
+    after = history.read()
+    found = newest_of(factory)
+
+    def as_of(at: str) -> pl.DataFrame:
+        return standing_rows(
+            known_at(found, at, factory.metadata), "id", history.kept, factory.root, known_by=at
+        )
+
+    assert as_of(then).equals(first)
+    assert as_of(factory.now()).equals(after)
+    assert not first.equals(after)
+    with pytest.raises(NotFound, match="nothing of the source had been read by then"):
+        as_of("2024-01-01T00:00:00.000000Z")
+
+
+def newest_of(factory: Factory) -> SourceHistory:
+    """Return the history of a factory's only source."""
+    digest = next(digest for digest, kind, _ in factory.metadata.results() if kind == "source_history")
+    found = newest(factory.metadata.get(digest, SourceHistory).source, factory.metadata)
+    assert found is not None
+    return found[1]
+
+
+def test_other_columns_begin_a_history_and_the_old_one_stays(silo, factory):
+    history = History(factory, silo.spec)
+    first = history.read()
+    then = factory.now()
+    silo.execute("alter table t add column colour varchar(10)")
+
+    assert "colour" in history.read().columns
+    assert history.of_all_rows() == history.fingerprint()
+    old = known_at(newest_of(factory), then, factory.metadata)
+    assert standing_rows(old, "id", history.kept, factory.root, known_by=then).equals(first)
+
+
+@pytest.mark.parametrize("silo", ["postgresql"], indirect=True)
+def test_many_small_reads_leave_few_chunks(silo, factory):
+    history = History(factory, silo.spec)
+    history.read()
+    for n in range(9):
+        silo.add(400 + n, at=START + timedelta(days=1, minutes=n))
+        history.read()
+    found = newest_of(factory)
+
+    assert 10 == found.number
+    assert 309 == found.rows == sum(chunk.rows for chunk in found.chunks)
+    assert len(found.chunks) <= 4
+
+
+class _Killed(BaseException):
+    """A process that ends at once."""
+
+
+class _Dies:
+    """Lets a number of calls of what it wraps through, and the next one dies before or after its work."""
+
+    def __init__(self, of: Any, calls: list[int], *, is_after: bool) -> None:
+        self._of, self._calls, self._is_after = of, calls, is_after
+
+    def __getattr__(self, name: str) -> Any:
+        found = getattr(self._of, name)
+        if name not in {"put", "keep", "link"}:
+            return found
+
+        def call(*arguments: Any) -> Any:
+            self._calls[0] -= 1
+            if self._calls[0] < 0 and not self._is_after:
+                raise _Killed
+            done = found(*arguments)
+            if self._calls[0] < 0:
+                raise _Killed
+            return done
+
+        return call
+
+
+@pytest.mark.parametrize("silo", ["postgresql"], indirect=True)
+@pytest.mark.parametrize("is_after", [False, True], ids=["before", "after"])
+def test_a_read_that_is_killed_anywhere_is_complete_the_next_time(silo, factory, is_after):
+    """Nothing is lost, and nothing is there twice."""
+    history = History(factory, silo.spec)
+    for part in range(2):
+        for number in range(4):
+            calls = [number]
+            dying = [_Dies(one, calls, is_after=is_after) for one in (factory.artifacts, factory.metadata)]
+            with suppress(_Killed):
+                read_kept("t", silo.spec, factory.root, Kept(*dying), factory.now())
+
+            assert history.of_all_rows() == history.fingerprint()
+        read = history.read()
+
+        assert 300 + part == read.height
+        assert 300 + part == sum(chunk.rows for chunk in newest_of(factory).chunks)
+        silo.add(301 + part)
+
+
+@pytest.mark.parametrize("silo", ["postgresql"], indirect=True)
+def test_of_two_that_read_at_once_none_takes_the_others_rows_away(silo, factory):
+    """The one that comes second reads once more."""
+    history = History(factory, silo.spec)
+    history.read()
+    silo.add(301)
+    threads = [threading.Thread(target=history.read) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+    assert 301 == history.read().height == sum(chunk.rows for chunk in newest_of(factory).chunks)
+
+
+@pytest.mark.parametrize("silo", ["postgresql"], indirect=True)
+@pytest.mark.parametrize(
+    ("options", "kind", "says"),
+    [
+        ({"key": "ID"}, SpecError, r"the query has no such column.*did you mean 'id'"),
+        ({"cursor": "updated"}, SpecError, r"no such column.*did you mean 'updated_at'"),
+        ({"cursor": "said"}, SpecError, "this column cannot be a cursor"),
+        ({"cursor": "id"}, SpecError, "the lag is of another kind than the cursor"),
+        ({"lag": 5}, SpecError, "the lag is of another kind than the cursor"),
+        ({"known": "said"}, SpecError, "this column has no times"),
+        (
+            {"sql": "select 1 as id, updated_at from t"},
+            RequestError,
+            "two rows of the query have the same key",
+        ),
+        ({"sql": "select nullif(id, 5) as id, updated_at from t"}, RequestError, "1 rows have no key"),
+        (
+            {"sql": "select id, nullif(updated_at, '2024-05-01 12:05') as updated_at from t"},
+            RequestError,
+            "1 rows have no cursor",
+        ),
+    ],
+)
+def test_what_could_lose_rows_is_refused(silo, factory, options, kind, says):
+    with pytest.raises(kind, match=says):
+        History(factory, silo.spec.model_copy(update=options)).read()
+
+
+def test_a_lag_must_be_said_where_the_database_does_not_say_who_writes(silo, factory):
+    """MariaDB tells only those with the right PROCESS; numbers tell nobody."""
+    of_times = History(factory, silo.spec.model_copy(update={"lag": None}))
+    of_numbers = History(factory, silo.spec.model_copy(update={"lag": None, "cursor": "id"}))
+    if silo.kind == "mysql":
+        with pytest.raises(SpecError, match="a cursor of times of this server needs a lag"):
+            of_times.read()
+    else:
+        assert 300 == of_times.read().height
+    if silo.kind != "duckdb":
+        with pytest.raises(SpecError, match="a cursor of numbers needs a lag"):
+            of_numbers.read()
+    else:
+        assert 300 == of_numbers.read().height
+    with_lag = History(factory, silo.spec.model_copy(update={"lag": 10, "cursor": "id"}))
+
+    assert 300 == with_lag.read().height
+    assert 11 == with_lag.asked()
+
+
+def test_a_column_of_the_source_may_say_when_a_row_came_to_be_known(silo, factory):
+    history = History(factory, silo.spec.model_copy(update={"known": "updated_at"}))
+    history.read()
+    found = newest_of(factory)
+    rows = standing_rows(found, "id", history.kept, factory.root, known_by="2024-05-01T12:09:00.000000Z")
+
+    assert list(range(10)) == rows["id"].to_list()
+
+
+PLAIN = "plain"
+
+
+class TestPostgresWithoutLag:
+    """The database says how old the oldest open transaction is."""
+
+    @pytest.fixture
+    def history(
+        self, postgres: Server, monkeypatch: pytest.MonkeyPatch, factory: Factory
+    ) -> Iterator[History]:
+        monkeypatch.setattr(cursor_start, "_BEFORE_LISTED", 0)
+        with at_postgres(postgres, monkeypatch) as database:
+            database.execute(
+                "create table t (id int primary key, updated_at timestamptz not null default now())"
+            )
+            database.execute("insert into t values (1, now() - interval '1 day')")
+            yield History(factory, SqlSource(sql=QUERY, at="env:TEST_DB", key="id", cursor="updated_at"))
+
+    def check_late_row(self, postgres: Server, history: History, *others: int) -> None:
+        """Have a transaction write below the highest time, after that was read."""
+        with psycopg.connect(postgres.url("shop")) as late, psycopg.connect(postgres.url("shop")) as other:
+            late.execute("select now()")  # its number of a writer comes later
+            other.execute("insert into t values (2)")
+            other.commit()
+
+            assert [1, 2, *others] == history.read()["id"].to_list()
+            late.execute("insert into t values (3)")
+            late.commit()
+            other.execute("insert into t values (4)")
+            other.commit()
+
+        assert [1, 2, 3, 4, *others] == history.read()["id"].to_list()
+
+    def test_a_row_of_a_transaction_that_ends_late_is_read(self, postgres: Server, history: History) -> None:
+        """Its time is that of its beginning."""
+        history.read()
+        self.check_late_row(postgres, history)
+
+        assert history.asked() == 1
+
+    def test_so_it_is_by_a_user_who_sees_only_that_others_write(
+        self, postgres: Server, history: History, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Since when, follows from what was seen before: a transaction of before the first look may be of any age."""
+        with psycopg.connect(postgres.url("shop"), autocommit=True) as database:
+            database.execute("drop role if exists plain")
+            database.execute("create role plain login password 'plain'")
+            database.execute("grant select on t to plain")
+            monkeypatch.setenv("TEST_DB", postgres.url("shop", password=PLAIN).replace("reader:", "plain:"))
+            with psycopg.connect(postgres.url("shop")) as oldest:
+                oldest.execute("select now()")
+                database.execute("insert into t values (10)")
+                history.read()
+
+                assert 2 == history.asked()
+                oldest.rollback()
+            history.read()
+            self.check_late_row(postgres, history, 10)
+            database.execute("insert into t values (5)")
+            history.read()
+
+            assert 1 == history.asked()
+            database.execute("drop owned by plain")
+
+    def test_a_time_in_the_future_hides_no_row(self, postgres: Server, history: History) -> None:
+        with psycopg.connect(postgres.url("shop"), autocommit=True) as database:
+            database.execute("insert into t values (2, now() + interval '1 year')")
+            history.read()
+            database.execute("insert into t values (3)")
+
+        assert [1, 2, 3] == history.read()["id"].to_list()
