@@ -6,8 +6,8 @@ import os
 import shutil
 import tempfile
 import weakref
-from collections.abc import Iterator, Sequence
-from contextlib import closing, suppress
+from collections.abc import Generator, Iterator, Sequence
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -43,12 +43,24 @@ class Scratch:
         self.path = Path(tempfile.mkdtemp(dir=home, prefix=_PREFIX))
         lock = os.open(self.path / _LOCK, os.O_WRONLY | os.O_CREAT, 0o600)
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        weakref.finalize(self, _remove, self.path, lock)
+        self.remove = weakref.finalize(self, _remove, self.path, lock)
+        """Removes the folder now."""
 
     @property
     def free(self) -> int:
         """Bytes that files here may take."""
         return shutil.disk_usage(self.path).free - _KEPT_FREE
+
+
+@contextmanager
+def new_scratch(root: Path) -> Generator[Scratch]:
+    """Give a folder that stays after this if all went well."""
+    scratch = Scratch(root)
+    try:
+        yield scratch
+    except BaseException:
+        scratch.remove()
+        raise
 
 
 def _remove(folder: Path, lock: int) -> None:

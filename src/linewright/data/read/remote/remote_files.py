@@ -8,7 +8,13 @@ from typing import NamedTuple
 
 from linewright.data.read.file.file_reader import digest_of_files
 from linewright.data.read.file.files import open_files
-from linewright.data.read.remote.fetched import FetchedPart, KnownDigests, Scratch, digest_of_remote, fetch
+from linewright.data.read.remote.fetched import (
+    FetchedPart,
+    KnownDigests,
+    digest_of_remote,
+    fetch,
+    new_scratch,
+)
 from linewright.data.read.remote.login import read_login
 from linewright.data.read.remote.reach import plugged, through_gate
 from linewright.data.read.remote.store import RemoteFile, RemoteQuestion, RemoteStore
@@ -34,16 +40,34 @@ def open_remote(name: str, spec: FileSource, root: Path, *, size: int) -> tuple[
     Transient
         If the server is not there, is slow or breaks off, or a file changes while it is read.
     """
-    with _opened(spec, root, f"sources.{name}") as (asked, store, files, known):
-        scratch = Scratch(root)
-        fetched = fetch(store, files, scratch, asked)
-        known.keep(files, [one.digest for one in fetched])
-    source = open_files(name, [one.path for one in fetched], spec, asked.where, size)
+    where = f"sources.{name}"
+    with new_scratch(root) as scratch:
+        with _opened(spec, root, where) as (asked, store, files, known):
+            fetched = fetch(store, files, scratch, asked)
+            known.keep(files, [one.digest for one in fetched])
+        source = open_files(name, [one.path for one in fetched], spec, where, size)
     parts = tuple(FetchedPart(part=part, scratch=scratch) for part in source.parts)
     names = tuple(file.name for file in files) if len(files) > 1 else ()
     return replace(source, parts=parts, file_names=names), digest_of_files(
         [one.digest for one in fetched], spec
     )
+
+
+@contextmanager
+def fetched_files(spec: FileSource, root: Path, where: str) -> Generator[list[Path]]:
+    """Give the files that a source names, on this machine for as long as this lasts.
+
+    Raises
+    ------
+    SpecError, RequestError, Transient
+        As `open_remote`.
+    """
+    with new_scratch(root) as scratch:
+        with _opened(spec, root, where) as (asked, store, files, known):
+            fetched = fetch(store, files, scratch, asked)
+            known.keep(files, [one.digest for one in fetched])
+        yield [one.path for one in fetched]
+    scratch.remove()
 
 
 def fingerprint_of_remote(spec: FileSource, root: Path, where: str) -> str:

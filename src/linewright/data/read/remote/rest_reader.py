@@ -9,10 +9,10 @@ from time import monotonic
 from typing import Any, BinaryIO
 
 from linewright.data.read.batches import BATCH, refuse_patterns
-from linewright.data.read.file.json_lines import open_json_lines
+from linewright.data.read.file.json_lines import JsonLines, open_json_lines
 from linewright.data.read.limits import too_many_rows
 from linewright.data.read.reader import Cursor
-from linewright.data.read.remote.fetched import FetchedPart, Scratch, no_room
+from linewright.data.read.remote.fetched import FetchedPart, Scratch, new_scratch, no_room
 from linewright.data.read.remote.login import read_login
 from linewright.data.read.remote.pages import Answer, Pages, Row
 from linewright.data.read.remote.reach import plugged, through_gate
@@ -45,7 +45,10 @@ class RestReader:
 
     def fingerprint(self, spec: RestSource, root: Path, where: str) -> str:
         """Return a digest of the rows; it costs as many questions as reading does."""
-        return _fetched(spec, root, where)[2]
+        with new_scratch(root) as scratch:
+            found = _fetched(spec, root, where, scratch)[1]
+        scratch.remove()
+        return found
 
     def columns(self, name: str, spec: RestSource, root: Path) -> tuple[str, ...]:
         """Return nothing: only the rows have names."""
@@ -54,10 +57,9 @@ class RestReader:
 
     def _opened(self, name: str, spec: RestSource, root: Path, size: int) -> tuple[Source, str]:
         where = f"sources.{name}"
-        scratch, path, fingerprint = _fetched(spec, root, where)
-        as_file = FileSource(file=path.name, missing=spec.missing, limits=FileLimits(rows=spec.limits.rows))
-        part = open_json_lines(path, as_file, where, size=size)
-        refuse_patterns(part.columns, where)
+        with new_scratch(root) as scratch:
+            path, fingerprint = _fetched(spec, root, where, scratch)
+            part = _part(path, spec, where, size)
         kept = FetchedPart(part=part, scratch=scratch)
         source = Source(
             name=name, columns=part.columns, is_text=True, parts=(kept,), missing=spec.missing_texts
@@ -65,12 +67,18 @@ class RestReader:
         return source, fingerprint
 
 
-def _fetched(spec: RestSource, root: Path, where: str) -> tuple[Scratch, Path, str]:
-    """Return a file with a row a line, what keeps it, and the digest of the rows."""
+def _part(path: Path, spec: RestSource, where: str, size: int) -> JsonLines:
+    as_file = FileSource(file=path.name, missing=spec.missing, limits=FileLimits(rows=spec.limits.rows))
+    part = open_json_lines(path, as_file, where, size=size)
+    refuse_patterns(part.columns, where)
+    return part
+
+
+def _fetched(spec: RestSource, root: Path, where: str, scratch: Scratch) -> tuple[Path, str]:
+    """Return a file with a row a line, and the digest of the rows."""
     url = read_remote_url(spec.rest)
     login = read_login(url, spec.at, root, where)
     asked = RemoteQuestion(url=url, where=where, word="rest", secrets=login.secrets)
-    scratch = Scratch(root)
     path = scratch.path / "rows.jsonl"
     kind = plugged("linewright.plugins.web", "Web", "web", asked)
     with through_gate(login, root, asked) as gate, closing(kind(login, gate.url, asked)) as web:
@@ -83,7 +91,7 @@ def _fetched(spec: RestSource, root: Path, where: str) -> tuple[Scratch, Path, s
             digest = _without(path, kept.replaced)
         except OSError as error:
             raise no_room(asked, error.strerror) from error
-    return scratch, path, digest_of({"rows": digest, "missing": list(spec.missing)})
+    return path, digest_of({"rows": digest, "missing": list(spec.missing)})
 
 
 def _asker(web: Any, spec: RestSource, asked: RemoteQuestion) -> Callable[[str], Answer]:
