@@ -1,9 +1,10 @@
 """A context whose store is in memory."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
 from hypothesis import settings
+from web_server import Asked, Serve, WebServer
 
 from linewright.engine.context import Context, Progress
 from linewright.store.clock import now_utc, seed_of, uuid7
@@ -13,6 +14,22 @@ from linewright.store.sql import SqlMetadata
 # The same examples in every run, however busy the machine is.
 settings.register_profile("steady", deadline=None, derandomize=True)
 settings.load_profile("steady")
+
+
+@pytest.fixture
+def serve(processes: None) -> Iterator[Serve]:
+    """Give a function that starts a server of the test's own."""
+    del processes
+    pytest.importorskip("httpx")
+    started: list[WebServer] = []
+
+    def serve(answer: Callable[[Asked], None]) -> WebServer:
+        started.append(WebServer(answer).__enter__())
+        return started[-1]
+
+    yield serve
+    for server in started:
+        server.__exit__()
 
 
 @pytest.fixture

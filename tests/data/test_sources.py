@@ -17,6 +17,7 @@ from linewright.data.spec import (
     FileSource,
     FilesSource,
     PushSource,
+    RestSource,
     SourceSpec,
     SqliteSource,
     SqlSource,
@@ -174,7 +175,8 @@ def test_the_schema_and_mistakes_name_the_kinds_of_packages_too():
     with pytest.raises(SpecError, match=r"'toyy'.*did you mean 'toy'"):
         parse_line(LINE % "toyy: a.toy", name="lines/a.yaml")
     with pytest.raises(
-        SpecError, match="allowed: one with 'file', 'files', 'sqlite', 'sql', 'push', 'listed' or 'toy'"
+        SpecError,
+        match="allowed: one with 'file', 'files', 'sqlite', 'sql', 'push', 'rest', 'listed' or 'toy'",
     ):
         parse_line(LINE % "x: 1", name="lines/a.yaml")
 
@@ -183,7 +185,9 @@ def test_the_schema_and_mistakes_name_the_kinds_of_packages_too():
 
 def test_a_kind_of_no_package_is_refused_with_those_that_there_are():
     """A factory that was copied to another machine lacks the package there."""
-    with pytest.raises(SpecError, match="allowed: one with 'file', 'files', 'sqlite', 'sql' or 'push'"):
+    with pytest.raises(
+        SpecError, match="allowed: one with 'file', 'files', 'sqlite', 'sql', 'push' or 'rest'"
+    ):
         parse_line(LINE % "toy: a.toy", name="lines/a.yaml")
     with pytest.raises(SpecError, match="install the package that brings it"):
         DataSpec.model_validate({"sources": {"s": {"toy": "a.toy"}}, "label": {"column": "y"}})
@@ -209,5 +213,7 @@ def test_a_package_that_cannot_be_loaded_is_named(tmp_path, monkeypatch):
         with pytest.raises(SpecError, match=why):
             parse_line(LINE % "toy: a.toy", name="lines/a.yaml")
 
-        assert (FileSource, FilesSource, SqliteSource, SqlSource, PushSource) == source_specs(("file",))
+        assert (FileSource, FilesSource, SqliteSource, SqlSource, PushSource, RestSource) == source_specs(
+            ("file",)
+        )
         assert FileSource(file="a.csv") == parse_line(LINE % "file: a.csv", name="lines/a.yaml").sources["s"]

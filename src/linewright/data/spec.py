@@ -14,6 +14,8 @@ from linewright.spec import OneOf, OrNames, Secret, Spec
 from linewright.store.pushed_rows import ENDING, FOLDER, SOURCE
 from linewright.store.secret import shown_place
 from linewright.text.lists import read_list, spelled, to_list_text
+from linewright.text.remote_url import FORMS as URL_FORMS
+from linewright.text.remote_url import is_remote, read_remote_url, shown_url
 from linewright.text.suggest import nearest
 
 _ENCODINGS = ("utf-8", "utf-16", "latin-1", "cp1252", "ascii")
@@ -59,8 +61,11 @@ class SourceSpec(Spec):
     """``module:class`` of its `data.read.reader.SourceReader`; imported when a source of this kind is read."""
     places: ClassVar[tuple[str, ...]] = ()
     """Words that name files of this machine. They do not matter for what the source holds."""
-    is_live: ClassVar[bool] = False
-    """Whether others may write to it at any time: a run then reads it once, and what it read counts. Its reader is a `LiveReader`."""
+
+    @property
+    def is_live(self) -> bool:
+        """Whether others may write to it at any time: a run then reads it once, and what it read counts. Its reader is a `LiveReader`."""
+        return False
 
     @property
     def local_files(self) -> tuple[str, ...]:
@@ -105,8 +110,27 @@ class SourceSpec(Spec):
         return None
 
 
+def mistakes_of_url(written: str, word: str, at: str | None) -> Iterator[SpecError]:
+    """Give what is wrong with a URL of a source, and with `at` of a source without one."""
+    if not is_remote(written):
+        if at is not None:
+            yield SpecError(
+                "only a URL is read with keys", where="at", found=at, allowed=URL_FORMS, hint="leave `at` out"
+            )
+        return
+    try:
+        read_remote_url(written)
+    except ValueError as error:
+        yield SpecError(
+            str(error),
+            where=word,
+            allowed=URL_FORMS,
+            hint="keys and passwords belong into what `at` names, spaces in https:// are %20",
+        )
+
+
 class FileSource(SourceSpec):
-    """A table in a file, or in several of the same columns: CSV, JSON lines or Parquet, by what it holds.
+    """A table in a file, or in several of the same columns: CSV, JSON lines, Parquet or Excel, by what it holds.
 
     CSV and JSON lines may be packed: gzip, bzip2, xz, Zstandard, or a ZIP of one file.
     """
@@ -116,7 +140,13 @@ class FileSource(SourceSpec):
 
     file: str
     """Path, relative to the factory folder or absolute: of a file, of a folder, or a pattern such as
-    ``data/part-*.csv``, whose files are one table in the order of their names."""
+    ``data/part-*.csv``, whose files are one table in the order of their names. Or a URL: ``s3://BUCKET/PATH``, ``gs://``, ``az://``, each also
+    of a folder or a pattern, or ``https://HOST/PATH``; `hosts` in `factory.yaml` names the hosts that may be read from."""
+    at: Secret | None = None
+    """Of a URL: `env:NAME` or `file:PATH` of what it is read with. Of a bucket this is a JSON object, such as
+    ``{"region": "…", "key": "…", "secret": "…"}``; of ``https://`` a token, or a header."""
+    sheet: str | None = None
+    """Name of the sheet of an Excel file; `null` is its first."""
     separator: Annotated[str, Field(min_length=1, max_length=1)] = ","
     """One character between the fields of a CSV file."""
     encoding: str = "utf-8"
@@ -133,16 +163,31 @@ class FileSource(SourceSpec):
     """How large the file may turn out to be."""
 
     @property
+    def is_live(self) -> bool:
+        """Whether others may write to it at any time: of what other machines keep."""
+        return is_remote(self.file)
+
+    @property
+    def local_files(self) -> tuple[str, ...]:
+        """Files of this machine that are read; none of a URL."""
+        return () if is_remote(self.file) else (self.file,)
+
+    @property
     def missing_texts(self) -> tuple[str, ...]:
         """Texts that mean "no value"."""
         return self.missing
+
+    def describe(self) -> str:
+        """Name the files; of a URL, without what may be a secret in it."""
+        return shown_url(self.file) if is_remote(self.file) else self.file
 
     def with_missing(self, texts: tuple[str, ...]) -> "FileSource":
         """Return the same files with other texts that mean "no value"."""
         return self.model_copy(update={"missing": texts})
 
     def mistakes(self) -> Iterator[SpecError]:
-        """Refuse an encoding that there is not."""
+        """Refuse an encoding that there is not, and a URL that cannot be read."""
+        yield from mistakes_of_url(self.file, "file", self.at)
         try:
             codecs.lookup(self.encoding)
         except LookupError:
@@ -178,7 +223,6 @@ class SqlSource(SourceSpec):
     """The result of a query on a database: PostgreSQL, MariaDB or MySQL on a server, or a file of DuckDB."""
 
     reader: ClassVar[str] = "linewright.data.read.sql.sql_reader:SqlReader"
-    is_live: ClassVar[bool] = True
 
     sql: str
     """One SELECT statement; it is read in one read-only transaction, and nothing is written."""
@@ -219,9 +263,72 @@ class SqlSource(SourceSpec):
                         hint="say cursor: COLUMN, or leave it out",
                     )
 
+    @property
+    def is_live(self) -> bool:
+        """Whether others may write to it at any time: of a database always."""
+        return True
+
     def describe(self) -> str:
         """Name host and database if the URL can be found from here, else the reference."""
         return f"a query on {shown_place(self.at)}"
+
+
+class RestLimits(Spec):
+    """How much a REST service may give, and how long that may take."""
+
+    rows: Annotated[int, Field(ge=1)] = MOST_ROWS
+    """Most rows."""
+    seconds: Annotated[float, Field(gt=0, le=86_400)] = 600
+    """How long all pages together may take, in seconds, with the pauses that the server asks for."""
+
+
+class RestSource(SourceSpec):
+    """Rows that a REST service gives as JSON, some a page. Lists and objects in a row become text: their JSON."""
+
+    reader: ClassVar[str] = "linewright.data.read.remote.rest_reader:RestReader"
+
+    rest: str
+    """URL of the first page, with its parameters; `hosts` in `factory.yaml` names the hosts that may be read from."""
+    at: Secret | None = None
+    """`env:NAME` or `file:PATH` of a token, which is sent as ``Authorization: Bearer TOKEN``, or of another header, such as ``X-Api-Key: TOKEN``."""
+    items: str = ""
+    """Path in a page of its rows, a list of objects: names with dots between them, such as ``data.orders``. By default the page is the list."""
+    next: str = ""
+    """Path in a page of what names the next one, such as ``links.next``: by its URL, or by what `parameter` is then. By default the header ``Link`` does."""
+    parameter: str = ""
+    """Parameter of the URL that says which page is meant: by what `next` names; without `next` by its number, from 1 to the first page without
+    rows. Then each page is requested again after the one behind it, so that rows that move from page to page are seen."""
+    key: str | None = None
+    """Column that names a row. Of rows with the same value there, which come where pages shift while they are read, the last one counts."""
+    missing: tuple[str, ...] = ("",)
+    """Spellings that mean "no value", after blanks around a value are removed."""
+    limits: RestLimits = RestLimits()
+    """How much the service may give, and how long that may take."""
+
+    @property
+    def is_live(self) -> bool:
+        """Whether others may write to it at any time: to a service always."""
+        return True
+
+    @property
+    def missing_texts(self) -> tuple[str, ...]:
+        """Texts that mean "no value"."""
+        return self.missing
+
+    def with_missing(self, texts: tuple[str, ...]) -> "RestSource":
+        """Return the same rows with other texts that mean "no value"."""
+        return self.model_copy(update={"missing": texts})
+
+    def describe(self) -> str:
+        """Name the service, without parameters, which may be secrets."""
+        return f"pages of {shown_url(self.rest)}"
+
+    def mistakes(self) -> Iterator[SpecError]:
+        """Refuse a URL that cannot be read of a server."""
+        if not self.rest.startswith(("https://", "http://")):
+            yield SpecError("this cannot be the URL of a service", where="rest", allowed="https://HOST/PATH")
+        else:
+            yield from mistakes_of_url(self.rest, "rest", self.at)
 
 
 class FilesSource(SourceSpec):
@@ -250,8 +357,6 @@ class PushSource(SourceSpec):
     """
 
     reader: ClassVar[str] = "linewright.data.read.pushed:PushedReader"
-    is_live: ClassVar[bool] = True
-
     push: Annotated[str, Field(pattern=f"^{SOURCE}$")]
     """Name that rows are sent to; lines with the same name read the same rows."""
     key: str
@@ -265,6 +370,11 @@ class PushSource(SourceSpec):
     """Which rows of a key are read: the newest, or corrected ones too."""
     limits: QueryLimits = QueryLimits()
     """How many rows may be read; the time does not matter."""
+
+    @property
+    def is_live(self) -> bool:
+        """Whether others may write to it at any time: they send rows."""
+        return True
 
     @property
     def local_files(self) -> tuple[str, ...]:
@@ -282,6 +392,7 @@ SOURCES: dict[str, type[SourceSpec]] = {
     "sqlite": SqliteSource,
     "sql": SqlSource,
     "push": PushSource,
+    "rest": RestSource,
 }
 """The kinds of sources, by the word that names them. An installed package adds a kind by an entry point of the group `PLUGINS`."""
 PLUGINS = "linewright.sources"

@@ -5,10 +5,12 @@ from typing import Literal
 
 from linewright.data.profile.roles import GivenRoles
 from linewright.line.factory import Factory
+from linewright.line.new.remote_data import Access, url_of
 from linewright.line.new.write import NewLine, NewTask, new_line
 from linewright.operations.declaration.declare import operation
 from linewright.people.facts import LineMade
 from linewright.store.values import digest_of_bytes
+from linewright.text.remote_url import shown_url
 
 
 @operation(
@@ -38,6 +40,7 @@ def new(
     engine: Literal["built-in", "flaml", "autogluon"] = "built-in",
     task: NewTask = "auto",
     table: str | None = None,
+    at: str | None = None,
 ) -> NewLine:
     """Look at a table and write a line file for it, each choice with its reason.
 
@@ -46,8 +49,9 @@ def new(
     name
         Name of the line: small letters, digits and hyphens.
     data
-        File of CSV, JSON lines (each packed or not) or Parquet; a folder of such files, or a pattern in quotes; or a folder with a folder
-        of pictures for each class. Or `env:NAME` or `file:PATH` of the URL of a database, with --table.
+        File of CSV, JSON lines (each packed or not), Parquet or Excel; a folder of such files, or a pattern in quotes; or a folder with a folder
+        of pictures for each class. Or a URL of such files: `s3://`, `gs://`, `az://` or `https://`. Or `env:NAME` or `file:PATH` of the URL of a
+        database, with --table.
     label
         Column to predict; of pictures, by default the names of their folders.
     event
@@ -76,6 +80,8 @@ def new(
         `recommend` for a table of events: the label is the item that was taken, the group the user; `forecast` for values of series: the group is the series; `anomaly` to learn from good rows or pictures alone: no label is needed. By default the label decides.
     table
         Table of the database that --data names, such as customers or sales.customers.
+    at
+        Of a URL: `env:NAME` or `file:PATH` of what it is read with, as in the line file.
     """
     made = new_line(
         factory.root,
@@ -96,12 +102,13 @@ def new(
         python=python,
         engine=engine,
         task=task,
-        table=table,
+        access=Access(table=table, at=at),
     )
     with Factory.create(factory.root, identity=factory.identity) as opened:
         if member := opened.identity.member:
             file = digest_of_bytes(Path(made.path).read_bytes())
-            because = f"from {data.name}"
+            url = url_of(data, at)
+            because = f"from {shown_url(url) if url else data.name}"
             opened.metadata.record(
                 LineMade(
                     at=opened.now(), by=opened.actor, because=because, line=name, member=member, file=file

@@ -8,8 +8,9 @@ import polars as pl
 from linewright.data.facts import SourceHistory
 from linewright.data.read.sql.column_types import ColumnType
 from linewright.data.read.sql.database import PREPARED, OpenTransactions
-from linewright.data.spec import SqlSource, duration_micros
+from linewright.data.spec import SqlSource
 from linewright.errors import SpecError
+from linewright.text.durations import duration_micros
 
 _SECOND = 10**6
 _HOUR = 3600 * _SECOND

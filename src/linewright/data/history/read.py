@@ -25,10 +25,10 @@ from linewright.data.history.versions import (
 )
 from linewright.data.read.batches import BATCH, refuse_patterns
 from linewright.data.read.source import Source
-from linewright.data.read.spill import Spool
+from linewright.data.read.spill import Spool, scratch_of
 from linewright.data.read.sql.column_types import ColumnType
 from linewright.data.read.sql.database import Database, DatabaseQuery, OpenTransactions, wrapped
-from linewright.data.read.sql.sql_reader import HELD, Rows, asked_of, frame_digest, result_of, scratch_of
+from linewright.data.read.sql.sql_reader import HELD, Rows, asked_of, frame_digest, result_of
 from linewright.data.spec import SqlSource
 from linewright.errors import Conflict, RequestError, SpecError, Transient
 from linewright.store.values import digest_of

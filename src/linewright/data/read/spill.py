@@ -14,6 +14,12 @@ _HELD = 1 << 28
 """Bytes that are held in memory before they go to a file."""
 
 
+def scratch_of(root: Path) -> Path:
+    """Return the folder for what is larger than memory, and is gone after use: in the factory's state if it has one."""
+    state = root / ".linewright"
+    return state / "scratch" if state.is_dir() else Path(tempfile.gettempdir())
+
+
 class Spool:
     """Rows of one schema, in the order in which they were added.
 

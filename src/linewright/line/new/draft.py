@@ -199,6 +199,8 @@ def _of_any(source: SourceSpec) -> list[str]:
 def _of_files(source: FileSource, draft: Draft) -> tuple[list[str], list[str]]:
     """Return the words of a source of files, and the reasons for them."""
     words, reasons = [f"file: {quoted_sentence(source.file)}"], list[str]()
+    if source.at is not None:
+        words.append(f"at: {source.at}")
     if source.separator != ",":
         words.append(f"separator: {json.dumps(source.separator)}")
     if source.encoding != "utf-8":

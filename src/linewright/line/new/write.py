@@ -46,6 +46,7 @@ from linewright.line.new.draft import Draft, source_name, write_draft
 from linewright.line.new.event_draft import draft_events, find_events
 from linewright.line.new.imported_model import COLUMNS, bring
 from linewright.line.new.picture_folder import draft_pictures, pictures_in
+from linewright.line.new.remote_data import OF_THIS_MACHINE, Access, fetched, url_of
 from linewright.line.new.series_draft import draft_series
 from linewright.model.spec import FUNCTION, TrainSpec
 from linewright.store.rights import as_asked, make_asked_folder
@@ -95,7 +96,7 @@ def new_line(
     python: str | None = None,
     engine: Literal["built-in", "flaml", "autogluon"] = "built-in",
     task: NewTask = "auto",
-    table: str | None = None,
+    access: Access = OF_THIS_MACHINE,
 ) -> NewLine:
     """Look at a table and write ``lines/NAME.yaml``, each choice with its reason as a comment.
 
@@ -107,7 +108,8 @@ def new_line(
         Name of the line.
     data
         file of CSV, JSON lines (each packed or not) or Parquet, a folder of such files, or a pattern; or a folder with a folder of pictures
-        for each class. A relative path starts from the current folder. Or ``env:NAME`` or ``file:PATH`` of the URL of a database.
+        for each class. A relative path starts from the current folder. Or a URL of such files; or ``env:NAME`` or ``file:PATH`` of the URL of
+        a database.
     given
         What a person says of the columns.
     model
@@ -119,8 +121,8 @@ def new_line(
     task
         ``recommend`` for a table of events: then the label is the item, and the group the user. ``forecast`` for values of series: the group is the series.
         ``anomaly`` to learn from good rows alone: then no label is needed.
-    table
-        Of a database: the table, which may have a schema before a dot.
+    access
+        How data are reached that are not files of this machine.
 
     Returns
     -------
@@ -153,7 +155,8 @@ def new_line(
             and task in ({"auto", ODD} if model is None else {"auto"}),
             is_odd=task == ODD,
         )
-    source, is_outside, renamed = _source(root, data, given.label, table=table, needs_label=task != ODD)
+    _refuse_no_label(given.label, needs_label=task != ODD)
+    source, is_outside, renamed = _source(root, name, data, given.label, access)
     opened = open_source(source_name(name), source, root)
     frame, rows = sample(opened)
     if not frame.height:
@@ -447,17 +450,24 @@ def _exists(path: Path) -> Conflict:
     )
 
 
-def _source(
-    root: Path, data: Path, label: str, *, table: str | None, needs_label: bool = True
-) -> tuple[SourceSpec, bool, dict[str, str]]:
-    """Return how the data are read, whether they lie outside the factory, and new names of columns whose name an earlier one has."""
+def _refuse_no_label(label: str, *, needs_label: bool) -> None:
     if not label and needs_label:
         raise RequestError(
             "a table does not say by itself what is to be predicted",
             where="--label",
             hint="name the column: --label COLUMN; a folder of pictures needs none, nor does --task anomaly",
         )
-    if (of_database := table_source(root, data, table)) is not None:
+
+
+def _source(
+    root: Path, name: str, data: Path, label: str, access: Access
+) -> tuple[SourceSpec, bool, dict[str, str]]:
+    """Return how the data are read, whether they lie outside the factory, and new names of columns whose name an earlier one has."""
+    if (url := url_of(data, access.at)) is not None:
+        with fetched(root, source_name(name), url, access.at) as files:
+            of_files, renamed = _of_files(files, url, label)
+        return of_files.model_copy(update={"at": access.at}), False, renamed
+    if (of_database := table_source(root, data, access.table)) is not None:
         return of_database, False, {}
     files = files_of(str(data.expanduser()), Path.cwd(), "--data")
     found, home = Path(os.path.abspath(data.expanduser())), root.resolve()  # noqa: PTH100 -- may be a pattern
@@ -466,6 +476,12 @@ def _source(
     written = str(found) if is_outside else found.relative_to(home).as_posix()
     if len(files) == 1 and (offered := _offered(files[0], written)) is not None:
         return offered, is_outside, {}
+    of_files, renamed = _of_files(files, written, label)
+    return of_files, is_outside, renamed
+
+
+def _of_files(files: Sequence[Path], written: str, label: str) -> tuple[FileSource, dict[str, str]]:
+    """Return how files are read, and new names of columns whose name an earlier one has."""
     sources = [sniff(file, written) for file in files]
     other = next((number for number, one in enumerate(sources) if one != sources[0]), None)
     if other is not None:
@@ -480,7 +496,7 @@ def _source(
     names = names_apart(fields)
     renamed = {name: field for name, field in zip(names, fields, strict=True) if name != field}
     source = sources[0].model_copy(update={"names": names}) if renamed else sources[0]
-    return source, is_outside, renamed
+    return source, renamed
 
 
 def _offered(file: Path, written: str) -> SourceSpec | None:

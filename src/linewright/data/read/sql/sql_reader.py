@@ -1,6 +1,5 @@
 """Sources that are queries on databases."""
 
-import tempfile
 from collections.abc import Generator, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -15,10 +14,11 @@ import numpy as np
 import polars as pl
 
 from linewright.data.read.batches import BATCH, Batch, refuse_patterns, size_of
+from linewright.data.read.hosts import addresses_of
 from linewright.data.read.reader import Cursor
 from linewright.data.read.source import Source
-from linewright.data.read.spill import Spool
-from linewright.data.read.sql.address import addresses_of, url_of
+from linewright.data.read.spill import Spool, scratch_of
+from linewright.data.read.sql.address import url_of
 from linewright.data.read.sql.database import MOST_ROWS, Database, DatabaseQuery, QueryResult
 from linewright.data.spec import SqlSource
 from linewright.errors import RequestError, Terminal
@@ -174,7 +174,8 @@ def asked_of(spec: SqlSource, root: Path, where: str) -> tuple[Database, Databas
     url = url_of(spec, root, where)
     database = database_of(url.scheme, f"{where}.at")
     if database.port:
-        addresses = addresses_of(url, root, port=database.port, where=f"{where}.at")
+        port = url.port or database.port
+        addresses = addresses_of(url.host, root, port=port, where=f"{where}.at")
     else:
         addresses = (str(root / url.database),)
     return database, DatabaseQuery(
@@ -204,12 +205,6 @@ def _since(database: Database, asked: DatabaseQuery, since: Cursor) -> DatabaseQ
         return asked  # `rows_since` says what there is
     sql = database.since(asked.sql, since.column, of, since.value)
     return replace(asked, sql=sql)
-
-
-def scratch_of(root: Path) -> Path:
-    """Return the folder for rows that are too many for memory."""
-    state = root / ".linewright"
-    return state / "scratch" if state.is_dir() else Path(tempfile.gettempdir())
 
 
 def frame_digest(rows: pl.DataFrame) -> str:

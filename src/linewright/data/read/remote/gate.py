@@ -1,0 +1,167 @@
+"""A proxy on this machine through which a client library reaches the servers of one source and nothing else.
+
+Libraries follow redirects, look names up again, and ask services of the machine for credentials; whatever they do, they do it through here,
+and it ends here.
+"""
+
+import secrets
+import select
+import socket
+import threading
+from base64 import b64encode
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from types import TracebackType
+from typing import Self
+
+_CONNECT_S = 10
+_HEAD = 1 << 16
+_BLOCK = 1 << 18
+_REFUSED = b"HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
+_UNKNOWN = b"HTTP/1.1 407 Proxy Authentication Required\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
+_AWAY = b"HTTP/1.1 502 Bad Gateway\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
+_OPEN = b"HTTP/1.1 200 OK\r\n\r\n"
+_PORTS = {"http": 80, "https": 443}
+
+Servers = Mapping[tuple[str, int], Sequence[str]]
+"""Addresses to connect to, by host and port."""
+
+
+class Gate:
+    """Lets through to these servers, by the addresses that were checked, for as long as it is open.
+
+    Parameters
+    ----------
+    servers
+        Which may be reached.
+
+    Examples
+    --------
+    >>> with Gate({("files.example.com", 443): ["192.0.2.1"]}) as gate:
+    ...     gate.url.startswith("http://gate:")
+    True
+    """
+
+    def __init__(self, servers: Servers) -> None:
+        self._servers = servers
+        self._word = secrets.token_hex(16)
+        self._listening = socket.create_server(("127.0.0.1", 0))
+        self._held: set[socket.socket] = set()
+        self._is_open = True
+        self.refused: list[str] = []
+        """Hosts that were requested and refused, in order."""
+        self.is_away = False
+        """Whether a server could not be reached."""
+
+    @property
+    def url(self) -> str:
+        """URL of the proxy, with the word that opens it: others of this machine get nowhere by it."""
+        return f"http://gate:{self._word}@127.0.0.1:{self._listening.getsockname()[1]}"
+
+    def __enter__(self) -> Self:
+        threading.Thread(target=self._listen, daemon=True).start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._is_open = False
+        # `shutdown` wakes the thread that waits in `accept`, which `close` alone would not.
+        for one in (self._listening, *list(self._held)):
+            with suppress(OSError):
+                one.shutdown(socket.SHUT_RDWR)
+            one.close()
+
+    def _listen(self) -> None:
+        while self._is_open:
+            try:
+                client = self._listening.accept()[0]
+            except OSError:
+                return
+            self._held.add(client)
+            threading.Thread(target=self._serve, args=(client,), daemon=True).start()
+
+    def _serve(self, client: socket.socket) -> None:
+        server = None
+        try:
+            client.settimeout(_CONNECT_S)
+            head, rest = _head_of(client)
+            server, to_server, to_client = self._opened(head)
+            if to_client:
+                client.sendall(to_client)
+            if server is not None:
+                self._held.add(server)
+                server.sendall(to_server + rest)
+                client.settimeout(None)
+                _splice(client, server)
+        except (OSError, ValueError):
+            pass  # the client sees a connection that ends
+        finally:
+            for one in filter(None, (client, server)):
+                self._held.discard(one)
+                one.close()
+
+    def _opened(self, head: bytes) -> tuple[socket.socket | None, bytes, bytes]:
+        """Return the server that a request asks for, what it is sent first, and what the client is sent first."""
+        lines = head.split(b"\r\n")
+        word = b64encode(f"gate:{self._word}".encode())
+        method, target, _ = lines[0].decode("ascii").split(" ")
+        names = [line.partition(b":")[0].lower() for line in lines]
+        given = [line for line, name in zip(lines, names, strict=True) if name == b"proxy-authorization"]
+        host, port, path = _place(method, target)
+        if (addresses := self._servers.get((host, port))) is None:
+            self.refused.append(host)
+            return None, b"", _REFUSED
+        if not any(line.endswith(b" " + word) for line in given):
+            return None, b"", _UNKNOWN
+        if (server := _connected(addresses, port)) is None:
+            self.is_away = True
+            return None, b"", _AWAY
+        if method == "CONNECT":
+            return server, b"", _OPEN
+        own = (b"proxy-authorization", b"proxy-connection", b"connection")
+        kept = [line for line, name in zip(lines[1:], names[1:], strict=True) if name not in own]
+        first = f"{method} {path} HTTP/1.1".encode("ascii")
+        # One request a connection: the next one may be for another host, and has to come by here.
+        return server, b"\r\n".join([first, *kept, b"Connection: close"]) + b"\r\n\r\n", b""
+
+
+def _head_of(client: socket.socket) -> tuple[bytes, bytes]:
+    """Return the head of a request, and what came behind it."""
+    held = b""
+    while b"\r\n\r\n" not in held:
+        some = client.recv(_HEAD)
+        if not some or len(held) > _HEAD:
+            raise ValueError("no request")
+        held += some
+    head, _, rest = held.partition(b"\r\n\r\n")
+    return head, rest
+
+
+def _place(method: str, target: str) -> tuple[str, int, str]:
+    scheme, place, path = "https", target, ""
+    if method != "CONNECT":
+        scheme, _, behind = target.partition("://")
+        place, slash, path = behind.partition("/")
+        path = slash + path or "/"
+    host, _, port = place.rpartition(":") if place.rpartition(":")[2].isdigit() else (place, "", "")
+    return host.strip("[]").lower(), int(port) if port else _PORTS.get(scheme, 0), path
+
+
+def _connected(addresses: Sequence[str], port: int) -> socket.socket | None:
+    for address in addresses:
+        with suppress(OSError):
+            return socket.create_connection((address, port), _CONNECT_S)
+    return None
+
+
+def _splice(client: socket.socket, server: socket.socket) -> None:
+    """Pass on what either side says until one has ended."""
+    server.settimeout(None)
+    other = {client: server, server: client}
+    while True:
+        for one in select.select([client, server], [], [])[0]:
+            some = one.recv(_BLOCK)
+            if not some:
+                return
+            other[one].sendall(some)

@@ -1,0 +1,138 @@
+"""Files of a bucket and rows of a service go the whole way of a line, and what they are read with goes nowhere."""
+
+import json
+import random
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from ports import free_port
+from web_server import KEYS, Asked, WebServer, allow_here, bucket_server
+
+from linewright.data.profile.roles import GivenRoles
+from linewright.errors import RequestError, Transient
+from linewright.line.factory import Factory
+from linewright.line.new.remote_data import Access
+from linewright.line.new.write import new_line
+from linewright.line.runs.execute import execute_inline
+from linewright.line.runs.plan import make_plan
+
+TOKEN = "Pa55w0rd-token"  # noqa: S105 -- of a server that lives for a test
+SECRETS = (*(word.encode() for word in KEYS.values()), TOKEN.encode())
+LINE = """
+line: orders
+sources:
+  customers: {file: "s3://plant/customers/*.csv", at: env:PLANT}
+  orders: {rest: "%s/orders", items: data, next: next, at: env:TOKEN, key: customer}
+table: {key: id, sql: "select c.id, plan, amount, c.churned from customers c join orders o on c.id = o.customer order by c.id"}
+label: {column: churned, positive: "yes"}
+train: {budget: quick, folds: 2}
+"""
+
+
+@pytest.fixture
+def bucket(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """Fill a bucket with 240 customers in three files."""
+    pytest.importorskip("obstore")
+    folder = tmp_path / "buckets" / "plant" / "customers"
+    folder.mkdir(parents=True)
+    for part in range(3):
+        rows = [
+            f"K{number:03},{['basic', 'plus'][number % 2]},{['no', 'yes'][number % 4 == 1]}"
+            for number in range(80 * part, 80 * part + 80)
+        ]
+        (folder / f"part-{part}.csv").write_text("\n".join(["id,plan,churned", *rows]) + "\n")
+    with bucket_server(tmp_path / "buckets") as url:
+        monkeypatch.setenv("PLANT", json.dumps({"endpoint": url, **KEYS}))
+        yield folder
+
+
+@pytest.fixture
+def orders(monkeypatch: pytest.MonkeyPatch) -> Iterator[WebServer]:
+    """Serve an order of each customer, 100 a page."""
+    pytest.importorskip("httpx")
+    chance = random.Random(7)
+    rows = [
+        {"customer": f"K{number:03}", "amount": round(chance.gauss(number % 4, 1), 2), "at": {"town": "Köln"}}
+        for number in range(240)
+    ]
+
+    def answer(asked: Asked) -> None:
+        start = int(asked.parameters.get("start", 0))
+        more = f"/orders?start={start + 100}" if start + 100 < len(rows) else None
+        asked.say({"data": rows[start : start + 100], "next": more})
+
+    monkeypatch.setenv("TOKEN", TOKEN)
+    with WebServer(answer) as server:
+        yield server
+
+
+def test_sources_of_two_servers_become_a_model_and_their_keys_go_nowhere(
+    bucket: Path, orders: WebServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = tmp_path / "factory"
+    with Factory.create(root) as factory:
+        allow_here(root)
+        (root / "lines" / "orders.yaml").write_text(LINE % orders.url)
+        result = execute_inline(factory, "orders")
+
+        assert "train" in result.did
+        assert () == make_plan(factory, factory.line("orders")).changes
+
+        (bucket / "part-1.csv").write_text((bucket / "part-1.csv").read_text().replace("plus", "gold"))
+
+        assert "ingest" == make_plan(factory, factory.line("orders")).changes[0].step
+
+        orders.answer = lambda asked: asked.cut({"data": [], "next": None}, most=5)
+        monkeypatch.setattr("linewright.plugins.web._FIRST_PAUSE_S", 0.01)
+        with pytest.raises(Transient, match="source 'orders'") as broken:
+            execute_inline(factory, "orders")
+        monkeypatch.setenv("PLANT", json.dumps({"endpoint": f"http://127.0.0.1:{free_port()}", **KEYS}))
+        with pytest.raises(Transient, match="source 'customers'") as gone:
+            make_plan(factory, factory.line("orders"))
+
+        datasets = factory.metadata.versions("orders")
+        assert 1 == len(datasets)
+    shown = f"{broken.value} {broken.value.to_json()} {gone.value} {gone.value.to_json()}".encode()
+    kept = [path for path in root.rglob("*") if path.is_file()]
+
+    assert "metadata.sqlite" in {path.name for path in kept}
+    assert [] == [path for path in kept if any(secret in path.read_bytes() for secret in SECRETS)]
+    assert not any(secret in shown for secret in SECRETS)
+    assert [] == [*(root / ".linewright" / "scratch").iterdir()]
+
+
+@pytest.mark.usefixtures("bucket")
+def test_a_line_is_made_of_files_by_their_url(tmp_path: Path) -> None:
+    """As a command has it: a path has lost a slash of the URL."""
+    root = tmp_path / "factory"
+    given = GivenRoles(label="churned", positive="yes", key="id")
+    with Factory.create(root):
+        allow_here(root)
+    data, access = Path("s3://plant/customers/part-*.csv"), Access(at="env:PLANT")
+    made = new_line(root, "churn", data, given, access=access)
+
+    assert (240, 3) == (made.rows, made.columns)
+    text = (root / "lines" / "churn.yaml").read_text()
+    assert '  churn: {file: "s3://plant/customers/part-*.csv", at: env:PLANT}' in text
+    with Factory.open(root) as factory:
+        assert "s3://plant/customers/part-*.csv" == factory.line("churn").sources["churn"].describe()
+    assert [] == [*(root / ".linewright" / "scratch").iterdir()]
+
+
+@pytest.mark.parametrize(
+    ("data", "at", "says"),
+    [
+        ("https://ann:Pa55w0rd@127.0.0.1/a.csv", None, "cannot be read as the URL"),
+        ("a.csv", "env:PLANT", "only a URL is read with keys"),
+        ("s3://plant/a.csv", "Pa55w0rd", "names no secret"),
+        ("ftp://127.0.0.1/a.csv", None, "a URL stands in the list of processes"),
+    ],
+)
+def test_what_is_said_of_a_url_is_refused_without_what_is_secret(
+    tmp_path: Path, data: str, at: str | None, says: str
+) -> None:
+    with pytest.raises(RequestError, match=says) as error:
+        new_line(tmp_path, "churn", Path(data), GivenRoles(label="x"), access=Access(at=at))
+
+    assert "Pa55w0rd" not in f"{error.value} {error.value.to_json()}"
