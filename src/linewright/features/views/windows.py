@@ -202,8 +202,11 @@ def events_of(
         counts &= (
             until > known
         )  # one that another replaced at the very instant at which it was known never counts
-    rows = np.flatnonzero(counts)
-    rows = rows[np.lexsort((known[rows], time[rows], entity[rows]))]  # stable: by position in the end
+    if counts.all():
+        rows = _order(entity, time, known)
+    else:
+        rows = np.flatnonzero(counts)
+        rows = rows[_order(entity[rows], time[rows], known[rows])]
     entities = int(entity.max(initial=-1)) + 1 if entities is None else entities
     sizes = np.bincount(entity[rows], minlength=entities)
     return Events(
@@ -216,6 +219,24 @@ def events_of(
             for name, one in columns.items()
         },
     )
+
+
+def _order(entity: Ints, time: Ints, known: Ints) -> Ints:
+    """Return the order by (entity, time, known, position), in less than half the time of `numpy.lexsort` by three columns."""
+    order = np.argsort(time, kind="stable")
+    largest = int(entity.max(initial=0))
+    for shift in range(0, largest.bit_length(), 16):  # numpy sorts 16 bits by their digits
+        digits = (entity >> shift & 0xFFFF).astype(np.uint16)
+        order = order[np.argsort(digits[order], kind="stable")]
+    of_entity, at = entity[order], time[order]
+    is_tied = (of_entity[1:] == of_entity[:-1]) & (at[1:] == at[:-1])
+    if not is_tied.any():
+        return order
+    tied = np.flatnonzero(np.concatenate([is_tied, [False]]) | np.concatenate([[False], is_tied]))
+    group = np.cumsum(np.concatenate([[True], ~is_tied]))[tied]
+    rows = order[tied]
+    order[tied] = rows[np.lexsort((known[rows], group))]  # stable: by position in the end
+    return order
 
 
 def _until(key: Ints, known: Ints) -> Ints:
