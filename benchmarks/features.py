@@ -93,7 +93,7 @@ def by_duckdb(folder: Path, on: str) -> pl.DataFrame:
     with duckdb.connect(config={"threads": 2}) as database:
         database.execute("set timezone = 'UTC'")
         values = ", ".join(f"e.{name}" for name in VALUES)
-        joined = database.execute(
+        joined = database.sql(
             f"select row_number, {values} from (select *, row_number() over () as row_number from '{folder}/requests.parquet') r "  # noqa: S608
             f"asof left join '{folder}/events.parquet' e on r.entity = e.entity and r.at >= e.{on} order by row_number"
         ).to_arrow_table()

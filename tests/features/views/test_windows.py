@@ -257,3 +257,20 @@ def test_conditions_of_columns_are_those_of_rows(text):
     rows = [dict(zip(cells, row, strict=True)) for row in zip(*cells.values(), strict=True)]
 
     assert [condition.of_row(row) for row in rows] == values_of(condition, columns).to_list()
+
+
+@pytest.mark.parametrize("scale", [1, 1_000_000, 2**57])
+def test_events_are_in_the_order_of_entity_time_known_and_position(scale):
+    """Whether entity and time fit into one number of 63 bits or not."""
+    chance = np.random.default_rng(5)
+    entity, time, known = chance.integers(0, [[40], [15], [15]], (3, 2_000))
+    found = events_of(
+        entity=entity,
+        time=time * scale,
+        known=known * scale,
+        columns={"position": Values(kind="integer", numbers=np.arange(2_000.0))},
+    )
+    expected = np.lexsort((np.arange(2_000), known, time, entity))
+
+    assert expected.tolist() == found.columns["position"].numbers.astype(int).tolist()
+    assert (time[expected] * scale).tolist() == found.time.tolist()

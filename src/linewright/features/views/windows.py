@@ -222,21 +222,35 @@ def events_of(
 
 
 def _order(entity: Ints, time: Ints, known: Ints) -> Ints:
-    """Return the order by (entity, time, known, position), in less than half the time of `numpy.lexsort` by three columns."""
-    order = np.argsort(time, kind="stable")
-    largest = int(entity.max(initial=0))
-    for shift in range(0, largest.bit_length(), 16):  # numpy sorts 16 bits by their digits
-        digits = (entity >> shift & 0xFFFF).astype(np.uint16)
-        order = order[np.argsort(digits[order], kind="stable")]
-    of_entity, at = entity[order], time[order]
-    is_tied = (of_entity[1:] == of_entity[:-1]) & (at[1:] == at[:-1])
+    """Return the order by (entity, time, known, position), in a third of the time of `numpy.lexsort` by three columns."""
+    both = _as_one(entity, time)
+    if both is None:
+        order = np.lexsort((time, entity))
+        of_entity, at = entity[order], time[order]
+        is_tied = (of_entity[1:] == of_entity[:-1]) & (at[1:] == at[:-1])
+    else:
+        order = np.argsort(both)
+        both = both[order]
+        is_tied = both[1:] == both[:-1]
     if not is_tied.any():
         return order
     tied = np.flatnonzero(np.concatenate([is_tied, [False]]) | np.concatenate([[False], is_tied]))
     group = np.cumsum(np.concatenate([[True], ~is_tied]))[tied]
     rows = order[tied]
-    order[tied] = rows[np.lexsort((known[rows], group))]  # stable: by position in the end
+    order[tied] = rows[np.lexsort((rows, known[rows], group))]
     return order
+
+
+def _as_one(entity: Ints, time: Ints) -> Ints | None:
+    """Return numbers that are in the order of (entity, time); `None` if 63 bits are too few for them."""
+    if not len(time):
+        return None
+    first, last = int(time.min()), int(time.max())
+    unit = next((one for one in (10**6, 10**3) if not (time % one).any()), 1)
+    bits = ((last - first) // unit).bit_length()
+    if bits + int(entity.max()).bit_length() > 63:
+        return None
+    return (entity << bits) | ((time - first) // unit if unit > 1 else time - first)
 
 
 def _until(key: Ints, known: Ints) -> Ints:

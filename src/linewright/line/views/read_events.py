@@ -103,10 +103,7 @@ def _read(view: ViewSpec, source: Source) -> ViewEvents:
     view.refuse_source({name: kind for name, (kind, _) in types.items()})
     kinds: dict[str, Kind] = {name: _KINDS[types[name][0]] for name in view.inputs}
 
-    entity_columns = frame.select(spelled(frame[name]) for name in view.entities)
-    entities = entity_columns.drop_nulls().unique().sort(view.entities)
-    entity = _numbers(entity_columns, entities)
-    del entity_columns
+    entities, entity = _entities(frame.select(view.entities))
     time, has_time = to_micros(frame[view.time], formats[view.time], view.zone)
     known, is_known = (
         (time, has_time)
@@ -193,9 +190,22 @@ def _codes(values: pl.Series) -> Ints:
     return cast("Ints", codes.fill_null(own).cast(pl.Int64).to_numpy())
 
 
+def _entities(rows: pl.DataFrame) -> tuple[pl.DataFrame, Ints]:
+    """Return the different entities, spelled, and the number of that of each row. What is not text is spelled once for each entity."""
+    different = rows.drop_nulls().unique()
+    named = different.select(spelled(one) for one in different.iter_columns())
+    entities = named.unique().sort(named.columns)
+    numbered = different.with_columns(pl.Series("\0number", _numbers(named, entities)))
+    return entities, _looked_up(rows, numbered)
+
+
 def _numbers(rows: pl.DataFrame, entities: pl.DataFrame) -> Ints:
     numbered = entities.with_columns(pl.Series("\0number", np.arange(entities.height)))
-    found = rows.join(numbered, on=entities.columns, how="left", maintain_order="left")["\0number"]
+    return _looked_up(rows, numbered)
+
+
+def _looked_up(rows: pl.DataFrame, numbered: pl.DataFrame) -> Ints:
+    found = rows.join(numbered, on=rows.columns, how="left", maintain_order="left")["\0number"]
     return cast("Ints", found.fill_null(-1).cast(pl.Int64).to_numpy())
 
 
