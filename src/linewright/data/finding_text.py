@@ -117,6 +117,17 @@ TEMPLATES: Mapping[str, str] = {
     "file, or make a line of its own for it",
     "free-alarm": "value: a false alarm (false_positive {alarm}) is worth no less than no alarm (true_negative {none}), so that an alarm for "
     "each row is best; write a minus before it if it costs",
+    "view-known": "feature view {view!r} does not say when its rows were known, so each counts from its {time!r} on: if rows come later, or "
+    "are changed, add known: COLUMN to features/{view}.yaml",
+    "view-absent": "{share:share} of the rows have an entity of which feature view {view!r} has no row: the table has {in_table!r}, the view "
+    "{in_view!r}",
+    "view-future/newest": "a column of feature view {view!r}, which does not say when its rows were known: without events of the day before a row "
+    "it does not predict the label so well, so these may have been written afterwards; add known: COLUMN to features/{view}.yaml",
+    "view-future/older": "a column of feature view {view!r}, which does not say when its rows were known, and older events predict the label as "
+    "well: if they were changed afterwards, add known: COLUMN to features/{view}.yaml",
+    "view-future/known/newest": "a column of feature view {view!r}: without events of the day before a row it does not predict the label so well; "
+    "was each known from its {known!r} on?",
+    "view-future/known/older": "a column of feature view {view!r}, and older events predict the label as well; was each known from its {known!r} on?",
     "currency": "value.currency is {value}, and costs.currency of factory.yaml {costs}: value and cost are not compared",
     "unknown-goal": "factory.yaml has no goal {goal!r}, but {goals:names}",
     "unknown-approver": "{setting}: no member who may approve on this line is {names:or}; linewright member list shows who there is",

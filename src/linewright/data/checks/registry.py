@@ -55,7 +55,8 @@ ROW_CHECKS: tuple[RowCheck, ...] = (
     sensors.SensorFaults(),
 )
 _ASKED_OF_ROWS = (group.Group(), order.TimeOrder(), order.YearMonth())
-_ABOUT_KNOWLEDGE = frozenset(one.id for one in SUSPICIONS)
+ABOUT_KNOWLEDGE = frozenset(one.id for one in SUSPICIONS)
+"""Ids of the checks that suspect a column not to have been known before the label."""
 _MOST_CELLS = 5_000_000
 """Cells that a run looks at, about ten seconds of a processor; of a wide table it takes fewer rows."""
 
@@ -78,7 +79,7 @@ def check_columns(columns: Columns, disable: Iterable[str] = ()) -> tuple[Findin
         closed |= {
             one.columns[0]: one.check
             for one in new
-            if one.severity == "exclude" or one.check in _ABOUT_KNOWLEDGE
+            if one.severity == "exclude" or one.check in ABOUT_KNOWLEDGE
         }
     place = {name: number for number, name in enumerate(columns.seen)}
     return tuple(sorted(found, key=lambda one: place[one.columns[0]]))

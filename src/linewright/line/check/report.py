@@ -24,6 +24,7 @@ from linewright.line.check.amounts import problems_of
 from linewright.line.check.contradictions import contradictions, refuse
 from linewright.line.check.dataset_checks import before_of, promises, recalled, stop_if_broken
 from linewright.line.check.line_checks import check_file
+from linewright.line.check.view_checks import check_views
 from linewright.line.engines import check_engine
 from linewright.line.factory import Factory
 from linewright.line.file.factory_file import FACTORY_FILE, read_factory_file
@@ -131,18 +132,18 @@ def _check_data(factory: Factory, spec: LineSpec) -> Sound:
     stop_if_broken(promised, checked.breaches)
     is_one = len(sources) == 1 and spec.table.sql is None
     where = partial(place_of, sources[0]) if is_one else nowhere
+    # Of lists, the checks of tables have nothing to say.
+    of_table = (
+        () if spec.recommend or spec.forecast else _check_table(spec, checked.frame, checked.columns, where)
+    )
     return Sound(
         checked.frame.height,
         len(checked.quarantined),
         (*checked.breaches, *promised),
         (
             *check_file(factory, spec, checked.frame),
-            # Of lists, the checks of tables have nothing to say.
-            *(
-                ()
-                if spec.recommend or spec.forecast
-                else _check_table(spec, checked.frame, checked.columns, where)
-            ),
+            *of_table,
+            *check_views(spec, views, checked.frame, checked.columns, of_table),
         ),
         checked.row_sql,
     )

@@ -43,9 +43,14 @@ class ViewColumns:
 
     def of(self, rows: pl.DataFrame) -> pl.DataFrame:
         """Return the columns of the views of some rows; null for a row without a time, or whose entity is absent."""
-        time = rows[self.time].cast(pl.Datetime("us")).to_physical()
-        moments = cast("Ints", time.fill_null(LONG_AGO).cast(pl.Int64).to_numpy())
+        moments = moments_of(rows[self.time])
         return pl.DataFrame([series for one in self.views for series in columns_at(one, rows, moments)])
+
+
+def moments_of(times: pl.Series) -> Ints:
+    """Return dates or times in microseconds since 1970, UTC; a date counts as its start, and a missing one as `LONG_AGO`."""
+    micros = times.cast(pl.Datetime("us")).to_physical()
+    return cast("Ints", micros.fill_null(LONG_AGO).cast(pl.Int64).to_numpy())
 
 
 def columns_at(view: ViewEvents, rows: pl.DataFrame, moments: Ints) -> list[pl.Series]:
