@@ -55,6 +55,7 @@ READINGS = (
     ("docs/how-to/pictures.md",),
     ("docs/how-to/anomaly.md",),
     ("docs/how-to/forecast.md",),
+    ("docs/how-to/features.md",),
     ("README.md",),
     ("CONTRIBUTING.md",),
 )
