@@ -13,17 +13,22 @@ import pytest
 
 from linewright.errors import RequestError
 from linewright.features.views.records import Records, records_path
+from linewright.interfaces.cli.render.care.audit import features_text
 from linewright.line.audit.feature_views import audit_views
 from linewright.line.factory import Factory
 from linewright.line.file.view_file import parse_view
 from linewright.line.predict.replay import replay_prediction
+from linewright.line.record.alerts import open_alerts
 from linewright.line.record.registry import find_model
+from linewright.line.release.tend_views import tend_audit, tend_views
 from linewright.line.runs.execute import execute_inline
 from linewright.line.views.write_records import write_due, write_view
 from linewright.model.facts import Package
+from linewright.operations.care.logged_features import audit_features
 from linewright.serve.rows.pushed import to_new_rows
 from linewright.store.clock import now_utc, text_of
 from linewright.store.pushed_rows import Columns, PushedRows
+from linewright.watch.facts import Alerted, Cleared
 
 LINE = "late"
 CUSTOMERS, DAYS = 40, 40
@@ -234,21 +239,29 @@ def test_a_value_that_differs_is_named(factory, served):
         )
         database.execute("DELETE FROM rows WHERE seq IN (SELECT seq FROM held)")
         database.commit()
-        audited = audit_views(factory, LINE, sample=5)
+        audited = audit_features(factory, LINE, sample=5)
+        alert, _ = tend_audit(factory, LINE)
+        again, _ = tend_audit(factory, LINE)
         database.execute("INSERT INTO rows SELECT * FROM held")
 
+    assert isinstance(alert, Alerted)
+    assert "are not those that the sources say" in alert.because
+    assert again is None
+    assert isinstance(tend_audit(factory, LINE)[0], Cleared)
+    assert [] == open_alerts(factory, LINE)
     assert 4 == audited.exit_code
+    assert "rows differ" in features_text(audited)
     assert answered["id"] in {one.id for one in audited.first}
     assert "amount_30d" in {one.column for one in audited.first}
     assert 0 == audit_views(factory, LINE, sample=5).differ
 
 
-def test_files_of_records_are_written_when_they_are_due(factory):
+def test_the_worker_writes_records_when_they_are_due(factory):
     """A view that changes for a newer model has another file beside this one."""
     facts = package(factory).views[0]
     path = records_path(factory.state, facts)
     path.unlink()
-    due = write_due(factory, [facts])
+    due = tend_views(factory, LINE)
     first = Records(path).header.known
 
     assert due is not None

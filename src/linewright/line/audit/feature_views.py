@@ -5,15 +5,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from itertools import groupby
 from typing import Any, NamedTuple
 
-import msgspec
 import numpy as np
 import polars as pl
 
-from linewright.errors import GateRefused
 from linewright.features.facts import ViewFacts
 from linewright.features.spec import ViewSpec
 from linewright.features.views.records import aggregates_of, known_by
 from linewright.features.views.windows import Events, Ints, values_at
+from linewright.line.audit.facts import Differing, FeaturesAudited
 from linewright.line.factory import Factory
 from linewright.line.file.view_file import read_view
 from linewright.line.views.read_events import read_events
@@ -24,39 +23,6 @@ from linewright.store.pushed_rows import micros_of
 
 MOST_NAMED = 20
 _PAGE = 2_000
-
-
-class Differing(msgspec.Struct, frozen=True, kw_only=True):
-    """A value in a logged row that is not what its view knew."""
-
-    id: str
-    """Of the prediction."""
-    at: str
-    view: str
-    column: str
-    logged: Any
-    computed: Any
-
-
-class FeaturesAudited(msgspec.Struct, frozen=True, kw_only=True):
-    """Logged rows compared with what the sources of their feature views say."""
-
-    line: str
-    rows: int
-    """Rows that got columns of views."""
-    values: int
-    """Values that were compared."""
-    differ: int
-    """Rows of which a value differs."""
-    behind: int
-    """Rows that would have other values if all had counted that was known as they came: records were made before."""
-    first: tuple[Differing, ...] = ()
-    """The first values that differ, the newest row first."""
-
-    @property
-    def exit_code(self) -> int:
-        """That of `GateRefused` if a row differs, else 0."""
-        return GateRefused.exit_code if self.differ else 0
 
 
 class _Logged(NamedTuple):
