@@ -31,6 +31,7 @@ from linewright.store.clock import later
 from linewright.store.pushed_rows import Columns, PushedRows, micros_of
 
 SECOND = 1_000_000
+PLACE = "rows[{}].{}".format
 START = "2026-05-01T10:00:00.000000Z"
 FACTS = ViewFacts(
     view="shopper",
@@ -255,7 +256,7 @@ def test_a_record_that_is_too_old_or_absent_is_answered_defaulted_or_refused(
     shop.seconds += age_s
     views = KnownViews(shop.state, now=shop.now)
     fill: Callable[[], Any] = lambda: views.fill(  # noqa: E731
-        [{"shopper": shopper}], [FACTS], now=shop.now(), place=lambda row, column: f"rows[{row}].{column}"
+        [{"shopper": shopper}], [FACTS], now=shop.now(), place=PLACE
     )
     if isinstance(expected, str):
         with pytest.raises(RequestError, match=expected) as refused:
@@ -271,12 +272,38 @@ def test_a_record_that_is_too_old_or_absent_is_answered_defaulted_or_refused(
 def test_a_row_with_columns_of_the_view_keeps_them_and_without_records_there_is_no_answer(tmp_path):
     """Who has better knowledge sends it."""
     views = KnownViews(tmp_path)
-    place = lambda row, column: f"rows[{row}].{column}"  # noqa: E731
+    place = PLACE
     brings = [{"shopper": "ada", "n": 7}]
 
     assert brings is views.fill(brings, [FACTS], now=at(0), place=place).rows
     with pytest.raises(Transient, match="records of feature view 'shopper' are not there"):
         views.fill([{"shopper": "ada"}], [FACTS], now=at(0), place=place)
+    views.close()
+
+
+def test_rows_of_a_canary_get_the_views_that_it_learned(tmp_path):
+    """The champion may know a view of the same name otherwise."""
+    shop = Shop(tmp_path)
+    shop.send(
+        [
+            {
+                **some_row(random.Random(1), 0),
+                "id": 1,
+                "shopper": "ada",
+                "status": "paid",
+                "gone": False,
+                "at": at(0),
+            }
+        ]
+    )
+    shop.write()
+    shop.seconds += 1
+    views, rows = KnownViews(shop.state, now=shop.now), [{"shopper": "ada"} for _ in range(3)]
+    of_champion = views.fill(rows, [FACTS], now=shop.now(), place=PLACE, only=[0, 2])
+    whole = of_champion.followed_by(views.fill(rows, [], now=shop.now(), place=PLACE, only=[1]), [1])
+
+    assert [1, None, 1] == [row.get("n") for row in whole.rows]
+    assert [True, False, True] == [bool(one) for one in whole.found]
     views.close()
 
 

@@ -11,20 +11,23 @@ import numpy as np
 import polars as pl
 import pytest
 
-from linewright.errors import RequestError
+from linewright.errors import RequestError, SpecError
 from linewright.features.views.records import Records, records_path
 from linewright.interfaces.cli.render.care.audit import features_text
 from linewright.line.audit.feature_views import audit_views
 from linewright.line.factory import Factory
-from linewright.line.file.view_file import parse_view
+from linewright.line.file.view_file import parse_view, read_view
 from linewright.line.predict.replay import replay_prediction
+from linewright.line.predict.try_row import try_row
 from linewright.line.record.alerts import open_alerts
 from linewright.line.record.registry import find_model
 from linewright.line.release.tend_views import tend_audit, tend_views
 from linewright.line.runs.execute import execute_inline
+from linewright.line.views.read_events import read_events
 from linewright.line.views.write_records import write_due, write_view
 from linewright.model.facts import Package
 from linewright.operations.care.logged_features import audit_features
+from linewright.serve.rows.known_views import KnownView
 from linewright.serve.rows.pushed import to_new_rows
 from linewright.store.clock import now_utc, text_of
 from linewright.store.pushed_rows import Columns, PushedRows
@@ -53,6 +56,23 @@ features: [customer]
 label: {column: late, positive: "yes"}
 train: {task: binary, budget: quick}
 """
+BUYER = """\
+view: buyer
+entity: [country, customer]
+source: {file: paid.csv}
+time: paid_at
+known: loaded_at
+key: id
+columns: {total: sum(amount) over 300d, n: count() over 300d}
+"""
+PAID = [
+    (1, "fr", 7, "2026-10-01", "2026-10-02", 10.0),
+    (2, "fr", 7, "2026-10-01", "2026-10-02", 99.0),
+    (2, "fr", 7, "2026-10-01", "2026-10-03", 2.5),
+    (3, "de", 7, "2026-10-01", "2026-10-02", 1.0),
+    (4, "de", 7, "2026-10-01", "2099-01-01", 4.5),
+    (5, None, 7, "2026-10-01", "2026-10-02", 8.0),
+]
 NOW = datetime.fromisoformat(now_utc())
 ROWS = "/v1/sources/payments/rows"
 
@@ -143,6 +163,45 @@ def test_a_request_names_the_entity_and_the_log_has_what_was_known(factory, serv
             "predictions"
         ][0]
     )
+
+
+def test_a_row_that_is_tried_gets_them_too(factory):
+    """The console says what a request would get."""
+    tried = try_row(factory, LINE, asked())
+
+    assert tried.row["amount_30d"] > 0
+
+
+def test_the_document_has_what_answers_say_of_views(served):
+    """Clients are generated from it."""
+    schemas = served.ask("GET", "/openapi.json")[2]["components"]["schemas"]
+
+    assert {"customer"} == set(schemas[f"{LINE}.Prediction"]["properties"]["features"]["properties"])
+
+
+def test_records_of_a_file_are_what_its_rows_say_now(tmp_path):
+    """Rows that are known later, corrected or without a customer count as for training."""
+    (tmp_path / "features").mkdir()
+    (tmp_path / "features" / "buyer.yaml").write_text(BUYER)
+    pl.DataFrame(
+        PAID, orient="row", schema=["id", "country", "customer", "paid_at", "loaded_at", "amount"]
+    ).write_csv(tmp_path / "paid.csv")
+    with Factory.create(tmp_path) as made:
+        view = read_view(tmp_path, "buyer")
+        facts = read_events(view, tmp_path).facts
+        write_view(made, facts)
+        known = KnownView(made.state, facts)
+        asked = ['["fr","7"]', '["de","7"]', None]
+        found = [
+            (columns["total"], columns["n"], one.record is None)
+            for columns, one, _ in known.of(asked, now_utc())
+        ]
+        known.close()
+        (tmp_path / "paid.csv").write_text((tmp_path / "paid.csv").read_text().replace("4.5", "a lot"))
+        with pytest.raises(SpecError, match=r"buyer.yaml.*'amount'"):
+            write_view(made, facts)
+
+    assert [(12.5, 2, False), (1.0, 1, False), (None, None, True)] == found
 
 
 def test_tensors_name_the_entity_too(served):

@@ -148,7 +148,7 @@ class KnownView:
             raise Transient(
                 f"the records of feature view {self._facts.view!r} are not there",
                 where=self._path.name,
-                hint="linewright up makes them, or a run of the line",
+                hint="linewright up writes them, or a run of the line; or send the columns of the view",
             )
         moment = micros_of(now)
         # Of what was sent, nothing that came after the request; a file may be newer than it, if only just.
@@ -260,7 +260,7 @@ class KnownViews:
         place: Place,
         only: Sequence[int] | None = None,
     ) -> Filled:
-        """Give rows the columns of views; a row that has one of a view's columns brings all of them.
+        """Give rows the columns of views; a row that has a value in one of a view's columns gets none of them.
 
         Parameters
         ----------
@@ -295,7 +295,7 @@ class KnownViews:
             mine = [
                 number
                 for number in (range(len(rows)) if only is None else only)
-                if isinstance(row := rows[number], dict) and names.isdisjoint(row)
+                if isinstance(row := rows[number], dict) and all(row.get(name) is None for name in names)
             ]
             if not mine:
                 continue
