@@ -84,6 +84,7 @@ ALLOWED: dict[str, set[str]] = {
     "datasets": VIEWERS,
     "dataset": VIEWERS,
     "predictions": {"analyst", "engineer", "approver", "admin"},
+    "audit features": {"analyst", "engineer", "approver", "admin"},
     "rows": {"analyst", "engineer", "approver", "admin"},
     "profile": VIEWERS,
     "card": VIEWERS,

@@ -350,6 +350,10 @@ class FilesSource(SourceSpec):
     """How many files it may have."""
 
 
+KNOWN = "known"
+"""Name of the column that says when a row that was sent came. A row that is sent cannot have it."""
+
+
 class PushSource(SourceSpec):
     """Rows that other programs send to the endpoint: ``POST /v1/sources/NAME/rows``, where NAME is the value of `push`.
 

@@ -2,11 +2,11 @@
 
 from collections.abc import Iterator, Mapping
 from functools import cached_property
-from typing import Annotated
+from typing import Annotated, Any, cast
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
-from linewright.data.spec import AnySource, ColumnType, Duration, Group, PushSource, SourceSpec
+from linewright.data.spec import KNOWN, AnySource, ColumnType, Duration, Group, PushSource, SourceSpec
 from linewright.errors import SpecError
 from linewright.features.facts import ViewColumn, ViewFacts, ViewInput
 from linewright.features.views.aggregates import (
@@ -18,6 +18,7 @@ from linewright.features.views.aggregates import (
     read_condition,
     refuse_columns,
 )
+from linewright.features.views.records import Otherwise
 from linewright.spec import Spec
 from linewright.text.durations import duration_micros
 from linewright.text.lists import read_list, to_list_text
@@ -53,9 +54,30 @@ class ViewSpec(Spec):
     """How old, by `time`, the row of a ``last(…)`` may be, e.g. ``90d`` (default: any)."""
     zone: str | None = None
     """IANA time zone of naive times (default: UTC)."""
+    every: Duration = "1h"
+    """How often `linewright up` writes what is known for endpoints; rows that are sent to a source with `push` count within a second."""
+    max_age: Duration | None = None
+    """How long ago what is known may have been written when a request comes (default: any time)."""
+    otherwise: Otherwise = "answer"
+    """What is done with a request if that is longer ago, or nothing is known of its entity: ``answer`` from what there is, ``default`` to nulls, or ``refuse``."""
     columns: Annotated[dict[str, str], Field(min_length=1, max_length=500)]
     """Columns by name, each one of ``sum``, ``mean``, ``min``, ``max``, ``count``, ``distinct`` or ``share`` of something ``over`` a time,
     ``last(COLUMN)`` or ``since()``: ``sum(amount) over 30d``."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _with_pushed(cls, said: Any) -> Any:
+        """Rows that are sent are known when they came, all versions of them, and are about what their source says."""
+        source: Any = cast("dict[str, Any]", said).get("source") if isinstance(said, dict) else None
+        parts = source.model_dump() if isinstance(source, PushSource) else source
+        if not (isinstance(parts, dict) and "push" in parts):
+            return said
+        source = {**parts, "known": True, "versions": "all"}
+        return said | {
+            "source": source,
+            "known": said.get("known") or KNOWN,
+            "key": said.get("key") or parts.get("key"),
+        }
 
     @classmethod
     def of(cls, facts: ViewFacts, source: SourceSpec) -> "ViewSpec":
@@ -133,6 +155,14 @@ class ViewSpec(Spec):
                 read_aggregate(name, self.columns[name], where=f"columns.{name}")
             except SpecError as error:
                 yield error
+        if isinstance(self.source, PushSource) and self.known != KNOWN:
+            yield SpecError(
+                "rows that are sent are known when they came",
+                where="known",
+                found=self.known,
+                allowed=KNOWN,
+                hint="leave `known` out",
+            )
         if self.deleted is not None and self.key is None:
             yield SpecError(
                 "a row deletes what has its key, and no column is named as the key",
@@ -144,14 +174,6 @@ class ViewSpec(Spec):
             _ = self.condition
         except SpecError as error:
             yield error
-        if isinstance(self.source, PushSource) and self.source.versions != "all":
-            yield SpecError(
-                "rows that were corrected since are needed too: they are what was known before",
-                where="source.push",
-                found=self.source.push,
-                allowed="versions: all",
-                hint="add versions: all to the source",
-            )
         if self.ttl is not None and duration_micros(self.ttl) == 0:
             yield SpecError("no row is so young", where="ttl", found=self.ttl, allowed="above 0, e.g. 90d")
 

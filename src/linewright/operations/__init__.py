@@ -236,6 +236,11 @@ OPERATIONS: Mapping[str, Entry] = {
     "audit export": _entry(
         "care.audit", _CARE, "Write the entries of the record as JSON lines, for other programs."
     ),
+    "audit features": _entry(
+        "care.logged_features",
+        _CARE,
+        "Compute the features of logged rows again, and name those that differ.",
+    ),
     "audit entries": _entry("care.audit", _CARE, "Show a page of the entries of the record."),
     "audit find": _entry(
         "care.audit", _CARE, "Find entries of the record: by who, line, kind and time, the newest first."

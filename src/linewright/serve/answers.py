@@ -159,6 +159,11 @@ class InferParameters(TypedDict):
     model: str
     digest: str
     durability: Durability
+    features: NotRequired[
+        Annotated[
+            list[dict[str, Any]], _says("Of each row, as in the answer to rows; of lines with feature views.")
+        ]
+    ]
 
 
 class InferAnswer(TypedDict):

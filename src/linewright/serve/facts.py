@@ -12,6 +12,17 @@ Fault = Literal["write", "force"]
 Scalar = str | int | float | bool | None
 
 
+class LookedUp(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What a row got of a feature view."""
+
+    known: str
+    """What was known by this moment counted: UTC, RFC 3339 with microseconds."""
+    record: str | None
+    """Digest of the events of its entity; `None` if it was absent."""
+    defaulted: bool = False
+    """Whether the row got nulls, as what was known was too old."""
+
+
 class Prediction(msgspec.Struct, frozen=True, kw_only=True):
     """One logged answer: the prediction log record, version 1."""
 
@@ -44,6 +55,8 @@ class Prediction(msgspec.Struct, frozen=True, kw_only=True):
     via: Literal["endpoint", "batch", "replay"] = "endpoint"
     known: str | msgspec.UnsetType = msgspec.UNSET
     """Digest of the newest values of series from which the row got its own, as it named a series alone; left out of other records."""
+    features: dict[str, LookedUp] | msgspec.UnsetType = msgspec.UNSET
+    """By feature view, what the row got of it, as it did not bring its columns; left out of other records."""
 
     @property
     def is_sum(self) -> bool:

@@ -26,10 +26,12 @@ BUSY_S = 10.0
 _AT_ONCE = 10_000
 """Rows that are fetched at once."""
 _KEYS_AT_ONCE = 500
+_NEVER = 2**63 - 1
 _TABLES = """
 CREATE TABLE source (key TEXT NOT NULL, time TEXT);
 CREATE TABLE rows (seq INTEGER PRIMARY KEY, known INTEGER NOT NULL, key TEXT NOT NULL, row TEXT NOT NULL, digest BLOB NOT NULL);
 CREATE INDEX rows_by_key ON rows (key, seq);
+CREATE INDEX rows_by_known ON rows (known);
 PRAGMA user_version = 1;
 """
 _VERSION = 1
@@ -202,8 +204,13 @@ class PushedRows:
                 yield [PushedRow(*row) for row in some]
                 seq = some[-1][0]
 
-    def since(self, seq: int) -> tuple[list[PushedRow], int]:
-        """Return the rows that came after another one, and a moment: of what was known by then, all is among them or came before.
+    def since(self, known: int) -> tuple[list[PushedRow], int]:
+        """Return the rows that came after a moment, and a later moment: of what was known by then, all is among them or came before.
+
+        Parameters
+        ----------
+        known
+            Microseconds since 1970, UTC.
 
         Returns
         -------
@@ -215,10 +222,14 @@ class PushedRows:
             database.execute("BEGIN IMMEDIATE")
             moment = micros_of(self._now()) - 1
             found = database.execute(
-                "SELECT seq, known, row FROM rows WHERE seq > ? ORDER BY seq", (seq,)
+                "SELECT seq, known, row FROM rows WHERE known > ? ORDER BY seq", (known,)
             ).fetchall()
             database.execute("ROLLBACK")
         return [PushedRow(*row) for row in found], moment
+
+    def moment(self) -> int:
+        """Return a moment such that all that is known by then can be read from now on, in microseconds since 1970, UTC."""
+        return self.since(_NEVER)[1]
 
     @contextmanager
     def _connected(self, *, makes: bool = False) -> Generator[sqlite3.Connection]:

@@ -25,6 +25,7 @@ Monitor = Literal[
     "retraining",
     "log",
     "clock",
+    "features",
     "sensor",
 ]
 Trigger = Literal["drift", "performance", "labels", "every"]

@@ -30,11 +30,7 @@ def parsed(text: str):
         ("deleted: gone", "where: amount >", r"yaml:7:1: here should be a constant"),
         ("deleted: gone", "ttl: 90 days", r"'ttl' cannot have this value"),
         ("deleted: gone", "ttl: 0d", r"no row is so young"),
-        (
-            "{file: payments.csv}",
-            "{push: payments, key: id}",
-            "rows that were corrected since.*versions: all",
-        ),
+        ("{file: payments.csv}", "{push: payments, key: id}", r"rows that are sent are known when they came"),
         ("{file: payments.csv}", "{fil: payments.csv}", "'source'"),
     ],
 )

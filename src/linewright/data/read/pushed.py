@@ -13,14 +13,12 @@ from linewright.data.read.limits import too_many_columns, too_many_rows
 from linewright.data.read.reader import Cursor
 from linewright.data.read.source import Source
 from linewright.data.read.sqlite_query import Query
-from linewright.data.spec import PushSource
+from linewright.data.spec import KNOWN, PushSource
 from linewright.errors import RequestError
 from linewright.store.pushed_rows import Columns, PushedRow, PushedRows
 from linewright.store.values import digest_of
 
 MOST_COLUMNS = 10_000
-KNOWN = "known"
-"""Name of the column that says when a row came. A row that is sent cannot have it."""
 _TYPES: tuple[tuple[frozenset[type], pl.DataType], ...] = (
     (frozenset({bool}), pl.Boolean()),
     (frozenset({int}), pl.Int64()),

@@ -40,7 +40,7 @@ class Values:
     kind: Kind
     numbers: Floats
     """Shape (n,). NaN for null; 1 and 0 for true and false; for text the place in `words`."""
-    words: tuple[str, ...] = ()
+    words: Sequence[str] = ()
     """Different texts, ascending."""
 
     @classmethod

@@ -35,6 +35,7 @@ from linewright.line.release.next_ring import tend_ring
 from linewright.line.release.remembered_values import next_look, remember_values
 from linewright.line.release.rings import RingWait
 from linewright.line.release.rollout import is_trial_open, tend_canary
+from linewright.line.release.tend_views import tend_audit, tend_views
 from linewright.line.runs.execute import execute_inline, start
 from linewright.line.spec import LineSpec
 from linewright.people.annotations import FOLDER as ANNOTATE
@@ -54,6 +55,8 @@ _REST = {
     "log": 20.0,
     "clock": 20.0,
     "values": 20.0,
+    "views": 5.0,
+    "features": 20.0,
     "watch": 0.0,
     "canary": 4.0,
     "ring": 20.0,
@@ -161,6 +164,8 @@ class Tending(PollingThread):
             _Duty("log", self._log, ("file", "record", "outage")),
             _Duty("clock", self._clock, ("file", "record")),
             _Duty("values", self._values, ("file", "record", "labels")),
+            _Duty("views", self._views, ("file", "record")),
+            _Duty("features", self._features, ("file", "record")),
             _Duty("watch", self._watch, ("file", "record")),
             _Duty("canary", self._canary, ("file", "record")),
             _Duty("ring", self._ring, ("file", "record")),
@@ -183,6 +188,8 @@ class Tending(PollingThread):
         """What kept lines from their last checkpoint."""
         self._begun: dict[str, str] = {}
         """The proposal of each line that a run was started for last; the run may wait in the engine's queue for long."""
+        self._audit_at: dict[str, str | None] = {}
+        """By line, when its logged features are audited next."""
         self._told_of: set[str] = set()
         """Alerts about the clock that this process has told of, whoever of it opened them."""
         self._retire_at = time.monotonic() + retire_first_s
@@ -325,6 +332,18 @@ class Tending(PollingThread):
     def _values(self, factory: Factory, spec: LineSpec) -> str | None:
         remember_values(factory, spec)
         return next_look(factory, spec)
+
+    def _views(self, factory: Factory, spec: LineSpec) -> str | None:
+        return tend_views(factory, spec.line) if spec.features else None
+
+    def _features(self, factory: Factory, spec: LineSpec) -> str | None:
+        due = self._audit_at.get(spec.line)
+        if not spec.features or (due is not None and factory.now() < due):
+            return due  # what is recorded about a line is no reason to read its sources
+        news, self._audit_at[spec.line] = tend_audit(factory, spec.line)
+        if news is not None:
+            factory.report(Progress(step="features", says=f"{spec.line}: {news.because}", stays=True))
+        return self._audit_at[spec.line]
 
     def _watch(self, factory: Factory, spec: LineSpec) -> str | None:
         began = factory.now()  # a window that ends during this look is closed by the next one

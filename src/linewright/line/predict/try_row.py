@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import suppress
+from contextlib import closing, suppress
 from datetime import date, datetime
 from itertools import islice
 from typing import Any, NamedTuple, cast
@@ -24,6 +24,7 @@ from linewright.model.package.model import load, read_golden
 from linewright.model.task_facts import has_classes
 from linewright.release.promotion import limits_of
 from linewright.serve.rows.known_series import newest_time, with_ages
+from linewright.serve.rows.known_views import KnownViews
 from linewright.serve.rows.scorer import Scorer
 from linewright.serve.rows.series_sums import score_rows
 from linewright.store.protocols import Version
@@ -206,8 +207,10 @@ def try_row(factory: Factory, line: str, row: Mapping[str, Any]) -> Tried:
     asked = {name: _typed(value, types.get(name, "text")) for name, value in row.items()}
     series = series_known(factory, served.version.line)
     filled = series.fill([asked], served.package, now=factory.now(), place=_place)
-    asked = dict(cast("Mapping[str, Any]", filled.rows[0]))
-    x, answers = score_rows(scorer, filled.rows, _place)
+    with closing(KnownViews(factory.state, now=factory.now)) as known:
+        of_views = known.fill(filled.rows, served.package.views, now=factory.now(), place=_place)
+    asked = dict(cast("Mapping[str, Any]", of_views.rows[0]))
+    x, answers = score_rows(scorer, of_views.rows, _place)
     answer, name = answers[0], f"{line}@{served.version.version}"
     if (newest := filled.newest.get(0)) is not None:
         answer |= {"newest": newest.newest, "age": newest.age}

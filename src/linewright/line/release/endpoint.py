@@ -6,6 +6,7 @@ from importlib import import_module
 
 from linewright.data.facts import Ingested
 from linewright.errors import SpecError
+from linewright.features.facts import ViewFacts
 from linewright.line.factory import Factory
 from linewright.line.record.alerts import open_alerts
 from linewright.line.record.registry import find_model
@@ -42,6 +43,14 @@ def follow_series(factory: Factory, spec: LineSpec, read: Ingested) -> SeriesRea
     with suppress(SpecError):  # the worker says so; the run has nothing to do with it
         return remembered.keep_remembered(factory, spec) or news
     return news
+
+
+def follow_views(factory: Factory, views: Sequence[ViewFacts]) -> None:
+    """Have endpoints know of the feature views of a model what is known now, before it serves."""
+    if views:
+        written = import_module("linewright.line.views.write_records")  # brings what reads tables
+        for facts in views:
+            written.write_view(factory, facts)
 
 
 def tend_log(factory: Factory, line: str) -> Alerted | Cleared | None:

@@ -15,7 +15,7 @@ from linewright.line.release.candidate_status import (
     waits_for_ring,
     withheld,
 )
-from linewright.line.release.endpoint import follow_file, follow_series
+from linewright.line.release.endpoint import follow_file, follow_series, follow_views
 from linewright.line.release.rollout import begin_trial, is_tried_first
 from linewright.line.run_context import Work
 from linewright.line.steps.environment import computed_in
@@ -61,6 +61,7 @@ def release(work: Work, run: str) -> bool:
     )
     follow_file(work.factory, work.spec)
     follow_series(work.factory, work.spec, work.ingested)
+    follow_views(work.factory, work.metadata.get(certificate.package, Package).views)
     if is_champion(work, certificate.package):
         project(
             work.metadata, work.factory.serving, line

@@ -17,6 +17,7 @@ from linewright.errors import LinewrightError, SpecError
 from linewright.features.facts import ViewFacts
 from linewright.features.spec import ViewSpec
 from linewright.features.views.aggregates import Kind
+from linewright.features.views.records import KEY
 from linewright.features.views.windows import Events, Flags, Ints, Values, events_of, values_of
 from linewright.line.file.view_file import placed_in_view
 
@@ -52,7 +53,9 @@ class ViewEvents:
         return _numbers(rows, self.entities)
 
 
-def read_events(view: ViewSpec, root: Path, *, source: Source | None = None) -> ViewEvents:
+def read_events(
+    view: ViewSpec, root: Path, *, source: Source | None = None, with_keys: bool = False
+) -> ViewEvents:
     """Read the source of a view.
 
     Parameters
@@ -61,6 +64,8 @@ def read_events(view: ViewSpec, root: Path, *, source: Source | None = None) -> 
         The factory folder, which paths start from.
     source
         The source, if it is open already.
+    with_keys
+        Whether the events have what they are about too, as `features.views.records.KEY` among their columns; for a view with a key.
 
     Raises
     ------
@@ -68,7 +73,7 @@ def read_events(view: ViewSpec, root: Path, *, source: Source | None = None) -> 
         If the source cannot be read, or has not what the view reads; with the place in the file of the view.
     """
     try:
-        return _read(view, source or open_source(view.view, view.source, root))
+        return _read(view, source or open_source(view.view, view.source, root), with_keys=with_keys)
     except LinewrightError as error:
         error.where = error.where.replace(f"sources.{view.view}", "source", 1)
         raise placed_in_view(error, root, view.view) from error
@@ -93,7 +98,7 @@ def to_series(name: str, values: Values) -> pl.Series:
             return pl.Series(name, values.words, dtype=pl.String).gather(numbers.cast(pl.UInt32)).alias(name)
 
 
-def _read(view: ViewSpec, source: Source) -> ViewEvents:
+def _read(view: ViewSpec, source: Source, *, with_keys: bool) -> ViewEvents:
     known_zone(view.zone)
     wanted = list(dict.fromkeys([*view.named.values(), *view.inputs]))
     _refuse_lacking(view, wanted, source.columns)
@@ -113,13 +118,14 @@ def _read(view: ViewSpec, source: Source) -> ViewEvents:
     key = None if view.key is None else _codes(frame[view.key])
     is_deletion = None if view.deleted is None else _flags(frame[view.deleted], view.deleted)
     values = {name: _values(frame[name], kinds[name]) for name in view.inputs}
+    keys = {KEY: _values(frame[view.key], "category")} if with_keys and view.key is not None else {}
     rows = frame.height
     del frame
     arguments = {one.argument.text: one.argument for one in view.aggregates if one.argument is not None}
     left_out = ~has_time
     if view.condition is not None:
         left_out |= values_of(view.condition, values).numbers != 1
-    columns = {text: values_of(argument, values) for text, argument in arguments.items()}
+    columns = keys | {text: values_of(argument, values) for text, argument in arguments.items()}
     del values
     if not is_known.all():  # what was never known corrects nothing
         there = np.flatnonzero(is_known)

@@ -4,9 +4,9 @@ from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from itertools import chain
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from linewright.data.read.reader import fingerprint, read_live
-from linewright.data.read.source import Source
 from linewright.data.spec import SourceSpec
 from linewright.errors import LinewrightError
 from linewright.features.spec import ViewSpec
@@ -15,6 +15,11 @@ from linewright.line.file.view_file import FOLDER, placed_in_view, read_view, re
 from linewright.line.spec import LineSpec
 from linewright.store.values import digest_of
 
+if TYPE_CHECKING:
+    from linewright.data.read.source import Source
+
+_ELSEWHERE = {"about", "owner", "source", "ttl", "columns", "where", "every", "max_age", "otherwise"}
+"""Fields of a view that do not matter for what it computes, or that are said in another form."""
 VIEW = "view:"
 """How `Work.sources` names a feature view, ``view:customer_30d``."""
 
@@ -36,13 +41,13 @@ def view_fingerprint(view: ViewSpec, root: Path, *, seen: str | None = None) -> 
         source = seen or fingerprint(view.source, root, "source")
     except LinewrightError as error:
         raise placed_in_view(error, root, view.view) from error
-    said = view.model_dump(mode="json", exclude={"about", "owner", "source", "ttl", "columns", "where"})
+    said = view.model_dump(mode="json", exclude=_ELSEWHERE)
     columns = {one.name: one.text for one in view.aggregates}
     where = None if view.condition is None else view.condition.text
     return digest_of({"view": said, "columns": columns, "where": where, "source": source})
 
 
-def read_live_view(view: ViewSpec, root: Path) -> tuple[Source, str]:
+def read_live_view(view: ViewSpec, root: Path) -> "tuple[Source, str]":
     """Return the rows of the source of a view that others may write to, and the digest of the view with just these rows.
 
     Raises

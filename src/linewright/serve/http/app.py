@@ -70,6 +70,7 @@ from linewright.serve.models.state import Live
 from linewright.serve.origin import our_host, require_own_page
 from linewright.serve.peers import LISTEN_S, Siblings, Told, added
 from linewright.serve.rows import multipart
+from linewright.serve.rows.known_views import KnownViews
 from linewright.serve.rows.scorer import RequestForm
 from linewright.store.clock import now_utc
 from linewright.store.disk import is_out_of_files, too_many_files
@@ -145,6 +146,7 @@ class App:
         )
         self._guard = Guard(self._lines.drop_canary)
         self._mirrors = Mirrors(state, self._guard, tell=tell)
+        self._views = KnownViews(state, now=now)
         self._metrics = Metrics()
         self._document = openapi.Document()
         self._logs: dict[str, PredictionLog] = {}
@@ -196,6 +198,7 @@ class App:
         self._aside.shutdown()
         self._durable.shutdown()
         self._mirrors.close()
+        self._views.close()
         self._labelling.shutdown()
         for log in self._logs.values():
             log.close()
@@ -470,6 +473,7 @@ class App:
                 LocalArtifacts(self._state / "artifacts"),
                 live.explore,
                 live.series,
+                self._views,
             )
             return await work(loaded)
         finally:

@@ -329,6 +329,12 @@ def add_ages(answer: InferAnswer, newest: Mapping[int, Newest]) -> None:
             }
 
 
+def add_features(answer: InferAnswer, features: Sequence[Mapping[str, Any]]) -> None:
+    """Say of each row what it got of feature views: a parameter of the answer, left out if no row got any."""
+    if features:
+        answer["parameters"]["features"] = [dict(one) for one in features]
+
+
 def to_response(asked: Infer, answer: InferAnswer) -> Response:
     """Return what `to_answer` gave, with the outputs as bytes that were asked for so."""
     return oip_binary.to_response(answer, [_is_binary(asked, output["name"]) for output in answer["outputs"]])

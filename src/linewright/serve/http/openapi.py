@@ -423,7 +423,18 @@ def _schemas_of(live: Live, form: RequestForm) -> Iterator[tuple[str, Schema]]:
 
 def _prediction(package: Package, line: str) -> Schema:
     properties: dict[str, Schema] = {"id": {**_TEXT, "description": "Feedback refers to it."}}
-    optional = ["key", "warnings", "model", "digest", "newest", "age", "series", "values", *_EXPLAINED]
+    optional = [
+        "key",
+        "warnings",
+        "model",
+        "digest",
+        "newest",
+        "age",
+        "series",
+        "values",
+        "features",
+        *_EXPLAINED,
+    ]
     if package.key is not None:
         properties["key"] = {**_TEXT, "description": f"The row's {package.key}."}
     if _is_class(package):
@@ -469,6 +480,7 @@ def _prediction(package: Package, line: str) -> Schema:
             "maxItems": 3,
             "description": "Low, high, and the share of rows that lie between such ends.",
         }
+    properties |= _of_views(package)
     properties["warnings"] = {
         **_list(_TEXT),
         "description": "What the contract does not allow or the model does not know in the row.",
@@ -479,6 +491,12 @@ def _prediction(package: Package, line: str) -> Schema:
         return _object(properties, *optional)
     properties |= _of_anomaly(package)
     return _object(properties, *(name for name in (*optional, "heat_map") if name != "score"))
+
+
+def _of_views(package: Package) -> dict[str, Schema]:
+    if not package.views:
+        return {}
+    return {"features": _object(dict.fromkeys((one.view for one in package.views), _RECORD))}
 
 
 def _of_classes(package: Package) -> dict[str, Schema]:
@@ -494,6 +512,17 @@ def _of_anomaly(package: Package) -> dict[str, Schema]:
     return {"score": score} | ({"heat_map": _object(maps)} if maps else {})
 
 
+_RECORD: Schema = {
+    **_object(
+        {
+            "age": {"type": "number", "minimum": 0},
+            "record": {"type": ["string", "null"]},
+            "defaulted": _TRUTH,
+        },
+        "defaulted",
+    ),
+    "description": "What the row got of a feature view: seconds since what counted was known, and the digest of it; null: nothing was known; and whether it got nulls, as that was too old.",
+}
 _NUMBER: Schema = {"type": "number"}
 _TIME: Schema = {
     "description": "A time; with a + behind it, or event false, if it had not happened by then.",

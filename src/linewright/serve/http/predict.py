@@ -15,7 +15,7 @@ from linewright.errors import RequestError, Transient
 from linewright.model.facts import Package
 from linewright.release.facts import Arm
 from linewright.serve.answers import Answer, Durability, PushAnswer, SimilarAnswer, SimilarItems
-from linewright.serve.facts import Prediction, Predictions
+from linewright.serve.facts import LookedUp, Prediction, Predictions
 from linewright.serve.feedback.store import Feedback
 from linewright.serve.http import oip
 from linewright.serve.http.request import Response, read_json, to_response
@@ -26,6 +26,8 @@ from linewright.serve.models.canary import Guard, is_canary
 from linewright.serve.models.shadow import Mirrors
 from linewright.serve.models.state import Canary, Shadow
 from linewright.serve.rows.known_series import KnownSeries, Newest, with_ages
+from linewright.serve.rows.known_views import Filled as FilledRows
+from linewright.serve.rows.known_views import Found, KnownViews
 from linewright.serve.rows.occlusion import check_occluded
 from linewright.serve.rows.pushed import ROWS_FORM, Pushed, to_new_rows
 from linewright.serve.rows.reader import Place, in_rows
@@ -109,6 +111,8 @@ class Loaded(NamedTuple):
     """Share of the lists that is drawn."""
     series: KnownSeries | None = None
     """The newest values of series, for rows that have none."""
+    views: KnownViews | None = None
+    """The columns of feature views, for rows that have none."""
 
     @property
     def tried(self) -> Canary | Shadow | None:
@@ -153,6 +157,8 @@ class Answered(NamedTuple):
     newest: Mapping[int, Newest] = MappingProxyType({})
     """By row that named a series alone, what is said of the values that it got."""
     durability: Durability = "buffered"
+    of_views: Sequence[Mapping[str, Found]] = ()
+    """One a row, by feature view, what it got of it; none if no row got any."""
 
 
 def answer(
@@ -201,16 +207,21 @@ def answer(
         if newest := filled.newest:
             rows = to_log = filled.rows
     whole = loaded.scorer.completed(rows, place)
-    request = to_log if isinstance(to_log, bytes) and loaded.tried is None and len(rows) >= MANY else None
+    is_alone = loaded.tried is None and not package.views
+    request = to_log if isinstance(to_log, bytes) and is_alone and len(rows) >= MANY else None
     ids = uuids7(len(rows)) if request is None else ids_from(first_of_many(uuid7()), len(rows))
     keys = spell_all(column_of(whole, package.key)) if package.key else [None] * len(rows)
     units, mine = _parted(loaded, whole, keys, ids)
+    of_views = _with_views(loaded, rows, mine, received, place)
+    if of_views.found:
+        rows = to_log = of_views.rows
+        whole = loaded.scorer.completed(rows, place)
     parts = _parts(loaded, rows, whole, mine, place, ids=ids)
     said = parts[0].said if len(parts) == 1 else _together(parts, len(rows))
     arms = _arms(parts, len(rows))
     explained = _explained(loaded.line, parts, rows, occlude=occlude) if explain else ()
     warnings = with_ages(said.warnings, newest)
-    answered = Answered(ids, keys, said.answers, warnings, arms, explained, newest)
+    answered = Answered(ids, keys, said.answers, warnings, arms, explained, newest, of_views=of_views.found)
     form = _Form(loaded, received, "durable" if durable else "buffered")
     if request is None:
         texts = row_texts(to_log) if isinstance(to_log, bytes) else rows if to_log is None else to_log
@@ -219,6 +230,21 @@ def answer(
     else:
         write = partial(log.append_request, form.together(answered, request))
     return answered._replace(durability=_kept(loaded, len(rows), write, form.durability))
+
+
+def _with_views(
+    loaded: Loaded, rows: Sequence[Row], mine: Sequence[int], received: str, place: Place
+) -> FilledRows:
+    """Return rows with the columns of the feature views of the model that answers each; those in `mine` are a canary's."""
+    if loaded.views is None:
+        return FilledRows(rows, ())
+    fill = partial(loaded.views.fill, now=received, place=place)
+    of_champion = loaded.scorer.model.package.views
+    of_canary = loaded.canary.scorer.model.package.views if loaded.canary is not None else of_champion
+    if not mine or of_canary == of_champion:
+        return fill(rows, of_champion)
+    others = sorted(set(range(len(rows))) - set(mine))
+    return fill(rows, of_champion, only=others).followed_by(fill(rows, of_canary, only=mine), mine)
 
 
 class _Form(NamedTuple):
@@ -237,6 +263,7 @@ class _Form(NamedTuple):
     ) -> list[Prediction]:
         loaded = self.loaded
         known = (None if loaded.series is None else loaded.series.digest) or msgspec.UNSET
+        features = [looked_up(one) for one in answered.of_views] or [msgspec.UNSET] * len(rows)
         return [
             Prediction(
                 id=identity,
@@ -253,6 +280,7 @@ class _Form(NamedTuple):
                 threshold=thresholds[arm.model],
                 durability=self.durability,
                 known=known if number in answered.newest else msgspec.UNSET,
+                features=features[number],
             )
             for number, (identity, arm, key, unit, row, told) in enumerate(
                 zip(answered.ids, answered.arms, answered.keys, units, rows, answered.answers, strict=True)
@@ -276,6 +304,14 @@ class _Form(NamedTuple):
             threshold=package.threshold,
             durability=self.durability,
         )
+
+
+def looked_up(found: Mapping[str, Found]) -> dict[str, LookedUp] | msgspec.UnsetType:
+    """Return what the log says of the feature views of a row."""
+    return {
+        view: LookedUp(known=one.known, record=one.record, defaulted=one.defaulted)
+        for view, one in found.items()
+    } or msgspec.UNSET
 
 
 def _append(loaded: Loaded, log: PredictionLog, records: list[Prediction], *, durable: bool) -> None:
@@ -492,6 +528,7 @@ def to_predictions(loaded: Loaded, answered: Answered, start: int, end: int) -> 
     arms = answered.arms[start:end]
     first = _only(arms) or loaded.front
     predictions: list[dict[str, Any]] = []
+    of_views = answered.of_views
     for row in range(start, end):
         one: dict[str, Any] = {"id": answered.ids[row]}
         if (key := answered.keys[row]) is not None:
@@ -501,6 +538,8 @@ def to_predictions(loaded: Loaded, answered: Answered, start: int, end: int) -> 
             one |= answered.explained[row]
         if (newest := answered.newest.get(row)) is not None:
             one |= {"newest": newest.newest, "age": newest.age}
+        if of_views and of_views[row]:
+            one["features"] = said_of(of_views[row])
         if row in answered.warnings:
             one["warnings"] = answered.warnings[row]
         if (arm := answered.arms[row]) is not first:
@@ -513,6 +552,15 @@ def to_predictions(loaded: Loaded, answered: Answered, start: int, end: int) -> 
         "predictions": predictions,
     }
     return to_response(answer)
+
+
+def said_of(found: Mapping[str, Found]) -> dict[str, Any]:
+    """Return what an answer says of the feature views of its row."""
+    return {
+        view: {"age": round(one.age, 3), "record": one.record}
+        | ({"defaulted": True} if one.defaulted else {})
+        for view, one in found.items()
+    }
 
 
 def _only(arms: Sequence[Arm]) -> Arm | None:
@@ -550,6 +598,7 @@ def infer(loaded: Loaded, log: PredictionLog, asked: oip.Asked) -> Response:
         durability=answered.durability,
     )
     oip.add_ages(made, answered.newest)
+    oip.add_features(made, [said_of(one) for one in answered.of_views])
     return oip.to_response(asked.infer, made)
 
 

@@ -161,7 +161,7 @@ class Scorer:
         """What reads requests in their usual form; `None` where there is no such thing. Made when it is first asked for."""
         return (
             None
-            if self._matrix is None or self.reads_files
+            if self._matrix is None or self.reads_files or self.model.package.views  # rows get columns
             else typed_bodies(self.form.columns, self.needs.whole)
         )
 

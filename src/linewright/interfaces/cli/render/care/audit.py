@@ -3,9 +3,11 @@
 from linewright.interfaces.cli.render.dispatch import renderer
 from linewright.interfaces.cli.words import grid
 from linewright.line.audit.export import Entry
+from linewright.line.audit.facts import FeaturesAudited
 from linewright.operations.care.audit import Entries, FoundEntries, KeyMade
 from linewright.operations.declaration.declare import to_json
 from linewright.store.clock import said
+from linewright.text.numbers import count
 
 
 @renderer.register
@@ -34,3 +36,22 @@ def found_text(page: FoundEntries) -> str:
     rows = [[str(one.number), said(one.at), one.actor, one.kind, one.line] for one in page.found]
     more = [] if page.next is None else [f"older ones: --before {page.next}"]
     return "\n".join([*grid(("entry", "at", "who", "what", "line"), rows, numbers=(0,)), *more])
+
+
+@renderer.register
+def features_text(audited: FeaturesAudited) -> str:
+    """Say how many rows differ, and show the first values that do."""
+    if not audited.rows:
+        return f"No logged row of {audited.line} got columns of feature views."
+    whole = f"{count(audited.rows, 'logged row')}, {count(audited.values, 'value')}"
+    behind = (
+        f" {audited.behind:,} rows are behind: more was known than the records had." if audited.behind else ""
+    )
+    if not audited.differ:
+        return f"{whole}: all are what the sources say.{behind}"
+    rows = [
+        [one.id, said(one.at), one.view, one.column, repr(one.logged), repr(one.computed)]
+        for one in audited.first
+    ]
+    head = ("prediction", "at", "view", "column", "logged", "computed")
+    return "\n".join([f"{whole}: {audited.differ:,} rows differ.{behind}", *grid(head, rows)])

@@ -1,0 +1,168 @@
+"""Whether logged rows have what their feature views knew as they came: it is computed again from the sources, and compared bit by bit."""
+
+import struct
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import groupby
+from typing import Any, NamedTuple
+
+import numpy as np
+import polars as pl
+
+from linewright.features.facts import ViewFacts
+from linewright.features.spec import ViewSpec
+from linewright.features.views.records import aggregates_of, known_by
+from linewright.features.views.windows import Events, Ints, values_at
+from linewright.line.audit.facts import Differing, FeaturesAudited
+from linewright.line.factory import Factory
+from linewright.line.file.view_file import read_view
+from linewright.line.views.read_events import read_events
+from linewright.model.facts import Package
+from linewright.serve.facts import LookedUp, Prediction
+from linewright.serve.rows.scalars import spell
+from linewright.store.pushed_rows import micros_of
+
+MOST_NAMED = 20
+_PAGE = 2_000
+
+
+class _Logged(NamedTuple):
+    record: Prediction
+    looked: LookedUp
+
+
+def audit_views(factory: Factory, line: str, *, sample: int) -> FeaturesAudited:
+    """Compute the columns of feature views of the newest logged rows again.
+
+    Parameters
+    ----------
+    sample
+        Most rows.
+
+    Raises
+    ------
+    NotFound, SpecError, RequestError, Transient
+        If a view is gone, or its source cannot be read.
+    """
+    rows = list(_rows(factory, line, sample))
+    found = list[Differing]()
+    values, behind = 0, set[str]()
+    for facts, those in _by_view(factory, rows):
+        one = _compared(factory, facts, those)
+        found += one.differing
+        values += one.values
+        behind |= one.behind
+    order = {record.id: place for place, record in enumerate(rows)}
+    found.sort(key=lambda one: order[one.id])
+    return FeaturesAudited(
+        line=line,
+        rows=len(rows),
+        values=values,
+        differ=len({one.id for one in found}),
+        behind=len(behind),
+        first=tuple(found[:MOST_NAMED]),
+    )
+
+
+def _rows(factory: Factory, line: str, most: int) -> Iterator[Prediction]:
+    """Give the newest logged rows that got columns of views, the newest first."""
+    labels, before, given = factory.labels_of(line), None, 0
+    while given < most:
+        page = [record for record, _ in labels.latest(_PAGE, before=before)]
+        if not page:
+            return
+        before = page[-1].id
+        for record in page:
+            if record.features and record.row and given < most:
+                given += 1
+                yield record
+
+
+def _by_view(factory: Factory, rows: Sequence[Prediction]) -> Iterator[tuple[ViewFacts, list[_Logged]]]:
+    """Give rows by the view that they got columns of, as the model of their answer had learned it."""
+    packages = {
+        digest: factory.metadata.get(digest, Package) for digest in {record.digest for record in rows}
+    }
+    found: dict[ViewFacts, list[_Logged]] = {}
+    for record in rows:
+        for facts in packages[record.digest].views:
+            looked = record.features.get(facts.view) if record.features else None
+            if looked is not None and not looked.defaulted:
+                found.setdefault(facts, []).append(_Logged(record, looked))
+    yield from found.items()
+
+
+class _Compared(NamedTuple):
+    differing: list[Differing]
+    values: int
+    behind: set[str]
+
+
+def _compared(factory: Factory, facts: ViewFacts, rows: Sequence[_Logged]) -> _Compared:
+    view = ViewSpec.of(facts, read_view(factory.root, facts.view).source)
+    read = read_events(view, factory.root)
+    named = pl.DataFrame(
+        {name: [spell(one.record.row.get(name)) for one in rows] for name in facts.entity},
+        schema=dict.fromkeys(facts.entity, pl.String),
+    )
+    numbers = read.numbers_of(named)
+    moments = np.array([micros_of(one.record.at) for one in rows], dtype=np.int64)
+    events = _of_entities(read.events, numbers)
+    then = _values(events, numbers, moments, facts)
+    differing, behind = list[Differing](), set[str]()
+    order = sorted(range(len(rows)), key=lambda place: rows[place].looked.known)
+    for known, group in groupby(order, key=lambda place: rows[place].looked.known):
+        places = list(group)
+        counted = known_by(events, micros_of(known))
+        computed = _values(counted, numbers[places], moments[places], facts)
+        for column, values in computed.items():
+            for place, value in zip(places, values, strict=True):
+                record = rows[place].record
+                if not same(record.row.get(column), value):
+                    differing.append(
+                        Differing(
+                            id=record.id,
+                            at=record.at,
+                            view=facts.view,
+                            column=column,
+                            logged=record.row.get(column),
+                            computed=value,
+                        )
+                    )
+                elif not same(value, then[column][place]):
+                    behind.add(record.id)
+    return _Compared(differing, len(rows) * len(facts.columns), behind)
+
+
+def _of_entities(events: Events, numbers: Ints) -> Events:
+    """Return the events of some entities alone; those of others are left out."""
+    wanted = np.zeros(len(events.starts) - 1, dtype=np.bool_)
+    wanted[numbers[numbers >= 0]] = True
+    rows = np.flatnonzero(np.repeat(wanted, np.diff(events.starts)))
+    sizes = np.where(wanted, np.diff(events.starts), 0)
+    return Events(
+        starts=np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64),
+        time=events.time[rows],
+        known=events.known[rows],
+        until=events.until[rows],
+        columns={name: one.at(rows) for name, one in events.columns.items()},
+    )
+
+
+def _values(events: Events, numbers: Ints, moments: Ints, facts: ViewFacts) -> Mapping[str, list[Any]]:
+    found = values_at(events, events.slices(numbers), moments, aggregates_of(facts))
+    return {name: column.to_list() for name, column in found.items()}
+
+
+def same(logged: object, computed: object) -> bool:
+    """Return whether a value that was logged is the one that was computed: of numbers each bit.
+
+    Examples
+    --------
+    >>> same(3, 3.0), same(0.1 + 0.2, 0.3), same(None, 0.0), same("a", "a")
+    (True, False, False, True)
+    """
+    if isinstance(logged, bool) or not (
+        isinstance(logged, int | float) and isinstance(computed, int | float)
+    ):
+        return logged == computed
+    return struct.pack("d", logged) == struct.pack("d", computed)

@@ -1,0 +1,103 @@
+"""What the worker does about the feature views of the models that serve: it writes what is known for endpoints, and audits logged rows."""
+
+from importlib import import_module
+
+from linewright.errors import NotFound
+from linewright.features.facts import ViewFacts
+from linewright.line.audit.facts import FeaturesAudited
+from linewright.line.factory import Factory
+from linewright.line.instants import later
+from linewright.line.record.alerts import open_alerts
+from linewright.line.record.registry import find_model
+from linewright.model.facts import Package
+from linewright.release.promotion import canary_of
+from linewright.text.numbers import count
+from linewright.watch.facts import Alerted, Cleared
+
+AUDIT_EVERY = "1h"
+SAMPLE = 200
+"""Logged rows that are audited each time."""
+
+
+def views_served(factory: Factory, line: str) -> tuple[ViewFacts, ...]:
+    """Return the feature views of the models of a line that answer or are tried, each once; none if no model serves."""
+    tried = canary_of(factory.metadata, line)
+    try:
+        digests = [find_model(factory, line).digest, *([tried.package] if tried is not None else [])]
+    except NotFound:
+        return ()
+    views = [one for digest in digests for one in factory.metadata.get(digest, Package).views]
+    return tuple(dict.fromkeys(views))
+
+
+def tend_views(factory: Factory, line: str) -> str | None:
+    """Write what is known of the views of a line if it is time; return when it is time again, UTC, or `None`.
+
+    Raises
+    ------
+    LinewrightError
+        If a view cannot be written, see `line.views.write_records.write_view`.
+    """
+    views = views_served(factory, line)
+    if not views:
+        return None
+    return import_module("linewright.line.views.write_records").write_due(
+        factory, views
+    )  # brings what reads tables
+
+
+def tend_audit(factory: Factory, line: str) -> tuple[Alerted | Cleared | None, str | None]:
+    """Compute features of the newest logged rows again, alert if one differs, or end that alert.
+
+    Returns
+    -------
+    news, due
+        What was recorded, and when to look again, UTC; `None` for a line without views.
+
+    Raises
+    ------
+    LinewrightError
+        If a source cannot be read.
+    """
+    if not views_served(factory, line):
+        return None, None
+    audited: FeaturesAudited = import_module("linewright.line.audit.feature_views").audit_views(
+        factory, line, sample=SAMPLE
+    )
+    told = next((one for one in open_alerts(factory, line) if one.monitor == "features"), None)
+    news = None
+    if told is None and audited.differ:
+        news = _alert(factory, audited)
+    elif told is not None and audited.rows and not audited.differ:
+        news = Cleared(
+            at=factory.now(),
+            by=factory.context.actor,
+            because=f"the features of the newest {count(audited.rows, 'logged row')} are those that the sources say",
+            line=line,
+            alert=told.id,
+            evidence=told.evidence,
+        )
+    if news is not None:
+        factory.metadata.record(news)
+    return news, later(factory.now(), AUDIT_EVERY)
+
+
+def _alert(factory: Factory, audited: FeaturesAudited) -> Alerted:
+    first, now = audited.first[0], factory.now()
+    package = find_model(factory, audited.line).digest
+    return Alerted(
+        at=now,
+        by=factory.context.actor,
+        because=f"features of {audited.differ:,} of {count(audited.rows, 'logged row')} are not those that the sources say: "
+        f"{first.column!r} of feature view {first.view!r} was {first.logged!r}, and is {first.computed!r} for prediction {first.id}. "
+        f"See: linewright audit features {audited.line}",
+        line=audited.line,
+        id=f"features:{audited.line}:{first.id}",
+        package=package,
+        monitor="features",
+        column=first.column,
+        value=audited.differ / audited.rows,
+        bar=0.0,
+        evidence=package,
+        since=first.at,
+    )

@@ -1,0 +1,117 @@
+"""The files of records that endpoints read feature views from: made by runs, and by the worker while it looks after lines."""
+
+from collections.abc import Iterable
+from contextlib import suppress
+
+from linewright.data.spec import PushSource
+from linewright.errors import LinewrightError, SpecError
+from linewright.features.facts import ViewFacts
+from linewright.features.spec import ViewSpec
+from linewright.features.views.records import (
+    KEY,
+    Header,
+    Records,
+    columns_of,
+    known_by,
+    records_path,
+    write_records,
+)
+from linewright.line.factory import Factory
+from linewright.line.file.view_file import placed_in_view, read_view
+from linewright.line.views.read_events import ViewEvents, read_events
+from linewright.store.clock import later
+from linewright.store.pushed_rows import PushedRows, micros_of
+from linewright.text.durations import duration_micros
+from linewright.text.lists import to_list_text
+
+_EPOCH = "1970-01-01T00:00:00.000000Z"
+
+
+def write_view(factory: Factory, facts: ViewFacts) -> Header:
+    """Write what is known now of the entities of a view, as a model has learned it, for endpoints to read.
+
+    Raises
+    ------
+    NotFound, SpecError, RequestError, Transient
+        If the view is gone, or its source cannot be read, or has columns of another type than the model learned from.
+    """
+    view = read_view(factory.root, facts.view)
+    learned = ViewSpec.of(facts, view.source)
+    known = known_now(factory, view)
+    read = read_events(learned, factory.root, with_keys=facts.key is not None)
+    _refuse_other_types(factory, facts, read)
+    events = known_by(read.events, known)
+    header = Header(
+        facts=facts,
+        known=known,
+        words=tuple(tuple(events.columns[text].words) for text, _ in columns_of(facts)),
+        entities=read.entities.height,
+        has_keys=KEY in events.columns,
+        push=view.source.push if isinstance(view.source, PushSource) else None,
+        max_age=None if view.max_age is None else duration_micros(view.max_age),
+        otherwise=view.otherwise,
+    )
+    write_records(records_path(factory.state, facts), header, events, entity_texts(read))
+    return header
+
+
+def known_now(factory: Factory, view: ViewSpec) -> int:
+    """Return a moment such that all that is known of the source of a view by then is read from now on: microseconds since 1970."""
+    source = view.source
+    if isinstance(source, PushSource):
+        pushed = PushedRows.of(factory.state, source.push, now=factory.now)
+        if pushed.is_open:
+            return pushed.moment()
+    return micros_of(factory.now()) - 1
+
+
+def entity_texts(read: ViewEvents) -> list[str]:
+    """Return the text of each entity, as `serve.rows.sent_since.entity_of` has it."""
+    columns = [read.entities[name].to_list() for name in read.facts.entity]
+    return columns[0] if len(columns) == 1 else [to_list_text(texts) for texts in zip(*columns, strict=True)]
+
+
+def write_due(factory: Factory, views: Iterable[ViewFacts]) -> str | None:
+    """Write the files of views that are not there or older than `every`; return when the next one is due, UTC, or `None`.
+
+    Raises
+    ------
+    LinewrightError
+        As `write_view`, once all others are written.
+    """
+    due, troubles = list[str](), list[LinewrightError]()
+    for facts in views:
+        try:
+            every = duration_micros(read_view(factory.root, facts.view).every)
+            header = _header(factory, facts)
+            if header is None or header.known + every <= micros_of(factory.now()):
+                header = write_view(factory, facts)
+            due.append(later(_EPOCH, header.known + every))
+        except LinewrightError as error:
+            troubles.append(error)
+    if troubles:
+        raise troubles[0]
+    return min(due, default=None)
+
+
+def _header(factory: Factory, facts: ViewFacts) -> Header | None:
+    with suppress(FileNotFoundError, LinewrightError):
+        records = Records(records_path(factory.state, facts))
+        records.close()
+        return records.header
+    return None
+
+
+def _refuse_other_types(factory: Factory, facts: ViewFacts, read: ViewEvents) -> None:
+    learned = {one.name: one.type for one in facts.inputs}
+    for one in read.facts.inputs:
+        was = learned[one.name]
+        if one.type != was and {one.type, was} != {"number", "integer"}:
+            error = SpecError(
+                f"{one.name!r} is a {one.type} now, and the model learned from a {was}",
+                where="source",
+                found=one.type,
+                allowed=was,
+                hint="correct the source, or run the line again",
+            )
+            raise placed_in_view(error, factory.root, facts.view)

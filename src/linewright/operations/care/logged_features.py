@@ -1,0 +1,31 @@
+"""The operation that computes the features of logged rows again."""
+
+from typing import Annotated
+
+from msgspec import Meta
+
+from linewright.line.audit.facts import FeaturesAudited
+from linewright.line.audit.feature_views import audit_views
+from linewright.line.factory import Factory
+from linewright.operations.declaration.declare import operation
+
+
+@operation(permission="view-rows", effect="read", expensive=True)
+def audit_features(
+    factory: Factory, line: str, /, *, sample: Annotated[int, Meta(ge=1, le=1_000_000)] = 1_000
+) -> FeaturesAudited:
+    """Compute the features of logged rows again, and name those that differ.
+
+    What feature views knew as a request came is computed from their sources, and compared with the logged row bit by bit. Rows are *behind* if more
+    was known than the records that the endpoint read: it is right, and write records more often (`every`) if it matters. If a row differs, the
+    command exits with 4.
+
+    Parameters
+    ----------
+    line
+        Name of the line.
+    sample
+        How many rows, the newest ones.
+    """
+    factory.line(line)
+    return audit_views(factory, line, sample=sample)

@@ -1,0 +1,340 @@
+"""Requests that say whom they are about: the columns of feature views are those that are known of them as the request comes."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from hashlib import sha256
+from pathlib import Path
+from threading import Event, Lock, Thread
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from linewright.errors import LinewrightError, RequestError, Transient
+from linewright.features.facts import ViewFacts
+from linewright.features.views.records import Records, records_path
+from linewright.serve.rows.reader import MAX_ROWS, Place
+from linewright.serve.rows.scalars import shown
+from linewright.serve.rows.sent_since import SentSince, entity_of
+from linewright.serve.rows.typed import Row, TypedRow, Unusual
+from linewright.store.clock import later, now_utc
+from linewright.store.pushed_rows import PushedRows, micros_of
+from linewright.store.stamps import stamp_at
+
+LOOK_S = 0.2
+"""Time between two looks for a newer file and for rows that were sent."""
+_EPOCH = "1970-01-01T00:00:00.000000Z"
+_OUT_OF_USE = 300
+"""Looks for which a file stays open that another one has replaced: requests may still read it."""
+
+
+class Found(NamedTuple):
+    """What a row got of one view."""
+
+    known: str
+    """What was known by this moment counted: UTC, RFC 3339 with microseconds."""
+    record: str | None
+    """Digest of the events of its entity; `None` if it was absent."""
+    age: float
+    """Seconds since `known`."""
+    defaulted: bool = False
+    """Whether the row got nulls, as what was known was too old."""
+
+
+class Filled(NamedTuple):
+    """Rows with the columns of feature views."""
+
+    rows: Sequence[Row]
+    """The same object if no row got any."""
+    found: Sequence[Mapping[str, Found]]
+    """By row and view; empty for a row that has the columns itself. None if no row got any."""
+
+    def followed_by(self, other: "Filled", numbers: Sequence[int]) -> "Filled":
+        """Return these rows but for some, which are those of another."""
+        rows, found = list(self.rows), list(self.found or [{} for _ in self.rows])
+        for number in numbers:
+            rows[number] = other.rows[number]
+            found[number] = other.found[number] if other.found else {}
+        return Filled(rows, found) if any(found) else Filled(self.rows, ())
+
+
+class _Look(NamedTuple):
+    """What is known of a view; it stays as it is."""
+
+    records: Records
+    sent: SentSince | None
+    known: int
+
+
+class KnownView:
+    """One view as one model has learned it. Safe to use from several threads.
+
+    Parameters
+    ----------
+    state
+        State folder of the factory.
+    facts
+        The view.
+    now
+        The time, UTC.
+    """
+
+    def __init__(self, state: Path, facts: ViewFacts, *, now: Callable[[], str] = now_utc) -> None:
+        self._state, self._facts, self._now = state, facts, now
+        self._path = records_path(state, facts)
+        self._look: _Look | None = None
+        self._lock = Lock()
+        self._replaced: list[list[Any]] = []
+
+    def look(self) -> None:
+        """Look for a newer file, and for rows that were sent.
+
+        Raises
+        ------
+        FileNotFoundError
+            If the file is missing; what is known stays.
+        LinewrightError
+            If it cannot be read.
+        """
+        with self._lock:
+            self._close_replaced()
+            held = self._look
+            if held is None or stamp_at(self._path) not in {None, held.records.stamp}:
+                records = Records(self._path)
+                sent = SentSince(records) if records.header.push else None
+                if held is not None:
+                    self._replaced.append([_OUT_OF_USE, held.records])
+                self._look = held = self._with_sent(_Look(records, sent, records.header.known))
+            elif held.sent is not None:
+                self._look = self._with_sent(held)
+
+    def _with_sent(self, held: _Look) -> _Look:
+        push, sent = held.records.header.push, held.sent
+        if sent is None or push is None:
+            return held
+        pushed = PushedRows.of(self._state, push, now=self._now)
+        if not pushed.is_open:
+            return held
+        rows, known = pushed.since(sent.known)
+        return held._replace(known=sent.known) if sent.add(rows, known) else held
+
+    def _close_replaced(self) -> None:
+        for one in self._replaced:
+            one[0] -= 1
+            if not one[0]:
+                one[1].close()
+        self._replaced = [one for one in self._replaced if one[0]]
+
+    def close(self) -> None:
+        """Close the files."""
+        with self._lock:
+            for one in [*(held for _, held in self._replaced), *([self._look.records] if self._look else [])]:
+                one.close()
+
+    def of(self, entities: Sequence[str | None], now: str) -> Iterator[tuple[dict[str, Any], Found, _Look]]:
+        """Give the columns of the view of each entity as a request comes, and what is to be said of them.
+
+        Raises
+        ------
+        Transient
+            If the view is not there.
+        """
+        held = self._look
+        if held is None:
+            with suppress(FileNotFoundError):
+                self.look()
+            held = self._look
+        if held is None:
+            raise Transient(
+                f"the records of feature view {self._facts.view!r} are not there",
+                where=self._path.name,
+                hint="linewright up writes them, or a run of the line; or send the columns of the view",
+            )
+        moment = micros_of(now)
+        # Of what was sent, nothing that came after the request; a file may be newer than it, if only just.
+        held = held._replace(known=max(held.records.header.known, min(held.known, moment)))
+        asked = list(dict.fromkeys(one for one in entities if one is not None))
+        tables, digests = self._tables(held, asked)
+        counts = [len(table) for table in tables]
+        whole = np.concatenate(tables) if tables else np.empty((0, held.records.width), dtype="<i8")
+        words = None if held.sent is None else held.sent.words
+        values = {
+            name: column.to_list()
+            for name, column in held.records.values_at(whole, counts, moment, words).items()
+        }
+        places = {entity: place for place, entity in enumerate(asked)}
+        known, age = later(_EPOCH, held.known), max(moment - held.known, 0) / 1e6
+        absent = dict.fromkeys((column.name for column in self._facts.columns), None)
+        for entity in entities:
+            place = None if entity is None else places[entity]
+            columns = absent if place is None else {name: column[place] for name, column in values.items()}
+            # Events in the order of their times: before the first one has happened, nothing is known.
+            is_there = place is not None and counts[place] and tables[place][0, 0] <= moment
+            record = digests[place] if place is not None and is_there else None
+            yield columns, Found(known, record, age), held
+
+    @staticmethod
+    def _tables(held: _Look, asked: Sequence[str]) -> tuple[list[NDArray[np.int64]], list[str | None]]:
+        """Return the events of entities, and the digest of each record."""
+        records, sent = held.records, held.sent
+        kept = records.find(asked)
+        tables: list[NDArray[np.int64]] = []
+        digests: list[str | None] = []
+        for entity in asked:
+            record = kept.get(entity)
+            table = records.table(b"" if record is None else record.events)
+            digest = None if record is None else f"sha256:{record.digest.hex()}"
+            if sent is not None:
+                merged = _merged(table, sent, entity, held)
+                if merged is not table:
+                    table = merged
+                    content = sha256(entity.encode() + b"\0" + merged.tobytes())
+                    digest = f"sha256:{content.hexdigest()}"
+            tables.append(table)
+            digests.append(digest)
+        return tables, digests
+
+
+def _merged(table: NDArray[np.int64], sent: SentSince, entity: str, held: _Look) -> NDArray[np.int64]:
+    """Return the events of an entity with the rows that were sent since; the same object if none matters to it."""
+    corrected = (
+        sent.corrects(table[:, 1], held.known) if held.records.header.has_keys and len(table) else None
+    )
+    left = table if corrected is None else table[~corrected]
+    more = sent.of(entity, held.known)
+    if more is None:
+        return left
+    whole = np.concatenate([left, more])
+    return whole[np.argsort(whole[:, 0], kind="stable")]
+
+
+class KnownViews:
+    """The feature views of all lines of an endpoint: one thread looks after them from the first request on.
+
+    Parameters
+    ----------
+    state
+        State folder of the factory.
+    now
+        The time, UTC.
+    """
+
+    def __init__(self, state: Path, *, now: Callable[[], str] = now_utc) -> None:
+        self._state, self._now = state, now
+        self._views: dict[str, KnownView] = {}
+        self._lock, self._ends = Lock(), Event()
+        self._thread: Thread | None = None
+
+    def of(self, facts: ViewFacts) -> KnownView:
+        """Return a view as a model has learned it."""
+        name = records_path(self._state, facts).name
+        view = self._views.get(name)
+        if view is None:
+            with self._lock:
+                view = self._views.setdefault(name, KnownView(self._state, facts, now=self._now))
+                if self._thread is None:
+                    self._thread = Thread(target=self._keep_looking, name="views", daemon=True)
+                    self._thread.start()
+        return view
+
+    def _keep_looking(self) -> None:
+        while not self._ends.wait(LOOK_S):
+            for view in list(self._views.values()):
+                with suppress(LinewrightError, OSError):  # what is known stays, and its age says so
+                    view.look()
+
+    def close(self) -> None:
+        """Look no more."""
+        self._ends.set()
+        if self._thread is not None:
+            self._thread.join()
+        for view in self._views.values():
+            view.close()
+
+    def fill(
+        self,
+        rows: Sequence[Row],
+        views: Sequence[ViewFacts],
+        *,
+        now: str,
+        place: Place,
+        only: Sequence[int] | None = None,
+    ) -> Filled:
+        """Give rows the columns of views; a row that has a value in one of a view's columns gets none of them.
+
+        Parameters
+        ----------
+        rows
+            Of a request.
+        views
+            Those of the model that answers.
+        now
+            When the request came, UTC.
+        place
+            Names the place of a value.
+        only
+            Numbers of the rows that get any (default: all).
+
+        Raises
+        ------
+        RequestError
+            If what is known is too old, or nothing is, and the view says that such a row is refused.
+        Transient
+            If the records of a view are not there.
+        Unusual
+            If the rows are typed.
+        """
+        if not views or not rows or len(rows) > MAX_ROWS:  # the reader refuses so many
+            return Filled(rows, ())
+        if isinstance(rows[0], TypedRow):
+            raise Unusual
+        done: list[Any] = list(rows)
+        found: list[dict[str, Found]] = [{} for _ in rows]
+        for facts in views:
+            names = {column.name for column in facts.columns}
+            mine = [
+                number
+                for number in (range(len(rows)) if only is None else only)
+                if isinstance(row := rows[number], dict) and all(row.get(name) is None for name in names)
+            ]
+            if not mine:
+                continue
+            entities = [entity_of(rows[number], facts.entity) for number in mine]
+            for number, (columns, one, held) in zip(mine, self.of(facts).of(entities, now), strict=True):
+                decided = _decided(columns, one, held, place(number, facts.entity[-1]), rows[number])
+                done[number] = {**done[number], **decided}
+                is_defaulted = decided is not columns and one.record is not None
+                found[number][facts.view] = one._replace(defaulted=is_defaulted)
+        return Filled(done, found) if any(found) else Filled(rows, ())
+
+
+def _decided(columns: Mapping[str, Any], one: Found, held: _Look, where: str, row: Row) -> Mapping[str, Any]:
+    """Return the columns of an answer; null if the record is too old and nothing is taken for it.
+
+    Raises
+    ------
+    RequestError
+        If it is too old or absent, and such rows are refused.
+    """
+    header = held.records.header
+    is_old = header.max_age is not None and one.age * 1e6 > header.max_age
+    is_absent = one.record is None
+    if not (is_old or is_absent) or header.otherwise == "answer":
+        return columns
+    if header.otherwise == "default":
+        return dict.fromkeys(columns, None)
+    facts = header.facts
+    if is_absent:
+        raise RequestError(
+            f"feature view {facts.view!r} knows nothing of this {', '.join(facts.entity)}",
+            where=where,
+            found=shown(entity_of(row, facts.entity)),
+            hint=f"send the columns of the view, or change `otherwise` in features/{facts.view}.yaml",
+        )
+    raise RequestError(
+        f"what feature view {facts.view!r} knows is too old",
+        where=where,
+        found=f"{one.age:,.0f} s",
+        allowed=f"at most {(header.max_age or 0) / 1e6:,.0f} s (max_age)",
+        hint="linewright up makes newer records while it runs",
+    )

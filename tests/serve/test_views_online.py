@@ -1,0 +1,335 @@
+"""A line with a feature view online: requests name an entity, and what is logged is what training would have computed."""
+
+import sqlite3
+import threading
+import time
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+from typing import Any
+
+import numpy as np
+import polars as pl
+import pytest
+
+from linewright.errors import RequestError, SpecError
+from linewright.features.views.records import Records, records_path
+from linewright.interfaces.cli.render.care.audit import features_text
+from linewright.line.audit.feature_views import audit_views
+from linewright.line.factory import Factory
+from linewright.line.file.view_file import parse_view, read_view
+from linewright.line.predict.replay import replay_prediction
+from linewright.line.predict.try_row import try_row
+from linewright.line.record.alerts import open_alerts
+from linewright.line.record.registry import find_model
+from linewright.line.release.tend_views import tend_audit, tend_views
+from linewright.line.runs.execute import execute_inline
+from linewright.line.views.read_events import read_events
+from linewright.line.views.write_records import write_due, write_view
+from linewright.model.facts import Package
+from linewright.operations.care.logged_features import audit_features
+from linewright.serve.rows.known_views import KnownView
+from linewright.serve.rows.pushed import to_new_rows
+from linewright.store.clock import now_utc, text_of
+from linewright.store.pushed_rows import Columns, PushedRows
+from linewright.watch.facts import Alerted, Cleared
+
+LINE = "late"
+CUSTOMERS, DAYS = 40, 40
+VIEW = """\
+view: customer
+entity: customer_id
+source: {push: payments, key: id, time: paid_at}
+time: paid_at
+deleted: gone
+columns:
+  amount_30d: sum(amount) over 30d
+  payments_7d: count() over 7d
+  shops_30d: distinct(shop) over 30d
+  last_shop: last(shop)
+  since_last: since()
+"""
+FILE = """\
+line: late
+sources: {orders: {file: orders.csv}}
+table: {time: at}
+features: [customer]
+label: {column: late, positive: "yes"}
+train: {task: binary, budget: quick}
+"""
+BUYER = """\
+view: buyer
+entity: [country, customer]
+source: {file: paid.csv}
+time: paid_at
+known: loaded_at
+key: id
+columns: {total: sum(amount) over 300d, n: count() over 300d}
+"""
+PAID = [
+    (1, "fr", 7, "2026-10-01", "2026-10-02", 10.0),
+    (2, "fr", 7, "2026-10-01", "2026-10-02", 99.0),
+    (2, "fr", 7, "2026-10-01", "2026-10-03", 2.5),
+    (3, "de", 7, "2026-10-01", "2026-10-02", 1.0),
+    (4, "de", 7, "2026-10-01", "2099-01-01", 4.5),
+    (5, None, 7, "2026-10-01", "2026-10-02", 8.0),
+]
+NOW = datetime.fromisoformat(now_utc())
+ROWS = "/v1/sources/payments/rows"
+
+
+def payment(chance: np.random.Generator, number: int, moment: datetime, **more: Any) -> dict[str, Any]:
+    return {
+        "id": number,
+        "customer_id": f"c{chance.integers(CUSTOMERS)}",
+        "paid_at": text_of(moment),
+        "amount": float(chance.gamma(2.0, 20.0)),
+        "shop": f"s{chance.integers(6)}",
+        "gone": False,
+        **more,
+    }
+
+
+@pytest.fixture(scope="module")
+def factory(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Factory]:
+    root = tmp_path_factory.mktemp("views") / "factory"
+    chance = np.random.default_rng(3)
+    for folder in ("lines", "features"):
+        (root / folder).mkdir(parents=True)
+    (root / "features" / "customer.yaml").write_text(VIEW)
+    (root / "lines" / f"{LINE}.yaml").write_text(FILE)
+    with Factory.create(root) as made:
+        moments = iter([NOW - timedelta(days=DAYS - day) for day in range(DAYS)])
+        pushed = PushedRows.of(made.state, "payments", now=lambda: text_of(next(moments)))
+        pushed.open_for(Columns("id", "paid_at"))
+        totals = np.zeros((DAYS, CUSTOMERS))
+        number = 0
+        for day in range(DAYS):
+            sent = []
+            for _ in range(50):
+                number += 1
+                sent.append(payment(chance, number, NOW - timedelta(days=DAYS - day, hours=1)))
+                totals[day, int(sent[-1]["customer_id"][1:])] += sent[-1]["amount"]
+            pushed.keep(to_new_rows(sent, pushed.columns))
+        days, who = chance.integers(10, DAYS, 900), chance.integers(0, CUSTOMERS, 900)
+        spent = np.array(
+            [totals[max(0, day - 30) : day, one].sum() for day, one in zip(days, who, strict=True)]
+        )
+        pl.DataFrame(
+            {
+                "customer_id": [f"c{one}" for one in who],
+                "at": [
+                    text_of(NOW - timedelta(days=float(DAYS - day), minutes=-float(n) / 100))
+                    for n, day in enumerate(days)
+                ],
+                "basket": chance.gamma(2.0, 10.0, 900).round(2),
+                "late": np.where(spent + chance.normal(0, 50, 900) > np.median(spent), "yes", "no"),
+            }
+        ).write_csv(root / "orders.csv")
+        execute_inline(made, LINE)
+        yield made
+
+
+@pytest.fixture(scope="module")
+def served(factory: Factory, endpoint_at) -> Iterator[Any]:
+    running = endpoint_at(factory.state)
+    running.wait_for(lambda: running.ask("GET", "/v2/health/ready")[0] == 200, within_s=20)
+    yield running
+    running.close()
+
+
+def asked(customer: str | None = "c1", **more: object) -> dict[str, object]:
+    return {"customer_id": customer, "basket": 20.0, **more}
+
+
+def package(factory: Factory) -> Package:
+    return factory.metadata.get(find_model(factory, LINE).digest, Package)
+
+
+def test_a_request_names_the_entity_and_the_log_has_what_was_known(factory, served):
+    """The answer says how old that is, and which record it was; it is replayed to the bit, and audited."""
+    one, absent = served.predict(asked(), asked("nobody"), line=LINE)["predictions"]
+    logged = replay_prediction(factory, one["id"])
+
+    assert {"amount_30d", "payments_7d", "shops_30d", "last_shop", "since_last"} <= logged.row.keys()
+    assert logged.row["amount_30d"] > 0
+    assert 0 == logged.difference
+    assert 0 <= one["features"]["customer"]["age"] < 60
+    assert one["features"]["customer"]["record"].startswith("sha256:")
+    assert absent["features"]["customer"]["record"] is None
+    assert replay_prediction(factory, absent["id"]).row["amount_30d"] is None
+    assert (
+        "features"
+        not in served.predict(asked(**{k: logged.row[k] for k in ("amount_30d", "payments_7d")}), line=LINE)[
+            "predictions"
+        ][0]
+    )
+
+
+def test_a_row_that_is_tried_gets_them_too(factory):
+    """The console says what a request would get."""
+    tried = try_row(factory, LINE, asked())
+
+    assert tried.row["amount_30d"] > 0
+
+
+def test_the_document_has_what_answers_say_of_views(served):
+    """Clients are generated from it."""
+    schemas = served.ask("GET", "/openapi.json")[2]["components"]["schemas"]
+
+    assert {"customer"} == set(schemas[f"{LINE}.Prediction"]["properties"]["features"]["properties"])
+
+
+def test_records_of_a_file_are_what_its_rows_say_now(tmp_path):
+    """Rows that are known later, corrected or without a customer count as for training."""
+    (tmp_path / "features").mkdir()
+    (tmp_path / "features" / "buyer.yaml").write_text(BUYER)
+    pl.DataFrame(
+        PAID, orient="row", schema=["id", "country", "customer", "paid_at", "loaded_at", "amount"]
+    ).write_csv(tmp_path / "paid.csv")
+    with Factory.create(tmp_path) as made:
+        view = read_view(tmp_path, "buyer")
+        facts = read_events(view, tmp_path).facts
+        write_view(made, facts)
+        known = KnownView(made.state, facts)
+        asked = ['["fr","7"]', '["de","7"]', None]
+        found = [
+            (columns["total"], columns["n"], one.record is None)
+            for columns, one, _ in known.of(asked, now_utc())
+        ]
+        known.close()
+        (tmp_path / "paid.csv").write_text((tmp_path / "paid.csv").read_text().replace("4.5", "a lot"))
+        with pytest.raises(SpecError, match=r"buyer.yaml.*'amount'"):
+            write_view(made, facts)
+
+    assert [(12.5, 2, False), (1.0, 1, False), (None, None, True)] == found
+
+
+def test_tensors_name_the_entity_too(served):
+    """Parameters of the answer say what its rows got."""
+    tensors = [
+        {"name": "customer_id", "shape": [2], "datatype": "BYTES", "data": ["c1", "c2"]},
+        {"name": "basket", "shape": [2], "datatype": "FP64", "data": [20.0, 20.0]},
+    ]
+    status, _, answer = served.ask("POST", f"/v2/models/{LINE}/infer", {"inputs": tensors})
+    plain = served.predict(asked(), line=LINE)["predictions"][0]
+
+    assert 200 == status, answer
+    assert (
+        plain["features"]["customer"]["record"] == answer["parameters"]["features"][0]["customer"]["record"]
+    )
+
+
+def test_a_row_that_is_sent_counts_within_a_second(factory, served):
+    """It need not wait for the next file of records."""
+    before = replay_prediction(factory, served.predict(asked("c2"), line=LINE)["predictions"][0]["id"]).row
+    sent = {
+        "id": 100_000,
+        "customer_id": "c2",
+        "paid_at": now_utc(),
+        "amount": 1000.0,
+        "shop": "new",
+        "gone": False,
+    }
+    begun = time.monotonic()
+    assert 200 == served.ask("POST", ROWS, {"rows": [sent]})[0]
+
+    def row() -> dict[str, Any]:
+        return replay_prediction(factory, served.predict(asked("c2"), line=LINE)["predictions"][0]["id"]).row
+
+    served.wait_for(lambda: row()["payments_7d"] == before["payments_7d"] + 1, within_s=5)
+    assert time.monotonic() - begun < 5
+    after = row()
+    assert "new" == after["last_shop"]
+    assert after["since_last"] < 10 < before["since_last"]
+
+
+def test_all_that_is_logged_under_pushes_and_newer_files_is_what_the_sources_say(factory, served):
+    """Answers come from records, rows that came since, corrections and deletions, while files replace each other."""
+    done, chance = threading.Event(), np.random.default_rng(8)
+    failed: list[object] = []
+    facts = package(factory).views[0]
+
+    def push() -> None:
+        client, number = served.__class__.__new__(served.__class__), 200_000
+        client.__dict__ |= {"address": served.address, "connection": None, "used": 0.0}
+        while not done.wait(0.01):
+            number += 1
+            which = number if chance.random() < 0.7 else int(chance.integers(200_000, number + 1))
+            row = payment(chance, which, datetime.fromisoformat(now_utc()), gone=bool(chance.random() < 0.1))
+            status, _, answer = client.ask("POST", ROWS, {"rows": [row]})
+            if status != 200:
+                failed.append(answer)
+        client.hang_up()
+
+    def write() -> None:
+        with Factory.open(factory.root) as mine:
+            while not done.wait(0.3):
+                write_view(mine, facts)
+
+    threads = [threading.Thread(target=push), threading.Thread(target=write)]
+    for thread in threads:
+        thread.start()
+    known = set[str]()
+    try:
+        for _ in range(300):
+            rows = [asked(f"c{chance.integers(CUSTOMERS + 1)}") for _ in range(10)]
+            answer = served.predict(*rows, line=LINE)["predictions"]
+            known |= {one["features"]["customer"]["record"] for one in answer}
+    finally:
+        done.set()
+        for thread in threads:
+            thread.join()
+    audited = audit_views(factory, LINE, sample=10_000)
+
+    assert [] == failed
+    assert audited.rows >= 3000
+    assert len(known) > CUSTOMERS
+    assert (0, (), 0) == (audited.differ, audited.first, audited.exit_code)
+    assert audited.values >= 5 * audited.rows
+
+
+def test_a_value_that_differs_is_named(factory, served):
+    """Here the source has lost a row that counted."""
+    answered = served.predict(asked("c3"), line=LINE)["predictions"][0]
+    pushed = factory.state / "push" / "payments.sqlite"
+    with sqlite3.connect(pushed) as database:
+        database.execute(
+            "CREATE TEMP TABLE held AS SELECT * FROM rows WHERE row LIKE '%\"c3\"%' AND seq > 1500"
+        )
+        database.execute("DELETE FROM rows WHERE seq IN (SELECT seq FROM held)")
+        database.commit()
+        audited = audit_features(factory, LINE, sample=5)
+        alert, _ = tend_audit(factory, LINE)
+        again, _ = tend_audit(factory, LINE)
+        database.execute("INSERT INTO rows SELECT * FROM held")
+
+    assert isinstance(alert, Alerted)
+    assert "are not those that the sources say" in alert.because
+    assert again is None
+    assert isinstance(tend_audit(factory, LINE)[0], Cleared)
+    assert [] == open_alerts(factory, LINE)
+    assert 4 == audited.exit_code
+    assert "rows differ" in features_text(audited)
+    assert answered["id"] in {one.id for one in audited.first}
+    assert "amount_30d" in {one.column for one in audited.first}
+    assert 0 == audit_views(factory, LINE, sample=5).differ
+
+
+def test_the_worker_writes_records_when_they_are_due(factory):
+    """A view that changes for a newer model has another file beside this one."""
+    facts = package(factory).views[0]
+    path = records_path(factory.state, facts)
+    path.unlink()
+    due = tend_views(factory, LINE)
+    first = Records(path).header.known
+
+    assert due is not None
+    assert due > factory.now()
+    assert due == write_due(factory, [facts])
+    assert first == Records(path).header.known
+
+
+def test_rows_are_known_when_they_came():
+    """A time that a sender claims would count for requests before it came."""
+    with pytest.raises(RequestError, match="known when they came"):
+        parse_view(VIEW + "known: paid_at\n", name="features/customer.yaml", view="customer")
