@@ -110,7 +110,7 @@ def test_a_packed_file_is_read_as_what_it_holds(tmp_path, packing):
     ("packed", "says"),
     [
         (zipped(b"a\n1\n", "a.csv", "b.csv"), "holds 2 files, not one"),
-        (zipped(b"x", "[Content_Types].xml", "xl/workbook.xml"), "save the sheet as CSV"),
+        (zipped(b"x", "[Content_Types].xml", "word/document.xml"), "a document, not a table"),
         (gzip.compress(bz2.compress(b"a\n1\n"), mtime=0), "packed twice"),
         (gzip.compress(b"PAR1" * 9, mtime=0), "packed Parquet"),
     ],

@@ -123,7 +123,7 @@ def _open_zip(file: BinaryIO) -> Generator[BinaryIO, None, None]:
         members = [member for member in archive.infolist() if not member.is_dir()]
         names = [member.filename for member in members]
         if "[Content_Types].xml" in names:
-            raise Unpackable("the file is an Excel file; save the sheet as CSV", hint="")
+            raise Unpackable("the file is a document, not a table", hint="")
         if len(members) != 1:
             raise Unpackable(f"the ZIP file holds {len(members)} files, not one", hint="unpack it")
         if members[0].flag_bits & 1:

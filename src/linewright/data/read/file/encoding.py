@@ -13,11 +13,10 @@ from linewright.data.read.limits import swollen
 from linewright.data.spec import FileSource
 from linewright.errors import RequestError, SpecError
 
-FORMATS = "CSV, JSON lines (each packed or not) or Parquet"
+FORMATS = "CSV, JSON lines (each packed or not), Parquet or Excel"
 _FOREIGN = {
     b"SQLite format 3": "a SQLite database; write {sqlite: FILE, query: SELECT …}",
     b"%PDF": "a PDF",
-    b"\xd0\xcf\x11\xe0": "an old Excel file; save the sheet as CSV",
     PARQUET: "packed Parquet; unpack it",
 }
 _HEAD = 1 << 16

@@ -1,4 +1,4 @@
-"""Files: CSV, JSON lines or Parquet, by what they hold; several are one table."""
+"""Files: CSV, JSON lines, Parquet or Excel, by what they hold; several are one table."""
 
 import os
 from collections.abc import Callable, Mapping, Sequence
@@ -11,6 +11,7 @@ import polars as pl
 from linewright.data.read.batches import BATCH, Part, refuse_patterns
 from linewright.data.read.file.csv_file import open_csv
 from linewright.data.read.file.encoding import FORMATS
+from linewright.data.read.file.excel_file import ExcelSheet, is_excel, open_excel
 from linewright.data.read.file.json_lines import JsonLines, is_json_lines, open_json_lines
 from linewright.data.read.file.parquet_file import PARQUET, ParquetFile, open_parquet
 from linewright.data.read.source import Source, clean
@@ -52,6 +53,10 @@ _PARQUET: Format[ParquetFile] = Format(
     open=lambda path, spec, where, size: open_parquet(path, where, size=size, limits=spec.limits),
     types=_parquet_types,
 )
+_EXCEL: Format[ExcelSheet] = Format(
+    is_it=lambda path, spec, where: is_excel(path),  # noqa: ARG005 -- it has no options that matter here
+    open=lambda path, spec, where, size: open_excel(path, spec, where, size=size),
+)
 _JSON_LINES: Format[JsonLines] = Format(
     is_it=is_json_lines,
     open=lambda path, spec, where, size: open_json_lines(path, spec, where, size=size),
@@ -63,7 +68,12 @@ _CSV = Format(
     open=lambda path, spec, where, size: open_csv(path, spec, where, size=size),
     has_header=True,
 )
-FILE_FORMATS: Mapping[str, Format[Any]] = {"Parquet": _PARQUET, "JSON lines": _JSON_LINES, "CSV": _CSV}
+FILE_FORMATS: Mapping[str, Format[Any]] = {
+    "Parquet": _PARQUET,
+    "Excel": _EXCEL,
+    "JSON lines": _JSON_LINES,
+    "CSV": _CSV,
+}
 """The formats of files, by their names for people; a file has the first that it may have."""
 
 
@@ -140,6 +150,10 @@ def _format_of(path: Path, spec: FileSource, where: str) -> str:
             where=f"{where}.names" if spec.names else f"{where}.header",
             found=path.name,
             hint="take it out, and rename columns in table.sql",
+        )
+    if spec.sheet is not None and found != "Excel":
+        raise SpecError(
+            "only an Excel file has sheets", where=f"{where}.sheet", found=path.name, hint="take it out"
         )
     return found
 

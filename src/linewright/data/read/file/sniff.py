@@ -12,6 +12,7 @@ import polars as pl
 
 from linewright.data.read.file.compression import Unpackable, open_unpacked
 from linewright.data.read.file.encoding import refuse_foreign
+from linewright.data.read.file.excel_file import is_excel
 from linewright.data.read.file.json_lines import looks_like_json_lines
 from linewright.data.read.file.parquet_file import PARQUET
 from linewright.data.spec import NUMBERS, TIMES, FileLimits, FileSource
@@ -54,6 +55,8 @@ def sniff(path: Path, written: str) -> FileSource:
     (';', 'cp1252')
     """
     try:
+        if is_excel(path):
+            return FileSource(file=written)
         with open_unpacked(path, _RATIO) as file:
             head = file.read(_BLOCK)
         if head.startswith(PARQUET):
@@ -73,6 +76,8 @@ def sniff(path: Path, written: str) -> FileSource:
 
 def first_fields(path: Path, spec: FileSource) -> tuple[str, ...]:
     """Return the fields of the first line of a CSV file; none of another file."""
+    if is_excel(path):
+        return ()
     with open_unpacked(path, _RATIO) as file:
         head = file.read(_BLOCK)
     text = head.decode(spec.encoding, "replace").lstrip("\ufeff")

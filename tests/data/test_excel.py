@@ -1,0 +1,139 @@
+"""Sheets of Excel files."""
+
+import zipfile
+from datetime import date, datetime
+from pathlib import Path
+
+import pytest
+from workbook import write_workbook
+
+from linewright.data.profile.roles import GivenRoles
+from linewright.data.read.source import open_source
+from linewright.data.spec import FileLimits, FileSource, SourceSpec
+from linewright.data.types import infer_most
+from linewright.errors import RequestError, SpecError
+from linewright.line.new.write import new_line
+from linewright.testing.sources import SourceContract, Texts, Write
+
+pytestmark = pytest.mark.usefixtures("processes")
+pytest.importorskip("python_calamine")
+
+
+class TestExcel(SourceContract):
+    @pytest.fixture
+    def write(self) -> Write:
+        def write(root: Path, texts: Texts) -> SourceSpec:
+            write_workbook(root / "a.xlsx", {"Sheet1": [tuple(texts), *zip(*texts.values(), strict=True)]})
+            return FileSource(file="a.xlsx")
+
+        return write
+
+
+ROWS = [
+    ("id", "price", "count", "ok", "day", "seen", "note"),
+    ("007", 0.1 + 0.2, 12, True, date(2024, 5, 1), datetime(2024, 5, 1, 12, 30), "a\nb"),
+    (None, None, None, None, None, None, None),
+    ("008", 1e300, -3, False, date(1999, 12, 31), datetime(2024, 5, 2, 0, 0, 1), None),
+]
+
+
+def test_values_keep_what_they_are(tmp_path):
+    """Numbers to the last digit, dates, times and truth as a CSV file would spell them; a code stays one."""
+    write_workbook(tmp_path / "a.xlsx", {"prices": ROWS}, first_row=3)
+    source = open_source("a", FileSource(file="a.xlsx"), tmp_path)
+    (batch,) = source.batches()
+
+    assert [
+        ("007", "0.30000000000000004", "12", "true", "2024-05-01", "2024-05-01T12:30:00", "a\nb"),
+        ("008", "1e+300", "-3", "false", "1999-12-31", "2024-05-02T00:00:01", None),
+    ] == batch.frame.rows()
+    assert ["category", "number", "integer", "boolean", "date", "datetime"] == [
+        infer_most(batch.frame[name]).type for name in ROWS[0][:-1]
+    ]
+    assert [4, 6] == source.lines([0, 1])
+
+
+def test_a_sheet_is_chosen_by_its_name(tmp_path):
+    write_workbook(tmp_path / "a.xlsx", {"first": [("x",), (1,)], "second": [("y",), (2,)], "empty": []})
+
+    def names(sheet: str | None) -> tuple[str, ...]:
+        return open_source("a", FileSource(file="a.xlsx", sheet=sheet), tmp_path).columns
+
+    assert ("x",) == names(None) == names("first")
+    assert ("y",) == names("second")
+    with pytest.raises(SpecError, match=r"no such sheet.*first, second, empty.*did you mean 'second'"):
+        names("secnd")
+    with pytest.raises(RequestError, match="the sheet is empty"):
+        names("empty")
+    (tmp_path / "a.csv").write_text("x\n1\n")
+    with pytest.raises(SpecError, match="only an Excel file has sheets"):
+        open_source("a", FileSource(file="a.csv", sheet="first"), tmp_path)
+
+
+def test_columns_have_names_of_their_own(tmp_path):
+    for names, says in ((("x", "x"), "same name"), (("x", None, None, "y"), "no name")):
+        write_workbook(tmp_path / "a.xlsx", {"a": [names, (1, 2, 3, 4)]})
+        with pytest.raises(SpecError, match=says):
+            open_source("a", FileSource(file="a.xlsx"), tmp_path)
+
+
+def test_a_file_that_would_take_all_memory_ends_its_own_process(tmp_path):
+    """Two cells in opposite corners span a table of 17 thousand million; a text in each of many cells stands there once."""
+    write_workbook(tmp_path / "corners.xlsx", {"a": [("x",)]})
+    with zipfile.ZipFile(tmp_path / "corners.xlsx") as archive:
+        members = {name: archive.read(name) for name in archive.namelist()}
+    sheet = "xl/worksheets/sheet1.xml"
+    far = b'<row r="1048576"><c r="XFD1048576"><v>1</v></c></row></sheetData>'
+    members[sheet] = members[sheet].replace(b"</sheetData>", far)
+    with zipfile.ZipFile(tmp_path / "corners.xlsx", "w") as archive:
+        for name, data in members.items():
+            archive.writestr(name, data)
+    with pytest.raises(RequestError, match=r"more than .* GiB of memory|cannot be read"):
+        open_source("a", FileSource(file="corners.xlsx", limits=FileLimits(columns=20_000)), tmp_path)
+
+
+def test_limits_are_kept_to(tmp_path, monkeypatch):
+    write_workbook(tmp_path / "a.xlsx", {"a": [("x", "y"), *[("text " * 9, "b")] * 3_000]})
+    for limits, says in (
+        (FileLimits(rows=2_999), "more than 2,999 rows"),
+        (FileLimits(columns=1), "more than 1 columns"),
+    ):
+        with pytest.raises(RequestError, match=says):
+            list(open_source("a", FileSource(file="a.xlsx", limits=limits), tmp_path).batches())
+    monkeypatch.setattr("linewright.data.read.file.excel_file.FREE", 1_000)
+    spec = FileSource(file="a.xlsx", limits=FileLimits(ratio=2))
+    with pytest.raises(RequestError, match="unpacks to more than 2 times its size"):
+        list(open_source("a", spec, tmp_path).batches())
+
+
+@pytest.mark.parametrize("cut", [0.5, 0.7])
+def test_a_damaged_file_is_refused(tmp_path, cut):
+    write_workbook(tmp_path / "a.xlsx", {"a": [("x",), (1,)]})
+    data = (tmp_path / "a.xlsx").read_bytes()
+    at = int(cut * len(data))
+    (tmp_path / "a.xlsx").write_bytes(data[:at] + bytes(200) + data[at + 200 :])
+    (tmp_path / "b.xls").write_bytes(b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + bytes(5_000))
+    for name in ("a.xlsx", "b.xls"):
+        with pytest.raises(RequestError, match=r"damaged|cannot be read"):
+            list(open_source("a", FileSource(file=name), tmp_path).batches())
+
+
+def test_a_line_is_made_of_a_sheet(tmp_path):
+    rows = [
+        (f"K{number}", number % 7, date(2024, 1, 1 + number % 28), ["no", "yes"][number % 2])
+        for number in range(60)
+    ]
+    write_workbook(tmp_path / "a.xlsx", {"a": [("id", "calls", "day", "left"), *rows]})
+    made = new_line(
+        tmp_path, "leavers", tmp_path / "a.xlsx", GivenRoles(label="left", positive="yes", key="id")
+    )
+
+    assert 60 == made.rows
+    assert 'leavers: {file: "a.xlsx"}' in (tmp_path / "lines" / "leavers.yaml").read_text()
+
+
+def test_without_the_extra_it_is_named(tmp_path, monkeypatch):
+    write_workbook(tmp_path / "a.xlsx", {"a": [("x",), (1,)]})
+    monkeypatch.setattr("linewright.data.read.file.excel_file.find_spec", lambda _: None)
+    with pytest.raises(RequestError, match=r"pip install 'linewright\[excel\]'"):
+        open_source("a", FileSource(file="a.xlsx"), tmp_path)
