@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from pathlib import Path
 
 import commands
@@ -174,12 +175,19 @@ def served(tmp_path_factory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def tried(served: Path, tmp_path_factory) -> tuple[Path, RunResult]:
-    """Make the same factory with a canary, and what its run gave: the world has turned, and the candidate knows it."""
-    root = shutil.copytree(served, tmp_path_factory.mktemp("tried") / "factory")
-    with living_in(root) as one:
-        one.candidate(turned=True)
-    return root, one.ran
+def tried(served: Path, tmp_path_factory) -> Callable[[str], tuple[Path, RunResult]]:
+    """Give a function that makes the same factory with a candidate, once for each way to users, and what its run gave: the world has turned, and the candidate knows it."""
+
+    @cache
+    def make(release: str) -> tuple[Path, RunResult]:
+        root = shutil.copytree(served, tmp_path_factory.mktemp("tried") / "factory")
+        with living_in(root) as one:
+            if release:
+                one.rolled_out(release)
+            one.candidate(turned=True)
+        return root, one.ran
+
+    return make
 
 
 @contextmanager
@@ -200,12 +208,25 @@ def living(tmp_path: Path, served: Path) -> Iterator[Living]:
 
 
 @pytest.fixture
-def trying(tmp_path: Path, tried: tuple[Path, RunResult]) -> Iterator[Living]:
+def trying_as(
+    tmp_path: Path, tried: Callable[[str], tuple[Path, RunResult]]
+) -> Iterator[Callable[[str], Living]]:
+    """Give a function that returns a line whose candidate is tried in a way; without one, as a canary."""
+    with ExitStack() as opened:
+
+        def begin(release: str) -> Living:
+            root, ran = tried(release)
+            one = opened.enter_context(living_in(shutil.copytree(root, tmp_path / "factory")))
+            one.ran = ran
+            return one
+
+        yield begin
+
+
+@pytest.fixture
+def trying(trying_as: Callable[[str], Living]) -> Living:
     """Give a line whose candidate is a canary."""
-    root, ran = tried
-    with living_in(shutil.copytree(root, tmp_path / "factory")) as one:
-        one.ran = ran
-        yield one
+    return trying_as("")
 
 
 def test_a_good_canary_takes_its_steps_and_serves(trying):
@@ -348,9 +369,8 @@ def test_a_worse_candidate_takes_no_step_whoever_asks(trying):
     assert [0.2] == [one.share for one in trying.events(Deployed)]
 
 
-def test_a_shadow_that_is_stepped_serves(living):
-    living.rolled_out("{rollout: shadow, bake: 1h}")
-    living.candidate(turned=True)
+def test_a_shadow_that_is_stepped_serves(trying_as):
+    living = trying_as("{rollout: shadow, bake: 1h}")
     living.answer(60, turned=True)
 
     assert f"{LINE}@2" == step(living.factory, LINE, because="seen enough").champion
@@ -510,11 +530,10 @@ def test_a_newer_candidate_takes_the_place_of_a_canary(trying):
     ids=["shadow", "blue-green"],
 )
 def test_a_good_candidate_that_is_compared_row_by_row_serves_after_its_trial(
-    living, release, part, shown, answered
+    trying_as, release, part, shown, answered
 ):
     """Both models answer each row, one of them goes out, and nothing else counts the other."""
-    living.rolled_out(release)
-    living.candidate(turned=True)
+    living = trying_as(release)
     told = result_text(living.ran)
     living.answer(300, turned=True)
     logged = [one.record for one in read_log(living.factory.log_of(LINE))]
@@ -555,10 +574,9 @@ def test_one_step_to_all_traffic_is_immediate_whatever_the_rollout(living, rollo
 
 
 @pytest.mark.parametrize("rollout", ["shadow", "blue-green"])
-def test_a_candidate_that_answers_the_same_rows_worse_is_taken_back_by_itself(living, rollout):
+def test_a_candidate_that_answers_the_same_rows_worse_is_taken_back_by_itself(trying_as, rollout):
     """Pairs show it on fewer rows than shares would: the same rows are as hard for both."""
-    living.rolled_out(f"{{rollout: {rollout}, bake: 1h}}")
-    living.candidate(turned=True)
+    living = trying_as(f"{{rollout: {rollout}, bake: 1h}}")
     withdrawn = None
     while withdrawn is None and living.number < 101_000:
         living.answer(100)
@@ -597,10 +615,9 @@ def test_a_person_ends_a_shadow_and_approves_a_trial(living):
     assert [] == list(verify_factory(living.factory).problems)
 
 
-def test_a_shadow_that_has_answered_no_row_waits_and_an_event_that_gives_it_a_share_is_found(living):
+def test_a_shadow_that_has_answered_no_row_waits_and_an_event_that_gives_it_a_share_is_found(trying_as):
     """What answered nothing has shown nothing, however long it lasts; and the record is held to what its words mean."""
-    living.rolled_out("{rollout: shadow, bake: 1h}")
-    living.candidate(turned=True)
+    living = trying_as("{rollout: shadow, bake: 1h}")
     waits = living.after(days=9)
     begun, pointer = canary_of(living.factory.metadata, LINE), living.factory.metadata.pointer(LINE)
     wrong = replace(begun, share=0.5, generation=pointer.generation + 1)

@@ -192,6 +192,15 @@ def test_counting_zeros_as_missing_is_refused():
         exact_text(text)
 
 
+def test_a_tree_that_lacks_a_threshold_is_refused():
+    """What one tree lacks must not be taken from the next."""
+    x, target = awkward_rows()
+    text = plain_model(x, target).model_to_string()
+
+    with pytest.raises(Corrupt, match="do not fit together"):
+        exact_text(re.sub(r"^(threshold=.*) \S+$", r"\1", text, count=1, flags=re.MULTILINE))
+
+
 @pytest.mark.parametrize("task", ["binary", "multiclass", "regression"])
 def test_scores_are_those_of_lightgbm_itself(task):
     """Our own link from sums to probabilities agrees with the library's."""

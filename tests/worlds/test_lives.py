@@ -29,7 +29,9 @@ from linewright.release.facts import Promoted
 from linewright.serve.log.segments import read_log
 from linewright.watch.facts import Alerted
 from linewright.worlds.fraud import FraudWorld
-from linewright.worlds.living import KEY, LINE
+from linewright.worlds.living import KEY, LINE, live
+from linewright.worlds.picture import to_svg
+from linewright.worlds.story import worth
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 ROOT = Path(__file__).parents[2]
@@ -42,16 +44,16 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 
 @pytest.fixture(scope="module")
-def lived(tmp_path_factory) -> Callable[[int, bool], tuple[Demo, FraudWorld]]:
+def lived(tmp_path_factory) -> Callable[[int], tuple[Demo, FraudWorld]]:
     """Run the demo as a user does, once for each life, and return it with the world that it was lived in."""
 
     @cache
-    def live(seed: int, attack: bool) -> tuple[Demo, FraudWorld]:
+    def lived_once(seed: int) -> tuple[Demo, FraudWorld]:
         print(f"seed {seed}")
         folder = tmp_path_factory.mktemp("life") / "factory"
-        return demo(Factory(folder), "fraud", attack=attack, seed=seed), FraudWorld(seed, attack=attack)
+        return demo(Factory(folder), "fraud", seed=seed), FraudWorld(seed)
 
-    return live
+    return lived_once
 
 
 def decided(factory: Factory) -> dict[str, bool]:
@@ -67,7 +69,7 @@ def test_the_front_page_tells_what_the_demo_tells(lived):
     spec = importlib.util.spec_from_file_location("picture", ROOT / "docs" / "picture.py")
     picture = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(picture)
-    told, _ = lived(picture.SEED, True)
+    told, _ = lived(picture.SEED)
     page = picture.PAGE.read_text()
 
     assert picture.table(told.life) == picture.table_of(page)
@@ -77,8 +79,8 @@ def test_the_front_page_tells_what_the_demo_tells(lived):
 
 
 def test_the_account_of_an_attack_is_what_the_oracle_says(lived, seed: int):
-    told, world = lived(seed, True)
-    live = range(world.go_live, world.days)
+    told, world = lived(seed)
+    days = range(world.go_live, world.days)
     with Factory.open(told.factory) as factory:
         did = decided(factory)
         first = load(find_model(factory, f"{LINE}@1").digest, factory.artifacts.get)
@@ -87,7 +89,7 @@ def test_the_account_of_an_attack_is_what_the_oracle_says(lived, seed: int):
         alerts = factory.metadata.events(Alerted, line=LINE)
 
     value = never = best = 0
-    for number in live:
+    for number in days:
         day = world.day(number)
         keys = day.payments[KEY].to_list()
         value += world.stakes.value(day.fraud, np.array([did.pop(key) for key in keys]))
@@ -120,7 +122,7 @@ def test_the_account_of_an_attack_is_what_the_oracle_says(lived, seed: int):
 
 def test_the_lines_own_account_is_what_the_world_says(lived, seed: int):
     """Money that a factory counts is believed once it was held against a world that knows."""
-    told, world = lived(seed, True)
+    told, world = lived(seed)
     account, due = told.account, told.life.days[: -world.label_delay.days]
     estimate = of_all_answers(account)
 
@@ -134,7 +136,7 @@ def test_the_lines_own_account_is_what_the_world_says(lived, seed: int):
 
 def test_there_is_something_to_see_beside_the_life(lived):
     """A factory of one line whose alerts are all over shows nobody what a console is for."""
-    told, _ = lived(1, True)
+    told, _ = lived(1)
     seen = {(one.line, one.kind) for one in told.sights}
     with Factory.open(told.factory) as factory:
         plans = plan(factory).plans
@@ -160,16 +162,20 @@ def test_there_is_something_to_see_beside_the_life(lived):
     assert 0 == files.exit_code
 
 
-def test_where_nothing_happens_nothing_is_found_and_nothing_is_done(lived, seed: int):
-    told, _ = lived(seed, False)
-    with Factory.open(told.factory) as factory:
+def test_where_nothing_happens_nothing_is_found_and_nothing_is_done(tmp_path: Path, seed: int):
+    """Of `demo --no-attack` it is the life of the line alone: those beside it are the same with an attack."""
+    world = FraudWorld(seed, attack=False)
+    life = live(world, tmp_path / "factory", report=lambda _: None, watcher=lambda _day, _moments: None)
+    with Factory.open(tmp_path / "factory") as factory:
         alerts = factory.metadata.events(Alerted, line=LINE)
         promotions = factory.metadata.events(Promoted, line=LINE)
+    totals = worth(life)
 
     assert [] == [one.because for one in alerts]
     assert 1 == len(promotions)
-    assert (None, None, None) == (told.attack_day, told.alert_day, told.promoted_day)
-    assert told.value == told.never
+    assert {"attack", "alert", "promoted"}.isdisjoint(one.kind for one in life.moments)
+    assert totals.value == totals.never
+    assert "<svg" in to_svg(life)[:200]
 
 
 def answer_of_up(folder: str, row: dict[str, object]) -> dict[str, str]:

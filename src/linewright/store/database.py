@@ -138,18 +138,18 @@ def writing(engine: sa.Engine) -> Generator[sa.Connection]:
 
 @contextmanager
 def _transaction(engine: sa.Engine, *, writes: bool) -> Generator[sa.Connection]:
-    where = engine.url.render_as_string(hide_password=True)
     try:
         with engine.connect() as connection:
             connection.execution_options(**{_WRITES: writes})
             with connection.begin():
                 yield connection
     except DBAPIError as error:
-        explained = explain(error, where)
+        explained = explain(error, engine.url.render_as_string(hide_password=True))
         if explained is None:
             raise
         raise explained from error
     except PoolTimeout as error:
+        where = engine.url.render_as_string(hide_password=True)
         raise Transient("too many things at once", where=where, hint="try again") from error
 
 

@@ -1,6 +1,7 @@
 """Metadata in SQL: SQLite in a factory's folder, or PostgreSQL for many workers, by the same code."""
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from functools import lru_cache
 from importlib import import_module
 from types import TracebackType
 from typing import Any, Self, TypeVar
@@ -88,6 +89,15 @@ _models = sa.Table(
 )
 _head = sa.select(_heads.c.entries, _heads.c.digest).where(_heads.c.name == "events")
 _version = sa.table("alembic_version", sa.column("version_num"))
+
+# What a run asks for again and again: to build a query takes longer than to carry it out.
+_body_of = sa.select(_results.c.body).where(_results.c.digest == sa.bindparam("digest"))
+_settled_as = sa.select(_settled.c.digest).where(_settled.c.key == sa.bindparam("key"))
+_inputs_of = sa.select(_inputs.c.inputs).where(
+    _inputs.c.line == sa.bindparam("line"), _inputs.c.step == sa.bindparam("step")
+)
+_pointer_at = sa.select(_pointers).where(_pointers.c.line == sa.bindparam("line"))
+_versions_of = sa.select(_models).where(_models.c.line == sa.bindparam("line")).order_by(_models.c.version)
 
 _AT_ONCE = 500
 """Digests that one query is about."""
@@ -207,21 +217,20 @@ class SqlMetadata:
 
     def settled(self, key: str) -> str | None:
         """Return the digest that the step with this key computed, or `None`."""
-        rows = self._rows(sa.select(_settled.c.digest).where(_settled.c.key == key))
+        rows = self._rows(_settled_as, key=key)
         return rows[0].digest if rows else None
 
     def last_inputs(self, line: str, step: str) -> Mapping[str, str]:
         """Return the inputs (name to digest or text) of the latest settled step of a line; empty if none."""
-        query = sa.select(_inputs.c.inputs).where(_inputs.c.line == line, _inputs.c.step == step)
-        rows = self._rows(query)
+        rows = self._rows(_inputs_of, line=line, step=step)
         return msgspec.json.decode(rows[0].inputs, type=dict[str, str]) if rows else {}
 
     def events(
         self, kind: type[E], *, line: str | None = None, newest_first: bool = False, limit: int = 0
     ) -> list[E]:
         """Return events of one kind, in order; `limit` 0 means all."""
-        query = sa.select(_events).where(_events.c.kind == _name(kind))
-        rows = self._rows(_ordered(query, line=line, newest_first=newest_first, limit=limit))
+        query = _events_of_kind(of_line=line is not None, newest_first=newest_first, limit=limit)
+        rows = self._rows(query, kind=_name(kind), **({} if line is None else {"line": line}))
         return [_read_event(kind, row) for row in rows]
 
     def events_of(self, kind: type[E], lines: Sequence[str]) -> list[E]:
@@ -255,12 +264,12 @@ class SqlMetadata:
 
     def pointer(self, line: str) -> Pointer:
         """Return which models serve; the default `Pointer` for a line without one."""
-        rows = self._rows(sa.select(_pointers).where(_pointers.c.line == line))
+        rows = self._rows(_pointer_at, line=line)
         return _pointer_of(rows[0]) if rows else Pointer()
 
     def versions(self, line: str) -> list[Version]:
         """Return the registered models of a line, oldest first."""
-        rows = self._rows(sa.select(_models).where(_models.c.line == line).order_by(_models.c.version))
+        rows = self._rows(_versions_of, line=line)
         return [Version(line=row.line, version=row.version, digest=row.digest, at=row.at) for row in rows]
 
     def lines(self) -> list[str]:
@@ -469,7 +478,7 @@ class SqlMetadata:
 
     def _settle(self, connection: sa.Connection, key: str, digest: str, where: str) -> None:
         connection.execute(self._insert(_settled).values(key=key, digest=digest).on_conflict_do_nothing())
-        kept = connection.scalar(sa.select(_settled.c.digest).where(_settled.c.key == key))
+        kept = connection.scalar(_settled_as, {"key": key})
         if kept != digest:
             raise Conflict(
                 "the same inputs gave another result",
@@ -546,12 +555,12 @@ class SqlMetadata:
                 _append(connection, event(newest + 1))
             return newest + 1
 
-    def _rows(self, query: sa.Executable) -> Sequence[Any]:
+    def _rows(self, query: sa.Executable, **values: str) -> Sequence[Any]:
         with reading(self._engine) as connection:
-            return connection.execute(query).all()
+            return connection.execute(query, values).all()
 
     def _stored(self, digest: str) -> bytes:
-        rows = self._rows(sa.select(_results.c.body).where(_results.c.digest == digest))
+        rows = self._rows(_body_of, digest=digest)
         if not rows:
             raise NotFound("no result has that digest", where=digest)
         return rows[0].body.encode()
@@ -608,6 +617,14 @@ def _pointer_of(row: Any) -> Pointer:
     return Pointer(
         generation=row.generation, champion=row.champion, challenger=row.challenger, halt=bool(row.halt)
     )
+
+
+@lru_cache(maxsize=64)
+def _events_of_kind(*, of_line: bool, newest_first: bool, limit: int) -> sa.Select[Any]:
+    query = sa.select(_events).where(_events.c.kind == sa.bindparam("kind"))
+    if of_line:
+        query = query.where(_events.c.line == sa.bindparam("line"))
+    return _ordered(query, line=None, newest_first=newest_first, limit=limit)
 
 
 def _ordered(query: sa.Select[Any], *, line: str | None, newest_first: bool, limit: int) -> sa.Select[Any]:

@@ -1,6 +1,8 @@
 """LightGBM's model text, read without the library: what becomes of its trees, and how it is rewritten for float32 numbers."""
 
 import re
+from collections.abc import Iterator, Sequence
+from itertools import islice
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -89,12 +91,14 @@ def exact_text(text: str) -> str:
     ------
     Terminal
         If zeros count as missing (``zero_as_missing``), which no float32 threshold can say.
+    Corrupt
+        If the parts of a tree are not equally long.
     """
     body = text[: text.index("end of trees")]
     header, *trees = _TREE.split(body)
     # With the line of sizes LightGBM reads trees in threads, where a mistake ends the process; without it, an error.
     header = re.sub(r"^tree_sizes=.*\n", "", header, flags=re.MULTILINE)
-    return header + "".join(_exact_tree(tree) for tree in trees) + "end of trees\n"
+    return header + "".join(_exact_trees(trees)) + "end of trees\n"
 
 
 def wider_text(text: str, width: int) -> str:
@@ -128,7 +132,7 @@ def forest_of(text: str, *, outputs: int) -> Forest:
     """
     parts = [_Tree.read(tree) for tree in trees_of(text)]
     if any(len({len(part.yes), *(len(getattr(part, name)) for name in _LISTS)}) > 1 for part in parts):
-        raise Corrupt("the parts of a tree do not fit together", where="LightGBM model")
+        raise _unfitting()
     sizes = [len(part.yes) for part in parts]
     starts = np.cumsum([0, *sizes])[:-1]
     tree = np.repeat(np.arange(len(parts)), sizes)
@@ -213,11 +217,13 @@ def _splits(tree: str) -> tuple[list[int], list[int], list[float]]:
     return columns, kinds, [float(word) for word in words_of(tree, "threshold")]
 
 
-def _exact_tree(tree: str) -> str:
-    columns, kinds, thresholds = _splits(tree)
-    if not columns:
-        return tree
-    kind, threshold = np.asarray(kinds), np.asarray(thresholds)
+def _exact_trees(trees: Sequence[str]) -> Iterator[str]:
+    # The splits of all trees at once: of one tree there are a few dozen, for which a call of numpy takes longer than what it does.
+    splits = [_splits(tree) for tree in trees]
+    if any(not len(columns) == len(kinds) == len(thresholds) for columns, kinds, thresholds in splits):
+        raise _unfitting()
+    kind = np.array([one for _, kinds, _ in splits for one in kinds], dtype=np.int64)
+    threshold = np.array([one for *_, thresholds in splits for one in thresholds], dtype=np.float64)
     numeric = (kind & _CATEGORICAL) == 0
     if np.any(numeric & ((kind & _MISSING_MASK) == _MISSING_ZERO)):
         raise Terminal(
@@ -226,9 +232,18 @@ def _exact_tree(tree: str) -> str:
     threshold = np.where(numeric, _exact_thresholds(threshold), threshold)
     nowhere = numeric & ((kind & _MISSING_MASK) == 0)
     direction = np.where(threshold >= 0, _DEFAULT_LEFT, 0)
-    kind = np.where(nowhere, _MISSING_NAN | direction, kind)
-    tree = _replace(tree, "threshold", [_spell(value) for value in threshold.tolist()])
-    return _replace(tree, "decision_type", [str(value) for value in kind.tolist()])
+    kinds = map(str, np.where(nowhere, _MISSING_NAN | direction, kind).tolist())
+    thresholds = map(_spell, threshold.tolist())
+    for tree, (columns, *_) in zip(trees, splits, strict=True):
+        if not columns:
+            yield tree
+            continue
+        exact = _replace(tree, "threshold", list(islice(thresholds, len(columns))))
+        yield _replace(exact, "decision_type", list(islice(kinds, len(columns))))
+
+
+def _unfitting() -> Corrupt:
+    return Corrupt("the parts of a tree do not fit together", where="LightGBM model")
 
 
 def _exact_thresholds(thresholds: Floats) -> Floats:
@@ -244,8 +259,19 @@ def _spell(value: float) -> str:
 
 def words_of(tree: str, name: str) -> list[str]:
     """Return the words behind a name in the text of a tree, or of what stands before the first; none where it is not there."""
-    found = re.search(rf"^{name}=(.*)$", tree, re.MULTILINE)
-    return found.group(1).split() if found else []
+    begin, end = _place(tree, name)
+    return tree[begin:end].split()
+
+
+def _place(tree: str, name: str) -> tuple[int, int]:
+    """Return where what stands behind a name begins and ends; nowhere, (0, 0), where the name is not there."""
+    # `str.find` looks for a line as `^name=` does, in a tenth of the time.
+    wanted = f"{name}="
+    line = 0 if tree.startswith(wanted) else tree.find(f"\n{wanted}") + 1
+    if not line and not tree.startswith(wanted):
+        return 0, 0
+    end = tree.find("\n", line)
+    return line + len(wanted), len(tree) if end < 0 else end
 
 
 def written_anew(text: str) -> str:
@@ -280,4 +306,5 @@ def names_of(head: str) -> list[str]:
 
 
 def _replace(tree: str, name: str, words: list[str]) -> str:
-    return re.sub(rf"^{name}=.*$", f"{name}={' '.join(words)}", tree, count=1, flags=re.MULTILINE)
+    begin, end = _place(tree, name)
+    return f"{tree[:begin]}{' '.join(words)}{tree[end:]}" if end else tree

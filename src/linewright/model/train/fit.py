@@ -3,7 +3,6 @@
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from importlib.metadata import version
 from typing import Any
 
 import numpy as np
@@ -24,7 +23,7 @@ from linewright.model.tasks.prediction_interval import fit_band, half_width
 from linewright.model.train.calibrate import fit_calibration, goes_forward
 from linewright.model.train.ensemble_selection import Blend
 from linewright.model.train.feature_pairs import Pair, extended
-from linewright.model.train.fit_cache import LIBRARIES, NO_FITS, Fits, Kept
+from linewright.model.train.fit_cache import LIBRARIES, NO_FITS, Fits, Kept, version_of
 from linewright.model.train.search import (
     Asked,
     Engine,
@@ -220,9 +219,9 @@ def train(
             ),
         ),
         # A family that a line asks for is called like its library.
-        libraries={name: version(name) for name in (*LIBRARIES, *spec.also)}
+        libraries={name: version_of(name) for name in (*LIBRARIES, *spec.also)}
         if offered is None
-        else {name: version(name) for name in _ALWAYS} | dict(offered.libraries),
+        else {name: version_of(name) for name in _ALWAYS} | dict(offered.libraries),
     )
 
 

@@ -6,7 +6,8 @@ seed and libraries give equal bytes, whether they were found or computed.
 
 import hashlib
 from collections.abc import Iterable, Mapping
-from importlib.metadata import version
+from functools import cache
+from importlib import metadata
 from io import BytesIO
 from typing import Any, Protocol
 
@@ -24,6 +25,12 @@ LIBRARIES = ("lightgbm", "numpy", "onnx", "optuna", "scikit-learn", "scipy", "xg
 """What fits models, and what is noted beside them."""
 
 _ROUNDS_BYTES = 8
+
+
+@cache
+def version_of(library: str) -> str:
+    """Return the version of an installed library, whose files are looked through once a process."""
+    return metadata.version(library)
 
 
 class Fits(Protocol):
@@ -84,7 +91,7 @@ class Kept:
             if isinstance(fits, NoFits)
             else {
                 "code": CODE,
-                "libraries": {name: version(name) for name in (*LIBRARIES, *also)},
+                "libraries": {name: version_of(name) for name in (*LIBRARIES, *also)},
                 "x": _digest(x),
                 "target": _digest(target),
                 "categorical": list(categorical),

@@ -4,6 +4,7 @@ Imported only when a migration must run, since Alembic takes a third of a second
 """
 
 import sqlite3
+from functools import cache
 from pathlib import Path
 from typing import Any, cast
 
@@ -44,5 +45,6 @@ def schema_at(revision: str) -> frozenset[Part]:
         engine.dispose()
 
 
+@cache
 def _directory() -> ScriptDirectory:
     return ScriptDirectory(str(Path(__file__).parent))
