@@ -17,6 +17,7 @@ from databases import Server, allow, at_mariadb, at_postgres
 from linewright.data.facts import SourceHistory
 from linewright.data.history import cursor_start
 from linewright.data.history.read import kept_fingerprint, look, read_kept, standing_rows
+from linewright.data.history.reconcile import Reconciled, reconcile
 from linewright.data.history.versions import Kept, known_at, newest
 from linewright.data.read.reader import fingerprint
 from linewright.data.spec import SqlSource
@@ -307,6 +308,57 @@ def test_a_column_of_the_source_may_say_when_a_row_came_to_be_known(silo, factor
     rows = standing_rows(found, "id", history.kept, factory.root, known_by="2024-05-01T12:09:00.000000Z")
 
     assert list(range(10)) == rows["id"].to_list()
+
+
+def found_of(history: History, **options: bool) -> Reconciled:
+    """Compare a source with what is kept of it."""
+    return reconcile("t", history.spec, history.factory.root, history.kept, history.factory.now(), **options)
+
+
+@pytest.mark.parametrize("key", ["id", "said"], ids=["numbers", "texts"])
+def test_what_no_cursor_shows_is_found_by_key_and_repaired(silo, factory, key):
+    """Deletions, changes with an old time, and rows that came with one."""
+    history = History(factory, silo.spec.model_copy(update={"key": key}))
+    history.read()
+
+    assert found_of(history).is_sound
+
+    silo.execute("delete from t where id in (3, 150)")
+    silo.execute("update t set amount = amount + 1, updated_at = updated_at where id = 20")
+    silo.change(30, at=START)
+    silo.add(5000, at=START + timedelta(minutes=5))
+    silo.add(5001, at=START + timedelta(days=2))
+    if key == "said":
+        silo.execute("update t set said = 'late', updated_at = updated_at where id = 5000")
+        silo.execute("update t set said = 'it''s 30', amount = 0, updated_at = updated_at where id = 30")
+    then = factory.now()
+    found = found_of(history)
+    names = (
+        (lambda *keys: tuple(map(str, keys)))
+        if key == "id"
+        else (lambda *keys: tuple(f"it's {n}" for n in keys))
+    )
+
+    assert not found.is_sound
+    assert (2, names(3, 150) if key == "id" else names(150, 3)) == (found.deleted.rows, found.deleted.keys)
+    assert (2, names(20, 30)) == (found.changed.rows, found.changed.keys)
+    assert (1, ("5000",) if key == "id" else ("late",)) == (found.missed.rows, found.missed.keys)
+    assert (1, 300, 300, False) == (found.unread, found.kept, found.rows, found.repaired)
+    assert history.of_all_rows() != history.fingerprint()
+
+    assert found_of(history, repairs=True).repaired
+    again = found_of(history)
+
+    assert again.is_sound
+    assert 1 == again.unread
+    rows = history.read()
+    assert 300 == rows.height
+    if key == "id":
+        assert history.of_all_rows() == history.fingerprint()
+    past = standing_rows(newest_of(factory), key, history.kept, factory.root, known_by=then)
+
+    assert {3, 150} <= {*past["id"]}
+    assert 5000 not in {*past["id"]}
 
 
 PLAIN = "plain"

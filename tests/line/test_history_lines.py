@@ -1,18 +1,22 @@
 """Lines whose source is read incrementally."""
 
-from collections.abc import Iterator
+import json
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import polars as pl
 import psycopg
 import pytest
 from databases import Server, allow, at_postgres
 
 from linewright.data.facts import Dataset
+from linewright.interfaces.cli.build import run as run_command
 from linewright.line.factory import Factory
 from linewright.line.maintenance.gc import collect
 from linewright.line.maintenance.verify import verify_factory
 from linewright.line.runs.execute import execute_inline
 from linewright.line.runs.plan import make_plan
+from linewright.operations import OPERATIONS
 
 LINE = """
 line: transfers
@@ -23,14 +27,30 @@ train: {budget: quick}
 """
 
 
+Run = Callable[..., str]
+
+
+@pytest.fixture
+def cli(capsys: pytest.CaptureFixture[str]) -> Run:
+    """Give a function that carries out a command here, and returns what it printed."""
+
+    def run(*arguments: str, code: int = 0) -> str:
+        found = run_command(list(arguments), OPERATIONS, lambda folder, *_: Factory.open(folder))
+        printed = capsys.readouterr()
+        assert code == found, printed.out + printed.err
+        return printed.out + printed.err
+
+    return run
+
+
 @pytest.fixture
 def accounts(postgres: Server, monkeypatch: pytest.MonkeyPatch) -> Iterator[psycopg.Connection]:
     with at_postgres(postgres, monkeypatch) as database:
         database.execute(
-            "create table accounts (id int primary key, amount int, is_good boolean, updated_at timestamptz default now() - interval '1 day')"
+            "create table accounts (id int primary key, amount int, is_good boolean, updated_at timestamptz)"
         )
         database.execute(
-            "insert into accounts select i, i * 7919 % 101, i * 7919 % 101 + i % 20 > 55 from generate_series(1, 300) as i"
+            "insert into accounts select i, i * 7919 % 101, i * 7919 % 101 + i % 20 > 55, now() - i * interval '1 hour' from generate_series(1, 300) as i"
         )
         yield database
 
@@ -62,3 +82,41 @@ def test_a_line_reads_what_is_new_and_a_plan_reads_it_without_keeping_it(
 
         assert not verify_factory(factory).problems
         assert () == make_plan(factory, factory.line("transfers")).changes
+
+
+def test_what_the_cursor_does_not_show_is_found_and_repaired_and_the_past_stays(
+    accounts: psycopg.Connection, tmp_path: Path, cli: Run
+) -> None:
+    """By commands, as a person would."""
+    with Factory.create(tmp_path) as factory:
+        allow(tmp_path)
+        (tmp_path / "lines" / "transfers.yaml").write_text(LINE)
+        execute_inline(factory, "transfers")
+        then = factory.now()
+    accounts.execute("delete from accounts where id in (7, 8)")
+    accounts.execute("update accounts set amount = 0 where id = 20")
+    root = str(tmp_path)
+    said = cli("reconcile", "transfers", "--factory", root, code=4)
+
+    assert "accounts: 298 rows in the source, 300 kept" in said
+    assert "changed  1 row: 20" in said
+    assert "deleted  2 rows: 7, 8" in said
+    assert "Next: linewright reconcile transfers --source accounts --repair" in said
+    assert "repaired" in cli("reconcile", "transfers", "--repair", "--factory", root)
+    assert "accounts: 298 rows as in the source" in cli("reconcile", "transfers", "--factory", root)
+
+    file = tmp_path / "then.parquet"
+    said = cli("datasets", "transfers", "--as-of", then, "--out", str(file), "--factory", root)
+
+    assert "accounts: 300 rows as known on" in said
+    assert [7, 8] == pl.read_parquet(file).filter(pl.col("id").is_in([7, 8]))["id"].to_list()
+    assert (
+        298
+        == json.loads(cli("datasets", "transfers", "--as-of", "2200-01-01", "--json", "--factory", root))[
+            "rows"
+        ]
+    )
+    assert "CSV or Parquet" in cli(
+        "datasets", "transfers", "--as-of", then, "--out", "a.txt", "--factory", root, code=2
+    )
+    assert "no such source" in cli("reconcile", "transfers", "--source", "x", "--factory", root, code=2)

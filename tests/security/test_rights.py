@@ -47,6 +47,7 @@ ALLOWED: dict[str, set[str]] = {
     "new": {"engineer"},
     "run": {"engineer"},
     "retrain": {"engineer"},
+    "reconcile": {"engineer"},
     "promote": {"engineer"},
     "propose": PLANNERS,
     "proposals": VIEWERS,

@@ -48,6 +48,11 @@ OPERATIONS: Mapping[str, Entry] = {
     ),
     "run": _entry("run", _RUN, "Train, judge and release lines; finish what was interrupted."),
     "retrain": _entry("run", _RUN, "Train a line again with the rows and labels that are known by now."),
+    "reconcile": _entry(
+        "reconcile",
+        _RUN,
+        "Find rows of a source that its cursor does not show: missed, changed and deleted ones.",
+    ),
     "cancel": _entry("run", _RUN, "End a run that is at work or waits, without a result."),
     "up": _entry("up", _RUN, "Serve the factory: endpoint, control plane and worker, until stopped."),
     "serve": _entry("up", _RUN, "Serve the endpoint alone, without control plane and worker."),
@@ -168,7 +173,7 @@ OPERATIONS: Mapping[str, Entry] = {
     "datasets": _entry(
         "datasets",
         _LOOK,
-        "List a line's dataset versions, its rows in quarantine, or the Parquet files of its prediction log.",
+        "List a line's dataset versions, its rows in quarantine, the Parquet files of its prediction log, or what a source had.",
     ),
     "dataset": _entry(
         "datasets",

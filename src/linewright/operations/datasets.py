@@ -1,5 +1,6 @@
 """Operations about dataset versions, the rows that a contract kept out, and the prediction log."""
 
+from pathlib import Path
 from typing import Annotated, Any
 
 import msgspec
@@ -8,9 +9,12 @@ from msgspec import Meta
 from linewright.data.dataset.diff import ColumnShift, RowChanges, column_shifts, row_changes
 from linewright.data.dataset.version import read_dataset
 from linewright.data.facts import AnnotatedRows, Dataset, Split
+from linewright.data.history.read import standing_rows
+from linewright.data.history.versions import known_at
 from linewright.data.profile.summary import ColumnSummary, summarise
 from linewright.errors import NotFound, RequestError
 from linewright.line.factory import Factory
+from linewright.line.predict.output_file import AnswersFile
 from linewright.line.record.belonging import is_of
 from linewright.line.record.dataset_rows import Part, Wanted, find_rows, parts_of
 from linewright.line.record.evidence import find_result
@@ -26,8 +30,10 @@ from linewright.line.record.readings import (
     reading,
     readings,
 )
+from linewright.line.record.source_histories import history_of, kept_in, kept_sources
 from linewright.line.retention.dropped import dropped_at
 from linewright.operations.declaration.declare import operation
+from linewright.operations.declaration.parameter import instant_of
 from linewright.people.facts import RowsAnnotated
 from linewright.serve.log.segments import lengths
 
@@ -62,6 +68,17 @@ class Quarantined(msgspec.Struct, frozen=True, kw_only=True):
 
     line: str
     rows: tuple[dict[str, Any], ...]
+
+
+class KnownRows(msgspec.Struct, frozen=True, kw_only=True):
+    """What a source had as far as was known at an instant."""
+
+    line: str
+    source: str
+    at: str
+    rows: int
+    out: str | None
+    """Where they were written."""
 
 
 class LoggedPart(msgspec.Struct, frozen=True, kw_only=True):
@@ -125,7 +142,7 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True):
     """Columns of which no value is shown, since they name people or single rows."""
 
 
-@operation(permission="view", effect="read", expensive=True)
+@operation(permission="view", effect="read", expensive=True, files={"out": "out"})
 def datasets(
     factory: Factory,
     line: str,
@@ -134,8 +151,11 @@ def datasets(
     diff: tuple[str, str] | None = None,
     quarantine: bool = False,
     log: bool = False,
-) -> Datasets | Difference | Quarantined | Logged:
-    """List a line's dataset versions, its rows in quarantine, or the Parquet files of its prediction log.
+    as_of: str | None = None,
+    source: str | None = None,
+    out: Path | None = None,
+) -> Datasets | Difference | Quarantined | Logged | KnownRows:
+    """List a line's dataset versions, its rows in quarantine, the Parquet files of its prediction log, or what a source had.
 
     Parameters
     ----------
@@ -147,8 +167,16 @@ def datasets(
         Show the rows in quarantine, with source line and rule.
     log
         List the sealed segments of the prediction log: Parquet files, a row for each answer.
+    as_of
+        An instant or a day: how many rows a source with a cursor had as far as was known then, in spite of all corrections since.
+    source
+        With `as_of`: name of the source (default: the only one with a cursor).
+    out
+        With `as_of`: where to write those rows, CSV or Parquet by its ending.
     """
     factory.path_of(line)
+    if as_of:
+        return _known(factory, line, instant_of(as_of, "as-of"), source, out)
     if log or quarantine:
         factory.identity.require("view-rows", (line,))
     if log:
@@ -158,6 +186,34 @@ def datasets(
     if diff:
         return _difference(factory, line, *diff)
     return Datasets(line=line, datasets=_versions(factory, line))
+
+
+def _known(factory: Factory, line: str, at: str, source: str | None, out: Path | None) -> KnownRows:
+    if out is not None:
+        factory.identity.require("view-rows", (line,))
+        if out.suffix not in {".csv", ".parquet"}:
+            raise RequestError(
+                "rows are written as CSV or Parquet", where="out", found=out.name, allowed=".csv or .parquet"
+            )
+    found = kept_sources(factory, line, source)
+    if len(found) != 1:
+        raise RequestError(
+            "the line has no source with a cursor"
+            if not found
+            else "the line has more than one source with a cursor",
+            where=line,
+            allowed=", ".join(found),
+            hint="name one by --source" if found else "only rows of such sources are kept as versions",
+        )
+    ((name, spec),) = found.items()
+    history = known_at(history_of(factory, name, spec), at, factory.metadata)
+    rows = standing_rows(history, str(spec.key), kept_in(factory), factory.root, known_by=at)
+    if out is not None:
+        with AnswersFile(out) as file:
+            file.write(rows)
+    return KnownRows(
+        line=line, source=name, at=at, rows=rows.height, out=str(out) if out is not None else None
+    )
 
 
 def _versions(factory: Factory, line: str) -> tuple[DatasetLine, ...]:

@@ -3,7 +3,7 @@
 import re
 import socket
 import struct
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from datetime import datetime
 from functools import partial
@@ -164,15 +164,23 @@ class MySql:
         """Return `None`: it says so only to those with the right PROCESS."""
         del asked
 
-    def row_digest(self, names: Sequence[str]) -> str:
+    def row_digest(self, types: Mapping[str, ColumnType]) -> str:
         """Return a part of the MD5 of the values in quotes; -1 of a row that is too long for the server to say so."""
-        values = ", ".join(f"quote({_quoted(name)})" for name in names)
+        values = ", ".join(f"quote({_quoted(name)})" for name in types)
         return f"coalesce(cast(conv(left(md5(concat_ws(',', {values})), 15), 16, 10) as signed), -1)"
 
     def day(self, column: str, of: ColumnType) -> str:
         """Return the days from 1970; sessions are in UTC."""
         del of
         return f"to_days({_quoted(column)}) - 719528"
+
+    def span(self, column: str, first: int, width: int) -> str:
+        """Return it by the division of whole numbers."""
+        return f"(cast({_quoted(column)} as signed) - {first}) div {width}"
+
+    def column(self, name: str) -> str:
+        """Return a name in quotes."""
+        return _quoted(name)
 
     def quoted(self, table: str) -> str:
         """Return a name with its database in quotes if it needs them."""

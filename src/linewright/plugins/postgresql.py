@@ -3,7 +3,7 @@
 import os
 import re
 import socket
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Generator, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from datetime import datetime
 from typing import Any
@@ -21,7 +21,6 @@ from linewright.data.read.sql.database import (
     CONNECT_S,
     DIGEST_MASK,
     GRACE_S,
-    ROW,
     DatabaseQuery,
     FetchSize,
     OpenTransactions,
@@ -173,15 +172,26 @@ class PostgreSql:
             at=int(at), since={str(name): None if began is None else int(began) for name, began in rows}
         )
 
-    def row_digest(self, names: Sequence[str]) -> str:
-        """Return the server's own hash of the row as text."""
-        del names
-        return f"pg_catalog.hashtextextended(cast({ROW} as text), 0) & {DIGEST_MASK}"
+    def row_digest(self, types: Mapping[str, ColumnType]) -> str:
+        """Return the server's own hash of the row: that of its texts is of their letters, whatever equals what in their types."""
+        values = ", ".join(
+            f'cast({_quoted(name)} as text) collate "C"' if of == TEXT else _quoted(name)
+            for name, of in types.items()
+        )
+        return f"pg_catalog.hash_record_extended(row({values}), 0) & {DIGEST_MASK}"
 
     def day(self, column: str, of: ColumnType) -> str:
         """Return the days from 1970; sessions are in UTC."""
         del of
         return f"cast({_quoted(column)} as date) - date '1970-01-01'"
+
+    def span(self, column: str, first: int, width: int) -> str:
+        """Return it by the division of whole numbers."""
+        return f"(cast({_quoted(column)} as int8) - {first}) / {width}"
+
+    def column(self, name: str) -> str:
+        """Return a name in quotes."""
+        return _quoted(name)
 
     def quoted(self, table: str) -> str:
         """Return a name with its schema in quotes if it needs them."""

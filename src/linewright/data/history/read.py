@@ -26,12 +26,14 @@ from linewright.data.history.versions import (
 from linewright.data.read.batches import BATCH, refuse_patterns
 from linewright.data.read.source import Source
 from linewright.data.read.spill import Spool, scratch_of
+from linewright.data.read.sql.address import url_of
 from linewright.data.read.sql.column_types import ColumnType
 from linewright.data.read.sql.database import Database, DatabaseQuery, OpenTransactions, wrapped
 from linewright.data.read.sql.sql_reader import HELD, Rows, asked_of, frame_digest, result_of
 from linewright.data.spec import SqlSource
 from linewright.errors import Conflict, RequestError, SpecError, Transient
 from linewright.store.values import digest_of
+from linewright.text.database_url import DatabaseUrl
 from linewright.text.suggest import listed, nearest
 
 _TRIES = 5
@@ -57,17 +59,28 @@ class Increment:
     """Whether there is anything to keep."""
 
 
-def source_digest(spec: SqlSource, asked: DatabaseQuery) -> str:
+def source_digest(spec: SqlSource, url: DatabaseUrl) -> str:
     """Return the digest of what makes a history: another query, database, key, cursor or known time begins another one."""
     return digest_of(
         {
-            "sql": asked.sql.strip().rstrip(";"),
-            "place": f"{asked.url.scheme}://{asked.url.place}",
+            "sql": spec.sql.strip().rstrip(";"),
+            "place": f"{url.scheme}://{url.place}",
             "key": spec.key,
             "cursor": spec.cursor,
             "known": spec.known,
         }
     )
+
+
+def definition_of(name: str, spec: SqlSource, root: Path) -> str:
+    """Return the digest of what makes a history, from the definition of a source.
+
+    Raises
+    ------
+    SpecError
+        If it cannot be found to which database it goes.
+    """
+    return source_digest(spec, url_of(spec, root, f"sources.{name}"))
 
 
 def look(name: str, spec: SqlSource, root: Path, kept: Kept, now: str) -> Increment:
@@ -80,7 +93,7 @@ def look(name: str, spec: SqlSource, root: Path, kept: Kept, now: str) -> Increm
     Transient
         If the database is not there.
     """
-    reading = _Reading.of(name, spec, root, kept, now)
+    reading = Reading.of(name, spec, root, kept, now)
     found = newest(reading.source, kept.metadata)
     if found is not None:
         increment = reading.newer(*found)
@@ -187,7 +200,7 @@ def standing_rows(
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Reading:
+class Reading:
     """A read of a source."""
 
     spec: SqlSource
@@ -201,25 +214,29 @@ class _Reading:
     """Who wrote before the read."""
 
     @classmethod
-    def of(cls, name: str, spec: SqlSource, root: Path, kept: Kept, now: str) -> "_Reading":
+    def of(cls, name: str, spec: SqlSource, root: Path, kept: Kept, now: str) -> "Reading":
+        """Begin one, by a look at who writes."""
         database, asked = asked_of(spec, root, f"sources.{name}")
         # Before the rows: a transaction that they do not show is open now, or begins later.
         seen = database.open_transactions(asked)
-        source = source_digest(spec, asked)
+        source = source_digest(spec, asked.url)
         return cls(
             spec=spec, database=database, asked=asked, root=root, kept=kept, now=now, source=source, seen=seen
         )
 
     @property
     def key(self) -> str:
+        """Name of the key."""
         return str(self.spec.key)
 
     @property
     def cursor(self) -> str:
+        """Name of the cursor."""
         return str(self.spec.cursor)
 
     @property
     def clock(self) -> int:
+        """When it began, in microseconds from 1970."""
         if self.seen is not None and self.seen.at:
             return self.seen.at
         return (datetime.fromisoformat(self.now).replace(tzinfo=None) - _EPOCH) // timedelta(microseconds=1)
@@ -227,13 +244,13 @@ class _Reading:
     def newer(self, digest: str, before: SourceHistory) -> Increment | None:
         """Return what came since; `None` if the columns are others by now."""
         types = types_of(before)
-        sql = self._digested(self.asked.sql, types)
+        sql = self.digested(self.asked.sql, types)
         of = types[self.cursor]
-        since = asked_from(before, of, self._lag(of))
+        since = asked_from(before, of, self.lag(of))
         if since is not None:
             value = since if of.kind not in TIMES else _EPOCH + timedelta(microseconds=int(since))
             sql = self.database.since(sql, self.cursor, of, value, keeps_order=False)
-        rows, found = self._rows(sql)
+        rows, found = self.rows_of(sql)
         if found != types:
             return None
         stored = newest_versions(before, self.key, self.kept).rename({DIGEST: "stored"})
@@ -245,8 +262,8 @@ class _Reading:
             .select(same.fill_null(value=False))
             .to_series()
         )
-        versions = self._versions(rows.filter(~is_same), types)
-        start = self._start(rows, types, before)
+        versions = self.versions_of(rows.filter(~is_same), types)
+        start = self.start(rows, types, before)
         has_moved = (start.highest, start.since) != (before.highest, before.since)
         is_news = bool(versions.height) or (rows.height >= _MANY and has_moved)
         history = before if not is_news else msgspec.structs.replace(
@@ -266,23 +283,24 @@ class _Reading:
         with result_of(self.database, self.asked) as answer:
             types = dict(answer.types)
         refuse_patterns(tuple(types), f"{self.asked.where}.sql")
-        rows, types = self._rows(self._digested(self.asked.sql, types))
+        rows, types = self.rows_of(self.digested(self.asked.sql, types))
         rows = rows if rows[self.key].is_sorted() else rows.sort(self.key)
-        start = self._start(rows, types, None)
+        start = self.start(rows, types, None)
         history = SourceHistory(
             source=self.source, number=found[1].number + 1 if found else 1, columns=columns_of(types), chunks=(), rows=0, fingerprint="",
             at=self.now, first=self.now, before=found[0] if found else None, highest=start.highest, since=start.since,
             open=dict(start.open), looked=start.looked,
         )  # fmt: skip
-        versions = self._versions(rows, types)
+        versions = self.versions_of(rows, types)
         return Increment(
             history=history, before=None, versions=versions, asked=rows.height, key=self.key, is_news=True
         )
 
-    def _digested(self, sql: str, types: dict[str, ColumnType]) -> str:
-        return wrapped(sql, gives=f"*, {self.database.row_digest(tuple(types))} as {DIGEST}")
+    def digested(self, sql: str, types: dict[str, ColumnType]) -> str:
+        """Return a query for the same rows with their digests."""
+        return wrapped(sql, gives=f"*, {self.database.row_digest(types)} as {DIGEST}")
 
-    def _rows(self, sql: str) -> tuple[pl.DataFrame, dict[str, ColumnType]]:
+    def rows_of(self, sql: str) -> tuple[pl.DataFrame, dict[str, ColumnType]]:
         """Return the rows of a query with their digests, and the types of the others."""
         spool = Spool(scratch_of(self.root), held=HELD)
         with result_of(self.database, replace(self.asked, sql=sql)) as answer:
@@ -309,7 +327,7 @@ class _Reading:
                 )
         if self.spec.known is not None and types[self.spec.known].kind not in TIMES:
             raise SpecError("this column has no times", where=f"{where}.known", found=self.spec.known)
-        self._lag(types[self.cursor])
+        self.lag(types[self.cursor])
 
     def _require_sound(self, rows: pl.DataFrame) -> None:
         for word, column in (("key", self.key), ("cursor", self.cursor)):
@@ -329,7 +347,8 @@ class _Reading:
                 hint="name a column that tells rows apart, or make one in the query",
             )
 
-    def _versions(self, rows: pl.DataFrame, types: dict[str, ColumnType]) -> pl.DataFrame:
+    def versions_of(self, rows: pl.DataFrame, types: dict[str, ColumnType]) -> pl.DataFrame:
+        """Return rows with their digests as versions of now."""
         read = pl.lit(datetime.fromisoformat(self.now)).cast(pl.Datetime("us", "UTC"))
         known = read
         if self.spec.known is not None:
@@ -340,9 +359,11 @@ class _Reading:
         rows = rows.with_columns(known.alias(KNOWN), pl.lit(value=False).alias(DELETED))
         return rows.select(list(schema_of(types)))
 
-    def _start(self, rows: pl.DataFrame, types: dict[str, ColumnType], before: SourceHistory | None) -> Start:
+    def start(self, rows: pl.DataFrame, types: dict[str, ColumnType], before: SourceHistory | None) -> Start:
+        """Return how far the source is read with these rows."""
         of = types[self.cursor]
         return start_after(rows[self.cursor], of, clock=self.clock, seen=self.seen, before=before)
 
-    def _lag(self, of: ColumnType) -> int | None:
+    def lag(self, of: ColumnType) -> int | None:
+        """Return the lag, see `lag_of`."""
         return lag_of(self.spec, of, self.seen, is_file=not self.database.port, where=self.asked.where)

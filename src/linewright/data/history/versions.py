@@ -101,6 +101,7 @@ def newest_versions(
     key: str,
     kept: Kept,
     *,
+    also: Sequence[str] = (),
     more: pl.DataFrame | None = None,
     known_by: str | None = None,
 ) -> pl.DataFrame:
@@ -108,23 +109,22 @@ def newest_versions(
 
     Parameters
     ----------
+    also
+        More columns.
     more
         Versions after those of the history.
     known_by
         Only versions that were known at this instant count (default: all).
     """
-    parts = [pl.DataFrame(schema=_bare(history, key))]
-    parts += read_versions(history, kept, parts[0].columns)
-    rows = pl.concat(parts if more is None else [*parts, more.select(parts[0].columns)])
+    schema = schema_of(types_of(history))
+    names = list(dict.fromkeys((key, *also, DIGEST, KNOWN, DELETED)))
+    parts = [pl.DataFrame(schema={name: schema[name] for name in names})]
+    parts += read_versions(history, kept, names)
+    rows = pl.concat(parts if more is None else [*parts, more.select(names)])
     rows = rows.with_row_index("place")
     if known_by is not None:
         rows = rows.filter(pl.col(KNOWN) <= pl.lit(known_by).str.to_datetime(time_unit="us", time_zone="UTC"))
-    return rows.filter(pl.col(key).is_last_distinct()).select(key, DIGEST, DELETED, "place")
-
-
-def _bare(history: SourceHistory, key: str) -> dict[str, pl.DataType]:
-    schema = schema_of(types_of(history))
-    return {name: schema[name] for name in (key, DIGEST, KNOWN, DELETED)}
+    return rows.filter(pl.col(key).is_last_distinct()).drop(KNOWN)
 
 
 def append(chunks: Sequence[HistoryChunk], versions: pl.DataFrame, kept: Kept) -> tuple[HistoryChunk, ...]:

@@ -2,7 +2,6 @@
 
 import os
 from collections.abc import Iterator
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
 
@@ -18,7 +17,7 @@ from linewright.line.audit.signed_note import PublicKey
 from linewright.line.factory import Factory
 from linewright.line.maintenance.verify import Followed, verify_chain
 from linewright.operations.declaration.declare import operation
-from linewright.store.clock import text_of
+from linewright.operations.declaration.parameter import instant_of
 from linewright.store.disk import explained
 from linewright.text.numbers import count
 
@@ -211,8 +210,8 @@ def audit_find(
         actor=actor or "",
         line=line or "",
         kind=kind or "",
-        since=_instant(since, "since"),
-        until=_instant(until, "until"),
+        since=instant_of(since, "since"),
+        until=instant_of(until, "until"),
     )
     listed = newest_entries(factory, sought, before=before, limit=limit + 1)
     shown, size = list[Entry](), 0
@@ -223,16 +222,3 @@ def audit_find(
             break
     goes_on = len(listed) > len(shown)
     return FoundEntries(found=tuple(shown), next=shown[-1].number if goes_on else None)
-
-
-def _instant(given: str | None, where: str) -> str:
-    """Return an instant as the record has it; of a day its beginning, of nothing nothing."""
-    if not given:
-        return ""
-    try:
-        at = datetime.fromisoformat(given)
-    except ValueError:
-        raise RequestError(
-            "not a day or an instant", where=where, found=given[:40], allowed="ISO 8601, such as 2026-01-31"
-        ) from None
-    return text_of(at.replace(tzinfo=UTC) if at.tzinfo is None else at.astimezone(UTC))

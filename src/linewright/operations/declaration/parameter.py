@@ -5,6 +5,7 @@ import keyword
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from difflib import get_close_matches
 from inspect import Parameter as Declared
 from pathlib import Path
@@ -14,6 +15,7 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 import msgspec
 
 from linewright.errors import RequestError
+from linewright.store.clock import text_of
 
 Duration = Annotated[
     str,
@@ -263,3 +265,16 @@ def brief(value: Any) -> Any:
     """Return a value that fits in a message."""
     shown = value if isinstance(value, str) else repr(value)
     return value if len(shown) <= _LONGEST_FOUND else shown[:_LONGEST_FOUND] + "…"
+
+
+def instant_of(given: str | None, where: str) -> str:
+    """Return an instant as the record has it; of a day its beginning, of nothing nothing."""
+    if not given:
+        return ""
+    try:
+        at = datetime.fromisoformat(given)
+    except ValueError:
+        raise RequestError(
+            "not a day or an instant", where=where, found=given[:40], allowed="ISO 8601, such as 2026-01-31"
+        ) from None
+    return text_of(at.replace(tzinfo=UTC) if at.tzinfo is None else at.astimezone(UTC))

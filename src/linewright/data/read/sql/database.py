@@ -170,12 +170,20 @@ class Database(Protocol):
         """
         ...
 
-    def row_digest(self, names: Sequence[str]) -> str:
-        """Return an expression for a digest of a row of a query called `ROW`, of at most 2**60 - 1, that has these columns."""
+    def row_digest(self, types: Mapping[str, ColumnType]) -> str:
+        """Return an expression for a digest of a row that has these columns, from 0 to 2**60 - 1; -1 if none can be had."""
         ...
 
     def day(self, column: str, of: ColumnType) -> str:
         """Return an expression for the day of a column of times, in UTC if they have a zone, as whole days from 1970."""
+        ...
+
+    def span(self, column: str, first: int, width: int) -> str:
+        """Return an expression for the span that a column of whole numbers is in: `width` numbers each, from `first` on; 0 or less below that."""
+        ...
+
+    def column(self, name: str) -> str:
+        """Return the name of a column as SQL has it, in quotes."""
         ...
 
     def quoted(self, table: str) -> str:

@@ -1,6 +1,6 @@
 """Queries on files of DuckDB."""
 
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Generator, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from datetime import datetime
 from pathlib import Path
@@ -118,15 +118,23 @@ class DuckDbFile:
         del asked
         return OpenTransactions(at=0, since={})
 
-    def row_digest(self, names: Sequence[str]) -> str:
+    def row_digest(self, types: Mapping[str, ColumnType]) -> str:
         """Return a part of the MD5 of the row as text."""
-        del names
+        del types
         return f"cast(md5_number_lower(cast({ROW} as varchar)) & {DIGEST_MASK} as bigint)"
 
     def day(self, column: str, of: ColumnType) -> str:
         """Return the days from 1970; sessions are in UTC."""
         del of
         return f"date_diff('day', date '1970-01-01', cast({_quoted(column)} as date))"
+
+    def span(self, column: str, first: int, width: int) -> str:
+        """Return it by the division of whole numbers."""
+        return f"(cast({_quoted(column)} as bigint) - {first}) // {width}"
+
+    def column(self, name: str) -> str:
+        """Return a name in quotes."""
+        return _quoted(name)
 
     def quoted(self, table: str) -> str:
         """Return a name with its schema in quotes."""

@@ -7,7 +7,15 @@ from linewright.data.dataset.diff import ColumnShift
 from linewright.interfaces.cli.render.dispatch import renderer
 from linewright.interfaces.cli.words import clipped, grid, short
 from linewright.line.record.readings import GivenLabel
-from linewright.operations.datasets import DatasetRows, DatasetShown, Difference, Logged, Profile, Quarantined
+from linewright.operations.datasets import (
+    DatasetRows,
+    DatasetShown,
+    Difference,
+    KnownRows,
+    Logged,
+    Profile,
+    Quarantined,
+)
 from linewright.store.clock import said as said_at
 from linewright.text.numbers import count
 
@@ -34,6 +42,13 @@ def difference_text(found: Difference) -> str:
             f"  and {count(len(found.shifts) - _SHOWN, 'more column')} with smaller changes (--json has all)"
         )
     return "\n".join(said)
+
+
+@renderer.register
+def known_rows_text(found: KnownRows) -> str:
+    """Say it on one line."""
+    written = f", written to {found.out}" if found.out else ""
+    return f"{found.source}: {count(found.rows, 'row')} as known on {said_at(found.at)}{written}"
 
 
 def _rows_said(found: Difference) -> str:

@@ -44,6 +44,7 @@ _SUBJECTS: Mapping[str, str] = {
     "linewright.operations.plan": "plan",
     "linewright.operations.care.notify": "care.notify",
     "linewright.operations.predict": "predict",
+    "linewright.operations.reconcile": "reconcile",
     "linewright.operations.changes.proposals": "changes.proposals",
     "linewright.operations.changes.propose": "changes.proposals",
     "linewright.operations.changes.promote": "changes.promote",
