@@ -41,8 +41,8 @@ from linewright.line.record.source_histories import history_of
 
 TESTS = Path(__file__).resolve().parents[1] / "tests"
 sys.path[:0] = [str(TESTS / "support"), str(TESTS / "data")]
-from databases import mariadb_server, postgres_server
-from test_sql_types import POSTGRES_READ, POSTGRES_REFUSED
+from databases import mariadb_server, postgres_server  # noqa: E402 -- after the path
+from test_sql_types import POSTGRES_READ, POSTGRES_REFUSED  # noqa: E402 -- after the path
 
 WRITERS = 4
 OPEN_S = 0.8
