@@ -39,10 +39,10 @@ from linewright.errors import LinewrightError
 from linewright.line.factory import Factory
 from linewright.line.record.source_histories import history_of
 
-TESTS = Path(__file__).resolve().parents[1] / "tests"
-sys.path[:0] = [str(TESTS / "support"), str(TESTS / "data")]
-from databases import mariadb_server, postgres_server  # noqa: E402 -- after the path
-from test_sql_types import POSTGRES_READ, POSTGRES_REFUSED  # noqa: E402 -- after the path
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests" / "support"))
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests" / "data"))
+from databases import mariadb_server, postgres_server
+from test_sql_types import POSTGRES_READ, POSTGRES_REFUSED
 
 WRITERS = 4
 OPEN_S = 0.8
@@ -265,12 +265,9 @@ def spread(connection: Any, rows: int) -> None:
         said(connection, "delete from t where id = %s", key)
     for key in keys[DIFFERENCES:]:
         said(connection, "update t set amount = amount + 1, updated_at = '2024-01-02' where id = %s", key)
+    others = "amount, score, calls, name, flag, day, seen, part, timestamp '2024-03-01 00:00:00'"
     for key in range(rows + 1, rows + 1 + DIFFERENCES):
-        said(
-            connection,
-            "insert into t (id, updated_at, calls, part, flag) values (%s, '2024-03-01', 1, 1, null)",
-            key,
-        )
+        said(connection, f"insert into t select %s, {others} from t where id = %s", key, rows)  # noqa: S608
     connection.commit()
 
 

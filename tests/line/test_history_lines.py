@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable, Iterator
+from io import BytesIO
 from pathlib import Path
 
 import polars as pl
@@ -120,3 +121,37 @@ def test_what_the_cursor_does_not_show_is_found_and_repaired_and_the_past_stays(
         "datasets", "transfers", "--as-of", then, "--out", "a.txt", "--factory", root, code=2
     )
     assert "no such source" in cli("reconcile", "transfers", "--source", "x", "--factory", root, code=2)
+
+
+def test_a_person_who_is_forgotten_is_in_no_version_of_a_row(
+    accounts: psycopg.Connection, tmp_path: Path, cli: Run
+) -> None:
+    """Also in those of a query of before, and in those that were joined."""
+    accounts.execute("alter table accounts add column customer text default 'somebody'")
+    accounts.execute("update accounts set customer = 'Grace Hopper' where id in (7, 150)")
+    with Factory.create(tmp_path) as factory:
+        allow(tmp_path)
+        file = tmp_path / "lines" / "transfers.yaml"
+        file.write_text(LINE.replace("key: id, ex", "key: id, subject: customer, ex"))
+        execute_inline(factory, "transfers")
+        accounts.execute("update accounts set amount = 3, updated_at = now() where id = 7")
+        execute_inline(factory, "transfers")
+        text = file.read_text()
+        file.write_text(text.replace("select * from accounts", "select * from accounts where id > 0"))
+        execute_inline(factory, "transfers")
+    said = cli("forget", "transfers", "--subject", "Grace Hopper", "--yes", "--factory", str(tmp_path))
+
+    assert "4 rows of 2 dataset versions" in said
+    with Factory.open(tmp_path) as factory:
+        frames = [
+            pl.read_parquet(BytesIO(factory.artifacts.get(blob)))
+            for blob in factory.artifacts.digests()
+            if factory.artifacts.get(blob).startswith(b"PAR1")
+        ]
+        names = {name for frame in frames if "customer" in frame.columns for name in frame["customer"]}
+
+        assert {"somebody"} == names - {None}
+        assert not verify_factory(factory).problems
+        dataset = execute_inline(factory, "transfers").dataset
+
+        assert 298 == factory.metadata.get(dataset, Dataset).rows

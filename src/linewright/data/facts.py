@@ -70,6 +70,8 @@ class SourceHistory(Result, frozen=True, kw_only=True, tag="source_history"):
 
     source: str
     """Digest of the source's definition: lines that define the same source share its history."""
+    query: str
+    """Digest of the same without the database: query, key, cursor and known time."""
     number: int
     """Counts reads that found something, from 1. `Metadata.settled` finds it by `data.read.history.key_of`."""
     columns: tuple[HistoryColumn, ...]

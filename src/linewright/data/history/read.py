@@ -59,17 +59,15 @@ class Increment:
     """Whether there is anything to keep."""
 
 
+def query_digest(spec: SqlSource) -> str:
+    """Return the digest of what a history is of, whatever database it comes from."""
+    query = {"sql": spec.sql.strip().rstrip(";"), "key": spec.key, "cursor": spec.cursor, "known": spec.known}
+    return digest_of(query)
+
+
 def source_digest(spec: SqlSource, url: DatabaseUrl) -> str:
     """Return the digest of what makes a history: another query, database, key, cursor or known time begins another one."""
-    return digest_of(
-        {
-            "sql": spec.sql.strip().rstrip(";"),
-            "place": f"{url.scheme}://{url.place}",
-            "key": spec.key,
-            "cursor": spec.cursor,
-            "known": spec.known,
-        }
-    )
+    return digest_of({"query": query_digest(spec), "place": f"{url.scheme}://{url.place}"})
 
 
 def definition_of(name: str, spec: SqlSource, root: Path) -> str:
@@ -287,7 +285,7 @@ class Reading:
         rows = rows if rows[self.key].is_sorted() else rows.sort(self.key)
         start = self.start(rows, types, None)
         history = SourceHistory(
-            source=self.source, number=found[1].number + 1 if found else 1, columns=columns_of(types), chunks=(), rows=0, fingerprint="",
+            source=self.source, query=query_digest(self.spec), number=found[1].number + 1 if found else 1, columns=columns_of(types), chunks=(), rows=0, fingerprint="",
             at=self.now, first=self.now, before=found[0] if found else None, highest=start.highest, since=start.since,
             open=dict(start.open), looked=start.looked,
         )  # fmt: skip

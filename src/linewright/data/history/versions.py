@@ -137,15 +137,29 @@ def append(chunks: Sequence[HistoryChunk], versions: pl.DataFrame, kept: Kept) -
         parts.insert(0, _read(last, kept, None))
         rows += last.rows
     joined = pl.concat(parts)
-    return (*chunks, *(_put(part, kept.artifacts) for part in joined.iter_slices(CHUNK_ROWS) if part.height))
+    return (
+        *chunks,
+        *(put_versions(part, kept.artifacts) for part in joined.iter_slices(CHUNK_ROWS) if part.height),
+    )
 
 
-def _put(versions: pl.DataFrame, artifacts: Artifacts) -> HistoryChunk:
+def put_versions(versions: pl.DataFrame, artifacts: Artifacts) -> HistoryChunk:
+    """Keep versions as a chunk."""
     sink = BytesIO()
     versions.write_parquet(sink, compression="zstd")
     return HistoryChunk(blob=artifacts.put(sink.getvalue()), rows=versions.height)
 
 
+def read_blob(blob: str, artifacts: Artifacts, columns: Sequence[str] | None = None) -> pl.DataFrame:
+    """Return the versions that a blob has; `columns` are all unless said.
+
+    Raises
+    ------
+    NotFound, Corrupt
+        If it was lost or changed.
+    """
+    return pl.read_parquet(BytesIO(artifacts.get(blob)), columns=list(columns) if columns else None)
+
+
 def _read(chunk: HistoryChunk, kept: Kept, columns: Sequence[str] | None) -> pl.DataFrame:
-    blob = instead_of(chunk.blob, kept.metadata) or chunk.blob
-    return pl.read_parquet(BytesIO(kept.artifacts.get(blob)), columns=list(columns) if columns else None)
+    return read_blob(instead_of(chunk.blob, kept.metadata) or chunk.blob, kept.artifacts, columns)

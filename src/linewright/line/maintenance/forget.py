@@ -15,7 +15,7 @@ from itertools import islice
 from math import inf
 from pathlib import Path
 from tempfile import TemporaryFile
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 import msgspec
@@ -25,15 +25,18 @@ import polars as pl
 from linewright.data.dataset.blobs import blobs_of, instead_of, put_instead
 from linewright.data.dataset.split import identities
 from linewright.data.dataset.version import put_emptied, read_chunk
-from linewright.data.facts import TRAIN, Chunk, Dataset, Ingested, Quarantine, Split
+from linewright.data.facts import TRAIN, Chunk, Dataset, Ingested, Quarantine, SourceHistory, Split
+from linewright.data.history.read import query_digest
+from linewright.data.history.versions import put_versions, read_blob
 from linewright.data.read.batches import fields_of
 from linewright.data.read.file.paths import files_of
+from linewright.data.spec import SqlSource
 from linewright.engine.context import Progress
 from linewright.engine.lock import ProcessLock
 from linewright.engine.run_notes import remove_notes
 from linewright.errors import Corrupt, LinewrightError, NotFound, RequestError, SpecError, Transient
 from linewright.line.factory import Factory
-from linewright.line.facts import Finished, Forgotten
+from linewright.line.facts import Accepted, Declared, Finished, Forgotten
 from linewright.line.maintenance.problem import Problem, problem_of
 from linewright.line.maintenance.referenced_artifacts import clock_of_files, drop_features, unnamed
 from linewright.line.maintenance.references import DIGEST
@@ -258,6 +261,8 @@ class _Found:
     """Rows by blob."""
     quarantines: dict[str, str] = field(default_factory=dict[str, str])
     """By blob the one that is to be in its place."""
+    histories: dict[str, str] = field(default_factory=dict[str, str])
+    """By blob of a source history the one that is to be in its place."""
     files: set[str] = field(default_factory=set[str])
     """Digests of the pictures that its rows and predictions name."""
     learned: list[str] = field(default_factory=list[str])
@@ -275,6 +280,7 @@ class _Found:
         # Keys of rows that only the log has, in datasets from before the line named the subject, and in quarantine.
         look.datasets(found)
         look.quarantines(found)
+        look.histories(found)
         look.models(found)
         return found
 
@@ -396,6 +402,31 @@ class _Look:
                 found.quarantined[kept] = len(rows) - len(left)
                 found.quarantines[kept] = artifacts.put(b"".join(left)) if self.keeps else ""
 
+    def histories(self, found: _Found) -> None:
+        """Look through all versions of rows that were kept of the sources which the line has ever had."""
+        metadata, artifacts = self.factory.metadata, self.factory.artifacts
+        queries = self._queries()
+        for digest, kind, _ in metadata.results() if queries else ():
+            history = metadata.get(digest, SourceHistory) if kind == "source_history" else None
+            for chunk in history.chunks if history and history.query in queries else ():
+                blob = instead_of(chunk.blob, metadata) or chunk.blob
+                if chunk.blob in found.histories or not artifacts.has(blob):
+                    continue
+                rows = read_blob(blob, artifacts)
+                those = self._theirs(rows, found)
+                if those.any():
+                    found.histories[chunk.blob] = (
+                        put_versions(rows.filter(~those), artifacts).blob if self.keeps else ""
+                    )
+
+    def _queries(self) -> set[str]:
+        """Return the digests of the queries of all sources with a history that the line has or had."""
+        metadata = self.factory.metadata
+        declared = {one.declared for one in metadata.events(Accepted, line=self.spec.line)}
+        specs = [self.spec, *(LineSpec.model_validate(metadata.get(one, Declared).spec) for one in declared)]
+        sources = (source for spec in specs for source in spec.sources.values() if source.has_history)
+        return {query_digest(cast("SqlSource", source)) for source in sources}
+
     def _is_row(self, row: Mapping[str, Any], found: _Found) -> bool:
         values, table = row.get("values") or {}, self.spec.table
         if not row.get("column") and isinstance(
@@ -491,6 +522,7 @@ def _once(factory: Factory, line: str, subject: Subject, found: _Found, named: C
     instead = {
         **found.chunks,
         **found.quarantines,
+        **found.histories,
         **{one.segment.blob: one.blob for one in sealed.values()},
     }
     numbers = [number for one in found.ids if (number := number_of(one)) is not None]
