@@ -6,10 +6,13 @@ from paid import FILE, VIEW, write, write_factory
 from linewright.data.ingest import check_sources
 from linewright.data.read.source import open_source
 from linewright.errors import LinewrightError, NotFound, SpecError
+from linewright.line.approvals.line_file import may_read
+from linewright.line.factory import Factory
 from linewright.line.file.read import parse_line
 from linewright.line.file.view_file import parse_view, read_view, read_views
 from linewright.line.views.read_events import read_events
 from linewright.line.views.table_columns import ViewColumns
+from linewright.serve.access.rights import ROLES, Identity, Scope
 
 
 def parsed(text: str):
@@ -32,6 +35,11 @@ def parsed(text: str):
         ("deleted: gone", "ttl: 0d", r"no row is so young"),
         ("{file: payments.csv}", "{push: payments, key: id}", r"rows that are sent are known when they came"),
         ("{file: payments.csv}", "{fil: payments.csv}", "'source'"),
+        (
+            "{file: payments.csv}",
+            '{sql: "select 1", at: "env:DB", key: id, cursor: at}',
+            r"yaml:3:[0-9]+: a view reads its source as a whole.*leave out cursor",
+        ),
     ],
 )
 def test_a_mistake_in_a_file_is_said_with_line_and_column(old, new, message):
@@ -180,3 +188,19 @@ def test_times_of_a_zone_are_those_of_the_zone(tmp_path):
     )
 
     assert [1_782_900_000_000_000] == read_events(read_view(tmp_path, "v"), tmp_path).events.time.tolist()
+
+
+def test_another_view_is_read_for_a_proposed_file_only_for_who_may_train(tmp_path):
+    """What is wrong with the rows of a view shows some of them, so that nobody may have any view read by a proposal."""
+    write_factory(tmp_path, payments=50, orders=5)
+    plain, named = (parse_line(text, name="lines/orders.yaml") for text in (_without_features(), FILE))
+    (tmp_path / "lines" / "orders.yaml").write_text(_without_features())
+    analyst = Identity(actor="ann", scopes=(Scope(permissions=ROLES["analyst"], lines=None),), member="ann")
+    with Factory.create(tmp_path) as factory:
+        assert may_read(factory, named)
+        factory.identity = analyst
+        assert (True, False) == (may_read(factory, plain), may_read(factory, named))
+
+
+def _without_features() -> str:
+    return FILE.replace("features: [customer_30d]\n", "")
