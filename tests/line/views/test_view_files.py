@@ -86,11 +86,11 @@ def test_a_source_that_has_not_what_a_view_reads_is_refused(tmp_path, old, new, 
     caught.match(message)
 
 
-def table(root, text=FILE):
+def table(root, text=FILE, served=()):
     spec = parse_line(text, name="lines/orders.yaml")
     views = [read_events(view, root) for view in read_views(root, spec.features)]
     sources = [open_source(name, one, root) for name, one in spec.sources.items()]
-    return check_sources(sources, spec, added=ViewColumns(views, str(spec.table.time)))
+    return check_sources(sources, spec, served, added=ViewColumns(views, str(spec.table.time)))
 
 
 @pytest.mark.parametrize(
@@ -204,3 +204,15 @@ def test_another_view_is_read_for_a_proposed_file_only_for_who_may_train(tmp_pat
 
 def _without_features() -> str:
     return FILE.replace("features: [customer_30d]\n", "")
+
+
+def test_answered_rows_keep_the_columns_they_were_answered_with_and_get_those_that_came_later(tmp_path):
+    """A view that a line gets while it serves would else be null in all rows that it has learned of by feedback."""
+    write_factory(tmp_path, payments=3_000, orders=60)
+    row = {"order": "new", "customer": "C1", "at": "2026-05-01T00:00:00Z", "basket": 5.0, "late": "yes"}
+    served = [row, {**row, "order": "old", "amount_30d": 7.0}]
+    frame = table(tmp_path, served=served).frame
+    new, old = (frame.filter(order=one).to_dicts()[0] for one in ("new", "old"))
+
+    assert 7.0 == old["amount_30d"] != new["amount_30d"] > 0
+    assert old["payments_7d"] == new["payments_7d"] is not None
