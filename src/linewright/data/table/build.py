@@ -142,7 +142,7 @@ def build_table(
         What the line says about its data.
     served
         Rows of the table that were answered and whose truth is known, as JSON values by column; those that the sources
-        hold already (by key, else by content) are left out. They keep the added columns that they were answered with.
+        hold already (by key, else by content) are left out. They keep the added columns that they have.
     labelled
         Rows of the table whose label people gave, with all their columns. Rows of the sources without a label get it, by key, else
         by content; if a source has a label, that counts.
@@ -255,7 +255,7 @@ def _read_served(
     data: DataSpec,
     added: AddedColumns | None,
 ) -> pl.DataFrame:
-    """Return rows of the log; those that were answered without a column that is added have it as of their time."""
+    """Return rows of the log; those that lack a column that is added have it as of their time."""
     if added is None:
         return read_served(rows, rules, data)
     lacks = {name: f"\0{name}" for name in added.types}
