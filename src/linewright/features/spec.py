@@ -174,6 +174,13 @@ class ViewSpec(Spec):
             _ = self.condition
         except SpecError as error:
             yield error
+        if self.source.has_history:
+            yield SpecError(
+                "a view reads its source as a whole, each time",
+                where="source.cursor",
+                found=str(getattr(self.source, "cursor", "")),
+                hint="leave out cursor and key, and name known: the column that says when a row came",
+            )
         if self.ttl is not None and duration_micros(self.ttl) == 0:
             yield SpecError("no row is so young", where="ttl", found=self.ttl, allowed="above 0, e.g. 90d")
 

@@ -6,10 +6,13 @@ from paid import FILE, VIEW, write, write_factory
 from linewright.data.ingest import check_sources
 from linewright.data.read.source import open_source
 from linewright.errors import LinewrightError, NotFound, SpecError
+from linewright.line.approvals.line_file import may_read
+from linewright.line.factory import Factory
 from linewright.line.file.read import parse_line
 from linewright.line.file.view_file import parse_view, read_view, read_views
 from linewright.line.views.read_events import read_events
 from linewright.line.views.table_columns import ViewColumns
+from linewright.serve.access.rights import ROLES, Identity, Scope
 
 
 def parsed(text: str):
@@ -32,6 +35,11 @@ def parsed(text: str):
         ("deleted: gone", "ttl: 0d", r"no row is so young"),
         ("{file: payments.csv}", "{push: payments, key: id}", r"rows that are sent are known when they came"),
         ("{file: payments.csv}", "{fil: payments.csv}", "'source'"),
+        (
+            "{file: payments.csv}",
+            '{sql: "select 1", at: "env:DB", key: id, cursor: at}',
+            r"yaml:3:[0-9]+: a view reads its source as a whole.*leave out cursor",
+        ),
     ],
 )
 def test_a_mistake_in_a_file_is_said_with_line_and_column(old, new, message):
@@ -78,11 +86,11 @@ def test_a_source_that_has_not_what_a_view_reads_is_refused(tmp_path, old, new, 
     caught.match(message)
 
 
-def table(root, text=FILE):
+def table(root, text=FILE, served=()):
     spec = parse_line(text, name="lines/orders.yaml")
     views = [read_events(view, root) for view in read_views(root, spec.features)]
     sources = [open_source(name, one, root) for name, one in spec.sources.items()]
-    return check_sources(sources, spec, added=ViewColumns(views, str(spec.table.time)))
+    return check_sources(sources, spec, served, added=ViewColumns(views, str(spec.table.time)))
 
 
 @pytest.mark.parametrize(
@@ -180,3 +188,31 @@ def test_times_of_a_zone_are_those_of_the_zone(tmp_path):
     )
 
     assert [1_782_900_000_000_000] == read_events(read_view(tmp_path, "v"), tmp_path).events.time.tolist()
+
+
+def test_another_view_is_read_for_a_proposed_file_only_for_who_may_train(tmp_path):
+    """What is wrong with the rows of a view shows some of them, so that nobody may have any view read by a proposal."""
+    write_factory(tmp_path, payments=50, orders=5)
+    plain, named = (parse_line(text, name="lines/orders.yaml") for text in (_without_features(), FILE))
+    (tmp_path / "lines" / "orders.yaml").write_text(_without_features())
+    analyst = Identity(actor="ann", scopes=(Scope(permissions=ROLES["analyst"], lines=None),), member="ann")
+    with Factory.create(tmp_path) as factory:
+        assert may_read(factory, named)
+        factory.identity = analyst
+        assert (True, False) == (may_read(factory, plain), may_read(factory, named))
+
+
+def _without_features() -> str:
+    return FILE.replace("features: [customer_30d]\n", "")
+
+
+def test_answered_rows_keep_the_columns_they_were_answered_with_and_get_those_that_came_later(tmp_path):
+    """A view that a line gets while it serves would else be null in all rows that it has learned of by feedback."""
+    write_factory(tmp_path, payments=3_000, orders=60)
+    row = {"order": "new", "customer": "C1", "at": "2026-05-01T00:00:00Z", "basket": 5.0, "late": "yes"}
+    served = [row, {**row, "order": "old", "amount_30d": 7.0}]
+    frame = table(tmp_path, served=served).frame
+    new, old = (frame.filter(order=one).to_dicts()[0] for one in ("new", "old"))
+
+    assert 7.0 == old["amount_30d"] != new["amount_30d"] > 0
+    assert old["payments_7d"] == new["payments_7d"] is not None

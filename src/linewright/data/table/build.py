@@ -142,7 +142,7 @@ def build_table(
         What the line says about its data.
     served
         Rows of the table that were answered and whose truth is known, as JSON values by column; those that the sources
-        hold already (by key, else by content) are left out.
+        hold already (by key, else by content) are left out. They keep the added columns that they have.
     labelled
         Rows of the table whose label people gave, with all their columns. Rows of the sources without a label get it, by key, else
         by content; if a source has a label, that counts.
@@ -197,7 +197,7 @@ def build_table(
         rules |= {name: _demanded(name, rule, data) for name, rule in of_added.items()}
     for name, rule in rules.items():
         _refuse_unsuited(name, rule, data)
-    more = read_served(served, rules, data) if served else pl.DataFrame()
+    more = _read_served(served, rules, data, added) if served else pl.DataFrame()
     given = pl.DataFrame() if labelled is None or not set(rules) <= set(labelled.columns) else labelled
     return Table(
         rules=rules,
@@ -247,6 +247,24 @@ class _Reader:
 
     def carried_out(self, sql: str, source: str, frame: pl.DataFrame) -> pl.DataFrame:
         return _carried_out(sql, {source: frame}, self.data)
+
+
+def _read_served(
+    rows: Sequence[Mapping[str, Any]],
+    rules: Mapping[str, ColumnRule],
+    data: DataSpec,
+    added: AddedColumns | None,
+) -> pl.DataFrame:
+    """Return rows of the log; those that lack a column that is added have it as of their time."""
+    if added is None:
+        return read_served(rows, rules, data)
+    lacks = {name: f"\0{name}" for name in added.types}
+    marked = [{**row, **{mark: name not in row for name, mark in lacks.items()}} for row in rows]
+    frame = read_served(marked, {**rules, **dict.fromkeys(lacks.values(), ColumnRule(type="boolean"))}, data)
+    made = added.of(frame.select(list(added.reads)))
+    return frame.with_columns(
+        frame[name].zip_with(~frame[mark], made[name].cast(frame[name].dtype)) for name, mark in lacks.items()
+    ).drop(lacks.values())
 
 
 def read_served(

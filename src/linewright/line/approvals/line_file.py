@@ -110,11 +110,14 @@ def _is_own_draft(factory: Factory, change: LineChange) -> bool:
 def may_read(factory: Factory, spec: LineSpec) -> bool:
     """Return whether who asks may have the sources of a line read as a text says that nobody has approved.
 
-    An error of a database shows values of its tables, so another query than that in force is for those who may train the line.
+    An error of a database shows values of its tables, so another query than that in force, or another feature view, is for those who may
+    train the line.
     """
     before = spec_in_force(factory, spec.line)
     held = [] if before is None else [*before.sources.values()]
-    return factory.may("run", spec.line) or all(one in held for one in spec.sources.values() if one.is_live)
+    has_more_views = not {*spec.features} <= {*(() if before is None else before.features)}
+    is_held = all(one in held for one in spec.sources.values() if one.is_live)
+    return factory.may("run", spec.line) or (is_held and not has_more_views)
 
 
 def _reads_the_same(before: LineSpec, after: LineSpec) -> bool:
@@ -127,7 +130,7 @@ def _reads_the_same(before: LineSpec, after: LineSpec) -> bool:
         }
         train = spec.train
         files = train.model, train.python, train.pictures and train.pictures.backbone
-        return sources, files, [getattr(spec, one) for one in _ON_THIS_MACHINE]
+        return sources, spec.features, files, [getattr(spec, one) for one in _ON_THIS_MACHINE]
 
     return named(before) == named(after)
 
