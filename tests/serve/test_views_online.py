@@ -1,5 +1,6 @@
 """A line with a feature view online: requests name an entity, and what is logged is what training would have computed."""
 
+import os
 import sqlite3
 import threading
 import time
@@ -320,9 +321,13 @@ def test_the_worker_writes_records_when_they_are_due(factory):
     facts = package(factory).views[0]
     path = records_path(factory.state, facts)
     path.unlink()
+    old = path.with_name("customer-0123456789ab.sqlite")
+    old.write_bytes(b"")
+    os.utime(old, (0, 0))
     due = tend_views(factory, LINE)
     first = Records(path).header.known
 
+    assert not old.exists()
     assert due is not None
     assert due > factory.now()
     assert due == write_due(factory, [facts])
