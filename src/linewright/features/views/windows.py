@@ -67,7 +67,7 @@ class Values:
             case "boolean":
                 return bool(number)
             case "integer":
-                return int(number)
+                return int(number) if number.is_integer() else number  # of a source that has fractions since
             case _:
                 return number
 
