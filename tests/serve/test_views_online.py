@@ -6,6 +6,7 @@ import sqlite3
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import closing
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -13,6 +14,7 @@ import numpy as np
 import polars as pl
 import pytest
 
+from linewright.engine.inline import InlineEngine
 from linewright.errors import RequestError, SpecError
 from linewright.features.spec import ViewSpec
 from linewright.features.views.records import Records, aggregates_of, records_path
@@ -21,6 +23,7 @@ from linewright.interfaces.cli.render.care.audit import features_text
 from linewright.line.audit.feature_views import audit_views
 from linewright.line.factory import Factory
 from linewright.line.file.view_file import parse_view, read_view
+from linewright.line.loop.worker import Tending
 from linewright.line.predict.replay import replay_prediction
 from linewright.line.predict.try_row import try_row
 from linewright.line.record.alerts import open_alerts
@@ -393,6 +396,20 @@ def test_the_worker_writes_records_when_they_are_due(factory):
     assert due > factory.now()
     assert due == write_due(factory, [facts])
     assert first == Records(path).header.known
+
+
+def test_up_writes_records_and_audits_logged_rows(factory, capfd):
+    """Nobody has to think of it."""
+    path = records_path(factory.state, package(factory).views[0])
+    path.unlink()
+    tending = Tending(lambda: Factory.open(factory.root), InlineEngine({}), every_s=0.01)
+    with closing(tending):
+        until = time.monotonic() + 20
+        while not (path.exists() and tending.audit_at.get(LINE)):
+            assert time.monotonic() < until
+            time.sleep(0.02)
+
+    assert "is not looked after" not in capfd.readouterr().err
 
 
 def test_rows_are_known_when_they_came():
