@@ -24,6 +24,7 @@ from linewright.features.views.records import (
     write_records,
 )
 from linewright.features.views.windows import Events, Values, events_of, values_at, values_of
+from linewright.serve.rows import known_views, sent_since
 from linewright.serve.rows.known_views import KnownView, KnownViews
 from linewright.serve.rows.pushed import to_new_rows
 from linewright.serve.rows.sent_since import entity_of
@@ -279,6 +280,28 @@ def test_a_row_with_columns_of_the_view_keeps_them_and_without_records_there_is_
     with pytest.raises(Transient, match="records of feature view 'shopper' are not there"):
         views.fill([{"shopper": "ada"}], [FACTS], now=at(0), place=place)
     views.close()
+
+
+def test_of_more_rows_than_are_held_none_is_known_until_there_is_a_newer_file(tmp_path, monkeypatch):
+    """Its age says so."""
+    shop = Shop(tmp_path)
+    row = {**some_row(random.Random(1), 0), "shopper": "ada", "status": "paid", "gone": False, "at": at(0)}
+    shop.send([{**row, "id": 1}])
+    shop.write()
+    shop.asked(["ada"])
+    for module in (known_views, sent_since):
+        monkeypatch.setattr(module, "MOST_SENT", 2)
+    shop.send([{**row, "id": number} for number in range(2, 6)])
+    shop.seconds += 9
+    shop.view.look()
+    ((before, old),) = shop.asked(["ada"])
+    shop.write()
+    shop.view.look()
+    ((after, new),) = shop.asked(["ada"])
+
+    assert [1, 5] == [before["n"], after["n"]]
+    assert new.age < 2
+    assert old.age > 9
 
 
 def test_rows_of_a_canary_get_the_views_that_it_learned(tmp_path):

@@ -229,7 +229,7 @@ def test_columns_have_the_types_of_their_values(tmp_path, pushed):
     frame = kept(tmp_path)
 
     assert [1, 2, None] == frame["whole"].to_list()
-    assert ["1", "a", "1.0"] == frame["mixed"].to_list()
+    assert ["1", "a", "1"] == frame["mixed"].to_list()
     assert [True, False, None] == frame["truth"].to_list()
     assert [None, None, 4] == frame["late"].to_list()
     assert [None, "x", None] == frame["text"].to_list()

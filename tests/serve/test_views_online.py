@@ -1,9 +1,12 @@
 """A line with a feature view online: requests name an entity, and what is logged is what training would have computed."""
 
+import json
+import os
 import sqlite3
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import closing
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -11,12 +14,16 @@ import numpy as np
 import polars as pl
 import pytest
 
+from linewright.engine.inline import InlineEngine
 from linewright.errors import RequestError, SpecError
-from linewright.features.views.records import Records, records_path
+from linewright.features.spec import ViewSpec
+from linewright.features.views.records import Records, aggregates_of, records_path
+from linewright.features.views.windows import values_at
 from linewright.interfaces.cli.render.care.audit import features_text
 from linewright.line.audit.feature_views import audit_views
 from linewright.line.factory import Factory
 from linewright.line.file.view_file import parse_view, read_view
+from linewright.line.loop.worker import Tending
 from linewright.line.predict.replay import replay_prediction
 from linewright.line.predict.try_row import try_row
 from linewright.line.record.alerts import open_alerts
@@ -29,8 +36,9 @@ from linewright.model.facts import Package
 from linewright.operations.care.logged_features import audit_features
 from linewright.serve.rows.known_views import KnownView
 from linewright.serve.rows.pushed import to_new_rows
+from linewright.serve.rows.sent_since import entity_of
 from linewright.store.clock import now_utc, text_of
-from linewright.store.pushed_rows import Columns, PushedRows
+from linewright.store.pushed_rows import Columns, PushedRows, micros_of
 from linewright.watch.facts import Alerted, Cleared
 
 LINE = "late"
@@ -204,6 +212,63 @@ def test_records_of_a_file_are_what_its_rows_say_now(tmp_path):
     assert [(12.5, 2, False), (1.0, 1, False), (None, None, True)] == found
 
 
+KINDS: dict[str, tuple[list[Any], list[Any]]] = {
+    "text": (["a", " b ", None, "B"], ["c", " a", "", None]),
+    "whole": ([1, 2, None, 3], [4, 2, None, 4]),
+    "number": ([1.5, 2.0, None, 3], [3.0, 1, 7.25, 0.1]),
+    "fractions_since": ([1, 2, None, 3], [4.5, 2.0, None, 1]),
+    "truth": ([True, False, None, True], [True, None, False, False]),
+    "digits": (["1", "2", None, "2"], ["3", 4, "2.0", None]),
+    "codes": (["007", "012", None, "1a"], ["001", "7", 7, "1a"]),
+    "mixed": ([1, "a", 2.0, True], [1.0, "b", False, 2]),
+}
+TIMES = [
+    "2026-11-01T00:00:00Z",
+    "2026-11-01T02:00:00+02:00",
+    "2026-11-01T00:00:01.5Z",
+    "2026-11-01T00:00:02.000001+00:00",
+]
+
+
+@pytest.mark.parametrize("customers", [["a", "b"], [1, 2], [1.0, 2.5], ["01", "1"], [" a", "a "]], ids=repr)
+def test_rows_that_are_sent_have_the_types_that_training_has_found(tmp_path, customers):
+    """They are read one by one, and a source as a whole."""
+    columns = {
+        f"{name}_{short}": text.format(name)
+        for name in KINDS
+        for short, text in (("d", "distinct({}) over 900d"), ("l", "last({})"), ("c", "count({}) over 900d"))
+    } | {f"{name}_s": f"sum({name}) over 900d" for name in ("whole", "number", "fractions_since")}
+    (tmp_path / "features").mkdir()
+    (tmp_path / "features" / "v.yaml").write_text(
+        f"view: v\nentity: e\nsource: {{push: p, key: id, time: at}}\ntime: at\ncolumns: {json.dumps(columns)}\n"
+    )
+    with Factory.create(tmp_path) as made:
+        pushed = PushedRows.of(made.state, "p")
+        pushed.open_for(Columns("id", "at"))
+        for part in (0, 1):
+            rows = [
+                {"id": 8 * part + n, "e": customers[n % 2], "at": TIMES[n % 4]}
+                | {name: values[part][(n + n // 4) % 4] for name, values in KINDS.items()}
+                for n in range(8)
+            ]
+            pushed.keep(to_new_rows(rows, pushed.columns))
+            if not part:
+                facts = read_events(read_view(tmp_path, "v"), tmp_path).facts
+                write_view(made, facts)
+        time.sleep(0.01)
+        known, now = KnownView(made.state, facts), now_utc()
+        asked = list(dict.fromkeys(entity_of({"e": one}, ["e"]) for one in customers))
+        online = [columns for columns, _, _ in known.of(asked, now)]
+        known.close()
+        read = read_events(ViewSpec.of(facts, read_view(tmp_path, "v").source), tmp_path)
+        numbers = read.numbers_of(pl.DataFrame({"e": asked}, schema={"e": pl.String}))
+        moments = np.full(len(asked), micros_of(now), dtype=np.int64)
+        found = values_at(read.events, read.events.slices(numbers), moments, aggregates_of(facts))
+        offline = [{name: column.to_list()[n] for name, column in found.items()} for n in range(len(asked))]
+
+    assert offline == online
+
+
 def test_tensors_name_the_entity_too(served):
     """Parameters of the answer say what its rows got."""
     tensors = [
@@ -320,13 +385,31 @@ def test_the_worker_writes_records_when_they_are_due(factory):
     facts = package(factory).views[0]
     path = records_path(factory.state, facts)
     path.unlink()
+    old = path.with_name("customer-0123456789ab.sqlite")
+    old.write_bytes(b"")
+    os.utime(old, (0, 0))
     due = tend_views(factory, LINE)
     first = Records(path).header.known
 
+    assert not old.exists()
     assert due is not None
     assert due > factory.now()
     assert due == write_due(factory, [facts])
     assert first == Records(path).header.known
+
+
+def test_up_writes_records_and_audits_logged_rows(factory, capfd):
+    """Nobody has to think of it."""
+    path = records_path(factory.state, package(factory).views[0])
+    path.unlink()
+    tending = Tending(lambda: Factory.open(factory.root), InlineEngine({}), every_s=0.01)
+    with closing(tending):
+        until = time.monotonic() + 20
+        while not (path.exists() and tending.audit_at.get(LINE)):
+            assert time.monotonic() < until
+            time.sleep(0.02)
+
+    assert "is not looked after" not in capfd.readouterr().err
 
 
 def test_rows_are_known_when_they_came():

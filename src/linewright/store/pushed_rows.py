@@ -204,13 +204,15 @@ class PushedRows:
                 yield [PushedRow(*row) for row in some]
                 seq = some[-1][0]
 
-    def since(self, known: int) -> tuple[list[PushedRow], int]:
+    def since(self, known: int, *, most: int = -1) -> tuple[list[PushedRow], int]:
         """Return the rows that came after a moment, and a later moment: of what was known by then, all is among them or came before.
 
         Parameters
         ----------
         known
             Microseconds since 1970, UTC.
+        most
+            Rows that are returned, the first ones (default: all).
 
         Returns
         -------
@@ -222,7 +224,7 @@ class PushedRows:
             database.execute("BEGIN IMMEDIATE")
             moment = micros_of(self._now()) - 1
             found = database.execute(
-                "SELECT seq, known, row FROM rows WHERE known > ? ORDER BY seq", (known,)
+                "SELECT seq, known, row FROM rows WHERE known > ? ORDER BY seq LIMIT ?", (known, most)
             ).fetchall()
             database.execute("ROLLBACK")
         return [PushedRow(*row) for row in found], moment

@@ -143,8 +143,22 @@ def _type_of(kinds: frozenset[type]) -> pl.DataType:
 
 
 def spelled(value: object) -> str | None:
-    """Return a value as JSON spells it, a text as it is."""
-    return value if value is None or isinstance(value, str) else msgspec.json.encode(value).decode()
+    """Return a value as the text that it is among texts, as an endpoint spells what is sent.
+
+    Examples
+    --------
+    >>> spelled("a"), spelled(True), spelled(7.0), spelled(7.25), spelled(None)
+    ('a', 'true', '7', '7.25', None)
+    """
+    match value:
+        case None | str():
+            return value
+        case bool():
+            return str(value).lower()
+        case float() if value.is_integer():
+            return str(int(value))
+        case _:
+            return str(value)
 
 
 def _frame(parts: Iterable[list[PushedRow]], spec: PushSource, where: str) -> pl.DataFrame:

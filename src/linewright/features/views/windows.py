@@ -67,7 +67,7 @@ class Values:
             case "boolean":
                 return bool(number)
             case "integer":
-                return int(number)
+                return int(number) if number.is_integer() else number  # of a source that has fractions since
             case _:
                 return number
 
@@ -447,6 +447,9 @@ def _distinct(numbers: Floats, missing: Flags, matched: _Matched) -> Floats:
 def _first_after(times: Ints, first: Ints, stop: Ints, moments: Ints) -> Ints:
     """Return, for each moment, the first place of its slice whose time is after it; its end where none is. Times of a slice ascend."""
     low, high = first.copy(), stop.copy()
+    if len(times):  # of a request, mostly all are before it
+        past = (high > low) & (times[high - 1] <= moments)
+        low[past] = high[past]
     searching = np.flatnonzero(low < high)
     while len(searching):
         middle = (low[searching] + high[searching]) >> 1

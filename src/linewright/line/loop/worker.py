@@ -188,7 +188,7 @@ class Tending(PollingThread):
         """What kept lines from their last checkpoint."""
         self._begun: dict[str, str] = {}
         """The proposal of each line that a run was started for last; the run may wait in the engine's queue for long."""
-        self._audit_at: dict[str, str | None] = {}
+        self.audit_at: dict[str, str | None] = {}
         """By line, when its logged features are audited next."""
         self._told_of: set[str] = set()
         """Alerts about the clock that this process has told of, whoever of it opened them."""
@@ -337,13 +337,13 @@ class Tending(PollingThread):
         return tend_views(factory, spec.line) if spec.features else None
 
     def _features(self, factory: Factory, spec: LineSpec) -> str | None:
-        due = self._audit_at.get(spec.line)
+        due = self.audit_at.get(spec.line)
         if not spec.features or (due is not None and factory.now() < due):
             return due  # what is recorded about a line is no reason to read its sources
-        news, self._audit_at[spec.line] = tend_audit(factory, spec.line)
+        news, self.audit_at[spec.line] = tend_audit(factory, spec.line)
         if news is not None:
             factory.report(Progress(step="features", says=f"{spec.line}: {news.because}", stays=True))
-        return self._audit_at[spec.line]
+        return self.audit_at[spec.line]
 
     def _watch(self, factory: Factory, spec: LineSpec) -> str | None:
         began = factory.now()  # a window that ends during this look is closed by the next one

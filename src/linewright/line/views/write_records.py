@@ -8,6 +8,8 @@ from linewright.errors import LinewrightError, SpecError
 from linewright.features.facts import ViewFacts
 from linewright.features.spec import ViewSpec
 from linewright.features.views.records import (
+    ENDING,
+    FOLDER,
     KEY,
     Header,
     Records,
@@ -24,6 +26,7 @@ from linewright.store.pushed_rows import PushedRows, micros_of
 from linewright.text.durations import duration_micros
 from linewright.text.lists import to_list_text
 
+_OLD_S = 30 * 86_400
 _EPOCH = "1970-01-01T00:00:00.000000Z"
 
 
@@ -86,12 +89,21 @@ def write_due(factory: Factory, views: Iterable[ViewFacts]) -> str | None:
             header = _header(factory, facts)
             if header is None or header.known + every <= micros_of(factory.now()):
                 header = write_view(factory, facts)
+                _remove_old(factory, facts)
             due.append(later(_EPOCH, header.known + every))
         except LinewrightError as error:
             troubles.append(error)
     if troubles:
         raise troubles[0]
     return min(due, default=None)
+
+
+def _remove_old(factory: Factory, facts: ViewFacts) -> None:
+    """Remove files of a view that no model has read from for long: those of models that serve are written again and again."""
+    oldest = micros_of(factory.now()) / 1e6 - _OLD_S
+    for path in (factory.state / FOLDER).glob(f"{facts.view}-*{ENDING}"):
+        if path.stat().st_mtime < oldest:
+            path.unlink(missing_ok=True)
 
 
 def _header(factory: Factory, facts: ViewFacts) -> Header | None:

@@ -15,7 +15,7 @@ from linewright.features.facts import ViewFacts
 from linewright.features.views.records import Records, records_path
 from linewright.serve.rows.reader import MAX_ROWS, Place
 from linewright.serve.rows.scalars import shown
-from linewright.serve.rows.sent_since import SentSince, entity_of
+from linewright.serve.rows.sent_since import MOST_SENT, SentSince, entity_of
 from linewright.serve.rows.typed import Row, TypedRow, Unusual
 from linewright.store.clock import later, now_utc
 from linewright.store.pushed_rows import PushedRows, micros_of
@@ -110,12 +110,12 @@ class KnownView:
 
     def _with_sent(self, held: _Look) -> _Look:
         push, sent = held.records.header.push, held.sent
-        if sent is None or push is None:
+        if sent is None or push is None or sent.is_full:
             return held
         pushed = PushedRows.of(self._state, push, now=self._now)
         if not pushed.is_open:
             return held
-        rows, known = pushed.since(sent.known)
+        rows, known = pushed.since(sent.known, most=MOST_SENT + 1)
         return held._replace(known=sent.known) if sent.add(rows, known) else held
 
     def _close_replaced(self) -> None:

@@ -57,20 +57,23 @@ class SentSince:
         self.keys: NDArray[np.int64] = np.empty(0, dtype=np.int64)
         """Keys of the rows, ascending."""
         self._many = 0
+        self.is_full = False
+        """Whether more rows came than are held: nothing is added any more."""
 
     def add(self, rows: Sequence[PushedRow], known: int) -> bool:
-        """Add rows in the order in which they came, all that came by a moment; return whether there is room for them."""
-        if self._many + len(rows) > MOST_SENT:
+        """Add rows in the order in which they came, all that came by a moment; return whether there was room for them."""
+        self.is_full = self.is_full or self._many + len(rows) > MOST_SENT
+        if self.is_full:
             return False
-        for row in rows:
-            self._add(row)
-        if rows:
-            self.keys = np.array(sorted(self._of_key), dtype=np.int64)
+        keys = [self._add(row) for row in rows]
+        if any(keys):
+            self.keys = np.union1d(self.keys, np.array([key for key in keys if key], dtype=np.int64))
         self._many += len(rows)
         self.known = known
         return True
 
-    def _add(self, pushed: PushedRow) -> None:
+    def _add(self, pushed: PushedRow) -> int:
+        """Add a row and return the number of what it is about."""
         facts, row = self._facts, _DECODER.decode(pushed.row)
         key = spell(row.get(facts.key)) if facts.key is not None else None
         typed = {one.name: typed_value(row.get(one.name), one) for one in facts.inputs}
@@ -93,6 +96,7 @@ class SentSince:
             self._of_key.setdefault(version.key, []).append(version)
         if (entity := entity_of(row, facts.entity)) is not None:
             self._of_entity.setdefault(entity, []).append(version)
+        return version.key
 
     def _number(self, place: int, value: Constant | None) -> float:
         if value is None:
