@@ -2,6 +2,7 @@
 
 import json
 import socket
+import ssl
 import sys
 from collections.abc import Callable
 from contextlib import suppress
@@ -11,6 +12,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import trustme
+from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from ports import free_port
 from web_server import KEYS, Asked, allow_here
 
@@ -243,6 +247,45 @@ def test_a_secret_is_not_sent_in_the_open(at, tmp_path):
         open_source("orders", at("http://files.example.com"), tmp_path)
 
 
+def test_certificates_are_checked(serve, at, tmp_path, monkeypatch):
+    """All that is said to the server and by it is encrypted, the way to it notwithstanding."""
+    authority = trustme.CA()
+    authority.cert_pem.write_to_path(tmp_path / "authority.pem")
+    server = serve(good)
+    secure = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert("localhost").configure_cert(secure)
+    server.socket = secure.wrap_socket(server.socket, server_side=True)
+    spec = at(f"https://localhost:{server.server_port}")
+    (tmp_path / "factory.yaml").write_text("format: 1\nhosts: [localhost]\n")
+    with pytest.raises(Transient, match=r"(?i)certificate"):
+        open_source("orders", spec, tmp_path)
+    monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "authority.pem"))
+
+    assert 0 < sum(batch.rows for batch in open_source("orders", spec, tmp_path).batches())
+
+
+def test_a_service_account_of_google_signs_by_itself(serve, tmp_path, monkeypatch):
+    """Its key file is taken as it is."""
+    key = rsa.generate_private_key(public_exponent=65_537, key_size=2048)
+    text = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode()
+    server = serve(good)
+    held = {
+        "type": "service_account",
+        "private_key_id": "k7",
+        "private_key": text,
+        "client_email": "reader@plant.iam.gserviceaccount.com",
+        "token_uri": "https://oauth2.googleapis.com/token",
+        "endpoint": server.url,
+    }
+    monkeypatch.setenv("PLANT", json.dumps(held))
+    allow_here(tmp_path)
+    for file in ("gs://plant/a.csv", "gs://plant/*.csv"):
+        source = open_source("s", FileSource(file=file, at="env:PLANT"), tmp_path)
+
+        assert 5_000 == sum(batch.rows for batch in source.batches())
+    assert all(headers["authorization"].startswith("Bearer ey") for _, headers in server.asked)
+
+
 HEADERS = (
     (TOKEN, "Authorization", f"Bearer {TOKEN}"),
     (f"Basic {TOKEN}", "Authorization", f"Basic {TOKEN}"),
@@ -338,7 +381,7 @@ def test_a_page_that_swells_is_not_unpacked(serve, tmp_path, monkeypatch):
 
 def test_the_gate_is_open_to_who_knows_its_word_and_to_its_servers_alone(serve):
     server, other = serve(good), serve(good)
-    with Gate({("127.0.0.1", server.server_port): ["127.0.0.1"]}) as gate:
+    with Gate(("127.0.0.1", server.server_port), ["127.0.0.1"]) as gate:
         port = int(gate.url.rpartition(":")[2])
 
         def said(first: str, word: str = "") -> bytes:

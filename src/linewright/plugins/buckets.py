@@ -18,6 +18,7 @@ from linewright.data.read.remote.store import RemoteFile, RemoteQuestion
 from linewright.errors import RequestError
 from linewright.text.remote_url import RemoteUrl
 
+_CERTIFICATE = re.compile(r"InvalidCertificate\(\s*(\w+)")
 _STATUS = re.compile(r"status code: (\d{3})")
 _MOST_FILES = 1_000_000
 _BLOCK = 1 << 22
@@ -121,7 +122,9 @@ class Bucket:
                 raise self._asked.login_error(error) from None
             if status and status[1] == "404":
                 raise self._asked.absent_error() from None
-            raise self._asked.unavailable_error(error) from None
+            certificate = _CERTIFICATE.search(str(error))
+            says = f"its certificate is not accepted: {certificate[1]}" if certificate else error
+            raise self._asked.unavailable_error(says) from None
 
 
 def _store(url: RemoteUrl, login: Login, client: Any) -> Any:

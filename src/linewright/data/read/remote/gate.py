@@ -1,4 +1,4 @@
-"""A proxy on this machine through which a client library reaches the servers of one source and nothing else.
+"""A proxy on this machine through which a client library reaches the server of one source and nothing else.
 
 Libraries follow redirects, look names up again, and ask services of the machine for credentials; whatever they do, they do it through here,
 and it ends here.
@@ -9,7 +9,7 @@ import select
 import socket
 import threading
 from base64 import b64encode
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from types import TracebackType
 from typing import Self
@@ -23,35 +23,32 @@ _AWAY = b"HTTP/1.1 502 Bad Gateway\r\nContent-Length: 0\r\nConnection: close\r\n
 _OPEN = b"HTTP/1.1 200 OK\r\n\r\n"
 _PORTS = {"http": 80, "https": 443}
 
-Servers = Mapping[tuple[str, int], Sequence[str]]
-"""Addresses to connect to, by host and port."""
-
 
 class Gate:
-    """Lets through to these servers, by the addresses that were checked, for as long as it is open.
+    """Lets through to one server, by the addresses that were checked, for as long as it is open.
 
     Parameters
     ----------
-    servers
-        Which may be reached.
+    server
+        Its host and port.
+    addresses
+        Where it is, the best first.
 
     Examples
     --------
-    >>> with Gate({("files.example.com", 443): ["192.0.2.1"]}) as gate:
+    >>> with Gate(("files.example.com", 443), ["192.0.2.1"]) as gate:
     ...     gate.url.startswith("http://gate:")
     True
     """
 
-    def __init__(self, servers: Servers) -> None:
-        self._servers = servers
+    def __init__(self, server: tuple[str, int], addresses: Sequence[str]) -> None:
+        self._server, self._addresses = server, addresses
         self._word = secrets.token_hex(16)
         self._listening = socket.create_server(("127.0.0.1", 0))
         self._held: set[socket.socket] = set()
         self._is_open = True
         self.refused: list[str] = []
         """Hosts that were requested and refused, in order."""
-        self.is_away = False
-        """Whether a server could not be reached."""
 
     @property
     def url(self) -> str:
@@ -109,13 +106,12 @@ class Gate:
         names = [line.partition(b":")[0].lower() for line in lines]
         given = [line for line, name in zip(lines, names, strict=True) if name == b"proxy-authorization"]
         host, port, path = _place(method, target)
-        if (addresses := self._servers.get((host, port))) is None:
+        if (host, port) != self._server:
             self.refused.append(host)
             return None, b"", _REFUSED
         if not any(line.endswith(b" " + word) for line in given):
             return None, b"", _UNKNOWN
-        if (server := _connected(addresses, port)) is None:
-            self.is_away = True
+        if (server := _connected(self._addresses, port)) is None:
             return None, b"", _AWAY
         if method == "CONNECT":
             return server, b"", _OPEN

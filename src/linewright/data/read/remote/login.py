@@ -37,8 +37,6 @@ class Login:
     """Of a bucket: what `at` holds, by word."""
     header: tuple[str, str] | None = field(default=None, repr=False)
     """Of a server: name and value of the header that says who asks."""
-    others: tuple[RemoteUrl, ...] = ()
-    """Further servers that a client asks for a token."""
 
     @property
     def secrets(self) -> tuple[str, ...]:
@@ -65,13 +63,12 @@ def read_login(url: RemoteUrl, at: str | None, root: Path, where: str) -> Login:
     said = options.get("endpoint") or _usual_endpoint(url, options)
     try:
         endpoint = read_remote_url(said)
-        others = [read_remote_url(options["token_uri"])] if "token_uri" in options else []
     except ValueError:
-        endpoint, others = url, []
-    if endpoint.is_bucket or any(one.is_bucket for one in others):
+        endpoint = url
+    if endpoint.is_bucket:
         raise _not_in_form(url, where, found="an endpoint that cannot be used")
     _refuse_open(endpoint, is_secret=bool(options), where=where)
-    return Login(endpoint=endpoint, options=options, others=tuple(others))
+    return Login(endpoint=endpoint, options=options)
 
 
 def _of_server(url: RemoteUrl, text: str, where: str) -> Login:

@@ -23,11 +23,9 @@ def through_gate(login: Login, root: Path, asked: RemoteQuestion) -> Generator[G
         If a host is not allowed, or the server leads to another one.
     """
     word = f"{asked.where}.{asked.word}"
-    servers = {
-        (one.name, one.port): addresses_of(one.name, root, port=one.port, where=word)
-        for one in (login.endpoint, *login.others)
-    }
-    with Gate(servers) as gate:
+    server = login.endpoint
+    addresses = addresses_of(server.name, root, port=server.port, where=word)
+    with Gate((server.name, server.port), addresses) as gate:
         try:
             yield gate
         except LinewrightError as error:
