@@ -22,6 +22,8 @@ settings.load_profile("repository")
 
 # Tests make little garbage and import much.
 gc.set_threshold(20_000, 20, 20)
+# Not at all before the first: nearly all that is imported stays.
+gc.disable()
 
 # Threads of OpenMP that wait for each other sleep; else, where workers share processors, they use up three times what they compute.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
@@ -55,8 +57,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_collection_finish() -> None:
     """Keep what was collected for good: each full search for garbage would go through thousands of tests."""
-    gc.collect()
     gc.freeze()
+    gc.enable()
 
 
 class Examples:

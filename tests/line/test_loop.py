@@ -186,6 +186,20 @@ def first(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root
 
 
+@pytest.fixture(scope="module")
+def refused_twice(
+    first: Path, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[Path, Living, list[RunResult]]:
+    """Make a factory whose line had two candidates that its gates refused, and what their runs gave."""
+    root, clock = tmp_path_factory.mktemp("refused") / "factory", Clock(START + timedelta(days=HISTORY))
+    with Factory.open(shutil.copytree(first, root), now=clock) as factory:
+        line = Living(factory, clock)
+        line.change("gates:\n", IMPOSSIBLE)
+        line.change("when: [drift, performance], cooldown: 3d", "when: [{labels: 1}], cooldown: 1h")
+        ran = line.live(6)
+    return root, line, ran
+
+
 @pytest.fixture
 def living(first: Path, tmp_path: Path) -> Iterator[Callable[..., Living]]:
     opened = ExitStack()
@@ -423,28 +437,29 @@ def test_trainings_keep_the_cooldown(living):
 
 
 @pytest.mark.parametrize("by", ["run", "promotion"])
-def test_after_two_refusals_the_line_asks_a_person_who_begins_anew(living, by):
+def test_after_two_refusals_the_line_asks_a_person_who_begins_anew(refused_twice, tmp_path, by):
     """Training the same failure every night costs money and hides that somebody should look."""
-    line = living()
-    line.change("gates:\n", IMPOSSIBLE)
-    line.change("when: [drift, performance], cooldown: 3d", "when: [{labels: 1}], cooldown: 1h")
-    ran = line.live(6)
-    told, runs = open_alerts(line.factory, LINE), len(line.events(Accepted))
-    if by == "run":
-        execute_inline(line.factory, LINE, as_of=line.factory.now())
-    else:
-        line.clock.at += timedelta(hours=1)
-        promote(line.factory, ran[0].candidate, force=True, because="the gate was a slip of the pen")
-    again = line.live() if by == "run" else [tend_inline(line.factory, LINE)[1]]
+    root, before, ran = refused_twice
+    clock = Clock(before.clock.at)
+    with Factory.open(shutil.copytree(root, tmp_path / "factory"), now=clock) as factory:
+        line = Living(factory, clock, day=before.day)
+        told, runs = open_alerts(factory, LINE), len(line.events(Accepted))
+        if by == "run":
+            execute_inline(factory, LINE, as_of=factory.now())
+        else:
+            line.clock.at += timedelta(hours=1)
+            promote(factory, ran[0].candidate, force=True, because="the gate was a slip of the pen")
+        again = line.live() if by == "run" else [tend_inline(factory, LINE)[1]]
+        alerted, cleared = line.events(Alerted), line.events(Cleared)
 
     assert [False, False] == [one.promoted for one in ran]
     assert ["retraining"] == [one.monitor for one in told]
-    assert told == line.events(Alerted)
+    assert told == alerted
     assert ran[-1].certificate == told[0].evidence
     assert "2 candidates in a row were refused" in told[0].because
     assert "`linewright retrain visits`" in told[0].because
     assert 3 == runs
-    assert [told[0].id] == [one.alert for one in line.events(Cleared)]
+    assert [told[0].id] == [one.alert for one in cleared]
     assert 1 == len(again)
 
 
