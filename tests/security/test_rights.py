@@ -400,6 +400,7 @@ def test_the_page_on_rights_has_the_roles_as_they_are():
     columns = (
         "view",
         "view-rows",
+        "view-personal",
         "predict",
         "label annotate",
         "plan",

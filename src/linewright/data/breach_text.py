@@ -1,6 +1,6 @@
 """Breaches of a contract in words: the rule, what did not hold, and what to do. Nothing reads these sentences but people."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from datetime import timedelta
 from math import ceil
 from typing import Any
@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 from msgspec.structs import asdict, replace
 
-from linewright.data.facts import Breach, BreachKind
+from linewright.data.facts import MASK, Breach, BreachKind
 from linewright.errors import LinewrightError
 from linewright.text.numbers import count
 
@@ -47,6 +47,8 @@ _SENTENCES: Mapping[BreachKind, str] = {
 }
 """Breaches that rule and counts do not say."""
 
+FORMLESS: frozenset[BreachKind] = frozenset({"fields", "broken-off", "sql"})
+"""Breaches whose first value is the text of a whole row."""
 _HINTS: Mapping[BreachKind, str] = {
     "fewest-rows": "see whether the source is whole; if so few rows are right, lower contract.rows.min",
     "broken-off": "fetch the file again; or take the rest of that row out, if no row came after it",
@@ -66,6 +68,12 @@ class BreachInWords(Breach, frozen=True, kw_only=True, omit_defaults=True):
     """The breach in a sentence, where rule and counts do not make one."""
     hint: str = ""
     """What to do, where the rule itself does not say."""
+
+
+def without_personal(breach: Breach, columns: Collection[str]) -> Breach:
+    """Return a breach without the value of a personal column: the error that tells of it goes to logs and to who reads the record."""
+    is_one = breach.column in columns or (breach.kind in FORMLESS and bool(columns))
+    return replace(breach, first=MASK) if is_one and breach.first else breach
 
 
 def in_words(breach: Breach) -> BreachInWords:

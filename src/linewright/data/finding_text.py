@@ -2,10 +2,12 @@
 
 import string
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from typing import Any
 
-from linewright.data.facts import Edit, Finding
+from msgspec.structs import replace
+
+from linewright.data.facts import MASK, Edit, Finding, Scalar
 from linewright.text.numbers import count, listed, share_in_words
 from linewright.text.quoting import quoted, quoted_sentence
 
@@ -139,6 +141,26 @@ TEMPLATES: Mapping[str, str] = {
 _OF_NEW = frozenset({"renamed", "doubtful-comma", "events"})
 
 
+_OF_VALUES = frozenset(
+    {"first", "last", "spelled", "value", "values", "there", "level", "low", "high", "names", "usual"}
+)
+"""Figures that may be values of the columns that a finding is about; a single number under ``values`` counts them."""
+
+
+def without_personal(finding: Finding, columns: Container[str]) -> Finding:
+    """Return a finding without the values of personal columns."""
+    if not any(name in columns for name in finding.columns):
+        return finding
+    figures = {name: _masked(name, one) for name, one in finding.evidence.items()}
+    return replace(finding, evidence=figures)
+
+
+def _masked(name: str, figure: Scalar | tuple[Scalar, ...]) -> Scalar | tuple[Scalar, ...]:
+    if name not in _OF_VALUES or figure is None or (name == "values" and isinstance(figure, int)):
+        return figure
+    return (MASK,) * len(figure) if isinstance(figure, tuple) else MASK
+
+
 class _Words(string.Formatter):
     """Write figures as people do."""
 
@@ -147,6 +169,8 @@ class _Words(string.Formatter):
 
     def format_field(self, value: Any, format_spec: str) -> str:
         writer = _WRITERS.get(format_spec)
+        if value == MASK:
+            return MASK
         if writer is not None:
             return writer(value)
         return _moved(value, self.evidence) if format_spec == "moved" else format(value, format_spec)
@@ -227,8 +251,12 @@ def _sentinel(evidence: Evidence) -> str:
     else:
         how = "far from" if evidence["form"] == "far" else "below"
         share, rows = share_in_words(evidence["share"]), evidence["rows"]
-        where = f"stands in {rows:,} rows ({share}), {how} all other values ({evidence['low']:.6g} to {evidence['high']:.6g})"
+        where = f"stands in {rows:,} rows ({share}), {how} all other values ({_bound(evidence['low'])} to {_bound(evidence['high'])})"
     return f"{evidence['value']} {where}: if it means missing, {todo}"
+
+
+def _bound(value: float | str) -> str:
+    return value if isinstance(value, str) else f"{value:.6g}"
 
 
 def _bad_cells(evidence: Evidence) -> str:

@@ -12,6 +12,7 @@ from linewright.data.contract.check import Checked, Forgotten, breach, check
 from linewright.data.contract.references import referred_column
 from linewright.data.dataset.version import write_dataset
 from linewright.data.facts import MOST_LABELS, Column, Ingested, Quarantine, SeriesValues
+from linewright.data.finding_text import without_personal
 from linewright.data.kept_files import CheckFile, keep_files
 from linewright.data.read.file.paths import fixed_folder
 from linewright.data.read.source import Source, open_source, whole
@@ -116,14 +117,15 @@ def ingest(
     of_table, checked = checked, in_rows(checked, data, served)
     order = tuple(dict.fromkeys(name for name in (data.table.time, data.table.key) if name is not None))
     # Rows that were answered come after those of the sources, whatever these are sorted by.
-    findings = check_read(checked.frame, checked.columns, data, is_ordered=not served)
+    found = check_read(checked.frame, checked.columns, data, is_ordered=not served)
+    findings = tuple(without_personal(one, data.contract.personal) for one in found)
     frame = keep_files(checked.frame, checked.columns, folders_of(data, root), context.artifacts, check_file)
     dataset = write_dataset(frame, checked.columns, order, context.artifacts, context.metadata)
     ingested = Ingested(
         dataset=context.metadata.keep(dataset),
         quarantine=quarantine,
         breaches=checked.breaches,
-        findings=tuple(findings),
+        findings=findings,
         rows_read=checked.rows_read,
         labels=labels_of(checked.frame[data.label.column]),
         row_sql=checked.row_sql,

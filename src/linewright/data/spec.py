@@ -538,6 +538,8 @@ class ColumnRule(Spec):
     """strptime format of dates and times that are not ISO 8601, e.g. ``"%m/%d/%Y"``."""
     on_breach: OnBreach | None = None
     """What a breach does: stop the run, quarantine the row, or warn (default: the contract's `on_breach`)."""
+    personal: bool = False
+    """Whether its values are personal: only who has the right `view-personal` sees them, others see ``•••``. What is stored and trained is the same."""
 
     @property
     def may_lack(self) -> bool:
@@ -602,6 +604,11 @@ class ContractSpec(Spec):
     """How old the newest row may be, e.g. `2d`, or `{within: 2d, on_breach: warn}`."""
     checks: tuple[SqlCheck, ...] = ()
     """Questions in SQL that no rule of a column can ask."""
+
+    @property
+    def personal(self) -> frozenset[str]:
+        """The columns whose values are personal."""
+        return frozenset(name for name, rule in self.columns.items() if rule.personal)
 
 
 class SplitSpec(Spec):

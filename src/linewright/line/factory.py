@@ -384,6 +384,12 @@ class Factory:
         """Return whether the identity may do this to a line; `None` is the whole factory."""
         return self.identity.allows(permission, line)
 
+    def without_personal(self, result: Any) -> Any:
+        """Return the result of an operation without the personal values that the identity may not see; see `line.personal`."""
+        if self.may("view-personal", None):
+            return result
+        return import_module("linewright.line.personal").masked(self, result)
+
     def asked_by(self, actor: str) -> Self:
         """Return this factory as another person or program asks it for something; the stores stay those of this one."""
         _ = self.metadata  # opened here, so that it is closed here

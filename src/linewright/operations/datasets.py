@@ -14,6 +14,7 @@ from linewright.data.history.versions import known_at
 from linewright.data.profile.summary import ColumnSummary, summarise
 from linewright.errors import NotFound, RequestError
 from linewright.line.factory import Factory
+from linewright.line.personal import PERMISSION, hidden_columns
 from linewright.line.predict.output_file import AnswersFile
 from linewright.line.record.belonging import is_of
 from linewright.line.record.dataset_rows import Part, Wanted, find_rows, parts_of
@@ -318,6 +319,8 @@ def rows(
         raise RequestError("a part of no split", where="part", found=part, hint="name the split")
     divided = None if split is None else find_result(factory, split, Split)[1]
     column, is_named, value = (where or "").partition("=")
+    if column in hidden_columns(factory, line):  # else values could be guessed
+        factory.identity.require(PERMISSION, (line,))
     if where is not None and not is_named:
         raise RequestError("not a value of a column", where="where", found=where[:80], allowed="COLUMN=VALUE")
     wanted = Wanted(
@@ -366,7 +369,9 @@ def profile(factory: Factory, line: str, /, *, dataset: str | None = None) -> Pr
     digest, found = _version_of(factory, line, dataset)
     table = factory.line(line).table
     named = (table.key, *table.groups, table.group, table.subject)
-    hidden = list(dict.fromkeys(name for name in named if name is not None))
+    personal = hidden_columns(factory, line)
+    names = (*named, *(column.name for column in found.columns if column.name in personal))
+    hidden = list(dict.fromkeys(name for name in names if name is not None))
     types = {column.name: column.type for column in found.columns}
     frame = read_dataset(found, factory.artifacts, factory.metadata)
     return Profile(
@@ -442,7 +447,7 @@ def _difference(factory: Factory, line: str, before: str, after: str) -> Differe
     old_types = {column.name: column.type for column in old.columns}
     new_types = {column.name: column.type for column in new.columns}
     old_rows, new_rows = (read_dataset(one, factory.artifacts, factory.metadata) for one in (old, new))
-    key = factory.line(line).table.key
+    key, hidden = factory.line(line).table.key, hidden_columns(factory, line)
     has_key = key is not None and old_types.get(key) == new_types.get(key, "")
     shared = {chunk.content for chunk in old.chunks} & {chunk.content for chunk in new.chunks}
     return Difference(
@@ -460,5 +465,9 @@ def _difference(factory: Factory, line: str, before: str, after: str) -> Differe
         shared_chunks=len(shared),
         new_chunks=len(new.chunks) - len(shared),
         by_key=row_changes(old_rows, new_rows, key) if key is not None and has_key else None,
-        shifts=tuple(one for one in column_shifts(old_rows, new_rows) if one.column != key),
+        shifts=tuple(
+            msgspec.structs.replace(one, mean=None, most=None) if one.column in hidden else one
+            for one in column_shifts(old_rows, new_rows)
+            if one.column != key
+        ),
     )

@@ -4,11 +4,14 @@ from typing import Annotated, Any
 
 import msgspec
 from msgspec import Meta
+from msgspec.structs import replace
 
+from linewright.data.facts import MASK
 from linewright.errors import NotFound
 from linewright.line.factory import Factory
 from linewright.line.loop.worst_slice import WorstSlice
 from linewright.line.loop.worst_slice import worst_slice as find_worst_slice
+from linewright.line.personal import hidden_columns
 from linewright.line.predict.replay import Replayed, replay_prediction
 from linewright.line.rebuild.compare import Rebuilding
 from linewright.line.rebuild.worker import rebuild_apart
@@ -226,4 +229,12 @@ def worst_slice(factory: Factory, id: str, /) -> WorstSlice:  # noqa: A002 -- th
     id
         The alert's id, or its beginning.
     """
-    return find_worst_slice(factory, find_visible_alert(factory, id))
+    found_alert = find_visible_alert(factory, id)
+    found, hidden = find_worst_slice(factory, found_alert), hidden_columns(factory, found_alert.line)
+    if found.worst is None:
+        return found
+    is_about, columns = found.column in hidden, [one.column for one in found.worst.conditions]
+    worst = replace(found.worst, cells=()) if is_about else found.worst
+    if any(name in hidden for name in columns):
+        worst = replace(worst, conditions=(), where=tuple(f"{name} = {MASK}" for name in columns))
+    return replace(found, worst=worst)

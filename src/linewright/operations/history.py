@@ -9,6 +9,7 @@ from msgspec import convert
 
 from linewright.line.factory import Factory
 from linewright.line.facts import Accepted, Finished, Forgotten, Rebuilt
+from linewright.line.personal import because_of
 from linewright.line.predict.find_answers import Order, find_answers, wanted_of
 from linewright.line.proposals.record import PromotionStanding, promotions_of
 from linewright.line.record.costs import declared_costs, durations_of
@@ -230,7 +231,9 @@ def newest_runs(factory: Factory, line: str | None, limit: int) -> list[RunLine]
             promoted.add(decoder(Promoted).decode(one.body).run)
     prices = declared_costs(factory)
     accepted = [decoder(Accepted).decode(one.body) for one in found]
-    return [_run_line(one, ended.get(one.run), prices, promoted=one.run in promoted) for one in accepted]
+    return [
+        _run_line(factory, one, ended.get(one.run), prices, promoted=one.run in promoted) for one in accepted
+    ]
 
 
 def last_runs(factory: Factory, line: str) -> list[RunLine]:
@@ -239,7 +242,9 @@ def last_runs(factory: Factory, line: str) -> list[RunLine]:
     ended = {one.run: one for one in metadata.events(Finished, line=line)}
     promoted = {one.run for one in metadata.events(Promoted, line=line)}
     newest = metadata.events(Accepted, line=line, newest_first=True, limit=FEW)
-    return [_run_line(one, ended.get(one.run), prices, promoted=one.run in promoted) for one in newest]
+    return [
+        _run_line(factory, one, ended.get(one.run), prices, promoted=one.run in promoted) for one in newest
+    ]
 
 
 def _name(kind: type[Event]) -> str:
@@ -247,7 +252,7 @@ def _name(kind: type[Event]) -> str:
 
 
 def _run_line(
-    accepted: Accepted, ended: Finished | None, prices: CostsSpec | None, *, promoted: bool
+    factory: Factory, accepted: Accepted, ended: Finished | None, prices: CostsSpec | None, *, promoted: bool
 ) -> RunLine:
     return RunLine(
         run=accepted.run,
@@ -256,7 +261,7 @@ def _run_line(
         by=accepted.by,
         state=ended.outcome if ended else "unfinished",
         promoted=promoted,
-        because=ended.because if ended and ended.outcome != "done" else accepted.because,
+        because=because_of(factory, ended) if ended and ended.outcome != "done" else accepted.because,
         **msgspec.structs.asdict(durations_of(accepted, ended, prices)),
     )
 

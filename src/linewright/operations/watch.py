@@ -23,6 +23,7 @@ from linewright.line.loop.watched import (
     then_and_now,
     trainings_for,
 )
+from linewright.line.personal import hidden_columns
 from linewright.line.record.alerts import (
     find_visible_alert,
     may_wait,
@@ -243,7 +244,7 @@ def alert(factory: Factory, id: str, /) -> AlertShown:  # noqa: A002 -- the word
         alert=_alert_line(found, _ended(factory, found.line)),
         has_rows=found.monitor in OF_ROWS,
         model=None if model is None else f"{found.line}@{model}",
-        cells=then_and_now(factory, found),
+        cells=() if found.column in hidden_columns(factory, found.line) else then_and_now(factory, found),
         history=history_of(factory, found, _AROUND),
         performance=factory.metadata.get(found.evidence, Performance) if kind == "performance" else None,
         confirmed=confirmed_in(factory.metadata.get(found.evidence, Confirmations))

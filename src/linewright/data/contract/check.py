@@ -12,7 +12,7 @@ import msgspec
 import numpy as np
 import polars as pl
 
-from linewright.data.breach_text import as_details, breach_in_words, hint_of
+from linewright.data.breach_text import as_details, breach_in_words, hint_of, without_personal
 from linewright.data.contract.pattern import misspelt
 from linewright.data.contract.references import absent, ragged_references, referred_values
 from linewright.data.contract.sql_checks import answers, on_whole
@@ -134,6 +134,7 @@ def check(
         *_row_count(frame.height, sifting.rows, data),
         *answers(frame, data.contract),
     ]
+    breaches = [without_personal(one, data.contract.personal) for one in breaches]
     quarantined = sifting.quarantined()
     rows_read = sifting.rows + sum(len(ragged) for _, ragged in sifting.ragged_rows())
     return Checked(

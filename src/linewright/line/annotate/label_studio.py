@@ -23,6 +23,7 @@ from linewright.line.annotate.questions import MOST_REASON, MOST_SECONDS, visibl
 from linewright.line.annotate.queue import new_question, no_queue
 from linewright.line.annotate.settle import settle, state_after
 from linewright.line.factory import Factory
+from linewright.line.personal import hidden_columns, row_without_personal
 from linewright.line.record.registry import find_model
 from linewright.people.annotations import Annotations, Answer, Batch, Question, Transaction
 from linewright.people.facts import QuestionsQueued
@@ -104,12 +105,12 @@ def export_tasks(factory: Factory, line: str, out: Path | None) -> Exported:
     for one in answers:
         by_question.setdefault(one.question, []).append(one)
     asked = question_rows(factory, line, questions)
-    tasks: list[dict[str, Any]] = []
+    tasks, hidden = list[dict[str, Any]](), hidden_columns(factory, line)
     for question in questions:
         found = asked.get(question.id)
         if found is None:
             continue
-        row = visible_row(found.row, batches[question.batch], allowed)
+        row = row_without_personal(visible_row(found.row, batches[question.batch], allowed), hidden)
         named = {PREDICTION: question.prediction} if question.dataset is None else {}
         data = {**row, QUESTION: question.id, **named}
         number = len(tasks) + 1

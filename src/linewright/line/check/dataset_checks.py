@@ -6,7 +6,7 @@ from typing import TypeVar
 import polars as pl
 from msgspec.structs import replace
 
-from linewright.data.breach_text import as_details, breach_in_words, gone_in_words, hint_of
+from linewright.data.breach_text import as_details, breach_in_words, gone_in_words, hint_of, without_personal
 from linewright.data.contract.freshness import Before, evolution, row_change, staleness
 from linewright.data.dataset.version import read_dataset
 from linewright.data.facts import Breach, Dataset, Ingested
@@ -47,7 +47,8 @@ def promises(
     before = before_of(factory, spec.line)
     changed = evolution(dataset.columns, dataset.rows, frame.__getitem__, spec, before)
     whole = [staleness([frame], spec, factory.now()), row_change(dataset.rows, spec, before)]
-    return [*(one for one in whole if one), *(_with_line(one, spec, sources) for one in changed)]
+    breaches = [*(one for one in whole if one), *(_with_line(one, spec, sources) for one in changed)]
+    return [without_personal(one, spec.contract.personal) for one in breaches]
 
 
 def kept_promises(work: Work) -> tuple[Breach, ...]:
@@ -75,7 +76,8 @@ def kept_promises(work: Work) -> tuple[Breach, ...]:
         ]
         changed = [_with_line(one, work.spec, sources) for one in changed]
     whole = [_stale(work), row_change(work.dataset.rows, work.spec, before)]
-    breaches = [*(one for one in whole if one), *changed]
+    found = [*(one for one in whole if one), *changed]
+    breaches = [without_personal(one, work.spec.contract.personal) for one in found]
     stop_if_broken(breaches, work.ingested.breaches, work.ingested.quarantine)
     return tuple(breaches)
 
@@ -87,7 +89,7 @@ def require_fresh(factory: Factory, spec: LineSpec) -> None:
         return
     dataset = factory.metadata.get(before.dataset, Dataset)
     stale = staleness(_latest(dataset, factory, str(spec.table.time)), spec, factory.now())
-    stop_if_broken([stale] if stale else [])
+    stop_if_broken([without_personal(stale, spec.contract.personal)] if stale else [])
 
 
 def stop_if_broken(

@@ -12,6 +12,7 @@ from linewright.data.checks.rows import Rows
 from linewright.data.column_roles import feature_columns
 from linewright.data.contract.check import breach
 from linewright.data.facts import Breach, Column, Dataset, Finding, RowSql
+from linewright.data.finding_text import without_personal
 from linewright.data.ingest import check_sources, folders_of, in_rows, labels_of
 from linewright.data.kept_files import check_files
 from linewright.data.profile.column import Seen
@@ -166,7 +167,8 @@ def _check_table(
     spec: LineSpec, frame: pl.DataFrame, columns: tuple[Column, ...], where: Where
 ) -> tuple[Finding, ...]:
     seen = seen_as_declared(frame, columns, spec.label)
-    return (*check_features(spec, seen), *check_rows(rows_of(spec, seen, where)))
+    found = (*check_features(spec, seen), *check_rows(rows_of(spec, seen, where)))
+    return tuple(without_personal(one, spec.contract.personal) for one in found)
 
 
 def rows_of(spec: LineSpec, seen: Mapping[str, Seen], where: Where) -> Rows:

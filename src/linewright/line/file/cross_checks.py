@@ -285,6 +285,14 @@ def _contract(spec: LineSpec) -> Iterator[Problem]:
             )
         yield from _spelling(path, rule)
         yield from _reference(path, rule, spec)
+        if rule.personal and name in {spec.label.column, spec.label.event}:
+            yield Problem(
+                path=(*path, "personal"),
+                what="the label cannot be personal: each answer and the card say what it may be",
+                found=True,
+                allowed="columns other than the label",
+                hint="leave the word out; who may see rows is decided by roles",
+            )
     yield from _whole_table(spec)
     rows = spec.contract.rows
     if rows.max is not None and rows.max < rows.min:

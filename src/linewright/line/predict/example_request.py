@@ -14,6 +14,7 @@ from linewright.data.dataset.version import read_dataset
 from linewright.data.facts import TEST, Dataset, Split
 from linewright.errors import LinewrightError
 from linewright.line.factory import Factory
+from linewright.line.personal import personal_columns, row_without_personal
 from linewright.line.record.registry import challenger_of, find_model
 from linewright.model.facts import Package, Trained
 from linewright.model.package.model import read_golden
@@ -58,6 +59,7 @@ def curl(factory: Factory, line: str, url: str, *, needs_token: bool = False) ->
         return None
     more = _of_candidates(factory, line)
     row = {**_key(package), **_time(factory, line, package, rows), **more, **rows[0]}
+    row = row_without_personal(row, personal_columns(factory, line))  # of all readers: it goes to a log
     body = shlex.quote(msgspec.json.encode({"rows": [row]}).decode())
     asked = shlex.quote(f"{url}/v1/lines/{line}/predict")
     token = '-H "Authorization: Bearer $LINEWRIGHT_TOKEN" ' if needs_token else ""

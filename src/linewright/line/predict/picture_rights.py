@@ -12,6 +12,7 @@ from linewright.data.facts import Dataset, Ingested
 from linewright.errors import LinewrightError, NotFound
 from linewright.line.factory import Factory
 from linewright.line.facts import Finished
+from linewright.line.personal import Columns, hidden_columns
 from linewright.line.record.registry import find_model
 from linewright.model.facts import Package
 from linewright.model.package.model import read_golden
@@ -55,12 +56,13 @@ def require_seen(factory: Factory, line: str, digest: str, of: str | None, asked
     """
     if not factory.may("annotate", line):
         factory.identity.require("view-rows", [line])
-    if _is_sent(factory, line, digest) or digest in asked.values():
+    hidden = hidden_columns(factory, line)
+    if _is_sent(factory, line, digest) or digest in _shown(asked, hidden):
         return
     if factory.may("view-rows", line) and (
-        (of and _is_predicted(factory, line, digest, of))
-        or _is_golden(factory, line, digest)
-        or _is_in_datasets(factory, line, digest)
+        (of and _is_predicted(factory, line, digest, of, hidden))
+        or _is_golden(factory, line, digest, hidden)
+        or _is_in_datasets(factory, line, digest, hidden)
     ):
         return
     raise NotFound(
@@ -69,6 +71,10 @@ def require_seen(factory: Factory, line: str, digest: str, of: str | None, asked
         found=digest[:100],
         hint="name the prediction or the question whose row does: --of ID",
     )
+
+
+def _shown(row: Mapping[str, Any], hidden: Columns) -> list[Any]:
+    return [cell for name, cell in row.items() if name not in hidden]
 
 
 def _hours(factory: Factory) -> tuple[str, str]:
@@ -85,24 +91,25 @@ def _is_sent(factory: Factory, line: str, digest: str) -> bool:
     return any(LocalFits(factory.state / _SENT / hour).get(key) is not None for hour in _hours(factory))
 
 
-def _is_predicted(factory: Factory, line: str, digest: str, prediction: str) -> bool:
+def _is_predicted(factory: Factory, line: str, digest: str, prediction: str, hidden: Columns) -> bool:
     if not is_id(prediction) or line not in factory.metadata.lines():
         return False
     found = factory.labels_of(line).find(prediction)
-    return found is not None and digest in found[0].row.values()
+    return found is not None and digest in _shown(found[0].row, hidden)
 
 
-def _is_golden(factory: Factory, line: str, digest: str) -> bool:
+def _is_golden(factory: Factory, line: str, digest: str, hidden: Columns) -> bool:
     with suppress(LinewrightError):  # nothing serves, or its rows are stored no longer
         package = factory.metadata.get(find_model(factory, line).digest, Package)
-        return any(digest in row.values() for row in read_golden(package, factory.artifacts.get).rows)
+        return any(digest in _shown(row, hidden) for row in read_golden(package, factory.artifacts.get).rows)
     return False
 
 
-def _is_in_datasets(factory: Factory, line: str, digest: str) -> bool:
+def _is_in_datasets(factory: Factory, line: str, digest: str, hidden: Columns) -> bool:
     looked_at = set[str]()
     for dataset in _datasets(factory, line):
-        names = [column.name for column in dataset.columns if column.type == "file"]
+        files = (column.name for column in dataset.columns if column.type == "file")
+        names = [name for name in files if name not in hidden]
         for chunk in dataset.chunks if names else ():
             if chunk.content in looked_at:
                 continue

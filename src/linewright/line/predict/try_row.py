@@ -17,6 +17,7 @@ from linewright.data.facts import Dataset
 from linewright.errors import LinewrightError, RequestError
 from linewright.features.facts import Category, Frequency
 from linewright.line.factory import Factory
+from linewright.line.personal import hidden_columns
 from linewright.line.predict.rows_by_series import series_known
 from linewright.line.record.registry import find_model
 from linewright.model.facts import Limit, Package, RequestColumn, Trained
@@ -127,23 +128,23 @@ def request_form(factory: Factory, line: str) -> RequestForm:
     levels = {
         one.column: one.levels for one in package.encoder.encodings if isinstance(one, Category | Frequency)
     }
+    hidden = hidden_columns(factory, served.version.line)
+    fields = (
+        *(one for one in known if one.name not in package.encoder.columns),
+        *(
+            next((one for one in known if one.name == each.name), None)
+            or _field(each, served.limits.get(each.name), levels.get(each.name, ()), example.get(each.name))
+            for each in package.columns
+            if each.role == "feature"
+        ),
+    )
     return RequestForm(
         line=line,
         model=f"{line}@{served.version.version}",
         label=package.label,
         task=package.task,
         classes=package.classes if has_classes(package.task) else (),
-        fields=(
-            *(one for one in known if one.name not in package.encoder.columns),
-            *(
-                next((one for one in known if one.name == each.name), None)
-                or _field(
-                    each, served.limits.get(each.name), levels.get(each.name, ()), example.get(each.name)
-                )
-                for each in package.columns
-                if each.role == "feature"
-            ),
-        ),
+        fields=tuple(replace(one, allowed=(), example=None) if one.name in hidden else one for one in fields),
     )
 
 
@@ -290,7 +291,8 @@ def _changes(  # noqa: PLR0917 -- what is known of one answer
     package = served.package
     if package.encoder.listed:
         return (), 0, 0  # any other history is another question
-    names = [one.name for one in package.columns if one.role == "feature"]
+    hidden = hidden_columns(factory, served.version.line)
+    names = [one.name for one in package.columns if one.role == "feature" and one.name not in hidden]
     if explained is not None and "contributions" in explained:
         weight = _weights(explained["contributions"], answer["prediction"])
         names.sort(key=lambda name: -weight.get(name, 0.0))

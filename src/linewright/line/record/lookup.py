@@ -1,6 +1,7 @@
 """What an id stands for."""
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,11 +10,13 @@ import msgspec
 from linewright.errors import NotFound
 from linewright.line.factory import Factory
 from linewright.line.facts import Accepted, AttemptEnded, Finished, Plan
+from linewright.line.personal import hidden_anywhere, without_personal
 from linewright.line.record.alerts import find_alert
 from linewright.line.record.costs import declared_costs, durations_of
 from linewright.line.record.evidence import accepted_of, evidence_of
 from linewright.line.record.registry import find_model, rebuilt_of
 from linewright.line.record.sentences import with_sentences
+from linewright.model.facts import Certificate, Explanation
 from linewright.release.facts import Deployed, Promoted, Refused, RolledBack, Withdrawn
 from linewright.serve.facts import Prediction, Truth
 from linewright.serve.log.ids import is_id
@@ -21,6 +24,10 @@ from linewright.serve.log.segments import read_log
 from linewright.store.protocols import Version
 from linewright.store.values import Event, to_builtins
 
+_IN_SENTENCES: Mapping[str, type[Certificate | Explanation]] = {
+    "certificate": Certificate,
+    "explanation": Explanation,
+}
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 
 
@@ -160,7 +167,11 @@ def _result(factory: Factory, name: str) -> Found | None:
     if not found:
         return None
     digest, kind = found[0]
-    body = with_sentences(factory.metadata, msgspec.json.decode(factory.metadata.body(digest)))
+    body = msgspec.json.decode(factory.metadata.body(digest))
+    if kind in _IN_SENTENCES:  # which quote values of columns; a result names no line, and may be of each
+        fact = without_personal(factory.metadata.get(digest, _IN_SENTENCES[kind]), hidden_anywhere(factory))
+        body = {"kind": kind, **to_builtins(fact)}
+    body = with_sentences(factory.metadata, body)
     return Found(digest, kind, body, None)
 
 

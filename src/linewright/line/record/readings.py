@@ -16,6 +16,7 @@ from linewright.data.spec import SourceSpec
 from linewright.errors import LinewrightError
 from linewright.line.factory import Factory
 from linewright.line.facts import Accepted, Declared, Dropped, Finished, Plan
+from linewright.line.personal import hidden_columns, without_personal
 from linewright.line.record.quarantine import reading_of
 from linewright.line.retention.dropped import dropped_at
 from linewright.line.views.sources import all_sources
@@ -179,6 +180,7 @@ def reading(factory: Factory, line: str, ingested: str) -> Reading:
     contract: Any = factory.metadata.get(accepted.declared, Declared).spec.get("contract") or {}
     breaches: tuple[Breach, ...] = (*found.breaches, *run.breaches)
     details: tuple[Finding, ...] = (*found.findings, *run.findings)
+    hidden = hidden_columns(factory, line)
     return Reading(
         dataset=found.dataset,
         at=run.at,
@@ -191,7 +193,7 @@ def reading(factory: Factory, line: str, ingested: str) -> Reading:
         rows_read=found.rows_read,
         quarantined=_kept_out(factory, found),
         breaches=breaches_in_words(breaches),
-        findings=tuple(dict.fromkeys(finding_in_words(one) for one in details)),
+        findings=tuple(dict.fromkeys(finding_in_words(without_personal(one, hidden)) for one in details)),
         sources=tuple(_sources(factory, line, factory.metadata.get(accepted.plan, Plan), run.at)),
         models=_models(factory.metadata.events(Registered, line=line), ingested),
         gone=dropped_at(factory, found.dataset),

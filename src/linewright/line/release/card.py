@@ -5,9 +5,10 @@ from pathlib import Path
 from typing import Any
 
 from linewright.data.dataset.version import read_dataset
-from linewright.data.facts import Dataset
+from linewright.data.facts import MASK, Dataset
 from linewright.line.factory import Factory
 from linewright.line.facts import Declared
+from linewright.line.personal import hidden_columns, without_personal
 from linewright.line.record.alerts import proposal_because
 from linewright.line.record.evidence import Evidence, accepted_of, evidence_of
 from linewright.line.record.registry import declared_before, is_made_elsewhere, lists_valued, rebuilt_of
@@ -42,7 +43,8 @@ def card_facts(factory: Factory, version: Version) -> CardFacts:
         if evidence.certificate
         else None
     )
-    return CardFacts(
+    hidden = hidden_columns(factory, version.line)
+    facts = CardFacts(
         line=version.line,
         version=version.version,
         about=spec.get("about", ""),
@@ -83,7 +85,7 @@ def card_facts(factory: Factory, version: Version) -> CardFacts:
         halted=factory.is_halted(version.line),
         events=_events(factory, version),
         time_range=None
-        if dropped
+        if dropped or spec.get("table", {}).get("time") in hidden
         else _time_range(factory, evidence.dataset, spec.get("table", {}).get("time")),
         lists=lists_valued(factory.metadata, version.line, package=version.digest)
         if evidence.package.encoder.items
@@ -92,6 +94,7 @@ def card_facts(factory: Factory, version: Version) -> CardFacts:
         dropped=dropped,
         forgotten=forgotten_at(factory, evidence.trained.dataset),
     )
+    return without_personal(facts, hidden)
 
 
 def _example(factory: Factory, package: Package) -> Example | None:
@@ -109,6 +112,8 @@ def _names_of_misread(
     if not found or not factory.may("view-rows", line):
         return ()
     key = spec.get("table", {}).get("key") or evidence.package.encoder.pictures[0].column
+    if key in hidden_columns(factory, line):
+        return (MASK,) * len(found)
     names = read_dataset(evidence.dataset, factory.artifacts, factory.metadata, [key])[key]
     return tuple(str(names[one.row]) for one in found)
 

@@ -15,6 +15,7 @@ import msgspec
 from linewright.engine.context import Progress, TrialScore
 from linewright.line.factory import Factory
 from linewright.line.facts import Accepted
+from linewright.line.personal import hidden_columns
 from linewright.serve.files import write_whole
 
 FOLDER = "runs"
@@ -148,8 +149,8 @@ class RunLog:
 
 
 def log_of(factory: Factory, accepted: Accepted) -> ShownLog:
-    """Return the log of a run; what its processes wrote only to those who may see rows of its line."""
-    sees_rows = factory.may("view-rows", accepted.line)
+    """Return the log of a run; what its processes wrote only to those who may see rows of its line, with all columns."""
+    sees_rows = factory.may("view-rows", accepted.line) and not hidden_columns(factory, accepted.line)
     found = list(_read(_path(factory, accepted.run)))
     seen = [one for one in found if sees_rows or one.by == "run"]
     shown = seen[-MOST_LINES:]

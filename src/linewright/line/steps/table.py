@@ -152,6 +152,7 @@ def _asked_of_rows(contract: ContractSpec) -> dict[str, Any]:
         asked["columns"][name]["nullable"] = (
             rule.may_lack
         )  # whether a request may leave it out changes no row
+        del asked["columns"][name]["personal"]  # who sees the values changes none
     return asked
 
 

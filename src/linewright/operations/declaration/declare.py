@@ -241,7 +241,7 @@ class Operation:
         return self.carry_out(factory, self.check(arguments, text=text))
 
     def carry_out(self, factory: Any, values: Mapping[str, Any]) -> Any:
-        """Call the function with values that `check` returned."""
+        """Call the function with values that `check` returned; personal values are masked where who asks may not see them."""
         positional = [
             value
             for p in self.parameters
@@ -249,7 +249,11 @@ class Operation:
             for value in (values[p.name] if p.spreads else [values[p.name]])
         ]
         named = {function_name(p.name): values[p.name] for p in self.parameters if not p.positional}
-        return self.function(factory, *positional, **named)
+        result = self.function(factory, *positional, **named)
+        conceal = getattr(
+            factory, "without_personal", None
+        )  # an operation may work on something else than a factory
+        return result if conceal is None else conceal(result)
 
     def check(self, arguments: Mapping[str, Any], *, text: bool = False) -> dict[str, Any]:
         """Return a value for each parameter, or raise `RequestError`; nothing is run."""

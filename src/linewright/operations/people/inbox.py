@@ -10,6 +10,7 @@ from msgspec.structs import replace
 from linewright.line.annotate.questions import annotator
 from linewright.line.factory import Factory
 from linewright.line.facts import Finished
+from linewright.line.personal import because_of
 from linewright.line.proposals.record import all_of, look
 from linewright.line.proposals.rules import voters
 from linewright.line.record.alerts import newest_of
@@ -131,5 +132,10 @@ def _failed_runs(factory: Factory) -> Iterator[InboxItem]:
         last = newest_of(record, line, Finished)
         if last is not None and last.outcome == "failed":
             yield InboxItem(
-                kind="failed-run", id=last.run, line=line, at=last.at, by=last.by, says=last.because
+                kind="failed-run",
+                id=last.run,
+                line=line,
+                at=last.at,
+                by=last.by,
+                says=because_of(factory, last),
             )

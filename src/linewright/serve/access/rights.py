@@ -10,6 +10,7 @@ from linewright.errors import Denied
 Permission = Literal[
     "view",
     "view-rows",
+    "view-personal",
     "metrics",
     "predict",
     "label",
@@ -22,8 +23,8 @@ Permission = Literal[
     "approve",
     "manage",
 ]
-"""What a route or an operation asks for: to see what lines do; to see rows of data, which may be personal; to read metrics; to
-predict; to send labels; to send rows of sources; to see the rows of a queue and label them; to look at data and stored bytes, which costs, and at what a run would do; to train; to change what serves;
+"""What a route or an operation asks for: to see what lines do; to see rows of data; to see in them the values of columns that
+are declared personal; to read metrics; to predict; to send labels; to send rows of sources; to see the rows of a queue and label them; to look at data and stored bytes, which costs, and at what a run would do; to train; to change what serves;
 to stop a line; to approve what others propose; to look after members, tokens and stored bytes."""
 Effect = Literal["read", "propose", "act", "destroy"]
 """What an operation does: read; keep something that changes nothing yet; change something; remove what cannot be had back."""
@@ -37,11 +38,13 @@ ROLES: Mapping[str, frozenset[str]] = {
     "viewer": _VIEWER,
     "annotator": _VIEWER | {"label", "annotate"},
     "analyst": _ANALYST,
-    "engineer": _ANALYST | {"label", "push", "annotate", "metrics", "run", "release", "halt"},
+    "engineer": _ANALYST
+    | {"view-personal", "label", "push", "annotate", "metrics", "run", "release", "halt"},
     "approver": _VIEWER | {"view-rows", "approve", "halt"},
     "admin": _VIEWER | {"view-rows", "metrics", "plan", "halt", "manage"},
 }
-"""What a member may do, by role. Nobody but the owner may do all: who looks after members neither trains nor approves."""
+"""What a member may do, by role. Nobody but the owner may do all: who looks after members neither trains nor approves.
+Of personal values only an engineer has need, who writes the line file that declares them."""
 TOKEN_KINDS: Mapping[str, frozenset[str]] = {
     "predict": frozenset({"predict"}),
     "feedback": frozenset({"label"}),

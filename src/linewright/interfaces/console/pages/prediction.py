@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 from urllib.parse import quote, urlencode
 
+from linewright.data.facts import MASK
 from linewright.errors import LinewrightError, NotFound
 from linewright.interfaces.console.charts import curve
 from linewright.interfaces.console.page import MOST_TEXT, Ask, Page
@@ -72,8 +73,10 @@ def _try_address(ask: Ask, line: str, row: Mapping[str, Any], prediction: str) -
     if form is None or not row:
         return None
     cells = {f"{FIELDS}{each.name}": row[each.name] for each in form.fields if each.name in row}
-    if not cells or not all(
-        cell is None or isinstance(cell, str | int | float | list) for cell in cells.values()
+    if (
+        not cells
+        or MASK in cells.values()
+        or not all(cell is None or isinstance(cell, str | int | float | list) for cell in cells.values())
     ):
         return None
     written = {name: "" if cell is None else _written(cell) for name, cell in cells.items()}

@@ -1,0 +1,369 @@
+"""Personal columns: who has no right to their values sees a mask instead. What is stored stays, since rebuilds and replays need it.
+
+A result is masked at the rim, after an operation has returned it, so that none can forget to. What an operation turns into
+sentences it masks itself before, by `without_personal`.
+"""
+
+from collections.abc import Callable, Collection, Iterator, Mapping
+from functools import cache, cached_property, partial, reduce
+from typing import Any, TypeVar, cast
+
+import msgspec
+from msgspec.structs import replace
+
+from linewright.data.breach_text import FORMLESS
+from linewright.data.facts import MASK, Breach, Finding, SensorFault
+from linewright.data.finding_text import without_personal as evidence_without_personal
+from linewright.errors import LinewrightError
+from linewright.line.factory import Factory
+from linewright.line.facts import Accepted, Declared, Finished
+from linewright.line.spec import LineSpec
+from linewright.model.facts import Contribution, Dependence, Outcome, WeakSlice
+from linewright.model.gate_reasons import FairnessFound
+
+T = TypeVar("T")
+PERMISSION = "view-personal"
+
+_WORD = b"personal"
+_INSTEAD: Mapping[type, Mapping[str, Any]] = {
+    Contribution: {"up": "", "down": ""},
+    SensorFault: {"value": None, "usual": None},
+}
+"""What stands in facts about a hidden column, by field; other fields hold none of its values."""
+_ROWS = frozenset({"row", "rows", "values", "example"})
+"""What holds rows, by column."""
+_FIGURES = frozenset({"contributions", "changed_columns", "breaches", "rules"})
+"""Mappings by column that hold no value."""
+_OF_FACTS = frozenset(
+    {"id", "line", "model", "at", "kind", "by", "run", "key", "unit", "subject", "group", "version", "digest", "name", "column"}
+    | {"type", "answer", "label", "because", "arm", "via", "site", "generation", "step", "state", "says", "evidence", "package"}
+)  # fmt: skip
+"""Words that name no column outside of a row."""
+_SAID = frozenset(
+    {"column", "name", "kind", "type", "nullable", "role", "format", "optional", "rule", "action", "failed", "rows", "line", "file"}
+    | {"source", "row", "check", "severity", "monitor", "bar", "size", "direction", "windows"}
+)  # fmt: skip
+"""What is shown of the JSON of a fact about a hidden column."""
+
+
+_WITH_KEY, _WITH_GROUP = frozenset({"answer", "row", "question"}), frozenset({"monitor", "fault"})
+"""Words of facts in which `key`, `subject` and `unit`, and in which `group`, is a value."""
+
+
+class Columns(msgspec.Struct, frozen=True):
+    """Columns of a line whose values are hidden."""
+
+    names: frozenset[str] | None
+    """`None` is all: nobody knows which are personal."""
+    fields: frozenset[str] = frozenset()
+    """Fields of facts that have a value of one, of `key`, `group`, `subject` and `unit`."""
+
+    def __bool__(self) -> bool:
+        """Whether any is hidden."""
+        return self.names is None or bool(self.names)
+
+    def __contains__(self, name: object) -> bool:
+        """Whether a column is hidden."""
+        return self.names is None or name in self.names
+
+    def has_value(self, field: object, found: object, every: Collection[Any]) -> bool:
+        """Return whether a field of a fact has a hidden value, and not the name of its column.
+
+        Parameters
+        ----------
+        every
+            Names of all fields of the fact.
+        """
+        words = _WITH_GROUP if field == "group" else _WITH_KEY
+        if (
+            field not in self.fields
+            or words.isdisjoint(every)
+            or not isinstance(found, str | int)
+            or found == ""
+        ):
+            return False
+        return self.names is None or found not in self.names
+
+
+NONE, ALL = Columns(frozenset()), Columns(None, frozenset({"key", "group", "subject", "unit"}))
+
+
+def hidden_columns(factory: Factory, line: str) -> Columns:
+    """Return the columns of a line whose values who asks may not see."""
+    return NONE if factory.may(PERMISSION, line) else personal_columns(factory, line)
+
+
+def personal_columns(factory: Factory, line: str) -> Columns:
+    """Return the columns of a line that are declared personal: all of them where its file says so of any, and is wrong.
+
+    Of a line without a file it is those that the file of its last run declared.
+    """
+    try:
+        # Spares parsing most files.
+        return _of_spec(factory.line(line)) if _WORD in factory.path_of(line).read_bytes() else NONE
+    except (LinewrightError, OSError):
+        return ALL if line in factory.names() else _declared_last(factory, line)
+
+
+def _of_spec(spec: LineSpec) -> Columns:
+    names, table = spec.contract.personal, spec.table
+    fields = {"key": {table.key}, "subject": {table.subject}, "group": {*table.groups}}
+    fields["unit"] = {spec.release.unit or table.key}
+    return Columns(names, frozenset(field for field, of in fields.items() if of & names))
+
+
+def _declared_last(factory: Factory, line: str) -> Columns:
+    for one in factory.metadata.events(Accepted, line=line, newest_first=True, limit=1):
+        return _of_spec(LineSpec.model_validate(factory.metadata.get(one.declared, Declared).spec))
+    return NONE
+
+
+def hidden_anywhere(factory: Factory) -> Columns:
+    """Return the columns of any line whose values who asks may not see."""
+    return NONE if factory.may(PERMISSION, None) else _Lines(factory).together
+
+
+def masked(factory: Factory, result: T) -> T:
+    """Return the result of an operation, or an iterator of results, without the values that who asked may not see."""
+    lines = _Lines(factory)
+    if isinstance(result, Iterator):
+        return cast("T", (_without_values(one, lines) for one in cast("Iterator[Any]", result)))
+    return _without_values(result, lines)
+
+
+def _without_values(result: T, lines: "_Lines") -> T:
+    walk = _Walk(lines)
+    found = walk.of(result)
+    return _unquoted(found, walk.quoted) if walk.quoted else found
+
+
+def without_personal(fact: T, columns: Columns) -> T:
+    """Return a fact without the values of some columns."""
+    return _Walk(None, columns).of(fact) if columns else fact
+
+
+def because_of(factory: Factory, ended: Finished) -> str:
+    """Return why a run ended so; an error of a contract quotes values."""
+    columns = NONE if ended.error is None else hidden_columns(factory, ended.line)
+    walk = _Walk(None, columns)
+    walk.of(ended.error if columns else None)
+    return _unquoted(ended.because, walk.quoted)
+
+
+def row_without_personal(row: Mapping[str, Any], columns: Columns) -> dict[str, Any]:
+    """Return a row without the values of some columns."""
+    return {name: MASK if name in columns and cell is not None else cell for name, cell in row.items()}
+
+
+class _Lines:
+    """The hidden columns of each line of a factory."""
+
+    def __init__(self, factory: Factory) -> None:
+        self._factory = factory
+        self.of: Callable[[str], Columns] = cache(partial(hidden_columns, factory))
+
+    @cached_property
+    def together(self) -> Columns:
+        """Those of all lines: what names no line may be of each."""
+        found = [self.of(line) for line in {*self._factory.names(), *self._factory.metadata.lines()}]
+        if any(one.names is None for one in found):
+            return ALL
+        names = frozenset[str]().union(*(one.names or () for one in found))
+        return Columns(names, frozenset[str]().union(*(one.fields for one in found)))
+
+
+class _LeftOut(Exception):  # noqa: N818 -- says what to do
+    """Nothing of it can be said without a hidden value."""
+
+
+class _Walk:
+    """Looks through a value for what is about hidden columns. What holds nothing of them is the same object afterwards."""
+
+    def __init__(
+        self, lines: _Lines | None, columns: Columns | None = None, quoted: set[str] | None = None
+    ) -> None:
+        self._lines, self._columns = lines, columns
+        self.quoted: set[str] = set() if quoted is None else quoted
+        """First values of breaches that were masked: an error quotes them."""
+
+    @property
+    def columns(self) -> Columns:
+        """The columns that are hidden here."""
+        if self._columns is None:
+            assert self._lines is not None  # noqa: S101 -- one of both is there
+            self._columns = self._lines.together
+        return self._columns
+
+    def of(self, value: Any) -> Any:
+        """Return a value without what is hidden of it.
+
+        Raises
+        ------
+        _LeftOut
+            If nothing of it may be said; who holds a list of such leaves it out.
+        """
+        match value:
+            case msgspec.Struct():
+                return self._inside(getattr(value, "line", None)).struct(value)
+            case Mapping():
+                return self._inside(value.get("line") if "at" in value else None).mapping(value)
+            case msgspec.Raw():
+                return self._raw(value)
+            case list() | tuple():
+                return self._items(cast("list[Any] | tuple[Any, ...]", value))
+            case _:
+                return value
+
+    def _raw(self, value: msgspec.Raw) -> Any:
+        held = msgspec.json.decode(value)
+        found = self.of(held)
+        return value if found is held else msgspec.Raw(msgspec.json.encode(found))
+
+    def _inside(self, line: object) -> "_Walk":
+        if self._lines is None or not isinstance(line, str) or not line:
+            return self
+        return _Walk(self._lines, self._lines.of(line), self.quoted)
+
+    def struct(self, value: msgspec.Struct) -> Any:
+        """Return a struct."""
+        changed = dict(self._instead(value))
+        for name in value.__struct_fields__:
+            old = getattr(value, name)
+            if self.columns.has_value(name, old, value.__struct_fields__):
+                changed |= {name: MASK, **_in_sentences(value, old)}
+            elif name not in changed and (new := self._part(name, old)) is not old:
+                changed[name] = new
+        return replace(value, **changed) if changed else value
+
+    def _instead(self, value: msgspec.Struct) -> Mapping[str, Any]:
+        """Return what stands in fields of a fact that is about a hidden column."""
+        match value:
+            case WeakSlice() if any(one.column in self.columns for one in value.conditions):
+                raise _LeftOut
+            case Dependence() if value.column in self.columns:
+                raise _LeftOut
+            case Outcome(found=FairnessFound() as found) if found.column in self.columns:
+                return _unnamed_groups(value, found)
+            case Finding():
+                found = evidence_without_personal(value, self.columns)
+                return {} if found is value else {"evidence": found.evidence}
+            case Breach():
+                is_hidden = value.column in self.columns or (value.kind in FORMLESS and bool(self.columns))
+                return self._first(value.first) if is_hidden and value.first else {}
+            case _:
+                is_about = getattr(value, "column", None) in self.columns
+                return next(
+                    (said for kind, said in _INSTEAD.items() if is_about and isinstance(value, kind)), {}
+                )
+
+    def _first(self, first: str) -> Mapping[str, str]:
+        self.quoted |= {repr(first)} - {repr(MASK)}
+        return {"first": MASK}
+
+    def mapping(self, value: Mapping[Any, Any]) -> Any:
+        """Return the JSON of a fact, or a mapping other than a row."""
+        about = value.get("column", value.get("name"))
+        is_about = isinstance(about, str) and about in self.columns
+        if self.columns.names is None:  # any name would be a column's
+            is_about = is_about and "column" in value
+        is_formless = value.get("kind") in FORMLESS and bool(self.columns)
+
+        def shown(name: Any, cell: Any) -> Any:
+            if name == "first" and isinstance(cell, str) and (is_formless or is_about):
+                return self._first(cell)["first"] if cell else cell
+            if is_formless and name == "values":
+                return _blank(cell)
+            if is_about and name not in _SAID and not _is_row(name, cell):
+                return _blank(cell)
+            is_value = self.columns.has_value(name, cell, value.keys()) or self._is_cell(name, cell)
+            return MASK if is_value else self._part(name, cell)
+
+        found = {name: shown(name, cell) for name, cell in value.items()}
+        return found if any(found[name] is not cell for name, cell in value.items()) else value
+
+    def _is_cell(self, name: object, cell: object) -> bool:
+        """Return whether what stands in a mapping other than a row looks like a value of a hidden column all the same."""
+        names = self.columns.names or ()
+        is_one = name in names and name not in _OF_FACTS and name not in _FIGURES
+        return is_one and cell is not None and not isinstance(cell, Mapping)
+
+    def _part(self, name: object, cell: Any) -> Any:
+        if name in _FIGURES and isinstance(cell, Mapping):
+            return cell
+        if _is_row(name, cell):
+            hidden = [one for one in cell if one in self.columns and cell[one] is not None]
+            return row_without_personal(cell, self.columns) if hidden else cell
+        return self._items(cell, name) if isinstance(cell, list | tuple) else self.of(cell)
+
+    def _items(self, value: Any, name: object = "") -> Any:
+        kept, is_same = list[Any](), True
+        for one in value:
+            try:
+                new = self._part(name if name in _ROWS else "", one)
+            except _LeftOut:
+                is_same = False
+                continue
+            is_same = is_same and new is one
+            kept.append(new)
+        if is_same:
+            return value
+        return kept if isinstance(value, list) else tuple(kept)
+
+
+def _is_row(name: object, value: Any) -> bool:
+    return name in _ROWS and isinstance(value, Mapping) and not {"kind", "figures", "values"} <= value.keys()
+
+
+def _unnamed_groups(outcome: Outcome, found: FairnessFound) -> Mapping[str, Any]:
+    """Return the rates of groups with numbers for their names."""
+    names = {one.group: f"{MASK} {number}" for number, one in enumerate(outcome.groups, 1)}
+    widest = found.widest and replace(
+        found.widest,
+        highest=names.get(found.widest.highest, MASK),
+        lowest=names.get(found.widest.lowest, MASK),
+    )
+    small = tuple(replace(one, group=names.get(one.group, MASK)) for one in found.small)
+    thin = tuple(replace(one, group=names.get(one.group, MASK)) for one in found.thin)
+    return {
+        "found": replace(found, widest=widest, small=small, thin=thin),
+        "groups": tuple(replace(one, group=names[one.group]) for one in outcome.groups),
+    }
+
+
+def _in_sentences(value: msgspec.Struct, hidden: object) -> dict[str, str]:
+    """Return the sentences of a fact that quote a hidden value, without it."""
+    texts = ((name, getattr(value, name)) for name in value.__struct_fields__)
+    quoted = repr(hidden)
+    return {
+        name: text.replace(quoted, MASK)
+        for name, text in texts
+        if isinstance(text, str) and quoted in text and text != hidden
+    }
+
+
+def _blank(value: Any) -> Any:
+    """Return a mask of the same form, so that pages can show it."""
+    if isinstance(value, Mapping):
+        return {name: _blank(one) for name, one in cast("Mapping[Any, Any]", value).items()}
+    if isinstance(value, list | tuple):
+        return [MASK] * len(cast("list[Any]", value))
+    return value if value is None or isinstance(value, bool) else MASK
+
+
+def _unquoted(value: Any, quoted: Collection[str]) -> Any:
+    """Return a value in whose sentences no hidden value is quoted."""
+    match value:
+        case str():
+            return reduce(lambda text, one: text.replace(one, MASK), quoted, value)
+        case msgspec.Raw():
+            return msgspec.Raw(msgspec.json.encode(_unquoted(msgspec.json.decode(value), quoted)))
+        case msgspec.Struct():
+            fields = {name: getattr(value, name) for name in value.__struct_fields__}
+            return replace(value, **{name: _unquoted(one, quoted) for name, one in fields.items()})
+        case Mapping():
+            return {name: _unquoted(one, quoted) for name, one in cast("Mapping[Any, Any]", value).items()}
+        case list() | tuple():
+            found = [_unquoted(one, quoted) for one in cast("list[Any]", value)]
+            return found if isinstance(value, list) else tuple(found)
+        case _:
+            return value
