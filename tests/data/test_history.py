@@ -136,6 +136,26 @@ def test_a_row_that_comes_at_the_cursors_edge_is_read(silo, factory):
     assert 301 == history.read().height
 
 
+def test_many_rows_that_came_at_once_are_sent_again_only_if_one_differs(silo, factory):
+    """All of them are at the cursor's edge: the database says whether any is another one."""
+    key = {
+        "postgresql": "generate_series(1000, 2999) as q(n)",
+        "mysql": "(select seq as n from seq_1000_to_2999) as q",
+    }
+    many = key.get(silo.kind, "range(1000, 3000) as q(n)")
+    silo.execute(f"insert into t select n, 1, 'bulk', timestamp '2024-06-01 00:00:00' from {many}")  # noqa: S608
+    history = History(factory, silo.spec)
+
+    assert 2300 == history.read().height
+    assert 0 == history.asked()
+
+    silo.change(1500, at=datetime(2024, 6, 1))
+
+    assert 2000 == history.asked()
+    assert ["other"] == history.read().filter(pl.col("id") == 1500)["said"].to_list()
+    assert 0 == history.asked()
+
+
 def test_versions_are_kept_and_the_table_of_a_moment_can_be_made_again(silo, factory):
     history = History(factory, silo.spec)
     first = history.read()
@@ -171,7 +191,11 @@ def test_other_columns_begin_a_history_and_the_old_one_stays(silo, factory):
     then = factory.now()
     silo.execute("alter table t add column colour varchar(10)")
 
+    with pytest.raises(RequestError, match="other columns than were read"):
+        found_of(history)
     assert "colour" in history.read().columns
+    silo.execute("alter table t drop column said")
+    assert ["id", "amount", "updated_at", "colour"] == history.read().columns
     assert history.of_all_rows() == history.fingerprint()
     old = known_at(newest_of(factory), then, factory.metadata)
     assert standing_rows(old, "id", history.kept, factory.root, known_by=then).equals(first)
