@@ -30,7 +30,7 @@ from linewright.errors import NotFound, RequestError
 MOST_KEYS = 20
 """Keys that are named of each kind of difference."""
 _CELL = "linewright_cell"
-_CELLS = 5_000
+_CELLS = 20_000
 """Parts that a source is looked at in, about: days of the cursor, and in each the same spans of keys."""
 _MOST_CELLS = 1_000
 """Parts that are asked for by name; of more, the whole source is looked at."""
