@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 from datetime import datetime
 
-from linewright.text.durations import duration_micros
 from linewright.store.clock import text_of
+from linewright.text.durations import duration_micros
 from linewright.text.schedule import read_schedule
 from linewright.watch.facts import (
     Alerted,
