@@ -1,9 +1,9 @@
 """Reading the newer rows of a source, asked of real servers that start here."""
 
+import contextlib
 import os
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import suppress
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -13,12 +13,14 @@ import polars as pl
 import psycopg
 import pytest
 from databases import Server, allow, at_mariadb, at_postgres
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from linewright.data.facts import SourceHistory
 from linewright.data.history import cursor_start
-from linewright.data.history.read import kept_fingerprint, look, read_kept, standing_rows
+from linewright.data.history.read import definition_of, kept_fingerprint, look, read_kept, standing_rows
 from linewright.data.history.reconcile import Reconciled, reconcile
-from linewright.data.history.versions import Kept, known_at, newest
+from linewright.data.history.versions import Kept, known_at, newest, read_versions
 from linewright.data.read.reader import fingerprint
 from linewright.data.spec import SqlSource
 from linewright.errors import NotFound, RequestError, SpecError
@@ -83,12 +85,19 @@ def silo(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, tmp_pa
         yield Silo(connection.execute, spec)
 
 
+STEPS = ("begin", "write", "write", "commit", "rollback", "read", "read")
+
+
 class History:
     """Reads a source of a factory."""
 
     def __init__(self, factory: Factory, spec: SqlSource) -> None:
         self.factory, self.spec = factory, spec
         self.kept = Kept(factory.artifacts, factory.metadata)
+
+    def look(self) -> pl.DataFrame:
+        source, _ = read_kept("t", self.spec, self.factory.root, self.kept, self.factory.now())
+        return pl.concat(batch.frame for batch in source.batches())
 
     def read(self) -> pl.DataFrame:
         source, said = read_kept("t", self.spec, self.factory.root, self.kept, self.factory.now())
@@ -136,6 +145,26 @@ def test_a_row_that_comes_at_the_cursors_edge_is_read(silo, factory):
     assert 301 == history.read().height
 
 
+def test_many_rows_that_came_at_once_are_sent_again_only_if_one_differs(silo, factory):
+    """All of them are at the cursor's edge: the database says whether any is another one."""
+    key = {
+        "postgresql": "generate_series(1000, 2999) as q(n)",
+        "mysql": "(select seq as n from seq_1000_to_2999) as q",
+    }
+    many = key.get(silo.kind, "range(1000, 3000) as q(n)")
+    silo.execute(f"insert into t select n, 1, 'bulk', timestamp '2024-06-01 00:00:00' from {many}")  # noqa: S608
+    history = History(factory, silo.spec)
+
+    assert 2300 == history.read().height
+    assert 0 == history.asked()
+
+    silo.change(1500, at=datetime(2024, 6, 1))
+
+    assert 2000 == history.asked()
+    assert ["other"] == history.read().filter(pl.col("id") == 1500)["said"].to_list()
+    assert 0 == history.asked()
+
+
 def test_versions_are_kept_and_the_table_of_a_moment_can_be_made_again(silo, factory):
     history = History(factory, silo.spec)
     first = history.read()
@@ -171,7 +200,11 @@ def test_other_columns_begin_a_history_and_the_old_one_stays(silo, factory):
     then = factory.now()
     silo.execute("alter table t add column colour varchar(10)")
 
+    with pytest.raises(RequestError, match="other columns than were read"):
+        found_of(history)
     assert "colour" in history.read().columns
+    silo.execute("alter table t drop column said")
+    assert ["id", "amount", "updated_at", "colour"] == history.read().columns
     assert history.of_all_rows() == history.fingerprint()
     old = known_at(newest_of(factory), then, factory.metadata)
     assert standing_rows(old, "id", history.kept, factory.root, known_by=then).equals(first)
@@ -227,7 +260,7 @@ def test_a_read_that_is_killed_anywhere_is_complete_the_next_time(silo, factory,
         for number in range(4):
             calls = [number]
             dying = [_Dies(one, calls, is_after=is_after) for one in (factory.artifacts, factory.metadata)]
-            with suppress(_Killed):
+            with contextlib.suppress(_Killed):
                 read_kept("t", silo.spec, factory.root, Kept(*dying), factory.now())
 
             assert history.of_all_rows() == history.fingerprint()
@@ -432,3 +465,44 @@ class TestPostgresWithoutLag:
             database.execute("insert into t values (3)")
 
         assert [1, 2, 3] == history.read()["id"].to_list()
+
+    @settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+    @given(
+        steps=st.lists(st.tuples(st.sampled_from(STEPS), st.integers(0, 1), st.integers(0, 3)), max_size=14)
+    )
+    def test_whatever_the_order_of_writes_commits_and_reads_nothing_is_lost_or_there_twice(
+        self, postgres: Server, history: History, steps: list[tuple[str, int, int]]
+    ) -> None:
+        """Two writers, whose transactions begin, write and end at any time between the reads."""
+        spec = history.spec.model_copy(update={"sql": f"{QUERY} -- {steps}"})  # a history of its own
+        with contextlib.ExitStack() as opened:
+            writers = [opened.enter_context(psycopg.connect(postgres.url("shop"))) for _ in range(2)]
+            writers[0].execute("alter table t add column if not exists value int not null default 0")
+            writers[0].execute("truncate t")
+            writers[0].commit()
+            of_example = History(history.factory, spec)
+            for step, number, key in steps:
+                writer = writers[number]
+                if step == "begin":
+                    writer.execute("select now()")
+                elif step == "write":
+                    change = "value = t.value + 1, updated_at = now()"
+                    writer.execute(
+                        f"insert into t values (%s) on conflict (id) do update set {change}",  # noqa: S608
+                        [10 * number + key],
+                    )
+                elif step == "read":
+                    of_example.look()
+                else:
+                    getattr(writer, step)()
+            for writer in writers:
+                writer.commit()
+            rows = of_example.look()
+
+            there = writers[0].execute("select id, value from t order by id").fetchall()
+            assert there == rows.select("id", "value").rows()
+        _, found = newest(definition_of("t", spec, history.factory.root), history.factory.metadata)
+        versions = [part.select("id", "value", "updated_at") for part in read_versions(found, history.kept)]
+
+        assert not versions or not pl.concat(versions).is_duplicated().any()
+        assert len(there) == found.rows

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable, Iterator
+from datetime import datetime, timedelta
 from io import BytesIO
 from pathlib import Path
 
@@ -11,13 +12,17 @@ import pytest
 from databases import Server, allow, at_postgres
 
 from linewright.data.facts import Dataset
+from linewright.errors import SpecError
 from linewright.interfaces.cli.build import run as run_command
 from linewright.line.factory import Factory
+from linewright.line.loop.retraining import next_proposal, retraining_due
 from linewright.line.maintenance.gc import collect
 from linewright.line.maintenance.verify import verify_factory
 from linewright.line.runs.execute import execute_inline
 from linewright.line.runs.plan import make_plan
 from linewright.operations import OPERATIONS
+from linewright.store.clock import text_of
+from linewright.text.schedule import read_schedule
 
 LINE = """
 line: transfers
@@ -155,3 +160,31 @@ def test_a_person_who_is_forgotten_is_in_no_version_of_a_row(
         dataset = execute_inline(factory, "transfers").dataset
 
         assert 298 == factory.metadata.get(dataset, Dataset).rows
+
+
+def test_a_schedule_reads_what_is_new(accounts: psycopg.Connection, tmp_path: Path) -> None:
+    """Under `up` nobody types: at half past two the line reads its source and trains, once however long nothing ran."""
+    with Factory.create(tmp_path) as factory:
+        allow(tmp_path)
+        file = tmp_path / "lines" / "transfers.yaml"
+        file.write_text(LINE + "retrain: {when: [{at: '02:70 Europe/Berlin'}]}")
+        with pytest.raises(SpecError, match="this is no schedule"):
+            factory.line("transfers")
+        file.write_text(LINE + "retrain: {when: [{at: '02:30 Europe/Berlin'}]}")
+        execute_inline(factory, "transfers")
+        spec, now = factory.line("transfers"), factory.now()
+        nightly = read_schedule("02:30 Europe/Berlin")
+        first = nightly.following(datetime.fromisoformat(now))
+        assert first is not None
+
+        assert retraining_due(factory, spec) is None
+        assert text_of(first) == next_proposal(factory, spec, after=now)
+    accounts.execute("insert into accounts select i, i, true, now() from generate_series(301, 310) as i")
+    with Factory.open(tmp_path, now=lambda: text_of(first + timedelta(days=3, seconds=1))) as factory:
+        due = retraining_due(factory, spec)
+        assert due is not None
+
+        done = execute_inline(factory, "transfers", as_of=due.as_of, proposal=due.proposal)
+
+        assert 310 == factory.metadata.get(done.dataset, Dataset).rows
+        assert retraining_due(factory, spec) is None

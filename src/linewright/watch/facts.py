@@ -291,6 +291,15 @@ class TimePassed(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", ta
     """The duration in the line file."""
 
 
+class TimeCame(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="at"):
+    """A time of the schedule came."""
+
+    schedule: str
+    """As in the line file."""
+    at: str
+    """The newest of its times."""
+
+
 class OpenAlerts(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="alerts"):
     """Alerts are open that ask for a training."""
 
@@ -302,7 +311,7 @@ class RetrainProposal(Result, frozen=True, kw_only=True, tag="retrain_proposal")
     """What monitoring asks for; it does nothing by itself."""
 
     line: str
-    reason: NewLabels | TimePassed | OpenAlerts
+    reason: NewLabels | TimePassed | TimeCame | OpenAlerts
     """`watch.retrain_text` says it in a sentence."""
     evidence: tuple[str, ...] = ()
     """Digests of the windows and performances that led here, oldest first."""

@@ -3,17 +3,20 @@
 from collections.abc import Sequence
 from datetime import datetime
 
+from linewright.store.clock import text_of
 from linewright.text.durations import duration_micros
+from linewright.text.schedule import read_schedule
 from linewright.watch.facts import (
     Alerted,
     Monitor,
     NewLabels,
     OpenAlerts,
     RetrainProposal,
+    TimeCame,
     TimePassed,
     Trigger,
 )
-from linewright.watch.spec import EveryTrigger, LabelsTrigger, RetrainSpec
+from linewright.watch.spec import AtTrigger, EveryTrigger, LabelsTrigger, RetrainSpec
 
 _MONITORS: dict[str, frozenset[Monitor]] = {
     "drift": frozenset({"drift", "prediction", "unseen", "missing"}),
@@ -45,7 +48,7 @@ def propose(
         UTC, RFC 3339.
     trained
         When the last training began, whatever came of it; `None` if there was none: then nothing waits for the cooldown,
-        and `every` is not due.
+        and neither `every` nor `at` is due.
     labels
         Labels that came since then.
     open_alerts
@@ -60,11 +63,12 @@ def propose(
     >>> propose("claims", weekly, now="2026-11-25T00:00:00Z", trained="2026-11-24T00:00:00Z") is None
     True
     """
-    if trained and _micros(trained, now) < duration_micros(retrain.cooldown):
-        return None
+    is_cooling = trained is not None and _micros(trained, now) < duration_micros(retrain.cooldown)
     asked = {one for condition in retrain.when if isinstance(condition, str) for one in _MONITORS[condition]}
     relevant = [alert for alert in open_alerts if alert.monitor in asked]
     for condition in retrain.when:
+        if is_cooling and not isinstance(condition, AtTrigger):
+            continue
         proposal = _proposal(line, condition, now=now, trained=trained, labels=labels, open_alerts=relevant)
         if proposal is not None:
             return proposal
@@ -73,7 +77,7 @@ def propose(
 
 def _proposal(
     line: str,
-    condition: str | LabelsTrigger | EveryTrigger,
+    condition: str | LabelsTrigger | EveryTrigger | AtTrigger,
     *,
     now: str,
     trained: str | None,
@@ -97,10 +101,24 @@ def _proposal(
                 since=trained,
                 trained=trained,
             )
+        case AtTrigger() if trained and (came := _came(condition.at, trained, now)):
+            return RetrainProposal(
+                line=line,
+                trigger="every",
+                reason=TimeCame(schedule=condition.at, at=came),
+                since=came,
+                trained=trained,
+            )
         case "drift" | "performance":
             return _alerted(line, condition, trained, open_alerts)
         case _:
             return None
+
+
+def _came(schedule: str, trained: str, now: str) -> str | None:
+    """Return the newest time of a schedule, if the last training began before it."""
+    came = read_schedule(schedule).last(datetime.fromisoformat(now))
+    return text_of(came) if came is not None and came > datetime.fromisoformat(trained) else None
 
 
 def _alerted(

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import assert_never
 
 from linewright.store.clock import said
-from linewright.watch.facts import NewLabels, OpenAlerts, RetrainProposal, TimePassed
+from linewright.watch.facts import NewLabels, OpenAlerts, RetrainProposal, TimeCame, TimePassed
 
 _TOLD = 2
 """Alerts that are told; the others are in the evidence of the proposal."""
@@ -33,6 +33,8 @@ def proposal_in_words(proposal: RetrainProposal, alerts: Mapping[str, str]) -> s
             return (
                 f"{reason.every} or more have passed since the last training began, at {said(proposal.since)}"
             )
+        case TimeCame():
+            return f"it is due by its schedule, {reason.schedule}, since {said(reason.at)}"
         case OpenAlerts():
             more = len(reason.alerts) - _TOLD
             told = "; ".join(alerts.get(one, f"alert {one}") for one in reason.alerts[:_TOLD])

@@ -61,10 +61,18 @@ class EveryTrigger(Spec):
     """Time between trainings."""
 
 
+class AtTrigger(Spec):
+    """Retrain at certain times."""
+
+    at: str
+    """A time of each day and its zone, such as ``02:30 Europe/Berlin``, or five fields of cron and the zone, such as
+    ``0 6 * * 1-5 Europe/Berlin``; without a zone it is UTC. Times that came while nothing ran are made up for by one training."""
+
+
 class RetrainSpec(Spec):
     """When the line trains again."""
 
-    when: tuple[Literal["drift", "performance"] | LabelsTrigger | EveryTrigger, ...] = ()
+    when: tuple[Literal["drift", "performance"] | LabelsTrigger | EveryTrigger | AtTrigger, ...] = ()
     """What starts a training; any one is enough."""
     cooldown: Duration = "1d"
-    """Shortest time between two trainings."""
+    """Shortest time between two trainings; those of `at` do not wait for it."""

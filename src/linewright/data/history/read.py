@@ -8,10 +8,11 @@ import msgspec
 import polars as pl
 
 from linewright.data.facts import SourceHistory
-from linewright.data.history.cursor_start import TIMES, Start, asked_from, lag_of, start_after
+from linewright.data.history.cursor_start import TIMES, Start, asked_from, lag_of, positions, start_after
 from linewright.data.history.versions import (
     DELETED,
     DIGEST,
+    HALF,
     KNOWN,
     Kept,
     append,
@@ -38,7 +39,7 @@ from linewright.text.suggest import listed, nearest
 
 _TRIES = 5
 _MANY = 1_000
-"""Rows from which on it pays to note that they need not be read again."""
+"""Rows from which on it pays to ask first whether any of them differs, and to note that they need not be read again."""
 _EPOCH = datetime(1970, 1, 1)  # noqa: DTZ001 -- of times in UTC, as databases have them
 
 
@@ -92,12 +93,10 @@ def look(name: str, spec: SqlSource, root: Path, kept: Kept, now: str) -> Increm
         If the database is not there.
     """
     reading = Reading.of(name, spec, root, kept, now)
-    found = newest(reading.source, kept.metadata)
-    if found is not None:
-        increment = reading.newer(*found)
-        if increment is not None:
-            return increment
-    return reading.whole(found)
+    found, types = newest(reading.source, kept.metadata), reading.types()
+    if found is not None and types_of(found[1]) == types:
+        return reading.newer(*found)
+    return reading.whole(found, types)
 
 
 def read_kept(name: str, spec: SqlSource, root: Path, kept: Kept, now: str) -> tuple[Source, str]:
@@ -239,8 +238,16 @@ class Reading:
             return self.seen.at
         return (datetime.fromisoformat(self.now).replace(tzinfo=None) - _EPOCH) // timedelta(microseconds=1)
 
-    def newer(self, digest: str, before: SourceHistory) -> Increment | None:
-        """Return what came since; `None` if the columns are others by now."""
+    def types(self) -> dict[str, ColumnType]:
+        """Return the types of the columns as they are now, once they are found to have what is read by."""
+        with result_of(self.database, replace(self.asked, sql=wrapped(self.asked.sql, "1 = 0"))) as answer:
+            types = dict(answer.types)
+        refuse_patterns(tuple(types), f"{self.asked.where}.sql")
+        self._require_columns(types)
+        return types
+
+    def newer(self, digest: str, before: SourceHistory) -> Increment:
+        """Return what came since."""
         types = types_of(before)
         sql = self.digested(self.asked.sql, types)
         of = types[self.cursor]
@@ -248,11 +255,21 @@ class Reading:
         if since is not None:
             value = since if of.kind not in TIMES else _EPOCH + timedelta(microseconds=int(since))
             sql = self.database.since(sql, self.cursor, of, value, keeps_order=False)
-        rows, found = self.rows_of(sql)
-        if found != types:
-            return None
-        stored = newest_versions(before, self.key, self.kept).rename({DIGEST: "stored"})
-        stored = stored.filter(pl.col(self.key).is_in(rows[self.key].implode()))
+        stored = newest_versions(before, self.key, self.kept, also=[self.cursor])
+        again = stored.filter(~pl.col(DELETED))
+        again = again if since is None else again.filter(positions(again[self.cursor]) >= since)
+        if again.height >= _MANY and self._is_same(sql, again[DIGEST]):
+            return Increment(
+                history=before,
+                before=digest,
+                versions=pl.DataFrame(schema=schema_of(types)),
+                asked=0,
+                key=self.key,
+                is_news=False,
+            )
+        rows = self.rows_of(sql)
+        stored = stored.drop(self.cursor) if self.cursor != self.key else stored
+        stored = stored.rename({DIGEST: "stored"}).filter(pl.col(self.key).is_in(rows[self.key].implode()))
         same = (pl.col(DIGEST) == pl.col("stored")) & (pl.col(DIGEST) >= 0) & ~pl.col(DELETED)
         is_same = (
             rows.select(self.key, DIGEST)
@@ -276,12 +293,17 @@ class Reading:
             is_news=is_news,
         )
 
-    def whole(self, found: tuple[str, SourceHistory] | None) -> Increment:
+    def _is_same(self, sql: str, digests: pl.Series) -> bool:
+        """Return whether a query gives as many rows, of these digests: many rows that came at once are not sent again and again."""
+        sums = wrapped(sql, gives=f"count(*) as n, cast(sum({DIGEST}) as decimal(38, 0)) as digests")
+        with result_of(self.database, replace(self.asked, sql=sums)) as answer:
+            ((rows, total),) = pl.concat([answer.empty, *answer.frames]).iter_rows()
+        high, low = (digests // HALF).sum(), (digests % HALF).sum()
+        return (rows, int(total or 0)) == (len(digests), int(high) * HALF + int(low))
+
+    def whole(self, found: tuple[str, SourceHistory] | None, types: dict[str, ColumnType]) -> Increment:
         """Return all rows, as the beginning of a history."""
-        with result_of(self.database, self.asked) as answer:
-            types = dict(answer.types)
-        refuse_patterns(tuple(types), f"{self.asked.where}.sql")
-        rows, types = self.rows_of(self.digested(self.asked.sql, types))
+        rows = self.rows_of(self.digested(self.asked.sql, types))
         rows = rows if rows[self.key].is_sorted() else rows.sort(self.key)
         start = self.start(rows, types, None)
         history = SourceHistory(
@@ -298,18 +320,16 @@ class Reading:
         """Return a query for the same rows with their digests."""
         return wrapped(sql, gives=f"*, {self.database.row_digest(types)} as {DIGEST}")
 
-    def rows_of(self, sql: str) -> tuple[pl.DataFrame, dict[str, ColumnType]]:
-        """Return the rows of a query with their digests, and the types of the others."""
+    def rows_of(self, sql: str) -> pl.DataFrame:
+        """Return the rows of a query with their digests."""
         spool = Spool(scratch_of(self.root), held=HELD)
         with result_of(self.database, replace(self.asked, sql=sql)) as answer:
-            types = {name: of for name, of in answer.types.items() if name != DIGEST}
-            self._require_columns(types)
             spool.add(answer.empty)
             for frame in answer.frames:
                 spool.add(frame)
         rows = spool.frame()
         self._require_sound(rows)
-        return rows, types
+        return rows
 
     def _require_columns(self, types: dict[str, ColumnType]) -> None:
         where = self.asked.where

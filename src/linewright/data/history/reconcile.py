@@ -13,6 +13,7 @@ from linewright.data.history.read import Increment, Reading, keep
 from linewright.data.history.versions import (
     DELETED,
     DIGEST,
+    HALF,
     KNOWN,
     Kept,
     newest,
@@ -24,17 +25,16 @@ from linewright.data.read.sql.column_types import ColumnType
 from linewright.data.read.sql.database import wrapped
 from linewright.data.read.sql.sql_reader import result_of
 from linewright.data.spec import SqlSource
-from linewright.errors import NotFound
+from linewright.errors import NotFound, RequestError
 
 MOST_KEYS = 20
 """Keys that are named of each kind of difference."""
 _CELL = "linewright_cell"
-_CELLS = 5_000
+_CELLS = 20_000
 """Parts that a source is looked at in, about: days of the cursor, and in each the same spans of keys."""
 _MOST_CELLS = 1_000
 """Parts that are asked for by name; of more, the whole source is looked at."""
 _DAY = 86_400_000_000
-_HALF = 2**30
 
 
 class Differing(msgspec.Struct, frozen=True, kw_only=True):
@@ -94,6 +94,12 @@ def reconcile(
     if found is None:
         raise NotFound(
             "nothing of the source was read yet", where=f"sources.{name}", hint="run the line first"
+        )
+    if types_of(found[1]) != reading.types():
+        raise RequestError(
+            "the query gives other columns than were read",
+            where=f"sources.{name}.sql",
+            hint="run the line first",
         )
     return _Comparison.of(reading, *found).result(name, root, repairs=repairs)
 
@@ -165,12 +171,11 @@ class _Comparison:
         sums = f"count(*) as n, cast(sum({DIGEST}) as decimal(38, 0)) as digests"
         found = self._ask(f"select {_CELL}, {sums} from ({inner}) as linewright_c group by {_CELL}")  # noqa: S608
         there = {cell: (int(n), int(digests)) for cell, n, digests in found.iter_rows()}
-        # In two parts, since a sum of whole digests would not fit.
-        parts = pl.col(DIGEST) // _HALF, pl.col(DIGEST) % _HALF
+        parts = pl.col(DIGEST) // HALF, pl.col(DIGEST) % HALF
         here = self.stored.group_by(_CELL).agg(
             pl.len(), *(part.sum().name.suffix(str(n)) for n, part in enumerate(parts))
         )
-        kept = {cell: (n, high * _HALF + low) for cell, n, high, low in here.iter_rows()}
+        kept = {cell: (n, high * HALF + low) for cell, n, high, low in here.iter_rows()}
         cells = {
             int(cell)
             for cell in there.keys() | kept.keys()
@@ -207,7 +212,7 @@ class _Comparison:
             cells = other[_CELL].unique()
             if len(cells) <= _MOST_CELLS:
                 sql = wrapped(sql, f"{_CELL} in ({', '.join(map(str, cells))})")
-            rows, _ = reading.rows_of(sql)
+            rows = reading.rows_of(sql)
             rows = rows.filter(pl.col(key).is_in(other[key].implode())).drop(_CELL)
             parts.append(reading.versions_of(rows, self.types))
         if deleted.height:

@@ -15,6 +15,8 @@ from linewright.store.protocols import Artifacts, Metadata, MetadataReader
 DIGEST, KNOWN, DELETED = "linewright_digest", "linewright_known", "linewright_deleted"
 """Columns that a version has besides: a digest of its values that the source computed, when it came to be known, and
 whether it says that the row is gone."""
+HALF = 2**30
+"""By which digests are halved, since a sum of whole ones would not fit."""
 CHUNK_ROWS = 1 << 17
 """Versions of a chunk, at most."""
 _FEWER = 2

@@ -31,7 +31,8 @@ from linewright.model.task_facts import (
 )
 from linewright.model.value_amounts import columns_of, no_stakes, value_of
 from linewright.text.durations import duration_micros
-from linewright.watch.spec import EveryTrigger
+from linewright.text.schedule import FORMS, read_schedule
+from linewright.watch.spec import AtTrigger, EveryTrigger
 
 
 def check_sections(spec: LineSpec, root: Entries, mistakes: Mistakes) -> None:
@@ -610,6 +611,8 @@ def _loop(spec: LineSpec) -> Iterator[Problem]:
             path: Path = ("retrain", "when", index)
             if isinstance(trigger, EveryTrigger):
                 durations.append(((*path, "every"), trigger.every))
+            elif isinstance(trigger, AtTrigger):
+                yield from _schedule((*path, "at"), trigger.at)
             elif isinstance(trigger, str) and watch is None:
                 yield Problem(
                     path=path,
@@ -624,6 +627,13 @@ def _loop(spec: LineSpec) -> Iterator[Problem]:
             )
     yield from _performance(spec)
     yield from _sensors(spec)
+
+
+def _schedule(path: Path, text: str) -> Iterator[Problem]:
+    try:
+        read_schedule(text)
+    except ValueError as error:
+        yield Problem(path=path, what=str(error), found=text, allowed=FORMS)
 
 
 def _sensors(spec: LineSpec) -> Iterator[Problem]:

@@ -36,9 +36,10 @@ from linewright.release.promotion import canary_of
 from linewright.serve.facts import Prediction, Truth
 from linewright.store.clock import text_of
 from linewright.text.durations import duration_micros
+from linewright.text.schedule import read_schedule
 from linewright.watch.facts import Alerted, Cleared, Proposed, RetrainProposal, Waiting
 from linewright.watch.retrain_proposal import propose
-from linewright.watch.spec import EveryTrigger, RetrainSpec
+from linewright.watch.spec import AtTrigger, EveryTrigger, RetrainSpec
 
 _SCHEDULES = frozenset({"labels", "every"})
 
@@ -99,7 +100,15 @@ def next_proposal(factory: Factory, spec: LineSpec, *, after: str) -> str | None
         spec.retrain.cooldown,
         *(one.every for one in spec.retrain.when if isinstance(one, EveryTrigger)),
     )
-    return min((at for pause in pauses if (at := later(trained, pause)) > after), default=None)
+    instants = [at for pause in pauses if (at := later(trained, pause)) > after]
+    return min([*instants, *_scheduled(spec.retrain, after=max(trained, after))], default=None)
+
+
+def _scheduled(retrain: RetrainSpec, *, after: str) -> list[str]:
+    """Return the next instant of each schedule after another one."""
+    schedules = [read_schedule(one.at) for one in retrain.when if isinstance(one, AtTrigger)]
+    instants = [one.following(datetime.fromisoformat(after)) for one in schedules]
+    return [text_of(at) for at in instants if at is not None]
 
 
 def waits_of(factory: Factory, spec: LineSpec) -> tuple[Wait, ...]:
@@ -146,7 +155,7 @@ def _stopped(factory: Factory, spec: LineSpec, asks: RetrainProposal, refused: i
     return Wait(
         line=spec.line,
         reason="refusals",
-        until=min(until, default=None),
+        until=min([*until, *(_scheduled(spec.retrain, after=trained) if trained else ())], default=None),
         refused=refused,
         because=proposal_because(factory.metadata, asks),
     )
@@ -223,7 +232,7 @@ def _propose(factory: Factory, spec: LineSpec, *, only_every: bool) -> tuple[str
     context, metadata = factory.context, factory.metadata
     wanted = spec.retrain
     if only_every:
-        every = tuple(one for one in wanted.when if isinstance(one, EveryTrigger))
+        every = tuple(one for one in wanted.when if isinstance(one, EveryTrigger | AtTrigger))
         wanted = wanted.model_copy(update={"when": every})
     proposal = _asked(factory, spec, wanted)
     if proposal is None:
@@ -389,7 +398,7 @@ def _rarest(codes: np.ndarray, *, is_class: bool) -> int:
 
 def _but(spec: LineSpec) -> str:
     assert spec.retrain is not None  # noqa: S101 -- only lines with the section are retrained
-    has_schedule = any(isinstance(one, EveryTrigger) for one in spec.retrain.when)
+    has_schedule = any(isinstance(one, EveryTrigger | AtTrigger) for one in spec.retrain.when)
     return ", but on its schedule" if has_schedule else ""
 
 
