@@ -329,6 +329,9 @@ def _name(encoding: Encoding) -> str:
             return f"{encoding.column}{SIGNS[encoding.operation]}{encoding.other}"
 
 
+Otherwise = Literal["answer", "default", "refuse"]
+
+
 class ViewInput(msgspec.Struct, frozen=True, kw_only=True):
     """A column of a source that a view reads."""
 

@@ -8,7 +8,7 @@ from pydantic import Field, model_validator
 
 from linewright.data.spec import KNOWN, AnySource, ColumnType, Duration, Group, PushSource, SourceSpec
 from linewright.errors import SpecError
-from linewright.features.facts import ViewColumn, ViewFacts, ViewInput
+from linewright.features.facts import Otherwise, ViewColumn, ViewFacts, ViewInput
 from linewright.features.views.aggregates import (
     NUMERIC,
     Aggregate,
@@ -18,7 +18,6 @@ from linewright.features.views.aggregates import (
     read_condition,
     refuse_columns,
 )
-from linewright.features.views.records import Otherwise
 from linewright.spec import Spec
 from linewright.text.durations import duration_micros
 from linewright.text.lists import read_list, to_list_text

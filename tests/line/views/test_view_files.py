@@ -11,6 +11,7 @@ from linewright.line.factory import Factory
 from linewright.line.file.read import parse_line
 from linewright.line.file.view_file import parse_view, read_view, read_views
 from linewright.line.views.read_events import read_events
+from linewright.line.views.sources import files_read
 from linewright.line.views.table_columns import ViewColumns
 from linewright.serve.access.rights import ROLES, Identity, Scope
 
@@ -216,3 +217,13 @@ def test_answered_rows_keep_the_columns_they_were_answered_with_and_get_those_th
 
     assert 7.0 == old["amount_30d"] != new["amount_30d"] > 0
     assert old["payments_7d"] == new["payments_7d"] is not None
+
+
+def test_the_files_that_a_line_reads_are_those_of_its_views_too(tmp_path):
+    """A backup has them, and no answers are written over them; a view that is wrong hides none of the others."""
+    write_factory(tmp_path, payments=5, orders=5)
+    with Factory.create(tmp_path) as factory:
+        spec = factory.line("orders")
+        assert ["orders.csv", "features/customer_30d.yaml", "payments.csv"] == list(files_read(factory, spec))
+        (tmp_path / "features" / "customer_30d.yaml").write_text("view: [")
+        assert ["orders.csv", "features/customer_30d.yaml"] == list(files_read(factory, spec))

@@ -11,21 +11,20 @@ from contextlib import closing, suppress
 from hashlib import blake2b, sha256
 from pathlib import Path
 from threading import Lock
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
 from linewright.errors import Corrupt
-from linewright.features.facts import ViewFacts
+from linewright.features.facts import Otherwise, ViewFacts
 from linewright.features.views.aggregates import Aggregate, Argument, Kind, read_aggregate
 from linewright.features.views.windows import NEVER, Events, Ints, Values, values_at
 from linewright.store.disk import explained, sync_file, sync_folder
 from linewright.store.stamps import stamp_of
 from linewright.store.values import digest_of
 
-Otherwise = Literal["answer", "default", "refuse"]
 FOLDER, ENDING = "views", ".sqlite"
 """The place of the files in the state folder, and what their names end with."""
 KEY = "\0key"
