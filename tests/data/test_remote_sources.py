@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -12,7 +13,7 @@ from web_server import KEYS, Asked, Serve, allow_here, bucket_server
 
 from linewright.data.read.reader import fingerprint, read_live
 from linewright.data.read.source import open_source
-from linewright.data.spec import FileSource, RestLimits, RestSource, SourceSpec
+from linewright.data.spec import FileSource, FilesSource, RestLimits, RestSource, SourceSpec
 from linewright.errors import RequestError, Transient
 from linewright.testing.sources import SourceContract, Texts, Write
 
@@ -194,6 +195,32 @@ def test_what_was_fetched_goes_with_the_rows(bucket, tmp_path):
     assert [] == list(scratch.iterdir())
 
 
+def test_pictures_are_rows_themselves_as_those_of_this_machine(bucket, tmp_path):
+    """Their names begin below the folder that is read, and what is hidden is not meant."""
+    for name in ("tiles/crack/a.png", "tiles/fine/b.png", "tiles/c.png", "tiles/.d.png", "tiles/_e/f.png"):
+        bucket.put(name, f"picture {name}")
+    shutil.copytree(bucket.folder / "plant" / "tiles", tmp_path / "tiles")
+    allow_here(tmp_path)
+    for here, there in (
+        ("tiles", "tiles"),
+        ("tiles/*/*.png", "tiles/*/*.png"),
+        ("tiles/c.png", "tiles/c.png"),
+    ):
+        spec = FilesSource(files=f"s3://plant/{there}", at="env:PLANT")
+        local = FilesSource(files=here)
+        (batch,) = open_source("s", spec, tmp_path).batches()
+        (same,) = open_source("s", local, tmp_path).batches()
+
+        assert same.frame.drop("file").equals(batch.frame.drop("file")), here
+        assert fingerprint(local, tmp_path) == fingerprint(spec, tmp_path)
+        assert fingerprint(spec, tmp_path) == read_live("s", spec, tmp_path)[1]
+    source, _ = read_live("s", FilesSource(files="s3://plant/tiles", at="env:PLANT"), tmp_path)
+    (batch,) = source.batches()
+    texts = [Path(file).read_text() for file in batch.frame["file"]]
+
+    assert [f"picture tiles/{name}" for name in batch.frame["name"]] == texts
+
+
 def test_parquet_and_packed_files_are_read_too(bucket, tmp_path):
     import gzip
 
@@ -358,6 +385,8 @@ def test_urls_that_are_none_are_mistakes_of_the_line_file():
         (FileSource(file="https://ann:pw@example.com/a.csv"), "file"),
         (FileSource(file="a.csv", at="env:PLANT"), "at"),
         (RestSource(rest="s3://plant/a"), "rest"),
+        (FilesSource(files="https://example.com/"), "files"),
+        (FilesSource(files="tiles", at="env:PLANT"), "at"),
         (RestSource(rest="https://exa mple.com/"), "rest"),
     ):
         found = list(spec.mistakes())

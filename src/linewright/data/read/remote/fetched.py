@@ -7,8 +7,10 @@ import shutil
 import tempfile
 import weakref
 from collections.abc import Generator, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -25,6 +27,8 @@ _LOCK = ".lock"
 _KEPT_FREE = 1 << 28
 """Bytes of the disk that files of other machines may not take."""
 _LONGEST_NAME = 200
+_AT_ONCE = 8
+"""Files that are fetched at a time: most of the time of a small one is that of its way."""
 
 
 class Scratch:
@@ -127,39 +131,52 @@ def fetch(
         If the disk has no room for them.
     """
     _refuse_no_room(sum(file.size or 0 for file in files), scratch, asked)
-    fetched: list[FetchedFile] = []
-    for number, file in enumerate(files):
-        folder = scratch.path / f"{number:06}"
+    with ThreadPoolExecutor(_AT_ONCE) as pool:
+        return list(pool.map(partial(_fetch_one, store, scratch, asked), range(len(files)), files))
+
+
+def _fetch_one(
+    store: RemoteStore, scratch: Scratch, asked: RemoteQuestion, number: int, file: RemoteFile
+) -> FetchedFile:
+    folder = scratch.path / f"{number:06}"
+    path, digest, left = folder / _local_name(file.name), hashlib.sha256(), scratch.free
+    try:
         folder.mkdir()
-        path = folder / _local_name(file.name)
-        left = scratch.free
-        try:
-            with path.open("wb") as target:
-                digest = hashlib.sha256()
-                for block in _whole(store, file, asked):
-                    left -= len(block)
-                    if left < 0:
-                        raise no_room(asked)
-                    digest.update(block)
-                    target.write(block)
-        except OSError as error:
-            raise no_room(asked, error.strerror) from error
-        fetched.append(FetchedFile(path, digest.hexdigest()))
-    return fetched
+        with path.open("wb") as target:
+            for block in _whole(store, file, asked):
+                left -= len(block)
+                if left < 0:
+                    raise no_room(asked)
+                digest.update(block)
+                target.write(block)
+    except OSError as error:
+        raise no_room(asked, error.strerror) from error
+    return FetchedFile(path, digest.hexdigest())
 
 
-def digest_of_remote(store: RemoteStore, file: RemoteFile, asked: RemoteQuestion) -> str:
-    """Return the SHA-256 of a file's contents, in hexadecimal digits; it is read as a whole, and not kept.
+def digests_of_remote(
+    store: RemoteStore, files: Sequence[RemoteFile], known: "KnownDigests", asked: RemoteQuestion
+) -> list[str]:
+    """Return the SHA-256 of each file, in hexadecimal digits; those that are not known are read as a whole, and not kept.
 
     Raises
     ------
     Transient
-        If it breaks off, or is not as long as it was listed.
+        If one breaks off, or is not as long as it was listed.
     """
-    digest = hashlib.sha256()
-    for block in _whole(store, file, asked):
-        digest.update(block)
-    return digest.hexdigest()
+
+    def digest(file: RemoteFile) -> str:
+        if (found := known.get(file)) is not None:
+            return found
+        made = hashlib.sha256()
+        for block in _whole(store, file, asked):
+            made.update(block)
+        return made.hexdigest()
+
+    with ThreadPoolExecutor(_AT_ONCE) as pool:
+        digests = list(pool.map(digest, files))
+    known.keep(files, digests)
+    return digests
 
 
 def _whole(store: RemoteStore, file: RemoteFile, asked: RemoteQuestion) -> Iterator[bytes]:
