@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import os
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -148,6 +149,17 @@ def test_files_are_one_by_a_folder_a_pattern_or_a_name(bucket, tmp_path):
         assert "sources.orders.file" == error.value.where
 
 
+def test_objects_may_have_any_names(bucket, tmp_path):
+    names = ["a b.csv", "ä+ö.csv", "50%.csv", "c#d?.csv", "x=1&y=2.csv"]
+    for name in names:
+        bucket.put(f"n/{name}", f"name\n{name}x\n")
+
+    rows = rows_of(FileSource(file="s3://plant/n", at="env:PLANT"), tmp_path)
+
+    assert sorted(f"{name}x".strip() for name in names) == sorted(row["name"] for row in rows)
+    assert 1 == len(rows_of(FileSource(file="s3://plant/n/ä+ö.csv", at="env:PLANT"), tmp_path))
+
+
 def test_files_have_one_fingerprint_wherever_they_lie(bucket, tmp_path):
     (tmp_path / "d").mkdir()
     for name, text in (("d/a.csv", "x\n1\n"), ("d/b.csv", "x\n2\n")):
@@ -184,6 +196,7 @@ def test_what_was_fetched_goes_with_the_rows(bucket, tmp_path):
     scratch = tmp_path / ".linewright" / "scratch"
     (scratch / "fetched-dead").mkdir(parents=True)
     (scratch / "fetched-dead" / ".lock").touch()
+    os.utime(scratch / "fetched-dead", (0, 0))
     source = open_source("s", FileSource(file="s3://plant/a.csv", at="env:PLANT"), tmp_path)
 
     assert 1 == len(list(scratch.iterdir()))

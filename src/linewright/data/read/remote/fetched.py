@@ -24,6 +24,7 @@ from linewright.store.values import digest_of
 
 _PREFIX = "fetched-"
 _LOCK = ".lock"
+_BEGINS_S = 60.0
 _KEPT_FREE = 1 << 28
 """Bytes of the disk that files of other machines may not take."""
 _LONGEST_NAME = 200
@@ -43,8 +44,8 @@ class Scratch:
     def __init__(self, root: Path) -> None:
         home = scratch_of(root)
         home.mkdir(parents=True, exist_ok=True)
-        _clean(home)
         self.path = Path(tempfile.mkdtemp(dir=home, prefix=_PREFIX))
+        _clean(home, before=self.path.stat().st_mtime - _BEGINS_S)
         lock = os.open(self.path / _LOCK, os.O_WRONLY | os.O_CREAT, 0o600)
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         self.remove = weakref.finalize(self, _remove, self.path, lock)
@@ -72,10 +73,12 @@ def _remove(folder: Path, lock: int) -> None:
     os.close(lock)
 
 
-def _clean(home: Path) -> None:
-    """Remove the folders of processes that have ended."""
+def _clean(home: Path, *, before: float) -> None:
+    """Remove the folders of processes that have ended; one that was made since may not be locked yet."""
     for folder in home.glob(f"{_PREFIX}*"):
         with suppress(OSError):
+            if folder.stat().st_mtime > before:
+                continue
             lock = os.open(folder / _LOCK, os.O_WRONLY)
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
