@@ -3,6 +3,8 @@
 import csv
 import io
 import json
+import os
+import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -12,7 +14,7 @@ from web_server import KEYS, Asked, Serve, allow_here, bucket_server
 
 from linewright.data.read.reader import fingerprint, read_live
 from linewright.data.read.source import open_source
-from linewright.data.spec import FileSource, RestLimits, RestSource, SourceSpec
+from linewright.data.spec import FileSource, FilesSource, RestLimits, RestSource, SourceSpec
 from linewright.errors import RequestError, Transient
 from linewright.testing.sources import SourceContract, Texts, Write
 
@@ -147,6 +149,17 @@ def test_files_are_one_by_a_folder_a_pattern_or_a_name(bucket, tmp_path):
         assert "sources.orders.file" == error.value.where
 
 
+def test_objects_may_have_any_names(bucket, tmp_path):
+    names = ["a b.csv", "ä+ö.csv", "50%.csv", "c#d?.csv", "x=1&y=2.csv"]
+    for name in names:
+        bucket.put(f"n/{name}", f"name\n{name}x\n")
+
+    rows = rows_of(FileSource(file="s3://plant/n", at="env:PLANT"), tmp_path)
+
+    assert sorted(f"{name}x".strip() for name in names) == sorted(row["name"] for row in rows)
+    assert 1 == len(rows_of(FileSource(file="s3://plant/n/ä+ö.csv", at="env:PLANT"), tmp_path))
+
+
 def test_files_have_one_fingerprint_wherever_they_lie(bucket, tmp_path):
     (tmp_path / "d").mkdir()
     for name, text in (("d/a.csv", "x\n1\n"), ("d/b.csv", "x\n2\n")):
@@ -183,6 +196,7 @@ def test_what_was_fetched_goes_with_the_rows(bucket, tmp_path):
     scratch = tmp_path / ".linewright" / "scratch"
     (scratch / "fetched-dead").mkdir(parents=True)
     (scratch / "fetched-dead" / ".lock").touch()
+    os.utime(scratch / "fetched-dead", (0, 0))
     source = open_source("s", FileSource(file="s3://plant/a.csv", at="env:PLANT"), tmp_path)
 
     assert 1 == len(list(scratch.iterdir()))
@@ -192,6 +206,32 @@ def test_what_was_fetched_goes_with_the_rows(bucket, tmp_path):
     assert [1] == [batch.frame.height for batch in parts[0].batches()]
     del parts
     assert [] == list(scratch.iterdir())
+
+
+def test_pictures_are_rows_themselves_as_those_of_this_machine(bucket, tmp_path):
+    """Their names begin below the folder that is read, and what is hidden is not meant."""
+    for name in ("tiles/crack/a.png", "tiles/fine/b.png", "tiles/c.png", "tiles/.d.png", "tiles/_e/f.png"):
+        bucket.put(name, f"picture {name}")
+    shutil.copytree(bucket.folder / "plant" / "tiles", tmp_path / "tiles")
+    allow_here(tmp_path)
+    for here, there in (
+        ("tiles", "tiles"),
+        ("tiles/*/*.png", "tiles/*/*.png"),
+        ("tiles/c.png", "tiles/c.png"),
+    ):
+        spec = FilesSource(files=f"s3://plant/{there}", at="env:PLANT")
+        local = FilesSource(files=here)
+        (batch,) = open_source("s", spec, tmp_path).batches()
+        (same,) = open_source("s", local, tmp_path).batches()
+
+        assert same.frame.drop("file").equals(batch.frame.drop("file")), here
+        assert fingerprint(local, tmp_path) == fingerprint(spec, tmp_path)
+        assert fingerprint(spec, tmp_path) == read_live("s", spec, tmp_path)[1]
+    source, _ = read_live("s", FilesSource(files="s3://plant/tiles", at="env:PLANT"), tmp_path)
+    (batch,) = source.batches()
+    texts = [Path(file).read_text() for file in batch.frame["file"]]
+
+    assert [f"picture tiles/{name}" for name in batch.frame["name"]] == texts
 
 
 def test_parquet_and_packed_files_are_read_too(bucket, tmp_path):
@@ -358,6 +398,8 @@ def test_urls_that_are_none_are_mistakes_of_the_line_file():
         (FileSource(file="https://ann:pw@example.com/a.csv"), "file"),
         (FileSource(file="a.csv", at="env:PLANT"), "at"),
         (RestSource(rest="s3://plant/a"), "rest"),
+        (FilesSource(files="https://example.com/"), "files"),
+        (FilesSource(files="tiles", at="env:PLANT"), "at"),
         (RestSource(rest="https://exa mple.com/"), "rest"),
     ):
         found = list(spec.mistakes())

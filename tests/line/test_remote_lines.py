@@ -9,6 +9,9 @@ import pytest
 from ports import free_port
 from web_server import KEYS, Asked, WebServer, allow_here, bucket_server
 
+from linewright.data.dataset.version import read_dataset
+from linewright.data.facts import Dataset
+from linewright.data.ingest import ingest
 from linewright.data.profile.roles import GivenRoles
 from linewright.errors import RequestError, Transient
 from linewright.line.factory import Factory
@@ -99,6 +102,39 @@ def test_sources_of_two_servers_become_a_model_and_their_keys_go_nowhere(
     assert "metadata.sqlite" in {path.name for path in kept}
     assert [] == [path for path in kept if any(secret in path.read_bytes() for secret in SECRETS)]
     assert not any(secret in shown for secret in SECRETS)
+    assert [] == [*(root / ".linewright" / "scratch").iterdir()]
+
+
+PICTURES = """
+line: tiles
+sources: {tiles: {files: "s3://plant/tiles", at: env:PLANT}, rows: {file: rows.csv}}
+table: {key: name, sql: "select t.name, t.file, r.state from tiles t join rows r on t.name = r.name order by t.name"}
+label: {column: state}
+contract: {columns: {file: {type: file}}}
+"""
+
+
+def test_pictures_of_a_bucket_are_kept_with_the_rows(bucket: Path, tmp_path: Path) -> None:
+    """What was fetched is gone afterwards; the dataset version has the bytes."""
+    pillow = pytest.importorskip("PIL.Image")
+    folder = bucket.parent / "tiles"
+    folder.mkdir()
+    for number in range(12):
+        pillow.new("RGB", (8, 8), (20 * number, 0, 0)).save(folder / f"{number}.png")
+    root = tmp_path / "factory"
+    with Factory.create(root) as factory:
+        allow_here(root)
+        rows = [f"{number}.png,{'red' if number > 5 else 'black'}" for number in range(12)]
+        (root / "rows.csv").write_text("\n".join(["name,state", *rows]) + "\n")
+        (root / "lines" / "tiles.yaml").write_text(PICTURES)
+        spec = factory.line("tiles")
+        ingested = ingest(factory.context, spec, root)
+        dataset = factory.metadata.get(ingested.dataset, Dataset)
+        read = read_dataset(dataset, factory.artifacts, factory.metadata)
+
+        assert 12 == read.height
+        kept = {factory.artifacts.get(digest) for digest in read["file"]}
+        assert {(folder / f"{number}.png").read_bytes() for number in range(12)} == kept
     assert [] == [*(root / ".linewright" / "scratch").iterdir()]
 
 

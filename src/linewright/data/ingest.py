@@ -16,7 +16,8 @@ from linewright.data.finding_text import without_personal
 from linewright.data.kept_files import CheckFile, keep_files
 from linewright.data.read.file.paths import fixed_folder
 from linewright.data.read.source import Source, open_source, whole
-from linewright.data.spec import ColumnRule, DataSpec, table_sources
+from linewright.data.read.spill import scratch_of
+from linewright.data.spec import ColumnRule, DataSpec, FilesSource, table_sources
 from linewright.data.table.added_columns import AddedColumns
 from linewright.data.table.build import build_table, read_served
 from linewright.data.table.event_rows import rows_of_events
@@ -143,7 +144,9 @@ def ingest(
 def folders_of(data: DataSpec, root: Path) -> list[Path]:
     """Return the folders that the files of the sources are in."""
     files = [file for source in data.sources.values() for file in source.local_files]
-    return list(dict.fromkeys(fixed_folder(file, root) for file in files)) or [root]
+    folders = list(dict.fromkeys(fixed_folder(file, root) for file in files)) or [root]
+    is_fetched = any(isinstance(source, FilesSource) and source.is_live for source in data.sources.values())
+    return [*folders, *([scratch_of(root)] if is_fetched else [])]
 
 
 def check_sources(

@@ -342,12 +342,36 @@ class FilesSource(SourceSpec):
     places: ClassVar[tuple[str, ...]] = ("files",)
 
     files: str
-    """Folder, relative to the factory folder or absolute, with all folders in it; or a pattern such as ``tiles/**/*.png``."""
+    """Folder, relative to the factory folder or absolute, with all folders in it; or a pattern such as ``tiles/**/*.png``. Or a URL of either
+    in a bucket, as for a source with `file`."""
+    at: Secret | None = None
+    """Of a URL: `env:NAME` or `file:PATH` of what it is read with, as for a source with `file`."""
     patient: bool = False
     """Of DICOM: whether rows have the column ``patient``, a hash of the patient's id, to keep the pictures of one together. Who can try all
     ids can find which has a hash."""
     limits: FileLimits = FileLimits()
     """How many files it may have."""
+
+    @property
+    def is_live(self) -> bool:
+        """Whether others may write to it at any time: of what other machines keep."""
+        return is_remote(self.files)
+
+    @property
+    def local_files(self) -> tuple[str, ...]:
+        """Files of this machine that are read; none of a URL."""
+        return () if is_remote(self.files) else (self.files,)
+
+    def describe(self) -> str:
+        """Name the files; of a URL, without what may be a secret in it."""
+        return shown_url(self.files) if is_remote(self.files) else self.files
+
+    def mistakes(self) -> Iterator[SpecError]:
+        """Refuse a URL that cannot be read."""
+        if self.files.startswith(("https:/", "http:/")):
+            yield SpecError("only buckets list their files", where="files", allowed="s3://, gs:// or az://")
+        else:
+            yield from mistakes_of_url(self.files, "files", self.at)
 
 
 KNOWN = "known"

@@ -62,7 +62,7 @@ class Bucket:
                 fixed = parts[: next(at for at, part in enumerate(parts) if is_pattern(part))]
                 found = self._below("/".join(fixed), lambda name: _fits(name.split("/"), parts))
             else:
-                found = self._one() or self._right_in(self._path.rstrip("/"))
+                found = self._one() or self._in(self._path.rstrip("/"))
         return sorted(found)
 
     def blocks(self, file: RemoteFile) -> Iterator[bytes]:
@@ -86,9 +86,12 @@ class Bucket:
         except FileNotFoundError:
             return []
 
-    def _right_in(self, folder: str) -> list[RemoteFile]:
+    def _in(self, folder: str) -> list[RemoteFile]:
+        if self._asked.is_deep:
+            first = len(folder) + 1 if folder else 0
+            return self._below(folder, lambda name: all(map(_is_seen, name[first:].split("/"))))
         found = obstore.list_with_delimiter(self._store, prefix=folder or None)["objects"]
-        return [file for file in map(_file, found) if file.name.rpartition("/")[2][:1] not in {"", ".", "_"}]
+        return [file for file in map(_file, found) if _is_seen(file.name.rpartition("/")[2])]
 
     def _below(self, folder: str, is_meant: Callable[[str], bool]) -> list[RemoteFile]:
         found: list[RemoteFile] = []
@@ -158,6 +161,10 @@ def _file(meta: Any) -> RemoteFile:
     tag = meta["e_tag"] or ""
     # A listing may have it without its quotes; a weak one does not tell of each change.
     return RemoteFile(meta["path"], meta["size"], "" if tag.startswith("W/") else tag.strip('"'))
+
+
+def _is_seen(name: str) -> bool:
+    return name[:1] not in {"", ".", "_"}
 
 
 def _fits(name: Sequence[str], pattern: Sequence[str]) -> bool:

@@ -1,10 +1,11 @@
 """Files that are rows themselves: a row a file."""
 
 import os
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from hashlib import sha256
 from importlib import import_module
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -29,19 +30,22 @@ class FileRows:
     """A row a file."""
 
     where: str
-    base: Path
-    files: tuple[Path, ...]
+    files: Mapping[str, Path]
+    """The files by their names: paths below the folder that is read."""
     columns: tuple[str, ...]
     """Names of the columns."""
+    scratch: Any = field(default=None, repr=False, compare=False)
+    """What keeps fetched files from going."""
 
     def batches(self) -> Iterator[Batch]:
         """Give the rows: paths; a file is opened only for its patient."""
         schema: dict[str, type[pl.String]] = dict.fromkeys(self.columns, pl.String)
-        for start in range(0, max(len(self.files), 1), _AT_ONCE):
-            some = self.files[start : start + _AT_ONCE]
-            rows = [(_below(self.base, file), str(file), _folder(self.base, file)) for file in some]
+        files = iter(self.files.items())
+        for _ in range(0, max(len(self.files), 1), _AT_ONCE):
+            some = list(islice(files, _AT_ONCE))
+            rows = [(name, str(file), _folder(name)) for name, file in some]
             if PATIENT in self.columns:
-                rows = [(*row, patient_of(file)) for row, file in zip(rows, some, strict=True)]
+                rows = [(*row, patient_of(file)) for row, (_, file) in zip(rows, some, strict=True)]
             yield Batch(frame=pl.DataFrame(rows, schema=schema, orient="row"))
 
     def starts(self) -> Iterator[tuple[int, int, bool]]:
@@ -55,29 +59,51 @@ class FilesReader:
     def open(
         self, name: str, spec: FilesSource, root: Path, *, size: int, since: Cursor | None = None
     ) -> Source:
-        """Return a row a file."""
+        """Return a row a file; those of other machines are fetched."""
         del size, since
         where = f"sources.{name}"
-        base, files = _found(spec, root, f"{where}.files")
-        columns = _columns(spec)
-        part = FileRows(where=where, base=base, files=files, columns=columns)
-        return Source(name=name, columns=columns, is_text=True, parts=(part,), missing=("",))
+        if spec.is_live:
+            return self.read(name, spec, root)[0]
+        return _source(name, FileRows(where=where, files=_found(spec, root, where), columns=_columns(spec)))
+
+    def read(self, name: str, spec: FilesSource, root: Path) -> tuple[Source, str]:
+        """Fetch the files of other machines, and return a row a file and their fingerprint."""
+        where = f"sources.{name}"
+        scratch, files, digests = _remote().fetch_named(spec, root, where)
+        rows = FileRows(where=where, files=files, columns=_columns(spec), scratch=scratch)
+        return _source(name, rows), _digest(digests, spec)
 
     def fingerprint(self, spec: FilesSource, root: Path, where: str) -> str:
         """Return a digest of the names and the contents."""
-        base, files = _found(spec, root, f"{where}.files")
+        if spec.is_live:
+            return _digest(_remote().digests_by_name(spec, root, where), spec)
         try:
-            contents = {_below(base, file): sha256(file.read_bytes()).hexdigest() for file in files}
+            contents = {
+                name: sha256(file.read_bytes()).hexdigest()
+                for name, file in _found(spec, root, where).items()
+            }
         except OSError as error:
             raise RequestError(
                 "a file cannot be read", where=f"{where}.files", found=f"{error.filename}: {error.strerror}"
             ) from error
-        return digest_of({"files": contents, **({"patient": True} if spec.patient else {})})
+        return _digest(contents, spec)
 
     def columns(self, name: str, spec: Any, root: Path) -> tuple[str, ...]:
         """Return the names of the columns."""
         del name, root
         return _columns(spec)
+
+
+def _remote() -> Any:
+    return import_module("linewright.data.read.remote.remote_files")
+
+
+def _source(name: str, rows: FileRows) -> Source:
+    return Source(name=name, columns=rows.columns, is_text=True, parts=(rows,), missing=("",))
+
+
+def _digest(contents: Mapping[str, str], spec: FilesSource) -> str:
+    return digest_of({"files": dict(contents), **({"patient": True} if spec.patient else {})})
 
 
 def _columns(spec: FilesSource) -> tuple[str, ...]:
@@ -106,21 +132,21 @@ def patient_of(file: Path) -> str | None:
         raise RequestError("the file cannot be read", where=str(file), found=error.strerror or "") from error
 
 
-def _found(spec: FilesSource, root: Path, where: str) -> tuple[Path, tuple[Path, ...]]:
-    """Return the folder that names begin at, and the files."""
+def _found(spec: FilesSource, root: Path, where: str) -> dict[str, Path]:
+    """Return the files by their names, which begin below the folder."""
     path = root / spec.files
     if path.is_dir():
         base, files = path, tuple(sorted(_walk(path), key=Path.as_posix))
         if not files:
-            raise RequestError("the folder has no files", where=where, found=spec.files)
+            raise RequestError("the folder has no files", where=f"{where}.files", found=spec.files)
     else:
-        files = files_of(spec.files, root, where)
+        files = files_of(spec.files, root, f"{where}.files")
         base = fixed_folder(
             spec.files, root
         )  # not what the files of today share: a new folder would rename all
     if len(files) > spec.limits.rows:
-        raise too_many_rows(where.removesuffix(".files"), spec.limits.rows)
-    return base, files
+        raise too_many_rows(where, spec.limits.rows)
+    return {file.relative_to(base).as_posix(): file for file in files}
 
 
 def _walk(folder: Path) -> Iterator[Path]:
@@ -129,9 +155,5 @@ def _walk(folder: Path) -> Iterator[Path]:
         yield from (Path(at) / name for name in names if name[0] not in "._")
 
 
-def _below(base: Path, file: Path) -> str:
-    return file.relative_to(base).as_posix()
-
-
-def _folder(base: Path, file: Path) -> str | None:
-    return None if file.parent == base else file.parent.name
+def _folder(name: str) -> str | None:
+    return Path(name).parent.name or None

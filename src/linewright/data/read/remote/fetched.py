@@ -7,8 +7,10 @@ import shutil
 import tempfile
 import weakref
 from collections.abc import Generator, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -22,9 +24,12 @@ from linewright.store.values import digest_of
 
 _PREFIX = "fetched-"
 _LOCK = ".lock"
+_BEGINS_S = 60.0
 _KEPT_FREE = 1 << 28
 """Bytes of the disk that files of other machines may not take."""
 _LONGEST_NAME = 200
+_AT_ONCE = 8
+"""Files that are fetched at a time: most of the time of a small one is that of its way."""
 
 
 class Scratch:
@@ -39,8 +44,8 @@ class Scratch:
     def __init__(self, root: Path) -> None:
         home = scratch_of(root)
         home.mkdir(parents=True, exist_ok=True)
-        _clean(home)
         self.path = Path(tempfile.mkdtemp(dir=home, prefix=_PREFIX))
+        _clean(home, before=self.path.stat().st_mtime - _BEGINS_S)
         lock = os.open(self.path / _LOCK, os.O_WRONLY | os.O_CREAT, 0o600)
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         self.remove = weakref.finalize(self, _remove, self.path, lock)
@@ -68,10 +73,12 @@ def _remove(folder: Path, lock: int) -> None:
     os.close(lock)
 
 
-def _clean(home: Path) -> None:
-    """Remove the folders of processes that have ended."""
+def _clean(home: Path, *, before: float) -> None:
+    """Remove the folders of processes that have ended; one that was made since may not be locked yet."""
     for folder in home.glob(f"{_PREFIX}*"):
         with suppress(OSError):
+            if folder.stat().st_mtime > before:
+                continue
             lock = os.open(folder / _LOCK, os.O_WRONLY)
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -127,39 +134,52 @@ def fetch(
         If the disk has no room for them.
     """
     _refuse_no_room(sum(file.size or 0 for file in files), scratch, asked)
-    fetched: list[FetchedFile] = []
-    for number, file in enumerate(files):
-        folder = scratch.path / f"{number:06}"
+    with ThreadPoolExecutor(_AT_ONCE) as pool:
+        return list(pool.map(partial(_fetch_one, store, scratch, asked), range(len(files)), files))
+
+
+def _fetch_one(
+    store: RemoteStore, scratch: Scratch, asked: RemoteQuestion, number: int, file: RemoteFile
+) -> FetchedFile:
+    folder = scratch.path / f"{number:06}"
+    path, digest, left = folder / _local_name(file.name), hashlib.sha256(), scratch.free
+    try:
         folder.mkdir()
-        path = folder / _local_name(file.name)
-        left = scratch.free
-        try:
-            with path.open("wb") as target:
-                digest = hashlib.sha256()
-                for block in _whole(store, file, asked):
-                    left -= len(block)
-                    if left < 0:
-                        raise no_room(asked)
-                    digest.update(block)
-                    target.write(block)
-        except OSError as error:
-            raise no_room(asked, error.strerror) from error
-        fetched.append(FetchedFile(path, digest.hexdigest()))
-    return fetched
+        with path.open("wb") as target:
+            for block in _whole(store, file, asked):
+                left -= len(block)
+                if left < 0:
+                    raise no_room(asked)
+                digest.update(block)
+                target.write(block)
+    except OSError as error:
+        raise no_room(asked, error.strerror) from error
+    return FetchedFile(path, digest.hexdigest())
 
 
-def digest_of_remote(store: RemoteStore, file: RemoteFile, asked: RemoteQuestion) -> str:
-    """Return the SHA-256 of a file's contents, in hexadecimal digits; it is read as a whole, and not kept.
+def digests_of_remote(
+    store: RemoteStore, files: Sequence[RemoteFile], known: "KnownDigests", asked: RemoteQuestion
+) -> list[str]:
+    """Return the SHA-256 of each file, in hexadecimal digits; those that are not known are read as a whole, and not kept.
 
     Raises
     ------
     Transient
-        If it breaks off, or is not as long as it was listed.
+        If one breaks off, or is not as long as it was listed.
     """
-    digest = hashlib.sha256()
-    for block in _whole(store, file, asked):
-        digest.update(block)
-    return digest.hexdigest()
+
+    def digest(file: RemoteFile) -> str:
+        if (found := known.get(file)) is not None:
+            return found
+        made = hashlib.sha256()
+        for block in _whole(store, file, asked):
+            made.update(block)
+        return made.hexdigest()
+
+    with ThreadPoolExecutor(_AT_ONCE) as pool:
+        digests = list(pool.map(digest, files))
+    known.keep(files, digests)
+    return digests
 
 
 def _whole(store: RemoteStore, file: RemoteFile, asked: RemoteQuestion) -> Iterator[bytes]:

@@ -3,15 +3,19 @@
 from collections.abc import Generator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import replace
+from itertools import takewhile
 from pathlib import Path
 from typing import NamedTuple
 
 from linewright.data.read.file.file_reader import digest_of_files
 from linewright.data.read.file.files import open_files
+from linewright.data.read.file.paths import is_pattern
+from linewright.data.read.limits import too_many_rows
 from linewright.data.read.remote.fetched import (
     FetchedPart,
     KnownDigests,
-    digest_of_remote,
+    Scratch,
+    digests_of_remote,
     fetch,
     new_scratch,
 )
@@ -19,7 +23,7 @@ from linewright.data.read.remote.login import read_login
 from linewright.data.read.remote.reach import plugged, through_gate
 from linewright.data.read.remote.store import RemoteFile, RemoteQuestion, RemoteStore
 from linewright.data.read.source import Source
-from linewright.data.spec import FileSource
+from linewright.data.spec import FileSource, FilesSource
 from linewright.text.remote_url import read_remote_url
 
 
@@ -79,16 +83,56 @@ def fingerprint_of_remote(spec: FileSource, root: Path, where: str) -> str:
         As `open_remote`.
     """
     with _opened(spec, root, where) as (asked, store, files, known):
-        digests = [known.get(file) or digest_of_remote(store, file, asked) for file in files]
-        known.keep(files, digests)
+        digests = digests_of_remote(store, files, known, asked)
     return digest_of_files(digests, spec)
 
 
+def fetch_named(spec: FilesSource, root: Path, where: str) -> tuple[Scratch, dict[str, Path], dict[str, str]]:
+    """Fetch the files of a bucket, and return what keeps them, and paths and digests by their names, which begin below the folder.
+
+    Raises
+    ------
+    SpecError, RequestError, Transient
+        As `open_remote`.
+    """
+    with new_scratch(root) as scratch, _opened(spec, root, where) as (asked, store, files, known):
+        names = _names(spec, files, asked)
+        fetched = fetch(store, files, scratch, asked)
+        known.keep(files, [one.digest for one in fetched])
+    paths = {name: one.path for name, one in zip(names, fetched, strict=True)}
+    return scratch, paths, {name: one.digest for name, one in zip(names, fetched, strict=True)}
+
+
+def digests_by_name(spec: FilesSource, root: Path, where: str) -> dict[str, str]:
+    """Return the digests of files of a bucket by their names; those whose tags are known are not fetched.
+
+    Raises
+    ------
+    SpecError, RequestError, Transient
+        As `open_remote`.
+    """
+    with _opened(spec, root, where) as (asked, store, files, known):
+        names = _names(spec, files, asked)
+        digests = digests_of_remote(store, files, known, asked)
+    return dict(zip(names, digests, strict=True))
+
+
+def _names(spec: FilesSource, files: Sequence[RemoteFile], asked: RemoteQuestion) -> list[str]:
+    if len(files) > spec.limits.rows:
+        raise too_many_rows(asked.where, spec.limits.rows)
+    parts = asked.url.path.rstrip("/").split("/")
+    fixed = "/".join(takewhile(lambda part: not is_pattern(part), parts))
+    is_one = [file.name for file in files] == [fixed]
+    base = fixed.rpartition("/")[0] if is_one else fixed
+    return [file.name[len(base) + 1 if base else 0 :] for file in files]
+
+
 @contextmanager
-def _opened(spec: FileSource, root: Path, where: str) -> Generator[_Opened]:
-    url = read_remote_url(spec.file)
+def _opened(spec: FileSource | FilesSource, root: Path, where: str) -> Generator[_Opened]:
+    word, written = ("file", spec.file) if isinstance(spec, FileSource) else ("files", spec.files)
+    url = read_remote_url(written)
     login = read_login(url, spec.at, root, where)
-    asked = RemoteQuestion(url=url, where=where, secrets=login.secrets)
+    asked = RemoteQuestion(url=url, where=where, word=word, is_deep=word == "files", secrets=login.secrets)
     module, name, extra = ("buckets", "Bucket", "cloud") if url.is_bucket else ("web", "WebFile", "web")
     kind = plugged(f"linewright.plugins.{module}", name, extra, asked)
     with through_gate(login, root, asked) as gate, closing(kind(login, gate.url, asked)) as store:
@@ -96,4 +140,4 @@ def _opened(spec: FileSource, root: Path, where: str) -> Generator[_Opened]:
         if not files:
             raise asked.absent_error()
         # Who may read a bucket with other keys may see other files there.
-        yield _Opened(asked, store, files, KnownDigests(root, spec.file, login.endpoint.origin))
+        yield _Opened(asked, store, files, KnownDigests(root, word, written, login.endpoint.origin))

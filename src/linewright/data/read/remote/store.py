@@ -55,6 +55,8 @@ class RemoteQuestion:
     """Place of the source in the line file, for messages."""
     word: str = "file"
     """The word of the source that holds the URL."""
+    is_deep: bool = False
+    """Whether a folder means all files in it, and not those right in it."""
     secrets: tuple[str, ...] = field(default=(), repr=False)
     """Texts that nobody may see."""
 
