@@ -19,6 +19,8 @@ from linewright.interfaces.console.table import PAGES
 from linewright.line.factory import Factory
 from linewright.line.facts import Accepted
 from linewright.line.file.read import parse_line
+from linewright.line.notify.destinations import destinations
+from linewright.line.personal import MASK, Columns, without_personal
 from linewright.line.predict.batch import predict_file
 from linewright.line.predict.label_file import hand_in
 from linewright.line.runs.execute import execute_inline
@@ -318,3 +320,33 @@ def test_only_engineers_have_the_right():
     """It is given on purpose, and no narrow token has it."""
     assert ["engineer"] == [role for role, may in ROLES.items() if "view-personal" in may]
     assert not [kind for kind, may in TOKEN_KINDS.items() if "view-personal" in may]
+
+
+def test_nobody_is_notified_of_a_personal_value(made):
+    """Receivers of events are outside of the factory: what they may see is not known, not even of the errors of old runs."""
+    lineage = '{openlineage: "file:lineage.jsonl"}'
+    (made / "factory.yaml").write_text(
+        f"format: 1\nlineage: {lineage}\nnotify: {{ops: {{webhook: 'https://x.example/y'}}}}\n"
+    )
+    with Factory.open(made) as factory:
+        declared = destinations(factory)
+        told = [message for one in declared for message in one.messages(factory, after=0)]
+
+    assert ["lineage/openlineage", "ops"] == [one.name for one in declared]
+    assert {"finished", "alerted", "accepted"} <= {one.kind for one in told}
+    assert [] == _leaks(to_json(told).decode())
+
+
+def test_a_sensor_of_a_personal_group_is_not_named_in_its_alert():
+    """The sentence of an alert quotes the group."""
+    columns = Columns(frozenset({"person"}), frozenset({"group"}))
+    event = {
+        "kind": "alerted",
+        "monitor": "sensor",
+        "column": "pulse",
+        "group": "ann-7",
+        "because": "sensor 'pulse' of 'ann-7' is stuck",
+    }
+
+    assert "sensor 'pulse' of ••• is stuck" == without_personal(event, columns)["because"]
+    assert MASK == without_personal(event, columns)["group"]

@@ -138,16 +138,19 @@ def _without_values(result: T, lines: "_Lines") -> T:
 
 
 def without_personal(fact: T, columns: Columns) -> T:
-    """Return a fact without the values of some columns."""
-    return _Walk(None, columns).of(fact) if columns else fact
+    """Return a fact without the values of some columns, and without sentences that quote them."""
+    if not columns:
+        return fact
+    walk = _Walk(None, columns)
+    found = walk.of(fact)
+    return _unquoted(found, walk.quoted) if walk.quoted else found
 
 
 def because_of(factory: Factory, ended: Finished) -> str:
     """Return why a run ended so; an error of a contract quotes values."""
-    columns = NONE if ended.error is None else hidden_columns(factory, ended.line)
-    walk = _Walk(None, columns)
-    walk.of(ended.error if columns else None)
-    return _unquoted(ended.because, walk.quoted)
+    if ended.error is None:
+        return ended.because
+    return without_personal(ended, hidden_columns(factory, ended.line)).because
 
 
 def row_without_personal(row: Mapping[str, Any], columns: Columns) -> dict[str, Any]:
@@ -184,7 +187,7 @@ class _Walk:
     ) -> None:
         self._lines, self._columns = lines, columns
         self.quoted: set[str] = set() if quoted is None else quoted
-        """First values of breaches that were masked: an error quotes them."""
+        """Values that were masked and that sentences quote."""
 
     @property
     def columns(self) -> Columns:
@@ -230,10 +233,15 @@ class _Walk:
         for name in value.__struct_fields__:
             old = getattr(value, name)
             if self.columns.has_value(name, old, value.__struct_fields__):
-                changed |= {name: MASK, **_in_sentences(value, old)}
+                changed[name] = self._value(name, old)
             elif name not in changed and (new := self._part(name, old)) is not old:
                 changed[name] = new
         return replace(value, **changed) if changed else value
+
+    def _value(self, field: object, found: object) -> str:
+        if field == "group":  # the sentence of an alert about a sensor quotes it
+            self.quoted.add(repr(found))
+        return MASK
 
     def _instead(self, value: msgspec.Struct) -> Mapping[str, Any]:
         """Return what stands in fields of a fact that is about a hidden column."""
@@ -275,8 +283,9 @@ class _Walk:
                 return _blank(cell)
             if is_about and name not in _SAID and not _is_row(name, cell):
                 return _blank(cell)
-            is_value = self.columns.has_value(name, cell, value.keys()) or self._is_cell(name, cell)
-            return MASK if is_value else self._part(name, cell)
+            if self.columns.has_value(name, cell, value.keys()):
+                return self._value(name, cell)
+            return MASK if self._is_cell(name, cell) else self._part(name, cell)
 
         found = {name: shown(name, cell) for name, cell in value.items()}
         return found if any(found[name] is not cell for name, cell in value.items()) else value
@@ -327,17 +336,6 @@ def _unnamed_groups(outcome: Outcome, found: FairnessFound) -> Mapping[str, Any]
     return {
         "found": replace(found, widest=widest, small=small, thin=thin),
         "groups": tuple(replace(one, group=names[one.group]) for one in outcome.groups),
-    }
-
-
-def _in_sentences(value: msgspec.Struct, hidden: object) -> dict[str, str]:
-    """Return the sentences of a fact that quote a hidden value, without it."""
-    texts = ((name, getattr(value, name)) for name in value.__struct_fields__)
-    quoted = repr(hidden)
-    return {
-        name: text.replace(quoted, MASK)
-        for name, text in texts
-        if isinstance(text, str) and quoted in text and text != hidden
     }
 
 

@@ -180,6 +180,11 @@ OPERATIONS: Mapping[str, Entry] = {
         _LOOK,
         "Show one dataset version of a line: its columns, the contract with its breaches, its sources, its models.",
     ),
+    "export-dataset": _entry(
+        "datasets",
+        _LOOK,
+        "Write a dataset version with what it is, as a Croissant record or a datasheet, for catalogues and people.",
+    ),
     "rows": _entry(
         "datasets",
         _LOOK,

@@ -17,6 +17,7 @@ from linewright.line.factory import Factory
 from linewright.line.personal import PERMISSION, hidden_columns
 from linewright.line.predict.output_file import AnswersFile
 from linewright.line.record.belonging import is_of
+from linewright.line.record.dataset_export import ExportedDataset, Form, write_export
 from linewright.line.record.dataset_rows import Part, Wanted, find_rows, parts_of
 from linewright.line.record.evidence import find_result
 from linewright.line.record.quarantine import quarantined_rows
@@ -351,6 +352,36 @@ def rows(
         key=key if key in names else None,
         next=shown[limit - 1].number if len(shown) > limit else None,
     )
+
+
+@operation(permission="view-rows", effect="read", local=True)
+def export_dataset(
+    factory: Factory,
+    line: str,
+    folder: Path,
+    /,
+    *,
+    form: Form = "croissant",
+    dataset: str | None = None,
+) -> ExportedDataset:
+    """Write a dataset version with what it is, as a Croissant record or a datasheet, for catalogues and people.
+
+    Columns that are declared personal are left out unless you may see them.
+
+    Parameters
+    ----------
+    line
+        Name of the line.
+    folder
+        A new or empty folder.
+    form
+        ``croissant``: the rows in a Parquet file, and ``croissant.json``, which describes it. ``datasheet``: ``datasheet.md``, which answers
+        what the factory knows, and leaves other questions to people.
+    dataset
+        Digest of the version, or its beginning (default: the newest).
+    """
+    digest, _ = _version_of(factory, line, dataset)
+    return write_export(factory, line, digest, folder, form)
 
 
 @operation(permission="view", effect="read", expensive=True)

@@ -4,6 +4,7 @@ import base64
 import binascii
 import hashlib
 import hmac
+import os
 import smtplib
 import socket
 import ssl
@@ -23,8 +24,8 @@ import msgspec
 
 from linewright.errors import SpecError
 from linewright.people.connection import Answer, Connection, Deadline, Unanswered
-from linewright.people.messages import Message, cloud_event
-from linewright.people.spec import DestinationSpec, EmailSpec, SlackSpec, WebhookSpec
+from linewright.people.messages import PRODUCER, SCHEMA, TEST, Message, cloud_event
+from linewright.people.spec import DestinationSpec, EmailSpec, LineageSpec, SlackSpec, WebhookSpec
 from linewright.store.secret import read_secret
 
 SEND_S = 10.0
@@ -96,7 +97,9 @@ def sign(secret: str, *, id: str, timestamp: int, body: bytes) -> str:  # noqa: 
     return f"v1,{base64.b64encode(signed).decode()}"
 
 
-def open_sender(spec: DestinationSpec, recipient: str | None, *, root: Path, where: str, at: str) -> "Sender":
+def open_sender(
+    spec: DestinationSpec | LineageSpec, recipient: str | None, *, root: Path, where: str, at: str
+) -> "Sender":
     """Return what sends to a destination. Its secrets are read now; nothing is connected yet.
 
     Parameters
@@ -124,6 +127,11 @@ def open_sender(spec: DestinationSpec, recipient: str | None, *, root: Path, whe
             return _Webhook(Post(url, where=f"{where}.webhook"), secret=secret, factory=root.name, at=at)
         case SlackSpec():
             return _Slack(Post(read_secret(spec.slack, root, where=f"{where}.slack"), where=f"{where}.slack"))
+        case LineageSpec(file=str() as file):
+            return _LineageFile(root / file)
+        case LineageSpec():
+            token = spec.token and read_secret(spec.token, root, where=f"{where}.token")
+            return _Lineage(Post(spec.openlineage, where=f"{where}.openlineage"), token)
         case EmailSpec():
             assert recipient is not None  # noqa: S101 -- each recipient is a destination
             password = spec.password and read_secret(spec.password, root, where=f"{where}.password")
@@ -168,6 +176,56 @@ class _Slack:
 
     def close(self) -> None:
         self._post.close()
+
+
+def _run_event(message: Message) -> bytes:
+    """Return an event of OpenLineage; of a test, one about no run of a line."""
+    about = {"run": {"runId": message.id}, "job": {"namespace": "linewright", "name": TEST}}
+    probe = {
+        "eventType": "OTHER",
+        "eventTime": message.at,
+        **about,
+        "producer": PRODUCER,
+        "schemaURL": SCHEMA,
+    }
+    return msgspec.json.encode(probe if message.kind == TEST else message.event)
+
+
+class _Lineage:
+    most = 1
+
+    def __init__(self, post: "Post", token: str | None) -> None:
+        self._post = post
+        self._headers = {"content-type": "application/json"} | (
+            {"authorization": f"Bearer {token}"} if token else {}
+        )
+
+    def send(self, messages: Sequence[Message]) -> None:
+        for message in messages:
+            self._post.send(_run_event(message), self._headers)
+
+    def close(self) -> None:
+        self._post.close()
+
+
+class _LineageFile:
+    most = 1
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def send(self, messages: Sequence[Message]) -> None:
+        lines = b"".join(_run_event(message) + b"\n" for message in messages)
+        try:
+            with os.fdopen(os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600), "wb") as file:
+                file.write(lines)
+                file.flush()
+                os.fsync(file.fileno())
+        except OSError as error:
+            raise Undelivered(f"{self._path.name} cannot be written: {error.strerror}") from error
+
+    def close(self) -> None:
+        """Nothing is held open."""
 
 
 def _escaped(text: str) -> str:

@@ -27,6 +27,7 @@ want an approval; promotions, rollbacks, trials beside the champion; halts; runs
 TOPICS: tuple[Topic, ...] = get_args(Topic)
 
 URL = r"^(https?://[^\s/@]+(/\S*)?|(env|file):\S+)$"
+LINEAGE = r"^(https?://[^\s/@]+(/\S*)?|file:\S.*)$"
 ORIGIN = r"^(https://[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*|http://localhost)(:[1-9][0-9]{0,4})?$"
 """Of a page: no path, no pattern, and in small letters, as browsers send it."""
 SERVER = r"^(\[[0-9A-Fa-f:.]+\]|[^\s:/@\[\]]+):\d{1,5}$"
@@ -100,6 +101,39 @@ class EmailSpec(_DestinationSpec):
     def port(self) -> int:
         """The server's port."""
         return int(self.smtp.rpartition(":")[2])
+
+
+class LineageSpec(Spec):
+    """Each run as events of OpenLineage: what it read, and the dataset version and the model that it made."""
+
+    openlineage: Annotated[str, Field(pattern=LINEAGE)]
+    """URL that takes POST requests, https, or http to this machine, whose host `hosts` names; or `file:PATH`, to which a line is added for
+    each event."""
+    token: Secret | None = None
+    """`env:NAME` or `file:PATH` of the token that requests carry (default: none)."""
+
+    @model_validator(mode="after")
+    def _is_sent_safely(self) -> Self:
+        if self.file is None:
+            host = self.host
+            if not host or (self.openlineage.startswith("http:") and not _is_here(host)):
+                raise ValueError("'openlineage' is a URL of https, or of http to this machine, or file:PATH")
+        elif self.token is not None:
+            raise ValueError("'token' goes with a URL, and not with a file")
+        return self
+
+    @property
+    def file(self) -> str | None:
+        """Path of the file; `None` if it is a URL."""
+        return self.openlineage.removeprefix("file:") if self.openlineage.startswith("file:") else None
+
+    @property
+    def host(self) -> str:
+        """Host of the URL; empty if there is none."""
+        try:
+            return urlsplit(self.openlineage).hostname or ""
+        except ValueError:
+            return ""
 
 
 DestinationSpec = WebhookSpec | SlackSpec | EmailSpec

@@ -23,6 +23,7 @@ from linewright.people.spec import (
     CostsSpec,
     DestinationSpec,
     GoalSpec,
+    LineageSpec,
     Notify,
     SignInSpec,
 )
@@ -142,6 +143,8 @@ class FactoryFile(Spec):
     """What each run may take."""
     notify: Notify = Field(default_factory=dict[str, DestinationSpec])
     """Who is told of what happens in all lines, by a name of your own."""
+    lineage: LineageSpec | None = None
+    """Who gets the lineage of runs (default: nobody)."""
     audit: AuditSpec | None = None
     """Signed checkpoints of the record (default: none are made)."""
     sign_in: SignInSpec | None = None
@@ -204,6 +207,7 @@ def parse_factory_file(text: str, *, name: str) -> FactoryFile:
         spec = fit_spec(FactoryFile, nodes, mistakes) if nodes else None
         if nodes and spec:
             _check_keep(spec.keep, nodes, mistakes)
+            _check_lineage(spec, nodes, mistakes)
     mistakes.raise_if_any()
     assert spec is not None  # noqa: S101 -- without a mistake there is a spec
     return spec
@@ -222,6 +226,24 @@ def _check_keep(keep: KeepSpec, root: Entries, mistakes: Mistakes) -> None:
                 allowed=f"a longer one, e.g. 90d, and at most {LONGEST}",
             )
         )
+
+
+def _check_lineage(spec: FactoryFile, root: Entries, mistakes: Mistakes) -> None:
+    lineage = spec.lineage
+    if lineage is None or lineage.file is not None or lineage.host in {one.lower() for one in spec.hosts}:
+        return
+    node = find(root, ("lineage", "openlineage")) or root
+    mistakes.add(
+        Mistake(
+            path="lineage.openlineage",
+            line=node.line,
+            column=node.column,
+            what="the host is not among those that may be connected to",
+            found=lineage.host,
+            allowed=", ".join(spec.hosts) or "none yet",
+            hint=f"write hosts: [{lineage.host}] in {FACTORY_FILE}",
+        )
+    )
 
 
 def strange_limits(root: Path, spec: FactoryFile, lines: Collection[str]) -> list[LinewrightError]:

@@ -15,7 +15,7 @@ class Delivery(msgspec.Struct, frozen=True, kw_only=True):
     destination: str
     """NAME of `factory.yaml`, or LINE/NAME; of e-mail with /RECIPIENT behind it."""
     by: str
-    """`webhook`, `slack` or `email`."""
+    """`webhook`, `slack`, `email` or `openlineage`."""
     waiting: int
     """Events that it has not been told yet."""
     delivered: int
@@ -65,7 +65,7 @@ def undelivered(factory: Factory) -> list[Delivery]:
 def _delivery(factory: Factory, outbox: Outbox, to: Destination, place: Place | None) -> Delivery:
     return Delivery(
         destination=to.name,
-        by=next(iter(type(to.spec).model_fields.keys() & {"webhook", "slack", "email"})),
+        by=next(iter(type(to.spec).model_fields.keys() & {"webhook", "slack", "email", "openlineage"})),
         waiting=sum(1 for _ in to.messages(factory, after=place.seq if place else to.first(factory))),
         delivered=place.delivered if place else 0,
         delivered_at=place.delivered_at if place else None,

@@ -10,11 +10,16 @@ from linewright.line.factory import Factory
 from linewright.line.file.factory_file import FACTORY_FILE, read_factory_file
 from linewright.line.file.mistakes import did_you_mean
 from linewright.line.file.sites import lines_of
+from linewright.line.notify.openlineage import KINDS as OF_RUNS
+from linewright.line.notify.openlineage import lineage_message
+from linewright.line.personal import personal_columns, without_personal
 from linewright.people.messages import Message, kinds_of, message_of
-from linewright.people.spec import DestinationSpec, EmailSpec
+from linewright.people.spec import DestinationSpec, EmailSpec, LineageSpec
 from linewright.store.clock import text_of
 
 _WORD = b"notify"
+LINEAGE = "lineage/openlineage"
+"""Name of the destination that `lineage` in `factory.yaml` declares."""
 _MOST_BEFORE = timedelta(days=1)
 _Read = Callable[[Factory, Path], "Iterator[Destination]"]
 
@@ -27,7 +32,7 @@ class Destination:
     """NAME of `factory.yaml`, LINE/NAME of a line file; of e-mail with /RECIPIENT behind it."""
     line: str | None
     """The line that it is told of; `None` is all."""
-    spec: DestinationSpec
+    spec: DestinationSpec | LineageSpec
     recipient: str | None = None
     """Of e-mail, who gets it."""
     where: str = "notify"
@@ -46,15 +51,18 @@ class Destination:
     @property
     def kinds(self) -> tuple[str, ...]:
         """Kinds of events among which those are that it is told of."""
-        return kinds_of(self.spec.on)
+        return OF_RUNS if isinstance(self.spec, LineageSpec) else kinds_of(self.spec.on)
 
     def messages(self, factory: Factory, *, after: int) -> Iterator[Message]:
         """Iterate over what it is to be told that happened after an event of the record."""
         links = factory.metadata.links(after=after, kinds=self.kinds, line=self.line)
         for link in links:
-            message = message_of(link, factory.metadata, self.spec.on)
-            if message is not None:
-                yield message
+            if isinstance(self.spec, LineageSpec):
+                message = lineage_message(factory, link)
+            else:
+                message = message_of(link, factory.metadata, self.spec.on)
+            if message is not None:  # nobody knows what who gets it may see
+                yield without_personal(message, personal_columns(factory, link.line))
 
 
 @dataclass
@@ -143,6 +151,8 @@ def chosen(factory: Factory, name: str | None) -> list[Destination]:
 def _of_factory(factory: Factory, _: Path) -> Iterator[Destination]:
     for name, spec in read_factory_file(factory.root).notify.items():
         yield from _destinations(name, None, spec, f"{FACTORY_FILE}: notify.{name}")
+    if (lineage := read_factory_file(factory.root).lineage) is not None:
+        yield Destination(name=LINEAGE, line=None, spec=lineage, where=f"{FACTORY_FILE}: lineage")
 
 
 def _of_lines(factory: Factory, path: Path) -> Iterator[Destination]:
