@@ -301,6 +301,14 @@ def test_values_cannot_be_found_by_guessing_them(made):
         load("rows", OPERATIONS).call(factory, {"line": LINE, "where": f"city={CITIES[0]}"})
 
 
+def test_rows_of_the_past_are_not_written_for_who_may_not_see_personal_columns(made, tmp_path):
+    """A source may have them under other names than the table."""
+    with reader(made) as factory, pytest.raises(Denied, match="view-personal"):
+        load("datasets", OPERATIONS).call(
+            factory, {"line": LINE, "as_of": "2026-01-01", "out": tmp_path / "then.csv"}
+        )
+
+
 def test_of_a_wrong_file_that_declares_personal_columns_no_value_is_shown(made):
     """A mistake in the file must not show what the file hides."""
     file = made / "lines" / "claims.yaml"

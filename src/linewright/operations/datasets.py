@@ -193,6 +193,8 @@ def datasets(
 def _known(factory: Factory, line: str, at: str, source: str | None, out: Path | None) -> KnownRows:
     if out is not None:
         factory.identity.require("view-rows", (line,))
+        if hidden_columns(factory, line):  # the source may have them under other names
+            factory.identity.require(PERMISSION, (line,))
         if out.suffix not in {".csv", ".parquet"}:
             raise RequestError(
                 "rows are written as CSV or Parquet", where="out", found=out.name, allowed=".csv or .parquet"
