@@ -42,12 +42,15 @@ def opened(tmp_path: Path) -> Iterator[Callable[..., Factory]]:
 
 
 @pytest.fixture
-def tumours(tmp_path: Path) -> Iterator[Callable[..., Factory]]:
+def tumours(tmp_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., Factory]]:
     """Give a function that makes a factory with the line ``tumours`` in a folder of its own."""
     opened = ExitStack()
 
     def make(name: str = "factory", *, rows: int = 569) -> Factory:
-        return opened.enter_context(declare_tumours(tmp_path / name, rows))
+        template = made_once(
+            tmp_path_factory, f"tumours-{rows}", lambda root: declare_tumours(root, rows).close()
+        )
+        return opened.enter_context(Factory.open(copied(template, tmp_path / name)))
 
     with opened:
         yield make
