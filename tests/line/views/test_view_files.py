@@ -1,5 +1,6 @@
 """What a file of a view may say, and what is said of each mistake in it."""
 
+import polars as pl
 import pytest
 from paid import FILE, VIEW, write, write_factory
 
@@ -227,3 +228,18 @@ def test_the_files_that_a_line_reads_are_those_of_its_views_too(tmp_path):
         assert ["orders.csv", "features/customer_30d.yaml", "payments.csv"] == list(files_read(factory, spec))
         (tmp_path / "features" / "customer_30d.yaml").write_text("view: [")
         assert ["orders.csv", "features/customer_30d.yaml"] == list(files_read(factory, spec))
+
+
+@pytest.mark.parametrize("step", [1, 10**12])
+def test_rows_without_an_entity_are_of_none(tmp_path, step):
+    """Whether the numbers of entities lie close together or not."""
+    entities = [3 * step, None, 5 * step, 3 * step]
+    days = pl.Series(["2026-01-01"] * 4).str.to_date()
+    pl.DataFrame({"who": entities, "day": days, "x": [1, 2, 3, 4]}).write_parquet(tmp_path / "p.parquet")
+    (tmp_path / "features").mkdir()
+    text = "view: v\nentity: who\nsource: {file: p.parquet}\ntime: day\ncolumns: {x: sum(x) over 9d}\n"
+    (tmp_path / "features" / "v.yaml").write_text(text)
+    found = read_events(read_view(tmp_path, "v"), tmp_path)
+
+    assert [str(3 * step), str(5 * step)] == found.entities["who"].to_list()
+    assert [1.0, 4.0, 3.0] == found.events.columns["x"].numbers.tolist()

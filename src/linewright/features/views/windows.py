@@ -199,16 +199,15 @@ def events_of(
     for flags in (is_deletion, is_left_out):
         counts = counts if flags is None else counts & ~flags
     if until is not None:
-        counts &= (
-            until > known
-        )  # one that another replaced at the very instant at which it was known never counts
+        # One that another replaced at the very instant at which it was known never counts.
+        counts &= until > known
+    entities = int(entity.max(initial=-1)) + 1 if entities is None else entities
     if counts.all():
-        rows = _order(entity, time, known)
+        rows, sizes = _order(entity, time, known), np.bincount(entity, minlength=entities)
     else:
         rows = np.flatnonzero(counts)
+        sizes = np.bincount(entity[rows], minlength=entities)
         rows = rows[_order(entity[rows], time[rows], known[rows])]
-    entities = int(entity.max(initial=-1)) + 1 if entities is None else entities
-    sizes = np.bincount(entity[rows], minlength=entities)
     return Events(
         starts=np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64),
         time=time[rows],
