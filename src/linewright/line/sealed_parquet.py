@@ -48,6 +48,7 @@ class _Cells(msgspec.Struct, frozen=True, kw_only=True):
     durability: Literal["buffered", "durable"] = "buffered"
     via: Literal["endpoint", "batch", "replay"] = "endpoint"
     known: str | None = None
+    features: msgspec.Raw = msgspec.Raw()
 
 
 class _Request(msgspec.Struct, frozen=True, kw_only=True):
@@ -101,7 +102,10 @@ _TYPES: Mapping[str, pa.DataType] = {
     "durability": pa.string(),
     "via": pa.string(),
     "known": pa.string(),
+    "features": pa.string(),
 }
+_LEFT_OUT = ("known", "features")
+"""The last of them, which other records leave out: files that are older have no such columns."""
 _SCHEMA = pa.schema(
     [
         pa.field("offset", pa.int64(), nullable=False),
@@ -178,6 +182,7 @@ def _row_of(frame: Frame) -> dict[str, Any]:
         row = {name: getattr(cells, name) for name in _TYPES}
         row["at"] = _micros(cells.at)
         row["row"], row["answer"] = bytes(cells.row).decode(), bytes(cells.answer).decode()
+        row["features"] = bytes(cells.features).decode() or None
     except (msgspec.MsgspecError, ValueError, OverflowError):
         return {"offset": frame.offset, "payload": frame.payload}
     is_whole = _payload([row[name] for name in _TYPES]) == frame.payload
@@ -235,8 +240,10 @@ def read_groups(parquet: pyarrow.parquet.ParquetFile, segment: str, start: int =
 
 def _frames(table: pa.Table, segment: str) -> list[Frame]:
     table = table.set_column(table.schema.get_field_index("at"), "at", table.column("at").cast(pa.int64()))
-    if "known" not in table.column_names:  # written when no row said what it got its values from
-        table = table.add_column(len(_TYPES), "known", pa.nulls(len(table), pa.string()))
+    for name in _LEFT_OUT:
+        if name not in table.column_names:
+            place = 1 + list(_TYPES).index(name)
+            table = table.add_column(place, name, pa.nulls(len(table), pa.string()))
     if "request" not in table.column_names:  # written when each frame held one record
         table = table.append_column("request", pa.nulls(len(table), pa.string()))
     offsets, *columns, payloads, requests = (column.to_pylist() for column in table.itercolumns())
@@ -260,8 +267,11 @@ def _payload(cells: Sequence[Any]) -> bytes:
     found = dict(zip(_TYPES, cells, strict=True))
     found["at"] = _text(found["at"])
     found["row"], found["answer"] = msgspec.Raw(found["row"]), msgspec.Raw(found["answer"])
-    if found["known"] is None:  # it is left out of other records
-        del found["known"]
+    if found["features"] is not None:
+        found["features"] = msgspec.Raw(found["features"])
+    for name in _LEFT_OUT:
+        if found[name] is None:
+            del found[name]
     return _ENCODER.encode(found)
 
 

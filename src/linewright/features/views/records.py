@@ -35,6 +35,8 @@ _TABLES = """
 CREATE TABLE header (body TEXT NOT NULL);
 CREATE TABLE records (entity TEXT PRIMARY KEY, digest BLOB NOT NULL, events BLOB NOT NULL) WITHOUT ROWID;
 """
+_PAGE = 1 << 14
+"""Bytes of a page: with larger ones than usual, fewer are between a record and the root."""
 _MAPPED = 1 << 36
 """Bytes of a file that are mapped: without it, each page of a record is a call of the system."""
 _AT_ONCE = 500
@@ -142,6 +144,7 @@ def write_records(path: Path, header: Header, events: Events, entities: Sequence
     with explained(path, "the file of a feature view"):
         try:
             with closing(sqlite3.connect(draft, isolation_level=None)) as database:
+                database.execute(f"PRAGMA page_size = {_PAGE}")
                 database.execute("PRAGMA journal_mode = OFF")
                 database.execute("PRAGMA synchronous = OFF")
                 for statement in filter(str.strip, _TABLES.split(";\n")):
