@@ -1,15 +1,16 @@
 """The page about incremental reads is followed, command by command, with a PostgreSQL that starts here."""
 
+import subprocess
 from pathlib import Path
 
+import commands
 import polars as pl
 import pytest
 from databases import Server, allow, at_postgres
 from pages import blocks, examples
 
-from linewright.interfaces.cli.build import run
 from linewright.line.factory import Factory
-from linewright.operations import OPERATIONS
+from linewright.store.clock import now_utc
 
 PAGE = Path(__file__).parents[2] / "docs" / "how-to" / "incremental.md"
 REST = """
@@ -21,24 +22,23 @@ train: {budget: quick}
 
 
 def test_what_the_page_says_happens(
-    postgres: Server,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
+    postgres: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """From a first read to the rows of the past, with the source as the page has it."""
     said = blocks(PAGE.read_text())
     (source,) = (block for language, block in said if language == "yaml")
-    commands = [
-        command for language, block in said if language == "console" for command, _ in examples(block)
-    ]
-    monkeypatch.chdir(tmp_path)
+    typed = [command for language, block in said if language == "console" for command, _ in examples(block)]
 
     def do(command: str, code: int = 0) -> str:
-        found = run(command.split()[1:], OPERATIONS, lambda folder, *_: Factory.open(folder))
-        printed = "".join(capsys.readouterr())
-        assert code == found, printed
-        return printed
+        done = subprocess.run(
+            [*commands.python(), "-m", *command.split()],
+            cwd=tmp_path,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert code == done.returncode, done.stdout + done.stderr
+        return done.stdout
 
     with at_postgres(postgres, monkeypatch) as database:
         monkeypatch.setenv("CLAIMS_DB", postgres.url("shop"))
@@ -49,14 +49,12 @@ def test_what_the_page_says_happens(
         Factory.create(tmp_path).close()
         allow(tmp_path)
         (tmp_path / "lines" / "claims.yaml").write_text(source + REST)
-        first, plan, look, repair, past = commands
+        first, plan, look, repair, past = typed
 
         assert "claims@1" in do(first)
         assert "no changes" in do(plan)
         database.execute("delete from claims where id = 5")
         assert "deleted  1 row: 5" in do(look, code=4)
         assert "repaired" in do(repair)
-        now = Factory.open(tmp_path)
-        assert "299 rows" in do(past.replace("2026-12-01T08:00:00Z", now.now()))
-        now.close()
+        assert "299 rows" in do(past.replace("2026-12-01T08:00:00Z", now_utc()))
         assert 299 == pl.read_parquet(tmp_path / "then.parquet").height

@@ -183,7 +183,7 @@ class PostgreSql:
     def day(self, column: str, of: ColumnType) -> str:
         """Return the days from 1970; sessions are in UTC."""
         del of
-        return f"cast({_quoted(column)} as date) - date '1970-01-01'"
+        return f"cast(cast({_quoted(column)} as date) - date '1970-01-01' as int8)"
 
     def span(self, column: str, first: int, width: int) -> str:
         """Return it by the division of whole numbers."""

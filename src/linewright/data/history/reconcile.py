@@ -32,6 +32,7 @@ MOST_KEYS = 20
 _CELL = "linewright_cell"
 _CELLS = 20_000
 """Parts that a source is looked at in, about: days of the cursor, and in each the same spans of keys."""
+_TRIES = 5
 _MOST_CELLS = 1_000
 """Parts that are asked for by name; of more, the whole source is looked at."""
 _DAY = 86_400_000_000
@@ -123,20 +124,29 @@ class _Comparison:
         types = types_of(history)
         stored = newest_versions(history, reading.key, reading.kept, also=[reading.cursor])
         stored = stored.filter(~pl.col(DELETED))
-        days = _days(stored[reading.cursor], types[reading.cursor])
-        keys = stored[reading.key]
-        first, width, spans = 0, 0, 1
+        days, keys = _days(stored[reading.cursor], types[reading.cursor]), stored[reading.key]
+        first, width, spans, cells = 0, 0, 1, days
         if types[reading.key].kind == "integer" and stored.height:
-            spans = max(1, _CELLS // max(1, days.n_unique()))
-            first = cast("int", keys.min())
-            width = max(1, -(-(cast("int", keys.max()) - first + 1) // spans))
-        cells = days * spans
-        if width:
-            cells += ((keys - first) // width).clip(0, spans - 1)
+            first, last = cast("int", keys.min()), cast("int", keys.max())
+            # Keys rise with time in most tables: of the spans of a day nearly all are empty then.
+            wanted = min(_CELLS, stored.height)
+            spans = max(1, wanted // days.n_unique())
+            for _ in range(_TRIES):
+                width = -(-(last - first + 1) // spans)
+                cells = days * spans + ((keys - first) // width).clip(0, spans - 1)
+                if (found := cells.n_unique()) >= wanted // 2 or spans >= _CELLS:
+                    break
+                spans = min(_CELLS, spans * -(-wanted // found))
         return cls(
-            reading=reading, before=before, history=history, types=types, stored=stored.with_columns(cells.alias(_CELL)),
-            first=first, width=width, spans=spans,
-        )  # fmt: skip
+            reading=reading,
+            before=before,
+            history=history,
+            types=types,
+            stored=stored.with_columns(cells.alias(_CELL)),
+            first=first,
+            width=width,
+            spans=spans,
+        )
 
     def result(self, name: str, root: Path, *, repairs: bool) -> Reconciled:
         """Look for what differs, and keep it where that is wanted."""
