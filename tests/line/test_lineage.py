@@ -13,6 +13,7 @@ from linewright.errors import SpecError
 from linewright.line.factory import Factory
 from linewright.line.facts import Accepted, Declared
 from linewright.line.file.factory_file import parse_factory_file
+from linewright.line.file.read import parse_line
 from linewright.line.notify.deliveries import deliveries
 from linewright.line.notify.destinations import LINEAGE
 from linewright.line.notify.send_now import send_now, try_out
@@ -150,6 +151,29 @@ def test_tables_of_a_query_have_the_names_of_their_database_and_no_password(fact
     ] == [(one["namespace"], one["name"]) for one in event["inputs"]]
     assert "top-secret" not in text
     assert "reader" not in text
+
+
+@pytest.mark.parametrize(
+    ("source", "named"),
+    [
+        ("{file: 's3://lake/claims/part-*.csv', at: env:LAKE}", ("s3://lake", "claims/part-*.csv")),
+        ("{rest: 'https://crm.example.com/claims?key=top-secret'}", ("https://crm.example.com", "claims")),
+        ("{push: claims, key: claim}", ("linewright://works", "sent.claims")),
+        ("{sql: 'select * from claims', at: env:NOT_SET}", ("linewright://works", "claims.claims")),
+    ],
+)
+def test_each_kind_of_source_has_the_name_that_other_programs_give_it(factory, source, named):
+    accepted = factory.metadata.events(Accepted, line=LINE)[0]
+    text = (factory.root / "lines" / "claims.yaml").read_text().replace("{file: claims.csv}", source)
+    spec = parse_line(text, name="claims.yaml").model_dump(mode="json")
+    other = factory.metadata.keep(Declared(spec=spec))
+    factory.metadata.record(replace(accepted, declared=other))
+    declare(factory, "file:lineage.jsonl")
+    send_now(factory, LINEAGE, refused=False)
+    text = (factory.root / "lineage.jsonl").read_text()
+
+    assert [named] == [(one["namespace"], one["name"]) for one in json.loads(text.splitlines()[-1])["inputs"]]
+    assert "top-secret" not in text
 
 
 @pytest.mark.parametrize(

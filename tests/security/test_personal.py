@@ -179,6 +179,7 @@ def asked(factory: Factory, ids: Mapping[str, str]) -> Iterator[tuple[str, dict[
         ("audit find", {}),
         ("audit entries", {}),
         ("status", line),
+        ("sources", {}),
         ("runs", {}),
         ("history", line),
         ("models", line),

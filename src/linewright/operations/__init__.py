@@ -170,6 +170,11 @@ OPERATIONS: Mapping[str, Entry] = {
         "history", _LOOK, "List the answers that a line gave last, with what turned out to be true."
     ),
     "models": _entry("history", _LOOK, "List the models of a line."),
+    "sources": _entry(
+        "sources",
+        _LOOK,
+        "List the sources of lines: what is read, when it was read last and how that went.",
+    ),
     "datasets": _entry(
         "datasets",
         _LOOK,

@@ -25,6 +25,7 @@ PAGES = {
     "alerts": Entry("alerts", "/alerts", "view", "Alerts", "look"),
     "value": Entry("value", "/goals", "view", "Goals and value", "look"),
     "runs": Entry("runs", "/runs", "view", "Runs", "look"),
+    "sources": Entry("sources", "/sources", "view", "Sources", "look"),
     "proposals": Entry("proposals", "/proposals", "view", "Proposals", "decide"),
     "people": Entry("people", "/people", "manage", "People and tokens", "care"),
     "audit": Entry("audit", "/audit", "manage", "Audit", "care"),

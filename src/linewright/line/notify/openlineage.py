@@ -14,10 +14,11 @@ from contextlib import suppress
 from importlib import import_module
 from pathlib import Path
 from typing import Any, NamedTuple, cast
+from urllib.parse import urlsplit
 
 from linewright import __version__
 from linewright.data.facts import Dataset, Ingested
-from linewright.data.spec import SourceSpec, SqlSource, table_sources
+from linewright.data.spec import FileSource, PushSource, RestSource, SourceSpec, SqlSource, table_sources
 from linewright.errors import LinewrightError
 from linewright.line.factory import Factory
 from linewright.line.facts import Accepted, Declared, Finished, Plan
@@ -29,6 +30,7 @@ from linewright.store.audit_chain import Link
 from linewright.store.secret import read_secret
 from linewright.store.values import decoder
 from linewright.text.database_url import DatabaseUrl, read_database_url
+from linewright.text.remote_url import is_remote, shown_url
 
 KINDS = ("accepted", "finished")
 """Kinds of events of the record that become one."""
@@ -118,7 +120,7 @@ class _Run:
             "eventTime": self._link.at,
             "run": {"runId": run, "facets": facets},
             "job": {"namespace": self._here, "name": self._link.line, "facets": self._job()},
-            "inputs": [one for _, names in self._sources() for one in names],
+            "inputs": [*self._sources(), *self._views()],
             "outputs": list(self._outputs()),
             "producer": PRODUCER,
             "schemaURL": SCHEMA,
@@ -134,24 +136,33 @@ class _Run:
             facets["ownership"] = _facet("ownership", owners=[{"name": self._spec.owner}])
         return facets
 
-    def _sources(self) -> Iterator[tuple[str, list[Json]]]:
-        """Give what each source reads, by its name."""
+    def _sources(self) -> Iterator[Json]:
+        """Give what the sources read."""
         for name, spec in (self._spec.sources if self._spec else {}).items():
             read = self._plan.sources.get(name) if self._plan else None
             version = {"version": _facet("version", datasetVersion=read)} if read else {}
-            yield (
-                name,
-                [
-                    {**one._asdict(), "facets": {**_data_source(one.namespace, spec.describe()), **version}}
-                    for one in self._names(name, spec)
-                ],
-            )
+            for one in self._names(name, spec):
+                facets = {**_data_source(one.namespace, spec.describe()), **version}
+                yield {**one._asdict(), "facets": facets}
+
+    def _views(self) -> Iterator[Json]:
+        """Give the feature views that rows are joined with."""
+        for name in self._spec.features if self._spec else ():
+            facets = _data_source(self._here, f"the feature view {name}")
+            yield {**_Name(self._here, f"features.{name}")._asdict(), "facets": facets}
 
     def _names(self, name: str, spec: SourceSpec) -> list[_Name]:
-        if isinstance(spec, SqlSource):
-            found = list(_tables(spec, self._factory.root))
-        else:
-            found = [_Name("file", str(self._factory.root / file)) for file in spec.local_files]
+        match spec:
+            case SqlSource():
+                found = list(_tables(spec, self._factory.root))
+            case PushSource():
+                found = [_Name(self._here, f"sent.{spec.push}")]
+            case FileSource() if is_remote(spec.file):
+                found = [_remote(spec.file)]
+            case RestSource():
+                found = [_remote(spec.rest)]
+            case _:
+                found = [_Name("file", str(self._factory.root / file)) for file in spec.local_files]
         return found or [_Name(self._here, f"{self._link.line}.{name}")]
 
     def _outputs(self) -> Iterator[Json]:
@@ -215,10 +226,19 @@ class _Run:
             return
         (only,) = found
         if sql is None:
-            yield from ((one.name, [only.field(one.name, "IDENTITY")]) for one in dataset.columns)
+            of_views = tuple(f"{view}." for view in spec.features)
+            for one in dataset.columns:
+                if not (of_views and one.name.startswith(of_views)):
+                    yield one.name, [only.field(one.name, "IDENTITY")]
         else:
             for one in sql.expressions:
                 yield one.name, [only.field(column, "TRANSFORMATION") for column in one.reads]
+
+
+def _remote(url: str) -> _Name:
+    """Return bucket and path, or host and path, without parameters: these may be secrets."""
+    parts = urlsplit(shown_url(url))
+    return _Name(f"{parts.scheme}://{parts.netloc}", parts.path.lstrip("/") or "/")
 
 
 def _tables(spec: SqlSource, root: Path) -> Iterator[_Name]:

@@ -1,0 +1,64 @@
+"""Sources at a glance: what is read, by whom, when it was read last, and what went wrong."""
+
+import pytest
+from small import LINE, make_factory
+
+from linewright.errors import Denied, LinewrightError
+from linewright.line.factory import Factory
+from linewright.line.runs.execute import execute_inline
+from linewright.operations.sources import sources
+from linewright.serve.access.rights import ROLES, Identity, Scope
+
+pytestmark = pytest.mark.usefixtures("processes")
+
+
+@pytest.fixture
+def factory(tmp_path_factory, tmp_path):
+    root = make_factory(tmp_path_factory, tmp_path / "works")
+    text = (root / "lines" / "claims.yaml").read_text()
+    (root / "lines" / "twin.yaml").write_text(text.replace("line: claims", "line: twin"))
+    (root / "lines" / "other.yaml").write_text(
+        text.replace("line: claims", "line: other").replace(
+            "{file: claims.csv}", "{sql: 'select * from t', at: env:OTHER_DB}"
+        )
+    )
+    with Factory.open(root) as opened:
+        yield opened
+
+
+def test_each_source_tells_what_it_reads_and_how_the_last_read_went(factory, monkeypatch):
+    """A source that no run has read says so, and a password is not part of what is read."""
+    monkeypatch.setenv("OTHER_DB", "postgresql://ann:top-secret@db.example.com/shop")
+    found = {one.line: one for one in sources(factory).sources}
+
+    assert ("file", "claims.csv", ("twin",), 240) == (
+        found[LINE].kind,
+        found[LINE].reads,
+        found[LINE].also,
+        found[LINE].rows,
+    )
+    assert found[LINE].read_at
+    assert found[LINE].fingerprint
+    assert (None, None, "") == (found["twin"].read_at, found["twin"].fingerprint, found["twin"].trouble)
+    assert ("sql", "a query on db.example.com/shop") == (found["other"].kind, found["other"].reads)
+
+
+def test_a_read_that_failed_is_listed_with_the_last_one_that_succeeded(factory):
+    (factory.root / "claims.csv").write_text("claim,amount\nC1,2\n")
+    with pytest.raises(LinewrightError):
+        execute_inline(factory, LINE)
+    (found,) = sources(factory, LINE).sources
+
+    assert "the table has no column 'fraud'" in found.trouble
+    assert 240 == found.rows
+
+
+def test_lines_of_others_are_not_named(factory):
+    """Who may see one line learns nothing of the others that read the same."""
+    scope = Scope(permissions=ROLES["viewer"], lines=frozenset({LINE}))
+    with Factory.open(factory.root, identity=Identity(actor="ann", member="ann", scopes=(scope,))) as member:
+        (found,), (same,) = sources(member, LINE).sources, sources(member).sources
+        with pytest.raises(Denied):
+            sources(member, "twin")
+
+    assert ((), found) == (found.also, same)
