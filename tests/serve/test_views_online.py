@@ -385,13 +385,15 @@ def test_the_worker_writes_records_when_they_are_due(factory):
     facts = package(factory).views[0]
     path = records_path(factory.state, facts)
     path.unlink()
-    old = path.with_name("customer-0123456789ab.sqlite")
-    old.write_bytes(b"")
-    os.utime(old, (0, 0))
+    old, cut_off = (path.with_name(name) for name in ("customer-0123456789ab.sqlite", f".{path.name}.123"))
+    for one in (old, cut_off):
+        one.write_bytes(b"")
+        os.utime(one, (0, 0))
     due = tend_views(factory, LINE)
     first = Records(path).header.known
 
     assert not old.exists()
+    assert not cut_off.exists()
     assert due is not None
     assert due > factory.now()
     assert due == write_due(factory, [facts])

@@ -99,9 +99,12 @@ def write_due(factory: Factory, views: Iterable[ViewFacts]) -> str | None:
 
 
 def _remove_old(factory: Factory, facts: ViewFacts) -> None:
-    """Remove files of a view that no model has read from for long: those of models that serve are written again and again."""
+    """Remove files of a view that no model has read from for long, and what a kill has left of one that was written.
+
+    Those of models that serve are written again and again.
+    """
     oldest = micros_of(factory.now()) / 1e6 - _OLD_S
-    for path in (factory.state / FOLDER).glob(f"{facts.view}-*{ENDING}"):
+    for path in (factory.state / FOLDER).glob(f"*{facts.view}-*{ENDING}*"):
         if path.stat().st_mtime < oldest:
             path.unlink(missing_ok=True)
 
