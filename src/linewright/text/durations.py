@@ -27,6 +27,6 @@ def duration_micros(text: str) -> int:
     parts = re.fullmatch(r"([0-9.]+)([a-z]+)", text)
     if parts is None or parts[2] not in _MICROS:
         raise SpecError(
-            "this is no duration", found=text, allowed="a number and us, ms, s, m, h, d or w, e.g. 45d"
+            "not a duration", found=text, allowed="a number and us, ms, s, m, h, d or w, e.g. 45d"
         )
     return round(float(parts[1]) * _MICROS[parts[2]])
