@@ -75,9 +75,9 @@ class SourceHistory(Result, frozen=True, kw_only=True, tag="source_history"):
     query: str
     """Digest of the same without the database: query, key, cursor and known time."""
     number: int
-    """Counts reads that found something, from 1. `Metadata.settled` finds it by `data.read.history.key_of`."""
+    """Counts reads that found something, from 1. `Metadata.settled` finds it by `data.history.versions.key_of`."""
     columns: tuple[HistoryColumn, ...]
-    """Of the source, in order. The chunks have three more: see `data.read.history`."""
+    """Of the source, in order. The chunks have three more: see `data.history`."""
     chunks: tuple[HistoryChunk, ...]
     """In the order in which the versions came."""
     rows: int
