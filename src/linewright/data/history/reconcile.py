@@ -33,6 +33,7 @@ _CELL = "linewright_cell"
 _CELLS = 20_000
 """Parts that a source is looked at in, about: days of the cursor, and in each the same spans of keys."""
 _TRIES = 5
+_MOST = 2**62
 _MOST_CELLS = 1_000
 """Parts that are asked for by name; of more, the whole source is looked at."""
 _DAY = 86_400_000_000
@@ -126,7 +127,8 @@ class _Comparison:
         stored = stored.filter(~pl.col(DELETED))
         days, keys = _days(stored[reading.cursor], types[reading.cursor]), stored[reading.key]
         first, width, spans, cells = 0, 0, 1, days
-        if types[reading.key].kind == "integer" and stored.height:
+        if _are_short(keys):
+            keys = keys.cast(pl.Int64)
             first, last = cast("int", keys.min()), cast("int", keys.max())
             # Keys rise with time in most tables: of the spans of a day nearly all are empty then.
             wanted = min(_CELLS, stored.height)
@@ -271,6 +273,19 @@ class _Comparison:
     def _ask(self, sql: str) -> pl.DataFrame:
         with result_of(self.reading.database, replace(self.reading.asked, sql=sql)) as answer:
             return pl.concat([answer.empty, *answer.frames])
+
+
+def _are_short(keys: pl.Series) -> bool:
+    """Return whether keys are whole numbers that databases can count with.
+
+    Examples
+    --------
+    >>> [_are_short(pl.Series(keys, dtype=pl.UInt64)) for keys in ([1, 2], [2**63], [])]
+    [True, False, False]
+    """
+    if not keys.dtype.is_integer() or not len(keys):
+        return False
+    return -_MOST < cast("int", keys.min()) <= cast("int", keys.max()) < _MOST
 
 
 def _days(values: pl.Series, of: ColumnType) -> pl.Series:
