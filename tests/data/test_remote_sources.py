@@ -360,6 +360,10 @@ def test_of_a_key_that_comes_again_the_last_row_counts(serve, tmp_path):
 
     assert [{"id": "2", "v": "b"}, {"id": "1", "v": "c"}] == rows_of(spec, tmp_path)
 
+    quiet = serve(lambda asked: asked.say([{"id": 2, "v": "b"}, {"id": 1, "v": "c"}]))
+    same = RestSource(rest=f"{quiet.url}/rows", key="id")
+    assert fingerprint(same, tmp_path) == fingerprint(spec, tmp_path)
+
 
 WRONG = (
     ([{"id": 1}, 7], {}, "a row is not an object", "orders.rest"),

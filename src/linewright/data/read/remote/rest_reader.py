@@ -88,7 +88,7 @@ def _fetched(spec: RestSource, root: Path, where: str, scratch: Scratch) -> tupl
                 kept = _Kept(file, spec, asked, scratch.free)
                 for rows in pages.rows():
                     kept.add(rows)
-            digest = _without(path, kept.replaced)
+            digest = _without(path, kept.replaced) if kept.replaced else kept.digest.hexdigest()
         except OSError as error:
             raise no_room(asked, error.strerror) from error
     return path, digest_of({"rows": digest, "missing": list(spec.missing)})
@@ -121,6 +121,8 @@ class _Kept:
         self._file, self._spec, self._asked, self._left = file, spec, asked, most
         self._lines = 0
         self._seen: dict[str, tuple[bytes, int]] = {}
+        self.digest = hashlib.sha256()
+        """Of all lines."""
         self.replaced = set[int]()
         """Lines, from 0, whose row came again with other values."""
 
@@ -134,6 +136,7 @@ class _Kept:
             if self._left < 0:
                 raise no_room(self._asked)
             self._file.write(line)
+            self.digest.update(line)
             self._lines += 1
             if self._lines - len(self.replaced) > self._spec.limits.rows:
                 raise too_many_rows(self._asked.where, self._spec.limits.rows)
