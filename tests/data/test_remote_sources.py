@@ -379,6 +379,8 @@ WRONG = (
     ),
     ({"data": [{"id": 1}], "next": "/rows"}, {"items": "data", "next": "next"}, "circle", "orders.rest"),
     ([{"id": 1}], {"parameter": "page"}, "two pages are the same", "orders.rest"),
+    ([{" ": 1}], {}, "a field has no name", "orders"),
+    ([{f"c{number}": 1 for number in range(10_001)}], {}, "more than 10,000 columns", "orders"),
     ([{"id": 1}, {"n": 2}], {"key": "id"}, "no value that tells", "orders.key"),
     ([{"id": 1}, {"id": 2}], {"limits": RestLimits(rows=1)}, "more than 1 rows", "orders"),
 )
