@@ -360,6 +360,10 @@ def test_of_a_key_that_comes_again_the_last_row_counts(serve, tmp_path):
 
     assert [{"id": "2", "v": "b"}, {"id": "1", "v": "c"}] == rows_of(spec, tmp_path)
 
+    quiet = serve(lambda asked: asked.say([{"id": 2, "v": "b"}, {"id": 1, "v": "c"}]))
+    same = RestSource(rest=f"{quiet.url}/rows", key="id")
+    assert fingerprint(same, tmp_path) == fingerprint(spec, tmp_path)
+
 
 WRONG = (
     ([{"id": 1}, 7], {}, "a row is not an object", "orders.rest"),
@@ -375,6 +379,8 @@ WRONG = (
     ),
     ({"data": [{"id": 1}], "next": "/rows"}, {"items": "data", "next": "next"}, "circle", "orders.rest"),
     ([{"id": 1}], {"parameter": "page"}, "two pages are the same", "orders.rest"),
+    ([{" ": 1}], {}, "a field has no name", "orders"),
+    ([{f"c{number}": 1 for number in range(10_001)}], {}, "more than 10,000 columns", "orders"),
     ([{"id": 1}, {"n": 2}], {"key": "id"}, "no value that tells", "orders.key"),
     ([{"id": 1}, {"id": 2}], {"limits": RestLimits(rows=1)}, "more than 1 rows", "orders"),
 )

@@ -56,7 +56,7 @@ class FileReader:
 
 
 def digest_of_files(digests: Sequence[str], spec: FileSource) -> str:
-    """Return the digest of files, by the SHA-256 of each, and of how they are read: limits, keys and places are no part of it."""
+    """Return the digest of files, by the SHA-256 of each, and of how they are read: limits, keys and places do not count."""
     said = spec.model_dump(mode="json", exclude={"file", "limits", "at"})
     if spec.sheet is None:
         del said["sheet"]  # what is read as before an upgrade has the digest that it had

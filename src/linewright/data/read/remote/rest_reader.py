@@ -9,8 +9,8 @@ from time import monotonic
 from typing import Any, BinaryIO
 
 from linewright.data.read.batches import BATCH, refuse_patterns
-from linewright.data.read.file.json_lines import JsonLines, open_json_lines
-from linewright.data.read.limits import too_many_rows
+from linewright.data.read.file.json_lines import JsonLines
+from linewright.data.read.limits import too_many_columns, too_many_rows
 from linewright.data.read.reader import Cursor
 from linewright.data.read.remote.fetched import FetchedPart, Scratch, new_scratch, no_room
 from linewright.data.read.remote.login import read_login
@@ -19,7 +19,7 @@ from linewright.data.read.remote.reach import plugged, through_gate
 from linewright.data.read.remote.store import RemoteQuestion
 from linewright.data.read.source import Source
 from linewright.data.spec import FileLimits, FileSource, RestSource
-from linewright.errors import RequestError, Transient
+from linewright.errors import RequestError, SpecError, Transient
 from linewright.store.values import digest_of
 from linewright.text.remote_url import read_remote_url
 
@@ -46,7 +46,7 @@ class RestReader:
     def fingerprint(self, spec: RestSource, root: Path, where: str) -> str:
         """Return a digest of the rows; it costs as many questions as reading does."""
         with new_scratch(root) as scratch:
-            found = _fetched(spec, root, where, scratch)[1]
+            found = _fetched(spec, root, where, scratch)[-1]
         scratch.remove()
         return found
 
@@ -58,8 +58,8 @@ class RestReader:
     def _opened(self, name: str, spec: RestSource, root: Path, size: int) -> tuple[Source, str]:
         where = f"sources.{name}"
         with new_scratch(root) as scratch:
-            path, fingerprint = _fetched(spec, root, where, scratch)
-            part = _part(path, spec, where, size)
+            path, names, fingerprint = _fetched(spec, root, where, scratch)
+            part = _part(path, names, spec, where=where, size=size)
         kept = FetchedPart(part=part, scratch=scratch)
         source = Source(
             name=name, columns=part.columns, is_text=True, parts=(kept,), missing=spec.missing_texts
@@ -67,15 +67,19 @@ class RestReader:
         return source, fingerprint
 
 
-def _part(path: Path, spec: RestSource, where: str, size: int) -> JsonLines:
+def _part(path: Path, names: Sequence[str], spec: RestSource, *, where: str, size: int) -> JsonLines:
     as_file = FileSource(file=path.name, missing=spec.missing, limits=FileLimits(rows=spec.limits.rows))
-    part = open_json_lines(path, as_file, where, size=size)
-    refuse_patterns(part.columns, where)
-    return part
+    columns = tuple(dict.fromkeys(name.strip() for name in names))
+    if len(columns) > as_file.limits.columns:
+        raise too_many_columns(where, spec.describe(), as_file.limits.columns)
+    if "" in columns:
+        raise SpecError("a field has no name", where=where, found=spec.describe())
+    refuse_patterns(columns, where)
+    return JsonLines(path=path, spec=as_file, where=where, columns=columns, size=size)
 
 
-def _fetched(spec: RestSource, root: Path, where: str, scratch: Scratch) -> tuple[Path, str]:
-    """Return a file with a row a line, and the digest of the rows."""
+def _fetched(spec: RestSource, root: Path, where: str, scratch: Scratch) -> tuple[Path, Sequence[str], str]:
+    """Return a file with a row a line, the names of the fields in the order in which they come, and the digest of the rows."""
     url = read_remote_url(spec.rest)
     login = read_login(url, spec.at, root, where)
     asked = RemoteQuestion(url=url, where=where, word="rest", secrets=login.secrets)
@@ -88,10 +92,10 @@ def _fetched(spec: RestSource, root: Path, where: str, scratch: Scratch) -> tupl
                 kept = _Kept(file, spec, asked, scratch.free)
                 for rows in pages.rows():
                     kept.add(rows)
-            digest = _without(path, kept.replaced)
+            digest = _without(path, kept.replaced) if kept.replaced else kept.digest.hexdigest()
         except OSError as error:
             raise no_room(asked, error.strerror) from error
-    return path, digest_of({"rows": digest, "missing": list(spec.missing)})
+    return path, [*kept.names], digest_of({"rows": digest, "missing": list(spec.missing)})
 
 
 def _asker(web: Any, spec: RestSource, asked: RemoteQuestion) -> Callable[[str], Answer]:
@@ -121,6 +125,10 @@ class _Kept:
         self._file, self._spec, self._asked, self._left = file, spec, asked, most
         self._lines = 0
         self._seen: dict[str, tuple[bytes, int]] = {}
+        self.names = dict[str, None]()
+        """Of all fields, in the order in which they came."""
+        self.digest = hashlib.sha256()
+        """Of all lines."""
         self.replaced = set[int]()
         """Lines, from 0, whose row came again with other values."""
 
@@ -134,6 +142,8 @@ class _Kept:
             if self._left < 0:
                 raise no_room(self._asked)
             self._file.write(line)
+            self.names |= dict.fromkeys(row)
+            self.digest.update(line)
             self._lines += 1
             if self._lines - len(self.replaced) > self._spec.limits.rows:
                 raise too_many_rows(self._asked.where, self._spec.limits.rows)
