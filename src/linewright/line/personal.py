@@ -107,7 +107,7 @@ def personal_columns(factory: Factory, line: str) -> Columns:
 
 
 def _has_word(path: Path) -> bool:
-    """Return whether a line file may declare a personal column; most do not, and are not parsed for it."""
+    """Return whether a line file may declare a personal column; most do not: parsing them would take long."""
     stamp = lasting_stamp(path)
     return _WORD in path.read_bytes() if stamp is None else _had_word(str(path), stamp)
 
