@@ -5,7 +5,8 @@ sentences it masks itself before, by `without_personal`.
 """
 
 from collections.abc import Callable, Collection, Iterator, Mapping
-from functools import cache, cached_property, partial, reduce
+from functools import cache, cached_property, lru_cache, partial, reduce
+from pathlib import Path
 from typing import Any, TypeVar, cast
 
 import msgspec
@@ -20,6 +21,7 @@ from linewright.line.facts import Accepted, Declared, Finished
 from linewright.line.spec import LineSpec
 from linewright.model.facts import Contribution, Dependence, Outcome, WeakSlice
 from linewright.model.gate_reasons import FairnessFound
+from linewright.store.stamps import Stamp, lasting_stamp
 
 T = TypeVar("T")
 PERMISSION = "view-personal"
@@ -99,10 +101,21 @@ def personal_columns(factory: Factory, line: str) -> Columns:
     Of a line without a file it is those that the file of its last run declared.
     """
     try:
-        # Spares parsing most files.
-        return _of_spec(factory.line(line)) if _WORD in factory.path_of(line).read_bytes() else NONE
+        return _of_spec(factory.line(line)) if _has_word(factory.path_of(line)) else NONE
     except (LinewrightError, OSError):
         return ALL if line in factory.names() else _declared_last(factory, line)
+
+
+def _has_word(path: Path) -> bool:
+    """Return whether a line file may declare a personal column; most do not: parsing them would take long."""
+    stamp = lasting_stamp(path)
+    return _WORD in path.read_bytes() if stamp is None else _had_word(str(path), stamp)
+
+
+@lru_cache(maxsize=4_096)
+def _had_word(path: str, stamp: Stamp) -> bool:
+    del stamp  # a file that changes has another one
+    return _WORD in Path(path).read_bytes()
 
 
 def _of_spec(spec: LineSpec) -> Columns:
@@ -126,6 +139,8 @@ def hidden_anywhere(factory: Factory) -> Columns:
 def masked(factory: Factory, result: T) -> T:
     """Return the result of an operation, or an iterator of results, without the values that who asked may not see."""
     lines = _Lines(factory)
+    if not lines.are_any:
+        return result
     if isinstance(result, Iterator):
         return cast("T", (_without_values(one, lines) for one in cast("Iterator[Any]", result)))
     return _without_values(result, lines)
@@ -164,6 +179,16 @@ class _Lines:
     def __init__(self, factory: Factory) -> None:
         self._factory = factory
         self.of: Callable[[str], Columns] = cache(partial(hidden_columns, factory))
+
+    @property
+    def are_any(self) -> bool:
+        """Whether there may be any, as far as the files and the lines without a file tell."""
+        files = (self._factory.root / "lines").glob("*.yaml")
+        gone = set(self._factory.metadata.lines()).difference(self._factory.names())
+        try:
+            return any(map(_has_word, files)) or any(self.of(line) for line in gone)
+        except OSError:  # one is gone by now, or a link that leads nowhere
+            return True
 
     @cached_property
     def together(self) -> Columns:

@@ -40,7 +40,7 @@ class SourceStatus(msgspec.Struct, frozen=True, kw_only=True):
     rows: int | None = None
     """Rows that were read; `None` if the table is made of several sources."""
     newest: str | None = None
-    """Time of the newest row, by `table.time`; `None` if there is no such column, or you may not see it."""
+    """Time of the newest row, by `table.time`; `None` without such a column, or if you may not see it."""
     trouble: str = ""
     """Why the last run failed before it had read its sources; empty if it did not."""
 
