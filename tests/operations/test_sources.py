@@ -62,3 +62,15 @@ def test_lines_of_others_are_not_named(factory):
             sources(member, "twin")
 
     assert ((), found) == (found.also, same)
+
+
+def test_many_lines_are_listed_some_at_a_time_and_not_compared(factory, monkeypatch):
+    """To compare lines each file is parsed, so that of a thousand a page would take seconds."""
+    first = sources(factory, limit=1)
+    rest = sources(factory, after=str(first.next))
+    monkeypatch.setattr("linewright.operations.sources.MOST_COMPARED", 2)
+    found = sources(factory, limit=1)
+
+    assert (LINE, ["other", "twin"]) == (first.next, [one.line for one in rest.sources])
+    assert rest.next is None
+    assert ((None,), LINE) == (tuple(one.also for one in found.sources), found.next)

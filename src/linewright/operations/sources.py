@@ -2,9 +2,10 @@
 
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
+from msgspec import Meta
 
 from linewright.data.dataset.version import read_dataset
 from linewright.data.facts import Dataset, Ingested
@@ -18,6 +19,11 @@ from linewright.line.runs.progress import steps_of
 from linewright.line.spec import LineSpec
 from linewright.operations.declaration.declare import operation
 
+MOST_COMPARED = 200
+"""Lines up to which is looked which others read the same: their files are parsed for it."""
+_FEW = 5
+"""Accepted runs of a line among which the last that ended mostly is."""
+
 
 class SourceStatus(msgspec.Struct, frozen=True, kw_only=True):
     """A source of a line, and how its last read went."""
@@ -28,8 +34,8 @@ class SourceStatus(msgspec.Struct, frozen=True, kw_only=True):
     """Word of the line file that names the kind, such as ``file`` or ``sql``."""
     reads: str
     """What is read, without secrets."""
-    also: tuple[str, ...]
-    """Other lines that read the same."""
+    also: tuple[str, ...] | None
+    """Other lines that read the same; `None` if there are too many lines to compare (`MOST_COMPARED`)."""
     read_at: str | None = None
     """When the last run ended that has read it; `None`, as the next five, if none has."""
     run: str | None = None
@@ -51,32 +57,51 @@ class Sources(msgspec.Struct, frozen=True, kw_only=True):
     sources: tuple[SourceStatus, ...]
     troubles: tuple[str, ...]
     """What is wrong with line files: their sources are not known."""
+    next: str | None = None
+    """What `after` is for the next lines; `None` after the last."""
 
 
 @operation(permission="view", effect="read", expensive=True, checks_lines=True)
-def sources(factory: Factory, line: str | None = None, /) -> Sources:
+def sources(
+    factory: Factory,
+    line: str | None = None,
+    /,
+    *,
+    after: str = "",
+    limit: Annotated[int, Meta(ge=1, le=1000)] = 1000,
+) -> Sources:
     """List the sources of lines: what is read, when it was read last and how that went.
 
     Parameters
     ----------
     line
         Name of one line (default: all that you may see).
+    after
+        Name of a line: those after it, by name.
+    limit
+        Most lines.
     """
     if line is not None:
         factory.identity.require("view", (line,))
         factory.path_of(line)
+    visible = sorted(one for one in factory.names() if factory.may("view", one))
+    later = [line] if line is not None else [one for one in visible if one > after]
+    wanted = later[:limit]
+    compared = visible if len(visible) <= MOST_COMPARED else wanted
     specs, troubles = dict[str, LineSpec](), list[str]()
-    for name in [one for one in factory.names() if factory.may("view", one)]:
+    for name in compared:
         try:
             specs[name] = factory.line(name)
         except LinewrightError as error:
-            if line in {None, name}:
+            if name in wanted:
                 troubles.append(str(error))
-    same = _readers(specs)
-    wanted = [name for name in specs if line in {None, name}]
+    same = _readers(specs) if compared is visible else None
     return Sources(
-        sources=tuple(one for name in wanted for one in _of_line(factory, specs[name], same)),
+        sources=tuple(
+            one for name in wanted if name in specs for one in _of_line(factory, specs[name], same)
+        ),
         troubles=tuple(troubles),
+        next=wanted[-1] if len(later) > len(wanted) else None,
     )
 
 
@@ -98,8 +123,12 @@ def _kind(source: SourceSpec) -> str:
     return word or next(iter(type(source).model_fields))
 
 
-def _of_line(factory: Factory, spec: LineSpec, same: Mapping[str, list[str]]) -> Iterator[SourceStatus]:
-    runs = factory.metadata.events(Finished, line=spec.line, newest_first=True)
+def _of_line(
+    factory: Factory, spec: LineSpec, same: Mapping[str, list[str]] | None
+) -> Iterator[SourceStatus]:
+    runs = factory.metadata.events(Finished, line=spec.line, newest_first=True, limit=1)
+    if runs and runs[0].ingested is None:
+        runs = factory.metadata.events(Finished, line=spec.line, newest_first=True)
     last = next((one for one in runs if one.ingested is not None), None)
     failed = runs and runs[0].outcome == "failed" and runs[0].ingested is None
     accepted = None if last is None else _accepted(factory, last)
@@ -111,7 +140,7 @@ def _of_line(factory: Factory, spec: LineSpec, same: Mapping[str, list[str]]) ->
             name=name,
             kind=_kind(source),
             reads=source.describe(),
-            also=tuple(one for one in same[_identity(source)] if one != spec.line),
+            also=None if same is None else tuple(one for one in same[_identity(source)] if one != spec.line),
             fingerprint=fingerprints.get(name),
             trouble=because_of(factory, runs[0]) if failed else "",
             **(read if name in fingerprints else {}),
@@ -119,7 +148,9 @@ def _of_line(factory: Factory, spec: LineSpec, same: Mapping[str, list[str]]) ->
 
 
 def _accepted(factory: Factory, run: Finished) -> Accepted | None:
-    return next((one for one in factory.metadata.events(Accepted, line=run.line) if one.run == run.run), None)
+    newest = factory.metadata.events(Accepted, line=run.line, newest_first=True, limit=_FEW)
+    found = next((one for one in newest if one.run == run.run), None)
+    return found or factory.metadata.newest_with(Accepted, "run", run.run)
 
 
 def _read(factory: Factory, spec: LineSpec, run: Finished, accepted: Accepted | None) -> dict[str, Any]:
