@@ -376,6 +376,9 @@ class FilesSource(SourceSpec):
 
 KNOWN = "known"
 """Name of the column that says when a row that was sent came. A row that is sent cannot have it."""
+VERSION_KNOWN, VERSION_DELETED = "linewright_known", "linewright_deleted"
+"""Columns that the versions of a row have besides, of a source with a history: when one came to be known, and whether it says that
+the row is gone."""
 
 
 class PushSource(SourceSpec):

@@ -6,7 +6,18 @@ from typing import Annotated, Any, cast
 
 from pydantic import Field, model_validator
 
-from linewright.data.spec import KNOWN, AnySource, ColumnType, Duration, Group, PushSource, SourceSpec
+from linewright.data.spec import (
+    KNOWN,
+    VERSION_DELETED,
+    VERSION_KNOWN,
+    AnySource,
+    ColumnType,
+    Duration,
+    Group,
+    PushSource,
+    SourceSpec,
+    SqlSource,
+)
 from linewright.errors import SpecError
 from linewright.features.facts import Otherwise, ViewColumn, ViewFacts, ViewInput
 from linewright.features.views.aggregates import (
@@ -65,16 +76,22 @@ class ViewSpec(Spec):
 
     @model_validator(mode="before")
     @classmethod
-    def _with_pushed(cls, said: Any) -> Any:
-        """Rows that are sent are known when they came, all versions of them, and are about what their source says."""
+    def _with_versions(cls, said: Any) -> Any:
+        """Rows that are sent, and those of a history, are known when they came, all versions of them, and are about what their source says."""
         source: Any = cast("dict[str, Any]", said).get("source") if isinstance(said, dict) else None
-        parts = source.model_dump() if isinstance(source, PushSource) else source
-        if not (isinstance(parts, dict) and "push" in parts):
+        parts = source.model_dump() if isinstance(source, PushSource | SqlSource) else source
+        if not isinstance(parts, dict):
             return said
-        source = {**parts, "known": True, "versions": "all"}
+        parts = cast("dict[str, Any]", parts)
+        if "push" in parts:
+            source, known = {**parts, "known": True, "versions": "all"}, KNOWN
+        elif "sql" in parts and parts.get("cursor"):
+            known = VERSION_KNOWN
+        else:
+            return said
         return said | {
             "source": source,
-            "known": said.get("known") or KNOWN,
+            "known": said.get("known") or known,
             "key": said.get("key") or parts.get("key"),
         }
 
@@ -173,15 +190,35 @@ class ViewSpec(Spec):
             _ = self.condition
         except SpecError as error:
             yield error
-        if self.source.has_history:
-            yield SpecError(
-                "a view reads its source as a whole, each time",
-                where="source.cursor",
-                found=str(getattr(self.source, "cursor", "")),
-                hint="leave out cursor and key, and name known: the column that says when a row came",
-            )
+        yield from self._mistakes_of_history()
         if self.ttl is not None and duration_micros(self.ttl) == 0:
             yield SpecError("no row is so young", where="ttl", found=self.ttl, allowed="above 0, e.g. 90d")
+
+    def _mistakes_of_history(self) -> Iterator[SpecError]:
+        """Refuse what would take versions for others: a deletion has the values of the row that is gone."""
+        if not isinstance(self.source, SqlSource) or not self.source.has_history:
+            return
+        if self.known != VERSION_KNOWN:
+            yield SpecError(
+                "the versions of a row are known when they came to be known",
+                where="known",
+                found=self.known,
+                hint=f"leave it out, and say known: {self.known} in the source",
+            )
+        if self.key != self.source.key:
+            yield SpecError(
+                "the rows of a source with a cursor have its key",
+                where="key",
+                found=self.key,
+                allowed=str(self.source.key),
+                hint="leave `key` out",
+            )
+
+    @property
+    def deletions(self) -> tuple[str, ...]:
+        """The columns of the source that are true in rows that delete their key."""
+        said = () if self.deleted is None else (self.deleted,)
+        return (*said, VERSION_DELETED) if self.source.has_history else said
 
     def refuse_source(self, kinds: Mapping[str, str]) -> None:
         """Refuse a source that has not what the view reads.

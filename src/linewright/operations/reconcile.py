@@ -37,13 +37,13 @@ def reconcile(
     line
         Name of the line.
     source
-        Name of one of its sources (default: all that have a cursor).
+        Name of one of its sources (default: all that have a cursor), or ``view:NAME`` for that of a feature view.
     repair
         Keep what was found as new versions of the rows, known from now on; runs then have it.
     """
     factory.identity.require("view-rows", (line,))
     found: list[Reconciled] = []
-    for name, spec in kept_sources(factory, line, source).items():
+    for name, spec in kept_sources(factory, line, source, of_views=True).items():
         try:
             found.append(
                 reconcile_source(name, spec, factory.root, kept_in(factory), factory.now(), repairs=repair)

@@ -40,7 +40,12 @@ def parsed(text: str):
         (
             "{file: payments.csv}",
             '{sql: "select 1", at: "env:DB", key: id, cursor: at}',
-            r"yaml:3:[0-9]+: a view reads its source as a whole.*leave out cursor",
+            r"yaml:5:1: the versions of a row are known .*leave it out, and say known: loaded_at in the source",
+        ),
+        (
+            "{file: payments.csv}\ntime: paid_at\nknown: loaded_at\nkey: id",
+            '{sql: "select 1", at: "env:DB", key: id, cursor: at}\ntime: paid_at\nkey: other',
+            r"yaml:5:1: the rows of a source with a cursor have its key.*leave `key` out",
         ),
     ],
 )

@@ -40,6 +40,7 @@ from linewright.text.suggest import listed, nearest
 _TRIES = 5
 _MANY = 1_000
 """Rows from which on it pays to ask first whether any of them differs, and to note that they need not be read again."""
+_LAST = "linewright_last"
 _EPOCH = datetime(1970, 1, 1)  # noqa: DTZ001 -- of times in UTC, as databases have them
 
 
@@ -109,21 +110,69 @@ def read_kept(name: str, spec: SqlSource, root: Path, kept: Kept, now: str) -> t
     SpecError, RequestError, Transient
         As `look` does; or if others keep on reading the same source.
     """
+    history, rows = _brought_up(name, spec, root, kept, now)
+    return _source(name, spec, rows), history.fingerprint
+
+
+def read_kept_versions(name: str, spec: SqlSource, root: Path, kept: Kept, now: str) -> tuple[Source, str]:
+    """Read the newer rows of a source, keep them, and return all versions of its rows with their fingerprint.
+
+    The versions have the columns `KNOWN` and `DELETED` besides.
+
+    Raises
+    ------
+    SpecError, RequestError, Transient
+        As `read_kept` does.
+    """
+    history, _ = _brought_up(name, spec, root, kept, now)
+    return _source(name, spec, _all_versions(history, kept, root)), _versions_digest(history)
+
+
+def look_at_versions(name: str, spec: SqlSource, root: Path, kept: Kept, now: str) -> Source:
+    """Return all versions of a source's rows as `read_kept_versions` does, those of now too; nothing is kept.
+
+    Raises
+    ------
+    SpecError, RequestError, Transient
+        As `look` does.
+    """
+    found = look(name, spec, root, kept, now)
+    return _source(name, spec, _all_versions(found.history, kept, root, more=found.versions))
+
+
+def _brought_up(
+    name: str, spec: SqlSource, root: Path, kept: Kept, now: str
+) -> tuple[SourceHistory, pl.DataFrame]:
     for _ in range(_TRIES):
         increment = look(name, spec, root, kept, now)
         try:
-            history, rows = keep(increment, kept, root)
+            return keep(increment, kept, root)
         except Conflict:  # another process has read the source meanwhile
             continue
-        where = f"sources.{name}"
-        part = Rows(frame=rows, where=where, size=BATCH)
-        source = Source(
-            name=name, columns=part.columns, is_text=False, parts=(part,), missing=spec.missing_texts
-        )
-        return source, history.fingerprint
     raise Transient(
         "other processes keep on reading the same source", where=f"sources.{name}", hint="try again"
     )
+
+
+def _source(name: str, spec: SqlSource, rows: pl.DataFrame) -> Source:
+    part = Rows(frame=rows, where=f"sources.{name}", size=BATCH)
+    return Source(name=name, columns=part.columns, is_text=False, parts=(part,), missing=spec.missing_texts)
+
+
+def _all_versions(
+    history: SourceHistory, kept: Kept, root: Path, *, more: pl.DataFrame | None = None
+) -> pl.DataFrame:
+    schema = schema_of(types_of(history))
+    names = [name for name in schema if name != DIGEST]
+    spool = Spool(scratch_of(root), held=HELD)
+    spool.add(pl.DataFrame(schema=schema).select(names))
+    for part in (*read_versions(history, kept, names), *([] if more is None else [more.select(names)])):
+        spool.add(part)
+    return spool.frame()
+
+
+def _versions_digest(history: SourceHistory) -> str:
+    return digest_of({"columns": history.columns, "versions": [one.blob for one in history.chunks]})
 
 
 def kept_fingerprint(name: str, spec: SqlSource, root: Path, kept: Kept, now: str) -> str:
@@ -138,6 +187,23 @@ def kept_fingerprint(name: str, spec: SqlSource, root: Path, kept: Kept, now: st
     if not increment.versions.height and increment.before is not None:
         return increment.history.fingerprint
     return frame_digest(standing_rows(increment.history, increment.key, kept, root, more=increment.versions))
+
+
+def kept_versions_fingerprint(name: str, spec: SqlSource, root: Path, kept: Kept, now: str) -> str:
+    """Return the fingerprint of the versions that are kept of a source, and another one if it has newer rows; nothing is kept.
+
+    Raises
+    ------
+    SpecError, RequestError, Transient
+        As `look` does.
+    """
+    found = look(name, spec, root, kept, now)
+    if found.before is not None and not found.versions.height:
+        return _versions_digest(found.history)
+    standing = frame_digest(standing_rows(found.history, found.key, kept, root, more=found.versions))
+    # Of a row without a digest it is not known whether it has changed.
+    is_same = found.before is not None and standing == found.history.fingerprint
+    return _versions_digest(found.history) if is_same else digest_of({"standing": standing})
 
 
 def keep(increment: Increment, kept: Kept, root: Path) -> tuple[SourceHistory, pl.DataFrame]:
@@ -255,7 +321,7 @@ class Reading:
         if since is not None:
             value = since if of.kind not in TIMES else _EPOCH + timedelta(microseconds=int(since))
             sql = self.database.since(sql, self.cursor, of, value, keeps_order=False)
-        stored = newest_versions(before, self.key, self.kept, also=[self.cursor])
+        stored = newest_versions(before, self.key, self.kept, also=[self.cursor, KNOWN])
         again = stored.filter(~pl.col(DELETED))
         again = again if since is None else again.filter(positions(again[self.cursor]) >= since)
         if again.height >= _MANY and self._is_same(sql, again[DIGEST]):
@@ -277,7 +343,7 @@ class Reading:
             .select(same.fill_null(value=False))
             .to_series()
         )
-        versions = self.versions_of(rows.filter(~is_same), types)
+        versions = self.versions_of(rows.filter(~is_same), types, after=stored)
         start = self.start(rows, types, before)
         has_moved = (start.highest, start.since) != (before.highest, before.since)
         is_news = bool(versions.height) or (rows.height >= _MANY and has_moved)
@@ -365,8 +431,16 @@ class Reading:
                 hint="name a column that tells rows apart, or make one in the query",
             )
 
-    def versions_of(self, rows: pl.DataFrame, types: dict[str, ColumnType]) -> pl.DataFrame:
-        """Return rows with their digests as versions of now."""
+    def versions_of(
+        self, rows: pl.DataFrame, types: dict[str, ColumnType], *, after: pl.DataFrame | None = None
+    ) -> pl.DataFrame:
+        """Return rows with their digests as versions of now.
+
+        Parameters
+        ----------
+        after
+            Versions that they come after: a row that says that it was known by the time of its last version is known from now on.
+        """
         read = pl.lit(datetime.fromisoformat(self.now)).cast(pl.Datetime("us", "UTC"))
         known = read
         if self.spec.known is not None:
@@ -374,6 +448,10 @@ class Reading:
             if types[self.spec.known].kind != "instant":
                 said = said.cast(pl.Datetime("us")).dt.replace_time_zone("UTC")
             known = said.fill_null(read)
+        if after is not None and self.spec.known is not None:
+            last = after.select(self.key, pl.col(KNOWN).alias(_LAST))
+            rows = rows.join(last, on=self.key, how="left", maintain_order="left")
+            known = pl.when(known <= pl.col(_LAST)).then(read).otherwise(known)
         rows = rows.with_columns(known.alias(KNOWN), pl.lit(value=False).alias(DELETED))
         return rows.select(list(schema_of(types)))
 

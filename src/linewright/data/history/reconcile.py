@@ -226,7 +226,8 @@ class _Comparison:
                 sql = wrapped(sql, f"{_CELL} in ({', '.join(map(str, cells))})")
             rows = reading.rows_of(sql)
             rows = rows.filter(pl.col(key).is_in(other[key].implode())).drop(_CELL)
-            parts.append(reading.versions_of(rows, self.types))
+            last = newest_versions(history, key, reading.kept, also=[KNOWN])
+            parts.append(reading.versions_of(rows, self.types, after=last))
         if deleted.height:
             everything = pl.concat(read_versions(history, reading.kept), rechunk=False)
             gone = everything[deleted["place"].sort()]

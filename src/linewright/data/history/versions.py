@@ -9,10 +9,11 @@ import polars as pl
 from linewright.data.dataset.blobs import instead_of
 from linewright.data.facts import HistoryChunk, HistoryColumn, SourceHistory
 from linewright.data.read.sql.column_types import ColumnType, Kind
+from linewright.data.spec import VERSION_DELETED, VERSION_KNOWN
 from linewright.errors import NotFound
 from linewright.store.protocols import Artifacts, Metadata, MetadataReader
 
-DIGEST, KNOWN, DELETED = "linewright_digest", "linewright_known", "linewright_deleted"
+DIGEST, KNOWN, DELETED = "linewright_digest", VERSION_KNOWN, VERSION_DELETED
 """Columns that a version has besides: a digest of its values that the source computed, when it came to be known, and
 whether it says that the row is gone."""
 HALF = 2**30
@@ -126,7 +127,8 @@ def newest_versions(
     rows = rows.with_row_index("place")
     if known_by is not None:
         rows = rows.filter(pl.col(KNOWN) <= pl.lit(known_by).str.to_datetime(time_unit="us", time_zone="UTC"))
-    return rows.filter(pl.col(key).is_last_distinct()).drop(KNOWN)
+    rows = rows.filter(pl.col(key).is_last_distinct())
+    return rows if KNOWN in also else rows.drop(KNOWN)
 
 
 def append(chunks: Sequence[HistoryChunk], versions: pl.DataFrame, kept: Kept) -> tuple[HistoryChunk, ...]:

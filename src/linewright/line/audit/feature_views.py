@@ -16,6 +16,7 @@ from linewright.line.audit.facts import Differing, FeaturesAudited
 from linewright.line.factory import Factory
 from linewright.line.file.view_file import read_view
 from linewright.line.views.read_events import read_events
+from linewright.line.views.sources import open_view
 from linewright.model.facts import Package
 from linewright.serve.facts import LookedUp, Prediction
 from linewright.serve.rows.scalars import spell
@@ -99,7 +100,7 @@ class _Compared(NamedTuple):
 
 def _compared(factory: Factory, facts: ViewFacts, rows: Sequence[_Logged]) -> _Compared:
     view = ViewSpec.of(facts, read_view(factory.root, facts.view).source)
-    read = read_events(view, factory.root)
+    read = read_events(view, factory.root, source=open_view(view, factory))
     named = pl.DataFrame(
         {name: [spell(one.record.row.get(name)) for one in rows] for name in facts.entity},
         schema=dict.fromkeys(facts.entity, pl.String),

@@ -43,6 +43,7 @@ from linewright.line.run_context import (
 from linewright.line.spec import KeepSpec, LineSpec
 from linewright.line.split_rows import label_text
 from linewright.line.views.read_events import read_events
+from linewright.line.views.sources import open_view
 from linewright.line.views.table_columns import ViewColumns
 from linewright.model.pictures import check_picture
 from linewright.model.spec import AUTO, ModelSpec, PicturesSpec
@@ -110,7 +111,10 @@ def _check_data(factory: Factory, spec: LineSpec) -> Sound:
             tried_backbone(data, pictures, side=size, where=f"{BACKBONE_FILE}.backbone")
     check_engine(factory.root, spec.train)
     sources = [open_source(name, one, factory.root) for name, one in spec.sources.items()]
-    views = [read_events(view, factory.root) for view in read_views(factory.root, spec.features)]
+    views = [
+        read_events(view, factory.root, source=open_view(view, factory))
+        for view in read_views(factory.root, spec.features)
+    ]
     try:
         checked = check_sources(
             sources,

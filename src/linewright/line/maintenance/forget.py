@@ -332,15 +332,21 @@ class _Look:
 
     def _theirs(self, rows: pl.DataFrame, found: _Found) -> pl.Series:
         table = self.spec.table
-        those = np.zeros(rows.height, dtype=bool)
-        if table.subject in rows.columns:
-            those |= matching(self.known, {self.subject.hash}, rows[table.subject])
+        those = self._named(rows).to_numpy(writable=True)
         if table.key is not None and table.key in rows.columns:
             if found.keys or self.subject.keys:
                 keys = {self.known.hash_of(one) for one in found.keys} | set(self.subject.keys)
                 those |= matching(self.known, keys, rows[table.key])
             mine = rows[table.key].filter(pl.Series(those)).to_list()
             found.keys |= {text for text in map(spell, mine) if text is not None}
+        return pl.Series(those)
+
+    def _named(self, rows: pl.DataFrame) -> pl.Series:
+        """Return which rows name the person in the column that does so in the table."""
+        subject = self.spec.table.subject
+        those = np.zeros(rows.height, dtype=bool)
+        if subject in rows.columns:
+            those |= matching(self.known, {self.subject.hash}, rows[subject])
         return pl.Series(those)
 
     def _readings(self) -> list[str]:
@@ -405,15 +411,21 @@ class _Look:
     def histories(self, found: _Found) -> None:
         """Look through all versions of rows that were kept of the sources which the line has ever had."""
         metadata, artifacts = self.factory.metadata, self.factory.artifacts
-        queries = self._queries()
+        own = self._queries()
+        queries = own | self._queries_of_views()
         for digest, kind, _ in metadata.results() if queries else ():
-            history = metadata.get(digest, SourceHistory) if kind == "source_history" else None
-            for chunk in history.chunks if history and history.query in queries else ():
+            if (
+                kind != "source_history"
+                or (history := metadata.get(digest, SourceHistory)).query not in queries
+            ):
+                continue
+            for chunk in history.chunks:
                 blob = instead_of(chunk.blob, metadata) or chunk.blob
                 if chunk.blob in found.histories or not artifacts.has(blob):
                     continue
                 rows = read_blob(blob, artifacts)
-                those = self._theirs(rows, found)
+                # The key of a view's source is not that of the table.
+                those = self._theirs(rows, found) if history.query in own else self._named(rows)
                 if those.any():
                     found.histories[chunk.blob] = (
                         put_versions(rows.filter(~those), artifacts).blob if self.keeps else ""
@@ -426,6 +438,11 @@ class _Look:
         specs = [self.spec, *(LineSpec.model_validate(metadata.get(one, Declared).spec) for one in declared)]
         sources = (source for spec in specs for source in spec.sources.values() if source.has_history)
         return {query_digest(cast("SqlSource", source)) for source in sources}
+
+    def _queries_of_views(self) -> set[str]:
+        """Return the digests of the queries of the sources with a history that its feature views have."""
+        sources = all_sources(self.factory, self.spec).values()
+        return {query_digest(cast("SqlSource", one)) for one in sources if one.has_history}
 
     def _is_row(self, row: Mapping[str, Any], found: _Found) -> bool:
         values, table = row.get("values") or {}, self.spec.table

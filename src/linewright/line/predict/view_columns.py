@@ -12,6 +12,7 @@ from linewright.line.factory import Factory
 from linewright.line.file.view_file import read_view
 from linewright.line.predict.input_file import Handed, HandedPart, line_as_served
 from linewright.line.views.read_events import ViewEvents, read_events, to_micros
+from linewright.line.views.sources import open_view
 from linewright.line.views.table_columns import LONG_AGO, columns_at
 from linewright.model.facts import Package, RequestColumn
 
@@ -90,8 +91,9 @@ def with_views(factory: Factory, line: str, handed: Handed, package: Package) ->
         "; ".join(filter(None, (handed.note, says))),
         inner=handed,
         views=[
-            read_events(ViewSpec.of(facts, read_view(factory.root, facts.view).source), factory.root)
+            read_events(view, factory.root, source=open_view(view, factory))
             for facts in package.views
+            for view in [ViewSpec.of(facts, read_view(factory.root, facts.view).source)]
             if any(column.name in made for column in facts.columns)
         ],
         made=tuple(made),

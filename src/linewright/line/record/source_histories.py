@@ -8,19 +8,27 @@ from linewright.data.history.versions import Kept, newest
 from linewright.data.spec import SqlSource
 from linewright.errors import NotFound, RequestError
 from linewright.line.factory import Factory
+from linewright.line.views.sources import all_sources
 
 
-def kept_sources(factory: Factory, line: str, source: str | None = None) -> dict[str, SqlSource]:
+def kept_sources(
+    factory: Factory, line: str, source: str | None = None, *, of_views: bool = False
+) -> dict[str, SqlSource]:
     """Return the sources of a line that have a history, by name; only one of them if it is named.
+
+    Parameters
+    ----------
+    of_views
+        Whether those of its feature views count too, by ``view:NAME``.
 
     Raises
     ------
     RequestError
         If a source is named that the line does not have, or that has no history.
     """
-    found = {
-        name: cast("SqlSource", one) for name, one in factory.line(line).sources.items() if one.has_history
-    }
+    spec = factory.line(line)
+    sources = all_sources(factory, spec) if of_views else spec.sources
+    found = {name: cast("SqlSource", one) for name, one in sources.items() if one.has_history}
     if source is None:
         return found
     if source not in found:

@@ -69,7 +69,7 @@ def begin(
     }
     for view in read_views(factory.root, spec.features):
         name = VIEW + view.view
-        sources[name] = (live or {}).get(name) or view_fingerprint(view, factory.root)
+        sources[name] = (live or {}).get(name) or view_fingerprint(view, factory)
     work = Work(
         factory=factory,
         spec=spec,

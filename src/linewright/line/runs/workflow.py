@@ -211,7 +211,7 @@ def _with_live_sources(work: Work) -> Work:
     read = {name: _read(factory, name, one) for name, one in sorted(sources.items()) if one.is_live}
     for view in read_views(factory.root, work.spec.features):
         if view.source.is_live:
-            read[VIEW + view.view] = read_live_view(view, factory.root)
+            read[VIEW + view.view] = read_live_view(view, factory)
     after = replace(work, sources={**work.sources, **{name: seen for name, (_, seen) in read.items()}})
     after.once(LIVE, lambda: {name: source for name, (source, _) in read.items()})
     return after

@@ -13,13 +13,13 @@ from linewright.data.read.source import Source, open_source
 from linewright.data.spec import ColumnType
 from linewright.data.types import cast as cast_values
 from linewright.data.types import infer, known_zone
-from linewright.errors import LinewrightError, SpecError
+from linewright.errors import SpecError
 from linewright.features.facts import ViewFacts
 from linewright.features.spec import ViewSpec
 from linewright.features.views.aggregates import Kind
 from linewright.features.views.records import KEY
 from linewright.features.views.windows import Events, Flags, Ints, Values, events_of, values_of
-from linewright.line.file.view_file import placed_in_view
+from linewright.line.views.sources import placed
 
 _KINDS: Mapping[str, Kind] = {
     "number": "number",
@@ -63,7 +63,7 @@ def read_events(
     root
         The factory folder, which paths start from.
     source
-        The source, if it is open already.
+        The source, if it is open already; of one with a history all its versions, see `line.views.sources.open_view`.
     with_keys
         Whether the events have what they are about too, as `features.views.records.KEY` among their columns; for a view with a key.
 
@@ -72,11 +72,8 @@ def read_events(
     SpecError, RequestError
         If the source cannot be read, or has not what the view reads; with the place in the file of the view.
     """
-    try:
+    with placed(view, root):
         return _read(view, source or open_source(view.view, view.source, root), with_keys=with_keys)
-    except LinewrightError as error:
-        error.where = error.where.replace(f"sources.{view.view}", "source", 1)
-        raise placed_in_view(error, root, view.view) from error
 
 
 def spelled(values: pl.Series) -> pl.Series:
@@ -100,7 +97,7 @@ def to_series(name: str, values: Values) -> pl.Series:
 
 def _read(view: ViewSpec, source: Source, *, with_keys: bool) -> ViewEvents:
     known_zone(view.zone)
-    wanted = list(dict.fromkeys([*view.named.values(), *view.inputs]))
+    wanted = list(dict.fromkeys([*view.named.values(), *view.deletions, *view.inputs]))
     _refuse_lacking(view, wanted, source.columns)
     frame = _frame(source, [name for name in wanted if name in source.columns])
     types = {name: _type(frame[name], view, is_text=source.is_text) for name in frame.columns}
@@ -116,7 +113,8 @@ def _read(view: ViewSpec, source: Source, *, with_keys: bool) -> ViewEvents:
         else to_micros(frame[view.known], formats[view.known], view.zone)
     )
     key = None if view.key is None else _codes(frame[view.key])
-    is_deletion = None if view.deleted is None else _flags(frame[view.deleted], view.deleted)
+    deletions = [_flags(frame[name], name) for name in view.deletions]
+    is_deletion = np.logical_or.reduce(deletions) if deletions else None
     values = {name: _values(frame[name], kinds[name]) for name in view.inputs}
     keys = {KEY: _values(frame[view.key], "category")} if with_keys and view.key is not None else {}
     rows = frame.height

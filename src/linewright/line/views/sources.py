@@ -1,13 +1,13 @@
 """What the feature views of a line read, and the digest of it."""
 
-from collections.abc import Iterator, Mapping
-from contextlib import suppress
+from collections.abc import Generator, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from linewright.data.read.reader import fingerprint, read_live
-from linewright.data.spec import SourceSpec
+from linewright.data.spec import SourceSpec, SqlSource
 from linewright.errors import LinewrightError
 from linewright.features.spec import ViewSpec
 from linewright.line.factory import Factory
@@ -16,6 +16,7 @@ from linewright.line.spec import LineSpec
 from linewright.store.values import digest_of
 
 if TYPE_CHECKING:
+    from linewright.data.history.versions import Kept
     from linewright.data.read.source import Source
 
 _ELSEWHERE = {"about", "owner", "source", "ttl", "columns", "where", "every", "max_age", "otherwise"}
@@ -24,7 +25,23 @@ VIEW = "view:"
 """How `Work.sources` names a feature view, ``view:customer_30d``."""
 
 
-def view_fingerprint(view: ViewSpec, root: Path, *, seen: str | None = None) -> str:
+@contextmanager
+def placed(view: ViewSpec, root: Path) -> Generator[None]:
+    """Have errors about the source of a view name their place in its file."""
+    try:
+        yield
+    except LinewrightError as error:
+        error.where = error.where.replace(f"sources.{view.view}", "source", 1)
+        raise placed_in_view(error, root, view.view) from error
+
+
+def _kept(factory: Factory) -> "Kept":
+    from linewright.data.history.versions import Kept  # noqa: PLC0415 -- polars takes a while to import
+
+    return Kept(factory.artifacts, factory.metadata)
+
+
+def view_fingerprint(view: ViewSpec, factory: Factory, *, seen: str | None = None) -> str:
     """Return a digest of what a view computes and of what its source holds.
 
     Parameters
@@ -37,29 +54,69 @@ def view_fingerprint(view: ViewSpec, root: Path, *, seen: str | None = None) -> 
     SpecError, RequestError
         If the source cannot be read.
     """
-    try:
-        source = seen or fingerprint(view.source, root, "source")
-    except LinewrightError as error:
-        raise placed_in_view(error, root, view.view) from error
+    with placed(view, factory.root):
+        source = seen or _fingerprint(view, factory)
     said = view.model_dump(mode="json", exclude=_ELSEWHERE)
     columns = {one.name: one.text for one in view.aggregates}
     where = None if view.condition is None else view.condition.text
     return digest_of({"view": said, "columns": columns, "where": where, "source": source})
 
 
-def read_live_view(view: ViewSpec, root: Path) -> "tuple[Source, str]":
+def _fingerprint(view: ViewSpec, factory: Factory) -> str:
+    if not view.source.has_history:
+        return fingerprint(view.source, factory.root, "source")
+    # It reads rows, and polars takes a while to import.
+    from linewright.data.history.read import kept_versions_fingerprint  # noqa: PLC0415
+
+    source = cast("SqlSource", view.source)
+    return kept_versions_fingerprint(view.view, source, factory.root, _kept(factory), factory.now())
+
+
+def read_live_view(view: ViewSpec, factory: Factory, *, now: str | None = None) -> "tuple[Source, str]":
     """Return the rows of the source of a view that others may write to, and the digest of the view with just these rows.
+
+    Of a source with a history the newer rows are kept, and these are all versions of its rows.
+
+    Parameters
+    ----------
+    now
+        From when on rows are known that are read first now (default: now).
 
     Raises
     ------
     SpecError, RequestError, Transient
         If the source cannot be read.
     """
-    try:
-        source, seen = read_live(view.view, view.source, root)
-    except LinewrightError as error:
-        raise placed_in_view(error, root, view.view) from error
-    return source, view_fingerprint(view, root, seen=seen)
+    root, name = factory.root, view.view
+    with placed(view, root):
+        if view.source.has_history:
+            from linewright.data.history.read import read_kept_versions  # noqa: PLC0415
+
+            of, kept = cast("SqlSource", view.source), _kept(factory)
+            source, seen = read_kept_versions(name, of, root, kept, now or factory.now())
+        else:
+            source, seen = read_live(name, view.source, root)
+    return source, view_fingerprint(view, factory, seen=seen)
+
+
+def open_view(view: ViewSpec, factory: Factory) -> "Source":
+    """Return the rows of the source of a view as they are now; of one with a history all versions, and nothing is kept.
+
+    Raises
+    ------
+    SpecError, RequestError, Transient
+        If the source cannot be read.
+    """
+    root, name = factory.root, view.view
+    with placed(view, root):
+        if view.source.has_history:
+            from linewright.data.history.read import look_at_versions  # noqa: PLC0415
+
+            of = cast("SqlSource", view.source)
+            return look_at_versions(name, of, root, _kept(factory), factory.now())
+        from linewright.data.read.source import open_source  # noqa: PLC0415
+
+        return open_source(name, view.source, root)
 
 
 def files_read(factory: Factory, spec: LineSpec) -> Iterator[str]:

@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from contextlib import suppress
 
+from linewright.data.read.source import Source
 from linewright.data.spec import PushSource
 from linewright.errors import LinewrightError, SpecError
 from linewright.features.facts import ViewFacts
@@ -21,6 +22,7 @@ from linewright.features.views.records import (
 from linewright.line.factory import Factory
 from linewright.line.file.view_file import placed_in_view, read_view
 from linewright.line.views.read_events import ViewEvents, read_events
+from linewright.line.views.sources import read_live_view
 from linewright.store.clock import later
 from linewright.store.pushed_rows import PushedRows, micros_of
 from linewright.text.durations import duration_micros
@@ -40,8 +42,8 @@ def write_view(factory: Factory, facts: ViewFacts) -> Header:
     """
     view = read_view(factory.root, facts.view)
     learned = ViewSpec.of(facts, view.source)
-    known = known_now(factory, view)
-    read = read_events(learned, factory.root, with_keys=facts.key is not None)
+    source, known = _rows_now(factory, view)
+    read = read_events(learned, factory.root, source=source, with_keys=facts.key is not None)
     _refuse_other_types(factory, facts, read)
     events = known_by(read.events, known)
     header = Header(
@@ -58,14 +60,20 @@ def write_view(factory: Factory, facts: ViewFacts) -> Header:
     return header
 
 
-def known_now(factory: Factory, view: ViewSpec) -> int:
-    """Return a moment such that all that is known of the source of a view by then is read from now on: microseconds since 1970."""
+def _rows_now(factory: Factory, view: ViewSpec) -> tuple[Source | None, int]:
+    """Return a moment such that all that is known of the source of a view by then is read from now on: microseconds since 1970.
+
+    The rows of a source with a history are read and kept, and are known by then.
+    """
     source = view.source
+    if source.has_history:
+        now = factory.now()
+        return read_live_view(view, factory, now=now)[0], micros_of(now)
     if isinstance(source, PushSource):
         pushed = PushedRows.of(factory.state, source.push, now=factory.now)
         if pushed.is_open:
-            return pushed.moment()
-    return micros_of(factory.now()) - 1
+            return None, pushed.moment()
+    return None, micros_of(factory.now()) - 1
 
 
 def entity_texts(read: ViewEvents) -> list[str]:
