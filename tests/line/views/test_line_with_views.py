@@ -121,6 +121,17 @@ def test_an_unchanged_line_plans_nothing_and_a_changed_view_plans_just_the_lines
         assert () == make_plan(factory, factory.line("plain")).changes
 
 
+def test_a_plan_calls_columns_that_no_source_ever_had_not_gone(root):
+    """Those of views, that is: of another column of the source it says so."""
+    with Factory.open(root) as factory:
+        lines = (root / "orders.csv").read_text().splitlines()
+        (root / "orders.csv").write_text("\n".join(lines[:-1]) + "\n")
+        assert () == make_plan(factory, factory.line(LINE)).changes[0].reason.gone
+        cut = [",".join(line.split(",")[:3] + line.split(",")[4:]) for line in lines]
+        (root / "orders.csv").write_text("\n".join(cut) + "\n")
+        assert ("basket",) == make_plan(factory, factory.line(LINE)).changes[0].reason.gone
+
+
 def test_rows_known_after_a_training_row_never_change_it(root):
     """The law of knowledge time: what is loaded, corrected and deleted later is not known earlier."""
     moment = datetime(2026, 4, 1)
