@@ -1,5 +1,7 @@
 """Columns of a line that have a role other than feature, and those that a model may use."""
 
+from collections.abc import Iterator
+
 from linewright.data.facts import Column, Dataset
 from linewright.data.spec import DataSpec
 
@@ -21,10 +23,44 @@ def roles(spec: DataSpec) -> dict[str, str | None]:
     }
 
 
+def named_columns(data: DataSpec) -> Iterator[tuple[str, str]]:
+    """Give every column that the line names outside its contract, with the place that names it."""
+    table, label = data.table, data.label
+    for part in ("key", "time", "known", "group", "subject", "weight"):
+        names = table.groups if part == "group" else (getattr(table, part),)
+        for name in names:
+            if name is not None:
+                yield name, f"table.{part}"
+    for number, name in enumerate(table.exclude):
+        yield name, f"table.exclude[{number}]"
+    for number, name in enumerate(data.checks.known):
+        yield name, f"checks.known[{number}]"
+    if label.known is not None:
+        yield label.known, "label.known"
+    for name in label.columns or ():
+        yield name, "label.columns"
+    yield label.column, "label.column"
+    for name in data.forecast.known_ahead if data.forecast else ():
+        yield name, "forecast.known_ahead"
+
+
+def declared_columns(data: DataSpec) -> set[str]:
+    """Return the columns that the line file names, in its contract or elsewhere; a line with a contract has no others but those of views.
+
+    `checks.known` alone declares no column of a line with views: it may be of one.
+    """
+    named = (
+        name for name, where in named_columns(data) if not (data.features and where.startswith("checks."))
+    )
+    return {*data.contract.columns, *named}
+
+
 def feature_columns(spec: DataSpec, dataset: Dataset) -> tuple[Column, ...]:
-    """Return the columns that a model may use: named by the contract, of a learnable type, and without another role."""
+    """Return the columns that a model may use: of a learnable type, without another role, and named by the contract or of a view."""
     barred = {name for name in roles(spec).values() if name} | set(spec.table.exclude)
     named = set(spec.contract.columns) or {column.name for column in dataset.columns}
+    if spec.features:
+        named |= {column.name for column in dataset.columns} - declared_columns(spec)
     return tuple(
         column
         for column in dataset.columns

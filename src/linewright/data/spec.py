@@ -758,7 +758,7 @@ class DataSpec(Spec):
     anomaly: AnomalySpec | None = None
     """For `train.task: anomaly`: how often good rows may be called faulty."""
     on_new_column: Literal["ignore", "warn", "stop"] = "warn"
-    """What a column that the contract does not name does; it is never a feature."""
+    """What a column of the sources that the contract does not name does; it is never a feature. Those of feature views always are."""
 
     def zone_of(self, column: str) -> str | None:
         """Return the zone of a column's naive times; `None` means UTC."""

@@ -113,9 +113,7 @@ class Work:
     @cached_property
     def views(self) -> tuple[ViewFacts, ...]:
         """The feature views whose columns the rows have."""
-        digest = self.ingested.views
-        found = () if digest is None else self.metadata.get(digest, FeatureViews).views
-        return tuple(one.facts for one in found)
+        return views_of(self.ingested, self.metadata)
 
     @cached_property
     def dataset(self) -> Dataset:
@@ -323,6 +321,12 @@ def planned_bytes(work: Work, name: str, file: str, read: Callable[[], bytes]) -
         )
     artifacts.put(data)
     return data
+
+
+def views_of(ingested: Ingested, metadata: Metadata) -> tuple[ViewFacts, ...]:
+    """Return the feature views whose columns the rows have that were read."""
+    found = () if ingested.views is None else metadata.get(ingested.views, FeatureViews).views
+    return tuple(one.facts for one in found)
 
 
 def optional_columns(spec: LineSpec) -> list[str]:

@@ -13,10 +13,16 @@ from linewright.data.facts import Dataset, Ingested
 from linewright.line.factory import Factory
 from linewright.line.facts import Finished
 from linewright.line.predict.batch import predict_file
+from linewright.line.release.excluded_columns import reads_barred
 from linewright.line.runs.execute import execute
 from linewright.line.runs.plan import make_plan
 from linewright.model.facts import Package
 from linewright.serve.log.segments import read_log
+
+CONTRACT = """\
+contract:
+  columns: {order: {type: category}, customer: {type: category}, at: {type: datetime}, basket: {type: number}, late: {type: category}}
+"""
 
 
 def made(root):
@@ -115,6 +121,17 @@ def test_an_unchanged_line_plans_nothing_and_a_changed_view_plans_just_the_lines
         assert () == make_plan(factory, factory.line("plain")).changes
 
 
+def test_a_plan_calls_columns_that_no_source_ever_had_not_gone(root):
+    """Those of views, that is: of another column of the source it says so."""
+    with Factory.open(root) as factory:
+        lines = (root / "orders.csv").read_text().splitlines()
+        (root / "orders.csv").write_text("\n".join(lines[:-1]) + "\n")
+        assert () == make_plan(factory, factory.line(LINE)).changes[0].reason.gone
+        cut = [",".join(line.split(",")[:3] + line.split(",")[4:]) for line in lines]
+        (root / "orders.csv").write_text("\n".join(cut) + "\n")
+        assert ("basket",) == make_plan(factory, factory.line(LINE)).changes[0].reason.gone
+
+
 def test_rows_known_after_a_training_row_never_change_it(root):
     """The law of knowledge time: what is loaded, corrected and deleted later is not known earlier."""
     moment = datetime(2026, 4, 1)
@@ -156,3 +173,43 @@ def test_a_file_without_the_time_gets_features_of_now(root):
     assert expected == {name: logged[0][name] for name in expected}
     assert logged[1]["amount_30d"] is None
     assert "features are those of now" in done["note"]
+
+
+@pytest.fixture
+def promised(tmp_path):
+    """Make a factory whose line has a contract that names no column of its view."""
+    root = tmp_path / "factory"
+    write_factory(root)
+    file = root / "lines" / "orders.yaml"
+    file.write_text(file.read_text().replace("train:", CONTRACT + "train:"))
+    return root
+
+
+def test_columns_of_views_that_the_contract_does_not_name_are_features(promised):
+    """Also those that a check was told of: `checks.known` says nothing of what is a feature."""
+    file = promised / "lines" / "orders.yaml"
+    file.write_text(file.read_text() + "checks: {known: [last_amount]}\n")
+    with Factory.create(promised) as factory:
+        execute(factory, LINE)
+        champion = factory.metadata.versions(LINE)[-1].digest
+        package = factory.metadata.get(champion, Package)
+
+        assert {"amount_30d", "payments_7d", "last_amount", "basket"} <= {*package.encoder.columns}
+        assert reads_barred(factory, LINE, champion) is None
+        file.write_text(
+            file.read_text().replace("features: [customer_30d]\n", "").replace("last_amount", "basket")
+        )
+        assert "last_amount" in reads_barred(factory, LINE, champion).columns
+
+
+def test_columns_of_sources_that_the_contract_does_not_name_are_none(promised):
+    """Neither when a check was told of them."""
+    file = promised / "lines" / "orders.yaml"
+    text = file.read_text().replace(" basket: {type: number},", "")
+    file.write_text(text + "checks: {known: [basket]}\n")
+    with Factory.create(promised) as factory:
+        execute(factory, LINE)
+        package = factory.metadata.get(factory.metadata.versions(LINE)[-1].digest, Package)
+
+    assert "basket" not in package.encoder.columns
+    assert "amount_30d" in package.encoder.columns

@@ -29,6 +29,8 @@ class Before:
     """When the run that kept it ended; UTC."""
     rows: int
     columns: tuple[Column, ...]
+    of_views: frozenset[str] = frozenset()
+    """Those of `columns` that came from feature views; no source has them."""
 
     @property
     def figures(self) -> dict[str, Scalar | tuple[str, ...]]:

@@ -8,6 +8,7 @@ import numpy as np
 import polars as pl
 
 from linewright.data.breach_text import as_details
+from linewright.data.column_roles import declared_columns, named_columns
 from linewright.data.facts import Breach, Column, RowSql
 from linewright.data.read.batches import Batch, Held, Ragged, ahead, refuse_patterns
 from linewright.data.read.source import Raw, Source, clean, whole
@@ -177,7 +178,7 @@ def build_table(
         if isinstance(rows, Raw):
             rows = replace(rows, frame=without_label(rows.frame, data.label.column))
             batches = rows.batches
-    named = dict(_named(data))
+    named = dict(named_columns(data))
     more_columns = () if added is None else tuple(added.types)
     _refuse_unknown(named | _named_event(data), [*columns, *more_columns], data)
     if data.label.event is not None:
@@ -187,7 +188,8 @@ def build_table(
             rows = replace(rows, frame=with_one_label(rows.frame, data.label))
             batches = rows.batches
     contract = data.contract.columns
-    used = [name for name in columns if not contract or name in contract or name in named]
+    declared = declared_columns(data)
+    used = [name for name in columns if not contract or name in declared]
     inferred = _inferred(batches, [name for name in used if name not in contract], data, source)
     rules = {name: _demanded(name, contract.get(name) or inferred[name], data) for name in used}
     row_sql = _row_sql(frames, rows.frame, rules, data) if isinstance(rows, Raw) and frames else None
@@ -216,7 +218,7 @@ def _row_sql(
 ) -> RowSql:
     from linewright.data.table.row_columns import Wanted, row_sql_of  # noqa: PLC0415 -- DuckDB takes a while to import
 
-    named = dict(_named(data))
+    named = dict(named_columns(data))
     zoned = {name for name in rules if data.zone_of(name) not in {None, "UTC"}}
     wanted = [
         Wanted(name=name, type=rule.type, is_zoned=name in zoned, is_feature=name not in named)
@@ -364,27 +366,6 @@ def _narrow(text: pl.Series, data: DataSpec) -> pl.Series:
     has_offsets = text.str.contains(r"[0-9]:[0-9]{2}.*(Z|[+-][0-9:]+)$").any()
     # A time without an offset stays naive, so that `table.zone` can still say where it is.
     return values.dt.replace_time_zone(None) if inferred.type == "datetime" and not has_offsets else values
-
-
-def _named(data: DataSpec) -> Iterator[tuple[str, str]]:
-    """Every column that the line names outside its contract, with the place that names it."""
-    table, label = data.table, data.label
-    for part in ("key", "time", "known", "group", "subject", "weight"):
-        names = table.groups if part == "group" else (getattr(table, part),)
-        for name in names:
-            if name is not None:
-                yield name, f"table.{part}"
-    for number, name in enumerate(table.exclude):
-        yield name, f"table.exclude[{number}]"
-    for number, name in enumerate(data.checks.known):
-        yield name, f"checks.known[{number}]"
-    if label.known is not None:
-        yield label.known, "label.known"
-    for name in label.columns or ():
-        yield name, "label.columns"
-    yield label.column, "label.column"
-    for name in data.forecast.known_ahead if data.forecast else ():
-        yield name, "forecast.known_ahead"
 
 
 def _named_event(data: DataSpec) -> dict[str, str]:

@@ -16,7 +16,7 @@ from linewright.errors import ContractBreach, LinewrightError, from_json
 from linewright.line.factory import Factory
 from linewright.line.facts import Finished
 from linewright.line.record.quarantine import reading_of
-from linewright.line.run_context import Work
+from linewright.line.run_context import Work, views_of
 from linewright.line.spec import LineSpec
 
 E = TypeVar("E", bound=LinewrightError)
@@ -26,9 +26,17 @@ def before_of(factory: Factory, line: str) -> Before | None:
     """Return the dataset version of the newest run that kept one and found its promises kept."""
     for run in factory.metadata.events(Finished, line=line, newest_first=True):
         if read := reading_of(factory, run):
-            digest = factory.metadata.get(read, Ingested).dataset
-            dataset = factory.metadata.get(digest, Dataset)
-            return Before(dataset=digest, at=run.at, rows=dataset.rows, columns=dataset.columns)
+            ingested = factory.metadata.get(read, Ingested)
+            dataset = factory.metadata.get(ingested.dataset, Dataset)
+            return Before(
+                dataset=ingested.dataset,
+                at=run.at,
+                rows=dataset.rows,
+                columns=dataset.columns,
+                of_views=frozenset(
+                    column.name for view in views_of(ingested, factory.metadata) for column in view.columns
+                ),
+            )
     return None
 
 

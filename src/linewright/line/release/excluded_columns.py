@@ -22,6 +22,9 @@ def barred_in(package: Package, spec: LineSpec) -> tuple[str, ...]:
         return ()
     barred = {name for name in roles(spec).values() if name} | set(spec.table.exclude)
     named = set(spec.contract.columns)
+    if named:
+        views = (view for view in package.views if view.view in spec.features)
+        named |= {column.name for view in views for column in view.columns}
     return tuple(name for name in package.encoder.columns if name in barred or (named and name not in named))
 
 

@@ -200,7 +200,7 @@ def _columns(moved: Sequence[str], work: Work, reason: InputsMoved) -> InputsMov
     if spec.table.sql is not None or f"source:{name}" not in moved or before is None:
         return reason
     now = _column_names(name, source, work.factory)
-    old = [column.name for column in before.columns]
+    old = [column.name for column in before.columns if column.name not in before.of_views]
     gone = tuple(column for column in old if column not in now) if now else ()
     return msgspec.structs.replace(
         reason,

@@ -199,6 +199,8 @@ def _train_inputs(work: Work) -> dict[str, str]:
         "task": work.task.name,
         "table": spec.table.model_dump(mode="json", exclude={"sql", "limits", "zone"}),
         "columns": sorted(spec.contract.columns),
+        # A contract need not name the columns of views, which count in the dataset; before, it left those out that it did not name.
+        **({"features": "all of views"} if spec.features and spec.contract.columns else {}),
         "label": _label(spec),
         **_of_task(spec),
         **({} if (allowed := work.ingested.allowed) is None else {"may be listed": digest_of(list(allowed))}),
