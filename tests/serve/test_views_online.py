@@ -223,6 +223,23 @@ def test_a_row_that_is_tried_gets_them_too(factory):
     assert tried.row["amount_30d"] > 0
 
 
+def test_a_row_that_got_nothing_of_a_view_says_why_once(factory, served):
+    """Whoever copied a value of the view, or misspelled a customer, would never learn of it."""
+    rows = asked(), asked("nobody"), asked(None), asked(last_shop="s1")
+    told = [one.get("warnings", []) for one in served.predict(*rows, line=LINE)["predictions"]]
+    of_view = [[text for text in one if "customer'" in text] for one in told]
+    said_of_columns = [text for text in told[1] if text.startswith(("last_shop", "amount_30d"))]
+
+    assert [
+        [],
+        ["nothing is known of customer_id nobody in feature view 'customer'"],
+        ["feature view 'customer' was not looked up, for the row has no 'customer_id'"],
+        ["feature view 'customer' was not looked up, for the row has a value in 'last_shop' itself"],
+    ] == of_view
+    assert [] == said_of_columns
+    assert of_view[3][0] == try_row(factory, LINE, asked(last_shop="s1")).warnings[0]
+
+
 def test_the_document_has_what_answers_say_of_views(served):
     """Clients are generated from it."""
     schemas = served.ask("GET", "/openapi.json")[2]["components"]["schemas"]

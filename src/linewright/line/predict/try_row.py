@@ -249,7 +249,10 @@ def try_row(factory: Factory, line: str, row: Mapping[str, Any]) -> Tried:
         digest=served.version.digest,
         row=asked,
         answer=answer,
-        warnings=tuple(with_ages(scorer.warnings(x, [asked]), filled.newest).get(0, ())),
+        warnings=(
+            *of_views.warnings.get(0, ()),
+            *with_ages(scorer.warnings(x, [asked], of_views.unknown), filled.newest).get(0, ()),
+        ),
         explained=explained,
         changes=changes,
         looked_at=looked_at,

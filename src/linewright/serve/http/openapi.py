@@ -499,7 +499,7 @@ def _prediction(package: Package, line: str) -> Schema:
     properties |= _of_views(package)
     properties["warnings"] = {
         **_list(_TEXT),
-        "description": "What the contract does not allow or the model does not know in the row.",
+        "description": "What the contract does not allow or the model does not know in the row, and of which feature views it got nothing.",
     }
     canary = "Where another model answered this row than the request's first: a canary is tried."
     properties |= {"model": {**_TEXT, "description": canary}, "digest": _TEXT, **_EXPLAINED}
