@@ -327,6 +327,15 @@ def test_rows_of_a_canary_get_the_views_that_it_learned(tmp_path):
 
     assert [1, None, 1] == [row.get("n") for row in whole.rows]
     assert [True, False, True] == [bool(one) for one in whole.found]
+    assert {} == whole.warnings
+
+    named = [{"shopper": "ada"}, {"shopper": "eve"}, {"shopper": "ada", "n": 3}]
+    of_champion = views.fill(named, [FACTS], now=shop.now(), place=PLACE, only=[0, 2])
+    of_canary = views.fill(named, [FACTS], now=shop.now(), place=PLACE, only=[1])
+    whole = of_champion.followed_by(of_canary, [1])
+
+    assert [1, 2] == sorted(whole.warnings)
+    assert [1] == list(whole.unknown)
     views.close()
 
 

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shlex
 import sqlite3
 import threading
 import time
@@ -13,6 +14,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 import pytest
+from msgspec import structs
 
 from linewright.engine.inline import InlineEngine
 from linewright.errors import RequestError, SpecError
@@ -20,12 +22,15 @@ from linewright.features.spec import ViewSpec
 from linewright.features.views.records import Records, aggregates_of, records_path
 from linewright.features.views.windows import values_at
 from linewright.interfaces.cli.render.care.audit import features_text
+from linewright.interfaces.cli.render.predict import form_text
 from linewright.line.audit.feature_views import audit_views
 from linewright.line.factory import Factory
 from linewright.line.file.view_file import parse_view, read_view
 from linewright.line.loop.worker import Tending
+from linewright.line.predict.example_request import curl
+from linewright.line.predict.example_row import row_to_send
 from linewright.line.predict.replay import replay_prediction
-from linewright.line.predict.try_row import try_row
+from linewright.line.predict.try_row import request_form, try_row
 from linewright.line.record.alerts import open_alerts
 from linewright.line.record.registry import find_model
 from linewright.line.release.tend_views import tend_audit, tend_views
@@ -33,6 +38,7 @@ from linewright.line.runs.execute import execute_inline
 from linewright.line.views.read_events import read_events
 from linewright.line.views.write_records import write_due, write_view
 from linewright.model.facts import Package
+from linewright.model.package.model import read_golden
 from linewright.operations.care.logged_features import audit_features
 from linewright.serve.rows.known_views import KnownView
 from linewright.serve.rows.pushed import to_new_rows
@@ -173,11 +179,65 @@ def test_a_request_names_the_entity_and_the_log_has_what_was_known(factory, serv
     )
 
 
+def test_the_command_to_paste_names_the_entity_and_no_column_of_the_view(factory, served):
+    """With these columns, made-up ones among them, nothing would be looked up."""
+    (row,) = json.loads(shlex.split(curl(factory, LINE, served.address) or "")[-1])["rows"]
+    (told,) = served.predict(row, line=LINE)["predictions"]
+    form = {one.name: one for one in request_form(factory, LINE).fields}
+    text = form_text(request_form(factory, LINE))
+    schema = served.ask("GET", f"/v1/lines/{LINE}/schema")[2]
+
+    assert {"customer_id", "basket", "at"} == row.keys()
+    assert told["features"]["customer"]["record"] is not None
+    assert row["customer_id"] == form["customer_id"].example
+    assert ("customer",) == form["customer_id"].looks_up
+    assert ("customer", None, False) == (
+        form["amount_30d"].view,
+        form["amount_30d"].example,
+        form["amount_30d"].is_needed,
+    )
+    assert "feature view 'customer' is looked up by it" in text
+    assert "of feature view 'customer', may be sent instead of being looked up" in text
+    assert "is looked up by it" in schema["properties"]["customer_id"]["description"]
+    assert "may be sent instead" in schema["properties"]["amount_30d"]["description"]
+    assert not {"amount_30d", "since_last"} & set(schema["required"])
+
+
+def test_an_example_has_the_entity_that_its_row_had(factory):
+    """The model need not read it, and then it is not among the rows that came with the package."""
+    found = package(factory)
+    rows = read_golden(found, factory.artifacts.get).rows
+    bare = [{name: value for name, value in row.items() if name != "customer_id"} for row in rows]
+    lost = structs.replace(found, trained="sha256:" + 64 * "0")
+
+    assert {"customer_id": rows[0]["customer_id"], "basket": rows[0]["basket"]} == row_to_send(
+        factory, found, bare
+    )
+    assert "example-1" == row_to_send(factory, lost, bare)["customer_id"]
+
+
 def test_a_row_that_is_tried_gets_them_too(factory):
     """The console says what a request would get."""
     tried = try_row(factory, LINE, asked())
 
     assert tried.row["amount_30d"] > 0
+
+
+def test_a_row_that_got_nothing_of_a_view_says_why_once(factory, served):
+    """Whoever copied a value of the view, or misspelled a customer, would never learn of it."""
+    rows = asked(), asked("nobody"), asked(None), asked(last_shop="s1")
+    told = [one.get("warnings", []) for one in served.predict(*rows, line=LINE)["predictions"]]
+    of_view = [[text for text in one if "customer'" in text] for one in told]
+    said_of_columns = [text for text in told[1] if text.startswith(("last_shop", "amount_30d"))]
+
+    assert [
+        [],
+        ["nothing is known of customer_id nobody in feature view 'customer'"],
+        ["feature view 'customer' was not looked up, for the row has no 'customer_id'"],
+        ["feature view 'customer' was not looked up, for the row has a value in 'last_shop' itself"],
+    ] == of_view
+    assert [] == said_of_columns
+    assert of_view[3][0] == try_row(factory, LINE, asked(last_shop="s1")).warnings[0]
 
 
 def test_the_document_has_what_answers_say_of_views(served):

@@ -8,20 +8,17 @@ from itertools import pairwise
 from typing import Any
 
 import msgspec
-import numpy as np
 
-from linewright.data.dataset.version import read_dataset
-from linewright.data.facts import TEST, Dataset, Split
 from linewright.errors import LinewrightError
 from linewright.line.factory import Factory
 from linewright.line.personal import personal_columns, row_without_personal
+from linewright.line.predict.example_row import MADE_UP, row_to_send, values_of_tests
 from linewright.line.record.registry import challenger_of, find_model
-from linewright.model.facts import Package, Trained
+from linewright.model.facts import Package
 from linewright.model.package.model import read_golden
 from linewright.release.promotion import canary_of
 from linewright.serve.rows.reader import TIMES
 
-_KEYS: Mapping[str, str | int] = {"category": "example-1", "text": "example-1", "integer": 0, "number": 0}
 _FEWEST = 3
 _PARTS: Sequence[Callable[[datetime], int]] = (
     lambda time: time.year,
@@ -37,7 +34,7 @@ def curl(factory: Factory, line: str, url: str, *, needs_token: bool = False) ->
     """Return the command that asks an endpoint for one prediction, or `None` where nothing would answer it.
 
     Its row has what the champion needs, and what a candidate needs besides that is tried or challenges it: a canary that lacks a
-    column is taken back.
+    column is taken back. Of a feature view it has the entity, and none of the columns.
 
     Parameters
     ----------
@@ -58,7 +55,12 @@ def curl(factory: Factory, line: str, url: str, *, needs_token: bool = False) ->
     if not rows:
         return None
     more = _of_candidates(factory, line)
-    row = {**_key(package), **_time(factory, line, package, rows), **more, **rows[0]}
+    row = {
+        **_key(package),
+        **_time(factory, line, package, rows),
+        **more,
+        **row_to_send(factory, package, rows),
+    }
     row = row_without_personal(row, personal_columns(factory, line))  # of all readers: it goes to a log
     body = shlex.quote(msgspec.json.encode({"rows": [row]}).decode())
     asked = shlex.quote(f"{url}/v1/lines/{line}/predict")
@@ -72,7 +74,7 @@ def _of_candidates(factory: Factory, line: str) -> dict[str, Any]:
     for version in {challenger_of(factory, line), tried and tried.model} - {None}:
         with suppress(LinewrightError):  # what cannot be read cannot serve either
             package = factory.metadata.get(find_model(factory, f"{line}@{version}").digest, Package)
-            row |= next(iter(read_golden(package, factory.artifacts.get).rows), {})
+            row |= row_to_send(factory, package, read_golden(package, factory.artifacts.get).rows)
     return row
 
 
@@ -96,27 +98,9 @@ def _time(factory: Factory, line: str, package: Package, rows: Sequence[Mapping[
 
 def _times_of(factory: Factory, package: Package, column: str, rows: int) -> list[datetime]:
     """Return the times of the first test rows, which are the rows that came with the package; none where they are not there."""
-    try:
-        trained = factory.metadata.get(package.trained, Trained)
-        dataset = factory.metadata.get(trained.dataset, Dataset)
-        split = factory.metadata.get(trained.split, Split)
-        parts = np.frombuffer(factory.artifacts.get(split.parts), dtype=np.uint8)
-        places = np.flatnonzero(parts == TEST)[:rows]
-        # Of a large table no more is read than has these rows.
-        read, start = list[object](), 0
-        for chunk in dataset.chunks:
-            here = places[(places >= start) & (places < start + chunk.rows)] - start
-            if len(here):
-                one = msgspec.structs.replace(dataset, chunks=(chunk,), rows=chunk.rows)
-                read += read_dataset(one, factory.artifacts, factory.metadata, [column])[column][
-                    here
-                ].to_list()
-            start += chunk.rows
-    except LinewrightError:
-        return []
     times = [
         one if isinstance(one, datetime) else datetime(one.year, one.month, one.day, tzinfo=UTC)
-        for one in read
+        for one in values_of_tests(factory, package, column, rows)
         if isinstance(one, date)
     ]
     return times if len(times) == rows else []
@@ -149,6 +133,6 @@ def _goes_with(found: Sequence[object], times: Sequence[datetime], order: Sequen
 def _key(package: Package) -> dict[str, str | int]:
     """Return a made-up key, where the line has one: the truth can then be handed in by it, as for rows of one's own."""
     column = next((one for one in package.columns if one.name == package.key), None)
-    if column is None or column.type not in _KEYS:
+    if column is None or column.type not in MADE_UP:
         return {}
-    return {column.name: _KEYS[column.type]}
+    return {column.name: MADE_UP[column.type]}

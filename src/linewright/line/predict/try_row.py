@@ -18,6 +18,7 @@ from linewright.errors import LinewrightError, RequestError
 from linewright.features.facts import Category, Frequency
 from linewright.line.factory import Factory
 from linewright.line.personal import hidden_columns
+from linewright.line.predict.example_row import columns_of_views, row_to_send
 from linewright.line.predict.rows_by_series import series_known
 from linewright.line.record.registry import find_model
 from linewright.model.facts import Limit, Package, RequestColumn, Trained
@@ -58,6 +59,10 @@ class RequestField(msgspec.Struct, frozen=True, kw_only=True):
     high: float | None = None
     """Ends of what the contract allows."""
     example: Any = None
+    looks_up: tuple[str, ...] = ()
+    """Feature views whose columns the row gets as they are known of this entity."""
+    view: str | None = None
+    """Feature view that has the column; a row may have values for its columns instead of the entity, and is not looked up then."""
 
 
 class RequestForm(msgspec.Struct, frozen=True, kw_only=True):
@@ -71,7 +76,7 @@ class RequestForm(msgspec.Struct, frozen=True, kw_only=True):
     task: str
     classes: tuple[str, ...]
     fields: tuple[RequestField, ...]
-    """The columns that the model reads."""
+    """The columns that the model reads, and the entities by which some of them are looked up."""
 
 
 class WouldChange(msgspec.Struct, frozen=True, kw_only=True):
@@ -123,20 +128,36 @@ def request_form(factory: Factory, line: str) -> RequestForm:
     package, example = served.package, dict[str, Any]()
     known = _known_fields(factory, served)
     with suppress(LinewrightError):  # without its golden rows a form has no example
-        rows = read_golden(package, factory.artifacts.get).rows
-        example = rows[0] if rows else example
+        example = row_to_send(factory, package, read_golden(package, factory.artifacts.get).rows)
     levels = {
         one.column: one.levels for one in package.encoder.encodings if isinstance(one, Category | Frequency)
     }
     hidden = hidden_columns(factory, served.version.line)
+    of_views = columns_of_views(package)
+    looks_up = {
+        name: tuple(view.view for view in package.views if name in view.entity)
+        for name in dict.fromkeys(name for view in package.views for name in view.entity)
+    }
+    columns = {column.name: column for column in package.columns}
+    read = [column for column in package.columns if column.role == "feature"]
+    carried = [columns[name] for name in looks_up if name in columns and columns[name] not in read]
     fields = (
         *(one for one in known if one.name not in package.encoder.columns),
         *(
             next((one for one in known if one.name == each.name), None)
             or _field(each, served.limits.get(each.name), levels.get(each.name, ()), example.get(each.name))
-            for each in package.columns
-            if each.role == "feature"
+            for each in (*carried, *read)
         ),
+    )
+    fields = tuple(
+        replace(
+            one,
+            is_needed=one.is_needed and one.name not in of_views and columns[one.name] not in carried,
+            nullable=one.nullable or one.name in of_views,
+            looks_up=looks_up.get(one.name, ()),
+            view=of_views.get(one.name),
+        )
+        for one in fields
     )
     return RequestForm(
         line=line,
@@ -228,7 +249,10 @@ def try_row(factory: Factory, line: str, row: Mapping[str, Any]) -> Tried:
         digest=served.version.digest,
         row=asked,
         answer=answer,
-        warnings=tuple(with_ages(scorer.warnings(x, [asked]), filled.newest).get(0, ())),
+        warnings=(
+            *of_views.warnings.get(0, ()),
+            *with_ages(scorer.warnings(x, [asked], of_views.unknown), filled.newest).get(0, ()),
+        ),
         explained=explained,
         changes=changes,
         looked_at=looked_at,

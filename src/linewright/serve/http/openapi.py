@@ -245,7 +245,23 @@ def _described(lines: Mapping[str, Live], form_of: FormOf) -> Iterator[tuple[Liv
 def row_schema(form: RequestForm, model: str) -> Schema:
     """Return the JSON Schema of a row of a model, LINE@VERSION, as ``/v1/lines/LINE/schema`` gives it."""
     needs = Needs(form.package)
-    return to_schema(form.columns, title=f"A row of {model}", time=form.time, needs=needs)
+    schema = to_schema(form.columns, title=f"A row of {model}", time=form.time, needs=needs)
+    said, looked_up = dict[str, str](), set[str]()
+    for view in form.package.views:
+        columns = {column.name for column in view.columns}
+        looked_up |= columns
+        said |= dict.fromkeys(view.entity, f"feature view {view.view!r} is looked up by it")
+        said |= dict.fromkeys(
+            columns, f"of feature view {view.view!r}; may be sent instead of being looked up"
+        )
+    of_row = schema["properties"]
+    return {
+        **schema,
+        "properties": {
+            name: {**one, "description": said[name]} if name in said else one for name, one in of_row.items()
+        },
+        "required": [name for name in schema["required"] if name not in looked_up],
+    }
 
 
 # Operations
@@ -483,7 +499,7 @@ def _prediction(package: Package, line: str) -> Schema:
     properties |= _of_views(package)
     properties["warnings"] = {
         **_list(_TEXT),
-        "description": "What the contract does not allow or the model does not know in the row.",
+        "description": "What the contract does not allow or the model does not know in the row, and of which feature views it got nothing.",
     }
     canary = "Where another model answered this row than the request's first: a canary is tried."
     properties |= {"model": {**_TEXT, "description": canary}, "digest": _TEXT, **_EXPLAINED}

@@ -216,11 +216,12 @@ def answer(
     if of_views.found:
         rows = to_log = of_views.rows
         whole = loaded.scorer.completed(rows, place)
-    parts = _parts(loaded, rows, whole, mine, place, ids=ids)
+    parts = _parts(loaded, rows, whole, mine, place, ids=ids, unknown=of_views.unknown)
     said = parts[0].said if len(parts) == 1 else _together(parts, len(rows))
     arms = _arms(parts, len(rows))
     explained = _explained(loaded.line, parts, rows, occlude=occlude) if explain else ()
     warnings = with_ages(said.warnings, newest)
+    warnings |= {row: [*texts, *warnings.get(row, [])] for row, texts in of_views.warnings.items()}
     answered = Answered(ids, keys, said.answers, warnings, arms, explained, newest, of_views=of_views.found)
     form = _Form(loaded, received, "durable" if durable else "buffered")
     if request is None:
@@ -377,6 +378,7 @@ def _parts(
     place: Place,
     *,
     ids: Sequence[str],
+    unknown: Mapping[int, frozenset[str]],
 ) -> list[_Part]:
     """Return who answers what; where a canary fails, the champion answers its rows too.
 
@@ -385,9 +387,10 @@ def _parts(
     canary = loaded.canary
     tried = None
     if canary is not None and mine:
-        tried = _tried(loaded, canary, [rows[row] for row in mine], [ids[row] for row in mine])
+        its = [rows[row] for row in mine], [ids[row] for row in mine]
+        tried = _tried(loaded, canary, *its, _of(unknown, mine))
     if canary is None or tried is None:
-        said = _champions(loaded, whole, ids, place)
+        said = _champions(loaded, whole, ids, place, unknown=unknown)
         return [_Part(range(len(rows)), loaded.arm, loaded.scorer, said)]
     of_canary = _Part(mine, canary.arm, canary.scorer, tried)
     others = sorted(set(range(len(rows))) - set(mine))
@@ -398,8 +401,13 @@ def _parts(
         [whole[row] for row in others],
         [ids[row] for row in others],
         lambda row, column: place(others[row], column),
+        unknown=_of(unknown, others),
     )
     return [of_canary, _Part(others, loaded.arm, loaded.scorer, rest)]
+
+
+def _of(unknown: Mapping[int, frozenset[str]], rows: Sequence[int]) -> dict[int, frozenset[str]]:
+    return {place: unknown[row] for place, row in enumerate(rows) if row in unknown}
 
 
 def _arms(parts: Sequence[_Part], n: int) -> list[Arm]:
@@ -431,19 +439,33 @@ def _explained(
     return explained
 
 
-def _champions(loaded: Loaded, rows: Sequence[Row], ids: Sequence[str], place: Place) -> _Said:
+def _champions(
+    loaded: Loaded,
+    rows: Sequence[Row],
+    ids: Sequence[str],
+    place: Place,
+    *,
+    unknown: Mapping[int, frozenset[str]],
+) -> _Said:
     begun = thread_time()
-    said = _scored(loaded, loaded.scorer, rows, ids, place)
+    said = _scored(loaded, loaded.scorer, rows, ids, place, unknown=unknown)
     if loaded.tried is not None:
         loaded.guard.took(loaded.line, loaded.tried, len(rows), thread_time() - begun, champion=True)
     return said
 
 
-def _tried(loaded: Loaded, canary: Canary, rows: Sequence[Row], ids: Sequence[str]) -> _Said | None:
+def _tried(
+    loaded: Loaded,
+    canary: Canary,
+    rows: Sequence[Row],
+    ids: Sequence[str],
+    unknown: Mapping[int, frozenset[str]],
+) -> _Said | None:
     """Return what a canary says; `None` where it cannot."""
     begun = thread_time()
     try:
-        said = _scored(loaded, canary.scorer, canary.scorer.completed(rows, in_rows), ids, in_rows)
+        whole = canary.scorer.completed(rows, in_rows)
+        said = _scored(loaded, canary.scorer, whole, ids, in_rows, unknown=unknown)
     except RequestError as error:
         # The champion decides what a row has to be. Where it refuses one as well, the client is wrong, not the canary.
         with suppress(RequestError):
@@ -457,10 +479,18 @@ def _tried(loaded: Loaded, canary: Canary, rows: Sequence[Row], ids: Sequence[st
     return said
 
 
-def _scored(loaded: Loaded, scorer: Scorer, rows: Sequence[Row], ids: Sequence[str], place: Place) -> _Said:
+def _scored(
+    loaded: Loaded,
+    scorer: Scorer,
+    rows: Sequence[Row],
+    ids: Sequence[str],
+    place: Place,
+    *,
+    unknown: Mapping[int, frozenset[str]],
+) -> _Said:
     check_texts(rows, scorer.model.readers)
     x, answers = score_rows(scorer, rows, place, ids=ids, explore=loaded.explore)
-    return _Said(x, answers, scorer.warnings(x, rows))
+    return _Said(x, answers, scorer.warnings(x, rows, unknown))
 
 
 def read_ask(body: bytes, scorer: Scorer | None = None) -> Ask:

@@ -5,6 +5,7 @@ from contextlib import suppress
 from hashlib import sha256
 from pathlib import Path
 from threading import Event, Lock, Thread
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -14,7 +15,7 @@ from linewright.errors import LinewrightError, RequestError, Transient
 from linewright.features.facts import ViewFacts
 from linewright.features.views.records import Records, records_path
 from linewright.serve.rows.reader import MAX_ROWS, Place
-from linewright.serve.rows.scalars import shown
+from linewright.serve.rows.scalars import shown, spell
 from linewright.serve.rows.sent_since import MOST_SENT, SentSince, entity_of
 from linewright.serve.rows.typed import Row, TypedRow, Unusual
 from linewright.store.clock import later, now_utc
@@ -48,6 +49,10 @@ class Filled(NamedTuple):
     """The same object if no row got any."""
     found: Sequence[Mapping[str, Found]]
     """By row and view; empty for a row that has the columns itself. None if no row got any."""
+    warnings: Mapping[int, list[str]] = MappingProxyType({})
+    """By row, of which views it got nothing, and why."""
+    unknown: Mapping[int, frozenset[str]] = MappingProxyType({})
+    """By row, columns that are null since nothing is known of the entity."""
 
     def followed_by(self, other: "Filled", numbers: Sequence[int]) -> "Filled":
         """Return these rows but for some, which are those of another."""
@@ -55,7 +60,10 @@ class Filled(NamedTuple):
         for number in numbers:
             rows[number] = other.rows[number]
             found[number] = other.found[number] if other.found else {}
-        return Filled(rows, found) if any(found) else Filled(self.rows, ())
+        warnings = {**self.warnings, **other.warnings}
+        if not any(found):
+            return Filled(self.rows, (), warnings)
+        return Filled(rows, found, warnings, {**self.unknown, **other.unknown})
 
 
 class _Look(NamedTuple):
@@ -290,13 +298,10 @@ class KnownViews:
             raise Unusual
         done: list[Any] = list(rows)
         found: list[dict[str, Found]] = [{} for _ in rows]
+        numbers = [n for n in (range(len(rows)) if only is None else only) if isinstance(rows[n], dict)]
         for facts in views:
-            names = {column.name for column in facts.columns}
-            mine = [
-                number
-                for number in (range(len(rows)) if only is None else only)
-                if isinstance(row := rows[number], dict) and all(row.get(name) is None for name in names)
-            ]
+            names = [column.name for column in facts.columns]
+            mine = [n for n in numbers if all(rows[n].get(name) is None for name in names)]
             if not mine:
                 continue
             entities = [entity_of(rows[number], facts.entity) for number in mine]
@@ -305,7 +310,48 @@ class KnownViews:
                 done[number] = {**done[number], **decided}
                 is_defaulted = decided is not columns and one.record is not None
                 found[number][facts.view] = one._replace(defaulted=is_defaulted)
-        return Filled(done, found) if any(found) else Filled(rows, ())
+        if not any(found):
+            return Filled(rows, (), _reasons(rows, found, views, numbers))
+        unknown = {number: _unknown(found[number], views) for number in numbers}
+        return Filled(
+            done,
+            found,
+            _reasons(rows, found, views, numbers),
+            {number: names for number, names in unknown.items() if names},
+        )
+
+
+def _reasons(
+    rows: Sequence[Row],
+    found: Sequence[Mapping[str, Found]],
+    views: Sequence[ViewFacts],
+    numbers: Sequence[int],
+) -> dict[int, list[str]]:
+    """Say, by row, of which views it got nothing, and why."""
+    said = dict[int, list[str]]()
+    for number in numbers:
+        for facts in views:
+            one = found[number].get(facts.view)
+            if one is None or one.record is None:
+                why = _why_nothing(rows[number], facts, is_looked_up=one is not None)
+                said.setdefault(number, []).append(why)
+    return said
+
+
+def _unknown(found: Mapping[str, Found], views: Sequence[ViewFacts]) -> frozenset[str]:
+    nothing = {view for view, one in found.items() if one.record is None}
+    return frozenset(column.name for facts in views if facts.view in nothing for column in facts.columns)
+
+
+def _why_nothing(row: Row, facts: ViewFacts, *, is_looked_up: bool) -> str:
+    if not is_looked_up:
+        own = next(column.name for column in facts.columns if row.get(column.name) is not None)
+        return f"feature view {facts.view!r} was not looked up, for the row has a value in {own!r} itself"
+    lacking = [name for name in facts.entity if spell(row.get(name)) is None]
+    if lacking:
+        return f"feature view {facts.view!r} was not looked up, for the row has no {lacking[0]!r}"
+    entity = ", ".join(f"{name} {shown(row.get(name))}" for name in facts.entity)
+    return f"nothing is known of {entity} in feature view {facts.view!r}"
 
 
 def _decided(columns: Mapping[str, Any], one: Found, held: _Look, where: str, row: Row) -> Mapping[str, Any]:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cached_property
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -225,7 +226,12 @@ class Scorer:
                 raise
             raise cannot_be_explained(reason, model=name, line=name.partition("@")[0]) from error
 
-    def warnings(self, x: NDArray[np.float32], rows: Sequence[Row]) -> dict[int, list[str]]:
+    def warnings(
+        self,
+        x: NDArray[np.float32],
+        rows: Sequence[Row],
+        unknown: Mapping[int, frozenset[str]] = MappingProxyType({}),
+    ) -> dict[int, list[str]]:
         """Say, by row, which values the contract does not allow or the model does not know; of a history how many items.
 
         Parameters
@@ -234,8 +240,10 @@ class Scorer:
             What `encode` made of the rows. It decides which rows are looked at, so that the others cost nothing.
         rows
             The rows as JSON values.
+        unknown
+            By row, columns that have no value for a reason that is said elsewhere.
         """
-        said = self._unusual(x, rows)
+        said = self._unusual(x, rows, unknown)
         if self._items:
             for number, row in enumerate(rows):
                 if text := self._unknown_items(row):
@@ -250,7 +258,9 @@ class Scorer:
         unknown = len(items - self._items)
         return f"{column}: the model does not know {unknown:,} of {len(items):,} items" if unknown else ""
 
-    def _unusual(self, x: NDArray[np.float32], rows: Sequence[Row]) -> dict[int, list[str]]:
+    def _unusual(
+        self, x: NDArray[np.float32], rows: Sequence[Row], unknown: Mapping[int, frozenset[str]]
+    ) -> dict[int, list[str]]:
         if x.dtype.names is not None:
             # A model that reads raw columns has no codes to look at; only the contract can doubt, row by row.
             doubtful = np.full(len(x), bool(self._limits))
@@ -260,7 +270,10 @@ class Scorer:
             if np.count_nonzero(is_within) == is_within.size and self._read_time is None and not self._unread:
                 return {}
             doubtful = ~(is_within | (np.isnan(x) & ~self._complete)).all(axis=1)
-        said = {row: self._warnings_of(rows[row]) for row in np.flatnonzero(doubtful).tolist()}
+        said = {
+            row: self._warnings_of(rows[row], unknown.get(row, frozenset()))
+            for row in np.flatnonzero(doubtful).tolist()
+        }
         if self._read_time is not None or self._unread:
             for number, row in enumerate(rows):
                 if doubts := [*self._doubts_of_unread(row), *self._doubts_of_time(row)]:
@@ -291,7 +304,7 @@ class Scorer:
         if what:
             yield f"{time.name}: {what}, so the time of the answer counts"
 
-    def _warnings_of(self, row: Row) -> list[str]:
+    def _warnings_of(self, row: Row, unknown: frozenset[str]) -> list[str]:
         texts: list[str] = []
         for encoding in self.model.package.encoder.encodings:
             value, limit = row.get(encoding.column), self._limits.get(encoding.column)
@@ -309,7 +322,7 @@ class Scorer:
         return texts + [
             f"{name}: no value, and no training row was without one"
             for name in complete
-            if self._is_missing(row.get(name))
+            if name not in unknown and self._is_missing(row.get(name))
         ]
 
     def _is_missing(self, value: object) -> bool:

@@ -4,7 +4,7 @@ from typing import Any
 
 from linewright.interfaces.cli.render.dispatch import renderer
 from linewright.interfaces.cli.words import short
-from linewright.line.predict.try_row import RequestForm, Tried, WouldChange
+from linewright.line.predict.try_row import RequestField, RequestForm, Tried, WouldChange
 from linewright.operations.predict import FedBack, Predicted
 from linewright.text.numbers import count
 
@@ -71,8 +71,15 @@ def form_text(form: RequestForm) -> str:
         allowed = f", one of {', '.join(one.allowed[:_SHOWN])}" if one.allowed else ""
         ends = f", {one.low:g} to {one.high:g}" if one.low is not None and one.high is not None else ""
         example = "" if one.example is None else f", such as {one.example}"
-        lines.append(f"  {one.name:<{width}}  {one.type}{allowed}{ends}{example}")
+        lines.append(f"  {one.name:<{width}}  {one.type}{allowed}{ends}{example}{_of_views(one)}")
     return "\n".join(lines)
+
+
+def _of_views(field: RequestField) -> str:
+    if field.view is not None:
+        return f"; of feature view {field.view!r}, may be sent instead of being looked up"
+    views = ", ".join(map(repr, field.looks_up))
+    return f"; feature view {views} is looked up by it" if views else ""
 
 
 @renderer.register
