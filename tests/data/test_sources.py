@@ -26,7 +26,7 @@ from linewright.data.spec import (
 from linewright.errors import SpecError
 from linewright.line.file.read import parse_line, schema
 from linewright.serve.rows.pushed import to_new_rows
-from linewright.store.pushed_rows import Columns, PushedRows
+from linewright.store.pushed_rows import Columns, NewRows, PushedRows
 from linewright.testing.sources import SourceContract, Texts, Write
 
 
@@ -111,7 +111,7 @@ class TestPushed(SourceContract):
             pushed.file.unlink(missing_ok=True)
             pushed.open_for(Columns(spec.key))
             rows = [dict(zip(texts, row, strict=True)) for row in rows_of(texts)]
-            pushed.keep(to_new_rows(rows, pushed.columns) if rows else [])
+            pushed.keep(to_new_rows(rows, pushed.columns) if rows else NewRows())
             return spec
 
         return write

@@ -32,7 +32,7 @@ SPEC = PushSource(push="payments", key="id", time="paid_at")
 LATER = SPEC.model_copy(update={"versions": "all"})
 
 
-def payment(number: int, amount: float = 1.5, **more: object) -> dict[str, object]:
+def payment(number: int, amount: object = 1.5, **more: object) -> dict[str, object]:
     return {"id": number, "paid_at": "2026-05-01T10:00:00Z", "amount": amount, **more}
 
 
@@ -215,13 +215,13 @@ def test_a_backup_has_what_was_pushed(tmp_path):
 
 
 def test_columns_have_the_types_of_their_values(tmp_path, pushed):
-    """A column of which some are text is text, spelled as it was sent; what a row lacks is null."""
+    """Whole numbers beside others are numbers; what a row lacks is null."""
     pushed.keep(
         to_new_rows(
             [
-                payment(1, whole=1, mixed=1, truth=True, late=None),
-                payment(2, 3, whole=2, mixed="a", truth=False, text="x"),
-                payment(3, 2.25, whole=None, mixed=1.0, truth=None, late=4),
+                payment(1, whole=1, truth=True, late=None),
+                payment(2, 3, whole=2, truth=False, text="x"),
+                payment(3, 2.25, whole=None, truth=None, late=4),
             ],
             pushed.columns,
         )
@@ -229,12 +229,54 @@ def test_columns_have_the_types_of_their_values(tmp_path, pushed):
     frame = kept(tmp_path)
 
     assert [1, 2, None] == frame["whole"].to_list()
-    assert ["1", "a", "1"] == frame["mixed"].to_list()
     assert [True, False, None] == frame["truth"].to_list()
     assert [None, None, 4] == frame["late"].to_list()
     assert [None, "x", None] == frame["text"].to_list()
     assert [1.5, 3.0, 2.25] == frame["amount"].to_list()
     assert pl.Datetime("us", "UTC") == frame.schema["known"]
+
+
+@pytest.mark.usefixtures("pushed")
+def test_a_column_keeps_the_kind_of_its_first_value(tmp_path, start):
+    """One row of another kind would make a text of a column of numbers, which no correction of the row mends."""
+    served = start(tmp_path / ".linewright")
+
+    def sent(*rows: dict[str, object]) -> tuple[int, dict[str, object]]:
+        status, _, said = served.ask("POST", ROWS, {"rows": list(rows)})
+        return status, said
+
+    assert 200 == sent(payment(1, late=None), payment(2, 7, truth=True))[0]
+    for value, kind in (("five", "text"), (True, "boolean")):
+        status, said = sent(payment(3, note="a"), payment(1, value))
+
+        assert (422, "rows[1].amount", value) == (status, said["where"], said["found"])
+        assert f"a {kind} cannot be kept" in str(said["what"])
+        assert "a number, as its first value was, or null" == said["allowed"]
+    assert 422 == sent(payment(4, late="no"), payment(5, late=1))[0]
+    assert 422 == sent(payment(4, truth=1))[0]
+    assert 200 == sent(payment(3, None, note=5, late=0.5, truth=None), payment(6, 2.5, truth=False))[0]
+    frame = kept(tmp_path)
+
+    assert [1.5, 7.0, None, 2.5] == frame["amount"].to_list()
+    assert [None, None, 5, None] == frame["note"].to_list()
+
+
+def test_two_that_send_the_first_value_at_once_agree_on_its_kind(pushed):
+    """The kind is kept with the rows, so that nobody's rows come between."""
+    values = [1.5, "a", True, 2, "b", False] * 4
+
+    def push(number: int) -> object:
+        try:
+            pushed.keep(to_new_rows([payment(number, new=values[number])], Columns("id")))
+        except RequestError:
+            return None
+        return values[number]
+
+    with ThreadPoolExecutor(6) as pool:
+        taken = [one for one in pool.map(push, range(len(values))) if one is not None]
+
+    assert 8 == len(taken)
+    assert 1 == len({"number" if type(one) in {int, float} else type(one) for one in taken})
 
 
 def test_a_line_runs_on_what_was_pushed_and_again_when_more_came(tmp_path):

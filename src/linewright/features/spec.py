@@ -51,7 +51,7 @@ class ViewSpec(Spec):
     entity: Group
     """Column of the source that says whom a row is about, or several; a line's table has columns of the same names."""
     time: str
-    """Column of the source that says when a row happened."""
+    """Column of the source that says when a row happened (default: `time` of a source with `push`)."""
     known: str | None = None
     """Column that says when a row could have been known (default: `time`). A row counts from then on."""
     key: str | None = None
@@ -73,6 +73,12 @@ class ViewSpec(Spec):
     columns: Annotated[dict[str, str], Field(min_length=1, max_length=500)]
     """Columns by name, each one of ``sum``, ``mean``, ``min``, ``max``, ``count``, ``distinct`` or ``share`` of something ``over`` a time,
     ``last(COLUMN)`` or ``since()``: ``sum(amount) over 30d``."""
+
+    @classmethod
+    def implied(cls, said: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Return the time of rows that are sent, if their source says it."""
+        source = said.get("source")
+        return {"time": source.time} if isinstance(source, PushSource) and source.time else {}
 
     @model_validator(mode="before")
     @classmethod

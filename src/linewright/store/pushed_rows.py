@@ -32,6 +32,7 @@ CREATE TABLE source (key TEXT NOT NULL, time TEXT);
 CREATE TABLE rows (seq INTEGER PRIMARY KEY, known INTEGER NOT NULL, key TEXT NOT NULL, row TEXT NOT NULL, digest BLOB NOT NULL);
 CREATE INDEX rows_by_key ON rows (key, seq);
 CREATE INDEX rows_by_known ON rows (known);
+CREATE TABLE kinds (name TEXT PRIMARY KEY, kind TEXT NOT NULL) WITHOUT ROWID;
 PRAGMA user_version = 1;
 """
 _VERSION = 1
@@ -46,6 +47,26 @@ class NewRow(NamedTuple):
     """The row as JSON."""
     digest: bytes
     """Of what it says: rows of one key and digest say the same."""
+
+
+class ColumnValue(NamedTuple):
+    """A value that says of which kind a column is."""
+
+    column: str
+    kind: str
+    """``number``, ``text`` or ``boolean``."""
+    where: str
+    """Its place in the request, for messages."""
+    found: object
+    """As messages show it."""
+
+
+class NewRows(NamedTuple):
+    """Rows to be kept, all of them or none."""
+
+    rows: Sequence[NewRow] = ()
+    values: Sequence[ColumnValue] = ()
+    """At least the first value of each column and kind, in the order of the rows; null is of none."""
 
 
 class PushedRow(NamedTuple):
@@ -145,13 +166,15 @@ class PushedRows:
         with self._connected() as database:
             return _columns(database)
 
-    def keep(self, rows: Sequence[NewRow]) -> Kept:
+    def keep(self, new: NewRows) -> Kept:
         """Keep rows, all of them or none: when it returns they survive power loss.
 
         Rows whose key's newest row says the same are not kept again, so that rows may be sent again if no answer came.
 
         Raises
         ------
+        RequestError
+            If a value is of another kind than the first one that its column has had.
         Transient
             If another process holds the file for long, or the disk is full.
         Terminal, Corrupt
@@ -159,13 +182,15 @@ class PushedRows:
         """
         with self._connected() as database:
             database.execute("BEGIN IMMEDIATE")
-            newest = _newest(database, {row.key for row in rows})
-            new = list[NewRow]()
-            for row in rows:
+            for value in new.values:
+                _keep_kind(database, value)
+            newest = _newest(database, {row.key for row in new.rows})
+            accepted = list[NewRow]()
+            for row in new.rows:
                 if newest.get(row.key) != row.digest:
                     newest[row.key] = row.digest
-                    new.append(row)
-            if new:
+                    accepted.append(row)
+            if accepted:
                 # In the transaction, which one process has at a time: who looks at the file under the same lock has seen all rows
                 # that are known by then.
                 seq, known = database.execute(
@@ -174,10 +199,10 @@ class PushedRows:
                 known = max(micros_of(self._now()), known + 1)
                 database.executemany(
                     "INSERT INTO rows VALUES (?, ?, ?, ?, ?)",
-                    [(seq + number, known, *row) for number, row in enumerate(new, 1)],
+                    [(seq + number, known, *row) for number, row in enumerate(accepted, 1)],
                 )
             database.execute("COMMIT")
-        return Kept(len(new), len(rows) - len(new))
+        return Kept(len(accepted), len(new.rows) - len(accepted))
 
     @property
     def has_rows(self) -> bool:
@@ -301,6 +326,20 @@ def _version(database: sqlite3.Connection) -> int:
 
 def _columns(database: sqlite3.Connection) -> Columns:
     return Columns(*database.execute("SELECT key, time FROM source").fetchone())
+
+
+def _keep_kind(database: sqlite3.Connection, value: ColumnValue) -> None:
+    held = database.execute("SELECT kind FROM kinds WHERE name = ?", (value.column,)).fetchone()
+    if held is None:
+        database.execute("INSERT INTO kinds VALUES (?, ?)", (value.column, value.kind))
+    elif held[0] != value.kind:
+        raise RequestError(
+            f"a {value.kind} cannot be kept in this column",
+            where=value.where,
+            found=value.found,
+            allowed=f"a {held[0]}, as its first value was, or null",
+            hint="correct the value; a source of another name starts with no kinds",
+        )
 
 
 def _newest(database: sqlite3.Connection, keys: Collection[str]) -> dict[str, bytes]:

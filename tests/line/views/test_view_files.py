@@ -26,7 +26,7 @@ def parsed(text: str):
     [
         ("view: customer_30d", "view: other", r"yaml:1:1: the view is not named as its file: found 'other'"),
         ("view: customer_30d", "view: A", r"yaml:1:7: 'view' cannot have this value: found 'A'"),
-        ("entity: customer\n", "", "'entity' is missing"),
+        ("entity: customer\n", "", "yaml:1:1: 'entity' is missing in the file of the feature view"),
         ("known: ", "knwon: ", r"yaml:5:1: unknown word.*did you mean 'known'"),
         ("key: id\n", "", r"yaml:6:1: a row deletes what has its key.*add key: COLUMN"),
         ("last(amount)", "lst(amount)", r"yaml:13:3: unknown function: found 'lst'.*did you mean 'last'"),
@@ -36,6 +36,11 @@ def parsed(text: str):
         ("deleted: gone", "ttl: 90 days", r"'ttl' cannot have this value"),
         ("deleted: gone", "ttl: 0d", r"no row is so young"),
         ("{file: payments.csv}", "{push: payments, key: id}", r"rows that are sent are known when they came"),
+        (
+            "source: {file: payments.csv}\ntime: paid_at",
+            "source: {push: payments, key: id}",
+            "yaml:1:1: 'time' is missing in the file of the feature view",
+        ),
         ("{file: payments.csv}", "{fil: payments.csv}", "'source'"),
         (
             "{file: payments.csv}",
@@ -52,6 +57,17 @@ def parsed(text: str):
 def test_a_mistake_in_a_file_is_said_with_line_and_column(old, new, message):
     with pytest.raises(SpecError, match=message):
         parsed(VIEW.replace(old, new))
+
+
+def test_the_time_and_key_of_rows_that_are_sent_need_not_be_said_twice():
+    sent = VIEW.replace("known: loaded_at\nkey: id\n", "").replace(
+        "{file: payments.csv}", "{push: payments, key: id, time: sent_at}"
+    )
+
+    view = parsed(sent.replace("time: paid_at\n", ""))
+
+    assert ("id", "sent_at") == (view.key, view.time)
+    assert "paid_at" == parsed(sent).time
 
 
 def test_all_mistakes_of_a_file_are_listed():

@@ -24,7 +24,7 @@ _TYPES: tuple[tuple[frozenset[type], pl.DataType], ...] = (
     (frozenset({int}), pl.Int64()),
     (frozenset({int, float}), pl.Float64()),
 )
-"""What a column of such values becomes; any other is of texts."""
+"""What a column of such values becomes; any other is of texts, or of nulls alone."""
 _TIME = pl.Datetime("us", "UTC")
 
 
@@ -104,61 +104,27 @@ def _rows(spec: PushSource, root: Path, where: str) -> Iterator[list[PushedRow]]
 
 
 class _Column:
-    """Values of a column, some at a time."""
+    """Values of a column, some at a time. They are of one kind."""
 
     def __init__(self, name: str, before: int) -> None:
-        self._name, self._kinds = name, frozenset[type]()
+        self._name, self._types = name, frozenset[type]()
         self._parts = [pl.Series(name, [None] * before, dtype=pl.Null)]
 
     def add(self, values: Sequence[Any]) -> pl.Series:
         """Take some more values, and return them as they are held."""
-        kinds = frozenset(map(type, values)) - {type(None)}
-        self._kinds |= kinds
-        self._parts.append(self._typed(values, kinds))
+        types = frozenset(map(type, values)) - {type(None)}
+        self._types |= types
+        self._parts.append(pl.Series(self._name, values, dtype=_type_of(types)))
         return self._parts[-1]
 
     def whole(self) -> pl.Series:
         """Return all values, of one type."""
-        kind = _type_of(self._kinds)
-        parts = [
-            self._typed(part.to_list(), self._kinds)
-            if kind == pl.String and str(part.dtype) not in {"String", "Null"}
-            else part.cast(kind)
-            for part in self._parts
-        ]
-        return pl.concat(parts, rechunk=True)
-
-    def _typed(self, values: Sequence[Any], kinds: frozenset[type]) -> pl.Series:
-        kind = _type_of(kinds)
-        if kind == pl.String and kinds != _TEXTS:
-            values = [spelled(value) for value in values]
-        return pl.Series(self._name, values, dtype=kind, strict=False)
+        kind = _type_of(self._types)
+        return pl.concat([part.cast(kind) for part in self._parts], rechunk=True)
 
 
-_TEXTS = frozenset[type]({str})
-
-
-def _type_of(kinds: frozenset[type]) -> pl.DataType:
-    return next((kind for those, kind in _TYPES if kinds and kinds <= those), pl.String())
-
-
-def spelled(value: object) -> str | None:
-    """Return a value as the text that it is among texts, as an endpoint spells what is sent.
-
-    Examples
-    --------
-    >>> spelled("a"), spelled(True), spelled(7.0), spelled(7.25), spelled(None)
-    ('a', 'true', '7', '7.25', None)
-    """
-    match value:
-        case None | str():
-            return value
-        case bool():
-            return str(value).lower()
-        case float() if value.is_integer():
-            return str(int(value))
-        case _:
-            return str(value)
+def _type_of(types: frozenset[type]) -> pl.DataType:
+    return next((kind for those, kind in _TYPES if types and types <= those), pl.String())
 
 
 def _frame(parts: Iterable[list[PushedRow]], spec: PushSource, where: str) -> pl.DataFrame:

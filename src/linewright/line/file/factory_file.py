@@ -198,7 +198,7 @@ def parse_factory_file(text: str, *, name: str) -> FactoryFile:
     SpecError
         If it is wrong; all mistakes are told, each with its place in `name`.
     """
-    mistakes = Mistakes(name)
+    mistakes = Mistakes(name, whole="the file of the factory")
     spec = None
     with suppress(EnoughError):
         nodes = read_nodes(text, mistakes)

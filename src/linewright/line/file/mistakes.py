@@ -6,7 +6,6 @@ from dataclasses import asdict, dataclass, field, replace
 from linewright.errors import SpecError
 from linewright.text.suggest import nearest
 
-ROOT = "the line file"
 MOST = 100
 """Mistakes after which nobody looks on: more are not mended at once, and one MiB has room for 80,000."""
 _MOST_FOUND, _MOST_SAID = 200, 400
@@ -44,6 +43,8 @@ class Mistakes:
     found: list[Mistake] = field(default_factory=list[Mistake])
     is_enough: bool = False
     """Whether there are more than are told."""
+    whole: str = "the line file"
+    """What the file is, for messages about all of it."""
     site: str = ""
     """Of a file with sites, whose line it is about."""
 

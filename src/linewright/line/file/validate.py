@@ -17,7 +17,7 @@ from pydantic import TypeAdapter, ValidationError
 from pydantic.fields import FieldInfo
 
 from linewright.errors import SpecError
-from linewright.line.file.mistakes import ROOT, Mistake, Mistakes, did_you_mean, either
+from linewright.line.file.mistakes import Mistake, Mistakes, did_you_mean, either
 from linewright.line.file.yaml_nodes import Entries, Items, Node, Scalar
 from linewright.line.spec import LINE_NAME
 from linewright.people.spec import ADDRESS, GOAL_LINES, GOAL_NAME, ISSUER, ORIGIN, SCOPE, SERVER, URL
@@ -75,7 +75,7 @@ class _Place:
 
     @property
     def name(self) -> str:
-        return repr(self.path) if self.path else ROOT
+        return repr(self.path) if self.path else self.mistakes.whole
 
     @property
     def word(self) -> str:

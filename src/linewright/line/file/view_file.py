@@ -106,7 +106,7 @@ def parse_view(text: str, *, name: str, view: str) -> ViewSpec:
     SpecError
         If it is wrong; it lists all mistakes, each with its place.
     """
-    mistakes = Mistakes(name)
+    mistakes = Mistakes(name, whole="the file of the feature view")
     spec = None
     with suppress(EnoughError):
         root = read_nodes(text, mistakes)

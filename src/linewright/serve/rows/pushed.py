@@ -11,7 +11,7 @@ import msgspec
 from linewright.errors import RequestError
 from linewright.serve.rows.reader import checked_shape, in_rows
 from linewright.serve.rows.scalars import INT64, MAX_TEXT, kind_of, shown, spell
-from linewright.store.pushed_rows import Columns, NewRow
+from linewright.store.pushed_rows import Columns, ColumnValue, NewRow, NewRows
 
 ROWS_FORM = '{"rows": [{"COLUMN": VALUE, ...}]}'
 KNOWN = "known"
@@ -28,7 +28,7 @@ class Pushed(msgspec.Struct, forbid_unknown_fields=True):
     rows: list[dict[str, Any]]
 
 
-def to_new_rows(rows: Sequence[Mapping[str, Any]], columns: Columns) -> list[NewRow]:
+def to_new_rows(rows: Sequence[Mapping[str, Any]], columns: Columns) -> NewRows:
     """Return rows as they are kept.
 
     Raises
@@ -38,19 +38,27 @@ def to_new_rows(rows: Sequence[Mapping[str, Any]], columns: Columns) -> list[New
 
     Examples
     --------
-    >>> to_new_rows([{"id": 7, "amount": 1.5}], Columns("id"))[0][:2]
+    >>> to_new_rows([{"id": 7, "amount": 1.5}], Columns("id")).rows[0][:2]
     ('7', '{"id":7,"amount":1.5}')
     """
-    return [_new_row(number, row, columns) for number, row in enumerate(checked_shape(rows))]
+    values = dict[tuple[str, type], ColumnValue]()
+    new = [_new_row(number, row, columns, values) for number, row in enumerate(checked_shape(rows))]
+    return NewRows(new, list(values.values()))
 
 
-def _new_row(number: int, row: Mapping[str, Any], columns: Columns) -> NewRow:
+def _new_row(
+    number: int, row: Mapping[str, Any], columns: Columns, values: dict[tuple[str, type], ColumnValue]
+) -> NewRow:
+    """Return a row as it is kept, and add to the first values of each column, by its name and their type."""
     _check_names(number, row)
     for name, value in row.items():
         if not _is_plain(value):
             raise RequestError(
                 "this value cannot be kept", where=in_rows(number, name), found=shown(value), allowed=_PLAIN
             )
+        if value is not None and (name, type(value)) not in values:
+            kind = kind_of(value).removeprefix("a ")
+            values[name, type(value)] = ColumnValue(name, kind, in_rows(number, name), shown(value))
     key = spell(row.get(columns.key))
     if key is None:
         raise RequestError(
