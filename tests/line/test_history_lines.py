@@ -6,11 +6,13 @@ from datetime import datetime, timedelta
 from io import BytesIO
 from pathlib import Path
 
+import duckdb
 import polars as pl
 import psycopg
 import pytest
 from databases import Server, allow, at_postgres
 
+from linewright.data.column_roles import feature_columns
 from linewright.data.facts import Dataset
 from linewright.errors import SpecError
 from linewright.interfaces.cli.build import run as run_command
@@ -19,8 +21,9 @@ from linewright.line.loop.retraining import next_proposal, retraining_due
 from linewright.line.maintenance.gc import collect
 from linewright.line.maintenance.verify import verify_factory
 from linewright.line.runs.execute import execute_inline
-from linewright.line.runs.plan import make_plan
+from linewright.line.runs.plan import begin, make_plan
 from linewright.operations import OPERATIONS
+from linewright.operations.check import check
 from linewright.store.clock import text_of
 from linewright.text.schedule import read_schedule
 
@@ -88,6 +91,61 @@ def test_a_line_reads_what_is_new_and_a_plan_reads_it_without_keeping_it(
 
         assert not verify_factory(factory).problems
         assert () == make_plan(factory, factory.line("transfers")).changes
+
+
+NAMES = ["id: {type: integer}", "amount: {type: integer}", "is_good: {type: boolean}"]
+
+
+@pytest.fixture
+def stamped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[list[str]], Factory]]:
+    """Give a function that makes a factory whose table has a cursor and a time of knowledge, and a contract of some columns."""
+    monkeypatch.setenv("TEST_DB", "duckdb:///a.duckdb")
+    with duckdb.connect(tmp_path / "a.duckdb") as database:
+        database.execute(
+            "create table accounts as select i as id, i * 7919 % 101 as amount, i * 7919 % 101 + i % 20 > 55 as is_good, "
+            "i % 7 as shop, timestamptz '2026-03-01' - i * interval '1 hour' as updated_at, timestamptz '2026-03-02' - i * interval '1 hour' as seen_at "
+            "from range(1, 301) as r(i)"
+        )
+    with Factory.create(tmp_path) as factory:
+
+        def make(names: list[str]) -> Factory:
+            contract = f"contract: {{columns: {{{', '.join(names)}}}}}\n" if names else ""
+            asked = LINE.replace(", exclude: [updated_at]", "").replace(
+                "updated_at", "updated_at, known: seen_at"
+            )
+            (tmp_path / "lines" / "transfers.yaml").write_text(asked + contract)
+            return factory
+
+        yield make
+
+
+@pytest.mark.parametrize(
+    ("names", "features"),
+    [
+        ([], {"amount", "shop"}),
+        (NAMES, {"amount"}),
+        ([*NAMES, "updated_at: {type: datetime}"], {"amount", "updated_at"}),
+    ],
+)
+def test_what_tells_new_rows_is_a_feature_only_if_the_contract_names_it(
+    stamped: Callable[[list[str]], Factory], names: list[str], features: set[str]
+) -> None:
+    """A stamp of a change says when a row was written, often after its label was known."""
+    factory = stamped(names)
+    ran = execute_inline(factory, "transfers")
+    work, dataset = begin(factory, factory.line("transfers")), factory.metadata.get(str(ran.dataset), Dataset)
+
+    assert features == {one.name for one in feature_columns(work.spec, dataset)}
+    assert () == make_plan(factory, factory.line("transfers")).changes
+
+
+def test_what_tells_new_rows_draws_no_warning_if_the_contract_does_not_name_it(
+    stamped: Callable[[list[str]], Factory],
+) -> None:
+    """Of another column that it does not name there is one."""
+    (checked,) = check(stamped(NAMES)).lines
+
+    assert [("shop", "not-named")] == [(one.column, one.kind) for one in checked.breaches]
 
 
 def test_what_the_cursor_does_not_show_is_found_and_repaired_and_the_past_stays(

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from linewright.data.facts import Column, Dataset
-from linewright.data.spec import DataSpec
+from linewright.data.spec import DataSpec, table_sources
 
 LEARNABLE = frozenset({"integer", "number", "boolean", "category", "text", "date", "datetime", "file"})
 
@@ -21,6 +21,18 @@ def roles(spec: DataSpec) -> dict[str, str | None]:
         "label": label.column,
         "label known": label.known,
     }
+
+
+def unnamed_stamps(data: DataSpec) -> set[str]:
+    """Return the columns by which sources tell what is new (`cursor`, `known`) and that the contract does not name."""
+    stamps = {name for source in table_sources(data).values() for name in source.stamps}
+    return stamps - set(data.contract.columns)
+
+
+def barred_columns(data: DataSpec) -> set[str]:
+    """Return the columns that no model may use, whatever the contract names: excluded, in another role, or an unnamed stamp."""
+    taken = {name for name in roles(data).values() if name}
+    return taken | set(data.table.exclude) | unnamed_stamps(data)
 
 
 def named_columns(data: DataSpec) -> Iterator[tuple[str, str]]:
@@ -57,7 +69,7 @@ def declared_columns(data: DataSpec) -> set[str]:
 
 def feature_columns(spec: DataSpec, dataset: Dataset) -> tuple[Column, ...]:
     """Return the columns that a model may use: of a learnable type, without another role, and named by the contract or of a view."""
-    barred = {name for name in roles(spec).values() if name} | set(spec.table.exclude)
+    barred = barred_columns(spec)
     named = set(spec.contract.columns) or {column.name for column in dataset.columns}
     if spec.features:
         named |= {column.name for column in dataset.columns} - declared_columns(spec)

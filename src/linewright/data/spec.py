@@ -91,6 +91,11 @@ class SourceSpec(Spec):
         """Whether what was read is kept, so that a read asks for newer rows only. Its reader is a `HistoryReader`."""
         return False
 
+    @property
+    def stamps(self) -> frozenset[str]:
+        """The columns that say when a row was written or came to be known; they are nothing that a model learns from unless the contract names them."""
+        return frozenset()
+
     def mistakes(self) -> Iterator[SpecError]:
         """Give what no type of a field can refuse, each with the word as its `where`; nothing is read for it."""
         return iter(())
@@ -246,6 +251,11 @@ class SqlSource(SourceSpec):
     def has_history(self) -> bool:
         """Whether `cursor` is said."""
         return self.cursor is not None
+
+    @property
+    def stamps(self) -> frozenset[str]:
+        """`cursor` and `known`."""
+        return frozenset(name for name in (self.cursor, self.known) if name is not None)
 
     def mistakes(self) -> Iterator[SpecError]:
         """Refuse a cursor without a key, and what means nothing without a cursor."""

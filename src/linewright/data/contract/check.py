@@ -13,6 +13,7 @@ import numpy as np
 import polars as pl
 
 from linewright.data.breach_text import as_details, breach_in_words, hint_of, without_personal
+from linewright.data.column_roles import unnamed_stamps
 from linewright.data.contract.pattern import misspelt
 from linewright.data.contract.references import absent, ragged_references, referred_values
 from linewright.data.contract.sql_checks import answers, on_whole
@@ -322,8 +323,10 @@ class _Sifting:
     def _new_columns(self) -> Iterator[Breach]:
         if self.data.on_new_column == "ignore":
             return
-        rows = self.rows - self.served
+        rows, expected = self.rows - self.served, unnamed_stamps(self.data)
         for name, first in self.new.items():
+            if name in expected:
+                continue
             yield Breach(
                 column=name,
                 kind="not-named",

@@ -4,7 +4,7 @@ A champion that read a column which leaks the answer is better than every honest
 such a champion wins, or would come back, its columns are named.
 """
 
-from linewright.data.column_roles import roles
+from linewright.data.column_roles import barred_columns
 from linewright.errors import LinewrightError
 from linewright.line.factory import Factory
 from linewright.line.facts import Accepted, BarredReads, Declared
@@ -20,7 +20,7 @@ def barred_in(package: Package, spec: LineSpec) -> tuple[str, ...]:
     """Return the columns that a model reads and a line file bars: excluded, in another role, or not in its contract any more."""
     if package.encoder.listed:  # it reads what is made of the table
         return ()
-    barred = {name for name in roles(spec).values() if name} | set(spec.table.exclude)
+    barred = barred_columns(spec)
     named = set(spec.contract.columns)
     if named:
         views = (view for view in package.views if view.view in spec.features)

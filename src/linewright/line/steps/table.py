@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from importlib import import_module
 from typing import Any
 
+from linewright.data.column_roles import roles, unnamed_stamps
 from linewright.data.dataset.blobs import is_whole
 from linewright.data.facts import Dataset, Ingested
 from linewright.data.spec import ContractSpec
@@ -199,8 +200,7 @@ def _train_inputs(work: Work) -> dict[str, str]:
         "task": work.task.name,
         "table": spec.table.model_dump(mode="json", exclude={"sql", "limits", "zone"}),
         "columns": sorted(spec.contract.columns),
-        # A contract need not name the columns of views, which count in the dataset; before, it left those out that it did not name.
-        **({"features": "all of views"} if spec.features and spec.contract.columns else {}),
+        **_of_columns(spec),
         "label": _label(spec),
         **_of_task(spec),
         **({} if (allowed := work.ingested.allowed) is None else {"may be listed": digest_of(list(allowed))}),
@@ -214,6 +214,16 @@ def _train_inputs(work: Work) -> dict[str, str]:
     }
 
 
+def _of_columns(spec: LineSpec) -> dict[str, Any]:
+    """Return what decides, beside the contract and the roles, which columns of a dataset are features; nothing where those alone do."""
+    taken = {name for name in roles(spec).values() if name} | set(spec.table.exclude)
+    left_out = set() if spec.contract.columns else unnamed_stamps(spec) - taken
+    return {
+        **({"features": "all of views"} if spec.features and spec.contract.columns else {}),
+        **({"stamps left out": sorted(left_out)} if left_out else {}),
+    }
+
+
 def _adopt_inputs(work: Work, model: ModelSpec) -> dict[str, str]:
     spec = work.spec
     asked = {
@@ -224,6 +234,7 @@ def _adopt_inputs(work: Work, model: ModelSpec) -> dict[str, str]:
         "task": work.task.name,
         "table": spec.table.model_dump(mode="json", exclude={"sql", "limits", "zone"}),
         "label": _label(spec),
+        **_of_columns(spec),
     }
     return {
         "dataset": work.ingested.dataset,
