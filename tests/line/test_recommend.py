@@ -550,6 +550,20 @@ def test_another_section_of_the_line_file_is_planned(trained: tuple[Factory, Clo
     assert {"ingest", "train"} <= {one.step for one in make_plan(factory, changed).changes}
 
 
+def test_a_plan_for_more_events_calls_no_column_gone_that_is_made_of_them(trained: tuple[Factory, Clock]):
+    """The column of histories was never in the source."""
+    factory, _ = trained
+    file = factory.root / "sales.csv"
+    before = file.read_bytes()
+    try:
+        file.write_bytes(before + before.splitlines(keepends=True)[-1])
+        reason = make_plan(factory, factory.line(shop.LINE)).changes[0].reason
+    finally:
+        file.write_bytes(before)
+
+    assert () == reason.gone
+
+
 def test_what_was_taken_within_a_span_is_known_at_its_end():
     """The list of a week that is half over at the cut has items of after it: its row trains nothing."""
     at = [datetime(2025, 1, day) for day in (2, 8, 3)]

@@ -197,7 +197,8 @@ def _columns(moved: Sequence[str], work: Work, reason: InputsMoved) -> InputsMov
 
     spec, before = work.spec, before_of(work.factory, work.spec.line)
     name, source = next(iter(table_sources(spec).items()))
-    if spec.table.sql is not None or f"source:{name}" not in moved or before is None:
+    makes_rows = spec.table.sql is not None or spec.recommend is not None or spec.forecast is not None
+    if makes_rows or f"source:{name}" not in moved or before is None:
         return reason
     now = _column_names(name, source, work.factory)
     old = [column.name for column in before.columns if column.name not in before.of_views]
