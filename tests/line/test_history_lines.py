@@ -186,6 +186,30 @@ def test_what_the_cursor_does_not_show_is_found_and_repaired_and_the_past_stays(
     assert "no such source" in cli("reconcile", "transfers", "--source", "x", "--factory", root, code=2)
 
 
+def test_instants_before_the_first_read_are_answered_if_a_column_says_when_rows_were_known(
+    accounts: psycopg.Connection, tmp_path: Path, cli: Run
+) -> None:
+    """Without such a column nobody knows what the source had; a day is its beginning."""
+    ((day, by_then),) = accounts.execute(
+        "select day::date, count(*) from accounts, (select date_trunc('day', now() at time zone 'utc') - interval '5 days' as day) as d"
+        " where updated_at <= day at time zone 'utc' group by day"
+    ).fetchall()
+    asked = ("datasets", "transfers", "--as-of", str(day), "--json", "--factory", str(tmp_path))
+    with Factory.create(tmp_path) as factory:
+        allow(tmp_path)
+        path = tmp_path / "lines" / "transfers.yaml"
+        path.write_text(LINE)
+        execute_inline(factory, "transfers")
+    refused = cli(*asked, code=2)
+    path.write_text(LINE.replace("cursor: updated_at", "cursor: updated_at, known: updated_at"))
+    with Factory.open(tmp_path) as factory:
+        execute_inline(factory, "transfers")
+
+    assert "nothing of the source had been read by then" in refused
+    assert 0 < by_then < 300
+    assert by_then == json.loads(cli(*asked))["rows"]
+
+
 def test_a_person_who_is_forgotten_is_in_no_version_of_a_row(
     accounts: psycopg.Connection, tmp_path: Path, cli: Run
 ) -> None:

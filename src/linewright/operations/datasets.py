@@ -170,7 +170,8 @@ def datasets(
     log
         List the sealed segments of the prediction log: Parquet files, a row for each answer.
     as_of
-        An instant or a day: how many rows a source with a cursor had as far as was known then, in spite of all corrections since.
+        An instant, or a day, which means its beginning, 00:00 UTC: how many rows a source with a cursor had as far as was known then,
+        in spite of all corrections since. Before the first read only where the source has `known`.
     source
         With `as_of`: name of the source (default: the only one with a cursor).
     out
@@ -210,7 +211,9 @@ def _known(factory: Factory, line: str, at: str, source: str | None, out: Path |
             hint="name one by --source" if found else "only rows of such sources are kept as versions",
         )
     ((name, spec),) = found.items()
-    history = known_at(history_of(factory, name, spec), at, factory.metadata)
+    history = known_at(
+        history_of(factory, name, spec), at, factory.metadata, says_known=spec.known is not None
+    )
     rows = standing_rows(history, str(spec.key), kept_in(factory), factory.root, known_by=at)
     if out is not None:
         with AnswersFile(out) as file:

@@ -48,20 +48,30 @@ def newest(source: str, metadata: MetadataReader) -> tuple[str, SourceHistory] |
     return None if digest is None else (digest, metadata.get(digest, SourceHistory))
 
 
-def known_at(history: SourceHistory, at: str, metadata: MetadataReader) -> SourceHistory:
+def known_at(
+    history: SourceHistory, at: str, metadata: MetadataReader, *, says_known: bool = False
+) -> SourceHistory:
     """Return the history whose columns the source had at an instant.
+
+    Parameters
+    ----------
+    says_known
+        Whether a column of the source says when a row came to be known: before the first read, the columns of that read count.
 
     Raises
     ------
     NotFound
-        If nothing had been read by then.
+        If nothing had been read by then, and no column says what was known.
     """
-    while history.first > at:
-        if history.before is None:
-            raise NotFound(
-                "nothing of the source had been read by then", found=at, allowed=f"{history.first} and later"
-            )
+    while history.first > at and history.before is not None:
         history = metadata.get(history.before, SourceHistory)
+    if history.first > at and not says_known:
+        raise NotFound(
+            "nothing of the source had been read by then",
+            found=at,
+            allowed=f"{history.first} and later",
+            hint="where a column has the time at which a row came to be known, name it by `known`",
+        )
     return history
 
 

@@ -276,6 +276,11 @@ def _carry_out(
         now = asked.plan(spec, as_of=as_of)
         if plan is not None:
             _same(factory, plan, now)
+        if all(one.step != "ingest" for one in now.changes) and any(
+            one.has_history for one in spec.sources.values()
+        ):
+            # No step reads them: their rows are those of a dataset that is there.
+            import_module("linewright.line.record.source_histories").begin_histories(factory, spec.sources)
         if not now.changes:
             return asked.found(spec, **(resumed.of(line) if resumed is not None else {}))
         run, request = prepare(factory, spec, now, proposal=proposal)
