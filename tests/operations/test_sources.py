@@ -1,6 +1,8 @@
 """Sources at a glance: what is read, by whom, when it was read last, and what went wrong."""
 
 import pytest
+from paid import FILE, VIEW, write_factory
+from shown_pages import pages_of
 from small import LINE, make_factory
 
 from linewright.errors import Denied, LinewrightError
@@ -74,3 +76,27 @@ def test_many_lines_are_listed_some_at_a_time_and_not_compared(factory, monkeypa
     assert (LINE, ["other", "twin"]) == (first.next, [one.line for one in rest.sources])
     assert rest.next is None
     assert ((None,), LINE) == (tuple(one.also for one in found.sources), found.next)
+
+
+def test_sources_of_feature_views_are_listed_with_the_rows_that_the_last_run_has_read(tmp_path):
+    """Who asks what a line depends on is told of the views too, also if the file of one is wrong."""
+    write_factory(tmp_path, payments=300, orders=150)
+    twin = FILE.replace("line: orders", "line: twin").replace("[customer_30d]", "[customer_30d, broken]")
+    (tmp_path / "lines" / "twin.yaml").write_text(twin)
+    (tmp_path / "features" / "broken.yaml").write_text(VIEW.replace("view: customer_30d", "view: other"))
+    with Factory.create(tmp_path) as factory:
+        execute_inline(factory, "orders")
+        found = sources(factory)
+    own, of_view, _, unread = found.sources
+
+    assert ["", "customer_30d", "", "customer_30d"] == [one.view for one in found.sources]
+    assert (150, 300) == (own.rows, of_view.rows)
+    assert ("file", "payments.csv", ("twin",)) == (of_view.kind, of_view.reads, of_view.also)
+    assert (own.run, own.read_at, None) == (of_view.run, of_view.read_at, of_view.newest)
+    assert None not in {own.newest, own.fingerprint, of_view.fingerprint}
+    assert own.fingerprint != of_view.fingerprint
+    assert (None, None, None) == (unread.read_at, unread.rows, unread.fingerprint)
+    assert ["features/broken.yaml"] == [one.split(":")[0] for one in found.troubles]
+    page = pages_of(tmp_path)("/sources")
+    for said in ("Feature view customer_30d", "payments.csv", "features/broken.yaml"):
+        assert said in page.text

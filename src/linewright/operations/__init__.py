@@ -173,7 +173,7 @@ OPERATIONS: Mapping[str, Entry] = {
     "sources": _entry(
         "sources",
         _LOOK,
-        "List the sources of lines: what is read, when it was read last and how that went.",
+        "List the sources of lines and of their feature views: what is read, when it was read last and how that went.",
     ),
     "datasets": _entry(
         "datasets",

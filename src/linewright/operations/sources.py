@@ -2,7 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
-from typing import Annotated, Any
+from typing import Annotated, Any, NamedTuple
 
 import msgspec
 from msgspec import Meta
@@ -11,12 +11,15 @@ from linewright.data.dataset.version import read_dataset
 from linewright.data.facts import Dataset, Ingested
 from linewright.data.spec import SOURCES, SourceSpec, table_sources
 from linewright.errors import LinewrightError
+from linewright.features.facts import FeatureViews
 from linewright.line.factory import Factory
 from linewright.line.facts import Accepted, Finished, Plan
+from linewright.line.file.view_file import read_view
 from linewright.line.personal import because_of, hidden_columns
 from linewright.line.retention.dropped import dropped_at
 from linewright.line.runs.progress import steps_of
 from linewright.line.spec import LineSpec
+from linewright.line.views.sources import VIEW
 from linewright.operations.declaration.declare import operation
 
 MOST_COMPARED = 200
@@ -26,10 +29,13 @@ _FEW = 5
 
 
 class SourceStatus(msgspec.Struct, frozen=True, kw_only=True):
-    """A source of a line, and how its last read went."""
+    """A source of a line or of one of its feature views, and how its last read went."""
 
     line: str
     name: str
+    """As in the line file; of the source of a view, the name of the view."""
+    view: str = ""
+    """Name of the feature view that reads it; empty for a source of the line itself."""
     kind: str
     """Word of the line file that names the kind, such as ``file`` or ``sql``."""
     reads: str
@@ -40,15 +46,28 @@ class SourceStatus(msgspec.Struct, frozen=True, kw_only=True):
     """When the last run ended that has read it; `None`, as the next five, if none has."""
     run: str | None = None
     fingerprint: str | None = None
-    """Digest of what it held and how it was read."""
+    """Digest of what it held and how it was read; of the source of a view, also of what the view computes."""
     seconds: float | None = None
-    """Seconds in which that run read all sources of the line and checked the contract; `None` if that was not noted."""
+    """Seconds in which that run read all sources and checked the contract; `None` if that was not noted."""
     rows: int | None = None
-    """Rows that were read; `None` if the table is made of several sources."""
+    """Rows that were read; `None` for a line's own source if the table is made of several."""
     newest: str | None = None
-    """Time of the newest row, by `table.time`; `None` without such a column, or if you may not see it."""
+    """Time of the newest row, by `table.time`; `None` without such a column, if you may not see it, and of the source of a view."""
     trouble: str = ""
     """Why the last run failed before it had read its sources; empty if it did not."""
+
+
+class _Read(NamedTuple):
+    """What a line reads."""
+
+    name: str
+    view: str
+    source: SourceSpec
+
+
+class _Line(NamedTuple):
+    spec: LineSpec
+    reads: list[_Read]
 
 
 class Sources(msgspec.Struct, frozen=True, kw_only=True):
@@ -56,7 +75,7 @@ class Sources(msgspec.Struct, frozen=True, kw_only=True):
 
     sources: tuple[SourceStatus, ...]
     troubles: tuple[str, ...]
-    """What is wrong with line files: their sources are not known."""
+    """What is wrong with files of lines and feature views: their sources are not known."""
     next: str | None = None
     """What `after` is for the next lines; `None` after the last."""
 
@@ -70,7 +89,7 @@ def sources(
     after: str = "",
     limit: Annotated[int, Meta(ge=1, le=1000)] = 1000,
 ) -> Sources:
-    """List the sources of lines: what is read, when it was read last and how that went.
+    """List the sources of lines and of their feature views: what is read, when it was read last and how that went.
 
     Parameters
     ----------
@@ -88,28 +107,43 @@ def sources(
     later = [line] if line is not None else [one for one in visible if one > after]
     wanted = later[:limit]
     compared = visible if len(visible) <= MOST_COMPARED else wanted
-    specs, troubles = dict[str, LineSpec](), list[str]()
+    lines, troubles = dict[str, _Line](), dict[str, None]()
     for name in compared:
-        try:
-            specs[name] = factory.line(name)
-        except LinewrightError as error:
-            if name in wanted:
-                troubles.append(str(error))
-    same = _readers(specs) if compared is visible else None
+        found, wrong = _line(factory, name)
+        if found is not None:
+            lines[name] = found
+        if name in wanted:
+            troubles |= dict.fromkeys(wrong)
+    same = _readers(lines) if compared is visible else None
     return Sources(
         sources=tuple(
-            one for name in wanted if name in specs for one in _of_line(factory, specs[name], same)
+            one for name in wanted if name in lines for one in _of_line(factory, lines[name], same)
         ),
         troubles=tuple(troubles),
         next=wanted[-1] if len(later) > len(wanted) else None,
     )
 
 
-def _readers(specs: Mapping[str, LineSpec]) -> Mapping[str, list[str]]:
+def _line(factory: Factory, name: str) -> tuple[_Line | None, list[str]]:
+    """Return a line with what it and its feature views read, and what is wrong with their files."""
+    try:
+        spec = factory.line(name)
+    except LinewrightError as error:
+        return None, [str(error)]
+    reads, wrong = [_Read(one, "", source) for one, source in spec.sources.items()], list[str]()
+    for view in spec.features:
+        try:
+            reads.append(_Read(view, view, read_view(factory.root, view).source))
+        except LinewrightError as error:
+            wrong.append(str(error))
+    return _Line(spec, reads), wrong
+
+
+def _readers(lines: Mapping[str, _Line]) -> Mapping[str, list[str]]:
     """Return the lines that read the same, by what they read."""
     found = defaultdict[str, list[str]](list)
-    for name, spec in specs.items():
-        for source in dict.fromkeys(map(_identity, spec.sources.values())):
+    for name, line in lines.items():
+        for source in dict.fromkeys(_identity(one.source) for one in line.reads):
             found[source].append(name)
     return found
 
@@ -123,9 +157,8 @@ def _kind(source: SourceSpec) -> str:
     return word or next(iter(type(source).model_fields))
 
 
-def _of_line(
-    factory: Factory, spec: LineSpec, same: Mapping[str, list[str]] | None
-) -> Iterator[SourceStatus]:
+def _of_line(factory: Factory, line: _Line, same: Mapping[str, list[str]] | None) -> Iterator[SourceStatus]:
+    spec = line.spec
     runs = factory.metadata.events(Finished, line=spec.line, newest_first=True, limit=1)
     if runs and runs[0].ingested is None:
         runs = factory.metadata.events(Finished, line=spec.line, newest_first=True)
@@ -134,16 +167,20 @@ def _of_line(
     accepted = None if last is None else _accepted(factory, last)
     fingerprints = factory.metadata.get(accepted.plan, Plan).sources if accepted else {}
     read = {} if last is None else _read(factory, spec, last, accepted)
-    for name, source in spec.sources.items():
+    rows = {} if last is None else _rows_of_views(factory, last)
+    for name, view, source in line.reads:
+        fingerprint = fingerprints.get(VIEW + view if view else name)
+        of_view: Mapping[str, Any] = {"rows": rows.get(view), "newest": None} if view else {}
         yield SourceStatus(
             line=spec.line,
             name=name,
+            view=view,
             kind=_kind(source),
             reads=source.describe(),
             also=None if same is None else tuple(one for one in same[_identity(source)] if one != spec.line),
-            fingerprint=fingerprints.get(name),
+            fingerprint=fingerprint,
             trouble=because_of(factory, runs[0]) if failed else "",
-            **(read if name in fingerprints else {}),
+            **({**read, **of_view} if fingerprint else {}),
         )
 
 
@@ -165,6 +202,15 @@ def _read(factory: Factory, spec: LineSpec, run: Finished, accepted: Accepted | 
         "rows": ingested.rows_read if is_one else None,
         "newest": _newest(factory, spec, ingested.dataset),
     }
+
+
+def _rows_of_views(factory: Factory, run: Finished) -> Mapping[str, int]:
+    """Return how many rows the source of each feature view had, by name, as a run has read it."""
+    ingested = factory.metadata.get(str(run.ingested), Ingested)
+    if ingested.views is None:
+        return {}
+    views = factory.metadata.get(ingested.views, FeatureViews).views
+    return {one.facts.view: one.rows for one in views}
 
 
 def _newest(factory: Factory, spec: LineSpec, digest: str) -> str | None:
