@@ -21,6 +21,7 @@ from ruamel.yaml import YAML
 
 from linewright.data.profile.roles import GivenRoles
 from linewright.data.spec import PLUGINS as SOURCES
+from linewright.features.spec import ViewSpec
 from linewright.line.file.factory_file import FactoryFile
 from linewright.line.new.write import new_line
 from linewright.line.spec import LineSpec
@@ -32,7 +33,9 @@ PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("benc
 SKETCHES = {
     "benchmarks/README.md": 3,
     "docs/how-to/console.md": 1,
+    "docs/how-to/feature-views-online.md": 1,
     "docs/how-to/notify.md": 3,
+    "docs/how-to/push.md": 1,
     "docs/how-to/remote.md": 5,
     "docs/how-to/retention.md": 1,
     "docs/how-to/value.md": 5,
@@ -42,6 +45,7 @@ READINGS = (
     (
         "docs/tutorial/first-line.md",
         "docs/how-to/serving.md",
+        "docs/how-to/catalogue.md",
         "docs/reference/endpoint.md",
         "docs/how-to/people.md",
     ),
@@ -60,8 +64,8 @@ READINGS = (
     ("CONTRIBUTING.md",),
 )
 """Pages in the order in which a reader carries them out in one folder."""
-ELSEWHERE = frozenset({"docs/how-to/sources.md"})
-"""Pages that another test follows, since their commands need a server: `test_sources_page.py`."""
+ELSEWHERE = frozenset({"docs/how-to/incremental.md", "docs/how-to/sources.md"})
+"""Pages that other tests follow, since their commands need a server: `test_incremental_page.py`, `test_sources_page.py`."""
 
 FOLLOWS_S = 2
 """How long an endpoint may take to follow, in seconds; a reader types no faster."""
@@ -210,10 +214,14 @@ def test_each_example_is_carried_out_or_compared(page):
 
 
 def fits(block: str) -> None:
-    """See that a part of a line file is one: with what it does not say, it is a line; or that it is a `factory.yaml`."""
+    """See that a part of a line file is one: with what it does not say, it is a line; or that it is a `factory.yaml` or a feature view."""
     said = YAML(typ="safe").load(block)
     if "format" in said:
         FactoryFile.model_validate(said)
+        return
+    if "view" in said:
+        least = {"entity": "x", "source": {"file": "x.csv"}, "time": "y", "columns": {"n": "count() over 1d"}}
+        ViewSpec.model_validate(least | said)
         return
     least = {"line": "x", "sources": {"x": {"file": "x.csv"}}, "label": {"column": "y"}}
 

@@ -20,8 +20,9 @@ from linewright.errors import SpecError
 from linewright.line.file.mistakes import Mistake, Mistakes, did_you_mean, either
 from linewright.line.file.yaml_nodes import Entries, Items, Node, Scalar
 from linewright.line.spec import LINE_NAME
-from linewright.people.spec import ADDRESS, GOAL_LINES, GOAL_NAME, ISSUER, ORIGIN, SCOPE, SERVER, URL
+from linewright.people.spec import ADDRESS, GOAL_LINES, GOAL_NAME, ISSUER, LINEAGE, ORIGIN, SCOPE, SERVER, URL
 from linewright.spec import SECRET, OneOf, OneWord, OrNames, Spec, descriptions, first_required
+from linewright.store.pushed_rows import SOURCE
 from linewright.text.database_url import HOST
 from linewright.text.suggest import nearest
 
@@ -38,6 +39,8 @@ FORMS: Final = {
     r"^\d+(\.\d+)? ?[KMGT]i?B$": "a size with its unit (KB to TB, KiB to TiB), such as 8GiB",
     SECRET: "env:NAME or file:PATH, which say where it is",
     URL: "https://HOST/PATH without a name or password, or env:NAME or file:PATH where that is",
+    LINEAGE: "https://HOST/PATH without a name or password, or file:PATH",
+    f"^{SOURCE}$": "1 to 63 small letters, digits, _ and hyphens",
     SERVER: "HOST:PORT, such as smtp.example.com:587",
     HOST: "the name or address of a host, such as db.example.com, or the folder of a socket",
     ADDRESS: "an e-mail address",
