@@ -5,7 +5,7 @@ WORKERS ?= 4
 BIN := .venv/bin
 READY := .venv/.ready
 
-.PHONY: help install demo test fast check format docs screenshots bench constraints clean
+.PHONY: help install demo test fast check types rules format docs screenshots bench constraints clean
 
 help:
 	@echo "make demo    the whole life of a line in a simulated world, and a factory to open in the console"
@@ -58,9 +58,14 @@ fast: $(READY)
 	@$(PYTEST) -n 2 -m unit --most-examples 10
 
 check: $(READY)
+	@$(MAKE) --no-print-directory -j 2 types rules
+
+types: $(READY)
+	@$(BIN)/pyright --warnings
+
+rules: $(READY)
 	@$(BIN)/ruff format --check --quiet .
 	@$(BIN)/ruff check --quiet .
-	@$(BIN)/pyright --warnings
 	@$(BIN)/lint-imports
 	@$(BIN)/python docs/reference.py --check
 	@$(BIN)/python docs/licences.py --check
