@@ -202,6 +202,7 @@ def test_without_a_label_it_is_approved_by_a_person(line: tuple[Factory, Clock])
 
     assert not ran.promoted
     assert "need-more-data" == ran.verdict
+    assert ("linewright card parts@1", 'linewright promote parts@1 --force --because "WHY"') == ran.next
     assert "No test row is known to be faulty" in ran.because
     assert ["false_positive_rate"] == [one.name for one in ran.metrics]
     assert ran.metrics[0].high is not None
@@ -218,6 +219,7 @@ def test_without_a_label_it_is_approved_by_a_person(line: tuple[Factory, Clock])
     pl.concat(map(rows, range(DAYS + 1))).drop("state").write_csv(factory.root / "history.csv")
     again = execute_inline(factory, "parts")
     assert (False, "need-more-data") == (again.promoted, again.verdict)
+    assert not [command for command in again.next if "--force" in command]  # the champion goes on serving
     assert "No test row is known to be faulty" in again.because
 
 

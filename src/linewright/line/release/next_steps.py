@@ -45,7 +45,9 @@ def after_run(
     """
     line = candidate.partition("@")[0]
     if not serves:
-        return (f"linewright {approving or f'card {candidate}'}",)
+        ways = (f"linewright {approving or f'card {candidate}'}",)
+        is_undecided = certificate.verdict == "need-more-data" and not champions(factory.metadata, line)
+        return (*ways, f'linewright promote {candidate} --force --because "WHY"') if is_undecided else ways
     if certificate.verdict != "promote":
         return (*ways_out(factory, line), f"linewright card {candidate}")
     if factory.is_halted(line):

@@ -742,7 +742,7 @@ def _no_model(line: str, refused: str | None = None) -> Transient:
     return Transient(
         f"this line has no model that serves yet{because}",
         where=line,
-        hint=f"`linewright run {line}` makes one and promotes it",
+        hint=f"`linewright run {line}` makes one, and promotes it if it passes its gates",
     )
 
 
