@@ -3,35 +3,32 @@
 import re
 import socket
 import struct
-from collections.abc import Generator, Iterator, Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from datetime import datetime
 from functools import partial
 from itertools import pairwise
 from typing import Any
 
-import polars as pl
 import pymysql
 from pymysql.constants import FIELD_TYPE, FLAG
 from pymysql.converters import encoders
 from pymysql.cursors import SSCursor
 
-from linewright.data.read.limits import too_many_rows
 from linewright.data.read.query_timeout import QueryTimeout
 from linewright.data.read.sql.column_types import INTEGER, NUMBER, TEXT, ColumnType, decimal
 from linewright.data.read.sql.database import (
     CONNECT_S,
     GRACE_S,
     DatabaseQuery,
-    FetchSize,
     OpenTransactions,
     QueryResult,
-    condition_since,
+    frames_of,
+    query_since,
+    refuse_other_options,
     refuse_twins,
-    to_frame,
-    wrapped,
 )
-from linewright.errors import LinewrightError, SpecError
+from linewright.errors import LinewrightError
 
 _OPTIONS = frozenset({"ssl_ca"})
 _BINARY = 63
@@ -134,7 +131,8 @@ class MySql:
                             cursor.execute(statement)
                     rows.execute(asked.sql.strip().rstrip(";"))
                     types = _types(rows, asked)
-                yield QueryResult(types=types, frames=_frames(rows, types, asked, timeout))
+                fetch = partial(_fetch, rows, asked)
+                yield QueryResult(types=types, frames=frames_of(fetch, types, asked, timeout, text="char"))
         finally:
             _leave(connection, rows)
 
@@ -152,13 +150,13 @@ class MySql:
             return query
         name = _quoted(column)
         escaped = value.replace("\\", "\\\\") if isinstance(value, str) else value
-        condition = condition_since(
+        return query_since(
+            query,
             name,
             of,
             escaped,
             text=lambda least: f"{_bytes_of(name)} >= {_bytes_of(least)} or {name} not regexp '^[!-~]'",
         )
-        return query if condition is None else wrapped(query, condition)
 
     def open_transactions(self, asked: DatabaseQuery) -> OpenTransactions | None:
         """Return `None`: it says so only to those with the right PROCESS."""
@@ -169,9 +167,8 @@ class MySql:
         values = ", ".join(f"quote({_quoted(name)})" for name in types)
         return f"coalesce(cast(conv(left(md5(concat_ws(',', {values})), 15), 16, 10) as signed), -1)"
 
-    def day(self, column: str, of: ColumnType) -> str:
+    def day(self, column: str) -> str:
         """Return the days from 1970; sessions are in UTC."""
-        del of
         return f"to_days({_quoted(column)}) - 719528"
 
     def span(self, column: str, first: int, width: int) -> str:
@@ -255,13 +252,7 @@ def _stream(asked: DatabaseQuery) -> socket.socket:
 def _connected(asked: DatabaseQuery) -> tuple[Any, socket.socket]:
     """Return a connection, and its socket once more: by TLS the driver makes it another one, and another thread is to end it."""
     url = asked.url
-    if wrong := sorted(url.options.keys() - _OPTIONS):
-        raise SpecError(
-            "the URL has options that are not taken",
-            where=f"{asked.where}.at",
-            found=", ".join(wrong),
-            allowed=", ".join(sorted(_OPTIONS)),
-        )
+    refuse_other_options(asked, _OPTIONS)
     how: dict[str, Any] = {"conv": encoders}  # all values come as texts
     if "ssl_ca" in url.options:
         how |= {"ssl_ca": url.options["ssl_ca"], "ssl_verify_identity": True}
@@ -367,20 +358,6 @@ def _type(field: Any, asked: DatabaseQuery) -> ColumnType:
     raise asked.type_error(field.name, "bytes", f"hex({name}) as {name}")
 
 
-def _frames(
-    cursor: Any, types: dict[str, ColumnType], asked: DatabaseQuery, timeout: QueryTimeout
-) -> Iterator[pl.DataFrame]:
-    fetch, given = FetchSize(), 0
-    while True:
-        with _sound(asked):
-            rows = cursor.fetchmany(fetch.rows)
-        if not rows:
-            return
-        timeout.restart()
-        given += len(rows)
-        if given > asked.limits.rows:
-            raise too_many_rows(asked.where, asked.limits.rows)
-        frame = to_frame(rows, types, where=f"{asked.where}.sql", text="char")
-        fetch.adapt(frame)
-        yield frame
-        timeout.restart()
+def _fetch(cursor: Any, asked: DatabaseQuery, rows: int) -> Sequence[Sequence[str | None]]:
+    with _sound(asked):
+        return cursor.fetchmany(rows)

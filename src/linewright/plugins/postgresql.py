@@ -3,18 +3,16 @@
 import os
 import re
 import socket
-from collections.abc import Generator, Iterator, Mapping
+from collections.abc import Generator, Mapping
 from contextlib import contextmanager, suppress
 from datetime import datetime
 from typing import Any
 
-import polars as pl
 import psycopg
 from psycopg.adapt import AdaptersMap
 from psycopg.types.numeric import IntDumper
 from psycopg.types.string import TextLoader
 
-from linewright.data.read.limits import too_many_rows
 from linewright.data.read.query_timeout import QueryTimeout
 from linewright.data.read.sql.column_types import INTEGER, NUMBER, TEXT, ColumnType, decimal
 from linewright.data.read.sql.database import (
@@ -22,15 +20,15 @@ from linewright.data.read.sql.database import (
     DIGEST_MASK,
     GRACE_S,
     DatabaseQuery,
-    FetchSize,
     OpenTransactions,
     QueryResult,
-    condition_since,
+    frames_of,
+    query_since,
+    refuse_other_options,
     refuse_twins,
-    to_frame,
-    wrapped,
 )
-from linewright.errors import LinewrightError, SpecError
+from linewright.errors import LinewrightError
+from linewright.text.quoting import double_quoted
 
 _CURSOR = "linewright_rows"
 _OPTIONS = frozenset({"sslmode", "sslrootcert", "sslcert", "sslkey"})
@@ -123,7 +121,9 @@ class PostgreSql:
                     # The protocol takes one statement, and a cursor is of a SELECT that writes nothing.
                     cursor.execute(asked.sql.strip().rstrip(";").encode())
                     types = _types(connection, cursor, asked)
-                    yield QueryResult(types=types, frames=_frames(cursor, types, asked, timeout))
+                    yield QueryResult(
+                        types=types, frames=frames_of(cursor.fetchmany, types, asked, timeout, text="text")
+                    )
         finally:
             connection.close()
 
@@ -138,9 +138,10 @@ class PostgreSql:
     ) -> str:
         """Have the server leave out rows before a value; the order of the query stays."""
         del keeps_order
-        name = _quoted(column)
+        name = double_quoted(column)
         # Blanks before a text are removed later, so that it may come to stand behind the cursor.
-        condition = condition_since(
+        return query_since(
+            query,
             name,
             of,
             value,
@@ -148,7 +149,6 @@ class PostgreSql:
                 f"cast({name} as text) collate \"C\" >= {least} or cast({name} as text) !~ '^[!-~]'"
             ),
         )
-        return query if condition is None else wrapped(query, condition)
 
     def open_transactions(self, asked: DatabaseQuery) -> OpenTransactions | None:
         """Ask the catalogue, which any user may: who may not see when others began sees at least that they did.
@@ -175,44 +175,34 @@ class PostgreSql:
     def row_digest(self, types: Mapping[str, ColumnType]) -> str:
         """Return the server's own hash of the row: that of its texts is of their letters, whatever equals what in their types."""
         values = ", ".join(
-            f'cast({_quoted(name)} as text) collate "C"' if of == TEXT else _quoted(name)
+            f'cast({double_quoted(name)} as text) collate "C"' if of == TEXT else double_quoted(name)
             for name, of in types.items()
         )
         return f"pg_catalog.hash_record_extended(row({values}), 0) & {DIGEST_MASK}"
 
-    def day(self, column: str, of: ColumnType) -> str:
+    def day(self, column: str) -> str:
         """Return the days from 1970; sessions are in UTC."""
-        del of
-        return f"cast(cast({_quoted(column)} as date) - date '1970-01-01' as int8)"
+        return f"cast(cast({double_quoted(column)} as date) - date '1970-01-01' as int8)"
 
     def span(self, column: str, first: int, width: int) -> str:
         """Return it by the division of whole numbers."""
-        return f"(cast({_quoted(column)} as int8) - {first}) / {width}"
+        return f"(cast({double_quoted(column)} as int8) - {first}) / {width}"
 
     def column(self, name: str) -> str:
         """Return a name in quotes."""
-        return _quoted(name)
+        return double_quoted(name)
 
     def quoted(self, table: str) -> str:
         """Return a name with its schema in quotes if it needs them."""
         return ".".join(
-            part if re.fullmatch(r"[a-z_][a-z0-9_]*", part) else _quoted(part) for part in table.split(".", 1)
+            part if re.fullmatch(r"[a-z_][a-z0-9_]*", part) else double_quoted(part)
+            for part in table.split(".", 1)
         )
-
-
-def _quoted(name: str) -> str:
-    return '"{}"'.format(name.replace('"', '""'))
 
 
 def _connected(asked: DatabaseQuery) -> psycopg.Connection[Any]:
     url = asked.url
-    if wrong := sorted(url.options.keys() - _OPTIONS):
-        raise SpecError(
-            "the URL has options that are not taken",
-            where=f"{asked.where}.at",
-            found=", ".join(wrong),
-            allowed=", ".join(sorted(_OPTIONS)),
-        )
+    refuse_other_options(asked, _OPTIONS)
     adapters = AdaptersMap()
     adapters.register_loader(0, TextLoader)
     adapters.register_dumper(int, IntDumper)  # for how many rows a cursor fetches
@@ -315,24 +305,6 @@ def _other(column: str, kind: tuple[str, str, str] | None, asked: DatabaseQuery)
         return TEXT
     key = "array" if category == "A" else "range" if form in {"r", "m"} else name
     instead = _INSTEAD.get(key, "cast({0} as text) as {0}").format(
-        _quoted(column), re.sub(r"\W", "_", column)
+        double_quoted(column), re.sub(r"\W", "_", column)
     )
     raise asked.type_error(column, name, instead)
-
-
-def _frames(
-    cursor: psycopg.ServerCursor[Any],
-    types: dict[str, ColumnType],
-    asked: DatabaseQuery,
-    timeout: QueryTimeout,
-) -> Iterator[pl.DataFrame]:
-    fetch, given = FetchSize(), 0
-    while rows := cursor.fetchmany(fetch.rows):
-        timeout.restart()
-        given += len(rows)
-        if given > asked.limits.rows:
-            raise too_many_rows(asked.where, asked.limits.rows)
-        frame = to_frame(rows, types, where=f"{asked.where}.sql", text="text")
-        fetch.adapt(frame)
-        yield frame
-        timeout.restart()

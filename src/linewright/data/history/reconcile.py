@@ -265,7 +265,7 @@ class _Comparison:
     @property
     def _cell_sql(self) -> str:
         database, cursor = self.reading.database, self.reading.cursor
-        day = f"({database.day(cursor, self.types[cursor])})" if self._has_days else "0"
+        day = f"({database.day(cursor)})" if self._has_days else "0"
         if not self.width:
             return f"{day} * {self.spans}"
         span = database.span(self.reading.key, self.first, self.width)

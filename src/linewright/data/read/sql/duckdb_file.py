@@ -19,11 +19,11 @@ from linewright.data.read.sql.database import (
     DatabaseQuery,
     OpenTransactions,
     QueryResult,
-    condition_since,
+    query_since,
     refuse_twins,
-    wrapped,
 )
 from linewright.errors import RequestError
+from linewright.text.quoting import double_quoted
 from linewright.text.suggest import near_file
 
 _CONFIG: dict[str, str | bool | int | float | list[str]] = {
@@ -107,11 +107,14 @@ class DuckDbFile:
     ) -> str:
         """Have DuckDB leave out rows before a value; the order of the query stays."""
         del keeps_order
-        name = _quoted(column)
-        condition = condition_since(
-            name, of, value, text=lambda least: f"{name} >= {least} or not regexp_matches({name}, '^[!-~]')"
+        name = double_quoted(column)
+        return query_since(
+            query,
+            name,
+            of,
+            value,
+            text=lambda least: f"{name} >= {least} or not regexp_matches({name}, '^[!-~]')",
         )
-        return query if condition is None else wrapped(query, condition)
 
     def open_transactions(self, asked: DatabaseQuery) -> OpenTransactions | None:
         """Return that nobody writes: while a process writes, no other one can open the file."""
@@ -123,26 +126,21 @@ class DuckDbFile:
         del types
         return f"cast(md5_number_lower(cast({ROW} as varchar)) & {DIGEST_MASK} as bigint)"
 
-    def day(self, column: str, of: ColumnType) -> str:
+    def day(self, column: str) -> str:
         """Return the days from 1970; sessions are in UTC."""
-        del of
-        return f"date_diff('day', date '1970-01-01', cast({_quoted(column)} as date))"
+        return f"date_diff('day', date '1970-01-01', cast({double_quoted(column)} as date))"
 
     def span(self, column: str, first: int, width: int) -> str:
         """Return it by the division of whole numbers."""
-        return f"(cast({_quoted(column)} as bigint) - {first}) // {width}"
+        return f"(cast({double_quoted(column)} as bigint) - {first}) // {width}"
 
     def column(self, name: str) -> str:
         """Return a name in quotes."""
-        return _quoted(name)
+        return double_quoted(name)
 
     def quoted(self, table: str) -> str:
         """Return a name with its schema in quotes."""
-        return ".".join(map(_quoted, table.split(".", 1)))
-
-
-def _quoted(name: str) -> str:
-    return '"{}"'.format(name.replace('"', '""'))
+        return ".".join(map(double_quoted, table.split(".", 1)))
 
 
 @contextmanager
@@ -190,7 +188,7 @@ def _type(name: str, kind: str, asked: DatabaseQuery) -> ColumnType:
     instead = (
         "to_json({0}) as {0}" if kind.endswith("]") else _INSTEAD.get(kind, "cast({0} as varchar) as {0}")
     )
-    raise asked.type_error(name, kind, instead.format(_quoted(name)))
+    raise asked.type_error(name, kind, instead.format(double_quoted(name)))
 
 
 def _frames(
