@@ -88,7 +88,7 @@ class SourceSpec(Spec):
 
     @property
     def has_history(self) -> bool:
-        """Whether what was read is kept, so that a read asks for newer rows only. Its reader is a `HistoryReader`."""
+        """Whether what was read is kept, so that a read asks for newer rows only. `data.history` has it."""
         return False
 
     @property
