@@ -24,7 +24,7 @@ from linewright.line.runs.execute import execute_inline
 from linewright.line.runs.plan import make_plan
 from linewright.serve.access.accounts import Grant
 from linewright.serve.access.change_accounts import change, new_token, with_token
-from linewright.serve.rows.pushed import to_new_rows
+from linewright.serve.rows.push_request import to_new_rows
 from linewright.store.pushed_rows import Columns, PushedRows
 
 ROWS = "/v1/sources/payments/rows"
@@ -264,7 +264,7 @@ def test_a_column_keeps_the_kind_of_its_first_value(tmp_path, start):
 def test_a_source_takes_no_more_columns_than_its_readers(tmp_path, pushed, monkeypatch):
     """Rows cannot be removed: one row too many would stop each line that reads the source, for ever."""
     monkeypatch.setattr("linewright.store.pushed_rows.MOST_COLUMNS", 5)
-    monkeypatch.setattr("linewright.data.read.pushed.MOST_COLUMNS", 5)
+    monkeypatch.setattr("linewright.data.read.push_reader.MOST_COLUMNS", 5)
     columns = pushed.columns
     pushed.keep(to_new_rows([payment(1, a=None), payment(2, b=1)], columns))
     pushed.keep(to_new_rows([payment(3, a="x", b=None)], columns))

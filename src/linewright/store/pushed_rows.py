@@ -84,8 +84,8 @@ class PushedRow(NamedTuple):
     """The row as JSON."""
 
 
-class Kept(NamedTuple):
-    """What became of rows."""
+class PushCounts(NamedTuple):
+    """How many rows were kept, and how many were there already."""
 
     accepted: int
     repeated: int
@@ -93,7 +93,7 @@ class Kept(NamedTuple):
 
 
 class Columns(NamedTuple):
-    """Which columns of a source mean something."""
+    """The columns of a source that say what a row is about and when it happened."""
 
     key: str
     """What a row is about."""
@@ -170,7 +170,7 @@ class PushedRows:
         with self._connected() as database:
             return _columns(database)
 
-    def keep(self, new: NewRows) -> Kept:
+    def keep(self, new: NewRows) -> PushCounts:
         """Keep rows, all of them or none: when it returns they survive power loss.
 
         Rows whose key's newest row says the same are not kept again, so that rows may be sent again if no answer came.
@@ -206,7 +206,7 @@ class PushedRows:
                     [(seq + number, known, *row) for number, row in enumerate(accepted, 1)],
                 )
             database.execute("COMMIT")
-        return Kept(len(accepted), len(new.rows) - len(accepted))
+        return PushCounts(len(accepted), len(new.rows) - len(accepted))
 
     @property
     def has_rows(self) -> bool:

@@ -23,7 +23,7 @@ _ENCODER = msgspec.json.Encoder()
 _SORTED = msgspec.json.Encoder(order="sorted")
 
 
-class Pushed(msgspec.Struct, forbid_unknown_fields=True):
+class PushRequest(msgspec.Struct, forbid_unknown_fields=True):
     """The body of a request that brings rows of a source."""
 
     rows: list[dict[str, Any]]

@@ -27,7 +27,7 @@ _TYPES: tuple[tuple[frozenset[type], pl.DataType], ...] = (
 _TIME = pl.Datetime("us", "UTC")
 
 
-class PushedReader:
+class PushReader:
     """Reads the rows that were pushed to a source; see `data.read.reader.SourceReader`.
 
     Who reads a source for which nothing was pushed opens it: from then on the endpoint takes rows.
