@@ -106,23 +106,23 @@ class PostgreSql:
     tables = _TABLES
 
     @contextmanager
-    def ask(self, asked: DatabaseQuery) -> Generator[QueryResult]:
+    def ask(self, query: DatabaseQuery) -> Generator[QueryResult]:
         """Open a cursor in a read-only transaction that sees one state of the database."""
-        connection = _connected(asked)
+        connection = _connected(query)
         try:
             with (
-                QueryTimeout(_cut(connection), asked.limits.seconds + GRACE_S) as timeout,
-                _explained(asked, connection, timeout),
+                QueryTimeout(_cut(connection), query.limits.seconds + GRACE_S) as timeout,
+                _explained(query, connection, timeout),
             ):
-                millis = max(1, round(asked.limits.seconds * 1000))
+                millis = max(1, round(query.limits.seconds * 1000))
                 for statement in (*_SESSION, f"set local statement_timeout = {millis}"):
                     connection.execute(statement.encode())
                 with psycopg.ServerCursor(connection, _CURSOR) as cursor:
                     # The protocol takes one statement, and a cursor is of a SELECT that writes nothing.
-                    cursor.execute(asked.sql.strip().rstrip(";").encode())
-                    types = _types(connection, cursor, asked)
+                    cursor.execute(query.sql.strip().rstrip(";").encode())
+                    types = _types(connection, cursor, query)
                     yield QueryResult(
-                        types=types, frames=frames_of(cursor.fetchmany, types, asked, timeout, text="text")
+                        types=types, frames=frames_of(cursor.fetchmany, types, query, timeout, text="text")
                     )
         finally:
             connection.close()
@@ -150,16 +150,16 @@ class PostgreSql:
             ),
         )
 
-    def open_transactions(self, asked: DatabaseQuery) -> OpenTransactions | None:
+    def open_transactions(self, query: DatabaseQuery) -> OpenTransactions | None:
         """Ask the catalogue, which any user may: who may not see when others began sees at least that they did.
 
         A stand-by server does not know who writes.
         """
-        connection = _connected(asked)
+        connection = _connected(query)
         try:
             with (
-                QueryTimeout(_cut(connection), asked.limits.seconds + GRACE_S) as timeout,
-                _explained(asked, connection, timeout),
+                QueryTimeout(_cut(connection), query.limits.seconds + GRACE_S) as timeout,
+                _explained(query, connection, timeout),
             ):
                 # The clock first: who is not listed afterwards begins after it.
                 ((at, is_standby),) = connection.execute(_CLOCK.encode())
@@ -200,18 +200,18 @@ class PostgreSql:
         )
 
 
-def _connected(asked: DatabaseQuery) -> psycopg.Connection[Any]:
-    url = asked.url
-    refuse_other_options(asked, _OPTIONS)
+def _connected(query: DatabaseQuery) -> psycopg.Connection[Any]:
+    url = query.url
+    refuse_other_options(query, _OPTIONS)
     adapters = AdaptersMap()
     adapters.register_loader(0, TextLoader)
     adapters.register_dumper(int, IntDumper)  # for how many rows a cursor fetches
     said: dict[str, Any] = {**url.options}
     if not url.host.startswith("/"):
-        said["hostaddr"] = ",".join(asked.addresses)
+        said["hostaddr"] = ",".join(query.addresses)
     try:
         return psycopg.connect(
-            host=",".join([url.host] * len(asked.addresses)),
+            host=",".join([url.host] * len(query.addresses)),
             port=url.port or PostgreSql.port,
             dbname=url.database,
             user=url.user or None,
@@ -228,7 +228,7 @@ def _connected(asked: DatabaseQuery) -> psycopg.Connection[Any]:
         is_refused = "FATAL" in says and not any(part in says for part in _NOT_NOW)
         # From none: the error of the driver names what it was called with.
         raise (
-            asked.login_error(error) if is_refused or "password" in says else asked.unavailable_error(error)
+            query.login_error(error) if is_refused or "password" in says else query.unavailable_error(error)
         ) from None
 
 
@@ -244,37 +244,37 @@ def _cut(connection: psycopg.Connection[Any]) -> Any:
 
 @contextmanager
 def _explained(
-    asked: DatabaseQuery, connection: psycopg.Connection[Any], timeout: QueryTimeout
+    query: DatabaseQuery, connection: psycopg.Connection[Any], timeout: QueryTimeout
 ) -> Generator[None]:
     """Say what a failed query means for who reads."""
     try:
         yield
     except psycopg.Error as error:
-        raise _error(error, asked, connection, timeout) from None
+        raise _error(error, query, connection, timeout) from None
     except UnicodeError as error:
-        raise asked.query_error(error) from None
+        raise query.query_error(error) from None
 
 
 def _error(
-    error: psycopg.Error, asked: DatabaseQuery, connection: psycopg.Connection[Any], timeout: QueryTimeout
+    error: psycopg.Error, query: DatabaseQuery, connection: psycopg.Connection[Any], timeout: QueryTimeout
 ) -> LinewrightError:
     state = error.sqlstate or ""
     if timeout.has_ended or state == "57014":
-        return asked.timeout_error()
+        return query.timeout_error()
     if state.startswith(_TRANSIENT) or not state or connection.broken:
-        return asked.unavailable_error(error)
+        return query.unavailable_error(error)
     tables: list[str] = []
     with suppress(psycopg.Error):
         connection.execute(b"rollback")
         tables = [str(name) for (name,) in connection.execute(_TABLES.encode())]
-    return asked.query_error(error.diag.message_primary or error, tables)
+    return query.query_error(error.diag.message_primary or error, tables)
 
 
 def _types(
-    connection: psycopg.Connection[Any], cursor: psycopg.ServerCursor[Any], asked: DatabaseQuery
+    connection: psycopg.Connection[Any], cursor: psycopg.ServerCursor[Any], query: DatabaseQuery
 ) -> dict[str, ColumnType]:
     columns = cursor.description or []
-    refuse_twins([column.name for column in columns], asked.where)
+    refuse_twins([column.name for column in columns], query.where)
     others = {column.type_code for column in columns} - _TYPES.keys() - {_NUMERIC}
     kinds: dict[int, tuple[str, str, str]] = {}
     if others:
@@ -286,7 +286,7 @@ def _types(
             found[column.name] = _numeric(cursor.pgresult.fmod(number) if cursor.pgresult else -1)
         else:
             found[column.name] = _TYPES.get(column.type_code) or _other(
-                column.name, kinds.get(column.type_code), asked
+                column.name, kinds.get(column.type_code), query
             )
     return found
 
@@ -299,7 +299,7 @@ def _numeric(modifier: int) -> ColumnType:
     return decimal(precision, scale - 0x800 if scale & 0x400 else scale)
 
 
-def _other(column: str, kind: tuple[str, str, str] | None, asked: DatabaseQuery) -> ColumnType:
+def _other(column: str, kind: tuple[str, str, str] | None, query: DatabaseQuery) -> ColumnType:
     name, form, category = kind or ("of an unknown type", "", "")
     if form == "e" or name in _TEXTS:
         return TEXT
@@ -307,4 +307,4 @@ def _other(column: str, kind: tuple[str, str, str] | None, asked: DatabaseQuery)
     instead = _INSTEAD.get(key, "cast({0} as text) as {0}").format(
         double_quoted(column), re.sub(r"\W", "_", column)
     )
-    raise asked.type_error(column, name, instead)
+    raise query.type_error(column, name, instead)

@@ -37,7 +37,7 @@ from linewright.data.read.spill import Spool, scratch_of
 from linewright.data.read.sql.address import url_of
 from linewright.data.read.sql.column_types import ColumnType
 from linewright.data.read.sql.database import Database, DatabaseQuery, OpenTransactions, wrapped
-from linewright.data.read.sql.sql_reader import HELD, Rows, asked_of, frame_digest, result_of
+from linewright.data.read.sql.sql_reader import HELD, Rows, frame_digest, query_of, result_of
 from linewright.data.spec import SqlSource
 from linewright.errors import Conflict, RequestError, SpecError, Transient
 from linewright.store.values import digest_of
@@ -281,7 +281,7 @@ class Reading:
 
     spec: SqlSource
     database: Database
-    asked: DatabaseQuery
+    query: DatabaseQuery
     root: Path
     store: HistoryStore
     now: str
@@ -292,14 +292,14 @@ class Reading:
     @classmethod
     def of(cls, name: str, spec: SqlSource, root: Path, store: HistoryStore, now: str) -> "Reading":
         """Begin one, by a look at who writes."""
-        database, asked = asked_of(spec, root, f"sources.{name}")
+        database, query = query_of(spec, root, f"sources.{name}")
         # Before the rows: a transaction that they do not show is open now, or begins later.
-        seen = database.open_transactions(asked)
-        source = source_digest(spec, asked.url)
+        seen = database.open_transactions(query)
+        source = source_digest(spec, query.url)
         return cls(
             spec=spec,
             database=database,
-            asked=asked,
+            query=query,
             root=root,
             store=store,
             now=now,
@@ -326,16 +326,16 @@ class Reading:
 
     def types(self) -> dict[str, ColumnType]:
         """Return the types of the columns as they are now, once they are found to have what is read by."""
-        with result_of(self.database, replace(self.asked, sql=wrapped(self.asked.sql, "1 = 0"))) as answer:
+        with result_of(self.database, replace(self.query, sql=wrapped(self.query.sql, "1 = 0"))) as answer:
             types = dict(answer.types)
-        refuse_patterns(tuple(types), f"{self.asked.where}.sql")
+        refuse_patterns(tuple(types), f"{self.query.where}.sql")
         self._require_columns(types)
         return types
 
     def newer(self, digest: str, before: SourceHistory) -> HistoryIncrement:
         """Return what came since."""
         types = types_of(before)
-        sql = self.digested(self.asked.sql, types)
+        sql = self.digested(self.query.sql, types)
         of = types[self.cursor]
         since = first_cursor(before, of, self.lag(of))
         if since is not None:
@@ -382,7 +382,7 @@ class Reading:
     def _is_same(self, sql: str, digests: pl.Series) -> bool:
         """Return whether a query gives as many rows, of these digests: many rows that came at once are not sent again and again."""
         sums = wrapped(sql, gives=f"count(*) as n, cast(sum({DIGEST}) as decimal(38, 0)) as digests")
-        with result_of(self.database, replace(self.asked, sql=sums)) as answer:
+        with result_of(self.database, replace(self.query, sql=sums)) as answer:
             ((rows, total),) = pl.concat([answer.empty, *answer.frames]).iter_rows()
         high, low = (digests // HALF).sum(), (digests % HALF).sum()
         return (rows, int(total or 0)) == (len(digests), int(high) * HALF + int(low))
@@ -391,7 +391,7 @@ class Reading:
         self, found: tuple[str, SourceHistory] | None, types: dict[str, ColumnType]
     ) -> HistoryIncrement:
         """Return all rows, as the beginning of a history."""
-        rows = self.rows_of(self.digested(self.asked.sql, types))
+        rows = self.rows_of(self.digested(self.query.sql, types))
         rows = rows if rows[self.key].is_sorted() else rows.sort(self.key)
         position = self.position(rows, types, None)
         history = SourceHistory(
@@ -411,7 +411,7 @@ class Reading:
     def rows_of(self, sql: str) -> pl.DataFrame:
         """Return the rows of a query with their digests."""
         spool = Spool(scratch_of(self.root), held=HELD)
-        with result_of(self.database, replace(self.asked, sql=sql)) as answer:
+        with result_of(self.database, replace(self.query, sql=sql)) as answer:
             spool.add(answer.empty)
             for frame in answer.frames:
                 spool.add(frame)
@@ -420,7 +420,7 @@ class Reading:
         return rows
 
     def _require_columns(self, types: dict[str, ColumnType]) -> None:
-        where = self.asked.where
+        where = self.query.where
         for word, column in (("key", self.key), ("cursor", self.cursor), ("known", self.spec.known)):
             if column is not None and column not in types:
                 close = nearest(column, list(types))
@@ -440,7 +440,7 @@ class Reading:
             if rows[column].null_count():
                 raise RequestError(
                     f"{rows[column].null_count():,} rows have no {word}, and would not be known again, or never be read again",
-                    where=f"{self.asked.where}.{word}",
+                    where=f"{self.query.where}.{word}",
                     found=column,
                     hint=f"add to the query: where {column} is not null",
                 )
@@ -448,7 +448,7 @@ class Reading:
             twin = rows[self.key].filter(rows[self.key].is_duplicated())[0]
             raise RequestError(
                 "two rows of the query have the same key",
-                where=f"{self.asked.where}.key",
+                where=f"{self.query.where}.key",
                 found=f"{self.key} {twin!r}",
                 hint="name a column that tells rows apart, or make one in the query",
             )
@@ -486,4 +486,4 @@ class Reading:
 
     def lag(self, of: ColumnType) -> int | None:
         """Return the lag, see `lag_of`."""
-        return lag_of(self.spec, of, self.seen, is_file=not self.database.port, where=self.asked.where)
+        return lag_of(self.spec, of, self.seen, is_file=not self.database.port, where=self.query.where)

@@ -178,7 +178,7 @@ class _Comparison:
     def _differing_cells(self) -> tuple[int, set[int] | None]:
         """Return how many rows the source has, and which parts of it differ from what is kept; `None`: all, or too many to name."""
         inner = wrapped(
-            self.reading.asked.sql, gives=f"{self._cell_sql} as {_CELL}, {self._digest_sql} as {DIGEST}"
+            self.reading.query.sql, gives=f"{self._cell_sql} as {_CELL}, {self._digest_sql} as {DIGEST}"
         )
         sums = f"count(*) as n, cast(sum({DIGEST}) as decimal(38, 0)) as digests"
         found = self._ask(f"select {_CELL}, {sums} from ({inner}) as linewright_c group by {_CELL}")  # noqa: S608
@@ -200,7 +200,7 @@ class _Comparison:
         database, reading = self.reading.database, self.reading
         columns = (database.column(name) for name in dict.fromkeys((reading.key, reading.cursor)))
         gives = f"{', '.join(columns)}, {self._digest_sql} as {DIGEST}, {self._cell_sql} as {_CELL}"
-        sql = wrapped(reading.asked.sql, gives=gives)
+        sql = wrapped(reading.query.sql, gives=gives)
         if cells is None:
             return self._ask(sql)
         if not cells:
@@ -219,7 +219,7 @@ class _Comparison:
         reading, key, history = self.reading, self.reading.key, self.history
         parts: list[pl.DataFrame] = []
         if other.height:
-            sql = reading.digested(reading.asked.sql, self.types)
+            sql = reading.digested(reading.query.sql, self.types)
             sql = wrapped(sql, gives=f"*, {self._cell_sql} as {_CELL}")
             cells = other[_CELL].unique()
             if len(cells) <= _MOST_CELLS:
@@ -277,7 +277,7 @@ class _Comparison:
         return f"{day} * {self.spans} + least(greatest({span}, 0), {self.spans - 1})"
 
     def _ask(self, sql: str) -> pl.DataFrame:
-        with result_of(self.reading.database, replace(self.reading.asked, sql=sql)) as answer:
+        with result_of(self.reading.database, replace(self.reading.query, sql=sql)) as answer:
             return pl.concat([answer.empty, *answer.frames])
 
 

@@ -138,7 +138,7 @@ class Database(Protocol):
     tables: str
     """A query for the names of the tables, in one column, sorted, at most 100."""
 
-    def ask(self, asked: DatabaseQuery) -> AbstractContextManager[QueryResult]:
+    def ask(self, query: DatabaseQuery) -> AbstractContextManager[QueryResult]:
         """Run one SELECT in a read-only snapshot.
 
         Raises
@@ -165,7 +165,7 @@ class Database(Protocol):
         """
         ...
 
-    def open_transactions(self, asked: DatabaseQuery) -> OpenTransactions | None:
+    def open_transactions(self, query: DatabaseQuery) -> OpenTransactions | None:
         """Return who writes at this moment; `None` if this kind of database, or this one, cannot tell.
 
         A transaction whose rows a later read of this process does not see is among them, or begins after `at`.
@@ -232,12 +232,12 @@ def refuse_twins(names: Sequence[str], where: str) -> None:
         )
 
 
-def refuse_other_options(asked: DatabaseQuery, known: Collection[str]) -> None:
+def refuse_other_options(query: DatabaseQuery, known: Collection[str]) -> None:
     """Refuse options of the URL that are not known."""
-    if other := sorted(asked.url.options.keys() - known):
+    if other := sorted(query.url.options.keys() - known):
         raise SpecError(
             "the URL has options that are not taken",
-            where=f"{asked.where}.at",
+            where=f"{query.where}.at",
             found=", ".join(other),
             allowed=", ".join(sorted(known)),
         )
@@ -246,7 +246,7 @@ def refuse_other_options(asked: DatabaseQuery, known: Collection[str]) -> None:
 def frames_of(
     fetch: Callable[[int], Sequence[Sequence[str | None]]],
     types: dict[str, ColumnType],
-    asked: DatabaseQuery,
+    query: DatabaseQuery,
     timeout: QueryTimeout,
     *,
     text: str,
@@ -269,9 +269,9 @@ def frames_of(
     while rows := fetch(size.rows):
         timeout.restart()
         given += len(rows)
-        if given > asked.limits.rows:
-            raise too_many_rows(asked.where, asked.limits.rows)
-        frame = to_frame(rows, types, where=f"{asked.where}.sql", text=text)
+        if given > query.limits.rows:
+            raise too_many_rows(query.where, query.limits.rows)
+        frame = to_frame(rows, types, where=f"{query.where}.sql", text=text)
         size.adapt(frame)
         yield frame
         timeout.restart()
