@@ -35,7 +35,7 @@ from linewright.line.runs.execute import execute_inline
 from linewright.line.views.write_records import write_view
 from linewright.model.facts import Package
 from linewright.serve.listener import endpoint
-from linewright.serve.rows.pushed import to_new_rows
+from linewright.serve.rows.push_request import to_new_rows
 from linewright.store.clock import now_utc, text_of
 from linewright.store.pushed_rows import Columns, PushedRows
 

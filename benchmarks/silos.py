@@ -29,9 +29,9 @@ import polars as pl
 import psycopg
 import pymysql
 
-from linewright.data.history.read import read_kept
+from linewright.data.history.read import read_current_rows
 from linewright.data.history.reconcile import reconcile
-from linewright.data.history.versions import DELETED, DIGEST, Kept, newest_versions, read_versions
+from linewright.data.history.versions import DELETED, DIGEST, HistoryStore, newest_versions, read_versions
 from linewright.data.ingest import ingest
 from linewright.data.read.source import open_source
 from linewright.data.spec import DataSpec, SqlSource
@@ -138,7 +138,7 @@ def raced(server: Any, seconds: float) -> Iterator[str]:
         threading.Thread(target=write, args=(server, number, ended, written)) for number in range(WRITERS)
     ]
     with factory_at(server) as factory:
-        kept, spec = Kept(factory.artifacts, factory.metadata), spec_of(server)
+        kept, spec = HistoryStore(factory.artifacts, factory.metadata), spec_of(server)
         ours_reads, cpu = 0, 0.0
         naive: list[tuple[Any, ...]] = []
         highest = None
@@ -148,7 +148,7 @@ def raced(server: Any, seconds: float) -> Iterator[str]:
         is_last = False
         while True:
             begun = time.thread_time()
-            read_kept("t", spec, factory.root, kept, factory.now())
+            read_current_rows("t", spec, factory.root, kept, factory.now())
             cpu += time.thread_time() - begun
             ours_reads += 1
             where = "" if highest is None else " where updated_at > %s"
@@ -231,28 +231,32 @@ def compare(rows: int) -> None:
             connection = connect(server)
             fill(connection, server, rows)
             with factory_at(server) as factory:
-                kept, spec = Kept(factory.artifacts, factory.metadata), spec_of(server)
+                kept, spec = HistoryStore(factory.artifacts, factory.metadata), spec_of(server)
 
-                def look(
+                def read_differences(
                     *,
                     repairs: bool = False,
                     factory: Factory = factory,
-                    kept: Kept = kept,
+                    kept: HistoryStore = kept,
                     spec: SqlSource = spec,
                 ) -> Any:
                     return reconcile("t", spec, factory.root, kept, factory.now(), repairs=repairs)
 
-                def read(factory: Factory = factory, kept: Kept = kept, spec: SqlSource = spec) -> Any:
-                    return read_kept("t", spec, factory.root, kept, factory.now())
+                def read(
+                    factory: Factory = factory, kept: HistoryStore = kept, spec: SqlSource = spec
+                ) -> Any:
+                    return read_current_rows("t", spec, factory.root, kept, factory.now())
 
                 _, first = timed(server, read)
-                _, same = timed(server, look)
+                _, same = timed(server, read_differences)
                 spread(connection, rows)
-                found, differing = timed(server, look)
-                _, repair = timed(server, lambda look=look: look(repairs=True))
+                found, differing = timed(server, read_differences)
+                _, repair = timed(
+                    server, lambda read_differences=read_differences: read_differences(repairs=True)
+                )
                 counts = f"{found.missed.rows}, {found.changed.rows}, {found.deleted.rows}"
                 print(
-                    f"| {name} | {first} | {same} | {differing} | {counts} | {repair} | {look().is_sound} |",
+                    f"| {name} | {first} | {same} | {differing} | {counts} | {repair} | {read_differences().is_sound} |",
                     flush=True,
                 )
             connection.close()
@@ -362,8 +366,10 @@ def ours(way: str) -> None:
     )
     with tempfile.TemporaryDirectory() as folder, Factory.create(Path(folder)) as factory:
         (Path(folder) / "factory.yaml").write_text("format: 1\nhosts: [localhost]\n")
-        kept = Kept(factory.artifacts, factory.metadata)
-        opened = {"t": read_kept("t", source, factory.root, kept, factory.now())[0]} if options else None
+        kept = HistoryStore(factory.artifacts, factory.metadata)
+        opened = (
+            {"t": read_current_rows("t", source, factory.root, kept, factory.now())[0]} if options else None
+        )
         done = ingest(factory.context, spec, factory.root, scratch=factory.scratch, opened=opened)
     used = resource.getrusage(resource.RUSAGE_SELF)
     print(

@@ -17,10 +17,16 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from linewright.data.facts import SourceHistory
-from linewright.data.history import cursor_start
-from linewright.data.history.read import definition_of, kept_fingerprint, look, read_kept, standing_rows
-from linewright.data.history.reconcile import Reconciled, reconcile
-from linewright.data.history.versions import Kept, known_at, newest, read_versions
+from linewright.data.history import read_position
+from linewright.data.history.read import (
+    current_fingerprint,
+    current_rows,
+    definition_of,
+    read_current_rows,
+    read_increment,
+)
+from linewright.data.history.reconcile import Reconciliation, reconcile
+from linewright.data.history.versions import HistoryStore, known_at, newest, read_versions
 from linewright.data.read.reader import fingerprint
 from linewright.data.spec import SqlSource
 from linewright.errors import NotFound, RequestError, SpecError
@@ -93,23 +99,23 @@ class History:
 
     def __init__(self, factory: Factory, spec: SqlSource) -> None:
         self.factory, self.spec = factory, spec
-        self.kept = Kept(factory.artifacts, factory.metadata)
+        self.kept = HistoryStore(factory.artifacts, factory.metadata)
 
-    def look(self) -> pl.DataFrame:
-        source, _ = read_kept("t", self.spec, self.factory.root, self.kept, self.factory.now())
+    def rows(self) -> pl.DataFrame:
+        source, _ = read_current_rows("t", self.spec, self.factory.root, self.kept, self.factory.now())
         return pl.concat(batch.frame for batch in source.batches())
 
     def read(self) -> pl.DataFrame:
-        source, said = read_kept("t", self.spec, self.factory.root, self.kept, self.factory.now())
+        source, said = read_current_rows("t", self.spec, self.factory.root, self.kept, self.factory.now())
         rows = pl.concat(batch.frame for batch in source.batches())
         assert said == self.fingerprint()
         return rows
 
     def fingerprint(self) -> str:
-        return kept_fingerprint("t", self.spec, self.factory.root, self.kept, self.factory.now())
+        return current_fingerprint("t", self.spec, self.factory.root, self.kept, self.factory.now())
 
     def asked(self) -> int:
-        return look("t", self.spec, self.factory.root, self.kept, self.factory.now()).asked
+        return read_increment("t", self.spec, self.factory.root, self.kept, self.factory.now()).rows_read
 
     def of_all_rows(self) -> str:
         plain = self.spec.model_copy(update={"key": None, "cursor": None, "lag": None, "known": None})
@@ -175,7 +181,7 @@ def test_versions_are_kept_and_the_table_of_a_moment_can_be_made_again(silo, fac
     found = newest_of(factory)
 
     def as_of(at: str) -> pl.DataFrame:
-        return standing_rows(
+        return current_rows(
             known_at(found, at, factory.metadata), "id", history.kept, factory.root, known_by=at
         )
 
@@ -207,7 +213,7 @@ def test_other_columns_begin_a_history_and_the_old_one_stays(silo, factory):
     assert ["id", "amount", "updated_at", "colour"] == history.read().columns
     assert history.of_all_rows() == history.fingerprint()
     old = known_at(newest_of(factory), then, factory.metadata)
-    assert standing_rows(old, "id", history.kept, factory.root, known_by=then).equals(first)
+    assert current_rows(old, "id", history.kept, factory.root, known_by=then).equals(first)
 
 
 @pytest.mark.parametrize("silo", ["postgresql"], indirect=True)
@@ -261,7 +267,7 @@ def test_a_read_that_is_killed_anywhere_is_complete_the_next_time(silo, factory,
             calls = [number]
             dying = [_Dies(one, calls, is_after=is_after) for one in (factory.artifacts, factory.metadata)]
             with contextlib.suppress(_Killed):
-                read_kept("t", silo.spec, factory.root, Kept(*dying), factory.now())
+                read_current_rows("t", silo.spec, factory.root, HistoryStore(*dying), factory.now())
 
             assert history.of_all_rows() == history.fingerprint()
         read = history.read()
@@ -338,12 +344,12 @@ def test_a_column_of_the_source_may_say_when_a_row_came_to_be_known(silo, factor
     history = History(factory, silo.spec.model_copy(update={"known": "updated_at"}))
     history.read()
     found = newest_of(factory)
-    rows = standing_rows(found, "id", history.kept, factory.root, known_by="2024-05-01T12:09:00.000000Z")
+    rows = current_rows(found, "id", history.kept, factory.root, known_by="2024-05-01T12:09:00.000000Z")
 
     assert list(range(10)) == rows["id"].to_list()
 
 
-def found_of(history: History, **options: bool) -> Reconciled:
+def found_of(history: History, **options: bool) -> Reconciliation:
     """Compare a source with what is kept of it."""
     return reconcile("t", history.spec, history.factory.root, history.kept, history.factory.now(), **options)
 
@@ -388,7 +394,7 @@ def test_what_no_cursor_shows_is_found_by_key_and_repaired(silo, factory, key):
     assert 300 == rows.height
     if key == "id":
         assert history.of_all_rows() == history.fingerprint()
-    past = standing_rows(newest_of(factory), key, history.kept, factory.root, known_by=then)
+    past = current_rows(newest_of(factory), key, history.kept, factory.root, known_by=then)
 
     assert {3, 150} <= {*past["id"]}
     assert 5000 not in {*past["id"]}
@@ -404,7 +410,7 @@ class TestPostgresWithoutLag:
     def history(
         self, postgres: Server, monkeypatch: pytest.MonkeyPatch, factory: Factory
     ) -> Iterator[History]:
-        monkeypatch.setattr(cursor_start, "_BEFORE_LISTED", 0)
+        monkeypatch.setattr(read_position, "_BEFORE_LISTED", 0)
         with at_postgres(postgres, monkeypatch) as database:
             database.execute(
                 "create table t (id int primary key, updated_at timestamptz not null default now())"
@@ -492,12 +498,12 @@ class TestPostgresWithoutLag:
                         [10 * number + key],
                     )
                 elif step == "read":
-                    of_example.look()
+                    of_example.rows()
                 else:
                     getattr(writer, step)()
             for writer in writers:
                 writer.commit()
-            rows = of_example.look()
+            rows = of_example.rows()
 
             there = writers[0].execute("select id, value from t order by id").fetchall()
             assert there == rows.select("id", "value").rows()

@@ -19,7 +19,7 @@ from ports import free_port
 from web_server import KEYS, Asked, allow_here
 
 from linewright.data.read.reader import fingerprint
-from linewright.data.read.remote.gate import Gate
+from linewright.data.read.remote.single_server_proxy import SingleServerProxy
 from linewright.data.read.source import open_source
 from linewright.data.spec import FileSource, RestLimits, RestSource, SourceSpec
 from linewright.errors import LinewrightError, RequestError, SpecError, Terminal, Transient
@@ -364,7 +364,7 @@ def test_an_extra_that_is_missing_is_named(tmp_path, monkeypatch, spec, absent):
 
 
 def test_files_that_the_disk_has_no_room_for_are_not_fetched(serve, at, tmp_path, monkeypatch):
-    monkeypatch.setattr("linewright.data.read.remote.fetched.Scratch.free", 100)
+    monkeypatch.setattr("linewright.data.read.remote.downloads.ScratchFolder.free", 100)
 
     assert "no room" in refused(at(serve(good).url), tmp_path, Terminal).what
 
@@ -379,10 +379,10 @@ def test_a_page_that_swells_is_not_unpacked(serve, tmp_path, monkeypatch):
     assert "a page is larger" in refused(RestSource(rest=f"{server.url}/r"), tmp_path, RequestError).what
 
 
-def test_the_gate_is_open_to_who_knows_its_word_and_to_its_servers_alone(serve):
+def test_the_proxy_serves_who_knows_its_password_and_leads_to_its_server_alone(serve):
     server, other = serve(good), serve(good)
-    with Gate(("127.0.0.1", server.server_port), ["127.0.0.1"]) as gate:
-        port = int(gate.url.rpartition(":")[2])
+    with SingleServerProxy(("127.0.0.1", server.server_port), ["127.0.0.1"]) as proxy:
+        port = int(proxy.url.rpartition(":")[2])
 
         def said(first: str, word: str = "") -> bytes:
             with socket.create_connection(("127.0.0.1", port), 5) as client:
@@ -398,7 +398,7 @@ def test_the_gate_is_open_to_who_knows_its_word_and_to_its_servers_alone(serve):
         assert b"403" in said(f"GET {other.url}/a.csv")
         assert b"403" in said(f"CONNECT 127.0.0.1:{other.server_port}")
         assert b"" == said("nonsense")
-        assert ["127.0.0.1", "127.0.0.1"] == gate.refused
+        assert ["127.0.0.1", "127.0.0.1"] == proxy.refused
     with pytest.raises(OSError, match="refused"):
         socket.create_connection(("127.0.0.1", port), 5)
     assert [] == server.asked == other.asked

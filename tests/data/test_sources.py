@@ -23,9 +23,9 @@ from linewright.data.spec import (
     SqlSource,
     source_specs,
 )
-from linewright.errors import SpecError
+from linewright.errors import RequestError, SpecError
 from linewright.line.file.read import parse_line, schema
-from linewright.serve.rows.pushed import to_new_rows
+from linewright.serve.rows.push_request import to_new_rows
 from linewright.store.pushed_rows import Columns, NewRows, PushedRows
 from linewright.testing.sources import SourceContract, Texts, Write
 
@@ -115,6 +115,11 @@ class TestPushed(SourceContract):
             return spec
 
         return write
+
+    def test_a_column_that_stands_for_others_is_refused(self, write: Write, tmp_path: Path) -> None:
+        """It is refused when it is sent: rows that are kept cannot be removed."""
+        with pytest.raises(RequestError, match="stands for other columns"):
+            write(tmp_path, {"id": ["1"], "^.*$": ["2"]})
 
 
 def test_a_database_gives_only_its_rows_since_a_cursor(tmp_path):

@@ -166,7 +166,7 @@ def test_few_rows_are_fetched_until_it_is_known_how_long_they_are(shop_at_postgr
     del shop_at_postgres
     allow(tmp_path)
     query = "select repeat('x', 1000000) as document from generate_series(1, 300)"
-    database, asked = sql_reader.asked_of(SqlSource(sql=query, at="env:TEST_DB"), tmp_path, "sources.s")
+    database, asked = sql_reader.query_of(SqlSource(sql=query, at="env:TEST_DB"), tmp_path, "sources.s")
     with database.ask(asked) as answer:
         sizes = [next(answer.frames).estimated_size() for _ in range(2)]
 

@@ -26,7 +26,7 @@ from linewright.features.views.records import (
 from linewright.features.views.windows import Events, Values, events_of, values_at, values_of
 from linewright.serve.rows import known_views, sent_since
 from linewright.serve.rows.known_views import KnownView, KnownViews
-from linewright.serve.rows.pushed import to_new_rows
+from linewright.serve.rows.push_request import to_new_rows
 from linewright.serve.rows.sent_since import entity_of
 from linewright.store.clock import later
 from linewright.store.pushed_rows import Columns, PushedRows, micros_of

@@ -24,7 +24,7 @@ from linewright.line.runs.execute import execute_inline
 from linewright.line.runs.plan import make_plan
 from linewright.serve.access.accounts import Grant
 from linewright.serve.access.change_accounts import change, new_token, with_token
-from linewright.serve.rows.pushed import to_new_rows
+from linewright.serve.rows.push_request import to_new_rows
 from linewright.store.pushed_rows import Columns, PushedRows
 
 ROWS = "/v1/sources/payments/rows"
@@ -259,6 +259,28 @@ def test_a_column_keeps_the_kind_of_its_first_value(tmp_path, start):
 
     assert [1.5, 7.0, None, 2.5] == frame["amount"].to_list()
     assert [None, None, 5, None] == frame["note"].to_list()
+
+
+def test_a_source_takes_no_more_columns_than_its_readers(tmp_path, pushed, monkeypatch):
+    """Rows cannot be removed: one row too many would stop each line that reads the source, for ever."""
+    monkeypatch.setattr("linewright.store.pushed_rows.MOST_COLUMNS", 5)
+    monkeypatch.setattr("linewright.data.read.push_reader.MOST_COLUMNS", 5)
+    columns = pushed.columns
+    pushed.keep(to_new_rows([payment(1, a=None), payment(2, b=1)], columns))
+    pushed.keep(to_new_rows([payment(3, a="x", b=None)], columns))
+
+    for extra in ({"c": None}, {"c": 1.5}):
+        with pytest.raises(RequestError, match="too many columns") as refused:
+            pushed.keep(to_new_rows([payment(4), payment(5, **extra)], columns))
+        assert "rows[1].c" == refused.value.where
+    assert [1, 2, 3] == kept(tmp_path)["id"].to_list()
+
+
+@pytest.mark.parametrize("name", ["*", "^id.*$"])
+def test_a_name_that_stands_for_other_columns_is_refused(pushed, name):
+    """No table can have such a column, so no line could read the source any more."""
+    with pytest.raises(RequestError, match="stands for other columns"):
+        to_new_rows([payment(1, **{name: 1})], pushed.columns)
 
 
 def test_two_that_send_the_first_value_at_once_agree_on_its_kind(pushed):

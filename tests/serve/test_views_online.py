@@ -41,7 +41,7 @@ from linewright.model.facts import Package
 from linewright.model.package.model import read_golden
 from linewright.operations.care.logged_features import audit_features
 from linewright.serve.rows.known_views import KnownView
-from linewright.serve.rows.pushed import to_new_rows
+from linewright.serve.rows.push_request import to_new_rows
 from linewright.serve.rows.sent_since import entity_of
 from linewright.store.clock import now_utc, text_of
 from linewright.store.pushed_rows import Columns, PushedRows, micros_of

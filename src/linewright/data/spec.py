@@ -88,7 +88,7 @@ class SourceSpec(Spec):
 
     @property
     def has_history(self) -> bool:
-        """Whether what was read is kept, so that a read asks for newer rows only. Its reader is a `HistoryReader`."""
+        """Whether what was read is kept, so that a read asks for newer rows only. `data.history` has it."""
         return False
 
     @property
@@ -397,7 +397,7 @@ class PushSource(SourceSpec):
     Rows can be sent once a command has read the line file, such as `linewright check`. They lie in the state folder.
     """
 
-    reader: ClassVar[str] = "linewright.data.read.pushed:PushedReader"
+    reader: ClassVar[str] = "linewright.data.read.push_reader:PushReader"
     push: Annotated[str, Field(pattern=f"^{SOURCE}$")]
     """Name that rows are sent to; lines with the same name read the same rows."""
     key: str

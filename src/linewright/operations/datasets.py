@@ -9,7 +9,7 @@ from msgspec import Meta
 from linewright.data.dataset.diff import ColumnShift, RowChanges, column_shifts, row_changes
 from linewright.data.dataset.version import read_dataset
 from linewright.data.facts import AnnotatedRows, Dataset, Split
-from linewright.data.history.read import standing_rows
+from linewright.data.history.read import current_rows
 from linewright.data.history.versions import known_at
 from linewright.data.profile.summary import ColumnSummary, summarise
 from linewright.errors import NotFound, RequestError
@@ -32,7 +32,7 @@ from linewright.line.record.readings import (
     reading,
     readings,
 )
-from linewright.line.record.source_histories import history_of, kept_in, kept_sources
+from linewright.line.record.source_histories import history_of, history_sources, history_store
 from linewright.line.retention.dropped import dropped_at
 from linewright.operations.declaration.declare import operation
 from linewright.operations.declaration.parameter import instant_of
@@ -200,7 +200,7 @@ def _known(factory: Factory, line: str, at: str, source: str | None, out: Path |
             raise RequestError(
                 "rows are written as CSV or Parquet", where="out", found=out.name, allowed=".csv or .parquet"
             )
-    found = kept_sources(factory, line, source)
+    found = history_sources(factory, line, source)
     if len(found) != 1:
         raise RequestError(
             "the line has no source with a cursor"
@@ -214,7 +214,7 @@ def _known(factory: Factory, line: str, at: str, source: str | None, out: Path |
     history = known_at(
         history_of(factory, name, spec), at, factory.metadata, says_known=spec.known is not None
     )
-    rows = standing_rows(history, str(spec.key), kept_in(factory), factory.root, known_by=at)
+    rows = current_rows(history, str(spec.key), history_store(factory), factory.root, known_by=at)
     if out is not None:
         with AnswersFile(out) as file:
             file.write(rows)

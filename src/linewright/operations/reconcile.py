@@ -2,19 +2,19 @@
 
 import msgspec
 
-from linewright.data.history.reconcile import Reconciled
+from linewright.data.history.reconcile import Reconciliation
 from linewright.data.history.reconcile import reconcile as reconcile_source
 from linewright.errors import Conflict, Transient
 from linewright.line.factory import Factory
-from linewright.line.record.source_histories import kept_in, kept_sources
+from linewright.line.record.source_histories import history_sources, history_store
 from linewright.operations.declaration.declare import operation
 
 
-class ReconciledLine(msgspec.Struct, frozen=True, kw_only=True):
+class LineReconciliation(msgspec.Struct, frozen=True, kw_only=True):
     """How the sources of a line and what is kept of them differ."""
 
     line: str
-    sources: tuple[Reconciled, ...]
+    sources: tuple[Reconciliation, ...]
     """Those that are read by a cursor."""
 
     @property
@@ -26,7 +26,7 @@ class ReconciledLine(msgspec.Struct, frozen=True, kw_only=True):
 @operation(permission="run", effect="act", expensive=True)
 def reconcile(
     factory: Factory, line: str, /, *, source: str | None = None, repair: bool = False
-) -> ReconciledLine:
+) -> LineReconciliation:
     """Find rows of a source that its cursor does not show: missed, changed and deleted ones.
 
     The database counts its rows and adds up their digests, by day of the cursor and span of keys; only parts that differ from what is
@@ -42,14 +42,16 @@ def reconcile(
         Keep what was found as new versions of the rows, known from now on; runs then have it.
     """
     factory.identity.require("view-rows", (line,))
-    found: list[Reconciled] = []
-    for name, spec in kept_sources(factory, line, source, of_views=True).items():
+    found: list[Reconciliation] = []
+    for name, spec in history_sources(factory, line, source, of_views=True).items():
         try:
             found.append(
-                reconcile_source(name, spec, factory.root, kept_in(factory), factory.now(), repairs=repair)
+                reconcile_source(
+                    name, spec, factory.root, history_store(factory), factory.now(), repairs=repair
+                )
             )
         except Conflict as error:
             raise Transient(
                 "another process has read the source meanwhile", where=f"sources.{name}", hint="try again"
             ) from error
-    return ReconciledLine(line=line, sources=tuple(found))
+    return LineReconciliation(line=line, sources=tuple(found))

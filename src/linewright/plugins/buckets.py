@@ -13,8 +13,8 @@ from obstore.exceptions import BaseError, PermissionDeniedError, PreconditionErr
 from obstore.store import AzureStore, GCSStore, S3Store
 
 from linewright.data.read.file.paths import is_pattern
-from linewright.data.read.remote.login import Login
-from linewright.data.read.remote.store import RemoteFile, RemoteQuestion
+from linewright.data.read.remote.credentials import Credentials
+from linewright.data.read.remote.remote_store import RemoteFile, RemoteRequest
 from linewright.errors import RequestError
 from linewright.text.remote_url import RemoteUrl
 
@@ -35,23 +35,23 @@ class Bucket:
 
     Parameters
     ----------
-    login
+    credentials
         What the bucket is read with.
     proxy
         URL of the way to its server.
     """
 
-    def __init__(self, login: Login, proxy: str, asked: RemoteQuestion) -> None:
-        self._asked, self._path = asked, asked.url.path
+    def __init__(self, credentials: Credentials, proxy: str, request: RemoteRequest) -> None:
+        self._request, self._path = request, request.url.path
         client = {**_CLIENT, "proxy_url": proxy}
-        if login.endpoint.scheme == "http":
+        if credentials.endpoint.scheme == "http":
             # Without encryption, the way to the server takes one question a connection.
             client |= {"allow_http": True, "pool_max_idle_per_host": "0"}
         try:
-            self._store = _store(asked.url, login, client)
+            self._store = _store(request.url, credentials, client)
         except (BaseError, ValueError, TypeError) as error:
             raise RequestError(
-                f"what `at` holds is not used: {asked.scrubbed(error)}", where=f"{asked.where}.at"
+                f"what `at` holds is not used: {request.scrubbed(error)}", where=f"{request.where}.at"
             ) from None  # it may show what is secret
 
     def files(self) -> Sequence[RemoteFile]:
@@ -71,7 +71,7 @@ class Bucket:
             options: Any = {"if_match": f'"{file.tag}"'} if file.tag else {}
             answer = obstore.get(self._store, file.name, options=options)
             if _file(answer.meta) != file:
-                raise self._asked.changed_error(file.name)
+                raise self._request.changed_error(file.name)
             for block in answer.stream(_BLOCK):
                 yield bytes(block)
 
@@ -87,7 +87,7 @@ class Bucket:
             return []
 
     def _in(self, folder: str) -> list[RemoteFile]:
-        if self._asked.is_deep:
+        if self._request.is_deep:
             first = len(folder) + 1 if folder else 0
             return self._below(folder, lambda name: all(map(_is_seen, name[first:].split("/"))))
         found = obstore.list_with_delimiter(self._store, prefix=folder or None)["objects"]
@@ -100,8 +100,8 @@ class Bucket:
             if len(found) > _MOST_FILES:
                 raise RequestError(
                     f"there are more than {_MOST_FILES:,} files",
-                    where=f"{self._asked.where}.{self._asked.word}",
-                    found=self._asked.url.place,
+                    where=f"{self._request.where}.{self._request.word}",
+                    found=self._request.url.place,
                     hint="name fewer",
                 )
         return found
@@ -112,26 +112,26 @@ class Bucket:
             yield
         except FileNotFoundError as error:
             if file:
-                raise self._asked.changed_error(file) from error
-            raise self._asked.absent_error() from error
+                raise self._request.changed_error(file) from error
+            raise self._request.absent_error() from error
         except PreconditionError as error:
-            raise self._asked.changed_error(file) from error
+            raise self._request.changed_error(file) from error
         except (PermissionDeniedError, UnauthenticatedError) as error:
-            raise self._asked.login_error(error) from None
+            raise self._request.login_error(error) from None
         except (BaseError, OSError, ValueError) as error:
             # Of a listing, the errors have one class.
             status = _STATUS.search(str(error))
             if status and status[1] in {"401", "403"}:
-                raise self._asked.login_error(error) from None
+                raise self._request.login_error(error) from None
             if status and status[1] == "404":
-                raise self._asked.absent_error() from None
+                raise self._request.absent_error() from None
             certificate = _CERTIFICATE.search(str(error))
             says = f"its certificate is not accepted: {certificate[1]}" if certificate else error
-            raise self._asked.unavailable_error(says) from None
+            raise self._request.unavailable_error(says) from None
 
 
-def _store(url: RemoteUrl, login: Login, client: Any) -> Any:
-    said, endpoint = login.options, login.endpoint.origin
+def _store(url: RemoteUrl, credentials: Credentials, client: Any) -> Any:
+    said, endpoint = credentials.options, credentials.endpoint.origin
     common: dict[str, Any] = {"client_options": client, "retry_config": _RETRY}
     match url.scheme:
         case "s3":

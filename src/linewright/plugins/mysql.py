@@ -3,35 +3,32 @@
 import re
 import socket
 import struct
-from collections.abc import Generator, Iterator, Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from datetime import datetime
 from functools import partial
 from itertools import pairwise
 from typing import Any
 
-import polars as pl
 import pymysql
 from pymysql.constants import FIELD_TYPE, FLAG
 from pymysql.converters import encoders
 from pymysql.cursors import SSCursor
 
-from linewright.data.read.limits import too_many_rows
 from linewright.data.read.query_timeout import QueryTimeout
 from linewright.data.read.sql.column_types import INTEGER, NUMBER, TEXT, ColumnType, decimal
 from linewright.data.read.sql.database import (
     CONNECT_S,
     GRACE_S,
     DatabaseQuery,
-    FetchSize,
     OpenTransactions,
     QueryResult,
-    condition_since,
+    frames_of,
+    query_since,
+    refuse_other_options,
     refuse_twins,
-    to_frame,
-    wrapped,
 )
-from linewright.errors import LinewrightError, SpecError
+from linewright.errors import LinewrightError
 
 _OPTIONS = frozenset({"ssl_ca"})
 _BINARY = 63
@@ -117,24 +114,25 @@ class MySql:
     tables = "select table_name from information_schema.tables where table_schema = database() order by 1 limit 100"
 
     @contextmanager
-    def ask(self, asked: DatabaseQuery) -> Generator[QueryResult]:
+    def ask(self, query: DatabaseQuery) -> Generator[QueryResult]:
         """Read one SELECT, unbuffered, in a read-only transaction that sees one state of the database."""
-        _require_select(asked)
-        connection, twin = _connected(asked)
+        _require_select(query)
+        connection, twin = _connected(query)
         rows: Any = connection.cursor(SSCursor)
         try:
             with (
                 twin,
-                QueryTimeout(partial(_cut, twin), asked.limits.seconds) as timeout,
-                _explained(asked, connection, timeout),
+                QueryTimeout(partial(_cut, twin), query.limits.seconds) as timeout,
+                _explained(query, connection, timeout),
             ):
-                with _sound(asked):
+                with _sound(query):
                     with connection.cursor() as cursor:
                         for statement in (_modes(cursor), *_SESSION):
                             cursor.execute(statement)
-                    rows.execute(asked.sql.strip().rstrip(";"))
-                    types = _types(rows, asked)
-                yield QueryResult(types=types, frames=_frames(rows, types, asked, timeout))
+                    rows.execute(query.sql.strip().rstrip(";"))
+                    types = _types(rows, query)
+                fetch = partial(_fetch, rows, query)
+                yield QueryResult(types=types, frames=frames_of(fetch, types, query, timeout, text="char"))
         finally:
             _leave(connection, rows)
 
@@ -152,26 +150,25 @@ class MySql:
             return query
         name = _quoted(column)
         escaped = value.replace("\\", "\\\\") if isinstance(value, str) else value
-        condition = condition_since(
+        return query_since(
+            query,
             name,
             of,
             escaped,
             text=lambda least: f"{_bytes_of(name)} >= {_bytes_of(least)} or {name} not regexp '^[!-~]'",
         )
-        return query if condition is None else wrapped(query, condition)
 
-    def open_transactions(self, asked: DatabaseQuery) -> OpenTransactions | None:
+    def open_transactions(self, query: DatabaseQuery) -> OpenTransactions | None:
         """Return `None`: it says so only to those with the right PROCESS."""
-        del asked
+        del query
 
     def row_digest(self, types: Mapping[str, ColumnType]) -> str:
         """Return a part of the MD5 of the values in quotes; -1 of a row that is too long for the server to say so."""
         values = ", ".join(f"quote({_quoted(name)})" for name in types)
         return f"coalesce(cast(conv(left(md5(concat_ws(',', {values})), 15), 16, 10) as signed), -1)"
 
-    def day(self, column: str, of: ColumnType) -> str:
+    def day(self, column: str) -> str:
         """Return the days from 1970; sessions are in UTC."""
-        del of
         return f"to_days({_quoted(column)}) - 719528"
 
     def span(self, column: str, first: int, width: int) -> str:
@@ -206,21 +203,21 @@ def _leave(connection: Any, rows: Any) -> None:
     rows.close()
 
 
-def _require_select(asked: DatabaseQuery) -> None:
+def _require_select(query: DatabaseQuery) -> None:
     """Refuse what is not one SELECT: a read-only transaction of this server may still write files, and lock rows."""
     words = list[str]()
-    text = asked.sql.strip().rstrip(";")
+    text = query.sql.strip().rstrip(";")
     for found in _SCANNED.finditer(text):
         if found["mark"] in {";", "/*", "\0"}:
-            raise asked.query_error("only one statement may be sent, without executable comments")
+            raise query.query_error("only one statement may be sent, without executable comments")
         if found["word"] or found["mark"]:
             words.append(found[0].lower())
     first = next((word for word in words if word != "("), "")
     pairs = {*pairwise(words)}
     if first not in {"select", "with", "values"} or "into" in words:
-        raise asked.query_error("this is not one SELECT that writes nothing")
+        raise query.query_error("this is not one SELECT that writes nothing")
     if pairs & {("for", "update"), ("for", "share"), ("lock", "in")}:
-        raise asked.query_error("this would lock rows")
+        raise query.query_error("this would lock rows")
 
 
 def _modes(cursor: Any) -> str:
@@ -235,10 +232,10 @@ def _cut(stream: socket.socket) -> None:
         stream.shutdown(socket.SHUT_RDWR)
 
 
-def _stream(asked: DatabaseQuery) -> socket.socket:
+def _stream(query: DatabaseQuery) -> socket.socket:
     """Connect to the first address that answers."""
-    url, last = asked.url, OSError("no address")
-    for address in asked.addresses:
+    url, last = query.url, OSError("no address")
+    for address in query.addresses:
         try:
             if not address.startswith("/"):
                 return socket.create_connection((address, url.port or MySql.port), CONNECT_S)
@@ -249,25 +246,19 @@ def _stream(asked: DatabaseQuery) -> socket.socket:
             last = error
         else:
             return stream
-    raise asked.unavailable_error(last.strerror or last)
+    raise query.unavailable_error(last.strerror or last)
 
 
-def _connected(asked: DatabaseQuery) -> tuple[Any, socket.socket]:
+def _connected(query: DatabaseQuery) -> tuple[Any, socket.socket]:
     """Return a connection, and its socket once more: by TLS the driver makes it another one, and another thread is to end it."""
-    url = asked.url
-    if wrong := sorted(url.options.keys() - _OPTIONS):
-        raise SpecError(
-            "the URL has options that are not taken",
-            where=f"{asked.where}.at",
-            found=", ".join(wrong),
-            allowed=", ".join(sorted(_OPTIONS)),
-        )
+    url = query.url
+    refuse_other_options(query, _OPTIONS)
     how: dict[str, Any] = {"conv": encoders}  # all values come as texts
     if "ssl_ca" in url.options:
         how |= {"ssl_ca": url.options["ssl_ca"], "ssl_verify_identity": True}
     elif not url.host.startswith("/"):
         how["auth_plugin_map"] = dict.fromkeys(_BARE, _Refused)
-    stream = _stream(asked)
+    stream = _stream(query)
     twin = stream.dup()
     try:
         with QueryTimeout(partial(_cut, twin), CONNECT_S):
@@ -278,7 +269,7 @@ def _connected(asked: DatabaseQuery) -> tuple[Any, socket.socket]:
                 database=url.database or None,
                 charset="utf8mb4",
                 defer_connect=True,
-                read_timeout=max(CONNECT_S, asked.limits.seconds + GRACE_S),
+                read_timeout=max(CONNECT_S, query.limits.seconds + GRACE_S),
                 **how,
             )
             connection.connect(stream)
@@ -287,68 +278,68 @@ def _connected(asked: DatabaseQuery) -> tuple[Any, socket.socket]:
         twin.close()
         number = error.args[0] if error.args and isinstance(error.args[0], int) else 0
         says = error.args[-1] if number else error
-        raise (asked.login_error(says) if number in _LET_IN else asked.unavailable_error(says)) from None
+        raise (query.login_error(says) if number in _LET_IN else query.unavailable_error(says)) from None
     return connection, twin
 
 
 @contextmanager
-def _sound(asked: DatabaseQuery) -> Generator[None]:
+def _sound(query: DatabaseQuery) -> Generator[None]:
     """Say of a server that it sends packets of another kind; it is given no file of this machine."""
     try:
         yield
     except (LinewrightError, pymysql.Error, UnicodeError):
         raise
     except _UNSOUND as error:
-        raise asked.unavailable_error(f"it sends what it should not ({error})") from None
+        raise query.unavailable_error(f"it sends what it should not ({error})") from None
 
 
 @contextmanager
-def _explained(asked: DatabaseQuery, connection: Any, timeout: QueryTimeout) -> Generator[None]:
+def _explained(query: DatabaseQuery, connection: Any, timeout: QueryTimeout) -> Generator[None]:
     try:
         yield
     except pymysql.Error as error:
         if timeout.has_ended:
-            _end_query(asked, connection.thread_id())
-        raise _error(error, asked, timeout) from None
+            _end_query(query, connection.thread_id())
+        raise _error(error, query, timeout) from None
     except UnicodeError as error:
-        raise asked.query_error(error) from None
+        raise query.query_error(error) from None
 
 
-def _error(error: pymysql.Error, asked: DatabaseQuery, timeout: QueryTimeout) -> LinewrightError:
+def _error(error: pymysql.Error, query: DatabaseQuery, timeout: QueryTimeout) -> LinewrightError:
     number = error.args[0] if error.args and isinstance(error.args[0], int) else 0
     if timeout.has_ended or number in _TIMED_OUT or "timed out" in str(error):
-        return asked.timeout_error()
+        return query.timeout_error()
     says = error.args[-1]
     if not number or number >= _CLIENT or number in _LOST:
-        return asked.unavailable_error(says)
-    return asked.query_error(says, _tables(asked))
+        return query.unavailable_error(says)
+    return query.query_error(says, _tables(query))
 
 
-def _end_query(asked: DatabaseQuery, thread: int) -> None:
+def _end_query(query: DatabaseQuery, thread: int) -> None:
     """Have the server end what it does for a connection that nobody listens to any more."""
     with suppress(LinewrightError, pymysql.Error):
-        connection, twin = _connected(asked)
+        connection, twin = _connected(query)
         with twin, connection, connection.cursor() as cursor:
             cursor.execute(f"kill {int(thread)}")
 
 
-def _tables(asked: DatabaseQuery) -> Sequence[str]:
+def _tables(query: DatabaseQuery) -> Sequence[str]:
     """Return the tables that there are; the connection of the query is of no use any more."""
     with suppress(LinewrightError, pymysql.Error):
-        connection, twin = _connected(asked)
+        connection, twin = _connected(query)
         with twin, connection, connection.cursor() as cursor:
             cursor.execute(MySql.tables)
             return [str(name) for (name,) in cursor.fetchall()]
     return []
 
 
-def _types(cursor: Any, asked: DatabaseQuery) -> dict[str, ColumnType]:
+def _types(cursor: Any, query: DatabaseQuery) -> dict[str, ColumnType]:
     fields = cursor._result.fields  # noqa: SLF001 -- nothing else says what is unsigned
-    refuse_twins([field.name for field in fields], asked.where)
-    return {field.name: _type(field, asked) for field in fields}
+    refuse_twins([field.name for field in fields], query.where)
+    return {field.name: _type(field, query) for field in fields}
 
 
-def _type(field: Any, asked: DatabaseQuery) -> ColumnType:
+def _type(field: Any, query: DatabaseQuery) -> ColumnType:
     kind, is_unsigned = field.type_code, bool(field.flags & FLAG.UNSIGNED)
     if kind in _WHOLE:
         return ColumnType(kind="unsigned") if is_unsigned and kind == FIELD_TYPE.LONGLONG else INTEGER
@@ -361,26 +352,12 @@ def _type(field: Any, asked: DatabaseQuery) -> ColumnType:
         return TEXT
     name = _quoted(field.name)
     if kind == FIELD_TYPE.BIT:
-        raise asked.type_error(field.name, "bit", f"{name} + 0 as {name}")
+        raise query.type_error(field.name, "bit", f"{name} + 0 as {name}")
     if kind == FIELD_TYPE.GEOMETRY:
-        raise asked.type_error(field.name, "geometry", f"st_astext({name}) as {name}")
-    raise asked.type_error(field.name, "bytes", f"hex({name}) as {name}")
+        raise query.type_error(field.name, "geometry", f"st_astext({name}) as {name}")
+    raise query.type_error(field.name, "bytes", f"hex({name}) as {name}")
 
 
-def _frames(
-    cursor: Any, types: dict[str, ColumnType], asked: DatabaseQuery, timeout: QueryTimeout
-) -> Iterator[pl.DataFrame]:
-    fetch, given = FetchSize(), 0
-    while True:
-        with _sound(asked):
-            rows = cursor.fetchmany(fetch.rows)
-        if not rows:
-            return
-        timeout.restart()
-        given += len(rows)
-        if given > asked.limits.rows:
-            raise too_many_rows(asked.where, asked.limits.rows)
-        frame = to_frame(rows, types, where=f"{asked.where}.sql", text="char")
-        fetch.adapt(frame)
-        yield frame
-        timeout.restart()
+def _fetch(cursor: Any, query: DatabaseQuery, rows: int) -> Sequence[Sequence[str | None]]:
+    with _sound(query):
+        return cursor.fetchmany(rows)

@@ -3,18 +3,16 @@
 import os
 import re
 import socket
-from collections.abc import Generator, Iterator, Mapping
+from collections.abc import Generator, Mapping
 from contextlib import contextmanager, suppress
 from datetime import datetime
 from typing import Any
 
-import polars as pl
 import psycopg
 from psycopg.adapt import AdaptersMap
 from psycopg.types.numeric import IntDumper
 from psycopg.types.string import TextLoader
 
-from linewright.data.read.limits import too_many_rows
 from linewright.data.read.query_timeout import QueryTimeout
 from linewright.data.read.sql.column_types import INTEGER, NUMBER, TEXT, ColumnType, decimal
 from linewright.data.read.sql.database import (
@@ -22,15 +20,15 @@ from linewright.data.read.sql.database import (
     DIGEST_MASK,
     GRACE_S,
     DatabaseQuery,
-    FetchSize,
     OpenTransactions,
     QueryResult,
-    condition_since,
+    frames_of,
+    query_since,
+    refuse_other_options,
     refuse_twins,
-    to_frame,
-    wrapped,
 )
-from linewright.errors import LinewrightError, SpecError
+from linewright.errors import LinewrightError
+from linewright.text.quoting import double_quoted
 
 _CURSOR = "linewright_rows"
 _OPTIONS = frozenset({"sslmode", "sslrootcert", "sslcert", "sslkey"})
@@ -108,22 +106,24 @@ class PostgreSql:
     tables = _TABLES
 
     @contextmanager
-    def ask(self, asked: DatabaseQuery) -> Generator[QueryResult]:
+    def ask(self, query: DatabaseQuery) -> Generator[QueryResult]:
         """Open a cursor in a read-only transaction that sees one state of the database."""
-        connection = _connected(asked)
+        connection = _connected(query)
         try:
             with (
-                QueryTimeout(_cut(connection), asked.limits.seconds + GRACE_S) as timeout,
-                _explained(asked, connection, timeout),
+                QueryTimeout(_cut(connection), query.limits.seconds + GRACE_S) as timeout,
+                _explained(query, connection, timeout),
             ):
-                millis = max(1, round(asked.limits.seconds * 1000))
+                millis = max(1, round(query.limits.seconds * 1000))
                 for statement in (*_SESSION, f"set local statement_timeout = {millis}"):
                     connection.execute(statement.encode())
                 with psycopg.ServerCursor(connection, _CURSOR) as cursor:
                     # The protocol takes one statement, and a cursor is of a SELECT that writes nothing.
-                    cursor.execute(asked.sql.strip().rstrip(";").encode())
-                    types = _types(connection, cursor, asked)
-                    yield QueryResult(types=types, frames=_frames(cursor, types, asked, timeout))
+                    cursor.execute(query.sql.strip().rstrip(";").encode())
+                    types = _types(connection, cursor, query)
+                    yield QueryResult(
+                        types=types, frames=frames_of(cursor.fetchmany, types, query, timeout, text="text")
+                    )
         finally:
             connection.close()
 
@@ -138,9 +138,10 @@ class PostgreSql:
     ) -> str:
         """Have the server leave out rows before a value; the order of the query stays."""
         del keeps_order
-        name = _quoted(column)
+        name = double_quoted(column)
         # Blanks before a text are removed later, so that it may come to stand behind the cursor.
-        condition = condition_since(
+        return query_since(
+            query,
             name,
             of,
             value,
@@ -148,18 +149,17 @@ class PostgreSql:
                 f"cast({name} as text) collate \"C\" >= {least} or cast({name} as text) !~ '^[!-~]'"
             ),
         )
-        return query if condition is None else wrapped(query, condition)
 
-    def open_transactions(self, asked: DatabaseQuery) -> OpenTransactions | None:
+    def open_transactions(self, query: DatabaseQuery) -> OpenTransactions | None:
         """Ask the catalogue, which any user may: who may not see when others began sees at least that they did.
 
         A stand-by server does not know who writes.
         """
-        connection = _connected(asked)
+        connection = _connected(query)
         try:
             with (
-                QueryTimeout(_cut(connection), asked.limits.seconds + GRACE_S) as timeout,
-                _explained(asked, connection, timeout),
+                QueryTimeout(_cut(connection), query.limits.seconds + GRACE_S) as timeout,
+                _explained(query, connection, timeout),
             ):
                 # The clock first: who is not listed afterwards begins after it.
                 ((at, is_standby),) = connection.execute(_CLOCK.encode())
@@ -175,53 +175,43 @@ class PostgreSql:
     def row_digest(self, types: Mapping[str, ColumnType]) -> str:
         """Return the server's own hash of the row: that of its texts is of their letters, whatever equals what in their types."""
         values = ", ".join(
-            f'cast({_quoted(name)} as text) collate "C"' if of == TEXT else _quoted(name)
+            f'cast({double_quoted(name)} as text) collate "C"' if of == TEXT else double_quoted(name)
             for name, of in types.items()
         )
         return f"pg_catalog.hash_record_extended(row({values}), 0) & {DIGEST_MASK}"
 
-    def day(self, column: str, of: ColumnType) -> str:
+    def day(self, column: str) -> str:
         """Return the days from 1970; sessions are in UTC."""
-        del of
-        return f"cast(cast({_quoted(column)} as date) - date '1970-01-01' as int8)"
+        return f"cast(cast({double_quoted(column)} as date) - date '1970-01-01' as int8)"
 
     def span(self, column: str, first: int, width: int) -> str:
         """Return it by the division of whole numbers."""
-        return f"(cast({_quoted(column)} as int8) - {first}) / {width}"
+        return f"(cast({double_quoted(column)} as int8) - {first}) / {width}"
 
     def column(self, name: str) -> str:
         """Return a name in quotes."""
-        return _quoted(name)
+        return double_quoted(name)
 
     def quoted(self, table: str) -> str:
         """Return a name with its schema in quotes if it needs them."""
         return ".".join(
-            part if re.fullmatch(r"[a-z_][a-z0-9_]*", part) else _quoted(part) for part in table.split(".", 1)
+            part if re.fullmatch(r"[a-z_][a-z0-9_]*", part) else double_quoted(part)
+            for part in table.split(".", 1)
         )
 
 
-def _quoted(name: str) -> str:
-    return '"{}"'.format(name.replace('"', '""'))
-
-
-def _connected(asked: DatabaseQuery) -> psycopg.Connection[Any]:
-    url = asked.url
-    if wrong := sorted(url.options.keys() - _OPTIONS):
-        raise SpecError(
-            "the URL has options that are not taken",
-            where=f"{asked.where}.at",
-            found=", ".join(wrong),
-            allowed=", ".join(sorted(_OPTIONS)),
-        )
+def _connected(query: DatabaseQuery) -> psycopg.Connection[Any]:
+    url = query.url
+    refuse_other_options(query, _OPTIONS)
     adapters = AdaptersMap()
     adapters.register_loader(0, TextLoader)
     adapters.register_dumper(int, IntDumper)  # for how many rows a cursor fetches
     said: dict[str, Any] = {**url.options}
     if not url.host.startswith("/"):
-        said["hostaddr"] = ",".join(asked.addresses)
+        said["hostaddr"] = ",".join(query.addresses)
     try:
         return psycopg.connect(
-            host=",".join([url.host] * len(asked.addresses)),
+            host=",".join([url.host] * len(query.addresses)),
             port=url.port or PostgreSql.port,
             dbname=url.database,
             user=url.user or None,
@@ -238,7 +228,7 @@ def _connected(asked: DatabaseQuery) -> psycopg.Connection[Any]:
         is_refused = "FATAL" in says and not any(part in says for part in _NOT_NOW)
         # From none: the error of the driver names what it was called with.
         raise (
-            asked.login_error(error) if is_refused or "password" in says else asked.unavailable_error(error)
+            query.login_error(error) if is_refused or "password" in says else query.unavailable_error(error)
         ) from None
 
 
@@ -254,37 +244,37 @@ def _cut(connection: psycopg.Connection[Any]) -> Any:
 
 @contextmanager
 def _explained(
-    asked: DatabaseQuery, connection: psycopg.Connection[Any], timeout: QueryTimeout
+    query: DatabaseQuery, connection: psycopg.Connection[Any], timeout: QueryTimeout
 ) -> Generator[None]:
     """Say what a failed query means for who reads."""
     try:
         yield
     except psycopg.Error as error:
-        raise _error(error, asked, connection, timeout) from None
+        raise _error(error, query, connection, timeout) from None
     except UnicodeError as error:
-        raise asked.query_error(error) from None
+        raise query.query_error(error) from None
 
 
 def _error(
-    error: psycopg.Error, asked: DatabaseQuery, connection: psycopg.Connection[Any], timeout: QueryTimeout
+    error: psycopg.Error, query: DatabaseQuery, connection: psycopg.Connection[Any], timeout: QueryTimeout
 ) -> LinewrightError:
     state = error.sqlstate or ""
     if timeout.has_ended or state == "57014":
-        return asked.timeout_error()
+        return query.timeout_error()
     if state.startswith(_TRANSIENT) or not state or connection.broken:
-        return asked.unavailable_error(error)
+        return query.unavailable_error(error)
     tables: list[str] = []
     with suppress(psycopg.Error):
         connection.execute(b"rollback")
         tables = [str(name) for (name,) in connection.execute(_TABLES.encode())]
-    return asked.query_error(error.diag.message_primary or error, tables)
+    return query.query_error(error.diag.message_primary or error, tables)
 
 
 def _types(
-    connection: psycopg.Connection[Any], cursor: psycopg.ServerCursor[Any], asked: DatabaseQuery
+    connection: psycopg.Connection[Any], cursor: psycopg.ServerCursor[Any], query: DatabaseQuery
 ) -> dict[str, ColumnType]:
     columns = cursor.description or []
-    refuse_twins([column.name for column in columns], asked.where)
+    refuse_twins([column.name for column in columns], query.where)
     others = {column.type_code for column in columns} - _TYPES.keys() - {_NUMERIC}
     kinds: dict[int, tuple[str, str, str]] = {}
     if others:
@@ -296,7 +286,7 @@ def _types(
             found[column.name] = _numeric(cursor.pgresult.fmod(number) if cursor.pgresult else -1)
         else:
             found[column.name] = _TYPES.get(column.type_code) or _other(
-                column.name, kinds.get(column.type_code), asked
+                column.name, kinds.get(column.type_code), query
             )
     return found
 
@@ -309,30 +299,12 @@ def _numeric(modifier: int) -> ColumnType:
     return decimal(precision, scale - 0x800 if scale & 0x400 else scale)
 
 
-def _other(column: str, kind: tuple[str, str, str] | None, asked: DatabaseQuery) -> ColumnType:
+def _other(column: str, kind: tuple[str, str, str] | None, query: DatabaseQuery) -> ColumnType:
     name, form, category = kind or ("of an unknown type", "", "")
     if form == "e" or name in _TEXTS:
         return TEXT
     key = "array" if category == "A" else "range" if form in {"r", "m"} else name
     instead = _INSTEAD.get(key, "cast({0} as text) as {0}").format(
-        _quoted(column), re.sub(r"\W", "_", column)
+        double_quoted(column), re.sub(r"\W", "_", column)
     )
-    raise asked.type_error(column, name, instead)
-
-
-def _frames(
-    cursor: psycopg.ServerCursor[Any],
-    types: dict[str, ColumnType],
-    asked: DatabaseQuery,
-    timeout: QueryTimeout,
-) -> Iterator[pl.DataFrame]:
-    fetch, given = FetchSize(), 0
-    while rows := cursor.fetchmany(fetch.rows):
-        timeout.restart()
-        given += len(rows)
-        if given > asked.limits.rows:
-            raise too_many_rows(asked.where, asked.limits.rows)
-        frame = to_frame(rows, types, where=f"{asked.where}.sql", text="text")
-        fetch.adapt(frame)
-        yield frame
-        timeout.restart()
+    raise query.type_error(column, name, instead)

@@ -11,8 +11,8 @@ from typing import NamedTuple
 
 import httpx
 
-from linewright.data.read.remote.login import Login
-from linewright.data.read.remote.store import RemoteFile, RemoteQuestion
+from linewright.data.read.remote.credentials import Credentials
+from linewright.data.read.remote.remote_store import RemoteFile, RemoteRequest
 from linewright.errors import RequestError
 from linewright.store.clock import now_utc
 from linewright.text.remote_url import read_remote_url
@@ -43,21 +43,23 @@ class Web:
 
     Parameters
     ----------
-    login
+    credentials
         Who asks.
     proxy
         URL of the way to the server.
-    asked
+    request
         What messages name.
     """
 
-    def __init__(self, login: Login, proxy: str, asked: RemoteQuestion) -> None:
-        self._asked, self._header = asked, login.header
+    def __init__(self, credentials: Credentials, proxy: str, request: RemoteRequest) -> None:
+        self._request, self._header = request, credentials.header
         self._client = httpx.Client(
             proxy=proxy,
             trust_env=False,
             # Without encryption, the way to the server takes one question a connection.
-            limits=httpx.Limits(max_keepalive_connections=0 if login.endpoint.scheme == "http" else None),
+            limits=httpx.Limits(
+                max_keepalive_connections=0 if credentials.endpoint.scheme == "http" else None
+            ),
             verify=ssl.create_default_context(),
             timeout=httpx.Timeout(_SILENT_S, connect=_CONNECT_S),
         )
@@ -94,7 +96,7 @@ class Web:
                 said = f"it says {answer.status_code} {answer.reason_phrase}"
                 pause = _pause(answer.headers.get("retry-after"), tried)
             if tried == _MOST_TRIES or monotonic() + pause > until:
-                raise self._asked.unavailable_error(said)
+                raise self._request.unavailable_error(said)
             sleep(pause)
 
     def page(self, url: str, *, until: float, most: int) -> Page:
@@ -112,7 +114,7 @@ class Web:
             except httpx.HTTPError as error:
                 pause = _pause(None, tried)
                 if tried == _MOST_TRIES or monotonic() + pause > until:
-                    raise self._asked.unavailable_error(_said(error)) from None
+                    raise self._request.unavailable_error(_said(error)) from None
                 sleep(pause)
         raise AssertionError  # the last try has returned or raised
 
@@ -123,12 +125,12 @@ class Web:
             if len(body) > most:
                 raise RequestError(
                     f"a page is larger than {most / 2**20:.0f} MiB",
-                    where=f"{self._asked.where}.{self._asked.word}",
-                    found=self._asked.url.place,
+                    where=f"{self._request.where}.{self._request.word}",
+                    found=self._request.url.place,
                     hint="ask for fewer rows a page, if the service has a parameter for it",
                 )
             if monotonic() > until:
-                raise self._asked.unavailable_error("it takes too long")
+                raise self._request.unavailable_error("it takes too long")
         return bytes(body)
 
     def _link(self, answer: httpx.Response) -> str:
@@ -149,7 +151,7 @@ class Web:
                     yield answer
                     return
                 url = self.here(str(answer.url.join(answer.headers["location"])))
-        raise self._asked.unavailable_error("it leads in a circle")
+        raise self._request.unavailable_error("it leads in a circle")
 
     def here(self, url: str) -> str:
         """Return a URL that a server gave, if it is one of that server.
@@ -161,11 +163,11 @@ class Web:
         """
         try:
             found = read_remote_url(url.partition("#")[0])
-            is_here = found.origin == self._asked.url.origin
+            is_here = found.origin == self._request.url.origin
         except ValueError:
             found, is_here = None, False
         if not is_here:
-            raise self._asked.elsewhere_error(found.origin if found else "something else than a URL")
+            raise self._request.elsewhere_error(found.origin if found else "something else than a URL")
         return url.partition("#")[0]
 
     def refuse(self, answer: httpx.Response) -> None:
@@ -178,13 +180,13 @@ class Web:
         """
         match answer.status_code:
             case 401 | 403:
-                raise self._asked.login_error(f"it says {answer.status_code} {answer.reason_phrase}")
+                raise self._request.login_error(f"it says {answer.status_code} {answer.reason_phrase}")
             case 404 | 410:
-                raise self._asked.absent_error()
+                raise self._request.absent_error()
             case status if not 200 <= status < 300:
                 raise RequestError(
-                    f"the server of source {self._asked.name!r} does not take the question",
-                    where=f"{self._asked.where}.{self._asked.word}",
+                    f"the server of source {self._request.name!r} does not take the question",
+                    where=f"{self._request.where}.{self._request.word}",
                     found=f"{status} {answer.reason_phrase}",
                     hint="look at the URL",
                 )
@@ -195,26 +197,26 @@ class Web:
 class WebFile:
     """The file that a URL names; a `RemoteStore`."""
 
-    def __init__(self, login: Login, proxy: str, asked: RemoteQuestion) -> None:
-        self._web, self._asked = Web(login, proxy, asked), asked
-        self._url = f"{asked.url.origin}{asked.url.path}{asked.url.query}"
+    def __init__(self, credentials: Credentials, proxy: str, request: RemoteRequest) -> None:
+        self._web, self._request = Web(credentials, proxy, request), request
+        self._url = f"{request.url.origin}{request.url.path}{request.url.query}"
 
     def files(self) -> Sequence[RemoteFile]:
         """Return the one file, with what its server says of it."""
         with self._asking("HEAD") as answer:
             if answer.status_code in _NO_HEAD:
-                return [RemoteFile(_name(self._asked), None, "")]
+                return [RemoteFile(_name(self._request), None, "")]
             self._web.refuse(answer)
-            return [_file(self._asked, answer)]
+            return [_file(self._request, answer)]
 
     def blocks(self, file: RemoteFile) -> Iterator[bytes]:
         """Give the contents of the file."""
         with self._asking("GET") as answer:
-            now = _file(self._asked, answer)
+            now = _file(self._request, answer)
             if file.tag and now.tag and (file.size, file.tag) != (now.size, now.tag):
-                raise self._asked.changed_error(self._asked.url.place)
+                raise self._request.changed_error(self._request.url.place)
             if now.size is None and answer.headers.get("transfer-encoding") != "chunked":
-                raise self._asked.unavailable_error("it does not say how long the file is")
+                raise self._request.unavailable_error("it does not say how long the file is")
             yield from answer.iter_raw(_BLOCK)
 
     def close(self) -> None:
@@ -229,21 +231,21 @@ class WebFile:
             with self._web.answer(self._url, until=until, method=method, headers=headers) as answer:
                 yield answer
         except httpx.HTTPError as error:
-            raise self._asked.unavailable_error(_said(error)) from None
+            raise self._request.unavailable_error(_said(error)) from None
 
 
-def _file(asked: RemoteQuestion, answer: httpx.Response) -> RemoteFile:
+def _file(request: RemoteRequest, answer: httpx.Response) -> RemoteFile:
     tag, size = answer.headers.get("etag", ""), answer.headers.get("content-length", "")
     packed = answer.headers.get("content-encoding", "identity") != "identity"
     return RemoteFile(
-        _name(asked),
+        _name(request),
         int(size) if size.isdigit() and not packed else None,
         "" if tag.startswith("W/") else tag.strip('"'),
     )
 
 
-def _name(asked: RemoteQuestion) -> str:
-    return asked.url.path.rpartition("/")[2]
+def _name(request: RemoteRequest) -> str:
+    return request.url.path.rpartition("/")[2]
 
 
 def _said(error: httpx.HTTPError) -> str:

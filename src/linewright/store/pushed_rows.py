@@ -23,6 +23,8 @@ SOURCE = r"[a-z0-9_-]{1,63}"
 """What the name of such a source matches as a whole."""
 BUSY_S = 10.0
 """Longest wait, in seconds, for another process that writes rows of the same source."""
+MOST_COLUMNS = 10_000
+"""Different names of columns that the rows of one source have, at most: readers take no more."""
 _AT_ONCE = 10_000
 """Rows that are fetched at once."""
 _KEYS_AT_ONCE = 500
@@ -36,6 +38,8 @@ CREATE TABLE kinds (name TEXT PRIMARY KEY, kind TEXT NOT NULL) WITHOUT ROWID;
 PRAGMA user_version = 1;
 """
 _VERSION = 1
+_NULL = "null"
+"""The kind of a column that has had no value."""
 
 
 class NewRow(NamedTuple):
@@ -54,7 +58,7 @@ class ColumnValue(NamedTuple):
 
     column: str
     kind: str
-    """``number``, ``text`` or ``boolean``."""
+    """``number``, ``text``, ``boolean`` or ``null``."""
     where: str
     """Its place in the request, for messages."""
     found: object
@@ -66,7 +70,7 @@ class NewRows(NamedTuple):
 
     rows: Sequence[NewRow] = ()
     values: Sequence[ColumnValue] = ()
-    """At least the first value of each column and kind, in the order of the rows; null is of none."""
+    """At least the first value of each column and kind, in the order of the rows."""
 
 
 class PushedRow(NamedTuple):
@@ -80,8 +84,8 @@ class PushedRow(NamedTuple):
     """The row as JSON."""
 
 
-class Kept(NamedTuple):
-    """What became of rows."""
+class PushCounts(NamedTuple):
+    """How many rows were kept, and how many were there already."""
 
     accepted: int
     repeated: int
@@ -89,7 +93,7 @@ class Kept(NamedTuple):
 
 
 class Columns(NamedTuple):
-    """Which columns of a source mean something."""
+    """The columns of a source that say what a row is about and when it happened."""
 
     key: str
     """What a row is about."""
@@ -166,7 +170,7 @@ class PushedRows:
         with self._connected() as database:
             return _columns(database)
 
-    def keep(self, new: NewRows) -> Kept:
+    def keep(self, new: NewRows) -> PushCounts:
         """Keep rows, all of them or none: when it returns they survive power loss.
 
         Rows whose key's newest row says the same are not kept again, so that rows may be sent again if no answer came.
@@ -174,7 +178,8 @@ class PushedRows:
         Raises
         ------
         RequestError
-            If a value is of another kind than the first one that its column has had.
+            If a value is of another kind than the first one that its column has had, or the source would have more than `MOST_COLUMNS`
+            columns.
         Transient
             If another process holds the file for long, or the disk is full.
         Terminal, Corrupt
@@ -182,8 +187,7 @@ class PushedRows:
         """
         with self._connected() as database:
             database.execute("BEGIN IMMEDIATE")
-            for value in new.values:
-                _keep_kind(database, value)
+            _keep_kinds(database, new.values)
             newest = _newest(database, {row.key for row in new.rows})
             accepted = list[NewRow]()
             for row in new.rows:
@@ -202,7 +206,7 @@ class PushedRows:
                     [(seq + number, known, *row) for number, row in enumerate(accepted, 1)],
                 )
             database.execute("COMMIT")
-        return Kept(len(accepted), len(new.rows) - len(accepted))
+        return PushCounts(len(accepted), len(new.rows) - len(accepted))
 
     @property
     def has_rows(self) -> bool:
@@ -328,11 +332,31 @@ def _columns(database: sqlite3.Connection) -> Columns:
     return Columns(*database.execute("SELECT key, time FROM source").fetchone())
 
 
-def _keep_kind(database: sqlite3.Connection, value: ColumnValue) -> None:
+def _keep_kinds(database: sqlite3.Connection, values: Sequence[ColumnValue]) -> None:
+    """Keep the kind of each column, so that what readers would refuse is refused before it is kept."""
+    added = [value for value in values if _keep_kind(database, value)]
+    if not added:
+        return
+    (columns,) = database.execute("SELECT count(*) FROM kinds").fetchone()
+    if columns > MOST_COLUMNS:
+        raise RequestError(
+            "the source would have too many columns",
+            where=added[-1].where,
+            found=f"{columns:,} different names, with those of earlier rows",
+            allowed=f"at most {MOST_COLUMNS:,}",
+            hint="look whether names of columns hold values, such as ids or days; send those as values",
+        )
+
+
+def _keep_kind(database: sqlite3.Connection, value: ColumnValue) -> bool:
+    """Return whether the column is new."""
     held = database.execute("SELECT kind FROM kinds WHERE name = ?", (value.column,)).fetchone()
     if held is None:
         database.execute("INSERT INTO kinds VALUES (?, ?)", (value.column, value.kind))
-    elif held[0] != value.kind:
+        return True
+    if held[0] == _NULL:
+        database.execute("UPDATE kinds SET kind = ? WHERE name = ?", (value.kind, value.column))
+    elif value.kind not in {held[0], _NULL}:
         raise RequestError(
             f"a {value.kind} cannot be kept in this column",
             where=value.where,
@@ -340,6 +364,7 @@ def _keep_kind(database: sqlite3.Connection, value: ColumnValue) -> None:
             allowed=f"a {held[0]}, as its first value was, or null",
             hint="correct the value; a source of another name starts with no kinds",
         )
+    return False
 
 
 def _newest(database: sqlite3.Connection, keys: Collection[str]) -> dict[str, bytes]:

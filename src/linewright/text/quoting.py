@@ -127,7 +127,18 @@ def in_sql(name: str) -> str:
     ('age', '"Torque [Nm]"', '"order"')
     """
     is_plain = re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", name) and name.lower() not in _SQL_RESERVED
-    return name if is_plain else '"' + name.replace('"', '""') + '"'
+    return name if is_plain else double_quoted(name)
+
+
+def double_quoted(name: str) -> str:
+    """Return a name in double quotes, as standard SQL has names.
+
+    Examples
+    --------
+    >>> print(double_quoted('12" wheels'), double_quoted("order"))
+    "12"" wheels" "order"
+    """
+    return '"{}"'.format(name.replace('"', '""'))
 
 
 def _escaped(character: str) -> str:

@@ -14,7 +14,7 @@ from msgspec.structs import replace
 
 from linewright.data.dataset.version import read_dataset
 from linewright.data.facts import Dataset, SourceHistory
-from linewright.data.history.versions import Kept, read_versions
+from linewright.data.history.versions import HistoryStore, read_versions
 from linewright.line.audit.feature_views import audit_views
 from linewright.line.check.report import check_line
 from linewright.line.factory import Factory
@@ -251,7 +251,7 @@ def test_a_person_who_is_forgotten_is_in_no_version(factory: Factory) -> None:
     )
     execute_inline(factory, "orders")
     forget(factory, "orders", "C7", dry_run=False)
-    versions = pl.concat(read_versions(newest(factory), Kept(factory.artifacts, factory.metadata)))
+    versions = pl.concat(read_versions(newest(factory), HistoryStore(factory.artifacts, factory.metadata)))
 
     assert {f"C{number}" for number in range(20)} - {"C7"} == set(versions["customer"])
     assert 95 == versions.height

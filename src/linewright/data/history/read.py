@@ -8,13 +8,20 @@ import msgspec
 import polars as pl
 
 from linewright.data.facts import SourceHistory
-from linewright.data.history.cursor_start import TIMES, Start, asked_from, lag_of, positions, start_after
+from linewright.data.history.read_position import (
+    TIMES,
+    ReadPosition,
+    cursor_numbers,
+    first_cursor,
+    lag_of,
+    position_after,
+)
 from linewright.data.history.versions import (
     DELETED,
     DIGEST,
     HALF,
     KNOWN,
-    Kept,
+    HistoryStore,
     append,
     columns_of,
     key_of,
@@ -30,7 +37,7 @@ from linewright.data.read.spill import Spool, scratch_of
 from linewright.data.read.sql.address import url_of
 from linewright.data.read.sql.column_types import ColumnType
 from linewright.data.read.sql.database import Database, DatabaseQuery, OpenTransactions, wrapped
-from linewright.data.read.sql.sql_reader import HELD, Rows, asked_of, frame_digest, result_of
+from linewright.data.read.sql.sql_reader import HELD, Rows, frame_digest, query_of, result_of
 from linewright.data.spec import SqlSource
 from linewright.errors import Conflict, RequestError, SpecError, Transient
 from linewright.store.values import digest_of
@@ -45,7 +52,7 @@ _EPOCH = datetime(1970, 1, 1)  # noqa: DTZ001 -- of times in UTC, as databases h
 
 
 @dataclass(frozen=True, kw_only=True)
-class Increment:
+class HistoryIncrement:
     """What a source has that its history does not have; nothing is kept yet."""
 
     history: SourceHistory
@@ -54,7 +61,7 @@ class Increment:
     """Digest of the history whose chunks it has; `None` if it begins."""
     versions: pl.DataFrame
     """The rows that are new or changed."""
-    asked: int
+    rows_read: int
     """Rows that the source gave."""
     key: str
     is_news: bool
@@ -83,7 +90,7 @@ def definition_of(name: str, spec: SqlSource, root: Path) -> str:
     return source_digest(spec, url_of(spec, root, f"sources.{name}"))
 
 
-def look(name: str, spec: SqlSource, root: Path, kept: Kept, now: str) -> Increment:
+def read_increment(name: str, spec: SqlSource, root: Path, store: HistoryStore, now: str) -> HistoryIncrement:
     """Ask a source for rows that its history does not have.
 
     Raises
@@ -93,14 +100,16 @@ def look(name: str, spec: SqlSource, root: Path, kept: Kept, now: str) -> Increm
     Transient
         If the database is not there.
     """
-    reading = Reading.of(name, spec, root, kept, now)
-    found, types = newest(reading.source, kept.metadata), reading.types()
+    reading = Reading.of(name, spec, root, store, now)
+    found, types = newest(reading.source, store.metadata), reading.types()
     if found is not None and types_of(found[1]) == types:
         return reading.newer(*found)
     return reading.whole(found, types)
 
 
-def read_kept(name: str, spec: SqlSource, root: Path, kept: Kept, now: str) -> tuple[Source, str]:
+def read_current_rows(
+    name: str, spec: SqlSource, root: Path, store: HistoryStore, now: str
+) -> tuple[Source, str]:
     """Read the newer rows of a source, keep them, and return the rows that it has by now with their fingerprint.
 
     A process that is killed meanwhile leaves the history as it was, or as it is to be.
@@ -108,13 +117,15 @@ def read_kept(name: str, spec: SqlSource, root: Path, kept: Kept, now: str) -> t
     Raises
     ------
     SpecError, RequestError, Transient
-        As `look` does; or if others keep on reading the same source.
+        As `read_increment` does; or if others keep on reading the same source.
     """
-    history, rows = _brought_up(name, spec, root, kept, now)
+    history, rows = _bring_up_to_date(name, spec, root, store, now)
     return _source(name, spec, rows), history.fingerprint
 
 
-def read_kept_versions(name: str, spec: SqlSource, root: Path, kept: Kept, now: str) -> tuple[Source, str]:
+def read_versions_of_source(
+    name: str, spec: SqlSource, root: Path, store: HistoryStore, now: str
+) -> tuple[Source, str]:
     """Read the newer rows of a source, keep them, and return all versions of its rows with their fingerprint.
 
     The versions have the columns `KNOWN` and `DELETED` besides.
@@ -122,31 +133,31 @@ def read_kept_versions(name: str, spec: SqlSource, root: Path, kept: Kept, now: 
     Raises
     ------
     SpecError, RequestError, Transient
-        As `read_kept` does.
+        As `read_current_rows` does.
     """
-    history, _ = _brought_up(name, spec, root, kept, now)
-    return _source(name, spec, _all_versions(history, kept, root)), _versions_digest(history)
+    history, _ = _bring_up_to_date(name, spec, root, store, now)
+    return _source(name, spec, _all_versions(history, store, root)), _versions_digest(history)
 
 
-def look_at_versions(name: str, spec: SqlSource, root: Path, kept: Kept, now: str) -> Source:
-    """Return all versions of a source's rows as `read_kept_versions` does, those of now too; nothing is kept.
+def preview_versions(name: str, spec: SqlSource, root: Path, store: HistoryStore, now: str) -> Source:
+    """Return all versions of a source's rows, those of now too, as `read_versions_of_source` does; nothing is kept.
 
     Raises
     ------
     SpecError, RequestError, Transient
-        As `look` does.
+        As `read_increment` does.
     """
-    found = look(name, spec, root, kept, now)
-    return _source(name, spec, _all_versions(found.history, kept, root, more=found.versions))
+    found = read_increment(name, spec, root, store, now)
+    return _source(name, spec, _all_versions(found.history, store, root, more=found.versions))
 
 
-def _brought_up(
-    name: str, spec: SqlSource, root: Path, kept: Kept, now: str
+def _bring_up_to_date(
+    name: str, spec: SqlSource, root: Path, store: HistoryStore, now: str
 ) -> tuple[SourceHistory, pl.DataFrame]:
     for _ in range(_TRIES):
-        increment = look(name, spec, root, kept, now)
+        increment = read_increment(name, spec, root, store, now)
         try:
-            return keep(increment, kept, root)
+            return store_increment(increment, store, root)
         except Conflict:  # another process has read the source meanwhile
             continue
     raise Transient(
@@ -160,13 +171,13 @@ def _source(name: str, spec: SqlSource, rows: pl.DataFrame) -> Source:
 
 
 def _all_versions(
-    history: SourceHistory, kept: Kept, root: Path, *, more: pl.DataFrame | None = None
+    history: SourceHistory, store: HistoryStore, root: Path, *, more: pl.DataFrame | None = None
 ) -> pl.DataFrame:
     schema = schema_of(types_of(history))
     names = [name for name in schema if name != DIGEST]
     spool = Spool(scratch_of(root), held=HELD)
     spool.add(pl.DataFrame(schema=schema).select(names))
-    for part in (*read_versions(history, kept, names), *([] if more is None else [more.select(names)])):
+    for part in (*read_versions(history, store, names), *([] if more is None else [more.select(names)])):
         spool.add(part)
     return spool.frame()
 
@@ -175,38 +186,40 @@ def _versions_digest(history: SourceHistory) -> str:
     return digest_of({"columns": history.columns, "versions": [one.blob for one in history.chunks]})
 
 
-def kept_fingerprint(name: str, spec: SqlSource, root: Path, kept: Kept, now: str) -> str:
+def current_fingerprint(name: str, spec: SqlSource, root: Path, store: HistoryStore, now: str) -> str:
     """Return the fingerprint of the rows that a source has by now; nothing is kept.
 
     Raises
     ------
     SpecError, RequestError, Transient
-        As `look` does.
+        As `read_increment` does.
     """
-    increment = look(name, spec, root, kept, now)
+    increment = read_increment(name, spec, root, store, now)
     if not increment.versions.height and increment.before is not None:
         return increment.history.fingerprint
-    return frame_digest(standing_rows(increment.history, increment.key, kept, root, more=increment.versions))
+    return frame_digest(current_rows(increment.history, increment.key, store, root, more=increment.versions))
 
 
-def kept_versions_fingerprint(name: str, spec: SqlSource, root: Path, kept: Kept, now: str) -> str:
+def versions_fingerprint(name: str, spec: SqlSource, root: Path, store: HistoryStore, now: str) -> str:
     """Return the fingerprint of the versions that are kept of a source, and another one if it has newer rows; nothing is kept.
 
     Raises
     ------
     SpecError, RequestError, Transient
-        As `look` does.
+        As `read_increment` does.
     """
-    found = look(name, spec, root, kept, now)
+    found = read_increment(name, spec, root, store, now)
     if found.before is not None and not found.versions.height:
         return _versions_digest(found.history)
-    standing = frame_digest(standing_rows(found.history, found.key, kept, root, more=found.versions))
+    standing = frame_digest(current_rows(found.history, found.key, store, root, more=found.versions))
     # Of a row without a digest it is not known whether it has changed.
     is_same = found.before is not None and standing == found.history.fingerprint
     return _versions_digest(found.history) if is_same else digest_of({"standing": standing})
 
 
-def keep(increment: Increment, kept: Kept, root: Path) -> tuple[SourceHistory, pl.DataFrame]:
+def store_increment(
+    increment: HistoryIncrement, store: HistoryStore, root: Path
+) -> tuple[SourceHistory, pl.DataFrame]:
     """Keep the news of a source in one step, and return its history and the rows that it has by now.
 
     Raises
@@ -215,24 +228,24 @@ def keep(increment: Increment, kept: Kept, root: Path) -> tuple[SourceHistory, p
         If the history has gone on since.
     """
     history = increment.history
-    rows = standing_rows(history, increment.key, kept, root, more=increment.versions)
+    rows = current_rows(history, increment.key, store, root, more=increment.versions)
     if not increment.is_news:
         return history, rows
     history = msgspec.structs.replace(
         history,
-        chunks=append(history.chunks, increment.versions, kept),
+        chunks=append(history.chunks, increment.versions, store),
         rows=rows.height,
         fingerprint=frame_digest(rows),
     )
-    digest = kept.metadata.keep(history)
-    kept.metadata.link({key_of(history.source, history.number): digest})
+    digest = store.metadata.keep(history)
+    store.metadata.link({key_of(history.source, history.number): digest})
     return history, rows
 
 
-def standing_rows(
+def current_rows(
     history: SourceHistory,
     key: str,
-    kept: Kept,
+    store: HistoryStore,
     root: Path,
     *,
     more: pl.DataFrame | None = None,
@@ -248,11 +261,11 @@ def standing_rows(
         Only versions that were known at this instant count (default: all).
     """
     names = [column.name for column in history.columns]
-    newest_ones = newest_versions(history, key, kept, more=more, known_by=known_by).filter(~pl.col(DELETED))
+    newest_ones = newest_versions(history, key, store, more=more, known_by=known_by).filter(~pl.col(DELETED))
     spool = Spool(scratch_of(root), held=HELD)
     spool.add(pl.DataFrame(schema=schema_of(types_of(history))).select(names))
     start = 0
-    for part in (*read_versions(history, kept), *([] if more is None else [more])):
+    for part in (*read_versions(history, store), *([] if more is None else [more])):
         places = newest_ones["place"]
         inside = places.filter((places >= start) & (places < start + part.height)) - start
         spool.add(part.select(names) if len(inside) == part.height else part.select(names)[inside])
@@ -268,23 +281,30 @@ class Reading:
 
     spec: SqlSource
     database: Database
-    asked: DatabaseQuery
+    query: DatabaseQuery
     root: Path
-    kept: Kept
+    store: HistoryStore
     now: str
     source: str
     seen: OpenTransactions | None
     """Who wrote before the read."""
 
     @classmethod
-    def of(cls, name: str, spec: SqlSource, root: Path, kept: Kept, now: str) -> "Reading":
+    def of(cls, name: str, spec: SqlSource, root: Path, store: HistoryStore, now: str) -> "Reading":
         """Begin one, by a look at who writes."""
-        database, asked = asked_of(spec, root, f"sources.{name}")
+        database, query = query_of(spec, root, f"sources.{name}")
         # Before the rows: a transaction that they do not show is open now, or begins later.
-        seen = database.open_transactions(asked)
-        source = source_digest(spec, asked.url)
+        seen = database.open_transactions(query)
+        source = source_digest(spec, query.url)
         return cls(
-            spec=spec, database=database, asked=asked, root=root, kept=kept, now=now, source=source, seen=seen
+            spec=spec,
+            database=database,
+            query=query,
+            root=root,
+            store=store,
+            now=now,
+            source=source,
+            seen=seen,
         )
 
     @property
@@ -306,30 +326,30 @@ class Reading:
 
     def types(self) -> dict[str, ColumnType]:
         """Return the types of the columns as they are now, once they are found to have what is read by."""
-        with result_of(self.database, replace(self.asked, sql=wrapped(self.asked.sql, "1 = 0"))) as answer:
+        with result_of(self.database, replace(self.query, sql=wrapped(self.query.sql, "1 = 0"))) as answer:
             types = dict(answer.types)
-        refuse_patterns(tuple(types), f"{self.asked.where}.sql")
+        refuse_patterns(tuple(types), f"{self.query.where}.sql")
         self._require_columns(types)
         return types
 
-    def newer(self, digest: str, before: SourceHistory) -> Increment:
+    def newer(self, digest: str, before: SourceHistory) -> HistoryIncrement:
         """Return what came since."""
         types = types_of(before)
-        sql = self.digested(self.asked.sql, types)
+        sql = self.digested(self.query.sql, types)
         of = types[self.cursor]
-        since = asked_from(before, of, self.lag(of))
+        since = first_cursor(before, of, self.lag(of))
         if since is not None:
             value = since if of.kind not in TIMES else _EPOCH + timedelta(microseconds=int(since))
             sql = self.database.since(sql, self.cursor, of, value, keeps_order=False)
-        stored = newest_versions(before, self.key, self.kept, also=[self.cursor, KNOWN])
+        stored = newest_versions(before, self.key, self.store, also=[self.cursor, KNOWN])
         again = stored.filter(~pl.col(DELETED))
-        again = again if since is None else again.filter(positions(again[self.cursor]) >= since)
+        again = again if since is None else again.filter(cursor_numbers(again[self.cursor]) >= since)
         if again.height >= _MANY and self._is_same(sql, again[DIGEST]):
-            return Increment(
+            return HistoryIncrement(
                 history=before,
                 before=digest,
                 versions=pl.DataFrame(schema=schema_of(types)),
-                asked=0,
+                rows_read=0,
                 key=self.key,
                 is_news=False,
             )
@@ -344,17 +364,17 @@ class Reading:
             .to_series()
         )
         versions = self.versions_of(rows.filter(~is_same), types, after=stored)
-        start = self.start(rows, types, before)
-        has_moved = (start.highest, start.since) != (before.highest, before.since)
+        position = self.position(rows, types, before)
+        has_moved = (position.highest, position.since) != (before.highest, before.since)
         is_news = bool(versions.height) or (rows.height >= _MANY and has_moved)
         history = before if not is_news else msgspec.structs.replace(
-            before, number=before.number + 1, at=self.now, highest=start.highest, since=start.since, open=dict(start.open), looked=start.looked,
+            before, number=before.number + 1, at=self.now, highest=position.highest, since=position.since, open=dict(position.open), looked=position.looked,
         )  # fmt: skip
-        return Increment(
+        return HistoryIncrement(
             history=history,
             before=digest,
             versions=versions,
-            asked=rows.height,
+            rows_read=rows.height,
             key=self.key,
             is_news=is_news,
         )
@@ -362,24 +382,26 @@ class Reading:
     def _is_same(self, sql: str, digests: pl.Series) -> bool:
         """Return whether a query gives as many rows, of these digests: many rows that came at once are not sent again and again."""
         sums = wrapped(sql, gives=f"count(*) as n, cast(sum({DIGEST}) as decimal(38, 0)) as digests")
-        with result_of(self.database, replace(self.asked, sql=sums)) as answer:
+        with result_of(self.database, replace(self.query, sql=sums)) as answer:
             ((rows, total),) = pl.concat([answer.empty, *answer.frames]).iter_rows()
         high, low = (digests // HALF).sum(), (digests % HALF).sum()
         return (rows, int(total or 0)) == (len(digests), int(high) * HALF + int(low))
 
-    def whole(self, found: tuple[str, SourceHistory] | None, types: dict[str, ColumnType]) -> Increment:
+    def whole(
+        self, found: tuple[str, SourceHistory] | None, types: dict[str, ColumnType]
+    ) -> HistoryIncrement:
         """Return all rows, as the beginning of a history."""
-        rows = self.rows_of(self.digested(self.asked.sql, types))
+        rows = self.rows_of(self.digested(self.query.sql, types))
         rows = rows if rows[self.key].is_sorted() else rows.sort(self.key)
-        start = self.start(rows, types, None)
+        position = self.position(rows, types, None)
         history = SourceHistory(
             source=self.source, query=query_digest(self.spec), number=found[1].number + 1 if found else 1, columns=columns_of(types), chunks=(), rows=0, fingerprint="",
-            at=self.now, first=self.now, before=found[0] if found else None, highest=start.highest, since=start.since,
-            open=dict(start.open), looked=start.looked,
+            at=self.now, first=self.now, before=found[0] if found else None, highest=position.highest, since=position.since,
+            open=dict(position.open), looked=position.looked,
         )  # fmt: skip
         versions = self.versions_of(rows, types)
-        return Increment(
-            history=history, before=None, versions=versions, asked=rows.height, key=self.key, is_news=True
+        return HistoryIncrement(
+            history=history, before=None, versions=versions, rows_read=rows.height, key=self.key, is_news=True
         )
 
     def digested(self, sql: str, types: dict[str, ColumnType]) -> str:
@@ -389,7 +411,7 @@ class Reading:
     def rows_of(self, sql: str) -> pl.DataFrame:
         """Return the rows of a query with their digests."""
         spool = Spool(scratch_of(self.root), held=HELD)
-        with result_of(self.database, replace(self.asked, sql=sql)) as answer:
+        with result_of(self.database, replace(self.query, sql=sql)) as answer:
             spool.add(answer.empty)
             for frame in answer.frames:
                 spool.add(frame)
@@ -398,7 +420,7 @@ class Reading:
         return rows
 
     def _require_columns(self, types: dict[str, ColumnType]) -> None:
-        where = self.asked.where
+        where = self.query.where
         for word, column in (("key", self.key), ("cursor", self.cursor), ("known", self.spec.known)):
             if column is not None and column not in types:
                 close = nearest(column, list(types))
@@ -418,7 +440,7 @@ class Reading:
             if rows[column].null_count():
                 raise RequestError(
                     f"{rows[column].null_count():,} rows have no {word}, and would not be known again, or never be read again",
-                    where=f"{self.asked.where}.{word}",
+                    where=f"{self.query.where}.{word}",
                     found=column,
                     hint=f"add to the query: where {column} is not null",
                 )
@@ -426,7 +448,7 @@ class Reading:
             twin = rows[self.key].filter(rows[self.key].is_duplicated())[0]
             raise RequestError(
                 "two rows of the query have the same key",
-                where=f"{self.asked.where}.key",
+                where=f"{self.query.where}.key",
                 found=f"{self.key} {twin!r}",
                 hint="name a column that tells rows apart, or make one in the query",
             )
@@ -455,11 +477,13 @@ class Reading:
         rows = rows.with_columns(known.alias(KNOWN), pl.lit(value=False).alias(DELETED))
         return rows.select(list(schema_of(types)))
 
-    def start(self, rows: pl.DataFrame, types: dict[str, ColumnType], before: SourceHistory | None) -> Start:
+    def position(
+        self, rows: pl.DataFrame, types: dict[str, ColumnType], before: SourceHistory | None
+    ) -> ReadPosition:
         """Return how far the source is read with these rows."""
         of = types[self.cursor]
-        return start_after(rows[self.cursor], of, clock=self.clock, seen=self.seen, before=before)
+        return position_after(rows[self.cursor], of, clock=self.clock, seen=self.seen, before=before)
 
     def lag(self, of: ColumnType) -> int | None:
         """Return the lag, see `lag_of`."""
-        return lag_of(self.spec, of, self.seen, is_file=not self.database.port, where=self.asked.where)
+        return lag_of(self.spec, of, self.seen, is_file=not self.database.port, where=self.query.where)

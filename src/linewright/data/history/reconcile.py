@@ -8,14 +8,14 @@ import msgspec
 import polars as pl
 
 from linewright.data.facts import SourceHistory
-from linewright.data.history.cursor_start import TIMES, asked_from, positions
-from linewright.data.history.read import Increment, Reading, keep
+from linewright.data.history.read import HistoryIncrement, Reading, store_increment
+from linewright.data.history.read_position import TIMES, cursor_numbers, first_cursor
 from linewright.data.history.versions import (
     DELETED,
     DIGEST,
     HALF,
     KNOWN,
-    Kept,
+    HistoryStore,
     newest,
     newest_versions,
     read_versions,
@@ -39,7 +39,7 @@ _MOST_CELLS = 1_000
 _DAY = 86_400_000_000
 
 
-class Differing(msgspec.Struct, frozen=True, kw_only=True):
+class DifferentRows(msgspec.Struct, frozen=True, kw_only=True):
     """Rows that differ in one way."""
 
     rows: int
@@ -47,7 +47,7 @@ class Differing(msgspec.Struct, frozen=True, kw_only=True):
     """The first of them, as texts."""
 
 
-class Reconciled(msgspec.Struct, frozen=True, kw_only=True):
+class Reconciliation(msgspec.Struct, frozen=True, kw_only=True):
     """How a source and what is kept of it differ."""
 
     source: str
@@ -57,11 +57,11 @@ class Reconciled(msgspec.Struct, frozen=True, kw_only=True):
     """Rows that were kept of it."""
     unread: int
     """Rows that are new or changed, and that the next read asks for: nothing is wrong with them."""
-    missed: Differing
+    missed: DifferentRows
     """Rows that the source has and that were never kept, and the next read would not ask for."""
-    changed: Differing
+    changed: DifferentRows
     """Rows that have changed without a higher cursor."""
-    deleted: Differing
+    deleted: DifferentRows
     """Rows that the source has no more."""
     repaired: bool
     """Whether the history has been given what was missed, changed and deleted."""
@@ -73,8 +73,8 @@ class Reconciled(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def reconcile(
-    name: str, spec: SqlSource, root: Path, kept: Kept, now: str, *, repairs: bool = False
-) -> Reconciled:
+    name: str, spec: SqlSource, root: Path, store: HistoryStore, now: str, *, repairs: bool = False
+) -> Reconciliation:
     """Compare a source with what is kept of it.
 
     Parameters
@@ -91,8 +91,8 @@ def reconcile(
     Conflict
         If another process reads it meanwhile.
     """
-    reading = Reading.of(name, spec, root, kept, now)
-    found = newest(reading.source, kept.metadata)
+    reading = Reading.of(name, spec, root, store, now)
+    found = newest(reading.source, store.metadata)
     if found is None:
         raise NotFound(
             "nothing of the source was read yet", where=f"sources.{name}", hint="run the line first"
@@ -123,7 +123,7 @@ class _Comparison:
     @classmethod
     def of(cls, reading: Reading, before: str, history: SourceHistory) -> "_Comparison":
         types = types_of(history)
-        stored = newest_versions(history, reading.key, reading.kept, also=[reading.cursor])
+        stored = newest_versions(history, reading.key, reading.store, also=[reading.cursor])
         stored = stored.filter(~pl.col(DELETED))
         days, keys = _days(stored[reading.cursor], types[reading.cursor]), stored[reading.key]
         first, width, spans, cells = 0, 0, 1, days
@@ -150,7 +150,7 @@ class _Comparison:
             spans=spans,
         )
 
-    def result(self, name: str, root: Path, *, repairs: bool) -> Reconciled:
+    def result(self, name: str, root: Path, *, repairs: bool) -> Reconciliation:
         """Look for what differs, and keep it where that is wanted."""
         rows, differing = self._differing_cells()
         there = self._rows_of(differing)
@@ -170,7 +170,7 @@ class _Comparison:
         is_repaired = repairs and bool(missed.height or changed.height or deleted.height)
         if is_repaired:
             self._repair(other, deleted, root)
-        return Reconciled(
+        return Reconciliation(
             source=name, rows=rows, kept=self.stored.height, unread=unread.height,
             missed=_named(missed[key]), changed=_named(changed[key]), deleted=_named(deleted[key]), repaired=is_repaired,
         )  # fmt: skip
@@ -178,7 +178,7 @@ class _Comparison:
     def _differing_cells(self) -> tuple[int, set[int] | None]:
         """Return how many rows the source has, and which parts of it differ from what is kept; `None`: all, or too many to name."""
         inner = wrapped(
-            self.reading.asked.sql, gives=f"{self._cell_sql} as {_CELL}, {self._digest_sql} as {DIGEST}"
+            self.reading.query.sql, gives=f"{self._cell_sql} as {_CELL}, {self._digest_sql} as {DIGEST}"
         )
         sums = f"count(*) as n, cast(sum({DIGEST}) as decimal(38, 0)) as digests"
         found = self._ask(f"select {_CELL}, {sums} from ({inner}) as linewright_c group by {_CELL}")  # noqa: S608
@@ -187,11 +187,11 @@ class _Comparison:
         here = self.stored.group_by(_CELL).agg(
             pl.len(), *(part.sum().name.suffix(str(n)) for n, part in enumerate(parts))
         )
-        kept = {cell: (n, high * HALF + low) for cell, n, high, low in here.iter_rows()}
+        stored = {cell: (n, high * HALF + low) for cell, n, high, low in here.iter_rows()}
         cells = {
             int(cell)
-            for cell in there.keys() | kept.keys()
-            if cell is not None and there.get(cell) != kept.get(cell)
+            for cell in there.keys() | stored.keys()
+            if cell is not None and there.get(cell) != stored.get(cell)
         }
         return sum(n for n, _ in there.values()), None if len(cells) > _MOST_CELLS else cells
 
@@ -200,7 +200,7 @@ class _Comparison:
         database, reading = self.reading.database, self.reading
         columns = (database.column(name) for name in dict.fromkeys((reading.key, reading.cursor)))
         gives = f"{', '.join(columns)}, {self._digest_sql} as {DIGEST}, {self._cell_sql} as {_CELL}"
-        sql = wrapped(reading.asked.sql, gives=gives)
+        sql = wrapped(reading.query.sql, gives=gives)
         if cells is None:
             return self._ask(sql)
         if not cells:
@@ -219,34 +219,39 @@ class _Comparison:
         reading, key, history = self.reading, self.reading.key, self.history
         parts: list[pl.DataFrame] = []
         if other.height:
-            sql = reading.digested(reading.asked.sql, self.types)
+            sql = reading.digested(reading.query.sql, self.types)
             sql = wrapped(sql, gives=f"*, {self._cell_sql} as {_CELL}")
             cells = other[_CELL].unique()
             if len(cells) <= _MOST_CELLS:
                 sql = wrapped(sql, f"{_CELL} in ({', '.join(map(str, cells))})")
             rows = reading.rows_of(sql)
             rows = rows.filter(pl.col(key).is_in(other[key].implode())).drop(_CELL)
-            last = newest_versions(history, key, reading.kept, also=[KNOWN])
+            last = newest_versions(history, key, reading.store, also=[KNOWN])
             parts.append(reading.versions_of(rows, self.types, after=last))
         if deleted.height:
-            everything = pl.concat(read_versions(history, reading.kept), rechunk=False)
+            everything = pl.concat(read_versions(history, reading.store), rechunk=False)
             gone = everything[deleted["place"].sort()]
             now = pl.lit(reading.now).str.to_datetime(time_unit="us", time_zone="UTC")
             parts.append(gone.with_columns(now.alias(KNOWN), pl.lit(value=True).alias(DELETED)))
         versions = pl.concat(parts)
-        start = reading.start(other, self.types, history)
+        position = reading.position(other, self.types, history)
         after = msgspec.structs.replace(
-            history, number=history.number + 1, at=reading.now, highest=start.highest, since=start.since, open=dict(start.open), looked=start.looked,
+            history, number=history.number + 1, at=reading.now, highest=position.highest, since=position.since, open=dict(position.open), looked=position.looked,
         )  # fmt: skip
-        increment = Increment(
-            history=after, before=self.before, versions=versions, asked=versions.height, key=key, is_news=True
+        increment = HistoryIncrement(
+            history=after,
+            before=self.before,
+            versions=versions,
+            rows_read=versions.height,
+            key=key,
+            is_news=True,
         )
-        keep(increment, reading.kept, root)
+        store_increment(increment, reading.store, root)
 
     @property
     def _since(self) -> float | None:
         of = self.types[self.reading.cursor]
-        return asked_from(self.history, of, self.reading.lag(of))
+        return first_cursor(self.history, of, self.reading.lag(of))
 
     @property
     def _has_days(self) -> bool:
@@ -256,7 +261,7 @@ class _Comparison:
         since = self._since
         if since is None:
             return pl.Series([True] * rows.height, dtype=pl.Boolean)
-        return positions(rows[self.reading.cursor]) >= since
+        return cursor_numbers(rows[self.reading.cursor]) >= since
 
     @property
     def _digest_sql(self) -> str:
@@ -265,14 +270,14 @@ class _Comparison:
     @property
     def _cell_sql(self) -> str:
         database, cursor = self.reading.database, self.reading.cursor
-        day = f"({database.day(cursor, self.types[cursor])})" if self._has_days else "0"
+        day = f"({database.day(cursor)})" if self._has_days else "0"
         if not self.width:
             return f"{day} * {self.spans}"
         span = database.span(self.reading.key, self.first, self.width)
         return f"{day} * {self.spans} + least(greatest({span}, 0), {self.spans - 1})"
 
     def _ask(self, sql: str) -> pl.DataFrame:
-        with result_of(self.reading.database, replace(self.reading.asked, sql=sql)) as answer:
+        with result_of(self.reading.database, replace(self.reading.query, sql=sql)) as answer:
             return pl.concat([answer.empty, *answer.frames])
 
 
@@ -292,8 +297,10 @@ def _are_short(keys: pl.Series) -> bool:
 def _days(values: pl.Series, of: ColumnType) -> pl.Series:
     if of.kind not in TIMES:
         return pl.Series([0] * len(values), dtype=pl.Int64)
-    return positions(values) // _DAY
+    return cursor_numbers(values) // _DAY
 
 
-def _named(keys: pl.Series) -> Differing:
-    return Differing(rows=len(keys), keys=tuple(str(key) for key in keys.sort().head(MOST_KEYS).to_list()))
+def _named(keys: pl.Series) -> DifferentRows:
+    return DifferentRows(
+        rows=len(keys), keys=tuple(str(key) for key in keys.sort().head(MOST_KEYS).to_list())
+    )

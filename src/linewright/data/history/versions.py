@@ -24,7 +24,7 @@ _FEWER = 2
 """Chunks are joined until each has at least so many times the versions of the next one, so that many small reads leave few chunks."""
 
 
-class Kept(NamedTuple):
+class HistoryStore(NamedTuple):
     """Where histories are kept."""
 
     artifacts: Artifacts
@@ -102,17 +102,17 @@ def schema_of(types: dict[str, ColumnType]) -> dict[str, pl.DataType]:
 
 
 def read_versions(
-    history: SourceHistory, kept: Kept, columns: Sequence[str] | None = None
+    history: SourceHistory, store: HistoryStore, columns: Sequence[str] | None = None
 ) -> Iterator[pl.DataFrame]:
     """Give the versions, chunk by chunk, in the order in which they came; `columns` are all unless said."""
     for chunk in history.chunks:
-        yield _read(chunk, kept, columns)
+        yield _read(chunk, store, columns)
 
 
 def newest_versions(
     history: SourceHistory,
     key: str,
-    kept: Kept,
+    store: HistoryStore,
     *,
     also: Sequence[str] = (),
     more: pl.DataFrame | None = None,
@@ -132,7 +132,7 @@ def newest_versions(
     schema = schema_of(types_of(history))
     names = list(dict.fromkeys((key, *also, DIGEST, KNOWN, DELETED)))
     parts = [pl.DataFrame(schema={name: schema[name] for name in names})]
-    parts += read_versions(history, kept, names)
+    parts += read_versions(history, store, names)
     rows = pl.concat(parts if more is None else [*parts, more.select(names)])
     rows = rows.with_row_index("place")
     if known_by is not None:
@@ -141,19 +141,21 @@ def newest_versions(
     return rows if KNOWN in also else rows.drop(KNOWN)
 
 
-def append(chunks: Sequence[HistoryChunk], versions: pl.DataFrame, kept: Kept) -> tuple[HistoryChunk, ...]:
+def append(
+    chunks: Sequence[HistoryChunk], versions: pl.DataFrame, store: HistoryStore
+) -> tuple[HistoryChunk, ...]:
     """Keep versions after those of some chunks, and return the chunks of all; the last small ones are joined."""
     chunks = list(chunks)
     parts = [versions]
     rows = versions.height
     while chunks and chunks[-1].rows < _FEWER * rows and chunks[-1].rows + rows <= CHUNK_ROWS:
         last = chunks.pop()
-        parts.insert(0, _read(last, kept, None))
+        parts.insert(0, _read(last, store, None))
         rows += last.rows
     joined = pl.concat(parts)
     return (
         *chunks,
-        *(put_versions(part, kept.artifacts) for part in joined.iter_slices(CHUNK_ROWS) if part.height),
+        *(put_versions(part, store.artifacts) for part in joined.iter_slices(CHUNK_ROWS) if part.height),
     )
 
 
@@ -175,5 +177,5 @@ def read_blob(blob: str, artifacts: Artifacts, columns: Sequence[str] | None = N
     return pl.read_parquet(BytesIO(artifacts.get(blob)), columns=list(columns) if columns else None)
 
 
-def _read(chunk: HistoryChunk, kept: Kept, columns: Sequence[str] | None) -> pl.DataFrame:
-    return read_blob(instead_of(chunk.blob, kept.metadata) or chunk.blob, kept.artifacts, columns)
+def _read(chunk: HistoryChunk, store: HistoryStore, columns: Sequence[str] | None) -> pl.DataFrame:
+    return read_blob(instead_of(chunk.blob, store.metadata) or chunk.blob, store.artifacts, columns)

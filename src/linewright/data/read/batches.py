@@ -10,6 +10,7 @@ import polars as pl
 
 from linewright.data.read.limits import most_held, too_large
 from linewright.errors import SpecError
+from linewright.text.column_names import is_column_pattern
 
 BATCH = 1 << 24
 """How many bytes of text one batch is made of, about; no row may be longer."""
@@ -52,14 +53,14 @@ class Held:
 
 
 def refuse_patterns(columns: Sequence[str], where: str) -> None:
-    """Refuse names that polars reads as a pattern of names: ``*``, and what stands between ``^`` and ``$``.
+    """Refuse names that are patterns of names, see `is_column_pattern`.
 
     Raises
     ------
     SpecError
         If there is one.
     """
-    found = [name for name in columns if name == "*" or (name.startswith("^") and name.endswith("$"))]
+    found = [name for name in columns if is_column_pattern(name)]
     if found:
         raise SpecError(
             f"a column cannot be named {found[0]!r}: that stands for other columns",

@@ -25,6 +25,7 @@ from linewright.data.spec import SqliteSource
 from linewright.engine.machine import resident
 from linewright.errors import RequestError, SpecError
 from linewright.store.values import digest_of
+from linewright.text.quoting import double_quoted
 from linewright.text.suggest import near_file
 
 _READS = (sqlite3.SQLITE_SELECT, sqlite3.SQLITE_RECURSIVE)
@@ -328,7 +329,7 @@ def _query_since(spec: SqliteSource, cursor: Cursor) -> str:
 
     SQLite takes an unknown quoted name for a text and gives all rows; `rows_since` refuses the name.
     """
-    column = '"{}"'.format(cursor.column.replace('"', '""'))
+    column = double_quoted(cursor.column)
     # The sign keeps SQLite from reading a number as a text, or a text as a number.
     if isinstance(cursor.value, str):
         value = "'{}'".format(cursor.value.replace("'", "''"))

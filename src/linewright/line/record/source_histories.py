@@ -4,15 +4,15 @@ from collections.abc import Mapping
 from typing import cast
 
 from linewright.data.facts import SourceHistory
-from linewright.data.history.read import definition_of, read_kept
-from linewright.data.history.versions import Kept, newest
+from linewright.data.history.read import definition_of, read_current_rows
+from linewright.data.history.versions import HistoryStore, newest
 from linewright.data.spec import SourceSpec, SqlSource
 from linewright.errors import NotFound, RequestError
 from linewright.line.factory import Factory
 from linewright.line.views.sources import all_sources
 
 
-def kept_sources(
+def history_sources(
     factory: Factory, line: str, source: str | None = None, *, of_views: bool = False
 ) -> dict[str, SqlSource]:
     """Return the sources of a line that have a history, by name; only one of them if it is named.
@@ -70,9 +70,9 @@ def begin_histories(factory: Factory, sources: Mapping[str, SourceSpec]) -> None
     for name, one in sources.items():
         spec = cast("SqlSource", one)
         if one.has_history and newest(definition_of(name, spec, factory.root), factory.metadata) is None:
-            read_kept(name, spec, factory.root, kept_in(factory), factory.now())
+            read_current_rows(name, spec, factory.root, history_store(factory), factory.now())
 
 
-def kept_in(factory: Factory) -> Kept:
+def history_store(factory: Factory) -> HistoryStore:
     """Return where histories are kept."""
-    return Kept(factory.artifacts, factory.metadata)
+    return HistoryStore(factory.artifacts, factory.metadata)

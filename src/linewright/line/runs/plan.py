@@ -101,11 +101,11 @@ def _fingerprint(factory: Factory, name: str, source: SourceSpec) -> str:
     if not source.has_history:
         return fingerprint(source, factory.root, f"sources.{name}")
     # It reads rows, and polars takes a while to import.
-    from linewright.data.history.read import kept_fingerprint  # noqa: PLC0415
-    from linewright.data.history.versions import Kept  # noqa: PLC0415
+    from linewright.data.history.read import current_fingerprint  # noqa: PLC0415
+    from linewright.data.history.versions import HistoryStore  # noqa: PLC0415
 
-    kept = Kept(factory.artifacts, factory.metadata)
-    return kept_fingerprint(name, cast("SqlSource", source), factory.root, kept, factory.now())
+    store = HistoryStore(factory.artifacts, factory.metadata)
+    return current_fingerprint(name, cast("SqlSource", source), factory.root, store, factory.now())
 
 
 def survey(work: Work) -> tuple[list[Standing], Work]:

@@ -16,8 +16,8 @@ from linewright.data.breach_text import joined
 from linewright.data.checks.order import TimeOrder, YearMonth
 from linewright.data.dataset.split import breaches_of, known_by_heart
 from linewright.data.facts import Breach, Finding, Ingested
-from linewright.data.history.read import read_kept
-from linewright.data.history.versions import Kept
+from linewright.data.history.read import read_current_rows
+from linewright.data.history.versions import HistoryStore
 from linewright.data.read.reader import read_live
 from linewright.data.read.source import Source
 from linewright.data.spec import SourceSpec, SqlSource
@@ -220,8 +220,8 @@ def _with_live_sources(work: Work) -> Work:
 def _read(factory: Factory, name: str, source: SourceSpec) -> tuple[Source, str]:
     if not source.has_history:
         return read_live(name, source, factory.root)
-    kept = Kept(factory.artifacts, factory.metadata)
-    return read_kept(name, cast("SqlSource", source), factory.root, kept, factory.now())
+    store = HistoryStore(factory.artifacts, factory.metadata)
+    return read_current_rows(name, cast("SqlSource", source), factory.root, store, factory.now())
 
 
 def _check_sources(work: Work) -> None:

@@ -16,7 +16,7 @@ from linewright.line.spec import LineSpec
 from linewright.store.values import digest_of
 
 if TYPE_CHECKING:
-    from linewright.data.history.versions import Kept
+    from linewright.data.history.versions import HistoryStore
     from linewright.data.read.source import Source
 
 _ELSEWHERE = {"about", "owner", "source", "ttl", "columns", "where", "every", "max_age", "otherwise"}
@@ -35,10 +35,10 @@ def placed(view: ViewSpec, root: Path) -> Generator[None]:
         raise placed_in_view(error, root, view.view) from error
 
 
-def _kept(factory: Factory) -> "Kept":
-    from linewright.data.history.versions import Kept  # noqa: PLC0415 -- polars takes a while to import
+def _history_store(factory: Factory) -> "HistoryStore":
+    from linewright.data.history.versions import HistoryStore  # noqa: PLC0415 -- polars takes a while to import
 
-    return Kept(factory.artifacts, factory.metadata)
+    return HistoryStore(factory.artifacts, factory.metadata)
 
 
 def view_fingerprint(view: ViewSpec, factory: Factory, *, seen: str | None = None) -> str:
@@ -66,10 +66,10 @@ def _fingerprint(view: ViewSpec, factory: Factory) -> str:
     if not view.source.has_history:
         return fingerprint(view.source, factory.root, "source")
     # It reads rows, and polars takes a while to import.
-    from linewright.data.history.read import kept_versions_fingerprint  # noqa: PLC0415
+    from linewright.data.history.read import versions_fingerprint  # noqa: PLC0415
 
     source = cast("SqlSource", view.source)
-    return kept_versions_fingerprint(view.view, source, factory.root, _kept(factory), factory.now())
+    return versions_fingerprint(view.view, source, factory.root, _history_store(factory), factory.now())
 
 
 def read_live_view(view: ViewSpec, factory: Factory, *, now: str | None = None) -> "tuple[Source, str]":
@@ -90,10 +90,10 @@ def read_live_view(view: ViewSpec, factory: Factory, *, now: str | None = None) 
     root, name = factory.root, view.view
     with placed(view, root):
         if view.source.has_history:
-            from linewright.data.history.read import read_kept_versions  # noqa: PLC0415
+            from linewright.data.history.read import read_versions_of_source  # noqa: PLC0415
 
-            of, kept = cast("SqlSource", view.source), _kept(factory)
-            source, seen = read_kept_versions(name, of, root, kept, now or factory.now())
+            of, store = cast("SqlSource", view.source), _history_store(factory)
+            source, seen = read_versions_of_source(name, of, root, store, now or factory.now())
         else:
             source, seen = read_live(name, view.source, root)
     return source, view_fingerprint(view, factory, seen=seen)
@@ -110,10 +110,10 @@ def open_view(view: ViewSpec, factory: Factory) -> "Source":
     root, name = factory.root, view.view
     with placed(view, root):
         if view.source.has_history:
-            from linewright.data.history.read import look_at_versions  # noqa: PLC0415
+            from linewright.data.history.read import preview_versions  # noqa: PLC0415
 
             of = cast("SqlSource", view.source)
-            return look_at_versions(name, of, root, _kept(factory), factory.now())
+            return preview_versions(name, of, root, _history_store(factory), factory.now())
         from linewright.data.read.source import open_source  # noqa: PLC0415
 
         return open_source(name, view.source, root)

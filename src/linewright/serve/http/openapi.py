@@ -21,7 +21,7 @@ from linewright.serve.feedback.parse import MAX_LABELS
 from linewright.serve.http import oip, oip_binary
 from linewright.serve.http.predict import Body, Labels, Similar
 from linewright.serve.models.state import Live
-from linewright.serve.rows.pushed import Pushed
+from linewright.serve.rows.push_request import PushRequest
 from linewright.serve.rows.reader import MAX_ROWS, to_schema
 from linewright.serve.rows.request_columns import Needs
 from linewright.serve.rows.scorer import RequestForm
@@ -119,7 +119,7 @@ OPERATIONS = (
     Operation("post", f"{_LINE}/predict", "predict", _ROWS, ".Answer", ".Ask"),
     Operation("post", f"{_LINE}/similar", "similar", _SIMILAR, "SimilarAnswer", "Similar"),
     Operation("post", f"{_LINE}/feedback", "feedback", _TRUTHS, "FeedbackAnswer", ".Labels", (409, 502)),
-    Operation("post", "/v1/sources/{source}/rows", "push", _PUSHED, "PushAnswer", "Pushed", (502,)),
+    Operation("post", "/v1/sources/{source}/rows", "push", _PUSHED, "PushAnswer", "PushRequest", (502,)),
     Operation(
         *("get", f"{_LINE}/schema", "schema", "The JSON Schema of a row.", "RowSchema"),
         media_type="application/schema+json",
@@ -387,7 +387,7 @@ _SHAPE: Schema = {
 _ANSWERS = (
     *(answers.Error, answers.Index, answers.OpenAPI, answers.Server, answers.Live, answers.Ready),
     *(answers.ModelReady, answers.Health, answers.Model, answers.InferAnswer, answers.FeedbackAnswer),
-    *(answers.SimilarAnswer, Similar, answers.PushAnswer, Pushed),
+    *(answers.SimilarAnswer, Similar, answers.PushAnswer, PushRequest),
 )
 
 

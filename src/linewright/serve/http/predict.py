@@ -29,7 +29,7 @@ from linewright.serve.rows.known_series import KnownSeries, Newest, with_ages
 from linewright.serve.rows.known_views import Filled as FilledRows
 from linewright.serve.rows.known_views import Found, KnownViews
 from linewright.serve.rows.occlusion import check_occluded
-from linewright.serve.rows.pushed import ROWS_FORM, Pushed, to_new_rows
+from linewright.serve.rows.push_request import ROWS_FORM, PushRequest, to_new_rows
 from linewright.serve.rows.reader import Place, in_rows
 from linewright.serve.rows.scalars import spell, spell_all
 from linewright.serve.rows.scorer import Scorer
@@ -652,5 +652,5 @@ def accept(feedback: Feedback, body: bytes, package: Package, idempotency_key: s
 
 def push(pushed: PushedRows, body: bytes) -> Response:
     """Keep rows of a source; when it returns they survive power loss."""
-    kept = pushed.keep(to_new_rows(read_json(body, Pushed, form=ROWS_FORM).rows, pushed.columns))
+    kept = pushed.keep(to_new_rows(read_json(body, PushRequest, form=ROWS_FORM).rows, pushed.columns))
     return to_response(PushAnswer(accepted=kept.accepted, repeated=kept.repeated, durability="durable"))

@@ -7,7 +7,7 @@ from hashlib import sha256
 from typing import Any, Protocol, Self, cast
 from urllib.parse import parse_qsl, urlencode, urljoin, urlsplit
 
-from linewright.data.read.remote.store import RemoteQuestion
+from linewright.data.read.remote.remote_store import RemoteRequest
 from linewright.data.spec import RestSource
 from linewright.errors import RequestError, Transient
 from linewright.text.suggest import listed
@@ -35,7 +35,7 @@ class Pages:
     """The pages of a service."""
 
     spec: RestSource
-    asked: RemoteQuestion
+    request: RemoteRequest
     ask: Callable[[str], Answer]
     """Returns the page of a URL, which may lead to no other server."""
 
@@ -83,9 +83,9 @@ class Pages:
             if seen and _digest(self._numbered_page(len(seen))) != seen[-1]:
                 if self.spec.key is None:
                     raise Transient(
-                        f"the pages of source {self.asked.name!r} move while they are read",
-                        where=f"{self.asked.where}.rest",
-                        found=self.asked.url.place,
+                        f"the pages of source {self.request.name!r} move while they are read",
+                        where=f"{self.request.where}.rest",
+                        found=self.request.url.place,
                         hint="nothing of this source was kept; name the column that tells rows apart as `key`",
                     )
                 seen.pop()  # it is read once more, after the one before it was looked at
@@ -115,7 +115,7 @@ class Pages:
             if isinstance(error, _TwiceError):
                 raise self._wrong(f"an object has the same field twice: {error}", hint="") from error
             if page.body.lstrip()[:1] in {b"{", b"["}:
-                raise self.asked.unavailable_error(f"a page breaks off, or is not JSON: {error}") from error
+                raise self.request.unavailable_error(f"a page breaks off, or is not JSON: {error}") from error
             raise self._wrong("a page is not JSON", hint="look at the URL") from error
 
     def _rows_in(self, body: Any) -> Sequence[Row]:
@@ -124,7 +124,7 @@ class Pages:
             names = [*cast("Mapping[str, Any]", body)] if isinstance(body, dict) else []
             raise RequestError(
                 "a page has no list of rows there",
-                where=f"{self.asked.where}.items",
+                where=f"{self.request.where}.items",
                 found=self.spec.items or None,
                 allowed=f"the path of the list; a page has {listed(names)}"
                 if names
@@ -136,7 +136,7 @@ class Pages:
         return [{name: _text(value) for name, value in item.items()} for item in items]
 
     def _wrong(self, what: str, *, hint: str) -> RequestError:
-        return RequestError(what, where=f"{self.asked.where}.rest", found=self.asked.url.place, hint=hint)
+        return RequestError(what, where=f"{self.request.where}.rest", found=self.request.url.place, hint=hint)
 
 
 class _Spelled(float):

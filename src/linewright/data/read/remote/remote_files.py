@@ -11,24 +11,24 @@ from linewright.data.read.file.file_reader import digest_of_files
 from linewright.data.read.file.files import open_files
 from linewright.data.read.file.paths import is_pattern
 from linewright.data.read.limits import too_many_rows
-from linewright.data.read.remote.fetched import (
-    FetchedPart,
+from linewright.data.read.remote.connect import client_class, proxy_to_server
+from linewright.data.read.remote.credentials import read_credentials
+from linewright.data.read.remote.downloads import (
+    DownloadedPart,
     KnownDigests,
-    Scratch,
+    ScratchFolder,
     digests_of_remote,
     fetch,
     new_scratch,
 )
-from linewright.data.read.remote.login import read_login
-from linewright.data.read.remote.reach import plugged, through_gate
-from linewright.data.read.remote.store import RemoteFile, RemoteQuestion, RemoteStore
+from linewright.data.read.remote.remote_store import RemoteFile, RemoteRequest, RemoteStore
 from linewright.data.read.source import Source
 from linewright.data.spec import FileSource, FilesSource
 from linewright.text.remote_url import read_remote_url
 
 
 class _Opened(NamedTuple):
-    asked: RemoteQuestion
+    request: RemoteRequest
     store: RemoteStore
     files: Sequence[RemoteFile]
     known: KnownDigests
@@ -46,11 +46,11 @@ def open_remote(name: str, spec: FileSource, root: Path, *, size: int) -> tuple[
     """
     where = f"sources.{name}"
     with new_scratch(root) as scratch:
-        with _opened(spec, root, where) as (asked, store, files, known):
-            fetched = fetch(store, files, scratch, asked)
+        with _opened(spec, root, where) as (request, store, files, known):
+            fetched = fetch(store, files, scratch, request)
             known.keep(files, [one.digest for one in fetched])
         source = open_files(name, [one.path for one in fetched], spec, where, size)
-    parts = tuple(FetchedPart(part=part, scratch=scratch) for part in source.parts)
+    parts = tuple(DownloadedPart(part=part, scratch=scratch) for part in source.parts)
     names = tuple(file.name for file in files) if len(files) > 1 else ()
     return replace(source, parts=parts, file_names=names), digest_of_files(
         [one.digest for one in fetched], spec
@@ -67,8 +67,8 @@ def fetched_files(spec: FileSource, root: Path, where: str) -> Generator[list[Pa
         As `open_remote`.
     """
     with new_scratch(root) as scratch:
-        with _opened(spec, root, where) as (asked, store, files, known):
-            fetched = fetch(store, files, scratch, asked)
+        with _opened(spec, root, where) as (request, store, files, known):
+            fetched = fetch(store, files, scratch, request)
             known.keep(files, [one.digest for one in fetched])
         yield [one.path for one in fetched]
     scratch.remove()
@@ -82,12 +82,14 @@ def fingerprint_of_remote(spec: FileSource, root: Path, where: str) -> str:
     SpecError, RequestError, Transient
         As `open_remote`.
     """
-    with _opened(spec, root, where) as (asked, store, files, known):
-        digests = digests_of_remote(store, files, known, asked)
+    with _opened(spec, root, where) as (request, store, files, known):
+        digests = digests_of_remote(store, files, known, request)
     return digest_of_files(digests, spec)
 
 
-def fetch_named(spec: FilesSource, root: Path, where: str) -> tuple[Scratch, dict[str, Path], dict[str, str]]:
+def fetch_named(
+    spec: FilesSource, root: Path, where: str
+) -> tuple[ScratchFolder, dict[str, Path], dict[str, str]]:
     """Fetch the files of a bucket, and return what keeps them, and paths and digests by their names, which begin below the folder.
 
     Raises
@@ -95,9 +97,9 @@ def fetch_named(spec: FilesSource, root: Path, where: str) -> tuple[Scratch, dic
     SpecError, RequestError, Transient
         As `open_remote`.
     """
-    with new_scratch(root) as scratch, _opened(spec, root, where) as (asked, store, files, known):
-        names = _names(spec, files, asked)
-        fetched = fetch(store, files, scratch, asked)
+    with new_scratch(root) as scratch, _opened(spec, root, where) as (request, store, files, known):
+        names = _names(spec, files, request)
+        fetched = fetch(store, files, scratch, request)
         known.keep(files, [one.digest for one in fetched])
     paths = {name: one.path for name, one in zip(names, fetched, strict=True)}
     return scratch, paths, {name: one.digest for name, one in zip(names, fetched, strict=True)}
@@ -111,16 +113,16 @@ def digests_by_name(spec: FilesSource, root: Path, where: str) -> dict[str, str]
     SpecError, RequestError, Transient
         As `open_remote`.
     """
-    with _opened(spec, root, where) as (asked, store, files, known):
-        names = _names(spec, files, asked)
-        digests = digests_of_remote(store, files, known, asked)
+    with _opened(spec, root, where) as (request, store, files, known):
+        names = _names(spec, files, request)
+        digests = digests_of_remote(store, files, known, request)
     return dict(zip(names, digests, strict=True))
 
 
-def _names(spec: FilesSource, files: Sequence[RemoteFile], asked: RemoteQuestion) -> list[str]:
+def _names(spec: FilesSource, files: Sequence[RemoteFile], request: RemoteRequest) -> list[str]:
     if len(files) > spec.limits.rows:
-        raise too_many_rows(asked.where, spec.limits.rows)
-    parts = asked.url.path.rstrip("/").split("/")
+        raise too_many_rows(request.where, spec.limits.rows)
+    parts = request.url.path.rstrip("/").split("/")
     fixed = "/".join(takewhile(lambda part: not is_pattern(part), parts))
     is_one = [file.name for file in files] == [fixed]
     base = fixed.rpartition("/")[0] if is_one else fixed
@@ -131,13 +133,18 @@ def _names(spec: FilesSource, files: Sequence[RemoteFile], asked: RemoteQuestion
 def _opened(spec: FileSource | FilesSource, root: Path, where: str) -> Generator[_Opened]:
     word, written = ("file", spec.file) if isinstance(spec, FileSource) else ("files", spec.files)
     url = read_remote_url(written)
-    login = read_login(url, spec.at, root, where)
-    asked = RemoteQuestion(url=url, where=where, word=word, is_deep=word == "files", secrets=login.secrets)
+    credentials = read_credentials(url, spec.at, root, where)
+    request = RemoteRequest(
+        url=url, where=where, word=word, is_deep=word == "files", secrets=credentials.secrets
+    )
     module, name, extra = ("buckets", "Bucket", "cloud") if url.is_bucket else ("web", "WebFile", "web")
-    kind = plugged(f"linewright.plugins.{module}", name, extra, asked)
-    with through_gate(login, root, asked) as gate, closing(kind(login, gate.url, asked)) as store:
+    kind = client_class(f"linewright.plugins.{module}", name, extra, request)
+    with (
+        proxy_to_server(credentials, root, request) as proxy,
+        closing(kind(credentials, proxy.url, request)) as store,
+    ):
         files = store.files()
         if not files:
-            raise asked.absent_error()
+            raise request.absent_error()
         # Who may read a bucket with other keys may see other files there.
-        yield _Opened(asked, store, files, KnownDigests(root, word, written, login.endpoint.origin))
+        yield _Opened(request, store, files, KnownDigests(root, word, written, credentials.endpoint.origin))

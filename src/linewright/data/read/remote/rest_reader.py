@@ -12,11 +12,11 @@ from linewright.data.read.batches import BATCH, refuse_patterns
 from linewright.data.read.file.json_lines import JsonLines
 from linewright.data.read.limits import too_many_columns, too_many_rows
 from linewright.data.read.reader import Cursor
-from linewright.data.read.remote.fetched import FetchedPart, Scratch, new_scratch, no_room
-from linewright.data.read.remote.login import read_login
+from linewright.data.read.remote.connect import client_class, proxy_to_server
+from linewright.data.read.remote.credentials import read_credentials
+from linewright.data.read.remote.downloads import DownloadedPart, ScratchFolder, new_scratch, no_room
 from linewright.data.read.remote.pages import Answer, Pages, Row
-from linewright.data.read.remote.reach import plugged, through_gate
-from linewright.data.read.remote.store import RemoteQuestion
+from linewright.data.read.remote.remote_store import RemoteRequest
 from linewright.data.read.source import Source
 from linewright.data.spec import FileLimits, FileSource, RestSource
 from linewright.errors import RequestError, SpecError, Transient
@@ -60,7 +60,7 @@ class RestReader:
         with new_scratch(root) as scratch:
             path, names, fingerprint = _fetched(spec, root, where, scratch)
             part = _part(path, names, spec, where=where, size=size)
-        kept = FetchedPart(part=part, scratch=scratch)
+        kept = DownloadedPart(part=part, scratch=scratch)
         source = Source(
             name=name, columns=part.columns, is_text=True, parts=(kept,), missing=spec.missing_texts
         )
@@ -78,27 +78,32 @@ def _part(path: Path, names: Sequence[str], spec: RestSource, *, where: str, siz
     return JsonLines(path=path, spec=as_file, where=where, columns=columns, size=size)
 
 
-def _fetched(spec: RestSource, root: Path, where: str, scratch: Scratch) -> tuple[Path, Sequence[str], str]:
+def _fetched(
+    spec: RestSource, root: Path, where: str, scratch: ScratchFolder
+) -> tuple[Path, Sequence[str], str]:
     """Return a file with a row a line, the names of the fields in the order in which they come, and the digest of the rows."""
     url = read_remote_url(spec.rest)
-    login = read_login(url, spec.at, root, where)
-    asked = RemoteQuestion(url=url, where=where, word="rest", secrets=login.secrets)
+    credentials = read_credentials(url, spec.at, root, where)
+    request = RemoteRequest(url=url, where=where, word="rest", secrets=credentials.secrets)
     path = scratch.path / "rows.jsonl"
-    kind = plugged("linewright.plugins.web", "Web", "web", asked)
-    with through_gate(login, root, asked) as gate, closing(kind(login, gate.url, asked)) as web:
-        pages = Pages(spec=spec, asked=asked, ask=_asker(web, spec, asked))
+    kind = client_class("linewright.plugins.web", "Web", "web", request)
+    with (
+        proxy_to_server(credentials, root, request) as proxy,
+        closing(kind(credentials, proxy.url, request)) as web,
+    ):
+        pages = Pages(spec=spec, request=request, ask=_asker(web, spec, request))
         try:
             with path.open("wb") as file:
-                kept = _Kept(file, spec, asked, scratch.free)
+                kept = _Kept(file, spec, request, scratch.free)
                 for rows in pages.rows():
                     kept.add(rows)
             digest = _without(path, kept.replaced) if kept.replaced else kept.digest.hexdigest()
         except OSError as error:
-            raise no_room(asked, error.strerror) from error
+            raise no_room(request, error.strerror) from error
     return path, [*kept.names], digest_of({"rows": digest, "missing": list(spec.missing)})
 
 
-def _asker(web: Any, spec: RestSource, asked: RemoteQuestion) -> Callable[[str], Answer]:
+def _asker(web: Any, spec: RestSource, request: RemoteRequest) -> Callable[[str], Answer]:
     """Return what asks for a page, until the time for all of them is over."""
     until = monotonic() + spec.limits.seconds
 
@@ -109,10 +114,10 @@ def _asker(web: Any, spec: RestSource, asked: RemoteQuestion) -> Callable[[str],
             if monotonic() < until:
                 raise
             raise Transient(
-                f"source {asked.name!r} had not given its last page after {spec.limits.seconds:g} s",
-                where=f"{asked.where}.rest",
-                found=asked.url.place,
-                hint=f"try again, ask for less, or allow more by {asked.where}.limits.seconds",
+                f"source {request.name!r} had not given its last page after {spec.limits.seconds:g} s",
+                where=f"{request.where}.rest",
+                found=request.url.place,
+                hint=f"try again, ask for less, or allow more by {request.where}.limits.seconds",
             ) from error
 
     return ask
@@ -121,8 +126,8 @@ def _asker(web: Any, spec: RestSource, asked: RemoteQuestion) -> Callable[[str],
 class _Kept:
     """The rows of a service, one a line, each key once."""
 
-    def __init__(self, file: BinaryIO, spec: RestSource, asked: RemoteQuestion, most: int) -> None:
-        self._file, self._spec, self._asked, self._left = file, spec, asked, most
+    def __init__(self, file: BinaryIO, spec: RestSource, request: RemoteRequest, most: int) -> None:
+        self._file, self._spec, self._request, self._left = file, spec, request, most
         self._lines = 0
         self._seen: dict[str, tuple[bytes, int]] = {}
         self.names = dict[str, None]()
@@ -140,20 +145,20 @@ class _Kept:
                 continue
             self._left -= len(line)
             if self._left < 0:
-                raise no_room(self._asked)
+                raise no_room(self._request)
             self._file.write(line)
             self.names |= dict.fromkeys(row)
             self.digest.update(line)
             self._lines += 1
             if self._lines - len(self.replaced) > self._spec.limits.rows:
-                raise too_many_rows(self._asked.where, self._spec.limits.rows)
+                raise too_many_rows(self._request.where, self._spec.limits.rows)
 
     def _is_there(self, row: Row, key: str, line: bytes) -> bool:
         name = row.get(key)
         if name is None:
             raise RequestError(
                 "a row has no value that tells it from others",
-                where=f"{self._asked.where}.key",
+                where=f"{self._request.where}.key",
                 found=key,
                 hint="name a field that each row has",
             )

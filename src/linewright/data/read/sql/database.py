@@ -1,6 +1,6 @@
 """A query on a database with its limits, its result, and the errors that databases of all kinds share."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -8,6 +8,8 @@ from typing import Protocol
 
 import polars as pl
 
+from linewright.data.read.limits import too_many_rows
+from linewright.data.read.query_timeout import QueryTimeout
 from linewright.data.read.sql.column_types import ColumnType, typed
 from linewright.data.spec import QueryLimits
 from linewright.errors import LinewrightError, RequestError, SpecError, Transient
@@ -136,7 +138,7 @@ class Database(Protocol):
     tables: str
     """A query for the names of the tables, in one column, sorted, at most 100."""
 
-    def ask(self, asked: DatabaseQuery) -> AbstractContextManager[QueryResult]:
+    def ask(self, query: DatabaseQuery) -> AbstractContextManager[QueryResult]:
         """Run one SELECT in a read-only snapshot.
 
         Raises
@@ -163,7 +165,7 @@ class Database(Protocol):
         """
         ...
 
-    def open_transactions(self, asked: DatabaseQuery) -> OpenTransactions | None:
+    def open_transactions(self, query: DatabaseQuery) -> OpenTransactions | None:
         """Return who writes at this moment; `None` if this kind of database, or this one, cannot tell.
 
         A transaction whose rows a later read of this process does not see is among them, or begins after `at`.
@@ -174,7 +176,7 @@ class Database(Protocol):
         """Return an expression for a digest of a row that has these columns, from 0 to 2**60 - 1; -1 if none can be had."""
         ...
 
-    def day(self, column: str, of: ColumnType) -> str:
+    def day(self, column: str) -> str:
         """Return an expression for the day of a column of times, in UTC if they have a zone, as whole days from 1970."""
         ...
 
@@ -230,10 +232,60 @@ def refuse_twins(names: Sequence[str], where: str) -> None:
         )
 
 
-def condition_since(
-    name: str, of: ColumnType, value: float | str | datetime, *, text: Callable[[str], str]
-) -> str | None:
-    """Return a condition in SQL that holds of each row at or after a value, and maybe of some before it; `None` if no condition can say so.
+def refuse_other_options(query: DatabaseQuery, known: Collection[str]) -> None:
+    """Refuse options of the URL that are not known."""
+    if other := sorted(query.url.options.keys() - known):
+        raise SpecError(
+            "the URL has options that are not taken",
+            where=f"{query.where}.at",
+            found=", ".join(other),
+            allowed=", ".join(sorted(known)),
+        )
+
+
+def frames_of(
+    fetch: Callable[[int], Sequence[Sequence[str | None]]],
+    types: dict[str, ColumnType],
+    query: DatabaseQuery,
+    timeout: QueryTimeout,
+    *,
+    text: str,
+) -> Iterator[pl.DataFrame]:
+    """Give the rows of a query as tables, some rows at a time.
+
+    Parameters
+    ----------
+    fetch
+        Returns the next rows as texts, at most so many; none at the end.
+    text
+        What the database calls the type of texts in a cast.
+
+    Raises
+    ------
+    RequestError
+        If there are more rows than the source may have.
+    """
+    size, given = FetchSize(), 0
+    while rows := fetch(size.rows):
+        timeout.restart()
+        given += len(rows)
+        if given > query.limits.rows:
+            raise too_many_rows(query.where, query.limits.rows)
+        frame = to_frame(rows, types, where=f"{query.where}.sql", text=text)
+        size.adapt(frame)
+        yield frame
+        timeout.restart()
+
+
+def query_since(
+    query: str,
+    name: str,
+    of: ColumnType,
+    value: float | str | datetime,
+    *,
+    text: Callable[[str], str],
+) -> str:
+    """Return a query for the rows of another one at or after a value, and maybe some before it; that query itself if no condition can say so.
 
     Parameters
     ----------
@@ -244,6 +296,13 @@ def condition_since(
     text
         Returns the condition for texts from the value in quotes; the order is that of bytes.
     """
+    condition = _condition_since(name, of, value, text)
+    return query if condition is None else wrapped(query, condition)
+
+
+def _condition_since(
+    name: str, of: ColumnType, value: float | str | datetime, text: Callable[[str], str]
+) -> str | None:
     match of.kind, value:
         case (("integer" | "unsigned"), int() | float()):
             condition = f"{name} >= {value!r}"

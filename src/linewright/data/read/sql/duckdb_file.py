@@ -19,11 +19,11 @@ from linewright.data.read.sql.database import (
     DatabaseQuery,
     OpenTransactions,
     QueryResult,
-    condition_since,
+    query_since,
     refuse_twins,
-    wrapped,
 )
 from linewright.errors import RequestError
+from linewright.text.quoting import double_quoted
 from linewright.text.suggest import near_file
 
 _CONFIG: dict[str, str | bool | int | float | list[str]] = {
@@ -68,33 +68,33 @@ class DuckDbFile:
     tables = "select table_name from information_schema.tables order by 1 limit 100"
 
     @contextmanager
-    def ask(self, asked: DatabaseQuery) -> Generator[QueryResult]:
+    def ask(self, query: DatabaseQuery) -> Generator[QueryResult]:
         """Open the file to read it, without a way to other files."""
-        path = Path(asked.addresses[0])
+        path = Path(query.addresses[0])
         if not path.is_file():
             raise RequestError(
                 "this is not a file" if path.exists() else "the file does not exist",
-                where=f"{asked.where}.at",
-                found=asked.url.database,
+                where=f"{query.where}.at",
+                found=query.url.database,
                 allowed="a database file",
-                hint=near_file(path, written=asked.url.database)
+                hint=near_file(path, written=query.url.database)
                 or f"paths start from the factory's folder: {path}",
             )
-        with _opened(path, asked) as connection:
-            timeout = QueryTimeout(connection.interrupt, asked.limits.seconds)
+        with _opened(path, query) as connection:
+            timeout = QueryTimeout(connection.interrupt, query.limits.seconds)
             try:
                 with timeout:
-                    kinds = [one.type for one in connection.extract_statements(asked.sql)]
+                    kinds = [one.type for one in connection.extract_statements(query.sql)]
                     if kinds != [duckdb.StatementType.SELECT]:
-                        raise asked.query_error("this is not one SELECT")
-                    relation = connection.sql(asked.sql)
-                    refuse_twins(relation.columns, asked.where)
-                    types = _types(relation, asked)
-                    yield QueryResult(types=types, frames=_frames(relation, types, asked, timeout))
+                        raise query.query_error("this is not one SELECT")
+                    relation = connection.sql(query.sql)
+                    refuse_twins(relation.columns, query.where)
+                    types = _types(relation, query)
+                    yield QueryResult(types=types, frames=_frames(relation, types, query, timeout))
             except (duckdb.Error, pa.ArrowException) as error:
                 if timeout.has_ended:
-                    raise asked.timeout_error(is_here=True) from None
-                raise asked.query_error(error, _tables(connection)) from None
+                    raise query.timeout_error(is_here=True) from None
+                raise query.query_error(error, _tables(connection)) from None
 
     def since(
         self,
@@ -107,15 +107,18 @@ class DuckDbFile:
     ) -> str:
         """Have DuckDB leave out rows before a value; the order of the query stays."""
         del keeps_order
-        name = _quoted(column)
-        condition = condition_since(
-            name, of, value, text=lambda least: f"{name} >= {least} or not regexp_matches({name}, '^[!-~]')"
+        name = double_quoted(column)
+        return query_since(
+            query,
+            name,
+            of,
+            value,
+            text=lambda least: f"{name} >= {least} or not regexp_matches({name}, '^[!-~]')",
         )
-        return query if condition is None else wrapped(query, condition)
 
-    def open_transactions(self, asked: DatabaseQuery) -> OpenTransactions | None:
+    def open_transactions(self, query: DatabaseQuery) -> OpenTransactions | None:
         """Return that nobody writes: while a process writes, no other one can open the file."""
-        del asked
+        del query
         return OpenTransactions(at=0, since={})
 
     def row_digest(self, types: Mapping[str, ColumnType]) -> str:
@@ -123,40 +126,35 @@ class DuckDbFile:
         del types
         return f"cast(md5_number_lower(cast({ROW} as varchar)) & {DIGEST_MASK} as bigint)"
 
-    def day(self, column: str, of: ColumnType) -> str:
+    def day(self, column: str) -> str:
         """Return the days from 1970; sessions are in UTC."""
-        del of
-        return f"date_diff('day', date '1970-01-01', cast({_quoted(column)} as date))"
+        return f"date_diff('day', date '1970-01-01', cast({double_quoted(column)} as date))"
 
     def span(self, column: str, first: int, width: int) -> str:
         """Return it by the division of whole numbers."""
-        return f"(cast({_quoted(column)} as bigint) - {first}) // {width}"
+        return f"(cast({double_quoted(column)} as bigint) - {first}) // {width}"
 
     def column(self, name: str) -> str:
         """Return a name in quotes."""
-        return _quoted(name)
+        return double_quoted(name)
 
     def quoted(self, table: str) -> str:
         """Return a name with its schema in quotes."""
-        return ".".join(map(_quoted, table.split(".", 1)))
-
-
-def _quoted(name: str) -> str:
-    return '"{}"'.format(name.replace('"', '""'))
+        return ".".join(map(double_quoted, table.split(".", 1)))
 
 
 @contextmanager
-def _opened(path: Path, asked: DatabaseQuery) -> Generator[duckdb.DuckDBPyConnection]:
+def _opened(path: Path, query: DatabaseQuery) -> Generator[duckdb.DuckDBPyConnection]:
     try:
         connection = duckdb.connect(
             path, read_only=True, config={**_CONFIG, "memory_limit": f"{most_held()}B"}
         )
     except duckdb.Error as error:
         if "lock" in str(error):  # who writes keeps everybody out
-            raise asked.unavailable_error(error) from None
+            raise query.unavailable_error(error) from None
         raise RequestError(
-            f"this is not a DuckDB file that can be read here: {asked.scrubbed(error)}",
-            where=f"{asked.where}.at",
+            f"this is not a DuckDB file that can be read here: {query.scrubbed(error)}",
+            where=f"{query.where}.at",
         ) from None
     with connection:
         connection.execute("SET TimeZone='UTC'")
@@ -172,14 +170,14 @@ def _tables(connection: duckdb.DuckDBPyConnection) -> list[str]:
     return []
 
 
-def _types(relation: duckdb.DuckDBPyRelation, asked: DatabaseQuery) -> dict[str, ColumnType]:
+def _types(relation: duckdb.DuckDBPyRelation, query: DatabaseQuery) -> dict[str, ColumnType]:
     return {
-        name: _type(name, str(kind), asked)
+        name: _type(name, str(kind), query)
         for name, kind in zip(relation.columns, relation.types, strict=True)
     }
 
 
-def _type(name: str, kind: str, asked: DatabaseQuery) -> ColumnType:
+def _type(name: str, kind: str, query: DatabaseQuery) -> ColumnType:
     if kind in _TYPES:
         return _TYPES[kind]
     if kind.startswith("ENUM("):
@@ -190,33 +188,33 @@ def _type(name: str, kind: str, asked: DatabaseQuery) -> ColumnType:
     instead = (
         "to_json({0}) as {0}" if kind.endswith("]") else _INSTEAD.get(kind, "cast({0} as varchar) as {0}")
     )
-    raise asked.type_error(name, kind, instead.format(_quoted(name)))
+    raise query.type_error(name, kind, instead.format(double_quoted(name)))
 
 
 def _frames(
     relation: duckdb.DuckDBPyRelation,
     types: dict[str, ColumnType],
-    asked: DatabaseQuery,
+    query: DatabaseQuery,
     timeout: QueryTimeout,
 ) -> Iterator[pl.DataFrame]:
     given = 0
     for rows in relation.to_arrow_reader(_ROWS):
         timeout.restart()
         given += rows.num_rows
-        if given > asked.limits.rows:
-            raise too_many_rows(asked.where, asked.limits.rows)
+        if given > query.limits.rows:
+            raise too_many_rows(query.where, query.limits.rows)
         for name, of in types.items():
-            _refuse_endless(rows.column(name), name, of, asked)
+            _refuse_endless(rows.column(name), name, of, query)
         frame = cast("pl.DataFrame", pl.from_arrow(rows))
         frame = frame.select(pl.nth(number).cast(of.dtype) for number, of in enumerate(types.values()))
         for (name, of), column in zip(types.items(), frame.iter_columns(), strict=True):
             if column.null_count() > rows.column(name).null_count:
-                raise no_value(name, of, "a value beyond it", where=f"{asked.where}.sql", text="varchar")
+                raise no_value(name, of, "a value beyond it", where=f"{query.where}.sql", text="varchar")
         yield frame
         timeout.restart()
 
 
-def _refuse_endless(column: pa.Array, name: str, of: ColumnType, asked: DatabaseQuery) -> None:
+def _refuse_endless(column: pa.Array, name: str, of: ColumnType, query: DatabaseQuery) -> None:
     """Refuse infinite days and times, and those of years that a table cannot hold."""
     if of.kind not in {"date", "datetime", "instant"}:
         return
@@ -227,4 +225,4 @@ def _refuse_endless(column: pa.Array, name: str, of: ColumnType, asked: Database
         days = column.cast(pa.int64())
     first, last = max(_FIRST * unit, 1 - _ENDLESS), min((_LAST + 1) * unit, _ENDLESS) - 1
     if not pl.Series(values=days).is_between(first, last).all():
-        raise no_value(name, of, "an infinite or very far time", where=f"{asked.where}.sql", text="varchar")
+        raise no_value(name, of, "an infinite or very far time", where=f"{query.where}.sql", text="varchar")

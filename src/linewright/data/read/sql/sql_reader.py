@@ -89,11 +89,11 @@ class SqlReader:
     ) -> Source:
         """Run the query once; what does not fit in little memory lies in files that go with the last use of the rows."""
         where = f"sources.{name}"
-        database, asked = asked_of(spec, root, where)
+        database, query = query_of(spec, root, where)
         if since is not None:
-            asked = _since(database, asked, since)
+            query = _since(database, query, since)
         spool = Spool(scratch_of(root), held=HELD)
-        with result_of(database, asked) as answer:
+        with result_of(database, query) as answer:
             refuse_patterns(tuple(answer.types), f"{where}.sql")
             spool.add(answer.empty)
             for frame in answer.frames:
@@ -114,14 +114,14 @@ class SqlReader:
         It costs one pass over all of them: as much as reading does, about 3 seconds of processor time for a million rows of ten columns of
         PostgreSQL, and 7 of MariaDB.
         """
-        database, asked = asked_of(spec, root, where)
-        with result_of(database, asked) as answer:
+        database, query = query_of(spec, root, where)
+        with result_of(database, query) as answer:
             return _rows_digest(chain([answer.empty], answer.frames))
 
     def columns(self, name: str, spec: SqlSource, root: Path) -> tuple[str, ...]:
         """Return the names of the columns; the database says them before the first row."""
-        database, asked = asked_of(spec, root, f"sources.{name}")
-        with result_of(database, asked) as answer:
+        database, query = query_of(spec, root, f"sources.{name}")
+        with result_of(database, query) as answer:
             return tuple(answer.types)
 
 
@@ -153,8 +153,8 @@ def database_of(scheme: str, where: str) -> Database:
 
 def tables_of(spec: SqlSource, root: Path, where: str) -> list[str]:
     """Return the names of the tables and views of a database, sorted, at most `MOST_TABLES`; those of other schemas with them before a dot."""
-    database, asked = asked_of(spec, root, where)
-    with result_of(database, replace(asked, sql=database.tables)) as answer:
+    database, query = query_of(spec, root, where)
+    with result_of(database, replace(query, sql=database.tables)) as answer:
         return pl.concat([answer.empty, *answer.frames]).to_series().to_list()
 
 
@@ -163,7 +163,7 @@ def quoted(spec: SqlSource, root: Path, name: str) -> str:
     return database_of(url_of(spec, root, "").scheme, "").quoted(name)
 
 
-def asked_of(spec: SqlSource, root: Path, where: str) -> tuple[Database, DatabaseQuery]:
+def query_of(spec: SqlSource, root: Path, where: str) -> tuple[Database, DatabaseQuery]:
     """Return the database of a source, and the query for it.
 
     Raises
@@ -184,27 +184,27 @@ def asked_of(spec: SqlSource, root: Path, where: str) -> tuple[Database, Databas
 
 
 @contextmanager
-def result_of(database: Database, asked: DatabaseQuery) -> Generator[QueryResult]:
+def result_of(database: Database, query: DatabaseQuery) -> Generator[QueryResult]:
     """Give the answer to a query; a disk that is full while it is read is said as that."""
     try:
-        with database.ask(asked) as answer:
+        with database.ask(query) as answer:
             yield answer
     except OSError as error:  # of the files that rows are written to
         raise Terminal(
-            f"the rows of source {asked.name!r} cannot be kept for reading: {error.strerror}",
-            where=asked.where,
+            f"the rows of source {query.name!r} cannot be kept for reading: {error.strerror}",
+            where=query.where,
             found=error.filename,
             hint="make room on the disk, or ask for fewer rows",
         ) from error
 
 
-def _since(database: Database, asked: DatabaseQuery, since: Cursor) -> DatabaseQuery:
-    with database.ask(asked) as answer:
+def _since(database: Database, query: DatabaseQuery, since: Cursor) -> DatabaseQuery:
+    with database.ask(query) as answer:
         of = answer.types.get(since.column)
     if of is None:
-        return asked  # `rows_since` says what there is
-    sql = database.since(asked.sql, since.column, of, since.value)
-    return replace(asked, sql=sql)
+        return query  # `rows_since` says what there is
+    sql = database.since(query.sql, since.column, of, since.value)
+    return replace(query, sql=sql)
 
 
 def frame_digest(rows: pl.DataFrame) -> str:

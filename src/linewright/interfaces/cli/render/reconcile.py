@@ -2,21 +2,21 @@
 
 from collections.abc import Iterator
 
-from linewright.data.history.reconcile import Differing, Reconciled
+from linewright.data.history.reconcile import DifferentRows, Reconciliation
 from linewright.interfaces.cli.render.dispatch import renderer
-from linewright.operations.reconcile import ReconciledLine
+from linewright.operations.reconcile import LineReconciliation
 from linewright.text.numbers import count
 
 
 @renderer.register
-def reconciled_text(found: ReconciledLine) -> str:
+def reconciled_text(found: LineReconciliation) -> str:
     """Say it source by source, with the keys of rows that differ."""
     if not found.sources:
         return f"{found.line}: no source has a cursor, so each run reads all rows"
     return "\n".join(line for one in found.sources for line in _said(one, found.line))
 
 
-def _said(one: Reconciled, line: str) -> Iterator[str]:
+def _said(one: Reconciliation, line: str) -> Iterator[str]:
     more = f"; the next read asks for {count(one.unread, 'row')} more" if one.unread else ""
     if one.is_sound:
         yield f"{one.source}: {count(one.kept, 'row')} as in the source{more}"
@@ -30,6 +30,6 @@ def _said(one: Reconciled, line: str) -> Iterator[str]:
     )
 
 
-def _keys(some: Differing) -> str:
+def _keys(some: DifferentRows) -> str:
     rest = some.rows - len(some.keys)
     return ", ".join(some.keys) + (f" and {rest:,} more" if rest else "")

@@ -17,7 +17,7 @@ from typing import NamedTuple
 import msgspec
 
 from linewright.data.read.batches import Batch, Part
-from linewright.data.read.remote.store import RemoteFile, RemoteQuestion, RemoteStore
+from linewright.data.read.remote.remote_store import RemoteFile, RemoteRequest, RemoteStore
 from linewright.data.read.spill import scratch_of
 from linewright.errors import Terminal
 from linewright.store.values import digest_of
@@ -32,7 +32,7 @@ _AT_ONCE = 8
 """Files that are fetched at a time: most of the time of a small one is that of its way."""
 
 
-class Scratch:
+class ScratchFolder:
     """A folder that goes with its last use; one whose process was killed goes when the next one is made.
 
     Parameters
@@ -58,9 +58,9 @@ class Scratch:
 
 
 @contextmanager
-def new_scratch(root: Path) -> Generator[Scratch]:
+def new_scratch(root: Path) -> Generator[ScratchFolder]:
     """Give a folder that stays after this if all went well."""
-    scratch = Scratch(root)
+    scratch = ScratchFolder(root)
     try:
         yield scratch
     except BaseException:
@@ -88,11 +88,11 @@ def _clean(home: Path, *, before: float) -> None:
 
 
 @dataclass(frozen=True, kw_only=True)
-class FetchedPart:
+class DownloadedPart:
     """A part of a source in a file that was fetched, which it keeps from going."""
 
     part: Part
-    scratch: Scratch
+    scratch: ScratchFolder
 
     @property
     def where(self) -> str:
@@ -113,7 +113,7 @@ class FetchedPart:
         yield from self.part.starts()
 
 
-class FetchedFile(NamedTuple):
+class Download(NamedTuple):
     """A file that was fetched."""
 
     path: Path
@@ -122,8 +122,8 @@ class FetchedFile(NamedTuple):
 
 
 def fetch(
-    store: RemoteStore, files: Sequence[RemoteFile], scratch: Scratch, asked: RemoteQuestion
-) -> list[FetchedFile]:
+    store: RemoteStore, files: Sequence[RemoteFile], scratch: ScratchFolder, request: RemoteRequest
+) -> list[Download]:
     """Fetch files, each whole or none.
 
     Raises
@@ -133,32 +133,32 @@ def fetch(
     Terminal
         If the disk has no room for them.
     """
-    _refuse_no_room(sum(file.size or 0 for file in files), scratch, asked)
+    _refuse_no_room(sum(file.size or 0 for file in files), scratch, request)
     with ThreadPoolExecutor(_AT_ONCE) as pool:
-        return list(pool.map(partial(_fetch_one, store, scratch, asked), range(len(files)), files))
+        return list(pool.map(partial(_fetch_one, store, scratch, request), range(len(files)), files))
 
 
 def _fetch_one(
-    store: RemoteStore, scratch: Scratch, asked: RemoteQuestion, number: int, file: RemoteFile
-) -> FetchedFile:
+    store: RemoteStore, scratch: ScratchFolder, request: RemoteRequest, number: int, file: RemoteFile
+) -> Download:
     folder = scratch.path / f"{number:06}"
     path, digest, left = folder / _local_name(file.name), hashlib.sha256(), scratch.free
     try:
         folder.mkdir()
         with path.open("wb") as target:
-            for block in _whole(store, file, asked):
+            for block in _whole(store, file, request):
                 left -= len(block)
                 if left < 0:
-                    raise no_room(asked)
+                    raise no_room(request)
                 digest.update(block)
                 target.write(block)
     except OSError as error:
-        raise no_room(asked, error.strerror) from error
-    return FetchedFile(path, digest.hexdigest())
+        raise no_room(request, error.strerror) from error
+    return Download(path, digest.hexdigest())
 
 
 def digests_of_remote(
-    store: RemoteStore, files: Sequence[RemoteFile], known: "KnownDigests", asked: RemoteQuestion
+    store: RemoteStore, files: Sequence[RemoteFile], known: "KnownDigests", request: RemoteRequest
 ) -> list[str]:
     """Return the SHA-256 of each file, in hexadecimal digits; those that are not known are read as a whole, and not kept.
 
@@ -172,7 +172,7 @@ def digests_of_remote(
         if (found := known.get(file)) is not None:
             return found
         made = hashlib.sha256()
-        for block in _whole(store, file, asked):
+        for block in _whole(store, file, request):
             made.update(block)
         return made.hexdigest()
 
@@ -182,15 +182,15 @@ def digests_of_remote(
     return digests
 
 
-def _whole(store: RemoteStore, file: RemoteFile, asked: RemoteQuestion) -> Iterator[bytes]:
+def _whole(store: RemoteStore, file: RemoteFile, request: RemoteRequest) -> Iterator[bytes]:
     size = 0
     for block in store.blocks(file):
         size += len(block)
         if file.size is not None and size > file.size:
-            raise asked.changed_error(file.name)
+            raise request.changed_error(file.name)
         yield block
     if file.size is not None and size != file.size:
-        raise asked.unavailable_error(f"{file.name} has {size:,} of {file.size:,} bytes")
+        raise request.unavailable_error(f"{file.name} has {size:,} of {file.size:,} bytes")
 
 
 def _local_name(name: str) -> str:
@@ -200,17 +200,17 @@ def _local_name(name: str) -> str:
     return last if is_fine else "file"
 
 
-def _refuse_no_room(size: int, scratch: Scratch, asked: RemoteQuestion) -> None:
+def _refuse_no_room(size: int, scratch: ScratchFolder, request: RemoteRequest) -> None:
     if size > scratch.free:
-        raise no_room(asked)
+        raise no_room(request)
 
 
-def no_room(asked: RemoteQuestion, why: str | None = "no room on the disk") -> Terminal:
+def no_room(request: RemoteRequest, why: str | None = "no room on the disk") -> Terminal:
     """Return what to say of a disk that has no room for what is fetched."""
     return Terminal(
-        f"the files of source {asked.name!r} cannot be kept for reading: {why}",
-        where=asked.where,
-        found=asked.url.place,
+        f"the files of source {request.name!r} cannot be kept for reading: {why}",
+        where=request.where,
+        found=request.url.place,
         hint="make room on the disk, or name fewer files",
     )
 

@@ -28,8 +28,8 @@ _FORMS = {
 
 
 @dataclass(frozen=True, kw_only=True)
-class Login:
-    """How a server is reached and asked."""
+class Credentials:
+    """How a server is reached, and what it asks for."""
 
     endpoint: RemoteUrl
     """Its scheme, host and port."""
@@ -45,7 +45,7 @@ class Login:
         return (*held, *((self.header[1], self.header[1].partition(" ")[2]) if self.header else ()))
 
 
-def read_login(url: RemoteUrl, at: str | None, root: Path, where: str) -> Login:
+def read_credentials(url: RemoteUrl, at: str | None, root: Path, where: str) -> Credentials:
     """Return what `at` of a source stands for; without it, a bucket that all may read, or a server that asks nobody who they are.
 
     Raises
@@ -68,13 +68,13 @@ def read_login(url: RemoteUrl, at: str | None, root: Path, where: str) -> Login:
     if endpoint.is_bucket:
         raise _not_in_form(url, where, found="an endpoint that cannot be used")
     _refuse_open(endpoint, is_secret=bool(options), where=where)
-    return Login(endpoint=endpoint, options=options)
+    return Credentials(endpoint=endpoint, options=options)
 
 
-def _of_server(url: RemoteUrl, text: str, where: str) -> Login:
+def _of_server(url: RemoteUrl, text: str, where: str) -> Credentials:
     _refuse_open(url, is_secret=bool(text), where=where)
     if not text:
-        return Login(endpoint=url)
+        return Credentials(endpoint=url)
     if "\n" in text or not text.isascii() or not text.isprintable():
         raise SpecError(
             "what `at` holds cannot be a token",
@@ -83,8 +83,8 @@ def _of_server(url: RemoteUrl, text: str, where: str) -> Login:
         )
     name, colon, value = text.partition(": ")
     if colon and name.replace("-", "").isalnum():
-        return Login(endpoint=url, header=(name, value.strip()))
-    return Login(endpoint=url, header=("Authorization", text if " " in text else f"Bearer {text}"))
+        return Credentials(endpoint=url, header=(name, value.strip()))
+    return Credentials(endpoint=url, header=("Authorization", text if " " in text else f"Bearer {text}"))
 
 
 def _options(url: RemoteUrl, text: str, where: str) -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""From which cursor on the next read of a source asks, so that no row is missed that a transaction wrote which had not ended before this one."""
+"""How far a source was read, and from which cursor on the next read asks, so that no row is missed that a transaction wrote which had not ended before this one."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -24,7 +24,7 @@ _NUMBERS = frozenset({"integer", "unsigned", "decimal", "number"})
 
 
 @dataclass(frozen=True, kw_only=True)
-class Start:
+class ReadPosition:
     """How far a source was read, as `SourceHistory` has it."""
 
     highest: int | float | None = None
@@ -83,21 +83,21 @@ def lag_of(
     return spec.lag if isinstance(spec.lag, int) else duration_micros(spec.lag)
 
 
-def positions(values: pl.Series) -> pl.Series:
+def cursor_numbers(values: pl.Series) -> pl.Series:
     """Return cursors as numbers: times in microseconds from 1970."""
     if values.dtype == pl.Date:
         return values.cast(pl.Datetime("us")).to_physical()
     return values.to_physical() if values.dtype.is_temporal() else values
 
 
-def start_after(
+def position_after(
     values: pl.Series,
     of: ColumnType,
     *,
     clock: int,
     seen: OpenTransactions | None,
     before: SourceHistory | None,
-) -> Start:
+) -> ReadPosition:
     """Return how far a source was read.
 
     Parameters
@@ -113,21 +113,23 @@ def start_after(
     """
     open_since = {} if seen is None else _open(seen, before)
     looked = 0 if seen is None else seen.at
-    found = positions(values)
+    found = cursor_numbers(values)
     if of.kind in TIMES:
         # What is in the future says nothing about rows that are to come.
         found = found.filter(found <= clock + (0 if of.kind == "instant" else _ZONES))
     top = [_plain(one) for one in (found.max(), before.highest if before else None) if one is not None]
     if not top or of.kind not in TIMES or seen is None:
-        return Start(highest=max(top, default=None), since=None, open=open_since, looked=looked)
+        return ReadPosition(highest=max(top, default=None), since=None, open=open_since, looked=looked)
     # The hour is that which clocks of people are put back by, once a year.
     lag = (
         clock - min([clock, *open_since.values()]) + _BEFORE_LISTED + (_HOUR if of.kind == "datetime" else 0)
     )
-    return Start(highest=max(top), since=_whole(int(max(top)) - lag, of), open=open_since, looked=looked)
+    return ReadPosition(
+        highest=max(top), since=_whole(int(max(top)) - lag, of), open=open_since, looked=looked
+    )
 
 
-def asked_from(before: SourceHistory, of: ColumnType, lag: int | None) -> int | float | None:
+def first_cursor(before: SourceHistory, of: ColumnType, lag: int | None) -> int | float | None:
     """Return the cursor from which on rows are asked for; `None`: all of them.
 
     Parameters

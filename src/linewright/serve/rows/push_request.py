@@ -12,6 +12,7 @@ from linewright.errors import RequestError
 from linewright.serve.rows.reader import checked_shape, in_rows
 from linewright.serve.rows.scalars import INT64, MAX_TEXT, kind_of, shown, spell
 from linewright.store.pushed_rows import Columns, ColumnValue, NewRow, NewRows
+from linewright.text.column_names import is_column_pattern
 
 ROWS_FORM = '{"rows": [{"COLUMN": VALUE, ...}]}'
 KNOWN = "known"
@@ -22,7 +23,7 @@ _ENCODER = msgspec.json.Encoder()
 _SORTED = msgspec.json.Encoder(order="sorted")
 
 
-class Pushed(msgspec.Struct, forbid_unknown_fields=True):
+class PushRequest(msgspec.Struct, forbid_unknown_fields=True):
     """The body of a request that brings rows of a source."""
 
     rows: list[dict[str, Any]]
@@ -56,7 +57,7 @@ def _new_row(
             raise RequestError(
                 "this value cannot be kept", where=in_rows(number, name), found=shown(value), allowed=_PLAIN
             )
-        if value is not None and (name, type(value)) not in values:
+        if (name, type(value)) not in values:
             kind = kind_of(value).removeprefix("a ")
             values[name, type(value)] = ColumnValue(name, kind, in_rows(number, name), shown(value))
     key = spell(row.get(columns.key))
@@ -88,6 +89,12 @@ def _check_names(number: int, row: Mapping[str, Any]) -> None:
         if name == KNOWN:
             raise RequestError(
                 f"a column of this name cannot be sent: {KNOWN!r} says when a row came",
+                where=in_rows(number, name),
+                hint="give it another name",
+            )
+        if is_column_pattern(name):
+            raise RequestError(
+                "a column of this name cannot be sent: it stands for other columns",
                 where=in_rows(number, name),
                 hint="give it another name",
             )

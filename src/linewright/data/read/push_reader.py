@@ -15,10 +15,9 @@ from linewright.data.read.source import Source
 from linewright.data.read.sqlite_query import Query
 from linewright.data.spec import KNOWN, PushSource
 from linewright.errors import RequestError
-from linewright.store.pushed_rows import Columns, PushedRow, PushedRows
+from linewright.store.pushed_rows import MOST_COLUMNS, Columns, PushedRow, PushedRows
 from linewright.store.values import digest_of
 
-MOST_COLUMNS = 10_000
 _TYPES: tuple[tuple[frozenset[type], pl.DataType], ...] = (
     (frozenset({bool}), pl.Boolean()),
     (frozenset({int}), pl.Int64()),
@@ -28,7 +27,7 @@ _TYPES: tuple[tuple[frozenset[type], pl.DataType], ...] = (
 _TIME = pl.Datetime("us", "UTC")
 
 
-class PushedReader:
+class PushReader:
     """Reads the rows that were pushed to a source; see `data.read.reader.SourceReader`.
 
     Who reads a source for which nothing was pushed opens it: from then on the endpoint takes rows.

@@ -18,14 +18,16 @@ _CONNECT_S = 10
 _HEAD = 1 << 16
 _BLOCK = 1 << 18
 _REFUSED = b"HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
-_UNKNOWN = b"HTTP/1.1 407 Proxy Authentication Required\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
-_AWAY = b"HTTP/1.1 502 Bad Gateway\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
-_OPEN = b"HTTP/1.1 200 OK\r\n\r\n"
+_UNAUTHORIZED = (
+    b"HTTP/1.1 407 Proxy Authentication Required\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
+)
+_UNREACHABLE = b"HTTP/1.1 502 Bad Gateway\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
+_CONNECTED = b"HTTP/1.1 200 OK\r\n\r\n"
 _PORTS = {"http": 80, "https": 443}
 
 
-class Gate:
-    """Lets through to one server, by the addresses that were checked, for as long as it is open.
+class SingleServerProxy:
+    """A proxy to one server, by the addresses that were checked, until it is closed.
 
     Parameters
     ----------
@@ -36,24 +38,24 @@ class Gate:
 
     Examples
     --------
-    >>> with Gate(("files.example.com", 443), ["192.0.2.1"]) as gate:
-    ...     gate.url.startswith("http://gate:")
+    >>> with SingleServerProxy(("files.example.com", 443), ["192.0.2.1"]) as proxy:
+    ...     proxy.url.startswith("http://proxy:")
     True
     """
 
     def __init__(self, server: tuple[str, int], addresses: Sequence[str]) -> None:
         self._server, self._addresses = server, addresses
-        self._word = secrets.token_hex(16)
+        self._password = secrets.token_hex(16)
         self._listening = socket.create_server(("127.0.0.1", 0))
-        self._held: set[socket.socket] = set()
+        self._sockets: set[socket.socket] = set()
         self._is_open = True
         self.refused: list[str] = []
         """Hosts that were requested and refused, in order."""
 
     @property
     def url(self) -> str:
-        """URL of the proxy, with the word that opens it: others of this machine get nowhere by it."""
-        return f"http://gate:{self._word}@127.0.0.1:{self._listening.getsockname()[1]}"
+        """URL of the proxy, with a password: others of this machine get nowhere by it."""
+        return f"http://proxy:{self._password}@127.0.0.1:{self._listening.getsockname()[1]}"
 
     def __enter__(self) -> Self:
         threading.Thread(target=self._listen, daemon=True).start()
@@ -64,7 +66,7 @@ class Gate:
     ) -> None:
         self._is_open = False
         # `shutdown` wakes the thread that waits in `accept`, which `close` alone would not.
-        for one in (self._listening, *list(self._held)):
+        for one in (self._listening, *list(self._sockets)):
             with suppress(OSError):
                 one.shutdown(socket.SHUT_RDWR)
             one.close()
@@ -75,7 +77,7 @@ class Gate:
                 client = self._listening.accept()[0]
             except OSError:
                 return
-            self._held.add(client)
+            self._sockets.add(client)
             threading.Thread(target=self._serve, args=(client,), daemon=True).start()
 
     def _serve(self, client: socket.socket) -> None:
@@ -83,38 +85,38 @@ class Gate:
         try:
             client.settimeout(_CONNECT_S)
             head, rest = _head_of(client)
-            server, to_server, to_client = self._opened(head)
+            server, to_server, to_client = self._server_for(head)
             if to_client:
                 client.sendall(to_client)
             if server is not None:
-                self._held.add(server)
+                self._sockets.add(server)
                 server.sendall(to_server + rest)
                 client.settimeout(None)
-                _splice(client, server)
+                _forward(client, server)
         except (OSError, ValueError):
             pass  # the client sees a connection that ends
         finally:
             for one in filter(None, (client, server)):
-                self._held.discard(one)
+                self._sockets.discard(one)
                 one.close()
 
-    def _opened(self, head: bytes) -> tuple[socket.socket | None, bytes, bytes]:
+    def _server_for(self, head: bytes) -> tuple[socket.socket | None, bytes, bytes]:
         """Return the server that a request asks for, what it is sent first, and what the client is sent first."""
         lines = head.split(b"\r\n")
-        word = b64encode(f"gate:{self._word}".encode())
+        password = b64encode(f"proxy:{self._password}".encode())
         method, target, _ = lines[0].decode("ascii").split(" ")
         names = [line.partition(b":")[0].lower() for line in lines]
         given = [line for line, name in zip(lines, names, strict=True) if name == b"proxy-authorization"]
-        host, port, path = _place(method, target)
+        host, port, path = _target_of(method, target)
         if (host, port) != self._server:
             self.refused.append(host)
             return None, b"", _REFUSED
-        if not any(line.endswith(b" " + word) for line in given):
-            return None, b"", _UNKNOWN
+        if not any(line.endswith(b" " + password) for line in given):
+            return None, b"", _UNAUTHORIZED
         if (server := _connected(self._addresses, port)) is None:
-            return None, b"", _AWAY
+            return None, b"", _UNREACHABLE
         if method == "CONNECT":
-            return server, b"", _OPEN
+            return server, b"", _CONNECTED
         own = (b"proxy-authorization", b"proxy-connection", b"connection")
         kept = [line for line, name in zip(lines[1:], names[1:], strict=True) if name not in own]
         first = f"{method} {path} HTTP/1.1".encode("ascii")
@@ -134,7 +136,7 @@ def _head_of(client: socket.socket) -> tuple[bytes, bytes]:
     return head, rest
 
 
-def _place(method: str, target: str) -> tuple[str, int, str]:
+def _target_of(method: str, target: str) -> tuple[str, int, str]:
     scheme, place, path = "https", target, ""
     if method != "CONNECT":
         scheme, _, behind = target.partition("://")
@@ -151,7 +153,7 @@ def _connected(addresses: Sequence[str], port: int) -> socket.socket | None:
     return None
 
 
-def _splice(client: socket.socket, server: socket.socket) -> None:
+def _forward(client: socket.socket, server: socket.socket) -> None:
     """Pass on what either side says until one has ended."""
     server.settimeout(None)
     other = {client: server, server: client}

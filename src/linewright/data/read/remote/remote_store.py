@@ -47,8 +47,8 @@ class RemoteStore(Protocol):
 
 
 @dataclass(frozen=True, kw_only=True)
-class RemoteQuestion:
-    """A question to a server, and what to say if that fails."""
+class RemoteRequest:
+    """What is requested of a server, and the errors of it."""
 
     url: RemoteUrl
     where: str
