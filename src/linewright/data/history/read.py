@@ -33,6 +33,7 @@ from linewright.data.read.sql.database import Database, DatabaseQuery, OpenTrans
 from linewright.data.read.sql.sql_reader import HELD, Rows, asked_of, frame_digest, result_of
 from linewright.data.spec import SqlSource
 from linewright.errors import Conflict, RequestError, SpecError, Transient
+from linewright.store.clock import later
 from linewright.store.values import digest_of
 from linewright.text.database_url import DatabaseUrl
 from linewright.text.suggest import listed, nearest
@@ -95,6 +96,8 @@ def look(name: str, spec: SqlSource, root: Path, kept: Kept, now: str) -> Increm
     """
     reading = Reading.of(name, spec, root, kept, now)
     found, types = newest(reading.source, kept.metadata), reading.types()
+    if found is not None:
+        reading = reading.after(found[1])
     if found is not None and types_of(found[1]) == types:
         return reading.newer(*found)
     return reading.whole(found, types)
@@ -128,6 +131,26 @@ def read_kept_versions(name: str, spec: SqlSource, root: Path, kept: Kept, now: 
     return _source(name, spec, _all_versions(history, kept, root)), _versions_digest(history)
 
 
+def read_versions_until(name: str, spec: SqlSource, root: Path, kept: Kept, now: str) -> tuple[Source, str]:
+    """Read the newer rows of a source, keep them, and return all versions of its rows with the moment of this read.
+
+    The read is kept even if it found nothing, so that each version that is read later is known after that moment, as far as the
+    source does not say otherwise.
+
+    Returns
+    -------
+    source, moment
+        The moment is UTC, RFC 3339 with microseconds: `now`, or just after the read before it if that began later.
+
+    Raises
+    ------
+    SpecError, RequestError, Transient
+        As `read_kept` does.
+    """
+    history, _ = _brought_up(name, spec, root, kept, now, is_kept_without_news=True)
+    return _source(name, spec, _all_versions(history, kept, root)), history.at
+
+
 def look_at_versions(name: str, spec: SqlSource, root: Path, kept: Kept, now: str) -> Source:
     """Return all versions of a source's rows as `read_kept_versions` does, those of now too; nothing is kept.
 
@@ -141,10 +164,14 @@ def look_at_versions(name: str, spec: SqlSource, root: Path, kept: Kept, now: st
 
 
 def _brought_up(
-    name: str, spec: SqlSource, root: Path, kept: Kept, now: str
+    name: str, spec: SqlSource, root: Path, kept: Kept, now: str, *, is_kept_without_news: bool = False
 ) -> tuple[SourceHistory, pl.DataFrame]:
     for _ in range(_TRIES):
         increment = look(name, spec, root, kept, now)
+        if is_kept_without_news and not increment.is_news:
+            before = increment.history
+            history = msgspec.structs.replace(before, number=before.number + 1, at=_after(before, now))
+            increment = replace(increment, history=history, is_news=True)
         try:
             return keep(increment, kept, root)
         except Conflict:  # another process has read the source meanwhile
@@ -152,6 +179,11 @@ def _brought_up(
     raise Transient(
         "other processes keep on reading the same source", where=f"sources.{name}", hint="try again"
     )
+
+
+def _after(before: SourceHistory, now: str) -> str:
+    """Return the moment of a read that began now and follows another one: later than that of the other, whatever the clocks say."""
+    return max(now, later(before.at, 1))
 
 
 def _source(name: str, spec: SqlSource, rows: pl.DataFrame) -> Source:
@@ -286,6 +318,12 @@ class Reading:
         return cls(
             spec=spec, database=database, asked=asked, root=root, kept=kept, now=now, source=source, seen=seen
         )
+
+    def after(self, before: SourceHistory) -> "Reading":
+        """Return the same read with a moment later than that of the read before."""
+        # Records of feature views that were written from the read before lack the versions of this one: `audit features` relies on it
+        # that these are known after the moment of those records.
+        return replace(self, now=_after(before, self.now))
 
     @property
     def key(self) -> str:

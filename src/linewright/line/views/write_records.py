@@ -22,7 +22,7 @@ from linewright.features.views.records import (
 from linewright.line.factory import Factory
 from linewright.line.file.view_file import placed_in_view, read_view
 from linewright.line.views.read_events import ViewEvents, read_events
-from linewright.line.views.sources import read_live_view
+from linewright.line.views.sources import read_view_until
 from linewright.store.clock import later
 from linewright.store.pushed_rows import PushedRows, micros_of
 from linewright.text.durations import duration_micros
@@ -67,8 +67,8 @@ def _rows_now(factory: Factory, view: ViewSpec) -> tuple[Source | None, int]:
     """
     source = view.source
     if source.has_history:
-        now = factory.now()
-        return read_live_view(view, factory, now=now)[0], micros_of(now)
+        rows, moment = read_view_until(view, factory)
+        return rows, micros_of(moment)
     if isinstance(source, PushSource):
         pushed = PushedRows.of(factory.state, source.push, now=factory.now)
         if pushed.is_open:
