@@ -40,7 +40,7 @@ from linewright.line.views.write_records import write_due, write_view
 from linewright.model.facts import Package
 from linewright.model.package.model import read_golden
 from linewright.operations.care.logged_features import audit_features
-from linewright.serve.rows.known_views import KnownView
+from linewright.serve.rows.feature_lookup import ViewLookup
 from linewright.serve.rows.pushed import to_new_rows
 from linewright.serve.rows.sent_since import entity_of
 from linewright.store.clock import now_utc, text_of
@@ -258,7 +258,7 @@ def test_records_of_a_file_are_what_its_rows_say_now(tmp_path):
         view = read_view(tmp_path, "buyer")
         facts = read_events(view, tmp_path).facts
         write_view(made, facts)
-        known = KnownView(made.state, facts)
+        known = ViewLookup(made.state, facts)
         asked = ['["fr","7"]', '["de","7"]', None]
         found = [
             (columns["total"], columns["n"], one.record is None)
@@ -315,7 +315,7 @@ def test_rows_that_are_sent_have_the_types_that_training_has_found(tmp_path, cus
                 facts = read_events(read_view(tmp_path, "v"), tmp_path).facts
                 write_view(made, facts)
         time.sleep(0.01)
-        known, now = KnownView(made.state, facts), now_utc()
+        known, now = ViewLookup(made.state, facts), now_utc()
         asked = list(dict.fromkeys(entity_of({"e": one}, ["e"]) for one in customers))
         online = [columns for columns, _, _ in known.of(asked, now)]
         known.close()

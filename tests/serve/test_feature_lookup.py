@@ -24,8 +24,8 @@ from linewright.features.views.records import (
     write_records,
 )
 from linewright.features.views.windows import Events, Values, events_of, values_at, values_of
-from linewright.serve.rows import known_views, sent_since
-from linewright.serve.rows.known_views import KnownView, KnownViews
+from linewright.serve.rows import feature_lookup, sent_since
+from linewright.serve.rows.feature_lookup import FeatureLookup, ViewLookup
 from linewright.serve.rows.pushed import to_new_rows
 from linewright.serve.rows.sent_since import entity_of
 from linewright.store.clock import later
@@ -84,7 +84,7 @@ class Shop:
         self.state.mkdir(parents=True, exist_ok=True)
         self.pushed = PushedRows.of(self.state, "shop", now=self.now)
         self.pushed.open_for(Columns("id", "at"))
-        self.view = KnownView(self.state, FACTS, now=self.now)
+        self.view = ViewLookup(self.state, FACTS, now=self.now)
 
     def now(self) -> str:
         return at(self.seconds)
@@ -185,7 +185,7 @@ def test_requests_get_what_the_definition_says_under_rows_that_come_and_newer_fi
             case 3:
                 shop.write()
             case _:
-                shop.view.look()
+                shop.view.refresh()
         shoppers = ["ada", "bob", "cy", "dee"]
         for shopper, (columns, found) in zip(shoppers, shop.asked(shoppers), strict=True):
             assert repr(shop.by_definition(shopper, found.known)) == repr(columns)
@@ -212,10 +212,10 @@ def test_what_was_sent_counts_after_the_next_look_and_newer_files_hold_it(tmp_pa
     shop.send([{**row, "id": 2}])
     shop.seconds += 1
     ((unseen, _),) = shop.asked(["ada"])
-    shop.view.look()
+    shop.view.refresh()
     ((seen, second),) = shop.asked(["ada"])
     shop.write()
-    shop.view.look()
+    shop.view.refresh()
     ((whole, third),) = shop.asked(["ada"])
 
     assert [1, 1, 2, 2] == [one["n"] for one in (before, unseen, seen, whole)]
@@ -255,7 +255,7 @@ def test_a_record_that_is_too_old_or_absent_is_answered_defaulted_or_refused(
     )
     shop.write(push=None, max_age=30 * SECOND, otherwise=otherwise)
     shop.seconds += age_s
-    views = KnownViews(shop.state, now=shop.now)
+    views = FeatureLookup(shop.state, now=shop.now)
     fill: Callable[[], Any] = lambda: views.fill(  # noqa: E731
         [{"shopper": shopper}], [FACTS], now=shop.now(), place=PLACE
     )
@@ -272,7 +272,7 @@ def test_a_record_that_is_too_old_or_absent_is_answered_defaulted_or_refused(
 
 def test_a_row_with_columns_of_the_view_keeps_them_and_without_records_there_is_no_answer(tmp_path):
     """Who has better knowledge sends it."""
-    views = KnownViews(tmp_path)
+    views = FeatureLookup(tmp_path)
     place = PLACE
     brings = [{"shopper": "ada", "n": 7}]
 
@@ -289,14 +289,14 @@ def test_of_more_rows_than_are_held_none_is_known_until_there_is_a_newer_file(tm
     shop.send([{**row, "id": 1}])
     shop.write()
     shop.asked(["ada"])
-    for module in (known_views, sent_since):
+    for module in (feature_lookup, sent_since):
         monkeypatch.setattr(module, "MOST_SENT", 2)
     shop.send([{**row, "id": number} for number in range(2, 6)])
     shop.seconds += 9
-    shop.view.look()
+    shop.view.refresh()
     ((before, old),) = shop.asked(["ada"])
     shop.write()
-    shop.view.look()
+    shop.view.refresh()
     ((after, new),) = shop.asked(["ada"])
 
     assert [1, 5] == [before["n"], after["n"]]
@@ -321,9 +321,9 @@ def test_rows_of_a_canary_get_the_views_that_it_learned(tmp_path):
     )
     shop.write()
     shop.seconds += 1
-    views, rows = KnownViews(shop.state, now=shop.now), [{"shopper": "ada"} for _ in range(3)]
+    views, rows = FeatureLookup(shop.state, now=shop.now), [{"shopper": "ada"} for _ in range(3)]
     of_champion = views.fill(rows, [FACTS], now=shop.now(), place=PLACE, only=[0, 2])
-    whole = of_champion.followed_by(views.fill(rows, [], now=shop.now(), place=PLACE, only=[1]), [1])
+    whole = of_champion.with_rows_of(views.fill(rows, [], now=shop.now(), place=PLACE, only=[1]), [1])
 
     assert [1, None, 1] == [row.get("n") for row in whole.rows]
     assert [True, False, True] == [bool(one) for one in whole.found]
@@ -332,7 +332,7 @@ def test_rows_of_a_canary_get_the_views_that_it_learned(tmp_path):
     named = [{"shopper": "ada"}, {"shopper": "eve"}, {"shopper": "ada", "n": 3}]
     of_champion = views.fill(named, [FACTS], now=shop.now(), place=PLACE, only=[0, 2])
     of_canary = views.fill(named, [FACTS], now=shop.now(), place=PLACE, only=[1])
-    whole = of_champion.followed_by(of_canary, [1])
+    whole = of_champion.with_rows_of(of_canary, [1])
 
     assert [1, 2] == sorted(whole.warnings)
     assert [1] == list(whole.unknown)
