@@ -24,10 +24,10 @@ from linewright.features.views.records import (
     write_records,
 )
 from linewright.features.views.windows import Events, Values, events_of, values_at, values_of
-from linewright.serve.rows import feature_lookup, sent_since
+from linewright.serve.rows import feature_lookup, newer_rows
 from linewright.serve.rows.feature_lookup import FeatureLookup, ViewLookup
+from linewright.serve.rows.newer_rows import entity_of
 from linewright.serve.rows.pushed import to_new_rows
-from linewright.serve.rows.sent_since import entity_of
 from linewright.store.clock import later
 from linewright.store.pushed_rows import Columns, PushedRows, micros_of
 
@@ -289,8 +289,8 @@ def test_of_more_rows_than_are_held_none_is_known_until_there_is_a_newer_file(tm
     shop.send([{**row, "id": 1}])
     shop.write()
     shop.asked(["ada"])
-    for module in (feature_lookup, sent_since):
-        monkeypatch.setattr(module, "MOST_SENT", 2)
+    for module in (feature_lookup, newer_rows):
+        monkeypatch.setattr(module, "MOST_NEWER_ROWS", 2)
     shop.send([{**row, "id": number} for number in range(2, 6)])
     shop.seconds += 9
     shop.view.refresh()

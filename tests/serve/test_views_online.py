@@ -41,8 +41,8 @@ from linewright.model.facts import Package
 from linewright.model.package.model import read_golden
 from linewright.operations.care.logged_features import audit_features
 from linewright.serve.rows.feature_lookup import ViewLookup
+from linewright.serve.rows.newer_rows import entity_of
 from linewright.serve.rows.pushed import to_new_rows
-from linewright.serve.rows.sent_since import entity_of
 from linewright.store.clock import now_utc, text_of
 from linewright.store.pushed_rows import Columns, PushedRows, micros_of
 from linewright.watch.facts import Alerted, Cleared

@@ -77,7 +77,7 @@ def _rows_now(factory: Factory, view: ViewSpec) -> tuple[Source | None, int]:
 
 
 def entity_texts(read: ViewEvents) -> list[str]:
-    """Return the text of each entity, as `serve.rows.sent_since.entity_of` has it."""
+    """Return the text of each entity, as `serve.rows.newer_rows.entity_of` has it."""
     columns = [read.entities[name].to_list() for name in read.facts.entity]
     return columns[0] if len(columns) == 1 else [to_list_text(texts) for texts in zip(*columns, strict=True)]
 

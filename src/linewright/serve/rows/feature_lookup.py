@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 from linewright.errors import LinewrightError, RequestError, Transient
 from linewright.features.facts import ViewFacts
 from linewright.features.views.records import Records, records_path
+from linewright.serve.rows.newer_rows import MOST_NEWER_ROWS, NewerRows, entity_of
 from linewright.serve.rows.reader import MAX_ROWS, Place
 from linewright.serve.rows.scalars import shown, spell
-from linewright.serve.rows.sent_since import MOST_SENT, SentSince, entity_of
 from linewright.serve.rows.typed import Row, TypedRow, Unusual
 from linewright.store.clock import later, now_utc
 from linewright.store.pushed_rows import PushedRows, micros_of
@@ -70,7 +70,7 @@ class _Snapshot(NamedTuple):
     """What is known of a view at one moment. It never changes, so that requests read it without a lock."""
 
     records: Records
-    sent: SentSince | None
+    newer: NewerRows | None
     known: int
 
 
@@ -95,7 +95,7 @@ class ViewLookup:
         self._replaced: list[list[Any]] = []
 
     def refresh(self) -> None:
-        """Read the newer file of records, if there is one, and the rows that were sent since.
+        """Read the newer file of records, if there is one, and the rows that were sent since it was made.
 
         Raises
         ------
@@ -109,22 +109,22 @@ class ViewLookup:
             snapshot = self._snapshot
             if snapshot is None or stamp_at(self._path) not in {None, snapshot.records.stamp}:
                 records = Records(self._path)
-                sent = SentSince(records) if records.header.push else None
+                newer = NewerRows(records) if records.header.push else None
                 if snapshot is not None:
                     self._replaced.append([_OUT_OF_USE, snapshot.records])
-                self._snapshot = snapshot = self._with_sent(_Snapshot(records, sent, records.header.known))
-            elif snapshot.sent is not None:
-                self._snapshot = self._with_sent(snapshot)
+                self._snapshot = snapshot = self._with_newer(_Snapshot(records, newer, records.header.known))
+            elif snapshot.newer is not None:
+                self._snapshot = self._with_newer(snapshot)
 
-    def _with_sent(self, snapshot: _Snapshot) -> _Snapshot:
-        push, sent = snapshot.records.header.push, snapshot.sent
-        if sent is None or push is None or sent.is_full:
+    def _with_newer(self, snapshot: _Snapshot) -> _Snapshot:
+        push, newer = snapshot.records.header.push, snapshot.newer
+        if newer is None or push is None or newer.is_full:
             return snapshot
         pushed = PushedRows.of(self._state, push, now=self._now)
         if not pushed.is_open:
             return snapshot
-        rows, known = pushed.since(sent.known, most=MOST_SENT + 1)
-        return snapshot._replace(known=sent.known) if sent.add(rows, known) else snapshot
+        rows, known = pushed.since(newer.known, most=MOST_NEWER_ROWS + 1)
+        return snapshot._replace(known=newer.known) if newer.add(rows, known) else snapshot
 
     def _close_replaced(self) -> None:
         for one in self._replaced:
@@ -164,13 +164,13 @@ class ViewLookup:
                 hint="linewright up writes them, or a run of the line; or send the columns of the view",
             )
         moment = micros_of(now)
-        # Of what was sent, nothing that came after the request; a file may be newer than it, if only just.
+        # Of the rows that were sent, none that came after the request; a file may be newer than it, if only just.
         snapshot = snapshot._replace(known=max(snapshot.records.header.known, min(snapshot.known, moment)))
         asked = list(dict.fromkeys(one for one in entities if one is not None))
         tables, digests = self._tables(snapshot, asked)
         counts = [len(table) for table in tables]
         whole = np.concatenate(tables) if tables else np.empty((0, snapshot.records.width), dtype="<i8")
-        words = None if snapshot.sent is None else snapshot.sent.words
+        words = None if snapshot.newer is None else snapshot.newer.words
         values = {
             name: column.to_list()
             for name, column in snapshot.records.values_at(whole, counts, moment, words).items()
@@ -191,7 +191,7 @@ class ViewLookup:
         snapshot: _Snapshot, asked: Sequence[str]
     ) -> tuple[list[NDArray[np.int64]], list[str | None]]:
         """Return the events of entities, and the digest of each record."""
-        records, sent = snapshot.records, snapshot.sent
+        records, newer = snapshot.records, snapshot.newer
         kept = records.find(asked)
         tables: list[NDArray[np.int64]] = []
         digests: list[str | None] = []
@@ -199,8 +199,8 @@ class ViewLookup:
             record = kept.get(entity)
             table = records.table(b"" if record is None else record.events)
             digest = None if record is None else f"sha256:{record.digest.hex()}"
-            if sent is not None:
-                merged = _merged(table, sent, entity, snapshot)
+            if newer is not None:
+                merged = _merged(table, newer, entity, snapshot)
                 if merged is not table:
                     table = merged
                     content = sha256(entity.encode() + b"\0" + merged.tobytes())
@@ -210,15 +210,17 @@ class ViewLookup:
         return tables, digests
 
 
-def _merged(table: NDArray[np.int64], sent: SentSince, entity: str, snapshot: _Snapshot) -> NDArray[np.int64]:
-    """Return the events of an entity with the rows that were sent since; the same object if none matters to it."""
+def _merged(
+    table: NDArray[np.int64], newer: NewerRows, entity: str, snapshot: _Snapshot
+) -> NDArray[np.int64]:
+    """Return the events of an entity with the rows that were sent since the file was made; the same object if none matters to it."""
     corrected = (
-        sent.corrects(table[:, 1], snapshot.known)
+        newer.corrects(table[:, 1], snapshot.known)
         if snapshot.records.header.has_keys and len(table)
         else None
     )
     left = table if corrected is None else table[~corrected]
-    more = sent.of(entity, snapshot.known)
+    more = newer.events_of(entity, snapshot.known)
     if more is None:
         return left
     whole = np.concatenate([left, more])
