@@ -25,7 +25,7 @@ import numpy as np
 
 from linewright.client import Client
 from linewright.features.facts import ViewColumn, ViewFacts, ViewInput
-from linewright.features.views.records import Header, Records, aggregates_of, columns_of, write_records
+from linewright.features.views.records import Records, RecordsHeader, aggregates_of, columns_of, write_records
 from linewright.features.views.windows import Values, events_of
 from linewright.line.audit.facts import FeaturesAudited
 from linewright.line.audit.feature_views import audit_views
@@ -75,7 +75,7 @@ def write(path: Path, entities: int, events: int) -> Path:
         columns={"amount": Values(kind="number", numbers=chance.gamma(2.0, 20.0, many))},
         entities=entities,
     )
-    header = Header(facts=FACTS, known=NOW, words=((),), entities=entities, has_keys=False)
+    header = RecordsHeader(facts=FACTS, known=NOW, words=((),), entities=entities, has_keys=False)
     write_records(path, header, made, [str(number) for number in range(entities)])
     return path
 

@@ -14,8 +14,8 @@ from linewright.features.facts import ViewColumn, ViewFacts, ViewInput
 from linewright.features.views.aggregates import read_condition
 from linewright.features.views.records import (
     KEY,
-    Header,
     Records,
+    RecordsHeader,
     aggregates_of,
     arguments_of,
     columns_of,
@@ -134,7 +134,7 @@ class Shop:
         events, entities = self.events()
         known = known_by(events, moment)
         words = tuple(tuple(known.columns[text].words) for text, _ in columns_of(FACTS))
-        header = Header(
+        header = RecordsHeader(
             facts=FACTS,
             known=moment,
             words=words,

@@ -33,7 +33,7 @@ from linewright.line.predict.replay import replay_prediction
 from linewright.line.predict.try_row import request_form, try_row
 from linewright.line.record.alerts import open_alerts
 from linewright.line.record.registry import find_model
-from linewright.line.release.tend_views import tend_audit, tend_views
+from linewright.line.release.view_maintenance import audit_served_features, refresh_records
 from linewright.line.runs.execute import execute_inline
 from linewright.line.views.read_events import read_events
 from linewright.line.views.write_records import write_due, write_view
@@ -423,14 +423,14 @@ def test_a_value_that_differs_is_named(factory, served):
         database.execute("DELETE FROM rows WHERE seq IN (SELECT seq FROM held)")
         database.commit()
         audited = audit_features(factory, LINE, sample=5)
-        alert, _ = tend_audit(factory, LINE)
-        again, _ = tend_audit(factory, LINE)
+        alert, _ = audit_served_features(factory, LINE)
+        again, _ = audit_served_features(factory, LINE)
         database.execute("INSERT INTO rows SELECT * FROM held")
 
     assert isinstance(alert, Alerted)
     assert "are not those that the sources say" in alert.because
     assert again is None
-    assert isinstance(tend_audit(factory, LINE)[0], Cleared)
+    assert isinstance(audit_served_features(factory, LINE)[0], Cleared)
     assert [] == open_alerts(factory, LINE)
     assert 4 == audited.exit_code
     assert "rows differ" in features_text(audited)
@@ -448,7 +448,7 @@ def test_the_worker_writes_records_when_they_are_due(factory):
     for one in (old, cut_off):
         one.write_bytes(b"")
         os.utime(one, (0, 0))
-    due = tend_views(factory, LINE)
+    due = refresh_records(factory, LINE)
     first = Records(path).header.known
 
     assert not old.exists()

@@ -31,7 +31,7 @@ from linewright.line.views.sources import open_view
 from linewright.line.views.write_records import write_view
 from linewright.model.facts import Package
 from linewright.operations.reconcile import reconcile
-from linewright.serve.facts import LookedUp
+from linewright.serve.facts import LoggedLookup
 from linewright.serve.log.segments import read_log
 from linewright.serve.log.writer import PredictionLog
 from linewright.store.clock import text_of, uuid7
@@ -222,7 +222,7 @@ def test_records_files_and_audits_have_the_rows_of_now(
     (factory.root / "ask.csv").write_text("order,customer,basket\nA,C1,5\nB,C2,5\n")
     predict_file(factory, "orders", factory.root / "ask.csv", factory.root / "answers.csv")
     batch = [one.record for one in read_log(factory.log_of("orders"))]
-    looked, later = LookedUp(known=clock(), record=""), text_of(START + timedelta(days=7))
+    looked, later = LoggedLookup(known=clock(), record=""), text_of(START + timedelta(days=7))
 
     # Of C1 are payments 1, 21, 41, 61 and 81.
     assert [3040, 2100] == [one.row["amount"] for one in batch]
@@ -263,7 +263,10 @@ def test_rows_that_are_read_while_records_are_written_are_known_after_them(
         reconcile(factory, "orders", repair=True)
     else:
         execute_inline(factory, "orders")
-    looked, moment = LookedUp(known=text_of(START + timedelta(days=5)), record=""), START + timedelta(days=7)
+    looked, moment = (
+        LoggedLookup(known=text_of(START + timedelta(days=5)), record=""),
+        START + timedelta(days=7),
+    )
     with closing(PredictionLog(factory.log_of("orders"))) as log:
         whole = {**row.row, "payments": 5}  # of all columns, as an endpoint gives them
         log.append([replace(row, id=uuid7(), at=text_of(moment), row=whole, features={"paid": looked})])

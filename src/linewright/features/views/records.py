@@ -44,7 +44,7 @@ _AT_ONCE = 500
 _KIND = np.dtype("<i8")
 
 
-class Header(msgspec.Struct, frozen=True, kw_only=True):
+class RecordsHeader(msgspec.Struct, frozen=True, kw_only=True):
     """What holds for all records of a file."""
 
     facts: ViewFacts
@@ -122,7 +122,7 @@ def known_by(events: Events, moment: int) -> Events:
     )
 
 
-def write_records(path: Path, header: Header, events: Events, entities: Sequence[str]) -> None:
+def write_records(path: Path, header: RecordsHeader, events: Events, entities: Sequence[str]) -> None:
     """Write a file of records in place of that which is there.
 
     Parameters
@@ -130,7 +130,7 @@ def write_records(path: Path, header: Header, events: Events, entities: Sequence
     header
         Its `words` and `entities` are those of `events`.
     events
-        As they were known at `Header.known`, see `known_by`; with `KEY` if the header says so.
+        As they were known at `RecordsHeader.known`, see `known_by`; with `KEY` if the header says so.
     entities
         The text of each, in the order of their numbers.
 
@@ -162,7 +162,9 @@ def write_records(path: Path, header: Header, events: Events, entities: Sequence
             draft.unlink(missing_ok=True)
 
 
-def _records(header: Header, events: Events, entities: Sequence[str]) -> Iterator[tuple[str, bytes, bytes]]:
+def _records(
+    header: RecordsHeader, events: Events, entities: Sequence[str]
+) -> Iterator[tuple[str, bytes, bytes]]:
     aggregates = aggregates_of(header.facts)
     longest = max((one.over or 0 for one in aggregates), default=0) + SLACK
     entity = np.repeat(np.arange(len(entities)), np.diff(events.starts))
@@ -220,7 +222,7 @@ class Records:
             try:
                 self._database.execute(f"PRAGMA mmap_size = {_MAPPED}")
                 (body,) = self._database.execute("SELECT body FROM header").fetchone()
-                self.header = msgspec.json.decode(body, type=Header)
+                self.header = msgspec.json.decode(body, type=RecordsHeader)
                 if stamp_of(path.stat()) == self.stamp:
                     break  # else it may be the file before or after
             except (sqlite3.DatabaseError, TypeError, msgspec.MsgspecError) as error:

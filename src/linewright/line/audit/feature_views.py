@@ -18,7 +18,7 @@ from linewright.line.file.view_file import read_view
 from linewright.line.views.read_events import read_events
 from linewright.line.views.sources import open_view
 from linewright.model.facts import Package
-from linewright.serve.facts import LookedUp, Prediction
+from linewright.serve.facts import LoggedLookup, Prediction
 from linewright.serve.rows.scalars import spell
 from linewright.store.pushed_rows import micros_of
 
@@ -28,7 +28,7 @@ _PAGE = 2_000
 
 class _Logged(NamedTuple):
     record: Prediction
-    looked: LookedUp
+    looked: LoggedLookup
 
 
 def audit_views(factory: Factory, line: str, *, sample: int) -> FeaturesAudited:

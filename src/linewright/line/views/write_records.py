@@ -12,8 +12,8 @@ from linewright.features.views.records import (
     ENDING,
     FOLDER,
     KEY,
-    Header,
     Records,
+    RecordsHeader,
     columns_of,
     known_by,
     records_path,
@@ -32,7 +32,7 @@ _OLD_S = 30 * 86_400
 _EPOCH = "1970-01-01T00:00:00.000000Z"
 
 
-def write_view(factory: Factory, facts: ViewFacts) -> Header:
+def write_view(factory: Factory, facts: ViewFacts) -> RecordsHeader:
     """Write what is known now of the entities of a view, as a model has learned it, for endpoints to read.
 
     Raises
@@ -46,7 +46,7 @@ def write_view(factory: Factory, facts: ViewFacts) -> Header:
     read = read_events(learned, factory.root, source=source, with_keys=facts.key is not None)
     _refuse_other_types(factory, facts, read)
     events = known_by(read.events, known)
-    header = Header(
+    header = RecordsHeader(
         facts=facts,
         known=known,
         words=tuple(tuple(events.columns[text].words) for text, _ in columns_of(facts)),
@@ -117,7 +117,7 @@ def _remove_old(factory: Factory, facts: ViewFacts) -> None:
             path.unlink(missing_ok=True)
 
 
-def _header(factory: Factory, facts: ViewFacts) -> Header | None:
+def _header(factory: Factory, facts: ViewFacts) -> RecordsHeader | None:
     with suppress(FileNotFoundError, LinewrightError):
         records = Records(records_path(factory.state, facts))
         records.close()

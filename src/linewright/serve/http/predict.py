@@ -15,7 +15,7 @@ from linewright.errors import RequestError, Transient
 from linewright.model.facts import Package
 from linewright.release.facts import Arm
 from linewright.serve.answers import Answer, Durability, PushAnswer, SimilarAnswer, SimilarItems
-from linewright.serve.facts import LookedUp, Prediction, Predictions
+from linewright.serve.facts import LoggedLookup, Prediction, Predictions
 from linewright.serve.feedback.store import Feedback
 from linewright.serve.http import oip
 from linewright.serve.http.request import Response, read_json, to_response
@@ -263,7 +263,7 @@ class _Form(NamedTuple):
     ) -> list[Prediction]:
         loaded = self.loaded
         known = (None if loaded.series is None else loaded.series.digest) or msgspec.UNSET
-        features = [looked_up(one) for one in answered.of_views] or [msgspec.UNSET] * len(rows)
+        features = [logged_lookups(one) for one in answered.of_views] or [msgspec.UNSET] * len(rows)
         return [
             Prediction(
                 id=identity,
@@ -306,10 +306,10 @@ class _Form(NamedTuple):
         )
 
 
-def looked_up(found: Mapping[str, LookupResult]) -> dict[str, LookedUp] | msgspec.UnsetType:
+def logged_lookups(found: Mapping[str, LookupResult]) -> dict[str, LoggedLookup] | msgspec.UnsetType:
     """Return what the log says of the feature views of a row."""
     return {
-        view: LookedUp(known=one.known, record=one.record, defaulted=one.defaulted)
+        view: LoggedLookup(known=one.known, record=one.record, defaulted=one.defaulted)
         for view, one in found.items()
     } or msgspec.UNSET
 

@@ -1,4 +1,4 @@
-"""What the worker does about the feature views of the models that serve: it writes what is known for endpoints, and audits logged rows."""
+"""Maintenance of the feature views of models that serve, by the worker: records for endpoints are refreshed, and logged rows audited."""
 
 from importlib import import_module
 
@@ -30,7 +30,7 @@ def views_served(factory: Factory, line: str) -> tuple[ViewFacts, ...]:
     return tuple(dict.fromkeys(views))
 
 
-def tend_views(factory: Factory, line: str) -> str | None:
+def refresh_records(factory: Factory, line: str) -> str | None:
     """Write what is known of the views of a line if it is time; return when it is time again, UTC, or `None`.
 
     Raises
@@ -46,7 +46,7 @@ def tend_views(factory: Factory, line: str) -> str | None:
     )  # brings what reads tables
 
 
-def tend_audit(factory: Factory, line: str) -> tuple[Alerted | Cleared | None, str | None]:
+def audit_served_features(factory: Factory, line: str) -> tuple[Alerted | Cleared | None, str | None]:
     """Compute features of the newest logged rows again, alert if one differs, or end that alert.
 
     Returns

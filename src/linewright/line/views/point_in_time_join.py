@@ -1,4 +1,4 @@
-"""The columns of feature views for rows of a table: of each row, as they were known at its time."""
+"""Point-in-time join: rows of a table get the columns of feature views, of each row as they were known at its time."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
