@@ -4,7 +4,7 @@ from importlib import import_module
 
 from linewright.errors import NotFound
 from linewright.features.facts import ViewFacts
-from linewright.line.audit.facts import FeaturesAudited
+from linewright.line.audit.facts import FeatureAudit
 from linewright.line.factory import Factory
 from linewright.line.instants import later
 from linewright.line.record.alerts import open_alerts
@@ -61,7 +61,7 @@ def audit_served_features(factory: Factory, line: str) -> tuple[Alerted | Cleare
     """
     if not views_served(factory, line):
         return None, None
-    audited: FeaturesAudited = import_module("linewright.line.audit.feature_views").audit_views(
+    audited: FeatureAudit = import_module("linewright.line.audit.feature_views").audit_views(
         factory, line, sample=SAMPLE
     )
     told = next((one for one in open_alerts(factory, line) if one.monitor == "features"), None)
@@ -82,7 +82,7 @@ def audit_served_features(factory: Factory, line: str) -> tuple[Alerted | Cleare
     return news, later(factory.now(), AUDIT_EVERY)
 
 
-def _alert(factory: Factory, audited: FeaturesAudited) -> Alerted:
+def _alert(factory: Factory, audited: FeatureAudit) -> Alerted:
     first, now = audited.first[0], factory.now()
     package = find_model(factory, audited.line).digest
     return Alerted(
