@@ -28,8 +28,8 @@ from linewright.serve.rows import feature_lookup, newer_rows
 from linewright.serve.rows.feature_lookup import FeatureLookup, ViewLookup
 from linewright.serve.rows.newer_rows import entity_of
 from linewright.serve.rows.pushed import to_new_rows
-from linewright.store.clock import later
-from linewright.store.pushed_rows import Columns, PushedRows, micros_of
+from linewright.store.clock import later, micros_of
+from linewright.store.pushed_rows import Columns, PushedRows
 
 SECOND = 1_000_000
 PLACE = "rows[{}].{}".format

@@ -43,8 +43,8 @@ from linewright.operations.care.logged_features import audit_features
 from linewright.serve.rows.feature_lookup import ViewLookup
 from linewright.serve.rows.newer_rows import entity_of
 from linewright.serve.rows.pushed import to_new_rows
-from linewright.store.clock import now_utc, text_of
-from linewright.store.pushed_rows import Columns, PushedRows, micros_of
+from linewright.store.clock import micros_of, now_utc, text_of
+from linewright.store.pushed_rows import Columns, PushedRows
 from linewright.watch.facts import Alerted, Cleared
 
 LINE = "late"

@@ -34,8 +34,7 @@ from linewright.operations.reconcile import reconcile
 from linewright.serve.facts import LoggedLookup
 from linewright.serve.log.segments import read_log
 from linewright.serve.log.writer import PredictionLog
-from linewright.store.clock import text_of, uuid7
-from linewright.store.pushed_rows import micros_of
+from linewright.store.clock import micros_of, text_of, uuid7
 
 SQL = 'sql: "select * from payments", at: env:TEST_DB, key: id, cursor: updated_at'
 VIEW = f"""

@@ -20,7 +20,7 @@ from linewright.line.views.sources import open_view
 from linewright.model.facts import Package
 from linewright.serve.facts import LoggedLookup, Prediction
 from linewright.serve.rows.scalars import spell
-from linewright.store.pushed_rows import micros_of
+from linewright.store.clock import micros_of
 
 MOST_NAMED = 20
 _PAGE = 2_000

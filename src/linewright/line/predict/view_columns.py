@@ -15,6 +15,7 @@ from linewright.line.views.point_in_time_join import LONG_AGO, columns_at
 from linewright.line.views.read_events import ViewEvents, read_events, to_micros
 from linewright.line.views.sources import open_view
 from linewright.model.facts import Package, RequestColumn
+from linewright.store.clock import micros_of
 
 
 @dataclass(frozen=True)
@@ -99,5 +100,5 @@ def with_views(factory: Factory, line: str, handed: Handed, package: Package) ->
         made=tuple(made),
         time=None if says else time,
         zone=spec.table.zone,
-        now=int(np.datetime64(factory.now().removesuffix("Z"), "us").astype(np.int64)),
+        now=micros_of(factory.now()),
     )

@@ -23,13 +23,12 @@ from linewright.line.factory import Factory
 from linewright.line.file.view_file import placed_in_view, read_view
 from linewright.line.views.read_events import ViewEvents, read_events
 from linewright.line.views.sources import read_view_until
-from linewright.store.clock import later
-from linewright.store.pushed_rows import PushedRows, micros_of
+from linewright.store.clock import instant_of, micros_of
+from linewright.store.pushed_rows import PushedRows
 from linewright.text.durations import duration_micros
 from linewright.text.lists import to_list_text
 
 _OLD_S = 30 * 86_400
-_EPOCH = "1970-01-01T00:00:00.000000Z"
 
 
 def write_view(factory: Factory, facts: ViewFacts) -> RecordsHeader:
@@ -98,7 +97,7 @@ def write_due(factory: Factory, views: Iterable[ViewFacts]) -> str | None:
             if header is None or header.known + every <= micros_of(factory.now()):
                 header = write_view(factory, facts)
                 _remove_old(factory, facts)
-            due.append(later(_EPOCH, header.known + every))
+            due.append(instant_of(header.known + every))
         except LinewrightError as error:
             troubles.append(error)
     if troubles:

@@ -18,13 +18,12 @@ from linewright.serve.rows.newer_rows import MOST_NEWER_ROWS, NewerRows, entity_
 from linewright.serve.rows.reader import MAX_ROWS, Place
 from linewright.serve.rows.scalars import shown, spell
 from linewright.serve.rows.typed import Row, TypedRow, Unusual
-from linewright.store.clock import later, now_utc
-from linewright.store.pushed_rows import PushedRows, micros_of
+from linewright.store.clock import instant_of, micros_of, now_utc
+from linewright.store.pushed_rows import PushedRows
 from linewright.store.stamps import stamp_at
 
 REFRESH_S = 0.2
 """Time between two checks for a newer file and for rows that were sent."""
-_EPOCH = "1970-01-01T00:00:00.000000Z"
 _OUT_OF_USE = 300
 """Refreshes for which a replaced file stays open: requests may still read it."""
 
@@ -176,7 +175,7 @@ class ViewLookup:
             for name, column in snapshot.records.values_at(whole, counts, moment, words).items()
         }
         places = {entity: place for place, entity in enumerate(asked)}
-        known, age = later(_EPOCH, snapshot.known), max(moment - snapshot.known, 0) / 1e6
+        known, age = instant_of(snapshot.known), max(moment - snapshot.known, 0) / 1e6
         absent = dict.fromkeys((column.name for column in self._facts.columns), None)
         for entity in entities:
             place = None if entity is None else places[entity]
