@@ -224,6 +224,21 @@ def test_what_was_sent_counts_after_the_next_look_and_newer_files_hold_it(tmp_pa
     assert [2.5, 2.5, 5.0, 5.0] == [one["total"] for one in (before, unseen, seen, whole)]
 
 
+@pytest.mark.parametrize("moment", ["0001-01-01T00:00:00+05:00", "9999-12-31T23:59:59-05:00"])
+def test_a_time_whose_utc_has_no_calendar_day_does_not_end_the_lookup(tmp_path, moment):
+    """Anyone who may push rows could otherwise stop the thread that refreshes the views of all lines."""
+    shop, usual = Shop(tmp_path), {**some_row(random.Random(1), 0), "status": "paid", "gone": False}
+    shop.write()
+    shop.view.refresh()
+    shop.send([{**usual, "id": 1, "shopper": "ada", "at": moment}])
+    shop.send([{**usual, "id": 2, "shopper": "bob", "at": at(0)}])
+    shop.seconds += 1
+    shop.view.refresh()
+
+    for shopper, (columns, found) in zip(["ada", "bob"], shop.asked(["ada", "bob"]), strict=True):
+        assert repr(shop.by_definition(shopper, found.known)) == repr(columns)
+
+
 @pytest.mark.parametrize(
     ("otherwise", "age_s", "shopper", "expected"),
     [

@@ -117,7 +117,9 @@ class NewerRows:
             return None
         if instant.tzinfo is None:
             instant = instant.replace(tzinfo=self._zone or UTC)
-        return micros_of(instant.astimezone(UTC).isoformat())
+        return micros_of(
+            instant.isoformat()
+        )  # `astimezone` fails in the first and last hours of the calendar
 
     def events_of(self, entity: str, known: int) -> NDArray[np.int64] | None:
         """Return the events of an entity that counted at a moment, in the order of (known, position), as `Records.table` has them; `None` if there are none."""
