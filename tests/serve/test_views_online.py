@@ -16,6 +16,7 @@ import polars as pl
 import pytest
 from msgspec import structs
 
+from linewright.data.facts import MASK
 from linewright.engine.inline import InlineEngine
 from linewright.errors import RequestError, SpecError
 from linewright.features.spec import ViewSpec
@@ -23,10 +24,13 @@ from linewright.features.views.records import Records, aggregates_of, records_pa
 from linewright.features.views.windows import values_at
 from linewright.interfaces.cli.render.care.audit import features_text
 from linewright.interfaces.cli.render.predict import form_text
+from linewright.line.audit.facts import FeatureAudit, FeatureDifference
 from linewright.line.audit.feature_views import audit_views
 from linewright.line.factory import Factory
 from linewright.line.file.view_file import parse_view, read_view
 from linewright.line.loop.worker import Tending
+from linewright.line.personal import Columns as PersonalColumns
+from linewright.line.personal import without_personal
 from linewright.line.predict.example_request import curl
 from linewright.line.predict.example_row import row_to_send
 from linewright.line.predict.replay import replay_prediction
@@ -429,6 +433,9 @@ def test_a_value_that_differs_is_named(factory, served):
 
     assert isinstance(alert, Alerted)
     assert "are not those that the sources say" in alert.because
+    assert not any(
+        repr(value) in alert.because for value in (audited.first[0].logged, audited.first[0].computed)
+    )
     assert again is None
     assert isinstance(audit_served_features(factory, LINE)[0], Cleared)
     assert [] == open_alerts(factory, LINE)
@@ -437,6 +444,18 @@ def test_a_value_that_differs_is_named(factory, served):
     assert answered["id"] in {one.id for one in audited.first}
     assert "amount_30d" in {one.column for one in audited.first}
     assert 0 == audit_views(factory, LINE, sample=5).differ
+
+
+def test_an_audit_hides_the_values_of_personal_columns():
+    """Rows may be seen by more people than these columns of them."""
+    one, other = (
+        FeatureDifference(id="p", at=now_utc(), view="customer", column=column, logged="s1", computed="s2")
+        for column in ("last_shop", "amount_30d")
+    )
+    audited = FeatureAudit(line=LINE, rows=1, values=2, differ=1, behind=0, first=(one, other))
+    shown = without_personal(audited, PersonalColumns(frozenset({"last_shop"}), frozenset()))
+
+    assert ((MASK, MASK), ("s1", "s2")) == tuple((each.logged, each.computed) for each in shown.first)
 
 
 def test_the_worker_writes_records_when_they_are_due(factory):

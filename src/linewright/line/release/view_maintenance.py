@@ -89,7 +89,8 @@ def _alert(factory: Factory, audited: FeatureAudit) -> Alerted:
         at=now,
         by=factory.context.actor,
         because=f"features of {audited.differ:,} of {count(audited.rows, 'logged row')} are not those that the sources say: "
-        f"{first.column!r} of feature view {first.view!r} was {first.logged!r}, and is {first.computed!r} for prediction {first.id}. "
+        # Not the values: an alert goes to many people.
+        f"{first.column!r} of feature view {first.view!r}, for one, in prediction {first.id}. "
         f"See: linewright audit features {audited.line}",
         line=audited.line,
         id=f"features:{audited.line}:{first.id}",
