@@ -128,6 +128,14 @@ def table(root, text=FILE, served=()):
         ),
         (
             ("", ""),
+            (
+                "table: {",
+                'table: {sql: "select * exclude (customer), customer as customers from orders", ',
+            ),
+            "did you mean 'customers'\\? if so, make it in table.sql: customers as customer",
+        ),
+        (
+            ("", ""),
             ("train:", "contract: {columns: {late: {type: category}}}\ntrain:"),
             "the contract does not name the column 'customer'",
         ),
