@@ -6,12 +6,12 @@ file was made, as far as a request from then on can meet them: those of the long
 
 import os
 import sqlite3
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import closing, suppress
 from hashlib import blake2b, sha256
 from pathlib import Path
 from threading import Lock
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 import msgspec
 import numpy as np
@@ -83,18 +83,13 @@ def arguments_of(facts: ViewFacts) -> tuple[Argument, ...]:
 
 def columns_of(facts: ViewFacts) -> tuple[tuple[str, Kind], ...]:
     """Return the columns of the events of a view, by `Argument.text`, with their types."""
-    kinds: dict[str, Kind] = {one.name: _kind(one.type) for one in facts.inputs}
+    kinds: dict[str, Kind] = {one.name: cast("Kind", one.type) for one in facts.inputs}
     return tuple((one.text, one.kind(kinds)) for one in arguments_of(facts))
 
 
 def aggregates_of(facts: ViewFacts) -> tuple[Aggregate, ...]:
     """Return what the columns of a view compute."""
     return tuple(read_aggregate(column.name, column.text) for column in facts.columns)
-
-
-def _kind(name: str) -> Kind:
-    kinds: Mapping[str, Kind] = {"number": "number", "integer": "integer", "boolean": "boolean"}
-    return kinds.get(name, "category")
 
 
 def key_number(key: str) -> int:

@@ -18,26 +18,24 @@ from linewright.model.facts import Package, RequestColumn
 from linewright.store.clock import micros_of
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class _WithViews(Handed):
     """The rows of a file, with the columns of views behind them."""
 
-    inner: Handed | None = None
-    views: Sequence[ViewEvents] = ()
-    made: tuple[str, ...] = ()
-    time: RequestColumn | None = None
+    inner: Handed
+    views: Sequence[ViewEvents]
+    made: tuple[str, ...]
+    time: RequestColumn | None
     """`None`: of now."""
-    zone: str | None = None
-    now: int = 0
+    zone: str | None
+    now: int
     """Microseconds since 1970."""
 
     @property
     def columns(self) -> tuple[str, ...]:
-        assert self.inner is not None  # noqa: S101 -- `with_views` gives it
         return (*self.inner.columns, *self.made)
 
     def parts(self) -> Iterator[HandedPart]:
-        assert self.inner is not None  # noqa: S101
         for part in self.inner.parts():
             yield part._replace(frame=part.frame.hstack(self._made_of(part.frame)))
 
