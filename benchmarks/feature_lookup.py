@@ -25,9 +25,9 @@ import numpy as np
 
 from linewright.client import Client
 from linewright.features.facts import ViewColumn, ViewFacts, ViewInput
-from linewright.features.views.records import Header, Records, aggregates_of, columns_of, write_records
+from linewright.features.views.records import Records, RecordsHeader, aggregates_of, columns_of, write_records
 from linewright.features.views.windows import Values, events_of
-from linewright.line.audit.facts import FeaturesAudited
+from linewright.line.audit.facts import FeatureAudit
 from linewright.line.audit.feature_views import audit_views
 from linewright.line.factory import Factory
 from linewright.line.record.registry import find_model
@@ -75,7 +75,7 @@ def write(path: Path, entities: int, events: int) -> Path:
         columns={"amount": Values(kind="number", numbers=chance.gamma(2.0, 20.0, many))},
         entities=entities,
     )
-    header = Header(facts=FACTS, known=NOW, words=((),), entities=entities, has_keys=False)
+    header = RecordsHeader(facts=FACTS, known=NOW, words=((),), entities=entities, has_keys=False)
     write_records(path, header, made, [str(number) for number in range(entities)])
     return path
 
@@ -198,7 +198,7 @@ def requests_under_change(factory: Factory, address: str, rows: int) -> tuple[in
     return answered, counts["sent"], counts["written"]
 
 
-def logged_again(rows: int) -> FeaturesAudited:
+def logged_again(rows: int) -> FeatureAudit:
     """Have an endpoint of two processes log rows, and compute their features again."""
     with tempfile.TemporaryDirectory() as folder, make_factory(Path(folder) / "factory") as factory:
         command = [sys.executable, "-m", "linewright.serve", str(factory.state), "127.0.0.1", "0", "2"]

@@ -24,8 +24,8 @@ import numpy as np
 import polars as pl
 
 from linewright.features.spec import ViewSpec
+from linewright.line.views.point_in_time_join import ViewColumns
 from linewright.line.views.read_events import read_events
-from linewright.line.views.table_columns import ViewColumns
 
 DAY = 86_400_000_000
 YEAR = 365 * DAY

@@ -36,7 +36,7 @@ from linewright.line.record.lookup import find_prediction
 from linewright.line.sealed_parquet import _TYPES, BATCH_RECORDS, _Cells, read_groups, write_segment
 from linewright.model.package.model import load
 from linewright.operations.datasets import datasets
-from linewright.serve.facts import LookedUp, Prediction, Predictions, Sealed, Segment
+from linewright.serve.facts import LoggedLookup, Prediction, Predictions, Sealed, Segment
 from linewright.serve.feedback.store import Feedback
 from linewright.serve.log.ids import first_of_many
 from linewright.serve.log.records import count_of, records_of
@@ -569,7 +569,9 @@ RECORDS = st.builds(
     known=st.just(msgspec.UNSET) | TEXT,
     features=st.just(msgspec.UNSET)
     | st.dictionaries(
-        TEXT, st.builds(LookedUp, known=TEXT, record=st.none() | TEXT, defaulted=st.booleans()), max_size=2
+        TEXT,
+        st.builds(LoggedLookup, known=TEXT, record=st.none() | TEXT, defaulted=st.booleans()),
+        max_size=2,
     ),
 ).map(msgspec.json.encode)
 STRANGE = st.sampled_from(
@@ -605,7 +607,7 @@ def test_what_this_version_writes_needs_no_second_copy(factory):
 def test_a_row_that_got_its_values_from_what_is_known_is_kept_once_too(factory):
     """And a file that was written before rows said so gives back the same."""
     record = next(read_log(factory.log_of(LINE))).record
-    looked = LookedUp(known="2026-01-31T12:00:00.000000Z", record="sha256:b")
+    looked = LoggedLookup(known="2026-01-31T12:00:00.000000Z", record="sha256:b")
     both = [record, msgspec.structs.replace(record, known="sha256:a", features={"customer": looked})]
     frames = frames_of([msgspec.json.encode(one) for one in both])
     _, groups, payloads = given_back(frames, factory.root)

@@ -16,6 +16,7 @@ import polars as pl
 import pytest
 from msgspec import structs
 
+from linewright.data.facts import MASK
 from linewright.engine.inline import InlineEngine
 from linewright.errors import RequestError, SpecError
 from linewright.features.spec import ViewSpec
@@ -23,28 +24,31 @@ from linewright.features.views.records import Records, aggregates_of, records_pa
 from linewright.features.views.windows import values_at
 from linewright.interfaces.cli.render.care.audit import features_text
 from linewright.interfaces.cli.render.predict import form_text
+from linewright.line.audit.facts import FeatureAudit, FeatureDifference
 from linewright.line.audit.feature_views import audit_views
 from linewright.line.factory import Factory
 from linewright.line.file.view_file import parse_view, read_view
 from linewright.line.loop.worker import Tending
+from linewright.line.personal import Columns as PersonalColumns
+from linewright.line.personal import without_personal
 from linewright.line.predict.example_request import curl
 from linewright.line.predict.example_row import row_to_send
 from linewright.line.predict.replay import replay_prediction
 from linewright.line.predict.try_row import request_form, try_row
 from linewright.line.record.alerts import open_alerts
 from linewright.line.record.registry import find_model
-from linewright.line.release.tend_views import tend_audit, tend_views
+from linewright.line.release.view_maintenance import audit_served_features, refresh_records
 from linewright.line.runs.execute import execute_inline
 from linewright.line.views.read_events import read_events
 from linewright.line.views.write_records import write_due, write_view
 from linewright.model.facts import Package
 from linewright.model.package.model import read_golden
 from linewright.operations.care.logged_features import audit_features
-from linewright.serve.rows.known_views import KnownView
+from linewright.serve.rows.feature_lookup import ViewLookup
+from linewright.serve.rows.newer_rows import entity_of
 from linewright.serve.rows.push_request import to_new_rows
-from linewright.serve.rows.sent_since import entity_of
-from linewright.store.clock import now_utc, text_of
-from linewright.store.pushed_rows import Columns, PushedRows, micros_of
+from linewright.store.clock import micros_of, now_utc, text_of
+from linewright.store.pushed_rows import Columns, PushedRows
 from linewright.watch.facts import Alerted, Cleared
 
 LINE = "late"
@@ -258,7 +262,7 @@ def test_records_of_a_file_are_what_its_rows_say_now(tmp_path):
         view = read_view(tmp_path, "buyer")
         facts = read_events(view, tmp_path).facts
         write_view(made, facts)
-        known = KnownView(made.state, facts)
+        known = ViewLookup(made.state, facts)
         asked = ['["fr","7"]', '["de","7"]', None]
         found = [
             (columns["total"], columns["n"], one.record is None)
@@ -315,7 +319,7 @@ def test_rows_that_are_sent_have_the_types_that_training_has_found(tmp_path, cus
                 facts = read_events(read_view(tmp_path, "v"), tmp_path).facts
                 write_view(made, facts)
         time.sleep(0.01)
-        known, now = KnownView(made.state, facts), now_utc()
+        known, now = ViewLookup(made.state, facts), now_utc()
         asked = list(dict.fromkeys(entity_of({"e": one}, ["e"]) for one in customers))
         online = [columns for columns, _, _ in known.of(asked, now)]
         known.close()
@@ -423,20 +427,35 @@ def test_a_value_that_differs_is_named(factory, served):
         database.execute("DELETE FROM rows WHERE seq IN (SELECT seq FROM held)")
         database.commit()
         audited = audit_features(factory, LINE, sample=5)
-        alert, _ = tend_audit(factory, LINE)
-        again, _ = tend_audit(factory, LINE)
+        alert, _ = audit_served_features(factory, LINE)
+        again, _ = audit_served_features(factory, LINE)
         database.execute("INSERT INTO rows SELECT * FROM held")
 
     assert isinstance(alert, Alerted)
     assert "are not those that the sources say" in alert.because
+    assert not any(
+        repr(value) in alert.because for value in (audited.first[0].logged, audited.first[0].computed)
+    )
     assert again is None
-    assert isinstance(tend_audit(factory, LINE)[0], Cleared)
+    assert isinstance(audit_served_features(factory, LINE)[0], Cleared)
     assert [] == open_alerts(factory, LINE)
     assert 4 == audited.exit_code
     assert "rows differ" in features_text(audited)
     assert answered["id"] in {one.id for one in audited.first}
     assert "amount_30d" in {one.column for one in audited.first}
     assert 0 == audit_views(factory, LINE, sample=5).differ
+
+
+def test_an_audit_hides_the_values_of_personal_columns():
+    """Rows may be seen by more people than these columns of them."""
+    one, other = (
+        FeatureDifference(id="p", at=now_utc(), view="customer", column=column, logged="s1", computed="s2")
+        for column in ("last_shop", "amount_30d")
+    )
+    audited = FeatureAudit(line=LINE, rows=1, values=2, differ=1, behind=0, first=(one, other))
+    shown = without_personal(audited, PersonalColumns(frozenset({"last_shop"}), frozenset()))
+
+    assert ((MASK, MASK), ("s1", "s2")) == tuple((each.logged, each.computed) for each in shown.first)
 
 
 def test_the_worker_writes_records_when_they_are_due(factory):
@@ -448,7 +467,7 @@ def test_the_worker_writes_records_when_they_are_due(factory):
     for one in (old, cut_off):
         one.write_bytes(b"")
         os.utime(one, (0, 0))
-    due = tend_views(factory, LINE)
+    due = refresh_records(factory, LINE)
     first = Records(path).header.known
 
     assert not old.exists()

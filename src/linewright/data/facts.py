@@ -75,7 +75,8 @@ class SourceHistory(Result, frozen=True, kw_only=True, tag="source_history"):
     query: str
     """Digest of the same without the database: query, key, cursor and known time."""
     number: int
-    """Counts reads that found something, from 1. `Metadata.settled` finds it by `data.history.versions.key_of`."""
+    """Counts reads that were kept, from 1: those that found something, and those from which records of feature views were written.
+    `Metadata.settled` finds it by `data.history.versions.key_of`."""
     columns: tuple[HistoryColumn, ...]
     """Of the source, in order. The chunks have three more: see `data.history`."""
     chunks: tuple[HistoryChunk, ...]
@@ -85,7 +86,7 @@ class SourceHistory(Result, frozen=True, kw_only=True, tag="source_history"):
     fingerprint: str
     """Digest of those, in the order of their keys."""
     at: str
-    """When this read began."""
+    """When this read began; always later than `at` of the history before it. Its versions are known from then on, unless the source says from when."""
     first: str
     """When the first read began whose rows have these columns."""
     before: str | None = None

@@ -16,6 +16,7 @@ from linewright.data.breach_text import FORMLESS
 from linewright.data.facts import MASK, Breach, Finding, SensorFault
 from linewright.data.finding_text import without_personal as evidence_without_personal
 from linewright.errors import LinewrightError
+from linewright.line.audit.facts import FeatureDifference
 from linewright.line.factory import Factory
 from linewright.line.facts import Accepted, Declared, Finished
 from linewright.line.spec import LineSpec
@@ -30,6 +31,7 @@ _WORD = b"personal"
 _INSTEAD: Mapping[type, Mapping[str, Any]] = {
     Contribution: {"up": "", "down": ""},
     SensorFault: {"value": None, "usual": None},
+    FeatureDifference: {"logged": MASK, "computed": MASK},
 }
 """What stands in facts about a hidden column, by field; other fields hold none of its values."""
 _ROWS = frozenset({"row", "rows", "values", "example"})

@@ -12,8 +12,8 @@ Fault = Literal["write", "force"]
 Scalar = str | int | float | bool | None
 
 
-class LookedUp(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """What a row got of a feature view."""
+class LoggedLookup(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What the lookup of one feature view found for a logged row."""
 
     known: str
     """What was known by this moment counted: UTC, RFC 3339 with microseconds."""
@@ -55,7 +55,7 @@ class Prediction(msgspec.Struct, frozen=True, kw_only=True):
     via: Literal["endpoint", "batch", "replay"] = "endpoint"
     known: str | msgspec.UnsetType = msgspec.UNSET
     """Digest of the newest values of series from which the row got its own, as it named a series alone; left out of other records."""
-    features: dict[str, LookedUp] | msgspec.UnsetType = msgspec.UNSET
+    features: dict[str, LoggedLookup] | msgspec.UnsetType = msgspec.UNSET
     """By feature view, what the row got of it, as it did not bring its columns; left out of other records."""
 
     @property

@@ -9,6 +9,7 @@ import pwd
 import time
 from datetime import UTC, datetime, timedelta
 
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _NANOS_A_MILLI = 1_000_000
 _VARIANT = {digit: "89ab"[int(digit, 16) & 3] for digit in "0123456789abcdef"}
 """The digit of a UUID whose two upper bits say of which layout it is."""
@@ -57,6 +58,30 @@ def later(instant: str, micros: int) -> str:
     """
     moved = datetime.fromisoformat(instant) + timedelta(microseconds=micros)
     return text_of(moved)
+
+
+def micros_of(instant: str) -> int:
+    """Return an instant, ISO 8601, in microseconds since 1970; one without an offset is UTC.
+
+    Examples
+    --------
+    >>> micros_of("1970-01-01T00:00:01.000002Z"), micros_of("1970-01-01T00:00:01")
+    (1000002, 1000000)
+    """
+    moment = datetime.fromisoformat(instant)
+    since = (moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)) - _EPOCH
+    return (since.days * 86_400 + since.seconds) * 1_000_000 + since.microseconds
+
+
+def instant_of(micros: int) -> str:
+    """Return the instant so many microseconds after the start of 1970, in the form of `now_utc`.
+
+    Examples
+    --------
+    >>> instant_of(1_000_002)
+    '1970-01-01T00:00:01.000002Z'
+    """
+    return text_of(_EPOCH + timedelta(microseconds=micros))
 
 
 def user() -> str:

@@ -8,12 +8,11 @@ import re
 import sqlite3
 from collections.abc import Callable, Collection, Generator, Iterator, Sequence
 from contextlib import closing, contextmanager
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import NamedTuple
 
 from linewright.errors import Corrupt, RequestError, Terminal
-from linewright.store.clock import now_utc
+from linewright.store.clock import micros_of, now_utc
 from linewright.store.disk import explain_sqlite, faults_explained, sync_folder
 from linewright.store.schema import Part, schema_of
 
@@ -285,18 +284,6 @@ class PushedRows:
             raise explain_sqlite(error, self.file.name, "the file of pushed rows") or Corrupt(
                 f"pushed rows cannot be read: {error}", where=self.file.name, hint="restore it from a backup"
             ) from error
-
-
-def micros_of(instant: str) -> int:
-    """Return an instant in microseconds since 1970.
-
-    Examples
-    --------
-    >>> micros_of("1970-01-01T00:00:01.000002Z")
-    1000002
-    """
-    since = datetime.fromisoformat(instant) - datetime(1970, 1, 1, tzinfo=UTC)
-    return (since.days * 86_400 + since.seconds) * 1_000_000 + since.microseconds
 
 
 def schema_at(version: int) -> frozenset[Part]:

@@ -11,9 +11,9 @@ from linewright.line.approvals.line_file import may_read
 from linewright.line.factory import Factory
 from linewright.line.file.read import parse_line
 from linewright.line.file.view_file import parse_view, read_view, read_views
+from linewright.line.views.point_in_time_join import ViewColumns
 from linewright.line.views.read_events import read_events
 from linewright.line.views.sources import files_read
-from linewright.line.views.table_columns import ViewColumns
 from linewright.serve.access.rights import ROLES, Identity, Scope
 
 
@@ -125,6 +125,14 @@ def table(root, text=FILE, served=()):
             ("entity: customer", "entity: merchant"),
             ("", ""),
             "the table has no column 'merchant', which feature view 'customer_30d' needs",
+        ),
+        (
+            ("", ""),
+            (
+                "table: {",
+                'table: {sql: "select * exclude (customer), customer as customers from orders", ',
+            ),
+            "did you mean 'customers'\\? if so, make it in table.sql: customers as customer",
         ),
         (
             ("", ""),

@@ -1,7 +1,5 @@
 """When rows happened, and when they and their truth could have been known, as numbers that can be compared."""
 
-from datetime import datetime
-
 import numpy as np
 import polars as pl
 
@@ -30,17 +28,6 @@ def moments(values: pl.Series) -> np.ndarray:
     if values.dtype == pl.Date:
         values = values.cast(pl.Datetime("us"))
     return values.to_physical().to_numpy()
-
-
-def micros_of(instant: str) -> int:
-    """Return an instant, RFC 3339, in the terms of `moments`.
-
-    Examples
-    --------
-    >>> micros_of("1970-01-01T00:00:01.000005Z")
-    1000005
-    """
-    return int(moments(pl.Series([datetime.fromisoformat(instant)]))[0])
 
 
 def known_at(frame: pl.DataFrame, data: DataSpec) -> np.ndarray:

@@ -9,7 +9,7 @@ import numpy as np
 import polars as pl
 
 from linewright.data.dataset.duplicates import come_again, contents_of, repeat_seldom, share_repeating
-from linewright.data.dataset.event_time import known_at, micros_of, moments
+from linewright.data.dataset.event_time import known_at, moments
 from linewright.data.dataset.row_id import hash_in_parts, identity_text
 from linewright.data.dataset.served_rows import ENOUGH, ENOUGH_NUMBERS, Logged, can_judge, latest_with
 from linewright.data.dataset.version import read_dataset
@@ -31,7 +31,7 @@ from linewright.data.spec import DataSpec, SplitSpec
 from linewright.data.split_text import called, reason_in_words
 from linewright.engine.context import Context
 from linewright.errors import SpecError
-from linewright.store.clock import text_of
+from linewright.store.clock import micros_of, text_of
 
 _WHOLE = float(1 << 64)
 _POINTS, _RELATIVE, _FEW = 0.05, 0.25, 10

@@ -103,7 +103,7 @@ def reconcile(
             where=f"sources.{name}.sql",
             hint="run the line first",
         )
-    return _Comparison.of(reading, *found).result(name, root, repairs=repairs)
+    return _Comparison.of(reading.after(found[1]), *found).result(name, root, repairs=repairs)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -70,7 +70,8 @@ def added_rules(
                 where="features",
                 found=name,
                 allowed=listed(columns),
-                hint=f"did you mean {near!r}? " if near else "" + f"make it in table.sql: x as {name}",
+                hint=(f"did you mean {near!r}? if so, " if near else "")
+                + f"make it in table.sql: {near or 'x'} as {name}",
             )
         if name not in rules:
             raise SpecError(

@@ -6,12 +6,12 @@ file was made, as far as a request from then on can meet them: those of the long
 
 import os
 import sqlite3
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import closing, suppress
 from hashlib import blake2b, sha256
 from pathlib import Path
 from threading import Lock
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 import msgspec
 import numpy as np
@@ -44,7 +44,7 @@ _AT_ONCE = 500
 _KIND = np.dtype("<i8")
 
 
-class Header(msgspec.Struct, frozen=True, kw_only=True):
+class RecordsHeader(msgspec.Struct, frozen=True, kw_only=True):
     """What holds for all records of a file."""
 
     facts: ViewFacts
@@ -83,18 +83,13 @@ def arguments_of(facts: ViewFacts) -> tuple[Argument, ...]:
 
 def columns_of(facts: ViewFacts) -> tuple[tuple[str, Kind], ...]:
     """Return the columns of the events of a view, by `Argument.text`, with their types."""
-    kinds: dict[str, Kind] = {one.name: _kind(one.type) for one in facts.inputs}
+    kinds: dict[str, Kind] = {one.name: cast("Kind", one.type) for one in facts.inputs}
     return tuple((one.text, one.kind(kinds)) for one in arguments_of(facts))
 
 
 def aggregates_of(facts: ViewFacts) -> tuple[Aggregate, ...]:
     """Return what the columns of a view compute."""
     return tuple(read_aggregate(column.name, column.text) for column in facts.columns)
-
-
-def _kind(name: str) -> Kind:
-    kinds: Mapping[str, Kind] = {"number": "number", "integer": "integer", "boolean": "boolean"}
-    return kinds.get(name, "category")
 
 
 def key_number(key: str) -> int:
@@ -122,7 +117,7 @@ def known_by(events: Events, moment: int) -> Events:
     )
 
 
-def write_records(path: Path, header: Header, events: Events, entities: Sequence[str]) -> None:
+def write_records(path: Path, header: RecordsHeader, events: Events, entities: Sequence[str]) -> None:
     """Write a file of records in place of that which is there.
 
     Parameters
@@ -130,7 +125,7 @@ def write_records(path: Path, header: Header, events: Events, entities: Sequence
     header
         Its `words` and `entities` are those of `events`.
     events
-        As they were known at `Header.known`, see `known_by`; with `KEY` if the header says so.
+        As they were known at `RecordsHeader.known`, see `known_by`; with `KEY` if the header says so.
     entities
         The text of each, in the order of their numbers.
 
@@ -162,7 +157,9 @@ def write_records(path: Path, header: Header, events: Events, entities: Sequence
             draft.unlink(missing_ok=True)
 
 
-def _records(header: Header, events: Events, entities: Sequence[str]) -> Iterator[tuple[str, bytes, bytes]]:
+def _records(
+    header: RecordsHeader, events: Events, entities: Sequence[str]
+) -> Iterator[tuple[str, bytes, bytes]]:
     aggregates = aggregates_of(header.facts)
     longest = max((one.over or 0 for one in aggregates), default=0) + SLACK
     entity = np.repeat(np.arange(len(entities)), np.diff(events.starts))
@@ -220,7 +217,7 @@ class Records:
             try:
                 self._database.execute(f"PRAGMA mmap_size = {_MAPPED}")
                 (body,) = self._database.execute("SELECT body FROM header").fetchone()
-                self.header = msgspec.json.decode(body, type=Header)
+                self.header = msgspec.json.decode(body, type=RecordsHeader)
                 if stamp_of(path.stat()) == self.stamp:
                     break  # else it may be the file before or after
             except (sqlite3.DatabaseError, TypeError, msgspec.MsgspecError) as error:

@@ -7,7 +7,7 @@ import msgspec
 from linewright.errors import GateRefused
 
 
-class Differing(msgspec.Struct, frozen=True, kw_only=True):
+class FeatureDifference(msgspec.Struct, frozen=True, kw_only=True):
     """A value in a logged row that is not what its view knew."""
 
     id: str
@@ -19,7 +19,7 @@ class Differing(msgspec.Struct, frozen=True, kw_only=True):
     computed: Any
 
 
-class FeaturesAudited(msgspec.Struct, frozen=True, kw_only=True):
+class FeatureAudit(msgspec.Struct, frozen=True, kw_only=True):
     """Logged rows compared with what the sources of their feature views say."""
 
     line: str
@@ -31,7 +31,7 @@ class FeaturesAudited(msgspec.Struct, frozen=True, kw_only=True):
     """Rows of which a value differs."""
     behind: int
     """Rows that would have other values if all had counted that was known as they came: records were made before."""
-    first: tuple[Differing, ...] = ()
+    first: tuple[FeatureDifference, ...] = ()
     """The first values that differ, the newest row first."""
 
     @property

@@ -12,15 +12,15 @@ from linewright.features.facts import ViewFacts
 from linewright.features.spec import ViewSpec
 from linewright.features.views.records import aggregates_of, known_by
 from linewright.features.views.windows import Events, Ints, values_at
-from linewright.line.audit.facts import Differing, FeaturesAudited
+from linewright.line.audit.facts import FeatureAudit, FeatureDifference
 from linewright.line.factory import Factory
 from linewright.line.file.view_file import read_view
 from linewright.line.views.read_events import read_events
 from linewright.line.views.sources import open_view
 from linewright.model.facts import Package
-from linewright.serve.facts import LookedUp, Prediction
+from linewright.serve.facts import LoggedLookup, Prediction
 from linewright.serve.rows.scalars import spell
-from linewright.store.pushed_rows import micros_of
+from linewright.store.clock import micros_of
 
 MOST_NAMED = 20
 _PAGE = 2_000
@@ -28,10 +28,10 @@ _PAGE = 2_000
 
 class _Logged(NamedTuple):
     record: Prediction
-    looked: LookedUp
+    looked: LoggedLookup
 
 
-def audit_views(factory: Factory, line: str, *, sample: int) -> FeaturesAudited:
+def audit_views(factory: Factory, line: str, *, sample: int) -> FeatureAudit:
     """Compute the columns of feature views of the newest logged rows again.
 
     Parameters
@@ -45,7 +45,7 @@ def audit_views(factory: Factory, line: str, *, sample: int) -> FeaturesAudited:
         If a view is gone, or its source cannot be read.
     """
     rows = list(_rows(factory, line, sample))
-    found = list[Differing]()
+    found = list[FeatureDifference]()
     values, behind = 0, set[str]()
     for facts, those in _by_view(factory, rows):
         one = _compared(factory, facts, those)
@@ -54,7 +54,7 @@ def audit_views(factory: Factory, line: str, *, sample: int) -> FeaturesAudited:
         behind |= one.behind
     order = {record.id: place for place, record in enumerate(rows)}
     found.sort(key=lambda one: order[one.id])
-    return FeaturesAudited(
+    return FeatureAudit(
         line=line,
         rows=len(rows),
         values=values,
@@ -93,7 +93,7 @@ def _by_view(factory: Factory, rows: Sequence[Prediction]) -> Iterator[tuple[Vie
 
 
 class _Compared(NamedTuple):
-    differing: list[Differing]
+    differing: list[FeatureDifference]
     values: int
     behind: set[str]
 
@@ -109,7 +109,7 @@ def _compared(factory: Factory, facts: ViewFacts, rows: Sequence[_Logged]) -> _C
     moments = np.array([micros_of(one.record.at) for one in rows], dtype=np.int64)
     events = _of_entities(read.events, numbers)
     then = _values(events, numbers, moments, facts)
-    differing, behind = list[Differing](), set[str]()
+    differing, behind = list[FeatureDifference](), set[str]()
     order = sorted(range(len(rows)), key=lambda place: rows[place].looked.known)
     for known, group in groupby(order, key=lambda place: rows[place].looked.known):
         places = list(group)
@@ -120,7 +120,7 @@ def _compared(factory: Factory, facts: ViewFacts, rows: Sequence[_Logged]) -> _C
                 record = rows[place].record
                 if not same(record.row.get(column), value):
                     differing.append(
-                        Differing(
+                        FeatureDifference(
                             id=record.id,
                             at=record.at,
                             view=facts.view,

@@ -42,9 +42,9 @@ from linewright.line.run_context import (
 )
 from linewright.line.spec import KeepSpec, LineSpec
 from linewright.line.split_rows import label_text
+from linewright.line.views.point_in_time_join import ViewColumns
 from linewright.line.views.read_events import read_events
 from linewright.line.views.sources import open_view
-from linewright.line.views.table_columns import ViewColumns
 from linewright.model.pictures import check_picture
 from linewright.model.spec import AUTO, ModelSpec, PicturesSpec
 from linewright.model.tasks import task as rules_of

@@ -8,8 +8,8 @@ from linewright.data.checks.registry import ABOUT_KNOWLEDGE, check_features, see
 from linewright.data.facts import Column, Finding
 from linewright.line.check.settings_checks import not_silenced, warning
 from linewright.line.spec import LineSpec
+from linewright.line.views.point_in_time_join import columns_at, moments_of
 from linewright.line.views.read_events import ViewEvents, spelled
-from linewright.line.views.table_columns import columns_at, moments_of
 
 _BEFORE = 86_400_000_000
 """Length of the window before a row, in microseconds, without whose events a suspected column is computed again."""

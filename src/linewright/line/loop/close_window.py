@@ -6,7 +6,6 @@ been counted, in exactly one window. A kill at any point leaves a window that is
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
 from itertools import islice
 
 from msgspec.structs import replace
@@ -33,7 +32,7 @@ from linewright.release.facts import Promoted
 from linewright.serve.facts import Prediction
 from linewright.serve.log.segments import read_log
 from linewright.serve.rows.scorer import Scorer
-from linewright.store.clock import text_of
+from linewright.store.clock import instant_of, micros_of
 from linewright.store.protocols import Version
 from linewright.text.durations import duration_micros
 from linewright.watch.alert_recovery import MANY, Ending
@@ -48,7 +47,6 @@ REMEMBERED = 64
 _LOOKED_BACK = 500
 """Closed windows that are looked at first for the end of an alert."""
 _BATCH = 2_000
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -290,5 +288,5 @@ def _first_promotion(factory: Factory, line: str) -> str:
 
 def _floor(at: str, watch: WatchSpec) -> str:
     """Return the last end of a window at or before an instant: windows are counted from 1970, UTC."""
-    micros = (datetime.fromisoformat(at) - _EPOCH) // timedelta(microseconds=1)
-    return text_of(_EPOCH + timedelta(microseconds=micros - micros % max(1, duration_micros(watch.every))))
+    micros = micros_of(at)
+    return instant_of(micros - micros % max(1, duration_micros(watch.every)))

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import polars as pl
 
-from linewright.data.dataset.event_time import micros_of, moments
+from linewright.data.dataset.event_time import moments
 from linewright.data.dataset.split import identities, is_hashed_to_test
 from linewright.data.facts import EMBARGO, TEST, Dataset, Split
 from linewright.data.spec import ContractSpec
@@ -37,6 +37,7 @@ from linewright.model.package.model import Model, load
 from linewright.model.tasks import task as rules_of
 from linewright.serve.no_pickle import forbid_pickles
 from linewright.serve.rows.scorer import Scorer
+from linewright.store.clock import micros_of
 from linewright.store.disk import faults_explained
 from linewright.store.protocols import Version
 from linewright.store.values import digest_of

@@ -35,7 +35,7 @@ from linewright.line.release.next_ring import tend_ring
 from linewright.line.release.remembered_values import next_look, remember_values
 from linewright.line.release.rings import RingWait
 from linewright.line.release.rollout import is_trial_open, tend_canary
-from linewright.line.release.tend_views import tend_audit, tend_views
+from linewright.line.release.view_maintenance import audit_served_features, refresh_records
 from linewright.line.runs.execute import execute_inline, start
 from linewright.line.spec import LineSpec
 from linewright.people.annotations import FOLDER as ANNOTATE
@@ -334,13 +334,13 @@ class Tending(PollingThread):
         return next_look(factory, spec)
 
     def _views(self, factory: Factory, spec: LineSpec) -> str | None:
-        return tend_views(factory, spec.line) if spec.features else None
+        return refresh_records(factory, spec.line) if spec.features else None
 
     def _features(self, factory: Factory, spec: LineSpec) -> str | None:
         due = self.audit_at.get(spec.line)
         if not spec.features or (due is not None and factory.now() < due):
             return due  # what is recorded about a line is no reason to read its sources
-        news, self.audit_at[spec.line] = tend_audit(factory, spec.line)
+        news, self.audit_at[spec.line] = audit_served_features(factory, spec.line)
         if news is not None:
             factory.report(Progress(step="features", says=f"{spec.line}: {news.because}", stays=True))
         return self.audit_at[spec.line]

@@ -25,8 +25,8 @@ from linewright.model.facts import Limit, Package, RequestColumn, Trained
 from linewright.model.package.model import load, read_golden
 from linewright.model.task_facts import has_classes
 from linewright.release.promotion import limits_of
+from linewright.serve.rows.feature_lookup import FeatureLookup
 from linewright.serve.rows.known_series import newest_time, with_ages
-from linewright.serve.rows.known_views import KnownViews
 from linewright.serve.rows.scorer import Scorer
 from linewright.serve.rows.series_sums import score_rows
 from linewright.store.protocols import Version
@@ -229,7 +229,7 @@ def try_row(factory: Factory, line: str, row: Mapping[str, Any]) -> Tried:
     asked = {name: _typed(value, types.get(name, "text")) for name, value in row.items()}
     series = series_known(factory, served.version.line)
     filled = series.fill([asked], served.package, now=factory.now(), place=_place)
-    with closing(KnownViews(factory.state, now=factory.now)) as known:
+    with closing(FeatureLookup(factory.state, now=factory.now)) as known:
         of_views = known.fill(filled.rows, served.package.views, now=factory.now(), place=_place)
     asked = dict(cast("Mapping[str, Any]", of_views.rows[0]))
     x, answers = score_rows(scorer, of_views.rows, _place)

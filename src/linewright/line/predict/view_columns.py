@@ -11,32 +11,31 @@ from linewright.features.spec import ViewSpec
 from linewright.line.factory import Factory
 from linewright.line.file.view_file import read_view
 from linewright.line.predict.input_file import Handed, HandedPart, line_as_served
+from linewright.line.views.point_in_time_join import LONG_AGO, columns_at
 from linewright.line.views.read_events import ViewEvents, read_events, to_micros
 from linewright.line.views.sources import open_view
-from linewright.line.views.table_columns import LONG_AGO, columns_at
 from linewright.model.facts import Package, RequestColumn
+from linewright.store.clock import micros_of
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class _WithViews(Handed):
     """The rows of a file, with the columns of views behind them."""
 
-    inner: Handed | None = None
-    views: Sequence[ViewEvents] = ()
-    made: tuple[str, ...] = ()
-    time: RequestColumn | None = None
+    inner: Handed
+    views: Sequence[ViewEvents]
+    made: tuple[str, ...]
+    time: RequestColumn | None
     """`None`: of now."""
-    zone: str | None = None
-    now: int = 0
+    zone: str | None
+    now: int
     """Microseconds since 1970."""
 
     @property
     def columns(self) -> tuple[str, ...]:
-        assert self.inner is not None  # noqa: S101 -- `with_views` gives it
         return (*self.inner.columns, *self.made)
 
     def parts(self) -> Iterator[HandedPart]:
-        assert self.inner is not None  # noqa: S101
         for part in self.inner.parts():
             yield part._replace(frame=part.frame.hstack(self._made_of(part.frame)))
 
@@ -99,5 +98,5 @@ def with_views(factory: Factory, line: str, handed: Handed, package: Package) ->
         made=tuple(made),
         time=None if says else time,
         zone=spec.table.zone,
-        now=int(np.datetime64(factory.now().removesuffix("Z"), "us").astype(np.int64)),
+        now=micros_of(factory.now()),
     )

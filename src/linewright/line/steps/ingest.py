@@ -28,9 +28,9 @@ from linewright.line.retention.forgotten_rows import are_forgotten
 from linewright.line.run_context import LIVE, Work, missing_texts
 from linewright.line.spec import LineSpec
 from linewright.line.steps.forecast_labels import settle
+from linewright.line.views.point_in_time_join import ViewColumns
 from linewright.line.views.read_events import ViewEvents, read_events
 from linewright.line.views.sources import VIEW
-from linewright.line.views.table_columns import ViewColumns
 from linewright.model.facts import Package, RequestColumn
 from linewright.model.pictures import check_picture
 from linewright.serve.rows.reader import converter

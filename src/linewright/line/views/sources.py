@@ -72,15 +72,10 @@ def _fingerprint(view: ViewSpec, factory: Factory) -> str:
     return versions_fingerprint(view.view, source, factory.root, _history_store(factory), factory.now())
 
 
-def read_live_view(view: ViewSpec, factory: Factory, *, now: str | None = None) -> "tuple[Source, str]":
+def read_live_view(view: ViewSpec, factory: Factory) -> "tuple[Source, str]":
     """Return the rows of the source of a view that others may write to, and the digest of the view with just these rows.
 
     Of a source with a history the newer rows are kept, and these are all versions of its rows.
-
-    Parameters
-    ----------
-    now
-        From when on rows are known that are read first now (default: now).
 
     Raises
     ------
@@ -93,10 +88,25 @@ def read_live_view(view: ViewSpec, factory: Factory, *, now: str | None = None) 
             from linewright.data.history.read import read_versions_of_source  # noqa: PLC0415
 
             of, store = cast("SqlSource", view.source), _history_store(factory)
-            source, seen = read_versions_of_source(name, of, root, store, now or factory.now())
+            source, seen = read_versions_of_source(name, of, root, store, factory.now())
         else:
             source, seen = read_live(name, view.source, root)
     return source, view_fingerprint(view, factory, seen=seen)
+
+
+def read_view_until(view: ViewSpec, factory: Factory) -> "tuple[Source, str]":
+    """Return all versions of the rows of a source with a history, once the newer ones are kept, and a moment, UTC: what is read later is known after it.
+
+    Raises
+    ------
+    SpecError, RequestError, Transient
+        If the source cannot be read.
+    """
+    from linewright.data.history.read import read_versions_until  # noqa: PLC0415
+
+    with placed(view, factory.root):
+        source = cast("SqlSource", view.source)
+        return read_versions_until(view.view, source, factory.root, _kept(factory), factory.now())
 
 
 def open_view(view: ViewSpec, factory: Factory) -> "Source":

@@ -12,8 +12,8 @@ from linewright.features.views.records import (
     ENDING,
     FOLDER,
     KEY,
-    Header,
     Records,
+    RecordsHeader,
     columns_of,
     known_by,
     records_path,
@@ -22,17 +22,16 @@ from linewright.features.views.records import (
 from linewright.line.factory import Factory
 from linewright.line.file.view_file import placed_in_view, read_view
 from linewright.line.views.read_events import ViewEvents, read_events
-from linewright.line.views.sources import read_live_view
-from linewright.store.clock import later
-from linewright.store.pushed_rows import PushedRows, micros_of
+from linewright.line.views.sources import read_view_until
+from linewright.store.clock import instant_of, micros_of
+from linewright.store.pushed_rows import PushedRows
 from linewright.text.durations import duration_micros
 from linewright.text.lists import to_list_text
 
 _OLD_S = 30 * 86_400
-_EPOCH = "1970-01-01T00:00:00.000000Z"
 
 
-def write_view(factory: Factory, facts: ViewFacts) -> Header:
+def write_view(factory: Factory, facts: ViewFacts) -> RecordsHeader:
     """Write what is known now of the entities of a view, as a model has learned it, for endpoints to read.
 
     Raises
@@ -46,7 +45,7 @@ def write_view(factory: Factory, facts: ViewFacts) -> Header:
     read = read_events(learned, factory.root, source=source, with_keys=facts.key is not None)
     _refuse_other_types(factory, facts, read)
     events = known_by(read.events, known)
-    header = Header(
+    header = RecordsHeader(
         facts=facts,
         known=known,
         words=tuple(tuple(events.columns[text].words) for text, _ in columns_of(facts)),
@@ -67,8 +66,8 @@ def _rows_now(factory: Factory, view: ViewSpec) -> tuple[Source | None, int]:
     """
     source = view.source
     if source.has_history:
-        now = factory.now()
-        return read_live_view(view, factory, now=now)[0], micros_of(now)
+        rows, moment = read_view_until(view, factory)
+        return rows, micros_of(moment)
     if isinstance(source, PushSource):
         pushed = PushedRows.of(factory.state, source.push, now=factory.now)
         if pushed.is_open:
@@ -77,7 +76,7 @@ def _rows_now(factory: Factory, view: ViewSpec) -> tuple[Source | None, int]:
 
 
 def entity_texts(read: ViewEvents) -> list[str]:
-    """Return the text of each entity, as `serve.rows.sent_since.entity_of` has it."""
+    """Return the text of each entity, as `serve.rows.newer_rows.entity_of` has it."""
     columns = [read.entities[name].to_list() for name in read.facts.entity]
     return columns[0] if len(columns) == 1 else [to_list_text(texts) for texts in zip(*columns, strict=True)]
 
@@ -98,7 +97,7 @@ def write_due(factory: Factory, views: Iterable[ViewFacts]) -> str | None:
             if header is None or header.known + every <= micros_of(factory.now()):
                 header = write_view(factory, facts)
                 _remove_old(factory, facts)
-            due.append(later(_EPOCH, header.known + every))
+            due.append(instant_of(header.known + every))
         except LinewrightError as error:
             troubles.append(error)
     if troubles:
@@ -117,7 +116,7 @@ def _remove_old(factory: Factory, facts: ViewFacts) -> None:
             path.unlink(missing_ok=True)
 
 
-def _header(factory: Factory, facts: ViewFacts) -> Header | None:
+def _header(factory: Factory, facts: ViewFacts) -> RecordsHeader | None:
     with suppress(FileNotFoundError, LinewrightError):
         records = Records(records_path(factory.state, facts))
         records.close()

@@ -4,7 +4,7 @@ from typing import Annotated
 
 from msgspec import Meta
 
-from linewright.line.audit.facts import FeaturesAudited
+from linewright.line.audit.facts import FeatureAudit
 from linewright.line.audit.feature_views import audit_views
 from linewright.line.factory import Factory
 from linewright.operations.declaration.declare import operation
@@ -13,7 +13,7 @@ from linewright.operations.declaration.declare import operation
 @operation(permission="view-rows", effect="read", expensive=True)
 def audit_features(
     factory: Factory, line: str, /, *, sample: Annotated[int, Meta(ge=1, le=1_000_000)] = 1_000
-) -> FeaturesAudited:
+) -> FeatureAudit:
     """Compute the features of logged rows again, and name those that differ.
 
     What feature views knew as a request came is computed from their sources, and compared with the logged row bit by bit. Rows are *behind* if more

@@ -70,7 +70,7 @@ from linewright.serve.models.state import Live
 from linewright.serve.origin import our_host, require_own_page
 from linewright.serve.peers import LISTEN_S, Siblings, Told, added
 from linewright.serve.rows import multipart
-from linewright.serve.rows.known_views import KnownViews
+from linewright.serve.rows.feature_lookup import FeatureLookup
 from linewright.serve.rows.scorer import RequestForm
 from linewright.store.clock import now_utc
 from linewright.store.disk import is_out_of_files, too_many_files
@@ -146,7 +146,7 @@ class App:
         )
         self._guard = Guard(self._lines.drop_canary)
         self._mirrors = Mirrors(state, self._guard, tell=tell)
-        self._views = KnownViews(state, now=now)
+        self._views = FeatureLookup(state, now=now)
         self._metrics = Metrics()
         self._document = openapi.Document()
         self._logs: dict[str, PredictionLog] = {}

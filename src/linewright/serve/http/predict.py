@@ -15,7 +15,7 @@ from linewright.errors import RequestError, Transient
 from linewright.model.facts import Package
 from linewright.release.facts import Arm
 from linewright.serve.answers import Answer, Durability, PushAnswer, SimilarAnswer, SimilarItems
-from linewright.serve.facts import LookedUp, Prediction, Predictions
+from linewright.serve.facts import LoggedLookup, Prediction, Predictions
 from linewright.serve.feedback.store import Feedback
 from linewright.serve.http import oip
 from linewright.serve.http.request import Response, read_json, to_response
@@ -25,9 +25,8 @@ from linewright.serve.log.writer import PredictionLog
 from linewright.serve.models.canary import Guard, is_canary
 from linewright.serve.models.shadow import Mirrors
 from linewright.serve.models.state import Canary, Shadow
+from linewright.serve.rows.feature_lookup import FeatureLookup, LookupResult, RowsWithFeatures
 from linewright.serve.rows.known_series import KnownSeries, Newest, with_ages
-from linewright.serve.rows.known_views import Filled as FilledRows
-from linewright.serve.rows.known_views import Found, KnownViews
 from linewright.serve.rows.occlusion import check_occluded
 from linewright.serve.rows.push_request import ROWS_FORM, PushRequest, to_new_rows
 from linewright.serve.rows.reader import Place, in_rows
@@ -111,7 +110,7 @@ class Loaded(NamedTuple):
     """Share of the lists that is drawn."""
     series: KnownSeries | None = None
     """The newest values of series, for rows that have none."""
-    views: KnownViews | None = None
+    views: FeatureLookup | None = None
     """The columns of feature views, for rows that have none."""
 
     @property
@@ -157,7 +156,7 @@ class Answered(NamedTuple):
     newest: Mapping[int, Newest] = MappingProxyType({})
     """By row that named a series alone, what is said of the values that it got."""
     durability: Durability = "buffered"
-    of_views: Sequence[Mapping[str, Found]] = ()
+    of_views: Sequence[Mapping[str, LookupResult]] = ()
     """One a row, by feature view, what it got of it; none if no row got any."""
 
 
@@ -235,17 +234,17 @@ def answer(
 
 def _with_views(
     loaded: Loaded, rows: Sequence[Row], mine: Sequence[int], received: str, place: Place
-) -> FilledRows:
+) -> RowsWithFeatures:
     """Return rows with the columns of the feature views of the model that answers each; those in `mine` are a canary's."""
     if loaded.views is None:
-        return FilledRows(rows, ())
+        return RowsWithFeatures(rows, ())
     fill = partial(loaded.views.fill, now=received, place=place)
     of_champion = loaded.scorer.model.package.views
     of_canary = loaded.canary.scorer.model.package.views if loaded.canary is not None else of_champion
     if not mine or of_canary == of_champion:
         return fill(rows, of_champion)
     others = sorted(set(range(len(rows))) - set(mine))
-    return fill(rows, of_champion, only=others).followed_by(fill(rows, of_canary, only=mine), mine)
+    return fill(rows, of_champion, only=others).with_rows_of(fill(rows, of_canary, only=mine), mine)
 
 
 class _Form(NamedTuple):
@@ -264,7 +263,7 @@ class _Form(NamedTuple):
     ) -> list[Prediction]:
         loaded = self.loaded
         known = (None if loaded.series is None else loaded.series.digest) or msgspec.UNSET
-        features = [looked_up(one) for one in answered.of_views] or [msgspec.UNSET] * len(rows)
+        features = [logged_lookups(one) for one in answered.of_views] or [msgspec.UNSET] * len(rows)
         return [
             Prediction(
                 id=identity,
@@ -307,10 +306,10 @@ class _Form(NamedTuple):
         )
 
 
-def looked_up(found: Mapping[str, Found]) -> dict[str, LookedUp] | msgspec.UnsetType:
+def logged_lookups(found: Mapping[str, LookupResult]) -> dict[str, LoggedLookup] | msgspec.UnsetType:
     """Return what the log says of the feature views of a row."""
     return {
-        view: LookedUp(known=one.known, record=one.record, defaulted=one.defaulted)
+        view: LoggedLookup(known=one.known, record=one.record, defaulted=one.defaulted)
         for view, one in found.items()
     } or msgspec.UNSET
 
@@ -584,7 +583,7 @@ def to_predictions(loaded: Loaded, answered: Answered, start: int, end: int) -> 
     return to_response(answer)
 
 
-def said_of(found: Mapping[str, Found]) -> dict[str, Any]:
+def said_of(found: Mapping[str, LookupResult]) -> dict[str, Any]:
     """Return what an answer says of the feature views of its row."""
     return {
         view: {"age": round(one.age, 3), "record": one.record}

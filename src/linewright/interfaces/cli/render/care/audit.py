@@ -3,7 +3,7 @@
 from linewright.interfaces.cli.render.dispatch import renderer
 from linewright.interfaces.cli.words import grid
 from linewright.line.audit.export import Entry
-from linewright.line.audit.facts import FeaturesAudited
+from linewright.line.audit.facts import FeatureAudit
 from linewright.operations.care.audit import Entries, FoundEntries, KeyMade
 from linewright.operations.declaration.declare import to_json
 from linewright.store.clock import said
@@ -39,7 +39,7 @@ def found_text(page: FoundEntries) -> str:
 
 
 @renderer.register
-def features_text(audited: FeaturesAudited) -> str:
+def features_text(audited: FeatureAudit) -> str:
     """Say how many rows differ, and show the first values that do."""
     if not audited.rows:
         return f"No logged row of {audited.line} got columns of feature views."

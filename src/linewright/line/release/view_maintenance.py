@@ -1,10 +1,10 @@
-"""What the worker does about the feature views of the models that serve: it writes what is known for endpoints, and audits logged rows."""
+"""Maintenance of the feature views of models that serve, by the worker: records for endpoints are refreshed, and logged rows audited."""
 
 from importlib import import_module
 
 from linewright.errors import NotFound
 from linewright.features.facts import ViewFacts
-from linewright.line.audit.facts import FeaturesAudited
+from linewright.line.audit.facts import FeatureAudit
 from linewright.line.factory import Factory
 from linewright.line.instants import later
 from linewright.line.record.alerts import open_alerts
@@ -30,7 +30,7 @@ def views_served(factory: Factory, line: str) -> tuple[ViewFacts, ...]:
     return tuple(dict.fromkeys(views))
 
 
-def tend_views(factory: Factory, line: str) -> str | None:
+def refresh_records(factory: Factory, line: str) -> str | None:
     """Write what is known of the views of a line if it is time; return when it is time again, UTC, or `None`.
 
     Raises
@@ -46,7 +46,7 @@ def tend_views(factory: Factory, line: str) -> str | None:
     )  # brings what reads tables
 
 
-def tend_audit(factory: Factory, line: str) -> tuple[Alerted | Cleared | None, str | None]:
+def audit_served_features(factory: Factory, line: str) -> tuple[Alerted | Cleared | None, str | None]:
     """Compute features of the newest logged rows again, alert if one differs, or end that alert.
 
     Returns
@@ -61,7 +61,7 @@ def tend_audit(factory: Factory, line: str) -> tuple[Alerted | Cleared | None, s
     """
     if not views_served(factory, line):
         return None, None
-    audited: FeaturesAudited = import_module("linewright.line.audit.feature_views").audit_views(
+    audited: FeatureAudit = import_module("linewright.line.audit.feature_views").audit_views(
         factory, line, sample=SAMPLE
     )
     told = next((one for one in open_alerts(factory, line) if one.monitor == "features"), None)
@@ -82,14 +82,15 @@ def tend_audit(factory: Factory, line: str) -> tuple[Alerted | Cleared | None, s
     return news, later(factory.now(), AUDIT_EVERY)
 
 
-def _alert(factory: Factory, audited: FeaturesAudited) -> Alerted:
+def _alert(factory: Factory, audited: FeatureAudit) -> Alerted:
     first, now = audited.first[0], factory.now()
     package = find_model(factory, audited.line).digest
     return Alerted(
         at=now,
         by=factory.context.actor,
         because=f"features of {audited.differ:,} of {count(audited.rows, 'logged row')} are not those that the sources say: "
-        f"{first.column!r} of feature view {first.view!r} was {first.logged!r}, and is {first.computed!r} for prediction {first.id}. "
+        # Not the values: an alert goes to many people.
+        f"{first.column!r} of feature view {first.view!r}, for one, in prediction {first.id}. "
         f"See: linewright audit features {audited.line}",
         line=audited.line,
         id=f"features:{audited.line}:{first.id}",

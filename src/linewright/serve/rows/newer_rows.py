@@ -14,11 +14,12 @@ from linewright.features.views.aggregates import Constant, read_condition
 from linewright.features.views.records import Records, arguments_of, key_number
 from linewright.serve.rows.scalars import spell
 from linewright.serve.rows.typed import Row
-from linewright.store.pushed_rows import PushedRow, micros_of
+from linewright.store.clock import micros_of
+from linewright.store.pushed_rows import PushedRow
 from linewright.text.lists import to_list_text
 
-MOST_SENT = 200_000
-"""Rows that are held; of more, nothing is known until there is a newer file."""
+MOST_NEWER_ROWS = 200_000
+"""Most rows that are held. If more come, none of those counts until there is a newer file."""
 _DECODER: msgspec.json.Decoder[dict[str, Any]] = msgspec.json.Decoder(dict[str, Any])
 _TRUE, _FALSE = frozenset({"true", "t", "yes", "y", "1"}), frozenset({"false", "f", "no", "n", "0"})
 
@@ -32,8 +33,8 @@ class _Version(NamedTuple):
     time: int
 
 
-class SentSince:
-    """Rows by entity. One thread adds to it, while others read what was known at a moment before.
+class NewerRows:
+    """Rows by entity that are newer than a file of records. One thread adds to them, while others read what was known at a moment before.
 
     Parameters
     ----------
@@ -62,7 +63,7 @@ class SentSince:
 
     def add(self, rows: Sequence[PushedRow], known: int) -> bool:
         """Add rows in the order in which they came, all that came by a moment; return whether there was room for them."""
-        self.is_full = self.is_full or self._many + len(rows) > MOST_SENT
+        self.is_full = self.is_full or self._many + len(rows) > MOST_NEWER_ROWS
         if self.is_full:
             return False
         keys = [self._add(row) for row in rows]
@@ -116,9 +117,11 @@ class SentSince:
             return None
         if instant.tzinfo is None:
             instant = instant.replace(tzinfo=self._zone or UTC)
-        return micros_of(instant.astimezone(UTC).isoformat())
+        return micros_of(
+            instant.isoformat()
+        )  # `astimezone` fails in the first and last hours of the calendar
 
-    def of(self, entity: str, known: int) -> NDArray[np.int64] | None:
+    def events_of(self, entity: str, known: int) -> NDArray[np.int64] | None:
         """Return the events of an entity that counted at a moment, in the order of (known, position), as `Records.table` has them; `None` if there are none."""
         events = [
             one

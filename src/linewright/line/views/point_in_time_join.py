@@ -1,4 +1,4 @@
-"""The columns of feature views for rows of a table: of each row, as they were known at its time."""
+"""Point-in-time join: rows of a table get the columns of feature views, of each row as they were known at its time."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -7,8 +7,7 @@ from typing import cast
 import polars as pl
 
 from linewright.data.spec import ColumnType
-from linewright.features.facts import ViewFacts
-from linewright.features.views.aggregates import Aggregate, read_aggregate
+from linewright.features.views.records import aggregates_of
 from linewright.features.views.windows import Ints, values_at
 from linewright.line.views.read_events import ViewEvents, spelled, to_series
 
@@ -67,8 +66,3 @@ def columns_at(view: ViewEvents, rows: pl.DataFrame, moments: Ints) -> list[pl.S
     slices = view.events.slices(view.numbers_of(named))
     found = values_at(view.events, slices, moments, aggregates_of(view.facts))
     return [to_series(name, values) for name, values in found.items()]
-
-
-def aggregates_of(facts: ViewFacts) -> list[Aggregate]:
-    """Return what the columns of a view compute."""
-    return [read_aggregate(column.name, column.text) for column in facts.columns]

@@ -1,4 +1,4 @@
-"""Requests that say whom they are about: the columns of feature views are those that are known of them as the request comes."""
+"""Lookup of feature views by entity: a row of a request gets the columns that are known of its entity as the request comes."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
@@ -14,23 +14,22 @@ from numpy.typing import NDArray
 from linewright.errors import LinewrightError, RequestError, Transient
 from linewright.features.facts import ViewFacts
 from linewright.features.views.records import Records, records_path
+from linewright.serve.rows.newer_rows import MOST_NEWER_ROWS, NewerRows, entity_of
 from linewright.serve.rows.reader import MAX_ROWS, Place
 from linewright.serve.rows.scalars import shown, spell
-from linewright.serve.rows.sent_since import MOST_SENT, SentSince, entity_of
 from linewright.serve.rows.typed import Row, TypedRow, Unusual
-from linewright.store.clock import later, now_utc
-from linewright.store.pushed_rows import PushedRows, micros_of
+from linewright.store.clock import instant_of, micros_of, now_utc
+from linewright.store.pushed_rows import PushedRows
 from linewright.store.stamps import stamp_at
 
-LOOK_S = 0.2
-"""Time between two looks for a newer file and for rows that were sent."""
-_EPOCH = "1970-01-01T00:00:00.000000Z"
+REFRESH_S = 0.2
+"""Time between two checks for a newer file and for rows that were sent."""
 _OUT_OF_USE = 300
-"""Looks for which a file stays open that another one has replaced: requests may still read it."""
+"""Refreshes for which a replaced file stays open: requests may still read it."""
 
 
-class Found(NamedTuple):
-    """What a row got of one view."""
+class LookupResult(NamedTuple):
+    """What the lookup of one view found for a row."""
 
     known: str
     """What was known by this moment counted: UTC, RFC 3339 with microseconds."""
@@ -42,40 +41,40 @@ class Found(NamedTuple):
     """Whether the row got nulls, as what was known was too old."""
 
 
-class Filled(NamedTuple):
+class RowsWithFeatures(NamedTuple):
     """Rows with the columns of feature views."""
 
     rows: Sequence[Row]
     """The same object if no row got any."""
-    found: Sequence[Mapping[str, Found]]
+    found: Sequence[Mapping[str, LookupResult]]
     """By row and view; empty for a row that has the columns itself. None if no row got any."""
     warnings: Mapping[int, list[str]] = MappingProxyType({})
     """By row, of which views it got nothing, and why."""
     unknown: Mapping[int, frozenset[str]] = MappingProxyType({})
     """By row, columns that are null since nothing is known of the entity."""
 
-    def followed_by(self, other: "Filled", numbers: Sequence[int]) -> "Filled":
-        """Return these rows but for some, which are those of another."""
+    def with_rows_of(self, other: "RowsWithFeatures", numbers: Sequence[int]) -> "RowsWithFeatures":
+        """Return these rows, with those of `numbers` taken from another."""
         rows, found = list(self.rows), list(self.found or [{} for _ in self.rows])
         for number in numbers:
             rows[number] = other.rows[number]
             found[number] = other.found[number] if other.found else {}
         warnings = {**self.warnings, **other.warnings}
         if not any(found):
-            return Filled(self.rows, (), warnings)
-        return Filled(rows, found, warnings, {**self.unknown, **other.unknown})
+            return RowsWithFeatures(self.rows, (), warnings)
+        return RowsWithFeatures(rows, found, warnings, {**self.unknown, **other.unknown})
 
 
-class _Look(NamedTuple):
-    """What is known of a view; it stays as it is."""
+class _Snapshot(NamedTuple):
+    """What is known of a view at one moment. It never changes, so that requests read it without a lock."""
 
     records: Records
-    sent: SentSince | None
+    newer: NewerRows | None
     known: int
 
 
-class KnownView:
-    """One view as one model has learned it. Safe to use from several threads.
+class ViewLookup:
+    """Lookup in one view, as one model has learned it. Safe to use from several threads.
 
     Parameters
     ----------
@@ -90,12 +89,12 @@ class KnownView:
     def __init__(self, state: Path, facts: ViewFacts, *, now: Callable[[], str] = now_utc) -> None:
         self._state, self._facts, self._now = state, facts, now
         self._path = records_path(state, facts)
-        self._look: _Look | None = None
+        self._snapshot: _Snapshot | None = None
         self._lock = Lock()
         self._replaced: list[list[Any]] = []
 
-    def look(self) -> None:
-        """Look for a newer file, and for rows that were sent.
+    def refresh(self) -> None:
+        """Read the newer file of records, if there is one, and the rows that were sent since it was made.
 
         Raises
         ------
@@ -106,25 +105,25 @@ class KnownView:
         """
         with self._lock:
             self._close_replaced()
-            held = self._look
-            if held is None or stamp_at(self._path) not in {None, held.records.stamp}:
+            snapshot = self._snapshot
+            if snapshot is None or stamp_at(self._path) not in {None, snapshot.records.stamp}:
                 records = Records(self._path)
-                sent = SentSince(records) if records.header.push else None
-                if held is not None:
-                    self._replaced.append([_OUT_OF_USE, held.records])
-                self._look = held = self._with_sent(_Look(records, sent, records.header.known))
-            elif held.sent is not None:
-                self._look = self._with_sent(held)
+                newer = NewerRows(records) if records.header.push else None
+                if snapshot is not None:
+                    self._replaced.append([_OUT_OF_USE, snapshot.records])
+                self._snapshot = snapshot = self._with_newer(_Snapshot(records, newer, records.header.known))
+            elif snapshot.newer is not None:
+                self._snapshot = self._with_newer(snapshot)
 
-    def _with_sent(self, held: _Look) -> _Look:
-        push, sent = held.records.header.push, held.sent
-        if sent is None or push is None or sent.is_full:
-            return held
+    def _with_newer(self, snapshot: _Snapshot) -> _Snapshot:
+        push, newer = snapshot.records.header.push, snapshot.newer
+        if newer is None or push is None or newer.is_full:
+            return snapshot
         pushed = PushedRows.of(self._state, push, now=self._now)
         if not pushed.is_open:
-            return held
-        rows, known = pushed.since(sent.known, most=MOST_SENT + 1)
-        return held._replace(known=sent.known) if sent.add(rows, known) else held
+            return snapshot
+        rows, known = pushed.since(newer.known, most=MOST_NEWER_ROWS + 1)
+        return snapshot._replace(known=newer.known) if newer.add(rows, known) else snapshot
 
     def _close_replaced(self) -> None:
         for one in self._replaced:
@@ -136,10 +135,15 @@ class KnownView:
     def close(self) -> None:
         """Close the files."""
         with self._lock:
-            for one in [*(held for _, held in self._replaced), *([self._look.records] if self._look else [])]:
+            for one in [
+                *(records for _, records in self._replaced),
+                *([self._snapshot.records] if self._snapshot else []),
+            ]:
                 one.close()
 
-    def of(self, entities: Sequence[str | None], now: str) -> Iterator[tuple[dict[str, Any], Found, _Look]]:
+    def of(
+        self, entities: Sequence[str | None], now: str
+    ) -> Iterator[tuple[dict[str, Any], LookupResult, _Snapshot]]:
         """Give the columns of the view of each entity as a request comes, and what is to be said of them.
 
         Raises
@@ -147,31 +151,31 @@ class KnownView:
         Transient
             If the view is not there.
         """
-        held = self._look
-        if held is None:
+        snapshot = self._snapshot
+        if snapshot is None:
             with suppress(FileNotFoundError):
-                self.look()
-            held = self._look
-        if held is None:
+                self.refresh()
+            snapshot = self._snapshot
+        if snapshot is None:
             raise Transient(
                 f"the records of feature view {self._facts.view!r} are not there",
                 where=self._path.name,
                 hint="linewright up writes them, or a run of the line; or send the columns of the view",
             )
         moment = micros_of(now)
-        # Of what was sent, nothing that came after the request; a file may be newer than it, if only just.
-        held = held._replace(known=max(held.records.header.known, min(held.known, moment)))
+        # Of the rows that were sent, none that came after the request; a file may be newer than it, if only just.
+        snapshot = snapshot._replace(known=max(snapshot.records.header.known, min(snapshot.known, moment)))
         asked = list(dict.fromkeys(one for one in entities if one is not None))
-        tables, digests = self._tables(held, asked)
+        tables, digests = self._tables(snapshot, asked)
         counts = [len(table) for table in tables]
-        whole = np.concatenate(tables) if tables else np.empty((0, held.records.width), dtype="<i8")
-        words = None if held.sent is None else held.sent.words
+        whole = np.concatenate(tables) if tables else np.empty((0, snapshot.records.width), dtype="<i8")
+        words = None if snapshot.newer is None else snapshot.newer.words
         values = {
             name: column.to_list()
-            for name, column in held.records.values_at(whole, counts, moment, words).items()
+            for name, column in snapshot.records.values_at(whole, counts, moment, words).items()
         }
         places = {entity: place for place, entity in enumerate(asked)}
-        known, age = later(_EPOCH, held.known), max(moment - held.known, 0) / 1e6
+        known, age = instant_of(snapshot.known), max(moment - snapshot.known, 0) / 1e6
         absent = dict.fromkeys((column.name for column in self._facts.columns), None)
         for entity in entities:
             place = None if entity is None else places[entity]
@@ -179,12 +183,14 @@ class KnownView:
             # Events in the order of their times: before the first one has happened, nothing is known.
             is_there = place is not None and counts[place] and tables[place][0, 0] <= moment
             record = digests[place] if place is not None and is_there else None
-            yield columns, Found(known, record, age), held
+            yield columns, LookupResult(known, record, age), snapshot
 
     @staticmethod
-    def _tables(held: _Look, asked: Sequence[str]) -> tuple[list[NDArray[np.int64]], list[str | None]]:
+    def _tables(
+        snapshot: _Snapshot, asked: Sequence[str]
+    ) -> tuple[list[NDArray[np.int64]], list[str | None]]:
         """Return the events of entities, and the digest of each record."""
-        records, sent = held.records, held.sent
+        records, newer = snapshot.records, snapshot.newer
         kept = records.find(asked)
         tables: list[NDArray[np.int64]] = []
         digests: list[str | None] = []
@@ -192,8 +198,8 @@ class KnownView:
             record = kept.get(entity)
             table = records.table(b"" if record is None else record.events)
             digest = None if record is None else f"sha256:{record.digest.hex()}"
-            if sent is not None:
-                merged = _merged(table, sent, entity, held)
+            if newer is not None:
+                merged = _merged(table, newer, entity, snapshot)
                 if merged is not table:
                     table = merged
                     content = sha256(entity.encode() + b"\0" + merged.tobytes())
@@ -203,21 +209,25 @@ class KnownView:
         return tables, digests
 
 
-def _merged(table: NDArray[np.int64], sent: SentSince, entity: str, held: _Look) -> NDArray[np.int64]:
-    """Return the events of an entity with the rows that were sent since; the same object if none matters to it."""
+def _merged(
+    table: NDArray[np.int64], newer: NewerRows, entity: str, snapshot: _Snapshot
+) -> NDArray[np.int64]:
+    """Return the events of an entity with the rows that were sent since the file was made; the same object if none matters to it."""
     corrected = (
-        sent.corrects(table[:, 1], held.known) if held.records.header.has_keys and len(table) else None
+        newer.corrects(table[:, 1], snapshot.known)
+        if snapshot.records.header.has_keys and len(table)
+        else None
     )
     left = table if corrected is None else table[~corrected]
-    more = sent.of(entity, held.known)
+    more = newer.events_of(entity, snapshot.known)
     if more is None:
         return left
     whole = np.concatenate([left, more])
     return whole[np.argsort(whole[:, 0], kind="stable")]
 
 
-class KnownViews:
-    """The feature views of all lines of an endpoint: one thread looks after them from the first request on.
+class FeatureLookup:
+    """Lookup in the feature views of all lines of an endpoint: one thread refreshes them from the first request on.
 
     Parameters
     ----------
@@ -229,30 +239,30 @@ class KnownViews:
 
     def __init__(self, state: Path, *, now: Callable[[], str] = now_utc) -> None:
         self._state, self._now = state, now
-        self._views: dict[str, KnownView] = {}
+        self._views: dict[str, ViewLookup] = {}
         self._lock, self._ends = Lock(), Event()
         self._thread: Thread | None = None
 
-    def of(self, facts: ViewFacts) -> KnownView:
+    def of(self, facts: ViewFacts) -> ViewLookup:
         """Return a view as a model has learned it."""
         name = records_path(self._state, facts).name
         view = self._views.get(name)
         if view is None:
             with self._lock:
-                view = self._views.setdefault(name, KnownView(self._state, facts, now=self._now))
+                view = self._views.setdefault(name, ViewLookup(self._state, facts, now=self._now))
                 if self._thread is None:
-                    self._thread = Thread(target=self._keep_looking, name="views", daemon=True)
+                    self._thread = Thread(target=self._keep_refreshing, name="views", daemon=True)
                     self._thread.start()
         return view
 
-    def _keep_looking(self) -> None:
-        while not self._ends.wait(LOOK_S):
+    def _keep_refreshing(self) -> None:
+        while not self._ends.wait(REFRESH_S):
             for view in list(self._views.values()):
                 with suppress(LinewrightError, OSError):  # what is known stays, and its age says so
-                    view.look()
+                    view.refresh()
 
     def close(self) -> None:
-        """Look no more."""
+        """Stop the thread and close the files."""
         self._ends.set()
         if self._thread is not None:
             self._thread.join()
@@ -267,7 +277,7 @@ class KnownViews:
         now: str,
         place: Place,
         only: Sequence[int] | None = None,
-    ) -> Filled:
+    ) -> RowsWithFeatures:
         """Give rows the columns of views; a row that has a value in one of a view's columns gets none of them.
 
         Parameters
@@ -293,11 +303,11 @@ class KnownViews:
             If the rows are typed.
         """
         if not views or not rows or len(rows) > MAX_ROWS:  # the reader refuses so many
-            return Filled(rows, ())
+            return RowsWithFeatures(rows, ())
         if isinstance(rows[0], TypedRow):
             raise Unusual
         done: list[Any] = list(rows)
-        found: list[dict[str, Found]] = [{} for _ in rows]
+        found: list[dict[str, LookupResult]] = [{} for _ in rows]
         numbers = [n for n in (range(len(rows)) if only is None else only) if isinstance(rows[n], dict)]
         for facts in views:
             names = [column.name for column in facts.columns]
@@ -305,15 +315,15 @@ class KnownViews:
             if not mine:
                 continue
             entities = [entity_of(rows[number], facts.entity) for number in mine]
-            for number, (columns, one, held) in zip(mine, self.of(facts).of(entities, now), strict=True):
-                decided = _decided(columns, one, held, place(number, facts.entity[-1]), rows[number])
+            for number, (columns, one, snapshot) in zip(mine, self.of(facts).of(entities, now), strict=True):
+                decided = _decided(columns, one, snapshot, place(number, facts.entity[-1]), rows[number])
                 done[number] = {**done[number], **decided}
                 is_defaulted = decided is not columns and one.record is not None
                 found[number][facts.view] = one._replace(defaulted=is_defaulted)
         if not any(found):
-            return Filled(rows, (), _reasons(rows, found, views, numbers))
+            return RowsWithFeatures(rows, (), _reasons(rows, found, views, numbers))
         unknown = {number: _unknown(found[number], views) for number in numbers}
-        return Filled(
+        return RowsWithFeatures(
             done,
             found,
             _reasons(rows, found, views, numbers),
@@ -323,7 +333,7 @@ class KnownViews:
 
 def _reasons(
     rows: Sequence[Row],
-    found: Sequence[Mapping[str, Found]],
+    found: Sequence[Mapping[str, LookupResult]],
     views: Sequence[ViewFacts],
     numbers: Sequence[int],
 ) -> dict[int, list[str]]:
@@ -338,7 +348,7 @@ def _reasons(
     return said
 
 
-def _unknown(found: Mapping[str, Found], views: Sequence[ViewFacts]) -> frozenset[str]:
+def _unknown(found: Mapping[str, LookupResult], views: Sequence[ViewFacts]) -> frozenset[str]:
     nothing = {view for view, one in found.items() if one.record is None}
     return frozenset(column.name for facts in views if facts.view in nothing for column in facts.columns)
 
@@ -354,7 +364,9 @@ def _why_nothing(row: Row, facts: ViewFacts, *, is_looked_up: bool) -> str:
     return f"nothing is known of {entity} in feature view {facts.view!r}"
 
 
-def _decided(columns: Mapping[str, Any], one: Found, held: _Look, where: str, row: Row) -> Mapping[str, Any]:
+def _decided(
+    columns: Mapping[str, Any], one: LookupResult, snapshot: _Snapshot, where: str, row: Row
+) -> Mapping[str, Any]:
     """Return the columns of an answer; null if the record is too old and nothing is taken for it.
 
     Raises
@@ -362,7 +374,7 @@ def _decided(columns: Mapping[str, Any], one: Found, held: _Look, where: str, ro
     RequestError
         If it is too old or absent, and such rows are refused.
     """
-    header = held.records.header
+    header = snapshot.records.header
     is_old = header.max_age is not None and one.age * 1e6 > header.max_age
     is_absent = one.record is None
     if not (is_old or is_absent) or header.otherwise == "answer":

@@ -14,8 +14,8 @@ from linewright.features.facts import ViewColumn, ViewFacts, ViewInput
 from linewright.features.views.aggregates import read_condition
 from linewright.features.views.records import (
     KEY,
-    Header,
     Records,
+    RecordsHeader,
     aggregates_of,
     arguments_of,
     columns_of,
@@ -24,12 +24,12 @@ from linewright.features.views.records import (
     write_records,
 )
 from linewright.features.views.windows import Events, Values, events_of, values_at, values_of
-from linewright.serve.rows import known_views, sent_since
-from linewright.serve.rows.known_views import KnownView, KnownViews
+from linewright.serve.rows import feature_lookup, newer_rows
+from linewright.serve.rows.feature_lookup import FeatureLookup, ViewLookup
+from linewright.serve.rows.newer_rows import entity_of
 from linewright.serve.rows.push_request import to_new_rows
-from linewright.serve.rows.sent_since import entity_of
-from linewright.store.clock import later
-from linewright.store.pushed_rows import Columns, PushedRows, micros_of
+from linewright.store.clock import later, micros_of
+from linewright.store.pushed_rows import Columns, PushedRows
 
 SECOND = 1_000_000
 PLACE = "rows[{}].{}".format
@@ -84,7 +84,7 @@ class Shop:
         self.state.mkdir(parents=True, exist_ok=True)
         self.pushed = PushedRows.of(self.state, "shop", now=self.now)
         self.pushed.open_for(Columns("id", "at"))
-        self.view = KnownView(self.state, FACTS, now=self.now)
+        self.view = ViewLookup(self.state, FACTS, now=self.now)
 
     def now(self) -> str:
         return at(self.seconds)
@@ -134,7 +134,7 @@ class Shop:
         events, entities = self.events()
         known = known_by(events, moment)
         words = tuple(tuple(known.columns[text].words) for text, _ in columns_of(FACTS))
-        header = Header(
+        header = RecordsHeader(
             facts=FACTS,
             known=moment,
             words=words,
@@ -185,7 +185,7 @@ def test_requests_get_what_the_definition_says_under_rows_that_come_and_newer_fi
             case 3:
                 shop.write()
             case _:
-                shop.view.look()
+                shop.view.refresh()
         shoppers = ["ada", "bob", "cy", "dee"]
         for shopper, (columns, found) in zip(shoppers, shop.asked(shoppers), strict=True):
             assert repr(shop.by_definition(shopper, found.known)) == repr(columns)
@@ -212,16 +212,31 @@ def test_what_was_sent_counts_after_the_next_look_and_newer_files_hold_it(tmp_pa
     shop.send([{**row, "id": 2}])
     shop.seconds += 1
     ((unseen, _),) = shop.asked(["ada"])
-    shop.view.look()
+    shop.view.refresh()
     ((seen, second),) = shop.asked(["ada"])
     shop.write()
-    shop.view.look()
+    shop.view.refresh()
     ((whole, third),) = shop.asked(["ada"])
 
     assert [1, 1, 2, 2] == [one["n"] for one in (before, unseen, seen, whole)]
     assert first.known < second.known < third.known
     assert first.record != second.record == third.record
     assert [2.5, 2.5, 5.0, 5.0] == [one["total"] for one in (before, unseen, seen, whole)]
+
+
+@pytest.mark.parametrize("moment", ["0001-01-01T00:00:00+05:00", "9999-12-31T23:59:59-05:00"])
+def test_a_time_whose_utc_has_no_calendar_day_does_not_end_the_lookup(tmp_path, moment):
+    """Anyone who may push rows could otherwise stop the thread that refreshes the views of all lines."""
+    shop, usual = Shop(tmp_path), {**some_row(random.Random(1), 0), "status": "paid", "gone": False}
+    shop.write()
+    shop.view.refresh()
+    shop.send([{**usual, "id": 1, "shopper": "ada", "at": moment}])
+    shop.send([{**usual, "id": 2, "shopper": "bob", "at": at(0)}])
+    shop.seconds += 1
+    shop.view.refresh()
+
+    for shopper, (columns, found) in zip(["ada", "bob"], shop.asked(["ada", "bob"]), strict=True):
+        assert repr(shop.by_definition(shopper, found.known)) == repr(columns)
 
 
 @pytest.mark.parametrize(
@@ -255,7 +270,7 @@ def test_a_record_that_is_too_old_or_absent_is_answered_defaulted_or_refused(
     )
     shop.write(push=None, max_age=30 * SECOND, otherwise=otherwise)
     shop.seconds += age_s
-    views = KnownViews(shop.state, now=shop.now)
+    views = FeatureLookup(shop.state, now=shop.now)
     fill: Callable[[], Any] = lambda: views.fill(  # noqa: E731
         [{"shopper": shopper}], [FACTS], now=shop.now(), place=PLACE
     )
@@ -272,7 +287,7 @@ def test_a_record_that_is_too_old_or_absent_is_answered_defaulted_or_refused(
 
 def test_a_row_with_columns_of_the_view_keeps_them_and_without_records_there_is_no_answer(tmp_path):
     """Who has better knowledge sends it."""
-    views = KnownViews(tmp_path)
+    views = FeatureLookup(tmp_path)
     place = PLACE
     brings = [{"shopper": "ada", "n": 7}]
 
@@ -289,14 +304,14 @@ def test_of_more_rows_than_are_held_none_is_known_until_there_is_a_newer_file(tm
     shop.send([{**row, "id": 1}])
     shop.write()
     shop.asked(["ada"])
-    for module in (known_views, sent_since):
-        monkeypatch.setattr(module, "MOST_SENT", 2)
+    for module in (feature_lookup, newer_rows):
+        monkeypatch.setattr(module, "MOST_NEWER_ROWS", 2)
     shop.send([{**row, "id": number} for number in range(2, 6)])
     shop.seconds += 9
-    shop.view.look()
+    shop.view.refresh()
     ((before, old),) = shop.asked(["ada"])
     shop.write()
-    shop.view.look()
+    shop.view.refresh()
     ((after, new),) = shop.asked(["ada"])
 
     assert [1, 5] == [before["n"], after["n"]]
@@ -321,9 +336,9 @@ def test_rows_of_a_canary_get_the_views_that_it_learned(tmp_path):
     )
     shop.write()
     shop.seconds += 1
-    views, rows = KnownViews(shop.state, now=shop.now), [{"shopper": "ada"} for _ in range(3)]
+    views, rows = FeatureLookup(shop.state, now=shop.now), [{"shopper": "ada"} for _ in range(3)]
     of_champion = views.fill(rows, [FACTS], now=shop.now(), place=PLACE, only=[0, 2])
-    whole = of_champion.followed_by(views.fill(rows, [], now=shop.now(), place=PLACE, only=[1]), [1])
+    whole = of_champion.with_rows_of(views.fill(rows, [], now=shop.now(), place=PLACE, only=[1]), [1])
 
     assert [1, None, 1] == [row.get("n") for row in whole.rows]
     assert [True, False, True] == [bool(one) for one in whole.found]
@@ -332,7 +347,7 @@ def test_rows_of_a_canary_get_the_views_that_it_learned(tmp_path):
     named = [{"shopper": "ada"}, {"shopper": "eve"}, {"shopper": "ada", "n": 3}]
     of_champion = views.fill(named, [FACTS], now=shop.now(), place=PLACE, only=[0, 2])
     of_canary = views.fill(named, [FACTS], now=shop.now(), place=PLACE, only=[1])
-    whole = of_champion.followed_by(of_canary, [1])
+    whole = of_champion.with_rows_of(of_canary, [1])
 
     assert [1, 2] == sorted(whole.warnings)
     assert [1] == list(whole.unknown)
