@@ -13,11 +13,11 @@ from linewright.data.history.read import standing_rows
 from linewright.data.history.versions import known_at
 from linewright.data.profile.summary import ColumnSummary, summarise
 from linewright.errors import NotFound, RequestError
+from linewright.line.dataset_export.write import ExportedDataset, Form, write_export
 from linewright.line.factory import Factory
 from linewright.line.personal import PERMISSION, hidden_columns
 from linewright.line.predict.output_file import AnswersFile
 from linewright.line.record.belonging import is_of
-from linewright.line.record.dataset_export import ExportedDataset, Form, write_export
 from linewright.line.record.dataset_rows import Part, Wanted, find_rows, parts_of
 from linewright.line.record.evidence import find_result
 from linewright.line.record.quarantine import quarantined_rows
