@@ -72,12 +72,13 @@ class Quarantined(msgspec.Struct, frozen=True, kw_only=True):
     rows: tuple[dict[str, Any], ...]
 
 
-class KnownRows(msgspec.Struct, frozen=True, kw_only=True):
-    """What a source had as far as was known at an instant."""
+class RowsAsOf(msgspec.Struct, frozen=True, kw_only=True):
+    """How many rows a source had, as known at an instant."""
 
     line: str
     source: str
     at: str
+    """The instant: UTC, RFC 3339."""
     rows: int
     out: str | None
     """Where they were written."""
@@ -156,7 +157,7 @@ def datasets(
     as_of: str | None = None,
     source: str | None = None,
     out: Path | None = None,
-) -> Datasets | Difference | Quarantined | Logged | KnownRows:
+) -> Datasets | Difference | Quarantined | Logged | RowsAsOf:
     """List a line's dataset versions, its rows in quarantine, the Parquet files of its prediction log, or what a source had.
 
     Parameters
@@ -179,7 +180,7 @@ def datasets(
     """
     factory.path_of(line)
     if as_of:
-        return _known(factory, line, instant_of(as_of, "as-of"), source, out)
+        return _rows_as_of(factory, line, instant_of(as_of, "as-of"), source, out)
     if log or quarantine:
         factory.identity.require("view-rows", (line,))
     if log:
@@ -191,7 +192,7 @@ def datasets(
     return Datasets(line=line, datasets=_versions(factory, line))
 
 
-def _known(factory: Factory, line: str, at: str, source: str | None, out: Path | None) -> KnownRows:
+def _rows_as_of(factory: Factory, line: str, at: str, source: str | None, out: Path | None) -> RowsAsOf:
     if out is not None:
         factory.identity.require("view-rows", (line,))
         if hidden_columns(factory, line):  # the source may have them under other names
@@ -218,7 +219,7 @@ def _known(factory: Factory, line: str, at: str, source: str | None, out: Path |
     if out is not None:
         with AnswersFile(out) as file:
             file.write(rows)
-    return KnownRows(
+    return RowsAsOf(
         line=line, source=name, at=at, rows=rows.height, out=str(out) if out is not None else None
     )
 
