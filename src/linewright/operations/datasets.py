@@ -15,7 +15,7 @@ from linewright.data.profile.summary import ColumnSummary, summarise
 from linewright.errors import NotFound, RequestError
 from linewright.line.dataset_export.write import ExportedDataset, Form, write_export
 from linewright.line.factory import Factory
-from linewright.line.personal import PERMISSION, hidden_columns
+from linewright.line.personal import VIEW_PERSONAL, hidden_columns
 from linewright.line.predict.output_file import AnswersFile
 from linewright.line.record.belonging import is_of
 from linewright.line.record.dataset_rows import Part, Wanted, find_rows, parts_of
@@ -196,7 +196,7 @@ def _rows_as_of(factory: Factory, line: str, at: str, source: str | None, out: P
     if out is not None:
         factory.identity.require("view-rows", (line,))
         if hidden_columns(factory, line):  # the source may have them under other names
-            factory.identity.require(PERMISSION, (line,))
+            factory.identity.require(VIEW_PERSONAL, (line,))
         if out.suffix not in {".csv", ".parquet"}:
             raise RequestError(
                 "rows are written as CSV or Parquet", where="out", found=out.name, allowed=".csv or .parquet"
@@ -327,7 +327,7 @@ def rows(
     divided = None if split is None else find_result(factory, split, Split)[1]
     column, is_named, value = (where or "").partition("=")
     if column in hidden_columns(factory, line):  # else values could be guessed
-        factory.identity.require(PERMISSION, (line,))
+        factory.identity.require(VIEW_PERSONAL, (line,))
     if where is not None and not is_named:
         raise RequestError("not a value of a column", where="where", found=where[:80], allowed="COLUMN=VALUE")
     wanted = Wanted(
