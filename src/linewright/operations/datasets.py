@@ -209,7 +209,9 @@ def _rows_as_of(factory: Factory, line: str, at: str, source: str | None, out: P
             else "the line has more than one source with a cursor",
             where=line,
             allowed=", ".join(found),
-            hint="name one by --source" if found else "only rows of such sources are kept as versions",
+            hint="name one by --source"
+            if found
+            else "give a source of SQL a `key` and a `cursor`: its rows are kept as versions then",
         )
     ((name, spec),) = found.items()
     history = known_at(

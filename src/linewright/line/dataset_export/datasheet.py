@@ -120,9 +120,21 @@ def _sources(read: Reading | None) -> str:
 
 
 def _cleaning(version: VersionToExport) -> str:
-    made = "The table is made by the SQL of the line file. " if version.spec.table.sql else ""
-    rules = len(version.spec.contract.columns)
-    return f"{made}Values have the types of a contract with rules for {count(rules, 'column')}; nothing else is changed."
+    spec = version.spec
+    views = ", ".join(f"`{name}`" for name in spec.features)
+    rules = len(spec.contract.columns)
+    types = (
+        f"of a contract with rules for {count(rules, 'column')}"
+        if rules
+        else "that were found in the sources"
+    )
+    said = [
+        "The table is made by the SQL of the line file." if spec.table.sql else "",
+        f"Values have the types {types}.",
+        f"The columns of these feature views were added: {views}." if views else "",
+        "Nothing else was changed.",
+    ]
+    return " ".join(filter(None, said))
 
 
 def _labelled(read: Reading | None) -> str:
