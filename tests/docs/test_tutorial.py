@@ -33,7 +33,6 @@ PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("benc
 SKETCHES = {
     "benchmarks/README.md": 3,
     "docs/how-to/console.md": 1,
-    "docs/how-to/feature-views-online.md": 1,
     "docs/how-to/notify.md": 3,
     "docs/how-to/push.md": 1,
     "docs/how-to/remote.md": 5,

@@ -5,10 +5,12 @@ import json
 
 import polars as pl
 import pytest
+from paid import write_factory
 from small import LINE, make_factory
 
 from linewright.errors import Conflict, NotFound
 from linewright.line.factory import Factory
+from linewright.line.runs.execute import execute_inline
 from linewright.operations.datasets import datasets, export_dataset
 from linewright.serve.access.rights import ROLES, Identity, Scope
 
@@ -78,6 +80,18 @@ def test_a_datasheet_answers_what_the_factory_knows_and_names_what_people_have_t
     assert "Yes, by random: " in text
     assert "To train claims@1." in text
     assert "**Who funded the creation of the dataset?**\n\n[to fill in by ann]" in text
+
+
+def test_a_datasheet_names_the_feature_views_whose_columns_were_added(tmp_path):
+    """Columns that no source has would look like collected data."""
+    write_factory(tmp_path / "works", payments=300, orders=150)
+    with Factory.create(tmp_path / "works") as factory:
+        execute_inline(factory, "orders")
+        export_dataset(factory, "orders", tmp_path / "out", form="datasheet")
+    text = (tmp_path / "out" / "datasheet.md").read_text()
+
+    assert "The columns of these feature views were added: `customer_30d`. Nothing else was changed." in text
+    assert "Values have the types that were found in the sources." in text
 
 
 def test_nothing_is_written_over(factory, tmp_path):

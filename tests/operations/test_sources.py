@@ -1,11 +1,13 @@
 """Sources at a glance: what is read, by whom, when it was read last, and what went wrong."""
 
+import polars as pl
 import pytest
 from paid import FILE, VIEW, write_factory
 from shown_pages import pages_of
 from small import LINE, make_factory
 
 from linewright.errors import Denied, LinewrightError
+from linewright.interfaces.cli.render.dispatch import result_text
 from linewright.line.factory import Factory
 from linewright.line.runs.execute import execute_inline
 from linewright.operations.sources import sources
@@ -53,6 +55,7 @@ def test_a_read_that_failed_is_listed_with_the_last_one_that_succeeded(factory):
 
     assert "the table has no column 'fraud'" in found.trouble
     assert 240 == found.rows
+    assert f"failed: {LINE}, claims: {found.trouble}" in (result_text(sources(factory, LINE)) or "")
 
 
 def test_lines_of_others_are_not_named(factory):
@@ -100,3 +103,19 @@ def test_sources_of_feature_views_are_listed_with_the_rows_that_the_last_run_has
     page = pages_of(tmp_path)("/sources")
     for said in ("Feature view customer_30d", "payments.csv", "features/broken.yaml"):
         assert said in page.text
+
+
+def test_times_are_written_as_elsewhere_and_what_is_empty_takes_no_room(tmp_path):
+    """A run of this process notes no times of its steps, and a column of dashes tells nobody anything."""
+    write_factory(tmp_path, payments=300, orders=150)
+    newest = pl.read_csv(tmp_path / "orders.csv")["at"].max()
+    with Factory.create(tmp_path) as factory:
+        execute_inline(factory, "orders")
+        found = sources(factory)
+    head, own, _ = (result_text(found) or "").splitlines()
+    page = pages_of(tmp_path)("/sources").html
+
+    assert ["line source kind reads last read rows newest row fingerprint"] == [" ".join(head.split())]
+    assert f"{newest}Z" in own
+    assert f'<time datetime="{str(newest).replace(" ", "T")}Z">' in page
+    assert "Seconds" not in page

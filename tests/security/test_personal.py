@@ -20,7 +20,7 @@ from linewright.line.factory import Factory
 from linewright.line.facts import Accepted
 from linewright.line.file.read import parse_line
 from linewright.line.notify.destinations import destinations
-from linewright.line.personal import MASK, Columns, without_personal
+from linewright.line.personal import MASK, HiddenColumns, without_personal
 from linewright.line.predict.batch import predict_file
 from linewright.line.predict.label_file import hand_in
 from linewright.line.runs.execute import execute_inline
@@ -348,7 +348,7 @@ def test_nobody_is_notified_of_a_personal_value(made):
 
 def test_a_sensor_of_a_personal_group_is_not_named_in_its_alert():
     """The sentence of an alert quotes the group."""
-    columns = Columns(frozenset({"person"}), frozenset({"group"}))
+    columns = HiddenColumns(frozenset({"person"}), frozenset({"group"}))
     event = {
         "kind": "alerted",
         "monitor": "sensor",

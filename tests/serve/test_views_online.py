@@ -15,6 +15,7 @@ import numpy as np
 import polars as pl
 import pytest
 from msgspec import structs
+from shown_pages import pages_of
 
 from linewright.data.facts import MASK
 from linewright.engine.inline import InlineEngine
@@ -190,6 +191,7 @@ def test_the_command_to_paste_names_the_entity_and_no_column_of_the_view(factory
     form = {one.name: one for one in request_form(factory, LINE).fields}
     text = form_text(request_form(factory, LINE))
     schema = served.ask("GET", f"/v1/lines/{LINE}/schema")[2]
+    page = pages_of(factory.root)(f"/lines/{LINE}/try").text
 
     assert {"customer_id", "basket", "at"} == row.keys()
     assert told["features"]["customer"]["record"] is not None
@@ -204,6 +206,8 @@ def test_the_command_to_paste_names_the_entity_and_no_column_of_the_view(factory
     assert "of feature view 'customer', may be sent instead of being looked up" in text
     assert "is looked up by it" in schema["properties"]["customer_id"]["description"]
     assert "may be sent instead" in schema["properties"]["amount_30d"]["description"]
+    assert "feature views are looked up by customer_id; leave them empty" in page
+    assert "amount_30d of customer" in page
     assert not {"amount_30d", "since_last"} & set(schema["required"])
 
 

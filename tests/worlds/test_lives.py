@@ -16,6 +16,7 @@ from ports import free_port
 
 from linewright.features.encode import encode
 from linewright.features.learn import to_columns
+from linewright.interfaces.cli.render.dispatch import result_text
 from linewright.line.factory import Factory
 from linewright.line.record.registry import find_model
 from linewright.model.facts import Certificate
@@ -29,9 +30,7 @@ from linewright.release.facts import Promoted
 from linewright.serve.log.segments import read_log
 from linewright.watch.facts import Alerted
 from linewright.worlds.fraud import FraudWorld
-from linewright.worlds.living import KEY, LINE, live
-from linewright.worlds.picture import to_svg
-from linewright.worlds.story import worth
+from linewright.worlds.living import KEY, LINE
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 ROOT = Path(__file__).parents[2]
@@ -162,20 +161,24 @@ def test_there_is_something_to_see_beside_the_life(lived):
     assert 0 == files.exit_code
 
 
-def test_where_nothing_happens_nothing_is_found_and_nothing_is_done(tmp_path: Path, seed: int):
-    """Of `demo --no-attack` it is the life of the line alone: those beside it are the same with an attack."""
-    world = FraudWorld(seed, attack=False)
-    life = live(world, tmp_path / "factory", report=lambda _: None, watcher=lambda _day, _moments: None)
-    with Factory.open(tmp_path / "factory") as factory:
+def test_where_nothing_happens_nothing_is_found_and_nothing_is_done(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, seed: int
+):
+    """It is `demo --no-attack` without the lines beside the life, which are the same with an attack."""
+    monkeypatch.setattr("linewright.operations.demo.add_lines", lambda *_, **_report: ())
+    told = demo(Factory(tmp_path / "factory"), "fraud", attack=False, seed=seed)
+    with Factory.open(told.factory) as factory:
         alerts = factory.metadata.events(Alerted, line=LINE)
         promotions = factory.metadata.events(Promoted, line=LINE)
-    totals = worth(life)
 
     assert [] == [one.because for one in alerts]
     assert 1 == len(promotions)
-    assert {"attack", "alert", "promoted"}.isdisjoint(one.kind for one in life.moments)
-    assert totals.value == totals.never
-    assert "<svg" in to_svg(life)[:200]
+    assert not told.life.is_attacked
+    assert {"attack", "alert", "promoted"}.isdisjoint(one.kind for one in told.life.moments)
+    assert (None, None, None) == (told.attack_day, told.alert_day, told.promoted_day)
+    assert told.value == told.never
+    assert (result_text(told) or "").startswith("Nothing happened, and nothing was done")
+    assert "<svg" in Path(told.picture).read_text()[:200]
 
 
 def answer_of_up(folder: str, row: dict[str, object]) -> dict[str, str]:

@@ -25,36 +25,39 @@ from linewright.model.gate_reasons import FairnessFound
 from linewright.store.stamps import Stamp, lasting_stamp
 
 T = TypeVar("T")
-PERMISSION = "view-personal"
+VIEW_PERSONAL = "view-personal"
 
 _WORD = b"personal"
-_INSTEAD: Mapping[type, Mapping[str, Any]] = {
+_REPLACEMENTS: Mapping[type, Mapping[str, Any]] = {
     Contribution: {"up": "", "down": ""},
     SensorFault: {"value": None, "usual": None},
     FeatureDifference: {"logged": MASK, "computed": MASK},
 }
 """What stands in facts about a hidden column, by field; other fields hold none of its values."""
-_ROWS = frozenset({"row", "rows", "values", "example"})
+_ROW_FIELDS = frozenset({"row", "rows", "values", "example"})
 """What holds rows, by column."""
-_FIGURES = frozenset({"contributions", "changed_columns", "breaches", "rules"})
+_FIGURES_BY_COLUMN = frozenset({"contributions", "changed_columns", "breaches", "rules"})
 """Mappings by column that hold no value."""
-_OF_FACTS = frozenset(
+_NEVER_COLUMNS = frozenset(
     {"id", "line", "model", "at", "kind", "by", "run", "key", "unit", "subject", "group", "version", "digest", "name", "column"}
     | {"type", "answer", "label", "because", "arm", "via", "site", "generation", "step", "state", "says", "evidence", "package"}
 )  # fmt: skip
 """Words that name no column outside of a row."""
-_SAID = frozenset(
+_SHOWN_FIELDS = frozenset(
     {"column", "name", "kind", "type", "nullable", "role", "format", "optional", "rule", "action", "failed", "rows", "line", "file"}
     | {"source", "row", "check", "severity", "monitor", "bar", "size", "direction", "windows"}
 )  # fmt: skip
 """What is shown of the JSON of a fact about a hidden column."""
 
 
-_WITH_KEY, _WITH_GROUP = frozenset({"answer", "row", "question"}), frozenset({"monitor", "fault"})
+_FIELDS_BESIDE_KEY, _FIELDS_BESIDE_GROUP = (
+    frozenset({"answer", "row", "question"}),
+    frozenset({"monitor", "fault"}),
+)
 """Words of facts in which `key`, `subject` and `unit`, and in which `group`, is a value."""
 
 
-class Columns(msgspec.Struct, frozen=True):
+class HiddenColumns(msgspec.Struct, frozen=True):
     """Columns of a line whose values are hidden."""
 
     names: frozenset[str] | None
@@ -78,7 +81,7 @@ class Columns(msgspec.Struct, frozen=True):
         every
             Names of all fields of the fact.
         """
-        words = _WITH_GROUP if field == "group" else _WITH_KEY
+        words = _FIELDS_BESIDE_GROUP if field == "group" else _FIELDS_BESIDE_KEY
         if (
             field not in self.fields
             or words.isdisjoint(every)
@@ -89,15 +92,15 @@ class Columns(msgspec.Struct, frozen=True):
         return self.names is None or found not in self.names
 
 
-NONE, ALL = Columns(frozenset()), Columns(None, frozenset({"key", "group", "subject", "unit"}))
+NONE, ALL = HiddenColumns(frozenset()), HiddenColumns(None, frozenset({"key", "group", "subject", "unit"}))
 
 
-def hidden_columns(factory: Factory, line: str) -> Columns:
+def hidden_columns(factory: Factory, line: str) -> HiddenColumns:
     """Return the columns of a line whose values who asks may not see."""
-    return NONE if factory.may(PERMISSION, line) else personal_columns(factory, line)
+    return NONE if factory.may(VIEW_PERSONAL, line) else personal_columns(factory, line)
 
 
-def personal_columns(factory: Factory, line: str) -> Columns:
+def personal_columns(factory: Factory, line: str) -> HiddenColumns:
     """Return the columns of a line that are declared personal: all of them where its file says so of any, and is wrong.
 
     Of a line without a file it is those that the file of its last run declared.
@@ -120,27 +123,27 @@ def _had_word(path: str, stamp: Stamp) -> bool:
     return _WORD in Path(path).read_bytes()
 
 
-def _of_spec(spec: LineSpec) -> Columns:
+def _of_spec(spec: LineSpec) -> HiddenColumns:
     names, table = spec.contract.personal, spec.table
     fields = {"key": {table.key}, "subject": {table.subject}, "group": {*table.groups}}
     fields["unit"] = {spec.release.unit or table.key}
-    return Columns(names, frozenset(field for field, of in fields.items() if of & names))
+    return HiddenColumns(names, frozenset(field for field, of in fields.items() if of & names))
 
 
-def _declared_last(factory: Factory, line: str) -> Columns:
+def _declared_last(factory: Factory, line: str) -> HiddenColumns:
     for one in factory.metadata.events(Accepted, line=line, newest_first=True, limit=1):
         return _of_spec(LineSpec.model_validate(factory.metadata.get(one.declared, Declared).spec))
     return NONE
 
 
-def hidden_anywhere(factory: Factory) -> Columns:
+def hidden_anywhere(factory: Factory) -> HiddenColumns:
     """Return the columns of any line whose values who asks may not see."""
-    return NONE if factory.may(PERMISSION, None) else _Lines(factory).together
+    return NONE if factory.may(VIEW_PERSONAL, None) else _ColumnsByLine(factory).together
 
 
 def masked(factory: Factory, result: T) -> T:
     """Return the result of an operation, or an iterator of results, without the values that who asked may not see."""
-    lines = _Lines(factory)
+    lines = _ColumnsByLine(factory)
     if not lines.are_any:
         return result
     if isinstance(result, Iterator):
@@ -148,19 +151,19 @@ def masked(factory: Factory, result: T) -> T:
     return _without_values(result, lines)
 
 
-def _without_values(result: T, lines: "_Lines") -> T:
-    walk = _Walk(lines)
-    found = walk.of(result)
-    return _unquoted(found, walk.quoted) if walk.quoted else found
+def _without_values(result: T, lines: "_ColumnsByLine") -> T:
+    masking = _Masking(lines)
+    found = masking.of(result)
+    return _unquoted(found, masking.quoted) if masking.quoted else found
 
 
-def without_personal(fact: T, columns: Columns) -> T:
+def without_personal(fact: T, columns: HiddenColumns) -> T:
     """Return a fact without the values of some columns, and without sentences that quote them."""
     if not columns:
         return fact
-    walk = _Walk(None, columns)
-    found = walk.of(fact)
-    return _unquoted(found, walk.quoted) if walk.quoted else found
+    masking = _Masking(None, columns)
+    found = masking.of(fact)
+    return _unquoted(found, masking.quoted) if masking.quoted else found
 
 
 def because_of(factory: Factory, ended: Finished) -> str:
@@ -170,17 +173,17 @@ def because_of(factory: Factory, ended: Finished) -> str:
     return without_personal(ended, hidden_columns(factory, ended.line)).because
 
 
-def row_without_personal(row: Mapping[str, Any], columns: Columns) -> dict[str, Any]:
+def row_without_personal(row: Mapping[str, Any], columns: HiddenColumns) -> dict[str, Any]:
     """Return a row without the values of some columns."""
     return {name: MASK if name in columns and cell is not None else cell for name, cell in row.items()}
 
 
-class _Lines:
+class _ColumnsByLine:
     """The hidden columns of each line of a factory."""
 
     def __init__(self, factory: Factory) -> None:
         self._factory = factory
-        self.of: Callable[[str], Columns] = cache(partial(hidden_columns, factory))
+        self.of: Callable[[str], HiddenColumns] = cache(partial(hidden_columns, factory))
 
     @property
     def are_any(self) -> bool:
@@ -193,31 +196,34 @@ class _Lines:
             return True
 
     @cached_property
-    def together(self) -> Columns:
+    def together(self) -> HiddenColumns:
         """Those of all lines: what names no line may be of each."""
         found = [self.of(line) for line in {*self._factory.names(), *self._factory.metadata.lines()}]
         if any(one.names is None for one in found):
             return ALL
         names = frozenset[str]().union(*(one.names or () for one in found))
-        return Columns(names, frozenset[str]().union(*(one.fields for one in found)))
+        return HiddenColumns(names, frozenset[str]().union(*(one.fields for one in found)))
 
 
-class _LeftOut(Exception):  # noqa: N818 -- says what to do
+class _NothingToShow(Exception):  # noqa: N818 -- says what to do
     """Nothing of it can be said without a hidden value."""
 
 
-class _Walk:
-    """Looks through a value for what is about hidden columns. What holds nothing of them is the same object afterwards."""
+class _Masking:
+    """Masks values of hidden columns in a result. A part without any stays the same object."""
 
     def __init__(
-        self, lines: _Lines | None, columns: Columns | None = None, quoted: set[str] | None = None
+        self,
+        lines: _ColumnsByLine | None,
+        columns: HiddenColumns | None = None,
+        quoted: set[str] | None = None,
     ) -> None:
         self._lines, self._columns = lines, columns
         self.quoted: set[str] = set() if quoted is None else quoted
         """Values that were masked and that sentences quote."""
 
     @property
-    def columns(self) -> Columns:
+    def columns(self) -> HiddenColumns:
         """The columns that are hidden here."""
         if self._columns is None:
             assert self._lines is not None  # noqa: S101 -- one of both is there
@@ -229,7 +235,7 @@ class _Walk:
 
         Raises
         ------
-        _LeftOut
+        _NothingToShow
             If nothing of it may be said; who holds a list of such leaves it out.
         """
         match value:
@@ -249,10 +255,10 @@ class _Walk:
         found = self.of(held)
         return value if found is held else msgspec.Raw(msgspec.json.encode(found))
 
-    def _inside(self, line: object) -> "_Walk":
+    def _inside(self, line: object) -> "_Masking":
         if self._lines is None or not isinstance(line, str) or not line:
             return self
-        return _Walk(self._lines, self._lines.of(line), self.quoted)
+        return _Masking(self._lines, self._lines.of(line), self.quoted)
 
     def struct(self, value: msgspec.Struct) -> Any:
         """Return a struct."""
@@ -274,9 +280,9 @@ class _Walk:
         """Return what stands in fields of a fact that is about a hidden column."""
         match value:
             case WeakSlice() if any(one.column in self.columns for one in value.conditions):
-                raise _LeftOut
+                raise _NothingToShow
             case Dependence() if value.column in self.columns:
-                raise _LeftOut
+                raise _NothingToShow
             case Outcome(found=FairnessFound() as found) if found.column in self.columns:
                 return _unnamed_groups(value, found)
             case Finding():
@@ -288,7 +294,7 @@ class _Walk:
             case _:
                 is_about = getattr(value, "column", None) in self.columns
                 return next(
-                    (said for kind, said in _INSTEAD.items() if is_about and isinstance(value, kind)), {}
+                    (said for kind, said in _REPLACEMENTS.items() if is_about and isinstance(value, kind)), {}
                 )
 
     def _first(self, first: str) -> Mapping[str, str]:
@@ -308,7 +314,7 @@ class _Walk:
                 return self._first(cell)["first"] if cell else cell
             if is_formless and name == "values":
                 return _blank(cell)
-            if is_about and name not in _SAID and not _is_row(name, cell):
+            if is_about and name not in _SHOWN_FIELDS and not _is_row(name, cell):
                 return _blank(cell)
             if self.columns.has_value(name, cell, value.keys()):
                 return self._value(name, cell)
@@ -320,11 +326,11 @@ class _Walk:
     def _is_cell(self, name: object, cell: object) -> bool:
         """Return whether what stands in a mapping other than a row looks like a value of a hidden column all the same."""
         names = self.columns.names or ()
-        is_one = name in names and name not in _OF_FACTS and name not in _FIGURES
+        is_one = name in names and name not in _NEVER_COLUMNS and name not in _FIGURES_BY_COLUMN
         return is_one and cell is not None and not isinstance(cell, Mapping)
 
     def _part(self, name: object, cell: Any) -> Any:
-        if name in _FIGURES and isinstance(cell, Mapping):
+        if name in _FIGURES_BY_COLUMN and isinstance(cell, Mapping):
             return cell
         if _is_row(name, cell):
             hidden = [one for one in cell if one in self.columns and cell[one] is not None]
@@ -335,8 +341,8 @@ class _Walk:
         kept, is_same = list[Any](), True
         for one in value:
             try:
-                new = self._part(name if name in _ROWS else "", one)
-            except _LeftOut:
+                new = self._part(name if name in _ROW_FIELDS else "", one)
+            except _NothingToShow:
                 is_same = False
                 continue
             is_same = is_same and new is one
@@ -347,7 +353,11 @@ class _Walk:
 
 
 def _is_row(name: object, value: Any) -> bool:
-    return name in _ROWS and isinstance(value, Mapping) and not {"kind", "figures", "values"} <= value.keys()
+    return (
+        name in _ROW_FIELDS
+        and isinstance(value, Mapping)
+        and not {"kind", "figures", "values"} <= value.keys()
+    )
 
 
 def _unnamed_groups(outcome: Outcome, found: FairnessFound) -> Mapping[str, Any]:

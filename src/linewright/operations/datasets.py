@@ -13,11 +13,11 @@ from linewright.data.history.read import current_rows
 from linewright.data.history.versions import known_at
 from linewright.data.profile.summary import ColumnSummary, summarise
 from linewright.errors import NotFound, RequestError
+from linewright.line.dataset_export.write import ExportedDataset, Form, write_export
 from linewright.line.factory import Factory
-from linewright.line.personal import PERMISSION, hidden_columns
+from linewright.line.personal import VIEW_PERSONAL, hidden_columns
 from linewright.line.predict.output_file import AnswersFile
 from linewright.line.record.belonging import is_of
-from linewright.line.record.dataset_export import ExportedDataset, Form, write_export
 from linewright.line.record.dataset_rows import Part, Wanted, find_rows, parts_of
 from linewright.line.record.evidence import find_result
 from linewright.line.record.quarantine import quarantined_rows
@@ -72,12 +72,13 @@ class Quarantined(msgspec.Struct, frozen=True, kw_only=True):
     rows: tuple[dict[str, Any], ...]
 
 
-class KnownRows(msgspec.Struct, frozen=True, kw_only=True):
-    """What a source had as far as was known at an instant."""
+class RowsAsOf(msgspec.Struct, frozen=True, kw_only=True):
+    """How many rows a source had, as known at an instant."""
 
     line: str
     source: str
     at: str
+    """The instant: UTC, RFC 3339."""
     rows: int
     out: str | None
     """Where they were written."""
@@ -156,7 +157,7 @@ def datasets(
     as_of: str | None = None,
     source: str | None = None,
     out: Path | None = None,
-) -> Datasets | Difference | Quarantined | Logged | KnownRows:
+) -> Datasets | Difference | Quarantined | Logged | RowsAsOf:
     """List a line's dataset versions, its rows in quarantine, the Parquet files of its prediction log, or what a source had.
 
     Parameters
@@ -179,7 +180,7 @@ def datasets(
     """
     factory.path_of(line)
     if as_of:
-        return _known(factory, line, instant_of(as_of, "as-of"), source, out)
+        return _rows_as_of(factory, line, instant_of(as_of, "as-of"), source, out)
     if log or quarantine:
         factory.identity.require("view-rows", (line,))
     if log:
@@ -191,11 +192,11 @@ def datasets(
     return Datasets(line=line, datasets=_versions(factory, line))
 
 
-def _known(factory: Factory, line: str, at: str, source: str | None, out: Path | None) -> KnownRows:
+def _rows_as_of(factory: Factory, line: str, at: str, source: str | None, out: Path | None) -> RowsAsOf:
     if out is not None:
         factory.identity.require("view-rows", (line,))
         if hidden_columns(factory, line):  # the source may have them under other names
-            factory.identity.require(PERMISSION, (line,))
+            factory.identity.require(VIEW_PERSONAL, (line,))
         if out.suffix not in {".csv", ".parquet"}:
             raise RequestError(
                 "rows are written as CSV or Parquet", where="out", found=out.name, allowed=".csv or .parquet"
@@ -208,7 +209,9 @@ def _known(factory: Factory, line: str, at: str, source: str | None, out: Path |
             else "the line has more than one source with a cursor",
             where=line,
             allowed=", ".join(found),
-            hint="name one by --source" if found else "only rows of such sources are kept as versions",
+            hint="name one by --source"
+            if found
+            else "give a source of SQL a `key` and a `cursor`: its rows are kept as versions then",
         )
     ((name, spec),) = found.items()
     history = known_at(
@@ -218,7 +221,7 @@ def _known(factory: Factory, line: str, at: str, source: str | None, out: Path |
     if out is not None:
         with AnswersFile(out) as file:
             file.write(rows)
-    return KnownRows(
+    return RowsAsOf(
         line=line, source=name, at=at, rows=rows.height, out=str(out) if out is not None else None
     )
 
@@ -326,7 +329,7 @@ def rows(
     divided = None if split is None else find_result(factory, split, Split)[1]
     column, is_named, value = (where or "").partition("=")
     if column in hidden_columns(factory, line):  # else values could be guessed
-        factory.identity.require(PERMISSION, (line,))
+        factory.identity.require(VIEW_PERSONAL, (line,))
     if where is not None and not is_named:
         raise RequestError("not a value of a column", where="where", found=where[:80], allowed="COLUMN=VALUE")
     wanted = Wanted(

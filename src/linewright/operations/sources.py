@@ -2,6 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
+from datetime import datetime
 from typing import Annotated, Any, NamedTuple
 
 import msgspec
@@ -21,11 +22,12 @@ from linewright.line.runs.progress import steps_of
 from linewright.line.spec import LineSpec
 from linewright.line.views.sources import VIEW
 from linewright.operations.declaration.declare import operation
+from linewright.store.clock import text_of
 
 MOST_COMPARED = 200
-"""Lines up to which is looked which others read the same: their files are parsed for it."""
+"""The most lines of a factory for which `also` is filled in: it needs the file of each."""
 _FEW = 5
-"""Accepted runs of a line among which the last that ended mostly is."""
+"""How many of the newest accepted runs are searched, before all of the record is."""
 
 
 class SourceStatus(msgspec.Struct, frozen=True, kw_only=True):
@@ -52,13 +54,14 @@ class SourceStatus(msgspec.Struct, frozen=True, kw_only=True):
     rows: int | None = None
     """Rows that were read; `None` for a line's own source if the table is made of several."""
     newest: str | None = None
-    """Time of the newest row, by `table.time`; `None` without such a column, if you may not see it, and of the source of a view."""
+    """Largest `table.time` of the rows: UTC, RFC 3339, or a day if the column has days. `None` without such a column, if you may not see it,
+    and of the source of a view."""
     trouble: str = ""
     """Why the last run failed before it had read its sources; empty if it did not."""
 
 
-class _Read(NamedTuple):
-    """What a line reads."""
+class _LineSource(NamedTuple):
+    """A source of a line or of one of its feature views, as declared."""
 
     name: str
     view: str
@@ -67,7 +70,7 @@ class _Read(NamedTuple):
 
 class _Line(NamedTuple):
     spec: LineSpec
-    reads: list[_Read]
+    sources: list[_LineSource]
 
 
 class Sources(msgspec.Struct, frozen=True, kw_only=True):
@@ -114,7 +117,7 @@ def sources(
             lines[name] = found
         if name in wanted:
             troubles |= dict.fromkeys(wrong)
-    same = _readers(lines) if compared is visible else None
+    same = _lines_by_source(lines) if compared is visible else None
     return Sources(
         sources=tuple(
             one for name in wanted if name in lines for one in _of_line(factory, lines[name], same)
@@ -130,20 +133,20 @@ def _line(factory: Factory, name: str) -> tuple[_Line | None, list[str]]:
         spec = factory.line(name)
     except LinewrightError as error:
         return None, [str(error)]
-    reads, wrong = [_Read(one, "", source) for one, source in spec.sources.items()], list[str]()
+    found, wrong = [_LineSource(one, "", source) for one, source in spec.sources.items()], list[str]()
     for view in spec.features:
         try:
-            reads.append(_Read(view, view, read_view(factory.root, view).source))
+            found.append(_LineSource(view, view, read_view(factory.root, view).source))
         except LinewrightError as error:
             wrong.append(str(error))
-    return _Line(spec, reads), wrong
+    return _Line(spec, found), wrong
 
 
-def _readers(lines: Mapping[str, _Line]) -> Mapping[str, list[str]]:
-    """Return the lines that read the same, by what they read."""
+def _lines_by_source(lines: Mapping[str, _Line]) -> Mapping[str, list[str]]:
+    """Return the names of the lines that have a source, by its `_identity`."""
     found = defaultdict[str, list[str]](list)
     for name, line in lines.items():
-        for source in dict.fromkeys(_identity(one.source) for one in line.reads):
+        for source in dict.fromkeys(_identity(one.source) for one in line.sources):
             found[source].append(name)
     return found
 
@@ -168,7 +171,7 @@ def _of_line(factory: Factory, line: _Line, same: Mapping[str, list[str]] | None
     fingerprints = factory.metadata.get(accepted.plan, Plan).sources if accepted else {}
     read = {} if last is None else _read(factory, spec, last, accepted)
     rows = {} if last is None else _rows_of_views(factory, last)
-    for name, view, source in line.reads:
+    for name, view, source in line.sources:
         fingerprint = fingerprints.get(VIEW + view if view else name)
         of_view: Mapping[str, Any] = {"rows": rows.get(view), "newest": None} if view else {}
         yield SourceStatus(
@@ -221,4 +224,6 @@ def _newest(factory: Factory, spec: LineSpec, digest: str) -> str | None:
     if time not in {one.name for one in dataset.columns}:
         return None
     newest = read_dataset(dataset, factory.artifacts, factory.metadata, columns=[time])[time].max()
-    return None if newest is None else str(newest)
+    if newest is None:
+        return None
+    return text_of(newest) if isinstance(newest, datetime) else str(newest)

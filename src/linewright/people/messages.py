@@ -16,9 +16,9 @@ from linewright.store.protocols import MetadataReader
 from linewright.store.values import decoder
 from linewright.watch.facts import Alerted
 
-PRODUCER = f"https://linewright.invalid/{__version__}"
+OPENLINEAGE_PRODUCER = f"https://linewright.invalid/{__version__}"
 """Names this program in events of OpenLineage."""
-SCHEMA = "https://openlineage.io/spec/2-0-2/OpenLineage.json#/$defs/RunEvent"
+OPENLINEAGE_SCHEMA = "https://openlineage.io/spec/2-0-2/OpenLineage.json#/$defs/RunEvent"
 TEST = "test"
 """Kind of the message that tries a destination."""
 

@@ -24,7 +24,7 @@ import msgspec
 
 from linewright.errors import SpecError
 from linewright.people.connection import Answer, Connection, Deadline, Unanswered
-from linewright.people.messages import PRODUCER, SCHEMA, TEST, Message, cloud_event
+from linewright.people.messages import OPENLINEAGE_PRODUCER, OPENLINEAGE_SCHEMA, TEST, Message, cloud_event
 from linewright.people.spec import DestinationSpec, EmailSpec, LineageSpec, SlackSpec, WebhookSpec
 from linewright.store.secret import read_secret
 
@@ -128,10 +128,10 @@ def open_sender(
         case SlackSpec():
             return _Slack(Post(read_secret(spec.slack, root, where=f"{where}.slack"), where=f"{where}.slack"))
         case LineageSpec(file=str() as file):
-            return _LineageFile(root / file)
+            return _OpenLineageFile(root / file)
         case LineageSpec():
             token = spec.token and read_secret(spec.token, root, where=f"{where}.token")
-            return _Lineage(Post(spec.openlineage, where=f"{where}.openlineage"), token)
+            return _OpenLineage(Post(spec.openlineage, where=f"{where}.openlineage"), token)
         case EmailSpec():
             assert recipient is not None  # noqa: S101 -- each recipient is a destination
             password = spec.password and read_secret(spec.password, root, where=f"{where}.password")
@@ -178,20 +178,20 @@ class _Slack:
         self._post.close()
 
 
-def _run_event(message: Message) -> bytes:
+def _openlineage_event(message: Message) -> bytes:
     """Return an event of OpenLineage; of a test, one about no run of a line."""
     about = {"run": {"runId": message.id}, "job": {"namespace": "linewright", "name": TEST}}
     probe = {
         "eventType": "OTHER",
         "eventTime": message.at,
         **about,
-        "producer": PRODUCER,
-        "schemaURL": SCHEMA,
+        "producer": OPENLINEAGE_PRODUCER,
+        "schemaURL": OPENLINEAGE_SCHEMA,
     }
     return msgspec.json.encode(probe if message.kind == TEST else message.event)
 
 
-class _Lineage:
+class _OpenLineage:
     most = 1
 
     def __init__(self, post: "Post", token: str | None) -> None:
@@ -202,20 +202,20 @@ class _Lineage:
 
     def send(self, messages: Sequence[Message]) -> None:
         for message in messages:
-            self._post.send(_run_event(message), self._headers)
+            self._post.send(_openlineage_event(message), self._headers)
 
     def close(self) -> None:
         self._post.close()
 
 
-class _LineageFile:
+class _OpenLineageFile:
     most = 1
 
     def __init__(self, path: Path) -> None:
         self._path = path
 
     def send(self, messages: Sequence[Message]) -> None:
-        lines = b"".join(_run_event(message) + b"\n" for message in messages)
+        lines = b"".join(_openlineage_event(message) + b"\n" for message in messages)
         try:
             with os.fdopen(os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600), "wb") as file:
                 file.write(lines)

@@ -25,7 +25,7 @@ from linewright.line.facts import Accepted, Declared, Finished, Plan
 from linewright.line.personal import personal_columns, without_personal
 from linewright.line.spec import LineSpec
 from linewright.model.facts import Package, Registered
-from linewright.people.messages import PRODUCER, SCHEMA, Message
+from linewright.people.messages import OPENLINEAGE_PRODUCER, OPENLINEAGE_SCHEMA, Message
 from linewright.store.audit_chain import Link
 from linewright.store.secret import read_secret
 from linewright.store.values import decoder
@@ -53,7 +53,7 @@ _FACETS: Mapping[str, str] = {
 Json = dict[str, Any]
 
 
-class _Name(NamedTuple):
+class _DatasetName(NamedTuple):
     namespace: str
     name: str
 
@@ -79,7 +79,7 @@ def lineage_message(factory: Factory, link: Link) -> Message:
         found = (one for one in factory.metadata.events(Accepted, line=link.line) if one.run == ended.run)
         kind, accepted = _ENDS[ended.outcome], next(found, None)
     run = ended.run if ended is not None else accepted.run if accepted is not None else ""
-    event = _Run(factory, link, accepted, ended).to_json(kind, run)
+    event = _RunEvent(factory, link, accepted, ended).to_json(kind, run)
     return Message(
         seq=link.seq,
         id=link.chain,
@@ -93,7 +93,7 @@ def lineage_message(factory: Factory, link: Link) -> Message:
     )
 
 
-class _Run:
+class _RunEvent:
     def __init__(
         self, factory: Factory, link: Link, accepted: Accepted | None, ended: Finished | None
     ) -> None:
@@ -122,8 +122,8 @@ class _Run:
             "job": {"namespace": self._here, "name": self._link.line, "facets": self._job()},
             "inputs": [*self._sources(), *self._views()],
             "outputs": list(self._outputs()),
-            "producer": PRODUCER,
-            "schemaURL": SCHEMA,
+            "producer": OPENLINEAGE_PRODUCER,
+            "schemaURL": OPENLINEAGE_SCHEMA,
         }
 
     def _job(self) -> Json:
@@ -149,21 +149,21 @@ class _Run:
         """Give the feature views that rows are joined with."""
         for name in self._spec.features if self._spec else ():
             facets = _data_source(self._here, f"the feature view {name}")
-            yield {**_Name(self._here, f"features.{name}")._asdict(), "facets": facets}
+            yield {**_DatasetName(self._here, f"features.{name}")._asdict(), "facets": facets}
 
-    def _names(self, name: str, spec: SourceSpec) -> list[_Name]:
+    def _names(self, name: str, spec: SourceSpec) -> list[_DatasetName]:
         match spec:
             case SqlSource():
                 found = list(_tables(spec, self._factory.root))
             case PushSource():
-                found = [_Name(self._here, f"sent.{spec.push}")]
+                found = [_DatasetName(self._here, f"sent.{spec.push}")]
             case FileSource() if is_remote(spec.file):
                 found = [_remote(spec.file)]
             case RestSource():
                 found = [_remote(spec.rest)]
             case _:
-                found = [_Name("file", str(self._factory.root / file)) for file in spec.local_files]
-        return found or [_Name(self._here, f"{self._link.line}.{name}")]
+                found = [_DatasetName("file", str(self._factory.root / file)) for file in spec.local_files]
+        return found or [_DatasetName(self._here, f"{self._link.line}.{name}")]
 
     def _outputs(self) -> Iterator[Json]:
         ended, metadata = self._ended, self._factory.metadata
@@ -204,8 +204,8 @@ class _Run:
         return {"namespace": self._here, "name": f"{self._link.line}.model", "facets": facets}
 
     @property
-    def _dataset(self) -> _Name:
-        return _Name(self._here, f"{self._link.line}.dataset")
+    def _dataset(self) -> _DatasetName:
+        return _DatasetName(self._here, f"{self._link.line}.dataset")
 
     @staticmethod
     def _lineage(columns: Mapping[str, Sequence[Json]]) -> Json:
@@ -235,26 +235,26 @@ class _Run:
                 yield one.name, [only.field(column, "TRANSFORMATION") for column in one.reads]
 
 
-def _remote(url: str) -> _Name:
+def _remote(url: str) -> _DatasetName:
     """Return bucket and path, or host and path, without parameters: these may be secrets."""
     parts = urlsplit(shown_url(url))
-    return _Name(f"{parts.scheme}://{parts.netloc}", parts.path.lstrip("/") or "/")
+    return _DatasetName(f"{parts.scheme}://{parts.netloc}", parts.path.lstrip("/") or "/")
 
 
-def _tables(spec: SqlSource, root: Path) -> Iterator[_Name]:
+def _tables(spec: SqlSource, root: Path) -> Iterator[_DatasetName]:
     """Give the tables that a query reads, or its database if the query cannot be read; nothing if the URL is not here."""
     try:
         url = read_database_url(read_secret(spec.at, root, where="sources"))
     except (LinewrightError, ValueError):
         return
     if url.scheme not in _PORTS:
-        yield _Name("file", str(root / url.database))
+        yield _DatasetName("file", str(root / url.database))
         return
     scheme = "postgres" if url.scheme == "postgresql" else url.scheme
     host = url.host if not url.host.startswith("/") else "localhost"
     namespace = f"{scheme}://{host}:{url.port or _PORTS[url.scheme]}"
     for table in _read_by(spec.sql, url):
-        yield _Name(namespace, table)
+        yield _DatasetName(namespace, table)
 
 
 def _read_by(sql: str, url: DatabaseUrl) -> list[str]:
@@ -291,4 +291,4 @@ def _data_source(namespace: str, says: str) -> Json:
 def _facet(name: str, /, **fields: Any) -> Json:
     version, _, kind = _FACETS[name].partition("/")
     url = f"https://openlineage.io/spec/facets/{version}/{kind}.json#/$defs/{kind}"
-    return {"_producer": PRODUCER, "_schemaURL": url, **fields}
+    return {"_producer": OPENLINEAGE_PRODUCER, "_schemaURL": url, **fields}

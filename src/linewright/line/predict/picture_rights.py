@@ -12,7 +12,7 @@ from linewright.data.facts import Dataset, Ingested
 from linewright.errors import LinewrightError, NotFound
 from linewright.line.factory import Factory
 from linewright.line.facts import Finished
-from linewright.line.personal import Columns, hidden_columns
+from linewright.line.personal import HiddenColumns, hidden_columns
 from linewright.line.record.registry import find_model
 from linewright.model.facts import Package
 from linewright.model.package.model import read_golden
@@ -73,7 +73,7 @@ def require_seen(factory: Factory, line: str, digest: str, of: str | None, asked
     )
 
 
-def _shown(row: Mapping[str, Any], hidden: Columns) -> list[Any]:
+def _shown(row: Mapping[str, Any], hidden: HiddenColumns) -> list[Any]:
     return [cell for name, cell in row.items() if name not in hidden]
 
 
@@ -91,21 +91,21 @@ def _is_sent(factory: Factory, line: str, digest: str) -> bool:
     return any(LocalFits(factory.state / _SENT / hour).get(key) is not None for hour in _hours(factory))
 
 
-def _is_predicted(factory: Factory, line: str, digest: str, prediction: str, hidden: Columns) -> bool:
+def _is_predicted(factory: Factory, line: str, digest: str, prediction: str, hidden: HiddenColumns) -> bool:
     if not is_id(prediction) or line not in factory.metadata.lines():
         return False
     found = factory.labels_of(line).find(prediction)
     return found is not None and digest in _shown(found[0].row, hidden)
 
 
-def _is_golden(factory: Factory, line: str, digest: str, hidden: Columns) -> bool:
+def _is_golden(factory: Factory, line: str, digest: str, hidden: HiddenColumns) -> bool:
     with suppress(LinewrightError):  # nothing serves, or its rows are stored no longer
         package = factory.metadata.get(find_model(factory, line).digest, Package)
         return any(digest in _shown(row, hidden) for row in read_golden(package, factory.artifacts.get).rows)
     return False
 
 
-def _is_in_datasets(factory: Factory, line: str, digest: str, hidden: Columns) -> bool:
+def _is_in_datasets(factory: Factory, line: str, digest: str, hidden: HiddenColumns) -> bool:
     looked_at = set[str]()
     for dataset in _datasets(factory, line):
         files = (column.name for column in dataset.columns if column.type == "file")

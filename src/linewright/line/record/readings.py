@@ -178,7 +178,9 @@ def reading(factory: Factory, line: str, ingested: str) -> Reading:
     dataset = factory.metadata.get(found.dataset, Dataset)
     accepted = next(one for one in factory.metadata.events(Accepted, line=line) if one.run == run.run)
     contract: Any = factory.metadata.get(accepted.declared, Declared).spec.get("contract") or {}
-    breaches: tuple[Breach, ...] = (*found.breaches, *run.breaches)
+    # A run that read the rows itself has the same breaches as what it read.
+    more = [one for one in run.breaches if one not in found.breaches]
+    breaches: tuple[Breach, ...] = (*found.breaches, *more)
     details: tuple[Finding, ...] = (*found.findings, *run.findings)
     hidden = hidden_columns(factory, line)
     return Reading(

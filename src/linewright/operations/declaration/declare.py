@@ -250,9 +250,8 @@ class Operation:
         ]
         named = {function_name(p.name): values[p.name] for p in self.parameters if not p.positional}
         result = self.function(factory, *positional, **named)
-        conceal = getattr(
-            factory, "without_personal", None
-        )  # an operation may work on something else than a factory
+        # An operation may work on something else than a factory, which has no personal values.
+        conceal = getattr(factory, "without_personal", None)
         return result if conceal is None else conceal(result)
 
     def check(self, arguments: Mapping[str, Any], *, text: bool = False) -> dict[str, Any]:

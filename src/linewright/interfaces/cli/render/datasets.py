@@ -11,10 +11,10 @@ from linewright.operations.datasets import (
     DatasetRows,
     DatasetShown,
     Difference,
-    KnownRows,
     Logged,
     Profile,
     Quarantined,
+    RowsAsOf,
 )
 from linewright.store.clock import said as said_at
 from linewright.text.numbers import count
@@ -45,7 +45,7 @@ def difference_text(found: Difference) -> str:
 
 
 @renderer.register
-def known_rows_text(found: KnownRows) -> str:
+def rows_as_of_text(found: RowsAsOf) -> str:
     """Say it on one line."""
     written = f", written to {found.out}" if found.out else ""
     return f"{found.source}: {count(found.rows, 'row')} as known on {said_at(found.at)}{written}"

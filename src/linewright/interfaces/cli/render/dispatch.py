@@ -51,6 +51,7 @@ _SUBJECTS: Mapping[str, str] = {
     "linewright.line.runs.run_log": "runs",
     "linewright.line.runs.progress": "runs",
     "linewright.operations.run": "runs",
+    "linewright.operations.sources": "sources",
     "linewright.operations.status": "status",
     "linewright.operations.people.tokens": "people.tokens",
     "linewright.operations.people.views": "people.views",
