@@ -24,10 +24,9 @@ from time import process_time_ns
 import numpy as np
 
 from linewright.client import Client
-from linewright.features.facts import ViewColumn, ViewFacts, ViewInput
+from linewright.features.facts import FeatureAudit, ViewColumn, ViewFacts, ViewInput
 from linewright.features.views.records import Records, RecordsHeader, aggregates_of, columns_of, write_records
 from linewright.features.views.windows import Values, events_of
-from linewright.line.audit.facts import FeatureAudit
 from linewright.line.audit.feature_views import audit_views
 from linewright.line.factory import Factory
 from linewright.line.record.registry import find_model

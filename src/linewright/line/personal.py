@@ -16,7 +16,7 @@ from linewright.data.breach_text import FORMLESS
 from linewright.data.facts import MASK, Breach, Finding, SensorFault
 from linewright.data.finding_text import without_personal as evidence_without_personal
 from linewright.errors import LinewrightError
-from linewright.line.audit.facts import FeatureDifference
+from linewright.features.facts import FeatureDifference
 from linewright.line.factory import Factory
 from linewright.line.facts import Accepted, Declared, Finished
 from linewright.line.spec import LineSpec

@@ -142,7 +142,9 @@ def read_versions_of_source(
     return _source(name, spec, _all_versions(history, store, root)), _versions_digest(history)
 
 
-def read_versions_until(name: str, spec: SqlSource, root: Path, store: HistoryStore, now: str) -> tuple[Source, str]:
+def read_versions_until(
+    name: str, spec: SqlSource, root: Path, store: HistoryStore, now: str
+) -> tuple[Source, str]:
     """Read the newer rows of a source, keep them, and return all versions of its rows with the moment of this read.
 
     The read is kept even if it found nothing, so that each version that is read later is known after that moment, as far as the
@@ -175,7 +177,13 @@ def preview_versions(name: str, spec: SqlSource, root: Path, store: HistoryStore
 
 
 def _bring_up_to_date(
-    name: str, spec: SqlSource, root: Path, store: HistoryStore, now: str, *, is_kept_without_news: bool = False
+    name: str,
+    spec: SqlSource,
+    root: Path,
+    store: HistoryStore,
+    now: str,
+    *,
+    is_kept_without_news: bool = False,
 ) -> tuple[SourceHistory, pl.DataFrame]:
     for _ in range(_TRIES):
         increment = read_increment(name, spec, root, store, now)

@@ -8,11 +8,10 @@ from typing import Any, NamedTuple
 import numpy as np
 import polars as pl
 
-from linewright.features.facts import ViewFacts
+from linewright.features.facts import FeatureAudit, FeatureDifference, ViewFacts
 from linewright.features.spec import ViewSpec
 from linewright.features.views.records import aggregates_of, known_by
 from linewright.features.views.windows import Events, Ints, values_at
-from linewright.line.audit.facts import FeatureAudit, FeatureDifference
 from linewright.line.factory import Factory
 from linewright.line.file.view_file import read_view
 from linewright.line.views.read_events import read_events

@@ -3,8 +3,7 @@
 from importlib import import_module
 
 from linewright.errors import NotFound
-from linewright.features.facts import ViewFacts
-from linewright.line.audit.facts import FeatureAudit
+from linewright.features.facts import FeatureAudit, ViewFacts
 from linewright.line.factory import Factory
 from linewright.line.instants import later
 from linewright.line.record.alerts import open_alerts

@@ -106,7 +106,7 @@ def read_view_until(view: ViewSpec, factory: Factory) -> "tuple[Source, str]":
 
     with placed(view, factory.root):
         source = cast("SqlSource", view.source)
-        return read_versions_until(view.view, source, factory.root, _kept(factory), factory.now())
+        return read_versions_until(view.view, source, factory.root, _history_store(factory), factory.now())
 
 
 def open_view(view: ViewSpec, factory: Factory) -> "Source":

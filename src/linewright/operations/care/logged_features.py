@@ -4,7 +4,7 @@ from typing import Annotated
 
 from msgspec import Meta
 
-from linewright.line.audit.facts import FeatureAudit
+from linewright.features.facts import FeatureAudit
 from linewright.line.audit.feature_views import audit_views
 from linewright.line.factory import Factory
 from linewright.operations.declaration.declare import operation

@@ -27,7 +27,7 @@ _SUBJECTS: Mapping[str, str] = {
     "linewright.line.record.costs": "value",
     "linewright.line.rebuild.compare": "evidence",
     "linewright.line.audit.export": "care.audit",
-    "linewright.line.audit.facts": "care.audit",
+    "linewright.features.facts": "care.audit",
     "linewright.operations.care.audit": "care.audit",
     "linewright.operations.care.restore": "care.maintenance",
     "linewright.operations.check": "check",

@@ -1,9 +1,9 @@
 """What operations about the record gave: a key, and entries."""
 
+from linewright.features.facts import FeatureAudit
 from linewright.interfaces.cli.render.dispatch import renderer
 from linewright.interfaces.cli.words import grid
 from linewright.line.audit.export import Entry
-from linewright.line.audit.facts import FeatureAudit
 from linewright.operations.care.audit import Entries, FoundEntries, KeyMade
 from linewright.operations.declaration.declare import to_json
 from linewright.store.clock import said
