@@ -30,8 +30,7 @@ from linewright.line.audit.feature_views import audit_views
 from linewright.line.factory import Factory
 from linewright.line.file.view_file import parse_view, read_view
 from linewright.line.loop.worker import Tending
-from linewright.line.personal import Columns as PersonalColumns
-from linewright.line.personal import without_personal
+from linewright.line.personal import HiddenColumns, without_personal
 from linewright.line.predict.example_request import curl
 from linewright.line.predict.example_row import row_to_send
 from linewright.line.predict.replay import replay_prediction
@@ -457,7 +456,7 @@ def test_an_audit_hides_the_values_of_personal_columns():
         for column in ("last_shop", "amount_30d")
     )
     audited = FeatureAudit(line=LINE, rows=1, values=2, differ=1, behind=0, first=(one, other))
-    shown = without_personal(audited, PersonalColumns(frozenset({"last_shop"}), frozenset()))
+    shown = without_personal(audited, HiddenColumns(frozenset({"last_shop"}), frozenset()))
 
     assert ((MASK, MASK), ("s1", "s2")) == tuple((each.logged, each.computed) for each in shown.first)
 
