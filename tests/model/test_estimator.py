@@ -2,6 +2,7 @@
 
 import warnings
 from collections.abc import Callable
+from importlib.metadata import packages_distributions
 from typing import Any
 
 import numpy as np
@@ -24,6 +25,7 @@ from linewright.model.custom.estimator import (
     EstimatorTrainer,
     Maker,
     _is_fitted,
+    libraries_of,
     require_alike,
     seeded,
     spelled,
@@ -470,3 +472,23 @@ def test_trees_that_do_not_hang_together_are_refused():
     assert loop != native
     with pytest.raises(Corrupt, match="do not fit together"):
         read_native(loop)
+
+
+def test_what_is_installed_is_read_once_and_again_once_it_changes(tmp_path, monkeypatch):
+    """To read it takes a tenth of a second, each time that a line with an estimator trains."""
+    asked = []
+    monkeypatch.setattr(
+        "linewright.model.custom.estimator.packages_distributions",
+        lambda: asked.append(1) or packages_distributions(),
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    own = type("Own", (BaseEstimator,), {"__module__": "steeple"})()
+    found = [libraries_of(own), libraries_of(own)]
+    metadata = tmp_path / "steeple_kit-1.5.dist-info"
+    metadata.mkdir()
+    (metadata / "METADATA").write_text("Metadata-Version: 2.1\nName: steeple-kit\nVersion: 1.5\n")
+    (metadata / "top_level.txt").write_text("steeple\n")
+
+    assert [{}, {}] == found
+    assert {"steeple-kit": "1.5"} == libraries_of(own)
+    assert 2 == len(asked)
