@@ -4,9 +4,13 @@ import os
 import signal
 import subprocess
 import sys
+from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 
 import commands
+import pytest
+from _pytest.assertion import rewrite
+from rewritten import make_ready
 from templates import copied, made_once
 
 
@@ -91,3 +95,17 @@ def test_a_template_is_made_once_and_copies_are_their_own(tmp_path, tmp_path_fac
     assert first == again
     assert ["file"] == [one.name for one in first.iterdir()]
     assert "as made" == (first / "file").read_text()
+
+
+def test_pytest_takes_the_test_files_that_were_made_ready(tmp_path, request, monkeypatch):
+    """Else each worker makes them anew."""
+    file = tmp_path / "test_sum.py"
+    file.write_text("def test_sum():\n    assert 3 == 1 + 1\n")
+    make_ready(file)
+    monkeypatch.setattr(rewrite, "_rewrite_test", None)
+    spec = spec_from_file_location("test_sum", file, loader=request.config.pluginmanager.rewrite_hook)
+    module = module_from_spec(spec)
+    spec.loader.exec_module(module)
+
+    with pytest.raises(AssertionError, match=r"assert 3 == \(1 \+ 1\)"):
+        module.test_sum()
