@@ -37,12 +37,12 @@ $(READY): pyproject.toml constraints.txt
 demo: $(READY)
 	@$(BIN)/linewright demo
 
-# pytest keeps what it made of the test files; tests/support/rewritten.py makes it before, else each worker does, for seven seconds.
+# pytest keeps what it made of the test files; tests/support/prepared.py makes it before, else each worker does, for ten seconds.
 unexport PYTHONDONTWRITEBYTECODE
 
 # A file's tests stay in one worker, so that the model that they share is trained once; slow files come first (tests/conftest.py).
 # What changed since the installation is compiled: the tests start some hundred processes.
-PYTEST := $(BIN)/python -m compileall -q src && $(BIN)/python tests/support/rewritten.py tests && $(BIN)/python -m pytest --dist loadfile --no-loadscope-reorder
+PYTEST := $(BIN)/python -m compileall -q src && $(BIN)/python tests/support/prepared.py && $(BIN)/python -m pytest --dist loadfile --no-loadscope-reorder
 
 # Tables of tests are small: for those, handing work between threads costs polars more than it gains.
 test fast: export POLARS_MAX_THREADS := 1

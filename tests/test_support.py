@@ -6,11 +6,14 @@ import subprocess
 import sys
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
+from types import ModuleType
 
 import commands
 import pytest
 from _pytest.assertion import rewrite
-from rewritten import make_ready
+from hypothesis.configuration import StorageDirectory
+from hypothesis.internal import constants_ast
+from prepared import rewritten, searched
 from templates import copied, made_once
 
 
@@ -101,7 +104,7 @@ def test_pytest_takes_the_test_files_that_were_made_ready(tmp_path, request, mon
     """Else each worker makes them anew."""
     file = tmp_path / "test_sum.py"
     file.write_text("def test_sum():\n    assert 3 == 1 + 1\n")
-    make_ready(file)
+    rewritten(file)
     monkeypatch.setattr(rewrite, "_rewrite_test", None)
     spec = spec_from_file_location("test_sum", file, loader=request.config.pluginmanager.rewrite_hook)
     module = module_from_spec(spec)
@@ -109,3 +112,23 @@ def test_pytest_takes_the_test_files_that_were_made_ready(tmp_path, request, mon
 
     with pytest.raises(AssertionError, match=r"assert 3 == \(1 \+ 1\)"):
         module.test_sum()
+
+
+def test_hypothesis_takes_what_was_found_in_a_module_before(tmp_path, monkeypatch):
+    """Else each worker looks through all modules."""
+    file = tmp_path / "steeples.py"
+    file.write_text("HEIGHT = 161_530\n")
+    monkeypatch.setattr(
+        constants_ast,
+        "storage_directory",
+        lambda name: StorageDirectory(tmp_path / name, home_directory=tmp_path),
+    )
+    searched(file)
+    (kept,) = (tmp_path / "constants").iterdir()
+    found = kept.read_text()
+    kept.write_text(found.replace("161530", "157380"))
+    module = ModuleType("steeples")
+    module.__file__ = str(file)
+
+    assert "161530" in found
+    assert [157_380] == list(constants_ast.constants_from_module(module))
