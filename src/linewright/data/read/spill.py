@@ -115,7 +115,7 @@ class Spool:
     @property
     def height(self) -> int:
         """How many rows there are."""
-        return sum(rows.height for rows in (*(one.rows for one in self._mapped), *self._held))
+        return sum(one.table.num_rows for one in self._mapped) + sum(rows.height for rows in self._held)
 
     def parts(self) -> Iterator[pl.DataFrame]:
         """Give all rows, a part at a time; the memory of each part goes as the next one is asked for."""
@@ -181,9 +181,14 @@ class Spool:
 class _Mapped(NamedTuple):
     """Rows that lie in a file."""
 
-    rows: pl.DataFrame
+    table: pa.Table
     file: Any
     """The whole file, mapped: a `pyarrow.Buffer`."""
+
+    @property
+    def rows(self) -> pl.DataFrame:
+        """The rows, where they lie; but for decimals, of which polars makes a copy each time."""
+        return cast("pl.DataFrame", pl.from_arrow(self.table))
 
 
 def _mapped(rows: pl.DataFrame, folder: Path) -> _Mapped:
@@ -194,8 +199,7 @@ def _mapped(rows: pl.DataFrame, folder: Path) -> _Mapped:
         rows.write_ipc(file.name, record_batch_size=rows.height)
         with pa.memory_map(file.name) as mapped:
             content = mapped.read_buffer()
-    table = pa.ipc.open_file(content).read_all()
-    return _Mapped(rows=cast("pl.DataFrame", pl.from_arrow(table)), file=content)
+    return _Mapped(table=pa.ipc.open_file(content).read_all(), file=content)
 
 
 def _let_go(content: Any) -> None:
