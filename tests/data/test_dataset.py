@@ -229,9 +229,8 @@ def test_rows_are_put_in_order_band_by_band(lasting, frame, band):
 @given(st.lists(frames(), min_size=1, max_size=4))
 def test_rows_that_are_spooled_to_files_come_back_and_leave_nothing_behind(frames_of_rows):
     """What is too large for memory lies in files without a name, which end with the process however it ends."""
-    with TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch:
-        patch.setattr("linewright.data.read.spill._HELD", 0)
-        spool = Spool(Path(folder) / "scratch")
+    with TemporaryDirectory() as folder:
+        spool = Spool(Path(folder) / "scratch", held=0)
         for rows in frames_of_rows:
             spool.add(rows)
 

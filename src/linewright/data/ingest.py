@@ -118,10 +118,13 @@ def ingest(
     of_table, checked = checked, in_rows(checked, data, served)
     order = tuple(dict.fromkeys(name for name in (data.table.time, data.table.key) if name is not None))
     # Rows that were answered come after those of the sources, whatever these are sorted by.
-    found = check_read(checked.frame, checked.columns, data, is_ordered=not served)
+    found = check_read(checked.frame, checked.columns, data, is_ordered=not served, release=of_table.release)
     findings = tuple(without_personal(one, data.contract.personal) for one in found)
     frame = keep_files(checked.frame, checked.columns, folders_of(data, root), context.artifacts, check_file)
-    dataset = write_dataset(frame, checked.columns, order, context.artifacts, context.metadata)
+    of_table.release()
+    dataset = write_dataset(
+        frame, checked.columns, order, context.artifacts, context.metadata, release=of_table.release
+    )
     ingested = Ingested(
         dataset=context.metadata.keep(dataset),
         quarantine=quarantine,

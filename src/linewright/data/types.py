@@ -55,6 +55,8 @@ _PLAIN = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}[T ]([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-
 _HEAD = 1000  # values that a guess must survive before all are tried
 _NEARLY_ALL = 0.95
 _LEAST_VALUES = 20
+LEAST_WORDS = 3
+"""Words a value, on average, from which on texts may be prose."""
 _LEAST_DIFFERENT = 6
 _CODES = 3  # different misfits that look like codes, from which on they are codes
 _CODE = r"^(?:[A-Za-z]{1,3}[-_ ]?[0-9].*|[0-9]+[-_ ]?[A-Z]{1,2})$"
@@ -417,10 +419,15 @@ def _fits(text: pl.Series, pattern: str) -> pl.Series:
     return four & cast(text, "datetime" if "%H" in pattern else "date", pattern=pattern).is_not_null()
 
 
+def words_in(text: pl.Series) -> int:
+    """Return how many words texts have together."""
+    return int(text.str.count_matches(r"\S+").cast(pl.Int64).sum())
+
+
 def _infer_words(text: pl.Series, because: str = "") -> Inferred:
-    distinct, words = text.n_unique(), text.str.count_matches(r"\S+").mean()
+    distinct, words = text.n_unique(), words_in(text) / len(text)
     shape = f"{distinct:,} different values among {len(text):,}"
-    is_prose = distinct > len(text) / 2 and distinct > 50 and isinstance(words, float) and words >= 3
+    is_prose = distinct > len(text) / 2 and distinct > 50 and words >= LEAST_WORDS
     if is_prose:
         return Inferred(type="text", because=f"{shape}, {words:.0f} words each")
     return Inferred(type="category", because=f"{because}; {shape}" if because else shape)

@@ -3,7 +3,7 @@
 import re
 import socket
 import struct
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from datetime import datetime
 from functools import partial
@@ -20,6 +20,7 @@ from linewright.data.read.sql.column_types import INTEGER, NUMBER, TEXT, ColumnT
 from linewright.data.read.sql.database import (
     CONNECT_S,
     GRACE_S,
+    PIECE,
     DatabaseQuery,
     OpenTransactions,
     QueryResult,
@@ -358,6 +359,10 @@ def _type(field: Any, query: DatabaseQuery) -> ColumnType:
     raise query.type_error(field.name, "bytes", f"hex({name}) as {name}")
 
 
-def _fetch(cursor: Any, query: DatabaseQuery, rows: int) -> Sequence[Sequence[str | None]]:
-    with _sound(query):
-        return cursor.fetchmany(rows)
+def _fetch(cursor: Any, query: DatabaseQuery, rows: int) -> Iterator[Sequence[Sequence[str | None]]]:
+    for start in range(0, rows, PIECE):
+        with _sound(query):
+            piece = cursor.fetchmany(min(PIECE, rows - start))
+        if not piece:
+            return
+        yield piece

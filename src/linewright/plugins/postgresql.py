@@ -3,14 +3,14 @@
 import os
 import re
 import socket
-from collections.abc import Generator, Mapping
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from datetime import datetime
+from functools import partial
 from typing import Any
 
 import psycopg
 from psycopg.adapt import AdaptersMap
-from psycopg.types.numeric import IntDumper
 from psycopg.types.string import TextLoader
 
 from linewright.data.read.query_timeout import QueryTimeout
@@ -19,6 +19,7 @@ from linewright.data.read.sql.database import (
     CONNECT_S,
     DIGEST_MASK,
     GRACE_S,
+    PIECE,
     DatabaseQuery,
     OpenTransactions,
     QueryResult,
@@ -121,9 +122,11 @@ class PostgreSql:
                     # The protocol takes one statement, and a cursor is of a SELECT that writes nothing.
                     cursor.execute(query.sql.strip().rstrip(";").encode())
                     types = _types(connection, cursor, query)
-                    yield QueryResult(
-                        types=types, frames=frames_of(cursor.fetchmany, types, query, timeout, text="text")
-                    )
+                    with connection.cursor() as rows:
+                        fetch = partial(_fetch, rows)
+                        yield QueryResult(
+                            types=types, frames=frames_of(fetch, types, query, timeout, text="text")
+                        )
         finally:
             connection.close()
 
@@ -200,12 +203,18 @@ class PostgreSql:
         )
 
 
+def _fetch(cursor: psycopg.Cursor[Any], rows: int) -> Iterator[Sequence[Sequence[str | None]]]:
+    """Give rows of the server's cursor: they come together, and become Python's objects piece by piece."""
+    cursor.execute(f"fetch forward {rows} from {_CURSOR}".encode())
+    while piece := cursor.fetchmany(PIECE):
+        yield piece
+
+
 def _connected(query: DatabaseQuery) -> psycopg.Connection[Any]:
     url = query.url
     refuse_other_options(query, _OPTIONS)
     adapters = AdaptersMap()
     adapters.register_loader(0, TextLoader)
-    adapters.register_dumper(int, IntDumper)  # for how many rows a cursor fetches
     said: dict[str, Any] = {**url.options}
     if not url.host.startswith("/"):
         said["hostaddr"] = ",".join(query.addresses)

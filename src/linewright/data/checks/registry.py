@@ -1,6 +1,6 @@
 """All checks of data, and the ways to run them."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 import polars as pl
 from msgspec.structs import replace
@@ -10,6 +10,7 @@ from linewright.data.checks.columns import ColumnCheck, Columns, sampled
 from linewright.data.checks.rows import RowCheck, Rows
 from linewright.data.column_roles import LEARNABLE
 from linewright.data.facts import Column, Finding
+from linewright.data.pieces import rows_at
 from linewright.data.profile.column import Seen, as_declared
 from linewright.data.profile.label import describe_label
 from linewright.data.profile.roles import declared_roles
@@ -138,7 +139,12 @@ def seen_as_declared(frame: pl.DataFrame, columns: Iterable[Column], label: Labe
 
 
 def check_read(
-    frame: pl.DataFrame, columns: Sequence[Column], data: DataSpec, *, is_ordered: bool
+    frame: pl.DataFrame,
+    columns: Sequence[Column],
+    data: DataSpec,
+    *,
+    is_ordered: bool,
+    release: Callable[[], None] = lambda: None,
 ) -> Iterator[Finding]:
     """Give what a run says of rows that keep the contract: leaks, and what only a person knows. It looks at some of them.
 
@@ -148,12 +154,14 @@ def check_read(
     ----------
     is_ordered
         Whether the rows lie in the order of the source.
+    release
+        Lets go of the memory that rows in files have come to take, see `data.read.spill.Spool.release`.
     """
     if data.label.column not in {one.name for one in columns if one.type in LEARNABLE}:
         return
     label = frame[data.label.column]
     rows = sampled(label)
-    part = frame[rows[:: max(-(-len(rows) * frame.width // _MOST_CELLS), 1)]]
+    part = rows_at(frame, rows[:: max(-(-len(rows) * frame.width // _MOST_CELLS), 1)], release)
     seen = seen_as_declared(part, columns, data.label)
     yield from (
         one

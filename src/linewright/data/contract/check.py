@@ -20,7 +20,7 @@ from linewright.data.contract.sql_checks import answers, on_whole
 from linewright.data.facts import Breach, BreachKind, Column, RowSql, Scalar
 from linewright.data.read.batches import Ragged, fields_of
 from linewright.data.read.source import Raw, Source
-from linewright.data.read.spill import Spool
+from linewright.data.read.spill import Spool, is_ascending
 from linewright.data.spec import ColumnRule, DataSpec, OnBreach
 from linewright.data.table.build import Part, Table
 from linewright.data.types import cast
@@ -80,6 +80,8 @@ class Checked:
     """Why the run may not go on, in a sentence; `None` if it may."""
     row_sql: RowSql | None = None
     """What of the SQL that made the table can be carried out on one row; `None` where there is none."""
+    release: Callable[[], None] = lambda: None
+    """Lets go of the memory that rows in files have come to take; they are read again as they are used."""
 
 
 def check(
@@ -146,6 +148,7 @@ def check(
         rows_read=rows_read,
         stop=_stop(breaches, len(quarantined), rows_read, data),
         row_sql=table.row_sql,
+        release=sifting.kept.release,
     )
 
 
@@ -239,8 +242,8 @@ class _Sifting:
     new: dict[str, str] = field(default_factory=dict[str, str])
     """The first value of each column that the contract does not name."""
     caught: list[_Caught] = field(default_factory=list[_Caught])
-    numbers: list[np.ndarray] = field(default_factory=list[np.ndarray])
-    """Numbers of the rows that were kept, where a rule of the whole table will ask for them."""
+    numbers: list[Any] = field(default_factory=list[Any])
+    """Numbers of the rows that were kept, as ranges or arrays, where a rule of the whole table will ask for them."""
     ragged: list[Ragged] = field(default_factory=list[Ragged])
 
     def take(self, part: Part) -> None:
@@ -264,7 +267,8 @@ class _Sifting:
             self.caught.append(_Caught(rows, caught[is_caught], part.found.filter(pl.Series(is_caught))))
         self.kept.add(part.frame if is_kept.all() else part.frame.filter(pl.Series(is_kept)))
         if self._unique():
-            self.numbers.append(part.start + np.flatnonzero(is_kept))
+            everyone = range(part.start, part.start + part.frame.height)
+            self.numbers.append(everyone if is_kept.all() else part.start + np.flatnonzero(is_kept))
         for column in part.unused.iter_columns():
             self.new[column.name] = self.new.get(column.name) or first_text(column)
         self.ragged += part.ragged
@@ -284,6 +288,8 @@ class _Sifting:
         frame = self.kept.frame()
         for name, action in self._unique():
             values = frame[name]
+            if not values.null_count() and is_ascending(self.kept, name):
+                continue
             repeated = (values.is_not_null() & ~values.is_first_distinct()).to_numpy()
             if not repeated.any():
                 continue

@@ -1,7 +1,7 @@
 """Dataset versions: immutable tables in chunks, equal when their content is."""
 
 import hashlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, cast
 
@@ -12,13 +12,16 @@ import pyarrow.parquet
 
 from linewright.data.dataset.blobs import blobs_of, instead_of, link_of
 from linewright.data.facts import Chunk, Column, Dataset
+from linewright.data.pieces import rows_at
 from linewright.data.types import DTYPES
 from linewright.errors import Corrupt, NotFound
 from linewright.store.protocols import Artifacts, Metadata, MetadataReader
 from linewright.store.values import canonical_json
 
 CHUNK_ROWS = 16_384
-_BAND_ROWS = 64 * CHUNK_ROWS
+_BAND_ROWS = 16 * CHUNK_ROWS
+_FEW_ROWS = 4 * CHUNK_ROWS
+"""Rows that are looked at together, or kept where they lie in order."""
 _HEAD = 1024
 # Part of every content digest: our words, since a library's names for its types may change.
 _TYPE_WORDS: Mapping[pl.DataType, str] = {
@@ -42,6 +45,8 @@ def write_dataset(
     order: Sequence[str],
     artifacts: Artifacts,
     metadata: Metadata,
+    *,
+    release: Callable[[], None] = lambda: None,
 ) -> Dataset:
     """Keep a table as a dataset version.
 
@@ -58,6 +63,8 @@ def write_dataset(
         Columns to sort by, ascending, missing values last; empty keeps the order of the rows.
     artifacts, metadata
         Where the Parquet blobs go, and the links from content to blob.
+    release
+        Lets go of the memory that rows in files have come to take, see `data.read.spill.Spool.release`.
 
     Returns
     -------
@@ -71,26 +78,37 @@ def write_dataset(
         return _keep_chunk(rows, artifacts, metadata)
 
     with ThreadPoolExecutor(_AT_ONCE) as pool:
-        for band in _in_order(frame, order):
+        for band in _in_order(frame, order, release):
             done = list(pool.map(kept, band.iter_slices(CHUNK_ROWS) if band.height else ()))
             chunks += [chunk for chunk, _ in done]
             if new := {key: blob for _, links in done for key, blob in links.items()}:
                 metadata.link(new)
+            release()
     return Dataset(columns=tuple(columns), rows=frame.height, order=tuple(order), chunks=tuple(chunks))
 
 
-def _in_order(frame: pl.DataFrame, order: Sequence[str]) -> Iterator[pl.DataFrame]:
+def _in_order(
+    frame: pl.DataFrame, order: Sequence[str], release: Callable[[], None]
+) -> Iterator[pl.DataFrame]:
     """Give the rows in order, in parts of whole chunks; a copy of all of them is never made."""
-    places = (
-        frame.select(pl.arg_sort_by(order, nulls_last=True, maintain_order=True)).to_series()
-        if order
-        else None
-    )
-    if places is None or places.is_sorted():
-        yield from frame.iter_slices(_BAND_ROWS)
+    if not order or _is_ordered(frame, order):
+        release()
+        yield from frame.iter_slices(_FEW_ROWS)
         return
+    places = _places(frame, order).to_numpy()
+    release()
     for start in range(0, frame.height, _BAND_ROWS):
-        yield frame[places[start : start + _BAND_ROWS]]
+        yield rows_at(frame, places[start : start + _BAND_ROWS], release)
+
+
+def _places(frame: pl.DataFrame, order: Sequence[str]) -> pl.Series:
+    return frame.select(pl.arg_sort_by(order, nulls_last=True, maintain_order=True)).to_series()
+
+
+def _is_ordered(frame: pl.DataFrame, order: Sequence[str]) -> bool:
+    """Return whether the rows lie in order, by looks at some at a time, each with the first of the next ones."""
+    starts = range(0, frame.height, _FEW_ROWS)
+    return all(_places(frame.slice(start, _FEW_ROWS + 1), order).is_sorted() for start in starts)
 
 
 def read_dataset(

@@ -1,7 +1,9 @@
 """Reading the newer rows of a source, and what its history then says."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from itertools import chain
 from pathlib import Path
 
 import msgspec
@@ -33,11 +35,11 @@ from linewright.data.history.versions import (
 )
 from linewright.data.read.batches import BATCH, refuse_patterns
 from linewright.data.read.source import Source
-from linewright.data.read.spill import Spool, scratch_of
+from linewright.data.read.spill import DerivedRows, RowParts, Spool, is_ascending, scratch_of
 from linewright.data.read.sql.address import url_of
 from linewright.data.read.sql.column_types import ColumnType
 from linewright.data.read.sql.database import Database, DatabaseQuery, OpenTransactions, wrapped
-from linewright.data.read.sql.sql_reader import HELD, Rows, frame_digest, query_of, result_of
+from linewright.data.read.sql.sql_reader import Rows, digest_of_parts, query_of, result_of
 from linewright.data.spec import SqlSource
 from linewright.errors import Conflict, RequestError, SpecError, Transient
 from linewright.store.clock import later
@@ -60,7 +62,7 @@ class HistoryIncrement:
     """As it will be; without the chunks of `versions`, the rows and the fingerprint, unless nothing is new."""
     before: str | None
     """Digest of the history whose chunks it has; `None` if it begins."""
-    versions: pl.DataFrame
+    versions: RowParts
     """The rows that are new or changed."""
     rows_read: int
     """Rows that the source gave."""
@@ -123,7 +125,7 @@ def read_current_rows(
         As `read_increment` does; or if others keep on reading the same source.
     """
     history, rows = _bring_up_to_date(name, spec, root, store, now)
-    return _source(name, spec, rows), history.fingerprint
+    return _source(name, spec, rows, _row_schema(history)), history.fingerprint
 
 
 def read_versions_of_source(
@@ -139,7 +141,7 @@ def read_versions_of_source(
         As `read_current_rows` does.
     """
     history, _ = _bring_up_to_date(name, spec, root, store, now)
-    return _source(name, spec, _all_versions(history, store, root)), _versions_digest(history)
+    return _of_versions(name, spec, history, _all_versions(history, store, root)), _versions_digest(history)
 
 
 def read_versions_until(
@@ -161,7 +163,7 @@ def read_versions_until(
         As `read_current_rows` does.
     """
     history, _ = _bring_up_to_date(name, spec, root, store, now, is_kept_without_news=True)
-    return _source(name, spec, _all_versions(history, store, root)), history.at
+    return _of_versions(name, spec, history, _all_versions(history, store, root)), history.at
 
 
 def preview_versions(name: str, spec: SqlSource, root: Path, store: HistoryStore, now: str) -> Source:
@@ -173,7 +175,8 @@ def preview_versions(name: str, spec: SqlSource, root: Path, store: HistoryStore
         As `read_increment` does.
     """
     found = read_increment(name, spec, root, store, now)
-    return _source(name, spec, _all_versions(found.history, store, root, more=found.versions))
+    versions = _all_versions(found.history, store, root, more=found.versions)
+    return _of_versions(name, spec, found.history, versions)
 
 
 def _bring_up_to_date(
@@ -184,7 +187,7 @@ def _bring_up_to_date(
     now: str,
     *,
     is_kept_without_news: bool = False,
-) -> tuple[SourceHistory, pl.DataFrame]:
+) -> tuple[SourceHistory, RowParts]:
     for _ in range(_TRIES):
         increment = read_increment(name, spec, root, store, now)
         if is_kept_without_news and not increment.is_news:
@@ -205,21 +208,34 @@ def _after(before: SourceHistory, now: str) -> str:
     return max(now, later(before.at, 1))
 
 
-def _source(name: str, spec: SqlSource, rows: pl.DataFrame) -> Source:
-    part = Rows(frame=rows, where=f"sources.{name}", size=BATCH)
+def _source(name: str, spec: SqlSource, rows: RowParts, schema: pl.Schema) -> Source:
+    part = Rows(rows=rows, schema=schema, where=f"sources.{name}", size=BATCH)
     return Source(name=name, columns=part.columns, is_text=False, parts=(part,), missing=spec.missing_texts)
 
 
-def _all_versions(
-    history: SourceHistory, store: HistoryStore, root: Path, *, more: pl.DataFrame | None = None
-) -> pl.DataFrame:
+def _of_versions(name: str, spec: SqlSource, history: SourceHistory, versions: RowParts) -> Source:
+    return _source(name, spec, versions, pl.Schema(_version_schema(history)))
+
+
+def _row_schema(history: SourceHistory) -> pl.Schema:
+    return pl.Schema({name: of.dtype for name, of in types_of(history).items()})
+
+
+def _version_schema(history: SourceHistory) -> dict[str, pl.DataType]:
     schema = schema_of(types_of(history))
-    names = [name for name in schema if name != DIGEST]
-    spool = Spool(scratch_of(root), held=HELD)
-    spool.add(pl.DataFrame(schema=schema).select(names))
-    for part in (*read_versions(history, store, names), *([] if more is None else [more.select(names)])):
+    return {name: schema[name] for name in schema if name != DIGEST}
+
+
+def _all_versions(
+    history: SourceHistory, store: HistoryStore, root: Path, *, more: RowParts | None = None
+) -> RowParts:
+    names = list(_version_schema(history))
+    spool = Spool(scratch_of(root))
+    for part in read_versions(history, store, names):
         spool.add(part)
-    return spool.frame()
+    for part in () if more is None else more.parts():
+        spool.add(part.select(names))
+    return spool
 
 
 def _versions_digest(history: SourceHistory) -> str:
@@ -237,7 +253,7 @@ def current_fingerprint(name: str, spec: SqlSource, root: Path, store: HistorySt
     increment = read_increment(name, spec, root, store, now)
     if not increment.versions.height and increment.before is not None:
         return increment.history.fingerprint
-    return frame_digest(current_rows(increment.history, increment.key, store, root, more=increment.versions))
+    return _fingerprint(increment, store, root)
 
 
 def versions_fingerprint(name: str, spec: SqlSource, root: Path, store: HistoryStore, now: str) -> str:
@@ -251,15 +267,24 @@ def versions_fingerprint(name: str, spec: SqlSource, root: Path, store: HistoryS
     found = read_increment(name, spec, root, store, now)
     if found.before is not None and not found.versions.height:
         return _versions_digest(found.history)
-    standing = frame_digest(current_rows(found.history, found.key, store, root, more=found.versions))
+    standing = _fingerprint(found, store, root)
     # Of a row without a digest it is not known whether it has changed.
     is_same = found.before is not None and standing == found.history.fingerprint
     return _versions_digest(found.history) if is_same else digest_of({"standing": standing})
 
 
+def _fingerprint(increment: HistoryIncrement, store: HistoryStore, root: Path) -> str:
+    rows = _current(increment.history, increment.key, store, root, more=increment.versions)
+    return _digest_of(rows, increment.history)
+
+
+def _digest_of(rows: RowParts, history: SourceHistory) -> str:
+    return digest_of_parts(chain([pl.DataFrame(schema=_row_schema(history))], rows.parts()))
+
+
 def store_increment(
     increment: HistoryIncrement, store: HistoryStore, root: Path
-) -> tuple[SourceHistory, pl.DataFrame]:
+) -> tuple[SourceHistory, RowParts]:
     """Keep the news of a source in one step, and return its history and the rows that it has by now.
 
     Raises
@@ -268,14 +293,14 @@ def store_increment(
         If the history has gone on since.
     """
     history = increment.history
-    rows = current_rows(history, increment.key, store, root, more=increment.versions)
+    rows = _current(history, increment.key, store, root, more=increment.versions)
     if not increment.is_news:
         return history, rows
     history = msgspec.structs.replace(
         history,
         chunks=append(history.chunks, increment.versions, store),
         rows=rows.height,
-        fingerprint=frame_digest(rows),
+        fingerprint=_digest_of(rows, history),
     )
     digest = store.metadata.keep(history)
     store.metadata.link({key_of(history.source, history.number): digest})
@@ -283,36 +308,42 @@ def store_increment(
 
 
 def current_rows(
-    history: SourceHistory,
-    key: str,
-    store: HistoryStore,
-    root: Path,
-    *,
-    more: pl.DataFrame | None = None,
-    known_by: str | None = None,
+    history: SourceHistory, key: str, store: HistoryStore, root: Path, *, known_by: str | None = None
 ) -> pl.DataFrame:
     """Return the newest version of each row that is not deleted, in the order of the key.
 
     Parameters
     ----------
-    more
-        Versions after those of the history.
     known_by
         Only versions that were known at this instant count (default: all).
     """
+    rows = _current(history, key, store, root, known_by=known_by)
+    return pl.concat([pl.DataFrame(schema=_row_schema(history)), *rows.parts()])
+
+
+def _current(
+    history: SourceHistory,
+    key: str,
+    store: HistoryStore,
+    root: Path,
+    *,
+    more: RowParts | None = None,
+    known_by: str | None = None,
+) -> RowParts:
+    """Return the newest version of each row that is not deleted, in the order of the key; `more` are versions after those of the history."""
     names = [column.name for column in history.columns]
+    if more is not None and not history.chunks and is_ascending(more, key):  # a first read
+        return DerivedRows(more, lambda part: part.select(names))
     newest_ones = newest_versions(history, key, store, more=more, known_by=known_by).filter(~pl.col(DELETED))
-    spool = Spool(scratch_of(root), held=HELD)
-    spool.add(pl.DataFrame(schema=schema_of(types_of(history))).select(names))
-    start = 0
-    for part in (*read_versions(history, store), *([] if more is None else [more])):
-        places = newest_ones["place"]
+    places, start = newest_ones["place"], 0
+    spool = Spool(scratch_of(root))
+    for part in chain(read_versions(history, store), () if more is None else more.parts()):
         inside = places.filter((places >= start) & (places < start + part.height)) - start
         spool.add(part.select(names) if len(inside) == part.height else part.select(names)[inside])
         start += part.height
-    rows = spool.frame()
-    keys = rows[key]
-    return rows if keys.is_sorted() else rows[keys.arg_sort()]
+    if not is_ascending(spool, key):
+        spool.sort(key)
+    return spool
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -394,7 +425,7 @@ class Reading:
             return HistoryIncrement(
                 history=before,
                 before=digest,
-                versions=pl.DataFrame(schema=schema_of(types)),
+                versions=Spool(None),
                 rows_read=0,
                 key=self.key,
                 is_news=False,
@@ -409,8 +440,9 @@ class Reading:
             .select(same.fill_null(value=False))
             .to_series()
         )
-        versions = self.versions_of(rows.filter(~is_same), types, after=stored)
-        position = self.position(rows, types, before)
+        versions = Spool(None)
+        versions.add(self.versions_of(rows.filter(~is_same), types, after=stored))
+        position = self.position([rows[self.cursor]], types, before)
         has_moved = (position.highest, position.since) != (before.highest, before.since)
         is_news = bool(versions.height) or (rows.height >= _MANY and has_moved)
         history = before if not is_news else msgspec.structs.replace(
@@ -437,15 +469,18 @@ class Reading:
         self, found: tuple[str, SourceHistory] | None, types: dict[str, ColumnType]
     ) -> HistoryIncrement:
         """Return all rows, as the beginning of a history."""
-        rows = self.rows_of(self.digested(self.query.sql, types))
-        rows = rows if rows[self.key].is_sorted() else rows.sort(self.key)
-        position = self.position(rows, types, None)
+        rows = self._spooled(self.digested(self.query.sql, types))
+        self._require_values(rows)
+        if not is_ascending(rows, self.key):
+            rows.sort(self.key)
+            self._require_different(rows)
+        position = self.position((part[self.cursor] for part in rows.parts()), types, None)
         history = SourceHistory(
             source=self.source, query=query_digest(self.spec), number=found[1].number + 1 if found else 1, columns=columns_of(types), chunks=(), rows=0, fingerprint="",
             at=self.now, first=self.now, before=found[0] if found else None, highest=position.highest, since=position.since,
             open=dict(position.open), looked=position.looked,
         )  # fmt: skip
-        versions = self.versions_of(rows, types)
+        versions = DerivedRows(rows, lambda part: self.versions_of(part, types))
         return HistoryIncrement(
             history=history, before=None, versions=versions, rows_read=rows.height, key=self.key, is_news=True
         )
@@ -456,14 +491,20 @@ class Reading:
 
     def rows_of(self, sql: str) -> pl.DataFrame:
         """Return the rows of a query with their digests."""
-        spool = Spool(scratch_of(self.root), held=HELD)
+        spool = self._spooled(sql)
+        self._require_values(spool)
+        rows = spool.frame()
+        if rows[self.key].n_unique() < rows.height:
+            raise self._twin(rows[self.key].filter(rows[self.key].is_duplicated())[0])
+        return rows
+
+    def _spooled(self, sql: str) -> Spool:
+        spool = Spool(scratch_of(self.root))
         with result_of(self.database, replace(self.query, sql=sql)) as answer:
             spool.add(answer.empty)
             for frame in answer.frames:
                 spool.add(frame)
-        rows = spool.frame()
-        self._require_sound(rows)
-        return rows
+        return spool
 
     def _require_columns(self, types: dict[str, ColumnType]) -> None:
         where = self.query.where
@@ -481,23 +522,33 @@ class Reading:
             raise SpecError("this column has no times", where=f"{where}.known", found=self.spec.known)
         self.lag(types[self.cursor])
 
-    def _require_sound(self, rows: pl.DataFrame) -> None:
+    def _require_values(self, rows: Spool) -> None:
         for word, column in (("key", self.key), ("cursor", self.cursor)):
-            if rows[column].null_count():
+            if gaps := sum(part[column].null_count() for part in rows.parts()):
                 raise RequestError(
-                    f"{rows[column].null_count():,} rows have no {word}, and would not be known again, or never be read again",
+                    f"{gaps:,} rows have no {word}, and would not be known again, or never be read again",
                     where=f"{self.query.where}.{word}",
                     found=column,
                     hint=f"add to the query: where {column} is not null",
                 )
-        if rows[self.key].n_unique() < rows.height:
-            twin = rows[self.key].filter(rows[self.key].is_duplicated())[0]
-            raise RequestError(
-                "two rows of the query have the same key",
-                where=f"{self.query.where}.key",
-                found=f"{self.key} {twin!r}",
-                hint="name a column that tells rows apart, or make one in the query",
-            )
+
+    def _require_different(self, rows: Spool) -> None:
+        """Refuse rows of one key; the rows are in its order."""
+        before: pl.Series | None = None
+        for part in rows.parts():
+            keys = part[self.key] if before is None else pl.concat([before, part[self.key]])
+            same = keys.slice(1).filter(keys.slice(1) == keys.head(max(len(keys) - 1, 0)))
+            if len(same):
+                raise self._twin(same[0])
+            before = keys.tail(1)
+
+    def _twin(self, key: object) -> RequestError:
+        return RequestError(
+            "two rows of the query have the same key",
+            where=f"{self.query.where}.key",
+            found=f"{self.key} {key!r}",
+            hint="name a column that tells rows apart, or make one in the query",
+        )
 
     def versions_of(
         self, rows: pl.DataFrame, types: dict[str, ColumnType], *, after: pl.DataFrame | None = None
@@ -524,11 +575,11 @@ class Reading:
         return rows.select(list(schema_of(types)))
 
     def position(
-        self, rows: pl.DataFrame, types: dict[str, ColumnType], before: SourceHistory | None
+        self, cursors: Iterable[pl.Series], types: dict[str, ColumnType], before: SourceHistory | None
     ) -> ReadPosition:
-        """Return how far the source is read with these rows."""
+        """Return how far the source is read with rows that have these cursors."""
         of = types[self.cursor]
-        return position_after(rows[self.cursor], of, clock=self.clock, seen=self.seen, before=before)
+        return position_after(cursors, of, clock=self.clock, seen=self.seen, before=before)
 
     def lag(self, of: ColumnType) -> int | None:
         """Return the lag, see `lag_of`."""

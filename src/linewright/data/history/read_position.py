@@ -1,6 +1,6 @@
 """How far a source was read, and from which cursor on the next read asks, so that no row is missed that a transaction wrote which had not ended before this one."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 import polars as pl
@@ -91,7 +91,7 @@ def cursor_numbers(values: pl.Series) -> pl.Series:
 
 
 def position_after(
-    values: pl.Series,
+    values: Iterable[pl.Series],
     of: ColumnType,
     *,
     clock: int,
@@ -103,7 +103,7 @@ def position_after(
     Parameters
     ----------
     values
-        Cursors of the rows that were read.
+        Cursors of the rows that were read, a part at a time.
     clock
         When the read began, in microseconds; by the clock of the database where it says so.
     seen
@@ -113,11 +113,9 @@ def position_after(
     """
     open_since = {} if seen is None else _open(seen, before)
     looked = 0 if seen is None else seen.at
-    found = cursor_numbers(values)
-    if of.kind in TIMES:
-        # What is in the future says nothing about rows that are to come.
-        found = found.filter(found <= clock + (0 if of.kind == "instant" else _ZONES))
-    top = [_plain(one) for one in (found.max(), before.highest if before else None) if one is not None]
+    latest = clock + (0 if of.kind == "instant" else _ZONES)
+    found = [_highest(some, latest if of.kind in TIMES else None) for some in values]
+    top = [_plain(one) for one in (*found, before.highest if before else None) if one is not None]
     if not top or of.kind not in TIMES or seen is None:
         return ReadPosition(highest=max(top, default=None), since=None, open=open_since, looked=looked)
     # The hour is that which clocks of people are put back by, once a year.
@@ -127,6 +125,12 @@ def position_after(
     return ReadPosition(
         highest=max(top), since=_whole(int(max(top)) - lag, of), open=open_since, looked=looked
     )
+
+
+def _highest(values: pl.Series, latest: int | None) -> object:
+    found = cursor_numbers(values)
+    # What is in the future says nothing about rows that are to come.
+    return (found if latest is None else found.filter(found <= latest)).max()
 
 
 def first_cursor(before: SourceHistory, of: ColumnType, lag: int | None) -> int | float | None:

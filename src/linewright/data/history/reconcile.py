@@ -21,6 +21,7 @@ from linewright.data.history.versions import (
     read_versions,
     types_of,
 )
+from linewright.data.read.spill import Spool
 from linewright.data.read.sql.column_types import ColumnType
 from linewright.data.read.sql.database import wrapped
 from linewright.data.read.sql.sql_reader import result_of
@@ -233,8 +234,9 @@ class _Comparison:
             gone = everything[deleted["place"].sort()]
             now = pl.lit(reading.now).str.to_datetime(time_unit="us", time_zone="UTC")
             parts.append(gone.with_columns(now.alias(KNOWN), pl.lit(value=True).alias(DELETED)))
-        versions = pl.concat(parts)
-        position = reading.position(other, self.types, history)
+        versions = Spool(None)
+        versions.add(pl.concat(parts))
+        position = reading.position([other[reading.cursor]], self.types, history)
         after = msgspec.structs.replace(
             history, number=history.number + 1, at=reading.now, highest=position.highest, since=position.since, open=dict(position.open), looked=position.looked,
         )  # fmt: skip

@@ -1,13 +1,15 @@
 """The versions of rows that a source history has, in Parquet chunks that never change."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from io import BytesIO
+from itertools import chain
 from typing import NamedTuple, cast
 
 import polars as pl
 
 from linewright.data.dataset.blobs import instead_of
 from linewright.data.facts import HistoryChunk, HistoryColumn, SourceHistory
+from linewright.data.read.spill import RowParts
 from linewright.data.read.sql.column_types import ColumnType, Kind
 from linewright.data.spec import VERSION_DELETED, VERSION_KNOWN
 from linewright.errors import NotFound
@@ -115,7 +117,7 @@ def newest_versions(
     store: HistoryStore,
     *,
     also: Sequence[str] = (),
-    more: pl.DataFrame | None = None,
+    more: RowParts | None = None,
     known_by: str | None = None,
 ) -> pl.DataFrame:
     """Return the newest version of each row, deletions too: the columns `key`, DIGEST, DELETED, and ``place`` among all versions.
@@ -133,8 +135,8 @@ def newest_versions(
     names = list(dict.fromkeys((key, *also, DIGEST, KNOWN, DELETED)))
     parts = [pl.DataFrame(schema={name: schema[name] for name in names})]
     parts += read_versions(history, store, names)
-    rows = pl.concat(parts if more is None else [*parts, more.select(names)])
-    rows = rows.with_row_index("place")
+    parts += [] if more is None else [part.select(names) for part in more.parts()]
+    rows = pl.concat(parts).with_row_index("place")
     if known_by is not None:
         rows = rows.filter(pl.col(KNOWN) <= pl.lit(known_by).str.to_datetime(time_unit="us", time_zone="UTC"))
     rows = rows.filter(pl.col(key).is_last_distinct())
@@ -142,21 +144,31 @@ def newest_versions(
 
 
 def append(
-    chunks: Sequence[HistoryChunk], versions: pl.DataFrame, store: HistoryStore
+    chunks: Sequence[HistoryChunk], versions: RowParts, store: HistoryStore
 ) -> tuple[HistoryChunk, ...]:
     """Keep versions after those of some chunks, and return the chunks of all; the last small ones are joined."""
     chunks = list(chunks)
-    parts = [versions]
+    before: list[pl.DataFrame] = []
     rows = versions.height
     while chunks and chunks[-1].rows < _FEWER * rows and chunks[-1].rows + rows <= CHUNK_ROWS:
         last = chunks.pop()
-        parts.insert(0, _read(last, store, None))
+        before.insert(0, _read(last, store, None))
         rows += last.rows
-    joined = pl.concat(parts)
-    return (
-        *chunks,
-        *(put_versions(part, store.artifacts) for part in joined.iter_slices(CHUNK_ROWS) if part.height),
-    )
+    whole = _whole_chunks(chain(before, versions.parts()))
+    return (*chunks, *(put_versions(part, store.artifacts) for part in whole))
+
+
+def _whole_chunks(parts: Iterable[pl.DataFrame]) -> Iterator[pl.DataFrame]:
+    """Give the same rows in parts of `CHUNK_ROWS`; the last one may have fewer, and at least one."""
+    held: list[pl.DataFrame] = []
+    for part in parts:
+        held.append(part)
+        while sum(one.height for one in held) >= CHUNK_ROWS:
+            joined = pl.concat(held)
+            yield joined.head(CHUNK_ROWS)
+            held = [joined.slice(CHUNK_ROWS)]
+    if sum(one.height for one in held):
+        yield pl.concat(held)
 
 
 def put_versions(versions: pl.DataFrame, artifacts: Artifacts) -> HistoryChunk:

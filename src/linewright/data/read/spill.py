@@ -1,23 +1,71 @@
 """Rows that are gathered bit by bit: in memory while they are few, else in files that are mapped, not read."""
 
+import ctypes
+import mmap
 import tempfile
 from collections import deque
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
-from typing import cast
+from typing import Any, NamedTuple, Protocol, cast
 
 import polars as pl
 import pyarrow as pa
 
 from linewright.data.read.batches import size_of
 
-_HELD = 1 << 28
+_HELD = 1 << 23
 """Bytes that are held in memory before they go to a file."""
+_LAST = 4
+"""Parts that are let go of again as the next one is asked for."""
 
 
 def scratch_of(root: Path) -> Path:
     """Return the folder for what is larger than memory, and is gone after use: in the factory's state if it has one."""
     state = root / ".linewright"
     return state / "scratch" if state.is_dir() else Path(tempfile.gettempdir())
+
+
+class RowParts(Protocol):
+    """Rows that can be had a part at a time, again and again, each part small enough to be held in memory."""
+
+    @property
+    def height(self) -> int:
+        """How many rows there are."""
+        ...
+
+    def parts(self) -> Iterator[pl.DataFrame]:
+        """Give all rows in order; perhaps no part where there is no row."""
+        ...
+
+
+@dataclass(frozen=True)
+class DerivedRows:
+    """Rows that are made of others whenever they are asked for."""
+
+    of: RowParts
+    change: Callable[[pl.DataFrame], pl.DataFrame]
+    """Returns as many rows as it is given."""
+
+    @property
+    def height(self) -> int:
+        """How many rows there are."""
+        return self.of.height
+
+    def parts(self) -> Iterator[pl.DataFrame]:
+        """Give all rows in order."""
+        return map(self.change, self.of.parts())
+
+
+def is_ascending(rows: RowParts, name: str) -> bool:
+    """Return whether each value of a column is above the one before it; a column without nulls."""
+    before: pl.Series | None = None
+    for part in rows.parts():
+        values = part[name] if before is None else pl.concat([before, part[name]])
+        if not (values.slice(1) > values.head(max(len(values) - 1, 0))).all():
+            return False
+        before = values.tail(1)
+    return True
 
 
 class Spool:
@@ -42,7 +90,7 @@ class Spool:
 
     def __init__(self, folder: Path | None, *, held: int = _HELD) -> None:
         self._folder, self._most = folder, held
-        self._mapped: list[pl.DataFrame] = []
+        self._mapped: list[_Mapped] = []
         self._held: list[pl.DataFrame] = []
         self._bytes = 0
 
@@ -51,31 +99,113 @@ class Spool:
         self._held.append(rows)
         self._bytes += size_of(rows)
         if self._folder is not None and self._bytes > self._most:
-            self._mapped.append(_mapped(pl.concat(self._held, rechunk=True), self._folder))
+            whole = pl.concat(self._held, rechunk=True)
             self._held, self._bytes = [], 0
+            self._mapped.append(_mapped(whole, self._folder))
 
     def filter(self, is_kept: pl.Series) -> None:
         """Keep only these of the rows; no more of them come into memory than before."""
-        parts = deque([*self._mapped, *self._held])
-        self._mapped, self._held, self._bytes = [], [], 0
+        parts = deque(self._taken())
         start = 0
         while parts:
             rows = parts.popleft()
             self.add(rows.filter(is_kept.slice(start, rows.height)))
             start += rows.height
 
+    @property
+    def height(self) -> int:
+        """How many rows there are."""
+        return sum(one.table.num_rows for one in self._mapped) + sum(rows.height for rows in self._held)
+
+    def parts(self) -> Iterator[pl.DataFrame]:
+        """Give all rows, a part at a time; the memory of each part goes as the next one is asked for."""
+        mapped = tuple(self._mapped)
+        for number, one in enumerate(mapped):
+            yield one.rows
+            # Who asks may still use some of the last ones, and so have them back for a while.
+            for other in mapped[max(number + 1 - _LAST, 0) : number + 1]:
+                _let_go(other.file)
+        if self._held:
+            self._held = [pl.concat(self._held, rechunk=True)]
+            yield self._held[0]
+
+    def sort(self, name: str) -> None:
+        """Put the rows in the order of a column without nulls; no more of them come into memory than a few parts."""
+        parts = self._taken()
+        runs, pivots = [Spool(self._folder, held=0) for _ in parts], list[pl.Series]()
+        for number, run in enumerate(runs):
+            rows = parts[number].sort(name, maintain_order=True)
+            pivots.append(rows[name].gather_every(max(1, rows.height // len(runs))))
+            run.add(rows)
+            parts[number] = rows.clear()
+        if not runs:
+            return
+        above = pl.concat(pivots).sort()
+        above = above.gather_every(max(1, len(above) // len(runs))).unique(maintain_order=True)
+        starts = [0] * len(runs)
+        for pivot in (*above, None):
+            found: list[pl.DataFrame] = []
+            for number, run in enumerate(runs):
+                (rows,) = run.parts()
+                stop = (
+                    rows.height
+                    if pivot is None
+                    else cast("int", rows[name].search_sorted(pivot, side="right"))
+                )
+                found.append(rows.slice(starts[number], stop - starts[number]))
+                starts[number] = stop
+            self.add(pl.concat(found).sort(name, maintain_order=True))
+            for run in runs:
+                run.release()
+
+    def _taken(self) -> list[pl.DataFrame]:
+        """Return the parts, and have none any more."""
+        parts = list(self.parts())
+        self._mapped, self._held, self._bytes = [], [], 0
+        return parts
+
     def frame(self) -> pl.DataFrame:
         """Return all rows. What lies in files is read as it is used, and needs no memory of its own."""
-        parts = [*self._mapped, *([pl.concat(self._held, rechunk=True)] if self._held else [])]
+        parts = [
+            *(one.rows for one in self._mapped),
+            *([pl.concat(self._held, rechunk=True)] if self._held else []),
+        ]
         return pl.concat(parts, rechunk=False) if parts else pl.DataFrame()
 
+    def release(self) -> None:
+        """Let go of the memory that rows in files have come to take; they are read again as they are used."""
+        for one in self._mapped:
+            _let_go(one.file)
 
-def _mapped(rows: pl.DataFrame, folder: Path) -> pl.DataFrame:
+
+class _Mapped(NamedTuple):
+    """Rows that lie in a file."""
+
+    table: pa.Table
+    file: Any
+    """The whole file, mapped: a `pyarrow.Buffer`."""
+
+    @property
+    def rows(self) -> pl.DataFrame:
+        """The rows, where they lie; but for decimals, of which polars makes a copy each time."""
+        return cast("pl.DataFrame", pl.from_arrow(self.table))
+
+
+def _mapped(rows: pl.DataFrame, folder: Path) -> _Mapped:
     """Write rows to a file and return them from there; the file has no name any more and goes with the last use."""
     folder.mkdir(parents=True, exist_ok=True)
     with tempfile.NamedTemporaryFile(dir=folder, suffix=".arrow") as file:
         # One record batch, so that a column stays one piece and rows can be taken from it in any order.
         rows.write_ipc(file.name, record_batch_size=rows.height)
         with pa.memory_map(file.name) as mapped:
-            table = pa.ipc.open_file(mapped).read_all()
-    return cast("pl.DataFrame", pl.from_arrow(table))
+            content = mapped.read_buffer()
+    return _Mapped(table=pa.ipc.open_file(content).read_all(), file=content)
+
+
+def _let_go(content: Any) -> None:
+    """Tell the system that the pages of a mapped file need not be in memory; where it takes no advice, they stay."""
+    if _ADVISE is not None and content.size:
+        _ADVISE(ctypes.c_void_p(content.address), ctypes.c_size_t(content.size), mmap.MADV_DONTNEED)
+
+
+_ADVISE = getattr(ctypes.CDLL(None), "madvise", None) if hasattr(mmap, "MADV_DONTNEED") else None

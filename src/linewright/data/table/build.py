@@ -16,7 +16,7 @@ from linewright.data.spec import ColumnRule, DataSpec
 from linewright.data.table.added_columns import AddedColumns, added_rules, with_added
 from linewright.data.table.good_labels import unlabelled, without_label
 from linewright.data.table.survival_labels import timed, with_one_label
-from linewright.data.types import Typing, cast, cast_all, infer, known_zone
+from linewright.data.types import LEAST_WORDS, Typing, cast, cast_all, infer, known_zone, words_in
 from linewright.errors import ContractBreach, SpecError
 from linewright.text.lists import spelled, to_list_text, to_numbers_text
 from linewright.text.suggest import listed, nearest
@@ -432,13 +432,40 @@ def _demanded(name: str, rule: ColumnRule, data: DataSpec) -> ColumnRule:
 def _inferred(
     batches: Callable[[], Iterable[Batch]], names: Sequence[str], data: DataSpec, source: Source | Raw | None
 ) -> dict[str, ColumnRule]:
-    """Return the narrowest type of each of these columns; all their values decide, so they are in memory at once."""
+    """Return the narrowest type of each of these columns; all values of texts that decide are in memory at once."""
     if not names:
         return {}
-    held = Held(source.parts[0].where if isinstance(source, Source) else "table")
-    found = pl.concat([held(batch.frame.select(names)) for batch in batches()])
     is_text = source is not None and source.is_text
-    return {name: _narrowest(found[name], data, is_text=is_text) for name in names}
+    empty, texts = _deciding(batches, names, is_text=is_text)
+    held = Held(source.parts[0].where if isinstance(source, Source) else "table")
+    deciding = [held(batch.frame.select(texts)) for batch in batches()] if texts else []
+    found = pl.concat(deciding) if deciding else empty
+    return {
+        name: _narrowest(found[name] if name in texts else empty[name], data, is_text=is_text)
+        for name in names
+    }
+
+
+def _deciding(
+    batches: Callable[[], Iterable[Batch]], names: Sequence[str], *, is_text: bool
+) -> tuple[pl.DataFrame, list[str]]:
+    """Return the columns without rows, and those whose values decide the type.
+
+    A type of the source decides by itself. Text of a source that has types is prose or a category: few words a value are a category.
+    """
+    words, values, empty = dict[str, int](), dict[str, int](), pl.DataFrame()
+    for batch in batches():
+        if not words:
+            empty = batch.frame.select(names).clear()
+            words = {name: 0 for name, dtype in empty.schema.items() if dtype == pl.String}
+            values = dict(words)
+            if is_text or not words:
+                return empty, list(words)
+        for name in words:
+            text = batch.frame[name]
+            words[name] += words_in(text)
+            values[name] += len(text) - text.null_count()
+    return empty, [name for name in words if words[name] >= LEAST_WORDS * values[name] > 0]
 
 
 def _narrowest(found: pl.Series, data: DataSpec, *, is_text: bool) -> ColumnRule:

@@ -1,6 +1,6 @@
 """Sources that are queries on databases."""
 
-from collections.abc import Generator, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -17,7 +17,7 @@ from linewright.data.read.batches import BATCH, Batch, refuse_patterns, size_of
 from linewright.data.read.hosts import addresses_of
 from linewright.data.read.reader import Cursor
 from linewright.data.read.source import Source
-from linewright.data.read.spill import Spool, scratch_of
+from linewright.data.read.spill import RowParts, Spool, scratch_of
 from linewright.data.read.sql.address import url_of
 from linewright.data.read.sql.database import MOST_ROWS, Database, DatabaseQuery, QueryResult
 from linewright.data.spec import SqlSource
@@ -34,21 +34,23 @@ class _Kind(NamedTuple):
 
 MOST_TABLES = 100
 """Names of tables that `tables_of` gives."""
+_MOST_BYTES = 1 << 22
+"""Bytes of a batch: its rows have types already, so that small batches cost no more."""
 DATABASES: Mapping[str, _Kind] = {
     "postgresql": _Kind("linewright.plugins.postgresql:PostgreSql", "postgresql"),
     "mysql": _Kind("linewright.plugins.mysql:MySql", "mysql"),
     "duckdb": _Kind("linewright.data.read.sql.duckdb_file:DuckDbFile"),
 }
 """The kinds of databases, by the scheme of their URLs."""
-HELD = 1 << 25
-"""Bytes of rows that are held in memory before they go to a file."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Rows:
     """The rows of a query, read once: in memory while they are few, else in files that are mapped."""
 
-    frame: pl.DataFrame
+    rows: RowParts
+    schema: pl.Schema
+    """Names as the query gives them, and types."""
     where: str
     size: int
     """How many bytes a batch has, about."""
@@ -56,25 +58,35 @@ class Rows:
     @property
     def columns(self) -> tuple[str, ...]:
         """Names as the query gives them."""
-        return tuple(self.frame.columns)
+        return tuple(self.schema)
 
     def batches(self) -> Iterator[Batch]:
         """Give the rows, some at a time."""
-        width = max(1, size_of(self.frame) // max(self.frame.height, 1))
-        rows = max(1, self.size // width)
-        for start in range(0, max(self.frame.height, 1), rows):
-            frame = self.frame.slice(start, rows)
-            yield Batch(frame=frame.with_columns(frame[name].cast(to) for name, to in self._whole_numbers))
+        is_given = False
+        for part in self.rows.parts():
+            width = max(1, size_of(part) // max(part.height, 1))
+            some = max(1, min(self.size, _MOST_BYTES) // width)
+            for start in range(0, part.height, some):
+                yield self._batch(part.slice(start, some))
+                is_given = True
+        if not is_given:
+            yield self._batch(pl.DataFrame(schema=self.schema))
+
+    def _batch(self, frame: pl.DataFrame) -> Batch:
+        return Batch(frame=frame.with_columns(frame[name].cast(to) for name, to in self._whole_numbers))
 
     @cached_property
     def _whole_numbers(self) -> list[tuple[str, pl.DataType]]:
         """What columns of long whole numbers become: integers if all of them fit, else texts, since digits of that length are codes."""
         names = [
             name
-            for name, dtype in self.frame.schema.items()
+            for name, dtype in self.schema.items()
             if dtype == pl.UInt64 or (isinstance(dtype, pl.Decimal) and dtype.scale == 0)
         ]
-        return [(name, pl.Int64() if _fits(self.frame[name]) else pl.String()) for name in names]
+        fit = dict.fromkeys(names, True)
+        for part in self.rows.parts() if names else ():
+            fit = {name: fit[name] and _fits(part[name]) for name in names}
+        return [(name, pl.Int64() if fit[name] else pl.String()) for name in names]
 
     def starts(self) -> Iterator[tuple[int, int, bool]]:
         """Give nothing: a database has no lines."""
@@ -92,21 +104,18 @@ class SqlReader:
         database, query = query_of(spec, root, where)
         if since is not None:
             query = _since(database, query, since)
-        spool = Spool(scratch_of(root), held=HELD)
         with result_of(database, query) as answer:
             refuse_patterns(tuple(answer.types), f"{where}.sql")
-            spool.add(answer.empty)
-            for frame in answer.frames:
-                spool.add(frame)
-        rows = Rows(frame=spool.frame(), where=where, size=size)
-        return Source(
-            name=name, columns=rows.columns, is_text=False, parts=(rows,), missing=spec.missing_texts
-        )
+            return _source(name, spec, rows_of(answer, root, where=where, size=size))
 
     def read(self, name: str, spec: SqlSource, root: Path) -> tuple[Source, str]:
         """Run the query once, and return its rows with their fingerprint."""
-        source = self.open(name, spec, root, size=BATCH)
-        return source, frame_digest(cast("Rows", source.parts[0]).frame)
+        where, digest = f"sources.{name}", RowsDigest()
+        database, query = query_of(spec, root, where)
+        with result_of(database, query) as answer:
+            refuse_patterns(tuple(answer.types), f"{where}.sql")
+            source = _source(name, spec, rows_of(answer, root, where=where, heard=digest.add))
+        return source, digest.value()
 
     def fingerprint(self, spec: SqlSource, root: Path, where: str) -> str:
         """Return a digest of the rows of the query.
@@ -116,7 +125,7 @@ class SqlReader:
         """
         database, query = query_of(spec, root, where)
         with result_of(database, query) as answer:
-            return _rows_digest(chain([answer.empty], answer.frames))
+            return digest_of_parts(chain([answer.empty], answer.frames))
 
     def columns(self, name: str, spec: SqlSource, root: Path) -> tuple[str, ...]:
         """Return the names of the columns; the database says them before the first row."""
@@ -207,20 +216,50 @@ def _since(database: Database, query: DatabaseQuery, since: Cursor) -> DatabaseQ
     return replace(query, sql=sql)
 
 
-def frame_digest(rows: pl.DataFrame) -> str:
+def rows_of(
+    answer: QueryResult,
+    root: Path,
+    *,
+    where: str,
+    size: int = BATCH,
+    heard: Callable[[pl.DataFrame], object] = lambda _: None,
+) -> Rows:
+    """Return the rows of an answer; `heard` is told of them as they come."""
+    spool = Spool(scratch_of(root))
+    for frame in chain([answer.empty], answer.frames):
+        heard(frame)
+        spool.add(frame)
+    return Rows(rows=spool, schema=answer.empty.schema, where=where, size=size)
+
+
+def _source(name: str, spec: SqlSource, rows: Rows) -> Source:
+    return Source(name=name, columns=rows.columns, is_text=False, parts=(rows,), missing=spec.missing_texts)
+
+
+def digest_of_parts(frames: Iterable[pl.DataFrame]) -> str:
     """Return the fingerprint of a source with these rows."""
-    starts = range(0, max(rows.height, 1), MOST_ROWS)
-    return _rows_digest(rows.slice(start, MOST_ROWS) for start in starts)
-
-
-def _rows_digest(frames: Iterator[pl.DataFrame]) -> str:
-    """Return a digest of rows that does not depend on how many come at a time, nor on how memory holds them."""
-    columns: list[_HashedColumn] = []
+    digest = RowsDigest()
     for frame in frames:
-        columns = columns or [_HashedColumn(column) for column in frame.iter_columns()]
-        for hashed, column in zip(columns, frame.iter_columns(), strict=True):
+        for some in frame.iter_slices(MOST_ROWS) if frame.height else [frame]:
+            digest.add(some)
+    return digest.value()
+
+
+class RowsDigest:
+    """A digest of rows that does not depend on how many come at a time, nor on how memory holds them."""
+
+    def __init__(self) -> None:
+        self._columns: list[_HashedColumn] = []
+
+    def add(self, frame: pl.DataFrame) -> None:
+        """Take some more rows, or none of the first time."""
+        self._columns = self._columns or [_HashedColumn(column) for column in frame.iter_columns()]
+        for hashed, column in zip(self._columns, frame.iter_columns(), strict=True):
             hashed.add(column)
-    return digest_of({"columns": [one.digest() for one in columns]})
+
+    def value(self) -> str:
+        """Return the digest."""
+        return digest_of({"columns": [one.digest() for one in self._columns]})
 
 
 class _HashedColumn:

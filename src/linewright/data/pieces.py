@@ -1,0 +1,44 @@
+"""Tables whose columns lie in many pieces, as those of rows that are mapped from files."""
+
+from collections.abc import Callable
+
+import numpy as np
+import polars as pl
+
+
+def rows_at(
+    frame: pl.DataFrame, places: np.ndarray, release: Callable[[], None] = lambda: None
+) -> pl.DataFrame:
+    """Return rows in any order. Of a table of many pieces polars would make a copy in one piece first.
+
+    Parameters
+    ----------
+    places
+        Numbers of rows, from 0; shape (m,).
+    release
+        Is called after each piece, to let go of its memory if it is mapped from a file.
+
+    Examples
+    --------
+    >>> pieces = pl.concat([pl.DataFrame({"x": [number]}) for number in range(10)], rechunk=False)
+    >>> rows_at(pieces, np.array([7, 0, 7]))["x"].to_list()
+    [7, 0, 7]
+    """
+    if max(frame.n_chunks("all"), default=1) == 1:
+        return frame[places]
+    order = np.argsort(places, kind="stable")
+    ascending = places[order]
+    found: list[pl.DataFrame] = []
+    start = 0
+    for rows in frame.to_series(0).chunk_lengths():
+        first, last = np.searchsorted(ascending, [start, start + rows])
+        if last > first:
+            found.append(frame.slice(start, rows)[ascending[first:last] - start])
+        start += rows
+        release()
+    taken = pl.concat(found, rechunk=True) if found else frame.clear()
+    if (order[1:] > order[:-1]).all():
+        return taken
+    back = np.empty(len(order), dtype=np.int64)
+    back[order] = np.arange(len(order))
+    return taken[back]
