@@ -10,9 +10,10 @@ from typing import Annotated, Any, ClassVar, Literal
 from pydantic import Field
 
 from linewright.errors import SpecError
-from linewright.spec import OneOf, OrNames, Secret, Spec
+from linewright.spec import SECRET, OneOf, OrNames, Secret, Spec
 from linewright.store.pushed_rows import ENDING, FOLDER, SOURCE
 from linewright.store.secret import shown_place
+from linewright.text.database_url import FILE_URL
 from linewright.text.lists import read_list, spelled, to_list_text
 from linewright.text.remote_url import FORMS as URL_FORMS
 from linewright.text.remote_url import is_remote, read_remote_url, shown_url
@@ -225,15 +226,15 @@ class SqliteSource(SourceSpec):
 
 
 class SqlSource(SourceSpec):
-    """The result of a query on a database: PostgreSQL, MariaDB or MySQL on a server, or a file of DuckDB."""
+    """The result of a query on a database: PostgreSQL, MariaDB or MySQL on a server, or a file of DuckDB or SQLite."""
 
     reader: ClassVar[str] = "linewright.data.read.sql.sql_reader:SqlReader"
 
     sql: str
     """One SELECT statement; it is read in one read-only transaction, and nothing is written."""
-    at: Secret
-    """`env:NAME` or `file:PATH` of the database's URL: ``postgresql://USER:PASSWORD@HOST:PORT/DATABASE``, ``mysql://`` with the same parts, or
-    ``duckdb:///PATH``. `hosts` in `factory.yaml` names the hosts that may be read from."""
+    at: Annotated[str, Field(pattern=f"{SECRET}|{FILE_URL}")]
+    """`env:NAME` or `file:PATH` of the database's URL: ``postgresql://USER:PASSWORD@HOST:PORT/DATABASE`` or ``mysql://`` with the same parts;
+    `hosts` in `factory.yaml` names the hosts that may be read from. Or the URL of a file itself: ``duckdb:///PATH`` or ``sqlite:///PATH``."""
     key: str | None = None
     """With `cursor`: the column that tells rows apart; no two rows of the query share a value, and none lacks it."""
     cursor: str | None = None
