@@ -19,7 +19,15 @@ from urllib.parse import urlsplit
 from linewright import __version__
 from linewright.data.facts import Dataset, Ingested
 from linewright.data.read.sql.address import url_of
-from linewright.data.spec import FileSource, PushSource, RestSource, SourceSpec, SqlSource, table_sources
+from linewright.data.spec import (
+    DeltaSource,
+    FileSource,
+    PushSource,
+    RestSource,
+    SourceSpec,
+    SqlSource,
+    table_sources,
+)
 from linewright.errors import LinewrightError
 from linewright.line.factory import Factory
 from linewright.line.facts import Accepted, Declared, Finished, Plan
@@ -161,6 +169,9 @@ class _RunEvent:
                 found = [_remote(spec.file)]
             case RestSource():
                 found = [_remote(spec.rest)]
+            case DeltaSource():
+                here = _DatasetName("file", str(self._factory.root / spec.delta))
+                found = [_remote(spec.delta) if is_remote(spec.delta) else here]
             case _:
                 found = [_DatasetName("file", str(self._factory.root / file)) for file in spec.local_files]
         return found or [_DatasetName(self._here, f"{self._link.line}.{name}")]
