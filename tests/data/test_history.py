@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import sqlite3
 import threading
 from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
@@ -64,7 +65,7 @@ def factory(tmp_path: Path) -> Iterator[Factory]:
         yield factory
 
 
-@pytest.fixture(params=["postgresql", "mysql", "duckdb"])
+@pytest.fixture(params=["postgresql", "mysql", "duckdb", "sqlite"])
 def silo(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Silo]:
     kind = request.param
     spec = SqlSource(sql=QUERY, at="env:TEST_DB", key="id", cursor="updated_at", lag="0s")
@@ -83,6 +84,13 @@ def silo(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, tmp_pa
         for one in make:
             execute(one)
         yield Silo(execute, spec)
+        return
+    if kind == "sqlite":
+        monkeypatch.setenv("TEST_DB", "sqlite:///a.db")
+        with contextlib.closing(sqlite3.connect(tmp_path / "a.db", isolation_level=None)) as connection:
+            for one in make:
+                connection.execute(one)
+            yield Silo(connection.execute, spec)
         return
     server = request.getfixturevalue("postgres" if kind == "postgresql" else "mariadb")
     with (at_postgres if kind == "postgresql" else at_mariadb)(server, monkeypatch) as connection:
@@ -156,9 +164,10 @@ def test_many_rows_that_came_at_once_are_sent_again_only_if_one_differs(silo, fa
     key = {
         "postgresql": "generate_series(1000, 2999) as q(n)",
         "mysql": "(select seq as n from seq_1000_to_2999) as q",
+        "sqlite": "(with recursive q(n) as (values(1000) union all select n + 1 from q limit 2000) select n from q) as q",
     }
     many = key.get(silo.kind, "range(1000, 3000) as q(n)")
-    silo.execute(f"insert into t select n, 1, 'bulk', timestamp '2024-06-01 00:00:00' from {many}")  # noqa: S608
+    silo.execute(f"insert into t select n, 1, 'bulk', '2024-06-01 00:00:00' from {many}")  # noqa: S608
     history = History(factory, silo.spec)
 
     assert 2300 == history.read().height
@@ -324,7 +333,7 @@ def test_a_lag_must_be_said_where_the_database_does_not_say_who_writes(silo, fac
     """MariaDB tells only those with the right PROCESS; numbers tell nobody."""
     of_times = History(factory, silo.spec.model_copy(update={"lag": None}))
     of_numbers = History(factory, silo.spec.model_copy(update={"lag": None, "cursor": "id"}))
-    if silo.kind == "mysql":
+    if silo.kind in {"mysql", "sqlite"}:
         with pytest.raises(SpecError, match="a cursor of times of this server needs a lag"):
             of_times.read()
     else:

@@ -15,12 +15,9 @@ from linewright.data.spec import (
     SOURCES,
     DataSpec,
     FileSource,
-    FilesSource,
     PushSource,
-    RestSource,
     SourceSpec,
     SqliteSource,
-    SqlSource,
     source_specs,
 )
 from linewright.errors import RequestError, SpecError
@@ -181,7 +178,7 @@ def test_the_schema_and_mistakes_name_the_kinds_of_packages_too():
         parse_line(LINE % "toyy: a.toy", name="lines/a.yaml")
     with pytest.raises(
         SpecError,
-        match="allowed: one with 'file', 'files', 'sqlite', 'sql', 'push', 'rest', 'listed' or 'toy'",
+        match="allowed: one with 'file', 'files', 'sqlite', 'sql', 'push', 'rest', 'delta', 'listed' or 'toy'",
     ):
         parse_line(LINE % "x: 1", name="lines/a.yaml")
 
@@ -191,7 +188,7 @@ def test_the_schema_and_mistakes_name_the_kinds_of_packages_too():
 def test_a_kind_of_no_package_is_refused_with_those_that_there_are():
     """A factory that was copied to another machine lacks the package there."""
     with pytest.raises(
-        SpecError, match="allowed: one with 'file', 'files', 'sqlite', 'sql', 'push' or 'rest'"
+        SpecError, match="allowed: one with 'file', 'files', 'sqlite', 'sql', 'push', 'rest' or 'delta'"
     ):
         parse_line(LINE % "toy: a.toy", name="lines/a.yaml")
     with pytest.raises(SpecError, match="install the package that brings it"):
@@ -218,7 +215,5 @@ def test_a_package_that_cannot_be_loaded_is_named(tmp_path, monkeypatch):
         with pytest.raises(SpecError, match=why):
             parse_line(LINE % "toy: a.toy", name="lines/a.yaml")
 
-        assert (FileSource, FilesSource, SqliteSource, SqlSource, PushSource, RestSource) == source_specs(
-            ("file",)
-        )
+        assert tuple(SOURCES.values()) == source_specs(("file",))
         assert FileSource(file="a.csv") == parse_line(LINE % "file: a.csv", name="lines/a.yaml").sources["s"]

@@ -21,6 +21,7 @@ from linewright.data.read.sql import sql_reader
 from linewright.data.spec import DataSpec, LabelSpec, QueryLimits, SqlSource, TableSpec
 from linewright.errors import LinewrightError, RequestError, SpecError, Transient
 from linewright.line.file.factory_file import parse_factory_file
+from linewright.line.file.read import parse_line
 from linewright.store.secret import shown_place
 from linewright.text.database_url import read_database_url
 
@@ -504,3 +505,15 @@ def test_tables_of_different_databases_are_joined(tmp_path, monkeypatch):
         one.name: one.type for one in checked.columns
     }
     assert 0.25 * 5050 == checked.frame["amount"].sum()
+
+
+@pytest.mark.parametrize("at", ["Pa55w0rd", "postgresql://Pa55w0rd@db/shop", "sqlite://Pa55w0rd/shop"])
+def test_what_stands_in_place_of_a_reference_is_not_shown(at):
+    """It may be the password itself."""
+    with pytest.raises(SpecError) as error:
+        parse_line(
+            f"line: a\nsources: {{s: {{sql: select 1, at: '{at}'}}}}\nlabel: {{column: y}}\n", name="a.yaml"
+        )
+
+    assert "duckdb:///PATH or sqlite:///PATH" in f"{error.value} {error.value.to_json()}"
+    assert "Pa55w0rd" not in f"{error.value} {error.value.to_json()}"

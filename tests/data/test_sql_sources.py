@@ -1,8 +1,10 @@
 """Queries on databases, asked of real servers that start here."""
 
+import sqlite3
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -83,6 +85,25 @@ class TestDuckDb(SourceContract):
                 database.register("given", frame.to_arrow())
                 database.execute("create table t as select * from given")
             return SqlSource(sql="select * from t", at="env:TEST_DB")
+
+        return write
+
+
+class TestSqlite(SourceContract):
+    @pytest.fixture
+    def write(self, monkeypatch: pytest.MonkeyPatch) -> Write:
+        def write(root: Path, texts: Texts) -> SourceSpec:
+            (root / "a.db").unlink(missing_ok=True)
+            monkeypatch.setenv("TEST_DB", f"sqlite:///{root}/a.db")
+            names = ", ".join(f'"{name}" text' for name in texts)
+            with closing(sqlite3.connect(root / "a.db")) as database, database:
+                database.execute(f"create table t ({names})")
+                marks = ", ".join("?" * len(texts))
+                database.executemany(
+                    f"insert into t values ({marks})",  # noqa: S608 -- marks alone
+                    list(zip(*texts.values(), strict=True)),
+                )
+            return SqlSource(sql="select * from t order by rowid", at="env:TEST_DB")
 
         return write
 

@@ -2,6 +2,8 @@
 
 # ruff: noqa: S608 -- the names and values are those of these tests
 
+import sqlite3
+from contextlib import closing
 from datetime import UTC, date, datetime, time
 from decimal import Decimal
 from pathlib import Path
@@ -14,7 +16,7 @@ from databases import allow, at_mariadb, at_postgres
 
 from linewright.data.read.source import open_source
 from linewright.data.spec import SqlSource
-from linewright.errors import SpecError
+from linewright.errors import SpecError, Transient
 
 UTC_NOON = datetime(2024, 5, 1, 12, 30, 15, 250_000, tzinfo=UTC)
 NAIVE = datetime(2024, 5, 1, 12, 30, 15, 250_000)
@@ -287,3 +289,72 @@ def test_each_type_of_duckdb_comes_right_or_is_refused_by_name(tmp_path, monkeyp
     far = ("date 'infinity'", "timestamp '-infinity'", "timestamptz 'infinity'", "date '12000-01-01'")
     for sql in (*far, "time '24:00:00'"):
         assert "cast(x as varchar) as x" in refusal(f"select {sql} as x", tmp_path).hint
+
+
+def test_each_declared_type_of_sqlite_comes_right_or_is_refused_by_name(tmp_path, monkeypatch):
+    """SQLite types values, not columns: what a table declares counts, and a value of another type is none."""
+    monkeypatch.setenv("TEST_DB", "sqlite:///a.db")
+    kept: tuple[tuple[str, Any, Any], ...] = (
+        ("integer", 2**63 - 1, 2**63 - 1),
+        ("unsigned big int", 7, 7),
+        ("varchar(10)", "007", "007"),
+        ("text", "2024-05-01", "2024-05-01"),
+        ("real", 0.1, 0.1),
+        ("decimal(10, 2)", 1.5, 1.5),
+        ("numeric", 2, 2.0),
+        ("boolean", 1, True),
+        ("date", "2024-05-01", date(2024, 5, 1)),
+        ("datetime", "2024-05-01T12:30:15.25", NAIVE),
+        ("timestamp", "2024-05-01 12:30:15.250000", NAIVE),
+        ("time", "12:30:15.25", time(12, 30, 15, 250_000)),
+        ("double precision", None, None),
+    )
+    refused = (
+        ("integer", "seven"),
+        ("date", 20_240_501),
+        ("datetime", "2024-05-01"),
+        ("text", b"x"),
+        ("boolean", 2),
+    )
+    with closing(sqlite3.connect(tmp_path / "a.db")) as database, database:
+        for table, given in (("t", [(kind, value) for kind, value, _ in kept]), ("r", refused)):
+            columns = ", ".join(f"c{n} {kind}" for n, (kind, _) in enumerate(given))
+            database.execute(f"create table {table} ({columns}, u)")
+            marks = ", ".join("?" * (len(given) + 1))
+            database.execute(f"insert into {table} values ({marks})", [*(value for _, value in given), 1])
+
+    (found,) = read(f"select {', '.join(f'c{n}' for n in range(len(kept)))} from t", tmp_path).rows()
+
+    assert tuple(value for *_, value in kept) == found
+    for n, (kind, _) in enumerate(refused):
+        error = refusal(f"select c{n} as x from r", tmp_path)
+
+        assert error.what.startswith("column 'x' has a value that no"), kind
+        assert "cast(x as text) as x" in error.hint, kind
+    for sql in ("u", "count(*)"):
+        assert 'cast("x" as text) as "x"' in refusal(f"select {sql} as x from t", tmp_path).hint
+    assert 1 == read("select cast(count(*) as integer) as x from t", tmp_path).item()
+
+
+def test_a_sqlite_database_is_only_read_and_the_file_alone(tmp_path, monkeypatch):
+    monkeypatch.setenv("TEST_DB", "sqlite:///a.db")
+    with closing(sqlite3.connect(tmp_path / "a.db", isolation_level=None)) as database:
+        database.execute("create table t (x integer)")
+        for sql in (
+            "delete from t",
+            "select 1) ; drop table t; select (1",
+            "select x from t) as q; --",
+            "create temp view linewright_described as select 1",
+            "pragma table_info(t)",
+            "select load_extension('x') as x",
+            "attach '/tmp/other.db' as other",
+        ):
+            assert refusal(sql, tmp_path).where == "sources.s.sql", sql
+        database.execute("begin exclusive")
+        monkeypatch.setattr("linewright.data.read.sqlite_query._BUSY_S", 0.01)
+        with pytest.raises(
+            Transient, match="source 's' is kept from others by a process that writes"
+        ) as error:
+            read("select x from t", tmp_path)
+
+    assert (6, "sources.s.at") == (error.value.exit_code, error.value.where)

@@ -2,19 +2,26 @@
 
 import json
 import os
+import sqlite3
 import subprocess
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 
 import commands
+import duckdb
 import psycopg
 import pytest
 from databases import Server, allow, at_postgres
 
 from linewright.data.dataset.version import read_dataset
 from linewright.data.facts import Dataset
+from linewright.data.profile.roles import GivenRoles
+from linewright.errors import RequestError
 from linewright.line.factory import Factory
+from linewright.line.new.remote_data import Access
+from linewright.line.new.write import new_line
 from linewright.line.runs.execute import execute_inline
 from linewright.line.runs.plan import make_plan
 from linewright.line.runs.plan_text import changes_in_words
@@ -186,3 +193,33 @@ def test_a_run_takes_one_moment_of_a_table_that_others_write_to(
         file.write_text(LINE.replace("TEST_DB", "OTHER_DB"))
 
         assert "ingest" == make_plan(factory, factory.line("transfers")).changes[0].step
+
+
+@pytest.mark.parametrize("kind", ["sqlite", "duckdb"])
+@pytest.mark.parametrize("given", ["url", "whole url", "path"])
+def test_a_line_is_made_of_a_table_in_a_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str, given: str
+) -> None:
+    """Its URL holds no password, so the line file has it as it is."""
+    monkeypatch.chdir(tmp_path)
+    file = tmp_path / f"shop.{kind}"
+    make = "create table customers (id integer primary key, plan text, seen date, churned boolean)"
+    rows = [(n, ["basic", "plus"][n % 2], f"2026-03-{1 + n % 28:02}", n % 4 == 1) for n in range(200)]
+    connect = {"sqlite": sqlite3.connect, "duckdb": duckdb.connect}[kind]
+    with closing(connect(str(file))) as database:
+        database.execute(make)
+        database.executemany("insert into customers values (?, ?, ?, ?)", rows)
+        database.commit()
+    data = {"url": f"{kind}:///shop.{kind}", "whole url": f"{kind}:///{file}", "path": f"shop.{kind}"}[given]
+    said = GivenRoles(label="churned", key="id")
+    with Factory.create(tmp_path) as factory:
+        with pytest.raises(RequestError, match=r"did you mean 'customers'\?|no such table"):
+            new_line(tmp_path, "churn", Path(data), said, access=Access(table="custmers"))
+        made = new_line(tmp_path, "churn", Path(data), said, access=Access(table="customers"))
+
+        assert (200, 4, "seen") == (made.rows, made.columns, made.time)
+        text = (tmp_path / "lines" / "churn.yaml").read_text()
+        query = r'"select * from \"customers\" order by \"id\""'
+        assert f'{{sql: {query}, at: "{kind}:///shop.{kind}"}}' in text
+        assert f"a query on shop.{kind}" == factory.line("churn").sources["churn"].describe()
+        assert ["ingest"] == [one.step for one in make_plan(factory, factory.line("churn")).changes[:1]]

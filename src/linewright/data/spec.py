@@ -10,9 +10,10 @@ from typing import Annotated, Any, ClassVar, Literal
 from pydantic import Field
 
 from linewright.errors import SpecError
-from linewright.spec import OneOf, OrNames, Secret, Spec
+from linewright.spec import SECRET, OneOf, OrNames, Secret, Spec
 from linewright.store.pushed_rows import ENDING, FOLDER, SOURCE
 from linewright.store.secret import shown_place
+from linewright.text.database_url import FILE_URL
 from linewright.text.lists import read_list, spelled, to_list_text
 from linewright.text.remote_url import FORMS as URL_FORMS
 from linewright.text.remote_url import is_remote, read_remote_url, shown_url
@@ -24,6 +25,8 @@ ColumnType = Literal[
 ]
 NUMBERS = frozenset({"integer", "number"})
 TIMES = frozenset({"date", "datetime"})
+DATABASE = f"{SECRET}|{FILE_URL}"
+"""Where the URL of a database is, or the URL of a file, which holds no password."""
 OnBreach = Literal["stop", "quarantine", "warn"]
 OnWhole = Literal["stop", "warn"]
 """What a breach can do where no single row is to blame."""
@@ -225,15 +228,15 @@ class SqliteSource(SourceSpec):
 
 
 class SqlSource(SourceSpec):
-    """The result of a query on a database: PostgreSQL, MariaDB or MySQL on a server, or a file of DuckDB."""
+    """The result of a query on a database: PostgreSQL, MariaDB or MySQL on a server, or a file of DuckDB or SQLite."""
 
     reader: ClassVar[str] = "linewright.data.read.sql.sql_reader:SqlReader"
 
     sql: str
     """One SELECT statement; it is read in one read-only transaction, and nothing is written."""
-    at: Secret
-    """`env:NAME` or `file:PATH` of the database's URL: ``postgresql://USER:PASSWORD@HOST:PORT/DATABASE``, ``mysql://`` with the same parts, or
-    ``duckdb:///PATH``. `hosts` in `factory.yaml` names the hosts that may be read from."""
+    at: Annotated[str, Field(pattern=DATABASE)]
+    """`env:NAME` or `file:PATH` of the database's URL: ``postgresql://USER:PASSWORD@HOST:PORT/DATABASE`` or ``mysql://`` with the same parts;
+    `hosts` in `factory.yaml` names the hosts that may be read from. Or the URL of a file itself: ``duckdb:///PATH`` or ``sqlite:///PATH``."""
     key: str | None = None
     """With `cursor`: the column that tells rows apart; no two rows of the query share a value, and none lacks it."""
     cursor: str | None = None
@@ -384,6 +387,43 @@ class FilesSource(SourceSpec):
             yield from mistakes_of_url(self.files, "files", self.at)
 
 
+class DeltaSource(SourceSpec):
+    """A Delta table: the rows of one version of it."""
+
+    reader: ClassVar[str] = "linewright.data.read.delta_reader:DeltaReader"
+
+    delta: str
+    """Folder of the table, relative to the factory folder or absolute; or its URL in a bucket, ``s3://BUCKET/PATH``, ``gs://`` or ``az://``."""
+    at: Secret | None = None
+    """Of a URL: `env:NAME` or `file:PATH` of what it is read with, as for a source with `file`."""
+    version: Annotated[int, Field(ge=0)] | None = None
+    """Number of the version that is read (default: the newest)."""
+    limits: FileLimits = FileLimits()
+    """How large the table may turn out to be."""
+
+    @property
+    def is_live(self) -> bool:
+        """Whether others may write to it at any time: to a table always."""
+        return True
+
+    @property
+    def local_files(self) -> tuple[str, ...]:
+        """All files in the folder, those of other versions too; none of a URL."""
+        return () if is_remote(self.delta) else (f"{self.delta}/**/*",)
+
+    def describe(self) -> str:
+        """Name the table, and the version if it is fixed."""
+        table = shown_url(self.delta) if is_remote(self.delta) else self.delta
+        return f"the Delta table {table}" + ("" if self.version is None else f", version {self.version}")
+
+    def mistakes(self) -> Iterator[SpecError]:
+        """Refuse a URL that cannot be read."""
+        if self.delta.startswith(("https:/", "http:/")):
+            yield SpecError("only buckets hold Delta tables", where="delta", allowed="s3://, gs:// or az://")
+        else:
+            yield from mistakes_of_url(self.delta, "delta", self.at)
+
+
 KNOWN = "known"
 """Name of the column that says when a row that was sent came. A row that is sent cannot have it."""
 VERSION_KNOWN, VERSION_DELETED = "linewright_known", "linewright_deleted"
@@ -434,6 +474,7 @@ SOURCES: dict[str, type[SourceSpec]] = {
     "sql": SqlSource,
     "push": PushSource,
     "rest": RestSource,
+    "delta": DeltaSource,
 }
 """The kinds of sources, by the word that names them. An installed package adds a kind by an entry point of the group `PLUGINS`."""
 PLUGINS = "linewright.sources"

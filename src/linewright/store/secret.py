@@ -1,11 +1,12 @@
 """Secrets are read where they are named, each time that one is used: a new one needs no restart."""
 
 import os
+import re
 from contextlib import suppress
 from pathlib import Path
 
 from linewright.errors import SpecError
-from linewright.text.database_url import read_database_url
+from linewright.text.database_url import FILE_URL, read_database_url
 
 _LONGEST = 150
 _MOST_BYTES = 64 * 1024
@@ -54,13 +55,15 @@ def shown_place(reference: str) -> str:
     Examples
     --------
     >>> os.environ["DOC_DB"] = "postgresql://ann:secret@db.example.com:5433/shop?sslmode=require"
-    >>> shown_place("env:DOC_DB"), shown_place("env:NOT_SET")
-    ('db.example.com:5433/shop', 'env:NOT_SET')
+    >>> shown_place("env:DOC_DB"), shown_place("env:NOT_SET"), shown_place("sqlite:///shop.db")
+    ('db.example.com:5433/shop', 'env:NOT_SET', 'shop.db')
     """
     kind, _, name = reference.partition(":")
-    if kind == "env" or Path(name).is_absolute():
+    is_file = re.fullmatch(FILE_URL, reference) is not None
+    if is_file or kind == "env" or Path(name).is_absolute():
         with suppress(SpecError, ValueError):
-            place = read_database_url(read_secret(reference, Path(), where="")).place
+            text = reference if is_file else read_secret(reference, Path(), where="")
+            place = read_database_url(text).place
             if place.isprintable() and 0 < len(place) <= _LONGEST:
                 return place
     return reference

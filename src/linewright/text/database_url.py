@@ -5,8 +5,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from urllib.parse import unquote
 
-SCHEMES = ("postgresql", "mysql", "duckdb")
-FORMS = "postgresql://USER:PASSWORD@HOST:PORT/DATABASE, mysql:// with the same parts, or duckdb:///PATH"
+FILES = ("duckdb", "sqlite")
+SCHEMES = ("postgresql", "mysql", *FILES)
+FILE_URL = r"^(duckdb|sqlite):///\S+$"
+"""The URL of a file, which holds no password."""
+FORMS = "postgresql://USER:PASSWORD@HOST:PORT/DATABASE, mysql:// with the same parts, duckdb:///PATH, or sqlite:///PATH"
 HOST = r"^(/\S+|[A-Za-z0-9._:%-]+)$"
 """A name or an address, or the folder of a socket, as a file lists them."""
 _SAFE = r"[^\s:/?#@\[\]]"
@@ -41,7 +44,7 @@ class DatabaseUrl:
         >>> read_database_url("postgresql://ann:secret@db.example.com:5433/shop?sslmode=require").place
         'db.example.com:5433/shop'
         """
-        if self.scheme == "duckdb":
+        if self.scheme in FILES:
             return self.database
         port = f":{self.port}" if self.port else ""
         return f"{self.host}{port}/{self.database}"

@@ -459,7 +459,10 @@ class Reading:
 
     def _is_same(self, sql: str, digests: pl.Series) -> bool:
         """Return whether a query gives as many rows, of these digests: many rows that came at once are not sent again and again."""
-        sums = wrapped(sql, gives=f"count(*) as n, cast(sum({DIGEST}) as decimal(38, 0)) as digests")
+        sums = wrapped(
+            sql,
+            gives=f"cast(count(*) as decimal(38, 0)) as n, cast(sum({DIGEST}) as decimal(38, 0)) as digests",
+        )
         with result_of(self.database, replace(self.query, sql=sums)) as answer:
             ((rows, total),) = pl.concat([answer.empty, *answer.frames]).iter_rows()
         high, low = (digests // HALF).sum(), (digests % HALF).sum()
@@ -583,4 +586,10 @@ class Reading:
 
     def lag(self, of: ColumnType) -> int | None:
         """Return the lag, see `lag_of`."""
-        return lag_of(self.spec, of, self.seen, is_file=not self.database.port, where=self.query.where)
+        return lag_of(
+            self.spec,
+            of,
+            self.seen,
+            is_file=not self.database.port and self.seen is not None,
+            where=self.query.where,
+        )

@@ -181,7 +181,7 @@ class _Comparison:
         inner = wrapped(
             self.reading.query.sql, gives=f"{self._cell_sql} as {_CELL}, {self._digest_sql} as {DIGEST}"
         )
-        sums = f"count(*) as n, cast(sum({DIGEST}) as decimal(38, 0)) as digests"
+        sums = f"cast(count(*) as decimal(38, 0)) as n, cast(sum({DIGEST}) as decimal(38, 0)) as digests"
         found = self._ask(f"select {_CELL}, {sums} from ({inner}) as linewright_c group by {_CELL}")  # noqa: S608
         there = {cell: (int(n), int(digests)) for cell, n, digests in found.iter_rows()}
         parts = pl.col(DIGEST) // HALF, pl.col(DIGEST) % HALF

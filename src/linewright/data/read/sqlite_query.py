@@ -7,12 +7,13 @@ and views, and functions that are known to be harmless; SQLite's extensions, whi
 import hashlib
 import sqlite3
 from collections import deque
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Callable, Collection, Generator, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from itertools import chain, islice
 from pathlib import Path
 from time import monotonic
+from types import MappingProxyType
 from typing import Any, cast
 
 import polars as pl
@@ -23,7 +24,7 @@ from linewright.data.read.reader import Cursor
 from linewright.data.read.source import Source
 from linewright.data.spec import SqliteSource
 from linewright.engine.machine import resident
-from linewright.errors import RequestError, SpecError
+from linewright.errors import LinewrightError, RequestError, SpecError, Transient
 from linewright.store.values import digest_of
 from linewright.text.quoting import double_quoted
 from linewright.text.suggest import near_file
@@ -79,6 +80,11 @@ _LIMITS = {
     sqlite3.SQLITE_LIMIT_WORKER_THREADS: 0,
 }
 Row = tuple[Any, ...]
+Functions = Mapping[str, Callable[..., Any]]
+_NO_FUNCTIONS: Functions = MappingProxyType({})
+_BUSY_S = 5.0
+"""Seconds that a process may keep others out while it writes."""
+_VIEW = "linewright_described"
 _STEPS = 200
 """Steps of SQLite's machine between two looks at the clock: some microseconds, or some tens of rows, which may be long."""
 _LOOK_S = 0.005
@@ -203,27 +209,29 @@ class _Watch:
 
 @contextmanager
 def run_query(
-    path: Path, spec: SqliteSource, where: str
+    path: Path, spec: SqliteSource, where: str, *, functions: Functions = _NO_FUNCTIONS
 ) -> Generator[tuple[list[str], Iterator[Sequence[Row]]], None, None]:
     """Run one SELECT, and give the names of its columns, and its rows, some at a time.
 
     The database is opened read-only. The statement may read ordinary tables and views, call functions that are documented as
     part of SQLite, and use neither virtual tables nor what an extension brings. A value or a row has at most 16 MiB.
 
+    Parameters
+    ----------
+    functions
+        What it may call besides, by name.
+
     Raises
     ------
     SpecError, RequestError
         If it fails, does anything else, gives no row for `limits.seconds` or more than `limits.rows`; or the file is no database.
+    Transient
+        If another process writes, and keeps everybody out.
     """
     watch = _Watch(spec.limits.seconds)
-    with closing(sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True)) as connection:
-        connection.set_progress_handler(watch, _STEPS)
-        for limit, most in _LIMITS.items():
-            connection.setlimit(limit, most)
+    with _opened(path, watch, functions) as connection:
         try:
-            connection.execute("PRAGMA trusted_schema=OFF")
-            connection.execute("PRAGMA cell_size_check=ON")
-            connection.set_authorizer(_Allowed(connection))
+            connection.set_authorizer(_Allowed(connection, functions))
             cursor = connection.execute(spec.query)
         except (sqlite3.Error, sqlite3.Warning) as error:
             raise _query_error(error, connection, watch, where) from error
@@ -239,10 +247,48 @@ def run_query(
             raise _query_error(error, connection, watch, where) from error
 
 
-class _Allowed:
-    """Says what a statement may do: read what is an ordinary table or a view, and call `_FUNCTIONS`."""
+def declared_types(
+    path: Path, spec: SqliteSource, where: str, *, functions: Functions = _NO_FUNCTIONS
+) -> list[tuple[str, str]]:
+    """Return the names of a query's columns, each with its type as the table or a CAST declares it; no text where nothing does.
 
-    def __init__(self, connection: sqlite3.Connection) -> None:
+    Raises
+    ------
+    SpecError, RequestError, Transient
+        As `run_query`.
+    """
+    with run_query(path, spec, where, functions=functions):
+        pass  # it is one SELECT that is allowed; as a part of another statement that could not be seen
+    watch = _Watch(spec.limits.seconds)
+    query = spec.query.strip().rstrip(";")
+    with _opened(path, watch, functions) as connection:
+        try:
+            connection.set_authorizer(_MayDescribe(connection, functions))
+            connection.execute(f"CREATE TEMP VIEW {_VIEW} AS SELECT * FROM (\n{query}\n)")  # noqa: S608 -- `_MayDescribe` trusts no query
+            found = connection.execute(f"PRAGMA temp.table_info({_VIEW})").fetchall()
+        except (sqlite3.Error, sqlite3.Warning) as error:
+            raise _query_error(error, connection, watch, where) from error
+    return [(str(name), str(kind).upper()) for _, name, kind, *_ in found]
+
+
+@contextmanager
+def _opened(path: Path, watch: "_Watch", functions: Functions) -> Generator[sqlite3.Connection]:
+    with closing(sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", _BUSY_S, uri=True)) as connection:
+        connection.set_progress_handler(watch, _STEPS)
+        for limit, most in _LIMITS.items():
+            connection.setlimit(limit, most)
+        for name, function in functions.items():
+            connection.create_function(name, -1, function, deterministic=True)
+        connection.execute("PRAGMA trusted_schema=OFF")
+        connection.execute("PRAGMA cell_size_check=ON")
+        yield connection
+
+
+class _Allowed:
+    """Says what a statement may do: read what is an ordinary table or a view, and call `_FUNCTIONS` and those of the caller."""
+
+    def __init__(self, connection: sqlite3.Connection, functions: Collection[str] = ()) -> None:
+        self._functions = _FUNCTIONS | set(functions)
         # SQLite itself writes "CREATE TABLE" before what a person has written of a table.
         tables = {
             name.lower(): bool(is_ordinary)
@@ -259,7 +305,7 @@ class _Allowed:
 
     def __call__(self, action: int, first: str | None, second: str | None, *_: object) -> int:
         if action == sqlite3.SQLITE_FUNCTION:
-            is_allowed = (second or "").lower() in _FUNCTIONS
+            is_allowed = (second or "").lower() in self._functions
         elif action == sqlite3.SQLITE_READ:
             # Of a table none of whose columns is used, as in count(*), no column is named; it may be one of a WITH.
             table = (first or "").lower()
@@ -269,9 +315,28 @@ class _Allowed:
         return sqlite3.SQLITE_OK if is_allowed else sqlite3.SQLITE_DENY
 
 
-def _query_error(error: Exception, connection: sqlite3.Connection, watch: _Watch, where: str) -> RequestError:
+class _MayDescribe(_Allowed):
+    """Lets a query be a view besides, of this connection alone, and its columns be described."""
+
+    def __call__(self, action: int, first: str | None, second: str | None, *others: object) -> int:
+        is_own = action == sqlite3.SQLITE_CREATE_TEMP_VIEW and first == _VIEW
+        is_own |= action == sqlite3.SQLITE_PRAGMA and (first, second) == ("table_info", _VIEW)
+        writes = (sqlite3.SQLITE_INSERT, sqlite3.SQLITE_UPDATE, sqlite3.SQLITE_READ)
+        is_own |= action in writes and first == "sqlite_temp_master"
+        return sqlite3.SQLITE_OK if is_own else super().__call__(action, first, second, *others)
+
+
+def _query_error(
+    error: Exception, connection: sqlite3.Connection, watch: _Watch, where: str
+) -> LinewrightError:
     if (ended := watch.error(where)) is not None:
         return ended
+    if "locked" in str(error):
+        return Transient(
+            f"the database of source {where.removeprefix('sources.')!r} is kept from others by a process that writes",
+            where=f"{where}.sqlite",
+            hint="nothing of this source was kept; try again when that process has ended its transaction",
+        )
     if "not a database" in str(error) or "malformed" in str(error):
         return RequestError(
             f"this is not a SQLite database, or it is damaged: {error}", where=f"{where}.sqlite"

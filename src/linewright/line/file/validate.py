@@ -16,6 +16,7 @@ from annotated_types import Ge, Gt, Le, Lt, MinLen
 from pydantic import TypeAdapter, ValidationError
 from pydantic.fields import FieldInfo
 
+from linewright.data.spec import DATABASE
 from linewright.errors import SpecError
 from linewright.line.file.mistakes import Mistake, Mistakes, did_you_mean, either
 from linewright.line.file.yaml_nodes import Entries, Items, Node, Scalar
@@ -38,6 +39,7 @@ FORMS: Final = {
     r"^\d+ per \d+(\.\d+)?(h|d|w)$": "how many per how long (h, d or w), such as 1 per 90d",
     r"^\d+(\.\d+)? ?[KMGT]i?B$": "a size with its unit (KB to TB, KiB to TiB), such as 8GiB",
     SECRET: "env:NAME or file:PATH, which say where it is",
+    DATABASE: "env:NAME or file:PATH, which hold the URL; or duckdb:///PATH or sqlite:///PATH",
     URL: "https://HOST/PATH without a name or password, or env:NAME or file:PATH where that is",
     LINEAGE: "https://HOST/PATH without a name or password, or file:PATH",
     f"^{SOURCE}$": "1 to 63 small letters, digits, _ and hyphens",
@@ -300,7 +302,7 @@ def _fit_leaf(kinds: Sequence[Any], node: Node, at: _Place, *, also: Sequence[st
         value = _read(kind, node)
         if value is not UNFIT:
             return value
-    if any(part.pattern in {SECRET, URL} for kind in kinds for part in _patterned(kind)):
+    if any(part.pattern in {DATABASE, SECRET, URL} for kind in kinds for part in _patterned(kind)):
         # It may be the secret itself.
         return at.wrong(node, f"{at.name} cannot have this value, which is not shown here", allowed=allowed)
     hint = _leaf_hint(bases, [word for kind in kinds for word in _words(kind)], node)

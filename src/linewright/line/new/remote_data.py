@@ -7,7 +7,8 @@ from importlib import import_module
 from pathlib import Path
 from typing import NamedTuple
 
-from linewright.data.spec import FileSource
+from linewright.data.read.file.paths import is_pattern
+from linewright.data.spec import DeltaSource, FileSource
 from linewright.errors import RequestError
 from linewright.spec import SECRET
 from linewright.text.remote_url import FORMS, is_remote, read_remote_url
@@ -60,6 +61,22 @@ def url_of(data: Path, at: str | None) -> str | None:
             hint="put keys and passwords into a variable, and name it with --at env:NAME",
         ) from None  # the text may hold a password
     return url
+
+
+def delta_table(data: Path, url: str | None, at: str | None, root: Path) -> DeltaSource | None:
+    """Return the source of the Delta table that data are, in a folder or in a bucket; `None` if they are none.
+
+    Raises
+    ------
+    SpecError, Transient
+        If the server may not be asked, or does not answer.
+    """
+    delta = import_module("linewright.data.read.delta_reader")
+    if url is None:
+        is_table = (data.expanduser() / delta.LOG).is_dir()
+    else:
+        is_table = read_remote_url(url).is_bucket and not is_pattern(url) and delta.has_log(url, at, root)
+    return DeltaSource(delta=url or str(data), at=at) if is_table else None
 
 
 @contextmanager

@@ -46,7 +46,7 @@ from linewright.line.new.draft import Draft, source_name, write_draft
 from linewright.line.new.event_draft import draft_events, find_events
 from linewright.line.new.imported_model import COLUMNS, bring
 from linewright.line.new.picture_folder import draft_pictures, pictures_in
-from linewright.line.new.remote_data import OF_THIS_MACHINE, Access, fetched, url_of
+from linewright.line.new.remote_data import OF_THIS_MACHINE, Access, delta_table, fetched, url_of
 from linewright.line.new.series_draft import draft_series
 from linewright.model.spec import FUNCTION, TrainSpec
 from linewright.store.rights import as_asked, make_asked_folder
@@ -463,21 +463,30 @@ def _source(
     root: Path, name: str, data: Path, label: str, access: Access
 ) -> tuple[SourceSpec, bool, dict[str, str]]:
     """Return how the data are read, whether they lie outside the factory, and new names of columns whose name an earlier one has."""
-    if (url := url_of(data, access.at)) is not None:
+    url = url_of(data, access.at)
+    if (of_delta := delta_table(data, url, access.at, root)) is not None:
+        is_outside, written = (False, url) if url else _place(root, data, is_one=True)
+        return of_delta.model_copy(update={"delta": written}), is_outside, {}
+    if url is not None:
         with fetched(root, source_name(name), url, access.at) as files:
             of_files, renamed = _of_files(files, url, label)
         return of_files.model_copy(update={"at": access.at}), False, renamed
     if (of_database := table_source(root, data, access.table)) is not None:
         return of_database, False, {}
     files = files_of(str(data.expanduser()), Path.cwd(), "--data")
-    found, home = Path(os.path.abspath(data.expanduser())), root.resolve()  # noqa: PTH100 -- may be a pattern
-    found = found.resolve() if len(files) == 1 or found.is_dir() else found.parent.resolve() / found.name
-    is_outside = not found.is_relative_to(home)
-    written = str(found) if is_outside else found.relative_to(home).as_posix()
+    is_outside, written = _place(root, data, is_one=len(files) == 1)
     if len(files) == 1 and (offered := _offered(files[0], written)) is not None:
         return offered, is_outside, {}
     of_files, renamed = _of_files(files, written, label)
     return of_files, is_outside, renamed
+
+
+def _place(root: Path, data: Path, *, is_one: bool) -> tuple[bool, str]:
+    """Return whether data lie outside the factory, and their path as the line file shall have it."""
+    found, home = Path(os.path.abspath(data.expanduser())), root.resolve()  # noqa: PTH100 -- may be a pattern
+    found = found.resolve() if is_one or found.is_dir() else found.parent.resolve() / found.name
+    is_outside = not found.is_relative_to(home)
+    return is_outside, str(found) if is_outside else found.relative_to(home).as_posix()
 
 
 def _of_files(files: Sequence[Path], written: str, label: str) -> tuple[FileSource, dict[str, str]]:

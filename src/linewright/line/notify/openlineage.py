@@ -18,7 +18,16 @@ from urllib.parse import urlsplit
 
 from linewright import __version__
 from linewright.data.facts import Dataset, Ingested
-from linewright.data.spec import FileSource, PushSource, RestSource, SourceSpec, SqlSource, table_sources
+from linewright.data.read.sql.address import url_of
+from linewright.data.spec import (
+    DeltaSource,
+    FileSource,
+    PushSource,
+    RestSource,
+    SourceSpec,
+    SqlSource,
+    table_sources,
+)
 from linewright.errors import LinewrightError
 from linewright.line.factory import Factory
 from linewright.line.facts import Accepted, Declared, Finished, Plan
@@ -27,9 +36,8 @@ from linewright.line.spec import LineSpec
 from linewright.model.facts import Package, Registered
 from linewright.people.messages import OPENLINEAGE_PRODUCER, OPENLINEAGE_SCHEMA, Message
 from linewright.store.audit_chain import Link
-from linewright.store.secret import read_secret
 from linewright.store.values import decoder
-from linewright.text.database_url import DatabaseUrl, read_database_url
+from linewright.text.database_url import DatabaseUrl
 from linewright.text.remote_url import is_remote, shown_url
 
 KINDS = ("accepted", "finished")
@@ -161,6 +169,9 @@ class _RunEvent:
                 found = [_remote(spec.file)]
             case RestSource():
                 found = [_remote(spec.rest)]
+            case DeltaSource():
+                here = _DatasetName("file", str(self._factory.root / spec.delta))
+                found = [_remote(spec.delta) if is_remote(spec.delta) else here]
             case _:
                 found = [_DatasetName("file", str(self._factory.root / file)) for file in spec.local_files]
         return found or [_DatasetName(self._here, f"{self._link.line}.{name}")]
@@ -244,8 +255,8 @@ def _remote(url: str) -> _DatasetName:
 def _tables(spec: SqlSource, root: Path) -> Iterator[_DatasetName]:
     """Give the tables that a query reads, or its database if the query cannot be read; nothing if the URL is not here."""
     try:
-        url = read_database_url(read_secret(spec.at, root, where="sources"))
-    except (LinewrightError, ValueError):
+        url = url_of(spec, root, "sources")
+    except LinewrightError:
         return
     if url.scheme not in _PORTS:
         yield _DatasetName("file", str(root / url.database))

@@ -45,6 +45,8 @@ class ParquetFile:
     size: int
     """How many bytes a batch is made of, about; no text may be longer."""
     limits: FileLimits
+    rows: int
+    """How many rows it says that it has."""
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -208,7 +210,7 @@ def open_parquet(
         raise too_many_rows(where, limits.rows)
     if len(set(names)) < len(names):
         raise SpecError("two columns have the same name", where=where, found=", ".join(names))
-    return ParquetFile(path=path, where=where, schema=schema, size=size, limits=limits)
+    return ParquetFile(path=path, where=where, schema=schema, size=size, limits=limits, rows=about.num_rows)
 
 
 @contextmanager

@@ -27,7 +27,9 @@ from linewright.data.spec import FileSource, FilesSource
 from linewright.text.remote_url import read_remote_url
 
 
-class _Opened(NamedTuple):
+class OpenedRemote(NamedTuple):
+    """A server of files, and the files that a URL names there."""
+
     request: RemoteRequest
     store: RemoteStore
     files: Sequence[RemoteFile]
@@ -130,12 +132,30 @@ def _names(spec: FilesSource, files: Sequence[RemoteFile], request: RemoteReques
 
 
 @contextmanager
-def _opened(spec: FileSource | FilesSource, root: Path, where: str) -> Generator[_Opened]:
+def _opened(spec: FileSource | FilesSource, root: Path, where: str) -> Generator[OpenedRemote]:
     word, written = ("file", spec.file) if isinstance(spec, FileSource) else ("files", spec.files)
+    with opened_remote(word, written, spec.at, root, where) as opened:
+        yield opened
+
+
+@contextmanager
+def opened_remote(word: str, written: str, at: str | None, root: Path, where: str) -> Generator[OpenedRemote]:
+    """Give the files that a URL names, for as long as this lasts: those of a `file` right in its folder, else all below it.
+
+    Parameters
+    ----------
+    word
+        The word of the source that holds the URL.
+
+    Raises
+    ------
+    SpecError, RequestError, Transient
+        As `open_remote`.
+    """
     url = read_remote_url(written)
-    credentials = read_credentials(url, spec.at, root, where)
+    credentials = read_credentials(url, at, root, where)
     request = RemoteRequest(
-        url=url, where=where, word=word, is_deep=word == "files", secrets=credentials.secrets
+        url=url, where=where, word=word, is_deep=word != "file", secrets=credentials.secrets
     )
     module, name, extra = ("buckets", "Bucket", "cloud") if url.is_bucket else ("web", "WebFile", "web")
     kind = client_class(f"linewright.plugins.{module}", name, extra, request)
@@ -147,4 +167,6 @@ def _opened(spec: FileSource | FilesSource, root: Path, where: str) -> Generator
         if not files:
             raise request.absent_error()
         # Who may read a bucket with other keys may see other files there.
-        yield _Opened(request, store, files, KnownDigests(root, word, written, credentials.endpoint.origin))
+        yield OpenedRemote(
+            request, store, files, KnownDigests(root, word, written, credentials.endpoint.origin)
+        )

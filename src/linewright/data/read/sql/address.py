@@ -1,11 +1,12 @@
 """The URL of a database."""
 
+import re
 from pathlib import Path
 
 from linewright.data.spec import SqlSource
 from linewright.errors import SpecError
 from linewright.store.secret import read_secret
-from linewright.text.database_url import FORMS, SCHEMES, DatabaseUrl, read_database_url
+from linewright.text.database_url import FILE_URL, FORMS, SCHEMES, DatabaseUrl, read_database_url
 
 
 def url_of(spec: SqlSource, root: Path, where: str) -> DatabaseUrl:
@@ -16,7 +17,7 @@ def url_of(spec: SqlSource, root: Path, where: str) -> DatabaseUrl:
     SpecError
         If there is none, or it is of no kind that is read here. Nothing of it is shown but its scheme.
     """
-    text = read_secret(spec.at, root, where=f"{where}.at")
+    text = spec.at if re.fullmatch(FILE_URL, spec.at) else read_secret(spec.at, root, where=f"{where}.at")
     try:
         url = read_database_url(text)
     except ValueError as error:
@@ -32,6 +33,5 @@ def url_of(spec: SqlSource, root: Path, where: str) -> DatabaseUrl:
             where=f"{where}.at",
             found=f"{url.scheme}://" if len(url.scheme) < 20 else None,
             allowed=FORMS,
-            hint="a SQLite file is read with `sqlite: PATH` and `query`" if url.scheme == "sqlite" else "",
         )
     return url

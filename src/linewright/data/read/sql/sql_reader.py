@@ -40,6 +40,7 @@ DATABASES: Mapping[str, _Kind] = {
     "postgresql": _Kind("linewright.plugins.postgresql:PostgreSql", "postgresql"),
     "mysql": _Kind("linewright.plugins.mysql:MySql", "mysql"),
     "duckdb": _Kind("linewright.data.read.sql.duckdb_file:DuckDbFile"),
+    "sqlite": _Kind("linewright.data.read.sql.sqlite_file:SqliteFile"),
 }
 """The kinds of databases, by the scheme of their URLs."""
 
