@@ -440,6 +440,18 @@ PLUGINS = "linewright.sources"
 """Group of entry points, each ``WORD = module:class`` of a `SourceSpec`."""
 
 
+def kind_of(source: SourceSpec) -> str:
+    """Return the word of a line file that names the kind of a source.
+
+    Examples
+    --------
+    >>> kind_of(FileSource(file="claims.csv"))
+    'file'
+    """
+    word = next((word for word, kind in SOURCES.items() if type(source) is kind), None)
+    return word or next(iter(type(source).model_fields))
+
+
 def source_specs(words: Collection[str] = ()) -> tuple[type[SourceSpec], ...]:
     """Return the kinds of sources that a mapping with these words may be: those of the table, and where none fits those of packages too.
 

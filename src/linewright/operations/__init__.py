@@ -175,6 +175,11 @@ OPERATIONS: Mapping[str, Entry] = {
         _LOOK,
         "List the sources of lines and of their feature views: what is read, when it was read last and how that went.",
     ),
+    "features": _entry(
+        "features",
+        _LOOK,
+        "List feature views: what each computes and from what, how fresh it is, who uses it, what it costs and what is wrong.",
+    ),
     "datasets": _entry(
         "datasets",
         _LOOK,
