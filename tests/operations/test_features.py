@@ -9,9 +9,11 @@ from linewright.errors import NotFound
 from linewright.features.facts import FeatureAudit, FeaturesAudited
 from linewright.interfaces.cli.render.dispatch import result_text
 from linewright.line.factory import Factory
+from linewright.line.notify.openlineage import lineage_message
 from linewright.line.record.view_status import AuditStatus
 from linewright.line.release.view_maintenance import note_audit
 from linewright.line.runs.execute import execute_inline
+from linewright.operations.evidence import show
 from linewright.operations.features import features
 from linewright.serve.access.rights import ROLES, Identity, Scope
 
@@ -29,6 +31,17 @@ def root(tmp_path_factory):
     with Factory.create(folder) as factory:
         execute_inline(factory, "orders")
     return folder
+
+
+@pytest.fixture(scope="module")
+def pages(root):
+    return pages_of(root)
+
+
+def member(root, line):
+    """Open the factory as somebody who may see one line."""
+    scope = Scope(permissions=ROLES["viewer"], lines=frozenset({line}))
+    return Factory.open(root, identity=Identity(actor="ann", member="ann", scopes=(scope,)))
 
 
 def test_a_view_tells_what_it_computes_how_fresh_it_is_and_who_uses_it(root):
@@ -59,13 +72,12 @@ def test_a_view_tells_what_it_computes_how_fresh_it_is_and_who_uses_it(root):
     assert ((), None, None) == (found.views[1].used_by, found.views[1].read, found.views[1].records)
 
 
-def test_a_person_reads_all_views_as_a_table_and_one_with_its_columns(root):
+def test_a_person_reads_all_views_as_a_table_and_one_with_its_columns(root, pages):
     """Columns of the table that are empty for all views take no room."""
     with Factory.open(root) as factory:
         table = (result_text(features(factory)) or "").splitlines()
         one = result_text(features(factory, "customer_30d")) or ""
         unused = result_text(features(factory, "unused")) or ""
-    pages = pages_of(root)
     page = pages("/features?view=customer_30d")
 
     assert table[0].startswith("view")
@@ -110,15 +122,58 @@ def test_what_is_wrong_with_a_view_is_listed_with_what_helps(root):
 
 def test_views_are_seen_with_a_line_that_names_them(root):
     """A view names no line; who may see one line learns nothing of the views of others."""
-
-    def member(line):
-        scope = Scope(permissions=ROLES["viewer"], lines=frozenset({line}))
-        return Factory.open(root, identity=Identity(actor="ann", member="ann", scopes=(scope,)))
-
-    with member("orders") as own, member("other") as other:
+    with member(root, "orders") as own, member(root, "other") as other:
         seen, unseen = features(own), features(other)
         with pytest.raises(NotFound, match="unknown feature view") as refused:
             features(own, "unused")
 
     assert (["customer_30d"], []) == ([one.view for one in seen.views], [one.view for one in unseen.views])
     assert "customer_30d" == refused.value.allowed
+
+
+def test_a_column_of_a_source_leads_to_what_is_made_of_it(root, pages):
+    """Who changes a column asks which features and models would see it."""
+    with Factory.open(root) as factory:
+        paid = show(factory, "customer_30d.amount")
+        basket = show(factory, "orders.basket").body
+        loaded = show(factory, "customer_30d.loaded_at").body
+        with pytest.raises(NotFound):
+            show(factory, "customer_30d.nothing")
+    uses = {each["column"]: each for each in paid.body["uses"]}
+    (model,) = uses["amount_30d"]["models"]
+    (own,) = basket["uses"]
+
+    assert ("column", "payments.csv") == (paid.kind, paid.body["reads"])
+    assert {"amount_30d", "last_amount"} == uses.keys()
+    assert ("orders", "customer_30d", "window", "sum(amount) over 30d") == tuple(
+        uses["amount_30d"][name] for name in ("line", "view", "how", "says")
+    )
+    assert ("orders@1", True) == (model["model"], "amount_30d" in model["features"])
+    assert uses["amount_30d"]["dataset"].startswith("sha256:")
+    assert ("basket", "", "same") == (own["column"], own["view"], own["how"])
+    assert {"rows"} == {each["how"] for each in loaded["uses"]}
+    assert 7 == len(loaded["uses"])
+    page = pages("/evidence/customer_30d.amount")
+    assert "sum(amount) over 30d" in page.text
+    assert "/features?view=customer_30d" in page.links
+    assert "/evidence/customer_30d.amount" in pages("/features?view=customer_30d").links
+
+
+def test_a_column_leads_nowhere_that_one_may_not_look(root):
+    """A name tells nothing of lines of others."""
+    with member(root, "orders") as own, member(root, "other") as other:
+        assert show(own, "orders.basket").body["uses"]
+        with pytest.raises(NotFound):
+            show(other, "orders.basket")
+
+
+def test_a_catalogue_of_others_learns_that_columns_come_of_the_view(root):
+    """Their names say nothing of it, and the file of the line has no such column."""
+    with Factory.open(root) as factory:
+        (ended,) = (one for one in factory.metadata.links() if one.kind == "finished")
+        (dataset, _) = lineage_message(factory, ended).event["outputs"]
+    fields = dataset["facets"]["columnLineage"]["fields"]
+    made = {name: [(one["name"], one["field"]) for one in fields[name]["inputFields"]] for name in fields}
+
+    assert [("features.customer_30d", "amount_30d")] == made["amount_30d"]
+    assert [(str(root / "orders.csv"), "basket")] == made["basket"]

@@ -452,6 +452,17 @@ def kind_of(source: SourceSpec) -> str:
     return word or next(iter(type(source).model_fields))
 
 
+def identity_of(source: SourceSpec) -> str:
+    """Return a text that is the same for sources that read the same.
+
+    Examples
+    --------
+    >>> identity_of(FileSource(file="a.csv")) == identity_of(FileSource(file="b.csv"))
+    False
+    """
+    return f"{kind_of(source)} {source.model_dump_json(exclude={'limits'})}"
+
+
 def source_specs(words: Collection[str] = ()) -> tuple[type[SourceSpec], ...]:
     """Return the kinds of sources that a mapping with these words may be: those of the table, and where none fits those of packages too.
 

@@ -207,7 +207,9 @@ OPERATIONS: Mapping[str, Entry] = {
     ),
     "card": _entry("evidence", _LOOK, "Show the model card of a model, as Markdown or as a page."),
     "show": _entry(
-        "evidence", _LOOK, "Show what an id stands for: a prediction, a run, a result or an alert."
+        "evidence",
+        _LOOK,
+        "Show what an id stands for: a prediction, a run, a result, an alert or a column of a source.",
     ),
     "replay": _entry(
         "evidence", _LOOK, "Compute a logged answer again with the model that gave it, and compare."

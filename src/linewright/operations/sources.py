@@ -10,7 +10,7 @@ from msgspec import Meta
 
 from linewright.data.dataset.version import read_dataset
 from linewright.data.facts import Dataset, Ingested
-from linewright.data.spec import SourceSpec, kind_of, table_sources
+from linewright.data.spec import SourceSpec, identity_of, kind_of, table_sources
 from linewright.errors import LinewrightError
 from linewright.line.factory import Factory
 from linewright.line.facts import Accepted, Finished, Plan
@@ -144,16 +144,12 @@ def _line(factory: Factory, name: str) -> tuple[_Line | None, list[str]]:
 
 
 def _lines_by_source(lines: Mapping[str, _Line]) -> Mapping[str, list[str]]:
-    """Return the names of the lines that have a source, by its `_identity`."""
+    """Return the names of the lines that have a source, by its `identity_of`."""
     found = defaultdict[str, list[str]](list)
     for name, line in lines.items():
-        for source in dict.fromkeys(_identity(one.source) for one in line.sources):
+        for source in dict.fromkeys(identity_of(one.source) for one in line.sources):
             found[source].append(name)
     return found
-
-
-def _identity(source: SourceSpec) -> str:
-    return f"{kind_of(source)} {source.model_dump_json(exclude={'limits'})}"
 
 
 def _of_line(factory: Factory, line: _Line, same: Mapping[str, list[str]] | None) -> Iterator[SourceStatus]:
@@ -172,7 +168,9 @@ def _of_line(factory: Factory, line: _Line, same: Mapping[str, list[str]] | None
             view=view,
             kind=kind_of(source),
             reads=source.describe(),
-            also=None if same is None else tuple(one for one in same[_identity(source)] if one != spec.line),
+            also=None
+            if same is None
+            else tuple(one for one in same[identity_of(source)] if one != spec.line),
             fingerprint=fingerprint,
             trouble="" if failed is None else because_of(factory, failed),
             **({**read, **of_view} if fingerprint else {}),

@@ -10,7 +10,7 @@ import msgspec
 from linewright.data.facts import Ingested
 from linewright.data.spec import kind_of
 from linewright.errors import LinewrightError, NotFound
-from linewright.features.facts import FeaturesAudited, FeatureViews, ViewFacts, ViewRead
+from linewright.features.facts import FeaturesAudited, ViewFacts, ViewRead
 from linewright.features.spec import ViewSpec
 from linewright.features.views.aggregates import Aggregate
 from linewright.features.views.records import Records, records_path
@@ -19,8 +19,9 @@ from linewright.line.facts import Finished
 from linewright.line.personal import because_of, hidden_anywhere
 from linewright.line.record.alerts import newest_of
 from linewright.line.record.readings import last_read
+from linewright.line.record.registry import served_versions
+from linewright.line.views.column_origins import source_columns, views_in
 from linewright.model.facts import Package
-from linewright.release.promotion import canary_of
 from linewright.store.clock import instant_of, micros_of
 from linewright.text.durations import duration_micros
 
@@ -131,14 +132,6 @@ class ViewStatus(msgspec.Struct, frozen=True, kw_only=True):
     problems: tuple[ViewProblem, ...]
 
 
-class Served(msgspec.Struct, frozen=True, kw_only=True):
-    """A model that answers or is tried."""
-
-    model: str
-    digest: str
-    package: Package
-
-
 def lines_by_view(factory: Factory) -> tuple[Mapping[str, list[str]], list[str]]:
     """Return the lines that name each view, of those that who asks may see, and what is wrong with files of lines that name any."""
     found, wrong = dict[str, list[str]](), list[str]()
@@ -161,20 +154,6 @@ def _may_name_views(path: Path) -> bool:
         return _WORD in path.read_bytes()
     except OSError:
         return True  # parsing it says what is wrong
-
-
-def served_models(factory: Factory, line: str) -> list[Served]:
-    """Return the champion of a line and the model that is tried, as far as there are any."""
-    pointer, tried = factory.metadata.pointer(line), canary_of(factory.metadata, line)
-    return [
-        Served(
-            model=f"{line}@{one.version}",
-            digest=one.digest,
-            package=factory.metadata.get(one.digest, Package),
-        )
-        for one in factory.metadata.versions(line)
-        if one.version == pointer.champion or (tried is not None and one.digest == tried.package)
-    ]
 
 
 def view_status(factory: Factory, view: ViewSpec, lines: Sequence[str]) -> ViewStatus:
@@ -221,11 +200,6 @@ def is_form_of(view: ViewSpec, facts: ViewFacts) -> bool:
     return set(view.inputs) == set(kinds) and view.facts(kinds) == facts  # pyright: ignore[reportArgumentType]
 
 
-def source_columns(aggregate: Aggregate) -> tuple[str, ...]:
-    """Return the columns of the source that a column of a view is computed from, besides its time and its entity."""
-    return () if aggregate.argument is None else aggregate.argument.columns
-
-
 def _column(aggregate: Aggregate, types: Mapping[str, str]) -> ViewColumnStatus:
     return ViewColumnStatus(
         name=aggregate.name,
@@ -237,8 +211,9 @@ def _column(aggregate: Aggregate, types: Mapping[str, str]) -> ViewColumnStatus:
 
 def _served(factory: Factory, view: str, line: str) -> Iterator[tuple[str, ViewFacts]]:
     """Give the models of a line that serve and read a view, each with the view as it learned it."""
-    for model in served_models(factory, line):
-        yield from ((model.model, facts) for facts in model.package.views if facts.view == view)
+    for version in served_versions(factory, line):
+        views = factory.metadata.get(version.digest, Package).views
+        yield from ((f"{line}@{version.version}", facts) for facts in views if facts.view == view)
 
 
 def _use(factory: Factory, line: str, models: Sequence[tuple[str, ViewFacts]]) -> ViewUse:
@@ -264,9 +239,7 @@ def _read(
 def views_read(factory: Factory, run: Finished) -> tuple[ViewRead, ...]:
     """Return the feature views as a run has read them; none if retention dropped what it read."""
     with suppress(NotFound):
-        ingested = factory.metadata.get(str(run.ingested), Ingested)
-        if ingested.views is not None:
-            return factory.metadata.get(ingested.views, FeatureViews).views
+        return views_in(factory.metadata, factory.metadata.get(str(run.ingested), Ingested))
     return ()
 
 

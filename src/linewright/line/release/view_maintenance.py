@@ -2,14 +2,12 @@
 
 from importlib import import_module
 
-from linewright.errors import NotFound
 from linewright.features.facts import FeatureAudit, FeaturesAudited, ViewFacts
 from linewright.line.factory import Factory
 from linewright.line.instants import later
 from linewright.line.record.alerts import newest_of, open_alerts
-from linewright.line.record.registry import find_model
+from linewright.line.record.registry import find_model, served_versions
 from linewright.model.facts import Package
-from linewright.release.promotion import canary_of
 from linewright.text.numbers import count
 from linewright.watch.facts import Alerted, Cleared
 
@@ -20,13 +18,8 @@ SAMPLE = 200
 
 def views_served(factory: Factory, line: str) -> tuple[ViewFacts, ...]:
     """Return the feature views of the models of a line that answer or are tried, each once; none if no model serves."""
-    tried = canary_of(factory.metadata, line)
-    try:
-        digests = [find_model(factory, line).digest, *([tried.package] if tried is not None else [])]
-    except NotFound:
-        return ()
-    views = [one for digest in digests for one in factory.metadata.get(digest, Package).views]
-    return tuple(dict.fromkeys(views))
+    packages = [factory.metadata.get(one.digest, Package) for one in served_versions(factory, line)]
+    return tuple(dict.fromkeys(view for package in packages for view in package.views))
 
 
 def refresh_records(factory: Factory, line: str) -> str | None:
