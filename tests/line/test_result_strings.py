@@ -107,6 +107,7 @@ DIGESTS = frozenset(
         "people.BackupRestored.proposal",
         "people.ConsentGiven.text",
         "people.LabelSettled.dataset",
+        "features.FeaturesAudited.newest",
         "people.LabelSettled.prediction",
         "people.LabelSettled.question",
         "people.QuestionsQueued.consent",
@@ -186,6 +187,8 @@ INSTANTS = frozenset(
     [
         "data.SourceHistory.at",
         "data.SourceHistory.first",
+        "features.ViewRead.newest",
+        "features.ViewRead.newest_known",
         "watch.TimeCame.at",
         "people.MemberInvited.expires",
         "people.AccessRefused.since",

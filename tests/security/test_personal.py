@@ -180,6 +180,7 @@ def asked(factory: Factory, ids: Mapping[str, str]) -> Iterator[tuple[str, dict[
         ("audit entries", {}),
         ("status", line),
         ("sources", {}),
+        ("features", {}),
         ("runs", {}),
         ("history", line),
         ("models", line),

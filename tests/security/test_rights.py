@@ -123,6 +123,7 @@ ASKS: dict[str, set[str]] = {
     "delete-view": VIEWERS,
     "proposal": VIEWERS,
     "sources": VIEWERS,
+    "features": VIEWERS,
     "login": EVERYBODY,
     "logout": EVERYBODY,
     "schema": VIEWERS,

@@ -41,9 +41,10 @@ from linewright.line.release.view_maintenance import audit_served_features, refr
 from linewright.line.runs.execute import execute_inline
 from linewright.line.views.read_events import read_events
 from linewright.line.views.write_records import write_due, write_view
-from linewright.model.facts import Package
+from linewright.model.facts import Package, Trained
 from linewright.model.package.model import read_golden
 from linewright.operations.care.logged_features import audit_features
+from linewright.operations.evidence import show
 from linewright.serve.rows.feature_lookup import ViewLookup
 from linewright.serve.rows.newer_rows import entity_of
 from linewright.serve.rows.push_request import to_new_rows
@@ -155,6 +156,11 @@ def served(factory: Factory, endpoint_at) -> Iterator[Any]:
     running.close()
 
 
+@pytest.fixture(scope="module")
+def pages(factory: Factory) -> Any:
+    return pages_of(factory.root)
+
+
 def asked(customer: str | None = "c1", **more: object) -> dict[str, object]:
     return {"customer_id": customer, "basket": 20.0, **more}
 
@@ -183,14 +189,48 @@ def test_a_request_names_the_entity_and_the_log_has_what_was_known(factory, serv
     )
 
 
-def test_the_command_to_paste_names_the_entity_and_no_column_of_the_view(factory, served):
+def test_a_prediction_leads_back_to_records_columns_of_sources_and_the_dataset(factory, served, pages):
+    """Who doubts an answer asks what it came of."""
+    one, absent, sent = served.predict(
+        asked(), asked("nobody"), asked(amount_30d=5.0, payments_7d=1), line=LINE
+    )["predictions"]
+    lineage = show(factory, one["id"]).body["lineage"]
+    by_column = {each["column"]: each for each in lineage["features"]}
+    amount, basket = by_column["amount_30d"], by_column["basket"]
+    of_absent, of_sent = (
+        next(
+            each
+            for each in show(factory, told["id"]).body["lineage"]["features"]
+            if each["column"] == "amount_30d"
+        )
+        for told in (absent, sent)
+    )
+    page = pages(f"/predictions/{one['id']}?line={LINE}").text
+
+    assert "late@1" == lineage["model"]
+    assert factory.metadata.get(package(factory).trained, Trained).dataset == lineage["dataset"]
+    assert one["features"]["customer"]["record"] == amount["record"]
+    assert pytest.approx(one["features"]["customer"]["age"], abs=0.001) == amount["age_s"]
+    assert ("customer", "amount", "window", "sum(amount) over 30d") == tuple(amount["of"][0].values())
+    assert {"customer_id", "paid_at", "known", "id", "gone"} == {each["column"] for each in amount["of"][1:]}
+    assert "amount_30d" in amount["features"]
+    assert ("", None, ({"source": "orders", "column": "basket", "how": "same", "says": ""},)) == (
+        *(basket["view"], basket["record"], basket["of"]),
+    )
+    assert ("customer", None) == (of_absent["view"], of_absent["record"])
+    assert ("", None) == (of_sent["view"], of_sent["age_s"])
+    assert "orders.basket" in page
+    assert "nothing known" not in page
+
+
+def test_the_command_to_paste_names_the_entity_and_no_column_of_the_view(factory, served, pages):
     """With these columns, made-up ones among them, nothing would be looked up."""
     (row,) = json.loads(shlex.split(curl(factory, LINE, served.address) or "")[-1])["rows"]
     (told,) = served.predict(row, line=LINE)["predictions"]
     form = {one.name: one for one in request_form(factory, LINE).fields}
     text = form_text(request_form(factory, LINE))
     schema = served.ask("GET", f"/v1/lines/{LINE}/schema")[2]
-    page = pages_of(factory.root)(f"/lines/{LINE}/try").text
+    page = pages(f"/lines/{LINE}/try").text
 
     assert {"customer_id", "basket", "at"} == row.keys()
     assert told["features"]["customer"]["record"] is not None

@@ -481,6 +481,29 @@ PLUGINS = "linewright.sources"
 """Group of entry points, each ``WORD = module:class`` of a `SourceSpec`."""
 
 
+def kind_of(source: SourceSpec) -> str:
+    """Return the word of a line file that names the kind of a source.
+
+    Examples
+    --------
+    >>> kind_of(FileSource(file="claims.csv"))
+    'file'
+    """
+    word = next((word for word, kind in SOURCES.items() if type(source) is kind), None)
+    return word or next(iter(type(source).model_fields))
+
+
+def identity_of(source: SourceSpec) -> str:
+    """Return a text that is the same for sources that read the same.
+
+    Examples
+    --------
+    >>> identity_of(FileSource(file="a.csv")) == identity_of(FileSource(file="b.csv"))
+    False
+    """
+    return f"{kind_of(source)} {source.model_dump_json(exclude={'limits'})}"
+
+
 def source_specs(words: Collection[str] = ()) -> tuple[type[SourceSpec], ...]:
     """Return the kinds of sources that a mapping with these words may be: those of the table, and where none fits those of packages too.
 

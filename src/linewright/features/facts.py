@@ -12,7 +12,7 @@ from typing import Any, Literal
 import msgspec
 
 from linewright.errors import GateRefused
-from linewright.store.values import Result
+from linewright.store.values import Event, Result
 
 
 class Number(msgspec.Struct, frozen=True, kw_only=True, tag="number", tag_field="encoding"):
@@ -380,12 +380,29 @@ class ViewRead(msgspec.Struct, frozen=True, kw_only=True):
     """Of the source."""
     entities: int
     """Different ones among them."""
+    newest: str | None = None
+    """When the newest of its rows that count happened, UTC; `None` if none counts, or it was not noted."""
+    newest_known: str | None = None
+    """When the row that was known last could be known, UTC."""
 
 
 class FeatureViews(Result, frozen=True, kw_only=True, tag="feature-views"):
     """The feature views of a line as a run has read them, in the order of the line file."""
 
     views: tuple[ViewRead, ...]
+
+
+class FeaturesAudited(Event, frozen=True, kw_only=True, tag="features-audited"):
+    """The worker computed the features of logged rows again; it is recorded if there were newer rows than the last time."""
+
+    rows: int
+    """Rows that got columns of views."""
+    differ: int
+    """Rows of which a value differs."""
+    behind: int
+    """As `FeatureAudit.behind` has it."""
+    newest: str
+    """Id of the newest prediction that was looked at."""
 
 
 class FeatureDifference(msgspec.Struct, frozen=True, kw_only=True):
@@ -414,6 +431,8 @@ class FeatureAudit(msgspec.Struct, frozen=True, kw_only=True):
     """Rows that would have other values if all had counted that was known as they came: records were made before."""
     first: tuple[FeatureDifference, ...] = ()
     """The first values that differ, the newest row first."""
+    newest: str | None = None
+    """Id of the newest of the rows."""
 
     @property
     def exit_code(self) -> int:

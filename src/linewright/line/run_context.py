@@ -10,11 +10,12 @@ from linewright.data.facts import Dataset, Ingested, Split
 from linewright.data.profile.label_form import form_of_many
 from linewright.data.spec import table_sources
 from linewright.errors import SpecError, Transient
-from linewright.features.facts import FeatureViews, ViewFacts
+from linewright.features.facts import ViewFacts
 from linewright.line.factory import Factory
 from linewright.line.record.alerts import newest_of, shift_open_at
 from linewright.line.record.refusals import undecided
 from linewright.line.spec import LineSpec
+from linewright.line.views.column_origins import views_in
 from linewright.model.facts import (
     VALUE,
     Certificate,
@@ -325,8 +326,7 @@ def planned_bytes(work: Work, name: str, file: str, read: Callable[[], bytes]) -
 
 def views_of(ingested: Ingested, metadata: Metadata) -> tuple[ViewFacts, ...]:
     """Return the feature views whose columns the rows have that were read."""
-    found = () if ingested.views is None else metadata.get(ingested.views, FeatureViews).views
-    return tuple(one.facts for one in found)
+    return tuple(one.facts for one in views_in(metadata, ingested))
 
 
 def optional_columns(spec: LineSpec) -> list[str]:

@@ -175,6 +175,11 @@ OPERATIONS: Mapping[str, Entry] = {
         _LOOK,
         "List the sources of lines and of their feature views: what is read, when it was read last and how that went.",
     ),
+    "features": _entry(
+        "features",
+        _LOOK,
+        "List feature views: what each computes and from what, how fresh it is, who uses it, what it costs and what is wrong.",
+    ),
     "datasets": _entry(
         "datasets",
         _LOOK,
@@ -202,7 +207,9 @@ OPERATIONS: Mapping[str, Entry] = {
     ),
     "card": _entry("evidence", _LOOK, "Show the model card of a model, as Markdown or as a page."),
     "show": _entry(
-        "evidence", _LOOK, "Show what an id stands for: a prediction, a run, a result or an alert."
+        "evidence",
+        _LOOK,
+        "Show what an id stands for: a prediction, a run, a result, an alert or a column of a source.",
     ),
     "replay": _entry(
         "evidence", _LOOK, "Compute a logged answer again with the model that gave it, and compare."

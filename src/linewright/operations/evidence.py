@@ -97,18 +97,20 @@ class Shown(msgspec.Struct, frozen=True, kw_only=True):
 
 @operation(permission="view", effect="read", checks_lines=True)
 def show(factory: Factory, id: str, /, *, line: str | None = None) -> Shown:  # noqa: A002 -- the word of the interface contract
-    """Show what an id stands for: a prediction, a run, a result or an alert.
+    """Show what an id stands for: a prediction, a run, a result, an alert or a column of a source.
 
     Parameters
     ----------
     id
-        A prediction id, a run id, LINE@VERSION, or the beginning of a digest or of an alert's id.
+        A prediction id, a run id, LINE@VERSION, the beginning of a digest or of an alert's id, or SOURCE.COLUMN, where SOURCE is a source of a line
+        or the name of a feature view for its source: what is made of the column, up to the models that read it.
     line
         Name of the line of a prediction, if it is known: then it is found sooner (default: all lines are looked through).
     """
     found = look_up(factory, id, line=line)
     # What somebody may not see is not there for them: an id tells nothing of other lines.
-    if found is None or not _may_see(factory, found.id, found.line):
+    # Of a column only those of their lines are found.
+    if found is None or not (found.kind == "column" or _may_see(factory, found.id, found.line)):
         raise NotFound(
             "nothing has that id",
             found=id,

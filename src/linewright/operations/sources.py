@@ -10,13 +10,14 @@ from msgspec import Meta
 
 from linewright.data.dataset.version import read_dataset
 from linewright.data.facts import Dataset, Ingested
-from linewright.data.spec import SOURCES, SourceSpec, table_sources
+from linewright.data.spec import SourceSpec, identity_of, kind_of, table_sources
 from linewright.errors import LinewrightError
-from linewright.features.facts import FeatureViews
 from linewright.line.factory import Factory
 from linewright.line.facts import Accepted, Finished, Plan
 from linewright.line.file.view_file import read_view
 from linewright.line.personal import because_of, hidden_columns
+from linewright.line.record.readings import last_read
+from linewright.line.record.view_status import views_read
 from linewright.line.retention.dropped import dropped_at
 from linewright.line.runs.progress import steps_of
 from linewright.line.spec import LineSpec
@@ -143,30 +144,17 @@ def _line(factory: Factory, name: str) -> tuple[_Line | None, list[str]]:
 
 
 def _lines_by_source(lines: Mapping[str, _Line]) -> Mapping[str, list[str]]:
-    """Return the names of the lines that have a source, by its `_identity`."""
+    """Return the names of the lines that have a source, by its `identity_of`."""
     found = defaultdict[str, list[str]](list)
     for name, line in lines.items():
-        for source in dict.fromkeys(_identity(one.source) for one in line.sources):
+        for source in dict.fromkeys(identity_of(one.source) for one in line.sources):
             found[source].append(name)
     return found
 
 
-def _identity(source: SourceSpec) -> str:
-    return f"{_kind(source)} {source.model_dump_json(exclude={'limits'})}"
-
-
-def _kind(source: SourceSpec) -> str:
-    word = next((word for word, kind in SOURCES.items() if type(source) is kind), None)
-    return word or next(iter(type(source).model_fields))
-
-
 def _of_line(factory: Factory, line: _Line, same: Mapping[str, list[str]] | None) -> Iterator[SourceStatus]:
     spec = line.spec
-    runs = factory.metadata.events(Finished, line=spec.line, newest_first=True, limit=1)
-    if runs and runs[0].ingested is None:
-        runs = factory.metadata.events(Finished, line=spec.line, newest_first=True)
-    last = next((one for one in runs if one.ingested is not None), None)
-    failed = runs and runs[0].outcome == "failed" and runs[0].ingested is None
+    last, failed = last_read(factory, spec.line)
     accepted = None if last is None else _accepted(factory, last)
     fingerprints = factory.metadata.get(accepted.plan, Plan).sources if accepted else {}
     read = {} if last is None else _read(factory, spec, last, accepted)
@@ -178,11 +166,13 @@ def _of_line(factory: Factory, line: _Line, same: Mapping[str, list[str]] | None
             line=spec.line,
             name=name,
             view=view,
-            kind=_kind(source),
+            kind=kind_of(source),
             reads=source.describe(),
-            also=None if same is None else tuple(one for one in same[_identity(source)] if one != spec.line),
+            also=None
+            if same is None
+            else tuple(one for one in same[identity_of(source)] if one != spec.line),
             fingerprint=fingerprint,
-            trouble=because_of(factory, runs[0]) if failed else "",
+            trouble="" if failed is None else because_of(factory, failed),
             **({**read, **of_view} if fingerprint else {}),
         )
 
@@ -209,11 +199,7 @@ def _read(factory: Factory, spec: LineSpec, run: Finished, accepted: Accepted | 
 
 def _rows_of_views(factory: Factory, run: Finished) -> Mapping[str, int]:
     """Return how many rows the source of each feature view had, by name, as a run has read it."""
-    ingested = factory.metadata.get(str(run.ingested), Ingested)
-    if ingested.views is None:
-        return {}
-    views = factory.metadata.get(ingested.views, FeatureViews).views
-    return {one.facts.view: one.rows for one in views}
+    return {one.facts.view: one.rows for one in views_read(factory, run)}
 
 
 def _newest(factory: Factory, spec: LineSpec, digest: str) -> str | None:

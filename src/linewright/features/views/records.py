@@ -11,6 +11,7 @@ from contextlib import closing, suppress
 from hashlib import blake2b, sha256
 from pathlib import Path
 from threading import Lock
+from time import process_time
 from typing import NamedTuple, cast
 
 import msgspec
@@ -61,6 +62,12 @@ class RecordsHeader(msgspec.Struct, frozen=True, kw_only=True):
     """How long ago, in microseconds, `known` may be when a request comes; `None` for any time."""
     otherwise: Otherwise = "answer"
     """What is done with an older or an absent record."""
+    newest: str | None = None
+    """When the newest event happened, UTC; `None` if there is none, or it was not noted."""
+    newest_known: str | None = None
+    """When the event that was known last could be known, UTC."""
+    cpu_s: float | None = None
+    """Seconds of processor time of the process while it read the source and wrote the records; `None` if it was not noted."""
 
 
 class Record(NamedTuple):
@@ -123,7 +130,7 @@ def write_records(path: Path, header: RecordsHeader, events: Events, entities: S
     Parameters
     ----------
     header
-        Its `words` and `entities` are those of `events`.
+        Its `words` and `entities` are those of `events`; to its `cpu_s`, if there is one, the writing is added.
     events
         As they were known at `RecordsHeader.known`, see `known_by`; with `KEY` if the header says so.
     entities
@@ -135,7 +142,7 @@ def write_records(path: Path, header: RecordsHeader, events: Events, entities: S
         If it cannot be written.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    draft = path.with_name(f".{path.name}.{os.getpid()}")
+    draft, begun = path.with_name(f".{path.name}.{os.getpid()}"), process_time()
     with explained(path, "the file of a feature view"):
         try:
             with closing(sqlite3.connect(draft, isolation_level=None)) as database:
@@ -145,10 +152,12 @@ def write_records(path: Path, header: RecordsHeader, events: Events, entities: S
                 for statement in filter(str.strip, _TABLES.split(";\n")):
                     database.execute(statement)
                 database.execute("BEGIN")
-                database.execute("INSERT INTO header VALUES (?)", (msgspec.json.encode(header).decode(),))
                 database.executemany(
                     "INSERT INTO records VALUES (?, ?, ?)", _records(header, events, entities)
                 )
+                if header.cpu_s is not None:
+                    header = msgspec.structs.replace(header, cpu_s=header.cpu_s + process_time() - begun)
+                database.execute("INSERT INTO header VALUES (?)", (msgspec.json.encode(header).decode(),))
                 database.execute("COMMIT")
             sync_file(draft)
             draft.replace(path)

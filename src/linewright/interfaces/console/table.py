@@ -26,6 +26,7 @@ PAGES = {
     "value": Entry("value", "/goals", "view", "Goals and value", "look"),
     "runs": Entry("runs", "/runs", "view", "Runs", "look"),
     "sources": Entry("sources", "/sources", "view", "Sources", "look"),
+    "features": Entry("features", "/features", "view", "Features", "look"),
     "proposals": Entry("proposals", "/proposals", "view", "Proposals", "decide"),
     "people": Entry("people", "/people", "manage", "People and tokens", "care"),
     "audit": Entry("audit", "/audit", "manage", "Audit", "care"),

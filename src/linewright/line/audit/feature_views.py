@@ -60,6 +60,7 @@ def audit_views(factory: Factory, line: str, *, sample: int) -> FeatureAudit:
         differ=len({one.id for one in found}),
         behind=len(behind),
         first=tuple(found[:MOST_NAMED]),
+        newest=rows[0].id if rows else None,
     )
 
 

@@ -26,13 +26,13 @@ from linewright.data.spec import (
     RestSource,
     SourceSpec,
     SqlSource,
-    table_sources,
 )
 from linewright.errors import LinewrightError
 from linewright.line.factory import Factory
 from linewright.line.facts import Accepted, Declared, Finished, Plan
 from linewright.line.personal import personal_columns, without_personal
 from linewright.line.spec import LineSpec
+from linewright.line.views.column_origins import How, origins, views_in
 from linewright.model.facts import Package, Registered
 from linewright.people.messages import OPENLINEAGE_PRODUCER, OPENLINEAGE_SCHEMA, Message
 from linewright.store.audit_chain import Link
@@ -58,6 +58,8 @@ _FACETS: Mapping[str, str] = {
     "version": "1-0-1/DatasetVersionDatasetFacet",
 }
 """Version and name of each facet."""
+_HOW: Mapping[How, str] = {"same": "IDENTITY", "expression": "TRANSFORMATION"}
+"""How a column is made of one of a source, in the words of OpenLineage."""
 Json = dict[str, Any]
 
 
@@ -224,26 +226,21 @@ class _RunEvent:
         return {"columnLineage": _facet("columnLineage", fields=fields)} if fields else {}
 
     def _made_of(self, ingested: Ingested, dataset: Dataset) -> Iterator[tuple[str, list[Json]]]:
-        """Give the columns of sources that each column of the table is made of, where that is known."""
+        """Give the columns of sources that each column of the table is made of, where that is known; of a feature view, its column."""
         spec = self._spec
-        if spec is None or spec.recommend is not None or spec.forecast is not None:
+        if spec is None:
             return
-        sql, names = ingested.row_sql, list(table_sources(spec))
-        source = (
-            sql.source if sql is not None else names[0] if spec.table.sql is None and len(names) == 1 else ""
-        )
-        found = self._names(source, spec.sources[source]) if source in spec.sources else []
-        if len(found) != 1:  # of several tables nobody knows which has the column
-            return
-        (only,) = found
-        if sql is None:
-            of_views = tuple(f"{view}." for view in spec.features)
-            for one in dataset.columns:
-                if not (of_views and one.name.startswith(of_views)):
-                    yield one.name, [only.field(one.name, "IDENTITY")]
-        else:
-            for one in sql.expressions:
-                yield one.name, [only.field(column, "TRANSFORMATION") for column in one.reads]
+        views = [one.facts for one in views_in(self._factory.metadata, ingested)]
+        of_view = {column.name: view.view for view in views for column in view.columns}
+        for name, made in origins(spec, ingested, dataset, views).items():
+            if name in of_view:
+                view = _DatasetName(self._here, f"features.{of_view[name]}")
+                yield name, [view.field(name, "IDENTITY")]
+                continue
+            for one in made[:1]:
+                found = self._names(one.source, spec.sources[one.source])
+                if len(found) == 1:  # of several tables nobody knows which has the column
+                    yield name, [found[0].field(each.column, _HOW[each.how]) for each in made]
 
 
 def _remote(url: str) -> _DatasetName:

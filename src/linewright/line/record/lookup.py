@@ -14,6 +14,7 @@ from linewright.line.personal import hidden_anywhere, without_personal
 from linewright.line.record.alerts import find_alert
 from linewright.line.record.costs import declared_costs, durations_of
 from linewright.line.record.evidence import accepted_of, evidence_of
+from linewright.line.record.lineage import column_lineage, prediction_lineage
 from linewright.line.record.registry import find_model, rebuilt_of
 from linewright.line.record.sentences import with_sentences
 from linewright.model.facts import Certificate, Explanation
@@ -43,7 +44,7 @@ class Found:
 
 
 def look_up(factory: Factory, name: str, *, line: str | None = None) -> Found | None:
-    """Return what an id stands for: a model, a prediction, a run, or a result or an alert by the beginning of its id, or stored bytes.
+    """Return what an id stands for: a model, a prediction, a run, a result or an alert by the beginning of its id, stored bytes, or a column of a source.
 
     Parameters
     ----------
@@ -59,6 +60,7 @@ def look_up(factory: Factory, name: str, *, line: str | None = None) -> Found | 
         or _result(factory, name)
         or _alert(factory, name)
         or _artifact(factory, name)
+        or _column(factory, name)
     )
 
 
@@ -125,6 +127,8 @@ def _prediction(factory: Factory, name: str, line: str | None) -> Found | None:
         body["label_before"] = to_builtins(replaced)
     if beside := _beside(factory, record):
         body["beside"] = beside
+    if lineage := prediction_lineage(factory, record):
+        body["lineage"] = to_builtins(lineage)
     return Found(name, "prediction", body, record.line)
 
 
@@ -184,3 +188,8 @@ def _artifact(factory: Factory, name: str) -> Found | None:
     if not _DIGEST.fullmatch(name) or not factory.artifacts.has(name):
         return None
     return Found(name, "artifact", {"bytes": factory.artifacts.path(name).stat().st_size}, None)
+
+
+def _column(factory: Factory, name: str) -> Found | None:
+    lineage = column_lineage(factory, name) if "." in name else None
+    return Found(name, "column", to_builtins(lineage), None) if lineage else None

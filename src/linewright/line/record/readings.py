@@ -149,6 +149,16 @@ def dataset_lines(factory: Factory, line: str) -> list[DatasetLine]:
     return listed
 
 
+def last_read(factory: Factory, line: str) -> tuple[Finished | None, Finished | None]:
+    """Return the last run of a line that read its sources, and the last run of all if it failed before it had."""
+    runs = factory.metadata.events(Finished, line=line, newest_first=True, limit=1)
+    if runs and runs[0].ingested is None:
+        runs = factory.metadata.events(Finished, line=line, newest_first=True)
+    last = next((one for one in runs if one.ingested is not None), None)
+    has_failed = bool(runs) and runs[0].outcome == "failed" and runs[0].ingested is None
+    return last, runs[0] if has_failed else None
+
+
 def annotated_lines(factory: Factory, line: str) -> list[DatasetLine]:
     """Return the dataset versions of the rows that people labelled, oldest first."""
     return [

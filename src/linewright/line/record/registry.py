@@ -11,6 +11,7 @@ from linewright.line.factory import Factory
 from linewright.line.facts import Accepted, Finished, Plan, Rebuilt
 from linewright.model.facts import Certificate, Evaluation, ListsValued, Metric, Package, Registered, Trained
 from linewright.release.facts import Deployed, Promoted, Refused, Withdrawn
+from linewright.release.promotion import canary_of
 from linewright.store.names import LINE
 from linewright.store.protocols import MetadataReader, Version
 from linewright.store.snapshot import MANY
@@ -95,6 +96,16 @@ def challenger_of(factory: Factory, line: str) -> int | None:
 def _judged_package(metadata: MetadataReader, ended: Finished) -> str | None:
     """Return the package that a run ended with; `None` where it failed before."""
     return metadata.get(ended.certificate, Certificate).package if ended.certificate else None
+
+
+def served_versions(factory: Factory, line: str) -> list[Version]:
+    """Return the champion of a line and the model that is tried, as far as there are any, the older first."""
+    pointer, tried = factory.metadata.pointer(line), canary_of(factory.metadata, line)
+    return [
+        one
+        for one in factory.metadata.versions(line)
+        if one.version == pointer.champion or (tried is not None and one.digest == tried.package)
+    ]
 
 
 def registration_of(metadata: MetadataReader, line: str, package: str) -> Registered:

@@ -2,14 +2,12 @@
 
 from importlib import import_module
 
-from linewright.errors import NotFound
-from linewright.features.facts import FeatureAudit, ViewFacts
+from linewright.features.facts import FeatureAudit, FeaturesAudited, ViewFacts
 from linewright.line.factory import Factory
 from linewright.line.instants import later
-from linewright.line.record.alerts import open_alerts
-from linewright.line.record.registry import find_model
+from linewright.line.record.alerts import newest_of, open_alerts
+from linewright.line.record.registry import find_model, served_versions
 from linewright.model.facts import Package
-from linewright.release.promotion import canary_of
 from linewright.text.numbers import count
 from linewright.watch.facts import Alerted, Cleared
 
@@ -20,13 +18,8 @@ SAMPLE = 200
 
 def views_served(factory: Factory, line: str) -> tuple[ViewFacts, ...]:
     """Return the feature views of the models of a line that answer or are tried, each once; none if no model serves."""
-    tried = canary_of(factory.metadata, line)
-    try:
-        digests = [find_model(factory, line).digest, *([tried.package] if tried is not None else [])]
-    except NotFound:
-        return ()
-    views = [one for digest in digests for one in factory.metadata.get(digest, Package).views]
-    return tuple(dict.fromkeys(views))
+    packages = [factory.metadata.get(one.digest, Package) for one in served_versions(factory, line)]
+    return tuple(dict.fromkeys(view for package in packages for view in package.views))
 
 
 def refresh_records(factory: Factory, line: str) -> str | None:
@@ -63,6 +56,7 @@ def audit_served_features(factory: Factory, line: str) -> tuple[Alerted | Cleare
     audited: FeatureAudit = import_module("linewright.line.audit.feature_views").audit_views(
         factory, line, sample=SAMPLE
     )
+    note_audit(factory, audited)
     told = next((one for one in open_alerts(factory, line) if one.monitor == "features"), None)
     news = None
     if told is None and audited.differ:
@@ -79,6 +73,25 @@ def audit_served_features(factory: Factory, line: str) -> tuple[Alerted | Cleare
     if news is not None:
         factory.metadata.record(news)
     return news, later(factory.now(), AUDIT_EVERY)
+
+
+def note_audit(factory: Factory, audited: FeatureAudit) -> None:
+    """Record what an audit found, unless it looked at the rows of the last one."""
+    before = newest_of(factory, audited.line, FeaturesAudited)
+    if audited.newest is None or (before is not None and before.newest == audited.newest):
+        return
+    factory.metadata.record(
+        FeaturesAudited(
+            at=factory.now(),
+            by=factory.context.actor,
+            because="logged features are computed again while the line is looked after",
+            line=audited.line,
+            rows=audited.rows,
+            differ=audited.differ,
+            behind=audited.behind,
+            newest=audited.newest,
+        )
+    )
 
 
 def _alert(factory: Factory, audited: FeatureAudit) -> Alerted:

@@ -62,7 +62,16 @@ def ingest_step(work: Work) -> Ingested:
             error.hint = f"see the rows: linewright datasets {work.spec.line} --quarantine; then {error.hint}"
         raise recalled(error, before_of(factory, work.spec.line)) from error
     if views:
-        read = tuple(ViewRead(facts=one.facts, rows=one.rows, entities=one.entities.height) for one in views)
+        read = tuple(
+            ViewRead(
+                facts=one.facts,
+                rows=one.rows,
+                entities=one.entities.height,
+                newest=one.newest,
+                newest_known=one.newest_known,
+            )
+            for one in views
+        )
         kept = factory.metadata.keep(FeatureViews(views=read))
         ingested = msgspec.structs.replace(ingested, views=kept)
     if work.spec.forecast is not None:

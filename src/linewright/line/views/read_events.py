@@ -20,6 +20,7 @@ from linewright.features.views.aggregates import Kind
 from linewright.features.views.records import KEY
 from linewright.features.views.windows import Events, Flags, Ints, Values, events_of, values_of
 from linewright.line.views.sources import placed
+from linewright.store.clock import instant_of, micros_of
 
 _KINDS: Mapping[str, Kind] = {
     "number": "number",
@@ -29,6 +30,8 @@ _KINDS: Mapping[str, Kind] = {
     "text": "category",
 }
 _LARGEST = 2**53
+CALENDAR = micros_of("0001-01-01T00:00:00Z"), micros_of("9999-12-31T23:59:59.999999Z")
+"""First and last moment that has a date, in microseconds since 1970."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -41,6 +44,16 @@ class ViewEvents:
     """Different entities in the order of their numbers: a text column for each of `ViewFacts.entity`, of that name."""
     rows: int
     """Rows of the source."""
+
+    @property
+    def newest(self) -> str | None:
+        """When the newest row that counts happened, UTC."""
+        return newest_instant(self.events.time)
+
+    @property
+    def newest_known(self) -> str | None:
+        """When the row that was known last could be known, UTC."""
+        return newest_instant(self.events.known)
 
     def numbers_of(self, rows: pl.DataFrame) -> Ints:
         """Return the number of the entity of each row, -1 for one that no row of the source is about.
@@ -74,6 +87,17 @@ def read_events(
     """
     with placed(view, root):
         return _read(view, source or open_source(view.view, view.source, root), with_keys=with_keys)
+
+
+def newest_instant(micros: Ints) -> str | None:
+    """Return the newest of some moments as an instant, UTC; `None` if there are none. Those beyond the calendar count as its ends.
+
+    Examples
+    --------
+    >>> newest_instant(np.array([1_000_002, -5])), newest_instant(np.array([], dtype=np.int64))
+    ('1970-01-01T00:00:01.000002Z', None)
+    """
+    return instant_of(int(np.clip(micros.max(), *CALENDAR))) if len(micros) else None
 
 
 def spelled(values: pl.Series) -> pl.Series:

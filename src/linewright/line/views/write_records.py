@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from contextlib import suppress
+from time import process_time
 
 from linewright.data.read.source import Source
 from linewright.data.spec import PushSource
@@ -21,7 +22,7 @@ from linewright.features.views.records import (
 )
 from linewright.line.factory import Factory
 from linewright.line.file.view_file import placed_in_view, read_view
-from linewright.line.views.read_events import ViewEvents, read_events
+from linewright.line.views.read_events import ViewEvents, newest_instant, read_events
 from linewright.line.views.sources import read_view_until
 from linewright.store.clock import instant_of, micros_of
 from linewright.store.pushed_rows import PushedRows
@@ -39,7 +40,7 @@ def write_view(factory: Factory, facts: ViewFacts) -> RecordsHeader:
     NotFound, SpecError, RequestError, Transient
         If the view is gone, or its source cannot be read, or has columns of another type than the model learned from.
     """
-    view = read_view(factory.root, facts.view)
+    begun, view = process_time(), read_view(factory.root, facts.view)
     learned = ViewSpec.of(facts, view.source)
     source, known = _rows_now(factory, view)
     read = read_events(learned, factory.root, source=source, with_keys=facts.key is not None)
@@ -54,6 +55,9 @@ def write_view(factory: Factory, facts: ViewFacts) -> RecordsHeader:
         push=view.source.push if isinstance(view.source, PushSource) else None,
         max_age=None if view.max_age is None else duration_micros(view.max_age),
         otherwise=view.otherwise,
+        newest=newest_instant(events.time),
+        newest_known=newest_instant(events.known),
+        cpu_s=process_time() - begun,
     )
     write_records(records_path(factory.state, facts), header, events, entity_texts(read))
     return header

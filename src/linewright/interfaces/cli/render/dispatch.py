@@ -34,6 +34,7 @@ _SUBJECTS: Mapping[str, str] = {
     "linewright.operations.datasets": "datasets",
     "linewright.operations.demo": "demo",
     "linewright.operations.evidence": "evidence",
+    "linewright.operations.features": "features",
     "linewright.operations.changes.halt": "changes.halt",
     "linewright.operations.history": "history",
     "linewright.operations.people.comments": "people.comments",

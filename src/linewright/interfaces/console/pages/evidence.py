@@ -5,7 +5,7 @@ from typing import Any
 
 from linewright.interfaces.console.page import Ask, Page
 
-_NO_CLAIM = frozenset({"artifact", "prediction", "run"})
+_NO_CLAIM = frozenset({"artifact", "column", "prediction", "run"})
 """Kinds that rest on nothing that has an id."""
 
 
