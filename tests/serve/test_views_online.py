@@ -326,7 +326,7 @@ def test_rows_that_are_sent_have_the_types_that_training_has_found(tmp_path, cus
         asked = list(dict.fromkeys(entity_of({"e": one}, ["e"]) for one in customers))
         online = [columns for columns, _, _ in known.of(asked, now)]
         known.close()
-        read = read_events(ViewSpec.of(facts, read_view(tmp_path, "v").source), tmp_path)
+        read = read_events(ViewSpec.of(facts, read_view(tmp_path, "v")), tmp_path)
         numbers = read.numbers_of(pl.DataFrame({"e": asked}, schema={"e": pl.String}))
         moments = np.full(len(asked), micros_of(now), dtype=np.int64)
         found = values_at(read.events, read.events.slices(numbers), moments, aggregates_of(facts))

@@ -30,6 +30,7 @@ from linewright.features.views.aggregates import (
     refuse_columns,
 )
 from linewright.spec import Spec
+from linewright.store.pushed_rows import SOURCE
 from linewright.text.durations import duration_micros
 from linewright.text.lists import read_list, to_list_text
 from linewright.text.suggest import listed, nearest
@@ -48,6 +49,9 @@ class ViewSpec(Spec):
     """Who answers for the view."""
     source: AnySource
     """What holds the rows: a source as in a line file."""
+    push: Annotated[str, Field(pattern=f"^{SOURCE}$")] | None = None
+    """Name that newer rows are sent to, which count besides those of `source`: ``POST /v1/sources/NAME/rows``. They have `key` and the other
+    columns of the source but `known`, which is when they came. Of a key that is in both, the row that was known last counts."""
     entity: Group
     """Column of the source that says whom a row is about, or several; a line's table has columns of the same names."""
     time: str
@@ -102,11 +106,12 @@ class ViewSpec(Spec):
         }
 
     @classmethod
-    def of(cls, facts: ViewFacts, source: SourceSpec) -> "ViewSpec":
-        """Return the view that a model has learned from, with rows of a source."""
+    def of(cls, facts: ViewFacts, now: "ViewSpec") -> "ViewSpec":
+        """Return the view that a model has learned from, with the rows that the view has now."""
         return cls(
             view=facts.view,
-            source=source,
+            source=now.source,
+            push=now.push,
             entity=facts.entity[0] if len(facts.entity) == 1 else to_list_text(facts.entity),
             time=facts.time,
             known=facts.known,
@@ -116,6 +121,18 @@ class ViewSpec(Spec):
             zone=facts.zone,
             columns={column.name: column.text for column in facts.columns},
         )
+
+    @property
+    def sent(self) -> PushSource | None:
+        """Where rows are sent that count besides those of `source`."""
+        if self.push is None or self.key is None:
+            return None
+        return PushSource(push=self.push, key=self.key, time=self.time, versions="all")
+
+    @property
+    def sources(self) -> tuple[SourceSpec, ...]:
+        """What holds its rows: `source`, and `sent` if there is any."""
+        return (self.source,) if self.sent is None else (self.source, self.sent)
 
     @property
     def entities(self) -> tuple[str, ...]:
@@ -197,6 +214,7 @@ class ViewSpec(Spec):
         except SpecError as error:
             yield error
         yield from self._mistakes_of_history()
+        yield from self._mistakes_of_push()
         if self.ttl is not None and duration_micros(self.ttl) == 0:
             yield SpecError("no row is so young", where="ttl", found=self.ttl, allowed="above 0, e.g. 90d")
 
@@ -219,6 +237,27 @@ class ViewSpec(Spec):
                 allowed=str(self.source.key),
                 hint="leave `key` out",
             )
+
+    def _mistakes_of_push(self) -> Iterator[SpecError]:
+        """Refuse rows of two places of which nothing says which are the same, or which is newer."""
+        if self.push is None:
+            return
+        if isinstance(self.source, PushSource):
+            yield SpecError(
+                "rows are sent to the source already",
+                where="push",
+                found=self.push,
+                hint="leave `push` out, or name a source of rows of the past",
+            )
+            return
+        for place, why in (
+            ("key", "which rows of the source are those that were sent"),
+            ("known", "which row of a key is newer, the one that was sent or that of the source"),
+        ):
+            if getattr(self, place) is None:
+                yield SpecError(
+                    f"nothing says {why}", where="push", found=self.push, hint=f"add {place}: COLUMN"
+                )
 
     @property
     def deletions(self) -> tuple[str, ...]:

@@ -92,7 +92,7 @@ def with_views(factory: Factory, line: str, handed: Handed, package: Package) ->
         views=[
             read_events(view, factory.root, source=open_view(view, factory))
             for facts in package.views
-            for view in [ViewSpec.of(facts, read_view(factory.root, facts.view).source)]
+            for view in [ViewSpec.of(facts, read_view(factory.root, facts.view))]
             if any(column.name in made for column in facts.columns)
         ],
         made=tuple(made),

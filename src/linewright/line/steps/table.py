@@ -28,7 +28,7 @@ from linewright.line.run_context import (
 )
 from linewright.line.spec import LineSpec
 from linewright.line.steps.rival import rival_of
-from linewright.line.views.sources import VIEW
+from linewright.line.views.sources import SENT, VIEW
 from linewright.model.spec import ModelSpec
 from linewright.store.values import Result, digest_of
 
@@ -91,7 +91,8 @@ def _ingest_inputs(work: Work) -> dict[str, str]:
         **_of_task(spec),
         **_of_answers(spec),
     }
-    views = {VIEW + name: work.sources[VIEW + name] for name in spec.features}
+    places = [word + name for name in spec.features for word in (VIEW, SENT)]
+    views = {place: work.sources[place] for place in places if place in work.sources}
     return (
         views
         | {f"source:{name}": work.sources[name] for name in spec.sources}
