@@ -1,6 +1,7 @@
 """What a file of a feature view may say: ``features/NAME.yaml``."""
 
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from functools import cached_property
 from typing import Annotated, Any, cast
 
@@ -19,7 +20,7 @@ from linewright.data.spec import (
     SqlSource,
 )
 from linewright.errors import SpecError
-from linewright.features.facts import Otherwise, ViewColumn, ViewFacts, ViewInput
+from linewright.features.facts import NO_TIME, Otherwise, ViewColumn, ViewFacts, ViewInput
 from linewright.features.views.aggregates import (
     NUMERIC,
     Aggregate,
@@ -55,7 +56,8 @@ class ViewSpec(Spec):
     entity: Group
     """Column of the source that says whom a row is about, or several; a line's table has columns of the same names."""
     time: str
-    """Column of the source that says when a row happened (default: `time` of a source with `push`)."""
+    """Column of the source that says when a row happened (default: `time` of a source with `push`, else `known`), or ``none``: rows hold at
+    all times, as far back as the table goes."""
     known: str | None = None
     """Column that says when a row could have been known (default: `time`). A row counts from then on."""
     key: str | None = None
@@ -80,9 +82,13 @@ class ViewSpec(Spec):
 
     @classmethod
     def implied(cls, said: Mapping[str, Any]) -> Mapping[str, Any]:
-        """Return the time of rows that are sent, if their source says it."""
-        source = said.get("source")
-        return {"time": source.time} if isinstance(source, PushSource) and source.time else {}
+        """Return the time of rows that are sent, if their source says it; of others, when they were known."""
+        source, known = said.get("source"), said.get("known")
+        if isinstance(source, PushSource):
+            return {"time": source.time or KNOWN}
+        if isinstance(source, SqlSource) and source.has_history:
+            known = VERSION_KNOWN
+        return {"time": known} if known else {}
 
     @model_validator(mode="before")
     @classmethod
@@ -127,7 +133,8 @@ class ViewSpec(Spec):
         """Where rows are sent that count besides those of `source`."""
         if self.push is None or self.key is None:
             return None
-        return PushSource(push=self.push, key=self.key, time=self.time, versions="all")
+        time = None if self.time == self.known else self.time
+        return PushSource(push=self.push, key=self.key, time=time, versions="all")
 
     @property
     def sources(self) -> tuple[SourceSpec, ...]:
@@ -171,9 +178,15 @@ class ViewSpec(Spec):
         return tuple(dict.fromkeys(name for one in self._arguments for name in one.columns))
 
     @property
+    def holds_always(self) -> bool:
+        """Whether its rows hold at all times."""
+        return self.time == NO_TIME
+
+    @property
     def named(self) -> Mapping[str, str]:
         """Columns of the source that it names outside `columns` and `where`, by the place that names them."""
-        places = {"time": self.time, "known": self.known, "key": self.key, "deleted": self.deleted}
+        time = None if self.holds_always else self.time
+        places = {"time": time, "known": self.known, "key": self.key, "deleted": self.deleted}
         entities = {
             "entity" if len(self.entities) == 1 else f"entity[{number}]": name
             for number, name in enumerate(self.entities)
@@ -215,6 +228,7 @@ class ViewSpec(Spec):
             yield error
         yield from self._mistakes_of_history()
         yield from self._mistakes_of_push()
+        yield from self._mistakes_of_no_time()
         if self.ttl is not None and duration_micros(self.ttl) == 0:
             yield SpecError("no row is so young", where="ttl", found=self.ttl, allowed="above 0, e.g. 90d")
 
@@ -259,6 +273,31 @@ class ViewSpec(Spec):
                     f"nothing says {why}", where="push", found=self.push, hint=f"add {place}: COLUMN"
                 )
 
+    def _mistakes_of_no_time(self) -> Iterator[SpecError]:
+        """Refuse what needs times, and rows of which it is known when they were known."""
+        if not self.holds_always:
+            return
+        if self.known is not None or self.push is not None:
+            yield SpecError(
+                "the rows hold from when they were known on",
+                where="time",
+                found=self.time,
+                hint="leave `time` out",
+            )
+        if self.ttl is not None:
+            yield SpecError("the rows have no age", where="ttl", found=self.ttl, hint="leave `ttl` out")
+        for name, text in self.columns.items():
+            with suppress(SpecError):
+                one = read_aggregate(name, text)
+                if one.function == "since" or one.over is not None:
+                    yield SpecError(
+                        "the rows have no time",
+                        where=f"columns.{name}",
+                        found=text,
+                        allowed="last(COLUMN)",
+                        hint="name the column of the time",
+                    )
+
     @property
     def deletions(self) -> tuple[str, ...]:
         """The columns of the source that are true in rows that delete their key."""
@@ -291,7 +330,7 @@ class ViewSpec(Spec):
                     else "name a column of the source, or make it in its query",
                 )
         for place in ("time", "known"):
-            name = getattr(self, place)
+            name = self.named.get(place)
             if name is not None and kinds[name] not in {"date", "datetime"}:
                 raise SpecError(
                     f"{name!r} is not a time in all rows: it is a {kinds[name]}",

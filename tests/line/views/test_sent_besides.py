@@ -192,3 +192,47 @@ def test_a_column_that_is_of_another_kind_where_rows_are_sent_is_named(tmp_path)
         pushed.keep(to_new_rows([one], pushed.columns))
         with pytest.raises(SpecError, match=r"paid.yaml:9:11: in the rows that were sent: sum.*'amount'"):
             read_events(read_view(tmp_path, "paid"), tmp_path)
+
+
+PROFILE = """\
+view: profile
+entity: store
+source: {file: stores.csv}
+push: stores
+known: said_at
+key: store
+columns: {size: last(size), n: count() over 9d}
+"""
+
+
+def test_facts_without_a_time_are_sent_too_and_count_from_when_they_came(tmp_path):
+    """Facts that hold at all times are looked up as others are."""
+    (tmp_path / "features").mkdir()
+    (tmp_path / "features" / "profile.yaml").write_text(PROFILE)
+    always = PROFILE.replace("push: stores\nknown: said_at\nkey: store\n", "time: none\n")
+    (tmp_path / "features" / "always.yaml").write_text(
+        always.replace("view: profile", "view: always").replace(", n: count() over 9d", "")
+    )
+    (tmp_path / "stores.csv").write_text("store,size,said_at\n1,10,2020-01-01\n2,20,2020-01-01\n")
+    with Factory.create(tmp_path) as made:
+        views = [read_events(read_view(tmp_path, name), tmp_path).facts for name in ("profile", "always")]
+        for facts in views:
+            write_view(made, facts)
+        sent = PushedRows.of(made.state, "stores")
+        assert Columns("store", None) == sent.columns
+        sent.keep(to_new_rows([{"store": 1, "size": 30}], sent.columns))
+        time.sleep(0.002)
+        lookups = [ViewLookup(made.state, facts) for facts in views]
+        found = [[columns for columns, *_ in one.of(["1", "2", "3"], now_utc())] for one in lookups]
+        for one in lookups:
+            one.close()
+        now = read_events(read_view(tmp_path, "profile"), tmp_path)
+
+    assert [{"size": 30, "n": 1}, {"size": 20, "n": 0}, {"size": None, "n": None}] == found[0]
+    assert [{"size": 10}, {"size": 20}, {"size": None}] == found[1]
+    assert [30, 20] == values_at(
+        now.events,
+        now.events.slices(np.arange(2)),
+        np.full(2, micros_of(now_utc())),
+        aggregates_of(now.facts),
+    )["size"].to_list()

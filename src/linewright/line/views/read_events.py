@@ -30,6 +30,8 @@ _KINDS: Mapping[str, Kind] = {
     "text": "category",
 }
 _LARGEST = 2**53
+LONG_AGO = -(2**62)
+"""Moment of a row of a table without a time, in microseconds: before all events, so that nothing was known but what holds at all times."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -212,7 +214,11 @@ def _read(view: ViewSpec, source: Source, sent: Source | None, *, with_keys: boo
     kinds: dict[str, Kind] = {name: _KINDS[types[name][0]] for name in view.inputs}
 
     entities, entity = _entities(frame.select(view.entities))
-    time, has_time = to_micros(frame[view.time], formats[view.time], view.zone)
+    time, has_time = (
+        (np.full(frame.height, LONG_AGO, dtype=np.int64), np.ones(frame.height, dtype=np.bool_))
+        if view.holds_always
+        else to_micros(frame[view.time], formats[view.time], view.zone)
+    )
     known, is_known = (
         (time, has_time)
         if view.known is None
@@ -266,6 +272,12 @@ def _typed(view: ViewSpec, source: Source) -> tuple[pl.DataFrame, _Types]:
     """Return what the view reads of its source, and its types."""
     wanted = _wanted(view)
     _refuse_lacking(view, wanted, source.columns)
+    if view.holds_always and view.time in source.columns:
+        raise SpecError(
+            f"`time: {view.time}` says that rows hold at all times, and the source has a column of this name",
+            where="time",
+            hint="rename the column in the query of the source",
+        )
     frame = _frame(source, [name for name in wanted if name in source.columns])
     return frame, {name: _type(frame[name], view, is_text=source.is_text) for name in frame.columns}
 
