@@ -46,9 +46,10 @@ def check_views(
 def _without_known(views: Sequence[ViewEvents]) -> Iterator[Finding]:
     """Say once of each view that nothing says when its rows were known."""
     for view in views:
-        if view.facts.known is None:
-            form = {"form": "always"} if view.facts.time == NO_TIME else {}
-            yield warning("view-known", **form, view=view.facts.view, time=view.facts.time)
+        if view.facts.time == NO_TIME:
+            yield warning("view-known", form="always", view=view.facts.view)
+        elif view.facts.known is None:
+            yield warning("view-known", view=view.facts.view, time=view.facts.time)
 
 
 def _absent(views: Sequence[ViewEvents], frame: pl.DataFrame) -> Iterator[Finding]:
