@@ -28,6 +28,11 @@ class ViewColumns:
         }
 
     @property
+    def entities(self) -> frozenset[str]:
+        """The entities of the views."""
+        return frozenset(name for one in self.views for name in one.facts.entity)
+
+    @property
     def reads(self) -> Mapping[str, str]:
         """The entities of the views, and the time."""
         entities = {
