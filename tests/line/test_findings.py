@@ -2,6 +2,7 @@
 
 import json
 import re
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ import pytest
 from linewright.data.facts import Finding, Ingested
 from linewright.data.finding_text import finding_in_words
 from linewright.data.profile.roles import GivenRoles
-from linewright.errors import LinewrightError
+from linewright.errors import LinewrightError, SpecError
 from linewright.interfaces.cli.render.dispatch import result_text
 from linewright.line.factory import Factory
 from linewright.line.facts import Finished
@@ -264,6 +265,23 @@ def test_check_foresees_a_part_that_would_stop_a_run(tmp_path: Path, yes: int):
             ends = True
 
     assert (yes == 1) == ends == bool(foreseen)
+
+
+def test_check_foresees_a_label_that_is_known_too_late(tmp_path: Path):
+    """Some rows train, and of none of them the label was known when a later one came: a run stopped in its training."""
+    start = datetime(2026, 1, 1)
+    at = pl.Series([str(start + timedelta(hours=number * 1440 // ROWS)) for number in range(ROWS)])
+    spec = declared(tmp_path, claims().with_columns(at=at), table={"time": "at"}, train={"budget": "quick"})
+    with Factory.create(tmp_path) as factory:
+        foreseen = list[bool]()
+        for late in ("5d", "45d"):
+            rewrite(tmp_path, spec | {"label": {"column": "y", "delay": late}})
+            found = [finding_in_words(one) for one in check(factory, "a").lines[0].findings]
+            foreseen.append(any("no block of time" in one and "shorten label.delay" in one for one in found))
+        with pytest.raises(SpecError, match="no block of time has training rows before it"):
+            execute_inline(factory, "a")
+
+    assert [False, True] == foreseen
 
 
 def test_a_run_says_that_most_of_its_test_rows_are_known_by_heart(tmp_path: Path):

@@ -1,6 +1,6 @@
 """Columns of a line that have a role other than feature, and those that a model may use."""
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 
 from linewright.data.facts import Column, Dataset
 from linewright.data.spec import DataSpec, table_sources
@@ -27,6 +27,14 @@ def unnamed_stamps(data: DataSpec) -> set[str]:
     """Return the columns by which sources tell what is new (`cursor`, `known`) and that the contract does not name."""
     stamps = {name for source in table_sources(data).values() for name in source.stamps}
     return stamps - set(data.contract.columns)
+
+
+def unnamed_entities(data: DataSpec, entities: Collection[str]) -> set[str]:
+    """Return the columns by which feature views are looked up and that the line does not name: no model learns from them.
+
+    They say whom a row is about, and what a model learned of these is of no use for others.
+    """
+    return set(entities) - declared_columns(data)
 
 
 def barred_columns(data: DataSpec) -> set[str]:
@@ -67,9 +75,15 @@ def declared_columns(data: DataSpec) -> set[str]:
     return {*data.contract.columns, *named}
 
 
-def feature_columns(spec: DataSpec, dataset: Dataset) -> tuple[Column, ...]:
-    """Return the columns that a model may use: of a learnable type, without another role, and named by the contract or of a view."""
-    barred = barred_columns(spec)
+def feature_columns(spec: DataSpec, dataset: Dataset, entities: Collection[str] = ()) -> tuple[Column, ...]:
+    """Return the columns that a model may use: of a learnable type, without another role, and named by the contract or of a view.
+
+    Parameters
+    ----------
+    entities
+        Columns by which feature views are looked up.
+    """
+    barred = barred_columns(spec) | unnamed_entities(spec, entities)
     named = set(spec.contract.columns) or {column.name for column in dataset.columns}
     if spec.features:
         named |= {column.name for column in dataset.columns} - declared_columns(spec)

@@ -121,6 +121,8 @@ TEMPLATES: Mapping[str, str] = {
     "each row is best; write a minus before it if it costs",
     "view-known": "feature view {view!r} does not say when its rows were known, so each counts from its {time!r} on: if rows come later, or "
     "are changed, add known: COLUMN to features/{view}.yaml",
+    "view-known/always": "feature view {view!r} has neither `time` nor `known`, so what its rows say now counts for all times: if they were "
+    "written or changed after rows of the table, training knows what nobody knew then; add known: COLUMN to features/{view}.yaml",
     "view-absent": "{share:share} of the rows have an entity of which feature view {view!r} has no row: the table has {in_table!r}, the view "
     "{in_view!r}",
     "view-future/newest": "a column of feature view {view!r}, which does not say when its rows were known: without events of the day before a row "

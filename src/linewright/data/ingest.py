@@ -8,6 +8,7 @@ from typing import Any
 import polars as pl
 
 from linewright.data.checks.registry import check_read
+from linewright.data.column_roles import unnamed_entities
 from linewright.data.contract.check import Checked, Forgotten, breach, check
 from linewright.data.contract.references import referred_column
 from linewright.data.dataset.version import write_dataset
@@ -118,7 +119,9 @@ def ingest(
     of_table, checked = checked, in_rows(checked, data, served)
     order = tuple(dict.fromkeys(name for name in (data.table.time, data.table.key) if name is not None))
     # Rows that were answered come after those of the sources, whatever these are sorted by.
-    found = check_read(checked.frame, checked.columns, data, is_ordered=not served, release=of_table.release)
+    unseen = unnamed_entities(data, added.entities if added is not None else ())
+    looked_at = [column for column in checked.columns if column.name not in unseen]
+    found = check_read(checked.frame, looked_at, data, is_ordered=not served, release=of_table.release)
     findings = tuple(without_personal(one, data.contract.personal) for one in found)
     frame = keep_files(checked.frame, checked.columns, folders_of(data, root), context.artifacts, check_file)
     of_table.release()

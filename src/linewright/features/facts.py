@@ -333,6 +333,10 @@ def _name(encoding: Encoding) -> str:
 Otherwise = Literal["answer", "default", "refuse"]
 
 
+NO_TIME = "none"
+"""The time of a view whose rows hold at all times."""
+
+
 class ViewInput(msgspec.Struct, frozen=True, kw_only=True):
     """A column of a source that a view reads."""
 
@@ -361,6 +365,7 @@ class ViewFacts(msgspec.Struct, frozen=True, kw_only=True):
     inputs: tuple[ViewInput, ...]
     """Columns of the source that `columns` and `where` read."""
     time: str
+    """Column of the source, or `NO_TIME`."""
     known: str | None = None
     """`None`: a row is known when it happened."""
     key: str | None = None

@@ -1,6 +1,7 @@
 """What a file of a feature view may say: ``features/NAME.yaml``."""
 
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from functools import cached_property
 from typing import Annotated, Any, cast
 
@@ -19,7 +20,7 @@ from linewright.data.spec import (
     SqlSource,
 )
 from linewright.errors import SpecError
-from linewright.features.facts import Otherwise, ViewColumn, ViewFacts, ViewInput
+from linewright.features.facts import NO_TIME, Otherwise, ViewColumn, ViewFacts, ViewInput
 from linewright.features.views.aggregates import (
     NUMERIC,
     Aggregate,
@@ -30,6 +31,7 @@ from linewright.features.views.aggregates import (
     refuse_columns,
 )
 from linewright.spec import Spec
+from linewright.store.pushed_rows import SOURCE
 from linewright.text.durations import duration_micros
 from linewright.text.lists import read_list, to_list_text
 from linewright.text.suggest import listed, nearest
@@ -48,10 +50,14 @@ class ViewSpec(Spec):
     """Who answers for the view."""
     source: AnySource
     """What holds the rows: a source as in a line file."""
+    push: Annotated[str, Field(pattern=f"^{SOURCE}$")] | None = None
+    """Name that newer rows are sent to, which count besides those of `source`: ``POST /v1/sources/NAME/rows``. They have `key` and the other
+    columns of the source but `known`, which is when they came. Of a key that is in both, the row that was known last counts."""
     entity: Group
     """Column of the source that says whom a row is about, or several; a line's table has columns of the same names."""
     time: str
-    """Column of the source that says when a row happened (default: `time` of a source with `push`)."""
+    """Column of the source that says when a row happened (default: `time` of a source with `push`, else `known`), or ``none``: rows hold at
+    all times, as far back as the table goes."""
     known: str | None = None
     """Column that says when a row could have been known (default: `time`). A row counts from then on."""
     key: str | None = None
@@ -76,9 +82,13 @@ class ViewSpec(Spec):
 
     @classmethod
     def implied(cls, said: Mapping[str, Any]) -> Mapping[str, Any]:
-        """Return the time of rows that are sent, if their source says it."""
-        source = said.get("source")
-        return {"time": source.time} if isinstance(source, PushSource) and source.time else {}
+        """Return the time of rows that are sent, if their source says it; of others, when they were known."""
+        source, known = said.get("source"), said.get("known")
+        if isinstance(source, PushSource):
+            return {"time": source.time or KNOWN}
+        if isinstance(source, SqlSource) and source.has_history:
+            known = VERSION_KNOWN
+        return {"time": known} if known else {}
 
     @model_validator(mode="before")
     @classmethod
@@ -102,11 +112,12 @@ class ViewSpec(Spec):
         }
 
     @classmethod
-    def of(cls, facts: ViewFacts, source: SourceSpec) -> "ViewSpec":
-        """Return the view that a model has learned from, with rows of a source."""
+    def of(cls, facts: ViewFacts, now: "ViewSpec") -> "ViewSpec":
+        """Return the view that a model has learned from, with the rows that the view has now."""
         return cls(
             view=facts.view,
-            source=source,
+            source=now.source,
+            push=now.push,
             entity=facts.entity[0] if len(facts.entity) == 1 else to_list_text(facts.entity),
             time=facts.time,
             known=facts.known,
@@ -116,6 +127,19 @@ class ViewSpec(Spec):
             zone=facts.zone,
             columns={column.name: column.text for column in facts.columns},
         )
+
+    @property
+    def sent(self) -> PushSource | None:
+        """Where rows are sent that count besides those of `source`."""
+        if self.push is None or self.key is None:
+            return None
+        time = None if self.time == self.known else self.time
+        return PushSource(push=self.push, key=self.key, time=time, versions="all")
+
+    @property
+    def sources(self) -> tuple[SourceSpec, ...]:
+        """What holds its rows: `source`, and `sent` if there is any."""
+        return (self.source,) if self.sent is None else (self.source, self.sent)
 
     @property
     def entities(self) -> tuple[str, ...]:
@@ -154,9 +178,15 @@ class ViewSpec(Spec):
         return tuple(dict.fromkeys(name for one in self._arguments for name in one.columns))
 
     @property
+    def holds_always(self) -> bool:
+        """Whether its rows hold at all times."""
+        return self.time == NO_TIME
+
+    @property
     def named(self) -> Mapping[str, str]:
         """Columns of the source that it names outside `columns` and `where`, by the place that names them."""
-        places = {"time": self.time, "known": self.known, "key": self.key, "deleted": self.deleted}
+        time = None if self.holds_always else self.time
+        places = {"time": time, "known": self.known, "key": self.key, "deleted": self.deleted}
         entities = {
             "entity" if len(self.entities) == 1 else f"entity[{number}]": name
             for number, name in enumerate(self.entities)
@@ -197,6 +227,8 @@ class ViewSpec(Spec):
         except SpecError as error:
             yield error
         yield from self._mistakes_of_history()
+        yield from self._mistakes_of_push()
+        yield from self._mistakes_of_no_time()
         if self.ttl is not None and duration_micros(self.ttl) == 0:
             yield SpecError("no row is so young", where="ttl", found=self.ttl, allowed="above 0, e.g. 90d")
 
@@ -219,6 +251,52 @@ class ViewSpec(Spec):
                 allowed=str(self.source.key),
                 hint="leave `key` out",
             )
+
+    def _mistakes_of_push(self) -> Iterator[SpecError]:
+        """Refuse rows of two places of which nothing says which are the same, or which is newer."""
+        if self.push is None:
+            return
+        if isinstance(self.source, PushSource):
+            yield SpecError(
+                "rows are sent to the source already",
+                where="push",
+                found=self.push,
+                hint="leave `push` out, or name a source of rows of the past",
+            )
+            return
+        for place, why in (
+            ("key", "which rows of the source are those that were sent"),
+            ("known", "which row of a key is newer, the one that was sent or that of the source"),
+        ):
+            if getattr(self, place) is None:
+                yield SpecError(
+                    f"nothing says {why}", where="push", found=self.push, hint=f"add {place}: COLUMN"
+                )
+
+    def _mistakes_of_no_time(self) -> Iterator[SpecError]:
+        """Refuse what needs times, and rows of which it is known when they were known."""
+        if not self.holds_always:
+            return
+        if self.known is not None or self.push is not None:
+            yield SpecError(
+                "the rows hold from when they were known on",
+                where="time",
+                found=self.time,
+                hint="leave `time` out",
+            )
+        if self.ttl is not None:
+            yield SpecError("the rows have no age", where="ttl", found=self.ttl, hint="leave `ttl` out")
+        for name, text in self.columns.items():
+            with suppress(SpecError):
+                one = read_aggregate(name, text)
+                if one.function == "since" or one.over is not None:
+                    yield SpecError(
+                        "the rows have no time",
+                        where=f"columns.{name}",
+                        found=text,
+                        allowed="last(COLUMN)",
+                        hint="name the column of the time",
+                    )
 
     @property
     def deletions(self) -> tuple[str, ...]:
@@ -252,7 +330,7 @@ class ViewSpec(Spec):
                     else "name a column of the source, or make it in its query",
                 )
         for place in ("time", "known"):
-            name = getattr(self, place)
+            name = self.named.get(place)
             if name is not None and kinds[name] not in {"date", "datetime"}:
                 raise SpecError(
                     f"{name!r} is not a time in all rows: it is a {kinds[name]}",

@@ -6,7 +6,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
-from linewright.data.facts import Dataset, Ingested, Split
+from linewright.data.column_roles import feature_columns
+from linewright.data.facts import Column, Dataset, Ingested, Split
 from linewright.data.profile.label_form import form_of_many
 from linewright.data.spec import table_sources
 from linewright.errors import SpecError, Transient
@@ -115,6 +116,16 @@ class Work:
     def views(self) -> tuple[ViewFacts, ...]:
         """The feature views whose columns the rows have."""
         return views_of(self.ingested, self.metadata)
+
+    @cached_property
+    def entities(self) -> frozenset[str]:
+        """Columns by which the feature views are looked up."""
+        return frozenset(name for view in self.views for name in view.entity)
+
+    @cached_property
+    def features(self) -> tuple[Column, ...]:
+        """Columns that a model may use."""
+        return feature_columns(self.spec, self.dataset, self.entities)
 
     @cached_property
     def dataset(self) -> Dataset:

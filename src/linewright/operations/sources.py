@@ -21,7 +21,7 @@ from linewright.line.record.view_status import views_read
 from linewright.line.retention.dropped import dropped_at
 from linewright.line.runs.progress import steps_of
 from linewright.line.spec import LineSpec
-from linewright.line.views.sources import VIEW
+from linewright.line.views.sources import SENT, VIEW
 from linewright.operations.declaration.declare import operation
 from linewright.store.clock import text_of
 
@@ -67,6 +67,8 @@ class _LineSource(NamedTuple):
     name: str
     view: str
     source: SourceSpec
+    place: str
+    """Its name in `Work.sources`."""
 
 
 class _Line(NamedTuple):
@@ -134,10 +136,12 @@ def _line(factory: Factory, name: str) -> tuple[_Line | None, list[str]]:
         spec = factory.line(name)
     except LinewrightError as error:
         return None, [str(error)]
-    found, wrong = [_LineSource(one, "", source) for one, source in spec.sources.items()], list[str]()
+    found = [_LineSource(one, "", source, one) for one, source in spec.sources.items()]
+    wrong = list[str]()
     for view in spec.features:
         try:
-            found.append(_LineSource(view, view, read_view(factory.root, view).source))
+            for word, source in zip((VIEW, SENT), read_view(factory.root, view).sources, strict=False):
+                found.append(_LineSource(view, view, source, word + view))
         except LinewrightError as error:
             wrong.append(str(error))
     return _Line(spec, found), wrong
@@ -159,9 +163,11 @@ def _of_line(factory: Factory, line: _Line, same: Mapping[str, list[str]] | None
     fingerprints = factory.metadata.get(accepted.plan, Plan).sources if accepted else {}
     read = {} if last is None else _read(factory, spec, last, accepted)
     rows = {} if last is None else _rows_of_views(factory, last)
-    for name, view, source in line.sources:
-        fingerprint = fingerprints.get(VIEW + view if view else name)
-        of_view: Mapping[str, Any] = {"rows": rows.get(view), "newest": None} if view else {}
+    for name, view, source, place in line.sources:
+        fingerprint = fingerprints.get(place)
+        # The rows of a view are counted as a whole.
+        counted = rows.get(view) if place.startswith(VIEW) else None
+        of_view: Mapping[str, Any] = {"rows": counted, "newest": None} if view else {}
         yield SourceStatus(
             line=spec.line,
             name=name,

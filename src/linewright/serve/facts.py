@@ -21,6 +21,8 @@ class LoggedLookup(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
     """Digest of the events of its entity; `None` if it was absent."""
     defaulted: bool = False
     """Whether the row got nulls, as what was known was too old."""
+    table: str | None = None
+    """What the source held by this moment counted, if rows that were sent by `known` counted besides."""
 
 
 class Prediction(msgspec.Struct, frozen=True, kw_only=True):

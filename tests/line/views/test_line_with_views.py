@@ -96,6 +96,7 @@ def test_a_file_needs_no_columns_of_views_and_gets_them_as_of_the_time_of_each_r
         for name in ("amount_30d", "payments_7d", "merchants_30d", "card_share", "last_method", "since_last"):
             assert trained[row["order"]][name] == row[name]
     assert ["customer_30d"] == [view.view for view in package.views]
+    assert "customer" not in package.encoder.columns  # it says whom a row is about
     assert all(one.optional for one in package.columns if one.name == "amount_30d")
 
 
@@ -195,6 +196,7 @@ def test_columns_of_views_that_the_contract_does_not_name_are_features(promised)
         package = factory.metadata.get(champion, Package)
 
         assert {"amount_30d", "payments_7d", "last_amount", "basket"} <= {*package.encoder.columns}
+        assert "customer" in package.encoder.columns  # the contract names it
         assert reads_barred(factory, LINE, champion) is None
         file.write_text(
             file.read_text().replace("features: [customer_30d]\n", "").replace("last_amount", "basket")

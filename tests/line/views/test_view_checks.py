@@ -64,6 +64,11 @@ def test_a_planted_leak_is_found_and_its_view_named(tmp_path):
     )
     assert "add known: COLUMN to features/history.yaml" in finding_in_words(found["last_outcome",])
     assert "view-known" in found
+    always = VIEW.replace("time: at\n", "time: none\n").replace(
+        ", late_90d: count(outcome = 'late') over 90d", ""
+    )
+    said = finding_in_words(found_in(tmp_path, always)["view-known"])
+    assert "counts for all times" in said
 
 
 def test_with_knowledge_time_the_same_view_leaks_nothing(tmp_path):

@@ -39,7 +39,18 @@ def parsed(text: str):
         (
             "source: {file: payments.csv}\ntime: paid_at",
             "source: {push: payments, key: id}",
-            "yaml:1:1: 'time' is missing in the file of the feature view",
+            r"yaml:4:1: rows that are sent are known when they came",
+        ),
+        (
+            "time: paid_at\nknown: loaded_at\n",
+            "",
+            r"yaml:1:1: 'time' is missing in the file of the feature view.*or ``none``: rows hold at",
+        ),
+        ("paid_at\nknown: loaded_at", "none", r"yaml:8:3: the rows have no time.*last\(COLUMN\)"),
+        (
+            "time: paid_at",
+            "time: none",
+            r"yaml:4:1: the rows hold from when they were known.*leave `time` out",
         ),
         ("{file: payments.csv}", "{fil: payments.csv}", "'source'"),
         (
@@ -209,6 +220,47 @@ def test_entities_of_several_columns_and_of_numbers_are_found_by_their_spelling(
     assert [1, 4, None] == frame["x"].to_list()
     # The first of January is more than three days before the fifth.
     assert [0, 1, None] == frame["n"].to_list()
+
+
+STORES = (
+    "view: stores\nentity: store\nsource: {file: stores.csv}\ncolumns: {size: last(size), town: last(town)}\n"
+)
+
+
+def stores_at(root, text: str, moments: list[str | None]) -> list[list[object]]:
+    (root / "features").mkdir(exist_ok=True)
+    (root / "features" / "stores.yaml").write_text(text)
+    rows = [
+        ["s1", "10", "Oslo", "2026-05-01"],
+        ["s2", "20", "Lima", "2026-06-01"],
+        ["s1", "30", "Oslo", "2026-07-01"],
+    ]
+    write(root / "stores.csv", "store,size,town,said_at", rows)
+    asked = pl.DataFrame(
+        {"store": ["s1"] * len(moments), "at": pl.Series(moments, dtype=pl.String).str.to_datetime()}
+    )
+    views = [read_events(read_view(root, "stores"), root)]
+    return ViewColumns(views, "at").of(asked)["size"].to_list()
+
+
+def test_facts_without_a_time_hold_from_when_they_were_known(tmp_path):
+    """A profile of a store has no event: what is known of it is what was said last."""
+    moments = ["2026-04-01T00:00", "2026-05-02T00:00", "2026-07-02T00:00", None]
+
+    assert [None, 10, 30, None] == stores_at(tmp_path, STORES + "known: said_at\n", moments)
+
+
+def test_facts_that_hold_always_hold_for_each_row(tmp_path):
+    """The last row of a store counts, whenever its table was written; `check` says what that risks."""
+    assert [30, 30] == stores_at(tmp_path, STORES + "time: none\n", ["1970-01-02T00:00", None])
+
+
+def test_a_column_that_is_called_as_the_lack_of_a_time_is_not_taken_for_it(tmp_path):
+    stores_at(tmp_path, STORES + "time: none\n", [])
+    write(tmp_path / "stores.csv", "store,size,town,none", [["s1", "1", "Oslo", "2026-05-01"]])
+
+    with pytest.raises(SpecError, match=r"yaml:5:1: .*a column of this name"):
+        read_events(read_view(tmp_path, "stores"), tmp_path)
 
 
 def test_times_of_a_zone_are_those_of_the_zone(tmp_path):

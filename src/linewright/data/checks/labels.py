@@ -121,7 +121,7 @@ class FewRows(RowCheck):
 
 
 class OneSided(RowCheck):
-    """A part of the split that is empty, or holds one class only: a run would stop there."""
+    """A part of the split that is empty, or holds one class only, or rows of which none was known when others came: a run would stop there."""
 
     id = "one-sided"
     severity = "warn"
@@ -135,8 +135,8 @@ class OneSided(RowCheck):
             frame = frame.drop_nulls(rows.data.table.time)
         is_large = frame.height * frame.width > _MOST_CELLS
         try:
-            useless = foreseen_useless(frame, rows.split, rows.data, with_copies=is_large)
-        except SpecError as error:  # times that cannot split the rows
+            useless = foreseen_useless(frame, rows.split, rows.data, with_copies=is_large, k=rows.folds)
+        except SpecError as error:  # times that cannot split the rows, or a label that is known too late
             yield self.finding((rows.label.name,), form="error", what=error.what, hint=error.hint)
             return
         if useless is not None:

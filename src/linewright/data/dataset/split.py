@@ -233,7 +233,7 @@ class Useless:
 
 
 def foreseen_useless(
-    frame: pl.DataFrame, spec: SplitSpec, data: DataSpec, *, with_copies: bool = False
+    frame: pl.DataFrame, spec: SplitSpec, data: DataSpec, *, with_copies: bool = False, k: int | None = None
 ) -> Useless | None:
     """Return the part for which `split` would refuse rows, none of which came from the log; `None` where it would not.
 
@@ -244,18 +244,23 @@ def foreseen_useless(
     with_copies
         Whether copies stay where they are, as for `foreseen`: to look for them takes most of the time. A split that is not by
         time refuses what is useless then; of one by time it is likely, for copies may move its cut.
+    k
+        Number of folds, if the training rows shall be cross-fitted (default: they are not).
 
     Raises
     ------
     SpecError
-        As `foreseen` does.
+        As `foreseen` and, of rows that are split by time, `folds` do.
     """
     label = frame[data.label.column]
     if with_copies:
         parts = foreseen(frame, spec, data)
     else:
         parts = _parted(frame, label.is_not_null().to_numpy(), spec, data).parts
-    return _useless(parts, label, is_class=_is_class(label, data))
+    found = _useless(parts, label, is_class=_is_class(label, data))
+    if found is None and k is not None and _kind(spec, data) == "time":
+        _chain(frame, np.flatnonzero(parts == TRAIN), data, k)
+    return found
 
 
 def is_hashed_to_test(frame: pl.DataFrame, spec: SplitSpec, data: DataSpec) -> np.ndarray:

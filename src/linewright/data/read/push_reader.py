@@ -42,27 +42,55 @@ class PushReader:
 
     def read(self, name: str, spec: PushSource, root: Path) -> tuple[Source, str]:
         """Return the rows as they are now, with their fingerprint."""
-        where, hashed = f"sources.{name}", _Hashed(spec)
-        rows = hashed.noted(_rows(spec, root, where))
-        frame = _frame(rows, spec, where)
-        refuse_patterns(tuple(frame.columns), where)
-        query = Query(frame=frame, where=where)
-        source = Source(
-            name=name, columns=query.columns, is_text=True, parts=(query,), missing=spec.missing_texts
-        )
-        return source, hashed.digest()
+        where = f"sources.{name}"
+        _refuse_none(spec, root, where)
+        return _read(name, spec, root, where)
 
     def fingerprint(self, spec: PushSource, root: Path, where: str) -> str:
         """Return a digest of the rows, of which none is parsed."""
-        hashed = _Hashed(spec)
-        for _ in hashed.noted(_rows(spec, root, where)):
-            pass
-        return hashed.digest()
+        _refuse_none(spec, root, where)
+        return fingerprint_of_sent(spec, root, where)
 
     def columns(self, name: str, spec: PushSource, root: Path) -> tuple[str, ...]:
         """Return nothing: the rows name the columns."""
         del name, spec, root
         return ()
+
+
+def read_sent(place: str, spec: PushSource, root: Path) -> tuple[Source, str]:
+    """Return rows that count besides others, with their fingerprint: it is no mistake if there are none.
+
+    Parameters
+    ----------
+    place
+        Of the source in its file, for messages.
+
+    Raises
+    ------
+    RequestError
+        If rows were sent whose key or time is another column.
+    """
+    return _read(place, spec, root, place)
+
+
+def fingerprint_of_sent(spec: PushSource, root: Path, where: str) -> str:
+    """Return the fingerprint that `read_sent` returns."""
+    hashed = _Hashed(spec)
+    for _ in hashed.noted(_rows(spec, root, where)):
+        pass
+    return hashed.digest()
+
+
+def _read(name: str, spec: PushSource, root: Path, where: str) -> tuple[Source, str]:
+    hashed = _Hashed(spec)
+    rows = hashed.noted(_rows(spec, root, where))
+    frame = _frame(rows, spec, where)
+    refuse_patterns(tuple(frame.columns), where)
+    query = Query(frame=frame, where=where)
+    source = Source(
+        name=name, columns=query.columns, is_text=True, parts=(query,), missing=spec.missing_texts
+    )
+    return source, hashed.digest()
 
 
 class _Hashed:
@@ -84,7 +112,8 @@ class _Hashed:
         return digest_of({"known": self._has_known, "rows": self._hashed.hexdigest()})
 
 
-def _rows(spec: PushSource, root: Path, where: str) -> Iterator[list[PushedRow]]:
+def _opened(spec: PushSource, root: Path, where: str) -> PushedRows | None:
+    """Return the rows, to which others can be sent from now on; `None` outside a factory."""
     pushed, columns = PushedRows.of(root / ".linewright", spec.push), Columns(spec.key, spec.time)
     if pushed.file.parent.parent.is_dir() and not (pushed.is_open and pushed.columns == columns):
         try:
@@ -92,14 +121,23 @@ def _rows(spec: PushSource, root: Path, where: str) -> Iterator[list[PushedRow]]
         except RequestError as error:
             error.where = where
             raise
-    if not (pushed.is_open and pushed.has_rows):
+    return pushed if pushed.is_open else None
+
+
+def _refuse_none(spec: PushSource, root: Path, where: str) -> None:
+    pushed = _opened(spec, root, where)
+    if pushed is None or not pushed.has_rows:
         raise RequestError(
             "no row was sent to this source yet",
             where=where,
             found=spec.push,
             hint=f"send rows to the endpoint: POST /v1/sources/{spec.push}/rows",
         )
-    return pushed.rows(newest=spec.versions == "newest")
+
+
+def _rows(spec: PushSource, root: Path, where: str) -> Iterator[list[PushedRow]]:
+    pushed = _opened(spec, root, where)
+    return iter(()) if pushed is None else pushed.rows(newest=spec.versions == "newest")
 
 
 class _Column:
@@ -128,7 +166,7 @@ def _type_of(types: frozenset[type]) -> pl.DataType:
 
 def _frame(parts: Iterable[list[PushedRow]], spec: PushSource, where: str) -> pl.DataFrame:
     columns, held = dict[str, _Column](), Held(where)
-    came, many = list[pl.Series](), 0
+    came, many = [pl.Series(KNOWN, [], dtype=_TIME)], 0
     for rows in parts:
         decoded = [_DECODER.decode(row.row) for row in rows]
         for name in dict.fromkeys(name for row in decoded for name in row):

@@ -1,6 +1,6 @@
 """Columns that come to the rows of a table from elsewhere, of what each row says: those of feature views."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Protocol
 
@@ -24,6 +24,11 @@ class AddedColumns(Protocol):
     @property
     def reads(self) -> Mapping[str, str]:
         """Columns of the table that it reads, each with what asks for it, for messages."""
+        ...
+
+    @property
+    def entities(self) -> Collection[str]:
+        """Columns of the table that say whom or what a row is about."""
         ...
 
     def of(self, rows: pl.DataFrame) -> pl.DataFrame:

@@ -58,6 +58,8 @@ class RecordsHeader(msgspec.Struct, frozen=True, kw_only=True):
     """Whether each event says what it is about."""
     push: str | None = None
     """Name that rows are sent to, if rows that came since can be had at once."""
+    has_table: bool = False
+    """Whether there are other rows than those that are sent: what these are now is not had at once."""
     max_age: int | None = None
     """How long ago, in microseconds, `known` may be when a request comes; `None` for any time."""
     otherwise: Otherwise = "answer"

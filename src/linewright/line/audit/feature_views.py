@@ -14,7 +14,7 @@ from linewright.features.views.records import aggregates_of, known_by
 from linewright.features.views.windows import Events, Ints, values_at
 from linewright.line.factory import Factory
 from linewright.line.file.view_file import read_view
-from linewright.line.views.read_events import read_events
+from linewright.line.views.read_events import ViewRows, read_rows
 from linewright.line.views.sources import open_view
 from linewright.model.facts import Package
 from linewright.serve.facts import LoggedLookup, Prediction
@@ -99,21 +99,18 @@ class _Compared(NamedTuple):
 
 
 def _compared(factory: Factory, facts: ViewFacts, rows: Sequence[_Logged]) -> _Compared:
-    view = ViewSpec.of(facts, read_view(factory.root, facts.view).source)
-    read = read_events(view, factory.root, source=open_view(view, factory))
+    view = ViewSpec.of(facts, read_view(factory.root, facts.view))
+    read = read_rows(view, factory.root, source=open_view(view, factory))
     named = pl.DataFrame(
         {name: [spell(one.record.row.get(name)) for one in rows] for name in facts.entity},
         schema=dict.fromkeys(facts.entity, pl.String),
     )
     numbers = read.numbers_of(named)
     moments = np.array([micros_of(one.record.at) for one in rows], dtype=np.int64)
-    events = _of_entities(read.events, numbers)
-    then = _values(events, numbers, moments, facts)
+    mine = read.about(numbers)
+    then = _values(mine.events(), numbers, moments, facts)
     differing, behind = list[FeatureDifference](), set[str]()
-    order = sorted(range(len(rows)), key=lambda place: rows[place].looked.known)
-    for known, group in groupby(order, key=lambda place: rows[place].looked.known):
-        places = list(group)
-        counted = known_by(events, micros_of(known))
+    for places, counted in _counted(mine, rows):
         computed = _values(counted, numbers[places], moments[places], facts)
         for column, values in computed.items():
             for place, value in zip(places, values, strict=True):
@@ -134,19 +131,20 @@ def _compared(factory: Factory, facts: ViewFacts, rows: Sequence[_Logged]) -> _C
     return _Compared(differing, len(rows) * len(facts.columns), behind)
 
 
-def _of_entities(events: Events, numbers: Ints) -> Events:
-    """Return the events of some entities alone; those of others are left out."""
-    wanted = np.zeros(len(events.starts) - 1, dtype=np.bool_)
-    wanted[numbers[numbers >= 0]] = True
-    rows = np.flatnonzero(np.repeat(wanted, np.diff(events.starts)))
-    sizes = np.where(wanted, np.diff(events.starts), 0)
-    return Events(
-        starts=np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64),
-        time=events.time[rows],
-        known=events.known[rows],
-        until=events.until[rows],
-        columns={name: one.at(rows) for name, one in events.columns.items()},
-    )
+def _counted(mine: ViewRows, rows: Sequence[_Logged]) -> Iterator[tuple[list[int], Events]]:
+    """Give the places of rows for which the same was known, with the events as they were known then."""
+
+    def read_by(place: int) -> str | None:
+        return rows[place].looked.table
+
+    def known(place: int) -> str:
+        return rows[place].looked.known
+
+    order = sorted(range(len(rows)), key=lambda place: (read_by(place) or "", known(place)))
+    for read, those in groupby(order, key=read_by):
+        events = mine.events(read_by=None if read is None else micros_of(read))
+        for moment, places in groupby(those, key=known):
+            yield list(places), known_by(events, micros_of(moment))
 
 
 def _values(events: Events, numbers: Ints, moments: Ints, facts: ViewFacts) -> Mapping[str, list[Any]]:

@@ -1,6 +1,6 @@
 """Checking a line: is the file right, and do the data keep the contract. Nothing is run, nothing is kept."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from functools import partial
 from importlib import import_module
 from typing import NamedTuple
@@ -9,7 +9,7 @@ import polars as pl
 
 from linewright.data.checks.registry import check_features, check_rows, seen_as_declared
 from linewright.data.checks.rows import Rows
-from linewright.data.column_roles import feature_columns
+from linewright.data.column_roles import feature_columns, unnamed_entities
 from linewright.data.contract.check import breach
 from linewright.data.facts import Breach, Column, Dataset, Finding, RowSql
 from linewright.data.finding_text import without_personal
@@ -115,13 +115,14 @@ def _check_data(factory: Factory, spec: LineSpec) -> Sound:
         read_events(view, factory.root, source=open_view(view, factory))
         for view in read_views(factory.root, spec.features)
     ]
+    added = ViewColumns(views, str(spec.table.time)) if views else None
     try:
         checked = check_sources(
             sources,
             spec,
             scratch=factory.scratch,
             forgotten=are_forgotten(factory, spec.line),
-            added=ViewColumns(views, str(spec.table.time)) if views else None,
+            added=added,
         )
     except (SpecError, ContractBreach) as error:
         raise recalled(error, before_of(factory, spec.line)) from error
@@ -131,16 +132,17 @@ def _check_data(factory: Factory, spec: LineSpec) -> Sound:
     check_files(
         checked.frame, checked.columns, folders_of(spec, factory.root), factory.artifacts, check_picture
     )
-    refuse(_contradictions(spec, checked.frame, checked.columns))
+    entities = () if added is None else added.entities
+    refuse(_contradictions(spec, checked.frame, checked.columns, entities))
     dataset = Dataset(columns=checked.columns, rows=checked.frame.height, order=(), chunks=())
     promised = promises(factory, spec, checked.frame, dataset, sources)
     stop_if_broken(promised, checked.breaches)
     is_one = len(sources) == 1 and spec.table.sql is None
     where = partial(place_of, sources[0]) if is_one else nowhere
+    unseen = unnamed_entities(spec, entities)
+    looked_at = tuple(column for column in checked.columns if column.name not in unseen)
     # Of lists, the checks of tables have nothing to say.
-    of_table = (
-        () if spec.recommend or spec.forecast else _check_table(spec, checked.frame, checked.columns, where)
-    )
+    of_table = () if spec.recommend or spec.forecast else _check_table(spec, checked.frame, looked_at, where)
     return Sound(
         checked.frame.height,
         len(checked.quarantined),
@@ -198,7 +200,7 @@ def _is_class(spec: LineSpec, label: Seen) -> bool:
 
 
 def _contradictions(
-    spec: LineSpec, frame: pl.DataFrame, columns: tuple[Column, ...]
+    spec: LineSpec, frame: pl.DataFrame, columns: tuple[Column, ...], entities: Collection[str]
 ) -> list[LinewrightError]:
     """Return what the line asks for and the data do not have: what a run would stumble over later."""
     dataset = Dataset(columns=columns, rows=frame.height, order=(), chunks=())
@@ -212,7 +214,7 @@ def _contradictions(
         rules, labels = rules_of(task), label_text(labelled, spec.label.column)
         rules.target(labels, rules.classes(labels, spec.label.positive))
         # Whether there are pictures is known already; what becomes of them takes longer than a check may.
-        plain = [column for column in feature_columns(spec, dataset) if column.type != "file"]
+        plain = [column for column in feature_columns(spec, dataset, entities) if column.type != "file"]
         if not (spec.recommend or spec.forecast) and (
             plain or not any(column.type == "file" for column in columns)
         ):

@@ -6,6 +6,7 @@ import polars as pl
 
 from linewright.data.checks.registry import ABOUT_KNOWLEDGE, check_features, seen_as_declared
 from linewright.data.facts import Column, Finding
+from linewright.features.facts import NO_TIME
 from linewright.line.check.settings_checks import not_silenced, warning
 from linewright.line.spec import LineSpec
 from linewright.line.views.point_in_time_join import columns_at, moments_of
@@ -45,7 +46,9 @@ def check_views(
 def _without_known(views: Sequence[ViewEvents]) -> Iterator[Finding]:
     """Say once of each view that nothing says when its rows were known."""
     for view in views:
-        if view.facts.known is None:
+        if view.facts.time == NO_TIME:
+            yield warning("view-known", form="always", view=view.facts.view)
+        elif view.facts.known is None:
             yield warning("view-known", view=view.facts.view, time=view.facts.time)
 
 

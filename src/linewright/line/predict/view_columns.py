@@ -11,8 +11,8 @@ from linewright.features.spec import ViewSpec
 from linewright.line.factory import Factory
 from linewright.line.file.view_file import read_view
 from linewright.line.predict.input_file import Handed, HandedPart, line_as_served
-from linewright.line.views.point_in_time_join import LONG_AGO, columns_at
-from linewright.line.views.read_events import ViewEvents, read_events, to_micros
+from linewright.line.views.point_in_time_join import columns_at
+from linewright.line.views.read_events import LONG_AGO, ViewEvents, read_events, to_micros
 from linewright.line.views.sources import open_view
 from linewright.model.facts import Package, RequestColumn
 from linewright.store.clock import micros_of
@@ -92,7 +92,7 @@ def with_views(factory: Factory, line: str, handed: Handed, package: Package) ->
         views=[
             read_events(view, factory.root, source=open_view(view, factory))
             for facts in package.views
-            for view in [ViewSpec.of(facts, read_view(factory.root, facts.view).source)]
+            for view in [ViewSpec.of(facts, read_view(factory.root, facts.view))]
             if any(column.name in made for column in facts.columns)
         ],
         made=tuple(made),

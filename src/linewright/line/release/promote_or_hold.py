@@ -2,7 +2,6 @@
 
 import polars as pl
 
-from linewright.data.column_roles import feature_columns
 from linewright.data.spec import ColumnRule
 from linewright.errors import Conflict
 from linewright.line.proposals.promotion import propose_promotion
@@ -154,7 +153,7 @@ def _computed_in(work: Work) -> dict[str, str]:
 def _limits(work: Work) -> tuple[Limit, ...]:
     """Return what the contract allows in numbers and categories, what training rows held, and which column is the time."""
     trained, limits = work.trained, list[Limit]()
-    learned = () if trained.adopted else [column.name for column in feature_columns(work.spec, work.dataset)]
+    learned = () if trained.adopted else [column.name for column in work.features]
     frame = work.rows.frame[work.rows.train].select(learned)
     for column in work.dataset.columns:
         name, rule = column.name, work.spec.contract.columns.get(column.name) or ColumnRule(type="text")

@@ -21,7 +21,7 @@ from linewright.line.run_context import Work
 from linewright.line.runs.plan import begin, survey
 from linewright.line.runs.record import last_run
 from linewright.line.spec import LineSpec
-from linewright.line.views.sources import VIEW, all_sources
+from linewright.line.views.sources import SENT, VIEW, all_sources
 from linewright.model.evaluate.per_class import found_by_class, hardly_in_words
 from linewright.model.facts import Package
 from linewright.model.gates.text import certificate_in_words, undecided_in_words
@@ -62,7 +62,7 @@ def result_of(
     live = {
         name: read[place]
         for name, source in all_sources(factory, spec).items()
-        if source.is_live and (place := name if name.startswith(VIEW) else f"source:{name}") in read
+        if source.is_live and (place := name if name.startswith((VIEW, SENT)) else f"source:{name}") in read
     }
     standings, work = survey(begin(factory, spec, live=live))
     missing = [one.step.name for one in standings if one.settled is None]

@@ -29,7 +29,7 @@ from linewright.line.run_context import (
 from linewright.line.runs.record import declared, last_declared
 from linewright.line.spec import LineSpec
 from linewright.line.steps.table import STEPS, LineStep, settled
-from linewright.line.views.sources import VIEW, view_fingerprint
+from linewright.line.views.sources import SENT, VIEW, sent_fingerprint, view_fingerprint
 from linewright.store.values import digest_of, digest_of_bytes
 
 
@@ -70,6 +70,9 @@ def begin(
     for view in read_views(factory.root, spec.features):
         name = VIEW + view.view
         sources[name] = (live or {}).get(name) or view_fingerprint(view, factory)
+        if view.sent is not None:
+            name = SENT + view.view
+            sources[name] = (live or {}).get(name) or sent_fingerprint(view, view.sent, factory.root)
     work = Work(
         factory=factory,
         spec=spec,

@@ -94,4 +94,6 @@ def _called(part: str) -> str:
         return "the beginning of the shift"
     if part.startswith("view:"):
         return f"feature view {part.removeprefix('view:')!r}"
+    if part.startswith("sent:"):
+        return f"what was sent to feature view {part.removeprefix('sent:')!r}"
     return f"source {part.removeprefix('source:')!r}" if part.startswith("source:") else f"the {part}"

@@ -38,7 +38,7 @@ from linewright.line.runs.usage import RunMeter
 from linewright.line.spec import LineSpec
 from linewright.line.steps.environment import note
 from linewright.line.steps.table import STEPS, LineStep, settled
-from linewright.line.views.sources import VIEW, all_sources, read_live_view
+from linewright.line.views.sources import SENT, VIEW, all_sources, read_live_view, read_sent_to
 
 _MOST_QUESTIONS = 5
 _OF_TIME = frozenset({TimeOrder.id, YearMonth.id})
@@ -212,6 +212,8 @@ def _with_live_sources(work: Work) -> Work:
     for view in read_views(factory.root, work.spec.features):
         if view.source.is_live:
             read[VIEW + view.view] = read_live_view(view, factory)
+        if view.sent is not None:
+            read[SENT + view.view] = read_sent_to(view, view.sent, factory.root)
     after = replace(work, sources={**work.sources, **{name: seen for name, (_, seen) in read.items()}})
     after.once(LIVE, lambda: {name: source for name, (source, _) in read.items()})
     return after

@@ -5,7 +5,6 @@ from functools import partial
 import numpy as np
 from msgspec.structs import replace
 
-from linewright.data.column_roles import feature_columns
 from linewright.errors import RequestError
 from linewright.features.encode import encode
 from linewright.features.learn import to_columns
@@ -44,7 +43,7 @@ def adopt(work: Work, asked: ModelSpec) -> Trained:
         return adopt_network(work, asked, data, column)
     given = look_at(data, where=f"{WHERE}.file")
     types = {column.name: column.type for column in work.dataset.columns}
-    features = [column.name for column in feature_columns(spec, work.dataset)]
+    features = [column.name for column in work.features]
     found = match(given, types, usable=features, named=asked.columns, where=WHERE)
     if spec.label.column in found.columns:
         raise RequestError("the model reads the label", where=f"{WHERE}.columns", found=spec.label.column)

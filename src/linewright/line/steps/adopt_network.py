@@ -3,7 +3,6 @@
 import numpy as np
 import polars as pl
 
-from linewright.data.column_roles import feature_columns
 from linewright.errors import RequestError, Terminal
 from linewright.features.encode_table import encode_table
 from linewright.features.facts import LOOKS, Encoder, PicturePart
@@ -40,7 +39,7 @@ def picture_column(work: Work) -> str | None:
     RequestError
         If there are several.
     """
-    names = [one.name for one in feature_columns(work.spec, work.dataset) if one.type == "file"]
+    names = [one.name for one in work.features if one.type == "file"]
     if len(names) > 1:
         raise RequestError(
             "a network reads one picture, and the table has several",

@@ -6,7 +6,6 @@ from importlib.metadata import version
 import numpy as np
 from threadpoolctl import threadpool_limits
 
-from linewright.data.column_roles import feature_columns
 from linewright.data.dataset.split import folds
 from linewright.data.facts import Column
 from linewright.errors import SpecError
@@ -31,7 +30,7 @@ def train_anomaly(work: Work) -> Trained:
     classes = rules.classes(work.ingested.labels, spec.label.positive)
     target = rules.target(label_text(work.rows.frame[rows], spec.label.column), classes)
     require_good(int((target == 0).sum()))
-    columns = feature_columns(spec, work.dataset)
+    columns = work.features
     files = [column for column in columns if column.type == "file"]
     if len(files) > 1 or (files and len(columns) > 1):
         raise SpecError(

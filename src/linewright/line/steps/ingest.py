@@ -30,7 +30,7 @@ from linewright.line.spec import LineSpec
 from linewright.line.steps.forecast_labels import settle
 from linewright.line.views.point_in_time_join import ViewColumns
 from linewright.line.views.read_events import ViewEvents, read_events
-from linewright.line.views.sources import VIEW
+from linewright.line.views.sources import SENT, VIEW
 from linewright.model.facts import Package, RequestColumn
 from linewright.model.pictures import check_picture
 from linewright.serve.rows.reader import converter
@@ -84,7 +84,7 @@ def opened_views(work: Work) -> list[ViewEvents]:
     opened: Mapping[str, Source] = work.once(LIVE, dict)
     root = work.factory.root
     return [
-        read_events(view, root, source=opened.get(VIEW + view.view))
+        read_events(view, root, source=opened.get(VIEW + view.view), sent=opened.get(SENT + view.view))
         for view in read_views(root, work.spec.features)
     ]
 

@@ -9,7 +9,6 @@ from dataclasses import dataclass
 import numpy as np
 import polars as pl
 
-from linewright.data.column_roles import feature_columns
 from linewright.data.dataset.row_id import content_text, hash_in_parts
 from linewright.data.dataset.split import identities
 from linewright.data.dataset.version import read_dataset
@@ -53,7 +52,7 @@ def peer_rows(work: Work, classes: tuple[str, ...], *, most: int, seed: int) -> 
     SpecError
         If a site lacks a column, or has it as another type.
     """
-    columns, label = feature_columns(work.spec, work.dataset), work.spec.label.column
+    columns, label = work.features, work.spec.label.column
     names = [column.name for column in columns]
     # What is the same in all rows of the site may say which site it is: it makes no row another one.
     varied = [name for name in names if work.rows.frame[name].n_unique() > 1]

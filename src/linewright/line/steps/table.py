@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from importlib import import_module
 from typing import Any
 
-from linewright.data.column_roles import roles, unnamed_stamps
+from linewright.data.column_roles import roles, unnamed_entities, unnamed_stamps
 from linewright.data.dataset.blobs import is_whole
 from linewright.data.facts import Dataset, Ingested
 from linewright.data.spec import ContractSpec
@@ -28,7 +28,7 @@ from linewright.line.run_context import (
 )
 from linewright.line.spec import LineSpec
 from linewright.line.steps.rival import rival_of
-from linewright.line.views.sources import VIEW
+from linewright.line.views.sources import SENT, VIEW
 from linewright.model.spec import ModelSpec
 from linewright.store.values import Result, digest_of
 
@@ -90,8 +90,10 @@ def _ingest_inputs(work: Work) -> dict[str, str]:
         **({"checks": said} if (said := spec.checks.model_dump(mode="json", exclude_defaults=True)) else {}),
         **_of_task(spec),
         **_of_answers(spec),
+        **({"entities": "looked at if named"} if spec.features and not spec.contract.columns else {}),
     }
-    views = {VIEW + name: work.sources[VIEW + name] for name in spec.features}
+    places = [word + name for name in spec.features for word in (VIEW, SENT)]
+    views = {place: work.sources[place] for place in places if place in work.sources}
     return (
         views
         | {f"source:{name}": work.sources[name] for name in spec.sources}
@@ -200,7 +202,7 @@ def _train_inputs(work: Work) -> dict[str, str]:
         "task": work.task.name,
         "table": spec.table.model_dump(mode="json", exclude={"sql", "limits", "zone"}),
         "columns": sorted(spec.contract.columns),
-        **_of_columns(spec),
+        **_of_columns(work),
         "label": _label(spec),
         **_of_task(spec),
         **({} if (allowed := work.ingested.allowed) is None else {"may be listed": digest_of(list(allowed))}),
@@ -214,11 +216,14 @@ def _train_inputs(work: Work) -> dict[str, str]:
     }
 
 
-def _of_columns(spec: LineSpec) -> dict[str, Any]:
+def _of_columns(work: Work) -> dict[str, Any]:
     """Return what decides, beside the contract and the roles, which columns of a dataset are features; nothing where those alone do."""
+    spec = work.spec
     taken = {name for name in roles(spec).values() if name} | set(spec.table.exclude)
     left_out = set() if spec.contract.columns else unnamed_stamps(spec) - taken
+    entities = unnamed_entities(spec, work.entities)
     return {
+        **({"entities left out": sorted(entities)} if entities else {}),
         **({"features": "all of views"} if spec.features and spec.contract.columns else {}),
         **({"stamps left out": sorted(left_out)} if left_out else {}),
     }
@@ -234,7 +239,7 @@ def _adopt_inputs(work: Work, model: ModelSpec) -> dict[str, str]:
         "task": work.task.name,
         "table": spec.table.model_dump(mode="json", exclude={"sql", "limits", "zone"}),
         "label": _label(spec),
-        **_of_columns(spec),
+        **_of_columns(work),
     }
     return {
         "dataset": work.ingested.dataset,

@@ -8,7 +8,6 @@ import msgspec
 import numpy as np
 import polars as pl
 
-from linewright.data.column_roles import feature_columns
 from linewright.data.dataset.row_id import hash_in_parts, identity_text
 from linewright.data.dataset.split import folds
 from linewright.errors import RequestError, SpecError
@@ -123,7 +122,7 @@ def _trained(
 
 def _trained_on_texts(work: Work, taught: "_Taught", seed: int) -> tuple[Training, SentenceEncoderChoice]:
     """Train with an encoder of sentences, without, or both ways."""
-    if not any(column.type == "text" for column in feature_columns(work.spec, work.dataset)):
+    if not any(column.type == "text" for column in work.features):
         raise SpecError(
             "an encoder of sentences has nothing to read: no column that the model may read is a text",
             where="train.sentences",
@@ -162,7 +161,7 @@ def _trained_on_texts(work: Work, taught: "_Taught", seed: int) -> tuple[Trainin
 def _trained_at_site(work: Work, taught: "_Taught", seed: int) -> tuple[Training, Shared]:
     """Train on the site's own rows, with those of other sites, or both ways."""
     share = work.spec.train.share
-    columns = feature_columns(work.spec, work.dataset)
+    columns = work.features
     most = most_rows((column.type for column in columns), 2**62, most_cells=MOST_CELLS) - len(taught.rows)
     peers = peer_rows(work, taught.classes, most=most, seed=seed)
     if peers is None:
@@ -313,7 +312,7 @@ class _Taught:
 def _taught(work: Work, seed: int) -> _Taught:
     """Choose the training rows that are learned from: all, or some of very many."""
     spec, rules, rows = work.spec, work.rules, work.rows.train
-    columns = feature_columns(spec, work.dataset)
+    columns = work.features
     labels = label_text(work.rows.frame[rows, [spec.label.column]], spec.label.column)
     classes = rules.classes(labels, spec.label.positive)
     target = rules.target(labels, classes)
@@ -342,7 +341,7 @@ def _encoded(
     work: Work, rows: np.ndarray, look: Look, peers: PeerRows | None, *, with_sentences: bool = False
 ) -> tuple[Encoder, np.ndarray]:
     """Learn the encoder from rows, and encode them; beside their matrix no copy of them is left."""
-    columns = feature_columns(work.spec, work.dataset)
+    columns = work.features
     # With the label, so that a table without a feature has rows all the same.
     features = work.rows.frame.select([*(column.name for column in columns), work.spec.label.column])[rows]
     if peers is not None:

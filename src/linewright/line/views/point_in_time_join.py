@@ -9,10 +9,7 @@ import polars as pl
 from linewright.data.spec import ColumnType
 from linewright.features.views.records import aggregates_of
 from linewright.features.views.windows import Ints, values_at
-from linewright.line.views.read_events import ViewEvents, spelled, to_series
-
-LONG_AGO = -(2**62)
-"""Moment of a row without a time, in microseconds: before all events, so that nothing was known."""
+from linewright.line.views.read_events import LONG_AGO, ViewEvents, spelled, to_series
 
 
 @dataclass(frozen=True)
@@ -29,6 +26,11 @@ class ViewColumns:
         return {
             column.name: cast("ColumnType", column.type) for one in self.views for column in one.facts.columns
         }
+
+    @property
+    def entities(self) -> frozenset[str]:
+        """The entities of the views."""
+        return frozenset(name for one in self.views for name in one.facts.entity)
 
     @property
     def reads(self) -> Mapping[str, str]:

@@ -1,16 +1,17 @@
 """The rows of the source of a view become events, as its columns are computed from."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import numpy as np
 import polars as pl
 
 from linewright.data.read.batches import Held
+from linewright.data.read.push_reader import read_sent
 from linewright.data.read.source import Source, open_source
-from linewright.data.spec import ColumnType
+from linewright.data.spec import KNOWN, ColumnType
 from linewright.data.types import cast as cast_values
 from linewright.data.types import infer, known_zone
 from linewright.errors import SpecError
@@ -32,6 +33,8 @@ _KINDS: Mapping[str, Kind] = {
 _LARGEST = 2**53
 CALENDAR = micros_of("0001-01-01T00:00:00Z"), micros_of("9999-12-31T23:59:59.999999Z")
 """First and last moment that has a date, in microseconds since 1970."""
+LONG_AGO = -(2**62)
+"""Moment of a row of a table without a time, in microseconds: before all events, so that nothing was known but what holds at all times."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -66,10 +69,109 @@ class ViewEvents:
         return _numbers(rows, self.entities)
 
 
+@dataclass(frozen=True, kw_only=True, eq=False)
+class ViewRows:
+    """The rows of a view in the order of their positions: those of its source, then those that were sent besides. Shape (rows,)."""
+
+    facts: ViewFacts
+    entities: pl.DataFrame
+    """As in `ViewEvents`."""
+    rows: int
+    """Of the source and sent, before those were left out that were never known."""
+    entity: Ints
+    time: Ints
+    known: Ints
+    key: Ints | None
+    is_deletion: Flags | None
+    is_left_out: Flags
+    columns: Mapping[str, Values]
+    is_sent: Flags | None
+    """Whether each was sent besides those of the source; `None` for a view without `push`."""
+
+    def numbers_of(self, rows: pl.DataFrame) -> Ints:
+        """Return the number of the entity of each row, as `ViewEvents.numbers_of` does."""
+        return _numbers(rows, self.entities)
+
+    def about(self, numbers: Ints) -> "ViewRows":
+        """Return all that tells of some entities: their rows, and those with keys of these; of others not all."""
+        wanted = np.zeros(self.entities.height + 1, dtype=np.bool_)  # behind the last: no entity
+        wanted[numbers[numbers >= 0]] = True
+        those = wanted[self.entity]
+        if self.key is not None:
+            those |= np.isin(self.key, self.key[those])
+        return self._at(np.flatnonzero(those))
+
+    def events(self, *, read_by: int | None = None) -> Events:
+        """Return the events.
+
+        Parameters
+        ----------
+        read_by
+            When the source was read: what it knew later neither counts nor corrects, unlike what was sent.
+        """
+        if read_by is not None:
+            is_read = self.known <= read_by
+            return self._at(
+                np.flatnonzero(is_read if self.is_sent is None else is_read | self.is_sent)
+            ).events()
+        return events_of(
+            entity=self.entity,
+            time=self.time,
+            known=self.known,
+            key=self.key,
+            is_deletion=self.is_deletion,
+            is_left_out=self.is_left_out,
+            columns=self.columns,
+            entities=self.entities.height,
+        )
+
+    def _at(self, places: Ints) -> "ViewRows":
+        return replace(
+            self,
+            entity=self.entity[places],
+            time=self.time[places],
+            known=self.known[places],
+            key=None if self.key is None else self.key[places],
+            is_deletion=None if self.is_deletion is None else self.is_deletion[places],
+            is_left_out=self.is_left_out[places],
+            columns={name: one.at(places) for name, one in self.columns.items()},
+            is_sent=None if self.is_sent is None else self.is_sent[places],
+        )
+
+
 def read_events(
-    view: ViewSpec, root: Path, *, source: Source | None = None, with_keys: bool = False
+    view: ViewSpec,
+    root: Path,
+    *,
+    source: Source | None = None,
+    sent: Source | None = None,
+    with_keys: bool = False,
 ) -> ViewEvents:
-    """Read the source of a view.
+    """Read the rows of a view, and say which of them count when.
+
+    Parameters
+    ----------
+    root, source, sent, with_keys
+        As for `read_rows`.
+
+    Raises
+    ------
+    SpecError, RequestError
+        As `read_rows`.
+    """
+    rows = read_rows(view, root, source=source, sent=sent, with_keys=with_keys)
+    return ViewEvents(facts=rows.facts, events=rows.events(), entities=rows.entities, rows=rows.rows)
+
+
+def read_rows(
+    view: ViewSpec,
+    root: Path,
+    *,
+    source: Source | None = None,
+    sent: Source | None = None,
+    with_keys: bool = False,
+) -> ViewRows:
+    """Read the rows of a view.
 
     Parameters
     ----------
@@ -77,6 +179,8 @@ def read_events(
         The factory folder, which paths start from.
     source
         The source, if it is open already; of one with a history all its versions, see `line.views.sources.open_view`.
+    sent
+        What was sent besides, if it is open already.
     with_keys
         Whether the events have what they are about too, as `features.views.records.KEY` among their columns; for a view with a key.
 
@@ -86,7 +190,11 @@ def read_events(
         If the source cannot be read, or has not what the view reads; with the place in the file of the view.
     """
     with placed(view, root):
-        return _read(view, source or open_source(view.view, view.source, root), with_keys=with_keys)
+        of_source = source or open_source(view.view, view.source, root)
+        if view.sent is None:
+            return _read(view, of_source, None, with_keys=with_keys)
+        besides = sent or read_sent("push", view.sent, root)[0]
+        return _read(view, of_source, besides, with_keys=with_keys)
 
 
 def newest_instant(micros: Ints) -> str | None:
@@ -119,18 +227,22 @@ def to_series(name: str, values: Values) -> pl.Series:
             return pl.Series(name, values.words, dtype=pl.String).gather(numbers.cast(pl.UInt32)).alias(name)
 
 
-def _read(view: ViewSpec, source: Source, *, with_keys: bool) -> ViewEvents:
+def _read(view: ViewSpec, source: Source, sent: Source | None, *, with_keys: bool) -> ViewRows:
     known_zone(view.zone)
-    wanted = list(dict.fromkeys([*view.named.values(), *view.deletions, *view.inputs]))
-    _refuse_lacking(view, wanted, source.columns)
-    frame = _frame(source, [name for name in wanted if name in source.columns])
-    types = {name: _type(frame[name], view, is_text=source.is_text) for name in frame.columns}
+    frame, types = _typed(view, source)
+    is_sent = None
+    if sent is not None:
+        frame, types, is_sent = _with_sent(view, frame, types, sent)
     formats = {name: form for name, (_, form) in types.items()}
     view.refuse_source({name: kind for name, (kind, _) in types.items()})
     kinds: dict[str, Kind] = {name: _KINDS[types[name][0]] for name in view.inputs}
 
     entities, entity = _entities(frame.select(view.entities))
-    time, has_time = to_micros(frame[view.time], formats[view.time], view.zone)
+    time, has_time = (
+        (np.full(frame.height, LONG_AGO, dtype=np.int64), np.ones(frame.height, dtype=np.bool_))
+        if view.holds_always
+        else to_micros(frame[view.time], formats[view.time], view.zone)
+    )
     known, is_known = (
         (time, has_time)
         if view.known is None
@@ -155,7 +267,11 @@ def _read(view: ViewSpec, source: Source, *, with_keys: bool) -> ViewEvents:
         key = None if key is None else key[there]
         is_deletion = None if is_deletion is None else is_deletion[there]
         columns = {name: one.at(there) for name, one in columns.items()}
-    events = events_of(
+        is_sent = None if is_sent is None else is_sent[there]
+    return ViewRows(
+        facts=view.facts(kinds),
+        entities=entities,
+        rows=rows,
         entity=entity,
         time=time,
         known=known,
@@ -163,9 +279,101 @@ def _read(view: ViewSpec, source: Source, *, with_keys: bool) -> ViewEvents:
         is_deletion=is_deletion,
         is_left_out=left_out,
         columns=columns,
-        entities=entities.height,
+        is_sent=is_sent,
     )
-    return ViewEvents(facts=view.facts(kinds), events=events, entities=entities, rows=rows)
+
+
+_Types = Mapping[str, tuple[ColumnType, str | None]]
+"""Type of each column, and the format of its dates and times."""
+
+
+def _wanted(view: ViewSpec) -> list[str]:
+    """Return the columns that a view reads, each once."""
+    return list(dict.fromkeys([*view.named.values(), *view.deletions, *view.inputs]))
+
+
+def _typed(view: ViewSpec, source: Source) -> tuple[pl.DataFrame, _Types]:
+    """Return what the view reads of its source, and its types."""
+    wanted = _wanted(view)
+    _refuse_lacking(view, wanted, source.columns)
+    if view.holds_always and view.time in source.columns:
+        raise SpecError(
+            f"`time: {view.time}` says that rows hold at all times, and the source has a column of this name",
+            where="time",
+            hint="rename the column in the query of the source",
+        )
+    frame = _frame(source, [name for name in wanted if name in source.columns])
+    return frame, {name: _type(frame[name], view, is_text=source.is_text) for name in frame.columns}
+
+
+def _with_sent(
+    view: ViewSpec, frame: pl.DataFrame, types: _Types, sent: Source
+) -> tuple[pl.DataFrame, _Types, Flags]:
+    """Return rows of the source with those that were sent behind them, in common types, and which were sent."""
+    view.refuse_source({name: kind for name, (kind, _) in types.items()})
+    there = [name for name in frame.columns if name in sent.columns]
+    other = _frame(sent, list(dict.fromkeys([*there, KNOWN])))
+    nothing = pl.Series([None] * other.height, dtype=pl.String)
+    columns = {
+        name: other[KNOWN] if name == view.known else other[name] if name in there else nothing
+        for name in frame.columns
+    }
+    of_sent = {name: _type(column.alias(name), view, is_text=True) for name, column in columns.items()}
+    try:
+        view.refuse_source({name: kind for name, (kind, _) in of_sent.items()})
+    except SpecError as error:
+        of_error: dict[str, Any] = error.to_parts()
+        of_error["what"] = f"in the rows that were sent: {error.what}"
+        raise SpecError(**of_error) from error
+    joined, found = list[pl.Series](), dict[str, tuple[ColumnType, str | None]]()
+    for name, column in columns.items():
+        (kind, form), (sent_kind, sent_form) = types[name], of_sent[name]
+        common = _common_type(view, name, [(frame[name], kind), (column, sent_kind)])
+        both = _cast(frame[name], common, form, view), _cast(column, common, sent_form, view)
+        joined.append(pl.concat(one.alias(name) for one in both))
+        found[name] = common, None
+    is_sent = np.arange(frame.height + other.height) >= frame.height
+    return pl.DataFrame(joined), found, is_sent
+
+
+def _cast(values: pl.Series, kind: ColumnType, form: str | None, view: ViewSpec) -> pl.Series:
+    if kind == "datetime":
+        micros, there = to_micros(values, form, view.zone)
+        times = pl.Series(micros).cast(pl.Datetime("us", "UTC"))
+        return times.set(~pl.Series(there), None)
+    if values.name in view.deletions:
+        return pl.Series(_flags(values, values.name))
+    return cast_values(values, kind)
+
+
+def _common_type(view: ViewSpec, name: str, parts: Sequence[tuple[pl.Series, ColumnType]]) -> ColumnType:
+    """Return the type that a column has in all parts; of whole numbers and others it is number, of texts and others text.
+
+    Raises
+    ------
+    SpecError
+        If there is none.
+    """
+    if name in {view.time, view.known}:
+        return "datetime"
+    if name in view.deletions:
+        return "boolean"
+    if name in {*view.entities, view.key}:
+        return "category"
+    kinds: list[ColumnType] = [kind for values, kind in parts if values.null_count() < values.len()]
+    if len({*kinds}) < 2:
+        return kinds[0] if kinds else view.suiting_type(name)
+    if "category" in kinds or "text" in kinds:
+        return "category"
+    if {*kinds} == {"number", "integer"}:
+        return "number"
+    raise SpecError(
+        f"{name!r} is a {kinds[0]} in the source and a {kinds[1]} in the rows that were sent",
+        where="push",
+        found=kinds[1],
+        allowed=kinds[0],
+        hint="make one of the other in the query of the source, or send the rows to another name",
+    )
 
 
 def _refuse_lacking(view: ViewSpec, wanted: Sequence[str], columns: Sequence[str]) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 from linewright.data.read.reader import fingerprint, read_live
-from linewright.data.spec import SourceSpec, SqlSource
+from linewright.data.spec import PushSource, SourceSpec, SqlSource
 from linewright.errors import LinewrightError
 from linewright.features.spec import ViewSpec
 from linewright.line.factory import Factory
@@ -19,10 +19,12 @@ if TYPE_CHECKING:
     from linewright.data.history.versions import HistoryStore
     from linewright.data.read.source import Source
 
-_ELSEWHERE = {"about", "owner", "source", "ttl", "columns", "where", "every", "max_age", "otherwise"}
+_ELSEWHERE = {"about", "owner", "source", "push", "ttl", "columns", "where", "every", "max_age", "otherwise"}
 """Fields of a view that do not matter for what it computes, or that are said in another form."""
 VIEW = "view:"
 """How `Work.sources` names a feature view, ``view:customer_30d``."""
+SENT = "sent:"
+"""How it names the rows that were sent to a feature view besides those of its source, ``sent:customer_30d``."""
 
 
 @contextmanager
@@ -94,6 +96,34 @@ def read_live_view(view: ViewSpec, factory: Factory) -> "tuple[Source, str]":
     return source, view_fingerprint(view, factory, seen=seen)
 
 
+def sent_fingerprint(view: ViewSpec, sent: PushSource, root: Path) -> str:
+    """Return the digest of the rows that were sent to a view besides those of its source; there may be none.
+
+    Raises
+    ------
+    SpecError, RequestError
+        If they cannot be read.
+    """
+    from linewright.data.read.push_reader import fingerprint_of_sent  # noqa: PLC0415 -- polars takes a while to import
+
+    with placed(view, root):
+        return fingerprint_of_sent(sent, root, "push")
+
+
+def read_sent_to(view: ViewSpec, sent: PushSource, root: Path) -> "tuple[Source, str]":
+    """Return these rows, with their digest.
+
+    Raises
+    ------
+    SpecError, RequestError
+        If they cannot be read.
+    """
+    from linewright.data.read.push_reader import read_sent  # noqa: PLC0415
+
+    with placed(view, root):
+        return read_sent("push", sent, root)
+
+
 def read_view_until(view: ViewSpec, factory: Factory) -> "tuple[Source, str]":
     """Return all versions of the rows of a source with a history, once the newer ones are kept, and a moment, UTC: what is read later is known after it.
 
@@ -135,11 +165,12 @@ def files_read(factory: Factory, spec: LineSpec) -> Iterator[str]:
     for name in spec.features:
         yield f"{FOLDER}/{name}.yaml"
         with suppress(LinewrightError):
-            yield from read_view(factory.root, name).source.local_files
+            for one in read_view(factory.root, name).sources:
+                yield from one.local_files
 
 
 def all_sources(factory: Factory, spec: LineSpec) -> Mapping[str, SourceSpec]:
-    """Return the sources of a line and of its feature views, by name as in `Work.sources`.
+    """Return what a line and its feature views read, by name as in `Work.sources`.
 
     Raises
     ------
@@ -147,4 +178,9 @@ def all_sources(factory: Factory, spec: LineSpec) -> Mapping[str, SourceSpec]:
         If a view is not there, or its file is wrong.
     """
     views = read_views(factory.root, spec.features)
-    return {**spec.sources, **{VIEW + view.view: view.source for view in views}}
+    of_views = {
+        word + view.view: source
+        for view in views
+        for word, source in zip((VIEW, SENT), view.sources, strict=False)
+    }
+    return {**spec.sources, **of_views}

@@ -41,7 +41,7 @@ def write_view(factory: Factory, facts: ViewFacts) -> RecordsHeader:
         If the view is gone, or its source cannot be read, or has columns of another type than the model learned from.
     """
     begun, view = process_time(), read_view(factory.root, facts.view)
-    learned = ViewSpec.of(facts, view.source)
+    learned = ViewSpec.of(facts, view)
     source, known = _rows_now(factory, view)
     read = read_events(learned, factory.root, source=source, with_keys=facts.key is not None)
     _refuse_other_types(factory, facts, read)
@@ -52,7 +52,8 @@ def write_view(factory: Factory, facts: ViewFacts) -> RecordsHeader:
         words=tuple(tuple(events.columns[text].words) for text, _ in columns_of(facts)),
         entities=read.entities.height,
         has_keys=KEY in events.columns,
-        push=view.source.push if isinstance(view.source, PushSource) else None,
+        push=None if (sent := _sent_of(view)) is None else sent.push,
+        has_table=view.sent is not None,
         max_age=None if view.max_age is None else duration_micros(view.max_age),
         otherwise=view.otherwise,
         newest=newest_instant(events.time),
@@ -68,15 +69,20 @@ def _rows_now(factory: Factory, view: ViewSpec) -> tuple[Source | None, int]:
 
     The rows of a source with a history are read and kept, and are known by then.
     """
-    source = view.source
-    if source.has_history:
-        rows, moment = read_view_until(view, factory)
-        return rows, micros_of(moment)
-    if isinstance(source, PushSource):
-        pushed = PushedRows.of(factory.state, source.push, now=factory.now)
+    rows, moments, sent = None, list[int](), _sent_of(view)
+    if sent is not None:
+        pushed = PushedRows.of(factory.state, sent.push, now=factory.now)
         if pushed.is_open:
-            return None, pushed.moment()
-    return None, micros_of(factory.now()) - 1
+            moments.append(pushed.moment())
+    if view.source.has_history:
+        rows, moment = read_view_until(view, factory)
+        moments.append(micros_of(moment))
+    return rows, min(moments, default=micros_of(factory.now()) - 1)
+
+
+def _sent_of(view: ViewSpec) -> PushSource | None:
+    """Return where rows are sent that the view reads."""
+    return view.source if isinstance(view.source, PushSource) else view.sent
 
 
 def entity_texts(read: ViewEvents) -> list[str]:

@@ -309,7 +309,7 @@ class _Form(NamedTuple):
 def logged_lookups(found: Mapping[str, LookupResult]) -> dict[str, LoggedLookup] | msgspec.UnsetType:
     """Return what the log says of the feature views of a row."""
     return {
-        view: LoggedLookup(known=one.known, record=one.record, defaulted=one.defaulted)
+        view: LoggedLookup(known=one.known, record=one.record, defaulted=one.defaulted, table=one.table)
         for view, one in found.items()
     } or msgspec.UNSET
 

@@ -36,9 +36,11 @@ class LookupResult(NamedTuple):
     record: str | None
     """Digest of the events of its entity; `None` if it was absent."""
     age: float
-    """Seconds since `known`."""
+    """Seconds since `known`, or since `table` if it is there."""
     defaulted: bool = False
     """Whether the row got nulls, as what was known was too old."""
+    table: str | None = None
+    """What the source held by this moment counted, in the form of `known`, if rows that were sent since count besides."""
 
 
 class RowsWithFeatures(NamedTuple):
@@ -175,7 +177,9 @@ class ViewLookup:
             for name, column in snapshot.records.values_at(whole, counts, moment, words).items()
         }
         places = {entity: place for place, entity in enumerate(asked)}
-        known, age = instant_of(snapshot.known), max(moment - snapshot.known, 0) / 1e6
+        header, known = snapshot.records.header, instant_of(snapshot.known)
+        table = instant_of(header.known) if header.has_table else None
+        age = max(moment - (header.known if header.has_table else snapshot.known), 0) / 1e6
         absent = dict.fromkeys((column.name for column in self._facts.columns), None)
         for entity in entities:
             place = None if entity is None else places[entity]
@@ -183,7 +187,7 @@ class ViewLookup:
             # Events in the order of their times: before the first one has happened, nothing is known.
             is_there = place is not None and counts[place] and tables[place][0, 0] <= moment
             record = digests[place] if place is not None and is_there else None
-            yield columns, LookupResult(known, record, age), snapshot
+            yield columns, LookupResult(known, record, age, table=table), snapshot
 
     @staticmethod
     def _tables(

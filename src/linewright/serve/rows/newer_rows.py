@@ -78,7 +78,7 @@ class NewerRows:
         facts, row = self._facts, _DECODER.decode(pushed.row)
         key = spell(row.get(facts.key)) if facts.key is not None else None
         typed = {one.name: typed_value(row.get(one.name), one) for one in facts.inputs}
-        time = self._time(row.get(facts.time))
+        time = pushed.known if facts.time == facts.known else self._time(row.get(facts.time))
         is_deletion = facts.deleted is not None and _as_flag(row.get(facts.deleted)) is True
         counts = (
             time is not None
