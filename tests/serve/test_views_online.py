@@ -271,7 +271,6 @@ def test_records_of_a_file_are_what_its_rows_say_now(tmp_path):
             (columns["total"], columns["n"], one.record is None)
             for columns, one, _ in known.of(asked, now_utc())
         ]
-        known.close()
         (tmp_path / "paid.csv").write_text((tmp_path / "paid.csv").read_text().replace("4.5", "a lot"))
         with pytest.raises(SpecError, match=r"buyer.yaml.*'amount'"):
             write_view(made, facts)
@@ -325,7 +324,6 @@ def test_rows_that_are_sent_have_the_types_that_training_has_found(tmp_path, cus
         known, now = ViewLookup(made.state, facts), now_utc()
         asked = list(dict.fromkeys(entity_of({"e": one}, ["e"]) for one in customers))
         online = [columns for columns, _, _ in known.of(asked, now)]
-        known.close()
         read = read_events(ViewSpec.of(facts, read_view(tmp_path, "v").source), tmp_path)
         numbers = read.numbers_of(pl.DataFrame({"e": asked}, schema={"e": pl.String}))
         moments = np.full(len(asked), micros_of(now), dtype=np.int64)
@@ -466,7 +464,7 @@ def test_the_worker_writes_records_when_they_are_due(factory):
     facts = package(factory).views[0]
     path = records_path(factory.state, facts)
     path.unlink()
-    old, cut_off = (path.with_name(name) for name in ("customer-0123456789ab.sqlite", f".{path.name}.123"))
+    old, cut_off = (path.with_name(name) for name in ("customer-0123456789ab.records", f".{path.name}.123"))
     for one in (old, cut_off):
         one.write_bytes(b"")
         os.utime(one, (0, 0))

@@ -118,9 +118,7 @@ def _remove_old(factory: Factory, facts: ViewFacts) -> None:
 
 def _header(factory: Factory, facts: ViewFacts) -> RecordsHeader | None:
     with suppress(FileNotFoundError, LinewrightError):
-        records = Records(records_path(factory.state, facts))
-        records.close()
-        return records.header
+        return Records(records_path(factory.state, facts)).header
     return None
 
 
