@@ -3,11 +3,13 @@
 import random
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from databases import at_postgres, share_features
 
 from linewright.errors import Corrupt, RequestError, Transient
 from linewright.features.facts import ViewColumn, ViewFacts, ViewInput
@@ -30,6 +32,7 @@ from linewright.serve.rows.newer_rows import entity_of
 from linewright.serve.rows.push_request import to_new_rows
 from linewright.store.clock import later, micros_of
 from linewright.store.pushed_rows import Columns, PushedRows
+from linewright.store.shared_features import shared_features
 
 SECOND = 1_000_000
 PLACE = "rows[{}].{}".format
@@ -75,6 +78,8 @@ class Shop:
     """A source that rows are sent to, with a clock."""
 
     root: Path
+    asks: Path | None = None
+    """Another machine of the factory, which requests come to."""
     seconds: float = 0.0
     sent: list[tuple[int, dict[str, Any]]] = field(default_factory=list)
     """Each with when it came."""
@@ -84,7 +89,7 @@ class Shop:
         self.state.mkdir(parents=True, exist_ok=True)
         self.pushed = PushedRows.of(self.state, "shop", now=self.now)
         self.pushed.open_for(Columns("id", "at"))
-        self.view = ViewLookup(self.state, FACTS, now=self.now)
+        self.view = ViewLookup((self.asks or self.root) / ".linewright", FACTS, now=self.now)
 
     def now(self) -> str:
         return at(self.seconds)
@@ -142,7 +147,9 @@ class Shop:
             has_keys=True,
             **{"push": "shop", **more},
         )
-        write_records(records_path(self.state, FACTS), header, known, entities)
+        path, shared = records_path(self.state, FACTS), shared_features(self.state)
+        share = None if shared is None else partial(shared.publish, path.name, moment)
+        write_records(path, header, known, entities, share=share)
 
     def asked(self, shoppers: list[str]) -> list[tuple[dict[str, Any], Any]]:
         return [(columns, found) for columns, found, _ in self.view.of(shoppers, self.now())]
@@ -172,9 +179,22 @@ def some_row(chance: random.Random, seconds: float) -> dict[str, Any]:
 @pytest.mark.parametrize("seed", range(12))
 def test_requests_get_what_the_definition_says_under_rows_that_come_and_newer_files(tmp_path, seed):
     """Rows are late, corrected, moved to another entity, deleted; the sums have terms whose order matters."""
-    chance, shop = random.Random(seed), Shop(tmp_path)
+    compare_with_the_definition(random.Random(seed), Shop(tmp_path))
+
+
+@pytest.mark.parametrize("seed", [12, 13])
+def test_requests_get_it_on_another_machine_too(tmp_path, seed, postgres, monkeypatch):
+    """Machines share rows and records, and nothing else."""
+    for folder in ("a", "b"):
+        share_features(tmp_path / folder)
+    with at_postgres(postgres, monkeypatch):
+        compare_with_the_definition(random.Random(seed), Shop(tmp_path / "a", tmp_path / "b"))
+
+
+def compare_with_the_definition(chance: random.Random, shop: Shop) -> None:
     shop.send([some_row(chance, 0) for _ in range(20)])
     shop.write()
+    shop.view.refresh()
     compared = 0
     for _ in range(40):
         match chance.randrange(5):

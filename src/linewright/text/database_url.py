@@ -7,6 +7,8 @@ from urllib.parse import unquote
 
 SCHEMES = ("postgresql", "mysql", "duckdb")
 FORMS = "postgresql://USER:PASSWORD@HOST:PORT/DATABASE, mysql:// with the same parts, or duckdb:///PATH"
+POSTGRESQL_OPTIONS = frozenset({"sslmode", "sslrootcert", "sslcert", "sslkey"})
+"""Options that a URL of PostgreSQL may have; others, such as `hostaddr`, would reach another server."""
 HOST = r"^(/\S+|[A-Za-z0-9._:%-]+)$"
 """A name or an address, or the folder of a socket, as a file lists them."""
 _SAFE = r"[^\s:/?#@\[\]]"

@@ -18,10 +18,14 @@ from linewright.serve.rows.scalars import shown, spell
 from linewright.serve.rows.typed import Row, TypedRow, Unusual
 from linewright.store.clock import instant_of, micros_of, now_utc
 from linewright.store.pushed_rows import PushedRows
+from linewright.store.shared_features import shared_features
 from linewright.store.stamps import stamp_at
 
 REFRESH_S = 0.2
 """Time between two checks for a newer file and for rows that were sent."""
+
+RETRY_S = 1.0
+"""The same, after a database did not answer."""
 
 
 class LookupResult(NamedTuple):
@@ -67,6 +71,8 @@ class _Snapshot(NamedTuple):
     records: Records
     newer: NewerRows | None
     known: int
+    trouble: LinewrightError | None = None
+    """Why nothing newer is known, if there may be something."""
 
 
 class ViewLookup:
@@ -87,6 +93,8 @@ class ViewLookup:
         self._path = records_path(state, facts)
         self._snapshot: _Snapshot | None = None
         self._lock = Lock()
+        self.trouble: LinewrightError | None = None
+        """Why it is not known whether there is something newer; `None` if it is."""
 
     def refresh(self) -> None:
         """Read the newer file of records, if there is one, and the rows that were sent since it was made.
@@ -96,16 +104,36 @@ class ViewLookup:
         FileNotFoundError
             If the file is missing; what is known stays.
         LinewrightError
-            If it cannot be read.
+            If it cannot be read, or what machines share does not answer.
         """
         with self._lock:
-            snapshot = self._snapshot
-            if snapshot is None or stamp_at(self._path) not in {None, snapshot.records.stamp}:
-                records = Records(self._path)
-                newer = NewerRows(records) if records.header.push else None
-                self._snapshot = snapshot = self._with_newer(_Snapshot(records, newer, records.header.known))
-            elif snapshot.newer is not None:
-                self._snapshot = self._with_newer(snapshot)
+            try:
+                self._fetch()
+                snapshot = self._read()
+                self._snapshot = snapshot if snapshot.newer is None else self._with_newer(snapshot)
+                self.trouble = None
+            except LinewrightError as error:
+                self.trouble = error
+                raise
+
+    def _fetch(self) -> None:
+        """Get the file of records that another machine wrote, if it knows more. What is here counts whether that can be said or not."""
+        shared = shared_features(self._state)
+        if shared is not None:
+            if self._snapshot is None:
+                with suppress(FileNotFoundError):
+                    self._snapshot = self._read()
+            known = -1 if self._snapshot is None else self._snapshot.records.header.known
+            shared.fetch(self._path, since=known)
+
+    def _read(self) -> _Snapshot:
+        """Return what is known, from a newer file if there is one."""
+        snapshot = self._snapshot
+        if snapshot is not None and stamp_at(self._path) in {None, snapshot.records.stamp}:
+            return snapshot
+        records = Records(self._path)
+        newer = NewerRows(records) if records.header.push else None
+        return _Snapshot(records, newer, records.header.known)
 
     def _with_newer(self, snapshot: _Snapshot) -> _Snapshot:
         push, newer = snapshot.records.header.push, snapshot.newer
@@ -127,20 +155,24 @@ class ViewLookup:
         Transient
             If the view is not there.
         """
-        snapshot = self._snapshot
-        if snapshot is None:
+        # Requests wait for no database: the thread asks it.
+        if self._snapshot is None and shared_features(self._state) is None:
             with suppress(FileNotFoundError):
                 self.refresh()
-            snapshot = self._snapshot
+        snapshot = self._snapshot
         if snapshot is None:
+            trouble = self.trouble
             raise Transient(
                 f"the records of feature view {self._facts.view!r} are not there",
                 where=self._path.name,
+                found=None if trouble is None else trouble.what,
                 hint="linewright up writes them, or a run of the line; or send the columns of the view",
             )
         moment = micros_of(now)
         # Of the rows that were sent, none that came after the request; a file may be newer than it, if only just.
-        snapshot = snapshot._replace(known=max(snapshot.records.header.known, min(snapshot.known, moment)))
+        snapshot = snapshot._replace(
+            known=max(snapshot.records.header.known, min(snapshot.known, moment)), trouble=self.trouble
+        )
         asked = list(dict.fromkeys(one for one in entities if one is not None))
         found = _found(snapshot, asked)
         words = None if snapshot.newer is None else snapshot.newer.words
@@ -221,11 +253,23 @@ class FeatureLookup:
                     self._thread.start()
         return view
 
+    def refresh(self, views: Sequence[ViewFacts]) -> None:
+        """Read what is known of views now, before a request comes."""
+        for facts in views:
+            with suppress(
+                LinewrightError, OSError
+            ):  # the thread tries again, and answers say what is not there
+                self.of(facts).refresh()
+
     def _keep_refreshing(self) -> None:
-        while not self._ends.wait(REFRESH_S):
+        pause = REFRESH_S
+        while not self._ends.wait(pause):
+            pause = REFRESH_S
             for view in list(self._views.values()):
-                with suppress(LinewrightError, OSError):  # what is known stays, and its age says so
+                try:
                     view.refresh()
+                except (LinewrightError, OSError) as error:  # what is known stays, and its age says so
+                    pause = RETRY_S if isinstance(error, Transient) else pause
 
     def close(self) -> None:
         """Stop the thread."""
@@ -285,14 +329,32 @@ class FeatureLookup:
                 is_defaulted = decided is not columns and one.record is not None
                 found[number][facts.view] = one._replace(defaulted=is_defaulted)
         if not any(found):
-            return RowsWithFeatures(rows, (), _reasons(rows, found, views, numbers))
+            return RowsWithFeatures(rows, (), self._warnings(rows, found, views, numbers))
         unknown = {number: _unknown(found[number], views) for number in numbers}
         return RowsWithFeatures(
             done,
             found,
-            _reasons(rows, found, views, numbers),
+            self._warnings(rows, found, views, numbers),
             {number: names for number, names in unknown.items() if names},
         )
+
+    def _warnings(
+        self,
+        rows: Sequence[Row],
+        found: Sequence[Mapping[str, LookupResult]],
+        views: Sequence[ViewFacts],
+        numbers: Sequence[int],
+    ) -> dict[int, list[str]]:
+        """Say, by row, of which views it got nothing, and which may know more than it got."""
+        said = _reasons(rows, found, views, numbers)
+        for facts in views:
+            trouble = self.of(facts).trouble
+            for number in numbers if trouble is not None else ():
+                one = found[number].get(facts.view)
+                if one is not None and trouble is not None:
+                    text = f"feature view {facts.view!r} knows nothing newer than {one.age:,.0f} s: {trouble.what}"
+                    said.setdefault(number, []).append(text)
+        return said
 
 
 def _reasons(
@@ -358,5 +420,7 @@ def _decided(
         where=where,
         found=f"{one.age:,.0f} s",
         allowed=f"at most {(header.max_age or 0) / 1e6:,.0f} s (max_age)",
-        hint="linewright up makes newer records while it runs",
+        hint=f"{snapshot.trouble.what} ({snapshot.trouble.found})"
+        if snapshot.trouble is not None
+        else "linewright up makes newer records while it runs",
     )
