@@ -19,13 +19,19 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta
 from pathlib import Path
 from threading import Event
-from time import process_time_ns
+from time import process_time_ns, thread_time_ns
 
 import numpy as np
 
 from linewright.client import Client
 from linewright.features.facts import FeatureAudit, ViewColumn, ViewFacts, ViewInput
-from linewright.features.views.records import Records, RecordsHeader, aggregates_of, columns_of, write_records
+from linewright.features.views.records import (
+    RecordsHeader,
+    aggregates_of,
+    columns_of,
+    records_path,
+    write_records,
+)
 from linewright.features.views.windows import Values, events_of
 from linewright.line.audit.feature_views import audit_views
 from linewright.line.factory import Factory
@@ -34,8 +40,9 @@ from linewright.line.runs.execute import execute_inline
 from linewright.line.views.write_records import write_view
 from linewright.model.facts import Package
 from linewright.serve.listener import endpoint
+from linewright.serve.rows.feature_lookup import ViewLookup
 from linewright.serve.rows.push_request import to_new_rows
-from linewright.store.clock import now_utc, text_of
+from linewright.store.clock import instant_of, now_utc, text_of
 from linewright.store.pushed_rows import Columns, PushedRows
 
 DAY = 86_400 * 10**6
@@ -63,7 +70,7 @@ FACTS = ViewFacts(
 )
 
 
-def write(path: Path, entities: int, events: int) -> Path:
+def write(state: Path, entities: int, events: int) -> Path:
     """Write the records of customers who pay some times a month."""
     chance = np.random.default_rng(5)
     many = entities * events
@@ -75,23 +82,22 @@ def write(path: Path, entities: int, events: int) -> Path:
         entities=entities,
     )
     header = RecordsHeader(facts=FACTS, known=NOW, words=((),), entities=entities, has_keys=False)
+    path = records_path(state, FACTS)
     write_records(path, header, made, [str(number) for number in range(entities)])
     return path
 
 
-def lookups(path: Path, asked: int, requests: int, entities: int) -> list[float]:
+def lookups(state: Path, asked: int, requests: int, entities: int) -> list[float]:
     """Return the processor time of each request, in microseconds."""
-    records, chance = Records(path), random.Random(5)  # noqa: S311
+    view, chance, now = ViewLookup(state, FACTS), random.Random(5), instant_of(NOW)  # noqa: S311
+    view.refresh()
     took: list[float] = []
     for _ in range(requests):
         keys = [str(chance.randrange(entities)) for _ in range(asked)]
-        begun = process_time_ns()
-        found = records.find(keys)
-        blobs = [found[key].events if key in found else b"" for key in keys]
-        counts = [len(blob) // (8 * records.width) for blob in blobs]
-        values = records.values_at(records.table(b"".join(blobs)), counts, NOW)
-        _ = [column.to_list() for column in values.values()]
-        took.append((process_time_ns() - begun) / 1e3)
+        begun = thread_time_ns()
+        found = list(view.of(keys, now))
+        took.append((thread_time_ns() - begun) / 1e3)
+        assert len(found) == asked
     return sorted(took)
 
 
@@ -224,12 +230,12 @@ def main() -> None:
     given = asks.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         begun = process_time_ns()
-        path = write(Path(folder) / "records.sqlite", given.entities, given.events)
+        path = write(Path(folder), given.entities, given.events)
         wrote = (process_time_ns() - begun) / 1e9
         print(
             f"{given.entities:,} records of {given.events} events: {path.stat().st_size / 1e6:.0f} MB, written in {wrote:.1f} s of processor time"
         )
-        took = lookups(path, given.keys, given.requests, given.entities)
+        took = lookups(Path(folder), given.keys, given.requests, given.entities)
     p50, p99 = took[len(took) // 2], took[int(len(took) * 0.99)]
     columns = len(aggregates_of(FACTS)), len(columns_of(FACTS))
     load = os.getloadavg()[0]

@@ -3,13 +3,15 @@
 import random
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from databases import at_postgres, share_features
 
-from linewright.errors import RequestError, Transient
+from linewright.errors import Corrupt, RequestError, Transient
 from linewright.features.facts import ViewColumn, ViewFacts, ViewInput
 from linewright.features.views.aggregates import read_condition
 from linewright.features.views.records import (
@@ -30,6 +32,7 @@ from linewright.serve.rows.newer_rows import entity_of
 from linewright.serve.rows.push_request import to_new_rows
 from linewright.store.clock import later, micros_of
 from linewright.store.pushed_rows import Columns, PushedRows
+from linewright.store.shared_features import shared_features
 
 SECOND = 1_000_000
 PLACE = "rows[{}].{}".format
@@ -75,6 +78,8 @@ class Shop:
     """A source that rows are sent to, with a clock."""
 
     root: Path
+    asks: Path | None = None
+    """Another machine of the factory, which requests come to."""
     seconds: float = 0.0
     sent: list[tuple[int, dict[str, Any]]] = field(default_factory=list)
     """Each with when it came."""
@@ -84,7 +89,7 @@ class Shop:
         self.state.mkdir(parents=True, exist_ok=True)
         self.pushed = PushedRows.of(self.state, "shop", now=self.now)
         self.pushed.open_for(Columns("id", "at"))
-        self.view = ViewLookup(self.state, FACTS, now=self.now)
+        self.view = ViewLookup((self.asks or self.root) / ".linewright", FACTS, now=self.now)
 
     def now(self) -> str:
         return at(self.seconds)
@@ -142,7 +147,9 @@ class Shop:
             has_keys=True,
             **{"push": "shop", **more},
         )
-        write_records(records_path(self.state, FACTS), header, known, entities)
+        path, shared = records_path(self.state, FACTS), shared_features(self.state)
+        share = None if shared is None else partial(shared.publish, path.name, moment)
+        write_records(path, header, known, entities, share=share)
 
     def asked(self, shoppers: list[str]) -> list[tuple[dict[str, Any], Any]]:
         return [(columns, found) for columns, found, _ in self.view.of(shoppers, self.now())]
@@ -172,9 +179,22 @@ def some_row(chance: random.Random, seconds: float) -> dict[str, Any]:
 @pytest.mark.parametrize("seed", range(12))
 def test_requests_get_what_the_definition_says_under_rows_that_come_and_newer_files(tmp_path, seed):
     """Rows are late, corrected, moved to another entity, deleted; the sums have terms whose order matters."""
-    chance, shop = random.Random(seed), Shop(tmp_path)
+    compare_with_the_definition(random.Random(seed), Shop(tmp_path))
+
+
+@pytest.mark.parametrize("seed", [12, 13])
+def test_requests_get_it_on_another_machine_too(tmp_path, seed, postgres, monkeypatch):
+    """Machines share rows and records, and nothing else."""
+    for folder in ("a", "b"):
+        share_features(tmp_path / folder)
+    with at_postgres(postgres, monkeypatch):
+        compare_with_the_definition(random.Random(seed), Shop(tmp_path / "a", tmp_path / "b"))
+
+
+def compare_with_the_definition(chance: random.Random, shop: Shop) -> None:
     shop.send([some_row(chance, 0) for _ in range(20)])
     shop.write()
+    shop.view.refresh()
     compared = 0
     for _ in range(40):
         match chance.randrange(5):
@@ -192,7 +212,6 @@ def test_requests_get_what_the_definition_says_under_rows_that_come_and_newer_fi
             assert (found.record is None) == (columns["since"] is None)
             compared += 1
     assert 160 == compared
-    shop.view.close()
 
 
 def test_what_was_sent_counts_after_the_next_look_and_newer_files_hold_it(tmp_path):
@@ -374,8 +393,39 @@ def test_a_file_of_records_is_whole_or_not_there(tmp_path):
         path = records_path(shop.state, FACTS)
         records = Records(path)
         if before is not None:
-            held = before.find(["ada"])["ada"].events
-            assert number == len(before.table(held))
+            assert [number] == before.find(["ada"]).counts.tolist()
         before = records
 
     assert [path.name] == [one.name for one in path.parent.iterdir()]
+
+
+def test_each_of_many_records_is_found_and_a_damaged_file_is_refused(tmp_path):
+    """A record is found by the hash of its entity, whichever others are near."""
+    facts = ViewFacts(
+        view="v",
+        entity=("e",),
+        columns=(ViewColumn(name="x", text="last(x)", type="number"),),
+        inputs=(ViewInput(name="x", type="number"),),
+        time="at",
+    )
+    many = 3_000
+    made = events_of(
+        entity=np.arange(many),
+        time=np.zeros(many, dtype=np.int64),
+        known=np.zeros(many, dtype=np.int64),
+        columns={"x": Values(kind="number", numbers=np.arange(many) / 7)},
+    )
+    path, names = records_path(tmp_path, facts), [f"é{number}" for number in range(many)]
+    header = RecordsHeader(facts=facts, known=SECOND, words=((),), entities=many, has_keys=False)
+    write_records(path, header, made, names)
+    asked = [name for one in names for name in (one, f"{one}?")]
+    found = Records(path).find(asked)
+    whole = path.read_bytes()
+
+    assert [1, 0] * many == found.counts.tolist()
+    assert (np.arange(many) / 7).tolist() == found.table[:, 1].view("<f8").tolist()
+    assert many == len(set(found.digests)) - 1
+    for damaged in (whole[:-8], whole + b" ", b"", b"SQLite format 3" + whole[15:], whole[:40]):
+        path.write_bytes(damaged)
+        with pytest.raises(Corrupt, match="cannot be the file of a feature view"):
+            Records(path)

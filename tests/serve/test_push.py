@@ -5,12 +5,14 @@ import json
 import os
 import signal
 import threading
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing, suppress
+from contextlib import ExitStack, closing, suppress
 from pathlib import Path
 
 import polars as pl
 import pytest
+from databases import at_postgres, share_features
 
 from linewright.client import Client
 from linewright.data.read.reader import fingerprint
@@ -37,7 +39,17 @@ def payment(number: int, amount: object = 1.5, **more: object) -> dict[str, obje
 
 
 @pytest.fixture
-def pushed(tmp_path: Path) -> PushedRows:
+def pushed(
+    tmp_path: Path, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[PushedRows]:
+    with ExitStack() as stack:
+        if getattr(request, "param", "file") == "shared":
+            stack.enter_context(at_postgres(request.getfixturevalue("postgres"), monkeypatch))
+            share_features(tmp_path)
+        yield _opened(tmp_path)
+
+
+def _opened(tmp_path: Path) -> PushedRows:
     made = PushedRows.of(tmp_path / ".linewright", "payments")
     made.file.parent.mkdir(parents=True)
     made.open_for(Columns("id", "paid_at"))
@@ -62,6 +74,10 @@ def send(address: tuple[str, int], rows: list[dict[str, object]]) -> dict[str, o
     return None
 
 
+ANYWHERE = pytest.mark.parametrize("pushed", ["file", "shared"], indirect=True)
+
+
+@ANYWHERE
 @pytest.mark.usefixtures("pushed")
 def test_rows_are_kept_once_and_corrections_are_versions(tmp_path, start):
     """A client that got no answer sends its rows anew; one that corrects a row sends it with another value."""
@@ -261,6 +277,7 @@ def test_a_column_keeps_the_kind_of_its_first_value(tmp_path, start):
     assert [None, None, 5, None] == frame["note"].to_list()
 
 
+@ANYWHERE
 def test_a_source_takes_no_more_columns_than_its_readers(tmp_path, pushed, monkeypatch):
     """Rows cannot be removed: one row too many would stop each line that reads the source, for ever."""
     monkeypatch.setattr("linewright.store.pushed_rows.MOST_COLUMNS", 5)
@@ -283,6 +300,7 @@ def test_a_name_that_stands_for_other_columns_is_refused(pushed, name):
         to_new_rows([payment(1, **{name: 1})], pushed.columns)
 
 
+@ANYWHERE
 def test_two_that_send_the_first_value_at_once_agree_on_its_kind(pushed):
     """The kind is kept with the rows, so that nobody's rows come between."""
     values = [1.5, "a", True, 2, "b", False] * 4

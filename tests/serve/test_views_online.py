@@ -3,17 +3,19 @@
 import json
 import os
 import shlex
+import shutil
 import sqlite3
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import ExitStack, closing
 from datetime import datetime, timedelta
 from typing import Any
 
 import numpy as np
 import polars as pl
 import pytest
+from databases import at_postgres, share_features
 from msgspec import structs
 from shown_pages import pages_of
 
@@ -310,7 +312,6 @@ def test_records_of_a_file_are_what_its_rows_say_now(tmp_path):
             (columns["total"], columns["n"], one.record is None)
             for columns, one, _ in known.of(asked, now_utc())
         ]
-        known.close()
         (tmp_path / "paid.csv").write_text((tmp_path / "paid.csv").read_text().replace("4.5", "a lot"))
         with pytest.raises(SpecError, match=r"buyer.yaml.*'amount'"):
             write_view(made, facts)
@@ -364,7 +365,6 @@ def test_rows_that_are_sent_have_the_types_that_training_has_found(tmp_path, cus
         known, now = ViewLookup(made.state, facts), now_utc()
         asked = list(dict.fromkeys(entity_of({"e": one}, ["e"]) for one in customers))
         online = [columns for columns, _, _ in known.of(asked, now)]
-        known.close()
         read = read_events(ViewSpec.of(facts, read_view(tmp_path, "v")), tmp_path)
         numbers = read.numbers_of(pl.DataFrame({"e": asked}, schema={"e": pl.String}))
         moments = np.full(len(asked), micros_of(now), dtype=np.int64)
@@ -411,6 +411,55 @@ def test_a_row_that_is_sent_counts_within_a_second(factory, served):
     after = row()
     assert "new" == after["last_shop"]
     assert after["since_last"] < 10 < before["since_last"]
+
+
+def test_what_one_machine_is_sent_counts_on_each(factory, tmp_path, postgres, monkeypatch, endpoint_at):
+    """They share the database alone: the second one has neither records nor rows of its own, and what both log is what the source says."""
+    left_out = shutil.ignore_patterns("log", "shared", "endpoint*")
+    roots = [tmp_path / name for name in ("a", "b")]
+    for root in roots:
+        shutil.copytree(factory.root, root, ignore=left_out)
+        share_features(root)
+    for folder in ("views", "push"):
+        shutil.rmtree(roots[1] / ".linewright" / folder)
+    facts = package(factory).views[0]
+    with ExitStack() as stack:
+        stack.enter_context(at_postgres(postgres, monkeypatch))
+        machines = [stack.enter_context(Factory.open(root)) for root in roots]
+        write_view(machines[0], facts)
+        endpoints = [stack.enter_context(closing(endpoint_at(one.state))) for one in machines]
+
+        def looked_up(place: int) -> dict[str, Any]:
+            return endpoints[place].predict(asked("c4"), line=LINE)["predictions"][0]["features"]["customer"]
+
+        for one in endpoints:
+            one.wait_for(lambda one=one: one.ask("GET", "/v2/health/ready")[0] == 200, within_s=20)
+        first = [looked_up(place)["record"] for place in (0, 1)]
+        for sent_to in (1, 0):
+            before = looked_up(sent_to)["record"]
+            row = payment(np.random.default_rng(sent_to), 500_000 + sent_to, NOW, customer_id="c4")
+            assert 200 == endpoints[sent_to].ask("POST", ROWS, {"rows": [row]})[0]
+            for place in (0, 1):
+                endpoints[place].wait_for(
+                    lambda place=place, before=before: looked_up(place)["record"] != before, within_s=5
+                )
+        records = [looked_up(place)["record"] for place in (0, 1)]
+        write_view(machines[1], facts)
+        endpoints[0].wait_for(
+            lambda: (
+                Records(records_path(machines[0].state, facts)).header.known
+                == Records(records_path(machines[1].state, facts)).header.known
+            ),
+            within_s=5,
+        )
+        records += [looked_up(place)["record"] for place in (0, 1)]
+        audits = [audit_views(one, LINE, sample=1000) for one in machines]
+
+    assert first[0] == first[1] != records[0]
+    assert 1 == len(set(records))
+    for audited in audits:
+        assert audited.rows > 5
+        assert (0, ()) == (audited.differ, audited.first)
 
 
 def test_all_that_is_logged_under_pushes_and_newer_files_is_what_the_sources_say(factory, served):
@@ -505,7 +554,7 @@ def test_the_worker_writes_records_when_they_are_due(factory):
     facts = package(factory).views[0]
     path = records_path(factory.state, facts)
     path.unlink()
-    old, cut_off = (path.with_name(name) for name in ("customer-0123456789ab.sqlite", f".{path.name}.123"))
+    old, cut_off = (path.with_name(name) for name in ("customer-0123456789ab.records", f".{path.name}.123"))
     for one in (old, cut_off):
         one.write_bytes(b"")
         os.utime(one, (0, 0))

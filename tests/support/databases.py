@@ -103,6 +103,12 @@ def allow(root: Path) -> None:
             (folder / "factory.yaml").write_text("format: 1\nhosts: [localhost]\n")
 
 
+def share_features(root: Path) -> None:
+    """Have a factory keep what feature views need in the database that `env:TEST_DB` names, as other machines of it do."""
+    root.mkdir(parents=True, exist_ok=True)
+    (root / "factory.yaml").write_text("format: 1\nfeatures: {store: env:TEST_DB}\n")
+
+
 @contextmanager
 def at_postgres(server: Server, monkeypatch: pytest.MonkeyPatch) -> Iterator[psycopg.Connection]:
     """Connect to an empty database, which `env:TEST_DB` names."""

@@ -29,11 +29,10 @@ from linewright.data.read.sql.database import (
     refuse_twins,
 )
 from linewright.errors import LinewrightError
+from linewright.text.database_url import POSTGRESQL_OPTIONS
 from linewright.text.quoting import double_quoted
 
 _CURSOR = "linewright_rows"
-_OPTIONS = frozenset({"sslmode", "sslrootcert", "sslcert", "sslkey"})
-"""Options that a URL may have; others, such as `hostaddr`, would reach another server."""
 _NUMERIC = 1700
 _VARHDRSZ = 4
 """What PostgreSQL adds to precision and scale of a numeric."""
@@ -212,7 +211,7 @@ def _fetch(cursor: psycopg.Cursor[Any], rows: int) -> Iterator[Sequence[Sequence
 
 def _connected(query: DatabaseQuery) -> psycopg.Connection[Any]:
     url = query.url
-    refuse_other_options(query, _OPTIONS)
+    refuse_other_options(query, POSTGRESQL_OPTIONS)
     adapters = AdaptersMap()
     adapters.register_loader(0, TextLoader)
     said: dict[str, Any] = {**url.options}

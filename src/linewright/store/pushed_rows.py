@@ -6,15 +6,16 @@ moment can be said ever after.
 
 import re
 import sqlite3
-from collections.abc import Callable, Collection, Generator, Iterator, Sequence
+from collections.abc import Callable, Collection, Generator, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, NoReturn
 
 from linewright.errors import Corrupt, RequestError, Terminal
 from linewright.store.clock import micros_of, now_utc
 from linewright.store.disk import explain_sqlite, faults_explained, sync_folder
 from linewright.store.schema import Part, schema_of
+from linewright.store.shared_features import shared_features
 
 FOLDER, ENDING = "push", ".sqlite"
 """The place of the files in the state folder, and what their names end with."""
@@ -116,7 +117,7 @@ class PushedRows:
 
     @classmethod
     def of(cls, state: Path, name: str, *, now: Callable[[], str] = now_utc) -> "PushedRows":
-        """Return the rows of a source, from the state folder of its factory.
+        """Return the rows of a source, from the state folder of its factory, or from the database that its machines share.
 
         Raises
         ------
@@ -129,7 +130,8 @@ class PushedRows:
                 found=name[:100],
                 allowed="a-z, 0-9, _ and hyphens, at most 63 of them",
             )
-        return cls(state / FOLDER / f"{name}{ENDING}", now=now)
+        file, shared = state / FOLDER / f"{name}{ENDING}", shared_features(state)
+        return cls(file, now=now) if shared is None else shared.pushed_rows(file, now=now)
 
     @property
     def is_open(self) -> bool:
@@ -153,13 +155,7 @@ class PushedRows:
                 database.execute("INSERT INTO source VALUES (?, ?)", columns)
             elif (held := _columns(database)) != columns:
                 if database.execute("SELECT 1 FROM rows LIMIT 1").fetchone():
-                    raise RequestError(
-                        "rows were pushed to this source that have another key or time",
-                        where=self.file.name,
-                        found=_shown(columns),
-                        allowed=_shown(held),
-                        hint="give the source that reads otherwise another name after `push`",
-                    )
+                    refuse_other_columns(columns, held, where=self.file.name)
                 database.execute("UPDATE source SET key = ?, time = ?", columns)
             database.execute("COMMIT")
 
@@ -187,13 +183,8 @@ class PushedRows:
         with self._connected() as database:
             database.execute("BEGIN IMMEDIATE")
             _keep_kinds(database, new.values)
-            newest = _newest(database, {row.key for row in new.rows})
-            accepted = list[NewRow]()
-            for row in new.rows:
-                if newest.get(row.key) != row.digest:
-                    newest[row.key] = row.digest
-                    accepted.append(row)
-            if accepted:
+            rows = accepted(new.rows, _newest(database, {row.key for row in new.rows}))
+            if rows:
                 # In the transaction, which one process has at a time: who looks at the file under the same lock has seen all rows
                 # that are known by then.
                 seq, known = database.execute(
@@ -202,10 +193,10 @@ class PushedRows:
                 known = max(micros_of(self._now()), known + 1)
                 database.executemany(
                     "INSERT INTO rows VALUES (?, ?, ?, ?, ?)",
-                    [(seq + number, known, *row) for number, row in enumerate(accepted, 1)],
+                    [(seq + number, known, *row) for number, row in enumerate(rows, 1)],
                 )
             database.execute("COMMIT")
-        return PushCounts(len(accepted), len(new.rows) - len(accepted))
+        return PushCounts(len(rows), len(new.rows) - len(rows))
 
     @property
     def has_rows(self) -> bool:
@@ -321,11 +312,52 @@ def _columns(database: sqlite3.Connection) -> Columns:
 
 def _keep_kinds(database: sqlite3.Connection, values: Sequence[ColumnValue]) -> None:
     """Keep the kind of each column, so that what readers would refuse is refused before it is kept."""
-    added = [value for value in values if _keep_kind(database, value)]
-    if not added:
-        return
+    names, held = sorted({value.column for value in values}), dict[str, str]()
+    for start in range(0, len(names), _KEYS_AT_ONCE):
+        some = names[start : start + _KEYS_AT_ONCE]
+        marks = ",".join("?" * len(some))
+        held.update(database.execute(f"SELECT name, kind FROM kinds WHERE name IN ({marks})", some))  # noqa: S608 -- marks alone
     (columns,) = database.execute("SELECT count(*) FROM kinds").fetchone()
-    if columns > MOST_COLUMNS:
+    changed = changed_kinds(values, held, columns=columns)
+    database.executemany("INSERT OR REPLACE INTO kinds VALUES (?, ?)", changed.items())
+
+
+def changed_kinds(values: Sequence[ColumnValue], held: Mapping[str, str], *, columns: int) -> dict[str, str]:
+    """Return the kinds of columns that are new, or have had no value before.
+
+    Parameters
+    ----------
+    held
+        Kinds of these columns that are kept.
+    columns
+        How many columns the source has so far.
+
+    Raises
+    ------
+    RequestError
+        If a value is of another kind than its column, or there would be more than `MOST_COLUMNS` columns.
+
+    Examples
+    --------
+    >>> changed_kinds([ColumnValue("a", "number", "", 1), ColumnValue("b", "null", "", None)], {"a": "null"}, columns=1)
+    {'a': 'number', 'b': 'null'}
+    """
+    changed, newest = dict[str, str](), dict(held)
+    for value in values:
+        kind = newest.get(value.column)
+        if kind is None or (kind == _NULL and value.kind != _NULL):
+            changed[value.column] = newest[value.column] = value.kind
+        elif value.kind not in {kind, _NULL}:
+            raise RequestError(
+                f"a {value.kind} cannot be kept in this column",
+                where=value.where,
+                found=value.found,
+                allowed=f"a {kind}, as its first value was, or null",
+                hint="correct the value; a source of another name starts with no kinds",
+            )
+    added = [value for value in values if value.column not in held]
+    columns += len({value.column for value in added})
+    if added and columns > MOST_COLUMNS:
         raise RequestError(
             "the source would have too many columns",
             where=added[-1].where,
@@ -333,25 +365,28 @@ def _keep_kinds(database: sqlite3.Connection, values: Sequence[ColumnValue]) -> 
             allowed=f"at most {MOST_COLUMNS:,}",
             hint="look whether names of columns hold values, such as ids or days; send those as values",
         )
+    return changed
 
 
-def _keep_kind(database: sqlite3.Connection, value: ColumnValue) -> bool:
-    """Return whether the column is new."""
-    held = database.execute("SELECT kind FROM kinds WHERE name = ?", (value.column,)).fetchone()
-    if held is None:
-        database.execute("INSERT INTO kinds VALUES (?, ?)", (value.column, value.kind))
-        return True
-    if held[0] == _NULL:
-        database.execute("UPDATE kinds SET kind = ? WHERE name = ?", (value.kind, value.column))
-    elif value.kind not in {held[0], _NULL}:
-        raise RequestError(
-            f"a {value.kind} cannot be kept in this column",
-            where=value.where,
-            found=value.found,
-            allowed=f"a {held[0]}, as its first value was, or null",
-            hint="correct the value; a source of another name starts with no kinds",
-        )
-    return False
+def accepted(rows: Sequence[NewRow], newest: Mapping[str, bytes]) -> list[NewRow]:
+    """Return the rows that say something else than the newest of their key before, whose digests are given."""
+    found, last = list[NewRow](), dict(newest)
+    for row in rows:
+        if last.get(row.key) != row.digest:
+            last[row.key] = row.digest
+            found.append(row)
+    return found
+
+
+def refuse_other_columns(columns: Columns, held: Columns, *, where: str) -> NoReturn:
+    """Refuse to open a source that has rows with another key or time."""
+    raise RequestError(
+        "rows were pushed to this source that have another key or time",
+        where=where,
+        found=_shown(columns),
+        allowed=_shown(held),
+        hint="give the source that reads otherwise another name after `push`",
+    )
 
 
 def _newest(database: sqlite3.Connection, keys: Collection[str]) -> dict[str, bytes]:

@@ -10,6 +10,8 @@ SCHEMES = ("postgresql", "mysql", *FILES)
 FILE_URL = r"^(duckdb|sqlite):///\S+$"
 """The URL of a file, which holds no password."""
 FORMS = "postgresql://USER:PASSWORD@HOST:PORT/DATABASE, mysql:// with the same parts, duckdb:///PATH, or sqlite:///PATH"
+POSTGRESQL_OPTIONS = frozenset({"sslmode", "sslrootcert", "sslcert", "sslkey"})
+"""Options that a URL of PostgreSQL may have; others, such as `hostaddr`, would reach another server."""
 HOST = r"^(/\S+|[A-Za-z0-9._:%-]+)$"
 """A name or an address, or the folder of a socket, as a file lists them."""
 _SAFE = r"[^\s:/?#@\[\]]"

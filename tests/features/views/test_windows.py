@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from linewright.features.views import windows
 from linewright.features.views.aggregates import read_aggregate, read_condition
-from linewright.features.views.windows import NEVER, Values, events_of, newest_at, values_at, values_of
+from linewright.features.views.windows import NEVER, Values, events_of, values_at, values_of
 
 AGGREGATES = [
     read_aggregate(name, text)
@@ -219,9 +219,11 @@ def test_the_newest_event_is_found_for_who_asks_how_old_it_is():
     rows = [Row(0, 3, 3, 1, False, False, 1.0, "a"), Row(0, 5, 9, 2, False, False, 2.0, "b")]
     found = events(rows)
     moments = np.array([2, 4, 8, 9])
-    newest = newest_at(found, found.slices(np.zeros(4, dtype=np.int64)), moments)
+    newest = values_at(
+        found, found.slices(np.zeros(4, dtype=np.int64)), moments, [read_aggregate("newest", "last(x)")]
+    )["newest"]
 
-    assert [-1, 0, 0, 1] == newest.tolist()
+    assert [None, 1.0, 1.0, 2.0] == newest.to_list()
     assert [NEVER, NEVER] == found.until.tolist()
 
 

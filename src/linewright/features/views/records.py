@@ -1,18 +1,19 @@
 """The records of a feature view: of each entity the events that requests need, in a file that never changes.
 
-A newer file takes its place by rename. It is read with the standard library and numpy. A record has the events that had counted when the
+A newer file takes its place by rename. It is mapped, and read with numpy alone. A record has the events that had counted when the
 file was made, as far as a request from then on can meet them: those of the longest window, and the newest of all.
+
+The file: `_START`, the header as JSON, then arrays. Records are in the order of the hash of their entity, whose first bits say where to look.
 """
 
 import os
-import sqlite3
-from collections.abc import Iterator, Sequence
-from contextlib import closing, suppress
+import struct
+from collections.abc import Callable, Iterator, Sequence
 from hashlib import blake2b, sha256
+from mmap import ACCESS_READ, mmap
 from pathlib import Path
-from threading import Lock
 from time import process_time
-from typing import NamedTuple, cast
+from typing import IO, Any, NamedTuple, cast
 
 import msgspec
 import numpy as np
@@ -21,28 +22,25 @@ from numpy.typing import NDArray
 from linewright.errors import Corrupt
 from linewright.features.facts import Otherwise, ViewFacts
 from linewright.features.views.aggregates import Aggregate, Argument, Kind, read_aggregate
-from linewright.features.views.windows import NEVER, Events, Ints, Values, values_at
+from linewright.features.views.windows import NEVER, Events, Ints, Values, ranges, values_at
 from linewright.store.disk import explained, sync_file, sync_folder
 from linewright.store.stamps import stamp_of
 from linewright.store.values import digest_of
 
-FOLDER, ENDING = "views", ".sqlite"
+FOLDER, ENDING = "views", ".records"
 """The place of the files in the state folder, and what their names end with."""
 KEY = "\0key"
 """Name among the columns of events of what each is about; there if a later row can correct it."""
 SLACK = 3_600 * 10**6
 """Microseconds by which a record reaches further back than the longest window: a request may have come before its file was made."""
-_TABLES = """
-CREATE TABLE header (body TEXT NOT NULL);
-CREATE TABLE records (entity TEXT PRIMARY KEY, digest BLOB NOT NULL, events BLOB NOT NULL) WITHOUT ROWID;
-"""
-_PAGE = 1 << 14
-"""Bytes of a page: with larger ones than usual, fewer are between a record and the root."""
-_MAPPED = 1 << 36
-"""Bytes of a file that are mapped: without it, each page of a record is a call of the system."""
-_AT_ONCE = 500
-"""Records that one query is about."""
-_KIND = np.dtype("<i8")
+_START = struct.Struct("<8s3Q")
+"""What a file begins with: `_MAGIC`, bytes of the header, records, and 64-bit words of all records together."""
+_MAGIC = b"LWVIEW 1"
+_AT_ONCE = 20_000
+"""Records that are written at once."""
+_DIGEST = 4
+"""Words of a digest, which is in front of the events of its record."""
+_KIND, _HASH = np.dtype("<i8"), np.dtype("<u8")
 
 
 class RecordsHeader(msgspec.Struct, frozen=True, kw_only=True):
@@ -69,14 +67,19 @@ class RecordsHeader(msgspec.Struct, frozen=True, kw_only=True):
     newest_known: str | None = None
     """When the event that was known last could be known, UTC."""
     cpu_s: float | None = None
-    """Seconds of processor time of the process while it read the source and wrote the records; `None` if it was not noted."""
+    """Seconds of processor time of the process while it read the source and computed the records; `None` if it was not noted."""
 
 
-class Record(NamedTuple):
-    """The record of an entity as it is kept."""
+class FoundRecords(NamedTuple):
+    """The records of some entities."""
 
-    digest: bytes
-    events: bytes
+    table: NDArray[np.int64]
+    """Events, those of an entity behind those of the one before, in the order of (time, known, position): time, key if they have one, and
+    columns, whose numbers are of 64 bits."""
+    counts: Ints
+    """How many each entity has; none if it is absent. Shape (entities,)."""
+    digests: list[str | None]
+    """Of the events of each."""
 
 
 def records_path(state: Path, facts: ViewFacts) -> Path:
@@ -126,7 +129,14 @@ def known_by(events: Events, moment: int) -> Events:
     )
 
 
-def write_records(path: Path, header: RecordsHeader, events: Events, entities: Sequence[str]) -> None:
+def write_records(
+    path: Path,
+    header: RecordsHeader,
+    events: Events,
+    entities: Sequence[str],
+    *,
+    share: Callable[[Path], object] | None = None,
+) -> None:
     """Write a file of records in place of that which is there.
 
     Parameters
@@ -137,6 +147,8 @@ def write_records(path: Path, header: RecordsHeader, events: Events, entities: S
         As they were known at `RecordsHeader.known`, see `known_by`; with `KEY` if the header says so.
     entities
         The text of each, in the order of their numbers.
+    share
+        Gets the path of the new file before it takes its place.
 
     Raises
     ------
@@ -144,42 +156,57 @@ def write_records(path: Path, header: RecordsHeader, events: Events, entities: S
         If it cannot be written.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    draft, begun = path.with_name(f".{path.name}.{os.getpid()}"), process_time()
-    with explained(path, "the file of a feature view"):
-        try:
-            with closing(sqlite3.connect(draft, isolation_level=None)) as database:
-                database.execute(f"PRAGMA page_size = {_PAGE}")
-                database.execute("PRAGMA journal_mode = OFF")
-                database.execute("PRAGMA synchronous = OFF")
-                for statement in filter(str.strip, _TABLES.split(";\n")):
-                    database.execute(statement)
-                database.execute("BEGIN")
-                database.executemany(
-                    "INSERT INTO records VALUES (?, ?, ?)", _records(header, events, entities)
-                )
-                if header.cpu_s is not None:
-                    header = msgspec.structs.replace(header, cpu_s=header.cpu_s + process_time() - begun)
-                database.execute("INSERT INTO header VALUES (?)", (msgspec.json.encode(header).decode(),))
-                database.execute("COMMIT")
+    begun = process_time()
+    draft = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        with explained(path, "the file of a feature view"):
+            with draft.open("wb") as file:
+                _write(file, header, events, entities, begun)
             sync_file(draft)
+        if share is not None:
+            share(draft)
+        with explained(path, "the file of a feature view"):
             draft.replace(path)
             sync_folder(path.parent)
-        finally:
-            draft.unlink(missing_ok=True)
+    finally:
+        draft.unlink(missing_ok=True)
 
 
-def _records(
-    header: RecordsHeader, events: Events, entities: Sequence[str]
-) -> Iterator[tuple[str, bytes, bytes]]:
+def _write(
+    file: IO[bytes], header: RecordsHeader, events: Events, entities: Sequence[str], begun: float
+) -> None:
+    table, ends = _table(header, events)
+    kept = np.flatnonzero(np.diff(ends))
+    hashes = _hashes([entities[number] for number in kept.tolist()])
+    order = np.lexsort((hashes[:, 1], hashes[:, 0]))
+    kept, hashes = kept[order], hashes[order]
+    bits = _bits(len(kept))
+    index = np.zeros((len(kept) + 1, 3), dtype=_HASH)
+    index[:-1, :2] = hashes
+    index[1:, 2] = np.cumsum(_DIGEST + np.diff(ends)[kept] * table.shape[1])
+    firsts = np.arange(1 << bits, dtype=_HASH) << np.uint64(64 - bits)
+    buckets = np.append(np.searchsorted(hashes[:, 0], firsts), [len(kept)] * 2)  # an even number of them
+    if header.cpu_s is not None:
+        header = msgspec.structs.replace(header, cpu_s=header.cpu_s + process_time() - begun)
+    said = msgspec.json.encode(header)
+    said += b" " * (-len(said) % 8)
+    file.write(_START.pack(_MAGIC, len(said), len(kept), int(index[-1, 2])))
+    for part in (said, buckets.astype("<u4").tobytes(), index.tobytes()):
+        file.write(part)
+    for start in range(0, len(kept), _AT_ONCE):
+        file.writelines(_records(table, ends, kept[start : start + _AT_ONCE], entities))
+
+
+def _table(header: RecordsHeader, events: Events) -> tuple[NDArray[np.int64], Ints]:
+    """Return the events that records have, as `FoundRecords.table`, and where those of each entity begin. Shape (entities + 1,)."""
     aggregates = aggregates_of(header.facts)
     longest = max((one.over or 0 for one in aggregates), default=0) + SLACK
-    entity = np.repeat(np.arange(len(entities)), np.diff(events.starts))
+    entity = np.repeat(np.arange(len(events.starts) - 1), np.diff(events.starts))
     is_newest = np.zeros(len(events.time), dtype=np.bool_)
     past = np.flatnonzero(events.time <= header.known - SLACK)
     if len(past):
         is_newest[past[np.append(entity[past[1:]] != entity[past[:-1]], True)]] = True
     rows = np.flatnonzero(is_newest | (events.time > header.known - longest))
-    ends = np.searchsorted(rows, events.starts)
     names = [*([KEY] if header.has_keys else []), *(text for text, _ in columns_of(header.facts))]
     table = np.empty((len(rows), 1 + len(names)), dtype=_KIND)
     table[:, 0] = events.time[rows]
@@ -192,15 +219,36 @@ def _records(
             table[:, place] = np.where(np.isnan(numbers), 0, hashed[known]) if len(hashed) else 0
         else:
             table[:, place] = numbers.astype("<f8").view(_KIND)
-    for number in sorted(range(len(entities)), key=entities.__getitem__):
-        held = table[ends[number] : ends[number + 1]]
-        if len(held):
-            content = held.tobytes()
-            yield entities[number], sha256(entities[number].encode() + b"\0" + content).digest(), content
+    return table, np.searchsorted(rows, events.starts)
+
+
+def _records(table: NDArray[np.int64], ends: Ints, numbers: Ints, entities: Sequence[str]) -> Iterator[bytes]:
+    """Give the digest and the events of each of these entities."""
+    texts = [entities[number] for number in map(int, numbers)]
+    for text, first, stop in zip(texts, ends[numbers].tolist(), ends[numbers + 1].tolist(), strict=True):
+        content = table[first:stop].tobytes()
+        yield record_digest(text, content)
+        yield content
+
+
+def record_digest(entity: str, events: bytes) -> bytes:
+    """Return the digest of a record."""
+    return sha256(entity.encode() + b"\0" + events).digest()
+
+
+def _hashes(entities: Sequence[str]) -> NDArray[np.uint64]:
+    """Return the hash of each entity, by which its record is found. It is of 128 bits, so that nobody finds two with the same. Shape (n, 2)."""
+    hashed = [blake2b(entity.encode(), digest_size=16).digest() for entity in entities]
+    return np.frombuffer(b"".join(hashed), dtype=_HASH).reshape(-1, 2)
+
+
+def _bits(records: int) -> int:
+    """Return how many first bits of a hash say where to look for it: about one record is there."""
+    return max(1, records.bit_length())
 
 
 class Records:
-    """A file of records, open. Safe to use from several threads.
+    """A file of records, open. Safe to use from several threads; what nobody uses any more is closed.
 
     Parameters
     ----------
@@ -216,62 +264,68 @@ class Records:
     """
 
     def __init__(self, path: Path) -> None:
-        self._lock = Lock()
-        while True:
-            self.stamp = stamp_of(path.stat())
-            self._database = sqlite3.connect(
-                f"{path.resolve().as_uri()}?mode=ro&immutable=1",
-                uri=True,
-                check_same_thread=False,
-                isolation_level=None,
-            )
+        with path.open("rb") as file:
+            self.stamp = stamp_of(os.fstat(file.fileno()))
             try:
-                self._database.execute(f"PRAGMA mmap_size = {_MAPPED}")
-                (body,) = self._database.execute("SELECT body FROM header").fetchone()
-                self.header = msgspec.json.decode(body, type=RecordsHeader)
-                if stamp_of(path.stat()) == self.stamp:
-                    break  # else it may be the file before or after
-            except (sqlite3.DatabaseError, TypeError, msgspec.MsgspecError) as error:
-                self._database.close()
+                mapped = mmap(file.fileno(), 0, access=ACCESS_READ)
+                magic, length, records, words = _START.unpack_from(mapped)
+                _require(magic == _MAGIC, "it has another form")
+                self.header = msgspec.json.decode(
+                    memoryview(mapped)[_START.size : _START.size + length], type=RecordsHeader
+                )
+                self._bits = _bits(records)
+                place = _Place(mapped, _START.size + length)
+                self._buckets = place.array("<u4", (1 << self._bits) + 2)
+                self._index = place.array(_HASH, 3 * (records + 1)).reshape(-1, 3)
+                self._words = place.array(_KIND, words)
+                _require(place.at == len(mapped), "it has another size than it says")
+            except (ValueError, OverflowError, struct.error, msgspec.MsgspecError) as error:
                 raise Corrupt(
                     f"this cannot be the file of a feature view: {error}",
                     where=str(path),
                     hint="remove it; a run of the line makes it again",
                 ) from error
-            self._database.close()
         self.aggregates = aggregates_of(self.header.facts)
         self.columns = columns_of(self.header.facts)
-
-    def close(self) -> None:
-        """Close the file."""
-        with self._lock, suppress(sqlite3.Error):
-            self._database.close()
-
-    def find(self, entities: Sequence[str]) -> dict[str, Record]:
-        """Return the records of entities; one that is absent is left out."""
-        found = dict[str, Record]()
-        for start in range(0, len(entities), _AT_ONCE):
-            some = entities[start : start + _AT_ONCE]
-            marks = ",".join("?" * len(some))
-            query = f"SELECT entity, digest, events FROM records WHERE entity IN ({marks})"  # noqa: S608 -- marks alone
-            with self._lock:
-                rows = self._database.execute(query, some).fetchall()
-            found.update((entity, Record(digest, events)) for entity, digest, events in rows)
-        return found
-
-    def table(self, events: bytes) -> NDArray[np.int64]:
-        """Return the events of records that are behind each other: time, key if they have one, and columns, whose numbers are of 64 bits."""
-        return np.frombuffer(events, dtype=_KIND).reshape(-1, self.width)
 
     @property
     def width(self) -> int:
         """Values of an event."""
         return 1 + self.header.has_keys + len(self.columns)
 
+    def find(self, entities: Sequence[str]) -> FoundRecords:
+        """Return the records of entities."""
+        places = self._places(_hashes(entities))
+        there = np.flatnonzero(places >= 0)
+        of_there = places[there]
+        first = self._index[of_there, 2].astype(np.int64)
+        stop = self._index[of_there + 1, 2].astype(np.int64)
+        counts = np.zeros(len(entities), dtype=np.int64)
+        counts[there] = found = (stop - first - _DIGEST) // self.width
+        hexed = self._words[first[:, None] + np.arange(_DIGEST)].tobytes().hex()
+        digests: list[str | None] = [None] * len(entities)
+        for number, place in enumerate(there.tolist()):
+            digests[place] = f"sha256:{hexed[64 * number : 64 * number + 64]}"
+        # Where each event begins: those of a record are behind each other.
+        begins = np.repeat(first + _DIGEST, found) + self.width * ranges(np.zeros_like(found), found)
+        return FoundRecords(self._words[begins[:, None] + np.arange(self.width)], counts, digests)
+
+    def _places(self, hashes: NDArray[np.uint64]) -> Ints:
+        """Return the place of each hash among the records; -1 if it is absent."""
+        bucket = (hashes[:, 0] >> np.uint64(64 - self._bits)).astype(np.int64)
+        first = self._buckets[bucket].astype(np.int64)
+        counts = self._buckets[bucket + 1] - first
+        tried, asked = ranges(first, counts), np.repeat(np.arange(len(hashes)), counts)
+        held = self._index[tried]
+        is_it = (held[:, 0] == hashes[asked, 0]) & (held[:, 1] == hashes[asked, 1])
+        places = np.full(len(hashes), -1, dtype=np.int64)
+        places[asked[is_it]] = tried[is_it]
+        return places
+
     def values_at(
         self,
         table: NDArray[np.int64],
-        counts: Sequence[int],
+        counts: Ints,
         moment: int,
         words: Sequence[Sequence[str]] | None = None,
     ) -> dict[str, Values]:
@@ -279,10 +333,8 @@ class Records:
 
         Parameters
         ----------
-        table
-            Events, those of an entity behind those of the one before, in the order of (time, known, position).
-        counts
-            How many each has; none for one that is absent. Shape (entities,).
+        table, counts
+            Events, as `FoundRecords` has them.
         moment
             Microseconds since 1970, UTC.
         words
@@ -305,3 +357,21 @@ class Records:
         )
         moments = np.full(len(counts), moment, dtype=np.int64)
         return values_at(events, (starts[:-1], starts[1:]), moments, self.aggregates)
+
+
+def _require(is_so: bool, what: str) -> None:
+    if not is_so:
+        raise ValueError(what)
+
+
+class _Place:
+    """A place in a mapped file, from which arrays are taken one by one."""
+
+    def __init__(self, mapped: mmap, at: int) -> None:
+        self._mapped, self.at = mapped, at
+
+    def array(self, kind: Any, many: int) -> NDArray[Any]:
+        """Return the next array. It keeps the file mapped."""
+        found = np.frombuffer(self._mapped, dtype=kind, count=many, offset=self.at)
+        self.at += found.nbytes
+        return found

@@ -9,6 +9,7 @@ Nothing counts for an entity without a version that counts: it is absent, and al
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,6 +24,8 @@ Slices = tuple[Ints, Ints]
 
 NEVER = np.iinfo(np.int64).max
 """`until` of a version that still counts."""
+_FEW = 64
+"""Events a moment of which each is looked at rather than searched for."""
 MOST_PAIRS = 1 << 21
 """Events that are matched with moments at once, unless one moment alone has more: some 100 MB."""
 
@@ -58,6 +61,11 @@ class Values:
 
     def to_list(self) -> list[str | float | int | bool | None]:
         """Return the values as Python has them, `None` for null."""
+        if self.kind == "number":
+            found: list[Any] = self.numbers.tolist()
+            for place in np.flatnonzero(np.isnan(self.numbers)).tolist():
+                found[place] = None
+            return found
         return [None if one != one else self._value(one) for one in self.numbers.tolist()]  # noqa: PLR0124 -- NaN
 
     def _value(self, number: float) -> str | float | int | bool:
@@ -261,18 +269,15 @@ def _until(key: Ints, known: Ints) -> Ints:
     return until
 
 
-def newest_at(events: Events, slices: Slices, moments: Ints) -> Ints:
+def _newest(events: Events, first: Ints, stop: Ints, moments: Ints) -> Ints:
     """Return the place of the newest event that counts at each moment, -1 where none does: the entity is absent.
 
     Parameters
     ----------
-    slices
-        Of the entity of each moment, shape (m,) each, as `Events.slices` returns.
-    moments
-        Shape (m,), microseconds.
+    first, stop
+        First event of the entity of each moment, and the one after the last that happened by then. Shape (m,), as all others.
     """
-    first, stop = slices
-    places = _first_after(events.time, first, stop, moments) - 1
+    places = stop - 1
     if events.is_plain:
         return np.where(places >= first, places, -1)
     waiting = np.flatnonzero(places >= first)
@@ -292,17 +297,15 @@ def values_at(
     slices: Slices,
     moments: Ints,
     aggregates: Sequence[Aggregate],
-    *,
-    newest: Ints | None = None,
 ) -> dict[str, Values]:
     """Return the columns of a view at each moment.
 
     Parameters
     ----------
-    slices, moments
-        As for `newest_at`. In the order of entities it takes less time.
-    newest
-        What `newest_at` returned for them, if it is known.
+    slices
+        Of the entity of each moment, shape (m,) each, as `Events.slices` returns. In the order of entities it takes less time.
+    moments
+        Shape (m,), microseconds.
 
     Returns
     -------
@@ -310,7 +313,8 @@ def values_at(
         By the name of the column, each of shape (m,). All are null if the entity is absent. If it is there and its window is empty, ``sum``, ``count`` and ``distinct``
         are 0, and the others null.
     """
-    newest = newest_at(events, slices, moments) if newest is None else newest
+    stop = _first_after(events.time, *slices, moments)
+    newest = _newest(events, slices[0], stop, moments)
     found: dict[str, Values] = {}
     windows: dict[int, list[Aggregate]] = {}
     for one in aggregates:
@@ -325,7 +329,7 @@ def values_at(
         else:
             windows.setdefault(int(one.over or 0), []).append(one)
     for over, those in windows.items():
-        found |= _over(events, slices, moments, those, over=over, there=newest >= 0)
+        found |= _over(events, (slices[0], stop), moments, those, over=over, there=newest >= 0)
     return {one.name: found[one.name] for one in aggregates}
 
 
@@ -337,9 +341,9 @@ def _column(events: Events, one: Aggregate) -> Values:
 def _over(
     events: Events, slices: Slices, moments: Ints, aggregates: Sequence[Aggregate], *, over: int, there: Flags
 ) -> dict[str, Values]:
-    stop = _first_after(events.time, slices[0], slices[1], moments)
-    first = _first_after(events.time, slices[0], stop, moments - over)
-    stop = np.where(there, stop, first)
+    """Return columns of one window; `slices` end where what happened by each moment ends."""
+    first = _first_after(events.time, *slices, moments - over)
+    stop = np.where(there, slices[1], first)
     columns = {one.name: np.empty(len(moments)) for one in aggregates}
     for some in _chunks(stop - first):
         matched = _matched(events, first[some], stop[some], moments[some])
@@ -384,13 +388,24 @@ class _Matched:
         return result
 
 
+def ranges(first: Ints, counts: Ints) -> Ints:
+    """Return ``first[i]``, ``first[i] + 1`` and so on, ``counts[i]`` of them, one range behind the other.
+
+    Examples
+    --------
+    >>> ranges(np.array([5, 0, 8]), np.array([2, 0, 3])).tolist()
+    [5, 6, 8, 9, 10]
+    """
+    ends = np.cumsum(counts)
+    return np.arange(int(ends[-1]) if len(ends) else 0) + np.repeat(first - (ends - counts), counts)
+
+
 def _matched(events: Events, first: Ints, stop: Ints, moments: Ints) -> _Matched:
     counts = stop - first
-    ends = np.cumsum(counts)
-    places = np.arange(int(ends[-1]) if len(ends) else 0) + np.repeat(first - (ends - counts), counts)
+    places = ranges(first, counts)
     if events.is_plain or not len(places):
         return _Matched(places=places, counts=counts)
-    when = np.repeat(moments, counts)
+    when, ends = np.repeat(moments, counts), np.cumsum(counts)
     kept = (events.known[places] <= when) & (when < events.until[places])
     left = np.concatenate([[0], np.cumsum(kept)])
     return _Matched(places=places[kept], counts=left[ends] - left[ends - counts])
@@ -445,6 +460,10 @@ def _distinct(numbers: Floats, missing: Flags, matched: _Matched) -> Floats:
 
 def _first_after(times: Ints, first: Ints, stop: Ints, moments: Ints) -> Ints:
     """Return, for each moment, the first place of its slice whose time is after it; its end where none is. Times of a slice ascend."""
+    if 0 < len(times) <= _FEW * len(moments) and (moments == moments[0]).all():  # of a request
+        passed = np.zeros(len(times) + 1, dtype=np.int64)
+        np.cumsum(times <= moments[0], out=passed[1:])
+        return first + passed[stop] - passed[first]
     low, high = first.copy(), stop.copy()
     if len(times):  # of a request, mostly all are before it
         past = (high > low) & (times[high - 1] <= moments)
@@ -462,6 +481,9 @@ def _first_after(times: Ints, first: Ints, stop: Ints, moments: Ints) -> Ints:
 def _chunks(counts: Ints) -> Iterator[slice]:
     """Give the moments in parts with `MOST_PAIRS` events at most, or one moment."""
     ends = np.cumsum(counts)
+    if len(counts) and ends[-1] <= MOST_PAIRS:
+        yield slice(0, len(counts))
+        return
     start, before = 0, 0
     while start < len(counts):
         stop = max(start + 1, int(np.searchsorted(ends, before + MOST_PAIRS, side="right")))

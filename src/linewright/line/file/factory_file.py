@@ -29,7 +29,7 @@ from linewright.people.spec import (
 )
 from linewright.serve.limits import CONCURRENT, AllLimits, Limits
 from linewright.serve.models.memory import to_bytes, usual_budget
-from linewright.spec import Spec
+from linewright.spec import Secret, Spec
 from linewright.store.rights import as_asked, make_asked_folder
 from linewright.text.database_url import HOST
 
@@ -127,6 +127,14 @@ class RunLimits(Spec):
         return to_bytes(self.memory, where=f"{FACTORY_FILE}: runs.memory")
 
 
+class FeaturesSpec(Spec):
+    """Where feature views have the rows that were sent and the records that requests need."""
+
+    store: Secret
+    """`env:NAME` or `file:PATH` of the URL of a PostgreSQL that all machines of the factory share: ``postgresql://USER:PASSWORD@HOST:PORT/DATABASE``.
+    Everything is in its schema ``linewright``."""
+
+
 class FactoryFile(Spec):
     """What `factory.yaml` says about the whole folder."""
 
@@ -160,6 +168,8 @@ class FactoryFile(Spec):
     hosts: tuple[Annotated[str, Field(pattern=HOST)], ...] = ()
     """Servers whose databases sources may be read from: names, addresses, or folders of sockets. One of this machine or a link-local address
     is read from only if that itself is named, as `localhost`, say (default: none)."""
+    features: FeaturesSpec | None = None
+    """Where feature views have what machines share (default: in the folder of the factory)."""
     cors: CorsSpec = CorsSpec()
     """Which pages of other sites may ask the servers (default: none)."""
 

@@ -230,6 +230,7 @@ def try_row(factory: Factory, line: str, row: Mapping[str, Any]) -> Tried:
     series = series_known(factory, served.version.line)
     filled = series.fill([asked], served.package, now=factory.now(), place=_place)
     with closing(FeatureLookup(factory.state, now=factory.now)) as known:
+        known.refresh(served.package.views)
         of_views = known.fill(filled.rows, served.package.views, now=factory.now(), place=_place)
     asked = dict(cast("Mapping[str, Any]", of_views.rows[0]))
     x, answers = score_rows(scorer, of_views.rows, _place)

@@ -259,7 +259,6 @@ def _records(factory: Factory, facts: ViewFacts) -> RecordsStatus | None:
     path = records_path(factory.state, facts)
     with suppress(FileNotFoundError, LinewrightError):
         records = Records(path)
-        records.close()
         header = records.header
         return RecordsStatus(
             made=instant_of(header.known),

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from contextlib import suppress
+from functools import partial
 from time import process_time
 
 from linewright.data.read.source import Source
@@ -26,6 +27,7 @@ from linewright.line.views.read_events import ViewEvents, newest_instant, read_e
 from linewright.line.views.sources import read_view_until
 from linewright.store.clock import instant_of, micros_of
 from linewright.store.pushed_rows import PushedRows
+from linewright.store.shared_features import shared_features
 from linewright.text.durations import duration_micros
 from linewright.text.lists import to_list_text
 
@@ -60,7 +62,9 @@ def write_view(factory: Factory, facts: ViewFacts) -> RecordsHeader:
         newest_known=newest_instant(events.known),
         cpu_s=process_time() - begun,
     )
-    write_records(records_path(factory.state, facts), header, events, entity_texts(read))
+    path, shared = records_path(factory.state, facts), shared_features(factory.state)
+    share = None if shared is None else partial(shared.publish, path.name, header.known)
+    write_records(path, header, events, entity_texts(read), share=share)
     return header
 
 
@@ -127,11 +131,13 @@ def _remove_old(factory: Factory, facts: ViewFacts) -> None:
 
 
 def _header(factory: Factory, facts: ViewFacts) -> RecordsHeader | None:
+    """Return what the newest records of a view say of themselves, also of those that another machine wrote; `None` if there are none."""
+    path, shared, header = records_path(factory.state, facts), shared_features(factory.state), None
     with suppress(FileNotFoundError, LinewrightError):
-        records = Records(records_path(factory.state, facts))
-        records.close()
-        return records.header
-    return None
+        header = Records(path).header
+    if shared is not None and shared.fetch(path, since=-1 if header is None else header.known):
+        header = Records(path).header
+    return header
 
 
 def _refuse_other_types(factory: Factory, facts: ViewFacts, read: ViewEvents) -> None:

@@ -17,6 +17,7 @@ import msgspec
 
 from linewright import __version__
 from linewright.errors import Denied, LinewrightError, NotFound, RequestError, Transient
+from linewright.features.facts import ViewFacts
 from linewright.model.facts import RequestColumn
 from linewright.serve import answers
 from linewright.serve import process_metrics as process
@@ -172,6 +173,7 @@ class App:
     async def _lifespan(self, receive: Receive, send: Send) -> None:
         await receive()
         await _in_thread(None, self._lines.start)
+        await _in_thread(None, lambda: self._views.refresh(self._views_served()))
         # What is here now stays; looking through it again and again would cost each request a tenth of its time.
         gc.collect()
         gc.freeze()
@@ -278,12 +280,19 @@ class App:
             for log in list(self._logs.values()):
                 if log.fails:
                     await _in_thread(self._labelling, log.look_again)
+            for facts in self._views_served():
+                self._views.of(facts)
             until = monotonic() + CATCH_UP_S
             is_due = False
             while not is_due:  # it sleeps in any case: what cannot be indexed now is tried again
                 await asyncio.sleep(min(CATCH_UP_S, LOOK_S))
                 waiting = (log.written_bytes - seen.get(line, 0) for line, log in self._logs.items())
                 is_due = monotonic() >= until or max(waiting, default=0) > MOST_WAITING
+
+    def _views_served(self) -> list[ViewFacts]:
+        """Return the feature views of the models that are loaded."""
+        scorers = [live.scorer for live in list(self._lines.live.values())]
+        return [facts for one in scorers if one is not None for facts in one.model.package.views]
 
     async def _catch_up(self, line: str, written: int) -> None:
         try:
@@ -669,7 +678,7 @@ class App:
     async def push(self, request: Request, arguments: tuple[str, ...]) -> Response:
         """Keep rows of a source."""
         pushed = PushedRows.of(self._state, arguments[0], now=self._now)
-        if not pushed.is_open:
+        if not await _in_thread(self._durable, lambda: pushed.is_open):
             raise NotFound(
                 "no source of that name takes rows here",
                 found=arguments[0],

@@ -2,30 +2,30 @@
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from hashlib import sha256
 from pathlib import Path
 from threading import Event, Lock, Thread
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from linewright.errors import LinewrightError, RequestError, Transient
 from linewright.features.facts import ViewFacts
-from linewright.features.views.records import Records, records_path
+from linewright.features.views.records import FoundRecords, Records, record_digest, records_path
 from linewright.serve.rows.newer_rows import MOST_NEWER_ROWS, NewerRows, entity_of
 from linewright.serve.rows.reader import MAX_ROWS, Place
 from linewright.serve.rows.scalars import shown, spell
 from linewright.serve.rows.typed import Row, TypedRow, Unusual
 from linewright.store.clock import instant_of, micros_of, now_utc
 from linewright.store.pushed_rows import PushedRows
+from linewright.store.shared_features import shared_features
 from linewright.store.stamps import stamp_at
 
 REFRESH_S = 0.2
 """Time between two checks for a newer file and for rows that were sent."""
-_OUT_OF_USE = 300
-"""Refreshes for which a replaced file stays open: requests may still read it."""
+
+RETRY_S = 1.0
+"""The same, after a database did not answer."""
 
 
 class LookupResult(NamedTuple):
@@ -73,6 +73,8 @@ class _Snapshot(NamedTuple):
     records: Records
     newer: NewerRows | None
     known: int
+    trouble: LinewrightError | None = None
+    """Why nothing newer is known, if there may be something."""
 
 
 class ViewLookup:
@@ -93,7 +95,8 @@ class ViewLookup:
         self._path = records_path(state, facts)
         self._snapshot: _Snapshot | None = None
         self._lock = Lock()
-        self._replaced: list[list[Any]] = []
+        self.trouble: LinewrightError | None = None
+        """Why it is not known whether there is something newer; `None` if it is."""
 
     def refresh(self) -> None:
         """Read the newer file of records, if there is one, and the rows that were sent since it was made.
@@ -103,19 +106,36 @@ class ViewLookup:
         FileNotFoundError
             If the file is missing; what is known stays.
         LinewrightError
-            If it cannot be read.
+            If it cannot be read, or what machines share does not answer.
         """
         with self._lock:
-            self._close_replaced()
-            snapshot = self._snapshot
-            if snapshot is None or stamp_at(self._path) not in {None, snapshot.records.stamp}:
-                records = Records(self._path)
-                newer = NewerRows(records) if records.header.push else None
-                if snapshot is not None:
-                    self._replaced.append([_OUT_OF_USE, snapshot.records])
-                self._snapshot = snapshot = self._with_newer(_Snapshot(records, newer, records.header.known))
-            elif snapshot.newer is not None:
-                self._snapshot = self._with_newer(snapshot)
+            try:
+                self._fetch()
+                snapshot = self._read()
+                self._snapshot = snapshot if snapshot.newer is None else self._with_newer(snapshot)
+                self.trouble = None
+            except LinewrightError as error:
+                self.trouble = error
+                raise
+
+    def _fetch(self) -> None:
+        """Get the file of records that another machine wrote, if it knows more. What is here counts whether that can be said or not."""
+        shared = shared_features(self._state)
+        if shared is not None:
+            if self._snapshot is None:
+                with suppress(FileNotFoundError):
+                    self._snapshot = self._read()
+            known = -1 if self._snapshot is None else self._snapshot.records.header.known
+            shared.fetch(self._path, since=known)
+
+    def _read(self) -> _Snapshot:
+        """Return what is known, from a newer file if there is one."""
+        snapshot = self._snapshot
+        if snapshot is not None and stamp_at(self._path) in {None, snapshot.records.stamp}:
+            return snapshot
+        records = Records(self._path)
+        newer = NewerRows(records) if records.header.push else None
+        return _Snapshot(records, newer, records.header.known)
 
     def _with_newer(self, snapshot: _Snapshot) -> _Snapshot:
         push, newer = snapshot.records.header.push, snapshot.newer
@@ -127,22 +147,6 @@ class ViewLookup:
         rows, known = pushed.since(newer.known, most=MOST_NEWER_ROWS + 1)
         return snapshot._replace(known=newer.known) if newer.add(rows, known) else snapshot
 
-    def _close_replaced(self) -> None:
-        for one in self._replaced:
-            one[0] -= 1
-            if not one[0]:
-                one[1].close()
-        self._replaced = [one for one in self._replaced if one[0]]
-
-    def close(self) -> None:
-        """Close the files."""
-        with self._lock:
-            for one in [
-                *(records for _, records in self._replaced),
-                *([self._snapshot.records] if self._snapshot else []),
-            ]:
-                one.close()
-
     def of(
         self, entities: Sequence[str | None], now: str
     ) -> Iterator[tuple[dict[str, Any], LookupResult, _Snapshot]]:
@@ -153,81 +157,75 @@ class ViewLookup:
         Transient
             If the view is not there.
         """
-        snapshot = self._snapshot
-        if snapshot is None:
+        # Requests wait for no database: the thread asks it.
+        if self._snapshot is None and shared_features(self._state) is None:
             with suppress(FileNotFoundError):
                 self.refresh()
-            snapshot = self._snapshot
+        snapshot = self._snapshot
         if snapshot is None:
+            trouble = self.trouble
             raise Transient(
                 f"the records of feature view {self._facts.view!r} are not there",
                 where=self._path.name,
+                found=None if trouble is None else trouble.what,
                 hint="linewright up writes them, or a run of the line; or send the columns of the view",
             )
         moment = micros_of(now)
         # Of the rows that were sent, none that came after the request; a file may be newer than it, if only just.
-        snapshot = snapshot._replace(known=max(snapshot.records.header.known, min(snapshot.known, moment)))
+        snapshot = snapshot._replace(
+            known=max(snapshot.records.header.known, min(snapshot.known, moment)), trouble=self.trouble
+        )
         asked = list(dict.fromkeys(one for one in entities if one is not None))
-        tables, digests = self._tables(snapshot, asked)
-        counts = [len(table) for table in tables]
-        whole = np.concatenate(tables) if tables else np.empty((0, snapshot.records.width), dtype="<i8")
+        found = _found(snapshot, asked)
         words = None if snapshot.newer is None else snapshot.newer.words
-        values = {
-            name: column.to_list()
-            for name, column in snapshot.records.values_at(whole, counts, moment, words).items()
-        }
-        places = {entity: place for place, entity in enumerate(asked)}
+        made = snapshot.records.values_at(found.table, found.counts, moment, words)
+        names = [column.name for column in self._facts.columns]
+        lists = [made[name].to_list() for name in names]
+        columns = [dict(zip(names, row, strict=True)) for row in zip(*lists, strict=True)]
+        # Events in the order of their times: before the first one has happened, nothing is known.
+        is_there = found.counts > 0
+        is_there[is_there] = found.table[(np.cumsum(found.counts) - found.counts)[is_there], 0] <= moment
         header, known = snapshot.records.header, instant_of(snapshot.known)
         table = instant_of(header.known) if header.has_table else None
         age = max(moment - (header.known if header.has_table else snapshot.known), 0) / 1e6
-        absent = dict.fromkeys((column.name for column in self._facts.columns), None)
+        results = [
+            LookupResult(known, one if there else None, age, table=table)
+            for one, there in zip(found.digests, is_there.tolist(), strict=True)
+        ]
+        places = {entity: place for place, entity in enumerate(asked)}
         for entity in entities:
-            place = None if entity is None else places[entity]
-            columns = absent if place is None else {name: column[place] for name, column in values.items()}
-            # Events in the order of their times: before the first one has happened, nothing is known.
-            is_there = place is not None and counts[place] and tables[place][0, 0] <= moment
-            record = digests[place] if place is not None and is_there else None
-            yield columns, LookupResult(known, record, age, table=table), snapshot
-
-    @staticmethod
-    def _tables(
-        snapshot: _Snapshot, asked: Sequence[str]
-    ) -> tuple[list[NDArray[np.int64]], list[str | None]]:
-        """Return the events of entities, and the digest of each record."""
-        records, newer = snapshot.records, snapshot.newer
-        kept = records.find(asked)
-        tables: list[NDArray[np.int64]] = []
-        digests: list[str | None] = []
-        for entity in asked:
-            record = kept.get(entity)
-            table = records.table(b"" if record is None else record.events)
-            digest = None if record is None else f"sha256:{record.digest.hex()}"
-            if newer is not None:
-                merged = _merged(table, newer, entity, snapshot)
-                if merged is not table:
-                    table = merged
-                    content = sha256(entity.encode() + b"\0" + merged.tobytes())
-                    digest = f"sha256:{content.hexdigest()}"
-            tables.append(table)
-            digests.append(digest)
-        return tables, digests
+            if entity is None:
+                yield dict.fromkeys(names), LookupResult(known, None, age, table=table), snapshot
+            else:
+                place = places[entity]
+                yield columns[place], results[place], snapshot
 
 
-def _merged(
-    table: NDArray[np.int64], newer: NewerRows, entity: str, snapshot: _Snapshot
-) -> NDArray[np.int64]:
-    """Return the events of an entity with the rows that were sent since the file was made; the same object if none matters to it."""
-    corrected = (
-        newer.corrects(table[:, 1], snapshot.known)
-        if snapshot.records.header.has_keys and len(table)
-        else None
-    )
-    left = table if corrected is None else table[~corrected]
-    more = newer.events_of(entity, snapshot.known)
-    if more is None:
-        return left
-    whole = np.concatenate([left, more])
-    return whole[np.argsort(whole[:, 0], kind="stable")]
+def _found(snapshot: _Snapshot, asked: Sequence[str]) -> FoundRecords:
+    """Return the events of entities, with the rows that were sent since the file was made."""
+    records, newer = snapshot.records, snapshot.newer
+    found = records.find(asked)
+    if newer is None:
+        return found
+    has_keys = records.header.has_keys and len(found.table) > 0
+    corrected = newer.corrects(found.table[:, 1], snapshot.known) if has_keys else None
+    left = np.ones(len(found.table), dtype=np.bool_) if corrected is None else ~corrected
+    more = {place: newer.events_of(entity, snapshot.known) for place, entity in enumerate(asked)}
+    ends = np.cumsum(found.counts)
+    changed = {place for place, rows in more.items() if rows is not None}
+    changed.update(np.searchsorted(ends, np.flatnonzero(~left), side="right").tolist())
+    if not changed:
+        return found
+    tables, digests = np.split(found.table, ends[:-1]), list(found.digests)
+    for place in changed:
+        table = tables[place][left[ends[place] - found.counts[place] : ends[place]]]
+        rows = more[place]
+        if rows is not None:
+            table = np.concatenate([table, rows])
+            table = table[np.argsort(table[:, 0], kind="stable")]
+        tables[place] = table
+        digests[place] = f"sha256:{record_digest(asked[place], table.tobytes()).hex()}"
+    return FoundRecords(np.concatenate(tables), np.array([len(table) for table in tables]), digests)
 
 
 class FeatureLookup:
@@ -259,19 +257,29 @@ class FeatureLookup:
                     self._thread.start()
         return view
 
+    def refresh(self, views: Sequence[ViewFacts]) -> None:
+        """Read what is known of views now, before a request comes."""
+        for facts in views:
+            with suppress(
+                LinewrightError, OSError
+            ):  # the thread tries again, and answers say what is not there
+                self.of(facts).refresh()
+
     def _keep_refreshing(self) -> None:
-        while not self._ends.wait(REFRESH_S):
+        pause = REFRESH_S
+        while not self._ends.wait(pause):
+            pause = REFRESH_S
             for view in list(self._views.values()):
-                with suppress(LinewrightError, OSError):  # what is known stays, and its age says so
+                try:
                     view.refresh()
+                except (LinewrightError, OSError) as error:  # what is known stays, and its age says so
+                    pause = RETRY_S if isinstance(error, Transient) else pause
 
     def close(self) -> None:
-        """Stop the thread and close the files."""
+        """Stop the thread."""
         self._ends.set()
         if self._thread is not None:
             self._thread.join()
-        for view in self._views.values():
-            view.close()
 
     def fill(
         self,
@@ -325,14 +333,32 @@ class FeatureLookup:
                 is_defaulted = decided is not columns and one.record is not None
                 found[number][facts.view] = one._replace(defaulted=is_defaulted)
         if not any(found):
-            return RowsWithFeatures(rows, (), _reasons(rows, found, views, numbers))
+            return RowsWithFeatures(rows, (), self._warnings(rows, found, views, numbers))
         unknown = {number: _unknown(found[number], views) for number in numbers}
         return RowsWithFeatures(
             done,
             found,
-            _reasons(rows, found, views, numbers),
+            self._warnings(rows, found, views, numbers),
             {number: names for number, names in unknown.items() if names},
         )
+
+    def _warnings(
+        self,
+        rows: Sequence[Row],
+        found: Sequence[Mapping[str, LookupResult]],
+        views: Sequence[ViewFacts],
+        numbers: Sequence[int],
+    ) -> dict[int, list[str]]:
+        """Say, by row, of which views it got nothing, and which may know more than it got."""
+        said = _reasons(rows, found, views, numbers)
+        for facts in views:
+            trouble = self.of(facts).trouble
+            for number in numbers if trouble is not None else ():
+                one = found[number].get(facts.view)
+                if one is not None and trouble is not None:
+                    text = f"feature view {facts.view!r} knows nothing newer than {one.age:,.0f} s: {trouble.what}"
+                    said.setdefault(number, []).append(text)
+        return said
 
 
 def _reasons(
@@ -398,5 +424,7 @@ def _decided(
         where=where,
         found=f"{one.age:,.0f} s",
         allowed=f"at most {(header.max_age or 0) / 1e6:,.0f} s (max_age)",
-        hint="linewright up makes newer records while it runs",
+        hint=f"{snapshot.trouble.what} ({snapshot.trouble.found})"
+        if snapshot.trouble is not None
+        else "linewright up makes newer records while it runs",
     )
