@@ -135,7 +135,6 @@ def test_online_is_offline_to_the_bit_whatever_the_table_says_later(tmp_path):
         time.sleep(0.002)
         lookup, now = ViewLookup(made.state, facts), now_utc()
         found = list(lookup.of(ENTITIES, now))
-        lookup.close()
         online, one = [columns for columns, _, _ in found], found[0][1]
         rows = read_rows(ViewSpec.of(facts, view), tmp_path)
         mine = rows.about(np.arange(len(rows.entities)))
