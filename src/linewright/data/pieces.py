@@ -16,7 +16,7 @@ def rows_at(
     places
         Numbers of rows, from 0; shape (m,).
     release
-        Is called after each piece, to let go of its memory if it is mapped from a file.
+        Is called after each piece, to release its memory if it is mapped from a file.
 
     Examples
     --------

@@ -37,7 +37,7 @@ class LocalFits:
         self.folder = folder
 
     def part(self, digest: str) -> "LocalFits":
-        """Return those of one computation, and let go of those of every other one in this folder."""
+        """Return those of one computation, and release those of every other one in this folder."""
         own = self.folder / digest.removeprefix("sha256:")
         for other in _entries(self.folder):
             if other != own:
@@ -70,7 +70,7 @@ class LocalFits:
         return data if whole[:_DIGEST_BYTES] == _seal(key, data) else None
 
     def drop(self) -> None:
-        """Let go of all of them."""
+        """Release all of them."""
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def files(self) -> Iterator[Path]:

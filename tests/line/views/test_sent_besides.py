@@ -223,8 +223,6 @@ def test_facts_without_a_time_are_sent_too_and_count_from_when_they_came(tmp_pat
         time.sleep(0.002)
         lookups = [ViewLookup(made.state, facts) for facts in views]
         found = [[columns for columns, *_ in one.of(["1", "2", "3"], now_utc())] for one in lookups]
-        for one in lookups:
-            one.close()
         now = read_events(read_view(tmp_path, "profile"), tmp_path)
 
     assert [{"size": 30, "n": 1}, {"size": 20, "n": 0}, {"size": None, "n": None}] == found[0]

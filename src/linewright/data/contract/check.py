@@ -243,7 +243,7 @@ class _Sifting:
     """The first value of each column that the contract does not name."""
     caught: list[_Caught] = field(default_factory=list[_Caught])
     numbers: list[Any] = field(default_factory=list[Any])
-    """Numbers of the rows that were kept, as ranges or arrays, where a rule of the whole table will ask for them."""
+    """Numbers of the rows that were kept, as ranges or arrays, if a rule of the whole table will ask for them."""
     ragged: list[Ragged] = field(default_factory=list[Ragged])
 
     def take(self, part: Part) -> None:

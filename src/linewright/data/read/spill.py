@@ -17,7 +17,7 @@ from linewright.data.read.batches import size_of
 _HELD = 1 << 23
 """Bytes that are held in memory before they go to a file."""
 _LAST = 4
-"""Parts that are let go of again as the next one is asked for."""
+"""Parts whose memory is released as the next one is asked for."""
 
 
 def scratch_of(root: Path) -> Path:
@@ -35,7 +35,7 @@ class RowParts(Protocol):
         ...
 
     def parts(self) -> Iterator[pl.DataFrame]:
-        """Give all rows in order; perhaps no part where there is no row."""
+        """Give all rows in order; without a row, perhaps none."""
         ...
 
 
@@ -173,7 +173,7 @@ class Spool:
         return pl.concat(parts, rechunk=False) if parts else pl.DataFrame()
 
     def release(self) -> None:
-        """Let go of the memory that rows in files have come to take; they are read again as they are used."""
+        """Release the memory that rows in files have come to take; they are read again as they are used."""
         for one in self._mapped:
             _let_go(one.file)
 

@@ -40,9 +40,9 @@ ALL_S = 2.0
 RETRY_S = 5.0
 """Time until a package that was refused is tried again: someone may have restored its bytes."""
 LOAD_WAIT_S = 10.0
-"""How long a request waits for models that were let go."""
+"""How long a request waits for models that were unloaded."""
 FREED = 16 * 2**20
-"""Bytes of models that are let go, or a sixteenth of the budget where that is more, before freed memory is given back."""
+"""Bytes of models that are unloaded, or a sixteenth of the budget where that is more, before freed memory is given back."""
 
 _EXHAUSTED = {errno.EMFILE, errno.ENFILE}
 Get = Callable[[str], bytes]
