@@ -32,6 +32,7 @@ from linewright.line.record.lookup import look_up
 from linewright.line.record.registry import find_model
 from linewright.line.release.card import card_facts
 from linewright.line.runs.execute import execute_inline
+from linewright.line.steps import environment as steps_environment
 from linewright.line.steps.environment import computed_in, differences, environment
 from linewright.model.card.render import card_markdown
 from linewright.operations.history import models
@@ -239,6 +240,20 @@ def test_where_a_model_was_trained_is_on_the_record(ran):
     assert {"line/steps/train.py", "model/train/fit.py", "features/learn.py"} <= set(environment().code)
     assert not {"line/rebuild/compare.py", "model/card/render.py"} & set(environment().code)
     assert {"lightgbm", "linewright", "numpy", "onnxruntime"} <= set(environment().libraries)
+
+
+def test_our_code_is_read_once_whatever_is_asked_of_it(monkeypatch):
+    """Each process that carries out a run reads it: some hundred files, of a thousand that there are."""
+    looked, modules = [], steps_environment._modules
+    monkeypatch.setattr(steps_environment, "_modules", lambda: looked.append(1) or modules())
+    for one in (environment, steps_environment._code):
+        one.cache_clear()
+    found = [environment(), environment(fits=False)]
+
+    assert 1 == len(looked)
+    assert found[0].code == found[1].code
+    assert all((SOURCES / "linewright" / name).is_file() for name in found[0].code)
+    assert {"linewright", "linewright.line", "linewright.line.steps.train"} <= modules().keys()
 
 
 def test_rows_that_are_gone_are_named(damaged, tmp_path):

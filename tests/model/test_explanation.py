@@ -1,5 +1,6 @@
 """What cards say of a model for people: what is needed is found, what is not is not, and chance is not taken for weakness."""
 
+import sys
 from dataclasses import replace
 from typing import Any
 
@@ -583,3 +584,15 @@ def test_rows_without_weight_count_nowhere():
     )
 
     assert found.rows == int(weight.sum())
+
+
+def test_columns_that_say_nothing_alike_are_no_groups_and_load_nothing_that_groups(monkeypatch):
+    """Each process that explains a model would load it, for a twentieth of what a run of a small table takes."""
+    monkeypatch.setitem(sys.modules, "scipy.cluster.hierarchy", None)
+    values = np.random.default_rng(1).normal(size=(3, 200))
+    columns = [
+        Input(name=name, places=(0,), kind="number", values=one)
+        for name, one in zip("abc", values, strict=True)
+    ]
+
+    assert [] == alike(columns) == alike(columns[:1]) == alike([])

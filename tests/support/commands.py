@@ -46,7 +46,7 @@ _FOLLOWS_RUNS = {"linewright.interfaces.http", "linewright.testing.faults"}
 """Modules that have runs carried out, beside the commands `run` and `up`."""
 _FIRST = (
     "alembic.command", "linewright.engine.durable", "linewright.interfaces.cli", "linewright.interfaces.http.app",
-    "linewright.line.runs.workflow",
+    "linewright.line.runs.workflow", "scipy.cluster.hierarchy",
 )  # fmt: skip
 """What commands import, beside what their operations do."""
 _FORKS = "LINEWRIGHT_TESTS_FORK"
@@ -386,12 +386,16 @@ def _serve(address: str, *modules: str) -> None:
 
 
 def _import_commands() -> None:
+    from linewright.line.steps import environment
     from linewright.line.steps.table import load_steps
     from linewright.operations import OPERATIONS
 
     for module in (*_FIRST, *(entry.module for entry in OPERATIONS.values())):
         import_module(module)
     load_steps()
+    # Of all that a process notes of where it computes, what follows from the files that it has imported.
+    environment._code()
+    environment._libraries()
 
 
 if __name__ == "__main__":

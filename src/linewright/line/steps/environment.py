@@ -1,6 +1,7 @@
 """Where something is computed: what a model depends on beside its rows and its line file."""
 
 import hashlib
+import os
 import platform
 import re
 from collections.abc import Iterator, Mapping
@@ -50,7 +51,7 @@ _SOURCES = Path(linewright.__file__).parent
 def environment(*, fits: bool = True) -> Environment:
     """Look at this process: interpreter, system, processor, libraries, our code, and what arithmetic gives here.
 
-    Once a process; about a tenth of a second, beside the training libraries, which it loads where it also looks what a `fit` gives.
+    Once a process, beside the training libraries, which it loads where it also looks what a `fit` gives.
     """
     # Imported when first asked for: planning and looking must not wait for it.
     machine = import_module("linewright.line.rebuild.numerics")
@@ -114,6 +115,7 @@ def _link(result: str) -> str:
     return f"environment:{result}"
 
 
+@cache
 def _libraries() -> dict[str, str]:
     found: dict[str, str] = {}
     for name in LIBRARIES:
@@ -124,21 +126,20 @@ def _libraries() -> dict[str, str]:
     return found
 
 
+@cache
 def _code() -> dict[str, str]:
     """Digest the files that the steps import, directly or not: another file cannot change what they compute."""
     found: dict[str, str] = {}
-    waiting = {step.carried_out_by.partition(":")[0] for step in STEPS}
-    seen = set[Path]()
+    files = _modules()
+    waiting = [step.carried_out_by.partition(":")[0] for step in STEPS]
     while waiting:
-        path = _file_of(waiting.pop())
-        if path is None or path in seen:
+        path = files.pop(waiting.pop(), None)
+        if path is None:
             continue
-        seen.add(path)
-        text = path.read_bytes()
-        waiting |= set(_imported(text.decode()))
-        if path.relative_to(_SOURCES).parts[0] in ROOMS:
-            name = str(path.relative_to(_SOURCES))
-            found[name] = hashlib.sha256(text).hexdigest()[:_DIGITS]
+        text = (_SOURCES / path).read_bytes()
+        waiting += _imported(text.decode())
+        if path.partition(os.sep)[0] in ROOMS:
+            found[path] = hashlib.sha256(text).hexdigest()[:_DIGITS]
     return dict(sorted(found.items()))
 
 
@@ -151,7 +152,13 @@ def _imported(text: str) -> Iterator[str]:
     yield from _BY_NAME.findall(text)
 
 
-def _file_of(module: str) -> Path | None:
-    path = _SOURCES.parent.joinpath(*module.split("."))
-    found = (path.with_suffix(".py"), path / "__init__.py")
-    return next((one for one in found if one.is_file()), None)
+def _modules() -> dict[str, str]:
+    """Return the file of each module of ours, from our folder: most of the thousands of names that are looked for are no modules."""
+    found: dict[str, str] = {}
+    for folder, _, files in os.walk(_SOURCES):
+        for file in files:
+            if file.endswith(".py"):
+                path = f"{folder}{os.sep}{file}"[len(str(_SOURCES)) + 1 :]
+                module = f"linewright.{path.removesuffix('.py').replace(os.sep, '.')}"
+                found[module.removesuffix(".__init__")] = path
+    return found

@@ -193,12 +193,12 @@ def alike(columns: Sequence[Input]) -> list[list[Input]]:
     >>> [[one.name for one in group] for group in alike([*columns, twin])]
     [['b', 'twin']]
     """
-    if len(columns) < 2:
+    read = [_ranked(one) for one in columns]
+    apart = [1 - _association(first, second) for first, second in combinations(read, 2)]
+    if min(apart, default=1.0) > 1 - ALIKE:
         return []
     from scipy.cluster.hierarchy import fcluster, linkage  # noqa: PLC0415 -- it takes a while to import
 
-    read = [_ranked(one) for one in columns]
-    apart = [1 - _association(first, second) for first, second in combinations(read, 2)]
     cluster = fcluster(linkage(apart, method="average"), t=1 - ALIKE, criterion="distance")
     groups = [
         [columns[i] for i in np.flatnonzero(cluster == code).tolist()]
