@@ -225,7 +225,7 @@ def rows_of(
     size: int = BATCH,
     heard: Callable[[pl.DataFrame], object] = lambda _: None,
 ) -> Rows:
-    """Return the rows of an answer; `heard` is told of them as they come."""
+    """Return the rows of an answer; `heard` gets them as they come."""
     spool = Spool(scratch_of(root))
     for frame in chain([answer.empty], answer.frames):
         heard(frame)
