@@ -7,6 +7,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+import numpy as np
 import polars as pl
 import pyarrow.parquet
 import pytest
@@ -16,7 +17,7 @@ from polars.testing import assert_frame_equal
 
 from linewright.data.dataset.version import CHUNK_ROWS, content_digest, read_dataset, write_dataset
 from linewright.data.facts import Column, Dataset
-from linewright.data.read.spill import Spool
+from linewright.data.read.spill import Spool, is_ascending
 from linewright.engine.context import Context
 from linewright.errors import Corrupt, NotFound
 from linewright.store.local import LocalArtifacts
@@ -241,3 +242,42 @@ def test_rows_that_are_spooled_to_files_come_back_and_leave_nothing_behind(frame
         spool.filter(is_kept)
 
         assert_frame_equal(pl.concat(frames_of_rows).filter(is_kept), spool.frame(), check_exact=True)
+
+
+@given(st.lists(st.lists(st.integers(0, 20)), max_size=6), st.sampled_from([0, 40, None]))
+def test_rows_in_files_are_put_in_order_without_a_table_of_all_of_them(keys_of_parts, held):
+    """A source larger than memory is kept in the order of its key; ties stay as they came."""
+    parts = [pl.DataFrame({"key": keys}, schema={"key": pl.Int64}) for keys in keys_of_parts]
+    whole = pl.concat([pl.DataFrame(schema={"key": pl.Int64}), *parts]).with_row_index("came")
+    with TemporaryDirectory() as folder:
+        spool, start = Spool(Path(folder), held=held), 0
+        for part in parts:
+            spool.add(whole.slice(start, part.height))
+            start += part.height
+        spool.sort("key")
+        got = pl.concat([whole.clear(), *spool.parts()])
+
+        assert_frame_equal(whole.sort("key", maintain_order=True), got)
+        assert whole.height == spool.height
+        assert got["key"].is_unique().all() == is_ascending(spool, "key")
+
+
+def test_rows_in_files_take_memory_only_while_they_are_looked_at(tmp_path):
+    """A pass over a table of any size leaves no more of it in memory than a few parts."""
+    spool = Spool(tmp_path, held=1 << 20)
+    for start in range(0, 5_000_000, 250_000):
+        spool.add(pl.DataFrame({"x": np.arange(start, start + 250_000)}))
+    frame, before = spool.frame(), mapped_bytes()
+
+    assert 5_000_000 * 4_999_999 // 2 == frame["x"].sum()
+    assert mapped_bytes() - before > 30_000_000
+    spool.release()
+    assert mapped_bytes() - before < 10_000_000
+    assert 5_000_000 * 4_999_999 // 2 == sum(part["x"].sum() for part in spool.parts())
+    assert mapped_bytes() - before < 10_000_000
+
+
+def mapped_bytes() -> int:
+    """Bytes of files that this process has in memory."""
+    said = Path("/proc/self/status").read_text().partition("RssFile:")[2].split()
+    return int(said[0]) * 1024

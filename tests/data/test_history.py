@@ -99,6 +99,27 @@ def silo(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, tmp_pa
         yield Silo(connection.execute, spec)
 
 
+def test_a_table_of_many_parts_in_any_order_begins_a_history_in_the_order_of_its_key(
+    silo, factory, monkeypatch
+):
+    """What does not fit into memory is put in order from disk; later reads and twins are as in memory."""
+    monkeypatch.setattr("linewright.data.read.spill._HELD", 2_000)
+    shuffled = silo.spec.model_copy(update={"sql": "select * from t order by said"})
+    history = History(factory, shuffled)
+
+    assert list(range(300)) == history.read()["id"].to_list()
+    silo.add(500, 400)
+    silo.change(7)
+    again = history.read()
+    assert [*range(300), 400, 500] == again["id"].to_list()
+    assert "other" == again["said"][7]
+    twins = History(
+        factory, silo.spec.model_copy(update={"sql": "select * from t union all select * from t"})
+    )
+    with pytest.raises(RequestError, match="two rows of the query have the same key"):
+        twins.rows()
+
+
 STEPS = ("begin", "write", "write", "commit", "rollback", "read", "read")
 
 

@@ -6,7 +6,7 @@ import polars as pl
 import pytest
 
 from linewright.data.contract.check import check
-from linewright.data.read.source import Raw, read_source
+from linewright.data.read.source import Raw, open_source, read_source
 from linewright.data.spec import DataSpec, FileSource
 from linewright.data.table.build import Table, build_table
 from linewright.errors import ContractBreach, SpecError
@@ -52,6 +52,26 @@ def test_without_a_contract_every_column_gets_its_narrowest_type(tmp_path):
         "seen": "datetime",
     } == types(made)
     assert datetime(2020, 1, 2, 10, tzinfo=UTC) == frame_of(made)["seen"][0]
+
+
+def test_texts_of_a_source_with_types_are_prose_or_a_category(tmp_path):
+    """Only texts of several words are looked at as a whole; dates that are texts there stay texts."""
+    rows = 60
+    pl.DataFrame(
+        {
+            "said": [f"it was number {n} today" for n in range(rows)],
+            "again": ["it was the same today"] * rows,
+            "name": [f"name {n}" for n in range(rows)],
+            "day": ["2024-05-01"] * rows,
+            "none": pl.Series([None] * rows, dtype=pl.String),
+            "Fraud": ["yes", "no"] * (rows // 2),
+        }
+    ).write_parquet(tmp_path / "a.parquet")
+    source = open_source("a", FileSource(file="a.parquet"), tmp_path)
+    made = build_table([source], line(sources={"a": {"file": "a.parquet"}}))
+
+    others = dict.fromkeys(("again", "name", "day", "none", "Fraud"), "category")
+    assert {"said": "text", **others} == types(made)
 
 
 def test_the_contract_decides_the_types(tmp_path):

@@ -6,6 +6,13 @@ import numpy as np
 import polars as pl
 
 
+def in_one_piece(parts: list[pl.DataFrame]) -> pl.DataFrame:
+    """Return parts as one table, each column one piece; a column of the parts goes as it is joined, and `parts` is emptied."""
+    held = {name: [part.get_column(name) for part in parts] for name in parts[0].columns}
+    parts.clear()
+    return pl.DataFrame([pl.concat(held.pop(name), rechunk=True) for name in list(held)])
+
+
 def rows_at(
     frame: pl.DataFrame, places: np.ndarray, release: Callable[[], None] = lambda: None
 ) -> pl.DataFrame:
@@ -16,7 +23,7 @@ def rows_at(
     places
         Numbers of rows, from 0; shape (m,).
     release
-        Is called after each piece, to release its memory if it is mapped from a file.
+        Is called after each piece, to free its memory if it is mapped from a file.
 
     Examples
     --------

@@ -155,7 +155,7 @@ def check_read(
     is_ordered
         Whether the rows lie in the order of the source.
     release
-        Lets go of the memory that rows in files have come to take, see `data.read.spill.Spool.release`.
+        Frees the memory that rows in files have come to take, see `data.read.spill.Spool.release`.
     """
     if data.label.column not in {one.name for one in columns if one.type in LEARNABLE}:
         return

@@ -81,7 +81,7 @@ class Checked:
     row_sql: RowSql | None = None
     """What of the SQL that made the table can be carried out on one row; `None` where there is none."""
     release: Callable[[], None] = lambda: None
-    """Lets go of the memory that rows in files have come to take; they are read again as they are used."""
+    """Frees the memory that rows in files have come to take; they are read again as they are used."""
 
 
 def check(

@@ -12,7 +12,7 @@ import pyarrow.parquet
 
 from linewright.data.dataset.blobs import blobs_of, instead_of, link_of
 from linewright.data.facts import Chunk, Column, Dataset
-from linewright.data.pieces import rows_at
+from linewright.data.pieces import in_one_piece, rows_at
 from linewright.data.types import DTYPES
 from linewright.errors import Corrupt, NotFound
 from linewright.store.protocols import Artifacts, Metadata, MetadataReader
@@ -64,7 +64,7 @@ def write_dataset(
     artifacts, metadata
         Where the Parquet blobs go, and the links from content to blob.
     release
-        Lets go of the memory that rows in files have come to take, see `data.read.spill.Spool.release`.
+        Frees the memory that rows in files have come to take, see `data.read.spill.Spool.release`.
 
     Returns
     -------
@@ -139,14 +139,7 @@ def read_dataset(
         raise NotFound("the dataset has no such column", found=", ".join(unknown), allowed=", ".join(types))
     schema = pl.Schema({name: types[name] for name in names})
     parts = [_read_chunk(chunk, schema, artifacts, metadata) for chunk in dataset.chunks]
-    return _joined(parts) if parts else pl.DataFrame(schema=schema)
-
-
-def _joined(parts: list[pl.DataFrame]) -> pl.DataFrame:
-    """Return parts as one table, each column one piece; a column of the parts goes as it is joined, and `parts` is emptied."""
-    held = {name: [part.get_column(name) for part in parts] for name in parts[0].columns}
-    parts.clear()
-    return pl.DataFrame([pl.concat(held.pop(name), rechunk=True) for name in list(held)])
+    return in_one_piece(parts) if parts else pl.DataFrame(schema=schema)
 
 
 def content_digest(frame: pl.DataFrame) -> str:

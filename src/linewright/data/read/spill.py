@@ -4,7 +4,7 @@ import ctypes
 import mmap
 import tempfile
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol, cast
@@ -15,9 +15,8 @@ import pyarrow as pa
 from linewright.data.read.batches import size_of
 
 _HELD = 1 << 23
-"""Bytes that are held in memory before they go to a file."""
 _LAST = 4
-"""Parts whose memory is released as the next one is asked for."""
+"""Parts whose memory is freed again as the next one is asked for."""
 
 
 def scratch_of(root: Path) -> Path:
@@ -76,7 +75,7 @@ class Spool:
     folder
         Where files may lie; they are as large as the rows. `None` keeps all rows in memory.
     held
-        Bytes that are held in memory before they go to a file.
+        Bytes that are held in memory before they go to a file (default: 8 MiB).
 
     Examples
     --------
@@ -88,8 +87,8 @@ class Spool:
     [1, 3]
     """
 
-    def __init__(self, folder: Path | None, *, held: int = _HELD) -> None:
-        self._folder, self._most = folder, held
+    def __init__(self, folder: Path | None, *, held: int | None = None) -> None:
+        self._folder, self._most = folder, _HELD if held is None else held
         self._mapped: list[_Mapped] = []
         self._held: list[pl.DataFrame] = []
         self._bytes = 0
@@ -105,10 +104,8 @@ class Spool:
 
     def filter(self, is_kept: pl.Series) -> None:
         """Keep only these of the rows; no more of them come into memory than before."""
-        parts = deque(self._taken())
         start = 0
-        while parts:
-            rows = parts.popleft()
+        for rows in self._taken():
             self.add(rows.filter(is_kept.slice(start, rows.height)))
             start += rows.height
 
@@ -124,45 +121,41 @@ class Spool:
             yield one.rows
             # Who asks may still use some of the last ones, and so have them back for a while.
             for other in mapped[max(number + 1 - _LAST, 0) : number + 1]:
-                _let_go(other.file)
+                _free_pages(other.file)
         if self._held:
             self._held = [pl.concat(self._held, rechunk=True)]
             yield self._held[0]
 
     def sort(self, name: str) -> None:
         """Put the rows in the order of a column without nulls; no more of them come into memory than a few parts."""
-        parts = self._taken()
-        runs, pivots = [Spool(self._folder, held=0) for _ in parts], list[pl.Series]()
-        for number, run in enumerate(runs):
-            rows = parts[number].sort(name, maintain_order=True)
-            pivots.append(rows[name].gather_every(max(1, rows.height // len(runs))))
-            run.add(rows)
-            parts[number] = rows.clear()
-        if not runs:
-            return
-        above = pl.concat(pivots).sort()
-        above = above.gather_every(max(1, len(above) // len(runs))).unique(maintain_order=True)
-        starts = [0] * len(runs)
-        for pivot in (*above, None):
+        many = len(self._mapped) + bool(self._held)
+        runs, pivots = list[Spool](), list[pl.Series]()
+        for rows in self._taken():
+            run = rows.sort(name, maintain_order=True)
+            pivots.append(run[name].gather_every(max(1, run.height // many)))
+            runs.append(Spool(self._folder if many > 1 else None, held=0))
+            runs[-1].add(run)
+        starts = [0] * many
+        for pivot in (*_thinned(pivots), None):
             found: list[pl.DataFrame] = []
             for number, run in enumerate(runs):
-                (rows,) = run.parts()
-                stop = (
-                    rows.height
-                    if pivot is None
-                    else cast("int", rows[name].search_sorted(pivot, side="right"))
-                )
+                rows = run.frame()
+                stop = rows.height if pivot is None else _places_up_to(rows[name], pivot)
                 found.append(rows.slice(starts[number], stop - starts[number]))
                 starts[number] = stop
-            self.add(pl.concat(found).sort(name, maintain_order=True))
+            if found:
+                self.add(pl.concat(found).sort(name, maintain_order=True))
             for run in runs:
                 run.release()
 
-    def _taken(self) -> list[pl.DataFrame]:
-        """Return the parts, and have none any more."""
-        parts = list(self.parts())
+    def _taken(self) -> Iterator[pl.DataFrame]:
+        """Give the parts, and have none of them any more."""
+        mapped, held = deque(self._mapped), self._held
         self._mapped, self._held, self._bytes = [], [], 0
-        return parts
+        while mapped:
+            yield mapped.popleft().rows
+        if held:
+            yield pl.concat(held, rechunk=True)
 
     def frame(self) -> pl.DataFrame:
         """Return all rows. What lies in files is read as it is used, and needs no memory of its own."""
@@ -173,9 +166,21 @@ class Spool:
         return pl.concat(parts, rechunk=False) if parts else pl.DataFrame()
 
     def release(self) -> None:
-        """Release the memory that rows in files have come to take; they are read again as they are used."""
+        """Free the memory that rows in files have come to take; they are read again as they are used."""
         for one in self._mapped:
-            _let_go(one.file)
+            _free_pages(one.file)
+
+
+def _thinned(values: Sequence[pl.Series]) -> Sequence[Any]:
+    """Return some of the values, ascending, about as many as there are series."""
+    if len(values) < 2:
+        return ()
+    ascending = pl.concat(values).sort()
+    return ascending.gather_every(max(1, len(ascending) // len(values))).unique(maintain_order=True).to_list()
+
+
+def _places_up_to(ascending: pl.Series, value: Any) -> int:
+    return int(ascending.search_sorted(value, side="right"))
 
 
 class _Mapped(NamedTuple):
@@ -202,7 +207,7 @@ def _mapped(rows: pl.DataFrame, folder: Path) -> _Mapped:
     return _Mapped(table=pa.ipc.open_file(content).read_all(), file=content)
 
 
-def _let_go(content: Any) -> None:
+def _free_pages(content: Any) -> None:
     """Tell the system that the pages of a mapped file need not be in memory; where it takes no advice, they stay."""
     if _ADVISE is not None and content.size:
         _ADVISE(ctypes.c_void_p(content.address), ctypes.c_size_t(content.size), mmap.MADV_DONTNEED)

@@ -8,6 +8,7 @@ from typing import Any, cast
 import numpy as np
 import polars as pl
 
+from linewright.data.pieces import in_one_piece
 from linewright.data.read.batches import Held
 from linewright.data.read.push_reader import read_sent
 from linewright.data.read.source import Source, open_source
@@ -84,7 +85,7 @@ class ViewRows:
     key: Ints | None
     is_deletion: Flags | None
     is_left_out: Flags
-    columns: Mapping[str, Values]
+    columns: dict[str, Values]
     is_sent: Flags | None
     """Whether each was sent besides those of the source; `None` for a view without `push`."""
 
@@ -101,13 +102,15 @@ class ViewRows:
             those |= np.isin(self.key, self.key[those])
         return self._at(np.flatnonzero(those))
 
-    def events(self, *, read_by: int | None = None) -> Events:
+    def events(self, *, read_by: int | None = None, is_last: bool = False) -> Events:
         """Return the events.
 
         Parameters
         ----------
         read_by
             When the source was read: what it knew later neither counts nor corrects, unlike what was sent.
+        is_last
+            Whether these rows are used no more: their columns are taken from them, so that memory does not hold all twice.
         """
         if read_by is not None:
             is_read = self.known <= read_by
@@ -121,8 +124,9 @@ class ViewRows:
             key=self.key,
             is_deletion=self.is_deletion,
             is_left_out=self.is_left_out,
-            columns=self.columns,
+            columns=self.columns if is_last else dict(self.columns),
             entities=self.entities.height,
+            argsort=lambda numbers: pl.Series(numbers).arg_sort().to_numpy().astype(np.int64),
         )
 
     def _at(self, places: Ints) -> "ViewRows":
@@ -160,7 +164,9 @@ def read_events(
         As `read_rows`.
     """
     rows = read_rows(view, root, source=source, sent=sent, with_keys=with_keys)
-    return ViewEvents(facts=rows.facts, events=rows.events(), entities=rows.entities, rows=rows.rows)
+    return ViewEvents(
+        facts=rows.facts, events=rows.events(is_last=True), entities=rows.entities, rows=rows.rows
+    )
 
 
 def read_rows(
@@ -395,7 +401,7 @@ def _frame(source: Source, names: Sequence[str]) -> pl.DataFrame:
                 hint="put fields that hold a separator into quotes",
             )
         frames.append(held(batch.frame.select(names)))
-    return pl.concat(frames, rechunk=True)
+    return in_one_piece(frames)
 
 
 def _type(values: pl.Series, view: ViewSpec, *, is_text: bool) -> tuple[ColumnType, str | None]:
@@ -428,7 +434,7 @@ def _codes(values: pl.Series) -> Ints:
 
 def _entities(rows: pl.DataFrame) -> tuple[pl.DataFrame, Ints]:
     """Return the different entities, spelled, and the number of that of each row. What is not text is spelled once for each entity."""
-    different = rows.drop_nulls().unique()
+    different = _different(rows)
     named = different.select(spelled(one) for one in different.iter_columns())
     entities = named.unique().sort(named.columns)
     numbers = _numbers(named, entities)
@@ -437,6 +443,19 @@ def _entities(rows: pl.DataFrame) -> tuple[pl.DataFrame, Ints]:
         if found is not None:
             return entities, found
     return entities, _looked_up(rows, different.with_columns(pl.Series("\0number", numbers)))
+
+
+def _different(rows: pl.DataFrame) -> pl.DataFrame:
+    """Return the different rows without nulls; whole numbers that are close together by a table of all between them, the quickest way."""
+    values = rows.to_series().drop_nulls()
+    if rows.width > 1 or not values.dtype.is_integer() or not len(values):
+        return rows.drop_nulls().unique()
+    low, high = cast("int", values.min()), cast("int", values.max())
+    if high - low > 4 * len(values) or high >= 2**63:
+        return rows.unique().drop_nulls()
+    is_there = np.zeros(high - low + 1, dtype=np.bool_)
+    is_there[(values.cast(pl.Int64) - low).to_numpy()] = True
+    return pl.Series(values.name, np.flatnonzero(is_there) + low).cast(values.dtype).to_frame()
 
 
 def _by_place(values: pl.Series, different: pl.Series, numbers: Ints) -> Ints | None:
