@@ -2,7 +2,8 @@
 
     python benchmarks/feature_lookup.py [--entities 1000000] [--logged 100000]
 
-First, 100 entities of a million records at once, in this process. Then an endpoint of two processes answers and logs rows of a line with a view, while
+First, 100 entities of a million records at once, in this process; the same on a machine that gets the records by a PostgreSQL, with the time
+until rows that one machine keeps count on another. Then an endpoint of two processes answers and logs rows of a line with a view, while
 payments come, are corrected and deleted, and newer files of records replace each other; their columns are computed again from the source, as
 `linewright audit features` does, and compared bit by bit.
 """
@@ -17,18 +18,20 @@ import tempfile
 import time
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta
+from functools import partial
 from pathlib import Path
 from threading import Event
 from time import process_time_ns, thread_time_ns
 
 import numpy as np
+from msgspec import structs
 
 from linewright.client import Client
 from linewright.features.facts import FeatureAudit, ViewColumn, ViewFacts, ViewInput
 from linewright.features.views.records import (
+    KEY,
     RecordsHeader,
     aggregates_of,
-    columns_of,
     records_path,
     write_records,
 )
@@ -40,10 +43,14 @@ from linewright.line.runs.execute import execute_inline
 from linewright.line.views.write_records import write_view
 from linewright.model.facts import Package
 from linewright.serve.listener import endpoint
-from linewright.serve.rows.feature_lookup import ViewLookup
+from linewright.serve.rows.feature_lookup import FeatureLookup, ViewLookup
 from linewright.serve.rows.push_request import to_new_rows
 from linewright.store.clock import instant_of, now_utc, text_of
 from linewright.store.pushed_rows import Columns, PushedRows
+from linewright.store.shared_features import shared_features
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests" / "support"))
+from databases import postgres_server, share_features
 
 DAY = 86_400 * 10**6
 NOW = 1_780_000_000 * 10**6
@@ -71,7 +78,7 @@ FACTS = ViewFacts(
 
 
 def write(state: Path, entities: int, events: int) -> Path:
-    """Write the records of customers who pay some times a month."""
+    """Write the records of customers who pay some times a month, on all machines if the factory names a store."""
     chance = np.random.default_rng(5)
     many = entities * events
     made = events_of(
@@ -82,8 +89,9 @@ def write(state: Path, entities: int, events: int) -> Path:
         entities=entities,
     )
     header = RecordsHeader(facts=FACTS, known=NOW, words=((),), entities=entities, has_keys=False)
-    path = records_path(state, FACTS)
-    write_records(path, header, made, [str(number) for number in range(entities)])
+    path, store = records_path(state, FACTS), shared_features(state)
+    share = None if store is None else partial(store.publish, path.name, NOW)
+    write_records(path, header, made, [str(number) for number in range(entities)], share=share)
     return path
 
 
@@ -98,6 +106,50 @@ def lookups(state: Path, asked: int, requests: int, entities: int) -> list[float
         found = list(view.of(keys, now))
         took.append((thread_time_ns() - begun) / 1e3)
         assert len(found) == asked
+    return sorted(took)
+
+
+def shared(folder: Path, entities: int, events: int) -> Path:
+    """Write records on one machine and read them on another; return the state folder of that one."""
+    here, there = (folder / name / ".linewright" for name in ("a", "b"))
+    for state in (here, there):
+        share_features(state.parent)
+    begun = time.perf_counter(), process_time_ns()
+    path = write(here, entities, events)
+    store = shared_features(there)
+    assert store is not None
+    written = time.perf_counter(), process_time_ns()
+    store.fetch(records_path(there, FACTS), since=-1)
+    fetched = time.perf_counter(), process_time_ns()
+    assert path.read_bytes() == records_path(there, FACTS).read_bytes()
+    for what, first, then in (("written", begun, written), ("fetched", written, fetched)):
+        clock, cpu = then[0] - first[0], (then[1] - first[1]) / 1e9
+        print(f"by PostgreSQL: {what} in {clock:.1f} s, {cpu:.1f} s of processor time of ours")
+    return there
+
+
+def until_known(here: Path, there: Path, rows: int) -> list[float]:
+    """Return how long it took, in seconds, until each row that one machine kept counted on the other."""
+    facts = structs.replace(FACTS, view="pushed", key="id")
+    pushed = PushedRows.of(here, "payments")
+    pushed.open_for(Columns("id", "paid_at"))
+    known, path, store = pushed.moment(), records_path(here, facts), shared_features(here)
+    assert store is not None
+    none = np.empty(0, dtype=np.int64)
+    empty = {name: Values.of([], "number" if name == "amount" else "category") for name in ("amount", KEY)}
+    header = RecordsHeader(facts=facts, known=known, words=((),), entities=0, has_keys=True, push="payments")
+    made = events_of(entity=none, time=none, known=none, columns=empty)
+    write_records(path, header, made, [], share=partial(store.publish, path.name, known))
+    views, took = FeatureLookup(there), list[float]()
+    for number in range(rows):
+        row = {"id": number, "customer_id": f"c{number}", "paid_at": now_utc(), "amount": 1.5}
+        pushed.keep(to_new_rows([row], pushed.columns))
+        begun = time.perf_counter()
+        views.refresh([facts]) if not number else None
+        while next(iter(views.of(facts).of([f"c{number}"], now_utc())))[1].record is None:
+            time.sleep(0.005)
+        took.append(time.perf_counter() - begun)
+    views.close()
     return sorted(took)
 
 
@@ -219,6 +271,15 @@ def logged_again(rows: int) -> FeatureAudit:
         return audit_views(factory, "late", sample=rows)
 
 
+def tell(where: str, asked: int, took: list[float]) -> None:
+    """Print what lookups took."""
+    p50, p99, load = took[len(took) // 2], took[int(len(took) * 0.99)], os.getloadavg()[0]
+    columns = len(aggregates_of(FACTS))
+    print(
+        f"{where}, {asked} keys, {columns} columns: p50 {p50:.0f} us, p99 {p99:.0f} us of processor time a lookup, at a load of {load:.1f}"
+    )
+
+
 def main() -> None:
     """Print the table."""
     asks = argparse.ArgumentParser(description=__doc__)
@@ -236,12 +297,15 @@ def main() -> None:
             f"{given.entities:,} records of {given.events} events: {path.stat().st_size / 1e6:.0f} MB, written in {wrote:.1f} s of processor time"
         )
         took = lookups(Path(folder), given.keys, given.requests, given.entities)
-    p50, p99 = took[len(took) // 2], took[int(len(took) * 0.99)]
-    columns = len(aggregates_of(FACTS)), len(columns_of(FACTS))
-    load = os.getloadavg()[0]
-    print(
-        f"{given.keys} keys, {columns[0]} columns: p50 {p50:.0f} us, p99 {p99:.0f} us of processor time, at a load of {load:.1f}"
-    )
+    tell("in a file", given.keys, took)
+    with postgres_server() as server, tempfile.TemporaryDirectory() as folder:
+        os.environ["TEST_DB"] = server.url("postgres")
+        there = shared(Path(folder), given.entities, given.events)
+        tell("by PostgreSQL", given.keys, lookups(there, given.keys, given.requests, given.entities))
+        waited = until_known(Path(folder) / "a" / ".linewright", there, 100)
+        print(
+            f"a row that one machine keeps counts on another after {waited[50]:.2f} s (p50), {waited[-1]:.2f} s at most"
+        )
     audited = logged_again(given.logged)
     same = audited.rows - audited.differ
     print(

@@ -288,10 +288,10 @@ class PostgresFeatures:
         says = "it gave no answer for too long" if is_late else _says(error, self._url().password)
         refused = isinstance(error, psycopg.ProgrammingError | psycopg.DataError | psycopg.IntegrityError)
         return (Terminal if refused else Transient)(
-            f"the store of features does not answer as it should: {says}",
+            "the store of features does not answer as it should",
             where=WHERE,
             found=self.place,
-            hint="look at the URL, and whether the server is up and reached from here; then try again",
+            hint=f"{says}: look at the URL, and whether the server is up and reached from here; then try again",
         )
 
 

@@ -167,7 +167,7 @@ class ViewLookup:
             raise Transient(
                 f"the records of feature view {self._facts.view!r} are not there",
                 where=self._path.name,
-                found=None if trouble is None else trouble.what,
+                found=None if trouble is None else _named(trouble),
                 hint="linewright up writes them, or a run of the line; or send the columns of the view",
             )
         moment = micros_of(now)
@@ -356,7 +356,7 @@ class FeatureLookup:
             for number in numbers if trouble is not None else ():
                 one = found[number].get(facts.view)
                 if one is not None and trouble is not None:
-                    text = f"feature view {facts.view!r} knows nothing newer than {one.age:,.0f} s: {trouble.what}"
+                    text = f"feature view {facts.view!r} knows nothing newer than {one.age:,.0f} s: {_named(trouble)}"
                     said.setdefault(number, []).append(text)
         return said
 
@@ -376,6 +376,11 @@ def _reasons(
                 why = _why_nothing(rows[number], facts, is_looked_up=one is not None)
                 said.setdefault(number, []).append(why)
     return said
+
+
+def _named(trouble: LinewrightError) -> str:
+    """Return what an answer says of it: not how it came, since that may name more than clients are to know."""
+    return trouble.what if trouble.found is None else f"{trouble.what} ({trouble.found})"
 
 
 def _unknown(found: Mapping[str, LookupResult], views: Sequence[ViewFacts]) -> frozenset[str]:
@@ -424,7 +429,7 @@ def _decided(
         where=where,
         found=f"{one.age:,.0f} s",
         allowed=f"at most {(header.max_age or 0) / 1e6:,.0f} s (max_age)",
-        hint=f"{snapshot.trouble.what} ({snapshot.trouble.found})"
+        hint=_named(snapshot.trouble)
         if snapshot.trouble is not None
         else "linewright up makes newer records while it runs",
     )
