@@ -135,15 +135,15 @@ def test_a_column_of_a_source_leads_to_what_is_made_of_it(root, pages):
     """Who changes a column asks which features and models would see it."""
     with Factory.open(root) as factory:
         paid = show(factory, "customer_30d.amount")
-        basket = show(factory, "orders.basket").body
-        loaded = show(factory, "customer_30d.loaded_at").body
+        basket = show(factory, "orders.basket").body["lineage"]
+        loaded = show(factory, "customer_30d.loaded_at").body["lineage"]
         with pytest.raises(NotFound):
             show(factory, "customer_30d.nothing")
-    uses = {each["column"]: each for each in paid.body["uses"]}
+    uses = {each["column"]: each for each in paid.body["lineage"]["uses"]}
     (model,) = uses["amount_30d"]["models"]
     (own,) = basket["uses"]
 
-    assert ("column", "payments.csv") == (paid.kind, paid.body["reads"])
+    assert ("column", "payments.csv") == (paid.kind, paid.body["lineage"]["reads"])
     assert {"amount_30d", "last_amount"} == uses.keys()
     assert ("orders", "customer_30d", "window", "sum(amount) over 30d") == tuple(
         uses["amount_30d"][name] for name in ("line", "view", "how", "says")
@@ -162,7 +162,7 @@ def test_a_column_of_a_source_leads_to_what_is_made_of_it(root, pages):
 def test_a_column_leads_nowhere_that_one_may_not_look(root):
     """A name tells nothing of lines of others."""
     with member(root, "orders") as own, member(root, "other") as other:
-        assert show(own, "orders.basket").body["uses"]
+        assert show(own, "orders.basket").body["lineage"]["uses"]
         with pytest.raises(NotFound):
             show(other, "orders.basket")
 

@@ -1,5 +1,6 @@
 """Types of columns: strict parsing of text, casting of native values, and the narrowest type that holds a column."""
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -46,6 +47,8 @@ FORMATS = (
     "%d.%m.%Y %H:%M:%S",
 )
 
+_YEAR = re.compile(r"(^|[/. -])[0-9]{4}($|[/. -])")
+"""What all dates and times have."""
 _ISO = (
     r"^(?P<date>[0-9]{4}-[0-9]{2}-[0-9]{2})"
     r"(?:[T ](?P<h>[01][0-9]|2[0-3]):(?P<m>[0-5][0-9])(?::(?P<s>[0-5][0-9])(?:[.,](?P<f>[0-9]{1,9}))?)?"
@@ -402,6 +405,8 @@ def _infer_boolean(text: pl.Series) -> Inferred | None:
 
 
 def _infer_time(text: pl.Series) -> Inferred | None:
+    if not _YEAR.search(text[0]):  # all forms have one: most columns of words are known by their first value
+        return None
     if _all(text, lambda some: cast(some, "date").is_not_null()):
         return Inferred(type="date", because=f"all {len(text):,} values are ISO 8601 dates")
     if _all(text, lambda some: cast(some, "datetime").is_not_null()):
@@ -415,7 +420,7 @@ def _infer_time(text: pl.Series) -> Inferred | None:
 
 def _fits(text: pl.Series, pattern: str) -> pl.Series:
     # chrono reads "%Y" from two digits too ("13" as the year 13), so the number of digits is checked here.
-    four = text.str.contains(r"(^|[/. -])[0-9]{4}($|[/. -])")
+    four = text.str.contains(_YEAR.pattern)
     return four & cast(text, "datetime" if "%H" in pattern else "date", pattern=pattern).is_not_null()
 
 

@@ -36,8 +36,8 @@ _REPLACEMENTS: Mapping[type, Mapping[str, Any]] = {
 """What stands in facts about a hidden column, by field; other fields hold none of its values."""
 _ROW_FIELDS = frozenset({"row", "rows", "values", "example"})
 """What holds rows, by column."""
-_FIGURES_BY_COLUMN = frozenset({"contributions", "changed_columns", "breaches", "rules"})
-"""Mappings by column that hold no value."""
+_FIGURES_BY_COLUMN = frozenset({"contributions", "changed_columns", "breaches", "rules", "lineage"})
+"""Mappings by column, or about columns, that hold no value."""
 _NEVER_COLUMNS = frozenset(
     {"id", "line", "model", "at", "kind", "by", "run", "key", "unit", "subject", "group", "version", "digest", "name", "column"}
     | {"type", "answer", "label", "because", "arm", "via", "site", "generation", "step", "state", "says", "evidence", "package"}

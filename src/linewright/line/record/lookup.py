@@ -192,4 +192,4 @@ def _artifact(factory: Factory, name: str) -> Found | None:
 
 def _column(factory: Factory, name: str) -> Found | None:
     lineage = column_lineage(factory, name) if "." in name else None
-    return Found(name, "column", to_builtins(lineage), None) if lineage else None
+    return Found(name, "column", {"lineage": to_builtins(lineage)}, None) if lineage else None
