@@ -24,7 +24,7 @@ from linewright.text.quoting import quoted
 
 STORE = "feature_store.yaml"
 DATABASE = "env:FEAST_DB"
-"""Where the URL of Feast's database shall stand."""
+"""Place of the URL of Feast's database."""
 _READ: Final = frozenset(
     {
         "String",

@@ -6,7 +6,7 @@ from linewright.line.feast.carry_over import FeastImport
 
 @renderer.register
 def imported_text(found: FeastImport) -> str:
-    """Say of each object where it is now, and what was not carried over."""
+    """Say of each object in which file it is now, and what was not carried over."""
     lines = list[str]()
     for one in found.objects:
         lines.append(
