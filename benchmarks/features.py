@@ -1,11 +1,12 @@
 """How exact and how fast rows get the columns of feature views, beside plain as-of joins of polars and DuckDB.
 
-    python benchmarks/features.py [--events 10000000] [--requests 1000000] [--entities 200000]
+    python benchmarks/features.py [--events 10000000] [--requests 1000000] [--entities 200000] [--peers PYTHON]
 
 Events of a year have a time and a moment up to three days later from which on they are known, in no order, in a Parquet file. Each request asks
 for the five values of the newest event of an entity that was known then. The plain joins take the newest event by its time alone, or by
 `known` alone; how many of their rows differ from the exact ones, which `--checked` requests computed event by event confirm.
-After it, windows over the same events. Each way runs in a process of its own that reads the Parquet files; seconds are those from the files to the columns.
+After it, windows over the same events. With --peers, the Python of an environment with ``benchmarks/peers-feast.txt``, 17,000 requests are joined with
+200 events of each of 1,000 entities too, by a view and by Feast's ``get_historical_features``. Each way runs in a process of its own that reads the Parquet files; seconds are those from the files to the columns.
 """
 
 import argparse
@@ -15,7 +16,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -137,8 +138,11 @@ def differing(left: pl.DataFrame, right: pl.DataFrame) -> int:
 
 def measured(way: str, folder: Path) -> dict[str, float]:
     """Run one way in a process of its own, and keep its columns."""
+    return _run([sys.executable, __file__, "--one", way, "--folder", str(folder)])
+
+
+def _run(command: list[str]) -> dict[str, Any]:
     # A child's peak memory would begin with that of who forked it: a small process starts it.
-    command = [sys.executable, __file__, "--one", way, "--folder", str(folder)]
     starter = "import subprocess, sys; sys.exit(subprocess.run(sys.argv[1:]).returncode)"
     done = subprocess.run(
         [sys.executable, "-c", starter, *command], capture_output=True, text=True, check=True
@@ -178,6 +182,33 @@ def compare(folder: Path, *, checked: int) -> list[dict[str, Any]]:
     return found
 
 
+def beside_feast(python: str, folder: Path) -> Iterator[dict[str, Any]]:
+    """Give a row for a view and one for Feast, over the files of a folder."""
+    exact = next(iter(WAYS))
+    found = measured(exact, folder)
+    right = pl.read_parquet(_kept(folder, exact))
+    yield {"way": exact, **found, "rows": right.height, "wrong": 0}
+    kept, script = folder / "feast.parquet", Path(__file__).parent / "contestants" / "with_feast.py"
+    found = _run([python, str(script), str(folder), str(kept)])
+    given = pl.read_parquet(kept).cast(dict.fromkeys(LAST, pl.Float64)).fill_nan(None)
+    columns = given.select(list(LAST))
+    wrong = differing(columns, right[given["row"].to_list()])
+    yield {"way": f"Feast {found['version']}", **found, "rows": columns.height, "wrong": wrong}
+
+
+def print_beside_feast(python: str) -> None:
+    """Print the table of 17,000 requests."""
+    with tempfile.TemporaryDirectory() as name:
+        write_data(Path(name), events=200_000, requests=17_000, entities=1_000)
+        print("\n200,000 events, 17,000 requests, 1,000 entities")
+        print("| way | s | CPU s | peak MB | rows given | wrong among these |")
+        print("|---|---:|---:|---:|---:|---:|")
+        for row in beside_feast(python, Path(name)):
+            print(
+                f"| {row['way']} | {row['s']:.1f} | {row['cpu']:.1f} | {row['mb']:,.0f} | {row['rows']:,} | {row['wrong']:,} |"
+            )
+
+
 def main() -> None:
     """Print the table."""
     parser = argparse.ArgumentParser(
@@ -189,12 +220,15 @@ def main() -> None:
     parser.add_argument(
         "--checked", type=int, default=2_000, help="requests that are computed event by event"
     )
+    parser.add_argument("--peers", help="Python of an environment with benchmarks/peers-feast.txt")
     parser.add_argument("--one", choices=WAYS, help=argparse.SUPPRESS)
     parser.add_argument("--folder", type=Path, help=argparse.SUPPRESS)
     asked = parser.parse_args()
     if asked.one:
         run_one(asked.one, asked.folder)
         return
+    if asked.peers:
+        print_beside_feast(asked.peers)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         write_data(folder, events=asked.events, requests=asked.requests, entities=asked.entities)

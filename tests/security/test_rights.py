@@ -45,6 +45,7 @@ ALLOWED: dict[str, set[str]] = {
     "audit find": {"admin"},
     "rebuild": PLANNERS,
     "new": {"engineer"},
+    "import-features": {"engineer"},
     "run": {"engineer"},
     "retrain": {"engineer"},
     "reconcile": {"engineer"},

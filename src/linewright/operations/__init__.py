@@ -32,6 +32,11 @@ OPERATIONS: Mapping[str, Entry] = {
         "new", _START, "Look at a table and write a line file for it, each choice with its reason."
     ),
     "init": _entry("lines", _START, "Make an empty factory in a folder."),
+    "import-features": _entry(
+        "feast",
+        _START,
+        "Write the feature views of a Feast repository as files, and say what of it is not carried over.",
+    ),
     "check": _entry("check", _START, "Check the line files, and whether the data keep their contracts."),
     "check-text": _entry(
         "check",

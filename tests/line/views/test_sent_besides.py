@@ -208,9 +208,9 @@ def test_facts_without_a_time_are_sent_too_and_count_from_when_they_came(tmp_pat
     """Facts that hold at all times are looked up as others are."""
     (tmp_path / "features").mkdir()
     (tmp_path / "features" / "profile.yaml").write_text(PROFILE)
-    always = PROFILE.replace("push: stores\nknown: said_at\nkey: store\n", "time: none\n")
+    plain = PROFILE.replace("push: stores\nknown: said_at\nkey: store\n", "time: none\n")
     (tmp_path / "features" / "always.yaml").write_text(
-        always.replace("view: profile", "view: always").replace(", n: count() over 9d", "")
+        plain.replace("view: profile", "view: always").replace(", n: count() over 9d", "")
     )
     (tmp_path / "stores.csv").write_text("store,size,said_at\n1,10,2020-01-01\n2,20,2020-01-01\n")
     with Factory.create(tmp_path) as made:
@@ -223,8 +223,9 @@ def test_facts_without_a_time_are_sent_too_and_count_from_when_they_came(tmp_pat
         time.sleep(0.002)
         lookups = [ViewLookup(made.state, facts) for facts in views]
         found = [[columns for columns, *_ in one.of(["1", "2", "3"], now_utc())] for one in lookups]
-        now = read_events(read_view(tmp_path, "profile"), tmp_path)
+        now, always = (read_events(read_view(tmp_path, name), tmp_path) for name in ("profile", "always"))
 
+    assert (None, None) == (always.newest, always.newest_known)
     assert [{"size": 30, "n": 1}, {"size": 20, "n": 0}, {"size": None, "n": None}] == found[0]
     assert [{"size": 10}, {"size": 20}, {"size": None}] == found[1]
     assert [30, 20] == values_at(

@@ -58,7 +58,7 @@ class PushReader:
 
 
 def read_sent(place: str, spec: PushSource, root: Path) -> tuple[Source, str]:
-    """Return rows that count besides others, with their fingerprint: there may be none.
+    """Return rows that count besides others, with their fingerprint; there may be none.
 
     Parameters
     ----------

@@ -181,7 +181,7 @@ def view_status(factory: Factory, view: ViewSpec, lines: Sequence[str]) -> ViewS
         owner=view.owner,
         entity=view.entities,
         kind=kind_of(view.source),
-        reads=view.source.describe(),
+        reads="; ".join(one.describe() for one in view.sources),
         where=view.where,
         every=view.every,
         max_age=view.max_age,

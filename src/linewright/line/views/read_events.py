@@ -204,14 +204,15 @@ def read_rows(
 
 
 def newest_instant(micros: Ints) -> str | None:
-    """Return the newest of some moments as an instant, UTC; `None` if there are none. Those beyond the calendar count as its ends.
+    """Return the newest of some moments as an instant, UTC; `None` if there are none but `LONG_AGO`. Those beyond the calendar count as its ends.
 
     Examples
     --------
-    >>> newest_instant(np.array([1_000_002, -5])), newest_instant(np.array([], dtype=np.int64))
+    >>> newest_instant(np.array([1_000_002, -5])), newest_instant(np.array([LONG_AGO]))
     ('1970-01-01T00:00:01.000002Z', None)
     """
-    return instant_of(int(np.clip(micros.max(), *CALENDAR))) if len(micros) else None
+    newest = int(micros.max(initial=LONG_AGO))
+    return None if newest == LONG_AGO else instant_of(int(np.clip(newest, *CALENDAR)))
 
 
 def spelled(values: pl.Series) -> pl.Series:

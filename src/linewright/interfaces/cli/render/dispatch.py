@@ -20,6 +20,7 @@ _SUBJECTS: Mapping[str, str] = {
     "linewright.line.maintenance.restore": "care.maintenance",
     "linewright.line.maintenance.verify": "care.maintenance",
     "linewright.line.facts": "runs",
+    "linewright.line.feast.carry_over": "feast",
     "linewright.line.new.write": "new",
     "linewright.line.predict.pictures": "pictures",
     "linewright.line.predict.replay": "evidence",

@@ -1,0 +1,1 @@
+"""Definitions of Feast become feature views: they are read, and never run."""
