@@ -255,8 +255,6 @@ class KnownDigests:
             return
         with suppress(OSError):  # the next read fetches once more
             self._path.parent.mkdir(exist_ok=True)
-            draft = self._path.with_suffix(
-                ".draft"
-            )  # of whoever is killed here it is written over the next time
+            draft = self._path.with_suffix(".draft")  # the next one writes over that of a killed process
             draft.write_bytes(msgspec.json.encode(new))
             draft.replace(self._path)
