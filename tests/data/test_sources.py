@@ -178,7 +178,7 @@ def test_the_schema_and_mistakes_name_the_kinds_of_packages_too():
         parse_line(LINE % "toyy: a.toy", name="lines/a.yaml")
     with pytest.raises(
         SpecError,
-        match="allowed: one with 'file', 'files', 'sqlite', 'sql', 'push', 'rest', 'delta', 'listed' or 'toy'",
+        match="allowed: one with 'file', 'files', 'sqlite', 'sql', 'push', 'rest', 'delta', 'dlt', 'listed' or 'toy'",
     ):
         parse_line(LINE % "x: 1", name="lines/a.yaml")
 
@@ -188,7 +188,8 @@ def test_the_schema_and_mistakes_name_the_kinds_of_packages_too():
 def test_a_kind_of_no_package_is_refused_with_those_that_there_are():
     """A factory that was copied to another machine lacks the package there."""
     with pytest.raises(
-        SpecError, match="allowed: one with 'file', 'files', 'sqlite', 'sql', 'push', 'rest' or 'delta'"
+        SpecError,
+        match="allowed: one with 'file', 'files', 'sqlite', 'sql', 'push', 'rest', 'delta' or 'dlt'",
     ):
         parse_line(LINE % "toy: a.toy", name="lines/a.yaml")
     with pytest.raises(SpecError, match="install the package that brings it"):

@@ -110,7 +110,7 @@ def test_the_sources_of_the_page_are_sources():
     """Each is at most three lines of a line file."""
     shown = [block for language, block in blocks(PAGE.read_text()) if language == "yaml"]
 
-    assert 4 == len(shown)
+    assert 5 == len(shown)
     for block in shown:
         name = block.split()[1].rstrip(":")
         parsed = parse_line(f"line: a\n{block}label: {{column: y}}\n", name="lines/a.yaml")

@@ -83,7 +83,11 @@ EXPECTED = {
     "shadow-bake": (4, 28, "the trial lasts no time: found '0s', allowed: a duration above 0, e.g. 10m"),
     "shadow-steps": (4, 28, "only a canary goes in steps"),
     "share": (4, 23, "found 20, allowed: a number above 0 and below 1"),
-    "source-of-nothing": (2, 14, "one with 'file', 'files', 'sqlite', 'sql', 'push', 'rest' or 'delta'"),
+    "source-of-nothing": (
+        2,
+        14,
+        "one with 'file', 'files', 'sqlite', 'sql', 'push', 'rest', 'delta' or 'dlt'",
+    ),
     "split-without-time": (4, 17, "add table.time, or let 'auto' choose"),
     "steps": (4, 41, "the steps do not ascend: found 0.25, allowed: a share above 0.5"),
     "steps-end": (4, 41, "the last step does not reach all traffic"),

@@ -1,10 +1,12 @@
 """Real servers of databases, for tests: they listen on this machine alone, let in by password, and are gone afterwards."""
 
 import os
+import select
 import shutil
 import socket
 import subprocess
 import tempfile
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -198,3 +200,57 @@ def at_mariadb(server: Server, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]
         cursor.execute("create database shop character set utf8mb4")
         cursor.execute("use shop")
         yield cursor
+
+
+class Between(threading.Thread):
+    """Stands between a client and a server: after so many bytes of answers nothing comes any more, or the connection breaks off."""
+
+    def __init__(self, server: Server, *, most: int, drops: bool) -> None:
+        super().__init__()
+        self._server, self._most, self._drops = server, most, drops
+        self._listening = socket.create_server(("127.0.0.1", 0))
+        self.port: int = self._listening.getsockname()[1]
+        self._other: dict[socket.socket, socket.socket] = {}
+        self._left: dict[socket.socket, int] = {}
+        self._is_ended = threading.Event()
+
+    def run(self) -> None:
+        while not self._is_ended.is_set():
+            for one in select.select([self._listening, *self._other], [], [], 0.05)[0]:
+                if one is self._listening:
+                    client, behind = (
+                        one.accept()[0],
+                        socket.create_connection(("127.0.0.1", self._server.port)),
+                    )
+                    self._other |= {client: behind, behind: client}
+                    self._left[behind] = self._most
+                elif one in self._other:
+                    self._pass_on(one)
+        for one in (self._listening, *self._other, *self._left):
+            one.close()
+
+    def _pass_on(self, one: socket.socket) -> None:
+        other = self._other[one]
+        try:
+            data = one.recv(4096)
+            if one in self._left:
+                self._left[one] -= len(data)
+            if data and self._left.get(one, 0) >= 0:
+                other.sendall(data)
+                return
+        except OSError:
+            data = b""
+        if data and not self._drops:
+            del self._other[one]  # it is not listened to any more
+            return
+        for each in (one, other):
+            self._other.pop(each, None)
+            each.close()
+
+    def __enter__(self) -> int:
+        self.start()
+        return self.port
+
+    def __exit__(self, *_: object) -> None:
+        self._is_ended.set()
+        self.join()

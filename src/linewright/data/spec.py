@@ -387,6 +387,46 @@ class FilesSource(SourceSpec):
             yield from mistakes_of_url(self.files, "files", self.at)
 
 
+FUNCTION = r"^[^:]+\.py:[A-Za-z_]\w*$"
+"""A function of a file."""
+
+
+class DltSource(SourceSpec):
+    """Rows that a function of yours gets with dlt, from one of its many kinds of sources. Lists and objects in a row become text: their JSON."""
+
+    reader: ClassVar[str] = "linewright.data.read.dlt_reader:DltReader"
+
+    dlt: Annotated[str, Field(pattern=FUNCTION)]
+    """``FILE.py:FUNCTION``, the file in the factory's folder: the function returns a source or a resource of dlt, or rows. It runs in a child
+    process at each read; `hosts` in `factory.yaml` names the hosts that dlt may read from."""
+    resource: str | None = None
+    """Of a source with several resources: the one that is read."""
+    at: Secret | None = None
+    """`env:NAME` or `file:PATH` of a text that the function gets as its argument, such as a token (default: it gets none)."""
+    missing: tuple[str, ...] = ("",)
+    """Spellings that mean "no value", after blanks around a value are removed."""
+    limits: RestLimits = RestLimits()
+    """How much it may give, and how long that may take."""
+
+    @property
+    def is_live(self) -> bool:
+        """Whether others may write to it at any time: to a service always."""
+        return True
+
+    @property
+    def missing_texts(self) -> tuple[str, ...]:
+        """Texts that mean "no value"."""
+        return self.missing
+
+    def with_missing(self, texts: tuple[str, ...]) -> "DltSource":
+        """Return the same rows with other texts that mean "no value"."""
+        return self.model_copy(update={"missing": texts})
+
+    def describe(self) -> str:
+        """Name the function, and the resource where one is named."""
+        return f"{self.dlt}, {self.resource}" if self.resource else self.dlt
+
+
 class DeltaSource(SourceSpec):
     """A Delta table: the rows of one version of it."""
 
@@ -475,6 +515,7 @@ SOURCES: dict[str, type[SourceSpec]] = {
     "push": PushSource,
     "rest": RestSource,
     "delta": DeltaSource,
+    "dlt": DltSource,
 }
 """The kinds of sources, by the word that names them. An installed package adds a kind by an entry point of the group `PLUGINS`."""
 PLUGINS = "linewright.sources"

@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from linewright.data.spec import SplitSpec
+from linewright.data.spec import FUNCTION, SplitSpec
 from linewright.model.task_names import task_names
 from linewright.spec import OneWord, Spec
 
@@ -72,7 +72,6 @@ class PicturesSpec(Spec):
 
 FOLDS = 5
 """Folds where a line does not say."""
-FUNCTION = r"^[^:]+\.py:[A-Za-z_]\w*$"
 
 
 FEW_LABELS = 500

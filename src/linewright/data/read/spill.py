@@ -197,13 +197,13 @@ class _Mapped(NamedTuple):
 
 
 def _mapped(rows: pl.DataFrame, folder: Path) -> _Mapped:
-    """Write rows to a file and return them from there; the file has no name any more and goes with the last use."""
+    """Write rows to a file and return them from there; the file never has a name, so it goes with the last use or with the process."""
     folder.mkdir(parents=True, exist_ok=True)
-    with tempfile.NamedTemporaryFile(dir=folder, suffix=".arrow") as file:
+    with tempfile.TemporaryFile(dir=folder) as file:
         # One record batch, so that a column stays one piece and rows can be taken from it in any order.
-        rows.write_ipc(file.name, record_batch_size=rows.height)
-        with pa.memory_map(file.name) as mapped:
-            content = mapped.read_buffer()
+        rows.write_ipc(file, record_batch_size=rows.height)
+        file.flush()
+        content = pa.py_buffer(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
     return _Mapped(table=pa.ipc.open_file(content).read_all(), file=content)
 
 

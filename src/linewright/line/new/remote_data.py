@@ -40,8 +40,7 @@ def url_of(data: Path, at: str | None) -> str | None:
     ('s3://plant/part-*.csv', None)
     """
     said = str(data)
-    if at is not None and not re.fullmatch(SECRET, at):
-        raise RequestError("this names no secret", where="--at", allowed="env:NAME or file:PATH")
+    refuse_no_secret(at)
     if not is_remote(said) or data.exists():
         if at is not None:
             raise RequestError(
@@ -77,6 +76,18 @@ def delta_table(data: Path, url: str | None, at: str | None, root: Path) -> Delt
     else:
         is_table = read_remote_url(url).is_bucket and not is_pattern(url) and delta.has_log(url, at, root)
     return DeltaSource(delta=url or str(data), at=at) if is_table else None
+
+
+def refuse_no_secret(at: str | None) -> None:
+    """Refuse keys that are given in a wrong form.
+
+    Raises
+    ------
+    RequestError
+        If this names neither a variable nor a file. What it is is not shown.
+    """
+    if at is not None and not re.fullmatch(SECRET, at):
+        raise RequestError("this names no secret", where="--at", allowed="env:NAME or file:PATH")
 
 
 @contextmanager

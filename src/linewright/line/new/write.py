@@ -33,7 +33,7 @@ from linewright.data.read.file.sniff import (
 from linewright.data.read.locate import place_of
 from linewright.data.read.sample import sample
 from linewright.data.read.source import clean, open_source, with_points
-from linewright.data.spec import FileSource, LabelSpec, SourceSpec, source_specs
+from linewright.data.spec import FUNCTION, DltSource, FileSource, LabelSpec, SourceSpec, source_specs
 from linewright.data.table.survival_labels import CENSORED, with_one_label
 from linewright.errors import Conflict, RequestError
 from linewright.line.check.report import rows_of
@@ -46,9 +46,16 @@ from linewright.line.new.draft import Draft, source_name, write_draft
 from linewright.line.new.event_draft import draft_events, find_events
 from linewright.line.new.imported_model import COLUMNS, bring
 from linewright.line.new.picture_folder import draft_pictures, pictures_in
-from linewright.line.new.remote_data import OF_THIS_MACHINE, Access, delta_table, fetched, url_of
+from linewright.line.new.remote_data import (
+    OF_THIS_MACHINE,
+    Access,
+    delta_table,
+    fetched,
+    refuse_no_secret,
+    url_of,
+)
 from linewright.line.new.series_draft import draft_series
-from linewright.model.spec import FUNCTION, TrainSpec
+from linewright.model.spec import TrainSpec
 from linewright.store.rights import as_asked, make_asked_folder
 from linewright.text.numbers import share_in_words
 from linewright.text.suggest import listed, nearest
@@ -463,6 +470,9 @@ def _source(
     root: Path, name: str, data: Path, label: str, access: Access
 ) -> tuple[SourceSpec, bool, dict[str, str]]:
     """Return how the data are read, whether they lie outside the factory, and new names of columns whose name an earlier one has."""
+    if re.fullmatch(FUNCTION, str(data)):
+        refuse_no_secret(access.at)
+        return DltSource(dlt=str(data), at=access.at), False, {}
     url = url_of(data, access.at)
     if (of_delta := delta_table(data, url, access.at, root)) is not None:
         is_outside, written = (False, url) if url else _place(root, data, is_one=True)

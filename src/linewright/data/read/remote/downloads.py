@@ -8,7 +8,7 @@ import tempfile
 import weakref
 from collections.abc import Generator, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing, contextmanager, suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -255,6 +255,6 @@ class KnownDigests:
             return
         with suppress(OSError):  # the next read fetches once more
             self._path.parent.mkdir(exist_ok=True)
-            with closing(tempfile.NamedTemporaryFile(dir=self._path.parent, delete=False)) as draft:
-                draft.write(msgspec.json.encode(new))
-            Path(draft.name).replace(self._path)
+            draft = self._path.with_suffix(".draft")  # the next one writes over that of a killed process
+            draft.write_bytes(msgspec.json.encode(new))
+            draft.replace(self._path)

@@ -1,4 +1,4 @@
-"""A proxy on this machine through which a client library reaches the server of one source and nothing else.
+"""Proxies on this machine through which a client library reaches the server of one source, or the allowed hosts, and nothing else.
 
 Libraries follow redirects, look names up again, and ask services of the machine for credentials; whatever they do, they do it through here,
 and it ends here.
@@ -11,8 +11,12 @@ import threading
 from base64 import b64encode
 from collections.abc import Sequence
 from contextlib import suppress
+from pathlib import Path
 from types import TracebackType
 from typing import Self
+
+from linewright.data.read.hosts import addresses_of
+from linewright.errors import LinewrightError
 
 _CONNECT_S = 10
 _HEAD = 1 << 16
@@ -100,6 +104,10 @@ class SingleServerProxy:
                 self._sockets.discard(one)
                 one.close()
 
+    def _addresses_of(self, host: str, port: int) -> Sequence[str] | None:
+        """Return the addresses of a host; `None` if it may not be reached."""
+        return self._addresses if (host, port) == self._server else None
+
     def _server_for(self, head: bytes) -> tuple[socket.socket | None, bytes, bytes]:
         """Return the server that a request asks for, what it is sent first, and what the client is sent first."""
         lines = head.split(b"\r\n")
@@ -108,12 +116,12 @@ class SingleServerProxy:
         names = [line.partition(b":")[0].lower() for line in lines]
         given = [line for line, name in zip(lines, names, strict=True) if name == b"proxy-authorization"]
         host, port, path = _target_of(method, target)
-        if (host, port) != self._server:
+        if (addresses := self._addresses_of(host, port)) is None:
             self.refused.append(host)
             return None, b"", _REFUSED
         if not any(line.endswith(b" " + password) for line in given):
             return None, b"", _UNAUTHORIZED
-        if (server := _connected(self._addresses, port)) is None:
+        if (server := _connected(addresses, port)) is None:
             return None, b"", _UNREACHABLE
         if method == "CONNECT":
             return server, b"", _CONNECTED
@@ -122,6 +130,31 @@ class SingleServerProxy:
         first = f"{method} {path} HTTP/1.1".encode("ascii")
         # One request a connection: the next one may be for another host, and has to come by here.
         return server, b"\r\n".join([first, *kept, b"Connection: close"]) + b"\r\n\r\n", b""
+
+
+class AllowedHostsProxy(SingleServerProxy):
+    """A proxy to the hosts that ``factory.yaml`` names, until it is closed.
+
+    Parameters
+    ----------
+    root
+        Folder of the factory.
+    where
+        Place in the line file, for messages.
+    """
+
+    def __init__(self, root: Path, where: str) -> None:
+        super().__init__(("", 0), ())
+        self._root, self._where = root, where
+        self.errors: list[LinewrightError] = []
+        """What was wrong with hosts that were refused, in order."""
+
+    def _addresses_of(self, host: str, port: int) -> Sequence[str] | None:
+        try:
+            return addresses_of(host, self._root, port=port, where=self._where)
+        except LinewrightError as error:
+            self.errors.append(error)
+            return None
 
 
 def _head_of(client: socket.socket) -> tuple[bytes, bytes]:
