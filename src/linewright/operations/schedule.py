@@ -54,7 +54,7 @@ def schedule(factory: Factory, line: str | None = None, /) -> Schedules:
     """
     if line is not None:
         factory.identity.require("view", (line,))
-        factory.path_of(line)
+        factory.require(line)
     names = [line] if line is not None else [one for one in factory.names() if factory.may("view", one)]
     tasks, troubles = list[ScheduledTask](), list[str]()
     for name in names:
