@@ -33,6 +33,25 @@ OnWhole = Literal["stop", "warn"]
 Duration = Annotated[str, Field(pattern=r"^\d+(\.\d+)?(us|ms|s|m|h|d|w)$")]
 """A number and a unit (us, ms, s, m, h, d, w), e.g. ``45d``."""
 
+
+class EveryTrigger(Spec):
+    """Again and again, so long after the last time."""
+
+    every: Duration
+    """Time between the beginnings of two."""
+
+
+class AtTrigger(Spec):
+    """At certain times."""
+
+    at: str
+    """A time of each day and its zone, such as ``02:30 Europe/Berlin``, or five fields of cron and the zone, such as
+    ``0 6 * * 1-5 Europe/Berlin``; without a zone it is UTC. Times that came while nothing ran are made up for once."""
+
+
+Schedule = tuple[EveryTrigger | AtTrigger, ...]
+"""When something is done again; any one is enough."""
+
 MOST_ROWS = 100_000_000
 """Rows that a source may have where nobody says otherwise: several times what a machine's memory holds of an honest table."""
 
@@ -247,6 +266,8 @@ class SqlSource(SourceSpec):
     transaction that writes. PostgreSQL needs none for times: it says how old the oldest open transaction is."""
     known: str | None = None
     """With `cursor`: a column with the time at which a row came to be known (default: when it was read)."""
+    when: Schedule = ()
+    """With `cursor`: when `up` reads the newer rows, not only runs, e.g. ``[{every: 1h}]``. A row is then known from that read on."""
     limits: QueryLimits = QueryLimits()
     """How much the query may give, and how long it may take."""
 
@@ -268,8 +289,8 @@ class SqlSource(SourceSpec):
                 "a cursor needs a key, by which a row that changed is known", where="key", hint=hint
             )
         if self.cursor is None:
-            for word in ("key", "lag", "known"):
-                if getattr(self, word) is not None:
+            for word in ("key", "lag", "known", "when"):
+                if getattr(self, word) not in (None, ()):
                     yield SpecError(
                         f"{word} means nothing without cursor",
                         where=word,

@@ -150,6 +150,31 @@ class Finished(Event, frozen=True, kw_only=True, tag="finished"):
     interrupted. `None` where that was not measured."""
 
 
+class PredictionsMade(Event, frozen=True, kw_only=True, tag="predictions-made"):
+    """Predictions on a schedule were made, logged and written to their destination, all of them."""
+
+    job: str
+    """Their name in the line file."""
+    run: str
+    """Id that each of the answers has."""
+    began: str
+    """UTC, RFC 3339."""
+    model: int
+    """Version of the model."""
+    digest: str
+    """Of its package."""
+    rows: int
+    """Answers that were written."""
+    quarantined: int = 0
+    """Rows that broke the contract."""
+    to: str
+    """Destination of the answers, without secrets; empty if there were none to write."""
+    only_new: bool = False
+    """Whether rows were left out that the source had the time before."""
+    noted: bool = False
+    """Whether it was noted which rows the source had."""
+
+
 class Detached(Event, frozen=True, kw_only=True, tag="detached"):
     """A folder was written from which an endpoint serves a model without the factory."""
 

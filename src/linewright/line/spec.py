@@ -5,11 +5,11 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
-from linewright.data.spec import AnomalySpec, DataSpec, LabelSpec
+from linewright.data.spec import AnomalySpec, AnySource, DataSpec, LabelSpec, Schedule, SourceSpec
 from linewright.model.spec import BeatsGate, GateSpec, MaintenanceSpec, TrainSpec, ValueSpec
 from linewright.people.spec import ChangesSpec, Notify
 from linewright.release.spec import ReleaseSpec
-from linewright.spec import Spec
+from linewright.spec import Secret, Spec
 from linewright.store.names import LINE
 from linewright.watch.spec import RetrainSpec, WatchSpec
 
@@ -29,6 +29,43 @@ class KeepSpec(Spec):
     whose dataset is gone serves as before, and cannot be rebuilt."""
     runs: Age | None = None
     """Age from which go the plans and the rows in quarantine of runs that have ended, but for those of registered models."""
+
+
+class FileDestination(Spec):
+    """A file of answers, there as a whole or not at all."""
+
+    file: str
+    """Path, relative to the factory folder or absolute, or ``s3://BUCKET/PATH``, ``gs://`` or ``az://``; CSV or Parquet by its ending. ``{at}``
+    in it stands for when the predictions began, such as ``20261130T013000Z``; without it, each file replaces the one before."""
+    at: Secret | None = None
+    """Of a URL: `env:NAME` or `file:PATH` of what it is written with, as for a source with `file`."""
+
+
+class TableDestination(Spec):
+    """A table of a database, which answers are added to: all of one time or none. It is created if it is not there."""
+
+    table: str
+    """Name of the table, with its schema before a dot if it is in another one."""
+    at: Secret
+    """`env:NAME` or `file:PATH` of the URL of PostgreSQL, MariaDB or MySQL, as for a source with `sql`."""
+
+
+class PredictSpec(Spec):
+    """Predictions that are made again and again for the rows of a source, and their destination."""
+
+    rows: str | AnySource
+    """Name of one of the line's sources, or another source, written as those."""
+    to: FileDestination | TableDestination
+    """The destination of the answers. To the columns of ``linewright predict`` come ``model`` and ``run``."""
+    when: Schedule = ()
+    """When `up` makes them, e.g. ``[{at: 02:30 Europe/Berlin}]``; never if nothing is said. ``linewright predict-job`` makes them at once."""
+    new: bool = False
+    """Whether only those rows count that the source did not have the last time, or had with other values."""
+
+    @property
+    def source(self) -> SourceSpec | None:
+        """The source, if it is written here; `None` if `rows` names one."""
+        return None if isinstance(self.rows, str) else self.rows
 
 
 UNNAMED = "label"
@@ -66,6 +103,8 @@ class LineSpec(DataSpec):
     """What is watched while the model serves."""
     retrain: RetrainSpec | None = None
     """When the line trains again."""
+    predict: dict[str, PredictSpec] = Field(default_factory=dict)
+    """Predictions on a schedule, by name."""
     value: ValueSpec | None = None
     """What decisions are worth; sets the threshold."""
     maintenance: MaintenanceSpec | None = None

@@ -68,6 +68,11 @@ OPERATIONS: Mapping[str, Entry] = {
         "detached", _RUN, "Take over the predictions and labels of a detached endpoint, each exactly once."
     ),
     "predict": _entry("predict", _USE, "Answer every row of a file with the model that serves."),
+    "predict-job": _entry(
+        "predict",
+        _USE,
+        "Make predictions that a line file names under `predict` now, and write them to their destination.",
+    ),
     "request-form": _entry(
         "predict", _USE, "Say what a row that asks a line may hold: types, values, ranges and an example."
     ),
@@ -184,6 +189,11 @@ OPERATIONS: Mapping[str, Entry] = {
         "features",
         _LOOK,
         "List feature views: what each computes and from what, how fresh it is, who uses it, what it costs and what is wrong.",
+    ),
+    "schedule": _entry(
+        "schedule",
+        _LOOK,
+        "List what `up` does by a schedule: predictions and reads of sources, when they were done last and are due next.",
     ),
     "datasets": _entry(
         "datasets",

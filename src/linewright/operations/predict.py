@@ -7,10 +7,13 @@ import msgspec
 
 from linewright.errors import RequestError
 from linewright.line.factory import Factory
+from linewright.line.personal import hidden_columns
 from linewright.line.predict.batch import predict_file
 from linewright.line.predict.label_file import hand_in
 from linewright.line.predict.try_row import RequestForm, Tried, try_row
 from linewright.line.predict.try_row import request_form as form_of
+from linewright.line.scheduled.predictions import predict_job as make_predictions
+from linewright.line.scheduled.standing import record_job
 from linewright.operations.declaration.declare import operation
 
 
@@ -152,3 +155,57 @@ def try_(factory: Factory, line: str, /, *, row: Row) -> Tried:
             f"not a row: {error}", where="--row", found=row[:80], allowed="a JSON object of values by column"
         ) from error
     return try_row(factory, line, asked)
+
+
+class PredictedJob(msgspec.Struct, frozen=True, kw_only=True):
+    """What became of predictions that a line file names."""
+
+    line: str
+    job: str
+    model: str
+    """As ``LINE@VERSION``."""
+    run: str
+    """Id that each of the answers has."""
+    rows: int
+    """Answers that were written."""
+    only_new: bool
+    """Whether rows were left out that the source had the time before."""
+    to: str
+    """Destination of the answers, without secrets; empty if there were none to write."""
+    quarantined: int
+    """Rows that break the contract."""
+    reasons: tuple[str, ...]
+    """Place and reason of the first of them; none if you may not see rows."""
+
+
+@operation(permission="run", effect="act", expensive=True)
+def predict_job(factory: Factory, line: str, job: str, /, *, all: bool = False) -> PredictedJob:  # noqa: A002 -- the word of the command
+    """Make predictions that a line file names under `predict` now, and write them to their destination.
+
+    They are the same that `up` makes on their schedule. All answers are logged and written, or none; a run that was interrupted is
+    finished, and nothing is written twice.
+
+    Parameters
+    ----------
+    line
+        Name of the line.
+    job
+        Name of the predictions in its file.
+    all
+        Predict for all rows, also if the line file asks for new ones.
+    """
+    done, reasons = make_predictions(factory, line, job, everything=all)
+    record_job(factory, done)
+    is_masked = not factory.may("view-personal", None) and bool(hidden_columns(factory, line))
+    may_quote = factory.may("view-rows", line) and not is_masked
+    return PredictedJob(
+        line=done.line,
+        job=done.job,
+        model=f"{done.line}@{done.model}",
+        run=done.run,
+        rows=done.rows,
+        only_new=done.only_new,
+        to=done.to,
+        quarantined=done.quarantined,
+        reasons=reasons if may_quote else (),
+    )

@@ -20,6 +20,7 @@ from linewright.line.record.readings import last_read
 from linewright.line.record.view_status import views_read
 from linewright.line.retention.dropped import dropped_at
 from linewright.line.runs.progress import steps_of
+from linewright.line.scheduled.standing import due_at, standing_of, tasks_of
 from linewright.line.spec import LineSpec
 from linewright.line.views.sources import SENT, VIEW
 from linewright.operations.declaration.declare import operation
@@ -59,6 +60,8 @@ class SourceStatus(msgspec.Struct, frozen=True, kw_only=True):
     and of the source of a view."""
     trouble: str = ""
     """Why the last run failed before it had read its sources; empty if it did not."""
+    next_read: str | None = None
+    """When `up` reads its newer rows next by its schedule, UTC; `None` if it has none, or `up` has not seen it yet."""
 
 
 class _LineSource(NamedTuple):
@@ -163,6 +166,11 @@ def _of_line(factory: Factory, line: _Line, same: Mapping[str, list[str]] | None
     fingerprints = factory.metadata.get(accepted.plan, Plan).sources if accepted else {}
     read = {} if last is None else _read(factory, spec, last, accepted)
     rows = {} if last is None else _rows_of_views(factory, last)
+    due = {
+        task.name: due_at(task, standing)
+        for task in tasks_of(factory, spec)
+        if task.what == "read" and (standing := standing_of(factory, task)) is not None
+    }
     for name, view, source, place in line.sources:
         fingerprint = fingerprints.get(place)
         # The rows of a view are counted as a whole.
@@ -179,6 +187,7 @@ def _of_line(factory: Factory, line: _Line, same: Mapping[str, list[str]] | None
             else tuple(one for one in same[identity_of(source)] if one != spec.line),
             fingerprint=fingerprint,
             trouble="" if failed is None else because_of(factory, failed),
+            next_read=due.get(place),
             **({**read, **of_view} if fingerprint else {}),
         )
 

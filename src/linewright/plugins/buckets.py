@@ -6,6 +6,7 @@ from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
 from fnmatch import fnmatchcase
+from pathlib import Path
 from typing import Any
 
 import obstore
@@ -74,6 +75,11 @@ class Bucket:
                 raise self._request.changed_error(file.name)
             for block in answer.stream(_BLOCK):
                 yield bytes(block)
+
+    def put(self, file: Path) -> None:
+        """Write a file as the object that the URL names: in one request, or in parts that become the object with the last of them."""
+        with self._explained():
+            obstore.put(self._store, self._path, file)
 
     def close(self) -> None:
         """Do nothing: its connections end with the way to its server."""

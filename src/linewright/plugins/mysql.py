@@ -10,6 +10,7 @@ from functools import partial
 from itertools import pairwise
 from typing import Any
 
+import polars as pl
 import pymysql
 from pymysql.constants import FIELD_TYPE, FLAG
 from pymysql.converters import encoders
@@ -29,6 +30,7 @@ from linewright.data.read.sql.database import (
     refuse_other_options,
     refuse_twins,
 )
+from linewright.data.write.table import RUN, TableWrite, to_kinds
 from linewright.errors import LinewrightError
 
 _OPTIONS = frozenset({"ssl_ca"})
@@ -97,6 +99,19 @@ _SCANNED = re.compile(
 """Parts of a query as this server reads them: a number ends before a letter, and after ``--`` comes a blank or a control character of ASCII."""
 
 
+_WRITTEN: Mapping[str, str] = {
+    "integer": "bigint",
+    "number": "double",
+    "boolean": "boolean",
+    "date": "date",
+    "datetime": "datetime(6)",
+    "instant": "datetime(6)",
+    "text": "longtext",
+}
+"""Types of columns of tables that are created, by their kind."""
+_IS_THERE = "select 1 from information_schema.tables where table_name = %s and table_schema = coalesce(%s, database())"
+
+
 class _Refused:
     """Ways in that would tell the password to who stands between: an impostor needs only to ask for one of them."""
 
@@ -162,6 +177,48 @@ class MySql:
     def open_transactions(self, query: DatabaseQuery) -> OpenTransactions | None:
         """Return `None`: it says so only to those with the right PROCESS."""
         del query
+
+    def add_rows(self, write: TableWrite, frames: Iterator[pl.DataFrame], *, is_again: bool) -> None:
+        """Insert the rows in one transaction; see `data.write.table.TableWriter`."""
+        connection, twin = _connected(write)
+        # Of a table that is not there, creating it ends a transaction; it is empty then.
+        table, names = self.quoted(write.table), [_quoted(name) for name in write.columns]
+        columns = ", ".join(
+            f"{_quoted(name)} {'varchar(64)' if name == RUN else _WRITTEN[kind]}"
+            for name, kind in write.columns.items()
+        )
+        try:
+            with (
+                twin,
+                QueryTimeout(partial(_cut, twin), write.limits.seconds) as timeout,
+                _explained(write, connection, timeout),
+                connection.cursor() as cursor,
+            ):
+                # Nothing is cut off to fit, and nothing made of what does not.
+                cursor.execute("set session time_zone = '+00:00', sql_mode = 'STRICT_ALL_TABLES'")
+                schema, _, name = write.table.rpartition(".")
+                if not cursor.execute(_IS_THERE, (name, schema or None)):
+                    cursor.execute(
+                        f"create table if not exists {table} ({columns}, key ({_quoted(RUN)})) engine=InnoDB charset=utf8mb4"
+                    )
+                of_table = f"from {table}"
+                cursor.execute(f"select * {of_table} limit 0")
+                write.refuse_lacking([str(column[0]) for column in cursor.description])
+                one = f"select 1 {of_table} where {_quoted(RUN)} = %s limit 1"
+                if is_again and cursor.execute(one, (write.run,)):
+                    return
+                places = ", ".join(["%s"] * len(names))
+                said = f"insert into {table} ({', '.join(names)})".replace("%", "%%")
+                for frame in frames:
+                    rows = to_kinds(frame, write.columns).with_columns(
+                        pl.col(pl.Datetime("us", "UTC")).dt.replace_time_zone(None)
+                    )
+                    cursor.executemany(f"{said} values ({places})", rows.rows())
+                    timeout.restart()
+                connection.commit()
+        finally:
+            with suppress(pymysql.Error, OSError):
+                connection.close()
 
     def row_digest(self, types: Mapping[str, ColumnType]) -> str:
         """Return a part of the MD5 of the values in quotes; -1 of a row that is too long for the server to say so."""

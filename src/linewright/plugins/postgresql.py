@@ -9,6 +9,7 @@ from datetime import datetime
 from functools import partial
 from typing import Any
 
+import polars as pl
 import psycopg
 from psycopg.adapt import AdaptersMap
 from psycopg.types.string import TextLoader
@@ -28,6 +29,7 @@ from linewright.data.read.sql.database import (
     refuse_other_options,
     refuse_twins,
 )
+from linewright.data.write.table import RUN, TableWrite, to_kinds
 from linewright.errors import LinewrightError
 from linewright.text.database_url import POSTGRESQL_OPTIONS
 from linewright.text.quoting import double_quoted
@@ -51,6 +53,16 @@ _TYPES = {
     ),
 }
 """Types that a table can hold, by the number that PostgreSQL gives them."""
+_WRITTEN: Mapping[str, str] = {
+    "integer": "bigint",
+    "number": "double precision",
+    "boolean": "boolean",
+    "date": "date",
+    "datetime": "timestamp",
+    "instant": "timestamptz",
+    "text": "text",
+}
+"""Types of columns of tables that are created, by their kind."""
 _TEXTS = frozenset({"citext", "ltree"})
 """Types of extensions that are texts."""
 _INSTEAD = {
@@ -174,6 +186,47 @@ class PostgreSql:
             at=int(at), since={str(name): None if began is None else int(began) for name, began in rows}
         )
 
+    def add_rows(self, write: TableWrite, frames: Iterator[pl.DataFrame], *, is_again: bool) -> None:
+        """Copy the rows in one transaction; see `data.write.table.TableWriter`."""
+        connection = _connected(write, writes=True)
+        table = self.quoted(write.table)
+        names = ", ".join(map(double_quoted, write.columns))
+        try:
+            with (
+                QueryTimeout(_cut(connection), write.limits.seconds) as timeout,
+                _explained(write, connection, timeout),
+                connection.transaction(),
+            ):
+                connection.execute(b"set local timezone = 'UTC'")
+                ((found,),) = connection.execute("select to_regclass(%s)", (table,))
+                if found is None:
+                    columns = ", ".join(
+                        f"{double_quoted(name)} {_WRITTEN[kind]}" for name, kind in write.columns.items()
+                    )
+                    connection.execute(f"create table {table} ({columns})".encode())
+                    connection.execute(f"create index on {table} ({double_quoted(RUN)})".encode())
+                of_table = f"from {table}"
+                said = connection.execute(f"select * {of_table} limit 0".encode()).description or []
+                write.refuse_lacking([column.name for column in said])
+                if (
+                    is_again
+                    and connection.execute(
+                        f"select 1 {of_table} where {double_quoted(RUN)} = %s limit 1".encode(),
+                        (write.run,),
+                    ).fetchone()
+                ):
+                    return
+                with (
+                    connection.cursor() as cursor,
+                    cursor.copy(f"copy {table} ({names}) from stdin".encode()) as copy,
+                ):
+                    for frame in frames:
+                        for row in to_kinds(frame, write.columns).iter_rows():
+                            copy.write_row(row)
+                        timeout.restart()
+        finally:
+            connection.close()
+
     def row_digest(self, types: Mapping[str, ColumnType]) -> str:
         """Return the server's own hash of the row: that of its texts is of their letters, whatever equals what in their types."""
         values = ", ".join(
@@ -209,7 +262,7 @@ def _fetch(cursor: psycopg.Cursor[Any], rows: int) -> Iterator[Sequence[Sequence
         yield piece
 
 
-def _connected(query: DatabaseQuery) -> psycopg.Connection[Any]:
+def _connected(query: DatabaseQuery, *, writes: bool = False) -> psycopg.Connection[Any]:
     url = query.url
     refuse_other_options(query, POSTGRESQL_OPTIONS)
     adapters = AdaptersMap()
@@ -228,7 +281,7 @@ def _connected(query: DatabaseQuery) -> psycopg.Connection[Any]:
             application_name="linewright",
             client_encoding="UTF8",
             autocommit=True,
-            context=adapters,
+            context=None if writes else adapters,
             **said,
         )
     except (psycopg.Error, UnicodeError, OSError) as error:

@@ -26,6 +26,7 @@ Monitor = Literal[
     "log",
     "clock",
     "features",
+    "schedule",
     "sensor",
 ]
 Trigger = Literal["drift", "performance", "labels", "every"]

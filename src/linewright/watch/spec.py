@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from linewright.data.spec import Duration
+from linewright.data.spec import AtTrigger, Duration, EveryTrigger
 from linewright.spec import Spec
 
 
@@ -52,21 +52,6 @@ class LabelsTrigger(Spec):
 
     labels: Annotated[int, Field(ge=1)]
     """New labels since the last training."""
-
-
-class EveryTrigger(Spec):
-    """Retrain on a schedule."""
-
-    every: Duration
-    """Time between trainings."""
-
-
-class AtTrigger(Spec):
-    """Retrain at certain times."""
-
-    at: str
-    """A time of each day and its zone, such as ``02:30 Europe/Berlin``, or five fields of cron and the zone, such as
-    ``0 6 * * 1-5 Europe/Berlin``; without a zone it is UTC. Times that came while nothing ran are made up for by one training."""
 
 
 class RetrainSpec(Spec):

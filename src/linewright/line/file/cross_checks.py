@@ -9,13 +9,14 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError, available_timezones
 
 from linewright.data.column_roles import roles
 from linewright.data.finding_text import check_ids
-from linewright.data.spec import NUMBERS, ColumnRule, referred_source, table_sources
+from linewright.data.spec import NUMBERS, AtTrigger, ColumnRule, EveryTrigger, referred_source, table_sources
 from linewright.line.file.anomaly_checks import finds_anomalies
 from linewright.line.file.forecast_checks import forecasts
 from linewright.line.file.mistakes import Mistake, Mistakes, Path, did_you_mean, dotted, either, nearest
 from linewright.line.file.problem import Problem
 from linewright.line.file.recommend_checks import recommends
 from linewright.line.file.retention import LONGEST, too_short, wrong_ages
+from linewright.line.file.schedule_checks import at_problems, every_problems, schedules
 from linewright.line.file.yaml_nodes import Entries, find
 from linewright.line.spec import LineSpec
 from linewright.model.facts import VALUE
@@ -31,8 +32,6 @@ from linewright.model.task_facts import (
 )
 from linewright.model.value_amounts import columns_of, no_stakes, value_of
 from linewright.text.durations import duration_micros
-from linewright.text.schedule import FORMS, read_schedule
-from linewright.watch.spec import AtTrigger, EveryTrigger
 
 
 def check_sections(spec: LineSpec, root: Entries, mistakes: Mistakes) -> None:
@@ -61,6 +60,7 @@ def check_sections(spec: LineSpec, root: Entries, mistakes: Mistakes) -> None:
         _pictures(spec),
         _release(spec),
         _loop(spec),
+        schedules(spec),
         _keep(spec),
     ):
         for problem in problems:
@@ -612,7 +612,7 @@ def _loop(spec: LineSpec) -> Iterator[Problem]:
             if isinstance(trigger, EveryTrigger):
                 durations.append(((*path, "every"), trigger.every))
             elif isinstance(trigger, AtTrigger):
-                yield from _schedule((*path, "at"), trigger.at)
+                yield from at_problems(trigger.at, (*path, "at"))
             elif isinstance(trigger, str) and watch is None:
                 yield Problem(
                     path=path,
@@ -621,19 +621,9 @@ def _loop(spec: LineSpec) -> Iterator[Problem]:
                     hint="add a section such as watch: {every: 1h}",
                 )
     for path, text in durations:
-        if duration_micros(text) == 0:
-            yield Problem(
-                path=path, what="a duration of nothing", found=text, allowed="a longer one, e.g. 1h"
-            )
+        yield from every_problems(text, path)
     yield from _performance(spec)
     yield from _sensors(spec)
-
-
-def _schedule(path: Path, text: str) -> Iterator[Problem]:
-    try:
-        read_schedule(text)
-    except ValueError as error:
-        yield Problem(path=path, what=str(error), found=text, allowed=FORMS)
 
 
 def _sensors(spec: LineSpec) -> Iterator[Problem]:

@@ -217,8 +217,11 @@ def _fit_union(args: Sequence[Any], node: Node, at: _Place) -> Any:
         return None
     if len(kinds) == 1:
         return _fit(kinds[0], node, at)
-    specs = [kind for kind in kinds if _is_spec(kind)]
-    leaves = [kind for kind in kinds if not _is_spec(kind) and get_origin(kind) is not tuple]
+    table = next((one for kind in kinds for one in _parts(kind)[1] if isinstance(one, OneOf)), None)
+    if table is not None and isinstance(node, Entries):
+        return _fit_one_of_table(table, node, at)
+    specs = [kind for kind in kinds if _is_spec(kind)] + list(table.specs(()) if table else ())
+    leaves = [kind for kind in kinds if not _is_spec(_parts(kind)[0]) and get_origin(kind) is not tuple]
     if isinstance(node, Entries) and specs:
         return _fit_one_of(specs, node, at)
     if isinstance(node, Items) and (items := [kind for kind in kinds if get_origin(kind) is tuple]):

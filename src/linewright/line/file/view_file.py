@@ -5,9 +5,11 @@ from contextlib import suppress
 from functools import lru_cache
 from pathlib import Path
 
+from linewright.data.spec import SqlSource
 from linewright.errors import LinewrightError, NotFound, SpecError
 from linewright.features.spec import ViewSpec
-from linewright.line.file.mistakes import EnoughError, Mistake, Mistakes, did_you_mean
+from linewright.line.file.mistakes import EnoughError, Mistake, Mistakes, did_you_mean, dotted
+from linewright.line.file.schedule_checks import when_problems
 from linewright.line.file.secret_refs import check_secrets
 from linewright.line.file.validate import fit_spec
 from linewright.line.file.yaml_nodes import Entries, locate, read_nodes, read_text
@@ -126,6 +128,11 @@ def _check(spec: ViewSpec, view: str, root: Entries, mistakes: Mistakes) -> None
         SpecError(one.what, where=f"source.{one.where}", found=one.found, allowed=one.allowed, hint=one.hint)
         for one in spec.source.mistakes()
     ]
+    if isinstance(spec.source, SqlSource):
+        of_source += [
+            SpecError(one.what, where=dotted(one.path), found=one.found, allowed=one.allowed)
+            for one in when_problems(spec.source.when, ("source", "when"))
+        ]
     for error in [*([] if spec.view == view else [named]), *of_source, *spec.mistakes()]:
         node = locate(root, error.where) or root
         found = error.found if isinstance(error.found, str | int | float | None) else str(error.found)

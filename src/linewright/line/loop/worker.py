@@ -37,6 +37,7 @@ from linewright.line.release.rings import RingWait
 from linewright.line.release.rollout import is_trial_open, tend_canary
 from linewright.line.release.view_maintenance import audit_served_features, refresh_records
 from linewright.line.runs.execute import execute_inline, start
+from linewright.line.scheduled.work import ScheduledWork
 from linewright.line.spec import LineSpec
 from linewright.people.annotations import FOLDER as ANNOTATE
 from linewright.release.facts import Deployed, Promoted, Withdrawn
@@ -57,6 +58,7 @@ _REST = {
     "values": 20.0,
     "views": 5.0,
     "features": 20.0,
+    "schedule": 4.0,
     "watch": 0.0,
     "canary": 4.0,
     "ring": 20.0,
@@ -166,6 +168,7 @@ class Tending(PollingThread):
             _Duty("values", self._values, ("file", "record", "labels")),
             _Duty("views", self._views, ("file", "record")),
             _Duty("features", self._features, ("file", "record")),
+            _Duty("schedule", self._schedule, ("file", "record")),
             _Duty("watch", self._watch, ("file", "record")),
             _Duty("canary", self._canary, ("file", "record")),
             _Duty("ring", self._ring, ("file", "record")),
@@ -190,12 +193,19 @@ class Tending(PollingThread):
         """The proposal of each line that a run was started for last; the run may wait in the engine's queue for long."""
         self.audit_at: dict[str, str | None] = {}
         """By line, when its logged features are audited next."""
+        self._scheduled = ScheduledWork(open_factory)
         self._told_of: set[str] = set()
         """Alerts about the clock that this process has told of, whoever of it opened them."""
         self._retire_at = time.monotonic() + retire_first_s
         self._disk_at, self._is_near = 0.0, False
         """When the disk is looked at next, and whether people were told that it will be full."""
         super().__init__("tending", open_factory, every_s=every_s, not_done="lines are not looked after now")
+
+    def close(self) -> None:
+        """Stop after what is being done; what is being done by a schedule is given up."""
+        self._closed.set()
+        self._scheduled.close()
+        super().close()
 
     @contextmanager
     def _looking(self, factory: Factory) -> Generator[Callable[[], None]]:
@@ -344,6 +354,9 @@ class Tending(PollingThread):
         if news is not None:
             factory.report(Progress(step="features", says=f"{spec.line}: {news.because}", stays=True))
         return self.audit_at[spec.line]
+
+    def _schedule(self, factory: Factory, spec: LineSpec) -> str | None:
+        return self._scheduled.look(factory, spec)
 
     def _watch(self, factory: Factory, spec: LineSpec) -> str | None:
         began = factory.now()  # a window that ends during this look is closed by the next one

@@ -2,12 +2,12 @@
 
 import signal
 import threading
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import msgspec
 import numpy as np
@@ -103,53 +103,23 @@ def predict_file(
     version = find_model(factory, line)
     out = out or file.with_name(f"{file.stem}.{line}.csv")
     beside = out.with_name(f"{out.stem}.quarantine.csv")
-    _refuse_precious(factory, file, out)
+    refuse_precious(factory, file, out)
     if not strict:
-        _refuse_precious(factory, file, beside)
-    done = _Done()
+        refuse_precious(factory, file, beside)
+    done = Done()
     with _told_of_interruption(factory, done, out), ExitStack() as files:
         answers = files.enter_context(AnswersFile(out))
-        _refuse_halted(factory, version.line)
-        loaded = _load(factory, version)
+        refuse_halted(factory, version.line)
+        loaded = load_model(factory, version)
         log = files.enter_context(closing(PredictionLog(factory.state / "log" / loaded.line)))
-        handed = open_handed(factory, version.line, file, like=_source_of(loaded.package))
-        known = _with_known(factory, handed, loaded)
-        asked = look_through(
-            _with_columns(factory, handed, loaded) if known is None else known,
-            loaded.package,
-            strict=strict,
+        handed = open_handed(factory, version.line, file, like=source_of(loaded.package))
+        to = Outputs(
+            log=log, answers=answers.write, quarantine=lambda: files.enter_context(AnswersFile(beside))
         )
-        pictures = [one for one in loaded.package.columns if one.type == "file" and one.role == "feature"]
         homes = [file if file.is_dir() else file.parent]
-        # Entered last, so that it is there before the answers are.
-        quarantine = files.enter_context(AnswersFile(beside)) if asked.broken else None
-        for part in asked.parts():
-            if part.broken is not None and quarantine is not None:
-                done.add_broken(part.broken)
-                quarantine.write(part.broken)
-            frame = (
-                keep_files(part.frame, pictures, homes, factory.artifacts, check_picture)
-                if pictures
-                else part.frame
-            )
-            for start in range(0, frame.height, CHUNK):
-                some = AskedPart(frame[start : start + CHUNK], part.rows[start : start + CHUNK], None)
-                answers.write(
-                    _answer(
-                        factory.context,
-                        loaded,
-                        log,
-                        some,
-                        known,
-                        places=asked.places,
-                        done=done,
-                        explain=explain,
-                    )
-                )
-                if asked.rows > CHUNK:
-                    factory.report(Progress(step="predict", says="answered", done=done.rows, of=asked.rows))
-        if not asked.rows:
-            answers.write(to_table(next(asked.parts()).frame, key=loaded.package.key))
+        asked = answer_rows(
+            factory, loaded, handed, to, homes=homes, done=done, explain=explain, strict=strict
+        )
     if not asked.broken and not strict:
         beside.unlink(missing_ok=True)
     return {
@@ -169,8 +139,86 @@ def predict_file(
     }
 
 
+class Log(Protocol):
+    """What takes the records of answers."""
+
+    def append_request(self, records: Predictions) -> object:
+        """Write the records of many rows, all or none."""
+        ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outputs:
+    """Takes answers."""
+
+    log: Log
+    answers: Callable[[pl.DataFrame], None]
+    """Takes answers, some rows at a time, after they are logged."""
+    quarantine: Callable[[], AnswersFile]
+    """Opens what takes rows that break the contract; called once, if there are some."""
+
+
+def answer_rows(
+    factory: Factory,
+    loaded: Loaded,
+    handed: Handed,
+    to: Outputs,
+    *,
+    homes: Sequence[Path],
+    done: "Done",
+    explain: bool = False,
+    strict: bool = False,
+) -> Asked:
+    """Answer rows with a model, in their order; see `predict_file`.
+
+    Parameters
+    ----------
+    homes
+        Folders that the files which rows name are in.
+    done
+        Counts what is done.
+
+    Raises
+    ------
+    RequestError, Transient
+        As `predict_file` does.
+    """
+    known = _with_known(factory, handed, loaded)
+    rows = _with_columns(factory, handed, loaded) if known is None else known
+    asked = look_through(rows, loaded.package, strict=strict)
+    pictures = [one for one in loaded.package.columns if one.type == "file" and one.role == "feature"]
+    # Entered last, so that it is there before the answers are.
+    quarantine = to.quarantine() if asked.broken else None
+    for part in asked.parts():
+        if part.broken is not None and quarantine is not None:
+            done.add_broken(part.broken)
+            quarantine.write(part.broken)
+        frame = part.frame
+        if pictures:
+            frame = keep_files(frame, pictures, homes, factory.artifacts, check_picture)
+        for start in range(0, frame.height, CHUNK):
+            some = AskedPart(frame[start : start + CHUNK], part.rows[start : start + CHUNK], None)
+            to.answers(
+                _answer(
+                    factory.context,
+                    loaded,
+                    to.log,
+                    some,
+                    known,
+                    places=asked.places,
+                    done=done,
+                    explain=explain,
+                )
+            )
+            if asked.rows > CHUNK:
+                factory.report(Progress(step="predict", says="answered", done=done.rows, of=asked.rows))
+    if not asked.rows:
+        to.answers(to_table(next(asked.parts()).frame, key=loaded.package.key))
+    return asked
+
+
 @dataclass
-class _Done:
+class Done:
     """How far it has come: all that is kept of the answers."""
 
     rows: int = 0
@@ -196,7 +244,7 @@ class _Done:
             self.reasons.append(f"{f'row {row}' if line is None else f'line {line}'}: {reason}")
 
 
-def _doubts(asked: Asked, done: _Done) -> tuple[str, ...]:
+def _doubts(asked: Asked, done: Done) -> tuple[str, ...]:
     places = asked.handed.places(list(done.doubts)) if done.doubts else []
     return tuple(
         f"{asked.handed.file}: {place}: {text}"
@@ -206,7 +254,7 @@ def _doubts(asked: Asked, done: _Done) -> tuple[str, ...]:
 
 
 @contextmanager
-def _told_of_interruption(factory: Factory, done: _Done, out: Path) -> Generator[None]:
+def _told_of_interruption(factory: Factory, done: Done, out: Path) -> Generator[None]:
     """Say what is left of it where a person or the system ends it; a polite kill is taken as Ctrl-C is."""
     with _terminated_as_interrupted():
         try:
@@ -229,7 +277,14 @@ def _terminated_as_interrupted() -> Generator[None]:
         signal.signal(signal.SIGTERM, before)
 
 
-def _refuse_halted(factory: Factory, line: str) -> None:
+def refuse_halted(factory: Factory, line: str) -> None:
+    """Refuse to answer for a line that a person halted.
+
+    Raises
+    ------
+    Transient
+        If one did.
+    """
     if factory.is_halted(line):
         raise Transient(
             "a person halted this line; it does not answer",
@@ -238,12 +293,19 @@ def _refuse_halted(factory: Factory, line: str) -> None:
         )
 
 
-def _source_of(package: Package) -> str:
+def source_of(package: Package) -> str:
     """Return the source that rows of a file are of; empty where it is the line's only one."""
     return package.row_sql.source if package.row_sql else ""
 
 
-def _load(factory: Factory, version: Version) -> Loaded:
+def load_model(factory: Factory, version: Version) -> Loaded:
+    """Return a model, ready to answer.
+
+    Raises
+    ------
+    Corrupt
+        If it does not answer its own rows as it did when it was made.
+    """
     limits = limits_of(factory.metadata, version.line, version.version)
     scorer = Scorer(load(version.digest, factory.artifacts.get), limits)
     scorer.check_golden(factory.artifacts.get)
@@ -263,8 +325,14 @@ def _with_columns(factory: Factory, handed: Handed, loaded: Loaded) -> Handed:
     return with_views(factory, loaded.line, with_made(handed, loaded.scorer), loaded.package)
 
 
-def _refuse_precious(factory: Factory, file: Path, out: Path) -> None:
-    """Refuse to write answers over the rows that were asked, a source, or the factory's own files."""
+def refuse_precious(factory: Factory, file: Path, out: Path) -> None:
+    """Refuse to write answers over the rows that were asked, a source, or the factory's own files.
+
+    Raises
+    ------
+    RequestError
+        If that is wanted, or there can be no such file.
+    """
     target = real(out)
     sources = [written for name in factory.names() for written in _source_files(factory, name)]
     is_source = any(is_one_of(target, written, factory.root) for written in sources)
@@ -298,12 +366,12 @@ def _source_files(factory: Factory, line: str) -> list[str]:
 def _answer(
     context: Context,
     loaded: Loaded,
-    log: PredictionLog,
+    log: Log,
     part: AskedPart,
     known: HandedSeries | None,
     *,
     places: Places,
-    done: _Done,
+    done: Done,
     explain: bool,
 ) -> pl.DataFrame:
     """Answer and log rows; return them as rows of the file of answers."""

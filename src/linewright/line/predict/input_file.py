@@ -37,9 +37,10 @@ class HandedPart(NamedTuple):
 
 @dataclass(frozen=True)
 class Handed:
-    """The rows of a file."""
+    """The rows of a file, or of another source."""
 
     file: Path
+    """The file; of another source a name for messages."""
     source: Source | Raw
     note: str = ""
     """What a person should know of how it was read; empty where there is nothing."""
@@ -48,6 +49,15 @@ class Handed:
     def columns(self) -> tuple[str, ...]:
         """Names of the columns, in order."""
         return self.source.columns
+
+    @property
+    def state(self) -> tuple[int, ...]:
+        """What differs once the file was written to; nothing if the source is something else."""
+        try:
+            said = self.file.stat()
+        except FileNotFoundError:
+            return ()
+        return said.st_ino, said.st_size, said.st_mtime_ns
 
     def parts(self) -> Iterator[HandedPart]:
         """Give the rows, some at a time, and those of another number of fields beside them: at least one part, the same ones each time."""

@@ -63,7 +63,7 @@ class Asked:
         for batch in self.handed.parts():
             yield self._part(batch, start, ragged)
             start, ragged = start + batch.frame.height, ragged + len(batch.ragged)
-        if _state(self.handed.file) != self.state:
+        if self.handed.state != self.state:
             raise _has_changed(self.handed.file)
 
     def _part(self, batch: HandedPart, start: int, ragged: int) -> AskedPart:
@@ -101,7 +101,7 @@ def look_through(handed: Handed, package: Package, *, strict: bool) -> Asked:
         If a column is missing or unknown. If, with `strict`, a row breaks the contract: a cell is not of its type, a value is
         missing, or it has another number of fields than the header; without it, if no row is left. It names the first rows.
     """
-    state = _state(handed.file)
+    state = handed.state
     columns = _columns(handed, package)
     found = _Found()
     for batch in handed.parts():
@@ -116,7 +116,7 @@ def look_through(handed: Handed, package: Package, *, strict: bool) -> Asked:
     if found.ragged and not found.rows:
         raise handed.ragged(next(row for batch in handed.parts() for row in batch.ragged))
     places = find_places(handed.source, found.bad, found.ragged)
-    if _state(handed.file) != state:
+    if handed.state != state:
         raise _has_changed(handed.file)
     return Asked(
         handed=handed,
@@ -128,11 +128,6 @@ def look_through(handed: Handed, package: Package, *, strict: bool) -> Asked:
         places=places,
         state=state,
     )
-
-
-def _state(file: Path) -> tuple[int, ...]:
-    said = file.stat()
-    return said.st_ino, said.st_size, said.st_mtime_ns
 
 
 def _has_changed(file: Path) -> RequestError:

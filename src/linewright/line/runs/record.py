@@ -32,6 +32,7 @@ _TRAINS_NOTHING = {
     "release",
     "watch",
     "retrain",
+    "predict",
     "value",
     "maintenance",
     "keep",
@@ -56,7 +57,8 @@ def last_declared(factory: Factory, line: str) -> LineSpec | None:
 
 def trains_anew(spec: LineSpec, before: LineSpec) -> bool:
     """Return whether two line files may ask for different trainings; what else they say, amounts and gates say, trains nothing."""
-    now, then = (one.model_dump(mode="json", exclude=_TRAINS_NOTHING) for one in (spec, before))
+    exclude = dict.fromkeys(_TRAINS_NOTHING, True) | {"sources": {"__all__": {"when"}}}
+    now, then = (one.model_dump(mode="json", exclude=exclude) for one in (spec, before))
     return now != then
 
 

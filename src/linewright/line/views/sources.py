@@ -160,8 +160,9 @@ def open_view(view: ViewSpec, factory: Factory) -> "Source":
 
 
 def files_read(factory: Factory, spec: LineSpec) -> Iterator[str]:
-    """Give the files that a line reads as they are written: of its sources, of its feature views as far as they are right, and these themselves."""
-    yield from chain.from_iterable(one.local_files for one in spec.sources.values())
+    """Give the files that a line reads as they are written: of its sources, of those that it predicts for, of its feature views as far as they are right, and these themselves."""
+    others = [one.source for one in spec.predict.values() if one.source is not None]
+    yield from chain.from_iterable(one.local_files for one in (*spec.sources.values(), *others))
     for name in spec.features:
         yield f"{FOLDER}/{name}.yaml"
         with suppress(LinewrightError):

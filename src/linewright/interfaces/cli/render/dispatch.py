@@ -53,6 +53,7 @@ _SUBJECTS: Mapping[str, str] = {
     "linewright.line.runs.run_log": "runs",
     "linewright.line.runs.progress": "runs",
     "linewright.operations.run": "runs",
+    "linewright.operations.schedule": "schedule",
     "linewright.operations.sources": "sources",
     "linewright.operations.status": "status",
     "linewright.operations.people.tokens": "people.tokens",

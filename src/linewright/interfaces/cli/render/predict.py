@@ -5,7 +5,7 @@ from typing import Any
 from linewright.interfaces.cli.render.dispatch import renderer
 from linewright.interfaces.cli.words import short
 from linewright.line.predict.try_row import RequestField, RequestForm, Tried, WouldChange
-from linewright.operations.predict import FedBack, Predicted
+from linewright.operations.predict import FedBack, Predicted, PredictedJob
 from linewright.text.numbers import count
 
 _SHOWN = 10
@@ -31,6 +31,17 @@ def predicted_text(batch: Predicted) -> str:
     if batch.is_cut:
         said += "\nnote: the file ends within a row, without a line end: it was probably broken off there"
     return f"{said}\nnote: {batch.note}" if batch.note else said
+
+
+@renderer.register
+def predicted_job_text(made: PredictedJob) -> str:
+    """Say how many rows got a prediction of which model, and where these are."""
+    rows = count(made.rows, "new row" if made.only_new else "row")
+    lines = [f"{rows} predicted by {made.model}{f': {made.to}' if made.to else ', so nothing was written'}"]
+    if made.quarantined:
+        lines.append(f"{count(made.quarantined, 'row')} left out, since the contract is broken")
+        lines += [f"  {text}" for text in made.reasons]
+    return "\n".join(lines)
 
 
 def _on_one_line(row: dict[str, Any]) -> str:

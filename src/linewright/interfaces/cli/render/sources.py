@@ -14,6 +14,7 @@ _HEAD = (
     "rows",
     "seconds",
     "newest row",
+    "next read",
     "fingerprint",
     "also read by",
 )
@@ -48,6 +49,7 @@ def _cells(one: SourceStatus) -> list[str]:
         "" if one.rows is None else f"{one.rows:,}",
         "" if one.seconds is None else f"{one.seconds:.1f}",
         said(newest) if "T" in newest else newest,
+        said(one.next_read) if one.next_read else "",
         short(one.fingerprint or ""),
         ", ".join(one.also or ()),
     ]

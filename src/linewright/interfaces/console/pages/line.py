@@ -22,6 +22,7 @@ def read(ask: Ask, values: Mapping[str, str]) -> Mapping[str, Any]:
         "history": ask("history", line=line, limit=30).entries,
         "alerts": ask("alerts", line=line, over=False).alerts,
         "proposals": ask("proposals", line=line).proposals,
+        "scheduled": ask("schedule", line=line).tasks,
         "comments": ask("comments", line=line, about="").comments,
     }
 

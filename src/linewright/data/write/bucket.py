@@ -1,0 +1,60 @@
+"""Files that are written to buckets: each whole or not at all."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from linewright.data.read.remote.connect import client_class, proxy_to_server
+from linewright.data.read.remote.credentials import read_credentials
+from linewright.data.read.remote.remote_store import RemoteRequest
+from linewright.errors import RequestError, Transient
+from linewright.text.remote_url import read_remote_url
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Request(RemoteRequest):
+    """What is written to a bucket, and the errors of it."""
+
+    def unavailable_error(self, error: object) -> Transient:
+        """Return what to say of a server that does not answer, or breaks off."""
+        return Transient(
+            f"the bucket that answers are written to does not answer as it should: {self.scrubbed(error)}",
+            where=f"{self.where}.{self.word}",
+            found=self.url.place,
+            hint="look whether the server is up and reached from here, then try again",
+        )
+
+    def login_error(self, error: object) -> RequestError:
+        """Return what to say of a server that refuses who writes."""
+        return RequestError(
+            f"the bucket that answers are written to lets nobody write with this: {self.scrubbed(error)}",
+            where=f"{self.where}.at",
+            found=self.url.place,
+            hint="look at what `at` holds, and at the rights that it gives",
+        )
+
+
+def put_file(file: Path, written: str, at: str | None, root: Path, where: str) -> None:
+    """Write a file to a bucket as one object, in place of one that is there.
+
+    Parameters
+    ----------
+    written
+        URL of the object.
+    at
+        ``env:NAME`` or ``file:PATH`` of what it is written with.
+    where
+        Place of the destination in the line file, for messages.
+
+    Raises
+    ------
+    SpecError, RequestError
+        If the host is not allowed, or lets nobody write.
+    Transient
+        If the server is not there, is slow or breaks off; the object is what it was.
+    """
+    url = read_remote_url(written)
+    credentials = read_credentials(url, at, root, where)
+    request = _Request(url=url, where=where, secrets=credentials.secrets)
+    kind = client_class("linewright.plugins.buckets", "Bucket", "cloud", request)
+    with proxy_to_server(credentials, root, request) as proxy:
+        kind(credentials, proxy.url, request).put(file)

@@ -1,0 +1,216 @@
+"""What is done again and again for a line: since when, when it was done last and is due next, and what keeps it from being done."""
+
+import os
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import Literal
+
+import msgspec
+from msgspec.structs import replace
+
+from linewright.data.schedule import due_after
+from linewright.data.spec import Schedule, SqlSource
+from linewright.errors import LinewrightError, Transient
+from linewright.line.factory import Factory
+from linewright.line.facts import PredictionsMade
+from linewright.line.file.view_file import read_view
+from linewright.line.instants import later
+from linewright.line.record.alerts import open_alerts
+from linewright.line.spec import FileDestination, LineSpec, PredictSpec, TableDestination
+from linewright.line.views.sources import VIEW
+from linewright.store.names import line_path
+from linewright.store.secret import shown_place
+from linewright.watch.facts import Alerted, Cleared
+
+What = Literal["predict", "read"]
+FOLDER = "scheduled"
+"""Folder of the state."""
+_RETRY_S, _LONGEST_S = 60, 3600
+"""Seconds until what failed is tried again, the first time and at most."""
+_MOST_DOUBLED = 10
+
+
+class Task(msgspec.Struct, frozen=True, kw_only=True):
+    """Something that a line file, or that of a feature view, says is done again and again."""
+
+    line: str
+    what: What
+    name: str
+    """Of the predictions; or of the source, that of a feature view as ``view:NAME``."""
+    when: Schedule
+    to: str = ""
+    """The destination of answers, without secrets."""
+
+
+class Standing(msgspec.Struct, frozen=True, kw_only=True):
+    """How it stands."""
+
+    since: str
+    """Since when it is looked after: UTC, RFC 3339, as all instants here."""
+    began: str | None = None
+    """When it was begun last that came to its end."""
+    rows: int | None = None
+    """Answers that were written, or rows that the source had."""
+    versions: int | None = None
+    """Versions of rows that were new; `None` of predictions."""
+    to: str = ""
+    """Destination of the answers."""
+    failures: int = 0
+    """How often it failed since, in a row."""
+    failed: str | None = None
+    """When it failed last."""
+    trouble: str = ""
+    """Why; it may quote values of rows."""
+
+    @property
+    def retried(self) -> str | None:
+        """When it is tried again; `None` if it did not fail."""
+        if self.failed is None:
+            return None
+        pause = min(_RETRY_S * 2 ** min(self.failures - 1, _MOST_DOUBLED), _LONGEST_S)
+        return later(self.failed, f"{pause}s")
+
+
+def tasks_of(factory: Factory, spec: LineSpec) -> Iterator[Task]:
+    """Give what a line has done by a schedule."""
+    for name, source in spec.sources.items():
+        if isinstance(source, SqlSource) and source.when:
+            yield Task(line=spec.line, what="read", name=name, when=source.when)
+    for view in spec.features:
+        source = None
+        with suppress(LinewrightError):  # who reads the view says what is wrong with its file
+            source = read_view(factory.root, view).source
+        if isinstance(source, SqlSource) and source.when:
+            yield Task(line=spec.line, what="read", name=VIEW + view, when=source.when)
+    for name, job in spec.predict.items():
+        yield _predictions(spec.line, name, job)
+
+
+def _predictions(line: str, name: str, job: PredictSpec) -> Task:
+    return Task(line=line, what="predict", name=name, when=job.when, to=described(job.to))
+
+
+def standing_of(factory: Factory, task: Task) -> Standing | None:
+    """Return how something stands; `None` if it was never looked after."""
+    try:
+        return msgspec.json.decode(_path(factory, task).read_bytes(), type=Standing)
+    except (FileNotFoundError, msgspec.MsgspecError):  # of another form
+        return None
+
+
+def due_at(task: Task, standing: Standing) -> str | None:
+    """Return when something is due next, or is tried again; `None` if it never is."""
+    if standing.retried is not None:
+        return standing.retried
+    return due_after(task.when, standing.began or standing.since)
+
+
+def begin_standing(factory: Factory, task: Task) -> Standing:
+    """Return how something stands; its schedule counts from now if it was never looked after."""
+    found = standing_of(factory, task)
+    if found is None:
+        found = Standing(since=factory.now())
+        _keep(factory, task, found)
+    return found
+
+
+def record_done(
+    factory: Factory, task: Task, began: str, *, rows: int, versions: int | None = None, to: str = ""
+) -> None:
+    """Note that something came to its end, and clear the alert that it failed."""
+    since = (standing_of(factory, task) or Standing(since=began)).since
+    _keep(factory, task, Standing(since=since, began=began, rows=rows, versions=versions, to=to))
+    alert = _alert_of(factory, task)
+    if alert is not None:
+        factory.metadata.record(
+            Cleared(
+                at=factory.now(),
+                by=factory.context.actor,
+                because=f"{_called(task)} came to an end again",
+                line=task.line,
+                alert=alert.id,
+                evidence=alert.evidence,
+            )
+        )
+
+
+def record_job(factory: Factory, done: PredictionsMade) -> None:
+    """Note that predictions came to their end, see `record_done`."""
+    task = _predictions(done.line, done.job, factory.line(done.line).predict[done.job])
+    record_done(factory, task, done.began, rows=done.rows, to=done.to)
+
+
+def record_failure(factory: Factory, task: Task, error: LinewrightError) -> Alerted | None:
+    """Note that something failed, and open an alert if none is; return the alert if it is new."""
+    before, now = begin_standing(factory, task), factory.now()
+    _keep(factory, task, replace(before, failures=before.failures + 1, failed=now, trouble=str(error)))
+    if _alert_of(factory, task) is not None:
+        return None
+    # What databases and contracts say quotes values, and an alert goes to many people.
+    why = f": {error.what}" if isinstance(error, Transient) else ""
+    champion = factory.metadata.pointer(task.line).champion
+    versions = factory.metadata.versions(task.line)
+    package = next((one.digest for one in versions if one.version == champion), "")
+    alert = Alerted(
+        at=now,
+        by=factory.context.actor,
+        because=f"{_called(task)} failed{why}; it is tried again. See: linewright schedule {task.line}",
+        line=task.line,
+        id=f"{_alert_prefix(task)}{now}",
+        package=package,
+        monitor="schedule",
+        column=None,
+        value=1.0,
+        bar=0.0,
+        evidence=package,
+        since=now,
+    )
+    factory.metadata.record(alert)
+    return alert
+
+
+def described(to: FileDestination | TableDestination, began: str = "") -> str:
+    """Name a destination, without secrets.
+
+    Examples
+    --------
+    >>> described(FileDestination(file="out/{at}.csv"), "2026-11-30T01:30:00.000000Z")
+    'out/20261130T013000Z.csv'
+    """
+    if isinstance(to, FileDestination):
+        return to.file.replace("{at}", _stamp(began)) if began else to.file
+    return f"table {to.table} of {shown_place(to.at)}"
+
+
+def _stamp(instant: str) -> str:
+    return f"{instant[:19].replace('-', '').replace(':', '')}Z"
+
+
+def _alert_of(factory: Factory, task: Task) -> Alerted | None:
+    prefix = _alert_prefix(task)
+    return next((one for one in open_alerts(factory, task.line) if one.id.startswith(prefix)), None)
+
+
+def _alert_prefix(task: Task) -> str:
+    return f"schedule:{task.line}:{task.what}:{task.name}:"
+
+
+def _called(task: Task) -> str:
+    if task.what == "predict":
+        return f"predictions {task.name!r}"
+    if task.name.startswith(VIEW):
+        return f"the read of the source of feature view {task.name.removeprefix(VIEW)!r}"
+    return f"the read of source {task.name!r}"
+
+
+def _keep(factory: Factory, task: Task, standing: Standing) -> None:
+    path = _path(factory, task)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    draft = path.with_name(f"{path.name}.{os.getpid()}")
+    draft.write_bytes(msgspec.json.encode(standing))
+    draft.replace(path)
+
+
+def _path(factory: Factory, task: Task) -> Path:
+    return line_path(factory.state / FOLDER, task.line) / f"{task.what}.{task.name}.json"

@@ -1,0 +1,204 @@
+"""What is due is done in a process of its own: predictions, and reads of sources; what fails raises an alert and is tried again."""
+
+import os
+import subprocess
+import time
+from contextlib import closing
+from datetime import UTC, datetime, timedelta
+
+import commands
+import duckdb
+import msgspec
+import pytest
+from small import LINE, make_factory
+
+from linewright.data.history.versions import KNOWN, read_versions
+from linewright.data.spec import AtTrigger, EveryTrigger
+from linewright.line.factory import Factory
+from linewright.line.facts import PredictionsMade
+from linewright.line.record.alerts import open_alerts
+from linewright.line.record.source_histories import history_of, history_store
+from linewright.line.scheduled.standing import (
+    Standing,
+    Task,
+    begin_standing,
+    due_at,
+    standing_of,
+    tasks_of,
+)
+from linewright.line.scheduled.work import ScheduledWork, do_task
+from linewright.operations.changes.halt import halt
+from linewright.operations.schedule import schedule
+from linewright.operations.sources import sources
+from linewright.store.clock import text_of
+
+JOB = """
+predict:
+  nightly: {rows: claims, to: {file: out/answers.csv}, when: [{at: "02:30 Europe/Berlin"}, {every: 30d}]}
+"""
+LONG_AGO = "2026-01-01T00:00:00.000000Z"
+
+
+@pytest.fixture
+def factory(tmp_path_factory, tmp_path):
+    root = make_factory(tmp_path_factory, tmp_path / "factory")
+    path = root / "lines" / f"{LINE}.yaml"
+    path.write_text(path.read_text() + JOB)
+    with Factory.open(root) as factory:
+        yield factory
+
+
+def looked_after_since(factory, since, **failed):
+    """Have the predictions be looked after since an instant."""
+    (task,) = tasks_of(factory, factory.line(LINE))
+    begin_standing(factory, task)
+    file = factory.state / "scheduled" / LINE / "predict.nightly.json"
+    file.write_bytes(msgspec.json.encode(Standing(since=since, **failed)))
+    return task
+
+
+def worked_off(factory):
+    """Have what is due done, and wait until it is."""
+    with closing(ScheduledWork(lambda: Factory.open(factory.root))) as work:
+        until = time.monotonic() + 60
+        again = work.look(factory, factory.line(LINE))
+        while work.is_busy and time.monotonic() < until:
+            time.sleep(0.02)
+        assert not work.is_busy
+    return again
+
+
+@pytest.mark.usefixtures("processes")
+def test_times_that_were_missed_are_made_up_for_by_one_run(factory):
+    task = looked_after_since(factory, LONG_AGO)
+
+    worked_off(factory)
+
+    (answered,) = factory.metadata.events(PredictionsMade, line=LINE)
+    due = due_at(task, standing_of(factory, task))
+    assert due > factory.now()
+    assert worked_off(factory) == due
+    assert factory.metadata.events(PredictionsMade, line=LINE) == [answered]
+    (told,) = schedule(factory, LINE).tasks
+    assert (told.last, told.rows, told.to, told.next) == (answered.began, 240, "out/answers.csv", due)
+
+
+def test_new_predictions_begin_at_their_first_time(factory):
+    """And not at once, for times that came before anybody looked after them."""
+    (task,) = tasks_of(factory, factory.line(LINE))
+
+    with closing(ScheduledWork(lambda: Factory.open(factory.root))) as work:
+        due = work.look(factory, factory.line(LINE))
+
+    assert due > factory.now()
+    assert due == due_at(task, standing_of(factory, task))
+
+
+def test_a_line_that_is_halted_waits(factory):
+    looked_after_since(factory, LONG_AGO)
+    halt(factory, LINE, because="a test")
+
+    assert worked_off(factory) is None
+
+
+@pytest.mark.parametrize(("failures", "minutes"), [(1, 1), (2, 2), (4, 8), (7, 60), (10_000, 60)])
+def test_what_fails_is_tried_again_ever_later(failures, minutes):
+    task = Task(line=LINE, what="predict", name="nightly", when=(EveryTrigger(every="1d"),))
+    standing = Standing(since=LONG_AGO, failures=failures, failed="2026-01-03T00:00:00.000000Z")
+
+    assert due_at(task, standing) == text_of(datetime(2026, 1, 3, tzinfo=UTC) + timedelta(minutes=minutes))
+
+
+def test_a_day_without_the_hour_still_has_a_run():
+    task = Task(line=LINE, what="predict", name="nightly", when=(AtTrigger(at="02:30 Europe/Berlin"),))
+
+    assert (
+        due_at(task, Standing(since=LONG_AGO, began="2026-03-28T01:30:04Z")) == "2026-03-29T01:30:00.000000Z"
+    )
+
+
+@pytest.mark.usefixtures("processes")
+def test_what_fails_raises_one_alert_which_success_clears(factory):
+    (factory.root / "out" / "answers.csv").mkdir(parents=True)
+    task = looked_after_since(factory, LONG_AGO)
+
+    worked_off(factory)
+
+    (alert,) = open_alerts(factory, LINE)
+    assert (alert.monitor, alert.because) == (
+        "schedule",
+        "predictions 'nightly' failed; it is tried again. See: linewright schedule claims",
+    )
+    failed = standing_of(factory, task)
+    assert "this is a folder" in failed.trouble
+    looked_after_since(factory, LONG_AGO, failures=1, failed=LONG_AGO, trouble=failed.trouble)
+    worked_off(factory)
+    assert open_alerts(factory, LINE) == [alert]
+
+    (factory.root / "out" / "answers.csv").rmdir()
+    looked_after_since(factory, LONG_AGO, failures=2, failed=LONG_AGO, trouble=failed.trouble)
+    worked_off(factory)
+
+    assert not open_alerts(factory, LINE)
+    assert standing_of(factory, task).failures == 0
+
+
+@pytest.mark.usefixtures("processes")
+def test_commands_make_predictions_and_list_what_is_scheduled(factory):
+    def run(*words, code=0):
+        done = subprocess.run(
+            [*commands.python(), "-m", "linewright", *words, "--factory", str(factory.root)],
+            env=os.environ,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == code, done.stderr
+        return done.stdout + done.stderr
+
+    assert run("predict-job", LINE, "nightly") == "240 rows predicted by claims@1: out/answers.csv\n"
+    assert "out/answers.csv" in run("schedule")
+    assert "allowed  nightly" in run("predict-job", LINE, "daily", code=2)
+
+    path = factory.root / "lines" / f"{LINE}.yaml"
+    path.write_text(
+        path.read_text().replace("02:30 Europe", "25:30 Europe").replace("rows: claims", "rows: claim")
+    )
+    wrong = run("check", LINE, code=2)
+
+    assert "this is no schedule" in wrong
+    assert "did you mean 'claims'" in wrong
+
+
+def test_a_source_is_read_by_its_schedule_and_rows_are_known_from_then_on(factory, monkeypatch):
+    with duckdb.connect(factory.root / "shop.duckdb") as database:
+        database.execute(
+            "create table claims as select * from read_csv('claims.csv')".replace(
+                "claims.csv", str(factory.root / "claims.csv")
+            )
+        )
+        database.execute("alter table claims add column changed timestamp default timestamp '2026-01-01'")
+    monkeypatch.setenv("SHOP", "duckdb:///shop.duckdb")
+    path = factory.root / "lines" / f"{LINE}.yaml"
+    source = "{sql: select * from claims, at: env:SHOP, key: claim, cursor: changed, when: [{every: 1h}]}"
+    path.write_text(path.read_text().replace("{file: claims.csv}", source).replace(JOB, ""))
+    spec = factory.line(LINE)
+    (task,) = tasks_of(factory, spec)
+    begin_standing(factory, task)
+
+    do_task(factory, LINE, "read", "claims")
+
+    with duckdb.connect(factory.root / "shop.duckdb") as database:
+        database.execute("insert into claims values ('late', 1, 2, 'no', timestamp '2026-01-02')")
+    before = factory.now()
+    says = do_task(factory, LINE, "read", "claims")
+
+    assert says == "source 'claims' was read: 1 new version, 241 rows"
+    found = standing_of(factory, task)
+    assert (found.rows, found.versions) == (241, 1)
+    history = history_of(factory, "claims", spec.sources["claims"])
+    *_, last = read_versions(history, history_store(factory), ["claim", KNOWN])
+    assert last["claim"][-1] == "late"
+    assert text_of(last[KNOWN][-1]) >= before
+    (told,) = sources(factory, LINE).sources
+    assert told.next_read == due_at(task, found)
