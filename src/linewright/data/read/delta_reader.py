@@ -158,7 +158,7 @@ def _folder(spec: DeltaSource, root: Path, where: str) -> Path:
     folder = root / spec.delta
     if not (folder / LOG).is_dir():
         raise RequestError(
-            "this is not a Delta table" if folder.exists() else "there is no such folder",
+            "this is not a Delta table" if folder.exists() else "the folder does not exist",
             where=f"{where}.delta",
             found=spec.delta,
             allowed=f"a folder that holds {LOG}",

@@ -197,7 +197,7 @@ def conclude(
     4. A gate with ``when_small: block`` is undecided: *need-more-data*.
     5. A `beats` gate is undecided: *need-more-data* if at most 20 times as many rows as there are would decide each
        such gate (or there were too few rows to tell), else *hold*: no difference worth naming was shown.
-    6. No gate passed: *hold* where a comparison was asked about scores of one model with another threshold, else *need-more-data*.
+    6. No gate passed: *hold* if a comparison was asked about scores of one model with another threshold, else *need-more-data*.
     7. Otherwise *promote*: what could not be decided is neither for nor against.
 
     In 4 and 5 a comparison of a model's scores with themselves is passed over: no row could ever decide it.
