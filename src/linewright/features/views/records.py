@@ -17,6 +17,7 @@ from typing import IO, Any, NamedTuple, cast
 
 import msgspec
 import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
 from linewright.errors import Corrupt
@@ -34,12 +35,12 @@ KEY = "\0key"
 SLACK = 3_600 * 10**6
 """Microseconds by which a record reaches further back than the longest window: a request may have come before its file was made."""
 _START = struct.Struct("<8s3Q")
-"""What a file begins with: `_MAGIC`, bytes of the header, records, and 64-bit words of all records together."""
+"""What a file begins with: `_MAGIC`, bytes of the header, records, and events of all of them."""
 _MAGIC = b"LWVIEW 1"
-_AT_ONCE = 20_000
-"""Records that are written at once."""
-_DIGEST = 4
-"""Words of a digest, which is in front of the events of its record."""
+_AT_ONCE = 1 << 20
+"""Events that are written at once."""
+_ENTRY = 8
+"""Words of a record in the index: two of the hash of its entity, the place of its first event, how many it has, and four of its digest."""
 _KIND, _HASH = np.dtype("<i8"), np.dtype("<u8")
 
 
@@ -177,24 +178,27 @@ def _write(
 ) -> None:
     table, ends = _table(header, events)
     kept = np.flatnonzero(np.diff(ends))
-    hashes = _hashes([entities[number] for number in kept.tolist()])
-    order = np.lexsort((hashes[:, 1], hashes[:, 0]))
-    kept, hashes = kept[order], hashes[order]
+    names = [entities[number] for number in map(int, kept)]
+    index = np.empty((len(kept), _ENTRY), dtype=_HASH)
+    index[:, :2] = _hashes(names)
+    index[:, 2], index[:, 3] = ends[kept], np.diff(ends)[kept]
+    index[:, 4:] = np.frombuffer(b"".join(_digests(table, index, names)), dtype=_HASH).reshape(-1, 4)
+    index = index[np.lexsort((index[:, 1], index[:, 0]))]
+    # Records that are near each other in the index are so among the events.
+    places = ranges(index[:, 2].astype(np.int64), index[:, 3].astype(np.int64))
+    index[:, 2] = np.cumsum(index[:, 3]) - index[:, 3]
     bits = _bits(len(kept))
-    index = np.zeros((len(kept) + 1, 3), dtype=_HASH)
-    index[:-1, :2] = hashes
-    index[1:, 2] = np.cumsum(_DIGEST + np.diff(ends)[kept] * table.shape[1])
     firsts = np.arange(1 << bits, dtype=_HASH) << np.uint64(64 - bits)
-    buckets = np.append(np.searchsorted(hashes[:, 0], firsts), [len(kept)] * 2)  # an even number of them
+    buckets = np.append(np.searchsorted(index[:, 0], firsts), [len(kept)] * 2)  # an even number of them
     if header.cpu_s is not None:
         header = msgspec.structs.replace(header, cpu_s=header.cpu_s + process_time() - begun)
     said = msgspec.json.encode(header)
     said += b" " * (-len(said) % 8)
-    file.write(_START.pack(_MAGIC, len(said), len(kept), int(index[-1, 2])))
+    file.write(_START.pack(_MAGIC, len(said), len(kept), len(places)))
     for part in (said, buckets.astype("<u4").tobytes(), index.tobytes()):
         file.write(part)
-    for start in range(0, len(kept), _AT_ONCE):
-        file.writelines(_records(table, ends, kept[start : start + _AT_ONCE], entities))
+    for start in range(0, len(places), _AT_ONCE):
+        file.write(table[places[start : start + _AT_ONCE]].tobytes())
 
 
 def _table(header: RecordsHeader, events: Events) -> tuple[NDArray[np.int64], Ints]:
@@ -222,13 +226,11 @@ def _table(header: RecordsHeader, events: Events) -> tuple[NDArray[np.int64], In
     return table, np.searchsorted(rows, events.starts)
 
 
-def _records(table: NDArray[np.int64], ends: Ints, numbers: Ints, entities: Sequence[str]) -> Iterator[bytes]:
-    """Give the digest and the events of each of these entities."""
-    texts = [entities[number] for number in map(int, numbers)]
-    for text, first, stop in zip(texts, ends[numbers].tolist(), ends[numbers + 1].tolist(), strict=True):
-        content = table[first:stop].tobytes()
-        yield record_digest(text, content)
-        yield content
+def _digests(table: NDArray[np.int64], index: NDArray[np.uint64], names: Sequence[str]) -> Iterator[bytes]:
+    """Give the digest of each record."""
+    firsts, counts = index[:, 2].tolist(), index[:, 3].tolist()
+    for name, first, count in zip(names, firsts, counts, strict=True):
+        yield record_digest(name, table[first : first + count].tobytes())
 
 
 def record_digest(entity: str, events: bytes) -> bytes:
@@ -268,16 +270,17 @@ class Records:
             self.stamp = stamp_of(os.fstat(file.fileno()))
             try:
                 mapped = mmap(file.fileno(), 0, access=ACCESS_READ)
-                magic, length, records, words = _START.unpack_from(mapped)
+                magic, length, records, events = _START.unpack_from(mapped)
                 _require(magic == _MAGIC, "it has another form")
-                self.header = msgspec.json.decode(
-                    memoryview(mapped)[_START.size : _START.size + length], type=RecordsHeader
-                )
-                self._bits = _bits(records)
+                said = memoryview(mapped)[_START.size : _START.size + length]
+                self.header = msgspec.json.decode(said, type=RecordsHeader)
+                self.aggregates = aggregates_of(self.header.facts)
+                self.columns = columns_of(self.header.facts)
                 place = _Place(mapped, _START.size + length)
-                self._buckets = place.array("<u4", (1 << self._bits) + 2)
-                self._index = place.array(_HASH, 3 * (records + 1)).reshape(-1, 3)
-                self._words = place.array(_KIND, words)
+                self._shift = np.uint64(64 - _bits(records))
+                self._buckets = sliding_window_view(place.array("<u4", (1 << _bits(records)) + 2), 2)
+                self._index = place.array(_HASH, _ENTRY * records).reshape(-1, _ENTRY)
+                self._events = place.array(_KIND, self.width * events).reshape(-1, self.width)
                 _require(place.at == len(mapped), "it has another size than it says")
             except (ValueError, OverflowError, struct.error, msgspec.MsgspecError) as error:
                 raise Corrupt(
@@ -285,8 +288,6 @@ class Records:
                     where=str(path),
                     hint="remove it; a run of the line makes it again",
                 ) from error
-        self.aggregates = aggregates_of(self.header.facts)
-        self.columns = columns_of(self.header.facts)
 
     @property
     def width(self) -> int:
@@ -295,32 +296,20 @@ class Records:
 
     def find(self, entities: Sequence[str]) -> FoundRecords:
         """Return the records of entities."""
-        places = self._places(_hashes(entities))
-        there = np.flatnonzero(places >= 0)
-        of_there = places[there]
-        first = self._index[of_there, 2].astype(np.int64)
-        stop = self._index[of_there + 1, 2].astype(np.int64)
+        hashes = _hashes(entities)
+        buckets = self._buckets[(hashes[:, 0] >> self._shift).view(np.int64)].astype(np.int64)
+        first, tries = buckets[:, 0], buckets[:, 1] - buckets[:, 0]
+        held, asked = self._index[ranges(first, tries)], np.repeat(np.arange(len(entities)), tries)
+        is_it = (held[:, :2] == hashes[asked]).all(axis=1)
+        held, there = held[is_it], asked[is_it]
+        own = held[:, 2:4].astype(np.int64)
         counts = np.zeros(len(entities), dtype=np.int64)
-        counts[there] = found = (stop - first - _DIGEST) // self.width
-        hexed = self._words[first[:, None] + np.arange(_DIGEST)].tobytes().hex()
+        counts[there] = own[:, 1]
+        hexed = held[:, 4:].tobytes().hex()
         digests: list[str | None] = [None] * len(entities)
         for number, place in enumerate(there.tolist()):
             digests[place] = f"sha256:{hexed[64 * number : 64 * number + 64]}"
-        # Where each event begins: those of a record are behind each other.
-        begins = np.repeat(first + _DIGEST, found) + self.width * ranges(np.zeros_like(found), found)
-        return FoundRecords(self._words[begins[:, None] + np.arange(self.width)], counts, digests)
-
-    def _places(self, hashes: NDArray[np.uint64]) -> Ints:
-        """Return the place of each hash among the records; -1 if it is absent."""
-        bucket = (hashes[:, 0] >> np.uint64(64 - self._bits)).astype(np.int64)
-        first = self._buckets[bucket].astype(np.int64)
-        counts = self._buckets[bucket + 1] - first
-        tried, asked = ranges(first, counts), np.repeat(np.arange(len(hashes)), counts)
-        held = self._index[tried]
-        is_it = (held[:, 0] == hashes[asked, 0]) & (held[:, 1] == hashes[asked, 1])
-        places = np.full(len(hashes), -1, dtype=np.int64)
-        places[asked[is_it]] = tried[is_it]
-        return places
+        return FoundRecords(self._events[ranges(own[:, 0], own[:, 1])], counts, digests)
 
     def values_at(
         self,

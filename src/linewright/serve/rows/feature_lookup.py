@@ -180,8 +180,10 @@ class ViewLookup:
         words = None if snapshot.newer is None else snapshot.newer.words
         made = snapshot.records.values_at(found.table, found.counts, moment, words)
         names = [column.name for column in self._facts.columns]
-        lists = [made[name].to_list() for name in names]
-        columns = [dict(zip(names, row, strict=True)) for row in zip(*lists, strict=True)]
+        columns: list[dict[str, Any]] = [{} for _ in asked]
+        for name in names:
+            for row, value in zip(columns, made[name].to_list(), strict=True):
+                row[name] = value
         # Events in the order of their times: before the first one has happened, nothing is known.
         is_there = found.counts > 0
         is_there[is_there] = found.table[(np.cumsum(found.counts) - found.counts)[is_there], 0] <= moment
@@ -189,7 +191,7 @@ class ViewLookup:
         table = instant_of(header.known) if header.has_table else None
         age = max(moment - (header.known if header.has_table else snapshot.known), 0) / 1e6
         results = [
-            LookupResult(known, one if there else None, age, table=table)
+            LookupResult._make((known, one if there else None, age, False, table))
             for one, there in zip(found.digests, is_there.tolist(), strict=True)
         ]
         places = {entity: place for place, entity in enumerate(asked)}
