@@ -307,6 +307,19 @@ def test_a_check_of_rows_finds_it_and_gives_what_mends_it(
     assert bool(writes) == bool(found[0].remedy)
 
 
+@pytest.mark.parametrize(("is_cross_fitted", "found"), [(True, ["one-sided"]), (False, [])])
+def test_labels_that_come_too_late_for_folds_are_found_where_there_are_folds(
+    is_cross_fitted: bool, found: list[str]
+):
+    """Nothing is fitted of a model that is imported."""
+    at = pl.datetime(2026, 1, 1) + pl.duration(hours=3 * pl.int_range(400))
+    spec = data(table={"time": "at"}, label={"column": "y", "delay": "38d"})
+    seen = see_all(table(rows=400).with_columns(at=at.cast(pl.String)))
+    rows = Rows(seen=seen, data=spec, is_cross_fitted=is_cross_fitted)
+
+    assert found == [one.check for one in check_rows(rows) if one.check == "one-sided"]
+
+
 SOUND: list[tuple[str, pl.DataFrame, dict[str, Any]]] = [
     ("plain", table(), {}),
     ("labels missing by chance", labelled(table(**KIND), pl.col("n1").cast(pl.Float64) > -1), {}),

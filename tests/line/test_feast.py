@@ -190,7 +190,7 @@ def test_a_folder_without_definitions_is_refused(factory, tmp_path, text, said):
         import_features(factory, tmp_path / "other")
 
 
-def test_names_that_are_made_of_themselves_end(factory, tmp_path):
+def test_names_that_are_made_of_themselves_and_very_long_expressions_end(factory, tmp_path):
     (tmp_path / "other").mkdir()
     text = (
         "from feast import *\na = b\nb = a\nFeatureView(name='x', entities=a, schema=[b], source="
@@ -199,7 +199,15 @@ def test_names_that_are_made_of_themselves_end(factory, tmp_path):
         + ")" * 50
         + ")\n"
     )
+    text += (
+        "FeatureView(name='y', entities=[Entity(name='e')], source=FileSource(path='a'"
+        + " + 'a'" * 900
+        + "))\n"
+    )
     (tmp_path / "other" / "v.py").write_text(text)
 
-    (one,) = import_features(factory, tmp_path / "other").objects
-    assert one.file is None
+    one, other = (
+        each for each in import_features(factory, tmp_path / "other").objects if each.kind == "FeatureView"
+    )
+    assert (None, None) == (one.file, other.file)
+    assert "cannot be read without running the file" in other.says[0]

@@ -280,6 +280,14 @@ def test_check_foresees_a_label_that_is_known_too_late(tmp_path: Path):
             foreseen.append(any("no block of time" in one and "shorten label.delay" in one for one in found))
         with pytest.raises(SpecError, match="no block of time has training rows before it"):
             execute_inline(factory, "a")
+        # The rows are there now: a plan knows it too.
+        for late, says in (("46d", "no block of time"), ("200d", "no label of a training row is known")):
+            rewrite(tmp_path, spec | {"label": {"column": "y", "delay": late}})
+            with pytest.raises(SpecError, match=says) as caught:
+                plan(factory, "a")
+            assert late == caught.value.found
+        rewrite(tmp_path, spec | {"label": {"column": "y", "delay": "5d"}})
+        assert plan(factory, "a")
 
     assert [False, True] == foreseen
 

@@ -27,6 +27,7 @@ from linewright.line.predict.batch import predict_file
 from linewright.line.record.registry import find_model
 from linewright.line.runs.execute import execute_inline
 from linewright.line.runs.plan import make_plan
+from linewright.line.views.read_events import read_events
 from linewright.line.views.sources import open_view
 from linewright.line.views.write_records import write_view
 from linewright.model.facts import Package
@@ -34,7 +35,10 @@ from linewright.operations.reconcile import reconcile
 from linewright.serve.facts import LoggedLookup
 from linewright.serve.log.segments import read_log
 from linewright.serve.log.writer import PredictionLog
+from linewright.serve.rows.feature_lookup import ViewLookup
+from linewright.serve.rows.push_request import to_new_rows
 from linewright.store.clock import micros_of, text_of, uuid7
+from linewright.store.pushed_rows import PushedRows
 
 SQL = 'sql: "select * from payments", at: env:TEST_DB, key: id, cursor: updated_at'
 VIEW = f"""
@@ -240,6 +244,39 @@ def test_records_files_and_audits_have_the_rows_of_now(
     # The record had 1,000 of payment 1, as had been known then.
     assert (2, 4, 0, 1) == (audited.rows, audited.values, audited.differ, audited.behind)
     assert before + 1 == newest(factory).number
+
+
+def test_rows_that_are_sent_count_besides_versions(
+    factory: Factory, payments: psycopg.Connection, clock: Clock
+) -> None:
+    """Those that were just read are in the records, one that was sent corrects its version, and is corrected by the next one."""
+    (factory.root / "features" / "paid.yaml").write_text(VIEW + "push: payments\n")
+    view, ticks = read_view(factory.root, "paid"), iter(range(10**6))
+    facts = read_events(view, factory.root, source=open_view(view, factory)).facts
+    with Factory.open(factory.root, now=lambda: text_of(START + timedelta(seconds=next(ticks)))) as running:
+        write_view(running, facts)
+    clock.day = 1
+    pushed = PushedRows.of(factory.state, "payments", now=clock)
+    rows = [
+        {"id": key, "customer": "C1", "amount": amount, "paid_at": "2026-03-01T12:00:00Z"}
+        for key, amount in ((1, 7), (500, 3))
+    ]
+    pushed.keep(to_new_rows(rows, pushed.columns))
+    clock.day = 2
+
+    def now() -> tuple[object, ...]:
+        ((columns, *_),) = ViewLookup(factory.state, facts, now=clock).of(["C1"], clock())
+        return columns["amount"], columns["payments"]
+
+    # Of C1 are payments 1, 21, 41, 61 and 81, of 100 each.
+    assert (410, 6) == now()
+    payments.execute("update payments set amount = 1000, updated_at = now() where id = 1")
+    with Factory.open(
+        factory.root, now=lambda: text_of(START + timedelta(days=3, seconds=next(ticks)))
+    ) as running:
+        write_view(running, facts)
+    clock.day = 4
+    assert (1403, 6) == now()
 
 
 @pytest.mark.parametrize("is_repair", [False, True], ids=["run", "repair"])

@@ -79,6 +79,9 @@ def test_the_time_and_key_of_rows_that_are_sent_need_not_be_said_twice():
 
     assert ("id", "sent_at") == (view.key, view.time)
     assert "paid_at" == parsed(sent).time
+    versions = VIEW.replace("known: loaded_at\nkey: id\n", "").replace("time: paid_at\n", "")
+    sql = '{sql: "select 1", at: "env:DB", key: id, cursor: at}'
+    assert "linewright_known" == parsed(versions.replace("{file: payments.csv}", sql)).time
 
 
 def test_all_mistakes_of_a_file_are_listed():

@@ -134,8 +134,9 @@ class OneSided(RowCheck):
         if rows.by == "time":  # a run sets rows without a time aside, and `new` has them still
             frame = frame.drop_nulls(rows.data.table.time)
         is_large = frame.height * frame.width > _MOST_CELLS
+        k = rows.folds if rows.is_cross_fitted else None
         try:
-            useless = foreseen_useless(frame, rows.split, rows.data, with_copies=is_large, k=rows.folds)
+            useless = foreseen_useless(frame, rows.split, rows.data, with_copies=is_large, k=k)
         except SpecError as error:  # times that cannot split the rows, or a label that is known too late
             yield self.finding((rows.label.name,), form="error", what=error.what, hint=error.hint)
             return

@@ -34,6 +34,8 @@ class Rows:
     data: DataSpec
     split: SplitSpec = field(default_factory=SplitSpec)
     folds: int = 5
+    is_cross_fitted: bool = True
+    """Whether the training rows are dealt to folds; not of a model that is imported."""
     is_class: bool = True
     """Whether the label is a class."""
     where: Where = nowhere

@@ -185,6 +185,7 @@ def rows_of(spec: LineSpec, seen: Mapping[str, Seen], where: Where) -> Rows:
         data=spec,
         split=train.split,
         folds=train.fold_count,
+        is_cross_fitted=train.model is None,
         is_class=_is_class(spec, label),
         where=where,
     )

@@ -128,7 +128,7 @@ class _Module:
         self.name = self.path.relative_to(self.folder).as_posix()
         try:
             self.tree = ast.parse(self.path.read_bytes())
-        except (SyntaxError, ValueError, RecursionError) as error:
+        except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
             line = getattr(error, "lineno", None) or 1
             raise SpecError(
                 f"this is not Python: {error}", where=f"{self.name}:{line}", hint="correct the file"
@@ -209,7 +209,7 @@ class _Module:
         """Return the value of an expression, as far as constants, names and definitions tell it."""
         read = _READERS.get(type(node))
         found = None if read is None or depth > _DEEPEST else read(self, node, depth + 1)
-        return Unread(ast.unparse(node)[:200]) if found is None and not _is_none(node) else found
+        return Unread(_written(node)) if found is None and not _is_none(node) else found
 
     def call(self, node: ast.Call, depth: int) -> Any:
         """Return what a call makes: a definition, or a path."""
@@ -297,6 +297,13 @@ _READERS: Final[Mapping[type[ast.expr], Callable[[_Module, Any, int], Any]]] = {
     ast.BinOp: lambda module, node, depth: module.joined(node, depth),
     ast.JoinedStr: lambda module, node, depth: module.text(node, depth),
 }
+
+
+def _written(node: ast.expr) -> str:
+    try:
+        return ast.unparse(node)[:200]
+    except RecursionError:
+        return "a very long expression"
 
 
 def _is_none(node: ast.expr) -> bool:

@@ -10,6 +10,7 @@ from linewright.data.read.reader import column_names, fingerprint
 from linewright.data.spec import SourceSpec, SqlSource, table_sources
 from linewright.errors import LinewrightError, SpecError
 from linewright.line.check.contradictions import contradictions_of, refuse
+from linewright.line.check.late_labels import late_labels
 from linewright.line.factory import Factory
 from linewright.line.facts import AfterStep, Change, InputsMoved, MovedInput, Plan, StepDue, VersionBefore
 from linewright.line.file.read import unsupported
@@ -138,7 +139,7 @@ def make_plan(factory: Factory, spec: LineSpec, *, as_of: str | None = None) -> 
     work = begin(factory, spec, as_of=as_of)
     standings, work = survey(work)
     if "ingest" in work.known:
-        refuse(contradictions_of(work))
+        refuse([*contradictions_of(work), *late_labels(work)])
     changes: list[Change] = []
     for standing in standings:
         if standing.settled is None:

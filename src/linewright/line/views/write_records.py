@@ -74,13 +74,13 @@ def _rows_now(factory: Factory, view: ViewSpec) -> tuple[Source | None, int]:
     The rows of a source with a history are read and kept, and are known by then.
     """
     rows, moments, sent = None, list[int](), _sent_of(view)
-    if sent is not None:
-        pushed = PushedRows.of(factory.state, sent.push, now=factory.now)
-        if pushed.is_open:
-            moments.append(pushed.moment())
     if view.source.has_history:
         rows, moment = read_view_until(view, factory)
         moments.append(micros_of(moment))
+    if sent is not None:  # after it, or the newest versions would be known too late
+        pushed = PushedRows.of(factory.state, sent.push, now=factory.now)
+        if pushed.is_open:
+            moments.append(pushed.moment())
     return rows, min(moments, default=micros_of(factory.now()) - 1)
 
 
