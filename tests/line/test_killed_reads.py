@@ -34,8 +34,8 @@ ROWS = 160
 
 # Each: a function, and at which call of it the process is killed, before or after it is carried out. What is fetched, spilled, kept.
 MOMENTS = (
-    ("linewright.data.read.sql.database:to_frame", 1, "before"),
-    ("linewright.data.read.sql.database:to_frame", 3, "after"),
+    ("linewright.data.read.sql.database:_texts", 1, "before"),
+    ("linewright.data.read.sql.database:_texts", 3, "after"),
     ("polars:DataFrame.write_ipc", 1, "before"),
     ("polars:DataFrame.write_ipc", 2, "after"),
     ("linewright.store.local:LocalArtifacts.put", 1, "before"),
@@ -53,6 +53,7 @@ from importlib import import_module
 from pathlib import Path
 
 from linewright.data.history import read
+from linewright.data.read import spill
 from linewright.data.read.sql import sql_reader
 from linewright.line.factory import Factory
 from linewright.line.runs import workflow
@@ -80,7 +81,7 @@ def plant(function, number, side):
         return done
     setattr(holder, name, planted)
 
-read.HELD = sql_reader.HELD = 1
+spill.Spool.__init__.__kwdefaults__["held"] = 1
 for moment in json.loads(sys.argv[2]):
     if not (child := os.fork()):  # nothing has begun a thread yet
         plant(*moment)
