@@ -444,7 +444,7 @@ class DltSource(SourceSpec):
         return self.model_copy(update={"missing": texts})
 
     def describe(self) -> str:
-        """Name the function, and the resource where one is named."""
+        """Name the function, and the resource if one is named."""
         return f"{self.dlt}, {self.resource}" if self.resource else self.dlt
 
 
