@@ -435,6 +435,11 @@ class DltSource(SourceSpec):
         return True
 
     @property
+    def local_files(self) -> tuple[str, ...]:
+        """The file with the function."""
+        return (self.dlt.rpartition(":")[0],)
+
+    @property
     def missing_texts(self) -> tuple[str, ...]:
         """Texts that mean "no value"."""
         return self.missing
