@@ -34,17 +34,13 @@ ROWS = 160
 
 # Each: a function, and at which call of it the process is killed, before or after it is carried out. What is fetched, spilled, kept.
 MOMENTS = (
-    ("linewright.data.read.sql.database:_texts", 1, "before"),
     ("linewright.data.read.sql.database:_texts", 3, "after"),
     ("polars:DataFrame.write_ipc", 1, "before"),
     ("polars:DataFrame.write_ipc", 2, "after"),
-    ("linewright.store.local:LocalArtifacts.put", 1, "before"),
     ("linewright.store.local:LocalArtifacts.put", 1, "after"),
     ("linewright.store.sql:SqlMetadata.link", 1, "before"),
     ("linewright.store.sql:SqlMetadata.link", 1, "after"),
-    ("linewright.data.read.remote.downloads:_fetch_one", 2, "before"),
     ("linewright.plugins.buckets:Bucket.blocks", 2, "after"),
-    ("linewright.data.read.remote.downloads:KnownDigests.keep", 1, "before"),
     ("pathlib:Path.replace", 1, "before"),
 )
 SCRIPT = """
