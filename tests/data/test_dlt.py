@@ -87,7 +87,7 @@ def test_a_function_gives_rows_pages_or_a_source_of_several_resources(tmp_path):
         "nothing of this source was kept"
         in refused(tmp_path, Transient, "endless", limits=RestLimits(seconds=0.5)).hint
     )
-    with pytest.raises(RequestError, match="not in the factory's folder"):
+    with pytest.raises(RequestError, match="has no such file"):
         open_source("orders", DltSource(dlt="../shop.py:orders"), tmp_path)
 
 

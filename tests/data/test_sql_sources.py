@@ -223,10 +223,10 @@ print(rows, (most[0] - before) // 1024)
 @pytest.mark.slow
 @pytest.mark.usefixtures("shop_at_postgres")
 def test_memory_does_not_grow_with_the_table(tmp_path):
-    """600 MB of texts are read twice, with a fraction of that in memory; what lies in files goes with the last use."""
+    """240 MB of texts are read twice, with a fraction of that in memory; what lies in files goes with the last use."""
     allow(tmp_path)
     (tmp_path / ".linewright").mkdir()
-    query = "select i, repeat(md5(i::text), 312) as text from generate_series(1, 60000) as i"
+    query = "select i, repeat(md5(i::text), 312) as text from generate_series(1, 24000) as i"
     done = subprocess.run(
         [sys.executable, "-c", READ_AND_MEASURED, query],
         cwd=tmp_path,
@@ -236,6 +236,6 @@ def test_memory_does_not_grow_with_the_table(tmp_path):
     )
     rows, megabytes = map(int, done.stdout.split())
 
-    assert 60_000 == rows
-    assert megabytes < 250
+    assert 24_000 == rows
+    assert megabytes < 100
     assert [] == list((tmp_path / ".linewright" / "scratch").iterdir())

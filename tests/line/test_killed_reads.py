@@ -34,17 +34,13 @@ ROWS = 160
 
 # Each: a function, and at which call of it the process is killed, before or after it is carried out. What is fetched, spilled, kept.
 MOMENTS = (
-    ("linewright.data.read.sql.database:to_frame", 1, "before"),
-    ("linewright.data.read.sql.database:to_frame", 3, "after"),
+    ("linewright.data.read.sql.database:_texts", 3, "after"),
     ("polars:DataFrame.write_ipc", 1, "before"),
     ("polars:DataFrame.write_ipc", 2, "after"),
-    ("linewright.store.local:LocalArtifacts.put", 1, "before"),
     ("linewright.store.local:LocalArtifacts.put", 1, "after"),
     ("linewright.store.sql:SqlMetadata.link", 1, "before"),
     ("linewright.store.sql:SqlMetadata.link", 1, "after"),
-    ("linewright.data.read.remote.downloads:_fetch_one", 2, "before"),
     ("linewright.plugins.buckets:Bucket.blocks", 2, "after"),
-    ("linewright.data.read.remote.downloads:KnownDigests.keep", 1, "before"),
     ("pathlib:Path.replace", 1, "before"),
 )
 SCRIPT = """
@@ -53,6 +49,7 @@ from importlib import import_module
 from pathlib import Path
 
 from linewright.data.history import read
+from linewright.data.read import spill
 from linewright.data.read.sql import sql_reader
 from linewright.line.factory import Factory
 from linewright.line.runs import workflow
@@ -80,7 +77,7 @@ def plant(function, number, side):
         return done
     setattr(holder, name, planted)
 
-read.HELD = sql_reader.HELD = 1
+spill.Spool.__init__.__kwdefaults__["held"] = 1
 for moment in json.loads(sys.argv[2]):
     if not (child := os.fork()):  # nothing has begun a thread yet
         plant(*moment)

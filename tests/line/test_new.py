@@ -26,7 +26,7 @@ from linewright.line.check.report import check_line
 from linewright.line.factory import Factory
 from linewright.line.file.read import parse_line, read_line, unsupported
 from linewright.line.new.write import NewLine, new_line
-from linewright.line.predict.batch import _refuse_precious
+from linewright.line.predict.batch import refuse_precious
 from linewright.line.predict.input_file import read_handed
 from linewright.line.spec import LineSpec
 from linewright.text.quoting import quoted, quoted_sentence, widened
@@ -721,7 +721,7 @@ def test_a_folder_becomes_a_line(tmp_path: Path):
     assert 'file: "data/*.csv"' in (tmp_path / "lines" / "two.yaml").read_text()
     for out in ("data/c.csv", "data/b.csv"):
         with pytest.raises(RequestError, match="answers would overwrite"):
-            _refuse_precious(factory, tmp_path / "ask.csv", tmp_path / out)
+            refuse_precious(factory, tmp_path / "ask.csv", tmp_path / out)
 
 
 def test_of_a_large_table_some_rows_are_looked_at_and_it_is_said(

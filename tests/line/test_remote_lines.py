@@ -4,6 +4,7 @@ import json
 import random
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from ports import free_port
@@ -172,3 +173,50 @@ def test_what_is_said_of_a_url_is_refused_without_what_is_secret(
         new_line(tmp_path, "churn", Path(data), GivenRoles(label="x"), access=Access(at=at))
 
     assert "Pa55w0rd" not in f"{error.value} {error.value.to_json()}"
+
+
+@pytest.mark.parametrize("form", ["list", "object"])
+def test_a_line_is_made_of_a_service_by_the_url_of_its_first_page(tmp_path: Path, form: str) -> None:
+    """Taken for a file, it would have the rows of that page alone."""
+    pytest.importorskip("httpx")
+
+    def answer(asked: Asked) -> None:
+        start = int(asked.parameters.get("start", 0))
+        rows = [{"id": start + n, "plan": "ab"[n % 2], "churned": n % 4 == 1} for n in range(60)]
+        more = f"/orders?start={start + 60}" if start < 120 else None
+        link = {"Link": f'<{more}>; rel="next"'} if more else None
+        found = {"meta": {"total": 180}, "data": {"orders": rows}, "links": {"next": more}}
+        asked.say(rows if form == "list" else found, headers=link if form == "list" else None)
+
+    with WebServer(answer) as server, Factory.create(tmp_path):
+        allow_here(tmp_path)
+        made = new_line(
+            tmp_path, "churn", Path(f"{server.url}/orders"), GivenRoles(label="churned", key="id")
+        )
+
+        assert 180 == made.rows
+        more = "" if form == "list" else ', items: "data.orders", next: "links.next"'
+        assert f'churn: {{rest: "{server.url}/orders"{more}}}' in Path(made.path).read_text()
+
+
+@pytest.mark.parametrize(
+    ("page", "says"),
+    [
+        ({"rows": [{"id": 1}], "next_cursor": "x7"}, "does not say how the next one is found"),
+        ({"rows": [{"id": 1}], "others": [{"id": 1}]}, "has several lists"),
+        ({"error": "nothing here"}, "has no list of rows"),
+    ],
+)
+def test_a_page_that_does_not_say_enough_is_refused_with_the_words_to_write(
+    tmp_path: Path, page: dict[str, Any], says: str
+) -> None:
+    pytest.importorskip("httpx")
+    with WebServer(lambda asked: asked.say(page)) as server, Factory.create(tmp_path):
+        allow_here(tmp_path)
+        with pytest.raises(RequestError, match=says) as error:
+            new_line(
+                tmp_path, "churn", Path(f"{server.url}/orders?key=Pa55w0rd"), GivenRoles(label="churned")
+            )
+
+    assert "write the line file by hand" in error.value.hint
+    assert "Pa55w0rd" not in f"{error.value}"

@@ -195,8 +195,9 @@ def test_a_run_takes_one_moment_of_a_table_that_others_write_to(
         assert "ingest" == make_plan(factory, factory.line("transfers")).changes[0].step
 
 
-@pytest.mark.parametrize("kind", ["sqlite", "duckdb"])
-@pytest.mark.parametrize("given", ["url", "whole url", "path"])
+@pytest.mark.parametrize(
+    ("kind", "given"), [("sqlite", "url"), ("duckdb", "whole url"), ("sqlite", "path"), ("duckdb", "path")]
+)
 def test_a_line_is_made_of_a_table_in_a_file(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str, given: str
 ) -> None:

@@ -435,6 +435,11 @@ class DltSource(SourceSpec):
         return True
 
     @property
+    def local_files(self) -> tuple[str, ...]:
+        """The file with the function."""
+        return (self.dlt.rpartition(":")[0],)
+
+    @property
     def missing_texts(self) -> tuple[str, ...]:
         """Texts that mean "no value"."""
         return self.missing
@@ -444,7 +449,7 @@ class DltSource(SourceSpec):
         return self.model_copy(update={"missing": texts})
 
     def describe(self) -> str:
-        """Name the function, and the resource where one is named."""
+        """Name the function, and the resource if one is named."""
         return f"{self.dlt}, {self.resource}" if self.resource else self.dlt
 
 

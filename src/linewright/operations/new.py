@@ -50,7 +50,8 @@ def new(
         Name of the line: small letters, digits and hyphens.
     data
         File of CSV, JSON lines (each packed or not), Parquet or Excel; a folder of such files, or a pattern in quotes; or a folder with a folder
-        of pictures for each class. Or a URL of such files: `s3://`, `gs://`, `az://` or `https://`. Or `env:NAME` or `file:PATH` of the URL of a
+        of pictures for each class. Or a URL of such files: `s3://`, `gs://`, `az://` or `https://`; or of the first page of
+        a REST service. Or `env:NAME` or `file:PATH` of the URL of a
         database, or `sqlite:///PATH` or `duckdb:///PATH`, with --table.
     label
         Column to predict; of pictures, by default the names of their folders.

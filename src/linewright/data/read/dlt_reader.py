@@ -92,7 +92,7 @@ class _Asked:
         file = (root / written).resolve()
         if not file.is_file() or not file.is_relative_to(root.resolve()):
             raise RequestError(
-                "this file is not in the factory's folder",
+                "the factory's folder has no such file",
                 where=f"{where}.dlt",
                 found=written,
                 allowed="FILE.py:FUNCTION, the file in the factory's folder",

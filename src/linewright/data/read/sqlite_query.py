@@ -224,7 +224,7 @@ def run_query(
     Raises
     ------
     SpecError, RequestError
-        If it fails, does anything else, gives no row for `limits.seconds` or more than `limits.rows`; or the file is no database.
+        If it fails, does anything else, gives no row for `limits.seconds` or more than `limits.rows`; or the file cannot be a database.
     Transient
         If another process writes, and keeps everybody out.
     """

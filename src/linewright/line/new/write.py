@@ -54,6 +54,7 @@ from linewright.line.new.remote_data import (
     refuse_no_secret,
     url_of,
 )
+from linewright.line.new.rest_pages import rest_source
 from linewright.line.new.series_draft import draft_series
 from linewright.model.spec import TrainSpec
 from linewright.store.rights import as_asked, make_asked_folder
@@ -479,6 +480,8 @@ def _source(
         return of_delta.model_copy(update={"delta": written}), is_outside, {}
     if url is not None:
         with fetched(root, source_name(name), url, access.at) as files:
+            if (of_pages := rest_source(url, access.at, files[0])) is not None:
+                return of_pages, False, {}
             of_files, renamed = _of_files(files, url, label)
         return of_files.model_copy(update={"at": access.at}), False, renamed
     if (of_database := table_source(root, data, access.table)) is not None:
