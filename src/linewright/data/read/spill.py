@@ -132,7 +132,7 @@ class Spool:
         runs, pivots = list[Spool](), list[pl.Series]()
         for rows in self._taken():
             run = rows.sort(name, maintain_order=True)
-            pivots.append(run[name].gather_every(max(1, run.height // many)))
+            pivots.append(run[name].gather_every(max(1, run.height // (2 * many))))
             runs.append(Spool(self._folder if many > 1 else None, held=0))
             runs[-1].add(run)
         starts = [0] * many
@@ -172,11 +172,15 @@ class Spool:
 
 
 def _thinned(values: Sequence[pl.Series]) -> Sequence[Any]:
-    """Return some of the values, ascending, about as many as there are series."""
+    """Return some of the values, ascending, about twice as many as there are series."""
     if len(values) < 2:
         return ()
     ascending = pl.concat(values).sort()
-    return ascending.gather_every(max(1, len(ascending) // len(values))).unique(maintain_order=True).to_list()
+    return (
+        ascending.gather_every(max(1, len(ascending) // (2 * len(values))))
+        .unique(maintain_order=True)
+        .to_list()
+    )
 
 
 def _places_up_to(ascending: pl.Series, value: Any) -> int:
