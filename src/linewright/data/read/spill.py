@@ -144,7 +144,7 @@ class Spool:
                 run.release()
 
     def _sorted_runs(self, name: str) -> list["Spool"]:
-        """Return the parts, each in order, and have none of them any more; what is in order already stays where it lies."""
+        """Return the parts, each in order, and have none of them any more; what is in order already is not written again."""
         many = len(self._mapped) + bool(self._held)
         runs: list[Spool] = []
         for one, rows in zip((*self._mapped, None), self._taken(), strict=False):
