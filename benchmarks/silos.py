@@ -13,7 +13,6 @@ import argparse
 import json
 import os
 import random
-import resource
 import subprocess
 import sys
 import tempfile
@@ -32,9 +31,8 @@ import pymysql
 from linewright.data.history.read import read_current_rows
 from linewright.data.history.reconcile import reconcile
 from linewright.data.history.versions import DELETED, DIGEST, HistoryStore, newest_versions, read_versions
-from linewright.data.ingest import ingest
 from linewright.data.read.source import open_source
-from linewright.data.spec import DataSpec, SqlSource
+from linewright.data.spec import SqlSource
 from linewright.errors import LinewrightError
 from linewright.line.factory import Factory
 from linewright.line.record.source_histories import history_of
@@ -341,7 +339,7 @@ def ways(rows: int, peers: str) -> None:
         connection.close()
         os.environ["SILO"] = server.url("shop")
         for way in ("whole", "cursor"):
-            command = [sys.executable, __file__, "ours", "--way", way]
+            command = [sys.executable, str(Path(__file__).with_name("silos_read.py")), way]
             print(f"| linewright, {way} | {shown(command)} |", flush=True)
         for way in ("connectorx", "ADBC", "psycopg by hand") if peers else ():
             command = [peers, "-c", PEERS, way, server.url("shop"), f"{folder}/out.parquet"]
@@ -355,28 +353,6 @@ def shown(command: list[str]) -> str:
         return f"fails: {done.stderr.strip().splitlines()[-1][:90]} | | |"
     cpu, peak, rows, kind = json.loads(done.stdout.strip().splitlines()[-1])
     return f"{cpu:.1f} | {peak:,.0f} | {rows:,} | {kind}"
-
-
-def ours(way: str) -> None:
-    """Read the table into a dataset version, in this process, and print what it cost."""
-    options: dict[str, Any] = {"key": "id", "cursor": "updated_at"} if way == "cursor" else {}
-    source = SqlSource(sql=QUERY, at="env:SILO", **options)
-    spec = DataSpec.model_validate(
-        {"sources": {"t": source}, "table": {"key": "id"}, "label": {"column": "flag"}}
-    )
-    with tempfile.TemporaryDirectory() as folder, Factory.create(Path(folder)) as factory:
-        (Path(folder) / "factory.yaml").write_text("format: 1\nhosts: [localhost]\n")
-        kept = HistoryStore(factory.artifacts, factory.metadata)
-        opened = (
-            {"t": read_current_rows("t", source, factory.root, kept, factory.now())[0]} if options else None
-        )
-        done = ingest(factory.context, spec, factory.root, scratch=factory.scratch, opened=opened)
-    used = resource.getrusage(resource.RUSAGE_SELF)
-    print(
-        json.dumps(
-            [used.ru_utime + used.ru_stime, used.ru_maxrss / 1024, done.rows_read, "decimal, then number"]
-        )
-    )
 
 
 def types() -> None:
@@ -423,18 +399,14 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument(
-        "what", nargs="?", default="all", choices=("all", "race", "reconcile", "read", "types", "ours")
+        "what", nargs="?", default="all", choices=("all", "race", "reconcile", "read", "types")
     )
     parser.add_argument("--seconds", type=float, default=60)
     parser.add_argument("--rows", type=int, default=1_000_000)
     parser.add_argument(
         "--peers", default="", help="Python that has connectorx, adbc-driver-postgresql and psycopg"
     )
-    parser.add_argument("--way", default="whole", choices=("whole", "cursor"), help=argparse.SUPPRESS)
     asked = parser.parse_args()
-    if asked.what == "ours":
-        ours(asked.way)
-        return
     parts = {
         "types": types,
         "read": lambda: ways(asked.rows, asked.peers),

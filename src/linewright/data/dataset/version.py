@@ -19,7 +19,9 @@ from linewright.store.protocols import Artifacts, Metadata, MetadataReader
 from linewright.store.values import canonical_json
 
 CHUNK_ROWS = 16_384
-_BAND_ROWS = 16 * CHUNK_ROWS
+_BAND_ROWS = 8 * CHUNK_ROWS
+"""Rows that are taken from a table in another order at once, at least; of a large one more, since each band may come from all of it."""
+_MOST_BANDS = 64
 _FEW_ROWS = 4 * CHUNK_ROWS
 """Rows that are looked at together, or kept where they lie in order."""
 _HEAD = 1024
@@ -97,8 +99,9 @@ def _in_order(
         return
     places = _places(frame, order).to_numpy()
     release()
-    for start in range(0, frame.height, _BAND_ROWS):
-        yield rows_at(frame, places[start : start + _BAND_ROWS], release)
+    band = max(_BAND_ROWS, -(-frame.height // (_MOST_BANDS * CHUNK_ROWS)) * CHUNK_ROWS)
+    for start in range(0, frame.height, band):
+        yield rows_at(frame, places[start : start + band], release)
 
 
 def _places(frame: pl.DataFrame, order: Sequence[str]) -> pl.Series:

@@ -128,14 +128,9 @@ class Spool:
 
     def sort(self, name: str) -> None:
         """Put the rows in the order of a column without nulls; no more of them come into memory than a few parts."""
-        many = len(self._mapped) + bool(self._held)
-        runs, pivots = list[Spool](), list[pl.Series]()
-        for rows in self._taken():
-            run = rows.sort(name, maintain_order=True)
-            pivots.append(run[name].gather_every(max(1, run.height // many)))
-            runs.append(Spool(self._folder if many > 1 else None, held=0))
-            runs[-1].add(run)
-        starts = [0] * many
+        runs = self._sorted_runs(name)
+        pivots = [run.frame()[name].gather_every(max(1, run.height // (2 * len(runs)))) for run in runs]
+        starts = [0] * len(runs)
         for pivot in (*_thinned(pivots), None):
             found: list[pl.DataFrame] = []
             for number, run in enumerate(runs):
@@ -144,9 +139,22 @@ class Spool:
                 found.append(rows.slice(starts[number], stop - starts[number]))
                 starts[number] = stop
             if found:
-                self.add(pl.concat(found).sort(name, maintain_order=True))
+                self.add(_in_order(pl.concat(found), name))
             for run in runs:
                 run.release()
+
+    def _sorted_runs(self, name: str) -> list["Spool"]:
+        """Return the parts, each in order, and have none of them any more; what is in order already is not written again."""
+        many = len(self._mapped) + bool(self._held)
+        runs: list[Spool] = []
+        for one, rows in zip((*self._mapped, None), self._taken(), strict=False):
+            run = Spool(self._folder if many > 1 else None, held=0)
+            if one is not None and rows[name].is_sorted():
+                run._mapped.append(one)
+            else:
+                run.add(_in_order(rows, name))
+            runs.append(run)
+        return runs
 
     def _taken(self) -> Iterator[pl.DataFrame]:
         """Give the parts, and have none of them any more."""
@@ -171,12 +179,20 @@ class Spool:
             _free_pages(one.file)
 
 
+def _in_order(rows: pl.DataFrame, name: str) -> pl.DataFrame:
+    return rows if rows[name].is_sorted() else rows.sort(name, maintain_order=True)
+
+
 def _thinned(values: Sequence[pl.Series]) -> Sequence[Any]:
-    """Return some of the values, ascending, about as many as there are series."""
+    """Return some of the values, ascending, about twice as many as there are series."""
     if len(values) < 2:
         return ()
     ascending = pl.concat(values).sort()
-    return ascending.gather_every(max(1, len(ascending) // len(values))).unique(maintain_order=True).to_list()
+    return (
+        ascending.gather_every(max(1, len(ascending) // (2 * len(values))))
+        .unique(maintain_order=True)
+        .to_list()
+    )
 
 
 def _places_up_to(ascending: pl.Series, value: Any) -> int:
