@@ -9,6 +9,7 @@ import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
 from sqlalchemy.exc import DBAPIError
+from sqlalchemy.sql.compiler import SQLCompiler
 
 from linewright.errors import Corrupt, NotFound, SpecError, Terminal, Transient
 from linewright.release.facts import Promoted
@@ -321,6 +322,27 @@ def test_sqlite_is_opened_with_settings_that_survive_a_crash(tmp_path):
     engine.dispose()
 
     assert ["delete", 2, 1, 1, 30_000] == settings
+
+
+def test_what_was_asked_of_one_factory_is_compiled_for_no_other(tmp_path, monkeypatch):
+    """A server opens its factory for each request, and a query takes less time than to compile it."""
+
+    def ask(metadata):
+        metadata.register("claims", "sha256:aa", at="2026-11-25T01:02:03.000004Z", event=happened)
+        return metadata.versions("claims"), metadata.events(Happened, line="claims"), metadata.lines()
+
+    def refuse(*_, **__):
+        raise AssertionError("it was compiled again")
+
+    with (
+        SqlMetadata(f"sqlite:///{tmp_path}/first.sqlite") as first,
+        SqlMetadata(f"sqlite:///{tmp_path}/second.sqlite") as second,
+    ):
+        found = ask(first)
+        monkeypatch.setattr(SQLCompiler, "__init__", refuse)
+
+        assert found == ask(second)
+        assert [1] == [one.version for one in found[0]]
 
 
 def test_a_database_that_stays_busy_is_worth_another_try(tmp_path):

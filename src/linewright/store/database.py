@@ -3,7 +3,7 @@
 import sqlite3
 from collections.abc import Generator
 from contextlib import contextmanager
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +11,7 @@ import sqlalchemy as sa
 from sqlalchemy import event
 from sqlalchemy.exc import ArgumentError, DBAPIError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
+from sqlalchemy.util import LRUCache
 
 from linewright.errors import LinewrightError, SpecError, Transient
 from linewright.store.disk import explain_sqlite
@@ -24,6 +25,8 @@ _PRAGMAS = (
     "recursive_triggers=ON",
 )
 _WRITES = "linewright_writes"
+_COMPILED = LRUCache[Any, Any](1_000)
+"""Queries on SQLite as text, for all factories that a process opens: to make most of them takes longer than to carry them out."""
 _DISK_FULL = "53100"
 """PostgreSQL's code."""
 
@@ -69,10 +72,24 @@ def _open_sqlite(url: sa.URL, busy_s: float | None) -> sa.Engine:
         poolclass=sa.QueuePool,
         pool_size=1 if in_memory else 5,
         max_overflow=0 if in_memory else 10,
+        execution_options={"compiled_cache": _COMPILED},
     )
+    engine.dialect = _dialect()
     event.listen(engine, "connect", partial(_on_connect, busy_s))
     event.listen(engine, "begin", _on_begin)
     return engine
+
+
+@cache
+def _dialect() -> sa.Dialect:
+    """Return one dialect for all engines, since what is compiled is of one; it learns from a connection what the library can do.
+
+    Who listens for errors listens to a dialect: of these engines nobody does.
+    """
+    engine = sa.create_engine("sqlite://")
+    engine.connect().close()
+    engine.dispose()
+    return engine.dialect
 
 
 def _on_connect(busy_s: float | None, connection: Any, _record: object) -> None:

@@ -5,8 +5,10 @@ happened: who, when and why; it refers to results by digest.
 """
 
 import hashlib
+import json
 import threading
-from typing import Any, TypeVar
+from collections.abc import Callable, Mapping
+from typing import Any, NoReturn, TypeVar
 
 import msgspec
 import rfc8785
@@ -49,8 +51,13 @@ def canonical_json(value: object) -> bytes:
     >>> canonical_json({"b": 1.0, "a": [True, None]})
     b'{"a":[true,null],"b":1}'
     """
+    plain: Any = msgspec.to_builtins(value)
     try:
-        return rfc8785.dumps(msgspec.to_builtins(value))
+        return _encode(_as_spelled(plain)).encode()
+    except (_OtherSpellingError, UnicodeEncodeError):
+        pass
+    try:
+        return rfc8785.dumps(plain)
     except rfc8785.IntegerDomainError as error:
         raise RequestError(
             "a whole number is too large to be kept exactly",
@@ -58,6 +65,63 @@ def canonical_json(value: object) -> bytes:
             allowed="whole numbers of at most 2**53 - 1 in size",
             hint="write larger bounds as a category, or leave them out",
         ) from error
+
+
+class _OtherSpellingError(Exception):
+    """A value that `json` spells, or whose keys it sorts, in another way than RFC 8785."""
+
+
+_MOST_WHOLE = 2**53 - 1
+_LEAST_PLAIN, _MOST_PLAIN = 1e-4, 1e16
+"""Between them `json` writes numbers without an exponent, as RFC 8785 does."""
+_encode = json.JSONEncoder(ensure_ascii=False, sort_keys=True, separators=(",", ":")).encode
+"""It takes a third of the time of `rfc8785`, which is written in Python."""
+
+
+def _as_spelled(value: Any) -> Any:
+    """Return a value that `json` writes as RFC 8785 wants `value` written."""
+    return _AS_SPELLED.get(type(value), _other)(value)
+
+
+def _other(_: Any) -> NoReturn:
+    raise _OtherSpellingError
+
+
+def _as_it_is(value: Any) -> Any:
+    return value
+
+
+def _whole(value: int) -> int:
+    return value if -_MOST_WHOLE <= value <= _MOST_WHOLE else _other(value)
+
+
+def _number(value: float) -> float:
+    if _LEAST_PLAIN <= abs(value) < _MOST_PLAIN:
+        return int(value) if value.is_integer() else value
+    return 0 if value == 0 else _other(value)
+
+
+def _mapping(value: dict[Any, Any]) -> dict[str, Any]:
+    # The order of UTF-16 is that of characters where all are of ASCII.
+    if not all(type(key) is str and key.isascii() for key in value):
+        raise _OtherSpellingError
+    return {key: _as_spelled(one) for key, one in value.items()}
+
+
+def _list(value: list[Any]) -> list[Any]:
+    return [_as_spelled(one) for one in value]
+
+
+_AS_SPELLED: Mapping[type, Callable[[Any], Any]] = {
+    bool: _as_it_is,
+    dict: _mapping,
+    float: _number,
+    int: _whole,
+    list: _list,
+    str: _as_it_is,
+    tuple: _list,
+    type(None): _as_it_is,
+}
 
 
 def digest_of_bytes(data: bytes | memoryview) -> str:
