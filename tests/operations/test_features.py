@@ -156,6 +156,9 @@ def test_a_column_of_a_source_leads_to_what_is_made_of_it(root, pages):
     page = pages("/evidence/customer_30d.amount")
     assert "sum(amount) over 30d" in page.text
     assert "/features?view=customer_30d" in page.links
+    table = [line.split() for line in (result_text(paid) or "").splitlines()]
+    assert ["customer_30d", "sum(amount)", "over", "30d"] == table[2][2:6]
+    assert "orders@1" in table[2]
     assert "/evidence/customer_30d.amount" in pages("/features?view=customer_30d").links
 
 

@@ -135,7 +135,7 @@ def _sources(factory: Factory) -> Iterator[_Named]:
         yield from (_Named(line, name, source) for name, source in spec.sources.items())
         for view in spec.features:
             try:
-                yield _Named(line, view, read_view(factory.root, view).source)
+                yield from (_Named(line, view, source) for source in read_view(factory.root, view).sources)
             except LinewrightError:
                 continue
 
