@@ -10,6 +10,7 @@ from linewright.features.facts import FeatureAudit, FeaturesAudited
 from linewright.interfaces.cli.render.dispatch import result_text
 from linewright.line.factory import Factory
 from linewright.line.notify.openlineage import lineage_message
+from linewright.line.predict.batch import predict_file
 from linewright.line.record.view_status import AuditStatus
 from linewright.line.release.view_maintenance import note_audit
 from linewright.line.runs.execute import execute_inline
@@ -156,6 +157,9 @@ def test_a_column_of_a_source_leads_to_what_is_made_of_it(root, pages):
     page = pages("/evidence/customer_30d.amount")
     assert "sum(amount) over 30d" in page.text
     assert "/features?view=customer_30d" in page.links
+    table = [line.split() for line in (result_text(paid) or "").splitlines()]
+    assert ["customer_30d", "sum(amount)", "over", "30d"] == table[2][2:6]
+    assert "orders@1" in table[2]
     assert "/evidence/customer_30d.amount" in pages("/features?view=customer_30d").links
 
 
@@ -177,3 +181,15 @@ def test_a_catalogue_of_others_learns_that_columns_come_of_the_view(root):
 
     assert [("features.customer_30d", "amount_30d")] == made["amount_30d"]
     assert [(str(root / "orders.csv"), "basket")] == made["basket"]
+
+
+def test_a_prediction_of_a_file_names_the_view_that_its_columns_are_of(root, tmp_path):
+    """Its rows are joined with the source as a line's table is: no record was read."""
+    with Factory.open(root) as factory:
+        predict_file(factory, "orders", root / "ask.csv", tmp_path / "out.csv")
+        (record, _) = factory.labels_of("orders").latest(1)[0]
+        lineage = show(factory, record.id).body["lineage"]
+    of = {each["column"]: (each["view"], each["known"], each["record"]) for each in lineage["features"]}
+
+    assert ("customer_30d", None, None) == of["amount_30d"]
+    assert ("", None, None) == of["basket"]

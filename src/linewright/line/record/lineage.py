@@ -69,13 +69,13 @@ class FeatureOrigin(msgspec.Struct, frozen=True, kw_only=True):
     of: tuple[Origin, ...]
     """Columns of sources that it is made of in training; empty if that is not known."""
     view: str = ""
-    """Feature view that it was looked up in; empty if the request sent it."""
+    """Feature view that has it; empty if none has, or the request sent it all the same."""
     known: str | None = None
-    """What was known then counted, UTC."""
+    """What was known then counted, UTC; `None` if the request sent it, or for rows of a file, whose columns are of the source itself."""
     age_s: float | None = None
     """How many seconds before the request that was."""
     record: str | None = None
-    """Digest of the record of its entity; `None` if nothing was known of it, or the request sent the column."""
+    """Digest of the record of its entity; `None` if nothing was known of it, or no record was read."""
 
 
 class PredictionLineage(msgspec.Struct, frozen=True, kw_only=True):
@@ -135,7 +135,7 @@ def _sources(factory: Factory) -> Iterator[_Named]:
         yield from (_Named(line, name, source) for name, source in spec.sources.items())
         for view in spec.features:
             try:
-                yield _Named(line, view, read_view(factory.root, view).source)
+                yield from (_Named(line, view, source) for source in read_view(factory.root, view).sources)
             except LinewrightError:
                 continue
 
@@ -209,8 +209,10 @@ def _origin(
     record: Prediction, column: str, features: tuple[str, ...], of: tuple[Origin, ...], view: str | None
 ) -> FeatureOrigin:
     looked = record.features.get(view) if view is not None and record.features else None
-    if view is None or looked is None:
+    if view is None or (looked is None and record.via == "endpoint"):
         return FeatureOrigin(column=column, features=features, of=of)
+    if looked is None:
+        return FeatureOrigin(column=column, features=features, of=of, view=view)
     return FeatureOrigin(
         column=column,
         features=features,

@@ -7,7 +7,7 @@ import msgspec
 
 from linewright.data.facts import Dataset, Ingested
 from linewright.data.spec import table_sources
-from linewright.features.facts import FeatureViews, ViewFacts, ViewRead
+from linewright.features.facts import NO_TIME, FeatureViews, ViewFacts, ViewRead
 from linewright.features.views.aggregates import Aggregate, read_aggregate, read_condition
 from linewright.line.spec import LineSpec
 from linewright.store.protocols import MetadataReader
@@ -68,7 +68,8 @@ def origins(
 
 def view_origins(view: ViewFacts) -> Mapping[str, tuple[Origin, ...]]:
     """Return which columns of its source each column of a feature view is made of."""
-    selecting = [*view.entity, view.time, view.known, view.key, view.deleted]
+    time = None if view.time == NO_TIME else view.time
+    selecting = [*view.entity, time, view.known, view.key, view.deleted]
     where = () if view.where is None else read_condition(view.where).columns
     rows = list(dict.fromkeys(one for one in (*selecting, *where) if one is not None))
     return {

@@ -6,13 +6,17 @@ from typing import Any
 import msgspec
 
 from linewright.interfaces.cli.render.dispatch import renderer
-from linewright.interfaces.cli.words import short
+from linewright.interfaces.cli.words import grid, short
 from linewright.line.predict.replay import Replayed
 from linewright.line.rebuild.compare import Answers, Rebuilding
 from linewright.operations.evidence import Because, Card, Shown
 from linewright.serve.rows.scorer import TOLERANCE
 from linewright.text.numbers import count
 
+_COLUMN = (
+    *("line", "column", "feature view", "computes", "dataset", "model", "features"),
+    "loss if shuffled",
+)
 _SHOWN = 12
 """Contributions that are told in text, the largest first."""
 
@@ -25,10 +29,30 @@ def card_text(card: Card) -> str:
 
 @renderer.register
 def shown_text(shown: Shown) -> str:
-    """Return the value, indented."""
+    """Return the value, indented; of a column of a source, what is made of it as a table."""
+    if shown.kind == "column":
+        return "\n".join(_made_of_column(shown.body["lineage"]))
     return (
         f"{shown.kind} {shown.id}\n{msgspec.json.format(msgspec.json.encode(shown.body), indent=2).decode()}"
     )
+
+
+def _made_of_column(lineage: Mapping[str, Any]) -> list[str]:
+    rows = [
+        [
+            use["line"],
+            use["column"],
+            use["view"],
+            "says which rows count" if use["how"] == "rows" else use["says"],
+            short(use["dataset"]),
+            model["model"] if model else "",
+            ", ".join(model["features"]) if model else "",
+            f"{model['rise']:.4g}" if model and model["rise"] is not None else "",
+        ]
+        for use in lineage["uses"]
+        for model in use["models"] or [None]
+    ]
+    return [f"{lineage['column']}: {lineage['reads']}", *grid(_COLUMN, rows, numbers=(7,))]
 
 
 @renderer.register

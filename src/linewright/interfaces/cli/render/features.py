@@ -75,10 +75,10 @@ def _cells(one: ViewStatus) -> list[str]:
 
 def _newest(one: ViewStatus) -> tuple[str, str]:
     """Return when the newest row happened and could be known: of the records, or of what was read if there are none."""
-    of = one.records if one.records is not None and one.records.newest else one.read
-    if of is None or of.newest is None or of.newest_known is None:
+    of = one.records if one.records is not None and one.records.newest_known else one.read
+    if of is None:
         return "", ""
-    return said(of.newest), said(of.newest_known)
+    return said(of.newest) if of.newest else "", said(of.newest_known) if of.newest_known else ""
 
 
 def _audited(audited: AuditStatus) -> str:
