@@ -36,7 +36,8 @@ class FileDestination(Spec):
 
     file: str
     """Path, relative to the factory folder or absolute, or ``s3://BUCKET/PATH``, ``gs://`` or ``az://``; CSV or Parquet by its ending. ``{at}``
-    in it stands for when the predictions began, such as ``20261130T013000Z``; without it, each file replaces the one before."""
+    in it stands for when the predictions began, such as ``20261130T013000Z``; without it, each file replaces the one before. ``{line}`` stands for the name
+    of the line; files of sites need it."""
     at: Secret | None = None
     """Of a URL: `env:NAME` or `file:PATH` of what it is written with, as for a source with `file`."""
 

@@ -10,6 +10,7 @@ from linewright.line.factory import Factory
 from linewright.line.file.read import placed
 from linewright.line.runs.plan import make_plan
 from linewright.line.runs.plan_text import ChangeInWords, changes_in_words
+from linewright.line.runs.planned_reads import PlannedRead, planned_reads
 from linewright.line.runs.record import declared
 from linewright.line.spec import LineSpec
 from linewright.operations.declaration.declare import operation
@@ -24,6 +25,8 @@ class PlanResult(msgspec.Struct, frozen=True, kw_only=True):
     changes: tuple[ChangeInWords, ...]
     sources: dict[str, str] = {}
     """What is read as each source, in a few words."""
+    reads: tuple[PlannedRead, ...] = ()
+    """How much a run would read of each source; none if it would read no source."""
     findings: tuple[Finding, ...] = ()
     """What would leave the run without an answer, and settings that have no effect."""
 
@@ -80,5 +83,6 @@ def planned(factory: Factory, spec: LineSpec) -> PlanResult:
         line=spec.line,
         changes=changes_in_words(value.changes),
         sources={source: one.describe() for source, one in spec.sources.items()},
+        reads=planned_reads(factory, spec, value),
         findings=check_plan(factory, spec),
     )

@@ -120,6 +120,21 @@ def count(number: int, noun: str, nouns: str = "") -> str:
     return f"{number:,} {noun if number == 1 else nouns or f'{noun}s'}"
 
 
+def bytes_in_words(size: float) -> str:
+    """Return a number of bytes with its unit.
+
+    Examples
+    --------
+    >>> bytes_in_words(2_500_000)
+    '2.5 MB'
+    """
+    for unit in ("B", "kB", "MB", "GB"):
+        if size < 1000:
+            return f"{size:.3g} {unit}"
+        size /= 1000
+    return f"{size:.3g} TB"
+
+
 def listed(names: Sequence[str], most: int) -> str:
     """Return names for a sentence, which says how many it leaves out.
 

@@ -23,7 +23,7 @@ from linewright.serve.log.segments import read_log
 JOBS = """
 predict:
   all: {rows: claims, to: {file: out/all.csv}, when: [{at: "02:30 Europe/Berlin"}]}
-  many: {rows: {file: many.csv}, to: {file: "out/{at}.parquet"}}
+  many: {rows: {file: many.csv}, to: {file: "out/{line}-{at}.parquet"}}
   new: {rows: {file: new.csv}, to: {file: out/new.csv}, new: true}
   table: {rows: {file: many.csv}, to: {table: answers, at: env:TEST_DB}}
   bucket: {rows: {file: new.csv}, to: {file: "s3://plant/answers/now.csv", at: env:PLANT}}

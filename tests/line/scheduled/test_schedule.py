@@ -14,6 +14,7 @@ from small import LINE, make_factory
 
 from linewright.data.history.versions import KNOWN, read_versions
 from linewright.data.spec import AtTrigger, EveryTrigger
+from linewright.errors import SpecError
 from linewright.line.factory import Factory
 from linewright.line.facts import PredictionsMade
 from linewright.line.record.alerts import open_alerts
@@ -202,3 +203,15 @@ def test_a_source_is_read_by_its_schedule_and_rows_are_known_from_then_on(factor
     assert text_of(last[KNOWN][-1]) >= before
     (told,) = sources(factory, LINE).sources
     assert told.next_read == due_at(task, found)
+
+
+def test_sites_do_not_write_the_same_file(factory):
+    path = factory.root / "lines" / f"{LINE}.yaml"
+    path.write_text(path.read_text() + "sites: {lyon: {}}\n")
+    with pytest.raises(SpecError, match="all sites would write the same file"):
+        factory.line(f"{LINE}.lyon")
+
+    path.write_text(path.read_text().replace("out/answers.csv", '"out/{line}.csv"'))
+    (task,) = tasks_of(factory, factory.line(f"{LINE}.lyon"))
+
+    assert task.to == f"out/{LINE}.lyon.csv"

@@ -24,7 +24,7 @@ from linewright.line.loop.waiting import wait_in_words
 from linewright.line.loop.worst_slice_text import worst_slice_in_words
 from linewright.line.maintenance.problem import problem_in_words
 from linewright.line.predict.find_answers import positive_of
-from linewright.text.numbers import in_words
+from linewright.text.numbers import bytes_in_words, in_words
 
 HOME = "linewright.interfaces.console"
 LANGUAGE = "en"
@@ -110,20 +110,8 @@ def money(amount: float | None, currency: str | None = "") -> Markup:
 
 
 def bytes_of(size: float | None) -> str:
-    """Write a number of bytes.
-
-    Examples
-    --------
-    >>> bytes_of(2_500_000)
-    '2.5 MB'
-    """
-    if size is None:
-        return NONE
-    for unit in ("B", "kB", "MB", "GB"):
-        if size < 1000:
-            return f"{size:.3g} {unit}"
-        size /= 1000
-    return f"{size:.3g} TB"
+    """Write a number of bytes."""
+    return NONE if size is None else bytes_in_words(size)
 
 
 def digest(text: str | None, line: str = "") -> Markup:

@@ -26,6 +26,14 @@ def schedules(spec: LineSpec) -> Iterator[Problem]:
     for name, job in spec.predict.items():
         yield from _job(spec, name, job)
         if isinstance(job.to, FileDestination):
+            site = spec.line.partition(".")[2]
+            if site and "{line}" not in job.to.file and site not in job.to.file:
+                yield Problem(
+                    path=("predict", name, "to", "file"),
+                    what="all sites would write the same file",
+                    found=job.to.file,
+                    hint="put {line} into its name",
+                )
             other = places.setdefault(job.to.file, name)
             if other != name:
                 yield Problem(
@@ -112,10 +120,10 @@ def _file(to: FileDestination, path: Path) -> Iterator[Problem]:
         yield Problem(
             path=path, what="answers are CSV or Parquet", found=to.file, allowed=" or ".join(ENDINGS)
         )
-    if _PATTERN.search(to.file) or re.search(r"\{(?!at\})|(?<!\{at)\}", to.file):
+    if _PATTERN.search(to.file) or re.search(r"[{}]", re.sub(r"\{(at|line)\}", "", to.file)):
         yield Problem(
             path=path,
             what="this cannot be the name of a file",
             found=to.file,
-            allowed="letters, digits and {at}",
+            allowed="letters, digits, {at} and {line}",
         )

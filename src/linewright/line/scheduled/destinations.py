@@ -23,7 +23,7 @@ from linewright.store.rights import make_asked_folder
 from linewright.text.remote_url import is_remote
 
 
-def refuse_destination(factory: Factory, job: PredictSpec, began: str) -> None:
+def refuse_destination(factory: Factory, line: str, job: PredictSpec, began: str) -> None:
     """Refuse a file that cannot hold answers, before any is made.
 
     Raises
@@ -33,7 +33,7 @@ def refuse_destination(factory: Factory, job: PredictSpec, began: str) -> None:
     """
     to = job.to
     if isinstance(to, FileDestination) and not is_remote(to.file):
-        path = _path(factory, to, began)
+        path = factory.root / described(to, line, began)
         try:
             make_asked_folder(path.parent)
         except OSError as error:
@@ -42,7 +42,9 @@ def refuse_destination(factory: Factory, job: PredictSpec, began: str) -> None:
             refuse_precious(factory, factory.root, each)
 
 
-def write_answers(factory: Factory, stage: Stage, job: PredictSpec, where: str, *, is_again: bool) -> str:
+def write_answers(
+    factory: Factory, line: str, stage: Stage, job: PredictSpec, where: str, *, is_again: bool
+) -> str:
     """Write the answers that are ready, and return their destination.
 
     Parameters
@@ -60,13 +62,14 @@ def write_answers(factory: Factory, stage: Stage, job: PredictSpec, where: str, 
         If a server is not there, is slow or breaks off.
     """
     run, to = stage.run(), job.to
+    name = described(to, line, run.began)
     if isinstance(to, TableDestination):
         _to_table(factory, stage, run, to, where, is_again=is_again)
     elif is_remote(to.file):
-        _to_bucket(factory, stage, to, where, began=run.began)
+        _to_bucket(factory, stage, name, to.at, where)
     else:
-        _to_file(factory, stage, to, run.began)
-    return described(to, run.began)
+        _to_file(stage, factory.root / name)
+    return name
 
 
 def _to_table(
@@ -82,20 +85,18 @@ def _to_table(
         shutil.copyfile(broken, stage.folder / broken.name)
 
 
-def _to_bucket(factory: Factory, stage: Stage, to: FileDestination, where: str, *, began: str) -> None:
-    url = described(to, began)
+def _to_bucket(factory: Factory, stage: Stage, url: str, at: str | None, where: str) -> None:
     if stage.ready_broken is not None:
-        put_file(stage.ready_broken, _quarantine_of(url), to.at, factory.root, where)
+        put_file(stage.ready_broken, _quarantine_of(url), at, factory.root, where)
     file = stage.ready_answers
     if url.endswith(".csv"):
         file = stage.ready / "answers.csv"
         with file.open("wb") as csv:
             _write_csv(stage, csv)
-    put_file(file, url, to.at, factory.root, where)
+    put_file(file, url, at, factory.root, where)
 
 
-def _to_file(factory: Factory, stage: Stage, to: FileDestination, began: str) -> None:
-    path = _path(factory, to, began)
+def _to_file(stage: Stage, path: Path) -> None:
     quarantine = Path(_quarantine_of(str(path)))
     try:
         broken = stage.ready_broken
@@ -144,10 +145,6 @@ def _write_csv(stage: Stage, file: BinaryIO) -> None:
         is_first = False
     if is_first:
         pl.read_parquet(stage.ready_answers).write_csv(file)
-
-
-def _path(factory: Factory, to: FileDestination, began: str) -> Path:
-    return factory.root / described(to, began)
 
 
 def _quarantine_of(name: str) -> str:

@@ -112,7 +112,7 @@ def _make(
     began, run = factory.now(), factory.context.new_id()
     version = find_model(factory, spec.line)
     refuse_halted(factory, spec.line)
-    refuse_destination(factory, asked, began)
+    refuse_destination(factory, spec.line, asked, began)
     loaded = load_model(factory, version)
     name, of = _source_of(spec, job, asked)
     with _named_as_written(name, job, asked):
@@ -224,7 +224,7 @@ def _write(
     _log(factory, line, stage, is_again=is_again)
     to = ""
     if run.rows or not run.only_new:
-        to = write_answers(factory, stage, asked, f"predict.{job}.to", is_again=is_again)
+        to = write_answers(factory, line, stage, asked, f"predict.{job}.to", is_again=is_again)
     stage.keep_seen(run.run)
     made = PredictionsMade(
         at=factory.now(),

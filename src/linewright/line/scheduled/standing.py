@@ -88,7 +88,7 @@ def tasks_of(factory: Factory, spec: LineSpec) -> Iterator[Task]:
 
 
 def _predictions(line: str, name: str, job: PredictSpec) -> Task:
-    return Task(line=line, what="predict", name=name, when=job.when, to=described(job.to))
+    return Task(line=line, what="predict", name=name, when=job.when, to=described(job.to, line))
 
 
 def standing_of(factory: Factory, task: Task) -> Standing | None:
@@ -170,16 +170,17 @@ def record_failure(factory: Factory, task: Task, error: LinewrightError) -> Aler
     return alert
 
 
-def described(to: FileDestination | TableDestination, began: str = "") -> str:
+def described(to: FileDestination | TableDestination, line: str, began: str = "") -> str:
     """Name a destination, without secrets.
 
     Examples
     --------
-    >>> described(FileDestination(file="out/{at}.csv"), "2026-11-30T01:30:00.000000Z")
-    'out/20261130T013000Z.csv'
+    >>> described(FileDestination(file="out/{line}-{at}.csv"), "claims", "2026-11-30T01:30:00.000000Z")
+    'out/claims-20261130T013000Z.csv'
     """
     if isinstance(to, FileDestination):
-        return to.file.replace("{at}", _stamp(began)) if began else to.file
+        file = to.file.replace("{line}", line)
+        return file.replace("{at}", _stamp(began)) if began else file
     return f"table {to.table} of {shown_place(to.at)}"
 
 

@@ -89,6 +89,18 @@ def fingerprint_of_remote(spec: FileSource, root: Path, where: str) -> str:
     return digest_of_files(digests, spec)
 
 
+def list_remote(spec: FileSource | FilesSource, root: Path, where: str) -> Sequence[RemoteFile]:
+    """Return the files that a source names, without what they hold.
+
+    Raises
+    ------
+    SpecError, RequestError, Transient
+        As `open_remote`.
+    """
+    with _opened(spec, root, where) as (_, _, files, _):
+        return files
+
+
 def fetch_named(
     spec: FilesSource, root: Path, where: str
 ) -> tuple[ScratchFolder, dict[str, Path], dict[str, str]]:
