@@ -19,6 +19,7 @@ from linewright.line.facts import PredictionsMade
 from linewright.line.scheduled.predictions import predict_job
 from linewright.line.scheduled.staging import forget_staged
 from linewright.serve.log.segments import read_log
+from linewright.store.rights import owner_only
 
 JOBS = """
 predict:
@@ -71,8 +72,12 @@ def killed(root, job, point):
 def test_answers_are_logged_and_written_with_their_model_and_run(factory):
     before = sum(1 for _ in read_log(factory.log_of(LINE)))
 
-    done = predict_job(factory, LINE, "all").made
+    factory.root.chmod(0o755)
+    with owner_only():  # as the worker has it
+        done = predict_job(factory, LINE, "all").made
 
+    file = factory.root / "out" / "all.csv"
+    assert (file.parent.stat().st_mode & 0o777, file.stat().st_mode & 0o777) == (0o755, 0o644)
     table = pl.read_csv(factory.root / "out" / "all.csv")
     assert (done.rows, done.to, table.height) == (240, "out/all.csv", 240)
     assert set(table["run"]) == {done.run}

@@ -19,7 +19,6 @@ from linewright.line.scheduled.staging import Stage, StagedRun
 from linewright.line.scheduled.standing import described
 from linewright.line.spec import FileDestination, PredictSpec, TableDestination
 from linewright.store.disk import sync_folder
-from linewright.store.rights import make_asked_folder
 from linewright.text.remote_url import is_remote
 
 
@@ -35,11 +34,19 @@ def refuse_destination(factory: Factory, line: str, job: PredictSpec, began: str
     if isinstance(to, FileDestination) and not is_remote(to.file):
         path = factory.root / described(to, line, began)
         try:
-            make_asked_folder(path.parent)
+            _make_folder(path.parent, factory.root.stat().st_mode & 0o777)
         except OSError as error:
             raise _cannot_write(path, error) from error
         for each in (path, Path(_quarantine_of(str(path)))):
             refuse_precious(factory, factory.root, each)
+
+
+def _make_folder(folder: Path, rights: int) -> None:
+    """Make a folder with those above it, all with some rights: those of the worker are for state."""
+    if not folder.exists():
+        _make_folder(folder.parent, rights)
+        folder.mkdir(exist_ok=True)
+        folder.chmod(rights)
 
 
 def write_answers(
