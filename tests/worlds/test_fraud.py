@@ -100,6 +100,20 @@ def test_a_day_is_the_same_whatever_was_asked_for_before(seed, order):
         assert_same(day, asked[day.number])
 
 
+def test_the_customers_are_those_who_pay_and_known_before_they_do():
+    """A line that looks customers up learns the same as one whose payments say it all."""
+    world = small(1, history_days=400, live_days=8)
+    paid = pl.concat([world.day(number).payments for number in (0, 200, 407)])
+    found = paid.join(world.customers, on="customer", how="left", maintain_order="left", suffix="_looked_up")
+    same = ("home_country", "age_group", "sex")
+
+    assert world.customers["customer"].is_unique().all()
+    assert [paid[name].to_list() for name in same] == [found[f"{name}_looked_up"].to_list() for name in same]
+    assert paid["account_age_days"].equals((found["paid_at"] - found["opened_at"]).dt.total_days())
+    assert (found["registered_at"] < found["opened_at"]).all()
+    assert found["customer"].str.ends_with("-1").any()
+
+
 def test_another_seed_is_another_world():
     assert draw(1) != draw(2)
     assert not small(1).day(0).payments.equals(small(2).day(0).payments)

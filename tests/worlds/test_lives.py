@@ -30,7 +30,7 @@ from linewright.release.facts import Promoted
 from linewright.serve.log.segments import read_log
 from linewright.watch.facts import Alerted
 from linewright.worlds.fraud import FraudWorld
-from linewright.worlds.living import KEY, LINE
+from linewright.worlds.living import KEY, LINE, sent, with_features
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 ROOT = Path(__file__).parents[2]
@@ -93,11 +93,13 @@ def test_the_account_of_an_attack_is_what_the_oracle_says(lived, seed: int):
         keys = day.payments[KEY].to_list()
         value += world.stakes.value(day.fraud, np.array([did.pop(key) for key in keys]))
         encoder = first.package.encoder
-        scores = first.scores(encode(encoder, to_columns(day.payments, encoder.columns)))[:, 1]
+        scores = first.scores(
+            encode(encoder, to_columns(with_features(world, day.payments), encoder.columns))
+        )[:, 1]
         never += world.stakes.value(day.fraud, scores >= first.package.threshold)
         best += world.stakes.value(day.fraud, world.stakes.best_decision(day.p_true))
 
-    row = world.day(world.go_live).payments.row(0, named=True)
+    row = sent(world.day(world.go_live).payments).row(0, named=True)
 
     assert {} == did
     assert (value, never, best) == (told.value, told.never, told.best)

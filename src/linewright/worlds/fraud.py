@@ -55,6 +55,8 @@ Ints = NDArray[np.int64]
 
 START = date(2026, 1, 5)
 """Day 0, a Monday."""
+REGISTERED_BEFORE = timedelta(days=3)
+"""Whose account is opened has been registered so long before: identities are checked meanwhile."""
 LABEL_DELAY = timedelta(days=5)
 """A payment that nobody complained of for so long is known to be genuine."""
 COMPLAINT = (timedelta(days=1), timedelta(days=3))
@@ -318,6 +320,30 @@ class FraudWorld:
         today = pl.col("label_at").is_between(begin, begin + timedelta(days=1), closed="left")
         return arrived.filter(today).sort("label_at", "payment")
 
+    @property
+    def customers(self) -> pl.DataFrame:
+        """All customers of the world's days, by when their accounts were opened.
+
+        `customer`, `registered_at` (UTC: known from then on), `opened_at` (UTC, midnight), and what stays the same of a customer:
+        `home_country`, `age_group` and `sex`, as payments have them. `account_age_days` of a payment is the number of days since `opened_at`.
+        """
+        who = self._customers
+        generation, place = np.indices(who.home.shape).reshape(2, -1)
+        opened = generation * who.stay[place] - who.phase[place]
+        there = np.flatnonzero(opened < self.days)
+        generation, place, opened = generation[there], place[there], opened[there]
+        opened_at = np.datetime64(START, "us") + opened.astype("timedelta64[D]")
+        return pl.DataFrame(
+            {
+                "customer": _customer_keys(place, generation),
+                "registered_at": opened_at - np.timedelta64(REGISTERED_BEFORE, "us"),
+                "opened_at": opened_at,
+                "home_country": _named(HOMES, who.home[generation, place]),
+                "age_group": _named(AGES, who.age[generation, place]),
+                "sex": _named(SEXES, who.sex[generation, place]),
+            }
+        ).sort("opened_at", "customer")
+
     def _ordinary_payments(self, number: int) -> _Drawn:
         rng = stream(self.seed, "ordinary", number)
         rows = self._payments(rng, number, self._law(number), self._rate(number))
@@ -393,10 +419,7 @@ def _table(rows: Rows, ids: Ints, paid_at: NDArray[np.datetime64]) -> pl.DataFra
         {
             "payment": [f"p{number:08x}" for number in ids.tolist()],
             "paid_at": paid_at,
-            "customer": [
-                f"c{place:05d}-{turn}"
-                for place, turn in zip(rows.place.tolist(), rows.generation.tolist(), strict=True)
-            ],
+            "customer": _customer_keys(rows.place, rows.generation),
             "hour": rows.hour,
             "amount": rows.cents / 100,
             "usual_amount_ratio": rows.cents / rows.usual,
@@ -412,6 +435,10 @@ def _table(rows: Rows, ids: Ints, paid_at: NDArray[np.datetime64]) -> pl.DataFra
             "sex": _named(SEXES, rows.sex),
         }
     )
+
+
+def _customer_keys(places: Ints, generations: Ints) -> list[str]:
+    return [f"c{place:05d}-{turn}" for place, turn in zip(places.tolist(), generations.tolist(), strict=True)]
 
 
 def _named(names: NDArray[np.str_], codes: Ints) -> pl.Series:

@@ -23,10 +23,12 @@ from linewright.features.encode import encode
 from linewright.features.learn import to_columns
 from linewright.line.factory import Factory
 from linewright.line.facts import RunResult
+from linewright.line.file.view_file import view_path
 from linewright.line.loop.worker import tend_inline
 from linewright.line.new.write import new_line
 from linewright.line.predict.batch import predict_file
 from linewright.line.predict.label_file import hand_in
+from linewright.line.release.view_maintenance import refresh_records
 from linewright.line.runs.execute import execute_inline
 from linewright.line.value.update import keep_account
 from linewright.model.package.model import Model, load
@@ -41,6 +43,23 @@ LINE = "payments"
 LABEL = "fraud"
 KEY = "payment"
 TIME = "paid_at"
+VIEW = """\
+view: customer
+about: "What the bank knows of a customer"
+entity: customer
+source: {file: data/customers.csv}
+time: opened_at
+known: registered_at  # the file has customers of later days too, and nobody counts before
+every: 2d
+columns:
+  home_country: last(home_country)
+  age_group: last(age_group)
+  sex: last(sex)
+  account_age: since()
+"""
+"""The feature view of the line: payments name the customer, and do not say again who that is."""
+LOOKED_UP = ("home_country", "age_group", "sex", "account_age_days")
+"""Columns of payments that the view has."""
 LIVE = 50
 """Payments a day that are asked for at the endpoint, one request each minute of the day that has one; the others are
 scored in one batch at night."""
@@ -138,11 +157,15 @@ def live(world: FraudWorld, root: Path, *, report: Report, watcher: Watcher) -> 
 
 
 def _write_line(world: FraudWorld, root: Path) -> None:
-    """Write the history whose truth is known when the line begins, and a line file for it."""
+    """Write the history whose truth is known when the line begins, the customers, and the files of the line and its view."""
     data = root / "data" / "payments.csv"
     make_asked_folder(data.parent)
     known = range(world.go_live - world.label_delay.days)
-    pl.concat([world.day(number).labelled for number in known]).write_csv(data)
+    pl.concat([sent(world.day(number).labelled) for number in known]).write_csv(data)
+    world.customers.write_csv(data.with_name("customers.csv"), datetime_format="%Y-%m-%d %H:%M:%S")
+    view = view_path(root, "customer")
+    make_asked_folder(view.parent)
+    view.write_text(VIEW, encoding="utf-8")
     made = new_line(root, LINE, data, GivenRoles(label=LABEL, positive="yes", key=KEY, time=TIME))
     path = Path(made.path)
     path.write_text(_declared(path.read_text(encoding="utf-8"), world), encoding="utf-8")
@@ -156,6 +179,11 @@ def _declared(drafted: str, world: FraudWorld) -> str:
     value = ", ".join(f"{name}: {amount}" for name, amount in world.stakes.value_section().items())
     text = drafted.replace('positive: "yes"}', f'positive: "yes", delay: {world.label_delay.days}d}}', 1)
     text = re.sub(r"budget: normal +#.*", _BUDGET, text, count=1)
+    text = text.replace(
+        "label: {",
+        "features: [customer]  # requests do not say what the bank knows of a customer\nlabel: {",
+        1,
+    )
     kept = [
         line
         for line in text.splitlines()
@@ -170,6 +198,18 @@ def _declared(drafted: str, world: FraudWorld) -> str:
             "",
         ]
     )
+
+
+def sent(payments: pl.DataFrame) -> pl.DataFrame:
+    """Return payments as they are sent: without what the feature view looks up."""
+    return payments.drop(LOOKED_UP)
+
+
+def with_features(world: FraudWorld, payments: pl.DataFrame) -> pl.DataFrame:
+    """Return payments with what the feature view knows of their customers when each is made."""
+    opened = payments.join(world.customers, on="customer", how="left", maintain_order="left")["opened_at"]
+    age = (payments[TIME] - opened).dt.total_microseconds() / 1e6
+    return payments.with_columns(age.alias("account_age"))
 
 
 # Day by day
@@ -190,7 +230,8 @@ class _Living:
         """Live through one day: payments are answered, labels come in, and at midnight the line is tended."""
         today = self.world.day(number)
         live_day = number - self.world.go_live
-        decided = self._answer(today.payments, today.date)
+        refresh_records(self.factory, LINE)
+        decided = self._answer(sent(today.payments), today.date)
         model = self._champion()
         self._bring_labels(number, today.date)
         self.clock.at = midnight(today.date) + timedelta(days=1, seconds=1)
@@ -238,8 +279,8 @@ class _Living:
         return np.array([blocked[key] for key in payments[KEY]], dtype=bool)
 
     def _by_first(self, payments: pl.DataFrame) -> np.ndarray:
-        encoder = self.first.package.encoder
-        scores = self.first.scores(encode(encoder, to_columns(payments, encoder.columns)))
+        encoder, known = self.first.package.encoder, with_features(self.world, payments)
+        scores = self.first.scores(encode(encoder, to_columns(known, encoder.columns)))
         return scores[:, 1] >= (self.first.package.threshold or 0.5)
 
     def _attack(self, number: int) -> list[Moment]:
