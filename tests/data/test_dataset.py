@@ -278,6 +278,6 @@ def test_rows_in_files_take_memory_only_while_they_are_looked_at(tmp_path):
 
 
 def mapped_bytes() -> int:
-    """Bytes of files that this process has in memory."""
-    said = Path("/proc/self/status").read_text().partition("RssFile:")[2].split()
-    return int(said[0]) * 1024
+    """Bytes of files that this process has mapped into memory, those of a file system in memory too."""
+    status = Path("/proc/self/status").read_text()
+    return sum(int(status.partition(f"{name}:")[2].split()[0]) for name in ("RssFile", "RssShmem")) * 1024
