@@ -168,12 +168,24 @@ def test_a_file_without_the_time_gets_features_of_now(root):
     with Factory.open(root, now=lambda: "2026-03-01T00:00:00.000000Z") as factory:
         write(root / "now.csv", "order,customer,basket", [["A", "C5", "20"], ["B", "nobody", "20"]])
         done = predict_file(factory, LINE, root / "now.csv", root / "answers.csv")
+        answers = pl.read_csv(root / "answers.csv")
         logged = [one.record.row for one in read_log(factory.log_of(LINE))]
 
     expected = by_hand(root, "C5", datetime(2026, 3, 1))
     assert expected == {name: logged[0][name] for name in expected}
     assert logged[1]["amount_30d"] is None
     assert "features are those of now" in done["note"]
+    assert [["A", "B"], ["C5", "nobody"]] == [answers[name].to_list() for name in ("order", "customer")]
+
+
+def test_answers_for_a_file_without_the_key_say_whom_they_are_about(root):
+    with Factory.open(root, now=lambda: "2026-03-01T00:00:00.000000Z") as factory:
+        write(root / "whom.csv", "customer,basket", [["C5", "20"], ["C6", "20"]])
+        predict_file(factory, LINE, root / "whom.csv", root / "answers.csv")
+
+    answers = pl.read_csv(root / "answers.csv")
+    assert ["row", "customer", "id"] == answers.columns[:3]
+    assert ["C5", "C6"] == answers["customer"].to_list()
 
 
 @pytest.fixture

@@ -213,7 +213,8 @@ def answer_rows(
             if asked.rows > CHUNK:
                 factory.report(Progress(step="predict", says="answered", done=done.rows, of=asked.rows))
     if not asked.rows:
-        to.answers(to_table(next(asked.parts()).frame, key=loaded.package.key))
+        frame = next(asked.parts()).frame
+        to.answers(to_table(frame, key=loaded.package.key, entities=_entities(loaded.package)))
     return asked
 
 
@@ -291,6 +292,11 @@ def refuse_halted(factory: Factory, line: str) -> None:
             where=line,
             hint=f"`linewright halt {line} --off` lets it answer again",
         )
+
+
+def _entities(package: Package) -> list[str]:
+    """Return the columns by which the model's feature views find whom a row is about, each once."""
+    return list(dict.fromkeys(name for view in package.views for name in view.entity))
 
 
 def source_of(package: Package) -> str:
@@ -403,6 +409,7 @@ def _answer(
     table = to_table(
         frame,
         key=package.key,
+        entities=_entities(package),
         numbers=[places.number(row) for row in numbers],
         ids=ids,
         answers=[one | why for one, why in zip(answers, explained, strict=True)] if explained else answers,

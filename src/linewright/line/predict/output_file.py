@@ -131,6 +131,7 @@ def to_table(
     frame: pl.DataFrame,
     *,
     key: str | None,
+    entities: Sequence[str] = (),
     numbers: Sequence[int] = (),
     ids: Sequence[str] = (),
     answers: Sequence[Mapping[str, Any]] = (),
@@ -144,6 +145,8 @@ def to_table(
         The rows that were answered.
     key
         Name of the line's key column; where the rows have none, their number stands for it.
+    entities
+        Other columns that say whom a row is about, and stand behind the key where the rows have them.
     numbers
         Of the rows in the file, from 1.
     ids
@@ -155,15 +158,14 @@ def to_table(
     """
     keys = frame[key] if key in frame.columns else pl.Series(numbers, dtype=pl.Int64)
     name = key if key is not None and key in frame.columns else "row"
-    # A key column that is itself called id keeps its name; the prediction's id then stands beside it.
-    columns: dict[str, Any] = {
-        name: keys,
-        "prediction_id" if name == "id" else "id": pl.Series(ids, dtype=pl.String),
-    }
+    columns: dict[str, Any] = {name: keys}
+    columns |= {one: frame[one] for one in entities if one in frame.columns}
+    # A column of the rows that is itself called id keeps its name; the prediction's id then stands beside it.
+    columns["prediction_id" if "id" in columns else "id"] = pl.Series(ids, dtype=pl.String)
     if answers:
         columns |= _flat(answers, set(columns))
     texts = ["; ".join(warnings.get(row, ())) or None for row in range(frame.height)]
-    doubts = "warnings" if name != "warnings" else "answer_warnings"
+    doubts = "warnings" if "warnings" not in columns else "answer_warnings"
     return pl.DataFrame({**columns, doubts: pl.Series(texts, dtype=pl.String)})
 
 
