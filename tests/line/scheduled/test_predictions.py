@@ -4,6 +4,7 @@ import json
 import os
 import signal
 import subprocess
+from datetime import datetime
 from pathlib import Path
 
 import commands
@@ -82,6 +83,7 @@ def test_answers_are_logged_and_written_with_their_model_and_run(factory):
     assert (done.rows, done.to, table.height) == (240, "out/all.csv", 240)
     assert set(table["run"]) == {done.run}
     assert set(table["model"]) == {f"{LINE}@1"}
+    assert {datetime.fromisoformat(text) for text in set(table["at"])} == {datetime.fromisoformat(done.began)}
     assert sum(1 for _ in read_log(factory.log_of(LINE))) == before + 240
     found = factory.labels_of(LINE).find(table["id"][7])
     assert found is not None

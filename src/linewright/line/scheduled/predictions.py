@@ -2,8 +2,9 @@
 
 import signal
 import threading
-from collections.abc import Generator
+from collections.abc import Generator, Mapping
 from contextlib import ExitStack, closing, contextmanager
+from datetime import datetime
 from pathlib import Path
 from typing import NamedTuple, cast
 
@@ -33,7 +34,7 @@ from linewright.line.spec import LineSpec, PredictSpec
 from linewright.serve.log.writer import PredictionLog
 from linewright.text.numbers import count
 
-MODEL = "model"
+AT, MODEL = "at", "model"
 """Column that says which model predicted for a row."""
 
 
@@ -126,7 +127,7 @@ def _make(
     stage.begin()
     with _ended_as_interrupted(), ExitStack() as files:
         answers = files.enter_context(AnswersFile(stage.answers))
-        columns = {MODEL: f"{spec.line}@{version.version}", RUN: run}
+        columns = {AT: datetime.fromisoformat(began), MODEL: f"{spec.line}@{version.version}", RUN: run}
         to = Outputs(
             log=files.enter_context(StagedLog(stage.draft)),
             answers=lambda table: answers.write(_with_columns(table, columns)),
@@ -208,7 +209,7 @@ def _seen_before(factory: Factory, line: str, job: str, stage: Stage) -> np.ndar
     return seen
 
 
-def _with_columns(table: pl.DataFrame, columns: dict[str, str]) -> pl.DataFrame:
+def _with_columns(table: pl.DataFrame, columns: Mapping[str, str | datetime]) -> pl.DataFrame:
     """Return answers with these columns behind them; a key of the same name stands as ``key_NAME``."""
     table = table.rename({name: f"key_{name}" for name in columns if name in table.columns})
     return table.with_columns(pl.lit(value).alias(name) for name, value in columns.items())
