@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 from databases import at_postgres, share_features
+from msgspec.structs import replace
 
 from linewright.errors import Corrupt, RequestError, Transient
 from linewright.features.facts import ViewColumn, ViewFacts, ViewInput
@@ -313,6 +314,39 @@ def test_a_row_with_columns_of_the_view_keeps_them_and_without_records_there_is_
     assert brings is views.fill(brings, [FACTS], now=at(0), place=place).rows
     with pytest.raises(Transient, match="records of feature view 'shopper' are not there"):
         views.fill([{"shopper": "ada"}], [FACTS], now=at(0), place=place)
+    views.close()
+
+
+def test_an_entity_whose_rows_are_all_too_old_is_named_in_a_warning(tmp_path):
+    """Its record is there, and yet the row gets nothing."""
+    facts = replace(
+        FACTS,
+        columns=(ViewColumn(name="fresh", text="last(amount) over 1h", type="number"),),
+        inputs=(ViewInput(name="amount", type="number"),),
+        key=None,
+        deleted=None,
+        where=None,
+    )
+    now = micros_of(at(0))
+    times = np.array([now - 7_200 * SECOND, now - 60 * SECOND])
+    (text,) = (text for text, _ in columns_of(facts))
+    events = events_of(
+        entity=np.arange(2), time=times, known=times, columns={text: Values.of([1.0, 2.0], "number")}
+    )
+    header = RecordsHeader(facts=facts, known=now, words=((),), entities=2, has_keys=False)
+    write_records(
+        records_path(tmp_path, facts),
+        header,
+        events,
+        [entity_of({"shopper": one}, ["shopper"]) or "" for one in ("ada", "bob")],
+    )
+    views = FeatureLookup(tmp_path)
+
+    filled = views.fill([{"shopper": "ada"}, {"shopper": "bob"}], [facts], now=at(0), place=PLACE)
+
+    assert [None, 2.0] == [row["fresh"] for row in filled.rows]
+    said = "feature view 'shopper' has no value for shopper ada: its rows are empty, or too old to count"
+    assert {0: [said]} == filled.warnings
     views.close()
 
 

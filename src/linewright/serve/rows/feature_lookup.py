@@ -340,7 +340,7 @@ class FeatureLookup:
         return RowsWithFeatures(
             done,
             found,
-            self._warnings(rows, found, views, numbers),
+            self._warnings(done, found, views, numbers),
             {number: names for number, names in unknown.items() if names},
         )
 
@@ -377,6 +377,10 @@ def _reasons(
             if one is None or one.record is None:
                 why = _why_nothing(rows[number], facts, is_looked_up=one is not None)
                 said.setdefault(number, []).append(why)
+            elif not one.defaulted and all(rows[number].get(column.name) is None for column in facts.columns):
+                entity = _entity(rows[number], facts)
+                why = f"feature view {facts.view!r} has no value for {entity}: its rows are empty, or too old to count"
+                said.setdefault(number, []).append(why)
     return said
 
 
@@ -397,8 +401,11 @@ def _why_nothing(row: Row, facts: ViewFacts, *, is_looked_up: bool) -> str:
     lacking = [name for name in facts.entity if spell(row.get(name)) is None]
     if lacking:
         return f"feature view {facts.view!r} was not looked up, for the row has no {lacking[0]!r}"
-    entity = ", ".join(f"{name} {shown(row.get(name))}" for name in facts.entity)
-    return f"nothing is known of {entity} in feature view {facts.view!r}"
+    return f"nothing is known of {_entity(row, facts)} in feature view {facts.view!r}"
+
+
+def _entity(row: Row, facts: ViewFacts) -> str:
+    return ", ".join(f"{name} {shown(row.get(name))}" for name in facts.entity)
 
 
 def _decided(
