@@ -163,12 +163,48 @@ def test_a_column_of_a_source_leads_to_what_is_made_of_it(root, pages):
     assert "/evidence/customer_30d.amount" in pages("/features?view=customer_30d").links
 
 
+def test_a_column_of_a_view_or_a_table_leads_both_ways(root, pages):
+    """Who reads the name of a feature asks what it comes of, and who uses it."""
+    with Factory.open(root) as factory:
+        paid = show(factory, "customer_30d.amount_30d")
+        counted = show(factory, "customer_30d.payments_7d").body["lineage"]
+        of_table = show(factory, "orders.amount_30d").body["lineage"]
+        with pytest.raises(NotFound) as of_view:
+            show(factory, "customer_30d.amount_3d")
+        with pytest.raises(NotFound) as of_line:
+            show(factory, "orders.nothing")
+        with pytest.raises(NotFound, match="nothing has that id"):
+            show(factory, "nothing.amount")
+    lineage = paid.body["lineage"]
+    (use,) = lineage["uses"]
+    of = {each["column"]: each["how"] for each in lineage["of"]}
+
+    assert ("column", "payments.csv", "window", "rows") == (
+        *(paid.kind, lineage["reads"], of["amount"], of["paid_at"]),
+    )
+    assert ("orders", "amount_30d", "customer_30d", "same", "sum(amount) over 30d") == tuple(
+        use[name] for name in ("line", "column", "view", "how", "says")
+    )
+    assert ["orders@1"] == [each["model"] for each in use["models"]]
+    assert use["dataset"].startswith("sha256:")
+    assert (lineage["of"], lineage["uses"]) == (of_table["of"], of_table["uses"])
+    assert {"rows"} == {each["how"] for each in counted["of"]}
+    assert "did you mean customer_30d.amount_30d?" == of_view.value.hint
+    assert {"amount", "paid_at", "since_last"} <= set(of_view.value.allowed.split(", "))
+    assert {"basket", "amount_30d"} <= set(of_line.value.allowed.split(", "))
+    text = result_text(paid) or ""
+    assert "made of customer_30d.amount\n" in text
+    assert "made of customer_30d.paid_at, which says which rows count" in text
+    assert "/evidence/customer_30d.amount" in pages("/evidence/orders.amount_30d").links
+
+
 def test_a_column_leads_nowhere_that_one_may_not_look(root):
     """A name tells nothing of lines of others."""
     with member(root, "orders") as own, member(root, "other") as other:
         assert show(own, "orders.basket").body["lineage"]["uses"]
-        with pytest.raises(NotFound):
-            show(other, "orders.basket")
+        for name in ("orders.basket", "orders.amount_30d", "customer_30d.amount_30d", "customer_30d.nothing"):
+            with pytest.raises(NotFound, match="nothing has that id"):
+                show(other, name)
 
 
 def test_a_catalogue_of_others_learns_that_columns_come_of_the_view(root):
