@@ -14,6 +14,7 @@ from linewright.line.predict.batch import predict_file
 from linewright.line.record.view_status import AuditStatus
 from linewright.line.release.view_maintenance import note_audit
 from linewright.line.runs.execute import execute_inline
+from linewright.operations.care.logged_features import audit_features
 from linewright.operations.evidence import show
 from linewright.operations.features import features
 from linewright.serve.access.rights import ROLES, Identity, Scope
@@ -229,3 +230,21 @@ def test_a_prediction_of_a_file_names_the_view_that_its_columns_are_of(root, tmp
 
     assert ("customer_30d", None, None) == of["amount_30d"]
     assert ("", None, None) == of["basket"]
+
+
+def test_an_audit_says_how_many_rows_of_files_it_passed_over(root, tmp_path):
+    """Who reads that all is right would think that all was looked at."""
+    with Factory.open(root) as factory:
+        before = audit_features(factory, "orders").of_files
+        predict_file(factory, "orders", root / "ask.csv", tmp_path / "out.csv")
+        audited = audit_features(factory, "orders")
+
+    assert (0, before + 400) == (audited.rows, audited.of_files)
+    assert f"{audited.of_files:,} logged rows came of files, and were not audited" in (
+        result_text(audited) or ""
+    )
+    asked = msgspec.structs.replace(audited, rows=7, values=21, of_files=1)
+    assert (
+        "7 logged rows, 21 values: all are what the sources say.\n1 logged row came of files, and was not"
+        in (result_text(asked) or "")
+    )

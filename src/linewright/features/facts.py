@@ -438,6 +438,8 @@ class FeatureAudit(msgspec.Struct, frozen=True, kw_only=True):
     """The first values that differ, the newest row first."""
     newest: str | None = None
     """Id of the newest of the rows."""
+    of_files: int = 0
+    """Rows that predictions of files logged, as far back as the log was read, and that were not audited: what was known then is not logged with them."""
 
     @property
     def exit_code(self) -> int:

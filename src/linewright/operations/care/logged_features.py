@@ -17,8 +17,8 @@ def audit_features(
     """Compute the features of logged rows again, and name those that differ.
 
     What feature views knew as a request came is computed from their sources, and compared with the logged row bit by bit. Rows are *behind* if more
-    was known than the records that the endpoint read: it is right, and write records more often (`every`) if it matters. If a row differs, the
-    command exits with 4.
+    was known than the records that the endpoint read: it is right, and write records more often (`every`) if it matters. Rows that
+    predictions of files logged are counted, not compared: what was known then is not logged with them. If a row differs, the command exits with 4.
 
     Parameters
     ----------
