@@ -101,16 +101,17 @@ def test_what_is_wrong_with_a_view_is_listed_with_what_helps(root):
     try:
         path.write_text(before.replace("over 7d", "over 14d") + "every: 1s\nmax_age: 0s\n")
         with Factory.open(root) as factory:
-            note_audit(factory, audit)
-            note_audit(factory, msgspec.structs.replace(audit, rows=8))  # no newer row
+            note_audit(factory, msgspec.structs.replace(audit, differ=3), because="a test")
+            note_audit(factory, audit, because="the source was mended, without a newer row")
+            note_audit(factory, msgspec.structs.replace(audit, rows=8), because="nothing new")
             events = factory.metadata.events(FeaturesAudited, line="orders")
             found = features(factory)
     finally:
         path.write_text(before)
     one = found.views[0]
 
-    assert [7] == [each.rows for each in events]
-    assert AuditStatus(at=events[0].at, rows=7, differ=2, behind=1) == one.used_by[0].audited
+    assert [(7, 3), (7, 2)] == [(each.rows, each.differ) for each in events]
+    assert AuditStatus(at=events[1].at, rows=7, differ=2, behind=1) == one.used_by[0].audited
     assert [("late", one.records.made), ("changed", "orders@1"), ("differs", "2")] == [
         (each.kind, each.about) for each in one.problems
     ]

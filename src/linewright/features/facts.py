@@ -398,7 +398,7 @@ class FeatureViews(Result, frozen=True, kw_only=True, tag="feature-views"):
 
 
 class FeaturesAudited(Event, frozen=True, kw_only=True, tag="features-audited"):
-    """The worker computed the features of logged rows again; it is recorded if there were newer rows than the last time."""
+    """The features of logged rows were computed again, by the worker or as a command; recorded if there were newer rows, or it found something else."""
 
     rows: int
     """Rows that got columns of views."""
