@@ -14,6 +14,7 @@ from linewright.line.predict.batch import predict_file
 from linewright.line.record.view_status import AuditStatus
 from linewright.line.release.view_maintenance import note_audit
 from linewright.line.runs.execute import execute_inline
+from linewright.operations.care.logged_features import audit_features
 from linewright.operations.evidence import show
 from linewright.operations.features import features
 from linewright.serve.access.rights import ROLES, Identity, Scope
@@ -100,16 +101,17 @@ def test_what_is_wrong_with_a_view_is_listed_with_what_helps(root):
     try:
         path.write_text(before.replace("over 7d", "over 14d") + "every: 1s\nmax_age: 0s\n")
         with Factory.open(root) as factory:
-            note_audit(factory, audit)
-            note_audit(factory, msgspec.structs.replace(audit, rows=8))  # no newer row
+            note_audit(factory, msgspec.structs.replace(audit, differ=3), because="a test")
+            note_audit(factory, audit, because="the source was mended, without a newer row")
+            note_audit(factory, msgspec.structs.replace(audit, rows=8), because="nothing new")
             events = factory.metadata.events(FeaturesAudited, line="orders")
             found = features(factory)
     finally:
         path.write_text(before)
     one = found.views[0]
 
-    assert [7] == [each.rows for each in events]
-    assert AuditStatus(at=events[0].at, rows=7, differ=2, behind=1) == one.used_by[0].audited
+    assert [(7, 3), (7, 2)] == [(each.rows, each.differ) for each in events]
+    assert AuditStatus(at=events[1].at, rows=7, differ=2, behind=1) == one.used_by[0].audited
     assert [("late", one.records.made), ("changed", "orders@1"), ("differs", "2")] == [
         (each.kind, each.about) for each in one.problems
     ]
@@ -163,12 +165,48 @@ def test_a_column_of_a_source_leads_to_what_is_made_of_it(root, pages):
     assert "/evidence/customer_30d.amount" in pages("/features?view=customer_30d").links
 
 
+def test_a_column_of_a_view_or_a_table_leads_both_ways(root, pages):
+    """Who reads the name of a feature asks what it comes of, and who uses it."""
+    with Factory.open(root) as factory:
+        paid = show(factory, "customer_30d.amount_30d")
+        counted = show(factory, "customer_30d.payments_7d").body["lineage"]
+        of_table = show(factory, "orders.amount_30d").body["lineage"]
+        with pytest.raises(NotFound) as of_view:
+            show(factory, "customer_30d.amount_3d")
+        with pytest.raises(NotFound) as of_line:
+            show(factory, "orders.nothing")
+        with pytest.raises(NotFound, match="nothing has that id"):
+            show(factory, "nothing.amount")
+    lineage = paid.body["lineage"]
+    (use,) = lineage["uses"]
+    of = {each["column"]: each["how"] for each in lineage["of"]}
+
+    assert ("column", "payments.csv", "window", "rows") == (
+        *(paid.kind, lineage["reads"], of["amount"], of["paid_at"]),
+    )
+    assert ("orders", "amount_30d", "customer_30d", "same", "sum(amount) over 30d") == tuple(
+        use[name] for name in ("line", "column", "view", "how", "says")
+    )
+    assert ["orders@1"] == [each["model"] for each in use["models"]]
+    assert use["dataset"].startswith("sha256:")
+    assert (lineage["of"], lineage["uses"]) == (of_table["of"], of_table["uses"])
+    assert {"rows"} == {each["how"] for each in counted["of"]}
+    assert "did you mean customer_30d.amount_30d?" == of_view.value.hint
+    assert {"amount", "paid_at", "since_last"} <= set(of_view.value.allowed.split(", "))
+    assert {"basket", "amount_30d"} <= set(of_line.value.allowed.split(", "))
+    text = result_text(paid) or ""
+    assert "made of customer_30d.amount\n" in text
+    assert "made of customer_30d.paid_at, which says which rows count" in text
+    assert "/evidence/customer_30d.amount" in pages("/evidence/orders.amount_30d").links
+
+
 def test_a_column_leads_nowhere_that_one_may_not_look(root):
     """A name tells nothing of lines of others."""
     with member(root, "orders") as own, member(root, "other") as other:
         assert show(own, "orders.basket").body["lineage"]["uses"]
-        with pytest.raises(NotFound):
-            show(other, "orders.basket")
+        for name in ("orders.basket", "orders.amount_30d", "customer_30d.amount_30d", "customer_30d.nothing"):
+            with pytest.raises(NotFound, match="nothing has that id"):
+                show(other, name)
 
 
 def test_a_catalogue_of_others_learns_that_columns_come_of_the_view(root):
@@ -193,3 +231,21 @@ def test_a_prediction_of_a_file_names_the_view_that_its_columns_are_of(root, tmp
 
     assert ("customer_30d", None, None) == of["amount_30d"]
     assert ("", None, None) == of["basket"]
+
+
+def test_an_audit_says_how_many_rows_of_files_it_passed_over(root, tmp_path):
+    """Who reads that all is right would think that all was looked at."""
+    with Factory.open(root) as factory:
+        before = audit_features(factory, "orders").of_files
+        predict_file(factory, "orders", root / "ask.csv", tmp_path / "out.csv")
+        audited = audit_features(factory, "orders")
+
+    assert (0, before + 400) == (audited.rows, audited.of_files)
+    assert f"{audited.of_files:,} logged rows came of files, and were not audited" in (
+        result_text(audited) or ""
+    )
+    asked = msgspec.structs.replace(audited, rows=7, values=21, of_files=1)
+    assert (
+        "7 logged rows, 21 values: all are what the sources say.\n1 logged row came of files, and was not"
+        in (result_text(asked) or "")
+    )

@@ -22,7 +22,7 @@ from shown_pages import pages_of
 from linewright.data.facts import MASK
 from linewright.engine.inline import InlineEngine
 from linewright.errors import RequestError, SpecError
-from linewright.features.facts import FeatureAudit, FeatureDifference
+from linewright.features.facts import FeatureAudit, FeatureDifference, FeaturesAudited
 from linewright.features.spec import ViewSpec
 from linewright.features.views.records import Records, aggregates_of, records_path
 from linewright.features.views.windows import values_at
@@ -39,7 +39,7 @@ from linewright.line.predict.replay import replay_prediction
 from linewright.line.predict.try_row import request_form, try_row
 from linewright.line.record.alerts import open_alerts
 from linewright.line.record.registry import find_model
-from linewright.line.release.view_maintenance import audit_served_features, refresh_records
+from linewright.line.release.view_maintenance import SAMPLE, audit_served_features, refresh_records
 from linewright.line.runs.execute import execute_inline
 from linewright.line.views.read_events import read_events
 from linewright.line.views.write_records import write_due, write_view
@@ -47,6 +47,7 @@ from linewright.model.facts import Package, Trained
 from linewright.model.package.model import read_golden
 from linewright.operations.care.logged_features import audit_features
 from linewright.operations.evidence import show
+from linewright.operations.features import features
 from linewright.serve.rows.feature_lookup import ViewLookup
 from linewright.serve.rows.newer_rows import entity_of
 from linewright.serve.rows.push_request import to_new_rows
@@ -517,11 +518,19 @@ def test_a_value_that_differs_is_named(factory, served):
         )
         database.execute("DELETE FROM rows WHERE seq IN (SELECT seq FROM held)")
         database.commit()
+        before = factory.metadata.events(FeaturesAudited, line=LINE)
         audited = audit_features(factory, LINE, sample=5)
+        after_few = factory.metadata.events(FeaturesAudited, line=LINE)
+        recorded = audit_features(factory, LINE, sample=SAMPLE)
+        (use,) = features(factory, "customer").views[0].used_by
         alert, _ = audit_served_features(factory, LINE)
         again, _ = audit_served_features(factory, LINE)
         database.execute("INSERT INTO rows SELECT * FROM held")
 
+    assert before == after_few
+    assert use.audited is not None
+    assert (recorded.rows, recorded.differ) == (use.audited.rows, use.audited.differ)
+    assert recorded.differ
     assert isinstance(alert, Alerted)
     assert "are not those that the sources say" in alert.because
     assert not any(

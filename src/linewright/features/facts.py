@@ -398,7 +398,7 @@ class FeatureViews(Result, frozen=True, kw_only=True, tag="feature-views"):
 
 
 class FeaturesAudited(Event, frozen=True, kw_only=True, tag="features-audited"):
-    """The worker computed the features of logged rows again; it is recorded if there were newer rows than the last time."""
+    """The features of logged rows were computed again, by the worker or as a command; recorded if there were newer rows, or it found something else."""
 
     rows: int
     """Rows that got columns of views."""
@@ -438,6 +438,8 @@ class FeatureAudit(msgspec.Struct, frozen=True, kw_only=True):
     """The first values that differ, the newest row first."""
     newest: str | None = None
     """Id of the newest of the rows."""
+    of_files: int = 0
+    """Rows that predictions of files logged, as far back as the log was read, and that were not audited: what was known then is not logged with them."""
 
     @property
     def exit_code(self) -> int:

@@ -224,7 +224,7 @@ OPERATIONS: Mapping[str, Entry] = {
     "show": _entry(
         "evidence",
         _LOOK,
-        "Show what an id stands for: a prediction, a run, a result, an alert or a column of a source.",
+        "Show what an id stands for: a prediction, a run, a result, an alert or a column.",
     ),
     "replay": _entry(
         "evidence", _LOOK, "Compute a logged answer again with the model that gave it, and compare."

@@ -18,6 +18,7 @@ from linewright.line.rebuild.worker import rebuild_apart
 from linewright.line.record.alerts import find_alert, find_visible_alert
 from linewright.line.record.belonging import is_of
 from linewright.line.record.evidence import Claim, explain
+from linewright.line.record.lineage import unknown_column
 from linewright.line.record.lookup import look_up
 from linewright.line.record.registry import find_model
 from linewright.line.release.card import card_facts
@@ -97,13 +98,13 @@ class Shown(msgspec.Struct, frozen=True, kw_only=True):
 
 @operation(permission="view", effect="read", checks_lines=True)
 def show(factory: Factory, id: str, /, *, line: str | None = None) -> Shown:  # noqa: A002 -- the word of the interface contract
-    """Show what an id stands for: a prediction, a run, a result, an alert or a column of a source.
+    """Show what an id stands for: a prediction, a run, a result, an alert or a column.
 
     Parameters
     ----------
     id
-        A prediction id, a run id, LINE@VERSION, the beginning of a digest or of an alert's id, or SOURCE.COLUMN, where SOURCE is a source of a line
-        or the name of a feature view for its source: what is made of the column, up to the models that read it.
+        A prediction id, a run id, LINE@VERSION, the beginning of a digest or of an alert's id, or a column, as SOURCE.COLUMN, VIEW.COLUMN (which the
+        feature view computes, or its source has) or LINE.COLUMN (of its table): what it is made of, and what is made of it, up to models.
     line
         Name of the line of a prediction, if it is known: then it is found sooner (default: all lines are looked through).
     """
@@ -111,7 +112,7 @@ def show(factory: Factory, id: str, /, *, line: str | None = None) -> Shown:  # 
     # What somebody may not see is not there for them: an id tells nothing of other lines.
     # Of a column only those of their lines are found.
     if found is None or not (found.kind == "column" or _may_see(factory, found.id, found.line)):
-        raise NotFound(
+        raise unknown_column(factory, id) or NotFound(
             "nothing has that id",
             found=id,
             hint="`linewright runs` and `linewright models LINE` list what there is",

@@ -1,6 +1,7 @@
 """Whether logged rows have what their feature views knew as they came: it is computed again from the sources, and compared bit by bit."""
 
 import struct
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import groupby
 from typing import Any, NamedTuple
@@ -8,6 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import polars as pl
 
+from linewright.errors import NotFound
 from linewright.features.facts import FeatureAudit, FeatureDifference, ViewFacts
 from linewright.features.spec import ViewSpec
 from linewright.features.views.records import aggregates_of, known_by
@@ -43,7 +45,7 @@ def audit_views(factory: Factory, line: str, *, sample: int) -> FeatureAudit:
     NotFound, SpecError, RequestError, Transient
         If a view is gone, or its source cannot be read.
     """
-    rows = list(_rows(factory, line, sample))
+    rows, of_files = _rows(factory, line, sample)
     found = list[FeatureDifference]()
     values, behind = 0, set[str]()
     for facts, those in _by_view(factory, rows):
@@ -61,21 +63,34 @@ def audit_views(factory: Factory, line: str, *, sample: int) -> FeatureAudit:
         behind=len(behind),
         first=tuple(found[:MOST_NAMED]),
         newest=rows[0].id if rows else None,
+        of_files=of_files,
     )
 
 
-def _rows(factory: Factory, line: str, most: int) -> Iterator[Prediction]:
-    """Give the newest logged rows that got columns of views, the newest first."""
-    labels, before, given = factory.labels_of(line), None, 0
-    while given < most:
+def _rows(factory: Factory, line: str, most: int) -> tuple[list[Prediction], int]:
+    """Return the newest logged rows that got columns of views, the newest first, and how many of files were passed over."""
+    labels, before = factory.labels_of(line), None
+    found, of_files = list[Prediction](), Counter[str]()
+    while len(found) < most:
         page = [record for record, _ in labels.latest(_PAGE, before=before)]
         if not page:
-            return
+            break
         before = page[-1].id
         for record in page:
-            if record.features and record.row and given < most:
-                given += 1
-                yield record
+            if len(found) == most:
+                break
+            if record.features and record.row:
+                found.append(record)
+            elif record.via == "batch":
+                of_files[record.digest] += 1
+    return found, sum(rows for digest, rows in of_files.items() if _has_views(factory, digest))
+
+
+def _has_views(factory: Factory, digest: str) -> bool:
+    try:
+        return bool(factory.metadata.get(digest, Package).views)
+    except NotFound:  # retention dropped it
+        return False
 
 
 def _by_view(factory: Factory, rows: Sequence[Prediction]) -> Iterator[tuple[ViewFacts, list[_Logged]]]:

@@ -1,6 +1,6 @@
-"""Lineage of columns: which columns of sources a column of a table is made of, and what is made of a column of a source."""
+"""Lineage of columns: which columns of sources a column of a table is made of, and what is made of a column."""
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 import msgspec
@@ -20,6 +20,7 @@ from linewright.line.views.column_origins import How, Origin, origins, views_in
 from linewright.model.facts import Explanation, Package, Trained
 from linewright.serve.facts import Prediction
 from linewright.store.clock import micros_of
+from linewright.text.suggest import listed, nearest
 
 
 class ModelUse(msgspec.Struct, frozen=True, kw_only=True):
@@ -50,12 +51,15 @@ class ColumnUse(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ColumnLineage(msgspec.Struct, frozen=True, kw_only=True):
-    """What is made of a column of a source, as the last run of each line has read it."""
+    """What is made of a column of a source, a feature view or a table, as the last run of each line has read it."""
 
     source: str
+    """A source, a feature view, or a line for its table."""
     column: str
     reads: str
-    """What the source reads, without secrets."""
+    """What the source reads, without secrets; of a column of a view or a table, what its own sources read."""
+    of: tuple[Origin, ...]
+    """Columns of sources that it is made of; empty for a column of a source, or if that is not known."""
     uses: tuple[ColumnUse, ...]
 
 
@@ -94,6 +98,15 @@ class _Named(NamedTuple):
     source: SourceSpec
 
 
+class _Table(NamedTuple):
+    line: str
+    dataset: str
+    columns: tuple[str, ...]
+    made: Mapping[str, tuple[Origin, ...]]
+    view_of: Mapping[str, str]
+    """The feature view that computes a column."""
+
+
 def features_of(encoder: Encoder, column: str) -> tuple[str, ...]:
     """Return the columns of an encoder that are made of a column."""
     pairs = zip(encoder.names, encoder.encodings, strict=True)
@@ -101,28 +114,65 @@ def features_of(encoder: Encoder, column: str) -> tuple[str, ...]:
 
 
 def column_lineage(factory: Factory, name: str) -> ColumnLineage | None:
-    """Return what is made of a column of a source in the lines that who asks may see; `None` if none of them has read it.
+    """Return what is made of a column, and of what it is made, in the lines that who asks may see; `None` if none of them has read it.
 
     Parameters
     ----------
     name
-        SOURCE.COLUMN: a source of a line file, or a feature view for its source. Sources of other lines that read the same count too.
+        SOURCE.COLUMN: a source of a line file, or a feature view for its source; sources of other lines that read the same count too.
+        VIEW.COLUMN and LINE.COLUMN: a column that the feature view computes, or one of the line's table.
     """
     named = list(_sources(factory))
-    for place in (at for at, letter in enumerate(name) if letter == "."):
-        source, column = name[:place], name[place + 1 :]
-        asked = {identity_of(one.source) for one in named if one.name == source}
-        of_lines = dict[str, set[str]]()
-        for one in named:
-            if identity_of(one.source) in asked:
-                of_lines.setdefault(one.line, set()).add(one.name)
-        uses = [
-            use for line, names in of_lines.items() for use in _uses(factory, line, frozenset(names), column)
-        ]
-        if uses:
-            reads = next(one.source.describe() for one in named if one.name == source)
-            return ColumnLineage(source=source, column=column, reads=reads, uses=tuple(uses))
+    tables = _tables(factory, named)
+    for first, column in _parts(name):
+        made = list(_made_of(named, tables, first, column))
+        own = [one for one in tables if one.view_of.get(column) == first]
+        if not made and not own:  # a source often has the name of its line: its columns come first
+            own = [one for one in tables if one.line == first and column in one.columns]
+        of = tuple(dict.fromkeys(one for table in own for one in table.made.get(column, ())))
+        made += [(table, column, _itself(table, column)) for table in own]
+        # A source may have a column of the name that its view gives to another.
+        made = list({(table.line, each): (table, each, one) for table, each, one in made}.values())
+        if made:
+            reads = {one.name: one.source.describe() for one in reversed(named)}
+            sources = dict.fromkeys(one.source for one in of) or [first]
+            return ColumnLineage(
+                source=first,
+                column=column,
+                reads="; ".join(reads[one] for one in sources if one in reads),
+                of=of,
+                uses=tuple(_uses(factory, made)),
+            )
     return None
+
+
+def unknown_column(factory: Factory, name: str) -> NotFound | None:
+    """Return what is wrong with the name of a column whose first part is a source, feature view or line; `None` if it is none of them."""
+    named = list(_sources(factory))
+    tables = _tables(factory, named)
+    for first, column in _parts(name):
+        if not any(first in {one.name, one.line} for one in named):
+            continue
+        names = dict.fromkeys(each for table in tables if table.line == first for each in table.columns)
+        names |= dict.fromkeys(
+            each for table in tables for each, view in table.view_of.items() if view == first
+        )
+        for alike in _alike(named, first).items():
+            names |= dict.fromkeys(_columns_of(tables, *alike))
+        near = nearest(column, names)
+        return NotFound(
+            "no run has read a column of that name",
+            where=first,
+            found=column,
+            allowed=listed(sorted(names)) or "(no run has read it yet)",
+            hint=f"did you mean {first}.{near}?" if near else "",
+        )
+    return None
+
+
+def _parts(name: str) -> Iterator[tuple[str, str]]:
+    """Give the ways to read a name as that of a source and a column: both may have dots."""
+    yield from ((name[:at], name[at + 1 :]) for at, letter in enumerate(name) if letter == ".")
 
 
 def _sources(factory: Factory) -> Iterator[_Named]:
@@ -140,38 +190,90 @@ def _sources(factory: Factory) -> Iterator[_Named]:
                 continue
 
 
-def _uses(factory: Factory, line: str, names: frozenset[str], column: str) -> Iterator[ColumnUse]:
+def _alike(named: Sequence[_Named], source: str) -> Mapping[str, set[str]]:
+    """Return the names of the sources of each line that read what the source of a name reads."""
+    asked = {identity_of(one.source) for one in named if one.name == source}
+    found = dict[str, set[str]]()
+    for one in named:
+        if identity_of(one.source) in asked:
+            found.setdefault(one.line, set()).add(one.name)
+    return found
+
+
+def _tables(factory: Factory, named: Sequence[_Named]) -> list[_Table]:
+    """Return the tables of lines as their last runs have read them."""
+    lines = dict.fromkeys(one.line for one in named)
+    return [table for line in lines if (table := _table(factory, line)) is not None]
+
+
+def _table(factory: Factory, line: str) -> _Table | None:
     last, _ = last_read(factory, line)
     if last is None:
-        return
+        return None
     try:
         ingested = factory.metadata.get(str(last.ingested), Ingested)
         dataset = factory.metadata.get(ingested.dataset, Dataset)
     except NotFound:  # retention dropped it
-        return
-    spec, views = factory.line(line), [one.facts for one in views_in(factory.metadata, ingested)]
-    of_view = {one.name: view.view for view in views for one in view.columns}
-    models = [(version, evidence_of(factory, version)) for version in served_versions(factory, line)]
-    for name, made in origins(spec, ingested, dataset, views).items():
-        for one in made:
-            if one.source in names and one.column == column:
-                yield ColumnUse(
-                    line=line,
-                    column=name,
-                    view=of_view.get(name, ""),
-                    how=one.how,
-                    says=one.says,
-                    dataset=ingested.dataset,
-                    models=tuple(
-                        ModelUse(
-                            model=f"{line}@{version.version}",
-                            features=features,
-                            rise=_rise(found.explanation, name),
-                        )
-                        for version, found in models
-                        if (features := features_of(found.package.encoder, name))
-                    ),
+        return None
+    views = [one.facts for one in views_in(factory.metadata, ingested)]
+    return _Table(
+        line=line,
+        dataset=ingested.dataset,
+        columns=tuple(one.name for one in dataset.columns),
+        made=origins(factory.line(line), ingested, dataset, views),
+        view_of={one.name: view.view for view in views for one in view.columns},
+    )
+
+
+def _made_of(
+    named: Sequence[_Named], tables: Sequence[_Table], source: str, column: str
+) -> Iterator[tuple[_Table, str, Origin]]:
+    """Give the columns of tables that are made of a column of a source."""
+    alike = _alike(named, source)
+    for table in tables:
+        for name, made in table.made.items():
+            for one in made:
+                if one.source in alike.get(table.line, ()) and one.column == column:
+                    yield table, name, one
+
+
+def _columns_of(tables: Sequence[_Table], line: str, sources: Collection[str]) -> Iterator[str]:
+    """Give the columns of some sources of a line that its table is made of."""
+    for table in tables:
+        if table.line == line:
+            made = (one for each in table.made.values() for one in each)
+            yield from (one.column for one in made if one.source in sources)
+
+
+def _itself(table: _Table, column: str) -> Origin:
+    """Return that a column of a table is the column itself, and what computes it."""
+    says = next((one.says for one in table.made.get(column, ())), "")
+    return Origin(source=table.view_of.get(column, table.line), column=column, how="same", says=says)
+
+
+def _uses(factory: Factory, made: Sequence[tuple[_Table, str, Origin]]) -> Iterator[ColumnUse]:
+    models = {
+        line: [(version, evidence_of(factory, version)) for version in served_versions(factory, line)]
+        for line in dict.fromkeys(table.line for table, _, _ in made)
+    }
+    for table, name, one in made:
+        yield ColumnUse(
+            line=table.line,
+            column=name,
+            view=table.view_of.get(name, ""),
+            how=one.how,
+            says=one.says,
+            dataset=table.dataset,
+            models=tuple(
+                ModelUse(
+                    model=f"{table.line}@{version.version}",
+                    features=features,
+                    rise=_rise(found.explanation, name),
                 )
+                for version, found in models[table.line]
+                if (features := features_of(found.package.encoder, name))
+            ),
+        )
 
 
 def _rise(explanation: Explanation | None, column: str) -> float | None:

@@ -71,7 +71,7 @@ class RecordsStatus(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class AuditStatus(msgspec.Struct, frozen=True, kw_only=True):
-    """What the last audit of logged features by the worker found."""
+    """What the last audit of logged features found."""
 
     at: str
     rows: int
@@ -86,7 +86,7 @@ class ViewUse(msgspec.Struct, frozen=True, kw_only=True):
     models: tuple[str, ...]
     """Its models that serve or are tried and read a column of the view, as LINE@VERSION."""
     audited: AuditStatus | None
-    """`None` if the worker has found no logged row yet."""
+    """`None` if no audit has found a logged row yet."""
 
 
 class ViewProblem(msgspec.Struct, frozen=True, kw_only=True):

@@ -13,7 +13,7 @@ from linewright.watch.facts import Alerted, Cleared
 
 AUDIT_EVERY = "1h"
 SAMPLE = 200
-"""Logged rows that are audited each time."""
+"""Logged rows that are audited each time; what an audit of fewer found is not recorded: it would hide what this one finds."""
 
 
 def views_served(factory: Factory, line: str) -> tuple[ViewFacts, ...]:
@@ -56,7 +56,7 @@ def audit_served_features(factory: Factory, line: str) -> tuple[Alerted | Cleare
     audited: FeatureAudit = import_module("linewright.line.audit.feature_views").audit_views(
         factory, line, sample=SAMPLE
     )
-    note_audit(factory, audited)
+    note_audit(factory, audited, because="logged features are computed again while the line is looked after")
     told = next((one for one in open_alerts(factory, line) if one.monitor == "features"), None)
     news = None
     if told is None and audited.differ:
@@ -75,16 +75,17 @@ def audit_served_features(factory: Factory, line: str) -> tuple[Alerted | Cleare
     return news, later(factory.now(), AUDIT_EVERY)
 
 
-def note_audit(factory: Factory, audited: FeatureAudit) -> None:
-    """Record what an audit found, unless it looked at the rows of the last one."""
+def note_audit(factory: Factory, audited: FeatureAudit, *, because: str) -> None:
+    """Record what an audit found, unless the last one found the same of the same newest row."""
     before = newest_of(factory, audited.line, FeaturesAudited)
-    if audited.newest is None or (before is not None and before.newest == audited.newest):
+    found = (audited.newest, audited.differ, audited.behind)
+    if audited.newest is None or (before and (before.newest, before.differ, before.behind) == found):
         return
     factory.metadata.record(
         FeaturesAudited(
             at=factory.now(),
             by=factory.context.actor,
-            because="logged features are computed again while the line is looked after",
+            because=because,
             line=audited.line,
             rows=audited.rows,
             differ=audited.differ,

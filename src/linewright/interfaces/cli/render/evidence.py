@@ -29,7 +29,7 @@ def card_text(card: Card) -> str:
 
 @renderer.register
 def shown_text(shown: Shown) -> str:
-    """Return the value, indented; of a column of a source, what is made of it as a table."""
+    """Return the value, indented; of a column, what is made of it as a table."""
     if shown.kind == "column":
         return "\n".join(_made_of_column(shown.body["lineage"]))
     return (
@@ -52,7 +52,11 @@ def _made_of_column(lineage: Mapping[str, Any]) -> list[str]:
         for use in lineage["uses"]
         for model in use["models"] or [None]
     ]
-    return [f"{lineage['column']}: {lineage['reads']}", *grid(_COLUMN, rows, numbers=(7,))]
+    of = [
+        f"  made of {one['source']}.{one['column']}{', which says which rows count' if one['how'] == 'rows' else ''}"
+        for one in lineage["of"]
+    ]
+    return [f"{lineage['column']}: {lineage['reads']}", *of, *grid(_COLUMN, rows, numbers=(7,))]
 
 
 @renderer.register

@@ -41,17 +41,23 @@ def found_text(page: FoundEntries) -> str:
 @renderer.register
 def features_text(audited: FeatureAudit) -> str:
     """Say how many rows differ, and show the first values that do."""
+    of_files = (
+        f"\n{count(audited.of_files, 'logged row')} came of files, and {'was' if audited.of_files == 1 else 'were'} not audited: "
+        "the log does not have what was known then."
+        if audited.of_files
+        else ""
+    )
     if not audited.rows:
-        return f"No logged row of {audited.line} got columns of feature views."
+        return f"No logged row of a request for {audited.line} got columns of feature views.{of_files}"
     whole = f"{count(audited.rows, 'logged row')}, {count(audited.values, 'value')}"
     behind = (
         f" {audited.behind:,} rows are behind: more was known than the records had." if audited.behind else ""
     )
     if not audited.differ:
-        return f"{whole}: all are what the sources say.{behind}"
+        return f"{whole}: all are what the sources say.{behind}{of_files}"
     rows = [
         [one.id, said(one.at), one.view, one.column, repr(one.logged), repr(one.computed)]
         for one in audited.first
     ]
     head = ("prediction", "at", "view", "column", "logged", "computed")
-    return "\n".join([f"{whole}: {audited.differ:,} rows differ.{behind}", *grid(head, rows)])
+    return "\n".join([f"{whole}: {audited.differ:,} rows differ.{behind}{of_files}", *grid(head, rows)])
