@@ -176,7 +176,8 @@ def test_what_is_sent_today_and_loaded_tonight_counts_once_and_the_audit_agrees(
 
 
 def test_a_plan_says_that_rows_were_sent_and_sources_lists_them(factory, served):
-    del served
+    sent = {"id": 6_000, "customer": 9, "store": "S2", "paid_at": now_utc(), "amount": 1.0, "method": "cash"}
+    assert 200 == served.ask("POST", "/v1/sources/payments/rows", {"rows": [sent]})[0]
     (change,) = [one for one in make_plan(factory, factory.line(LINE)).changes if one.step == "ingest"]
     listed = [(one.name, one.kind, one.rows) for one in sources(factory, LINE).sources if one.view]
 

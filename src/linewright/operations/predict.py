@@ -13,7 +13,7 @@ from linewright.line.predict.label_file import hand_in
 from linewright.line.predict.try_row import RequestForm, Tried, try_row
 from linewright.line.predict.try_row import request_form as form_of
 from linewright.line.scheduled.predictions import predict_job as make_predictions
-from linewright.line.scheduled.standing import record_job
+from linewright.line.scheduled.task_state import record_job
 from linewright.operations.declaration.declare import operation
 
 

@@ -5,7 +5,7 @@ import msgspec
 from linewright.errors import LinewrightError
 from linewright.line.factory import Factory
 from linewright.line.personal import hidden_columns
-from linewright.line.scheduled.standing import Standing, Task, due_at, standing_of, tasks_of
+from linewright.line.scheduled.task_state import Task, TaskState, due_at, task_state_of, tasks_of
 from linewright.operations.declaration.declare import operation
 
 
@@ -66,8 +66,8 @@ def schedule(factory: Factory, line: str | None = None, /) -> Schedules:
 
 
 def _task(factory: Factory, task: Task) -> ScheduledTask:
-    standing = standing_of(factory, task)
-    found = standing or Standing(since="")
+    task_state = task_state_of(factory, task)
+    found = task_state or TaskState(since="")
     return ScheduledTask(
         line=task.line,
         what=task.what,
@@ -77,13 +77,13 @@ def _task(factory: Factory, task: Task) -> ScheduledTask:
         rows=found.rows,
         versions=found.versions,
         to=found.to or task.to,
-        next=due_at(task, standing) if standing and task.when else None,
+        next=due_at(task, task_state) if task_state and task.when else None,
         failures=found.failures,
         trouble=_trouble(factory, task, found),
     )
 
 
-def _trouble(factory: Factory, task: Task, found: Standing) -> str:
+def _trouble(factory: Factory, task: Task, found: TaskState) -> str:
     """Return why it failed; databases and contracts quote values."""
     if found.trouble and not factory.may("view-personal", None) and hidden_columns(factory, task.line):
         return "who may see personal values sees why"

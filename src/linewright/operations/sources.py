@@ -20,7 +20,7 @@ from linewright.line.record.readings import last_read
 from linewright.line.record.view_status import views_read
 from linewright.line.retention.dropped import dropped_at
 from linewright.line.runs.progress import steps_of
-from linewright.line.scheduled.standing import due_at, standing_of, tasks_of
+from linewright.line.scheduled.task_state import due_at, task_state_of, tasks_of
 from linewright.line.spec import LineSpec
 from linewright.line.views.sources import SENT, VIEW
 from linewright.operations.declaration.declare import operation
@@ -167,9 +167,9 @@ def _of_line(factory: Factory, line: _Line, same: Mapping[str, list[str]] | None
     read = {} if last is None else _read(factory, spec, last, accepted)
     rows = {} if last is None else _rows_of_views(factory, last)
     due = {
-        task.name: due_at(task, standing)
+        task.name: due_at(task, task_state)
         for task in tasks_of(factory, spec)
-        if task.what == "read" and (standing := standing_of(factory, task)) is not None
+        if task.what == "read" and (task_state := task_state_of(factory, task)) is not None
     }
     for name, view, source, place in line.sources:
         fingerprint = fingerprints.get(place)

@@ -19,15 +19,15 @@ from linewright.line.factory import Factory
 from linewright.line.facts import PredictionsMade
 from linewright.line.record.alerts import open_alerts
 from linewright.line.record.source_histories import history_of, history_store
-from linewright.line.scheduled.standing import (
-    Standing,
+from linewright.line.scheduled.run_tasks import ScheduledWork, do_task
+from linewright.line.scheduled.task_state import (
     Task,
-    begin_standing,
+    TaskState,
+    begin_task_state,
     due_at,
-    standing_of,
+    task_state_of,
     tasks_of,
 )
-from linewright.line.scheduled.work import ScheduledWork, do_task
 from linewright.operations.changes.halt import halt
 from linewright.operations.schedule import schedule
 from linewright.operations.sources import sources
@@ -52,9 +52,9 @@ def factory(tmp_path_factory, tmp_path):
 def looked_after_since(factory, since, **failed):
     """Have the predictions be looked after since an instant."""
     (task,) = tasks_of(factory, factory.line(LINE))
-    begin_standing(factory, task)
+    begin_task_state(factory, task)
     file = factory.state / "scheduled" / LINE / "predict.nightly.json"
-    file.write_bytes(msgspec.json.encode(Standing(since=since, **failed)))
+    file.write_bytes(msgspec.json.encode(TaskState(since=since, **failed)))
     return task
 
 
@@ -76,7 +76,7 @@ def test_times_that_were_missed_are_made_up_for_by_one_run(factory):
     worked_off(factory)
 
     (answered,) = factory.metadata.events(PredictionsMade, line=LINE)
-    due = due_at(task, standing_of(factory, task))
+    due = due_at(task, task_state_of(factory, task))
     assert due > factory.now()
     assert worked_off(factory) == due
     assert factory.metadata.events(PredictionsMade, line=LINE) == [answered]
@@ -92,7 +92,7 @@ def test_new_predictions_begin_at_their_first_time(factory):
         due = work.look(factory, factory.line(LINE))
 
     assert due > factory.now()
-    assert due == due_at(task, standing_of(factory, task))
+    assert due == due_at(task, task_state_of(factory, task))
 
 
 def test_a_line_that_is_halted_waits(factory):
@@ -105,16 +105,16 @@ def test_a_line_that_is_halted_waits(factory):
 @pytest.mark.parametrize(("failures", "minutes"), [(1, 1), (2, 2), (4, 8), (7, 60), (10_000, 60)])
 def test_what_fails_is_tried_again_ever_later(failures, minutes):
     task = Task(line=LINE, what="predict", name="nightly", when=(EveryTrigger(every="1d"),))
-    standing = Standing(since=LONG_AGO, failures=failures, failed="2026-01-03T00:00:00.000000Z")
+    task_state = TaskState(since=LONG_AGO, failures=failures, failed="2026-01-03T00:00:00.000000Z")
 
-    assert due_at(task, standing) == text_of(datetime(2026, 1, 3, tzinfo=UTC) + timedelta(minutes=minutes))
+    assert due_at(task, task_state) == text_of(datetime(2026, 1, 3, tzinfo=UTC) + timedelta(minutes=minutes))
 
 
 def test_a_day_without_the_hour_still_has_a_run():
     task = Task(line=LINE, what="predict", name="nightly", when=(AtTrigger(at="02:30 Europe/Berlin"),))
 
     assert (
-        due_at(task, Standing(since=LONG_AGO, began="2026-03-28T01:30:04Z")) == "2026-03-29T01:30:00.000000Z"
+        due_at(task, TaskState(since=LONG_AGO, began="2026-03-28T01:30:04Z")) == "2026-03-29T01:30:00.000000Z"
     )
 
 
@@ -130,7 +130,7 @@ def test_what_fails_raises_one_alert_which_success_clears(factory):
         "schedule",
         "predictions 'nightly' failed; it is tried again. See: linewright schedule claims",
     )
-    failed = standing_of(factory, task)
+    failed = task_state_of(factory, task)
     assert "this is a folder" in failed.trouble
     looked_after_since(factory, LONG_AGO, failures=1, failed=LONG_AGO, trouble=failed.trouble)
     worked_off(factory)
@@ -141,7 +141,7 @@ def test_what_fails_raises_one_alert_which_success_clears(factory):
     worked_off(factory)
 
     assert not open_alerts(factory, LINE)
-    assert standing_of(factory, task).failures == 0
+    assert task_state_of(factory, task).failures == 0
 
 
 @pytest.mark.usefixtures("processes")
@@ -185,7 +185,7 @@ def test_a_source_is_read_by_its_schedule_and_rows_are_known_from_then_on(factor
     path.write_text(path.read_text().replace("{file: claims.csv}", source).replace(JOB, ""))
     spec = factory.line(LINE)
     (task,) = tasks_of(factory, spec)
-    begin_standing(factory, task)
+    begin_task_state(factory, task)
 
     do_task(factory, LINE, "read", "claims")
 
@@ -195,7 +195,7 @@ def test_a_source_is_read_by_its_schedule_and_rows_are_known_from_then_on(factor
     says = do_task(factory, LINE, "read", "claims")
 
     assert says == "source 'claims' was read: 1 new version, 241 rows"
-    found = standing_of(factory, task)
+    found = task_state_of(factory, task)
     assert (found.rows, found.versions) == (241, 1)
     history = history_of(factory, "claims", spec.sources["claims"])
     *_, last = read_versions(history, history_store(factory), ["claim", KNOWN])

@@ -1,4 +1,4 @@
-"""Labels that are known too late for any model: said before the rows are split again."""
+"""A `label.delay` that leaves no row to learn from is reported before the rows are split again."""
 
 from collections.abc import Iterator
 

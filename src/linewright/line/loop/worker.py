@@ -37,7 +37,7 @@ from linewright.line.release.rings import RingWait
 from linewright.line.release.rollout import is_trial_open, tend_canary
 from linewright.line.release.view_maintenance import audit_served_features, refresh_records
 from linewright.line.runs.execute import execute_inline, start
-from linewright.line.scheduled.work import ScheduledWork
+from linewright.line.scheduled.run_tasks import ScheduledWork
 from linewright.line.spec import LineSpec
 from linewright.people.annotations import FOLDER as ANNOTATE
 from linewright.release.facts import Deployed, Promoted, Withdrawn

@@ -69,7 +69,7 @@ def _figures(factory: Factory, name: str, source: SourceSpec, since: str | None)
 
 
 def _of_query(factory: Factory, name: str, source: SqlSource) -> Mapping[str, Any]:
-    from linewright.data.history.asked_rows import count_asked, count_rows  # noqa: PLC0415 -- as above
+    from linewright.data.history.count_rows import count_asked, count_rows  # noqa: PLC0415 -- as above
     from linewright.data.history.versions import HistoryStore  # noqa: PLC0415
 
     if not source.has_history:

@@ -16,7 +16,7 @@ from linewright.errors import RequestError
 from linewright.line.factory import Factory
 from linewright.line.predict.batch import refuse_precious
 from linewright.line.scheduled.staging import Stage, StagedRun
-from linewright.line.scheduled.standing import described
+from linewright.line.scheduled.task_state import described
 from linewright.line.spec import FileDestination, PredictSpec, TableDestination
 from linewright.store.disk import sync_folder
 from linewright.text.remote_url import is_remote

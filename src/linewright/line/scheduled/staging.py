@@ -19,7 +19,7 @@ import pyarrow.parquet
 from linewright.engine.lock import ProcessLock
 from linewright.errors import Transient
 from linewright.line.factory import Factory
-from linewright.line.scheduled.standing import FOLDER
+from linewright.line.scheduled.task_state import FOLDER
 from linewright.serve.facts import Predictions
 from linewright.serve.log.records import payload_of
 from linewright.store.disk import explained, sync_file, sync_folder

@@ -1,6 +1,6 @@
-"""Doing what is due, in child processes, one after the other.
+"""Run the scheduled tasks that are due, each in a child process, one after the other.
 
-``python -m linewright.line.scheduled.work FACTORY LINE WHAT NAME CHANNEL`` does one thing: the worker, which lives for months, would keep
+``python -m linewright.line.scheduled.run_tasks FACTORY LINE WHAT NAME CHANNEL`` runs one task: the worker, which lives for months, would keep
 the memory.
 """
 
@@ -20,9 +20,9 @@ from linewright.errors import LinewrightError, Terminal, Transient
 from linewright.line.factory import Factory
 from linewright.line.file.factory_file import read_factory_file
 from linewright.line.instants import later
-from linewright.line.scheduled.standing import (
+from linewright.line.scheduled.task_state import (
     Task,
-    begin_standing,
+    begin_task_state,
     due_at,
     record_done,
     record_failure,
@@ -76,7 +76,7 @@ class ScheduledWork:
         for task in tasks_of(factory, spec):
             if not task.when or (task.what == "predict" and not is_serving):
                 continue
-            due = due_at(task, begin_standing(factory, task))
+            due = due_at(task, begin_task_state(factory, task))
             if due is not None and due <= now:
                 self._ask_for(task)
                 due = later(now, _BUSY)
@@ -135,7 +135,7 @@ def do_in_child(factory: Factory, task: Task, *, is_stopped: Callable[[], bool])
     memory = read_factory_file(factory.root).runs.bytes
     arguments = (str(factory.root), task.line, task.what, task.name)
     try:
-        with Child("linewright.line.scheduled.work", arguments, memory=memory) as child:
+        with Child("linewright.line.scheduled.run_tasks", arguments, memory=memory) as child:
             return str(release(child.receive(quiet=look)))
     except ChildEnded as ended:
         raise Terminal(

@@ -1,4 +1,4 @@
-"""What is done again and again for a line: since when, when it was done last and is due next, and what keeps it from being done."""
+"""The scheduled tasks of a line, and the state of each: when it ran last, when it is due next, and why it failed."""
 
 import os
 from collections.abc import Iterator
@@ -43,7 +43,7 @@ class Task(msgspec.Struct, frozen=True, kw_only=True):
     """The destination of answers, without secrets."""
 
 
-class Standing(msgspec.Struct, frozen=True, kw_only=True):
+class TaskState(msgspec.Struct, frozen=True, kw_only=True):
     """How it stands."""
 
     since: str
@@ -91,26 +91,26 @@ def _predictions(line: str, name: str, job: PredictSpec) -> Task:
     return Task(line=line, what="predict", name=name, when=job.when, to=described(job.to, line))
 
 
-def standing_of(factory: Factory, task: Task) -> Standing | None:
+def task_state_of(factory: Factory, task: Task) -> TaskState | None:
     """Return how something stands; `None` if it was never looked after."""
     try:
-        return msgspec.json.decode(_path(factory, task).read_bytes(), type=Standing)
+        return msgspec.json.decode(_path(factory, task).read_bytes(), type=TaskState)
     except (FileNotFoundError, msgspec.MsgspecError):  # of another form
         return None
 
 
-def due_at(task: Task, standing: Standing) -> str | None:
+def due_at(task: Task, task_state: TaskState) -> str | None:
     """Return when something is due next, or is tried again; `None` if it never is."""
-    if standing.retried is not None:
-        return standing.retried
-    return due_after(task.when, standing.began or standing.since)
+    if task_state.retried is not None:
+        return task_state.retried
+    return due_after(task.when, task_state.began or task_state.since)
 
 
-def begin_standing(factory: Factory, task: Task) -> Standing:
+def begin_task_state(factory: Factory, task: Task) -> TaskState:
     """Return how something stands; its schedule counts from now if it was never looked after."""
-    found = standing_of(factory, task)
+    found = task_state_of(factory, task)
     if found is None:
-        found = Standing(since=factory.now())
+        found = TaskState(since=factory.now())
         _keep(factory, task, found)
     return found
 
@@ -119,8 +119,8 @@ def record_done(
     factory: Factory, task: Task, began: str, *, rows: int, versions: int | None = None, to: str = ""
 ) -> None:
     """Note that something came to its end, and clear the alert that it failed."""
-    since = (standing_of(factory, task) or Standing(since=began)).since
-    _keep(factory, task, Standing(since=since, began=began, rows=rows, versions=versions, to=to))
+    since = (task_state_of(factory, task) or TaskState(since=began)).since
+    _keep(factory, task, TaskState(since=since, began=began, rows=rows, versions=versions, to=to))
     alert = _alert_of(factory, task)
     if alert is not None:
         factory.metadata.record(
@@ -143,7 +143,7 @@ def record_job(factory: Factory, done: PredictionsMade) -> None:
 
 def record_failure(factory: Factory, task: Task, error: LinewrightError) -> Alerted | None:
     """Note that something failed, and open an alert if none is; return the alert if it is new."""
-    before, now = begin_standing(factory, task), factory.now()
+    before, now = begin_task_state(factory, task), factory.now()
     _keep(factory, task, replace(before, failures=before.failures + 1, failed=now, trouble=str(error)))
     if _alert_of(factory, task) is not None:
         return None
@@ -205,11 +205,11 @@ def _called(task: Task) -> str:
     return f"the read of source {task.name!r}"
 
 
-def _keep(factory: Factory, task: Task, standing: Standing) -> None:
+def _keep(factory: Factory, task: Task, task_state: TaskState) -> None:
     path = _path(factory, task)
     path.parent.mkdir(parents=True, exist_ok=True)
     draft = path.with_name(f"{path.name}.{os.getpid()}")
-    draft.write_bytes(msgspec.json.encode(standing))
+    draft.write_bytes(msgspec.json.encode(task_state))
     draft.replace(path)
 
 
