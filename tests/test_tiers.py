@@ -105,7 +105,7 @@ def test_what_starts_a_program_by_a_helper_is_nightly(named, is_nightly: bool):
     assert is_nightly is tiers.leads_to(named, tiers.NIGHTLY)
 
 
-def test_helpers_that_are_cheap_are_there_by_that_name(collected):
+def test_helpers_that_are_cheap_are_there_by_that_name():
     """One that is moved would put all that use it into the nightly tier."""
     for one in tiers.NIGHTLY.cheap:
         file, _, name = one.partition(":")

@@ -83,10 +83,11 @@ COSTLY = Reach(
 NIGHTLY = Reach(
     modules=frozenset({"playwright", "subprocess"}),
     objects=_LIVES,
-    words=frozenset({"SIGKILL", "chromium", "processes"}),
+    words=frozenset({"SIGKILL", "chromium"}),
     cheap=frozenset({
         "serve/conftest.py:Endpoint",
         "support/commands.py:fork_children",
+        "support/commands.py:forking",
         "support/databases.py",
         "support/web_server.py:bucket_server",
     }),
