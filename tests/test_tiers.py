@@ -4,6 +4,7 @@ import re
 import shlex
 from collections import Counter
 from pathlib import Path
+from pkgutil import resolve_name
 
 import pytest
 import tiers
@@ -103,6 +104,12 @@ def calls_what_starts() -> None:
 def test_what_starts_a_program_by_a_helper_is_nightly(named, is_nightly: bool):
     """Nobody marks it by hand."""
     assert is_nightly is tiers.leads_to(named, tiers.NIGHTLY)
+
+
+@pytest.mark.parametrize("name", sorted(tiers.COSTLY.objects | tiers.NIGHTLY.objects))
+def test_what_is_costly_is_there_by_that_name(name: str):
+    """One that is moved would no longer be seen, and its tests would be taken for unit tests."""
+    assert callable(resolve_name(name)) or name.endswith(".TRAINERS")
 
 
 def test_helpers_that_are_cheap_are_there_by_that_name():

@@ -137,32 +137,29 @@ def can_reach(item: pytest.Item, reach: Reach) -> bool:
 @cache
 def leads_to(thing: Any, reach: Reach) -> bool:
     """Return whether a function or class of the tests, or what it names, names something of these."""
+    names, objects = reach.modules | reach.words, _known(reach)
     seen: set[int] = set()
     waiting = [thing]
     while waiting:
         one = waiting.pop()
-        if id(one) in seen or _is_cheap(one, reach):
+        if id(one) in seen:
             continue
         seen.add(id(one))
-        if _is_named(one, reach) or not (reach.modules | reach.words).isdisjoint(_words(one)):
+        if isinstance(one, ModuleType):
+            if one.__name__.partition(".")[0] in reach.modules:
+                return True
+            continue
+        bare = _bare(one)
+        if isinstance(bare, FunctionType | type | property) and not reach.cheap.isdisjoint(_places(bare)):
+            continue
+        if id(one) in objects:
             return True
-        waiting += _reached(one)
+        if isinstance(bare, FunctionType | type | property):
+            words, reached = _content(bare)
+            if not names.isdisjoint(words):
+                return True
+            waiting += reached
     return False
-
-
-def _is_cheap(thing: Any, reach: Reach) -> bool:
-    thing = _bare(thing)
-    if not isinstance(thing, FunctionType | type):
-        return False
-    file = _file_of(thing)
-    within = file.removeprefix(_TESTS).lstrip("/")
-    return file.startswith(_TESTS) and not reach.cheap.isdisjoint({within, f"{within}:{thing.__qualname__}"})
-
-
-def _is_named(thing: Any, reach: Reach) -> bool:
-    if isinstance(thing, ModuleType):
-        return thing.__name__.partition(".")[0] in reach.modules
-    return id(thing) in _known(reach)
 
 
 @cache
@@ -176,24 +173,6 @@ def _known(reach: Reach) -> frozenset[int]:
     return frozenset(found)
 
 
-def _reached(thing: Any) -> Iterator[Any]:
-    """Give what something of the tests names: functions and classes of the tests are looked into, all else is not."""
-    thing = _bare(thing)
-    if isinstance(thing, FunctionType) and thing.__code__.co_filename.startswith(_TESTS):
-        names = frozenset(_names(thing.__code__))
-        for name in names & thing.__globals__.keys():
-            named = thing.__globals__[name]
-            yield named
-            if isinstance(named, ModuleType) and str(getattr(named, "__file__", "")).startswith(_TESTS):
-                yield from (vars(named)[each] for each in names & vars(named).keys())
-        yield from (*(thing.__defaults__ or ()), *(thing.__kwdefaults__ or {}).values())
-        yield from (cell.cell_contents for cell in thing.__closure__ or () if _is_full(cell))
-    elif isinstance(thing, type) and _file_of(thing).startswith(_TESTS):
-        yield from vars(thing).values()
-    elif isinstance(thing, property):
-        yield thing.fget
-
-
 def _bare(thing: Any) -> Any:
     """Return the function of the tests that a law, a fixture or a method stands for."""
     thing = getattr(getattr(thing, "hypothesis", None), "inner_test", thing)
@@ -202,16 +181,46 @@ def _bare(thing: Any) -> Any:
     return getattr(thing, "__func__", thing)
 
 
-def _words(thing: Any) -> Iterator[str]:
-    """Give the names and the texts in the code of a function of the tests; what it imports by itself is among them."""
-    if isinstance(thing, FunctionType) and thing.__code__.co_filename.startswith(_TESTS):
-        yield from _names(thing.__code__)
+@cache
+def _places(thing: FunctionType | type | property) -> frozenset[str]:
+    """Return its file, and its file and name, where it is of the tests."""
+    file = _file_of(thing)
+    if not file.startswith(_TESTS):
+        return frozenset()
+    within = file.removeprefix(_TESTS).lstrip("/")
+    return frozenset({within, f"{within}:{getattr(thing, '__qualname__', '')}"})
 
 
-def _file_of(thing: Any) -> str:
+@cache
+def _content(thing: FunctionType | type | property) -> tuple[frozenset[str], tuple[Any, ...]]:
+    """Return names and texts in the code of a function of the tests, and what it names; both are empty of what is not of the tests.
+
+    What a function imports by itself is among the names.
+    """
+    if isinstance(thing, property):
+        return frozenset(), (thing.fget,)
+    if not _places(thing):
+        return frozenset(), ()
+    if isinstance(thing, type):
+        return frozenset(), tuple(vars(thing).values())
+    return frozenset(_names(thing.__code__)), tuple(_named_by(thing))
+
+
+def _named_by(function: FunctionType) -> Iterator[Any]:
+    names = frozenset(_names(function.__code__))
+    for name in names & function.__globals__.keys():
+        named = function.__globals__[name]
+        yield named
+        if isinstance(named, ModuleType) and str(getattr(named, "__file__", "")).startswith(_TESTS):
+            yield from (vars(named)[each] for each in names & vars(named).keys())
+    yield from (*(function.__defaults__ or ()), *(function.__kwdefaults__ or {}).values())
+    yield from (cell.cell_contents for cell in function.__closure__ or () if _is_full(cell))
+
+
+def _file_of(thing: FunctionType | type | property) -> str:
     if isinstance(thing, FunctionType):
         return thing.__code__.co_filename
-    return str(getattr(sys.modules.get(thing.__module__), "__file__", ""))
+    return str(getattr(sys.modules.get(getattr(thing, "__module__", "")), "__file__", ""))
 
 
 def _is_full(cell: Any) -> bool:
