@@ -333,7 +333,7 @@ class PostgresRows(PushedRows):
             )
 
     def _take_over(self, connection: psycopg.Connection[Any], timeout: QueryTimeout) -> None:
-        if not self.file.is_file():
+        if not super().is_open:
             return
         with self._connected() as database:
             for table, columns in (("rows", "seq, known, key, row, digest"), ("kinds", "name, kind")):
