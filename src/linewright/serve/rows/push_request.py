@@ -31,9 +31,7 @@ class PushRequest(msgspec.Struct, forbid_unknown_fields=True):
     """Whether the rows say which columns there are from now on: they may have new ones, and lack those that each row had."""
 
 
-def to_new_rows(
-    rows: Sequence[Mapping[str, Any]], columns: Columns, *, new_columns: bool = False
-) -> NewRows:
+def to_new_rows(rows: Sequence[Mapping[str, Any]], columns: Columns, *, new_columns: bool = False) -> NewRows:
     """Return rows as they are kept.
 
     Parameters
