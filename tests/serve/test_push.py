@@ -343,7 +343,7 @@ def test_columns_outlive_a_kill_of_the_endpoint(tmp_path, start):
     pushed = PushedRows.of(tmp_path / ".linewright", "payments")
 
     for row in ({**payment(2), "amonut": 1}, {"id": 2, "paid_at": "2026-05-01"}):
-        with pytest.raises(RequestError, match="no row before had|lacks a column"):
+        with pytest.raises(RequestError, match=r"no row before had|lacks a column"):
             pushed.keep(to_new_rows([row], pushed.columns))
     with closing(sqlite3.connect(pushed.file)) as database:
         database.execute("DELETE FROM kinds WHERE name = ''")
