@@ -47,7 +47,7 @@ from linewright.line.record.quarantine import reading_of
 from linewright.line.retention.forgotten import Forgetting, Subject, begin, forgotten_of, hash_for, keep
 from linewright.line.retention.forgotten_rows import matching
 from linewright.line.runs.run_log import forget_logs
-from linewright.line.scheduled.staging import forget_staged
+from linewright.line.scheduled.undelivered import forget_undelivered
 from linewright.line.sealed_parquet import write_segment
 from linewright.line.spec import LineSpec
 from linewright.line.views.sources import all_sources
@@ -520,7 +520,7 @@ def _carry_out(
     annotations.forget(asked)
     labels = _once(factory, line, subject, found, named)
     _forget_copies(factory, line, found.ids)
-    forget_staged(factory, line)
+    forget_undelivered(factory, line)
     _forget_pictures(factory, files)
     factory.labels_of(line).shrink()
     keep(factory, line, known.put(msgspec.structs.replace(subject, done=True, keys=(), files=())))
