@@ -4,13 +4,14 @@ import signal
 import threading
 from collections.abc import Generator, Mapping
 from contextlib import ExitStack, closing, contextmanager
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from typing import NamedTuple, cast
 
+import msgspec
 import numpy as np
 import polars as pl
-from msgspec.structs import replace
 
 from linewright.data.history.read import read_current_rows
 from linewright.data.ingest import folders_of
@@ -36,6 +37,7 @@ from linewright.line.scheduled.undelivered import (
     held_undelivered,
 )
 from linewright.line.spec import LineSpec, PredictSpec
+from linewright.serve.http.predict import Loaded
 from linewright.serve.log.writer import PredictionLog
 from linewright.store.stamps import stamp_at
 from linewright.text.numbers import count
@@ -133,7 +135,7 @@ def _make(
     undelivered.begin()
     with _named_as_written(name, job, asked), _ended_as_interrupted(), ExitStack() as files:
         files.enter_context(_unchanged(name, of, factory.root))
-        source = _open(factory, name, of)
+        source = _without_stamps(_open(factory, name, of), of, loaded)
         if asked.new:
             answered = (before or SeenRows.none()).answered
             source = NewRows.of(source, answered, are_files=isinstance(of, FilesSource))
@@ -222,6 +224,13 @@ def _open(factory: Factory, name: str, of: SourceSpec) -> Source:
     return read_live(name, of, factory.root)[0] if of.is_live else open_source(name, of, factory.root)
 
 
+def _without_stamps(source: Source, of: SourceSpec, loaded: Loaded) -> Source:
+    """Return a source without the columns by which it is read and which the model does not know: nobody can take them out."""
+    known = {column.name for column in loaded.package.columns}
+    columns = tuple(name for name in source.columns if name in known or name not in of.stamps)
+    return replace(source, columns=columns)
+
+
 def _seen_before(factory: Factory, line: str, job: str, undelivered: Undelivered) -> SeenRows | None:
     """Return the rows that the source had the last time; `None` before the first."""
     last = next(iter(runs_before(factory, line, job)), None)
@@ -287,7 +296,7 @@ def _log(factory: Factory, line: str, undelivered: Undelivered, *, is_again: boo
             if is_again and labels.has(records.first):
                 continue
             is_again = False  # they are logged in order
-            log.append_request(replace(records, at=factory.now()))
+            log.append_request(msgspec.structs.replace(records, at=factory.now()))
 
 
 def _in_words(run: UndeliveredRun, to: str) -> str:

@@ -6,7 +6,7 @@ kill interrupts is logged, written and recorded from there, each thing once.
 
 import shutil
 from collections.abc import Generator, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -20,6 +20,7 @@ from linewright.errors import Transient
 from linewright.line.factory import Factory
 from linewright.line.scheduled.new_rows import SeenRows
 from linewright.line.scheduled.task_state import FOLDER
+from linewright.line.spec import LineSpec
 from linewright.serve.facts import Predictions
 from linewright.serve.log.records import payload_of
 from linewright.store.disk import explained, sync_file, sync_folder
@@ -32,6 +33,7 @@ _ANSWERS, _BROKEN, _LOG, _SEEN, _FACTS = (
     "seen.npy",
     "run.json",
 )
+_PREDICT = "predict."
 _AT_ONCE = 10_000
 """Answers that are given at one time."""
 _RECORDS = msgspec.json.Decoder(Predictions)
@@ -198,7 +200,7 @@ def held_undelivered(factory: Factory, line: str, job: str) -> Generator[Undeliv
     Transient
         If another process makes them.
     """
-    folder = line_path(factory.state / FOLDER, line) / f"predict.{job}"
+    folder = line_path(factory.state / FOLDER, line) / f"{_PREDICT}{job}"
     folder.mkdir(parents=True, exist_ok=True)
     lock = ProcessLock(folder / "lock")
     if not lock.acquire():
@@ -212,9 +214,25 @@ def held_undelivered(factory: Factory, line: str, job: str) -> Generator[Undeliv
         yield Undelivered(folder)
 
 
+@contextmanager
+def held_all_undelivered(factory: Factory, spec: LineSpec) -> Generator[None]:
+    """Hold the folders of all predictions of a line.
+
+    Raises
+    ------
+    Transient
+        If another process makes some.
+    """
+    known = line_path(factory.state / FOLDER, spec.line).glob(f"{_PREDICT}*/")
+    with ExitStack() as held:
+        for job in sorted({*spec.predict, *(folder.name.removeprefix(_PREDICT) for folder in known)}):
+            held.enter_context(held_undelivered(factory, spec.line, job))
+        yield
+
+
 def forget_undelivered(factory: Factory, line: str) -> None:
     """Remove all answers of a line that are made and not written: of which rows they are is not looked up. They are made again."""
-    for folder in line_path(factory.state / FOLDER, line).glob("predict.*"):
+    for folder in line_path(factory.state / FOLDER, line).glob(f"{_PREDICT}*/"):
         for name in ("draft", "ready", "old"):
             shutil.rmtree(folder / name, ignore_errors=True)
         Undelivered(folder).quarantine.unlink(missing_ok=True)
