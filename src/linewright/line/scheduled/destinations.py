@@ -2,7 +2,7 @@
 
 import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import BinaryIO
@@ -12,12 +12,13 @@ import polars as pl
 from linewright.data.read.sql.column_types import Kind
 from linewright.data.write.bucket import put_file
 from linewright.data.write.table import kind_of, open_table
-from linewright.errors import RequestError
+from linewright.errors import LinewrightError, RequestError, SpecError
 from linewright.line.factory import Factory
+from linewright.line.file.schedule_checks import place_of_answers
 from linewright.line.predict.batch import refuse_precious
 from linewright.line.scheduled.task_state import described
 from linewright.line.scheduled.undelivered import Undelivered, UndeliveredRun
-from linewright.line.spec import FileDestination, PredictSpec, TableDestination
+from linewright.line.spec import FileDestination, LineSpec, PredictSpec, TableDestination
 from linewright.store.disk import sync_folder
 from linewright.text.remote_url import is_remote
 
@@ -39,6 +40,38 @@ def refuse_destination(factory: Factory, line: str, job: PredictSpec, began: str
             raise _cannot_write(path, error) from error
         for each in (path, Path(_quarantine_of(str(path)))):
             refuse_precious(factory, factory.root, each)
+
+
+def refuse_shared(factory: Factory, spec: LineSpec) -> None:
+    """Refuse a destination that another line has too.
+
+    Raises
+    ------
+    SpecError
+        If there is one; it names the predictions of the other line.
+    """
+    root = str(factory.root)
+    own = {place_of_answers(job.to, spec.line, root): name for name, job in spec.predict.items()}
+    for other in factory.names() if own else ():
+        jobs: Mapping[str, PredictSpec] = {}
+        with suppress(LinewrightError):  # a wrong file writes nothing
+            jobs = factory.line(other).predict if other != spec.line else {}
+        for name, job in jobs.items():
+            mine = own.get(place_of_answers(job.to, other, root))
+            if mine is not None:
+                raise _shared(spec, mine, f"{other}: predict.{name}")
+
+
+def _shared(spec: LineSpec, job: str, other: str) -> SpecError:
+    to = spec.predict[job].to
+    word = "file" if isinstance(to, FileDestination) else "table"
+    return SpecError(
+        f"other predictions write the same {word}: {other}",
+        where=f"predict.{job}.to.{word}",
+        found=described(to, spec.line),
+        hint=f"name another {word}"
+        + ("; {line} in it becomes the name of the line" if word == "file" else ""),
+    )
 
 
 def _make_folder(folder: Path, rights: int) -> None:
