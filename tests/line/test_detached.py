@@ -33,8 +33,8 @@ from linewright.serve.log.writer import PredictionLog
 from linewright.serve.models.canary import Guard
 from linewright.serve.models.follow import Lines
 from linewright.serve.rows.reader import in_rows
+from linewright.store.artifacts.local import LocalArtifacts
 from linewright.store.clock import now_utc
-from linewright.store.local import LocalArtifacts
 
 LINE = small.LINE
 
@@ -156,7 +156,7 @@ import os, signal, sys
 from pathlib import Path
 from linewright.line.detached import handover
 from linewright.line.factory import Factory
-from linewright.store.sql import SqlMetadata
+from linewright.store.metadata.sql import SqlMetadata
 
 at, count = int(sys.argv[3]), 0
 def stop(name, module, real):

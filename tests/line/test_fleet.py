@@ -18,7 +18,7 @@ from linewright.line.record.line_files import CheckedFiles
 from linewright.operations.status import status
 from linewright.release.facts import Configured, Promoted
 from linewright.release.promotion import project
-from linewright.store import stamps
+from linewright.store.files import stamps
 from linewright.store.protocols import Pointer
 
 LINE = """line: {name}

@@ -399,7 +399,7 @@ def test_a_kill_at_any_moment_is_finished_by_the_next_start(factory, moment):
         "from pathlib import Path\n"
         "import linewright.line.maintenance.forget as module\n"
         "from linewright.line.factory import Factory\n"
-        "from linewright.store.sql import SqlMetadata\n"
+        "from linewright.store.metadata.sql import SqlMetadata\n"
         "def killed(*given, **named):\n"
         "    os.kill(os.getpid(), signal.SIGKILL)\n"
         f"{KILLED[moment]}\n"

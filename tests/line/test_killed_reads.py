@@ -37,9 +37,9 @@ MOMENTS = (
     ("linewright.data.read.sql.database:_texts", 3, "after"),
     ("polars:DataFrame.write_ipc", 1, "before"),
     ("polars:DataFrame.write_ipc", 2, "after"),
-    ("linewright.store.local:LocalArtifacts.put", 1, "after"),
-    ("linewright.store.sql:SqlMetadata.link", 1, "before"),
-    ("linewright.store.sql:SqlMetadata.link", 1, "after"),
+    ("linewright.store.artifacts.local:LocalArtifacts.put", 1, "after"),
+    ("linewright.store.metadata.sql:SqlMetadata.link", 1, "before"),
+    ("linewright.store.metadata.sql:SqlMetadata.link", 1, "after"),
     ("linewright.plugins.buckets:Bucket.blocks", 2, "after"),
     ("pathlib:Path.replace", 1, "before"),
 )

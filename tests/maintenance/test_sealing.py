@@ -313,8 +313,8 @@ import os, sys
 from pathlib import Path
 from linewright.line.record import archive_log as sealing
 from linewright.line.factory import Factory
-from linewright.store.local import LocalArtifacts
-from linewright.store.sql import SqlMetadata
+from linewright.store.artifacts.local import LocalArtifacts
+from linewright.store.metadata.sql import SqlMetadata
 from linewright.testing.faults import Countdown, DyingMetadata
 
 def dying(tick, method):

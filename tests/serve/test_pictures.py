@@ -26,7 +26,7 @@ from linewright.serve.rows.occlusion import occlusions
 from linewright.serve.rows.reader import in_rows
 from linewright.serve.rows.scorer import Scorer
 from linewright.serve.rows.sent_files import keep_sent
-from linewright.store.local import LocalArtifacts
+from linewright.store.artifacts.local import LocalArtifacts
 from linewright.store.values import digest_of_bytes
 
 PATH = f"/v1/lines/{drawn.LINE}/predict"

@@ -30,7 +30,7 @@ from linewright.people.spec import Role
 from linewright.release.facts import Refused
 from linewright.release.promotion import canary_of
 from linewright.serve.access.accounts import read_accounts
-from linewright.store.rights import as_asked
+from linewright.store.files.rights import as_asked
 from linewright.worlds import load
 from linewright.worlds.life import Day, Life, Moment, ShopDay, ShopLife
 from linewright.worlds.picture import to_svg

@@ -21,8 +21,8 @@ from linewright.people.spec import CostsSpec
 from linewright.release.facts import Deployed, Halted, Promoted, Refused, RolledBack, Withdrawn
 from linewright.serve.facts import LoggedAnswer, Prediction, Truth
 from linewright.serve.log.ids import is_id
+from linewright.store.metadata.snapshot import FEW
 from linewright.store.protocols import Version
-from linewright.store.snapshot import FEW
 from linewright.store.values import Event, decoder
 from linewright.watch.facts import Alerted, Cleared
 

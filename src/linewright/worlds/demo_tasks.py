@@ -21,7 +21,7 @@ from linewright.client import Client
 from linewright.engine.context import Progress
 from linewright.line.factory import Factory
 from linewright.line.runs.execute import execute_inline
-from linewright.store.rights import make_asked_folder
+from linewright.store.files.rights import make_asked_folder
 from linewright.worlds.costs import Floats
 from linewright.worlds.living import Clock, run_first
 from linewright.worlds.machines import MachinesWorld

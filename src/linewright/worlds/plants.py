@@ -31,7 +31,7 @@ from linewright.line.release.rollout import tend_canary
 from linewright.line.runs.execute import execute_inline
 from linewright.release.facts import Deployed, Promoted, Withdrawn
 from linewright.release.promotion import canary_of
-from linewright.store.rights import make_asked_folder
+from linewright.store.files.rights import make_asked_folder
 from linewright.watch.facts import Alerted
 from linewright.worlds.costs import Bools
 from linewright.worlds.endpoint import endpoint, wait_for

@@ -20,7 +20,7 @@ from linewright.line.runs.execute import execute_inline
 from linewright.model.package.model import Model, load
 from linewright.serve.rows.scorer import Scorer
 from linewright.store.clock import text_of
-from linewright.store.rights import make_asked_folder
+from linewright.store.files.rights import make_asked_folder
 from linewright.worlds.endpoint import wait_for
 from linewright.worlds.life import ShopDay, ShopLife
 from linewright.worlds.living import Clock, first_model, midnight

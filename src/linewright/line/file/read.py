@@ -20,7 +20,7 @@ from linewright.line.file.yaml_nodes import Entries, find, locate, read_nodes, r
 from linewright.line.spec import LineSpec
 from linewright.spec import descriptions
 from linewright.store.clock import now_utc
-from linewright.store.stamps import Stamp, is_young, stamp_of
+from linewright.store.files.stamps import Stamp, is_young, stamp_of
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 _REMEMBERED = 4_096

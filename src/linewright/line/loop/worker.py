@@ -43,9 +43,9 @@ from linewright.people.annotations import FOLDER as ANNOTATE
 from linewright.release.facts import Deployed, Promoted, Withdrawn
 from linewright.release.halt_file import note_of, pending
 from linewright.release.promotion import record_pending
-from linewright.store.audit_chain import Head
 from linewright.store.clock import said
-from linewright.store.stamps import Stamp, stamp_at
+from linewright.store.files.stamps import Stamp, stamp_at
+from linewright.store.metadata.audit_chain import Head
 from linewright.text.numbers import count
 from linewright.watch.facts import Watched
 

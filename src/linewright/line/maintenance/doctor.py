@@ -43,10 +43,10 @@ from linewright.release.halt_file import is_pending
 from linewright.release.promotion import is_projected, require_bytes
 from linewright.serve.access.control_token import TOKEN_FILE, read_token
 from linewright.serve.listener import endpoint
-from linewright.store.database import open_file
-from linewright.store.disk import explain, explain_sqlite, is_busy
-from linewright.store.rights import OTHERS
-from linewright.store.sql import SqlMetadata
+from linewright.store.files.disk import explain, explain_sqlite, is_busy
+from linewright.store.files.rights import OTHERS
+from linewright.store.metadata.database import open_file
+from linewright.store.metadata.sql import SqlMetadata
 from linewright.text.numbers import count
 
 _BUSY_S = 5.0

@@ -62,8 +62,8 @@ from linewright.serve.log.ids import number_of
 from linewright.serve.log.records import without
 from linewright.serve.log.segments import ENDING, Frame, frame_of, read_log, read_segment
 from linewright.serve.rows.scalars import spell
-from linewright.store.disk import explained, sync_file
-from linewright.store.names import line_path
+from linewright.store.files.disk import explained, sync_file
+from linewright.store.files.names import line_path
 
 _BATCH = 2_000
 """Predictions that are looked at at once."""

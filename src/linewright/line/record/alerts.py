@@ -9,8 +9,8 @@ from linewright.line.facts import Accepted
 from linewright.line.record.registry import challenger_of
 from linewright.release.facts import Promoted, RolledBack
 from linewright.release.promotion import canary_of
+from linewright.store.metadata.snapshot import FEW, MANY
 from linewright.store.protocols import Metadata
-from linewright.store.snapshot import FEW, MANY
 from linewright.store.values import Event
 from linewright.watch.facts import Alerted, Cleared, Monitor, Proposed, RetrainProposal, Waiting
 from linewright.watch.retrain_proposal import SHIFTS

@@ -15,8 +15,8 @@ from linewright.line.factory import Factory
 from linewright.line.file.sites import lines_of
 from linewright.serve.log.outages import lines_with_outages
 from linewright.store.clock import now_utc
-from linewright.store.names import ENDING
-from linewright.store.stamps import Lasting, Stamp, is_young, lasting_stamp, stamp_of
+from linewright.store.files.names import ENDING
+from linewright.store.files.stamps import Lasting, Stamp, is_young, lasting_stamp, stamp_of
 
 Part = Literal["file", "record", "labels", "outage"]
 """What was written: the line's file, its record, the file of its labels and counted predictions, or word of an outage."""

@@ -16,8 +16,8 @@ from linewright.line.factory import Factory
 from linewright.serve.feedback.store import Feedback, Indexed
 from linewright.serve.files import write_whole
 from linewright.store.clock import now_utc
-from linewright.store.names import file_of
-from linewright.store.stamps import Stamp, is_young, stamp_of
+from linewright.store.files.names import file_of
+from linewright.store.files.stamps import Stamp, is_young, stamp_of
 from linewright.store.values import decoder
 
 _FILE = "checked.json"

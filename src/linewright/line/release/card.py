@@ -21,7 +21,7 @@ from linewright.model.card.render import CardFacts
 from linewright.model.facts import Certificate, Package, Registered
 from linewright.model.package.model import read_golden
 from linewright.release.facts import Halted, Promoted, Refused, RolledBack, Withdrawn
-from linewright.store.names import file_of
+from linewright.store.files.names import file_of
 from linewright.store.protocols import Version
 from linewright.store.values import Event, digest_of
 from linewright.text.times import from_epoch

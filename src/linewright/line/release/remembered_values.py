@@ -34,7 +34,7 @@ from linewright.serve.rows.known_series import fits
 from linewright.serve.rows.reader import converter
 from linewright.serve.rows.scalars import spell
 from linewright.store.clock import later, text_of
-from linewright.store.names import line_path
+from linewright.store.files.names import line_path
 from linewright.text.lists import read_numbers
 from linewright.text.newest_values import MOST_VALUES, NewestValues
 from linewright.text.numbers import count

@@ -18,7 +18,7 @@ from linewright.line.predict.batch import refuse_precious
 from linewright.line.scheduled.staging import Stage, StagedRun
 from linewright.line.scheduled.task_state import described
 from linewright.line.spec import FileDestination, PredictSpec, TableDestination
-from linewright.store.disk import sync_folder
+from linewright.store.files.disk import sync_folder
 from linewright.text.remote_url import is_remote
 
 

@@ -36,7 +36,7 @@ from linewright.people.account import DayTally, account_of, currencies_of
 from linewright.people.facts import Account, Accounted, Against, DaySums, MonthSums, ValueAccount
 from linewright.serve.log.segments import lengths
 from linewright.serve.no_pickle import forbid_pickles
-from linewright.store.disk import faults_explained
+from linewright.store.files.disk import faults_explained
 
 LOOK_S = 60.0
 """How often it is looked, in seconds, whether a new day has begun."""

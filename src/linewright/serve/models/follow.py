@@ -31,7 +31,7 @@ from linewright.serve.models.memory import Memory, cost_of, give_back, usual_bud
 from linewright.serve.models.state import Canary, Live, Shadow, kept, still_wanted
 from linewright.serve.rows.known_series import KnownSeries
 from linewright.serve.rows.scorer import RequestForm, Scorer, form_of
-from linewright.store.names import is_line_name, line_path
+from linewright.store.files.names import is_line_name, line_path
 from linewright.store.values import decoder
 
 POLL_S = 0.2

@@ -17,9 +17,9 @@ from linewright.serve.rows.reader import MAX_ROWS, Place
 from linewright.serve.rows.scalars import shown, spell
 from linewright.serve.rows.typed import Row, TypedRow, Unusual
 from linewright.store.clock import instant_of, micros_of, now_utc
+from linewright.store.files.stamps import stamp_at
 from linewright.store.pushed_rows import PushedRows
 from linewright.store.shared_features import shared_features
-from linewright.store.stamps import stamp_at
 
 REFRESH_S = 0.2
 """Time between two checks for a newer file and for rows that were sent."""

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from linewright.errors import Corrupt, NotFound
-from linewright.store.disk import explained, sync_folder
+from linewright.store.files.disk import explained, sync_folder
 from linewright.store.values import digest_of_bytes
 
 _DIGEST = re.compile(r"sha256:([0-9a-f]{2})([0-9a-f]{62})")

@@ -6,8 +6,8 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 
 from linewright.errors import Corrupt
-from linewright.store.audit_chain import ROOT, Head, Link
-from linewright.store.disk import explain_sqlite
+from linewright.store.files.disk import explain_sqlite
+from linewright.store.metadata.audit_chain import ROOT, Head, Link
 
 _BUSY_S = 30.0
 _PAGE = 500

@@ -14,7 +14,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.util import LRUCache
 
 from linewright.errors import LinewrightError, SpecError, Transient
-from linewright.store.disk import explain_sqlite
+from linewright.store.files.disk import explain_sqlite
 
 # The rollback journal, not WAL: SQLite before 3.51.3 can corrupt a WAL database that several processes write.
 _PRAGMAS = (

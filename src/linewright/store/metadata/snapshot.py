@@ -4,8 +4,8 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from typing import Any, TypeVar
 
+from linewright.store.metadata.sql import SqlMetadata
 from linewright.store.protocols import Pointer, Version
-from linewright.store.sql import SqlMetadata
 from linewright.store.values import Event, Result, decode
 
 R = TypeVar("R", bound=Result)

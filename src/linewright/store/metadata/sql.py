@@ -11,10 +11,10 @@ import sqlalchemy as sa
 from sqlalchemy.exc import IntegrityError
 
 from linewright.errors import Conflict, Corrupt, NotFound, Terminal, Transient
-from linewright.store.audit_chain import ROOT, Head, Link, link
-from linewright.store.database import open_database, reading, writing
+from linewright.store.files.stamps import Stamp, lasting_stamp
+from linewright.store.metadata.audit_chain import ROOT, Head, Link, link
+from linewright.store.metadata.database import open_database, reading, writing
 from linewright.store.protocols import Pointer, Recorded, Tally, Version
-from linewright.store.stamps import Stamp, lasting_stamp
 from linewright.store.values import Event, Result, canonical_json, decode, decoder, digest_of_bytes
 
 R = TypeVar("R", bound=Result)
@@ -576,7 +576,7 @@ class SqlMetadata:
                 connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_MIGRATION_LOCK)))
             # Again, now that no other process can migrate: it may have done so while this one waited.
             if not self._is_current(connection):
-                import_module("linewright.store.migrations").upgrade(connection)
+                import_module("linewright.store.metadata.migrations").upgrade(connection)
 
     def _is_current(self, connection: sa.Connection) -> bool:
         if not sa.inspect(connection).has_table("alembic_version"):

@@ -14,7 +14,7 @@ from alembic.runtime.environment import EnvironmentContext
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 
-from linewright.store.schema import Part, schema_of
+from linewright.store.metadata.schema import Part, schema_of
 
 
 def revisions() -> tuple[str, ...]:

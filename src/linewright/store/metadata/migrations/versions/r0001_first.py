@@ -3,7 +3,7 @@
 import sqlalchemy as sa
 from alembic import op
 
-from linewright.store.audit_chain import ROOT
+from linewright.store.metadata.audit_chain import ROOT
 
 revision = "0.1.0"
 down_revision = None
