@@ -17,7 +17,7 @@ from linewright.features.facts import Encoder, Number
 from linewright.interfaces.cli.render.dispatch import result_text
 from linewright.line.factory import Factory
 from linewright.line.file.read import parse_line
-from linewright.line.record.factory_metrics import FactoryMetrics
+from linewright.line.record.monitoring.factory_metrics import FactoryMetrics
 from linewright.line.value import update as value_accounting
 from linewright.line.value.account import value_account
 from linewright.line.value.pricing import Pricing

@@ -18,7 +18,7 @@ from linewright.data.read.remote import downloads
 from linewright.line.factory import Factory
 from linewright.line.maintenance.gc import collect
 from linewright.line.maintenance.verify import verify_factory
-from linewright.line.record.source_histories import history_of, history_sources
+from linewright.line.record.data.source_histories import history_of, history_sources
 from linewright.line.runs.execute import execute_inline
 
 LINE = """

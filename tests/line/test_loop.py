@@ -30,10 +30,10 @@ from linewright.line.loop.worker import Tending, tend_inline
 from linewright.line.predict.batch import predict_file
 from linewright.line.predict.example_request import curl
 from linewright.line.predict.label_file import hand_in
-from linewright.line.record.alerts import open_alerts, open_proposal
 from linewright.line.record.evidence import explain
 from linewright.line.record.lookup import look_up
-from linewright.line.record.refusals import refusals
+from linewright.line.record.monitoring.alerts import open_alerts, open_proposal
+from linewright.line.record.monitoring.refused_candidates import refusals
 from linewright.line.record.registry import find_model
 from linewright.line.runs.execute import execute_inline
 from linewright.line.runs.plan import begin, make_plan

@@ -13,7 +13,7 @@ from linewright.errors import ContractBreach, Corrupt, GateRefused, NotFound, Sp
 from linewright.interfaces.cli.render.dispatch import result_text
 from linewright.line.factory import Factory
 from linewright.line.facts import Accepted, Declared, Finished
-from linewright.line.record.quarantine import quarantined_rows
+from linewright.line.record.data.quarantine import quarantined_rows
 from linewright.line.runs import execute as execute_module
 from linewright.line.runs.execute import execute, execute_inline, open_executor
 from linewright.line.runs.plan import make_plan

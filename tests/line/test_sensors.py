@@ -17,7 +17,7 @@ from linewright.line.loop.sensors import Readings, sensor_columns
 from linewright.line.loop.window import Closing
 from linewright.line.loop.worker import tend_inline
 from linewright.line.predict.batch import predict_file
-from linewright.line.record.alerts import open_alerts
+from linewright.line.record.monitoring.alerts import open_alerts
 from linewright.line.runs.execute import execute_inline
 from linewright.line.spec import LineSpec
 from linewright.model.facts import Package

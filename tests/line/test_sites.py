@@ -14,7 +14,7 @@ from linewright.line.file.read import parse_line, parse_lines, placed, read_line
 from linewright.line.maintenance.backup import make_backup
 from linewright.line.proposals.record import all_of
 from linewright.line.proposals.rules import voters
-from linewright.line.record.changes import Changes
+from linewright.line.record.changed_lines import Changes
 from linewright.line.runs.execute import execute_inline
 from linewright.operations.changes.propose import propose
 from linewright.operations.check import check, check_text

@@ -26,9 +26,9 @@ from linewright.line.maintenance.verify import verify_chain, verify_factory, ver
 from linewright.line.rebuild.compare import require_whole
 from linewright.line.record.archive_log import seal_next
 from linewright.line.record.checkpoint import checkpoint
+from linewright.line.record.data.quarantine import quarantined_rows
 from linewright.line.record.evidence import evidence_of, explain
 from linewright.line.record.lookup import find_prediction
-from linewright.line.record.quarantine import quarantined_rows
 from linewright.line.record.registry import find_model
 from linewright.line.release.card import card_facts
 from linewright.line.retention.dropped import gone

@@ -37,7 +37,7 @@ from linewright.line.predict.example_request import curl
 from linewright.line.predict.example_row import row_to_send, values_of_tests
 from linewright.line.predict.replay import replay_prediction
 from linewright.line.predict.try_row import request_form, try_row
-from linewright.line.record.alerts import open_alerts
+from linewright.line.record.monitoring.alerts import open_alerts
 from linewright.line.record.registry import find_model
 from linewright.line.release.view_maintenance import SAMPLE, audit_served_features, refresh_records
 from linewright.line.runs.execute import execute_inline

@@ -17,7 +17,7 @@ from linewright.line.loop.worker import tend_inline
 from linewright.line.predict.label_file import hand_in
 from linewright.line.proposals.record import live_of
 from linewright.line.proposals.rules import voters
-from linewright.line.record.alerts import open_alerts
+from linewright.line.record.monitoring.alerts import open_alerts
 from linewright.line.release.rollout import trial_of
 from linewright.line.release.trial_time import step_end
 from linewright.operations.annotate import annotate_status

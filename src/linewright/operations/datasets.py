@@ -17,11 +17,9 @@ from linewright.line.dataset_export.write import ExportedDataset, Form, write_ex
 from linewright.line.factory import Factory
 from linewright.line.personal import VIEW_PERSONAL, hidden_columns
 from linewright.line.predict.output_file import AnswersFile
-from linewright.line.record.belonging import is_of
-from linewright.line.record.dataset_rows import Part, Wanted, find_rows, parts_of
-from linewright.line.record.evidence import find_result
-from linewright.line.record.quarantine import quarantined_rows
-from linewright.line.record.readings import (
+from linewright.line.record.data.dataset_rows import Part, Wanted, find_rows, parts_of
+from linewright.line.record.data.quarantine import quarantined_rows
+from linewright.line.record.data.readings import (
     DatasetLine,
     GivenLabel,
     Reading,
@@ -32,7 +30,9 @@ from linewright.line.record.readings import (
     reading,
     readings,
 )
-from linewright.line.record.source_histories import history_of, history_sources, history_store
+from linewright.line.record.data.source_histories import history_of, history_sources, history_store
+from linewright.line.record.evidence import find_result
+from linewright.line.record.line_of_result import is_of
 from linewright.line.retention.dropped import dropped_at
 from linewright.operations.declaration.declare import operation
 from linewright.operations.declaration.parameter import instant_of

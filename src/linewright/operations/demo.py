@@ -17,7 +17,7 @@ from linewright.errors import RequestError
 from linewright.line.factory import Factory
 from linewright.line.file.factory_file import FACTORY_FILE
 from linewright.line.proposals.record import live_of
-from linewright.line.record.alerts import open_alerts
+from linewright.line.record.monitoring.alerts import open_alerts
 from linewright.line.spec import LineSpec
 from linewright.line.value.account import value_account
 from linewright.operations.annotate import annotate_queue, annotate_status

@@ -15,11 +15,11 @@ from linewright.line.personal import hidden_columns
 from linewright.line.predict.replay import Replayed, replay_prediction
 from linewright.line.rebuild.compare import Rebuilding
 from linewright.line.rebuild.worker import rebuild_apart
-from linewright.line.record.alerts import find_alert, find_visible_alert
-from linewright.line.record.belonging import is_of
 from linewright.line.record.evidence import Claim, explain
+from linewright.line.record.line_of_result import is_of
 from linewright.line.record.lineage import unknown_column
 from linewright.line.record.lookup import look_up
+from linewright.line.record.monitoring.alerts import find_alert, find_visible_alert
 from linewright.line.record.registry import find_model
 from linewright.line.release.card import card_facts
 from linewright.model.card.render import CardSection, card_html, card_markdown, card_sections

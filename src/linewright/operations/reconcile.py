@@ -6,7 +6,7 @@ from linewright.data.history.reconcile import Reconciliation
 from linewright.data.history.reconcile import reconcile as reconcile_source
 from linewright.errors import Conflict, Transient
 from linewright.line.factory import Factory
-from linewright.line.record.source_histories import history_sources, history_store
+from linewright.line.record.data.source_histories import history_sources, history_store
 from linewright.operations.declaration.declare import operation
 
 

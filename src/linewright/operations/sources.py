@@ -16,7 +16,7 @@ from linewright.line.factory import Factory
 from linewright.line.facts import Accepted, Finished, Plan
 from linewright.line.file.view_file import read_view
 from linewright.line.personal import because_of, hidden_columns
-from linewright.line.record.readings import last_read
+from linewright.line.record.data.readings import last_read
 from linewright.line.record.view_status import views_read
 from linewright.line.retention.dropped import dropped_at
 from linewright.line.runs.progress import steps_of

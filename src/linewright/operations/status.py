@@ -15,11 +15,11 @@ from linewright.line.file.mistakes import did_you_mean
 from linewright.line.loop.waiting import Wait
 from linewright.line.notify.deliveries import Delivery, undelivered
 from linewright.line.proposals.record import Look, PromotionStanding, live_of, promotions_of
-from linewright.line.record.alerts import may_wait, newest_of, open_alerts, open_proposal
-from linewright.line.record.clock_skew import ahead_until
+from linewright.line.record.checked_files import CheckedFiles
 from linewright.line.record.costs import Costs, costs_of
-from linewright.line.record.disk_space import DiskForecast, forecast
-from linewright.line.record.line_files import CheckedFiles
+from linewright.line.record.monitoring.alerts import may_wait, newest_of, open_alerts, open_proposal
+from linewright.line.record.monitoring.clock_skew import ahead_until
+from linewright.line.record.monitoring.disk_space import DiskForecast, forecast
 from linewright.line.record.registry import Judged, certified_metric, challenger_of, judged
 from linewright.line.release.endpoint import log_fails
 from linewright.line.release.excluded_columns import going_back

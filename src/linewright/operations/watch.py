@@ -24,7 +24,8 @@ from linewright.line.loop.watched import (
     trainings_for,
 )
 from linewright.line.personal import hidden_columns
-from linewright.line.record.alerts import (
+from linewright.line.record.checked_files import CheckedFiles
+from linewright.line.record.monitoring.alerts import (
     find_visible_alert,
     may_wait,
     newest_of,
@@ -32,7 +33,6 @@ from linewright.line.record.alerts import (
     open_proposal,
     proposal_because,
 )
-from linewright.line.record.line_files import CheckedFiles
 from linewright.operations.declaration.declare import operation
 from linewright.watch.facts import Alerted, Cleared, Confirmations, Performance, Watched
 

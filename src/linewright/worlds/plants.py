@@ -25,7 +25,7 @@ from linewright.errors import Terminal
 from linewright.line.factory import Factory
 from linewright.line.loop.worker import tend_inline
 from linewright.line.predict.label_file import hand_in
-from linewright.line.record.alerts import open_alerts
+from linewright.line.record.monitoring.alerts import open_alerts
 from linewright.line.release.next_ring import tend_ring
 from linewright.line.release.rollout import tend_canary
 from linewright.line.runs.execute import execute_inline

@@ -17,8 +17,8 @@ from linewright.data.spec import AtTrigger, EveryTrigger
 from linewright.errors import SpecError
 from linewright.line.factory import Factory
 from linewright.line.facts import PredictionsMade
-from linewright.line.record.alerts import open_alerts
-from linewright.line.record.source_histories import history_of, history_store
+from linewright.line.record.data.source_histories import history_of, history_store
+from linewright.line.record.monitoring.alerts import open_alerts
 from linewright.line.scheduled.run_tasks import ScheduledWork, do_task
 from linewright.line.scheduled.task_state import (
     Task,

@@ -9,7 +9,7 @@ from anyio.to_thread import run_sync
 from fastapi import Request, Response
 
 from linewright.interfaces.http.guard import asked_by
-from linewright.line.record.factory_metrics import FactoryMetrics
+from linewright.line.record.monitoring.factory_metrics import FactoryMetrics
 from linewright.serve.access.rights import Identity
 from linewright.serve.metrics import samples_text
 from linewright.store.files.disk import faults_explained

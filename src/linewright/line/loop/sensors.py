@@ -15,7 +15,7 @@ from linewright.data.column_roles import roles
 from linewright.data.profile.sensor_faults import find_sensor_faults
 from linewright.data.spec import NUMBERS, ColumnRule
 from linewright.line.loop.window import Closing
-from linewright.line.record.alerts import open_alerts
+from linewright.line.record.monitoring.alerts import open_alerts
 from linewright.line.run_context import missing_texts
 from linewright.line.spec import LineSpec
 from linewright.model.facts import Package, RequestColumn

@@ -36,8 +36,8 @@ from linewright.line.file.factory_file import FACTORY_FILE
 from linewright.line.maintenance.problem import Problem, problem_of, worst
 from linewright.line.maintenance.schemas import databases_of_lines
 from linewright.line.notify.deliveries import deliveries
-from linewright.line.record.clock_skew import AHEAD_S, ahead_until
-from linewright.line.record.disk_space import MAKE_ROOM, disk_in_words, forecast
+from linewright.line.record.monitoring.clock_skew import AHEAD_S, ahead_until
+from linewright.line.record.monitoring.disk_space import MAKE_ROOM, disk_in_words, forecast
 from linewright.line.runs.plan import begin
 from linewright.release.halt_file import is_pending
 from linewright.release.promotion import is_projected, require_bytes

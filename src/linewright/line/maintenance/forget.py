@@ -43,7 +43,7 @@ from linewright.line.maintenance.references import DIGEST
 from linewright.line.maintenance.retention import end_of, marks_of, unfinished
 from linewright.line.predict.sql_columns import rows_with_made
 from linewright.line.record.checkpoint import Digested
-from linewright.line.record.quarantine import reading_of
+from linewright.line.record.data.quarantine import reading_of
 from linewright.line.retention.forgotten import Forgetting, Subject, begin, forgotten_of, hash_for, keep
 from linewright.line.retention.forgotten_rows import matching
 from linewright.line.runs.run_log import forget_logs

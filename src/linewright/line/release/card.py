@@ -9,8 +9,8 @@ from linewright.data.facts import MASK, Dataset
 from linewright.line.factory import Factory
 from linewright.line.facts import Declared
 from linewright.line.personal import hidden_columns, without_personal
-from linewright.line.record.alerts import proposal_because
 from linewright.line.record.evidence import Evidence, accepted_of, evidence_of
+from linewright.line.record.monitoring.alerts import proposal_because
 from linewright.line.record.registry import declared_before, is_made_elsewhere, lists_valued, rebuilt_of
 from linewright.line.release.excluded_columns import in_spite, unequal
 from linewright.line.release.excluded_text import unequal_in_words

@@ -22,7 +22,7 @@ from linewright.line.factory import Factory
 from linewright.line.file.factory_file import read_factory_file
 from linewright.line.file.retention import kept_of, log_before
 from linewright.line.instants import earlier
-from linewright.line.record.alerts import newest_of
+from linewright.line.record.monitoring.alerts import newest_of
 from linewright.line.spec import LineSpec
 from linewright.model.facts import Package
 from linewright.release.endpoint_settings import publish_series

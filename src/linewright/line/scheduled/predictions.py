@@ -25,8 +25,8 @@ from linewright.line.file.read import placed
 from linewright.line.predict.batch import Done, Outputs, answer_rows, load_model, refuse_halted
 from linewright.line.predict.input_file import Handed
 from linewright.line.predict.output_file import AnswersFile
+from linewright.line.record.data.source_histories import history_store
 from linewright.line.record.registry import find_model
-from linewright.line.record.source_histories import history_store
 from linewright.line.scheduled.destinations import refuse_destination, write_answers
 from linewright.line.scheduled.new_rows import NewRows, digests_of
 from linewright.line.scheduled.staging import Stage, StagedLog, StagedRun, staged

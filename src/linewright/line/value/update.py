@@ -27,7 +27,7 @@ from linewright.line.file.factory_file import read_factory_file
 from linewright.line.file.yaml_nodes import read_text
 from linewright.line.instants import earlier
 from linewright.line.polling import PollingThread
-from linewright.line.record.alerts import newest_of
+from linewright.line.record.monitoring.alerts import newest_of
 from linewright.line.spec import LineSpec
 from linewright.line.value.account import days_of
 from linewright.line.value.pricing import Pricing

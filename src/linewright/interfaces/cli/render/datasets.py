@@ -6,7 +6,7 @@ from typing import Any
 from linewright.data.dataset.diff import ColumnShift
 from linewright.interfaces.cli.render.dispatch import renderer
 from linewright.interfaces.cli.words import clipped, grid, short
-from linewright.line.record.readings import GivenLabel
+from linewright.line.record.data.readings import GivenLabel
 from linewright.operations.datasets import (
     DatasetRows,
     DatasetShown,

@@ -17,7 +17,7 @@ from linewright.errors import LinewrightError
 from linewright.line.factory import Factory
 from linewright.line.facts import Accepted, Declared, Dropped, Finished, Plan
 from linewright.line.personal import hidden_columns, without_personal
-from linewright.line.record.quarantine import reading_of
+from linewright.line.record.data.quarantine import reading_of
 from linewright.line.retention.dropped import dropped_at
 from linewright.line.views.sources import all_sources
 from linewright.model.facts import Registered

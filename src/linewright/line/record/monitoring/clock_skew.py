@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from linewright.line.factory import Factory
 from linewright.line.facts import Accepted, Finished
 from linewright.line.instants import later
-from linewright.line.record.alerts import newest_of, open_alerts
+from linewright.line.record.monitoring.alerts import newest_of, open_alerts
 from linewright.line.record.registry import find_model
 from linewright.release.facts import Deployed, Promoted
 from linewright.store.clock import said, text_of

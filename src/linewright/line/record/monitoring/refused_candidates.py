@@ -2,7 +2,12 @@
 
 from linewright.line.factory import Factory
 from linewright.line.facts import Accepted, Finished
-from linewright.line.record.alerts import BESIDE_THE_MODEL, newest_of, open_alerts, runs_newest_first
+from linewright.line.record.monitoring.alerts import (
+    BESIDE_THE_MODEL,
+    newest_of,
+    open_alerts,
+    runs_newest_first,
+)
 from linewright.model.facts import Certificate
 from linewright.release.facts import Promoted, RolledBack, Withdrawn
 from linewright.watch.facts import Alerted, RetrainProposal
