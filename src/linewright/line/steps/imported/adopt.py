@@ -9,14 +9,14 @@ from linewright.errors import RequestError
 from linewright.features.encode import encode
 from linewright.features.learn import to_columns
 from linewright.line.run_context import MODEL_FILE, Work, planned_bytes, read_model_file
-from linewright.line.steps.adopt_network import (
+from linewright.line.steps.imported.adopt_network import (
     adopt_network,
     form_of,
     head_of,
     parity_of_network,
     picture_column,
 )
-from linewright.line.steps.imported_model import classes_of_imported, trained_elsewhere
+from linewright.line.steps.imported.model import classes_of_imported, trained_elsewhere
 from linewright.model.export.parity import parity
 from linewright.model.facts import Adopted, Parity, Trained
 from linewright.model.imported.adopt import adopted_parity, to_package_graph

@@ -7,8 +7,8 @@ from linewright.errors import RequestError, Terminal
 from linewright.features.encode_table import encode_table
 from linewright.features.facts import LOOKS, Encoder, PicturePart
 from linewright.line.run_context import MODEL_FILE, Work
-from linewright.line.steps.imported_model import classes_of_imported, trained_elsewhere
-from linewright.line.steps.pictures import COMPARED
+from linewright.line.steps.imported.model import classes_of_imported, trained_elsewhere
+from linewright.line.steps.tasks.pictures import COMPARED
 from linewright.model.column_readers import readers_of
 from linewright.model.facts import Adopted, Parity, Trained
 from linewright.model.imported.network import (

@@ -12,7 +12,7 @@ from linewright.features.encode import layout_of
 from linewright.features.facts import Encoder, Level, SeriesPart, Window
 from linewright.line.run_context import Work
 from linewright.line.split_rows import label_text
-from linewright.line.steps.forecast_labels import steps_in
+from linewright.line.steps.tasks.forecast_labels import steps_in
 from linewright.model.facts import Calibration, SumQuality, Trained
 from linewright.model.forecast.cuts import SeriesRows
 from linewright.model.forecast.learn import learn_forecast
