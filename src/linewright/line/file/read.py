@@ -11,7 +11,7 @@ from pydantic import TypeAdapter
 from ruamel.yaml import YAML
 
 from linewright.errors import LinewrightError, SpecError, from_json
-from linewright.line.file.cross_checks import check_sections
+from linewright.line.file.checks.between_sections import check_sections
 from linewright.line.file.mistakes import EnoughError, Mistakes, did_you_mean, dotted
 from linewright.line.file.secret_refs import check_secrets
 from linewright.line.file.sites import site_nodes, site_of, sites_in

@@ -2,8 +2,8 @@
 
 from collections.abc import Iterator
 
-from linewright.line.file.problem import Problem
-from linewright.line.file.task_section import Refused, refused, section_and_task
+from linewright.line.file.checks.problem import Problem
+from linewright.line.file.checks.task_section import Refused, refused, section_and_task
 from linewright.line.spec import LineSpec
 from linewright.model.spec import FairnessGate
 

@@ -10,13 +10,13 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError, available_timezones
 from linewright.data.column_roles import roles
 from linewright.data.finding_text import check_ids
 from linewright.data.spec import NUMBERS, AtTrigger, ColumnRule, EveryTrigger, referred_source, table_sources
-from linewright.line.file.anomaly_checks import finds_anomalies
-from linewright.line.file.forecast_checks import forecasts
+from linewright.line.file.checks.anomaly import finds_anomalies
+from linewright.line.file.checks.forecast import forecasts
+from linewright.line.file.checks.problem import Problem
+from linewright.line.file.checks.recommend import recommends
+from linewright.line.file.checks.schedules import at_problems, every_problems, schedules
 from linewright.line.file.mistakes import Mistake, Mistakes, Path, did_you_mean, dotted, either, nearest
-from linewright.line.file.problem import Problem
-from linewright.line.file.recommend_checks import recommends
 from linewright.line.file.retention import LONGEST, too_short, wrong_ages
-from linewright.line.file.schedule_checks import at_problems, every_problems, schedules
 from linewright.line.file.yaml_nodes import Entries, find
 from linewright.line.spec import LineSpec
 from linewright.model.facts import VALUE

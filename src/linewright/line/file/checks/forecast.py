@@ -3,8 +3,14 @@
 from collections.abc import Iterator
 
 from linewright.data.spec import RECENT, UNTIL
-from linewright.line.file.problem import Problem
-from linewright.line.file.task_section import Refused, refused, section_and_task, split_by_time, unit_of_group
+from linewright.line.file.checks.problem import Problem
+from linewright.line.file.checks.task_section import (
+    Refused,
+    refused,
+    section_and_task,
+    split_by_time,
+    unit_of_group,
+)
 from linewright.line.spec import LineSpec
 
 _TASK = "forecast"

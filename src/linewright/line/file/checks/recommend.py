@@ -3,9 +3,15 @@
 from collections.abc import Iterator
 
 from linewright.data.spec import HISTORY, referred_source
+from linewright.line.file.checks.problem import Problem
+from linewright.line.file.checks.task_section import (
+    Refused,
+    refused,
+    section_and_task,
+    split_by_time,
+    unit_of_group,
+)
 from linewright.line.file.mistakes import did_you_mean
-from linewright.line.file.problem import Problem
-from linewright.line.file.task_section import Refused, refused, section_and_task, split_by_time, unit_of_group
 from linewright.line.spec import LineSpec
 from linewright.model.spec import AUTO
 from linewright.text.quoting import quoted

@@ -4,8 +4,8 @@ import re
 from collections.abc import Iterator, Sequence
 
 from linewright.data.spec import AtTrigger, EveryTrigger, Schedule, SqlSource, mistakes_of_url
+from linewright.line.file.checks.problem import Problem
 from linewright.line.file.mistakes import Path, did_you_mean
-from linewright.line.file.problem import Problem
 from linewright.line.spec import FileDestination, LineSpec, PredictSpec
 from linewright.store.pushed_rows import SOURCE
 from linewright.text.durations import duration_micros

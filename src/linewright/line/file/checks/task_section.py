@@ -2,8 +2,8 @@
 
 from collections.abc import Iterable, Iterator
 
+from linewright.line.file.checks.problem import Problem
 from linewright.line.file.mistakes import Path
-from linewright.line.file.problem import Problem
 from linewright.line.spec import LineSpec
 from linewright.spec import Spec
 
