@@ -32,7 +32,7 @@ from linewright.serve.listener import announced
 from linewright.serve.log.writer import PredictionLog
 from linewright.serve.models.canary import Guard
 from linewright.serve.models.follow import Lines
-from linewright.serve.rows.reader import in_rows
+from linewright.serve.rows.body.reader import in_rows
 from linewright.store.artifacts.local import LocalArtifacts
 from linewright.store.clock import now_utc
 

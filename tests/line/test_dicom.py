@@ -16,9 +16,9 @@ from linewright.line.runs.execute import execute
 from linewright.model.package.model import load
 from linewright.operations.pictures import picture_show
 from linewright.serve.log.segments import read_log
-from linewright.serve.rows.reader import in_rows
+from linewright.serve.rows.body.reader import in_rows
+from linewright.serve.rows.body.sent_files import keep_sent
 from linewright.serve.rows.scorer import Scorer
-from linewright.serve.rows.sent_files import keep_sent
 
 LINE = "chests"
 

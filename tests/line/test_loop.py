@@ -49,7 +49,7 @@ from linewright.release.promotion import limits_of
 from linewright.serve.access.rights import owner
 from linewright.serve.http.predict import Loaded, answer
 from linewright.serve.log.writer import PredictionLog
-from linewright.serve.rows.reader import in_rows
+from linewright.serve.rows.body.reader import in_rows
 from linewright.serve.rows.scorer import Scorer
 from linewright.testing.faults import DyingMetadata
 from linewright.watch.facts import (

@@ -25,8 +25,8 @@ from linewright.model.package.model import load
 from linewright.operations.changes.promote import promote
 from linewright.operations.evidence import card
 from linewright.operations.status import status
+from linewright.serve.rows.body.values import KINDS
 from linewright.serve.rows.scorer import Scorer
-from linewright.serve.rows.values import KINDS
 
 ROWS = 240
 

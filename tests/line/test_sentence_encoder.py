@@ -30,8 +30,8 @@ from linewright.serve.http.app import App
 from linewright.serve.http.predict import Ask, Loaded, answer
 from linewright.serve.log.writer import PredictionLog
 from linewright.serve.models.state import Canary
-from linewright.serve.rows import sent_texts
-from linewright.serve.rows.reader import in_rows
+from linewright.serve.rows.body import sent_texts
+from linewright.serve.rows.body.reader import in_rows
 from linewright.serve.rows.scorer import Scorer
 from linewright.store.clock import now_utc
 

@@ -48,9 +48,9 @@ from linewright.model.package.model import read_golden
 from linewright.operations.care.logged_features import audit_features
 from linewright.operations.evidence import show
 from linewright.operations.features import features
-from linewright.serve.rows.feature_lookup import ViewLookup
-from linewright.serve.rows.newer_rows import entity_of
-from linewright.serve.rows.push_request import to_new_rows
+from linewright.serve.rows.body.push_request import to_new_rows
+from linewright.serve.rows.lookup.feature_lookup import ViewLookup
+from linewright.serve.rows.lookup.newer_rows import entity_of
 from linewright.store.clock import micros_of, now_utc, text_of
 from linewright.store.pushed_rows import Columns, PushedRows
 from linewright.watch.facts import Alerted, Cleared

@@ -35,8 +35,8 @@ from linewright.operations.reconcile import reconcile
 from linewright.serve.facts import LoggedLookup
 from linewright.serve.log.segments import read_log
 from linewright.serve.log.writer import PredictionLog
-from linewright.serve.rows.feature_lookup import ViewLookup
-from linewright.serve.rows.push_request import to_new_rows
+from linewright.serve.rows.body.push_request import to_new_rows
+from linewright.serve.rows.lookup.feature_lookup import ViewLookup
 from linewright.store.clock import micros_of, text_of, uuid7
 from linewright.store.pushed_rows import PushedRows
 

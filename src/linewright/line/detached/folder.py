@@ -15,7 +15,7 @@ from linewright.model.facts import Package
 from linewright.release.facts import Arm, Serving
 from linewright.release.promotion import limits_of, recorded
 from linewright.serve.files import write_whole
-from linewright.serve.rows.known_series import parts_of
+from linewright.serve.rows.lookup.known_series import parts_of
 from linewright.store.artifacts.local import LocalArtifacts
 from linewright.store.files.disk import explained, sync_folder
 from linewright.store.files.names import is_line_name, line_path

@@ -22,7 +22,7 @@ from linewright.model.facts import Package, RequestColumn
 from linewright.model.task_facts import has_times
 from linewright.serve.facts import Prediction
 from linewright.serve.log.segments import read_log
-from linewright.serve.rows.reader import converter
+from linewright.serve.rows.body.reader import converter
 from linewright.watch.facts import Finding, Watched
 
 _MOST_ROWS = 20_000

@@ -61,7 +61,7 @@ from linewright.serve.files import write_whole
 from linewright.serve.log.ids import number_of
 from linewright.serve.log.records import without
 from linewright.serve.log.segments import ENDING, Frame, frame_of, read_log, read_segment
-from linewright.serve.rows.scalars import spell
+from linewright.serve.rows.body.scalars import spell
 from linewright.store.files.disk import explained, sync_file
 from linewright.store.files.names import line_path
 

@@ -30,9 +30,9 @@ from linewright.release.facts import SeriesRead
 from linewright.release.promotion import series_of_run
 from linewright.serve.facts import Prediction
 from linewright.serve.log.segments import lengths, read_log
-from linewright.serve.rows.known_series import fits
-from linewright.serve.rows.reader import converter
-from linewright.serve.rows.scalars import spell
+from linewright.serve.rows.body.reader import converter
+from linewright.serve.rows.body.scalars import spell
+from linewright.serve.rows.lookup.known_series import fits
 from linewright.store.clock import later, text_of
 from linewright.store.files.names import line_path
 from linewright.text.lists import read_numbers

@@ -33,7 +33,7 @@ from linewright.line.views.read_events import ViewEvents, read_events
 from linewright.line.views.sources import SENT, VIEW
 from linewright.model.facts import Package, RequestColumn
 from linewright.model.pictures import check_picture
-from linewright.serve.rows.reader import converter
+from linewright.serve.rows.body.reader import converter
 
 ANSWERED_AT = "\0answered at"
 """No column of a table has such a name."""

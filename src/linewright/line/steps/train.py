@@ -51,7 +51,7 @@ from linewright.model.tasks.links import HAZARD
 from linewright.model.train.fit import Training, TrainingRows, train
 from linewright.model.train.sample import MOST_CELLS, Drawn, draw, most_rows
 from linewright.model.train.scored_rows import Scored, to_bytes
-from linewright.serve.rows.request_columns import source_columns
+from linewright.serve.rows.body.request_columns import source_columns
 from linewright.serve.rows.scorer import Scorer
 from linewright.text.numbers import count
 

@@ -19,8 +19,8 @@ from linewright.line.split_rows import label_text
 from linewright.model.facts import Package
 from linewright.serve.facts import Prediction
 from linewright.serve.feedback.parse import MAX_LABELS
-from linewright.serve.rows.known_series import KnownSeries
-from linewright.serve.rows.reader import converter
+from linewright.serve.rows.body.reader import converter
+from linewright.serve.rows.lookup.known_series import KnownSeries
 from linewright.text.lists import read_numbers, to_list_text
 from linewright.text.steps import every_in, step_numbers
 

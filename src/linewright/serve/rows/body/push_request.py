@@ -9,8 +9,8 @@ from typing import Any
 import msgspec
 
 from linewright.errors import RequestError
-from linewright.serve.rows.reader import checked_shape, in_rows
-from linewright.serve.rows.scalars import INT64, MAX_TEXT, kind_of, shown, spell
+from linewright.serve.rows.body.reader import checked_shape, in_rows
+from linewright.serve.rows.body.scalars import INT64, MAX_TEXT, kind_of, shown, spell
 from linewright.store.pushed_rows import Columns, ColumnValue, NewRow, NewRows
 from linewright.text.column_names import is_column_pattern
 

@@ -14,10 +14,10 @@ from typing import Any, TypeVar
 from linewright.errors import RequestError, Terminal
 from linewright.features.encode import Columns, Values
 from linewright.model.facts import RequestColumn
-from linewright.serve.rows.request_columns import HOW_LISTS_ARE_SENT, Needs
-from linewright.serve.rows.scalars import as_number, kind_of, shown
-from linewright.serve.rows.typed import Row, column_of
-from linewright.serve.rows.values import KINDS, Excess, check_all_carried, check_carried
+from linewright.serve.rows.body.request_columns import HOW_LISTS_ARE_SENT, Needs
+from linewright.serve.rows.body.scalars import as_number, kind_of, shown
+from linewright.serve.rows.body.typed import Row, column_of
+from linewright.serve.rows.body.values import KINDS, Excess, check_all_carried, check_carried
 
 MAX_ROWS = 10_000
 TIMES = frozenset({"date", "datetime"})

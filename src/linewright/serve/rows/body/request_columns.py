@@ -16,9 +16,9 @@ from linewright.data.facts import WHY_SENT, RowSql
 from linewright.data.table.json_values import to_json
 from linewright.errors import RequestError
 from linewright.model.facts import Package, RequestColumn
-from linewright.serve.rows.scalars import shown, spell
-from linewright.serve.rows.typed import Row, TypedRow
-from linewright.serve.rows.values import KINDS
+from linewright.serve.rows.body.scalars import shown, spell
+from linewright.serve.rows.body.typed import Row, TypedRow
+from linewright.serve.rows.body.values import KINDS
 
 _MOST_SHAPES = 256
 """Sets of names whose needs are kept."""

@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 
 from linewright.errors import NotFound, RequestError
 from linewright.model.pictures import PictureReader, decoded
-from linewright.serve.rows.reader import Place, checked_shape
-from linewright.serve.rows.values import is_digest
+from linewright.serve.rows.body.reader import Place, checked_shape
+from linewright.serve.rows.body.values import is_digest
 from linewright.store.values import digest_of_bytes
 
 

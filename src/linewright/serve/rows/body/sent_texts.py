@@ -4,8 +4,8 @@ from collections.abc import Mapping, Sequence
 
 from linewright.errors import RequestError
 from linewright.model.sentence_encoder import SentenceReader
-from linewright.serve.rows.scalars import spell_all
-from linewright.serve.rows.typed import Row, column_of
+from linewright.serve.rows.body.scalars import spell_all
+from linewright.serve.rows.body.typed import Row, column_of
 
 MOST_TEXTS = 1_000
 """Of a request whose numbers are not in memory: the encoder takes some milliseconds for each."""

@@ -11,7 +11,7 @@ from typing import Any, cast
 import numpy as np
 
 from linewright.features.encode import MISSING, Instants, Levels, Numbers, Values
-from linewright.serve.rows.scalars import INT64, MAX_TEXT, spell
+from linewright.serve.rows.body.scalars import INT64, MAX_TEXT, spell
 from linewright.text.lists import MOST_ITEMS, read_list, read_numbers, spelled, to_list_text, to_numbers_text
 
 _TEXT_OR_NONE = frozenset({str, NoneType})

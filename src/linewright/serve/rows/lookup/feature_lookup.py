@@ -12,10 +12,10 @@ import numpy as np
 from linewright.errors import LinewrightError, RequestError, Transient
 from linewright.features.facts import ViewFacts
 from linewright.features.views.records import FoundRecords, Records, record_digest, records_path
-from linewright.serve.rows.newer_rows import MOST_NEWER_ROWS, NewerRows, entity_of
-from linewright.serve.rows.reader import MAX_ROWS, Place
-from linewright.serve.rows.scalars import shown, spell
-from linewright.serve.rows.typed import Row, TypedRow, Unusual
+from linewright.serve.rows.body.reader import MAX_ROWS, Place
+from linewright.serve.rows.body.scalars import shown, spell
+from linewright.serve.rows.body.typed import Row, TypedRow, Unusual
+from linewright.serve.rows.lookup.newer_rows import MOST_NEWER_ROWS, NewerRows, entity_of
 from linewright.store.clock import instant_of, micros_of, now_utc
 from linewright.store.files.stamps import stamp_at
 from linewright.store.pushed_rows import PushedRows

@@ -11,10 +11,10 @@ from linewright.errors import Corrupt, NotFound, RequestError, Transient
 from linewright.features.facts import Window
 from linewright.features.series import fill_gaps
 from linewright.model.facts import Package
-from linewright.serve.rows.reader import MAX_ROWS, Place, converter, in_rows
-from linewright.serve.rows.scalars import shown, spell
-from linewright.serve.rows.series_sums import SumRow
-from linewright.serve.rows.typed import Row, TypedRow, Unusual
+from linewright.serve.rows.body.reader import MAX_ROWS, Place, converter, in_rows
+from linewright.serve.rows.body.scalars import shown, spell
+from linewright.serve.rows.body.typed import Row, TypedRow, Unusual
+from linewright.serve.rows.lookup.series_sums import SumRow
 from linewright.text.newest_values import NewestValues
 from linewright.text.steps import every_in, step_numbers
 

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from linewright.features.facts import ViewFacts, ViewInput
 from linewright.features.views.aggregates import Constant, read_condition
 from linewright.features.views.records import Records, arguments_of, key_number
-from linewright.serve.rows.scalars import spell
-from linewright.serve.rows.typed import Row
+from linewright.serve.rows.body.scalars import spell
+from linewright.serve.rows.body.typed import Row
 from linewright.store.clock import micros_of
 from linewright.store.pushed_rows import PushedRow
 from linewright.text.lists import to_list_text

@@ -8,9 +8,9 @@ from numpy.typing import NDArray
 
 from linewright.errors import RequestError
 from linewright.model.tasks.horizons import width_of_sum
-from linewright.serve.rows.reader import Place
+from linewright.serve.rows.body.reader import Place
+from linewright.serve.rows.body.typed import Row
 from linewright.serve.rows.scorer import Scorer
-from linewright.serve.rows.typed import Row
 
 
 class SumRow(dict[str, Any]):

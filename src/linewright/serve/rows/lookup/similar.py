@@ -7,7 +7,7 @@ from typing import Any
 from linewright.errors import RequestError
 from linewright.model.tasks.explore import pools
 from linewright.model.tasks.item_lists import ItemLists
-from linewright.serve.rows.scalars import shown, spell
+from linewright.serve.rows.body.scalars import shown, spell
 from linewright.serve.rows.scorer import Scorer
 
 MOST_ASKED = 100
