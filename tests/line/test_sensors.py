@@ -31,7 +31,7 @@ from linewright.watch.facts import Alerted
 from linewright.watch.retrain_proposal import SHIFTS
 from linewright.watch.spec import WatchSpec
 from linewright.worlds.living import Clock
-from linewright.worlds.machines import START, MachinesWorld, Parameters
+from linewright.worlds.machines.world import START, MachinesWorld, Parameters
 
 LINE = """\
 line: wear

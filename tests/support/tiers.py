@@ -43,7 +43,7 @@ _OBJECTS = frozenset({
     "linewright.operations.run.retrain",
     "linewright.operations.run.run",
     "linewright.testing.trainers.TrainerContract",
-    "linewright.worlds.fraud.FraudWorld",
+    "linewright.worlds.fraud.world.FraudWorld",
 })  # fmt: skip
 _METHODS = frozenset({"bind", "create_server", "fork"})
 _FIXTURES = frozenset({"mariadb", "postgres", "postgres_database", "postgres_url", "processes"})

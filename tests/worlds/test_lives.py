@@ -29,7 +29,7 @@ from linewright.people.account import of_all_answers
 from linewright.release.facts import Promoted
 from linewright.serve.log.segments import read_log
 from linewright.watch.facts import Alerted
-from linewright.worlds.fraud import FraudWorld
+from linewright.worlds.fraud.world import FraudWorld
 from linewright.worlds.living import KEY, LINE, sent, with_features
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]

@@ -33,8 +33,8 @@ from linewright.serve.access.accounts import read_accounts
 from linewright.store.files.rights import as_asked
 from linewright.worlds import load
 from linewright.worlds.life import Day, Life, Moment, ShopDay, ShopLife
+from linewright.worlds.machines.season import Season
 from linewright.worlds.picture import to_svg
-from linewright.worlds.season import Season
 from linewright.worlds.story import first, worth
 
 PICTURE = "life.svg"
@@ -234,7 +234,7 @@ def _shop(factory: Factory, kind: type[Any], seed: int, *, attack: bool, began: 
             Progress(step=f"day {day.day}", says=says, done=day.day + 1, of=lived.days - lived.go_live)
         )
 
-    shopping = import_module("linewright.worlds.shop_life")
+    shopping = import_module("linewright.worlds.shop.living")
     life: ShopLife = shopping.live(lived, root, report=factory.report, watcher=watcher)
     picture = root / PICTURE
     picture.write_text(shopping.to_svg(life), encoding="utf-8")
@@ -256,7 +256,9 @@ def _shop(factory: Factory, kind: type[Any], seed: int, *, attack: bool, began: 
 def _machines(factory: Factory, kind: type[Any], seed: int, *, attack: bool, began: float) -> MachinesDemo:
     """Live a season of twelve plants; without an attack no sensor fails, and no release is bad."""
     root = _new_folder(factory.root)
-    plants, drawing = (import_module(f"linewright.worlds.{name}") for name in ("plants", "season_picture"))
+    plants, drawing = (
+        import_module(f"linewright.worlds.machines.{name}") for name in ("living", "season_picture")
+    )
     more = {} if attack else {"release": None}
     season: Season = plants.live(kind(seed, faults=attack), root, report=factory.report, **more)
     picture = root / PICTURE

@@ -36,7 +36,7 @@ from linewright.store.clock import text_of
 from linewright.store.files.rights import make_asked_folder
 from linewright.watch.facts import Alerted, Proposed
 from linewright.worlds.endpoint import endpoint, wait_for
-from linewright.worlds.fraud import FraudWorld
+from linewright.worlds.fraud.world import FraudWorld
 from linewright.worlds.life import Day, Life, Moment
 
 LINE = "payments"

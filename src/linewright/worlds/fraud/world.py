@@ -30,7 +30,7 @@ from scipy.special import expit
 from linewright.errors import RequestError
 from linewright.spec import Spec
 from linewright.worlds.costs import Bools, Floats, Stakes
-from linewright.worlds.payments import (
+from linewright.worlds.fraud.payments import (
     AGES,
     CATEGORIES,
     CHANNELS,

@@ -36,9 +36,9 @@ from linewright.watch.facts import Alerted
 from linewright.worlds.costs import Bools
 from linewright.worlds.endpoint import endpoint, wait_for
 from linewright.worlds.living import Clock
-from linewright.worlds.machines import FAILURE, MAINTENANCE, MachinesWorld, Plant, SensorEpisode
-from linewright.worlds.season import Moment, Season, SiteSeason
-from linewright.worlds.upkeep import best_interval, best_possible, run_to_failure, spend
+from linewright.worlds.machines.season import Moment, Season, SiteSeason
+from linewright.worlds.machines.upkeep import best_interval, best_possible, run_to_failure, spend
+from linewright.worlds.machines.world import FAILURE, MAINTENANCE, MachinesWorld, Plant, SensorEpisode
 
 TEMPLATE = "wear"
 DAYS = 57

@@ -3,7 +3,7 @@
 from itertools import accumulate
 
 from linewright.charts.sheet import Scale, Sheet, round_ticks, text_width
-from linewright.worlds.season import Moment, Season
+from linewright.worlds.machines.season import Moment, Season
 from linewright.worlds.story import in_whole
 
 WIDTH, HEIGHT = 960, 560

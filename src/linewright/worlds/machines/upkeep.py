@@ -6,7 +6,7 @@ from typing import NamedTuple
 import numpy as np
 
 from linewright.worlds.costs import Bools
-from linewright.worlds.machines import MachinesWorld, Plant
+from linewright.worlds.machines.world import MachinesWorld, Plant
 
 Decide = Callable[[Plant], Bools]
 """Which machines of a plant are maintained this morning."""
@@ -40,7 +40,7 @@ def spend(world: MachinesWorld, decide: Decide, *, days: int | None = None) -> S
 
     Examples
     --------
-    >>> from linewright.worlds.machines import draw
+    >>> from linewright.worlds.machines.world import draw
     >>> from dataclasses import replace
     >>> world = MachinesWorld(1, parameters=replace(draw(1), machines=4, history_days=60, live_days=30))
     >>> never = spend(world, run_to_failure)

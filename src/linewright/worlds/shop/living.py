@@ -24,7 +24,7 @@ from linewright.store.files.rights import make_asked_folder
 from linewright.worlds.endpoint import wait_for
 from linewright.worlds.life import ShopDay, ShopLife
 from linewright.worlds.living import Clock, first_model, midnight
-from linewright.worlds.shop import ShopWorld
+from linewright.worlds.shop.world import ShopWorld
 
 LINE = "shop"
 EXPLORE = 0.1
