@@ -21,10 +21,10 @@ from linewright.line.factory import Factory
 from linewright.line.facts import Detached, HandedOver
 from linewright.line.maintenance.verify import verify_factory
 from linewright.line.runs.execute import execute
-from linewright.operations.detached import detach, sync
+from linewright.operations.models.detached import detach, sync
+from linewright.operations.models.value import value
 from linewright.operations.people.members import member_add
 from linewright.operations.up import serve
-from linewright.operations.value import value
 from linewright.serve.access.rights import ROLES, Identity, Scope
 from linewright.serve.feedback.store import Feedback
 from linewright.serve.http.predict import Loaded, answer

@@ -15,7 +15,7 @@ from linewright.line.loop import worker as tending
 from linewright.line.loop.worker import Tending
 from linewright.line.record.changed_lines import ALL, Changes
 from linewright.line.record.checked_files import CheckedFiles
-from linewright.operations.status import status
+from linewright.operations.lines.status import status
 from linewright.release.facts import Configured, Promoted
 from linewright.release.promotion import project
 from linewright.store.files import stamps

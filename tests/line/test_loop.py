@@ -43,7 +43,7 @@ from linewright.line.steps.ingest import ingest_step
 from linewright.model.facts import Certificate, Registered
 from linewright.model.package.model import load
 from linewright.operations.changes.promote import promote, rollback
-from linewright.operations.watch import alerts
+from linewright.operations.models.watch import alerts
 from linewright.release.facts import Arm, Promoted, Refused
 from linewright.release.promotion import limits_of
 from linewright.serve.access.rights import owner

@@ -12,8 +12,8 @@ from linewright.line.loop.worker import tend_inline
 from linewright.line.record.monitoring.alerts import open_alerts
 from linewright.line.release.endpoint import tend_log
 from linewright.line.runs.execute import execute_inline
-from linewright.operations.status import status
-from linewright.operations.watch import alerts
+from linewright.operations.lines.status import status
+from linewright.operations.models.watch import alerts
 from linewright.release.facts import Configured, Serving
 from linewright.serve.log.outages import Outages, outages_of
 

@@ -36,8 +36,8 @@ from linewright.model.card.render import card_markdown
 from linewright.model.facts import Evaluation, Package
 from linewright.model.pictures import check_picture, looks
 from linewright.operations.annotate import annotate_queue
-from linewright.operations.detached import detach, sync
-from linewright.operations.pictures import picture_keep, picture_show
+from linewright.operations.data.pictures import picture_keep, picture_show
+from linewright.operations.models.detached import detach, sync
 from linewright.people.annotations import Annotations
 from linewright.plugins.pillow import decode
 from linewright.serve.access.rights import Identity, Permission, Scope

@@ -32,7 +32,7 @@ from linewright.line.runs.plan import make_plan
 from linewright.line.steps.table import STEPS
 from linewright.model.facts import Certificate, Package, Trained
 from linewright.model.package.model import load
-from linewright.operations.evidence import card
+from linewright.operations.models.evidence import card
 from linewright.serve.rows.lookup.similar import similar_items
 from linewright.serve.rows.scorer import Scorer
 from linewright.text.lists import read_list

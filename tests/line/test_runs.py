@@ -22,11 +22,11 @@ from linewright.line.runs.result_text import decides
 from linewright.model.facts import Certificate, Package
 from linewright.operations.changes.halt import halt
 from linewright.operations.changes.promote import promote, rollback
-from linewright.operations.evidence import card, show, why
-from linewright.operations.history import models, runs
-from linewright.operations.plan import plan
-from linewright.operations.run import Ran, run
-from linewright.operations.status import status
+from linewright.operations.lines.history import models, runs
+from linewright.operations.lines.plan import plan
+from linewright.operations.lines.run import Ran, run
+from linewright.operations.lines.status import status
+from linewright.operations.models.evidence import card, show, why
 from linewright.release.facts import Promoted
 from linewright.serve.access.rights import owner
 from linewright.store.values import canonical_json

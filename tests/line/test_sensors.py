@@ -22,10 +22,10 @@ from linewright.line.runs.execute import execute_inline
 from linewright.line.spec import LineSpec
 from linewright.model.facts import Package
 from linewright.model.package.model import load
-from linewright.operations.check import check
-from linewright.operations.evidence import why
-from linewright.operations.status import status
-from linewright.operations.watch import alert
+from linewright.operations.lines.check import check
+from linewright.operations.lines.status import status
+from linewright.operations.models.evidence import why
+from linewright.operations.models.watch import alert
 from linewright.serve.facts import Prediction
 from linewright.watch.facts import Alerted
 from linewright.watch.retrain_proposal import SHIFTS

@@ -35,7 +35,7 @@ from linewright.line.retention.dropped import gone
 from linewright.line.runs.execute import execute_inline
 from linewright.model.card.render import card_markdown
 from linewright.model.facts import Package
-from linewright.operations.datasets import datasets
+from linewright.operations.data.datasets import datasets
 from linewright.people.facts import Accounted
 from linewright.serve.log.segments import read_log
 from linewright.serve.log.writer import PredictionLog

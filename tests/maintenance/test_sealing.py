@@ -35,7 +35,7 @@ from linewright.line.record.archive_log import SEAL_BYTES, seal_next
 from linewright.line.record.lookup import find_prediction
 from linewright.line.sealed_parquet import _TYPES, BATCH_RECORDS, _Cells, read_groups, write_segment
 from linewright.model.package.model import load
-from linewright.operations.datasets import datasets
+from linewright.operations.data.datasets import datasets
 from linewright.serve.facts import LoggedLookup, Prediction, Predictions, Sealed, Segment
 from linewright.serve.feedback.store import Feedback
 from linewright.serve.log.ids import first_of_many

@@ -25,7 +25,7 @@ from linewright.operations import OPERATIONS
 from linewright.operations.care.audit import audit_entries, audit_export, audit_key, audit_verify
 from linewright.operations.care.maintenance import doctor
 from linewright.operations.declaration.declare import load
-from linewright.operations.status import status
+from linewright.operations.lines.status import status
 from linewright.people.facts import MemberChanged
 from linewright.plugins.ed25519 import Key, is_signed, new_key
 from linewright.store.clock import later, now_utc

@@ -23,7 +23,7 @@ from linewright.line.rebuild.compare import rebuild
 from linewright.line.record.registry import find_model
 from linewright.line.runs.execute import execute_inline
 from linewright.model.facts import Package
-from linewright.operations.evidence import card
+from linewright.operations.models.evidence import card
 from linewright.serve.rows.lookup.known_series import KnownSeries
 from linewright.serve.rows.lookup.series_sums import SumRow
 from linewright.text.lists import read_numbers

@@ -25,7 +25,7 @@ from linewright.line.runs.plan import make_plan
 from linewright.line.runs.plan_text import plan_in_words
 from linewright.line.views.write_records import write_view
 from linewright.model.facts import Package
-from linewright.operations.sources import sources
+from linewright.operations.data.sources import sources
 from linewright.serve.log.segments import read_log
 from linewright.store.clock import now_utc, text_of
 

@@ -46,8 +46,8 @@ from linewright.line.views.write_records import write_due, write_view
 from linewright.model.facts import Package, Trained
 from linewright.model.package.model import read_golden
 from linewright.operations.care.logged_features import audit_features
-from linewright.operations.evidence import show
-from linewright.operations.features import features
+from linewright.operations.data.features import features
+from linewright.operations.models.evidence import show
 from linewright.serve.rows.body.push_request import to_new_rows
 from linewright.serve.rows.lookup.feature_lookup import ViewLookup
 from linewright.serve.rows.lookup.newer_rows import entity_of

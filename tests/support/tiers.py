@@ -40,8 +40,8 @@ _OBJECTS = frozenset({
     "linewright.operations.demo.add_lines",
     "linewright.operations.demo.demo",
     "linewright.interfaces.python.factory.Factory",
-    "linewright.operations.run.retrain",
-    "linewright.operations.run.run",
+    "linewright.operations.lines.run.retrain",
+    "linewright.operations.lines.run.run",
     "linewright.testing.trainers.TrainerContract",
     "linewright.worlds.fraud.world.FraudWorld",
 })  # fmt: skip

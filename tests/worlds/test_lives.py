@@ -21,10 +21,10 @@ from linewright.line.factory import Factory
 from linewright.line.record.registry import find_model
 from linewright.model.facts import Certificate
 from linewright.model.package.model import load
-from linewright.operations.check import check
 from linewright.operations.demo import Demo, demo
-from linewright.operations.plan import plan
-from linewright.operations.value import goals
+from linewright.operations.lines.check import check
+from linewright.operations.lines.plan import plan
+from linewright.operations.models.value import goals
 from linewright.people.account import of_all_answers
 from linewright.release.facts import Promoted
 from linewright.serve.log.segments import read_log

@@ -13,7 +13,7 @@ from linewright.errors import RequestError
 from linewright.interfaces.cli.render.dispatch import result_text
 from linewright.line.factory import Factory
 from linewright.operations.demo import MachinesDemo
-from linewright.operations.status import status
+from linewright.operations.lines.status import status
 from linewright.worlds.machines.living import live
 from linewright.worlds.machines.season import Moment, Season
 from linewright.worlds.machines.season_picture import caption, tell, to_svg

@@ -29,8 +29,8 @@ from linewright.line.scheduled.task_state import (
     tasks_of,
 )
 from linewright.operations.changes.halt import halt
-from linewright.operations.schedule import schedule
-from linewright.operations.sources import sources
+from linewright.operations.data.sources import sources
+from linewright.operations.lines.schedule import schedule
 from linewright.store.clock import text_of
 
 JOB = """

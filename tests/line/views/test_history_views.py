@@ -31,7 +31,7 @@ from linewright.line.views.read_events import read_events
 from linewright.line.views.sources import open_view
 from linewright.line.views.write_records import write_view
 from linewright.model.facts import Package
-from linewright.operations.reconcile import reconcile
+from linewright.operations.data.reconcile import reconcile
 from linewright.serve.facts import LoggedLookup
 from linewright.serve.log.segments import read_log
 from linewright.serve.log.writer import PredictionLog

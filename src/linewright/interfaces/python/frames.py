@@ -18,7 +18,7 @@ from linewright.errors import Conflict, LinewrightError, RequestError
 from linewright.interfaces.cli.render.dispatch import renderer
 from linewright.interfaces.cli.render.predict import predicted_text
 from linewright.interfaces.python.notebook import is_frame
-from linewright.operations.predict import Predicted
+from linewright.operations.models.predict import Predicted
 from linewright.store.files.names import is_line_name
 from linewright.store.files.rights import make_asked_folder
 

@@ -30,7 +30,7 @@ from linewright.line.value.account import ratio_of
 from linewright.model.facts import Package
 from linewright.model.gates.text import certificate_in_words, undecided_in_words
 from linewright.operations.declaration.declare import operation
-from linewright.operations.history import RunLine, last_runs
+from linewright.operations.lines.history import RunLine, last_runs
 from linewright.people.facts import Account, Accounted, BackupRestored
 from linewright.release.facts import Deployed, Halted, Promoted, RolledBack, Rollout, Withdrawn
 from linewright.release.halt_file import Note, note_of, stopped

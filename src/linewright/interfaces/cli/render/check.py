@@ -9,7 +9,7 @@ from linewright.interfaces.cli.render.dispatch import renderer
 from linewright.interfaces.cli.words import clipped, grid
 from linewright.line.file.factory_file import FACTORY_FILE
 from linewright.line.request_columns import sql_in_words
-from linewright.operations.check import Checked, CheckedLine, CheckedText
+from linewright.operations.lines.check import Checked, CheckedLine, CheckedText
 from linewright.text.numbers import count
 
 _LEADS = {"exclude": "warn", "warn": "warn", "ask": "ask"}

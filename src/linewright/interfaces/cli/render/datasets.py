@@ -7,7 +7,7 @@ from linewright.data.dataset.diff import ColumnShift
 from linewright.interfaces.cli.render.dispatch import renderer
 from linewright.interfaces.cli.words import clipped, grid, short
 from linewright.line.record.data.readings import GivenLabel
-from linewright.operations.datasets import (
+from linewright.operations.data.datasets import (
     DatasetRows,
     DatasetShown,
     Difference,

@@ -9,7 +9,7 @@ from linewright.interfaces.cli.render.dispatch import renderer
 from linewright.interfaces.cli.words import grid, short
 from linewright.line.predict.replay import Replayed
 from linewright.line.rebuild.compare import Answers, Rebuilding
-from linewright.operations.evidence import Because, Card, Shown
+from linewright.operations.models.evidence import Because, Card, Shown
 from linewright.serve.rows.scorer import TOLERANCE
 from linewright.text.numbers import count
 

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from linewright.interfaces.cli.render.dispatch import renderer
 from linewright.interfaces.cli.words import clipped, grid
 from linewright.line.record.view_status import AuditStatus, ViewProblem, ViewStatus
-from linewright.operations.features import Features
+from linewright.operations.data.features import Features
 from linewright.store.clock import said
 
 _HEAD = (

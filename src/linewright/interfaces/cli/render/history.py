@@ -2,7 +2,7 @@
 
 from linewright.interfaces.cli.render.dispatch import renderer
 from linewright.interfaces.cli.words import grid, money
-from linewright.operations.history import History, PredictionLine, PredictionLines, RunLine, Runs
+from linewright.operations.lines.history import History, PredictionLine, PredictionLines, RunLine, Runs
 from linewright.store.clock import said
 from linewright.text.numbers import count
 

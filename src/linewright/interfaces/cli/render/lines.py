@@ -1,7 +1,7 @@
 """What making a factory gave, and a line file."""
 
 from linewright.interfaces.cli.render.dispatch import renderer
-from linewright.operations.lines import LineFile, Made
+from linewright.operations.lines.files import LineFile, Made
 
 
 @renderer.register

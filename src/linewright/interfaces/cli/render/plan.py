@@ -5,7 +5,7 @@ from linewright.interfaces.cli.render.dispatch import renderer
 from linewright.interfaces.cli.words import short
 from linewright.line.runs.plan_text import ChangeInWords
 from linewright.line.runs.planned_reads import PlannedRead
-from linewright.operations.plan import PlanResult, Plans
+from linewright.operations.lines.plan import PlanResult, Plans
 from linewright.text.numbers import bytes_in_words, count
 
 

@@ -5,7 +5,7 @@ from typing import Any
 from linewright.interfaces.cli.render.dispatch import renderer
 from linewright.interfaces.cli.words import short
 from linewright.line.predict.try_row import RequestField, RequestForm, Tried, WouldChange
-from linewright.operations.predict import FedBack, Predicted, PredictedJob
+from linewright.operations.models.predict import FedBack, Predicted, PredictedJob
 from linewright.text.numbers import count
 
 _SHOWN = 10

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from linewright.data.history.reconcile import DifferentRows, Reconciliation
 from linewright.interfaces.cli.render.dispatch import renderer
-from linewright.operations.reconcile import LineReconciliation
+from linewright.operations.data.reconcile import LineReconciliation
 from linewright.text.numbers import count
 
 

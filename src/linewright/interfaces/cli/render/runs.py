@@ -14,7 +14,7 @@ from linewright.model.card.missed_classes import unfound_in_words
 from linewright.model.evaluate.coverage_text import ONE_IN, is_surely_less, percent_in_words, range_in_words
 from linewright.model.evaluate.reliability_text import is_off, off_in_words
 from linewright.model.facts import ROWS_OF_VALUE, VALUE, ListValue, Metric
-from linewright.operations.run import Cancelled, FailedRun, Ran
+from linewright.operations.lines.run import Cancelled, FailedRun, Ran
 from linewright.store.clock import said
 from linewright.text.numbers import count, few_in_words, in_digits
 

@@ -2,7 +2,7 @@
 
 from linewright.interfaces.cli.render.dispatch import renderer
 from linewright.interfaces.cli.words import clipped, grid
-from linewright.operations.schedule import ScheduledTask, Schedules
+from linewright.operations.lines.schedule import ScheduledTask, Schedules
 from linewright.store.clock import said
 
 _HEAD = ("line", "what", "name", "when", "last", "rows", "new", "to", "next")

@@ -2,7 +2,7 @@
 
 from linewright.interfaces.cli.render.dispatch import renderer
 from linewright.interfaces.cli.words import clipped, grid, short
-from linewright.operations.sources import Sources, SourceStatus
+from linewright.operations.data.sources import Sources, SourceStatus
 from linewright.store.clock import said
 
 _HEAD = (

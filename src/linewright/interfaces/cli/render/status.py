@@ -11,7 +11,7 @@ from linewright.line.loop.waiting import wait_in_words
 from linewright.line.notify.deliveries import Delivery
 from linewright.line.proposals.record import PromotionStanding
 from linewright.line.record.monitoring.disk_space import MAKE_ROOM, disk_in_words
-from linewright.operations.status import CanaryStatus, LineStatus, Realised, Status, ValueStatus
+from linewright.operations.lines.status import CanaryStatus, LineStatus, Realised, Status, ValueStatus
 from linewright.people.facts import BackupRestored
 from linewright.store.clock import said
 from linewright.text.numbers import count

@@ -9,7 +9,7 @@ from linewright.line.record.costs import Costs
 from linewright.line.value.goals import Goal, GoalLine
 from linewright.line.value.what_if import WhatIf
 from linewright.model.value_amounts import amounts_in_words
-from linewright.operations.value import Goals, LineValue, Worth
+from linewright.operations.models.value import Goals, LineValue, Worth
 from linewright.people.account import of_all_answers
 from linewright.people.facts import Account
 from linewright.store.clock import said

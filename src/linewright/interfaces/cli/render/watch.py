@@ -7,7 +7,7 @@ from linewright.interfaces.cli.words import grid, short
 from linewright.line.loop.waiting import Wait, wait_in_words
 from linewright.line.loop.worst_slice import WorstSlice
 from linewright.line.loop.worst_slice_text import worst_slice_in_words
-from linewright.operations.watch import AlertLine, Alerts, AlertShown, Monitors, ProposalLine
+from linewright.operations.models.watch import AlertLine, Alerts, AlertShown, Monitors, ProposalLine
 from linewright.store.clock import said
 from linewright.text.numbers import count
 
