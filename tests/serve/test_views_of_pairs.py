@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from shown_pages import pages_of
 
-from linewright.interfaces.cli.render.predict import form_text
+from linewright.interfaces.cli.render.models.predict import form_text
 from linewright.line.audit.feature_views import audit_views
 from linewright.line.factory import Factory
 from linewright.line.predict.batch import predict_file

@@ -27,7 +27,7 @@ from linewright.features.spec import ViewSpec
 from linewright.features.views.records import Records, aggregates_of, records_path
 from linewright.features.views.windows import values_at
 from linewright.interfaces.cli.render.care.audit import features_text
-from linewright.interfaces.cli.render.predict import form_text
+from linewright.interfaces.cli.render.models.predict import form_text
 from linewright.line.audit.feature_views import audit_views
 from linewright.line.factory import Factory
 from linewright.line.file.view_file import parse_view, read_view

@@ -16,7 +16,7 @@ import polars as pl
 
 from linewright.errors import Conflict, LinewrightError, RequestError
 from linewright.interfaces.cli.render.dispatch import renderer
-from linewright.interfaces.cli.render.predict import predicted_text
+from linewright.interfaces.cli.render.models.predict import predicted_text
 from linewright.interfaces.python.notebook import is_frame
 from linewright.operations.models.predict import Predicted
 from linewright.store.files.names import is_line_name
