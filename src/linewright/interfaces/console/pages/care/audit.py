@@ -20,5 +20,5 @@ def read(ask: Ask, values: Mapping[str, str]) -> Mapping[str, Any]:
 
 
 PAGE = Page(
-    template="audit.html.jinja", read=read, query=("actor", "line", "kind", "since", "until", "before")
+    template="care/audit.html.jinja", read=read, query=("actor", "line", "kind", "since", "until", "before")
 )

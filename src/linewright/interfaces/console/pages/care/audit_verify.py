@@ -16,4 +16,4 @@ def read(ask: Ask, _values: Mapping[str, str]) -> Mapping[str, Any]:
     return {"now": ask.factory.now()}
 
 
-PAGE = Page(template="audit_verify.html.jinja", apart=_apart, read=read, query=("against",))
+PAGE = Page(template="care/audit_verify.html.jinja", apart=_apart, read=read, query=("against",))

@@ -18,4 +18,6 @@ def read(ask: Ask, values: Mapping[str, str]) -> Mapping[str, Any]:
     return {"entry": found[0], "event": msgspec.json.decode(found[0].event)}
 
 
-PAGE = Page(template="entry.html.jinja", read=read, title=lambda values: f"Entry {values['number'][:16]}")
+PAGE = Page(
+    template="care/entry.html.jinja", read=read, title=lambda values: f"Entry {values['number'][:16]}"
+)

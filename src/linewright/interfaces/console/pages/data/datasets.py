@@ -23,4 +23,4 @@ def _title(values: Mapping[str, str]) -> str:
     return f"Dataset {digest}" if digest else "Datasets"
 
 
-PAGE = Page(template="datasets.html.jinja", read=read, title=_title)
+PAGE = Page(template="data/datasets.html.jinja", read=read, title=_title)

@@ -3,7 +3,7 @@
 from linewright.interfaces.console.page import Page
 
 PAGE = Page(
-    template="difference.html.jinja",
+    template="data/difference.html.jinja",
     apart=lambda values: {
         "found": ("datasets", {"line": [values["line"]], "diff": [values["before"], values["after"]]})
     },

@@ -13,4 +13,4 @@ def _title(values: Mapping[str, str]) -> str:
     return f"Feature view {values['view']}" if values["view"] else "Features"
 
 
-PAGE = Page(template="features.html.jinja", apart=_asked, query=("view",), title=_title)
+PAGE = Page(template="data/features.html.jinja", apart=_asked, query=("view",), title=_title)

@@ -3,7 +3,7 @@
 from linewright.interfaces.console.page import Page
 
 PAGE = Page(
-    template="profile.html.jinja",
+    template="data/profile.html.jinja",
     apart=lambda values: {"found": ("profile", {"line": [values["line"]], "dataset": [values["digest"]]})},
     title=lambda values: f"Profile of {values['digest'].removeprefix('sha256:')[:12]}",
 )

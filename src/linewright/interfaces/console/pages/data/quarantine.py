@@ -3,6 +3,6 @@
 from linewright.interfaces.console.page import Page
 
 PAGE = Page(
-    template="quarantine.html.jinja",
+    template="data/quarantine.html.jinja",
     apart=lambda values: {"found": ("datasets", {"line": [values["line"]], "quarantine": ["true"]})},
 )

@@ -20,7 +20,7 @@ def _apart(values: Mapping[str, str]) -> Mapping[str, tuple[str, Mapping[str, An
 
 
 PAGE = Page(
-    template="rows.html.jinja",
+    template="data/rows.html.jinja",
     apart=_apart,
     query=("split", "part", "column", "value", "after"),
     title=lambda values: f"Rows of {values['digest'].removeprefix('sha256:')[:12]}",

@@ -14,4 +14,4 @@ def _asked(values: Mapping[str, str]) -> Mapping[str, tuple[str, Mapping[str, li
     return {"found": ("sources", {"after": [values["after"]], "limit": [str(_MOST)]})}
 
 
-PAGE = Page(template="sources.html.jinja", apart=_asked, query=("line", "after"))
+PAGE = Page(template="data/sources.html.jinja", apart=_asked, query=("line", "after"))

@@ -121,4 +121,4 @@ def _by_tag(lines: list[Any], begins: str) -> Mapping[str, Collection[str]]:
     return {name: found[name] for name in sorted(found)}
 
 
-PAGE = Page(template="factory.html.jinja", read=read, query=("q", "need", "by", "page"), is_live=True)
+PAGE = Page(template="lines/factory.html.jinja", read=read, query=("q", "need", "by", "page"), is_live=True)

@@ -18,4 +18,4 @@ def read(ask: Ask, values: Mapping[str, str]) -> Mapping[str, Any]:
     }
 
 
-PAGE = Page(template="file.html.jinja", read=read)
+PAGE = Page(template="lines/file.html.jinja", read=read)

@@ -18,4 +18,4 @@ def read(_ask: object, _values: Mapping[str, str]) -> Mapping[str, Any]:
     return {"with_remedies": with_remedies, "say": breach_in_words}
 
 
-PAGE = Page(template="file_check.html.jinja", read=read, apart=apart)
+PAGE = Page(template="lines/file_check.html.jinja", read=read, apart=apart)

@@ -27,4 +27,4 @@ def read(ask: Ask, values: Mapping[str, str]) -> Mapping[str, Any]:
     }
 
 
-PAGE = Page(template="line.html.jinja", read=read, is_live=True, title=lambda values: values["line"])
+PAGE = Page(template="lines/line.html.jinja", read=read, is_live=True, title=lambda values: values["line"])

@@ -2,4 +2,4 @@
 
 from linewright.interfaces.console.page import Page
 
-PAGE = Page(template="new.html.jinja")
+PAGE = Page(template="lines/new.html.jinja")

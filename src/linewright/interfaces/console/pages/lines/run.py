@@ -23,5 +23,5 @@ def read(ask: Ask, values: Mapping[str, str]) -> Mapping[str, Any]:
 
 
 PAGE = Page(
-    template="run.html.jinja", read=read, is_live=True, title=lambda values: f"Run {values['run'][:8]}"
+    template="lines/run.html.jinja", read=read, is_live=True, title=lambda values: f"Run {values['run'][:8]}"
 )

@@ -20,4 +20,4 @@ def read(ask: Ask, values: Mapping[str, str]) -> Mapping[str, Any]:
     }
 
 
-PAGE = Page(template="runs.html.jinja", read=read, query=("line",), is_live=True)
+PAGE = Page(template="lines/runs.html.jinja", read=read, query=("line",), is_live=True)

@@ -3,7 +3,7 @@
 from linewright.interfaces.console.page import Page
 
 PAGE = Page(
-    template="card.html.jinja",
+    template="models/card.html.jinja",
     apart=lambda values: {"card": ("card", {"model": [f"{values['line']}@{values['version']}"]})},
     title=lambda values: f"Card of {values['line']}@{values['version']}",
 )

@@ -19,7 +19,7 @@ def read(ask: Ask, values: Mapping[str, str]) -> Mapping[str, Any]:
 
 
 PAGE = Page(
-    template="evidence.html.jinja",
+    template="models/evidence.html.jinja",
     read=read,
     query=("line",),
     title=lambda values: f"Evidence {values['id'].removeprefix('sha256:')[:12]}",

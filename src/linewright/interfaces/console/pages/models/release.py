@@ -22,4 +22,4 @@ def read(ask: Ask, values: Mapping[str, str]) -> Mapping[str, Any]:
     }
 
 
-PAGE = Page(template="release.html.jinja", read=read, is_live=True)
+PAGE = Page(template="models/release.html.jinja", read=read, is_live=True)

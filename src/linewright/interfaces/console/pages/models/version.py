@@ -41,5 +41,7 @@ def read(ask: Ask, values: Mapping[str, str]) -> Mapping[str, Any]:
 
 
 PAGE = Page(
-    template="version.html.jinja", read=read, title=lambda values: f"{values['line']}@{values['version']}"
+    template="models/version.html.jinja",
+    read=read,
+    title=lambda values: f"{values['line']}@{values['version']}",
 )

@@ -16,4 +16,4 @@ def read(ask: Ask, _values: Mapping[str, str]) -> Mapping[str, Any]:
     return {"items": items[:MOST], "found": len(items), "until": max(mentions, default="")}
 
 
-PAGE = Page(template="inbox.html.jinja", read=read, is_live=True)
+PAGE = Page(template="people/inbox.html.jinja", read=read, is_live=True)

@@ -11,4 +11,4 @@ def read(ask: Ask, _values: Mapping[str, str]) -> Mapping[str, Any]:
     return {"members": ask("member list").members, "tokens": ask("token list").tokens}
 
 
-PAGE = Page(template="people.html.jinja", read=read)
+PAGE = Page(template="people/members.html.jinja", read=read)

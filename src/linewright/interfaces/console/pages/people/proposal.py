@@ -18,7 +18,7 @@ def read(ask: Ask, values: Mapping[str, str]) -> Mapping[str, Any]:
 
 
 PAGE = Page(
-    template="proposal.html.jinja",
+    template="people/proposal.html.jinja",
     read=read,
     is_live=True,
     title=lambda values: f"Proposal {values['proposal'][:12]}",

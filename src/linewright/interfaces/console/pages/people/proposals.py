@@ -16,4 +16,4 @@ def read(ask: Ask, values: Mapping[str, str]) -> Mapping[str, Any]:
     }
 
 
-PAGE = Page(template="proposals.html.jinja", read=read, query=("all",), is_live=True)
+PAGE = Page(template="people/proposals.html.jinja", read=read, query=("all",), is_live=True)

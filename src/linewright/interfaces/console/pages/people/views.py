@@ -11,4 +11,4 @@ def read(ask: Ask, _values: Mapping[str, str]) -> Mapping[str, Any]:
     return {"views": ask("views").views}
 
 
-PAGE = Page(template="views.html.jinja", read=read)
+PAGE = Page(template="people/views.html.jinja", read=read)

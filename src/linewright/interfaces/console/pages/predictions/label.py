@@ -26,4 +26,4 @@ def read(ask: Ask, values: Mapping[str, str]) -> Mapping[str, Any]:
     return {"asked": asked, "question": question, "pictures": pictures}
 
 
-PAGE = Page(template="label.html.jinja", read=read, query=("decide", "prediction", "consent"))
+PAGE = Page(template="predictions/label.html.jinja", read=read, query=("decide", "prediction", "consent"))

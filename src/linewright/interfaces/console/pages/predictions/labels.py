@@ -11,4 +11,4 @@ def apart(values: Mapping[str, str]) -> Mapping[str, tuple[str, Mapping[str, Any
     return {"now": ("annotate status", {"line": [values["line"]]})}
 
 
-PAGE = Page(template="labels.html.jinja", apart=apart, is_form=True)
+PAGE = Page(template="predictions/labels.html.jinja", apart=apart, is_form=True)

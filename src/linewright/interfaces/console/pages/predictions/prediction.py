@@ -8,7 +8,7 @@ from linewright.data.facts import MASK
 from linewright.errors import LinewrightError, NotFound
 from linewright.interfaces.console.charts import curve
 from linewright.interfaces.console.page import MOST_TEXT, Ask, Page
-from linewright.interfaces.console.pages.try_row import FIELDS, list_as_text
+from linewright.interfaces.console.pages.predictions.try_row import FIELDS, list_as_text
 from linewright.interfaces.console.pictures import pictures_of
 from linewright.model.card.forecast_chart import fan_of
 from linewright.text.lists import read_list
@@ -91,7 +91,7 @@ def _written(cell: str | float | list[Any]) -> str:
 
 
 PAGE = Page(
-    template="prediction.html.jinja",
+    template="predictions/prediction.html.jinja",
     read=read,
     query=("line",),
     title=lambda values: f"Prediction {values['id'][:13]}",

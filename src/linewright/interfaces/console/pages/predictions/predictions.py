@@ -88,4 +88,4 @@ def _cell(said: Any) -> str | float | None:
     return said if said is None or isinstance(said, str | int | float) else str(said)
 
 
-PAGE = Page(template="predictions.html.jinja", read=read, query=(*_QUERY, "before", "all"))
+PAGE = Page(template="predictions/predictions.html.jinja", read=read, query=(*_QUERY, "before", "all"))

@@ -21,7 +21,7 @@ def read(ask: Ask, values: Mapping[str, str]) -> Mapping[str, Any]:
 
 
 PAGE = Page(
-    template="replay.html.jinja",
+    template="predictions/replay.html.jinja",
     read=read,
     apart=_apart,
     query=("plain",),

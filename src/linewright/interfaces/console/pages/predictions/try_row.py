@@ -79,5 +79,10 @@ def _draw(tried: Any, title: str, start: str, rest: str) -> Waterfall:
 
 
 PAGE = Page(
-    template="try.html.jinja", read=read, apart=apart, query=("prediction",), fields=FIELDS, is_form=True
+    template="predictions/try.html.jinja",
+    read=read,
+    apart=apart,
+    query=("prediction",),
+    fields=FIELDS,
+    is_form=True,
 )

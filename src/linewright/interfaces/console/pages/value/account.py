@@ -103,4 +103,4 @@ def _rows(worth: Any) -> Rows:
     )
 
 
-PAGE = Page(template="account.html.jinja", read=read, apart=apart, is_form=True)
+PAGE = Page(template="value/account.html.jinja", read=read, apart=apart, is_form=True)

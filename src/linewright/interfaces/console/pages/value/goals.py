@@ -22,4 +22,4 @@ def read(ask: Ask, values: Mapping[str, str]) -> Mapping[str, Any]:
     }
 
 
-PAGE = Page(template="goals.html.jinja", read=read, query=("q",))
+PAGE = Page(template="value/goals.html.jinja", read=read, query=("q",))

@@ -11,4 +11,4 @@ def read(ask: Ask, values: Mapping[str, str]) -> Mapping[str, Any]:
     return {"file": ask("line-file", line=values["line"]).path}
 
 
-PAGE = Page(template="line_value.html.jinja", read=read)
+PAGE = Page(template="value/line_value.html.jinja", read=read)

@@ -116,4 +116,6 @@ def _curve(found: Any, title: str, worth: str, now: str, then: str) -> LineChart
     )
 
 
-PAGE = Page(template="what_if.html.jinja", read=read, apart=apart, query=(*_WORDS, "currency"), is_form=True)
+PAGE = Page(
+    template="value/what_if.html.jinja", read=read, apart=apart, query=(*_WORDS, "currency"), is_form=True
+)

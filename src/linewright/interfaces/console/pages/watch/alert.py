@@ -25,7 +25,7 @@ def read(ask: Ask, values: Mapping[str, str]) -> Mapping[str, Any]:
 
 
 PAGE = Page(
-    template="alert.html.jinja",
+    template="watch/alert.html.jinja",
     read=read,
     title=lambda values: f"Alert {values['id'].removeprefix('sha256:')[:12]}",
 )

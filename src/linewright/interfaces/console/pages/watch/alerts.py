@@ -26,4 +26,4 @@ def read(ask: Ask, values: Mapping[str, str]) -> Mapping[str, Any]:
     return {"alerts": sorted(found, key=lambda each: each.at, reverse=True)}
 
 
-PAGE = Page(template="alerts.html.jinja", read=read, query=("line", "over"), is_live=True)
+PAGE = Page(template="watch/alerts.html.jinja", read=read, query=("line", "over"), is_live=True)

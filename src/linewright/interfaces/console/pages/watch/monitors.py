@@ -18,4 +18,4 @@ def read(ask: Ask, values: Mapping[str, str]) -> Mapping[str, Any]:
     }
 
 
-PAGE = Page(template="monitors.html.jinja", read=read)
+PAGE = Page(template="watch/monitors.html.jinja", read=read)

@@ -10,4 +10,4 @@ def _apart(values: Mapping[str, str]) -> Mapping[str, tuple[str, Mapping[str, An
     return {"found": ("worst-slice", {"id": [values["id"]]})}
 
 
-PAGE = Page(template="worst_slice.html.jinja", apart=_apart)
+PAGE = Page(template="watch/worst_slice.html.jinja", apart=_apart)
