@@ -27,7 +27,7 @@ from linewright.line.file.read import placed
 from linewright.line.predict.batch import Done, Outputs, answer_rows, find_champion, load_model, refuse_halted
 from linewright.line.predict.input_file import Handed
 from linewright.line.predict.output_file import AnswersFile
-from linewright.line.record.source_histories import history_store
+from linewright.line.record.data.source_histories import history_store
 from linewright.line.scheduled.destinations import refuse_destination, write_answers
 from linewright.line.scheduled.new_rows import NewRows, SeenRows
 from linewright.line.scheduled.undelivered import (
@@ -39,7 +39,7 @@ from linewright.line.scheduled.undelivered import (
 from linewright.line.spec import LineSpec, PredictSpec
 from linewright.serve.http.predict import Loaded
 from linewright.serve.log.writer import PredictionLog
-from linewright.store.stamps import stamp_at
+from linewright.store.files.stamps import stamp_at
 from linewright.text.numbers import count
 
 AT, MODEL = "at", "model"
