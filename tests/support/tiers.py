@@ -21,9 +21,9 @@ _EVENTS = frozenset({"os.fork", "os.forkpty", "os.posix_spawn", "socket.bind", "
 _LIVES = frozenset({
     "linewright.operations.demo.demo",
     "linewright.worlds.living.live",
-    "linewright.worlds.plants.live",
+    "linewright.worlds.machines.living.live",
     "linewright.worlds.shipped.live",
-    "linewright.worlds.shop_life.live",
+    "linewright.worlds.shop.living.live",
 })  # fmt: skip
 
 COLLECTED = pytest.StashKey[tuple[pytest.Item, ...]]()
@@ -68,10 +68,10 @@ COSTLY = Reach(
         "linewright.model.families.trainer.TRAINERS",
         "linewright.operations.demo.add_lines",
         "linewright.interfaces.python.factory.Factory",
-        "linewright.operations.run.retrain",
-        "linewright.operations.run.run",
+        "linewright.operations.lines.run.retrain",
+        "linewright.operations.lines.run.run",
         "linewright.testing.trainers.TrainerContract",
-        "linewright.worlds.fraud.FraudWorld",
+        "linewright.worlds.fraud.world.FraudWorld",
     },
     words=frozenset({
         "bind", "create_server", "fork",
