@@ -19,7 +19,8 @@ from psycopg.conninfo import make_conninfo
 from linewright.data.read.limits import too_many_rows
 from linewright.data.read.query_timeout import QueryTimeout
 from linewright.data.read.sql.column_types import ColumnType, typed
-from linewright.data.read.sql.database import DatabaseQuery, QueryResult, wrapped
+from linewright.data.read.sql.database import DatabaseQuery, QueryResult
+from linewright.data.read.sql.dialect import wrapped
 from linewright.errors import LinewrightError
 from linewright.plugins.postgresql import (
     SESSION,
