@@ -6,6 +6,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Generator, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import commands
@@ -162,6 +163,12 @@ def postgres() -> Iterator[Server]:
     """Run a PostgreSQL that listens on the loopback address and asks for a password."""
     with postgres_server() as server:
         yield server
+
+
+@pytest.fixture(scope="session")
+def adbc(postgres: Server) -> Server:
+    """Return the same one, whose rows ADBC fetches."""
+    return replace(postgres, driver="adbc")
 
 
 @pytest.fixture(scope="session")

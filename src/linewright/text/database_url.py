@@ -36,6 +36,8 @@ class DatabaseUrl:
     user: str = field(repr=False)
     password: str = field(repr=False)
     options: Mapping[str, str] = field(repr=False)
+    driver: str = field(default="", repr=False)
+    """What stands after the scheme and a plus sign, such as ``adbc``."""
 
     @property
     def place(self) -> str:
@@ -69,7 +71,8 @@ def read_database_url(text: str) -> DatabaseUrl:
     found = _URL.fullmatch(text)
     if found is None:
         raise ValueError("this cannot be read as the URL of a database")
-    scheme = found["scheme"].partition("+")[0].replace("mariadb", "mysql")
+    scheme, _, driver = found["scheme"].partition("+")
+    scheme = scheme.replace("mariadb", "mysql")
     if scheme == "postgres":
         scheme = "postgresql"
     options = [_OPTION.fullmatch(one) for one in (found["options"] or "").split("&") if one]
@@ -90,4 +93,5 @@ def read_database_url(text: str) -> DatabaseUrl:
         user=unquote(found["user"] or ""),
         password=unquote(found["password"] or ""),
         options=said,
+        driver=driver,
     )
