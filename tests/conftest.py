@@ -7,6 +7,7 @@ import shutil
 import tempfile
 from collections.abc import Generator, Iterator
 from pathlib import Path
+from typing import Any
 
 import commands
 import psycopg
@@ -168,6 +169,15 @@ def postgres() -> Iterator[Server]:
 def mariadb() -> Iterator[Server]:
     """Run a MariaDB that does."""
     with mariadb_server() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def sqlserver() -> Iterator[Any]:
+    """Run a server of ours that speaks as SQL Server does."""
+    from sqlserver import tds_server  # it takes a while to import
+
+    with tds_server() as server:
         yield server
 
 

@@ -39,6 +39,7 @@ _MOST_BYTES = 1 << 22
 DATABASES: Mapping[str, _Kind] = {
     "postgresql": _Kind("linewright.plugins.postgresql:PostgreSql", "postgresql"),
     "mysql": _Kind("linewright.plugins.mysql:MySql", "mysql"),
+    "mssql": _Kind("linewright.plugins.sqlserver:SqlServer", "mssql"),
     "duckdb": _Kind("linewright.data.read.sql.duckdb_file:DuckDbFile"),
     "sqlite": _Kind("linewright.data.read.sql.sqlite_file:SqliteFile"),
 }
