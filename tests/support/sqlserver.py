@@ -20,7 +20,7 @@ from urllib.parse import unquote
 import duckdb
 import pytest
 import trustme
-from databases import PASSWORD, Server
+from databases import PASSWORD
 from tds_values import TYPES, Column, Parameters, decimal_type, row_of
 from tsql import MACROS, TSqlError, to_duckdb
 
@@ -58,7 +58,6 @@ class TdsServer:
     scheme: str = "mssql"
     user: str = "reader"
     password: str = PASSWORD
-    url = Server.url
     database: duckdb.DuckDBPyConnection
     snapshot: int = 1
     """Of ``sys.databases``: whether transactions may ask for a snapshot."""
@@ -77,6 +76,11 @@ class TdsServer:
     """Slow queries that are waited for."""
     logins: list[str] = field(default_factory=list)
     """Passwords that were sent."""
+
+    def url(self, database: str = "", *, host: str = "localhost", password: str | None = None) -> str:
+        """URL of a database, as a source's `at` stands for it."""
+        user = f"{self.user}:{password or self.password}"
+        return f"{self.scheme}://{user}@{host}:{self.port}/{database}?ssl_ca={self.folder}/ca.pem"
 
     def cursor(self) -> duckdb.DuckDBPyConnection:
         """Return a session in the default schema."""
@@ -382,5 +386,5 @@ def at_sqlserver(server: TdsServer, monkeypatch: pytest.MonkeyPatch) -> Iterator
     server.snapshot, server.versioned, server.encryption, server.route = 1, 0, 0, None
     for kept in (server.canned, server.slow, server.logins):
         kept.clear()
-    monkeypatch.setenv("TEST_DB", f"{server.url('shop')}?ssl_ca={server.folder}/ca.pem")
+    monkeypatch.setenv("TEST_DB", server.url("shop"))
     yield server

@@ -102,7 +102,8 @@ def _changed(node: exp.Expression, databases: exp.Expression) -> exp.Expression:
             return node.this
         case exp.Like() if "[" in node.expression.name:
             pattern = node.expression.name.replace("%", ".*")
-            return exp.func("regexp_full_match", node.this, exp.Literal.string(pattern))
+            found = exp.func("regexp_full_match", node.this, exp.Literal.string(pattern))
+            return exp.not_(found) if node.args.get("negate") else found
         case exp.Add() if _is_text(node):
             return exp.DPipe(this=node.this, expression=node.expression, safe=False)
         case exp.Cast() if isinstance(node.this, exp.Substring) and node.this.this.find(exp.SHA2):
