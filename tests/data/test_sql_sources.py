@@ -206,7 +206,9 @@ def test_sqlserver_gives_only_rows_since_a_cursor(shop_at_sqlserver, tmp_path):
     check_pushed_down(SqlSource(sql="select * from t", at="env:TEST_DB"), tmp_path, at_most=13)
     check_pushed_down(SqlSource(sql="select * from t order by id", at="env:TEST_DB"), tmp_path, at_most=1000)
     odd = SqlSource(sql="with a as (select * from u) select * from a", at="env:TEST_DB")
-    assert [[1, 2, 3, 4], [3]] == [read_since(odd, tmp_path, "code", least)[1] for least in ("K1", "K\U0001f600")]
+    assert [[1, 2, 3, 4], [3]] == [
+        read_since(odd, tmp_path, "code", least)[1] for least in ("K1", "K\U0001f600")
+    ]
 
 
 def test_duckdb_gives_only_rows_since_a_cursor(tmp_path, monkeypatch):

@@ -197,7 +197,8 @@ class _Session(threading.Thread):
         assert kind == _LOGIN
         user, password, database = (_login_text(data, at) for at in (40, 44, 68))
         password = bytes(
-            ((byte ^ 0xA5) << 4 & 0xF0) | ((byte ^ 0xA5) >> 4) for byte in password.encode("utf-16-le", "surrogatepass")
+            ((byte ^ 0xA5) << 4 & 0xF0) | ((byte ^ 0xA5) >> 4)
+            for byte in password.encode("utf-16-le", "surrogatepass")
         ).decode("utf-16-le")
         self._server.logins.append(password)
         if self._server.route is not None:
@@ -210,7 +211,9 @@ class _Session(threading.Thread):
             self._send(_error(18456, 14, f"Login failed for user '{user}'.") + _done(_ERROR))
             return False
         if database.lower() != "shop":
-            first = _error(4060, 11, f'Cannot open database "{database}" requested by the login. The login failed.')
+            first = _error(
+                4060, 11, f'Cannot open database "{database}" requested by the login. The login failed.'
+            )
             self._send(first + _error(18456, 14, f"Login failed for user '{user}'.") + _done(_ERROR))
             return False
         name = bytes([len(database)]) + database.encode("utf-16-le")
@@ -240,7 +243,9 @@ class _Session(threading.Thread):
             said += _done(_ERROR, kind=_DONE if kind == _BATCH else _DONE_PROC)
         self._send(said)
 
-    def _carried_out(self, cursor: duckdb.DuckDBPyConnection, sql: str, values: dict[str, Any] | None) -> bytes:
+    def _carried_out(
+        self, cursor: duckdb.DuckDBPyConnection, sql: str, values: dict[str, Any] | None
+    ) -> bytes:
         sql = sql.strip()
         if sql in self._server.slow:
             self._wait(sql)
@@ -252,7 +257,11 @@ class _Session(threading.Thread):
             if self._level == "snapshot" and self._server.snapshot != 1:
                 raise TSqlError(3952, "Snapshot isolation transaction failed accessing database 'shop'", 16)
             found = _found(run(self._server, cursor, sql, values), sql)
-        end = _done() if values is None else _done(_MORE, kind=_DONE_IN_PROC) + b"\x79\0\0\0\0" + _done(kind=_DONE_PROC)
+        end = (
+            _done()
+            if values is None
+            else _done(_MORE, kind=_DONE_IN_PROC) + b"\x79\0\0\0\0" + _done(kind=_DONE_PROC)
+        )
         if not found[0]:
             return end
         columns, rows = found

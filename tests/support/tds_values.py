@@ -33,7 +33,9 @@ def _sized(data: bytes) -> bytes:
 def _chunks(data: bytes) -> bytes:
     """Return it in parts, as long values come."""
     parts = [data[at : at + 3_000] for at in range(0, len(data), 3_000)]
-    return struct.pack("<Q", len(data)) + b"".join(struct.pack("<I", len(one)) + one for one in parts) + bytes(4)
+    return (
+        struct.pack("<Q", len(data)) + b"".join(struct.pack("<I", len(one)) + one for one in parts) + bytes(4)
+    )
 
 
 def _fixed(form: str) -> Callable[[Any], bytes]:
@@ -83,7 +85,8 @@ def decimal_type(precision: int, scale: int) -> WireType:
 
 
 def _nvarchar(text: str) -> bytes:
-    return struct.pack("<H", 2 * len(text)) + text.encode("utf-16-le")
+    data = text.encode("utf-16-le")
+    return struct.pack("<H", len(data)) + data
 
 
 def _varchar(text: str) -> bytes:
@@ -158,14 +161,14 @@ class Parameters:
         self._at += struct.calcsize(f"<{form}")
         return value
 
-    def bytes(self, size: int) -> bytes:
+    def raw(self, size: int) -> bytes:
         """Return the next bytes."""
         self._at += size
         return self._data[self._at - size : self._at]
 
     def text(self, letters: int) -> str:
         """Return the next text."""
-        return self.bytes(2 * letters).decode("utf-16-le")
+        return self.raw(2 * letters).decode("utf-16-le")
 
     @property
     def is_at_end(self) -> bool:
@@ -180,16 +183,16 @@ class Parameters:
 
     def _value(self, kind: int) -> Any:
         if kind == 0xE7:
-            most, _ = self.take("H"), self.bytes(5)
+            most, _ = self.take("H"), self.raw(5)
             return self._long() if most == 0xFFFF else self._short()
         if kind in {0x29, 0x2A, 0x2B}:
             scale = self.take("B")
-            return self._moment(self.bytes(self.take("B")), kind, scale)
+            return self._moment(self.raw(self.take("B")), kind, scale)
         if kind == 0x28:
-            days = self.bytes(self.take("B"))
+            days = self.raw(self.take("B"))
             return date.fromordinal(_FIRST.toordinal() + int.from_bytes(days, "little")) if days else None
         self.take("B")
-        data = self.bytes(self.take("B"))
+        data = self.raw(self.take("B"))
         if not data:
             return None
         if kind == 0x6D:
@@ -205,7 +208,7 @@ class Parameters:
             return None
         parts = []
         while size := self.take("I"):
-            parts.append(self.bytes(size))
+            parts.append(self.raw(size))
         return b"".join(parts).decode("utf-16-le")
 
     def _moment(self, data: bytes, kind: int, scale: int) -> datetime | time | None:
@@ -214,8 +217,8 @@ class Parameters:
         size = 3 if scale < 3 else 4 if scale < 5 else 5
         since = timedelta(microseconds=int.from_bytes(data[:size], "little") * 10**6 // 10**scale)
         if kind == 0x29:
-            return (datetime.min + since).time()
-        at = datetime.min + timedelta(days=int.from_bytes(data[size : size + 3], "little")) + since
+            return (datetime(1, 1, 1) + since).time()
+        at = datetime(1, 1, 1) + timedelta(days=int.from_bytes(data[size : size + 3], "little")) + since
         if kind == 0x2A:
             return at
         zone = timezone(timedelta(minutes=struct.unpack("<h", data[size + 3 :])[0]))

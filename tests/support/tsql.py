@@ -59,7 +59,10 @@ def to_duckdb(sql: str, **databases: int) -> Iterator[str]:
             continue
         _refuse_inner_order(tree)
         row = exp.select(
-            *(exp.alias_(exp.Literal.number(value), name) for name, value in {"database_id": 5, **databases}.items())
+            *(
+                exp.alias_(exp.Literal.number(value), name)
+                for name, value in {"database_id": 5, **databases}.items()
+            )
         ).subquery("d")
         for node in reversed([*tree.walk()]):
             if (changed := _changed(node, row)) is not node:
