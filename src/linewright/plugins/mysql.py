@@ -207,9 +207,13 @@ class MySql(Database):
                 connection.close()
 
     def row_digest(self, types: Mapping[str, ColumnType]) -> str:
-        """Return a part of the MD5 of the values in quotes; -1 of a row that is too long for the server to say so."""
-        values = ", ".join(f"quote({_quoted(name)})" for name in types)
-        return f"coalesce(cast(conv(left(md5(concat_ws(',', {values})), 15), 16, 10) as signed), -1)"
+        """Return a part of the MD5 of the values in quotes; where those are together too long for the server, of the MD5 of each."""
+        # A text that is too long is null, of which `concat` makes null. The server gives no row as long as that, so each value has an MD5.
+        names = [_quoted(name) for name in types]
+        quotes = ", ',', ".join(f"quote({name})" for name in names)
+        hashes = ", ',', ".join(f"coalesce(md5({name}), '')" for name in names)
+        digests = (f"cast(conv(left(md5(concat({texts})), 15), 16, 10) as signed)" for texts in (quotes, hashes))
+        return f"coalesce({', '.join(digests)})"
 
     def day(self, column: str) -> str:
         """Return the days from 1970; sessions are in UTC."""
