@@ -8,6 +8,7 @@ import tempfile
 from collections.abc import Generator, Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import commands
 import psycopg
@@ -175,6 +176,15 @@ def adbc(postgres: Server) -> Server:
 def mariadb() -> Iterator[Server]:
     """Run a MariaDB that does."""
     with mariadb_server() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def sqlserver() -> Iterator[Any]:
+    """Run a server of ours that speaks as SQL Server does."""
+    from sqlserver import tds_server  # it takes a while to import
+
+    with tds_server() as server:
         yield server
 
 

@@ -46,7 +46,7 @@ _OBJECTS = frozenset({
     "linewright.worlds.fraud.world.FraudWorld",
 })  # fmt: skip
 _METHODS = frozenset({"bind", "create_server", "fork"})
-_FIXTURES = frozenset({"mariadb", "postgres", "postgres_database", "postgres_url", "processes"})
+_FIXTURES = frozenset({"mariadb", "postgres", "postgres_database", "postgres_url", "processes", "sqlserver"})
 """Fixtures that nobody of the unit tier asks for, nor names; `processes` is for a test that shows by no name what it starts."""
 _EVENTS = frozenset({"os.fork", "os.forkpty", "os.posix_spawn", "socket.bind", "subprocess.Popen"})
 
