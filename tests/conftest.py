@@ -82,10 +82,14 @@ def pytest_configure(config: pytest.Config) -> None:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark the unit tier; put the slow ones first, so that at the end of a parallel run no worker waits for a long life of a world alone."""
+    """Mark the tiers; put the slow ones first, so that at the end of a parallel run no worker waits for a long life of a world alone."""
+    if items:
+        items[0].config.stash[tiers.COLLECTED] = tuple(items)
     for item in items:
         if tiers.is_unit(item):
             item.add_marker(pytest.mark.unit)
+        elif tiers.is_nightly(item):
+            item.add_marker(pytest.mark.nightly)
         _limit_examples(item, item.config.getoption("--most-examples"))
     items.sort(key=lambda item: item.get_closest_marker("slow") is None)
 
