@@ -467,6 +467,25 @@ def test_what_no_cursor_shows_is_found_by_key_and_repaired(silo, factory, key):
     assert 5000 not in {*past["id"]}
 
 
+def test_rows_that_are_too_long_for_a_text_of_the_server_are_compared_too(factory, mariadb, monkeypatch):
+    """In quotes they are longer than its max_allowed_packet, 16 MiB."""
+    with at_mariadb(mariadb, monkeypatch) as database:
+        database.execute("use shop")
+        database.execute("create table t (id int primary key, said longtext, more longtext, n int)")
+        database.execute(
+            "insert into t values (1, repeat('\\'', 9000000), null, 1), (2, null, repeat('x', 16700000), 1), (3, 'a', 'b', 1)"
+        )
+        spec = SqlSource(sql="select * from t", at="env:TEST_DB", key="id", cursor="n", lag=0)
+        history = History(factory, spec)
+        history.read()
+
+        assert found_of(history).is_sound
+        assert not read_increment("t", spec, factory.root, history.kept, factory.now()).is_news
+        database.execute("update t set said = concat('x', substr(said, 2)) where id = 1")
+        database.execute("update t set more = null, said = more where id = 2")
+        assert 2 == found_of(history).unread
+
+
 PLAIN = "plain"
 
 

@@ -23,11 +23,13 @@ from linewright.errors import RequestError
 from linewright.line.factory import Factory
 from linewright.line.maintenance.backup import make_backup
 from linewright.line.maintenance.restore import restore_backup
+from linewright.line.maintenance.schemas import strange_in
 from linewright.line.runs.execute import execute_inline
 from linewright.line.runs.plan import make_plan
 from linewright.serve.access.accounts import Grant
 from linewright.serve.access.change_accounts import change, new_token, with_token
-from linewright.serve.rows.push_request import to_new_rows
+from linewright.serve.rows.body.push_request import to_new_rows
+from linewright.store import pushed_rows
 from linewright.store.pushed_rows import Columns, PushedRows
 
 ROWS = "/v1/sources/payments/rows"
@@ -230,6 +232,31 @@ def test_a_backup_has_what_was_pushed(tmp_path):
     restore_backup(Factory(tmp_path / "new"), tmp_path / "copy.tar")
 
     assert kept(tmp_path / "factory").equals(kept(tmp_path / "new"))
+
+
+@pytest.mark.parametrize("statement", [0, 1, 3, 8])
+def test_a_source_whose_opening_was_killed_is_opened_by_the_next_one(tmp_path, statement):
+    """The file is there before its tables are, and does not make it a source that takes rows."""
+    file = tmp_path / ".linewright/push/payments.sqlite"
+    file.parent.mkdir(parents=True)
+    child = os.fork()
+    if not child:
+        with sqlite3.connect(file, isolation_level=None) as database:
+            database.execute("PRAGMA synchronous = EXTRA")
+            database.execute("BEGIN IMMEDIATE")
+            for one in pushed_rows._TABLES.split(";\n")[:statement]:
+                database.execute(one)
+            os.kill(os.getpid(), signal.SIGKILL)
+    os.waitpid(child, 0)
+    made = PushedRows.of(tmp_path / ".linewright", "payments")
+
+    assert not made.is_open
+    assert [] == strange_in(file)
+    with pytest.raises(RequestError, match="no row was sent"):
+        kept(tmp_path)
+    assert made.is_open
+    made.keep(to_new_rows([payment(1)], made.columns))
+    assert [1] == kept(tmp_path)["id"].to_list()
 
 
 def test_columns_have_the_types_of_their_values(tmp_path, pushed):

@@ -13,8 +13,8 @@ from typing import NamedTuple, NoReturn
 
 from linewright.errors import Corrupt, RequestError, Terminal
 from linewright.store.clock import micros_of, now_utc
-from linewright.store.disk import explain_sqlite, faults_explained, sync_folder
-from linewright.store.schema import Part, schema_of
+from linewright.store.files.disk import explain_sqlite, faults_explained, sync_folder
+from linewright.store.metadata.schema import Part, schema_of
 from linewright.store.shared_features import shared_features
 from linewright.text.lists import read_spelled, to_list_text
 from linewright.text.suggest import listed, nearest
@@ -40,7 +40,7 @@ CREATE INDEX rows_by_known ON rows (known);
 CREATE TABLE kinds (name TEXT PRIMARY KEY, kind TEXT NOT NULL) WITHOUT ROWID;
 PRAGMA user_version = 1;
 """
-_VERSION = 1
+_NOT_MADE, _VERSION = 0, 1
 _NULL = "null"
 """The kind of a column that has had no value."""
 IN_EACH_ROW = ""
@@ -152,8 +152,11 @@ class PushedRows:
 
     @property
     def is_open(self) -> bool:
-        """Whether rows may be pushed to it."""
-        return self.file.is_file()
+        """Whether rows may be pushed to it: a file alone does not say so, since who makes it may be killed."""
+        if not self.file.is_file():
+            return False
+        with self._connected() as database:
+            return _version(database) != _NOT_MADE
 
     def open_for(self, columns: Columns) -> None:
         """Let rows be pushed from now on; what was pushed stays.
@@ -167,7 +170,7 @@ class PushedRows:
         """
         with self._connected(makes=True) as database:
             database.execute("BEGIN IMMEDIATE")
-            if _version(database) == 0:
+            if _version(database) == _NOT_MADE:
                 _make(database)
                 database.execute("INSERT INTO source VALUES (?, ?)", columns)
             elif (held := _columns(database)) != columns:
@@ -309,6 +312,8 @@ def schema_at(version: int) -> frozenset[Part]:
             allowed=f"up to {_VERSION}",
             hint="upgrade this installation",
         )
+    if version == _NOT_MADE:
+        return frozenset()
     with closing(sqlite3.connect(":memory:", isolation_level=None)) as database:
         _make(database)
         return schema_of(database)

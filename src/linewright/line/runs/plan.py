@@ -15,9 +15,9 @@ from linewright.line.factory import Factory
 from linewright.line.facts import AfterStep, Change, InputsMoved, MovedInput, Plan, StepDue, VersionBefore
 from linewright.line.file.read import unsupported
 from linewright.line.file.view_file import read_view, read_views
-from linewright.line.record.alerts import last_retraining
-from linewright.line.record.other_sites import peer_datasets
-from linewright.line.record.readings import last_read
+from linewright.line.record.data.other_sites import peer_datasets
+from linewright.line.record.data.readings import last_read
+from linewright.line.record.monitoring.alerts import last_retraining
 from linewright.line.record.view_status import is_form_of, views_read
 from linewright.line.release.candidate_status import release_due
 from linewright.line.run_context import (
