@@ -242,7 +242,7 @@ def _seen_before(factory: Factory, line: str, job: str, undelivered: Undelivered
             "which rows the source had the last time is not known",
             where=f"{line}: predict.{job}.new",
             found=str(undelivered.folder.relative_to(factory.root)),
-            hint=f"a backup does not have it; predict for all rows once: linewright predict-job {line} {job} --all",
+            hint=f"predict for all rows once: linewright predict-job {line} {job} --all",
         )
     return seen
 
