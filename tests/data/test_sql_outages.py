@@ -21,7 +21,7 @@ from linewright.data.spec import DataSpec, LabelSpec, QueryLimits, SqlSource, Ta
 from linewright.errors import LinewrightError, RequestError, SpecError, Transient
 from linewright.line.file.factory_file import parse_factory_file
 from linewright.line.file.read import parse_line
-from linewright.store.secret import shown_place
+from linewright.store.files.secret import shown_place
 from linewright.text.database_url import read_database_url
 
 

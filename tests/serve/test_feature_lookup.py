@@ -27,10 +27,10 @@ from linewright.features.views.records import (
     write_records,
 )
 from linewright.features.views.windows import Events, Values, events_of, values_at, values_of
-from linewright.serve.rows import feature_lookup, newer_rows
-from linewright.serve.rows.feature_lookup import FeatureLookup, ViewLookup
-from linewright.serve.rows.newer_rows import entity_of
-from linewright.serve.rows.push_request import to_new_rows
+from linewright.serve.rows.body.push_request import to_new_rows
+from linewright.serve.rows.lookup import feature_lookup, newer_rows
+from linewright.serve.rows.lookup.feature_lookup import FeatureLookup, ViewLookup
+from linewright.serve.rows.lookup.newer_rows import entity_of
 from linewright.store.clock import later, micros_of
 from linewright.store.pushed_rows import Columns, PushedRows
 from linewright.store.shared_features import shared_features

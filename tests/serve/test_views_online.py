@@ -27,7 +27,7 @@ from linewright.features.spec import ViewSpec
 from linewright.features.views.records import Records, aggregates_of, records_path
 from linewright.features.views.windows import values_at
 from linewright.interfaces.cli.render.care.audit import features_text
-from linewright.interfaces.cli.render.predict import form_text
+from linewright.interfaces.cli.render.models.predict import form_text
 from linewright.line.audit.feature_views import audit_views
 from linewright.line.factory import Factory
 from linewright.line.file.view_file import parse_view, read_view
@@ -37,7 +37,7 @@ from linewright.line.predict.example_request import curl
 from linewright.line.predict.example_row import row_to_send, values_of_tests
 from linewright.line.predict.replay import replay_prediction
 from linewright.line.predict.try_row import request_form, try_row
-from linewright.line.record.alerts import open_alerts
+from linewright.line.record.monitoring.alerts import open_alerts
 from linewright.line.record.registry import find_model
 from linewright.line.release.view_maintenance import SAMPLE, audit_served_features, refresh_records
 from linewright.line.runs.execute import execute_inline
@@ -46,11 +46,11 @@ from linewright.line.views.write_records import write_due, write_view
 from linewright.model.facts import Package, Trained
 from linewright.model.package.model import read_golden
 from linewright.operations.care.logged_features import audit_features
-from linewright.operations.evidence import show
-from linewright.operations.features import features
-from linewright.serve.rows.feature_lookup import ViewLookup
-from linewright.serve.rows.newer_rows import entity_of
-from linewright.serve.rows.push_request import to_new_rows
+from linewright.operations.data.features import features
+from linewright.operations.models.evidence import show
+from linewright.serve.rows.body.push_request import to_new_rows
+from linewright.serve.rows.lookup.feature_lookup import ViewLookup
+from linewright.serve.rows.lookup.newer_rows import entity_of
 from linewright.store.clock import micros_of, now_utc, text_of
 from linewright.store.pushed_rows import Columns, PushedRows
 from linewright.watch.facts import Alerted, Cleared

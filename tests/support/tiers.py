@@ -40,10 +40,10 @@ _OBJECTS = frozenset({
     "linewright.operations.demo.add_lines",
     "linewright.operations.demo.demo",
     "linewright.interfaces.python.factory.Factory",
-    "linewright.operations.run.retrain",
-    "linewright.operations.run.run",
+    "linewright.operations.lines.run.retrain",
+    "linewright.operations.lines.run.run",
     "linewright.testing.trainers.TrainerContract",
-    "linewright.worlds.fraud.FraudWorld",
+    "linewright.worlds.fraud.world.FraudWorld",
 })  # fmt: skip
 _METHODS = frozenset({"bind", "create_server", "fork"})
 _FIXTURES = frozenset({"mariadb", "postgres", "postgres_database", "postgres_url", "processes"})

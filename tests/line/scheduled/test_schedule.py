@@ -18,8 +18,8 @@ from linewright.data.spec import AtTrigger, EveryTrigger
 from linewright.errors import SpecError, Transient
 from linewright.line.factory import Factory
 from linewright.line.facts import PredictionsMade
-from linewright.line.record.alerts import open_alerts
-from linewright.line.record.source_histories import history_of, history_store
+from linewright.line.record.data.source_histories import history_of, history_store
+from linewright.line.record.monitoring.alerts import open_alerts
 from linewright.line.scheduled.run_tasks import ScheduledWork, do_in_child, do_task
 from linewright.line.scheduled.task_state import (
     Task,
@@ -30,9 +30,9 @@ from linewright.line.scheduled.task_state import (
     tasks_of,
 )
 from linewright.operations.changes.halt import halt
-from linewright.operations.check import check
-from linewright.operations.schedule import schedule
-from linewright.operations.sources import sources
+from linewright.operations.data.sources import sources
+from linewright.operations.lines.check import check
+from linewright.operations.lines.schedule import schedule
 from linewright.store.clock import text_of
 
 JOB = """

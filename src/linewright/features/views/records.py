@@ -24,8 +24,8 @@ from linewright.errors import Corrupt
 from linewright.features.facts import Otherwise, ViewFacts
 from linewright.features.views.aggregates import Aggregate, Argument, Kind, read_aggregate
 from linewright.features.views.windows import NEVER, Events, Ints, Values, ranges, values_at
-from linewright.store.disk import explained, sync_file, sync_folder
-from linewright.store.stamps import stamp_of
+from linewright.store.files.disk import explained, sync_file, sync_folder
+from linewright.store.files.stamps import stamp_of
 from linewright.store.values import digest_of
 
 FOLDER, ENDING = "views", ".records"

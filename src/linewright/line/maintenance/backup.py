@@ -35,8 +35,8 @@ from linewright.release.promotion import record_pending
 from linewright.serve.access.accounts import ACCESS_FILE, read_accounts
 from linewright.serve.log.records import count_of
 from linewright.serve.log.segments import ENDING, Damage, SealedSegments, frame_of, open_segment, read_file
-from linewright.store.database import open_file
-from linewright.store.disk import explain_sqlite, explained, sync_folder
+from linewright.store.files.disk import explain_sqlite, explained, sync_folder
+from linewright.store.metadata.database import open_file
 
 FORM = 1
 """Version of the form of a backup; every reader reads every older one."""

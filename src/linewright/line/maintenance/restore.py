@@ -35,10 +35,10 @@ from linewright.people.preferences import decode_preferences, files_in
 from linewright.release.promotion import project
 from linewright.serve.access.accounts import ACCESS_FILE, read_accounts
 from linewright.serve.access.change_accounts import NAME
-from linewright.store.disk import explained, sync_folder
-from linewright.store.names import LINE
+from linewright.store.files.disk import explained, sync_folder
+from linewright.store.files.names import LINE
+from linewright.store.files.rights import OWNER_ONLY
 from linewright.store.pushed_rows import SOURCE
-from linewright.store.rights import OWNER_ONLY
 
 _STAGE = ".restoring"
 _NAME_ONE = "name one: linewright restore FILE --factory NEW-FOLDER"

@@ -57,7 +57,7 @@ from linewright.line.new.remote_data import (
 from linewright.line.new.rest_pages import rest_source
 from linewright.line.new.series_draft import draft_series
 from linewright.model.spec import TrainSpec
-from linewright.store.rights import as_asked, make_asked_folder
+from linewright.store.files.rights import as_asked, make_asked_folder
 from linewright.text.numbers import share_in_words
 from linewright.text.suggest import listed, nearest
 

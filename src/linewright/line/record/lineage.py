@@ -12,8 +12,8 @@ from linewright.features.facts import Encoder, partner
 from linewright.line.factory import Factory
 from linewright.line.facts import Declared
 from linewright.line.file.view_file import read_view
+from linewright.line.record.data.readings import last_read
 from linewright.line.record.evidence import accepted_of, evidence_of
-from linewright.line.record.readings import last_read
 from linewright.line.record.registry import registration_of, served_versions
 from linewright.line.spec import LineSpec
 from linewright.line.views.column_origins import How, Origin, origins, views_in

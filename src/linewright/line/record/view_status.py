@@ -17,8 +17,8 @@ from linewright.features.views.records import Records, records_path
 from linewright.line.factory import Factory
 from linewright.line.facts import Finished
 from linewright.line.personal import because_of, hidden_anywhere
-from linewright.line.record.alerts import newest_of
-from linewright.line.record.readings import last_read
+from linewright.line.record.data.readings import last_read
+from linewright.line.record.monitoring.alerts import newest_of
 from linewright.line.record.registry import served_versions
 from linewright.line.views.column_origins import source_columns, views_in
 from linewright.model.facts import Package

@@ -15,8 +15,8 @@ from linewright.line.factory import Factory
 from linewright.line.facts import AfterStep, Change, InputsMoved, MovedInput, Plan, StepDue, VersionBefore
 from linewright.line.file.read import unsupported
 from linewright.line.file.view_file import read_views
-from linewright.line.record.alerts import last_retraining
-from linewright.line.record.other_sites import peer_datasets
+from linewright.line.record.data.other_sites import peer_datasets
+from linewright.line.record.monitoring.alerts import last_retraining
 from linewright.line.release.candidate_status import release_due
 from linewright.line.run_context import (
     BACKBONE_FILE,

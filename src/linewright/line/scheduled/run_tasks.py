@@ -32,7 +32,7 @@ from linewright.line.scheduled.task_state import (
 )
 from linewright.line.spec import LineSpec
 from linewright.serve.no_pickle import forbid_pickles
-from linewright.store.disk import faults_explained
+from linewright.store.files.disk import faults_explained
 from linewright.text.numbers import count
 
 _BUSY = "2s"

@@ -16,11 +16,11 @@ from linewright.line.factory import Factory
 from linewright.line.facts import PredictionsMade
 from linewright.line.file.view_file import read_view
 from linewright.line.instants import later
-from linewright.line.record.alerts import open_alerts
+from linewright.line.record.monitoring.alerts import open_alerts
 from linewright.line.spec import FileDestination, LineSpec, PredictSpec, TableDestination
 from linewright.line.views.sources import VIEW
-from linewright.store.names import line_path
-from linewright.store.secret import shown_place
+from linewright.store.files.names import line_path
+from linewright.store.files.secret import shown_place
 from linewright.watch.facts import Alerted, Cleared
 
 What = Literal["predict", "read"]

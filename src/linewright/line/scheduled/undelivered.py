@@ -23,8 +23,8 @@ from linewright.line.scheduled.task_state import FOLDER
 from linewright.line.spec import LineSpec
 from linewright.serve.facts import Predictions
 from linewright.serve.log.records import payload_of
-from linewright.store.disk import explained, sync_file, sync_folder
-from linewright.store.names import line_path
+from linewright.store.files.disk import explained, sync_file, sync_folder
+from linewright.store.files.names import line_path
 
 _ANSWERS, _BROKEN, _LOG, _SEEN, _FACTS = (
     "answers.parquet",

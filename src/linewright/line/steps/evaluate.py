@@ -17,10 +17,10 @@ from linewright.line.check.amounts import amounts_of_rows
 from linewright.line.run_context import Work, compared_by, headline
 from linewright.line.split_rows import label_text, read_rows, weights
 from linewright.line.steps.explained_inputs import inputs_of
-from linewright.line.steps.forecast import naive_scores, qualities_of_sums, series_of
 from linewright.line.steps.ingest import answered
-from linewright.line.steps.recommend import by_rules, popular_lists, users_of
 from linewright.line.steps.rival import BASELINE, rival_of
+from linewright.line.steps.tasks.forecast import naive_scores, qualities_of_sums, series_of
+from linewright.line.steps.tasks.recommend import by_rules, popular_lists, users_of
 from linewright.model.evaluate.against_linear import beside_linear
 from linewright.model.evaluate.decision_changes import redecided
 from linewright.model.evaluate.measure import evaluate, measured_of

@@ -25,18 +25,18 @@ from linewright.serve.log.writer import PredictionLog
 from linewright.serve.models.canary import Guard, is_canary
 from linewright.serve.models.shadow import Mirrors
 from linewright.serve.models.state import Canary, Shadow
-from linewright.serve.rows.feature_lookup import FeatureLookup, LookupResult, RowsWithFeatures
-from linewright.serve.rows.known_series import KnownSeries, Newest, with_ages
+from linewright.serve.rows.body.push_request import ROWS_FORM, PushRequest, to_new_rows
+from linewright.serve.rows.body.reader import Place, in_rows
+from linewright.serve.rows.body.scalars import spell, spell_all
+from linewright.serve.rows.body.sent_files import Keeper, keep_sent
+from linewright.serve.rows.body.sent_texts import check_texts
+from linewright.serve.rows.body.typed import Row, TypedRow, Unusual, column_of
+from linewright.serve.rows.lookup.feature_lookup import FeatureLookup, LookupResult, RowsWithFeatures
+from linewright.serve.rows.lookup.known_series import KnownSeries, Newest, with_ages
+from linewright.serve.rows.lookup.series_sums import score_rows
+from linewright.serve.rows.lookup.similar import similar_items
 from linewright.serve.rows.occlusion import check_occluded
-from linewright.serve.rows.push_request import ROWS_FORM, PushRequest, to_new_rows
-from linewright.serve.rows.reader import Place, in_rows
-from linewright.serve.rows.scalars import spell, spell_all
 from linewright.serve.rows.scorer import Scorer
-from linewright.serve.rows.sent_files import Keeper, keep_sent
-from linewright.serve.rows.sent_texts import check_texts
-from linewright.serve.rows.series_sums import score_rows
-from linewright.serve.rows.similar import similar_items
-from linewright.serve.rows.typed import Row, TypedRow, Unusual, column_of
 from linewright.store.clock import now_utc, uuid7, uuids7
 from linewright.store.pushed_rows import PushedRows
 
@@ -651,5 +651,6 @@ def accept(feedback: Feedback, body: bytes, package: Package, idempotency_key: s
 
 def push(pushed: PushedRows, body: bytes) -> Response:
     """Keep rows of a source; when it returns they survive power loss."""
-    kept = pushed.keep(to_new_rows(read_json(body, PushRequest, form=ROWS_FORM).rows, pushed.columns))
+    asked = read_json(body, PushRequest, form=ROWS_FORM)
+    kept = pushed.keep(to_new_rows(asked.rows, pushed.columns, new_columns=asked.new_columns))
     return to_response(PushAnswer(accepted=kept.accepted, repeated=kept.repeated, durability="durable"))
