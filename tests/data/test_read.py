@@ -320,6 +320,7 @@ def test_files_that_do_not_go_together_are_refused(tmp_path):
     assert [("1", None), (None, "1")] == objects.frame.rows()
 
 
+@pytest.mark.usefixtures("processes")
 @pytest.mark.parametrize(
     "spec",
     [FilesSource(files="there"), FilesSource(files="there/**/*.csv"), FileSource(file="there/closed")],
