@@ -6,7 +6,9 @@ import os
 import shutil
 import tempfile
 from collections.abc import Generator, Iterator
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import commands
 import psycopg
@@ -169,9 +171,24 @@ def postgres() -> Iterator[Server]:
 
 
 @pytest.fixture(scope="session")
+def adbc(postgres: Server) -> Server:
+    """Return the same one, whose rows ADBC fetches."""
+    return replace(postgres, driver="adbc")
+
+
+@pytest.fixture(scope="session")
 def mariadb() -> Iterator[Server]:
     """Run a MariaDB that does."""
     with mariadb_server() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def sqlserver() -> Iterator[Any]:
+    """Run a server of ours that speaks as SQL Server does."""
+    from sqlserver import tds_server  # it takes a while to import
+
+    with tds_server() as server:
         yield server
 
 

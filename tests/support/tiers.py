@@ -75,7 +75,7 @@ COSTLY = Reach(
     },
     words=frozenset({
         "bind", "create_server", "fork",
-        "mariadb", "postgres", "postgres_database", "postgres_url", "processes",
+        "mariadb", "postgres", "postgres_database", "postgres_url", "processes", "sqlserver",
     }),
 )  # fmt: skip
 """Nothing of the unit tier reaches this. The fixture `processes` is for a test that shows by no name what it starts."""
@@ -90,6 +90,7 @@ NIGHTLY = Reach(
         "support/commands.py:forking",
         "support/databases.py",
         "support/web_server.py:bucket_server",
+        "support/web_server.py:moto_server",
     }),
 )  # fmt: skip
 """What reaches this is of the nightly tier."""
