@@ -212,7 +212,9 @@ class MySql(Database):
         names = [_quoted(name) for name in types]
         quotes = ", ',', ".join(f"quote({name})" for name in names)
         hashes = ", ',', ".join(f"coalesce(md5({name}), '')" for name in names)
-        digests = (f"cast(conv(left(md5(concat({texts})), 15), 16, 10) as signed)" for texts in (quotes, hashes))
+        digests = (
+            f"cast(conv(left(md5(concat({texts})), 15), 16, 10) as signed)" for texts in (quotes, hashes)
+        )
         return f"coalesce({', '.join(digests)})"
 
     def day(self, column: str) -> str:
