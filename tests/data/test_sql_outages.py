@@ -4,6 +4,7 @@ import socket
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from time import monotonic, sleep
 
@@ -22,11 +23,11 @@ from linewright.data.spec import DataSpec, LabelSpec, QueryLimits, SqlSource, Ta
 from linewright.errors import LinewrightError, RequestError, SpecError, Transient
 from linewright.line.file.factory_file import parse_factory_file
 from linewright.line.file.read import parse_line
-from linewright.store.secret import shown_place
+from linewright.store.files.secret import shown_place
 from linewright.text.database_url import read_database_url
 
 
-@pytest.fixture(params=["postgres", "mariadb", "sqlserver"])
+@pytest.fixture(params=["postgres", "adbc", "mariadb", "sqlserver"])
 def server(request: pytest.FixtureRequest, processes: None) -> Server:
     del processes
     return request.getfixturevalue(request.param)
@@ -321,9 +322,10 @@ def test_quotes_of_mariadb_mean_texts_whatever_the_server_is_set_to(mariadb, tmp
     assert ("a\" into outfile '/tmp/linewright-test' -- ",) == found.columns
 
 
-def test_the_rows_are_of_one_moment(postgres, tmp_path, monkeypatch):
+@pytest.mark.parametrize("driver", ["", "adbc"])
+def test_the_rows_are_of_one_moment(postgres, driver, tmp_path, monkeypatch):
     """A writer who commits while rows are fetched changes none of them."""
-    with at_postgres(postgres, monkeypatch) as connection:
+    with at_postgres(replace(postgres, driver=driver), monkeypatch) as connection:
         connection.execute("create table t (id int, version int)")
         connection.execute("insert into t select n, 0 from generate_series(1, 200000) n")
         ended = threading.Event()

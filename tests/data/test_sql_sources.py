@@ -49,6 +49,13 @@ class TestPostgres(SourceContract):
         return write
 
 
+class TestAdbc(TestPostgres):
+    @pytest.fixture
+    def shop_at_postgres(self, adbc: Server, monkeypatch: pytest.MonkeyPatch) -> Iterator[psycopg.Connection]:
+        with at_postgres(adbc, monkeypatch) as connection:
+            yield connection
+
+
 @pytest.fixture
 def shop_at_mariadb(mariadb: Server, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     with at_mariadb(mariadb, monkeypatch) as cursor:

@@ -4,6 +4,7 @@
 
 import sqlite3
 from contextlib import closing
+from dataclasses import replace
 from datetime import UTC, date, datetime, time, timedelta, timezone
 from decimal import Decimal
 from pathlib import Path
@@ -115,9 +116,10 @@ def refusal(query: str, root: Path) -> SpecError:
     return refused.value
 
 
-def test_each_type_of_postgresql_comes_right_or_is_refused_by_name(postgres, tmp_path, monkeypatch):
+@pytest.mark.parametrize("driver", ["", "adbc"])
+def test_each_type_of_postgresql_comes_right_or_is_refused_by_name(postgres, driver, tmp_path, monkeypatch):
     """Some 40 types; each column has a value and a row without one."""
-    with at_postgres(postgres, monkeypatch) as database:
+    with at_postgres(replace(postgres, driver=driver), monkeypatch) as database:
         database.execute("create type mood as enum ('sad', 'happy')")
         database.execute("create type pair as (a int, b int)")
         database.execute("create domain year_of_birth as int check (value > 1900)")

@@ -11,8 +11,8 @@ from pydantic import Field
 
 from linewright.errors import SpecError
 from linewright.spec import SECRET, OneOf, OrNames, Secret, Spec
+from linewright.store.files.secret import shown_place
 from linewright.store.pushed_rows import ENDING, FOLDER, SOURCE
-from linewright.store.secret import shown_place
 from linewright.text.database_url import FILE_URL
 from linewright.text.lists import read_list, spelled, to_list_text
 from linewright.text.remote_url import FORMS as URL_FORMS

@@ -10,7 +10,7 @@ from linewright.model.spec import BeatsGate, GateSpec, MaintenanceSpec, TrainSpe
 from linewright.people.spec import ChangesSpec, Notify
 from linewright.release.spec import ReleaseSpec
 from linewright.spec import Secret, Spec
-from linewright.store.names import LINE
+from linewright.store.files.names import LINE
 from linewright.watch.spec import RetrainSpec, WatchSpec
 
 LINE_NAME = rf"^{LINE}$"

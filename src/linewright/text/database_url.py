@@ -37,6 +37,8 @@ class DatabaseUrl:
     user: str = field(repr=False)
     password: str = field(repr=False)
     options: Mapping[str, str] = field(repr=False)
+    driver: str = field(default="", repr=False)
+    """What stands after the scheme and a plus sign, such as ``adbc``."""
 
     @property
     def place(self) -> str:
@@ -70,7 +72,7 @@ def read_database_url(text: str) -> DatabaseUrl:
     found = _URL.fullmatch(text)
     if found is None:
         raise ValueError("this cannot be read as the URL of a database")
-    said_scheme = found["scheme"].partition("+")[0]
+    said_scheme, _, driver = found["scheme"].partition("+")
     scheme = _OTHER_NAMES.get(said_scheme, said_scheme)
     options = [_OPTION.fullmatch(one) for one in (found["options"] or "").split("&") if one]
     if None in options:
@@ -90,4 +92,5 @@ def read_database_url(text: str) -> DatabaseUrl:
         user=unquote(found["user"] or ""),
         password=unquote(found["password"] or ""),
         options=said,
+        driver=driver,
     )

@@ -21,7 +21,7 @@ from linewright.line.facts import PredictionsMade
 from linewright.line.scheduled.predictions import predict_job
 from linewright.line.scheduled.undelivered import forget_undelivered
 from linewright.serve.log.segments import read_log
-from linewright.store.rights import owner_only
+from linewright.store.files.rights import owner_only
 
 JOBS = """
 predict:

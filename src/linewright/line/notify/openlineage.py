@@ -35,7 +35,7 @@ from linewright.line.spec import LineSpec
 from linewright.line.views.column_origins import How, origins, views_in
 from linewright.model.facts import Package, Registered
 from linewright.people.messages import OPENLINEAGE_PRODUCER, OPENLINEAGE_SCHEMA, Message
-from linewright.store.audit_chain import Link
+from linewright.store.metadata.audit_chain import Link
 from linewright.store.values import decoder
 from linewright.text.database_url import DatabaseUrl
 from linewright.text.remote_url import is_remote, shown_url
