@@ -4,7 +4,7 @@ import socket
 import ssl
 import struct
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from datetime import UTC
 from functools import partial
 from typing import Any
@@ -147,22 +147,18 @@ class SqlServer(TSql, Database):
         except ValueError as error:
             raise query.query_error(error) from None
         connection, twin = _connected(query)
-        session = connection.main_session
+        session: Any = connection.main_session
         try:
-            with (
-                twin,
-                QueryTimeout(partial(cut, twin), query.limits.seconds + GRACE_S) as timeout,
-                _explained(query, session, timeout),
-            ):
-                isolation = _isolation(session, query)
-                millis = max(1, round(query.limits.seconds * 1000))
-                session.execute(_SESSION.format(millis=millis, isolation=isolation))
-                timeout.restart()
-                session.execute(query.sql.strip().rstrip(";"))
-                columns = session.res_info.columns
-                types = _types(columns, query)
-                spelled = [_SPELLED.get(column.serializer.type, str) for column in columns]
-                fetch = partial(_fetch, session, spelled)
+            with twin, QueryTimeout(partial(cut, twin), query.limits.seconds) as timeout:
+                explained = partial(_explained, query, session, timeout)
+                with explained():
+                    isolation = _isolation(session, query)
+                    session.execute(_session(query, isolation))
+                    timeout.restart()
+                    session.execute(query.sql.strip().rstrip(";"))
+                    columns = session.res_info.columns
+                    types = _types(columns, query)
+                fetch = partial(_fetch, session, [_spelling(column) for column in columns], explained)
                 yield QueryResult(
                     types=types, frames=frames_of(fetch, types, query, timeout, text="nvarchar(max)")
                 )
@@ -172,31 +168,29 @@ class SqlServer(TSql, Database):
     def add_rows(self, write: TableWrite, frames: Iterator[pl.DataFrame], *, is_again: bool) -> None:
         """Insert the rows in one transaction; see `data.write.table.TableWriter`."""
         connection, twin = _connected(write)
-        session = connection.main_session
+        session: Any = connection.main_session
         table, names = self.quoted(write.table), [self.column(name) for name in write.columns]
         try:
-            with (
-                twin,
-                QueryTimeout(partial(cut, twin), write.limits.seconds) as timeout,
-                _explained(write, session, timeout),
-            ):
-                session.execute(
-                    _SESSION.format(millis=round(write.limits.seconds * 1000), isolation="read committed")
-                )
-                self._require_table(session, write, table)
+            with twin, QueryTimeout(partial(cut, twin), write.limits.seconds) as timeout:
+                explained = partial(_explained, write, session, timeout)
                 escaped = table.replace("%", "%%")
-                one = f"select top (1) 1 as x from {escaped} where {self.column(RUN)} = %s"  # noqa: S608
-                if is_again and _all(session, one, (write.run,)):
-                    return
+                with explained():
+                    session.execute(_session(write, "read committed"))
+                    self._require_table(session, write, table)
+                    one = f"select top (1) 1 as x from {escaped} where {self.column(RUN)} = %s"  # noqa: S608
+                    if is_again and _all(session, one, (write.run,)):
+                        return
                 head = f"insert into {escaped} ({', '.join(names).replace('%', '%%')}) values "  # noqa: S608
                 places = f"({', '.join(['%s'] * len(names))})"
                 some = max(1, min(_MOST_TOGETHER, _MOST_VALUES // len(names)))
                 for frame in frames:
                     for rows in to_kinds(frame, write.columns).iter_slices(some):
                         values = [value for row in rows.iter_rows() for value in row]
-                        session.execute(head + ", ".join([places] * rows.height), values)
+                        with explained():
+                            session.execute(head + ", ".join([places] * rows.height), values)
                         timeout.restart()
-                session.execute("commit transaction")
+                with explained():
+                    session.execute("commit transaction")
         finally:
             connection.close()
 
@@ -219,7 +213,7 @@ class SqlServer(TSql, Database):
 class _Encrypted:
     """A connection in TLS, as the driver wants a socket to be: the handshake is in packets of TDS, what follows is in TLS.
 
-    The driver's own TLS needs pyOpenSSL. It is told that there is none, and speaks through this.
+    The driver's own TLS needs pyOpenSSL. Here it gets the answer that there is none, and speaks through this.
     """
 
     def __init__(self, stream: socket.socket, context: ssl.SSLContext, host: str) -> None:
@@ -343,13 +337,12 @@ def _connected(query: DatabaseQuery) -> tuple[_TdsSocket, socket.socket]:
                 found=said,
                 allowed=", ".join(sorted(allowed)),
             )
-    is_encrypted = url.options.get("encrypt") != "no"
-    context = _context(query) if is_encrypted else None
+    context = None if url.options.get("encrypt") == "no" else _context(query)
     stream = connect_stream(query, SqlServer.port)
     twin = stream.dup()
     try:
         with QueryTimeout(partial(cut, twin), CONNECT_S):
-            transport = _Encrypted(stream, context, url.host) if context else stream
+            transport: Any = _Encrypted(stream, context, url.host) if context else stream
             if isinstance(transport, _Encrypted) and transport.is_refused:
                 raise _refused(
                     query, "it has no TLS, and the password could be read on its way", "encrypt=no"
@@ -396,13 +389,12 @@ def _login(query: DatabaseQuery) -> Any:
     login.option_flag2 = tds_base.TDS_ODBC_ON
     login.client_lcid = 1033
     login.bytes_to_unicode = True
-    login.readonly = not isinstance(query, TableWrite)
     return login
 
 
 def _refused(query: DatabaseQuery, why: str, option: str) -> RequestError:
     return RequestError(
-        f"the database of source {query.name!r} is not let know the password: {query.scrubbed(why)}",
+        f"the database of source {query.name!r} does not get the password: {query.scrubbed(why)}",
         where=f"{query.where}.at",
         found=query.url.place,
         hint=f"add {option} to the URL if nobody can listen on the way"
@@ -434,11 +426,9 @@ def _says(error: Exception) -> object:
 def _explained(query: DatabaseQuery, session: Any, timeout: QueryTimeout) -> Generator[None]:
     try:
         yield
-    except LinewrightError:
-        raise
     except UnicodeError as error:
         raise query.query_error(error) from None
-    except (tds_base.Error, TimeoutError, ConnectionError, ssl.SSLError) as error:
+    except (tds_base.Error, OSError) as error:
         raise _error(error, query, session, timeout) from None
     except _UNSOUND as error:
         if timeout.has_ended:
@@ -456,6 +446,10 @@ def _error(error: Exception, query: DatabaseQuery, session: Any, timeout: QueryT
     with suppress(tds_base.Error, OSError, *_UNSOUND):
         tables = [str(name) for (name,) in _all(session, SqlServer.tables)]
     return query.query_error(_says(error), tables)
+
+
+def _session(query: DatabaseQuery, isolation: str) -> str:
+    return _SESSION.format(millis=max(1, round(query.limits.seconds * 1000)), isolation=isolation)
 
 
 def _isolation(session: Any, query: DatabaseQuery) -> str:
@@ -519,18 +513,23 @@ def _type(column: Any, query: DatabaseQuery) -> ColumnType:
     raise query.type_error(column.column_name, "bytes", f"convert(varchar(max), {name}, 2) as {name}")
 
 
+def _spelling(column: Any) -> Callable[[Any], str]:
+    """Return what spells the values of a column."""
+    return _SPELLED.get(column.serializer.type, str)
+
+
 def _fetch(
-    session: Any, spelled: Sequence[Callable[[Any], str]], rows: int
+    session: Any,
+    spelled: Sequence[Callable[[Any], str]],
+    explained: Callable[[], AbstractContextManager[None]],
+    rows: int,
 ) -> Iterator[Sequence[Sequence[str | None]]]:
     for start in range(0, rows, PIECE):
         piece: list[list[str | None]] = []
-        while len(piece) < min(PIECE, rows - start) and session.next_row():
-            piece.append(
-                [
-                    None if value is None else spell(value)
-                    for value, spell in zip(session.row, spelled, strict=True)
-                ]
-            )
+        with explained():
+            while len(piece) < min(PIECE, rows - start) and session.next_row():
+                values = zip(session.row, spelled, strict=True)
+                piece.append([None if value is None else spell(value) for value, spell in values])
         if not piece:
             return
         yield piece

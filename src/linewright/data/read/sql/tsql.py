@@ -69,7 +69,7 @@ def _tokens(sql: str) -> Iterator[_Token]:
 
 
 def _comment_end(sql: str, position: int) -> int:
-    """Return where a comment ends; comments may be in comments."""
+    """Return the end of a comment; comments may be in comments."""
     depth = 1
     while depth:
         found = _IN_COMMENT.search(sql, position)
@@ -94,7 +94,7 @@ def require_select(sql: str) -> None:
     >>> require_select("select 1 as x delete from t")
     Traceback (most recent call last):
         ...
-    ValueError: this is not one SELECT that writes nothing: 'delete' is a word of it
+    ValueError: this is not one SELECT that writes nothing: 'delete' is a word of it, and no name in brackets
     """
     words = [one.text for one in _tokens(sql.strip().rstrip(";"))]
     if ";" in words or "\0" in words:
@@ -102,8 +102,10 @@ def require_select(sql: str) -> None:
     if next((word for word in words if word != "("), "") not in {"select", "with"}:
         raise ValueError("this is not one SELECT that writes nothing")
     for word, after in pairwise([*words, ""]):
-        if word in _WRITES and (word, after) not in _READS:
-            raise ValueError(f"this is not one SELECT that writes nothing: {word!r} is a word of it")
+        if (word in _WRITES and (word, after) not in _READS) or (word, after) == ("next", "value"):
+            raise ValueError(
+                f"this is not one SELECT that writes nothing: {word!r} is a word of it, and no name in brackets"
+            )
 
 
 class _Parts(NamedTuple):
@@ -121,7 +123,7 @@ def _parts(query: str) -> _Parts:
     try:
         outside = [one for one in _tokens(query) if one.depth == 0]
     except ValueError:
-        return _Parts("", query, "")  # who asks is told so
+        return _Parts("", query, "")  # `require_select` says so
     start, end, hints = 0, len(query), len(query)
     if outside and outside[0].text == "with":
         start = next((one.start for one in outside if one.text == "select"), 0)
@@ -160,8 +162,8 @@ class TSql(SqlDialect):
     def text_since(self, name: str, least: str) -> str:
         """Compare codes of letters.
 
-        The server compares as if the shorter text had blanks at its end, and halves of letters beyond U+FFFF: so it is asked for texts
-        from a little before on, by the letters before the first half.
+        The server compares as if the shorter text had blanks at its end, and halves of letters beyond U+FFFF: so the condition is for
+        texts from a little before on, by the letters before the first half.
         """
         prefix = "".join(takewhile(lambda letter: letter < _SURROGATES, least)).rstrip(_LOW)
         lower = prefix[:-1] + chr(ord(prefix[-1]) - 1) if prefix else ""
@@ -186,6 +188,8 @@ class TSql(SqlDialect):
         if of.kind == "text":
             text = f"cast({name} as nvarchar(max))"
             return f"case when {name} is null then N'-' else concat(datalength({text}), N':', {text}) end "
+        if of.kind == "decimal":  # MONEY, too, with all of its digits
+            name = f"cast({name} as decimal({of.precision}, {of.scale}))"
         # Style 3 has 17 digits of a float, 121 all parts of a time.
         style = {"number": ", 3", "decimal": "", "integer": "", "boolean": ""}.get(of.kind, ", 121")
         return f"coalesce(convert(nvarchar(60), {name}{style}), N'-') "
