@@ -37,7 +37,7 @@ from linewright.data.read.source import open_source
 from linewright.data.spec import SqlSource
 from linewright.errors import LinewrightError
 from linewright.line.factory import Factory
-from linewright.line.record.source_histories import history_of
+from linewright.line.record.data.source_histories import history_of
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests" / "support"))
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests" / "data"))

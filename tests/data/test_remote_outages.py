@@ -166,15 +166,20 @@ def test_a_service_that_never_ends_is_left_in_time(serve, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("status", "headers", "body", "kind", "says"),
+    ("said", "kind", "says"),
     [
-        (429, {"Retry-After": "Mon, 01 Jan 99999999999999999999 00:00:00 GMT"}, [], Transient, "it says 429"),
-        (200, {"Link": '<http://[::1>; rel="next"'}, [], SpecError, "leads to another host"),
-        (206, {}, [{"id": 1}], Transient, "it gives a part"),
-        (200, {}, {"rows": [{"id": 1}], "next": "http://[::1"}, RequestError, "`next` names is no URL"),
+        (
+            (429, {"Retry-After": "Mon, 01 Jan 99999999999999999999 00:00:00 GMT"}, []),
+            Transient,
+            "it says 429",
+        ),
+        ((200, {"Link": '<http://[::1>; rel="next"'}, []), SpecError, "leads to another host"),
+        ((206, {}, [{"id": 1}]), Transient, "it gives a part"),
+        ((200, {}, {"rows": [{"id": 1}], "next": "http://[::1"}), RequestError, "`next` names is no URL"),
     ],
 )
-def test_a_service_that_says_nonsense_is_told_so(serve, tmp_path, status, headers, body, kind, says):
+def test_a_service_that_says_nonsense_is_told_so(serve, tmp_path, said, kind, says):
+    status, headers, body = said
     server = serve(lambda asked: asked.say(body, status=status, headers=headers))
     spec = RestSource(rest=f"{server.url}/rows")
     if isinstance(body, dict):

@@ -208,7 +208,7 @@ class Web:
             case 404 | 410:
                 raise self._request.absent_error()
             case 206:
-                raise self._request.unavailable_error("it gives a part, and was asked for the whole")
+                raise self._request.unavailable_error("it gives a part, not the whole")
             case status if not 200 <= status < 300:
                 raise RequestError(
                     f"the server of source {self._request.name!r} does not take the question",

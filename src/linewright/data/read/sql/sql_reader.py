@@ -40,6 +40,7 @@ DATABASES: Mapping[str, _Kind] = {
     "postgresql": _Kind("linewright.plugins.postgresql:PostgreSql", "postgresql"),
     "postgresql+adbc": _Kind("linewright.plugins.postgresql_adbc:PostgreSqlAdbc", "adbc"),
     "mysql": _Kind("linewright.plugins.mysql:MySql", "mysql"),
+    "mssql": _Kind("linewright.plugins.sqlserver:SqlServer", "mssql"),
     "duckdb": _Kind("linewright.data.read.sql.duckdb_file:DuckDbFile"),
     "sqlite": _Kind("linewright.data.read.sql.sqlite_file:SqliteFile"),
 }
