@@ -90,6 +90,7 @@ NIGHTLY = Reach(
         "support/commands.py:forking",
         "support/databases.py",
         "support/web_server.py:bucket_server",
+        "support/web_server.py:moto_server",
     }),
 )  # fmt: skip
 """What reaches this is of the nightly tier."""
