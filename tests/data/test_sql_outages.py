@@ -440,14 +440,22 @@ def test_hosts_are_names_and_addresses():
         parse_factory_file("format: 1\nhosts: ['postgresql://db.example.com']\n", name="f")
 
 
-def test_a_driver_that_is_missing_is_named(tmp_path, monkeypatch):
+@pytest.mark.parametrize(
+    ("scheme", "driver", "plugin", "extra"),
+    [
+        ("mysql", "pymysql", "mysql", "mysql"),
+        ("postgresql+adbc", "adbc_driver_postgresql", "postgresql_adbc", "adbc"),
+    ],
+)
+def test_a_driver_that_is_missing_is_named(tmp_path, monkeypatch, *, scheme, driver, plugin, extra):
     import sys
 
-    monkeypatch.setitem(sys.modules, "pymysql", None)
-    monkeypatch.delitem(sys.modules, "linewright.plugins.mysql", raising=False)
-    monkeypatch.setenv("TEST_DB", "mysql://u:p@localhost/d")
+    monkeypatch.setitem(sys.modules, driver, None)
+    monkeypatch.delitem(sys.modules, f"linewright.plugins.{plugin}", raising=False)
+    monkeypatch.delitem(sys.modules, f"{driver}.dbapi", raising=False)
+    monkeypatch.setenv("TEST_DB", f"{scheme}://u:p@localhost/d")
 
-    assert "pip install 'linewright[mysql]'" in refused(source(), tmp_path, RequestError).hint
+    assert f"pip install 'linewright[{extra}]'" in refused(source(), tmp_path, RequestError).hint
 
 
 @pytest.mark.usefixtures("database")

@@ -248,7 +248,7 @@ def _fetch(cursor: psycopg.Cursor[Any], rows: int) -> Iterator[Sequence[Sequence
 
 
 def connection_parameters(query: DatabaseQuery) -> dict[str, Any]:
-    """Return how libpq is told where a database is, and who asks."""
+    """Return the place of a database and its user as libpq takes them."""
     url = query.url
     said: dict[str, Any] = {**url.options}
     if not url.host.startswith("/"):

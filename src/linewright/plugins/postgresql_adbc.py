@@ -20,7 +20,6 @@ from linewright.data.read.limits import too_many_rows
 from linewright.data.read.query_timeout import QueryTimeout
 from linewright.data.read.sql.column_types import ColumnType, typed
 from linewright.data.read.sql.database import DatabaseQuery, QueryResult
-from linewright.data.read.sql.dialect import wrapped
 from linewright.errors import LinewrightError
 from linewright.plugins.postgresql import (
     SESSION,
@@ -29,7 +28,6 @@ from linewright.plugins.postgresql import (
     connection_parameters,
     opened,
 )
-from linewright.text.quoting import double_quoted
 
 _AS_THEY_ARE = frozenset({16, 20, 21, 23, 25, 701, 1042, 1043, 1082, 1083, 1114, 1184})
 """bool, int8, int2, int4, text, float8, char, varchar, date, time, timestamp, timestamptz: the types that ADBC gives as psycopg does."""
@@ -68,7 +66,7 @@ class PostgreSqlAdbc(PostgreSql):
 
     def _frames(self, query: DatabaseQuery, begun: OpenCursor) -> Generator[pl.DataFrame]:
         given = 0
-        with closing(_batches(query, begun)) as batches:
+        with closing(_batches(query, begun, self._with_texts(query, begun))) as batches:
             try:
                 for batch in batches:
                     given += batch.num_rows
@@ -77,6 +75,16 @@ class PostgreSqlAdbc(PostgreSql):
                     yield _frame(batch, begun.types, query)
             except _OtherwiseError as error:
                 raise self._said_by_psycopg(query, error) from None
+
+    def _with_texts(self, query: DatabaseQuery, begun: OpenCursor) -> str:
+        """Return a query for the same rows, with texts where ADBC gives something else: those that psycopg gets, which a cast may not be."""
+        said: list[str] = []
+        for column in begun.cursor.description or ():
+            name = self.column(column.name)
+            if column.type_code not in _AS_THEY_ARE:
+                name = f"case when {name} is not null then pg_catalog.format('%s', {name}) end as {name}"
+            said.append(name)
+        return self.wrapped(query.sql, gives=", ".join(said))
 
     def _said_by_psycopg(self, query: DatabaseQuery, error: Exception) -> LinewrightError:
         """Return what to say of a query that fails, if psycopg itself does not fail and say it."""
@@ -89,7 +97,7 @@ class _OtherwiseError(Exception):
     """A query that fails, or a value that no table holds: psycopg says how."""
 
 
-def _batches(query: DatabaseQuery, begun: OpenCursor) -> Generator[pa.RecordBatch]:
+def _batches(query: DatabaseQuery, begun: OpenCursor, sql: str) -> Generator[pa.RecordBatch]:
     """Give the rows as they come, and close the connection of psycopg once they are sure to be of the types that it learned."""
     mark = _FIRST_MARK + next(_MARKS) % _MANY_MARKS
     says = make_conninfo(**connection_parameters(query), keepalives_idle=mark)
@@ -97,7 +105,6 @@ def _batches(query: DatabaseQuery, begun: OpenCursor) -> Generator[pa.RecordBatc
     statements = [*SESSION, "set local statement_timeout = 0"]  # that is of all rows together
     if psycopg.info.server_version >= _LOOKS_AFTER_CLIENTS:
         statements.append("set local client_connection_check_interval = 1000")
-    sql = _casting(query, begun)
     with (
         _explained(query, mark) as timeout,
         closing(adbc.connect(says, autocommit=True)) as connection,
@@ -123,17 +130,6 @@ def _batches(query: DatabaseQuery, begun: OpenCursor) -> Generator[pa.RecordBatc
         except GeneratorExit:
             _cut(mark)  # else all other rows were fetched before the connection is closed
             raise
-
-
-def _casting(query: DatabaseQuery, begun: OpenCursor) -> str:
-    """Return a query for the same rows, with texts where ADBC gives something else than psycopg: those that psycopg gets, which a cast may not be."""
-    said: list[str] = []
-    for column in begun.cursor.description or ():
-        name = double_quoted(column.name)
-        if column.type_code not in _AS_THEY_ARE:
-            name = f"case when {name} is not null then pg_catalog.format('%s', {name}) end as {name}"
-        said.append(name)
-    return wrapped(query.sql, gives=", ".join(said))
 
 
 def _frame(batch: pa.RecordBatch, types: Mapping[str, ColumnType], query: DatabaseQuery) -> pl.DataFrame:
