@@ -160,7 +160,19 @@ def test_a_new_line_names_the_views_whose_entity_its_table_has(root):
     (root / "features" / "of_shops.yaml").write_text(
         VIEW.replace("customer_30d", "of_shops").replace("entity: customer", "entity: shop")
     )
+    of_refs = VIEW.replace("customer_30d", "refs").replace("entity: customer", "entity: ref")
+    (root / "features" / "refs.yaml").write_text(of_refs.replace("_30d:", "_ref:").replace("7d:", "ref:"))
+    (root / "refs.csv").write_text(
+        (root / "orders.csv").read_text().replace("order,customer", "order,ref", 1)
+    )
     given = GivenRoles(label="late", positive="yes", time="at", key="order")
+    of_no_role = new_line(root, "refs", root / "refs.csv", given)
+    text = (root / "lines" / "refs.yaml").read_text()
+    assert (("refs",), None) == (of_no_role.views, of_no_role.group)
+    assert "    ref: {" not in text
+    assert "- ref" not in text
+    (root / "features" / "refs.yaml").unlink()
+    (root / "lines" / "refs.yaml").unlink()
     made = new_line(root, "fresh", root / "orders.csv", given)
     text = (root / "lines" / "fresh.yaml").read_text()
     with Factory.open(root) as factory:
@@ -171,7 +183,7 @@ def test_a_new_line_names_the_views_whose_entity_its_table_has(root):
 
     assert ("customer_30d",) == made.views == tuple(spec.features)
     assert "features: [customer_30d]  # the table has customer, by which each row gets" in text
-    assert "customer" not in {*spec.table.exclude, *spec.contract.columns, *package.encoder.columns}
+    assert "customer" not in {*spec.table.exclude, *package.encoder.columns}
     assert "customer" in {one.name for one in package.columns}
     assert "amount_30d" in package.encoder.columns
     assert "Reads the feature views customer_30d." in result_text(made)

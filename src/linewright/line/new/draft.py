@@ -283,7 +283,7 @@ def _views(draft: Draft) -> Iterator[str]:
     names = ", ".join(quoted(view.view) for view in draft.views)
     by = " and ".join(dict.fromkeys(quoted(name) for view in draft.views for name in view.entities))
     yield f"features: [{names}]  " + _comment(
-        f"the table has {by}, by which each row gets what was known at its time; no model learns {by}, so the contract does not name it"
+        f"the table has {by}, by which each row gets what was known at its time; no model learns {by} itself"
     )
 
 
