@@ -21,6 +21,7 @@ from linewright.features.views.records import RecordsHeader, records_path, write
 from linewright.features.views.windows import Values, events_of
 from linewright.line.factory import Factory
 from linewright.line.file.factory_file import parse_factory_file
+from linewright.line.maintenance.backup import make_backup
 from linewright.line.maintenance.doctor import Needs, examine
 from linewright.plugins import postgresql_features
 from linewright.plugins.postgresql_features import PostgresFeatures, lock_number
@@ -312,6 +313,10 @@ def test_the_doctor_says_what_keeps_machines_from_sharing(
     monkeypatch.setenv("TEST_DB", f"postgresql://guest:S3cret@127.0.0.1:{free_port()}/shop")
     (away,) = problems("away")
     assert "does not answer" in away
-    assert "S3cret" not in away
+    with Factory.create(tmp_path / "saved") as factory:
+        share_features(factory.root)
+        (left,) = make_backup(factory, tmp_path / "backup.tar").left_out
+    assert left.startswith("rows and records of feature views, in 127.0.0.1")
+    assert "S3cret" not in away + left
     database.execute("drop schema linewright cascade")
     database.execute("drop role guest")
