@@ -1,1 +1,1 @@
-"""Models that were made elsewhere, adopted in place of a training."""
+"""Imported models, in place of a training."""
