@@ -19,9 +19,12 @@ from linewright.errors import RequestError, SpecError, Transient
 from linewright.features.facts import Otherwise, ViewColumn, ViewFacts, ViewInput
 from linewright.features.views.records import RecordsHeader, records_path, write_records
 from linewright.features.views.windows import Values, events_of
+from linewright.line.factory import Factory
 from linewright.line.file.factory_file import parse_factory_file
+from linewright.line.maintenance.backup import make_backup
+from linewright.line.maintenance.doctor import Needs, examine
 from linewright.plugins import postgresql_features
-from linewright.plugins.postgresql_features import lock_number
+from linewright.plugins.postgresql_features import PostgresFeatures, lock_number
 from linewright.serve.rows.body.push_request import to_new_rows
 from linewright.serve.rows.lookup.feature_lookup import FeatureLookup, ViewLookup
 from linewright.store.clock import instant_of, micros_of, now_utc
@@ -274,3 +277,46 @@ def test_the_url_itself_does_not_stand_in_the_file():
         parse_factory_file("format: 1\nfeatures: {store: 'postgresql://u:S3cret@h/d'}\n", name="factory.yaml")
 
     assert "S3cret" not in str(refused.value)
+
+
+def test_the_doctor_says_what_keeps_machines_from_sharing(
+    database: psycopg.Connection, postgres: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def problems(folder: str) -> list[str]:
+        share_features(tmp_path / folder)
+        found = examine(Factory(tmp_path / folder), Needs(free_bytes=0, ports=())).problems
+        return [f"{one.where}: {one.what}" for one in found]
+
+    assert problems("new") == []
+
+    url = postgres.url("shop")
+    database.execute("drop role if exists guest")
+    database.execute("create role guest login password 'S3cret'")
+    monkeypatch.setenv("TEST_DB", f"postgresql://guest:S3cret@{url.rpartition('@')[2]}")
+    (found,) = problems("guest")
+    assert found.startswith("factory.yaml: features.store: feature views cannot be shared: ")
+    assert found.endswith("the user lacks the right CREATE on the database")
+
+    monkeypatch.setenv("TEST_DB", url)
+    share_features(tmp_path / "maker")
+    PostgresFeatures(tmp_path / "maker", "env:TEST_DB").require_tables()
+    database.execute("grant usage on schema linewright to guest")
+    database.execute("grant select on all tables in schema linewright to guest")
+    database.execute("grant all on linewright.kinds, linewright.parts, linewright.sources to guest")
+    monkeypatch.setenv("TEST_DB", f"postgresql://guest:S3cret@{url.rpartition('@')[2]}")
+    lacking = problems("reader")
+    assert [one.rpartition("right ")[2] for one in lacking][:2] == [
+        "DELETE on linewright.rows",
+        "DELETE on linewright.views",
+    ]
+
+    monkeypatch.setenv("TEST_DB", f"postgresql://guest:S3cret@127.0.0.1:{free_port()}/shop")
+    (away,) = problems("away")
+    assert "does not answer" in away
+    with Factory.create(tmp_path / "saved") as factory:
+        share_features(factory.root)
+        (left,) = make_backup(factory, tmp_path / "backup.tar").left_out
+    assert left.startswith("rows and records of feature views, in 127.0.0.1")
+    assert "S3cret" not in away + left
+    database.execute("drop schema linewright cascade")
+    database.execute("drop role guest")

@@ -63,6 +63,21 @@ alter table linewright.parts alter body set storage external;
 insert into linewright.format values (1)
 """
 _MAKING = "tables"
+_APART_S = 5.0
+_SERVER = """
+    select pg_is_in_recovery() or current_setting('default_transaction_read_only') = 'on',
+        cast(extract(epoch from clock_timestamp()) * 1000000 as int8)
+"""
+_RIGHTS = """
+    select 'CREATE on the database' where to_regnamespace('linewright') is null and not has_database_privilege(current_database(), 'create')
+    union all
+    select 'CREATE on schema linewright' where not has_schema_privilege(to_regnamespace('linewright'), 'create')
+"""
+_TABLE_RIGHTS = """
+    select upper(r) || ' on linewright.' || c.relname from pg_class c, unnest(array['select', 'insert', 'update', 'delete']) r
+    where c.relnamespace = to_regnamespace('linewright') and c.relkind = 'r' and c.relname <> 'format' and not has_table_privilege(c.oid, r)
+    order by 1
+"""
 _ROWS = """
     select seq, known, row from linewright.rows r where source = %(source)s and seq > %(seq)s and seq <= %(last)s order by seq limit 10000
 """
@@ -206,6 +221,21 @@ class PostgresFeatures:
         with self.session(LOOK_S) as (connection, _):
             self.has_tables = _has_tables(connection)
         return self.has_tables
+
+    def troubles(self) -> list[str]:
+        """Return what keeps this user from sharing there."""
+        rights = _TABLE_RIGHTS if self.knows_tables() else _RIGHTS
+        with self.session(LOOK_S) as (connection, _):
+            before = micros_of(now_utc())
+            ((is_read_only, clock),) = connection.execute(_SERVER).fetchall()
+            lacking = [str(right) for (right,) in connection.execute(rights)]
+        found = [f"the user lacks the right {right}" for right in lacking]
+        if is_read_only:
+            found.append("the server takes no rows: it is a copy of another one, or read-only")
+        apart_s = abs(clock - before) / 1e6
+        if apart_s > _APART_S:
+            found.append(f"its clock and that of this machine differ by {apart_s:,.0f} s")
+        return found
 
     def require_tables(self) -> None:
         """Make the tables if they are not there."""

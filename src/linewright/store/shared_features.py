@@ -27,6 +27,16 @@ class SharedFeatures(Protocol):
         """Host and database, for people."""
         ...
 
+    def troubles(self) -> list[str]:
+        """Return what keeps this user from sharing there: rights that are missing, a server that takes no rows, another time.
+
+        Raises
+        ------
+        SpecError, Terminal
+            If the URL is wrong, or the tables are of a newer Linewright.
+        """
+        ...
+
     def pushed_rows(self, file: Path, *, now: Callable[[], str]) -> "PushedRows":
         """Return the rows of the source whose file would be this one if they were not shared."""
         ...

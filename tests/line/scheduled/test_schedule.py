@@ -33,6 +33,7 @@ from linewright.operations.changes.halt import halt
 from linewright.operations.data.sources import sources
 from linewright.operations.lines.check import check
 from linewright.operations.lines.schedule import schedule
+from linewright.serve.access.rights import ROLES, Identity, Scope
 from linewright.store.clock import text_of
 
 JOB = """
@@ -290,3 +291,13 @@ def test_a_task_without_progress_is_ended(factory, hanging):
         do_in_child(factory, msgspec.structs.replace(hanging, idle_s=2.0), is_stopped=lambda: False)
 
     assert "S3cret" not in str(caught.value)
+
+
+def test_why_a_task_failed_is_for_those_who_may_see_rows(factory):
+    """Databases and contracts quote them."""
+    looked_after_since(factory, LONG_AGO, failures=1, failed=LONG_AGO, trouble="not number: 'S3cret row'")
+
+    factory.identity = Identity(actor="vera", member="vera", scopes=(Scope(permissions=ROLES["viewer"]),))
+    (task,) = schedule(factory, LINE).tasks
+
+    assert (task.failures, task.trouble) == (1, "who may see rows sees why")

@@ -37,6 +37,7 @@ from linewright.serve.log.records import count_of
 from linewright.serve.log.segments import ENDING, Damage, SealedSegments, frame_of, open_segment, read_file
 from linewright.store.files.disk import explain_sqlite, explained, sync_folder
 from linewright.store.metadata.database import open_file
+from linewright.store.shared_features import shared_features
 
 FORM = 1
 """Version of the form of a backup; every reader reads every older one."""
@@ -76,7 +77,7 @@ class BackedUp(msgspec.Struct, frozen=True, kw_only=True):
     digest: str
     """SHA-256 of the file, by which its restore is proposed."""
     left_out: tuple[str, ...]
-    """Sources outside of the factory's folder."""
+    """Sources outside of the factory's folder, and the database that machines share for feature views."""
     problems: tuple[Problem, ...]
     """Damaged bytes, which are not in the backup."""
 
@@ -270,7 +271,7 @@ def _write(factory: Factory, draft: Path, scratch: Path) -> BackedUp:
         predictions=predictions,
         head=head["digest"],
         digest=archive.digest,
-        left_out=left_out,
+        left_out=(*left_out, *_shared(factory)),
         problems=tuple(problems),
     )
 
@@ -295,6 +296,13 @@ def _sources(factory: Factory) -> tuple[tuple[str, ...], tuple[str, ...]]:
                 name = name if name.is_relative_to(factory.root) else path
                 inside.add(str(name.relative_to(factory.root)))
     return tuple(sorted(inside)), tuple(sorted(outside))
+
+
+def _shared(factory: Factory) -> Iterator[str]:
+    """Name the database of features, if machines share one."""
+    shared = shared_features(factory.state)
+    if shared is not None:
+        yield f"rows and records of feature views, in {shared.place} (copy them: pg_dump -n linewright)"
 
 
 def _read_by_lines(factory: Factory) -> Iterator[str]:

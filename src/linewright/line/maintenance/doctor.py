@@ -47,6 +47,7 @@ from linewright.store.files.disk import explain, explain_sqlite, is_busy
 from linewright.store.files.rights import OTHERS
 from linewright.store.metadata.database import open_file
 from linewright.store.metadata.sql import SqlMetadata
+from linewright.store.shared_features import shared_features
 from linewright.text.numbers import count
 
 _BUSY_S = 5.0
@@ -447,6 +448,18 @@ def _audit(factory: Factory, _: Needs) -> Iterator[Problem]:
         )
 
 
+def _features(factory: Factory, _: Needs) -> Iterator[Problem]:
+    """Give what keeps machines from sharing rows and records of feature views."""
+    shared = shared_features(factory.state)
+    for trouble in shared.troubles() if shared is not None else ():
+        yield Problem(
+            what=f"feature views cannot be shared: {trouble}",
+            where=f"{FACTORY_FILE}: features.store",
+            next="correct it on the server of that database; then linewright doctor",
+            exit_code=Transient.exit_code,
+        )
+
+
 def _token(factory: Factory, _: Needs) -> Iterator[Problem]:
     try:
         read_token(factory.state / TOKEN_FILE)
@@ -478,6 +491,7 @@ _CHECKS: Mapping[str, Callable[[Factory, Needs], Iterator[Problem]]] = {
     "runs": _runs,
     "champions": _champions,
     "notify": _news,
+    "features": _features,
     "token": _token,
     "audit": _audit,
     "settings": _settings,

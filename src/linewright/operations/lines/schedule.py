@@ -85,6 +85,10 @@ def _task(factory: Factory, task: Task) -> ScheduledTask:
 
 def _trouble(factory: Factory, task: Task, found: TaskState) -> str:
     """Return why it failed; databases and contracts quote values."""
-    if found.trouble and not factory.may("view-personal", None) and hidden_columns(factory, task.line):
+    if not found.trouble:
+        return ""
+    if not factory.may("view-rows", task.line):
+        return "who may see rows sees why"
+    if not factory.may("view-personal", None) and hidden_columns(factory, task.line):
         return "who may see personal values sees why"
     return found.trouble

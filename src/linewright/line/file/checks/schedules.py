@@ -51,7 +51,7 @@ def schedules(spec: LineSpec) -> Iterator[Problem]:
 def place_of_answers(to: FileDestination | TableDestination, line: str, root: str = "") -> str:
     """Return what is equal for destinations that write over each other, or into each other.
 
-    Files are told apart without their endings, since the rows that broke the contract stand beside either in one file.
+    The ending of a file does not count: the rows that broke the contract stand in one file next to it, whatever its ending.
 
     Examples
     --------
