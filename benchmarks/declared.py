@@ -18,7 +18,7 @@ from swap import LINE
 
 from linewright.line.factory import Factory
 from linewright.serve.access import control_token
-from linewright.store.stamps import YOUNG_S
+from linewright.store.files.stamps import YOUNG_S
 
 COUNTS = (100, 200, 400, 1000)
 IDLE_S = 30.0

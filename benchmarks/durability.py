@@ -41,8 +41,8 @@ from linewright.line.maintenance.verify import verify_factory
 from linewright.line.new.write import new_line
 from linewright.line.release.endpoint import follow_file, tend_log
 from linewright.line.runs.execute import execute_inline
-from linewright.operations.status import status
-from linewright.operations.watch import alerts
+from linewright.operations.lines.status import status
+from linewright.operations.models.watch import alerts
 from linewright.release.facts import WhenLogFails
 from linewright.serve.http.predict import MANY
 from linewright.serve.listener import endpoint

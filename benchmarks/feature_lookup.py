@@ -43,8 +43,8 @@ from linewright.line.runs.execute import execute_inline
 from linewright.line.views.write_records import write_view
 from linewright.model.facts import Package
 from linewright.serve.listener import endpoint
-from linewright.serve.rows.feature_lookup import FeatureLookup, ViewLookup
-from linewright.serve.rows.push_request import to_new_rows
+from linewright.serve.rows.body.push_request import to_new_rows
+from linewright.serve.rows.lookup.feature_lookup import FeatureLookup, ViewLookup
 from linewright.store.clock import instant_of, now_utc, text_of
 from linewright.store.pushed_rows import Columns, PushedRows
 from linewright.store.shared_features import shared_features

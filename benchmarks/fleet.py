@@ -39,7 +39,7 @@ from linewright.release.facts import Arm, Serving
 from linewright.serve.http.app import CATCH_UP_S
 from linewright.serve.listener import endpoint
 from linewright.serve.models.memory import cost_of
-from linewright.store.local import LocalArtifacts
+from linewright.store.artifacts.local import LocalArtifacts
 from linewright.store.values import canonical_json
 
 STEP = 100

@@ -32,9 +32,16 @@ from linewright.line.runs.execute import execute_inline
 from linewright.model.package.model import Model, load
 from linewright.worlds.costs import Bools
 from linewright.worlds.living import Clock
-from linewright.worlds.machines import SENSORS, MachinesWorld, Plant, SensorEpisode
-from linewright.worlds.plants import TEMPLATE, live, planned, write_template
-from linewright.worlds.upkeep import Decide, Spent, best_interval, best_possible, run_to_failure, spend
+from linewright.worlds.machines.living import TEMPLATE, live, planned, write_template
+from linewright.worlds.machines.upkeep import (
+    Decide,
+    Spent,
+    best_interval,
+    best_possible,
+    run_to_failure,
+    spend,
+)
+from linewright.worlds.machines.world import SENSORS, MachinesWorld, Plant, SensorEpisode
 
 LOOKED_BACK, WEEK, FIRST = 120, 7, 30
 

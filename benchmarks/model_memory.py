@@ -24,7 +24,7 @@ from linewright.model.facts import Calibration, Package, RequestColumn
 from linewright.model.package.model import open_model, read_package
 from linewright.serve.models.memory import cost_of, give_back
 from linewright.serve.rows.scorer import Scorer
-from linewright.store.local import LocalArtifacts
+from linewright.store.artifacts.local import LocalArtifacts
 from linewright.store.values import digest_of_bytes
 
 ROW = {"key": "k", "a": 1.0, "b": 2.0, "kind": "x"}

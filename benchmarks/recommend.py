@@ -41,8 +41,8 @@ from linewright.model.recommend.graph import Lists, to_graph
 from linewright.model.tasks.explore import explored, pools
 from linewright.serve.rows.scorer import Scorer
 from linewright.store.values import digest_of_bytes
-from linewright.worlds.shop import ShopWorld
-from linewright.worlds.shop_life import popular_items
+from linewright.worlds.shop.living import popular_items
+from linewright.worlds.shop.world import ShopWorld
 
 Floats = NDArray[np.float64]
 FILE = "online_retail_dec2010_feb2011.csv.gz"

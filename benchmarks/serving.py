@@ -50,7 +50,7 @@ from linewright.model.families.lightgbm import Boosted
 from linewright.model.package.model import Golden, build, keep_package, open_model
 from linewright.operations.people.tokens import token_create
 from linewright.release.promotion import Candidate, promote
-from linewright.serve.rows.reader import RowReader
+from linewright.serve.rows.body.reader import RowReader
 from linewright.store.values import canonical_json, decode
 
 CONNECTIONS = 16

@@ -44,7 +44,7 @@ from linewright.model.package.model import Golden, open_model
 from linewright.release.facts import Arm, Serving
 from linewright.serve.listener import endpoint
 from linewright.serve.rows.scorer import Scorer
-from linewright.store.local import LocalArtifacts
+from linewright.store.artifacts.local import LocalArtifacts
 from linewright.store.values import canonical_json, decode
 from linewright.testing.graphs import endless, greedy
 

@@ -24,7 +24,7 @@ def texts() -> dict[str, str]:
     """Return each text of ours, by itself: the catalogue of English."""
     found = {entry.title for entry in PAGES.values()} | {entry.tab for entry in PAGES.values() if entry.tab}
     found.add("This did not work")
-    for file in sorted((HOME / "templates").glob("*.jinja")):
+    for file in sorted((HOME / "templates").rglob("*.jinja")):
         extract = environment().extract_translations  # type: ignore[attr-defined] -- the extension adds it
         for _, _, said in extract(file.read_text(encoding="utf-8")):
             found |= {

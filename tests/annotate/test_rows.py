@@ -27,8 +27,8 @@ from linewright.operations.annotate import (
     annotate_status,
     annotate_undo,
 )
-from linewright.operations.datasets import Datasets, dataset, datasets, rows
-from linewright.operations.plan import plan
+from linewright.operations.data.datasets import Datasets, dataset, datasets, rows
+from linewright.operations.lines.plan import plan
 from linewright.people.annotations import Annotations
 from linewright.people.facts import LabelSettled, RowsAnnotated
 from linewright.serve.access.rights import ROLES, Identity, Scope

@@ -29,7 +29,7 @@ from linewright.model.families.lightgbm import BoostedFitted
 from linewright.model.families.trainer import TRAINERS
 from linewright.model.package.model import Model, calibrate, open_model
 from linewright.store.values import digest_of_bytes
-from linewright.worlds.fraud import FraudWorld
+from linewright.worlds.fraud.world import FraudWorld
 
 BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
 ROWS = 10_000

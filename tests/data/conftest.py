@@ -7,9 +7,9 @@ from hypothesis import settings
 from web_server import Asked, Serve, WebServer
 
 from linewright.engine.context import Context, Progress
+from linewright.store.artifacts.memory import MemoryArtifacts
 from linewright.store.clock import now_utc, seed_of, uuid7
-from linewright.store.memory import MemoryArtifacts
-from linewright.store.sql import SqlMetadata
+from linewright.store.metadata.sql import SqlMetadata
 
 # The same examples in every run, however busy the machine is.
 settings.register_profile("steady", deadline=None, derandomize=True)

@@ -20,8 +20,8 @@ from linewright.data.facts import Column, Dataset
 from linewright.data.read.spill import Spool, is_ascending
 from linewright.engine.context import Context
 from linewright.errors import Corrupt, NotFound
-from linewright.store.local import LocalArtifacts
-from linewright.store.sql import SqlMetadata
+from linewright.store.artifacts.local import LocalArtifacts
+from linewright.store.metadata.sql import SqlMetadata
 from linewright.store.values import canonical_json
 
 KINDS: dict[str, tuple[Any, st.SearchStrategy[Any]]] = {

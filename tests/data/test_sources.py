@@ -22,7 +22,7 @@ from linewright.data.spec import (
 )
 from linewright.errors import RequestError, SpecError
 from linewright.line.file.read import parse_line, schema
-from linewright.serve.rows.push_request import to_new_rows
+from linewright.serve.rows.body.push_request import to_new_rows
 from linewright.store.pushed_rows import Columns, NewRows, PushedRows
 from linewright.testing.sources import SourceContract, Texts, Write
 

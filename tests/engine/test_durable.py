@@ -23,7 +23,7 @@ from linewright.engine.lock import ProcessLock
 from linewright.engine.protocol import TOGETHER
 from linewright.engine.run_notes import may_be_unfinished
 from linewright.errors import Conflict, GateRefused, Terminal, Transient
-from linewright.store import stamps
+from linewright.store.files import stamps
 
 # Runs the executor of a factory: URL, journal, and the step to die in ("" for none), or "serve" to wait for requests.
 EXECUTOR = """

@@ -16,7 +16,7 @@ from linewright.engine.usage import Usage
 from linewright.interfaces.http.app import control_app
 from linewright.line.factory import Factory
 from linewright.line.facts import Finished
-from linewright.line.record.factory_metrics import FactoryMetrics
+from linewright.line.record.monitoring.factory_metrics import FactoryMetrics
 from linewright.operations import OPERATIONS
 from linewright.operations.changes.halt import halt
 from linewright.people.account import account_of

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from linewright.interfaces.cli.render.dispatch import result_text
-from linewright.operations.status import LineStatus, SiteOfLine, Status
+from linewright.operations.lines.status import LineStatus, SiteOfLine, Status
 
 
 def line(**known: Any) -> LineStatus:

@@ -17,14 +17,14 @@ from linewright.features.facts import Encoder, Number
 from linewright.interfaces.cli.render.dispatch import result_text
 from linewright.line.factory import Factory
 from linewright.line.file.read import parse_line
-from linewright.line.record.factory_metrics import FactoryMetrics
+from linewright.line.record.monitoring.factory_metrics import FactoryMetrics
 from linewright.line.value import update as value_accounting
 from linewright.line.value.account import value_account
 from linewright.line.value.pricing import Pricing
 from linewright.line.value.update import keep_account, keep_accounts, kept_ledger, up_to_date
 from linewright.model.facts import Calibration, Package, RequestColumn, Value
-from linewright.operations.status import status
-from linewright.operations.value import value
+from linewright.operations.lines.status import status
+from linewright.operations.models.value import value
 from linewright.people.facts import Accounted
 from linewright.release.facts import Promoted, RolledBack
 from linewright.serve.facts import Prediction

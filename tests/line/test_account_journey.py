@@ -17,7 +17,7 @@ from linewright.line.record.registry import find_model
 from linewright.line.runs.execute import execute_inline
 from linewright.line.runs.plan import make_plan
 from linewright.model.package.model import load
-from linewright.operations.value import value
+from linewright.operations.models.value import value
 from linewright.serve.rows.scorer import Scorer
 from linewright.worlds.living import Clock
 

@@ -29,7 +29,7 @@ from linewright.line.record.registry import find_model
 from linewright.line.runs.execute import execute_inline
 from linewright.line.runs.plan import make_plan
 from linewright.model.facts import Certificate, Package, Trained
-from linewright.operations.plan import plan as factory_plan
+from linewright.operations.lines.plan import plan as factory_plan
 from linewright.release.facts import Promoted
 from linewright.watch.facts import Alerted, Cleared, Performance, Proposed, RetrainProposal, Watched
 from linewright.worlds.living import Clock

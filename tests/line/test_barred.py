@@ -11,8 +11,8 @@ from linewright.line.factory import Factory
 from linewright.line.runs.execute import execute_inline
 from linewright.model.card.render import escape_markdown
 from linewright.operations.changes.promote import promote, rollback
-from linewright.operations.evidence import card, why
-from linewright.operations.status import status
+from linewright.operations.lines.status import status
+from linewright.operations.models.evidence import card, why
 
 ROWS = 400
 FORCE = (

@@ -9,7 +9,7 @@ from linewright.interfaces.cli.render.dispatch import result_text
 from linewright.line.check.report import check_line
 from linewright.line.factory import Factory
 from linewright.line.runs.execute import execute_inline
-from linewright.operations.check import check
+from linewright.operations.lines.check import check
 
 ROWS = 60
 

@@ -15,8 +15,8 @@ from linewright.line.predict.label_file import hand_in
 from linewright.line.record.costs import Costs, costs_of
 from linewright.line.runs.record import usage_of_attempts
 from linewright.line.runs.usage import RunMeter
-from linewright.operations.check import check
-from linewright.operations.history import runs
+from linewright.operations.lines.check import check
+from linewright.operations.lines.history import runs
 
 PRICES = "costs: {cpu_hour: 3600, label: 0.5, currency: EUR}\n"
 """An hour of 3,600 has a second cost 1."""

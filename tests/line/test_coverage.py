@@ -22,7 +22,7 @@ from linewright.line.steps.evaluate import scores_of
 from linewright.model.facts import Certificate
 from linewright.model.gates.text import outcome_in_words
 from linewright.model.tasks.prediction_interval import ends
-from linewright.operations.evidence import card
+from linewright.operations.models.evidence import card
 
 PATIENTS = 442
 

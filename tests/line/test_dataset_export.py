@@ -11,7 +11,7 @@ from small import LINE, make_factory
 from linewright.errors import Conflict, NotFound
 from linewright.line.factory import Factory
 from linewright.line.runs.execute import execute_inline
-from linewright.operations.datasets import datasets, export_dataset
+from linewright.operations.data.datasets import datasets, export_dataset
 from linewright.serve.access.rights import ROLES, Identity, Scope
 
 pytestmark = pytest.mark.usefixtures("processes")

@@ -23,7 +23,7 @@ from linewright.line.runs.plan_text import change_in_words
 from linewright.line.runs.result_text import decides
 from linewright.model.facts import Certificate, Package
 from linewright.model.gates.text import gate_in_words
-from linewright.operations.plan import plan
+from linewright.operations.lines.plan import plan
 
 
 @pytest.fixture(scope="module")

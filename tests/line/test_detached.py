@@ -21,10 +21,10 @@ from linewright.line.factory import Factory
 from linewright.line.facts import Detached, HandedOver
 from linewright.line.maintenance.verify import verify_factory
 from linewright.line.runs.execute import execute
-from linewright.operations.detached import detach, sync
+from linewright.operations.models.detached import detach, sync
+from linewright.operations.models.value import value
 from linewright.operations.people.members import member_add
 from linewright.operations.up import serve
-from linewright.operations.value import value
 from linewright.serve.access.rights import ROLES, Identity, Scope
 from linewright.serve.feedback.store import Feedback
 from linewright.serve.http.predict import Loaded, answer
@@ -32,9 +32,9 @@ from linewright.serve.listener import announced
 from linewright.serve.log.writer import PredictionLog
 from linewright.serve.models.canary import Guard
 from linewright.serve.models.follow import Lines
-from linewright.serve.rows.reader import in_rows
+from linewright.serve.rows.body.reader import in_rows
+from linewright.store.artifacts.local import LocalArtifacts
 from linewright.store.clock import now_utc
-from linewright.store.local import LocalArtifacts
 
 LINE = small.LINE
 
@@ -156,7 +156,7 @@ import os, signal, sys
 from pathlib import Path
 from linewright.line.detached import handover
 from linewright.line.factory import Factory
-from linewright.store.sql import SqlMetadata
+from linewright.store.metadata.sql import SqlMetadata
 
 at, count = int(sys.argv[3]), 0
 def stop(name, module, real):

@@ -14,11 +14,11 @@ from linewright.line.predict.batch import predict_file
 from linewright.line.record.registry import find_model
 from linewright.line.runs.execute import execute
 from linewright.model.package.model import load
-from linewright.operations.pictures import picture_show
+from linewright.operations.data.pictures import picture_show
 from linewright.serve.log.segments import read_log
-from linewright.serve.rows.reader import in_rows
+from linewright.serve.rows.body.reader import in_rows
+from linewright.serve.rows.body.sent_files import keep_sent
 from linewright.serve.rows.scorer import Scorer
-from linewright.serve.rows.sent_files import keep_sent
 
 LINE = "chests"
 

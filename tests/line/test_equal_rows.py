@@ -14,7 +14,7 @@ from linewright.line.factory import Factory
 from linewright.line.new.write import new_line
 from linewright.line.runs.execute import execute_inline
 from linewright.line.runs.plan import begin, survey
-from linewright.operations.evidence import card
+from linewright.operations.models.evidence import card
 
 ROWS = 400
 

@@ -13,7 +13,7 @@ from linewright.line.record.evidence import explain
 from linewright.line.runs.execute import execute_inline
 from linewright.line.steps.explained_inputs import inputs_of
 from linewright.model.facts import Evaluation, Explanation
-from linewright.operations.evidence import card, why
+from linewright.operations.models.evidence import card, why
 
 
 @pytest.fixture(scope="module")

@@ -27,7 +27,7 @@ from linewright.line.release.rollout import loss_of
 from linewright.line.runs.execute import execute_inline
 from linewright.model.facts import ListsValued
 from linewright.model.package.model import load
-from linewright.operations.evidence import card
+from linewright.operations.models.evidence import card
 from linewright.serve.facts import Prediction, Truth
 from linewright.serve.rows.scorer import Scorer
 from linewright.watch.facts import Performance, Watched

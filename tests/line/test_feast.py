@@ -12,7 +12,7 @@ from linewright.line.factory import Factory
 from linewright.line.feast.carry_over import FeastImport, FeastObject
 from linewright.line.file.view_file import read_view
 from linewright.line.views.read_events import read_events
-from linewright.operations.feast import import_features
+from linewright.operations.data.feast import import_features
 
 STORE = """\
 project: taxis

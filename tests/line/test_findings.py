@@ -20,9 +20,9 @@ from linewright.line.facts import Finished
 from linewright.line.file.read import read_line
 from linewright.line.new.write import NewLine, new_line
 from linewright.line.runs.execute import execute_inline
-from linewright.operations.check import CheckedLine, check
-from linewright.operations.evidence import card
-from linewright.operations.plan import plan
+from linewright.operations.lines.check import CheckedLine, check
+from linewright.operations.lines.plan import plan
+from linewright.operations.models.evidence import card
 
 ROWS = 900
 

@@ -13,12 +13,12 @@ import sqlalchemy as sa
 from linewright.line.factory import Factory
 from linewright.line.loop import worker as tending
 from linewright.line.loop.worker import Tending
-from linewright.line.record.changes import ALL, Changes
-from linewright.line.record.line_files import CheckedFiles
-from linewright.operations.status import status
+from linewright.line.record.changed_lines import ALL, Changes
+from linewright.line.record.checked_files import CheckedFiles
+from linewright.operations.lines.status import status
 from linewright.release.facts import Configured, Promoted
 from linewright.release.promotion import project
-from linewright.store import stamps
+from linewright.store.files import stamps
 from linewright.store.protocols import Pointer
 
 LINE = """line: {name}
@@ -60,7 +60,10 @@ class Counts:
 
 
 _counting = []
-sys.addaudithook(lambda event, arguments: [each.see(event, arguments) for each in _counting])
+# Its own default: at the end of a process, when names of modules are gone, there are events yet.
+sys.addaudithook(
+    lambda event, arguments, counting=_counting: [each.see(event, arguments) for each in counting]
+)
 
 
 @contextmanager

@@ -30,7 +30,7 @@ from linewright.line.runs.execute import execute_inline
 from linewright.line.runs.plan import make_plan
 from linewright.model.facts import Certificate, Package, Trained
 from linewright.model.package.model import load
-from linewright.operations.evidence import card
+from linewright.operations.models.evidence import card
 from linewright.serve.feedback.parse import check_labels
 from linewright.serve.rows.scorer import Scorer
 from linewright.text.lists import read_numbers, to_numbers_text

@@ -35,9 +35,9 @@ from linewright.line.predict.label_file import hand_in
 from linewright.line.rebuild.compare import rebuild, require_whole
 from linewright.line.record.archive_log import seal_next
 from linewright.line.record.checkpoint import checkpoint
+from linewright.line.record.data.quarantine import quarantined_rows
 from linewright.line.record.evidence import evidence_of, explain
 from linewright.line.record.lookup import find_prediction
-from linewright.line.record.quarantine import quarantined_rows
 from linewright.line.record.registry import find_model
 from linewright.line.release.card import card_facts
 from linewright.line.retention.forgotten import begin, forgotten_of
@@ -399,7 +399,7 @@ def test_a_kill_at_any_moment_is_finished_by_the_next_start(factory, moment):
         "from pathlib import Path\n"
         "import linewright.line.maintenance.forget as module\n"
         "from linewright.line.factory import Factory\n"
-        "from linewright.store.sql import SqlMetadata\n"
+        "from linewright.store.metadata.sql import SqlMetadata\n"
         "def killed(*given, **named):\n"
         "    os.kill(os.getpid(), signal.SIGKILL)\n"
         f"{KILLED[moment]}\n"

@@ -11,8 +11,8 @@ from linewright.interfaces.cli.render.dispatch import result_text
 from linewright.line.factory import Factory
 from linewright.line.facts import Finished
 from linewright.line.value.goals import goals_of, strange_goals
-from linewright.operations.check import check
-from linewright.operations.value import goals
+from linewright.operations.lines.check import check
+from linewright.operations.models.value import goals
 from linewright.people.facts import Account, Accounted, DaySums, MonthSums, Sums, ValueAccount
 
 NOW = "2026-11-28T12:00:00.000000Z"

@@ -6,7 +6,7 @@ import pytest
 from linewright.errors import RequestError
 from linewright.interfaces.cli.render.dispatch import result_text
 from linewright.line.runs.execute import execute_inline
-from linewright.operations.predict import feedback, predict
+from linewright.operations.models.predict import feedback, predict
 
 
 @pytest.fixture(scope="module")

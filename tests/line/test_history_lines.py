@@ -23,7 +23,7 @@ from linewright.line.maintenance.verify import verify_factory
 from linewright.line.runs.execute import execute_inline
 from linewright.line.runs.plan import begin, make_plan
 from linewright.operations import OPERATIONS
-from linewright.operations.check import check
+from linewright.operations.lines.check import check
 from linewright.store.clock import text_of
 from linewright.text.schedule import read_schedule
 

@@ -18,7 +18,7 @@ from linewright.data.read.remote import downloads
 from linewright.line.factory import Factory
 from linewright.line.maintenance.gc import collect
 from linewright.line.maintenance.verify import verify_factory
-from linewright.line.record.source_histories import history_of, history_sources
+from linewright.line.record.data.source_histories import history_of, history_sources
 from linewright.line.runs.execute import execute_inline
 
 LINE = """
@@ -37,9 +37,9 @@ MOMENTS = (
     ("linewright.data.read.sql.database:_texts", 3, "after"),
     ("polars:DataFrame.write_ipc", 1, "before"),
     ("polars:DataFrame.write_ipc", 2, "after"),
-    ("linewright.store.local:LocalArtifacts.put", 1, "after"),
-    ("linewright.store.sql:SqlMetadata.link", 1, "before"),
-    ("linewright.store.sql:SqlMetadata.link", 1, "after"),
+    ("linewright.store.artifacts.local:LocalArtifacts.put", 1, "after"),
+    ("linewright.store.metadata.sql:SqlMetadata.link", 1, "before"),
+    ("linewright.store.metadata.sql:SqlMetadata.link", 1, "after"),
     ("linewright.plugins.buckets:Bucket.blocks", 2, "after"),
     ("pathlib:Path.replace", 1, "before"),
 )

@@ -30,10 +30,10 @@ from linewright.line.loop.worker import Tending, tend_inline
 from linewright.line.predict.batch import predict_file
 from linewright.line.predict.example_request import curl
 from linewright.line.predict.label_file import hand_in
-from linewright.line.record.alerts import open_alerts, open_proposal
 from linewright.line.record.evidence import explain
 from linewright.line.record.lookup import look_up
-from linewright.line.record.refusals import refusals
+from linewright.line.record.monitoring.alerts import open_alerts, open_proposal
+from linewright.line.record.monitoring.refused_candidates import refusals
 from linewright.line.record.registry import find_model
 from linewright.line.runs.execute import execute_inline
 from linewright.line.runs.plan import begin, make_plan
@@ -43,13 +43,13 @@ from linewright.line.steps.ingest import ingest_step
 from linewright.model.facts import Certificate, Registered
 from linewright.model.package.model import load
 from linewright.operations.changes.promote import promote, rollback
-from linewright.operations.watch import alerts
+from linewright.operations.models.watch import alerts
 from linewright.release.facts import Arm, Promoted, Refused
 from linewright.release.promotion import limits_of
 from linewright.serve.access.rights import owner
 from linewright.serve.http.predict import Loaded, answer
 from linewright.serve.log.writer import PredictionLog
-from linewright.serve.rows.reader import in_rows
+from linewright.serve.rows.body.reader import in_rows
 from linewright.serve.rows.scorer import Scorer
 from linewright.testing.faults import DyingMetadata
 from linewright.watch.facts import (

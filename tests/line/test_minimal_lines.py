@@ -23,10 +23,10 @@ from linewright.model.facts import Certificate, Evaluation
 from linewright.model.gates.text import outcome_in_words
 from linewright.model.package.model import load
 from linewright.operations.changes.promote import promote
-from linewright.operations.evidence import card
-from linewright.operations.status import status
+from linewright.operations.lines.status import status
+from linewright.operations.models.evidence import card
+from linewright.serve.rows.body.values import KINDS
 from linewright.serve.rows.scorer import Scorer
-from linewright.serve.rows.values import KINDS
 
 ROWS = 240
 

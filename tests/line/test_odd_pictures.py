@@ -35,7 +35,7 @@ from linewright.serve.http.predict import Loaded, answer
 from linewright.serve.log.segments import read_log
 from linewright.serve.log.writer import PredictionLog
 from linewright.serve.models.follow import Lines
-from linewright.serve.rows.reader import in_rows
+from linewright.serve.rows.body.reader import in_rows
 from linewright.serve.rows.scorer import Scorer
 
 LINE = "plates"

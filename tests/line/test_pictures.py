@@ -36,8 +36,8 @@ from linewright.model.card.render import card_markdown
 from linewright.model.facts import Evaluation, Package
 from linewright.model.pictures import check_picture, looks
 from linewright.operations.annotate import annotate_queue
-from linewright.operations.detached import detach, sync
-from linewright.operations.pictures import picture_keep, picture_show
+from linewright.operations.data.pictures import picture_keep, picture_show
+from linewright.operations.models.detached import detach, sync
 from linewright.people.annotations import Annotations
 from linewright.plugins.pillow import decode
 from linewright.serve.access.rights import Identity, Permission, Scope
@@ -45,8 +45,8 @@ from linewright.serve.http.predict import Loaded, answer
 from linewright.serve.log.segments import read_log
 from linewright.serve.log.writer import PredictionLog
 from linewright.serve.models.follow import Lines
-from linewright.serve.rows.reader import in_rows
-from linewright.store.local import LocalArtifacts
+from linewright.serve.rows.body.reader import in_rows
+from linewright.store.artifacts.local import LocalArtifacts
 from linewright.store.values import digest_of_bytes
 
 

@@ -8,7 +8,7 @@ from linewright.data.profile.roles import GivenRoles
 from linewright.line.factory import Factory
 from linewright.line.new.write import new_line
 from linewright.line.runs.execute import execute_inline
-from linewright.operations.evidence import card
+from linewright.operations.models.evidence import card
 
 ROWS = 600
 

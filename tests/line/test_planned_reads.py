@@ -6,10 +6,10 @@ import duckdb
 import pytest
 from small import LINE, make_factory
 
-from linewright.interfaces.cli.render.plan import plan_text
+from linewright.interfaces.cli.render.lines.plan import plan_text
 from linewright.line.factory import Factory
 from linewright.line.scheduled.source_reads import read_source
-from linewright.operations.plan import plan
+from linewright.operations.lines.plan import plan
 
 
 @pytest.fixture

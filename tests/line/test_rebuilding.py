@@ -35,7 +35,7 @@ from linewright.line.runs.execute import execute_inline
 from linewright.line.steps import environment as steps_environment
 from linewright.line.steps.environment import computed_in, differences, environment
 from linewright.model.card.render import card_markdown
-from linewright.operations.history import models
+from linewright.operations.lines.history import models
 
 SOURCES = Path(linewright.__file__).parents[1]
 

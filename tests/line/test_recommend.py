@@ -32,9 +32,9 @@ from linewright.line.runs.plan import make_plan
 from linewright.line.steps.table import STEPS
 from linewright.model.facts import Certificate, Package, Trained
 from linewright.model.package.model import load
-from linewright.operations.evidence import card
+from linewright.operations.models.evidence import card
+from linewright.serve.rows.lookup.similar import similar_items
 from linewright.serve.rows.scorer import Scorer
-from linewright.serve.rows.similar import similar_items
 from linewright.text.lists import read_list
 from linewright.text.steps import DAY
 from linewright.watch.facts import Performance, Watched

@@ -15,7 +15,7 @@ from linewright.line.split_rows import label_text
 from linewright.model.evaluate.reliability import calibration_error
 from linewright.model.facts import Calibration
 from linewright.model.package.model import load
-from linewright.operations.evidence import card
+from linewright.operations.models.evidence import card
 
 
 @pytest.fixture(scope="module")

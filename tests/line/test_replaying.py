@@ -9,8 +9,8 @@ from linewright.errors import Corrupt
 from linewright.interfaces.cli.render.dispatch import result_text
 from linewright.line.predict.replay import Replayed, difference
 from linewright.line.runs.execute import execute_inline
-from linewright.operations.evidence import replay, show
-from linewright.operations.predict import feedback, predict
+from linewright.operations.models.evidence import replay, show
+from linewright.operations.models.predict import feedback, predict
 
 EVEN = {"probabilities": {"no": 0.5, "yes": 0.5}}
 

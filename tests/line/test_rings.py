@@ -16,8 +16,8 @@ from linewright.line.release.rollout import tend_canary
 from linewright.operations.changes.halt import halt
 from linewright.operations.changes.promote import promote, rollback
 from linewright.operations.changes.proposals import proposals
+from linewright.operations.lines.status import status
 from linewright.operations.people.members import member_add
-from linewright.operations.status import status
 from linewright.release.facts import Deployed, Promoted, Withdrawn
 
 

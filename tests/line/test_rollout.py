@@ -36,9 +36,9 @@ from linewright.line.record.registry import judged
 from linewright.line.release.rollout import is_tried_first, not_worse_in_words, tend_canary, trial_of
 from linewright.line.runs.execute import execute_inline
 from linewright.operations.changes.promote import promote, rollback, step
-from linewright.operations.evidence import card
+from linewright.operations.lines.status import status
+from linewright.operations.models.evidence import card
 from linewright.operations.people.members import member_add
-from linewright.operations.status import status
 from linewright.release.confidence_sequence import bounds
 from linewright.release.facts import ArmQuality, Deployed, Pairs, Promoted, Trial, Withdrawn
 from linewright.release.promotion import canary_of, project
@@ -52,7 +52,7 @@ from linewright.serve.models.canary import Guard
 from linewright.serve.models.canary_failure import Trouble, note_trouble
 from linewright.serve.models.follow import Lines
 from linewright.serve.models.shadow import Mirrors
-from linewright.serve.rows.reader import in_rows
+from linewright.serve.rows.body.reader import in_rows
 from linewright.worlds.living import Clock
 
 LINE = "visits"

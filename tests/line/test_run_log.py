@@ -12,8 +12,8 @@ from linewright.line.factory import Factory
 from linewright.line.maintenance.forget import forget_logs
 from linewright.line.runs.execute import execute
 from linewright.line.runs.run_log import FOLDER, MOST_LINES, MOST_RUNS, RunLog, ShownLog
-from linewright.operations.history import runs
-from linewright.operations.run import run_log
+from linewright.operations.lines.history import runs
+from linewright.operations.lines.run import run_log
 from linewright.serve.access.rights import ROLES, Identity, Scope
 
 OWN = """\

@@ -13,7 +13,7 @@ from linewright.errors import ContractBreach, Corrupt, GateRefused, NotFound, Sp
 from linewright.interfaces.cli.render.dispatch import result_text
 from linewright.line.factory import Factory
 from linewright.line.facts import Accepted, Declared, Finished
-from linewright.line.record.quarantine import quarantined_rows
+from linewright.line.record.data.quarantine import quarantined_rows
 from linewright.line.runs import execute as execute_module
 from linewright.line.runs.execute import execute, execute_inline, open_executor
 from linewright.line.runs.plan import make_plan
@@ -22,11 +22,11 @@ from linewright.line.runs.result_text import decides
 from linewright.model.facts import Certificate, Package
 from linewright.operations.changes.halt import halt
 from linewright.operations.changes.promote import promote, rollback
-from linewright.operations.evidence import card, show, why
-from linewright.operations.history import models, runs
-from linewright.operations.plan import plan
-from linewright.operations.run import Ran, run
-from linewright.operations.status import status
+from linewright.operations.lines.history import models, runs
+from linewright.operations.lines.plan import plan
+from linewright.operations.lines.run import Ran, run
+from linewright.operations.lines.status import status
+from linewright.operations.models.evidence import card, show, why
 from linewright.release.facts import Promoted
 from linewright.serve.access.rights import owner
 from linewright.store.values import canonical_json

@@ -18,7 +18,7 @@ from linewright.line.runs.execute import execute_inline
 from linewright.line.steps import train as training
 from linewright.model.facts import Package, Trained
 from linewright.model.reason_text import sample_in_words
-from linewright.operations.evidence import card
+from linewright.operations.models.evidence import card
 
 ROWS = 6_000
 

@@ -17,21 +17,21 @@ from linewright.line.loop.sensors import Readings, sensor_columns
 from linewright.line.loop.window import Closing
 from linewright.line.loop.worker import tend_inline
 from linewright.line.predict.batch import predict_file
-from linewright.line.record.alerts import open_alerts
+from linewright.line.record.monitoring.alerts import open_alerts
 from linewright.line.runs.execute import execute_inline
 from linewright.line.spec import LineSpec
 from linewright.model.facts import Package
 from linewright.model.package.model import load
-from linewright.operations.check import check
-from linewright.operations.evidence import why
-from linewright.operations.status import status
-from linewright.operations.watch import alert
+from linewright.operations.lines.check import check
+from linewright.operations.lines.status import status
+from linewright.operations.models.evidence import why
+from linewright.operations.models.watch import alert
 from linewright.serve.facts import Prediction
 from linewright.watch.facts import Alerted
 from linewright.watch.retrain_proposal import SHIFTS
 from linewright.watch.spec import WatchSpec
 from linewright.worlds.living import Clock
-from linewright.worlds.machines import START, MachinesWorld, Parameters
+from linewright.worlds.machines.world import START, MachinesWorld, Parameters
 
 LINE = """\
 line: wear

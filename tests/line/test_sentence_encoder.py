@@ -23,15 +23,15 @@ from linewright.line.runs.plan import make_plan
 from linewright.line.steps import compare_trainings
 from linewright.model.facts import Package, Trained
 from linewright.model.package.model import load
-from linewright.operations.detached import detach
-from linewright.operations.evidence import card, rebuild
+from linewright.operations.models.detached import detach
+from linewright.operations.models.evidence import card, rebuild
 from linewright.release.facts import Arm
 from linewright.serve.http.app import App
 from linewright.serve.http.predict import Ask, Loaded, answer
 from linewright.serve.log.writer import PredictionLog
 from linewright.serve.models.state import Canary
-from linewright.serve.rows import sent_texts
-from linewright.serve.rows.reader import in_rows
+from linewright.serve.rows.body import sent_texts
+from linewright.serve.rows.body.reader import in_rows
 from linewright.serve.rows.scorer import Scorer
 from linewright.store.clock import now_utc
 

@@ -18,9 +18,9 @@ from linewright.line.runs.execute import execute_inline
 from linewright.line.runs.plan import make_plan
 from linewright.model.facts import Package, Trained
 from linewright.model.train.scored_rows import from_bytes
-from linewright.operations.evidence import card, rebuild
-from linewright.operations.plan import plan
-from linewright.operations.run import run
+from linewright.operations.lines.plan import plan
+from linewright.operations.lines.run import run
+from linewright.operations.models.evidence import card, rebuild
 
 FEW, MANY = 150, 1500
 

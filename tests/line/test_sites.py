@@ -14,16 +14,16 @@ from linewright.line.file.read import parse_line, parse_lines, placed, read_line
 from linewright.line.maintenance.backup import make_backup
 from linewright.line.proposals.record import all_of
 from linewright.line.proposals.rules import voters
-from linewright.line.record.changes import Changes
+from linewright.line.record.changed_lines import Changes
 from linewright.line.runs.execute import execute_inline
 from linewright.operations.changes.propose import propose
-from linewright.operations.check import check, check_text
-from linewright.operations.lines import line_file
+from linewright.operations.lines.check import check, check_text
+from linewright.operations.lines.files import line_file
+from linewright.operations.lines.plan import plan
+from linewright.operations.lines.run import run
+from linewright.operations.lines.status import status
+from linewright.operations.models.value import what_if
 from linewright.operations.people.members import member_add
-from linewright.operations.plan import plan
-from linewright.operations.run import run
-from linewright.operations.status import status
-from linewright.operations.value import what_if
 from linewright.serve.access.accounts import read_accounts
 from linewright.serve.access.line_tags import FollowedTags, read_tags
 from linewright.serve.access.rights import Identity

@@ -24,8 +24,8 @@ from linewright.line.runs.execute import execute_inline
 from linewright.line.steps.ingest import served_rows
 from linewright.model.facts import Package, Trained
 from linewright.model.package.model import load
-from linewright.operations.check import check
-from linewright.operations.predict import predict
+from linewright.operations.lines.check import check
+from linewright.operations.models.predict import predict
 from linewright.release.facts import Arm
 from linewright.serve.http import oip
 from linewright.serve.http.openapi import row_schema

@@ -16,7 +16,7 @@ from linewright.line.runs.execute import execute_inline
 from linewright.model.families.hazard import by_interval
 from linewright.model.metrics.definitions import metric
 from linewright.model.tasks.censoring import brier_at_times, kaplan_meier, places_of
-from linewright.operations.evidence import card
+from linewright.operations.models.evidence import card
 from linewright.worlds.living import Clock
 
 LINE = """\

@@ -15,11 +15,11 @@ from linewright.line.file.edit import difference, edited
 from linewright.line.file.mistakes import Mistakes
 from linewright.line.file.yaml_nodes import Entries, Scalar, read_nodes
 from linewright.line.runs.execute import execute_inline
-from linewright.operations.check import check_text
-from linewright.operations.history import runs
-from linewright.operations.predict import request_form, try_
-from linewright.operations.run import run_steps
-from linewright.operations.value import what_if
+from linewright.operations.lines.check import check_text
+from linewright.operations.lines.history import runs
+from linewright.operations.lines.run import run_steps
+from linewright.operations.models.predict import request_form, try_
+from linewright.operations.models.value import what_if
 
 VALUE = "value: {currency: EUR, true_positive: 0, false_positive: -1, false_negative: -9}\n"
 

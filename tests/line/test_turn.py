@@ -20,7 +20,7 @@ from linewright.line.runs.plan import make_plan
 from linewright.model.card.render import card_markdown
 from linewright.model.facts import Certificate, Package, Trained
 from linewright.model.reason_text import recent_in_words
-from linewright.operations.status import status
+from linewright.operations.lines.status import status
 from linewright.worlds.living import Clock
 
 LINE = "visits"

@@ -12,8 +12,8 @@ from linewright.line.factory import Factory
 from linewright.line.facts import Accepted, Finished
 from linewright.line.loop.retraining import retraining_due, waits_of
 from linewright.line.runs.execute import execute_inline
-from linewright.operations.status import status
-from linewright.operations.watch import alerts
+from linewright.operations.lines.status import status
+from linewright.operations.models.watch import alerts
 from linewright.people.messages import message_of
 from linewright.people.spec import TOPICS
 from linewright.watch.facts import Alerted, OpenAlerts, RetrainProposal, Waiting

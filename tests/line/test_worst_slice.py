@@ -17,7 +17,7 @@ from linewright.line.predict.batch import predict_file
 from linewright.line.predict.label_file import hand_in
 from linewright.line.record.registry import find_model
 from linewright.line.runs.execute import execute
-from linewright.operations.evidence import worst_slice
+from linewright.operations.models.evidence import worst_slice
 from linewright.serve.access.rights import ROLES, Identity, Scope
 from linewright.serve.log.segments import lengths
 from linewright.store.values import digest_of

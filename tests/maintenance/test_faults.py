@@ -29,8 +29,8 @@ from linewright.line.maintenance.verify import Verified, verify_factory
 from linewright.release.facts import Promoted
 from linewright.serve.feedback import store as labels
 from linewright.serve.log.segments import read_log
-from linewright.store import database
-from linewright.store.local import LocalArtifacts
+from linewright.store.artifacts.local import LocalArtifacts
+from linewright.store.metadata import database
 
 Asked = Callable[..., tuple[int, Any, str]]
 LIBRARY = next(Path("/usr/lib").glob("*/faketime/libfaketimeMT.so.1"), None)
@@ -431,7 +431,7 @@ def test_whatever_meets_a_damaged_artifact_refuses_it_or_does_not_need_it(root, 
 
 
 IMPATIENT = """
-from linewright.store import database
+from linewright.store.metadata import database
 database._PRAGMAS = ("busy_timeout=100", *(each for each in database._PRAGMAS if "busy" not in each))
 """
 
@@ -560,7 +560,7 @@ def test_a_run_whose_engine_another_process_holds_says_so_and_goes_on(fresh, tmp
 
 
 HURRY = """
-from linewright.store import database
+from linewright.store.metadata import database
 database._PRAGMAS = ("busy_timeout=1000", *(one for one in database._PRAGMAS if "busy" not in one))
 """
 

@@ -26,16 +26,16 @@ from linewright.line.maintenance.verify import verify_chain, verify_factory, ver
 from linewright.line.rebuild.compare import require_whole
 from linewright.line.record.archive_log import seal_next
 from linewright.line.record.checkpoint import checkpoint
+from linewright.line.record.data.quarantine import quarantined_rows
 from linewright.line.record.evidence import evidence_of, explain
 from linewright.line.record.lookup import find_prediction
-from linewright.line.record.quarantine import quarantined_rows
 from linewright.line.record.registry import find_model
 from linewright.line.release.card import card_facts
 from linewright.line.retention.dropped import gone
 from linewright.line.runs.execute import execute_inline
 from linewright.model.card.render import card_markdown
 from linewright.model.facts import Package
-from linewright.operations.datasets import datasets
+from linewright.operations.data.datasets import datasets
 from linewright.people.facts import Accounted
 from linewright.serve.log.segments import read_log
 from linewright.serve.log.writer import PredictionLog

@@ -35,7 +35,7 @@ from linewright.line.record.archive_log import SEAL_BYTES, seal_next
 from linewright.line.record.lookup import find_prediction
 from linewright.line.sealed_parquet import _TYPES, BATCH_RECORDS, _Cells, read_groups, write_segment
 from linewright.model.package.model import load
-from linewright.operations.datasets import datasets
+from linewright.operations.data.datasets import datasets
 from linewright.serve.facts import LoggedLookup, Prediction, Predictions, Sealed, Segment
 from linewright.serve.feedback.store import Feedback
 from linewright.serve.log.ids import first_of_many
@@ -313,8 +313,8 @@ import os, sys
 from pathlib import Path
 from linewright.line.record import archive_log as sealing
 from linewright.line.factory import Factory
-from linewright.store.local import LocalArtifacts
-from linewright.store.sql import SqlMetadata
+from linewright.store.artifacts.local import LocalArtifacts
+from linewright.store.metadata.sql import SqlMetadata
 from linewright.testing.faults import Countdown, DyingMetadata
 
 def dying(tick, method):

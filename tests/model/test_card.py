@@ -423,7 +423,7 @@ def test_the_confusion_matrix_is_told_in_words_too(card):
         assert f"Of {found + false} rows that it calls 'Yes', {found} are." in page.text
 
 
-PAGES = sorted((Path(words.__file__).parents[1] / "templates" / "card").glob("*.jinja"))
+PAGES = sorted((Path(words.__file__).parents[1] / "templates" / "card").rglob("*.jinja"))
 
 
 def test_every_statement_has_its_words_and_all_words_are_said():

@@ -9,7 +9,7 @@ import pytest
 from linewright.features.facts import Category, Encoder, Number
 from linewright.model.spec import TrainSpec, TrialsBudget
 from linewright.model.train.fit import TrainingRows, train
-from linewright.store.fit_files import LocalFits
+from linewright.store.files.fit_files import LocalFits
 from linewright.testing.trainers import CODES, TASKS, class_count, mixed_rows
 
 

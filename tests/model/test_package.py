@@ -32,8 +32,8 @@ from linewright.model.package.model import (
     read_golden,
 )
 from linewright.model.reasons import ChosenReason, LowestLoss
-from linewright.store.memory import MemoryArtifacts
-from linewright.store.sql import SqlMetadata
+from linewright.store.artifacts.memory import MemoryArtifacts
+from linewright.store.metadata.sql import SqlMetadata
 from linewright.store.values import canonical_json, digest_of, digest_of_bytes
 
 WIDTH = 2

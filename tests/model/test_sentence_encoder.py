@@ -8,7 +8,7 @@ from linewright.features.learn_text import learn_text
 from linewright.line.steps.compare_trainings import compare
 from linewright.model.sentence_encoder import SentenceReader, sentence_encoder_of
 from linewright.plugins import minilm
-from linewright.store.local import LocalArtifacts
+from linewright.store.artifacts.local import LocalArtifacts
 
 
 @pytest.fixture(scope="module")

@@ -15,8 +15,8 @@ from linewright.line.record.view_status import AuditStatus
 from linewright.line.release.view_maintenance import note_audit
 from linewright.line.runs.execute import execute_inline
 from linewright.operations.care.logged_features import audit_features
-from linewright.operations.evidence import show
-from linewright.operations.features import features
+from linewright.operations.data.features import features
+from linewright.operations.models.evidence import show
 from linewright.serve.access.rights import ROLES, Identity, Scope
 
 pytestmark = pytest.mark.usefixtures("processes")

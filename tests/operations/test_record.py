@@ -24,7 +24,7 @@ from linewright.line.predict import batch as scoring
 from linewright.line.predict.example_request import curl
 from linewright.model.facts import Package, Registered
 from linewright.model.package.model import keep_package
-from linewright.operations.status import _not_sure
+from linewright.operations.lines.status import _not_sure
 from linewright.release.facts import Refused
 from linewright.serve.listener import endpoint
 from linewright.serve.log.segments import read_log

@@ -1,7 +1,7 @@
 """What is said of answers for a file."""
 
 from linewright.interfaces.cli.render.dispatch import result_text
-from linewright.operations.predict import Predicted
+from linewright.operations.models.predict import Predicted
 
 
 def told(**columns: float) -> list[str]:

@@ -31,7 +31,7 @@ from linewright.line.notify.deliveries import deliveries, undelivered
 from linewright.line.notify.destinations import destinations
 from linewright.line.notify.notify import PATIENCE, Courier, Notifying
 from linewright.line.notify.send_now import send_now, try_out
-from linewright.operations.status import status
+from linewright.operations.lines.status import status
 from linewright.people import send
 from linewright.people.outbox import Outbox
 from linewright.release.facts import Halted, RolledBack

@@ -32,9 +32,9 @@ from linewright.release.promotion import (
     refuse,
     rollback,
 )
-from linewright.store.local import LocalArtifacts
-from linewright.store.memory import MemoryArtifacts
-from linewright.store.sql import SqlMetadata
+from linewright.store.artifacts.local import LocalArtifacts
+from linewright.store.artifacts.memory import MemoryArtifacts
+from linewright.store.metadata.sql import SqlMetadata
 from linewright.store.values import canonical_json, digest_of
 
 LINE = "claims"
@@ -669,8 +669,8 @@ import sys
 from pathlib import Path
 sys.path.insert(0, {tests!r})
 import test_pointer as t
-from linewright.store.local import LocalArtifacts
-from linewright.store.sql import SqlMetadata
+from linewright.store.artifacts.local import LocalArtifacts
+from linewright.store.metadata.sql import SqlMetadata
 root = Path({root!r})
 context = t.context_of(SqlMetadata(f"sqlite:///{{root}}/state.db"), LocalArtifacts(root / "blobs"))
 for number in range(10_000):

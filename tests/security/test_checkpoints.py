@@ -25,11 +25,11 @@ from linewright.operations import OPERATIONS
 from linewright.operations.care.audit import audit_entries, audit_export, audit_key, audit_verify
 from linewright.operations.care.maintenance import doctor
 from linewright.operations.declaration.declare import load
-from linewright.operations.status import status
+from linewright.operations.lines.status import status
 from linewright.people.facts import MemberChanged
 from linewright.plugins.ed25519 import Key, is_signed, new_key
-from linewright.store.audit_chain import ROOT, Head, Link, link
 from linewright.store.clock import later, now_utc
+from linewright.store.metadata.audit_chain import ROOT, Head, Link, link
 
 SEED = 20261129
 ENTRIES, EVERY = 48, 6

@@ -16,9 +16,9 @@ from linewright.line.loop.worker import Tending, tend_inline
 from linewright.line.maintenance.doctor import Needs, examine
 from linewright.line.new.write import new_line
 from linewright.line.predict.batch import predict_file
-from linewright.line.record.alerts import open_alerts
+from linewright.line.record.monitoring.alerts import open_alerts
 from linewright.line.runs.execute import execute_inline
-from linewright.operations.status import status
+from linewright.operations.lines.status import status
 from linewright.watch.facts import Alerted, Watched
 
 LINE = "leavers"

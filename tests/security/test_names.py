@@ -21,8 +21,8 @@ from linewright.serve.feedback.store import Feedback
 from linewright.serve.log.outages import Outages, outages_of
 from linewright.serve.models.canary_failure import Trouble, note_trouble
 from linewright.serve.models.follow import Lines
-from linewright.store.names import line_path
-from linewright.store.sql import SqlMetadata
+from linewright.store.files.names import line_path
+from linewright.store.metadata.sql import SqlMetadata
 
 NAMES = (
     "",

@@ -22,7 +22,7 @@ from ports import free_port
 
 from linewright.line.factory import Factory
 from linewright.serve.listener import endpoint
-from linewright.store.rights import OTHERS
+from linewright.store.files.rights import OTHERS
 
 NOBODY = 65534
 """The user without rights, by convention."""

@@ -26,9 +26,9 @@ from linewright.line.runs.execute import execute, open_executor
 from linewright.line.runs.plan import make_plan
 from linewright.line.runs.record import WORKFLOW, prepare
 from linewright.operations.care.maintenance import verify
-from linewright.operations.evidence import show
-from linewright.operations.history import runs
-from linewright.operations.run import cancel
+from linewright.operations.lines.history import runs
+from linewright.operations.lines.run import cancel
+from linewright.operations.models.evidence import show
 
 pytestmark = pytest.mark.usefixtures("forked")
 SEED = 21

@@ -40,10 +40,10 @@ from linewright.operations.care.maintenance import forget
 from linewright.operations.changes.promote import promote, rollback
 from linewright.operations.changes.proposals import approve, decline, proposals
 from linewright.operations.changes.propose import propose
-from linewright.operations.new import new
+from linewright.operations.lines.new import new
+from linewright.operations.lines.status import status
 from linewright.operations.people.members import member_add, member_remove, member_role
 from linewright.operations.people.tokens import token_create
-from linewright.operations.status import status
 from linewright.people.facts import Applied, ChangeProposed, Voted
 from linewright.people.proposals import standing_of
 from linewright.release.facts import Deployed, Promoted, Refused

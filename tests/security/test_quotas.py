@@ -23,9 +23,9 @@ from linewright.line.maintenance.doctor import Needs, examine
 from linewright.line.new.write import new_line
 from linewright.line.predict.batch import predict_file
 from linewright.line.record.archive_log import seal_next
-from linewright.line.record.disk_space import forecast
+from linewright.line.record.monitoring.disk_space import forecast
 from linewright.line.runs.execute import execute_inline
-from linewright.operations.status import status
+from linewright.operations.lines.status import status
 from linewright.serve.http.gates import Gates, LogUse
 from linewright.serve.http.request import Refusal
 from linewright.serve.limits import AllLimits, Limits

@@ -17,7 +17,7 @@ from linewright.interfaces.cli.build import run
 from linewright.interfaces.http.app import control_app
 from linewright.line.audit.refusals import record_refused
 from linewright.line.factory import Factory
-from linewright.line.record.factory_metrics import FactoryMetrics
+from linewright.line.record.monitoring.factory_metrics import FactoryMetrics
 from linewright.operations import OPERATIONS
 from linewright.people.facts import AccessRefused
 from linewright.serve.access.accounts import Grant

@@ -33,9 +33,9 @@ from linewright.operations.care.audit import audit_entries
 from linewright.operations.care.maintenance import backup
 from linewright.operations.care.restore import propose_restore, restore, use_approval
 from linewright.operations.changes.proposals import approve, decline, proposals
+from linewright.operations.lines.status import status
 from linewright.operations.people.members import member_add, member_role
 from linewright.operations.people.tokens import token_create
-from linewright.operations.status import status
 from linewright.people.facts import Applied, BackupRestored, Voted
 from linewright.serve.access.authenticate import Authenticator
 from linewright.serve.access.rights import Identity

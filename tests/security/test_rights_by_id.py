@@ -14,9 +14,9 @@ import pytest
 from linewright.errors import Denied, LinewrightError, NotFound
 from linewright.line.factory import Factory
 from linewright.line.facts import Accepted, Declared
-from linewright.operations.datasets import datasets
-from linewright.operations.evidence import replay, show, why
-from linewright.operations.run import cancel
+from linewright.operations.data.datasets import datasets
+from linewright.operations.lines.run import cancel
+from linewright.operations.models.evidence import replay, show, why
 from linewright.serve.access.rights import ROLES, Identity, Scope
 from linewright.store.clock import uuid7
 

@@ -7,7 +7,7 @@ import pytest
 
 from linewright.errors import LinewrightError
 from linewright.line.factory import Factory
-from linewright.operations.check import check
+from linewright.operations.lines.check import check
 from linewright.people.send import Post, Undelivered
 
 METADATA = "http://169.254.169.254/latest/meta-data/"

@@ -34,7 +34,7 @@ from linewright.serve.access import line_tags
 from linewright.serve.access.authenticate import Authenticator
 from linewright.serve.access.line_tags import TAGS_FILE
 from linewright.serve.access.rights import Identity
-from linewright.store.stamps import YOUNG_S
+from linewright.store.files.stamps import YOUNG_S
 
 spec = importlib.util.spec_from_file_location(
     "made_by_hand", Path(__file__).parents[1] / "serve" / "conftest.py"

@@ -35,7 +35,7 @@ from linewright.operations import OPERATIONS
 from linewright.release.promotion import halt, project
 from linewright.serve.facts import Checkpointed
 from linewright.serve.feedback.changes import NONE, Chained, chain_up
-from linewright.store.audit_chain import ROOT, link
+from linewright.store.metadata.audit_chain import ROOT, link
 
 
 @pytest.fixture(scope="module")

@@ -23,8 +23,8 @@ from linewright.model.package.model import Golden, open_model
 from linewright.release.facts import Arm, Serving
 from linewright.serve.listener import endpoint
 from linewright.serve.log import index
-from linewright.serve.rows.reader import RowReader
-from linewright.store.local import LocalArtifacts
+from linewright.serve.rows.body.reader import RowReader
+from linewright.store.artifacts.local import LocalArtifacts
 from linewright.store.values import canonical_json, digest_of_bytes
 
 ENCODER = Encoder(

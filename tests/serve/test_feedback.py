@@ -25,8 +25,8 @@ from linewright.serve.log import index as index_module
 from linewright.serve.log.ids import first_of_many, ids_from
 from linewright.serve.log.segments import RecordsAt
 from linewright.serve.log.writer import PredictionLog
-from linewright.store import stamps
 from linewright.store.clock import uuid7
+from linewright.store.files import stamps
 
 pytestmark = pytest.mark.usefixtures("small_parts")
 

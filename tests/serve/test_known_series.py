@@ -22,9 +22,9 @@ from linewright.line.predict.try_row import request_form, try_row
 from linewright.line.record.registry import find_model
 from linewright.line.runs.execute import execute_inline
 from linewright.model.facts import Package
-from linewright.operations.detached import detach
-from linewright.serve.rows import known_series
-from linewright.serve.rows.known_series import KnownSeries
+from linewright.operations.models.detached import detach
+from linewright.serve.rows.lookup import known_series
+from linewright.serve.rows.lookup.known_series import KnownSeries
 from linewright.text.newest_values import NewestValues
 
 AHEAD = [0.0] * stores.HORIZON

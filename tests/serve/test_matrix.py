@@ -23,9 +23,9 @@ from linewright.features.facts import (
 )
 from linewright.features.learn_text import learn_text
 from linewright.model.facts import RequestColumn
+from linewright.serve.rows.body.reader import RowReader
+from linewright.serve.rows.body.typed import MOST_COLUMNS, Unusual, column_of, typed_bodies
 from linewright.serve.rows.matrix import MatrixReader
-from linewright.serve.rows.reader import RowReader
-from linewright.serve.rows.typed import MOST_COLUMNS, Unusual, column_of, typed_bodies
 
 NOTES = ("Ford", "rome to oslo", "none of it", "12 NA", "old", "谢谢", "31.12.2026", "yes")
 ENCODER = Encoder(

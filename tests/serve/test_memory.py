@@ -431,7 +431,7 @@ def test_what_a_model_takes_is_not_more_than_is_thought(claims):
         "from linewright.model.package.model import load, read_package\n"
         "from linewright.serve.models.memory import cost_of, give_back\n"
         "from linewright.serve.rows.scorer import Scorer\n"
-        "from linewright.store.local import LocalArtifacts\n"
+        "from linewright.store.artifacts.local import LocalArtifacts\n"
         "get = LocalArtifacts(Path(sys.argv[1])).get\n"
         "def resident(): give_back(); return int(Path('/proc/self/statm').read_text().split()[1]) * 4096\n"
         "held = [Scorer(load(sys.argv[2], get))]\n"

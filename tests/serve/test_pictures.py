@@ -22,11 +22,11 @@ from linewright.line.record.registry import find_model
 from linewright.line.steps.ingest import served_rows
 from linewright.model.package.model import load
 from linewright.model.pictures import PictureReader
+from linewright.serve.rows.body.reader import in_rows
+from linewright.serve.rows.body.sent_files import keep_sent
 from linewright.serve.rows.occlusion import occlusions
-from linewright.serve.rows.reader import in_rows
 from linewright.serve.rows.scorer import Scorer
-from linewright.serve.rows.sent_files import keep_sent
-from linewright.store.local import LocalArtifacts
+from linewright.store.artifacts.local import LocalArtifacts
 from linewright.store.values import digest_of_bytes
 
 PATH = f"/v1/lines/{drawn.LINE}/predict"

@@ -25,9 +25,9 @@ from linewright.line.record.registry import find_model
 from linewright.line.release import remembered_values
 from linewright.line.runs.execute import execute_inline
 from linewright.model.facts import Package
-from linewright.operations.detached import detach
+from linewright.operations.models.detached import detach
 from linewright.release.facts import SeriesRead
-from linewright.serve.rows.known_series import newest_time
+from linewright.serve.rows.lookup.known_series import newest_time
 from linewright.worlds.endpoint import endpoint
 from linewright.worlds.living import Clock
 

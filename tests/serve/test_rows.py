@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from linewright.errors import RequestError, Terminal
 from linewright.features.encode import MISSING
 from linewright.model.facts import RequestColumn
-from linewright.serve.rows.reader import MAX_MISTAKES, MAX_ROWS, RowReader, to_schema
-from linewright.serve.rows.scalars import MAX_TEXT, spell
+from linewright.serve.rows.body.reader import MAX_MISTAKES, MAX_ROWS, RowReader, to_schema
+from linewright.serve.rows.body.scalars import MAX_TEXT, spell
 
 
 def reader_of(kind, **rule):

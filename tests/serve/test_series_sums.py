@@ -23,9 +23,9 @@ from linewright.line.rebuild.compare import rebuild
 from linewright.line.record.registry import find_model
 from linewright.line.runs.execute import execute_inline
 from linewright.model.facts import Package
-from linewright.operations.evidence import card
-from linewright.serve.rows.known_series import KnownSeries
-from linewright.serve.rows.series_sums import SumRow
+from linewright.operations.models.evidence import card
+from linewright.serve.rows.lookup.known_series import KnownSeries
+from linewright.serve.rows.lookup.series_sums import SumRow
 from linewright.text.lists import read_numbers
 from linewright.text.newest_values import NewestValues
 from linewright.watch.facts import Watched
@@ -266,7 +266,7 @@ def test_several_columns_name_series_alone(tmp_path: Path):
 
 
 def test_a_sum_of_too_many_series_is_refused(factory: Factory, monkeypatch):
-    monkeypatch.setattr("linewright.serve.rows.known_series.MOST_FILLED", 1000)
+    monkeypatch.setattr("linewright.serve.rows.lookup.known_series.MOST_FILLED", 1000)
 
     with pytest.raises(RequestError, match="a sum of too many series"):
         try_row(factory, stores.LINE, {})

@@ -22,8 +22,8 @@ from linewright.features.views.windows import Values, events_of
 from linewright.line.file.factory_file import parse_factory_file
 from linewright.plugins import postgresql_features
 from linewright.plugins.postgresql_features import lock_number
-from linewright.serve.rows.feature_lookup import FeatureLookup, ViewLookup
-from linewright.serve.rows.push_request import to_new_rows
+from linewright.serve.rows.body.push_request import to_new_rows
+from linewright.serve.rows.lookup.feature_lookup import FeatureLookup, ViewLookup
 from linewright.store.clock import instant_of, micros_of, now_utc
 from linewright.store.pushed_rows import Columns, PushedRows
 from linewright.store.shared_features import SharedFeatures, shared_features

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from shown_pages import pages_of
 
-from linewright.interfaces.cli.render.predict import form_text
+from linewright.interfaces.cli.render.models.predict import form_text
 from linewright.line.audit.feature_views import audit_views
 from linewright.line.factory import Factory
 from linewright.line.predict.batch import predict_file
@@ -25,7 +25,7 @@ from linewright.line.runs.plan import make_plan
 from linewright.line.runs.plan_text import plan_in_words
 from linewright.line.views.write_records import write_view
 from linewright.model.facts import Package
-from linewright.operations.sources import sources
+from linewright.operations.data.sources import sources
 from linewright.serve.log.segments import read_log
 from linewright.store.clock import now_utc, text_of
 
@@ -132,7 +132,7 @@ def test_a_row_that_lacks_one_column_of_the_pair_says_so(served):
 
     assert "feature view 'paid' was not looked up, for the row has no 'store'" in warned
     (unknown,) = (one["warnings"] for one in served.predict(asked(99, "S1"), line=LINE)["predictions"])
-    assert "nothing is known of customer 99, store S1 in feature view 'paid'" in unknown
+    assert "nothing is known of customer 99, store S1 in feature view 'paid' (view-absent)" in unknown
 
 
 def test_what_is_sent_today_and_loaded_tonight_counts_once_and_the_audit_agrees(factory, served):

@@ -10,9 +10,9 @@ import pytest
 from interpreter import printed_by
 
 from linewright.errors import Corrupt, NotFound, Terminal, Transient
-from linewright.store.disk import explain
-from linewright.store.local import LocalArtifacts
-from linewright.store.memory import MemoryArtifacts
+from linewright.store.artifacts.local import LocalArtifacts
+from linewright.store.artifacts.memory import MemoryArtifacts
+from linewright.store.files.disk import explain
 from linewright.testing.store import ArtifactsContract
 
 
@@ -87,7 +87,7 @@ def test_only_a_digest_ever_becomes_a_path(tmp_path, name):
 def test_a_put_killed_half_way_leaves_nothing_that_can_be_found(tmp_path):
     """Whatever is killed and when, a blob is complete or absent."""
     dies_before_rename = (
-        "import os, signal, sys; from pathlib import Path; from linewright.store.local import LocalArtifacts\n"
+        "import os, signal, sys; from pathlib import Path; from linewright.store.artifacts.local import LocalArtifacts\n"
         "os.fsync = lambda _: os.kill(os.getpid(), signal.SIGKILL)\n"
         "(Path(sys.argv[1]) / '93').mkdir(parents=True)\n"
         "LocalArtifacts(Path(sys.argv[1])).put(b'model')"
@@ -140,7 +140,7 @@ def test_a_disk_that_fills_up_says_so_and_leaves_no_rubbish(tmp_path):
     """A temporary file kept on a full disk would make it worse."""
     limited = (
         "import resource, sys; from pathlib import Path; from linewright.errors import Transient\n"
-        "from linewright.store.local import LocalArtifacts\n"
+        "from linewright.store.artifacts.local import LocalArtifacts\n"
         "resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))\n"
         "try: LocalArtifacts(Path(sys.argv[1])).put(bytes(5000))\n"
         "except Transient as error: print(error.what)"
@@ -185,7 +185,7 @@ def test_bytes_that_a_killed_free_set_aside_come_back_unless_they_were_put_again
 def test_the_endpoint_can_read_artifacts_without_loading_anything_heavy():
     """A replica starts fast: what it imports is a contract."""
     heavy = {"pydantic", "polars", "pyarrow", "sklearn", "lightgbm", "scipy", "sqlalchemy", "numpy", "dbos"}
-    code = f"import sys, linewright.store.local, linewright.store.clock; print(sorted({heavy!r} & set(sys.modules)))"
+    code = f"import sys, linewright.store.artifacts.local, linewright.store.clock; print(sorted({heavy!r} & set(sys.modules)))"
     printed = printed_by(code)
 
     assert "[]" == printed.strip()

@@ -14,12 +14,12 @@ from sqlalchemy.sql.compiler import SQLCompiler
 
 from linewright.errors import Corrupt, NotFound, SpecError, Terminal, Transient
 from linewright.release.facts import Promoted
-from linewright.store.audit_chain import ROOT, follow
-from linewright.store.database import open_database, reading, writing
-from linewright.store.migrations import revisions
+from linewright.store.metadata.audit_chain import ROOT, follow
+from linewright.store.metadata.database import open_database, reading, writing
+from linewright.store.metadata.migrations import revisions
+from linewright.store.metadata.snapshot import FEW, Snapshot
+from linewright.store.metadata.sql import REVISIONS, TABLES, SqlMetadata
 from linewright.store.protocols import Pointer
-from linewright.store.snapshot import FEW, Snapshot
-from linewright.store.sql import REVISIONS, TABLES, SqlMetadata
 from linewright.testing.store import Happened, MetadataContract, Sample, happened
 
 
@@ -73,7 +73,7 @@ MOVES = """
 import sys
 from linewright.errors import Conflict
 from linewright.store.protocols import Pointer
-from linewright.store.sql import SqlMetadata
+from linewright.store.metadata.sql import SqlMetadata
 from linewright.testing.store import happened
 metadata = SqlMetadata(sys.argv[1])
 sys.stdin.readline()
@@ -101,7 +101,7 @@ def test_of_two_processes_that_promote_at_once_exactly_one_wins_each_generation(
 
 WRITES = """
 import sys
-from linewright.store.sql import SqlMetadata
+from linewright.store.metadata.sql import SqlMetadata
 from linewright.testing.store import Sample, happened
 sys.stdin.readline()
 with SqlMetadata(sys.argv[1]) as metadata:
@@ -131,7 +131,7 @@ def test_a_kill_in_the_middle_of_a_move_leaves_neither_half(tmp_path):
     """The pointer and the event change together or not at all."""
     url = f"sqlite:///{tmp_path}/metadata.sqlite"
     dies = (
-        "import os, signal, sys; from linewright.store import sql; from linewright.store.protocols import Pointer\n"
+        "import os, signal, sys; from linewright.store.metadata import sql; from linewright.store.protocols import Pointer\n"
         "from linewright.testing.store import happened\n"
         "append = sql._append\n"
         "sql._append = lambda c, e: (append(c, e), os.kill(os.getpid(), signal.SIGKILL))\n"
@@ -149,7 +149,7 @@ def test_a_kill_while_the_schema_is_made_leaves_a_factory_that_opens(tmp_path):
     """`new` interrupted on a slow disk must not need a repair by hand."""
     url = f"sqlite:///{tmp_path}/metadata.sqlite"
     dies = (
-        "import os, signal, sys; from alembic import op; from linewright.store.sql import SqlMetadata\n"
+        "import os, signal, sys; from alembic import op; from linewright.store.metadata.sql import SqlMetadata\n"
         "op.create_index = lambda *_: os.kill(os.getpid(), signal.SIGKILL)\n"
         "SqlMetadata(sys.argv[1])"
     )
@@ -303,7 +303,7 @@ def test_opening_an_up_to_date_factory_does_not_import_alembic(tmp_path):
     """Every command opens the store; Alembic costs a third of a second."""
     url = f"sqlite:///{tmp_path}/metadata.sqlite"
     SqlMetadata(url).close()
-    code = f"import sys; from linewright.store.sql import SqlMetadata; SqlMetadata({url!r}).close(); print('alembic' in sys.modules)"
+    code = f"import sys; from linewright.store.metadata.sql import SqlMetadata; SqlMetadata({url!r}).close(); print('alembic' in sys.modules)"
     printed = printed_by(code)
 
     assert "False" == printed.strip()
@@ -401,8 +401,8 @@ def test_a_place_that_cannot_be_used_says_what_where_and_next(tmp_path, place, k
 def test_a_folder_of_another_user_is_refused_with_a_sentence():
     """A service account without rights is the most common mistake of an installation."""
     code = (
-        "import os, sys; from linewright.errors import Terminal; from linewright.store.sql import SqlMetadata\n"
-        "from linewright.store.local import LocalArtifacts; from pathlib import Path\n"
+        "import os, sys; from linewright.errors import Terminal; from linewright.store.metadata.sql import SqlMetadata\n"
+        "from linewright.store.artifacts.local import LocalArtifacts; from pathlib import Path\n"
         "SqlMetadata('sqlite://').close()\n"
         "if os.getuid() == 0: os.setgroups([]); os.setgid(65534); os.setuid(65534)\n"
         "for act in (lambda: SqlMetadata('sqlite:////no.sqlite'), lambda: LocalArtifacts(Path('/no')).put(b'x')):\n"

@@ -20,8 +20,8 @@ from linewright.operations.annotate import annotate_answer, annotate_next, annot
 from linewright.operations.care.audit import audit_find
 from linewright.operations.changes.halt import halt
 from linewright.operations.changes.propose import propose
-from linewright.operations.evidence import show
-from linewright.operations.history import predictions
+from linewright.operations.lines.history import predictions
+from linewright.operations.models.evidence import show
 from linewright.operations.people.comments import comment
 from linewright.operations.people.members import member_add, member_role
 from linewright.operations.people.tokens import token_create

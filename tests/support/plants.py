@@ -21,7 +21,7 @@ from linewright.serve.log.writer import PredictionLog
 from linewright.serve.models.canary import Guard
 from linewright.serve.models.follow import Lines
 from linewright.serve.models.shadow import Mirrors
-from linewright.serve.rows.reader import in_rows
+from linewright.serve.rows.body.reader import in_rows
 from linewright.worlds.living import Clock
 
 SITES = ("lyon", "turin", "porto")

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from linewright.worlds.payments import (
+from linewright.worlds.fraud.payments import (
     CATEGORIES,
     CHANNELS,
     DEVICES,

@@ -18,9 +18,9 @@ from sklearn.metrics import average_precision_score
 
 from linewright.errors import RequestError
 from linewright.store.values import digest_of
-from linewright.worlds import shop
-from linewright.worlds.fraud import LABEL_DELAY, RANGES, START, FraudWorld, Ranges, draw
-from linewright.worlds.payments import AGES, CATEGORIES, CHANNELS, COUNTRIES, DEVICES, HOMES, SEXES
+from linewright.worlds.fraud.payments import AGES, CATEGORIES, CHANNELS, COUNTRIES, DEVICES, HOMES, SEXES
+from linewright.worlds.fraud.world import LABEL_DELAY, RANGES, START, FraudWorld, Ranges, draw
+from linewright.worlds.shop import world as shop
 
 SEEDS = (1, 2, 3)
 FEATURES = (

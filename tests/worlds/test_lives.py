@@ -21,15 +21,15 @@ from linewright.line.factory import Factory
 from linewright.line.record.registry import find_model
 from linewright.model.facts import Certificate
 from linewright.model.package.model import load
-from linewright.operations.check import check
 from linewright.operations.demo import Demo, demo
-from linewright.operations.plan import plan
-from linewright.operations.value import goals
+from linewright.operations.lines.check import check
+from linewright.operations.lines.plan import plan
+from linewright.operations.models.value import goals
 from linewright.people.account import of_all_answers
 from linewright.release.facts import Promoted
 from linewright.serve.log.segments import read_log
 from linewright.watch.facts import Alerted
-from linewright.worlds.fraud import FraudWorld
+from linewright.worlds.fraud.world import FraudWorld
 from linewright.worlds.living import KEY, LINE, sent, with_features
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]

@@ -13,12 +13,19 @@ from linewright.errors import RequestError
 from linewright.interfaces.cli.render.dispatch import result_text
 from linewright.line.factory import Factory
 from linewright.operations.demo import MachinesDemo
-from linewright.operations.status import status
-from linewright.worlds.machines import RANGES, SENSORS, SITES, MachinesWorld, Parameters, Ranges, draw
-from linewright.worlds.plants import live
-from linewright.worlds.season import Moment, Season
-from linewright.worlds.season_picture import caption, tell, to_svg
-from linewright.worlds.upkeep import at_wear, best_interval, best_possible, every, run_to_failure, spend
+from linewright.operations.lines.status import status
+from linewright.worlds.machines.living import live
+from linewright.worlds.machines.season import Moment, Season
+from linewright.worlds.machines.season_picture import caption, tell, to_svg
+from linewright.worlds.machines.upkeep import (
+    at_wear,
+    best_interval,
+    best_possible,
+    every,
+    run_to_failure,
+    spend,
+)
+from linewright.worlds.machines.world import RANGES, SENSORS, SITES, MachinesWorld, Parameters, Ranges, draw
 
 SMALL = replace(draw(1), machines=12, history_days=200, live_days=60)
 FEW = ("lyon", "turin", "gent")

@@ -17,18 +17,18 @@ from linewright.line.loop.worker import tend_inline
 from linewright.line.predict.label_file import hand_in
 from linewright.line.proposals.record import live_of
 from linewright.line.proposals.rules import voters
-from linewright.line.record.alerts import open_alerts
+from linewright.line.record.monitoring.alerts import open_alerts
 from linewright.line.release.rollout import trial_of
 from linewright.line.release.trial_time import step_end
 from linewright.operations.annotate import annotate_status
 from linewright.operations.care.audit import audit_verify
 from linewright.operations.care.maintenance import verify
-from linewright.operations.check import check
 from linewright.operations.demo import add_lines, sights_of
-from linewright.operations.evidence import replay
+from linewright.operations.lines.check import check
+from linewright.operations.lines.plan import plan
+from linewright.operations.models.evidence import replay
+from linewright.operations.models.value import goals
 from linewright.operations.people.inbox import inbox
-from linewright.operations.plan import plan
-from linewright.operations.value import goals
 from linewright.people.facts import Commented, QuestionsQueued
 from linewright.release.facts import Promoted, Refused
 from linewright.release.promotion import canary_of

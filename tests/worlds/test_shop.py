@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from linewright.errors import RequestError
-from linewright.worlds.shop import NEVER, RANGES, Parameters, Ranges, ShopWorld, draw
+from linewright.worlds.shop.world import NEVER, RANGES, Parameters, Ranges, ShopWorld, draw
 
 SMALL = Parameters(
     customers=60,

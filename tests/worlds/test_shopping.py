@@ -9,8 +9,8 @@ from linewright.interfaces.cli.render.dispatch import result_text
 from linewright.line.factory import Factory
 from linewright.operations.demo import ShopDemo, demo
 from linewright.worlds.life import ShopLife
-from linewright.worlds.shop import Parameters, ShopWorld
-from linewright.worlds.shop_life import EXPLORE, live, to_svg
+from linewright.worlds.shop.living import EXPLORE, live, to_svg
+from linewright.worlds.shop.world import Parameters, ShopWorld
 
 SMALL = Parameters(
     customers=150,

@@ -33,9 +33,9 @@ from linewright.engine.protocol import (
     release,
 )
 from linewright.errors import Conflict, LinewrightError, NotFound, Terminal, Transient
-from linewright.store.database import explain, open_database, reading, set_pragmas, writing
-from linewright.store.disk import is_busy
-from linewright.store.stamps import Lasting, lasting_stamp
+from linewright.store.files.disk import is_busy
+from linewright.store.files.stamps import Lasting, lasting_stamp
+from linewright.store.metadata.database import explain, open_database, reading, set_pragmas, writing
 
 _APPLICATION = "linewright"
 _EXECUTOR = "factory"

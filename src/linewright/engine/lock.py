@@ -10,7 +10,7 @@ from types import TracebackType
 from typing import Self
 
 from linewright.errors import Terminal, Transient
-from linewright.store.rights import LOCK
+from linewright.store.files.rights import LOCK
 
 _PAUSE_S = 0.1
 

@@ -7,7 +7,7 @@ from typing import Any, Protocol, TypeAlias
 
 from linewright.engine.machine import more_memory
 from linewright.errors import LinewrightError, Terminal, from_json, panics_explained
-from linewright.store.disk import faults_explained
+from linewright.store.files.disk import faults_explained
 
 Json: TypeAlias = "dict[str, Json] | list[Json] | str | int | float | bool | None"
 

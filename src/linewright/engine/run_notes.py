@@ -9,7 +9,7 @@ import sqlalchemy as sa
 from sqlalchemy.exc import DBAPIError
 
 from linewright.errors import LinewrightError
-from linewright.store.database import open_database, reading, writing
+from linewright.store.metadata.database import open_database, reading, writing
 
 _LOOK_S = 1.0
 """How long it is waited for another process that writes, where a mere look would do."""

@@ -13,7 +13,7 @@ from types import FrameType
 from typing import Self
 
 from linewright.errors import RequestError, of_exit_code
-from linewright.store.rights import asked_umask
+from linewright.store.files.rights import asked_umask
 
 LOOK_S = 0.1
 """How often groups are looked after."""

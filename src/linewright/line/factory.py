@@ -24,13 +24,13 @@ from linewright.line.spec import LineSpec
 from linewright.release.promotion import is_halted
 from linewright.serve.access.rights import Identity, owner
 from linewright.serve.feedback.store import Feedback
+from linewright.store.artifacts.local import LocalArtifacts
 from linewright.store.clock import now_utc, seed_of, user, uuid7
-from linewright.store.fit_files import LocalFits
-from linewright.store.local import LocalArtifacts
-from linewright.store.names import CLIENT_FILES, ENDING, file_of, is_line_name, line_path
-from linewright.store.rights import OWNER_ONLY, make_asked_folder
-from linewright.store.snapshot import Snapshot
-from linewright.store.sql import SqlMetadata
+from linewright.store.files.fit_files import LocalFits
+from linewright.store.files.names import CLIENT_FILES, ENDING, file_of, is_line_name, line_path
+from linewright.store.files.rights import OWNER_ONLY, make_asked_folder
+from linewright.store.metadata.snapshot import Snapshot
+from linewright.store.metadata.sql import SqlMetadata
 
 if TYPE_CHECKING:
     from linewright.line.runs.attempts import Attempts

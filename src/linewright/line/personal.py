@@ -22,7 +22,7 @@ from linewright.line.facts import Accepted, Declared, Finished
 from linewright.line.spec import LineSpec
 from linewright.model.facts import Contribution, Dependence, Outcome, WeakSlice
 from linewright.model.gate_reasons import FairnessFound
-from linewright.store.stamps import Stamp, lasting_stamp
+from linewright.store.files.stamps import Stamp, lasting_stamp
 
 T = TypeVar("T")
 VIEW_PERSONAL = "view-personal"

@@ -13,8 +13,8 @@ from linewright.data.spec import table_sources
 from linewright.errors import SpecError, Transient
 from linewright.features.facts import ViewFacts
 from linewright.line.factory import Factory
-from linewright.line.record.alerts import newest_of, shift_open_at
-from linewright.line.record.refusals import undecided
+from linewright.line.record.monitoring.alerts import newest_of, shift_open_at
+from linewright.line.record.monitoring.refused_candidates import undecided
 from linewright.line.spec import LineSpec
 from linewright.line.views.column_origins import views_in
 from linewright.model.facts import (

@@ -9,7 +9,7 @@ from linewright.errors import Corrupt, NotFound
 from linewright.line.facts import Dropped
 from linewright.serve.facts import Sealed, Segment
 from linewright.serve.log.segments import Frame
-from linewright.store.local import LocalArtifacts
+from linewright.store.artifacts.local import LocalArtifacts
 from linewright.store.protocols import MetadataReader
 
 

@@ -10,7 +10,7 @@ from linewright.model.spec import BeatsGate, GateSpec, MaintenanceSpec, TrainSpe
 from linewright.people.spec import ChangesSpec, Notify
 from linewright.release.spec import ReleaseSpec
 from linewright.spec import Secret, Spec
-from linewright.store.names import LINE
+from linewright.store.files.names import LINE
 from linewright.watch.spec import RetrainSpec, WatchSpec
 
 LINE_NAME = rf"^{LINE}$"
@@ -48,7 +48,7 @@ class TableDestination(Spec):
     table: str
     """Name of the table, with its schema before a dot if it is in another one."""
     at: Secret
-    """`env:NAME` or `file:PATH` of the URL of PostgreSQL, MariaDB or MySQL, as for a source with `sql`."""
+    """`env:NAME` or `file:PATH` of the URL of PostgreSQL, MariaDB, MySQL or SQL Server, as for a source with `sql`."""
 
 
 class PredictSpec(Spec):

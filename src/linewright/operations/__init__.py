@@ -29,61 +29,75 @@ OPERATIONS: Mapping[str, Entry] = {
         "Show the whole life of a line on this machine: training, serving, an attack, the alarm, the retraining.",
     ),
     "new": _entry(
-        "new", _START, "Look at a table and write a line file for it, each choice with its reason."
+        "lines.new", _START, "Look at a table and write a line file for it, each choice with its reason."
     ),
-    "init": _entry("lines", _START, "Make an empty factory in a folder."),
+    "init": _entry("lines.files", _START, "Make an empty factory in a folder."),
     "import-features": _entry(
-        "feast",
+        "data.feast",
         _START,
         "Write the feature views of a Feast repository as files, and say what of it is not carried over.",
     ),
-    "check": _entry("check", _START, "Check the line files, and whether the data keep their contracts."),
+    "check": _entry(
+        "lines.check", _START, "Check the line files, and whether the data keep their contracts."
+    ),
     "check-text": _entry(
-        "check",
+        "lines.check",
         _START,
         "Check the text of a line file before anybody saves it, and show how it differs; nothing is kept and no data are read.",
     ),
-    "line-file": _entry("lines", _START, "Print the file of a line."),
-    "schema": _entry("lines", _START, "Print the JSON Schema of the line file or of one of its sections."),
-    "plan": _entry("plan", _RUN, "Say what a run would change, and why."),
+    "line-file": _entry("lines.files", _START, "Print the file of a line."),
+    "schema": _entry(
+        "lines.files", _START, "Print the JSON Schema of the line file or of one of its sections."
+    ),
+    "plan": _entry("lines.plan", _RUN, "Say what a run would change, and why."),
     "plan-text": _entry(
-        "plan",
+        "lines.plan",
         _RUN,
         "Say what a run would change if the file of a line had another text; nothing but the plan is kept.",
     ),
-    "run": _entry("run", _RUN, "Train, judge and release lines; finish what was interrupted."),
-    "retrain": _entry("run", _RUN, "Train a line again with the rows and labels that are known by now."),
+    "run": _entry("lines.run", _RUN, "Train, judge and release lines; finish what was interrupted."),
+    "retrain": _entry(
+        "lines.run", _RUN, "Train a line again with the rows and labels that are known by now."
+    ),
     "reconcile": _entry(
-        "reconcile",
+        "data.reconcile",
         _RUN,
         "Find rows of a source that its cursor does not show: missed, changed and deleted ones.",
     ),
-    "cancel": _entry("run", _RUN, "End a run that is at work or waits, without a result."),
+    "cancel": _entry("lines.run", _RUN, "End a run that is at work or waits, without a result."),
     "up": _entry("up", _RUN, "Serve the factory: endpoint, control plane and worker, until stopped."),
     "serve": _entry("up", _RUN, "Serve the endpoint alone, without control plane and worker."),
     "detach": _entry(
-        "detached", _RUN, "Write a folder from which an endpoint serves a model without the factory."
+        "models.detached", _RUN, "Write a folder from which an endpoint serves a model without the factory."
     ),
     "sync": _entry(
-        "detached", _RUN, "Take over the predictions and labels of a detached endpoint, each exactly once."
+        "models.detached",
+        _RUN,
+        "Take over the predictions and labels of a detached endpoint, each exactly once.",
     ),
-    "predict": _entry("predict", _USE, "Answer every row of a file with the model that serves."),
+    "predict": _entry("models.predict", _USE, "Answer every row of a file with the model that serves."),
     "predict-job": _entry(
-        "predict",
+        "models.predict",
         _USE,
         "Make predictions that a line file names under `predict` now, and write them to their destination.",
     ),
     "request-form": _entry(
-        "predict", _USE, "Say what a row that asks a line may hold: types, values, ranges and an example."
+        "models.predict",
+        _USE,
+        "Say what a row that asks a line may hold: types, values, ranges and an example.",
     ),
     "try": _entry(
-        "predict",
+        "models.predict",
         _USE,
         "Answer one row without logging it, say why, and find what would change the answer.",
     ),
-    "picture show": _entry("pictures", _USE, "Show a picture that a row names, scaled down."),
-    "picture keep": _entry("pictures", _USE, "Keep a picture, so that a row which is tried can name it."),
-    "feedback": _entry("predict", _USE, "Hand in the truth for predictions, by id or key, from a file."),
+    "picture show": _entry("data.pictures", _USE, "Show a picture that a row names, scaled down."),
+    "picture keep": _entry(
+        "data.pictures", _USE, "Keep a picture, so that a row which is tried can name it."
+    ),
+    "feedback": _entry(
+        "models.predict", _USE, "Hand in the truth for predictions, by id or key, from a file."
+    ),
     "annotate queue": _entry(
         "annotate", _LABEL, "Queue predictions without a label, for annotators to label."
     ),
@@ -116,39 +130,43 @@ OPERATIONS: Mapping[str, Entry] = {
     "annotate import": _entry(
         "annotate", _LABEL, "Take over annotations from a file in Label Studio's JSON."
     ),
-    "status": _entry("status", _LOOK, "Show what serves, since when, and what waits."),
+    "status": _entry("lines.status", _LOOK, "Show what serves, since when, and what waits."),
     "alerts": _entry(
-        "watch", _LOOK, "List what monitors found and people should know, and the trainings that it led to."
+        "models.watch",
+        _LOOK,
+        "List what monitors found and people should know, and the trainings that it led to.",
     ),
     "alert": _entry(
-        "watch",
+        "models.watch",
         _LOOK,
         "Show one alert: what was and what came, side by side, and what the factory does about it.",
     ),
     "worst-slice": _entry(
-        "evidence",
+        "models.evidence",
         _LOOK,
         "Find the slice of rows in which what an alert found is worst, with an interval.",
     ),
     "monitors": _entry(
-        "watch",
+        "models.watch",
         _LOOK,
         "Show what monitors saw of a line, window by window: drift by column, traffic, quality.",
     ),
     "value": _entry(
-        "value",
+        "models.value",
         _LOOK,
         "Show what a line's decisions were worth, by day and in all, beside a baseline and what they cost.",
     ),
     "what-if": _entry(
-        "value",
+        "models.value",
         _LOOK,
         "Show what other amounts of `value` would change: threshold, confusion and money on the test rows of the champion.",
     ),
-    "goals": _entry("value", _LOOK, "Show how far the goals of the factory are reached, line by line."),
-    "runs": _entry("history", _LOOK, "List runs, newest first."),
+    "goals": _entry(
+        "models.value", _LOOK, "Show how far the goals of the factory are reached, line by line."
+    ),
+    "runs": _entry("lines.history", _LOOK, "List runs, newest first."),
     "history": _entry(
-        "history", _LOOK, "List what was decided about a line, who did it and why, newest first."
+        "lines.history", _LOOK, "List what was decided about a line, who did it and why, newest first."
     ),
     "comments": _entry("people.comments", _LOOK, "List what people said about a line."),
     "inbox": _entry(
@@ -167,72 +185,72 @@ OPERATIONS: Mapping[str, Entry] = {
     ),
     "delete-view": _entry("people.views", _LOOK, "Delete one of your saved views."),
     "run-steps": _entry(
-        "run",
+        "lines.run",
         _LOOK,
         "Show how far a run has come: each step with its time, what was tried, and what the gates found.",
     ),
     "run-log": _entry(
-        "run",
+        "lines.run",
         _LOOK,
         "Show the log of a run, also while it goes on: the last 200 lines, and what was tried so far.",
     ),
     "predictions": _entry(
-        "history", _LOOK, "List the answers that a line gave last, with what turned out to be true."
+        "lines.history", _LOOK, "List the answers that a line gave last, with what turned out to be true."
     ),
-    "models": _entry("history", _LOOK, "List the models of a line."),
+    "models": _entry("lines.history", _LOOK, "List the models of a line."),
     "sources": _entry(
-        "sources",
+        "data.sources",
         _LOOK,
         "List the sources of lines and of their feature views: what is read, when it was read last and how that went.",
     ),
     "features": _entry(
-        "features",
+        "data.features",
         _LOOK,
         "List feature views: what each computes and from what, how fresh it is, who uses it, what it costs and what is wrong.",
     ),
     "schedule": _entry(
-        "schedule",
+        "lines.schedule",
         _LOOK,
         "List what `up` does by a schedule: predictions and reads of sources, when they were done last and are due next.",
     ),
     "datasets": _entry(
-        "datasets",
+        "data.datasets",
         _LOOK,
         "List a line's dataset versions, its rows in quarantine, the Parquet files of its prediction log, or what a source had.",
     ),
     "dataset": _entry(
-        "datasets",
+        "data.datasets",
         _LOOK,
         "Show one dataset version of a line: its columns, the contract with its breaches, its sources, its models.",
     ),
     "export-dataset": _entry(
-        "datasets",
+        "data.datasets",
         _LOOK,
         "Write a dataset version with what it is, as a Croissant record or a datasheet, for catalogues and people.",
     ),
     "rows": _entry(
-        "datasets",
+        "data.datasets",
         _LOOK,
         "Show rows of a dataset version of a line, and the part of a split that each is in.",
     ),
     "profile": _entry(
-        "datasets",
+        "data.datasets",
         _LOOK,
         "Show what the columns of a dataset version hold: types, missing values, ranges, common values.",
     ),
-    "card": _entry("evidence", _LOOK, "Show the model card of a model, as Markdown or as a page."),
+    "card": _entry("models.evidence", _LOOK, "Show the model card of a model, as Markdown or as a page."),
     "show": _entry(
-        "evidence",
+        "models.evidence",
         _LOOK,
         "Show what an id stands for: a prediction, a run, a result, an alert or a column.",
     ),
     "replay": _entry(
-        "evidence", _LOOK, "Compute a logged answer again with the model that gave it, and compare."
+        "models.evidence", _LOOK, "Compute a logged answer again with the model that gave it, and compare."
     ),
     "rebuild": _entry(
-        "evidence", _LOOK, "Compute a model again from its manifest, in a fresh process, and compare."
+        "models.evidence", _LOOK, "Compute a model again from its manifest, in a fresh process, and compare."
     ),
-    "why": _entry("evidence", _LOOK, "Follow a claim to its evidence."),
+    "why": _entry("models.evidence", _LOOK, "Follow a claim to its evidence."),
     "promote": _entry("changes.promote", _RELEASE, "Make a model the champion of its line."),
     "step": _entry(
         "changes.promote",

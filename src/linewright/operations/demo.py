@@ -17,7 +17,7 @@ from linewright.errors import RequestError
 from linewright.line.factory import Factory
 from linewright.line.file.factory_file import FACTORY_FILE
 from linewright.line.proposals.record import live_of
-from linewright.line.record.alerts import open_alerts
+from linewright.line.record.monitoring.alerts import open_alerts
 from linewright.line.spec import LineSpec
 from linewright.line.value.account import value_account
 from linewright.operations.annotate import annotate_queue, annotate_status
@@ -30,11 +30,11 @@ from linewright.people.spec import Role
 from linewright.release.facts import Refused
 from linewright.release.promotion import canary_of
 from linewright.serve.access.accounts import read_accounts
-from linewright.store.rights import as_asked
+from linewright.store.files.rights import as_asked
 from linewright.worlds import load
 from linewright.worlds.life import Day, Life, Moment, ShopDay, ShopLife
+from linewright.worlds.machines.season import Season
 from linewright.worlds.picture import to_svg
-from linewright.worlds.season import Season
 from linewright.worlds.story import first, worth
 
 PICTURE = "life.svg"
@@ -234,7 +234,7 @@ def _shop(factory: Factory, kind: type[Any], seed: int, *, attack: bool, began: 
             Progress(step=f"day {day.day}", says=says, done=day.day + 1, of=lived.days - lived.go_live)
         )
 
-    shopping = import_module("linewright.worlds.shop_life")
+    shopping = import_module("linewright.worlds.shop.living")
     life: ShopLife = shopping.live(lived, root, report=factory.report, watcher=watcher)
     picture = root / PICTURE
     picture.write_text(shopping.to_svg(life), encoding="utf-8")
@@ -256,7 +256,9 @@ def _shop(factory: Factory, kind: type[Any], seed: int, *, attack: bool, began: 
 def _machines(factory: Factory, kind: type[Any], seed: int, *, attack: bool, began: float) -> MachinesDemo:
     """Live a season of twelve plants; without an attack no sensor fails, and no release is bad."""
     root = _new_folder(factory.root)
-    plants, drawing = (import_module(f"linewright.worlds.{name}") for name in ("plants", "season_picture"))
+    plants, drawing = (
+        import_module(f"linewright.worlds.machines.world.{name}") for name in ("living", "season_picture")
+    )
     more = {} if attack else {"release": None}
     season: Season = plants.live(kind(seed, faults=attack), root, report=factory.report, **more)
     picture = root / PICTURE

@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 from linewright.errors import Corrupt, LinewrightError, Terminal
-from linewright.store.disk import explain_sqlite, faults_explained, sync_folder
-from linewright.store.names import line_path
-from linewright.store.schema import Part, schema_of
+from linewright.store.files.disk import explain_sqlite, faults_explained, sync_folder
+from linewright.store.files.names import line_path
+from linewright.store.metadata.schema import Part, schema_of
 
 FOLDER = "annotate"
 """Folder of the files, in the state folder."""

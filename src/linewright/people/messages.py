@@ -11,7 +11,7 @@ from linewright.errors import LinewrightError
 from linewright.model.facts import Certificate
 from linewright.people.spec import Topic
 from linewright.release.facts import Deployed
-from linewright.store.audit_chain import Link
+from linewright.store.metadata.audit_chain import Link
 from linewright.store.protocols import MetadataReader
 from linewright.store.values import decoder
 from linewright.watch.facts import Alerted

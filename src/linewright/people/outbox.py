@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from linewright.errors import Transient
-from linewright.store.disk import explain_sqlite
+from linewright.store.files.disk import explain_sqlite
 
 OUTBOX = "outbox.sqlite"
 """Its file, in the state folder."""

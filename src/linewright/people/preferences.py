@@ -11,8 +11,8 @@ from msgspec.structs import replace
 
 from linewright.engine.lock import ProcessLock
 from linewright.errors import Corrupt, NotFound, RequestError
-from linewright.store.disk import explained
-from linewright.store.rights import OWNER_ONLY, read_owned, write_owned
+from linewright.store.files.disk import explained
+from linewright.store.files.rights import OWNER_ONLY, read_owned, write_owned
 
 FOLDER = "preferences"
 """In the state folder."""

@@ -26,7 +26,7 @@ from linewright.errors import SpecError
 from linewright.people.connection import Answer, Connection, Deadline, Unanswered
 from linewright.people.messages import OPENLINEAGE_PRODUCER, OPENLINEAGE_SCHEMA, TEST, Message, cloud_event
 from linewright.people.spec import DestinationSpec, EmailSpec, LineageSpec, SlackSpec, WebhookSpec
-from linewright.store.secret import read_secret
+from linewright.store.files.secret import read_secret
 
 SEND_S = 10.0
 """Seconds that a POST may take, from the connection to the answer; a receiver that needs longer should answer first and work then."""

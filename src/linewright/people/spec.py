@@ -8,7 +8,7 @@ from pydantic import Field, model_validator
 
 from linewright.data.spec import Duration
 from linewright.spec import Secret, Spec
-from linewright.store.names import LINE
+from linewright.store.files.names import LINE
 
 Topic = Literal[
     "alerts",

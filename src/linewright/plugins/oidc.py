@@ -29,7 +29,7 @@ from linewright.people.connection import Answer, Connection, Unanswered
 from linewright.people.spec import OidcSpec
 from linewright.serve.access.provider_members import Begun, Vouched
 from linewright.serve.origin import is_loopback
-from linewright.store.secret import read_secret
+from linewright.store.files.secret import read_secret
 
 ALGORITHMS = ("RS256", "PS256", "ES256", "EdDSA")
 """Signatures that count: none that somebody without the provider's private key can make."""

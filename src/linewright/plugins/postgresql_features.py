@@ -23,7 +23,8 @@ import psycopg
 from linewright.data.read.query_timeout import QueryTimeout
 from linewright.errors import Corrupt, LinewrightError, RequestError, SpecError, Terminal, Transient
 from linewright.store.clock import micros_of, now_utc
-from linewright.store.disk import explained, sync_file, sync_folder
+from linewright.store.files.disk import explained, sync_file, sync_folder
+from linewright.store.files.secret import read_secret, shown_place
 from linewright.store.pushed_rows import (
     IN_EACH_ROW,
     Columns,
@@ -35,7 +36,6 @@ from linewright.store.pushed_rows import (
     changed_columns,
     refuse_other_columns,
 )
-from linewright.store.secret import read_secret, shown_place
 from linewright.text.database_url import POSTGRESQL_OPTIONS, DatabaseUrl, read_database_url
 
 WHERE = "factory.yaml: features.store"

@@ -16,9 +16,9 @@ from pathlib import Path
 import msgspec
 
 from linewright.release.facts import Serving
-from linewright.store.disk import sync_folder
-from linewright.store.names import LINE, is_line_name, line_path
-from linewright.store.stamps import Stamp, lasting_stamp
+from linewright.store.files.disk import sync_folder
+from linewright.store.files.names import LINE, is_line_name, line_path
+from linewright.store.files.stamps import Stamp, lasting_stamp
 from linewright.store.values import decoder
 
 GO = ".go"

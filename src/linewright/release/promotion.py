@@ -33,10 +33,10 @@ from linewright.release.facts import (
     WhenLogFails,
     Withdrawn,
 )
-from linewright.store.disk import sync_folder
-from linewright.store.names import line_path
+from linewright.store.files.disk import sync_folder
+from linewright.store.files.names import line_path
+from linewright.store.files.rights import LOCK
 from linewright.store.protocols import MetadataReader, Pointer
-from linewright.store.rights import LOCK
 from linewright.store.values import Event, decode, digest_of
 
 E = TypeVar("E", bound=Event)

@@ -21,8 +21,8 @@ from linewright.serve.no_pickle import forbid_pickles
 from linewright.serve.peers import Siblings
 from linewright.serve.reach import Reach
 from linewright.serve.workers import AS_JSON, LIMITS, MODEL_MEMORY, REACH, serve_lines
-from linewright.store.disk import faults_explained
-from linewright.store.rights import owner_only
+from linewright.store.files.disk import faults_explained
+from linewright.store.files.rights import owner_only
 
 
 def main(*arguments: str) -> int:

@@ -13,8 +13,8 @@ from typing import NamedTuple, NoReturn
 
 from linewright.errors import Corrupt, RequestError, Terminal
 from linewright.store.clock import micros_of, now_utc
-from linewright.store.disk import explain_sqlite, faults_explained, sync_folder
-from linewright.store.schema import Part, schema_of
+from linewright.store.files.disk import explain_sqlite, faults_explained, sync_folder
+from linewright.store.metadata.schema import Part, schema_of
 from linewright.store.shared_features import shared_features
 from linewright.text.lists import read_spelled, to_list_text
 from linewright.text.suggest import listed, nearest

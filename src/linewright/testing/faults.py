@@ -18,8 +18,8 @@ from typing import Any
 from linewright.line.factory import Factory
 from linewright.line.runs import attempt
 from linewright.line.runs.execute import execute
-from linewright.store.fit_files import LocalFits
-from linewright.store.sql import SqlMetadata
+from linewright.store.files.fit_files import LocalFits
+from linewright.store.metadata.sql import SqlMetadata
 
 WRITES = ("keep", "settle", "link", "record", "register", "move")
 """The methods of `Metadata` that make something have happened."""

@@ -22,17 +22,17 @@ class Entry(NamedTuple):
 
 WORLDS: Mapping[str, Entry] = {
     "fraud": Entry(
-        module="linewright.worlds.fraud",
+        module="linewright.worlds.fraud.world",
         kind="FraudWorld",
         summary="Card payments; from one day on a new kind of fraud, which no model has seen.",
     ),
     "machines": Entry(
-        module="linewright.worlds.machines",
+        module="linewright.worlds.machines.world",
         kind="MachinesWorld",
         summary="Twelve plants whose machines wear out, and whose sensors fail by themselves.",
     ),
     "shop": Entry(
-        module="linewright.worlds.shop",
+        module="linewright.worlds.shop.world",
         kind="ShopWorld",
         summary="Customers with tastes who are shown lists; items have seasons, and new ones arrive.",
     ),

@@ -21,16 +21,16 @@ from linewright.client import Client
 from linewright.engine.context import Progress
 from linewright.line.factory import Factory
 from linewright.line.runs.execute import execute_inline
-from linewright.store.rights import make_asked_folder
+from linewright.store.files.rights import make_asked_folder
 from linewright.worlds.costs import Floats
 from linewright.worlds.living import Clock, run_first
-from linewright.worlds.machines import MachinesWorld
-from linewright.worlds.machines import Parameters as MachinesParameters
-from linewright.worlds.plants import TEMPLATE, Plants, write_template
+from linewright.worlds.machines.living import TEMPLATE, Plants, write_template
+from linewright.worlds.machines.world import MachinesWorld
+from linewright.worlds.machines.world import Parameters as MachinesParameters
 from linewright.worlds.random_streams import stream
 from linewright.worlds.shipped import DAYS, DemoLines, begin_of
-from linewright.worlds.shop import Parameters as ShopParameters
-from linewright.worlds.shop import ShopWorld
+from linewright.worlds.shop.world import Parameters as ShopParameters
+from linewright.worlds.shop.world import ShopWorld
 
 DIGITS, ZEROS, SHOP, SALES = "digits", "zeros", "shop", "sales"
 SITES = ("lyon", "turin", "porto")

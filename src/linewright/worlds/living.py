@@ -33,10 +33,10 @@ from linewright.line.runs.execute import execute_inline
 from linewright.line.value.update import keep_account
 from linewright.model.package.model import Model, load
 from linewright.store.clock import text_of
-from linewright.store.rights import make_asked_folder
+from linewright.store.files.rights import make_asked_folder
 from linewright.watch.facts import Alerted, Proposed
 from linewright.worlds.endpoint import endpoint, wait_for
-from linewright.worlds.fraud import FraudWorld
+from linewright.worlds.fraud.world import FraudWorld
 from linewright.worlds.life import Day, Life, Moment
 
 LINE = "payments"

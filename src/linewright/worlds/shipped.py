@@ -20,7 +20,7 @@ from linewright.line.loop.worker import tend_inline
 from linewright.line.new.write import new_line
 from linewright.line.runs.execute import execute_inline
 from linewright.line.value.update import keep_account
-from linewright.store.rights import make_asked_folder
+from linewright.store.files.rights import make_asked_folder
 from linewright.worlds.endpoint import endpoint, wait_for
 from linewright.worlds.living import Clock, run_first
 

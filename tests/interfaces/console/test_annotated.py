@@ -7,7 +7,7 @@ from shown_pages import COLUMN, HOSTILE, Get, hostile_factory, pages_of
 
 from linewright.line.factory import Factory
 from linewright.line.runs.execute import execute_inline
-from linewright.operations.datasets import dataset
+from linewright.operations.data.datasets import dataset
 
 QUEUE = {
     "line": "claims",

@@ -6,7 +6,7 @@ from shown_pages import COLUMN, HOSTILE
 
 from linewright.data.profile.summary import FEWEST, summarise
 from linewright.line.factory import Factory
-from linewright.operations.datasets import dataset, profile
+from linewright.operations.data.datasets import dataset, profile
 
 
 @pytest.fixture(scope="module")

@@ -9,9 +9,9 @@ from shown_pages import Get, pages_of
 from linewright.line.factory import Factory
 from linewright.operations.changes.halt import halt
 from linewright.operations.changes.proposals import decline, proposal, proposals
-from linewright.operations.history import history, models
+from linewright.operations.lines.history import history, models
+from linewright.operations.lines.status import status
 from linewright.operations.people.comments import comment
-from linewright.operations.status import status
 
 HOSTILE = "<script>alert(1)</script> {{31337*7}}"
 

@@ -5,8 +5,8 @@ import re
 import pytest
 
 from linewright.line.factory import Factory
-from linewright.operations.datasets import rows
-from linewright.operations.evidence import card, show
+from linewright.operations.data.datasets import rows
+from linewright.operations.models.evidence import card, show
 
 
 @pytest.fixture(scope="module")

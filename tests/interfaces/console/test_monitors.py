@@ -7,7 +7,7 @@ from shown_pages import COLUMN, HOSTILE, Get, hostile_factory, pages_of
 from watched_days import DAYS, watch_days
 
 from linewright.line.factory import Factory
-from linewright.operations.watch import alert, monitors
+from linewright.operations.models.watch import alert, monitors
 from linewright.watch.facts import Cleared
 
 

@@ -6,8 +6,8 @@ import pytest
 
 from linewright.interfaces.console.table import PAGES
 from linewright.line.factory import Factory
-from linewright.operations.evidence import show
-from linewright.operations.history import predictions, runs
+from linewright.operations.lines.history import predictions, runs
+from linewright.operations.models.evidence import show
 
 
 @pytest.fixture(scope="module")

@@ -12,7 +12,7 @@ from linewright.line.factory import Factory
 from linewright.line.runs.progress import StepDone, StepState
 from linewright.line.runs.run_log import RunLog
 from linewright.operations.changes.propose import propose
-from linewright.operations.history import runs
+from linewright.operations.lines.history import runs
 
 PAGES = ["file", "file/check", "try", "value", "value/account", "value/what-if", "release"]
 CSV = "id,size,fraud\n" + "\n".join(f"{n},{n % 7},{'no' if n % 3 else 'yes'}" for n in range(60))

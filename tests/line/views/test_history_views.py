@@ -31,12 +31,12 @@ from linewright.line.views.read_events import read_events
 from linewright.line.views.sources import open_view
 from linewright.line.views.write_records import write_view
 from linewright.model.facts import Package
-from linewright.operations.reconcile import reconcile
+from linewright.operations.data.reconcile import reconcile
 from linewright.serve.facts import LoggedLookup
 from linewright.serve.log.segments import read_log
 from linewright.serve.log.writer import PredictionLog
-from linewright.serve.rows.feature_lookup import ViewLookup
-from linewright.serve.rows.push_request import to_new_rows
+from linewright.serve.rows.body.push_request import to_new_rows
+from linewright.serve.rows.lookup.feature_lookup import ViewLookup
 from linewright.store.clock import micros_of, text_of, uuid7
 from linewright.store.pushed_rows import PushedRows
 

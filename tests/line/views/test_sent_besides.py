@@ -18,8 +18,8 @@ from linewright.line.factory import Factory
 from linewright.line.file.view_file import parse_view, read_view
 from linewright.line.views.read_events import ViewRows, read_events, read_rows
 from linewright.line.views.write_records import write_view
-from linewright.serve.rows.feature_lookup import ViewLookup
-from linewright.serve.rows.push_request import to_new_rows
+from linewright.serve.rows.body.push_request import to_new_rows
+from linewright.serve.rows.lookup.feature_lookup import ViewLookup
 from linewright.store.clock import instant_of, micros_of, now_utc, text_of
 from linewright.store.pushed_rows import Columns, PushedRows
 

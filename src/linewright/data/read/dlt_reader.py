@@ -20,7 +20,7 @@ from linewright.data.read.source import Source
 from linewright.data.spec import DltSource, FileLimits, FileSource
 from linewright.engine.child import Child, ChildEnded, End
 from linewright.errors import LinewrightError, RequestError, SpecError, Terminal, Transient, UserCodeError
-from linewright.store.secret import read_secret
+from linewright.store.files.secret import read_secret
 from linewright.store.values import digest_of
 
 _SHORTEST = 4

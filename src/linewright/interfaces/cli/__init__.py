@@ -12,7 +12,7 @@ from linewright.interfaces.cli.build import run
 from linewright.interfaces.cli.show import ProgressLine
 from linewright.operations import OPERATIONS
 from linewright.serve.access.rights import Identity
-from linewright.store.rights import owner_only
+from linewright.store.files.rights import owner_only
 
 INTERRUPTED = 130
 GC_THRESHOLD = (50_000, 10, 10)

@@ -39,8 +39,8 @@ from linewright.serve.access.authenticate import local_identity
 from linewright.serve.access.refused import Refused
 from linewright.serve.access.rights import Identity
 from linewright.store.clock import user
-from linewright.store.disk import faults_explained
-from linewright.store.rights import asked_umask
+from linewright.store.files.disk import faults_explained
+from linewright.store.files.rights import asked_umask
 
 OpenFactory = Callable[[Path, ProgressLine, bool, Identity], AbstractContextManager[Any]]
 """(folder, callback for progress, whether it need not hold a factory, who asks) → what operations take first."""

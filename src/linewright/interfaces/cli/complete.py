@@ -13,7 +13,7 @@ from click.shell_completion import CompletionItem, get_completion_class, shell_c
 from linewright.errors import RequestError
 from linewright.operations.declaration.declare import Entry
 from linewright.operations.declaration.parameter import function_name
-from linewright.store.rights import as_asked, make_asked_folder
+from linewright.store.files.rights import as_asked, make_asked_folder
 
 COMPLETE_VAR = "_LINEWRIGHT_COMPLETE"
 """Environment variable by which a shell asks for completions."""

@@ -12,7 +12,7 @@ from linewright.operations.declaration.declare import load
 from linewright.serve.access.authenticate import local_identity
 from linewright.serve.access.refused import Refused
 from linewright.store.clock import user
-from linewright.store.disk import faults_explained
+from linewright.store.files.disk import faults_explained
 
 SCHEMES = ("http://", "https://")
 

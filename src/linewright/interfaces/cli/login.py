@@ -25,8 +25,8 @@ from linewright.interfaces.cli.saved_sessions import Login, forget, keep, origin
 from linewright.interfaces.cli.show import has_colour, json_text, printable, render_error
 from linewright.operations.declaration.declare import to_json
 from linewright.store.clock import said
-from linewright.store.disk import faults_explained
-from linewright.store.rights import owner_only
+from linewright.store.files.disk import faults_explained
+from linewright.store.files.rights import owner_only
 
 _WAIT_S = 30.0
 _MOST_BYTES = 1 << 20

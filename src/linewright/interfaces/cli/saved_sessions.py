@@ -11,7 +11,7 @@ import msgspec
 from linewright.errors import Corrupt, Denied, RequestError
 from linewright.serve.origin import is_loopback
 from linewright.store.clock import now_utc, uuid7
-from linewright.store.rights import read_owned
+from linewright.store.files.rights import read_owned
 
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 _MOST_BYTES = 1 << 20

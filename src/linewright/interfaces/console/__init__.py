@@ -1,1 +1,1 @@
-"""The console: pages for people, made of what operations answer. A page is one file in `pages/` and one row in `table.py`."""
+"""The console: pages for people, made of what operations answer. A page is one file below `pages/` and one row in `table.py`."""

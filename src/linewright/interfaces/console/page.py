@@ -21,7 +21,7 @@ class Entry(NamedTuple):
     """A row of the table of pages."""
 
     module: str
-    """In `pages/`; it has a `PAGE`."""
+    """Below `pages/`, e.g. ``"lines.run"``; it has a `PAGE`."""
     path: str
     """Address; a part in braces is a value of the page."""
     permission: Permission
@@ -148,7 +148,7 @@ class Page:
     Parameters
     ----------
     template
-        File in `templates/`.
+        File below `templates/`.
     read
         Asks what is cheap.
     apart

@@ -38,7 +38,7 @@ from linewright.model.task_facts import TaskFacts, task_facts
 from linewright.operations.declaration.declare import Operation
 from linewright.serve.access.one_time import OneTime
 from linewright.serve.access.rights import Identity, owner
-from linewright.store.disk import faults_explained
+from linewright.store.files.disk import faults_explained
 
 DO = "/do/"
 """Before the name of an operation: where forms go."""

@@ -1,4 +1,4 @@
-"""The pages of the console, in the order of the navigation. A new page is a file in `pages/` and a row here."""
+"""The pages of the console, in the order of the navigation. A new page is a file below `pages/` and a row here."""
 
 from collections.abc import Mapping
 from functools import cache
@@ -20,53 +20,64 @@ def _is_known_to_people(task: TaskFacts) -> bool:
 
 
 PAGES = {
-    "factory": Entry("factory", "/", "view", "Factory", "look"),
-    "inbox": Entry("inbox", "/inbox", "view", "Inbox", "look"),
-    "alerts": Entry("alerts", "/alerts", "view", "Alerts", "look"),
-    "value": Entry("value", "/goals", "view", "Goals and value", "look"),
-    "runs": Entry("runs", "/runs", "view", "Runs", "look"),
-    "sources": Entry("sources", "/sources", "view", "Sources", "look"),
-    "features": Entry("features", "/features", "view", "Features", "look"),
-    "proposals": Entry("proposals", "/proposals", "view", "Proposals", "decide"),
-    "people": Entry("people", "/people", "manage", "People and tokens", "care"),
-    "audit": Entry("audit", "/audit", "manage", "Audit", "care"),
-    "entry": Entry("entry", "/audit/{number}", "manage", "Entry"),
-    "audit-verify": Entry("audit_verify", "/audit/verify", "view", "Record", "care", instead_of="audit"),
-    "views": Entry("views", "/views", "view", "Saved views"),
-    "proposal": Entry("proposal", "/proposals/{proposal}", "view", "Proposal"),
-    "new": Entry("new", "/new", "run", "New line"),
-    "line": Entry("line", "/lines/{line}", "view", "Line", tab="Overview"),
-    "release": Entry("release", "/lines/{line}/release", "view", "Release", tab="Release"),
-    "line-value": Entry("line_value", "/lines/{line}/value", "view", "Value", tab="Value", fits=_decides),
-    "account": Entry("account", "/lines/{line}/value/account", "view", "What decisions were worth"),
-    "what-if": Entry("what_if", "/lines/{line}/value/what-if", "view", "What other amounts would change"),
-    "try": Entry("try_row", "/lines/{line}/try", "predict", "Try it", tab="Try it"),
-    "file": Entry("file", "/lines/{line}/file", "view", "Line file", tab="Line file"),
-    "file-check": Entry("file_check", "/lines/{line}/file/check", "plan", "What the data say"),
-    "datasets": Entry("datasets", "/lines/{line}/datasets", "view", "Datasets", tab="Datasets"),
-    "difference": Entry("difference", "/lines/{line}/datasets/diff", "view", "Difference of two versions"),
-    "quarantine": Entry("quarantine", "/lines/{line}/quarantine", "view-rows", "Quarantine"),
-    "dataset": Entry("datasets", "/lines/{line}/datasets/{digest}", "view", "Dataset"),
-    "profile": Entry("profile", "/lines/{line}/datasets/{digest}/profile", "view", "Profile"),
-    "monitors": Entry("monitors", "/lines/{line}/monitors", "view", "Monitors", tab="Monitors"),
-    "alert": Entry("alert", "/alerts/{id}", "view", "Alert"),
-    "worst-slice": Entry("worst_slice", "/alerts/{id}/slice", "view", "The worst slice"),
-    "predictions": Entry(
-        "predictions", "/lines/{line}/predictions", "view-rows", "Predictions", tab="Predictions"
+    "factory": Entry("lines.factory", "/", "view", "Factory", "look"),
+    "inbox": Entry("people.inbox", "/inbox", "view", "Inbox", "look"),
+    "alerts": Entry("watch.alerts", "/alerts", "view", "Alerts", "look"),
+    "value": Entry("value.goals", "/goals", "view", "Goals and value", "look"),
+    "runs": Entry("lines.runs", "/runs", "view", "Runs", "look"),
+    "sources": Entry("data.sources", "/sources", "view", "Sources", "look"),
+    "features": Entry("data.features", "/features", "view", "Features", "look"),
+    "proposals": Entry("people.proposals", "/proposals", "view", "Proposals", "decide"),
+    "people": Entry("people.members", "/people", "manage", "People and tokens", "care"),
+    "audit": Entry("care.audit", "/audit", "manage", "Audit", "care"),
+    "entry": Entry("care.entry", "/audit/{number}", "manage", "Entry"),
+    "audit-verify": Entry("care.audit_verify", "/audit/verify", "view", "Record", "care", instead_of="audit"),
+    "views": Entry("people.views", "/views", "view", "Saved views"),
+    "proposal": Entry("people.proposal", "/proposals/{proposal}", "view", "Proposal"),
+    "new": Entry("lines.new", "/new", "run", "New line"),
+    "line": Entry("lines.line", "/lines/{line}", "view", "Line", tab="Overview"),
+    "release": Entry("models.release", "/lines/{line}/release", "view", "Release", tab="Release"),
+    "line-value": Entry(
+        "value.line_value", "/lines/{line}/value", "view", "Value", tab="Value", fits=_decides
     ),
-    "prediction": Entry("prediction", "/predictions/{id}", "view-rows", "Prediction"),
-    "replay": Entry("replay", "/predictions/{id}/replay", "view-rows", "Replay"),
-    "version": Entry("version", "/lines/{line}/versions/{version}", "view", "Version"),
-    "card": Entry("card", "/lines/{line}/versions/{version}/card", "view", "Card"),
-    "rows": Entry("rows", "/lines/{line}/datasets/{digest}/rows", "view-rows", "Rows"),
-    "evidence": Entry("evidence", "/evidence/{id}", "view", "Evidence"),
+    "account": Entry("value.account", "/lines/{line}/value/account", "view", "What decisions were worth"),
+    "what-if": Entry(
+        "value.what_if", "/lines/{line}/value/what-if", "view", "What other amounts would change"
+    ),
+    "try": Entry("predictions.try_row", "/lines/{line}/try", "predict", "Try it", tab="Try it"),
+    "file": Entry("lines.file", "/lines/{line}/file", "view", "Line file", tab="Line file"),
+    "file-check": Entry("lines.file_check", "/lines/{line}/file/check", "plan", "What the data say"),
+    "datasets": Entry("data.datasets", "/lines/{line}/datasets", "view", "Datasets", tab="Datasets"),
+    "difference": Entry(
+        "data.difference", "/lines/{line}/datasets/diff", "view", "Difference of two versions"
+    ),
+    "quarantine": Entry("data.quarantine", "/lines/{line}/quarantine", "view-rows", "Quarantine"),
+    "dataset": Entry("data.datasets", "/lines/{line}/datasets/{digest}", "view", "Dataset"),
+    "profile": Entry("data.profile", "/lines/{line}/datasets/{digest}/profile", "view", "Profile"),
+    "monitors": Entry("watch.monitors", "/lines/{line}/monitors", "view", "Monitors", tab="Monitors"),
+    "alert": Entry("watch.alert", "/alerts/{id}", "view", "Alert"),
+    "worst-slice": Entry("watch.worst_slice", "/alerts/{id}/slice", "view", "The worst slice"),
+    "predictions": Entry(
+        "predictions.predictions", "/lines/{line}/predictions", "view-rows", "Predictions", tab="Predictions"
+    ),
+    "prediction": Entry("predictions.prediction", "/predictions/{id}", "view-rows", "Prediction"),
+    "replay": Entry("predictions.replay", "/predictions/{id}/replay", "view-rows", "Replay"),
+    "version": Entry("models.version", "/lines/{line}/versions/{version}", "view", "Version"),
+    "card": Entry("models.card", "/lines/{line}/versions/{version}/card", "view", "Card"),
+    "rows": Entry("data.rows", "/lines/{line}/datasets/{digest}/rows", "view-rows", "Rows"),
+    "evidence": Entry("models.evidence", "/evidence/{id}", "view", "Evidence"),
     "label": Entry(
-        "label", "/lines/{line}/label", "annotate", "Annotate", tab="Annotate", fits=_is_known_to_people
+        "predictions.label",
+        "/lines/{line}/label",
+        "annotate",
+        "Annotate",
+        tab="Annotate",
+        fits=_is_known_to_people,
     ),
     "labels": Entry(
-        "labels", "/lines/{line}/labels", "view", "Labels", tab="Labels", fits=_is_known_to_people
+        "predictions.labels", "/lines/{line}/labels", "view", "Labels", tab="Labels", fits=_is_known_to_people
     ),
-    "run": Entry("run", "/runs/{run}", "view", "Run"),
+    "run": Entry("lines.run", "/runs/{run}", "view", "Run"),
 }
 """Name of each page → its row."""
 

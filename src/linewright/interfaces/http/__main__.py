@@ -40,8 +40,8 @@ from linewright.serve.access.authenticate import Authenticator
 from linewright.serve.access.control_token import control_token
 from linewright.serve.access.rights import Identity, owner
 from linewright.serve.reach import Reach
-from linewright.store.disk import faults_explained
-from linewright.store.rights import owner_only
+from linewright.store.files.disk import faults_explained
+from linewright.store.files.rights import owner_only
 
 
 def main(root: Path, host: str, port: int, reach: Reach, listens: Callable[[bool], None]) -> int:

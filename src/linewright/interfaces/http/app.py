@@ -42,7 +42,7 @@ from linewright.serve.http.loop import FOLLOW_TICKS, LOOP
 from linewright.serve.http.protocol import bounded
 from linewright.serve.http.relative_paths import Relative
 from linewright.serve.reach import Reach
-from linewright.store.disk import faults_explained, is_out_of_files, too_many_files
+from linewright.store.files.disk import faults_explained, is_out_of_files, too_many_files
 
 OpenFactory = Callable[[Identity], AbstractContextManager[Any]]
 """Opens what operations work on, for an identity; called once a request, in a thread, and closed after it."""

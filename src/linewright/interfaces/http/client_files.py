@@ -24,8 +24,8 @@ from linewright.errors import Conflict, NotFound, RequestError, Transient
 from linewright.operations.declaration.declare import Operation, to_json
 from linewright.serve.access.rights import Identity
 from linewright.store.clock import later, now_utc, text_of
-from linewright.store.disk import faults_explained
-from linewright.store.names import CLIENT_FILES
+from linewright.store.files.disk import faults_explained
+from linewright.store.files.names import CLIENT_FILES
 
 MARK = "file:"
 """What a file's name begins with, as an argument and in a result."""

@@ -9,10 +9,10 @@ from anyio.to_thread import run_sync
 from fastapi import Request, Response
 
 from linewright.interfaces.http.guard import asked_by
-from linewright.line.record.factory_metrics import FactoryMetrics
+from linewright.line.record.monitoring.factory_metrics import FactoryMetrics
 from linewright.serve.access.rights import Identity
 from linewright.serve.metrics import samples_text
-from linewright.store.disk import faults_explained
+from linewright.store.files.disk import faults_explained
 
 PATH = "/metrics"
 _TEXT = "text/plain; version=0.0.4; charset=utf-8"

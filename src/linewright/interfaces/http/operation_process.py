@@ -20,7 +20,7 @@ from linewright.line.factory import Factory
 from linewright.operations import OPERATIONS
 from linewright.operations.declaration.declare import load, to_json
 from linewright.serve.access.rights import Identity
-from linewright.store.disk import faults_explained
+from linewright.store.files.disk import faults_explained
 
 
 class Asked(msgspec.Struct, frozen=True, kw_only=True):

@@ -72,7 +72,7 @@ def _method(opened: Factory, operation: Operation) -> Callable[..., Any]:
                 frames = import_module("linewright.interfaces.python.frames")
                 return frames.call_with_frame(operation.name, call, given, root=opened.root)
             if operation.name == "card" and not given.get("html"):
-                evidence = import_module("linewright.operations.evidence")
+                evidence = import_module("linewright.operations.models.evidence")
                 return evidence.in_notebook(call({**given, "html": True}))
             return call(given)
         finally:

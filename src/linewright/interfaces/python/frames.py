@@ -16,11 +16,11 @@ import polars as pl
 
 from linewright.errors import Conflict, LinewrightError, RequestError
 from linewright.interfaces.cli.render.dispatch import renderer
-from linewright.interfaces.cli.render.predict import predicted_text
+from linewright.interfaces.cli.render.models.predict import predicted_text
 from linewright.interfaces.python.notebook import is_frame
-from linewright.operations.predict import Predicted
-from linewright.store.names import is_line_name
-from linewright.store.rights import make_asked_folder
+from linewright.operations.models.predict import Predicted
+from linewright.store.files.names import is_line_name
+from linewright.store.files.rights import make_asked_folder
 
 _INDEX = re.compile(r"__index_level_\d+__")
 """Names that pandas gives an index without a name; an index is no column."""

@@ -5,7 +5,7 @@ import msgspec
 from linewright.data.facts import Column, Dataset, Ingested
 from linewright.errors import NotFound, RequestError
 from linewright.line.factory import Factory
-from linewright.line.record.readings import readings
+from linewright.line.record.data.readings import readings
 from linewright.line.record.registry import find_model
 from linewright.line.run_context import resolve_task
 from linewright.line.spec import LineSpec

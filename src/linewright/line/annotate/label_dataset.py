@@ -17,8 +17,8 @@ from linewright.errors import NotFound
 from linewright.line.annotate.question_rows import dataset_rows
 from linewright.line.annotate.settle import givers_of
 from linewright.line.factory import Factory
-from linewright.line.record.alerts import newest_of
-from linewright.line.record.readings import GivenLabel, given_labels
+from linewright.line.record.data.readings import GivenLabel, given_labels
+from linewright.line.record.monitoring.alerts import newest_of
 from linewright.people.annotations import Annotations, Question
 from linewright.people.facts import RowsAnnotated
 

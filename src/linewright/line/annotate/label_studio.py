@@ -30,8 +30,8 @@ from linewright.people.facts import QuestionsQueued
 from linewright.serve.feedback.apply import text_of
 from linewright.serve.feedback.parse import AllowedLabels, check_labels
 from linewright.serve.files import write_whole
-from linewright.store.disk import explained
-from linewright.store.rights import as_asked
+from linewright.store.files.disk import explained
+from linewright.store.files.rights import as_asked
 
 QUESTION, PREDICTION = "linewright:question", "linewright:prediction"
 CONTROL, OBJECT = "label", "row"

@@ -14,7 +14,7 @@ from linewright.line.annotate.allowed_labels import newest_dataset
 from linewright.line.annotate.question_rows import plain
 from linewright.line.annotate.sample import uncertainty_of
 from linewright.line.factory import Factory
-from linewright.line.record.readings import readings
+from linewright.line.record.data.readings import readings
 from linewright.line.retention.dropped import dropped_at
 from linewright.line.split_rows import label_text
 from linewright.model.package.model import load

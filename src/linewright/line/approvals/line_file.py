@@ -12,8 +12,8 @@ from linewright.line.proposals.rules import Rule, line_rule, spec_in_force
 from linewright.line.spec import LineSpec
 from linewright.people.facts import ChangeKind, LineChange, LineMade
 from linewright.serve.files import write_whole
-from linewright.store.disk import explained, sync_file, sync_folder
-from linewright.store.rights import as_asked
+from linewright.store.files.disk import explained, sync_file, sync_folder
+from linewright.store.files.rights import as_asked
 from linewright.store.values import digest_of_bytes
 
 _AUTONOMY = ("release", "retrain", "changes")

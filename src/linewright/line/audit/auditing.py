@@ -14,7 +14,7 @@ from linewright.line.factory import Factory
 from linewright.line.file.factory_file import FACTORY_FILE
 from linewright.line.polling import PollingThread
 from linewright.people.spec import AuditSpec
-from linewright.store.stamps import Stamp, stamp_at
+from linewright.store.files.stamps import Stamp, stamp_at
 from linewright.text.numbers import count
 
 LOOK_S = 1.0

@@ -7,7 +7,7 @@ from itertools import pairwise
 import msgspec
 
 from linewright.line.factory import Factory
-from linewright.store.audit_chain import ROOT, Link
+from linewright.store.metadata.audit_chain import ROOT, Link
 
 
 class Entry(msgspec.Struct, frozen=True, kw_only=True):

@@ -20,7 +20,7 @@ from linewright.line.views.read_events import ViewRows, read_rows
 from linewright.line.views.sources import open_view
 from linewright.model.facts import Package
 from linewright.serve.facts import LoggedLookup, Prediction
-from linewright.serve.rows.scalars import spell
+from linewright.serve.rows.body.scalars import spell
 from linewright.store.clock import micros_of
 
 MOST_NAMED = 20

@@ -8,8 +8,8 @@ from typing import Any, NamedTuple
 
 from linewright.errors import Conflict, Denied, NotFound, RequestError
 from linewright.line.audit.signed_note import Checkpoint, PublicKey, key_of, note_of
-from linewright.store.disk import explain
-from linewright.store.rights import read_owned
+from linewright.store.files.disk import explain
+from linewright.store.files.rights import read_owned
 
 _PLUGIN = "linewright.plugins.ed25519"
 _EXTRA = "audit"

@@ -6,8 +6,8 @@ from typing import Literal, NamedTuple
 
 from linewright.errors import NotFound, RequestError
 from linewright.line.audit.signed_note import MOST_BYTES, Checkpoint, PublicKey, read_key, read_note
-from linewright.store.audit_chain import ROOT, Chain, Head, Link, follow
-from linewright.store.disk import explained
+from linewright.store.files.disk import explained
+from linewright.store.metadata.audit_chain import ROOT, Chain, Head, Link, follow
 
 ENDING = ".checkpoint"
 """Of the files in a folder of checkpoints; others are passed over."""

@@ -22,7 +22,7 @@ from linewright.line.factory import Factory
 from linewright.people.spec import AuditSpec
 from linewright.serve.files import write_whole
 from linewright.store.clock import later
-from linewright.store.disk import explained, sync_folder
+from linewright.store.files.disk import explained, sync_folder
 from linewright.text.durations import duration_micros
 
 FOLDER = "checkpoints"

@@ -3,7 +3,7 @@
 from linewright.line.factory import Factory
 from linewright.people.facts import AccessRefused
 from linewright.serve.access.refused import Attempt, minutes
-from linewright.store.disk import explained
+from linewright.store.files.disk import explained
 
 
 def record_refused(factory: Factory) -> int:

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 
 from linewright.data.facts import Dataset
 from linewright.errors import LinewrightError, SpecError
-from linewright.line.file.cross_checks import Problem, check_task
+from linewright.line.file.checks.between_sections import Problem, check_task
 from linewright.line.file.mistakes import did_you_mean, dotted
 from linewright.line.run_context import Work, resolve_task
 from linewright.line.spec import LineSpec

@@ -15,7 +15,7 @@ from linewright.data.spec import table_sources
 from linewright.errors import ContractBreach, LinewrightError, from_json
 from linewright.line.factory import Factory
 from linewright.line.facts import Finished
-from linewright.line.record.quarantine import reading_of
+from linewright.line.record.data.quarantine import reading_of
 from linewright.line.run_context import Work, views_of
 from linewright.line.spec import LineSpec
 

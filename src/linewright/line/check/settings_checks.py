@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from linewright.data.facts import Edit, Finding, Scalar
 from linewright.line.factory import Factory
 from linewright.line.proposals.rules import approvers_of
-from linewright.line.record.alerts import last_retraining
+from linewright.line.record.monitoring.alerts import last_retraining
 from linewright.line.spec import LineSpec
 from linewright.model.spec import BeatsGate, MetricGate, TrainSpec
 from linewright.people.spec import ChangesSpec

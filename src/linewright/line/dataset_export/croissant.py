@@ -18,7 +18,7 @@ from linewright.data.dataset.version import read_chunk
 from linewright.data.facts import Column
 from linewright.line.dataset_export.version import VersionToExport
 from linewright.line.factory import Factory
-from linewright.line.record.dataset_rows import parts_of
+from linewright.line.record.data.dataset_rows import parts_of
 
 ROWS = "rows.parquet"
 PART = "split"

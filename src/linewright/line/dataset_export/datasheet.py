@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 
 from linewright import __version__
 from linewright.line.dataset_export.version import VersionToExport
-from linewright.line.record.readings import Reading
+from linewright.line.record.data.readings import Reading
 from linewright.line.spec import LineSpec
 from linewright.text.numbers import count
 

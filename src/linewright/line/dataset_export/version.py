@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from linewright.data.facts import Column, Dataset, Split
 from linewright.line.factory import Factory
 from linewright.line.personal import hidden_columns, personal_columns
-from linewright.line.record.readings import Reading, labelled_rows, reading, readings
+from linewright.line.record.data.readings import Reading, labelled_rows, reading, readings
 from linewright.line.spec import LineSpec
 from linewright.model.facts import Package, Registered, Trained
 

@@ -10,8 +10,8 @@ from linewright.line.dataset_export.croissant import ROWS, croissant_record, wri
 from linewright.line.dataset_export.datasheet import datasheet
 from linewright.line.dataset_export.version import version_to_export
 from linewright.line.factory import Factory
-from linewright.store.disk import explained
-from linewright.store.rights import as_asked
+from linewright.store.files.disk import explained
+from linewright.store.files.rights import as_asked
 
 Form = Literal["croissant", "datasheet"]
 RECORD, SHEET = "croissant.json", "datasheet.md"

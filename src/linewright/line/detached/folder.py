@@ -15,11 +15,11 @@ from linewright.model.facts import Package
 from linewright.release.facts import Arm, Serving
 from linewright.release.promotion import limits_of, recorded
 from linewright.serve.files import write_whole
-from linewright.serve.rows.known_series import parts_of
-from linewright.store.disk import explained, sync_folder
-from linewright.store.local import LocalArtifacts
-from linewright.store.names import is_line_name, line_path
-from linewright.store.rights import OWNER_ONLY
+from linewright.serve.rows.lookup.known_series import parts_of
+from linewright.store.artifacts.local import LocalArtifacts
+from linewright.store.files.disk import explained, sync_folder
+from linewright.store.files.names import is_line_name, line_path
+from linewright.store.files.rights import OWNER_ONLY
 from linewright.store.values import decode, decoder, digest_of_bytes
 
 PACKAGE = "package.json"

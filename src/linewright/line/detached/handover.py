@@ -33,8 +33,8 @@ from linewright.serve.log.segments import (
     lengths,
     read_segment,
 )
-from linewright.store.disk import explained, sync_file, sync_folder
-from linewright.store.local import LocalArtifacts
+from linewright.store.artifacts.local import LocalArtifacts
+from linewright.store.files.disk import explained, sync_file, sync_folder
 from linewright.store.values import digest_of_bytes
 
 _SEGMENT = re.compile(r"[0-9T.Z-]{10,40}-[0-9a-f-]{36}" + re.escape(ENDING))

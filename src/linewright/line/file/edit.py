@@ -15,7 +15,7 @@ from ruamel.yaml.scalarstring import DoubleQuotedScalarString
 
 from linewright.data.facts import Edit
 from linewright.errors import RequestError, SpecError
-from linewright.store.names import file_of
+from linewright.store.files.names import file_of
 
 _WIDTH = 1_000_000
 """No line is broken."""

@@ -30,7 +30,7 @@ from linewright.people.spec import (
 from linewright.serve.limits import CONCURRENT, AllLimits, Limits
 from linewright.serve.models.memory import to_bytes, usual_budget
 from linewright.spec import Secret, Spec
-from linewright.store.rights import as_asked, make_asked_folder
+from linewright.store.files.rights import as_asked, make_asked_folder
 from linewright.text.database_url import HOST
 
 FACTORY_FILE = "factory.yaml"

@@ -10,9 +10,9 @@ from linewright.line.file.read import read_line
 from linewright.line.file.sites import lines_of, site_of
 from linewright.serve.access.line_tags import MOST_TAG, LineTags, TaggedFile, read_tags, write_tags
 from linewright.store.clock import now_utc
-from linewright.store.disk import explained
-from linewright.store.names import ENDING
-from linewright.store.stamps import Stamp, is_young, stamp_of
+from linewright.store.files.disk import explained
+from linewright.store.files.names import ENDING
+from linewright.store.files.stamps import Stamp, is_young, stamp_of
 
 _WORD = b"tags"
 

@@ -11,7 +11,7 @@ from pydantic import TypeAdapter
 from ruamel.yaml import YAML
 
 from linewright.errors import LinewrightError, SpecError, from_json
-from linewright.line.file.cross_checks import check_sections
+from linewright.line.file.checks.between_sections import check_sections
 from linewright.line.file.mistakes import EnoughError, Mistakes, did_you_mean, dotted
 from linewright.line.file.secret_refs import check_secrets
 from linewright.line.file.sites import site_nodes, site_of, sites_in
@@ -20,7 +20,7 @@ from linewright.line.file.yaml_nodes import Entries, find, locate, read_nodes, r
 from linewright.line.spec import LineSpec
 from linewright.spec import descriptions
 from linewright.store.clock import now_utc
-from linewright.store.stamps import Stamp, is_young, stamp_of
+from linewright.store.files.stamps import Stamp, is_young, stamp_of
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 _REMEMBERED = 4_096

@@ -10,8 +10,8 @@ from linewright.errors import LinewrightError
 from linewright.line.file.mistakes import EnoughError, Mistake, Mistakes, did_you_mean
 from linewright.line.file.yaml_nodes import Entries, Items, Node, Scalar, read_nodes, read_text
 from linewright.store.clock import now_utc
-from linewright.store.names import ENDING
-from linewright.store.stamps import Stamp, is_young, stamp_at
+from linewright.store.files.names import ENDING
+from linewright.store.files.stamps import Stamp, is_young, stamp_at
 
 SITES = "sites"
 SITE_TAG = "site:"

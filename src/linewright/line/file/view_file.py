@@ -8,8 +8,8 @@ from pathlib import Path
 from linewright.data.spec import SqlSource
 from linewright.errors import LinewrightError, NotFound, SpecError
 from linewright.features.spec import ViewSpec
+from linewright.line.file.checks.schedules import when_problems
 from linewright.line.file.mistakes import EnoughError, Mistake, Mistakes, did_you_mean, dotted
-from linewright.line.file.schedule_checks import when_problems
 from linewright.line.file.secret_refs import check_secrets
 from linewright.line.file.validate import fit_spec
 from linewright.line.file.yaml_nodes import Entries, locate, read_nodes, read_text

@@ -23,8 +23,8 @@ from linewright.line.loop.reference import (
 )
 from linewright.line.loop.sensors import Readings
 from linewright.line.loop.window import Closing
-from linewright.line.record.alerts import WINDOWLESS, newest_of, open_alerts
-from linewright.line.record.clock_skew import clock_alert, tend_clock
+from linewright.line.record.monitoring.alerts import WINDOWLESS, newest_of, open_alerts
+from linewright.line.record.monitoring.clock_skew import clock_alert, tend_clock
 from linewright.line.release.off_policy import value_lists
 from linewright.line.spec import LineSpec
 from linewright.model.package.model import load

@@ -38,7 +38,7 @@ from linewright.model.tasks import task as rules_of
 from linewright.serve.no_pickle import forbid_pickles
 from linewright.serve.rows.scorer import Scorer
 from linewright.store.clock import micros_of
-from linewright.store.disk import faults_explained
+from linewright.store.files.disk import faults_explained
 from linewright.store.protocols import Version
 from linewright.store.values import digest_of
 from linewright.text.lists import read_list, read_numbers

@@ -16,14 +16,14 @@ from linewright.line.instants import earlier, later
 from linewright.line.loop.close_window import closed_windows
 from linewright.line.loop.waiting import MissingLabels, Wait, wait_in_words
 from linewright.line.predict.sql_columns import rows_with_made
-from linewright.line.record.alerts import (
+from linewright.line.record.monitoring.alerts import (
     newest_of,
     open_alerts,
     open_proposal,
     proposal_because,
     runs_newest_first,
 )
-from linewright.line.record.refusals import REFUSALS, refusals, undecided
+from linewright.line.record.monitoring.refused_candidates import REFUSALS, refusals, undecided
 from linewright.line.record.registry import challenger_of, find_model, judged
 from linewright.line.release.next_steps import waits_because
 from linewright.line.release.trial_time import step_end

@@ -15,14 +15,14 @@ from linewright.data.column_roles import roles
 from linewright.data.profile.sensor_faults import find_sensor_faults
 from linewright.data.spec import NUMBERS, ColumnRule
 from linewright.line.loop.window import Closing
-from linewright.line.record.alerts import open_alerts
+from linewright.line.record.monitoring.alerts import open_alerts
 from linewright.line.run_context import missing_texts
 from linewright.line.spec import LineSpec
 from linewright.model.facts import Package, RequestColumn
 from linewright.model.task_facts import has_times
 from linewright.serve.facts import Prediction
 from linewright.serve.log.segments import read_log
-from linewright.serve.rows.reader import converter
+from linewright.serve.rows.body.reader import converter
 from linewright.watch.facts import Finding, Watched
 
 _MOST_ROWS = 20_000

@@ -8,7 +8,7 @@ import msgspec
 
 from linewright.line.factory import Factory
 from linewright.line.facts import Accepted, Finished
-from linewright.line.record.alerts import open_alerts
+from linewright.line.record.monitoring.alerts import open_alerts
 from linewright.watch.facts import (
     Alerted,
     Confirmations,

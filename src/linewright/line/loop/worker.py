@@ -24,12 +24,12 @@ from linewright.line.maintenance.gc import retire_now
 from linewright.line.maintenance.problem import problem_in_words
 from linewright.line.maintenance.retention import retired_in_words
 from linewright.line.polling import PollingThread
-from linewright.line.record.alerts import open_alerts
 from linewright.line.record.archive_log import next_sealing, seal_next
-from linewright.line.record.changes import Changes, Part
+from linewright.line.record.changed_lines import Changes, Part
 from linewright.line.record.checkpoint import CHECKPOINT_S, checkpoint_all, head_in_words
-from linewright.line.record.clock_skew import clock_alert, tend_clock
-from linewright.line.record.disk_space import MAKE_ROOM, WARNED_H, disk_in_words, forecast
+from linewright.line.record.monitoring.alerts import open_alerts
+from linewright.line.record.monitoring.clock_skew import clock_alert, tend_clock
+from linewright.line.record.monitoring.disk_space import MAKE_ROOM, WARNED_H, disk_in_words, forecast
 from linewright.line.release.endpoint import follow_file, tend_log
 from linewright.line.release.next_ring import tend_ring
 from linewright.line.release.remembered_values import next_look, remember_values
@@ -43,9 +43,9 @@ from linewright.people.annotations import FOLDER as ANNOTATE
 from linewright.release.facts import Deployed, Promoted, Withdrawn
 from linewright.release.halt_file import note_of, pending
 from linewright.release.promotion import record_pending
-from linewright.store.audit_chain import Head
 from linewright.store.clock import said
-from linewright.store.stamps import Stamp, stamp_at
+from linewright.store.files.stamps import Stamp, stamp_at
+from linewright.store.metadata.audit_chain import Head
 from linewright.text.numbers import count
 from linewright.watch.facts import Watched
 
@@ -166,7 +166,7 @@ class Tending(PollingThread):
             _Duty("log", self._log, ("file", "record", "outage")),
             _Duty("clock", self._clock, ("file", "record")),
             _Duty("values", self._values, ("file", "record", "labels")),
-            _Duty("views", self._views, ("file", "record")),
+            _Duty("views", self._views, ("file", "record", "views")),
             _Duty("features", self._features, ("file", "record")),
             _Duty("schedule", self._schedule, ("file", "record")),
             _Duty("watch", self._watch, ("file", "record")),
@@ -240,7 +240,7 @@ class Tending(PollingThread):
                 one = self._look_of(line, duty.what)
                 if everything or not changed[line].isdisjoint(duty.rests_on):
                     one.is_stirred = True
-                if not everything and "file" in changed[line]:
+                if not everything and not changed[line].isdisjoint({"file", "views"}):
                     one.next_at = 0.0  # what was wrong with it may be mended
         for line in self._turns(names):
             self._wakes[line] = _AT_ONCE

@@ -36,17 +36,17 @@ from linewright.line.file.factory_file import FACTORY_FILE
 from linewright.line.maintenance.problem import Problem, problem_of, worst
 from linewright.line.maintenance.schemas import databases_of_lines
 from linewright.line.notify.deliveries import deliveries
-from linewright.line.record.clock_skew import AHEAD_S, ahead_until
-from linewright.line.record.disk_space import MAKE_ROOM, disk_in_words, forecast
+from linewright.line.record.monitoring.clock_skew import AHEAD_S, ahead_until
+from linewright.line.record.monitoring.disk_space import MAKE_ROOM, disk_in_words, forecast
 from linewright.line.runs.plan import begin
 from linewright.release.halt_file import is_pending
 from linewright.release.promotion import is_projected, require_bytes
 from linewright.serve.access.control_token import TOKEN_FILE, read_token
 from linewright.serve.listener import endpoint
-from linewright.store.database import open_file
-from linewright.store.disk import explain, explain_sqlite, is_busy
-from linewright.store.rights import OTHERS
-from linewright.store.sql import SqlMetadata
+from linewright.store.files.disk import explain, explain_sqlite, is_busy
+from linewright.store.files.rights import OTHERS
+from linewright.store.metadata.database import open_file
+from linewright.store.metadata.sql import SqlMetadata
 from linewright.text.numbers import count
 
 _BUSY_S = 5.0

@@ -43,7 +43,7 @@ from linewright.line.maintenance.references import DIGEST
 from linewright.line.maintenance.retention import end_of, marks_of, unfinished
 from linewright.line.predict.sql_columns import rows_with_made
 from linewright.line.record.checkpoint import Digested
-from linewright.line.record.quarantine import reading_of
+from linewright.line.record.data.quarantine import reading_of
 from linewright.line.retention.forgotten import Forgetting, Subject, begin, forgotten_of, hash_for, keep
 from linewright.line.retention.forgotten_rows import matching
 from linewright.line.runs.run_log import forget_logs
@@ -62,9 +62,9 @@ from linewright.serve.files import write_whole
 from linewright.serve.log.ids import number_of
 from linewright.serve.log.records import without
 from linewright.serve.log.segments import ENDING, Frame, frame_of, read_log, read_segment
-from linewright.serve.rows.scalars import spell
-from linewright.store.disk import explained, sync_file
-from linewright.store.names import line_path
+from linewright.serve.rows.body.scalars import spell
+from linewright.store.files.disk import explained, sync_file
+from linewright.store.files.names import line_path
 from linewright.text.remote_url import is_remote
 
 _BATCH = 2_000

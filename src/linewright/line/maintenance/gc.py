@@ -13,8 +13,8 @@ from linewright.line.maintenance.forget import resume
 from linewright.line.maintenance.problem import Problem, worst
 from linewright.line.maintenance.referenced_artifacts import clock_of_files, drop_features, unnamed
 from linewright.line.maintenance.retention import Retired, blobs_that_go, retire
-from linewright.store.disk import explained
-from linewright.store.fit_files import LocalFits
+from linewright.store.files.disk import explained
+from linewright.store.files.fit_files import LocalFits
 
 SHORTEST_S = 3600.0
 """Least age of what may go while another process is at work: longer than any step takes from bytes to result."""

@@ -14,7 +14,7 @@ from linewright.line.retention.dropped import Gone
 from linewright.model.facts import Certificate, Registered
 from linewright.release.facts import Deployed, Halted, Promoted, Refused, RolledBack, Withdrawn
 from linewright.serve.facts import Checkpointed
-from linewright.store.audit_chain import Link
+from linewright.store.metadata.audit_chain import Link
 from linewright.store.protocols import Pointer, Version
 from linewright.store.values import Event, decoder
 

@@ -35,10 +35,10 @@ from linewright.people.preferences import decode_preferences, files_in
 from linewright.release.promotion import project
 from linewright.serve.access.accounts import ACCESS_FILE, read_accounts
 from linewright.serve.access.change_accounts import NAME
-from linewright.store.disk import explained, sync_folder
-from linewright.store.names import LINE
+from linewright.store.files.disk import explained, sync_folder
+from linewright.store.files.names import LINE
+from linewright.store.files.rights import OWNER_ONLY
 from linewright.store.pushed_rows import SOURCE
-from linewright.store.rights import OWNER_ONLY
 
 _STAGE = ".restoring"
 _NAME_ONE = "name one: linewright restore FILE --factory NEW-FOLDER"
@@ -52,7 +52,7 @@ _PART = re.compile(r"(?!\.*$)[^/\0]+")
 _MOST_NAME = 255
 """Bytes of a part of a path, on every file system that is in use."""
 _OF_STATE = re.compile(
-    rf"{re.escape(STATE)}/(FORMAT|access\.json|(metadata|engine|replies|outbox)\.sqlite|(feedback|annotate)/{LINE}\.sqlite|push/{SOURCE}\.sqlite|forgotten/{LINE}\.json|preferences/({NAME.pattern}|_owner)\.json|log/{LINE}/[^/]+\.log"
+    rf"{re.escape(STATE)}/(FORMAT|access\.json|(metadata|engine|replies|outbox)\.sqlite|(feedback|annotate)/{LINE}\.sqlite|push/{SOURCE}\.sqlite|forgotten/{LINE}\.json|scheduled/{LINE}/predict\.{SOURCE}/[0-9A-Za-z-]+\.npy|preferences/({NAME.pattern}|_owner)\.json|log/{LINE}/[^/]+\.log"
     r"|artifacts/[0-9a-f]{2}/[0-9a-f]{62})"
 )
 """What a backup has of the state, and where."""

@@ -21,9 +21,9 @@ from linewright.line.file.factory_file import read_factory_file
 from linewright.line.file.retention import before, kept_of, log_before
 from linewright.line.maintenance.problem import Problem, problem_in_words, problem_of
 from linewright.line.maintenance.references import needs_of
-from linewright.line.record.alerts import newest_of, open_proposal
 from linewright.line.record.archive_log import seal_next
-from linewright.line.record.quarantine import reading_of
+from linewright.line.record.data.quarantine import reading_of
+from linewright.line.record.monitoring.alerts import newest_of, open_proposal
 from linewright.line.retention.dropped import Gone, gone
 from linewright.line.spec import KeepSpec, LineSpec
 from linewright.line.value.update import keep_account, kept_ledger

@@ -10,12 +10,12 @@ from linewright.errors import Terminal
 from linewright.people.annotations import FOLDER as ANNOTATE
 from linewright.people.annotations import schema_at as annotations_at
 from linewright.serve.feedback.store import schema_at
-from linewright.store.database import open_file
-from linewright.store.names import is_line_name
+from linewright.store.files.names import is_line_name
+from linewright.store.metadata.database import open_file
+from linewright.store.metadata.schema import Part, differences, schema_of, strangers
+from linewright.store.metadata.sql import REVISIONS
 from linewright.store.pushed_rows import FOLDER as PUSH
 from linewright.store.pushed_rows import schema_at as pushed_at
-from linewright.store.schema import Part, differences, schema_of, strangers
-from linewright.store.sql import REVISIONS
 
 METADATA, FEEDBACK = "metadata.sqlite", "feedback"
 _OF_LINES = {ANNOTATE: annotations_at, FEEDBACK: schema_at, PUSH: pushed_at}
@@ -74,7 +74,7 @@ def _metadata(database: sqlite3.Connection) -> frozenset[Part]:
             hint="upgrade this installation",
         )
     # By name, since Alembic takes a third of a second to import.
-    return import_module("linewright.store.migrations").schema_at(
+    return import_module("linewright.store.metadata.migrations").schema_at(
         row[0] if row is not None else REVISIONS[-1]
     )
 

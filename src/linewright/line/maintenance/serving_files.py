@@ -11,7 +11,7 @@ from linewright.line.maintenance.problem import OLDER, PUT_BACK, Problem, guarde
 from linewright.release.facts import Serving
 from linewright.release.halt_file import is_pending, may_answer
 from linewright.release.promotion import recorded
-from linewright.store.names import line_path
+from linewright.store.files.names import line_path
 from linewright.store.values import decoder
 
 _NOT_COMPARED = frozenset({"known", "version"})

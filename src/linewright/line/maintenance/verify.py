@@ -26,9 +26,9 @@ from linewright.line.record.checkpoint import kept_head
 from linewright.line.record.evidence import evidence_of
 from linewright.line.retention.dropped import gone
 from linewright.line.retention.forgotten import forgotten_of
-from linewright.store.audit_chain import ROOT, Chain, Head, Link, follow
-from linewright.store.chain_file import open_chain
-from linewright.store.disk import explain_sqlite, is_busy
+from linewright.store.files.disk import explain_sqlite, is_busy
+from linewright.store.metadata.audit_chain import ROOT, Chain, Head, Link, follow
+from linewright.store.metadata.chain_file import open_chain
 from linewright.store.protocols import Version
 from linewright.text.numbers import count
 

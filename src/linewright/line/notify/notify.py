@@ -18,7 +18,7 @@ from linewright.people.messages import Message
 from linewright.people.outbox import Outbox, Place
 from linewright.people.send import Sender, Undelivered, open_sender
 from linewright.store.clock import text_of
-from linewright.store.stamps import Lasting
+from linewright.store.files.stamps import Lasting
 
 LOOK_S = 1.0
 """How often it is looked whether something has happened: news goes out at most so much later."""

@@ -35,7 +35,7 @@ from linewright.line.spec import LineSpec
 from linewright.line.views.column_origins import How, origins, views_in
 from linewright.model.facts import Package, Registered
 from linewright.people.messages import OPENLINEAGE_PRODUCER, OPENLINEAGE_SCHEMA, Message
-from linewright.store.audit_chain import Link
+from linewright.store.metadata.audit_chain import Link
 from linewright.store.values import decoder
 from linewright.text.database_url import DatabaseUrl
 from linewright.text.remote_url import is_remote, shown_url
@@ -43,7 +43,7 @@ from linewright.text.remote_url import is_remote, shown_url
 KINDS = ("accepted", "finished")
 """Kinds of events of the record that become one."""
 _ENDS: Mapping[str, str] = {"done": "COMPLETE", "failed": "FAIL", "cancelled": "ABORT"}
-_PORTS: Mapping[str, int] = {"postgresql": 5432, "mysql": 3306}
+_PORTS: Mapping[str, int] = {"postgresql": 5432, "mysql": 3306, "mssql": 1433}
 _FACETS: Mapping[str, str] = {
     "columnLineage": "1-2-0/ColumnLineageDatasetFacet",
     "dataSource": "1-0-1/DatasourceDatasetFacet",

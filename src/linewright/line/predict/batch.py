@@ -47,8 +47,8 @@ from linewright.serve.facts import Predictions
 from linewright.serve.http.predict import Loaded
 from linewright.serve.log.ids import first_of_many, ids_from
 from linewright.serve.log.writer import PredictionLog
-from linewright.serve.rows.known_series import with_ages
-from linewright.serve.rows.scalars import spell_all
+from linewright.serve.rows.body.scalars import spell_all
+from linewright.serve.rows.lookup.known_series import with_ages
 from linewright.serve.rows.scorer import Scorer
 from linewright.store.protocols import Version
 

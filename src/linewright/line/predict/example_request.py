@@ -17,7 +17,7 @@ from linewright.line.record.registry import challenger_of, find_model
 from linewright.model.facts import Package
 from linewright.model.package.model import read_golden
 from linewright.release.promotion import canary_of
-from linewright.serve.rows.reader import TIMES
+from linewright.serve.rows.body.reader import TIMES
 
 _FEWEST = 3
 _PARTS: Sequence[Callable[[datetime], int]] = (

@@ -16,7 +16,7 @@ from linewright.data.spec import FileSource, FilesSource, table_sources
 from linewright.errors import RequestError, SpecError
 from linewright.line.factory import Factory
 from linewright.line.facts import Accepted, Declared
-from linewright.line.record.alerts import newest_of
+from linewright.line.record.monitoring.alerts import newest_of
 from linewright.line.spec import LineSpec
 
 PIECE = 1 << 22

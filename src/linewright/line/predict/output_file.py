@@ -16,7 +16,7 @@ import pyarrow as pa
 import pyarrow.parquet
 
 from linewright.errors import RequestError
-from linewright.store.rights import as_asked
+from linewright.store.files.rights import as_asked
 
 _TRIES = 10
 _INTERVAL = "interval"

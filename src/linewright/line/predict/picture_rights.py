@@ -18,7 +18,7 @@ from linewright.model.facts import Package
 from linewright.model.package.model import read_golden
 from linewright.serve.log.ids import is_id
 from linewright.store.clock import later
-from linewright.store.fit_files import LocalFits
+from linewright.store.files.fit_files import LocalFits
 from linewright.store.values import digest_of
 
 _SENT = "sent-pictures"

@@ -11,10 +11,10 @@ from linewright.line.factory import Factory
 from linewright.line.record.lookup import find_prediction
 from linewright.model.package.model import answer_difference, load
 from linewright.serve.facts import Replaced, Truth
-from linewright.serve.rows.known_series import KnownSeries
-from linewright.serve.rows.reader import in_rows
+from linewright.serve.rows.body.reader import in_rows
+from linewright.serve.rows.lookup.known_series import KnownSeries
+from linewright.serve.rows.lookup.series_sums import score_rows
 from linewright.serve.rows.scorer import TOLERANCE, Scorer
-from linewright.serve.rows.series_sums import score_rows
 
 
 class Replayed(msgspec.Struct, frozen=True, kw_only=True):

@@ -15,7 +15,7 @@ from linewright.line.file.mistakes import did_you_mean
 from linewright.line.predict.broken_rows import Fault, Places, find_places, to_table
 from linewright.line.predict.input_file import Handed, HandedPart
 from linewright.model.facts import Package, RequestColumn
-from linewright.serve.rows.request_columns import Needs
+from linewright.serve.rows.body.request_columns import Needs
 
 MOST_NAMED = 5
 """Rows with cells that cannot be read that a message names."""

@@ -12,10 +12,10 @@ from linewright.line.factory import Factory
 from linewright.line.predict.input_file import Handed, HandedPart
 from linewright.model.facts import Package
 from linewright.release.promotion import series_blob
-from linewright.serve.rows.known_series import KnownSeries, Newest
-from linewright.serve.rows.reader import in_rows
+from linewright.serve.rows.body.reader import in_rows
+from linewright.serve.rows.lookup.known_series import KnownSeries, Newest
+from linewright.serve.rows.lookup.series_sums import SumRow, answer_of
 from linewright.serve.rows.scorer import Scorer
-from linewright.serve.rows.series_sums import SumRow, answer_of
 from linewright.text.lists import to_numbers_text
 
 _AT_ONCE = 4_096

@@ -12,8 +12,8 @@ from linewright.line.factory import Factory
 from linewright.line.predict.input_file import Handed, HandedPart
 from linewright.model.facts import Package
 from linewright.serve.facts import Prediction
-from linewright.serve.rows.reader import MAX_ROWS, in_rows
-from linewright.serve.rows.request_columns import Needs, type_of
+from linewright.serve.rows.body.reader import MAX_ROWS, in_rows
+from linewright.serve.rows.body.request_columns import Needs, type_of
 from linewright.serve.rows.scorer import Scorer
 
 

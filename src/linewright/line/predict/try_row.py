@@ -25,10 +25,10 @@ from linewright.model.facts import Limit, Package, RequestColumn, Trained
 from linewright.model.package.model import load, read_golden
 from linewright.model.task_facts import has_classes
 from linewright.release.promotion import limits_of
-from linewright.serve.rows.feature_lookup import FeatureLookup
-from linewright.serve.rows.known_series import newest_time, with_ages
+from linewright.serve.rows.lookup.feature_lookup import FeatureLookup
+from linewright.serve.rows.lookup.known_series import newest_time, with_ages
+from linewright.serve.rows.lookup.series_sums import score_rows
 from linewright.serve.rows.scorer import Scorer
-from linewright.serve.rows.series_sums import score_rows
 from linewright.store.protocols import Version
 from linewright.text.numbers import figure
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from linewright.errors import NotFound
 from linewright.line.factory import Factory
 from linewright.serve.files import write_whole
-from linewright.store.disk import explained, sync_file, sync_folder
+from linewright.store.files.disk import explained, sync_file, sync_folder
 
 
 def keep_subject(factory: Factory, proposal: str, subject: str) -> None:

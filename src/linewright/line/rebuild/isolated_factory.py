@@ -13,12 +13,12 @@ from linewright.engine.context import Context, Progress
 from linewright.errors import NotFound, RequestError
 from linewright.line.factory import Factory
 from linewright.line.sealed_segments import SealedLog
-from linewright.store.fit_files import LocalFits
-from linewright.store.local import LocalArtifacts
-from linewright.store.memory import MemoryArtifacts
-from linewright.store.names import line_path
+from linewright.store.artifacts.local import LocalArtifacts
+from linewright.store.artifacts.memory import MemoryArtifacts
+from linewright.store.files.fit_files import LocalFits
+from linewright.store.files.names import line_path
+from linewright.store.metadata.sql import SqlMetadata
 from linewright.store.protocols import Artifacts, MetadataReader, Pointer, Version
-from linewright.store.sql import SqlMetadata
 from linewright.store.values import Event, Result, canonical_json, decode, digest_of_bytes
 
 R = TypeVar("R", bound=Result)

@@ -20,7 +20,7 @@ from linewright.line.facts import Rebuilt
 from linewright.line.rebuild.compare import Rebuilding, rebuild
 from linewright.line.record.registry import find_model
 from linewright.serve.no_pickle import forbid_pickles
-from linewright.store.disk import faults_explained
+from linewright.store.files.disk import faults_explained
 from linewright.store.protocols import Version
 from linewright.store.values import to_builtins
 

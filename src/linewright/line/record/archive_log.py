@@ -25,7 +25,7 @@ from linewright.serve.facts import Sealed, Segment
 from linewright.serve.log.records import count_of
 from linewright.serve.log.segments import ENDING, Damage, Frame, frame_of, is_being_written, read_segment
 from linewright.store.clock import now_utc
-from linewright.store.disk import explained, sync_folder
+from linewright.store.files.disk import explained, sync_folder
 from linewright.text.numbers import count
 
 SEAL_BYTES = 16 * 2**20

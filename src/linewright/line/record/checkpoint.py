@@ -21,8 +21,8 @@ from linewright.line.retention.forgotten import forgotten_of
 from linewright.serve.facts import Checkpointed, Prefix
 from linewright.serve.files import write_whole
 from linewright.serve.log.segments import ENDING, Frame, frame_of, read_segment
-from linewright.store.audit_chain import Head
-from linewright.store.disk import explained, sync_file
+from linewright.store.files.disk import explained, sync_file
+from linewright.store.metadata.audit_chain import Head
 from linewright.store.values import decoder
 from linewright.text.numbers import count
 

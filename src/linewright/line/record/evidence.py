@@ -11,7 +11,7 @@ from linewright.data.split_text import split_in_words
 from linewright.errors import NotFound
 from linewright.line.factory import Factory
 from linewright.line.facts import Accepted, Finished
-from linewright.line.record.alerts import find_alert, proposal_because
+from linewright.line.record.monitoring.alerts import find_alert, proposal_because
 from linewright.line.record.registry import find_model, is_made_elsewhere, judged, recorded, registration_of
 from linewright.line.retention.dropped import dropped_at, forgotten_at
 from linewright.model.explanation_text import NOT_EXPLAINED

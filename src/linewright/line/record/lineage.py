@@ -12,8 +12,8 @@ from linewright.features.facts import Encoder, partner
 from linewright.line.factory import Factory
 from linewright.line.facts import Declared
 from linewright.line.file.view_file import read_view
+from linewright.line.record.data.readings import last_read
 from linewright.line.record.evidence import accepted_of, evidence_of
-from linewright.line.record.readings import last_read
 from linewright.line.record.registry import registration_of, served_versions
 from linewright.line.spec import LineSpec
 from linewright.line.views.column_origins import How, Origin, origins, views_in
@@ -321,6 +321,6 @@ def _origin(
         of=of,
         view=view,
         known=looked.known,
-        age_s=max(micros_of(record.at) - micros_of(looked.known), 0) / 1e6,
+        age_s=max(micros_of(record.at) - micros_of(looked.table or looked.known), 0) / 1e6,
         record=looked.record,
     )

@@ -11,10 +11,10 @@ from linewright.errors import NotFound
 from linewright.line.factory import Factory
 from linewright.line.facts import Accepted, AttemptEnded, Finished, Plan
 from linewright.line.personal import hidden_anywhere, without_personal
-from linewright.line.record.alerts import find_alert
 from linewright.line.record.costs import declared_costs, durations_of
 from linewright.line.record.evidence import accepted_of, evidence_of
 from linewright.line.record.lineage import column_lineage, prediction_lineage
+from linewright.line.record.monitoring.alerts import find_alert
 from linewright.line.record.registry import find_model, rebuilt_of
 from linewright.line.record.sentences import with_sentences
 from linewright.model.facts import Certificate, Explanation

@@ -12,9 +12,9 @@ from linewright.line.facts import Accepted, Finished, Plan, Rebuilt
 from linewright.model.facts import Certificate, Evaluation, ListsValued, Metric, Package, Registered, Trained
 from linewright.release.facts import Deployed, Promoted, Refused, Withdrawn
 from linewright.release.promotion import canary_of
-from linewright.store.names import LINE
+from linewright.store.files.names import LINE
+from linewright.store.metadata.snapshot import MANY
 from linewright.store.protocols import MetadataReader, Version
-from linewright.store.snapshot import MANY
 from linewright.store.values import Event
 from linewright.text.numbers import listed
 

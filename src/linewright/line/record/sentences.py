@@ -7,7 +7,7 @@ from msgspec import convert
 
 from linewright.data.facts import Split
 from linewright.data.split_text import split_in_words
-from linewright.line.record.alerts import proposal_because
+from linewright.line.record.monitoring.alerts import proposal_because
 from linewright.model.explanation_text import explanation_in_words
 from linewright.model.facts import Certificate, Decision, Explanation, Trained
 from linewright.model.gates.text import certificate_in_words, gate_in_words, outcome_in_words

@@ -9,8 +9,8 @@ from linewright.data.facts import MASK, Dataset
 from linewright.line.factory import Factory
 from linewright.line.facts import Declared
 from linewright.line.personal import hidden_columns, without_personal
-from linewright.line.record.alerts import proposal_because
 from linewright.line.record.evidence import Evidence, accepted_of, evidence_of
+from linewright.line.record.monitoring.alerts import proposal_because
 from linewright.line.record.registry import declared_before, is_made_elsewhere, lists_valued, rebuilt_of
 from linewright.line.release.excluded_columns import in_spite, unequal
 from linewright.line.release.excluded_text import unequal_in_words
@@ -21,7 +21,7 @@ from linewright.model.card.render import CardFacts
 from linewright.model.facts import Certificate, Package, Registered
 from linewright.model.package.model import read_golden
 from linewright.release.facts import Halted, Promoted, Refused, RolledBack, Withdrawn
-from linewright.store.names import file_of
+from linewright.store.files.names import file_of
 from linewright.store.protocols import Version
 from linewright.store.values import Event, digest_of
 from linewright.text.times import from_epoch

@@ -8,7 +8,7 @@ from linewright.data.facts import Ingested
 from linewright.errors import SpecError
 from linewright.features.facts import ViewFacts
 from linewright.line.factory import Factory
-from linewright.line.record.alerts import open_alerts
+from linewright.line.record.monitoring.alerts import open_alerts
 from linewright.line.record.registry import find_model
 from linewright.line.spec import LineSpec
 from linewright.release.endpoint_settings import configure, tell_series

@@ -8,7 +8,7 @@ from linewright.data.column_roles import barred_columns
 from linewright.errors import LinewrightError
 from linewright.line.factory import Factory
 from linewright.line.facts import Accepted, BarredReads, Declared
-from linewright.line.record.alerts import newest_of
+from linewright.line.record.monitoring.alerts import newest_of
 from linewright.line.spec import LineSpec
 from linewright.model.facts import Certificate, Package
 from linewright.release.promotion import champions

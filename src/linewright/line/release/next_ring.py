@@ -6,7 +6,7 @@ from linewright.errors import Conflict
 from linewright.line.factory import Factory
 from linewright.line.proposals.promotion import propose_promotion
 from linewright.line.proposals.rules import Rule, has_members, promotion_rule
-from linewright.line.record.alerts import newest_of
+from linewright.line.record.monitoring.alerts import newest_of
 from linewright.line.record.registry import challenger_of, declared_before
 from linewright.line.release.candidate_status import WAITS
 from linewright.line.release.rings import RingWait, makes_the_same, ring_wait, spec_of_run

@@ -9,7 +9,7 @@ from linewright.model.facts import Certificate
 from linewright.release.facts import Promoted, Refused
 from linewright.release.promotion import champions
 from linewright.serve.listener import endpoint
-from linewright.store.snapshot import FEW
+from linewright.store.metadata.snapshot import FEW
 from linewright.watch.facts import Performance, Watched
 
 _WINDOWS = 500

@@ -22,7 +22,7 @@ from linewright.line.factory import Factory
 from linewright.line.file.factory_file import read_factory_file
 from linewright.line.file.retention import kept_of, log_before
 from linewright.line.instants import earlier
-from linewright.line.record.alerts import newest_of
+from linewright.line.record.monitoring.alerts import newest_of
 from linewright.line.spec import LineSpec
 from linewright.model.facts import Package
 from linewright.release.endpoint_settings import publish_series
@@ -30,11 +30,11 @@ from linewright.release.facts import SeriesRead
 from linewright.release.promotion import series_of_run
 from linewright.serve.facts import Prediction
 from linewright.serve.log.segments import lengths, read_log
-from linewright.serve.rows.known_series import fits
-from linewright.serve.rows.reader import converter
-from linewright.serve.rows.scalars import spell
+from linewright.serve.rows.body.reader import converter
+from linewright.serve.rows.body.scalars import spell
+from linewright.serve.rows.lookup.known_series import fits
 from linewright.store.clock import later, text_of
-from linewright.store.names import line_path
+from linewright.store.files.names import line_path
 from linewright.text.lists import read_numbers
 from linewright.text.newest_values import MOST_VALUES, NewestValues
 from linewright.text.numbers import count

@@ -9,7 +9,7 @@ from linewright.errors import NotFound
 from linewright.line.factory import Factory
 from linewright.line.facts import Accepted, Declared, Finished
 from linewright.line.file.sites import REST
-from linewright.line.record.alerts import newest_of, open_alerts
+from linewright.line.record.monitoring.alerts import newest_of, open_alerts
 from linewright.line.record.registry import is_made_elsewhere, recorded
 from linewright.line.release.trial_time import step_end, usual_end
 from linewright.line.spec import LineSpec

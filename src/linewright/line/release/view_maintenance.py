@@ -5,7 +5,7 @@ from importlib import import_module
 from linewright.features.facts import FeatureAudit, FeaturesAudited, ViewFacts
 from linewright.line.factory import Factory
 from linewright.line.instants import later
-from linewright.line.record.alerts import newest_of, open_alerts
+from linewright.line.record.monitoring.alerts import newest_of, open_alerts
 from linewright.line.record.registry import find_model, served_versions
 from linewright.model.facts import Package
 from linewright.text.numbers import count

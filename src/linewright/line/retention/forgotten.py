@@ -14,9 +14,9 @@ import msgspec
 from linewright.errors import Corrupt
 from linewright.line.factory import Factory
 from linewright.serve.files import write_whole
-from linewright.serve.rows.scalars import spell
-from linewright.store.disk import explained, sync_file, sync_folder
-from linewright.store.names import line_path
+from linewright.serve.rows.body.scalars import spell
+from linewright.store.files.disk import explained, sync_file, sync_folder
+from linewright.store.files.names import line_path
 from linewright.store.values import decoder, digest_of
 
 _KEY_BYTES = 32

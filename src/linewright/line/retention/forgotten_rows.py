@@ -7,7 +7,7 @@ import polars as pl
 
 from linewright.line.factory import Factory
 from linewright.line.retention.forgotten import Forgetting, forgotten_of
-from linewright.serve.rows.scalars import spell_all
+from linewright.serve.rows.body.scalars import spell_all
 
 
 def are_forgotten(factory: Factory, line: str) -> Callable[[pl.Series], np.ndarray] | None:

@@ -8,7 +8,7 @@ import msgspec
 
 from linewright.errors import RequestError
 from linewright.line.factory import Factory
-from linewright.store.disk import sync_folder
+from linewright.store.files.disk import sync_folder
 
 _RUN = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 

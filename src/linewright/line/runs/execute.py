@@ -280,7 +280,9 @@ def _carry_out(
             one.has_history for one in spec.sources.values()
         ):
             # No step reads them: their rows are those of a dataset that is there.
-            import_module("linewright.line.record.source_histories").begin_histories(factory, spec.sources)
+            import_module("linewright.line.record.data.source_histories").begin_histories(
+                factory, spec.sources
+            )
         if not now.changes:
             return asked.found(spec, **(resumed.of(line) if resumed is not None else {}))
         run, request = prepare(factory, spec, now, proposal=proposal)

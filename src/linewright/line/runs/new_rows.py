@@ -8,7 +8,7 @@ from linewright.data.dataset.split import identities
 from linewright.data.dataset.version import read_dataset
 from linewright.data.facts import Dataset, Ingested, Split
 from linewright.line.facts import Accepted, Finished, Learned
-from linewright.line.record.quarantine import reading_of
+from linewright.line.record.data.quarantine import reading_of
 from linewright.line.run_context import Work
 from linewright.line.spec import LineSpec
 from linewright.line.split_rows import label_text

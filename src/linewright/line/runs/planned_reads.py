@@ -12,7 +12,7 @@ from linewright.data.spec import FileSource, FilesSource, SourceSpec, SqlSource
 from linewright.errors import LinewrightError
 from linewright.line.factory import Factory
 from linewright.line.facts import Plan
-from linewright.line.record.readings import last_read
+from linewright.line.record.data.readings import last_read
 from linewright.line.spec import LineSpec
 from linewright.line.views.sources import SENT, VIEW, all_sources
 

@@ -16,8 +16,8 @@ from linewright.engine.usage import Usage
 from linewright.errors import BackendError, LinewrightError
 from linewright.line.factory import Factory
 from linewright.line.facts import Accepted, AttemptEnded, Declared, Finished, Outcome, Plan
-from linewright.line.record.alerts import proposal_because
 from linewright.line.record.checkpoint import checkpoint
+from linewright.line.record.monitoring.alerts import proposal_because
 from linewright.line.runs.plan_text import plan_in_words
 from linewright.line.spec import LineSpec
 from linewright.store.values import digest_of

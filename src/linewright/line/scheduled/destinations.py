@@ -14,12 +14,12 @@ from linewright.data.write.bucket import put_file
 from linewright.data.write.table import kind_of, open_table
 from linewright.errors import LinewrightError, RequestError, SpecError
 from linewright.line.factory import Factory
-from linewright.line.file.schedule_checks import place_of_answers
+from linewright.line.file.checks.schedules import place_of_answers
 from linewright.line.predict.batch import refuse_precious
 from linewright.line.scheduled.task_state import described
 from linewright.line.scheduled.undelivered import Undelivered, UndeliveredRun
 from linewright.line.spec import FileDestination, LineSpec, PredictSpec, TableDestination
-from linewright.store.disk import sync_folder
+from linewright.store.files.disk import sync_folder
 from linewright.text.remote_url import is_remote
 
 

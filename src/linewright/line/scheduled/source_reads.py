@@ -10,7 +10,7 @@ from linewright.errors import LinewrightError
 from linewright.line.factory import Factory
 from linewright.line.file.read import placed
 from linewright.line.file.view_file import read_view
-from linewright.line.record.source_histories import history_sources, history_store
+from linewright.line.record.data.source_histories import history_sources, history_store
 from linewright.line.views.sources import VIEW
 from linewright.line.views.sources import placed as placed_in_view
 

@@ -17,10 +17,10 @@ from linewright.line.check.amounts import amounts_of_rows
 from linewright.line.run_context import Work, compared_by, headline
 from linewright.line.split_rows import label_text, read_rows, weights
 from linewright.line.steps.explained_inputs import inputs_of
-from linewright.line.steps.forecast import naive_scores, qualities_of_sums, series_of
 from linewright.line.steps.ingest import answered
-from linewright.line.steps.recommend import by_rules, popular_lists, users_of
 from linewright.line.steps.rival import BASELINE, rival_of
+from linewright.line.steps.tasks.forecast import naive_scores, qualities_of_sums, series_of
+from linewright.line.steps.tasks.recommend import by_rules, popular_lists, users_of
 from linewright.model.evaluate.against_linear import beside_linear
 from linewright.model.evaluate.decision_changes import redecided
 from linewright.model.evaluate.measure import evaluate, measured_of
@@ -249,15 +249,17 @@ def _plain(work: Work, rows: EvaluationRows) -> Plain | None:
 
 
 def _same(package: Package, champion: Package | None) -> Same | None:
-    """Return in what a candidate is its rival by making: a threshold and amounts can be declared anew without training."""
+    """Return in what a candidate is its rival by making: a threshold, amounts and feature views can be declared anew without training."""
     if champion is None or package.trained != champion.trained:
         return None
+    if msgspec.structs.replace(package, views=champion.views) == champion:
+        return "views"
     if package.maintenance != champion.maintenance:
         # Of times nothing is decided on a threshold: only what goes with the curve differs.
         package, champion = (
             msgspec.structs.replace(one, maintenance=None, golden="") for one in (package, champion)
         )
-    bare, theirs = (msgspec.structs.replace(one, value=None) for one in (package, champion))
+    bare, theirs = (msgspec.structs.replace(one, value=None, views=()) for one in (package, champion))
     return "decisions" if bare == theirs else "scores"
 
 

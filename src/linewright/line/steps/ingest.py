@@ -27,13 +27,13 @@ from linewright.line.predict.sql_columns import rows_with_made
 from linewright.line.retention.forgotten_rows import are_forgotten
 from linewright.line.run_context import LIVE, Work, missing_texts
 from linewright.line.spec import LineSpec
-from linewright.line.steps.forecast_labels import settle
+from linewright.line.steps.tasks.forecast_labels import settle
 from linewright.line.views.point_in_time_join import ViewColumns
 from linewright.line.views.read_events import ViewEvents, read_events
 from linewright.line.views.sources import SENT, VIEW
 from linewright.model.facts import Package, RequestColumn
 from linewright.model.pictures import check_picture
-from linewright.serve.rows.reader import converter
+from linewright.serve.rows.body.reader import converter
 
 ANSWERED_AT = "\0answered at"
 """No column of a table has such a name."""

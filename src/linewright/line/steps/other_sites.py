@@ -14,7 +14,7 @@ from linewright.data.dataset.split import identities
 from linewright.data.dataset.version import read_dataset
 from linewright.data.facts import Column, Dataset
 from linewright.errors import SpecError
-from linewright.line.record.other_sites import PEER
+from linewright.line.record.data.other_sites import PEER
 from linewright.line.run_context import Work
 from linewright.line.spec import LineSpec
 from linewright.line.split_rows import label_text, weights

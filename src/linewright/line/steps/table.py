@@ -13,7 +13,7 @@ from linewright.data.column_roles import roles, unnamed_entities, unnamed_stamps
 from linewright.data.dataset.blobs import is_whole
 from linewright.data.facts import Dataset, Ingested
 from linewright.data.spec import ContractSpec
-from linewright.line.record.other_sites import PEER
+from linewright.line.record.data.other_sites import PEER
 from linewright.line.retention.forgotten import forgotten_of
 from linewright.line.run_context import (
     BACKBONE_FILE,

@@ -19,14 +19,14 @@ from linewright.line.engines import engine_of, file_and_function, is_plugged, tr
 from linewright.line.predict.batch import json_rows
 from linewright.line.run_context import CODE_FILE, Work, chosen_by, missing_texts, optional_columns
 from linewright.line.split_rows import label_text, weights
-from linewright.line.steps.adopt import adopt, adopted_graph, parity_of_adopted
-from linewright.line.steps.anomaly import train_anomaly
 from linewright.line.steps.compare_trainings import compare, row_losses
-from linewright.line.steps.forecast import train_forecast
+from linewright.line.steps.imported.adopt import adopt, adopted_graph, parity_of_adopted
 from linewright.line.steps.ingest import moments_of_rows
 from linewright.line.steps.other_sites import PeerRows, compared, peer_rows
-from linewright.line.steps.pictures import MOST_COMPARED, ComparedRows, choose_pictures
-from linewright.line.steps.recommend import train_recommender
+from linewright.line.steps.tasks.anomaly import train_anomaly
+from linewright.line.steps.tasks.forecast import train_forecast
+from linewright.line.steps.tasks.pictures import MOST_COMPARED, ComparedRows, choose_pictures
+from linewright.line.steps.tasks.recommend import train_recommender
 from linewright.model.column_readers import readers_of
 from linewright.model.export.parity import parity, refused_by
 from linewright.model.export.to_onnx import to_onnx
@@ -51,7 +51,7 @@ from linewright.model.tasks.links import HAZARD
 from linewright.model.train.fit import Training, TrainingRows, train
 from linewright.model.train.sample import MOST_CELLS, Drawn, draw, most_rows
 from linewright.model.train.scored_rows import Scored, to_bytes
-from linewright.serve.rows.request_columns import source_columns
+from linewright.serve.rows.body.request_columns import source_columns
 from linewright.serve.rows.scorer import Scorer
 from linewright.text.numbers import count
 

@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 
 from linewright.line.factory import Factory
-from linewright.line.record.alerts import newest_of
 from linewright.line.record.costs import Costs
+from linewright.line.record.monitoring.alerts import newest_of
 from linewright.people.facts import Account, Accounted, DaySums, MonthSums, ValueAccount
 
 

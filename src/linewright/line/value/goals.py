@@ -14,8 +14,8 @@ from linewright.line.file.factory_file import FACTORY_FILE, FactoryFile
 from linewright.line.file.mistakes import did_you_mean
 from linewright.line.file.sites import site_of
 from linewright.line.instants import earlier
-from linewright.line.record.alerts import newest_of
 from linewright.line.record.costs import costs_of
+from linewright.line.record.monitoring.alerts import newest_of
 from linewright.line.spec import LineSpec
 from linewright.line.value.account import value_account
 from linewright.people.facts import Accounted

@@ -27,7 +27,7 @@ from linewright.line.file.factory_file import read_factory_file
 from linewright.line.file.yaml_nodes import read_text
 from linewright.line.instants import earlier
 from linewright.line.polling import PollingThread
-from linewright.line.record.alerts import newest_of
+from linewright.line.record.monitoring.alerts import newest_of
 from linewright.line.spec import LineSpec
 from linewright.line.value.account import days_of
 from linewright.line.value.pricing import Pricing
@@ -36,7 +36,7 @@ from linewright.people.account import DayTally, account_of, currencies_of
 from linewright.people.facts import Account, Accounted, Against, DaySums, MonthSums, ValueAccount
 from linewright.serve.log.segments import lengths
 from linewright.serve.no_pickle import forbid_pickles
-from linewright.store.disk import faults_explained
+from linewright.store.files.disk import faults_explained
 
 LOOK_S = 60.0
 """How often it is looked, in seconds, whether a new day has begun."""

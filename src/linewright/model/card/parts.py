@@ -113,7 +113,7 @@ class Statement:
     """Something that is said: its kind, the values that it is said of, and the digests of the results that they come from."""
 
     kind: str
-    """``"page.macro"``: the macro of `templates/card/page.jinja` that has its words."""
+    """``"page.macro"``: the macro of `page.jinja`, below `templates/card/`, that has its words."""
     values: Mapping[str, object]
     evidence: tuple[str, ...] = ()
 

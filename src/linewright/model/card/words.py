@@ -4,7 +4,7 @@ from collections.abc import Callable
 from functools import cache, partial
 from typing import Any
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
+from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
 
 from linewright.data import finding_text, split_text
 from linewright.model import explanation_text, reason_text
@@ -29,6 +29,14 @@ _SHARED = (
 )
 """Modules of the sentences that other commands say too: each function ``…_in_words`` is a filter of that name."""
 
+_PARTS = (
+    "templates/card",
+    "templates/card/explanation",
+    "templates/card/quality",
+    "templates/card/record",
+)
+"""Folders of the macros: what all parts of a card say, and what one part says."""
+
 
 def text_of(text: Text) -> str:
     r"""Return plain text on one line; a text that is known already stays as it is.
@@ -36,7 +44,7 @@ def text_of(text: Text) -> str:
     Parameters
     ----------
     text
-        A statement has a kind, ``"page.macro"``: the macro of `templates/card/page.jinja` that says it.
+        A statement has a kind, ``"page.macro"``: the macro of `page.jinja`, below `templates/card/`, that says it.
 
     Raises
     ------
@@ -69,10 +77,10 @@ def sentence_of(reason: str) -> str:
     return f"{reason[:1].upper()}{reason[1:].rstrip('.')}." if reason else ""
 
 
-def environment(folder: str, **settings: Any) -> Environment:
-    """Return an environment of the templates in a folder, in which an unknown name is an error."""
+def environment(*folders: str, **settings: Any) -> Environment:
+    """Return an environment of the templates in some folders, in which an unknown name is an error."""
     found = Environment(  # noqa: S701 -- plain text is not escaped: the page that it becomes a part of does that
-        loader=PackageLoader("linewright.model", folder),
+        loader=ChoiceLoader([PackageLoader("linewright.model", folder) for folder in folders]),
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
@@ -88,7 +96,7 @@ def _quoted(text: str) -> str:
 
 @cache
 def _words() -> Environment:
-    found = environment("templates/card")
+    found = environment(*_PARTS)
     for module in _SHARED:
         found.filters.update({name: one for name, one in vars(module).items() if name.endswith("_in_words")})
     filters: dict[str, Callable[..., object]] = {

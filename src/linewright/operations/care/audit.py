@@ -18,7 +18,7 @@ from linewright.line.factory import Factory
 from linewright.line.maintenance.verify import Followed, verify_chain
 from linewright.operations.declaration.declare import operation
 from linewright.operations.declaration.parameter import instant_of
-from linewright.store.disk import explained
+from linewright.store.files.disk import explained
 from linewright.text.numbers import count
 
 Head = Annotated[

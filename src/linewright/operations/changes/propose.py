@@ -9,7 +9,7 @@ from linewright.line.factory import Factory
 from linewright.operations.changes.proposals import ProposalLine, line_of
 from linewright.operations.declaration.declare import operation
 from linewright.operations.declaration.parameter import LineText
-from linewright.operations.plan import PlanResult, planned
+from linewright.operations.lines.plan import PlanResult, planned
 
 
 class ProposedFile(ProposalLine, frozen=True, kw_only=True):

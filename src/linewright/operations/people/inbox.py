@@ -13,7 +13,7 @@ from linewright.line.facts import Finished
 from linewright.line.personal import because_of
 from linewright.line.proposals.record import all_of, look
 from linewright.line.proposals.rules import voters
-from linewright.line.record.alerts import newest_of
+from linewright.line.record.monitoring.alerts import newest_of
 from linewright.operations.declaration.declare import operation
 from linewright.operations.people.comments import Comment, to_comment
 from linewright.operations.people.own_preferences import change_own, read_own

@@ -16,7 +16,7 @@ from msgspec.structs import replace
 from linewright.errors import Corrupt
 from linewright.serve.access.line_tags import UNTAGGED, Tagged
 from linewright.serve.access.rights import ROLES, TOKEN_KINDS, Identity, Scope
-from linewright.store.rights import read_owned
+from linewright.store.files.rights import read_owned
 
 ACCESS_FILE = "access.json"
 """In the state folder."""

@@ -16,7 +16,7 @@ from linewright.serve.access.line_tags import UNTAGGED, FollowedTags
 from linewright.serve.access.refused import Refused
 from linewright.serve.access.rights import Identity, owner
 from linewright.store.clock import now_utc
-from linewright.store.disk import explained
+from linewright.store.files.disk import explained
 
 _MOST_KEPT = 1_000
 LOOK_S = 0.2

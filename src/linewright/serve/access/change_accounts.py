@@ -22,7 +22,7 @@ from linewright.serve.access.accounts import (
     sha256,
 )
 from linewright.serve.access.rights import ROLES, TOKEN_KINDS
-from linewright.store.rights import write_owned
+from linewright.store.files.rights import write_owned
 
 Change = Callable[[Accounts], Accounts]
 NAME = re.compile(r"[a-z0-9][a-z0-9._@+-]{0,62}")

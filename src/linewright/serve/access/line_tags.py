@@ -7,9 +7,9 @@ from time import monotonic
 import msgspec
 
 from linewright.errors import LinewrightError
-from linewright.store.names import file_of
-from linewright.store.rights import read_owned, write_owned
-from linewright.store.stamps import Stamp, stamp_at
+from linewright.store.files.names import file_of
+from linewright.store.files.rights import read_owned, write_owned
+from linewright.store.files.stamps import Stamp, stamp_at
 
 TAGS_FILE = "tags.json"
 """In the state folder. It follows from the line files, so that it is in no backup."""

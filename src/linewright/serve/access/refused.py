@@ -15,7 +15,7 @@ import msgspec
 
 from linewright.errors import Denied, LinewrightError, Unauthenticated
 from linewright.store.clock import later, now_utc, uuid7
-from linewright.store.names import is_line_name
+from linewright.store.files.names import is_line_name
 
 FOLDER = "refused"
 """In the state folder."""

@@ -11,7 +11,7 @@ import msgspec
 from linewright.errors import RequestError
 from linewright.model.facts import RequestColumn
 from linewright.model.task_facts import has_times, task_facts
-from linewright.serve.rows.scalars import MAX_TEXT, as_number, kind_of, shown, spell
+from linewright.serve.rows.body.scalars import MAX_TEXT, as_number, kind_of, shown, spell
 from linewright.text.lists import (
     MOST_ITEMS,
     read_list,

@@ -60,10 +60,10 @@ from linewright.serve.log.segments import (
     read_log,
 )
 from linewright.store.clock import now_utc
-from linewright.store.disk import explain_sqlite, faults_explained, sync_folder
-from linewright.store.names import line_path
-from linewright.store.schema import Part, schema_of
-from linewright.store.stamps import Stamp, is_young, stamp_of
+from linewright.store.files.disk import explain_sqlite, faults_explained, sync_folder
+from linewright.store.files.names import line_path
+from linewright.store.files.stamps import Stamp, is_young, stamp_of
+from linewright.store.metadata.schema import Part, schema_of
 from linewright.store.values import digest_of_bytes
 
 T = TypeVar("T")

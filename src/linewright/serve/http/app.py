@@ -70,13 +70,13 @@ from linewright.serve.models.shadow import Mirrors
 from linewright.serve.models.state import Live
 from linewright.serve.origin import our_host, require_own_page
 from linewright.serve.peers import LISTEN_S, Siblings, Told, added
-from linewright.serve.rows import multipart
-from linewright.serve.rows.feature_lookup import FeatureLookup
+from linewright.serve.rows.body import multipart
+from linewright.serve.rows.lookup.feature_lookup import FeatureLookup
 from linewright.serve.rows.scorer import RequestForm
+from linewright.store.artifacts.local import LocalArtifacts
 from linewright.store.clock import now_utc
-from linewright.store.disk import is_out_of_files, too_many_files
-from linewright.store.local import LocalArtifacts
-from linewright.store.names import file_of, is_line_name, line_path
+from linewright.store.files.disk import is_out_of_files, too_many_files
+from linewright.store.files.names import file_of, is_line_name, line_path
 from linewright.store.pushed_rows import PushedRows
 
 INLINE_ROWS = 64
@@ -686,7 +686,9 @@ class App:
             )
         with self._budget.take() as take:
             body = await request.read_body(take, self._body_deadline_s)
-            return await _in_thread(self._durable, partial(answer.push, pushed, body))
+            return await _in_thread(
+                self._durable, partial(answer.push, pushed, body, self._views.reading(arguments[0]))
+            )
 
     async def metrics(self, _request: Request, _arguments: tuple[str, ...]) -> Response:
         """Give counts and times, as Prometheus reads them."""

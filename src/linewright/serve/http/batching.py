@@ -12,7 +12,7 @@ from typing import NamedTuple
 from linewright.serve.http.predict import Ask, Loaded, answer, predict, to_predictions
 from linewright.serve.http.request import Response
 from linewright.serve.log.writer import PredictionLog
-from linewright.serve.rows.reader import in_rows
+from linewright.serve.rows.body.reader import in_rows
 from linewright.serve.rows.scorer import Scorer
 
 MOST_ROWS = 256

@@ -18,10 +18,10 @@ from linewright.serve.answers import Datatype, Durability, InferAnswer, Model, O
 from linewright.serve.http import oip_binary
 from linewright.serve.http.oip_binary import Blobs
 from linewright.serve.http.request import Response, read_json
-from linewright.serve.rows.known_series import Newest
-from linewright.serve.rows.reader import MAX_ROWS, Place, check_known
-from linewright.serve.rows.request_columns import Needs
-from linewright.serve.rows.scalars import kind_of
+from linewright.serve.rows.body.reader import MAX_ROWS, Place, check_known
+from linewright.serve.rows.body.request_columns import Needs
+from linewright.serve.rows.body.scalars import kind_of
+from linewright.serve.rows.lookup.known_series import Newest
 
 EXTENSIONS = ("binary_tensor_data", "null-data", "id-output", "durable-parameter", "explain-parameter")
 EXPLANATION = ("contributions", "base", "score")

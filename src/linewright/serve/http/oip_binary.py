@@ -16,7 +16,7 @@ import numpy as np
 from linewright.errors import RequestError
 from linewright.serve.answers import InferAnswer
 from linewright.serve.http.request import Response
-from linewright.serve.rows.scalars import kind_of
+from linewright.serve.rows.body.scalars import kind_of
 
 HEADER = "inference-header-content-length"
 MEDIA_TYPE = "application/octet-stream"

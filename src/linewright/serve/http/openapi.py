@@ -21,9 +21,9 @@ from linewright.serve.feedback.parse import MAX_LABELS
 from linewright.serve.http import oip, oip_binary
 from linewright.serve.http.predict import Body, Labels, Similar
 from linewright.serve.models.state import Live
-from linewright.serve.rows.push_request import PushRequest
-from linewright.serve.rows.reader import MAX_ROWS, to_schema
-from linewright.serve.rows.request_columns import Needs
+from linewright.serve.rows.body.push_request import PushRequest
+from linewright.serve.rows.body.reader import MAX_ROWS, to_schema
+from linewright.serve.rows.body.request_columns import Needs
 from linewright.serve.rows.scorer import RequestForm
 from linewright.store.pushed_rows import SOURCE
 
@@ -534,10 +534,12 @@ _RECORD: Schema = {
             "age": {"type": "number", "minimum": 0},
             "record": {"type": ["string", "null"]},
             "defaulted": _TRUTH,
+            "missing": {"type": "string", "enum": ["view-absent", "view-old", "view-empty"]},
         },
         "defaulted",
+        "missing",
     ),
-    "description": "What the row got of a feature view: seconds since what counted was known, and the digest of it; null: nothing was known; and whether it got nulls, as that was too old.",
+    "description": "What the row got of a feature view: seconds since what counted was known, and the digest of it; null: nothing was known; whether it got nulls, as that was too old; and why it got nothing.",
 }
 _NUMBER: Schema = {"type": "number"}
 _TIME: Schema = {

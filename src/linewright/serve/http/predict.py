@@ -25,18 +25,18 @@ from linewright.serve.log.writer import PredictionLog
 from linewright.serve.models.canary import Guard, is_canary
 from linewright.serve.models.shadow import Mirrors
 from linewright.serve.models.state import Canary, Shadow
-from linewright.serve.rows.feature_lookup import FeatureLookup, LookupResult, RowsWithFeatures
-from linewright.serve.rows.known_series import KnownSeries, Newest, with_ages
+from linewright.serve.rows.body.push_request import ROWS_FORM, PushRequest, to_new_rows
+from linewright.serve.rows.body.reader import Place, in_rows
+from linewright.serve.rows.body.scalars import spell, spell_all
+from linewright.serve.rows.body.sent_files import Keeper, keep_sent
+from linewright.serve.rows.body.sent_texts import check_texts
+from linewright.serve.rows.body.typed import Row, TypedRow, Unusual, column_of
+from linewright.serve.rows.lookup.feature_lookup import FeatureLookup, LookupResult, RowsWithFeatures
+from linewright.serve.rows.lookup.known_series import KnownSeries, Newest, with_ages
+from linewright.serve.rows.lookup.series_sums import score_rows
+from linewright.serve.rows.lookup.similar import similar_items
 from linewright.serve.rows.occlusion import check_occluded
-from linewright.serve.rows.push_request import ROWS_FORM, PushRequest, to_new_rows
-from linewright.serve.rows.reader import Place, in_rows
-from linewright.serve.rows.scalars import spell, spell_all
 from linewright.serve.rows.scorer import Scorer
-from linewright.serve.rows.sent_files import Keeper, keep_sent
-from linewright.serve.rows.sent_texts import check_texts
-from linewright.serve.rows.series_sums import score_rows
-from linewright.serve.rows.similar import similar_items
-from linewright.serve.rows.typed import Row, TypedRow, Unusual, column_of
 from linewright.store.clock import now_utc, uuid7, uuids7
 from linewright.store.pushed_rows import PushedRows
 
@@ -588,6 +588,7 @@ def said_of(found: Mapping[str, LookupResult]) -> dict[str, Any]:
     return {
         view: {"age": round(one.age, 3), "record": one.record}
         | ({"defaulted": True} if one.defaulted else {})
+        | ({"missing": one.missing} if one.missing else {})
         for view, one in found.items()
     }
 
@@ -649,8 +650,9 @@ def accept(feedback: Feedback, body: bytes, package: Package, idempotency_key: s
     return to_response(feedback.accept(labels, package=package, idempotency_key=idempotency_key))
 
 
-def push(pushed: PushedRows, body: bytes) -> Response:
-    """Keep rows of a source; when it returns they survive power loss."""
+def push(pushed: PushedRows, body: bytes, views: list[str]) -> Response:
+    """Keep rows of a source, which feature views read at once; when it returns they survive power loss."""
     asked = read_json(body, PushRequest, form=ROWS_FORM)
     kept = pushed.keep(to_new_rows(asked.rows, pushed.columns, new_columns=asked.new_columns))
-    return to_response(PushAnswer(accepted=kept.accepted, repeated=kept.repeated, durability="durable"))
+    said = PushAnswer(accepted=kept.accepted, repeated=kept.repeated, durability="durable", counts_in=views)
+    return to_response(said)

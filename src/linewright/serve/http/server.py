@@ -22,8 +22,8 @@ from linewright.serve.listener import Announcement, announced_as, listening
 from linewright.serve.operator_log import tell_stderr
 from linewright.serve.peers import Siblings
 from linewright.serve.reach import Reach
+from linewright.store.artifacts.local import LocalArtifacts
 from linewright.store.clock import now_utc
-from linewright.store.local import LocalArtifacts
 
 LEAVE_S = 75.0
 """Longest time for the clients of an endpoint in whose place another one serves: more than any deadline of theirs."""

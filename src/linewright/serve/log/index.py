@@ -19,7 +19,7 @@ import msgspec
 from linewright.serve.log.ids import number_after, number_of, place_after
 from linewright.serve.log.records import is_forgotten, is_many
 from linewright.serve.log.segments import NOTHING_SEALED, TORN, Damage, Frame, SealedSegments, read_frames
-from linewright.store.disk import sync_file
+from linewright.store.files.disk import sync_file
 
 CHUNK = 20_000
 """Log records that one transaction takes in."""

@@ -21,8 +21,8 @@ from msgspec.structs import replace
 from linewright.serve.facts import Fault, Outage
 from linewright.serve.files import is_held, write_held, write_whole
 from linewright.store.clock import now_utc, uuid7
-from linewright.store.names import line_path
-from linewright.store.stamps import Stamp, is_young, stamp_of
+from linewright.store.files.names import line_path
+from linewright.store.files.stamps import Stamp, is_young, stamp_of
 from linewright.store.values import canonical_json, decoder
 
 MOST_FILES = 20

@@ -19,7 +19,7 @@ from linewright.serve.facts import Fault, Prediction, Predictions
 from linewright.serve.log.records import payload_of, records_of
 from linewright.serve.log.segments import ENDING, MAX_PAYLOAD, frame_of
 from linewright.store.clock import now_utc, uuid7
-from linewright.store.disk import explain, sync_folder
+from linewright.store.files.disk import explain, sync_folder
 
 SEGMENT_BYTES = 64 * 2**20
 SYNC_EVERY_S = 0.2

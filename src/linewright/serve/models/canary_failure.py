@@ -9,7 +9,7 @@ from pathlib import Path
 import msgspec
 
 from linewright.serve.files import write_whole
-from linewright.store.names import line_path
+from linewright.store.files.names import line_path
 from linewright.store.values import decoder
 
 _ENDING = ".trouble"

@@ -29,9 +29,9 @@ from linewright.release.halt_file import may_answer
 from linewright.serve.models.canary_failure import Trouble, note_trouble, trouble_with
 from linewright.serve.models.memory import Memory, cost_of, give_back, usual_budget
 from linewright.serve.models.state import Canary, Live, Shadow, kept, still_wanted
-from linewright.serve.rows.known_series import KnownSeries
+from linewright.serve.rows.lookup.known_series import KnownSeries
 from linewright.serve.rows.scorer import RequestForm, Scorer, form_of
-from linewright.store.names import is_line_name, line_path
+from linewright.store.files.names import is_line_name, line_path
 from linewright.store.values import decoder
 
 POLL_S = 0.2

@@ -19,7 +19,7 @@ from linewright.errors import Corrupt, LinewrightError, from_json
 from linewright.model.package.model import load
 from linewright.serve.no_pickle import forbid_pickles
 from linewright.serve.rows.scorer import Scorer
-from linewright.store.local import LocalArtifacts
+from linewright.store.artifacts.local import LocalArtifacts
 
 PATIENCE_S = 15.0
 """A package that has not answered its golden rows by then is refused."""

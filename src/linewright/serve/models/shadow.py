@@ -38,7 +38,7 @@ from linewright.serve.models.probe import MEMORY
 from linewright.serve.models.state import Canary, Shadow
 from linewright.serve.no_pickle import forbid_pickles
 from linewright.serve.rows.scorer import Scorer
-from linewright.store.local import LocalArtifacts
+from linewright.store.artifacts.local import LocalArtifacts
 
 QUEUE_BYTES = 4 * 2**20
 """Copies of a line that may wait, in bytes as logged."""

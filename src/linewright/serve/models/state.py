@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 
 from linewright.release.facts import Arm, Serving
 from linewright.serve.models.memory import cost_of
-from linewright.serve.rows.known_series import KnownSeries
+from linewright.serve.rows.lookup.known_series import KnownSeries
 from linewright.serve.rows.scorer import Scorer
 
 

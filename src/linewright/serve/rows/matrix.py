@@ -18,8 +18,8 @@ from linewright.features.facts import Arithmetic, Encoder, Encoding, Number, Ope
 from linewright.features.pair_arithmetic import together
 from linewright.features.text import TextReader
 from linewright.model.facts import RequestColumn
-from linewright.serve.rows.reader import MAX_ROWS, Place, RowReader, converter, in_rows
-from linewright.serve.rows.typed import Row, TypedRow, Unusual, column_of
+from linewright.serve.rows.body.reader import MAX_ROWS, Place, RowReader, converter, in_rows
+from linewright.serve.rows.body.typed import Row, TypedRow, Unusual, column_of
 
 _EXACT = 2**53
 """Integers below it are doubles exactly."""

@@ -12,7 +12,7 @@ from linewright.errors import NotFound, RequestError
 from linewright.features.facts import LOOKS, PicturePart
 from linewright.model.package.model import SMALLEST, Model
 from linewright.model.pictures import PictureReader
-from linewright.serve.rows.typed import Row
+from linewright.serve.rows.body.typed import Row
 
 GRIDS = (4, 8)
 """Parts of a side: the first of all pictures, the next if time allows."""

@@ -16,12 +16,12 @@ from linewright.model.facts import Limit, Package, RequestColumn
 from linewright.model.onnx.list_contributions import in_list
 from linewright.model.package.model import Model, golden_differences, read_golden
 from linewright.model.task_facts import learns_good
+from linewright.serve.rows.body.reader import TIMES, Place, RowReader, converter, in_rows, placed
+from linewright.serve.rows.body.request_columns import Needs
+from linewright.serve.rows.body.scalars import shown, spell
+from linewright.serve.rows.body.typed import Row, TypedBodies, TypedRow, Unusual, typed_bodies
 from linewright.serve.rows.matrix import MatrixReader
 from linewright.serve.rows.occlusion import occlusions
-from linewright.serve.rows.reader import TIMES, Place, RowReader, converter, in_rows, placed
-from linewright.serve.rows.request_columns import Needs
-from linewright.serve.rows.scalars import shown, spell
-from linewright.serve.rows.typed import Row, TypedBodies, TypedRow, Unusual, typed_bodies
 from linewright.text.lists import read_list, spelled
 
 TOLERANCE = 1e-6

@@ -8,7 +8,7 @@ from typing import Any, cast
 
 from linewright.data.read.hosts import is_near
 from linewright.errors import SpecError
-from linewright.store.secret import read_secret
+from linewright.store.files.secret import read_secret
 from linewright.text.remote_url import RemoteUrl, read_remote_url
 
 _WORDS = {

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from linewright.data.spec import SqlSource
 from linewright.errors import SpecError
-from linewright.store.secret import read_secret
+from linewright.store.files.secret import read_secret
 from linewright.text.database_url import FILE_URL, FORMS, SCHEMES, DatabaseUrl, read_database_url
 
 

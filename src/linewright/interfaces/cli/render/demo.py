@@ -12,7 +12,7 @@ from linewright.people.account import of_all_answers
 from linewright.text.numbers import count
 from linewright.text.sparkline import sparkline
 from linewright.worlds.life import Life, Moment, ShopLife
-from linewright.worlds.season import Moment as SeasonMoment
+from linewright.worlds.machines.season import Moment as SeasonMoment
 from linewright.worlds.story import THIN, caption, gains, in_whole
 
 _CONSOLE = "http://127.0.0.1:8080"

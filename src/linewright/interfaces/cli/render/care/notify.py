@@ -1,7 +1,7 @@
 """Notifications: what each destination was sent, and what waits."""
 
 from linewright.interfaces.cli.render.dispatch import renderer
-from linewright.interfaces.cli.render.status import delivery_text
+from linewright.interfaces.cli.render.lines.status import delivery_text
 from linewright.line.notify.send_now import Tried
 from linewright.operations.care.notify import Deliveries, Outcome
 from linewright.text.numbers import count

@@ -2,7 +2,7 @@
 
 from linewright.interfaces.cli.render.care.maintenance import forgot_text
 from linewright.interfaces.cli.render.dispatch import renderer
-from linewright.interfaces.cli.render.plan import plan_text
+from linewright.interfaces.cli.render.lines.plan import plan_text
 from linewright.interfaces.cli.text import cell, pairs
 from linewright.interfaces.cli.words import short
 from linewright.line.proposals.comparison import Comparison

@@ -1,0 +1,1 @@
+"""Pages about data: sources, feature views, dataset versions and their rows."""

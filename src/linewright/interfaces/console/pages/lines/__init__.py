@@ -1,0 +1,1 @@
+"""Pages about lines: all of them, one with its file, and runs."""

@@ -1,0 +1,1 @@
+"""Pages about models: versions, their cards and evidence, and which of them serves."""

@@ -1,0 +1,14 @@
+"""People and tokens: who may do what."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from linewright.interfaces.console.page import Ask, Page
+
+
+def read(ask: Ask, _values: Mapping[str, str]) -> Mapping[str, Any]:
+    """Return the members and the tokens."""
+    return {"members": ask("member list").members, "tokens": ask("token list").tokens}
+
+
+PAGE = Page(template="people/members.html.jinja", read=read)

@@ -1,0 +1,1 @@
+"""Pages about goals, and what decisions were worth."""

@@ -1,0 +1,1 @@
+"""Pages about monitors, and what they found."""

@@ -1,0 +1,1 @@
+"""Checks of a line file that no single field can make."""

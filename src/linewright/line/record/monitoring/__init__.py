@@ -1,0 +1,1 @@
+"""What the record says is wrong: alerts, refused candidates, clocks, disks, and numbers for Prometheus."""

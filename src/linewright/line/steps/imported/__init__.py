@@ -1,0 +1,1 @@
+"""Imported models, in place of a training."""

@@ -1,0 +1,1 @@
+"""What the steps do for tasks beyond one row with one label."""

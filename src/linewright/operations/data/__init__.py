@@ -1,0 +1,1 @@
+"""Sources, dataset versions, feature views and pictures."""

@@ -1,0 +1,1 @@
+"""Lines from their file to their runs, and how they stand."""

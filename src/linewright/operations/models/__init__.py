@@ -1,0 +1,1 @@
+"""What a model answers, what it is worth, and what vouches for it."""

@@ -1,0 +1,1 @@
+"""Artifacts: bytes by digest, in a folder or in memory."""

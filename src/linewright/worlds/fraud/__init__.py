@@ -1,0 +1,1 @@
+"""The world `fraud`: card payments."""

@@ -1,0 +1,1 @@
+"""The world `machines`: plants whose machines wear out."""

@@ -1,0 +1,1 @@
+"""The world `shop`: customers who are shown lists."""
