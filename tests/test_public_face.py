@@ -1,10 +1,9 @@
 """What `import linewright` gives."""
 
-import subprocess
-import sys
 import types
 
 import pytest
+from interpreter import printed_by
 from small import LINE, make_factory
 
 import linewright
@@ -53,9 +52,9 @@ def test_importing_linewright_imports_nothing_heavy():
         "numpy",
     }
     code = f"import sys, linewright; print(sorted({heavy!r} & set(sys.modules)))"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    printed = printed_by(code)
 
-    assert "[]" == done.stdout.strip()
+    assert "[]" == printed.strip()
 
 
 def test_no_operation_is_hidden_by_an_attribute_of_the_factory():
@@ -93,8 +92,8 @@ def imported(factory, command, heavy):
         f"sys.argv = ['linewright', *{command}, '--factory', {str(factory)!r}]\n"
         f"try: main()\nexcept SystemExit as end: print(end.code, *set({heavy}) & set(sys.modules))"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    code, *found = done.stdout.splitlines()[-1].split()
+    printed = printed_by(code)
+    code, *found = printed.splitlines()[-1].split()
     return int(code), set(found)
 
 
@@ -105,6 +104,6 @@ def test_commands_that_look_import_nothing_that_computes():
         f"import sys, importlib; [importlib.import_module('linewright.operations.' + room) for room in {rooms}]; "
         f"print(sorted(set({COMPUTES}) & set(sys.modules)))"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    printed = printed_by(code)
 
-    assert "[]" == done.stdout.strip()
+    assert "[]" == printed.strip()

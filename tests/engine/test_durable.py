@@ -15,6 +15,7 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
+from interpreter import printed_by
 
 from linewright.engine import durable
 from linewright.engine.durable import DurableEngine, EngineClient, is_news
@@ -399,10 +400,10 @@ def test_only_the_durable_engine_loads_dbos():
         "import sys, linewright.engine.inline, linewright.engine.lock, linewright.engine.context;"
         "print(sorted({'dbos', 'sqlalchemy'} & set(sys.modules)))"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    printed = printed_by(code)
 
     assert ["engine/durable.py"] == importers
-    assert "[]" == done.stdout.strip()
+    assert "[]" == printed.strip()
 
 
 HOLDER = """

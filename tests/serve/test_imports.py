@@ -6,6 +6,7 @@ import time
 from pathlib import Path
 
 import pytest
+from interpreter import printed_by
 
 from linewright.serve.listener import endpoint
 
@@ -33,9 +34,9 @@ HEAVY = [
 def test_an_endpoint_imports_nothing_of_the_training_side():
     """Serving needs neither the training libraries nor the metadata store, on disk or in memory."""
     code = f"import sys, linewright.serve.http.server; print(sorted(set({HEAVY!r}) & set(sys.modules)))"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    printed = printed_by(code)
 
-    assert "[]" == done.stdout.strip()
+    assert "[]" == printed.strip()
 
 
 def test_who_follows_a_run_imports_nothing_that_computes():
@@ -43,9 +44,9 @@ def test_who_follows_a_run_imports_nothing_that_computes():
     computes = ["polars", "pyarrow", "duckdb", "onnxruntime", "scipy", "sklearn", "lightgbm", "xgboost"]
     of_a_run = "linewright.operations.lines.run, linewright.line.runs.execute, linewright.line.runs.attempts"
     code = f"import sys, {of_a_run}; print(sorted(set({computes!r}) & set(sys.modules)))"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    printed = printed_by(code)
 
-    assert "[]" == done.stdout.strip()
+    assert "[]" == printed.strip()
 
 
 def test_who_asks_how_lines_stand_imports_nothing_that_reads_tables(tmp_path):
@@ -60,9 +61,9 @@ def test_who_asks_how_lines_stand_imports_nothing_that_reads_tables(tmp_path):
         f"sys.argv = ['linewright', 'status', '--factory', {str(tmp_path)!r}]\n"
         f"try: main()\nexcept SystemExit: print(sorted(set({reads!r}) & set(sys.modules)))"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    printed = printed_by(code)
 
-    assert "[]" == done.stdout.splitlines()[-1]
+    assert "[]" == printed.splitlines()[-1]
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="it reads /proc")

@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from interpreter import printed_by
 
 from linewright.errors import Corrupt, NotFound, Terminal, Transient
 from linewright.store.artifacts.local import LocalArtifacts
@@ -185,6 +186,6 @@ def test_the_endpoint_can_read_artifacts_without_loading_anything_heavy():
     """A replica starts fast: what it imports is a contract."""
     heavy = {"pydantic", "polars", "pyarrow", "sklearn", "lightgbm", "scipy", "sqlalchemy", "numpy", "dbos"}
     code = f"import sys, linewright.store.artifacts.local, linewright.store.clock; print(sorted({heavy!r} & set(sys.modules)))"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    printed = printed_by(code)
 
-    assert "[]" == done.stdout.strip()
+    assert "[]" == printed.strip()

@@ -8,6 +8,7 @@ import time
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
+from interpreter import printed_by
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.sql.compiler import SQLCompiler
 
@@ -303,9 +304,9 @@ def test_opening_an_up_to_date_factory_does_not_import_alembic(tmp_path):
     url = f"sqlite:///{tmp_path}/metadata.sqlite"
     SqlMetadata(url).close()
     code = f"import sys; from linewright.store.metadata.sql import SqlMetadata; SqlMetadata({url!r}).close(); print('alembic' in sys.modules)"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    printed = printed_by(code)
 
-    assert "False" == done.stdout.strip()
+    assert "False" == printed.strip()
 
 
 def test_sqlite_is_opened_with_settings_that_survive_a_crash(tmp_path):
@@ -408,9 +409,9 @@ def test_a_folder_of_another_user_is_refused_with_a_sentence():
         "    try: act()\n"
         "    except Terminal as error: print(error.what)"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    printed = printed_by(code)
 
-    assert "the database cannot be opened\nthe artifact folder cannot be written or read\n" == done.stdout
+    assert "the database cannot be opened\nthe artifact folder cannot be written or read\n" == printed
 
 
 # Many lines at once

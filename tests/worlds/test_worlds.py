@@ -1,9 +1,7 @@
 """The list of worlds."""
 
-import subprocess
-import sys
-
 import pytest
+from interpreter import printed_by
 
 from linewright.errors import NotFound
 from linewright.worlds import WORLDS, load
@@ -29,6 +27,6 @@ def test_an_unknown_world_is_refused_with_those_that_exist():
 def test_the_list_imports_no_world():
     """Help names the worlds, and must not wait for numpy."""
     code = "import sys, linewright.worlds; print({'numpy', 'polars', 'pydantic'} & set(sys.modules))"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    printed = printed_by(code)
 
-    assert "set()" == done.stdout.strip()
+    assert "set()" == printed.strip()
