@@ -294,7 +294,7 @@ class Client:
         path = f"/v1/lines/{quote(line, safe='')}/feedback"
         return self._ask("POST", path, Kept, {"labels": _rows(labels, "labels")}, headers)
 
-    def push(self, source: str, rows: Table) -> Pushed:
+    def push(self, source: str, rows: Table, *, new_columns: bool = False) -> Pushed:
         """Send rows to a source that lines read; when this returns they survive power loss.
 
         Parameters
@@ -303,6 +303,8 @@ class Client:
             What line files have behind `push`.
         rows
             At most 10,000, in any form that `predict` takes; a row that is sent again is not kept twice.
+        new_columns
+            Whether the rows may have columns that no row had before, and lack those that each row had.
 
         Raises
         ------
@@ -312,7 +314,8 @@ class Client:
             If the endpoint cannot be reached or asks to try again later.
         """
         path = f"/v1/sources/{quote(source, safe='')}/rows"
-        return self._ask("POST", path, Pushed, {"rows": _rows(rows, "rows")})
+        said = {"new_columns": True} if new_columns else {}
+        return self._ask("POST", path, Pushed, {"rows": _rows(rows, "rows"), **said})
 
     def model(self, line: str) -> str:
         """Return which model of a line serves now, as LINE@VERSION."""

@@ -180,6 +180,43 @@ def test_a_row_that_comes_at_the_cursors_edge_is_read(silo, factory):
     assert 301 == history.read().height
 
 
+@pytest.mark.parametrize("of", ["bigint", "decimal(20, 0)"])
+def test_a_cursor_may_be_a_whole_number_that_json_does_not_hold(silo, factory, of):
+    """Numbers that services give rows have up to 64 bits: the next read asks from just the last one on."""
+    first = 2**53 + 1 if of == "bigint" else 10**19 + 1
+    if of != "bigint" and silo.kind == "sqlite":
+        pytest.skip("its whole numbers have 64 bits")
+    kind = "bigint" if silo.kind == "sqlite" else of
+    if silo.kind == "mysql":
+        kind = {"bigint": "signed", "decimal(20, 0)": "unsigned"}[of]
+    sql = f"select id, said, cast(id + {first} as {kind}) as number from t"  # noqa: S608 -- of this test
+    options: dict[str, Any] = {"sql": sql, "cursor": "number", "lag": 2}
+    history = History(factory, silo.spec.model_copy(update=options))
+
+    assert 300 == history.read().height
+    assert 300 == history.read().height
+    silo.add(301)
+    assert 301 == history.read().height
+    if of == "bigint":
+        assert 2 == history.asked()
+    silo.execute("update t set said = 'other' where id = 301")
+    assert "other" == history.read()["said"][-1]
+    silo.execute("update t set said = 'other' where id = 1")
+    assert ("1",) == found_of(history).changed.keys
+
+
+def test_an_infinite_cursor_does_not_stand_before_rows_that_are_to_come(factory, postgres, monkeypatch):
+    with at_postgres(postgres, monkeypatch) as database:
+        database.execute("create table t as select n as id, n::float8 as x from generate_series(1, 300) as n")
+        database.execute("insert into t values (301, 'infinity'), (302, 'NaN')")
+        spec = SqlSource(sql="select * from t", at="env:TEST_DB", key="id", cursor="x", lag=0)
+        history = History(factory, spec)
+
+        assert 302 == history.read().height
+        database.execute("insert into t values (303, 303)")
+        assert 303 == history.read().height
+
+
 def test_many_rows_that_came_at_once_are_sent_again_only_if_one_differs(silo, factory):
     """All of them are at the cursor's edge: the database says whether any is another one."""
     key = {
@@ -428,6 +465,25 @@ def test_what_no_cursor_shows_is_found_by_key_and_repaired(silo, factory, key):
 
     assert {3, 150} <= {*past["id"]}
     assert 5000 not in {*past["id"]}
+
+
+def test_rows_that_are_too_long_for_a_text_of_the_server_are_compared_too(factory, mariadb, monkeypatch):
+    """In quotes they are longer than its max_allowed_packet, 16 MiB."""
+    with at_mariadb(mariadb, monkeypatch) as database:
+        database.execute("use shop")
+        database.execute("create table t (id int primary key, said longtext, more longtext, n int)")
+        database.execute(
+            "insert into t values (1, repeat('\\'', 9000000), null, 1), (2, null, repeat('x', 16700000), 1), (3, 'a', 'b', 1)"
+        )
+        spec = SqlSource(sql="select * from t", at="env:TEST_DB", key="id", cursor="n", lag=0)
+        history = History(factory, spec)
+        history.read()
+
+        assert found_of(history).is_sound
+        assert not read_increment("t", spec, factory.root, history.kept, factory.now()).is_news
+        database.execute("update t set said = concat('x', substr(said, 2)) where id = 1")
+        database.execute("update t set more = null, said = more where id = 2")
+        assert 2 == found_of(history).unread
 
 
 PLAIN = "plain"

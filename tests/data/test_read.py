@@ -318,6 +318,25 @@ def test_files_that_do_not_go_together_are_refused(tmp_path):
     assert [("1", None), (None, "1")] == objects.frame.rows()
 
 
+@pytest.mark.parametrize("written", ["days", "days/*.csv", "**/*.csv", "days/**"])
+def test_a_file_with_several_names_is_read_once(tmp_path, written):
+    """A link to the newest file, and one that leads back up, of which `glob` would make forty folders."""
+    days = tmp_path / "days"
+    days.mkdir()
+    for day in (1, 2):
+        (days / f"{day}.csv").write_text(f"x\n{day}\n")
+    (days / "0-newest.csv").symlink_to("2.csv")
+    for name in ("up", "back"):
+        (days / name).symlink_to(tmp_path)
+    source = open_source("a", FileSource(file=written), tmp_path)
+
+    assert ["1", "2"] == [x for batch in source.batches() for x in batch.frame["x"]]
+    before = fingerprint(FileSource(file=written), tmp_path)
+    for link in ("0-newest.csv", "up", "back"):
+        (days / link).unlink()
+    assert before == fingerprint(FileSource(file=written), tmp_path)
+
+
 def test_the_fingerprint_of_several_files_is_of_what_they_hold_in_order(tmp_path):
     """A copied folder is the same data; the same rows in another order are not."""
     for name, contents in (("a", "12"), ("b", "12"), ("c", "21")):

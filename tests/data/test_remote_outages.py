@@ -162,6 +162,41 @@ def test_a_service_that_never_ends_is_left_in_time(serve, tmp_path):
     assert "limits.seconds" in refused(spec, tmp_path, Transient).hint
 
 
+@pytest.mark.parametrize(
+    ("status", "headers", "body", "kind", "says"),
+    [
+        (429, {"Retry-After": "Mon, 01 Jan 99999999999999999999 00:00:00 GMT"}, [], Transient, "it says 429"),
+        (200, {"Link": '<http://[::1>; rel="next"'}, [], SpecError, "leads to another host"),
+        (206, {}, [{"id": 1}], Transient, "it gives a part"),
+        (200, {}, {"rows": [{"id": 1}], "next": "http://[::1"}, RequestError, "`next` names is no URL"),
+    ],
+)
+def test_a_service_that_says_nonsense_is_told_so(serve, tmp_path, status, headers, body, kind, says):
+    server = serve(lambda asked: asked.say(body, status=status, headers=headers))
+    spec = RestSource(rest=f"{server.url}/rows")
+    if isinstance(body, dict):
+        spec = spec.model_copy(update={"items": "rows", "next": "next"})
+
+    assert says in refused(spec, tmp_path, kind).what
+
+
+@pytest.mark.parametrize("what", ["head", "body"])
+def test_a_service_that_drips_is_left_in_time(serve, tmp_path, what):
+    """It is never silent for long, and never done."""
+
+    def answer(asked: Asked) -> None:
+        asked.wfile.write(b"HTTP/1.1 200 OK\r\n")
+        if what == "body":
+            asked.wfile.write(b"Transfer-Encoding: chunked\r\n\r\n")
+        while not asked.server.is_over.wait(0.02):
+            asked.wfile.write(b"A: a\r\n" if what == "head" else b"1\r\n[\r\n")
+            asked.wfile.flush()
+
+    spec = RestSource(rest=f"{serve(answer).url}/rows", limits=RestLimits(seconds=0.5))
+
+    assert "limits.seconds" in refused(spec, tmp_path, Transient).hint
+
+
 def test_a_file_that_changes_while_it_is_read_gives_no_half_of_each(serve, at, tmp_path):
     """What is fetched is not what was listed."""
 

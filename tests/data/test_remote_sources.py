@@ -137,6 +137,7 @@ def test_files_are_one_by_a_folder_a_pattern_or_a_name(bucket, tmp_path):
         ("d/[!a].csv", ["d/b.csv"]),
         ("**/*.csv", ["d/a.csv", "d/b.csv", "d/e/f.csv", "de.csv"]),
         ("d/**/f.csv", ["d/e/f.csv"]),
+        ("d/e/**", ["d/e/f.csv"]),
         ("d*", ["de.csv"]),
         ("d/e/f.csv", ["d/e/f.csv"]),
     ):

@@ -4,6 +4,7 @@ import http.client
 import json
 import os
 import signal
+import sqlite3
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -22,11 +23,13 @@ from linewright.errors import RequestError
 from linewright.line.factory import Factory
 from linewright.line.maintenance.backup import make_backup
 from linewright.line.maintenance.restore import restore_backup
+from linewright.line.maintenance.schemas import strange_in
 from linewright.line.runs.execute import execute_inline
 from linewright.line.runs.plan import make_plan
 from linewright.serve.access.accounts import Grant
 from linewright.serve.access.change_accounts import change, new_token, with_token
 from linewright.serve.rows.body.push_request import to_new_rows
+from linewright.store import pushed_rows
 from linewright.store.pushed_rows import Columns, PushedRows
 
 ROWS = "/v1/sources/payments/rows"
@@ -230,6 +233,31 @@ def test_a_backup_has_what_was_pushed(tmp_path):
     assert kept(tmp_path / "factory").equals(kept(tmp_path / "new"))
 
 
+@pytest.mark.parametrize("statement", [0, 1, 3, 8])
+def test_a_source_whose_opening_was_killed_is_opened_by_the_next_one(tmp_path, statement):
+    """The file is there before its tables are, and does not make it a source that takes rows."""
+    file = tmp_path / ".linewright/push/payments.sqlite"
+    file.parent.mkdir(parents=True)
+    child = os.fork()
+    if not child:
+        with sqlite3.connect(file, isolation_level=None) as database:
+            database.execute("PRAGMA synchronous = EXTRA")
+            database.execute("BEGIN IMMEDIATE")
+            for one in pushed_rows._TABLES.split(";\n")[:statement]:
+                database.execute(one)
+            os.kill(os.getpid(), signal.SIGKILL)
+    os.waitpid(child, 0)
+    made = PushedRows.of(tmp_path / ".linewright", "payments")
+
+    assert not made.is_open
+    assert [] == strange_in(file)
+    with pytest.raises(RequestError, match="no row was sent"):
+        kept(tmp_path)
+    assert made.is_open
+    made.keep(to_new_rows([payment(1)], made.columns))
+    assert [1] == kept(tmp_path)["id"].to_list()
+
+
 def test_columns_have_the_types_of_their_values(tmp_path, pushed):
     """Whole numbers beside others are numbers; what a row lacks is null."""
     pushed.keep(
@@ -258,7 +286,7 @@ def test_a_column_keeps_the_kind_of_its_first_value(tmp_path, start):
     served = start(tmp_path / ".linewright")
 
     def sent(*rows: dict[str, object]) -> tuple[int, dict[str, object]]:
-        status, _, said = served.ask("POST", ROWS, {"rows": list(rows)})
+        status, _, said = served.ask("POST", ROWS, {"rows": list(rows), "new_columns": True})
         return status, said
 
     assert 200 == sent(payment(1, late=None), payment(2, 7, truth=True))[0]
@@ -288,9 +316,68 @@ def test_a_source_takes_no_more_columns_than_its_readers(tmp_path, pushed, monke
 
     for extra in ({"c": None}, {"c": 1.5}):
         with pytest.raises(RequestError, match="too many columns") as refused:
-            pushed.keep(to_new_rows([payment(4), payment(5, **extra)], columns))
+            pushed.keep(to_new_rows([payment(4), payment(5, **extra)], columns, new_columns=True))
         assert "rows[1].c" == refused.value.where
     assert [1, 2, 3] == kept(tmp_path)["id"].to_list()
+
+
+@ANYWHERE
+def test_the_first_rows_say_which_columns_there_are(tmp_path, pushed, start):
+    """A misspelled column would be null in each feature that reads it, and nobody would be told."""
+    served = start(tmp_path / ".linewright")
+
+    def sent(*rows: dict[str, object], **more: object) -> tuple[int, dict[str, str]]:
+        status, _, said = served.ask("POST", ROWS, {"rows": list(rows), **more})
+        return status, said
+
+    assert 200 == sent(payment(1, note="x"), payment(2))[0]
+    misspelled = {"id": 3, "paid_at": "2026-05-01", "amonut": 2}
+    status, said = sent(payment(4), misspelled)
+    assert (422, "rows[1].amonut", "amonut") == (status, said["where"], said["found"])
+    assert "amount, id, note, paid_at" == said["allowed"]
+    assert "did you mean 'amount'? A column is added by \"new_columns\": true" in said["hint"]
+
+    status, said = sent(payment(4), {"id": 3, "paid_at": "2026-05-01", "note": None})
+    assert (422, "rows[1]", "id, note, paid_at") == (status, said["where"], said["found"])
+    assert "lacks a column that each row had: amount" in said["what"]
+    assert "send null for no value" in said["hint"]
+    assert [1, 2] == kept(tmp_path)["id"].to_list()
+
+    with Client("http://{}:{}".format(*served.address)) as client:
+        more = [{"id": 3, "paid_at": "2026-05-01", "fee": 2}]
+        assert 1 == client.push("payments", more, new_columns=True).accepted
+    assert 200 == sent(payment(4), {"id": 5, "paid_at": "2026-05-01"})[0]
+    assert 422 == sent({"id": 6, "paid_at": "2026-05-01", "feee": 1})[0]
+    assert [1.5, 1.5, None, 1.5, None] == kept(tmp_path)["amount"].to_list()
+    assert {"id", "paid_at"} == set(json.loads(_kinds(pushed)[""]))
+
+
+def _kinds(pushed: PushedRows) -> dict[str, str]:
+    """Return what is kept of columns."""
+    if not pushed.file.is_file():
+        return {"": '["id", "paid_at"]'}  # in the database; the answers above tell
+    with closing(sqlite3.connect(pushed.file)) as database:
+        return dict(database.execute("SELECT name, kind FROM kinds"))
+
+
+@pytest.mark.usefixtures("pushed")
+def test_columns_outlive_a_kill_of_the_endpoint(tmp_path, start):
+    """They are kept with the rows that taught them; a file of an older version has none that each row must have."""
+    served = start(tmp_path / ".linewright")
+    assert 200 == served.ask("POST", ROWS, {"rows": [payment(1)]})[0]
+    os.kill(served.process.pid, signal.SIGKILL)
+    served.process.wait()
+    pushed = PushedRows.of(tmp_path / ".linewright", "payments")
+
+    for row in ({**payment(2), "amonut": 1}, {"id": 2, "paid_at": "2026-05-01"}):
+        with pytest.raises(RequestError, match=r"no row before had|lacks a column"):
+            pushed.keep(to_new_rows([row], pushed.columns))
+    with closing(sqlite3.connect(pushed.file)) as database:
+        database.execute("DELETE FROM kinds WHERE name = ''")
+        database.commit()
+    assert 1 == pushed.keep(to_new_rows([{"id": 2, "paid_at": "2026-05-01"}], pushed.columns)).accepted
+    with pytest.raises(RequestError, match="did you mean 'amount'"):
+        pushed.keep(to_new_rows([{**payment(3), "amonut": 1}], pushed.columns))
 
 
 @pytest.mark.parametrize("name", ["*", "^id.*$"])

@@ -8,7 +8,7 @@ from typing import Any
 
 from linewright.line.factory import Factory
 from linewright.line.scheduled import predictions
-from linewright.line.scheduled.staging import Stage
+from linewright.line.scheduled.undelivered import Undelivered
 from linewright.serve.log.writer import PredictionLog
 
 _append = PredictionLog.append_request
@@ -28,15 +28,15 @@ def main(root: str, line: str, job: str, point: str) -> None:
     """Make predictions, and die."""
     match point:
         case "draft":
-            Stage.finish = _kill
+            Undelivered.finish = _kill
         case "logging":
             PredictionLog.append_request = _append_one
         case "logged":
             predictions.write_answers = _kill
         case "written":
-            Stage.keep_seen = _kill
+            Undelivered.keep_seen = _kill
         case "recorded":
-            Stage.clear = _kill
+            Undelivered.clear = _kill
         case _:
             raise ValueError(point)
     with Factory.open(Path(root)) as factory:

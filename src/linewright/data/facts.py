@@ -91,8 +91,9 @@ class SourceHistory(Result, frozen=True, kw_only=True, tag="source_history"):
     """When the first read began whose rows have these columns."""
     before: str | None = None
     """Digest of the last history with other columns."""
-    highest: int | float | None = None
-    """The highest cursor that was seen, of those not in the future: a number, or microseconds from 1970; `None` if there were no rows."""
+    highest: int | float | str | None = None
+    """The highest cursor that was seen, of those not in the future: a number, or microseconds from 1970; `None` if there were no rows.
+    A whole number that JSON does not hold exactly is a text."""
     since: int | float | None = None
     """From which cursor on the next read asks; `None`: for all rows."""
     open: dict[str, int]

@@ -5,7 +5,6 @@ import re
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
-from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +12,7 @@ import obstore
 from obstore.exceptions import BaseError, PermissionDeniedError, PreconditionError, UnauthenticatedError
 from obstore.store import AzureStore, GCSStore, S3Store
 
-from linewright.data.read.file.paths import is_pattern
+from linewright.data.read.file.paths import fits, is_pattern
 from linewright.data.read.remote.credentials import Credentials
 from linewright.data.read.remote.remote_store import RemoteFile, RemoteRequest
 from linewright.errors import RequestError
@@ -61,7 +60,7 @@ class Bucket:
             if is_pattern(self._path):
                 parts = self._path.split("/")
                 fixed = parts[: next(at for at, part in enumerate(parts) if is_pattern(part))]
-                found = self._below("/".join(fixed), lambda name: _fits(name.split("/"), parts))
+                found = self._below("/".join(fixed), lambda name: fits(name.split("/"), parts))
             else:
                 found = self._one() or self._in(self._path.rstrip("/"))
         return sorted(found)
@@ -171,14 +170,3 @@ def _file(meta: Any) -> RemoteFile:
 
 def _is_seen(name: str) -> bool:
     return name[:1] not in {"", ".", "_"}
-
-
-def _fits(name: Sequence[str], pattern: Sequence[str]) -> bool:
-    """Return whether the parts of a path fit those of a pattern, in which ``**`` stands for any folders."""
-    if not pattern or not name:
-        return not pattern and not name
-    if pattern[0] == "**":
-        is_hidden = name[0].startswith(".")
-        return _fits(name, pattern[1:]) or (not is_hidden and len(name) > 1 and _fits(name[1:], pattern))
-    is_meant = not name[0].startswith(".") or pattern[0].startswith(".")
-    return is_meant and fnmatchcase(name[0], pattern[0]) and _fits(name[1:], pattern[1:])

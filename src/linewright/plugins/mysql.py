@@ -5,7 +5,6 @@ import socket
 import struct
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from datetime import datetime
 from functools import partial
 from itertools import pairwise
 from typing import Any
@@ -22,11 +21,10 @@ from linewright.data.read.sql.database import (
     CONNECT_S,
     GRACE_S,
     PIECE,
+    Database,
     DatabaseQuery,
-    OpenTransactions,
     QueryResult,
     frames_of,
-    query_since,
     refuse_other_options,
     refuse_twins,
 )
@@ -123,11 +121,12 @@ class _Refused:
         )
 
 
-class MySql:
+class MySql(Database):
     """Asks MariaDB or MySQL."""
 
     port = 3306
     tables = "select table_name from information_schema.tables where table_schema = database() order by 1 limit 100"
+    keeps_order = False
 
     @contextmanager
     def ask(self, query: DatabaseQuery) -> Generator[QueryResult]:
@@ -152,31 +151,17 @@ class MySql:
         finally:
             _leave(connection, rows)
 
-    def since(
-        self,
-        query: str,
-        column: str,
-        of: ColumnType,
-        value: float | str | datetime,
-        *,
-        keeps_order: bool = True,
-    ) -> str:
-        """Have the server leave out rows before a value; all rows are read if that would lose the order of the query and it counts."""
-        if keeps_order and re.search(r"\border\s+by\b", query, re.IGNORECASE):
-            return query
-        name = _quoted(column)
-        escaped = value.replace("\\", "\\\\") if isinstance(value, str) else value
-        return query_since(
-            query,
-            name,
-            of,
-            escaped,
-            text=lambda least: f"{_bytes_of(name)} >= {_bytes_of(least)} or {name} not regexp '^[!-~]'",
-        )
+    def column(self, name: str) -> str:
+        """Return a name in quotes."""
+        return _quoted(name)
 
-    def open_transactions(self, query: DatabaseQuery) -> OpenTransactions | None:
-        """Return `None`: it says so only to those with the right PROCESS."""
-        del query
+    def literal(self, text: str) -> str:
+        """Return a text in quotes, in which a backslash is one."""
+        return super().literal(text.replace("\\", "\\\\"))
+
+    def text_since(self, name: str, least: str) -> str:
+        """Compare bytes of UTF-8."""
+        return f"{_bytes_of(name)} >= {_bytes_of(self.literal(least))} or {name} not regexp '^[!-~]'"
 
     def add_rows(self, write: TableWrite, frames: Iterator[pl.DataFrame], *, is_again: bool) -> None:
         """Insert the rows in one transaction; see `data.write.table.TableWriter`."""
@@ -221,9 +206,15 @@ class MySql:
                 connection.close()
 
     def row_digest(self, types: Mapping[str, ColumnType]) -> str:
-        """Return a part of the MD5 of the values in quotes; -1 of a row that is too long for the server to say so."""
-        values = ", ".join(f"quote({_quoted(name)})" for name in types)
-        return f"coalesce(cast(conv(left(md5(concat_ws(',', {values})), 15), 16, 10) as signed), -1)"
+        """Return a part of the MD5 of the values in quotes; where those are together too long for the server, of the MD5 of each."""
+        # A text that is too long is null, of which `concat` makes null. The server gives no row as long as that, so each value has an MD5.
+        names = [_quoted(name) for name in types]
+        quotes = ", ',', ".join(f"quote({name})" for name in names)
+        hashes = ", ',', ".join(f"coalesce(md5({name}), '')" for name in names)
+        digests = (
+            f"cast(conv(left(md5(concat({texts})), 15), 16, 10) as signed)" for texts in (quotes, hashes)
+        )
+        return f"coalesce({', '.join(digests)})"
 
     def day(self, column: str) -> str:
         """Return the days from 1970; sessions are in UTC."""
@@ -232,17 +223,6 @@ class MySql:
     def span(self, column: str, first: int, width: int) -> str:
         """Return it by the division of whole numbers."""
         return f"(cast({_quoted(column)} as signed) - {first}) div {width}"
-
-    def column(self, name: str) -> str:
-        """Return a name in quotes."""
-        return _quoted(name)
-
-    def quoted(self, table: str) -> str:
-        """Return a name with its database in quotes if it needs them."""
-        return ".".join(
-            part if re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", part) else _quoted(part)
-            for part in table.split(".", 1)
-        )
 
 
 def _quoted(name: str) -> str:

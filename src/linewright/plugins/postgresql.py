@@ -5,7 +5,6 @@ import re
 import socket
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from datetime import datetime
 from functools import partial
 from typing import Any
 
@@ -21,11 +20,11 @@ from linewright.data.read.sql.database import (
     DIGEST_MASK,
     GRACE_S,
     PIECE,
+    Database,
     DatabaseQuery,
     OpenTransactions,
     QueryResult,
     frames_of,
-    query_since,
     refuse_other_options,
     refuse_twins,
 )
@@ -111,11 +110,12 @@ _KINDS = """
 """
 
 
-class PostgreSql:
+class PostgreSql(Database):
     """Asks PostgreSQL."""
 
     port = 5432
     tables = _TABLES
+    plain = r"[a-z_][a-z0-9_]*"
 
     @contextmanager
     def ask(self, query: DatabaseQuery) -> Generator[QueryResult]:
@@ -141,27 +141,10 @@ class PostgreSql:
         finally:
             connection.close()
 
-    def since(
-        self,
-        query: str,
-        column: str,
-        of: ColumnType,
-        value: float | str | datetime,
-        *,
-        keeps_order: bool = True,
-    ) -> str:
-        """Have the server leave out rows before a value; the order of the query stays."""
-        del keeps_order
-        name = double_quoted(column)
-        # Blanks before a text are removed later, so that it may come to stand behind the cursor.
-        return query_since(
-            query,
-            name,
-            of,
-            value,
-            text=lambda least: (
-                f"cast({name} as text) collate \"C\" >= {least} or cast({name} as text) !~ '^[!-~]'"
-            ),
+    def text_since(self, name: str, least: str) -> str:
+        """Compare bytes, whatever the collation of the column is."""
+        return (
+            f"cast({name} as text) collate \"C\" >= {self.literal(least)} or cast({name} as text) !~ '^[!-~]'"
         )
 
     def open_transactions(self, query: DatabaseQuery) -> OpenTransactions | None:
@@ -242,17 +225,6 @@ class PostgreSql:
     def span(self, column: str, first: int, width: int) -> str:
         """Return it by the division of whole numbers."""
         return f"(cast({double_quoted(column)} as int8) - {first}) / {width}"
-
-    def column(self, name: str) -> str:
-        """Return a name in quotes."""
-        return double_quoted(name)
-
-    def quoted(self, table: str) -> str:
-        """Return a name with its schema in quotes if it needs them."""
-        return ".".join(
-            part if re.fullmatch(r"[a-z_][a-z0-9_]*", part) else double_quoted(part)
-            for part in table.split(".", 1)
-        )
 
 
 def _fetch(cursor: psycopg.Cursor[Any], rows: int) -> Iterator[Sequence[Sequence[str | None]]]:

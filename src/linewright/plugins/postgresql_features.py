@@ -26,13 +26,14 @@ from linewright.store.clock import micros_of, now_utc
 from linewright.store.files.disk import explained, sync_file, sync_folder
 from linewright.store.files.secret import read_secret, shown_place
 from linewright.store.pushed_rows import (
+    IN_EACH_ROW,
     Columns,
     NewRows,
     PushCounts,
     PushedRow,
     PushedRows,
     accepted,
-    changed_kinds,
+    changed_columns,
     refuse_other_columns,
 )
 from linewright.text.database_url import POSTGRESQL_OPTIONS, DatabaseUrl, read_database_url
@@ -333,7 +334,7 @@ class PostgresRows(PushedRows):
             )
 
     def _take_over(self, connection: psycopg.Connection[Any], timeout: QueryTimeout) -> None:
-        if not self.file.is_file():
+        if not super().is_open:
             return
         with self._connected() as database:
             for table, columns in (("rows", "seq, known, key, row, digest"), ("kinds", "name, kind")):
@@ -374,7 +375,7 @@ class PostgresRows(PushedRows):
         return PushCounts(len(rows), len(new.rows) - len(rows))
 
     def _keep_kinds(self, connection: psycopg.Connection[Any], new: NewRows) -> None:
-        names = list({value.column for value in new.values})
+        names = [IN_EACH_ROW, *{value.column for value in new.values}]
         held: dict[str, str] = dict(
             connection.execute(
                 "select name, kind from linewright.kinds where source = %s and name = any(%s)",
@@ -382,9 +383,15 @@ class PostgresRows(PushedRows):
             )
         )
         ((columns,),) = connection.execute(
-            "select count(*) from linewright.kinds where source = %s", [self.name]
+            "select count(*) from linewright.kinds where source = %s and name <> ''", [self.name]
         )
-        changed = changed_kinds(new.values, held, columns=columns)
+        every = "select name from linewright.kinds where source = %s and name <> '' order by name"
+        changed = changed_columns(
+            new,
+            held,
+            columns=columns,
+            names=lambda: [name for (name,) in connection.execute(every, [self.name])],
+        )
         if changed:
             with connection.cursor() as cursor:
                 cursor.executemany(

@@ -135,7 +135,14 @@ class Web:
 
     def _link(self, answer: httpx.Response) -> str:
         found = answer.links.get("next", {}).get("url")
-        return str(answer.url.join(found)) if found else ""
+        return self._joined(answer, found) if found else ""
+
+    def _joined(self, answer: httpx.Response, url: str) -> str:
+        """Return a URL that an answer names, as a whole one of the same server."""
+        try:
+            return self.here(str(answer.url.join(url)))
+        except httpx.InvalidURL:
+            return self.here("")
 
     @contextmanager
     def _sent(
@@ -150,7 +157,7 @@ class Web:
                 if answer.status_code not in _MOVED or "location" not in answer.headers:
                     yield answer
                     return
-                url = self.here(str(answer.url.join(answer.headers["location"])))
+                url = self._joined(answer, answer.headers["location"])
         raise self._request.unavailable_error("it leads in a circle")
 
     def here(self, url: str) -> str:
@@ -183,6 +190,8 @@ class Web:
                 raise self._request.login_error(f"it says {answer.status_code} {answer.reason_phrase}")
             case 404 | 410:
                 raise self._request.absent_error()
+            case 206:
+                raise self._request.unavailable_error("it gives a part, and was asked for the whole")
             case status if not 200 <= status < 300:
                 raise RequestError(
                     f"the server of source {self._request.name!r} does not take the question",
@@ -263,7 +272,7 @@ def _pause(retry_after: str | None, tried: int) -> float:
     except ValueError:
         try:
             at = parsedate_to_datetime(retry_after)
-        except ValueError:
+        except (ValueError, OverflowError):
             return own
         at = at if at.tzinfo else at.replace(tzinfo=UTC)
         seconds = (at - datetime.fromisoformat(now_utc())).total_seconds()

@@ -16,6 +16,8 @@ from linewright.store.clock import micros_of, now_utc
 from linewright.store.files.disk import explain_sqlite, faults_explained, sync_folder
 from linewright.store.metadata.schema import Part, schema_of
 from linewright.store.shared_features import shared_features
+from linewright.text.lists import read_spelled, to_list_text
+from linewright.text.suggest import listed, nearest
 
 FOLDER, ENDING = "push", ".sqlite"
 """The place of the files in the state folder, and what their names end with."""
@@ -25,6 +27,7 @@ BUSY_S = 10.0
 """Longest wait, in seconds, for another process that writes rows of the same source."""
 MOST_COLUMNS = 10_000
 """Different names of columns that the rows of one source have, at most: readers take no more."""
+_NEW_COLUMNS = '"new_columns": true in the request'
 _AT_ONCE = 10_000
 """Rows that are fetched at once."""
 _KEYS_AT_ONCE = 500
@@ -37,9 +40,11 @@ CREATE INDEX rows_by_known ON rows (known);
 CREATE TABLE kinds (name TEXT PRIMARY KEY, kind TEXT NOT NULL) WITHOUT ROWID;
 PRAGMA user_version = 1;
 """
-_VERSION = 1
+_NOT_MADE, _VERSION = 0, 1
 _NULL = "null"
 """The kind of a column that has had no value."""
+IN_EACH_ROW = ""
+"""Among the kinds, the name of no column: behind it are the columns that each row has, as JSON. Files that older versions made lack it."""
 
 
 class NewRow(NamedTuple):
@@ -65,12 +70,24 @@ class ColumnValue(NamedTuple):
     """As messages show it."""
 
 
+class RowShape(NamedTuple):
+    """Which columns a row has."""
+
+    where: str
+    """Place of the first such row in the request, for messages."""
+    columns: frozenset[str]
+
+
 class NewRows(NamedTuple):
     """Rows to be kept, all of them or none."""
 
     rows: Sequence[NewRow] = ()
     values: Sequence[ColumnValue] = ()
     """At least the first value of each column and kind, in the order of the rows."""
+    shapes: Sequence[RowShape] = ()
+    """The different sets of columns of the rows."""
+    new_columns: bool = False
+    """Whether they may have columns that no row had before, and lack those that each row had."""
 
 
 class PushedRow(NamedTuple):
@@ -135,8 +152,11 @@ class PushedRows:
 
     @property
     def is_open(self) -> bool:
-        """Whether rows may be pushed to it."""
-        return self.file.is_file()
+        """Whether rows may be pushed to it: a file alone does not say so, since who makes it may be killed."""
+        if not self.file.is_file():
+            return False
+        with self._connected() as database:
+            return _version(database) != _NOT_MADE
 
     def open_for(self, columns: Columns) -> None:
         """Let rows be pushed from now on; what was pushed stays.
@@ -150,7 +170,7 @@ class PushedRows:
         """
         with self._connected(makes=True) as database:
             database.execute("BEGIN IMMEDIATE")
-            if _version(database) == 0:
+            if _version(database) == _NOT_MADE:
                 _make(database)
                 database.execute("INSERT INTO source VALUES (?, ?)", columns)
             elif (held := _columns(database)) != columns:
@@ -173,8 +193,8 @@ class PushedRows:
         Raises
         ------
         RequestError
-            If a value is of another kind than the first one that its column has had, or the source would have more than `MOST_COLUMNS`
-            columns.
+            If a row has a column that the source has not, or lacks one that each row has; if a value is of another kind than the first one
+            that its column has had; if the source would have more than `MOST_COLUMNS` columns.
         Transient
             If another process holds the file for long, or the disk is full.
         Terminal, Corrupt
@@ -182,7 +202,7 @@ class PushedRows:
         """
         with self._connected() as database:
             database.execute("BEGIN IMMEDIATE")
-            _keep_kinds(database, new.values)
+            _keep_kinds(database, new)
             rows = accepted(new.rows, _newest(database, {row.key for row in new.rows}))
             if rows:
                 # In the transaction, which one process has at a time: who looks at the file under the same lock has seen all rows
@@ -292,6 +312,8 @@ def schema_at(version: int) -> frozenset[Part]:
             allowed=f"up to {_VERSION}",
             hint="upgrade this installation",
         )
+    if version == _NOT_MADE:
+        return frozenset()
     with closing(sqlite3.connect(":memory:", isolation_level=None)) as database:
         _make(database)
         return schema_of(database)
@@ -310,16 +332,86 @@ def _columns(database: sqlite3.Connection) -> Columns:
     return Columns(*database.execute("SELECT key, time FROM source").fetchone())
 
 
-def _keep_kinds(database: sqlite3.Connection, values: Sequence[ColumnValue]) -> None:
-    """Keep the kind of each column, so that what readers would refuse is refused before it is kept."""
-    names, held = sorted({value.column for value in values}), dict[str, str]()
+def _keep_kinds(database: sqlite3.Connection, new: NewRows) -> None:
+    """Keep the columns and their kinds, so that what readers would refuse is refused before it is kept."""
+    names, held = [IN_EACH_ROW, *sorted({value.column for value in new.values})], dict[str, str]()
     for start in range(0, len(names), _KEYS_AT_ONCE):
         some = names[start : start + _KEYS_AT_ONCE]
         marks = ",".join("?" * len(some))
         held.update(database.execute(f"SELECT name, kind FROM kinds WHERE name IN ({marks})", some))  # noqa: S608 -- marks alone
-    (columns,) = database.execute("SELECT count(*) FROM kinds").fetchone()
-    changed = changed_kinds(values, held, columns=columns)
+    (columns,) = database.execute("SELECT count(*) FROM kinds WHERE name <> ''").fetchone()
+    every = "SELECT name FROM kinds WHERE name <> '' ORDER BY name"
+    changed = changed_columns(
+        new, held, columns=columns, names=lambda: [name for (name,) in database.execute(every)]
+    )
     database.executemany("INSERT OR REPLACE INTO kinds VALUES (?, ?)", changed.items())
+
+
+def changed_columns(
+    new: NewRows, held: Mapping[str, str], *, columns: int, names: Callable[[], Sequence[str]]
+) -> dict[str, str]:
+    """Return the kinds that are to be kept with rows, and under `IN_EACH_ROW` the columns that each row has, if they are others now.
+
+    The first rows say which columns there are. So do rows with `NewRows.new_columns`, which leave the others.
+
+    Parameters
+    ----------
+    held
+        What is kept of the columns of the rows, and under `IN_EACH_ROW`.
+    columns
+        How many columns the source has so far.
+    names
+        Gives the names of all of them, for messages.
+
+    Raises
+    ------
+    RequestError
+        For the first row that has another column, or lacks one; else as `changed_kinds` does.
+
+    Examples
+    --------
+    >>> shape = RowShape("rows[0]", frozenset({"a", "b"}))
+    >>> changed_columns(NewRows(shapes=[shape]), {}, columns=0, names=list)
+    {'': '["a","b"]'}
+    """
+    kinds = {name: kind for name, kind in held.items() if name != IN_EACH_ROW}
+    before = frozenset(read_spelled(held[IN_EACH_ROW])) if IN_EACH_ROW in held else frozenset[str]()
+    if columns and not new.new_columns:
+        _refuse_unknown(new, kinds, names)
+        _refuse_lacking(new, before)
+    changed = changed_kinds(new.values, kinds, columns=columns)
+    if new.shapes and (new.new_columns or not columns):
+        common = frozenset.intersection(*(shape.columns for shape in new.shapes))
+        after = before & common if columns else common
+        if after != before:
+            changed[IN_EACH_ROW] = to_list_text(sorted(after))
+    return changed
+
+
+def _refuse_unknown(new: NewRows, kinds: Mapping[str, str], names: Callable[[], Sequence[str]]) -> None:
+    for value in new.values:
+        if value.column not in kinds:
+            known = names()
+            near = nearest(value.column, known)
+            raise RequestError(
+                "no row before had a column of this name",
+                where=value.where,
+                found=value.column,
+                allowed=listed(known),
+                hint=f"{f'did you mean {near!r}? ' if near else ''}A column is added by {_NEW_COLUMNS}",
+            )
+
+
+def _refuse_lacking(new: NewRows, each: frozenset[str]) -> None:
+    for shape in new.shapes:
+        if lacking := sorted(each - shape.columns):
+            raise RequestError(
+                f"the row lacks {'a column' if len(lacking) == 1 else 'columns'} that each row had: {listed(lacking)}",
+                where=shape.where,
+                found=listed(sorted(shape.columns)),
+                allowed=listed(sorted(each)),
+                hint=f"send null for no value. Rows may lack it from now on by {_NEW_COLUMNS}",
+            )
 
 
 def changed_kinds(values: Sequence[ColumnValue], held: Mapping[str, str], *, columns: int) -> dict[str, str]:

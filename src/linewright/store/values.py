@@ -71,7 +71,8 @@ class _OtherSpellingError(Exception):
     """A value that `json` spells, or whose keys it sorts, in another way than RFC 8785."""
 
 
-_MOST_WHOLE = 2**53 - 1
+MOST_WHOLE = 2**53 - 1
+"""The largest whole number that JSON holds exactly."""
 _LEAST_PLAIN, _MOST_PLAIN = 1e-4, 1e16
 """Between them `json` writes numbers without an exponent, as RFC 8785 does."""
 _encode = json.JSONEncoder(ensure_ascii=False, sort_keys=True, separators=(",", ":")).encode
@@ -92,7 +93,7 @@ def _as_it_is(value: Any) -> Any:
 
 
 def _whole(value: int) -> int:
-    return value if -_MOST_WHOLE <= value <= _MOST_WHOLE else _other(value)
+    return value if -MOST_WHOLE <= value <= MOST_WHOLE else _other(value)
 
 
 def _number(value: float) -> float:

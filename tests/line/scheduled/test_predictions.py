@@ -18,7 +18,7 @@ from linewright.errors import RequestError, SpecError, Transient
 from linewright.line.factory import Factory
 from linewright.line.facts import PredictionsMade
 from linewright.line.scheduled.predictions import predict_job
-from linewright.line.scheduled.staging import forget_staged
+from linewright.line.scheduled.undelivered import forget_undelivered
 from linewright.serve.log.segments import read_log
 from linewright.store.files.rights import owner_only
 
@@ -170,7 +170,7 @@ def test_answers_that_wait_are_forgotten_with_a_person(factory):
 
     assert b"N17" in (stage / "ready" / "log.jsonl").read_bytes()
 
-    forget_staged(factory, LINE)
+    forget_undelivered(factory, LINE)
 
     assert [path.name for path in stage.iterdir()] == ["lock"]
 

@@ -30,6 +30,7 @@ from linewright.line.scheduled.task_state import (
 )
 from linewright.operations.changes.halt import halt
 from linewright.operations.data.sources import sources
+from linewright.operations.lines.check import check
 from linewright.operations.lines.schedule import schedule
 from linewright.store.clock import text_of
 
@@ -215,3 +216,35 @@ def test_sites_do_not_write_the_same_file(factory):
     (task,) = tasks_of(factory, factory.line(f"{LINE}.lyon"))
 
     assert task.to == f"out/{LINE}.lyon.csv"
+
+
+@pytest.mark.parametrize(
+    ("to", "word"),
+    [
+        ("{file: ./out/../out/answers.csv}", "file"),
+        ("{file: out/answers.parquet}", "file"),  # its quarantine would be that of the other
+        ("{table: answers, at: env:SCORES}", "table"),
+    ],
+)
+def test_two_predictions_do_not_write_to_one_place(factory, to, word):
+    """Of one line or of two, `check` names both."""
+    path = factory.root / "lines" / f"{LINE}.yaml"
+    table = "  scores: {rows: claims, to: {table: public.answers, at: env:SCORES}}\n"
+    text = path.read_text() + table
+    path.write_text(text)
+    other = factory.root / "lines" / "other.yaml"
+    other.write_text(
+        text[: text.index("predict:")].replace(f"line: {LINE}", "line: other")
+        + f"predict:\n  more: {{rows: claims, to: {to}}}\n"
+    )
+    (found,) = check(factory, LINE).lines
+    name = "nightly" if word == "file" else "scores"
+    assert found.exit_code == 2
+    assert f"write the same {word}: other: predict.more" in found.errors[0]["what"]
+    assert f"lines/{LINE}.yaml:" in found.errors[0]["where"]
+
+    other.unlink()
+    path.write_text(text + f"  more: {{rows: claims, to: {to}}}\n")
+
+    with pytest.raises(SpecError, match=f"'predict.{name}' writes the same {word}"):
+        factory.line(LINE)

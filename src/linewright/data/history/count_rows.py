@@ -9,7 +9,7 @@ import polars as pl
 from linewright.data.history.read import Reading
 from linewright.data.history.read_position import TIMES, first_cursor
 from linewright.data.history.versions import HistoryStore, newest, types_of
-from linewright.data.read.sql.database import Database, DatabaseQuery, wrapped
+from linewright.data.read.sql.database import Database, DatabaseQuery
 from linewright.data.read.sql.sql_reader import query_of, result_of
 from linewright.data.spec import SqlSource
 
@@ -48,6 +48,6 @@ def count_asked(name: str, spec: SqlSource, root: Path, store: HistoryStore, now
 
 
 def _counted(database: Database, query: DatabaseQuery) -> int:
-    counting = replace(query, sql=wrapped(query.sql, gives="count(*) as n"))
+    counting = replace(query, sql=database.wrapped(query.sql, gives="count(*) as n"))
     with result_of(database, counting) as answer:
         return int(pl.concat([answer.empty, *answer.frames]).item())

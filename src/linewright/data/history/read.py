@@ -38,7 +38,7 @@ from linewright.data.read.source import Source
 from linewright.data.read.spill import DerivedRows, RowParts, Spool, is_ascending, scratch_of
 from linewright.data.read.sql.address import url_of
 from linewright.data.read.sql.column_types import ColumnType
-from linewright.data.read.sql.database import Database, DatabaseQuery, OpenTransactions, wrapped
+from linewright.data.read.sql.database import Database, DatabaseQuery, OpenTransactions
 from linewright.data.read.sql.sql_reader import Rows, digest_of_parts, query_of, result_of
 from linewright.data.spec import SqlSource
 from linewright.errors import Conflict, RequestError, SpecError, Transient
@@ -403,7 +403,8 @@ class Reading:
 
     def types(self) -> dict[str, ColumnType]:
         """Return the types of the columns as they are now, once they are found to have what is read by."""
-        with result_of(self.database, replace(self.query, sql=wrapped(self.query.sql, "1 = 0"))) as answer:
+        nothing = self.database.wrapped(self.query.sql, "1 = 0")
+        with result_of(self.database, replace(self.query, sql=nothing)) as answer:
             types = dict(answer.types)
         refuse_patterns(tuple(types), f"{self.query.where}.sql")
         self._require_columns(types)
@@ -459,7 +460,7 @@ class Reading:
 
     def _is_same(self, sql: str, digests: pl.Series) -> bool:
         """Return whether a query gives as many rows, of these digests: many rows that came at once are not sent again and again."""
-        sums = wrapped(
+        sums = self.database.wrapped(
             sql,
             gives=f"cast(count(*) as decimal(38, 0)) as n, cast(sum({DIGEST}) as decimal(38, 0)) as digests",
         )
@@ -490,7 +491,7 @@ class Reading:
 
     def digested(self, sql: str, types: dict[str, ColumnType]) -> str:
         """Return a query for the same rows with their digests."""
-        return wrapped(sql, gives=f"*, {self.database.row_digest(types)} as {DIGEST}")
+        return self.database.wrapped(sql, gives=f"*, {self.database.row_digest(types)} as {DIGEST}")
 
     def rows_of(self, sql: str) -> pl.DataFrame:
         """Return the rows of a query with their digests."""

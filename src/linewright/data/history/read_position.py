@@ -10,6 +10,7 @@ from linewright.data.read.sql.column_types import ColumnType
 from linewright.data.read.sql.database import PREPARED, OpenTransactions
 from linewright.data.spec import SqlSource
 from linewright.errors import SpecError
+from linewright.store.values import MOST_WHOLE
 from linewright.text.durations import duration_micros
 
 _SECOND = 10**6
@@ -27,7 +28,7 @@ _NUMBERS = frozenset({"integer", "unsigned", "decimal", "number"})
 class ReadPosition:
     """How far a source was read, as `SourceHistory` has it."""
 
-    highest: int | float | None = None
+    highest: int | float | str | None = None
     since: int | float | None = None
     open: Mapping[str, int]
     looked: int
@@ -117,7 +118,8 @@ def position_after(
     found = [_highest(some, latest if of.kind in TIMES else None) for some in values]
     top = [_plain(one) for one in (*found, before.highest if before else None) if one is not None]
     if not top or of.kind not in TIMES or seen is None:
-        return ReadPosition(highest=max(top, default=None), since=None, open=open_since, looked=looked)
+        highest = _kept(max(top)) if top else None
+        return ReadPosition(highest=highest, since=None, open=open_since, looked=looked)
     # The hour is that which clocks of people are put back by, once a year.
     lag = (
         clock - min([clock, *open_since.values()]) + _BEFORE_LISTED + (_HOUR if of.kind == "datetime" else 0)
@@ -129,8 +131,10 @@ def position_after(
 
 def _highest(values: pl.Series, latest: int | None) -> object:
     found = cursor_numbers(values)
-    # What is in the future says nothing about rows that are to come.
-    return (found if latest is None else found.filter(found <= latest)).max()
+    # What is in the future, or infinite, says nothing about rows that are to come.
+    if latest is not None:
+        return found.filter(found <= latest).max()
+    return (found.filter(found.is_finite()) if found.dtype.is_float() else found).max()
 
 
 def first_cursor(before: SourceHistory, of: ColumnType, lag: int | None) -> int | float | None:
@@ -143,7 +147,7 @@ def first_cursor(before: SourceHistory, of: ColumnType, lag: int | None) -> int 
     """
     if lag is None:
         return before.since
-    return None if before.highest is None else _whole(before.highest - lag, of)
+    return None if before.highest is None else _whole(_plain(before.highest) - lag, of)
 
 
 def _whole(position: float, of: ColumnType) -> int | float:
@@ -151,7 +155,15 @@ def _whole(position: float, of: ColumnType) -> int | float:
 
 
 def _plain(value: object) -> int | float:
-    return value if isinstance(value, int | float) else float(str(value))
+    """Return a cursor as it came, or as it is kept, as a number."""
+    if isinstance(value, int | float):
+        return value
+    text = str(value)
+    return int(text) if text.lstrip("-").isdecimal() else float(text)
+
+
+def _kept(value: float) -> int | float | str:
+    return str(value) if isinstance(value, int) and abs(value) > MOST_WHOLE else value
 
 
 def _open(seen: OpenTransactions, before: SourceHistory | None) -> dict[str, int]:

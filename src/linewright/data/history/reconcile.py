@@ -23,7 +23,6 @@ from linewright.data.history.versions import (
 )
 from linewright.data.read.spill import Spool
 from linewright.data.read.sql.column_types import ColumnType
-from linewright.data.read.sql.database import wrapped
 from linewright.data.read.sql.sql_reader import result_of
 from linewright.data.spec import SqlSource
 from linewright.errors import NotFound, RequestError
@@ -178,11 +177,12 @@ class _Comparison:
 
     def _differing_cells(self) -> tuple[int, set[int] | None]:
         """Return how many rows the source has, and which parts of it differ from what is kept; `None`: all, or too many to name."""
+        wrapped = self.reading.database.wrapped
         inner = wrapped(
             self.reading.query.sql, gives=f"{self._cell_sql} as {_CELL}, {self._digest_sql} as {DIGEST}"
         )
         sums = f"cast(count(*) as decimal(38, 0)) as n, cast(sum({DIGEST}) as decimal(38, 0)) as digests"
-        found = self._ask(f"select {_CELL}, {sums} from ({inner}) as linewright_c group by {_CELL}")  # noqa: S608
+        found = self._ask(wrapped(inner, gives=f"{_CELL}, {sums}", group=_CELL))
         there = {cell: (int(n), int(digests)) for cell, n, digests in found.iter_rows()}
         parts = pl.col(DIGEST) // HALF, pl.col(DIGEST) % HALF
         here = self.stored.group_by(_CELL).agg(
@@ -201,12 +201,12 @@ class _Comparison:
         database, reading = self.reading.database, self.reading
         columns = (database.column(name) for name in dict.fromkeys((reading.key, reading.cursor)))
         gives = f"{', '.join(columns)}, {self._digest_sql} as {DIGEST}, {self._cell_sql} as {_CELL}"
-        sql = wrapped(reading.query.sql, gives=gives)
+        sql = database.wrapped(reading.query.sql, gives=gives)
         if cells is None:
             return self._ask(sql)
         if not cells:
-            return self._ask(wrapped(sql, "1 = 0"))
-        return self._ask(wrapped(sql, self._in_cells(cells)))
+            return self._ask(database.wrapped(sql, "1 = 0"))
+        return self._ask(database.wrapped(sql, self._in_cells(cells)))
 
     def _in_cells(self, cells: set[int]) -> str:
         condition = f"{_CELL} in ({', '.join(map(str, sorted(cells)))})"
@@ -221,10 +221,10 @@ class _Comparison:
         parts: list[pl.DataFrame] = []
         if other.height:
             sql = reading.digested(reading.query.sql, self.types)
-            sql = wrapped(sql, gives=f"*, {self._cell_sql} as {_CELL}")
+            sql = reading.database.wrapped(sql, gives=f"*, {self._cell_sql} as {_CELL}")
             cells = other[_CELL].unique()
             if len(cells) <= _MOST_CELLS:
-                sql = wrapped(sql, f"{_CELL} in ({', '.join(map(str, cells))})")
+                sql = reading.database.wrapped(sql, f"{_CELL} in ({', '.join(map(str, cells))})")
             rows = reading.rows_of(sql)
             rows = rows.filter(pl.col(key).is_in(other[key].implode())).drop(_CELL)
             last = newest_versions(history, key, reading.store, also=[KNOWN])
@@ -276,7 +276,9 @@ class _Comparison:
         if not self.width:
             return f"{day} * {self.spans}"
         span = database.span(self.reading.key, self.first, self.width)
-        return f"{day} * {self.spans} + least(greatest({span}, 0), {self.spans - 1})"
+        last = self.spans - 1
+        # Not all databases have LEAST and GREATEST.
+        return f"{day} * {self.spans} + case when {span} < 0 then 0 when {span} > {last} then {last} else {span} end"
 
     def _ask(self, sql: str) -> pl.DataFrame:
         with result_of(self.reading.database, replace(self.reading.query, sql=sql)) as answer:

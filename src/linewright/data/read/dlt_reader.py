@@ -15,7 +15,7 @@ from linewright.data.read.remote.downloads import DownloadedPart, ScratchFolder,
 from linewright.data.read.remote.single_server_proxy import AllowedHostsProxy
 from linewright.data.read.source import Source
 from linewright.data.spec import DltSource, FileLimits, FileSource
-from linewright.engine.child import Child, ChildEnded
+from linewright.engine.child import Child, ChildEnded, End
 from linewright.errors import LinewrightError, RequestError, SpecError, Terminal, Transient, UserCodeError
 from linewright.store.files.secret import read_secret
 from linewright.store.values import digest_of
@@ -150,7 +150,7 @@ class _Asked:
                             "folder": str(scratch.path),
                         }
                     )
-                    while not (said := child.receive(idle_s=max(until - monotonic(), 0.0))).get("is_last"):
+                    while not (said := _received(child, until)).get("is_last"):
                         if "absent" in said:
                             raise self._absent(said["absent"])
                         if "wrong" in said:
@@ -206,6 +206,14 @@ class _Asked:
         for secret in self.given:
             text = text.replace(secret, "…") if len(secret) >= _SHORTEST else text
         return text if len(text) <= _LONGEST else text[:_LONGEST] + "…"
+
+
+def _received(child: Child, until: float) -> dict[str, Any]:
+    """Return what a child sends next, and end it at a moment, also one that goes on sending."""
+    if (left := until - monotonic()) <= 0:
+        child.kill()
+        raise ChildEnded(End(how="deadline"))
+    return child.receive(idle_s=left)
 
 
 def _write(target: BinaryIO, rows: list[str], digest: Any, scratch: ScratchFolder) -> None:

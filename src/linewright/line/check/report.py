@@ -40,6 +40,7 @@ from linewright.line.run_context import (
     read_model_file,
     resolve_task,
 )
+from linewright.line.scheduled.destinations import refuse_shared
 from linewright.line.spec import KeepSpec, LineSpec
 from linewright.line.split_rows import label_text
 from linewright.line.views.point_in_time_join import ViewColumns
@@ -82,6 +83,7 @@ def check_line(factory: Factory, name: str) -> Sound:
     refuse(unsupported(spec, path))
     _require_kept_for_long_enough(spec, read_factory_file(factory.root).keep)
     try:
+        refuse_shared(factory, spec)
         return _check_data(factory, spec)
     except LinewrightError as error:
         raise placed(error, path, name) from error

@@ -30,7 +30,7 @@ from linewright.data.history.read import query_digest
 from linewright.data.history.versions import put_versions, read_blob
 from linewright.data.read.batches import fields_of
 from linewright.data.read.file.paths import files_of
-from linewright.data.spec import SqlSource
+from linewright.data.spec import SourceSpec, SqlSource
 from linewright.engine.context import Progress
 from linewright.engine.lock import ProcessLock
 from linewright.engine.run_notes import remove_notes
@@ -47,9 +47,10 @@ from linewright.line.record.data.quarantine import reading_of
 from linewright.line.retention.forgotten import Forgetting, Subject, begin, forgotten_of, hash_for, keep
 from linewright.line.retention.forgotten_rows import matching
 from linewright.line.runs.run_log import forget_logs
-from linewright.line.scheduled.staging import forget_staged
+from linewright.line.scheduled.task_state import described
+from linewright.line.scheduled.undelivered import forget_undelivered, held_all_undelivered
 from linewright.line.sealed_parquet import write_segment
-from linewright.line.spec import LineSpec
+from linewright.line.spec import FileDestination, LineSpec
 from linewright.line.views.sources import all_sources
 from linewright.model.facts import Package, Registered, Trained
 from linewright.people.annotations import Annotations, row_name
@@ -64,6 +65,7 @@ from linewright.serve.log.segments import ENDING, Frame, frame_of, read_log, rea
 from linewright.serve.rows.body.scalars import spell
 from linewright.store.files.disk import explained, sync_file
 from linewright.store.files.names import line_path
+from linewright.text.remote_url import is_remote
 
 _BATCH = 2_000
 """Predictions that are looked at at once."""
@@ -131,7 +133,7 @@ def forget(factory: Factory, line: str, subject: str, *, dry_run: bool) -> Forgo
     SpecError
         If the line has no `table.subject`.
     Transient
-        If a run of the line has not ended, or a `gc` is at work.
+        If a run of the line has not ended, its predictions are being made, or a `gc` is at work.
     Corrupt
         If labels are not what was kept; then they stay.
     """
@@ -151,6 +153,8 @@ def forget(factory: Factory, line: str, subject: str, *, dry_run: bool) -> Forgo
     with ExitStack() as held:
         held.enter_context(_locks(factory))
         _require_no_run(factory, line)
+        if not dry_run:
+            held.enter_context(held_all_undelivered(factory, spec))
         resumed = 0 if dry_run else _resume(factory, line)
         if dry_run:
             known = forgotten_of(factory, line)
@@ -178,7 +182,7 @@ def forget(factory: Factory, line: str, subject: str, *, dry_run: bool) -> Forgo
         serving=tuple(one for one in found.learned if one in _serving(factory, line)),
         shared=tuple(sorted(found.shared)),
         sources=tuple(_standing_in(_sources(factory, spec), text)),
-        files=tuple(_standing_in(_others(factory) - _sources(factory, spec), text)),
+        files=tuple(_standing_in(_others(factory, spec) - _sources(factory, spec), text)),
         left=() if dry_run else tuple(places_of(factory, text)),
         dry_run=dry_run,
         resumed=resumed,
@@ -216,7 +220,7 @@ def resume(factory: Factory) -> Resumed:
     for line in factory.names():
         try:
             if forgotten_of(factory, line).undone:
-                with _locks(factory):
+                with _locks(factory), held_all_undelivered(factory, factory.line(line)):
                     ended += _resume(factory, line)
         except LinewrightError as error:
             problems.append(problem_of(error, where=error.where or f"line {line}"))
@@ -437,7 +441,7 @@ class _Look:
         metadata = self.factory.metadata
         declared = {one.declared for one in metadata.events(Accepted, line=self.spec.line)}
         specs = [self.spec, *(LineSpec.model_validate(metadata.get(one, Declared).spec) for one in declared)]
-        sources = (source for spec in specs for source in spec.sources.values() if source.has_history)
+        sources = (source for spec in specs for source in _own_sources(spec) if source.has_history)
         return {query_digest(cast("SqlSource", source)) for source in sources}
 
     def _queries_of_views(self) -> set[str]:
@@ -520,7 +524,7 @@ def _carry_out(
     annotations.forget(asked)
     labels = _once(factory, line, subject, found, named)
     _forget_copies(factory, line, found.ids)
-    forget_staged(factory, line)
+    forget_undelivered(factory, line)
     _forget_pictures(factory, files)
     factory.labels_of(line).shrink()
     keep(factory, line, known.put(msgspec.structs.replace(subject, done=True, keys=(), files=())))
@@ -809,16 +813,27 @@ def _overlapping(file: Any, longest: int) -> Iterator[bytes]:
 def _sources(factory: Factory, spec: LineSpec) -> set[Path]:
     """Return the files that a line reads."""
     named: set[Path] = set()
-    for source in all_sources(factory, spec).values():
+    for source in (*all_sources(factory, spec).values(), *_own_sources(spec)):
         for written in source.local_files:
             with suppress(RequestError):
                 named |= set(files_of(written, factory.root, ""))
     return named
 
 
-def _others(factory: Factory) -> set[Path]:
-    """Return the tables in the factory's folder, and in its `data`: they are the user's own."""
-    found = (*factory.root.glob("*"), *(factory.root / "data").rglob("*"))
+def _own_sources(spec: LineSpec) -> Iterator[SourceSpec]:
+    """Give the sources of a line, and those that it only predicts for."""
+    yield from spec.sources.values()
+    yield from (job.source for job in spec.predict.values() if job.source is not None)
+
+
+def _others(factory: Factory, spec: LineSpec) -> set[Path]:
+    """Return the tables in the factory's folder, in its `data`, and where the line's answers go: they are the user's own."""
+    found = {*factory.root.glob("*"), *(factory.root / "data").rglob("*")}
+    for job in spec.predict.values():
+        if isinstance(job.to, FileDestination) and not is_remote(job.to.file):
+            name = Path(described(job.to, spec.line).replace("{at}", "*"))
+            folder = factory.root / name.parent
+            found |= {*folder.glob(name.name), *folder.glob(f"{name.stem}.quarantine.csv")}
     return {path for path in found if path.suffix in _TABLES}
 
 

@@ -100,7 +100,7 @@ def predict_file(
     Corrupt
         If the package does not answer its own rows as it did when it was made.
     """
-    version = find_model(factory, line)
+    version, generation = find_champion(factory, line)
     out = out or file.with_name(f"{file.stem}.{line}.csv")
     beside = out.with_name(f"{out.stem}.quarantine.csv")
     refuse_precious(factory, file, out)
@@ -110,7 +110,7 @@ def predict_file(
     with _told_of_interruption(factory, done, out), ExitStack() as files:
         answers = files.enter_context(AnswersFile(out))
         refuse_halted(factory, version.line)
-        loaded = load_model(factory, version)
+        loaded = load_model(factory, version, generation)
         log = files.enter_context(closing(PredictionLog(factory.state / "log" / loaded.line)))
         handed = open_handed(factory, version.line, file, like=source_of(loaded.package))
         to = Outputs(
@@ -168,6 +168,7 @@ def answer_rows(
     done: "Done",
     explain: bool = False,
     strict: bool = False,
+    may_be_none: bool = False,
 ) -> Asked:
     """Answer rows with a model, in their order; see `predict_file`.
 
@@ -177,6 +178,8 @@ def answer_rows(
         Folders that the files which rows name are in.
     done
         Counts what is done.
+    may_be_none
+        Whether it is right that no row keeps the contract.
 
     Raises
     ------
@@ -185,7 +188,7 @@ def answer_rows(
     """
     known = _with_known(factory, handed, loaded)
     rows = _with_columns(factory, handed, loaded) if known is None else known
-    asked = look_through(rows, loaded.package, strict=strict)
+    asked = look_through(rows, loaded.package, strict=strict, may_be_none=may_be_none)
     pictures = [one for one in loaded.package.columns if one.type == "file" and one.role == "feature"]
     # Entered last, so that it is there before the answers are.
     quarantine = to.quarantine() if asked.broken else None
@@ -304,8 +307,26 @@ def source_of(package: Package) -> str:
     return package.row_sql.source if package.row_sql else ""
 
 
-def load_model(factory: Factory, version: Version) -> Loaded:
+def find_champion(factory: Factory, line: str) -> tuple[Version, int]:
+    """Return the model that serves, and the generation in which it does: both of one moment.
+
+    Raises
+    ------
+    NotFound
+        If nothing serves.
+    """
+    pointer = factory.metadata.pointer(line)
+    name = line if pointer.champion is None else f"{line}@{pointer.champion}"
+    return find_model(factory, name), pointer.generation
+
+
+def load_model(factory: Factory, version: Version, generation: int) -> Loaded:
     """Return a model, ready to answer.
+
+    Parameters
+    ----------
+    generation
+        The one in which it serves, for the log.
 
     Raises
     ------
@@ -315,7 +336,6 @@ def load_model(factory: Factory, version: Version) -> Loaded:
     limits = limits_of(factory.metadata, version.line, version.version)
     scorer = Scorer(load(version.digest, factory.artifacts.get), limits)
     scorer.check_golden(factory.artifacts.get)
-    generation = factory.metadata.pointer(version.line).generation
     return Loaded(version.line, generation, Arm(model=version.version, package=version.digest), scorer)
 
 

@@ -87,19 +87,22 @@ class Asked:
         return AskedPart(frame.filter(pl.Series(~is_bad)), rows[~is_bad], table if table.height else None)
 
 
-def look_through(handed: Handed, package: Package, *, strict: bool) -> Asked:
+def look_through(handed: Handed, package: Package, *, strict: bool, may_be_none: bool = False) -> Asked:
     """Read a file to its end, and find the rows that a model cannot be asked about.
 
     Parameters
     ----------
     strict
         Whether one such row is enough to refuse the file.
+    may_be_none
+        Whether it is not refused though no row is left.
 
     Raises
     ------
     RequestError
         If a column is missing or unknown. If, with `strict`, a row breaks the contract: a cell is not of its type, a value is
-        missing, or it has another number of fields than the header; without it, if no row is left. It names the first rows.
+        missing, or it has another number of fields than the header; without it, if no row is left, unless there may be none. It names
+        the first rows.
     """
     state = handed.state
     columns = _columns(handed, package)
@@ -111,9 +114,10 @@ def look_through(handed: Handed, package: Package, *, strict: bool) -> Asked:
         found.add(whole, _typed(whole, columns), columns, batch.faults)
         found.ragged += len(batch.ragged)
         found.is_cut |= any(row.is_cut for row in batch.ragged)
-    if found.failed and (strict or found.failed == found.rows):
+    is_none_left = found.failed == found.rows and not may_be_none
+    if found.failed and (strict or is_none_left):
         raise _unreadable(handed, found) if found.unmade is None else _unmade(handed, *found.unmade)
-    if found.ragged and not found.rows:
+    if found.ragged and not found.rows and not may_be_none:
         raise handed.ragged(next(row for batch in handed.parts() for row in batch.ragged))
     places = find_places(handed.source, found.bad, found.ragged)
     if handed.state != state:

@@ -2,7 +2,7 @@
 
 import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import BinaryIO
@@ -12,12 +12,13 @@ import polars as pl
 from linewright.data.read.sql.column_types import Kind
 from linewright.data.write.bucket import put_file
 from linewright.data.write.table import kind_of, open_table
-from linewright.errors import RequestError
+from linewright.errors import LinewrightError, RequestError, SpecError
 from linewright.line.factory import Factory
+from linewright.line.file.checks.schedules import place_of_answers
 from linewright.line.predict.batch import refuse_precious
-from linewright.line.scheduled.staging import Stage, StagedRun
 from linewright.line.scheduled.task_state import described
-from linewright.line.spec import FileDestination, PredictSpec, TableDestination
+from linewright.line.scheduled.undelivered import Undelivered, UndeliveredRun
+from linewright.line.spec import FileDestination, LineSpec, PredictSpec, TableDestination
 from linewright.store.files.disk import sync_folder
 from linewright.text.remote_url import is_remote
 
@@ -41,6 +42,38 @@ def refuse_destination(factory: Factory, line: str, job: PredictSpec, began: str
             refuse_precious(factory, factory.root, each)
 
 
+def refuse_shared(factory: Factory, spec: LineSpec) -> None:
+    """Refuse a destination that another line has too.
+
+    Raises
+    ------
+    SpecError
+        If there is one; it names the predictions of the other line.
+    """
+    root = str(factory.root)
+    own = {place_of_answers(job.to, spec.line, root): name for name, job in spec.predict.items()}
+    for other in factory.names() if own else ():
+        jobs: Mapping[str, PredictSpec] = {}
+        with suppress(LinewrightError):  # a wrong file writes nothing
+            jobs = factory.line(other).predict if other != spec.line else {}
+        for name, job in jobs.items():
+            mine = own.get(place_of_answers(job.to, other, root))
+            if mine is not None:
+                raise _shared(spec, mine, f"{other}: predict.{name}")
+
+
+def _shared(spec: LineSpec, job: str, other: str) -> SpecError:
+    to = spec.predict[job].to
+    word = "file" if isinstance(to, FileDestination) else "table"
+    return SpecError(
+        f"other predictions write the same {word}: {other}",
+        where=f"predict.{job}.to.{word}",
+        found=described(to, spec.line),
+        hint=f"name another {word}"
+        + ("; {line} in it becomes the name of the line" if word == "file" else ""),
+    )
+
+
 def _make_folder(folder: Path, rights: int) -> None:
     """Make a folder with those above it, all with some rights: those of the worker are for state."""
     if not folder.exists():
@@ -50,9 +83,9 @@ def _make_folder(folder: Path, rights: int) -> None:
 
 
 def write_answers(
-    factory: Factory, line: str, stage: Stage, job: PredictSpec, where: str, *, is_again: bool
+    factory: Factory, line: str, undelivered: Undelivered, job: PredictSpec, where: str, *, is_again: bool
 ) -> str:
-    """Write the answers that are ready, and return their destination.
+    """Write the answers that are ready, and return their destination; empty if only rows that broke the contract were written.
 
     Parameters
     ----------
@@ -68,57 +101,70 @@ def write_answers(
     Transient
         If a server is not there, is slow or breaks off.
     """
-    run, to = stage.run(), job.to
+    run, to = undelivered.run(), job.to
     name = described(to, line, run.began)
     if isinstance(to, TableDestination):
-        _to_table(factory, stage, run, to, where, is_again=is_again)
+        _to_table(factory, undelivered, run, to, where, is_again=is_again)
     elif is_remote(to.file):
-        _to_bucket(factory, stage, name, to.at, where)
+        _to_bucket(factory, undelivered, name, to.at, where)
     else:
-        _to_file(stage, factory.root / name)
-    return name
+        _to_file(undelivered, factory.root / name)
+    return "" if run.has_no_answers else name
 
 
 def _to_table(
-    factory: Factory, stage: Stage, run: StagedRun, to: TableDestination, where: str, *, is_again: bool
+    factory: Factory,
+    undelivered: Undelivered,
+    run: UndeliveredRun,
+    to: TableDestination,
+    where: str,
+    *,
+    is_again: bool,
 ) -> None:
     if run.rows:
-        first = next(stage.parts())
+        first = next(undelivered.parts())
         columns: dict[str, Kind] = {name: kind_of(dtype) for name, dtype in first.schema.items()}
         writer, write = open_table(to.table, to.at, factory.root, where=where, columns=columns, run=run.run)
-        writer.add_rows(write, stage.parts(), is_again=is_again)
-    broken = stage.ready_broken
-    if broken is not None:
-        shutil.copyfile(broken, stage.folder / broken.name)
+        writer.add_rows(write, undelivered.parts(), is_again=is_again)
+    place, broken = undelivered.quarantine, undelivered.ready_broken
+    if broken is None:
+        place.unlink(missing_ok=True)
+    else:
+        _replace(place, lambda file: _copy(broken, file))
 
 
-def _to_bucket(factory: Factory, stage: Stage, url: str, at: str | None, where: str) -> None:
-    if stage.ready_broken is not None:
-        put_file(stage.ready_broken, _quarantine_of(url), at, factory.root, where)
-    file = stage.ready_answers
+def _to_bucket(factory: Factory, undelivered: Undelivered, url: str, at: str | None, where: str) -> None:
+    if undelivered.ready_broken is not None:
+        put_file(undelivered.ready_broken, _quarantine_of(url), at, factory.root, where)
+    if undelivered.run().has_no_answers:
+        return
+    file = undelivered.ready_answers
     if url.endswith(".csv"):
-        file = stage.ready / "answers.csv"
+        file = undelivered.ready / "answers.csv"
         with file.open("wb") as csv:
-            _write_csv(stage, csv)
+            _write_csv(undelivered, csv)
     put_file(file, url, at, factory.root, where)
 
 
-def _to_file(stage: Stage, path: Path) -> None:
+def _to_file(undelivered: Undelivered, path: Path) -> None:
     quarantine = Path(_quarantine_of(str(path)))
     try:
-        broken = stage.ready_broken
+        broken = undelivered.ready_broken
         if broken is not None:
             _replace(quarantine, lambda file: _copy(broken, file))
-        _replace(
-            path,
-            lambda file: (
-                _write_csv(stage, file) if path.suffix == ".csv" else _copy(stage.ready_answers, file)
-            ),
-        )
+        if not undelivered.run().has_no_answers:
+            _replace(path, lambda file: _write(undelivered, path, file))
         if broken is None:
             quarantine.unlink(missing_ok=True)
     except OSError as error:
         raise _cannot_write(path, error) from error
+
+
+def _write(undelivered: Undelivered, path: Path, file: BinaryIO) -> None:
+    if path.suffix == ".csv":
+        _write_csv(undelivered, file)
+    else:
+        _copy(undelivered.ready_answers, file)
 
 
 def _replace(path: Path, write: Callable[[BinaryIO], None]) -> None:
@@ -145,13 +191,13 @@ def _copy(of: Path, to: BinaryIO) -> None:
         shutil.copyfileobj(file, to, 1 << 20)
 
 
-def _write_csv(stage: Stage, file: BinaryIO) -> None:
+def _write_csv(undelivered: Undelivered, file: BinaryIO) -> None:
     is_first = True
-    for part in stage.parts():
+    for part in undelivered.parts():
         part.write_csv(file, include_header=is_first)
         is_first = False
     if is_first:
-        pl.read_parquet(stage.ready_answers).write_csv(file)
+        pl.read_parquet(undelivered.ready_answers).write_csv(file)
 
 
 def _quarantine_of(name: str) -> str:

@@ -4,34 +4,42 @@ import signal
 import threading
 from collections.abc import Generator, Mapping
 from contextlib import ExitStack, closing, contextmanager
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from typing import NamedTuple, cast
 
+import msgspec
 import numpy as np
 import polars as pl
-from msgspec.structs import replace
 
 from linewright.data.history.read import read_current_rows
 from linewright.data.ingest import folders_of
+from linewright.data.read.file.paths import files_of
 from linewright.data.read.reader import read_live
 from linewright.data.read.source import Source, open_source
-from linewright.data.spec import FileSource, SourceSpec, SqlSource
+from linewright.data.spec import FileSource, FilesSource, SourceSpec, SqlSource
 from linewright.data.write.table import RUN
-from linewright.errors import LinewrightError, RequestError
+from linewright.errors import LinewrightError, RequestError, Transient
 from linewright.line.factory import Factory
 from linewright.line.facts import PredictionsMade
 from linewright.line.file.read import placed
-from linewright.line.predict.batch import Done, Outputs, answer_rows, load_model, refuse_halted
+from linewright.line.predict.batch import Done, Outputs, answer_rows, find_champion, load_model, refuse_halted
 from linewright.line.predict.input_file import Handed
 from linewright.line.predict.output_file import AnswersFile
 from linewright.line.record.data.source_histories import history_store
-from linewright.line.record.registry import find_model
 from linewright.line.scheduled.destinations import refuse_destination, write_answers
-from linewright.line.scheduled.new_rows import NewRows, digests_of
-from linewright.line.scheduled.staging import Stage, StagedLog, StagedRun, staged
+from linewright.line.scheduled.new_rows import NewRows, SeenRows
+from linewright.line.scheduled.undelivered import (
+    Undelivered,
+    UndeliveredLog,
+    UndeliveredRun,
+    held_undelivered,
+)
 from linewright.line.spec import LineSpec, PredictSpec
+from linewright.serve.http.predict import Loaded
 from linewright.serve.log.writer import PredictionLog
+from linewright.store.files.stamps import stamp_at
 from linewright.text.numbers import count
 
 AT, MODEL = "at", "model"
@@ -68,14 +76,15 @@ def predict_job(factory: Factory, line: str, job: str, *, everything: bool = Fal
     """
     spec = factory.line(line)
     asked = _job(spec, job)
-    with staged(factory, spec.line, job) as stage, _placed(factory, spec.line):
-        is_again = stage.is_ready
-        if is_again and stage.run().run in {one.run for one in runs_before(factory, spec.line, job)}:
-            stage.clear(stage.run().run)
+    with held_undelivered(factory, spec.line, job) as undelivered, _placed(factory, spec.line):
+        refuse_halted(factory, spec.line)  # also what was made before: nobody wants it of this model now
+        is_again = undelivered.is_ready
+        if is_again and undelivered.run().run in {one.run for one in runs_before(factory, spec.line, job)}:
+            undelivered.clear(undelivered.run().run)
             is_again = False
         if not is_again:
-            _make(factory, spec, job, asked, stage, everything=everything)
-        return _write(factory, spec.line, job, asked, stage, is_again=is_again)
+            _make(factory, spec, job, asked, undelivered, everything=everything)
+        return _write(factory, spec.line, job, asked, undelivered, is_again=is_again)
 
 
 def runs_before(factory: Factory, line: str, job: str) -> list[PredictionsMade]:
@@ -108,42 +117,43 @@ def _placed(factory: Factory, line: str) -> Generator[None]:
 
 
 def _make(
-    factory: Factory, spec: LineSpec, job: str, asked: PredictSpec, stage: Stage, *, everything: bool
+    factory: Factory,
+    spec: LineSpec,
+    job: str,
+    asked: PredictSpec,
+    undelivered: Undelivered,
+    *,
+    everything: bool,
 ) -> None:
     began, run = factory.now(), factory.context.new_id()
-    version = find_model(factory, spec.line)
-    refuse_halted(factory, spec.line)
+    version, generation = find_champion(factory, spec.line)
     refuse_destination(factory, spec.line, asked, began)
-    loaded = load_model(factory, version)
+    loaded = load_model(factory, version, generation)
+    before = None if everything or not asked.new else _seen_before(factory, spec.line, job, undelivered)
     name, of = _source_of(spec, job, asked)
-    with _named_as_written(name, job, asked):
-        source = _open(factory, name, of)
-        seen = digests_of(source) if asked.new else None
-        before = None if everything or seen is None else _seen_before(factory, spec.line, job, stage)
-        if before is not None:
-            source = NewRows.of(source, before)
-    file = factory.root / of.file if isinstance(of, FileSource) and not of.is_live else Path(name)
     done = Done()
-    stage.begin()
-    with _ended_as_interrupted(), ExitStack() as files:
-        answers = files.enter_context(AnswersFile(stage.answers))
+    undelivered.begin()
+    with _named_as_written(name, job, asked), _ended_as_interrupted(), ExitStack() as files:
+        files.enter_context(_unchanged(name, of, factory.root))
+        source = _without_stamps(_open(factory, name, of), of, loaded)
+        if asked.new:
+            answered = (before or SeenRows.none()).answered
+            source = NewRows.of(source, answered, are_files=isinstance(of, FilesSource))
+        answers = files.enter_context(AnswersFile(undelivered.answers))
         columns = {AT: datetime.fromisoformat(began), MODEL: f"{spec.line}@{version.version}", RUN: run}
         to = Outputs(
-            log=files.enter_context(StagedLog(stage.draft)),
+            log=files.enter_context(UndeliveredLog(undelivered.draft)),
             answers=lambda table: answers.write(_with_columns(table, columns)),
-            quarantine=lambda: files.enter_context(AnswersFile(stage.broken)),
+            quarantine=lambda: files.enter_context(AnswersFile(undelivered.broken)),
         )
         homes = folders_of(spec.model_copy(update={"sources": {name: of}}), factory.root)
-        rows = answer_rows(
-            factory,
-            loaded,
-            Handed(file if file.is_file() else Path(name), source),
-            to,
-            homes=homes,
-            done=done,
-        )
-    stage.finish(
-        StagedRun(
+        file = factory.root / of.file if isinstance(of, FileSource) and not of.is_live else Path(name)
+        handed = Handed(file if file.is_file() else Path(name), source)
+        rows = answer_rows(factory, loaded, handed, to, homes=homes, done=done, may_be_none=asked.new)
+        seen = source.seen(list(rows.places.lines)) if isinstance(source, NewRows) else None
+    old = before or SeenRows.none()
+    undelivered.finish(
+        UndeliveredRun(
             run=run,
             began=began,
             model=version.version,
@@ -151,10 +161,31 @@ def _make(
             rows=done.rows,
             quarantined=rows.broken,
             only_new=before is not None,
+            is_news=done.rows > 0 or seen is None or not np.array_equal(seen.broken, old.broken),
             reasons=tuple(done.reasons),
         ),
         seen,
     )
+
+
+@contextmanager
+def _unchanged(name: str, of: SourceSpec, root: Path) -> Generator[None]:
+    """Refuse what was read of files that others wrote to meanwhile; what comes besides them is read the next time."""
+    paths = (
+        files_of(of.file, root, f"sources.{name}.file")
+        if isinstance(of, FileSource) and not of.is_live
+        else ()
+    )
+    before = [stamp_at(str(path)) for path in paths]
+    yield
+    changed = [str(path) for path, stamp in zip(paths, before, strict=True) if stamp_at(str(path)) != stamp]
+    if changed:
+        raise Transient(
+            "a file has changed while it was read; nothing is answered",
+            where=f"sources.{name}.file",
+            found=changed[0],
+            hint="it is tried again; have files written under another name, and renamed when they are whole",
+        )
 
 
 @contextmanager
@@ -193,17 +224,24 @@ def _open(factory: Factory, name: str, of: SourceSpec) -> Source:
     return read_live(name, of, factory.root)[0] if of.is_live else open_source(name, of, factory.root)
 
 
-def _seen_before(factory: Factory, line: str, job: str, stage: Stage) -> np.ndarray | None:
-    """Return the digests of the rows that the source had the last time; `None` before the first."""
+def _without_stamps(source: Source, of: SourceSpec, loaded: Loaded) -> Source:
+    """Return a source without the columns by which it is read and which the model does not know: nobody can take them out."""
+    known = {column.name for column in loaded.package.columns}
+    columns = tuple(name for name in source.columns if name in known or name not in of.stamps)
+    return replace(source, columns=columns)
+
+
+def _seen_before(factory: Factory, line: str, job: str, undelivered: Undelivered) -> SeenRows | None:
+    """Return the rows that the source had the last time; `None` before the first."""
     last = next(iter(runs_before(factory, line, job)), None)
     if last is None or not last.noted:
         return None
-    seen = stage.seen(last.run)
+    seen = undelivered.seen(last.run)
     if seen is None:
         raise RequestError(
             "which rows the source had the last time is not known",
             where=f"{line}: predict.{job}.new",
-            found=str(stage.folder.relative_to(factory.root)),
+            found=str(undelivered.folder.relative_to(factory.root)),
             hint=f"a backup does not have it; predict for all rows once: linewright predict-job {line} {job} --all",
         )
     return seen
@@ -219,14 +257,14 @@ def _with_columns(table: pl.DataFrame, columns: Mapping[str, str | datetime]) ->
 
 
 def _write(
-    factory: Factory, line: str, job: str, asked: PredictSpec, stage: Stage, *, is_again: bool
+    factory: Factory, line: str, job: str, asked: PredictSpec, undelivered: Undelivered, *, is_again: bool
 ) -> Predictions:
-    run = stage.run()
-    _log(factory, line, stage, is_again=is_again)
+    run = undelivered.run()
+    _log(factory, line, undelivered, is_again=is_again)
     to = ""
-    if run.rows or not run.only_new:
-        to = write_answers(factory, line, stage, asked, f"predict.{job}.to", is_again=is_again)
-    stage.keep_seen(run.run)
+    if run.is_news or not run.only_new:
+        to = write_answers(factory, line, undelivered, asked, f"predict.{job}.to", is_again=is_again)
+    undelivered.keep_seen(run.run)
     made = PredictionsMade(
         at=factory.now(),
         by=factory.context.actor,
@@ -241,27 +279,27 @@ def _write(
         quarantined=run.quarantined,
         to=to,
         only_new=run.only_new,
-        noted=stage.seen(run.run) is not None,
+        noted=undelivered.seen(run.run) is not None,
     )
     factory.metadata.record(made)
-    stage.clear(run.run)
+    undelivered.clear(run.run)
     return Predictions(made, run.reasons)
 
 
-def _log(factory: Factory, line: str, stage: Stage, *, is_again: bool) -> None:
+def _log(factory: Factory, line: str, undelivered: Undelivered, *, is_again: bool) -> None:
     """Log the answers that are ready, those that the log does not have yet."""
     labels = factory.labels_of(line)
     if is_again:
         labels.catch_up()  # the index says what was logged before a kill
     with closing(PredictionLog(factory.log_of(line))) as log:
-        for records in stage.records():
+        for records in undelivered.records():
             if is_again and labels.has(records.first):
                 continue
             is_again = False  # they are logged in order
-            log.append_request(replace(records, at=factory.now()))
+            log.append_request(msgspec.structs.replace(records, at=factory.now()))
 
 
-def _in_words(run: StagedRun, to: str) -> str:
+def _in_words(run: UndeliveredRun, to: str) -> str:
     rows = count(run.rows, "new row" if run.only_new else "row")
     broken = f"; {count(run.quarantined, 'row')} broke the contract" if run.quarantined else ""
     return f"{rows} predicted{f', to {to}' if to else ''}{broken}"

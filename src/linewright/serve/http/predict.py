@@ -651,5 +651,6 @@ def accept(feedback: Feedback, body: bytes, package: Package, idempotency_key: s
 
 def push(pushed: PushedRows, body: bytes) -> Response:
     """Keep rows of a source; when it returns they survive power loss."""
-    kept = pushed.keep(to_new_rows(read_json(body, PushRequest, form=ROWS_FORM).rows, pushed.columns))
+    asked = read_json(body, PushRequest, form=ROWS_FORM)
+    kept = pushed.keep(to_new_rows(asked.rows, pushed.columns, new_columns=asked.new_columns))
     return to_response(PushAnswer(accepted=kept.accepted, repeated=kept.repeated, durability="durable"))

@@ -7,7 +7,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from linewright.data.read.file.paths import files_of
+from linewright.data.read.file.paths import different_files, files_of
 from linewright.data.read.reader import Cursor
 from linewright.data.spec import FileSource
 from linewright.store.values import digest_of
@@ -30,7 +30,7 @@ class FileReader:
         if is_remote(spec.file):
             return _remote().open_remote(name, spec, root, size=size)[0]
         where = f"sources.{name}"
-        return open_files(name, files_of(spec.file, root, f"{where}.file"), spec, where, size)
+        return open_files(name, _files_of(spec, root, where), spec, where, size)
 
     def read(self, name: str, spec: FileSource, root: Path) -> "tuple[Source, str]":
         """Fetch the files of other machines, and return their rows and their fingerprint."""
@@ -42,9 +42,7 @@ class FileReader:
         """Return a digest of the files as they are, several in the order of their paths, and of the options."""
         if is_remote(spec.file):
             return _remote().fingerprint_of_remote(spec, root, where)
-        return digest_of_files(
-            [_digest_of_file(path) for path in files_of(spec.file, root, f"{where}.file")], spec
-        )
+        return digest_of_files([_digest_of_file(path) for path in _files_of(spec, root, where)], spec)
 
     def columns(self, name: str, spec: FileSource, root: Path) -> tuple[str, ...]:
         """Return the names of the columns, which the beginning of a file tells; files of other machines are not fetched for it."""
@@ -61,6 +59,10 @@ def digest_of_files(digests: Sequence[str], spec: FileSource) -> str:
     if spec.sheet is None:
         del said["sheet"]  # what is read as before an upgrade has the digest that it had
     return digest_of({"files": list(digests), **said})
+
+
+def _files_of(spec: FileSource, root: Path, where: str) -> tuple[Path, ...]:
+    return different_files(files_of(spec.file, root, f"{where}.file"))
 
 
 def _remote() -> Any:

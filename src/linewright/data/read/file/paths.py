@@ -3,6 +3,8 @@
 import fnmatch
 import glob
 import os
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from itertools import takewhile
 from pathlib import Path
 
@@ -46,8 +48,7 @@ def files_of(written: str, root: Path, where: str) -> tuple[Path, ...]:
         found = [file for file in path.iterdir() if file.is_file() and file.name[0] not in "._"]
         problem = "the folder has no files"
     elif is_pattern(written):
-        found = [root / file for file in glob.glob(written, root_dir=root, recursive=True)]  # noqa: PTH207 -- the pattern may be absolute
-        found = [file for file in found if file.is_file()]
+        found = [file for file in _matching(written, root) if file.is_file()]
         problem = "there is no file of that pattern"
     else:
         found, problem = [], "this is not a file" if path.exists() else "there is no such file"
@@ -55,6 +56,55 @@ def files_of(written: str, root: Path, where: str) -> tuple[Path, ...]:
         hint = (not path.exists() and near_file(path, written=written)) or f"paths start from {root}"
         raise RequestError(problem, where=where, found=written, hint=hint)
     return tuple(sorted(found, key=lambda file: file.as_posix()))
+
+
+def different_files(files: Sequence[Path]) -> tuple[Path, ...]:
+    """Return paths without links to files that others of them lead to, in the same order: a row counts once."""
+    kept = dict[Path, Path]()
+    for path in sorted(files, key=lambda path: (path.is_symlink(), len(path.parts))):
+        kept.setdefault(real(path), path)
+    names = set(kept.values())
+    return tuple(path for path in files if path in names)
+
+
+def _matching(written: str, root: Path) -> Iterable[Path]:
+    if "**" not in Path(written).parts:
+        return (root / file for file in glob.iglob(written, root_dir=root))  # noqa: PTH207 -- the pattern may be absolute
+    folder = fixed_folder(written, root)
+    pattern = (root / written).parts[len(folder.parts) :]
+    return (path for path in _below(folder, ()) if fits(path.parts[len(folder.parts) :], pattern))
+
+
+def _below(folder: Path, above: tuple[Path, ...]) -> Iterator[Path]:
+    """Give all files below a folder; a link that leads back up is not followed, which `glob` does forty times."""
+    here = real(folder)
+    if here in above:
+        return
+    with suppress(FileNotFoundError, NotADirectoryError):
+        for path in folder.iterdir():
+            if path.is_dir():
+                yield from _below(path, (*above, here))
+            else:
+                yield path
+
+
+def fits(name: Sequence[str], pattern: Sequence[str]) -> bool:
+    """Return whether the parts of a path fit those of a pattern, in which ``**`` stands for any folders, and for all files at its end.
+
+    Examples
+    --------
+    >>> fits(("a", "b", "c.csv"), ("a", "**", "*.csv")), fits(("a", ".b", "c.csv"), ("a", "**")), fits(("a", "c"), ("a", "**"))
+    (True, False, True)
+    """
+    if not pattern or not name:
+        return not pattern and not name
+    is_hidden = name[0].startswith(".")
+    if pattern[0] == "**":
+        return fits(name, pattern[1:] or ("*",)) or (
+            not is_hidden and len(name) > 1 and fits(name[1:], pattern)
+        )
+    is_meant = not is_hidden or pattern[0].startswith(".")
+    return is_meant and fnmatch.fnmatchcase(name[0], pattern[0]) and fits(name[1:], pattern[1:])
 
 
 def is_one_of(path: Path, written: str, root: Path) -> bool:

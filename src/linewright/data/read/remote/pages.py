@@ -69,7 +69,10 @@ class Pages:
             raise self._wrong("what `next` names is neither text nor a number", hint="look at `next`")
         if self.spec.parameter:
             return _with_parameter(self.spec.rest, self.spec.parameter, str(found))
-        return urljoin(url, str(found))
+        try:
+            return urljoin(url, str(found))
+        except ValueError as error:
+            raise self._wrong("what `next` names is no URL", hint="look at `next`") from error
 
     def _numbered(self) -> Iterator[Sequence[Row]]:
         """Give the rows of pages by their numbers, each once no row can have slipped past its beginning.

@@ -11,6 +11,7 @@ from typing import Any, BinaryIO
 from linewright.data.read.batches import BATCH, refuse_patterns
 from linewright.data.read.file.json_lines import JsonLines
 from linewright.data.read.limits import too_many_columns, too_many_rows
+from linewright.data.read.query_timeout import QueryTimeout
 from linewright.data.read.reader import Cursor
 from linewright.data.read.remote.connect import client_class, proxy_to_server
 from linewright.data.read.remote.credentials import read_credentials
@@ -93,7 +94,8 @@ def _fetched(
     ):
         pages = Pages(spec=spec, request=request, ask=_asker(web, spec, request))
         try:
-            with path.open("wb") as file:
+            # A server that says a little now and then is silent for no time.
+            with path.open("wb") as file, QueryTimeout(proxy.cut, spec.limits.seconds):
                 kept = _Kept(file, spec, request, scratch.free)
                 for rows in pages.rows():
                     kept.add(rows)

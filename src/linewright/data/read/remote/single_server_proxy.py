@@ -68,12 +68,17 @@ class SingleServerProxy:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self.cut()
+        for one in (self._listening, *list(self._sockets)):
+            one.close()
+
+    def cut(self) -> None:
+        """End all connections, from any thread, and take no more."""
         self._is_open = False
-        # `shutdown` wakes the thread that waits in `accept`, which `close` alone would not.
+        # It wakes the thread that waits in `accept`, which `close` alone would not.
         for one in (self._listening, *list(self._sockets)):
             with suppress(OSError):
                 one.shutdown(socket.SHUT_RDWR)
-            one.close()
 
     def _listen(self) -> None:
         while self._is_open:

@@ -1,16 +1,16 @@
 """A query on a database with its limits, its result, and the errors that databases of all kinds share."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
-from typing import Protocol
 
 import polars as pl
 
 from linewright.data.read.limits import too_many_rows
 from linewright.data.read.query_timeout import QueryTimeout
 from linewright.data.read.sql.column_types import ColumnType, typed
+from linewright.data.read.sql.dialect import SqlDialect
 from linewright.data.spec import QueryLimits
 from linewright.errors import LinewrightError, RequestError, SpecError, Transient
 from linewright.text.database_url import DatabaseUrl
@@ -24,8 +24,6 @@ MOST_ROWS = 10_000
 """Rows that are fetched at once, at most."""
 PIECE = 1_000
 """Rows that are Python's objects at once: more of them do not fit into the processor's cache, and take twice the time."""
-_MARGIN = 1e-6
-"""How far below a number a database starts to give rows, as a share of the number."""
 _FIRST_ROWS = 10
 """Of what nobody knows yet how long the texts are: documents may have megabytes."""
 _BYTES = 1 << 22
@@ -132,7 +130,7 @@ PREPARED = "prepared "
 """How names in `OpenTransactions` begin of what is left to be committed by anybody, under another name than it began with."""
 
 
-class Database(Protocol):
+class Database(SqlDialect, ABC):
     """Asks one kind of database; it has no state."""
 
     port: int
@@ -140,6 +138,7 @@ class Database(Protocol):
     tables: str
     """A query for the names of the tables, in one column, sorted, at most 100."""
 
+    @abstractmethod
     def ask(self, query: DatabaseQuery) -> AbstractContextManager[QueryResult]:
         """Run one SELECT in a read-only snapshot.
 
@@ -150,49 +149,25 @@ class Database(Protocol):
         Transient
             If the server is not there, is slow, or breaks off.
         """
-        ...
-
-    def since(
-        self,
-        query: str,
-        column: str,
-        of: ColumnType,
-        value: float | str | datetime,
-        *,
-        keeps_order: bool = True,
-    ) -> str:
-        """Return a query for rows of another one, at least those from a value of a column on and those without a value there.
-
-        It may return the query as it is, for instance where it could not keep the order of the rows and should.
-        """
-        ...
 
     def open_transactions(self, query: DatabaseQuery) -> OpenTransactions | None:
         """Return who writes at this moment; `None` if this kind of database, or this one, cannot tell.
 
         A transaction whose rows a later read of this process does not see is among them, or begins after `at`.
         """
-        ...
+        del query
 
+    @abstractmethod
     def row_digest(self, types: Mapping[str, ColumnType]) -> str:
         """Return an expression for a digest of a row that has these columns, from 0 to 2**60 - 1; -1 if none can be had."""
-        ...
 
+    @abstractmethod
     def day(self, column: str) -> str:
         """Return an expression for the day of a column of times, in UTC if they have a zone, as whole days from 1970."""
-        ...
 
+    @abstractmethod
     def span(self, column: str, first: int, width: int) -> str:
         """Return an expression for the span that a column of whole numbers is in: `width` numbers each, from `first` on; 0 or less below that."""
-        ...
-
-    def column(self, name: str) -> str:
-        """Return the name of a column as SQL has it, in quotes."""
-        ...
-
-    def quoted(self, table: str) -> str:
-        """Return the name of a table, which may have a schema before a dot, as SQL has it."""
-        ...
 
 
 class FetchSize:
@@ -285,64 +260,3 @@ def frames_of(
         size.adapt(frame)
         yield frame
         timeout.restart()
-
-
-def query_since(
-    query: str,
-    name: str,
-    of: ColumnType,
-    value: float | str | datetime,
-    *,
-    text: Callable[[str], str],
-) -> str:
-    """Return a query for the rows of another one at or after a value, and maybe some before it; that query itself if no condition can say so.
-
-    Parameters
-    ----------
-    name
-        The column, quoted.
-    value
-        What the column is to have at least, as in `data.read.reader.Cursor`; or a time in UTC, to which it is compared exactly.
-    text
-        Returns the condition for texts from the value in quotes; the order is that of bytes.
-    """
-    condition = _condition_since(name, of, value, text)
-    return query if condition is None else wrapped(query, condition)
-
-
-def _condition_since(
-    name: str, of: ColumnType, value: float | str | datetime, text: Callable[[str], str]
-) -> str | None:
-    match of.kind, value:
-        case (("integer" | "unsigned"), int() | float()):
-            condition = f"{name} >= {value!r}"
-        case (("decimal" | "number"), int() | float()):
-            # Short floats, and sums of many digits, are read a little larger than the database compares them.
-            condition = f"{name} >= {value - abs(value) * _MARGIN!r}"
-        case (("date" | "datetime" | "instant"), datetime()):
-            said = value.date().isoformat() if of.kind == "date" else value.isoformat(sep=" ")
-            condition = f"{name} >= '{said}'"
-        case (("date" | "datetime" | "instant"), str()):
-            try:
-                at = datetime.fromisoformat(value)
-                # Times are compared as texts, whatever their zones are.
-                at = (at.astimezone(UTC).replace(tzinfo=None) if at.tzinfo else at) - timedelta(days=1)
-            except (ValueError, OverflowError):
-                return None
-            condition = f"{name} >= '{at.isoformat(sep=' ')}'"
-        case "text", str() if "\0" not in value:
-            condition = text("'{}'".format(value.replace("'", "''")))
-        case _:
-            return None
-    return f"{condition} or {name} is null"
-
-
-ROW = "linewright_q"
-"""Name of a query in the query around it."""
-
-
-def wrapped(query: str, condition: str = "", *, gives: str = "*") -> str:
-    """Return a query over the rows of another one, which is called `ROW`: those of which a condition holds."""
-    inner = query.strip().rstrip(";")
-    where = f" where {condition}" if condition else ""
-    return f"select {gives} from (\n{inner}\n) as {ROW}{where}"  # noqa: S608 -- no `Database` trusts a query

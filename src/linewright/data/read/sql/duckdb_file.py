@@ -2,7 +2,6 @@
 
 from collections.abc import Generator, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from datetime import datetime
 from pathlib import Path
 from typing import cast
 
@@ -15,13 +14,13 @@ from linewright.data.read.query_timeout import QueryTimeout
 from linewright.data.read.sql.column_types import INTEGER, NUMBER, TEXT, ColumnType, decimal, no_value
 from linewright.data.read.sql.database import (
     DIGEST_MASK,
-    ROW,
+    Database,
     DatabaseQuery,
     OpenTransactions,
     QueryResult,
-    query_since,
     refuse_twins,
 )
+from linewright.data.read.sql.dialect import ROW
 from linewright.errors import RequestError
 from linewright.text.quoting import double_quoted
 from linewright.text.suggest import near_file
@@ -61,11 +60,12 @@ _ENDLESS = 2**63 - 1
 """How the infinite time is held."""
 
 
-class DuckDbFile:
+class DuckDbFile(Database):
     """Asks a file of DuckDB."""
 
     port = 0
     tables = "select table_name from information_schema.tables order by 1 limit 100"
+    plain = r"(?!)"
 
     @contextmanager
     def ask(self, query: DatabaseQuery) -> Generator[QueryResult]:
@@ -96,25 +96,9 @@ class DuckDbFile:
                     raise query.timeout_error(is_here=True) from None
                 raise query.query_error(error, _tables(connection)) from None
 
-    def since(
-        self,
-        query: str,
-        column: str,
-        of: ColumnType,
-        value: float | str | datetime,
-        *,
-        keeps_order: bool = True,
-    ) -> str:
-        """Have DuckDB leave out rows before a value; the order of the query stays."""
-        del keeps_order
-        name = double_quoted(column)
-        return query_since(
-            query,
-            name,
-            of,
-            value,
-            text=lambda least: f"{name} >= {least} or not regexp_matches({name}, '^[!-~]')",
-        )
+    def text_since(self, name: str, least: str) -> str:
+        """Compare bytes, as this database does."""
+        return f"{name} >= {self.literal(least)} or not regexp_matches({name}, '^[!-~]')"
 
     def open_transactions(self, query: DatabaseQuery) -> OpenTransactions | None:
         """Return that nobody writes: while a process writes, no other one can open the file."""
@@ -133,14 +117,6 @@ class DuckDbFile:
     def span(self, column: str, first: int, width: int) -> str:
         """Return it by the division of whole numbers."""
         return f"(cast({double_quoted(column)} as bigint) - {first}) // {width}"
-
-    def column(self, name: str) -> str:
-        """Return a name in quotes."""
-        return double_quoted(name)
-
-    def quoted(self, table: str) -> str:
-        """Return a name with its schema in quotes."""
-        return ".".join(map(double_quoted, table.split(".", 1)))
 
 
 @contextmanager

@@ -12,10 +12,9 @@ import polars as pl
 
 from linewright.data.read.sql.column_types import INTEGER, NUMBER, TEXT, ColumnType, decimal, no_value, typed
 from linewright.data.read.sql.database import (
+    Database,
     DatabaseQuery,
-    OpenTransactions,
     QueryResult,
-    query_since,
     refuse_twins,
 )
 from linewright.data.read.sqlite_query import Row, declared_types, run_query
@@ -66,15 +65,11 @@ def _digest(*values: Any) -> int:
     return int.from_bytes(blake2b(ascii(values).encode(), digest_size=_DIGEST_BYTES).digest(), "little")
 
 
-_FUNCTIONS: Mapping[str, Callable[..., Any]] = {
-    "linewright_digest": _digest,
-    "least": lambda *values: min(values),
-    "greatest": lambda *values: max(values),
-}
+_FUNCTIONS: Mapping[str, Callable[..., Any]] = {"linewright_digest": _digest}
 """What other databases have, and `data.history` asks for."""
 
 
-class SqliteFile:
+class SqliteFile(Database):
     """Asks a file of SQLite."""
 
     port = 0
@@ -101,33 +96,13 @@ class SqliteFile:
                 refuse_twins(names, query.where)
                 yield QueryResult(types=types, frames=_frames(rows, types, query))
 
-    def since(
-        self,
-        query: str,
-        column: str,
-        of: ColumnType,
-        value: float | str | datetime,
-        *,
-        keeps_order: bool = True,
-    ) -> str:
-        """Have SQLite leave out rows before a value; the order of the query stays."""
-        del keeps_order
-        name = double_quoted(column)
-        if isinstance(value, datetime):
-            value = value.replace(
-                microsecond=0
-            )  # times are compared as texts, and .5 would stand before .500
-        return query_since(
-            query,
-            name,
-            of,
-            value,
-            text=lambda least: f"{name} collate binary >= {least} or {name} not glob '[!-~]*'",
-        )
+    def moment(self, at: datetime, of: ColumnType) -> str:
+        """Return it to the second: times are compared as texts, and .5 would stand before .500."""
+        return super().moment(at.replace(microsecond=0), of)
 
-    def open_transactions(self, query: DatabaseQuery) -> OpenTransactions | None:
-        """Return nothing: a process may have taken the time of its rows before it waited for others that write."""
-        del query
+    def text_since(self, name: str, least: str) -> str:
+        """Compare bytes, whatever the collation of the column is."""
+        return f"{name} collate binary >= {self.literal(least)} or {name} not glob '[!-~]*'"
 
     def row_digest(self, types: Mapping[str, ColumnType]) -> str:
         """Return a part of the BLAKE2 of the values."""
@@ -140,10 +115,6 @@ class SqliteFile:
     def span(self, column: str, first: int, width: int) -> str:
         """Return it by the division of whole numbers."""
         return f"(cast({double_quoted(column)} as integer) - {first}) / {width}"
-
-    def column(self, name: str) -> str:
-        """Return a name in quotes."""
-        return double_quoted(name)
 
     def quoted(self, table: str) -> str:
         """Return a name in quotes; a dot in it is a part of it."""

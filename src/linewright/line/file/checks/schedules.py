@@ -1,12 +1,15 @@
 """Checks of what a line file says is done again and again: predictions, and reads of sources."""
 
+import os
+import pathlib
 import re
 from collections.abc import Iterator, Sequence
 
 from linewright.data.spec import AtTrigger, EveryTrigger, Schedule, SqlSource, mistakes_of_url
 from linewright.line.file.checks.problem import Problem
 from linewright.line.file.mistakes import Path, did_you_mean
-from linewright.line.spec import FileDestination, LineSpec, PredictSpec
+from linewright.line.spec import FileDestination, LineSpec, PredictSpec, TableDestination
+from linewright.store.files.secret import shown_place
 from linewright.store.pushed_rows import SOURCE
 from linewright.text.durations import duration_micros
 from linewright.text.remote_url import BUCKETS, is_remote
@@ -25,22 +28,40 @@ def schedules(spec: LineSpec) -> Iterator[Problem]:
     places = dict[str, str]()
     for name, job in spec.predict.items():
         yield from _job(spec, name, job)
-        if isinstance(job.to, FileDestination):
-            site = spec.line.partition(".")[2]
-            if site and "{line}" not in job.to.file and site not in job.to.file:
-                yield Problem(
-                    path=("predict", name, "to", "file"),
-                    what="all sites would write the same file",
-                    found=job.to.file,
-                    hint="put {line} into its name",
-                )
-            other = places.setdefault(job.to.file, name)
-            if other != name:
-                yield Problem(
-                    path=("predict", name, "to", "file"),
-                    what=f"'predict.{other}' writes the same file",
-                    found=job.to.file,
-                )
+        word = "file" if isinstance(job.to, FileDestination) else "table"
+        written = job.to.file if isinstance(job.to, FileDestination) else job.to.table
+        site = spec.line.partition(".")[2]
+        if word == "file" and site and "{line}" not in written and site not in written:
+            yield Problem(
+                path=("predict", name, "to", "file"),
+                what="all sites would write the same file",
+                found=written,
+                hint="put {line} into its name",
+            )
+        other = places.setdefault(place_of_answers(job.to, spec.line), name)
+        if other != name:
+            yield Problem(
+                path=("predict", name, "to", word),
+                what=f"'predict.{other}' writes the same {word}",
+                found=written,
+                hint=f"name another {word}",
+            )
+
+
+def place_of_answers(to: FileDestination | TableDestination, line: str, root: str = "") -> str:
+    """Return what is equal for destinations that write over each other, or into each other.
+
+    Files are told apart without their endings, since the rows that broke the contract stand beside either in one file.
+
+    Examples
+    --------
+    >>> place_of_answers(FileDestination(file="./out/{line}.csv"), "claims", "/plant")
+    '/plant/out/claims'
+    """
+    if isinstance(to, TableDestination):
+        return f"{to.table.removeprefix('public.').lower()} {shown_place(to.at)}"
+    file = to.file.replace("{line}", line).rpartition(".")[0]
+    return file if is_remote(file) else os.path.realpath(pathlib.Path(root, file))
 
 
 def when_problems(when: Schedule, path: Path) -> Iterator[Problem]:

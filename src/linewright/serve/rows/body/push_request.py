@@ -11,7 +11,7 @@ import msgspec
 from linewright.errors import RequestError
 from linewright.serve.rows.body.reader import checked_shape, in_rows
 from linewright.serve.rows.body.scalars import INT64, MAX_TEXT, kind_of, shown, spell
-from linewright.store.pushed_rows import Columns, ColumnValue, NewRow, NewRows
+from linewright.store.pushed_rows import Columns, ColumnValue, NewRow, NewRows, RowShape
 from linewright.text.column_names import is_column_pattern
 
 ROWS_FORM = '{"rows": [{"COLUMN": VALUE, ...}]}'
@@ -27,10 +27,17 @@ class PushRequest(msgspec.Struct, forbid_unknown_fields=True):
     """The body of a request that brings rows of a source."""
 
     rows: list[dict[str, Any]]
+    new_columns: bool = False
+    """Whether the rows say which columns there are from now on: they may have new ones, and lack those that each row had."""
 
 
-def to_new_rows(rows: Sequence[Mapping[str, Any]], columns: Columns) -> NewRows:
+def to_new_rows(rows: Sequence[Mapping[str, Any]], columns: Columns, *, new_columns: bool = False) -> NewRows:
     """Return rows as they are kept.
+
+    Parameters
+    ----------
+    new_columns
+        As in `PushRequest`.
 
     Raises
     ------
@@ -44,7 +51,12 @@ def to_new_rows(rows: Sequence[Mapping[str, Any]], columns: Columns) -> NewRows:
     """
     values = dict[tuple[str, type], ColumnValue]()
     new = [_new_row(number, row, columns, values) for number, row in enumerate(checked_shape(rows))]
-    return NewRows(new, list(values.values()))
+    shapes = dict[frozenset[str], RowShape]()
+    for number, row in enumerate(rows):
+        names = frozenset(row)
+        if names not in shapes:
+            shapes[names] = RowShape(f"rows[{number}]", names)
+    return NewRows(new, list(values.values()), list(shapes.values()), new_columns)
 
 
 def _new_row(

@@ -1,4 +1,4 @@
-"""Answers between their making and their writing: in a folder of the state, whole or not there.
+"""Answers that are made and not delivered yet: in a folder of the state, whole or not there.
 
 While they are made they lie in ``draft``, which takes the name ``ready`` when all are there. From then on nothing is computed again: what a
 kill interrupts is logged, written and recorded from there, each thing once.
@@ -6,20 +6,21 @@ kill interrupts is logged, written and recorded from there, each thing once.
 
 import shutil
 from collections.abc import Generator, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
 import msgspec
-import numpy as np
 import polars as pl
 import pyarrow.parquet
 
 from linewright.engine.lock import ProcessLock
 from linewright.errors import Transient
 from linewright.line.factory import Factory
+from linewright.line.scheduled.new_rows import SeenRows
 from linewright.line.scheduled.task_state import FOLDER
+from linewright.line.spec import LineSpec
 from linewright.serve.facts import Predictions
 from linewright.serve.log.records import payload_of
 from linewright.store.files.disk import explained, sync_file, sync_folder
@@ -32,12 +33,13 @@ _ANSWERS, _BROKEN, _LOG, _SEEN, _FACTS = (
     "seen.npy",
     "run.json",
 )
+_PREDICT = "predict."
 _AT_ONCE = 10_000
 """Answers that are given at one time."""
 _RECORDS = msgspec.json.Decoder(Predictions)
 
 
-class StagedRun(msgspec.Struct, frozen=True, kw_only=True):
+class UndeliveredRun(msgspec.Struct, frozen=True, kw_only=True):
     """What is known of answers that are ready."""
 
     run: str
@@ -47,11 +49,18 @@ class StagedRun(msgspec.Struct, frozen=True, kw_only=True):
     rows: int
     quarantined: int
     only_new: bool
+    is_news: bool = True
+    """Whether there are answers, or not the same rows in quarantine as the last time."""
     reasons: tuple[str, ...] = ()
     """Places and reasons of the first rows that break the contract."""
 
+    @property
+    def has_no_answers(self) -> bool:
+        """Whether there are none since no row is new; without rows in the source, a table without rows is the answer."""
+        return self.only_new and not self.rows
 
-class StagedLog:
+
+class UndeliveredLog:
     """Takes the records of answers, for the log."""
 
     def __init__(self, folder: Path) -> None:
@@ -70,7 +79,7 @@ class StagedLog:
         self._file.close()
 
 
-class Stage:
+class Undelivered:
     """The folder of predictions of one name, while this process holds it.
 
     Examples
@@ -78,8 +87,8 @@ class Stage:
     >>> import tempfile
     >>> folder = Path(tempfile.mkdtemp())
     >>> (folder / "draft").mkdir()
-    >>> stage = Stage(folder)
-    >>> stage.is_ready
+    >>> undelivered = Undelivered(folder)
+    >>> undelivered.is_ready
     False
     """
 
@@ -107,17 +116,17 @@ class Stage:
         shutil.rmtree(self.draft, ignore_errors=True)
         self.draft.mkdir(parents=True)
 
-    def finish(self, run: StagedRun, seen: np.ndarray | None) -> None:
+    def finish(self, run: UndeliveredRun, seen: SeenRows | None) -> None:
         """Have the draft be ready.
 
         Parameters
         ----------
         seen
-            Digests of all rows of the source; `None` if nobody asks which are new.
+            All rows of the source; `None` if nobody asks which are new.
         """
         with explained(self.folder, "the folder of answers"):
             if seen is not None:
-                np.save(self.draft / _SEEN, seen)
+                seen.save(self.draft / _SEEN)
             (self.draft / _FACTS).write_bytes(msgspec.json.encode(run))
             for file in self.draft.iterdir():
                 sync_file(file)
@@ -125,9 +134,9 @@ class Stage:
             self.draft.replace(self.ready)
             sync_folder(self.folder)
 
-    def run(self) -> StagedRun:
+    def run(self) -> UndeliveredRun:
         """Return what is known of the answers that are ready."""
-        return msgspec.json.decode((self.ready / _FACTS).read_bytes(), type=StagedRun)
+        return msgspec.json.decode((self.ready / _FACTS).read_bytes(), type=UndeliveredRun)
 
     def records(self) -> Iterator[Predictions]:
         """Give what the log is to have of the answers that are ready."""
@@ -143,6 +152,11 @@ class Stage:
                 yield found
 
     @property
+    def quarantine(self) -> Path:
+        """The file of rows that broke the contract, where the destination is a table."""
+        return self.folder / _BROKEN
+
+    @property
     def ready_answers(self) -> Path:
         """The file of answers that are ready."""
         return self.ready / _ANSWERS
@@ -153,10 +167,10 @@ class Stage:
         path = self.ready / _BROKEN
         return path if path.exists() else None
 
-    def seen(self, run: str) -> np.ndarray | None:
-        """Return the digests of the rows that the source had at a run; `None` if they are not there."""
+    def seen(self, run: str) -> SeenRows | None:
+        """Return the rows that the source had at a run; `None` if they are not there."""
         path = self.folder / f"{run}.npy"
-        return np.load(path) if path.exists() else None
+        return SeenRows.load(path) if path.exists() else None
 
     def keep_seen(self, run: str) -> None:
         """Keep the digests of the answers that are ready, as those of a run."""
@@ -178,7 +192,7 @@ class Stage:
 
 
 @contextmanager
-def staged(factory: Factory, line: str, job: str) -> Generator[Stage]:
+def held_undelivered(factory: Factory, line: str, job: str) -> Generator[Undelivered]:
     """Hold the folder of predictions of one name.
 
     Raises
@@ -186,7 +200,7 @@ def staged(factory: Factory, line: str, job: str) -> Generator[Stage]:
     Transient
         If another process makes them.
     """
-    folder = line_path(factory.state / FOLDER, line) / f"predict.{job}"
+    folder = line_path(factory.state / FOLDER, line) / f"{_PREDICT}{job}"
     folder.mkdir(parents=True, exist_ok=True)
     lock = ProcessLock(folder / "lock")
     if not lock.acquire():
@@ -197,12 +211,28 @@ def staged(factory: Factory, line: str, job: str) -> Generator[Stage]:
             hint="wait until they are written",
         )
     with lock:
-        yield Stage(folder)
+        yield Undelivered(folder)
 
 
-def forget_staged(factory: Factory, line: str) -> None:
+@contextmanager
+def held_all_undelivered(factory: Factory, spec: LineSpec) -> Generator[None]:
+    """Hold the folders of all predictions of a line.
+
+    Raises
+    ------
+    Transient
+        If another process makes some.
+    """
+    known = line_path(factory.state / FOLDER, spec.line).glob(f"{_PREDICT}*/")
+    with ExitStack() as held:
+        for job in sorted({*spec.predict, *(folder.name.removeprefix(_PREDICT) for folder in known)}):
+            held.enter_context(held_undelivered(factory, spec.line, job))
+        yield
+
+
+def forget_undelivered(factory: Factory, line: str) -> None:
     """Remove all answers of a line that are made and not written: of which rows they are is not looked up. They are made again."""
-    for folder in line_path(factory.state / FOLDER, line).glob("predict.*"):
+    for folder in line_path(factory.state / FOLDER, line).glob(f"{_PREDICT}*/"):
         for name in ("draft", "ready", "old"):
             shutil.rmtree(folder / name, ignore_errors=True)
-        (folder / _BROKEN).unlink(missing_ok=True)
+        Undelivered(folder).quarantine.unlink(missing_ok=True)
