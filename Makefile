@@ -5,11 +5,12 @@ WORKERS ?= 4
 BIN := .venv/bin
 READY := .venv/.ready
 
-.PHONY: help install demo test fast check types rules format docs screenshots bench constraints clean
+.PHONY: help install demo test test-all fast check types rules format docs screenshots bench constraints clean
 
 help:
 	@echo "make demo    the whole life of a line in a simulated world, and a factory to open in the console"
-	@echo "make test    all tests"
+	@echo "make test    the tests but the nightly ones: those start commands, programs and browsers, kill, or live in a world"
+	@echo "make test-all  all tests; of these and those of make test, TESTS=EXPRESSION chooses, as pytest -m, and EXAMPLES=N limits"
 	@echo "make fast    the unit tests"
 	@echo "make check   format, lint, types, import contracts, fresh reference pages, old words, the site"
 	@echo "make docs    write the reference pages anew and build the site in site/"
@@ -45,17 +46,21 @@ unexport PYTHONDONTWRITEBYTECODE
 PYTEST := $(BIN)/python -m compileall -q src && $(BIN)/python tests/support/prepared.py && $(BIN)/python -m pytest --dist loadfile --no-loadscope-reorder
 
 # Tables of tests are small: for those, handing work between threads costs polars more than it gains.
-test fast: export POLARS_MAX_THREADS := 1
+test test-all fast: export POLARS_MAX_THREADS := 1
 
 # More workers than there are usually processors: some tests wait for a clock, a deadline or another process. Where three workers shared
 # two processors, those were idle for an eighth of the time. A worker takes about 1 GB of memory.
-# A law is tried on at most 50 examples here; without `--most-examples` on as many as it says.
-test: $(READY)
-	@$(PYTEST) -n $(WORKERS) --most-examples 50
-
-# Those that can start no process, listen nowhere, carry out no line and fit no model: tests/support/tiers.py. Laws are tried on few examples.
-fast: $(READY)
-	@$(PYTEST) -n 2 -m unit --most-examples 10
+# tests/support/tiers.py says what is nightly, and what is unit: those start no process, listen nowhere, carry out no line and fit no model.
+# A law is tried on at most EXAMPLES; without `--most-examples` on as many as it says.
+test: TESTS := not nightly
+test: EXAMPLES := 20
+test-all: TESTS :=
+test-all: EXAMPLES := 50
+fast: TESTS := unit
+fast: EXAMPLES := 5
+fast: WORKERS := 2
+test test-all fast: $(READY)
+	@$(PYTEST) -n $(WORKERS) -m '$(TESTS)' --most-examples $(EXAMPLES)
 
 check: $(READY)
 	@$(MAKE) --no-print-directory -j 2 types rules

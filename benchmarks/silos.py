@@ -4,7 +4,7 @@
 
 `race`: four writers, whose transactions are open for up to 0.8 s, add and change rows, while a reader comes every 0.2 s: ours, and
 ``where updated_at > max`` by hand. `reconcile`: deletions, changes without a new time and rows that come with an old one are looked for.
-`read`: a table of ten columns becomes a dataset version, each way in a process of its own; connectorx, ADBC and psycopg (PYTHON has them,
+`read`: a table of ten columns becomes a dataset version, by psycopg and by ADBC, each way in a process of its own; connectorx, ADBC and psycopg (PYTHON has them,
 `benchmarks/peers.txt`) make an Arrow table of it and write that as Parquet. `types`: all types of PostgreSQL that the tests know. PostgreSQL
 and MariaDB are started for it.
 """
@@ -20,6 +20,8 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
+from itertools import product
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
@@ -337,10 +339,10 @@ def ways(rows: int, peers: str) -> None:
         connection = connect(server)
         fill(connection, server, rows)
         connection.close()
-        os.environ["SILO"] = server.url("shop")
-        for way in ("whole", "cursor"):
+        for driver, way in product(("psycopg", "adbc"), ("whole", "cursor")):
+            os.environ["SILO"] = replace(server, driver=driver).url("shop")
             command = [sys.executable, str(Path(__file__).with_name("silos_read.py")), way]
-            print(f"| linewright, {way} | {shown(command)} |", flush=True)
+            print(f"| linewright, {way}, {driver} | {shown(command)} |", flush=True)
         for way in ("connectorx", "ADBC", "psycopg by hand") if peers else ():
             command = [peers, "-c", PEERS, way, server.url("shop"), f"{folder}/out.parquet"]
             print(f"| {way} | {shown(command)} |", flush=True)

@@ -6,7 +6,9 @@ import os
 import shutil
 import tempfile
 from collections.abc import Generator, Iterator
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import commands
 import psycopg
@@ -80,10 +82,14 @@ def pytest_configure(config: pytest.Config) -> None:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark the unit tier; put the slow ones first, so that at the end of a parallel run no worker waits for a long life of a world alone."""
+    """Mark the tiers; put the slow ones first, so that at the end of a parallel run no worker waits for a long life of a world alone."""
+    if items:
+        items[0].config.stash[tiers.COLLECTED] = tuple(items)
     for item in items:
         if tiers.is_unit(item):
             item.add_marker(pytest.mark.unit)
+        elif tiers.is_nightly(item):
+            item.add_marker(pytest.mark.nightly)
         _limit_examples(item, item.config.getoption("--most-examples"))
     items.sort(key=lambda item: item.get_closest_marker("slow") is None)
 
@@ -165,9 +171,24 @@ def postgres() -> Iterator[Server]:
 
 
 @pytest.fixture(scope="session")
+def adbc(postgres: Server) -> Server:
+    """Return the same one, whose rows ADBC fetches."""
+    return replace(postgres, driver="adbc")
+
+
+@pytest.fixture(scope="session")
 def mariadb() -> Iterator[Server]:
     """Run a MariaDB that does."""
     with mariadb_server() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def sqlserver() -> Iterator[Any]:
+    """Run a server of ours that speaks as SQL Server does."""
+    from sqlserver import tds_server  # it takes a while to import
+
+    with tds_server() as server:
         yield server
 
 

@@ -141,6 +141,8 @@ class Pushed(msgspec.Struct, frozen=True, kw_only=True):
     accepted: int
     repeated: int
     """Rows that were there already; they are not kept twice."""
+    counts_in: tuple[str, ...] = ()
+    """Feature views whose answers follow the rows within a second; of others, once a run has read them."""
 
 
 class Kept(msgspec.Struct, frozen=True, kw_only=True):

@@ -1,5 +1,6 @@
 """Rows of a function that uses dlt: in a process of its own, which reaches the allowed hosts alone."""
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -40,6 +41,12 @@ def asked(token):
 def broken():
     yield {"id": 1}
     raise ValueError("no such order")
+
+def telling(given):
+    import json
+    from urllib.parse import quote
+    key = json.loads(given)["keys"][0]
+    raise ValueError(f"{key} is no key: {quote(key)}")
 
 def dripping():
     while True:
@@ -109,6 +116,15 @@ def test_only_allowed_hosts_are_reached_and_the_token_is_not_shown(serve, tmp_pa
         rows_of(tmp_path, "asked", at="env:TOKEN")
     shop(tmp_path, f"http://127.0.0.1:{free_port()}/")
     assert "source 'orders'" in refused(tmp_path, Transient, "asked", at="env:TOKEN").what
+
+
+@pytest.mark.usefixtures("processes")
+def test_a_part_of_what_at_holds_is_not_shown(tmp_path, monkeypatch):
+    shop(tmp_path)
+    monkeypatch.setenv("TOKEN", json.dumps({"keys": [f"{TOKEN} / 7"], "n": 1}))
+    error = refused(tmp_path, UserCodeError, "telling", at="env:TOKEN")
+
+    assert "ValueError: … is no key: …" in error.what
 
 
 @pytest.fixture

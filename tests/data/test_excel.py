@@ -8,7 +8,7 @@ import pytest
 from workbook import write_workbook
 
 from linewright.data.profile.roles import GivenRoles
-from linewright.data.read.source import open_source
+from linewright.data.read.source import open_source, read_source
 from linewright.data.spec import FileLimits, FileSource, SourceSpec
 from linewright.data.types import infer_most
 from linewright.errors import RequestError, SpecError
@@ -51,6 +51,37 @@ def test_values_keep_what_they_are(tmp_path):
         infer_most(batch.frame[name]).type for name in ROWS[0][:-1]
     ]
     assert [4, 6] == source.lines([0, 1])
+
+
+@pytest.mark.parametrize(
+    ("cell", "is_read"),
+    [
+        ("<f>A2*2</f>", False),
+        ("<f>A2*2</f><v/>", False),
+        ('<f t="shared" si="0"/><v></v>', False),
+        ("<f>A2*2</f><v>2</v>", True),
+    ],
+)
+def test_a_formula_that_nobody_has_calculated_is_no_empty_value(tmp_path, cell, is_read):
+    """Programs that write files without a spreadsheet leave its value out. What stands in other sheets does not matter."""
+    write_workbook(tmp_path / "values.xlsx", {"a": [["id", "x"], [1, 2]], "b": [["id", "x"], [1, 2]]})
+    path = tmp_path / "a.xlsx"
+    with zipfile.ZipFile(tmp_path / "values.xlsx") as values, zipfile.ZipFile(path, "w") as archive:
+        for name in values.namelist():
+            body = values.read(name).decode()
+            if name.endswith("sheet2.xml"):
+                body = body.replace('<c r="B2"><v>2</v></c>', f'<c r="B2">{cell}</c>')
+            archive.writestr(name, body)
+
+    def rows(sheet: str) -> list[tuple[str, ...]]:
+        return read_source("a", FileSource(file="a.xlsx", sheet=sheet), tmp_path).frame.rows()
+
+    assert [("1", "2")] == rows("a")
+    if is_read:
+        assert [("1", "2")] == rows("b")
+        return
+    with pytest.raises(RequestError, match="cell B2 has a formula without a value"):
+        rows("b")
 
 
 def test_a_sheet_is_chosen_by_its_name(tmp_path):

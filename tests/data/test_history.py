@@ -16,6 +16,7 @@ import pytest
 from databases import Server, allow, at_mariadb, at_postgres
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from sqlserver import at_sqlserver
 
 from linewright.data.facts import SourceHistory
 from linewright.data.history import read_position
@@ -65,7 +66,7 @@ def factory(tmp_path: Path) -> Iterator[Factory]:
         yield factory
 
 
-@pytest.fixture(params=["postgresql", "mysql", "duckdb", "sqlite"])
+@pytest.fixture(params=["postgresql", "mysql", "mssql", "duckdb", "sqlite"])
 def silo(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Silo]:
     kind = request.param
     spec = SqlSource(sql=QUERY, at="env:TEST_DB", key="id", cursor="updated_at", lag="0s")
@@ -91,6 +92,12 @@ def silo(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, tmp_pa
             for one in make:
                 connection.execute(one)
             yield Silo(connection.execute, spec)
+        return
+    if kind == "mssql":
+        with at_sqlserver(request.getfixturevalue("sqlserver"), monkeypatch) as server:
+            for one in make:
+                server.execute(one.replace("timestamp)", "datetime2)"))
+            yield Silo(server.execute, spec)
         return
     server = request.getfixturevalue("postgres" if kind == "postgresql" else "mariadb")
     with (at_postgres if kind == "postgresql" else at_mariadb)(server, monkeypatch) as connection:
@@ -391,7 +398,7 @@ def test_a_lag_must_be_said_where_the_database_does_not_say_who_writes(silo, fac
     """MariaDB tells only those with the right PROCESS; numbers tell nobody."""
     of_times = History(factory, silo.spec.model_copy(update={"lag": None}))
     of_numbers = History(factory, silo.spec.model_copy(update={"lag": None, "cursor": "id"}))
-    if silo.kind in {"mysql", "sqlite"}:
+    if silo.kind in {"mysql", "mssql", "sqlite"}:
         with pytest.raises(SpecError, match="a cursor of times of this server needs a lag"):
             of_times.read()
     else:

@@ -4,11 +4,13 @@ import gzip
 import io
 import json
 import lzma
+import os
 import sqlite3
+import tempfile
 import threading
 import time
 import zipfile
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 
 import polars as pl
@@ -18,7 +20,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from linewright.data.read.file.csv_file import open_csv
-from linewright.data.read.reader import fingerprint
+from linewright.data.read.reader import fingerprint, reader_of
 from linewright.data.read.source import Raw, open_source, read_source
 from linewright.data.spec import FileSource, FilesSource, SqliteSource
 from linewright.errors import RequestError, SpecError
@@ -316,6 +318,35 @@ def test_files_that_do_not_go_together_are_refused(tmp_path):
             read_source("a", FileSource(file=written), tmp_path)
     objects = read_source("a", FileSource(file="*.jsonl"), tmp_path)
     assert [("1", None), (None, "1")] == objects.frame.rows()
+
+
+@pytest.mark.usefixtures("processes")
+@pytest.mark.parametrize(
+    "spec",
+    [FilesSource(files="there"), FilesSource(files="there/**/*.csv"), FileSource(file="there/closed")],
+    ids=["folder", "pattern", "closed"],
+)
+def test_a_folder_that_may_not_be_read_is_not_left_out(spec):
+    with tempfile.TemporaryDirectory() as root:  # that of the test is closed to others
+        closed = Path(root, "there", "closed")
+        closed.mkdir(parents=True)
+        for folder, mode in ((closed.parent, 0o755), (closed, 0o311), (Path(root), 0o755)):
+            (folder / "a.csv").write_text("x\n1\n")
+            folder.chmod(mode)
+        child = os.fork()
+        if not child:
+            said = ""
+            with suppress(OSError):
+                os.setuid(65_534)
+            try:
+                reader_of(spec).fingerprint(spec, Path(root), "sources.a")
+            except RequestError as error:
+                said = str(error)
+            finally:
+                os._exit(not ("a folder cannot be read" in said and "there/closed" in said))
+
+        assert 0 == os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+        closed.chmod(0o755)
 
 
 @pytest.mark.parametrize("written", ["days", "days/*.csv", "**/*.csv", "days/**"])

@@ -1,9 +1,12 @@
 """Servers of files and rows that are not there, are slow, break off, say no or lead elsewhere; secrets that nobody repeats."""
 
+import gzip
 import json
 import socket
 import ssl
 import sys
+import tracemalloc
+import zlib
 from collections.abc import Callable
 from contextlib import suppress
 from datetime import timedelta
@@ -163,15 +166,20 @@ def test_a_service_that_never_ends_is_left_in_time(serve, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("status", "headers", "body", "kind", "says"),
+    ("said", "kind", "says"),
     [
-        (429, {"Retry-After": "Mon, 01 Jan 99999999999999999999 00:00:00 GMT"}, [], Transient, "it says 429"),
-        (200, {"Link": '<http://[::1>; rel="next"'}, [], SpecError, "leads to another host"),
-        (206, {}, [{"id": 1}], Transient, "it gives a part"),
-        (200, {}, {"rows": [{"id": 1}], "next": "http://[::1"}, RequestError, "`next` names is no URL"),
+        (
+            (429, {"Retry-After": "Mon, 01 Jan 99999999999999999999 00:00:00 GMT"}, []),
+            Transient,
+            "it says 429",
+        ),
+        ((200, {"Link": '<http://[::1>; rel="next"'}, []), SpecError, "leads to another host"),
+        ((206, {}, [{"id": 1}]), Transient, "it gives a part"),
+        ((200, {}, {"rows": [{"id": 1}], "next": "http://[::1"}), RequestError, "`next` names is no URL"),
     ],
 )
-def test_a_service_that_says_nonsense_is_told_so(serve, tmp_path, status, headers, body, kind, says):
+def test_a_service_that_says_nonsense_is_told_so(serve, tmp_path, said, kind, says):
+    status, headers, body = said
     server = serve(lambda asked: asked.say(body, status=status, headers=headers))
     spec = RestSource(rest=f"{server.url}/rows")
     if isinstance(body, dict):
@@ -405,13 +413,48 @@ def test_files_that_the_disk_has_no_room_for_are_not_fetched(serve, at, tmp_path
 
 
 def test_a_page_that_swells_is_not_unpacked(serve, tmp_path, monkeypatch):
-    import gzip
-
+    """Few bytes may stand for a gigabyte, and not much more of it is ever in memory than a page may have."""
     monkeypatch.setattr("linewright.data.read.remote.rest_reader._MOST_PAGE", 100_000)
-    body = gzip.compress(b"[" + b" " * 10_000_000 + b"]")
+    packing = zlib.compressobj(wbits=31)
+    body = b"".join(packing.compress(bytes(1 << 20)) for _ in range(200)) + packing.flush()
     server = serve(lambda asked: asked.say(body, headers={"Content-Encoding": "gzip"}))
+    tracemalloc.start()
+    try:
+        error = refused(RestSource(rest=f"{server.url}/r"), tmp_path, RequestError)
+        most = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
 
-    assert "a page is larger" in refused(RestSource(rest=f"{server.url}/r"), tmp_path, RequestError).what
+    assert "a page is larger" in error.what
+    assert most < 20 << 20
+
+
+@pytest.mark.parametrize("packing", ["br", "zstd", "deflate", "gzip, gzip", "x"])
+def test_a_page_that_is_packed_in_another_way_is_refused(serve, tmp_path, packing):
+    """Whatever this machine could unpack: those have no bound."""
+    server = serve(lambda asked: asked.say([{"id": 1}], headers={"Content-Encoding": packing}))
+
+    error = refused(RestSource(rest=f"{server.url}/r"), tmp_path, RequestError)
+
+    assert packing == error.found
+    assert {"gzip"} == {headers["Accept-Encoding"] for _, headers in server.asked}
+
+
+def test_a_packed_page_is_read_whole_or_not_at_all(serve, tmp_path):
+    rows = [{"id": str(number), "text": "x" * 1_000} for number in range(3_000)]
+    body = gzip.compress(json.dumps(rows).encode())
+    held = {"body": body}
+    server = serve(lambda asked: asked.say(held["body"], headers={"Content-Encoding": "gzip"}))
+    spec = RestSource(rest=f"{server.url}/r")
+    allow_here(tmp_path)
+
+    assert rows == [
+        row for batch in open_source("s", spec, tmp_path).batches() for row in batch.frame.to_dicts()
+    ]
+    for broken in (body[:-9], body[:500], b"", b"[]"):
+        held["body"] = broken
+
+        assert "does not answer as it should" in refused(spec, tmp_path, Transient).what
 
 
 def test_the_proxy_serves_who_knows_its_password_and_leads_to_its_server_alone(serve):

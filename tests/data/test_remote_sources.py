@@ -5,12 +5,14 @@ import io
 import json
 import os
 import shutil
+import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
+from urllib.parse import quote
 
 import pytest
-from web_server import KEYS, Asked, Serve, allow_here, bucket_server
+from web_server import KEYS, Asked, Serve, allow_here, bucket_server, moto_server
 
 from linewright.data.read.reader import fingerprint, read_live
 from linewright.data.read.source import open_source
@@ -25,27 +27,45 @@ class Bucket(NamedTuple):
     """A bucket named plant."""
 
     folder: Path
+    """Holds what is in the bucket, below `plant`."""
     url: str
+    is_moto: bool
+    """Whether the server has its own copy."""
 
     def put(self, name: str, text: str | bytes) -> None:
         """Write an object."""
         path = self.folder / "plant" / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(text if isinstance(text, bytes) else text.encode())
+        if self.is_moto:
+            self.ask("PUT", f"/plant/{quote(name)}", path.read_bytes())
+
+    def ask(self, method: str, path: str, body: bytes = b"") -> None:
+        """Ask the server."""
+        said = {
+            "Content-Type": "application/octet-stream",
+            "Authorization": "AWS 0:0",
+        }  # a form, without the first
+        request = urllib.request.Request(self.url + path, body, said, method=method)  # noqa: S310 -- of this test
+        urllib.request.urlopen(request, timeout=20).close()  # noqa: S310
 
 
-@pytest.fixture(scope="module")
-def buckets(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bucket]:
+@pytest.fixture(scope="module", params=["localbucket", "moto"])
+def buckets(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bucket]:
     pytest.importorskip("obstore")
     folder = tmp_path_factory.mktemp("buckets")
     (folder / "plant").mkdir()
-    with bucket_server(folder) as url:
-        yield Bucket(folder, url)
+    is_moto = request.param == "moto"
+    with moto_server() if is_moto else bucket_server(folder) as url:
+        yield Bucket(folder, url, is_moto)
 
 
 @pytest.fixture
 def bucket(buckets: Bucket, monkeypatch: pytest.MonkeyPatch) -> Iterator[Bucket]:
     monkeypatch.setenv("PLANT", json.dumps({"endpoint": buckets.url, **KEYS}))
+    if buckets.is_moto:
+        buckets.ask("POST", "/moto-api/reset")
+        buckets.ask("PUT", "/plant")
     yield buckets
     for file in sorted((buckets.folder / "plant").rglob("*"), reverse=True):
         file.rmdir() if file.is_dir() else file.unlink()

@@ -4,14 +4,16 @@ import socket
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
-from time import monotonic
+from time import monotonic, sleep
 
 import duckdb
 import psycopg
 import pytest
 from databases import Between, Server, allow, at_mariadb, at_postgres
 from ports import free_port
+from sqlserver import TdsServer, at_sqlserver
 
 from linewright.data.ingest import check_sources
 from linewright.data.read.reader import column_names, fingerprint
@@ -25,7 +27,7 @@ from linewright.store.files.secret import shown_place
 from linewright.text.database_url import read_database_url
 
 
-@pytest.fixture(params=["postgres", "mariadb"])
+@pytest.fixture(params=["postgres", "adbc", "mariadb", "sqlserver"])
 def server(request: pytest.FixtureRequest, processes: None) -> Server:
     del processes
     return request.getfixturevalue(request.param)
@@ -37,7 +39,9 @@ def database(server: Server, monkeypatch: pytest.MonkeyPatch) -> Server:
     numbers = (
         "select seq from seq_1_to_20000" if server.scheme == "mysql" else "select generate_series(1, 20000)"
     )
-    at = at_mariadb if server.scheme == "mysql" else at_postgres
+    if server.scheme == "mssql":
+        numbers = "select n from range(20000) as q(n)"
+    at = {"mysql": at_mariadb, "mssql": at_sqlserver}.get(server.scheme, at_postgres)
     with at(server, monkeypatch) as connection:
         connection.execute("create table customers (id int, name varchar(20))")
         connection.execute(f"insert into customers select q.*, 'somebody' from ({numbers}) as q")  # noqa: S608
@@ -149,12 +153,19 @@ def test_a_server_that_falls_silent_is_left_in_time(database, tmp_path, monkeypa
 def test_a_query_that_takes_too_long_is_ended_at_the_server_too(database, tmp_path):
     is_mysql = database.scheme == "mysql"
     slow = "select sleep(20) as x" if is_mysql else "select 1 as x from pg_sleep(20)"
+    if isinstance(database, TdsServer):
+        database.slow.add(slow)
     began = monotonic()
 
     error = refused(source(slow, seconds=0.5), tmp_path, Transient)
 
     assert monotonic() - began < 10
     assert "gave no row for 0.5 s" in error.what
+    if isinstance(database, TdsServer):
+        while database.running and monotonic() - began < 20:
+            sleep(0.01)
+        assert [] == database.running
+        return
     running = (
         "select info from information_schema.processlist where info like 'select sleep%' and command = 'Query'"
         if is_mysql
@@ -209,6 +220,18 @@ WRITING_MARIADB = (
     "select 1 --\0 '\n into outfile \"/tmp/linewright-test\" -- '",
     "select 1.5for update",
 )
+WRITING_SQLSERVER = (
+    "select 1 as x delete from customers",
+    "select 1into other from customers",
+    "select 0x1into other from customers",
+    "select 1 as x /* a /* b */ delete from customers /* */ */ drop table customers",
+    "select 1 as x -- \r delete from customers",
+    "select 1 as x exec xp_cmdshell 'dir'",
+    "select 1 as x commit transaction drop table customers",
+    "select 1 as x from openquery(other, 'delete from t')",
+    "select * from customers with (tablockx)",
+    "exec sp_who",
+)
 WRITING_POSTGRES = (
     "with gone as (delete from customers returning *) select * from gone",
     "select set_config('transaction_read_only', 'off', false)",
@@ -219,7 +242,8 @@ WRITING_POSTGRES = (
 
 def test_only_one_select_is_carried_out_and_nothing_is_written(database, tmp_path):
     is_mysql = database.scheme == "mysql"
-    for query in (*WRITING, *(WRITING_MARIADB if is_mysql else WRITING_POSTGRES)):
+    own = {"mysql": WRITING_MARIADB, "mssql": WRITING_SQLSERVER}.get(database.scheme, WRITING_POSTGRES)
+    for query in (*WRITING, *own):
         refused(source(query), tmp_path, SpecError)
 
     many = open_source("s", source("select count(*) as n from customers;  "), tmp_path)
@@ -233,12 +257,52 @@ def test_only_one_select_is_carried_out_and_nothing_is_written(database, tmp_pat
         assert ["a'; delete from customers --"] == [
             a for batch in escaped.batches() for a in batch.frame["a"]
         ]
-    else:
+    elif database.scheme == "postgresql":
         # What PostgreSQL lets a read-only transaction do is never committed.
         open_source("s", source("select lo_create(1) as x"), tmp_path)
         found = open_source("s", source("select count(*) as n from pg_largeobject_metadata"), tmp_path)
 
         assert [0] == [n for batch in found.batches() for n in batch.frame["n"]]
+
+
+def test_sqlserver_gives_rows_of_one_moment_or_says_what_that_takes(sqlserver, tmp_path, monkeypatch):
+    """Where a database keeps no versions of rows only locks do it, which writers wait for: they must be asked for."""
+    with at_sqlserver(sqlserver, monkeypatch) as server:
+        server.execute("create table customers (id int)")
+        for state, versioned in ((1, 0), (0, 1)):
+            server.snapshot, server.versioned = state, versioned
+            allow(tmp_path)
+            open_source("s", source(), tmp_path)
+        server.snapshot = server.versioned = 0
+
+        assert "ALLOW_SNAPSHOT_ISOLATION" in refused(source(), tmp_path, RequestError).hint
+        monkeypatch.setenv("TEST_DB", f"{server.url('shop')}&isolation=serializable")
+        open_source("s", source(), tmp_path)
+
+
+def test_the_password_of_sqlserver_is_only_told_to_who_has_the_certificate(sqlserver, tmp_path, monkeypatch):
+    """Without TLS anybody on the way could read it: the URL must say so. A server cannot send who asks to another one."""
+    with at_sqlserver(sqlserver, monkeypatch) as server:
+        server.execute("create table customers (id int)")
+        bare = server.url("shop").partition("?")[0]
+        monkeypatch.setenv("TEST_DB", bare)
+        assert "certificate" in refused(source(), tmp_path, RequestError).what
+        server.encryption = 2
+        monkeypatch.setenv("TEST_DB", server.url("shop"))
+        assert "encrypt=no" in refused(source(), tmp_path, RequestError).hint
+        assert [] == server.logins
+        monkeypatch.setenv("TEST_DB", f"{bare}?encrypt=no")
+        open_source("s", source(), tmp_path)
+        server.encryption = 3
+        assert "required by server" in refused(source(), tmp_path, RequestError).what
+        server.encryption, server.route = 0, ("127.0.0.1", 9)
+        monkeypatch.setenv("TEST_DB", server.url("shop"))
+        assert "127.0.0.1:9" in refused(source(), tmp_path, RequestError).what
+        for option in ("encrypt=maybe", "isolation=chaos", "sslmode=off"):
+            monkeypatch.setenv("TEST_DB", f"{bare}?{option}")
+            refused(source(), tmp_path, SpecError)
+        monkeypatch.setenv("TEST_DB", f"{bare}?ssl_ca=/nowhere/ca.pem")
+        assert "ssl_ca" in refused(source(), tmp_path, RequestError).hint
 
 
 @pytest.mark.parametrize("mode", ["ANSI", "ORACLE"])
@@ -258,9 +322,10 @@ def test_quotes_of_mariadb_mean_texts_whatever_the_server_is_set_to(mariadb, tmp
     assert ("a\" into outfile '/tmp/linewright-test' -- ",) == found.columns
 
 
-def test_the_rows_are_of_one_moment(postgres, tmp_path, monkeypatch):
+@pytest.mark.parametrize("driver", ["", "adbc"])
+def test_the_rows_are_of_one_moment(postgres, driver, tmp_path, monkeypatch):
     """A writer who commits while rows are fetched changes none of them."""
-    with at_postgres(postgres, monkeypatch) as connection:
+    with at_postgres(replace(postgres, driver=driver), monkeypatch) as connection:
         connection.execute("create table t (id int, version int)")
         connection.execute("insert into t select n, 0 from generate_series(1, 200000) n")
         ended = threading.Event()

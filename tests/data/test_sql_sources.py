@@ -13,6 +13,7 @@ import polars as pl
 import psycopg
 import pytest
 from databases import Server, allow, at_mariadb, at_postgres
+from sqlserver import TdsServer, at_sqlserver
 
 from linewright.data.read.cursor import rows_since
 from linewright.data.read.reader import Cursor, reader_of
@@ -48,6 +49,13 @@ class TestPostgres(SourceContract):
         return write
 
 
+class TestAdbc(TestPostgres):
+    @pytest.fixture
+    def shop_at_postgres(self, adbc: Server, monkeypatch: pytest.MonkeyPatch) -> Iterator[psycopg.Connection]:
+        with at_postgres(adbc, monkeypatch) as connection:
+            yield connection
+
+
 @pytest.fixture
 def shop_at_mariadb(mariadb: Server, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     with at_mariadb(mariadb, monkeypatch) as cursor:
@@ -69,6 +77,31 @@ class TestMariaDb(SourceContract):
             if rows := list(zip(*texts.values(), strict=True)):
                 shop_at_mariadb.executemany(insert, rows)
             query = f"select {columns} from t order by row_number_"  # noqa: S608
+            return SqlSource(sql=query, at="env:TEST_DB")
+
+        return write
+
+
+@pytest.fixture
+def shop_at_sqlserver(sqlserver: TdsServer, monkeypatch: pytest.MonkeyPatch) -> Iterator[TdsServer]:
+    with at_sqlserver(sqlserver, monkeypatch) as server:
+        yield server
+
+
+class TestSqlServer(SourceContract):
+    @pytest.fixture
+    def write(self, shop_at_sqlserver: TdsServer) -> Write:
+        def write(root: Path, texts: Texts) -> SourceSpec:
+            allow(root)
+            names = ["[{}]".format(name.replace("]", "]]")) for name in texts]
+            typed = ", ".join(f"{name} nvarchar(max)" for name in names)
+            shop_at_sqlserver.execute("drop table if exists t")
+            shop_at_sqlserver.execute(f"create table t (row_number_ int, {typed})")
+            marks = ", ".join(f"@P{n}" for n in range(len(names)))
+            for number, row in enumerate(zip(*texts.values(), strict=True)):
+                insert = f"insert into t values ({number}, {marks})"  # noqa: S608 -- marks alone
+                shop_at_sqlserver.execute(insert, {f"P{n}": value for n, value in enumerate(row)})
+            query = f"select {', '.join(names)} from t order by row_number_"  # noqa: S608 -- names of this test
             return SqlSource(sql=query, at="env:TEST_DB")
 
         return write
@@ -165,6 +198,24 @@ def test_mariadb_gives_only_rows_since_a_cursor(shop_at_mariadb, tmp_path):
 
     check_pushed_down(SqlSource(sql="select * from t", at="env:TEST_DB"), tmp_path, at_most=12)
     check_pushed_down(SqlSource(sql="select * from t order by id", at="env:TEST_DB"), tmp_path, at_most=1000)
+
+
+def test_sqlserver_gives_only_rows_since_a_cursor(shop_at_sqlserver, tmp_path):
+    """As MariaDB does; what halves a letter beyond U+FFFF, or compares blanks at the end, loses none."""
+    columns = COLUMNS.format(
+        float="float", days="n * interval '1 day'", code="'K' || lpad(cast(n as varchar), 4, '0')"
+    )
+    shop_at_sqlserver.cursor().execute(f"create table t as select {columns} from range(1, 1001) as q(n)")  # noqa: S608
+    shop_at_sqlserver.cursor().execute(
+        "create table u as select * from (values (1, 'K1'), (2, 'K1\t'), (3, 'K\U0001f600'), (4, 'K\uff00')) as q(id, code)"
+    )
+
+    check_pushed_down(SqlSource(sql="select * from t", at="env:TEST_DB"), tmp_path, at_most=13)
+    check_pushed_down(SqlSource(sql="select * from t order by id", at="env:TEST_DB"), tmp_path, at_most=1000)
+    odd = SqlSource(sql="with a as (select * from u) select * from a", at="env:TEST_DB")
+    assert [[1, 2, 3, 4], [3]] == [
+        read_since(odd, tmp_path, "code", least)[1] for least in ("K1", "K\U0001f600")
+    ]
 
 
 def test_duckdb_gives_only_rows_since_a_cursor(tmp_path, monkeypatch):

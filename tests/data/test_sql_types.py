@@ -4,7 +4,8 @@
 
 import sqlite3
 from contextlib import closing
-from datetime import UTC, date, datetime, time
+from dataclasses import replace
+from datetime import UTC, date, datetime, time, timedelta, timezone
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,8 @@ import duckdb
 import polars as pl
 import pytest
 from databases import allow, at_mariadb, at_postgres
+from sqlserver import at_sqlserver
+from tds_values import TYPES, Column, decimal_type
 
 from linewright.data.read.source import open_source
 from linewright.data.spec import SqlSource
@@ -113,9 +116,10 @@ def refusal(query: str, root: Path) -> SpecError:
     return refused.value
 
 
-def test_each_type_of_postgresql_comes_right_or_is_refused_by_name(postgres, tmp_path, monkeypatch):
+@pytest.mark.parametrize("driver", ["", "adbc"])
+def test_each_type_of_postgresql_comes_right_or_is_refused_by_name(postgres, driver, tmp_path, monkeypatch):
     """Some 40 types; each column has a value and a row without one."""
-    with at_postgres(postgres, monkeypatch) as database:
+    with at_postgres(replace(postgres, driver=driver), monkeypatch) as database:
         database.execute("create type mood as enum ('sad', 'happy')")
         database.execute("create type pair as (a int, b int)")
         database.execute("create domain year_of_birth as int check (value > 1900)")
@@ -242,6 +246,75 @@ def test_each_type_of_mariadb_comes_right_or_is_refused_by_name(mariadb, tmp_pat
             assert error.what.startswith("column 'x' has a value that no"), kind
             assert instead in error.hint, kind
             read(f"select {instead} from r", tmp_path)
+
+
+# Each: the type, a value as the server's program has it, and what a table holds.
+SQLSERVER_READ: tuple[tuple[str, Any, Any], ...] = (
+    ("bigint", -(2**63), -(2**63)),
+    ("int", -(2**31), -(2**31)),
+    ("smallint", -7, -7),
+    ("tinyint", 255, 255),
+    ("bit", 1, True),
+    ("bit", 0, False),
+    ("float", 0.1, 0.1),
+    ("float", 5e-324, 5e-324),
+    ("real", 0.5, 0.5),
+    ("decimal(10,2)", Decimal("-12345678.90"), Decimal("-12345678.90")),
+    ("decimal(18,0)", 10**18 - 1, 10**18 - 1),
+    ("decimal(30,0)", 10**29 + 1, str(10**29 + 1)),
+    ("decimal(38,10)", Decimal("-1234567890123456789012345678.0123456789"), Decimal("-1234567890123456789012345678.0123456789")),
+    ("decimal(38,38)", Decimal("0.00000000000000000000000000000000000001"), Decimal("1e-38")),
+    ("money", Decimal("-922337203685477.5808"), Decimal("-922337203685477.5808")),
+    ("smallmoney", Decimal("214748.3647"), Decimal("214748.3647")),
+    ("date", date(1, 1, 1), date(1, 1, 1)),
+    ("date", date(9999, 12, 31), date(9999, 12, 31)),
+    ("time", time(12, 30, 15, 250_000), time(12, 30, 15, 250_000)),
+    ("datetime2", NAIVE, NAIVE),
+    ("datetime2", datetime(9999, 12, 31, 23, 59, 59, 999_999), datetime(9999, 12, 31, 23, 59, 59, 999_999)),
+    ("datetime", datetime(2024, 5, 1, 12, 30, 15, 7_000), datetime(2024, 5, 1, 12, 30, 15, 7_000)),
+    ("smalldatetime", datetime(2024, 5, 1, 12, 30), datetime(2024, 5, 1, 12, 30)),
+    ("datetimeoffset", UTC_NOON.astimezone(timezone(timedelta(hours=-9.5))), UTC_NOON),
+    ("nvarchar", " zwölf \U0001f600", "zwölf \U0001f600"),
+    ("nvarchar(max)", "x" * 10_000, "x" * 10_000),
+    ("nchar", "ab", "ab"),
+    ("varchar", "12 €", "12 €"),
+    ("varchar(max)", "é" * 5_000, "é" * 5_000),
+    ("xml", "<a>ü</a>", "<a>ü</a>"),
+    ("uniqueidentifier", "6f9619ff-8b86-d011-b42d-00c04fc964ff", "6F9619FF-8B86-D011-B42D-00C04FC964FF"),
+)  # fmt: skip
+SQLSERVER_REFUSED = (
+    ("varbinary", "convert(varchar(max), [x], 2) as [x]"),
+    ("rowversion", "cast([x] as bigint) as [x]"),
+    ("sql_variant", "cast([x] as nvarchar(4000)) as [x]"),
+    ("hierarchyid", "[x].ToString() as [x]"),
+)
+
+
+def test_each_type_of_sqlserver_comes_right_or_is_refused_by_name(sqlserver, tmp_path, monkeypatch):
+    """As the protocol has them: DuckDB, which carries out the queries here, lacks some."""
+    with at_sqlserver(sqlserver, monkeypatch) as server:
+        columns = [
+            Column(
+                f"c{n}",
+                decimal_type(*map(int, kind[8:-1].split(","))) if kind.startswith("decimal") else TYPES[kind],
+            )
+            for n, (kind, *_) in enumerate(SQLSERVER_READ)
+        ]
+        nothing = [None] * len(columns)
+        server.canned["select * from t"] = columns, [[value for _, value, _ in SQLSERVER_READ], nothing]
+
+        first, second = read("select * from t", tmp_path).rows()
+
+        for (kind, _, expected), found in zip(SQLSERVER_READ, first, strict=True):
+            assert (kind, expected) == (kind, found)
+            assert type(expected) is type(found), kind
+        assert {None} == set(second)
+        for kind, instead in SQLSERVER_REFUSED:
+            server.canned["select * from r"] = [Column("x", TYPES[kind])], []
+            error = refusal("select * from r", tmp_path)
+
+            assert error.what.startswith("column 'x' has a type that is not read"), kind
+            assert instead in error.hint, kind
 
 
 def test_each_type_of_duckdb_comes_right_or_is_refused_by_name(tmp_path, monkeypatch):

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from databases import Between, Server, at_postgres
 from shown_pages import pages_of
+from sqlserver import TdsServer, at_sqlserver
 from web_server import KEYS, Asked, WebServer
 
 from linewright.errors import Transient
@@ -19,6 +20,7 @@ TOKEN = "Pa55w0rd-token"  # noqa: S105 -- of a server that lives for a test
 SECRETS = (*(word.encode() for word in KEYS.values()), TOKEN.encode(), b"S3cret-@-pg", b"S3cret-%40-pg")
 SOURCES = {
     "sql": '{sql: "select * from customers", at: env:TEST_DB}',
+    "sqlserver": '{sql: "select * from customers", at: env:SQLSERVER}',
     "history": '{sql: "select * from customers", at: env:TEST_DB, key: id, cursor: id, lag: 5}',
     "bucket": '{file: "s3://plant/a.csv", at: env:PLANT}',
     "pictures": '{files: "s3://plant/tiles", at: env:PLANT}',
@@ -37,7 +39,9 @@ train: {{budget: quick}}
 
 
 @pytest.fixture
-def dying(postgres: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+def dying(
+    postgres: Server, sqlserver: TdsServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Path]:
     """Make a factory with a line for each kind of source; each server ends its answer after some of its rows."""
     for extra in ("obstore", "httpx", "deltalake"):
         pytest.importorskip(extra)
@@ -50,7 +54,14 @@ def dying(postgres: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
         WebServer(_half) as server,
         at_postgres(postgres, monkeypatch) as database,
         Between(postgres, most=20_000, drops=True) as port,
+        at_sqlserver(sqlserver, monkeypatch) as other,
+        Between(sqlserver, most=20_000, drops=True) as other_port,
     ):
+        other.cursor().execute(
+            "create table customers as select i as id, i % 3 = 0 as churned from range(20000) as q(i)"
+        )
+        url = sqlserver.url("shop").replace(f":{sqlserver.port}/", f":{other_port}/")
+        monkeypatch.setenv("SQLSERVER", url)
         database.execute(
             "create table customers as select i as id, i % 3 = 0 as churned from generate_series(1, 20000) as i"
         )

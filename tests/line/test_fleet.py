@@ -60,7 +60,10 @@ class Counts:
 
 
 _counting = []
-sys.addaudithook(lambda event, arguments: [each.see(event, arguments) for each in _counting])
+# Its own default: at the end of a process, when names of modules are gone, there are events yet.
+sys.addaudithook(
+    lambda event, arguments, counting=_counting: [each.see(event, arguments) for each in counting]
+)
 
 
 @contextmanager

@@ -80,7 +80,7 @@ def drawn_shop(seed: int, rows: int, share: float) -> tuple[list[list[str]], lis
     """Return lists of another model, the lists that were shown with what was taken, and the true value of the others."""
     chance = np.random.default_rng(seed)
     liking = chance.normal(size=(rows, len(NAMES)))
-    looks = 1 / np.sqrt(np.arange(1, SHOWN + 1))
+    looks = (1 / np.sqrt(np.arange(1, SHOWN + 1))).tolist()
     order = np.argsort(-(liking + chance.normal(size=liking.shape)), axis=1)
     codes = np.column_stack([order + 1.0, *[np.ones_like(order)] * 2, np.ones(rows)])
     table = np.column_stack([codes, np.full(rows, len(NAMES)), np.full(rows, float(SHOWN))])
@@ -92,10 +92,14 @@ def drawn_shop(seed: int, rows: int, share: float) -> tuple[list[list[str]], lis
     shown: list[ShownList] = []
     others: list[list[str]] = []
     worth = 0.0
+    likings, odds, draws = liking.tolist(), expit(liking - 1).tolist(), chance.random((rows, SHOWN)).tolist()
+    code = {name: number for number, name in enumerate(NAMES)}
     for row, one in enumerate(said):
         pool = [NAMES[item] for item in order[row][: SHOWN * POOL]]
-        at = expit(liking[row, [NAMES.index(item) for item in one["prediction"]]] - 1) * looks
-        taken = [item for item, p in zip(one["prediction"], at, strict=True) if chance.random() < p]
+        chances = [odds[row][code[item]] * look for item, look in zip(one["prediction"], looks, strict=True)]
+        taken = [
+            item for item, p, draw in zip(one["prediction"], chances, draws[row], strict=True) if draw < p
+        ]
         shown.append(
             ShownList(
                 items=one["prediction"],
@@ -105,9 +109,9 @@ def drawn_shop(seed: int, rows: int, share: float) -> tuple[list[list[str]], lis
                 is_drawn=one["explored"],
             )
         )
-        other = sorted(pool, key=lambda item, row=row: -liking[row, NAMES.index(item)])[:SHOWN]
+        other = sorted(pool, key=lambda item, row=row: -likings[row][code[item]])[:SHOWN]
         others.append(other)
-        worth += float((expit(liking[row, [NAMES.index(item) for item in other]] - 1) * looks).sum())
+        worth += sum(odds[row][code[item]] * look for item, look in zip(other, looks, strict=True))
     return others, shown, worth / rows
 
 

@@ -244,6 +244,32 @@ def test_what_was_sent_counts_after_the_next_look_and_newer_files_hold_it(tmp_pa
     assert [2.5, 2.5, 5.0, 5.0] == [one["total"] for one in (before, unseen, seen, whole)]
 
 
+def test_a_late_row_takes_no_place_and_a_deleted_newest_row_gives_its_place_back(tmp_path):
+    """Rows come in any order; what was the newest before is in the file of records though it is older than each window."""
+    shop = Shop(tmp_path)
+    usual = {**some_row(random.Random(1), 0), "shopper": "ada", "status": "paid", "gone": False}
+    old = [
+        {**usual, "id": number, "at": at(-90_000 + 10 * number), "shop": f"s{number}"} for number in range(9)
+    ]
+    shop.send(old)
+    shop.write()
+    shop.view.refresh()
+
+    def last(*rows: dict[str, Any]) -> str | None:
+        shop.send(list(rows))
+        shop.seconds += 1
+        shop.view.refresh()
+        ((columns, found),) = shop.asked(["ada"])
+        assert repr(shop.by_definition("ada", found.known)) == repr(columns)
+        return columns["newest"]
+
+    assert "s8" == last({**usual, "id": 20, "at": at(-95_000), "shop": "late"})
+    assert "s7" == last({**old[8], "gone": True})
+    assert "s3" == last(*({**old[number], "gone": True} for number in (7, 6, 5, 4)))
+    assert "s9" == last({**usual, "id": 9, "at": at(-1), "shop": "s9"})
+    assert "s3" == last({**usual, "id": 9, "at": at(-1), "shop": "s9", "gone": True})
+
+
 @pytest.mark.parametrize("moment", ["0001-01-01T00:00:00+05:00", "9999-12-31T23:59:59-05:00"])
 def test_a_time_whose_utc_has_no_calendar_day_does_not_end_the_lookup(tmp_path, moment):
     """Anyone who may push rows could otherwise stop the thread that refreshes the views of all lines."""
@@ -345,8 +371,13 @@ def test_an_entity_whose_rows_are_all_too_old_is_named_in_a_warning(tmp_path):
     filled = views.fill([{"shopper": "ada"}, {"shopper": "bob"}], [facts], now=at(0), place=PLACE)
 
     assert [None, 2.0] == [row["fresh"] for row in filled.rows]
-    said = "feature view 'shopper' has no value for shopper ada: its rows are empty, or too old to count"
+    said = "feature view 'shopper' has no value for shopper ada: its rows are too old to count (view-old)"
     assert {0: [said]} == filled.warnings
+    assert ["view-old", None] == [one["shopper"].missing for one in filled.found]
+    (absent,) = views.fill([{"shopper": "dee"}], [facts], now=at(0), place=PLACE).found
+    assert ("view-absent", None) == (absent["shopper"].missing, absent["shopper"].record)
+    long_after = views.fill([{"shopper": "bob"}], [facts], now=at(4000), place=PLACE)
+    assert "view-old" == long_after.found[0]["shopper"].missing
     views.close()
 
 

@@ -98,6 +98,7 @@ def test_rows_are_kept_once_and_corrections_are_versions(tmp_path, start):
 
     assert [(2, 0), (1, 2), (1, 0), (1, 0), (1, 1)] == [(one["accepted"], one["repeated"]) for one in answers]
     assert {"durable"} == {one["durability"] for one in answers}
+    assert [[]] * 5 == [one["counts_in"] for one in answers]
     newest, everything = kept(tmp_path), kept(tmp_path, LATER)
     assert [2, 3, 1, 4] == newest["id"].to_list()
     assert [1, 2, 3, 1, 1, 4] == everything["id"].to_list()

@@ -132,7 +132,7 @@ def test_a_row_that_lacks_one_column_of_the_pair_says_so(served):
 
     assert "feature view 'paid' was not looked up, for the row has no 'store'" in warned
     (unknown,) = (one["warnings"] for one in served.predict(asked(99, "S1"), line=LINE)["predictions"])
-    assert "nothing is known of customer 99, store S1 in feature view 'paid'" in unknown
+    assert "nothing is known of customer 99, store S1 in feature view 'paid' (view-absent)" in unknown
 
 
 def test_what_is_sent_today_and_loaded_tonight_counts_once_and_the_audit_agrees(factory, served):

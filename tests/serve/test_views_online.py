@@ -27,6 +27,7 @@ from linewright.features.spec import ViewSpec
 from linewright.features.views.records import Records, aggregates_of, records_path
 from linewright.features.views.windows import values_at
 from linewright.interfaces.cli.render.care.audit import features_text
+from linewright.interfaces.cli.render.models.evidence import shown_text
 from linewright.interfaces.cli.render.models.predict import form_text
 from linewright.line.audit.feature_views import audit_views
 from linewright.line.factory import Factory
@@ -37,6 +38,7 @@ from linewright.line.predict.example_request import curl
 from linewright.line.predict.example_row import row_to_send, values_of_tests
 from linewright.line.predict.replay import replay_prediction
 from linewright.line.predict.try_row import request_form, try_row
+from linewright.line.record.changed_lines import Changes
 from linewright.line.record.monitoring.alerts import open_alerts
 from linewright.line.record.registry import find_model
 from linewright.line.release.view_maintenance import SAMPLE, audit_served_features, refresh_records
@@ -51,7 +53,7 @@ from linewright.operations.models.evidence import show
 from linewright.serve.rows.body.push_request import to_new_rows
 from linewright.serve.rows.lookup.feature_lookup import ViewLookup
 from linewright.serve.rows.lookup.newer_rows import entity_of
-from linewright.store.clock import micros_of, now_utc, text_of
+from linewright.store.clock import micros_of, now_utc, said, text_of
 from linewright.store.pushed_rows import Columns, PushedRows
 from linewright.watch.facts import Alerted, Cleared
 
@@ -222,6 +224,13 @@ def test_a_prediction_leads_back_to_records_columns_of_sources_and_the_dataset(f
     )
     assert ("customer", None) == (of_absent["view"], of_absent["record"])
     assert ("", None) == (of_sent["view"], of_sent["age_s"])
+    text = shown_text(show(factory, one["id"])).splitlines()
+    heads = [number for number, each in enumerate(text) if each.startswith("feature view ")]
+    ends = {each.split()[1]: each for each in text[heads[-1] + 1 :]}
+    assert amount["record"][:19] in ends["amount_30d"] or amount["record"][7:19] in ends["amount_30d"]
+    assert f"{amount['age_s']:,.1f} s" in ends["amount_30d"]
+    assert said(amount["known"]) in ends["amount_30d"]
+    assert "nothing known" in shown_text(show(factory, absent["id"]))
     assert "orders.basket" in page
     assert "nothing known" not in page
 
@@ -281,7 +290,7 @@ def test_a_row_that_got_nothing_of_a_view_says_why_once(factory, served):
 
     assert [
         [],
-        ["nothing is known of customer_id nobody in feature view 'customer'"],
+        ["nothing is known of customer_id nobody in feature view 'customer' (view-absent)"],
         ["feature view 'customer' was not looked up, for the row has no 'customer_id'"],
         ["feature view 'customer' was not looked up, for the row has a value in 'last_shop' itself"],
     ] == of_view
@@ -402,7 +411,8 @@ def test_a_row_that_is_sent_counts_within_a_second(factory, served):
         "gone": False,
     }
     begun = time.monotonic()
-    assert 200 == served.ask("POST", ROWS, {"rows": [sent]})[0]
+    status, _, told = served.ask("POST", ROWS, {"rows": [sent]})
+    assert (200, ["customer"]) == (status, told["counts_in"])
 
     def row() -> dict[str, Any]:
         return replay_prediction(factory, served.predict(asked("c2"), line=LINE)["predictions"][0]["id"]).row
@@ -576,6 +586,30 @@ def test_the_worker_writes_records_when_they_are_due(factory):
     assert due > factory.now()
     assert due == write_due(factory, [facts])
     assert first == Records(path).header.known
+
+
+def test_settings_of_a_view_that_no_model_learns_count_at_once(factory):
+    """Who changes `max_age` in the file would wait for the next run, and not know of it."""
+    facts, file = package(factory).views[0], factory.root / "features" / "customer.yaml"
+    path = records_path(factory.state, facts)
+    before = Records(path).header
+    changes = Changes(factory)
+    changes.look()
+    try:
+        file.write_text(VIEW + "max_age: 6h\notherwise: refuse\nevery: 2h\n")
+        assert "settings" in {one.kind for one in features(factory).views[0].problems}
+        assert "views" in changes.look()[LINE]
+        due = refresh_records(factory, LINE)
+        after = Records(path).header
+        assert () == features(factory).views[0].problems
+    finally:
+        file.write_text(VIEW)
+    refresh_records(factory, LINE)
+
+    assert (None, "answer") == (before.max_age, before.otherwise)
+    assert (6 * 3600 * 10**6, "refuse") == (after.max_age, after.otherwise)
+    assert micros_of(str(due)) == after.known + 2 * 3600 * 10**6
+    assert "answer" == Records(path).header.otherwise
 
 
 def test_up_writes_records_and_audits_logged_rows(factory, capfd):

@@ -10,7 +10,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
@@ -33,10 +33,13 @@ class Server:
     folder: Path
     user: str
     password: str = PASSWORD
+    driver: str = ""
+    """What fetches rows, if not what usually does."""
 
     def url(self, database: str = "", *, host: str = "localhost", password: str | None = None) -> str:
         """URL of a database, as a source's `at` stands for it."""
-        return f"{self.scheme}://{self.user}:{password or self.password}@{host}:{self.port}/{database}"
+        scheme = f"{self.scheme}+{self.driver}" if self.driver else self.scheme
+        return f"{scheme}://{self.user}:{password or self.password}@{host}:{self.port}/{database}"
 
 
 def postgres_programs() -> Path | None:
@@ -114,11 +117,12 @@ def share_features(root: Path) -> None:
 @contextmanager
 def at_postgres(server: Server, monkeypatch: pytest.MonkeyPatch) -> Iterator[psycopg.Connection]:
     """Connect to an empty database, which `env:TEST_DB` names."""
-    with psycopg.connect(server.url("postgres"), autocommit=True) as connection:
+    plain = replace(server, driver="")
+    with psycopg.connect(plain.url("postgres"), autocommit=True) as connection:
         connection.execute("drop database if exists shop with (force)")
         connection.execute("create database shop")
     monkeypatch.setenv("TEST_DB", server.url("shop"))
-    with psycopg.connect(server.url("shop"), autocommit=True) as connection:
+    with psycopg.connect(plain.url("shop"), autocommit=True) as connection:
         yield connection
 
 

@@ -108,15 +108,29 @@ Serve = Callable[[Callable[[Asked], None]], WebServer]
 def bucket_server(folder: Path) -> Iterator[str]:
     """Run a server of buckets, each a folder in this one; give its URL."""
     pytest.importorskip("localbucket")
+    with _server("localbucket", str(folder), "--port") as url:
+        yield url
+
+
+@contextmanager
+def moto_server() -> Iterator[str]:
+    """Run another one, which holds buckets in memory, has none at first and takes any keys; give its URL."""
+    pytest.importorskip("moto")
+    with _server("moto.server", "-H", "127.0.0.1", "-p") as url:
+        yield url
+
+
+@contextmanager
+def _server(module: str, *command: str) -> Iterator[str]:
     port = free_port()
     with subprocess.Popen(
-        [sys.executable, "-m", "localbucket", str(folder), "--port", str(port)],
+        [sys.executable, "-m", module, *command, str(port)],
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
     ) as process:
         url = f"http://127.0.0.1:{port}"
         try:
-            until = time.monotonic() + 10
+            until = time.monotonic() + 30
             while time.monotonic() < until:
                 with suppress(OSError):
                     urllib.request.urlopen(url, timeout=5).close()

@@ -125,6 +125,9 @@ TEMPLATES: Mapping[str, str] = {
     "written or changed after rows of the table, training knows what nobody knew then; add known: COLUMN to features/{view}.yaml",
     "view-absent": "{share:share} of the rows have an entity of which feature view {view!r} has no row: the table has {in_table!r}, the view "
     "{in_view!r}",
+    "view-absent/some": "{rows:n} of {of:n} rows get nothing of feature view {view!r}: its source has no row about them by their time",
+    "view-changed": "{model} serves, and goes on with the form of feature view {view!r} that it has learned; what the file says now counts "
+    "once a newer model serves",
     "view-future/newest": "a column of feature view {view!r}, which does not say when its rows were known: without events of the day before a row "
     "it does not predict the label so well, so these may have been written afterwards; add known: COLUMN to features/{view}.yaml",
     "view-future/older": "a column of feature view {view!r}, which does not say when its rows were known, and older events predict the label as "

@@ -247,14 +247,14 @@ class SqliteSource(SourceSpec):
 
 
 class SqlSource(SourceSpec):
-    """The result of a query on a database: PostgreSQL, MariaDB or MySQL on a server, or a file of DuckDB or SQLite."""
+    """The result of a query on a database: PostgreSQL, MariaDB, MySQL or SQL Server on a server, or a file of DuckDB or SQLite."""
 
     reader: ClassVar[str] = "linewright.data.read.sql.sql_reader:SqlReader"
 
     sql: str
     """One SELECT statement; it is read in one read-only transaction, and nothing is written."""
     at: Annotated[str, Field(pattern=DATABASE)]
-    """`env:NAME` or `file:PATH` of the database's URL: ``postgresql://USER:PASSWORD@HOST:PORT/DATABASE`` or ``mysql://`` with the same parts;
+    """`env:NAME` or `file:PATH` of the database's URL: ``postgresql://USER:PASSWORD@HOST:PORT/DATABASE``, ``mysql://`` or ``mssql://`` with the same parts;
     `hosts` in `factory.yaml` names the hosts that may be read from. Or the URL of a file itself: ``duckdb:///PATH`` or ``sqlite:///PATH``."""
     key: str | None = None
     """With `cursor`: the column that tells rows apart; no two rows of the query share a value, and none lacks it."""

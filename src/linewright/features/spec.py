@@ -137,6 +137,21 @@ class ViewSpec(Spec):
         return PushSource(push=self.push, key=self.key, time=time, versions="all")
 
     @property
+    def newer(self) -> PushSource | None:
+        """Where rows are sent that count within a second: `source` itself, or `sent`."""
+        return self.source if isinstance(self.source, PushSource) else self.sent
+
+    @property
+    def settings(self) -> Mapping[str, Any]:
+        """What endpoints follow and no model learns, as `views.records.RecordsHeader` has it."""
+        return {
+            "push": None if self.newer is None else self.newer.push,
+            "has_table": self.sent is not None,
+            "max_age": None if self.max_age is None else duration_micros(self.max_age),
+            "otherwise": self.otherwise,
+        }
+
+    @property
     def sources(self) -> tuple[SourceSpec, ...]:
         """What holds its rows: `source`, and `sent` if there is any."""
         return (self.source,) if self.sent is None else (self.source, self.sent)

@@ -48,7 +48,7 @@ class TableDestination(Spec):
     table: str
     """Name of the table, with its schema before a dot if it is in another one."""
     at: Secret
-    """`env:NAME` or `file:PATH` of the URL of PostgreSQL, MariaDB or MySQL, as for a source with `sql`."""
+    """`env:NAME` or `file:PATH` of the URL of PostgreSQL, MariaDB, MySQL or SQL Server, as for a source with `sql`."""
 
 
 class PredictSpec(Spec):

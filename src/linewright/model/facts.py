@@ -827,6 +827,7 @@ class Conclusion(msgspec.Struct, frozen=True, kw_only=True):
         "no-gates",
         "failed",
         "only-amounts",
+        "only-views",
         "blocked",
         "waiting",
         "hopeless",

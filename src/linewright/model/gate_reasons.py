@@ -6,7 +6,7 @@ import msgspec
 
 Unit = Literal["row", "different-row", "group", "block"]
 """What the bootstrap draws: rows, rows that are not equal, groups of rows, or blocks of rows in time."""
-Same = Literal["scores", "decisions"]
+Same = Literal["scores", "decisions", "views"]
 """In what two models are the same by making: in scores, where a threshold alone was chosen anew; or in decisions too, where amounts alone
 were declared anew."""
 Alike = Literal["answers", "scores", "decisions", "order"]

@@ -3,10 +3,15 @@
 ``python -m linewright.plugins.excel FILE SHEET IS_NAMED MOST CHANNEL``
 """
 
+import posixpath
+import re
 import sys
+import zipfile
+import zlib
 from collections.abc import Iterator, Sequence
 from datetime import date, datetime, time, timedelta
 from typing import Any
+from xml.etree import ElementTree as ET
 
 from python_calamine import CalamineError, CalamineWorkbook, PasswordError
 
@@ -14,6 +19,11 @@ from linewright.engine.child import Channel, parent
 
 _BLOCK = 1 << 20
 """Characters that are sent at once, about."""
+_CELL = 20_000
+"""Bytes that a cell with a formula takes at most, about: formulas have up to 8,192 letters."""
+_UNCALCULATED = re.compile(
+    rb'<c r="([A-Z]+[0-9]+)"(?![^>]*\bt="str")[^>]*>\s*<f[^>]*(?:/>|>[^<]*</f>)\s*(?:<v\s*/>|<v></v>)?\s*</c>'
+)
 _MOST_WHOLE = 2.0**53
 """Numbers below are whole where they look so."""
 
@@ -32,17 +42,22 @@ def main(file: str, sheet: str, is_named: str, most: str, word: str) -> None:
     channel.send({"ready": True})
     try:
         with CalamineWorkbook.from_path(file) as workbook:
-            _send_sheet(workbook, sheet if is_named == "yes" else None, int(most), channel)
+            _send_sheet(file, workbook, sheet if is_named == "yes" else None, int(most), channel)
     except PasswordError:
         channel.send({"wrong": "it is locked by a password"})
     except (CalamineError, OSError, ValueError) as error:
         channel.send({"wrong": f"it is damaged: {error}"})
 
 
-def _send_sheet(workbook: Any, sheet: str | None, most: int, channel: Channel) -> None:
+def _send_sheet(file: str, workbook: Any, sheet: str | None, most: int, channel: Channel) -> None:
     names = list(workbook.sheet_names)
     if not names or (sheet is not None and sheet not in names):
         channel.send({"sheets": names})
+        return
+    place = names.index(sheet) if sheet is not None else 0
+    if (cell := _uncalculated(file, place)) is not None:
+        because = f"cell {cell} has a formula without a value: save it by a program that calculates"
+        channel.send({"wrong": because})
         return
     found = workbook.get_sheet_by_name(sheet if sheet is not None else names[0])
     if found.width > most:
@@ -61,6 +76,40 @@ def _send_sheet(workbook: Any, sheet: str | None, most: int, channel: Channel) -
             channel.send({"rows": block})
             block, size = [], 0
     channel.send({"rows": block, "is_last": True})
+
+
+def _uncalculated(file: str, number: int) -> str | None:
+    """Return the first cell of a sheet, from 0, whose formula nobody has calculated, which would be read as empty; `None` if there is none."""
+    try:
+        with zipfile.ZipFile(file) as archive, archive.open(_sheet_in(archive, number)) as sheet:
+            held = b""
+            while block := sheet.read(_BLOCK):
+                held += block
+                if b"<f" in held and (cell := _UNCALCULATED.search(held)):
+                    return cell[1].decode()
+                held = held[-_CELL:]
+    except (
+        zipfile.BadZipFile,
+        zlib.error,
+        KeyError,
+        IndexError,
+        ET.ParseError,
+        NotImplementedError,
+    ):
+        pass  # of another kind, or damaged, which its reader says
+    return None
+
+
+def _sheet_in(archive: zipfile.ZipFile, number: int) -> str:
+    """Return the name of the member that has a sheet."""
+    said, links = (
+        ET.fromstring(archive.read(f"xl/{name}"))  # noqa: S314 -- in a process that may have little memory
+        for name in ("workbook.xml", "_rels/workbook.xml.rels")
+    )
+    sheet = [one for one in said.iter() if one.tag.rpartition("}")[2] == "sheet"][number]
+    link = next(text for name, text in sheet.items() if name.endswith("}id"))
+    targets = {one.get("Id"): one.get("Target", "") for one in links}
+    return posixpath.join("/xl", targets[link])[1:]
 
 
 def _header(rows: Iterator[tuple[int, Sequence[Any]]]) -> list[str]:

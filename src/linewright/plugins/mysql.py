@@ -28,6 +28,7 @@ from linewright.data.read.sql.database import (
     refuse_other_options,
     refuse_twins,
 )
+from linewright.data.read.sql.stream import connect_stream, cut
 from linewright.data.write.table import RUN, TableWrite, to_kinds
 from linewright.errors import LinewrightError
 
@@ -137,7 +138,7 @@ class MySql(Database):
         try:
             with (
                 twin,
-                QueryTimeout(partial(_cut, twin), query.limits.seconds) as timeout,
+                QueryTimeout(partial(cut, twin), query.limits.seconds) as timeout,
                 _explained(query, connection, timeout),
             ):
                 with _sound(query):
@@ -175,7 +176,7 @@ class MySql(Database):
         try:
             with (
                 twin,
-                QueryTimeout(partial(_cut, twin), write.limits.seconds) as timeout,
+                QueryTimeout(partial(cut, twin), write.limits.seconds) as timeout,
                 _explained(write, connection, timeout),
                 connection.cursor() as cursor,
             ):
@@ -265,28 +266,6 @@ def _modes(cursor: Any) -> str:
     return "set session sql_mode = '{}'".format(",".join(kept).replace("'", ""))
 
 
-def _cut(stream: socket.socket) -> None:
-    with suppress(OSError):
-        stream.shutdown(socket.SHUT_RDWR)
-
-
-def _stream(query: DatabaseQuery) -> socket.socket:
-    """Connect to the first address that answers."""
-    url, last = query.url, OSError("no address")
-    for address in query.addresses:
-        try:
-            if not address.startswith("/"):
-                return socket.create_connection((address, url.port or MySql.port), CONNECT_S)
-            stream = socket.socket(socket.AF_UNIX)
-            stream.settimeout(CONNECT_S)
-            stream.connect(address)
-        except OSError as error:
-            last = error
-        else:
-            return stream
-    raise query.unavailable_error(last.strerror or last)
-
-
 def _connected(query: DatabaseQuery) -> tuple[Any, socket.socket]:
     """Return a connection, and its socket once more: by TLS the driver makes it another one, and another thread is to end it."""
     url = query.url
@@ -296,10 +275,10 @@ def _connected(query: DatabaseQuery) -> tuple[Any, socket.socket]:
         how |= {"ssl_ca": url.options["ssl_ca"], "ssl_verify_identity": True}
     elif not url.host.startswith("/"):
         how["auth_plugin_map"] = dict.fromkeys(_BARE, _Refused)
-    stream = _stream(query)
+    stream = connect_stream(query, MySql.port)
     twin = stream.dup()
     try:
-        with QueryTimeout(partial(_cut, twin), CONNECT_S):
+        with QueryTimeout(partial(cut, twin), CONNECT_S):
             connection = pymysql.Connection(
                 host=url.host,
                 user=url.user,

@@ -6,7 +6,7 @@ import socket
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 import polars as pl
 import psycopg
@@ -81,7 +81,7 @@ _NOT_NOW = (
     "remaining connection slots",
     "not yet accepting",
 )
-_SESSION = (
+SESSION = (
     "begin isolation level repeatable read, read only",
     "set local timezone = 'UTC'",
     "set local datestyle = 'ISO, YMD'",
@@ -89,6 +89,8 @@ _SESSION = (
     # The same rows come in the same order.
     "set local synchronize_seqscans = off",
     "set local max_parallel_workers_per_gather = 0",
+    # All rows are fetched: a plan for the first ones takes longer, and gives another order.
+    "set local cursor_tuple_fraction = 1",
 )
 _TABLES = """
     select case when table_schema = any(current_schemas(false)) then table_name else table_schema || '.' || table_name end
@@ -120,26 +122,9 @@ class PostgreSql(Database):
     @contextmanager
     def ask(self, query: DatabaseQuery) -> Generator[QueryResult]:
         """Open a cursor in a read-only transaction that sees one state of the database."""
-        connection = _connected(query)
-        try:
-            with (
-                QueryTimeout(_cut(connection), query.limits.seconds + GRACE_S) as timeout,
-                _explained(query, connection, timeout),
-            ):
-                millis = max(1, round(query.limits.seconds * 1000))
-                for statement in (*_SESSION, f"set local statement_timeout = {millis}"):
-                    connection.execute(statement.encode())
-                with psycopg.ServerCursor(connection, _CURSOR) as cursor:
-                    # The protocol takes one statement, and a cursor is of a SELECT that writes nothing.
-                    cursor.execute(query.sql.strip().rstrip(";").encode())
-                    types = _types(connection, cursor, query)
-                    with connection.cursor() as rows:
-                        fetch = partial(_fetch, rows)
-                        yield QueryResult(
-                            types=types, frames=frames_of(fetch, types, query, timeout, text="text")
-                        )
-        finally:
-            connection.close()
+        with opened(query) as (cursor, types, timeout), cursor.connection.cursor() as rows:
+            fetch = partial(_fetch, rows)
+            yield QueryResult(types=types, frames=frames_of(fetch, types, query, timeout, text="text"))
 
     def text_since(self, name: str, least: str) -> str:
         """Compare bytes, whatever the collation of the column is."""
@@ -227,6 +212,34 @@ class PostgreSql(Database):
         return f"(cast({double_quoted(column)} as int8) - {first}) / {width}"
 
 
+class OpenCursor(NamedTuple):
+    """A query that has begun."""
+
+    cursor: psycopg.ServerCursor[Any]
+    types: dict[str, ColumnType]
+    timeout: QueryTimeout
+
+
+@contextmanager
+def opened(query: DatabaseQuery) -> Generator[OpenCursor]:
+    """Open a cursor of a query, and learn the types of its columns."""
+    connection = _connected(query)
+    try:
+        with (
+            QueryTimeout(_cut(connection), query.limits.seconds + GRACE_S) as timeout,
+            _explained(query, connection, timeout),
+        ):
+            millis = max(1, round(query.limits.seconds * 1000))
+            for statement in (*SESSION, f"set local statement_timeout = {millis}"):
+                connection.execute(statement.encode())
+            with psycopg.ServerCursor(connection, _CURSOR) as cursor:
+                # The protocol takes one statement, and a cursor is of a SELECT that writes nothing.
+                cursor.execute(query.sql.strip().rstrip(";").encode())
+                yield OpenCursor(cursor, _types(connection, cursor, query), timeout)
+    finally:
+        connection.close()
+
+
 def _fetch(cursor: psycopg.Cursor[Any], rows: int) -> Iterator[Sequence[Sequence[str | None]]]:
     """Give rows of the server's cursor: they come together, and become Python's objects piece by piece."""
     cursor.execute(f"fetch forward {rows} from {_CURSOR}".encode())
@@ -234,28 +247,32 @@ def _fetch(cursor: psycopg.Cursor[Any], rows: int) -> Iterator[Sequence[Sequence
         yield piece
 
 
-def _connected(query: DatabaseQuery, *, writes: bool = False) -> psycopg.Connection[Any]:
+def connection_parameters(query: DatabaseQuery) -> dict[str, Any]:
+    """Return how libpq is told where a database is, and who asks."""
     url = query.url
-    refuse_other_options(query, POSTGRESQL_OPTIONS)
-    adapters = AdaptersMap()
-    adapters.register_loader(0, TextLoader)
     said: dict[str, Any] = {**url.options}
     if not url.host.startswith("/"):
         said["hostaddr"] = ",".join(query.addresses)
+    return {
+        "host": ",".join([url.host] * len(query.addresses)),
+        "port": url.port or PostgreSql.port,
+        "dbname": url.database,
+        "user": url.user or None,
+        "password": url.password or None,
+        "connect_timeout": CONNECT_S,
+        "application_name": "linewright",
+        "client_encoding": "UTF8",
+        **said,
+    }
+
+
+def _connected(query: DatabaseQuery, *, writes: bool = False) -> psycopg.Connection[Any]:
+    refuse_other_options(query, POSTGRESQL_OPTIONS)
+    adapters = AdaptersMap()
+    adapters.register_loader(0, TextLoader)
+    context = None if writes else adapters
     try:
-        return psycopg.connect(
-            host=",".join([url.host] * len(query.addresses)),
-            port=url.port or PostgreSql.port,
-            dbname=url.database,
-            user=url.user or None,
-            password=url.password or None,
-            connect_timeout=CONNECT_S,
-            application_name="linewright",
-            client_encoding="UTF8",
-            autocommit=True,
-            context=None if writes else adapters,
-            **said,
-        )
+        return psycopg.connect(**connection_parameters(query), autocommit=True, context=context)
     except (psycopg.Error, UnicodeError, OSError) as error:
         says = str(error)
         is_refused = "FATAL" in says and not any(part in says for part in _NOT_NOW)

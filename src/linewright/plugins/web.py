@@ -2,6 +2,7 @@
 
 import math
 import ssl
+import zlib
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -22,6 +23,8 @@ _MOST_TRIES = 5
 _FIRST_PAUSE_S, _MOST_PAUSE_S = 0.5, 30.0
 _MOST_REDIRECTS = 5
 _BLOCK = 1 << 20
+_GZIP = zlib.MAX_WBITS | 16
+_ASKED: Mapping[str, str] = {"Accept": "application/json", "Accept-Encoding": "gzip"}
 _FILE_S = 86_400.0
 _AGAIN = frozenset({408, 425, 429, 500, 502, 503, 504})
 """Statuses after which the same request may succeed."""
@@ -109,7 +112,7 @@ class Web:
         """
         for tried in range(1, _MOST_TRIES + 1):
             try:
-                with self.answer(url, until=until, headers={"Accept": "application/json"}) as answer:
+                with self.answer(url, until=until, headers=_ASKED) as answer:
                     return Page(self._body(answer, most, until), self._link(answer))
             except httpx.HTTPError as error:
                 pause = _pause(None, tried)
@@ -120,7 +123,7 @@ class Web:
 
     def _body(self, answer: httpx.Response, most: int, until: float) -> bytes:
         body = bytearray()
-        for block in answer.iter_bytes():
+        for block in self._unpacked(answer):
             body += block
             if len(body) > most:
                 raise RequestError(
@@ -132,6 +135,20 @@ class Web:
             if monotonic() > until:
                 raise self._request.unavailable_error("it takes too long")
         return bytes(body)
+
+    def _unpacked(self, answer: httpx.Response) -> Iterator[bytes]:
+        """Give the bytes of an answer, at most `_BLOCK` at once, however much is packed in few."""
+        packing = answer.headers.get("content-encoding", "identity").strip().lower()
+        if packing not in {"identity", "gzip", "x-gzip", ""}:
+            raise RequestError(
+                "a page is packed as nobody asked for",
+                where=f"{self._request.where}.{self._request.word}",
+                found=packing[:80],
+                allowed="gzip, or nothing",
+                hint="have the service heed Accept-Encoding",
+            )
+        raw = answer.iter_raw()
+        return _gunzipped(raw) if packing.endswith("gzip") else raw
 
     def _link(self, answer: httpx.Response) -> str:
         found = answer.links.get("next", {}).get("url")
@@ -191,7 +208,7 @@ class Web:
             case 404 | 410:
                 raise self._request.absent_error()
             case 206:
-                raise self._request.unavailable_error("it gives a part, and was asked for the whole")
+                raise self._request.unavailable_error("it gives a part, not the whole")
             case status if not 200 <= status < 300:
                 raise RequestError(
                     f"the server of source {self._request.name!r} does not take the question",
@@ -241,6 +258,20 @@ class WebFile:
                 yield answer
         except httpx.HTTPError as error:
             raise self._request.unavailable_error(_said(error)) from None
+
+
+def _gunzipped(blocks: Iterator[bytes]) -> Iterator[bytes]:
+    unpacking = zlib.decompressobj(wbits=_GZIP)
+    try:
+        for block in blocks:
+            left = block
+            while left and not unpacking.eof:
+                yield unpacking.decompress(left, _BLOCK)
+                left = unpacking.unconsumed_tail
+    except zlib.error as error:
+        raise httpx.DecodingError(str(error)) from error
+    if not unpacking.eof:
+        raise httpx.DecodingError("it breaks off")
 
 
 def _file(request: RemoteRequest, answer: httpx.Response) -> RemoteFile:

@@ -191,6 +191,12 @@ class PushAnswer(TypedDict):
     accepted: Count
     repeated: Annotated[Count, _says("Rows that were there already; they are not kept twice.")]
     durability: Durability
+    counts_in: Annotated[
+        list[str],
+        _says(
+            "Feature views whose answers here follow the rows within a second; of others, once a run has read them."
+        ),
+    ]
 
 
 class SimilarItems(TypedDict):

@@ -6,10 +6,11 @@ from dataclasses import dataclass, field
 from urllib.parse import unquote
 
 FILES = ("duckdb", "sqlite")
-SCHEMES = ("postgresql", "mysql", *FILES)
+SCHEMES = ("postgresql", "mysql", "mssql", *FILES)
+_OTHER_NAMES = {"postgres": "postgresql", "mariadb": "mysql", "sqlserver": "mssql"}
 FILE_URL = r"^(duckdb|sqlite):///\S+$"
 """The URL of a file, which holds no password."""
-FORMS = "postgresql://USER:PASSWORD@HOST:PORT/DATABASE, mysql:// with the same parts, duckdb:///PATH, or sqlite:///PATH"
+FORMS = "postgresql://USER:PASSWORD@HOST:PORT/DATABASE, mysql:// or mssql:// with the same parts, duckdb:///PATH, or sqlite:///PATH"
 POSTGRESQL_OPTIONS = frozenset({"sslmode", "sslrootcert", "sslcert", "sslkey"})
 """Options that a URL of PostgreSQL may have; others, such as `hostaddr`, would reach another server."""
 HOST = r"^(/\S+|[A-Za-z0-9._:%-]+)$"
@@ -36,6 +37,8 @@ class DatabaseUrl:
     user: str = field(repr=False)
     password: str = field(repr=False)
     options: Mapping[str, str] = field(repr=False)
+    driver: str = field(default="", repr=False)
+    """What stands after the scheme and a plus sign, such as ``adbc``."""
 
     @property
     def place(self) -> str:
@@ -69,9 +72,8 @@ def read_database_url(text: str) -> DatabaseUrl:
     found = _URL.fullmatch(text)
     if found is None:
         raise ValueError("this cannot be read as the URL of a database")
-    scheme = found["scheme"].partition("+")[0].replace("mariadb", "mysql")
-    if scheme == "postgres":
-        scheme = "postgresql"
+    said_scheme, _, driver = found["scheme"].partition("+")
+    scheme = _OTHER_NAMES.get(said_scheme, said_scheme)
     options = [_OPTION.fullmatch(one) for one in (found["options"] or "").split("&") if one]
     if None in options:
         raise ValueError("an option is not written as NAME=VALUE")
@@ -90,4 +92,5 @@ def read_database_url(text: str) -> DatabaseUrl:
         user=unquote(found["user"] or ""),
         password=unquote(found["password"] or ""),
         options=said,
+        driver=driver,
     )

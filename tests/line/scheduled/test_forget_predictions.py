@@ -30,7 +30,7 @@ def factory(tmp_path_factory, tmp_path, monkeypatch):
             "create table open_claims (claim text, amount double, age double, changed timestamp)"
         )
         database.execute(
-            f"insert into open_claims values ('{HER}', 1, 30, '2026-01-01'), ('other', 2, 31, '2026-01-01')"
+            "insert into open_claims values (?, 1, 30, '2026-01-01'), ('other', 2, 31, '2026-01-01')", [HER]
         )
     (root / "more").mkdir()
     (root / "more" / "rows.csv").write_text(f"claim,amount,age\n{HER},1,30\n")

@@ -7,8 +7,10 @@ import polars as pl
 import pytest
 from small import LINE, make_factory
 
-from linewright.errors import SpecError, Transient
+from linewright.errors import RequestError, SpecError, Transient
 from linewright.line.factory import Factory
+from linewright.line.maintenance.backup import make_backup
+from linewright.line.maintenance.restore import restore_backup
 from linewright.line.predict import batch
 from linewright.line.predict.batch import find_champion, load_model
 from linewright.line.scheduled import predictions
@@ -157,3 +159,20 @@ def test_a_promotion_between_two_steps_does_not_mix_generations(factory):
 
     assert load_model(factory, version, generation).generation == generation
     assert factory.metadata.pointer(LINE).generation > generation
+
+
+def test_a_restored_factory_knows_which_rows_are_new(factory, tmp_path):
+    predict_job(factory, LINE, "new")
+    make_backup(factory, tmp_path / "backup.tar")
+    restored = Factory(tmp_path / "restored")
+    restore_backup(restored, tmp_path / "backup.tar")
+    write(tmp_path / "restored" / "new.csv", "N0,1,30", "N1,2,31", "N2,3,32")
+
+    with Factory.open(tmp_path / "restored") as again:
+        assert predict_job(again, LINE, "new").made.rows == 1
+        assert answered(again) == ["N2"]
+
+        (seen,) = (again.state / "scheduled" / LINE / "predict.new").glob("*.npy")
+        seen.write_bytes(b"damaged")
+        with pytest.raises(RequestError, match="not known"):
+            predict_job(again, LINE, "new")

@@ -12,6 +12,7 @@ import polars as pl
 import pytest
 from databases import allow, at_mariadb, at_postgres
 from small import LINE, make_factory
+from sqlserver import at_sqlserver
 from web_server import KEYS, allow_here, bucket_server
 
 from linewright.errors import RequestError, SpecError, Transient
@@ -221,6 +222,21 @@ def test_answers_are_added_to_a_table_of_mariadb_once(factory, mariadb, monkeypa
             return database.fetchall()
 
         _in_table(factory, read, monkeypatch)
+
+
+@pytest.mark.usefixtures("processes")
+def test_answers_are_added_to_a_table_of_sqlserver_once(factory, sqlserver, monkeypatch):
+    with at_sqlserver(sqlserver, monkeypatch) as server:
+        _in_table(factory, lambda: server.execute("select claim, run from answers").fetchall(), monkeypatch)
+        types = server.execute(
+            "select column_name, data_type from information_schema.columns where table_name = 'answers'"
+        ).fetchall()
+        assert dict(types)["probabilities_yes"] == "DOUBLE"
+        server.execute("drop table answers")
+        server.execute("create table answers (claim nvarchar(10), run nvarchar(64))")
+        with pytest.raises(SpecError, match="has no column 'id'"):
+            predict_job(factory, LINE, "table")
+        assert server.execute("select count(*) from answers").fetchone() == (0,)
 
 
 @pytest.mark.usefixtures("processes")

@@ -1,6 +1,7 @@
 """What is due is done in a process of its own: predictions, and reads of sources; what fails raises an alert and is tried again."""
 
 import os
+import socket
 import subprocess
 import time
 from contextlib import closing
@@ -14,12 +15,12 @@ from small import LINE, make_factory
 
 from linewright.data.history.versions import KNOWN, read_versions
 from linewright.data.spec import AtTrigger, EveryTrigger
-from linewright.errors import SpecError
+from linewright.errors import SpecError, Transient
 from linewright.line.factory import Factory
 from linewright.line.facts import PredictionsMade
 from linewright.line.record.data.source_histories import history_of, history_store
 from linewright.line.record.monitoring.alerts import open_alerts
-from linewright.line.scheduled.run_tasks import ScheduledWork, do_task
+from linewright.line.scheduled.run_tasks import ScheduledWork, do_in_child, do_task
 from linewright.line.scheduled.task_state import (
     Task,
     TaskState,
@@ -248,3 +249,44 @@ def test_two_predictions_do_not_write_to_one_place(factory, to, word):
 
     with pytest.raises(SpecError, match=f"'predict.{name}' writes the same {word}"):
         factory.line(LINE)
+
+
+@pytest.fixture
+def hanging(factory, monkeypatch):
+    """Have the line read a database first that takes connections and says nothing."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+        monkeypatch.setenv("HANGING", f"postgresql://ann:S3cret@127.0.0.1:{port}/shop")
+        path = factory.root / "lines" / f"{LINE}.yaml"
+        job = "{rows: {sql: select 1, at: env:HANGING}, to: {file: out/hanging.csv}, when: [{every: 1h}]}"
+        path.write_text(path.read_text().replace("predict:\n", f"predict:\n  hanging: {job}\n"))
+        (factory.root / "factory.yaml").write_text("format: 1\nhosts: [127.0.0.1]\n")
+        yield next(one for one in tasks_of(factory, factory.line(LINE)) if one.name == "hanging")
+
+
+@pytest.mark.usefixtures("processes")
+def test_a_source_that_hangs_delays_no_other_task(factory, hanging):
+    tasks = list(tasks_of(factory, factory.line(LINE)))
+    for task in tasks:
+        begin_task_state(factory, task)
+        file = factory.state / "scheduled" / LINE / f"{task.what}.{task.name}.json"
+        file.write_bytes(msgspec.json.encode(TaskState(since=LONG_AGO)))
+
+    with closing(ScheduledWork(lambda: Factory.open(factory.root))) as work:
+        work.look(factory, factory.line(LINE))
+        until = time.monotonic() + 60
+        while not factory.metadata.events(PredictionsMade, line=LINE) and time.monotonic() < until:
+            time.sleep(0.02)
+
+        state = task_state_of(factory, hanging)
+        assert work.is_busy
+        assert (state.began, state.failed) == (None, None)
+    assert factory.metadata.events(PredictionsMade, line=LINE)
+
+
+@pytest.mark.usefixtures("processes")
+def test_a_task_without_progress_is_ended(factory, hanging):
+    with pytest.raises(Transient, match="no progress") as caught:
+        do_in_child(factory, msgspec.structs.replace(hanging, idle_s=2.0), is_stopped=lambda: False)
+
+    assert "S3cret" not in str(caught.value)

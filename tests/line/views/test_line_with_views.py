@@ -10,13 +10,19 @@ from templates import copied, made_once
 
 from linewright.data.dataset.version import read_dataset
 from linewright.data.facts import Dataset, Ingested
+from linewright.data.finding_text import finding_in_words
+from linewright.data.profile.roles import GivenRoles
+from linewright.interfaces.cli.render.dispatch import result_text
+from linewright.line.check.report import check_line
 from linewright.line.factory import Factory
 from linewright.line.facts import Finished
+from linewright.line.new.write import new_line
 from linewright.line.predict.batch import predict_file
 from linewright.line.release.excluded_columns import reads_barred
 from linewright.line.runs.execute import execute
 from linewright.line.runs.plan import make_plan
-from linewright.model.facts import Package
+from linewright.line.runs.plan_text import change_in_words
+from linewright.model.facts import Certificate, Package
 from linewright.serve.log.segments import read_log
 
 CONTRACT = """\
@@ -120,6 +126,57 @@ def test_an_unchanged_line_plans_nothing_and_a_changed_view_plans_just_the_lines
             file.write("X,C1,2026-09-01 00:00:00,2026-09-01 00:00:00,1,card,m1,false\n")
         assert "ingest" == make_plan(factory, factory.line(LINE)).changes[0].step
         assert () == make_plan(factory, factory.line("plain")).changes
+
+
+def test_a_model_whose_views_changed_in_declaration_alone_serves_without_a_comparison(root):
+    """It answers as the champion does, so that no row could show that it is better; and what its views read from now on is another matter."""
+    file = root / "lines" / f"{LINE}.yaml"
+    file.write_text(file.read_text() + "  - {beats: champion}\n")
+    with Factory.open(root) as factory:
+        assert execute(factory, LINE).promoted
+        before = factory.metadata.pointer(LINE).champion
+        (root / "features" / "customer_30d.yaml").write_text(VIEW + "zone: UTC\n")
+        (told,) = [one for one in check_line(factory, LINE).findings if one.check == "view-changed"]
+        assert f"{LINE}@{before} serves, and goes on with the form of feature view" in finding_in_words(told)
+        reason = change_in_words(make_plan(factory, factory.line(LINE)).changes[0])
+        assert "a model that serves goes on with the form that it has learned" in reason
+        run = execute(factory, LINE)
+        assert "view-changed" not in {one.check for one in check_line(factory, LINE).findings}
+        certificate = factory.metadata.get(run.certificate, Certificate)
+        packages = [factory.metadata.get(one.digest, Package) for one in factory.metadata.versions(LINE)]
+
+        assert "only-views" == certificate.reason.kind
+        assert run.promoted
+        assert "only the declaration of feature views differs" in run.because
+        assert before != factory.metadata.pointer(LINE).champion
+        assert () == make_plan(factory, factory.line(LINE)).changes
+    assert [None, "UTC"] == [one.views[0].zone for one in packages]
+    assert 1 == len({one.trained for one in packages})
+
+
+def test_a_new_line_names_the_views_whose_entity_its_table_has(root):
+    """And does not learn whom a row is about; a view of another entity, or with a wrong file, is none of its business."""
+    (root / "features" / "wrong.yaml").write_text("view: wrong\n")
+    (root / "features" / "of_shops.yaml").write_text(
+        VIEW.replace("customer_30d", "of_shops").replace("entity: customer", "entity: shop")
+    )
+    given = GivenRoles(label="late", positive="yes", time="at", key="order")
+    made = new_line(root, "fresh", root / "orders.csv", given)
+    text = (root / "lines" / "fresh.yaml").read_text()
+    with Factory.open(root) as factory:
+        spec = factory.line("fresh")
+        found = check_line(factory, "fresh").findings
+        execute(factory, "fresh")
+        package = factory.metadata.get(factory.metadata.versions("fresh")[-1].digest, Package)
+
+    assert ("customer_30d",) == made.views == tuple(spec.features)
+    assert "features: [customer_30d]  # the table has customer, by which each row gets" in text
+    assert "customer" not in {*spec.table.exclude, *spec.contract.columns, *package.encoder.columns}
+    assert "customer" in {one.name for one in package.columns}
+    assert "amount_30d" in package.encoder.columns
+    assert "Reads the feature views customer_30d." in result_text(made)
+    (told,) = (one for one in found if one.check == "view-absent")
+    assert "rows get nothing of feature view 'customer_30d'" in finding_in_words(told)
 
 
 def test_a_plan_calls_columns_that_no_source_ever_had_not_gone(root):

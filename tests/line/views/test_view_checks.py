@@ -50,7 +50,8 @@ def found_in(root, view: str):
     (root / "features" / "history.yaml").write_text(view)
     with Factory.create(root) as factory:
         findings = check_line(factory, "orders").findings
-    return {one.columns or one.check: one for one in findings if one.check.startswith("view-")}
+    asked = (one for one in findings if one.check.startswith("view-") and one.severity != "note")
+    return {one.columns or one.check: one for one in asked}
 
 
 def test_a_planted_leak_is_found_and_its_view_named(tmp_path):
@@ -95,3 +96,18 @@ def test_a_view_that_knows_none_of_the_rows_is_named_with_how_both_spell_an_enti
 
     assert [("customer",)] == [one.columns for one in found]
     assert "customer-" in finding_in_words(found[0])
+
+
+def test_rows_that_get_nothing_of_a_view_are_counted(tmp_path):
+    """A few customers without payments are no fault, but who reads on wants to know how many."""
+    write_factory(tmp_path, payments=300, orders=60)
+    with Factory.create(tmp_path) as factory:
+        found = [one for one in check_line(factory, "orders").findings if one.check == "view-absent"]
+
+    (one,) = found
+    assert ("note", 60) == (one.severity, one.evidence["of"])
+    assert 0 < int(str(one.evidence["rows"])) < 54
+    assert (
+        f"{one.evidence['rows']} of 60 rows get nothing of feature view 'customer_30d'"
+        in finding_in_words(one)
+    )

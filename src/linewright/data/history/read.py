@@ -504,7 +504,7 @@ class Reading:
 
     def _spooled(self, sql: str) -> Spool:
         spool = Spool(scratch_of(self.root))
-        with result_of(self.database, replace(self.query, sql=sql)) as answer:
+        with result_of(self.database, replace(self.query, sql=sql, has_many=True)) as answer:
             spool.add(answer.empty)
             for frame in answer.frames:
                 spool.add(frame)

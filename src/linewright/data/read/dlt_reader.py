@@ -1,11 +1,14 @@
 """Sources that a function of the user's makes with dlt; a child process calls it, and reaches allowed hosts alone."""
 
 import hashlib
-from collections.abc import Iterator
+import json
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from time import monotonic
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, cast
+from urllib.parse import quote, quote_plus
 
 from linewright.data.read.batches import BATCH, refuse_patterns
 from linewright.data.read.file.json_lines import JsonLines
@@ -203,9 +206,28 @@ class _Asked:
 
     def _scrubbed(self, text: str) -> str:
         text = " ".join(text.split())
-        for secret in self.given:
-            text = text.replace(secret, "…") if len(secret) >= _SHORTEST else text
+        for secret in _parts_of(self.given):
+            for spelled in (secret, quote(secret), quote(secret, safe=""), quote_plus(secret)):
+                text = text.replace(spelled, "…")
         return text if len(text) <= _LONGEST else text[:_LONGEST] + "…"
+
+
+def _parts_of(given: Sequence[str]) -> list[str]:
+    """Return secrets, and the texts in those that are JSON, which a function may use one by one; the longest first."""
+    found, waiting = list[str](), list[Any](given)
+    while waiting:
+        match waiting.pop():
+            case dict() as held:
+                waiting += cast("dict[str, Any]", held).values()
+            case list() as held:
+                waiting += cast("list[Any]", held)
+            case str() as text:
+                found.append(" ".join(text.split()))
+                with suppress(ValueError):
+                    waiting += [held for held in [json.loads(text)] if isinstance(held, dict | list)]
+            case _:
+                pass
+    return sorted({text for text in found if len(text) >= _SHORTEST}, key=len, reverse=True)
 
 
 def _received(child: Child, until: float) -> dict[str, Any]:

@@ -7,12 +7,12 @@ from hashlib import sha256
 from importlib import import_module
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import polars as pl
 
 from linewright.data.read.batches import Batch
-from linewright.data.read.file.paths import files_of, fixed_folder
+from linewright.data.read.file.paths import files_of, fixed_folder, unreadable_folder
 from linewright.data.read.limits import too_many_rows
 from linewright.data.read.reader import Cursor
 from linewright.data.read.source import Source
@@ -136,7 +136,10 @@ def _found(spec: FilesSource, root: Path, where: str) -> dict[str, Path]:
     """Return the files by their names, which begin below the folder."""
     path = root / spec.files
     if path.is_dir():
-        base, files = path, tuple(sorted(_walk(path), key=Path.as_posix))
+        try:
+            base, files = path, tuple(sorted(_walk(path), key=Path.as_posix))
+        except OSError as error:
+            raise unreadable_folder(error, f"{where}.files") from error
         if not files:
             raise RequestError("the folder has no files", where=f"{where}.files", found=spec.files)
     else:
@@ -149,8 +152,12 @@ def _found(spec: FilesSource, root: Path, where: str) -> dict[str, Path]:
     return {file.relative_to(base).as_posix(): file for file in files}
 
 
+def _raise(error: OSError) -> NoReturn:
+    raise error
+
+
 def _walk(folder: Path) -> Iterator[Path]:
-    for at, folders, names in os.walk(folder):
+    for at, folders, names in os.walk(folder, onerror=_raise):
         folders[:] = sorted(name for name in folders if name[0] not in "._")
         yield from (Path(at) / name for name in names if name[0] not in "._")
 

@@ -1,14 +1,15 @@
 """The records of a feature view: of each entity the events that requests need, in a file that never changes.
 
 A newer file takes its place by rename. It is mapped, and read with numpy alone. A record has the events that had counted when the
-file was made, as far as a request from then on can meet them: those of the longest window, and the newest of all.
+file was made, as far as a request from then on can meet them: those of the longest window, and the newest of all. If rows that are sent
+can delete events, it has some more before that.
 
 The file: `_START`, the header as JSON, then arrays. Records are in the order of the hash of their entity, whose first bits say where to look.
 """
 
 import os
 import struct
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from hashlib import blake2b, sha256
 from mmap import ACCESS_READ, mmap
 from pathlib import Path
@@ -34,6 +35,8 @@ KEY = "\0key"
 """Name among the columns of events of what each is about; there if a later row can correct it."""
 SLACK = 3_600 * 10**6
 """Microseconds by which a record reaches further back than the longest window: a request may have come before its file was made."""
+MOST_GONE = 15
+"""How many of the newest events of an entity may be corrected or deleted by rows that are sent, until one before them is missing."""
 _START = struct.Struct("<8s3Q")
 """What a file begins with: `_MAGIC`, bytes of the header, records, and events of all of them."""
 _MAGIC = b"LWVIEW 1"
@@ -69,6 +72,10 @@ class RecordsHeader(msgspec.Struct, frozen=True, kw_only=True):
     """When the event that was known last could be known, UTC."""
     cpu_s: float | None = None
     """Seconds of processor time of the process while it read the source and computed the records; `None` if it was not noted."""
+
+    def has_settings(self, settings: Mapping[str, Any]) -> bool:
+        """Return whether the records have these, see `features.spec.ViewSpec.settings`."""
+        return all(getattr(self, name) == value for name, value in settings.items())
 
 
 class FoundRecords(NamedTuple):
@@ -208,8 +215,11 @@ def _table(header: RecordsHeader, events: Events) -> tuple[NDArray[np.int64], In
     entity = np.repeat(np.arange(len(events.starts) - 1), np.diff(events.starts))
     is_newest = np.zeros(len(events.time), dtype=np.bool_)
     past = np.flatnonzero(events.time <= header.known - SLACK)
-    if len(past):
-        is_newest[past[np.append(entity[past[1:]] != entity[past[:-1]], True)]] = True
+    # A deleted row gives its place back to the one before it, before there is a newer file.
+    many = 1 + (MOST_GONE if header.has_keys and header.push is not None else 0)
+    is_last = np.ones(len(past), dtype=np.bool_)
+    is_last[:-many] = entity[past[many:]] != entity[past[:-many]]
+    is_newest[past[is_last]] = True
     rows = np.flatnonzero(is_newest | (events.time > header.known - longest))
     names = [*([KEY] if header.has_keys else []), *(text for text, _ in columns_of(header.facts))]
     table = np.empty((len(rows), 1 + len(names)), dtype=_KIND)

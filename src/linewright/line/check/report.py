@@ -25,7 +25,7 @@ from linewright.line.check.amounts import problems_of
 from linewright.line.check.contradictions import contradictions, refuse
 from linewright.line.check.dataset_checks import before_of, promises, recalled, stop_if_broken
 from linewright.line.check.line_checks import check_file
-from linewright.line.check.view_checks import check_views
+from linewright.line.check.view_checks import changed_views, check_views
 from linewright.line.engines import check_engine
 from linewright.line.factory import Factory
 from linewright.line.file.factory_file import FACTORY_FILE, read_factory_file
@@ -153,6 +153,7 @@ def _check_data(factory: Factory, spec: LineSpec) -> Sound:
             *check_file(factory, spec, checked.frame),
             *of_table,
             *check_views(spec, views, checked.frame, checked.columns, of_table),
+            *changed_views(factory, spec),
         ),
         checked.row_sql,
     )

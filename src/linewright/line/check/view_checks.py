@@ -8,6 +8,9 @@ from linewright.data.checks.registry import ABOUT_KNOWLEDGE, check_features, see
 from linewright.data.facts import Column, Finding
 from linewright.features.facts import NO_TIME
 from linewright.line.check.settings_checks import not_silenced, warning
+from linewright.line.factory import Factory
+from linewright.line.file.view_file import read_views
+from linewright.line.record.view_status import changed_models, served_with
 from linewright.line.spec import LineSpec
 from linewright.line.views.point_in_time_join import columns_at, moments_of
 from linewright.line.views.read_events import ViewEvents, spelled
@@ -56,6 +59,7 @@ def _absent(views: Sequence[ViewEvents], frame: pl.DataFrame) -> Iterator[Findin
     for view in views:
         named = frame.select(spelled(frame[name]) for name in view.facts.entity)
         share = float((view.numbers_of(named) < 0).mean()) if frame.height else 0.0
+        nothing = _rows_without(view, frame)
         if share >= _MOST_ABSENT:
             of_rows, of_view = (
                 "/".join(map(str, one.row(0))) if one.height else "" for one in (named, view.entities)
@@ -68,6 +72,38 @@ def _absent(views: Sequence[ViewEvents], frame: pl.DataFrame) -> Iterator[Findin
                 in_table=of_rows,
                 in_view=of_view,
             )
+        elif nothing:
+            yield Finding(
+                check="view-absent",
+                severity="note",
+                columns=view.facts.entity,
+                evidence={"form": "some", "view": view.facts.view, "rows": nothing, "of": frame.height},
+                remedy=(),
+            )
+
+
+def _rows_without(view: ViewEvents, frame: pl.DataFrame) -> int:
+    """Return how many rows get nothing of a view: its source had no row about their entity by their time."""
+    names = [column.name for column in view.facts.columns if column.name in frame.columns]
+    if not names or not frame.height:
+        return 0
+    return int(frame.select(pl.all_horizontal(pl.col(names).is_null()).sum()).item())
+
+
+def changed_views(factory: Factory, spec: LineSpec) -> tuple[Finding, ...]:
+    """Name the views of which a model that serves has learned another form than their files have now."""
+    found = [
+        Finding(
+            check="view-changed",
+            severity="note",
+            columns=(),
+            evidence={"view": view.view, "model": one.about},
+            remedy=(),
+        )
+        for view in read_views(factory.root, spec.features)
+        for one in changed_models(view, {spec.line: tuple(served_with(factory, view.view, spec.line))})
+    ]
+    return not_silenced(spec, found)
 
 
 def _knowing_the_future(

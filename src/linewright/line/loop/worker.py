@@ -166,7 +166,7 @@ class Tending(PollingThread):
             _Duty("log", self._log, ("file", "record", "outage")),
             _Duty("clock", self._clock, ("file", "record")),
             _Duty("values", self._values, ("file", "record", "labels")),
-            _Duty("views", self._views, ("file", "record")),
+            _Duty("views", self._views, ("file", "record", "views")),
             _Duty("features", self._features, ("file", "record")),
             _Duty("schedule", self._schedule, ("file", "record")),
             _Duty("watch", self._watch, ("file", "record")),
@@ -240,7 +240,7 @@ class Tending(PollingThread):
                 one = self._look_of(line, duty.what)
                 if everything or not changed[line].isdisjoint(duty.rests_on):
                     one.is_stirred = True
-                if not everything and "file" in changed[line]:
+                if not everything and not changed[line].isdisjoint({"file", "views"}):
                     one.next_at = 0.0  # what was wrong with it may be mended
         for line in self._turns(names):
             self._wakes[line] = _AT_ONCE

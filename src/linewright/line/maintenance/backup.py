@@ -13,7 +13,7 @@ import sqlite3
 import tarfile
 import tempfile
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from contextlib import ExitStack, closing
+from contextlib import ExitStack, closing, suppress
 from pathlib import Path
 from typing import IO, Any, cast
 
@@ -27,6 +27,7 @@ from linewright.line.factory import Factory
 from linewright.line.file.factory_file import FACTORY_FILE
 from linewright.line.maintenance.problem import Problem, problem_of, worst
 from linewright.line.maintenance.schemas import ANNOTATE, FEEDBACK, PUSH, databases_of_lines
+from linewright.line.scheduled.undelivered import seen_rows_in
 from linewright.line.views.sources import files_read
 from linewright.people.preferences import files_in
 from linewright.release.halt_file import pending
@@ -246,6 +247,9 @@ def _write(factory: Factory, draft: Path, scratch: Path) -> BackedUp:
         # Before what it is about: a removal that begins meanwhile is then ended in the restored factory too, or not begun there.
         for path in sorted((factory.state / "forgotten").glob("*.json")):
             archive.add(str(path.relative_to(factory.root)), path)
+        for path in seen_rows_in(factory.state):
+            with suppress(FileNotFoundError):  # newer predictions have another one
+                archive.add(str(path.relative_to(factory.root)), path)
         sealed = {line: factory.sealed_of(line).ends().keys() for line in _logged(factory)}
         head = _add_databases(factory, archive, scratch)
         predictions = sum(

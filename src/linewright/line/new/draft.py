@@ -13,6 +13,7 @@ from linewright.data.profile.column import UNUSABLE, words_of
 from linewright.data.profile.roles import is_time_name
 from linewright.data.read.file.sniff import Commas
 from linewright.data.spec import NUMBERS, FileSource, SourceSpec
+from linewright.features.spec import ViewSpec
 from linewright.line.new.anomaly_draft import TASK, LabelledRows
 from linewright.line.new.imported_model import Brought
 from linewright.model.spec import FEW_LABELS
@@ -69,6 +70,8 @@ class Draft:
     """Whether the extra is installed by which an encoder of sentences reads texts."""
     of_rows: tuple[Finding, ...] = ()
     """What the checks of rows found."""
+    views: tuple[ViewSpec, ...] = ()
+    """Feature views that the table can be looked up in."""
     odd: LabelledRows | None = None
     """Where good rows alone are learned from: their label."""
 
@@ -76,6 +79,11 @@ class Draft:
     def task(self) -> str:
         """What kind of answer it gives."""
         return task_of(self.profile.label.form) if self.odd is None else TASK
+
+    @property
+    def entities(self) -> frozenset[str]:
+        """Columns by which the views are looked up, and that are in no role: no model learns them."""
+        return frozenset(name for view in self.views for name in view.entities) - {*self.profile.roles.parts}
 
     @property
     def has_meaning(self) -> bool:
@@ -108,7 +116,7 @@ class Draft:
 
 def write_draft(draft: Draft) -> str:
     """Return the text of the line file; `parse_line` reads it."""
-    sections = (_head, _sources, _table, _label, _contract, _train, _gates, _later)
+    sections = (_head, _sources, _table, _views, _label, _contract, _train, _gates, _later)
     return "\n".join(line for section in sections for line in section(draft)) + "\n"
 
 
@@ -161,7 +169,7 @@ def looked_at(rows: int, of: int) -> str:
 def _features(draft: Draft) -> list[ColumnProfile]:
     if draft.brought:
         return [c for c in draft.profile.columns if c.name in draft.brought.columns]
-    outside = {*draft.profile.roles.parts, *draft.excluded, draft.profile.label.column}
+    outside = {*draft.profile.roles.parts, *draft.excluded, *draft.entities, draft.profile.label.column}
     return [c for c in draft.profile.columns if c.name not in outside and c.type != UNUSABLE]
 
 
@@ -269,6 +277,16 @@ def _table(draft: Draft) -> Iterator[str]:
     yield from _suggested(draft)
 
 
+def _views(draft: Draft) -> Iterator[str]:
+    if not draft.views:
+        return
+    names = ", ".join(quoted(view.view) for view in draft.views)
+    by = " and ".join(dict.fromkeys(quoted(name) for view in draft.views for name in view.entities))
+    yield f"features: [{names}]  " + _comment(
+        f"the table has {by}, by which each row gets what was known at its time; no model learns {by}, so the contract does not name it"
+    )
+
+
 def _told(column: ColumnProfile) -> list[str]:
     return [evidence_in_words(one.check, one.evidence) for one in column.findings]
 
@@ -364,6 +382,7 @@ def _contract(draft: Draft) -> Iterator[str]:
         (f"{quoted(column.name)}: {{{_rule(column, draft)}}}", _about(column))
         for column in profile.columns
         if column.name not in draft.excluded
+        and column.name not in draft.entities
         and column.type != UNUSABLE
         and (draft.event is None or column.name != profile.label.column)
     ]

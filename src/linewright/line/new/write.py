@@ -44,6 +44,7 @@ from linewright.line.new.anomaly_draft import LabelledRows, with_labels
 from linewright.line.new.database_table import ordered_by_key, table_source
 from linewright.line.new.draft import Draft, source_name, write_draft
 from linewright.line.new.event_draft import draft_events, find_events
+from linewright.line.new.fitting_views import fitting_views
 from linewright.line.new.imported_model import COLUMNS, bring
 from linewright.line.new.picture_folder import draft_pictures, pictures_in
 from linewright.line.new.remote_data import (
@@ -91,6 +92,8 @@ class NewLine(msgspec.Struct, frozen=True, kw_only=True):
     """What chooses and fits the model, where that is not the built-in engine: a function of the user's, or an engine."""
     reads: tuple[str, ...] = ()
     """Columns that this model reads."""
+    views: tuple[str, ...] = ()
+    """Feature views that the line reads."""
 
 
 def new_line(
@@ -192,7 +195,9 @@ def new_line(
         brought, profile = bring(root, model, profile, given.exclude, columns)
     by, because = _split(seen, profile)
     read = brought.columns if brought else ()
-    excluded = {name: why for name, why in _excluded(profile, given.exclude).items() if name not in read}
+    views = () if model is not None else fitting_views(root, profile, given.exclude)
+    kept = {*read, *(name for view in views for name in view.entities)}
+    excluded = {name: why for name, why in _excluded(profile, given.exclude).items() if name not in kept}
     draft = Draft(
         name=name,
         source=ordered_by_key(source, root, profile.roles.key),
@@ -209,6 +214,7 @@ def new_line(
         engine=engine,
         event=given.event,
         has_sentences=not absent_modules(SENTENCES),
+        views=views,
         odd=odd,
     )
     # The line as it would be is looked at as `check` does, so that both find the same.
@@ -241,6 +247,7 @@ def new_line(
         model=brought.file if brought else None,
         by=python or (engine if engine != "built-in" else ""),
         reads=brought.columns if brought else (),
+        views=tuple(view.view for view in views),
     )
 
 

@@ -43,7 +43,7 @@ from linewright.text.remote_url import is_remote, shown_url
 KINDS = ("accepted", "finished")
 """Kinds of events of the record that become one."""
 _ENDS: Mapping[str, str] = {"done": "COMPLETE", "failed": "FAIL", "cancelled": "ABORT"}
-_PORTS: Mapping[str, int] = {"postgresql": 5432, "mysql": 3306}
+_PORTS: Mapping[str, int] = {"postgresql": 5432, "mysql": 3306, "mssql": 1433}
 _FACETS: Mapping[str, str] = {
     "columnLineage": "1-2-0/ColumnLineageDatasetFacet",
     "dataSource": "1-0-1/DatasourceDatasetFacet",

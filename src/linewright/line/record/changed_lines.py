@@ -13,14 +13,16 @@ from typing import Literal
 
 from linewright.line.factory import Factory
 from linewright.line.file.sites import lines_of
+from linewright.line.file.view_file import FOLDER as VIEWS
 from linewright.serve.log.outages import lines_with_outages
 from linewright.store.clock import now_utc
 from linewright.store.files.names import ENDING
 from linewright.store.files.stamps import Lasting, Stamp, is_young, lasting_stamp, stamp_of
 
-Part = Literal["file", "record", "labels", "outage"]
-"""What was written: the line's file, its record, the file of its labels and counted predictions, or word of an outage."""
-ALL: frozenset[Part] = frozenset({"file", "record", "labels", "outage"})
+Part = Literal["file", "record", "labels", "outage", "views"]
+"""What was written: the line's file, its record, the file of its labels and counted predictions, word of an outage, or the file of
+a feature view, whichever lines read it."""
+ALL: frozenset[Part] = frozenset({"file", "record", "labels", "outage", "views"})
 
 
 class Changes:
@@ -38,6 +40,7 @@ class Changes:
         self._files = _Files(
             folder, ENDING, lines_of=lambda name, stamp: lines_of(folder / f"{name}{ENDING}", stamp)
         )
+        self._views = _Files(factory.root / VIEWS, ENDING)
         feedback = factory.state / "feedback"
         self._labels = _Files(feedback, ".sqlite", Lasting(partial(lasting_stamp, feedback)))
         self._seq = Lasting[int](lambda: factory.metadata.stamp())  # noqa: PLW0108 -- opened by the first look, which tells what is wrong
@@ -67,6 +70,7 @@ class Changes:
         outages = lines_with_outages(factory.serving)
         is_first = self._newest is None or now < before
         written, labelled = self._files.written(now_s), self._labels.written(now_s)
+        viewed = self._views.written(now_s)
         self._newest, self._now = newest, now
         files = self._files.stamps
         if written or len(files) != len(self.names):
@@ -79,6 +83,7 @@ class Changes:
             ("record", recorded),
             ("labels", labelled),
             ("outage", outages),
+            ("views", {*files} if viewed else set[str]()),
         )
         for part, lines in parts:
             for line in lines & files.keys():

@@ -321,6 +321,6 @@ def _origin(
         of=of,
         view=view,
         known=looked.known,
-        age_s=max(micros_of(record.at) - micros_of(looked.known), 0) / 1e6,
+        age_s=max(micros_of(record.at) - micros_of(looked.table or looked.known), 0) / 1e6,
         record=looked.record,
     )

@@ -66,6 +66,8 @@ class RecordsStatus(msgspec.Struct, frozen=True, kw_only=True):
     newest: str | None
     """As in `ViewReading`, of the events that they hold."""
     newest_known: str | None
+    has_settings: bool
+    """Whether they have the `push`, `max_age` and `otherwise` that the file of the view has now."""
     cpu_s: float | None
     """Seconds of processor time that reading the source and writing them took; `None` if it was not noted."""
 
@@ -92,11 +94,12 @@ class ViewUse(msgspec.Struct, frozen=True, kw_only=True):
 class ViewProblem(msgspec.Struct, frozen=True, kw_only=True):
     """What is wrong with a view."""
 
-    kind: Literal["unread", "absent", "late", "changed", "differs"]
+    kind: Literal["unread", "absent", "late", "settings", "changed", "differs"]
     """
     - ``unread``: the last run of a line failed before it had read its sources;
     - ``absent``: a model serves without records here;
     - ``late``: the records are older than `max_age`, or than twice `every`;
+    - ``settings``: the records have another `push`, `max_age` or `otherwise` than its file has now;
     - ``changed``: a model that serves has learned from another form of the view than its file has now;
     - ``differs``: the last audit found logged rows that differ.
     """
@@ -167,11 +170,11 @@ def view_status(factory: Factory, view: ViewSpec, lines: Sequence[str]) -> ViewS
         Names of the lines that name it, as far as they are to be named.
     """
     read, failed = _read(factory, view, lines)
-    served = {line: list(_served(factory, view.view, line)) for line in lines}
+    served = {line: list(served_with(factory, view.view, line)) for line in lines}
     learned = [facts for models in served.values() for _, facts in models]
     # Of several forms of a view it is that of the file, if a model has learned it by now.
     facts = next((one for one in learned if is_form_of(view, one)), learned[0] if learned else None)
-    records = None if facts is None else _records(factory, facts)
+    records = None if facts is None else _records(factory, facts, view)
     uses = [_use(factory, line, served[line]) for line in lines]
     is_hidden = view.time in hidden_anywhere(factory)
     types = {} if read is None else {one.name: one.type for one in read[1].facts.columns}
@@ -209,7 +212,7 @@ def _column(aggregate: Aggregate, types: Mapping[str, str]) -> ViewColumnStatus:
     )
 
 
-def _served(factory: Factory, view: str, line: str) -> Iterator[tuple[str, ViewFacts]]:
+def served_with(factory: Factory, view: str, line: str) -> Iterator[tuple[str, ViewFacts]]:
     """Give the models of a line that serve and read a view, each with the view as it learned it."""
     for version in served_versions(factory, line):
         views = factory.metadata.get(version.digest, Package).views
@@ -255,7 +258,7 @@ def _reading(run: Finished, read: ViewRead, *, is_hidden: bool) -> ViewReading:
     )
 
 
-def _records(factory: Factory, facts: ViewFacts) -> RecordsStatus | None:
+def _records(factory: Factory, facts: ViewFacts, view: ViewSpec) -> RecordsStatus | None:
     path = records_path(factory.state, facts)
     with suppress(FileNotFoundError, LinewrightError):
         records = Records(path)
@@ -266,6 +269,7 @@ def _records(factory: Factory, facts: ViewFacts) -> RecordsStatus | None:
             entities=header.entities,
             newest=header.newest,
             newest_known=header.newest_known,
+            has_settings=header.has_settings(view.settings),
             cpu_s=header.cpu_s,
         )
     return None
@@ -273,6 +277,16 @@ def _records(factory: Factory, facts: ViewFacts) -> RecordsStatus | None:
 
 def _without_newest(records: RecordsStatus) -> RecordsStatus:
     return msgspec.structs.replace(records, newest=None, newest_known=None)
+
+
+def changed_models(
+    view: ViewSpec, served: Mapping[str, Sequence[tuple[str, ViewFacts]]]
+) -> Iterator[ViewProblem]:
+    """Give the models that serve and have learned from another form of a view than its file has now."""
+    for line, models in served.items():
+        for model, facts in models:
+            if not is_form_of(view, facts):
+                yield ViewProblem(kind="changed", line=line, about=model)
 
 
 def _problems(
@@ -290,10 +304,9 @@ def _problems(
             oldest = min(oldest, duration_micros(view.max_age))
         if micros_of(records.made) + oldest < micros_of(factory.now()):
             yield ViewProblem(kind="late", about=records.made)
-    for line, models in served.items():
-        for model, facts in models:
-            if not is_form_of(view, facts):
-                yield ViewProblem(kind="changed", line=line, about=model)
+        if not records.has_settings:
+            yield ViewProblem(kind="settings")
+    yield from changed_models(view, served)
     for use in uses:
         if use.audited is not None and use.audited.differ:
             yield ViewProblem(kind="differs", line=use.line, about=f"{use.audited.differ}")

@@ -14,9 +14,11 @@ from linewright.line.check.late_labels import late_labels
 from linewright.line.factory import Factory
 from linewright.line.facts import AfterStep, Change, InputsMoved, MovedInput, Plan, StepDue, VersionBefore
 from linewright.line.file.read import unsupported
-from linewright.line.file.view_file import read_views
+from linewright.line.file.view_file import read_view, read_views
 from linewright.line.record.data.other_sites import peer_datasets
+from linewright.line.record.data.readings import last_read
 from linewright.line.record.monitoring.alerts import last_retraining
+from linewright.line.record.view_status import is_form_of, views_read
 from linewright.line.release.candidate_status import release_due
 from linewright.line.run_context import (
     BACKBONE_FILE,
@@ -27,6 +29,7 @@ from linewright.line.run_context import (
     read_code_file,
     read_model_file,
 )
+from linewright.line.runs.plan_text import FORM
 from linewright.line.runs.record import declared, last_declared
 from linewright.line.spec import LineSpec
 from linewright.line.steps.table import STEPS, LineStep, settled
@@ -239,8 +242,21 @@ def _column_names(name: str, source: SourceSpec, factory: Factory) -> tuple[str,
         return ()
 
 
+def _has_another_form(name: str, work: Work) -> bool:
+    """Return whether a feature view computes something else than when the line read it last, whatever its rows are."""
+    last, _ = last_read(work.factory, work.spec.line)
+    read = (
+        []
+        if last is None
+        else [one.facts for one in views_read(work.factory, last) if one.facts.view == name]
+    )
+    return bool(read) and not is_form_of(read_view(work.factory.root, name), read[0])
+
+
 def _moved_options(part: str, before: str | None, work: Work) -> list[str]:
-    """Return which options alone tell a source from what was read last; none where the source itself changed."""
+    """Return which options alone tell a source from what was read last; none where the source itself changed. Of a view `FORM` if it has another form."""
+    if part.startswith(VIEW):
+        return [FORM] if _has_another_form(part.removeprefix(VIEW), work) else []
     name = part.removeprefix("source:")
     now = work.spec.sources.get(name) if name != part else None
     last = last_declared(work.factory, work.spec.line)

@@ -10,6 +10,8 @@ from linewright.line.facts import AfterStep, Change, InputsMoved, MovedInput, Pl
 from linewright.text.numbers import count, listed
 
 _MOST_NAMED = 5
+FORM = "form"
+"""Among the options of a moved input that is a feature view: what it computes is another."""
 _DUE: Mapping[str, str] = {
     "never-done": "it was never done for this line",
     "was-part": "it was part of another step before",
@@ -66,6 +68,8 @@ def plan_in_words(plan: Plan) -> str:
 
 def _moved(reason: InputsMoved) -> Iterator[str]:
     yield f"{', '.join(map(_input, reason.inputs))} changed"
+    if any(FORM in one.options and one.name.startswith("view:") for one in reason.inputs):
+        yield "a model that serves goes on with the form that it has learned, until a newer one does"
     if before := reason.before:
         yield from (gone_in_words(name, dataset=before.dataset, at=before.at) for name in reason.gone)
     yield from (f"column {name!r} is new" for name in reason.came)
@@ -83,6 +87,8 @@ def _moved(reason: InputsMoved) -> Iterator[str]:
 
 def _input(moved: MovedInput) -> str:
     name = _called(moved.name)
+    if moved.name.startswith("view:"):  # what the form means is said behind it
+        return name
     return f"{' and '.join(map(repr, moved.options))} of {name}" if moved.options else name
 
 

@@ -32,7 +32,7 @@ class SeenRows(NamedTuple):
     digests: np.ndarray
     """uint64, shape (n,), ascending."""
     is_broken: np.ndarray
-    """Which of them broke the contract, so that they have no answer: bool, shape (n,)."""
+    """Which of them broke the contract, so that they have no prediction: bool, shape (n,)."""
 
     @classmethod
     def none(cls) -> Self:
@@ -40,8 +40,8 @@ class SeenRows(NamedTuple):
         return cls(np.empty(0, np.uint64), np.empty(0, np.bool_))
 
     @property
-    def answered(self) -> np.ndarray:
-        """Digests of those that have an answer."""
+    def predicted(self) -> np.ndarray:
+        """Digests of those with a prediction."""
         return self.digests[~self.is_broken]
 
     @property
@@ -76,26 +76,26 @@ class _Pass:
 
 @dataclass(frozen=True, kw_only=True)
 class NewRows(Source):
-    """The rows of a source that had no answer the last time; what is noted of it is of the same read as the rows that are given."""
+    """The rows of a source without a prediction so far; what is noted of it is of the same read as the rows that are given."""
 
-    answered: np.ndarray
+    known: np.ndarray
     """Digests of those that had one, ascending."""
     are_files: bool = False
     """Whether each row is a file, so that its content counts, and not where it lies."""
     _passes: list[_Pass] = field(default_factory=list[_Pass], init=False, repr=False, compare=False)
 
     @classmethod
-    def of(cls, source: Source, answered: np.ndarray, *, are_files: bool = False) -> "NewRows":
+    def of(cls, source: Source, known: np.ndarray, *, are_files: bool = False) -> "NewRows":
         """Return those of a source."""
         said = {field.name: getattr(source, field.name) for field in fields(source) if field.init}
-        return cls(**said, answered=answered, are_files=are_files)
+        return cls(**said, known=known, are_files=are_files)
 
     def batches(self) -> Iterator[Batch]:
         """Give these rows, some at a time."""
         digests, new, ragged, start = list[np.ndarray](), list[np.ndarray](), list[str](), 0
         for batch in super().batches():
             found = row_digests(_with_contents(batch.frame) if self.are_files else batch.frame)
-            is_new = ~np.isin(found, self.answered)
+            is_new = ~np.isin(found, self.known)
             digests.append(found)
             new.append(start + np.flatnonzero(is_new))
             ragged += [row.text for row in batch.ragged]

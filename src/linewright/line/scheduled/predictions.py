@@ -137,8 +137,8 @@ def _make(
         files.enter_context(_unchanged(name, of, factory.root))
         source = _without_stamps(_open(factory, name, of), of, loaded)
         if asked.new:
-            answered = (before or SeenRows.none()).answered
-            source = NewRows.of(source, answered, are_files=isinstance(of, FilesSource))
+            known = (before or SeenRows.none()).predicted
+            source = NewRows.of(source, known, are_files=isinstance(of, FilesSource))
         answers = files.enter_context(AnswersFile(undelivered.answers))
         columns = {AT: datetime.fromisoformat(began), MODEL: f"{spec.line}@{version.version}", RUN: run}
         to = Outputs(
@@ -170,7 +170,7 @@ def _make(
 
 @contextmanager
 def _unchanged(name: str, of: SourceSpec, root: Path) -> Generator[None]:
-    """Refuse what was read of files that others wrote to meanwhile; what comes besides them is read the next time."""
+    """Refuse what was read of files that others wrote to meanwhile; new files are read the next time."""
     paths = (
         files_of(of.file, root, f"sources.{name}.file")
         if isinstance(of, FileSource) and not of.is_live
@@ -181,7 +181,7 @@ def _unchanged(name: str, of: SourceSpec, root: Path) -> Generator[None]:
     changed = [str(path) for path, stamp in zip(paths, before, strict=True) if stamp_at(str(path)) != stamp]
     if changed:
         raise Transient(
-            "a file has changed while it was read; nothing is answered",
+            "a file has changed while it was read; nothing is predicted",
             where=f"sources.{name}.file",
             found=changed[0],
             hint="it is tried again; have files written under another name, and renamed when they are whole",
@@ -242,7 +242,7 @@ def _seen_before(factory: Factory, line: str, job: str, undelivered: Undelivered
             "which rows the source had the last time is not known",
             where=f"{line}: predict.{job}.new",
             found=str(undelivered.folder.relative_to(factory.root)),
-            hint=f"a backup does not have it; predict for all rows once: linewright predict-job {line} {job} --all",
+            hint=f"predict for all rows once: linewright predict-job {line} {job} --all",
         )
     return seen
 

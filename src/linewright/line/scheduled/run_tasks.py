@@ -1,4 +1,4 @@
-"""Run the scheduled tasks that are due, each in a child process, one after the other.
+"""Run the scheduled tasks that are due, each in a child process; one that hangs delays no other.
 
 ``python -m linewright.line.scheduled.run_tasks FACTORY LINE WHAT NAME CHANNEL`` runs one task: the worker, which lives for months, would keep
 the memory.
@@ -13,8 +13,9 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 from pathlib import Path
 
-from linewright.engine.child import Child, ChildEnded, end_in_words, parent
+from linewright.engine.child import Child, ChildEnded, End, end_in_words, parent
 from linewright.engine.context import Progress
+from linewright.engine.fair_share import Turn, Turns
 from linewright.engine.protocol import Json, capture, release
 from linewright.errors import LinewrightError, Terminal, Transient
 from linewright.line.factory import Factory
@@ -36,10 +37,18 @@ from linewright.text.numbers import count
 
 _BUSY = "2s"
 """After how long it is looked again whether what is being done is done."""
+_MOST = 16
+"""Tasks that are begun at a time, those without progress among them."""
+_QUIET_S = 10.0
+"""After how many seconds without progress another task may begin."""
+_GOES_ON = "goes on"
+"""What the child says of progress."""
 
 
 class ScheduledWork:
-    """A thread that does what is due, one thing after the other, until it is closed; what is being done is then given up.
+    """Threads that do what is due, until they are closed; what is being done is then given up.
+
+    As many tasks work at a time as runs do; one without progress for some seconds is not counted, and the next one begins.
 
     Parameters
     ----------
@@ -53,14 +62,16 @@ class ScheduledWork:
         self._busy: set[tuple[str, str, str]] = set()
         """What is queued or being done."""
         self._closed = threading.Event()
-        self._thread: threading.Thread | None = None
+        self._threads: list[threading.Thread] = []
+        self._turns = Turns(1)
 
     def close(self) -> None:
         """Stop."""
         self._closed.set()
-        self._asked.put(None)
-        if self._thread is not None:
-            self._thread.join(timeout=10.0)
+        for _ in self._threads:
+            self._asked.put(None)
+        for thread in self._threads:
+            thread.join(timeout=10.0)
 
     @property
     def is_busy(self) -> bool:
@@ -78,33 +89,38 @@ class ScheduledWork:
                 continue
             due = due_at(task, begin_task_state(factory, task))
             if due is not None and due <= now:
-                self._ask_for(task)
+                self._ask_for(factory, task)
                 due = later(now, _BUSY)
             dues += [] if due is None else [due]
         return min(dues, default=None)
 
-    def _ask_for(self, task: Task) -> None:
+    def _ask_for(self, factory: Factory, task: Task) -> None:
         if _key(task) in self._busy:
             return
+        if not self._threads:
+            self._turns = Turns(read_factory_file(factory.root).runs.at_once)
         self._busy.add(_key(task))
         self._asked.put(task)
-        if self._thread is None:
-            self._thread = threading.Thread(target=self._work, name="scheduled", daemon=True)
-            self._thread.start()
+        if len(self._threads) < min(len(self._busy), _MOST):
+            thread = threading.Thread(target=self._work, name="scheduled", daemon=True)
+            self._threads.append(thread)
+            thread.start()
 
     def _work(self) -> None:
-        with self._open() as factory:
-            while (task := self._asked.get()) is not None and not self._closed.is_set():
-                try:
-                    self._do(factory, task)
-                except Exception:  # noqa: BLE001 -- the boundary of this thread: a bug must not end it for good
-                    sys.stderr.write(traceback.format_exc())
-                finally:
-                    self._busy.discard(_key(task))
+        while (task := self._asked.get()) is not None and not self._closed.is_set():
+            try:
+                with self._turns.take() as turn, self._open() as factory:
+                    self._do(factory, task, turn)
+            except Exception:  # noqa: BLE001 -- the boundary of this thread: a bug must not end it for good
+                sys.stderr.write(traceback.format_exc())
+            finally:
+                self._busy.discard(_key(task))
 
-    def _do(self, factory: Factory, task: Task) -> None:
+    def _do(self, factory: Factory, task: Task, turn: Turn) -> None:
+        if self._closed.is_set():
+            return
         try:
-            says = do_in_child(factory, task, is_stopped=self._closed.is_set)
+            says = do_in_child(factory, task, is_stopped=self._closed.is_set, turn=turn)
         except LinewrightError as error:
             if self._closed.is_set():
                 return  # it goes on when the factory is up again
@@ -119,31 +135,53 @@ def _key(task: Task) -> tuple[str, str, str]:
     return task.line, task.what, task.name
 
 
-def do_in_child(factory: Factory, task: Task, *, is_stopped: Callable[[], bool]) -> str:
+def do_in_child(
+    factory: Factory, task: Task, *, is_stopped: Callable[[], bool], turn: Turn | None = None
+) -> str:
     """Do something in a child process that stands back for the others; return what became of it, in words.
+
+    Parameters
+    ----------
+    turn
+        Rests while it shows no progress.
 
     Raises
     ------
     LinewrightError
-        If it failed, or the child ended before it was done.
+        If it failed, shows no progress for `task.idle_s` seconds, or the child ended before it was done.
     """
 
-    def look(_waited: float) -> None:
+    def look(waited: float) -> None:
         if is_stopped():
             raise Transient("this process ends", where="schedule", hint="try again in a moment")
+        if turn is not None and waited > _QUIET_S:
+            turn.rest()
 
     memory = read_factory_file(factory.root).runs.bytes
     arguments = (str(factory.root), task.line, task.what, task.name)
     try:
         with Child("linewright.line.scheduled.run_tasks", arguments, memory=memory) as child:
-            return str(release(child.receive(quiet=look)))
+            while (said := child.receive(idle_s=task.idle_s, quiet=look)) == _GOES_ON:
+                if turn is not None:
+                    turn.go_on()
+            return str(release(said))
     except ChildEnded as ended:
-        raise Terminal(
-            "the process that does what is scheduled has ended",
-            where=f"{task.line}: {task.name}",
-            found=end_in_words(ended.end),
-            hint="allow more memory, if it took too much (factory.yaml: runs: {memory: …})",
-        ) from ended
+        raise _not_done(task, ended.end) from ended
+
+
+def _not_done(task: Task, end: End) -> LinewrightError:
+    where, found = f"{task.line}: {task.name}", end_in_words(end)
+    if end.how == "deadline":
+        return Transient(
+            f"it showed no progress for {task.idle_s:,.0f} s and was ended",
+            where=where,
+            found=found,
+            hint="look whether its source and its destination answer; it is tried again",
+        )
+    hint = "allow more memory, if it took too much (factory.yaml: runs: {memory: …})"
+    if end.how == "exit":
+        hint = "what `linewright up` wrote to stderr says why"
+    return Terminal("the process that does what is scheduled has ended", where=where, found=found, hint=hint)
 
 
 def do_task(factory: Factory, line: str, what: str, name: str) -> str:
@@ -179,8 +217,14 @@ def main(root: str, line: str, what: str, name: str, word: str) -> int:
     forbid_pickles()
     channel = parent(word)
 
+    def goes_on(_: Progress) -> None:
+        channel.send(_GOES_ON)
+
     def make() -> Json:
-        with faults_explained(Path(root)), Factory.open(Path(root), actor="linewright") as factory:
+        with (
+            faults_explained(Path(root)),
+            Factory.open(Path(root), actor="linewright", report=goes_on) as factory,
+        ):
             return do_task(factory, line, what, name)
 
     channel.send(capture(make, f"{line}: {name}"))

@@ -10,7 +10,7 @@ import msgspec
 from msgspec.structs import replace
 
 from linewright.data.schedule import due_after
-from linewright.data.spec import Schedule, SqlSource
+from linewright.data.spec import Schedule, SourceSpec, SqlSource
 from linewright.errors import LinewrightError, Transient
 from linewright.line.factory import Factory
 from linewright.line.facts import PredictionsMade
@@ -29,6 +29,7 @@ FOLDER = "scheduled"
 _RETRY_S, _LONGEST_S = 60, 3600
 """Seconds until what failed is tried again, the first time and at most."""
 _MOST_DOUBLED = 10
+_IDLE_S = 3600.0
 
 
 class Task(msgspec.Struct, frozen=True, kw_only=True):
@@ -41,6 +42,8 @@ class Task(msgspec.Struct, frozen=True, kw_only=True):
     when: Schedule
     to: str = ""
     """The destination of answers, without secrets."""
+    idle_s: float = _IDLE_S
+    """Seconds without progress after which it is ended."""
 
 
 class TaskState(msgspec.Struct, frozen=True, kw_only=True):
@@ -76,19 +79,29 @@ def tasks_of(factory: Factory, spec: LineSpec) -> Iterator[Task]:
     """Give what a line has done by a schedule."""
     for name, source in spec.sources.items():
         if isinstance(source, SqlSource) and source.when:
-            yield Task(line=spec.line, what="read", name=name, when=source.when)
+            yield Task(line=spec.line, what="read", name=name, when=source.when, idle_s=_patience_s(source))
     for view in spec.features:
         source = None
         with suppress(LinewrightError):  # who reads the view says what is wrong with its file
             source = read_view(factory.root, view).source
         if isinstance(source, SqlSource) and source.when:
-            yield Task(line=spec.line, what="read", name=VIEW + view, when=source.when)
+            yield Task(
+                line=spec.line, what="read", name=VIEW + view, when=source.when, idle_s=_patience_s(source)
+            )
     for name, job in spec.predict.items():
-        yield _predictions(spec.line, name, job)
+        yield _predictions(spec, name, job)
 
 
-def _predictions(line: str, name: str, job: PredictSpec) -> Task:
-    return Task(line=line, what="predict", name=name, when=job.when, to=described(job.to, line))
+def _predictions(spec: LineSpec, name: str, job: PredictSpec) -> Task:
+    source = job.source or spec.sources.get(str(job.rows))
+    to = described(job.to, spec.line)
+    return Task(line=spec.line, what="predict", name=name, when=job.when, to=to, idle_s=_patience_s(source))
+
+
+def _patience_s(source: SourceSpec | None) -> float:
+    """Return after how many seconds without progress a read is ended: once the source itself would have said that it is slow."""
+    limits = getattr(source, "limits", None)
+    return _IDLE_S + float(getattr(limits, "seconds", 0.0))
 
 
 def task_state_of(factory: Factory, task: Task) -> TaskState | None:
@@ -137,7 +150,8 @@ def record_done(
 
 def record_job(factory: Factory, done: PredictionsMade) -> None:
     """Note that predictions came to their end, see `record_done`."""
-    task = _predictions(done.line, done.job, factory.line(done.line).predict[done.job])
+    spec = factory.line(done.line)
+    task = _predictions(spec, done.job, spec.predict[done.job])
     record_done(factory, task, done.began, rows=done.rows, to=done.to)
 
 

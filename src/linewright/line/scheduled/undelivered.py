@@ -6,7 +6,7 @@ kill interrupts is logged, written and recorded from there, each thing once.
 
 import shutil
 from collections.abc import Generator, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -169,8 +169,9 @@ class Undelivered:
 
     def seen(self, run: str) -> SeenRows | None:
         """Return the rows that the source had at a run; `None` if they are not there."""
-        path = self.folder / f"{run}.npy"
-        return SeenRows.load(path) if path.exists() else None
+        with suppress(OSError, ValueError):  # gone, or damaged
+            return SeenRows.load(self.folder / f"{run}.npy")
+        return None
 
     def keep_seen(self, run: str) -> None:
         """Keep the digests of the answers that are ready, as those of a run."""
@@ -228,6 +229,11 @@ def held_all_undelivered(factory: Factory, spec: LineSpec) -> Generator[None]:
         for job in sorted({*spec.predict, *(folder.name.removeprefix(_PREDICT) for folder in known)}):
             held.enter_context(held_undelivered(factory, spec.line, job))
         yield
+
+
+def seen_rows_in(state: Path) -> Iterator[Path]:
+    """Give the files that say which rows sources had the last time: 9 bytes a row, without them all rows are new."""
+    yield from sorted((state / FOLDER).glob(f"*/{_PREDICT}*/*.npy"))
 
 
 def forget_undelivered(factory: Factory, line: str) -> None:

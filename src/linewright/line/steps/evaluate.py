@@ -249,15 +249,17 @@ def _plain(work: Work, rows: EvaluationRows) -> Plain | None:
 
 
 def _same(package: Package, champion: Package | None) -> Same | None:
-    """Return in what a candidate is its rival by making: a threshold and amounts can be declared anew without training."""
+    """Return in what a candidate is its rival by making: a threshold, amounts and feature views can be declared anew without training."""
     if champion is None or package.trained != champion.trained:
         return None
+    if msgspec.structs.replace(package, views=champion.views) == champion:
+        return "views"
     if package.maintenance != champion.maintenance:
         # Of times nothing is decided on a threshold: only what goes with the curve differs.
         package, champion = (
             msgspec.structs.replace(one, maintenance=None, golden="") for one in (package, champion)
         )
-    bare, theirs = (msgspec.structs.replace(one, value=None) for one in (package, champion))
+    bare, theirs = (msgspec.structs.replace(one, value=None, views=()) for one in (package, champion))
     return "decisions" if bare == theirs else "scores"
 
 

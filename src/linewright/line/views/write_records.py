@@ -6,7 +6,6 @@ from functools import partial
 from time import process_time
 
 from linewright.data.read.source import Source
-from linewright.data.spec import PushSource
 from linewright.errors import LinewrightError, SpecError
 from linewright.features.facts import ViewFacts
 from linewright.features.spec import ViewSpec
@@ -54,10 +53,7 @@ def write_view(factory: Factory, facts: ViewFacts) -> RecordsHeader:
         words=tuple(tuple(events.columns[text].words) for text, _ in columns_of(facts)),
         entities=read.entities.height,
         has_keys=KEY in events.columns,
-        push=None if (sent := _sent_of(view)) is None else sent.push,
-        has_table=view.sent is not None,
-        max_age=None if view.max_age is None else duration_micros(view.max_age),
-        otherwise=view.otherwise,
+        **view.settings,
         newest=newest_instant(events.time),
         newest_known=newest_instant(events.known),
         cpu_s=process_time() - begun,
@@ -73,7 +69,7 @@ def _rows_now(factory: Factory, view: ViewSpec) -> tuple[Source | None, int]:
 
     The rows of a source with a history are read and kept, and are known by then.
     """
-    rows, moments, sent = None, list[int](), _sent_of(view)
+    rows, moments, sent = None, list[int](), view.newer
     if view.source.has_history:
         rows, moment = read_view_until(view, factory)
         moments.append(micros_of(moment))
@@ -84,11 +80,6 @@ def _rows_now(factory: Factory, view: ViewSpec) -> tuple[Source | None, int]:
     return rows, min(moments, default=micros_of(factory.now()) - 1)
 
 
-def _sent_of(view: ViewSpec) -> PushSource | None:
-    """Return where rows are sent that the view reads."""
-    return view.source if isinstance(view.source, PushSource) else view.sent
-
-
 def entity_texts(read: ViewEvents) -> list[str]:
     """Return the text of each entity, as `serve.rows.newer_rows.entity_of` has it."""
     columns = [read.entities[name].to_list() for name in read.facts.entity]
@@ -96,7 +87,7 @@ def entity_texts(read: ViewEvents) -> list[str]:
 
 
 def write_due(factory: Factory, views: Iterable[ViewFacts]) -> str | None:
-    """Write the files of views that are not there or older than `every`; return when the next one is due, UTC, or `None`.
+    """Write the files of views that are not there, older than `every` or of other settings; return when the next one is due, UTC, or `None`.
 
     Raises
     ------
@@ -106,9 +97,10 @@ def write_due(factory: Factory, views: Iterable[ViewFacts]) -> str | None:
     due, troubles = list[str](), list[LinewrightError]()
     for facts in views:
         try:
-            every = duration_micros(read_view(factory.root, facts.view).every)
-            header = _header(factory, facts)
-            if header is None or header.known + every <= micros_of(factory.now()):
+            view = read_view(factory.root, facts.view)
+            every, header = duration_micros(view.every), _header(factory, facts)
+            is_old = header is None or header.known + every <= micros_of(factory.now())
+            if header is None or is_old or not header.has_settings(view.settings):
                 header = write_view(factory, facts)
                 _remove_old(factory, facts)
             due.append(instant_of(header.known + every))

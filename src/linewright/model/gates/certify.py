@@ -44,6 +44,10 @@ _Kind = Literal["failed", "blocked", "waiting", "hopeless", "same-model", "none-
 _Advised = tuple[Advice | None, Outcome | None]
 """What to do, and what is known of a candidate that the gates cannot tell from the baseline."""
 _NO_ADVICE: _Advised = (None, None)
+_ONLY: Mapping[Same | None, Literal["only-amounts", "only-views"]] = {
+    "decisions": "only-amounts",
+    "views": "only-views",
+}
 
 MIN_ROWS = 10
 WORTH_WAITING = 20
@@ -141,7 +145,7 @@ def certify(
     verdict, reason = conclude(
         gates,
         outcomes,
-        only_amounts=rival.same == "decisions",
+        same=rival.same,
         has_champion=has_champion,
         by_group=clusters is not None and rows.cluster_kind == "group",
         known=partial(
@@ -187,13 +191,13 @@ def conclude(
     has_champion: bool = False,
     by_group: bool = False,
     known: Callable[[], Outcome | None] = _nothing_known,
-    only_amounts: bool = False,
+    same: Same | None = None,
 ) -> tuple[Verdict, Conclusion]:
     """Draw the conclusion from what the gates said: the first of these rules that applies.
 
     1. There are no gates: *hold*; nothing was asked, so nothing was shown.
     2. A gate failed: *reject*.
-    3. Candidate and champion decide every row alike, and only the declared amounts differ: *promote*; nothing can get worse by it.
+    3. Candidate and champion are one model with one threshold, and only the declared amounts or feature views differ: *promote*.
     4. A gate with ``when_small: block`` is undecided: *need-more-data*.
     5. A `beats` gate is undecided: *need-more-data* if at most 20 times as many rows as there are would decide each
        such gate (or there were too few rows to tell), else *hold*: no difference worth naming was shown.
@@ -215,7 +219,7 @@ def conclude(
         return "hold", Conclusion(kind="no-gates")
     pairs = list(zip(gates, outcomes, strict=True))
     failed = [outcome for outcome in outcomes if outcome.status == "fail"]
-    same = [outcome for outcome in outcomes if outcome.is_same]
+    by_making = [outcome for outcome in outcomes if outcome.is_same]
     open_gates = [
         (gate, outcome) for gate, outcome in pairs if outcome.status == "undecided" and not outcome.is_same
     ]
@@ -239,8 +243,8 @@ def conclude(
 
     if failed:
         return "reject", about("failed", failed)
-    if only_amounts:
-        return "promote", Conclusion(kind="only-amounts")
+    if same in _ONLY:
+        return "promote", Conclusion(kind=_ONLY[same])
     if blocking:
         compared = [(one, champion) for one, champion in comparisons if one in blocking]
         return "need-more-data", about("blocked", blocking, _what_to_do(compared, known))
@@ -250,8 +254,8 @@ def conclude(
             return "hold", about("hopeless", hopeless[:1], advice)
         return "need-more-data", about("waiting", [one for one, _ in comparisons], advice)
     passed = [outcome for outcome in outcomes if outcome.status == "pass"]
-    if not passed and same:
-        return "hold", about("same-model", same[:1])
+    if not passed and by_making:
+        return "hold", about("same-model", by_making[:1])
     if not passed:
         return "need-more-data", about("none-decided", outcomes[:1], ("gather", None))
     return "promote", about("passed", passed[:1])

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
-from typing import assert_never
+from typing import Literal, assert_never
 
 from linewright.model.facts import ROWS_OF_VALUE, Certificate, Conclusion, Outcome
 from linewright.model.gate_reasons import (
@@ -15,6 +15,7 @@ from linewright.model.gate_reasons import (
     Incomparable,
     LostColumns,
     MetricFound,
+    Same,
     TooFew,
     Unit,
 )
@@ -58,6 +59,12 @@ _ADVICE: Mapping[Advice, str] = {
     "nothing-faulty": "No test row is known to be faulty, so nothing can be compared: label some, or let one who knows the model approve it "
     "(promote it with --force and --because). The gate {{metric: false_positive_rate, at_most: 0.05}} needs good rows alone.",
 }
+_SAME: Mapping[Same, tuple[str, str]] = {
+    "scores": ("scores", "where it decides"),
+    "decisions": ("decides", "what decisions are declared to be worth"),
+    "views": ("decides", "the declaration of feature views"),
+}
+"""What a model does as its rival, and what differs."""
 _AWAITED: Mapping[bool, Mapping[str, str]] = MappingProxyType(
     {
         False: {"rows": "rows", "only": ""},
@@ -68,7 +75,11 @@ _AWAITED: Mapping[bool, Mapping[str, str]] = MappingProxyType(
     }
 )
 """What is waited for, by whether groups are drawn whole."""
-_ONLY_AMOUNTS = "it is the champion's model with the champion's threshold, and only what decisions are declared to be worth differs"
+_ONLY: Mapping[Literal["only-amounts", "only-views"], str] = {
+    "only-amounts": "Nothing is decided otherwise, so nothing can get worse: it is the champion's model with the champion's threshold, "
+    "and only what decisions are declared to be worth differs.",
+    "only-views": "Nothing was compared: it is the champion's model of the same rows, and only the declaration of feature views differs.",
+}
 _ASK_DECISIONS = "Let one ask what its decisions are worth: {beats: champion, metric: value}."
 
 
@@ -143,8 +154,8 @@ def conclusion_in_words(reason: Conclusion, outcomes: Sequence[Outcome]) -> str:
             return "The line declares no gates, so nothing was shown about this candidate: declare one, or promote it by force."
         case "failed":
             return f"Rejected, because {first}{and_others}."
-        case "only-amounts":
-            return f"Nothing is decided otherwise, so nothing can get worse: {_ONLY_AMOUNTS}."
+        case "only-amounts" | "only-views":
+            return _ONLY[reason.kind]
         case "blocked":
             return (
                 f"More data is needed, because {first}{and_others}, and this gate blocks. {_advice(reason)}"
@@ -194,11 +205,7 @@ def _metric(outcome: Outcome, found: MetricFound) -> str:
 
 def _beats(outcome: Outcome, found: BeatsFound) -> str:
     if found.same is not None:
-        does, differs = (
-            ("scores", "where it decides")
-            if found.same == "scores"
-            else ("decides", "what decisions are declared to be worth")
-        )
+        does, differs = _SAME[found.same]
         return (
             f"{_called(found)} is the champion's own: it {does} every row as the champion does, since both are one model and "
             f"only {differs} differs"

@@ -686,7 +686,9 @@ class App:
             )
         with self._budget.take() as take:
             body = await request.read_body(take, self._body_deadline_s)
-            return await _in_thread(self._durable, partial(answer.push, pushed, body))
+            return await _in_thread(
+                self._durable, partial(answer.push, pushed, body, self._views.reading(arguments[0]))
+            )
 
     async def metrics(self, _request: Request, _arguments: tuple[str, ...]) -> Response:
         """Give counts and times, as Prometheus reads them."""

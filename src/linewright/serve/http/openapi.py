@@ -534,10 +534,12 @@ _RECORD: Schema = {
             "age": {"type": "number", "minimum": 0},
             "record": {"type": ["string", "null"]},
             "defaulted": _TRUTH,
+            "missing": {"type": "string", "enum": ["view-absent", "view-old", "view-empty"]},
         },
         "defaulted",
+        "missing",
     ),
-    "description": "What the row got of a feature view: seconds since what counted was known, and the digest of it; null: nothing was known; and whether it got nulls, as that was too old.",
+    "description": "What the row got of a feature view: seconds since what counted was known, and the digest of it; null: nothing was known; whether it got nulls, as that was too old; and why it got nothing.",
 }
 _NUMBER: Schema = {"type": "number"}
 _TIME: Schema = {

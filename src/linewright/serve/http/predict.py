@@ -588,6 +588,7 @@ def said_of(found: Mapping[str, LookupResult]) -> dict[str, Any]:
     return {
         view: {"age": round(one.age, 3), "record": one.record}
         | ({"defaulted": True} if one.defaulted else {})
+        | ({"missing": one.missing} if one.missing else {})
         for view, one in found.items()
     }
 
@@ -649,8 +650,9 @@ def accept(feedback: Feedback, body: bytes, package: Package, idempotency_key: s
     return to_response(feedback.accept(labels, package=package, idempotency_key=idempotency_key))
 
 
-def push(pushed: PushedRows, body: bytes) -> Response:
-    """Keep rows of a source; when it returns they survive power loss."""
+def push(pushed: PushedRows, body: bytes, views: list[str]) -> Response:
+    """Keep rows of a source, which feature views read at once; when it returns they survive power loss."""
     asked = read_json(body, PushRequest, form=ROWS_FORM)
     kept = pushed.keep(to_new_rows(asked.rows, pushed.columns, new_columns=asked.new_columns))
-    return to_response(PushAnswer(accepted=kept.accepted, repeated=kept.repeated, durability="durable"))
+    said = PushAnswer(accepted=kept.accepted, repeated=kept.repeated, durability="durable", counts_in=views)
+    return to_response(said)

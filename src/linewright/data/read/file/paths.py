@@ -30,7 +30,7 @@ def files_of(written: str, root: Path, where: str) -> tuple[Path, ...]:
     Raises
     ------
     RequestError
-        If there are none.
+        If there are none, or a folder of them cannot be read.
 
     Examples
     --------
@@ -41,6 +41,23 @@ def files_of(written: str, root: Path, where: str) -> tuple[Path, ...]:
     >>> [file.name for file in files_of(".", folder, "sources.a.file")]
     ['a.csv', 'b.csv']
     """
+    try:
+        return _files_of(written, root, where)
+    except PermissionError as error:  # what it holds is not left out in silence
+        raise unreadable_folder(error, where) from error
+
+
+def unreadable_folder(error: OSError, where: str) -> RequestError:
+    """Return what to say of a folder whose files cannot be listed."""
+    return RequestError(
+        f"a folder cannot be read: {error.strerror}",
+        where=where,
+        found=str(error.filename),
+        hint="let this user read it, or name files elsewhere",
+    )
+
+
+def _files_of(written: str, root: Path, where: str) -> tuple[Path, ...]:
     path = root / written
     if path.is_file():
         return (path,)

@@ -41,6 +41,8 @@ class DatabaseQuery:
     limits: QueryLimits
     where: str
     """Place of the source in the line file, for messages."""
+    has_many: bool = False
+    """Whether rows of the source are read, maybe millions, not their number or a digest of them."""
 
     @property
     def name(self) -> str:

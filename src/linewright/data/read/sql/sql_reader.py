@@ -38,11 +38,13 @@ _MOST_BYTES = 1 << 22
 """Bytes of a batch: its rows have types already, so that small batches cost no more."""
 DATABASES: Mapping[str, _Kind] = {
     "postgresql": _Kind("linewright.plugins.postgresql:PostgreSql", "postgresql"),
+    "postgresql+adbc": _Kind("linewright.plugins.postgresql_adbc:PostgreSqlAdbc", "adbc"),
     "mysql": _Kind("linewright.plugins.mysql:MySql", "mysql"),
+    "mssql": _Kind("linewright.plugins.sqlserver:SqlServer", "mssql"),
     "duckdb": _Kind("linewright.data.read.sql.duckdb_file:DuckDbFile"),
     "sqlite": _Kind("linewright.data.read.sql.sqlite_file:SqliteFile"),
 }
-"""The kinds of databases, by the scheme of their URLs."""
+"""The kinds of databases, by the scheme of their URLs, and what reads them otherwise, by scheme and driver."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -102,7 +104,7 @@ class SqlReader:
     ) -> Source:
         """Run the query once; what does not fit in little memory lies in files that go with the last use of the rows."""
         where = f"sources.{name}"
-        database, query = query_of(spec, root, where)
+        database, query = query_of(spec, root, where, has_many=True)
         if since is not None:
             query = _since(database, query, since)
         with result_of(database, query) as answer:
@@ -112,7 +114,7 @@ class SqlReader:
     def read(self, name: str, spec: SqlSource, root: Path) -> tuple[Source, str]:
         """Run the query once, and return its rows with their fingerprint."""
         where, digest = f"sources.{name}", RowsDigest()
-        database, query = query_of(spec, root, where)
+        database, query = query_of(spec, root, where, has_many=True)
         with result_of(database, query) as answer:
             refuse_patterns(tuple(answer.types), f"{where}.sql")
             source = _source(name, spec, rows_of(answer, root, where=where, heard=digest.add))
@@ -124,7 +126,7 @@ class SqlReader:
         It costs one pass over all of them: as much as reading does, about 3 seconds of processor time for a million rows of ten columns of
         PostgreSQL, and 7 of MariaDB.
         """
-        database, query = query_of(spec, root, where)
+        database, query = query_of(spec, root, where, has_many=True)
         with result_of(database, query) as answer:
             return digest_of_parts(chain([answer.empty], answer.frames))
 
@@ -173,8 +175,10 @@ def quoted(spec: SqlSource, root: Path, name: str) -> str:
     return database_of(url_of(spec, root, "").scheme, "").quoted(name)
 
 
-def query_of(spec: SqlSource, root: Path, where: str) -> tuple[Database, DatabaseQuery]:
-    """Return the database of a source, and the query for it.
+def query_of(
+    spec: SqlSource, root: Path, where: str, *, has_many: bool = False
+) -> tuple[Database, DatabaseQuery]:
+    """Return the database of a source, and the query for it; see `DatabaseQuery.has_many`.
 
     Raises
     ------
@@ -182,14 +186,15 @@ def query_of(spec: SqlSource, root: Path, where: str) -> tuple[Database, Databas
         If it cannot be found where the source says, may not be read from, or its driver is not installed.
     """
     url = url_of(spec, root, where)
-    database = database_of(url.scheme, f"{where}.at")
+    other = f"{url.scheme}+{url.driver}"
+    database = database_of(other if other in DATABASES else url.scheme, f"{where}.at")
     if database.port:
         port = url.port or database.port
         addresses = addresses_of(url.host, root, port=port, where=f"{where}.at")
     else:
         addresses = (str(root / url.database),)
     return database, DatabaseQuery(
-        url=url, addresses=addresses, sql=spec.sql, limits=spec.limits, where=where
+        url=url, addresses=addresses, sql=spec.sql, limits=spec.limits, where=where, has_many=has_many
     )
 
 

@@ -5,13 +5,19 @@ from contextlib import suppress
 from pathlib import Path
 from threading import Event, Lock, Thread
 from types import MappingProxyType
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
 from linewright.errors import LinewrightError, RequestError, Transient
 from linewright.features.facts import ViewFacts
-from linewright.features.views.records import FoundRecords, Records, record_digest, records_path
+from linewright.features.views.records import (
+    FoundRecords,
+    Records,
+    aggregates_of,
+    record_digest,
+    records_path,
+)
 from linewright.serve.rows.body.reader import MAX_ROWS, Place
 from linewright.serve.rows.body.scalars import shown, spell
 from linewright.serve.rows.body.typed import Row, TypedRow, Unusual
@@ -28,6 +34,10 @@ RETRY_S = 1.0
 """The same, after a database did not answer."""
 
 
+Missing = Literal["view-absent", "view-old", "view-empty"]
+"""Why a row got nothing of a view: no row of its source is about the entity, all are too old for each column, or the newest have no values."""
+
+
 class LookupResult(NamedTuple):
     """What the lookup of one view found for a row."""
 
@@ -41,6 +51,8 @@ class LookupResult(NamedTuple):
     """Whether the row got nulls, as what was known was too old."""
     table: str | None = None
     """What the source held by this moment counted, in the form of `known`, if rows that were sent since count besides."""
+    missing: Missing | None = None
+    """Why each column is null; `None` if one is not, or if `defaulted`."""
 
 
 class RowsWithFeatures(NamedTuple):
@@ -93,10 +105,23 @@ class ViewLookup:
     def __init__(self, state: Path, facts: ViewFacts, *, now: Callable[[], str] = now_utc) -> None:
         self._state, self._facts, self._now = state, facts, now
         self._path = records_path(state, facts)
+        windows = [one.over for one in aggregates_of(facts)]
+        self._reach = None if None in windows else max(filter(None, windows), default=None)
+        """How old an event may be, in microseconds, that counts for any column; `None` for any age."""
         self._snapshot: _Snapshot | None = None
         self._lock = Lock()
         self.trouble: LinewrightError | None = None
         """Why it is not known whether there is something newer; `None` if it is."""
+
+    @property
+    def name(self) -> str:
+        """Name of the view."""
+        return self._facts.view
+
+    @property
+    def push(self) -> str | None:
+        """Where rows are sent that count at once; `None` if nowhere, or if no records are there yet."""
+        return None if self._snapshot is None else self._snapshot.records.header.push
 
     def refresh(self) -> None:
         """Read the newer file of records, if there is one, and the rows that were sent since it was made.
@@ -184,23 +209,42 @@ class ViewLookup:
         for name in names:
             for row, value in zip(columns, made[name].to_list(), strict=True):
                 row[name] = value
-        # Events in the order of their times: before the first one has happened, nothing is known.
-        is_there = found.counts > 0
-        is_there[is_there] = found.table[(np.cumsum(found.counts) - found.counts)[is_there], 0] <= moment
+        missing = self._missing(found, columns, moment)
         header, known = snapshot.records.header, instant_of(snapshot.known)
         table = instant_of(header.known) if header.has_table else None
         age = max(moment - (header.known if header.has_table else snapshot.known), 0) / 1e6
         results = [
-            LookupResult._make((known, one if there else None, age, False, table))
-            for one, there in zip(found.digests, is_there.tolist(), strict=True)
+            LookupResult._make((known, None if why == "view-absent" else one, age, False, table, why))
+            for one, why in zip(found.digests, missing, strict=True)
         ]
         places = {entity: place for place, entity in enumerate(asked)}
         for entity in entities:
             if entity is None:
-                yield dict.fromkeys(names), LookupResult(known, None, age, table=table), snapshot
+                nothing = LookupResult(known, None, age, table=table, missing="view-absent")
+                yield dict.fromkeys(names), nothing, snapshot
             else:
                 place = places[entity]
                 yield columns[place], results[place], snapshot
+
+    def _missing(
+        self, found: FoundRecords, columns: Sequence[Mapping[str, Any]], moment: int
+    ) -> list[Missing | None]:
+        """Say of each entity why it got nothing, if so. Its events are in the order of their times."""
+        passed = np.zeros(len(found.table) + 1, dtype=np.int64)
+        np.cumsum(found.table[:, 0] <= moment, out=passed[1:])
+        ends = np.cumsum(found.counts)
+        starts = ends - found.counts
+        happened = passed[ends] - passed[starts]
+        said: list[Missing | None] = []
+        for start, many, values in zip(starts.tolist(), happened.tolist(), columns, strict=True):
+            if not many:
+                said.append("view-absent")
+            elif any(value is not None for value in values.values()):
+                said.append(None)
+            else:
+                is_old = self._reach is not None and found.table[start + many - 1, 0] <= moment - self._reach
+                said.append("view-old" if is_old else "view-empty")
+        return said
 
 
 def _found(snapshot: _Snapshot, asked: Sequence[str]) -> FoundRecords:
@@ -258,6 +302,10 @@ class FeatureLookup:
                     self._thread = Thread(target=self._keep_refreshing, name="views", daemon=True)
                     self._thread.start()
         return view
+
+    def reading(self, push: str) -> list[str]:
+        """Return the names of the views in which rows that are sent to a source count at once, as far as models here have learned them."""
+        return sorted({view.name for view in list(self._views.values()) if view.push == push})
 
     def refresh(self, views: Sequence[ViewFacts]) -> None:
         """Read what is known of views now, before a request comes."""
@@ -333,7 +381,8 @@ class FeatureLookup:
                 decided = _decided(columns, one, snapshot, place(number, facts.entity[-1]), rows[number])
                 done[number] = {**done[number], **decided}
                 is_defaulted = decided is not columns and one.record is not None
-                found[number][facts.view] = one._replace(defaulted=is_defaulted)
+                missing = None if is_defaulted else one.missing
+                found[number][facts.view] = one._replace(defaulted=is_defaulted, missing=missing)
         if not any(found):
             return RowsWithFeatures(rows, (), self._warnings(rows, found, views, numbers))
         unknown = {number: _unknown(found[number], views) for number in numbers}
@@ -377,10 +426,10 @@ def _reasons(
             if one is None or one.record is None:
                 why = _why_nothing(rows[number], facts, is_looked_up=one is not None)
                 said.setdefault(number, []).append(why)
-            elif not one.defaulted and all(rows[number].get(column.name) is None for column in facts.columns):
-                entity = _entity(rows[number], facts)
-                why = f"feature view {facts.view!r} has no value for {entity}: its rows are empty, or too old to count"
-                said.setdefault(number, []).append(why)
+            elif one.missing is not None:
+                why = "rows are too old to count" if one.missing == "view-old" else "newest rows are empty"
+                text = f"feature view {facts.view!r} has no value for {_entity(rows[number], facts)}: its {why} ({one.missing})"
+                said.setdefault(number, []).append(text)
     return said
 
 
@@ -401,7 +450,7 @@ def _why_nothing(row: Row, facts: ViewFacts, *, is_looked_up: bool) -> str:
     lacking = [name for name in facts.entity if spell(row.get(name)) is None]
     if lacking:
         return f"feature view {facts.view!r} was not looked up, for the row has no {lacking[0]!r}"
-    return f"nothing is known of {_entity(row, facts)} in feature view {facts.view!r}"
+    return f"nothing is known of {_entity(row, facts)} in feature view {facts.view!r} (view-absent)"
 
 
 def _entity(row: Row, facts: ViewFacts) -> str:

@@ -19,7 +19,8 @@ _PROBLEMS: Mapping[str, str] = {
     "unread": "the last run of {line} failed before it had read its sources: {about}",
     "absent": "a model serves without records here: linewright up writes them",
     "late": "the records are of {about}, which is longer ago than they should be: linewright up writes them",
-    "changed": "{about} serves, and has learned from another form of it: linewright run {line}",
+    "settings": "endpoints follow another push, max_age or otherwise than its file has now: linewright up writes the records again",
+    "changed": "{about} serves, and goes on with the form of it that it has learned, until a newer model serves: linewright run {line}",
     "differs": "{about} of the logged rows that were audited last differ: linewright audit features {line}",
 }
 

@@ -19,6 +19,7 @@ def new_line_text(made: NewLine) -> str:
         [
             f"Wrote {path.parent.name}/{path.name}: {made.task} from {looked_at(made.rows, made.of)} and {made.columns} columns, split by {made.split}.",
             *_model_text(made),
+            *([f"Reads the feature views {', '.join(made.views)}."] if made.views else []),
             *(f"  {_told(made, one)}" for one in made.findings),
             f"Next: read it (linewright line-file {path.stem}), then linewright {'run' if made.rows == made.of else 'check'} {path.stem}",
         ]

@@ -11,6 +11,7 @@ from linewright.line.predict.replay import Replayed
 from linewright.line.rebuild.compare import Answers, Rebuilding
 from linewright.operations.models.evidence import Because, Card, Shown
 from linewright.serve.rows.scorer import TOLERANCE
+from linewright.store.clock import said
 from linewright.text.numbers import count
 
 _COLUMN = (
@@ -32,9 +33,26 @@ def shown_text(shown: Shown) -> str:
     """Return the value, indented; of a column, what is made of it as a table."""
     if shown.kind == "column":
         return "\n".join(_made_of_column(shown.body["lineage"]))
-    return (
-        f"{shown.kind} {shown.id}\n{msgspec.json.format(msgspec.json.encode(shown.body), indent=2).decode()}"
-    )
+    body = msgspec.json.format(msgspec.json.encode(shown.body), indent=2).decode()
+    of_views = _from_views(shown.body) if shown.kind == "prediction" else []
+    return "\n".join([f"{shown.kind} {shown.id}", body, *of_views])
+
+
+def _from_views(body: Mapping[str, Any]) -> list[str]:
+    """Say which values of a prediction's row came of feature views: how old what counted was, and up to which moment it was known."""
+    found = [each for each in (body.get("lineage") or {}).get("features", ()) if each["view"]]
+    rows = [
+        [
+            each["view"],
+            each["column"],
+            _json(body["row"].get(each["column"])),
+            "" if each["age_s"] is None else f"{each['age_s']:,.1f} s",
+            said(each["known"]) if each["known"] else "",
+            short(each["record"]) if each["record"] else "nothing known" if each["known"] else "",
+        ]
+        for each in found
+    ]
+    return grid(("feature view", "column", "value", "age", "known by", "record"), rows) if rows else []
 
 
 def _made_of_column(lineage: Mapping[str, Any]) -> list[str]:
