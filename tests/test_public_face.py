@@ -99,7 +99,7 @@ def imported(factory, command, heavy):
 
 def test_commands_that_look_import_nothing_that_computes():
     """`status` and its like are typed again and again: what only a training or a monitor needs would double their time."""
-    rooms = ["changes.promote", "evidence", "history", "status", "predict"]
+    rooms = ["changes.promote", "lines.history", "lines.status", "models.evidence", "models.predict"]
     code = (
         f"import sys, importlib; [importlib.import_module('linewright.operations.' + room) for room in {rooms}]; "
         f"print(sorted(set({COMPUTES}) & set(sys.modules)))"

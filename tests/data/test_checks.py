@@ -30,7 +30,7 @@ SHOPS = np.random.default_rng(5).integers(0, 90, ROWS)
 MANY = np.random.default_rng(6).integers(0, 1_700, ROWS) * 97
 OF_TYPE = "unusable"
 OF_THE_FILE = (
-    *("view-known", "view-absent", "view-future"),
+    *("view-known", "view-absent", "view-future", "view-changed"),
     *("unused-missing", "likely-missing", "margin", "fairness-rows", "unused-setting"),
     *("old-model-file", "free-alarm", "currency", "unknown-goal"),
     *("unknown-approver", "few-approvers"),

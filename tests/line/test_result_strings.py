@@ -189,6 +189,7 @@ INSTANTS = frozenset(
     [
         "data.SourceHistory.at",
         "data.SourceHistory.first",
+        "data.SourceHistory.highest",
         "features.ViewRead.newest",
         "features.ViewRead.newest_known",
         "line.PredictionsMade.began",

@@ -13,7 +13,6 @@ from linewright.errors import LinewrightError, NotFound
 from linewright.features.facts import FeaturesAudited, ViewFacts, ViewRead
 from linewright.features.spec import ViewSpec
 from linewright.features.views.aggregates import Aggregate
-from linewright.features.views.records import Records, records_path
 from linewright.line.factory import Factory
 from linewright.line.facts import Finished
 from linewright.line.personal import because_of, hidden_anywhere
@@ -259,6 +258,8 @@ def _reading(run: Finished, read: ViewRead, *, is_hidden: bool) -> ViewReading:
 
 
 def _records(factory: Factory, facts: ViewFacts, view: ViewSpec) -> RecordsStatus | None:
+    from linewright.features.views.records import Records, records_path  # noqa: PLC0415 -- `plan` imports this module and reads no records
+
     path = records_path(factory.state, facts)
     with suppress(FileNotFoundError, LinewrightError):
         records = Records(path)

@@ -254,7 +254,7 @@ def _has_another_form(name: str, work: Work) -> bool:
 
 
 def _moved_options(part: str, before: str | None, work: Work) -> list[str]:
-    """Return which options alone tell a source from what was read last; none where the source itself changed. Of a view `FORM` if it has another form."""
+    """Return which options alone tell a source from what was read last; none if the source itself changed. Of a view `FORM` if it has another form."""
     if part.startswith(VIEW):
         return [FORM] if _has_another_form(part.removeprefix(VIEW), work) else []
     name = part.removeprefix("source:")

@@ -81,7 +81,7 @@ class NewRows(Source):
     known: np.ndarray
     """Digests of those that had one, ascending."""
     are_files: bool = False
-    """Whether each row is a file, so that its content counts, and not where it lies."""
+    """Whether each row is a file, so that its content counts, and not its place."""
     _passes: list[_Pass] = field(default_factory=list[_Pass], init=False, repr=False, compare=False)
 
     @classmethod

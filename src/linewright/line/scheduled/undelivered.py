@@ -153,7 +153,7 @@ class Undelivered:
 
     @property
     def quarantine(self) -> Path:
-        """The file of rows that broke the contract, where the destination is a table."""
+        """The file of rows that broke the contract, if the destination is a table."""
         return self.folder / _BROKEN
 
     @property

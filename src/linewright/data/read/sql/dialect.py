@@ -25,7 +25,7 @@ class SqlDialect:
         return double_quoted(name)
 
     def quoted(self, table: str) -> str:
-        """Return the name of a table, which may have a schema before a dot, as SQL has it: in quotes where it needs them."""
+        """Return the name of a table, which may have a schema before a dot, as SQL has it: in quotes if it needs them."""
         parts = table.split(".", 1)
         return ".".join(part if re.fullmatch(self.plain, part) else self.column(part) for part in parts)
 
@@ -69,7 +69,7 @@ class SqlDialect:
     ) -> str:
         """Return a query for rows of another one, at least those from a value of a column on and those without a value there.
 
-        It may return the query as it is, for instance where it could not keep the order of the rows and should.
+        It may return the query as it is, for instance if it could not keep the order of the rows and should.
 
         Parameters
         ----------
