@@ -455,7 +455,7 @@ def send(up: Up, case: Case) -> tuple[int, str]:
     host, _, port = up.address(case.path).partition(":")
     asked_by = bearer(up.root) if case.path.startswith("/api/") else {}
     if case.raw:
-        with socket.create_connection((host, int(port)), timeout=30) as connection:
+        with socket.create_connection((host, int(port)), timeout=90) as connection:
             start, _, rest = case.raw.partition(b"\r\n")
             fields = "".join(f"{name}: {value}\r\n" for name, value in asked_by.items())
             connection.sendall(start + b"\r\n" + fields.encode() + rest)
@@ -463,7 +463,7 @@ def send(up: Up, case: Case) -> tuple[int, str]:
             answer = b"".join(iter(lambda: connection.recv(65536), b""))
         return int(answer[9:12] or 0), answer.decode()
     body = case.body if case.body is None or isinstance(case.body, bytes) else json.dumps(case.body).encode()
-    with closing(http.client.HTTPConnection(host, int(port), timeout=30)) as connection:
+    with closing(http.client.HTTPConnection(host, int(port), timeout=90)) as connection:
         connection.putrequest(case.method, case.path, skip_host="host" in case.headers)
         for name, value in {**asked_by, **case.headers}.items():
             connection.putheader(name, value)
@@ -506,7 +506,7 @@ def test_a_bad_request_is_refused_by_its_place_and_nothing_is_kept_of_it(name, u
         assert {"error", "message"} <= json.loads(answer).keys()
     assert "Traceback" not in answer
     assert before == remembered(up.root, kept)
-    good = httpx.post(f"http://{up.data}{PREDICT}", json=rows(ROW), timeout=30)
+    good = httpx.post(f"http://{up.data}{PREDICT}", json=rows(ROW), timeout=90)
     assert 200 == good.status_code, good.text
-    status = httpx.get(f"http://{up.control}{STATUS}", headers=bearer(up.root), timeout=30)
+    status = httpx.get(f"http://{up.control}{STATUS}", headers=bearer(up.root), timeout=90)
     assert 200 == status.status_code
