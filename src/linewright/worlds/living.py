@@ -179,11 +179,6 @@ def _declared(drafted: str, world: FraudWorld) -> str:
     value = ", ".join(f"{name}: {amount}" for name, amount in world.stakes.value_section().items())
     text = drafted.replace('positive: "yes"}', f'positive: "yes", delay: {world.label_delay.days}d}}', 1)
     text = re.sub(r"budget: normal +#.*", _BUDGET, text, count=1)
-    text = text.replace(
-        "label: {",
-        "features: [customer]  # requests do not say what the bank knows of a customer\nlabel: {",
-        1,
-    )
     kept = [
         line
         for line in text.splitlines()
