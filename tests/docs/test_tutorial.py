@@ -96,7 +96,7 @@ class Reader:
 
     def make(self, command: str) -> str:
         """See that a command of `make` is there; it is not carried out, since it would install, or run these tests."""
-        found = re.fullmatch(r"make ([a-z]+)(?: && source (\.venv)/bin/activate)?", command)
+        found = re.fullmatch(r"make ([a-z-]+)(?: && source (\.venv)/bin/activate)?", command)
 
         assert found, command
         assert re.search(rf"^{found[1]}:", (ROOT / "Makefile").read_text(), flags=re.MULTILINE), command
