@@ -95,9 +95,7 @@ OPERATIONS: Mapping[str, Entry] = {
     "picture keep": _entry(
         "data.pictures", _USE, "Keep a picture, so that a row which is tried can name it."
     ),
-    "feedback": _entry(
-        "models.predict", _USE, "Hand in the truth for predictions, by id or key, from a file."
-    ),
+    "feedback": _entry("models.predict", _USE, "Send labels for predictions, by id or key, from a file."),
     "annotate queue": _entry(
         "annotate", _LABEL, "Queue predictions without a label, for annotators to label."
     ),

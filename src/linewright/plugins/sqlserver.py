@@ -345,7 +345,7 @@ def _connected(query: DatabaseQuery) -> tuple[_TdsSocket, socket.socket]:
             transport: Any = _Encrypted(stream, context, url.host) if context else stream
             if isinstance(transport, _Encrypted) and transport.is_refused:
                 raise _refused(
-                    query, "it has no TLS, and the password could be read on its way", "encrypt=no"
+                    query, "it offers no TLS, so others on the network could read the password", "encrypt=no"
                 )
             connection = _TdsSocket(
                 sock=transport, login=_login(query), row_strategy=list_row_strategy, autocommit=True
@@ -394,10 +394,10 @@ def _login(query: DatabaseQuery) -> Any:
 
 def _refused(query: DatabaseQuery, why: str, option: str) -> RequestError:
     return RequestError(
-        f"the database of source {query.name!r} does not get the password: {query.scrubbed(why)}",
+        f"the password is not sent to the database of source {query.name!r}: {query.scrubbed(why)}",
         where=f"{query.where}.at",
         found=query.url.place,
-        hint=f"add {option} to the URL if nobody can listen on the way"
+        hint=f"add {option} to the URL if the network is trusted"
         if option
         else "name that server in the URL",
     )
@@ -465,7 +465,7 @@ def _isolation(session: Any, query: DatabaseQuery) -> str:
     ((state, is_versioned),) = _all(session, _ISOLATION)
     if state != 1 and not is_versioned:
         raise RequestError(
-            "the database has rows of one moment only with locks that let writers wait",
+            "this database can only be read in one state with locks, for which writers wait",
             where=f"{query.where}.at",
             found=query.url.place,
             hint="have its owner run ALTER DATABASE … SET ALLOW_SNAPSHOT_ISOLATION ON, or add isolation=serializable to the URL",

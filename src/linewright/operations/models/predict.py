@@ -101,7 +101,7 @@ class FedBack(msgspec.Struct, frozen=True, kw_only=True):
 
 @operation(permission="label", effect="act", expensive=True, files={"file": "in"})
 def feedback(factory: Factory, line: str, file: Path, /) -> FedBack:
-    """Hand in the truth for predictions, by id or key, from a file.
+    """Send labels for predictions, by id or key, from a file.
 
     Parameters
     ----------

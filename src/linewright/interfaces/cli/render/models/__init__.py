@@ -1,1 +1,1 @@
-"""What people read of the results of commands of this kind."""
+"""Text for the terminal: results of commands about models (`predict`, `card`, `value`, `watch`)."""
