@@ -29,9 +29,9 @@ from linewright.plugins.postgresql import (
     opened,
 )
 
-_AS_THEY_ARE = frozenset({16, 20, 21, 23, 25, 701, 1042, 1043, 1082, 1083, 1114, 1184})
+_SAME_IN_BOTH = frozenset({16, 20, 21, 23, 25, 701, 1042, 1043, 1082, 1083, 1114, 1184})
 """bool, int8, int2, int4, text, float8, char, varchar, date, time, timestamp, timestamptz: the types that ADBC gives as psycopg does."""
-_HELD: Mapping[str, tuple[int, int]] = {
+_RANGES: Mapping[str, tuple[int, int]] = {
     "date": (-719_162, 2_932_896),
     "datetime": (-62_135_596_800_000_000, 253_402_300_799_999_999),
     "instant": (-62_135_596_800_000_000, 253_402_300_799_999_999),
@@ -40,7 +40,7 @@ _HELD: Mapping[str, tuple[int, int]] = {
 """First and last date and times that a table holds, those of the years 1 to 9999, as Arrow counts them: days, microseconds, and nanoseconds."""
 _BATCH = "adbc.postgresql.batch_size_hint_bytes"
 _BYTES = 1 << 20
-_LOOKS_AFTER_CLIENTS = 140_000
+_CHECKS_CLIENTS = 140_000
 """The first version of a server that ends a query whose client has gone."""
 _ERRORS = Error, OSError, pa.ArrowException
 _MARKS = count()
@@ -73,27 +73,27 @@ class PostgreSqlAdbc(PostgreSql):
                     if given > query.limits.rows:
                         raise too_many_rows(query.where, query.limits.rows)
                     yield _frame(batch, begun.types, query)
-            except _OtherwiseError as error:
-                raise self._said_by_psycopg(query, error) from None
+            except _AskPsycopgError as error:
+                raise self._error_of_psycopg(query, error) from None
 
     def _with_texts(self, query: DatabaseQuery, begun: OpenCursor) -> str:
         """Return a query for the same rows, with texts where ADBC gives something else: those that psycopg gets, which a cast may not be."""
         said: list[str] = []
         for column in begun.cursor.description or ():
             name = self.column(column.name)
-            if column.type_code not in _AS_THEY_ARE:
+            if column.type_code not in _SAME_IN_BOTH:
                 name = f"case when {name} is not null then pg_catalog.format('%s', {name}) end as {name}"
             said.append(name)
         return self.wrapped(query.sql, gives=", ".join(said))
 
-    def _said_by_psycopg(self, query: DatabaseQuery, error: Exception) -> LinewrightError:
+    def _error_of_psycopg(self, query: DatabaseQuery, error: Exception) -> LinewrightError:
         """Return what to say of a query that fails, if psycopg itself does not fail and say it."""
         with super().ask(query) as result:
             deque(result.frames, maxlen=0)
         return query.unavailable_error(error)
 
 
-class _OtherwiseError(Exception):
+class _AskPsycopgError(Exception):
     """A query that fails, or a value that no table holds: psycopg says how."""
 
 
@@ -103,7 +103,7 @@ def _batches(query: DatabaseQuery, begun: OpenCursor, sql: str) -> Generator[pa.
     says = make_conninfo(**connection_parameters(query), keepalives_idle=mark)
     psycopg = begun.cursor.connection
     statements = [*SESSION, "set local statement_timeout = 0"]  # that is of all rows together
-    if psycopg.info.server_version >= _LOOKS_AFTER_CLIENTS:
+    if psycopg.info.server_version >= _CHECKS_CLIENTS:
         statements.append("set local client_connection_check_interval = 1000")
     with (
         _explained(query, mark) as timeout,
@@ -126,7 +126,7 @@ def _batches(query: DatabaseQuery, begun: OpenCursor, sql: str) -> Generator[pa.
         except _ERRORS as error:
             # A server that takes this has refused the query; else it broke off.
             cursor.execute("rollback")
-            raise _OtherwiseError(error) from None
+            raise _AskPsycopgError(error) from None
         except GeneratorExit:
             _cut(mark)  # else all other rows were fetched before the connection is closed
             raise
@@ -136,7 +136,7 @@ def _frame(batch: pa.RecordBatch, types: Mapping[str, ColumnType], query: Databa
     try:
         batch.validate(full=True)  # texts of servers that know no encoding
     except pa.ArrowInvalid as error:
-        raise _OtherwiseError(error) from error
+        raise _AskPsycopgError(error) from error
     columns = zip(types.items(), batch.columns, strict=True)
     return pl.DataFrame([_series(name, values, of, query) for (name, of), values in columns])
 
@@ -145,10 +145,10 @@ def _series(name: str, values: pa.Array, of: ColumnType, query: DatabaseQuery) -
     column = pl.Series(name, values)
     if column.dtype == pl.String:
         return typed(name, column, of, where=f"{query.where}.sql", text="text")
-    if of.kind in _HELD:
-        first, last = _HELD[of.kind]
+    if of.kind in _RANGES:
+        first, last = _RANGES[of.kind]
         if not column.to_physical().is_between(first, last).all():
-            raise _OtherwiseError(f"column {name!r} has a value that no {of.kind} of a table can be")
+            raise _AskPsycopgError(f"column {name!r} has a value that no {of.kind} of a table can be")
     return column.cast(of.dtype)
 
 
