@@ -9,7 +9,7 @@ READY := .venv/.ready
 
 help:
 	@echo "make demo    the whole life of a line in a simulated world, and a factory to open in the console"
-	@echo "make test    the tests but the nightly ones: those start commands, programs and browsers, kill, or live in a world"
+	@echo "make test    the tests but the slow and the nightly ones: those start commands, programs and browsers, kill, or live in a world"
 	@echo "make test-all  all tests; of these and those of make test, TESTS=EXPRESSION chooses, as pytest -m, and EXAMPLES=N limits"
 	@echo "make fast    the unit tests"
 	@echo "make check   format, lint, types, import contracts, fresh reference pages, old words, the site"
@@ -50,9 +50,9 @@ test test-all fast: export POLARS_MAX_THREADS := 1
 
 # More workers than there are usually processors: some tests wait for a clock, a deadline or another process. Where three workers shared
 # two processors, those were idle for an eighth of the time. A worker takes about 1 GB of memory.
-# tests/support/tiers.py says what is nightly, and what is unit: those start no process, listen nowhere, carry out no line and fit no model.
+# tests/support/tiers.py says what is nightly, and what is unit: those start no process, listen nowhere, do not wait and fit no model.
 # A law is tried on at most EXAMPLES; without `--most-examples` on as many as it says.
-test: TESTS := not nightly
+test: TESTS := not nightly and not slow
 test: EXAMPLES := 20
 test-all: TESTS :=
 test-all: EXAMPLES := 50

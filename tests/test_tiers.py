@@ -40,6 +40,10 @@ def is_in(tier: str, item: pytest.Item) -> bool:
     return item.get_closest_marker(tier) is not None
 
 
+def is_in_make_test(item: pytest.Item) -> bool:
+    return not is_in("nightly", item) and not is_in("slow", item)
+
+
 def options(file: str, target: str) -> dict[str, str]:
     """Return the variables of make that a command of a file gives."""
     (line,) = re.findall(rf"^make {target} (.*) \|\|", (ROOT / file).read_text(), re.MULTILINE)
@@ -54,7 +58,7 @@ def test_no_test_is_of_two_tiers(collected):
 def test_each_package_keeps_tests_in_make_test(collected):
     """A package whose tests are all nightly would break unseen by day."""
     stay = Counter[str]()
-    for file in {one.path for one in collected if not is_in("nightly", one)}:
+    for file in {one.path for one in collected if is_in_make_test(one)}:
         stay.update(set(re.findall(r"\blinewright\.([a-z]+)", file.read_text())))
 
     assert not PACKAGES - stay.keys()
@@ -64,7 +68,7 @@ def test_each_package_keeps_tests_in_make_test(collected):
 def test_what_matters_most_stays_in_make_test(collected, what: str):
     """Who changes code by day learns what a run, an endpoint or a database says of it."""
     reach = [one for one in collected if tiers.can_reach(one, STAYS[what])]
-    stay = [one for one in reach if not is_in("nightly", one)]
+    stay = [one for one in reach if is_in_make_test(one)]
     print(f"{what}: {len(stay)} of {len(reach)}")
 
     assert len(stay) >= 10
@@ -80,7 +84,7 @@ def test_what_a_change_must_pass_leaves_out_the_slow_nightly_tests_alone(collect
 
 @pytest.mark.parametrize(
     ("target", "tests", "examples"),
-    [("test", "not nightly", "20"), ("test-all", "", "50"), ("fast", "unit", "5")],
+    [("test", "not nightly and not slow", "20"), ("test-all", "", "50"), ("fast", "unit", "5")],
 )
 def test_each_command_of_make_has_its_tier(target: str, tests: str, examples: str):
     """CONTRIBUTING says the same."""

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import polars as pl
+import pytest
 from skl2onnx import to_onnx
 from skl2onnx.common.data_types import FloatTensorType, StringTensorType
 from sklearn.compose import ColumnTransformer
@@ -117,6 +118,7 @@ def _rebuilt(factory: Factory, scratch: Path) -> list[tuple[str, bool]]:
     return [(one.level, "adopted again from its file" in one.says) for one in made]
 
 
+@pytest.mark.slow
 def test_a_model_from_elsewhere_is_watched_and_beaten_by_the_loop_itself(tmp_path):
     """Who brings a model gets a factory that says when it fails and makes a better one, with evidence."""
     root, clock = tmp_path / "factory", Clock(START + timedelta(days=GO_LIVE))

@@ -51,6 +51,7 @@ def chests(tmp_path_factory):
         yield factory
 
 
+@pytest.mark.slow
 def test_new_keeps_the_pictures_of_a_patient_together(chests):
     """By a hash of their id, which is no column of the model."""
     text = chests.path_of(LINE).read_text()

@@ -86,6 +86,7 @@ def waits(plants: Plants, site: str) -> str:
     return status(plants.factory, f"inspect.{site}").lines[0].waits or ""
 
 
+@pytest.mark.slow
 def test_a_worse_release_is_halted_in_the_first_ring_and_no_other_site_sees_it(renewed: Plants):
     """A template that is wrong costs one plant some rows, and no other plant any."""
     assert ["lyon"] == renewed.tried()
@@ -173,6 +174,7 @@ def test_a_candidate_that_does_not_pass_at_the_first_ring_keeps_the_others_from_
     assert "ring 1 (inspect.lyon), which does not serve inspect.lyon@2" in waits(plants, "turin")
 
 
+@pytest.mark.slow
 def test_another_estimator_under_the_same_name_is_a_change_for_all(plants: Plants):
     """Code that a template names is part of what it says."""
     code = plants.factory.root / "own.py"

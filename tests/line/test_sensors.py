@@ -96,6 +96,7 @@ def factory(lived: Path) -> Iterator[Factory]:
         yield one
 
 
+@pytest.mark.slow
 def test_faults_of_sensors_are_told_once_each_by_kind_column_and_machine(factory: Factory):
     """Who repairs a machine whose sensor fails pays twice."""
     world = MachinesWorld(5, parameters=SMALL)
@@ -132,6 +133,7 @@ def test_status_and_alerts_name_the_sensor(factory: Factory):
     assert f"sensor {told[0].column!r} of {told[0].group!r}" in result_text(status(factory, "wear"))
 
 
+@pytest.mark.slow
 def test_in_a_plant_whose_sensors_work_hardly_any_is_named(tmp_path: Path):
     """An alarm that is not true is one that nobody reads the next time."""
     world = MachinesWorld(6, faults=False, parameters=SMALL)

@@ -160,6 +160,7 @@ def test_the_file_may_decide(factory: Factory):
     assert "too, as the line file says" in result_text(ran)
 
 
+@pytest.mark.slow
 def test_numbers_are_learned_together_too(factory: Factory):
     chance = np.random.default_rng(3)
     for site, first, n in (("lyon", 0, 900), ("porto", 20_000, 900), ("turin", 10_000, 120)):

@@ -129,6 +129,7 @@ def test_training_is_the_same_each_time_however_many_fits_go_on(product):
     assert training.trials == again.trials
 
 
+@pytest.mark.slow
 def test_where_columns_say_it_alone_nothing_is_added():
     """It is tried, and what the rows are not sure of is not taken: such a model would be harder to explain for nothing."""
     x, target = table(800, is_product=False, noise=0.1)

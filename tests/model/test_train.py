@@ -85,6 +85,7 @@ def mixed(request):
     )
 
 
+@pytest.mark.slow
 def test_trials_are_those_of_the_budget_best_first(mixed):
     """People read them from the top, and each has its interval."""
     *_, training = mixed

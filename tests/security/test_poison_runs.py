@@ -176,6 +176,7 @@ def test_a_run_whose_process_ends_each_time_at_one_step_fails_and_says_how(
     assert () == verify(factory).problems
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("started_as_users_do")
 def test_a_run_that_takes_more_memory_than_allowed_fails_and_says_so(factory):
     """The kernel would choose whom to end, and may choose the worker."""

@@ -279,12 +279,16 @@ def test_a_wrong_limit_is_told_with_its_place(tmp_path):
 
 @pytest.fixture
 def growing(tmp_path):
-    """Give a factory whose log has grown in the last hour by a quarter of what is free (a file with a hole takes no space)."""
+    """Give a factory whose log has grown in the last hour by a quarter of what is free.
+
+    A file with a hole takes no space; its first record is torn, so nobody reads the hole.
+    """
     with Factory.create(tmp_path / "growing") as made:
         begun = time.strftime("%Y-%m-%dT%H%M%S.000000Z", time.gmtime(time.time() - 3600))  # noqa: TID251 -- stamps of files are of the real clock
         folder = made.log_of(FREE)
         folder.mkdir(parents=True)
         with (folder / f"{begun}-x.log").open("wb") as file:
+            file.write(b"\x01")
             file.truncate(forecast(made).free_bytes // 4)
         yield made
 

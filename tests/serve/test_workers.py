@@ -137,6 +137,7 @@ def all_serve(endpoint, count: int) -> None:
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("workers", [1, 2])
 def test_restarts_under_load_lose_no_request(claims, start, workers):
     """A new release of the code is no outage, nor does it make counters go back or the log lose an answer."""

@@ -1,9 +1,9 @@
 """Which tests are of the unit tier, and which of the nightly one.
 
-Unit tests can reach nothing that starts a process, listens, looks through a whole table for a new line, carries out a line, fits a
-model or lives in a world. Nightly tests can reach a command or a program that they start, a browser, SIGKILL or the life of a world;
-a run, a served endpoint, a database and a bucket are not among these. Both are read from what a test, its fixtures and the helpers of
-both name, so nobody marks them by hand; and what is overlooked in a unit test is refused when it runs.
+Unit tests can reach nothing that starts a process, listens, waits, looks through a whole table for a new line, opens an engine, carries
+out a line, fits a model or lives in a world. Nightly tests can reach a command or a program that they start, a browser, SIGKILL or the
+life of a world; a run, a served endpoint, a database and a bucket are not among these. Both are read from what a test, its fixtures
+and the helpers of both name, so nobody marks them by hand; and what is overlooked in a unit test is refused when it runs.
 """
 
 import sys
@@ -19,6 +19,7 @@ import pytest
 _TESTS = str(Path(__file__).parents[1])
 _EVENTS = frozenset({"os.fork", "os.forkpty", "os.posix_spawn", "socket.bind", "subprocess.Popen"})
 _LIVES = frozenset({
+    "linewright.operations.demo.add_lines",
     "linewright.operations.demo.demo",
     "linewright.worlds.living.live",
     "linewright.worlds.machines.living.live",
@@ -51,6 +52,7 @@ COSTLY = Reach(
     objects=_LIVES | {
         "linewright.data.checks.look.look",
         "linewright.engine.child.Child",
+        "linewright.engine.durable.DurableEngine",
         "linewright.interfaces.cli.main",
         "linewright.line.rebuild.worker.rebuild_apart",
         "linewright.line.runs.attempts.Attempts",
@@ -60,13 +62,13 @@ COSTLY = Reach(
         "linewright.line.runs.execute.execute_inline",
         "linewright.line.runs.execute.open_executor",
         "linewright.line.new.write.new_line",
+        "linewright.model.forecast.learn.learn_forecast",
         "linewright.model.train.fit.train",
         "linewright.model.imported.onnx_file.look_at",
         "linewright.model.imported.sandbox.tried",
         "linewright.serve.models.shadow.Mirrors",
         "linewright.serve.models.probe.Probe",
         "linewright.model.families.trainer.TRAINERS",
-        "linewright.operations.demo.add_lines",
         "linewright.interfaces.python.factory.Factory",
         "linewright.operations.lines.run.retrain",
         "linewright.operations.lines.run.run",
@@ -74,8 +76,8 @@ COSTLY = Reach(
         "linewright.worlds.fraud.world.FraudWorld",
     },
     words=frozenset({
-        "bind", "create_server", "fork",
-        "mariadb", "postgres", "postgres_database", "postgres_url", "processes", "sqlserver",
+        "bind", "create_server", "fit", "fork",
+        "mariadb", "postgres", "postgres_database", "postgres_url", "processes", "sleep", "sqlserver",
     }),
 )  # fmt: skip
 """Nothing of the unit tier reaches this. The fixture `processes` is for a test that shows by no name what it starts."""
