@@ -111,8 +111,9 @@ def test_what_starts_a_program_by_a_helper_is_nightly(named, is_nightly: bool):
 
 
 @pytest.mark.parametrize("name", sorted(tiers.COSTLY.objects | tiers.NIGHTLY.objects))
+@pytest.mark.usefixtures("processes")
 def test_what_is_costly_is_there_by_that_name(name: str):
-    """One that is moved would no longer be seen, and its tests would be taken for unit tests."""
+    """One that is moved would no longer be seen, and its tests would be taken for unit tests. To load some starts a program."""
     assert callable(resolve_name(name)) or name.endswith(".TRAINERS")
 
 

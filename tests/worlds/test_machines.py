@@ -138,6 +138,7 @@ def lived(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Season]:
     return root, live(world, root, report=lambda _: None, days=57, release=35)
 
 
+@pytest.mark.slow
 def test_a_bad_release_is_halted_in_the_first_ring_and_no_other_site_sees_it(lived: tuple[Path, Season]):
     """It passed its gates: the rows that judged it were wrong in the same way."""
     root, season = lived

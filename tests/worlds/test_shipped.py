@@ -67,6 +67,7 @@ def spec(factory, line):
     return factory.line(line)
 
 
+@pytest.mark.slow
 def test_a_line_has_an_alert_and_a_training_that_waits_for_labels(factory):
     """An alert that is over is no reason to look; one that a person can do something about is."""
     columns = {one.column for one in open_alerts(factory, "tumours")}
