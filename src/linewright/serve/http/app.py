@@ -139,6 +139,7 @@ class App:
             Authenticator(_owners(state), state=state),
             capacity.limits.needs_token,
         )
+        self._artifacts = LocalArtifacts(state / "artifacts")
         self._siblings = siblings
         self._relative = Relative(state.parent)
         self._probe = Probe(state)
@@ -479,7 +480,7 @@ class App:
                 live.shadow,
                 self._mirrors,
                 self._outages_of(name).count if live.answers_unlogged else None,
-                LocalArtifacts(self._state / "artifacts"),
+                self._artifacts,
                 live.explore,
                 live.series,
                 self._views,

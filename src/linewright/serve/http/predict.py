@@ -236,11 +236,11 @@ def _with_views(
     loaded: Loaded, rows: Sequence[Row], mine: Sequence[int], received: str, place: Place
 ) -> RowsWithFeatures:
     """Return rows with the columns of the feature views of the model that answers each; those in `mine` are a canary's."""
-    if loaded.views is None:
-        return RowsWithFeatures(rows, ())
-    fill = partial(loaded.views.fill, now=received, place=place)
     of_champion = loaded.scorer.model.package.views
     of_canary = loaded.canary.scorer.model.package.views if loaded.canary is not None else of_champion
+    if loaded.views is None or not (of_champion or of_canary):
+        return RowsWithFeatures(rows, ())
+    fill = partial(loaded.views.fill, now=received, place=place)
     if not mine or of_canary == of_champion:
         return fill(rows, of_champion)
     others = sorted(set(range(len(rows))) - set(mine))

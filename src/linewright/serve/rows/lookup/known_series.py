@@ -391,6 +391,8 @@ def parts_of(digest: str, get: Callable[[str], bytes]) -> tuple[str, ...]:
 
 def with_ages(warnings: Mapping[int, list[str]], newest: Mapping[int, Newest]) -> dict[int, list[str]]:
     """Return warnings by row, with those about values that are too old for all steps."""
+    if not newest:
+        return dict(warnings)
     old = {row: [one.warning] for row, one in newest.items() if one.warning}
     return {row: [*warnings.get(row, []), *old.get(row, [])] for row in sorted({*warnings, *old})}
 
