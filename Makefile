@@ -9,7 +9,7 @@ READY := .venv/.ready
 
 help:
 	@echo "make demo    the whole life of a line in a simulated world, and a factory to open in the console"
-	@echo "make test    the tests but the slow and the nightly ones: those start commands, programs and browsers, kill, or live in a world"
+	@echo "make test    all tests but slow and nightly ones; a nightly test starts a command, a program or a browser, kills, or lives in a world"
 	@echo "make test-all  all tests; of these and those of make test, TESTS=EXPRESSION chooses, as pytest -m, and EXAMPLES=N limits"
 	@echo "make fast    the unit tests"
 	@echo "make check   format, lint, types, import contracts, fresh reference pages, old words, the site"

@@ -56,7 +56,7 @@ def test_no_test_is_of_two_tiers(collected):
 
 
 def test_each_package_keeps_tests_in_make_test(collected):
-    """A package whose tests are all nightly would break unseen by day."""
+    """A package whose tests are all nightly or slow would break unseen by day."""
     stay = Counter[str]()
     for file in {one.path for one in collected if is_in_make_test(one)}:
         stay.update(set(re.findall(r"\blinewright\.([a-z]+)", file.read_text())))
@@ -113,7 +113,7 @@ def test_what_starts_a_program_by_a_helper_is_nightly(named, is_nightly: bool):
 @pytest.mark.parametrize("name", sorted(tiers.COSTLY.objects | tiers.NIGHTLY.objects))
 @pytest.mark.usefixtures("processes")
 def test_what_is_costly_is_there_by_that_name(name: str):
-    """One that is moved would no longer be seen, and its tests would be taken for unit tests. To load some starts a program."""
+    """One that is moved would no longer be seen, and its tests would be taken for unit tests. Some start a program when they are imported."""
     assert callable(resolve_name(name)) or name.endswith(".TRAINERS")
 
 

@@ -3,7 +3,8 @@
 Unit tests can reach nothing that starts a process, listens, waits, looks through a whole table for a new line, opens an engine, carries
 out a line, fits a model or lives in a world. Nightly tests can reach a command or a program that they start, a browser, SIGKILL or the
 life of a world; a run, a served endpoint, a database and a bucket are not among these. Both are read from what a test, its fixtures
-and the helpers of both name, so nobody marks them by hand; and what is overlooked in a unit test is refused when it runs.
+and the helpers of both name, so nobody marks them by hand. A process or a listening socket that this overlooks is refused when the
+unit test runs.
 """
 
 import sys
