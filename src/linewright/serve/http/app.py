@@ -79,9 +79,7 @@ from linewright.store.files.disk import is_out_of_files, too_many_files
 from linewright.store.files.names import file_of, is_line_name, line_path
 from linewright.store.pushed_rows import PushedRows
 
-INLINE_ROWS = 64
 INLINE_BYTES = 32_768
-_INLINE_VALUES = 4_096
 """Larger requests are computed in a thread, as are those that wait for the disk or are explained, so that small ones beside
 them do not wait."""
 GC_THRESHOLD = (5_000, 10, 10)
@@ -567,7 +565,9 @@ class App:
         live = self._answering(request, *arguments)
         with self._budget.take() as take:
             # Only a whole request is worth loading a model, and keeping it: a body may take half a minute to come.
-            columns = await self._columns_of_a_form(request, live)
+            columns: Sequence[RequestColumn] = ()
+            if multipart.is_form(request.headers.get(b"content-type")):
+                columns = await self._columns_of_a_form(live)
             also = (multipart.MEDIA_TYPE,) if columns else ()
             body = await request.read_body(take, self._body_deadline_s, also=also)
             if columns:
@@ -589,26 +589,21 @@ class App:
         self._metrics.count_rows(request.line, request.version, rows)
         return response
 
-    async def _columns_of_a_form(self, request: Request, live: Live) -> Sequence[RequestColumn]:
-        """Return the columns of a line with pictures, if a request says that it is a form with files."""
-        if not multipart.is_form(request.header(b"content-type")):
-            return ()
+    async def _columns_of_a_form(self, live: Live) -> Sequence[RequestColumn]:
+        """Return the columns of a line with pictures, which a form with files may have; none of another line."""
         columns = (await self._form(live)).columns
         return columns if any(column.type == "file" for column in columns) else ()
 
     def _predict(self, ask: answer.Ask, loaded: Loaded) -> Awaitable[Response]:
-        if loaded.is_slow:
-            return self._compute(
-                partial(answer.predict, loaded, self._log(loaded.line), ask),
-                small=False,
-                aside=ask.durable or ask.explain,
-            )
-        if 0 < len(ask.rows) <= inline_rows(loaded) and not (ask.durable or ask.explain):
+        aside = ask.durable or ask.explain
+        if 0 < len(ask.rows) <= loaded.quick_rows and not aside:
             return self._together.predict(loaded, ask)
         work = partial(answer.predict, loaded, self._log(loaded.line), ask)
+        if loaded.is_slow:
+            return self._compute(work, small=False, aside=aside)
         if ask.durable and not ask.explain and ask.rows:
             return _in_thread(self._durable, work)
-        return self._compute(work, small=not ask.rows, aside=ask.durable or ask.explain)
+        return self._compute(work, small=not ask.rows, aside=aside)
 
     async def _predict_many(self, body: bytes, loaded: Loaded) -> tuple[int, Response]:
         """Read and answer a large request in one thread, which also frees the rows: the loop would wait for that."""
@@ -650,7 +645,7 @@ class App:
         gate.owe(len(asked.rows))
         work = partial(answer.infer, loaded, self._log(loaded.line), asked)
         aside = asked.durable or asked.explain
-        is_small = len(asked.rows) <= inline_rows(loaded) and not aside
+        is_small = len(asked.rows) <= loaded.quick_rows and not aside
         if loaded.is_slow:
             response = await self._compute(work, small=False, aside=aside)
         elif asked.durable and not asked.explain:
@@ -696,14 +691,6 @@ class App:
         told = added(await self._told_by_all())
         text = Metrics(told.tallies).exposition(told.samples)
         return Response(body=text.encode(), media_type="text/plain; version=0.0.4; charset=utf-8")
-
-
-def inline_rows(loaded: Loaded) -> int:
-    """Return up to how many rows are computed at once: of series fewer, for a short row may read as many values as a long one."""
-    window = loaded.package.encoder.window
-    if window is None:
-        return INLINE_ROWS
-    return 0 if window.levels else max(1, _INLINE_VALUES // window.length)  # a sum may be of thousands
 
 
 async def _in_thread(pool: ThreadPoolExecutor | None, work: Callable[[], T]) -> T:

@@ -129,16 +129,26 @@ class Loaded(NamedTuple):
         return self.scorer.is_slow or (self.canary is not None and self.canary.scorer.is_slow)
 
     @property
+    def quick_rows(self) -> int:
+        """Up to how many rows are computed at once, in the loop."""
+        rows = self.scorer.quick_rows
+        return rows if self.canary is None else min(rows, self.canary.scorer.quick_rows)
+
+    @property
     def front(self) -> Arm:
         """The model that a request meets: the champion, but for a candidate that answers all rows."""
         canary = self.canary
         return self.arm if canary is None or canary.arm.share < 1 else canary.arm
 
     @property
+    def front_scorer(self) -> Scorer:
+        """That of `front`."""
+        return self.scorer if self.canary is None or self.front is self.arm else self.canary.scorer
+
+    @property
     def package(self) -> Package:
         """The package of `front`."""
-        front = self.scorer if self.canary is None or self.front is self.arm else self.canary.scorer
-        return front.model.package
+        return self.front_scorer.model.package
 
 
 class Answered(NamedTuple):
@@ -158,6 +168,11 @@ class Answered(NamedTuple):
     durability: Durability = "buffered"
     of_views: Sequence[Mapping[str, LookupResult]] = ()
     """One a row, by feature view, what it got of it; none if no row got any."""
+
+    @property
+    def says_more(self) -> bool:
+        """Whether any row has more to say than its answer."""
+        return bool(self.explained or self.newest or self.of_views or self.warnings)
 
 
 def answer(
@@ -199,9 +214,10 @@ def answer(
         check_occluded(len(rows), "rows")
     if loaded.scorer.reads_files and loaded.keep is not None:
         rows = to_log = keep_sent(rows, loaded.scorer.model.pictures, loaded.keep, place)
-    received, package = loaded.now(), loaded.package
+    received, front = loaded.now(), loaded.front_scorer
+    package = front.model.package
     newest: Mapping[int, Newest] = {}
-    if loaded.series is not None:
+    if loaded.series is not None and front.window is not None:
         filled = loaded.series.fill(rows, package, now=received, place=place)
         if newest := filled.newest:
             rows = to_log = filled.rows
@@ -219,8 +235,9 @@ def answer(
     said = parts[0].said if len(parts) == 1 else _together(parts, len(rows))
     arms = _arms(parts, len(rows))
     explained = _explained(loaded.line, parts, rows, occlude=occlude) if explain else ()
-    warnings = with_ages(said.warnings, newest)
-    warnings |= {row: [*texts, *warnings.get(row, [])] for row, texts in of_views.warnings.items()}
+    warnings = with_ages(said.warnings, newest) if newest else said.warnings
+    if of_views.warnings:
+        warnings |= {row: [*texts, *warnings.get(row, [])] for row, texts in of_views.warnings.items()}
     answered = Answered(ids, keys, said.answers, warnings, arms, explained, newest, of_views=of_views.found)
     form = _Form(loaded, received, "durable" if durable else "buffered")
     if request is None:
@@ -262,9 +279,7 @@ class _Form(NamedTuple):
         thresholds: Mapping[int, float | None],
     ) -> list[Prediction]:
         loaded = self.loaded
-        known = (None if loaded.series is None else loaded.series.digest) or msgspec.UNSET
-        features = [logged_lookups(one) for one in answered.of_views] or [msgspec.UNSET] * len(rows)
-        return [
+        records = [
             Prediction(
                 id=identity,
                 line=loaded.line,
@@ -279,13 +294,18 @@ class _Form(NamedTuple):
                 answer=told,
                 threshold=thresholds[arm.model],
                 durability=self.durability,
-                known=known if number in answered.newest else msgspec.UNSET,
-                features=features[number],
             )
-            for number, (identity, arm, key, unit, row, told) in enumerate(
-                zip(answered.ids, answered.arms, answered.keys, units, rows, answered.answers, strict=True)
+            for identity, arm, key, unit, row, told in zip(
+                answered.ids, answered.arms, answered.keys, units, rows, answered.answers, strict=True
             )
         ]
+        if answered.newest and loaded.series is not None:
+            known = loaded.series.digest or msgspec.UNSET
+            for row in answered.newest:
+                records[row] = msgspec.structs.replace(records[row], known=known)
+        for row, found in enumerate(answered.of_views):
+            records[row] = msgspec.structs.replace(records[row], features=logged_lookups(found))
+        return records
 
     def together(self, answered: "Answered", request: bytes) -> Predictions:
         """Return the records of one request to the champion alone."""
@@ -487,7 +507,8 @@ def _scored(
     *,
     unknown: Mapping[int, frozenset[str]],
 ) -> _Said:
-    check_texts(rows, scorer.model.readers)
+    if scorer.is_slow:
+        check_texts(rows, scorer.model.readers)
     x, answers = score_rows(scorer, rows, place, ids=ids, explore=loaded.explore)
     return _Said(x, answers, scorer.warnings(x, rows, unknown))
 
@@ -555,25 +576,23 @@ def predict(loaded: Loaded, log: PredictionLog, ask: Ask) -> Response:
 def to_predictions(loaded: Loaded, answered: Answered, start: int, end: int) -> Response:
     """Return the answer to a request whose rows are those from `start` to before `end` of what was answered."""
     arms = answered.arms[start:end]
-    first = _only(arms) or loaded.front
+    only = _only(arms)
+    first = only or loaded.front
+    ids, keys, told = answered.ids[start:end], answered.keys[start:end], answered.answers[start:end]
     predictions: list[dict[str, Any]] = []
-    of_views = answered.of_views
-    for row in range(start, end):
-        one: dict[str, Any] = {"id": answered.ids[row]}
-        if (key := answered.keys[row]) is not None:
-            one["key"] = key
-        one |= answered.answers[row]
+    for identity, key, one in zip(ids, keys, told, strict=True):
+        predictions.append({"id": identity, **one} if key is None else {"id": identity, "key": key, **one})
+    for row, one in enumerate(predictions, start) if only is None or answered.says_more else ():
         if answered.explained:
-            one |= answered.explained[row]
+            one.update(answered.explained[row])
         if (newest := answered.newest.get(row)) is not None:
-            one |= {"newest": newest.newest, "age": newest.age}
-        if of_views and of_views[row]:
-            one["features"] = said_of(of_views[row])
+            one.update(newest=newest.newest, age=newest.age)
+        if answered.of_views and answered.of_views[row]:
+            one["features"] = said_of(answered.of_views[row])
         if row in answered.warnings:
             one["warnings"] = answered.warnings[row]
         if (arm := answered.arms[row]) is not first:
-            one |= {"model": f"{loaded.line}@{arm.model}", "digest": arm.package}
-        predictions.append(one)
+            one.update(model=f"{loaded.line}@{arm.model}", digest=arm.package)
     answer: Answer = {
         "model": f"{loaded.line}@{first.model}",
         "digest": first.package,
@@ -596,7 +615,7 @@ def said_of(found: Mapping[str, LookupResult]) -> dict[str, Any]:
 def _only(arms: Sequence[Arm]) -> Arm | None:
     """Return the model that answered all rows; `None` where there are two."""
     first = arms[0]
-    return first if len(arms) == 1 or all(arm is first for arm in arms) else None
+    return first if arms.count(first) == len(arms) else None
 
 
 def infer(loaded: Loaded, log: PredictionLog, asked: oip.Asked) -> Response:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from linewright.errors import Corrupt, NotFound, RequestError
 from linewright.features.encode import FIRST_CODE, MISSING_CODE, Columns, encode
-from linewright.features.facts import Arithmetic, Category, Encoding, Number, Raw
+from linewright.features.facts import Arithmetic, Category, Encoding, Number, Raw, Window
 from linewright.model.explanation_text import cannot_be_explained
 from linewright.model.facts import Limit, Package, RequestColumn
 from linewright.model.onnx.list_contributions import in_list
@@ -28,6 +28,8 @@ TOLERANCE = 1e-6
 """Largest difference of a golden answer: processors round the last bits of a sum differently."""
 TOLERANCE_OF_NETWORKS = 0.02
 """The same if a network reads pictures or texts."""
+QUICK_ROWS, _QUICK_VALUES = 64, 4_096
+"""Rows, and recent values of series, that are computed in less than about a millisecond."""
 
 
 class RequestForm(NamedTuple):
@@ -99,19 +101,18 @@ class Scorer:
         encoder, missing, time = model.package.encoder, model.package.missing, self.form.time
         self._read_time = converter(time, frozenset(missing)) if time else None
         self._reader = RowReader(self.form.columns, missing=missing, needs=self.needs)
+        # Each request asks for these.
+        self.window = encoder.window
+        """How it reads the recent values of a series; `None` where it does not forecast."""
+        self.reads_files = bool(encoder.pictures)
+        """Whether a row has pictures, which are kept."""
+        self.is_slow = self.reads_files or bool(encoder.sentences)
+        """Whether a row takes milliseconds, since a network reads it."""
+        self.quick_rows = _quick_rows(self.window, is_slow=self.is_slow)
+        """Up to how many rows take no longer than a request may keep others waiting."""
         self._matrix = (
             None if encoder.is_raw else MatrixReader(self._reader, self.form.columns, encoder, model.readers)
         )
-
-    @property
-    def reads_files(self) -> bool:
-        """Whether a row has pictures, which are kept."""
-        return bool(self.model.package.encoder.pictures)
-
-    @property
-    def is_slow(self) -> bool:
-        """Whether a row takes milliseconds, since a network reads it."""
-        return self.reads_files or bool(self.model.package.encoder.sentences)
 
     def knowing(self, known: Sequence[str]) -> "Scorer":
         """Return one with the same model that takes other further columns."""
@@ -374,6 +375,15 @@ class Scorer:
         except NotFound:
             return False
         return True
+
+
+def _quick_rows(window: Window | None, *, is_slow: bool) -> int:
+    if is_slow:
+        return 0
+    if window is None:
+        return QUICK_ROWS
+    # A short row may read as many values as a long one, and a sum may be of thousands.
+    return 0 if window.levels else max(1, _QUICK_VALUES // window.length)
 
 
 def _time_of(columns: Sequence[RequestColumn], limits: Mapping[str, Limit]) -> RequestColumn | None:

@@ -23,15 +23,17 @@ _PARAMETER = re.compile(r"""\s*;\s*(?:([^=;"\s]+)\s*=\s*(?:"((?:[^"\\]|\\.)*)"|(
 _BOUNDARY = re.compile(r"[0-9A-Za-z'()+_,./:=? -]{1,70}")
 
 
-def is_form(content_type: str | None) -> bool:
+def is_form(content_type: bytes | None) -> bool:
     """Return whether a request says that it is a form with files.
 
     Examples
     --------
-    >>> is_form("Multipart/form-data; boundary=x"), is_form("application/json"), is_form(None)
+    >>> is_form(b"Multipart/form-data; boundary=x"), is_form(b"application/json"), is_form(None)
     (True, False, False)
     """
-    return (content_type or "").partition(";")[0].strip().lower() == MEDIA_TYPE
+    if content_type is None or content_type == b"application/json":  # nearly always
+        return False
+    return content_type.decode("latin-1").partition(";")[0].strip().lower() == MEDIA_TYPE
 
 
 def to_json(body: bytes, content_type: str, columns: Sequence[RequestColumn]) -> bytes:

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from linewright.errors import RequestError
 from linewright.model.tasks.horizons import width_of_sum
 from linewright.serve.rows.body.reader import Place
-from linewright.serve.rows.body.typed import Row
+from linewright.serve.rows.body.typed import Row, TypedRow
 from linewright.serve.rows.scorer import Scorer
 
 
@@ -50,7 +50,8 @@ def score_rows(
     RequestError
         If a row does not fit, or the model makes no such sums.
     """
-    sums = [number for number, row in enumerate(rows) if isinstance(row, SumRow)]
+    is_typed = bool(rows) and isinstance(rows[0], TypedRow)
+    sums = [] if is_typed else [number for number, row in enumerate(rows) if isinstance(row, SumRow)]
     if not sums:
         x = scorer.matrix(rows, place=place)
         return x, scorer.answers(x, ids=ids, explore=explore)
