@@ -34,7 +34,7 @@ def text_of(instant: datetime) -> str:
     >>> text_of(datetime(2026, 11, 25, 9, 30))
     '2026-11-25T09:30:00.000000Z'
     """
-    return f"{instant.replace(tzinfo=None).isoformat(timespec='microseconds')}Z"
+    return f"{instant.isoformat(timespec='microseconds')[:26]}Z"
 
 
 def said(instant: str) -> str:

@@ -174,6 +174,17 @@ class Answered(NamedTuple):
         """Whether any row has more to say than its answer."""
         return bool(self.explained or self.newest or self.of_views or self.warnings)
 
+    def more(self, row: int) -> dict[str, Any]:
+        """Return what a row has to say besides its answer."""
+        more: dict[str, Any] = dict(self.explained[row]) if self.explained else {}
+        if (newest := self.newest.get(row)) is not None:
+            more |= {"newest": newest.newest, "age": newest.age}
+        if self.of_views and self.of_views[row]:
+            more["features"] = said_of(self.of_views[row])
+        if row in self.warnings:
+            more["warnings"] = self.warnings[row]
+        return more
+
 
 def answer(
     loaded: Loaded,
@@ -227,7 +238,9 @@ def answer(
     ids = uuids7(len(rows)) if request is None else ids_from(first_of_many(uuid7()), len(rows))
     keys = spell_all(column_of(whole, package.key)) if package.key else [None] * len(rows)
     units, mine = _parted(loaded, whole, keys, ids)
-    of_views = _with_views(loaded, rows, mine, received, place)
+    of_views = _NO_VIEWS
+    if package.views or loaded.canary is not None:
+        of_views = _with_views(loaded, rows, mine, received, place)
     if of_views.found:
         rows = to_log = of_views.rows
         whole = loaded.scorer.completed(rows, place)
@@ -247,6 +260,9 @@ def answer(
     else:
         write = partial(log.append_request, form.together(answered, request))
     return answered._replace(durability=_kept(loaded, len(rows), write, form.durability))
+
+
+_NO_VIEWS = RowsWithFeatures((), ())
 
 
 def _with_views(
@@ -291,11 +307,11 @@ class _Form(NamedTuple):
                 key=key,
                 unit=unit,
                 row=row,
-                answer=told,
+                answer=answer,
                 threshold=thresholds[arm.model],
                 durability=self.durability,
             )
-            for identity, arm, key, unit, row, told in zip(
+            for identity, arm, key, unit, row, answer in zip(
                 answered.ids, answered.arms, answered.keys, units, rows, answered.answers, strict=True
             )
         ]
@@ -578,19 +594,12 @@ def to_predictions(loaded: Loaded, answered: Answered, start: int, end: int) -> 
     arms = answered.arms[start:end]
     only = _only(arms)
     first = only or loaded.front
-    ids, keys, told = answered.ids[start:end], answered.keys[start:end], answered.answers[start:end]
+    ids, keys, answers = answered.ids[start:end], answered.keys[start:end], answered.answers[start:end]
     predictions: list[dict[str, Any]] = []
-    for identity, key, one in zip(ids, keys, told, strict=True):
+    for identity, key, one in zip(ids, keys, answers, strict=True):
         predictions.append({"id": identity, **one} if key is None else {"id": identity, "key": key, **one})
     for row, one in enumerate(predictions, start) if only is None or answered.says_more else ():
-        if answered.explained:
-            one.update(answered.explained[row])
-        if (newest := answered.newest.get(row)) is not None:
-            one.update(newest=newest.newest, age=newest.age)
-        if answered.of_views and answered.of_views[row]:
-            one["features"] = said_of(answered.of_views[row])
-        if row in answered.warnings:
-            one["warnings"] = answered.warnings[row]
+        one.update(answered.more(row))
         if (arm := answered.arms[row]) is not first:
             one.update(model=f"{loaded.line}@{arm.model}", digest=arm.package)
     answer: Answer = {

@@ -103,7 +103,7 @@ class Scorer:
         self._reader = RowReader(self.form.columns, missing=missing, needs=self.needs)
         # Each request asks for these.
         self.window = encoder.window
-        """How it reads the recent values of a series; `None` where it does not forecast."""
+        """How it reads the recent values of a series; `None` if it does not forecast."""
         self.reads_files = bool(encoder.pictures)
         """Whether a row has pictures, which are kept."""
         self.is_slow = self.reads_files or bool(encoder.sentences)
