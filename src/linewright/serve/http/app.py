@@ -350,8 +350,8 @@ class App:
         if found is None:
             raise NotFound("there is no such path", where=request.path[:200], hint="see /")
         method, handler, permission, arguments = found
-        allowed = "POST" if method == "POST" else "GET, HEAD"
-        if request.method not in allowed.split(", "):
+        if request.method != method and (request.method, method) != ("HEAD", "GET"):
+            allowed = "POST" if method == "POST" else "GET, HEAD"
             error = RequestError(
                 "not a method of this path", where=request.path, found=request.method, allowed=allowed
             )

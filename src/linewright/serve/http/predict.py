@@ -161,6 +161,8 @@ class Answered(NamedTuple):
     """By row; rows that raise no doubt are left out."""
     arms: list[Arm]
     """The model of each answer."""
+    only: Arm | None = None
+    """The model of all answers; `None` if there are two."""
     explained: Sequence[dict[str, Any]] = ()
     """One a row where it was asked for, else none."""
     newest: Mapping[int, Newest] = MappingProxyType({})
@@ -251,15 +253,20 @@ def answer(
     warnings = with_ages(said.warnings, newest) if newest else said.warnings
     if of_views.warnings:
         warnings |= {row: [*texts, *warnings.get(row, [])] for row, texts in of_views.warnings.items()}
-    answered = Answered(ids, keys, said.answers, warnings, arms, explained, newest, of_views=of_views.found)
+    only = parts[0].arm if len(parts) == 1 else None
     form = _Form(loaded, received, "durable" if durable else "buffered")
+    found = of_views.found
+    answered = Answered(
+        ids, keys, said.answers, warnings, arms, only, explained, newest, form.durability, found
+    )
     if request is None:
         texts = row_texts(to_log) if isinstance(to_log, bytes) else rows if to_log is None else to_log
         thresholds = {part.arm.model: part.scorer.model.package.threshold for part in parts}
         write = partial(_append, loaded, log, form.one_by_one(answered, texts, units, thresholds))
     else:
         write = partial(log.append_request, form.together(answered, request))
-    return answered._replace(durability=_kept(loaded, len(rows), write, form.durability))
+    kept = _kept(loaded, len(rows), write, form.durability)
+    return answered if kept == form.durability else answered._replace(durability=kept)
 
 
 _NO_VIEWS = RowsWithFeatures((), ())
@@ -482,10 +489,12 @@ def _champions(
     *,
     unknown: Mapping[int, frozenset[str]],
 ) -> _Said:
+    scored = partial(_scored, loaded, loaded.scorer, rows, ids, place, unknown=unknown)
+    if loaded.tried is None:
+        return scored()
     begun = thread_time()
-    said = _scored(loaded, loaded.scorer, rows, ids, place, unknown=unknown)
-    if loaded.tried is not None:
-        loaded.guard.took(loaded.line, loaded.tried, len(rows), thread_time() - begun, champion=True)
+    said = scored()
+    loaded.guard.took(loaded.line, loaded.tried, len(rows), thread_time() - begun, champion=True)
     return said
 
 
@@ -591,8 +600,7 @@ def predict(loaded: Loaded, log: PredictionLog, ask: Ask) -> Response:
 
 def to_predictions(loaded: Loaded, answered: Answered, start: int, end: int) -> Response:
     """Return the answer to a request whose rows are those from `start` to before `end` of what was answered."""
-    arms = answered.arms[start:end]
-    only = _only(arms)
+    only = answered.only or _only(answered.arms[start:end])
     first = only or loaded.front
     ids, keys, answers = answered.ids[start:end], answered.keys[start:end], answered.answers[start:end]
     predictions: list[dict[str, Any]] = []
@@ -642,13 +650,13 @@ def infer(loaded: Loaded, log: PredictionLog, asked: oip.Asked) -> Response:
         explain=asked.explain,
         occlude=False,  # tensors have no place for parts of pictures
     )
-    first = _only(answered.arms) or loaded.front
+    first = answered.only or loaded.front
     made = oip.to_answer(
         asked.infer,
         line=loaded.line,
         version=first.model,
         digest=first.package,
-        versions=None if _only(answered.arms) else [arm.model for arm in answered.arms],
+        versions=None if answered.only else [arm.model for arm in answered.arms],
         package=loaded.package,
         ids=answered.ids,
         answers=answered.answers,
