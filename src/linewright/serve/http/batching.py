@@ -7,7 +7,8 @@ waits for one turn that brings nothing, some microseconds.
 
 import asyncio
 from collections.abc import Callable
-from typing import NamedTuple
+
+import msgspec
 
 from linewright.serve.http.predict import Ask, Loaded, answer, predict, to_predictions
 from linewright.serve.http.request import Response
@@ -25,7 +26,7 @@ _Key = tuple[str, int, Scorer, type]
 """Line, generation, model, and the type of the rows."""
 
 
-class _Waiting(NamedTuple):
+class _Waiting(msgspec.Struct, frozen=True):
     ask: Ask
     answered: "asyncio.Future[Response]"
 

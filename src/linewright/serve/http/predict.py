@@ -49,7 +49,7 @@ SIMILAR_FORM = '{"items": ["ITEM", ...]}'
 LABELS_FORM = '{"labels": [{"id": "ID of the answer", "label": VALUE}]}'
 
 
-class Ask(NamedTuple):
+class Ask(msgspec.Struct, frozen=True):
     """A request for predictions."""
 
     rows: Sequence[Row]
@@ -88,7 +88,7 @@ class Labels(msgspec.Struct, forbid_unknown_fields=True):
     labels: list[dict[str, Any]]
 
 
-class Loaded(NamedTuple):
+class Loaded(msgspec.Struct, frozen=True):
     """What answers for a line, taken once for a whole request."""
 
     line: str

@@ -93,7 +93,9 @@ class Response(msgspec.Struct, frozen=True, kw_only=True):
     def _head(self) -> list[Header]:
         length = (b"content-length", b"%d" % len(self.body))
         head = [(b"content-type", self.media_type.encode()), length]
-        return head + [(name.encode(), text.encode()) for name, text in self.headers.items()]
+        if self.headers:
+            head += [(name.encode(), text.encode()) for name, text in self.headers.items()]
+        return head
 
 
 HUNG_UP = Response(body=b"", status=499, error="Gone")
