@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 import pytest
+from msgspec.structs import replace
 
 from linewright.errors import RequestError, SpecError
 from linewright.interfaces.cli.render.dispatch import result_text
@@ -331,7 +332,7 @@ def test_the_loop_of_an_endpoint_does_not_wait_for_a_candidate_that_reads_senten
     async def ask() -> None:
         rows = [{"text": f"They have an old {number}"} for number in range(8)]
         await app._predict(
-            Ask(rows), tried._replace(now=lambda: threads.append(current_thread().name) or now_utc())
+            Ask(rows), replace(tried, now=lambda: threads.append(current_thread().name) or now_utc())
         )
 
     asyncio.run(ask())

@@ -371,16 +371,28 @@ def _rows_of(
 def _indexed(payload: bytes) -> tuple[bytes | None, str | _Several | None]:
     """Return the id and key of a record, or the first id of several."""
     if not is_many(payload):
-        record = _INDEXED.decode(payload)
+        record = _INDEXED.decode(_before(payload, b',"row":'))
         return number_of(record.id), record.key
-    # What comes before the rows is enough, and a hundredth to read. No text holds this: a quote in one is behind a backslash.
-    head, _, _ = payload.partition(b',"request":')
-    request = _INDEXED_REQUEST.decode(payload if len(head) == len(payload) else head + b"}")
+    request = _INDEXED_REQUEST.decode(_before(payload, b',"request":'))
     if request.keys is None:
         return number_of(request.first), _Several(request.many, None)
     if len(request.keys) != request.many:
         raise msgspec.ValidationError(f"{request.many} records of {len(request.keys)} keys")
     return number_of(request.first), _Several(request.many, msgspec.json.encode(request.keys))
+
+
+def _before(payload: bytes, field: bytes) -> bytes:
+    """Return what comes before a field, as an object: rows are most of a payload, and the index needs none.
+
+    No text holds such a field: a quote in one is behind a backslash.
+
+    Examples
+    --------
+    >>> _before(b'{"id":"a","key":"k","row":{"x":1}}', b',"row":')
+    b'{"id":"a","key":"k"}'
+    """
+    head, found, _ = payload.partition(field)
+    return head + b"}" if found else payload
 
 
 def damage_in(database: sqlite3.Connection) -> list[Damage]:

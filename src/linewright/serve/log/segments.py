@@ -33,7 +33,7 @@ _HEADER = struct.Struct("<II")
 HEADER_BYTES = _HEADER.size
 
 
-class Frame(NamedTuple):
+class Frame(msgspec.Struct, frozen=True, gc=False):
     """One record, or those of one request, as stored."""
 
     segment: str
@@ -240,7 +240,9 @@ def read_file(
     """Iterate over the frames in [offset, stop) of the opened file of the segment `name`."""
     file.seek(offset)
     while offset < stop:
-        length, checksum = _header(file)
+        header = file.read(_HEADER.size)
+        # A length of 0 is what a file system leaves where it grew a file and lost its content.
+        length, checksum = _HEADER.unpack(header) if len(header) == _HEADER.size else (0, 0)
         end = offset + _HEADER.size + length
         fits = 0 < length <= MAX_PAYLOAD and end <= stop
         payload = file.read(length) if fits else b""
@@ -256,12 +258,6 @@ def read_file(
         damaged(Damage(name, offset, "the checksum is wrong" if real is None else _WRONG_LENGTH))
         offset = end if real is None else real
         file.seek(offset)
-
-
-def _header(file: IO[bytes]) -> tuple[int, int]:
-    header = file.read(_HEADER.size)
-    # A length of 0 is what a file system leaves where it grew a file and lost its content.
-    return _HEADER.unpack(header) if len(header) == _HEADER.size else (0, 0)
 
 
 def _real_end(file: IO[bytes], start: int, size: int, checksum: int) -> int | None:
