@@ -126,6 +126,31 @@ def test_an_index_that_grows_with_the_log_is_the_index_of_the_whole_log(tmp_path
             log.close()
 
 
+KEYS = st.one_of(st.text(max_size=20), st.sampled_from(['"', ',"row":{', '\\",\\"row\\":', ',"request":[']))
+
+
+@settings(deadline=None, max_examples=60)
+@given(key=KEYS, others=st.lists(KEYS, min_size=1, max_size=5))
+def test_a_key_may_be_any_text(tmp_path_factory, key, others):
+    """The index reads a record up to its row, and a request up to its rows: no text is taken for the name of what follows."""
+    folder = tmp_path_factory.mktemp("texts")
+    one, many = prediction(key), request([key, *others])
+    log = PredictionLog(folder / "log")
+    log.append([one])
+    log.append_request(many)
+    log.close()
+
+    labels = Feedback(folder / "labels.sqlite", folder / "log")
+
+    assert [] == labels.catch_up()
+    assert 2 + len(others) == labels.counts().predictions
+    found = [record.id for record, _ in labels.latest(10, key=key)]
+    ids = ids_from(many.first, many.many)
+    assert {one.id, ids[0]} | {i for i, other in zip(ids[1:], others, strict=True) if other == key} == {
+        *found
+    }
+
+
 def test_answers_are_found_by_when_they_were_given(tmp_path):
     """It takes some looks at the index, however many answers there are; ids need not hold the time of the answer."""
     log, labels = PredictionLog(tmp_path / "log"), Feedback(tmp_path / "labels.sqlite", tmp_path / "log")
