@@ -33,7 +33,7 @@ _HEADER = struct.Struct("<II")
 HEADER_BYTES = _HEADER.size
 
 
-class Frame(msgspec.Struct, frozen=True, gc=False):
+class Frame(NamedTuple):
     """One record, or those of one request, as stored."""
 
     segment: str
