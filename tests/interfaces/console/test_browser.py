@@ -28,7 +28,7 @@ def test_the_owner_gets_in_once_by_the_link(browser: Any, up: Up):
     with visitor(browser, up) as looks:
         page = looks.page
         assert "/" == page.url.removeprefix(address(up))
-        assert page.get_by_text("(unverified)").is_visible()
+        page.get_by_text("(unverified)").wait_for()
         page.get_by_role("button", name="Sign out").click()
         page.wait_for_url("**/sign-in")
         page.goto("/lines/claims")
@@ -49,15 +49,15 @@ def test_a_member_chooses_a_password_and_comes_to_the_page_that_they_wanted(brow
     page.get_by_role("button", name="Sign out").click()
     page.wait_for_url("**/sign-in")
     page.goto(invited.page)
-    assert page.get_by_text("unknown, used or expired").is_visible()
-    assert 0 == page.get_by_label("Password").count()
+    page.get_by_text("unknown, used or expired").wait_for()
+    expect(page.get_by_label("Password")).to_have_count(0)
     page.goto("/lines/claims")
     page.get_by_label("Name").fill("cid")
     page.get_by_label("Password").fill("a long password of cid's")
     page.get_by_role("button", name="Sign in").click()
     page.wait_for_url("**/lines/claims")
-    assert page.get_by_role("heading", level=1, name="claims").is_visible()
-    assert page.get_by_text("cid", exact=True).is_visible()
+    page.get_by_role("heading", level=1, name="claims").wait_for()
+    page.get_by_text("cid", exact=True).wait_for()
     context.close()
 
 
@@ -67,7 +67,7 @@ def test_a_proposal_is_approved_by_a_second_person(browser: Any, up: Up):
         looks.page.goto("/proposals")
         looks.page.get_by_role("link", name="Promotion claims@2").click()
         looks.page.get_by_role("button", name="Withdraw").wait_for()
-        assert 0 == looks.page.get_by_role("button", name="Approve").count()
+        expect(looks.page.get_by_role("button", name="Approve")).to_have_count(0)
     with visitor(browser, up, "bob") as looks:
         page = looks.page
         page.get_by_role("definition").get_by_role("link", name="1").first.click()
@@ -91,7 +91,7 @@ def test_a_line_is_halted_on_the_release_page(browser: Any, up: Up):
         page.get_by_label("Reason").last.fill("a test")
         page.get_by_role("button", name="Halt").click()
         page.get_by_role("button", name="Cancel").click()
-        assert page.get_by_role("button", name="Halt").is_visible()
+        page.get_by_role("button", name="Halt").wait_for()
         page.get_by_label("Reason").last.press("Enter")
         page.get_by_role("dialog").get_by_role("button", name="Halt").click()
         page.get_by_text("its endpoint answers nobody").wait_for()
@@ -99,7 +99,7 @@ def test_a_line_is_halted_on_the_release_page(browser: Any, up: Up):
         page.get_by_role("button", name="Let it answer again").click()
         page.get_by_role("dialog").get_by_role("button", name="Let it answer again").click()
         page.get_by_text("claims answers again").wait_for()
-        assert page.get_by_text("freed again").is_visible()
+        page.get_by_text("freed again").wait_for()
         assert [] == looks.dialogs
 
 
@@ -119,7 +119,7 @@ def test_a_viewer_finds_no_button_that_is_not_hers(member: str, browser: Any, up
             assert {"/sign-out", "/do/comment", "/do/save-view", "/do/delete-view", "/do/inbox-read"} >= {
                 each.get_attribute("action") for each in forms
             }, path
-        assert 0 == page.get_by_role("link", name="People and tokens").count()
+        expect(page.get_by_role("link", name="People and tokens")).to_have_count(0)
         assert 403 == page.request.get("/people", headers={"accept": "text/html"}).status
 
 
@@ -147,7 +147,7 @@ def test_a_table_becomes_a_served_model_in_the_page(browser: Any, up: Up):
         page.goto("/runs?line=parts")
         page.get_by_text("promoted", exact=True).first.wait_for()
         page.goto("/lines/parts/release")
-        assert page.get_by_text("answers", exact=True).is_visible()
+        page.get_by_text("answers", exact=True).wait_for()
         page.get_by_role("link", name="Try it").click()
         page.get_by_label("size").fill("2")
         page.get_by_role("button", name="Answer this row").click()
@@ -168,11 +168,11 @@ def test_an_analyst_moves_a_slider_and_proposes_the_amount(browser: Any, up: Up)
         worth = page.locator("#worth .figures")
         before = worth.inner_text()
         slider.fill("-40")
-        assert "-40" == page.get_by_label("One false alarm", exact=False).first.input_value()
+        expect(page.get_by_label("One false alarm", exact=False).first).to_have_value("-40")
         expect(worth).not_to_have_text(re.compile(re.escape(" ".join(before.split()))))
-        assert page.get_by_role("cell").or_(page.locator("svg")).first.is_visible()
+        page.get_by_role("cell").or_(page.locator("svg")).first.wait_for()
         page.get_by_text("What would change in the line file").click()
-        assert page.get_by_text("false_positive: -40").first.is_visible()
+        page.get_by_text("false_positive: -40").first.wait_for()
         page.get_by_label("Why").fill("reviews got dearer")
         page.get_by_role("button", name="Propose these amounts").click()
         page.get_by_role("link", name="reviews got dearer").wait_for()
@@ -197,7 +197,7 @@ def test_a_risk_officer_goes_from_a_sentence_of_the_card_to_the_row_of_data(brow
         assert re.fullmatch(r"C\d{3}", claim)
         key.click()
         page.get_by_role("heading", level=1, name="Predictions").wait_for()
-        assert claim == page.get_by_label("Key of the row").input_value()
+        expect(page.get_by_label("Key of the row")).to_have_value(claim)
 
 
 def test_an_engineer_takes_a_canary_back(browser: Any, up: Up):
@@ -215,10 +215,10 @@ def test_an_engineer_takes_a_canary_back(browser: Any, up: Up):
         page.get_by_placeholder("Reason").last.fill("customers complain")
         page.get_by_role("button", name="Take it back").click()
         asked = page.get_by_role("dialog")
-        assert asked.get_by_text("Take the candidate back?").is_visible()
+        asked.get_by_text("Take the candidate back?").wait_for()
         asked.get_by_role("button", name="Take it back").click()
         page.get_by_role("cell", name="customers complain").wait_for()
-        assert 0 == page.get_by_role("button", name="Take it back").count()
+        expect(page.get_by_role("button", name="Take it back")).to_have_count(0)
     now = up.get("/api/v1/status?line=trial").json()["lines"][0]
     assert ("trial@1", None) == (now["champion"], now["canary"])
 
@@ -231,7 +231,7 @@ def test_a_comment_that_names_a_member_waits_for_them(browser: Any, up: Up):
         page.get_by_role("button", name="Comment").click()
         page.get_by_text("@bob is <b>this</b> right?").first.wait_for()
     with visitor(browser, up, "bob") as looks:
-        assert looks.page.get_by_text("@bob is <b>this</b> right?").is_visible()
+        looks.page.get_by_text("@bob is <b>this</b> right?").wait_for()
 
 
 def test_pages_can_be_read_and_used_without_scripts(browser: Any, up: Up):
@@ -240,11 +240,11 @@ def test_pages_can_be_read_and_used_without_scripts(browser: Any, up: Up):
         page.get_by_role("link", name="claims", exact=True).click()
         page.get_by_label("Say something").fill("without scripts")
         page.get_by_role("button", name="Comment").click()
-        assert page.get_by_text("without scripts").first.is_visible()
+        page.get_by_text("without scripts").first.wait_for()
         page.get_by_role("searchbox").fill("cla")
         page.keyboard.press("Enter")
         page.wait_for_url("**/?q=cla")
-        assert page.get_by_role("link", name="claims", exact=True).is_visible()
+        page.get_by_role("link", name="claims", exact=True).wait_for()
 
 
 def test_the_keyboard_goes_where_it_says(browser: Any, up: Up):

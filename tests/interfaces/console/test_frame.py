@@ -98,7 +98,7 @@ def test_the_page_takes_the_place_of_its_frame(browser, up):
         expect(page.locator("[data-whole]")).to_have_count(0, timeout=PATIENCE_MS)
         expect(page.locator("tbody tr").first).to_be_visible()
 
-        assert 1 == page.locator("h1").count()
+        expect(page.locator("h1")).to_have_count(1)
 
 
 def test_the_page_comes_without_the_script(browser, up):
@@ -107,4 +107,4 @@ def test_the_page_comes_without_the_script(browser, up):
         watched.page.goto(CARD)
         watched.page.wait_for_url(f"**{CARD}?whole=1")
 
-        assert watched.page.locator(".statements").count()
+        watched.page.locator(".statements").first.wait_for()

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 import small
-from browser import visitor
+from browser import expect, visitor
 from control import Up, factory_up
 
 from linewright.line.factory import Factory
@@ -58,7 +58,7 @@ def test_fifty_labels_by_keyboard(browser: Any, labelling: Up):
         page.get_by_text(f"{MANY} done").wait_for()
         page.goto("/lines/claims/labels")
         page.get_by_role("row").filter(has_text="ann").get_by_text(str(MANY - 1)).wait_for()
-        assert 0 == page.get_by_role("heading", name="Queue questions").count()
+        expect(page.get_by_role("heading", name="Queue questions")).to_have_count(0)
     status = labelling.get("/api/v1/annotate-status?line=claims").json()
     assert (MANY - 1, MANY - 1, 1) == (
         status["kept"],
@@ -71,6 +71,6 @@ def test_fifty_labels_by_keyboard(browser: Any, labelling: Up):
 def test_who_may_not_label_sees_no_question(browser: Any, labelling: Up):
     with visitor(browser, labelling, "vic") as looks:
         looks.page.goto("/lines/claims")
-        assert 0 == looks.page.get_by_role("link", name="Label", exact=True).count()
+        expect(looks.page.get_by_role("link", name="Label", exact=True)).to_have_count(0)
         answer = looks.page.request.get("/lines/claims/label", headers={"accept": "text/html"})
         assert 403 == answer.status
