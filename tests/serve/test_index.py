@@ -144,11 +144,11 @@ def test_a_key_may_be_any_text(tmp_path_factory, key, others):
 
     assert [] == labels.catch_up()
     assert 2 + len(others) == labels.counts().predictions
-    found = [record.id for record, _ in labels.latest(10, key=key)]
-    ids = ids_from(many.first, many.many)
-    assert {one.id, ids[0]} | {i for i, other in zip(ids[1:], others, strict=True) if other == key} == {
-        *found
-    }
+    keys = dict.fromkeys([one.id], key) | dict(
+        zip(ids_from(many.first, many.many), [key, *others], strict=True)
+    )
+    found = {record.id for record, _ in labels.latest(10, key=key)}
+    assert {identity for identity, its in keys.items() if its == key} == found
 
 
 def test_answers_are_found_by_when_they_were_given(tmp_path):

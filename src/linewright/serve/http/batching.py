@@ -1,8 +1,8 @@
 """Requests that have come at one moment are answered together: one matrix, one run of the model, one write to the log.
 
 What arrived while the loop was busy is there already when it turns to its sockets, and a model and a disk take hardly longer
-for ten rows than for one. So as long as each turn of the loop brings another request, the next turn is waited for; who asks alone
-waits for one turn that brings nothing, some microseconds.
+for ten rows than for one. So as long as each turn of the loop brings another request, the next turn is waited for; a lone request
+waits for one empty turn, some microseconds.
 """
 
 import asyncio

@@ -142,7 +142,7 @@ class Loaded(msgspec.Struct, frozen=True):
 
     @property
     def front_scorer(self) -> Scorer:
-        """That of `front`."""
+        """The scorer of `front`."""
         return self.scorer if self.canary is None or self.front is self.arm else self.canary.scorer
 
     @property
@@ -161,7 +161,7 @@ class Answered(NamedTuple):
     """By row; rows that raise no doubt are left out."""
     arms: list[Arm]
     """The model of each answer."""
-    only: Arm | None = None
+    only_arm: Arm | None = None
     """The model of all answers; `None` if there are two."""
     explained: Sequence[dict[str, Any]] = ()
     """One a row where it was asked for, else none."""
@@ -172,20 +172,20 @@ class Answered(NamedTuple):
     """One a row, by feature view, what it got of it; none if no row got any."""
 
     @property
-    def says_more(self) -> bool:
-        """Whether any row has more to say than its answer."""
+    def has_extra_fields(self) -> bool:
+        """Whether the response has more for any row than its id, key and answer."""
         return bool(self.explained or self.newest or self.of_views or self.warnings)
 
-    def more(self, row: int) -> dict[str, Any]:
-        """Return what a row has to say besides its answer."""
-        more: dict[str, Any] = dict(self.explained[row]) if self.explained else {}
+    def extra_fields(self, row: int) -> dict[str, Any]:
+        """Return what the response has for a row besides id, key and answer: its explanation, age of values, features, warnings."""
+        fields: dict[str, Any] = dict(self.explained[row]) if self.explained else {}
         if (newest := self.newest.get(row)) is not None:
-            more |= {"newest": newest.newest, "age": newest.age}
+            fields |= {"newest": newest.newest, "age": newest.age}
         if self.of_views and self.of_views[row]:
-            more["features"] = said_of(self.of_views[row])
+            fields["features"] = said_of(self.of_views[row])
         if row in self.warnings:
-            more["warnings"] = self.warnings[row]
-        return more
+            fields["warnings"] = self.warnings[row]
+        return fields
 
 
 def answer(
@@ -240,9 +240,7 @@ def answer(
     ids = uuids7(len(rows)) if request is None else ids_from(first_of_many(uuid7()), len(rows))
     keys = spell_all(column_of(whole, package.key)) if package.key else [None] * len(rows)
     units, mine = _parted(loaded, whole, keys, ids)
-    of_views = _NO_VIEWS
-    if package.views or loaded.canary is not None:
-        of_views = _with_views(loaded, rows, mine, received, place)
+    of_views = _with_views(loaded, rows, mine, received, place)
     if of_views.found:
         rows = to_log = of_views.rows
         whole = loaded.scorer.completed(rows, place)
@@ -253,11 +251,11 @@ def answer(
     warnings = with_ages(said.warnings, newest) if newest else said.warnings
     if of_views.warnings:
         warnings |= {row: [*texts, *warnings.get(row, [])] for row, texts in of_views.warnings.items()}
-    only = parts[0].arm if len(parts) == 1 else None
+    only_arm = parts[0].arm if len(parts) == 1 else None
     form = _Form(loaded, received, "durable" if durable else "buffered")
     found = of_views.found
     answered = Answered(
-        ids, keys, said.answers, warnings, arms, only, explained, newest, form.durability, found
+        ids, keys, said.answers, warnings, arms, only_arm, explained, newest, form.durability, found
     )
     if request is None:
         texts = row_texts(to_log) if isinstance(to_log, bytes) else rows if to_log is None else to_log
@@ -267,9 +265,6 @@ def answer(
         write = partial(log.append_request, form.together(answered, request))
     kept = _kept(loaded, len(rows), write, form.durability)
     return answered if kept == form.durability else answered._replace(durability=kept)
-
-
-_NO_VIEWS = RowsWithFeatures((), ())
 
 
 def _with_views(
@@ -600,14 +595,14 @@ def predict(loaded: Loaded, log: PredictionLog, ask: Ask) -> Response:
 
 def to_predictions(loaded: Loaded, answered: Answered, start: int, end: int) -> Response:
     """Return the answer to a request whose rows are those from `start` to before `end` of what was answered."""
-    only = answered.only or _only(answered.arms[start:end])
-    first = only or loaded.front
+    only_arm = answered.only_arm or _only_arm(answered.arms[start:end])
+    first = only_arm or loaded.front
     ids, keys, answers = answered.ids[start:end], answered.keys[start:end], answered.answers[start:end]
     predictions: list[dict[str, Any]] = []
     for identity, key, one in zip(ids, keys, answers, strict=True):
         predictions.append({"id": identity, **one} if key is None else {"id": identity, "key": key, **one})
-    for row, one in enumerate(predictions, start) if only is None or answered.says_more else ():
-        one.update(answered.more(row))
+    for row, one in enumerate(predictions, start) if only_arm is None or answered.has_extra_fields else ():
+        one.update(answered.extra_fields(row))
         if (arm := answered.arms[row]) is not first:
             one.update(model=f"{loaded.line}@{arm.model}", digest=arm.package)
     answer: Answer = {
@@ -629,7 +624,7 @@ def said_of(found: Mapping[str, LookupResult]) -> dict[str, Any]:
     }
 
 
-def _only(arms: Sequence[Arm]) -> Arm | None:
+def _only_arm(arms: Sequence[Arm]) -> Arm | None:
     """Return the model that answered all rows; `None` where there are two."""
     first = arms[0]
     return first if arms.count(first) == len(arms) else None
@@ -650,13 +645,13 @@ def infer(loaded: Loaded, log: PredictionLog, asked: oip.Asked) -> Response:
         explain=asked.explain,
         occlude=False,  # tensors have no place for parts of pictures
     )
-    first = answered.only or loaded.front
+    first = answered.only_arm or loaded.front
     made = oip.to_answer(
         asked.infer,
         line=loaded.line,
         version=first.model,
         digest=first.package,
-        versions=None if answered.only else [arm.model for arm in answered.arms],
+        versions=None if answered.only_arm else [arm.model for arm in answered.arms],
         package=loaded.package,
         ids=answered.ids,
         answers=answered.answers,
