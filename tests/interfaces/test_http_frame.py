@@ -565,7 +565,7 @@ def test_a_key_that_another_process_is_taking_is_waited_for(tmp_path):
 
 def test_old_answers_are_forgotten(tmp_path):
     """The file does not grow for ever."""
-    replies = SqliteReplies(tmp_path / "replies.sqlite", most=2)
+    replies = SqliteReplies(tmp_path / "replies.sqlite", each=2)
     for key in ("a", "b", "c"):
         replies.begin(key, "digest")
         replies.finish(key, Reply(200, "application/json", key.encode()))
@@ -573,6 +573,51 @@ def test_old_answers_are_forgotten(tmp_path):
     assert Reply(200, "application/json", b"b") == replies.begin("b", "digest")
     assert Reply(200, "application/json", b"c") == replies.begin("c", "digest")
     assert replies.begin("a", "digest") is None
+
+
+def test_keys_of_one_client_never_free_those_of_another(tmp_path):
+    """Else a retry of theirs would be carried out twice, whenever somebody sends much."""
+    replies = SqliteReplies(tmp_path / "replies.sqlite", each=3, most=5)
+    replies.begin("nightly", "theirs", client="engineer")
+    replies.finish("nightly", Reply(200, "application/json", b"done"), client="engineer")
+
+    for number in range(20):
+        replies.begin(f"k{number}", "digest", client="viewer")
+
+    assert replies.begin("nightly", "another", client="viewer") is None, "a key is for who sent it"
+    assert Reply(200, "application/json", b"done") == replies.begin("nightly", "theirs", client="engineer")
+
+
+def test_of_all_clients_the_one_that_keeps_most_answers_gives_its_oldest(tmp_path):
+    """The file is bounded in all, at the cost of who fills it."""
+    replies = SqliteReplies(tmp_path / "replies.sqlite", each=10, most=6)
+    replies.begin("only", "digest", client="ada")
+    for number in range(10):
+        replies.begin(f"k{number}", "digest", client="bob")
+    with closing(sqlite3.connect(tmp_path / "replies.sqlite")) as file:
+        kept = [row[0] for row in file.execute("select key from replies order by seq")]
+
+    assert ["only", "k5", "k6", "k7", "k8", "k9"] == kept
+
+
+def test_a_file_of_keys_without_clients_opens_and_its_keys_hold(tmp_path):
+    """A retry after an upgrade is not carried out again."""
+    with closing(sqlite3.connect(tmp_path / "replies.sqlite")) as file, file:
+        file.execute(
+            "create table replies (seq integer primary key autoincrement, key text not null unique, request text not null,"
+            " owner text not null, status integer, content_type text, body blob)"
+        )
+        file.execute(
+            "insert into replies values (7, 'k', 'digest', 'before', 200, 'application/json', x'31')"
+        )
+
+    SqliteReplies(tmp_path / "replies.sqlite")
+    replies = SqliteReplies(tmp_path / "replies.sqlite")
+
+    assert Reply(200, "application/json", b"1") == replies.begin("k", "digest", client="engineer")
+    with pytest.raises(Conflict, match="another request"):
+        replies.begin("k", "other", client="engineer")
+    assert replies.begin("new", "digest", client="engineer") is None
 
 
 def test_keys_that_cannot_be_kept_are_refused():

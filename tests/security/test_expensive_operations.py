@@ -23,7 +23,7 @@ from linewright.data.profile.roles import GivenRoles
 from linewright.errors import LinewrightError, RequestError, Terminal, Transient
 from linewright.interfaces.http import expensive
 from linewright.interfaces.http.app import control_app
-from linewright.interfaces.http.expensive import MOST_WAITING, Expensive
+from linewright.interfaces.http.expensive import Expensive
 from linewright.interfaces.http.replies import SqliteReplies
 from linewright.interfaces.python.factory import Factory
 from linewright.line.maintenance.doctor import Needs, examine
@@ -32,7 +32,7 @@ from linewright.line.runs.execute import execute_inline
 from linewright.operations import OPERATIONS
 from linewright.operations.declaration.declare import load, to_json
 from linewright.serve.access.authenticate import Authenticator
-from linewright.serve.access.rights import owner
+from linewright.serve.access.rights import ROLES, Identity, Scope, owner
 
 TOKEN = "lw_00000000_" + "a" * 43
 BEARER = {"Authorization": f"Bearer {TOKEN}"}
@@ -187,21 +187,21 @@ def test_one_with_a_file_goes_on_beyond_the_deadline_and_a_second_one_does_not(r
     endless = replace(load("check", OPERATIONS), files={"data": "in"})
     leave = anyio.Event()
 
-    async def ask(hung_up: Callable[[], Any]) -> bytes:
+    async def ask(name: str, hung_up: Callable[[], Any]) -> bytes:
         given = {"lines": ["endless"]}
-        who, never = owner("ada"), threading.Event()
+        who, never = owner(name), threading.Event()
         return await work.carry_out(endless, given, identity=who, hung_up=hung_up, stopping=never)
 
     async def first() -> None:
         with pytest.raises(Transient, match="hung up"):
-            await ask(leave.wait)
+            await ask("ada", leave.wait)
 
     async def both() -> None:
         async with anyio.create_task_group() as group:
             group.start_soon(first)
             await anyio.sleep(1.0)
             with pytest.raises(Terminal, match=r"did not end within 0\.5 s"):
-                await ask(anyio.sleep_forever)
+                await ask("bob", anyio.sleep_forever)
             assert 1 == len(processes(expensive.MODULE.encode(), str(root).encode()))
             leave.set()
 
@@ -229,23 +229,89 @@ def test_a_query_without_end_ends_at_the_deadline_and_status_answers_meanwhile(p
     assert [] == plane.children()
 
 
-def test_few_are_at_work_at_once_few_wait_and_the_others_are_told_to_come_later(plane):
+def member(name: str, role: str) -> Identity:
+    return Identity(actor=name, member=name, scopes=(Scope(permissions=ROLES[role]),))
+
+
+def test_of_one_client_one_is_at_work_one_waits_and_the_others_are_told_to_come_later(plane):
     """What costs a processor and a share of the memory is not had twenty times at once."""
-    most, path = expensive.AT_ONCE + MOST_WAITING, "/api/v1/check?lines=endless"
-    seen = 0
-    with ThreadPoolExecutor(most + 4) as pool:
-        asked = [pool.submit(plane.get, path) for _ in range(most + 4)]
+    path, seen = "/api/v1/check?lines=endless", 0
+    with ThreadPoolExecutor(6) as pool:
+        asked = [pool.submit(plane.get, path) for _ in range(6)]
         while not all(one.done() for one in asked):
             seen = max(seen, len(plane.children()))
             time.sleep(0.05)
         answers = [one.result() for one in asked]
-    refused = [one for one in answers if one.status_code == 503]
-    early = [one for one in refused if "wait for their turn" in one.json()["what"]]
+    refused = [one for one in answers if one.status_code == 429]
 
-    assert expensive.AT_ONCE == seen
-    assert 4 == len(early)
+    assert 1 == seen
+    assert 4 == len(refused)
     assert {True} == {"retry-after" in one.headers for one in refused}
-    assert {502, 503} == {one.status_code for one in answers}
+    assert {429, 502, 503} == {one.status_code for one in answers}
+
+
+def test_a_viewer_keeps_no_admin_from_looking_or_changing(root):
+    """Eight requests of one viewer took all places, and every other request of an admin was refused."""
+    work = Expensive(root, report=lambda _: None, deadline_s=60)
+    done: list[str] = []
+
+    async def ask(who: Identity, name: str, given: dict[str, Any], hung_up: Callable[[], Any]) -> None:
+        operation, never = load(name, OPERATIONS), threading.Event()
+        try:
+            await work.carry_out(operation, given, identity=who, hung_up=hung_up, stopping=never, text=False)
+        except LinewrightError as error:
+            done.append(f"{who.member} {type(error).__name__}")
+        else:
+            done.append(f"{who.member} {name}")
+
+    async def all_of_them() -> None:
+        viewer, admin, leave = member("vera", "viewer"), member("adam", "admin"), anyio.Event()
+        async with anyio.create_task_group() as group:
+            for _ in range(8):
+                group.start_soon(ask, viewer, "check", {"lines": ["endless"]}, leave.wait)
+            await anyio.sleep(1.0)
+            await ask(admin, "doctor", {}, anyio.sleep_forever)
+            await ask(admin, "gc", {"dry_run": True}, anyio.sleep_forever)
+            leave.set()
+
+    anyio.run(all_of_them)
+
+    assert ["adam doctor", "adam gc"] == [one for one in done if one.startswith("adam")]
+    assert 6 == done.count("vera TooMany")
+
+
+def test_places_for_changes_stay_free_however_many_members_look(root):
+    """Who stops, removes or approves something does not wait for who reads."""
+    work = Expensive(root, report=lambda _: None, deadline_s=60)
+
+    async def all_of_them() -> bytes:
+        leave, never, endless = anyio.Event(), threading.Event(), load("check", OPERATIONS)
+
+        async def look(name: str) -> None:
+            with pytest.raises(Transient, match=r"hung up|turn"):
+                await work.carry_out(
+                    endless,
+                    {"lines": ["endless"]},
+                    identity=member(name, "viewer"),
+                    hung_up=leave.wait,
+                    stopping=never,
+                )
+
+        async with anyio.create_task_group() as group:
+            for name in ("vera", "viktor", "viola"):
+                group.start_soon(look, name)
+            await anyio.sleep(0.5)
+            done = await work.carry_out(
+                load("gc", OPERATIONS),
+                {"dry_run": True},
+                identity=member("adam", "admin"),
+                hung_up=anyio.sleep_forever,
+                stopping=never,
+            )
+            leave.set()
+        return done
+
+    assert anyio.run(all_of_them)
 
 
 def test_what_takes_too_much_memory_is_ended_alone(root):

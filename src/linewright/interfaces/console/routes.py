@@ -5,12 +5,13 @@ import gzip
 import secrets
 from collections import OrderedDict
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, MutableMapping, Sequence
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from functools import cached_property, partial
 from time import monotonic
 from types import ModuleType
 from typing import Any
 from urllib.parse import parse_qs, quote, unquote, urlencode, urlsplit
+from weakref import WeakValueDictionary
 
 import msgspec
 from anyio import CapacityLimiter
@@ -38,6 +39,7 @@ from linewright.model.task_facts import TaskFacts, task_facts
 from linewright.operations.declaration.declare import Operation
 from linewright.serve.access.one_time import OneTime
 from linewright.serve.access.rights import Identity, owner
+from linewright.serve.access.shares import Shares
 from linewright.store.files.disk import faults_explained
 
 DO = "/do/"
@@ -63,6 +65,8 @@ _WATCHED_S = 600.0
 """How long one page is watched; the browser asks again."""
 _MOST_WATCHED, _MOST_FOLLOWED = 50, 500
 """Pages that change, and all pages with what stands around them."""
+_WATCHED_EACH, _FOLLOWED_EACH = 6, 30
+"""The same of one client: a browser keeps no more than six connections to a server."""
 _NOTE_S = 600.0
 _PART_S = 60.0
 """How long a page that is saved waits for a part of it."""
@@ -129,7 +133,10 @@ class Console:
         self._asks_now = asks_now or asked_by
         self._threads, self._writers = CapacityLimiter(8), CapacityLimiter(4)
         self._notes = OneTime[str](_NOTE_S)
-        self._watched = self._followed = 0
+        self._watched = Shares("changing pages that are watched", each=_WATCHED_EACH, most=_MOST_WATCHED)
+        self._followed = Shares("pages that are watched", each=_FOLLOWED_EACH, most=_MOST_FOLLOWED)
+        self._looks = WeakValueDictionary[str, asyncio.Lock]()
+        """By client: its watched pages are made one after the other, so that they take one thread of all."""
         self._fleet = Fleet(
             self._status, read_aside=carry_out_aside and partial(self._status_aside, carry_out_aside)
         )
@@ -499,41 +506,43 @@ class Console:
         At first it is what the browser says to `have`, by its fingerprint: nothing is lost between loading a page and watching it.
         """
         is_live = route.page.is_live
-        if (is_live and self._watched >= _MOST_WATCHED) or self._followed >= _MOST_FOLLOWED:
-            raise Transient(
-                "too many pages are watched at one time", hint="reload the page to see what is new"
-            )
+        client = self._asked_by(request.scope).client
+        with ExitStack() as trial:  # what is refused is refused before the answer begins
+            self._take_stream(trial, client, is_live=is_live)
+        look = self._looks.setdefault(client, asyncio.Lock())
         request.scope["headers"].append((b"x-fragment", _WATCHED.encode()))
 
         async def events() -> AsyncIterator[bytes]:
-            self._watched += is_live
-            self._followed += 1
-            try:
+            with suppress(LinewrightError), ExitStack() as taken:  # the browser asks again, and learns why
+                self._take_stream(taken, client, is_live=is_live)
                 page, around, until = "", "", monotonic() + _WATCHED_S
                 seen: Seen | None = None
                 again = 0.0
                 while (now := monotonic()) < until and not await request.is_disconnected():
-                    identity = self._asks_now(request.scope)
-                    identity.require_somewhere(route.entry.permission)
-                    html = await self._html(route, request, identity, values, {}) if is_live else ""
+                    async with look:
+                        identity = self._asks_now(request.scope)
+                        identity.require_somewhere(route.entry.permission)
+                        html = await self._html(route, request, identity, values, {}) if is_live else ""
+                        before = seen
+                        seen = await run_sync(self._inboxes.of, identity, limiter=self._threads)
+                        placed = around
+                        if seen != before or now >= again:
+                            again = now + _AROUND_S
+                            placed = await run_sync(self._placed, request, identity, limiter=self._threads)
                     if html != page if page else have and have not in html:
                         yield _event("page", html)
-                    page, before = html, seen
-                    seen = await run_sync(self._inboxes.of, identity, limiter=self._threads)
-                    if seen != before or now >= again:
-                        again = now + _AROUND_S
-                        placed = await run_sync(self._placed, request, identity, limiter=self._threads)
-                        if placed != around:
-                            yield _event("around", placed)
-                        around = placed
+                    page = html
+                    if placed != around:
+                        yield _event("around", placed)
+                    around = placed
                     await asyncio.sleep(_LOOK_S)
-            except LinewrightError:
-                return  # the browser asks again, and learns why
-            finally:
-                self._watched -= is_live
-                self._followed -= 1
 
         return StreamingResponse(events(), media_type=_EVENTS, headers={"content-security-policy": POLICY})
+
+    def _take_stream(self, taken: ExitStack, client: str, *, is_live: bool) -> None:
+        if is_live:
+            taken.enter_context(self._watched.taken(client))
+        taken.enter_context(self._followed.taken(client))
 
     def _placed(self, request: Request, identity: Identity) -> str:
         """Return what stands around a page, each part with the id of its place."""

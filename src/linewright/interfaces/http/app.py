@@ -101,9 +101,10 @@ class ControlApp(FastAPI):
         """What each route asks for; a route that is not here is not added."""
         for each in operations:
             if each.files:
-                self.permissions |= dict.fromkeys(
-                    [("PUT", f"{each.path}{FILES}"), ("GET", f"{each.path}{FILES}")], str(each.permission)
-                )
+                methods = ("PUT", "GET") if _takes_files(each) else ("GET",)
+                self.permissions |= {
+                    (method, f"{each.path}{FILES}"): str(each.permission) for method in methods
+                }
         self.permissions |= {("GET", PATH): "metrics", ("GET", "/openapi.json"): "view"}
 
     def build_middleware_stack(self) -> ASGIApp:
@@ -483,6 +484,8 @@ def _add_files(app: ControlApp, operation: Operation, files: Files) -> None:
         ("PUT", receive, f"Send a part of a file for {shown}: its bytes, at `offset` of the file `id`."),
         ("GET", send, f"Take a file that {shown} wrote, by its `id`."),
     ):
+        if method == "PUT" and not _takes_files(operation):
+            continue
         app.add_api_route(
             f"{operation.path}{FILES}",
             endpoint,
@@ -491,6 +494,10 @@ def _add_files(app: ControlApp, operation: Operation, files: Files) -> None:
             operation_id=f"{operation.name.replace(' ', '-')}-{method.lower()}-file",
             response_class=Response,
         )
+
+
+def _takes_files(operation: Operation) -> bool:
+    return not {"in", "data"}.isdisjoint(operation.files.values())
 
 
 def _apart(

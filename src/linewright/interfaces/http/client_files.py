@@ -19,10 +19,12 @@ import msgspec
 from anyio.to_thread import run_sync
 from fastapi import Request, Response
 from fastapi.responses import StreamingResponse
+from starlette.requests import ClientDisconnect
 
 from linewright.errors import Conflict, NotFound, RequestError, Transient
 from linewright.operations.declaration.declare import Operation, to_json
 from linewright.serve.access.rights import Identity
+from linewright.serve.access.shares import Shares
 from linewright.store.clock import later, now_utc, text_of
 from linewright.store.files.disk import faults_explained
 from linewright.store.files.names import CLIENT_FILES
@@ -33,14 +35,23 @@ PART_BYTES = 32 << 20
 """Most bytes of a part."""
 KEPT_MICROS = 86_400_000_000
 """Microseconds that a file is kept."""
-MOST_FILES = 200
+MOST_FILES = 1_000
 """Of all clients together."""
+FILES_EACH, BYTES_EACH = 40, 16 << 30
+"""Files that one client may keep, and bytes beyond which they send no more."""
+FILES_VIEWED, BYTES_VIEWED = 4, 4 << 20
+"""The same of one who may only look: checkpoints of the record, which they check it against."""
+PARTS_EACH, MOST_PARTS = 4, 32
+"""Parts under way at one time, of one client and of all."""
 LEAST_FREE = 1 << 30
 """Bytes that must stay free on the disk."""
 _PART_SECONDS = 60.0
+_PIECE = 1 << 18
+"""Bytes that are gathered before they are written: what each part under way takes of memory."""
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_ @+.=-]{0,99}")
 _ID = re.compile(r"[0-9a-f]{32}")
 _OWNER = ".owner"
+_HUNG_UP = 499
 
 
 class Kept(msgspec.Struct, frozen=True, kw_only=True):
@@ -58,11 +69,15 @@ class Staged(NamedTuple):
     arguments: Mapping[str, Any]
     made: tuple[Path, ...]
     """Files that were put into the folder of the factory."""
+    folders: tuple[Path, ...] = ()
+    """Folders that were made for what the operation writes."""
 
     def undo(self) -> None:
         """Remove what was put there, for an operation that failed."""
         for path in self.made:
             path.unlink(missing_ok=True)
+        for folder in self.folders:
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 class Files:
@@ -76,6 +91,9 @@ class Files:
 
     def __init__(self, root: Path) -> None:
         self._root, self._folder = root, root / ".linewright" / CLIENT_FILES
+        self._parts = Shares("parts of files", each=PARTS_EACH, most=MOST_PARTS)
+        self._under_way: set[Path] = set()
+        """Files of which a part is coming."""
 
     async def receive(self, request: Request, identity: Identity, name: str) -> Response:
         """Keep a part of a file; ``offset`` says where it belongs, and ``id`` names a file that has begun."""
@@ -83,21 +101,47 @@ class Files:
             allowed = "application/octet-stream"
             raise RequestError("a file is bytes", where="Content-Type", found=found[:80], allowed=allowed)
         given, offset = request.query_params.get("id"), request.query_params.get("offset", "0")
-        if not offset.isascii() or not offset.isdigit():
+        if not offset.isascii() or not offset.isdigit() or len(offset) > 18:
             raise RequestError("not a place in a file", where="offset", found=offset[:80], allowed="bytes")
-        path = await run_sync(self._begin, identity, _named(name), given)
-        part = bytearray()
-        try:
-            async with asyncio.timeout(_PART_SECONDS):
-                async for piece in request.stream():
-                    part += piece
-                    if len(part) > PART_BYTES:
-                        raise RequestError("a part is too large", allowed=f"at most {PART_BYTES:,} bytes")
-        except TimeoutError:
-            raise Transient("the part came too slowly", allowed=f"within {_PART_SECONDS:g} s") from None
-        size = await run_sync(self._append, path, int(offset), bytes(part))
+        named, is_new = _named(name), given is None
+        with self._parts.taken(identity.client):
+            path = await run_sync(self._begin, identity, named, given)
+            if path in self._under_way:
+                raise Conflict(
+                    "a part of this file is under way", where=name, hint="send one after the other"
+                )
+            self._under_way.add(path)
+            try:
+                size = await self._write(request, identity, path, int(offset))
+            except BaseException as error:
+                await run_sync(_drop, path, None if is_new else int(offset))
+                if isinstance(error, ClientDisconnect):
+                    return Response(status_code=_HUNG_UP)  # nobody reads it
+                raise
+            finally:
+                self._under_way.discard(path)
         kept = Kept(file=f"{MARK}{path.parent.name}/{path.name}", id=path.parent.name, bytes=size)
         return Response(to_json(kept), media_type="application/json")
+
+    async def _write(self, request: Request, identity: Identity, path: Path, offset: int) -> int:
+        """Write a part as its pieces come, and return how large the file is then."""
+        came, piece = 0, bytearray()
+        left = await run_sync(self._cut, identity, path, offset)
+        try:
+            async with asyncio.timeout(_PART_SECONDS):
+                async for more in request.stream():
+                    came += len(more)
+                    if came > PART_BYTES:
+                        raise RequestError("a part is too large", allowed=f"at most {PART_BYTES:,} bytes")
+                    if came > left:
+                        raise _too_much(identity)
+                    piece += more
+                    if len(piece) >= _PIECE:
+                        await run_sync(self._append, path, bytes(piece))
+                        piece.clear()
+        except TimeoutError:
+            raise Transient("the part came too slowly", allowed=f"within {_PART_SECONDS:g} s") from None
+        return await run_sync(self._append, path, bytes(piece))
 
     async def send(self, request: Request, identity: Identity, name: str) -> Response:
         """Give a file back."""
@@ -116,7 +160,12 @@ class Files:
     def keep(self, identity: Identity, name: str, data: bytes) -> str:
         """Keep a whole file, and return what names it to an operation."""
         path = self._begin(identity, _named(name), None)
-        self._append(path, 0, data)
+        try:
+            self._cut(identity, path, 0, need=len(data))
+            self._append(path, data)
+        except BaseException:
+            _drop(path, None)
+            raise
         return f"{MARK}{path.parent.name}/{path.name}"
 
     def stage(self, operation: Operation, arguments: Mapping[str, Any], identity: Identity) -> Staged:
@@ -131,7 +180,23 @@ class Files:
         Conflict
             If another file of that name lies in the factory's data.
         """
-        staged, made = dict(arguments), list[Path]()
+        made, folders = list[Path](), list[Path]()
+        try:
+            staged = self._staged(operation, arguments, identity, made, folders)
+        except BaseException:
+            Staged(arguments, tuple(made), tuple(folders)).undo()
+            raise
+        return Staged(staged, tuple(made), tuple(folders))
+
+    def _staged(
+        self,
+        operation: Operation,
+        arguments: Mapping[str, Any],
+        identity: Identity,
+        made: list[Path],
+        folders: list[Path],
+    ) -> Mapping[str, Any]:
+        staged = dict(arguments)
         for name, use in operation.files.items():
             if name not in staged:
                 continue
@@ -140,7 +205,9 @@ class Files:
             if not isinstance(text, str):
                 raise RequestError("not a file", where=name, allowed=f"{MARK}ID/NAME")
             if use in {"out", "new"}:
-                path = self._folder_of(identity) / _named(text)
+                name_of_it = _named(text)
+                folders.append(self._folder_of(identity))
+                path = folders[-1] / name_of_it
             elif text.startswith(MARK):
                 path = self._find(identity, text.removeprefix(MARK))
                 if use == "data":
@@ -157,7 +224,7 @@ class Files:
                     f"{'; or data/NAME, which is there already' if use == 'data' else ''}",
                 )
             staged[name] = [str(path)] if isinstance(given, list) else str(path)
-        return Staged(staged, tuple(made))
+        return staged
 
     def told(self, result: bytes) -> bytes:
         """Return a result as JSON that names files as clients do."""
@@ -171,7 +238,7 @@ class Files:
         return path
 
     def _folder_of(self, identity: Identity) -> Path:
-        self._sweep()
+        self._sweep(identity)
         with faults_explained(self._root):
             free = shutil.disk_usage(self._root).free
             if free < LEAST_FREE:
@@ -179,19 +246,26 @@ class Files:
             folder = self._folder / secrets.token_hex(16)
             self._folder.mkdir(mode=0o700, exist_ok=True)
             folder.mkdir(mode=0o700)
-            (folder / _OWNER).write_text(_owner(identity), encoding="utf-8")
+            (folder / _OWNER).write_text(identity.client, encoding="utf-8")
         return folder
 
-    def _append(self, path: Path, offset: int, part: bytes) -> int:
-        with faults_explained(self._root), path.open("r+b") as file:
-            size = file.seek(0, os.SEEK_END)
-            if offset > size:
+    def _cut(self, identity: Identity, path: Path, offset: int, *, need: int = 0) -> int:
+        """Cut a file where a part is to begin, and return how many bytes more this client may send."""
+        with faults_explained(self._root):
+            if offset > (size := path.stat().st_size):
                 raise RequestError("a part before this one is missing", found=str(offset), allowed=str(size))
-            if shutil.disk_usage(self._root).free - len(part) < LEAST_FREE:
+            os.truncate(path, offset)
+            kept = sum(_bytes(folder) for folder in _folders(self._folder) if _is_of(folder, identity))
+        left = (BYTES_VIEWED if identity.only_views else BYTES_EACH) - kept
+        if left < need:
+            raise _too_much(identity)
+        return left
+
+    def _append(self, path: Path, piece: bytes) -> int:
+        with faults_explained(self._root), path.open("ab") as file:
+            if shutil.disk_usage(self._root).free - len(piece) < LEAST_FREE:
                 raise Transient("the disk is almost full", hint="make room there")
-            file.seek(offset)
-            file.write(part)
-            file.truncate()
+            file.write(piece)
             return file.tell()
 
     def _find(self, identity: Identity, given: str) -> Path:
@@ -199,9 +273,7 @@ class Files:
         folder = self._folder / number
         if _ID.fullmatch(number) and _NAME.fullmatch(name):
             with suppress(OSError):
-                if (folder / _OWNER).read_text(encoding="utf-8") == _owner(identity) and (
-                    folder / name
-                ).is_file():
+                if _is_of(folder, identity) and (folder / name).is_file():
                     return folder / name
         raise NotFound("you have no such file", found=given[:80], hint="files are kept for a day")
 
@@ -237,9 +309,9 @@ class Files:
                 return self._root / path.relative_to(self._root.resolve())
         return None
 
-    def _sweep(self) -> None:
-        """Remove what was kept for long enough, and refuse more than `MOST_FILES`."""
-        there, now = 0, now_utc()
+    def _sweep(self, identity: Identity) -> None:
+        """Remove what was kept for long enough, and refuse more files than this client, or all, may keep."""
+        there, theirs, now = 0, 0, now_utc()
         for folder in _folders(self._folder):
             with suppress(OSError):
                 begun = text_of(datetime.fromtimestamp(folder.stat().st_mtime, UTC).replace(tzinfo=None))
@@ -247,12 +319,43 @@ class Files:
                     shutil.rmtree(folder)
                 else:
                     there += 1
+                    theirs += _is_of(folder, identity)
+        if theirs >= (most := FILES_VIEWED if identity.only_views else FILES_EACH):
+            raise Transient(
+                "you keep too many files here",
+                found=str(theirs),
+                allowed=str(most),
+                hint="ask again tomorrow",
+            )
         if there >= MOST_FILES:
             raise Transient("too many files of clients are kept", found=str(there), hint="ask again tomorrow")
 
 
-def _owner(identity: Identity) -> str:
-    return f"member {identity.member}" if identity.member else identity.actor
+def _too_much(identity: Identity) -> Transient:
+    allowed = f"at most {BYTES_VIEWED if identity.only_views else BYTES_EACH:,} bytes"
+    return Transient("you keep too much here", allowed=allowed, hint="ask again tomorrow")
+
+
+def _is_of(folder: Path, identity: Identity) -> bool:
+    try:
+        return (folder / _OWNER).read_text(encoding="utf-8") == identity.client
+    except OSError:  # it is being removed
+        return False
+
+
+def _bytes(folder: Path) -> int:
+    with suppress(OSError), os.scandir(folder) as entries:
+        return sum(entry.stat().st_size for entry in entries)
+    return 0
+
+
+def _drop(path: Path, offset: int | None) -> None:
+    """Remove what came of a part that failed: all of a file that began with it."""
+    with suppress(OSError):
+        if offset is None:
+            shutil.rmtree(path.parent)
+        elif path.stat().st_size > offset:
+            os.truncate(path, offset)
 
 
 def _named(name: str) -> str:

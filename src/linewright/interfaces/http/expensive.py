@@ -5,7 +5,8 @@ back, could not be stopped, and could take everything else along.
 """
 
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager
 from functools import partial
 from pathlib import Path
 from threading import Event, Lock
@@ -18,7 +19,7 @@ from anyio.to_thread import run_sync
 
 from linewright.engine.child import Child, ChildEnded, End, end_in_words
 from linewright.engine.context import Progress
-from linewright.errors import LinewrightError, Terminal, Transient, from_json
+from linewright.errors import LinewrightError, Terminal, TooMany, Transient, from_json
 from linewright.interfaces.http.operation_process import Asked, Told
 from linewright.operations.declaration.declare import Operation
 from linewright.serve.access.rights import Identity
@@ -26,17 +27,20 @@ from linewright.serve.models.memory import usual_budget
 
 AT_ONCE = 2
 """Expensive operations that are carried out at once: each takes a processor, and a share of the memory."""
-MOST_WAITING = 4
-"""Requests that wait for their turn; more are refused."""
+FOR_ACTS = 1
+"""As many more of those that change something: what only looks never takes these places."""
+MOST_WAITING = 32
+"""Requests that wait for their turn, each of another client; more are refused, but for those that change something."""
 DEADLINE_S = 300.0
 """Seconds after which a request for an expensive operation has its answer, whatever that is: by then whoever asked has given up."""
 LONG_S = 6 * 3600.0
 """The same of one that carries files of a client, which take as long as they are large: one at a time goes on beyond `DEADLINE_S`, and
 ends with the connection of whoever asked."""
 SHARE = 0.25
-"""Of the memory that this machine could give, what each may take: all at once leave half for runs and models."""
+"""Of the memory that this machine could give, what each may take: all at once leave a quarter for runs and models."""
 LEAST_MEMORY = 2**30
 """Bytes that each may have at least: less would not hold the libraries and a table."""
+_CHANGES = frozenset({"act", "destroy"})
 MODULE = "linewright.interfaces.http.operation_process"
 
 
@@ -46,6 +50,62 @@ class Bug(Exception):  # noqa: N818 -- not ours to raise: something went wrong t
     def __init__(self, name: str) -> None:
         super().__init__(name)
         self.name = name
+
+
+class Places:
+    """Who is at work, and who waits for a place: of each client one and one, in the order in which they came.
+
+    Since nobody waits twice, no client waits for more than one operation of each other client. All is done in the thread of the event loop.
+    """
+
+    def __init__(self) -> None:
+        self._waiting: dict[str, tuple[bool, anyio.Event]] = {}
+        """By client, oldest first: whether it changes something, and what is set once it has a place."""
+        self._at_work: dict[str, bool] = {}
+
+    @asynccontextmanager
+    async def place(self, client: str, operation: Operation) -> AsyncGenerator[None, None]:
+        """Wait for a place, and have it for a block.
+
+        Raises
+        ------
+        TooMany
+            If a request of this client waits already.
+        Transient
+            If too many wait.
+        """
+        acts, has_place = operation.effect in _CHANGES, anyio.Event()
+        if client in self._waiting:
+            raise TooMany(
+                "an expensive operation of yours is at work, and another waits for its turn",
+                where=operation.name,
+                hint="ask again once one has ended",
+                details={"retry_s": 1},
+            )
+        if len(self._waiting) >= MOST_WAITING and not acts:
+            raise Transient(
+                f"{MOST_WAITING} expensive operations wait for their turn",
+                where=operation.name,
+                hint="ask again in a moment",
+            )
+        self._waiting[client] = (acts, has_place)
+        self._give_places()
+        try:
+            await has_place.wait()
+            yield
+        finally:
+            # Cancelled while it waited, it may have a place or not.
+            (self._at_work if has_place.is_set() else self._waiting).pop(client)
+            self._give_places()
+
+    def _give_places(self) -> None:
+        for client, (acts, has_place) in list(self._waiting.items()):
+            looks = sum(not each for each in self._at_work.values())
+            is_free = len(self._at_work) < AT_ONCE + FOR_ACTS and (acts or looks < AT_ONCE)
+            if is_free and client not in self._at_work:
+                self._at_work[client] = acts
+                del self._waiting[client]
+                has_place.set()
 
 
 class Expensive:
@@ -73,7 +133,7 @@ class Expensive:
     ) -> None:
         self._root, self._report, self._deadline_s = root, report, deadline_s
         self._memory = memory or max(usual_budget(share=SHARE), LEAST_MEMORY)
-        self._turns, self._long = CapacityLimiter(AT_ONCE), Lock()
+        self._places, self._threads, self._long = Places(), CapacityLimiter(AT_ONCE + FOR_ACTS), Lock()
 
     async def carry_out(
         self,
@@ -105,7 +165,7 @@ class Expensive:
         Raises
         ------
         Transient
-            If too many wait already, the turn did not come in time, whoever asked hung up, or this process ends.
+            If one of theirs waits already, too many wait, the turn did not come in time, whoever asked hung up, or this process ends.
         Terminal
             If it did not end in time, or its process was killed or took too much memory.
         LinewrightError
@@ -113,12 +173,6 @@ class Expensive:
         Bug
             If it raised something that nobody foresaw.
         """
-        if self._turns.statistics().tasks_waiting >= MOST_WAITING:
-            raise Transient(
-                f"{AT_ONCE} expensive operations are at work, and {MOST_WAITING} wait for their turn",
-                where=operation.name,
-                hint="ask again in a moment",
-            )
         asked = Asked(
             operation=operation.name,
             arguments=dict(arguments),
@@ -127,7 +181,14 @@ class Expensive:
         )
         gone = Event()
         until = time.monotonic() + self._deadline_s
-        follow = partial(self._outcome, asked, gone, stopping, until, has_files=bool(operation.files))
+        follow = partial(
+            self._outcome,
+            asked,
+            gone,
+            stopping,
+            until,
+            may_be_long=bool(operation.files) and not identity.only_views,
+        )
         outcome: bytes | Exception = Transient(
             "its turn did not come in time", where=operation.name, hint="ask again later"
         )
@@ -140,7 +201,11 @@ class Expensive:
 
             group.start_soon(watch)
             with anyio.move_on_after(self._deadline_s):
-                outcome = await run_sync(follow, limiter=self._turns)
+                try:
+                    async with self._places.place(identity.client, operation):
+                        outcome = await run_sync(follow, limiter=self._threads)
+                except Transient as refused:
+                    outcome = refused
             group.cancel_scope.cancel()
         if isinstance(outcome, Exception):
             raise outcome
@@ -156,21 +221,21 @@ class Expensive:
         """
         asked = Asked(operation=operation.name, arguments={}, text=False, identity=identity)
         outcome = self._outcome(
-            asked, Event(), stopping, time.monotonic() + self._deadline_s, has_files=False
+            asked, Event(), stopping, time.monotonic() + self._deadline_s, may_be_long=False
         )
         if isinstance(outcome, Exception):
             raise outcome
         return outcome
 
     def _outcome(
-        self, asked: Asked, gone: Event, stopping: Event, until: float, *, has_files: bool
+        self, asked: Asked, gone: Event, stopping: Event, until: float, *, may_be_long: bool
     ) -> bytes | Exception:
         """Return the result or the error, as a value: raised, it would come out of the group as a group."""
         is_long = False
 
         def may_go_on() -> bool:
             nonlocal is_long
-            is_long = is_long or (has_files and self._long.acquire(blocking=False))
+            is_long = is_long or (may_be_long and self._long.acquire(blocking=False))
             return is_long and time.monotonic() < until + LONG_S
 
         def look(_: float = 0.0) -> None:

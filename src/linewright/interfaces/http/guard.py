@@ -10,7 +10,8 @@ import asyncio
 import hashlib
 import re
 from collections.abc import Awaitable, Callable, Container, Iterable, MutableMapping
-from contextlib import suppress
+from contextlib import ExitStack, suppress
+from functools import partial
 from http import HTTPStatus
 from typing import Any, NamedTuple
 
@@ -24,6 +25,7 @@ from linewright.interfaces.http.rate_limit import RateLimit
 from linewright.interfaces.http.replies import Replies, Reply
 from linewright.serve.access.authenticate import Authenticator
 from linewright.serve.access.rights import Identity
+from linewright.serve.access.shares import Shares
 from linewright.serve.origin import our_host, require_own_page
 
 Message = MutableMapping[str, Any]
@@ -33,6 +35,10 @@ App = Callable[[MutableMapping[str, Any], Receive, Send], Awaitable[None]]
 
 BODY_LIMIT = 1 << 20
 """Most bytes of a request body."""
+BODY_SMALL = 4 << 10
+"""Bytes of each body that no budget counts: what stops a line is smaller, and is never refused for the bodies of others."""
+BODIES_EACH, MOST_BODIES = 8 << 20, 32 << 20
+"""Bytes of bodies in memory beyond that, of one client and of all."""
 BODY_SECONDS = 30.0
 """Seconds in which a whole body must have come; absolute, so that a slow sender cannot hold a place for ever."""
 KEPT_SECONDS = 0.5
@@ -110,6 +116,7 @@ class Guard:
         self._permission_of, self._secret, self._is_urgent, self._console = routes
         self._rate_limit = rate_limit or RateLimit(None)
         self._relative = relative
+        self._bodies = Shares("bytes of bodies", each=BODIES_EACH, most=MOST_BODIES)
         self._app, self._authenticator, self._replies, self._body_seconds = (
             app,
             authenticator,
@@ -146,12 +153,14 @@ class Guard:
                 await self._app(scope, receive, send)
                 return
             _check_content_type(scope)
-            body = await self._body(scope, receive)
-            key = _idempotency_key(scope)
-            if key is None:
-                await self._app(scope, _whole(body, receive), send)
-            else:
-                await self._once(key, scope, _whole(body, receive), send, body)
+            # What the body takes is held until it is answered.
+            with ExitStack() as held:
+                body = await self._body(scope, receive, held)
+                key = _idempotency_key(scope)
+                if key is None:
+                    await self._app(scope, _whole(body, receive), send)
+                else:
+                    await self._once(key, scope, _whole(body, receive), send, body)
         except _Refused as refused:
             await _send(send, Reply(refused.status, _JSON, msgspec.json.encode(refused.error.to_json())))
         except LinewrightError as error:
@@ -197,7 +206,9 @@ class Guard:
             self._rate_limit.require(identity.member or identity.actor)
         return identity
 
-    async def _body(self, scope: MutableMapping[str, Any], receive: Receive) -> bytes:
+    async def _body(self, scope: MutableMapping[str, Any], receive: Receive, held: ExitStack) -> bytes:
+        identity: Identity | None = scope.get(_IDENTITY)
+        client = f"address {(scope.get('client') or ('',))[0]}" if identity is None else identity.client
         too_large = _Refused(
             413, RequestError("the body is too large", allowed=f"at most {BODY_LIMIT:,} bytes")
         )
@@ -213,7 +224,10 @@ class Guard:
                     message = await receive()
                     if message["type"] == "http.disconnect":
                         raise _Refused(400, RequestError("the body ended early"))
-                    body += message.get("body", b"")
+                    piece = message.get("body", b"")
+                    if beyond := max(0, min(len(piece), len(body) + len(piece) - BODY_SMALL)):
+                        held.enter_context(self._bodies.taken(client, beyond))
+                    body += piece
                     is_more = message.get("more_body", False)
                     if len(body) > BODY_LIMIT:
                         raise too_large
@@ -228,9 +242,10 @@ class Guard:
         if self._replies is None or scope["path"] in self._secret:
             raise RequestError("this answer is not kept", where="Idempotency-Key", hint="leave it out")
         request, is_urgent = _fingerprint(scope, body), self._is_urgent(scope["path"], body)
+        client = asked_by(scope).client
         try:
             async with asyncio.timeout(KEPT_SECONDS if is_urgent else None):
-                before = await asyncio.to_thread(self._replies.begin, key, request)
+                before = await asyncio.to_thread(partial(self._replies.begin, key, request, client=client))
         except (Transient, TimeoutError):
             if not is_urgent:
                 raise
@@ -248,9 +263,11 @@ class Guard:
             if caught.reply is not None:
                 with suppress(*[Transient] if is_urgent else ()):
                     if caught.reply.status == HTTPStatus.SERVICE_UNAVAILABLE:
-                        await asyncio.to_thread(self._replies.release, key)
+                        await asyncio.to_thread(partial(self._replies.release, key, client=client))
                     else:
-                        await asyncio.to_thread(self._replies.finish, key, caught.reply)
+                        await asyncio.to_thread(
+                            partial(self._replies.finish, key, caught.reply, client=client)
+                        )
                 await _send(send, caught.reply)
 
 

@@ -93,6 +93,16 @@ class Identity(msgspec.Struct, frozen=True, kw_only=True):
             scope.permissions >= PERMISSIONS and scope.lines is None for scope in self.scopes
         )
 
+    @property
+    def client(self) -> str:
+        """Whose share of what is scarce they use: all tokens and sessions of a member have one."""
+        return f"member {self.member}" if self.member else self.actor
+
+    @property
+    def only_views(self) -> bool:
+        """Whether they have no right but to look."""
+        return all(scope.permissions <= _VIEWER for scope in self.scopes)
+
     def allows(self, permission: str, line: str | None = None) -> bool:
         """Whether they may do this to a line; `None` means the whole factory.
 

@@ -1,0 +1,91 @@
+"""What clients hold of something scarce at one time: so much each, and so much in all."""
+
+from collections import Counter
+from collections.abc import Generator
+from contextlib import contextmanager
+
+from linewright.errors import TooMany, Transient
+
+
+class Shares:
+    """Counts what each client holds, so that one who takes much is refused before it is missing to others.
+
+    One thread, that of the event loop, takes and gives.
+
+    Parameters
+    ----------
+    what
+        What is held, as an error says it.
+    each
+        Most that one client may hold.
+    most
+        Most that all may hold together.
+
+    Examples
+    --------
+    >>> shares = Shares("streams", each=2, most=3)
+    >>> shares.take("ada", 2)
+    >>> shares.take("ada")
+    Traceback (most recent call last):
+        ...
+    linewright.errors.TooMany: too many streams of yours at one time: allowed: at most 2. Next: end one of them, then ask again
+    >>> shares.take("bob")
+    >>> shares.take("carl")
+    Traceback (most recent call last):
+        ...
+    linewright.errors.Transient: too many streams of all clients at one time: allowed: at most 3. Next: ask again in a moment
+    """
+
+    def __init__(self, what: str, *, each: int, most: int) -> None:
+        self._what, self._each, self._most = what, each, most
+        self._held: Counter[str] = Counter()
+        self.held = 0
+        """By all clients."""
+
+    def take(self, client: str, amount: int = 1) -> None:
+        """Count what a client takes.
+
+        Raises
+        ------
+        TooMany
+            If it would be more than one may have.
+        Transient
+            If it would be more than all may have.
+        """
+        if self._held[client] + amount > self._each:
+            self._forget(client)
+            raise TooMany(
+                f"too many {self._what} of yours at one time",
+                allowed=f"at most {self._each:,}",
+                hint="end one of them, then ask again",
+                details={"retry_s": 1},
+            )
+        if self.held + amount > self._most:
+            self._forget(client)
+            raise Transient(
+                f"too many {self._what} of all clients at one time",
+                allowed=f"at most {self._most:,}",
+                hint="ask again in a moment",
+            )
+        self._held[client] += amount
+        self.held += amount
+
+    def give(self, client: str, amount: int = 1) -> None:
+        """Count what a client gives back."""
+        self._held[client] -= amount
+        self.held -= amount
+        self._forget(client)
+
+    @contextmanager
+    def taken(self, client: str, amount: int = 1) -> Generator[None, None, None]:
+        """Take for a block; raises as `take` does."""
+        self.take(client, amount)
+        try:
+            yield
+        finally:
+            self.give(client, amount)
+
+    def _forget(self, client: str) -> None:
+        # A client that holds nothing takes no memory.
+        if not self._held[client]:
+            del self._held[client]
