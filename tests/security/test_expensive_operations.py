@@ -250,8 +250,8 @@ def test_of_one_client_one_is_at_work_one_waits_and_the_others_are_told_to_come_
     assert {429, 502, 503} == {one.status_code for one in answers}
 
 
-def test_a_viewer_keeps_no_admin_from_looking_or_changing(root):
-    """Eight requests of one viewer took all places, and every other request of an admin was refused."""
+def test_a_member_who_looks_keeps_no_admin_from_looking_or_changing(root):
+    """Eight requests of one member took all places, and every other request of an admin was refused."""
     work = Expensive(root, report=lambda _: None, deadline_s=60)
     done: list[str] = []
 
@@ -265,7 +265,7 @@ def test_a_viewer_keeps_no_admin_from_looking_or_changing(root):
             done.append(f"{who.member} {name}")
 
     async def all_of_them() -> None:
-        viewer, admin, leave = member("vera", "viewer"), member("adam", "admin"), anyio.Event()
+        viewer, admin, leave = member("vera", "analyst"), member("adam", "admin"), anyio.Event()
         async with anyio.create_task_group() as group:
             for _ in range(8):
                 group.start_soon(ask, viewer, "check", {"lines": ["endless"]}, leave.wait)
@@ -292,7 +292,7 @@ def test_places_for_changes_stay_free_however_many_members_look(root):
                 await work.carry_out(
                     endless,
                     {"lines": ["endless"]},
-                    identity=member(name, "viewer"),
+                    identity=member(name, "analyst"),
                     hung_up=leave.wait,
                     stopping=never,
                 )

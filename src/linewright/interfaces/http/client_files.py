@@ -250,7 +250,7 @@ class Files:
         return folder
 
     def _cut(self, identity: Identity, path: Path, offset: int, *, need: int = 0) -> int:
-        """Cut a file where a part is to begin, and return how many bytes more this client may send."""
+        """Cut a file to the beginning of a part, and return how many bytes more this client may send."""
         with faults_explained(self._root):
             if offset > (size := path.stat().st_size):
                 raise RequestError("a part before this one is missing", found=str(offset), allowed=str(size))

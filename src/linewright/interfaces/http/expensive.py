@@ -77,7 +77,7 @@ class Places:
         acts, has_place = operation.effect in _CHANGES, anyio.Event()
         if client in self._waiting:
             raise TooMany(
-                "an expensive operation of yours is at work, and another waits for its turn",
+                "an expensive operation of yours runs, and another waits for its turn",
                 where=operation.name,
                 hint="ask again once one has ended",
                 details={"retry_s": 1},
