@@ -34,7 +34,8 @@ from linewright.line.runs.execute import execute
 from linewright.operations import OPERATIONS
 from linewright.release.promotion import halt, project
 from linewright.serve.facts import Checkpointed
-from linewright.serve.feedback.changes import NONE, Chained, chain_up
+from linewright.serve.feedback.changes import chain_up
+from linewright.store.changes import NONE, Chained
 from linewright.store.metadata.audit_chain import ROOT, link
 
 

@@ -31,9 +31,9 @@ from linewright.model.facts import Registered
 from linewright.release.facts import Promoted, RolledBack, SeriesRead
 from linewright.release.promotion import canary_of, newest_series, series_of_run
 from linewright.serve.facts import Checkpointed, Segment
-from linewright.serve.feedback.changes import NONE, Chained
 from linewright.serve.feedback.remove import Gone as Removed
 from linewright.serve.log.segments import lengths
+from linewright.store.changes import NONE, Chained
 from linewright.text.durations import duration_micros
 from linewright.text.numbers import count
 from linewright.watch.facts import Watched

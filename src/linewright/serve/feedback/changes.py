@@ -6,17 +6,11 @@ or put in between unseen.
 """
 
 import sqlite3
-from collections import deque
 from collections.abc import Iterator, Mapping
-from typing import NamedTuple
 
-import msgspec
+from linewright.store.changes import NONE, START, Chained, ChangeLog
 
-from linewright.store.values import digest_of_bytes
-
-NONE = "sha256:" + "0" * 64
-"""What the first change is chained to."""
-_BATCH = 10_000
+_LOG = ChangeLog("changes", ("named", "who", "label", "at", "received"), "labels")
 
 
 def _trigger(by: str, when: str) -> str:
@@ -34,18 +28,10 @@ INSERT INTO chained VALUES (0, '{NONE}');
 """Table of the changes, and of the digest of the last."""
 
 
-class Chained(NamedTuple):
-    """The end of the chain of changes."""
-
-    changes: int
-    digest: str
-
-
 def chain_up(database: sqlite3.Connection) -> Chained:
     """Chain the changes that came since the last time, within a write transaction, and return the end."""
     before = chained(database)
-    followed = deque(_follow(database, before), maxlen=1)
-    after = followed[0] if followed else before
+    after = _LOG.end(database, before)
     if after != before:
         database.execute("UPDATE chained SET changes = ?, digest = ?", after)
     return after
@@ -54,7 +40,7 @@ def chain_up(database: sqlite3.Connection) -> Chained:
 def chained(database: sqlite3.Connection) -> Chained:
     """Return the end of the chain as it was kept."""
     row = database.execute("SELECT changes, digest FROM chained").fetchone()
-    return Chained(0, NONE) if row is None else Chained(int(row[0]), str(row[1]))
+    return START if row is None else Chained(int(row[0]), str(row[1]))
 
 
 def wrong_changes(database: sqlite3.Connection, marks: Mapping[int, str]) -> tuple[int, list[str]]:
@@ -70,19 +56,8 @@ def wrong_changes(database: sqlite3.Connection, marks: Mapping[int, str]) -> tup
     tuple
         How many changes there are, and what is wrong, each in a sentence.
     """
-    kept, wrong = chained(database), list[str]()
-    right = there = 0
-    for end in _follow(database, Chained(0, NONE)):
-        there = end.changes
-        expected = {marks.get(there, end.digest), kept.digest if there == kept.changes else end.digest}
-        if expected == {end.digest}:
-            right = there if there in marks else right
-        elif not wrong:
-            wrong.append(
-                f"labels were changed: of the changes {right + 1:,} to {there:,} one is not what was kept"
-            )
-    if (most := max([*marks, kept.changes])) > there:
-        wrong.append(f"labels are lost: {most:,} changes of them were kept, and {there:,} are there")
+    kept = chained(database)
+    there, wrong = _LOG.wrong(database, marks, {kept.changes: kept.digest} if kept.changes else {})
     return there, [*wrong, *_unlike(database)]
 
 
@@ -99,28 +74,6 @@ def chain_anew(database: sqlite3.Connection) -> Chained:
     database.execute("DROP TABLE left_over")
     database.execute("UPDATE chained SET changes = 0, digest = ?", (NONE,))
     return chain_up(database)
-
-
-def _follow(database: sqlite3.Connection, end: Chained) -> Iterator[Chained]:
-    """Chain the changes behind an end, and give each new one."""
-    query = "SELECT named, who, label, at, received, seq FROM changes WHERE seq > ? ORDER BY seq LIMIT ?"
-    place = _place(database, end.changes)
-    while rows := database.execute(query, (place, _BATCH)).fetchall():
-        for named, who, label, at, received, _ in rows:
-            told = msgspec.json.encode(
-                [named, who.hex() if isinstance(who, bytes) else who, label, at, received]
-            )
-            end = Chained(end.changes + 1, digest_of_bytes(end.digest.encode() + b"\n" + told))
-            yield end
-        place = rows[-1][-1]
-
-
-def _place(database: sqlite3.Connection, changes: int) -> int:
-    """Return the number of the change that is the last of so many; they are numbered from 1 without gaps, unless one was removed."""
-    if not changes:
-        return 0
-    (most,) = database.execute("SELECT coalesce(max(seq), 0) FROM changes").fetchone()
-    return min(changes, most)
 
 
 _UNLIKE = """

@@ -11,9 +11,10 @@ from typing import NamedTuple
 import msgspec
 
 from linewright.errors import Corrupt
-from linewright.serve.feedback.changes import Chained, chain_anew, chain_up, wrong_changes
+from linewright.serve.feedback.changes import chain_anew, chain_up, wrong_changes
 from linewright.serve.log.ids import number_after, place_after
 from linewright.serve.log.index import APART, KEYED, counted
+from linewright.store.changes import Chained
 
 _OF_SEGMENTS = (
     "CREATE TEMP TABLE gone_ids AS SELECT id, key FROM predictions WHERE segment IN ({0})",

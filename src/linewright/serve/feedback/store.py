@@ -20,7 +20,7 @@ from linewright.model.facts import Package
 from linewright.serve.answers import FeedbackAnswer
 from linewright.serve.facts import LoggedAnswer, LoggedAnswers, Prediction, Replaced, Truth
 from linewright.serve.feedback.apply import answer_before, keep, remember, unknown
-from linewright.serve.feedback.changes import CHANGES, Chained, chain_up, wrong_changes
+from linewright.serve.feedback.changes import CHANGES, chain_up, wrong_changes
 from linewright.serve.feedback.history import (
     EARLIER,
     Known,
@@ -59,6 +59,7 @@ from linewright.serve.log.segments import (
     read_frames_at,
     read_log,
 )
+from linewright.store.changes import Chained
 from linewright.store.clock import now_utc
 from linewright.store.files.disk import explain_sqlite, faults_explained, sync_folder
 from linewright.store.files.names import line_path
