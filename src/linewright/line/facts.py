@@ -7,7 +7,7 @@ import msgspec
 from linewright.data.facts import Breach, Finding, RowSql
 from linewright.engine.usage import Usage
 from linewright.model.facts import Beyond, ListValue, MemberOf, Metric, Redecided, Reliability, Trial, Value
-from linewright.serve.facts import Prefix
+from linewright.serve.facts import ChangesEnd, Prefix
 from linewright.store.values import Event, Result
 
 
@@ -310,11 +310,11 @@ class Rebuilt(Event, frozen=True, kw_only=True, tag="rebuilt"):
     """What came out otherwise, and in what the environments differ."""
 
 
-class LabelsEnd(msgspec.Struct, frozen=True, kw_only=True):
-    """The end of the chain of changes of a line's labels."""
+class ChainedAnew(msgspec.Struct, frozen=True, kw_only=True):
+    """The end of a chain of changes as it was, and without those that went."""
 
-    changes: int
-    digest: str
+    before: ChangesEnd
+    after: ChangesEnd
 
 
 class Dropped(Event, frozen=True, kw_only=True, tag="dropped"):
@@ -327,8 +327,8 @@ class Dropped(Event, frozen=True, kw_only=True, tag="dropped"):
     predictions: int = 0
     labels: int = 0
     """Changes of labels: each that came about these predictions, and each correction."""
-    labels_before: LabelsEnd | None = None
-    labels_after: LabelsEnd | None = None
+    labels_before: ChangesEnd | None = None
+    labels_after: ChangesEnd | None = None
     """The chain of changes as it was, and without those that go; `None` where none go."""
     runs: tuple[str, ...] = ()
     """Runs of which the engine's notes go."""
@@ -355,9 +355,15 @@ class Forgotten(Event, frozen=True, kw_only=True, tag="forgotten"):
     rows: int = 0
     """Of the chunks of datasets: each is counted once, however many versions have it."""
     quarantined: int = 0
-    labels_before: LabelsEnd | None = None
-    labels_after: LabelsEnd | None = None
+    labels_before: ChangesEnd | None = None
+    labels_after: ChangesEnd | None = None
     """As `Dropped` has them."""
+    anew: dict[str, ChainedAnew] = msgspec.field(default_factory=dict[str, ChainedAnew])
+    """The other files of the state that had something of it and whose changes are chained, by name, see `Checkpointed.ends`."""
+    sent: int = 0
+    """Rows that had been sent to sources."""
+    key: str = ""
+    """Digest of the key of the list of those that are forgotten; empty in events of before it was noted."""
 
 
 class Learned(msgspec.Struct, frozen=True, kw_only=True):

@@ -6,12 +6,21 @@ that equal labels are equal texts. An answer that was undone stays as a row with
 
 import os
 import sqlite3
-from collections.abc import Collection, Generator, Sequence
+from collections.abc import Collection, Generator, Mapping, Sequence
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 from linewright.errors import Corrupt, LinewrightError, Terminal
+from linewright.store.changes import (
+    KEPT_CHANGES,
+    START,
+    Chained,
+    ChangeLog,
+    Kept,
+    changes_of,
+    unlike,
+)
 from linewright.store.files.disk import explain_sqlite, faults_explained, sync_folder
 from linewright.store.files.names import line_path
 from linewright.store.metadata.schema import Part, schema_of
@@ -21,6 +30,32 @@ FOLDER = "annotate"
 LEASE_S = 600.0
 """Seconds for which a question that somebody looks at is given to nobody else."""
 _BUSY_S = 10.0
+_KEPT = (
+    Kept(
+        "batches",
+        1,
+        (
+            *("number", "at", "by", "package", "annotators", "gold_share", "tolerance", "consent"),
+            *("instructions", "columns", "pool", "closed"),
+        ),
+    ),
+    Kept(
+        "questions",
+        1,
+        (
+            *("id", "batch", "place", "prediction", "drawn", "stratum", "gold", "state", "label", "kept"),
+            *("at", "recorded", "dataset", "row"),
+        ),
+    ),
+    Kept(
+        "answers",
+        1,
+        ("number", "question", "by", "kind", "label", "because", "seconds", "saw", "at", "undone"),
+    ),
+    Kept("consents", 2, ("by", "text", "at")),
+)
+"""What is entered when it changes: all but leases, which end by themselves and prove nothing."""
+_CHAIN = ChangeLog("changes", KEPT_CHANGES, "annotations")
 _STEPS = (
     """
 CREATE TABLE batches (
@@ -50,6 +85,7 @@ ALTER TABLE questions ADD COLUMN dataset TEXT;
 ALTER TABLE questions ADD COLUMN row INTEGER;
 PRAGMA user_version = 2;
 """,
+    changes_of(_KEPT) + "PRAGMA user_version = 3;\n",
 )
 """What brings a file from each version of its form to the next."""
 
@@ -203,21 +239,78 @@ class Annotations:
             found = (held.question_about(one) for one in predictions)
             return [one.id for one in found if one is not None]
 
-    def forget(self, predictions: Collection[str]) -> None:
-        """Remove questions about some predictions with all that was said of them, also from free pages of the file."""
-        if not self.is_there():
+    def end(self, since: Chained = START) -> Chained:
+        """Return the end of the chain of changes, of which one before is known."""
+        with self._connected() as database:
+            return _CHAIN.end(database, since)
+
+    def wrong(self, marks: Mapping[int, str]) -> list[str]:
+        """Say what is wrong with the file.
+
+        Parameters
+        ----------
+        marks
+            Digests of the chain of changes that are known from elsewhere, by the number of the last change then.
+        """
+        with self._connected() as database:
+            damage = [str(row[0]) for row in database.execute("PRAGMA integrity_check")]
+            if damage != ["ok"]:
+                return [f"the file is damaged: {each}" for each in damage]
+            database.execute("BEGIN")  # all of one moment
+            wrong = _CHAIN.wrong(database, marks)[1]
+            other = [
+                f"{table} are not what was kept: some were changed, removed or added since"
+                for table in unlike(database, _KEPT)
+            ]
+            return [*wrong, *other]
+
+    @contextmanager
+    def without(
+        self, predictions: Collection[str], marks: Sequence[Mapping[int, str]]
+    ) -> Generator[tuple[Chained, Chained] | None]:
+        """Remove questions about some predictions with all that was said of them, and give the ends of the chain before and after.
+
+        It has happened once the block is left, and not at all where that raises. `None` where there was nothing.
+
+        Parameters
+        ----------
+        marks
+            As for `wrong`. Where there are several, the chain must have those of one of them.
+
+        Raises
+        ------
+        Corrupt
+            If annotations are not what was kept: removing some would hide it.
+        """
+        questions = self.questions_about(predictions)
+        if not questions:
+            yield None
             return
         with self._connected() as database:
             database.execute("BEGIN IMMEDIATE")
-            for one in predictions:
-                for table in ("answers", "leases"):
-                    database.execute(
-                        f"DELETE FROM {table} WHERE question IN (SELECT id FROM questions WHERE prediction = ?)",  # noqa: S608 -- names of this module
-                        (one,),
-                    )
-                database.execute("DELETE FROM questions WHERE prediction = ?", (one,))
+            wrong = min((_CHAIN.wrong(database, one)[1] for one in marks), key=len, default=[])
+            if wrong := [*wrong, *unlike(database, _KEPT)]:
+                raise Corrupt(
+                    f"nothing is removed, since annotations are not what was kept: {wrong[0]}",
+                    where=self._file.name,
+                    hint="linewright verify",
+                )
+            before = _CHAIN.end(database)
+            for question in questions:
+                numbers = database.execute("SELECT number FROM answers WHERE question = ?", (question,))
+                entered = [("answers", number) for (number,) in numbers.fetchall()]
+                for table, name in (("answers", "question"), ("leases", "question"), ("questions", "id")):
+                    database.execute(f"DELETE FROM {table} WHERE {name} = ?", (question,))  # noqa: S608 -- names of this module
+                entered.append(("questions", question))
+                database.executemany("DELETE FROM changes WHERE named = ? AND v0 = ?", entered)
+            yield before, _CHAIN.end(database)
             database.execute("COMMIT")
-            database.execute("VACUUM")
+
+    def shrink(self) -> None:
+        """Write the file anew without its free pages, in which there may be what was removed. Other processes wait meanwhile."""
+        if self.is_there():
+            with self._connected() as database:
+                database.execute("VACUUM")
 
     @contextmanager
     def _connected(self) -> Generator[sqlite3.Connection]:

@@ -177,6 +177,8 @@ class TokenChanged(Event, frozen=True, kw_only=True, tag="token-changed"):
     """Whose it is."""
     expires: str
     is_revoked: bool = False
+    sha256: str = ""
+    """Of the whole token, as the file of members and tokens has it: it lets nobody in. Empty in events of before it was noted."""
 
 
 class MemberInvited(Event, frozen=True, kw_only=True, tag="member-invited"):
@@ -203,6 +205,8 @@ class SignedIn(Event, frozen=True, kw_only=True, tag="signed-in"):
     """The client of the request; empty if unknown."""
     provider: str = ""
     """Issuer that vouched for them; empty for a password."""
+    session: str = ""
+    """SHA-256 of the secret of their session: it lets nobody in. Empty in events of before it was noted."""
 
 
 class SignInRefused(Event, frozen=True, kw_only=True, tag="sign-in-refused"):

@@ -9,7 +9,7 @@ import fcntl
 import os
 import socket
 import sqlite3
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from hashlib import blake2b, sha256
 from pathlib import Path
@@ -22,16 +22,19 @@ import psycopg
 
 from linewright.data.read.query_timeout import QueryTimeout
 from linewright.errors import Corrupt, LinewrightError, RequestError, SpecError, Terminal, Transient
+from linewright.store.changes import START
 from linewright.store.clock import micros_of, now_utc
 from linewright.store.files.disk import explained, sync_file, sync_folder
 from linewright.store.files.secret import read_secret, shown_place
 from linewright.store.pushed_rows import (
     IN_EACH_ROW,
     Columns,
+    ForgottenText,
     NewRows,
     PushCounts,
     PushedRow,
     PushedRows,
+    Removed,
     accepted,
     changed_columns,
     refuse_other_columns,
@@ -450,6 +453,29 @@ class PostgresRows(PushedRows):
                 return
             yield some
             seq = some[-1].seq
+
+    @contextmanager
+    def without(
+        self,
+        those: Callable[[str], bool],
+        listed: Iterable[ForgottenText],
+        marks: Sequence[Mapping[int, str]],
+    ) -> Generator[Removed]:
+        """Remove rows. They have no chain, since each factory that shares them keeps and removes some; and later ones are passed over when they are read."""
+        del listed, marks
+        with self._keeping(MOVE_S) as (connection, timeout):
+            connection.execute("set local statement_timeout = 0")
+            gone = list[int]()
+            for some in self.rows():
+                timeout.restart()
+                gone += [row.seq for row in some if those(row.row)]
+            connection.execute(
+                "delete from linewright.rows where source = %s and seq = any(%s)", [self.name, gone]
+            )
+            yield Removed(len(gone), START, START)
+
+    def shrink(self) -> None:
+        """Leave it to the database, which frees the room of removed rows by itself."""
 
     def since(self, known: int, *, most: int = -1) -> tuple[list[PushedRow], int]:
         """Return the rows that came after a moment, and a later moment, as `PushedRows.since` says."""

@@ -190,6 +190,9 @@ class PushAnswer(TypedDict):
 
     accepted: Count
     repeated: Annotated[Count, _says("Rows that were there already; they are not kept twice.")]
+    forgotten: NotRequired[
+        Annotated[Count, _says("Rows about persons whom a line has forgotten; they are not kept.")]
+    ]
     durability: Durability
     counts_in: Annotated[
         list[str],

@@ -196,8 +196,15 @@ class Prefix(msgspec.Struct, frozen=True, kw_only=True):
     """Of their frames as they are stored, one after the other."""
 
 
+class ChangesEnd(msgspec.Struct, frozen=True, kw_only=True):
+    """The end of a chain of changes, see `store.changes`."""
+
+    changes: int
+    digest: str
+
+
 class Checkpointed(Event, frozen=True, kw_only=True, tag="checkpointed"):
-    """What the prediction log and the labels of a line were: from now on they cannot be changed unseen."""
+    """What the prediction log, the labels and the annotation of a line were, or, with an empty `line`, the rows that were sent to sources: from now on they cannot be changed unseen."""
 
     segments: dict[str, Prefix] = {}  # noqa: RUF012 -- msgspec copies it
     """Segments that were not sealed and had grown since the checkpoint before, by name."""
@@ -205,3 +212,7 @@ class Checkpointed(Event, frozen=True, kw_only=True, tag="checkpointed"):
     """How many changes of labels there were: each that came, and each correction."""
     labels: str = ""
     """Digest of the last of them, in which all before it are chained; empty where there was none."""
+    ends: dict[str, ChangesEnd] = {}  # noqa: RUF012
+    """Where the changes of other files of the state ended, by name: ``annotate/LINE`` or ``push/SOURCE``."""
+    has_head: bool = False
+    """Whether the head of the record stood beside it, in ``head.json``."""

@@ -1,21 +1,23 @@
 """Rows that were pushed to a source: durable before they are acknowledged, one SQLite file a source.
 
-A row is about a key, and a later row of the same key corrects it. Rows only come: nothing is changed or removed, so what was known at a
-moment can be said ever after.
+A row is about a key, and a later row of the same key corrects it. Rows only come, so what was known at a moment can be said ever after;
+nothing is changed, and nothing removed but the rows of a person who is forgotten. So they are their own chain of changes.
 """
 
 import re
 import sqlite3
-from collections.abc import Callable, Collection, Generator, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import NamedTuple, NoReturn
 
 from linewright.errors import Corrupt, RequestError, Terminal
+from linewright.store.changes import START, Chained, ChangeLog
 from linewright.store.clock import micros_of, now_utc
 from linewright.store.files.disk import explain_sqlite, faults_explained, sync_folder
 from linewright.store.metadata.schema import Part, schema_of
 from linewright.store.shared_features import shared_features
+from linewright.store.values import keyed_hash
 from linewright.text.lists import read_spelled, to_list_text
 from linewright.text.suggest import listed, nearest
 
@@ -32,15 +34,23 @@ _AT_ONCE = 10_000
 """Rows that are fetched at once."""
 _KEYS_AT_ONCE = 500
 _NEVER = 2**63 - 1
-_TABLES = """
+_STEPS = (
+    """
 CREATE TABLE source (key TEXT NOT NULL, time TEXT);
 CREATE TABLE rows (seq INTEGER PRIMARY KEY, known INTEGER NOT NULL, key TEXT NOT NULL, row TEXT NOT NULL, digest BLOB NOT NULL);
 CREATE INDEX rows_by_key ON rows (key, seq);
 CREATE INDEX rows_by_known ON rows (known);
 CREATE TABLE kinds (name TEXT PRIMARY KEY, kind TEXT NOT NULL) WITHOUT ROWID;
 PRAGMA user_version = 1;
-"""
-_NOT_MADE, _VERSION = 0, 1
+""",
+    """
+CREATE TABLE forgotten (line TEXT, column TEXT, key TEXT, hash TEXT, PRIMARY KEY (line, column, key, hash)) WITHOUT ROWID;
+PRAGMA user_version = 2;
+""",
+)
+"""What brings a file from each version of its form to the next. A file is brought to the second when somebody is forgotten, or it is made."""
+_NOT_MADE, _VERSION = 0, len(_STEPS)
+_CHAIN = ChangeLog("rows", ("seq", "known", "key", "row", "digest"), "sent rows")
 _NULL = "null"
 """The kind of a column that has had no value."""
 IN_EACH_ROW = ""
@@ -88,6 +98,28 @@ class NewRows(NamedTuple):
     """The different sets of columns of the rows."""
     new_columns: bool = False
     """Whether they may have columns that no row had before, and lack those that each row had."""
+    texts: Callable[[str], Sequence[str | None]] = lambda _: ()
+    """Gives what stands in a column in each of the rows, as text."""
+
+
+class ForgottenText(NamedTuple):
+    """A text that names a person who is forgotten: rows that have it in its column are not kept."""
+
+    line: str
+    """Who forgot them."""
+    column: str
+    key: str
+    """Of the hash, as the list of the line has it."""
+    hash: str
+
+
+class Removed(NamedTuple):
+    """Rows that were removed for good."""
+
+    rows: int
+    before: Chained
+    after: Chained
+    """The ends of the chain of rows; equal where it has none, as in a database that machines share."""
 
 
 class PushedRow(NamedTuple):
@@ -107,6 +139,8 @@ class PushCounts(NamedTuple):
     accepted: int
     repeated: int
     """Rows whose key has exactly this row already; they are not kept twice."""
+    forgotten: int = 0
+    """Rows that name a person who is forgotten; they are not kept."""
 
 
 class Columns(NamedTuple):
@@ -171,7 +205,7 @@ class PushedRows:
         with self._connected(makes=True) as database:
             database.execute("BEGIN IMMEDIATE")
             if _version(database) == _NOT_MADE:
-                _make(database)
+                _step_up(database)
                 database.execute("INSERT INTO source VALUES (?, ?)", columns)
             elif (held := _columns(database)) != columns:
                 if database.execute("SELECT 1 FROM rows LIMIT 1").fetchone():
@@ -203,7 +237,9 @@ class PushedRows:
         with self._connected() as database:
             database.execute("BEGIN IMMEDIATE")
             _keep_kinds(database, new)
-            rows = accepted(new.rows, _newest(database, {row.key for row in new.rows}))
+            those = _of_the_forgotten(database, new)
+            known_rows = [row for number, row in enumerate(new.rows) if number not in those]
+            rows = accepted(known_rows, _newest(database, {row.key for row in known_rows}))
             if rows:
                 # In the transaction, which one process has at a time: who looks at the file under the same lock has seen all rows
                 # that are known by then.
@@ -216,7 +252,7 @@ class PushedRows:
                     [(seq + number, known, *row) for number, row in enumerate(rows, 1)],
                 )
             database.execute("COMMIT")
-        return PushCounts(len(rows), len(new.rows) - len(rows))
+        return PushCounts(len(rows), len(known_rows) - len(rows), len(those))
 
     @property
     def has_rows(self) -> bool:
@@ -272,6 +308,82 @@ class PushedRows:
         """Return a moment such that all that is known by then can be read from now on, in microseconds since 1970, UTC."""
         return self.since(_NEVER)[1]
 
+    def end(self, since: Chained = START) -> Chained:
+        """Return the end of the chain of rows, of which one before is known."""
+        with self._connected() as database:
+            return _CHAIN.end(database, since)
+
+    def wrong(self, marks: Mapping[int, str]) -> list[str]:
+        """Say what is wrong with the file.
+
+        Parameters
+        ----------
+        marks
+            Digests of the chain of rows that are known from elsewhere, by the number of the last row then.
+        """
+        with self._connected() as database:
+            damage = [str(row[0]) for row in database.execute("PRAGMA integrity_check")]
+            if damage != ["ok"]:
+                return [f"the file is damaged: {each}" for each in damage]
+            return _CHAIN.wrong(database, marks)[1]
+
+    def lists(self, line: str, hashes: Iterable[str]) -> bool:
+        """Return whether rows of all whom a line has forgotten, by their hashes, would be passed over."""
+        with self._connected() as database:
+            held = {one.hash for one in _forgotten_in(database) if one.line == line}
+            return held.issuperset(hashes)
+
+    @contextmanager
+    def without(
+        self,
+        those: Callable[[str], bool],
+        listed: Iterable[ForgottenText],
+        marks: Sequence[Mapping[int, str]],
+    ) -> Generator[Removed]:
+        """Remove rows, and give what went: it has happened once the block is left, and not at all where that raises.
+
+        Parameters
+        ----------
+        those
+            Says of a row as JSON whether it goes.
+        listed
+            What makes rows be passed over from then on.
+        marks
+            Digests of the chain of rows that are known from elsewhere, as for `wrong`. Where there are several, the chain must have
+            those of one of them.
+
+        Raises
+        ------
+        Corrupt
+            If rows are not what was kept: removing some would hide it.
+        """
+        with self._connected() as database:
+            database.execute("PRAGMA secure_delete = ON")
+            database.execute("BEGIN IMMEDIATE")
+            _step_up(database)
+            wrong = min((_CHAIN.wrong(database, one)[1] for one in marks), key=len, default=[])
+            if wrong:
+                raise Corrupt(
+                    f"nothing is removed, since sent rows are not what was kept: {wrong[0]}",
+                    where=self.file.name,
+                    hint="linewright verify",
+                )
+            before = _CHAIN.end(database)
+            gone = [
+                (seq,)
+                for seq, row in database.execute("SELECT seq, row FROM rows ORDER BY seq")
+                if those(row)
+            ]
+            database.executemany("DELETE FROM rows WHERE seq = ?", gone)
+            database.executemany("INSERT OR IGNORE INTO forgotten VALUES (?, ?, ?, ?)", listed)
+            yield Removed(len(gone), before, _CHAIN.end(database) if gone else before)
+            database.execute("COMMIT")
+
+    def shrink(self) -> None:
+        """Write the file anew without its free pages, in which there may be what was removed. Other processes wait meanwhile."""
+        with self._connected() as database:
+            database.execute("VACUUM")
+
     @contextmanager
     def _connected(self, *, makes: bool = False) -> Generator[sqlite3.Connection]:
         try:
@@ -315,13 +427,14 @@ def schema_at(version: int) -> frozenset[Part]:
     if version == _NOT_MADE:
         return frozenset()
     with closing(sqlite3.connect(":memory:", isolation_level=None)) as database:
-        _make(database)
+        _step_up(database, version)
         return schema_of(database)
 
 
-def _make(database: sqlite3.Connection) -> None:
-    for statement in filter(str.strip, _TABLES.split(";\n")):
-        database.execute(statement)
+def _step_up(database: sqlite3.Connection, version: int = _VERSION) -> None:
+    for step in _STEPS[_version(database) : version]:
+        for statement in filter(str.strip, step.split(";\n")):
+            database.execute(statement)
 
 
 def _version(database: sqlite3.Connection) -> int:
@@ -330,6 +443,25 @@ def _version(database: sqlite3.Connection) -> int:
 
 def _columns(database: sqlite3.Connection) -> Columns:
     return Columns(*database.execute("SELECT key, time FROM source").fetchone())
+
+
+def _forgotten_in(database: sqlite3.Connection) -> list[ForgottenText]:
+    if _version(database) < _VERSION:
+        return []
+    return [ForgottenText(*row) for row in database.execute("SELECT line, column, key, hash FROM forgotten")]
+
+
+def _of_the_forgotten(database: sqlite3.Connection, new: NewRows) -> set[int]:
+    """Return which rows, by their places, name a person who is forgotten."""
+    hashes = dict[tuple[str, str], set[str]]()
+    for one in _forgotten_in(database):
+        hashes.setdefault((one.column, one.key), set()).add(one.hash)
+    return {
+        number
+        for (column, key), those in hashes.items()
+        for number, text in enumerate(new.texts(column))
+        if text is not None and keyed_hash(key, text) in those
+    }
 
 
 def _keep_kinds(database: sqlite3.Connection, new: NewRows) -> None:

@@ -5,6 +5,7 @@ happened: who, when and why; it refers to results by digest.
 """
 
 import hashlib
+import hmac
 import json
 import threading
 from collections.abc import Callable, Mapping
@@ -128,6 +129,11 @@ _AS_SPELLED: Mapping[type, Callable[[Any], Any]] = {
 def digest_of_bytes(data: bytes | memoryview) -> str:
     """Return the address of `data`: ``sha256:`` and 64 hex digits."""
     return "sha256:" + hashlib.sha256(data).hexdigest()
+
+
+def keyed_hash(key: str, text: str) -> str:
+    """Return the hash of a text under a key of hexadecimal digits: without the key nobody can try which texts have it."""
+    return "hmac-sha256:" + hmac.new(bytes.fromhex(key), text.encode(), hashlib.sha256).hexdigest()
 
 
 def digest_of(value: object) -> str:

@@ -296,6 +296,7 @@ class ProviderSignIn:
                 member=name,
                 address=address,
                 provider=vouched.issuer,
+                session=sha256(made.code),
             )
         )
         return made

@@ -28,7 +28,7 @@ from linewright.interfaces.http.open_routes import (
     SIGN_OUT_PAGE,
 )
 from linewright.people.facts import MemberInvited, PasswordChosen, SignedIn, SignInRefused
-from linewright.serve.access.accounts import read_accounts
+from linewright.serve.access.accounts import read_accounts, sha256
 from linewright.serve.access.authenticate import Authenticator, bearer
 from linewright.serve.access.back_off import BackOff, too_many
 from linewright.serve.access.change_accounts import change
@@ -262,6 +262,7 @@ class SignIn:
                     line="",
                     member="",
                     address=address,
+                    session=sha256(made.code),
                 )
             )
             return made
@@ -314,7 +315,15 @@ class SignIn:
         made = begin_session(self.state(), member, at, password=kept, instead=instead)
         self.back_off.succeeded(member, address)
         self.record(
-            SignedIn(at=at, by=made.member, because="asked for", line="", member=made.member, address=address)
+            SignedIn(
+                at=at,
+                by=made.member,
+                because="asked for",
+                line="",
+                member=made.member,
+                address=address,
+                session=sha256(made.code),
+            )
         )
         return made
 

@@ -11,7 +11,7 @@ from linewright.line.file.sites import lines_of, site_of
 from linewright.serve.access.line_tags import MOST_TAG, LineTags, TaggedFile, read_tags, write_tags
 from linewright.store.clock import now_utc
 from linewright.store.files.disk import explained
-from linewright.store.files.names import ENDING
+from linewright.store.files.names import ENDING, file_of
 from linewright.store.files.stamps import Stamp, is_young, stamp_of
 
 _WORD = b"tags"
@@ -39,6 +39,18 @@ def keep_tags(root: Path, state: Path) -> None:
                 lines[line] = kept
         if lines != before.lines:
             write_tags(state, LineTags(lines))
+
+
+def wrong_tags(root: Path, state: Path) -> list[str]:
+    """Return the lines of which other tags are kept than their files say; a file that was written since is passed over, as servers do."""
+    found = list[str]()
+    stamps = _stamps(root / "lines")
+    for line, kept in sorted(read_tags(state).lines.items()):
+        path = file_of(root / "lines", line)
+        if stamps.get(path.name.removesuffix(ENDING)) == kept.stamp:
+            said = _read(path, line, kept.stamp, None)
+            found += [line] if said.tags != kept.tags else []
+    return found
 
 
 def require_tags(tags: tuple[str, ...]) -> None:

@@ -11,6 +11,7 @@ import sqlite3
 from collections.abc import Collection, Generator, Iterator, Mapping
 from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import islice
 from math import inf
 from pathlib import Path
@@ -37,11 +38,19 @@ from linewright.engine.run_notes import remove_notes
 from linewright.errors import Corrupt, LinewrightError, NotFound, RequestError, SpecError, Transient
 from linewright.line.factory import Factory
 from linewright.line.facts import Accepted, Declared, Finished, Forgotten
+from linewright.line.maintenance.forget_sent import (
+    count_sent,
+    emptied,
+    readers_of_sent,
+    sent_sources,
+    shrink_emptied,
+)
 from linewright.line.maintenance.problem import Problem, problem_of
 from linewright.line.maintenance.referenced_artifacts import clock_of_files, drop_features, unnamed
 from linewright.line.maintenance.references import DIGEST
-from linewright.line.maintenance.retention import end_of, marks_of, unfinished
+from linewright.line.maintenance.retention import marks_of, unfinished
 from linewright.line.predict.sql_columns import rows_with_made
+from linewright.line.record.chained_files import end_of_changes
 from linewright.line.record.checkpoint import Digested
 from linewright.line.record.data.quarantine import reading_of
 from linewright.line.retention.forgotten import Forgetting, Subject, begin, forgotten_of, hash_for, keep
@@ -65,6 +74,9 @@ from linewright.serve.log.segments import ENDING, Frame, frame_of, read_log, rea
 from linewright.serve.rows.body.scalars import spell
 from linewright.store.files.disk import explained, sync_file
 from linewright.store.files.names import line_path
+from linewright.store.pushed_rows import FOLDER as PUSH
+from linewright.store.pushed_rows import ForgottenText
+from linewright.store.values import digest_of_bytes
 from linewright.text.remote_url import is_remote
 
 _BATCH = 2_000
@@ -96,7 +108,7 @@ class Forgot(msgspec.Struct, frozen=True, kw_only=True):
     serving: tuple[str, ...]
     """Those of them that serve or are tried."""
     shared: tuple[str, ...]
-    """Other lines that keep equal rows: their models cannot be rebuilt either until the rows are read again."""
+    """Other lines that keep equal rows, whose models cannot be rebuilt either until the rows are read again, or that read what was sent."""
     sources: tuple[str, ...]
     """Files that the line reads and in which the person stands still."""
     files: tuple[str, ...]
@@ -106,11 +118,13 @@ class Forgot(msgspec.Struct, frozen=True, kw_only=True):
     dry_run: bool
     resumed: int = 0
     """Removals of before that had been interrupted, and were ended now."""
+    sent: int = 0
+    """Rows that had been sent to sources of the line or of its feature views; they go for all lines that read these."""
 
     @property
     def is_something(self) -> bool:
         """Whether the line had anything."""
-        return bool(self.predictions or self.rows or self.quarantined)
+        return bool(self.predictions or self.rows or self.quarantined or self.sent)
 
     @property
     def exit_code(self) -> int:
@@ -186,6 +200,7 @@ def forget(factory: Factory, line: str, subject: str, *, dry_run: bool) -> Forgo
         left=() if dry_run else tuple(places_of(factory, text)),
         dry_run=dry_run,
         resumed=resumed,
+        sent=found.sent,
     )
 
 
@@ -270,6 +285,8 @@ class _Found:
     """By blob of a source history the one that is to be in its place."""
     files: set[str] = field(default_factory=set[str])
     """Digests of the pictures that its rows and predictions name."""
+    sent: int = 0
+    """Rows that were sent to sources."""
     learned: list[str] = field(default_factory=list[str])
     shared: set[str] = field(default_factory=set[str])
 
@@ -287,6 +304,7 @@ class _Found:
         look.quarantines(found)
         look.histories(found)
         look.models(found)
+        look.sent(found)
         return found
 
 
@@ -436,6 +454,20 @@ class _Look:
                         put_versions(rows.filter(~those), artifacts).blob if self.keeps else ""
                     )
 
+    def sent(self, found: _Found) -> None:
+        """Look through the rows that were sent to sources."""
+        sources = sent_sources(self.factory, self.spec)
+        found.sent = count_sent(self.factory, sources, partial(self.is_sent_row, found))
+        if found.sent:
+            found.shared |= readers_of_sent(self.factory, self.spec.line, sources)
+
+    def is_sent_row(self, found: _Found, row: Mapping[str, Any], is_own: bool) -> bool:
+        """Return whether a row that was sent is about the person; the key of a view's source is not that of the table."""
+        table = self.spec.table
+        return self.is_theirs(row.get(table.subject or "")) or (
+            is_own and table.key is not None and self.is_key(spell(row.get(table.key)), found)
+        )
+
     def _queries(self) -> set[str]:
         """Return the digests of the queries of all sources with a history that the line has or had."""
         metadata = self.factory.metadata
@@ -512,21 +544,18 @@ def _carry_out(
     files = tuple(sorted({*subject.files, *found.files}))
     subject = msgspec.structs.replace(subject, keys=hashes, files=files)
     known = keep(factory, line, known.put(subject))
-    annotations = Annotations.of(factory.state, line)
-    asked = found.ids | found.named
-    questions = annotations.questions_about(asked)
+    questions = Annotations.of(factory.state, line).questions_about(found.ids | found.named)
     named = {*found.ids, *found.keys, *questions, *([text] if text else [])}
     _forget_replies(factory, named)
     _forget_notes(factory, line, text)
     forget_views(factory.state, lambda address: _names(address, known, subject, named))
     forget_logs(factory, line)
-    # Before the predictions go, by which its questions are found.
-    annotations.forget(asked)
-    labels = _once(factory, line, subject, found, named)
+    labels = _once(factory, _Look(factory, spec, known, subject), found, named)
     _forget_copies(factory, line, found.ids)
     forget_undelivered(factory, line)
     _forget_pictures(factory, files)
     factory.labels_of(line).shrink()
+    shrink_emptied(factory, line, subject.hash)
     keep(factory, line, known.put(msgspec.structs.replace(subject, done=True, keys=(), files=())))
     return found, labels
 
@@ -538,8 +567,10 @@ def _names(address: str, known: Forgetting, subject: Subject, named: Collection[
     return any(one in named or known.hash_of(one) == subject.hash for one in values)
 
 
-def _once(factory: Factory, line: str, subject: Subject, found: _Found, named: Collection[str]) -> int:
+def _once(factory: Factory, look: _Look, found: _Found, named: Collection[str]) -> int:
     """Take out what was found, but for copies and what other files have of it; return how many changes of labels went."""
+    line, subject, key = look.spec.line, look.subject, look.known.key
+    listed = ForgottenText(line, look.spec.table.subject or "", key, subject.hash)
     sealed = dict(_sealed_without(factory, line, found.ids))
     files = dict(_files_without(factory, line, found.ids))
     instead = {
@@ -549,9 +580,14 @@ def _once(factory: Factory, line: str, subject: Subject, found: _Found, named: C
         **{one.segment.blob: one.blob for one in sealed.values()},
     }
     numbers = [number for one in found.ids if (number := number_of(one)) is not None]
-    with factory.labels_of(line).without_predictions(
-        numbers, found.keys, marks_of(factory, line), named
-    ) as removed:
+    with (
+        factory.labels_of(line).without_predictions(
+            numbers, found.keys, marks_of(factory, line), named
+        ) as removed,
+        emptied(
+            factory, look.spec, listed, partial(look.is_sent_row, found), found.ids | found.named
+        ) as emptied_files,
+    ):
         lost = removed if removed.labels else None
         factory.metadata.record(
             Forgotten(
@@ -571,8 +607,11 @@ def _once(factory: Factory, line: str, subject: Subject, found: _Found, named: C
                 labels=removed.labels,
                 rows=sum(map(len, found.rows.values())),
                 quarantined=sum(found.quarantined.values()),
-                labels_before=end_of(lost.before) if lost else None,
-                labels_after=end_of(lost.after) if lost else None,
+                labels_before=end_of_changes(lost.before) if lost else None,
+                labels_after=end_of_changes(lost.after) if lost else None,
+                anew=emptied_files.anew,
+                sent=emptied_files.sent,
+                key=digest_of_bytes(key.encode()),
             )
         )
     _put_in_place(factory, line, instead, files)
@@ -817,7 +856,8 @@ def _sources(factory: Factory, spec: LineSpec) -> set[Path]:
         for written in source.local_files:
             with suppress(RequestError):
                 named |= set(files_of(written, factory.root, ""))
-    return named
+    # What was sent is looked for, and removed, with all that is stored.
+    return {path for path in named if path.parent != factory.state / PUSH}
 
 
 def _own_sources(spec: LineSpec) -> Iterator[SourceSpec]:

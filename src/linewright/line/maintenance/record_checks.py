@@ -13,7 +13,7 @@ from linewright.line.maintenance.problem import Problem
 from linewright.line.retention.dropped import Gone
 from linewright.model.facts import Certificate, Registered
 from linewright.release.facts import Deployed, Halted, Promoted, Refused, RolledBack, Withdrawn
-from linewright.serve.facts import Checkpointed
+from linewright.serve.facts import ChangesEnd, Checkpointed
 from linewright.store.metadata.audit_chain import Link
 from linewright.store.protocols import Pointer, Version
 from linewright.store.values import Event, decoder
@@ -87,6 +87,13 @@ class Record:
         self.events = 0
         self.gone = Gone()
         """What is kept no longer, as far as events were read."""
+        self.ends: dict[str, dict[int, str]] = {}
+        """Digests of the files of `chained_files`, by name and number of the last change."""
+        self._removed_from: dict[str, ChangesEnd] = {}
+        self.forgotten: dict[str, list[Forgotten]] = {}
+        """The removals of persons, by line."""
+        self.has_head = False
+        """Whether a checkpoint says that the head of the record stood beside it."""
         self.instead: set[str] = set()
         """Blobs that are in the place of others, without those who were forgotten."""
 
@@ -147,18 +154,32 @@ class Record:
                     yield f"{event.line}@{event.model} is registered as another package"
                 yield from self._since_when(event)
             case Checkpointed():
-                told.note(event)
+                self._note(told, event)
             case Dropped() | Forgotten():
                 yield from self._removed(told, event)
             case _:
                 pass
+
+    def _note(self, told: _Told, event: Checkpointed) -> None:
+        told.note(event)
+        self.has_head = self.has_head or event.has_head
+        for name, end in event.ends.items():
+            self.ends.setdefault(name, {})[end.changes] = end.digest
 
     def _removed(self, told: _Told, event: Dropped | Forgotten) -> Iterator[str]:
         if isinstance(event, Dropped):
             yield from told.drop(event)
             return
         self.instead |= {*event.instead.values()}
+        self.forgotten.setdefault(event.line, []).append(event)
         yield from told.forget(event)
+        for name, anew in event.anew.items():
+            known = self.ends.get(name, {}).get(anew.before.changes, anew.before.digest)
+            # One that was killed after its event is done again.
+            if known != anew.before.digest and self._removed_from.get(name) != anew.before:
+                yield f"{name} was not what was kept when some of it was removed"
+            self.ends[name] = {anew.after.changes: anew.after.digest}
+            self._removed_from[name] = anew.before
 
     def _move(self, told: _Told, event: Event) -> Iterator[str]:
         told.generation += 1

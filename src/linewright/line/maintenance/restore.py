@@ -30,6 +30,7 @@ from linewright.line.maintenance.backup_members import (
 )
 from linewright.line.maintenance.schemas import METADATA, databases_of, names_in, strange_in
 from linewright.line.proposals.rules import restore_rule
+from linewright.line.record.checkpoint import keep_head
 from linewright.people.facts import BackupRestored
 from linewright.people.preferences import decode_preferences, files_in
 from linewright.release.promotion import project
@@ -387,6 +388,7 @@ def _project(stage: Path) -> None:
     with Factory(stage) as factory:
         for line in factory.metadata.lines():
             project(factory.metadata, factory.serving, line)
+        keep_head(factory)
 
 
 def _move_out(stage: Path, root: Path, factory_file: bytes) -> None:

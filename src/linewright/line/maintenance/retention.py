@@ -16,12 +16,13 @@ from linewright.data.facts import Ingested
 from linewright.engine.run_notes import noted, remove_notes
 from linewright.errors import LinewrightError
 from linewright.line.factory import Factory
-from linewright.line.facts import Accepted, Dropped, Finished, Forgotten, LabelsEnd
+from linewright.line.facts import Accepted, Dropped, Finished, Forgotten
 from linewright.line.file.factory_file import read_factory_file
 from linewright.line.file.retention import before, kept_of, log_before
 from linewright.line.maintenance.problem import Problem, problem_in_words, problem_of
 from linewright.line.maintenance.references import needs_of
 from linewright.line.record.archive_log import seal_next
+from linewright.line.record.chained_files import end_of_changes
 from linewright.line.record.data.quarantine import reading_of
 from linewright.line.record.monitoring.alerts import newest_of, open_proposal
 from linewright.line.retention.dropped import Gone, gone
@@ -30,10 +31,10 @@ from linewright.line.value.update import keep_account, kept_ledger
 from linewright.model.facts import Registered
 from linewright.release.facts import Promoted, RolledBack, SeriesRead
 from linewright.release.promotion import canary_of, newest_series, series_of_run
-from linewright.serve.facts import Checkpointed, Segment
+from linewright.serve.facts import ChangesEnd, Checkpointed, Segment
 from linewright.serve.feedback.remove import Gone as Removed
 from linewright.serve.log.segments import lengths
-from linewright.store.changes import NONE, Chained
+from linewright.store.changes import NONE
 from linewright.text.durations import duration_micros
 from linewright.text.numbers import count
 from linewright.watch.facts import Watched
@@ -443,8 +444,8 @@ def _record(
             segments=tuple(sorted(one.name for one in segments.values())),
             predictions=removed.predictions if removed else 0,
             labels=lost.labels if lost else 0,
-            labels_before=end_of(lost.before) if lost else None,
-            labels_after=end_of(lost.after) if lost else None,
+            labels_before=end_of_changes(lost.before) if lost else None,
+            labels_after=end_of_changes(lost.after) if lost else None,
             runs=plan.runs if plan else (),
             keep={name: str(value) for name, value in plan.keep.model_dump(exclude_none=True).items()}
             if plan
@@ -453,19 +454,14 @@ def _record(
     )
 
 
-def end_of(chained: Chained) -> LabelsEnd:
-    """Return the end of a chain of labels as events have it."""
-    return LabelsEnd(changes=chained.changes, digest=chained.digest)
-
-
 def marks_of(factory: Factory, line: str) -> tuple[dict[int, str], ...]:
     """Return what the newest digest of the labels may be that the record has, each by the number of their changes.
 
     After a removal there are two: a kill may have come between its event and the labels.
     """
-    newest, marks = "", [LabelsEnd(changes=0, digest=NONE)]
+    newest, marks = "", [ChangesEnd(changes=0, digest=NONE)]
     for one in factory.metadata.events(Checkpointed, line=line, newest_first=True, limit=1):
-        newest, marks = one.at, [LabelsEnd(changes=one.changes, digest=one.labels)]
+        newest, marks = one.at, [ChangesEnd(changes=one.changes, digest=one.labels)]
     for kind in (Dropped, Forgotten):
         for one in factory.metadata.events(kind, line=line):
             if one.labels_before is not None and one.labels_after is not None and one.at >= newest:

@@ -16,6 +16,7 @@ from linewright.line.audit.key import ed25519
 from linewright.line.audit.proof import Finding, prove
 from linewright.line.audit.signed_note import PublicKey
 from linewright.line.factory import Factory
+from linewright.line.maintenance.kept_state import check_kept_state
 from linewright.line.maintenance.logs import Logs
 from linewright.line.maintenance.problem import AGAIN, OLDER, Problem, guarded, problem_of, worst
 from linewright.line.maintenance.record_checks import Record
@@ -99,6 +100,7 @@ def verify_factory(factory: Factory) -> Verified:
     guarded(problems, lambda: problems.extend(_check_forgotten(factory, record.instead)))
     logs = Logs(factory, damaged, problems)
     logs.check(record.checkpoints(), record.gone.segments)
+    problems += check_kept_state(factory, record)
     return Verified(
         blobs=blobs,
         bytes=size,

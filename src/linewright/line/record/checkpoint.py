@@ -1,4 +1,4 @@
-"""Checkpoints: digests of what the record does not hold itself, the prediction log and the labels, entered into its chain.
+"""Checkpoints: digests of prediction logs, labels and the files of `chained_files`, entered into the chain of the record.
 
 What is behind a checkpoint cannot be changed unseen by whoever cannot rewrite the chain too; and where a head of the chain is
 kept on another machine, by nobody. They are made by the worker, so that no request waits for one.
@@ -17,10 +17,12 @@ from linewright.engine.lock import ProcessLock
 from linewright.errors import Corrupt, LinewrightError, Transient
 from linewright.line.factory import Factory
 from linewright.line.facts import Dropped, Forgotten
-from linewright.line.retention.forgotten import forgotten_of
-from linewright.serve.facts import Checkpointed, Prefix
+from linewright.line.record.chained_files import ALL_LINES, chained_file, end_of_changes, known_ends, names_of
+from linewright.line.retention.forgotten import forgetting_lines, forgotten_of
+from linewright.serve.facts import ChangesEnd, Checkpointed, Prefix
 from linewright.serve.files import write_whole
 from linewright.serve.log.segments import ENDING, Frame, frame_of, read_segment
+from linewright.store.changes import START, Chained
 from linewright.store.files.disk import explained, sync_file
 from linewright.store.metadata.audit_chain import Head
 from linewright.store.values import decoder
@@ -30,7 +32,8 @@ CHECKPOINT_S = 600.0
 """How often the worker makes them: what somebody changes before the next one is not proved by it."""
 _LOOKED_BACK = 200
 """Checkpoints of a line that are looked through for segments that have not grown: over a day of them. An older one is entered again."""
-_HEAD = "head.json"
+HEAD_FILE = "head.json"
+"""In the state folder: the head of the record, see `keep_head`."""
 
 
 def never() -> bool:
@@ -39,9 +42,10 @@ def never() -> bool:
 
 
 def checkpoint(factory: Factory, line: str) -> Checkpointed | None:
-    """Enter the present digests of a line's open log segments and of its labels; return the event, `None` where nothing is new.
+    """Enter the present digests of a line's open log segments, of its labels and of its annotation; return the event, `None` where nothing is new.
 
-    It reads each segment that has grown since the last one, once from its beginning. It may be called at any time, by any process.
+    Those of rows that were sent to sources get an event of their own. It reads each segment that has grown since the last one, once from
+    its beginning, and of all else what is new. It may be called at any time, by any process.
 
     Where another process makes one, or removes something, `None` too: it would enter what is no more.
 
@@ -57,9 +61,53 @@ def checkpoint(factory: Factory, line: str) -> Checkpointed | None:
         if factory.metadata.events(Dropped, line=line, newest_first=True, limit=1):
             # Else the checkpoint would hold what is kept no longer. Who ends a run loads it only then.
             import_module("linewright.line.maintenance.retention").finish(factory, line)
-        return _checkpoint(factory, line)
+        made = _checkpoint(factory, line)
+        _checkpoint_sent(factory)
+        return made
     finally:
         lock.release()
+
+
+def _checkpoint_sent(factory: Factory) -> None:
+    """Enter the ends of the rows that were sent to sources; not while rows of a person are being removed."""
+    if any(forgotten_of(factory, line).undone for line in forgetting_lines(factory)):
+        return
+    before = factory.metadata.events(Checkpointed, line=ALL_LINES, newest_first=True, limit=1)
+    trouble = list[Corrupt]()
+    ends = _ends(factory, ALL_LINES, trouble)
+    if ends != (before[0].ends if before else {}):
+        factory.metadata.record(
+            Checkpointed(
+                at=factory.now(),
+                by=factory.actor,
+                because=f"{count(sum(end.changes for end in ends.values()), 'row')} sent to sources so far",
+                line=ALL_LINES,
+                ends=ends,
+                has_head=_has_head(factory),
+            )
+        )
+    if trouble:
+        raise trouble[0]
+
+
+def _ends(factory: Factory, line: str, trouble: list[Corrupt]) -> dict[str, ChangesEnd]:
+    """Return where the chains of files end; of one that is gone or damaged, where it ended last."""
+    known = known_ends(factory, line)
+    ends = {name: those[0] for name, those in known.items()}
+    for name in names_of(factory, line):
+        try:
+            file, since = chained_file(factory, name), ends.get(name)
+            if file is not None:
+                ends[name] = end_of_changes(
+                    file.end(START if since is None else Chained(since.changes, since.digest))
+                )
+        except Corrupt as error:
+            trouble.append(error)
+    return ends
+
+
+def _has_head(factory: Factory) -> bool:
+    return (factory.state / HEAD_FILE).exists()
 
 
 def _checkpoint(factory: Factory, line: str) -> Checkpointed | None:
@@ -76,8 +124,11 @@ def _checkpoint(factory: Factory, line: str) -> Checkpointed | None:
         except Corrupt as error:
             trouble.append(error)
     changes, labels = factory.labels_of(line).chained() or (0, "")
+    ends = _ends(factory, line, trouble)
     event = None
-    if grown or (changes, labels) != ((recent[0].changes, recent[0].labels) if recent else (0, "")):
+    if grown or (changes, labels, ends) != (
+        (recent[0].changes, recent[0].labels, recent[0].ends) if recent else (0, "", {})
+    ):
         event = Checkpointed(
             at=factory.now(),
             by=factory.actor,
@@ -86,6 +137,8 @@ def _checkpoint(factory: Factory, line: str) -> Checkpointed | None:
             segments=grown,
             changes=changes,
             labels=labels,
+            ends=ends,
+            has_head=_has_head(factory),
         )
         factory.metadata.record(event)
     if trouble:
@@ -141,7 +194,7 @@ def keep_head(factory: Factory) -> None:
     Corrupt
         If the record does not contain the head that was kept before, which stays then.
     """
-    head, path, before = factory.metadata.head(), factory.state / _HEAD, kept_head(factory)
+    head, path, before = factory.metadata.head(), factory.state / HEAD_FILE, kept_head(factory)
     if before is not None and factory.metadata.head_after(before.entries) != before.digest:
         raise Corrupt(
             "the record is an older copy, or was made anew: it does not contain the head that was kept beside it",
@@ -161,7 +214,7 @@ def kept_head(factory: Factory) -> Head | None:
     Corrupt
         If the file is none of ours.
     """
-    path = factory.state / _HEAD
+    path = factory.state / HEAD_FILE
     try:
         kept = decoder(_Kept).decode(path.read_bytes())
     except FileNotFoundError:

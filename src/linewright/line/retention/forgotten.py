@@ -4,8 +4,6 @@ A file a line, ``forgotten/LINE.json`` of the state. It is also the journal of a
 not done is removed again from the beginning, by the hashes alone.
 """
 
-import hashlib
-import hmac
 import secrets
 from pathlib import Path
 
@@ -17,8 +15,10 @@ from linewright.serve.files import write_whole
 from linewright.serve.rows.body.scalars import spell
 from linewright.store.files.disk import explained, sync_file, sync_folder
 from linewright.store.files.names import line_path
-from linewright.store.values import decoder, digest_of
+from linewright.store.values import decoder, digest_of, keyed_hash
 
+FOLDER = "forgotten"
+"""Of the state."""
 _KEY_BYTES = 32
 
 
@@ -44,7 +44,7 @@ class Forgetting(msgspec.Struct, frozen=True, kw_only=True):
 
     def hash_of(self, text: str) -> str:
         """Return the hash of a value as text."""
-        return "hmac-sha256:" + hmac.new(bytes.fromhex(self.key), text.encode(), hashlib.sha256).hexdigest()
+        return keyed_hash(self.key, text)
 
     @property
     def undone(self) -> tuple[Subject, ...]:
@@ -97,6 +97,11 @@ def hash_for(factory: Factory, line: str, subject: str) -> str:
     return known.hash_of(spell(subject) or subject)
 
 
+def forgetting_lines(factory: Factory) -> list[str]:
+    """Return the lines that have a list, whether they are declared or not, sorted."""
+    return sorted(path.stem for path in (factory.state / FOLDER).glob("*.json"))
+
+
 def _with_key(factory: Factory, line: str) -> Forgetting:
     known = forgotten_of(factory, line)
     return known if known.key else msgspec.structs.replace(known, key=secrets.token_hex(_KEY_BYTES))
@@ -114,4 +119,4 @@ def keep(factory: Factory, line: str, known: Forgetting) -> Forgetting:
 
 
 def _path(factory: Factory, line: str) -> Path:
-    return line_path(factory.state / "forgotten", line, ".json")
+    return line_path(factory.state / FOLDER, line, ".json")

@@ -178,5 +178,6 @@ def _record(factory: Factory, at: str, public: str, token: Token) -> None:
             member=token.member,
             expires=token.expires,
             is_revoked=bool(token.revoked),
+            sha256=token.sha256,
         )
     )

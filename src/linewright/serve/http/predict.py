@@ -686,4 +686,6 @@ def push(pushed: PushedRows, body: bytes, views: list[str]) -> Response:
     asked = read_json(body, PushRequest, form=ROWS_FORM)
     kept = pushed.keep(to_new_rows(asked.rows, pushed.columns, new_columns=asked.new_columns))
     said = PushAnswer(accepted=kept.accepted, repeated=kept.repeated, durability="durable", counts_in=views)
+    if kept.forgotten:
+        said["forgotten"] = kept.forgotten
     return to_response(said)

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Mapping, Sequence
 from datetime import datetime
+from functools import partial
 from hashlib import sha256
 from typing import Any
 
@@ -10,7 +11,7 @@ import msgspec
 
 from linewright.errors import RequestError
 from linewright.serve.rows.body.reader import checked_shape, in_rows
-from linewright.serve.rows.body.scalars import INT64, MAX_TEXT, kind_of, shown, spell
+from linewright.serve.rows.body.scalars import INT64, MAX_TEXT, kind_of, shown, spell, spell_all
 from linewright.store.pushed_rows import Columns, ColumnValue, NewRow, NewRows, RowShape
 from linewright.text.column_names import is_column_pattern
 
@@ -56,7 +57,17 @@ def to_new_rows(rows: Sequence[Mapping[str, Any]], columns: Columns, *, new_colu
         names = frozenset(row)
         if names not in shapes:
             shapes[names] = RowShape(f"rows[{number}]", names)
-    return NewRows(new, list(values.values()), list(shapes.values()), new_columns)
+    return NewRows(
+        new,
+        list(values.values()),
+        list(shapes.values()),
+        new_columns,
+        texts=partial(_texts_of, rows),
+    )
+
+
+def _texts_of(rows: Sequence[Mapping[str, Any]], column: str) -> list[str | None]:
+    return spell_all([row.get(column) for row in rows])
 
 
 def _new_row(

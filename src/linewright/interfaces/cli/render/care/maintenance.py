@@ -128,6 +128,7 @@ def forgot_text(gone: Forgot) -> str:
     said = [
         f"{gone.line}: {verb}: {count(gone.predictions, 'prediction')} with {labels}, {count(gone.rows, 'row')} of "
         f"{count(len(gone.datasets), 'dataset version')}, {count(gone.quarantined, 'row')} in quarantine"
+        + (f", {count(gone.sent, 'row')} that had been sent" if gone.sent else "")
         if gone.is_something
         else f"{gone.line}: nothing is stored about that subject"
     ]
