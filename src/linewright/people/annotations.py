@@ -38,6 +38,7 @@ _KEPT = (
             *("number", "at", "by", "package", "annotators", "gold_share", "tolerance", "consent"),
             *("instructions", "columns", "pool", "closed"),
         ),
+        moving=("closed",),
     ),
     Kept(
         "questions",
@@ -46,11 +47,13 @@ _KEPT = (
             *("id", "batch", "place", "prediction", "drawn", "stratum", "gold", "state", "label", "kept"),
             *("at", "recorded", "dataset", "row"),
         ),
+        moving=("state", "label", "kept", "at", "recorded"),
     ),
     Kept(
         "answers",
         1,
         ("number", "question", "by", "kind", "label", "because", "seconds", "saw", "at", "undone"),
+        moving=("undone",),
     ),
     Kept("consents", 2, ("by", "text", "at")),
 )

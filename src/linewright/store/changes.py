@@ -98,6 +98,8 @@ class Kept(NamedTuple):
     """How many of the columns, the first ones, name a row."""
     columns: tuple[str, ...]
     """Those that are entered. What is not among them may change unseen."""
+    moving: tuple[str, ...] = ()
+    """Those of them that may become something else. Rows are removed for good alone, with their changes."""
 
 
 _VALUES = tuple(f"v{number}" for number in range(MOST_KEPT))
@@ -129,14 +131,21 @@ def changes_of(tables: Iterable[Kept]) -> str:
 
 
 def unlike(database: sqlite3.Connection, tables: Iterable[Kept]) -> Iterator[str]:
-    """Give the tables that are not what their changes made of them."""
+    """Give the tables that are not what their changes made of them, or of which something changed that never does."""
     for one in tables:
-        values = ", ".join(_VALUES[: len(one.columns)])
-        newest = f"SELECT max(seq) FROM changes WHERE named = '{one.table}' GROUP BY {', '.join(_VALUES[: one.keys])}"  # noqa: S608
+        names, values = f"'{one.table}'", ", ".join(_VALUES[: len(one.columns)])
+        row = ", ".join(_VALUES[: one.keys])
+        newest = f"SELECT max(seq) FROM changes WHERE named = {names} GROUP BY {row}"  # noqa: S608 -- names of our own
         told = f"SELECT {values} FROM changes WHERE gone = 0 AND seq IN ({newest})"  # noqa: S608
         there = f"SELECT {', '.join(one.columns)} FROM {one.table}"  # noqa: S608
-        both = (
-            f"SELECT * FROM ({there} EXCEPT {told}) UNION ALL SELECT * FROM ({told} EXCEPT {there}) LIMIT 1"  # noqa: S608
+        fixed = (value for value, name in zip(_VALUES, one.columns, strict=False) if name not in one.moving)
+        # Null is a value too, which `DISTINCT` does not count.
+        moved = " OR ".join(f"count(DISTINCT {one}) + (count({one}) < count(*)) > 1" for one in fixed)
+        queries = (
+            f"SELECT * FROM ({there} EXCEPT {told})",  # noqa: S608
+            f"SELECT * FROM ({told} EXCEPT {there})",  # noqa: S608
+            f"SELECT 1 FROM changes WHERE named = {names} AND gone = 1",  # noqa: S608
+            f"SELECT 1 FROM changes WHERE named = {names} GROUP BY {row} HAVING {moved}",  # noqa: S608
         )
-        if database.execute(both).fetchone() is not None:
+        if any(database.execute(f"{query} LIMIT 1").fetchone() is not None for query in queries):
             yield one.table

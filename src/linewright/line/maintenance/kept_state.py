@@ -123,9 +123,9 @@ def _wrong_in_list(factory: Factory, line: str, removals: list[Forgotten]) -> It
     known, told = forgotten_of(factory, line), {one.subject for one in removals}
     listed = {one.hash for one in known.subjects}
     if lost := told - listed:
-        yield f"{count(len(lost), 'person', 'persons')} who were forgotten are not on it: their rows would be read again"
+        yield f"it lacks {len(lost):,} of those who were forgotten: their rows would be read again"
     if strange := {one.hash for one in known.subjects if one.done} - told:
-        yield f"{count(len(strange), 'person', 'persons')} are on it whose removal the record does not tell"
+        yield f"it has {len(strange):,} whose removal the record does not tell"
     keys = {one.key for one in removals if one.key}
     if keys and keys != {digest_of_bytes(known.key.encode())}:
         yield "its key is another one than when they were forgotten: nobody is known by a hash of it"
