@@ -30,7 +30,8 @@ from linewright.serve.access.accounts import Grant
 from linewright.serve.access.change_accounts import change, new_token, with_token
 from linewright.serve.rows.body.push_request import to_new_rows
 from linewright.store import pushed_rows
-from linewright.store.pushed_rows import Columns, PushedRows
+from linewright.store.pushed_rows import Columns, ForgottenText, PushedRows
+from linewright.store.values import keyed_hash
 
 ROWS = "/v1/sources/payments/rows"
 SPEC = PushSource(push="payments", key="id", time="paid_at")
@@ -310,7 +311,7 @@ def test_a_column_keeps_the_kind_of_its_first_value(tmp_path, start):
 def test_a_source_takes_no_more_columns_than_its_readers(tmp_path, pushed, monkeypatch):
     """Rows cannot be removed: one row too many would stop each line that reads the source, for ever."""
     monkeypatch.setattr("linewright.store.pushed_rows.MOST_COLUMNS", 5)
-    monkeypatch.setattr("linewright.data.read.push_reader.MOST_COLUMNS", 5)
+    monkeypatch.setattr("linewright.data.read.push_reader.MOST_READ_COLUMNS", 5)
     columns = pushed.columns
     pushed.keep(to_new_rows([payment(1, a=None), payment(2, b=1)], columns))
     pushed.keep(to_new_rows([payment(3, a="x", b=None)], columns))
@@ -320,6 +321,85 @@ def test_a_source_takes_no_more_columns_than_its_readers(tmp_path, pushed, monke
             pushed.keep(to_new_rows([payment(4), payment(5, **extra)], columns, new_columns=True))
         assert "rows[1].c" == refused.value.where
     assert [1, 2, 3] == kept(tmp_path)["id"].to_list()
+
+
+def test_names_of_columns_cannot_make_the_table_of_readers_wide(tmp_path):
+    """Who may send rows alone would else make each run of a line take gigabytes: every name is a column of all rows."""
+    pushed = _opened(tmp_path)
+    columns, wide = (
+        pushed.columns,
+        [{f"c{number:05}": 1 for number in range(at, at + 500)} for at in (0, 500, 1000)],
+    )
+    pushed.keep(to_new_rows([payment(1)], columns))
+    pushed.keep(to_new_rows([payment(2, **wide[0])], columns, new_columns=True))
+    with pytest.raises(RequestError, match="too many columns") as refused:
+        pushed.keep(to_new_rows([payment(3, **wide[1])], columns, new_columns=True))
+
+    assert "at most 1,000" == refused.value.allowed
+    assert (2, 504) == kept(tmp_path).shape
+
+
+def test_a_source_that_has_more_columns_than_new_ones_may_is_read(tmp_path, monkeypatch):
+    """Earlier versions took ten times as many: their rows must not stop a line."""
+    pushed = _opened(tmp_path)
+    with monkeypatch.context() as earlier:
+        earlier.setattr("linewright.store.pushed_rows.MOST_COLUMNS", 10_000)
+        for at in (0, 900):
+            wide = {f"c{number:05}": 1 for number in range(at, at + 900)}
+            pushed.keep(to_new_rows([payment(at, **wide)], pushed.columns, new_columns=True))
+    pushed.keep(to_new_rows([payment(7, c00001=2)], pushed.columns, new_columns=True))
+
+    assert (3, 1804) == kept(tmp_path).shape
+
+
+OF_THE_FIRST_FORM = """
+CREATE TABLE source (key TEXT NOT NULL, time TEXT);
+CREATE TABLE rows (seq INTEGER PRIMARY KEY, known INTEGER NOT NULL, key TEXT NOT NULL, row TEXT NOT NULL, digest BLOB NOT NULL);
+CREATE INDEX rows_by_key ON rows (key, seq);
+CREATE INDEX rows_by_known ON rows (known);
+CREATE TABLE kinds (name TEXT PRIMARY KEY, kind TEXT NOT NULL) WITHOUT ROWID;
+INSERT INTO source VALUES ('id', 'paid_at');
+INSERT INTO rows VALUES (1, 5, '1', '{"id":1,"paid_at":"2026-05-01T10:00:00Z","who":"ada"}', x'00');
+INSERT INTO rows VALUES (2, 6, '2', '{"id":2,"paid_at":"2026-05-01T10:00:00Z","who":"bob"}', x'01');
+INSERT INTO kinds VALUES ('id', 'number'), ('paid_at', 'text'), ('who', 'text'), ('', '["id","paid_at","who"]');
+PRAGMA user_version = 1;
+"""
+
+
+def test_a_file_of_the_first_form_takes_rows_and_forgets_persons(tmp_path):
+    """What 0.1.0 kept is read as it is; the file comes to the next form when somebody is forgotten."""
+    pushed = PushedRows.of(tmp_path / ".linewright", "payments")
+    pushed.file.parent.mkdir(parents=True)
+    with closing(sqlite3.connect(pushed.file)) as database:
+        database.executescript(OF_THE_FIRST_FORM)
+    asked = to_new_rows([{"id": 3, "paid_at": "2026-05-01T10:00:00Z", "who": "ada"}], pushed.columns)
+    assert (1, 0, 0) == pushed.keep(asked)
+    end = pushed.end()
+    assert [] == strange_in(pushed.file)
+    assert [] == pushed.wrong({end.changes: end.digest})
+    ada = ForgottenText("late", "who", "00" * 32, keyed_hash("00" * 32, "ada"))
+    with pushed.without(lambda row: '"ada"' in row, [ada], [{end.changes: end.digest}]) as removed:
+        pass
+    pushed.shrink()
+
+    assert (2, end) == (removed.rows, removed.before)
+    assert [] == pushed.wrong({removed.after.changes: removed.after.digest})
+    assert [] == strange_in(pushed.file)
+    assert b"ada" not in pushed.file.read_bytes()
+    assert (0, 0, 1) == pushed.keep(asked)
+    assert [2] == kept(tmp_path)["id"].to_list()
+
+
+@pytest.mark.parametrize("pushed", ["shared"], indirect=True)
+def test_rows_about_a_person_are_removed_from_a_shared_database(tmp_path, pushed):
+    """All factories that share it are without them."""
+    pushed.keep(to_new_rows([payment(1, who="ada"), payment(2, who="bob")], pushed.columns))
+    ada = ForgottenText("late", "who", "00" * 32, keyed_hash("00" * 32, "ada"))
+    with pushed.without(lambda row: '"ada"' in row, [ada], [{}]) as removed:
+        pass
+
+    assert (1, removed.before) == (removed.rows, removed.after)
+    assert [2] == kept(tmp_path)["id"].to_list()
 
 
 @ANYWHERE

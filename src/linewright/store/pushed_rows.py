@@ -27,8 +27,10 @@ SOURCE = r"[a-z0-9_-]{1,63}"
 """What the name of such a source matches as a whole."""
 BUSY_S = 10.0
 """Longest wait, in seconds, for another process that writes rows of the same source."""
-MOST_COLUMNS = 10_000
-"""Different names of columns that the rows of one source have, at most: readers take no more."""
+MOST_COLUMNS = 1_000
+"""Different names of columns that the rows of one source may come to have: each is a column of the table that readers make, in each row."""
+MOST_READ_COLUMNS = 10_000
+"""Those that readers take: sources of before may have as many."""
 _NEW_COLUMNS = '"new_columns": true in the request'
 _AT_ONCE = 10_000
 """Rows that are fetched at once."""

@@ -15,7 +15,7 @@ from linewright.data.read.source import Source
 from linewright.data.read.sqlite_query import Query
 from linewright.data.spec import KNOWN, PushSource
 from linewright.errors import RequestError
-from linewright.store.pushed_rows import MOST_COLUMNS, Columns, PushedRow, PushedRows
+from linewright.store.pushed_rows import MOST_READ_COLUMNS, Columns, PushedRow, PushedRows
 from linewright.store.values import digest_of
 
 _TYPES: tuple[tuple[frozenset[type], pl.DataType], ...] = (
@@ -171,8 +171,8 @@ def _frame(parts: Iterable[list[PushedRow]], spec: PushSource, where: str) -> pl
         decoded = [_DECODER.decode(row.row) for row in rows]
         for name in dict.fromkeys(name for row in decoded for name in row):
             columns.setdefault(name, _Column(name, many))
-        if len(columns) > MOST_COLUMNS:
-            raise too_many_columns(where, spec.push, MOST_COLUMNS)
+        if len(columns) > MOST_READ_COLUMNS:
+            raise too_many_columns(where, spec.push, MOST_READ_COLUMNS)
         held(
             pl.DataFrame([column.add([row.get(name) for row in decoded]) for name, column in columns.items()])
         )
