@@ -22,6 +22,7 @@ from linewright.line.maintenance.backup import make_backup
 from linewright.line.maintenance.forget import forget, resume
 from linewright.line.maintenance.problem import problem_in_words
 from linewright.line.maintenance.restore import restore_backup
+from linewright.line.maintenance.schemas import strange_in
 from linewright.line.maintenance.verify import verify_factory
 from linewright.line.record.checkpoint import checkpoint, checkpoint_all
 from linewright.operations.annotate import annotate_queue
@@ -250,6 +251,35 @@ def _dump(path: Path) -> list[tuple[object, ...]] | None:
         return None
 
 
+def _rows_of_the_table() -> list[str]:
+    """Return the patterns of files in the table of the guide, each of which has a way or a reason."""
+    section = GUIDE.read_text().partition("### What verify proves")[2].partition("\n## ")[0]
+    rows = [line.strip("|").split("|") for line in section.splitlines() if line.startswith("| `")]
+    assert all(how.strip() or reason.strip() for _, how, reason in rows)
+    return [pattern for files, *_ in rows for pattern in re.findall("`([^`]+)`", files)]
+
+
+def test_no_file_of_the_state_is_without_a_row_in_the_table(root: Path):
+    """A store that nobody thought of is one that nobody proves."""
+    patterns = _rows_of_the_table()
+    files = [str(path.relative_to(state(root))) for path in state(root).rglob("*") if path.is_file()]
+
+    assert [] == [one for one in files if not any(fnmatch(one, pattern) for pattern in patterns)]
+    kinds = (
+        "push/*",
+        "annotate/*",
+        "forgotten/*",
+        "access.json",
+        "tags.json",
+        "scheduled/*",
+        "views/*",
+        "replies.sqlite*",
+    )
+    assert [] == [
+        kind for kind in kinds if kind not in patterns or not any(fnmatch(one, kind) for one in files)
+    ]
+
+
 # Taking a person out
 
 
@@ -395,3 +425,24 @@ def test_a_removal_that_was_killed_is_done_again_and_the_proof_goes_on(root: Pat
     assert (1, ()) == ended
     assert [] == files_with(root, LATER)
     assert not told(root)
+
+
+def test_annotations_of_the_second_form_are_proved_from_their_next_use(root: Path):
+    """What 0.1.0 kept is entered as it is; checkpoints prove it from then on."""
+    path = annotations(root)
+    with closing(sqlite3.connect(path)) as database:
+        for (name,) in database.execute("select name from sqlite_master where type = 'trigger'").fetchall():
+            database.execute(f"drop trigger {name}")
+        database.execute("drop table changes")
+        database.execute("pragma user_version = 2")
+        answers = database.execute("select * from answers").fetchall()
+    assert [] == strange_in(path)
+    held = Annotations(path)
+    end = held.end()
+
+    assert [] == held.wrong({end.changes: end.digest})
+    assert [] == strange_in(path)
+    with closing(sqlite3.connect(path)) as database:
+        assert answers == database.execute("select * from answers").fetchall()
+    sql(annotations, "update answers set by = 'bob'")(root)
+    assert held.wrong({end.changes: end.digest})
