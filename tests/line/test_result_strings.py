@@ -338,7 +338,7 @@ NAMES = frozenset(
         "watch.TimeCame.schedule",
         "line.Difference.part",
         "line.FileToday.path",
-        "line.Forgotten.anew",
+        "line.Forgotten.shortened",
         "line.Forgotten.models",
         "line.InputsMoved.came",
         "line.InputsMoved.gone",

@@ -214,7 +214,7 @@ HARMLESS = {
 
 @pytest.mark.parametrize("tampering", HARMLESS)
 def test_what_proves_nothing_may_change(root: Path, tampering: str):
-    """The guide says of each why: it is made anew, or says the same, or is how people stop a line."""
+    """The guide says of each why: it is made again, or says the same, or is how people stop a line."""
     HARMLESS[tampering](root)
 
     assert not told(root)
@@ -313,7 +313,7 @@ def test_rows_that_were_sent_about_a_person_are_removed_and_the_proof_goes_on(ro
     assert () == done.left
     assert [str(root / "ask.csv")] == list(done.sources)  # theirs to remove, unlike what was sent
     assert 0 == done.exit_code
-    assert 241 == event.anew[f"push/{SOURCE}"].before.changes
+    assert 241 == event.shortened[f"push/{SOURCE}"].before.changes
     assert [] == files_with(root, LATER)
     assert not told(root)
     assert [] == files_with(tmp_path / "new", LATER)
@@ -356,7 +356,7 @@ def test_what_people_said_about_a_persons_rows_goes_and_the_proof_goes_on(root: 
         checkpoint(factory, LINE)
 
     assert left < many
-    assert f"annotate/{LINE}" in event.anew
+    assert f"annotate/{LINE}" in event.shortened
     assert not told(root)
     sql(annotations, "delete from answers", "delete from changes where named = 'answers'")(root)
     assert "annotate/claims: annotations" in told(root)

@@ -310,7 +310,7 @@ class Rebuilt(Event, frozen=True, kw_only=True, tag="rebuilt"):
     """What came out otherwise, and in what the environments differ."""
 
 
-class ChainedAnew(msgspec.Struct, frozen=True, kw_only=True):
+class Shortened(msgspec.Struct, frozen=True, kw_only=True):
     """The end of a chain of changes as it was, and without those that went."""
 
     before: ChangesEnd
@@ -358,7 +358,7 @@ class Forgotten(Event, frozen=True, kw_only=True, tag="forgotten"):
     labels_before: ChangesEnd | None = None
     labels_after: ChangesEnd | None = None
     """As `Dropped` has them."""
-    anew: dict[str, ChainedAnew] = msgspec.field(default_factory=dict[str, ChainedAnew])
+    shortened: dict[str, Shortened] = msgspec.field(default_factory=dict[str, Shortened])
     """The other files of the state that had something of it and whose changes are chained, by name, see `Checkpointed.ends`."""
     sent: int = 0
     """Rows that had been sent to sources."""

@@ -273,12 +273,12 @@ class Annotations:
     ) -> Generator[tuple[Chained, Chained] | None]:
         """Remove questions about some predictions with all that was said of them, and give the ends of the chain before and after.
 
-        It has happened once the block is left, and not at all where that raises. `None` where there was nothing.
+        It has happened once the block is left, and not at all where that raises. `None` if nothing is to go.
 
         Parameters
         ----------
         marks
-            As for `wrong`. Where there are several, the chain must have those of one of them.
+            As for `wrong`. If there are several, the chain must have those of one of them.
 
         Raises
         ------
@@ -310,7 +310,7 @@ class Annotations:
             database.execute("COMMIT")
 
     def shrink(self) -> None:
-        """Write the file anew without its free pages, in which there may be what was removed. Other processes wait meanwhile."""
+        """Rewrite the file without its free pages, in which there may be what was removed. Other processes wait meanwhile."""
         if self.is_there():
             with self._connected() as database:
                 database.execute("VACUUM")

@@ -213,6 +213,6 @@ class Checkpointed(Event, frozen=True, kw_only=True, tag="checkpointed"):
     labels: str = ""
     """Digest of the last of them, in which all before it are chained; empty where there was none."""
     ends: dict[str, ChangesEnd] = {}  # noqa: RUF012
-    """Where the changes of other files of the state ended, by name: ``annotate/LINE`` or ``push/SOURCE``."""
+    """The last changes of other files of the state, by name: ``annotate/LINE`` or ``push/SOURCE``."""
     has_head: bool = False
-    """Whether the head of the record stood beside it, in ``head.json``."""
+    """Whether the head of the record stood in ``head.json``."""

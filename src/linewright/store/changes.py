@@ -29,7 +29,7 @@ class Chained(NamedTuple):
 
 
 START = Chained(0, NONE)
-"""Where there is no change."""
+"""The end of a chain without changes."""
 
 
 class ChangeLog(NamedTuple):
@@ -44,11 +44,13 @@ class ChangeLog(NamedTuple):
     def follow(self, database: sqlite3.Connection, since: Chained = START) -> Iterator[Chained]:
         """Chain the changes behind an end, and give each new one."""
         names, end = ", ".join(self.columns), since
-        query = f"SELECT {names}, seq FROM {self.table} WHERE seq > ? ORDER BY seq LIMIT ?"  # noqa: S608 -- names of our own
+        query = f"SELECT {names}, seq FROM {self.table} WHERE seq > ? ORDER BY seq LIMIT ?"  # noqa: S608 -- names of this package
         while rows := database.execute(query, (end.changes, _BATCH)).fetchall():
             for row in rows:
-                told = msgspec.json.encode([one.hex() if isinstance(one, bytes) else one for one in row[:-1]])
-                end = Chained(row[-1], digest_of_bytes(end.digest.encode() + b"\n" + told))
+                entered = msgspec.json.encode(
+                    [one.hex() if isinstance(one, bytes) else one for one in row[:-1]]
+                )
+                end = Chained(row[-1], digest_of_bytes(end.digest.encode() + b"\n" + entered))
                 yield end
 
     def end(self, database: sqlite3.Connection, since: Chained = START) -> Chained:
@@ -112,7 +114,7 @@ def changes_of(tables: Iterable[Kept]) -> str:
     made = f"CREATE TABLE changes (seq INTEGER PRIMARY KEY, named TEXT NOT NULL, gone INTEGER NOT NULL, {', '.join(_VALUES)});\n"
     for one in tables:
         into = f"INSERT INTO changes (named, gone, {', '.join(_VALUES[: len(one.columns)])})"
-        made += f"{into} SELECT '{one.table}', 0, {', '.join(one.columns)} FROM {one.table};\n"  # noqa: S608 -- names of our own
+        made += f"{into} SELECT '{one.table}', 0, {', '.join(one.columns)} FROM {one.table};\n"  # noqa: S608 -- names of this package
         for when in ("insert", "update"):
             values = ", ".join(f"NEW.{name}" for name in one.columns)
             # Of an update only what is entered: else each lease of a question, say, would be a change of it.
@@ -135,15 +137,15 @@ def unlike(database: sqlite3.Connection, tables: Iterable[Kept]) -> Iterator[str
     for one in tables:
         names, values = f"'{one.table}'", ", ".join(_VALUES[: len(one.columns)])
         row = ", ".join(_VALUES[: one.keys])
-        newest = f"SELECT max(seq) FROM changes WHERE named = {names} GROUP BY {row}"  # noqa: S608 -- names of our own
-        told = f"SELECT {values} FROM changes WHERE gone = 0 AND seq IN ({newest})"  # noqa: S608
+        newest = f"SELECT max(seq) FROM changes WHERE named = {names} GROUP BY {row}"  # noqa: S608 -- names of this package
+        entered = f"SELECT {values} FROM changes WHERE gone = 0 AND seq IN ({newest})"  # noqa: S608
         there = f"SELECT {', '.join(one.columns)} FROM {one.table}"  # noqa: S608
         fixed = (value for value, name in zip(_VALUES, one.columns, strict=False) if name not in one.moving)
         # Null is a value too, which `DISTINCT` does not count.
         moved = " OR ".join(f"count(DISTINCT {one}) + (count({one}) < count(*)) > 1" for one in fixed)
         queries = (
-            f"SELECT * FROM ({there} EXCEPT {told})",  # noqa: S608
-            f"SELECT * FROM ({told} EXCEPT {there})",  # noqa: S608
+            f"SELECT * FROM ({there} EXCEPT {entered})",  # noqa: S608
+            f"SELECT * FROM ({entered} EXCEPT {there})",  # noqa: S608
             f"SELECT 1 FROM changes WHERE named = {names} AND gone = 1",  # noqa: S608
             f"SELECT 1 FROM changes WHERE named = {names} GROUP BY {row} HAVING {moved}",  # noqa: S608
         )

@@ -50,7 +50,7 @@ CREATE TABLE forgotten (line TEXT, column TEXT, key TEXT, hash TEXT, PRIMARY KEY
 PRAGMA user_version = 2;
 """,
 )
-"""What brings a file from each version of its form to the next. A file is brought to the second when somebody is forgotten, or it is made."""
+"""What brings a file from each version of its form to the next. A file of the first form gets the second when somebody is forgotten."""
 _NOT_MADE, _VERSION = 0, len(_STEPS)
 _CHAIN = ChangeLog("rows", ("seq", "known", "key", "row", "digest"), "sent rows")
 _NULL = "null"
@@ -121,7 +121,7 @@ class Removed(NamedTuple):
     rows: int
     before: Chained
     after: Chained
-    """The ends of the chain of rows; equal where it has none, as in a database that machines share."""
+    """The ends of the chain of rows; equal if it has none, as in a database that machines share."""
 
 
 class PushedRow(NamedTuple):
@@ -351,7 +351,7 @@ class PushedRows:
         listed
             What makes rows be passed over from then on.
         marks
-            Digests of the chain of rows that are known from elsewhere, as for `wrong`. Where there are several, the chain must have
+            Digests of the chain of rows that are known from elsewhere, as for `wrong`. If there are several, the chain must have
             those of one of them.
 
         Raises
@@ -382,7 +382,7 @@ class PushedRows:
             database.execute("COMMIT")
 
     def shrink(self) -> None:
-        """Write the file anew without its free pages, in which there may be what was removed. Other processes wait meanwhile."""
+        """Rewrite the file without its free pages, in which there may be what was removed. Other processes wait meanwhile."""
         with self._connected() as database:
             database.execute("VACUUM")
 

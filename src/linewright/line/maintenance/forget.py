@@ -609,7 +609,7 @@ def _once(factory: Factory, look: _Look, found: _Found, named: Collection[str]) 
                 quarantined=sum(found.quarantined.values()),
                 labels_before=end_of_changes(lost.before) if lost else None,
                 labels_after=end_of_changes(lost.after) if lost else None,
-                anew=emptied_files.anew,
+                shortened=emptied_files.shortened,
                 sent=emptied_files.sent,
                 key=digest_of_bytes(key.encode()),
             )

@@ -11,7 +11,7 @@ import msgspec
 
 from linewright.data.spec import PushSource, SourceSpec
 from linewright.line.factory import Factory
-from linewright.line.facts import Accepted, ChainedAnew, Declared, Forgotten
+from linewright.line.facts import Accepted, Declared, Forgotten, Shortened
 from linewright.line.record.chained_files import (
     ALL_LINES,
     end_of_changes,
@@ -37,7 +37,7 @@ class Emptied(NamedTuple):
 
     sent: int
     """Rows that had been sent."""
-    anew: dict[str, ChainedAnew]
+    shortened: dict[str, Shortened]
 
 
 def sent_sources(factory: Factory, spec: LineSpec) -> dict[str, bool]:
@@ -85,7 +85,7 @@ def emptied(
     Corrupt
         If rows or annotations are not what was kept.
     """
-    sent, anew, line = 0, dict[str, ChainedAnew](), spec.line
+    sent, shortened, line = 0, dict[str, Shortened](), spec.line
     with ExitStack() as open_files:
         known = known_ends(factory, ALL_LINES)
         for source, is_own in sent_sources(factory, spec).items():
@@ -94,19 +94,19 @@ def emptied(
                 removal = rows.without(theirs, [listed], marks_of_file(known, name))
                 removed = open_files.enter_context(removal)
                 sent += removed.rows
-                anew |= _moved(name, removed.before, removed.after)
+                shortened |= _moved(name, removed.before, removed.after)
         name, annotations = name_of_annotations(line), Annotations.of(factory.state, line)
         marks = marks_of_file(known_ends(factory, line), name)
         ends = open_files.enter_context(annotations.without(asked, marks))
         if ends is not None:
-            anew |= _moved(name, *ends)
-        yield Emptied(sent, anew)
+            shortened |= _moved(name, *ends)
+        yield Emptied(sent, shortened)
 
 
 def shrink_emptied(factory: Factory, line: str, subject: str) -> None:
-    """Write anew the files from which something of a person went, as events say: in their free pages it may still stand."""
+    """Rewrite the files from which something of a person went, as events say: in their free pages it may still stand."""
     removals = factory.metadata.events(Forgotten, line=line)
-    names = {name for one in removals if one.subject == subject for name in one.anew}
+    names = {name for one in removals if one.subject == subject for name in one.shortened}
     for name in names_of(factory, ALL_LINES):
         if name in names:
             for rows in _stores(factory, name.partition("/")[2]):
@@ -132,7 +132,7 @@ def _of_text(is_theirs: Theirs, *, is_own: bool) -> Callable[[str], bool]:
     return lambda text: is_theirs(_ROW.decode(text), is_own)
 
 
-def _moved(name: str, before: Chained, after: Chained) -> dict[str, ChainedAnew]:
+def _moved(name: str, before: Chained, after: Chained) -> dict[str, Shortened]:
     if before == after:
         return {}
-    return {name: ChainedAnew(before=end_of_changes(before), after=end_of_changes(after))}
+    return {name: Shortened(before=end_of_changes(before), after=end_of_changes(after))}

@@ -1,4 +1,4 @@
-"""Whether what is in the state beside record, artifacts, logs and labels is what the record says of it.
+"""Whether what is in the state besides record, artifacts, logs and labels is what the record says of it.
 
 Where each change of something is an event of the record, it is compared with these; where not, its changes are chained and checkpoints
 enter their ends, see `chained_files`. What may be lost or changed without harm is in the table of `docs/how-to/care.md`.
@@ -85,7 +85,7 @@ def _check_head(factory: Factory, record: Record) -> Iterator[Problem]:
         yield Problem(
             what=what,
             where=str(path),
-            next="compare with a head that was kept elsewhere (linewright audit verify --against HEAD); `linewright up` keeps it anew",
+            next="compare with a head that was kept elsewhere (linewright audit verify --against HEAD); `linewright up` keeps it again",
         )
 
 
@@ -120,18 +120,18 @@ def _check_lists(factory: Factory, record: Record) -> Iterator[Problem]:
 
 
 def _wrong_in_list(factory: Factory, line: str, removals: list[Forgotten]) -> Iterator[str]:
-    known, told = forgotten_of(factory, line), {one.subject for one in removals}
+    known, recorded = forgotten_of(factory, line), {one.subject for one in removals}
     listed = {one.hash for one in known.subjects}
-    if lost := told - listed:
+    if lost := recorded - listed:
         yield f"it lacks {len(lost):,} of those who were forgotten: their rows would be read again"
-    if strange := {one.hash for one in known.subjects if one.done} - told:
+    if strange := {one.hash for one in known.subjects if one.done} - recorded:
         yield f"it has {len(strange):,} whose removal the record does not tell"
     keys = {one.key for one in removals if one.key}
     if keys and keys != {digest_of_bytes(known.key.encode())}:
         yield "its key is another one than when they were forgotten: nobody is known by a hash of it"
-    sources = {name for one in removals for name in one.anew if name.startswith(f"{PUSH}/")}
+    sources = {name for one in removals for name in one.shortened if name.startswith(f"{PUSH}/")}
     for name in sorted(sources):
-        those = {one.subject for one in removals if name in one.anew}
+        those = {one.subject for one in removals if name in one.shortened}
         rows = chained_file(factory, name)
         if isinstance(rows, PushedRows) and not rows.lists(line, those):
             yield f"{name} would keep rows of persons who were forgotten"
@@ -149,10 +149,10 @@ def _check_access(factory: Factory) -> Iterator[Problem]:
 
 
 def _wrong_members(factory: Factory, accounts: Accounts) -> Iterator[tuple[str, str]]:
-    told = {one.member: one for one in factory.metadata.events(MemberChanged, line="")}
+    recorded = {one.member: one for one in factory.metadata.events(MemberChanged, line="")}
     invited = {one.member for one in factory.metadata.events(MemberInvited, line="")}
-    for name in sorted({*accounts.members, *told}):
-        event, member = told.get(name), accounts.members.get(name)
+    for name in sorted({*accounts.members, *recorded}):
+        event, member = recorded.get(name), accounts.members.get(name)
         said = {(one.role, one.lines, one.tags) for one in event.roles} if event is not None else set()
         may = {(one.role, one.lines, one.tags) for one in member.grants} if member is not None else set()
         if name == FIRST_ADMIN and name in invited:  # whom `up` made, with this role, as nobody could sign in
@@ -166,7 +166,7 @@ def _wrong_members(factory: Factory, accounts: Accounts) -> Iterator[tuple[str, 
         if said != may:
             yield (
                 f"member {name} may do something else than the record says",
-                f"linewright member role {name} ROLE says it anew",
+                f"linewright member role {name} ROLE says it again",
             )
 
 
@@ -174,9 +174,9 @@ _ADMIN = ("admin", Grant(role="admin").lines, Grant(role="admin").tags)
 
 
 def _wrong_tokens(factory: Factory, accounts: Accounts) -> Iterator[tuple[str, str]]:
-    told = {one.token: one for one in factory.metadata.events(TokenChanged, line="")}
+    recorded = {one.token: one for one in factory.metadata.events(TokenChanged, line="")}
     for public, token in sorted(accounts.tokens.items()):
-        event, after = told.get(public), f"linewright token revoke {public}"
+        event, after = recorded.get(public), f"linewright token revoke {public}"
         if event is None:
             yield f"token {public} is there, and the record does not say so", after
             continue
@@ -200,9 +200,9 @@ def _wrong_sessions(factory: Factory, accounts: Accounts) -> Iterator[tuple[str,
         return
     events = factory.metadata.events(SignedIn, line="", newest_first=True, limit=_SIGNED_IN)
     # Of before the digest was noted.
-    told = {(one.member, one.at) for one in events if not one.session}
+    recorded = {(one.member, one.at) for one in events if not one.session}
     for public, session in left.items():
-        if (session.member, session.created) not in told:
+        if (session.member, session.created) not in recorded:
             what = f"session {public} of {session.member or 'the owner'} is there, and the record does not say that they signed in"
             yield what, "sign out everywhere"
 
@@ -212,7 +212,7 @@ def _check_tags(factory: Factory) -> Iterator[Problem]:
         yield Problem(
             what=f"{line} has other tags than its line file says, and rights by tags follow them",
             where=str(factory.state / TAGS_FILE),
-            next="remove the file: `linewright up` writes it anew",
+            next="remove the file: `linewright up` writes it again",
         )
 
 

@@ -93,7 +93,7 @@ class Record:
         self.forgotten: dict[str, list[Forgotten]] = {}
         """The removals of persons, by line."""
         self.has_head = False
-        """Whether a checkpoint says that the head of the record stood beside it."""
+        """Whether a checkpoint says that the head of the record stood in the state."""
         self.instead: set[str] = set()
         """Blobs that are in the place of others, without those who were forgotten."""
 
@@ -173,13 +173,13 @@ class Record:
         self.instead |= {*event.instead.values()}
         self.forgotten.setdefault(event.line, []).append(event)
         yield from told.forget(event)
-        for name, anew in event.anew.items():
-            known = self.ends.get(name, {}).get(anew.before.changes, anew.before.digest)
+        for name, shortened in event.shortened.items():
+            known = self.ends.get(name, {}).get(shortened.before.changes, shortened.before.digest)
             # One that was killed after its event is done again.
-            if known != anew.before.digest and self._removed_from.get(name) != anew.before:
+            if known != shortened.before.digest and self._removed_from.get(name) != shortened.before:
                 yield f"{name} was not what was kept when some of it was removed"
-            self.ends[name] = {anew.after.changes: anew.after.digest}
-            self._removed_from[name] = anew.before
+            self.ends[name] = {shortened.after.changes: shortened.after.digest}
+            self._removed_from[name] = shortened.before
 
     def _move(self, told: _Told, event: Event) -> Iterator[str]:
         told.generation += 1

@@ -26,7 +26,7 @@ def name_of_sent(source: str) -> str:
 
 
 def chained_file(factory: Factory, name: str) -> Annotations | PushedRows | None:
-    """Return the file that events call so; `None` where it is not there."""
+    """Return the file that events call so; `None` if it is missing."""
     folder, _, stem = name.partition("/")
     if folder == ANNOTATE:
         annotations = Annotations.of(factory.state, stem)
@@ -53,7 +53,7 @@ def known_ends(factory: Factory, line: str) -> dict[str, tuple[ChangesEnd, ...]]
     folder = PUSH if line == ALL_LINES else ANNOTATE
     for one in factory.metadata.events(Forgotten, line=line or None):
         if one.at >= newest:
-            removed = {name: end for name, end in one.anew.items() if name.startswith(f"{folder}/")}
+            removed = {name: end for name, end in one.shortened.items() if name.startswith(f"{folder}/")}
             found |= {name: (end.after, end.before) for name, end in removed.items()}
     return found
 

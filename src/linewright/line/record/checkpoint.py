@@ -44,7 +44,7 @@ def never() -> bool:
 def checkpoint(factory: Factory, line: str) -> Checkpointed | None:
     """Enter the present digests of a line's open log segments, of its labels and of its annotation; return the event, `None` where nothing is new.
 
-    Those of rows that were sent to sources get an event of their own. It reads each segment that has grown since the last one, once from
+    Those of rows that were sent to sources get another event. It reads each segment that has grown since the last one, once from
     its beginning, and of all else what is new. It may be called at any time, by any process.
 
     Where another process makes one, or removes something, `None` too: it would enter what is no more.
@@ -91,7 +91,7 @@ def _checkpoint_sent(factory: Factory) -> None:
 
 
 def _ends(factory: Factory, line: str, trouble: list[Corrupt]) -> dict[str, ChangesEnd]:
-    """Return where the chains of files end; of one that is gone or damaged, where it ended last."""
+    """Return the ends of the chains of files; of one that is gone or damaged, its last known end."""
     known = known_ends(factory, line)
     ends = {name: those[0] for name, those in known.items()}
     for name in names_of(factory, line):
