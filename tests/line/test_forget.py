@@ -4,6 +4,7 @@ import csv
 import os
 import shutil
 import signal
+import sqlite3
 import subprocess
 import sys
 import time
@@ -21,6 +22,7 @@ from linewright.data.facts import Dataset
 from linewright.data.profile.roles import GivenRoles
 from linewright.errors import Corrupt, NotFound, RequestError, SpecError, Transient
 from linewright.interfaces.cli.render.dispatch import result_text
+from linewright.interfaces.http.replies import Reply, SqliteReplies
 from linewright.line.factory import Factory
 from linewright.line.facts import Accepted, Forgotten
 from linewright.line.loop.worker import Tending
@@ -252,6 +254,57 @@ def test_what_comes_with_her_id_afterwards_is_found_and_goes_too(factory):
     assert (".linewright/note",) == again.left
     assert 4 == again.exit_code
     assert [".linewright/note"] == places(factory.root)
+
+
+def test_idempotency_keys_that_name_her_go_on_both_planes(factory):
+    """Clients make keys of what they send; a key of another prediction is not hers because it begins alike, and free pages hold nothing."""
+    hers, others = ids_of(factory)["S0031"], ids_of(factory)["S0027"]
+    package = factory.metadata.get(factory.metadata.versions(LINE)[0].digest, Package)
+    keys = [f"label-{hers}", "label:S0032", f"{HER}/1", f"label-{others}", "label-S00322"]
+    for key in keys:
+        factory.labels_of(LINE).accept(
+            [{"id": others, "label": "malignant"}], package=package, idempotency_key=key
+        )
+    replies = SqliteReplies(factory.state / "replies.sqlite", most=6)
+    for key in ("evicted S0030", *keys, "one more", "and another"):
+        replies.begin(key, "sha256:00")
+        replies.finish(key, Reply(200, "application/json", b"{}"))
+    forget(factory, LINE, HER, dry_run=False)
+    with closing(sqlite3.connect(factory.labels_of(LINE)._file)) as database:
+        fed = [key for (key,) in database.execute("SELECT key FROM answers")]
+    with closing(sqlite3.connect(factory.state / "replies.sqlite")) as database:
+        replied = [key for (key,) in database.execute("SELECT key FROM replies")]
+
+    assert [] == sorted({*keys[:3]} & {*fed})
+    assert {*keys[3:]} <= {*fed}
+    assert sorted([*keys[3:], "one more", "and another"]) == sorted(replied)
+    assert [] == places(factory.root)
+    for text in (hers, "label:S0032", "S0030"):
+        assert [] == [
+            place for place in places(factory.root, text) if place.endswith((".sqlite", ".sqlite-wal"))
+        ]
+
+
+def test_a_line_without_a_file_still_forgets(factory):
+    """Its rows stay when somebody removes or renames the file, and so does the person's right."""
+    (factory.root / "lines" / f"{LINE}.yaml").rename(factory.root / "lines" / "renamed.yaml.old")
+    done = forget(factory, LINE, HER, dry_run=False)
+
+    assert (3, 3, 1) == (done.predictions, done.rows, done.quarantined)
+    assert [] == places(factory.root)
+    assert [] == problems(factory)
+
+
+def test_an_interrupted_removal_of_a_line_without_a_file_is_ended(factory):
+    """Whoever removes a line while somebody is being forgotten keeps half of them otherwise."""
+    begin(factory, LINE, HER)
+    (factory.root / "lines" / f"{LINE}.yaml").unlink()
+    between = [one.what for one in verify_factory(factory).problems if "is being removed" in one.what]
+    ended = resume(factory)
+
+    assert (1, 1, ()) == (len(between), ended.ended, ended.problems)
+    assert [] == places(factory.root)
+    assert [] == problems(factory)
 
 
 def test_it_says_which_models_learned_and_what_is_the_users_own(factory):

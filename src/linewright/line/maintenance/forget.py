@@ -53,7 +53,16 @@ from linewright.line.predict.sql_columns import rows_with_made
 from linewright.line.record.chained_files import end_of_changes
 from linewright.line.record.checkpoint import Digested
 from linewright.line.record.data.quarantine import reading_of
-from linewright.line.retention.forgotten import Forgetting, Subject, begin, forgotten_of, hash_for, keep
+from linewright.line.retention.forgotten import (
+    Forgetting,
+    Subject,
+    begin,
+    forgotten_of,
+    hash_for,
+    keep,
+    lines_with_removals,
+    spec_of,
+)
 from linewright.line.retention.forgotten_rows import matching
 from linewright.line.runs.run_log import forget_logs
 from linewright.line.scheduled.task_state import described
@@ -78,6 +87,7 @@ from linewright.store.pushed_rows import FOLDER as PUSH
 from linewright.store.pushed_rows import ForgottenText
 from linewright.store.values import digest_of_bytes
 from linewright.text.remote_url import is_remote
+from linewright.text.words import Words, pattern_of
 
 _BATCH = 2_000
 """Predictions that are looked at at once."""
@@ -151,12 +161,12 @@ def forget(factory: Factory, line: str, subject: str, *, dry_run: bool) -> Forgo
     Corrupt
         If labels are not what was kept; then they stay.
     """
-    spec = factory.line(line)
+    spec = spec_of(factory, line)
     column = spec.table.subject
     if column is None:
         raise SpecError(
             "the line does not say which column names the person that a row is about",
-            where=f"{factory.path_of(line)}: table.subject",
+            where=f"line {line}: table.subject",
             hint="name it in the line file, e.g. table: {subject: customer}; it is no feature then",
         )
     if not subject.strip():
@@ -232,10 +242,10 @@ class Resumed(NamedTuple):
 def resume(factory: Factory) -> Resumed:
     """End the interrupted removals of all lines. An error of one line is reported and does not stop the others."""
     ended, problems = 0, list[Problem]()
-    for line in factory.names():
+    for line in lines_with_removals(factory):
         try:
             if forgotten_of(factory, line).undone:
-                with _locks(factory), held_all_undelivered(factory, factory.line(line)):
+                with _locks(factory), held_all_undelivered(factory, spec_of(factory, line)):
                     ended += _resume(factory, line)
         except LinewrightError as error:
             problems.append(problem_of(error, where=error.where or f"line {line}"))
@@ -245,7 +255,7 @@ def resume(factory: Factory) -> Resumed:
 def _resume(factory: Factory, line: str) -> int:
     undone = forgotten_of(factory, line).undone
     for one in undone:
-        _carry_out(factory, factory.line(line), forgotten_of(factory, line), one)
+        _carry_out(factory, spec_of(factory, line), forgotten_of(factory, line), one)
     return len(undone)
 
 
@@ -777,19 +787,19 @@ def _forget_pictures(factory: Factory, pictures: Collection[str]) -> None:
 
 
 def _forget_replies(factory: Factory, texts: Collection[str]) -> None:
-    """Remove answers of the control plane that name a prediction or a key of the person, whom they may show."""
+    """Remove answers of the control plane that name a prediction or a key of the person, or whose idempotency key does."""
     # Known by its file alone: it is of the interfaces, above this room.
     path = factory.state / "replies.sqlite"
     if not path.is_file():
         return
-    wanted = [text.encode() for text in texts]
+    words = Words(texts)
     with closing(sqlite3.connect(path, timeout=10.0, isolation_level=None)) as database:
         database.execute("PRAGMA secure_delete = ON")
-        rows = database.execute("SELECT seq, body FROM replies WHERE body IS NOT NULL").fetchall()
-        those = [(seq,) for seq, body in rows if any(text in bytes(body) for text in wanted)]
+        rows = database.execute("SELECT seq, key, request, coalesce(body, '') FROM replies").fetchall()
+        those = [(seq,) for seq, *values in rows if any(map(words.are_in, values))]
         database.executemany("DELETE FROM replies WHERE seq = ?", those)
-        if those:
-            database.execute("VACUUM")
+        # Also where none goes now: free pages may have what was evicted before.
+        database.execute("VACUUM")
 
 
 def _forget_notes(factory: Factory, line: str, text: str) -> None:
@@ -813,7 +823,7 @@ def places_of(factory: Factory, text: str) -> Iterator[str]:
 
 
 def _stands_in(path: Path, text: str) -> bool:
-    word = _word(text)
+    word = pattern_of(text)
     with suppress(FileNotFoundError, PermissionError), path.open("rb") as file:
         if file.read(len(_PARQUET)) == _PARQUET:
             return _stands_in_parquet(path, word)
@@ -821,10 +831,6 @@ def _stands_in(path: Path, text: str) -> bool:
         pattern = re.compile(word.encode())
         return any(pattern.search(block) for block in _overlapping(file, len(text.encode()) + 2))
     return False
-
-
-def _word(text: str) -> str:
-    return rf"(?:^|[^0-9A-Za-z_]){re.escape(text)}(?:$|[^0-9A-Za-z_])"
 
 
 def _stands_in_parquet(path: Path, word: str) -> bool:

@@ -26,7 +26,7 @@ from linewright.line.maintenance.serving_files import check_serving_files
 from linewright.line.record.checkpoint import kept_head
 from linewright.line.record.evidence import evidence_of
 from linewright.line.retention.dropped import gone
-from linewright.line.retention.forgotten import forgotten_of
+from linewright.line.retention.forgotten import forgotten_of, lines_with_removals
 from linewright.store.files.disk import explain_sqlite, is_busy
 from linewright.store.metadata.audit_chain import ROOT, Chain, Head, Link, follow
 from linewright.store.metadata.chain_file import open_chain
@@ -436,7 +436,7 @@ def _now_of(factory: Factory, blob: str) -> str:
 
 def _check_forgotten(factory: Factory, instead: Collection[str]) -> Iterator[Problem]:
     """Tell of removals that were interrupted, and of what is in the place of something though no event says so."""
-    for line in factory.names():
+    for line in lines_with_removals(factory):
         if undone := forgotten_of(factory, line).undone:
             what = f"what is stored about {count(len(undone), 'subject')} is being removed, or that was interrupted"
             yield Problem(what=what, where=f"line {line}", next="linewright gc")

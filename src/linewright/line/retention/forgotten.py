@@ -9,8 +9,10 @@ from pathlib import Path
 
 import msgspec
 
-from linewright.errors import Corrupt
+from linewright.errors import Corrupt, NotFound
 from linewright.line.factory import Factory
+from linewright.line.facts import Accepted, Declared
+from linewright.line.spec import LineSpec
 from linewright.serve.files import write_whole
 from linewright.serve.rows.body.scalars import spell
 from linewright.store.files.disk import explained, sync_file, sync_folder
@@ -81,6 +83,29 @@ def forgotten_of(factory: Factory, line: str) -> Forgetting:
             where=str(path),
             hint="restore the file from a backup; without it their rows would come back",
         ) from error
+
+
+def spec_of(factory: Factory, line: str) -> LineSpec:
+    """Return what the file of a line says; of a line without a file, what that of its last run said.
+
+    Raises
+    ------
+    NotFound
+        If there is no file, and was no run.
+    SpecError
+        If the file is wrong.
+    """
+    try:
+        return factory.line(line)
+    except NotFound:
+        for one in factory.metadata.events(Accepted, line=line, newest_first=True, limit=1):
+            return LineSpec.model_validate(factory.metadata.get(one.declared, Declared).spec)
+        raise
+
+
+def lines_with_removals(factory: Factory) -> list[str]:
+    """Return the lines that have forgotten somebody, also those without a file, sorted."""
+    return sorted(path.stem for path in (factory.state / "forgotten").glob("*.json"))
 
 
 def begin(factory: Factory, line: str, subject: str) -> tuple[Forgetting, Subject]:

@@ -15,6 +15,7 @@ from linewright.serve.feedback.changes import chain_anew, chain_up, wrong_change
 from linewright.serve.log.ids import number_after, place_after
 from linewright.serve.log.index import APART, KEYED, counted
 from linewright.store.changes import Chained
+from linewright.text.words import Words
 
 _OF_SEGMENTS = (
     "CREATE TEMP TABLE gone_ids AS SELECT id, key FROM predictions WHERE segment IN ({0})",
@@ -102,7 +103,7 @@ def remove_predictions(
     marks
         As for `remove_segments`.
     named
-        Ids and keys: answers by idempotency key that have one of these texts go.
+        Ids and keys: answers by idempotency key that have one of these texts as a word go, also where the idempotency key has it.
 
     Raises
     ------
@@ -125,7 +126,7 @@ def remove_predictions(
     for statement in _KEEP_SHARED:
         database.execute(statement)
     labels = _remove_labels(database)
-    _remove_answers(database, set(named))
+    _remove_answers(database, named)
     after = chain_anew(database) if labels else before
     return Gone(most - counted(database), labels, before, after)
 
@@ -186,9 +187,15 @@ def _divide(database: sqlite3.Connection, request: _Request, gone: Collection[in
         )
 
 
-def _remove_answers(database: sqlite3.Connection, named: set[str]) -> None:
+def _remove_answers(database: sqlite3.Connection, named: Collection[str]) -> None:
+    """Remove the answers in which one of some texts stands, or in the idempotency key that a client made of it."""
+    words = Words(named)
     rows = database.execute("SELECT key, answer FROM answers").fetchall()
-    those = [(key,) for key, answer in rows if named & _texts_in(msgspec.json.decode(answer))]
+    those = [
+        (key,)
+        for key, answer in rows
+        if any(map(words.are_in, (key, *_texts_in(msgspec.json.decode(answer)))))
+    ]
     database.executemany("DELETE FROM answers WHERE key = ?", those)
 
 
