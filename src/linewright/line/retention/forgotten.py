@@ -91,7 +91,7 @@ def spec_of(factory: Factory, line: str) -> LineSpec:
     Raises
     ------
     NotFound
-        If there is no file, and was no run.
+        If it has neither a file nor a run.
     SpecError
         If the file is wrong.
     """

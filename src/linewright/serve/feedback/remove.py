@@ -103,7 +103,7 @@ def remove_predictions(
     marks
         As for `remove_segments`.
     named
-        Ids and keys: answers by idempotency key that have one of these texts as a word go, also where the idempotency key has it.
+        Ids and keys: answers by idempotency key that have one of these texts as a word go, and those whose idempotency key has one.
 
     Raises
     ------
